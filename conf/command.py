@@ -1,0 +1,96 @@
+"""The edge of every command: words in; help, one-line errors, a summary and an exit code out."""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from conf.compose import CONF_FOLDER, choices, compose
+from conf.errors import UserError
+
+_Config = TypeVar("_Config")
+
+COMPLETE, BAD_CONFIGURATION, PARTIAL, INTERRUPTED = 0, 2, 3, 130
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What a command tells at its end."""
+
+    lines: tuple[str, ...]
+    exit_code: int = COMPLETE
+
+
+def command(
+    name: str,
+    configure: Callable[[dict[str, Any]], _Config],
+    run: Callable[[_Config], Summary],
+    description: str,
+    words: Sequence[str] | None = None,
+) -> int:
+    """Run a command and return its exit code.
+
+    Args:
+        name: of `conf/<name>.yaml`; its comments are the help.
+        configure: plain configuration -> typed configuration; raises `UserError`.
+        run: typed configuration -> summary; raises `UserError`.
+        description: what `--help` opens with.
+        words: arguments, by default the process's.
+    """
+    arguments = list(sys.argv[1:] if words is None else words)
+    if any(word in ("-h", "--help") for word in arguments):
+        print(help_text(name, description))
+        return COMPLETE
+    try:
+        if "--cfg" in arguments:
+            at = arguments.index("--cfg")
+            return _show(name, arguments[:at] + arguments[at + 2 :])
+        summary = run(configure(compose(name, arguments)))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_CONFIGURATION
+    except KeyboardInterrupt:
+        print("interrupted; the same command again goes on from here", file=sys.stderr)
+        return INTERRUPTED
+    print("\n".join(summary.lines))
+    return summary.exit_code
+
+
+def help_text(name: str, description: str) -> str:
+    """The description, and every key with its default and meaning, as `conf/` has them."""
+    root = (CONF_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
+    head, groups = _split_defaults(root)
+    parts = [description.strip(), "Keys are set as key=value; `--cfg job` shows the outcome without running.", head]
+    for group, chosen in groups:
+        parts.append(f"{group}={'|'.join(choices(group))}   (default: {chosen})")
+        for choice in choices(group):
+            text = (CONF_FOLDER / group / f"{choice}.yaml").read_text(encoding="utf-8")
+            lines = [
+                line for line in _split_defaults(text)[0].splitlines() if not line.startswith(("kind:", "family:"))
+            ]
+            indented = [f"    {group}.{line}" if line and line[0].isalpha() else f"    {line}" for line in lines]
+            parts.append("\n".join([f"  {group}={choice}", *indented]))
+    return "\n\n".join(parts)
+
+
+def _split_defaults(text: str) -> tuple[str, list[tuple[str, str]]]:
+    """A YAML text without its defaults list, and the (group, choice) pairs of that list."""
+    kept, groups, inside = [], [], False
+    for line in text.splitlines():
+        if line.startswith("defaults:"):
+            inside = True
+        elif inside and line.startswith("  - "):
+            group, _, choice = line[4:].partition(": ")
+            if choice:
+                groups.append((group, choice))
+        else:
+            inside = False
+            kept.append(line)
+    return "\n".join(kept).strip(), groups
+
+
+def _show(name: str, words: Sequence[str]) -> int:
+    import yaml
+
+    print(yaml.safe_dump(compose(name, words), sort_keys=False).strip())
+    return COMPLETE

@@ -1,0 +1,133 @@
+"""From YAML and `key=value` words to one typed, checked dataclass.
+
+Hydra composes; we convert. `@hydra.main` is not used: it would exit with 1 and several lines where a user mistyped a
+key, and would resolve a run folder of its own in every process.
+"""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from conf.errors import ConfigError, UserError
+
+_Config = TypeVar("_Config")
+
+CONF_FOLDER = Path(__file__).resolve().parent
+
+
+def compose(name: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """The configuration `conf/<name>.yaml` with its groups and a user's words, as plain containers.
+
+    Raises:
+        UserError: if a word is malformed, or names a key, group or choice that does not exist, or a key is missing.
+    """
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(CONF_FOLDER), version_base="1.3"):
+            config = hydra_compose(name, list(overrides))
+        missing = sorted(OmegaConf.missing_keys(config))
+        if missing:
+            raise UserError(f"{missing[0]} is needed: say {missing[0]}=...")
+        plain = OmegaConf.to_container(config, resolve=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(_one_line(name, overrides, error)) from error
+    return typing.cast(dict[str, Any], plain)
+
+
+def _one_line(name: str, overrides: Sequence[str], error: Exception) -> str:
+    """Say which word is wrong and what would be right."""
+    for word in overrides:
+        key, _, value = word.lstrip("+~").partition("=")
+        group = CONF_FOLDER / key
+        if group.is_dir() and value and not (group / f"{value}.yaml").exists():
+            return f"{key}={value}: not allowed; allowed: one of {', '.join(choices(key))}"
+    text = " ".join(str(error).split())
+    for word in overrides:
+        key, sign, _ = word.lstrip("+~").partition("=")
+        if not sign:
+            return f"{word}: not understood; say key=value"
+        last = key.rpartition(".")[2]
+        if f"'{last}'" in text or f"'{key}'" in text or key in text:
+            return f"{key}: no such key in '{name}', or the wrong kind of value; --help lists all keys"
+    return text
+
+
+def choices(group: str) -> list[str]:
+    """The YAML files of a group."""
+    return sorted(path.stem for path in (CONF_FOLDER / group).glob("*.yaml"))
+
+
+def typed(cls: type[_Config], values: Any, key: str = "") -> _Config:
+    """Turn plain containers into a (nested) dataclass.
+
+    Args:
+        cls: a dataclass; its annotations may be scalars, Literals, unions with None, tuples, dicts or dataclasses.
+        values: a mapping with exactly its fields (fields with defaults may lack).
+        key: where this stands in the configuration, for messages.
+
+    Raises:
+        ConfigError: naming the full key, the value, and what is allowed.
+    """
+    if not isinstance(values, Mapping):
+        raise ConfigError(key, values, f"a group of keys: {', '.join(f.name for f in dataclasses.fields(cls))}")  # type: ignore[arg-type]
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    hints = typing.get_type_hints(cls)
+    for name in values:
+        if name not in fields:
+            raise ConfigError(_join(key, str(name)), values[name], f"no such key; there are {', '.join(fields)}")
+    converted = {name: _convert(hints[name], value, _join(key, name)) for name, value in values.items()}
+    try:
+        return cls(**converted)
+    except ConfigError as error:
+        raise error.under(key) from None
+    except TypeError as error:
+        raise ConfigError(key, dict(values), str(error)) from error
+
+
+def _convert(hint: Any, value: Any, key: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return value
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        return _convert(next(a for a in arguments if a is not type(None)), value, key)
+    if origin is typing.Literal:
+        if value not in arguments:
+            raise ConfigError(key, value, "one of " + ", ".join(str(a) for a in arguments))
+        return value
+    if origin is tuple:
+        if not isinstance(value, Sequence) or isinstance(value, str):
+            raise ConfigError(key, value, "a list, such as [1,2]")
+        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
+        if len(kinds) != len(value):
+            raise ConfigError(key, value, f"a list of {len(kinds)}")
+        return tuple(_convert(kind, item, key) for kind, item in zip(kinds, value, strict=True))
+    if origin in (dict, Mapping) or origin is getattr(types, "MappingProxyType", None):
+        if not isinstance(value, Mapping):
+            raise ConfigError(key, value, "a group of keys")
+        return {name: _convert(arguments[1], item, _join(key, str(name))) for name, item in value.items()}
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return typed(hint, value, key)
+    if hint is Path:
+        return Path(str(value))
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, type) and (not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool)):
+        words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+        raise ConfigError(key, value, words.get(hint, hint.__name__))
+    return value
+
+
+def _join(key: str, name: str) -> str:
+    return f"{key}.{name}" if key else name

@@ -1,0 +1,26 @@
+"""What a user did wrong, said in one line."""
+
+
+class UserError(Exception):
+    """Something only the user can mend. Commands print it as one line and exit with code 2."""
+
+
+class ConfigError(UserError):
+    """A configuration key holds a value that is not allowed.
+
+    Args:
+        key: dotted path of the key. A dataclass names its own field; `conf.compose.typed` adds the path above it.
+        value: what was given.
+        allowed: what would have been right, in words.
+    """
+
+    def __init__(self, key: str, value: object, allowed: str) -> None:
+        self.key, self.value, self.allowed = key, value, allowed
+        super().__init__(key, value, allowed)
+
+    def __str__(self) -> str:
+        return f"{self.key}={self.value}: not allowed; allowed: {self.allowed}"
+
+    def under(self, prefix: str) -> "ConfigError":
+        """The same error seen from one level up the configuration tree."""
+        return ConfigError(f"{prefix}.{self.key}" if prefix else self.key, self.value, self.allowed)

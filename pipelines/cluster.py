@@ -1,0 +1,122 @@
+"""Where shards are rendered: in this process, on a Ray of our own, or on an existing Ray cluster. Same bytes everywhere.
+
+One task is one shard. Only so many are in flight, and a task takes and returns a few kilobytes: pixels stay with it.
+"""
+
+import os
+from collections.abc import Iterator
+
+from conf.errors import ConfigError, UserError
+from pipelines.config import ClusterConfig
+from pipelines.plan import ShardPlan
+from pipelines.render import RenderSettings, ShardReport, render_shard
+
+_IN_FLIGHT_PER_WORKER = 2
+_MAX_RETRIES = 5  # of a task whose worker died; a Python exception is a report, never a retry
+_MEMORY_BYTES = 1 << 30  # of one worker, for Ray's admission control; 5,000 strokes at 1024 px take 0.9 GB
+
+# One thread a worker: libraries that each take all cores slow one another down sixfold.
+THREAD_VARIABLES = {
+    name: "1"
+    for name in (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "NUMEXPR_NUM_THREADS",
+        "NUMBA_NUM_THREADS",
+    )
+}
+
+
+def worker_variables(cluster: ClusterConfig) -> dict[str, str]:
+    """Environment of a worker: one thread, and the processor that kernels are compiled for.
+
+    `native` uses all that this machine has. A named processor, the same for all machines of a mixed cluster, makes
+    them round alike.
+    """
+    pinned = {} if cluster.cpu == "native" else {"NUMBA_CPU_NAME": cluster.cpu, "NUMBA_CPU_FEATURES": ""}
+    return {**THREAD_VARIABLES, **pinned, "RAY_USAGE_STATS_ENABLED": "0"}
+
+
+def num_workers(asked: int | None) -> int:
+    """Workers to use: what was asked for, or one a core that this process may use."""
+    return asked or len(os.sched_getaffinity(0))
+
+
+def render_shards(
+    plans: Iterator[ShardPlan], settings: RenderSettings, cluster: ClusterConfig, workers: int
+) -> Iterator[ShardReport]:
+    """Render shards and yield their reports as they are done, in any order.
+
+    Raises:
+        UserError: if the cluster cannot be reached.
+    """
+    if cluster.kind == "inline":
+        os.environ.update(worker_variables(cluster))
+        return (render_shard(plan, settings) for plan in plans)
+    return _on_ray(plans, settings, cluster, workers)
+
+
+def _on_ray(
+    plans: Iterator[ShardPlan], settings: RenderSettings, cluster: ClusterConfig, workers: int
+) -> Iterator[ShardReport]:
+    variables = worker_variables(cluster)
+    os.environ.update(variables)
+    import ray
+
+    try:
+        if cluster.kind == "local":
+            ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level="error")
+        else:
+            ray.init(address=cluster.address, runtime_env={"env_vars": variables}, logging_level="error")
+    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+        raise ConfigError(
+            "cluster.address", cluster.address, f"the address of a running Ray cluster ({error})"
+        ) from error
+    try:
+        task = ray.remote(num_cpus=1, memory=_task_memory(cluster, workers), max_retries=_MAX_RETRIES)(render_shard)
+        shared = ray.put(settings)
+        waiting: dict[ray.ObjectRef, str] = {}
+        for plan in plans:
+            if len(waiting) >= _IN_FLIGHT_PER_WORKER * workers:
+                yield _next(waiting)
+            waiting[task.remote(plan, shared)] = plan.name
+        while waiting:
+            yield _next(waiting)
+    finally:
+        ray.shutdown()
+
+
+def _task_memory(cluster: ClusterConfig, workers: int) -> int:
+    """Ask for what a task needs, but never so much that our own small machine could not run its workers."""
+    if cluster.kind == "ray":
+        return _MEMORY_BYTES
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min(_MEMORY_BYTES, int(free * 0.3) // workers)
+
+
+def _next(waiting: dict) -> ShardReport:  # type: ignore[type-arg]
+    """Wait for any one task; a task whose worker died too often becomes a report, so that the others go on."""
+    import ray
+
+    (done,), _ = ray.wait(list(waiting), num_returns=1)
+    name = waiting.pop(done)
+    try:
+        report: ShardReport = ray.get(done)
+    except ray.exceptions.RayError as error:
+        return ShardReport(name=name, error=f"worker lost: {' '.join(str(error).split())[:300]}")
+    return report
+
+
+def check_cpu(cluster: ClusterConfig) -> None:
+    """Refuse a processor name that the compiler does not know, before anything is written.
+
+    Raises:
+        ConfigError: naming the key.
+    """
+    if cluster.cpu == "native":
+        return
+    if not cluster.cpu.replace("-", "").replace("_", "").isalnum():
+        raise ConfigError("cluster.cpu", cluster.cpu, "native, or a processor name of LLVM such as x86-64-v3")
+    if "numba" in __import__("sys").modules and cluster.kind == "inline":
+        raise UserError("cluster.cpu must be set before kernels are loaded; with cluster=inline use a fresh process")

@@ -1,0 +1,70 @@
+"""How far a long run is: a bar on a terminal, plain lines in a log."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+class Progress:
+    """Counts items; shows count, rate and time to go. Items done before the run began do not count in the rate."""
+
+    def __init__(self, label: str, total: int, done: int = 0, unit: str = "sequences") -> None:
+        self._label, self._total, self._unit = label, total, unit
+        self.done = self._before = done
+        self._start = self._last_line = time.monotonic()
+        self._bar = None
+        if sys.stderr.isatty():
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import Progress as Bar
+
+            columns = (
+                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(),
+            )  # fmt: skip
+            from rich.console import Console
+
+            self._bar = Bar(*columns, console=Console(stderr=True))
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.start()
+            self._task = self._bar.add_task(self._label, total=self._total, completed=self.done, rate="")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        elif kind is None:
+            self._line()
+
+    @property
+    def rate(self) -> float:
+        """Items a second, of this run."""
+        return (self.done - self._before) / max(1e-9, time.monotonic() - self._start)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._start
+
+    def advance(self, items: int) -> None:
+        """So many more are done."""
+        self.done += items
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self.done, rate=f"{self.rate:.2f} {self._unit}/s")
+        elif time.monotonic() - self._last_line >= _SECONDS_BETWEEN_LINES:
+            self._line()
+
+    def _line(self) -> None:
+        self._last_line = time.monotonic()
+        left = (self._total - self.done) / self.rate if self.rate > 0 else 0.0
+        print(
+            f"{self._label}: {self.done}/{self._total} {self._unit}, {self.rate:.2f}/s, {left:.0f} s to go",
+            file=sys.stderr,
+            flush=True,
+        )

@@ -1,0 +1,80 @@
+"""What every source of pictures promises."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.sources.framing import Framing
+
+
+class RefusedPicture(Exception):
+    """A picture that cannot be painted. The run goes on; the reason goes to `quarantine.jsonl`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceEntry:
+    """One picture of a source, small enough to send anywhere: what it is and where, never its pixels.
+
+    Attributes:
+        id: name that is unique in the source and says where the picture came from.
+        sha256: hash of the picture's bytes (of its recipe, for generated ones). It decides the split.
+        locator: what the source needs to read it again (a path, a tar and a byte range, a number).
+        caption: the caption, or None where the source has none.
+        licence: licence of the picture, or None where unknown.
+    """
+
+    id: str
+    sha256: str
+    locator: str
+    caption: str | None = None
+    licence: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroundTruth:
+    """What a generated picture knows about itself; all maps are (H, W) and framed like the picture.
+
+    Attributes:
+        labels: uint16 object label of each pixel; 0 is the background.
+        names: name of each label, `names[0]` being the background's.
+        depth_order: labels from the farthest to the nearest.
+        saliency_order: labels from the most to the least salient.
+    """
+
+    labels: NDArray[np.uint16]
+    names: tuple[str, ...]
+    depth_order: tuple[int, ...]
+    saliency_order: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A decoded source image: (H, W, 3) float32 RGB in [0, 1], and what else its source knows of it."""
+
+    image: NDArray[np.float32]
+    truth: GroundTruth | None = None
+
+
+class Source(Protocol):
+    """Where pictures come from. Sources are frozen dataclasses: their fields are their configuration."""
+
+    @property
+    def endless(self) -> bool:
+        """True when the source can give any number of pictures."""
+
+    def index(self, limit: int | None) -> Sequence[SourceEntry]:
+        """The first `limit` pictures (all, or the source's own number, when None), in the source's sorted order.
+
+        Raises:
+            UserError: if the source is missing or empty, or lacks what its configuration requires.
+        """
+
+    def load(self, entry: SourceEntry, framing: Framing) -> Picture:
+        """Decode one picture and bring it to the size asked for.
+
+        Raises:
+            RefusedPicture: if it cannot be read or is not a picture worth painting; the message says why.
+        """

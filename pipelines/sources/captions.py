@@ -1,0 +1,135 @@
+"""Captions and licences that lie beside pictures: text sidecars, `metadata.jsonl`, `captions.csv`, and json members."""
+
+import csv
+import io
+import json
+import posixpath
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from conf.errors import UserError
+
+TABLES = ("captions.csv", "metadata.jsonl")
+"""Names of caption tables; where both speak of a picture, the later name wins."""
+
+_FILE_COLUMNS = ("file_name", "file", "path")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Annotation:
+    """What is written about a picture; None where nothing is."""
+
+    caption: str | None = None
+    licence: str | None = None
+
+    def over(self, other: "Annotation") -> "Annotation":
+        """This annotation, its gaps filled from another."""
+        return Annotation(caption=self.caption or other.caption, licence=self.licence or other.licence)
+
+
+def text_caption(data: bytes, where: str) -> str | None:
+    """The caption in a text file, as one line; None if it holds only blanks.
+
+    Raises:
+        UserError: if the bytes are not UTF-8; it names `where`.
+    """
+    return _one_line(_text(data, where))
+
+
+def json_annotation(data: bytes, where: str) -> Annotation:
+    """The annotation in a json file that holds one object, as img2dataset writes them.
+
+    Raises:
+        UserError: if it is not UTF-8, not a json object, or holds a caption that is no text; it names `where`.
+    """
+    return _annotation(_json_object(_text(data, where), where), where)
+
+
+def table_annotations(name: str, data: bytes, where: str) -> dict[str, Annotation]:
+    """Annotations of a caption table, by the path of the picture relative to the source.
+
+    `metadata.jsonl` holds an object a line with `file_name`, `text` or `caption`, and optionally `licence` or
+    `license`; `captions.csv` has the same as columns, where the picture may also be called `file` or `path`.
+
+    Args:
+        name: path of the table relative to the source, in its folder the pictures are looked for.
+        data: the whole table.
+        where: what to call it in messages.
+
+    Raises:
+        UserError: if the table is malformed; it names `where` and the line.
+    """
+    text = _text(data, where)
+    rows = _jsonl_rows(text, where) if name.endswith(".jsonl") else _csv_rows(text, where)
+    return dict(_named_annotations(rows, posixpath.dirname(name)))
+
+
+def _named_annotations(
+    rows: Iterable[tuple[str, Mapping[str, object]]], folder: str
+) -> Iterator[tuple[str, Annotation]]:
+    for where, row in rows:
+        file = next((row[column] for column in _FILE_COLUMNS if row.get(column)), None)
+        if not isinstance(file, str):
+            raise UserError(f"{where}: names no picture (file_name)")
+        yield posixpath.normpath(posixpath.join(folder, file)), _annotation(row, where)
+
+
+def _jsonl_rows(text: str, where: str) -> Iterator[tuple[str, Mapping[str, object]]]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            yield f"{where}, line {number}", _json_object(line, f"{where}, line {number}")
+
+
+def _csv_rows(text: str, where: str) -> Iterator[tuple[str, Mapping[str, object]]]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    columns: list[str] | None = None
+    try:
+        for row in reader:
+            line = f"{where}, line {reader.line_num}"
+            if not row:
+                continue
+            if columns is None:
+                columns = [column.strip().lower() for column in row]
+                if not any(column in columns for column in _FILE_COLUMNS):
+                    raise UserError(f"{line}: no column named file_name, file or path, but {', '.join(columns)}")
+            elif len(row) != len(columns):
+                raise UserError(f"{line}: {len(row)} fields where the first line has {len(columns)}")
+            else:
+                yield line, dict(zip(columns, row, strict=True))
+    except csv.Error as error:
+        raise UserError(f"{where}, line {reader.line_num}: not CSV ({error})") from error
+
+
+def _annotation(fields: Mapping[str, object], where: str) -> Annotation:
+    def first(*keys: str) -> str | None:
+        for key in keys:
+            value = fields.get(key)
+            if value is not None and not isinstance(value, str):
+                raise UserError(f"{where}: {key} is not text but {value!r}")
+            if value and (line := _one_line(value)):
+                return line
+        return None
+
+    return Annotation(caption=first("text", "caption"), licence=first("licence", "license"))
+
+
+def _json_object(text: str, where: str) -> Mapping[str, object]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where}: not JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise UserError(f"{where}: not a JSON object")
+    return value
+
+
+def _text(data: bytes, where: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{where}: not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+
+
+def _one_line(text: str) -> str | None:
+    """Captions become prompts and table cells: runs of blanks and line ends are one space."""
+    return " ".join(text.split()) or None

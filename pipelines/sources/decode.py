@@ -1,0 +1,147 @@
+"""From the bytes of a picture file to RGB, or one line that says why not."""
+
+import io
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageFile
+
+from pipelines.sources.base import RefusedPicture
+
+MIN_SIDE_PX = 16
+MAX_PIXELS = 178_956_970
+"""Where Pillow itself speaks of a decompression bomb; no `max_pixels` can be larger. It takes 3.4 GB to decode."""
+
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+"""Raster formats that Pillow decodes itself: no PostScript, PDF or anything else that runs a program."""
+
+
+def decode(data: bytes, *, max_pixels: int) -> NDArray[np.float32]:
+    """Decode a picture file.
+
+    The first frame of an animation; turned as its EXIF orientation says; transparency laid over white; 16-bit
+    channels keep their precision. Colour profiles are not applied: values are taken for sRGB.
+
+    Args:
+        data: the whole file.
+        max_pixels: refuse more pixels than this, before any of them is decoded; at most `MAX_PIXELS`.
+
+    Returns:
+        (h, w, 3) float32 RGB in [0, 1].
+
+    Raises:
+        RefusedPicture: if the file is no picture, damaged, truncated, too small or too large.
+    """
+    picture = _open(data)
+    width_px, height_px = picture.size
+    if width_px * height_px > max_pixels:
+        raise RefusedPicture(f"{width_px}x{height_px} px is more than max_pixels={max_pixels}")
+    if min(width_px, height_px) < MIN_SIDE_PX:
+        raise RefusedPicture(f"{width_px}x{height_px} px is too small: {MIN_SIDE_PX} px a side at least")
+    # Pillow has no mode for colour of 16 bits a channel: loading drops the low bytes, so look before.
+    deep_colour = picture.mode in ("RGB", "RGBA") and any(";16" in str(tile[3]) for tile in picture.tile)
+    try:
+        picture.load()
+        pixels = _pixels(picture)
+    except (MemoryError, RefusedPicture):
+        raise
+    except Exception as error:  # what a decoder raises on hostile bytes has no common class
+        raise RefusedPicture(f"truncated or damaged {picture.format} ({_one_line(error)})") from error
+    if deep_colour:
+        pixels = _with_low_bytes(data, pixels)
+    rgb = _over_white(pixels)
+    return np.ascontiguousarray(_upright(rgb, _orientation(picture)))
+
+
+def _open(data: bytes) -> ImageFile.ImageFile:
+    """Parse the header and nothing more.
+
+    `Image.open` would warn of large pictures through the process-wide warning filters, which cannot be silenced in one
+    thread without disturbing the others. The openers it looks up do the same work; `decode` checks the size itself.
+    """
+    if not data:
+        raise RefusedPicture("the file is empty (0 bytes)")
+    if data[4:12] in (b"ftypheic", b"ftypheix"):
+        raise RefusedPicture("HEIC pictures are not supported: export it as JPEG or PNG")
+    Image.init()
+    for name in _FORMATS:
+        opener, accepts = Image.OPEN[name]
+        if accepts is None or accepts(data[:16]) is not True:
+            continue
+        try:
+            return opener(io.BytesIO(data), "")
+        except MemoryError:
+            raise
+        except Exception as error:  # as above: plugins raise SyntaxError, KeyError, struct.error, ...
+            raise RefusedPicture(f"truncated or damaged {name} ({_one_line(error)})") from error
+    raise RefusedPicture(f"not a picture of a known format ({', '.join(_FORMATS)})")
+
+
+def _pixels(picture: Image.Image) -> NDArray[np.float32]:
+    """(h, w, 3 or 4) float32 RGB or RGBA in [0, 1] of a loaded picture, not yet turned upright."""
+    if picture.mode.startswith("I;16"):
+        grey = np.asarray(picture).astype(np.uint16)
+        channels = [grey.astype(np.float32) / 65535] * 3
+        if "transparency" in picture.info:
+            channels.append((grey != picture.info["transparency"]).astype(np.float32))
+        return np.stack(channels, axis=-1)
+    if picture.mode == "F":
+        grey = np.asarray(picture)
+        if not np.isfinite(grey).all():
+            raise RefusedPicture("holds values that are not finite")
+        if grey.min() < 0 or grey.max() > 1:
+            raise RefusedPicture("holds floating-point values outside 0 to 1")
+        return np.stack([grey] * 3, axis=-1)
+    if picture.mode == "I":
+        raise RefusedPicture("32-bit integer values have no agreed white: save it with 8 or 16 bits")
+    bands = "RGBA" if picture.has_transparency_data else "RGB"
+    eight_bit = picture if picture.mode == bands else picture.convert(bands)
+    pixels: NDArray[np.float32] = np.divide(np.asarray(eight_bit), np.float32(255), dtype=np.float32)
+    return pixels
+
+
+def _with_low_bytes(data: bytes, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The same pixels with the 16-bit precision that Pillow dropped.
+
+    OpenCV has its own ideas of orientation, premultiplied alpha and damage; it is believed only where it says the same
+    as Pillow to within the dropped byte, else the picture stays at 8 bits.
+    """
+    deep = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if deep is None or deep.dtype != np.uint16 or deep.shape != pixels.shape:
+        return pixels
+    order = cv2.COLOR_BGR2RGB if deep.shape[2] == 3 else cv2.COLOR_BGRA2RGBA
+    refined: NDArray[np.float32] = np.divide(cv2.cvtColor(deep, order), np.float32(65535), dtype=np.float32)
+    return refined if np.abs(refined - pixels).max() < 1.5 / 255 else pixels
+
+
+def _over_white(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(h, w, 3) of (h, w, 3 or 4), composited as browsers do, on sRGB values."""
+    if pixels.shape[2] == 3:
+        return pixels
+    alpha = pixels[..., 3:]
+    rgb: NDArray[np.float32] = pixels[..., :3] * alpha + (1 - alpha)
+    return rgb
+
+
+def _orientation(picture: Image.Image) -> int:
+    """EXIF orientation of a loaded picture, 1 to 8. (A loaded TIFF is already upright, and says so.)"""
+    try:
+        return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # a sound picture with damaged EXIF is worth painting; the parser raises anything
+        return 1
+
+
+def _upright(image: NDArray[np.float32], orientation: int) -> NDArray[np.float32]:
+    """Undo an EXIF orientation (CIPA DC-008, tag 0x0112); an unknown number changes nothing."""
+    if orientation in (5, 6, 7, 8):
+        image = image.transpose(1, 0, 2)
+    if orientation in (3, 4, 7, 8):
+        image = image[::-1]
+    if orientation in (2, 3, 6, 7):
+        image = image[:, ::-1]
+    return image
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

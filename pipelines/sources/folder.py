@@ -1,0 +1,112 @@
+"""Pictures in a folder, local or remote, with their captions beside them."""
+
+import hashlib
+import posixpath
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from fsspec import AbstractFileSystem
+
+from conf.errors import UserError
+from pipelines.sources.base import SourceEntry
+from pipelines.sources.captions import TABLES, Annotation, table_annotations, text_caption
+from pipelines.sources.stored import StoredSource, ending, list_files, naming, open_storage, printable
+
+NUM_READERS = 16
+"""Threads that hash pictures: enough to keep remote storage busy; local files need fewer."""
+
+_BATCH = 4096
+"""Pictures handed to the threads at once, so that a folder of millions does not become millions of futures."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderSource(StoredSource):
+    """All pictures under a folder, in the order of their relative paths.
+
+    Every file with one of the endings counts, whatever it holds: those that turn out not to be pictures are refused
+    when they are loaded. All other files and everything hidden is left alone.
+
+    A caption comes from `photo.txt` beside `photo.jpg`, else from a caption table (`metadata.jsonl`, then
+    `captions.csv`) in the picture's folder or any above it, the nearest first. Tables name pictures relative to
+    themselves.
+    """
+
+    def index(self, limit: int | None) -> Sequence[SourceEntry]:
+        """The first `limit` pictures (all, when None), hashed, captioned and sorted by relative path.
+
+        Raises:
+            UserError: if the folder is missing or holds no picture, a caption file is malformed, or captions are
+                required and lacking; one line that names the file.
+        """
+        filesystem, root = open_storage(self.path)
+        with naming(self.path):
+            if not filesystem.isdir(root):
+                raise UserError(
+                    f"{self.path}: " + ("is a file, not a folder" if filesystem.exists(root) else "missing")
+                )
+            names = list_files(filesystem, root)
+        pictures = [name for name in names if ending(name) in self.extensions]
+        if not pictures:
+            raise UserError(f"{self.path}: holds no pictures ({', '.join(self.extensions)})")
+        scan = _Scan(filesystem, root, frozenset(names), self.licence)
+        chosen = pictures[:limit]
+        entries: list[SourceEntry] = []
+        with ThreadPoolExecutor(NUM_READERS) as readers:
+            for start in range(0, len(chosen), _BATCH):
+                entries += readers.map(scan.entry, chosen[start : start + _BATCH])
+        self.check_captions(entries)
+        return entries
+
+    def read(self, entry: SourceEntry) -> bytes:
+        filesystem, _ = open_storage(self.path)
+        return _bytes(filesystem, entry.locator)
+
+
+class _Scan:
+    """One pass over a folder."""
+
+    def __init__(self, filesystem: AbstractFileSystem, root: str, names: frozenset[str], licence: str | None) -> None:
+        self._filesystem, self._root, self._names = filesystem, root, names
+        self._default = Annotation(licence=licence)
+        self._annotations = self._table_annotations()
+
+    def entry(self, name: str) -> SourceEntry:
+        """Hash one picture and find its caption; a picture that cannot be read stands in with the hash of its name."""
+        id_, locator = printable(name), printable(posixpath.join(self._root, name))
+        try:
+            sha256 = hashlib.sha256(_bytes(self._filesystem, locator)).hexdigest()
+        except (TimeoutError, ConnectionError) as error:
+            # Not the picture's fault, and to go on would make another plan than a run with a better connection.
+            raise UserError(f"{locator}: storage does not answer ({type(error).__name__})") from error
+        except OSError:
+            sha256 = hashlib.sha256(id_.encode()).hexdigest()
+        annotation = self._annotations.get(name, Annotation()).over(self._default)
+        caption = self._sidecar(name) or annotation.caption
+        return SourceEntry(id=id_, sha256=sha256, locator=locator, caption=caption, licence=annotation.licence)
+
+    def _sidecar(self, picture: str) -> str | None:
+        name = posixpath.splitext(picture)[0] + ".txt"
+        return text_caption(self._text_file(name), self._where(name)) if name in self._names else None
+
+    def _table_annotations(self) -> Mapping[str, Annotation]:
+        """Tables from the root downwards, so that the nearest to a picture has the last word."""
+        tables = [name for name in self._names if posixpath.basename(name) in TABLES]
+        annotations: dict[str, Annotation] = {}
+        for table in sorted(tables, key=lambda name: (name.count("/"), TABLES.index(posixpath.basename(name)), name)):
+            for picture, found in table_annotations(table, self._text_file(table), self._where(table)).items():
+                annotations[picture] = found.over(annotations.get(picture, Annotation()))
+        return annotations
+
+    def _text_file(self, name: str) -> bytes:
+        with naming(self._where(name)):
+            return _bytes(self._filesystem, posixpath.join(self._root, name))
+
+    def _where(self, name: str) -> str:
+        return printable(posixpath.join(self._root, name))
+
+
+def _bytes(filesystem: AbstractFileSystem, path: str) -> bytes:
+    """A whole file, in one request where the storage is remote."""
+    data: bytes = filesystem.cat_file(path)
+    return data

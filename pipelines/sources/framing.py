@@ -1,0 +1,69 @@
+"""How a picture of any shape becomes a canvas of the size asked for."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from conf.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Framing:
+    """Size of the canvas, and what to do with pictures of another shape.
+
+    Attributes:
+        height_px, width_px: 64 to 1024.
+        fit: `crop` keeps the centre, `pad` keeps all and fills with white, `stretch` distorts.
+    """
+
+    height_px: int = 256
+    width_px: int = 256
+    fit: Literal["crop", "pad", "stretch"] = "crop"
+
+    def __post_init__(self) -> None:
+        for key in ("height_px", "width_px"):
+            if not 64 <= getattr(self, key) <= 1024:
+                raise ConfigError(
+                    "size", f"{self.width_px}x{self.height_px}", "64 to 1024 px a side, as 256 or 384x256"
+                )
+        if self.fit not in ("crop", "pad", "stretch"):
+            raise ConfigError("fit", self.fit, "crop, pad or stretch")
+
+    def apply(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Frame a picture.
+
+        Args:
+            image: (h, w, 3) float32 RGB in [0, 1], any shape.
+
+        Returns:
+            (height_px, width_px, 3) float32 RGB in [0, 1].
+        """
+        height, width = image.shape[:2]
+        scale_y, scale_x = self.height_px / height, self.width_px / width
+        if self.fit == "stretch":
+            return _resize(image, self.height_px, self.width_px)
+        if self.fit == "crop":
+            scale = max(scale_y, scale_x)
+            crop_h, crop_w = min(height, round(self.height_px / scale)), min(width, round(self.width_px / scale))
+            top, left = (height - crop_h) // 2, (width - crop_w) // 2
+            return _resize(image[top : top + crop_h, left : left + crop_w], self.height_px, self.width_px)
+        scale = min(scale_y, scale_x)
+        inner_h, inner_w = max(1, round(height * scale)), max(1, round(width * scale))
+        framed = np.ones((self.height_px, self.width_px, 3), np.float32)
+        top, left = (self.height_px - inner_h) // 2, (self.width_px - inner_w) // 2
+        framed[top : top + inner_h, left : left + inner_w] = _resize(image, inner_h, inner_w)
+        return framed
+
+
+def _resize(image: NDArray[np.float32], height_px: int, width_px: int) -> NDArray[np.float32]:
+    """Area averaging when shrinking (no moiré), cubic when growing (no blocks)."""
+    shrinking = image.shape[0] * image.shape[1] >= height_px * width_px
+    resized = cv2.resize(
+        np.ascontiguousarray(image),
+        (width_px, height_px),
+        interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC,
+    )
+    return np.clip(resized, 0.0, 1.0).astype(np.float32)

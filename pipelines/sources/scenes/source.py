@@ -1,0 +1,90 @@
+"""The endless, licence-free source of captioned pictures."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+from conf.errors import ConfigError
+from pipelines.sources.base import Picture, RefusedPicture, SourceEntry
+from pipelines.sources.framing import Framing
+from pipelines.sources.scenes.caption import caption
+from pipelines.sources.scenes.composition import KINDS, compose
+from pipelines.sources.scenes.drawing import draw
+
+GENERATOR = "scenes-1"
+"""Version of the generator: raise it with every change that shows in pictures or captions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScenesSource:
+    """Landscapes, still lifes, buildings, boats and figures, drawn from nothing but a number.
+
+    Attributes:
+        seed: which endless series of scenes, 0 or more.
+        num_pictures: how many `index(None)` gives.
+        kinds: kinds of scenes to choose among.
+    """
+
+    seed: int = 0
+    num_pictures: int = 64
+    kinds: tuple[str, ...] = KINDS
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kinds", tuple(self.kinds))
+        if self.seed < 0:
+            raise ConfigError("seed", self.seed, "0 or more")
+        if self.num_pictures < 1:
+            raise ConfigError("num_pictures", self.num_pictures, "1 or more")
+        if not self.kinds or len(set(self.kinds)) < len(self.kinds) or not set(self.kinds) <= set(KINDS):
+            raise ConfigError("kinds", list(self.kinds), f"one or more of {', '.join(KINDS)}, each once")
+
+    @property
+    def endless(self) -> bool:
+        """True: any number of scenes can be had."""
+        return True
+
+    def index(self, limit: int | None) -> Sequence[SourceEntry]:
+        """The first `limit` scenes (`num_pictures` when None); entries are made when asked for, without pixels."""
+        return _Series(self, range(self.num_pictures if limit is None else limit))
+
+    def entry(self, index: int) -> SourceEntry:
+        """The scene at one place of the series."""
+        recipe = f"{GENERATOR} seed={self.seed} index={index} kinds={','.join(self.kinds)}"
+        return SourceEntry(
+            id=f"scenes/{self.seed}/{index}",
+            sha256=hashlib.sha256(recipe.encode()).hexdigest(),
+            locator=str(index),
+            caption=caption(compose(self.seed, index, self.kinds)),
+            licence="CC0-1.0",
+        )
+
+    def load(self, entry: SourceEntry, framing: Framing) -> Picture:
+        """Draw a scene at the size asked for; `framing.fit` has nothing to do, as scenes fill any shape."""
+        if not entry.locator.isdecimal():
+            raise RefusedPicture(f"{entry.id}: {entry.locator!r} is not the number of a scene")
+        return draw(compose(self.seed, int(entry.locator), self.kinds), framing.height_px, framing.width_px)
+
+
+@dataclass(frozen=True)
+class _Series(Sequence[SourceEntry]):
+    """A stretch of the series."""
+
+    source: ScenesSource
+    places: range
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __iter__(self) -> Iterator[SourceEntry]:
+        # The loop that Sequence would give ends at the first IndexError, even one that is a fault of ours.
+        return (self.source.entry(place) for place in self.places)
+
+    @overload
+    def __getitem__(self, at: int) -> SourceEntry: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[SourceEntry]: ...
+    def __getitem__(self, at: int | slice) -> SourceEntry | Sequence[SourceEntry]:
+        if isinstance(at, slice):
+            return _Series(self.source, self.places[at])
+        return self.source.entry(self.places[at])

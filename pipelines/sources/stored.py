@@ -1,0 +1,176 @@
+"""What sources of stored pictures share: their configuration, their storage, and loading what was planned."""
+
+import hashlib
+import os
+import posixpath
+import stat
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from fsspec import AbstractFileSystem
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+
+from conf.errors import ConfigError, UserError
+from pipelines.sources.base import Picture, RefusedPicture, SourceEntry
+from pipelines.sources.decode import MAX_PIXELS, decode
+from pipelines.sources.framing import Framing
+
+# .heic and .heif are listed to be refused with a reason: phones write them, and ignoring them would surprise.
+PICTURE_EXTENSIONS = (
+    *(".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp"),
+    *(".tif", ".tiff", ".avif", ".heic", ".heif"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredSource(ABC):
+    """Pictures that lie as bytes in some storage.
+
+    Attributes:
+        path: where they are: a local path or any fsspec URL (`s3://…`, `gs://…`, `memory://…`).
+        require_captions: refuse a source in which a picture has no caption.
+        licence: licence of pictures that do not name their own.
+        extensions: what the names of pictures end with, in lower case; case does not matter in the names.
+        max_pixels: larger pictures are refused, by their header; 256 to 178956970.
+    """
+
+    path: str
+    require_captions: bool = False
+    licence: str | None = None
+    extensions: tuple[str, ...] = PICTURE_EXTENSIONS
+    max_pixels: int = MAX_PIXELS
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "extensions", tuple(self.extensions))  # OmegaConf hands over a list
+        if not self.extensions or any(e != e.lower() or not e.startswith(".") for e in self.extensions):
+            raise ConfigError("extensions", list(self.extensions), "lower-case endings such as [.jpg, .png]")
+        if not 256 <= self.max_pixels <= MAX_PIXELS:
+            raise ConfigError("max_pixels", self.max_pixels, f"256 to {MAX_PIXELS}")
+
+    @property
+    def endless(self) -> bool:
+        """Stored pictures end."""
+        return False
+
+    @abstractmethod
+    def read(self, entry: SourceEntry) -> bytes:
+        """The bytes of one picture, as they are now."""
+
+    def load(self, entry: SourceEntry, framing: Framing) -> Picture:
+        """Read, decode and frame one picture.
+
+        Raises:
+            RefusedPicture: if it cannot be read, is not a picture, or is not the one that was indexed.
+            TimeoutError, ConnectionError: if the storage did not answer, which is not the picture's fault.
+        """
+        try:
+            data = self.read(entry)
+        except (TimeoutError, ConnectionError):
+            raise
+        except OSError as error:
+            raise RefusedPicture(f"cannot be read: {error.strerror or type(error).__name__}") from error
+        if hashlib.sha256(data).hexdigest() != entry.sha256:
+            raise RefusedPicture("changed since the run was planned")
+        return Picture(image=framing.apply(decode(data, max_pixels=self.max_pixels)))
+
+    def check_captions(self, entries: Sequence[SourceEntry]) -> None:
+        """Raise UserError if captions are required and lacking."""
+        lacking = [entry.id for entry in entries if entry.caption is None] if self.require_captions else []
+        if lacking:
+            raise UserError(
+                f"{self.path}: {len(lacking)} of {len(entries)} pictures have no caption, the first is {lacking[0]} "
+                "(require_captions=true)"
+            )
+
+
+def open_storage(path: str) -> tuple[AbstractFileSystem, str]:
+    """The filesystem that a path or URL speaks of, and the path in its own terms.
+
+    Raises:
+        ConfigError: if the protocol is unknown, not installed, or would run a command.
+        UserError: if the storage cannot be reached.
+    """
+    if any(link.strip().lower().startswith("pipe:") for link in path.split("::")):
+        raise ConfigError("path", path, "a path or URL to read from; pipe: would run a shell command")
+    if not path.strip():
+        raise ConfigError("path", path, "a path or URL")
+    with naming(path):
+        try:
+            filesystem, root = url_to_fs(path)
+        except (ValueError, ImportError) as error:
+            raise ConfigError("path", path, f"a local path or a URL that fsspec can open ({_reason(error)})") from error
+    return filesystem, root
+
+
+@contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Turn a fault of the storage into one line that names what could not be read.
+
+    Wrap reads only: clients of remote storage raise whatever they like, so everything is caught.
+
+    Raises:
+        UserError: in place of anything else that was raised.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{path}: cannot be read ({_reason(error)})") from error
+
+
+def list_files(filesystem: AbstractFileSystem, root: str) -> list[str]:
+    """Paths of all files under a folder, relative to it, sorted; nothing hidden (`.git`, `._photo.jpg`).
+
+    Links are followed, each folder is entered once, so that circles end. Broken links are listed, pipes and devices
+    are not.
+    """
+    if isinstance(filesystem, LocalFileSystem):
+        return sorted(_local_files(root))
+    paths = (path.removeprefix(root).lstrip("/") for path in filesystem.find(root))
+    return sorted(path for path in paths if not any(part.startswith(".") for part in path.split("/")))
+
+
+def _local_files(root: str) -> Iterator[str]:
+    """fsspec's own walk neither lists linked files nor reports folders that it may not enter."""
+    entered: set[str] = set()
+    for folder, subfolders, names in os.walk(root, followlinks=True, onerror=_raise):
+        real = os.path.realpath(folder)
+        if real in entered:
+            subfolders.clear()
+            continue
+        entered.add(real)
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        for name in names:
+            path = os.path.join(folder, name)
+            if not name.startswith(".") and _regular_or_missing(path):
+                yield os.path.relpath(path, root)
+
+
+def _regular_or_missing(path: str) -> bool:
+    """A named pipe that calls itself a picture would block its reader for ever."""
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return True
+
+
+def printable(name: str) -> str:
+    """A name that any file format can hold: bytes that are not UTF-8 (old archives) are written `\\xe9`."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def ending(name: str) -> str:
+    """What decides whether a file is a picture: `.jpg` of `a/B.JPG`."""
+    return posixpath.splitext(name)[1].lower()
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

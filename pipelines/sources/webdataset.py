@@ -1,0 +1,165 @@
+"""Pictures in tars, as img2dataset and webdataset write them: `key.jpg`, `key.txt`, `key.json`."""
+
+import hashlib
+import itertools
+import json
+import posixpath
+import tarfile
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import IO
+
+from braceexpand import braceexpand
+from fsspec import AbstractFileSystem
+
+from conf.errors import ConfigError, UserError
+from pipelines.sources.base import SourceEntry
+from pipelines.sources.captions import Annotation, json_annotation, text_caption
+from pipelines.sources.stored import StoredSource, list_files, naming, open_storage, printable
+
+NUM_READERS = 8
+"""Tars that are scanned side by side."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebDatasetSource(StoredSource):
+    """Pictures of image-and-caption tars, in the order of the tars' names and then as they stand in each tar.
+
+    `path` is a tar, a folder of tars, or a pattern: `train-{00000..00015}.tar`, `train-*.tar`. Tars must not be
+    compressed, because pictures are read by their place in the tar. Members of a sample follow one another (`tar
+    --sort=name`); its first picture counts. Samples without a picture are passed over, and so are all members but
+    pictures, `.txt` and `.json`. A caption comes from `key.txt`, else from `caption` in `key.json`.
+    """
+
+    def index(self, limit: int | None) -> Sequence[SourceEntry]:
+        """The first `limit` pictures (all, when None); tars beyond them are not read.
+
+        Raises:
+            UserError: if there are no tars or no pictures in them, a tar is truncated or damaged, a caption is
+                malformed, or captions are required and lacking; one line that names the tar.
+        """
+        filesystem, tars = self._tars()
+        scan = partial(self._entries, filesystem, limit)
+        entries: list[SourceEntry] = []
+        with ThreadPoolExecutor(NUM_READERS) as readers:
+            for start in range(0, len(tars), NUM_READERS):
+                batch = slice(start, start + NUM_READERS)
+                entries += itertools.chain.from_iterable(readers.map(scan, tars[batch], _names(tars)[batch]))
+                if limit is not None and len(entries) >= limit:
+                    break
+        if not entries:
+            raise UserError(f"{self.path}: holds no pictures ({', '.join(self.extensions)})")
+        chosen = entries[:limit]
+        self.check_captions(chosen)
+        return chosen
+
+    def read(self, entry: SourceEntry) -> bytes:
+        filesystem, _ = open_storage(self.path)
+        place = json.loads(entry.locator)
+        data: bytes = filesystem.cat_file(place["tar"], start=place["offset"], end=place["offset"] + place["length"])
+        return data
+
+    def _tars(self) -> tuple[AbstractFileSystem, list[str]]:
+        """The filesystem, and the paths of all tars, sorted."""
+        filesystem, root = open_storage(self.path)
+        with naming(self.path):
+            if filesystem.isdir(root):
+                tars = [posixpath.join(root, name) for name in list_files(filesystem, root) if name.endswith(".tar")]
+                if not tars:
+                    raise UserError(f"{self.path}: holds no tars (*.tar)")
+                return filesystem, tars
+            if filesystem.exists(root):
+                return filesystem, [root]
+        try:
+            patterns = list(braceexpand(self.path))
+        except ValueError as error:
+            raise ConfigError("path", self.path, f"a pattern such as train-{{00000..00015}}.tar ({error})") from error
+        tars = []
+        for pattern in patterns:
+            filesystem, root = open_storage(pattern)
+            with naming(pattern):
+                found = filesystem.glob(root)
+            if not found:
+                raise UserError(f"{self.path}: missing" + (f" ({pattern})" if pattern != self.path else ""))
+            tars += found
+        return filesystem, sorted(set(tars))
+
+    def _entries(self, filesystem: AbstractFileSystem, limit: int | None, tar: str, name: str) -> list[SourceEntry]:
+        """The first pictures of one tar."""
+        keys: set[str] = set()
+        entries: list[SourceEntry] = []
+        with naming(tar), filesystem.open(tar, "rb") as file:
+            samples = itertools.groupby(_members(file, tar), key=lambda member: _key_and_ending(member.name)[0])
+            for key, members in samples:
+                if key in keys:
+                    raise UserError(f"{tar}: members of {printable(key)} lie apart; write the tar with --sort=name")
+                keys.add(key)
+                entry = self._entry(file, tar, f"{name}:{key}", members)
+                if entry is not None:
+                    entries.append(entry)
+                if len(entries) == limit:
+                    break
+        return entries
+
+    def _entry(self, file: IO[bytes], tar: str, id_: str, members: Iterable[tarfile.TarInfo]) -> SourceEntry | None:
+        """One sample; None if it holds no picture."""
+        picture: tuple[str, str] | None = None
+        beside, default = Annotation(), Annotation(licence=self.licence)
+        for member in members:
+            kind, where = _key_and_ending(member.name)[1], printable(f"{tar}:{member.name}")
+            if kind == ".txt":
+                beside = Annotation(caption=text_caption(_content(file, member), where)).over(beside)
+            elif kind == ".json":
+                beside = beside.over(json_annotation(_content(file, member), where))
+            elif kind in self.extensions and picture is None:
+                place = {"tar": tar, "offset": member.offset_data, "length": member.size}
+                picture = json.dumps(place), hashlib.sha256(_content(file, member)).hexdigest()
+        if picture is None:
+            return None
+        locator, sha256 = picture
+        found = beside.over(default)
+        return SourceEntry(
+            id=printable(id_), sha256=sha256, locator=locator, caption=found.caption, licence=found.licence
+        )
+
+
+def _members(file: IO[bytes], tar: str) -> Iterator[tarfile.TarInfo]:
+    """The files in a tar that belong to samples, up to its end mark.
+
+    Python's reader takes damage after the first header for the end, so the end mark itself is looked for.
+    """
+    try:
+        with tarfile.open(fileobj=file, mode="r:") as reader:
+            for member in reader:
+                if member.isreg() and _key_and_ending(member.name)[0]:
+                    yield member
+            file.seek(reader.offset)
+            if file.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
+                raise UserError(f"{tar}: truncated or damaged after {reader.offset} bytes")
+    except (tarfile.TarError, ValueError) as error:
+        raise UserError(f"{tar}: truncated, damaged or not a plain tar ({error})") from error
+
+
+def _content(file: IO[bytes], member: tarfile.TarInfo) -> bytes:
+    """A member's bytes; too few of them in a truncated tar, which the reader finds out at its next step."""
+    file.seek(member.offset_data)
+    return file.read(member.size)
+
+
+def _key_and_ending(name: str) -> tuple[str, str]:
+    """webdataset's convention: `a/b.c.JPG` is the member `.c.jpg` of the sample `a/b`; hidden files have no key."""
+    folder, file = posixpath.split(name)
+    stem, dot, rest = file.partition(".")
+    return (posixpath.join(folder, stem), f".{rest.lower()}") if stem and dot else ("", "")
+
+
+def _names(tars: Sequence[str]) -> list[str]:
+    """What to call each tar: its path without the folders that all of them share."""
+    parts = [tar.split("/") for tar in tars]
+    shared = itertools.takewhile(
+        lambda column: len(set(column)) == 1, zip(*(part[:-1] for part in parts), strict=False)
+    )
+    num_shared = sum(1 for _ in shared)
+    return ["/".join(part[num_shared:]) for part in parts]

@@ -1,0 +1,46 @@
+"""Semi-transparent quadratic Bézier strokes, after Learning to Paint (Huang, Heng and Zhou, ICCV 2019).
+
+A stroke is 13 numbers: three control points, a radius and an opacity at both ends, a colour.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from renderers.bezier.config import BezierConfig as Config
+from renderers.bezier.fit import fit
+from renderers.distance import stroke_distances
+from renderers.painting import Image, Painting, StrokeProgram
+from renderers.raster.ribbon import grid
+from renderers.raster.stamp import draw_all, new_scratch
+
+__all__ = ["Config", "paint", "replay"]
+
+
+def paint(image: Image, config: Config, seed: np.random.SeedSequence) -> Painting:
+    """Paint a (H, W, 3) float32 RGB image in [0, 1] with `config.num_strokes` strokes."""
+    strokes = fit(image, config, np.random.Generator(np.random.PCG64(seed)))
+    height, width = image.shape[:2]
+    program = StrokeProgram(family="bezier", strokes=strokes, canvas=config.canvas, height_px=height, width_px=width)
+    return Painting(program=program, distances=_distances(program))
+
+
+def replay(program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None) -> Iterator[Image]:
+    """The (height, width, 3) canvas after each of the given steps (ascending; 0 is the blank canvas)."""
+    height, width = size_px or (program.height_px, program.width_px)
+    pixels, scratch, done = _blank(program, height, width), new_scratch(grid(height, width)), 0
+    for step in steps:
+        draw_all(program.strokes[done:step], grid(height, width), pixels, scratch)
+        done = step
+        yield pixels.reshape(height, width, 3).copy()
+
+
+def _blank(program: StrokeProgram, height: int, width: int) -> Image:
+    return np.tile(np.array(program.canvas, np.float32), height * width)
+
+
+def _distances(program: StrokeProgram) -> NDArray[np.float64]:
+    height, width = program.height_px, program.width_px
+    (finished,) = replay(program, [len(program.strokes)])
+    return stroke_distances(program.strokes, grid(height, width), _blank(program, height, width), finished.reshape(-1))

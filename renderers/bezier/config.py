@@ -1,0 +1,57 @@
+"""Configuration of the Bézier renderer."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from conf.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """What a preset spends on one painting.
+
+    Attributes:
+        num_candidates, num_climbs: random starts, and steps of hill climbing, for each stroke placed.
+        stages: joint refinement as (size, steps): the size is a share of the working size (see `fit.working_px`).
+    """
+
+    num_candidates: int
+    num_climbs: int
+    stages: tuple[tuple[float, int], ...]
+
+
+EFFORTS = {
+    "fast": Effort(num_candidates=5, num_climbs=8, stages=((0.25, 15), (0.5, 10))),
+    "std": Effort(num_candidates=8, num_climbs=8, stages=((0.25, 10), (0.375, 5), (0.5, 30), (1.0, 5))),
+    "best": Effort(num_candidates=16, num_climbs=16, stages=((0.25, 40), (0.5, 80), (1.0, 60))),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BezierConfig:
+    """Semi-transparent quadratic Bézier strokes.
+
+    Attributes:
+        preset: `fast`, `std` or `best`: how much time a painting may take.
+        num_strokes: 10 to 5,000.
+        opaque: strokes cover fully instead of letting what is below shine through.
+        canvas: RGB of the blank canvas, each in [0, 1].
+    """
+
+    preset: Literal["fast", "std", "best"] = "std"
+    num_strokes: int = 500
+    opaque: bool = False
+    canvas: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        if self.preset not in EFFORTS:
+            raise ConfigError("preset", self.preset, "one of " + ", ".join(EFFORTS))
+        if not 10 <= self.num_strokes <= 5000:
+            raise ConfigError("num_strokes", self.num_strokes, "10 to 5000")
+        if len(self.canvas) != 3 or not all(0.0 <= value <= 1.0 for value in self.canvas):
+            raise ConfigError("canvas", list(self.canvas), "three numbers from 0 to 1, such as [1,1,1]")
+
+    @property
+    def effort(self) -> Effort:
+        """What the preset spends."""
+        return EFFORTS[self.preset]

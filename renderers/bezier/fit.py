@@ -1,0 +1,138 @@
+"""The planner: from an image to a stroke program. Place coarse to fine, then refine all strokes together."""
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from renderers.bezier.config import BezierConfig
+from renderers.bezier.place import MAX_CELLS, Limits, Pyramid, Search, place
+from renderers.bezier.refine import Rates, refine
+from renderers.painting import Image
+from renderers.raster.gradient import Underpaintings
+from renderers.raster.ribbon import NUM_COLUMNS, Floats, Grid, grid
+from renderers.raster.stamp import new_scratch
+
+# All found by a random search over three photographs, maximising dB at a given time (docs/decisions/003).
+_RADIUS_FIRST, _RADIUS_LAST, _RADIUS_POWER = 0.21, 0.0065, 0.23
+_SCORED_RADIUS_PX = 0.45
+_RATES = Rates(place_px=np.float32(1.0), girth_px=np.float32(0.41), tone=np.float32(0.0425), stretch=np.float32(0.042))
+_LAST_PACE = 0.32
+_SOFT_FIRST_PX, _SOFT_LAST_PX = 1.65, 0.75
+_MIN_OPACITY, _MIN_RADIUS_PX = 0.14, 0.5
+_UNDERPAINTING_AFTER = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7)
+_UNDERPAINTING_WEIGHT = 0.04
+_SMALLEST_PX = 16
+
+
+def working_px(height: int, width: int, num_strokes: int) -> int:
+    """The size, along the shorter side, at which fitting looks at the picture.
+
+    So many strokes cannot show more than so much detail: 500 strokes are worth 256 px, and strokes are worth area.
+    Fitting therefore takes the same time at any size of the canvas.
+    """
+    return int(min(height, width, max(64, 256 * math.sqrt(num_strokes / 500))))
+
+
+def fit(image: Image, config: BezierConfig, rng: np.random.Generator) -> Floats:
+    """Find strokes that paint the image.
+
+    Args:
+        image: (H, W, 3) float32 RGB in [0, 1].
+
+    Returns:
+        (num_strokes, 13) strokes in painting order.
+    """
+    height, width = image.shape[:2]
+    short = min(height, width)
+    working = working_px(height, width, config.num_strokes)
+    limits = Limits(
+        width=np.float32(width / short),
+        height=np.float32(height / short),
+        min_radius=np.float32(_MIN_RADIUS_PX / working),
+        min_opacity=np.float32(1.0 if config.opaque else _MIN_OPACITY),
+    )
+    strokes = np.zeros((config.num_strokes, NUM_COLUMNS), np.float32)
+    effort = config.effort
+    search = Search(effort.num_candidates, effort.num_climbs, np.float32(_SCORED_RADIUS_PX))
+    pyramid = build_pyramid(image, max(_SMALLEST_PX, round(working * effort.stages[0][0])), config.canvas)
+    scratch = new_scratch(Grid(int(pyramid.heights[0]), int(pyramid.widths[0]), pyramid.units_px[0]))
+    place(
+        strokes,
+        stroke_radii(config.num_strokes),
+        pyramid,
+        scratch,
+        np.zeros(MAX_CELLS, np.float32),
+        search,
+        limits,
+        rng,
+    )
+    done, total = 0, sum(steps for _, steps in effort.stages)
+    for share, steps in effort.stages:
+        small = shrink(image, max(_SMALLEST_PX, round(working * share)))
+        target = small.reshape(-1)
+        refine(
+            strokes,
+            grid(*small.shape[:2]),
+            target,
+            _blank(target, config.canvas),
+            _underpaintings(config.num_strokes, target.size),
+            np.linspace(_fade(done / total), _fade((done + steps) / total), steps, dtype=np.float32),
+            np.linspace(_SOFT_FIRST_PX, _SOFT_LAST_PX, steps, dtype=np.float32),
+            _RATES,
+            limits,
+        )
+        done += steps
+    return strokes
+
+
+def stroke_radii(num_strokes: int) -> Floats:
+    """Typical radius of each stroke when placed, in units of the shorter side: falling fast, then slowly.
+
+    The last radius is for 500 strokes; more strokes end smaller, fewer larger, so that together they cover alike.
+    """
+    last = min(_RADIUS_FIRST / 2, _RADIUS_LAST * math.sqrt(500 / num_strokes))
+    share = (np.arange(num_strokes) / num_strokes) ** _RADIUS_POWER
+    return (_RADIUS_FIRST * (last / _RADIUS_FIRST) ** share).astype(np.float32)
+
+
+def build_pyramid(image: Image, finest_px: int, canvas: tuple[float, float, float]) -> Pyramid:
+    """The image at `finest_px` along its shorter side and at every half down to 16 px, above blank canvases."""
+    sizes = [finest_px]
+    while sizes[-1] // 2 >= _SMALLEST_PX:
+        sizes.append(sizes[-1] // 2)
+    levels = [shrink(image, size) for size in sizes]
+    targets = np.concatenate([level.reshape(-1) for level in levels])
+    return Pyramid(
+        targets=targets,
+        canvases=_blank(targets, canvas),
+        starts=np.cumsum([0, *(level.size for level in levels[:-1])]),
+        heights=np.array([level.shape[0] for level in levels]),
+        widths=np.array([level.shape[1] for level in levels]),
+        units_px=np.array([min(level.shape[:2]) for level in levels], np.float32),
+    )
+
+
+def shrink(image: Image, short_px: int) -> Image:
+    """The image, averaged down to `short_px` along its shorter side."""
+    height, width = image.shape[:2]
+    if short_px >= min(height, width):
+        return np.ascontiguousarray(image, np.float32)
+    scale = short_px / min(height, width)
+    size = (max(short_px, round(width * scale)), max(short_px, round(height * scale)))
+    return np.ascontiguousarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _fade(part: float) -> float:
+    return 1.0 - (1.0 - _LAST_PACE) * part
+
+
+def _blank(like: Floats, canvas: tuple[float, float, float]) -> Floats:
+    return np.tile(np.array(canvas, np.float32), like.size // 3)
+
+
+def _underpaintings(num_strokes: int, size: int) -> Underpaintings:
+    after: NDArray[np.int64] = np.unique([round(share * num_strokes) - 1 for share in _UNDERPAINTING_AFTER])
+    after = after[after >= 0]
+    return Underpaintings(after, np.float32(_UNDERPAINTING_WEIGHT), np.empty((len(after), size), np.float32))

@@ -1,0 +1,256 @@
+"""Greedy placement: one stroke after the other, where the canvas is most wrong, coarse strokes first.
+
+Each stroke starts as the best of a few random candidates in a bad spot and is then improved by hill climbing. What a
+candidate would gain is exact, because for a fixed shape the best colour has a closed form. Candidates are scored on the
+pyramid level where the stroke is only two to four pixels wide, so a candidate costs the same whatever its size.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from renderers.raster.jit import kernel
+from renderers.raster.ribbon import A0, A2, BLUE, GREEN, NUM_COLUMNS, R0, R2, RED, X0, X1, X2, Y0, Y1, Y2, Floats, Grid
+from renderers.raster.stamp import Scratch, draw, stroke_mask
+
+_ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
+_1, _2, _3 = np.uint64(1), np.uint64(2), np.uint64(3)
+MAX_CELLS = 4096
+_MARGIN = np.float32(0.02)  # how far a control point may leave the canvas
+_MIN_WEIGHT = np.float32(0.3)  # a stroke that covers less than this many pixels is not worth its colour solve
+
+
+class Pyramid(NamedTuple):
+    """A picture and the canvas painted so far at several sizes, finest first; level l is half of level l - 1.
+
+    `targets` and `canvases` hold all levels one behind the other, level l from `starts[l]` on, flat (h * w * 3).
+    """
+
+    targets: Floats
+    canvases: Floats
+    starts: NDArray[np.int64]
+    heights: NDArray[np.int64]
+    widths: NDArray[np.int64]
+    units_px: Floats
+
+
+class Limits(NamedTuple):
+    """What a stroke may be: on a canvas of `width` x `height` units, no thinner and no fainter than this."""
+
+    width: np.float32
+    height: np.float32
+    min_radius: np.float32
+    min_opacity: np.float32
+
+
+class Search(NamedTuple):
+    """How hard to look for each stroke: random starts, hill-climbing steps, and its radius in pixels when scored."""
+
+    num_candidates: int
+    num_climbs: int
+    radius_px: np.float32
+
+
+@kernel
+def clamp(stroke: Floats, limits: Limits) -> None:
+    """Move a stroke's numbers into their ranges, in place."""
+    for c in range(X0, R0, 2):
+        stroke[c] = min(limits.width + _MARGIN, max(-_MARGIN, stroke[c]))
+        stroke[c + 1] = min(limits.height + _MARGIN, max(-_MARGIN, stroke[c + 1]))
+    for c in range(R0, R2 + 1):
+        stroke[c] = min(_ONE, max(limits.min_radius, stroke[c]))
+    for c in range(A0, A2 + 1):
+        stroke[c] = min(_ONE, max(limits.min_opacity, stroke[c]))
+    for c in range(RED, NUM_COLUMNS):
+        stroke[c] = min(_ONE, max(_ZERO, stroke[c]))
+
+
+@kernel
+def score(stroke: Floats, grid: Grid, canvas: Floats, target: Floats, scratch: Scratch) -> np.float32:
+    """What painting the stroke in its best colour would take off the squared error, in units of area.
+
+    A mask m and a colour q leave (T - C + m C) - m q of the residual T - C, so q = sum m (T - C + m C) / sum m^2.
+    That colour, clipped to [0, 1], is written into the stroke.
+
+    Returns:
+        The gain, or -1 if the stroke covers nothing to speak of.
+    """
+    top, rows = stroke_mask(stroke, grid, scratch)
+    mask = scratch.mask
+    weight = _ZERO
+    a0, a1, a2, d = _ZERO, _ZERO, _ZERO, _ZERO
+    packed = np.uint64(0)
+    for row in range(rows):
+        at = _3 * np.uint64((top + row) * grid.width + scratch.row_lo[row])
+        length = scratch.row_hi[row] - scratch.row_lo[row]
+        for j in range(length):
+            q = at + _3 * np.uint64(j)
+            m = mask[packed + np.uint64(j)]
+            z0, z1, z2 = m * canvas[q], m * canvas[q + _1], m * canvas[q + _2]
+            r0, r1, r2 = target[q] - canvas[q], target[q + _1] - canvas[q + _1], target[q + _2] - canvas[q + _2]
+            weight += m * m
+            a0 += m * (r0 + z0)
+            a1 += m * (r1 + z1)
+            a2 += m * (r2 + z2)
+            d += z0 * (r0 + r0 + z0) + z1 * (r1 + r1 + z1) + z2 * (r2 + r2 + z2)
+        packed += np.uint64(length)
+    if weight < _MIN_WEIGHT:
+        return np.float32(-1)
+    inverse = _ONE / weight
+    c0 = min(_ONE, max(_ZERO, a0 * inverse))
+    c1 = min(_ONE, max(_ZERO, a1 * inverse))
+    c2 = min(_ONE, max(_ZERO, a2 * inverse))
+    stroke[RED], stroke[GREEN], stroke[BLUE] = c0, c1, c2
+    gain = _TWO * (c0 * a0 + c1 * a1 + c2 * a2) - (c0 * c0 + c1 * c1 + c2 * c2) * weight - d
+    return gain / (grid.unit_px * grid.unit_px)
+
+
+@kernel
+def _cell_errors(
+    errors: Floats, cell_px: int, grid: Grid, canvas: Floats, target: Floats, window: tuple[int, int, int, int],
+    columns: int,
+) -> None:  # fmt: skip
+    """Squared error of the grid cells in a window (first row, last row, first column, last column), into `errors`."""
+    for gy in range(window[0], window[1]):
+        for gx in range(window[2], window[3]):
+            total = _ZERO
+            left, right = gx * cell_px, min(grid.width, gx * cell_px + cell_px)
+            for y in range(gy * cell_px, min(grid.height, gy * cell_px + cell_px)):
+                at = np.uint64(3 * (y * grid.width + left))
+                for j in range(3 * (right - left)):
+                    difference = target[at + np.uint64(j)] - canvas[at + np.uint64(j)]
+                    total += difference * difference
+            errors[gy * columns + gx] = total
+
+
+@kernel
+def _touched(stroke: Floats, unit_px: np.float32, cell_px: int, rows: int, columns: int) -> tuple[int, int, int, int]:
+    """The window of cells that a stroke may have changed."""
+    reach = max(stroke[R0], stroke[R2]) * unit_px + _ONE
+    cells = np.float32(cell_px)
+    x_lo = (min(stroke[X0], stroke[X1], stroke[X2]) * unit_px - reach) / cells
+    x_hi = (max(stroke[X0], stroke[X1], stroke[X2]) * unit_px + reach) / cells
+    y_lo = (min(stroke[Y0], stroke[Y1], stroke[Y2]) * unit_px - reach) / cells
+    y_hi = (max(stroke[Y0], stroke[Y1], stroke[Y2]) * unit_px + reach) / cells
+    return max(0, int(y_lo)), min(rows, int(y_hi) + 1), max(0, int(x_lo)), min(columns, int(x_hi) + 1)
+
+
+@kernel
+def level_grid(pyramid: Pyramid, level: int) -> Grid:
+    """The grid of one level."""
+    return Grid(pyramid.heights[level], pyramid.widths[level], pyramid.units_px[level])
+
+
+@kernel
+def level_pixels(pixels: Floats, pyramid: Pyramid, level: int) -> Floats:
+    """One level's part of `targets` or `canvases`."""
+    start = pyramid.starts[level]
+    return pixels[start : start + 3 * pyramid.heights[level] * pyramid.widths[level]]
+
+
+@kernel
+def place(
+    strokes: Floats, radii: Floats, pyramid: Pyramid, scratch: Scratch, errors: Floats, search: Search, limits: Limits,
+    rng: np.random.Generator,
+) -> None:  # fmt: skip
+    """Place strokes one after the other, painting each onto every level of the pyramid.
+
+    Args:
+        strokes: (N, 13) written.
+        radii: (N,) typical radius of each stroke, in units of the shorter side.
+        errors: (MAX_CELLS,) scratch.
+    """
+    levels = pyramid.heights.shape[0]
+    trial, best = np.zeros(NUM_COLUMNS, np.float32), np.zeros(NUM_COLUMNS, np.float32)
+    last_level, last_cell = -1, -1
+    for i in range(strokes.shape[0]):
+        r = radii[i]
+        level = 0
+        while level < levels - 1 and r * pyramid.units_px[level + 1] >= search.radius_px:
+            level += 1
+        grid = level_grid(pyramid, level)
+        canvas, target = level_pixels(pyramid.canvases, pyramid, level), level_pixels(pyramid.targets, pyramid, level)
+        cell_px = max(2, int(_TWO * r * grid.unit_px))
+        while ((grid.height + cell_px - 1) // cell_px) * ((grid.width + cell_px - 1) // cell_px) > MAX_CELLS:
+            cell_px += 1
+        rows, columns = (grid.height + cell_px - 1) // cell_px, (grid.width + cell_px - 1) // cell_px
+        window = (0, rows, 0, columns)
+        if level == last_level and cell_px == last_cell:  # only what the last stroke touched has changed
+            window = _touched(best, grid.unit_px, cell_px, rows, columns)
+        _cell_errors(errors, cell_px, grid, canvas, target, window, columns)
+        last_level, last_cell = level, cell_px
+        best_gain = np.float32(-2)
+        for _ in range(search.num_candidates):
+            cell = _bad_cell(errors, rows * columns, rng)
+            x = (np.float32(cell % columns) + np.float32(rng.random())) * np.float32(cell_px) / grid.unit_px
+            y = (np.float32(cell // columns) + np.float32(rng.random())) * np.float32(cell_px) / grid.unit_px
+            _random_stroke(trial, x, y, r, rng)
+            clamp(trial, limits)
+            gain = score(trial, grid, canvas, target, scratch)
+            if gain > best_gain:
+                best_gain = gain
+                best[:] = trial
+        reach = r
+        for _ in range(search.num_climbs):
+            trial[:] = best
+            _perturb(trial, reach, rng)
+            clamp(trial, limits)
+            gain = score(trial, grid, canvas, target, scratch)
+            if gain > best_gain:
+                best_gain = gain
+                best[:] = trial
+            else:
+                reach = max(reach * np.float32(0.96), np.float32(0.3) / grid.unit_px)
+        strokes[i] = best
+        for other in range(levels):
+            draw(best, level_grid(pyramid, other), level_pixels(pyramid.canvases, pyramid, other), scratch)
+
+
+@kernel
+def _bad_cell(errors: Floats, cells: int, rng: np.random.Generator) -> int:
+    """The worst of an eighth of the cells drawn at random: usually among the worst eight, never always the same."""
+    cell = int(rng.random() * cells)
+    for _ in range(max(2, cells // 8)):
+        rival = int(rng.random() * cells)
+        if errors[rival] > errors[cell]:
+            cell = rival
+    return cell
+
+
+@kernel
+def _random_stroke(stroke: Floats, x: np.float32, y: np.float32, r: np.float32, rng: np.random.Generator) -> None:
+    """A stroke through (x, y), two to ten radii long, slightly bent, opacity 0.6 to 1; no colour yet."""
+    angle = np.float32(rng.random() * np.pi)
+    half = r * np.float32(1 + 4 * rng.random())
+    bend = np.float32(rng.random() - 0.5) * half
+    dx, dy = np.cos(angle), np.sin(angle)
+    stroke[X0], stroke[Y0], stroke[X2], stroke[Y2] = x - dx * half, y - dy * half, x + dx * half, y + dy * half
+    stroke[X1], stroke[Y1] = x - dy * bend, y + dx * bend
+    girth = r * np.float32(0.5 + rng.random())
+    stroke[R0] = girth * np.float32(0.6 + 0.6 * rng.random())
+    stroke[R2] = girth * np.float32(0.6 + 0.6 * rng.random())
+    stroke[A0] = np.float32(0.6 + 0.4 * rng.random())
+    stroke[A2] = np.float32(0.6 + 0.4 * rng.random())
+
+
+@kernel
+def _perturb(stroke: Floats, reach: np.float32, rng: np.random.Generator) -> None:
+    """Change one thing about a stroke: its place, one of its points, its girth or its opacity."""
+    what = int(rng.random() * 6)
+    one, two = np.float32(rng.standard_normal()), np.float32(rng.standard_normal())
+    if what == 0:
+        for c in range(X0, R0, 2):
+            stroke[c] += one * reach
+            stroke[c + 1] += two * reach
+    elif what <= 3:
+        point = X0 + 2 * (what - 1)
+        far = _TWO if point == X1 else _ONE  # the middle point pulls the curve only half as far
+        stroke[point] += far * one * reach
+        stroke[point + 1] += far * two * reach
+    elif what == 4:
+        stroke[R0] += _HALF * one * reach
+        stroke[R2] += _HALF * two * reach
+    else:
+        stroke[A0] += np.float32(0.15) * one
+        stroke[A2] += np.float32(0.15) * two

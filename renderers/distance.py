@@ -1,0 +1,168 @@
+"""How far a canvas is from the finished one, fairly between composition and detail.
+
+A plain RMS distance is spent by the first few broad strokes: five of 500 can take nine tenths of it, and all that
+follows, drawing and detail, would count as nothing. So the difference is split into octaves, from single pixels to
+blocks of a quarter of the canvas, and each octave counts the same:
+
+    d(C) = mean over octaves b of min(1, |band_b(C - finished)| / |band_b(blank - finished)|)
+
+which is 1 for the blank canvas and 0 for the finished one. The octaves are those of nested block means (Haar), which
+are orthogonal: with S_b the energy of the means over blocks of 2^b pixels, band b holds S_b - S_(b+1).
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from renderers.raster.jit import kernel
+from renderers.raster.ribbon import RED, Floats, Grid
+from renderers.raster.stamp import Scratch, new_scratch, stroke_mask
+
+_3 = np.uint64(3)
+_NOTHING = 1e-9  # energy per pixel below which an octave is empty
+
+
+def num_octaves(height: int, width: int) -> int:
+    """Octaves above single pixels: the largest blocks are about a quarter of the shorter side."""
+    return max(1, int(np.log2(min(height, width))) - 2)
+
+
+def lowpass_energies(difference: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Energies of the block means of a (H, W, 3) difference, over blocks of 1, 2, 4, ... pixels.
+
+    Returns:
+        (B + 1,) sum over blocks of |sum of the block|^2 / pixels in it.
+    """
+    height, width = difference.shape[:2]
+    sums, counts = np.asarray(difference, np.float64), np.ones((height, width))
+    energies = [float((sums**2).sum())]
+    for _ in range(num_octaves(height, width)):
+        sums, counts = _pool(sums), _pool(counts)
+        energies.append(float(((sums**2).sum(-1) / counts).sum()))
+    return np.array(energies)
+
+
+def distances_from_energies(
+    energies: NDArray[np.float64], blank: NDArray[np.float64], pixels: int
+) -> NDArray[np.float64]:
+    """Distances of canvases from the finished one, given the low-pass energies of each difference.
+
+    Args:
+        energies: (K, B + 1) of K canvases.
+        blank: (B + 1,) of the blank canvas.
+        pixels: in the canvas.
+
+    Returns:
+        (K,) distances in [0, 1]; all 0 where the blank canvas is the finished one.
+    """
+    bands, whole = _bands(energies), _bands(blank[None])[0]
+    told = whole > _NOTHING * pixels
+    if not told.any():
+        return np.zeros(len(energies))
+    return np.minimum(1.0, np.sqrt(bands[:, told] / whole[told])).mean(-1)
+
+
+def canvas_distances(canvases: list[NDArray[np.floating]], blank: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Distances of (H, W, 3) canvases in [0, 1] from the last of them."""
+    finished = canvases[-1].astype(np.float64)
+    energies = np.stack([lowpass_energies(canvas - finished) for canvas in canvases])
+    return distances_from_energies(energies, lowpass_energies(blank - finished), finished.shape[0] * finished.shape[1])
+
+
+def stroke_distances(strokes: Floats, grid: Grid, blank: Floats, finished: Floats) -> NDArray[np.float64]:
+    """Distance from the finished canvas after every stroke.
+
+    Args:
+        strokes: (N, 13).
+        blank, finished: (h * w * 3,) the canvas before and after all strokes.
+
+    Returns:
+        (N + 1,) as `Painting.distances`.
+    """
+    octaves = num_octaves(grid.height, grid.width)
+    sizes = [3 * -(-grid.height // 2**b) * -(-grid.width // 2**b) for b in range(1, octaves + 1)]
+    starts = np.cumsum([0, *sizes])
+    sums, changes = np.zeros(starts[-1]), np.zeros(starts[-1])
+    residual = (blank.astype(np.float64) - finished).reshape(grid.height, grid.width, 3)
+    energies = np.empty((len(strokes) + 1, octaves + 1))
+    energies[0] = lowpass_energies(residual)
+    for b in range(1, octaves + 1):
+        residual = _pool(residual)
+        sums[starts[b - 1] : starts[b]] = residual.reshape(-1)
+    _trace_energies(strokes, grid, blank.copy(), finished, new_scratch(grid), starts, sums, changes, energies)
+    distances = distances_from_energies(energies, energies[0], grid.height * grid.width)
+    distances[-1] = 0.0  # what is left is rounding
+    return distances
+
+
+@kernel
+def _trace_energies(
+    strokes: Floats, grid: Grid, canvas: Floats, finished: Floats, scratch: Scratch, starts: NDArray[np.int64],
+    sums: NDArray[np.float64], changes: NDArray[np.float64], energies: NDArray[np.float64],
+) -> None:  # fmt: skip
+    """Paint stroke by stroke and keep the low-pass energies up to date, touching only blocks that change.
+
+    Args:
+        sums, changes: block sums of the difference, all octaves from 2 pixels up, octave b from `starts[b - 1]` on;
+            `changes` is zero before and after.
+        energies: (N + 1, B + 1) of which row 0 is given and the rest is written.
+    """
+    octaves = energies.shape[1] - 1
+    for i in range(strokes.shape[0]):
+        top, rows = stroke_mask(strokes[i], grid, scratch)
+        energies[i + 1] = energies[i]
+        if rows == 0:
+            continue
+        left, right, packed = grid.width, 0, 0
+        half_width = (grid.width + 1) // 2
+        pixel_change = 0.0
+        for row in range(rows):
+            first, last = scratch.row_lo[row], scratch.row_hi[row]
+            if last > first:
+                left, right = min(left, first), max(right, last)
+            at = _3 * np.uint64((top + row) * grid.width + first)
+            block_row = 3 * (((top + row) >> 1) * half_width)
+            for j in range(last - first):
+                m = scratch.mask[packed + j]
+                block = np.uint64(block_row + 3 * ((first + j) >> 1))
+                for c in range(3):
+                    q = at + _3 * np.uint64(j) + np.uint64(c)
+                    before = canvas[q]
+                    after = before + m * (strokes[i, RED + c] - before)
+                    canvas[q] = after
+                    old, new = np.float64(before - finished[q]), np.float64(after - finished[q])
+                    pixel_change += new * new - old * old
+                    changes[block + np.uint64(c)] += new - old
+            packed += last - first
+        energies[i + 1, 0] += pixel_change
+        for b in range(1, octaves + 1):
+            size, width = 1 << b, (grid.width + (1 << b) - 1) >> b
+            start = starts[b - 1]
+            energy_change = 0.0
+            for y in range(top >> b, ((top + rows - 1) >> b) + 1):
+                tall = min(size, grid.height - y * size)
+                for x in range(left >> b, ((max(right, left + 1) - 1) >> b) + 1):
+                    count = np.float64(tall * min(size, grid.width - x * size))
+                    for c in range(3):
+                        q = start + 3 * (y * width + x) + c
+                        change = changes[q]
+                        if change != 0.0:
+                            energy_change += change * (change + 2.0 * sums[q]) / count
+                            sums[q] += change
+                            changes[q] = 0.0
+                            if b < octaves:
+                                parent = starts[b] + 3 * ((y >> 1) * ((width + 1) >> 1) + (x >> 1)) + c
+                                changes[parent] += change
+            energies[i + 1, b] += energy_change
+
+
+def _bands(energies: NDArray[np.float64]) -> NDArray[np.float64]:
+    """From (K, B + 1) low-pass energies to (K, B + 1) energies of orthogonal octaves, the coarsest last."""
+    return np.maximum(0.0, np.concatenate([energies[:, :-1] - energies[:, 1:], energies[:, -1:]], axis=1))
+
+
+def _pool(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sums over 2 x 2 blocks; blocks at odd ends are smaller."""
+    height, width = values.shape[:2]
+    padding = [(0, height % 2), (0, width % 2), *[(0, 0)] * (values.ndim - 2)]
+    even = np.pad(values, padding)
+    return even[0::2, 0::2] + even[1::2, 0::2] + even[0::2, 1::2] + even[1::2, 1::2]

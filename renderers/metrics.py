@@ -1,0 +1,58 @@
+"""What a sequence is worth, in numbers that need no weights."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from skimage.metrics import structural_similarity
+
+from renderers.painting import Image
+
+_UNTOUCHED = 8  # of 255: a channel must differ by more than this before a pixel counts as painted
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+def psnr_db(painted: Image, source: Image) -> float:
+    """Peak signal-to-noise ratio of two images in [0, 1]; 99 dB when they are the same."""
+    error = float(np.mean((painted.astype(np.float64) - source) ** 2))
+    return 99.0 if error < 10**-9.9 else -10.0 * float(np.log10(error))
+
+
+def ssim(painted: Image, source: Image) -> float:
+    """Structural similarity of luma (Wang et al. 2004; 7 x 7 window), at most 1."""
+    return float(structural_similarity(painted @ _LUMA, source @ _LUMA, data_range=1.0))
+
+
+def coverage(frame: NDArray[np.uint8], blank: NDArray[np.uint8]) -> float:
+    """Share of pixels of a (H, W, 3) frame that differ visibly from the blank canvas."""
+    difference = cv2.absdiff(frame, blank)
+    strongest = np.maximum(np.maximum(difference[..., 0], difference[..., 1]), difference[..., 2])
+    return float(np.count_nonzero(strongest > _UNTOUCHED) / strongest.size)
+
+
+def progress_violation(distances: Sequence[float]) -> float:
+    """Distance gained where it should fall, as a share of the whole way: 0 for a process that never steps back."""
+    way = np.diff(distances)
+    whole = distances[0] - distances[-1]
+    return float(way[way > 0].sum() / whole) if whole > 0 else 0.0
+
+
+def sequence_metrics(
+    frames: NDArray[np.uint8], source: Image, distances: Sequence[float]
+) -> dict[str, float | list[float]]:
+    """The metrics of one sequence.
+
+    Args:
+        frames: (T, H, W, 3) uint8, from the blank canvas to the finished painting.
+        source: (H, W, 3) what was painted, in [0, 1].
+        distances: (T,) of each frame from the last (see `renderers.distance`).
+    """
+    finished = frames[-1].astype(np.float32) / 255.0
+    return {
+        "psnr_db": round(psnr_db(finished, source), 4),
+        "ssim": round(ssim(finished, source), 5),
+        "coverage": [round(coverage(frame, frames[0]), 5) for frame in frames],
+        "distance": [round(float(value), 6) for value in distances],
+        "progress_violation": round(progress_violation(distances), 6),
+    }

@@ -1,0 +1,162 @@
+"""The vocabulary that every renderer shares: the program of a painting, the painting, and which steps become frames."""
+
+import io
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from conf.errors import ConfigError
+
+Image = NDArray[np.float32]
+FrameStack = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrokeProgram:
+    """All that is needed to paint a picture again, at any size.
+
+    Attributes:
+        family: the package under `renderers/` that can replay it.
+        strokes: (N, C) float32, one stroke a row, in painting order; lengths in units of the canvas's shorter side.
+        canvas: RGB of the blank canvas, in [0, 1].
+        height_px, width_px: the size it was made for, and by default is replayed at.
+    """
+
+    family: str
+    strokes: NDArray[np.float32]
+    canvas: tuple[float, float, float]
+    height_px: int
+    width_px: int
+
+    def to_bytes(self) -> bytes:
+        """A `.npz` without pickle; the same program gives the same bytes."""
+        buffer = io.BytesIO()
+        np.savez(
+            buffer,
+            family=np.array(self.family),
+            strokes=self.strokes.astype("<f4"),
+            canvas=np.array(self.canvas, "<f4"),
+            size_px=np.array([self.height_px, self.width_px], "<i4"),
+        )
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "StrokeProgram":
+        """Read what `to_bytes` wrote.
+
+        Raises:
+            ValueError: if it is not a stroke program.
+        """
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+                red, green, blue = (float(value) for value in arrays["canvas"])
+                return cls(
+                    family=str(arrays["family"]),
+                    strokes=arrays["strokes"].astype(np.float32),
+                    canvas=(red, green, blue),
+                    height_px=int(arrays["size_px"][0]),
+                    width_px=int(arrays["size_px"][1]),
+                )
+        except (KeyError, IndexError, ValueError, OSError, zipfile.BadZipFile) as error:
+            raise ValueError(f"not a stroke program: {error}") from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Painting:
+    """What a renderer returns.
+
+    Attributes:
+        program: the strokes.
+        distances: (N + 1,) distance in [0, 1] of the canvas after each step from the finished one (see
+            `renderers.distance`); the blank canvas's is 1, the last is 0.
+    """
+
+    program: StrokeProgram
+    distances: NDArray[np.float64]
+
+
+class Renderer(Protocol):
+    """What a package under `renderers/` offers (its module is the renderer)."""
+
+    Config: type[Any]
+
+    def paint(self, image: Image, config: Any, seed: np.random.SeedSequence) -> Painting:
+        """Paint a (H, W, 3) float32 RGB image in [0, 1]. A pure function: the same arguments give the same bytes."""
+
+    def replay(
+        self, program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None
+    ) -> Iterator[Image]:
+        """The canvas after each of the given steps (ascending, from 0 = blank), at (height, width) or its own size."""
+
+
+def to_uint8(image: Image) -> NDArray[np.uint8]:
+    """Nearest of 256 levels to each value in [0, 1]."""
+    return np.rint(np.clip(image, 0.0, 1.0) * 255.0).astype(np.uint8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameSchedule:
+    """Which steps of a painting become the frames of a sequence.
+
+    Late strokes only refine, so by default frames stand at equal steps of the distance to the finished canvas. The
+    first frame is always the blank canvas and the last the finished painting.
+
+    Attributes:
+        num_frames: T, 2 to 256.
+        spacing: `distance`, `log` (equal steps of log(1 + strokes)) or `uniform` (equal numbers of strokes).
+    """
+
+    num_frames: int = 8
+    spacing: Literal["distance", "log", "uniform"] = "distance"
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.num_frames <= 256:
+            raise ConfigError("num_frames", self.num_frames, "2 to 256")
+        if self.spacing not in ("distance", "log", "uniform"):
+            raise ConfigError("spacing", self.spacing, "distance, log or uniform")
+
+    def steps(self, distances: NDArray[np.float64]) -> tuple[int, ...]:
+        """The step that each frame shows.
+
+        With `distance`, only steps that are nearer to the end than every step before them are eligible, so that the
+        distance falls from frame to frame even where single strokes do not help.
+
+        Args:
+            distances: (N + 1,) as in `Painting`.
+
+        Returns:
+            T steps from 0 to N, strictly ascending as long as there are T eligible steps, else never descending.
+        """
+        last = len(distances) - 1
+        share = np.linspace(0.0, 1.0, self.num_frames)
+        if self.spacing == "distance":
+            before = np.concatenate([[np.inf], np.minimum.accumulate(distances)[:-1]])
+            eligible = np.flatnonzero(distances < before)
+            eligible = np.append(eligible[eligible < last], last)
+            falling = distances[eligible]
+            targets = distances[0] * (1.0 - share)
+            after = np.clip(np.searchsorted(-falling, -targets), 1, max(1, len(falling) - 1))
+            nearer = np.abs(falling[after - 1] - targets) <= np.abs(
+                falling[np.minimum(after, len(falling) - 1)] - targets
+            )
+            places = np.where(nearer, after - 1, after)
+        else:
+            eligible = np.arange(last + 1)
+            curve = share * last if self.spacing == "uniform" else np.expm1(share * np.log1p(last))
+            places = np.rint(curve).astype(int)
+        return tuple(int(eligible[place]) for place in _distinct(places, len(eligible)))
+
+
+def _distinct(places: NDArray[np.int_], count: int) -> NDArray[np.int_]:
+    """Ascending places in range(count), first and last included, pushed apart until distinct if there are enough."""
+    spread = np.clip(places, 0, count - 1)
+    spread[0], spread[-1] = 0, count - 1
+    if count < len(spread):
+        return np.maximum.accumulate(spread)
+    order = np.arange(len(spread))
+    spread = np.maximum.accumulate(spread - order) + order  # each at least one after the one before
+    return np.minimum(spread, count - len(spread) + order)

@@ -1,0 +1,32 @@
+"""How kernels are compiled: numba, float32, one thread, cached on disk under a key made of every kernel's source."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+_KERNEL_FOLDERS = ("raster", "bezier")
+
+
+def _cache_folder() -> str:
+    """Numba looks only at the file a kernel stands in, so a cached caller would keep an old callee inlined: hash all."""
+    digest = hashlib.sha256()
+    root = Path(__file__).parents[1]
+    for source in sorted(path for folder in _KERNEL_FOLDERS for path in (root / folder).glob("*.py")):
+        digest.update(source.read_bytes())
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return str(base / "process-painter" / f"kernels-{digest.hexdigest()[:16]}")
+
+
+if not os.environ.get("NUMBA_CACHE_DIR"):
+    numba.config.CACHE_DIR = _cache_folder()
+
+
+def kernel(function: _Function) -> _Function:
+    """Compile to machine code. `fastmath` lets sums be reordered for SIMD: the same bits on one kind of CPU only."""
+    return cast(_Function, numba.njit(function, cache=True, fastmath=True, nogil=True, error_model="numpy"))

@@ -1,0 +1,1 @@
+"""The data set on disk: its schema, the shard writer, manifests."""

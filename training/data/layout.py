@@ -1,0 +1,57 @@
+"""Names of everything in a data set folder, and of the members of a sequence."""
+
+import re
+from pathlib import Path
+from typing import Literal
+
+SCHEMA_VERSION = 1
+SPLITS = ("train", "val")
+FrameFormat = Literal["webp", "png", "jpg"]
+FRAME_FORMATS = ("webp", "png", "jpg")
+
+_SHARD_NAME = re.compile(r"(train|val)-(\d{5,})-of-(\d{5,})")
+
+
+def dataset_file(root: Path) -> Path:
+    """What the data set is: configuration, totals, licences."""
+    return root / "dataset.json"
+
+
+def samples_file(root: Path) -> Path:
+    """A row a sequence, with its metrics."""
+    return root / "samples.parquet"
+
+
+def quarantine_file(root: Path) -> Path:
+    """A row a refused input."""
+    return root / "quarantine.jsonl"
+
+
+def shards_folder(root: Path) -> Path:
+    """Where tars and manifests are."""
+    return root / "shards"
+
+
+def timings_folder(root: Path) -> Path:
+    """Seconds spent on each shard: the one thing that differs from run to run, so it stands apart."""
+    return root / "timings"
+
+
+def shard_name(split: str, number: int, count: int) -> str:
+    """`train-00003-of-00016`."""
+    return f"{split}-{number:05d}-of-{count:05d}"
+
+
+def is_shard_name(name: str) -> bool:
+    """True for what `shard_name` writes."""
+    return _SHARD_NAME.fullmatch(name) is not None
+
+
+def sequence_key(index: int) -> str:
+    """WebDataset key of a sequence: eight digits, and no dot, at which WebDataset would cut."""
+    return f"{index:08d}"
+
+
+def frame_member(frame: int, frame_format: str) -> str:
+    """`03.webp`, padded so that names sort like frames (three digits in sequences that may need them)."""
+    return f"{frame:02d}.{frame_format}" if frame < 100 else f"{frame:03d}.{frame_format}"

@@ -1,0 +1,83 @@
+"""Reading sequences back: any one of a shard, at the offset its manifest gives."""
+
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from training.data.manifest import ShardManifest, tar_path
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredSequence:
+    """One sequence as it stands in a shard.
+
+    Attributes:
+        key: its WebDataset key.
+        members: name without the key -> bytes.
+    """
+
+    key: str
+    members: dict[str, bytes]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The sequence's json member."""
+        loaded: dict[str, Any] = json.loads(self.members["json"])
+        return loaded
+
+    @property
+    def caption(self) -> str:
+        """The caption; empty when the source had none."""
+        return self.members["txt"].decode()
+
+    def frames(self) -> NDArray[np.uint8]:
+        """(T, H, W, 3) uint8."""
+        decoded = []
+        for frame in self.facts["frames"]:
+            with Image.open(io.BytesIO(self.members[frame["member"]])) as image:
+                decoded.append(np.asarray(image.convert("RGB")))
+        return np.stack(decoded)
+
+
+def read_sequences(root: Path, manifest: ShardManifest) -> Iterator[StoredSequence]:
+    """The sequences of a shard, in order, read by offset.
+
+    Raises:
+        ValueError: if the bytes at an offset are not the sequence the manifest names.
+    """
+    with tar_path(root, manifest.name).open("rb") as file:
+        for span in manifest.samples:
+            file.seek(span.offset)
+            yield parse_sequence(span.key, file.read(span.length))
+
+
+def parse_sequence(key: str, data: bytes) -> StoredSequence:
+    """The sequence in a byte range of a tar.
+
+    Raises:
+        ValueError: if the bytes are damaged or belong to another sequence.
+    """
+    members: dict[str, bytes] = {}
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
+            for entry in tar:
+                stem, _, name = entry.name.partition(".")
+                content = tar.extractfile(entry)
+                if stem != key or content is None:
+                    raise ValueError(f"found {entry.name} where {key} should be")
+                members[name] = content.read()
+                if len(members[name]) != entry.size:
+                    raise ValueError(f"{entry.name} is cut short")
+    except tarfile.TarError as error:
+        raise ValueError(f"sequence {key}: {error}") from error
+    if "json" not in members:
+        raise ValueError(f"sequence {key}: no json member")
+    return StoredSequence(key=key, members=members)
