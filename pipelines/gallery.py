@@ -1,7 +1,90 @@
-"""stub"""
+"""A data set as one page to look at: every picture with its playable, scrubbable process.
 
+    python -m pipelines.gallery dataset=outputs/dataset
+
+The page holds all it shows, so it opens from the disk, without a network, and can be sent to somebody.
+Exit code 0: the data set is complete; 2: this is no data set, or a shard is damaged; 3: more is still to be painted.
+"""
+
+import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from conf.command import COMPLETE, PARTIAL, Summary, command
+from conf.compose import typed
+from conf.errors import ConfigError, UserError
+from pipelines.gallery_page.contents import MAX_PX, Contents, gather
+from pipelines.gallery_page.page import render_page
+from training.data.manifest import write_atomically
+
+_MOST_SEQUENCES = 2000  # at some 10 to 40 KB each, more would no longer open on a phone
 
 
-def write_gallery(root: Path) -> Path:
-    return root / "gallery" / "index.html"
+@dataclass(frozen=True, kw_only=True)
+class GalleryConfig:
+    """What to show; `conf/gallery.yaml` says what each key means."""
+
+    dataset: Path
+    max_sequences: int = 200
+    thumbnail_px: int = 192
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.max_sequences <= _MOST_SEQUENCES:
+            raise ConfigError("max_sequences", self.max_sequences, f"1 to {_MOST_SEQUENCES}")
+        if not 32 <= self.thumbnail_px <= MAX_PX:
+            raise ConfigError("thumbnail_px", self.thumbnail_px, f"32 to {MAX_PX}")
+
+
+def run(config: GalleryConfig) -> Summary:
+    """Write the gallery of a data set.
+
+    Raises:
+        UserError: if there is no data set, a shard is damaged, or the page cannot be written.
+    """
+    contents = gather(config.dataset, config.max_sequences, config.thumbnail_px)
+    page = _write(config.dataset, contents)
+    shown = f"{len(contents.cards)} of {contents.num_sequences} sequences, {page.stat().st_size / 1e6:.1f} MB"
+    lines = [f"{page}: {shown}"]
+    if contents.num_quarantined:
+        lines.append(f"{contents.num_quarantined} inputs were refused; the page lists the reasons")
+    if not contents.complete:
+        lines.append(f"not complete: {contents.num_planned} sequences are planned; this page shows what is committed")
+    lines.append(f"look at it: {page.resolve().as_uri()}")
+    return Summary(lines=tuple(lines), exit_code=COMPLETE if contents.complete else PARTIAL)
+
+
+def write_gallery(root: Path, *, max_sequences: int = 200, thumbnail_px: int = 192) -> Path:
+    """Write `DIR/gallery/index.html` and return its path. The same data set gives the same bytes.
+
+    Args:
+        root: folder of the data set; one that is not complete gets a page of what is committed.
+        max_sequences: how many are shown, evenly spread over the data set and its renderers.
+        thumbnail_px: longer side of the frames on the page; never larger than stored.
+
+    Raises:
+        UserError: if there is no data set, a shard is damaged, or the page cannot be written.
+    """
+    return _write(root, gather(root, max_sequences, thumbnail_px))
+
+
+def _write(root: Path, contents: Contents) -> Path:
+    page = root / "gallery" / "index.html"
+    try:
+        page.parent.mkdir(exist_ok=True)
+        write_atomically(page, render_page(contents.to_plain()))
+    except OSError as error:
+        raise UserError(f"{page}: cannot be written: {error.strerror or error}") from error
+    return page
+
+
+def gallery_config(plain: dict[str, Any]) -> GalleryConfig:
+    """The typed configuration."""
+    config = typed(GalleryConfig, plain)
+    if not config.dataset.is_dir():
+        raise UserError(f"dataset={config.dataset}: no such folder")
+    return config
+
+
+if __name__ == "__main__":
+    sys.exit(command("gallery", gallery_config, run, __doc__ or ""))

@@ -110,8 +110,6 @@ def _trace_energies(
     for i in range(strokes.shape[0]):
         top, rows = stroke_mask(strokes[i], grid, scratch)
         energies[i + 1] = energies[i]
-        if rows == 0:
-            continue
         left, right, packed = grid.width, 0, 0
         half_width = (grid.width + 1) // 2
         pixel_change = 0.0
@@ -133,6 +131,8 @@ def _trace_energies(
                     pixel_change += new * new - old * old
                     changes[block + np.uint64(c)] += new - old
             packed += last - first
+        if right <= left:  # beside the canvas: rows, but no pixels
+            continue
         energies[i + 1, 0] += pixel_change
         for b in range(1, octaves + 1):
             size, width = 1 << b, (grid.width + (1 << b) - 1) >> b
@@ -140,7 +140,7 @@ def _trace_energies(
             energy_change = 0.0
             for y in range(top >> b, ((top + rows - 1) >> b) + 1):
                 tall = min(size, grid.height - y * size)
-                for x in range(left >> b, ((max(right, left + 1) - 1) >> b) + 1):
+                for x in range(left >> b, ((right - 1) >> b) + 1):
                     count = np.float64(tall * min(size, grid.width - x * size))
                     for c in range(3):
                         q = start + 3 * (y * width + x) + c

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from renderers.raster.jit import kernel
+from renderers.raster.jit import kernel, part
 from renderers.raster.ribbon import A0, A2, BLUE, GREEN, NUM_COLUMNS, R0, R2, RED, X0, X1, X2, Y0, Y1, Y2, Floats, Grid
 from renderers.raster.stamp import Scratch, draw, stroke_mask
 
@@ -52,7 +52,7 @@ class Search(NamedTuple):
     radius_px: np.float32
 
 
-@kernel
+@part
 def clamp(stroke: Floats, limits: Limits) -> None:
     """Move a stroke's numbers into their ranges, in place."""
     for c in range(X0, R0, 2):
@@ -66,7 +66,7 @@ def clamp(stroke: Floats, limits: Limits) -> None:
         stroke[c] = min(_ONE, max(_ZERO, stroke[c]))
 
 
-@kernel
+@part
 def score(stroke: Floats, grid: Grid, canvas: Floats, target: Floats, scratch: Scratch) -> np.float32:
     """What painting the stroke in its best colour would take off the squared error, in units of area.
 
@@ -106,7 +106,7 @@ def score(stroke: Floats, grid: Grid, canvas: Floats, target: Floats, scratch: S
     return gain / (grid.unit_px * grid.unit_px)
 
 
-@kernel
+@part
 def _cell_errors(
     errors: Floats, cell_px: int, grid: Grid, canvas: Floats, target: Floats, window: tuple[int, int, int, int],
     columns: int,
@@ -124,7 +124,7 @@ def _cell_errors(
             errors[gy * columns + gx] = total
 
 
-@kernel
+@part
 def _touched(stroke: Floats, unit_px: np.float32, cell_px: int, rows: int, columns: int) -> tuple[int, int, int, int]:
     """The window of cells that a stroke may have changed."""
     reach = max(stroke[R0], stroke[R2]) * unit_px + _ONE
@@ -136,13 +136,13 @@ def _touched(stroke: Floats, unit_px: np.float32, cell_px: int, rows: int, colum
     return max(0, int(y_lo)), min(rows, int(y_hi) + 1), max(0, int(x_lo)), min(columns, int(x_hi) + 1)
 
 
-@kernel
+@part
 def level_grid(pyramid: Pyramid, level: int) -> Grid:
     """The grid of one level."""
     return Grid(pyramid.heights[level], pyramid.widths[level], pyramid.units_px[level])
 
 
-@kernel
+@part
 def level_pixels(pixels: Floats, pyramid: Pyramid, level: int) -> Floats:
     """One level's part of `targets` or `canvases`."""
     start = pyramid.starts[level]
@@ -207,7 +207,7 @@ def place(
             draw(best, level_grid(pyramid, other), level_pixels(pyramid.canvases, pyramid, other), scratch)
 
 
-@kernel
+@part
 def _bad_cell(errors: Floats, cells: int, rng: np.random.Generator) -> int:
     """The worst of an eighth of the cells drawn at random: usually among the worst eight, never always the same."""
     cell = int(rng.random() * cells)
@@ -218,7 +218,7 @@ def _bad_cell(errors: Floats, cells: int, rng: np.random.Generator) -> int:
     return cell
 
 
-@kernel
+@part
 def _random_stroke(stroke: Floats, x: np.float32, y: np.float32, r: np.float32, rng: np.random.Generator) -> None:
     """A stroke through (x, y), two to ten radii long, slightly bent, opacity 0.6 to 1; no colour yet."""
     angle = np.float32(rng.random() * np.pi)
@@ -234,7 +234,7 @@ def _random_stroke(stroke: Floats, x: np.float32, y: np.float32, r: np.float32, 
     stroke[A2] = np.float32(0.6 + 0.4 * rng.random())
 
 
-@kernel
+@part
 def _perturb(stroke: Floats, reach: np.float32, rng: np.random.Generator) -> None:
     """Change one thing about a stroke: its place, one of its points, its girth or its opacity."""
     what = int(rng.random() * 6)

@@ -6,7 +6,7 @@ import numpy as np
 
 from renderers.bezier.place import Limits, clamp
 from renderers.raster.gradient import Underpaintings, loss_and_gradient, new_tape
-from renderers.raster.jit import kernel
+from renderers.raster.jit import kernel, part
 from renderers.raster.ribbon import A0, NUM_COLUMNS, R0, R2, Floats, Grid
 
 _HALF, _ONE = np.float32(0.5), np.float32(1)
@@ -34,7 +34,7 @@ class Moments(NamedTuple):
     second: Floats
 
 
-@kernel
+@part
 def adam_step(
     strokes: Floats,
     gradient: Floats,

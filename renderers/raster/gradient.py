@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from renderers.raster.jit import kernel
+from renderers.raster.jit import part
 from renderers.raster.ribbon import (
     A0,
     A2,
@@ -71,7 +71,7 @@ class Underpaintings(NamedTuple):
     pull: Floats
 
 
-@kernel
+@part
 def new_tape(num_strokes: int, grid: Grid, capacity: int) -> Tape:
     """Room for `capacity` stroke pixels; `loss_and_gradient` says so when that is not enough."""
     area = grid.height * grid.width
@@ -92,7 +92,7 @@ def new_tape(num_strokes: int, grid: Grid, capacity: int) -> Tape:
     )
 
 
-@kernel
+@part
 def paint_forward(
     strokes: Floats, grid: Grid, soften_px: np.float32, canvas: Floats, target: Floats, tape: Tape, under: Underpaintings
 ) -> int:  # fmt: skip
@@ -140,7 +140,7 @@ def paint_forward(
     return used
 
 
-@kernel
+@part
 def paint_backward(
     strokes: Floats, grid: Grid, soften_px: np.float32, upstream: Floats, tape: Tape, under: Underpaintings,
     gradient: Floats,
@@ -193,7 +193,7 @@ def paint_backward(
         )
 
 
-@kernel
+@part
 def shape_gradient(
     stroke: Floats, unit_px: np.float32, soften_px: np.float32, xs: Floats, ys: Floats, along: Floats, cover: Floats,
     mask_gradient: Floats, gradient: Floats,
@@ -257,7 +257,7 @@ def shape_gradient(
     gradient[A0], gradient[A2] = opacity - opacity_t, opacity_t
 
 
-@kernel
+@part
 def loss_and_gradient(
     strokes: Floats, grid: Grid, soften_px: np.float32, target: Floats, ground: Floats, canvas: Floats,
     upstream: Floats, tape: Tape, under: Underpaintings, gradient: Floats,

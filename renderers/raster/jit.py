@@ -10,6 +10,7 @@ import numba
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
+_OPTIONS: dict[str, Any] = {"fastmath": True, "nogil": True, "error_model": "numpy"}
 _KERNEL_FOLDERS = ("raster", "bezier")
 
 
@@ -29,4 +30,14 @@ if not os.environ.get("NUMBA_CACHE_DIR"):
 
 def kernel(function: _Function) -> _Function:
     """Compile to machine code. `fastmath` lets sums be reordered for SIMD: the same bits on one kind of CPU only."""
-    return cast(_Function, numba.njit(function, cache=True, fastmath=True, nogil=True, error_model="numpy"))
+    return cast(_Function, numba.njit(function, cache=True, **_OPTIONS))
+
+
+def part(function: _Function) -> _Function:
+    """A function for kernels to call, which becomes a piece of each of them.
+
+    Compiled on its own, it would be one symbol with several bodies, each optimised for the kernel it came with, and the
+    linker would take the first that a process happens to load: the same call could then round differently from one
+    process to the next (measured: a fresh compilation and a cached one painted different strokes).
+    """
+    return cast(_Function, numba.njit(function, inline="always", **_OPTIONS))

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from renderers.raster.jit import kernel
+from renderers.raster.jit import part
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
@@ -48,7 +48,7 @@ _FAR = np.float32(1e9)
 _OUTLINE_CHORDS = 8
 
 
-@kernel
+@part
 def num_chords(stroke: Floats) -> int:
     """Chords to start the search for the nearest point from: one for a straight stroke, six for a hairpin."""
     bend_x, bend_y = stroke[X0] - _TWO * stroke[X1] + stroke[X2], stroke[Y0] - _TWO * stroke[Y1] + stroke[Y2]
@@ -57,7 +57,7 @@ def num_chords(stroke: Floats) -> int:
     return min(MAX_CHORDS, 1 + int(np.float32(6) * bend / (bend + np.float32(3) * across + _TINY)))
 
 
-@kernel
+@part
 def outline(stroke: Floats, grid: Grid, soften_px: np.float32, row_lo: Ints, row_hi: Ints) -> tuple[int, int]:
     """Find the span of pixels that a stroke may touch in each row.
 
@@ -105,7 +105,7 @@ def outline(stroke: Floats, grid: Grid, soften_px: np.float32, row_lo: Ints, row
     return top, bottom - top
 
 
-@kernel
+@part
 def _widen(
     ax: np.float32, ay: np.float32, bx: np.float32, by: np.float32, reach: np.float32,
     top: int, bottom: int, row_lo: Ints, row_hi: Ints,
@@ -127,7 +127,7 @@ def _widen(
         row_hi[y - top] = max(row_hi[y - top], np.int32(np.ceil(max(xa, xb) + reach)) + 1)
 
 
-@kernel
+@part
 def pack(top: int, rows: int, row_lo: Ints, row_hi: Ints, xs: Floats, ys: Floats) -> int:
     """Write the pixel centres of all spans one behind the other; return how many there are."""
     n = 0
@@ -141,7 +141,7 @@ def pack(top: int, rows: int, row_lo: Ints, row_hi: Ints, xs: Floats, ys: Floats
     return n
 
 
-@kernel
+@part
 def measure(
     stroke: Floats, unit_px: np.float32, soften_px: np.float32, xs: Floats, ys: Floats, along: Floats, cover: Floats
 ) -> None:

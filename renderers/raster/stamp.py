@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from renderers.raster.jit import kernel
+from renderers.raster.jit import kernel, part
 from renderers.raster.ribbon import A0, A2, BLUE, GREEN, RED, Floats, Grid, Ints, measure, outline, pack
 
 _1, _2, _3 = np.uint64(1), np.uint64(2), np.uint64(3)
@@ -28,7 +28,7 @@ def new_scratch(grid: Grid) -> Scratch:
     return Scratch(np.empty(grid.height, np.int32), np.empty(grid.height, np.int32), xs, ys, along, mask)
 
 
-@kernel
+@part
 def stroke_mask(stroke: Floats, grid: Grid, scratch: Scratch) -> tuple[int, int]:
     """Write opacity times coverage of a stroke's pixels into `scratch.mask`; return its first row and number of rows."""
     top, rows = outline(stroke, grid, _SHARP_PX, scratch.row_lo, scratch.row_hi)
@@ -41,7 +41,7 @@ def stroke_mask(stroke: Floats, grid: Grid, scratch: Scratch) -> tuple[int, int]
     return top, rows
 
 
-@kernel
+@part
 def draw(stroke: Floats, grid: Grid, canvas: Floats, scratch: Scratch) -> None:
     """Paint one stroke onto a flat (h * w * 3) canvas: C <- C + m (colour - C)."""
     top, rows = stroke_mask(stroke, grid, scratch)
