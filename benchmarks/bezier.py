@@ -1,8 +1,8 @@
 """The Bézier renderer: CPU-seconds of one core, in yardsticks, and dB.
 
-    python -m benchmarks.bezier                       # astronaut, coffee, chelsea at 256 px, 500 strokes, all presets
-    python -m benchmarks.bezier --pictures DIR        # also all pictures of a folder at 256 px, `std`
-    python -m benchmarks.bezier --pictures DIR --sheet sheet.png
+python -m benchmarks.bezier                       # astronaut, coffee, chelsea at 256 px, 500 strokes, all presets
+python -m benchmarks.bezier --pictures DIR        # also all pictures of a folder at 256 px, `std`
+python -m benchmarks.bezier --pictures DIR --sheet sheet.png
 """
 
 import argparse
@@ -33,7 +33,9 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, help="folder of pictures")
     parser.add_argument("--sheet", type=Path, help="write a contact sheet of the folder's processes here")
     arguments = parser.parse_args()
-    photographs = [Framing().apply(picture() / np.float32(255)) for picture in (data.astronaut, data.coffee, data.chelsea)]
+    photographs = [
+        Framing().apply(picture() / np.float32(255)) for picture in (data.astronaut, data.coffee, data.chelsea)
+    ]
     fit(photographs[0], bezier.Config(), np.random.default_rng(0))  # compile
     unit = min(yardstick_s() for _ in range(3))
     print(f"yardstick: {unit:.3f} CPU-s (1,000 exact disc strokes with OpenCV, 128 px)\n")
@@ -79,7 +81,9 @@ def _folder(folder: Path, sheet: Path | None, unit: float) -> None:
     decibels = [row[1] for row in rows]
     worst = min(rows, key=lambda row: row[1])
     print(f"\n{len(rows)} pictures, 256 px, std: mean {np.mean(decibels):.2f} dB, least {worst[1]:.2f} ({worst[0]})")
-    print(f"mean SSIM {np.mean([row[2] for row in rows]):.3f}, {np.mean([row[3] for row in rows]) / unit:.2f} yardsticks")
+    print(
+        f"mean SSIM {np.mean([row[2] for row in rows]):.3f}, {np.mean([row[3] for row in rows]) / unit:.2f} yardsticks"
+    )
     if sheet is not None:
         half = cv2.resize(np.vstack(strips), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
         cv2.imwrite(str(sheet), half[..., ::-1])
@@ -87,7 +91,9 @@ def _folder(folder: Path, sheet: Path | None, unit: float) -> None:
     if apple.exists():
         picture = Framing(height_px=512, width_px=512).apply(decode(apple.read_bytes(), max_pixels=10**8))
         seconds, end, _ = _measure([picture], bezier.Config(num_strokes=495))
-        print(f"photo_apple, 512 px, 495 strokes, std: {end:.2f} dB in {seconds / unit:.2f} yardsticks   target 27.5 dB")
+        print(
+            f"photo_apple, 512 px, 495 strokes, std: {end:.2f} dB in {seconds / unit:.2f} yardsticks   target 27.5 dB"
+        )
 
 
 if __name__ == "__main__":

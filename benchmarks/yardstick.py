@@ -30,7 +30,8 @@ def draw_discs(stroke: NDArray[np.float64]) -> NDArray[np.float32]:
         y = (1 - t) ** 2 * y0 + 2 * t * (1 - t) * y1 + t * t * y2
         radius = int(1 + ((1 - t) * z0 + t * z2) * _WIDTH // 2)
         cv2.circle(canvas, (int(y * size), int(x * size)), radius, float((1 - t) * w0 + t * w2), -1)
-    return cv2.resize(canvas, (_WIDTH, _WIDTH))
+    mask: NDArray[np.float32] = cv2.resize(canvas, (_WIDTH, _WIDTH))
+    return mask
 
 
 def yardstick_s(num_strokes: int = 1000) -> float:

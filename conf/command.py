@@ -47,7 +47,7 @@ def command(
             return _show(name, arguments[:at] + arguments[at + 2 :])
         summary = run(configure(compose(name, arguments)))
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print("error: " + " ".join(str(error).splitlines()), file=sys.stderr)
         return BAD_CONFIGURATION
     except KeyboardInterrupt:
         print("interrupted; the same command again goes on from here", file=sys.stderr)

@@ -5,9 +5,11 @@ key, and would resolve a run folder of its own in every process.
 """
 
 import dataclasses
+import difflib
+import re
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +18,7 @@ from conf.errors import ConfigError, UserError
 _Config = TypeVar("_Config")
 
 CONF_FOLDER = Path(__file__).resolve().parent
+_LONGEST_KEY = 200  # of a dotted key; beyond 255 even to ask whether such a group exists is an error
 
 
 def compose(name: str, overrides: Sequence[str]) -> dict[str, Any]:
@@ -31,6 +34,7 @@ def compose(name: str, overrides: Sequence[str]) -> dict[str, Any]:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    _refuse_unknown_choices(overrides)
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(CONF_FOLDER), version_base="1.3"):
@@ -44,22 +48,51 @@ def compose(name: str, overrides: Sequence[str]) -> dict[str, Any]:
     return typing.cast(dict[str, Any], plain)
 
 
+def _refuse_unknown_choices(overrides: Sequence[str]) -> None:
+    """Hydra's own messages about these are long, and for `null` no message at all."""
+    for word in overrides:
+        key, sign, value = word.partition("=")
+        if not sign or not key.lstrip("+~") or len(key) > _LONGEST_KEY:
+            raise UserError(f"{word}: not understood; say key=value")
+        group = CONF_FOLDER / key.lstrip("+~")
+        if group.is_dir() and value not in choices(group.name):
+            raise ConfigError(key, value, f"one of {', '.join(choices(group.name))}")
+
+
 def _one_line(name: str, overrides: Sequence[str], error: Exception) -> str:
     """Say which word is wrong and what would be right."""
-    for word in overrides:
-        key, _, value = word.lstrip("+~").partition("=")
-        group = CONF_FOLDER / key
-        if group.is_dir() and value and not (group / f"{value}.yaml").exists():
-            return f"{key}={value}: not allowed; allowed: one of {', '.join(choices(key))}"
     text = " ".join(str(error).split())
     for word in overrides:
-        key, sign, _ = word.lstrip("+~").partition("=")
-        if not sign:
-            return f"{word}: not understood; say key=value"
-        last = key.rpartition(".")[2]
-        if f"'{last}'" in text or f"'{key}'" in text or key in text:
-            return f"{key}: no such key in '{name}', or the wrong kind of value; --help lists all keys"
+        key, _, _ = word.lstrip("+~").partition("=")
+        if f"'{key}'" in text and ("not in struct" in text or "Could not override" in text):
+            return f"{word}: no such key; {_nearest(name, key, overrides)}"
+    for word in overrides:
+        key = word.partition("=")[0].lstrip("+~")
+        if word in text or key in (getattr(error, "full_key", None), *re.findall(r"'([\w.]+)'", text)):
+            return f"{word}: cannot be understood; allowed: one value, or a list such as [1,2]"
     return text
+
+
+def _nearest(name: str, key: str, overrides: Sequence[str]) -> str:
+    """Which keys a user may have meant by one that does not exist."""
+    groups = [word for word in overrides if (CONF_FOLDER / word.partition("=")[0]).is_dir()]
+    try:
+        there = list(_keys(compose(name, groups)))
+    except UserError:
+        return "--help lists all keys"
+    above, _, last = key.rpartition(".")
+    beside = {known.rpartition(".")[2]: known for known in there if known.rpartition(".")[0] == above}
+    namesakes = [known for known in there if known.rpartition(".")[2] == last]
+    near = namesakes or [beside[name] for name in difflib.get_close_matches(last, beside, n=2)]
+    return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(beside.values() or there)}"
+
+
+def _keys(values: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _keys(value, _join(above, name))
+        else:
+            yield _join(above, name)
 
 
 def choices(group: str) -> list[str]:
@@ -77,6 +110,7 @@ def typed(cls: type[_Config], values: Any, key: str = "") -> _Config:
 
     Raises:
         ConfigError: naming the full key, the value, and what is allowed.
+        UserError: naming a key that lacks.
     """
     if not isinstance(values, Mapping):
         raise ConfigError(key, values, f"a group of keys: {', '.join(f.name for f in dataclasses.fields(cls))}")  # type: ignore[arg-type]
@@ -84,7 +118,10 @@ def typed(cls: type[_Config], values: Any, key: str = "") -> _Config:
     hints = typing.get_type_hints(cls)
     for name in values:
         if name not in fields:
-            raise ConfigError(_join(key, str(name)), values[name], f"no such key; there are {', '.join(fields)}")
+            raise ConfigError(_join(key, str(name)), values[name], f"the keys {', '.join(fields)}")
+    for name, field in fields.items():
+        if name not in values and field.default is field.default_factory is dataclasses.MISSING:
+            raise UserError(f"{_join(key, name)} is needed: say {_join(key, name)}=...")
     converted = {name: _convert(hints[name], value, _join(key, name)) for name, value in values.items()}
     try:
         return cls(**converted)
@@ -120,6 +157,8 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return typed(hint, value, key)
     if hint is Path:
+        if isinstance(value, bool) or not isinstance(value, str | int | float) or value == "":
+            raise ConfigError(key, value, "a path")
         return Path(str(value))
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

@@ -1,10 +1,15 @@
-"""Where shards are rendered: in this process, on a Ray of our own, or on an existing Ray cluster. Same bytes everywhere.
+"""Where shards are rendered: in this process, on a Ray of our own, or on an existing Ray cluster.
 
-One task is one shard. Only so many are in flight, and a task takes and returns a few kilobytes: pixels stay with it.
+The bytes are the same everywhere. One task is one shard. Only so many are in flight, and a task takes and returns a
+few kilobytes: pixels stay with it.
 """
 
 import os
-from collections.abc import Iterator
+import socket
+import subprocess
+import sys
+from collections.abc import Generator, Iterator
+from typing import Any
 
 from conf.errors import ConfigError, UserError
 from pipelines.config import ClusterConfig
@@ -28,6 +33,14 @@ THREAD_VARIABLES = {
 }
 
 
+_ASK_LLVM = """
+import sys
+import llvmlite.binding as llvm
+llvm.initialize_native_target()
+llvm.Target.from_default_triple().create_target_machine(cpu=sys.argv[1])
+"""
+
+
 def worker_variables(cluster: ClusterConfig) -> dict[str, str]:
     """Environment of a worker: one thread, and the processor that kernels are compiled for.
 
@@ -45,38 +58,46 @@ def num_workers(asked: int | None) -> int:
 
 def render_shards(
     plans: Iterator[ShardPlan], settings: RenderSettings, cluster: ClusterConfig, workers: int
-) -> Iterator[ShardReport]:
-    """Render shards and yield their reports as they are done, in any order.
+) -> Generator[ShardReport]:
+    """Render shards and yield their reports as they are done, in any order. Closing the generator ends the work.
 
     Raises:
         UserError: if the cluster cannot be reached.
     """
+    os.environ.update(worker_variables(cluster))
     if cluster.kind == "inline":
-        os.environ.update(worker_variables(cluster))
-        return (render_shard(plan, settings) for plan in plans)
-    return _on_ray(plans, settings, cluster, workers)
+        for plan in plans:
+            yield render_shard(plan, settings)
+    else:
+        yield from _on_ray(plans, settings, cluster, workers)
 
 
 def _on_ray(
     plans: Iterator[ShardPlan], settings: RenderSettings, cluster: ClusterConfig, workers: int
-) -> Iterator[ShardReport]:
-    variables = worker_variables(cluster)
-    os.environ.update(variables)
+) -> Generator[ShardReport]:
     import ray
 
     try:
         if cluster.kind == "local":
-            ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level="error")
+            # By name: without it, Ray would join any Ray that runs here or is named in RAY_ADDRESS.
+            ray.init(
+                address="local", num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level="error"
+            )
         else:
-            ray.init(address=cluster.address, runtime_env={"env_vars": variables}, logging_level="error")
+            _knock(cluster.address or "auto")
+            ray.init(
+                address=cluster.address, runtime_env={"env_vars": worker_variables(cluster)}, logging_level="error"
+            )
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+        if cluster.kind == "local":
+            raise UserError(f"cluster=local: Ray does not start ({error}); cluster=inline does without") from error
         raise ConfigError(
             "cluster.address", cluster.address, f"the address of a running Ray cluster ({error})"
         ) from error
     try:
         task = ray.remote(num_cpus=1, memory=_task_memory(cluster, workers), max_retries=_MAX_RETRIES)(render_shard)
         shared = ray.put(settings)
-        waiting: dict[ray.ObjectRef, str] = {}
+        waiting: dict[Any, str] = {}  # task -> shard
         for plan in plans:
             if len(waiting) >= _IN_FLIGHT_PER_WORKER * workers:
                 yield _next(waiting)
@@ -87,6 +108,17 @@ def _on_ray(
         ray.shutdown()
 
 
+def _knock(address: str) -> None:
+    """Ray tries for minutes to reach a machine that does not answer, so ask first.
+
+    Raises:
+        OSError: if nobody answers at `host:port`; other kinds of address are Ray's to judge.
+    """
+    host, _, port = address.rpartition(":")
+    if host and "/" not in host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=10.0).close()
+
+
 def _task_memory(cluster: ClusterConfig, workers: int) -> int:
     """Ask for what a task needs, but never so much that our own small machine could not run its workers."""
     if cluster.kind == "ray":
@@ -95,7 +127,7 @@ def _task_memory(cluster: ClusterConfig, workers: int) -> int:
     return min(_MEMORY_BYTES, int(free * 0.3) // workers)
 
 
-def _next(waiting: dict) -> ShardReport:  # type: ignore[type-arg]
+def _next(waiting: dict[Any, str]) -> ShardReport:
     """Wait for any one task; a task whose worker died too often becomes a report, so that the others go on."""
     import ray
 
@@ -113,10 +145,16 @@ def check_cpu(cluster: ClusterConfig) -> None:
 
     Raises:
         ConfigError: naming the key.
+        UserError: if this process, which is to render, has loaded its kernels for another processor.
     """
     if cluster.cpu == "native":
         return
-    if not cluster.cpu.replace("-", "").replace("_", "").isalnum():
+    # LLVM takes any name, and says on the error output of the process alone that it will ignore it.
+    asked = subprocess.run([sys.executable, "-c", _ASK_LLVM, cluster.cpu], capture_output=True, text=True)
+    if asked.returncode or "not a recognized processor" in asked.stderr:
         raise ConfigError("cluster.cpu", cluster.cpu, "native, or a processor name of LLVM such as x86-64-v3")
-    if "numba" in __import__("sys").modules and cluster.kind == "inline":
-        raise UserError("cluster.cpu must be set before kernels are loaded; with cluster=inline use a fresh process")
+    if cluster.kind == "inline" and os.environ.get("NUMBA_CPU_NAME") != cluster.cpu:
+        raise UserError(
+            f"cluster.cpu={cluster.cpu}: with cluster=inline, kernels are loaded already; put "
+            f"NUMBA_CPU_NAME={cluster.cpu} NUMBA_CPU_FEATURES= before the command"
+        )

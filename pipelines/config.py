@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from pipelines.sources.base import Source
 from pipelines.sources.framing import Framing
 from renderers import families, renderer
 from renderers.painting import FrameSchedule
-from training.data.layout import FRAME_FORMATS, FrameFormat
+from training.data.layout import MOST_SEQUENCES, FrameFormat
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,20 +75,18 @@ class SynthConfig:
     tracker: TrackerConfig
 
     def __post_init__(self) -> None:
-        for key, value, lowest in (
-            ("num_sequences", self.num_sequences, 1),
-            ("num_workers", self.num_workers, 1),
-            ("shard_size", self.shard_size, 1),
-            ("seed", self.seed, 0),
+        for key, value, lowest, highest in (
+            ("num_sequences", self.num_sequences, 1, MOST_SEQUENCES),
+            ("num_workers", self.num_workers, 1, 1_000_000),
+            ("shard_size", self.shard_size, 1, MOST_SEQUENCES),
+            ("seed", self.seed, 0, 2**63 - 1),  # `samples.parquet` holds it in 64 bits
         ):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < lowest):
-                raise ConfigError(key, value, f"a whole number from {lowest}")
+            if value is not None and not lowest <= value <= highest:
+                raise ConfigError(key, value, f"a whole number from {lowest} to {highest}")
         if not 0.0 <= self.val_fraction < 1.0:
             raise ConfigError("val_fraction", self.val_fraction, "0 to less than 1")
         if not 0.0 <= self.max_quarantined <= 1.0:
             raise ConfigError("max_quarantined", self.max_quarantined, "0 to 1")
-        if self.frame_format not in FRAME_FORMATS:
-            raise ConfigError("frames.format", self.frame_format, "one of " + ", ".join(FRAME_FORMATS))
 
     def recipe(self) -> dict[str, Any]:
         """Everything that decides the bytes of the data set, and nothing else."""
@@ -110,42 +109,75 @@ def recipe_hash(recipe: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(recipe, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Frames:
+    """The group `frames`."""
+
+    spacing: Literal["distance", "log", "uniform"]
+    format: FrameFormat
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Mix:
+    """`renderer=mix`."""
+
+    family: Literal["mix"]
+    weights: dict[str, float]
+    members: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Composed:
+    """`conf/synth.yaml` as a user sees it, types checked and ranges not yet."""
+
+    source: dict[str, Any]
+    renderer: dict[str, Any]
+    cluster: ClusterConfig
+    tracker: TrackerConfig
+    out: Path
+    num_sequences: int | None
+    size: Any
+    fit: Literal["crop", "pad", "stretch"]
+    num_frames: int
+    frames: _Frames
+    seed: int
+    num_workers: int | None
+    shard_size: int | None
+    val_fraction: float
+    max_quarantined: float
+    gallery: bool
+
+
 def synth_config(plain: dict[str, Any]) -> SynthConfig:
     """From the composed `conf/synth.yaml` to the typed configuration.
 
     Raises:
         ConfigError: naming the key, the value and what is allowed.
     """
-    source = dict(plain["source"])
-    kind = source.pop("kind")
+    words = typed(_Composed, plain)
+    kind = str(words.source.get("kind"))
     try:
         source_type = source_class(kind)
     except ConfigError as error:
         raise error.under("source") from None
-    width, height = parse_size(plain["size"])
-    frames = plain["frames"]
+    width, height = parse_size(words.size)
     return SynthConfig(
         source_kind=kind,
-        source=typed(source_type, source, "source"),
-        renderers=_renderers(plain["renderer"]),
-        out=Path(str(plain["out"])),
-        framing=Framing(height_px=height, width_px=width, fit=plain["fit"]),
-        schedule=_schedule(plain["num_frames"], frames),
-        frame_format=frames["format"],
-        cluster=typed(ClusterConfig, plain["cluster"], "cluster"),
-        tracker=typed(TrackerConfig, plain["tracker"], "tracker"),
-        **{
-            key: plain[key]
-            for key in (
-                "num_sequences",
-                "seed",
-                "num_workers",
-                "shard_size",
-                "val_fraction",
-                "max_quarantined",
-                "gallery",
-            )  # fmt: skip
-        },
+        source=typed(source_type, {key: value for key, value in words.source.items() if key != "kind"}, "source"),
+        renderers=_renderers(words.renderer),
+        out=words.out,
+        framing=Framing(height_px=height, width_px=width, fit=words.fit),
+        schedule=FrameSchedule(num_frames=words.num_frames, spacing=words.frames.spacing),
+        frame_format=words.frames.format,
+        num_sequences=words.num_sequences,
+        seed=words.seed,
+        num_workers=words.num_workers,
+        shard_size=words.shard_size,
+        val_fraction=words.val_fraction,
+        max_quarantined=words.max_quarantined,
+        gallery=words.gallery,
+        cluster=words.cluster,
+        tracker=words.tracker,
     )
 
 
@@ -157,31 +189,24 @@ def parse_size(size: object) -> tuple[int, int]:
     return int(match[1]), int(match[2] or match[1])
 
 
-def _schedule(num_frames: object, frames: Mapping[str, Any]) -> FrameSchedule:
-    try:
-        return typed(FrameSchedule, {"num_frames": num_frames, "spacing": frames["spacing"]})
-    except ConfigError as error:
-        raise (error.under("frames") if error.key == "spacing" else error) from None
-
-
 def _renderers(plain: Mapping[str, Any]) -> tuple[RendererChoice, ...]:
     if plain.get("family") != "mix":
         return (_choice(str(plain.get("family")), plain, "renderer", 1.0),)
-    weights, members = plain["weights"], plain["members"]
-    for name, weight in weights.items():
-        if name not in members:
-            raise ConfigError(f"renderer.weights.{name}", weight, f"one of the members {', '.join(members)}")
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or weight < 0:
+    mix = typed(_Mix, plain, "renderer")
+    for name, weight in mix.weights.items():
+        if name not in mix.members:
+            raise ConfigError(f"renderer.weights.{name}", weight, f"one of the members {', '.join(mix.members)}")
+        if not 0.0 <= weight < math.inf:
             raise ConfigError(f"renderer.weights.{name}", weight, "a number from 0")
-    chosen = [name for name in sorted(members) if weights.get(name, 0) > 0]
+    chosen = [name for name in sorted(mix.members) if mix.weights.get(name, 0.0) > 0]
     if not chosen:
-        raise ConfigError("renderer.weights", dict(weights), "at least one weight above 0")
-    return tuple(_choice(name, members[name], f"renderer.members.{name}", float(weights[name])) for name in chosen)
+        raise ConfigError("renderer.weights", mix.weights, "at least one weight above 0")
+    return tuple(_choice(name, mix.members[name], f"renderer.members.{name}", mix.weights[name]) for name in chosen)
 
 
 def _choice(name: str, plain: Mapping[str, Any], key: str, weight: float) -> RendererChoice:
     fields = dict(plain)
-    family, phrase = str(fields.pop("family", "")), str(fields.pop("phrase", ""))
+    family, phrase = str(fields.pop("family", "")), str(fields.pop("phrase", None) or "")
     if family not in families():
         raise ConfigError(f"{key}.family", family, "one of " + ", ".join(families()))
     config = typed(renderer(family).Config, fields, key)

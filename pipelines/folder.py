@@ -1,13 +1,14 @@
 """The folder of a run: made, claimed, refused when it is somebody else's, and left clean."""
 
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from conf.errors import ConfigError, UserError
 from training.data.dataset import DatasetCard, committed_names, read_card, sole_writer
-from training.data.layout import dataset_file, shards_folder, timings_folder
+from training.data.layout import dataset_file, quarantine_file, samples_file, shards_folder, timings_folder
 from training.data.manifest import sweep_temporaries
 
 
@@ -15,40 +16,70 @@ from training.data.manifest import sweep_temporaries
 def dataset_folder(root: Path, card: DatasetCard) -> Iterator[None]:
     """Claim a folder for the data set that `card` describes, and keep it claimed.
 
-    A new folder gets its card; one with the same data set is swept of what killed writers left. When the run fails
-    before anything was committed, a new folder is removed again.
+    A new folder gets its card; one with the same data set is swept of what killed writers left. When the run that began
+    a data set fails before anything was committed, what it made is removed again.
 
     Raises:
         UserError: if the folder cannot be written, is in use, or holds something else.
     """
-    _refuse_foreign(root, card)
-    made = [path for path in (root, *root.parents) if not path.exists()]
+    made: list[Path] = []
     try:
-        for folder in (root, shards_folder(root), timings_folder(root)):
-            folder.mkdir(parents=True, exist_ok=True)
+        if root.exists() and not root.is_dir():
+            raise ConfigError("out", root, "a folder; this is a file")
+        made = [path for path in (root, *root.parents) if not path.exists()]
+        root.mkdir(parents=True, exist_ok=True)
         with sole_writer(root):
-            for folder in (root, shards_folder(root), timings_folder(root)):
-                sweep_temporaries(folder)
-            if not dataset_file(root).exists():
-                card.write(root)
-            try:
-                yield
-            finally:
-                for folder in (root, shards_folder(root), timings_folder(root)):
-                    sweep_temporaries(folder)
+            _refuse_foreign(root, card)
+            with _undone_when_useless(root, made):
+                _prepare(root, card)
+                try:
+                    yield
+                finally:
+                    _sweep(root)
     except OSError as error:
-        _remove_unused(root, made)
+        for folder in made:
+            with suppress(OSError):  # it is not empty, or was never made
+                folder.rmdir()
         raise UserError(f"out={root}: {error.filename or root}: {error.strerror or error}") from error
+
+
+def _prepare(root: Path, card: DatasetCard) -> None:
+    """The card comes first: a run that is killed right after leaves a folder that says what it is."""
+    sweep_temporaries(root)
+    if not dataset_file(root).exists():
+        card.write(root)
+    for folder in (shards_folder(root), timings_folder(root)):
+        folder.mkdir(exist_ok=True)
+    _sweep(root)
+
+
+def _sweep(root: Path) -> None:
+    for folder in (root, shards_folder(root), timings_folder(root)):
+        sweep_temporaries(folder)
+
+
+@contextmanager
+def _undone_when_useless(root: Path, made: list[Path]) -> Iterator[None]:
+    """When the run that began the data set fails with nothing committed, leave nothing; what was there before stays."""
+    begins = not dataset_file(root).exists()
+    try:
+        yield
     except BaseException:
-        _remove_unused(root, made)
+        if begins and not committed_names(root):
+            for folder in (shards_folder(root), timings_folder(root), root / "wandb"):
+                shutil.rmtree(folder, ignore_errors=True)
+            for path in (dataset_file(root), samples_file(root), quarantine_file(root)):
+                path.unlink(missing_ok=True)
+            for folder in made:
+                with suppress(OSError):
+                    folder.rmdir()
         raise
 
 
 def _refuse_foreign(root: Path, card: DatasetCard) -> None:
-    if root.exists() and not root.is_dir():
-        raise ConfigError("out", root, "a folder; this is a file")
     if not dataset_file(root).exists():
-        if root.exists() and any(root.iterdir()):
+        # A run that was killed while it wrote its card left only that card's temporary.
+        if any(path.suffix != ".tmp" for path in root.iterdir()):
             raise ConfigError("out", root, "a new or empty folder; this one holds something that is not a data set")
         return
     there = read_card(root)
@@ -82,18 +113,3 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
     for key, inner in items:
         flat |= _flat(inner, f"{prefix}.{key}" if prefix else str(key))
     return flat
-
-
-def _remove_unused(root: Path, made: list[Path]) -> None:
-    """Undo the making of a folder in which nothing was committed; folders that were there before stay."""
-    if root not in made or committed_names(root):
-        return
-    for folder in (shards_folder(root), timings_folder(root), root):
-        for path in folder.glob("*") if folder.is_dir() else []:
-            if path.is_file():
-                path.unlink(missing_ok=True)
-    for folder in (shards_folder(root), timings_folder(root), *made):
-        try:
-            folder.rmdir()
-        except OSError:
-            return

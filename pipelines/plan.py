@@ -137,14 +137,21 @@ def make_plan(
 def deal(weights: Sequence[float], count: int) -> NDArray[np.int64]:
     """Deal `count` turns so that at any moment everybody has had their share, to less than one turn each.
 
-    Every turn goes to whoever is furthest behind their share (the quota method of apportionment).
+    A turn goes to the one who must have it soonest, among those who are due one: earliest deadline first, which keeps
+    this promise whatever the weights (proportionate fairness). To serve whoever is furthest behind does not: with many
+    uneven weights somebody falls more than a turn behind.
+
+    Args:
+        weights: all above 0.
+        count: how many turns.
     """
     share = np.asarray(weights, float) / np.sum(weights)
     if len(share) == 1:
         return np.zeros(count, np.int64)
     had, turns = np.zeros(len(share)), np.empty(count, np.int64)
     for turn in range(count):
-        turns[turn] = np.argmax(share * (turn + 1) - had)
+        due = share * (turn + 1) > had
+        turns[turn] = np.argmin(np.where(due, (had + 1) / share, np.inf))
         had[turns[turn]] += 1
     return turns
 

@@ -112,8 +112,12 @@ def render_shard(plan: ShardPlan, settings: RenderSettings) -> ShardReport:
         watch.lap("write")
         _write_timing(settings.root, manifest, watch, paint_seconds)
     except OSError as error:
-        report.error = f"{error.filename or settings.root}: {error.strerror or error}"
         report.fatal = error.errno in _FATAL
+        where = error.filename or (settings.root if report.fatal else type(error).__name__)
+        report.error = f"{where}: {error.strerror or error}"
+        return report
+    except MemoryError:
+        report.error = "not enough memory; fewer workers need less"
         return report
     report.num_samples, report.num_quarantined = manifest.num_samples, len(quarantined)
     report.num_bytes, report.seconds = manifest.num_bytes, watch.seconds
@@ -144,7 +148,7 @@ def render_sequence(
     metrics = sequence_metrics(frames, picture.image, [float(distance) for distance in distances])
     watch.lap("metrics")
     members = {
-        frame_member(number, settings.frame_format): encode_frame(frame, settings.frame_format)
+        frame_member(number, len(frames), settings.frame_format): encode_frame(frame, settings.frame_format)
         for number, frame in enumerate(frames)
     }
     facts = _facts(sequence, settings, choice, painting, steps, metrics)
@@ -200,7 +204,7 @@ def _facts(
         "size_px": [settings.framing.height_px, settings.framing.width_px],
         "num_steps": len(painting.distances) - 1,
         "frames": [
-            {"member": frame_member(number, settings.frame_format), "step": step, "distance": distance}
+            {"member": frame_member(number, len(steps), settings.frame_format), "step": step, "distance": distance}
             for number, (step, distance) in enumerate(zip(steps, metrics["distance"], strict=True))
         ],
         "metrics": metrics,

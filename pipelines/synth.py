@@ -9,9 +9,10 @@ The same command again goes on where a killed run stopped, and does nothing once
 
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
+from typing import Any
 
 from conf.command import PARTIAL, Summary, command
 from conf.errors import UserError
@@ -21,19 +22,21 @@ from pipelines.folder import dataset_folder
 from pipelines.plan import Plan, make_plan
 from pipelines.progress import Progress
 from pipelines.render import RenderSettings, ShardReport
-from training.data.dataset import DatasetCard, dataset_totals, read_manifests, write_tables
+from training.data.dataset import DatasetCard, dataset_totals, write_tables
 from training.data.layout import quarantine_file
-from training.data.manifest import ShardManifest, tar_path
+from training.data.manifest import ShardManifest, read_manifest, tar_path
 from training.tracking import NoTracker, Tracker, WandbTracker
 
 
 @dataclass
 class _Tally:
-    """What has happened so far in this run."""
+    """What has happened so far, in this run and in those before it."""
 
     made: int = 0
+    there: int = 0
     quarantined: int = 0
     num_bytes: int = 0
+    elapsed_s: float = 0.0
     lost: list[str] = field(default_factory=list)
 
 
@@ -47,20 +50,25 @@ def run(config: SynthConfig) -> Summary:
     plan = _plan(config)
     card = _card(config, plan)
     with dataset_folder(config.out, card):
-        committed = [
-            manifest for manifest in read_manifests(config.out, plan.shard_names) if _is_whole(config, manifest)
-        ]
-        there = sum(manifest.num_samples for manifest in committed)
-        tally = _Tally(quarantined=sum(len(manifest.quarantined) for manifest in committed))
-        elapsed_s = _render_missing(config, plan, card, {manifest.name for manifest in committed}, tally)
-        manifests = list(read_manifests(config.out, plan.shard_names))
+        committed = list(_committed(config, card))
+        tally = _Tally(
+            there=sum(manifest.num_samples for manifest in committed),
+            quarantined=sum(len(manifest.quarantined) for manifest in committed),
+        )
+        if len(committed) < len(card.shards) and not _too_many_refused(config, plan, tally):
+            _render_missing(config, plan, card, committed, tally)
+        manifests = list(_committed(config, card))
         totals = dataset_totals(manifests)
         write_tables(config.out, manifests)
-        _refuse_excess(config, plan, tally)
-        complete = len(manifests) == len(plan.shard_names)
+        if _too_many_refused(config, plan, tally):
+            raise UserError(
+                f"{tally.quarantined} of {plan.num_sequences} inputs were refused, more than "
+                f"max_quarantined={config.max_quarantined} allows; reasons in {quarantine_file(config.out)}"
+            )
+        complete = len(manifests) == len(card.shards)
         replace(card, totals=totals if complete else None).write(config.out)
         pages = _gallery(config) if config.gallery and manifests else []
-    return _summary(config, plan, tally, there, elapsed_s, totals, pages)
+    return _summary(config, plan, tally, totals, pages)
 
 
 def _plan(config: SynthConfig) -> Plan:
@@ -80,16 +88,44 @@ def _card(config: SynthConfig, plan: Plan) -> DatasetCard:
     )
 
 
-def _is_whole(config: SynthConfig, manifest: ShardManifest) -> bool:
-    """A cheap look; `pipelines.verify` hashes."""
-    path = tar_path(config.out, manifest.name)
-    return path.is_file() and path.stat().st_size == manifest.num_bytes
+def _committed(config: SynthConfig, card: DatasetCard) -> Iterator[ShardManifest]:
+    """Manifests of the shards that need not be made (again), after a cheap look; `pipelines.verify` hashes."""
+    for name in card.shards:
+        try:
+            manifest = read_manifest(config.out, name)
+        except ValueError:
+            continue  # a damaged manifest is none
+        if manifest is None or manifest.config_hash != card.config_hash:
+            continue
+        tar = tar_path(config.out, name)
+        if tar.is_file() and tar.stat().st_size == manifest.num_bytes:
+            yield manifest
 
 
-def _render_missing(config: SynthConfig, plan: Plan, card: DatasetCard, committed: set[str], tally: _Tally) -> float:
-    """Render all shards that are not there yet; returns the seconds that took."""
-    missing = [shard for shard in plan.shards() if shard.name not in committed]
-    settings = RenderSettings(
+def _render_missing(
+    config: SynthConfig, plan: Plan, card: DatasetCard, committed: list[ShardManifest], tally: _Tally
+) -> None:
+    """Render all shards that are not there yet, or as many as it takes to see that too many inputs are refused."""
+    names = {manifest.name for manifest in committed}
+    missing = (shard for shard in plan.shards() if shard.name not in names)
+    workers = min(num_workers(config.num_workers), len(card.shards) - len(names))
+    done = sum(manifest.num_planned for manifest in committed)
+    with (
+        _tracker(config, card) as tracker,
+        Progress("painting", plan.num_sequences, done) as progress,
+        closing(render_shards(missing, _settings(config, card), config.cluster, workers)) as reports,
+    ):
+        for report in reports:
+            _count(report, tally)
+            progress.advance(report.num_samples + report.num_quarantined)
+            tally.elapsed_s = progress.elapsed_s
+            tracker.log(_metrics(progress, tally, report), step=progress.done)
+            if _too_many_refused(config, plan, tally):
+                return
+
+
+def _settings(config: SynthConfig, card: DatasetCard) -> RenderSettings:
+    return RenderSettings(
         root=config.out.resolve(),
         source=config.source,
         renderers=config.renderers,
@@ -100,23 +136,6 @@ def _render_missing(config: SynthConfig, plan: Plan, card: DatasetCard, committe
         config_hash=card.config_hash,
         code_version=card.code_version,
     )
-    total = plan.num_sequences
-    done = total - sum(len(shard.sequences) for shard in missing)
-    with closing(_tracker(config, card)) as tracked, Progress("painting", total, done) as progress:
-        if missing:
-            sizes = {shard.name: len(shard.sequences) for shard in missing}
-            workers = min(num_workers(config.num_workers), len(missing))
-            with closing(_reports(config, missing, settings, workers)) as reports:
-                for report in reports:
-                    _count(report, tally)
-                    progress.advance(sizes[report.name] if report.error is None else 0)
-                    tracked.tracker.log(_metrics(progress, tally, report), step=progress.done)
-                    _refuse_excess(config, plan, tally)
-        return progress.elapsed_s
-
-
-def _reports(config: SynthConfig, missing: list, settings: RenderSettings, workers: int) -> Iterator[ShardReport]:  # type: ignore[type-arg]
-    yield from render_shards(iter(missing), settings, config.cluster, workers)
 
 
 def _count(report: ShardReport, tally: _Tally) -> None:
@@ -129,17 +148,8 @@ def _count(report: ShardReport, tally: _Tally) -> None:
     tally.num_bytes += report.num_bytes
 
 
-def _refuse_excess(config: SynthConfig, plan: Plan, tally: _Tally) -> None:
-    if tally.quarantined > config.max_quarantined * plan.num_sequences:
-        raise UserError(
-            f"{tally.quarantined} of {plan.num_sequences} inputs were refused (max_quarantined={config.max_quarantined}); "
-            f"reasons: {_reasons(config) or 'in the manifests'}"
-        )
-
-
-def _reasons(config: SynthConfig) -> str:
-    """Where the reasons are, or the first of them."""
-    return str(quarantine_file(config.out)) if quarantine_file(config.out).exists() else ""
+def _too_many_refused(config: SynthConfig, plan: Plan, tally: _Tally) -> bool:
+    return tally.quarantined > config.max_quarantined * plan.num_sequences
 
 
 def _gallery(config: SynthConfig) -> list[str]:
@@ -148,20 +158,13 @@ def _gallery(config: SynthConfig) -> list[str]:
     return [str(write_gallery(config.out))]
 
 
-def _summary(
-    config: SynthConfig,
-    plan: Plan,
-    tally: _Tally,
-    there: int,
-    elapsed_s: float,
-    totals: dict,
-    pages: list[str],  # type: ignore[type-arg]
-) -> Summary:
-    rate = f" in {elapsed_s:.1f} s, {tally.made / elapsed_s:.2f}/s" if tally.made else ""
+def _summary(config: SynthConfig, plan: Plan, tally: _Tally, totals: dict[str, Any], pages: list[str]) -> Summary:
+    rate = f" in {tally.elapsed_s:.1f} s, {tally.made / tally.elapsed_s:.2f}/s" if tally.made else ""
+    renderers = "".join(f", {count} {name}" for name, count in totals["renderers"].items())
     lines = [
-        f"made {tally.made} sequences{rate}; {there} were there already",
+        f"made {tally.made} sequences{rate}; {tally.there} were there already",
         f"{config.out}: {totals['num_sequences']} of {plan.num_sequences} sequences in {totals['num_shards']} shards, "
-        f"{totals['num_bytes'] / 1e6:.1f} MB, " + ", ".join(f"{n} {name}" for name, n in totals["renderers"].items()),
+        f"{totals['num_bytes'] / 1e6:.1f} MB{renderers}",
     ]
     if tally.quarantined:
         lines.append(f"refused {tally.quarantined} inputs; reasons in {quarantine_file(config.out)}")
@@ -183,30 +186,24 @@ def _metrics(progress: Progress, tally: _Tally, report: ShardReport) -> dict[str
     }
 
 
-class _Tracked:
-    """Gives a tracker `close`, so that it is closed however the run ends."""
-
-    def __init__(self, tracker: Tracker) -> None:
-        self.tracker = tracker
-
-    def close(self) -> None:
-        """End the tracked run."""
-        self.tracker.finish()
-
-
-def _tracker(config: SynthConfig, card: DatasetCard) -> _Tracked:
+@contextmanager
+def _tracker(config: SynthConfig, card: DatasetCard) -> Iterator[Tracker]:
+    """The tracker that was asked for, closed however the run ends."""
     if config.tracker.kind == "none":
-        return _Tracked(NoTracker())
-    return _Tracked(
-        WandbTracker(
-            project=config.tracker.project,
-            mode=config.tracker.mode,
-            name=config.tracker.name,
-            folder=config.out / "wandb",
-            step_metric="data/sequences",
-            config=card.recipe,
-        )
+        yield NoTracker()
+        return
+    tracker = WandbTracker(
+        project=config.tracker.project,
+        mode=config.tracker.mode,
+        name=config.tracker.name,
+        folder=config.out,
+        step_metric="data/sequences",
+        config=card.recipe,
     )
+    try:
+        yield tracker
+    finally:
+        tracker.finish()
 
 
 if __name__ == "__main__":

@@ -58,7 +58,8 @@ def distances_from_energies(
     told = whole > _NOTHING * pixels
     if not told.any():
         return np.zeros(len(energies))
-    return np.minimum(1.0, np.sqrt(bands[:, told] / whole[told])).mean(-1)
+    distances: NDArray[np.float64] = np.minimum(1.0, np.sqrt(bands[:, told] / whole[told])).mean(-1)
+    return distances
 
 
 def canvas_distances(canvases: list[NDArray[np.floating]], blank: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -109,7 +110,8 @@ def _trace_energies(
     octaves = energies.shape[1] - 1
     for i in range(strokes.shape[0]):
         top, rows = stroke_mask(strokes[i], grid, scratch)
-        energies[i + 1] = energies[i]
+        for b in range(octaves + 1):
+            energies[i + 1, b] = energies[i, b]
         left, right, packed = grid.width, 0, 0
         half_width = (grid.width + 1) // 2
         pixel_change = 0.0
@@ -157,7 +159,8 @@ def _trace_energies(
 
 def _bands(energies: NDArray[np.float64]) -> NDArray[np.float64]:
     """From (K, B + 1) low-pass energies to (K, B + 1) energies of orthogonal octaves, the coarsest last."""
-    return np.maximum(0.0, np.concatenate([energies[:, :-1] - energies[:, 1:], energies[:, -1:]], axis=1))
+    octaves = np.concatenate([energies[:, :-1] - energies[:, 1:], energies[:, -1:]], axis=1)
+    return octaves.clip(min=0.0)  # rounding may leave a little below
 
 
 def _pool(values: NDArray[np.float64]) -> NDArray[np.float64]:

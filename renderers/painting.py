@@ -95,7 +95,8 @@ class Renderer(Protocol):
 
 def to_uint8(image: Image) -> NDArray[np.uint8]:
     """Nearest of 256 levels to each value in [0, 1]."""
-    return np.rint(np.clip(image, 0.0, 1.0) * 255.0).astype(np.uint8)
+    levels: NDArray[np.uint8] = np.rint(np.clip(image, 0.0, 1.0) * 255.0).astype(np.uint8)
+    return levels
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from conf.errors import UserError
+
 
 class Tracker(Protocol):
     """Follows one run."""
@@ -32,7 +34,13 @@ class NoTracker:
 
 
 class WandbTracker:
-    """Weights & Biases. The key comes from the environment alone; `config` must hold nothing secret."""
+    """Weights & Biases; its files are in `folder/wandb`.
+
+    The key comes from the environment alone; `config` must hold nothing secret.
+
+    Raises:
+        UserError: if the run cannot be begun, as for want of a key.
+    """
 
     def __init__(
         self, *, project: str, mode: str, name: str | None, folder: Path, step_metric: str, config: Mapping[str, Any]
@@ -41,14 +49,17 @@ class WandbTracker:
 
         self._wandb = wandb
         folder.mkdir(parents=True, exist_ok=True)
-        self._run = wandb.init(
-            project=project,
-            mode="online" if mode == "online" else "offline",
-            name=name,
-            dir=str(folder),
-            config=dict(config),
-            settings=wandb.Settings(silent=True, console="off", disable_git=True, save_code=False),
-        )
+        try:
+            self._run = wandb.init(
+                project=project,
+                mode="online" if mode == "online" else "offline",
+                name=name,
+                dir=str(folder),
+                config=dict(config),
+                settings=wandb.Settings(silent=True, console="off", disable_git=True, save_code=False),
+            )
+        except wandb.Error as error:
+            raise UserError(f"tracker=wandb: {error}") from error
         self._step_metric = step_metric
         self._run.define_metric(step_metric)
         self._run.define_metric("*", step_metric=step_metric)

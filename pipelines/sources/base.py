@@ -77,4 +77,5 @@ class Source(Protocol):
 
         Raises:
             RefusedPicture: if it cannot be read or is not a picture worth painting; the message says why.
+            TimeoutError, ConnectionError: if the storage did not answer, which is not the picture's fault.
         """

@@ -59,11 +59,10 @@ class Framing:
 
 
 def _resize(image: NDArray[np.float32], height_px: int, width_px: int) -> NDArray[np.float32]:
-    """Area averaging when shrinking (no moiré), cubic when growing (no blocks)."""
-    shrinking = image.shape[0] * image.shape[1] >= height_px * width_px
-    resized = cv2.resize(
-        np.ascontiguousarray(image),
-        (width_px, height_px),
-        interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC,
-    )
-    return np.clip(resized, 0.0, 1.0).astype(np.float32)
+    """Area averaging where a side shrinks (no moiré), cubic where one grows (no blocks)."""
+    height, width = image.shape[:2]
+    smaller = (min(width, width_px), min(height, height_px))
+    resized = cv2.resize(np.ascontiguousarray(image), smaller, interpolation=cv2.INTER_AREA)
+    resized = cv2.resize(resized, (width_px, height_px), interpolation=cv2.INTER_CUBIC)
+    framed: NDArray[np.float32] = np.clip(resized, 0.0, 1.0).astype(np.float32)
+    return framed

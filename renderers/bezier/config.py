@@ -12,7 +12,7 @@ class Effort:
 
     Attributes:
         num_candidates, num_climbs: random starts, and steps of hill climbing, for each stroke placed.
-        stages: joint refinement as (size, steps): the size is a share of the working size (see `fit.working_px`).
+        stages: joint refinement as (size, steps): the size is a share of what the strokes are worth (`fit.worth_px`).
     """
 
     num_candidates: int
@@ -22,8 +22,8 @@ class Effort:
 
 EFFORTS = {
     "fast": Effort(num_candidates=5, num_climbs=8, stages=((0.25, 15), (0.5, 10))),
-    "std": Effort(num_candidates=8, num_climbs=8, stages=((0.25, 10), (0.375, 5), (0.5, 30), (1.0, 5))),
-    "best": Effort(num_candidates=16, num_climbs=16, stages=((0.25, 40), (0.5, 80), (1.0, 60))),
+    "std": Effort(num_candidates=12, num_climbs=12, stages=((0.25, 10), (0.375, 5), (0.5, 40), (1.0, 8))),
+    "best": Effort(num_candidates=32, num_climbs=32, stages=((0.25, 40), (0.5, 120), (1.0, 120))),
 }
 
 

@@ -23,16 +23,19 @@ _SOFT_FIRST_PX, _SOFT_LAST_PX = 1.65, 0.75
 _MIN_OPACITY, _MIN_RADIUS_PX = 0.14, 0.5
 _UNDERPAINTING_AFTER = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7)
 _UNDERPAINTING_WEIGHT = 0.04
-_SMALLEST_PX = 16
+_LEAST_PX = 16
 
 
-def working_px(height: int, width: int, num_strokes: int) -> int:
-    """The size, along the shorter side, at which fitting looks at the picture.
+def worth_px(num_strokes: int, aspect: float) -> float:
+    """The size, along the shorter side, that so many strokes can do justice to; no larger one is looked at.
 
-    So many strokes cannot show more than so much detail: 500 strokes are worth 256 px, and strokes are worth area.
-    Fitting therefore takes the same time at any size of the canvas.
+    500 strokes are worth 256 x 256 px, and strokes are worth area. Fitting therefore takes the same time on any canvas
+    that is large enough.
+
+    Args:
+        aspect: longer side over shorter.
     """
-    return int(min(height, width, max(64, 256 * math.sqrt(num_strokes / 500))))
+    return 256 * math.sqrt(num_strokes / 500 / aspect)
 
 
 def fit(image: Image, config: BezierConfig, rng: np.random.Generator) -> Floats:
@@ -45,22 +48,22 @@ def fit(image: Image, config: BezierConfig, rng: np.random.Generator) -> Floats:
         (num_strokes, 13) strokes in painting order.
     """
     height, width = image.shape[:2]
-    short = min(height, width)
-    working = working_px(height, width, config.num_strokes)
+    short, aspect = min(height, width), max(height, width) / min(height, width)
+    worth = worth_px(config.num_strokes, aspect)
     limits = Limits(
         width=np.float32(width / short),
         height=np.float32(height / short),
-        min_radius=np.float32(_MIN_RADIUS_PX / working),
+        min_radius=np.float32(_MIN_RADIUS_PX / min(short, max(_LEAST_PX, worth))),
         min_opacity=np.float32(1.0 if config.opaque else _MIN_OPACITY),
     )
     strokes = np.zeros((config.num_strokes, NUM_COLUMNS), np.float32)
     effort = config.effort
     search = Search(effort.num_candidates, effort.num_climbs, np.float32(_SCORED_RADIUS_PX))
-    pyramid = build_pyramid(image, max(_SMALLEST_PX, round(working * effort.stages[0][0])), config.canvas)
+    pyramid = build_pyramid(image, max(_LEAST_PX, round(worth * effort.stages[0][0])), config.canvas)
     scratch = new_scratch(Grid(int(pyramid.heights[0]), int(pyramid.widths[0]), pyramid.units_px[0]))
     place(
         strokes,
-        stroke_radii(config.num_strokes),
+        stroke_radii(config.num_strokes, aspect),
         pyramid,
         scratch,
         np.zeros(MAX_CELLS, np.float32),
@@ -70,7 +73,7 @@ def fit(image: Image, config: BezierConfig, rng: np.random.Generator) -> Floats:
     )
     done, total = 0, sum(steps for _, steps in effort.stages)
     for share, steps in effort.stages:
-        small = shrink(image, max(_SMALLEST_PX, round(working * share)))
+        small = shrink(image, max(_LEAST_PX, round(worth * share)))
         target = small.reshape(-1)
         refine(
             strokes,
@@ -87,20 +90,20 @@ def fit(image: Image, config: BezierConfig, rng: np.random.Generator) -> Floats:
     return strokes
 
 
-def stroke_radii(num_strokes: int) -> Floats:
+def stroke_radii(num_strokes: int, aspect: float) -> Floats:
     """Typical radius of each stroke when placed, in units of the shorter side: falling fast, then slowly.
 
-    The last radius is for 500 strokes; more strokes end smaller, fewer larger, so that together they cover alike.
+    The last radius is for 500 strokes on a square; more strokes end smaller, fewer larger, to cover alike together.
     """
-    last = min(_RADIUS_FIRST / 2, _RADIUS_LAST * math.sqrt(500 / num_strokes))
+    last = min(_RADIUS_FIRST / 2, _RADIUS_LAST * math.sqrt(aspect * 500 / num_strokes))
     share = (np.arange(num_strokes) / num_strokes) ** _RADIUS_POWER
     return (_RADIUS_FIRST * (last / _RADIUS_FIRST) ** share).astype(np.float32)
 
 
 def build_pyramid(image: Image, finest_px: int, canvas: tuple[float, float, float]) -> Pyramid:
     """The image at `finest_px` along its shorter side and at every half down to 16 px, above blank canvases."""
-    sizes = [finest_px]
-    while sizes[-1] // 2 >= _SMALLEST_PX:
+    sizes = [min(finest_px, *image.shape[:2])]
+    while sizes[-1] // 2 >= _LEAST_PX:
         sizes.append(sizes[-1] // 2)
     levels = [shrink(image, size) for size in sizes]
     targets = np.concatenate([level.reshape(-1) for level in levels])

@@ -180,31 +180,34 @@ def place(
             window = _touched(best, grid.unit_px, cell_px, rows, columns)
         _cell_errors(errors, cell_px, grid, canvas, target, window, columns)
         last_level, last_cell = level, cell_px
-        best_gain = np.float32(-2)
-        for _ in range(search.num_candidates):
-            cell = _bad_cell(errors, rows * columns, rng)
-            x = (np.float32(cell % columns) + np.float32(rng.random())) * np.float32(cell_px) / grid.unit_px
-            y = (np.float32(cell // columns) + np.float32(rng.random())) * np.float32(cell_px) / grid.unit_px
-            _random_stroke(trial, x, y, r, rng)
-            clamp(trial, limits)
-            gain = score(trial, grid, canvas, target, scratch)
-            if gain > best_gain:
-                best_gain = gain
-                best[:] = trial
-        reach = r
-        for _ in range(search.num_climbs):
-            trial[:] = best
-            _perturb(trial, reach, rng)
-            clamp(trial, limits)
-            gain = score(trial, grid, canvas, target, scratch)
-            if gain > best_gain:
-                best_gain = gain
-                best[:] = trial
+        best_gain, reach = np.float32(-2), r
+        for attempt in range(search.num_candidates + search.num_climbs):
+            starting = attempt < search.num_candidates
+            if starting:
+                cell = _bad_cell(errors, rows * columns, rng)
+                x = (np.float32(cell % columns) + np.float32(rng.random())) * np.float32(cell_px) / grid.unit_px
+                y = (np.float32(cell // columns) + np.float32(rng.random())) * np.float32(cell_px) / grid.unit_px
+                _random_stroke(trial, x, y, r, rng)
             else:
+                _copy(best, trial)
+                _perturb(trial, reach, rng)
+            clamp(trial, limits)
+            gain = score(trial, grid, canvas, target, scratch)
+            if gain > best_gain:
+                best_gain = gain
+                _copy(trial, best)
+            elif not starting:
                 reach = max(reach * np.float32(0.96), np.float32(0.3) / grid.unit_px)
-        strokes[i] = best
+        _copy(best, strokes[i])
         for other in range(levels):
             draw(best, level_grid(pyramid, other), level_pixels(pyramid.canvases, pyramid, other), scratch)
+
+
+@part
+def _copy(source: Floats, into: Floats) -> None:
+    """Numbers of one stroke; a slice assignment would compile its error messages too, which takes seconds."""
+    for c in range(NUM_COLUMNS):
+        into[c] = source[c]
 
 
 @part

@@ -274,7 +274,8 @@ def loss_and_gradient(
     Returns:
         The squared error, and the number of stroke pixels; when the tape was too small, minus the capacity to try.
     """
-    canvas[:] = ground
+    for j in range(canvas.shape[0]):
+        canvas[j] = ground[j]
     pixels = paint_forward(strokes, grid, soften_px, canvas, target, tape, under)
     if pixels < 0:
         return 0.0, pixels

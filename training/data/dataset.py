@@ -140,11 +140,14 @@ def _samples_schema(pa: Any) -> Any:
 
 
 def _paint_seconds(root: Path, name: str) -> dict[str, float]:
-    """Seconds by key; empty when the worker was killed after the commit and before it could note them."""
+    """Seconds by key; empty when the worker was killed after the commit and before it could note them.
+
+    They are a by-product: without them a data set is as whole, so a damaged file is as good as none.
+    """
     try:
         seconds: dict[str, float] = json.loads((timings_folder(root) / f"{name}.json").read_text())["paint"]
         return seconds
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return {}
 
 

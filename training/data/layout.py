@@ -8,6 +8,8 @@ SCHEMA_VERSION = 1
 SPLITS = ("train", "val")
 FrameFormat = Literal["webp", "png", "jpg"]
 FRAME_FORMATS = ("webp", "png", "jpg")
+MOST_SEQUENCES = 100_000_000
+"""Of one data set: more would not sort by their eight-digit keys."""
 
 _SHARD_NAME = re.compile(r"(train|val)-(\d{5,})-of-(\d{5,})")
 
@@ -52,6 +54,7 @@ def sequence_key(index: int) -> str:
     return f"{index:08d}"
 
 
-def frame_member(frame: int, frame_format: str) -> str:
-    """`03.webp`, padded so that names sort like frames (three digits in sequences that may need them)."""
-    return f"{frame:02d}.{frame_format}" if frame < 100 else f"{frame:03d}.{frame_format}"
+def frame_member(frame: int, num_frames: int, frame_format: str) -> str:
+    """`03.webp`; three digits throughout in a sequence of more than 100 frames, so that names sort like frames."""
+    digits = 2 if num_frames <= 100 else 3
+    return f"{frame:0{digits}d}.{frame_format}"

@@ -66,6 +66,7 @@ def parse_sequence(key: str, data: bytes) -> StoredSequence:
         ValueError: if the bytes are damaged or belong to another sequence.
     """
     members: dict[str, bytes] = {}
+    end = 0
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
             for entry in tar:
@@ -74,10 +75,13 @@ def parse_sequence(key: str, data: bytes) -> StoredSequence:
                 if stem != key or content is None:
                     raise ValueError(f"found {entry.name} where {key} should be")
                 members[name] = content.read()
-                if len(members[name]) != entry.size:
-                    raise ValueError(f"{entry.name} is cut short")
+                end = entry.offset_data + -(-entry.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
     except tarfile.TarError as error:
         raise ValueError(f"sequence {key}: {error}") from error
-    if "json" not in members:
-        raise ValueError(f"sequence {key}: no json member")
+    # tarfile takes a damaged header for the end of the archive, and an end between two members for the end of all.
+    if end != len(data):
+        raise ValueError(f"sequence {key}: {len(data)} bytes where its members take {end}")
+    for name in ("json", "txt"):
+        if name not in members:
+            raise ValueError(f"sequence {key}: no {name} member")
     return StoredSequence(key=key, members=members)

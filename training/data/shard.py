@@ -57,8 +57,10 @@ class ShardWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._file.close()
-        self._temporary.unlink(missing_ok=True)
+        try:
+            self._file.close()  # which writes what is buffered, and fails on a full disk
+        finally:
+            self._temporary.unlink(missing_ok=True)
 
     def add(self, key: str, members: Mapping[str, bytes]) -> None:
         """Add a sequence: `{"00.webp": ..., "json": ...}`, written in the order of their names."""

@@ -1,0 +1,70 @@
+"""How far a run is, whether it is running, and what it refused.
+
+    python -m pipelines.status dataset=outputs/dataset
+"""
+
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from conf.command import COMPLETE, PARTIAL, Summary, command
+from conf.compose import typed
+from conf.errors import UserError
+from training.data.dataset import dataset_totals, read_card, read_manifests, sole_writer
+
+_REASONS_SHOWN = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusConfig:
+    """Which data set."""
+
+    dataset: Path
+
+
+def run(config: StatusConfig) -> Summary:
+    """Look at a data set, without changing or disturbing it.
+
+    Raises:
+        UserError: if there is none, or a manifest is damaged.
+    """
+    card = read_card(config.dataset)
+    try:
+        manifests = list(read_manifests(config.dataset, card.shards))
+    except ValueError as error:
+        raise UserError(f"{error}; remove it and run pipelines.synth again") from error
+    totals = dataset_totals(manifests)
+    share = 100 * (totals["num_sequences"] + totals["num_quarantined"]) / max(1, card.num_planned)
+    state = "complete" if card.totals is not None else ("running" if is_being_written(config.dataset) else "stopped")
+    lines = [
+        f"{config.dataset}: {state}, {share:.0f} % done",
+        f"  {totals['num_sequences']} of {card.num_planned} sequences in {totals['num_shards']} of {len(card.shards)} "
+        f"shards, {totals['num_bytes'] / 1e6:.1f} MB",
+    ]
+    reasons = Counter(row["reason"] for manifest in manifests for row in manifest.quarantined)
+    if reasons:
+        lines.append(f"  refused {reasons.total()} inputs:")
+        lines += [f"    {count} x {reason}" for reason, count in reasons.most_common(_REASONS_SHOWN)]
+    if state == "stopped":
+        lines.append("next: the command that began it, again; it goes on from here")
+    return Summary(lines=tuple(lines), exit_code=COMPLETE if state == "complete" else PARTIAL)
+
+
+def is_being_written(root: Path) -> bool:
+    """Whether a run holds the folder now."""
+    try:
+        with sole_writer(root):
+            return False
+    except UserError:
+        return True
+
+
+def status_config(plain: dict[str, Any]) -> StatusConfig:
+    """The typed configuration."""
+    return typed(StatusConfig, plain)
+
+
+if __name__ == "__main__":
+    sys.exit(command("status", status_config, run, __doc__ or ""))
