@@ -115,7 +115,11 @@ def _members(record: dict[str, Any], frames: NDArray[np.uint8]) -> dict[str, byt
             "size_px": list(frames.shape[1:3]),
             "num_steps": record["num_steps"],
             "frames": [
-                {"member": frame_member(number, len(frames), "webp"), "step": steps[number], "distance": distances[number]}
+                {
+                    "member": frame_member(number, len(frames), "webp"),
+                    "step": steps[number],
+                    "distance": distances[number],
+                }
                 for number in range(len(frames))
             ],
         }

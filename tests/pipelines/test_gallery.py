@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import io
+import itertools
 import json
 import re
 from pathlib import Path
@@ -155,7 +156,7 @@ def test_psnr_summary_counts_every_sequence_where_it_belongs(values: list[float]
     summary = summarise_psnr({"oil": values})
     assert summary is not None
     edges, counts = summary["edges"], summary["counts"]
-    assert counts == [sum(low <= v < high for v in values) for low, high in zip(edges, edges[1:], strict=False)]
+    assert counts == [sum(low <= v < high for v in values) for low, high in itertools.pairwise(edges)]
     assert sum(counts) == len(values) and len(counts) <= 24
     assert summary["median"] == pytest.approx(float(np.median(values)), abs=0.01)
 

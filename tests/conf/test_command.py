@@ -1,0 +1,181 @@
+"""The edge of every command: words in; help, one-line errors, a summary and an exit code out."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conf.command import COMPLETE, INTERRUPTED, PARTIAL, Summary, command
+from conf.errors import ConfigError, UserError
+from pipelines.config import SynthConfig, synth_config
+from tests.pipelines.runs import COMMAND, REPOSITORY
+
+HEAVY = ("torch", "ray", "numba", "wandb", "diffusers", "hydra", "pyarrow.parquet")
+
+WRONG = [
+    # (words, what the one line must say)
+    (["sizee=64"], ["sizee=64", "size"]),
+    (["source.pathh=x"], ["source.pathh=x", "source.kind"]),
+    (["+foo=1"], ["foo=1", "num_sequences"]),
+    (["+frames.foo=1"], ["frames.foo=1", "spacing"]),
+    (["size"], ["size", "key=value"]),
+    (["--size=64"], ["--size=64"]),
+    (["=3"], ["=3", "key=value"]),
+    (["~size"], ["~size"]),
+    (["size=64,128"], ["size=64,128", "one value"]),
+    (["size='"], ["size='"]),
+    (["out=${nothing}"], ["out=${nothing}"]),
+    (["x" * 5000 + "=1"], ["key=value"]),
+    (["renderer=finger"], ["renderer=finger", "bezier", "mix"]),
+    (["renderer=" + "x" * 300], ["bezier"]),
+    (["renderer=null"], ["renderer=null", "bezier"]),
+    (["renderer="], ["renderer=", "bezier"]),
+    (["source=folders"], ["source=folders", "folder", "scenes"]),
+    (["cluster=cloud"], ["cluster=cloud", "inline", "local", "ray"]),
+    (["tracker=null"], ["tracker=null", "wandb"]),
+    (["source=folder"], ["source.path", "needed"]),
+    (["size=0"], ["size=0", "64 to 1024"]),
+    (["size=63"], ["size=63", "64 to 1024"]),
+    (["size=64x2000"], ["size=64x2000", "64 to 1024"]),
+    (["size=big"], ["size=big", "384x256"]),
+    (["size=null"], ["size=None", "384x256"]),
+    (["fit=squeeze"], ["fit=squeeze", "crop, pad, stretch"]),
+    (["num_frames=1"], ["num_frames=1", "2 to 256"]),
+    (["num_frames=257"], ["num_frames=257", "2 to 256"]),
+    (["num_frames=8.5"], ["num_frames=8.5", "whole number"]),
+    (["num_frames=true"], ["num_frames=True", "whole number"]),
+    (["frames=null"], ["frames=None", "spacing"]),
+    (["frames.spacing=even"], ["frames.spacing=even", "distance, log, uniform"]),
+    (["frames.format=gif"], ["frames.format=gif", "webp, png, jpg"]),
+    (["seed=-1"], ["seed=-1", "from 0"]),
+    (["seed=1.5"], ["seed=1.5", "whole number"]),
+    (["seed=null"], ["seed=None", "whole number"]),
+    (["seed=99999999999999999999"], ["seed=9999", "9223372036854775807"]),
+    (["num_sequences=0"], ["num_sequences=0", "from 1"]),
+    (["num_sequences=1000000000000"], ["num_sequences=1000000000000", "100000000"]),
+    (["num_workers=0"], ["num_workers=0", "from 1"]),
+    (["shard_size=0"], ["shard_size=0", "from 1"]),
+    (["val_fraction=1"], ["val_fraction=1", "less than 1"]),
+    (["val_fraction=some"], ["val_fraction=some", "a number"]),
+    (["val_fraction=nan"], ["val_fraction=nan", "less than 1"]),
+    (["max_quarantined=2"], ["max_quarantined=2", "0 to 1"]),
+    (["max_quarantined=null"], ["max_quarantined=None", "a number"]),
+    (["gallery=perhaps"], ["gallery=perhaps", "true or false"]),
+    (["out="], ["out=", "a path"]),
+    (["out=null"], ["out=None", "a path"]),
+    (["source.seed=-1"], ["source.seed=-1", "0 or more"]),
+    (["source.num_pictures=0"], ["source.num_pictures=0", "1 or more"]),
+    (["source.kinds=[dragon]"], ["source.kinds", "dragon", "landscape"]),
+    (["source.kinds=boat"], ["source.kinds=boat", "a list"]),
+    (["renderer=bezier", "renderer.num_strokes=9"], ["renderer.num_strokes=9", "10 to 5000"]),
+    (["renderer=bezier", "renderer.num_strokes=many"], ["renderer.num_strokes=many", "whole number"]),
+    (["renderer=bezier", "renderer.preset=slow"], ["renderer.preset=slow", "fast", "std", "best"]),
+    (["renderer=bezier", "renderer.canvas=[1,2,3]"], ["renderer.canvas", "0 to 1"]),
+    (["renderer=bezier", "renderer.family=finger"], ["renderer.family=finger", "bezier"]),
+    (["renderer.members.bezier=null"], ["renderer.members.bezier=None", "a group of keys"]),
+    (["renderer.members.bezier.preset=slow"], ["renderer.members.bezier.preset=slow", "fast"]),
+    (["renderer.weights=3"], ["renderer.weights=3", "a group of keys"]),
+    (["renderer.weights.bezier=-1"], ["renderer.weights.bezier=-1", "from 0"]),
+    (["renderer.weights.bezier=inf"], ["renderer.weights.bezier=inf", "from 0"]),
+    (["renderer.weights.bezier=lots"], ["renderer.weights.bezier=lots", "a number"]),
+    (["+renderer.weights.finger=1"], ["renderer.weights.finger=1", "bezier"]),
+    (["renderer.weights.bezier=0"], ["renderer.weights", "above 0"]),
+    (["cluster.kind=cloud"], ["cluster.kind=cloud", "local"]),
+    (["cluster.cpu=nonsense"], ["cluster.cpu=nonsense", "native"]),
+    (["cluster=ray", "cluster.address=nowhere"], ["cluster.address=nowhere", "Ray cluster"]),
+    (["tracker=wandb", "tracker.mode=shy"], ["tracker.mode=shy", "offline"]),
+]
+
+
+@pytest.mark.parametrize(("words", "said"), WRONG, ids=[" ".join(words)[:40] for words, _ in WRONG])
+def test_bad_words_are_told_in_one_line_and_leave_nothing(
+    words: list[str], said: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert _synth(["cluster=inline", *words] if not any(w.startswith("cluster=") for w in words) else words) == 2
+    _check_line(capsys.readouterr().err, said)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [["sizee=64"], ["renderer=finger"], ["size=0"], ["source=folder"], ["seed=x"]])
+def test_a_real_process_exits_with_2_and_one_line(words: list[str], tmp_path: Path) -> None:
+    done = subprocess.run([*COMMAND, *words], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    _check_line(done.stderr, [words[0].partition("=")[0]])
+    assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_tells_every_key_and_choice(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("synth", synth_config, _never, "What it does.", ["--help"]) == COMPLETE
+    told = capsys.readouterr().out
+    plain = yaml.safe_load((REPOSITORY / "conf" / "synth.yaml").read_text())
+    keys = [key for key in plain if key != "defaults"]
+    assert len(keys) > 8
+    for key in [*keys, "source.path", "renderer.num_strokes", "cluster.address", "tracker.mode", "source=scenes|"]:
+        assert key in told, key
+    assert "What it does." in told
+
+
+def test_help_comes_without_loading_what_is_heavy(tmp_path: Path) -> None:
+    code = (
+        "import sys, json\nfrom pipelines import synth\nfrom conf.command import command\n"
+        "code = command('synth', synth.synth_config, synth.run, synth.__doc__, ['--help'])\n"
+        f"print(json.dumps([code, [name for name in {HEAVY!r} if name in sys.modules]]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout.splitlines()[-1]) == [COMPLETE, []]
+
+
+def test_cfg_shows_the_composed_configuration_and_runs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("synth", synth_config, _never, "", ["size=96x64", "--cfg", "job", "renderer=bezier"]) == COMPLETE
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert shown["size"] == "96x64"
+    assert shown["renderer"]["family"] == "bezier"
+
+
+def test_a_summary_is_printed_and_its_code_returned(capsys: pytest.CaptureFixture[str]) -> None:
+    def run(config: SynthConfig) -> Summary:
+        return Summary(lines=("one", "two"), exit_code=PARTIAL)
+
+    assert command("synth", synth_config, run, "", []) == PARTIAL
+    assert capsys.readouterr().out == "one\ntwo\n"
+
+
+@pytest.mark.parametrize("error", [UserError("a\nb"), ConfigError("key", "a\nb", "c\nd")])
+def test_an_error_of_several_lines_is_told_in_one(error: UserError, capsys: pytest.CaptureFixture[str]) -> None:
+    def run(config: SynthConfig) -> Summary:
+        raise error
+
+    assert command("synth", synth_config, run, "", []) == 2
+    _check_line(capsys.readouterr().err, ["a b"])
+
+
+def test_an_interrupted_run_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+    def run(config: SynthConfig) -> Summary:
+        raise KeyboardInterrupt
+
+    assert command("synth", synth_config, run, "", []) == INTERRUPTED
+    assert "goes on from here" in capsys.readouterr().err
+
+
+def _synth(words: Sequence[str]) -> int:
+    from tests.pipelines.runs import synth
+
+    return synth(*words)
+
+
+def _never(config: SynthConfig) -> Summary:
+    raise AssertionError("it ran")
+
+
+def _check_line(text: str, said: Sequence[str]) -> None:
+    assert text.startswith("error: ")
+    assert text.count("\n") == 1
+    assert "Traceback" not in text
+    for part in said:
+        assert part in text

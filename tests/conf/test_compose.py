@@ -1,0 +1,130 @@
+"""From words to typed configuration."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from conf.compose import CONF_FOLDER, choices, compose, typed
+from conf.errors import ConfigError, UserError
+from pipelines.config import SynthConfig, synth_config
+
+GROUPS = sorted(folder.name for folder in CONF_FOLDER.iterdir() if folder.is_dir() and list(folder.glob("*.yaml")))
+CHOICES = [(group, choice) for group in GROUPS for choice in choices(group)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inner:
+    share: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share <= 1:
+            raise ConfigError("share", self.share, "0 to 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outer:
+    name: str
+    count: int = 1
+    flag: bool = False
+    kind: Literal["one", "two"] = "one"
+    limit: int | None = None
+    pair: tuple[float, float] = (0.0, 1.0)
+    many: tuple[str, ...] = ()
+    table: dict[str, float] = field(default_factory=dict)
+    folder: Path = Path()
+    inner: Inner = field(default_factory=Inner)
+
+
+@pytest.mark.parametrize(("group", "choice"), CHOICES)
+def test_every_choice_of_every_group_gives_a_typed_configuration(group: str, choice: str) -> None:
+    plain = compose("synth", [f"{group}={choice}", *_needed(choice)])
+    assert isinstance(synth_config(plain), SynthConfig)
+
+
+def _needed(choice: str) -> list[str]:
+    return {"folder": ["source.path=a"], "webdataset": ["source.path=a.tar"]}.get(choice, [])
+
+
+def test_every_choice_of_a_group_is_found() -> None:
+    assert {"scenes", "folder", "webdataset"} <= set(choices("source"))
+    assert {"mix", "bezier"} <= set(choices("renderer"))
+    assert {"local", "ray", "inline"} == set(choices("cluster"))
+    assert {"none", "wandb"} == set(choices("tracker"))
+
+
+def test_a_key_without_a_default_must_be_given() -> None:
+    with pytest.raises(UserError, match=r"^source\.path is needed"):
+        compose("synth", ["source=folder"])
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("sizee=64", "size"),
+        ("renderer.num_strokes=5", "renderer.members.bezier.num_strokes"),
+        ("frames.spacin=log", "frames.spacing"),
+    ],
+)
+def test_a_misspelt_key_is_answered_with_the_key_that_was_meant(word: str, meant: str) -> None:
+    with pytest.raises(UserError) as told:
+        compose("synth", [word])
+    assert str(told.value).startswith(f"{word}: no such key; did you mean {meant}")
+
+
+def test_a_key_that_resembles_none_is_answered_with_those_there_are() -> None:
+    with pytest.raises(UserError, match=r"^frames\.q=1: no such key; there are frames\.spacing, frames\.format$"):
+        compose("synth", ["frames.q=1"])
+
+
+def test_an_overridden_value_arrives() -> None:
+    assert compose("synth", ["frames.spacing=log", "seed=7"])["frames"]["spacing"] == "log"
+
+
+def test_typed_converts_what_yaml_can_say() -> None:
+    outer = typed(
+        Outer,
+        {"name": "a", "pair": [1, 2], "many": ["x"], "table": {"b": 3}, "folder": "c", "inner": {"share": 1}},
+    )
+    assert outer == Outer(
+        name="a", pair=(1.0, 2.0), many=("x",), table={"b": 3.0}, folder=Path("c"), inner=Inner(share=1.0)
+    )
+    assert isinstance(outer.inner.share, float)
+    assert typed(Outer, {"name": "a", "limit": None}).limit is None
+
+
+@pytest.mark.parametrize(
+    ("values", "key", "allowed"),
+    [
+        ({"count": "x"}, "top.count", "a whole number"),
+        ({"count": 1.5}, "top.count", "a whole number"),
+        ({"count": True}, "top.count", "a whole number"),
+        ({"count": None}, "top.count", "a whole number"),
+        ({"flag": 1}, "top.flag", "true or false"),
+        ({"name": 3}, "top.name", "text"),
+        ({"kind": "three"}, "top.kind", "one of one, two"),
+        ({"limit": "x"}, "top.limit", "a whole number"),
+        ({"pair": [1]}, "top.pair", "a list of 2"),
+        ({"pair": "ab"}, "top.pair", "a list, such as [1,2]"),
+        ({"pair": [1, "b"]}, "top.pair", "a number"),
+        ({"table": 3}, "top.table", "a group of keys"),
+        ({"table": {"b": "c"}}, "top.table.b", "a number"),
+        ({"folder": None}, "top.folder", "a path"),
+        ({"folder": ""}, "top.folder", "a path"),
+        ({"inner": None}, "top.inner", "a group of keys: share"),
+        ({"inner": {"share": 2}}, "top.inner.share", "0 to 1"),
+        ({"inner": {"shar": 1}}, "top.inner.shar", "the keys share"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_whole_key_and_what_is_allowed(
+    values: dict[str, Any], key: str, allowed: str
+) -> None:
+    with pytest.raises(ConfigError) as told:
+        typed(Outer, {"name": "a", **values}, "top")
+    assert (told.value.key, told.value.allowed) == (key, allowed)
+
+
+def test_a_field_without_a_default_must_be_given() -> None:
+    with pytest.raises(UserError, match="^top.name is needed"):
+        typed(Outer, {}, "top")

@@ -1,0 +1,52 @@
+"""Small runs of `pipelines.synth`, and what they left on disk, for all tests of the command."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from unittest import mock
+
+import pyarrow.parquet as pq
+
+from conf.command import command
+from pipelines.config import synth_config
+from pipelines.synth import run
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+COMMAND = (sys.executable, "-m", "pipelines.synth")
+
+PAINT_FAST = ("renderer=bezier", "renderer.num_strokes=20", "renderer.preset=fast", "size=64")
+SMALL = (*PAINT_FAST, "num_sequences=6", "shard_size=2", "cluster=inline")
+
+
+def synth(*words: object) -> int:
+    """Run the command in this process, whose environment stays as it is; returns the exit code."""
+    with mock.patch.dict(os.environ):
+        return command("synth", synth_config, run, "A test.", [str(word) for word in words])
+
+
+def contents(root: Path) -> dict[str, object]:
+    """Everything of a data set that must be the same however it was made: files by name, and the rows of its table.
+
+    Left out are what tells of the run and not of the data: `timings/`, `wandb/`, and the column `seconds`.
+    """
+    found: dict[str, object] = {}
+    for path in sorted(root.rglob("*")):
+        name = path.relative_to(root).as_posix()
+        if path.is_dir() or name.startswith(("timings/", "wandb/")):
+            continue
+        found[name] = rows(path) if path.suffix == ".parquet" else path.read_bytes()
+    return found
+
+
+def rows(path: Path) -> list[dict[str, object]]:
+    """The rows of a `samples.parquet`, without `seconds`."""
+    table = pq.read_table(path)
+    return [dict(row) for row in table.drop_columns(["seconds"]).to_pylist()]
+
+
+def assert_same(one: Mapping[str, object], two: Mapping[str, object]) -> None:
+    """The same names and bytes; the message names files instead of printing tars."""
+    assert sorted(one) == sorted(two)
+    different = [name for name in one if one[name] != two[name]]
+    assert not different
