@@ -126,10 +126,11 @@ def make_plan(
         pictures = np.arange(num_sequences) // len(weights)
         renderers = np.arange(num_sequences) % len(weights)
     else:
-        pictures = np.arange(num_sequences) % len(entries)
-        rounds = np.arange(num_sequences) // len(entries)
-        # One place further in every round, or an even number of pictures would meet the same renderer each time.
-        renderers = deal(weights, int(num_sequences + rounds[-1]))[np.arange(num_sequences) + rounds]
+        rounds, pictures = np.divmod(np.arange(num_sequences), len(entries))
+        # A picture's own turns are consecutive ones of the deal: however many pictures there are, one that comes again
+        # meets the other renderers in their shares.
+        turns = pictures + rounds
+        renderers = deal(weights, int(turns.max()) + 1)[turns]
     size = shard_size or min(_MOST_SHARD, max(_LEAST_SHARD, -(-num_sequences // _SHARDS_WANTED)))
     return Plan(entries, pictures, renderers, size, val_fraction)
 

@@ -109,8 +109,13 @@ def gather(root: Path, max_sequences: int, thumbnail_px: int) -> Contents:
             cards.append(made)
             progress.advance(1)
     return Contents(
-        **{key: totals[key] for key in ("num_sequences", "num_shards", "num_bytes", "num_quarantined")},
-        **{key: dict(sorted(totals[key].items())) for key in ("splits", "renderers", "licences")},
+        num_sequences=totals["num_sequences"],
+        num_shards=totals["num_shards"],
+        num_bytes=totals["num_bytes"],
+        num_quarantined=totals["num_quarantined"],
+        splits=dict(sorted(totals["splits"].items())),
+        renderers=dict(sorted(totals["renderers"].items())),
+        licences=dict(sorted(totals["licences"].items())),
         num_planned=card.num_planned,
         num_shards_planned=len(card.shards),
         complete=totals["num_shards"] == len(card.shards),

@@ -13,7 +13,7 @@ from importlib.resources import files
 from typing import Any
 
 _PARTS = files(__package__)
-_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+_ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 
 
 def render_page(data: dict[str, Any]) -> bytes:
@@ -32,7 +32,7 @@ def render_page(data: dict[str, Any]) -> bytes:
 def embed_json(value: Any) -> str:
     """JSON that can stand in a script block: nothing in it can end the block or begin a comment."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True)
-    return text.translate(str.maketrans(_ESCAPES))
+    return text.translate(_ESCAPES)
 
 
 def _part(name: str) -> str:

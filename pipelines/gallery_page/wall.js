@@ -163,8 +163,10 @@ function arrange() {
     else player.stop(card);
   }
   wall.append(...cards.toSorted(ORDERS[filters.sort.value]).map((card) => card.element));
-  byId("psnr-from-value").value = `${written(psnrFrom, 1)} dB`;
-  byId("violation-to-value").value = `${written(100 * violationTo, 2)} %`;
+  for (const [id, text] of [["psnr-from", `${written(psnrFrom, 1)} dB`], ["violation-to", `${written(100 * violationTo, 2)} %`]]) {
+    byId(`${id}-value`).textContent = text;
+    byId(id).setAttribute("aria-valuetext", text);
+  }
   byId("count").textContent = shown === cards.length ? plural(shown, "painting") : `${written(shown)} of ${plural(cards.length, "painting")}`;
   byId("nothing").hidden = shown > 0 || cards.length === 0;
   byId("play-all").disabled = shown === 0;

@@ -116,7 +116,7 @@ def test_help_tells_every_key_and_choice(capsys: pytest.CaptureFixture[str]) -> 
     plain = yaml.safe_load((REPOSITORY / "conf" / "synth.yaml").read_text())
     keys = [key for key in plain if key != "defaults"]
     assert len(keys) > 8
-    for key in [*keys, "source.path", "renderer.num_strokes", "cluster.address", "tracker.mode", "source=scenes|"]:
+    for key in [*keys, "source.path", "renderer.num_strokes", "cluster.address", "tracker.mode", "source=folder|scenes|"]:
         assert key in told, key
     assert "What it does." in told
 

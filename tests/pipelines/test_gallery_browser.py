@@ -1,76 +1,24 @@
 """What the gallery's page promises to whoever opens it, tried in a real Chromium."""
 
-import os
-import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from pipelines.gallery import write_gallery
+from tests.pipelines.gallery_visit import Visit, a_chromium, frame, luminance, picture, set_range
 from tests.pipelines.small_dataset import SHARDS, small_dataset
 
 pytestmark = pytest.mark.browser
 
-ARGUMENTS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-]
 HOSTILE = '</script><script>hacked=1</script><img src=x onerror="hacked=2"><svg onload="hacked=3">'
-SHOWN = "article:not([hidden])"
-
-
-class Visit:
-    """A page that was opened, and what it did behind our back: console messages and requests.
-
-    Its clock stands still until `wait`, so that a busy machine sees the same frames as an idle one.
-    """
-
-    def __init__(self, page: Page, url: str) -> None:
-        self.page, self.url = page, url
-        self.troubles: list[str] = []
-        self.requests: list[str] = []
-        page.on("console", self._hear)
-        page.on("pageerror", lambda error: self.troubles.append(str(error)))
-        page.on("request", self._see)
-        page.clock.install(time=0)
-        page.goto(url)
-        page.clock.pause_at(1000)
-
-    def wait(self, milliseconds: int) -> None:
-        self.page.clock.run_for(milliseconds)
-
-    def _hear(self, message: ConsoleMessage) -> None:
-        self.troubles.append(message.text)
-
-    def _see(self, request: Request) -> None:
-        if not request.url.startswith("data:"):
-            self.requests.append(request.url)
-
-    def card(self, number: int) -> Locator:
-        return self.page.locator(SHOWN).nth(number)
-
-    def captions(self) -> list[str]:
-        return self.page.locator(f"{SHOWN} .caption").all_text_contents()
-
-    def leave(self) -> None:
-        assert self.troubles == []
-        assert self.requests == [self.url]
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        if os.environ.get("CI"):
-            pytest.fail("no chromium on this machine; CI has to have one")
-        pytest.skip("no chromium on this machine")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+    with a_chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -87,21 +35,6 @@ def visit(chromium: Browser, address: str) -> Iterator[Visit]:
     yield visit
     visit.leave()
     context.close()
-
-
-def picture(card: Locator) -> str:
-    """What its canvas shows, once the frames are decoded."""
-    expect(card).to_have_class(re.compile("hung"))
-    shown: str = card.locator("canvas").evaluate("canvas => canvas.toDataURL()")
-    return shown
-
-
-def frame(card: Locator) -> int:
-    return int(card.locator(".scrub").input_value())
-
-
-def set_range(control: Locator, value: float) -> None:
-    control.evaluate("(e, v) => { e.value = v; e.dispatchEvent(new Event('input', {bubbles: true})) }", value)
 
 
 def test_every_sequence_hangs_with_its_label(visit: Visit) -> None:
@@ -281,7 +214,7 @@ def test_a_screen_reader_is_told_what_is_where(visit: Visit) -> None:
     for name in ("Renderer", "Split", "Sort"):
         assert page.get_by_role("combobox", name=name, exact=True).count() == 1
     assert page.get_by_role("searchbox", name="Caption", exact=True).count() == 1
-    assert page.get_by_role("slider", name="PSNR from").count() == 1
+    assert page.get_by_role("slider", name="PSNR from").get_attribute("aria-valuetext") == "20.0 dB"
     assert page.get_by_role("status").text_content() == "6 paintings"
 
 
@@ -330,13 +263,6 @@ def test_long_sequences_scrub_to_their_own_numbers(chromium: Browser, tmp_path: 
     assert len(set(shown)) == 3
     visit.leave()
     page.close()
-
-
-def luminance(colour: str) -> float:
-    """Relative luminance of `rgb(r, g, b)` (WCAG 2)."""
-    parts = [int(value) / 255 for value in re.findall(r"\d+", colour)[:3]]
-    red, green, blue = (p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

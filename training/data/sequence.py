@@ -71,7 +71,7 @@ def parse_sequence(key: str, data: bytes) -> StoredSequence:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
             for entry in tar:
                 stem, _, name = entry.name.partition(".")
-                content = tar.extractfile(entry)
+                content = tar.extractfile(entry) if entry.isreg() else None  # a link would be followed
                 if stem != key or content is None:
                     raise ValueError(f"found {entry.name} where {key} should be")
                 members[name] = content.read()
