@@ -10,10 +10,12 @@ which is 1 for the blank canvas and 0 for the finished one. The octaves are thos
 are orthogonal: with S_b the energy of the means over blocks of 2^b pixels, band b holds S_b - S_(b+1).
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-from renderers.raster.jit import kernel
+from renderers.raster.jit import kernel, part
 from renderers.raster.ribbon import RED, Floats, Grid
 from renderers.raster.stamp import Scratch, new_scratch, stroke_mask
 
@@ -69,6 +71,38 @@ def canvas_distances(canvases: list[NDArray[np.floating]], blank: NDArray[np.flo
     return distances_from_energies(energies, lowpass_energies(blank - finished), finished.shape[0] * finished.shape[1])
 
 
+class Ledger(NamedTuple):
+    """Block sums of the difference from the finished canvas, all octaves from 2 pixels up, kept while painting.
+
+    Octave b stands from `starts[b - 1]` on; `changes` is zero between strokes. `energies` is (N + 1, B + 1).
+    """
+
+    starts: NDArray[np.int64]
+    sums: NDArray[np.float64]
+    changes: NDArray[np.float64]
+    energies: NDArray[np.float64]
+
+    def distances(self, pixels: int) -> NDArray[np.float64]:
+        """(N + 1,) distances, once all energies are written."""
+        distances = distances_from_energies(self.energies, self.energies[0], pixels)
+        distances[-1] = 0.0  # what is left is rounding
+        return distances
+
+
+def new_ledger(blank: Floats, finished: Floats, grid: Grid, num_strokes: int) -> Ledger:
+    """A ledger for painting from `blank` to `finished`, both (h * w * 3,)."""
+    octaves = num_octaves(grid.height, grid.width)
+    residual = (blank.astype(np.float64) - finished).reshape(grid.height, grid.width, 3)
+    energies = np.zeros((num_strokes + 1, octaves + 1))
+    energies[0] = lowpass_energies(residual)
+    levels = []
+    for _ in range(octaves):
+        residual = _pool(residual)
+        levels.append(residual.reshape(-1))
+    sums = np.concatenate(levels)
+    return Ledger(np.cumsum([0, *(level.size for level in levels)]), sums, np.zeros_like(sums), energies)
+
+
 def stroke_distances(strokes: Floats, grid: Grid, blank: Floats, finished: Floats) -> NDArray[np.float64]:
     """Distance from the finished canvas after every stroke.
 
@@ -79,34 +113,17 @@ def stroke_distances(strokes: Floats, grid: Grid, blank: Floats, finished: Float
     Returns:
         (N + 1,) as `Painting.distances`.
     """
-    octaves = num_octaves(grid.height, grid.width)
-    sizes = [3 * -(-grid.height // 2**b) * -(-grid.width // 2**b) for b in range(1, octaves + 1)]
-    starts = np.cumsum([0, *sizes])
-    sums, changes = np.zeros(starts[-1]), np.zeros(starts[-1])
-    residual = (blank.astype(np.float64) - finished).reshape(grid.height, grid.width, 3)
-    energies = np.empty((len(strokes) + 1, octaves + 1))
-    energies[0] = lowpass_energies(residual)
-    for b in range(1, octaves + 1):
-        residual = _pool(residual)
-        sums[starts[b - 1] : starts[b]] = residual.reshape(-1)
-    _trace_energies(strokes, grid, blank.copy(), finished, new_scratch(grid), starts, sums, changes, energies)
-    distances = distances_from_energies(energies, energies[0], grid.height * grid.width)
-    distances[-1] = 0.0  # what is left is rounding
-    return distances
+    ledger = new_ledger(blank, finished, grid, len(strokes))
+    _trace_energies(strokes, grid, blank.copy(), finished, new_scratch(grid), ledger)
+    return ledger.distances(grid.height * grid.width)
 
 
 @kernel
 def _trace_energies(
-    strokes: Floats, grid: Grid, canvas: Floats, finished: Floats, scratch: Scratch, starts: NDArray[np.int64],
-    sums: NDArray[np.float64], changes: NDArray[np.float64], energies: NDArray[np.float64],
-) -> None:  # fmt: skip
-    """Paint stroke by stroke and keep the low-pass energies up to date, touching only blocks that change.
-
-    Args:
-        sums, changes: block sums of the difference, all octaves from 2 pixels up, octave b from `starts[b - 1]` on;
-            `changes` is zero before and after.
-        energies: (N + 1, B + 1) of which row 0 is given and the rest is written.
-    """
+    strokes: Floats, grid: Grid, canvas: Floats, finished: Floats, scratch: Scratch, ledger: Ledger
+) -> None:
+    """Paint stroke by stroke and keep the ledger up to date, touching only what changes."""
+    energies, changes = ledger.energies, ledger.changes
     octaves = energies.shape[1] - 1
     for i in range(strokes.shape[0]):
         top, rows = stroke_mask(strokes[i], grid, scratch)
@@ -127,7 +144,7 @@ def _trace_energies(
                 for c in range(3):
                     q = at + _3 * np.uint64(j) + np.uint64(c)
                     before = canvas[q]
-                    after = before + m * (strokes[i, RED + c] - before)
+                    after = before + m * (strokes[i, RED + c] - grid.covers * before)
                     canvas[q] = after
                     old, new = np.float64(before - finished[q]), np.float64(after - finished[q])
                     pixel_change += new * new - old * old
@@ -136,25 +153,37 @@ def _trace_energies(
         if right <= left:  # beside the canvas: rows, but no pixels
             continue
         energies[i + 1, 0] += pixel_change
-        for b in range(1, octaves + 1):
-            size, width = 1 << b, (grid.width + (1 << b) - 1) >> b
-            start = starts[b - 1]
-            energy_change = 0.0
-            for y in range(top >> b, ((top + rows - 1) >> b) + 1):
-                tall = min(size, grid.height - y * size)
-                for x in range(left >> b, ((right - 1) >> b) + 1):
-                    count = np.float64(tall * min(size, grid.width - x * size))
-                    for c in range(3):
-                        q = start + 3 * (y * width + x) + c
-                        change = changes[q]
-                        if change != 0.0:
-                            energy_change += change * (change + 2.0 * sums[q]) / count
-                            sums[q] += change
-                            changes[q] = 0.0
-                            if b < octaves:
-                                parent = starts[b] + 3 * ((y >> 1) * ((width + 1) >> 1) + (x >> 1)) + c
-                                changes[parent] += change
-            energies[i + 1, b] += energy_change
+        propagate(top, top + rows, left, right, grid, ledger, energies[i + 1])
+
+
+@part
+def propagate(
+    top: int, bottom: int, left: int, right: int, grid: Grid, ledger: Ledger, energies: NDArray[np.float64]
+) -> None:  # fmt: skip
+    """Carry changes of the 2 x 2 block sums up through all octaves, within the box of pixels that changed.
+
+    Args:
+        energies: (B + 1,) of which all but the first are brought up to date.
+    """
+    starts, sums, changes = ledger.starts, ledger.sums, ledger.changes
+    octaves = energies.shape[0] - 1
+    for b in range(1, octaves + 1):
+        size, width = 1 << b, (grid.width + (1 << b) - 1) >> b
+        start = starts[b - 1]
+        for y in range(top >> b, ((bottom - 1) >> b) + 1):
+            tall = min(size, grid.height - y * size)
+            for x in range(left >> b, ((right - 1) >> b) + 1):
+                count = np.float64(tall * min(size, grid.width - x * size))
+                for c in range(3):
+                    q = start + 3 * (y * width + x) + c
+                    change = changes[q]
+                    if change != 0.0:
+                        energies[b] += change * (change + 2.0 * sums[q]) / count
+                        sums[q] += change
+                        changes[q] = 0.0
+                        if b < octaves:
+                            parent = starts[b] + 3 * ((y >> 1) * ((width + 1) >> 1) + (x >> 1)) + c
+                            changes[parent] += change
 
 
 def _bands(energies: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -77,7 +77,9 @@ class Card {
       drawn("path", { class: "line", d: `M${path}` }),
       this.marker,
     );
-    svg.setAttribute("aria-label", `Distance to the finished canvas over ${written(num_steps)} strokes`);
+    const title = drawn("title", {});
+    title.textContent = `Distance to the finished canvas over ${written(num_steps)} strokes`;
+    svg.prepend(title);
   }
 
   listen() {
@@ -147,11 +149,12 @@ class Card {
 
   draw() {
     if (!this.sheet) return;
-    const { width, height, columns } = this.data.sheet;
+    const { width, height, pitch, inset, columns } = this.data.sheet;
     const context = this.canvas.getContext("2d");
     const first = Math.floor(this.position);
     const paint = (frame, alpha) => {
-      const [x, y] = [(frame % columns) * width, Math.floor(frame / columns) * height];
+      const x = (frame % columns) * pitch[0] + inset[0];
+      const y = Math.floor(frame / columns) * pitch[1] + inset[1];
       context.globalAlpha = alpha;
       context.drawImage(this.sheet, x, y, width, height, 0, 0, width, height);
     };

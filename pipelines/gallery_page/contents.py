@@ -21,6 +21,7 @@ MAX_PX = 512  # a sheet of 8 such frames a row is 4096 px wide, which every brow
 _MAX_FRAMES = 32
 _COLUMNS = 8
 _WEBP_QUALITY = 80
+_BLOCK_PX, _MARGIN_PX = 16, 2
 _MAX_BINS = 24
 _MAX_REASONS, _MAX_SOURCES = 100, 5
 
@@ -175,19 +176,32 @@ def summarise_psnr(by_renderer: Mapping[str, Sequence[float]]) -> dict[str, Any]
 def make_sheet(frames: Sequence[Image.Image], thumbnail_px: int) -> dict[str, Any]:
     """Frames side by side in one lossy WebP, 8 a row, each at most `thumbnail_px` a side.
 
-    One file for all frames of a sequence compresses better than one each, and is one thing to decode.
+    One file for all frames of a sequence compresses better than one each, and is one thing to decode. WebP codes
+    blocks of 16 px and smooths colour across them, so each frame has blocks of its own (`pitch`) that it does not
+    quite fill (`inset`), and its edges go on around it: no frame shows a fringe of its neighbour.
     """
     scale = min(1.0, thumbnail_px / max(frames[0].size))
     width, height = (max(1, round(side * scale)) for side in frames[0].size)
     columns = min(_COLUMNS, len(frames))
-    sheet = Image.new("RGB", (columns * width, math.ceil(len(frames) / columns) * height))
+    pitch_x, pitch_y = (math.ceil((side + 2 * _MARGIN_PX) / _BLOCK_PX) * _BLOCK_PX for side in (width, height))
+    inset_x, inset_y = (pitch_x - width) // 2, (pitch_y - height) // 2
+    beyond = ((inset_y, pitch_y - height - inset_y), (inset_x, pitch_x - width - inset_x), (0, 0))
+    sheet = Image.new("RGB", (columns * pitch_x, math.ceil(len(frames) / columns) * pitch_y))
     for number, frame in enumerate(frames):
         small = frame.resize((width, height), Image.Resampling.LANCZOS) if scale < 1 else frame
-        sheet.paste(small, (number % columns * width, number // columns * height))
+        cell = Image.fromarray(np.pad(np.asarray(small), beyond, "edge"))
+        sheet.paste(cell, (number % columns * pitch_x, number // columns * pitch_y))
     buffer = io.BytesIO()
     sheet.save(buffer, "WEBP", quality=_WEBP_QUALITY, method=4)
     encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return {"width": width, "height": height, "columns": columns, "webp": encoded}
+    return {
+        "width": width,
+        "height": height,
+        "pitch": [pitch_x, pitch_y],
+        "inset": [inset_x, inset_y],
+        "columns": columns,
+        "webp": encoded,
+    }
 
 
 def _cards(root: Path, places: Sequence[Place], thumbnail_px: int) -> Iterator[dict[str, Any]]:

@@ -1,17 +1,18 @@
 """The planner: from an image to a stroke program. Place coarse to fine, then refine all strokes together."""
 
 import math
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from renderers.bezier.config import BezierConfig
-from renderers.bezier.place import MAX_CELLS, Limits, Pyramid, Search, place
+from renderers.bezier.config import BezierConfig, Effort
+from renderers.bezier.place import MAX_CELLS, Guide, Limits, Pyramid, Search, level_grid, place
 from renderers.bezier.refine import Rates, refine
 from renderers.painting import Image
 from renderers.raster.gradient import Underpaintings
-from renderers.raster.ribbon import NUM_COLUMNS, Floats, Grid, grid
+from renderers.raster.ribbon import NUM_COLUMNS, Floats, grid
 from renderers.raster.stamp import new_scratch
 
 # All found by a random search over three photographs, maximising dB at a given time (docs/decisions/003).
@@ -24,6 +25,9 @@ _MIN_OPACITY, _MIN_RADIUS_PX = 0.14, 0.5
 _UNDERPAINTING_AFTER = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7)
 _UNDERPAINTING_WEIGHT = 0.04
 _LEAST_PX = 16
+
+ANYWHERE = Guide(np.zeros((1, 1), np.float32), np.ones((1, 1), np.float32))
+"""A guide that leaves every direction open."""
 
 
 def worth_px(num_strokes: int, aspect: float) -> float:
@@ -38,6 +42,29 @@ def worth_px(num_strokes: int, aspect: float) -> float:
     return 256 * math.sqrt(num_strokes / 500 / aspect)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Brief:
+    """What to paint, and how the strokes may be.
+
+    Attributes:
+        target: (H, W, 3) float32 in [0, 1]: the picture, in RGB or in amounts of ink.
+        blank: the colour of the canvas before the first stroke.
+        covers: 1 for paint that hides what is below, 0 for ink that adds to it (see `Grid`).
+        radii: (N,) typical radius of each stroke when placed, in units of the shorter side.
+        min_opacity: of both ends of a stroke.
+        lengths: half lengths of new strokes, least and most, in radii.
+        guide: directions of new strokes.
+    """
+
+    target: Image
+    blank: tuple[float, float, float]
+    radii: Floats
+    covers: float = 1.0
+    min_opacity: float = _MIN_OPACITY
+    lengths: tuple[float, float] = (1.0, 5.0)
+    guide: Guide = ANYWHERE
+
+
 def fit(image: Image, config: BezierConfig, rng: np.random.Generator) -> Floats:
     """Find strokes that paint the image.
 
@@ -47,40 +74,43 @@ def fit(image: Image, config: BezierConfig, rng: np.random.Generator) -> Floats:
     Returns:
         (num_strokes, 13) strokes in painting order.
     """
-    height, width = image.shape[:2]
-    short, aspect = min(height, width), max(height, width) / min(height, width)
-    worth = worth_px(config.num_strokes, aspect)
+    brief = Brief(
+        target=image,
+        blank=config.canvas,
+        radii=stroke_radii(config.num_strokes, aspect_of(image)),
+        min_opacity=1.0 if config.opaque else _MIN_OPACITY,
+    )
+    return fit_brief(brief, config.effort, rng)
+
+
+def fit_brief(brief: Brief, effort: Effort, rng: np.random.Generator) -> Floats:
+    """Place strokes coarse to fine, then refine them together; returns (N, 13) strokes in painting order."""
+    height, width = brief.target.shape[:2]
+    short, num_strokes = min(height, width), len(brief.radii)
+    worth = worth_px(num_strokes, aspect_of(brief.target))
     limits = Limits(
         width=np.float32(width / short),
         height=np.float32(height / short),
         min_radius=np.float32(_MIN_RADIUS_PX / min(short, max(_LEAST_PX, worth))),
-        min_opacity=np.float32(1.0 if config.opaque else _MIN_OPACITY),
+        min_opacity=np.float32(brief.min_opacity),
     )
-    strokes = np.zeros((config.num_strokes, NUM_COLUMNS), np.float32)
-    effort = config.effort
-    search = Search(effort.num_candidates, effort.num_climbs, np.float32(_SCORED_RADIUS_PX))
-    pyramid = build_pyramid(image, max(_LEAST_PX, round(worth * effort.stages[0][0])), config.canvas)
-    scratch = new_scratch(Grid(int(pyramid.heights[0]), int(pyramid.widths[0]), pyramid.units_px[0]))
-    place(
-        strokes,
-        stroke_radii(config.num_strokes, aspect),
-        pyramid,
-        scratch,
-        np.zeros(MAX_CELLS, np.float32),
-        search,
-        limits,
-        rng,
+    strokes = np.zeros((num_strokes, NUM_COLUMNS), np.float32)
+    search = Search(
+        effort.num_candidates, effort.num_climbs, np.float32(_SCORED_RADIUS_PX), *map(np.float32, brief.lengths)
     )
+    pyramid = build_pyramid(brief, max(_LEAST_PX, round(worth * effort.stages[0][0])))
+    scratch, errors = new_scratch(level_grid(pyramid, 0)), np.zeros(MAX_CELLS, np.float32)
+    place(strokes, brief.radii, pyramid, scratch, errors, search, limits, brief.guide, rng)
     done, total = 0, sum(steps for _, steps in effort.stages)
     for share, steps in effort.stages:
-        small = shrink(image, max(_LEAST_PX, round(worth * share)))
+        small = shrink(brief.target, max(_LEAST_PX, round(worth * share)))
         target = small.reshape(-1)
         refine(
             strokes,
-            grid(*small.shape[:2]),
+            grid(small.shape[0], small.shape[1], brief.covers),
             target,
-            _blank(target, config.canvas),
-            _underpaintings(config.num_strokes, target.size),
+            _blank(target, brief.blank),
+            _underpaintings(num_strokes, target.size),
             np.linspace(_fade(done / total), _fade((done + steps) / total), steps, dtype=np.float32),
             np.linspace(_SOFT_FIRST_PX, _SOFT_LAST_PX, steps, dtype=np.float32),
             _RATES,
@@ -88,6 +118,12 @@ def fit(image: Image, config: BezierConfig, rng: np.random.Generator) -> Floats:
         )
         done += steps
     return strokes
+
+
+def aspect_of(image: Image) -> float:
+    """Longer side over shorter."""
+    height, width = image.shape[:2]
+    return float(max(height, width) / min(height, width))
 
 
 def stroke_radii(num_strokes: int, aspect: float) -> Floats:
@@ -100,20 +136,21 @@ def stroke_radii(num_strokes: int, aspect: float) -> Floats:
     return (_RADIUS_FIRST * (last / _RADIUS_FIRST) ** share).astype(np.float32)
 
 
-def build_pyramid(image: Image, finest_px: int, canvas: tuple[float, float, float]) -> Pyramid:
-    """The image at `finest_px` along its shorter side and at every half down to 16 px, above blank canvases."""
-    sizes = [min(finest_px, *image.shape[:2])]
+def build_pyramid(brief: Brief, finest_px: int) -> Pyramid:
+    """The target at `finest_px` along its shorter side and at every half down to 16 px, beside blank canvases."""
+    sizes = [min(finest_px, *brief.target.shape[:2])]
     while sizes[-1] // 2 >= _LEAST_PX:
         sizes.append(sizes[-1] // 2)
-    levels = [shrink(image, size) for size in sizes]
+    levels = [shrink(brief.target, size) for size in sizes]
     targets = np.concatenate([level.reshape(-1) for level in levels])
     return Pyramid(
         targets=targets,
-        canvases=_blank(targets, canvas),
+        canvases=_blank(targets, brief.blank),
         starts=np.cumsum([0, *(level.size for level in levels[:-1])]),
         heights=np.array([level.shape[0] for level in levels]),
         widths=np.array([level.shape[1] for level in levels]),
         units_px=np.array([min(level.shape[:2]) for level in levels], np.float32),
+        covers=np.float32(brief.covers),
     )
 
 

@@ -33,6 +33,14 @@ class Pyramid(NamedTuple):
     heights: NDArray[np.int64]
     widths: NDArray[np.int64]
     units_px: Floats
+    covers: np.float32
+
+
+class Guide(NamedTuple):
+    """Where strokes should run: `angles` (h, w) in radians, followed to within `spread` (h, w) times a quarter turn."""
+
+    angles: Floats
+    spread: Floats
 
 
 class Limits(NamedTuple):
@@ -45,11 +53,17 @@ class Limits(NamedTuple):
 
 
 class Search(NamedTuple):
-    """How hard to look for each stroke: random starts, hill-climbing steps, and its radius in pixels when scored."""
+    """How to look for each stroke.
+
+    `num_candidates` random starts and `num_climbs` steps of hill climbing; `radius_px` is its radius in pixels when
+    scored; new strokes have a half length of `min_length` to `max_length` radii.
+    """
 
     num_candidates: int
     num_climbs: int
     radius_px: np.float32
+    min_length: np.float32
+    max_length: np.float32
 
 
 @part
@@ -87,7 +101,8 @@ def score(stroke: Floats, grid: Grid, canvas: Floats, target: Floats, scratch: S
         for j in range(length):
             q = at + _3 * np.uint64(j)
             m = mask[packed + np.uint64(j)]
-            z0, z1, z2 = m * canvas[q], m * canvas[q + _1], m * canvas[q + _2]
+            covering = grid.covers * m
+            z0, z1, z2 = covering * canvas[q], covering * canvas[q + _1], covering * canvas[q + _2]
             r0, r1, r2 = target[q] - canvas[q], target[q + _1] - canvas[q + _1], target[q + _2] - canvas[q + _2]
             weight += m * m
             a0 += m * (r0 + z0)
@@ -139,7 +154,7 @@ def _touched(stroke: Floats, unit_px: np.float32, cell_px: int, rows: int, colum
 @part
 def level_grid(pyramid: Pyramid, level: int) -> Grid:
     """The grid of one level."""
-    return Grid(pyramid.heights[level], pyramid.widths[level], pyramid.units_px[level])
+    return Grid(pyramid.heights[level], pyramid.widths[level], pyramid.units_px[level], pyramid.covers)
 
 
 @part
@@ -152,7 +167,7 @@ def level_pixels(pixels: Floats, pyramid: Pyramid, level: int) -> Floats:
 @kernel
 def place(
     strokes: Floats, radii: Floats, pyramid: Pyramid, scratch: Scratch, errors: Floats, search: Search, limits: Limits,
-    rng: np.random.Generator,
+    guide: Guide,     rng: np.random.Generator,
 ) -> None:  # fmt: skip
     """Place strokes one after the other, painting each onto every level of the pyramid.
 
@@ -160,6 +175,7 @@ def place(
         strokes: (N, 13) written.
         radii: (N,) typical radius of each stroke, in units of the shorter side.
         errors: (MAX_CELLS,) scratch.
+        guide: directions for new strokes, over the whole canvas at any resolution.
     """
     levels = pyramid.heights.shape[0]
     trial, best = np.zeros(NUM_COLUMNS, np.float32), np.zeros(NUM_COLUMNS, np.float32)
@@ -187,7 +203,7 @@ def place(
                 cell = _bad_cell(errors, rows * columns, rng)
                 x = (np.float32(cell % columns) + np.float32(rng.random())) * np.float32(cell_px) / grid.unit_px
                 y = (np.float32(cell // columns) + np.float32(rng.random())) * np.float32(cell_px) / grid.unit_px
-                _random_stroke(trial, x, y, r, rng)
+                _random_stroke(trial, x, y, _angle_at(guide, x / limits.width, y / limits.height, rng), r, search, rng)
             else:
                 _copy(best, trial)
                 _perturb(trial, reach, rng)
@@ -222,10 +238,27 @@ def _bad_cell(errors: Floats, cells: int, rng: np.random.Generator) -> int:
 
 
 @part
-def _random_stroke(stroke: Floats, x: np.float32, y: np.float32, r: np.float32, rng: np.random.Generator) -> None:
-    """A stroke through (x, y), two to ten radii long, slightly bent, opacity 0.6 to 1; no colour yet."""
-    angle = np.float32(rng.random() * np.pi)
-    half = r * np.float32(1 + 4 * rng.random())
+def _angle_at(guide: Guide, x: np.float32, y: np.float32, rng: np.random.Generator) -> np.float32:
+    """A direction for a stroke at (x, y), in shares of the canvas."""
+    rows, columns = guide.angles.shape
+    row, column = min(rows - 1, int(y * rows)), min(columns - 1, int(x * columns))
+    swing: np.float32 = guide.spread[row, column] * np.float32((rng.random() - 0.5) * np.pi)
+    angle: np.float32 = guide.angles[row, column] + swing
+    return angle
+
+
+@part
+def _random_stroke(
+    stroke: Floats,
+    x: np.float32,
+    y: np.float32,
+    angle: np.float32,
+    r: np.float32,
+    search: Search,
+    rng: np.random.Generator,
+) -> None:
+    """A stroke through (x, y), slightly bent, opacity 0.6 to 1; no colour yet."""
+    half = r * np.float32(search.min_length + (search.max_length - search.min_length) * rng.random())
     bend = np.float32(rng.random() - 0.5) * half
     dx, dy = np.cos(angle), np.sin(angle)
     stroke[X0], stroke[Y0], stroke[X2], stroke[Y2] = x - dx * half, y - dy * half, x + dx * half, y + dy * half

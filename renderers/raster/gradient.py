@@ -40,7 +40,7 @@ _1, _2, _3 = np.uint64(1), np.uint64(2), np.uint64(3)
 class Tape(NamedTuple):
     """What the forward pass remembers, for N strokes on a canvas of n pixels.
 
-    `cover`, `along` (capacity,) and `below` (3 * capacity,) hold coverage, t and the colours below, for all pixels of
+    `cover`, `along` (capacity,) and `below` (3 * capacity,) hold coverage, t and the colours hidden, for all pixels of
     all strokes; `pixel_start` and `row_start` (N + 1,) say where each stroke's begin. `row_lo`, `row_hi` are the
     spans, packed likewise, and `tops` (N,) the first rows. The rest is scratch for one stroke.
     """
@@ -94,7 +94,8 @@ def new_tape(num_strokes: int, grid: Grid, capacity: int) -> Tape:
 
 @part
 def paint_forward(
-    strokes: Floats, grid: Grid, soften_px: np.float32, canvas: Floats, target: Floats, tape: Tape, under: Underpaintings
+    strokes: Floats, grid: Grid, soften_px: np.float32, canvas: Floats, target: Floats, tape: Tape,
+    under: Underpaintings,
 ) -> int:  # fmt: skip
     """Paint all strokes onto `canvas` (3n,) in place, recording the tape.
 
@@ -126,8 +127,11 @@ def paint_forward(
                 q, p = at + _3 * np.uint64(j), _3 * packed + _3 * np.uint64(j)
                 m = mask[packed + np.uint64(j)]
                 r, g, b = canvas[q], canvas[q + _1], canvas[q + _2]
-                below[p], below[p + _1], below[p + _2] = r, g, b
-                canvas[q], canvas[q + _1], canvas[q + _2] = r + m * (red - r), g + m * (green - g), b + m * (blue - b)
+                hidden_r, hidden_g, hidden_b = grid.covers * r, grid.covers * g, grid.covers * b
+                below[p], below[p + _1], below[p + _2] = hidden_r, hidden_g, hidden_b
+                canvas[q] = r + m * (red - hidden_r)
+                canvas[q + _1] = g + m * (green - hidden_g)
+                canvas[q + _2] = b + m * (blue - hidden_b)
             packed += np.uint64(hi[row] - lo[row])
         used += n
         rows_used += rows
@@ -173,7 +177,7 @@ def paint_backward(
             at = _3 * np.uint64((top + row) * grid.width + lo[row])
             for j in range(hi[row] - lo[row]):
                 q, p = at + _3 * np.uint64(j), _3 * packed + _3 * np.uint64(j)
-                keep = _ONE - mask[packed + np.uint64(j)]
+                keep = _ONE - grid.covers * mask[packed + np.uint64(j)]
                 r, g, b = upstream[q], upstream[q + _1], upstream[q + _2]
                 up[p], up[p + _1], up[p + _2] = r, g, b
                 upstream[q], upstream[q + _1], upstream[q + _2] = r * keep, g * keep, b * keep

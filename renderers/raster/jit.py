@@ -11,14 +11,12 @@ import numba
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _OPTIONS: dict[str, Any] = {"fastmath": True, "nogil": True, "error_model": "numpy"}
-_KERNEL_FOLDERS = ("raster", "bezier")
 
 
 def _cache_folder() -> str:
-    """Numba looks only at the file a kernel stands in, so a cached caller would keep an old callee inlined: hash all."""
+    """Numba looks only at the file a kernel stands in; a cached kernel would keep old parts inlined. So hash all."""
     digest = hashlib.sha256()
-    root = Path(__file__).parents[1]
-    for source in sorted(path for folder in _KERNEL_FOLDERS for path in (root / folder).glob("*.py")):
+    for source in sorted(Path(__file__).parents[1].rglob("*.py")):
         digest.update(source.read_bytes())
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return str(base / "process-painter" / f"kernels-{digest.hexdigest()[:16]}")

@@ -27,16 +27,21 @@ NUM_COLUMNS = 13
 
 
 class Grid(NamedTuple):
-    """The pixels of a canvas: its size, and how many pixels its shorter side, the unit of length, has."""
+    """The pixels of a canvas, and how paint meets it.
+
+    `unit_px` is how many pixels the shorter side, the unit of length, has. Where a stroke of colour q lies with mask m,
+    the canvas C becomes C + m (q - covers C): paint that covers (1) hides what is below, ink (0) adds to it.
+    """
 
     height: int
     width: int
     unit_px: np.float32
+    covers: np.float32 = np.float32(1)
 
 
-def grid(height: int, width: int) -> Grid:
+def grid(height: int, width: int, covers: float = 1.0) -> Grid:
     """The grid of a canvas of height x width pixels."""
-    return Grid(height, width, np.float32(min(height, width)))
+    return Grid(height, width, np.float32(min(height, width)), np.float32(covers))
 
 
 MAX_CHORDS = 6

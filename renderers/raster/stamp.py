@@ -30,7 +30,7 @@ def new_scratch(grid: Grid) -> Scratch:
 
 @part
 def stroke_mask(stroke: Floats, grid: Grid, scratch: Scratch) -> tuple[int, int]:
-    """Write opacity times coverage of a stroke's pixels into `scratch.mask`; return its first row and number of rows."""
+    """Write opacity times coverage of a stroke's pixels into `scratch.mask`; return first row and number of rows."""
     top, rows = outline(stroke, grid, _SHARP_PX, scratch.row_lo, scratch.row_hi)
     n = pack(top, rows, scratch.row_lo, scratch.row_hi, scratch.xs, scratch.ys)
     along, mask = scratch.along[:n], scratch.mask[:n]
@@ -43,7 +43,7 @@ def stroke_mask(stroke: Floats, grid: Grid, scratch: Scratch) -> tuple[int, int]
 
 @part
 def draw(stroke: Floats, grid: Grid, canvas: Floats, scratch: Scratch) -> None:
-    """Paint one stroke onto a flat (h * w * 3) canvas: C <- C + m (colour - C)."""
+    """Paint one stroke onto a flat (h * w * 3) canvas: C <- C + m (colour - covers C)."""
     top, rows = stroke_mask(stroke, grid, scratch)
     red, green, blue = stroke[RED], stroke[GREEN], stroke[BLUE]
     packed = np.uint64(0)
@@ -53,9 +53,9 @@ def draw(stroke: Floats, grid: Grid, canvas: Floats, scratch: Scratch) -> None:
         for j in range(length):
             q = at + _3 * np.uint64(j)
             m = scratch.mask[packed + np.uint64(j)]
-            canvas[q] += m * (red - canvas[q])
-            canvas[q + _1] += m * (green - canvas[q + _1])
-            canvas[q + _2] += m * (blue - canvas[q + _2])
+            canvas[q] += m * (red - grid.covers * canvas[q])
+            canvas[q + _1] += m * (green - grid.covers * canvas[q + _1])
+            canvas[q + _2] += m * (blue - grid.covers * canvas[q + _2])
         packed += np.uint64(length)
 
 

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
 import pyarrow.parquet as pq
+from PIL import Image
 
 from conf.command import command
 from pipelines.config import synth_config
@@ -50,3 +52,10 @@ def assert_same(one: Mapping[str, object], two: Mapping[str, object]) -> None:
     assert sorted(one) == sorted(two)
     different = [name for name in one if one[name] != two[name]]
     assert not different
+
+
+def save_picture(path: Path, number: int) -> None:
+    """A picture of its own for every number, in the format that the name says."""
+    rng = np.random.default_rng(number)
+    coarse = Image.fromarray(rng.integers(0, 256, (5, 7, 3), np.uint8))
+    coarse.resize((140, 100), Image.Resampling.BICUBIC).save(path)

@@ -43,7 +43,8 @@ def shown_frames(sheet: dict[str, Any], count: int) -> list[np.ndarray]:
     """The frames of a sheet, cut apart."""
     image = Image.open(io.BytesIO(base64.b64decode(sheet["webp"])))
     width, height, columns = sheet["width"], sheet["height"], sheet["columns"]
-    corners = [(number % columns * width, number // columns * height) for number in range(count)]
+    (pitch_x, pitch_y), (x0, y0) = sheet["pitch"], sheet["inset"]
+    corners = [(number % columns * pitch_x + x0, number // columns * pitch_y + y0) for number in range(count)]
     return [np.asarray(image.crop((x, y, x + width, y + height)), np.float64) for x, y in corners]
 
 
@@ -97,13 +98,15 @@ def test_hostile_text_reaches_the_page_as_text_only(tmp_path: Path) -> None:
     assert card["caption"] == card["renderer"] == card["source"] == card["licence"] == HOSTILE
 
 
-def test_frames_on_the_page_are_the_stored_ones_in_order(tmp_path: Path) -> None:
-    page = write_gallery(small_dataset(tmp_path / "d", num_frames=11, size_px=(64, 48)))
+@pytest.mark.parametrize("size_px", [(64, 48), (50, 37)])
+def test_frames_on_the_page_are_the_stored_ones_in_order(tmp_path: Path, size_px: tuple[int, int]) -> None:
+    page = write_gallery(small_dataset(tmp_path / "d", num_frames=11, size_px=size_px))
     for index, card in enumerate(page_data(page)["cards"]):
-        assert (card["sheet"]["width"], card["sheet"]["height"]) == (64, 48)  # never larger than stored
-        stored = painted_frames(index, 11, (64, 48))
+        assert (card["sheet"]["width"], card["sheet"]["height"]) == size_px  # never larger than stored
+        stored = painted_frames(index, 11, size_px)
         for shown, frame in zip(shown_frames(card["sheet"], 11), stored, strict=True):
             assert np.abs(shown - frame).mean() < 4
+            assert max(np.abs(shown - frame)[:, at].mean() for at in (0, -1)) < 4  # no fringe of a neighbour
         assert card["frames"][3] == [3, 300, pytest.approx(0.7)]
 
 

@@ -1,0 +1,144 @@
+"""Bristle brushes for oil: a flat, a filbert, and a dry bristle brush that drags paint over the ground.
+
+A brush here is a function that makes one mark. It looks at a stroke as at a strip, `(V, U)`: rows across it, columns
+along it. Some dozen bristles of unequal load run along the strip; where the load is high enough paint reaches the
+ground. How much of the ground it reaches is stated as a share, and the threshold is the quantile that gives it, so
+that what a brush covers is a property of the brush and not luck of its noise.
+"""
+
+import math
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Field = NDArray[np.float32]
+# One mark: (rng, V, U) -> cover (V, U) in [0, 1], and height of the paint (V, U), about -1 to 1, in any mean level.
+Brush = Callable[[np.random.Generator, int, int], tuple[Field, Field]]
+
+
+def flat(rng: np.random.Generator, num_across: int, num_along: int) -> tuple[Field, Field]:
+    """A flat, well loaded: blunt ragged ends, fine streaks, a few gaps where the paint runs out."""
+    t, v = coordinates(num_across, num_along)
+    field = streaks(rng, num_across, num_along, num_bristles=26, along=0.5)
+    field += 0.25 * noise(rng, num_across, num_along, 0.04, 0.05)
+    cover = reach(field, 0.985 - 0.07 * t[0] ** 2, softness=0.5)
+    cover *= touch(rng, num_across, t, down=0.7, ragged=0.05)
+    cover *= touch(rng, num_across, 1.0 - t, down=0.6, ragged=0.07)
+    cover *= edge(rng, v, num_along, width=0.97, roughness=0.015, softness=0.06)
+    return cover, paint(cover, field, t, v)
+
+
+def filbert(rng: np.random.Generator, num_across: int, num_along: int) -> tuple[Field, Field]:
+    """A filbert, a flat with an oval tip: its round ends stay whole, the paint lies thicker and gaps are rare."""
+    t, v = coordinates(num_across, num_along)
+    field = streaks(rng, num_across, num_along, num_bristles=18, along=0.7, clumps=0.8)
+    cover = reach(field - 0.5 * v**4, 0.995 - 0.05 * t[0] ** 2, softness=0.7)
+    # The tip of the brush is oval, so its corners come down later and leave sooner than its middle.
+    cover *= touch(rng, num_across, t - 0.05 * v**4, down=0.95, ragged=0.03)
+    cover *= touch(rng, num_across, 1.0 - t - 0.08 * v**4, down=0.85, ragged=0.05)
+    cover *= edge(rng, v, num_along, width=0.96, roughness=0.02, softness=0.1)
+    return cover, paint(cover, 0.7 * field, t, v)
+
+
+def dry(rng: np.random.Generator, num_across: int, num_along: int) -> tuple[Field, Field]:
+    """A bristle brush with little paint, dragged: it catches on the grain of the canvas and breaks up towards the end."""
+    t, v = coordinates(num_across, num_along)
+    field = streaks(rng, num_across, num_along, num_bristles=30, along=0.3, clumps=0.7)
+    field += 0.45 * noise(rng, num_across, num_along, 0.03, 0.012) - 0.4 * v**4
+    cover = reach(field, 0.84 - 0.42 * t[0], softness=0.5)
+    cover *= touch(rng, num_across, t, down=0.5, ragged=0.06)
+    cover *= touch(rng, num_across, 1.0 - t, down=0.4, ragged=0.15)
+    cover *= edge(rng, v, num_along, width=0.95, roughness=0.03, softness=0.12)
+    return cover, cover * (1.0 + 0.3 * np.tanh(field))
+
+
+def coordinates(num_across: int, num_along: int) -> tuple[Field, Field]:
+    """(1, U) places along a stroke, 0 to 1, and (V, 1) places across it, -1 to 1."""
+    t = np.linspace(0.0, 1.0, num_along, dtype=np.float32)[None, :]
+    v = np.linspace(-1.0, 1.0, num_across, dtype=np.float32)[:, None]
+    return t, v
+
+
+def noise(rng: np.random.Generator, num_across: int, num_along: int, across: float, along: float) -> Field:
+    """(V, U) smooth noise of mean 0 and deviation 1, correlated over the given shares of the stroke's two sides."""
+    rows, columns = (max(2, math.ceil(1.5 / length)) + 4 for length in (across, along))
+    coarse = cv2.GaussianBlur(rng.standard_normal((rows, columns), dtype=np.float32), (5, 5), 0.9)
+    # Resized with two cells to spare on each side, then cut, so that nothing is mirrored at the borders.
+    cut_rows, cut_columns = (2 * side / (cells - 4) for side, cells in ((num_across, rows), (num_along, columns)))
+    place_rows = (np.arange(num_across, dtype=np.float32) + 0.5 + cut_rows) * ((rows - 4) / num_across) - 0.5
+    place_columns = (np.arange(num_along, dtype=np.float32) + 0.5 + cut_columns) * ((columns - 4) / num_along) - 0.5
+    grid = np.meshgrid(place_columns.astype(np.float32), place_rows.astype(np.float32))
+    field = cv2.remap(coarse, grid[0], grid[1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+    return standard(field)
+
+
+def standard(field: Field) -> Field:
+    """The field with mean 0 and deviation 1."""
+    result: Field = (field - field.mean()) / (field.std() + np.float32(1e-6))
+    return result
+
+
+def ramp(values: Field, low: float, high: float) -> Field:
+    """0 up to low, 1 from high, smooth between."""
+    x = np.clip((values - low) / (high - low), 0.0, 1.0).astype(np.float32)
+    smooth: Field = x * x * (3.0 - 2.0 * x)
+    return smooth
+
+
+def streaks(
+    rng: np.random.Generator, num_across: int, num_along: int, num_bristles: int, along: float, clumps: float = 0.5
+) -> Field:
+    """(V, U) load of bristles, mean 0, deviation 1: it varies from bristle to bristle and slowly along each.
+
+    Args:
+        rng: dice.
+        num_across, num_along: V and U.
+        num_bristles: bristles side by side.
+        along: the share of the stroke over which the load of a bristle holds.
+        clumps: how much of the load neighbouring bristles have in common.
+    """
+    places = np.sort(rng.uniform(-1.05, 1.05, num_bristles)).astype(np.float32)
+    loads = standard(noise(rng, num_bristles, num_along, 1.0 / num_bristles, along))
+    loads += standard(rng.standard_normal((num_bristles, 1), dtype=np.float32))
+    weights = np.exp(-((np.linspace(-1, 1, num_across, dtype=np.float32)[:, None] - places) ** 2) * num_bristles**2)
+    weights /= weights.sum(axis=1, keepdims=True)
+    return standard(standard(weights @ loads) + clumps * noise(rng, num_across, num_along, 0.25, along))
+
+
+def reach(field: Field, share: Field, softness: float) -> Field:
+    """(V, U) cover in [0, 1]: the given share (U,) of each column, there where the field is highest."""
+    level = np.quantile(field, 1.0 - np.clip(share, 0.0, 1.0)).astype(np.float32)
+    return ramp(field - level, -0.5 * softness, 0.5 * softness)
+
+
+def touch(rng: np.random.Generator, num_across: int, from_end: Field, down: float, ragged: float) -> Field:
+    """(V, U) in [0, 1]: where the bristles touch, near one end of the stroke.
+
+    Args:
+        rng: dice.
+        num_across: V.
+        from_end: (1, U) or (V, U) distance from that end, as a share of the stroke.
+        down: share of bristles that touch from the very end on, and so fill its cap.
+        ragged: the share of the stroke over which the others follow.
+    """
+    tufts = standard(noise(rng, num_across, 2, 0.12, 1.0)[:, :1] + 0.6 * noise(rng, num_across, 2, 0.03, 1.0)[:, :1])
+    late = ragged * (tufts - np.quantile(tufts, down))  # negative: already down before the stroke begins
+    soft = 0.012
+    return ramp(from_end - late, -soft, soft)
+
+
+def edge(rng: np.random.Generator, v: Field, num_along: int, width: float, roughness: float, softness: float) -> Field:
+    """(V, U) in [0, 1]: inside the two long edges, that waver about `width`."""
+    wavering = width + roughness * noise(rng, 2, num_along, 1.0, 0.06)
+    limit = np.where(v < 0, wavering[:1], wavering[1:])
+    return ramp(limit - np.abs(v), -0.5 * softness, 0.5 * softness)
+
+
+def paint(cover: Field, field: Field, t: Field, v: Field) -> Field:
+    """(V, U) height of thick paint: ridges along the streaks and the edges, a bead where the brush lifts."""
+    ridges = 0.3 * np.tanh(field) + 0.5 * np.exp(-(((np.abs(v) - 0.86) / 0.09) ** 2))
+    bead = 0.6 * np.exp(-(((t - 0.93) / 0.03) ** 2))
+    height: Field = cover * (1.0 + ridges + bead)
+    return height
