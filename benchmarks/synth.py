@@ -79,7 +79,8 @@ def _reports(config: SynthConfig, kind: Literal["local", "inline"], workers: int
         timings_folder(root).mkdir()
         settings = RenderSettings(
             root=root, source=config.source, renderers=config.renderers, framing=config.framing,
-            schedule=config.schedule, frame_format=config.frame_format, seed=config.seed, config_hash="", code_version="",
+            schedule=config.schedule, frame_format=config.frame_format, seed=config.seed, config_hash="",
+            code_version="",
         )  # fmt: skip
         for report in render_shards(plan.shards(), settings, ClusterConfig(kind=kind), workers):
             if report.error is not None:

@@ -66,7 +66,9 @@ def help_text(name: str, description: str) -> str:
         for choice in choices(group):
             text = (CONF_FOLDER / group / f"{choice}.yaml").read_text(encoding="utf-8")
             lines = [
-                line for line in _split_defaults(text)[0].splitlines() if not line.startswith(("kind:", "family:"))
+                line
+                for line in _split_defaults(text)[0].splitlines()
+                if not line.startswith(("kind:", "family:", "name:"))
             ]
             indented = [f"    {group}.{line}" if line and line[0].isalpha() else f"    {line}" for line in lines]
             parts.append("\n".join([f"  {group}={choice}", *indented]))

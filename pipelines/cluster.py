@@ -151,7 +151,7 @@ def check_cpu(cluster: ClusterConfig) -> None:
         return
     # LLVM takes any name, and says on the error output of the process alone that it will ignore it.
     asked = subprocess.run([sys.executable, "-c", _ASK_LLVM, cluster.cpu], capture_output=True, text=True)
-    if asked.returncode or "not a recognized processor" in asked.stderr:
+    if not cluster.cpu or asked.returncode or "not a recognized processor" in asked.stderr:
         raise ConfigError("cluster.cpu", cluster.cpu, "native, or a processor name of LLVM such as x86-64-v3")
     if cluster.kind == "inline" and os.environ.get("NUMBA_CPU_NAME") != cluster.cpu:
         raise UserError(

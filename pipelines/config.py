@@ -6,12 +6,13 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from conf.compose import typed
 from conf.errors import ConfigError
+from pipelines.assets import AssetFiles, read_assets
 from pipelines.sources import source_class
 from pipelines.sources.base import Source
 from pipelines.sources.framing import Framing
@@ -32,6 +33,18 @@ class RendererChoice:
     phrase: str
     config: Any
     weight: float = 1.0
+    assets: AssetFiles = field(default_factory=AssetFiles)
+
+    def recipe(self) -> dict[str, Any]:
+        """What of it decides bytes: of files, their hashes."""
+        return {
+            "name": self.name,
+            "family": self.family,
+            "phrase": self.phrase,
+            "config": _plain(self.config),
+            "weight": self.weight,
+            "assets": dict(self.assets.sha256),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +105,7 @@ class SynthConfig:
         """Everything that decides the bytes of the data set, and nothing else."""
         return {
             "source": {"kind": self.source_kind, **_plain(self.source)},
-            "renderers": [_plain(choice) for choice in self.renderers],
+            "renderers": [choice.recipe() for choice in self.renderers],
             "framing": _plain(self.framing),
             "schedule": _plain(self.schedule),
             "frame_format": self.frame_format,
@@ -191,7 +204,7 @@ def parse_size(size: object) -> tuple[int, int]:
 
 def _renderers(plain: Mapping[str, Any]) -> tuple[RendererChoice, ...]:
     if plain.get("family") != "mix":
-        return (_choice(str(plain.get("family")), plain, "renderer", 1.0),)
+        return (_choice(str(plain.get("name") or plain.get("family")), plain, "renderer", 1.0),)
     mix = typed(_Mix, plain, "renderer")
     for name, weight in mix.weights.items():
         if name not in mix.members:
@@ -207,10 +220,16 @@ def _renderers(plain: Mapping[str, Any]) -> tuple[RendererChoice, ...]:
 def _choice(name: str, plain: Mapping[str, Any], key: str, weight: float) -> RendererChoice:
     fields = dict(plain)
     family, phrase = str(fields.pop("family", "")), str(fields.pop("phrase", None) or "")
+    fields.pop("name", None)  # of the YAML; in a mix, members are named by their keys
     if family not in families():
         raise ConfigError(f"{key}.family", family, "one of " + ", ".join(families()))
     config = typed(renderer(family).Config, fields, key)
-    return RendererChoice(name=name, family=family, phrase=phrase, config=config, weight=weight)
+    paths: Mapping[str, str] = getattr(renderer(family), "asset_paths", lambda _: {})(config)
+    try:
+        assets = read_assets(paths)
+    except ConfigError as error:
+        raise error.under(key) from None
+    return RendererChoice(name=name, family=family, phrase=phrase, config=config, weight=weight, assets=assets)
 
 
 def _plain(value: Any) -> Any:

@@ -139,7 +139,8 @@ def render_sequence(
     picture = settings.source.load(sequence.entry, settings.framing)
     watch.lap("load")
     seed = np.random.SeedSequence(settings.seed, spawn_key=(sequence.index, _PAINT_STAGE))
-    painting = renderer(choice.family).paint(picture.image, choice.config, seed)
+    files = {"assets": choice.assets.content} if choice.assets.content else {}
+    painting = renderer(choice.family).paint(picture.image, choice.config, seed, **files)
     seconds = watch.lap("paint")
     steps = settings.schedule.steps(painting.distances)
     frames = np.stack([to_uint8(canvas) for canvas in renderer(choice.family).replay(painting.program, steps)])

@@ -1,6 +1,6 @@
 """How far a run is, whether it is running, and what it refused.
 
-    python -m pipelines.status dataset=outputs/dataset
+python -m pipelines.status dataset=outputs/dataset
 """
 
 import sys

@@ -79,7 +79,8 @@ def shard_faults(root: Path, manifest: ShardManifest, card: DatasetCard, *, repl
     if manifest.num_samples != len(manifest.samples) or len(manifest.records) != len(manifest.samples):
         yield f"{path}: the manifest's counts disagree"
     if manifest.num_samples + len(manifest.quarantined) != manifest.num_planned:
-        yield f"{path}: {manifest.num_planned} planned, {manifest.num_samples} made, {len(manifest.quarantined)} refused"
+        refused = len(manifest.quarantined)
+        yield f"{path}: {manifest.num_planned} planned, {manifest.num_samples} made, {refused} refused"
     try:
         for sequence in read_sequences(root, manifest):
             for fault in sequence_faults(sequence, manifest, card, replay=replay):
@@ -101,7 +102,11 @@ def sequence_faults(
     program = StrokeProgram.from_bytes(sequence.members["strokes.npz"])
     lossless = card.recipe["frame_format"] in _LOSSLESS
     tolerance = 0 if lossless else 32
-    blank = to_uint8(np.broadcast_to(np.array(program.canvas, np.float32), frames[0].shape))
+    if program.family not in families():
+        yield f"no renderer '{program.family}' to replay it"
+        return
+    (bare,) = renderer(program.family).replay(program, [0])
+    blank = to_uint8(bare)
     if _largest_difference(frames[0], blank) > tolerance:
         yield "the first frame is not the blank canvas"
     if lossless:
@@ -116,9 +121,6 @@ def sequence_faults(
 
 
 def _replay_faults(program: StrokeProgram, facts: dict[str, Any], frames: Any, tolerance: int) -> Iterator[str]:
-    if program.family not in families():
-        yield f"no renderer '{program.family}' to replay it"
-        return
     steps = [frame["step"] for frame in facts["frames"]]
     for number, canvas in enumerate(renderer(program.family).replay(program, steps)):
         if _largest_difference(frames[number], to_uint8(canvas)) > tolerance:
@@ -152,14 +154,14 @@ def _summary(config: VerifyConfig, card: DatasetCard, manifests: list[ShardManif
     totals = dataset_totals(manifests)
     records = [record for manifest in manifests for record in manifest.records]
     lines = [
-        f"{config.dataset}: {totals['num_sequences']} sequences in {totals['num_shards']} of {len(card.shards)} shards, "
-        f"{totals['num_bytes'] / 1e6:.1f} MB, {totals['num_quarantined']} inputs refused"
+        f"{config.dataset}: {totals['num_sequences']} sequences in {totals['num_shards']} of {len(card.shards)} "
+        f"shards, {totals['num_bytes'] / 1e6:.1f} MB, {totals['num_quarantined']} inputs refused"
     ]
     for name in totals["renderers"]:
         chosen = [record for record in records if record["renderer"] == name]
         lines.append(
-            f"  {name}: {len(chosen)} sequences, PSNR {_mean(chosen, 'psnr_db'):.2f} dB, SSIM {_mean(chosen, 'ssim'):.3f}, "
-            f"progress violation {_mean(chosen, 'progress_violation'):.4f}"
+            f"  {name}: {len(chosen)} sequences, PSNR {_mean(chosen, 'psnr_db'):.2f} dB, "
+            f"SSIM {_mean(chosen, 'ssim'):.3f}, progress violation {_mean(chosen, 'progress_violation'):.4f}"
         )
     lines += [f"fault: {fault}" for fault in faults[:_SHOWN]]
     if len(faults) > _SHOWN:

@@ -2,8 +2,9 @@
 
 import io
 import zipfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -12,7 +13,10 @@ from numpy.typing import NDArray
 from conf.errors import ConfigError
 
 Image = NDArray[np.float32]
-FrameStack = NDArray[np.uint8]
+Assets = Mapping[str, Any]
+NO_ASSETS: Assets = MappingProxyType({})
+
+_ARRAY_PREFIX = "family_"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +28,7 @@ class StrokeProgram:
         strokes: (N, C) float32, one stroke a row, in painting order; lengths in units of the canvas's shorter side.
         canvas: RGB of the blank canvas, in [0, 1].
         height_px, width_px: the size it was made for, and by default is replayed at.
+        arrays: what else its family needs, such as the marks of a brush; no pickle.
     """
 
     family: str
@@ -31,17 +36,19 @@ class StrokeProgram:
     canvas: tuple[float, float, float]
     height_px: int
     width_px: int
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """A `.npz` without pickle; the same program gives the same bytes."""
         buffer = io.BytesIO()
-        np.savez(
-            buffer,
-            family=np.array(self.family),
-            strokes=self.strokes.astype("<f4"),
-            canvas=np.array(self.canvas, "<f4"),
-            size_px=np.array([self.height_px, self.width_px], "<i4"),
-        )
+        arrays: dict[str, Any] = {
+            "family": np.array(self.family),
+            "strokes": self.strokes.astype("<f4"),
+            "canvas": np.array(self.canvas, "<f4"),
+            "size_px": np.array([self.height_px, self.width_px], "<i4"),
+        }
+        arrays |= {_ARRAY_PREFIX + name: array for name, array in sorted(self.arrays.items())}
+        np.savez(buffer, **arrays)
         return buffer.getvalue()
 
     @classmethod
@@ -60,8 +67,13 @@ class StrokeProgram:
                     canvas=(red, green, blue),
                     height_px=int(arrays["size_px"][0]),
                     width_px=int(arrays["size_px"][1]),
+                    arrays={
+                        name.removeprefix(_ARRAY_PREFIX): arrays[name]
+                        for name in arrays.files
+                        if name.startswith(_ARRAY_PREFIX)
+                    },
                 )
-        except (KeyError, IndexError, ValueError, OSError, zipfile.BadZipFile) as error:
+        except (KeyError, IndexError, ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
             raise ValueError(f"not a stroke program: {error}") from error
 
 
@@ -80,7 +92,11 @@ class Painting:
 
 
 class Renderer(Protocol):
-    """What a package under `renderers/` offers (its module is the renderer)."""
+    """What a package under `renderers/` offers (its module is the renderer).
+
+    One whose configuration names files also offers `asset_paths(config)`, name -> path, and takes what was read of them
+    as a last argument of `paint`, `assets`. Renderers themselves open nothing.
+    """
 
     Config: type[Any]
 

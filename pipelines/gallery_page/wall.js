@@ -113,7 +113,8 @@ function drawPsnr() {
     label.textContent = `${value} dB`;
     svg.append(label);
   }
-  const each = Object.keys(medians).length > 1 ? `; ${Object.entries(medians).map(([k, v]) => `${k} ${written(v, 1)}`).join(", ")}` : "";
+  const medianOf = Object.entries(medians).map(([name, value]) => `${name} ${written(value, 1)}`);
+  const each = medianOf.length > 1 ? ` (${medianOf.join(", ")})` : "";
   byId("psnr-caption").textContent =
     `PSNR of the finished paintings: median ${written(median, 1)} dB${each}; ` +
     `eight in ten between ${written(low, 1)} and ${written(high, 1)} dB.`;
@@ -163,11 +164,13 @@ function arrange() {
     else player.stop(card);
   }
   wall.append(...cards.toSorted(ORDERS[filters.sort.value]).map((card) => card.element));
-  for (const [id, text] of [["psnr-from", `${written(psnrFrom, 1)} dB`], ["violation-to", `${written(100 * violationTo, 2)} %`]]) {
+  const limits = { "psnr-from": `${written(psnrFrom, 1)} dB`, "violation-to": `${written(100 * violationTo, 2)} %` };
+  for (const [id, text] of Object.entries(limits)) {
     byId(`${id}-value`).textContent = text;
     byId(id).setAttribute("aria-valuetext", text);
   }
-  byId("count").textContent = shown === cards.length ? plural(shown, "painting") : `${written(shown)} of ${plural(cards.length, "painting")}`;
+  const all = plural(cards.length, "painting");
+  byId("count").textContent = shown === cards.length ? all : `${written(shown)} of ${all}`;
   byId("nothing").hidden = shown > 0 || cards.length === 0;
   byId("play-all").disabled = shown === 0;
 }

@@ -59,6 +59,7 @@ class FolderSource(StoredSource):
         return entries
 
     def read(self, entry: SourceEntry) -> bytes:
+        """The bytes of one picture, as they are now."""
         filesystem, _ = open_storage(self.path)
         return _bytes(filesystem, entry.locator)
 

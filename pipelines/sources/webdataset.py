@@ -56,6 +56,7 @@ class WebDatasetSource(StoredSource):
         return chosen
 
     def read(self, entry: SourceEntry) -> bytes:
+        """The bytes of one picture, as they are now."""
         filesystem, _ = open_storage(self.path)
         place = json.loads(entry.locator)
         data: bytes = filesystem.cat_file(place["tar"], start=place["offset"], end=place["offset"] + place["length"])

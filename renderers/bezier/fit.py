@@ -1,5 +1,6 @@
 """The planner: from an image to a stroke program. Place coarse to fine, then refine all strokes together."""
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from renderers.bezier.place import MAX_CELLS, Guide, Limits, Pyramid, Search, le
 from renderers.bezier.refine import Rates, refine
 from renderers.painting import Image
 from renderers.raster.gradient import Underpaintings
-from renderers.raster.ribbon import NUM_COLUMNS, Floats, grid
+from renderers.raster.ribbon import NUM_COLUMNS, RED, Floats, grid
 from renderers.raster.stamp import new_scratch
 
 # All found by a random search over three photographs, maximising dB at a given time (docs/decisions/003).
@@ -54,6 +55,7 @@ class Brief:
         min_opacity: of both ends of a stroke.
         lengths: half lengths of new strokes, least and most, in radii.
         guide: directions of new strokes.
+        dark_to_light: order strokes of like size by lightness, before they are refined together.
     """
 
     target: Image
@@ -63,6 +65,7 @@ class Brief:
     min_opacity: float = _MIN_OPACITY
     lengths: tuple[float, float] = (1.0, 5.0)
     guide: Guide = ANYWHERE
+    dark_to_light: bool = False
 
 
 def fit(image: Image, config: BezierConfig, rng: np.random.Generator) -> Floats:
@@ -101,6 +104,8 @@ def fit_brief(brief: Brief, effort: Effort, rng: np.random.Generator) -> Floats:
     pyramid = build_pyramid(brief, max(_LEAST_PX, round(worth * effort.stages[0][0])))
     scratch, errors = new_scratch(level_grid(pyramid, 0)), np.zeros(MAX_CELLS, np.float32)
     place(strokes, brief.radii, pyramid, scratch, errors, search, limits, brief.guide, rng)
+    if brief.dark_to_light:
+        strokes = _darks_first(strokes)
     done, total = 0, sum(steps for _, steps in effort.stages)
     for share, steps in effort.stages:
         small = shrink(brief.target, max(_LEAST_PX, round(worth * share)))
@@ -172,7 +177,19 @@ def _blank(like: Floats, canvas: tuple[float, float, float]) -> Floats:
     return np.tile(np.array(canvas, np.float32), like.size // 3)
 
 
-def _underpaintings(num_strokes: int, size: int) -> Underpaintings:
+def _darks_first(strokes: Floats) -> Floats:
+    """Sort by lightness within each layer, the layers being those between under-paintings."""
+    edges = [0, *(underpaintings_after(len(strokes)) + 1), len(strokes)]
+    layers = [strokes[first:last] for first, last in itertools.pairwise(edges)]
+    return np.concatenate([layer[np.argsort(layer[:, RED:].sum(1), kind="stable")] for layer in layers])
+
+
+def underpaintings_after(num_strokes: int) -> NDArray[np.int64]:
+    """Numbers of the strokes after which a canvas should look like the picture."""
     after: NDArray[np.int64] = np.unique([round(share * num_strokes) - 1 for share in _UNDERPAINTING_AFTER])
-    after = after[after >= 0]
+    return after[after >= 0]
+
+
+def _underpaintings(num_strokes: int, size: int) -> Underpaintings:
+    after = underpaintings_after(num_strokes)
     return Underpaintings(after, np.float32(_UNDERPAINTING_WEIGHT), np.empty((len(after), size), np.float32))

@@ -22,36 +22,35 @@ def flat(rng: np.random.Generator, num_across: int, num_along: int) -> tuple[Fie
     """A flat, well loaded: blunt ragged ends, fine streaks, a few gaps where the paint runs out."""
     t, v = coordinates(num_across, num_along)
     field = streaks(rng, num_across, num_along, num_bristles=26, along=0.5)
-    field += 0.25 * noise(rng, num_across, num_along, 0.04, 0.05)
-    cover = reach(field, 0.985 - 0.07 * t[0] ** 2, softness=0.5)
-    cover *= touch(rng, num_across, t, down=0.7, ragged=0.05)
-    cover *= touch(rng, num_across, 1.0 - t, down=0.6, ragged=0.07)
+    field += 0.12 * noise(rng, num_across, num_along, 0.05, 0.06)
+    since, until = landed(rng, num_across, t, ragged=0.05), landed(rng, num_across, 1.0 - t, ragged=0.07)
+    cover = reach(field, 1.0 - 0.1 * t[0] ** 1.5, softness=0.5) * down(since) * down(until)
     cover *= edge(rng, v, num_along, width=0.97, roughness=0.015, softness=0.06)
-    return cover, paint(cover, field, t, v)
+    return cover, paint(cover, field, v, until)
 
 
 def filbert(rng: np.random.Generator, num_across: int, num_along: int) -> tuple[Field, Field]:
-    """A filbert, a flat with an oval tip: its round ends stay whole, the paint lies thicker and gaps are rare."""
+    """A filbert, a flat with an oval tip: round whole ends, thicker paint, gaps only where it leaves."""
     t, v = coordinates(num_across, num_along)
-    field = streaks(rng, num_across, num_along, num_bristles=18, along=0.7, clumps=0.8)
-    cover = reach(field - 0.5 * v**4, 0.995 - 0.05 * t[0] ** 2, softness=0.7)
-    # The tip of the brush is oval, so its corners come down later and leave sooner than its middle.
-    cover *= touch(rng, num_across, t - 0.05 * v**4, down=0.95, ragged=0.03)
-    cover *= touch(rng, num_across, 1.0 - t - 0.08 * v**4, down=0.85, ragged=0.05)
+    field = streaks(rng, num_across, num_along, num_bristles=20, along=0.6, clumps=0.8)
+    # The tip is oval: its corners come down later and leave sooner than its middle.
+    since = landed(rng, num_across, t + 0.02 - 0.09 * v**4, ragged=0.015)
+    until = landed(rng, num_across, 1.0 - t - 0.12 * v**4, ragged=0.04)
+    cover = reach(field - 0.5 * v**4, 1.0 - 0.08 * ramp(t, 0.4, 1.0)[0], softness=0.4) * down(since) * down(until)
     cover *= edge(rng, v, num_along, width=0.96, roughness=0.02, softness=0.1)
-    return cover, paint(cover, 0.7 * field, t, v)
+    return cover, paint(cover, 0.8 * field, v, until)
 
 
 def dry(rng: np.random.Generator, num_across: int, num_along: int) -> tuple[Field, Field]:
-    """A bristle brush with little paint, dragged: it catches on the grain of the canvas and breaks up towards the end."""
+    """A bristle brush with little paint, dragged: it catches on the grain of the canvas and breaks up to the end."""
     t, v = coordinates(num_across, num_along)
-    field = streaks(rng, num_across, num_along, num_bristles=30, along=0.3, clumps=0.7)
-    field += 0.45 * noise(rng, num_across, num_along, 0.03, 0.012) - 0.4 * v**4
-    cover = reach(field, 0.84 - 0.42 * t[0], softness=0.5)
-    cover *= touch(rng, num_across, t, down=0.5, ragged=0.06)
-    cover *= touch(rng, num_across, 1.0 - t, down=0.4, ragged=0.15)
+    field = streaks(rng, num_across, num_along, num_bristles=34, along=0.35, clumps=0.4)
+    field += 0.3 * noise(rng, num_across, num_along, 0.035, 0.04) - 0.4 * v**4
+    since, until = landed(rng, num_across, t, ragged=0.06), landed(rng, num_across, 1.0 - t, ragged=0.12)
+    cover = reach(field, 0.9 - 0.42 * t[0], softness=0.7) * down(since) * down(until)
     cover *= edge(rng, v, num_along, width=0.95, roughness=0.03, softness=0.12)
-    return cover, cover * (1.0 + 0.3 * np.tanh(field))
+    height: Field = cover * (0.5 + 0.15 * np.tanh(field)).astype(np.float32)
+    return cover, height
 
 
 def coordinates(num_across: int, num_along: int) -> tuple[Field, Field]:
@@ -99,12 +98,16 @@ def streaks(
         along: the share of the stroke over which the load of a bristle holds.
         clumps: how much of the load neighbouring bristles have in common.
     """
-    places = np.sort(rng.uniform(-1.05, 1.05, num_bristles)).astype(np.float32)
+    # Jittered about even places: wholly random ones leave holes so wide that no bristle has weight there.
+    places = (np.arange(num_bristles) + rng.uniform(0.0, 1.0, num_bristles)).astype(np.float32)
+    places = places * (2.0 / num_bristles) - 1.0
     loads = standard(noise(rng, num_bristles, num_along, 1.0 / num_bristles, along))
     loads += standard(rng.standard_normal((num_bristles, 1), dtype=np.float32))
     weights = np.exp(-((np.linspace(-1, 1, num_across, dtype=np.float32)[:, None] - places) ** 2) * num_bristles**2)
     weights /= weights.sum(axis=1, keepdims=True)
-    return standard(standard(weights @ loads) + clumps * noise(rng, num_across, num_along, 0.25, along))
+    # Not a matrix product: how BLAS sums may hang on its number of threads.
+    carried = np.einsum("vb,bu->vu", weights, loads)
+    return standard(standard(carried) + clumps * noise(rng, num_across, num_along, 0.25, along))
 
 
 def reach(field: Field, share: Field, softness: float) -> Field:
@@ -113,20 +116,24 @@ def reach(field: Field, share: Field, softness: float) -> Field:
     return ramp(field - level, -0.5 * softness, 0.5 * softness)
 
 
-def touch(rng: np.random.Generator, num_across: int, from_end: Field, down: float, ragged: float) -> Field:
-    """(V, U) in [0, 1]: where the bristles touch, near one end of the stroke.
+def landed(rng: np.random.Generator, num_across: int, from_end: Field, ragged: float) -> Field:
+    """(V, U) how far each bristle has come since it touched down near an end of the stroke, below 0 where it has not.
 
     Args:
         rng: dice.
         num_across: V.
         from_end: (1, U) or (V, U) distance from that end, as a share of the stroke.
-        down: share of bristles that touch from the very end on, and so fill its cap.
-        ragged: the share of the stroke over which the others follow.
+        ragged: the share of the stroke over which the bristles follow one another, tuft by tuft.
     """
-    tufts = standard(noise(rng, num_across, 2, 0.12, 1.0)[:, :1] + 0.6 * noise(rng, num_across, 2, 0.03, 1.0)[:, :1])
-    late = ragged * (tufts - np.quantile(tufts, down))  # negative: already down before the stroke begins
-    soft = 0.012
-    return ramp(from_end - late, -soft, soft)
+    tufts = noise(rng, num_across, 2, 0.12, 1.0)[:, :1] + 0.6 * noise(rng, num_across, 2, 0.04, 1.0)[:, :1]
+    late = ragged * (tufts - tufts.min()) / (np.ptp(tufts) + np.float32(1e-6))
+    since: Field = (from_end - late).astype(np.float32)
+    return since
+
+
+def down(since: Field) -> Field:
+    """(V, U) in [0, 1]: cover where bristles are down; none before, so that no half-empty tip is smeared out."""
+    return ramp(since, 0.0, 0.022)
 
 
 def edge(rng: np.random.Generator, v: Field, num_along: int, width: float, roughness: float, softness: float) -> Field:
@@ -136,9 +143,10 @@ def edge(rng: np.random.Generator, v: Field, num_along: int, width: float, rough
     return ramp(limit - np.abs(v), -0.5 * softness, 0.5 * softness)
 
 
-def paint(cover: Field, field: Field, t: Field, v: Field) -> Field:
-    """(V, U) height of thick paint: ridges along the streaks and the edges, a bead where the brush lifts."""
-    ridges = 0.3 * np.tanh(field) + 0.5 * np.exp(-(((np.abs(v) - 0.86) / 0.09) ** 2))
-    bead = 0.6 * np.exp(-(((t - 0.93) / 0.03) ** 2))
-    height: Field = cover * (1.0 + ridges + bead)
-    return height
+def paint(cover: Field, field: Field, v: Field, until: Field) -> Field:
+    """(V, U) height of thick paint: ridges along streaks and at the two edges, a bead where bristles lift."""
+    ridges = 0.25 * np.tanh(field) + 0.35 * np.exp(-(((np.abs(v) - 0.87) / 0.08) ** 2))
+    bead = 0.35 * np.exp(-(((until - 0.035) / 0.02) ** 2))
+    height = cover * (0.8 + ridges + bead)
+    soft: Field = cv2.GaussianBlur(height.astype(np.float32), (3, 3), 0.6)
+    return soft

@@ -1,8 +1,8 @@
 """What a brush leaves in a stroke: a small picture in the stroke's own coordinates, and how it is sampled.
 
-U runs along the stroke: column u shows t = u / (U - 1) of its centreline. V runs across it: row 0 is the edge at the
-left hand of one who walks along the stroke, the last row the edge at the right (so a stroke that runs to the right
-shows its texture upright on a canvas whose rows go down). Caps beyond the two ends show the first and last column.
+U runs along the whole stroke, round ends included: the first column is the tip of the first cap, the last column that
+of the last. V runs across it: row 0 is the edge at the left hand of one who walks along the stroke, the last row the
+edge at the right, so a stroke that runs to the right shows its texture upright on a canvas whose rows go down.
 """
 
 import zlib
@@ -30,7 +30,7 @@ BRUSHES: dict[str, Brush] = {
 
 @dataclass(frozen=True, eq=False)
 class BrushTexture:
-    """What a brush leaves, in coordinates of the stroke: U along it (t from 0 to 1), V across it (from -1 to +1).
+    """What a brush leaves, in coordinates of the stroke: U along it (from 0 to 1), V across it (from -1 to +1).
 
     Attributes:
         cover: (K, V, U) uint8, share of the paint that reaches the ground, 255 = all. K marks of the same brush, so
@@ -44,13 +44,18 @@ class BrushTexture:
     def __post_init__(self) -> None:
         if self.cover.dtype != np.uint8 or self.relief.dtype != np.uint8:
             raise ValueError(f"a brush texture is uint8, not {self.cover.dtype} and {self.relief.dtype}")
-        if self.cover.ndim != 3 or self.cover.shape != self.relief.shape or min(self.cover.shape[1:], default=0) < 2:
+        if (
+            self.cover.ndim != 3
+            or self.cover.shape != self.relief.shape
+            or 0 in self.cover.shape
+            or min(self.cover.shape[1:]) < 2
+        ):
             raise ValueError(f"cover {self.cover.shape} and relief {self.relief.shape} are not both (K, V, U)")
 
     @property
     def num_variants(self) -> int:
         """K, how many marks of this brush there are."""
-        return self.cover.shape[0]
+        return len(self.cover)
 
     def to_arrays(self) -> dict[str, NDArray[np.uint8]]:
         """Arrays to store beside a program, so that it can be replayed without the brush's picture."""
@@ -104,7 +109,7 @@ def sample(
     Args:
         texture: the brush.
         variant: which of its K marks.
-        along: any shape, t of the nearest point of the centreline, in [0, 1].
+        along: any shape, place along the whole stroke, round ends included, in [0, 1].
         across: same shape, signed distance from the centreline in radii, in [-1, 1]; positive at the right hand of
             one who walks along the stroke: tangent (x, y), offset (ox, oy), sign of x * oy - y * ox.
 

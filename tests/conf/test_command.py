@@ -14,6 +14,7 @@ from conf.errors import ConfigError, UserError
 from pipelines.config import SynthConfig, synth_config
 from tests.pipelines.runs import COMMAND, REPOSITORY
 
+MIX = yaml.safe_load((REPOSITORY / "conf" / "renderer" / "mix.yaml").read_text())
 HEAVY = ("torch", "ray", "numba", "wandb", "diffusers", "hydra", "pyarrow.parquet")
 
 WRONG = [
@@ -83,7 +84,7 @@ WRONG = [
     (["renderer.weights.bezier=inf"], ["renderer.weights.bezier=inf", "from 0"]),
     (["renderer.weights.bezier=lots"], ["renderer.weights.bezier=lots", "a number"]),
     (["+renderer.weights.finger=1"], ["renderer.weights.finger=1", "bezier"]),
-    (["renderer.weights.bezier=0"], ["renderer.weights", "above 0"]),
+    ([f"renderer.weights.{name}=0" for name in MIX["weights"]], ["renderer.weights", "above 0"]),
     (["cluster.kind=cloud"], ["cluster.kind=cloud", "local"]),
     (["cluster.cpu=nonsense"], ["cluster.cpu=nonsense", "native"]),
     (["cluster=ray", "cluster.address=nowhere"], ["cluster.address=nowhere", "Ray cluster"]),
@@ -93,7 +94,11 @@ WRONG = [
 
 @pytest.mark.parametrize(("words", "said"), WRONG, ids=[" ".join(words)[:40] for words, _ in WRONG])
 def test_bad_words_are_told_in_one_line_and_leave_nothing(
-    words: list[str], said: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    words: list[str],
+    said: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert _synth(["cluster=inline", *words] if not any(w.startswith("cluster=") for w in words) else words) == 2
@@ -116,7 +121,14 @@ def test_help_tells_every_key_and_choice(capsys: pytest.CaptureFixture[str]) -> 
     plain = yaml.safe_load((REPOSITORY / "conf" / "synth.yaml").read_text())
     keys = [key for key in plain if key != "defaults"]
     assert len(keys) > 8
-    for key in [*keys, "source.path", "renderer.num_strokes", "cluster.address", "tracker.mode", "source=folder|scenes|"]:
+    for key in [
+        *keys,
+        "source.path",
+        "renderer.num_strokes",
+        "cluster.address",
+        "tracker.mode",
+        "source=folder|scenes|",
+    ]:
         assert key in told, key
     assert "What it does." in told
 

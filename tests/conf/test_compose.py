@@ -126,5 +126,5 @@ def test_a_wrong_value_is_named_with_its_whole_key_and_what_is_allowed(
 
 
 def test_a_field_without_a_default_must_be_given() -> None:
-    with pytest.raises(UserError, match="^top.name is needed"):
+    with pytest.raises(UserError, match=r"^top\.name is needed"):
         typed(Outer, {}, "top")

@@ -45,7 +45,7 @@ def refusal(data: bytes, max_pixels: int = MAX_PIXELS) -> str:
 
 def png(
     width: int, height: int, rows: bytes, *, bits: int = 8, colour: int = 2, extra: tuple[bytes, bytes] = (b"", b"")
-):
+) -> bytes:
     """A PNG by hand, for what Pillow does not write."""
 
     def chunk(name: bytes, body: bytes) -> bytes:

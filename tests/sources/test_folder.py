@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import numpy as np
@@ -76,7 +77,7 @@ def test_entries_carry_the_hash_of_the_bytes_and_load_gives_the_picture(tmp_path
     assert entry.locator == str(tmp_path / "sub/blue.png")
     assert entry.licence == "CC0"
     image = source.load(entry, FRAMING).image
-    np.testing.assert_array_equal(image, np.broadcast_to(np.float32((0, 0, 1)), (64, 64, 3)))
+    np.testing.assert_array_equal(image, np.broadcast_to(np.array((0, 0, 1), np.float32), (64, 64, 3)))
 
 
 def test_a_folder_given_relatively_loads_from_any_working_folder(
@@ -248,7 +249,8 @@ def test_urls_are_read_like_folders() -> None:
 def test_urls_that_run_commands_or_are_unknown_are_bad_configuration(path: str) -> None:
     for kind in ("folder", "webdataset"):
         with pytest.raises(ConfigError) as caught:
-            source_class(kind)(path=path).index(None)
+            source_type: Any = source_class(kind)
+            source_type(path=path).index(None)
         assert caught.value.key == "path"
 
 

@@ -1,3 +1,5 @@
+from typing import Literal
+
 import numpy as np
 import pytest
 
@@ -17,7 +19,9 @@ def stripes(height: int, width: int, *, across: bool) -> np.ndarray:
 
 @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
 @pytest.mark.parametrize("shape", [(16, 16), (16, 4000), (4000, 16), (300, 301), (1000, 700), (97, 64)])
-def test_every_shape_becomes_the_size_asked_for_within_range(fit: str, shape: tuple[int, int]) -> None:
+def test_every_shape_becomes_the_size_asked_for_within_range(
+    fit: Literal["crop", "pad", "stretch"], shape: tuple[int, int]
+) -> None:
     noise = np.random.default_rng(0).random((*shape, 3), dtype=np.float32).round()  # cubic growth overshoots here
     for height_px, width_px in ((64, 1024), (256, 256), (100, 77)):
         framed = Framing(height_px=height_px, width_px=width_px, fit=fit).apply(noise)

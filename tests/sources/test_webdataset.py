@@ -4,6 +4,7 @@ import json
 import tarfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import numpy as np
@@ -25,7 +26,7 @@ def picture(colour: str = "red", kind: str = "PNG") -> bytes:
     return out.getvalue()
 
 
-def tar_bytes(members: Iterable[tuple[str, bytes]], **options: int) -> bytes:
+def tar_bytes(members: Iterable[tuple[str, bytes]], **options: Any) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", **options) as tar:
         for name, content in members:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from training.data import manifest as manifest_module
 from training.data.layout import frame_member, is_shard_name, sequence_key, shard_name
 from training.data.manifest import (
     SampleSpan,
@@ -50,7 +49,7 @@ def test_a_write_that_fails_keeps_the_old_file_and_leaves_no_other(
         raise OSError("no")
 
     write_atomically(tmp_path / "a", b"one")
-    monkeypatch.setattr(manifest_module.os, step, fails)
+    monkeypatch.setattr(os, step, fails)
     with pytest.raises(OSError, match="no"):
         write_atomically(tmp_path / "a", b"two")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"one"}
@@ -68,8 +67,8 @@ def test_a_file_reaches_the_disk_before_it_gets_its_name(tmp_path: Path, monkeyp
         order.append("replace")
         replace(old, new)
 
-    monkeypatch.setattr(manifest_module.os, "fsync", synced)
-    monkeypatch.setattr(manifest_module.os, "replace", replaced)
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", replaced)
     write_atomically(tmp_path / "a", b"")
     assert order == ["fsync", "replace", "fsync"]
 

@@ -56,7 +56,10 @@ def read_sequences(root: Path, manifest: ShardManifest) -> Iterator[StoredSequen
     with tar_path(root, manifest.name).open("rb") as file:
         for span in manifest.samples:
             file.seek(span.offset)
-            yield parse_sequence(span.key, file.read(span.length))
+            data = file.read(span.length)
+            if len(data) != span.length:
+                raise ValueError(f"sequence {span.key}: cut short")
+            yield parse_sequence(span.key, data)
 
 
 def parse_sequence(key: str, data: bytes) -> StoredSequence:

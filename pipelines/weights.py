@@ -1,0 +1,79 @@
+"""Network weights that a user has on disk, read without running any code that they carry."""
+
+import pickle
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from conf.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+_CODE_SIGNS = ("Unsupported global", "Unsupported class", "TorchScript", "GLOBAL", "unsupported GLOBAL", "REDUCE")
+
+
+def load_vgg_weights(path: Path) -> "dict[str, torch.Tensor]":
+    """The state dict in a `.safetensors` file, or in a `.pth`, `.pt` or `.bin` file as `torch.save` writes it.
+
+    Whether it is a VGG at all, `renderers.brush.gram.vgg_layers` tells from the names and shapes. A checkpoint that
+    keeps it under `state_dict` is opened up.
+
+    Returns:
+        name -> tensor, on the CPU.
+
+    Raises:
+        UserError: if there is no such file, it cannot be read, holds no tensors by name, or holds pickled code.
+    """
+    where = f"weights={path}"
+    if not path.is_file():
+        raise UserError(f"{where}: " + ("a folder; name the file in it" if path.is_dir() else "no such file"))
+    try:
+        with path.open("rb") as file:
+            file.read(1)
+    except OSError as error:
+        raise UserError(f"{where}: cannot be read ({error.strerror or error})") from error
+    held = _safetensors(path) if path.suffix == ".safetensors" else _torch_file(path)
+    return _tensors(held, where)
+
+
+def _safetensors(path: Path) -> object:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise UserError(f"weights={path}: not a safetensors file, or not a whole one") from error
+
+
+def _torch_file(path: Path) -> object:
+    import torch
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on old pickles and TorchScript: what matters of it is raised
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever bytes are read as a pickle raises anything: KeyError, EOFError, ...
+        if isinstance(error, pickle.UnpicklingError | RuntimeError) and _is_about_code(str(error)):
+            raise UserError(
+                f"weights={path}: holds code besides tensors, which is not run; save its state_dict() alone"
+            ) from error
+        raise UserError(f"weights={path}: not a PyTorch weights file, or not a whole one") from error
+
+
+def _is_about_code(message: str) -> bool:
+    return any(sign in message for sign in _CODE_SIGNS)
+
+
+def _tensors(held: Any, where: str) -> "dict[str, torch.Tensor]":
+    import torch
+
+    if isinstance(held, dict) and isinstance(held.get("state_dict"), dict):
+        held = held["state_dict"]
+    if not isinstance(held, dict) or not held:
+        raise UserError(f"{where}: holds no tensors by name; save the network's state_dict()")
+    for name, value in held.items():
+        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
+            raise UserError(f"{where}: {str(name)[:60]!r} is not a tensor but {type(value).__name__}")
+    return dict(held)

@@ -1,0 +1,135 @@
+"""Textured strokes: oil, Chinese ink, and brushes and styles of the user's own.
+
+Strokes are planned as smooth ribbons with the machinery of the Bézier renderer; then the marks of a brush are laid
+through them, and their colours solved again for what those marks really leave.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from renderers.brush.config import BrushConfig as Config
+from renderers.brush.custom import brush_from_picture, coverage_of
+from renderers.brush.ground import plain, xuan
+from renderers.brush.ink import DENSITY, ink_brushes, plan_ink
+from renderers.brush.oil import plan_oil
+from renderers.brush.stroke import Marks, lay_all, marks_of, new_brush_scratch, trace
+from renderers.brush.style import stroke_character, transfer_colours
+from renderers.brush.texture import BrushTexture, make_brush
+from renderers.distance import new_ledger
+from renderers.painting import NO_ASSETS, Assets, Image, Painting, StrokeProgram
+from renderers.raster.ribbon import grid
+
+__all__ = ["Config", "asset_paths", "paint", "replay"]
+
+
+def asset_paths(config: Config) -> Mapping[str, str]:
+    """Files that a configuration names: pictures `brush` and `style`, and `weights`."""
+    paths = {"brush": config.brush.path, "style": config.style.path, "weights": config.style.weights}
+    return {name: path for name, path in paths.items() if path is not None}
+
+
+def paint(image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets = NO_ASSETS) -> Painting:
+    """Paint a (H, W, 3) float32 RGB image in [0, 1].
+
+    Args:
+        assets: what `asset_paths` names, read: `brush` (h, w, 4) and `style` (h, w, 3) in [0, 1], `weights` tensors.
+
+    Raises:
+        ConfigError: if the brush picture will not do, or the weights are of another network.
+    """
+    rng = np.random.Generator(np.random.PCG64(seed))
+    height, width = image.shape[:2]
+    texture = _texture(config, assets)
+    character = None
+    if "style" in assets:
+        image = _styled(image, config, assets, rng)
+        character = stroke_character(assets["style"])
+    ink = config.medium == "ink"
+    marks = marks_of(texture, 0.0 if ink else config.relief)
+    strokes = plan_ink(image, config, marks, rng) if ink else plan_oil(image, config, character, marks, rng)
+    program = StrokeProgram(
+        family="brush",
+        strokes=strokes,
+        canvas=config.canvas,
+        height_px=height,
+        width_px=width,
+        arrays={
+            **texture.to_arrays(),
+            "density": np.array(DENSITY if ink else 0.0, np.float32),
+            "relief": np.array(0.0 if ink else config.relief, np.float32),
+        },
+    )
+    return Painting(program=program, distances=_distances(program))
+
+
+def replay(program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None) -> Iterator[Image]:
+    """The (height, width, 3) canvas after each of the given steps (ascending; 0 is the bare canvas or paper)."""
+    height, width = size_px or (program.height_px, program.width_px)
+    marks, density = _marks(program), _density(program)
+    pixels = grid(height, width, covers=float(density == 0.0))
+    ground, layer = _ground(program, height, width), _bare(program, height, width)
+    scratch, done = new_brush_scratch(pixels), 0
+    for step in steps:
+        lay_all(program.strokes[done:step], pixels, marks, layer, scratch)
+        done = step
+        yield _shown(layer, ground, density).reshape(height, width, 3)
+
+
+def _styled(image: Image, config: Config, assets: Assets, rng: np.random.Generator) -> Image:
+    styled = transfer_colours(image, assets["style"], rng, strength=config.style.strength)
+    if config.style.features == "vgg":
+        from renderers.brush.gram import stylise
+
+        styled = stylise(styled, assets["style"], assets["weights"], seed=int(rng.integers(2**31)))
+    return styled
+
+
+def _texture(config: Config, assets: Assets) -> BrushTexture:
+    if "brush" in assets:
+        return brush_from_picture(coverage_of(assets["brush"]))
+    return ink_brushes() if config.medium == "ink" else make_brush(config.brush.kind)
+
+
+def _marks(program: StrokeProgram) -> Marks:
+    return marks_of(BrushTexture.from_arrays(dict(program.arrays)), float(program.arrays["relief"]))
+
+
+def _density(program: StrokeProgram) -> float:
+    """What full ink absorbs; 0 for paint that covers."""
+    return float(program.arrays["density"])
+
+
+def _ground(program: StrokeProgram, height: int, width: int) -> NDArray[np.float32]:
+    """What is seen before the first stroke, (3n,)."""
+    make = xuan if _density(program) > 0 else plain
+    return make(program.canvas, height, width).reshape(-1)
+
+
+def _bare(program: StrokeProgram, height: int, width: int) -> NDArray[np.float32]:
+    """What strokes are laid on: no ink yet, or the canvas itself, (3n,)."""
+    if _density(program) > 0:
+        return np.zeros(3 * height * width, np.float32)
+    return _ground(program, height, width)
+
+
+def _shown(layer: NDArray[np.float32], ground: NDArray[np.float32], density: float) -> NDArray[np.float32]:
+    if density == 0.0:
+        return layer.copy()
+    seen: NDArray[np.float32] = ground * np.exp(np.float32(-density) * layer)
+    return seen
+
+
+def _distances(program: StrokeProgram) -> NDArray[np.float64]:
+    height, width = program.height_px, program.width_px
+    density = np.float32(_density(program))
+    (finished,) = replay(program, [len(program.strokes)])
+    pixels = grid(height, width, covers=float(density == 0))
+    ground = _ground(program, height, width)
+    ledger = new_ledger(ground, finished.reshape(-1), pixels, len(program.strokes))
+    trace(
+        program.strokes, pixels, _marks(program), _bare(program, height, width), ground, density, ground.copy(),
+        finished.reshape(-1), new_brush_scratch(pixels), ledger,
+    )  # fmt: skip
+    return ledger.distances(height * width)

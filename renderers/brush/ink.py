@@ -1,0 +1,183 @@
+"""Chinese ink: washes for the masses, lines for the contours, paper left for the light. Nothing is ever lightened.
+
+Ink adds up: where strokes overlap, their absorptions do (Beer and Lambert), so painting is a sum of masks times
+amounts, amounts cannot be negative, and each pixel only darkens. Light places are given a target below zero, so that
+straying onto paper that should stay empty costs more than leaving a shadow a little light.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from renderers.bezier.fit import Brief, fit_brief, shrink
+from renderers.brush.config import BrushConfig
+from renderers.brush.guide import guide_along
+from renderers.brush.stroke import FAR_RED, MARK, NUM_BRUSH_COLUMNS, Marks, new_brush_scratch, solve_colours
+from renderers.brush.texture import BrushTexture, make_brush
+from renderers.painting import Image
+from renderers.raster.ribbon import A0, NUM_COLUMNS, R0, R2, RED, Floats, grid
+
+DENSITY = 3.0  # what an amount of 1 absorbs, in nepers: the darkest ink reflects a twentieth
+TONES = (0.05, 0.13, 0.28, 0.55, 1.0)  # the five tones of ink, as amounts: from clear to burnt
+INK = (1.0, 1.0, 0.96)  # absorption of black ink, a little warm
+PIGMENTS = {  # absorption of red, green and blue
+    "indigo": (1.0, 0.72, 0.40),
+    "ochre": (0.36, 0.72, 1.0),
+    "cinnabar": (0.25, 0.90, 1.0),
+    "gamboge": (0.12, 0.36, 1.0),
+}
+_INK_IN_PIGMENT = 0.3  # pigments are never used pure
+
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_LINE_SHARE = 0.45  # of the strokes
+_WASH_RADII, _LINE_RADII = (0.07, 0.007), (0.014, 0.0045)
+_WASH_LENGTHS, _LINE_LENGTHS = (1.5, 5.0), (3.0, 10.0)
+_EMPTY_TARGET = -0.11
+_LEAST_AMOUNT = 0.03
+_LEAST_CHROMA = 0.16
+_SOLVE_PX, _SOLVE_STEPS = 256, 24
+_BRUSHES = ("round", "feibai", "wash")
+
+
+def ink_brushes() -> BrushTexture:
+    """The three brushes of an ink painting, their marks one behind the other."""
+    textures = [make_brush(kind) for kind in _BRUSHES]
+    return BrushTexture(
+        np.concatenate([texture.cover for texture in textures]),
+        np.concatenate([texture.relief for texture in textures]),
+    )
+
+
+def plan_ink(image: Image, config: BrushConfig, marks: Marks, rng: np.random.Generator) -> Floats:
+    """Strokes of an ink painting.
+
+    Args:
+        image: (H, W, 3) float32 RGB in [0, 1].
+        marks: of `ink_brushes`, or of the user's own brush.
+
+    Returns:
+        (N, NUM_BRUSH_COLUMNS) strokes in painting order; colours are amounts absorbed of red, green and blue.
+    """
+    wash, line = ink_targets(image, config.empty)
+    num_lines = round(_LINE_SHARE * config.num_strokes)
+    guide = guide_along(image, 0.012)
+    washes, lines = (
+        fit_brief(
+            Brief(
+                target=np.repeat(target[..., None], 3, axis=-1),
+                blank=(0.0, 0.0, 0.0),
+                covers=0.0,
+                radii=np.geomspace(*radii, count, dtype=np.float32),
+                min_opacity=0.5,
+                lengths=lengths,
+                guide=guide,
+            ),
+            config.effort,
+            rng,
+        )
+        for target, radii, lengths, count in (
+            (wash, _WASH_RADII, _WASH_LENGTHS, config.num_strokes - num_lines),
+            (line, _LINE_RADII, _LINE_LENGTHS, num_lines),
+        )
+    )
+    strokes = np.zeros((config.num_strokes, NUM_BRUSH_COLUMNS), np.float32)
+    strokes[:, :NUM_COLUMNS] = np.concatenate([washes, lines])
+    strokes[:, FAR_RED : FAR_RED + 3] = strokes[:, RED : RED + 3]
+    is_line = np.arange(config.num_strokes) >= len(washes)
+    if config.brush.path is None:
+        strokes[:, MARK] = _choose_marks(strokes, is_line, len(marks.cover), rng)
+    else:
+        strokes[:, MARK] = rng.integers(0, len(marks.cover), config.num_strokes)
+    _solve(strokes, wash, line, marks)
+    amounts = _settle_tones(strokes, is_line, image, config.pigments)
+    seen = amounts > _LEAST_AMOUNT
+    if not seen.any():  # an empty sheet is no painting: keep the strongest
+        seen = amounts >= amounts.max()
+    order = np.argsort(~is_line if config.order == "lines_first" else is_line, kind="stable")
+    return np.ascontiguousarray(strokes[order][seen[order]])
+
+
+def ink_targets(image: Image, empty: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Amounts of ink wanted of washes and of lines, (H, W) each; negative where paper should stay.
+
+    Washes follow the picture's tone, smoothed within its edges. Lines follow its darker side of contours (difference
+    of Gaussians; Winnemöller et al., 2012), heavier where it is dark.
+    """
+    scale = min(image.shape[:2]) / 256
+    smooth = image
+    for _ in range(2):
+        smooth = cv2.bilateralFilter(smooth, 0, 0.12, 3.5 * scale)
+    luma = smooth @ _LUMA
+    darkest, lightest = np.quantile(luma, 0.02), np.quantile(luma, 1.0 - empty)
+    tone = np.clip((luma - darkest) / max(1e-3, lightest - darkest), 0.0, 1.0)
+    amount = -np.log(0.06 + 0.94 * tone) / DENSITY
+    wash = np.where(tone >= 0.985, _EMPTY_TARGET, amount)
+    near, far = (cv2.GaussianBlur(image @ _LUMA, (0, 0), sigma * scale) for sigma in (0.9, 1.8))
+    contour = np.clip((far - 0.97 * near) * 22 - 0.25, 0.0, 1.0) * (0.35 + 0.65 * (1.0 - tone))
+    line = np.where(contour < 0.12, _EMPTY_TARGET, 0.8 * contour)
+    return wash.astype(np.float32), line.astype(np.float32)
+
+
+def _choose_marks(strokes: Floats, is_line: NDArray[np.bool_], num_marks: int, rng: np.random.Generator) -> Floats:
+    """Marks of `ink_brushes`: round for lines, dry for dark and slender washes, wash for the rest."""
+    variants = num_marks // len(_BRUSHES)
+    breadth = strokes[:, [R0, R2]].mean(1)
+    dry = (strokes[:, RED] > 0.3) & (breadth < 0.03)
+    brush = np.where(is_line, 0, np.where(dry, 1, 2))
+    return (brush * variants + rng.integers(0, variants, len(strokes))).astype(np.float32)
+
+
+def _solve(strokes: Floats, wash: NDArray[np.float32], line: NDArray[np.float32], marks: Marks) -> None:
+    """Amounts of all strokes together, through the marks they really leave."""
+    both = np.where(wash > 0, 1.1 * wash, wash) + np.maximum(line, 0.0)
+    small = shrink(np.repeat(both[..., None], 3, axis=-1).astype(np.float32), _SOLVE_PX)
+    pixels = grid(small.shape[0], small.shape[1], covers=0.0)
+    target, none = small.reshape(-1), np.zeros(0, np.int64)
+    solve_colours(
+        strokes,
+        pixels,
+        marks,
+        target,
+        np.zeros_like(target),
+        none,
+        np.float32(0),
+        _SOLVE_STEPS,
+        new_brush_scratch(pixels),
+    )
+
+
+def _settle_tones(strokes: Floats, is_line: NDArray[np.bool_], image: Image, pigments: bool) -> NDArray[np.float32]:
+    """Give every stroke the nearest of five tones: lines in ink, washes in their place's pigment; returns amounts."""
+    ends = slice(RED, RED + 3), slice(FAR_RED, FAR_RED + 3)
+    amounts: NDArray[np.float32] = np.stack([strokes[:, end].mean(1) for end in ends]).mean(0)
+    tones = np.array(TONES, np.float32)
+    nearest = np.abs(np.log(amounts[:, None] + 1e-3) - np.log(tones + 1e-3)).argmin(1)
+    absorption = np.tile(np.array(INK, np.float32), (len(strokes), 1))
+    if pigments:
+        absorption[~is_line] = _pigments_at(strokes[~is_line], image)
+    for end in ends:
+        strokes[:, end] = tones[nearest, None] * absorption
+    strokes[:, A0 : A0 + 2] = np.clip(strokes[:, A0 : A0 + 2], 0.0, 1.0)
+    return amounts
+
+
+def _pigments_at(strokes: Floats, image: Image) -> NDArray[np.float32]:
+    """(N, 3) absorption for every stroke: ink, or the pigment nearest in hue where the picture is colourful."""
+    height, width = image.shape[:2]
+    short = min(height, width)
+    calm = cv2.GaussianBlur(image, (0, 0), short / 64)
+    middle = 0.25 * strokes[:, 0:2] + 0.5 * strokes[:, 2:4] + 0.25 * strokes[:, 4:6]
+    columns = np.clip((middle[:, 0] * short).astype(int), 0, width - 1)
+    rows = np.clip((middle[:, 1] * short).astype(int), 0, height - 1)
+    absorbed = -np.log(np.clip(calm[rows, columns], 0.02, 1.0))
+    ink = np.array(INK, np.float32)
+    choices = np.array(list(PIGMENTS.values()), np.float32)
+    hues = choices - choices.mean(1, keepdims=True)
+    chroma = absorbed - absorbed.mean(1, keepdims=True)
+    strength = np.linalg.norm(chroma, axis=1)
+    likeness = chroma @ (hues / np.linalg.norm(hues, axis=1, keepdims=True)).T
+    chosen = _INK_IN_PIGMENT * ink + (1 - _INK_IN_PIGMENT) * choices[likeness.argmax(1)]
+    chosen = chosen / (chosen @ _LUMA)[:, None]  # as dark as ink of the same tone
+    colourful = (strength > _LEAST_CHROMA) & (likeness.max(1) > 0.8 * strength)
+    absorption: NDArray[np.float32] = np.where(colourful[:, None], chosen, ink).astype(np.float32)
+    return absorption

@@ -1,0 +1,84 @@
+"""Oil: opaque bristle strokes on a toned canvas, broad first, then along the form, then detail."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from renderers.bezier.fit import Brief, fit_brief, shrink, underpaintings_after
+from renderers.brush.config import BrushConfig
+from renderers.brush.guide import guide_along
+from renderers.brush.stroke import FAR_RED, MARK, NUM_BRUSH_COLUMNS, THICKNESS, Marks, new_brush_scratch, solve_colours
+from renderers.brush.style import StrokeCharacter
+from renderers.painting import Image
+from renderers.raster.ribbon import NUM_COLUMNS, RED, Floats, grid
+
+_RADIUS_FIRST, _RADIUS_LAST, _RADIUS_POWER = 0.16, 0.009, 0.33
+_MIN_OPACITY = 0.9
+_LENGTHS = (1.5, 5.0)
+_GUIDE_SCALE = 0.02
+_SOLVE_PX, _SOLVE_STEPS, _UNDERPAINTING_WEIGHT = 256, 16, 0.04
+_LEAST_THICKNESS = 0.3  # of the first layers: fat over lean
+
+
+def plan_oil(
+    image: Image, config: BrushConfig, character: StrokeCharacter | None, marks: Marks, rng: np.random.Generator
+) -> Floats:
+    """Strokes of an oil painting.
+
+    Args:
+        image: (H, W, 3) float32 RGB in [0, 1], in the colours that are wanted.
+        character: how the strokes of a style run, or None.
+        marks: of the brush.
+
+    Returns:
+        (N, NUM_BRUSH_COLUMNS) strokes in painting order.
+    """
+    count = config.num_strokes
+    lengths = _LENGTHS if character is None else (max(1.0, 0.5 * character.elongation), 1.5 * character.elongation)
+    last = _RADIUS_LAST if character is None else float(np.clip(0.5 * character.width, 0.006, 0.03))
+    share = (np.arange(count) / count) ** _RADIUS_POWER
+    last = min(_RADIUS_FIRST / 2, last * np.sqrt(500 / count))
+    brief = Brief(
+        target=image,
+        blank=config.canvas,
+        radii=(_RADIUS_FIRST * (last / _RADIUS_FIRST) ** share).astype(np.float32),
+        min_opacity=_MIN_OPACITY,
+        lengths=lengths,
+        guide=guide_along(image, _GUIDE_SCALE, 1.0 if character is None else 1.5 - character.alignment),
+        dark_to_light=config.dark_to_light,
+    )
+    strokes = np.zeros((count, NUM_BRUSH_COLUMNS), np.float32)
+    strokes[:, :NUM_COLUMNS] = fit_brief(brief, config.effort, rng)
+    strokes[:, FAR_RED : FAR_RED + 3] = strokes[:, RED : RED + 3]
+    strokes[:, MARK] = rng.integers(0, len(marks.cover), count)
+    strokes[:, THICKNESS] = np.linspace(_LEAST_THICKNESS, 1.0, count)
+    small = shrink(image, _SOLVE_PX)
+    pixels = grid(*small.shape[:2])
+    solve_colours(
+        strokes, pixels, marks, small.reshape(-1), np.tile(np.array(config.canvas, np.float32), small.size // 3),
+        underpaintings_after(count), np.float32(_UNDERPAINTING_WEIGHT), _SOLVE_STEPS, new_brush_scratch(pixels),
+    )  # fmt: skip
+    if character is not None:
+        vary = rng.standard_normal((count, 1)) * character.colour_variation * 0.5
+        strokes[:, RED : RED + 3] = np.clip(strokes[:, RED : RED + 3] + vary, 0, 1)
+        strokes[:, FAR_RED : FAR_RED + 3] = np.clip(strokes[:, FAR_RED : FAR_RED + 3] + vary, 0, 1)
+    if config.palette:
+        limit_palette(strokes, config.palette)
+    return strokes
+
+
+def limit_palette(strokes: Floats, num_colours: int) -> NDArray[np.float32]:
+    """Mix all strokes from so many colours (k-means over the ends of strokes, weighted by their breadth), in place.
+
+    Returns:
+        (num_colours, 3) the palette.
+    """
+    ends = np.concatenate([strokes[:, RED : RED + 3], strokes[:, FAR_RED : FAR_RED + 3]])
+    num_colours = min(num_colours, len(np.unique(ends.round(4), axis=0)))
+    cv2.setRNGSeed(0)
+    criteria = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 30, 1e-4)
+    _, labels, palette = cv2.kmeans(np.ascontiguousarray(ends), num_colours, None, criteria, 2, cv2.KMEANS_PP_CENTERS)
+    mixed = palette[labels[:, 0]]
+    strokes[:, RED : RED + 3], strokes[:, FAR_RED : FAR_RED + 3] = mixed[: len(strokes)], mixed[len(strokes) :]
+    colours: NDArray[np.float32] = palette
+    return colours

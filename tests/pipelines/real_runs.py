@@ -1,0 +1,143 @@
+"""Runs of `pipelines.synth` as real processes, to be killed. Linux only: it reads /proc."""
+
+import os
+import signal
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from tests.pipelines.runs import COMMAND
+
+_MARK = "PROCESS_PAINTER_TEST_RUN"
+_PATIENCE_S = 120.0
+
+
+class RealRun:
+    """A run in a session of its own. Its processes are known by a mark in their environment, which children inherit,
+    whatever group or parent they end up with.
+    """
+
+    def __init__(self, out: Path, words: tuple[str, ...], log: IO[bytes]) -> None:
+        self.out = out
+        self._mark = uuid.uuid4().hex
+        self.driver = subprocess.Popen(
+            [*COMMAND, *words, f"out={out}"],
+            env={**os.environ, _MARK: self._mark},
+            cwd=out.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+    def is_going(self) -> bool:
+        """The driver lives."""
+        return self.driver.poll() is None
+
+    def wait_until_committed(self, count: int) -> bool:
+        """Wait for so many manifests; False if the run ended before."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while num_committed(self.out) < count:
+            if not self.is_going():
+                return False
+            assert time.monotonic() < deadline, f"no {count} shards after {_PATIENCE_S} s"
+            time.sleep(0.005)
+        return self.is_going()
+
+    def processes(self) -> dict[int, str]:
+        """Process id -> command line, of all that live and belong to the run."""
+        mark = f"{_MARK}={self._mark}".encode()
+        found = {}
+        for folder in Path("/proc").iterdir():
+            try:
+                if folder.name.isdigit() and mark in (folder / "environ").read_bytes().split(b"\0"):
+                    found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+            except OSError:  # it ended meanwhile
+                continue
+        return found
+
+    def busy_workers(self) -> list[int]:
+        """Ray workers that are rendering a shard now."""
+        return sorted(pid for pid, line in self.processes().items() if line.startswith("ray::render_shard"))
+
+    def kill_worker(self) -> bool:
+        """SIGKILL one Ray worker at its work; False if none was found before the run ended."""
+        while self.is_going():
+            for pid in self.busy_workers():
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+                return True
+            time.sleep(0.01)
+        return False
+
+    def kill_driver(self) -> None:
+        """SIGKILL the driver alone, and see it end."""
+        self.driver.kill()
+        assert self.driver.wait() == -signal.SIGKILL
+
+    def kill_group(self) -> None:
+        """SIGKILL the driver and everything in its process group."""
+        os.killpg(self.driver.pid, signal.SIGKILL)
+        assert self.driver.wait() == -signal.SIGKILL
+
+    def finish(self) -> int:
+        """Wait for the end; returns the exit code."""
+        return self.driver.wait(_PATIENCE_S)
+
+    def writers_after(self, seconds: float) -> list[str]:
+        """What is still alive, after at most so many seconds, of all that may write into the data set.
+
+        Ray's own agents do not, and after a SIGKILL of their driver some wait a minute for its return.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            left = [line for line in self.processes().values() if not line.endswith("Agent")]
+            if not left or time.monotonic() > deadline:
+                return left
+            time.sleep(0.1)
+
+
+def num_committed(out: Path) -> int:
+    """Manifests there."""
+    return sum(1 for _ in (out / "shards").glob("[!.]*.json"))
+
+
+@contextmanager
+def real_runs(log: Path) -> Iterator["RealRuns"]:
+    """Starts runs, and leaves no process of them behind, whatever happens."""
+    with log.open("ab") as file:
+        runs = RealRuns(file)
+        try:
+            yield runs
+        finally:
+            for run in runs.started:
+                for pid in run.processes():
+                    try:
+                        os.kill(pid, signal.SIGKILL)
+                    except ProcessLookupError:
+                        continue
+                run.driver.wait()
+
+
+class RealRuns:
+    """Runs started so far."""
+
+    def __init__(self, log: IO[bytes]) -> None:
+        self._log = log
+        self.started: list[RealRun] = []
+
+    def start(self, out: Path, words: tuple[str, ...]) -> RealRun:
+        """Start one more."""
+        run = RealRun(out, words, self._log)
+        self.started.append(run)
+        return run
+
+    def writers_after(self, seconds: float) -> list[str]:
+        """The same of all runs."""
+        return [line for run in self.started for line in run.writers_after(seconds)]

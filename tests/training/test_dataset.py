@@ -1,0 +1,133 @@
+"""A data set folder as a whole."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from conf.errors import UserError
+from training.data.dataset import DatasetCard, committed_names, dataset_totals, read_card, sole_writer, write_tables
+from training.data.manifest import ShardManifest
+
+CARD = DatasetCard(
+    recipe={"seed": 0}, config_hash="c", code_version="0", shards=("train-00000-of-00001",), num_planned=3
+)
+
+
+def manifest(name: str, split: str, keys: list[str], refused: int = 0) -> ShardManifest:
+    records = tuple(
+        {"key": key, "renderer": "bezier", "licence": None if key == "b" else "CC0-1.0", "split": split} for key in keys
+    )
+    return ShardManifest(
+        name=name,
+        split=split,
+        sha256="",
+        num_bytes=10,
+        first_index=0,
+        num_planned=len(keys) + refused,
+        num_samples=len(keys),
+        config_hash="c",
+        code_version="0",
+        samples=(),
+        records=records,
+        quarantined=tuple({"key": f"q{number}", "reason": "é"} for number in range(refused)),
+    )
+
+
+MANIFESTS = [
+    manifest("train-00000-of-00001", "train", ["a", "b"], refused=1),
+    manifest("val-00000-of-00001", "val", ["c"]),
+]
+
+
+def test_a_card_is_read_as_written(tmp_path: Path) -> None:
+    CARD.write(tmp_path)
+    assert read_card(tmp_path) == CARD
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema_version": 99}', '{"schema_version": 1, "shards": []}', "1"])
+def test_what_is_not_a_card_is_refused_in_one_line(text: str, tmp_path: Path) -> None:
+    (tmp_path / "dataset.json").write_text(text)
+    with pytest.raises(UserError) as told:
+        read_card(tmp_path)
+    assert "dataset.json" in str(told.value) and "\n" not in str(told.value)
+
+
+def test_a_folder_without_a_card_is_no_data_set(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no dataset\.json"):
+        read_card(tmp_path)
+
+
+def test_totals_count_everything_once() -> None:
+    assert dataset_totals(MANIFESTS) == {
+        "num_sequences": 3,
+        "num_shards": 2,
+        "num_bytes": 20,
+        "num_quarantined": 1,
+        "splits": {"train": 2, "val": 1},
+        "renderers": {"bezier": 3},
+        "licences": {"CC0-1.0": 2, "unknown": 1},
+    }
+
+
+def test_tables_hold_a_row_for_every_sequence_and_every_refusal(tmp_path: Path) -> None:
+    (tmp_path / "timings").mkdir()
+    (tmp_path / "timings" / "val-00000-of-00001.json").write_text(json.dumps({"paint": {"c": 1.5}}))
+    write_tables(tmp_path, MANIFESTS)
+    table = pq.read_table(tmp_path / "samples.parquet").to_pylist()
+    assert [(row["key"], row["seconds"]) for row in table] == [("a", None), ("b", None), ("c", 1.5)]
+    assert json.loads((tmp_path / "quarantine.jsonl").read_text()) == {"key": "q0", "reason": "é"}
+
+
+def test_a_quarantine_that_is_empty_is_no_file(tmp_path: Path) -> None:
+    write_tables(tmp_path, MANIFESTS)
+    write_tables(tmp_path, MANIFESTS[1:])
+    assert not (tmp_path / "quarantine.jsonl").exists()
+
+
+@pytest.mark.parametrize("timing", ["", "[]", "{}", "\x00"])
+def test_a_damaged_timing_spoils_nothing(timing: str, tmp_path: Path) -> None:
+    (tmp_path / "timings").mkdir()
+    (tmp_path / "timings" / "val-00000-of-00001.json").write_text(timing)
+    write_tables(tmp_path, MANIFESTS[1:])
+    assert pq.read_table(tmp_path / "samples.parquet")["seconds"].to_pylist() == [None]
+
+
+def test_an_empty_table_still_has_its_columns(tmp_path: Path) -> None:
+    write_tables(tmp_path, [])
+    table = pq.read_table(tmp_path / "samples.parquet")
+    assert table.num_rows == 0 and {"key", "psnr_db", "seconds"} <= set(table.column_names)
+
+
+def test_only_what_is_named_like_a_manifest_is_one(tmp_path: Path) -> None:
+    (tmp_path / "shards").mkdir()
+    for name in ("train-00000-of-00001.json", "val-00000-of-00001.json", "notes.json", ".train-00001-of-2.json.1.tmp"):
+        (tmp_path / "shards" / name).touch()
+    assert committed_names(tmp_path) == ["train-00000-of-00001", "val-00000-of-00001"]
+
+
+_HOLD = """
+import sys, time, pathlib
+from training.data.dataset import sole_writer
+with sole_writer(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_the_lock_of_a_killed_writer_goes_with_it(tmp_path: Path) -> None:
+    holder: Any = subprocess.Popen([sys.executable, "-c", _HOLD, tmp_path], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(UserError, match="another run"), sole_writer(tmp_path):
+            pass
+    finally:
+        holder.kill()
+        holder.wait()
+        holder.stdout.close()
+    with sole_writer(tmp_path):
+        pass

@@ -1,0 +1,81 @@
+"""Trackers: what is logged, and under which step."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wandb
+
+from conf.errors import UserError
+from training.tracking import NoTracker, Tracker, WandbTracker
+
+
+class _Run:
+    """Stands in for a run of Weights & Biases."""
+
+    def __init__(self) -> None:
+        self.logged: list[dict[str, Any]] = []
+        self.metrics: list[tuple[str, str | None]] = []
+        self.finished = 0
+
+    def define_metric(self, name: str, step_metric: str | None = None) -> None:
+        self.metrics.append((name, step_metric))
+
+    def log(self, values: dict[str, Any]) -> None:
+        self.logged.append(values)
+
+    def finish(self) -> None:
+        self.finished += 1
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[WandbTracker, _Run, dict[str, Any]]:
+    run, asked = _Run(), dict[str, Any]()
+
+    def init(**words: Any) -> _Run:
+        asked.update(words)
+        return run
+
+    monkeypatch.setattr(wandb, "init", init)
+    tracker = WandbTracker(
+        project="p", mode="offline", name=None, folder=tmp_path / "out", step_metric="data/step", config={"seed": 0}
+    )
+    return tracker, run, asked
+
+
+def test_numbers_are_logged_under_the_step_they_belong_to(begun: tuple[WandbTracker, _Run, dict[str, Any]]) -> None:
+    tracker, run, _ = begun
+    tracker.log({"data/rate": 2.0}, step=7)
+    assert run.logged == [{"data/rate": 2.0, "data/step": 7}]
+    assert ("*", "data/step") in run.metrics
+
+
+def test_a_run_is_offline_in_its_folder_and_takes_no_code_along(
+    begun: tuple[WandbTracker, _Run, dict[str, Any]], tmp_path: Path
+) -> None:
+    _, _, asked = begun
+    assert (asked["mode"], asked["dir"], asked["config"]) == ("offline", str(tmp_path / "out"), {"seed": 0})
+    assert asked["settings"].save_code is False and asked["settings"].disable_git is True
+
+
+def test_finishing_closes_the_run(begun: tuple[WandbTracker, _Run, dict[str, Any]]) -> None:
+    tracker, run, _ = begun
+    tracker.finish()
+    assert run.finished == 1
+
+
+def test_a_tracker_that_cannot_begin_says_so_in_its_own_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def init(**_: Any) -> None:
+        raise wandb.errors.UsageError("No API key")
+
+    monkeypatch.setattr(wandb, "init", init)
+    with pytest.raises(UserError, match="tracker=wandb: No API key"):
+        WandbTracker(project="p", mode="online", name=None, folder=tmp_path, step_metric="s", config={})
+
+
+def test_no_tracker_follows_nothing(tmp_path: Path) -> None:
+    tracker: Tracker = NoTracker()
+    tracker.log({"a": 1.0}, step=0)
+    tracker.picture("a", tmp_path / "none.png", step=0)
+    tracker.finish()
+    assert list(tmp_path.iterdir()) == []
