@@ -45,6 +45,7 @@ def grid(height: int, width: int, covers: float = 1.0) -> Grid:
 
 
 MAX_CHORDS = 6
+_HAIRPIN = np.float32(0.3)  # squared least speed over squared bend, below which a stroke is one
 NEWTON_STEPS = 2
 
 _ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
@@ -158,15 +159,27 @@ def measure(
         cover: (n,) written: coverage in [0, 1], clip((r(t) - distance) / soften_px + 1/2).
     """
     n = xs.shape[0]
-    chords = num_chords(stroke)
-    step = _ONE / np.float32(chords)
     # B(t) = c + t (v + t w); B' = v + 2 t w; B'' = 2 w
     cx, cy = stroke[X0] * unit_px, stroke[Y0] * unit_px
     vx, vy = _TWO * (stroke[X1] - stroke[X0]) * unit_px, _TWO * (stroke[Y1] - stroke[Y0]) * unit_px
     wx = (stroke[X0] - _TWO * stroke[X1] + stroke[X2]) * unit_px
     wy = (stroke[Y0] - _TWO * stroke[Y1] + stroke[Y2]) * unit_px
+    # A hairpin turns where its speed is least. There chords must meet, or one of them would cut the bend off and
+    # Newton's method start on the wrong side of it.
+    chords = num_chords(stroke)
+    bend = wx * wx + wy * wy + _TINY
+    turn = -_HALF * (vx * wx + vy * wy) / bend
+    least_x, least_y = vx + _TWO * turn * wx, vy + _TWO * turn * wy
+    turns = turn > _ZERO and turn < _ONE and least_x * least_x + least_y * least_y < _HAIRPIN * bend
+    chords = MAX_CHORDS if turns else chords
+    before = max(1, min(chords - 1, int(turn * np.float32(chords)))) if turns else chords
     for k in range(chords):
-        start = np.float32(k) * step
+        if turns:
+            step = turn / np.float32(before) if k < before else (_ONE - turn) / np.float32(chords - before)
+            start = np.float32(k) * step if k < before else turn + np.float32(k - before) * step
+        else:
+            step = _ONE / np.float32(chords)
+            start = np.float32(k) * step
         ax, ay = cx + start * (vx + start * wx), cy + start * (vy + start * wy)
         dx = step * (vx + (_TWO * start + step) * wx)
         dy = step * (vy + (_TWO * start + step) * wy)

@@ -29,7 +29,7 @@ def test_incremental_distances_are_those_of_the_canvases(height: int, width: int
 
 
 def test_every_octave_counts_the_same() -> None:
-    """Of a finished picture with one pattern an octave, taking any one away costs the same."""
+    """Of a finished picture with one pattern an octave, taking away any one, or half of it, costs the same."""
     rng, size = np.random.default_rng(0), 64
     octaves = num_octaves(size, size)
     patterns = []
@@ -39,8 +39,9 @@ def test_every_octave_counts_the_same() -> None:
         checks = np.kron(coarse, np.kron(np.array([[1, -1], [-1, 1]]), np.ones((block, block)))[..., None])
         patterns.append(0.5**octave * checks)
     finished, blank = sum(patterns, np.zeros((size, size, 3))), np.zeros((size, size, 3))
-    lacking = [canvas_distances([finished - pattern, finished], blank)[0] for pattern in patterns]
-    np.testing.assert_allclose(lacking, 1 / (octaves + 1), rtol=1e-9)
+    for share in (1.0, 0.5):
+        lacking = [canvas_distances([finished - share * pattern, finished], blank)[0] for pattern in patterns]
+        np.testing.assert_allclose(lacking, share / (octaves + 1), rtol=1e-9)
 
 
 def test_blank_is_at_one_and_no_canvas_farther() -> None:

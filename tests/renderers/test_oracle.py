@@ -50,7 +50,6 @@ def test_mask_of_any_stroke_is_close_to_the_oracles(height: int, width: int) -> 
     assert np.mean(errors) < 1e-3 and np.median(errors) < 1e-4
 
 
-@pytest.mark.xfail(strict=True, reason="the search for the nearest point starts from too few chords for a sharp turn")
 def test_hairpin_is_painted_in_one_piece() -> None:
     stroke = np.array([0.5, 0.2, 0.42, 0.12, 1.0, 0.8, 0.06, 0.06, 1, 1, 0, 0, 0], np.float32)
     true = dense.stroke_mask(torch.tensor(stroke), 96, 96, 1.0).numpy()
