@@ -233,4 +233,6 @@ def _choice(name: str, plain: Mapping[str, Any], key: str, weight: float) -> Ren
 
 
 def _plain(value: Any) -> Any:
-    return json.loads(json.dumps(dataclasses.asdict(value)))
+    """Plain containers, without the user and password that a URL may carry."""
+    text = json.dumps(dataclasses.asdict(value), ensure_ascii=False)
+    return json.loads(re.sub(r"://[^/@\"\s]+@", "://***@", text))

@@ -22,10 +22,13 @@ from pipelines.folder import dataset_folder
 from pipelines.plan import Plan, make_plan
 from pipelines.progress import Progress
 from pipelines.render import RenderSettings, ShardReport
+from pipelines.sheet import write_sheet
 from training.data.dataset import DatasetCard, dataset_totals, write_tables
 from training.data.layout import quarantine_file
 from training.data.manifest import ShardManifest, read_manifest, tar_path
 from training.tracking import NoTracker, Tracker, WandbTracker
+
+_SECONDS_BETWEEN_SHEETS = 60.0
 
 
 @dataclass
@@ -109,7 +112,7 @@ def _render_missing(
     names = {manifest.name for manifest in committed}
     missing = (shard for shard in plan.shards() if shard.name not in names)
     workers = min(num_workers(config.num_workers), len(card.shards) - len(names))
-    done = sum(manifest.num_planned for manifest in committed)
+    done, next_sheet_s = sum(manifest.num_planned for manifest in committed), 0.0
     with (
         _tracker(config, card) as tracker,
         Progress("painting", plan.num_sequences, done) as progress,
@@ -120,6 +123,11 @@ def _render_missing(
             progress.advance(report.num_samples + report.num_quarantined)
             tally.elapsed_s = progress.elapsed_s
             tracker.log(_metrics(progress, tally, report), step=progress.done)
+            if config.tracker.kind != "none" and report.num_samples and progress.elapsed_s >= next_sheet_s:
+                sheet = config.out / "wandb" / "sheets" / f"{report.name}.png"
+                write_sheet(config.out, report.name, sheet)
+                tracker.picture("samples/sheet", sheet, step=progress.done)
+                next_sheet_s = progress.elapsed_s + _SECONDS_BETWEEN_SHEETS
             if _too_many_refused(config, plan, tally):
                 return
 

@@ -232,6 +232,7 @@ def test_the_key_of_a_tracker_is_never_written(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (run,) = (out / "wandb").glob("offline-run-*")
     (log,) = run.glob("*.wandb")
+    assert list((out / "wandb" / "sheets").glob("*.png")), "no sample sheet"
     assert b"sequences_per_s" in log.read_bytes() and log.stat().st_mtime >= began - 1
     assert {path.name for path in tmp_path.iterdir()} == {"out"}
     written = [path for path in out.rglob("*") if path.is_file()]
