@@ -7,20 +7,25 @@ from PIL import Image
 
 from pipelines.sources.framing import Framing
 from pipelines.sources.scenes import ScenesSource
-from renderers import bezier
+from renderers import bezier, brush
 from renderers.painting import FrameSchedule, to_uint8
 
-_SCENES = (38, 21, 18, 26)
+_ROWS = (
+    (38, bezier, bezier.Config()),
+    (21, brush, brush.Config(medium="oil")),
+    (26, brush, brush.Config(medium="oil")),
+    (36, brush, brush.Config(medium="ink", canvas=(0.955, 0.935, 0.885))),
+)
 _GAP_PX = 6
 
 
 def main() -> None:
-    """Paint a few scenes, a row each, seven frames and the scene itself."""
+    """Paint a few scenes, a row each: what is painted in strokes, in oil and in ink."""
     source, rows = ScenesSource(), []
-    for number in _SCENES:
+    for number, renderer, config in _ROWS:
         picture = source.load(source.index(number + 1)[number], Framing()).image
-        painting = bezier.paint(picture, bezier.Config(), np.random.SeedSequence(number))
-        frames = list(bezier.replay(painting.program, FrameSchedule(num_frames=8).steps(painting.distances)))[1:]
+        painting = renderer.paint(picture, config, np.random.SeedSequence(number))
+        frames = list(renderer.replay(painting.program, FrameSchedule().steps(painting.distances)))[1:]
         rows.append(np.hstack([_framed(to_uint8(frame)) for frame in frames]))
     sheet = Image.fromarray(np.vstack(rows))
     sheet.resize((sheet.width // 2, sheet.height // 2), Image.Resampling.LANCZOS).save(
