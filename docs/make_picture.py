@@ -14,7 +14,7 @@ _ROWS = (
     (38, bezier, bezier.Config()),
     (21, brush, brush.Config(medium="oil")),
     (26, brush, brush.Config(medium="oil")),
-    (36, brush, brush.Config(medium="ink", canvas=(0.955, 0.935, 0.885))),
+    (5, brush, brush.Config(medium="ink", canvas=(0.955, 0.935, 0.885))),
 )
 _GAP_PX = 6
 
