@@ -67,7 +67,8 @@ def _folder(paths: list[Path], medium: Literal["oil", "ink"], unit: float, sheet
     seconds, decibels, similarity, likeness, empty = np.mean(rows, axis=0)
     print(
         f"{medium:>5} {seconds:6.3f} CPU-s = {seconds / unit:4.2f} yardsticks  {decibels:.2f} dB  "
-        f"SSIM {similarity:.3f}  luma correlation {likeness:.3f}  empty {100 * empty:.0f} % (least {100 * min(row[4] for row in rows):.0f} %)"
+        f"SSIM {similarity:.3f}  luma correlation {likeness:.3f}  "
+        f"empty {100 * empty:.0f} % (least {100 * min(row[4] for row in rows):.0f} %)"
     )
     if medium == "ink":
         print(f"      largest rise of any pixel in any frame: {brightest_rise:.6f}")

@@ -50,10 +50,23 @@ def test_mask_of_any_stroke_is_close_to_the_oracles(height: int, width: int) -> 
     assert np.mean(errors) < 1e-3 and np.median(errors) < 1e-4
 
 
-def test_hairpin_is_painted_in_one_piece() -> None:
-    stroke = np.array([0.5, 0.2, 0.42, 0.12, 1.0, 0.8, 0.06, 0.06, 1, 1, 0, 0, 0], np.float32)
+START_IS_CONTROL = pytest.mark.xfail(
+    strict=True, reason="measure takes only turns strictly between the ends for hairpins"
+)
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        pytest.param([0.5, 0.2, 0.42, 0.12, 1.0, 0.8], id="sharp turn near the start"),
+        pytest.param([0.11, 0.15, 0.03, 0.0, 0.99, 1.09], id="turn near the start"),
+        pytest.param([0.1, 0.5, 0.1, 0.5, 0.9, 0.5], id="straight from a standstill", marks=START_IS_CONTROL),
+    ],
+)
+def test_hairpin_is_painted_in_one_piece(points: list[float]) -> None:
+    stroke = np.array([*points, 0.08, 0.08, 1, 1, 0, 0, 0], np.float32)
     true = dense.stroke_mask(torch.tensor(stroke), 96, 96, 1.0).numpy()
-    assert np.abs(mask_of(stroke, 96, 96) - true).max() < 0.1
+    assert (np.abs(mask_of(stroke, 96, 96) - true) > 0.1).sum() <= 8  # single pixels may miss; a gap has dozens
 
 
 def test_spans_hold_every_pixel_that_a_stroke_touches() -> None:
