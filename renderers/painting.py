@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -17,6 +18,10 @@ Assets = Mapping[str, Any]
 NO_ASSETS: Assets = MappingProxyType({})
 
 _ARRAY_PREFIX = "family_"
+# All that a damaged or foreign archive was seen to raise.
+_UNREADABLE = (
+    KeyError, IndexError, ValueError, TypeError, EOFError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,19 +66,23 @@ class StrokeProgram:
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
                 red, green, blue = (float(value) for value in arrays["canvas"])
+                height_px, width_px = (int(value) for value in arrays["size_px"])
+                strokes = arrays["strokes"].astype(np.float32)
+                if strokes.ndim != 2 or not np.isfinite(strokes).all() or min(height_px, width_px) < 1:
+                    raise ValueError(f"strokes {strokes.shape}, size {height_px} x {width_px}")
                 return cls(
                     family=str(arrays["family"]),
-                    strokes=arrays["strokes"].astype(np.float32),
+                    strokes=strokes,
                     canvas=(red, green, blue),
-                    height_px=int(arrays["size_px"][0]),
-                    width_px=int(arrays["size_px"][1]),
+                    height_px=height_px,
+                    width_px=width_px,
                     arrays={
                         name.removeprefix(_ARRAY_PREFIX): arrays[name]
                         for name in arrays.files
                         if name.startswith(_ARRAY_PREFIX)
                     },
                 )
-        except (KeyError, IndexError, ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
+        except _UNREADABLE as error:
             raise ValueError(f"not a stroke program: {error}") from error
 
 

@@ -44,23 +44,13 @@ def grid(height: int, width: int, covers: float = 1.0) -> Grid:
     return Grid(height, width, np.float32(min(height, width)), np.float32(covers))
 
 
-MAX_CHORDS = 6
-_HAIRPIN = np.float32(0.3)  # squared least speed over squared bend, below which a stroke is one
 NEWTON_STEPS = 2
 
 _ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
 _TINY = np.float32(1e-6)
 _FAR = np.float32(1e9)
 _OUTLINE_CHORDS = 8
-
-
-@part
-def num_chords(stroke: Floats) -> int:
-    """Chords to start the search for the nearest point from: one for a straight stroke, six for a hairpin."""
-    bend_x, bend_y = stroke[X0] - _TWO * stroke[X1] + stroke[X2], stroke[Y0] - _TWO * stroke[Y1] + stroke[Y2]
-    across_x, across_y = stroke[X2] - stroke[X0], stroke[Y2] - stroke[Y0]
-    bend, across = np.sqrt(bend_x * bend_x + bend_y * bend_y), np.sqrt(across_x * across_x + across_y * across_y)
-    return min(MAX_CHORDS, 1 + int(np.float32(6) * bend / (bend + np.float32(3) * across + _TINY)))
+_LEAST_ARM = np.float32(0.02)
 
 
 @part
@@ -164,43 +154,31 @@ def measure(
     vx, vy = _TWO * (stroke[X1] - stroke[X0]) * unit_px, _TWO * (stroke[Y1] - stroke[Y0]) * unit_px
     wx = (stroke[X0] - _TWO * stroke[X1] + stroke[X2]) * unit_px
     wy = (stroke[Y0] - _TWO * stroke[Y1] + stroke[Y2]) * unit_px
-    # A hairpin turns where its speed is least. There chords must meet, or one of them would cut the bend off and
-    # Newton's method start on the wrong side of it.
-    chords = num_chords(stroke)
-    bend = wx * wx + wy * wy + _TINY
-    turn = -_HALF * (vx * wx + vy * wy) / bend
-    least_x, least_y = vx + _TWO * turn * wx, vy + _TWO * turn * wy
-    turns = turn > _ZERO and turn < _ONE and least_x * least_x + least_y * least_y < _HAIRPIN * bend
-    chords = MAX_CHORDS if turns else chords
-    before = max(1, min(chords - 1, int(turn * np.float32(chords)))) if turns else chords
-    for k in range(chords):
-        if turns:
-            step = turn / np.float32(before) if k < before else (_ONE - turn) / np.float32(chords - before)
-            start = np.float32(k) * step if k < before else turn + np.float32(k - before) * step
-        else:
-            step = _ONE / np.float32(chords)
-            start = np.float32(k) * step
+    # A parabola turns most, and t advances slowest, at its vertex. To either side of it the projection on the chord,
+    # b s + (1 - b) s^2 of the way, never turns back, so it can be inverted for s: a start that is close even where one
+    # arm is hardly longer than the turn. With chords of equal steps in t, hairpins came apart.
+    vertex = -_HALF * (vx * wx + vy * wy) / (wx * wx + wy * wy + _TINY)
+    arms = 2 if vertex > _LEAST_ARM and vertex < _ONE - _LEAST_ARM else 1
+    for arm in range(arms):
+        start = vertex if arm == 1 else _ZERO
+        step = (vertex if arms == 2 else _ONE) if arm == 0 else _ONE - vertex
         ax, ay = cx + start * (vx + start * wx), cy + start * (vy + start * wy)
-        dx = step * (vx + (_TWO * start + step) * wx)
-        dy = step * (vy + (_TWO * start + step) * wy)
+        bx, by = step * (vx + _TWO * start * wx), step * (vy + _TWO * start * wy)
+        qx, qy = step * step * wx, step * step * wy
+        dx, dy = bx + qx, by + qy
         inverse = _ONE / max(dx * dx + dy * dy, _TINY)
         ux, uy = dx * inverse, dy * inverse
-        if k == 0:
-            for j in range(n):
-                px, py = xs[j] - ax, ys[j] - ay
-                u = min(_ONE, max(_ZERO, px * ux + py * uy))
-                ex, ey = px - u * dx, py - u * dy
-                cover[j] = ex * ex + ey * ey
-                along[j] = u * step
-        else:
-            for j in range(n):
-                px, py = xs[j] - ax, ys[j] - ay
-                u = min(_ONE, max(_ZERO, px * ux + py * uy))
-                ex, ey = px - u * dx, py - u * dy
-                squared = ex * ex + ey * ey
-                nearer = squared < cover[j]
-                cover[j] = squared if nearer else cover[j]
-                along[j] = start + u * step if nearer else along[j]
+        b = min(_TWO, max(_ZERO, bx * ux + by * uy))
+        four = np.float32(4) * (_ONE - b)
+        for j in range(n):
+            px, py = xs[j] - ax, ys[j] - ay
+            u = min(_ONE, max(_ZERO, px * ux + py * uy))
+            s = _TWO * u / (b + np.sqrt(max(_ZERO, b * b + four * u)) + _TINY)
+            ex, ey = px - s * (bx + s * qx), py - s * (by + s * qy)
+            squared = ex * ex + ey * ey
+            nearer = arm == 0 or squared < cover[j]
+            cover[j] = squared if nearer else cover[j]
+            along[j] = start + s * step if nearer else along[j]
     sharp = _ONE / soften_px
     base, slope = stroke[R0] * unit_px, (stroke[R2] - stroke[R0]) * unit_px
     for j in range(n):
