@@ -80,10 +80,7 @@ def _write(root: Path, contents: Contents) -> Path:
 
 def gallery_config(plain: dict[str, Any]) -> GalleryConfig:
     """The typed configuration."""
-    config = typed(GalleryConfig, plain)
-    if not config.dataset.is_dir():
-        raise UserError(f"dataset={config.dataset}: no such folder")
-    return config
+    return typed(GalleryConfig, plain)
 
 
 if __name__ == "__main__":

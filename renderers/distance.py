@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from renderers.raster.jit import kernel, part
-from renderers.raster.ribbon import RED, Floats, Grid
-from renderers.raster.stamp import Scratch, new_scratch, stroke_mask
+from renderers.raster.ribbon import Floats, Grid, Ints
+from renderers.raster.stamp import Scratch, draw, new_scratch
 
 _3 = np.uint64(3)
+_NO_DENSITY = np.float32(0)
 _NOTHING = 1e-9  # energy per pixel below which an octave is empty
 
 
@@ -114,46 +115,55 @@ def stroke_distances(strokes: Floats, grid: Grid, blank: Floats, finished: Float
         (N + 1,) as `Painting.distances`.
     """
     ledger = new_ledger(blank, finished, grid, len(strokes))
-    _trace_energies(strokes, grid, blank.copy(), finished, new_scratch(grid), ledger)
+    _trace(strokes, grid, blank.copy(), blank.copy(), finished, new_scratch(grid), ledger)
     return ledger.distances(grid.height * grid.width)
 
 
 @kernel
-def _trace_energies(
-    strokes: Floats, grid: Grid, canvas: Floats, finished: Floats, scratch: Scratch, ledger: Ledger
+def _trace(
+    strokes: Floats, grid: Grid, canvas: Floats, shown: Floats, finished: Floats, scratch: Scratch, ledger: Ledger
 ) -> None:
-    """Paint stroke by stroke and keep the ledger up to date, touching only what changes."""
-    energies, changes = ledger.energies, ledger.changes
-    octaves = energies.shape[1] - 1
+    """Paint stroke by stroke and keep the ledger up to date."""
     for i in range(strokes.shape[0]):
-        top, rows = stroke_mask(strokes[i], grid, scratch)
-        for b in range(octaves + 1):
-            energies[i + 1, b] = energies[i, b]
-        left, right, packed = grid.width, 0, 0
-        half_width = (grid.width + 1) // 2
-        pixel_change = 0.0
-        for row in range(rows):
-            first, last = scratch.row_lo[row], scratch.row_hi[row]
-            if last > first:
-                left, right = min(left, first), max(right, last)
-            at = _3 * np.uint64((top + row) * grid.width + first)
-            block_row = 3 * (((top + row) >> 1) * half_width)
-            for j in range(last - first):
-                m = scratch.mask[packed + j]
-                block = np.uint64(block_row + 3 * ((first + j) >> 1))
-                for c in range(3):
-                    q = at + _3 * np.uint64(j) + np.uint64(c)
-                    before = canvas[q]
-                    after = before + m * (strokes[i, RED + c] - grid.covers * before)
-                    canvas[q] = after
-                    old, new = np.float64(before - finished[q]), np.float64(after - finished[q])
-                    pixel_change += new * new - old * old
-                    changes[block + np.uint64(c)] += new - old
-            packed += last - first
-        if right <= left:  # beside the canvas: rows, but no pixels
-            continue
-        energies[i + 1, 0] += pixel_change
-        propagate(top, top + rows, left, right, grid, ledger, energies[i + 1])
+        top, rows = draw(strokes[i], grid, canvas, scratch)
+        record(i, top, rows, scratch.row_lo, scratch.row_hi, grid, canvas, canvas, _NO_DENSITY, shown, finished, ledger)
+
+
+@part
+def record(
+    step: int, top: int, rows: int, row_lo: Ints, row_hi: Ints, grid: Grid, canvas: Floats, ground: Floats,
+    density: np.float32, shown: Floats, finished: Floats, ledger: Ledger,
+) -> None:  # fmt: skip
+    """Enter into the ledger what stroke number `step` has changed, looking only at the pixels of its spans.
+
+    Args:
+        canvas: (3n,) paint, or ink on the paper, with the stroke.
+        ground: (3n,) the paper. density: what full ink absorbs; 0 when the canvas is shown as it is.
+        shown, finished: (3n,) what was seen before the stroke (brought up to date), and what is seen at the end.
+    """
+    energies, changes = ledger.energies, ledger.changes
+    for b in range(energies.shape[1]):
+        energies[step + 1, b] = energies[step, b]
+    left, right, half_width = grid.width, 0, (grid.width + 1) // 2
+    gained = 0.0
+    for row in range(rows):
+        first, last = row_lo[row], row_hi[row]
+        if last > first:
+            left, right = min(left, first), max(right, last)
+        at = _3 * np.uint64((top + row) * grid.width + first)
+        block_row = 3 * (((top + row) >> 1) * half_width)
+        for j in range(last - first):
+            block = np.uint64(block_row + 3 * ((first + j) >> 1))
+            for c in range(3):
+                q = at + _3 * np.uint64(j) + np.uint64(c)
+                after = canvas[q] if density == _NO_DENSITY else ground[q] * np.exp(-density * canvas[q])
+                old, new = np.float64(shown[q] - finished[q]), np.float64(after - finished[q])
+                shown[q] = after
+                gained += new * new - old * old
+                changes[block + np.uint64(c)] += new - old
+    if right > left:  # beside the canvas a stroke has rows, but no pixels
+        energies[step + 1, 0] += gained
+        propagate(top, top + rows, left, right, grid, ledger, energies[step + 1])
 
 
 @part

@@ -15,7 +15,7 @@ from renderers.brush.guide import guide_along
 from renderers.brush.stroke import FAR_RED, MARK, NUM_BRUSH_COLUMNS, Marks, new_brush_scratch, solve_colours
 from renderers.brush.texture import BrushTexture, make_brush
 from renderers.painting import Image
-from renderers.raster.ribbon import A0, NUM_COLUMNS, R0, R2, RED, Floats, grid
+from renderers.raster.ribbon import NUM_COLUMNS, R0, R2, RED, Floats, grid
 
 DENSITY = 3.0  # what an amount of 1 absorbs, in nepers: the darkest ink reflects a twentieth
 TONES = (0.05, 0.13, 0.28, 0.55, 1.0)  # the five tones of ink, as amounts: from clear to burnt
@@ -157,7 +157,6 @@ def _settle_tones(strokes: Floats, is_line: NDArray[np.bool_], image: Image, pig
         absorption[~is_line] = _pigments_at(strokes[~is_line], image)
     for end in ends:
         strokes[:, end] = tones[nearest, None] * absorption
-    strokes[:, A0 : A0 + 2] = np.clip(strokes[:, A0 : A0 + 2], 0.0, 1.0)
     return amounts
 
 

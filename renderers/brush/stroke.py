@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from renderers.brush.texture import BrushTexture
-from renderers.distance import Ledger, propagate
+from renderers.distance import Ledger, record
 from renderers.raster.jit import kernel, part
 from renderers.raster.ribbon import (
     A0,
@@ -163,39 +163,10 @@ def trace(
     strokes: Floats, grid: Grid, marks: Marks, canvas: Floats, ground: Floats, density: np.float32, shown: Floats,
     finished: Floats, scratch: BrushScratch, ledger: Ledger,
 ) -> None:  # fmt: skip
-    """Paint stroke by stroke and keep the ledger of what is shown.
-
-    Args:
-        canvas: (3n,) paint, or ink on the paper; painted on.
-        ground: (3n,) the paper. density: what full ink absorbs; 0 when the canvas is shown as it is.
-        shown, finished: (3n,) what is seen now (kept up to date), and at the end.
-    """
-    energies, changes = ledger.energies, ledger.changes
+    """Paint stroke by stroke and keep the ledger of what is shown; arguments as of `renderers.distance.record`."""
     for i in range(strokes.shape[0]):
         top, rows = lay(strokes[i], grid, marks, canvas, scratch)
-        for b in range(energies.shape[1]):
-            energies[i + 1, b] = energies[i, b]
-        left, right, half_width = grid.width, 0, (grid.width + 1) // 2
-        gained = 0.0
-        for row in range(rows):
-            first, last = scratch.row_lo[row], scratch.row_hi[row]
-            if last > first:
-                left, right = min(left, first), max(right, last)
-            at = _3 * np.uint64((top + row) * grid.width + first)
-            block_row = 3 * (((top + row) >> 1) * half_width)
-            for j in range(last - first):
-                block = np.uint64(block_row + 3 * ((first + j) >> 1))
-                for c in range(3):
-                    q = at + _3 * np.uint64(j) + np.uint64(c)
-                    after = canvas[q] if density == _ZERO else ground[q] * np.exp(-density * canvas[q])
-                    old, new = np.float64(shown[q] - finished[q]), np.float64(after - finished[q])
-                    shown[q] = after
-                    gained += new * new - old * old
-                    changes[block + np.uint64(c)] += new - old
-        if right <= left:
-            continue
-        energies[i + 1, 0] += gained
-        propagate(top, top + rows, left, right, grid, ledger, energies[i + 1])
+        record(i, top, rows, scratch.row_lo, scratch.row_hi, grid, canvas, ground, density, shown, finished, ledger)
 
 
 @kernel

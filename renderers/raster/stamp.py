@@ -42,8 +42,8 @@ def stroke_mask(stroke: Floats, grid: Grid, scratch: Scratch) -> tuple[int, int]
 
 
 @part
-def draw(stroke: Floats, grid: Grid, canvas: Floats, scratch: Scratch) -> None:
-    """Paint one stroke onto a flat (h * w * 3) canvas: C <- C + m (colour - covers C)."""
+def draw(stroke: Floats, grid: Grid, canvas: Floats, scratch: Scratch) -> tuple[int, int]:
+    """Paint one stroke onto a flat (h * w * 3) canvas: C <- C + m (colour - covers C); returns first row and rows."""
     top, rows = stroke_mask(stroke, grid, scratch)
     red, green, blue = stroke[RED], stroke[GREEN], stroke[BLUE]
     packed = np.uint64(0)
@@ -57,6 +57,7 @@ def draw(stroke: Floats, grid: Grid, canvas: Floats, scratch: Scratch) -> None:
             canvas[q + _1] += m * (green - grid.covers * canvas[q + _1])
             canvas[q + _2] += m * (blue - grid.covers * canvas[q + _2])
         packed += np.uint64(length)
+    return top, rows
 
 
 @kernel

@@ -53,6 +53,8 @@ def read_card(root: Path) -> DatasetCard:
         UserError: if the folder is not a data set of this schema version.
     """
     path = dataset_file(root)
+    if not root.is_dir():
+        raise UserError(f"dataset={root}: no such folder")
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
         if fields["schema_version"] != SCHEMA_VERSION:
