@@ -16,13 +16,13 @@ import numpy as np
 from conf.command import PARTIAL, Summary, command
 from conf.compose import typed
 from pipelines.plan import in_val
-from pipelines.progress import Progress
 from renderers import families, renderer
 from renderers.distance import canvas_distances
 from renderers.painting import StrokeProgram, to_uint8
 from training.data.dataset import DatasetCard, committed_names, dataset_totals, read_card
 from training.data.manifest import ShardManifest, hash_file, read_manifest, tar_path
 from training.data.sequence import StoredSequence, read_sequences
+from training.progress import Progress
 
 FAULTY = 1
 _SHOWN = 20  # faults listed; the rest are counted

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
+from training.data.augment import Augmentation
 from training.data.stream import DataMixture
 from training.tracking import TrackerConfig
 
@@ -22,6 +23,11 @@ class StageConfig:
     """Which phase of training."""
 
     name: Literal["base", "motion"]
+
+    @property
+    def frames(self) -> Literal["all", "last"]:
+        """Whether it reads whole sequences, or finished pictures only."""
+        return "last" if self.name == "base" else "all"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +116,7 @@ class TrainConfig:
     clip_norm: float | None = 1.0
     ema_decay: float | None = 0.999
     caption_dropout: float = 0.1
+    augmentation: Augmentation = field(default_factory=Augmentation)
     log_every: int = 10
     checkpoint_every: int = 500
     keep_checkpoints: int = 2
