@@ -106,6 +106,10 @@ class Training:
             UserError: if a loss is not finite, the data is damaged, or the disk is full. Checkpoints stay as they were.
         """
         config, ranks = self._config, self._ranks
+        if self.step == config.max_steps:  # it may have been killed between its last checkpoint and its weights
+            self._assemble()
+            self._save_weights()
+            return True
         seed_all(config.seed, ranks.rank)
         with (
             StopSignal() as stop,

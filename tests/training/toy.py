@@ -1,6 +1,6 @@
 """A stage that trains in milliseconds, and a command that trains it: `python -m tests.training.toy key=value`.
 
-TOY_KEYS=FILE: each rank notes the keys of the batches it was trained on in FILE.<rank>.
+TOY_KEYS=FILE: each rank notes positions and keys of the batches it was trained on in FILE.<rank>.
 TOY_DROPOUT=0.5: the network draws from torch's own generator, as a library's layer may.
 TOY_STEP_S=0.1: a step takes longer.
 TOY_POISON=KEY: the loss of this sequence is not a number.
@@ -41,7 +41,8 @@ class ToyNetwork(nn.Module):
         assert batch.frames is not None
         if self.training and torch.is_grad_enabled() and "TOY_KEYS" in os.environ:
             with Path(f"{os.environ['TOY_KEYS']}.{os.environ.get('RANK', '0')}").open("a") as file:
-                file.writelines(key + "\n" for key in batch.keys)
+                places = zip(batch.positions.tolist(), batch.keys, strict=True)
+                file.writelines(f"{position} {key}\n" for position, key in places)
         time.sleep(float(os.environ.get("TOY_STEP_S", "0")))
         pictures = nn.functional.adaptive_avg_pool2d(batch.frames.mean(1), 8)
         noises, timesteps = zip(*(self._draw(int(position)) for position in batch.positions), strict=True)
