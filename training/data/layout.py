@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SPLITS = ("train", "val")
 FrameFormat = Literal["webp", "png", "jpg"]
 FRAME_FORMATS = ("webp", "png", "jpg")
