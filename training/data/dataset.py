@@ -12,6 +12,7 @@ from typing import Any
 from conf.errors import UserError
 from training.data.layout import (
     SCHEMA_VERSION,
+    SPLITS,
     dataset_file,
     is_shard_name,
     quarantine_file,
@@ -112,7 +113,7 @@ def dataset_totals(manifests: Iterable[ShardManifest]) -> dict[str, Any]:
             licence = record["licence"] or "unknown"
             licences[licence] = licences.get(licence, 0) + 1
     return {
-        "num_sequences": sum(splits.values()),
+        "num_sequences": sum(splits.get(split, 0) for split in SPLITS),
         "num_shards": num_shards,
         "num_bytes": num_bytes,
         "num_quarantined": num_quarantined,

@@ -7,7 +7,7 @@ keys the hashes of these, in ascending order.
 
 import hashlib
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,10 @@ from training.data.split import StoredSplit
 if TYPE_CHECKING:
     from torch import Tensor
 
+LatentType = Literal["bf16", "fp32"]
+
 LATENTS_MEMBER = "latents.safetensors"
 TEXT_MEMBER = "text.safetensors"
-TEXT_SPLIT = "text"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,15 +33,17 @@ class Encoding:
 
     Attributes:
         base: fingerprint of the base model.
-        dtype: of the stored numbers, `bf16` or `fp32`.
+        dtype: of the stored numbers.
+        size_px: (height, width) of the frames.
         source: configuration hash of the data set of frames.
-        pictures: hash of that data set's shards.
+        manifests: split -> hash of its manifests in that data set.
     """
 
     base: str
-    dtype: str
+    dtype: LatentType
+    size_px: tuple[int, int]
     source: str
-    pictures: str
+    manifests: dict[str, str]
 
     def recipe(self) -> dict[str, Any]:
         """The recipe of the encoded data set."""
@@ -57,7 +60,7 @@ def caption_key(caption: str) -> str:
     return hashlib.sha256(caption.encode()).hexdigest()[:32]
 
 
-def pack(tensors: "dict[str, Tensor]", dtype: str) -> bytes:
+def pack(tensors: "dict[str, Tensor]", dtype: LatentType) -> bytes:
     """Tensors as the bytes of a safetensors file."""
     import torch
     from safetensors.torch import save

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conf.errors import UserError
-from training.data.encoded import TEXT_SPLIT, caption_indices, embedding_of, encoding_of, latents_of
+from training.data.encoded import caption_indices, embedding_of, encoding_of, latents_of
+from training.data.layout import TEXT_SPLIT
 from training.data.sequence import StoredSequence
 from training.data.split import StoredSplit, open_split
 
