@@ -43,7 +43,7 @@ def read_assets(paths: Mapping[str, str]) -> AssetFiles:
             raise ConfigError(_KEYS[name], path, f"a file that can be read ({error.strerror})") from error
         hashes[name] = hashlib.sha256(data).hexdigest()
         if name == "weights":
-            from training.weights import read_tensors
+            from training.tensors import read_tensors
 
             content[name] = read_tensors(Path(path).expanduser())
         else:

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from conf.errors import UserError
 from renderers.brush.gram import vgg_layers
-from training.weights import read_tensors
+from training.tensors import read_tensors
 
 
 class Hostile:
