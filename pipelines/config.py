@@ -19,6 +19,7 @@ from pipelines.sources.framing import Framing
 from renderers import families, renderer
 from renderers.painting import FrameSchedule
 from training.data.layout import MOST_SEQUENCES, FrameFormat
+from training.tracking import TrackerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,16 +55,6 @@ class ClusterConfig:
     kind: Literal["local", "ray", "inline"] = "local"
     address: str | None = None
     cpu: str = "native"
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrackerConfig:
-    """Where progress is tracked."""
-
-    kind: Literal["none", "wandb"] = "none"
-    project: str = "process-painter"
-    mode: Literal["offline", "online"] = "offline"
-    name: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,10 +1,21 @@
 """Where a run's progress is followed: nowhere, or on Weights & Biases. Only one process of a run tracks."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from conf.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackerConfig:
+    """Where progress is tracked."""
+
+    kind: Literal["none", "wandb"] = "none"
+    project: str = "process-painter"
+    mode: Literal["offline", "online"] = "offline"
+    name: str | None = None
 
 
 class Tracker(Protocol):

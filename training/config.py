@@ -1,0 +1,183 @@
+"""The typed configuration of a training run, and what of it decides the weights."""
+
+import math
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from conf.compose import typed
+from conf.errors import ConfigError, UserError
+from training.data.stream import DataMixture
+from training.tracking import TrackerConfig
+
+_LEARNING_RATES = {"tiny": 5e-4, "sd15": 2e-5}
+_FREE = (
+    "out", "data", "base", "motion", "resume", "max_steps", "num_workers", "log_every", "checkpoint_every",
+    "keep_checkpoints", "validate_every", "val_sequences", "sample_every", "prompts", "peak_tflops", "tracker",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageConfig:
+    """Which phase of training."""
+
+    name: Literal["base", "motion"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Which family of models; `path` is a name on the hub or a local folder, of `sd15`."""
+
+    name: Literal["tiny", "sd15"]
+    path: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.name == "sd15" and not self.path:
+            raise ConfigError("path", self.path, "a name on the hub, or a local diffusers folder")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """How weights move. The learning rate rises over the warm-up, is constant, and falls over the cool-down."""
+
+    name: Literal["adamw", "prodigy"] = "adamw"
+    learning_rate: float | None = None
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.01
+    warmup_steps: int = 0
+    cooldown_steps: int = 0
+
+    def __post_init__(self) -> None:
+        if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
+            raise ConfigError("learning_rate", self.learning_rate, "more than 0")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ConfigError("betas", list(self.betas), "two numbers from 0 to less than 1")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ConfigError("weight_decay", self.weight_decay, "0 or more")
+        for key in ("warmup_steps", "cooldown_steps"):
+            if getattr(self, key) < 0:
+                raise ConfigError(key, getattr(self, key), "0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoiseConfig:
+    """The noise schedule and the loss on it: one for training, inversion and sampling."""
+
+    num_steps: int = 1000
+    beta_start: float = 0.00085
+    beta_end: float = 0.012
+    prediction: Literal["epsilon", "v"] = "epsilon"
+    min_snr: float | None = None
+    zero_terminal_snr: bool = False
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.num_steps <= 100_000:
+            raise ConfigError("num_steps", self.num_steps, "2 to 100000")
+        if not 0 < self.beta_start < 1:
+            raise ConfigError("beta_start", self.beta_start, "more than 0 and less than 1")
+        if not self.beta_start <= self.beta_end < 1:
+            raise ConfigError("beta_end", self.beta_end, f"from beta_start={self.beta_start} to less than 1")
+        if self.min_snr is not None and not 0 < self.min_snr < math.inf:
+            raise ConfigError("min_snr", self.min_snr, "more than 0, or null")
+        if self.zero_terminal_snr and self.prediction == "epsilon":
+            # The last step holds no signal: epsilon says nothing there, and its min-SNR weight divides by zero.
+            raise ConfigError("zero_terminal_snr", "true", "false, or noise.prediction=v")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One training run. `conf/train.yaml` says what each key means."""
+
+    stage: StageConfig
+    model: ModelConfig
+    optimizer: OptimizerConfig
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
+    data: tuple[DataMixture, ...]
+    out: Path
+    base: Path | None = None
+    motion: Path | None = None
+    resume: Literal["auto", "never", "must"] = "auto"
+    max_steps: int
+    batch_size: int
+    accumulate: int = 1
+    seed: int = 0
+    num_workers: int = 0
+    precision: Literal["fp32", "bf16"] = "fp32"
+    compile: bool = False
+    gradient_checkpointing: bool = False
+    distributed: Literal["ddp", "fsdp2"] = "ddp"
+    clip_norm: float | None = 1.0
+    ema_decay: float | None = 0.999
+    caption_dropout: float = 0.1
+    log_every: int = 10
+    checkpoint_every: int = 500
+    keep_checkpoints: int = 2
+    validate_every: int = 500
+    val_sequences: int = 64
+    sample_every: int = 1000
+    prompts: tuple[str, ...] | None = None
+    peak_tflops: float | None = None
+
+    def __post_init__(self) -> None:
+        for key, lowest, highest in (
+            ("max_steps", 1, 2**40),
+            ("batch_size", 1, 2**20),
+            ("accumulate", 1, 2**20),
+            ("seed", 0, 2**63 - 1),
+            ("num_workers", 0, 1024),
+            ("log_every", 1, 2**40),
+            ("checkpoint_every", 1, 2**40),
+            ("keep_checkpoints", 1, 2**20),
+            ("validate_every", 0, 2**40),
+            ("val_sequences", 1, 2**20),
+            ("sample_every", 0, 2**40),
+        ):
+            value = getattr(self, key)
+            if not lowest <= value <= highest:
+                raise ConfigError(key, value, f"a whole number from {lowest} to {highest}")
+        if not self.data:
+            raise ConfigError("data", "[]", "at least one data set")
+        if self.clip_norm is not None and not 0 < self.clip_norm < math.inf:
+            raise ConfigError("clip_norm", self.clip_norm, "more than 0, or null")
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            raise ConfigError("ema_decay", self.ema_decay, "more than 0 and less than 1, or null")
+        if not 0 <= self.caption_dropout <= 1:
+            raise ConfigError("caption_dropout", self.caption_dropout, "0 to 1")
+        if self.prompts is not None and not self.prompts:
+            raise ConfigError("prompts", "[]", "at least one caption, or null")
+        if self.peak_tflops is not None and not 0 < self.peak_tflops < math.inf:
+            raise ConfigError("peak_tflops", self.peak_tflops, "more than 0, or null")
+        if self.stage.name == "base" and self.model.name != "tiny":
+            raise ConfigError("model", self.model.name, "tiny, with stage=base: other base models come trained")
+        if self.stage.name == "motion" and self.model.name == "tiny" and self.base is None:
+            raise UserError("base is needed with stage=motion model=tiny: say base=FOLDER of a run of stage=base")
+        if self.distributed == "fsdp2" and self.optimizer.name == "prodigy":
+            # Prodigy's step size is a sum over all weights, of which a process then holds a part.
+            raise ConfigError("distributed", "fsdp2", "ddp, with optimizer=prodigy")
+
+    def recipe(self) -> dict[str, Any]:
+        """What must not change when a run goes on, and nothing secret: neither folders, URLs nor the tracker."""
+        return {key: value for key, value in asdict(self).items() if key not in _FREE}
+
+
+def train_config(plain: dict[str, Any]) -> TrainConfig:
+    """From the composed `conf/train.yaml` to the typed configuration.
+
+    Raises:
+        UserError: naming the key, the value and what is allowed.
+    """
+    plain = {**plain, "data": [_mixture_words(item) for item in _as_list(plain["data"])]}
+    config = typed(TrainConfig, plain)
+    if config.optimizer.learning_rate is None:
+        rate = _LEARNING_RATES[config.model.name]
+        config = replace(config, optimizer=replace(config.optimizer, learning_rate=rate))
+    return config
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _mixture_words(item: Any) -> Any:
+    return item if isinstance(item, dict) else {"path": item}

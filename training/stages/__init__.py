@@ -1,0 +1,52 @@
+"""The phases of training. A stage says what is trained, what stays frozen, and what the loss is."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class StageLoss:
+    """What a stage's network gives for a batch.
+
+    Attributes:
+        loss: scalar to minimise, the mean of `per_sample`.
+        per_sample: (B,) detached.
+        timesteps: (B,) int64, of the noise schedule.
+    """
+
+    loss: "Tensor"
+    per_sample: "Tensor"
+    timesteps: "Tensor"
+
+
+class Stage(Protocol):
+    """One phase of training, made ready by `make_stage`: parents loaded, parts frozen, compiled where asked.
+
+    Attributes:
+        name: as in `conf/stage/`.
+        frames: whether it reads whole sequences, or finished pictures only.
+        network: `network(batch: SequenceBatch) -> StageLoss`. Parameters with requires_grad are trained. Everything
+            random in it is drawn from (seed, position) of each sample; in eval mode no caption is dropped.
+        frozen: parts that training must not move, by name.
+    """
+
+    name: str
+    frames: Literal["all", "last"]
+    network: "nn.Module"
+    frozen: "Mapping[str, nn.Module]"
+
+    def save(self, folder: Path, weights: "Mapping[str, Tensor]") -> None:
+        """Write weights into an existing folder, in the field's format.
+
+        Args:
+            folder: empty.
+            weights: trained parameters by their name in `network`, on the CPU; raw ones or their moving average.
+        """
+
+    def samples(self, prompts: Sequence[str], seed: int) -> "Tensor":
+        """Sequences painted with the network's present weights: (N, T, 3, H, W) float32 in [0, 1]."""
