@@ -43,9 +43,9 @@ def read_assets(paths: Mapping[str, str]) -> AssetFiles:
             raise ConfigError(_KEYS[name], path, f"a file that can be read ({error.strerror})") from error
         hashes[name] = hashlib.sha256(data).hexdigest()
         if name == "weights":
-            from pipelines.weights import load_vgg_weights
+            from training.tensors import read_tensors
 
-            content[name] = load_vgg_weights(Path(path).expanduser())
+            content[name] = read_tensors(Path(path).expanduser())
         else:
             content[name] = _brush(path, data) if name == "brush" else _style(path, data)
     return AssetFiles(content=content, sha256=hashes)

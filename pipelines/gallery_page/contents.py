@@ -13,6 +13,7 @@ from PIL import Image
 
 from conf.errors import UserError
 from training.data.dataset import DatasetCard, dataset_totals, read_card, read_manifests
+from training.data.encoded import encoding_of
 from training.data.manifest import ShardManifest, read_manifest, tar_path
 from training.data.sequence import StoredSequence, parse_sequence
 from training.progress import Progress
@@ -98,6 +99,8 @@ def gather(root: Path, max_sequences: int, thumbnail_px: int) -> Contents:
         UserError: if this is no data set, or a shard is damaged (named).
     """
     card = read_card(root)
+    if encoding_of(card) is not None:
+        raise UserError(f"dataset={root}: holds latents; look at the data set of frames that they were made of")
     survey = _Survey()
     try:
         totals = dataset_totals(survey.noting(read_manifests(root, card.shards)))

@@ -10,8 +10,8 @@ import torchvision  # type: ignore[import-untyped]
 from safetensors.torch import save_file
 
 from conf.errors import UserError
-from pipelines.weights import load_vgg_weights
 from renderers.brush.gram import vgg_layers
+from training.tensors import read_tensors
 
 
 class Hostile:
@@ -41,7 +41,7 @@ def test_saved_weights_come_back_and_make_a_vgg(features: dict[str, torch.Tensor
         save_file(features, path)
     else:
         torch.save(features, path)
-    weights = load_vgg_weights(path)
+    weights = read_tensors(path)
     assert weights.keys() == features.keys()
     assert all(torch.equal(weights[key], value) for key, value in features.items())
     assert "relu4_1" in vgg_layers(weights)
@@ -50,12 +50,12 @@ def test_saved_weights_come_back_and_make_a_vgg(features: dict[str, torch.Tensor
 def test_checkpoint_with_a_state_dict_in_it_is_opened(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pth"
     torch.save({"epoch": 3, "state_dict": {"features.0.bias": torch.ones(2)}}, path)
-    assert list(load_vgg_weights(path)) == ["features.0.bias"]
+    assert list(read_tensors(path)) == ["features.0.bias"]
 
 
 def refusal(path: Path) -> str:
     with pytest.raises(UserError) as caught:
-        load_vgg_weights(path)
+        read_tensors(path)
     message = str(caught.value)
     assert "\n" not in message and message.startswith(f"weights={path}: ")
     return message.removeprefix(f"weights={path}: ")  # the path holds the test's name
