@@ -4,14 +4,16 @@ import re
 from pathlib import Path
 from typing import Literal
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SPLITS = ("train", "val")
+TEXT_SPLIT = "text"
+"""Of an encoded data set: the embeddings of its captions."""
 FrameFormat = Literal["webp", "png", "jpg"]
 FRAME_FORMATS = ("webp", "png", "jpg")
 MOST_SEQUENCES = 100_000_000
 """Of one data set: more would not sort by their eight-digit keys."""
 
-_SHARD_NAME = re.compile(r"(train|val)-(\d{5,})-of-(\d{5,})")
+_SHARD_NAME = re.compile(r"(train|val|text)-(\d{5,})-of-(\d{5,})")
 
 
 def dataset_file(root: Path) -> Path:

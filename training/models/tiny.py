@@ -6,7 +6,6 @@ encoder and UNet start from noise and are what stage `base` trains.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -15,38 +14,14 @@ from tokenizers.pre_tokenizers import ByteLevel
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from conf.errors import ConfigError
 from training.diffusion import NoiseSchedule
 from training.models.base import BaseModel
 from training.models.codec import fit_codec
+from training.models.shape import NUM_GROUPS, TinyShape
 
 _START, _END, _WORD_END = "<|startoftext|>", "<|endoftext|>", "</w>"
 _MAX_TOKENS = 64
 _VOCABULARY = 1536
-_NUM_GROUPS = 16
-
-
-@dataclass(frozen=True, kw_only=True)
-class TinyShape:
-    """Sizes of the tiny model.
-
-    Attributes:
-        channels: of the UNet's levels; each level halves the grid. Multiples of 16.
-        text_width: numbers a word.
-        latent_channels: numbers a patch of 8 x 8 pixels.
-    """
-
-    channels: tuple[int, ...] = (96, 160)
-    text_width: int = 128
-    latent_channels: int = 32
-
-    def __post_init__(self) -> None:
-        if not self.channels or any(width < 16 or width % _NUM_GROUPS for width in self.channels):
-            raise ConfigError("channels", list(self.channels), f"multiples of {_NUM_GROUPS}, one for each level")
-        if self.text_width < 16 or self.text_width % 16:
-            raise ConfigError("text_width", self.text_width, "a multiple of 16")
-        if not 1 <= self.latent_channels <= 192:
-            raise ConfigError("latent_channels", self.latent_channels, "1 to 192")
 
 
 def build_tiny(
@@ -89,7 +64,7 @@ def build_tiny(
             layers_per_block=1,
             cross_attention_dim=shape.text_width,
             attention_head_dim=8,  # which is the number of heads: diffusers kept the name for old files
-            norm_num_groups=_NUM_GROUPS,
+            norm_num_groups=NUM_GROUPS,
         )
         codec = fit_codec(pictures, latent_channels=shape.latent_channels).requires_grad_(False)
     return BaseModel(

@@ -1,7 +1,6 @@
 """Stage `base`: text to finished picture, from nothing. Only the tiny model needs it; others come trained.
 
-Its words and its codec are made from the data set when the run begins, and kept in the run's folder: they are frozen,
-and a resumed run must find the very same ones.
+Its words and its codec are made from the data set, in seconds; text encoder and UNet are trained.
 """
 
 import itertools
@@ -14,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from conf.errors import UserError
-from training.checkpoint import replaced_folder
 from training.data.stream import DataMixture, SequenceStream
 from training.diffusion import NoiseSchedule
-from training.models.base import BaseModel, load_base
-from training.models.tiny import TinyShape, build_tiny
+from training.models.base import BaseModel
+from training.models.shape import TinyShape
+from training.models.tiny import build_tiny
 from training.stages.denoising import DenoisingConfig, DenoisingNetwork, FrameDenoiser, sample_sequences
 
 _PICTURES = 4096  # to fit the codec to
@@ -31,8 +30,12 @@ class BaseStage:
     name = "base"
     frames: Literal["all", "last"] = "last"
 
-    def __init__(self, base: BaseModel, config: DenoisingConfig, size_px: tuple[int, int]) -> None:
+    def __init__(
+        self, base: BaseModel, config: DenoisingConfig, size_px: tuple[int, int], *, checkpointing: bool = False
+    ) -> None:
         self._base, self._config = base, config
+        if checkpointing:
+            base.unet.enable_gradient_checkpointing()
         base.unet.requires_grad_(True)
         base.text_encoder.requires_grad_(True)
         self._denoiser = FrameDenoiser(base.unet)
@@ -52,17 +55,10 @@ class BaseStage:
         return sample_sequences(self._base, self._denoiser, self._config, prompts, seed, self._shape)
 
 
-def begin_base(
-    shape: TinyShape,
-    data: Sequence[DataMixture],
-    train: SequenceStream,
-    schedule: NoiseSchedule,
-    seed: int,
-    folder: Path,
-    *,
-    writes: bool,
+def untrained_base(
+    shape: TinyShape, data: Sequence[DataMixture], train: SequenceStream, schedule: NoiseSchedule, seed: int
 ) -> BaseModel:
-    """The untrained base of a run, made from its data the first time and read from `folder` after that.
+    """The base that a run begins with. The same data and seed give the same one, so a resumed run makes it again.
 
     Args:
         shape: sizes of the tiny model.
@@ -70,26 +66,19 @@ def begin_base(
         train: the same, opened.
         schedule: of the noise.
         seed: of the run.
-        folder: where it is kept.
-        writes: whether this process may write it.
 
     Raises:
         UserError: if the frames will not do.
     """
-    if folder.is_dir():
-        return load_base(folder)
+    where = train.sources[0].split.url
     if train.encoded:
-        raise UserError("stage=base trains its own text encoder and codec; give it the data set of frames")
+        raise UserError(f"{where}: latents; stage=base makes its own codec and needs the data set of frames")
     height_px, width_px = train.size_px
     cell = 8 * 2 ** (len(shape.channels) - 1)
     if height_px % cell or width_px % cell:
-        raise UserError(f"{train.sources[0].split.url}: {width_px} x {height_px} px; multiples of {cell} are needed")
+        raise UserError(f"{where}: frames of {width_px} x {height_px} px; sides must be multiples of {cell}")
     captions = [str(record["caption"] or "") for source in train.sources for record in source.split.records]
-    base = build_tiny(shape, captions, _some_frames(data, seed), schedule, seed)
-    if writes:
-        with replaced_folder(folder) as made:
-            base.save(made)
-    return base
+    return build_tiny(shape, captions, _some_frames(data, seed), schedule, seed)
 
 
 def _some_frames(data: Sequence[DataMixture], seed: int) -> Tensor:

@@ -1,7 +1,4 @@
-"""From a configuration to the stage that it asks for: parents loaded, parts frozen."""
-
-import torch
-from torch import distributed
+"""From a configuration to the stage that it asks for: parents loaded, parts frozen, compiled where asked."""
 
 from conf.errors import ConfigError, UserError
 from training.config import TrainConfig
@@ -10,44 +7,64 @@ from training.diffusion import NoiseSchedule
 from training.models.base import BaseModel, load_base
 from training.models.motion import load_motion
 from training.stages import Stage
-from training.stages.base import BaseStage, begin_base
+from training.stages.base import BaseStage, untrained_base
 from training.stages.denoising import DenoisingConfig
 from training.stages.motion import MotionStage
 from training.weights import parent_weights
 
 
 def make_stage(config: TrainConfig, train: SequenceStream) -> Stage:
-    """The stage that a run trains.
+    """The stage that a run trains, for the frames, size and kind of its data.
 
     Raises:
         UserError: if a parent is missing or of another kind, or the data does not fit the model.
     """
-    noise = config.noise
-    schedule = NoiseSchedule(
-        num_steps=noise.num_steps,
-        beta_start=noise.beta_start,
-        beta_end=noise.beta_end,
-        prediction=noise.prediction,
-        zero_terminal_snr=noise.zero_terminal_snr,
-    )
-    denoising = DenoisingConfig(
-        schedule=schedule, min_snr=noise.min_snr, caption_dropout=config.caption_dropout, seed=config.seed
-    )
+    denoising = _denoising(config)
     if config.stage.name == "base":
-        writes = not distributed.is_initialized() or distributed.get_rank() == 0
-        base = begin_base(
-            config.model.shape, config.data, train, schedule, config.seed, config.out / "initial", writes=writes
+        base = untrained_base(config.model.shape, config.data, train, denoising.schedule, config.seed)
+        stage: Stage = BaseStage(base, denoising, train.size_px, checkpointing=config.gradient_checkpointing)
+    else:
+        base = _parent_base(config, train)
+        adapter = None if config.motion is None else load_motion(parent_weights("motion", config.motion), base.unet)
+        stage = MotionStage(
+            base, adapter, denoising, train.num_frames, train.size_px, checkpointing=config.gradient_checkpointing
         )
-        return _compiled(BaseStage(base, denoising, train.size_px), config)
-    base = _parent_base(config)
-    _check_fit(base, schedule, train)
-    adapter = None if config.motion is None else load_motion(parent_weights(config.motion), base.unet)
-    stage = MotionStage(
-        base,
-        adapter,
-        denoising,
-        train.num_frames,
-        train.size_px,
-        gradient_checkpointing=config.gradient_checkpointing,
+    if config.compile:
+        stage.network.compile()
+    return stage
+
+
+def _denoising(config: TrainConfig) -> DenoisingConfig:
+    noise = config.noise
+    assert noise.prediction is not None  # `train_config` has chosen
+    return DenoisingConfig(
+        schedule=NoiseSchedule(
+            num_steps=noise.num_steps,
+            beta_start=noise.beta_start,
+            beta_end=noise.beta_end,
+            prediction=noise.prediction,
+            zero_terminal_snr=noise.zero_terminal_snr,
+        ),
+        min_snr=noise.min_snr,
+        caption_dropout=config.caption_dropout,
+        seed=config.seed,
     )
-    return _compiled(stage, config)
+
+
+def _parent_base(config: TrainConfig, train: SequenceStream) -> BaseModel:
+    """The base that a stage adds to, checked against the data and the noise."""
+    if config.base is not None:
+        base = load_base(parent_weights("base", config.base))
+    else:
+        assert config.model.path is not None  # `TrainConfig` has checked
+        base = load_base(config.model.path)
+    if base.schedule.prediction != config.noise.prediction:
+        raise ConfigError("noise.prediction", config.noise.prediction, f"{base.schedule.prediction}, as of its base")
+    height_px, width_px = train.size_px
+    cell = base.patch_px * 2 ** (len(base.unet.config.block_out_channels) - 1)
+    if height_px % cell or width_px % cell:
+        where = train.sources[0].split.url
+        raise UserError(f"{where}: frames of {width_px} x {height_px} px; sides must be multiples of {cell}")
+    if train.encoded:
+        SequenceStream.open(config.data, base_fingerprint=base.fingerprint())
+    return base

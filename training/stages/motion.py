@@ -28,13 +28,13 @@ class MotionStage:
         num_frames: int,
         size_px: tuple[int, int],
         *,
-        gradient_checkpointing: bool = False,
+        checkpointing: bool = False,
     ) -> None:
         self._base, self._config = base, config
         self.unet = add_motion(base.unet, adapter, max_frames=max(32, num_frames))
         for name, parameter in self.unet.named_parameters():
             parameter.requires_grad_(is_temporal(name))
-        if gradient_checkpointing:
+        if checkpointing:
             self.unet.enable_gradient_checkpointing()
         self._denoiser = SequenceDenoiser(self.unet)
         self.network: nn.Module = DenoisingNetwork(base, self._denoiser, config)

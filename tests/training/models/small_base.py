@@ -4,7 +4,8 @@ import torch
 
 from training.diffusion import NoiseSchedule
 from training.models.base import BaseModel
-from training.models.tiny import TinyShape, build_tiny
+from training.models.shape import TinyShape
+from training.models.tiny import build_tiny
 
 CAPTIONS = (
     "a red house by a lake, painted in oil",

@@ -7,7 +7,8 @@ from conf.errors import ConfigError
 from tests.training.models.small_base import CAPTIONS, SHAPE, pictures, small_base
 from training.diffusion import NoiseSchedule
 from training.models.base import tensors_hash
-from training.models.tiny import TinyShape, build_tiny, train_tokenizer
+from training.models.shape import TinyShape
+from training.models.tiny import build_tiny, train_tokenizer
 
 
 def test_the_same_data_and_seed_give_the_same_model() -> None:
@@ -27,7 +28,7 @@ def test_another_seed_gives_other_weights_and_leaves_the_global_one_alone() -> N
 
 def test_words_of_the_captions_are_one_token_each() -> None:
     tokenizer = train_tokenizer(CAPTIONS)
-    words = "a red house by a lake , painted in oil".split()
+    words = ["a", "red", "house", "by", "a", "lake", ",", "painted", "in", "oil"]
     assert tokenizer.tokenize(CAPTIONS[0]) == [f"{word}</w>" for word in words]
 
 

@@ -1,0 +1,121 @@
+"""Batches made here or in other processes, always in order."""
+
+import itertools
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import cv2
+
+from conf.errors import UserError
+from training.data.batch import SequenceBatch
+from training.data.pixels import pixel_slots, to_signed_unit
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_PREFETCHED = 2  # batches a worker
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """Why there is no batch: an exception out of a worker would bring a traceback into the message."""
+
+    reason: str
+
+
+Load = Callable[[int, "Tensor | None"], SequenceBatch]
+"""(step, pixels to write the frames to) -> the rest of the batch; pixels are None when it has no frames."""
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """What a worker is sent: batches by number."""
+
+    load: Load
+    slots: "Tensor | None"
+
+    def __getitem__(self, step: int) -> SequenceBatch | _Failure:
+        try:
+            return self.load(step, self.pixels(step))
+        except UserError as error:
+            return _Failure(str(error))
+
+    def pixels(self, step: int) -> "Tensor | None":
+        """Where the frames of a step are written, and read before the same worker comes to this slot again."""
+        return None if self.slots is None else self.slots[step % len(self.slots)]
+
+
+class Batches(Iterator[SequenceBatch]):
+    """Endless batches; also a context. Closing ends the workers, and so does letting go of it.
+
+    Args:
+        load: makes a batch; picklable. What it raises as `UserError` is raised here, in its turn.
+        pixels_shape: (B, T, 3, H, W), or None when batches have no frames.
+        num_workers: processes that load ahead; 0 loads here, when asked.
+    """
+
+    def __init__(self, load: Load, pixels_shape: tuple[int, ...] | None, num_workers: int) -> None:
+        import torch
+        from torch.utils.data import DataLoader
+
+        slots = None
+        if pixels_shape is not None:
+            # Of each worker: those that wait, and the one that is turned to floats here while it fills the next.
+            count = (_PREFETCHED + 1) * num_workers or 1
+            slots = pixel_slots(count, pixels_shape, shared=num_workers > 0)
+        self._steps, self._step = _Steps(load, slots), 0
+        loader: DataLoader[SequenceBatch | _Failure] = DataLoader(
+            self._steps,  # type: ignore[arg-type]  # torch only indexes it
+            batch_size=None,
+            sampler=itertools.count(),  # endless, as a sampler may be; worker n gets every n-th step
+            num_workers=num_workers,
+            prefetch_factor=_PREFETCHED if num_workers else None,
+            worker_init_fn=_begin_worker,
+            collate_fn=_as_it_is,
+            generator=torch.Generator(),  # or it would draw from, and so move, the global one
+        )
+        self._iterator: Iterator[SequenceBatch | _Failure] = iter(loader)
+
+    def __next__(self) -> SequenceBatch:
+        try:
+            batch = next(self._iterator)
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            self.close()
+            raise UserError(
+                f"a process that reads data has died ({' '.join(str(error).split())}); is memory or /dev/shm full? "
+                "num_workers=0 reads without"
+            ) from error
+        if isinstance(batch, _Failure):
+            self.close()
+            raise UserError(batch.reason)
+        pixels = self._steps.pixels(self._step)
+        self._step += 1
+        return batch if pixels is None else replace(batch, frames=to_signed_unit(pixels))
+
+    def close(self) -> None:
+        """End the workers; nothing comes after."""
+        self._iterator = iter(())  # torch's iterator ends its workers when nobody holds it
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _begin_worker(_: int) -> None:
+    """torch has pinned its own threads already. Signals are for the trainer, which wants its last batches."""
+    cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
