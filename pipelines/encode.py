@@ -20,9 +20,7 @@ import numpy as np
 from conf.command import Summary, command
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
-from pipelines.config import recipe_hash
 from pipelines.folder import dataset_folder
-from pipelines.progress import Progress
 from training.data.dataset import DatasetCard, dataset_totals, write_tables
 from training.data.encoded import LATENTS_MEMBER, TEXT_MEMBER, Encoding, LatentType, caption_key, encoding_of, pack
 from training.data.layout import SPLITS, TEXT_SPLIT, shard_name
@@ -30,6 +28,8 @@ from training.data.manifest import ShardManifest, read_manifest, tar_path, to_js
 from training.data.sequence import StoredSequence
 from training.data.shard import ShardWriter
 from training.data.split import StoredSplit, open_split
+from training.progress import Progress
+from training.recipe import recipe_hash
 
 if TYPE_CHECKING:
     from torch import Tensor, device

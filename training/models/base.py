@@ -19,6 +19,7 @@ from training.diffusion import NoiseSchedule, load_schedule, save_schedule
 from training.models.codec import PatchCodec
 
 _CODECS = {"AutoencoderKL": AutoencoderKL, "PatchCodec": PatchCodec}
+_FRAMES_AT_ONCE = 16  # for the VAE: at 512 px its activations, not the UNet's, would fill the memory
 _PARTS = ("vae", "text_encoder", "tokenizer", "unet", "scheduler")
 
 # It warns of a list that is empty for every model used here.
@@ -69,13 +70,14 @@ class BaseModel:
         Returns:
             Two (N, C, H / patch_px, W / patch_px).
         """
-        posterior = cast(Any, self.vae).encode(frames).latent_dist
-        return posterior.mean, posterior.logvar
+        posteriors = [cast(Any, self.vae).encode(some).latent_dist for some in _a_few(frames)]
+        mean = torch.cat([posterior.mean for posterior in posteriors])
+        return mean, torch.cat([posterior.logvar for posterior in posteriors])
 
     def decode(self, latents: Tensor) -> Tensor:
         """Pictures (N, 3, H, W) in [0, 1] of scaled latents (N, C, h, w)."""
-        pictures: Tensor = cast(Any, self.vae).decode(latents / self.scaling).sample
-        return (pictures / 2 + 0.5).clamp(0, 1)
+        parts = [cast(Any, self.vae).decode(some / self.scaling).sample for some in _a_few(latents)]
+        return (torch.cat(parts) / 2 + 0.5).clamp(0, 1)
 
     def embed(self, captions: Sequence[str]) -> Tensor:
         """(B, L, D) embeddings of captions; what is longer than the text encoder reads is cut off."""
@@ -107,6 +109,10 @@ class BaseModel:
             cast(Any, part).save_pretrained(folder / name, safe_serialization=True)
         self.tokenizer.save_pretrained(folder / "tokenizer")
         save_schedule(self.schedule, folder / "scheduler")
+
+
+def _a_few(frames: Tensor) -> list[Tensor]:
+    return [frames[first : first + _FRAMES_AT_ONCE] for first in range(0, len(frames), _FRAMES_AT_ONCE)]
 
 
 def tensors_hash(tensors: dict[str, Tensor]) -> str:

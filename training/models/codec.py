@@ -20,7 +20,7 @@ _RIDGE = 1e-4
 _LOG_VARIANCE = -30.0  # the least that diffusers knows: this codec is exact about what it encodes
 
 
-class PatchCodec(ModelMixin, ConfigMixin):
+class PatchCodec(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers is not typed
     """Linear codec of square patches.
 
     Attributes:
@@ -29,7 +29,7 @@ class PatchCodec(ModelMixin, ConfigMixin):
         config.scaling_factor: as in `AutoencoderKL`; codes have unit variance already.
     """
 
-    @register_to_config
+    @register_to_config  # type: ignore[untyped-decorator]
     def __init__(self, patch_px: int = 8, latent_channels: int = 32, scaling_factor: float = 1.0) -> None:
         super().__init__()
         self.to_code = nn.Conv2d(3, latent_channels, patch_px, stride=patch_px)
@@ -60,7 +60,7 @@ def fit_codec(pictures: Tensor, *, patch_px: int = 8, latent_channels: int = 32)
     Returns:
         A codec whose codes have mean 0 and, over all channels, variance 1.
     """
-    codec = PatchCodec(patch_px=patch_px, latent_channels=latent_channels)
+    codec: PatchCodec = PatchCodec(patch_px=patch_px, latent_channels=latent_channels)
     patches = functional.pixel_unshuffle(pictures.double(), patch_px)  # (N, 3 * p * p, h, w)
     size = patches.shape[1]
     flat = patches.movedim(1, -1).reshape(-1, size)

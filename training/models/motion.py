@@ -1,8 +1,8 @@
 """The motion model: the base's 2D UNet, frozen, with temporal self-attention after every block.
 
-The architecture is AnimateDiff's (Guo et al. 2024), as diffusers has it: each temporal module is a group norm, sinusoidal
-positions, two self-attentions over the frames of one place, a feed-forward, and an output that starts at zero, so that
-untrained modules change nothing. The 2D blocks see frames one by one: their group norms never mix frames.
+The architecture is AnimateDiff's (Guo et al. 2024), as diffusers has it: each temporal module is a group norm,
+sinusoidal positions, two self-attentions over the frames of one place, a feed-forward, and an output that starts at
+zero, so that untrained modules change nothing. The 2D blocks see frames one by one: their group norms never mix frames.
 """
 
 from collections.abc import Iterator, Mapping

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from diffusers import UNet2DConditionModel, UNetMotionModel
@@ -14,7 +13,6 @@ from training.models.base import BaseModel
 from training.models.motion import predict
 from training.stages import StageLoss
 
-_ENCODED_AT_ONCE = 16  # frames that the VAE gets together: at 512 px its activations, not ours, fill the memory
 _SAMPLING_STEPS = 30
 
 
@@ -52,7 +50,7 @@ class FrameDenoiser(nn.Module):
             timesteps.repeat_interleave(num_frames),
             text.repeat_interleave(num_frames, dim=0),
         ).sample
-        return predicted.unflatten(0, (-1, num_frames))
+        return predicted.reshape(latents.shape)
 
 
 class SequenceDenoiser(nn.Module):
@@ -104,12 +102,9 @@ class DenoisingNetwork(nn.Module):
         if batch.latents is not None:
             return batch.latents.mean, (0.5 * batch.latents.logvar).exp()
         assert batch.frames is not None
-        pictures = batch.frames.flatten(0, 1)
-        parts = [self._base.encode_frames(part) for part in pictures.split(_ENCODED_AT_ONCE)]
-        shape = (-1, batch.frames.shape[1])
-        mean = torch.cat([mean for mean, _ in parts]).float().unflatten(0, shape)
-        deviation = torch.cat([(0.5 * log).exp() for _, log in parts]).float().unflatten(0, shape)
-        return mean, deviation
+        mean, logvar = self._base.encode_frames(batch.frames.flatten(0, 1))
+        shape = (*batch.frames.shape[:2], *mean.shape[1:])
+        return mean.float().reshape(shape), (0.5 * logvar.float()).exp().reshape(shape)
 
     def _text(self, batch: SequenceBatch, kept: Sequence[bool]) -> Tensor:
         if batch.latents is None:
@@ -158,6 +153,5 @@ def sample_sequences(
         num_steps=num_steps,
         guidance=config.guidance,
     )
-    parts: list[Any] = [base.decode(part) for part in latents.flatten(0, 1).split(_ENCODED_AT_ONCE)]
-    pictures: Tensor = torch.cat(parts).float().cpu()
-    return pictures.unflatten(0, (len(prompts), -1))
+    pictures = base.decode(latents.flatten(0, 1)).float().cpu()
+    return pictures.reshape(len(prompts), -1, *pictures.shape[1:])

@@ -75,7 +75,7 @@ def test_a_release_without_mid_block_and_with_24_positions_is_recognised() -> No
 def test_what_lacks_a_tensor_is_refused(adapter: MotionAdapter) -> None:
     original = original_from_motion(adapter.state_dict())
     del original["down_blocks.0.motion_modules.0.temporal_transformer.proj_out.bias"]
-    with pytest.raises(ValueError, match="proj_out.bias is missing"):
+    with pytest.raises(ValueError, match=r"proj_out\.bias is missing"):
         adapter_from_original(original, norm_groups=16)
 
 
