@@ -84,7 +84,7 @@ class Ranks:
     def summed(self, values: Tensor) -> Tensor:
         """Sum over the ranks, element by element, on the CPU."""
         if self.count > 1:
-            values = self.accelerator.reduce(values.to(self.device), "sum")  # type: ignore[assignment]
+            values = self.accelerator.reduce(values.to(self.device), "sum")
         return values.cpu()
 
     def wait(self) -> None:

@@ -116,17 +116,19 @@ class WandbTracker:
         self._run.define_metric("*", step_metric=step_metric)
 
     def log(self, values: Mapping[str, float], step: int) -> None:
-        """Log numbers."""
-        self._run.log({**values, self._step_metric: step})
+        """Log numbers. A step that was logged before the run was killed, and is done again, is not taken twice."""
+        self._log(values, step)
 
     def picture(self, name: str, path: Path, step: int) -> None:
         """Log a picture file."""
-        self._run.log({name: self._wandb.Image(str(path)), self._step_metric: step})
+        self._log({name: self._wandb.Image(str(path))}, step)
 
     def video(self, name: str, path: Path, step: int) -> None:
         """Log an MP4 file."""
-        video = self._wandb.Video(str(path), format="mp4")
-        self._run.log({name: video, self._step_metric: step})
+        self._log({name: self._wandb.Video(str(path), format="mp4")}, step)
+
+    def _log(self, values: Mapping[str, Any], step: int) -> None:
+        self._run.log({**values, self._step_metric: step}, step=step)
 
     def finish(self) -> None:
         """Close the run."""

@@ -11,7 +11,11 @@ from tests.training.toy_runs import finish, kill_at, log, losses, seen, spawn, t
 from training.checkpoint import newest_sound
 
 STEPS = 10
-SLOW = {"TOY_STEP_S": "0.05", "TOY_DROPOUT": "0.5"}
+SLOW, DROPOUT = {"TOY_STEP_S": "0.05"}, {"TOY_DROPOUT": "0.5"}
+
+
+def _noting(keys: Path) -> dict[str, str]:
+    return {"TOY_KEYS": str(keys), **DROPOUT}
 
 
 def _tensors(out: Path) -> dict[str, torch.Tensor]:
@@ -28,7 +32,7 @@ def uninterrupted(sequences: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """A run of 10 steps of 2 samples, with a layer that draws from torch's generator; 12 samples are an epoch."""
     folder = tmp_path_factory.mktemp("whole")
     arguments = words(sequences, folder / "run", max_steps=STEPS, batch_size=2)
-    code, _, err = finish(spawn(arguments, TOY_KEYS=str(folder / "keys"), TOY_DROPOUT="0.5"))
+    code, _, err = finish(spawn(arguments, _noting(folder / "keys")))
     assert code == 0, err
     return folder
 
@@ -38,10 +42,9 @@ def test_killed_twice_in_one_epoch_a_run_ends_as_if_it_had_not_been(
 ) -> None:
     out = tmp_path / "run"
     arguments = words(sequences, out, max_steps=STEPS, batch_size=2)
-    environment = {**SLOW, "TOY_KEYS": str(tmp_path / "keys")}
-    kill_at(spawn(arguments, **environment), out, 3)
-    kill_at(spawn(arguments, **environment), out, 5)
-    code, _, err = finish(spawn([*arguments, "resume=must"], TOY_KEYS=str(tmp_path / "keys"), TOY_DROPOUT="0.5"))
+    kill_at(spawn(arguments, SLOW | _noting(tmp_path / "keys")), out, 3)
+    kill_at(spawn(arguments, SLOW | _noting(tmp_path / "keys")), out, 5)
+    code, _, err = finish(spawn([*arguments, "resume=must"], _noting(tmp_path / "keys")))
     assert code == 0, err
     assert "going on from step" in err
     assert losses(out) == losses(uninterrupted / "run")
@@ -60,20 +63,18 @@ def test_every_sequence_comes_once_an_epoch(uninterrupted: Path) -> None:
 def test_two_processes_killed_and_told_to_stop_end_as_if_they_had_not_been(sequences: Path, tmp_path: Path) -> None:
     whole, out = tmp_path / "whole", tmp_path / "run"
     said = {"max_steps": STEPS, "batch_size": 1, "checkpoint_every": 2}
-    code, printed, err = finish(
-        spawn(words(sequences, whole, **said), ranks=2, TOY_KEYS=str(tmp_path / "keys"), TOY_DROPOUT="0.5")
-    )
+    code, printed, err = finish(spawn(words(sequences, whole, **said), _noting(tmp_path / "keys"), ranks=2))
     assert code == 0, err
     assert printed.count("10 steps of stage motion done") == 1  # one process speaks
-    arguments, environment = words(sequences, out, **said), {**SLOW, "TOY_KEYS": str(tmp_path / "ours")}
-    kill_at(spawn(arguments, ranks=2, **environment), out, 3)
-    process = spawn([*arguments, "checkpoint_every=1000"], ranks=2, **environment)
+    arguments = words(sequences, out, **said)
+    kill_at(spawn(arguments, SLOW | _noting(tmp_path / "ours"), ranks=2), out, 3)
+    process = spawn([*arguments, "checkpoint_every=1000"], SLOW | _noting(tmp_path / "ours"), ranks=2)
     wait_for(process, out, 5)
     process.send_signal(signal.SIGTERM)
     _, printed, err = finish(process)
     assert "the same command goes on from there" in printed, err
     assert max(path.name for path in (out / "checkpoints").iterdir()) != "step-00000002"
-    code, _, err = finish(spawn(arguments, ranks=2, TOY_KEYS=str(tmp_path / "ours"), TOY_DROPOUT="0.5"))
+    code, _, err = finish(spawn(arguments, _noting(tmp_path / "ours"), ranks=2))
     assert code == 0, err
     assert losses(out) == losses(whole)
     assert seen(tmp_path / "ours") == seen(tmp_path / "keys")
@@ -86,7 +87,7 @@ def test_told_to_stop_a_run_saves_at_the_next_step_and_says_how_to_go_on(
 ) -> None:
     out = tmp_path / "run"
     arguments = words(sequences, out, max_steps=STEPS, batch_size=2, checkpoint_every=1000)
-    process = spawn(arguments, **SLOW)
+    process = spawn(arguments, SLOW | DROPOUT)
     wait_for(process, out, 2)
     process.send_signal(signal.SIGTERM)
     code, printed, err = finish(process)
@@ -95,7 +96,7 @@ def test_told_to_stop_a_run_saves_at_the_next_step_and_says_how_to_go_on(
     assert 2 <= step < STEPS
     assert f"stopped at step {step} of {STEPS}; the same command goes on from there" in printed
     assert max(line["step"] for line in log(out)) == step
-    code, _, err = finish(spawn(arguments, TOY_DROPOUT="0.5"))
+    code, _, err = finish(spawn(arguments, DROPOUT))
     assert code == 0, err
     assert losses(out) == losses(uninterrupted / "run")
 

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 _TIMEOUT_S = 200
 
 
-def words(data: Path, out: Path, **said: Any) -> list[str]:
+def words(data: Path, out: Path, /, **said: Any) -> list[str]:
     """A short run, every step logged, no tracker; `said` overrules."""
     values: dict[str, Any] = {
         "data": data, "out": out, "base": data, "model": "tiny", "max_steps": 8, "batch_size": 4, "num_workers": 0,
@@ -31,23 +31,25 @@ def words(data: Path, out: Path, **said: Any) -> list[str]:
     return [f"{key}={value}" for key, value in values.items()]
 
 
-def config(data: Path, out: Path, **said: Any) -> TrainConfig:
+def config(data: Path, out: Path, /, **said: Any) -> TrainConfig:
     """The typed configuration of such a run."""
     return train_config(compose("train", words(data, out, **said)))
 
 
-def train(data: Path, out: Path, **said: Any) -> Summary:
+def train(data: Path, out: Path, /, **said: Any) -> Summary:
     """Such a run, here."""
     return run(config(data, out, **said), make_toy_stage)
 
 
-def spawn(arguments: Sequence[str], ranks: int = 1, **environment: str) -> "subprocess.Popen[str]":
+def spawn(
+    arguments: Sequence[str], environment: Mapping[str, str] | None = None, ranks: int = 1
+) -> "subprocess.Popen[str]":
     """Such a run in processes of its own."""
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={ranks}"] if ranks > 1 else []
     return subprocess.Popen(
         [sys.executable, *torchrun, "-m", "tests.training.toy", *arguments],
         cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -73,8 +75,9 @@ def kill_at(process: "subprocess.Popen[str]", out: Path, step: int) -> None:
 
 def kill_all(process: "subprocess.Popen[str]") -> None:
     """SIGKILL to a process and all that it started; torchrun gives its workers sessions of their own."""
-    for child in [*psutil.Process(process.pid).children(recursive=True), process]:
+    for child in psutil.Process(process.pid).children(recursive=True):
         child.kill()
+    process.kill()
 
 
 def wait_for(process: "subprocess.Popen[str]", out: Path, step: int) -> None:
