@@ -20,9 +20,7 @@ import numpy as np
 from conf.command import Summary, command
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
-from pipelines.config import recipe_hash
 from pipelines.folder import dataset_folder
-from pipelines.progress import Progress
 from training.config import ModelConfig
 from training.data.dataset import DatasetCard, dataset_totals, write_tables
 from training.data.encoded import LATENTS_MEMBER, TEXT_MEMBER, Encoding, LatentType, caption_key, encoding_of, pack
@@ -31,6 +29,9 @@ from training.data.manifest import ShardManifest, read_manifest, tar_path, to_js
 from training.data.sequence import StoredSequence
 from training.data.shard import ShardWriter
 from training.data.split import StoredSplit, open_split
+from training.progress import Progress
+from training.recipe import recipe_hash
+from training.weights import parent_weights
 
 if TYPE_CHECKING:
     from torch import Tensor, device
@@ -75,10 +76,14 @@ class EncodeConfig:
 
     @property
     def base_path(self) -> str:
-        """Where the base is: of a run folder, its weights."""
+        """Where the base is: a name on the hub, or a folder; of a run, its weights.
+
+        Raises:
+            UserError: if it is a run that has not ended.
+        """
         path = self.base or self.model.path or ""
-        weights = Path(path).expanduser() / "weights"
-        return str(weights) if weights.is_dir() else path
+        folder = Path(path).expanduser()
+        return str(parent_weights("base", folder)) if folder.exists() else path
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,6 @@ import numpy as np
 from conf.command import PARTIAL, Summary, command
 from conf.compose import typed
 from pipelines.plan import in_val
-from pipelines.progress import Progress
 from renderers import families, renderer
 from renderers.distance import canvas_distances
 from renderers.painting import StrokeProgram, to_uint8
@@ -25,6 +24,7 @@ from training.data.encoded import encoding_of
 from training.data.layout import TEXT_SPLIT
 from training.data.manifest import ShardManifest, hash_file, read_manifest, tar_path
 from training.data.sequence import StoredSequence, read_sequences
+from training.progress import Progress
 
 FAULTY = 1
 _SHOWN = 20  # faults listed; the rest are counted

@@ -12,11 +12,11 @@ import numpy as np
 from PIL import Image
 
 from conf.errors import UserError
-from pipelines.progress import Progress
 from training.data.dataset import DatasetCard, dataset_totals, read_card, read_manifests
 from training.data.encoded import encoding_of
 from training.data.manifest import ShardManifest, read_manifest, tar_path
 from training.data.sequence import StoredSequence, parse_sequence
+from training.progress import Progress
 
 MAX_PX = 512  # a sheet of 8 such frames a row is 4096 px wide, which every browser decodes
 _MAX_FRAMES = 32

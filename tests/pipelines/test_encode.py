@@ -221,3 +221,25 @@ def test_bad_words_are_one_line_and_exit_code_2(
     assert command("encode", encode_config, encode.run, "", words) == 2
     message = capsys.readouterr().err
     assert told in message and message.count("\n") == 1
+
+
+def test_a_real_base_encodes_through_the_command_and_its_stream_knows_it(scenes: Path, tmp_path: Path) -> None:
+    from training.diffusion import NoiseSchedule
+    from training.models.base import load_base
+    from training.models.shape import TinyShape
+    from training.models.tiny import build_tiny
+
+    (pictures,) = [batch.frames for batch in batches_of(scenes, 1, 4, frames="last")]
+    assert pictures is not None
+    shape = TinyShape(channels=(16, 16), text_width=16, latent_channels=8)
+    build_tiny(shape, CAPTIONS, pictures.flatten(0, 1), NoiseSchedule(), seed=0).save(tmp_path / "run" / "weights")
+    (tmp_path / "run" / "run.json").write_text("{}")
+    words = [f"dataset={scenes}", f"out={tmp_path / 'latents'}", "model=tiny", f"base={tmp_path / 'run'}"]
+    assert command("encode", encode_config, encode.run, "", [*words, "device=cpu", "dtype=fp32"]) == 0
+    base = load_base(tmp_path / "run" / "weights")
+    held = batches_of(tmp_path / "latents", base_fingerprint=base.fingerprint())
+    for batch, frames in zip(held, batches_of(scenes), strict=True):
+        assert batch.latents is not None and frames.frames is not None
+        mean, _ = base.encode_frames(frames.frames[0])
+        torch.testing.assert_close(batch.latents.mean[0], mean, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(batch.latents.text, base.embed(frames.captions), atol=1e-5, rtol=1e-5)
