@@ -79,43 +79,47 @@ def test_a_signal_to_the_whole_group_leaves_the_readers_to_the_trainer(stream: S
     before = set(ours())
     with stream.batches(seed=0, batch_size=2, num_workers=2) as batches:
         next(batches)
-        for pid in set(ours()) - before:
-            os.kill(pid, signal.SIGTERM)
-            os.kill(pid, signal.SIGINT)
+        readers = [str(pid) for pid in set(ours()) - before]
+        for name in ("-TERM", "-INT"):  # from somebody else than the trainer
+            subprocess.run(["kill", name, *readers], check=True)
         for _ in range(12):  # more than had been read ahead
             next(batches)
 
 
 def test_a_reader_that_dies_is_told_in_one_line(stream: SequenceStream) -> None:
     before = set(ours())
-    batches = stream.batches(seed=0, batch_size=1, num_workers=1)
-    next(batches)
-    (pid,) = set(ours()) - before
-    os.kill(pid, signal.SIGKILL)
-    with pytest.raises(UserError, match="has died") as told:
-        for _ in range(20):
-            next(batches)
+    with stream.batches(seed=0, batch_size=1, num_workers=1) as batches:
+        next(batches)
+        (pid,) = set(ours()) - before
+        os.kill(pid, signal.SIGKILL)
+        time.sleep(0.1)  # a trainer at work is not disturbed
+        with pytest.raises(UserError, match="has died") as told:
+            for _ in range(20):
+                next(batches)
     assert "\n" not in str(told.value) and "num_workers=0" in str(told.value)
     assert wait_until(lambda: set(ours()) == before)
 
 
 _READ = """
-import sys, time
+import multiprocessing, sys, time
 from training.data.stream import DataMixture, SequenceStream
 batches = SequenceStream.open([DataMixture(path=sys.argv[1])]).batches(seed=0, batch_size=1, num_workers=2)
 next(batches)
-import multiprocessing
 print(*(process.pid for process in multiprocessing.active_children()), flush=True)
-time.sleep(60)
+time.sleep(float(sys.argv[2]))
 """
 
 
-def test_readers_of_a_killed_trainer_end_by_themselves(tmp_path: Path) -> None:
+@pytest.mark.parametrize("killed", [True, False])
+def test_readers_end_with_a_trainer_that_is_killed_or_exits_without_closing(tmp_path: Path, killed: bool) -> None:
     root = small_dataset(tmp_path / "scenes", captions=CAPTIONS, num_frames=2)
-    with subprocess.Popen([sys.executable, "-c", _READ, root], stdout=subprocess.PIPE, text=True) as trainer:
+    words = [sys.executable, "-c", _READ, str(root), "60" if killed else "0"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as trainer:
         assert trainer.stdout is not None
         readers = [int(pid) for pid in trainer.stdout.readline().split()]
-        trainer.kill()
+        if killed:
+            trainer.kill()
+        assert trainer.wait(timeout=30) == (-signal.SIGKILL if killed else 0)
     assert len(readers) == 2
     assert wait_until(lambda: not any(alive(pid) for pid in readers))
 

@@ -1,7 +1,10 @@
 """Batches made here or in other processes, always in order."""
 
 import itertools
+import os
 import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -90,12 +93,16 @@ class Batches(Iterator[SequenceBatch]):
             collate_fn=_as_it_is,
             generator=torch.Generator(),  # or it would draw from, and so move, the global one
         )
+        handler = signal.getsignal(signal.SIGCHLD)
         self._iterator: Iterator[Loaded | _Failure] = iter(loader)
+        if signal.getsignal(signal.SIGCHLD) is not handler:
+            # torch would raise in the middle of whatever the trainer does, a checkpoint say; `next` finds out as well.
+            signal.signal(signal.SIGCHLD, handler)
 
     def __next__(self) -> SequenceBatch:
         try:
             loaded = next(self._iterator)
-        except (RuntimeError, ConnectionError, EOFError) as error:
+        except (RuntimeError, OSError, EOFError) as error:
             if isinstance(error, RuntimeError) and "DataLoader worker (pid" not in str(error):
                 raise
             self.close()
@@ -140,10 +147,19 @@ def _arrived(loaded: Loaded, pixels: "Tensor | None") -> SequenceBatch:
 
 
 def _begin_worker(_: int) -> None:
-    """torch has pinned its own threads already. Signals are for the trainer, which wants its last batches."""
+    """torch has pinned its own threads already. Signals to the whole job are for the trainer, which wants to save."""
     cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if sys.platform == "linux":
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_when_told_by, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_when_told_by(trainer: int) -> None:
+    """The trainer itself ends its workers by SIGTERM too, when it exits without having closed its batches."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != trainer:
+        pass
+    os._exit(0)
 
 
 def _as_it_is(batch: Any) -> Any:
