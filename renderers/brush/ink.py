@@ -29,13 +29,13 @@ PIGMENTS = {  # absorption of red, green and blue
 _INK_IN_PIGMENT = 0.3  # pigments are never used pure
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-_LINE_SHARE = 0.45  # of the strokes
+_LINE_SHARE = 0.5  # of the strokes
 _WASH_RADII, _LINE_RADII = (0.07, 0.007), (0.014, 0.0045)
-_WASH_LENGTHS, _LINE_LENGTHS = (1.5, 5.0), (3.0, 10.0)
-_EMPTY_TARGET = -0.11
+_WASH_LENGTHS, _LINE_LENGTHS = (1.5, 4.0), (3.0, 10.0)
+_EMPTY_TARGET = -0.13
 _LEAST_AMOUNT = 0.03
 _LEAST_CHROMA = 0.16
-_SOLVE_PX, _SOLVE_STEPS = 256, 24
+_SOLVE_PX, _SOLVE_STEPS = 256, 48
 _NUM_BRUSHES = 3
 
 
