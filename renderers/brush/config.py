@@ -41,6 +41,8 @@ class BrushConfig:
         medium: `oil` covers; `ink` only darkens.
         preset: `fast`, `std` or `best`: how much time a painting may take.
         num_strokes: 10 to 5,000; ink may leave some out that would hardly be seen.
+        loss: what all strokes are refined together down: the sum of squared errors, or of absolute ones (L1).
+        transport: 0 to 100, how much optimal transport counts beside it, for strokes far from where they belong.
         canvas: RGB of the toned canvas or the paper, each in [0, 1].
         brush: the brush of oil. Ink has three of its own, but paints with this one where it has a `path`.
         line_brush, dry_brush, wash_brush: those of ink: for lines, for dark slender washes, for broad ones.
@@ -56,6 +58,8 @@ class BrushConfig:
     medium: Literal["oil", "ink"] = "oil"
     preset: Literal["fast", "std", "best"] = "std"
     num_strokes: int = 500
+    loss: Literal["squares", "absolute"] = "squares"
+    transport: float = 0.0
     canvas: tuple[float, float, float] = (0.82, 0.76, 0.66)
     brush: Brush = FILBERT
     line_brush: Brush = ROUND
@@ -76,6 +80,10 @@ class BrushConfig:
             raise ConfigError("preset", self.preset, "one of " + ", ".join(EFFORTS))
         if not 10 <= self.num_strokes <= 5000:
             raise ConfigError("num_strokes", self.num_strokes, "10 to 5000")
+        if self.loss not in ("squares", "absolute"):
+            raise ConfigError("loss", self.loss, "squares or absolute")
+        if not 0.0 <= self.transport <= 100.0:
+            raise ConfigError("transport", self.transport, "0 to 100")
         if len(self.canvas) != 3 or not all(0.0 <= value <= 1.0 for value in self.canvas):
             raise ConfigError("canvas", list(self.canvas), "three numbers from 0 to 1, such as [1,1,1]")
         for key in ("line_brush", "dry_brush", "wash_brush"):

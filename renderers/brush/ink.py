@@ -71,6 +71,8 @@ def plan_ink(image: Image, config: BrushConfig, marks: Marks, rng: np.random.Gen
                 min_opacity=0.5,
                 lengths=lengths,
                 guide=guide,
+                absolute=config.loss == "absolute",
+                transport=config.transport,
             ),
             config.effort,
             rng,

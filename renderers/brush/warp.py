@@ -1,9 +1,9 @@
 """The oracle of textured strokes: the model of `renderers.brush.stroke` in torch, marks laid by a warp of kornia.
 
 Every pixel asks where it lies in the stroke: how far along it, round ends included, and how far across. Those two
-coordinates are a map from the canvas into the picture of the mark, and kornia's `remap` samples the mark through it. All
-is in double precision and differentiable by autograd in every column but the number of the mark, on the device where
-the strokes are. Tests hold the kernels against it; nothing else should import it (it needs torch and kornia).
+coordinates are a map from the canvas into the picture of the mark, and kornia's `remap` samples the mark through it.
+All is in double precision and differentiable by autograd in every column but the number of the mark, on the device
+where the strokes are. Tests hold the kernels against it; nothing else should import it (it needs torch and kornia).
 """
 
 from collections.abc import Sequence

@@ -50,6 +50,7 @@ def painting_loss(
     after: Sequence[int] = (),
     weight: float = 0.0,
     covers: float = 1.0,
+    absolute: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """What `renderers.raster.gradient.loss_and_gradient` is about.
 
@@ -58,20 +59,18 @@ def painting_loss(
         target, ground: (H, W, 3) the picture, and the canvas before the first stroke.
         soften_px: width of the soft edge.
         after: strokes (from 0) after each of which the under-painting counts too.
-        weight: of the squared error of each under-painting.
+        weight: of the error of each under-painting.
         covers: as in `paint`.
+        absolute: errors are absolute values, not squares.
 
     Returns:
-        The squared error of the finished canvas, and that plus the weighted errors of the under-paintings: its gradient
+        The error of the finished canvas, and that plus the weighted errors of the under-paintings: its gradient
         is what `loss_and_gradient` writes.
     """
     steps = sorted(index + 1 for index in after)
     *under, finished = paint(strokes, ground, soften_px, [*steps, len(strokes)], covers)
-    error = ((finished - target) ** 2).sum()
-    total = error
-    for canvas in under:
-        total = total + weight * ((canvas - target) ** 2).sum()
-    return error, total
+    errors = [(canvas - target).abs().pow(1 if absolute else 2).sum() for canvas in (finished, *under)]
+    return errors[0], errors[0] + weight * sum(errors[1:])
 
 
 def stroke_mask(stroke: Tensor, height: int, width: int, soften_px: float) -> Tensor:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -116,6 +116,15 @@ def test_ink_may_begin_with_lines() -> None:
     assert sorted(map(bytes, washes)) == sorted(map(bytes, lines))
 
 
+@pytest.mark.parametrize("medium", MEDIA)
+@pytest.mark.parametrize("more", [{"loss": "absolute"}, {"transport": 1.0}], ids=["absolute", "transport"])
+def test_every_loss_paints_the_subject_and_its_own_way(medium: Medium, more: dict[str, Any]) -> None:
+    of = brush.paint(landscape(96, 128), config(medium, **more), SEED)
+    assert of.program.to_bytes() != painting(medium).program.to_bytes()
+    ours, usual = (psnr_db(frames(one)[-1], landscape(96, 128)) for one in (of, painting(medium)))
+    assert ours > usual - 2
+
+
 def test_oil_is_like_its_subject() -> None:
     assert psnr_db(frames(painting("oil"))[-1], landscape(96, 128)) > 20
 
@@ -198,6 +207,7 @@ def test_style_gives_its_colours() -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
+        ("loss", "huber"), ("transport", -1.0), ("transport", 101.0),
         ("medium", "gouache"), ("preset", "ultra"), ("num_strokes", 9), ("num_strokes", 5001),
         ("canvas", (1.0, 2.0, 0.0)),
         ("relief", 1.5), ("palette", 1), ("palette", 65), ("order", "random"), ("empty", 0.9),
