@@ -75,7 +75,8 @@ def grid_costs(size: tuple[int, int]) -> _Field:
 
 def _light(picture: Image, size: tuple[int, int]) -> _Field:
     small = cv2.resize(np.maximum(picture, 0.0), size, interpolation=cv2.INTER_AREA)
-    return small.astype(np.float64).mean(-1).ravel()
+    mass: _Field = np.asarray(small, np.float64).mean(-1).ravel()
+    return mass
 
 
 def _distribution(mass: _Field) -> _Field:

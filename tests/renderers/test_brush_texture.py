@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from conf.compose import CONF_FOLDER
 from conf.errors import ConfigError
 from renderers.brush.custom import brush_from_picture, coverage_of
 from renderers.brush.kinds import BristleBrush, Brush, RoundBrush, WashBrush
@@ -151,6 +152,14 @@ def test_oil_stands_highest_at_its_edges() -> None:
 
 def test_every_brush_on_offer_is_an_oil_or_an_ink_brush() -> None:
     assert set(BRUSHES) == {*OIL, *INK}
+
+
+def test_page_of_swatches_shows_every_brush() -> None:
+    page = (CONF_FOLDER.parent / "docs" / "brushes.md").read_text()
+    for name in BRUSHES:
+        assert f"**{name}**" in page and f"images/brush-{name}.webp" in page
+    shown = {path.stem.removeprefix("brush-") for path in (CONF_FOLDER.parent / "docs" / "images").glob("brush-*.webp")}
+    assert shown == set(BRUSHES)
 
 
 @pytest.mark.parametrize(
