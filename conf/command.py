@@ -64,15 +64,21 @@ def help_text(name: str, description: str) -> str:
     for group, chosen in groups:
         parts.append(f"{group}={'|'.join(choices(group))}   (default: {chosen})")
         for choice in choices(group):
-            text = (CONF_FOLDER / group / f"{choice}.yaml").read_text(encoding="utf-8")
-            lines = [
-                line
-                for line in _split_defaults(text)[0].splitlines()
-                if not line.startswith(("kind:", "family:", "name:"))
-            ]
-            indented = [f"    {group}.{line}" if line and line[0].isalpha() else f"    {line}" for line in lines]
-            parts.append("\n".join([f"  {group}={choice}", *indented]))
+            text, held = _choice_help(group, choice, group)
+            parts.append(f"  {group}={choice}\n{text}")
+            for inner, inner_chosen in held:
+                inner_group, _, place = inner.lstrip("/").partition("@")
+                word = f"{inner_group}@{group}.{place}"
+                parts.append(f"    {word}={'|'.join(choices(inner_group))}   (default: {inner_chosen})")
+                parts.append(_choice_help(inner_group, inner_chosen, f"{group}.{place}")[0])
     return "\n\n".join(parts)
+
+
+def _choice_help(group: str, choice: str, below: str) -> tuple[str, list[tuple[str, str]]]:
+    """The keys of a choice, which stand below `below`, and the groups that it holds."""
+    text, held = _split_defaults((CONF_FOLDER / group / f"{choice}.yaml").read_text(encoding="utf-8"))
+    lines = [line for line in text.splitlines() if not line.startswith(("kind:", "family:", "name:"))]
+    return "\n".join(f"    {below}.{line}" if line and line[0].isalpha() else f"    {line}" for line in lines), held
 
 
 def _split_defaults(text: str) -> tuple[str, list[tuple[str, str]]]:

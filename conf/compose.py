@@ -54,7 +54,7 @@ def _refuse_unknown_choices(overrides: Sequence[str]) -> None:
         key, sign, value = word.partition("=")
         if not sign or not key.lstrip("+~") or len(key) > _LONGEST_KEY:
             raise UserError(f"{word}: not understood; say key=value")
-        group = CONF_FOLDER / key.lstrip("+~")
+        group = CONF_FOLDER / key.lstrip("+~").partition("@")[0]
         if group.is_dir() and value not in choices(group.name):
             raise ConfigError(key, value, f"one of {', '.join(choices(group.name))}")
 
@@ -75,6 +75,8 @@ def _one_line(name: str, overrides: Sequence[str], error: Exception) -> str:
 
 def _nearest(name: str, key: str, overrides: Sequence[str]) -> str:
     """Which keys a user may have meant by one that does not exist."""
+    if (CONF_FOLDER / key).is_dir():  # a group that stands below another, as brush does in renderer
+        return f"did you mean {key}@renderer.{key}?"
     others = [word for word in overrides if word.lstrip("+~").partition("=")[0] != key]
     try:
         there = list(_keys(compose(name, others)))
@@ -104,7 +106,8 @@ def typed(cls: type[_Config], values: Any, key: str = "") -> _Config:
     """Turn plain containers into a (nested) dataclass.
 
     Args:
-        cls: a dataclass; its annotations may be scalars, Literals, unions with None, tuples, dicts or dataclasses.
+        cls: a dataclass; its annotations may be scalars, Literals, unions with None, tuples, dicts, dataclasses or
+            unions of dataclasses, of which the field `kind`, a Literal, chooses one (the first when it is not said).
         values: a mapping with exactly its fields (fields with defaults may lack).
         key: where this stands in the configuration, for messages.
 
@@ -138,7 +141,7 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
-        return _convert(next(a for a in arguments if a is not type(None)), value, key)
+        return _convert(_member([a for a in arguments if a is not type(None)], value, key), value, key)
     if origin is typing.Literal:
         if value not in arguments:
             raise ConfigError(key, value, "one of " + ", ".join(str(a) for a in arguments))
@@ -166,6 +169,16 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
         words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
         raise ConfigError(key, value, words.get(hint, hint.__name__))
     return value
+
+
+def _member(hints: Sequence[Any], value: Any, key: str) -> Any:
+    """Which member of a union a value is for."""
+    if len(hints) == 1 or not isinstance(value, Mapping) or "kind" not in value:
+        return hints[0]
+    kinds = {kind: hint for hint in hints for kind in typing.get_args(typing.get_type_hints(hint)["kind"])}
+    if value["kind"] not in kinds:
+        raise ConfigError(_join(key, "kind"), value["kind"], "one of " + ", ".join(kinds))
+    return kinds[value["kind"]]
 
 
 def _join(key: str, name: str) -> str:

@@ -1,7 +1,6 @@
 """Files that a renderer's configuration names, read once, before anything is painted or written."""
 
 import hashlib
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,13 +8,19 @@ from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image as PillowImage
+from numpy.typing import NDArray
 
 from conf.errors import ConfigError
 from pipelines.sources.base import RefusedPicture
-from pipelines.sources.decode import decode
+from pipelines.sources.decode import decode, decode_rgba
 
-_KEYS = {"brush": "brush.path", "style": "style.path", "weights": "style.weights"}
+_KEYS = {
+    "brush": "brush.path",
+    "brush_height": "brush.height_path",
+    "style": "style.path",
+    "weights": "style.weights",
+}
+_WANTED = {"brush": "a picture of a brush mark", "brush_height": "a picture of heights in grey", "style": "a picture"}
 _MAX_PIXELS = 100_000_000
 _STYLE_PX = 1024  # a style is colours and strokes: more pixels say nothing more
 
@@ -47,31 +52,32 @@ def read_assets(paths: Mapping[str, str]) -> AssetFiles:
 
             content[name] = read_tensors(Path(path).expanduser())
         else:
-            content[name] = _brush(path, data) if name == "brush" else _style(path, data)
+            content[name] = _picture(name, path, data)
+    if "brush" in content:
+        _check_brush(content["brush"], content.get("brush_height"), paths)
     return AssetFiles(content=content, sha256=hashes)
 
 
-def _style(path: str, data: bytes) -> Any:
+def _picture(name: str, path: str, data: bytes) -> NDArray[np.float32]:
+    """A picture as `paint` of the brush renderer wants it: a brush with its alpha, heights in grey, a style in RGB."""
     try:
+        if name == "brush":
+            return decode_rgba(data, max_pixels=_MAX_PIXELS)
         picture = decode(data, max_pixels=_MAX_PIXELS)
     except RefusedPicture as error:
-        raise ConfigError(_KEYS["style"], path, f"a picture ({error})") from error
+        raise ConfigError(_KEYS[name], path, f"{_WANTED[name]} ({error})") from error
+    if name == "brush_height":
+        return np.asarray(picture.mean(-1), np.float32)
     scale = _STYLE_PX / max(picture.shape[:2])
     return picture if scale >= 1 else cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
 
 
-def _brush(path: str, data: bytes) -> Any:
-    """(h, w, 4) RGBA in [0, 1], with its alpha, which `decode` would lay on white; checked to be a brush."""
+def _check_brush(rgba: NDArray[np.float32], height: NDArray[np.float32] | None, paths: Mapping[str, str]) -> None:
+    """Find out now, and not in the first painting, whether the pictures make a brush."""
     from renderers.brush.custom import brush_from_picture, coverage_of
 
     try:
-        decode(data, max_pixels=_MAX_PIXELS)  # refuses what is no picture, torn or enormous
-        with PillowImage.open(io.BytesIO(data)) as image:
-            rgba = np.asarray(image.convert("RGBA"), np.float32) / np.float32(255)
-    except RefusedPicture as error:
-        raise ConfigError(_KEYS["brush"], path, f"a picture of a brush mark ({error})") from error
-    try:
-        brush_from_picture(coverage_of(rgba))
+        brush_from_picture(coverage_of(rgba), height)
     except ConfigError as error:
-        raise ConfigError(_KEYS["brush"], path, error.allowed) from None
-    return rgba
+        name = "brush_height" if error.key == "height_path" else "brush"
+        raise ConfigError(_KEYS[name], paths[name], error.allowed) from None

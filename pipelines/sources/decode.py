@@ -33,6 +33,19 @@ def decode(data: bytes, *, max_pixels: int) -> NDArray[np.float32]:
     Raises:
         RefusedPicture: if the file is no picture, damaged, truncated, too small or too large.
     """
+    return np.ascontiguousarray(_over_white(_decoded(data, max_pixels)))
+
+
+def decode_rgba(data: bytes, *, max_pixels: int) -> NDArray[np.float32]:
+    """The same with transparency kept: (h, w, 4) float32 RGBA in [0, 1], opaque where the file says nothing of it."""
+    pixels = _decoded(data, max_pixels)
+    if pixels.shape[2] == 3:
+        pixels = np.dstack([pixels, np.ones_like(pixels[..., 0])])
+    return np.ascontiguousarray(pixels)
+
+
+def _decoded(data: bytes, max_pixels: int) -> NDArray[np.float32]:
+    """(h, w, 3 or 4), upright."""
     picture = _open(data)
     width_px, height_px = picture.size
     if width_px * height_px > max_pixels:
@@ -50,8 +63,7 @@ def decode(data: bytes, *, max_pixels: int) -> NDArray[np.float32]:
         raise RefusedPicture(f"truncated or damaged {picture.format} ({_one_line(error)})") from error
     if deep_colour:
         pixels = _with_low_bytes(data, pixels)
-    rgb = _over_white(pixels)
-    return np.ascontiguousarray(_upright(rgb, _orientation(picture)))
+    return _upright(pixels, _orientation(picture))
 
 
 def _open(data: bytes) -> ImageFile.ImageFile:

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from renderers.bezier.config import BezierConfig, Effort
 from renderers.bezier.place import MAX_CELLS, Guide, Limits, Pyramid, Search, level_grid, place
-from renderers.bezier.refine import Rates, refine
+from renderers.bezier.refine import Moments, Rates, refine
+from renderers.bezier.transport import transport_pull
 from renderers.painting import Image
-from renderers.raster.gradient import Underpaintings
+from renderers.raster.gradient import Loss
 from renderers.raster.ribbon import NUM_COLUMNS, RED, Floats, grid
-from renderers.raster.stamp import new_scratch
+from renderers.raster.stamp import draw_all, new_scratch
 
 # All found by a random search over three photographs, maximising dB at a given time (docs/decisions/003).
 _RADIUS_FIRST, _RADIUS_LAST, _RADIUS_POWER = 0.21, 0.0065, 0.23
@@ -26,6 +27,7 @@ _MIN_OPACITY, _MIN_RADIUS_PX = 0.14, 0.5
 _UNDERPAINTING_AFTER = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7)
 _UNDERPAINTING_WEIGHT = 0.04
 _LEAST_PX = 16
+_TRANSPORT_EVERY = 5  # steps of refinement for one solution of the transport
 
 ANYWHERE = Guide(np.zeros((1, 1), np.float32), np.ones((1, 1), np.float32))
 """A guide that leaves every direction open."""
@@ -56,6 +58,8 @@ class Brief:
         lengths: half lengths of new strokes, least and most, in radii.
         guide: directions of new strokes.
         dark_to_light: order strokes of like size by lightness, before they are refined together.
+        absolute: refine down the sum of absolute errors instead of that of their squares.
+        transport: weight of optimal transport in the refinement (see `transport_pull`), 0 for none.
     """
 
     target: Image
@@ -66,6 +70,8 @@ class Brief:
     lengths: tuple[float, float] = (1.0, 5.0)
     guide: Guide = ANYWHERE
     dark_to_light: bool = False
+    absolute: bool = False
+    transport: float = 0.0
 
 
 def fit(image: Image, config: BezierConfig, rng: np.random.Generator) -> Floats:
@@ -109,18 +115,23 @@ def fit_brief(brief: Brief, effort: Effort, rng: np.random.Generator) -> Floats:
     done, total = 0, sum(steps for _, steps in effort.stages)
     for share, steps in effort.stages:
         small = shrink(brief.target, max(_LEAST_PX, round(worth * share)))
+        pixels = grid(small.shape[0], small.shape[1], brief.covers)
         target = small.reshape(-1)
-        refine(
-            strokes,
-            grid(small.shape[0], small.shape[1], brief.covers),
-            target,
-            _blank(target, brief.blank),
-            _underpaintings(num_strokes, target.size),
-            np.linspace(_fade(done / total), _fade((done + steps) / total), steps, dtype=np.float32),
-            np.linspace(_SOFT_FIRST_PX, _SOFT_LAST_PX, steps, dtype=np.float32),
-            _RATES,
-            limits,
-        )
+        ground = _blank(target, brief.blank)
+        paces = np.linspace(_fade(done / total), _fade((done + steps) / total), steps, dtype=np.float32)
+        softs_px = np.linspace(_SOFT_FIRST_PX, _SOFT_LAST_PX, steps, dtype=np.float32)
+        loss, moments = _loss(brief, target.size), Moments(np.zeros_like(strokes), np.zeros_like(strokes))
+        every = _TRANSPORT_EVERY if brief.transport else steps
+        for taken in range(0, steps, every):
+            if brief.transport:
+                canvas = ground.copy()
+                draw_all(strokes, pixels, canvas, new_scratch(pixels))
+                pull = transport_pull(canvas.reshape(small.shape), small)
+                loss = loss._replace(more=(brief.transport * pull).astype(np.float32).reshape(-1))
+            few = slice(taken, taken + every)
+            refine(
+                strokes, pixels, target, ground, loss, paces[few], softs_px[few], moments, taken, _RATES, limits
+            )  # fmt: skip
         done += steps
     return strokes
 
@@ -190,6 +201,7 @@ def underpaintings_after(num_strokes: int) -> NDArray[np.int64]:
     return after[after >= 0]
 
 
-def _underpaintings(num_strokes: int, size: int) -> Underpaintings:
-    after = underpaintings_after(num_strokes)
-    return Underpaintings(after, np.float32(_UNDERPAINTING_WEIGHT), np.empty((len(after), size), np.float32))
+def _loss(brief: Brief, size: int) -> Loss:
+    after = underpaintings_after(len(brief.radii))
+    pull = np.empty((len(after), size), np.float32)
+    return Loss(brief.absolute, after, np.float32(_UNDERPAINTING_WEIGHT), pull, np.zeros(0, np.float32))

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from renderers.bezier.place import Limits, clamp
-from renderers.raster.gradient import Underpaintings, loss_and_gradient, new_tape
+from renderers.raster.gradient import Loss, loss_and_gradient, new_tape
 from renderers.raster.jit import kernel, part
 from renderers.raster.ribbon import A0, NUM_COLUMNS, R0, R2, Floats, Grid
 
@@ -63,8 +63,8 @@ def adam_step(
 
 @kernel
 def refine(
-    strokes: Floats, grid: Grid, target: Floats, ground: Floats, under: Underpaintings, paces: Floats, softs_px: Floats,
-    rates: Rates, limits: Limits,
+    strokes: Floats, grid: Grid, target: Floats, ground: Floats, loss: Loss, paces: Floats, softs_px: Floats,
+    moments: Moments, taken: int, rates: Rates, limits: Limits,
 ) -> None:  # fmt: skip
     """Move all strokes for a number of steps at one size of the canvas.
 
@@ -73,18 +73,18 @@ def refine(
         target, ground: (3n,) the picture and the blank canvas.
         paces, softs_px: (steps,) what the rates are multiplied by, and the width of soft edges, at each step. Softer
             edges let strokes feel errors they do not touch yet.
+        moments, taken: Adam's memory, changed in place, and how many steps it remembers.
     """
     canvas, upstream = np.empty_like(target), np.empty_like(target)
     gradient = np.zeros_like(strokes)
-    moments = Moments(np.zeros_like(strokes), np.zeros_like(strokes))
     tape = new_tape(strokes.shape[0], grid, 16 * grid.height * grid.width)
     for step in range(paces.shape[0]):
         soften_px = softs_px[step]
         pixels = -1
         while pixels < 0:
             _, pixels = loss_and_gradient(
-                strokes, grid, soften_px, target, ground, canvas, upstream, tape, under, gradient
+                strokes, grid, soften_px, target, ground, canvas, upstream, tape, loss, gradient
             )
             if pixels < 0:
                 tape = new_tape(strokes.shape[0], grid, -pixels)
-        adam_step(strokes, gradient, moments, step + 1, paces[step], rates, grid, limits)
+        adam_step(strokes, gradient, moments, taken + step + 1, paces[step], rates, grid, limits)

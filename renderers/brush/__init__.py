@@ -25,8 +25,13 @@ __all__ = ["Config", "asset_paths", "paint", "replay"]
 
 
 def asset_paths(config: Config) -> Mapping[str, str]:
-    """Files that a configuration names: pictures `brush` and `style`, and `weights`."""
-    paths = {"brush": config.brush.path, "style": config.style.path, "weights": config.style.weights}
+    """Files that a configuration names: pictures `brush`, its height map `brush_height`, and `style`; and `weights`."""
+    paths = {
+        "brush": config.brush.path,
+        "brush_height": config.brush.height_path,
+        "style": config.style.path,
+        "weights": config.style.weights,
+    }
     return {name: path for name, path in paths.items() if path is not None}
 
 
@@ -34,7 +39,8 @@ def paint(image: Image, config: Config, seed: np.random.SeedSequence, assets: As
     """Paint a (H, W, 3) float32 RGB image in [0, 1].
 
     Args:
-        assets: what `asset_paths` names, read: `brush` (h, w, 4) and `style` (h, w, 3) in [0, 1], `weights` tensors.
+        assets: what `asset_paths` names, read: `brush` (h, w, 4), `brush_height` (h, w) and `style` (h, w, 3) in
+            [0, 1], `weights` tensors.
 
     Raises:
         ConfigError: if the brush picture will not do, or the weights are of another network.
@@ -88,8 +94,8 @@ def _styled(image: Image, config: Config, assets: Assets, rng: np.random.Generat
 
 def _texture(config: Config, assets: Assets) -> BrushTexture:
     if "brush" in assets:
-        return brush_from_picture(coverage_of(assets["brush"]))
-    return ink_brushes() if config.medium == "ink" else make_brush(config.brush.kind)
+        return brush_from_picture(coverage_of(assets["brush"]), assets.get("brush_height"))
+    return ink_brushes(config) if config.medium == "ink" else make_brush(config.brush)
 
 
 def _marks(program: StrokeProgram) -> Marks:

@@ -1,56 +1,43 @@
-"""Bristle brushes for oil: a flat, a filbert, and a dry bristle brush that drags paint over the ground.
+"""Marks of bristle brushes: flats, filberts, dry brushes that drag paint over the ground.
 
-A brush here is a function that makes one mark. It looks at a stroke as at a strip, `(V, U)`: rows across it, columns
+A mark looks at a stroke as at a strip, `(V, U)`: rows across it, columns
 along it. Some dozen bristles of unequal load run along the strip; where the load is high enough paint reaches the
 ground. How much of the ground it reaches is stated as a share, and the threshold is the quantile that gives it, so
 that what a brush covers is a property of the brush and not luck of its noise.
 """
 
 import math
-from collections.abc import Callable
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from renderers.brush.kinds import BristleBrush
+
 Field = NDArray[np.float32]
-# One mark: (rng, V, U) -> cover (V, U) in [0, 1], and height of the paint (V, U), about -1 to 1, in any mean level.
-Brush = Callable[[np.random.Generator, int, int], tuple[Field, Field]]
 
 
-def flat(rng: np.random.Generator, num_across: int, num_along: int) -> tuple[Field, Field]:
-    """A flat, well loaded: blunt ragged ends, fine streaks, a few gaps where the paint runs out."""
+def bristle_mark(brush: BristleBrush, rng: np.random.Generator, num_across: int, num_along: int) -> tuple[Field, Field]:
+    """One mark of a brush of bristles.
+
+    Returns:
+        Cover (V, U) in [0, 1], and height of the paint (V, U), about -1 to 1, in any mean level.
+    """
     t, v = coordinates(num_across, num_along)
-    field = streaks(rng, num_across, num_along, num_bristles=26, along=0.5)
-    field += 0.12 * noise(rng, num_across, num_along, 0.05, 0.06)
-    since, until = landed(rng, num_across, t, ragged=0.05), landed(rng, num_across, 1.0 - t, ragged=0.07)
-    cover = reach(field, 1.0 - 0.1 * t[0] ** 1.5, softness=0.5) * down(since) * down(until)
-    cover *= edge(rng, v, num_along, width=0.97, roughness=0.015, softness=0.06)
-    return cover, paint(cover, field, v, until)
-
-
-def filbert(rng: np.random.Generator, num_across: int, num_along: int) -> tuple[Field, Field]:
-    """A filbert, a flat with an oval tip: round whole ends, thicker paint, gaps only where it leaves."""
-    t, v = coordinates(num_across, num_along)
-    field = streaks(rng, num_across, num_along, num_bristles=20, along=0.6, clumps=0.8)
-    # The tip is oval: its corners come down later and leave sooner than its middle.
-    since = landed(rng, num_across, t + 0.02 - 0.09 * v**4, ragged=0.015)
-    until = landed(rng, num_across, 1.0 - t - 0.12 * v**4, ragged=0.04)
-    cover = reach(field - 0.5 * v**4, 1.0 - 0.08 * ramp(t, 0.4, 1.0)[0], softness=0.4) * down(since) * down(until)
-    cover *= edge(rng, v, num_along, width=0.96, roughness=0.02, softness=0.1)
-    return cover, paint(cover, 0.8 * field, v, until)
-
-
-def dry(rng: np.random.Generator, num_across: int, num_along: int) -> tuple[Field, Field]:
-    """A bristle brush with little paint, dragged: it catches on the grain of the canvas and breaks up to the end."""
-    t, v = coordinates(num_across, num_along)
-    field = streaks(rng, num_across, num_along, num_bristles=34, along=0.35, clumps=0.4)
-    field += 0.3 * noise(rng, num_across, num_along, 0.035, 0.04) - 0.4 * v**4
-    since, until = landed(rng, num_across, t, ragged=0.06), landed(rng, num_across, 1.0 - t, ragged=0.12)
-    cover = reach(field, 0.9 - 0.42 * t[0], softness=0.7) * down(since) * down(until)
-    cover *= edge(rng, v, num_along, width=0.95, roughness=0.03, softness=0.12)
-    height: Field = cover * (0.5 + 0.15 * np.tanh(field)).astype(np.float32)
-    return cover, height
+    field = streaks(rng, num_across, num_along, brush.bristles, brush.hold, brush.clumps)
+    if brush.grain:
+        field += np.float32(brush.grain) * noise(rng, num_across, num_along, 0.045, 0.03)
+    # The tip is oval: its corners come down later, leave sooner and carry less than its middle.
+    corners = np.float32(brush.oval) * v**4
+    field -= np.float32(0.5) * corners
+    if brush.lean:  # paint is drawn to the middle, and the side on which the hand leans carries more of it
+        field += np.float32(brush.lean) * (rng.uniform(-0.5, 0.5) * v - 0.5 * v**2) * t
+    since = landed(rng, num_across, t + 0.02 - 0.09 * corners, ragged=brush.ragged[0])
+    until = landed(rng, num_across, 1.0 - t - 0.12 * corners, ragged=brush.ragged[1])
+    share = brush.load - brush.runs_out * ramp(t, brush.runs_out_from, 1.0)
+    cover = reach(field, share[0], brush.softness) * down(since) * down(until)
+    cover *= edge(rng, v, num_along, width=0.96, roughness=brush.rough, softness=brush.edge)
+    return cover, np.float32(brush.ridges) * paint(cover, field, v, until)
 
 
 def coordinates(num_across: int, num_along: int) -> tuple[Field, Field]:
@@ -87,7 +74,7 @@ def ramp(values: Field, low: float, high: float) -> Field:
 
 
 def streaks(
-    rng: np.random.Generator, num_across: int, num_along: int, num_bristles: int, along: float, clumps: float = 0.5
+    rng: np.random.Generator, num_across: int, num_along: int, num_bristles: int, along: float, clumps: float
 ) -> Field:
     """(V, U) load of bristles, mean 0, deviation 1: it varies from bristle to bristle and slowly along each.
 

@@ -5,19 +5,7 @@ from typing import Literal
 
 from conf.errors import ConfigError
 from renderers.bezier.config import EFFORTS, Effort
-from renderers.brush.texture import BRUSHES
-
-
-@dataclass(frozen=True, kw_only=True)
-class BrushChoice:
-    """Which brush: one of ours by `kind`, or the user's own by `path` (PNG; alpha or grey is where paint goes)."""
-
-    kind: str = "filbert"
-    path: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.kind not in BRUSHES:
-            raise ConfigError("kind", self.kind, "one of " + ", ".join(BRUSHES))
+from renderers.brush.kinds import FEIBAI, FILBERT, ROUND, WASH, Brush
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +41,11 @@ class BrushConfig:
         medium: `oil` covers; `ink` only darkens.
         preset: `fast`, `std` or `best`: how much time a painting may take.
         num_strokes: 10 to 5,000; ink may leave some out that would hardly be seen.
+        loss: what all strokes are refined together down: the sum of squared errors, or of absolute ones (L1).
+        transport: 0 to 100, how much optimal transport counts beside it, for strokes far from where they belong.
         canvas: RGB of the toned canvas or the paper, each in [0, 1].
-        brush: the brush of oil; ink has three of its own unless a path is given.
+        brush: the brush of oil. Ink has three of its own, but paints with this one where it has a `path`.
+        line_brush, dry_brush, wash_brush: those of ink: for lines, for dark slender washes, for broad ones.
         relief: 0 to 1, how thick oil is: ridges that catch light. Pretty, but it costs likeness.
         palette: how many colours oil is mixed from, 2 to 64; 0 for as many as it takes.
         dark_to_light: lay each layer of oil from darks to lights.
@@ -67,8 +58,13 @@ class BrushConfig:
     medium: Literal["oil", "ink"] = "oil"
     preset: Literal["fast", "std", "best"] = "std"
     num_strokes: int = 500
+    loss: Literal["squares", "absolute"] = "squares"
+    transport: float = 0.0
     canvas: tuple[float, float, float] = (0.82, 0.76, 0.66)
-    brush: BrushChoice = field(default_factory=BrushChoice)
+    brush: Brush = FILBERT
+    line_brush: Brush = ROUND
+    dry_brush: Brush = FEIBAI
+    wash_brush: Brush = WASH
     relief: float = 0.2
     palette: int = 0
     dark_to_light: bool = False
@@ -84,8 +80,15 @@ class BrushConfig:
             raise ConfigError("preset", self.preset, "one of " + ", ".join(EFFORTS))
         if not 10 <= self.num_strokes <= 5000:
             raise ConfigError("num_strokes", self.num_strokes, "10 to 5000")
+        if self.loss not in ("squares", "absolute"):
+            raise ConfigError("loss", self.loss, "squares or absolute")
+        if not 0.0 <= self.transport <= 100.0:
+            raise ConfigError("transport", self.transport, "0 to 100")
         if len(self.canvas) != 3 or not all(0.0 <= value <= 1.0 for value in self.canvas):
             raise ConfigError("canvas", list(self.canvas), "three numbers from 0 to 1, such as [1,1,1]")
+        for key in ("line_brush", "dry_brush", "wash_brush"):
+            if (path := getattr(self, key).path) is not None:
+                raise ConfigError(f"{key}.path", path, "none: a picture takes the place of all three, by brush.path")
         if not 0.0 <= self.relief <= 1.0:
             raise ConfigError("relief", self.relief, "0 to 1")
         if self.palette != 0 and not 2 <= self.palette <= 64:

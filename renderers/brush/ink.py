@@ -29,19 +29,19 @@ PIGMENTS = {  # absorption of red, green and blue
 _INK_IN_PIGMENT = 0.3  # pigments are never used pure
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-_LINE_SHARE = 0.45  # of the strokes
+_LINE_SHARE = 0.5  # of the strokes
 _WASH_RADII, _LINE_RADII = (0.07, 0.007), (0.014, 0.0045)
-_WASH_LENGTHS, _LINE_LENGTHS = (1.5, 5.0), (3.0, 10.0)
-_EMPTY_TARGET = -0.11
+_WASH_LENGTHS, _LINE_LENGTHS = (1.5, 4.0), (3.0, 10.0)
+_EMPTY_TARGET = -0.13
 _LEAST_AMOUNT = 0.03
 _LEAST_CHROMA = 0.16
-_SOLVE_PX, _SOLVE_STEPS = 256, 24
-_BRUSHES = ("round", "feibai", "wash")
+_SOLVE_PX, _SOLVE_STEPS = 256, 48
+_NUM_BRUSHES = 3
 
 
-def ink_brushes() -> BrushTexture:
-    """The three brushes of an ink painting, their marks one behind the other."""
-    textures = [make_brush(kind) for kind in _BRUSHES]
+def ink_brushes(config: BrushConfig) -> BrushTexture:
+    """The three brushes of an ink painting, their marks one behind the other: for lines, dry, for washes."""
+    textures = [make_brush(brush) for brush in (config.line_brush, config.dry_brush, config.wash_brush)]
     return BrushTexture(
         np.concatenate([texture.cover for texture in textures]),
         np.concatenate([texture.relief for texture in textures]),
@@ -71,6 +71,8 @@ def plan_ink(image: Image, config: BrushConfig, marks: Marks, rng: np.random.Gen
                 min_opacity=0.5,
                 lengths=lengths,
                 guide=guide,
+                absolute=config.loss == "absolute",
+                transport=config.transport,
             ),
             config.effort,
             rng,
@@ -119,8 +121,8 @@ def ink_targets(image: Image, empty: float) -> tuple[NDArray[np.float32], NDArra
 
 
 def _choose_marks(strokes: Floats, is_line: NDArray[np.bool_], num_marks: int, rng: np.random.Generator) -> Floats:
-    """Marks of `ink_brushes`: round for lines, dry for dark and slender washes, wash for the rest."""
-    variants = num_marks // len(_BRUSHES)
+    """Marks of `ink_brushes`: the line brush for lines, the dry one for dark and slender washes, wash for the rest."""
+    variants = num_marks // _NUM_BRUSHES
     breadth = strokes[:, [R0, R2]].mean(1)
     dry = (strokes[:, RED] > 0.3) & (breadth < 0.03)
     brush = np.where(is_line, 0, np.where(dry, 1, 2))

@@ -46,6 +46,8 @@ def plan_oil(
         lengths=lengths,
         guide=guide_along(image, _GUIDE_SCALE, 1.0 if character is None else 1.5 - character.alignment),
         dark_to_light=config.dark_to_light,
+        absolute=config.loss == "absolute",
+        transport=config.transport,
     )
     strokes = np.zeros((count, NUM_BRUSH_COLUMNS), np.float32)
     strokes[:, :NUM_COLUMNS] = fit_brief(brief, config.effort, rng)

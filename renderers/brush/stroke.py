@@ -182,7 +182,7 @@ def solve_colours(
     Args:
         strokes: (N, 18) of which the colours change.
         target, blank: (3n,) the picture, and the canvas before the first stroke.
-        after, weight: under-paintings, as in `Underpaintings`.
+        after, weight: under-paintings, as in `renderers.raster.gradient.Loss`.
     """
     count = strokes.shape[0]
     starts, tops = np.zeros(count + 1, np.int64), np.zeros(count, np.int64)

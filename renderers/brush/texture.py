@@ -12,20 +12,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from conf.errors import ConfigError
-from renderers.brush.bristle import Brush, dry, filbert, flat
-from renderers.brush.chinese import feibai, round_tip, wash
+from renderers.brush.bristle import bristle_mark
+from renderers.brush.chinese import round_mark, wash_mark
+from renderers.brush.kinds import BristleBrush, Brush, RoundBrush
 
 NUM_VARIANTS, NUM_ACROSS, NUM_ALONG = 6, 48, 128
-
-BRUSHES: dict[str, Brush] = {
-    "flat": flat,
-    "filbert": filbert,
-    "dry": dry,
-    "round": round_tip,
-    "feibai": feibai,
-    "wash": wash,
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,21 +62,26 @@ class BrushTexture:
         return cls(*(np.ascontiguousarray(arrays[name]) for name in ("brush_cover", "brush_relief")))
 
 
-def make_brush(kind: str, seed: int = 0) -> BrushTexture:
-    """Make the texture of one of our own brushes; the same kind and seed give the same bytes.
+def make_brush(brush: Brush, seed: int = 0) -> BrushTexture:
+    """Make the texture of a procedural brush; the same brush and seed give the same bytes. Its `path` is not looked at.
 
-    Raises:
-        ConfigError: if there is no brush of this kind.
+    Brushes of one kind throw the same dice, so that a change of a parameter changes what it is about and no more.
     """
-    if kind not in BRUSHES:
-        raise ConfigError("kind", kind, f"one of {', '.join(BRUSHES)}")
     shape = (NUM_VARIANTS, NUM_ACROSS, NUM_ALONG)
     cover, relief = np.empty(shape, np.uint8), np.empty(shape, np.uint8)
     for k in range(NUM_VARIANTS):
-        dice = np.random.SeedSequence(seed, spawn_key=(zlib.crc32(kind.encode()), k))
-        mark, height = BRUSHES[kind](np.random.Generator(np.random.PCG64(dice)), NUM_ACROSS, NUM_ALONG)
+        dice = np.random.SeedSequence(seed, spawn_key=(zlib.crc32(brush.kind.encode()), k))
+        mark, height = _mark(brush, np.random.Generator(np.random.PCG64(dice)))
         cover[k], relief[k] = levels(mark), relief_levels(mark, height)
     return BrushTexture(cover, relief)
+
+
+def _mark(brush: Brush, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    if isinstance(brush, BristleBrush):
+        return bristle_mark(brush, rng, NUM_ACROSS, NUM_ALONG)
+    if isinstance(brush, RoundBrush):
+        return round_mark(brush, rng, NUM_ACROSS, NUM_ALONG)
+    return wash_mark(brush, rng, NUM_ACROSS, NUM_ALONG)
 
 
 def levels(values: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -3,8 +3,8 @@
 Every pixel looks at every stroke, so this is hundreds of times slower than the kernels and has nothing in common with
 them but the model: a pixel belongs to the nearest point B(t) of the centreline; radius and opacity are linear in t;
 coverage is clip((r - d) / soften + 1/2, 0, 1); a stroke of colour q and mask m turns the canvas C into
-C + m (q - covers C). It is differentiable in all 13 columns by autograd. Tests hold the kernels against it; nothing
-else should import it (it is the one module under `renderers` that needs torch).
+C + m (q - covers C). It is differentiable in all 13 columns by autograd. Tests hold the kernels against it; the
+oracle of textured strokes (`renderers.brush.warp`) is built on it; nothing else should import it, as it needs torch.
 """
 
 from collections.abc import Sequence
@@ -50,6 +50,7 @@ def painting_loss(
     after: Sequence[int] = (),
     weight: float = 0.0,
     covers: float = 1.0,
+    absolute: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """What `renderers.raster.gradient.loss_and_gradient` is about.
 
@@ -58,20 +59,18 @@ def painting_loss(
         target, ground: (H, W, 3) the picture, and the canvas before the first stroke.
         soften_px: width of the soft edge.
         after: strokes (from 0) after each of which the under-painting counts too.
-        weight: of the squared error of each under-painting.
+        weight: of the error of each under-painting.
         covers: as in `paint`.
+        absolute: errors are absolute values, not squares.
 
     Returns:
-        The squared error of the finished canvas, and that plus the weighted errors of the under-paintings: its gradient
+        The error of the finished canvas, and that plus the weighted errors of the under-paintings: its gradient
         is what `loss_and_gradient` writes.
     """
     steps = sorted(index + 1 for index in after)
     *under, finished = paint(strokes, ground, soften_px, [*steps, len(strokes)], covers)
-    error = ((finished - target) ** 2).sum()
-    total = error
-    for canvas in under:
-        total = total + weight * ((canvas - target) ** 2).sum()
-    return error, total
+    errors = [(canvas - target).abs().pow(1 if absolute else 2).sum() for canvas in (finished, *under)]
+    return errors[0], errors[0] + weight * sum(errors[1:])
 
 
 def stroke_mask(stroke: Tensor, height: int, width: int, soften_px: float) -> Tensor:
@@ -84,8 +83,7 @@ def measure(stroke: Tensor, height: int, width: int, soften_px: float) -> tuple[
     """Place along a (13,) stroke of every pixel, t in [0, 1], and its coverage in [0, 1]; both (H, W)."""
     stroke = stroke.double()
     unit_px = min(height, width)
-    y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
-    pixels = torch.stack([x, y], -1).double().reshape(-1, 2)
+    pixels = pixel_centres(height, width, stroke.device).reshape(-1, 2)
     points = stroke[:6].reshape(3, 2) * unit_px
     t = _implicit(nearest(points.detach(), pixels), points, pixels)
     squared = ((pixels - _curve(points, t)) ** 2).sum(-1)
@@ -95,12 +93,18 @@ def measure(stroke: Tensor, height: int, width: int, soften_px: float) -> tuple[
     return t.reshape(height, width), cover.reshape(height, width)
 
 
+def pixel_centres(height: int, width: int, device: torch.device) -> Tensor:
+    """(H, W, 2) x and y of every pixel, in pixels."""
+    y, x = (torch.arange(side, dtype=torch.float64, device=device) + 0.5 for side in (height, width))
+    return torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
+
+
 def nearest(points: Tensor, pixels: Tensor) -> Tensor:
     """Parameter of the nearest point of a quadratic Bézier curve: (P,) t in [0, 1] for (P, 2) pixels.
 
     The best of many samples, then bisection of the slope of the squared distance between its neighbours.
     """
-    samples = torch.linspace(0.0, 1.0, NUM_SAMPLES + 1, dtype=torch.float64)
+    samples = torch.linspace(0.0, 1.0, NUM_SAMPLES + 1, dtype=torch.float64, device=points.device)
     best = torch.cdist(pixels, _curve(points, samples), compute_mode="donot_use_mm_for_euclid_dist").argmin(1)
     low, high = samples[(best - 1).clamp_min(0)], samples[(best + 1).clamp_max(NUM_SAMPLES)]
     for _ in range(_BISECTIONS):

@@ -1,4 +1,4 @@
-"""Squared error of a painting, of its under-paintings too, and its exact gradient with respect to every stroke.
+"""Error of a painting, of its under-paintings too, and its exact gradient with respect to every stroke.
 
 Forward, every stroke keeps what its backward pass needs: coverage, place along the stroke and the colours below, packed
 one stroke behind the other. Backward runs from the last stroke to the first, carrying the gradient of the canvas.
@@ -60,15 +60,27 @@ class Tape(NamedTuple):
     up: Floats
 
 
-class Underpaintings(NamedTuple):
-    """Intermediate canvases that should look like the picture too.
+class Loss(NamedTuple):
+    """What counts as error, and where.
 
-    After stroke `after[c]` (C,), `weight` times the squared error counts in the loss; `pull` (C, 3n) is scratch.
+    `absolute` takes the sum of absolute errors (L1) instead of that of their squares. Intermediate canvases should look
+    like the picture too: after stroke `after[c]` (C,), `weight` times the error counts; `pull` (C, 3n) is scratch.
+    `more` is the gradient of what else counts with respect to the finished canvas: (3n,), or (0,) for nothing.
     """
 
+    absolute: bool
     after: NDArray[np.int64]
     weight: np.float32
     pull: Floats
+    more: Floats
+
+
+@part
+def error_slope(error: np.float32, absolute: bool) -> np.float32:
+    """Derivative of an error's square, or of its absolute value (0 at 0)."""
+    if absolute:
+        return _ONE if error > _ZERO else (-_ONE if error < _ZERO else _ZERO)
+    return _TWO * error
 
 
 @part
@@ -95,11 +107,11 @@ def new_tape(num_strokes: int, grid: Grid, capacity: int) -> Tape:
 @part
 def paint_forward(
     strokes: Floats, grid: Grid, soften_px: np.float32, canvas: Floats, target: Floats, tape: Tape,
-    under: Underpaintings,
+    loss: Loss,
 ) -> int:  # fmt: skip
     """Paint all strokes onto `canvas` (3n,) in place, recording the tape.
 
-    At each under-painting, its `pull` becomes the gradient of its weight times |canvas - target|^2.
+    At each under-painting, its `pull` becomes the gradient of its weighted error.
 
     Returns:
         The number of stroke pixels, or minus a capacity that is more likely to do when the tape is too small.
@@ -135,18 +147,18 @@ def paint_forward(
             packed += np.uint64(hi[row] - lo[row])
         used += n
         rows_used += rows
-        for c in range(under.after.shape[0]):
-            if under.after[c] == i:
-                pull = under.pull[c]
+        for c in range(loss.after.shape[0]):
+            if loss.after[c] == i:
+                pull = loss.pull[c]
                 for j in range(pull.shape[0]):
-                    pull[j] = _TWO * under.weight * (canvas[j] - target[j])
+                    pull[j] = loss.weight * error_slope(canvas[j] - target[j], loss.absolute)
     tape.pixel_start[strokes.shape[0]], tape.row_start[strokes.shape[0]] = used, rows_used
     return used
 
 
 @part
 def paint_backward(
-    strokes: Floats, grid: Grid, soften_px: np.float32, upstream: Floats, tape: Tape, under: Underpaintings,
+    strokes: Floats, grid: Grid, soften_px: np.float32, upstream: Floats, tape: Tape, loss: Loss,
     gradient: Floats,
 ) -> None:  # fmt: skip
     """Gradient of the loss with respect to every stroke.
@@ -156,9 +168,9 @@ def paint_backward(
         gradient: (N, 13) written.
     """
     for i in range(strokes.shape[0] - 1, -1, -1):
-        for c in range(under.after.shape[0]):
-            if under.after[c] == i:
-                pull = under.pull[c]
+        for c in range(loss.after.shape[0]):
+            if loss.after[c] == i:
+                pull = loss.pull[c]
                 for j in range(pull.shape[0]):
                     upstream[j] += pull[j]
         stroke = strokes[i]
@@ -264,9 +276,9 @@ def shape_gradient(
 @part
 def loss_and_gradient(
     strokes: Floats, grid: Grid, soften_px: np.float32, target: Floats, ground: Floats, canvas: Floats,
-    upstream: Floats, tape: Tape, under: Underpaintings, gradient: Floats,
+    upstream: Floats, tape: Tape, loss: Loss, gradient: Floats,
 ) -> tuple[float, int]:  # fmt: skip
-    """Sum of squared errors of the finished canvas, and the gradient of that plus the weighted under-painting errors.
+    """Error of the finished canvas, and the gradient of that plus all else that the loss counts.
 
     Args:
         strokes: (N, 13), lengths in units of the shorter side.
@@ -276,17 +288,20 @@ def loss_and_gradient(
         gradient: (N, 13) written.
 
     Returns:
-        The squared error, and the number of stroke pixels; when the tape was too small, minus the capacity to try.
+        The sum of squared or absolute errors, and the number of stroke pixels; when the tape was too small, minus the
+        capacity to try.
     """
     for j in range(canvas.shape[0]):
         canvas[j] = ground[j]
-    pixels = paint_forward(strokes, grid, soften_px, canvas, target, tape, under)
+    pixels = paint_forward(strokes, grid, soften_px, canvas, target, tape, loss)
     if pixels < 0:
         return 0.0, pixels
-    loss = _ZERO
+    total = _ZERO
     for j in range(canvas.shape[0]):
         error = canvas[j] - target[j]
-        loss += error * error
-        upstream[j] = _TWO * error
-    paint_backward(strokes, grid, soften_px, upstream, tape, under, gradient)
-    return float(loss), pixels
+        total += abs(error) if loss.absolute else error * error
+        upstream[j] = error_slope(error, loss.absolute)
+    for j in range(loss.more.shape[0]):
+        upstream[j] += loss.more[j]
+    paint_backward(strokes, grid, soften_px, upstream, tape, loss, gradient)
+    return float(total), pixels

@@ -77,6 +77,12 @@ WRONG = [
     (["renderer=bezier", "renderer.preset=slow"], ["renderer.preset=slow", "fast", "std", "best"]),
     (["renderer=bezier", "renderer.canvas=[1,2,3]"], ["renderer.canvas", "0 to 1"]),
     (["renderer=bezier", "renderer.family=finger"], ["renderer.family=finger", "bezier"]),
+    (["renderer=oil", "brush@renderer.brush=mop"], ["brush@renderer.brush=mop", "filbert"]),
+    (["renderer=oil", "brush=fan"], ["brush=fan", "brush@renderer.brush"]),
+    (["renderer=oil", "brush.path=a.png"], ["brush.path=a.png", "renderer.brush.path"]),
+    (["renderer=oil", "renderer.brush.bristles=1"], ["renderer.brush.bristles=1", "2 to 200"]),
+    (["renderer=oil", "renderer.brush.kind=mop"], ["renderer.brush.kind=mop", "bristle"]),
+    (["renderer=oil", "renderer.brush.height_path=a.png"], ["renderer.brush.height_path=a.png", "path"]),
     (["renderer.members.bezier=null"], ["renderer.members.bezier=None", "a group of keys"]),
     (["renderer.members.bezier.preset=slow"], ["renderer.members.bezier.preset=slow", "fast"]),
     (["renderer.weights=3"], ["renderer.weights=3", "a group of keys"]),
@@ -128,6 +134,10 @@ def test_help_tells_every_key_and_choice(capsys: pytest.CaptureFixture[str]) -> 
         "cluster.address",
         "tracker.mode",
         "source=folder|scenes|",
+        "brush@renderer.brush=dry|fan|",
+        "brush@renderer.wash_brush=",
+        "renderer.brush.bristles",
+        "renderer.wash_brush.granulation",
     ]:
         assert key in told, key
     assert "What it does." in told

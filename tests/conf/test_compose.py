@@ -9,6 +9,7 @@ import pytest
 from conf.compose import CONF_FOLDER, choices, compose, typed
 from conf.errors import ConfigError, UserError
 from pipelines.config import SynthConfig, synth_config
+from renderers.brush.config import BrushConfig
 from training.config import TrainConfig, train_config
 
 GROUPS = sorted(folder.name for folder in CONF_FOLDER.iterdir() if folder.is_dir() and list(folder.glob("*.yaml")))
@@ -39,14 +40,48 @@ class Outer:
     inner: Inner = field(default_factory=Inner)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Circle:
+    kind: Literal["circle"] = "circle"
+    radius: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Square:
+    kind: Literal["square"] = "square"
+    side: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slot:
+    shape: Circle | Square
+
+
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
 def test_every_choice_of_every_group_gives_a_typed_configuration(group: str, choice: str) -> None:
     if group in TRAIN_GROUPS:
         plain = compose("train", [f"{group}={choice}", "data=a", "out=b", "base=c"])
         assert isinstance(train_config(plain), TrainConfig)
-    else:
-        plain = compose("synth", [f"{group}={choice}", *_needed(choice)])
-        assert isinstance(synth_config(plain), SynthConfig)
+        return
+    word = f"brush@renderer.brush={choice}" if group == "brush" else f"{group}={choice}"
+    renderer = ["renderer=oil"] if group == "brush" else []
+    plain = compose("synth", [*renderer, word, *_needed(choice)])
+    assert isinstance(synth_config(plain), SynthConfig)
+
+
+@pytest.mark.parametrize("medium", ["oil", "ink"])
+def test_brushes_in_yaml_are_those_a_program_gets_by_default(medium: Literal["oil", "ink"]) -> None:
+    (choice,) = synth_config(compose("synth", [f"renderer={medium}"])).renderers
+    assert choice.config == BrushConfig(medium=medium, canvas=choice.config.canvas)
+
+
+def test_a_kind_chooses_among_dataclasses() -> None:
+    assert typed(Slot, {"shape": {"kind": "square", "side": 2}}).shape == Square(side=2.0)
+    assert typed(Slot, {"shape": {"radius": 2}}).shape == Circle(radius=2.0)
+    for shape, key in (({"kind": "oval"}, "shape.kind"), ({"kind": "square", "radius": 2}, "shape.radius")):
+        with pytest.raises(ConfigError) as told:
+            typed(Slot, {"shape": shape})
+        assert told.value.key == key
 
 
 def _needed(choice: str) -> list[str]:

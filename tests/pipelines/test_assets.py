@@ -52,11 +52,41 @@ def test_own_brush_is_in_the_program_and_its_hash_in_the_recipe(tmp_path: Path) 
     assert verify.run(verify.VerifyConfig(dataset=tmp_path / "out")).exit_code == 0
 
 
+def heights(path: Path, size: tuple[int, int] = (120, 40)) -> Path:
+    """A height map that rises from left to right, in 16 bits a pixel, as sculpting programs write them."""
+    width, height = size
+    Image.fromarray(np.tile(np.linspace(0, 65535, width).astype(np.uint16), (height, 1))).save(path)
+    return path
+
+
+def test_height_map_is_in_the_program_and_its_hash_in_the_recipe(tmp_path: Path) -> None:
+    words = [
+        f"renderer.brush.path={fork(tmp_path / 'fork.png')}",
+        f"renderer.brush.height_path={heights(tmp_path / 'heights.png')}",
+    ]
+    assert synth.run(configured(tmp_path / "out", *words)).exit_code == 0
+    relief = program_of(tmp_path / "out").arrays["brush_relief"][0].astype(float).mean(0)
+    assert relief[-10:].mean() > relief[:10].mean() + 100
+    (choice,) = read_card(tmp_path / "out").recipe["renderers"]
+    assert set(choice["assets"]) == {"brush", "brush_height"}
+    before = recipe_hash(configured(tmp_path / "out", *words).recipe())
+    Image.new("L", (120, 40), 9).save(tmp_path / "heights.png")
+    assert recipe_hash(configured(tmp_path / "out", *words).recipe()) != before
+
+
 def test_another_file_under_the_same_name_is_another_data_set(tmp_path: Path) -> None:
     path = fork(tmp_path / "fork.png")
     before = recipe_hash(configured(tmp_path / "out", f"renderer.brush.path={path}").recipe())
     Image.fromarray(np.rot90(np.asarray(Image.open(path)))).save(path)
     assert recipe_hash(configured(tmp_path / "out", f"renderer.brush.path={path}").recipe()) != before
+
+
+def test_brush_of_the_group_is_in_the_program(tmp_path: Path) -> None:
+    for out, word in (("fan", "brush@renderer.brush=fan"), ("tuft", "renderer.brush.bristles=3")):
+        assert synth.run(configured(tmp_path / out, word)).exit_code == 0
+    assert synth.run(configured(tmp_path / "plain")).exit_code == 0
+    covers = [program_of(tmp_path / out).arrays["brush_cover"].mean() for out in ("plain", "fan", "tuft")]
+    assert covers[1] < 0.75 * covers[0] and covers[2] != covers[0]
 
 
 def test_style_colours_the_painting(tmp_path: Path) -> None:
@@ -74,15 +104,20 @@ def test_bad_files_are_named_before_anything_is_written(tmp_path: Path) -> None:
     (tmp_path / "words.png").write_text("not a picture")
     Image.new("RGBA", (40, 40), (0, 0, 0, 0)).save(tmp_path / "empty.png")
     Image.new("RGB", (40, 40), (0, 0, 0)).save(tmp_path / "full.png")
+    heights(tmp_path / "other.png", (120, 41))
     for key, name in (
         ("renderer.brush.path", "missing.png"),
         ("renderer.brush.path", "words.png"),
         ("renderer.brush.path", "empty.png"),
         ("renderer.brush.path", "full.png"),
+        ("renderer.brush.height_path", "missing.png"),
+        ("renderer.brush.height_path", "words.png"),
+        ("renderer.brush.height_path", "other.png"),
         ("renderer.style.path", "missing.png"),
         ("renderer.style.path", "words.png"),
     ):
         with pytest.raises(ConfigError) as caught:
-            configured(tmp_path / "out", f"{key}={tmp_path / name}")
+            beside = [f"renderer.brush.path={fork(tmp_path / 'fork.png')}"] if "height" in key else []
+            configured(tmp_path / "out", *beside, f"{key}={tmp_path / name}")
         assert caught.value.key == key and name in str(caught.value) and "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()

@@ -7,13 +7,17 @@ from pathlib import Path
 import pytest
 
 from tests.pipelines.real_runs import RealRun, RealRuns, num_committed, real_runs
-from tests.pipelines.runs import assert_same, contents, synth
+from tests.pipelines.runs import assert_same, contents, rows, synth
 from training.data.dataset import read_card
 
 # Forty shards, each long enough to be killed within.
 WORDS = ("renderer=bezier", "renderer.num_strokes=300", "size=64", "num_sequences=80", "shard_size=2", "num_workers=2")
 INLINE = (*WORDS, "cluster=inline")
 RAY = (*WORDS, "cluster=local")
+MIX = (
+    "renderer=mix", "size=64", "num_sequences=40", "shard_size=2",
+    *(f"renderer.members.{name}.num_strokes=100" for name in ("bezier", "oil", "ink")),
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +107,22 @@ def test_killed_workers_drivers_and_groups_of_ray_end_in_the_same_data_set(untou
         assert runs.writers_after(20.0) == []
     assert killings.made == 5
     assert_same(contents(out), contents(untouched))
+
+
+def test_a_killed_mix_of_all_stroke_renderers_ends_in_the_same_data_set(tmp_path: Path) -> None:
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    assert synth(*MIX, "cluster=inline", f"out={whole}") == 0
+    assert {"bezier", "oil", "ink"} <= {row["renderer"] for row in rows(whole / "samples.parquet")}
+    killings = Killings(out, num_shards(whole), random.Random(4))
+    with real_runs(tmp_path / "log") as runs:
+        for _ in range(3):
+            run = runs.start(out, (*MIX, "cluster=inline"))
+            assert killings.wait_for_a_moment(run, num_committed(out), most=4)
+            run.kill_driver()
+            killings.note()
+        assert runs.start(out, (*MIX, "cluster=inline")).finish() == 0
+    assert killings.made == 3
+    assert_same(contents(out), contents(whole))
 
 
 @pytest.mark.nightly

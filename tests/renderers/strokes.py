@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from renderers.painting import Image
-from renderers.raster.gradient import Tape, Underpaintings, loss_and_gradient, new_tape
+from renderers.raster.gradient import Loss, Tape, loss_and_gradient, new_tape
 from renderers.raster.jit import kernel
 from renderers.raster.ribbon import Floats, Grid, grid
 from renderers.raster.stamp import Scratch, new_scratch, stroke_mask
@@ -61,20 +61,23 @@ def gradient_of(
     after: Sequence[int] = (),
     weight: float = 0.0,
     covers: float = 1.0,
+    absolute: bool = False,
+    more: Image | None = None,
 ) -> tuple[float, Image, Floats]:
-    """Squared error, finished canvas and (N, 13) gradient from the kernel that refines."""
+    """Error, finished canvas and (N, 13) gradient from the kernel that refines."""
     height, width = target.shape[:2]
     pixels_of = grid(height, width, covers)
     canvas, upstream = np.empty(target.size, np.float32), np.empty(target.size, np.float32)
-    under = Underpaintings(
-        np.array(after, np.int64), np.float32(weight), np.empty((len(after), target.size), np.float32)
-    )
+    loss = Loss(
+        absolute, np.array(after, np.int64), np.float32(weight), np.empty((len(after), target.size), np.float32),
+        np.zeros(0, np.float32) if more is None else more.reshape(-1),
+    )  # fmt: skip
     gradient, capacity = np.zeros_like(strokes), 16
     while True:
         tape = new_tape(len(strokes), pixels_of, capacity)
         error, pixels = _loss_and_gradient(
             strokes, pixels_of, np.float32(soften_px), target.reshape(-1), ground.reshape(-1), canvas,
-            upstream, tape, under, gradient,
+            upstream, tape, loss, gradient,
         )  # fmt: skip
         if pixels >= 0:
             return float(error), canvas.reshape(height, width, 3), gradient
@@ -94,9 +97,9 @@ def _spread_mask(stroke: Floats, grid: Grid, scratch: Scratch, mask: Floats, loo
 @kernel
 def _loss_and_gradient(
     strokes: Floats, grid: Grid, soften_px: np.float32, target: Floats, ground: Floats, canvas: Floats,
-    upstream: Floats, tape: Tape, under: Underpaintings, gradient: Floats,
+    upstream: Floats, tape: Tape, loss: Loss, gradient: Floats,
 ) -> tuple[float, int]:  # fmt: skip
-    return loss_and_gradient(strokes, grid, soften_px, target, ground, canvas, upstream, tape, under, gradient)
+    return loss_and_gradient(strokes, grid, soften_px, target, ground, canvas, upstream, tape, loss, gradient)
 
 
 def correlation(one: NDArray[np.floating], two: NDArray[np.floating]) -> float:

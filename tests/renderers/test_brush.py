@@ -1,7 +1,8 @@
 """Oil and ink keep the promises of a painting, and those of their medium."""
 
+from dataclasses import replace
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ from numpy.typing import NDArray
 
 from conf.errors import ConfigError
 from renderers import brush, renderer
-from renderers.brush.config import BrushChoice, StyleChoice
+from renderers.brush.config import StyleChoice
 from renderers.brush.ink import TONES
+from renderers.brush.kinds import BristleBrush, WashBrush
 from renderers.brush.stroke import FAR_RED, THICKNESS
 from renderers.distance import canvas_distances
 from renderers.metrics import psnr_db
@@ -114,6 +116,15 @@ def test_ink_may_begin_with_lines() -> None:
     assert sorted(map(bytes, washes)) == sorted(map(bytes, lines))
 
 
+@pytest.mark.parametrize("medium", MEDIA)
+@pytest.mark.parametrize("more", [{"loss": "absolute"}, {"transport": 1.0}], ids=["absolute", "transport"])
+def test_every_loss_paints_the_subject_and_its_own_way(medium: Medium, more: dict[str, Any]) -> None:
+    of = brush.paint(landscape(96, 128), config(medium, **more), SEED)
+    assert of.program.to_bytes() != painting(medium).program.to_bytes()
+    ours, usual = (psnr_db(frames(one)[-1], landscape(96, 128)) for one in (of, painting(medium)))
+    assert ours > usual - 2
+
+
 def test_oil_is_like_its_subject() -> None:
     assert psnr_db(frames(painting("oil"))[-1], landscape(96, 128)) > 20
 
@@ -149,11 +160,39 @@ def test_own_brush_leaves_its_own_mark() -> None:
     mark = np.zeros((40, 120, 4), np.float32)
     mark[8:14, :, 3] = 1.0  # two prongs
     mark[26:32, :, 3] = 1.0
-    own = config("oil", brush=BrushChoice(path="fork.png"))
+    own = config("oil", brush=BristleBrush(path="fork.png"))
     assert brush.asset_paths(own) == {"brush": "fork.png"}
     program = brush.paint(landscape(96, 128), own, SEED, {"brush": mark}).program
     cover = program.arrays["brush_cover"].astype(float).mean((0, 2))
     assert cover[: len(cover) // 2].max() > 2 * cover[len(cover) // 2]
+
+
+def test_height_map_of_an_own_brush_is_its_relief() -> None:
+    mark, height = np.zeros((40, 120, 4), np.float32), np.zeros((40, 120), np.float32)
+    mark[8:32, 4:-4, 3], height[:, 60:] = 1.0, 1.0
+    own = config("oil", brush=BristleBrush(path="bar.png", height_path="step.png"))
+    assert brush.asset_paths(own) == {"brush": "bar.png", "brush_height": "step.png"}
+    program = brush.paint(landscape(96, 128), own, SEED, {"brush": mark, "brush_height": height}).program
+    relief = program.arrays["brush_relief"][0].astype(float).mean(0)
+    assert relief[-20:].mean() > relief[:20].mean() + 100
+
+
+@pytest.mark.parametrize("slot", ["brush", "line_brush", "dry_brush", "wash_brush"])
+def test_every_brush_slot_changes_the_painting_of_its_medium(slot: str) -> None:
+    medium: Medium = "oil" if slot == "brush" else "ink"
+    other = replace(config(medium), **{slot: WashBrush(tone=0.8)})  # type: ignore[arg-type]
+    changed = brush.paint(landscape(96, 128), other, SEED).program
+    assert (changed.arrays["brush_cover"] != painting(medium).program.arrays["brush_cover"]).any()
+    assert (
+        frames(brush.paint(landscape(96, 128), config(medium), SEED))[-1]
+        != next(iter(brush.replay(changed, [len(changed.strokes)])))
+    ).any()
+
+
+def test_ink_takes_an_own_picture_for_all_its_brushes_or_none() -> None:
+    with pytest.raises(ConfigError) as caught:
+        config("ink", dry_brush=BristleBrush(path="fork.png"))
+    assert caught.value.key == "dry_brush.path" and "brush.path" in caught.value.allowed
 
 
 def test_style_gives_its_colours() -> None:
@@ -168,6 +207,7 @@ def test_style_gives_its_colours() -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
+        ("loss", "huber"), ("transport", -1.0), ("transport", 101.0),
         ("medium", "gouache"), ("preset", "ultra"), ("num_strokes", 9), ("num_strokes", 5001),
         ("canvas", (1.0, 2.0, 0.0)),
         ("relief", 1.5), ("palette", 1), ("palette", 65), ("order", "random"), ("empty", 0.9),

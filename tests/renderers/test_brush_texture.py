@@ -1,21 +1,31 @@
 """What brushes promise: their own and users' ones."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from conf.compose import CONF_FOLDER
 from conf.errors import ConfigError
 from renderers.brush.custom import brush_from_picture, coverage_of
-from renderers.brush.texture import BRUSHES, NUM_ACROSS, NUM_ALONG, NUM_VARIANTS, BrushTexture, make_brush, sample
+from renderers.brush.kinds import BristleBrush, Brush, RoundBrush, WashBrush
+from renderers.brush.texture import NUM_ACROSS, NUM_ALONG, NUM_VARIANTS, BrushTexture, make_brush, sample
+from tests.renderers.brushes import BRUSHES
 
 SEEDS = range(4)
-OIL = ("flat", "filbert", "dry")
-INK = ("round", "feibai", "wash")
+OIL = ("flat", "filbert", "dry", "fan", "knife")
+INK = ("round", "needle", "feibai", "wash")
+
+
+def made(name: str, seed: int = 0) -> BrushTexture:
+    return make_brush(BRUSHES[name], seed)
 
 
 def covers(kind: str) -> NDArray[np.float64]:
     """(seeds * K, V, U) cover in [0, 1] of many marks of one brush."""
-    return np.concatenate([make_brush(kind, seed).cover for seed in SEEDS]) / 255.0
+    return np.concatenate([made(kind, seed).cover for seed in SEEDS]) / 255.0
 
 
 def body(marks: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -31,7 +41,7 @@ def likeness(field: NDArray[np.float64], axis: int, lag: int) -> float:
 
 @pytest.mark.parametrize("kind", BRUSHES)
 def test_same_seed_gives_same_bytes_and_another_seed_another_brush(kind: str) -> None:
-    one, again, other = make_brush(kind, 3), make_brush(kind, 3), make_brush(kind, 4)
+    one, again, other = made(kind, 3), made(kind, 3), made(kind, 4)
     assert one.cover.tobytes() == again.cover.tobytes()
     assert one.relief.tobytes() == again.relief.tobytes()
     assert (one.cover != other.cover).any()
@@ -39,7 +49,7 @@ def test_same_seed_gives_same_bytes_and_another_seed_another_brush(kind: str) ->
 
 @pytest.mark.parametrize("kind", BRUSHES)
 def test_texture_has_the_promised_shape_and_uses_its_range(kind: str) -> None:
-    brush = make_brush(kind)
+    brush = made(kind)
     assert brush.cover.shape == brush.relief.shape == (NUM_VARIANTS, NUM_ACROSS, NUM_ALONG)
     assert brush.cover.dtype == brush.relief.dtype == np.uint8
     assert brush.num_variants == NUM_VARIANTS
@@ -49,7 +59,7 @@ def test_texture_has_the_promised_shape_and_uses_its_range(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", BRUSHES)
 def test_no_two_marks_of_a_brush_are_alike(kind: str) -> None:
-    marks = body(make_brush(kind).cover / 255.0)
+    marks = body(made(kind).cover / 255.0)
     for k in range(NUM_VARIANTS):
         for other in range(k):
             assert np.abs(marks[k] - marks[other]).mean() > 0.02
@@ -82,7 +92,7 @@ def test_paint_runs_out_towards_the_end(kind: str, first: float, last: float) ->
 @pytest.mark.parametrize("kind", ["flat", "filbert", "dry", "feibai"])
 def test_streaks_run_along_the_stroke(kind: str) -> None:
     inside = body(covers(kind))[:, 6:-6]
-    for field in (inside, body(make_brush(kind).relief / 255.0)[:, 6:-6]):
+    for field in (inside, body(made(kind).relief / 255.0)[:, 6:-6]):
         if field.std() > 0:
             # On a stroke six times as long as wide, 8 texels along are more than four times as far as 4 across.
             assert likeness(field, axis=2, lag=8) > likeness(field, axis=1, lag=4) + 0.15
@@ -123,7 +133,7 @@ def test_flat_has_ragged_ends() -> None:
 
 @pytest.mark.parametrize("kind", OIL)
 def test_oil_has_relief_about_its_mean_level(kind: str) -> None:
-    brush = make_brush(kind)
+    brush = made(kind)
     covered = brush.cover > 200
     assert abs(brush.relief[covered].mean() - 128) < 6
     assert brush.relief[covered].std() > 4
@@ -131,23 +141,72 @@ def test_oil_has_relief_about_its_mean_level(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", INK)
 def test_ink_lies_flat_in_the_paper(kind: str) -> None:
-    assert (make_brush(kind).relief == 128).all()
+    assert (made(kind).relief == 128).all()
 
 
 def test_oil_stands_highest_at_its_edges() -> None:
-    across = body(make_brush("flat").relief / 255.0).mean(axis=(0, 2))
+    across = body(made("flat").relief / 255.0).mean(axis=(0, 2))
     assert across[2:6].max() > across[16:32].mean() + 0.05
     assert across[-6:-2].max() > across[16:32].mean() + 0.05
 
 
-def test_unknown_brush_is_refused_with_what_there_is() -> None:
+def test_every_brush_on_offer_is_an_oil_or_an_ink_brush() -> None:
+    assert set(BRUSHES) == {*OIL, *INK}
+
+
+def test_page_of_swatches_shows_every_brush() -> None:
+    page = (CONF_FOLDER.parent / "docs" / "brushes.md").read_text()
+    for name in BRUSHES:
+        assert f"**{name}**" in page and f"images/brush-{name}.webp" in page
+    shown = {path.stem.removeprefix("brush-") for path in (CONF_FOLDER.parent / "docs" / "images").glob("brush-*.webp")}
+    assert shown == set(BRUSHES)
+
+
+@pytest.mark.parametrize(
+    ("brush", "change"),
+    [
+        (BristleBrush(), {"bristles": 6}), (BristleBrush(), {"hold": 0.1}), (BristleBrush(), {"clumps": 0.0}),
+        (BristleBrush(), {"grain": 1.0}), (BristleBrush(), {"oval": 0.0}), (BristleBrush(), {"lean": 1.0}),
+        (BristleBrush(), {"ragged": (0.2, 0.3)}), (BristleBrush(), {"load": 0.5}), (BristleBrush(), {"runs_out": 0.7}),
+        (BristleBrush(runs_out=0.5), {"runs_out_from": 0.0}), (BristleBrush(runs_out=0.5), {"softness": 2.0}),
+        (BristleBrush(), {"rough": 0.2}), (BristleBrush(), {"edge": 0.5}), (BristleBrush(), {"ridges": 0.2}),
+        (RoundBrush(), {"swells": (0.4, 0.5)}), (RoundBrush(), {"tapers": (0.7, 0.9)}), (RoundBrush(), {"lean": 0.0}),
+        (RoundBrush(), {"bleed": 0.5}), (RoundBrush(), {"pools": 0.2}),
+        (WashBrush(), {"tone": 0.9}), (WashBrush(), {"rim": 0.6}), (WashBrush(), {"blooms": 3.0}),
+        (WashBrush(), {"tide": 0.5}), (WashBrush(), {"granulation": 0.2}), (WashBrush(), {"fades": (0.5, 0.5)}),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else value.kind,
+)  # fmt: skip
+def test_every_parameter_shows_in_the_mark(brush: Brush, change: dict[str, Any]) -> None:
+    one, two = make_brush(brush), make_brush(replace(brush, **change))
+    apart = max(np.abs(one.cover.astype(int) - two.cover).mean(), np.abs(one.relief.astype(int) - two.relief).mean())
+    assert apart > 1.0
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value"),
+    [
+        (BristleBrush, "bristles", 1), (BristleBrush, "ragged", (0.0, 0.6)), (BristleBrush, "ridges", 2.5),
+        (RoundBrush, "tapers", (0.0, 0.4)), (RoundBrush, "lean", -0.1), (WashBrush, "tone", 0.0),
+        (WashBrush, "fades", (0.2, float("nan"))), (WashBrush, "height_path", "alone.png"),
+    ],
+)  # fmt: skip
+def test_parameter_outside_its_range_is_named(kind: type[Brush], field: str, value: Any) -> None:
     with pytest.raises(ConfigError) as caught:
-        make_brush("mop")
-    assert str(caught.value) == "kind=mop: not allowed; allowed: one of flat, filbert, dry, round, feibai, wash"
+        kind(**{field: value})
+    assert caught.value.key == field
+
+
+def test_bristles_count_the_streaks_of_a_brush() -> None:
+    def streaks(bristles: int) -> float:
+        marks = body(make_brush(BristleBrush(bristles=bristles, clumps=0.0, load=0.5)).cover / 255.0)
+        return float((np.diff((marks > 0.5).astype(int), axis=1) == 1).sum(axis=1).mean())
+
+    assert streaks(30) > 2 * streaks(6)
 
 
 def test_texture_comes_back_from_its_arrays() -> None:
-    brush = make_brush("dry")
+    brush = made("dry")
     again = BrushTexture.from_arrays(brush.to_arrays())
     assert (again.cover == brush.cover).all() and (again.relief == brush.relief).all()
 
@@ -159,7 +218,7 @@ def test_texture_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
 
 
 def test_sample_hits_texels_and_is_linear_between() -> None:
-    brush = make_brush("flat")
+    brush = made("flat")
     u, v = np.arange(NUM_ALONG, dtype=np.float32)[None], np.arange(NUM_ACROSS, dtype=np.float32)[:, None]
     along, across = np.broadcast_arrays(u / (NUM_ALONG - 1), v / (NUM_ACROSS - 1) * 2 - 1)
     cover, relief = sample(brush, 2, along, across)

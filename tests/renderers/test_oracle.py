@@ -24,10 +24,11 @@ def oracle_gradient(
     after: tuple[int, ...],
     weight: float,
     covers: float = 1.0,
+    absolute: bool = False,
 ) -> tuple[float, Floats]:
     leaf = torch.tensor(strokes, dtype=torch.float64, requires_grad=True)
     error, total = dense.painting_loss(
-        leaf, torch.tensor(target), torch.tensor(ground), soften_px, after, weight, covers
+        leaf, torch.tensor(target), torch.tensor(ground), soften_px, after, weight, covers, absolute
     )
     (gradient,) = torch.autograd.grad(total, leaf)
     return error.item(), gradient.numpy()
@@ -102,6 +103,31 @@ def test_gradient_is_exact_for_ink_that_adds_to_what_is_below() -> None:
     true_error, true = oracle_gradient(strokes, target, blank, 1.0, (4, 30), weight=0.3, covers=0.0)
     assert error == pytest.approx(true_error, rel=1e-4)
     assert np.linalg.norm(gradient - true) < 5e-3 * np.linalg.norm(true)
+
+
+def test_gradient_is_exact_for_absolute_errors() -> None:
+    strokes = gentle_strokes(60, 40, 72, seed=3)
+    target, ground = landscape(40, 72), plain(40, 72, (1.0, 0.95, 0.9))
+    error, _, gradient = gradient_of(strokes, target, ground, 1.0, (4, 30), weight=0.3, absolute=True)
+    true_error, true = oracle_gradient(strokes, target, ground, 1.0, (4, 30), weight=0.3, absolute=True)
+    assert error == pytest.approx(true_error, rel=1e-4)
+    # Where canvas and picture are almost equal, single precision may take the other side.
+    assert np.linalg.norm(gradient - true) < 2e-2 * np.linalg.norm(true)
+    squares = gradient_of(strokes, target, ground, 1.0, (4, 30), weight=0.3)[2]
+    assert np.linalg.norm(gradient - squares) > 0.3 * np.linalg.norm(true)
+
+
+def test_gradient_of_what_else_counts_is_added() -> None:
+    strokes = gentle_strokes(20, 40, 72, seed=3)
+    target, ground = landscape(40, 72), plain(40, 72, (1.0, 0.95, 0.9))
+    more = np.random.default_rng(0).normal(size=target.shape).astype(np.float32)
+    leaf = torch.tensor(strokes, dtype=torch.float64, requires_grad=True)
+    (canvas,) = dense.paint(leaf, torch.tensor(ground))
+    (true,) = torch.autograd.grad(
+        ((canvas - torch.tensor(target)) ** 2).sum() + (canvas * torch.tensor(more)).sum(), leaf
+    )
+    _, _, gradient = gradient_of(strokes, target, ground, 1.0, more=more)
+    assert np.linalg.norm(gradient - true.numpy()) < 5e-3 * np.linalg.norm(true)
 
 
 def test_oracles_gradient_is_the_slope_of_its_loss() -> None:

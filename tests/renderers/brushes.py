@@ -1,0 +1,16 @@
+"""The brushes on offer, as `conf/brush/` has them."""
+
+import yaml
+
+from conf.compose import CONF_FOLDER, choices, typed
+from renderers.brush.kinds import BristleBrush, Brush, RoundBrush, WashBrush
+
+_KINDS: dict[str, type[Brush]] = {"bristle": BristleBrush, "round": RoundBrush, "wash": WashBrush}
+
+
+def _read(name: str) -> Brush:
+    plain = yaml.safe_load((CONF_FOLDER / "brush" / f"{name}.yaml").read_text())
+    return typed(_KINDS[plain["kind"]], plain, f"brush={name}")
+
+
+BRUSHES = {name: _read(name) for name in choices("brush")}
