@@ -1,10 +1,10 @@
-"""The training loop: steps, what is measured on the way, checkpoints, and going on from one exactly."""
+"""The training loop: steps, what is measured on the way, and checkpoints from which a run goes on exactly."""
 
 import itertools
 import math
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,9 @@ from training.config import TrainConfig
 from training.data.batch import SequenceBatch
 from training.data.loader import Batches
 from training.data.stream import SequenceStream
-from training.ema import MovingAverage
+from training.learner import Learner, autocast
 from training.metrics import LossWindow, Speed, count_flops, peak_tflops
-from training.optimizers import make_optimizer, set_learning_rate
-from training.parallel import Ranks, full, gathering, sharded_like, share, whole
+from training.parallel import Ranks
 from training.progress import Progress
 from training.random_state import capture, restore, seed_all, undisturbed
 from training.run_folder import RunFolder
@@ -28,7 +27,6 @@ from training.samples import write_samples
 from training.signals import StopSignal
 from training.stages import Stage
 from training.tracking import Tracker
-from training.weights import trained_parameters
 
 _SHOWN_KEYS = 8
 
@@ -94,20 +92,22 @@ class Training:
         self._stage, self._device = parts.stage, parts.ranks.device
         self.step, self.position = 0, 0
         self._saved_step = -1
+        self._stopping, self._failure = False, ""
         self._window = LossWindow(self._config.noise.num_steps)
         self._stage.network.to(self._device).train()
         if parts.checkpoint is not None:
-            self.step, self.position = parts.checkpoint.step, parts.checkpoint.facts["position"]
+            self.step = self._saved_step = parts.checkpoint.step
+            self.position = parts.checkpoint.facts["position"]
 
     def run(self) -> bool:
         """Train to `max_steps`; False when a signal ended it before.
 
         Raises:
-            UserError: if a loss is not finite, the data is damaged, or the disk is full. Checkpoints stay as they were.
+            UserError: if a loss is not finite, the data is damaged, or the disk is full. No checkpoint is then lost.
         """
         config, ranks = self._config, self._ranks
         if self.step == config.max_steps:  # it may have been killed between its last checkpoint and its weights
-            self._assemble()
+            self._learner = Learner(config, self._stage, ranks, self._parts.checkpoint)
             self._save_weights()
             return True
         seed_all(config.seed, ranks.rank)
@@ -117,110 +117,77 @@ class Training:
             Progress("training", config.max_steps, self.step, "steps", shown=ranks.first) as progress,
         ):
             ahead = self._begin(batches)
-            while self.step < config.max_steps and not stop.asked:
+            while self.step < config.max_steps and not self._stopping:
                 ahead = self._train_step(ahead, batches, stop)
                 progress.advance(1)
                 self._look_around()
-            finished = self.step >= config.max_steps
+            finished = self.step == config.max_steps
             if self._saved_step != self.step:
                 self._save()
+        if self._failure:
+            raise UserError(self._failure)
         if finished:
             self._save_weights()
         return finished
 
     def _begin(self, batches: Iterator[SequenceBatch]) -> Fetched:
-        """Read the first step's batches, count the work in one, and put everything in place."""
-        first = self._fetch(batches)
-        words = next((words for words in self._ranks.gathered(first.error) if words is not None), None)
+        """Read the first step's batches, count the work in one, and put everything where the checkpoint left it."""
+        first, checkpoint = self._fetch(batches), self._parts.checkpoint
+        words = self._first_words(first.error)
         if words is not None:
             raise UserError(words)
-        flops = self._flops_per_sample(first.batches[0])
-        self._speed = Speed(flops, peak_tflops(self._device, self._config.peak_tflops))
-        self._assemble()
+        self._speed = Speed(
+            self._flops_per_sample(first.batches[0]), peak_tflops(self._device, self._config.peak_tflops)
+        )
+        self._learner = Learner(self._config, self._stage, self._ranks, checkpoint)
+        if checkpoint is not None:
+            if self._ranks.first:
+                self._window = LossWindow(self._config.noise.num_steps, checkpoint.state("loop")["window"])
+            states = checkpoint.state("random")
+            if self._ranks.rank < len(states):  # a rank that was not there goes on with what it was seeded with
+                restore(states[self._ranks.rank])
         return first
-
-    def _assemble(self) -> None:
-        """Share the network, make what moves it, and put everything where the checkpoint left it."""
-        config, checkpoint = self._config, self._parts.checkpoint
-        loaded = checkpoint.tensors("trained") if checkpoint is not None else {}
-        with torch.no_grad():
-            for name, value in loaded.items():
-                trained_parameters(self._stage.network)[name].copy_(value)
-        self._model = share(self._stage.network, self._ranks, config.distributed)
-        self._trained = trained_parameters(self._stage.network)
-        self._optimizer = make_optimizer(config.optimizer, self._trained.values())
-        self._average = MovingAverage(self._trained, config.ema_decay) if config.ema_decay is not None else None
-        if checkpoint is None:
-            return
-        self._saved_step = self.step
-        parameters = list(self._trained.values())
-        state = checkpoint.state("optimizer")
-        state["state"] = {
-            number: {key: sharded_like(value, parameters[number]) for key, value in moments.items()}
-            for number, moments in state["state"].items()
-        }
-        self._optimizer.load_state_dict(state)
-        if self._average is not None:
-            averages = checkpoint.tensors("average")
-            self._average.load({name: sharded_like(averages[name], self._trained[name]) for name in averages})
-        if self._ranks.first:
-            self._window = LossWindow(config.noise.num_steps, checkpoint.state("loop")["window"])
-        states = checkpoint.state("random")
-        if self._ranks.rank < len(states):  # a rank that was not there goes on with the states it was seeded with
-            restore(states[self._ranks.rank])
 
     def _train_step(self, now: Fetched, batches: Iterator[SequenceBatch], stop: StopSignal) -> Fetched:
         """One optimizer step; returns the batches of the next, read while the device computes."""
-        config, start = self._config, time.perf_counter()
-        losses: list[Tensor] = []
-        timesteps: list[Tensor] = []
-        for number, batch in enumerate(now.batches):
-            with gathering(self._model, number == len(now.batches) - 1):
-                with self._autocast():
-                    loss, per_sample, steps = self._model(batch.to(self._device))
-                (loss / len(now.batches)).backward()
-            losses.append(per_sample)
-            timesteps.append(steps)
-        ahead = self._fetch(batches) if self.step + 1 < config.max_steps else Fetched()
-        per_sample = torch.cat(losses)
-        self._agree(now, per_sample, ahead, stop)
-        norm = self._clip(now)
-        rate = set_learning_rate(self._optimizer, config.optimizer, self.step + 1, config.max_steps)
-        self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
+        start = time.perf_counter()
+        losses, timesteps = self._learner.find_gradient(now.batches)
+        ahead = self._fetch(batches) if self.step + 1 < self._config.max_steps else Fetched()
+        self._agree(now, losses, ahead, stop)
+        norm = self._learner.clip_gradient()
+        if not math.isfinite(norm):
+            self._refuse_step("the gradient", now.keys)
+        rate = self._learner.move(self.step + 1)
         self.step += 1
-        self.position += config.batch_size * config.accumulate * self._ranks.count
-        if self._average is not None:
-            self._average.update(self.step)
-        self._window.add(per_sample, torch.cat(timesteps))
+        self.position += self._config.batch_size * self._config.accumulate * self._ranks.count
+        self._window.add(losses, timesteps)
         self._latest = {"train/lr": rate, "train/gradient_norm": norm}
         self._speed.add(
             seconds=time.perf_counter() - start,
             waited_s=ahead.waited_s,
-            samples=len(per_sample),
-            frames=len(per_sample) * self._parts.train.num_frames,
+            samples=len(losses),
+            frames=len(losses) * self._parts.train.num_frames,
         )
         return ahead
 
-    def _agree(self, now: Fetched, per_sample: Tensor, ahead: Fetched, stop: StopSignal) -> None:
-        """One exchange a step: is every loss finite, was anybody told to stop, has everybody data to go on with?"""
-        bad = (~torch.isfinite(per_sample)).sum()
+    def _agree(self, now: Fetched, losses: Tensor, ahead: Fetched, stop: StopSignal) -> None:
+        """One exchange a step: is every loss finite, was anybody told to stop, has everybody data to go on with?
+
+        What a rank alone knows must not decide when it stops, or the others would wait for it for ever.
+        """
+        bad = (~torch.isfinite(losses)).sum()
         flags = torch.stack([bad, bad.new_tensor(stop.asked), bad.new_tensor(ahead.error is not None)])
         num_bad, num_stopped, num_without = self._ranks.summed(flags).tolist()
         if num_bad:
-            wrong = [key for key, loss in zip(now.keys, per_sample.tolist(), strict=True) if not math.isfinite(loss)]
+            wrong = [key for key, loss in zip(now.keys, losses.tolist(), strict=True) if not math.isfinite(loss)]
             self._refuse_step("the loss", wrong)
         if num_without:
-            raise UserError(next(words for words in self._ranks.gathered(ahead.error) if words is not None))
-        stop.asked = num_stopped > 0
+            self._failure = self._first_words(ahead.error) or ""
+        self._stopping = bool(num_stopped or num_without)
 
-    def _clip(self, now: Fetched) -> float:
-        """Shorten the gradient of all trained parameters together; returns its length before."""
-        limit = self._config.clip_norm if self._config.clip_norm is not None else math.inf
-        norm = float(full(torch.nn.utils.clip_grad_norm_(self._trained.values(), limit)))
-        if not math.isfinite(norm):
-            self._refuse_step("the gradient", now.keys)
-        return norm
+    def _first_words(self, words: str | None) -> str | None:
+        """What the lowest rank that has something to say says."""
+        return next((said for said in self._ranks.gathered(words) if said is not None), None)
 
     def _refuse_step(self, what: str, keys: Sequence[str]) -> None:
         everywhere = list(itertools.chain.from_iterable(self._ranks.gathered(list(keys))))
@@ -264,7 +231,7 @@ class Training:
         ranks, most = self._ranks, min(self._config.val_sequences, len(val))
         batch_size = min(self._config.batch_size, len(val) // ranks.count)
         window = LossWindow(self._config.noise.num_steps)
-        with self._painting(), closing(self._batches(val, 0, 0, batch_size)) as batches, self._autocast():
+        with self._learner.painting(), closing(self._batches(val, 0, 0, batch_size)) as batches:
             for batch in itertools.islice(batches, -(-most // (batch_size * ranks.count))):
                 result = self._stage.network(batch.to(self._device))
                 counted = batch.positions < most
@@ -274,36 +241,18 @@ class Training:
 
     def _sample(self) -> None:
         """Sequences for the fixed prompts, as files first."""
-        with self._painting(), self._autocast():
+        with self._learner.painting():
             sequences = self._stage.samples(self._parts.prompts, self._config.seed)
         if self._ranks.first:
             video, sheet = write_samples(self._parts.folder.samples, self.step, sequences)
             self._parts.tracker.video("samples/sequences", video, self.step)
             self._parts.tracker.picture("samples/sheet", sheet, self.step)
 
-    @contextmanager
-    def _painting(self) -> Iterator[None]:
-        """The network as it would be used: averaged weights, in eval mode, no gradients; training does not notice."""
-        averaged = self._average.applied() if self._average is not None else nullcontext()
-        with undisturbed(), averaged, whole(self._model), torch.no_grad():
-            self._stage.network.eval()
-            try:
-                yield
-            finally:
-                self._stage.network.train()
-
     def _save(self) -> None:
         """Write a checkpoint, then remove older ones."""
-        tensors = {"trained": {name: full(value) for name, value in self._trained.items()}}
-        if self._average is not None:
-            tensors["average"] = {name: full(value) for name, value in self._average.averages.items()}
-        optimizer = self._optimizer.state_dict()
-        optimizer["state"] = {
-            number: {key: full(value) for key, value in moments.items()}
-            for number, moments in optimizer["state"].items()
-        }
+        tensors = self._learner.tensors()
         states = {
-            "optimizer": optimizer,
+            "optimizer": self._learner.optimizer_state(),
             "random": self._ranks.gathered(capture()),
             "loop": {"window": self._ranks.summed(self._window.sums)},
         }
@@ -325,13 +274,12 @@ class Training:
         prune(parts.folder.checkpoints, self._config.keep_checkpoints)
 
     def _save_weights(self) -> None:
-        """What the run was for: the averaged weights, or the last ones, in the field's format."""
-        weights = self._average.averages if self._average is not None else self._trained
-        gathered = {name: full(value) for name, value in weights.items()}
+        """What the run was for, in the field's format."""
+        weights = self._learner.result()
 
         def write() -> None:
             with replaced_folder(self._parts.folder.weights) as folder:
-                self._stage.save(folder, gathered)
+                self._stage.save(folder, weights)
 
         self._ranks.agreed(lambda: write() if self._ranks.first else None)
 
@@ -354,15 +302,11 @@ class Training:
             return Fetched(error=str(error))
         return Fetched(batches=fetched, waited_s=time.perf_counter() - start)
 
-    def _autocast(self) -> torch.autocast:
-        enabled = self._config.precision == "bf16"
-        return torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=enabled)
-
     def _flops_per_sample(self, batch: SequenceBatch) -> float:
         """Of forward and backward, counted once on a batch whose gradient is thrown away."""
 
         def work() -> None:
-            with self._autocast():
+            with autocast(self._config, self._device):
                 loss = self._stage.network(batch.to(self._device)).loss
             loss.backward()
 

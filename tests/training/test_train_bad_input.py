@@ -245,8 +245,23 @@ def test_damage_met_on_the_way_stops_the_run_with_its_name(sequences: Path, tmp_
     content[manifest.samples[3].offset + 1000] ^= 1
     tar.write_bytes(content)
     with pytest.raises(UserError, match=f"{SHARDS[1]}.tar is damaged"):
-        train(data, tmp_path / "run", batch_size=2, checkpoint_every=1)
+        train(data, tmp_path / "run", batch_size=2, checkpoint_every=1000, base=sequences)
     assert not (tmp_path / "run" / "weights").exists()
+    content[manifest.samples[3].offset + 1000] ^= 1
+    tar.write_bytes(content)
+    train(data, tmp_path / "run", batch_size=2, resume="must", base=sequences)  # what was done before the damage was kept
+    train(sequences, tmp_path / "whole", batch_size=2)
+    ours, theirs = losses(tmp_path / "run"), losses(tmp_path / "whole")
+    assert [line["train/loss"] for line in ours] == [line["train/loss"] for line in theirs]
+
+
+def test_a_checkpoint_of_another_network_is_refused(
+    sequences: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(sequences, tmp_path / "run", max_steps=2)
+    monkeypatch.setattr("tests.training.toy.WIDTH", 9)
+    with pytest.raises(UserError, match=r"of another network than stage=motion trains: first\.bias"):
+        train(sequences, tmp_path / "run", max_steps=4)
 
 
 def test_help_comes_at_once_and_names_every_key() -> None:

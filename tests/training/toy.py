@@ -24,6 +24,8 @@ from training.data.stream import SequenceStream
 from training.stages import StageLoss
 from training.train import main
 
+WIDTH = 8
+
 
 class ToyNetwork(nn.Module):
     """Guesses the noise of small pictures with a frozen and two trained layers."""
@@ -34,7 +36,7 @@ class ToyNetwork(nn.Module):
         with torch.random.fork_rng():
             torch.manual_seed(0)
             self.frozen = nn.Conv2d(3, 8, 3, padding=1).requires_grad_(False)
-            self.first, self.last = nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(8, 3, 3, padding=1)
+            self.first, self.last = nn.Conv2d(8, WIDTH, 3, padding=1), nn.Conv2d(WIDTH, 3, 3, padding=1)
         self.dropout = nn.Dropout(float(os.environ.get("TOY_DROPOUT", "0")))
 
     def forward(self, batch: SequenceBatch) -> StageLoss:
