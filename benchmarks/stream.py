@@ -4,8 +4,8 @@
 
 The yardstick is the standard library's tarfile and the same decoder, in one process, without checks, order or batches;
 a second one also makes the floats that the stream's batches consist of.
-Rates are per CPU-second of all processes together, which other load on the machine does not change; the stream's
-time includes starting workers and what they read ahead in vain. All kinds take turns, and the best round of each counts.
+Rates are per CPU-second of all processes together; the stream's time includes starting workers and what they read
+ahead in vain. All kinds take turns, and the best round of each counts.
 """
 
 import os
