@@ -40,6 +40,7 @@ nightly: setup
 bench: setup
 	$(BIN)/python -m benchmarks.bezier
 	$(BIN)/python -m benchmarks.synth
+	$(BIN)/python -m benchmarks.stream
 
 clean:
 	rm -rf outputs .mypy_cache .ruff_cache .pytest_cache .hypothesis

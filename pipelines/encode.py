@@ -167,8 +167,7 @@ def _plan(config: EncodeConfig, splits: Mapping[str, StoredSplit], encoder: Enco
     height_px, width_px = first.facts["size_px"]
     if height_px % encoder.patch_px or width_px % encoder.patch_px:
         raise UserError(f"{config.dataset}: {width_px}x{height_px} px; sides must be multiples of {encoder.patch_px}")
-    # The empty caption is what captions are dropped to while training.
-    captions = {"", *(str(record["caption"] or "") for split in splits.values() for record in split.records)}
+    captions = {str(record["caption"] or "") for split in splits.values() for record in split.records}
     source = next(iter(splits.values())).card
     recipe = Encoding(
         base=encoder.fingerprint(),

@@ -59,11 +59,17 @@ def test_batches_stay_as_they_were_while_others_are_read(stream: SequenceStream)
     """The memory that workers write to is used again; what has been handed over is not in it."""
     with stream.batches(seed=0, batch_size=1, num_workers=1) as batches:
         held = [next(batches) for _ in range(12)]
+        views = [
+            batch.frames.flatten(0, 1)[1:] for batch in (next(batches) for _ in range(6)) if batch.frames is not None
+        ]
     with stream.batches(seed=0, batch_size=1) as batches:
         for kept in held:
             fresh = next(batches)
             assert kept.frames is not None and fresh.frames is not None
             assert kept.keys == fresh.keys and torch.equal(kept.frames, fresh.frames)
+        for view in views:  # of batches that nobody holds any more
+            fresh = next(batches)
+            assert fresh.frames is not None and torch.equal(view, fresh.frames.flatten(0, 1)[1:])
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -14,7 +14,7 @@ import cv2
 
 from conf.errors import UserError
 from training.data.batch import CachedLatents, SequenceBatch
-from training.data.pixels import pixel_slots, to_signed_unit
+from training.data.pixels import FloatFrames, pixel_slots
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -82,7 +82,7 @@ class Batches(Iterator[SequenceBatch]):
             # Of each worker: those that wait, and the one that is turned to floats here while it fills the next.
             count = (_PREFETCHED + 1) * num_workers or 1
             slots = pixel_slots(count, pixels_shape, shared=num_workers > 0)
-        self._steps, self._step = _Steps(load, slots), 0
+        self._steps, self._step, self._floats = _Steps(load, slots), 0, FloatFrames()
         loader: DataLoader[Loaded | _Failure] = DataLoader(
             self._steps,  # type: ignore[arg-type]  # torch only indexes it
             batch_size=None,
@@ -115,7 +115,7 @@ class Batches(Iterator[SequenceBatch]):
             raise UserError(loaded.reason)
         pixels = self._steps.pixels(self._step)
         self._step += 1
-        return _arrived(loaded, pixels)
+        return _arrived(loaded, None if pixels is None else self._floats.signed_unit(pixels))
 
     def close(self) -> None:
         """End the workers; nothing comes after."""
@@ -130,8 +130,8 @@ class Batches(Iterator[SequenceBatch]):
         self.close()
 
 
-def _arrived(loaded: Loaded, pixels: "Tensor | None") -> SequenceBatch:
-    """A batch as training sees it, in memory of its own."""
+def _arrived(loaded: Loaded, frames: "Tensor | None") -> SequenceBatch:
+    """A batch as training sees it."""
     import torch
 
     latents = loaded.latents
@@ -141,7 +141,7 @@ def _arrived(loaded: Loaded, pixels: "Tensor | None") -> SequenceBatch:
         keys=loaded.keys,
         positions=torch.tensor(loaded.positions),
         captions=loaded.captions,
-        frames=None if pixels is None else to_signed_unit(pixels),
+        frames=frames,
         latents=latents,
     )
 

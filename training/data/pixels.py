@@ -1,9 +1,11 @@
 """Frames on their way: bytes while they are read and sent, floats when they arrive."""
 
+import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,12 +25,24 @@ def pixel_slots(count: int, shape: Sequence[int], *, shared: bool) -> "Tensor":
     return slots
 
 
-def to_signed_unit(pixels: "Tensor") -> "Tensor":
-    """(B, ...) uint8 to float32 in [-1, 1], in memory of its own."""
-    import torch
+class FloatFrames:
+    """Turns bytes to floats, in memory that is used again once nobody holds what was there.
 
-    # NumPy asks for huge pages, torch does not: the first touch of a large batch took five times as long as the rest.
-    frames = torch.from_numpy(np.empty(tuple(pixels.shape), np.float32))
-    for row, sample in zip(frames, pixels, strict=True):  # one after the other, so that each stays in the cache
-        row.copy_(sample).mul_(2 / 255).sub_(1)
-    return frames
+    First touching a large batch's pages takes five times as long as filling it, and half of that with the huge pages
+    that NumPy, unlike torch, asks for.
+    """
+
+    def __init__(self) -> None:
+        self._free: list[NDArray[np.float32]] = []
+
+    def signed_unit(self, pixels: "Tensor") -> "Tensor":
+        """(B, ...) uint8 to float32 in [-1, 1]; all calls with the same shape."""
+        import torch
+
+        memory = self._free.pop() if self._free else np.empty(tuple(pixels.shape), np.float32)
+        lent = memory.view()  # which the tensor, and all views of it, keep alive
+        weakref.finalize(lent, self._free.append, memory).atexit = False
+        frames = torch.from_numpy(lent)
+        for row, sample in zip(frames, pixels, strict=True):  # one after the other, so that each stays in the cache
+            row.copy_(sample).mul_(2 / 255).sub_(1)
+        return frames
