@@ -249,7 +249,7 @@ def test_damage_met_on_the_way_stops_the_run_with_its_name(sequences: Path, tmp_
     assert not (tmp_path / "run" / "weights").exists()
     content[manifest.samples[3].offset + 1000] ^= 1
     tar.write_bytes(content)
-    train(data, tmp_path / "run", batch_size=2, resume="must", base=sequences)  # what was done before the damage was kept
+    train(data, tmp_path / "run", batch_size=2, resume="must", base=sequences)  # all before it was kept
     train(sequences, tmp_path / "whole", batch_size=2)
     ours, theirs = losses(tmp_path / "run"), losses(tmp_path / "whole")
     assert [line["train/loss"] for line in ours] == [line["train/loss"] for line in theirs]
