@@ -19,14 +19,20 @@ from training.data.dataset import dataset_totals, read_card, read_manifests
 from training.data.manifest import read_manifest, tar_path
 from training.run_folder import claimed
 
+EPSILON = {"noise.prediction": "epsilon"}
+
 
 @pytest.mark.parametrize(
     ("said", "words_of_error"),
     [
         ({"max_steps": 0}, "max_steps=0: not allowed"),
         ({"batch_size": 0}, "batch_size=0"),
-        ({"noise.zero_terminal_snr": "true"}, "noise.zero_terminal_snr=true: not allowed; allowed: false, or"),
-        ({"noise.zero_terminal_snr": "true", "noise.min_snr": 5}, "noise.prediction=v"),
+        (
+            EPSILON | {"noise.zero_terminal_snr": "true"},
+            "noise.zero_terminal_snr=true: not allowed; allowed: false, or",
+        ),
+        (EPSILON | {"noise.zero_terminal_snr": "true", "noise.min_snr": 5}, "noise.prediction=v"),
+        ({"model": "sd15", "noise.zero_terminal_snr": "true"}, "noise.zero_terminal_snr=true: not allowed"),
         ({"noise.prediction": "x"}, "noise.prediction=x: not allowed; allowed: one of epsilon, v"),
         ({"noise.beta_end": 0.0001}, "noise.beta_end=0.0001"),
         ({"noise.min_snr": 0}, "noise.min_snr=0.0"),
