@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from conf.command import Summary, command
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from pipelines.folder import dataset_folder
+from training.config import ModelConfig
 from training.data.dataset import DatasetCard, dataset_totals, write_tables
 from training.data.encoded import LATENTS_MEMBER, TEXT_MEMBER, Encoding, LatentType, caption_key, encoding_of, pack
 from training.data.layout import SPLITS, TEXT_SPLIT, shard_name
@@ -30,6 +31,7 @@ from training.data.shard import ShardWriter
 from training.data.split import StoredSplit, open_split
 from training.progress import Progress
 from training.recipe import recipe_hash
+from training.weights import parent_weights
 
 if TYPE_CHECKING:
     from torch import Tensor, device
@@ -55,20 +57,12 @@ class Encoder(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Model:
-    """The group `model`."""
-
-    name: Literal["sd15", "tiny"]
-    path: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
 class EncodeConfig:
     """What to encode with what; `conf/encode.yaml` says what each key means."""
 
     dataset: str
     out: Path
-    model: _Model
+    model: ModelConfig
     base: str | None = None
     dtype: LatentType = "bf16"
     batch_size: int = 16
@@ -82,10 +76,14 @@ class EncodeConfig:
 
     @property
     def base_path(self) -> str:
-        """Where the base is: of a run folder, its weights."""
+        """Where the base is: a name on the hub, or a folder; of a run, its weights.
+
+        Raises:
+            UserError: if it is a run that has not ended.
+        """
         path = self.base or self.model.path or ""
-        weights = Path(path).expanduser() / "weights"
-        return str(weights) if weights.is_dir() else path
+        folder = Path(path).expanduser()
+        return str(parent_weights("base", folder)) if folder.exists() else path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,10 +104,10 @@ def run(config: EncodeConfig) -> Summary:
     Raises:
         UserError: if the data set, the base, the device or the folder will not do, or the disk is full.
     """
-    from training.models.base import load_base
-
-    splits = _open_splits(config.dataset)
+    splits = open_splits(config.dataset)
     device = _device(config.device)
+    from training.models.base import load_base  # seconds: after what is refused at once
+
     return encode(config, splits, load_base(config.base_path).to(device), device)
 
 
@@ -140,7 +138,12 @@ def encode(config: EncodeConfig, splits: Mapping[str, StoredSplit], encoder: Enc
     )
 
 
-def _open_splits(url: str) -> dict[str, StoredSplit]:
+def open_splits(url: str) -> dict[str, StoredSplit]:
+    """The splits of a data set of frames.
+
+    Raises:
+        UserError: as `open_split`, or if it is encoded already.
+    """
     train = open_split(url, "train")
     if encoding_of(train.card) is not None:
         raise ConfigError("dataset", url, "a data set of frames; this one is encoded already")

@@ -1,16 +1,19 @@
 """Batches made here or in other processes, always in order."""
 
 import itertools
+import os
 import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import cv2
 
 from conf.errors import UserError
-from training.data.batch import SequenceBatch
+from training.data.batch import CachedLatents, SequenceBatch
 from training.data.pixels import pixel_slots, to_signed_unit
 
 if TYPE_CHECKING:
@@ -26,7 +29,20 @@ class _Failure:
     reason: str
 
 
-Load = Callable[[int, "Tensor | None"], SequenceBatch]
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """A batch on its way: as `SequenceBatch`, with frames apart, latents as stored, and no tensor that need not be one.
+
+    Every tensor that a process sends takes a file descriptor and as long as decoding a small frame.
+    """
+
+    keys: tuple[str, ...]
+    positions: tuple[int, ...]
+    captions: tuple[str, ...]
+    latents: CachedLatents | None
+
+
+Load = Callable[[int, "Tensor | None"], Loaded]
 """(step, pixels to write the frames to) -> the rest of the batch; pixels are None when it has no frames."""
 
 
@@ -37,7 +53,7 @@ class _Steps:
     load: Load
     slots: "Tensor | None"
 
-    def __getitem__(self, step: int) -> SequenceBatch | _Failure:
+    def __getitem__(self, step: int) -> Loaded | _Failure:
         try:
             return self.load(step, self.pixels(step))
         except UserError as error:
@@ -67,7 +83,7 @@ class Batches(Iterator[SequenceBatch]):
             count = (_PREFETCHED + 1) * num_workers or 1
             slots = pixel_slots(count, pixels_shape, shared=num_workers > 0)
         self._steps, self._step = _Steps(load, slots), 0
-        loader: DataLoader[SequenceBatch | _Failure] = DataLoader(
+        loader: DataLoader[Loaded | _Failure] = DataLoader(
             self._steps,  # type: ignore[arg-type]  # torch only indexes it
             batch_size=None,
             sampler=itertools.count(),  # endless, as a sampler may be; worker n gets every n-th step
@@ -77,25 +93,29 @@ class Batches(Iterator[SequenceBatch]):
             collate_fn=_as_it_is,
             generator=torch.Generator(),  # or it would draw from, and so move, the global one
         )
-        self._iterator: Iterator[SequenceBatch | _Failure] = iter(loader)
+        handler = signal.getsignal(signal.SIGCHLD)
+        self._iterator: Iterator[Loaded | _Failure] = iter(loader)
+        if signal.getsignal(signal.SIGCHLD) is not handler:
+            # torch would raise in the middle of whatever the trainer does, a checkpoint say; `next` finds out as well.
+            signal.signal(signal.SIGCHLD, handler)
 
     def __next__(self) -> SequenceBatch:
         try:
-            batch = next(self._iterator)
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
+            loaded = next(self._iterator)
+        except (RuntimeError, OSError, EOFError) as error:
+            if isinstance(error, RuntimeError) and "DataLoader worker (pid" not in str(error):
                 raise
             self.close()
             raise UserError(
                 f"a process that reads data has died ({' '.join(str(error).split())}); is memory or /dev/shm full? "
                 "num_workers=0 reads without"
             ) from error
-        if isinstance(batch, _Failure):
+        if isinstance(loaded, _Failure):
             self.close()
-            raise UserError(batch.reason)
+            raise UserError(loaded.reason)
         pixels = self._steps.pixels(self._step)
         self._step += 1
-        return batch if pixels is None else replace(batch, frames=to_signed_unit(pixels))
+        return _arrived(loaded, pixels)
 
     def close(self) -> None:
         """End the workers; nothing comes after."""
@@ -110,11 +130,36 @@ class Batches(Iterator[SequenceBatch]):
         self.close()
 
 
+def _arrived(loaded: Loaded, pixels: "Tensor | None") -> SequenceBatch:
+    """A batch as training sees it, in memory of its own."""
+    import torch
+
+    latents = loaded.latents
+    if latents is not None:
+        latents = CachedLatents(mean=latents.mean.float(), logvar=latents.logvar.float(), text=latents.text.float())
+    return SequenceBatch(
+        keys=loaded.keys,
+        positions=torch.tensor(loaded.positions),
+        captions=loaded.captions,
+        frames=None if pixels is None else to_signed_unit(pixels),
+        latents=latents,
+    )
+
+
 def _begin_worker(_: int) -> None:
-    """torch has pinned its own threads already. Signals are for the trainer, which wants its last batches."""
+    """torch has pinned its own threads already. Signals to the whole job are for the trainer, which wants to save."""
     cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if sys.platform == "linux":
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_when_told_by, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_when_told_by(trainer: int) -> None:
+    """The trainer itself ends its workers by SIGTERM too, when it exits without having closed its batches."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != trainer:
+        pass
+    os._exit(0)
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from conf.errors import ConfigError, UserError
 from training.data.augment import Augmentation
-from training.data.batch import CachedLatents, SequenceBatch
-from training.data.loader import Batches
+from training.data.batch import CachedLatents
+from training.data.loader import Batches, Loaded
 from training.data.order import ROUND, StreamOrder, rank_positions, shares_of
 from training.data.sequence import StoredSequence
 from training.data.source import FramePick, StreamSource, open_source
@@ -159,14 +159,12 @@ class SequenceStream:
         shape = None if self.encoded else (batch_size, self.num_frames, 3, *self.size_px)
         return Batches(steps, shape, num_workers)
 
-    def load(self, positions: Sequence[int], order: StreamOrder, pixels: "torch.Tensor | None") -> SequenceBatch:
+    def load(self, positions: Sequence[int], order: StreamOrder, pixels: "torch.Tensor | None") -> Loaded:
         """The samples at some positions; their frames are written to `pixels` (B, T, 3, H, W) uint8.
 
         Raises:
             UserError: if bytes are damaged, or the storage fails.
         """
-        import torch
-
         places = [order.at(position) for position in positions]
         sequences: dict[int, StoredSequence] = {}
         latents: dict[int, tuple[torch.Tensor, ...]] = {}
@@ -182,9 +180,9 @@ class SequenceStream:
                 source.decode(sequence, self.frames, pixels[row])
                 self.augmentation.apply(pixels[row], order.seed, positions[row])
         names = [self.sources[dataset].split.name for dataset, _ in places]
-        return SequenceBatch(
+        return Loaded(
             keys=tuple(f"{name}/{sequences[row].key}" for row, name in enumerate(names)),
-            positions=torch.tensor(positions, dtype=torch.int64),
+            positions=tuple(positions),
             captions=tuple(sequences[row].caption for row in range(len(places))),
             latents=_stack(latents) if self.encoded else None,
         )
@@ -201,7 +199,7 @@ class _RankSteps:
     rank: int
     world_size: int
 
-    def __call__(self, step: int, pixels: "torch.Tensor | None") -> SequenceBatch:
+    def __call__(self, step: int, pixels: "torch.Tensor | None") -> Loaded:
         positions = rank_positions(
             self.start, step, batch_size=self.batch_size, rank=self.rank, world_size=self.world_size
         )
@@ -212,7 +210,7 @@ def _stack(latents: "dict[int, tuple[torch.Tensor, ...]]") -> CachedLatents:
     import torch
 
     parts = zip(*(latents[row] for row in sorted(latents)), strict=True)
-    mean, logvar, text = (torch.stack(part).float() for part in parts)
+    mean, logvar, text = (torch.stack(part) for part in parts)
     return CachedLatents(mean=mean, logvar=logvar, text=text)
 
 
