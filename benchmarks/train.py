@@ -58,8 +58,9 @@ def _run(words: list[str], steps: int) -> list[dict[str, Any]] | None:
             f"out={out}", f"max_steps={steps}", f"log_every={steps // 2}", f"checkpoint_every={steps}",
             "validate_every=0", "sample_every=0", "tracker=none",
         ]  # fmt: skip
-        done = subprocess.run([sys.executable, "-m", "training.train", *words, *said], check=False)
+        done = subprocess.run([sys.executable, "-m", "training.train", *words, *said], capture_output=True, text=True)
         if done.returncode:
+            print(done.stderr, file=sys.stderr)
             return None
         return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
 

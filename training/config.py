@@ -181,11 +181,12 @@ def train_config(plain: dict[str, Any]) -> TrainConfig:
     plain = {**plain, "data": [_mixture_words(item) for item in _as_list(plain["data"])]}
     config = typed(TrainConfig, plain)
     rate, prediction = _LEARNING_RATES[config.model.name], _PREDICTIONS[config.model.name]
-    return replace(
-        config,
-        optimizer=replace(config.optimizer, learning_rate=config.optimizer.learning_rate or rate),
-        noise=replace(config.noise, prediction=config.noise.prediction or prediction),
-    )
+    try:
+        noise = replace(config.noise, prediction=config.noise.prediction or prediction)
+    except ConfigError as error:
+        raise error.under("noise") from None
+    optimizer = replace(config.optimizer, learning_rate=config.optimizer.learning_rate or rate)
+    return replace(config, optimizer=optimizer, noise=noise)
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -48,6 +48,7 @@ def run(config: TrainConfig, make_stage: StageMaker | None = None) -> Summary:
     """
     from training.loop import RunParts, Training
     from training.parallel import Ranks
+    from training.random_state import seed_all
 
     ranks = Ranks()
     with ExitStack() as stack:
@@ -55,6 +56,7 @@ def run(config: TrainConfig, make_stage: StageMaker | None = None) -> Summary:
         recipe = ranks.from_first(ranks.agreed(lambda: _recipe(config, train) if ranks.first else {}))
         folder = ranks.agreed(lambda: _claim(config, recipe, ranks, stack))
         checkpoint = _find_checkpoint(config, folder, ranks)
+        seed_all(config.seed, rank=0)  # new weights are the same on all ranks
         stage = ranks.agreed(lambda: (make_stage or _default_stage_maker())(config, train))
         ranks.agreed(lambda: _begin(config, recipe, stage, folder, checkpoint) if ranks.first else None)
         tracker = stack.enter_context(_tracker(config, recipe, folder, checkpoint, ranks))

@@ -33,10 +33,8 @@ class ToyNetwork(nn.Module):
     def __init__(self, seed: int) -> None:
         super().__init__()
         self.seed = seed
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            self.frozen = nn.Conv2d(3, 8, 3, padding=1).requires_grad_(False)
-            self.first, self.last = nn.Conv2d(8, WIDTH, 3, padding=1), nn.Conv2d(WIDTH, 3, 3, padding=1)
+        self.frozen = nn.Conv2d(3, 8, 3, padding=1).requires_grad_(False)
+        self.first, self.last = nn.Conv2d(8, WIDTH, 3, padding=1), nn.Conv2d(WIDTH, 3, 3, padding=1)
         self.dropout = nn.Dropout(float(os.environ.get("TOY_DROPOUT", "0")))
 
     def forward(self, batch: SequenceBatch) -> StageLoss:
