@@ -1,0 +1,118 @@
+"""What the tiny model has learnt, on held-out scenes.
+
+    python -m benchmarks.tiny --data outputs/tiny/scenes --base outputs/tiny/base --motion outputs/tiny/motion
+
+Prints the loss with the temporal modules on and off (paired, 95 % interval over sequences), and how generated sequences
+progress: their distance to their own last frame, frame by frame, and how much of the first frame is blank. Writes a
+sheet of real and generated sequences beside the motion model.
+"""
+
+import argparse
+import itertools
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from training.data.batch import SequenceBatch
+from training.data.stream import DataMixture, SequenceStream
+from training.models.base import load_base
+from training.models.motion import add_motion, load_motion, without_motion
+from training.samples import write_samples
+from training.stages.denoising import DenoisingConfig, DenoisingNetwork, SequenceDenoiser, sample_sequences
+from training.weights import parent_weights
+
+_BLANK = 0.1  # largest difference in any channel of [0, 1]
+_DRAWS = 4  # noise levels a sequence
+_SHOWN = 8
+
+
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("data", "base", "motion"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--num-sequences", type=int, default=64)
+    parser.add_argument("--guidance", type=float, default=2.5)
+    arguments = parser.parse_args()
+    base = load_base(parent_weights("base", arguments.base))
+    unet = add_motion(base.unet, load_motion(parent_weights("motion", arguments.motion), base.unet)).eval()
+    denoiser = SequenceDenoiser(unet)
+    config = DenoisingConfig(schedule=base.schedule, guidance=arguments.guidance)
+    network = DenoisingNetwork(base, denoiser, config).eval()
+    batches = held_out(arguments.data, arguments.num_sequences)
+
+    on = losses(network, batches)
+    with without_motion(unet):
+        off = losses(network, batches)
+    low, high = interval(off - on)
+    print(f"loss on {len(on)} held-out sequences: {on.mean():.4f} with motion, {off.mean():.4f} without")
+    print(
+        f"lower by {100 * (off - on).mean() / off.mean():.1f} %; difference {(off - on).mean():.4f} [{low:.4f}, {high:.4f}]"
+    )
+
+    real = torch.cat([_frames(batch) for batch in batches]) / 2 + 0.5
+    captions = [caption for batch in batches for caption in batch.captions]
+    painted: list[torch.Tensor] = []
+    for first in range(0, len(captions), _SHOWN):
+        some, shape = (
+            captions[first : first + _SHOWN],
+            (real.shape[1], base.latent_channels, *_grid(real, base.patch_px)),
+        )
+        painted.append(sample_sequences(base, denoiser, config, some, first, shape))
+    made = torch.cat(painted)
+    distances = (made - made[:, -1:]).square().mean((2, 3, 4)).sqrt().mean(0)
+    blank = ((made[:, 0] - real[:, 0]).abs().amax(1) < _BLANK).float().mean()
+    print("distance of generated frames to their last: " + " ".join(f"{distance:.3f}" for distance in distances))
+    print(f"falls at every frame: {'yes' if bool((distances.diff() < 0).all()) else 'no'}")
+    print(f"blank in the first frame: {100 * blank:.0f} %")
+    pairs = torch.stack([real[:_SHOWN], made[:_SHOWN]], dim=1).flatten(0, 1)
+    _, sheet = write_samples(arguments.motion / "held_out", 0, pairs)
+    print(f"real, and generated for the same caption: {sheet}")
+
+
+def held_out(data: Path, count: int) -> list[SequenceBatch]:
+    """Sequences of the val split, each several times at other noise levels."""
+    stream = SequenceStream.open([DataMixture(path=str(data))], split="val")
+    size = min(_SHOWN, len(stream))
+    with stream.batches(seed=0, batch_size=size) as batches:
+        return list(itertools.islice(batches, min(count, len(stream)) // size))
+
+
+@torch.no_grad()
+def losses(network: DenoisingNetwork, batches: list[SequenceBatch]) -> NDArray[np.float64]:
+    """(N,) loss of each sequence, at the same noise every time."""
+    found = []
+    for batch in batches:
+        draws = [
+            network(SequenceBatch(
+                keys=batch.keys, positions=batch.positions * _DRAWS + draw, captions=batch.captions, frames=batch.frames
+            )).per_sample
+            for draw in range(_DRAWS)
+        ]  # fmt: skip
+        found.append(torch.stack(draws).mean(0))
+    return torch.cat(found).double().numpy()
+
+
+def interval(differences: NDArray[np.float64]) -> tuple[float, float]:
+    """95 % interval of the mean, by bootstrap over sequences."""
+    rng = np.random.default_rng(0)
+    means = rng.choice(differences, (10_000, len(differences))).mean(1)
+    return float(np.quantile(means, 0.025)), float(np.quantile(means, 0.975))
+
+
+def _frames(batch: SequenceBatch) -> torch.Tensor:
+    assert batch.frames is not None
+    return batch.frames
+
+
+def _grid(frames: torch.Tensor, patch_px: int) -> tuple[int, int]:
+    return frames.shape[-2] // patch_px, frames.shape[-1] // patch_px
+
+
+if __name__ == "__main__":
+    main()
