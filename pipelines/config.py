@@ -15,7 +15,7 @@ from conf.errors import ConfigError
 from pipelines.assets import AssetFiles, read_assets
 from pipelines.sources import source_class
 from pipelines.sources.base import Source
-from pipelines.sources.framing import Framing
+from pipelines.sources.framing import Fit, Framing
 from renderers import families, renderer
 from renderers.painting import FrameSchedule
 from training.data.layout import MOST_SEQUENCES, FrameFormat
@@ -119,7 +119,7 @@ def recipe_hash(recipe: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Frames:
+class FramesConfig:
     """The group `frames`."""
 
     spacing: Literal["distance", "log", "uniform"]
@@ -146,9 +146,9 @@ class _Composed:
     out: Path
     num_sequences: int | None
     size: Any
-    fit: Literal["crop", "pad", "stretch"]
+    fit: Fit
     num_frames: int
-    frames: _Frames
+    frames: FramesConfig
     seed: int
     num_workers: int | None
     shard_size: int | None

@@ -14,6 +14,7 @@ from PIL import Image
 from conf.errors import UserError
 from pipelines.progress import Progress
 from training.data.dataset import DatasetCard, dataset_totals, read_card, read_manifests
+from training.data.layout import ARTIST
 from training.data.manifest import ShardManifest, read_manifest, tar_path
 from training.data.sequence import StoredSequence, parse_sequence
 
@@ -84,7 +85,8 @@ class _Survey:
             for record in manifest.records:
                 place = Place(number=number, shard=manifest.name, key=record["key"])
                 self.places.setdefault(record["renderer"], []).append(place)
-                self.psnr_db.setdefault(record["renderer"], []).append(record["psnr_db"])
+                if record["psnr_db"] is not None:
+                    self.psnr_db.setdefault(record["renderer"], []).append(record["psnr_db"])
                 number += 1
             for row in manifest.quarantined:
                 self.refused.setdefault(str(row["reason"]), []).append(str(row["source"]))
@@ -231,8 +233,9 @@ def _card(sequence: StoredSequence, record: Mapping[str, Any], thumbnail_px: int
     numbers = spread(len(stored), _MAX_FRAMES)
     frames = []
     for number in numbers:
-        with Image.open(io.BytesIO(sequence.members[stored[number]["member"]])) as image:
-            frames.append(image.convert("RGB"))
+        frame = _picture(sequence, stored[number]["member"])
+        before = stored[number].get("before")
+        frames.append(_beside(_picture(sequence, before), frame) if before else frame)
     height, width = sequence.facts["size_px"]
     return {
         **{
@@ -240,12 +243,27 @@ def _card(sequence: StoredSequence, record: Mapping[str, Any], thumbnail_px: int
             for key in ("key", "split", "shard", "renderer", "source", "licence", "num_steps", "psnr_db", "ssim")
         },
         "caption": sequence.caption,
+        "step_word": "source frame" if record["renderer"] == ARTIST else "stroke",
         "violation": record["progress_violation"],
         "size": [width, height],
         "num_frames": len(stored),
         "frames": [[number, stored[number]["step"], stored[number]["distance"]] for number in numbers],
-        "sheet": make_sheet(frames, thumbnail_px),
+        "sheet": make_sheet(frames, min(MAX_PX, 2 * thumbnail_px) if "before" in stored[0] else thumbnail_px),
     }
+
+
+def _picture(sequence: StoredSequence, member: str) -> Image.Image:
+    with Image.open(io.BytesIO(sequence.members[member])) as image:
+        return image.convert("RGB")
+
+
+def _beside(before: Image.Image, after: Image.Image) -> Image.Image:
+    """What an artist left on the left, the frame made from it on the right."""
+    gap = max(2, after.width // 32)
+    both = Image.new("RGB", (before.width + gap + after.width, after.height), "white")
+    both.paste(before, (0, 0))
+    both.paste(after, (before.width + gap, 0))
+    return both
 
 
 def _reasons(refused: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
