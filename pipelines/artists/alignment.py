@@ -58,8 +58,7 @@ def camera_motion(frames: Sequence[Frame]) -> list[Homography]:
 
     A frame that cannot be matched is taken to stand where the next one does.
     """
-    detector = cv2.SIFT.create(nfeatures=_FEATURES, contrastThreshold=0.015)
-    features = [_features(detector, frame) for frame in frames]
+    features = [_features(frame) for frame in frames]
     height, width = frames[0].shape[:2]
     last = len(frames) - 1
     motion = [np.eye(3) for _ in frames]
@@ -79,7 +78,16 @@ def motion_px(homography: Homography, height: int, width: int) -> float:
     return float(np.linalg.norm(cv2.perspectiveTransform(corners, homography) - corners, axis=-1).max())
 
 
-def _features(detector: cv2.SIFT, frame: Frame) -> _Features:
+def same_view(one: Frame, other: Frame) -> bool | None:
+    """Whether what one frame shows is found again in another; None if either shows too little to be recognised."""
+    here, there = _features(one), _features(other)
+    if min(len(here.points), len(there.points)) < 2 * _LEAST:
+        return None
+    return _homography(*_matches(here, there, np.eye(3))) is not None
+
+
+def _features(frame: Frame) -> _Features:
+    detector = cv2.SIFT.create(nfeatures=_FEATURES, contrastThreshold=0.015)
     points, descriptors = detector.detectAndCompute(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), None)
     return _Features(np.array([point.pt for point in points], np.float32).reshape(-1, 2), descriptors)
 

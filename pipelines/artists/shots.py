@@ -7,18 +7,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.artists.alignment import same_view
 from pipelines.artists.footage import Footage, Frame
 
 _THUMBNAIL_PX = 32
 _OTHER = 25.0  # of 255: at a cut, more than half of the picture changes by more than this
-_UNLIKE = 0.5  # at a cut, edges correlate less than this; where paint floods a canvas, its edges stay
 _STILL = 3.0  # of 255: no block of a still changes by more than this
 
 
 def longest_shot(footage: Footage) -> Footage:
     """The frames between two cuts, where there are most of them."""
     looks = [_thumbnail(frame) for frame in footage.frames]
-    cuts = [at for at in range(1, len(looks)) if _is_cut(looks[at - 1], looks[at])]
+    cuts = [at for at in range(1, len(looks)) if _is_cut(footage, looks, at)]
     bounds = [0, *cuts, len(looks)]
     start, end = max(itertools.pairwise(bounds), key=lambda span: span[1] - span[0])
     shot = footage.chosen(range(start, end))
@@ -60,16 +60,8 @@ def _is_still(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
     return float(np.abs(one - other).max()) < _STILL
 
 
-def _is_cut(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
-    if float(np.median(np.abs(one - other).max(-1))) < _OTHER:
+def _is_cut(footage: Footage, looks: Sequence[NDArray[np.float32]], at: int) -> bool:
+    """Whether most of the picture changes before this frame, and nothing of the frame before is found again in it."""
+    if float(np.median(np.abs(looks[at - 1] - looks[at]).max(-1))) < _OTHER:
         return False
-    edges = [_edges(look) for look in (one, other)]
-    if any(edge.std() < 1.0 for edge in edges):
-        return False  # a bare canvas has nothing to be recognised by
-    return float(np.corrcoef(edges[0].ravel(), edges[1].ravel())[0, 1]) < _UNLIKE
-
-
-def _edges(look: NDArray[np.float32]) -> NDArray[np.float32]:
-    grey = look.mean(-1)
-    edges: NDArray[np.float32] = np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1))
-    return edges
+    return same_view(footage.frames[at - 1], footage.frames[at]) is False
