@@ -1,7 +1,7 @@
 """An artist's own sequences in, the same kind of data set as pipelines.synth makes out.
 
     python -m pipelines.ingest source.path=timelapses layout=video out=data/artist
-    python -m pipelines.ingest source.path=grids layout=grid num_frames=4 caption.trigger="in sks style" out=data/grids
+    python -m pipelines.ingest source.path=grids layout=grid num_frames=4 caption.trigger=sks out=data/grids
     python -m pipelines.ingest source.path=scans layout=frames size=384x512 out=data/scans
 
 Videos are cut to their longest shot, straightened, and freed of hands and tools; grids are cut into their cells. Of

@@ -52,13 +52,19 @@ class TreatmentConfig:
         return layout in _AUTO[step] if decision == "auto" else decision == "always"
 
 
+class _Template(string.Template):
+    """With a sign that means nothing to shells and to Hydra."""
+
+    delimiter = "%"
+
+
 @dataclass(frozen=True, kw_only=True)
 class CaptionConfig:
     """How sequences are captioned.
 
     Attributes:
-        template: caption of a sequence that has none of its own; `{name}` is the name of its file or folder,
-            `{trigger}` the trigger. None leaves the caption empty.
+        template: caption of a sequence that has none of its own; `%name` is the name of its file or folder,
+            `%trigger` the trigger. None leaves the caption empty.
         trigger: word that is to mean this artist, appended to every caption that does not hold it.
     """
 
@@ -66,20 +72,17 @@ class CaptionConfig:
     trigger: str | None = None
 
     def __post_init__(self) -> None:
-        try:
-            fields = {field for _, field, _, _ in string.Formatter().parse(self.template or "") if field is not None}
-        except ValueError:
-            fields = {"?"}
+        template = _Template(self.template or "")
         allowed = {"name", "trigger"} if self.trigger else {"name"}
-        if not fields <= allowed:
-            words = "text that may hold {name}" + (" and {trigger}" if self.trigger else "; {trigger} needs one")
+        if not template.is_valid() or not set(template.get_identifiers()) <= allowed:
+            words = "text that may hold %name, and %trigger where caption.trigger is given; %% is a percent sign"
             raise ConfigError("template", self.template, words)
 
     def of(self, entry: SourceEntry) -> str:
         """The caption of a sequence; empty when there is nothing to say."""
         stem = PurePosixPath(entry.id).stem
         name = " ".join(re.sub(r"[ _-]*\d{1,2}x\d{1,2}$", "", stem).replace("_", " ").replace("-", " ").split())
-        caption = entry.caption or (self.template or "").format(name=name, trigger=self.trigger)
+        caption = entry.caption or _Template(self.template or "").substitute(name=name, trigger=self.trigger)
         if not self.trigger or self.trigger in caption:
             return caption
         return f"{caption}, {self.trigger}" if caption else self.trigger

@@ -1,12 +1,19 @@
 """Videos: time-lapses and screen recordings."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pipelines.artists.footage import Footage, Frame, gather
 from pipelines.sources.base import RefusedPicture
 from pipelines.sources.stored import open_storage
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+_LEAST_SHARE = 0.9  # of its length that a sound video shows
 
 
 def read_video(path: str, canvas_px: int, most: int) -> Footage:
@@ -22,10 +29,10 @@ def read_video(path: str, canvas_px: int, most: int) -> Footage:
     import av
 
     filesystem, locator = open_storage(path)
-    decoded = 0
+    decoded, shown_s = 0, 0.0
 
     def pictures() -> Iterator[Frame]:
-        nonlocal decoded
+        nonlocal decoded, shown_s
         with filesystem.open(locator, "rb") as file, av.open(file) as container:
             if not container.streams.video:
                 raise RefusedPicture("holds no pictures, only sound or data")
@@ -34,12 +41,24 @@ def read_video(path: str, canvas_px: int, most: int) -> Footage:
             for frame in container.decode(stream):
                 if frame.is_corrupt:
                     raise RefusedPicture(f"damaged after {decoded} frames")
-                decoded += 1
-                turns = round(frame.rotation / 90)
-                yield np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns))
+                decoded, shown_s = decoded + 1, frame.time or shown_s
+                yield np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90)))
+            promised_s = _promised_s(container, stream)
+            if shown_s < _LEAST_SHARE * promised_s:  # of a file that was cut off, some containers decode what there is
+                raise RefusedPicture(f"damaged after {decoded} frames: {shown_s:.1f} of {promised_s:.1f} s are there")
 
     try:
         return gather(pictures(), canvas_px, most)
     except (av.FFmpegError, OSError) as error:
         where = f"damaged after {decoded} frames" if decoded else "not a video that can be decoded"
         raise RefusedPicture(f"{where} ({getattr(error, 'strerror', None) or type(error).__name__})") from error
+
+
+def _promised_s(container: "InputContainer", stream: "VideoStream") -> float:
+    """When the last frame is to be seen, at least; 0 when the file does not say."""
+    frame_s = float(1 / stream.average_rate) if stream.average_rate else 0.0
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base) - frame_s
+    if container.duration and len(container.streams) == 1:  # sound may last longer
+        return container.duration / 1e6 - frame_s
+    return 0.0

@@ -1,4 +1,4 @@
-"""A time-lapse made up: what a canvas looks like at every moment, and what a shaking camera with a hand before it sees."""
+"""A time-lapse made up: what a canvas looks like, and what a shaking camera sees of it with a hand before it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +35,7 @@ def painting(num_frames: int, seed: int = 0) -> tuple[Frames, NDArray[np.float64
             across = rng.uniform(40, WIDTH - 40), rng.uniform(36, HEIGHT - 36)
             brush.append(np.array(across))
             mask = np.zeros((HEIGHT, WIDTH), np.float32)
-            axes = (int(24 - 14 * done), int(9 - 4 * done))
+            axes = (int(19 - 10 * done), int(7 - 3 * done))
             cv2.ellipse(mask, (int(across[0]), int(across[1])), axes, float(rng.uniform(0, 180)), 0, 360, 1.0, -1)
             mask = cv2.GaussianBlur(mask, (0, 0), 1.2)[..., None]
             mask[:20], mask[-20:], mask[:, :24], mask[:, -24:] = 0, 0, 0, 0
