@@ -2,10 +2,11 @@
 
 A temporal median would do where a pixel has two states; where paint has just been laid, it has three (bare, hand,
 paint), and the median of each channel may well be the hand. So pixels vote: the state that most frames of a window
-agree on is the canvas. (Tried and left: to count fewer votes of what neither the window before nor the one after
-shows. It takes away a sleeve that comes back to one place, and more paint that is soon painted over.)
+agree on is the canvas. A sleeve that comes back to one place may win a vote; but what looked the same in the window
+before and looks the same in the one after has looked so in between.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 import cv2
@@ -29,7 +30,7 @@ def cleaned(footage: Footage, places: Sequence[int], window: int) -> Footage:
     for place in places:
         first = max(0, place - window // 2)
         frames.append(consensus(footage.frames[first : place + window // 2 + 1], place - first))
-    return footage.chosen(places).changed(frames, cleaned_over=window)
+    return footage.chosen(places).changed(without_returns(frames, places, window), cleaned_over=window)
 
 
 def consensus(frames: Sequence[Frame], place: int) -> Frame:
@@ -52,6 +53,24 @@ def consensus(frames: Sequence[Frame], place: int) -> Frame:
         total += frame * given[..., None]
     canvas: Frame = np.rint(total / share.sum(0)[..., None]).astype(np.uint8)
     return canvas
+
+
+def without_returns(frames: Sequence[Frame], places: Sequence[int], window: int) -> list[Frame]:
+    """Canvases with what they show only in between undone.
+
+    Args:
+        frames: canvases at `places`, ascending.
+        window: those at least so far apart were voted on by different frames.
+    """
+    firm = []
+    for frame, place in zip(frames, places, strict=True):
+        before = bisect_right(places, place - window) - 1
+        after = bisect_left(places, place + window)
+        if before >= 0 and after < len(places):
+            same = _alike(frames[before], frames[after]) & ~_alike(frames[before], frame)
+            frame = np.where(same[..., None], frames[before], frame)
+        firm.append(frame)
+    return firm
 
 
 def _alike(one: Frame, other: Frame) -> NDArray[np.bool_]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipelines.artists.alignment import camera_motion, motion_px
-from pipelines.artists.cleaning import consensus
+from pipelines.artists.cleaning import consensus, without_returns
 from pipelines.artists.footage import Footage, gather
 from pipelines.artists.shots import longest_shot, without_pauses
 from tests.pipelines.ingest_runs import ingest, refused, sequences, stages
@@ -90,6 +90,13 @@ def test_the_vote_is_for_a_state_and_never_for_a_colour_between_two() -> None:
     frames = [bare] * 4 + [hand] * 3 + [paint] * 4
     assert np.median(np.stack(frames), axis=0)[0, 0, 0] == 170  # what a median of each channel would show
     assert consensus(frames, 3)[0, 0, 0] == 240 and consensus(frames, 7)[0, 0, 0] == 30
+
+
+def test_what_is_the_same_before_and_after_was_so_in_between_and_new_paint_stays() -> None:
+    bare, sleeve, paint = (np.full((8, 8, 3), value, np.uint8) for value in (240, 90, 30))
+    canvases = [bare, sleeve, bare, bare, paint, paint]
+    firm = without_returns(canvases, [0, 10, 20, 30, 40, 50], window=10)
+    assert [int(frame[0, 0, 0]) for frame in firm] == [240, 240, 240, 240, 30, 30]
 
 
 def test_only_the_longest_shot_counts(truth: Frames) -> None:
