@@ -75,9 +75,9 @@ def _one_line(name: str, overrides: Sequence[str], error: Exception) -> str:
 
 def _nearest(name: str, key: str, overrides: Sequence[str]) -> str:
     """Which keys a user may have meant by one that does not exist."""
-    groups = [word for word in overrides if (CONF_FOLDER / word.partition("=")[0]).is_dir()]
+    others = [word for word in overrides if word.lstrip("+~").partition("=")[0] != key]
     try:
-        there = list(_keys(compose(name, groups)))
+        there = list(_keys(compose(name, others)))
     except UserError:
         return "--help lists all keys"
     above, _, last = key.rpartition(".")

@@ -1,7 +1,6 @@
 """The typed configuration of a synthesis run, and what of it decides the bytes of the data set."""
 
 import dataclasses
-import hashlib
 import json
 import math
 import re
@@ -111,11 +110,6 @@ class SynthConfig(RunConfig):
             "val_fraction": self.val_fraction,
             "cpu": self.cluster.cpu,
         }
-
-
-def recipe_hash(recipe: Mapping[str, Any]) -> str:
-    """SHA-256 of a recipe, in hex."""
-    return hashlib.sha256(json.dumps(recipe, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,12 +4,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from conf.errors import ConfigError, UserError
 from training.data.dataset import DatasetCard, committed_names, read_card, sole_writer
 from training.data.layout import dataset_file, quarantine_file, samples_file, shards_folder, timings_folder
 from training.data.manifest import sweep_temporaries
+from training.recipe import first_difference
 
 
 @contextmanager
@@ -93,23 +93,8 @@ def _refuse_foreign(root: Path, card: DatasetCard) -> None:
 
 def _difference(there: DatasetCard, here: DatasetCard) -> str:
     """The first key in which two recipes differ, in words."""
-    ours, theirs = _flat(here.recipe), _flat(there.recipe)
-    for key in sorted(ours.keys() | theirs.keys(), key=lambda key: (key == "pictures", key)):
-        if ours.get(key) != theirs.get(key):
-            if key == "pictures":
-                return "other pictures: the source has changed since"
-            return f"{key}={theirs.get(key)}, not {ours.get(key)}"
-    return "another configuration"
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if isinstance(value, dict):
-        items: Any = value.items()
-    elif isinstance(value, list):
-        items = enumerate(value)
-    else:
-        return {prefix: value}
-    flat: dict[str, Any] = {}
-    for key, inner in items:
-        flat |= _flat(inner, f"{prefix}.{key}" if prefix else str(key))
-    return flat
+    found = first_difference(there.recipe, here.recipe, last="pictures")
+    if found is None:
+        return "another configuration"
+    key, theirs, ours = found
+    return "other pictures: the source has changed since" if key == "pictures" else f"{key}={theirs}, not {ours}"

@@ -17,15 +17,16 @@ from typing import Any
 from conf.command import PARTIAL, Summary, command
 from conf.errors import UserError
 from pipelines.cluster import check_cpu, num_workers, render_shards
-from pipelines.config import RunConfig, SynthConfig, recipe_hash, synth_config
+from pipelines.config import RunConfig, SynthConfig, synth_config
 from pipelines.folder import dataset_folder
 from pipelines.plan import Plan, make_plan
-from pipelines.progress import Progress
 from pipelines.render import RenderSettings, ShardReport, ShardSettings
 from pipelines.sheet import write_sheet
 from training.data.dataset import DatasetCard, dataset_totals, write_tables
 from training.data.layout import quarantine_file
 from training.data.manifest import ShardManifest, read_manifest, tar_path
+from training.progress import Progress
+from training.recipe import recipe_hash
 from training.tracking import NoTracker, Tracker, WandbTracker
 
 _SECONDS_BETWEEN_SHEETS = 60.0

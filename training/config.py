@@ -7,10 +7,14 @@ from typing import Any, Literal
 
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
+from training.data.augment import Augmentation
 from training.data.stream import DataMixture
+from training.models.shape import TinyShape
 from training.tracking import TrackerConfig
 
-_LEARNING_RATES = {"tiny": 5e-4, "sd15": 2e-5}
+_LEARNING_RATES = {"tiny": 1e-3, "sd15": 2e-5}
+# With so few steps, what a network says at the noisiest levels counts; v is well conditioned there.
+_PREDICTIONS: dict[str, Literal["epsilon", "v"]] = {"tiny": "v", "sd15": "epsilon"}
 _FREE = (
     "out", "data", "base", "motion", "resume", "max_steps", "num_workers", "log_every", "checkpoint_every",
     "keep_checkpoints", "validate_every", "val_sequences", "sample_every", "prompts", "peak_tflops", "tracker",
@@ -23,13 +27,19 @@ class StageConfig:
 
     name: Literal["base", "motion"]
 
+    @property
+    def frames(self) -> Literal["all", "last"]:
+        """Whether it reads whole sequences, or finished pictures only."""
+        return "last" if self.name == "base" else "all"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """Which family of models; `path` is a name on the hub or a local folder, of `sd15`."""
+    """Which family of models; `path` is a name on the hub or a local folder, of `sd15`; `shape` is of `tiny`."""
 
     name: Literal["tiny", "sd15"]
     path: str | None = None
+    shape: TinyShape = field(default_factory=TinyShape)
 
     def __post_init__(self) -> None:
         if self.name == "sd15" and not self.path:
@@ -66,7 +76,7 @@ class NoiseConfig:
     num_steps: int = 1000
     beta_start: float = 0.00085
     beta_end: float = 0.012
-    prediction: Literal["epsilon", "v"] = "epsilon"
+    prediction: Literal["epsilon", "v"] | None = None
     min_snr: float | None = None
     zero_terminal_snr: bool = False
 
@@ -110,6 +120,7 @@ class TrainConfig:
     clip_norm: float | None = 1.0
     ema_decay: float | None = 0.999
     caption_dropout: float = 0.1
+    augmentation: Augmentation = field(default_factory=Augmentation)
     log_every: int = 10
     checkpoint_every: int = 500
     keep_checkpoints: int = 2
@@ -169,10 +180,12 @@ def train_config(plain: dict[str, Any]) -> TrainConfig:
     """
     plain = {**plain, "data": [_mixture_words(item) for item in _as_list(plain["data"])]}
     config = typed(TrainConfig, plain)
-    if config.optimizer.learning_rate is None:
-        rate = _LEARNING_RATES[config.model.name]
-        config = replace(config, optimizer=replace(config.optimizer, learning_rate=rate))
-    return config
+    rate, prediction = _LEARNING_RATES[config.model.name], _PREDICTIONS[config.model.name]
+    return replace(
+        config,
+        optimizer=replace(config.optimizer, learning_rate=config.optimizer.learning_rate or rate),
+        noise=replace(config.noise, prediction=config.noise.prediction or prediction),
+    )
 
 
 def _as_list(value: Any) -> list[Any]:

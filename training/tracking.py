@@ -19,13 +19,22 @@ class TrackerConfig:
 
 
 class Tracker(Protocol):
-    """Follows one run."""
+    """Follows one run.
+
+    Attributes:
+        run_id: by which a later process goes on with the same run; None where nothing is followed.
+    """
+
+    run_id: str | None
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         """Numbers, under names such as `data/sequences_per_s`, at a step."""
 
     def picture(self, name: str, path: Path, step: int) -> None:
         """A picture file, which is on disk already whatever becomes of the tracker."""
+
+    def video(self, name: str, path: Path, step: int) -> None:
+        """An MP4 file, likewise."""
 
     def finish(self) -> None:
         """The run is over."""
@@ -34,10 +43,15 @@ class Tracker(Protocol):
 class NoTracker:
     """Follows nothing."""
 
+    run_id: str | None = None
+
     def log(self, values: Mapping[str, float], step: int) -> None:
         """Nothing."""
 
     def picture(self, name: str, path: Path, step: int) -> None:
+        """Nothing."""
+
+    def video(self, name: str, path: Path, step: int) -> None:
         """Nothing."""
 
     def finish(self) -> None:
@@ -47,14 +61,30 @@ class NoTracker:
 class WandbTracker:
     """Weights & Biases; its files are in `folder/wandb`.
 
-    The key comes from the environment alone; `config` must hold nothing secret.
+    The key comes from the environment alone; `config` must hold nothing secret. Command line, paths, code and the
+    machine's name are not sent.
+
+    Args:
+        project, mode, name: as in `TrackerConfig`.
+        folder: where its files go.
+        step_metric: name of the horizontal axis of all plots.
+        config: of the run, to tell runs apart.
+        run_id: of a run to go on with; a new one otherwise.
 
     Raises:
         UserError: if the run cannot be begun, as for want of a key.
     """
 
     def __init__(
-        self, *, project: str, mode: str, name: str | None, folder: Path, step_metric: str, config: Mapping[str, Any]
+        self,
+        *,
+        project: str,
+        mode: str,
+        name: str | None,
+        folder: Path,
+        step_metric: str,
+        config: Mapping[str, Any],
+        run_id: str | None = None,
     ) -> None:
         import wandb
 
@@ -67,21 +97,38 @@ class WandbTracker:
                 name=name,
                 dir=str(folder),
                 config=dict(config),
-                settings=wandb.Settings(silent=True, console="off", disable_git=True, save_code=False),
+                id=run_id,
+                resume="allow" if run_id is not None else None,
+                settings=wandb.Settings(
+                    silent=True,
+                    console="off",
+                    disable_git=True,
+                    save_code=False,
+                    x_disable_meta=True,
+                    x_disable_machine_info=True,
+                ),
             )
         except wandb.Error as error:
             raise UserError(f"tracker=wandb: {error}") from error
+        self.run_id: str | None = self._run.id
         self._step_metric = step_metric
         self._run.define_metric(step_metric)
         self._run.define_metric("*", step_metric=step_metric)
 
     def log(self, values: Mapping[str, float], step: int) -> None:
-        """Log numbers."""
-        self._run.log({**values, self._step_metric: step})
+        """Log numbers. A step that was logged before the run was killed, and is done again, is not taken twice."""
+        self._log(values, step)
 
     def picture(self, name: str, path: Path, step: int) -> None:
         """Log a picture file."""
-        self._run.log({name: self._wandb.Image(str(path)), self._step_metric: step})
+        self._log({name: self._wandb.Image(str(path))}, step)
+
+    def video(self, name: str, path: Path, step: int) -> None:
+        """Log an MP4 file."""
+        self._log({name: self._wandb.Video(str(path), format="mp4")}, step)
+
+    def _log(self, values: Mapping[str, Any], step: int) -> None:
+        self._run.log({**values, self._step_metric: step}, step=step)
 
     def finish(self) -> None:
         """Close the run."""

@@ -12,7 +12,8 @@ from fsspec import AbstractFileSystem
 from conf.errors import UserError
 from pipelines.sources.base import SourceEntry
 from pipelines.sources.sidecars import Sidecars
-from pipelines.sources.stored import PICTURE_EXTENSIONS, ending, list_files, naming, open_storage, printable
+from pipelines.sources.stored import PICTURE_EXTENSIONS, ending, list_files, printable
+from training.data.storage import naming, open_storage
 
 Layout = Literal["frames", "video", "grid"]
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pipelines.artists.footage import Footage, Frame, gather
 from pipelines.sources.base import RefusedPicture
 from pipelines.sources.decode import MAX_PIXELS, decode
-from pipelines.sources.stored import open_storage
 from renderers.painting import to_uint8
+from training.data.storage import open_storage
 
 
 def read_frames(folder: str, names: Sequence[str], canvas_px: int, most: int) -> Footage:

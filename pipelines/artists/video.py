@@ -7,7 +7,7 @@ import numpy as np
 
 from pipelines.artists.footage import Footage, Frame, gather
 from pipelines.sources.base import RefusedPicture
-from pipelines.sources.stored import open_storage
+from training.data.storage import open_storage
 
 if TYPE_CHECKING:
     from av.container import InputContainer

@@ -12,11 +12,12 @@ import numpy as np
 from PIL import Image
 
 from conf.errors import UserError
-from pipelines.progress import Progress
 from training.data.dataset import DatasetCard, dataset_totals, read_card, read_manifests
+from training.data.encoded import encoding_of
 from training.data.layout import ARTIST
 from training.data.manifest import ShardManifest, read_manifest, tar_path
 from training.data.sequence import StoredSequence, parse_sequence
+from training.progress import Progress
 
 MAX_PX = 512  # a sheet of 8 such frames a row is 4096 px wide, which every browser decodes
 _MAX_FRAMES = 32
@@ -100,6 +101,8 @@ def gather(root: Path, max_sequences: int, thumbnail_px: int) -> Contents:
         UserError: if this is no data set, or a shard is damaged (named).
     """
     card = read_card(root)
+    if encoding_of(card) is not None:
+        raise UserError(f"dataset={root}: holds latents; look at the data set of frames that they were made of")
     survey = _Survey()
     try:
         totals = dataset_totals(survey.noting(read_manifests(root, card.shards)))

@@ -11,7 +11,8 @@ from fsspec import AbstractFileSystem
 from conf.errors import UserError
 from pipelines.sources.base import SourceEntry
 from pipelines.sources.sidecars import Sidecars
-from pipelines.sources.stored import StoredSource, ending, list_files, naming, open_storage, printable
+from pipelines.sources.stored import StoredSource, ending, list_files, printable
+from training.data.storage import naming, open_storage
 
 NUM_READERS = 16
 """Threads that hash pictures: enough to keep remote storage busy; local files need fewer."""

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from fsspec import AbstractFileSystem
 
 from pipelines.sources.captions import TABLES, Annotation, table_annotations, text_caption
-from pipelines.sources.stored import naming, printable
+from pipelines.sources.stored import printable
+from training.data.storage import naming
 
 
 class Sidecars:

@@ -6,11 +6,9 @@ import posixpath
 import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from fsspec import AbstractFileSystem
-from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from conf.errors import ConfigError, UserError
@@ -86,42 +84,6 @@ class StoredSource(ABC):
             )
 
 
-def open_storage(path: str) -> tuple[AbstractFileSystem, str]:
-    """The filesystem that a path or URL speaks of, and the path in its own terms.
-
-    Raises:
-        ConfigError: if the protocol is unknown, not installed, or would run a command.
-        UserError: if the storage cannot be reached.
-    """
-    if any(link.strip().lower().startswith("pipe:") for link in path.split("::")):
-        raise ConfigError("path", path, "a path or URL to read from; pipe: would run a shell command")
-    if not path.strip():
-        raise ConfigError("path", path, "a path or URL")
-    with naming(path):
-        try:
-            filesystem, root = url_to_fs(path)
-        except (ValueError, ImportError) as error:
-            raise ConfigError("path", path, f"a local path or a URL that fsspec can open ({_reason(error)})") from error
-    return filesystem, root
-
-
-@contextmanager
-def naming(path: str) -> Iterator[None]:
-    """Turn a fault of the storage into one line that names what could not be read.
-
-    Wrap reads only: clients of remote storage raise whatever they like, so everything is caught.
-
-    Raises:
-        UserError: in place of anything else that was raised.
-    """
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(f"{path}: cannot be read ({_reason(error)})") from error
-
-
 def list_files(filesystem: AbstractFileSystem, root: str) -> list[str]:
     """Paths of all files under a folder, relative to it, sorted; nothing hidden (`.git`, `._photo.jpg`).
 
@@ -170,7 +132,3 @@ def ending(name: str) -> str:
 
 def _raise(error: OSError) -> None:
     raise error
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

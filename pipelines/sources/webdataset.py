@@ -17,7 +17,8 @@ from fsspec import AbstractFileSystem
 from conf.errors import ConfigError, UserError
 from pipelines.sources.base import SourceEntry
 from pipelines.sources.captions import Annotation, json_annotation, text_caption
-from pipelines.sources.stored import StoredSource, list_files, naming, open_storage, printable
+from pipelines.sources.stored import StoredSource, list_files, printable
+from training.data.storage import naming, open_storage
 
 NUM_READERS = 8
 """Tars that are scanned side by side."""

@@ -9,9 +9,11 @@ import pytest
 from conf.compose import CONF_FOLDER, choices, compose, typed
 from conf.errors import ConfigError, UserError
 from pipelines.config import SynthConfig, synth_config
+from training.config import TrainConfig, train_config
 
 GROUPS = sorted(folder.name for folder in CONF_FOLDER.iterdir() if folder.is_dir() and list(folder.glob("*.yaml")))
 CHOICES = [(group, choice) for group in GROUPS for choice in choices(group)]
+TRAIN_GROUPS = ("stage", "model", "optimizer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +41,21 @@ class Outer:
 
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
 def test_every_choice_of_every_group_gives_a_typed_configuration(group: str, choice: str) -> None:
-    plain = compose("synth", [f"{group}={choice}", *_needed(choice)])
-    assert isinstance(synth_config(plain), SynthConfig)
+    if group in TRAIN_GROUPS:
+        plain = compose("train", [f"{group}={choice}", "data=a", "out=b", "base=c"])
+        assert isinstance(train_config(plain), TrainConfig)
+    else:
+        plain = compose("synth", [f"{group}={choice}", *_needed(choice)])
+        assert isinstance(synth_config(plain), SynthConfig)
 
 
 def _needed(choice: str) -> list[str]:
     return {"folder": ["source.path=a"], "webdataset": ["source.path=a.tar"]}.get(choice, [])
+
+
+@pytest.mark.parametrize("tracker", choices("tracker"))
+def test_training_takes_every_tracker(tracker: str) -> None:
+    assert train_config(compose("train", [f"tracker={tracker}", "data=a", "out=b", "base=c"])).tracker.kind == tracker
 
 
 def test_every_choice_of_a_group_is_found() -> None:

@@ -10,11 +10,12 @@ from PIL import Image
 from conf.compose import compose
 from conf.errors import ConfigError
 from pipelines import synth, verify
-from pipelines.config import SynthConfig, recipe_hash, synth_config
+from pipelines.config import SynthConfig, synth_config
 from renderers.painting import StrokeProgram
 from training.data.dataset import read_card
 from training.data.manifest import read_manifest
 from training.data.sequence import read_sequences
+from training.recipe import recipe_hash
 
 SMALL = [
     "renderer=oil", "renderer.preset=fast", "renderer.num_strokes=30", "size=64", "num_sequences=1", "num_frames=3",

@@ -8,7 +8,8 @@ import yaml
 
 from conf.compose import CONF_FOLDER, compose
 from conf.errors import ConfigError
-from pipelines.config import SynthConfig, parse_size, recipe_hash, synth_config
+from pipelines.config import SynthConfig, parse_size, synth_config
+from training.recipe import recipe_hash
 
 MIX = yaml.safe_load((CONF_FOLDER / "renderer" / "mix.yaml").read_text())
 ONLY_BEZIER = [f"renderer.weights.{name}=0" for name in MIX["weights"] if name != "bezier"]

@@ -49,7 +49,7 @@ def test_a_card_is_read_as_written(tmp_path: Path) -> None:
     assert read_card(tmp_path) == CARD
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema_version": 99}', '{"schema_version": 1, "shards": []}', "1"])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema_version": 99}', '{"schema_version": 2, "shards": []}', "1"])
 def test_what_is_not_a_card_is_refused_in_one_line(text: str, tmp_path: Path) -> None:
     (tmp_path / "dataset.json").write_text(text)
     with pytest.raises(UserError) as told:

@@ -30,7 +30,7 @@ MANIFEST = ShardManifest(
     num_samples=1,
     config_hash="c",
     code_version="0",
-    samples=(SampleSpan(key="00000000", offset=0, length=5),),
+    samples=(SampleSpan(key="00000000", offset=0, length=5, crc32=7),),
     records=({"caption": "Ölbild"},),
 )
 
@@ -104,7 +104,7 @@ def test_a_manifest_is_read_as_written() -> None:
         lambda text: "[]",
         lambda text: "null",
         lambda text: "{}",
-        lambda text: text.replace('"schema_version": 1', '"schema_version": 2'),
+        lambda text: text.replace('"schema_version": 2', '"schema_version": 3'),
         lambda text: text.replace('"num_bytes"', '"num_bites"'),
         lambda text: text.replace('"offset"', '"ofset"'),
     ],

@@ -14,15 +14,16 @@ class _Run:
     """Stands in for a run of Weights & Biases."""
 
     def __init__(self) -> None:
-        self.logged: list[dict[str, Any]] = []
+        self.id = "abc"
+        self.logged: list[tuple[int, dict[str, Any]]] = []
         self.metrics: list[tuple[str, str | None]] = []
         self.finished = 0
 
     def define_metric(self, name: str, step_metric: str | None = None) -> None:
         self.metrics.append((name, step_metric))
 
-    def log(self, values: dict[str, Any]) -> None:
-        self.logged.append(values)
+    def log(self, values: dict[str, Any], step: int) -> None:
+        self.logged.append((step, values))
 
     def finish(self) -> None:
         self.finished += 1
@@ -46,7 +47,7 @@ def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[WandbTracker
 def test_numbers_are_logged_under_the_step_they_belong_to(begun: tuple[WandbTracker, _Run, dict[str, Any]]) -> None:
     tracker, run, _ = begun
     tracker.log({"data/rate": 2.0}, step=7)
-    assert run.logged == [{"data/rate": 2.0, "data/step": 7}]
+    assert run.logged == [(7, {"data/rate": 2.0, "data/step": 7})]
     assert ("*", "data/step") in run.metrics
 
 
@@ -56,6 +57,7 @@ def test_a_run_is_offline_in_its_folder_and_takes_no_code_along(
     _, _, asked = begun
     assert (asked["mode"], asked["dir"], asked["config"]) == ("offline", str(tmp_path / "out"), {"seed": 0})
     assert asked["settings"].save_code is False and asked["settings"].disable_git is True
+    assert asked["settings"].x_disable_meta is True and asked["settings"].x_disable_machine_info is True
 
 
 def test_finishing_closes_the_run(begun: tuple[WandbTracker, _Run, dict[str, Any]]) -> None:
@@ -73,9 +75,19 @@ def test_a_tracker_that_cannot_begin_says_so_in_its_own_words(monkeypatch: pytes
         WandbTracker(project="p", mode="online", name=None, folder=tmp_path, step_metric="s", config={})
 
 
+def test_a_run_goes_on_under_its_id(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked = dict[str, Any]()
+    monkeypatch.setattr(wandb, "init", lambda **words: asked.update(words) or _Run())
+    tracker = WandbTracker(
+        project="p", mode="offline", name=None, folder=tmp_path, step_metric="s", config={}, run_id="abc"
+    )
+    assert (asked["id"], asked["resume"], tracker.run_id) == ("abc", "allow", "abc")
+
+
 def test_no_tracker_follows_nothing(tmp_path: Path) -> None:
     tracker: Tracker = NoTracker()
     tracker.log({"a": 1.0}, step=0)
     tracker.picture("a", tmp_path / "none.png", step=0)
+    tracker.video("a", tmp_path / "none.mp4", step=0)
     tracker.finish()
     assert list(tmp_path.iterdir()) == []

@@ -12,6 +12,7 @@ from typing import Any
 from conf.errors import UserError
 from training.data.layout import (
     SCHEMA_VERSION,
+    SPLITS,
     dataset_file,
     is_shard_name,
     quarantine_file,
@@ -56,15 +57,27 @@ def read_card(root: Path) -> DatasetCard:
     if not root.is_dir():
         raise UserError(f"dataset={root}: no such folder")
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        if fields["schema_version"] != SCHEMA_VERSION:
-            raise UserError(f"{path}: schema version {fields['schema_version']}; this code reads {SCHEMA_VERSION}")
-        fields["shards"] = tuple(fields["shards"])
-        return DatasetCard(**fields)
+        return parse_card(path.read_bytes(), str(path))
     except FileNotFoundError:
         raise UserError(f"{root}: not a data set (no dataset.json)") from None
-    except (KeyError, TypeError, ValueError, OSError) as error:
+    except OSError as error:
         raise UserError(f"{path}: not a data set card ({error})") from error
+
+
+def parse_card(data: bytes, where: str) -> DatasetCard:
+    """The card in the bytes of a `dataset.json`.
+
+    Raises:
+        UserError: if it is not one of this schema version; `where` names it.
+    """
+    try:
+        fields = json.loads(data)
+        if fields["schema_version"] != SCHEMA_VERSION:
+            raise UserError(f"{where}: schema version {fields['schema_version']}; this code reads {SCHEMA_VERSION}")
+        fields["shards"] = tuple(fields["shards"])
+        return DatasetCard(**fields)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{where}: not a data set card ({error})") from error
 
 
 def read_manifests(root: Path, names: Iterable[str]) -> Iterator[ShardManifest]:
@@ -100,7 +113,7 @@ def dataset_totals(manifests: Iterable[ShardManifest]) -> dict[str, Any]:
             licence = record["licence"] or "unknown"
             licences[licence] = licences.get(licence, 0) + 1
     return {
-        "num_sequences": sum(splits.values()),
+        "num_sequences": sum(splits.get(split, 0) for split in SPLITS),
         "num_shards": num_shards,
         "num_bytes": num_bytes,
         "num_quarantined": num_quarantined,

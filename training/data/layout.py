@@ -4,8 +4,10 @@ import re
 from pathlib import Path
 from typing import Literal
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SPLITS = ("train", "val")
+TEXT_SPLIT = "text"
+"""Of an encoded data set: the embeddings of its captions."""
 FrameFormat = Literal["webp", "png", "jpg"]
 FRAME_FORMATS = ("webp", "png", "jpg")
 MOST_SEQUENCES = 100_000_000
@@ -14,7 +16,7 @@ MOST_SEQUENCES = 100_000_000
 ARTIST = "artist"
 """Family, and renderer's name, of sequences that people painted: they have frames, and no stroke program."""
 
-_SHARD_NAME = re.compile(r"(train|val)-(\d{5,})-of-(\d{5,})")
+_SHARD_NAME = re.compile(r"(train|val|text)-(\d{5,})-of-(\d{5,})")
 
 
 def dataset_file(root: Path) -> Path:

@@ -13,11 +13,15 @@ from training.data.layout import SCHEMA_VERSION, shards_folder
 
 @dataclass(frozen=True, kw_only=True)
 class SampleSpan:
-    """Where one sequence stands in its tar: bytes [offset, offset + length)."""
+    """Where one sequence stands in its tar: bytes [offset, offset + length), and their CRC-32.
+
+    Whoever reads one sequence cannot hash its shard, and a bit flipped in a picture may still decode.
+    """
 
     key: str
     offset: int
     length: int
+    crc32: int
 
 
 @dataclass(frozen=True, kw_only=True)

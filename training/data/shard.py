@@ -8,6 +8,7 @@ import hashlib
 import io
 import os
 import tarfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -25,13 +26,14 @@ from training.data.manifest import (
 
 
 class _HashingFile(io.RawIOBase):
-    """Counts and hashes what is written through it."""
+    """Counts and hashes what is written through it; `crc32` is of what came since it was last set to 0."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file, self.sha256, self.num_bytes = file, hashlib.sha256(), 0
+        self._file, self.sha256, self.num_bytes, self.crc32 = file, hashlib.sha256(), 0, 0
 
     def write(self, data: Any) -> int:
         self.sha256.update(data)
+        self.crc32 = zlib.crc32(data, self.crc32)
         self.num_bytes += len(data)
         return self._file.write(data)
 
@@ -64,12 +66,13 @@ class ShardWriter:
 
     def add(self, key: str, members: Mapping[str, bytes]) -> None:
         """Add a sequence: `{"00.webp": ..., "json": ...}`, written in the order of their names."""
-        start = self._hashing.num_bytes
+        start, self._hashing.crc32 = self._hashing.num_bytes, 0
         for name in sorted(members):
             entry = tarfile.TarInfo(f"{key}.{name}")
             entry.size, entry.mode, entry.mtime = len(members[name]), 0o644, 0
             self._tar.addfile(entry, io.BytesIO(members[name]))
-        self._samples.append(SampleSpan(key=key, offset=start, length=self._hashing.num_bytes - start))
+        length = self._hashing.num_bytes - start
+        self._samples.append(SampleSpan(key=key, offset=start, length=length, crc32=self._hashing.crc32))
 
     def commit(self, **facts: Any) -> ShardManifest:
         """Put the tar in place, then its manifest; `facts` are the manifest's fields that the writer cannot know."""

@@ -1,10 +1,20 @@
 """The endless stream of batches that training reads from shards."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal, Self
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Self
 
-from training.data.batch import SequenceBatch
+from conf.errors import ConfigError, UserError
+from training.data.augment import Augmentation
+from training.data.batch import CachedLatents
+from training.data.loader import Batches, Loaded
+from training.data.order import ROUND, StreamOrder, rank_positions, shares_of
+from training.data.sequence import StoredSequence
+from training.data.source import FramePick, StreamSource, open_source
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,13 +24,26 @@ class DataMixture:
     path: str
     weight: float = 1.0
 
+    def __post_init__(self) -> None:
+        if not 0 < self.weight < math.inf:
+            raise ConfigError("weight", self.weight, "more than 0")
 
+
+@dataclass(frozen=True, kw_only=True)
 class SequenceStream:
-    """Sequences of one or several data sets in an order that is a pure function of (seed, position)."""
+    """Sequences of one or several data sets, in an order that is a pure function of (seed, position).
 
-    num_frames: int  # of what it yields: 1 with frames="last"
-    size_px: tuple[int, int]  # (height, width) of the frames, or of the frames that were encoded
-    encoded: bool  # latents instead of frames
+    Attributes:
+        sources: the data sets.
+        shares: turns of each in every thousand positions.
+        frames: which frames of a sequence are read.
+        augmentation: what is changed at random about frames.
+    """
+
+    sources: tuple[StreamSource, ...]
+    shares: tuple[int, ...]
+    frames: FramePick = "all"
+    augmentation: Augmentation = field(default_factory=Augmentation)
 
     @classmethod
     def open(
@@ -28,27 +51,73 @@ class SequenceStream:
         data: Sequence[DataMixture],
         *,
         split: Literal["train", "val"] = "train",
-        frames: Literal["all", "last"] = "all",
+        frames: FramePick = "all",
         num_frames: int | None = None,
         size_px: tuple[int, int] | None = None,
         captions_required: bool = True,
         base_fingerprint: str | None = None,
+        augmentation: Augmentation | None = None,
     ) -> Self:
         """Check everything that can be checked without reading the shards.
 
+        Args:
+            data: the data sets, at least one.
+            split: which part of them.
+            frames: whole sequences, or the finished pictures alone.
+            num_frames, size_px: what sequences must have, T and (height, width); None takes what there is.
+            captions_required: refuse sequences without one.
+            base_fingerprint: of the base that is trained: latents of another are refused. Frames fit any.
+            augmentation: none by default.
+
         Raises:
-            UserError: in one line.
+            UserError: in one line: not a data set, of another schema version, not complete, damaged, mixed with
+                another; no such split; missing captions; another frame count or size; latents of another base, or
+                latents to augment.
         """
-        raise NotImplementedError
+        if not data:
+            raise ConfigError("data", "[]", "at least one data set")
+        shares = shares_of([part.weight for part in data])
+        for part, share in zip(data, shares, strict=True):
+            if not share:
+                raise ConfigError("weight", part.weight, f"at least 1/{ROUND} of the sum of all weights")
+        sources = tuple(
+            open_source(part.path, split, captions_required=captions_required, base_fingerprint=base_fingerprint)
+            for part in data
+        )
+        _refuse_mixed(sources)
+        stream = cls(sources=sources, shares=shares, frames=frames, augmentation=augmentation or Augmentation())
+        first = sources[0]
+        if num_frames not in (None, first.num_frames):
+            raise UserError(f"{first.split.url}: {first.num_frames} frames a sequence; {num_frames} are needed")
+        if size_px not in (None, first.size_px):
+            raise UserError(f"{first.split.url}: {first.size_px} px (height, width); {size_px} are needed")
+        if stream.encoded and stream.augmentation.any:
+            raise UserError(f"{first.split.url}: latents cannot be augmented; take the data set of frames")
+        return stream
 
     def __len__(self) -> int:
         """Samples an epoch: the sequences of all data sets."""
-        raise NotImplementedError
+        return sum(len(source.split) for source in self.sources)
+
+    @property
+    def encoded(self) -> bool:
+        """Whether batches hold latents instead of frames."""
+        return self.sources[0].texts is not None
+
+    @property
+    def num_frames(self) -> int:
+        """T of what it yields: 1 when only last frames are read."""
+        return self.sources[0].num_frames if self.frames == "all" else 1
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """(height, width) of the frames, or of those that were encoded."""
+        return self.sources[0].size_px
 
     @property
     def manifest_hashes(self) -> dict[str, str]:
-        """Folder name -> hash of the data set's manifests, for run.json."""
-        raise NotImplementedError
+        """Folder name -> hash of its manifests, which changes when any byte of the data does."""
+        return {source.split.name: source.split.manifests_hash for source in self.sources}
 
     def batches(
         self,
@@ -59,17 +128,103 @@ class SequenceStream:
         rank: int = 0,
         world_size: int = 1,
         num_workers: int = 0,
-    ) -> "Batches":
-        """Endless batches from global position `start` on.
+    ) -> Batches:
+        """Endless batches of one rank.
+
+        Args:
+            seed: of order and augmentation.
+            batch_size: of one rank.
+            start: global position of the first step: batch_size * world_size * steps done, to resume.
+            rank, world_size: which of how many processes this is.
+            num_workers: processes that read ahead for this rank; they change nothing but speed.
 
         Raises:
-            UserError: if there are fewer sequences than a step takes.
+            UserError: if there are fewer sequences than a step takes. While it runs: if bytes are damaged, or the
+                storage fails.
         """
-        raise NotImplementedError
+        if len(self) < batch_size * world_size:
+            raise UserError(
+                f"{', '.join(source.split.url for source in self.sources)}: {len(self)} sequences; "
+                f"a step takes {batch_size * world_size} ({world_size} processes x batch_size={batch_size})"
+            )
+        sizes = tuple(len(source.split) for source in self.sources)
+        steps = _RankSteps(
+            stream=self,
+            order=StreamOrder(seed=seed, sizes=sizes, shares=self.shares),
+            start=start,
+            batch_size=batch_size,
+            rank=rank,
+            world_size=world_size,
+        )
+        shape = None if self.encoded else (batch_size, self.num_frames, 3, *self.size_px)
+        return Batches(steps, shape, num_workers)
+
+    def load(self, positions: Sequence[int], order: StreamOrder, pixels: "torch.Tensor | None") -> Loaded:
+        """The samples at some positions; their frames are written to `pixels` (B, T, 3, H, W) uint8.
+
+        Raises:
+            UserError: if bytes are damaged, or the storage fails.
+        """
+        places = [order.at(position) for position in positions]
+        sequences: dict[int, StoredSequence] = {}
+        latents: dict[int, tuple[torch.Tensor, ...]] = {}
+        for number, source in enumerate(self.sources):
+            rows = [row for row, (dataset, _) in enumerate(places) if dataset == number]
+            indices = [places[row][1] for row in rows]
+            read = source.split.read(indices)
+            sequences.update(zip(rows, read, strict=True))
+            if pixels is None:
+                latents.update(zip(rows, source.latents(read, indices, self.frames), strict=True))
+                continue
+            for row, sequence in zip(rows, read, strict=True):
+                source.decode(sequence, self.frames, pixels[row])
+                self.augmentation.apply(pixels[row], order.seed, positions[row])
+        names = [self.sources[dataset].split.name for dataset, _ in places]
+        return Loaded(
+            keys=tuple(f"{name}/{sequences[row].key}" for row, name in enumerate(names)),
+            positions=tuple(positions),
+            captions=tuple(sequences[row].caption for row in range(len(places))),
+            latents=_stack(latents) if self.encoded else None,
+        )
 
 
-class Batches(Iterator[SequenceBatch]):
-    """An iterator that can be closed, also by `with`; closing it ends its workers. UserError on damage."""
+@dataclass(frozen=True, kw_only=True)
+class _RankSteps:
+    """Step -> batch, for one rank; what workers are sent."""
 
-    def close(self) -> None:
-        """End the workers."""
+    stream: SequenceStream
+    order: StreamOrder
+    start: int
+    batch_size: int
+    rank: int
+    world_size: int
+
+    def __call__(self, step: int, pixels: "torch.Tensor | None") -> Loaded:
+        positions = rank_positions(
+            self.start, step, batch_size=self.batch_size, rank=self.rank, world_size=self.world_size
+        )
+        return self.stream.load(positions, self.order, pixels)
+
+
+def _stack(latents: "dict[int, tuple[torch.Tensor, ...]]") -> CachedLatents:
+    import torch
+
+    parts = zip(*(latents[row] for row in sorted(latents)), strict=True)
+    mean, logvar, text = (torch.stack(part) for part in parts)
+    return CachedLatents(mean=mean, logvar=logvar, text=text)
+
+
+def _refuse_mixed(sources: Sequence[StreamSource]) -> None:
+    """Data sets of one stream must look alike, and be told apart by the names of their folders."""
+    first = sources[0]
+    names: set[str] = set()
+    for source in sources:
+        if source.split.name in names:
+            raise UserError(f"{source.split.url}: another data set of this mixture has a folder of the same name")
+        names.add(source.split.name)
+        for what, value in source.shapes.items():
+            if value != first.shapes[what]:
+                raise UserError(
+                    f"{source.split.url}: {what} {value}, but {first.shapes[what]} in {first.split.url}; "
+                    "a mixture needs the same"
+                )

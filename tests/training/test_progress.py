@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from pipelines.progress import Progress
+from training.progress import Progress
 
 
 def test_a_log_gets_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:

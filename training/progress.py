@@ -9,14 +9,17 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 class Progress:
-    """Counts items; shows count, rate and time to go. Items done before the run began do not count in the rate."""
+    """Counts items; shows count, rate and time to go. Items done before the run began do not count in the rate.
 
-    def __init__(self, label: str, total: int, done: int = 0, unit: str = "sequences") -> None:
-        self._label, self._total, self._unit = label, total, unit
+    With `shown=False` it only counts, as on all but one of the processes of a run.
+    """
+
+    def __init__(self, label: str, total: int, done: int = 0, unit: str = "sequences", *, shown: bool = True) -> None:
+        self._label, self._total, self._unit, self._shown = label, total, unit, shown
         self.done = self._before = done
         self._start = self._last_line = time.monotonic()
         self._bar = None
-        if sys.stderr.isatty():
+        if shown and sys.stderr.isatty():
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
             from rich.progress import Progress as Bar
 
@@ -39,7 +42,7 @@ class Progress:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
-        elif kind is None:
+        elif self._shown and kind is None:
             self._line()
 
     @property
@@ -57,7 +60,7 @@ class Progress:
         self.done += items
         if self._bar is not None:
             self._bar.update(self._task, completed=self.done, rate=f"{self.rate:.2f} {self._unit}/s")
-        elif time.monotonic() - self._last_line >= _SECONDS_BETWEEN_LINES:
+        elif self._shown and time.monotonic() - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._line()
 
     def _line(self) -> None:
@@ -68,3 +71,8 @@ class Progress:
             file=sys.stderr,
             flush=True,
         )
+
+
+def tell(text: str) -> None:
+    """A line of news while a command runs."""
+    print(text, file=sys.stderr, flush=True)

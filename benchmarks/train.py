@@ -1,0 +1,68 @@
+"""How fast a stage trains on this machine, and in how much memory, eager and compiled.
+
+    python -m benchmarks.train stage=motion model=tiny data=DIR base=DIR
+    python -m benchmarks.train --steps 60 stage=motion model=sd15 model.path=DIR data=DIR precision=bf16 batch_size=1
+    CUDA_VISIBLE_DEVICES= python -m benchmarks.train ...        # on the CPU of a machine with a GPU
+
+Words are those of `training.train`. Each way is a process of its own; figures are of the second half of its steps, by
+when kernels are compiled and workers have read ahead.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+WAYS = {"eager": "compile=false", "compiled": "compile=true"}
+COLUMNS = {
+    "samples/s": "perf/samples_per_s",
+    "frames/s": "perf/frames_per_s",
+    "step s": "perf/step_s",
+    "peak GiB": "perf/peak_memory_gib",
+    "data-wait": "perf/data_wait_share",
+    "TFLOP/s": "perf/tflops_per_device",
+    "MFU": "perf/mfu",
+}
+
+
+def main() -> int:
+    """Run both ways and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=40, help="of each way, an even number")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
+    arguments, words = parser.parse_known_args()
+    print(f"{'':>10}" + "".join(f"{name:>12}" for name in COLUMNS))
+    losses = {}
+    for way in arguments.ways:
+        lines = _run([*words, WAYS[way]], arguments.steps)
+        if lines is None:
+            return 1
+        row = [lines[-1].get(key) for key in COLUMNS.values()]
+        print(f"{way:>10}" + "".join(f"{'-' if value is None else format(value, '.4g'):>12}" for value in row))
+        losses[way] = [line["train/loss"] for line in lines]
+    if len(losses) == 2:
+        eager, compiled = losses.values()
+        apart = max(abs(one - other) / abs(one) for one, other in zip(eager, compiled, strict=True))
+        print(f"losses of {arguments.steps} steps, compiled against eager: at most {apart:.2e} apart, relatively")
+    return 0
+
+
+def _run(words: list[str], steps: int) -> list[dict[str, Any]] | None:
+    """Train in a temporary folder; two lines of the log, a half of the steps each."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "run"
+        said = [
+            f"out={out}", f"max_steps={steps}", f"log_every={steps // 2}", f"checkpoint_every={steps}",
+            "validate_every=0", "sample_every=0", "tracker=none",
+        ]  # fmt: skip
+        done = subprocess.run([sys.executable, "-m", "training.train", *words, *said], check=False)
+        if done.returncode:
+            return None
+        return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,294 @@
+"""A data set of frames in, the same data set as a base model sees it out.
+
+    python -m pipelines.encode dataset=data/scenes model=tiny base=runs/base out=data/scenes-latents
+    python -m pipelines.encode dataset=data/scenes out=data/scenes-latents dtype=bf16
+
+Training reads it in place of the frames and needs neither the VAE's encoder nor the text encoder any more. Latents are
+stored as mean and logarithm of variance, so training still draws them anew each time; each caption is embedded once.
+The same command again goes on where a killed run stopped, and does nothing once all is done.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from conf.command import Summary, command
+from conf.compose import typed
+from conf.errors import ConfigError, UserError
+from pipelines.folder import dataset_folder
+from training.config import ModelConfig
+from training.data.dataset import DatasetCard, dataset_totals, write_tables
+from training.data.encoded import LATENTS_MEMBER, TEXT_MEMBER, Encoding, LatentType, caption_key, encoding_of, pack
+from training.data.layout import SPLITS, TEXT_SPLIT, shard_name
+from training.data.manifest import ShardManifest, read_manifest, tar_path, to_json
+from training.data.sequence import StoredSequence
+from training.data.shard import ShardWriter
+from training.data.split import StoredSplit, open_split
+from training.progress import Progress
+from training.recipe import recipe_hash
+from training.weights import parent_weights
+
+if TYPE_CHECKING:
+    from torch import Tensor, device
+
+_TEXTS_A_SHARD = 256
+
+
+class Encoder(Protocol):
+    """What of a base model is needed here."""
+
+    @property
+    def patch_px(self) -> int:
+        """Pixels a side of one cell of the latent grid."""
+
+    def encode_frames(self, frames: "Tensor") -> "tuple[Tensor, Tensor]":
+        """Mean and logarithm of variance, (N, C, h, w) each, of (N, 3, H, W) frames in [-1, 1]."""
+
+    def embed(self, captions: Sequence[str]) -> "Tensor":
+        """(B, L, D)."""
+
+    def fingerprint(self) -> str:
+        """Hash of the weights that both depend on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodeConfig:
+    """What to encode with what; `conf/encode.yaml` says what each key means."""
+
+    dataset: str
+    out: Path
+    model: ModelConfig
+    base: str | None = None
+    dtype: LatentType = "bf16"
+    batch_size: int = 16
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.batch_size <= 4096:
+            raise ConfigError("batch_size", self.batch_size, "a whole number from 1 to 4096")
+        if self.base is None and self.model.path is None:
+            raise UserError(f"base is needed with model={self.model.name}: say base=...")
+
+    @property
+    def base_path(self) -> str:
+        """Where the base is: a name on the hub, or a folder; of a run, its weights.
+
+        Raises:
+            UserError: if it is a run that has not ended.
+        """
+        path = self.base or self.model.path or ""
+        folder = Path(path).expanduser()
+        return str(parent_weights("base", folder)) if folder.exists() else path
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Task:
+    """What all shards of a run share."""
+
+    config: EncodeConfig
+    encoder: Encoder
+    device: "device"
+    splits: Mapping[str, StoredSplit]
+    captions: tuple[str, ...]  # each once, by ascending key
+    card: DatasetCard
+
+
+def run(config: EncodeConfig) -> Summary:
+    """Encode a data set, or what is missing of it.
+
+    Raises:
+        UserError: if the data set, the base, the device or the folder will not do, or the disk is full.
+    """
+    splits = open_splits(config.dataset)
+    device = _device(config.device)
+    from training.models.base import load_base  # seconds: after what is refused at once
+
+    return encode(config, splits, load_base(config.base_path).to(device), device)
+
+
+def encode(config: EncodeConfig, splits: Mapping[str, StoredSplit], encoder: Encoder, device: "device") -> Summary:
+    """The same with a base that is loaded."""
+    task = _plan(config, splits, encoder, device)
+    with dataset_folder(config.out, task.card):
+        there = {manifest.name for manifest in _committed(config.out, task.card)}
+        total = sum(map(len, splits.values())) + len(task.captions)
+        done = sum(manifest.num_samples for manifest in _committed(config.out, task.card))
+        with Progress("encoding", total, done, unit="sequences and captions") as progress:
+            for name in task.card.shards:
+                if name not in there:
+                    progress.advance(_encode_shard(name, task).num_samples)
+        manifests = list(_committed(config.out, task.card))
+        write_tables(config.out, manifests)
+        totals = dataset_totals(manifests)
+        replace(task.card, totals=totals).write(config.out)
+    return Summary(
+        lines=(
+            f"encoded {progress.done - done} sequences and captions in {progress.elapsed_s:.1f} s; "
+            f"{done} were there already",
+            f"{config.out}: {totals['num_sequences']} sequences, {len(task.captions)} captions, "
+            f"{totals['num_bytes'] / 1e6:.1f} MB",
+            f"next: python -m training.train stage=motion model={config.model.name} base={config.base_path} "
+            f"data={config.out} out=runs/motion",
+        )
+    )
+
+
+def open_splits(url: str) -> dict[str, StoredSplit]:
+    """The splits of a data set of frames.
+
+    Raises:
+        UserError: as `open_split`, or if it is encoded already.
+    """
+    train = open_split(url, "train")
+    if encoding_of(train.card) is not None:
+        raise ConfigError("dataset", url, "a data set of frames; this one is encoded already")
+    there = (train.card.totals or {})["splits"]
+    return {split: train if split == "train" else open_split(url, split) for split in SPLITS if there.get(split)}
+
+
+def _device(name: str) -> "device":
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError("device", name, "auto, cpu, or a GPU of this machine such as cuda:0") from error
+
+
+def _plan(config: EncodeConfig, splits: Mapping[str, StoredSplit], encoder: Encoder, device: "device") -> _Task:
+    (first,) = next(iter(splits.values())).read([0])
+    height_px, width_px = first.facts["size_px"]
+    if height_px % encoder.patch_px or width_px % encoder.patch_px:
+        raise UserError(f"{config.dataset}: {width_px}x{height_px} px; sides must be multiples of {encoder.patch_px}")
+    # The empty caption is what captions are dropped to while training.
+    captions = {"", *(str(record["caption"] or "") for split in splits.values() for record in split.records)}
+    source = next(iter(splits.values())).card
+    recipe = Encoding(
+        base=encoder.fingerprint(),
+        dtype=config.dtype,
+        size_px=(height_px, width_px),
+        source=source.config_hash,
+        manifests={name: split.manifests_hash for name, split in splits.items()},
+    ).recipe()
+    num_texts = -(-len(captions) // _TEXTS_A_SHARD)
+    card = DatasetCard(
+        recipe=recipe,
+        config_hash=recipe_hash(recipe),
+        code_version=version("process-painter"),
+        shards=(
+            *(name for split in splits.values() for name in split.shards),
+            *(shard_name(TEXT_SPLIT, number, num_texts) for number in range(num_texts)),
+        ),
+        num_planned=sum(map(len, splits.values())),
+    )
+    return _Task(
+        config=config,
+        encoder=encoder,
+        device=device,
+        splits=splits,
+        captions=tuple(sorted(captions, key=caption_key)),
+        card=card,
+    )
+
+
+def _committed(root: Path, card: DatasetCard) -> Iterator[ShardManifest]:
+    """Manifests of the shards that need not be made again, after a cheap look."""
+    for name in card.shards:
+        try:
+            manifest = read_manifest(root, name)
+        except ValueError:
+            continue  # a damaged manifest is none
+        tar = tar_path(root, name)
+        if manifest is not None and tar.is_file() and tar.stat().st_size == manifest.num_bytes:
+            yield manifest
+
+
+def _encode_shard(name: str, task: _Task) -> ShardManifest:
+    """Encode and commit one shard of sequences, or of captions."""
+    split_name, _, numbers = name.partition("-")
+    records: list[Mapping[str, Any]] = []
+    if split_name == TEXT_SPLIT:
+        first = int(numbers.partition("-")[0]) * _TEXTS_A_SHARD
+        captions = task.captions[first : first + _TEXTS_A_SHARD]
+        count, samples = len(captions), _texts(captions, task)
+    else:
+        split = task.splits[split_name]
+        first, end = np.searchsorted(split.shard, split.shards.index(name) + np.array([0, 1])).tolist()
+        records = list(split.records[first:end])
+        count, samples = end - first, _sequences(split, range(first, end), task)
+    with ShardWriter(task.config.out, name) as writer:
+        for key, members in samples:
+            writer.add(key, members)
+        return writer.commit(
+            split=split_name,
+            first_index=first,
+            num_planned=count,
+            config_hash=task.card.config_hash,
+            code_version=task.card.code_version,
+            records=tuple(records),
+        )
+
+
+def _sequences(split: StoredSplit, indices: Sequence[int], task: _Task) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Sequences of a shard with latents in place of frames."""
+    import torch
+
+    for index in indices:
+        (sequence,) = split.read([index])
+        frames = _frames(sequence, split.url)
+        with torch.inference_mode():
+            parts = [
+                task.encoder.encode_frames(part.to(task.device)) for part in torch.split(frames, task.config.batch_size)
+            ]
+        mean, logvar = (torch.cat([part[which] for part in parts]) for which in (0, 1))
+        yield (
+            sequence.key,
+            {
+                LATENTS_MEMBER: pack({"mean": mean, "logvar": logvar}, task.config.dtype),
+                "json": sequence.members["json"],
+                "txt": sequence.members["txt"],
+            },
+        )
+
+
+def _frames(sequence: StoredSequence, url: str) -> "Tensor":
+    """(T, 3, H, W) in [-1, 1]."""
+    import torch
+
+    try:
+        return torch.from_numpy(sequence.frames()).permute(0, 3, 1, 2).float() * (2 / 255) - 1
+    except ValueError as error:
+        raise UserError(f"{url}: {error}") from error
+
+
+def _texts(captions: Sequence[str], task: _Task) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Captions with their embeddings."""
+    import torch
+
+    for first in range(0, len(captions), task.config.batch_size):
+        some = captions[first : first + task.config.batch_size]
+        with torch.inference_mode():
+            embedded = task.encoder.embed(some)
+        for caption, text in zip(some, embedded, strict=True):
+            members = {
+                TEXT_MEMBER: pack({"text": text}, task.config.dtype),
+                "json": to_json({"key": caption_key(caption)}).encode(),
+                "txt": caption.encode(),
+            }
+            yield caption_key(caption), members
+
+
+def encode_config(plain: dict[str, Any]) -> EncodeConfig:
+    """The typed configuration."""
+    return typed(EncodeConfig, plain)
+
+
+if __name__ == "__main__":
+    sys.exit(command("encode", encode_config, run, __doc__ or ""))

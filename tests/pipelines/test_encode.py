@@ -1,0 +1,245 @@
+"""`pipelines.encode`: the data set as a base model sees it, whole or going on, and the stream that reads it."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from conf.command import command
+from conf.errors import UserError
+from pipelines import encode, gallery, verify
+from pipelines.encode import EncodeConfig, encode_config
+from tests.pipelines.runs import assert_same, contents
+from tests.pipelines.small_dataset import painted_frames, small_dataset
+from training.config import ModelConfig
+from training.data.augment import Augmentation
+from training.data.batch import SequenceBatch
+from training.data.dataset import read_card
+from training.data.encoded import caption_key
+from training.data.manifest import manifest_path, read_manifest, tar_path
+from training.data.sequence import read_sequences
+from training.data.split import open_split
+from training.data.stream import DataMixture, SequenceStream
+
+# Two captions are the same, so they share an embedding; with the empty one there are five.
+CAPTIONS = ("a boat", "a hill", "a boat", "a lake", "a lamp", "a hill")
+CPU = torch.device("cpu")
+
+
+class FakeBase:
+    """Means of 8 x 8 patches as latents, and numbers from the hash of a caption as its embedding."""
+
+    patch_px = 8
+
+    def __init__(self, name: str = "fake", dies_after: int = 10**9) -> None:
+        self.name, self.left, self.embedded = name, dies_after, [""][:0]
+
+    def encode_frames(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        if self.left == 0:
+            raise KeyboardInterrupt
+        self.left -= 1
+        mean = torch.nn.functional.avg_pool2d(frames, 8)
+        return mean, mean - 3
+
+    def embed(self, captions: Sequence[str]) -> torch.Tensor:
+        self.embedded += captions
+        digests = [hashlib.sha256(caption.encode()).digest() for caption in captions]
+        return torch.tensor([list(digest) for digest in digests]).float().reshape(-1, 4, 8)
+
+    def fingerprint(self) -> str:
+        return self.name
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_dataset(tmp_path_factory.mktemp("encode") / "scenes", captions=CAPTIONS, num_frames=3)
+
+
+@pytest.fixture(scope="module")
+def encoded(scenes: Path) -> Path:
+    out = scenes.parent / "latents"
+    encode_to(out, scenes, dtype="fp32")
+    return out
+
+
+def encode_to(out: Path, scenes: Path, base: Any = None, **how: Any) -> Any:
+    config = EncodeConfig(dataset=str(scenes), out=out, model=ModelConfig(name="tiny"), base="fake", **how)
+    return encode.encode(config, encode.open_splits(str(scenes)), base or FakeBase(), CPU)
+
+
+def batches_of(folder: Path, steps: int = 4, batch: int = 1, **how: Any) -> list[SequenceBatch]:
+    stream = SequenceStream.open([DataMixture(path=str(folder))], **how)
+    with stream.batches(seed=0, batch_size=batch) as batches:
+        return list(islice(batches, steps))
+
+
+def test_latents_and_embeddings_come_in_the_order_of_the_frames(scenes: Path, encoded: Path) -> None:
+    for frames, latents in zip(batches_of(scenes, 2, 2), batches_of(encoded, 2, 2), strict=True):
+        assert [key.partition("/")[2] for key in frames.keys] == [key.partition("/")[2] for key in latents.keys]
+        assert frames.captions == latents.captions and latents.frames is None
+        assert frames.frames is not None and latents.latents is not None
+        for row, caption in enumerate(frames.captions):
+            mean, logvar = FakeBase().encode_frames(frames.frames[row])
+            torch.testing.assert_close(latents.latents.mean[row], mean, atol=1e-6, rtol=0)
+            torch.testing.assert_close(latents.latents.logvar[row], logvar, atol=1e-6, rtol=0)
+            assert torch.equal(latents.latents.text[row], FakeBase().embed([caption])[0])
+
+
+def test_the_last_frame_alone_has_its_latents(encoded: Path) -> None:
+    for whole, last in zip(batches_of(encoded), batches_of(encoded, frames="last"), strict=True):
+        assert whole.latents is not None and last.latents is not None
+        assert last.latents.mean.shape[1] == 1 and torch.equal(last.latents.mean, whole.latents.mean[:, -1:])
+
+
+def test_each_caption_is_embedded_and_stored_once_and_the_empty_one_too(scenes: Path, tmp_path: Path) -> None:
+    base = FakeBase()
+    encode_to(tmp_path / "out", scenes, base)
+    assert sorted(base.embedded) == sorted({*CAPTIONS, ""})
+    texts = open_split(str(tmp_path / "out"), "text")
+    assert sorted(texts.keys) == sorted(caption_key(caption) for caption in {*CAPTIONS, ""})
+
+
+def test_half_the_bytes_are_close_to_all(scenes: Path, encoded: Path, tmp_path: Path) -> None:
+    encode_to(tmp_path / "half", scenes, dtype="bf16")
+    for exact, half in zip(batches_of(encoded), batches_of(tmp_path / "half"), strict=True):
+        assert exact.latents is not None and half.latents is not None
+        assert half.latents.mean.dtype == torch.float32
+        torch.testing.assert_close(exact.latents.mean, half.latents.mean, atol=0, rtol=2**-8)
+
+
+def test_a_killed_run_goes_on_and_ends_in_the_same_bytes(scenes: Path, encoded: Path, tmp_path: Path) -> None:
+    out = tmp_path / "latents"
+    for calls in (3, 3):  # of two sequences a shard, so that each run commits one and dies in the next
+        with pytest.raises(KeyboardInterrupt):
+            encode_to(out, scenes, FakeBase(dies_after=calls), dtype="fp32")
+    assert read_card(out).totals is None
+    with pytest.raises(UserError, match="not complete"):
+        batches_of(out)
+    base = FakeBase()
+    summary = encode_to(out, scenes, base, dtype="fp32")
+    assert "4 were there already" in summary.lines[0]
+    assert_same(contents(out), contents(encoded))
+    again = encode_to(out, scenes, FakeBase(dies_after=0), dtype="fp32")  # nothing is left to do
+    assert "encoded 0" in again.lines[0]
+
+
+def test_batch_size_changes_speed_and_not_bytes(scenes: Path, encoded: Path, tmp_path: Path) -> None:
+    encode_to(tmp_path / "out", scenes, dtype="fp32", batch_size=1)
+    assert_same(contents(tmp_path / "out"), contents(encoded))
+
+
+def test_latents_of_another_base_are_refused(encoded: Path) -> None:
+    assert len(batches_of(encoded, base_fingerprint="fake")) == 4
+    with pytest.raises(UserError, match="another base"):
+        batches_of(encoded, base_fingerprint="other")
+
+
+def test_latents_cannot_be_augmented(encoded: Path) -> None:
+    with pytest.raises(UserError, match="cannot be augmented"):
+        batches_of(encoded, augmentation=Augmentation(flip=0.5))
+
+
+def test_latents_and_frames_do_not_mix(scenes: Path, encoded: Path) -> None:
+    with pytest.raises(UserError, match="latents"):
+        SequenceStream.open([DataMixture(path=str(scenes)), DataMixture(path=str(encoded))])
+
+
+def test_another_base_or_precision_needs_another_folder(scenes: Path, encoded: Path) -> None:
+    before = contents(encoded)
+    for how in ({"base": FakeBase("other")}, {"dtype": "bf16"}):
+        with pytest.raises(UserError, match="out="):
+            encode_to(encoded, scenes, **{"dtype": "fp32", **how})
+    assert_same(contents(encoded), before)
+
+
+def test_what_cannot_be_encoded_is_refused_before_anything_is_written(encoded: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="encoded already"):
+        encode_to(tmp_path / "out", encoded)
+    odd = small_dataset(tmp_path / "odd", captions=CAPTIONS, num_frames=3, size_px=(64, 44))
+    with pytest.raises(UserError, match="multiples of 8"):
+        encode_to(tmp_path / "out", odd)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_caption_without_embedding_is_refused(encoded: Path, tmp_path: Path) -> None:
+    out = tmp_path / "latents"
+    shutil.copytree(encoded, out)
+    (name,) = (name for name in read_card(out).shards if name.startswith("val-"))
+    path = manifest_path(out, name)
+    manifest = json.loads(path.read_text())
+    manifest["records"][0]["caption"] = "a ship"
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match="1 captions have no embedding, first 'a ship'"):
+        batches_of(out, split="val", steps=1)
+
+
+def test_an_encoded_data_set_can_be_verified_and_not_shown(encoded: Path, tmp_path: Path) -> None:
+    out = tmp_path / "latents"
+    shutil.copytree(encoded, out)
+    words = [f"dataset={out}"]
+    assert command("verify", verify.verify_config, verify.run, "", words) == 0
+    assert command("gallery", gallery.gallery_config, gallery.run, "", words) == 2
+    tar = tar_path(out, read_card(out).shards[-1])
+    data = bytearray(tar.read_bytes())
+    data[1000] ^= 1
+    tar.write_bytes(data)
+    assert command("verify", verify.verify_config, verify.run, "", words) == 1
+
+
+def test_frames_are_as_stored_when_they_are_encoded(scenes: Path, encoded: Path) -> None:
+    """Against pixels that were never written: of the picture's own rows, in [-1, 1]."""
+    manifest = read_manifest(encoded, read_card(encoded).shards[0])
+    assert manifest is not None
+    first = next(iter(read_sequences(encoded, manifest)))
+    from training.data.encoded import latents_of
+
+    stored = painted_frames(0, 3, (64, 48)).astype(np.float32) / 127.5 - 1
+    patches = stored.reshape(3, 6, 8, 8, 8, 3).mean((2, 4)).transpose(0, 3, 1, 2)
+    np.testing.assert_allclose(latents_of(first)[0].numpy(), patches, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["dataset=/none", "base=x", "out=/tmp/o"], "no such folder"),
+        (["dataset=/none", "model=tiny"], "base is needed"),
+        (["dataset=/none", "batch_size=0"], "batch_size=0"),
+        (["dataset=/none", "dtype=fp16"], "dtype=fp16"),
+        (["model=tiny"], "dataset is needed"),
+    ],
+)
+def test_bad_words_are_one_line_and_exit_code_2(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("encode", encode_config, encode.run, "", words) == 2
+    message = capsys.readouterr().err
+    assert told in message and message.count("\n") == 1
+
+
+def test_a_real_base_encodes_through_the_command_and_its_stream_knows_it(scenes: Path, tmp_path: Path) -> None:
+    from training.diffusion import NoiseSchedule
+    from training.models.base import load_base
+    from training.models.shape import TinyShape
+    from training.models.tiny import build_tiny
+
+    (pictures,) = [batch.frames for batch in batches_of(scenes, 1, 4, frames="last")]
+    assert pictures is not None
+    shape = TinyShape(channels=(16, 16), text_width=16, latent_channels=8)
+    build_tiny(shape, CAPTIONS, pictures.flatten(0, 1), NoiseSchedule(), seed=0).save(tmp_path / "run" / "weights")
+    (tmp_path / "run" / "run.json").write_text("{}")
+    words = [f"dataset={scenes}", f"out={tmp_path / 'latents'}", "model=tiny", f"base={tmp_path / 'run'}"]
+    assert command("encode", encode_config, encode.run, "", [*words, "device=cpu", "dtype=fp32"]) == 0
+    base = load_base(tmp_path / "run" / "weights")
+    held = batches_of(tmp_path / "latents", base_fingerprint=base.fingerprint())
+    for batch, frames in zip(held, batches_of(scenes), strict=True):
+        assert batch.latents is not None and frames.frames is not None
+        mean, _ = base.encode_frames(frames.frames[0])
+        torch.testing.assert_close(batch.latents.mean[0], mean, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(batch.latents.text, base.embed(frames.captions), atol=1e-5, rtol=1e-5)

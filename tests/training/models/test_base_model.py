@@ -1,0 +1,157 @@
+"""What loading, saving and asking a base promise."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from transformers import CLIPTextModel
+
+from conf.errors import UserError
+from tests.training.models.small_base import CAPTIONS, small_base
+from training.diffusion import NoiseSchedule
+from training.models.base import BaseModel, load_base
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("base")
+    small_base(NoiseSchedule(prediction="v")).save(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stable_diffusion(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as diffusers' own pipeline writes it: the architecture of Stable Diffusion 1.5, small and untrained."""
+    folder = tmp_path_factory.mktemp("sd15")
+    tiny = small_base()
+    torch.manual_seed(0)
+    unet = UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(32, 32, 64, 64),
+        layers_per_block=2,
+        norm_num_groups=16,
+        cross_attention_dim=16,
+        attention_head_dim=8,
+    )
+    vae = AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(8, 8, 16, 16),
+        norm_num_groups=4,
+        latent_channels=4,
+    )
+    StableDiffusionPipeline(
+        vae=vae,
+        text_encoder=tiny.text_encoder,
+        tokenizer=tiny.tokenizer,
+        unet=unet,
+        scheduler=DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear"),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    ).save_pretrained(folder)
+    return folder
+
+
+def test_a_base_comes_back_from_disk_as_it_was(saved: Path) -> None:
+    base, loaded = small_base(NoiseSchedule(prediction="v")), load_base(saved)
+    assert loaded.fingerprint() == base.fingerprint()
+    assert loaded.schedule == base.schedule
+    latents, text = torch.randn(2, 8, 8, 8), base.embed(CAPTIONS[:2])
+    assert torch.equal(loaded.embed(CAPTIONS[:2]), text)
+    assert torch.equal(loaded.unet(latents, 5, text).sample, base.unet(latents, 5, text).sample)
+    assert torch.equal(loaded.decode(latents), base.decode(latents))
+
+
+def test_a_loaded_base_is_frozen(saved: Path) -> None:
+    loaded = load_base(saved)
+    for part in (loaded.vae, loaded.text_encoder, loaded.unet):
+        assert not part.training
+        assert not any(parameter.requires_grad for parameter in part.parameters())
+
+
+def test_stable_diffusion_folders_are_read(stable_diffusion: Path) -> None:
+    base = load_base(stable_diffusion)
+    assert isinstance(base.vae, AutoencoderKL)
+    assert base.scaling == pytest.approx(0.18215)
+    assert (base.latent_channels, base.patch_px) == (4, 8)
+    assert base.schedule == NoiseSchedule(spacing="scaled_linear")
+    mean, logvar = base.encode_frames(torch.zeros(3, 3, 64, 64))
+    assert mean.shape == logvar.shape == (3, 4, 8, 8)
+    assert base.decode(mean * base.scaling).shape == (3, 3, 64, 64)
+
+
+def test_words_decide_the_embedding(saved: Path) -> None:
+    base = load_base(saved)
+    red, blue, again = base.embed(["a red house", "a blue house", "a red house"])
+    assert torch.equal(red, again)
+    assert not torch.allclose(red, blue, atol=1e-3)
+
+
+def test_a_caption_longer_than_the_text_encoder_reads_is_cut(saved: Path) -> None:
+    base = load_base(saved)
+    assert base.embed(["a red house by a lake " * 40]).shape == base.embed([""]).shape
+
+
+def test_the_fingerprint_changes_with_what_latents_depend_on_and_with_nothing_else(saved: Path) -> None:
+    base = load_base(saved)
+    before = base.fingerprint()
+    with torch.no_grad():
+        next(base.unet.parameters()).add_(1)
+    assert base.fingerprint() == before
+    with torch.no_grad():
+        next(base.vae.parameters()).add_(1e-3)
+    assert base.fingerprint() != before
+
+
+def _without(part: str, folder: Path) -> None:
+    shutil.rmtree(folder / part)
+
+
+def _truncated(folder: Path) -> None:
+    path = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def _of_another_vae(folder: Path) -> None:
+    path = folder / "vae" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "_class_name": "VQModel"}))
+
+
+def _of_another_text_encoder(folder: Path) -> None:
+    wide: BaseModel = small_base()
+    config = wide.text_encoder.config
+    config.hidden_size, config.num_attention_heads = 32, 1
+    CLIPTextModel(config).save_pretrained(folder / "text_encoder")
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda folder: _without("unet", folder), "lacks unet"),
+        (_truncated, "cannot be loaded"),
+        (_of_another_vae, "its VAE is a VQModel"),
+        (_of_another_text_encoder, "gives 32 numbers a word, its UNet reads 16"),
+    ],
+)
+def test_what_is_no_base_is_refused_in_one_line(saved: Path, tmp_path: Path, damage: object, said: str) -> None:
+    folder = tmp_path / "base"
+    shutil.copytree(saved, folder)
+    damage(folder)  # type: ignore[operator]
+    with pytest.raises(UserError, match=said) as caught:
+        load_base(folder)
+    assert str(folder) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_base_with_pickled_weights_alone_is_refused(saved: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "base"
+    shutil.copytree(saved, folder)
+    weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    torch.save({}, weights.with_name("diffusion_pytorch_model.bin"))
+    weights.unlink()
+    with pytest.raises(UserError, match="cannot be loaded"):
+        load_base(folder)

@@ -1,0 +1,163 @@
+"""What the motion model promises."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import MotionAdapter, UNet2DConditionModel, UNetMotionModel
+
+from conf.errors import UserError
+from tests.training.models.small_base import small_base
+from training.models.base import BaseModel, tensors_hash
+from training.models.motion import (
+    adapter_of,
+    add_motion,
+    is_temporal,
+    load_motion,
+    predict,
+    save_motion,
+    without_motion,
+)
+
+
+@pytest.fixture(scope="module")
+def base() -> BaseModel:
+    return small_base()
+
+
+@pytest.fixture(scope="module")
+def inputs(base: BaseModel) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    latents = torch.randn(2, 4, base.latent_channels, 8, 8, generator=generator)
+    return latents, torch.tensor([10, 900]), base.embed(["a red house", "a lake"])
+
+
+def moved(base: BaseModel) -> UNetMotionModel:
+    """A motion UNet whose temporal modules do something."""
+    unet = add_motion(base.unet, None)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for name, parameter in unet.named_parameters():
+            if is_temporal(name):
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    return unet.eval()
+
+
+def frame_by_frame(unet: UNet2DConditionModel, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    latents, timesteps, text = inputs
+    frames = [unet(latents[:, frame], timesteps, text).sample for frame in range(latents.shape[1])]
+    return torch.stack(frames, dim=1)
+
+
+@torch.no_grad()
+def test_untrained_motion_equals_the_2d_unet(base: BaseModel, inputs: tuple[torch.Tensor, ...]) -> None:
+    unet = add_motion(base.unet, None).eval()
+    assert (predict(unet, *inputs) - frame_by_frame(base.unet, inputs)).abs().max() < 1e-5
+
+
+@torch.no_grad()
+def test_trained_motion_makes_frames_see_each_other(base: BaseModel, inputs: tuple[torch.Tensor, ...]) -> None:
+    unet = moved(base)
+    latents, timesteps, text = inputs
+    other = latents.clone()
+    other[:, 3] += 1
+    difference = (predict(unet, other, timesteps, text) - predict(unet, latents, timesteps, text)).abs()
+    assert difference[:, 0].max() > 1e-3
+
+
+@torch.no_grad()
+def test_2d_blocks_never_mix_frames(base: BaseModel, inputs: tuple[torch.Tensor, ...]) -> None:
+    unet = moved(base)
+    latents, timesteps, text = inputs
+    other = latents.clone()
+    other[:, 3] += 5
+    with without_motion(unet):
+        difference = (predict(unet, other, timesteps, text) - predict(unet, latents, timesteps, text)).abs()
+    assert difference[:, :3].max() < 1e-5
+    assert difference[:, 3].max() > 1e-2
+
+
+@torch.no_grad()
+def test_motion_switched_off_is_the_2d_unet_and_comes_back_on(
+    base: BaseModel, inputs: tuple[torch.Tensor, ...]
+) -> None:
+    unet = moved(base)
+    before = predict(unet, *inputs)
+    with without_motion(unet):
+        assert (predict(unet, *inputs) - frame_by_frame(base.unet, inputs)).abs().max() < 1e-5
+    assert torch.equal(predict(unet, *inputs), before)
+    assert (before - frame_by_frame(base.unet, inputs)).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_frames_know_their_place(base: BaseModel, inputs: tuple[torch.Tensor, ...]) -> None:
+    unet = moved(base)
+    latents, timesteps, text = inputs
+    still = latents[:, :1].expand(-1, 4, -1, -1, -1)
+    predicted = predict(unet, still, timesteps, text)
+    assert (predicted[:, 0] - predicted[:, 3]).abs().max() > 1e-3
+
+
+def test_every_block_has_temporal_modules(base: BaseModel) -> None:
+    unet = add_motion(base.unet, None)
+    for block in (*unet.down_blocks, *unet.up_blocks):
+        assert len(block.motion_modules) == len(block.resnets)
+    assert len(unet.mid_block.motion_modules) == 1
+
+
+def test_adding_motion_leaves_the_2d_unet_as_it_is(base: BaseModel) -> None:
+    before = tensors_hash(base.unet.state_dict())
+    config = dict(base.unet.config)
+    moved(base)
+    assert tensors_hash(base.unet.state_dict()) == before
+    assert dict(base.unet.config) == config
+
+
+@torch.no_grad()
+def test_saved_motion_loads_in_stock_diffusers(
+    base: BaseModel, inputs: tuple[torch.Tensor, ...], tmp_path: Path
+) -> None:
+    unet = moved(base)
+    save_motion(adapter_of(unet), tmp_path)
+    stock = UNetMotionModel.from_unet2d(base.unet, MotionAdapter.from_pretrained(tmp_path)).eval()
+    assert torch.equal(predict(stock, *inputs), predict(unet, *inputs))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["", "animatediff.safetensors"])
+def test_saved_motion_comes_back_in_either_layout(
+    base: BaseModel, inputs: tuple[torch.Tensor, ...], tmp_path: Path, name: str
+) -> None:
+    unet = moved(base)
+    save_motion(adapter_of(unet), tmp_path)
+    again = add_motion(base.unet, load_motion(tmp_path / name, base.unet)).eval()
+    assert torch.equal(predict(again, *inputs), predict(unet, *inputs))
+
+
+def test_an_average_is_saved_in_place_of_the_present_weights(base: BaseModel, tmp_path: Path) -> None:
+    unet = moved(base)
+    average = {name: torch.zeros_like(value) for name, value in unet.named_parameters() if is_temporal(name)}
+    adapter = adapter_of(unet, average)
+    assert all(not parameter.any() for parameter in adapter.parameters())
+
+
+def test_motion_of_another_unet_is_refused(base: BaseModel, tmp_path: Path) -> None:
+    MotionAdapter(block_out_channels=(32, 64), motion_layers_per_block=1, motion_norm_num_groups=16).save_pretrained(
+        tmp_path
+    )
+    with pytest.raises(UserError, match=r"channels \[32, 64\], the base's UNet \[16, 32\]"):
+        add_motion(base.unet, load_motion(tmp_path, base.unet))
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 cut"])
+def test_a_file_that_holds_no_motion_is_refused(base: BaseModel, tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "mm.ckpt"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="motion=") as caught:
+        load_motion(path, base.unet)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_that_holds_no_motion_is_refused(base: BaseModel, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="holds no temporal modules"):
+        load_motion(tmp_path, base.unet)

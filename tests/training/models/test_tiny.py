@@ -1,0 +1,65 @@
+"""What the tiny base promises."""
+
+import pytest
+import torch
+
+from conf.errors import ConfigError
+from tests.training.models.small_base import CAPTIONS, SHAPE, pictures, small_base
+from training.diffusion import NoiseSchedule
+from training.models.base import tensors_hash
+from training.models.shape import TinyShape
+from training.models.tiny import build_tiny, train_tokenizer
+
+
+def test_the_same_data_and_seed_give_the_same_model() -> None:
+    one, two = small_base(), small_base()
+    assert tensors_hash(one.unet.state_dict()) == tensors_hash(two.unet.state_dict())
+    assert one.fingerprint() == two.fingerprint()
+
+
+def test_another_seed_gives_other_weights_and_leaves_the_global_one_alone() -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    other = build_tiny(SHAPE, CAPTIONS, pictures(64), NoiseSchedule(), seed=1)
+    assert torch.equal(torch.rand(1), expected)
+    assert tensors_hash(other.unet.state_dict()) != tensors_hash(small_base().unet.state_dict())
+
+
+def test_words_of_the_captions_are_one_token_each() -> None:
+    tokenizer = train_tokenizer(CAPTIONS)
+    words = ["a", "red", "house", "by", "a", "lake", ",", "painted", "in", "oil"]
+    assert tokenizer.tokenize(CAPTIONS[0]) == [f"{word}</w>" for word in words]
+
+
+def test_words_never_seen_are_spelt_and_not_lost() -> None:
+    tokenizer = train_tokenizer(CAPTIONS)
+    pieces = tokenizer.tokenize("zebra")
+    assert "".join(pieces) == "zebra</w>"
+    assert tokenizer.unk_token not in pieces
+
+
+def test_case_and_spaces_do_not_matter() -> None:
+    tokenizer = train_tokenizer(CAPTIONS)
+    assert tokenizer("A  Red HOUSE").input_ids == tokenizer("a red house").input_ids
+
+
+def test_the_default_size_is_what_two_cores_can_train() -> None:
+    base = build_tiny(TinyShape(), CAPTIONS, pictures(64), NoiseSchedule(), seed=0)
+    count = sum(parameter.numel() for parameter in base.unet.parameters())
+    assert 6e6 < count < 12e6
+
+
+@pytest.mark.parametrize(
+    ("fields", "key"),
+    [({"channels": ()}, "channels"), ({"channels": (20,)}, "channels"), ({"text_width": 8}, "text_width"),
+     ({"latent_channels": 200}, "latent_channels")],
+)  # fmt: skip
+def test_impossible_sizes_are_refused(fields: dict[str, object], key: str) -> None:
+    with pytest.raises(ConfigError, match=key):
+        TinyShape(**fields)  # type: ignore[arg-type]
+
+
+def test_no_captions_no_words() -> None:
+    with pytest.raises(ValueError, match="no captions"):
+        train_tokenizer(["", ""])

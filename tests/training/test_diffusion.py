@@ -1,0 +1,151 @@
+"""What noise, losses and DDIM promise."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDPMScheduler
+from diffusers.training_utils import compute_snr
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training.diffusion import NoiseSchedule, Prediction, draw, invert, load_schedule, sample, save_schedule
+
+SCHEDULES = (
+    NoiseSchedule(),
+    NoiseSchedule(prediction="v"),
+    NoiseSchedule(spacing="scaled_linear"),
+    NoiseSchedule(prediction="v", zero_terminal_snr=True),
+)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_noise_and_targets_are_those_of_diffusers(schedule: NoiseSchedule) -> None:
+    theirs = DDPMScheduler(
+        beta_start=schedule.beta_start,
+        beta_end=schedule.beta_end,
+        beta_schedule=schedule.spacing,
+        rescale_betas_zero_snr=schedule.zero_terminal_snr,
+    )
+    latents, noise = torch.randn(3, 2, 4, 8, 8), torch.randn(3, 2, 4, 8, 8)
+    timesteps = torch.tensor([0, 500, 999])
+    assert torch.allclose(
+        schedule.add_noise(latents, noise, timesteps), theirs.add_noise(latents, noise, timesteps), atol=1e-6
+    )
+    expected = theirs.get_velocity(latents, noise, timesteps) if schedule.prediction == "v" else noise
+    assert torch.allclose(schedule.target(latents, noise, timesteps), expected, atol=1e-6)
+
+
+def test_the_schedule_is_the_papers() -> None:
+    betas = np.linspace(0.00085, 0.012, 1000)
+    assert np.allclose(NoiseSchedule().signal.numpy(), np.cumprod(1 - betas), rtol=1e-4)
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v"])
+def test_min_snr_weights_are_the_published_ones(prediction: Prediction) -> None:
+    schedule, timesteps = NoiseSchedule(prediction=prediction), torch.arange(0, 1000, 37)
+    snr = compute_snr(DDPMScheduler(beta_start=0.00085, beta_end=0.012), timesteps)
+    expected = torch.minimum(snr, torch.tensor(5.0)) / (snr if prediction == "epsilon" else snr + 1)
+    assert torch.allclose(schedule.loss_weights(timesteps, 5.0), expected, rtol=1e-3)
+
+
+def test_min_snr_is_finite_where_no_signal_is_left() -> None:
+    schedule = NoiseSchedule(prediction="v", zero_terminal_snr=True)
+    assert float(schedule.signal[-1]) == 0
+    assert torch.isfinite(schedule.loss_weights(torch.tensor([999]), 5.0)).all()
+
+
+@given(st.integers(0, 2**40), st.integers(1, 4))
+def test_a_sample_draws_the_same_in_any_company(position: int, company: int) -> None:
+    alone = draw(7, [position], (2, 3), 1000, 0.5)
+    among = draw(7, range(position - company + 1 if position >= company else position, position + 2), (2, 3), 1000, 0.5)
+    at = company - 1 if position >= company else 0
+    assert torch.equal(among.noise[at], alone.noise[0])
+    assert torch.equal(among.latents[at], alone.latents[0])
+    assert among.timesteps[at] == alone.timesteps[0]
+    assert among.keeps_caption[at] == alone.keeps_caption[0]
+
+
+def test_draws_are_what_they_should_be_on_the_whole() -> None:
+    draws = draw(0, range(4000), (4,), 1000, 0.1)
+    assert abs(float(draws.noise.mean())) < 0.05
+    assert float(draws.noise.std()) == pytest.approx(1, abs=0.05)
+    assert float(draws.keeps_caption.float().mean()) == pytest.approx(0.9, abs=0.02)
+    counts = np.bincount(draws.timesteps.numpy() // 100, minlength=10)
+    assert counts.sum() == 4000 and counts.min() > 390 and counts.max() < 410
+    assert abs(np.corrcoef(draws.noise[:, 0], draws.latents[:, 0])[0, 1]) < 0.05
+
+
+def test_a_batch_covers_the_noise_levels() -> None:
+    """Far closer to even than independent draws, of which a batch of 8 misses a third of eight bands."""
+    for start in range(0, 800, 8):
+        timesteps = draw(3, range(start, start + 8), (1,), 1000, 0.0).timesteps
+        assert len(set((timesteps // 200).tolist())) == 5
+
+
+def test_another_seed_draws_otherwise() -> None:
+    assert not torch.equal(draw(0, [5], (8,), 1000, 0.0).noise, draw(1, [5], (8,), 1000, 0.0).noise)
+
+
+class Gaussian:
+    """The perfect denoiser of data that are N(mean, variance) in every number; its flow is known exactly."""
+
+    def __init__(self, schedule: NoiseSchedule, mean: float, variance: float) -> None:
+        self.schedule, self.mean, self.variance = schedule, mean, variance
+        self.seen: list[torch.Tensor] = []
+
+    def __call__(self, latents: torch.Tensor, timesteps: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+        self.seen.append(text)
+        signal = self.schedule.signal[timesteps].reshape(-1, *[1] * (latents.ndim - 1))
+        total = signal * self.variance + 1 - signal
+        noise = (1 - signal).sqrt() * (latents - signal.sqrt() * self.mean) / total
+        clean = self.mean + signal.sqrt() * self.variance * (latents - signal.sqrt() * self.mean) / total
+        return noise if self.schedule.prediction == "epsilon" else signal.sqrt() * noise - (1 - signal).sqrt() * clean
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_sampling_makes_noise_into_the_distribution(schedule: NoiseSchedule) -> None:
+    noise = torch.randn(8, 4096, generator=torch.Generator().manual_seed(0))
+    text = torch.zeros(8, 1, 1)
+    made = sample(Gaussian(schedule, 0.7, 0.25), schedule, noise, text, text, num_steps=100, guidance=1.0)
+    assert float(made.mean()) == pytest.approx(0.7, abs=0.05)
+    assert float(made.std()) == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES[:3])
+def test_inversion_then_sampling_returns_the_picture(schedule: NoiseSchedule) -> None:
+    latents = 0.7 + 0.5 * torch.randn(2, 512, generator=torch.Generator().manual_seed(0))
+    text = torch.zeros(2, 1, 1)
+    denoiser = Gaussian(schedule, 0.7, 0.25)
+    noise = invert(denoiser, schedule, latents, text, num_steps=50)
+    assert float(noise.std()) == pytest.approx(1, abs=0.1)
+    again = sample(denoiser, schedule, noise, text, text, num_steps=50, guidance=1.0)
+    finer = sample(
+        denoiser, schedule, invert(denoiser, schedule, latents, text, num_steps=250), text, text,
+        num_steps=250, guidance=1.0,
+    )  # fmt: skip
+    assert float((again - latents).square().mean()) < 0.01 * float(latents.var())
+    assert float((finer - latents).square().mean()) < 0.2 * float((again - latents).square().mean())
+
+
+def test_guidance_goes_past_the_text_and_1_does_not_ask_without() -> None:
+    schedule = NoiseSchedule()
+    noise, text, no_text = torch.randn(2, 16), torch.ones(2, 1, 1), torch.zeros(2, 1, 1)
+
+    def denoise(latents: torch.Tensor, timesteps: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+        return text[:, 0].expand(-1, latents.shape[1]) * 0.1
+
+    plain = sample(denoise, schedule, noise, text, no_text, num_steps=1, guidance=1.0)
+    empty = sample(denoise, schedule, noise, no_text, text, num_steps=1, guidance=1.0)
+    far = sample(denoise, schedule, noise, text, no_text, num_steps=1, guidance=3.0)
+    assert torch.allclose(far - empty, 3 * (plain - empty), atol=1e-4)
+    asked = Gaussian(schedule, 0.0, 1.0)
+    sample(asked, schedule, noise, text, no_text, num_steps=2, guidance=1.0)
+    assert all(torch.equal(seen, text) for seen in asked.seen)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_a_schedule_comes_back_from_disk(schedule: NoiseSchedule, tmp_path: Path) -> None:
+    save_schedule(schedule, tmp_path / "scheduler")
+    assert load_schedule(str(tmp_path)) == schedule

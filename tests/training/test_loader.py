@@ -1,0 +1,131 @@
+"""Processes that read ahead: they end when nobody needs them, and trouble with them is told in one line."""
+
+import gc
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from conf.errors import UserError
+from tests.pipelines.small_dataset import small_dataset
+from training.data.stream import DataMixture, SequenceStream
+
+CAPTIONS = tuple(f"picture {number}" for number in range(9))
+
+
+@pytest.fixture(scope="module")
+def stream(tmp_path_factory: pytest.TempPathFactory) -> SequenceStream:
+    root = small_dataset(tmp_path_factory.mktemp("loader") / "scenes", captions=CAPTIONS, num_frames=2)
+    return SequenceStream.open([DataMixture(path=str(root))])
+
+
+def wait_until(true: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 30
+    while not true() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return true()
+
+
+def ours() -> list[int]:
+    return [process.pid for process in multiprocessing.active_children() if process.pid is not None]
+
+
+def test_closed_or_forgotten_batches_leave_no_process(stream: SequenceStream) -> None:
+    before = set(ours())
+    for ending in ("close", "with", "forget"):
+        batches = stream.batches(seed=0, batch_size=2, num_workers=2)
+        next(batches)
+        assert len(set(ours()) - before) == 2
+        if ending == "close":
+            batches.close()
+            with pytest.raises(StopIteration):
+                next(batches)
+        elif ending == "with":
+            with batches:
+                next(batches)
+        del batches
+        gc.collect()
+        assert wait_until(lambda: set(ours()) == before), ending
+
+
+def test_batches_stay_as_they_were_while_others_are_read(stream: SequenceStream) -> None:
+    """The memory that workers write to is used again; what has been handed over is not in it."""
+    with stream.batches(seed=0, batch_size=1, num_workers=1) as batches:
+        held = [next(batches) for _ in range(12)]
+    with stream.batches(seed=0, batch_size=1) as batches:
+        for kept in held:
+            fresh = next(batches)
+            assert kept.frames is not None and fresh.frames is not None
+            assert kept.keys == fresh.keys and torch.equal(kept.frames, fresh.frames)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_reading_does_not_touch_the_global_random_state(stream: SequenceStream, workers: int) -> None:
+    before = torch.get_rng_state()
+    with stream.batches(seed=0, batch_size=2, num_workers=workers) as batches:
+        next(batches)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_signal_to_the_whole_group_leaves_the_readers_to_the_trainer(stream: SequenceStream) -> None:
+    """A scheduler that ends a job signals every process of it; the trainer still wants to save."""
+    before = set(ours())
+    with stream.batches(seed=0, batch_size=2, num_workers=2) as batches:
+        next(batches)
+        readers = [str(pid) for pid in set(ours()) - before]
+        for name in ("-TERM", "-INT"):  # from somebody else than the trainer
+            subprocess.run(["kill", name, *readers], check=True)
+        for _ in range(12):  # more than had been read ahead
+            next(batches)
+
+
+def test_a_reader_that_dies_is_told_in_one_line(stream: SequenceStream) -> None:
+    before = set(ours())
+    with stream.batches(seed=0, batch_size=1, num_workers=1) as batches:
+        next(batches)
+        (pid,) = set(ours()) - before
+        os.kill(pid, signal.SIGKILL)
+        time.sleep(0.1)  # a trainer at work is not disturbed
+        with pytest.raises(UserError, match="has died") as told:
+            for _ in range(20):
+                next(batches)
+    assert "\n" not in str(told.value) and "num_workers=0" in str(told.value)
+    assert wait_until(lambda: set(ours()) == before)
+
+
+_READ = """
+import multiprocessing, sys, time
+from training.data.stream import DataMixture, SequenceStream
+batches = SequenceStream.open([DataMixture(path=sys.argv[1])]).batches(seed=0, batch_size=1, num_workers=2)
+next(batches)
+print(*(process.pid for process in multiprocessing.active_children()), flush=True)
+time.sleep(float(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("killed", [True, False])
+def test_readers_end_with_a_trainer_that_is_killed_or_exits_without_closing(tmp_path: Path, killed: bool) -> None:
+    root = small_dataset(tmp_path / "scenes", captions=CAPTIONS, num_frames=2)
+    words = [sys.executable, "-c", _READ, str(root), "60" if killed else "0"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as trainer:
+        assert trainer.stdout is not None
+        readers = [int(pid) for pid in trainer.stdout.readline().split()]
+        if killed:
+            trainer.kill()
+        assert trainer.wait(timeout=30) == (-signal.SIGKILL if killed else 0)
+    assert len(readers) == 2
+    assert wait_until(lambda: not any(alive(pid) for pid in readers))
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,297 @@
+"""What is wrong with a run is said in one line before any work is done, and nothing is left behind."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from conf.errors import UserError
+from tests.pipelines.small_dataset import SHARDS, small_dataset
+from tests.training.toy_runs import ROOT, config, finish, log, losses, spawn, train, words
+from training.checkpoint import newest_sound
+from training.data.dataset import dataset_totals, read_card, read_manifests
+from training.data.manifest import read_manifest, tar_path
+from training.run_folder import claimed
+
+
+@pytest.mark.parametrize(
+    ("said", "words_of_error"),
+    [
+        ({"max_steps": 0}, "max_steps=0: not allowed"),
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"noise.zero_terminal_snr": "true"}, "noise.zero_terminal_snr=true: not allowed; allowed: false, or"),
+        ({"noise.zero_terminal_snr": "true", "noise.min_snr": 5}, "noise.prediction=v"),
+        ({"noise.prediction": "x"}, "noise.prediction=x: not allowed; allowed: one of epsilon, v"),
+        ({"noise.beta_end": 0.0001}, "noise.beta_end=0.0001"),
+        ({"noise.min_snr": 0}, "noise.min_snr=0.0"),
+        ({"optimizer.learning_rate": 0}, "optimizer.learning_rate=0.0"),
+        ({"optimizer.betas": "[0.9,1.0]"}, r"optimizer.betas=\[0.9, 1.0\]"),
+        ({"optimizer": "prodigy", "distributed": "fsdp2"}, "distributed=fsdp2: not allowed; allowed: ddp"),
+        ({"ema_decay": 1}, "ema_decay=1"),
+        ({"clip_norm": 0}, "clip_norm=0"),
+        ({"caption_dropout": 1.5}, "caption_dropout=1.5"),
+        ({"prompts": "[]"}, r"prompts=\[\]"),
+        ({"model": "sd15", "model.path": ""}, "model.path="),
+        ({"stage": "base", "model": "sd15"}, "model=sd15: not allowed; allowed: tiny"),
+        ({"base": "null"}, "base is needed"),
+        ({"data": "[]"}, r"data=\[\]"),
+        ({"resume": "maybe"}, "resume=maybe"),
+    ],
+)
+def test_impossible_configurations_are_refused(
+    sequences: Path, tmp_path: Path, said: dict[str, Any], words_of_error: str
+) -> None:
+    with pytest.raises(UserError, match=words_of_error):
+        config(sequences, tmp_path / "run", **said)
+
+
+def test_possible_combinations_are_not_refused(sequences: Path, tmp_path: Path) -> None:
+    said = {"noise.prediction": "v", "noise.zero_terminal_snr": "true", "noise.min_snr": 5}
+    assert config(sequences, tmp_path, **said).noise.zero_terminal_snr
+    assert config(sequences, tmp_path, model="sd15", base="null").optimizer.learning_rate == 2e-5
+
+
+def test_data_may_be_mixed_by_weight(sequences: Path, tmp_path: Path) -> None:
+    mixed = config(sequences, tmp_path, data=f"[{{path:{sequences},weight:2}},other]").data
+    assert [(part.path, part.weight) for part in mixed] == [(str(sequences), 2.0), ("other", 1.0)]
+
+
+class _Refusal(NamedTuple):
+    said: dict[str, Any]
+    words: str
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        _Refusal({"data": "/nowhere"}, "/nowhere: no such folder"),
+        _Refusal({"batch_size": 13}, "12 sequences; a step takes 13"),
+        _Refusal({"base": "/nowhere"}, "base=/nowhere: no such file or folder"),
+        _Refusal({"resume": "must"}, "no run to go on with"),
+    ],
+)
+def test_nothing_is_left_of_a_run_that_was_refused(sequences: Path, tmp_path: Path, refusal: _Refusal) -> None:
+    with pytest.raises(UserError, match=refusal.words):
+        train(sequences, tmp_path / "deep" / "run", **refusal.said)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_data_set_without_a_val_split_says_what_to_do(tmp_path: Path) -> None:
+    data = small_dataset(tmp_path / "data", size_px=(16, 16))
+    shards = SHARDS[:2]
+    card = read_card(data)
+    replace(card, shards=shards, totals=dataset_totals(read_manifests(data, shards))).write(data)
+    with pytest.raises(UserError, match=r"validate_every=0 trains without"):
+        train(data, tmp_path / "run", batch_size=1, validate_every=1)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_holds_something_else_is_refused(sequences: Path, tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(UserError, match="holds something that is not a run"):
+        train(sequences, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_a_file_is_no_folder(sequences: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("")
+    with pytest.raises(UserError, match="a folder; this is a file"):
+        train(sequences, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("said", "difference"),
+    [
+        ({"batch_size": 2}, "batch_size=4, not 2"),
+        ({"seed": 1}, "seed=0, not 1"),
+        ({"optimizer": "prodigy"}, "optimizer.betas.1=0.999, not 0.99"),
+        ({"noise.min_snr": 5}, "noise.min_snr=None, not 5.0"),
+        ({"stage": "base"}, "stage.name=motion, not base"),
+        ({"model": "sd15", "optimizer.learning_rate": 5e-4}, "model.name=tiny, not sd15"),
+        ({"ema_decay": "null"}, "ema_decay=0.999, not None"),
+    ],
+)
+def test_a_run_of_another_configuration_is_refused_by_the_first_key_that_differs(
+    sequences: Path, tmp_path: Path, said: dict[str, Any], difference: str
+) -> None:
+    train(sequences, tmp_path / "run", max_steps=2)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match=difference):
+        train(sequences, tmp_path / "run", **{"max_steps": 4, **said})
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_what_does_not_decide_the_weights_may_change(sequences: Path, tmp_path: Path) -> None:
+    train(sequences, tmp_path / "run", max_steps=2)
+    said = {"checkpoint_every": 1, "keep_checkpoints": 1, "validate_every": 1, "log_every": 2, "num_workers": 1}
+    moved = shutil.copytree(sequences, tmp_path / "elsewhere" / sequences.name)
+    train(moved, tmp_path / "run", max_steps=4, **said)
+    assert max(line["step"] for line in log(tmp_path / "run")) == 4
+
+
+def test_other_data_under_the_same_name_is_refused(sequences: Path, tmp_path: Path) -> None:
+    train(sequences, tmp_path / "run", max_steps=2, base=sequences)
+    captions = [f"photo {number}" for number in range(18)]
+    other = small_dataset(tmp_path / sequences.name, captions=captions, size_px=(16, 16))
+    with pytest.raises(UserError, match=f"data.hashes.{sequences.name}="):
+        train(other, tmp_path / "run", base=sequences)
+
+
+def test_a_parent_that_has_changed_is_refused(sequences: Path, tmp_path: Path) -> None:
+    parent = tmp_path / "parent"
+    parent.mkdir()
+    (parent / "model.safetensors").write_bytes(b"one")
+    train(sequences, tmp_path / "run", max_steps=2, base=parent)
+    (parent / "model.safetensors").write_bytes(b"two")
+    with pytest.raises(UserError, match=r"parents\.base="):
+        train(sequences, tmp_path / "run", base=parent)
+
+
+def test_a_parent_run_that_has_not_ended_is_refused(sequences: Path, tmp_path: Path) -> None:
+    train(sequences, tmp_path / "parent", max_steps=2)
+    shutil.rmtree(tmp_path / "parent" / "weights")
+    with pytest.raises(UserError, match="this run has not ended"):
+        train(sequences, tmp_path / "run", base=tmp_path / "parent")
+
+
+def test_resume_never_and_must_mean_it(sequences: Path, tmp_path: Path) -> None:
+    train(sequences, tmp_path / "run", max_steps=2)
+    with pytest.raises(UserError, match="a new folder, with resume=never"):
+        train(sequences, tmp_path / "run", resume="never")
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    with pytest.raises(UserError, match="no checkpoint to go on from"):
+        train(sequences, tmp_path / "run", resume="must")
+
+
+def test_fewer_steps_than_are_done_are_refused(sequences: Path, tmp_path: Path) -> None:
+    train(sequences, tmp_path / "run", max_steps=4)
+    with pytest.raises(UserError, match="max_steps=3: 4 are done already"):
+        train(sequences, tmp_path / "run", max_steps=3)
+
+
+def test_two_runs_cannot_share_a_folder(sequences: Path, tmp_path: Path) -> None:
+    with claimed(tmp_path / "run", {}, "auto"), pytest.raises(UserError, match="another run is writing here"):
+        train(sequences, tmp_path / "run")
+
+
+def test_a_full_disk_is_seen_before_any_work(sequences: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10**6))
+    with pytest.raises(UserError, match=r"0.00 GB free, 0.07 GB needed for checkpoints"):
+        train(sequences, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_disk_that_fills_up_later_leaves_the_checkpoint_before(
+    sequences: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import safetensors.torch
+
+    whole = safetensors.torch.save_file
+
+    def save(tensors: Any, path: Path) -> None:
+        if "step-00000004" in str(path):
+            raise OSError(28, "No space left on device")
+        whole(tensors, path)
+
+    monkeypatch.setattr(safetensors.torch, "save_file", save)
+    with pytest.raises(UserError, match="step-00000004: cannot be written: No space left on device"):
+        train(sequences, tmp_path / "run")
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-00000002"]
+    monkeypatch.undo()
+    train(sequences, tmp_path / "run")
+    train(sequences, tmp_path / "whole")
+    assert losses(tmp_path / "run") == losses(tmp_path / "whole")
+
+
+def _assert_stopped_at(error: str, out: Path, poison: str) -> None:
+    assert f"the loss is not finite; sequences {poison};" in error
+    checkpoint = newest_sound(out / "checkpoints", print)
+    assert (checkpoint.step if checkpoint is not None else 0) == int(error.split("step ")[1].split(":")[0]) - 1
+    assert not (out / "weights").exists()
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_sequence(
+    sequences: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison = f"{sequences.name}/00000007"
+    monkeypatch.setenv("TOY_POISON", poison)
+    with pytest.raises(UserError) as caught:
+        train(sequences, tmp_path / "run", batch_size=2, checkpoint_every=1)
+    _assert_stopped_at(str(caught.value), tmp_path / "run", poison)
+
+
+def test_a_loss_that_is_not_finite_on_one_of_two_processes_stops_both(sequences: Path, tmp_path: Path) -> None:
+    out, poison = tmp_path / "run", f"{sequences.name}/00000007"
+    arguments = words(sequences, out, batch_size=1, checkpoint_every=1)
+    code, printed, err = finish(spawn(arguments, {"TOY_POISON": poison}, ranks=2))
+    assert code != 0 and not printed
+    (said,) = [line for line in err.splitlines() if line.startswith("error:")]
+    _assert_stopped_at(said, out, poison)
+
+
+def test_damage_met_on_the_way_stops_the_run_with_its_name(sequences: Path, tmp_path: Path) -> None:
+    data = shutil.copytree(sequences, tmp_path / "data")
+    manifest = read_manifest(data, SHARDS[1])
+    assert manifest is not None
+    tar = tar_path(data, SHARDS[1])
+    content = bytearray(tar.read_bytes())
+    content[manifest.samples[3].offset + 1000] ^= 1
+    tar.write_bytes(content)
+    with pytest.raises(UserError, match=f"{SHARDS[1]}.tar is damaged"):
+        train(data, tmp_path / "run", batch_size=2, checkpoint_every=1000, base=sequences)
+    assert not (tmp_path / "run" / "weights").exists()
+    content[manifest.samples[3].offset + 1000] ^= 1
+    tar.write_bytes(content)
+    train(
+        data, tmp_path / "run", batch_size=2, resume="must", base=sequences
+    )  # what was done before the damage was kept
+    train(sequences, tmp_path / "whole", batch_size=2)
+    ours, theirs = losses(tmp_path / "run"), losses(tmp_path / "whole")
+    assert [line["train/loss"] for line in ours] == [line["train/loss"] for line in theirs]
+
+
+def test_a_checkpoint_of_another_network_is_refused(
+    sequences: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(sequences, tmp_path / "run", max_steps=2)
+    monkeypatch.setattr("tests.training.toy.WIDTH", 9)
+    with pytest.raises(UserError, match=r"of another network than stage=motion trains: first\.bias"):
+        train(sequences, tmp_path / "run", max_steps=4)
+
+
+def test_help_comes_at_once_and_names_every_key() -> None:
+    code = "import sys; from training.train import main; sys.argv[1:] = ['--help']; main(); print(sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    text, _, modules = done.stdout.rpartition("\n[")
+    heavy = {"torch", "diffusers", "wandb", "accelerate", "hydra", "kornia", "av"}
+    assert not heavy & set(modules.rstrip("]\n").replace("'", "").split(", "))
+    for word in ("stage=base|motion", "prediction", "clip_norm", "optimizer=adamw|prodigy", "tracker=none|wandb"):
+        assert word in text
+
+
+def test_a_wrong_word_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "training.train", "data=x", f"out={tmp_path / 'run'}", "base=y", "batch_sise=3"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=dict(os.environ),
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == ["error: batch_sise=3: no such key; did you mean batch_size?"]
+
+
+def test_the_run_card_says_what_is_trained_and_from_what(sequences: Path, tmp_path: Path) -> None:
+    train(sequences, tmp_path / "run", max_steps=1)
+    card = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert card["trained"] == {"parameters": 803} and card["frozen"] == {"frozen": {"parameters": 224}}
+    assert set(card["recipe"]["parents"]) == {"base"} and set(card["recipe"]["data"]["hashes"]) == {sequences.name}

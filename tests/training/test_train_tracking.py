@@ -1,0 +1,135 @@
+"""What a run says of itself: in its own files first, then to the tracker, and never a secret."""
+
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.training.toy_runs import log, train
+from training.checkpoint import newest_sound
+from training.metrics import NUM_BANDS, LossWindow, Speed, count_flops
+from training.samples import write_samples
+
+CANARY = "canary-4f1d"
+
+
+@pytest.mark.timeout(120)
+def test_no_secret_and_no_path_leaves_and_a_resumed_run_is_the_same_run(
+    sequences: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys in the environment, the command line, and the folders of data, parents and run."""
+    for name in ("WANDB_API_KEY", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, CANARY + "0" * 40)
+    monkeypatch.setattr(sys, "argv", [*sys.argv, f"token={CANARY}"])
+    home = tmp_path / CANARY
+    home.mkdir()
+    data = home / "pictures"
+    data.symlink_to(sequences)
+    out = home / "run"
+    for steps in (2, 4):
+        train(data, out, max_steps=steps, tracker="wandb", sample_every=2, validate_every=2)
+    sent = [*out.glob("wandb/*run-*/*.wandb"), *out.glob("wandb/*run-*/files/**/*")]
+    ours = [out / "run.json", out / "log.jsonl", *out.glob("checkpoints/*/*")]
+    content = {path: path.read_bytes() for path in [*sent, *ours] if path.is_file()}
+    assert b"train/loss" in b"".join(content.values())
+    for path, held in content.items():
+        assert CANARY.encode() not in held, path
+        assert str(tmp_path).encode() not in held, path
+    checkpoint = newest_sound(out / "checkpoints", print)
+    assert checkpoint is not None
+    runs = list(out.glob("wandb/offline-run-*"))
+    assert len(runs) == 2
+    assert all(path.name.endswith(f"-{checkpoint.facts['tracker_id']}") for path in runs)
+    assert any(path.suffix == ".mp4" for path in sent) and any(path.suffix == ".png" for path in sent)
+
+
+def test_a_run_is_measured_in_every_respect(sequences: Path, tmp_path: Path) -> None:
+    said = {"log_every": 4, "validate_every": 8, "peak_tflops": 0.001, "batch_size": 3}
+    train(sequences, tmp_path / "run", **said)
+    first, last, validated = log(tmp_path / "run")
+    assert set(first) == set(last) >= {
+        "step", "train/loss", "train/lr", "train/gradient_norm", "data/samples", "data/epoch", "perf/step_s",
+        "perf/samples_per_s", "perf/frames_per_s", "perf/data_wait_share", "perf/peak_memory_gib",
+        "perf/tflops_per_device", "perf/mfu",
+    }  # fmt: skip
+    assert (last["step"], last["data/samples"], last["data/epoch"]) == (8, 24, 2)
+    assert last["perf/frames_per_s"] == pytest.approx(8 * last["perf/samples_per_s"], rel=1e-5)
+    assert 0 <= last["perf/data_wait_share"] <= 1 and last["perf/peak_memory_gib"] > 0
+    assert last["perf/mfu"] == pytest.approx(last["perf/tflops_per_device"] / 0.001, rel=1e-5)
+    assert {key.partition("/")[0] for key in validated} == {"step", "val"}
+
+
+def test_validation_is_of_the_averaged_weights_on_fixed_noise(sequences: Path, tmp_path: Path) -> None:
+    """With weights that do not move, every validation gives the same."""
+    said = {"optimizer.learning_rate": 1e-30, "validate_every": 2, "max_steps": 4, "optimizer.weight_decay": 0}
+    train(sequences, tmp_path / "run", **said)
+    first, last = [line["val/loss"] for line in log(tmp_path / "run") if "val/loss" in line]
+    assert first == last
+
+
+def test_files_are_written_before_the_tracker_hears_of_them(
+    sequences: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+
+    class Run:
+        id = "abc"
+
+        def define_metric(self, *_: object, **__: object) -> None: ...
+
+        def log(self, values: dict[str, object], step: int) -> None:
+            lines = log(tmp_path / "run")
+            for key in values:
+                if key.startswith(("train/loss", "val/loss")):
+                    assert any(line["step"] == step and key in line for line in lines)
+                elif key.startswith("samples/"):
+                    assert (tmp_path / "run" / "samples" / f"step-{step:08d}.mp4").stat().st_size
+            heard.extend(values)
+
+        def finish(self) -> None:
+            heard.append("finished")
+
+    monkeypatch.setattr("wandb.init", lambda **_: Run())
+    train(sequences, tmp_path / "run", max_steps=2, tracker="wandb", sample_every=2, validate_every=2)
+    assert {"train/loss", "val/loss", "samples/sequences", "samples/sheet", "finished"} <= set(heard)
+
+
+def test_losses_are_told_apart_by_band() -> None:
+    window = LossWindow(1000)
+    window.add(torch.tensor([1.0, 3.0, 5.0, 9.0]), torch.tensor([0, 249, 250, 999]))
+    assert window.means(window.sums) == {
+        "loss": 4.5, "loss/t0000-0249": 2.0, "loss/t0250-0499": 5.0, "loss/t0750-0999": 9.0
+    }  # fmt: skip
+    assert len(window.sums) == 1 + NUM_BANDS
+
+
+def test_flops_of_a_matrix_product_and_its_backward_are_counted() -> None:
+    layer = torch.nn.Linear(32, 16, bias=False)
+    inputs = torch.ones(8, 32, requires_grad=True)
+    assert count_flops(lambda: layer(inputs).sum().backward()) == 3 * 2 * 8 * 32 * 16
+
+
+def test_speed_is_of_all_ranks_and_begins_again_after_each_line() -> None:
+    speed = Speed(flops=1e12, peak_tflops=10.0)
+    speed.add(seconds=2.0, waited_s=0.5, samples=4, frames=32)
+    values = speed.taken(num_ranks=2)
+    assert (values["perf/samples_per_s"], values["perf/frames_per_s"], values["perf/step_s"]) == (4.0, 32.0, 2.0)
+    assert (values["perf/data_wait_share"], values["perf/tflops_per_device"], values["perf/mfu"]) == (0.25, 2.0, 0.2)
+    assert speed.taken(num_ranks=2)["perf/samples_per_s"] == 0
+
+
+def test_samples_are_a_sheet_with_a_row_a_prompt_and_a_video_of_all(tmp_path: Path) -> None:
+    sequences = torch.linspace(0, 1, 3 * 4)[:, None, None, None].expand(12, 3, 16, 20).reshape(3, 4, 3, 16, 20)
+    video, sheet = write_samples(tmp_path, 7, sequences)
+    with Image.open(sheet) as image:
+        pixels = np.asarray(image)
+    assert pixels.shape == (3 * 16, 4 * 20, 3)
+    assert pixels[0, 0, 0] == 0 and pixels[-1, -1, 0] == 255 and pixels[16, 0, 0] == round(255 * 4 / 11)
+    with av.open(str(video)) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert len(frames) == 4 + 2 and frames[0].shape == (16, 60, 3)
+    assert abs(int(frames[-1][8, 50, 0]) - 255) < 8 and abs(int(frames[0][8, 10, 0]) - 0) < 8

@@ -1,0 +1,118 @@
+"""Runs of the toy stage: in this process, in one of its own, or in several under torchrun."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from conf.command import Summary
+from conf.compose import compose
+from tests.training.toy import make_toy_stage
+from training.config import TrainConfig, train_config
+from training.train import run
+
+ROOT = Path(__file__).resolve().parents[2]
+_TIMEOUT_S = 200
+
+
+def words(data: Path, out: Path, /, **said: Any) -> list[str]:
+    """A short run, every step logged, no tracker; `said` overrules."""
+    values: dict[str, Any] = {
+        "data": data, "out": out, "base": data, "model": "tiny", "max_steps": 8, "batch_size": 4, "num_workers": 0,
+        "log_every": 1, "checkpoint_every": 2, "validate_every": 0, "sample_every": 0, "tracker": "none",
+        "optimizer.warmup_steps": 0, **said,
+    }  # fmt: skip
+    return [f"{key}={value}" for key, value in values.items()]
+
+
+def config(data: Path, out: Path, /, **said: Any) -> TrainConfig:
+    """The typed configuration of such a run."""
+    return train_config(compose("train", words(data, out, **said)))
+
+
+def train(data: Path, out: Path, /, **said: Any) -> Summary:
+    """Such a run, here."""
+    return run(config(data, out, **said), make_toy_stage)
+
+
+def spawn(
+    arguments: Sequence[str], environment: Mapping[str, str] | None = None, ranks: int = 1
+) -> "subprocess.Popen[str]":
+    """Such a run in processes of its own."""
+    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={ranks}"] if ranks > 1 else []
+    return subprocess.Popen(
+        [sys.executable, *torchrun, "-m", "tests.training.toy", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
+    """Exit code and what was said."""
+    try:
+        out, err = process.communicate(timeout=_TIMEOUT_S)
+    finally:
+        if process.poll() is None:
+            kill_all(process)
+    return process.returncode, out, err
+
+
+def kill_at(process: "subprocess.Popen[str]", out: Path, step: int) -> None:
+    """SIGKILL to all processes of a run as soon as it has logged a step."""
+    wait_for(process, out, step)
+    kill_all(process)
+    process.communicate()
+
+
+def kill_all(process: "subprocess.Popen[str]") -> None:
+    """SIGKILL to a process and all that it started; torchrun gives its workers sessions of their own."""
+    for child in psutil.Process(process.pid).children(recursive=True):
+        child.kill()
+    process.kill()
+
+
+def wait_for(process: "subprocess.Popen[str]", out: Path, step: int) -> None:
+    """Until a run has logged a step."""
+    deadline = time.monotonic() + _TIMEOUT_S
+    while max((line["step"] for line in log(out)), default=0) < step:
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise AssertionError(f"ended before step {step}: {process.communicate()}")
+        time.sleep(0.02)
+
+
+def log(out: Path) -> list[dict[str, Any]]:
+    """The whole lines of a run's log."""
+    path = out / "log.jsonl"
+    text = path.read_text() if path.exists() else ""
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+def losses(out: Path, prefix: str = "train/") -> list[dict[str, float]]:
+    """What a run says of its learning, without what depends on the clock."""
+    return [
+        {key: line[key] for key in line if key == "step" or key.startswith((prefix, "data/"))}
+        for line in log(out)
+        if any(key.startswith(prefix) for key in line)
+    ]
+
+
+def seen(notes: Path) -> dict[int, str]:
+    """Position -> key of all samples that the toy network was trained on, in however many processes.
+
+    Fails if a position ever held two different sequences.
+    """
+    found: dict[int, str] = {}
+    for path in notes.parent.glob(f"{notes.name}.*"):
+        for line in path.read_text().splitlines():
+            position, key = line.split(" ")
+            assert found.setdefault(int(position), key) == key
+    return found

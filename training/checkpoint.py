@@ -1,0 +1,216 @@
+"""Checkpoints that are whole or absent, and that say themselves whether they are damaged.
+
+A checkpoint is a folder `step-00000100`. It is written under a temporary name, forced to disk, renamed, and only then
+are older ones removed: at every instant the newest whole one is there.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from conf.errors import UserError
+from training.data.manifest import hash_file, to_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_FORMAT = 1
+_FACTS = "checkpoint.json"
+_SPARE_BYTES = 64 * 2**20  # logs, samples and whatever else the run writes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A sound checkpoint on disk.
+
+    Attributes:
+        folder: where it is.
+        step: optimizer steps done.
+        facts: position in the stream, hash of the recipe, tracker's run id, and what else the loop noted.
+    """
+
+    folder: Path
+    step: int
+    facts: dict[str, Any]
+
+    def tensors(self, name: str) -> "dict[str, Tensor]":
+        """A file of tensors."""
+        from safetensors.torch import load_file
+
+        return load_file(self.folder / f"{name}.safetensors")
+
+    def state(self, name: str) -> Any:
+        """A file of nested plain values and tensors; no pickled object is ever made from it."""
+        import torch
+
+        return torch.load(self.folder / f"{name}.pt", map_location="cpu", weights_only=True)
+
+    def holds(self, name: str) -> bool:
+        """Whether it has such a file of tensors."""
+        return (self.folder / f"{name}.safetensors").exists()
+
+
+def write_checkpoint(
+    root: Path,
+    step: int,
+    *,
+    facts: Mapping[str, Any],
+    tensors: "Mapping[str, Mapping[str, Tensor]]",
+    states: Mapping[str, Any],
+) -> Path:
+    """Write a checkpoint; returns its folder.
+
+    Args:
+        root: folder of checkpoints.
+        step: optimizer steps done.
+        facts: plain values, readable without torch.
+        tensors: name -> tensors, kept as safetensors.
+        states: name -> nested plain values and tensors.
+
+    Raises:
+        UserError: if it cannot be written, as on a full disk; older checkpoints then stand as they did.
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    final = root / checkpoint_name(step)
+    with replaced_folder(final) as temporary:
+        for name, values in tensors.items():
+            save_file({key: value.contiguous() for key, value in values.items()}, temporary / f"{name}.safetensors")
+        for name, state in states.items():
+            torch.save(state, temporary / f"{name}.pt")
+        files = {path.name: hash_file(path) for path in sorted(temporary.iterdir())}
+        text = to_json({"format": _FORMAT, "step": step, "files": files, **facts})
+        (temporary / _FACTS).write_text(text, encoding="utf-8")
+    return final
+
+
+class replaced_folder:  # used as a context
+    """Context that gives a temporary folder, and on leaving puts it, forced to disk, in the place of `final`.
+
+    Raises:
+        UserError: if that cannot be done; the temporary folder is then gone, and `final` as it was.
+    """
+
+    def __init__(self, final: Path) -> None:
+        self._final = final
+        self._temporary = final.with_name(f".{final.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
+
+    def __enter__(self) -> Path:
+        try:
+            self._final.parent.mkdir(parents=True, exist_ok=True)
+            self._temporary.mkdir()
+        except OSError as error:
+            raise self._refused(error) from error
+        return self._temporary
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
+        try:
+            if error is None:
+                self._commit()
+        except OSError as failure:
+            raise self._refused(failure) from failure
+        finally:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+        if error is not None and (isinstance(error, OSError) or "No space left" in str(error)):
+            raise self._refused(error) from error  # torch and safetensors wrap the system's error in their own
+
+    def _commit(self) -> None:
+        for path in self._temporary.rglob("*"):
+            _force_to_disk(path)
+        _force_to_disk(self._temporary)
+        if self._final.exists():  # a damaged one, or the same once more
+            aside = self._temporary.with_suffix(".old.tmp")
+            self._final.rename(aside)
+            self._temporary.rename(self._final)
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            self._temporary.rename(self._final)
+        _force_to_disk(self._final.parent)
+
+    def _refused(self, error: BaseException) -> UserError:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        return UserError(f"{self._final}: cannot be written: {reason}")
+
+
+def _force_to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def checkpoint_name(step: int) -> str:
+    """`step-00000100`."""
+    return f"step-{step:08d}"
+
+
+def newest_sound(root: Path, tell: Callable[[str], None]) -> Checkpoint | None:
+    """The newest checkpoint all of whose bytes are what was written; None when there is none.
+
+    Damaged ones that are newer are told of and removed, lest the run's later checkpoints be taken for older.
+    """
+    for folder in reversed(_folders(root)):
+        try:
+            return _read(folder)
+        except ValueError as error:
+            tell(f"{folder}: damaged ({error}); going back to the one before")
+            shutil.rmtree(folder, ignore_errors=True)
+    return None
+
+
+def _read(folder: Path) -> Checkpoint:
+    try:
+        facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+        if facts["format"] != _FORMAT:
+            raise UserError(f"{folder}: checkpoint format {facts['format']}; this code reads {_FORMAT}")
+        for name, sha256 in facts["files"].items():
+            if hash_file(folder / name) != sha256:
+                raise ValueError(f"{name} is not what was written")
+        if checkpoint_name(facts["step"]) != folder.name:
+            raise ValueError(f"it is of step {facts['step']}")
+        return Checkpoint(folder=folder, step=facts["step"], facts=facts)
+    except (OSError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
+def prune(root: Path, keep: int) -> None:
+    """Remove all but the `keep` newest checkpoints."""
+    for folder in _folders(root)[:-keep]:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep(root: Path) -> None:
+    """Remove what killed writers left behind."""
+    for folder in root.glob(".*.tmp"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(path for path in root.glob("step-*") if path.is_dir() and path.name[5:].isdigit())
+
+
+def refuse_full_disk(root: Path, checkpoint_bytes: int, keep: int) -> None:
+    """Refuse a run whose checkpoints would not fit.
+
+    Args:
+        root: folder of checkpoints; need not exist.
+        checkpoint_bytes: size of one.
+        keep: how many there will be, and one more while it is written.
+
+    Raises:
+        UserError: saying how much there is and how much it takes.
+    """
+    above = next(folder for folder in (root, *root.parents) if folder.exists())
+    free = shutil.disk_usage(above).free
+    needed = checkpoint_bytes * max(1, keep + 1 - len(_folders(root))) + _SPARE_BYTES
+    if free < needed:
+        raise UserError(
+            f"{root}: {free / 1e9:.2f} GB free, {needed / 1e9:.2f} GB needed for checkpoints; "
+            "free some, or say out=FOLDER on another disk, or a smaller keep_checkpoints"
+        )

@@ -1,0 +1,115 @@
+"""Sequences as a base model sees them: latents instead of frames, embeddings instead of words.
+
+A data set of these is like any other: a sequence keeps its key, caption and facts, and has `latents.safetensors` where
+its frames were. Embeddings stand in a split of their own, `text`, once a caption: its sequences are captions, their
+keys the hashes of these, in ascending order.
+"""
+
+import hashlib
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from conf.compose import typed
+from conf.errors import UserError
+from training.data.dataset import DatasetCard
+from training.data.sequence import StoredSequence
+from training.data.split import StoredSplit
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LatentType = Literal["bf16", "fp32"]
+
+LATENTS_MEMBER = "latents.safetensors"
+TEXT_MEMBER = "text.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoding:
+    """What an encoded data set was made of and with: `encoding` in the recipe of its card.
+
+    Attributes:
+        base: fingerprint of the base model.
+        dtype: of the stored numbers.
+        size_px: (height, width) of the frames.
+        source: configuration hash of the data set of frames.
+        manifests: split -> hash of its manifests in that data set.
+    """
+
+    base: str
+    dtype: LatentType
+    size_px: tuple[int, int]
+    source: str
+    manifests: dict[str, str]
+
+    def recipe(self) -> dict[str, Any]:
+        """The recipe of the encoded data set."""
+        return {"encoding": asdict(self)}
+
+
+def encoding_of(card: DatasetCard) -> Encoding | None:
+    """What a data set was encoded with; None when it holds frames."""
+    return typed(Encoding, card.recipe["encoding"], "encoding") if "encoding" in card.recipe else None
+
+
+def caption_key(caption: str) -> str:
+    """Key of a caption in the split of embeddings: half of its SHA-256, in hex."""
+    return hashlib.sha256(caption.encode()).hexdigest()[:32]
+
+
+def pack(tensors: "dict[str, Tensor]", dtype: LatentType) -> bytes:
+    """Tensors as the bytes of a safetensors file."""
+    import torch
+    from safetensors.torch import save
+
+    kind = {"bf16": torch.bfloat16, "fp32": torch.float32}[dtype]
+    return save({name: tensor.to("cpu", kind).contiguous() for name, tensor in tensors.items()})
+
+
+def latents_of(sequence: StoredSequence) -> "tuple[Tensor, Tensor]":
+    """Mean and logarithm of the variance (T, C, h, w), as stored.
+
+    Raises:
+        ValueError: if the sequence holds none.
+    """
+    held = _unpack(sequence, LATENTS_MEMBER, ("mean", "logvar"))
+    return held["mean"], held["logvar"]
+
+
+def embedding_of(sequence: StoredSequence) -> "Tensor":
+    """(L, D) embedding of a caption, as stored.
+
+    Raises:
+        ValueError: if it holds none.
+    """
+    return _unpack(sequence, TEXT_MEMBER, ("text",))["text"]
+
+
+def caption_indices(texts: StoredSplit, captions: "list[str]") -> NDArray[np.int64]:
+    """Where in the split of embeddings each caption stands.
+
+    Raises:
+        UserError: if one has no embedding.
+    """
+    keys = np.array([caption_key(caption) for caption in captions])
+    indices = np.minimum(np.searchsorted(texts.keys, keys), len(texts) - 1)
+    lacking = np.flatnonzero(texts.keys[indices] != keys)
+    if len(lacking):
+        raise UserError(f"{texts.url}: {len(lacking)} captions have no embedding, first '{captions[lacking[0]]}'")
+    return indices
+
+
+def _unpack(sequence: StoredSequence, member: str, names: tuple[str, ...]) -> "dict[str, Tensor]":
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        held = load(sequence.members.get(member, b""))
+    except SafetensorError as error:
+        raise ValueError(f"sequence {sequence.key}: {member} is missing or damaged") from error
+    if set(held) != set(names):
+        raise ValueError(f"sequence {sequence.key}: {member} holds {', '.join(held)}, not {', '.join(names)}")
+    return held

@@ -1,0 +1,166 @@
+"""Batches made here or in other processes, always in order."""
+
+import itertools
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import cv2
+
+from conf.errors import UserError
+from training.data.batch import CachedLatents, SequenceBatch
+from training.data.pixels import pixel_slots, to_signed_unit
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_PREFETCHED = 2  # batches a worker
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """Why there is no batch: an exception out of a worker would bring a traceback into the message."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """A batch on its way: as `SequenceBatch`, with frames apart, latents as stored, and no tensor that need not be one.
+
+    Every tensor that a process sends takes a file descriptor and as long as decoding a small frame.
+    """
+
+    keys: tuple[str, ...]
+    positions: tuple[int, ...]
+    captions: tuple[str, ...]
+    latents: CachedLatents | None
+
+
+Load = Callable[[int, "Tensor | None"], Loaded]
+"""(step, pixels to write the frames to) -> the rest of the batch; pixels are None when it has no frames."""
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """What a worker is sent: batches by number."""
+
+    load: Load
+    slots: "Tensor | None"
+
+    def __getitem__(self, step: int) -> Loaded | _Failure:
+        try:
+            return self.load(step, self.pixels(step))
+        except UserError as error:
+            return _Failure(str(error))
+
+    def pixels(self, step: int) -> "Tensor | None":
+        """Where the frames of a step are written, and read before the same worker comes to this slot again."""
+        return None if self.slots is None else self.slots[step % len(self.slots)]
+
+
+class Batches(Iterator[SequenceBatch]):
+    """Endless batches; also a context. Closing ends the workers, and so does letting go of it.
+
+    Args:
+        load: makes a batch; picklable. What it raises as `UserError` is raised here, in its turn.
+        pixels_shape: (B, T, 3, H, W), or None when batches have no frames.
+        num_workers: processes that load ahead; 0 loads here, when asked.
+    """
+
+    def __init__(self, load: Load, pixels_shape: tuple[int, ...] | None, num_workers: int) -> None:
+        import torch
+        from torch.utils.data import DataLoader
+
+        slots = None
+        if pixels_shape is not None:
+            # Of each worker: those that wait, and the one that is turned to floats here while it fills the next.
+            count = (_PREFETCHED + 1) * num_workers or 1
+            slots = pixel_slots(count, pixels_shape, shared=num_workers > 0)
+        self._steps, self._step = _Steps(load, slots), 0
+        loader: DataLoader[Loaded | _Failure] = DataLoader(
+            self._steps,  # type: ignore[arg-type]  # torch only indexes it
+            batch_size=None,
+            sampler=itertools.count(),  # endless, as a sampler may be; worker n gets every n-th step
+            num_workers=num_workers,
+            prefetch_factor=_PREFETCHED if num_workers else None,
+            worker_init_fn=_begin_worker,
+            collate_fn=_as_it_is,
+            generator=torch.Generator(),  # or it would draw from, and so move, the global one
+        )
+        handler = signal.getsignal(signal.SIGCHLD)
+        self._iterator: Iterator[Loaded | _Failure] = iter(loader)
+        if signal.getsignal(signal.SIGCHLD) is not handler:
+            # torch would raise in the middle of whatever the trainer does, a checkpoint say; `next` finds out as well.
+            signal.signal(signal.SIGCHLD, handler)
+
+    def __next__(self) -> SequenceBatch:
+        try:
+            loaded = next(self._iterator)
+        except (RuntimeError, OSError, EOFError) as error:
+            if isinstance(error, RuntimeError) and "DataLoader worker (pid" not in str(error):
+                raise
+            self.close()
+            raise UserError(
+                f"a process that reads data has died ({' '.join(str(error).split())}); is memory or /dev/shm full? "
+                "num_workers=0 reads without"
+            ) from error
+        if isinstance(loaded, _Failure):
+            self.close()
+            raise UserError(loaded.reason)
+        pixels = self._steps.pixels(self._step)
+        self._step += 1
+        return _arrived(loaded, pixels)
+
+    def close(self) -> None:
+        """End the workers; nothing comes after."""
+        self._iterator = iter(())  # torch's iterator ends its workers when nobody holds it
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _arrived(loaded: Loaded, pixels: "Tensor | None") -> SequenceBatch:
+    """A batch as training sees it, in memory of its own."""
+    import torch
+
+    latents = loaded.latents
+    if latents is not None:
+        latents = CachedLatents(mean=latents.mean.float(), logvar=latents.logvar.float(), text=latents.text.float())
+    return SequenceBatch(
+        keys=loaded.keys,
+        positions=torch.tensor(loaded.positions),
+        captions=loaded.captions,
+        frames=None if pixels is None else to_signed_unit(pixels),
+        latents=latents,
+    )
+
+
+def _begin_worker(_: int) -> None:
+    """torch has pinned its own threads already. Signals to the whole job are for the trainer, which wants to save."""
+    cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_when_told_by, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_when_told_by(trainer: int) -> None:
+    """The trainer itself ends its workers by SIGTERM too, when it exits without having closed its batches."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != trainer:
+        pass
+    os._exit(0)
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch

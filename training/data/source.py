@@ -1,0 +1,134 @@
+"""One data set of a stream, checked before any work is done."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from conf.errors import UserError
+from training.data.encoded import caption_indices, embedding_of, encoding_of, latents_of
+from training.data.layout import TEXT_SPLIT
+from training.data.sequence import StoredSequence
+from training.data.split import StoredSplit, open_split
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FramePick = Literal["all", "last"]
+"""Whole sequences, or the finished pictures alone."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StreamSource:
+    """Sequences of frames, or of latents with the embeddings of their captions.
+
+    Attributes:
+        split: the sequences.
+        num_frames, size_px: T and (height, width) of all of them.
+        latent_shape, text_shape: (C, h, w) and (L, D) when encoded.
+        texts, text_of: when encoded, the embeddings, and (N,) which of them each sequence has.
+    """
+
+    split: StoredSplit
+    num_frames: int
+    size_px: tuple[int, int]
+    latent_shape: tuple[int, ...] | None = None
+    text_shape: tuple[int, ...] | None = None
+    texts: StoredSplit | None = None
+    text_of: NDArray[np.int64] | None = None
+
+    @property
+    def shapes(self) -> dict[str, Any]:
+        """What must be the same in all data sets of a mixture, by name."""
+        return {
+            "frames a sequence": self.num_frames,
+            "size (height, width)": self.size_px,
+            "latents": self.latent_shape,
+            "text embeddings": self.text_shape,
+        }
+
+    def decode(self, sequence: StoredSequence, pick: FramePick, out: "Tensor") -> None:
+        """Write frames into (T, 3, H, W) or (1, 3, H, W) uint8.
+
+        Raises:
+            UserError: if they are damaged, or of another count or size than the rest of the data set.
+        """
+        with self._naming_damage():
+            numbers = range(self.num_frames) if pick == "all" else (self.num_frames - 1,)
+            if sequence.num_frames != self.num_frames:
+                raise ValueError(f"sequence {sequence.key}: {sequence.num_frames} frames, not {self.num_frames}")
+            for place, number in enumerate(numbers):
+                frame = sequence.frame(number)
+                if frame.shape[:2] != self.size_px:
+                    raise ValueError(f"sequence {sequence.key}: frames of {frame.shape[:2]} px, not {self.size_px}")
+                cv2.split(frame, list(out[place].numpy()))
+
+    def latents(
+        self, sequences: Sequence[StoredSequence], indices: Sequence[int], pick: FramePick
+    ) -> "list[tuple[Tensor, Tensor, Tensor]]":
+        """Mean, logarithm of variance, and embedding of each sequence; what captions share is read once.
+
+        Raises:
+            UserError: if they are damaged, or the storage fails.
+        """
+        assert self.texts is not None and self.text_of is not None
+        wanted = [int(self.text_of[index]) for index in indices]
+        distinct = sorted(set(wanted))
+        texts = dict(zip(distinct, self.texts.read(distinct), strict=True))
+        first = 0 if pick == "all" else self.num_frames - 1
+        found = []
+        with self._naming_damage():
+            for sequence, text in zip(sequences, wanted, strict=True):
+                mean, logvar = latents_of(sequence)
+                embedding = embedding_of(texts[text])
+                if mean.shape != (self.num_frames, *(self.latent_shape or ())) or embedding.shape != self.text_shape:
+                    raise ValueError(f"sequence {sequence.key}: latents of another shape than the others'")
+                found.append((mean[first:], logvar[first:], embedding))
+        return found
+
+    @contextmanager
+    def _naming_damage(self) -> Iterator[None]:
+        try:
+            yield
+        except ValueError as error:
+            raise UserError(f"{self.split.url}: {error}") from error
+
+
+def open_source(url: str, split: str, *, captions_required: bool, base_fingerprint: str | None) -> StreamSource:
+    """Open a data set and check what its manifests and its first sequence tell.
+
+    Raises:
+        UserError: as `open_split`; if captions are missing, frame counts differ, or it was encoded with another base.
+    """
+    stored = open_split(url, split)
+    captions = [str(record["caption"] or "") for record in stored.records]
+    lacking = [record["key"] for record, caption in zip(stored.records, captions, strict=True) if not caption]
+    if captions_required and lacking:
+        raise UserError(f"{url}: {len(lacking)} of {len(stored)} sequences have no caption, first {lacking[0]}")
+    (first,) = stored.read([0])
+    for record in stored.records:
+        if len(record["frame_steps"]) != first.num_frames:
+            count = len(record["frame_steps"])
+            raise UserError(f"{url}: sequence {record['key']} has {count} frames, others {first.num_frames}")
+    height_px, width_px = first.facts["size_px"]
+    size_px = (int(height_px), int(width_px))
+    encoding = encoding_of(stored.card)
+    if encoding is None:
+        return StreamSource(split=stored, num_frames=first.num_frames, size_px=size_px)
+    if base_fingerprint not in (None, encoding.base):
+        raise UserError(f"{url}: encoded with another base than the one that is trained; run pipelines.encode with it")
+    texts = open_split(url, TEXT_SPLIT)
+    mean, _ = latents_of(first)
+    return StreamSource(
+        split=stored,
+        num_frames=first.num_frames,
+        size_px=size_px,
+        latent_shape=tuple(mean.shape[1:]),
+        text_shape=tuple(embedding_of(texts.read([0])[0]).shape),
+        texts=texts,
+        text_of=caption_indices(texts, captions),
+    )

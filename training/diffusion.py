@@ -1,0 +1,244 @@
+"""Noise: one schedule for training, inversion and sampling; losses; DDIM both ways.
+
+Everything random about a sample is drawn from (seed, its position in the stream): no state to save, the same draws
+whatever the number of processes, and fixed noise for a fixed validation set.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Prediction = Literal["epsilon", "v"]
+_TYPES: dict[Prediction, str] = {"epsilon": "epsilon", "v": "v_prediction"}
+_GOLDEN = 0.6180339887498949
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoiseSchedule:
+    """How much noise a step means, and what the network predicts of it.
+
+    The defaults are those of ProcessPainter and AnimateDiff: 1,000 steps, variances rising linearly.
+
+    Attributes:
+        num_steps: steps of the diffusion; t = 0 is the least noise.
+        beta_start, beta_end: variances added at the first and at the last step.
+        spacing: of the variances in between: `linear`, or `scaled_linear` (in their square roots) as in Stable
+            Diffusion 1.5 itself.
+        prediction: `epsilon`, the noise, or `v` (Salimans, Ho 2022).
+        zero_terminal_snr: rescale so that the last step is pure noise (Lin et al. 2023, algorithm 1).
+    """
+
+    num_steps: int = 1000
+    beta_start: float = 0.00085
+    beta_end: float = 0.012
+    spacing: Literal["linear", "scaled_linear"] = "linear"
+    prediction: Prediction = "epsilon"
+    zero_terminal_snr: bool = False
+
+    def scheduler_config(self) -> dict[str, Any]:
+        """The same for diffusers' DDIM schedulers."""
+        return {
+            "num_train_timesteps": self.num_steps,
+            "beta_start": self.beta_start,
+            "beta_end": self.beta_end,
+            "beta_schedule": self.spacing,
+            "prediction_type": _TYPES[self.prediction],
+            "rescale_betas_zero_snr": self.zero_terminal_snr,
+            "timestep_spacing": "trailing" if self.zero_terminal_snr else "leading",
+            "steps_offset": 0 if self.zero_terminal_snr else 1,
+            "clip_sample": False,  # latents have no bounds
+            "set_alpha_to_one": False,
+        }
+
+    @cached_property
+    def signal(self) -> Tensor:
+        """(num_steps,) float32 share of the signal's variance that is left, alpha-bar."""
+        from diffusers import DDIMScheduler
+
+        alphas: Tensor = DDIMScheduler(**self.scheduler_config()).alphas_cumprod
+        return alphas.float()
+
+    def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """Noisy latents: (B, ...) both, and (B,) timesteps."""
+        kept, added = self._roots(timesteps, latents)
+        return kept * latents + added * noise
+
+    def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """What the network should predict."""
+        if self.prediction == "epsilon":
+            return noise
+        kept, added = self._roots(timesteps, latents)
+        return kept * noise - added * latents
+
+    def loss_weights(self, timesteps: Tensor, min_snr: float | None) -> Tensor:
+        """(B,) weights of the squared errors: 1, or min-SNR (Hang et al. 2023, equations 5 and 6).
+
+        Args:
+            timesteps: (B,).
+            min_snr: gamma; None for no weighting.
+        """
+        signal = self.signal.to(timesteps.device)[timesteps]
+        if min_snr is None:
+            return torch.ones_like(signal)
+        snr = signal / (1 - signal)
+        capped = snr.clamp_max(min_snr)
+        return capped / snr if self.prediction == "epsilon" else capped / (snr + 1)
+
+    def _roots(self, timesteps: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        signal = self.signal.to(like.device)[timesteps.to(like.device)].to(like.dtype)
+        signal = signal.reshape(-1, *[1] * (like.ndim - 1))
+        return signal.sqrt(), (1 - signal).sqrt()
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The random part of one step for each of its samples.
+
+    Attributes:
+        timesteps: (B,) int64.
+        noise: (B, ...) float32, of the shape of the latents.
+        latents: (B, ...) float32, for sampling from the VAE's posterior.
+        keeps_caption: (B,) bool, false where the caption is dropped.
+    """
+
+    timesteps: Tensor
+    noise: Tensor
+    latents: Tensor
+    keeps_caption: Tensor
+
+
+def draw(seed: int, positions: Sequence[int], shape: Sequence[int], num_steps: int, caption_dropout: float) -> Draws:
+    """Draw what each sample needs from (seed, its position).
+
+    Timesteps of neighbouring positions are spread evenly (a Kronecker sequence with the golden ratio), each uniform by
+    itself: a batch covers the noise levels instead of clumping, which makes losses less noisy at no cost.
+
+    Args:
+        seed: of the run.
+        positions: (B,) places in the stream.
+        shape: of one sample's latents.
+        num_steps: of the schedule.
+        caption_dropout: probability that a caption is dropped.
+    """
+    (start,) = np.random.SeedSequence(seed, spawn_key=(0,)).generate_state(1)
+    noises, latents, kept, timesteps = [], [], [], []
+    for position in positions:
+        state = np.random.SeedSequence(seed, spawn_key=(1, position)).generate_state(1, np.uint64)[0]
+        generator = torch.Generator().manual_seed(int(state))
+        noises.append(torch.randn(*shape, generator=generator))
+        latents.append(torch.randn(*shape, generator=generator))
+        kept.append(float(torch.rand((), generator=generator)) >= caption_dropout)
+        timesteps.append(int((int(start) / 2**32 + position * _GOLDEN) % 1.0 * num_steps))
+    return Draws(torch.tensor(timesteps), torch.stack(noises), torch.stack(latents), torch.tensor(kept))
+
+
+Denoiser = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(noisy latents (N, ...), timesteps (N,), text (N, L, D)) -> prediction (N, ...)."""
+
+
+@torch.no_grad()
+def sample(
+    denoise: Denoiser,
+    schedule: NoiseSchedule,
+    noise: Tensor,
+    text: Tensor,
+    no_text: Tensor,
+    *,
+    num_steps: int = 50,
+    guidance: float = 5.0,
+) -> Tensor:
+    """Latents from noise by DDIM (Song et al. 2021, eta 0) with classifier-free guidance.
+
+    Args:
+        denoise: the network.
+        schedule: what it was trained on.
+        noise: (B, ...) initial noise.
+        text, no_text: (B, L, D) of the prompts, and of the empty or negative ones.
+        num_steps: of DDIM.
+        guidance: 1 for none.
+
+    Returns:
+        (B, ...) latents.
+    """
+    from diffusers import DDIMScheduler
+
+    scheduler = DDIMScheduler(**schedule.scheduler_config())
+    scheduler.set_timesteps(num_steps)
+    latents = noise
+    for timestep in scheduler.timesteps:
+        latents = scheduler.step(
+            _guided(denoise, latents, timestep, text, no_text, guidance), timestep, latents, eta=0.0
+        ).prev_sample
+    return latents
+
+
+@torch.no_grad()
+def invert(denoise: Denoiser, schedule: NoiseSchedule, latents: Tensor, text: Tensor, *, num_steps: int = 50) -> Tensor:
+    """The noise from which `sample`, without guidance, returns about these latents: DDIM run backwards.
+
+    Args:
+        denoise: the network that will sample, with the schedule that it will sample on.
+        schedule: the same.
+        latents: (B, ...).
+        text: (B, L, D).
+        num_steps: of DDIM.
+
+    Returns:
+        (B, ...) noise.
+    """
+    from diffusers import DDIMInverseScheduler
+
+    config = {key: value for key, value in schedule.scheduler_config().items() if key != "set_alpha_to_one"}
+    scheduler = DDIMInverseScheduler(**config, set_alpha_to_one=False)
+    scheduler.set_timesteps(num_steps)
+    for timestep in scheduler.timesteps:
+        prediction = _guided(denoise, latents, timestep, text, text, 1.0)
+        latents = scheduler.step(prediction, timestep, latents).prev_sample
+    return latents
+
+
+def _guided(
+    denoise: Denoiser, latents: Tensor, timestep: Tensor, text: Tensor, no_text: Tensor, guidance: float
+) -> Tensor:
+    steps = timestep.to(latents.device).expand(len(latents))
+    if guidance == 1.0:
+        return denoise(latents, steps, text)
+    both = denoise(torch.cat([latents, latents]), torch.cat([steps, steps]), torch.cat([no_text, text]))
+    without, with_text = both.chunk(2)
+    return without + guidance * (with_text - without)
+
+
+def save_schedule(schedule: NoiseSchedule, folder: Path) -> None:
+    """Write it as diffusers' `scheduler_config.json`."""
+    from diffusers import DDIMScheduler
+
+    DDIMScheduler(**schedule.scheduler_config()).save_pretrained(folder)
+
+
+def load_schedule(where: str) -> NoiseSchedule:
+    """The schedule in the `scheduler` folder of a diffusers folder or hub name, whichever scheduler wrote it.
+
+    Raises:
+        ValueError: if it is of a kind that this project does not know.
+    """
+    from diffusers import DDIMScheduler
+
+    config = DDIMScheduler.load_config(where, subfolder="scheduler")
+    kinds: dict[str, Prediction] = {name: kind for kind, name in _TYPES.items()}
+    spacing, prediction = config.get("beta_schedule", "linear"), config.get("prediction_type", "epsilon")
+    if spacing not in ("linear", "scaled_linear") or prediction not in kinds:
+        raise ValueError(f"scheduler with {spacing} betas and {prediction} is not known")
+    return NoiseSchedule(
+        num_steps=config["num_train_timesteps"],
+        beta_start=config["beta_start"],
+        beta_end=config["beta_end"],
+        spacing=spacing,
+        prediction=kinds[prediction],
+        zero_terminal_snr=bool(config.get("rescale_betas_zero_snr", False)),
+    )

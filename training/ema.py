@@ -1,0 +1,50 @@
+"""The moving average of the trained weights, which paints better than the weights of any one step."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+class MovingAverage:
+    """Exponential moving average of parameters; on a sharded parameter, of the part that is here.
+
+    The decay grows to its final value, min(decay, (1 + step) / (10 + step)), so that the first weights are forgotten.
+
+    Args:
+        parameters: by name.
+        decay: in (0, 1).
+    """
+
+    def __init__(self, parameters: Mapping[str, nn.Parameter], decay: float) -> None:
+        self._parameters, self._decay = dict(parameters), decay
+        self.averages = {name: parameter.detach().clone() for name, parameter in parameters.items()}
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Take in the weights after `step` steps."""
+        share = 1 - min(self._decay, (1 + step) / (10 + step))
+        for name, parameter in self._parameters.items():
+            self.averages[name].lerp_(parameter.detach(), share)
+
+    @torch.no_grad()
+    def load(self, averages: Mapping[str, Tensor]) -> None:
+        """Go on from averages that were saved."""
+        for name, average in averages.items():
+            self.averages[name].copy_(average)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Within, the parameters are their averages."""
+        kept = {name: parameter.detach().clone() for name, parameter in self._parameters.items()}
+        self._assign(self.averages)
+        try:
+            yield
+        finally:
+            self._assign(kept)
+
+    @torch.no_grad()
+    def _assign(self, values: Mapping[str, Tensor]) -> None:
+        for name, parameter in self._parameters.items():
+            parameter.copy_(values[name])

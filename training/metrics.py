@@ -1,0 +1,126 @@
+"""What a run measures of itself: losses by timestep band, speed, memory, utilisation."""
+
+import itertools
+import resource
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+NUM_BANDS = 4
+"""Equal parts of the noise schedule for which losses are told apart."""
+
+_PEAK_TFLOPS = {
+    # Dense bf16 figures of the vendor's data sheets; a card's name contains the key.
+    "H200": 989.0, "H100 PCIe": 756.0, "H100": 989.0, "A100": 312.0, "L40S": 362.0, "L4": 121.0, "A10G": 70.0,
+    "A10": 125.0, "RTX 4090": 165.0, "RTX 3090": 71.0, "V100": 125.0, "T4": 65.0,
+}  # fmt: skip
+
+
+class LossWindow:
+    """Losses of the samples since the last line of the log: sums and counts, in all and by band.
+
+    Args:
+        num_steps: of the noise schedule.
+        sums: (1 + NUM_BANDS, 2) float64, to go on from.
+    """
+
+    def __init__(self, num_steps: int, sums: Tensor | None = None) -> None:
+        self._num_steps = num_steps
+        self.sums = torch.zeros(1 + NUM_BANDS, 2, dtype=torch.float64) if sums is None else sums.clone()
+
+    def add(self, losses: Tensor, timesteps: Tensor) -> None:
+        """Take in (B,) losses at (B,) timesteps."""
+        losses, timesteps = losses.detach().double().cpu(), timesteps.cpu()
+        bands = 1 + timesteps * NUM_BANDS // self._num_steps
+        self.sums[0] += torch.stack([losses.sum(), torch.tensor(float(len(losses)), dtype=torch.float64)])
+        self.sums[:, 0].index_add_(0, bands, losses)
+        self.sums[:, 1].index_add_(0, bands, torch.ones_like(losses))
+
+    def means(self, sums: Tensor) -> dict[str, float]:
+        """`loss`, and `loss/t0000-0249` and so on for the bands that have been met."""
+        edges = [band * self._num_steps // NUM_BANDS for band in range(NUM_BANDS + 1)]
+        names = [f"loss/t{low:04d}-{high - 1:04d}" for low, high in itertools.pairwise(edges)]
+        rows = zip(["loss", *names], sums.tolist(), strict=True)
+        return {name: total / count for name, (total, count) in rows if count}
+
+
+class Speed:
+    """Time spent in steps since the last line of the log, and what was done in it.
+
+    Args:
+        flops: of forward and backward for one sample on one rank; None when not known.
+        peak_tflops: what one device can do at best; None when not known.
+    """
+
+    def __init__(self, flops: float | None, peak_tflops: float | None) -> None:
+        self._flops, self._peak_tflops = flops, peak_tflops
+        self._reset()
+
+    def _reset(self) -> None:
+        self._steps = self._samples = self._frames = 0
+        self._seconds = self._waited_s = 0.0
+
+    def add(self, *, seconds: float, waited_s: float, samples: int, frames: int) -> None:
+        """A step of this rank: how long it took, how much of that it waited for data, what it worked on."""
+        self._steps += 1
+        self._seconds += seconds
+        self._waited_s += waited_s
+        self._samples += samples
+        self._frames += frames
+
+    def taken(self, num_ranks: int) -> dict[str, float]:
+        """Rates over all ranks since the last call."""
+        seconds = max(self._seconds, 1e-9)
+        values = {
+            "perf/step_s": seconds / max(1, self._steps),
+            "perf/samples_per_s": num_ranks * self._samples / seconds,
+            "perf/frames_per_s": num_ranks * self._frames / seconds,
+            "perf/data_wait_share": self._waited_s / seconds,
+            "perf/peak_memory_gib": peak_memory_gib(),
+        }
+        if self._flops is not None:
+            values["perf/tflops_per_device"] = self._flops * self._samples / seconds / 1e12
+            if self._peak_tflops is not None:
+                values["perf/mfu"] = values["perf/tflops_per_device"] / self._peak_tflops
+        self._reset()
+        return values
+
+
+class Stopwatch:
+    """Adds up the seconds spent within it."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __enter__(self) -> None:
+        self._start = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds += time.perf_counter() - self._start
+
+
+def peak_memory_gib() -> float:
+    """Most memory that this process held: of its GPU, or of the machine where it uses none."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # Linux counts KiB
+
+
+def peak_tflops(device: torch.device, said: float | None) -> float | None:
+    """What a device can do at best: as the user said, or by its name."""
+    if said is not None or device.type != "cuda":
+        return said
+    name = torch.cuda.get_device_name(device)
+    return next((peak for key, peak in _PEAK_TFLOPS.items() if key in name), None)
+
+
+def count_flops(work: Callable[[], Any]) -> float:
+    """Floating-point operations of matrix products, convolutions and attention in `work`."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return float(counter.get_total_flops())

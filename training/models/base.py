@@ -1,0 +1,169 @@
+"""The base: a latent diffusion model of pictures, in the folder layout of diffusers' Stable Diffusion pipelines."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from torch import Tensor, nn
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from conf.errors import UserError
+from training.diffusion import NoiseSchedule, load_schedule, save_schedule
+from training.models.codec import PatchCodec
+
+_CODECS = {"AutoencoderKL": AutoencoderKL, "PatchCodec": PatchCodec}
+_FRAMES_AT_ONCE = 16  # for the VAE: at 512 px its activations, not the UNet's, would fill the memory
+_PARTS = ("vae", "text_encoder", "tokenizer", "unet", "scheduler")
+
+# It warns of a list that is empty for every model used here.
+logging.getLogger("diffusers.models.modeling_utils").addFilter(
+    lambda record: "should be kept in float32: []" not in record.getMessage()
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseModel:
+    """A text-to-picture model and what turns its latents into pictures.
+
+    Attributes:
+        vae: `AutoencoderKL`, or the tiny model's `PatchCodec`, which has its interface.
+        tokenizer, text_encoder: of captions.
+        unet: the 2D UNet.
+        schedule: the noise it was trained on.
+    """
+
+    vae: nn.Module
+    tokenizer: CLIPTokenizer
+    text_encoder: CLIPTextModel
+    unet: UNet2DConditionModel
+    schedule: NoiseSchedule
+
+    @property
+    def scaling(self) -> float:
+        """What latents of the VAE are multiplied by before noise is added."""
+        return float(cast(Any, self.vae).config.scaling_factor)
+
+    @property
+    def latent_channels(self) -> int:
+        """C of the latents."""
+        return int(self.unet.config.in_channels)
+
+    @cached_property
+    def patch_px(self) -> int:
+        """Pixels a side that one cell of the latent grid stands for."""
+        config = cast(Any, self.vae).config
+        return int(config.patch_px if "patch_px" in config else 2 ** (len(config.block_out_channels) - 1))
+
+    def encode_frames(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of the posterior, not scaled.
+
+        Args:
+            frames: (N, 3, H, W) in [-1, 1].
+
+        Returns:
+            Two (N, C, H / patch_px, W / patch_px).
+        """
+        posteriors = [cast(Any, self.vae).encode(some).latent_dist for some in _a_few(frames)]
+        mean = torch.cat([posterior.mean for posterior in posteriors])
+        return mean, torch.cat([posterior.logvar for posterior in posteriors])
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Pictures (N, 3, H, W) in [0, 1] of scaled latents (N, C, h, w)."""
+        parts = [cast(Any, self.vae).decode(some / self.scaling).sample for some in _a_few(latents)]
+        return (torch.cat(parts) / 2 + 0.5).clamp(0, 1)
+
+    def embed(self, captions: Sequence[str]) -> Tensor:
+        """(B, L, D) embeddings of captions; what is longer than the text encoder reads is cut off."""
+        tokens = self.tokenizer(
+            list(captions),
+            padding="max_length",
+            truncation=True,
+            max_length=self.text_encoder.config.max_position_embeddings,
+            return_tensors="pt",
+        )
+        embedded: Tensor = self.text_encoder(tokens.input_ids.to(self.text_encoder.device)).last_hidden_state
+        return embedded
+
+    def fingerprint(self) -> str:
+        """Hash of all that cached latents and embeddings depend on: the VAE, the text encoder and its words."""
+        digest = hashlib.sha256(json.dumps(self.tokenizer.get_vocab(), sort_keys=True).encode())
+        digest.update(tensors_hash({**_named("vae", self.vae), **_named("text", self.text_encoder)}).encode())
+        return digest.hexdigest()
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> "BaseModel":
+        """Move all networks, in place; returns self."""
+        for part in (self.vae, self.text_encoder, self.unet):
+            cast(Any, part).to(device=device, dtype=dtype)
+        return self
+
+    def save(self, folder: Path) -> None:
+        """Write it as a diffusers folder, safetensors only."""
+        for name, part in (("vae", self.vae), ("text_encoder", self.text_encoder), ("unet", self.unet)):
+            cast(Any, part).save_pretrained(folder / name, safe_serialization=True)
+        self.tokenizer.save_pretrained(folder / "tokenizer")
+        save_schedule(self.schedule, folder / "scheduler")
+
+
+def _a_few(frames: Tensor) -> list[Tensor]:
+    return [frames[first : first + _FRAMES_AT_ONCE] for first in range(0, len(frames), _FRAMES_AT_ONCE)]
+
+
+def tensors_hash(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 over names, types, shapes and bytes of tensors, in hex."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _named(prefix: str, module: nn.Module) -> dict[str, Tensor]:
+    return {f"{prefix}.{name}": tensor for name, tensor in module.state_dict().items() if tensor.ndim > 0}
+
+
+def load_base(path: str | Path) -> BaseModel:
+    """Load a base from a local diffusers folder or from the hub, in float32, frozen, in evaluation mode.
+
+    Only safetensors are read. Pipelines that need more than these parts (SDXL, say) are not bases of this project.
+
+    Raises:
+        UserError: if it is not there, lacks a part, or is of another architecture.
+    """
+    folder = Path(path).expanduser()
+    where = str(folder) if folder.exists() else str(path)
+    if folder.exists():
+        lacking = [part for part in _PARTS if not (folder / part).is_dir()]
+        if lacking:
+            raise UserError(f"base={path}: not a diffusers folder; it lacks {', '.join(lacking)}")
+    try:
+        vae_class = _CODECS[_class_name(where)]
+        base = BaseModel(
+            vae=vae_class.from_pretrained(where, subfolder="vae", use_safetensors=True),
+            tokenizer=CLIPTokenizer.from_pretrained(where, subfolder="tokenizer"),
+            text_encoder=CLIPTextModel.from_pretrained(where, subfolder="text_encoder", use_safetensors=True),
+            unet=UNet2DConditionModel.from_pretrained(where, subfolder="unet", use_safetensors=True),
+            schedule=load_schedule(where),
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise UserError(f"base={path}: cannot be loaded: {' '.join(str(error).split())[:300]}") from error
+    width, reads = base.text_encoder.config.hidden_size, base.unet.config.cross_attention_dim
+    if width != reads:
+        raise UserError(f"base={path}: its text encoder gives {width} numbers a word, its UNet reads {reads}")
+    for part in (base.vae, base.text_encoder, base.unet):
+        part.requires_grad_(False).eval()
+    return base
+
+
+def _class_name(where: str) -> str:
+    config = AutoencoderKL.load_config(where, subfolder="vae")
+    name = str(config.get("_class_name"))
+    if name not in _CODECS:
+        raise ValueError(f"its VAE is a {name}; known are {', '.join(_CODECS)}")
+    return name

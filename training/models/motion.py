@@ -1,0 +1,150 @@
+"""The motion model: the base's 2D UNet, frozen, with temporal self-attention after every block.
+
+The architecture is AnimateDiff's (Guo et al. 2024), as diffusers has it: each temporal module is a group norm,
+sinusoidal positions, two self-attentions over the frames of one place, a feed-forward, and an output that starts at
+zero, so that untrained modules change nothing. The 2D blocks see frames one by one: their group norms never mix frames.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from diffusers import MotionAdapter, UNet2DConditionModel, UNetMotionModel
+from torch import Tensor, nn
+
+from conf.errors import UserError
+from training.models.animatediff import adapter_from_original, original_from_motion
+from training.tensors import read_tensors
+
+_TEMPORAL = ".motion_modules."
+_ORIGINAL_FILE = "animatediff.safetensors"
+
+
+def is_temporal(name: str) -> bool:
+    """Whether a parameter of a motion UNet belongs to its temporal modules."""
+    return _TEMPORAL in name
+
+
+def add_motion(unet: UNet2DConditionModel, adapter: MotionAdapter | None, *, max_frames: int = 32) -> UNetMotionModel:
+    """A motion UNet with the weights of a 2D UNet.
+
+    Args:
+        unet: the base's; it stays as it is.
+        adapter: temporal modules to start from; None for new ones, which change nothing yet.
+        max_frames: positions that new modules know.
+
+    Raises:
+        UserError: if the adapter belongs to another UNet.
+    """
+    fresh = adapter is None
+    if adapter is None:
+        adapter = MotionAdapter(
+            block_out_channels=tuple(unet.config.block_out_channels),
+            motion_layers_per_block=unet.config.layers_per_block,
+            motion_norm_num_groups=unet.config.norm_num_groups,
+            motion_num_attention_heads=8,
+            motion_max_seq_length=max_frames,
+            use_motion_mid_block=True,
+        )
+    try:
+        motion = UNetMotionModel.from_unet2d(unet, adapter)
+    except (ValueError, RuntimeError) as error:
+        raise UserError(
+            f"motion: its temporal modules belong to another UNet; they have channels "
+            f"{list(adapter.config.block_out_channels)}, the base's UNet {list(unet.config.block_out_channels)}"
+        ) from error
+    if fresh:
+        for name, module in motion.named_modules():
+            # diffusers leaves it random, and training would begin by repairing the damage.
+            if is_temporal(name) and name.endswith(".proj_out"):
+                nn.init.zeros_(module.weight)
+                nn.init.zeros_(module.bias)
+    return cast(UNetMotionModel, motion)
+
+
+def predict(unet: UNetMotionModel, latents: Tensor, timesteps: Tensor, text: Tensor) -> Tensor:
+    """The network's prediction for sequences.
+
+    Args:
+        unet: a motion UNet.
+        latents: (B, T, C, h, w) noisy latents.
+        timesteps: (B,), one a sequence.
+        text: (B, L, D).
+
+    Returns:
+        (B, T, C, h, w).
+    """
+    text = text.repeat_interleave(latents.shape[1], dim=0)  # which this UNet leaves to its caller
+    predicted: Tensor = unet(latents.transpose(1, 2), timesteps, text).sample
+    return predicted.transpose(1, 2)
+
+
+@contextmanager
+def without_motion(unet: UNetMotionModel) -> Iterator[None]:
+    """The same UNet with its temporal modules off: frames are then pictures of their own."""
+    handles = [
+        module.register_forward_hook(lambda _module, inputs, _output: inputs[0])
+        for name, module in unet.named_modules()
+        if name.rpartition(".")[0].endswith("motion_modules")
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def adapter_of(unet: UNetMotionModel, weights: Mapping[str, Tensor] | None = None) -> MotionAdapter:
+    """The temporal modules of a motion UNet as diffusers' `MotionAdapter`.
+
+    Args:
+        unet: the UNet.
+        weights: other values for them, by their name in `unet`, such as a moving average.
+    """
+    config = unet.config
+    adapter = MotionAdapter(
+        block_out_channels=tuple(config.block_out_channels),
+        motion_layers_per_block=config.layers_per_block,
+        motion_norm_num_groups=config.norm_num_groups,
+        motion_num_attention_heads=config.motion_num_attention_heads,
+        motion_max_seq_length=config.motion_max_seq_length,
+        use_motion_mid_block=config.use_motion_mid_block,
+    )
+    state = {name: tensor for name, tensor in unet.state_dict().items() if is_temporal(name)}
+    adapter.load_state_dict({**state, **(weights or {})})
+    return adapter
+
+
+def save_motion(adapter: MotionAdapter, folder: Path) -> None:
+    """Write temporal modules twice: as diffusers loads them, and in AnimateDiff's own layout for its tools."""
+    from safetensors.torch import save_file
+
+    adapter.save_pretrained(folder, safe_serialization=True)
+    save_file(original_from_motion(adapter.state_dict()), folder / _ORIGINAL_FILE, metadata={"format": "pt"})
+
+
+def load_motion(path: str | Path, unet: UNet2DConditionModel) -> MotionAdapter:
+    """Temporal modules from a diffusers `MotionAdapter` (folder or hub name) or a file in AnimateDiff's own layout.
+
+    Args:
+        path: a folder, a name on the hub, or a `.ckpt`, `.pth` or `.safetensors` file.
+        unet: the base's UNet, whose norms tell what a file does not.
+
+    Raises:
+        UserError: if it is not there, or is something else.
+    """
+    place = Path(path).expanduser()
+    if place.is_file():
+        try:
+            return adapter_from_original(read_tensors(place, "motion"), norm_groups=unet.config.norm_num_groups)
+        except ValueError as error:
+            raise UserError(f"motion={path}: {error}") from error
+    if place.is_dir() and not (place / "config.json").is_file():
+        raise UserError(f"motion={path}: holds no temporal modules (a MotionAdapter's config.json)")
+    try:
+        loaded: Any = MotionAdapter.from_pretrained(str(place if place.exists() else path), use_safetensors=True)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(f"motion={path}: cannot be loaded: {' '.join(str(error).split())[:300]}") from error
+    return cast(MotionAdapter, loaded.to(torch.float32))

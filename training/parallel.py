@@ -1,0 +1,179 @@
+"""The processes that train one network together: how they start, agree, and share the work.
+
+One process is the case of a single rank; nothing else in training asks how many there are.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from conf.errors import UserError
+from training.data.batch import SequenceBatch
+
+if TYPE_CHECKING:
+    pass
+
+_Result = TypeVar("_Result")
+_TIMEOUT = timedelta(hours=2)  # while one process writes a checkpoint, the others wait
+
+
+class Ranks:
+    """The ranks of a run.
+
+    Attributes:
+        rank, count: of this process, and of all.
+        device: where this rank computes.
+
+    Raises:
+        UserError: if this machine has fewer GPUs than processes.
+    """
+
+    def __init__(self) -> None:
+        from accelerate import Accelerator
+        from accelerate.utils import InitProcessGroupKwargs
+
+        local, num_gpus = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+        if num_gpus and local >= num_gpus:
+            raise UserError(f"--nproc_per_node: {local + 1} or more processes on {num_gpus} GPUs; one a GPU is allowed")
+        self.accelerator: Accelerator = Accelerator(
+            cpu=num_gpus == 0, kwargs_handlers=[InitProcessGroupKwargs(timeout=_TIMEOUT)]
+        )
+        self.rank: int = self.accelerator.process_index
+        self.count: int = self.accelerator.num_processes
+        self.device: torch.device = self.accelerator.device
+
+    @property
+    def first(self) -> bool:
+        """True of the one rank that writes and speaks."""
+        return self.rank == 0
+
+    def agreed(self, work: Callable[[], _Result]) -> _Result:
+        """Do `work` on every rank; where it fails on one, it fails on all, in the words of the lowest.
+
+        Raises:
+            UserError: as `work` did, here or elsewhere.
+        """
+        result: _Result | None = None
+        words = None
+        try:
+            result = work()
+        except UserError as error:
+            words = str(error)
+        failed = next((other for other in self.gathered(words) if other is not None), None)
+        if failed is not None:
+            raise UserError(failed)
+        return cast(_Result, result)
+
+    def gathered(self, value: Any) -> list[Any]:
+        """The values of all ranks, in order."""
+        from accelerate.utils import gather_object
+
+        return list(gather_object([value])) if self.count > 1 else [value]
+
+    def from_first(self, value: Any) -> Any:
+        """The first rank's value."""
+        from accelerate.utils import broadcast_object_list
+
+        return broadcast_object_list([value])[0] if self.count > 1 else value
+
+    def summed(self, values: Tensor) -> Tensor:
+        """Sum over the ranks, element by element, on the CPU."""
+        if self.count > 1:
+            values = self.accelerator.reduce(values.to(self.device), "sum")
+        return values.cpu()
+
+    def wait(self) -> None:
+        """Until all ranks are here."""
+        self.accelerator.wait_for_everyone()
+
+    def end(self) -> None:
+        """Leave the process group, if there is one."""
+        self.accelerator.end_training()
+
+
+class Shared(nn.Module):
+    """A stage's network as the ranks share it: gradients are averaged over them, whichever way it is done.
+
+    `forward` gives a tuple, whose tensors FSDP can find.
+
+    Args:
+        network: of a stage; its trained parameters are sharded in place with `distributed=fsdp2`.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, batch: SequenceBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss, losses of the samples, and their timesteps."""
+        result = self.network(batch)
+        return result.loss, result.per_sample, result.timesteps
+
+
+def share(network: nn.Module, ranks: Ranks, distributed: str) -> nn.Module:
+    """Make the ranks train `network` together.
+
+    With `ddp` each rank holds all; with `fsdp2` the trained weights, their gradients, moments and averages are sharded,
+    while frozen weights, which need no memory but their own, stay whole on each rank.
+    """
+    shared = Shared(network).to(ranks.device)
+    if ranks.count == 1:
+        return shared
+    if distributed == "ddp":
+        return cast(nn.Module, ranks.accelerator.prepare_model(shared))
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    frozen = {parameter for parameter in shared.parameters() if not parameter.requires_grad}
+    mesh = init_device_mesh(ranks.device.type, (ranks.count,))
+    fully_shard(shared, mesh=mesh, ignored_params=frozen)
+    return shared
+
+
+def gathering(model: nn.Module, now: bool) -> AbstractContextManager[None]:
+    """Context of a backward pass: whether gradients are averaged over the ranks in it, or only added up here."""
+    from torch.distributed.fsdp import FSDPModule
+    from torch.nn.parallel import DistributedDataParallel
+
+    if isinstance(model, FSDPModule):
+        model.set_requires_gradient_sync(now)
+    elif isinstance(model, DistributedDataParallel) and not now:
+        return model.no_sync()
+    return nullcontext()
+
+
+@contextmanager
+def whole(model: nn.Module) -> Iterator[None]:
+    """Within, every rank holds all weights, so that parts of the network can be used by themselves."""
+    from torch.distributed.fsdp import FSDPModule
+
+    if isinstance(model, FSDPModule):
+        model.unshard()
+    try:
+        yield
+    finally:
+        if isinstance(model, FSDPModule):
+            model.reshard()
+
+
+def full(value: Any) -> Any:
+    """A tensor, whole and on the CPU, from what every rank holds of it; other values as they are."""
+    from torch.distributed.tensor import DTensor
+
+    if not isinstance(value, Tensor):
+        return value
+    return (value.full_tensor() if isinstance(value, DTensor) else value).detach().cpu()
+
+
+def sharded_like(value: Any, parameter: nn.Parameter) -> Any:
+    """The inverse of `full`, for a value that belongs to a parameter."""
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    if not isinstance(value, Tensor) or not isinstance(parameter, DTensor) or value.shape != parameter.shape:
+        return value
+    return distribute_tensor(value.to(parameter.device), parameter.device_mesh, parameter.placements)

@@ -1,0 +1,132 @@
+"""The folder of a run: claimed by one process, refused when it is another run's, and left clean when nothing was begun.
+
+RUN/run.json          recipe and its hash, data, parents, what is trained and what is frozen
+RUN/log.jsonl         a line a measurement; no step stands twice, however often the run was killed
+RUN/checkpoints/      step-00000100/ and so on
+RUN/samples/          a video and a sheet of each time
+RUN/weights/          what the stage made of the trained weights, when the run has ended
+RUN/wandb/            of the tracker
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from conf.errors import ConfigError, UserError
+from training.checkpoint import sweep
+from training.data.dataset import sole_writer
+from training.data.manifest import sweep_temporaries, to_json, write_atomically
+from training.recipe import first_difference
+from training.weights import WEIGHTS
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Names of everything in a run's folder, and its log."""
+
+    root: Path
+
+    @property
+    def card(self) -> Path:
+        """What the run is."""
+        return self.root / "run.json"
+
+    @property
+    def log(self) -> Path:
+        """Everything measured."""
+        return self.root / "log.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of checkpoints."""
+        return self.root / "checkpoints"
+
+    @property
+    def samples(self) -> Path:
+        """Folder of sample sequences."""
+        return self.root / "samples"
+
+    @property
+    def weights(self) -> Path:
+        """Folder of the result."""
+        return self.root / WEIGHTS
+
+    def write_card(self, facts: Mapping[str, Any]) -> None:
+        """Put `run.json` in place, whole or not at all."""
+        write_atomically(self.card, to_json(dict(facts)).encode())
+
+    def append(self, line: Mapping[str, Any]) -> None:
+        """Add a line to the log."""
+        with self.log.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def force_log(self) -> None:
+        """Bring the log to disk, before a checkpoint says that its steps are done."""
+        with self.log.open("a", encoding="utf-8") as file:
+            os.fsync(file.fileno())
+
+    def cut_log(self, step: int) -> None:
+        """Forget lines of later steps than `step`, which will be done again, and what a killed run wrote half."""
+        kept = []
+        for text in self.log.read_text(encoding="utf-8").splitlines() if self.log.exists() else []:
+            with suppress(ValueError):
+                if json.loads(text)["step"] <= step:
+                    kept.append(text + "\n")
+        write_atomically(self.log, "".join(kept).encode())
+
+
+@contextmanager
+def claimed(root: Path, recipe: Mapping[str, Any], resume: Literal["auto", "never", "must"]) -> Iterator[RunFolder]:
+    """Hold the folder for this run until it ends. A folder that was made and got no `run.json` is removed again.
+
+    Args:
+        root: the folder.
+        recipe: what must not change when a run goes on.
+        resume: whether a run that is there goes on.
+
+    Raises:
+        UserError: if it cannot be written, is in use, or holds another run or something else.
+    """
+    folder = RunFolder(root)
+    if root.exists() and not root.is_dir():
+        raise ConfigError("out", root, "a folder; this is a file")
+    if resume == "must" and not folder.card.exists():
+        raise UserError(f"out={root}: no run to go on with; resume=auto begins one")
+    made = [path for path in (root, *root.parents) if not path.exists()]
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with sole_writer(root):
+            _refuse_foreign(folder, recipe, resume)
+            sweep_temporaries(root)
+            sweep_temporaries(folder.samples)
+            sweep(root)
+            sweep(folder.checkpoints)
+            yield folder
+    except OSError as error:
+        raise UserError(f"out={root}: {error.filename or root}: {error.strerror or error}") from error
+    finally:
+        for path in made if not folder.card.exists() else []:
+            with suppress(OSError):  # never made, or not empty
+                path.rmdir()
+
+
+def _refuse_foreign(folder: RunFolder, recipe: Mapping[str, Any], resume: str) -> None:
+    root = folder.root
+    if not folder.card.exists():
+        if any(path.suffix != ".tmp" for path in root.iterdir()):
+            raise ConfigError("out", root, "a new or empty folder; this one holds something that is not a run")
+        return
+    if resume == "never":
+        raise ConfigError("out", root, "a new folder, with resume=never; this one holds a run")
+    try:
+        theirs = json.loads(folder.card.read_text(encoding="utf-8"))["recipe"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder.card}: cannot be read ({error})") from error
+    found = first_difference(theirs, json.loads(json.dumps(recipe)))
+    if found is not None:
+        key, there, here = found
+        raise ConfigError("out", root, f"another folder; this one holds a run with {key}={there}, not {here}")

@@ -1,0 +1,56 @@
+"""Sample sequences as files: a contact sheet, a row a prompt, and a video of all of them side by side."""
+
+import io
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+from torch import Tensor
+
+from training.data.manifest import write_atomically
+
+_FRAMES_PER_S = 2
+_HELD = 3  # times that the finished frame is shown
+_LONGEST_ROW_PX = 2048
+
+
+def write_samples(folder: Path, step: int, sequences: Tensor) -> tuple[Path, Path]:
+    """Write (N, T, 3, H, W) sequences in [0, 1]; returns the paths of video and sheet."""
+    frames = (sequences.detach().float().clamp(0, 1) * 255).round().byte().cpu().numpy().transpose(0, 1, 3, 4, 2)
+    folder.mkdir(parents=True, exist_ok=True)
+    video, sheet = folder / f"step-{step:08d}.mp4", folder / f"step-{step:08d}.png"
+    write_atomically(sheet, _png(_sheet(frames)))
+    write_atomically(video, _mp4(np.concatenate(list(frames), axis=2)))
+    return video, sheet
+
+
+def _sheet(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A row a sequence, its frames from left to right, made smaller by a whole factor when too wide."""
+    sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in frames], axis=0)
+    factor = -(-sheet.shape[1] // _LONGEST_ROW_PX)
+    return sheet[::factor, ::factor]
+
+
+def _png(picture: NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    PillowImage.fromarray(picture).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _mp4(frames: NDArray[np.uint8]) -> bytes:
+    """H.264 of (T, H, W, 3) frames that players show: even sides, 4:2:0."""
+    import av
+
+    frames = frames[:, : frames.shape[1] // 2 * 2, : frames.shape[2] // 2 * 2]
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=Fraction(_FRAMES_PER_S), options={"crf": "12"})
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        for frame in [*frames, *[frames[-1]] * (_HELD - 1)]:
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
+    return buffer.getvalue()

@@ -1,0 +1,97 @@
+"""Stage `base`: text to finished picture, from nothing. Only the tiny model needs it; others come trained.
+
+Its words and its codec are made from the data set, in seconds; text encoder and UNet are trained.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from conf.errors import UserError
+from training.data.stream import DataMixture, SequenceStream
+from training.diffusion import NoiseSchedule
+from training.models.base import BaseModel
+from training.models.shape import TinyShape
+from training.models.tiny import build_tiny
+from training.stages.denoising import DenoisingConfig, DenoisingNetwork, FrameDenoiser, sample_sequences
+
+_PICTURES = 4096  # to fit the codec to
+_FROM_EACH = 4  # frames of a sequence: under-paintings are pictures too
+
+
+class BaseStage:
+    """Trains the text encoder and the 2D UNet; tokenizer and codec are frozen. See `training.stages.Stage`."""
+
+    name = "base"
+    frames: Literal["all", "last"] = "last"
+
+    def __init__(
+        self, base: BaseModel, config: DenoisingConfig, size_px: tuple[int, int], *, checkpointing: bool = False
+    ) -> None:
+        self._base, self._config = base, config
+        if checkpointing:
+            base.unet.enable_gradient_checkpointing()
+        base.unet.requires_grad_(True)
+        base.text_encoder.requires_grad_(True)
+        self._denoiser = FrameDenoiser(base.unet)
+        self.network: nn.Module = DenoisingNetwork(base, self._denoiser, config)
+        self.frozen: Mapping[str, nn.Module] = {"vae": base.vae}
+        self._shape = (1, base.latent_channels, size_px[0] // base.patch_px, size_px[1] // base.patch_px)
+
+    def save(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
+        """Write the base as a diffusers folder, with these weights."""
+        kept = {name: parameter.detach().clone() for name, parameter in self.network.named_parameters()}
+        self.network.load_state_dict({**kept, **weights}, strict=False)
+        self._base.save(folder)
+        self.network.load_state_dict(kept, strict=False)
+
+    def samples(self, prompts: Sequence[str], seed: int) -> Tensor:
+        """Pictures: (N, 1, 3, H, W) in [0, 1]."""
+        return sample_sequences(self._base, self._denoiser, self._config, prompts, seed, self._shape)
+
+
+def untrained_base(
+    shape: TinyShape, data: Sequence[DataMixture], train: SequenceStream, schedule: NoiseSchedule, seed: int
+) -> BaseModel:
+    """The base that a run begins with. The same data and seed give the same one, so a resumed run makes it again.
+
+    Args:
+        shape: sizes of the tiny model.
+        data: the data sets, whose captions give the words and whose frames the codec is fitted to.
+        train: the same, opened.
+        schedule: of the noise.
+        seed: of the run.
+
+    Raises:
+        UserError: if the frames will not do.
+    """
+    where = train.sources[0].split.url
+    if train.encoded:
+        raise UserError(f"{where}: latents; stage=base makes its own codec and needs the data set of frames")
+    height_px, width_px = train.size_px
+    cell = 8 * 2 ** (len(shape.channels) - 1)
+    if height_px % cell or width_px % cell:
+        raise UserError(f"{where}: frames of {width_px} x {height_px} px; sides must be multiples of {cell}")
+    captions = [str(record["caption"] or "") for source in train.sources for record in source.split.records]
+    return build_tiny(shape, captions, _some_frames(data, seed), schedule, seed)
+
+
+def _some_frames(data: Sequence[DataMixture], seed: int) -> Tensor:
+    """(N, 3, H, W) frames in [-1, 1], drawn from all the data."""
+    stream = SequenceStream.open(data, split="train", frames="all")
+    batch_size = min(64, len(stream))
+    generator = torch.Generator().manual_seed(seed)
+    chosen: list[Tensor] = []
+    with closing(stream.batches(seed=seed, batch_size=batch_size)) as batches:
+        for batch in itertools.islice(
+            batches, -(-min(len(stream) * _FROM_EACH, _PICTURES) // (batch_size * _FROM_EACH))
+        ):
+            assert batch.frames is not None
+            places = torch.rand(batch.frames.shape[:2], generator=generator).argsort(1)[:, :_FROM_EACH]
+            chosen.append(batch.frames[torch.arange(len(batch))[:, None], places].flatten(0, 1))
+    return torch.cat(chosen)

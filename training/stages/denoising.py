@@ -1,0 +1,157 @@
+"""What all stages share: noise is added to latents, a network predicts it, and the error is the loss."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from diffusers import UNet2DConditionModel, UNetMotionModel
+from torch import Tensor, nn
+
+from training.data.batch import SequenceBatch
+from training.diffusion import NoiseSchedule, draw, sample
+from training.models.base import BaseModel
+from training.models.motion import predict
+from training.stages import StageLoss
+
+_SAMPLING_STEPS = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenoisingConfig:
+    """How a stage trains its denoiser.
+
+    Attributes:
+        schedule: of the noise.
+        min_snr: gamma of min-SNR weights; None for none.
+        caption_dropout: probability that a caption is dropped.
+        seed: of the run.
+        guidance: of the samples that are shown.
+    """
+
+    schedule: NoiseSchedule
+    min_snr: float | None = None
+    caption_dropout: float = 0.1
+    seed: int = 0
+    guidance: float = 5.0
+
+
+class FrameDenoiser(nn.Module):
+    """A 2D UNet that sees the frames of a sequence one by one."""
+
+    def __init__(self, unet: UNet2DConditionModel) -> None:
+        super().__init__()
+        self.unet = unet
+
+    def forward(self, latents: Tensor, timesteps: Tensor, text: Tensor) -> Tensor:
+        """(B, T, C, h, w) noisy latents, (B,) timesteps, (B, L, D) text -> (B, T, C, h, w)."""
+        num_frames = latents.shape[1]
+        predicted: Tensor = self.unet(
+            latents.flatten(0, 1),
+            timesteps.repeat_interleave(num_frames),
+            text.repeat_interleave(num_frames, dim=0),
+        ).sample
+        return predicted.reshape(latents.shape)
+
+
+class SequenceDenoiser(nn.Module):
+    """A motion UNet."""
+
+    def __init__(self, unet: UNetMotionModel) -> None:
+        super().__init__()
+        self.unet = unet
+
+    def forward(self, latents: Tensor, timesteps: Tensor, text: Tensor) -> Tensor:
+        """(B, T, C, h, w) noisy latents, (B,) timesteps, (B, L, D) text -> (B, T, C, h, w)."""
+        return predict(self.unet, latents, timesteps, text)
+
+
+class DenoisingNetwork(nn.Module):
+    """From a batch to its loss; parameters with requires_grad are what a stage trains.
+
+    Args:
+        base: its text encoder and VAE become parts of the network.
+        denoiser: (noisy latents, timesteps, text) -> prediction.
+        config: of the loss.
+    """
+
+    def __init__(self, base: BaseModel, denoiser: nn.Module, config: DenoisingConfig) -> None:
+        super().__init__()
+        self.denoiser, self.text_encoder, self.vae = denoiser, base.text_encoder, base.vae
+        self._base, self._config = base, config
+        self._trains_text = any(parameter.requires_grad for parameter in base.text_encoder.parameters())
+
+    def forward(self, batch: SequenceBatch) -> StageLoss:
+        """The loss of a batch; all that is random comes from (seed, positions). No caption is dropped in eval mode."""
+        schedule = self._config.schedule
+        mean, deviation = self._posterior(batch)
+        dropout = self._config.caption_dropout if self.training else 0.0
+        draws = draw(self._config.seed, batch.positions.tolist(), mean.shape[1:], schedule.num_steps, dropout)
+        device = mean.device
+        timesteps, noise = draws.timesteps.to(device), draws.noise.to(device)
+        latents = (mean + deviation * draws.latents.to(device)) * self._base.scaling
+        predicted = self.denoiser(
+            schedule.add_noise(latents, noise, timesteps), timesteps, self._text(batch, draws.keeps_caption.tolist())
+        )
+        errors = (predicted.float() - schedule.target(latents, noise, timesteps)).square().flatten(1).mean(1)
+        weights = schedule.loss_weights(timesteps, self._config.min_snr)
+        return StageLoss(loss=(weights * errors).mean(), per_sample=errors.detach(), timesteps=timesteps)
+
+    @torch.no_grad()
+    def _posterior(self, batch: SequenceBatch) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation (B, T, C, h, w) of the latents, unscaled, float32."""
+        if batch.latents is not None:
+            return batch.latents.mean, (0.5 * batch.latents.logvar).exp()
+        assert batch.frames is not None
+        mean, logvar = self._base.encode_frames(batch.frames.flatten(0, 1))
+        shape = (*batch.frames.shape[:2], *mean.shape[1:])
+        return mean.float().reshape(shape), (0.5 * logvar.float()).exp().reshape(shape)
+
+    def _text(self, batch: SequenceBatch, kept: Sequence[bool]) -> Tensor:
+        if batch.latents is None:
+            captions = [caption if keep else "" for caption, keep in zip(batch.captions, kept, strict=True)]
+            with torch.set_grad_enabled(self._trains_text and torch.is_grad_enabled()):
+                return self._base.embed(captions)
+        with torch.no_grad():
+            nothing = self._base.embed([""])
+        mask = torch.tensor(kept, device=nothing.device)[:, None, None]
+        return torch.where(mask, batch.latents.text, nothing)
+
+
+@torch.no_grad()
+def sample_sequences(
+    base: BaseModel,
+    denoiser: nn.Module,
+    config: DenoisingConfig,
+    prompts: Sequence[str],
+    seed: int,
+    shape: tuple[int, int, int, int],
+    *,
+    num_steps: int = _SAMPLING_STEPS,
+) -> Tensor:
+    """Sequences painted from noise.
+
+    Args:
+        base: text encoder and VAE.
+        denoiser: as in `DenoisingNetwork`.
+        config: whose schedule and guidance count.
+        prompts: (N,) captions.
+        seed: of the noise; a prompt's noise depends on its place alone.
+        shape: (T, C, h, w) of latents.
+        num_steps: of DDIM.
+
+    Returns:
+        (N, T, 3, H, W) float32 in [0, 1], on the CPU.
+    """
+    device = base.text_encoder.device
+    noise = draw(seed, range(len(prompts)), shape, config.schedule.num_steps, 0.0).noise.to(device)
+    latents = sample(
+        denoiser,
+        config.schedule,
+        noise,
+        base.embed(prompts),
+        base.embed([""]).expand(len(prompts), -1, -1),
+        num_steps=num_steps,
+        guidance=config.guidance,
+    )
+    pictures = base.decode(latents.flatten(0, 1)).float().cpu()
+    return pictures.reshape(len(prompts), -1, *pictures.shape[1:])

@@ -1,0 +1,253 @@
+"""Shards in, trained weights out.
+
+    python -m training.train stage=base data=outputs/scenes out=outputs/base
+    python -m training.train stage=motion data=outputs/scenes base=outputs/base out=outputs/motion
+    torchrun --nproc_per_node=8 -m training.train stage=motion model=sd15 data=DIR out=outputs/motion
+
+The same command again goes on from the last checkpoint. docs/training.md has recipes for machines of all sizes.
+Exit code 0: all steps are done; 2: wrong configuration, data or folder, or a loss that is not finite; 3: told to stop.
+"""
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from conf.command import BAD_CONFIGURATION, PARTIAL, Summary, command
+from conf.errors import UserError
+from training.config import TrainConfig, train_config
+from training.recipe import recipe_hash
+from training.tracking import NoTracker, Tracker, WandbTracker
+from training.weights import parent_weights, trained_parameters, weights_hash
+
+if TYPE_CHECKING:
+    from training.checkpoint import Checkpoint
+    from training.data.stream import SequenceStream
+    from training.parallel import Ranks
+    from training.run_folder import RunFolder
+    from training.stages import Stage
+
+_NUM_PROMPTS = 4
+StageMaker = Callable[[TrainConfig, "SequenceStream"], "Stage"]
+
+
+def run(config: TrainConfig, make_stage: StageMaker | None = None) -> Summary:
+    """Train, or go on training. Everything that can be wrong is looked at before any work is done.
+
+    Args:
+        config: of the run.
+        make_stage: for stages of your own.
+
+    Raises:
+        UserError: on every rank, if the data, the parents, the folder, the disk or a loss will not do.
+    """
+    from training.loop import RunParts, Training
+    from training.parallel import Ranks
+
+    ranks = Ranks()
+    with ExitStack() as stack:
+        train, val = ranks.agreed(lambda: _open_streams(config, ranks))
+        recipe = ranks.from_first(ranks.agreed(lambda: _recipe(config, train) if ranks.first else {}))
+        folder = ranks.agreed(lambda: _claim(config, recipe, ranks, stack))
+        checkpoint = _find_checkpoint(config, folder, ranks)
+        stage = ranks.agreed(lambda: (make_stage or _default_stage_maker())(config, train))
+        ranks.agreed(lambda: _begin(config, recipe, stage, folder, checkpoint) if ranks.first else None)
+        tracker = stack.enter_context(_tracker(config, recipe, folder, checkpoint, ranks))
+        training = Training(
+            RunParts(
+                config=config, stage=stage, train=train, val=val, ranks=ranks, folder=folder, tracker=tracker,
+                prompts=config.prompts or _captions(config, val or train),
+                checkpoint=checkpoint, recipe_hash=recipe_hash(recipe),
+            )
+        )  # fmt: skip
+        finished = training.run()
+    return _summary(config, training.step, finished)
+
+
+def _default_stage_maker() -> StageMaker:
+    from training.stages.make import make_stage
+
+    return make_stage
+
+
+def _open_streams(config: TrainConfig, ranks: "Ranks") -> "tuple[SequenceStream, SequenceStream | None]":
+    """Both splits, looked at from outside, and large enough for all ranks."""
+    from training.data.stream import SequenceStream
+
+    frames = config.stage.frames
+    train = SequenceStream.open(config.data, split="train", frames=frames, augmentation=config.augmentation)
+    _refuse_too_few(train, config.batch_size, ranks)
+    if not config.validate_every:
+        return train, None
+    try:
+        val = SequenceStream.open(config.data, split="val", frames=frames, size_px=train.size_px)
+        _refuse_too_few(val, 1, ranks)
+    except UserError as error:
+        raise UserError(f"{error} (val split; validate_every=0 trains without)") from error
+    return train, val
+
+
+def _refuse_too_few(stream: "SequenceStream", batch_size: int, ranks: "Ranks") -> None:
+    stream.batches(seed=0, batch_size=batch_size, rank=ranks.rank, world_size=ranks.count).close()
+
+
+def _recipe(config: TrainConfig, train: "SequenceStream") -> dict[str, Any]:
+    """What decides the weights: the configuration, the data's hashes, the parents' hashes; no path, nothing secret."""
+    parents = {"base": config.base, "motion": config.motion}
+    recipe = config.recipe()
+    local = Path(config.model.path) if config.model.path is not None else None
+    if local is not None and local.exists():
+        parents["model"] = local
+        recipe["model"]["path"] = local.name
+    return {
+        **recipe,
+        "data": {"weights": [part.weight for part in config.data], "hashes": train.manifest_hashes},
+        "parents": {key: weights_hash(parent_weights(key, path)) for key, path in parents.items() if path is not None},
+    }
+
+
+def _claim(config: TrainConfig, recipe: dict[str, Any], ranks: "Ranks", stack: ExitStack) -> "RunFolder":
+    from training.run_folder import RunFolder, claimed
+
+    if ranks.first:
+        return stack.enter_context(claimed(config.out, recipe, config.resume))
+    return RunFolder(config.out)
+
+
+def _find_checkpoint(config: TrainConfig, folder: "RunFolder", ranks: "Ranks") -> "Checkpoint | None":
+    """The newest sound checkpoint, the same on every rank."""
+    from training.checkpoint import newest_sound
+    from training.progress import tell
+
+    newest = ranks.agreed(lambda: newest_sound(folder.checkpoints, tell) if ranks.first else None)
+    found: Checkpoint | None = ranks.from_first(newest)
+    if found is None and config.resume == "must":
+        raise UserError(f"{folder.checkpoints}: no checkpoint to go on from; resume=auto begins at the first step")
+
+    def seen() -> None:
+        if found is not None and not found.folder.is_dir():
+            raise UserError(f"out={config.out}: rank {ranks.rank} does not see what rank 0 wrote; say a shared folder")
+        if found is not None and found.step > config.max_steps:
+            raise UserError(f"max_steps={config.max_steps}: {found.step} are done already; allowed: that or more")
+
+    ranks.agreed(seen)
+    return found
+
+
+def _begin(
+    config: TrainConfig, recipe: dict[str, Any], stage: "Stage", folder: "RunFolder", checkpoint: "Checkpoint | None"
+) -> None:
+    """The last refusal, and then the first mark: from here on the folder is a run."""
+    from training.checkpoint import refuse_full_disk
+    from training.progress import tell
+
+    trained = sum(parameter.numel() for parameter in trained_parameters(stage.network).values())
+    copies = (4 if config.optimizer.name == "prodigy" else 2) + (2 if config.ema_decay is not None else 1)
+    refuse_full_disk(folder.checkpoints, 4 * trained * copies, config.keep_checkpoints)
+    folder.write_card(
+        {
+            "stage": stage.name,
+            "recipe": recipe,
+            "recipe_hash": recipe_hash(recipe),
+            "code_version": version("process-painter"),
+            "max_steps": config.max_steps,
+            "trained": {"parameters": trained},
+            "frozen": {
+                name: {"parameters": sum(parameter.numel() for parameter in module.parameters())}
+                for name, module in stage.frozen.items()
+            },
+        }
+    )
+    folder.cut_log(checkpoint.step if checkpoint is not None else 0)
+    if checkpoint is not None:
+        tell(f"going on from step {checkpoint.step} of {config.max_steps}")
+    frozen = ", ".join(stage.frozen) or "nothing"
+    tell(f"{config.out}: stage {stage.name}, {trained / 1e6:.2f} M parameters trained; frozen: {frozen}")
+
+
+def _captions(config: TrainConfig, stream: "SequenceStream") -> tuple[str, ...]:
+    """The first captions of a stream, always the same."""
+    with closing(stream.batches(seed=config.seed, batch_size=min(_NUM_PROMPTS, len(stream)))) as batches:
+        return next(batches).captions
+
+
+@contextmanager
+def _tracker(
+    config: TrainConfig, recipe: dict[str, Any], folder: "RunFolder", checkpoint: "Checkpoint | None", ranks: "Ranks"
+) -> Iterator[Tracker]:
+    """The tracker that was asked for, on the first rank; a run that goes on is the same run there."""
+    if config.tracker.kind == "none" or not ranks.first:
+        yield NoTracker()
+        return
+    tracker = WandbTracker(
+        project=config.tracker.project,
+        mode=config.tracker.mode,
+        name=config.tracker.name or config.out.name,
+        folder=folder.root,
+        step_metric="train/step",
+        config=recipe,
+        run_id=checkpoint.facts["tracker_id"] if checkpoint is not None else None,
+    )
+    try:
+        yield tracker
+    finally:
+        tracker.finish()
+
+
+def _summary(config: TrainConfig, step: int, finished: bool) -> Summary:
+    if not finished:
+        return Summary(
+            lines=(f"{config.out}: stopped at step {step} of {config.max_steps}; the same command goes on from there",),
+            exit_code=PARTIAL,
+        )
+    return Summary(
+        lines=(
+            f"{config.out}: {step} steps of stage {config.stage.name} done",
+            f"weights: {config.out / 'weights'}; measurements: {config.out / 'log.jsonl'}; samples: "
+            f"{config.out / 'samples'}",
+        )
+    )
+
+
+def main(make_stage: StageMaker | None = None) -> int:
+    """The command, alone or as one of the processes that torchrun started; only the first of these speaks."""
+
+    def run_it(config: TrainConfig) -> Summary:
+        return run(config, make_stage=make_stage)
+
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return command("train", train_config, run_it, __doc__ or "")
+    from training.parallel import Ranks
+
+    speaks = os.environ["RANK"] == "0"
+    with contextlib.nullcontext() if speaks else _silence():
+        try:
+            ranks = Ranks()
+        except UserError as error:
+            sys.stderr.write(f"error: {error}\n")
+            time.sleep(0.0 if speaks else 2.0)  # torchrun ends all processes when one has ended
+            return BAD_CONFIGURATION
+        code = command("train", train_config, run_it, __doc__ or "")
+        ranks.wait()
+        ranks.end()
+    return code
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """What command lines say is kept back; an unexpected exception still shows, outside."""
+    with (
+        open(os.devnull, "w", encoding="utf-8") as nowhere,  # noqa: PTH123
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(main())

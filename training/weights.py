@@ -1,0 +1,62 @@
+"""Weights as a whole: which are trained, where a parent's are, and what they hash to."""
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from conf.errors import UserError
+from training.data.manifest import hash_file
+
+if TYPE_CHECKING:
+    from torch import nn
+
+WEIGHTS = "weights"
+"""Folder of a run that holds what it trained, in the field's format."""
+
+
+def trained_parameters(network: "nn.Module") -> "dict[str, nn.Parameter]":
+    """The parameters that training moves, by name.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    trained = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
+    if not trained:
+        raise ValueError("nothing to train: every parameter is frozen")
+    return trained
+
+
+def parent_weights(key: str, folder: Path) -> Path:
+    """The weights that `key=folder` names: those of a run folder, or the folder itself.
+
+    Raises:
+        UserError: if there is nothing, or the run has not ended yet.
+    """
+    if not folder.exists():
+        raise UserError(f"{key}={folder}: no such file or folder")
+    if (folder / "run.json").exists():
+        if not (folder / WEIGHTS).is_dir():
+            raise UserError(f"{key}={folder}: this run has not ended, so it has no weights yet; let it go on first")
+        return folder / WEIGHTS
+    return folder
+
+
+def weights_hash(path: Path) -> str:
+    """SHA-256 over a weights file, or over the names and contents of all files of a folder."""
+    if path.is_file():
+        return hash_file(path)
+    digest = hashlib.sha256()
+    for file in sorted(file for file in path.rglob("*") if file.is_file()):
+        digest.update(f"{file.relative_to(path).as_posix()} {hash_file(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def module_hash(module: "nn.Module") -> str:
+    """SHA-256 over the names and bytes of all parameters and buffers."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
