@@ -52,25 +52,25 @@ class Footage:
         return replace(self, frames=frames, notes={**self.notes, **notes})
 
 
-def gather(frames: Iterable[Frame], canvas_px: int, most: int) -> Footage:
-    """Keep at most `most` frames (fewer of large ones), evenly spaced in time, the last one always.
+def gather(frames: Iterable[Frame], canvas_px: int, wanted: range) -> Footage:
+    """Keep a number of frames that fits the memory, evenly spaced in time, the last one always.
 
     One pass whose memory is bounded however long it is: when there is no room for more, every other one is given up.
 
     Args:
         frames: all frames in order of time.
         canvas_px: longer side of the canvas that they are for; larger frames are made smaller.
-        most: at least 2.
+        wanted: how many are kept of a long one: the least, whatever their size, and the most.
 
     Raises:
         RefusedPicture: if there is none, or they differ in size.
     """
     kept: list[tuple[int, Frame]] = []
-    stride, size, last = 1, None, None
+    stride, most, size, last = 1, wanted[-1], None, None
     for number, frame in enumerate(frames):
         if size is None:
             size = frame.shape
-            most = max(2, min(most, _MEMORY_BYTES // _smaller(frame, canvas_px).nbytes))
+            most = max(2 * wanted[0], min(most, _MEMORY_BYTES // _smaller(frame, canvas_px).nbytes))
         if frame.shape != size:
             raise RefusedPicture(f"mixed sizes: frame {number + 1} is not of the first one's size")
         last = (number, frame)

@@ -10,13 +10,13 @@ from renderers.painting import to_uint8
 from training.data.storage import open_storage
 
 
-def read_frames(folder: str, names: Sequence[str], canvas_px: int, most: int) -> Footage:
+def read_frames(folder: str, names: Sequence[str], canvas_px: int, wanted: range) -> Footage:
     """The pictures of a folder, in the order of their numbers.
 
     Args:
         folder: path or URL.
         names: of its pictures, in order.
-        canvas_px, most: see `footage.gather`.
+        canvas_px, wanted: see `footage.gather`.
 
     Raises:
         RefusedPicture: if one is not a picture, or they differ in size; it names the file.
@@ -32,7 +32,7 @@ def read_frames(folder: str, names: Sequence[str], canvas_px: int, most: int) ->
                 raise RefusedPicture("mixed sizes: " + ", ".join(sizes))
             yield frame
 
-    return gather(pictures(), canvas_px, most)
+    return gather(pictures(), canvas_px, wanted)
 
 
 def read_picture(path: str, name: str) -> Frame:

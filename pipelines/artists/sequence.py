@@ -79,10 +79,11 @@ class IngestSettings:
             raise RefusedPicture("changed since the run was planned")
         if self.layout == "grid":
             return read_grid(entry.locator, self.grid)
-        canvas_px, most = max(self.framing.height_px, self.framing.width_px), self.treatment.max_frames
+        canvas_px = max(self.framing.height_px, self.framing.width_px)
+        wanted = range(self.schedule.num_frames, self.treatment.max_frames + 1)
         if self.layout == "video":
-            return read_video(entry.locator, canvas_px, most)
-        return read_frames(entry.locator, names, canvas_px, most)
+            return read_video(entry.locator, canvas_px, wanted)
+        return read_frames(entry.locator, names, canvas_px, wanted)
 
     def key_frames(self, footage: Footage) -> tuple[Footage, list[float]]:
         """T frames of the canvas's size, treated, and the distance of each from the last.

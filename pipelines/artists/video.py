@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 _LEAST_SHARE = 0.9  # of its length that a sound video shows
 
 
-def read_video(path: str, canvas_px: int, most: int) -> Footage:
+def read_video(path: str, canvas_px: int, wanted: range) -> Footage:
     """The frames of a video's first picture stream, upright.
 
     Args:
         path: path or URL.
-        canvas_px, most: see `footage.gather`.
+        canvas_px, wanted: see `footage.gather`.
 
     Raises:
         RefusedPicture: if it is no video, or damaged; a video whose end is cut off counts as damaged.
@@ -48,7 +48,7 @@ def read_video(path: str, canvas_px: int, most: int) -> Footage:
                 raise RefusedPicture(f"damaged after {decoded} frames: {shown_s:.1f} of {promised_s:.1f} s are there")
 
     try:
-        return gather(pictures(), canvas_px, most)
+        return gather(pictures(), canvas_px, wanted)
     except (av.FFmpegError, OSError) as error:
         where = f"damaged after {decoded} frames" if decoded else "not a video that can be decoded"
         raise RefusedPicture(f"{where} ({getattr(error, 'strerror', None) or type(error).__name__})") from error

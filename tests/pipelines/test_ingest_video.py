@@ -1,5 +1,6 @@
 """Videos of artists at work: the hand goes, the camera stands still, cuts and pauses do not count."""
 
+import struct
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ from pipelines.artists.alignment import camera_motion, motion_px
 from pipelines.artists.cleaning import consensus, without_returns
 from pipelines.artists.footage import Footage, gather
 from pipelines.artists.shots import longest_shot, without_pauses
+from pipelines.artists.video import read_video
 from tests.pipelines.ingest_runs import ingest, refused, sequences, stages
 from tests.pipelines.time_lapse import HEIGHT, WIDTH, Frames, painting, shaken, with_hand, write_video
 
@@ -117,11 +119,27 @@ def test_pauses_are_left_out_except_at_both_ends(truth: Frames) -> None:
 
 def test_a_video_of_any_length_is_looked_at_evenly_and_its_last_frame_always() -> None:
     frames = [np.full((16, 16, 3), number, np.uint8) for number in range(203)]
-    footage = gather(iter(frames), canvas_px=64, most=20)
+    footage = gather(iter(frames), canvas_px=64, wanted=range(2, 21))
     numbers = np.array(footage.numbers)
     assert len(numbers) <= 21 and numbers[0] == 0 and numbers[-1] == 202
     assert len(set(np.diff(numbers)[:-1])) == 1
     assert all(int(frame[0, 0, 0]) == number for frame, number in zip(footage.frames, numbers, strict=True))
+
+
+def test_a_telephone_held_upright_gives_an_upright_video(tmp_path: Path) -> None:
+    path, lying = tmp_path / "phone.mp4", stages(3, height=64, width=96)
+    write_video(path, lying, codec="libx264", pix_fmt="yuv420p")
+    assert np.abs(read_video(str(path), 64, range(2, 9)).frames[2].astype(float) - lying[2]).mean() < 12
+    # The matrix of a track header (ISO 14496-12, section 8.3.2), in 16.16 and 2.30: a quarter turn clockwise.
+    flat, turned = (struct.pack(">9i", *(round(each) for each in matrix)) for matrix in (
+        (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30), (0, 1 << 16, 0, -(1 << 16), 0, 0, 64 << 16, 0, 1 << 30),
+    ))  # fmt: skip
+    head, _, tail = path.read_bytes().partition(b"tkhd")
+    assert flat in tail
+    path.write_bytes(head + b"tkhd" + tail.replace(flat, turned, 1))
+    upright = read_video(str(path), 64, range(2, 9)).frames[2]
+    assert upright.shape == (96, 64, 3)
+    assert np.abs(upright.astype(float) - np.rot90(lying[2], -1)).mean() < 12
 
 
 def test_bad_videos_are_rows_that_say_why(tmp_path: Path) -> None:

@@ -75,11 +75,14 @@ def shaken(frames: Frames, reach_px: float = 4.0, seed: int = 2) -> Frames:
     return seen
 
 
-def write_video(path: Path, frames: Frames | Sequence[NDArray[np.uint8]]) -> Path:
-    """Encode without loss (FFV1)."""
+def write_video(
+    path: Path, frames: Frames | Sequence[NDArray[np.uint8]], codec: str = "ffv1", pix_fmt: str = "bgr0"
+) -> Path:
+    """Encode, by default without loss."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("ffv1", rate=25)
-        stream.height, stream.width, stream.pix_fmt = frames[0].shape[0], frames[0].shape[1], "bgr0"
+        stream = container.add_stream(codec, rate=25)
+        assert isinstance(stream, av.VideoStream)
+        stream.height, stream.width, stream.pix_fmt = frames[0].shape[0], frames[0].shape[1], pix_fmt
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
         container.mux(stream.encode())
