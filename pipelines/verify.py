@@ -107,8 +107,7 @@ def sequence_faults(
     if facts["frames"][-1]["step"] != facts["num_steps"]:
         yield "the last frame is not the finished painting"
     if facts["renderer"]["family"] == ARTIST:
-        if lossless:
-            yield from _artist_faults(facts, frames)
+        yield from _artist_faults(facts, frames if lossless else None)
         return
     program = StrokeProgram.from_bytes(sequence.members["strokes.npz"])
     tolerance = 0 if lossless else 32
@@ -128,15 +127,22 @@ def sequence_faults(
         yield from _replay_faults(program, facts, frames, tolerance)
 
 
-def _artist_faults(facts: dict[str, Any], frames: Any) -> Iterator[str]:
-    """What an artist's sequence promises: there is nothing to replay, and people do step back."""
+def _artist_faults(facts: dict[str, Any], frames: Any | None) -> Iterator[str]:
+    """What an artist's sequence promises: there is nothing to replay, and people do step back.
+
+    Args:
+        facts: its json.
+        frames: None where they were stored with loss, and distances cannot be told again.
+    """
+    steps = [frame["step"] for frame in facts["frames"]]
+    if steps != sorted(set(steps)):
+        yield "the frames are not in the order of time"
+    if frames is None:
+        return
     canvases = [frame / np.float32(255) for frame in frames]
     told = [frame["distance"] for frame in facts["frames"]]
     if np.abs(canvas_distances(canvases, canvases[0]) - told).max() > _ROUNDING:
         yield "the frames are not as far from the finished painting as its json says"
-    steps = [frame["step"] for frame in facts["frames"]]
-    if steps != sorted(set(steps)):
-        yield "the frames are not in the order of time"
 
 
 def _replay_faults(program: StrokeProgram, facts: dict[str, Any], frames: Any, tolerance: int) -> Iterator[str]:
@@ -178,11 +184,10 @@ def _summary(config: VerifyConfig, card: DatasetCard, manifests: list[ShardManif
     ]
     for name in totals["renderers"]:
         chosen = [record for record in records if record["renderer"] == name]
-        likeness = (
-            "" if name == ARTIST else f"PSNR {_mean(chosen, 'psnr_db'):.2f} dB, SSIM {_mean(chosen, 'ssim'):.3f}, "
-        )
-        violation = f"progress violation {_mean(chosen, 'progress_violation'):.4f}"
-        lines.append(f"  {name}: {len(chosen)} sequences, {likeness}{violation}")
+        means = [f"progress violation {_mean(chosen, 'progress_violation'):.4f}"]
+        if name != ARTIST:
+            means = [f"PSNR {_mean(chosen, 'psnr_db'):.2f} dB", f"SSIM {_mean(chosen, 'ssim'):.3f}", *means]
+        lines.append(f"  {name}: {len(chosen)} sequences, {', '.join(means)}")
     lines += [f"fault: {fault}" for fault in faults[:_SHOWN]]
     if len(faults) > _SHOWN:
         lines.append(f"and {len(faults) - _SHOWN} more")

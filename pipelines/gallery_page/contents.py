@@ -234,24 +234,22 @@ def _cards(root: Path, places: Sequence[Place], thumbnail_px: int) -> Iterator[d
 def _card(sequence: StoredSequence, record: Mapping[str, Any], thumbnail_px: int) -> dict[str, Any]:
     stored = sequence.facts["frames"]
     numbers = spread(len(stored), _MAX_FRAMES)
+    from_artist = record["renderer"] == ARTIST  # whose first frame is frame 1, where strokes begin with none
     frames = []
     for number in numbers:
         frame = _picture(sequence, stored[number]["member"])
-        before = stored[number].get("before")
-        frames.append(_beside(_picture(sequence, before), frame) if before else frame)
+        frames.append(_beside(_picture(sequence, stored[number]["before"]), frame) if from_artist else frame)
     height, width = sequence.facts["size_px"]
     return {
-        **{
-            key: record[key]
-            for key in ("key", "split", "shard", "renderer", "source", "licence", "num_steps", "psnr_db", "ssim")
-        },
+        **{key: record[key] for key in ("key", "split", "shard", "renderer", "source", "licence", "psnr_db", "ssim")},
         "caption": sequence.caption,
-        "step_word": "source frame" if record["renderer"] == ARTIST else "stroke",
+        "step_word": "source frame" if from_artist else "stroke",
+        "num_steps": record["num_steps"] + from_artist,
         "violation": record["progress_violation"],
         "size": [width, height],
         "num_frames": len(stored),
-        "frames": [[number, stored[number]["step"], stored[number]["distance"]] for number in numbers],
-        "sheet": make_sheet(frames, min(MAX_PX, 2 * thumbnail_px) if "before" in stored[0] else thumbnail_px),
+        "frames": [[number, stored[number]["step"] + from_artist, stored[number]["distance"]] for number in numbers],
+        "sheet": make_sheet(frames, min(MAX_PX, 2 * thumbnail_px) if from_artist else thumbnail_px),
     }
 
 

@@ -59,7 +59,8 @@ function introduce() {
     data.cards.length < data.num_sequences
       ? ` ${written(data.cards.length)} of ${written(data.num_sequences)} shown, evenly spread.`
       : "";
-  byId("lead").textContent = lead + part;
+  const beside = data.renderers.artist ? " What an artist left stands to the left of the frame made from it." : "";
+  byId("lead").textContent = lead + part + beside;
   if (!data.complete) {
     byId("unfinished").hidden = false;
     byId("unfinished").textContent =

@@ -83,6 +83,7 @@ def test_the_gallery_shows_source_frames_beside_those_made_from_them(grids: Path
     for card in data["cards"]:
         assert card["sheet"]["width"] > 2 * card["sheet"]["height"]
         assert card["step_word"] == "source frame" and card["psnr_db"] is None
+        assert card["frames"][0][1] == 1 and card["frames"][-1][1] == card["num_steps"]  # counted as people count
 
 
 def test_verify_finds_a_sequence_whose_frames_are_not_what_it_says(grids: Path) -> None:
