@@ -15,7 +15,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn import functional
 
-_WHITENING = 0.5  # 0 keeps the components' spread, 1 makes it equal: large parts first, small ones still heard
+_WHITENING = 0.25  # 0 keeps the spread of the components, 1 makes it equal: what is large counts most, details a little
 _RIDGE = 1e-4
 _LOG_VARIANCE = -30.0  # the least that diffusers knows: this codec is exact about what it encodes
 
