@@ -14,7 +14,7 @@ from typing import Any
 from conf.errors import ConfigError, UserError
 from pipelines.config import ClusterConfig
 from pipelines.plan import ShardPlan
-from pipelines.render import RenderSettings, ShardReport, render_shard
+from pipelines.render import ShardReport, ShardSettings, render_shard
 
 _IN_FLIGHT_PER_WORKER = 2
 _MAX_RETRIES = 5  # of a task whose worker died; a Python exception is a report, never a retry
@@ -57,7 +57,7 @@ def num_workers(asked: int | None) -> int:
 
 
 def render_shards(
-    plans: Iterator[ShardPlan], settings: RenderSettings, cluster: ClusterConfig, workers: int
+    plans: Iterator[ShardPlan], settings: ShardSettings, cluster: ClusterConfig, workers: int
 ) -> Generator[ShardReport]:
     """Render shards and yield their reports as they are done, in any order. Closing the generator ends the work.
 
@@ -73,7 +73,7 @@ def render_shards(
 
 
 def _on_ray(
-    plans: Iterator[ShardPlan], settings: RenderSettings, cluster: ClusterConfig, workers: int
+    plans: Iterator[ShardPlan], settings: ShardSettings, cluster: ClusterConfig, workers: int
 ) -> Generator[ShardReport]:
     import ray
 

@@ -14,7 +14,7 @@ from conf.errors import ConfigError
 from pipelines.assets import AssetFiles, read_assets
 from pipelines.sources import source_class
 from pipelines.sources.base import Source
-from pipelines.sources.framing import Framing
+from pipelines.sources.framing import Fit, Framing
 from renderers import families, renderer
 from renderers.painting import FrameSchedule
 from training.data.layout import MOST_SEQUENCES, FrameFormat
@@ -41,7 +41,7 @@ class RendererChoice:
             "name": self.name,
             "family": self.family,
             "phrase": self.phrase,
-            "config": _plain(self.config),
+            "config": plain_containers(self.config),
             "weight": self.weight,
             "assets": dict(self.assets.sha256),
         }
@@ -57,18 +57,13 @@ class ClusterConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SynthConfig:
-    """One synthesis run. `conf/synth.yaml` says what each key means."""
+class RunConfig:
+    """What every run that writes a data set is told, whatever the sequences are made of."""
 
-    source_kind: str
-    source: Source
-    renderers: tuple[RendererChoice, ...]
     out: Path
     framing: Framing
     schedule: FrameSchedule
     frame_format: FrameFormat
-    num_sequences: int | None
-    seed: int
     num_workers: int | None
     shard_size: int | None
     val_fraction: float
@@ -78,26 +73,36 @@ class SynthConfig:
     tracker: TrackerConfig
 
     def __post_init__(self) -> None:
-        for key, value, lowest, highest in (
-            ("num_sequences", self.num_sequences, 1, MOST_SEQUENCES),
-            ("num_workers", self.num_workers, 1, 1_000_000),
-            ("shard_size", self.shard_size, 1, MOST_SEQUENCES),
-            ("seed", self.seed, 0, 2**63 - 1),  # `samples.parquet` holds it in 64 bits
-        ):
-            if value is not None and not lowest <= value <= highest:
-                raise ConfigError(key, value, f"a whole number from {lowest} to {highest}")
+        check_whole("num_workers", self.num_workers, 1, 1_000_000)
+        check_whole("shard_size", self.shard_size, 1, MOST_SEQUENCES)
         if not 0.0 <= self.val_fraction < 1.0:
             raise ConfigError("val_fraction", self.val_fraction, "0 to less than 1")
         if not 0.0 <= self.max_quarantined <= 1.0:
             raise ConfigError("max_quarantined", self.max_quarantined, "0 to 1")
 
+
+@dataclass(frozen=True, kw_only=True)
+class SynthConfig(RunConfig):
+    """One synthesis run. `conf/synth.yaml` says what each key means."""
+
+    source_kind: str
+    source: Source
+    renderers: tuple[RendererChoice, ...]
+    num_sequences: int | None
+    seed: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_whole("num_sequences", self.num_sequences, 1, MOST_SEQUENCES)
+        check_whole("seed", self.seed, 0, 2**63 - 1)  # `samples.parquet` holds it in 64 bits
+
     def recipe(self) -> dict[str, Any]:
         """Everything that decides the bytes of the data set, and nothing else."""
         return {
-            "source": {"kind": self.source_kind, **_plain(self.source)},
+            "source": {"kind": self.source_kind, **plain_containers(self.source)},
             "renderers": [choice.recipe() for choice in self.renderers],
-            "framing": _plain(self.framing),
-            "schedule": _plain(self.schedule),
+            "framing": plain_containers(self.framing),
+            "schedule": plain_containers(self.schedule),
             "frame_format": self.frame_format,
             "num_sequences": self.num_sequences,
             "seed": self.seed,
@@ -108,7 +113,7 @@ class SynthConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Frames:
+class FramesConfig:
     """The group `frames`."""
 
     spacing: Literal["distance", "log", "uniform"]
@@ -135,9 +140,9 @@ class _Composed:
     out: Path
     num_sequences: int | None
     size: Any
-    fit: Literal["crop", "pad", "stretch"]
+    fit: Fit
     num_frames: int
-    frames: _Frames
+    frames: FramesConfig
     seed: int
     num_workers: int | None
     shard_size: int | None
@@ -217,7 +222,13 @@ def _choice(name: str, plain: Mapping[str, Any], key: str, weight: float) -> Ren
     return RendererChoice(name=name, family=family, phrase=phrase, config=config, weight=weight, assets=assets)
 
 
-def _plain(value: Any) -> Any:
+def check_whole(key: str, value: int | None, lowest: int, highest: int) -> None:
+    """Raise ConfigError unless a number that was given is in its range."""
+    if value is not None and not lowest <= value <= highest:
+        raise ConfigError(key, value, f"a whole number from {lowest} to {highest}")
+
+
+def plain_containers(value: Any) -> Any:
     """Plain containers, without the user and password that a URL may carry."""
     text = json.dumps(dataclasses.asdict(value), ensure_ascii=False)
     return json.loads(re.sub(r"://[^/@\"\s]+@", "://***@", text))

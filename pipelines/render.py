@@ -8,7 +8,7 @@ import time
 import traceback
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -31,9 +31,54 @@ _FATAL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno
 _PAINT_STAGE = 0  # spawn key, after the index of a sequence: other random things about it would take other numbers
 
 
+class Stopwatch:
+    """Wall seconds by phase."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, phase: str) -> float:
+        """Add the time since the last lap to a phase, and return it."""
+        now = time.perf_counter()
+        elapsed, self._last = now - self._last, now
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + elapsed
+        return elapsed
+
+
+Made = tuple[dict[str, bytes], dict[str, Any], float]
+"""The members of a WebDataset sample, its row for `samples.parquet`, and the seconds it took."""
+
+
+class ShardSettings(Protocol):
+    """What all shards of a run share, whatever its sequences are made of; small enough to send with every task."""
+
+    @property
+    def root(self) -> Path:
+        """Folder of the data set."""
+
+    @property
+    def config_hash(self) -> str:
+        """Of the recipe."""
+
+    @property
+    def code_version(self) -> str:
+        """Of this code."""
+
+    def make(self, sequence: PlannedSequence, watch: Stopwatch) -> Made:
+        """Make one sequence.
+
+        Raises:
+            RefusedPicture: if there is none to be had; the message says why.
+        """
+
+    def seed_of(self, sequence: PlannedSequence) -> dict[str, Any] | None:
+        """What all random numbers of a sequence follow from; None where there are none."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RenderSettings:
-    """What all shards of a run share; small enough to send with every task."""
+    """What all shards of a synthesis run share."""
 
     root: Path
     source: Source
@@ -44,6 +89,14 @@ class RenderSettings:
     seed: int
     config_hash: str
     code_version: str
+
+    def make(self, sequence: PlannedSequence, watch: Stopwatch) -> Made:
+        """Paint one sequence."""
+        return render_sequence(sequence, self, watch)
+
+    def seed_of(self, sequence: PlannedSequence) -> dict[str, Any]:
+        """What all random numbers of a sequence follow from."""
+        return {"root": self.seed, "spawn_key": [sequence.index, _PAINT_STAGE]}
 
 
 @dataclass(kw_only=True)
@@ -65,23 +118,8 @@ class ShardReport:
     fatal: bool = False
 
 
-class Stopwatch:
-    """Wall seconds by phase."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, phase: str) -> float:
-        """Add the time since the last lap to a phase, and return it."""
-        now = time.perf_counter()
-        elapsed, self._last = now - self._last, now
-        self.seconds[phase] = self.seconds.get(phase, 0.0) + elapsed
-        return elapsed
-
-
-def render_shard(plan: ShardPlan, settings: RenderSettings) -> ShardReport:
-    """Paint all sequences of a shard and commit it. The same plan and settings give the same bytes."""
+def render_shard(plan: ShardPlan, settings: ShardSettings) -> ShardReport:
+    """Make all sequences of a shard and commit it. The same plan and settings give the same bytes."""
     cv2.setNumThreads(1)
     report, watch, paint_seconds = ShardReport(name=plan.name), Stopwatch(), {}
     records: list[dict[str, Any]] = []
@@ -90,7 +128,7 @@ def render_shard(plan: ShardPlan, settings: RenderSettings) -> ShardReport:
         with ShardWriter(settings.root, plan.name) as writer:
             for sequence in plan.sequences:
                 try:
-                    members, record, seconds = render_sequence(sequence, settings, watch)
+                    members, record, seconds = settings.make(sequence, watch)
                 except (OSError, MemoryError):
                     raise  # the machine's trouble, not the picture's
                 except Exception as error:
@@ -124,13 +162,8 @@ def render_shard(plan: ShardPlan, settings: RenderSettings) -> ShardReport:
     return report
 
 
-def render_sequence(
-    sequence: PlannedSequence, settings: RenderSettings, watch: Stopwatch
-) -> tuple[dict[str, bytes], dict[str, Any], float]:
+def render_sequence(sequence: PlannedSequence, settings: RenderSettings, watch: Stopwatch) -> Made:
     """Paint one sequence.
-
-    Returns:
-        The members of its WebDataset sample, its row for `samples.parquet`, and the seconds it took to paint.
 
     Raises:
         RefusedPicture: if the source cannot give the picture.
@@ -159,7 +192,7 @@ def render_sequence(
     if picture.truth is not None:
         members["truth.npz"] = _truth_bytes(picture)
     watch.lap("encode")
-    return members, _record(facts, caption_of(sequence, choice)), seconds
+    return members, record_of(facts, caption_of(sequence, choice)), seconds
 
 
 def caption_of(sequence: PlannedSequence, choice: RendererChoice) -> str:
@@ -201,7 +234,7 @@ def _facts(
             "config": config,
             "config_hash": hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest(),
         },
-        "seed": {"root": settings.seed, "spawn_key": [sequence.index, _PAINT_STAGE]},
+        "seed": settings.seed_of(sequence),
         "size_px": [settings.framing.height_px, settings.framing.width_px],
         "num_steps": len(painting.distances) - 1,
         "frames": [
@@ -212,7 +245,8 @@ def _facts(
     }
 
 
-def _record(facts: dict[str, Any], caption: str) -> dict[str, Any]:
+def record_of(facts: dict[str, Any], caption: str) -> dict[str, Any]:
+    """The row of a sequence for `samples.parquet`, from its json member."""
     return {
         "key": facts["key"],
         "index": facts["index"],
@@ -222,7 +256,7 @@ def _record(facts: dict[str, Any], caption: str) -> dict[str, Any]:
         "caption": caption,
         "renderer": facts["renderer"]["name"],
         "renderer_config_hash": facts["renderer"]["config_hash"],
-        "seed": facts["seed"]["root"],
+        "seed": facts["seed"]["root"] if facts["seed"] else None,
         "num_steps": facts["num_steps"],
         "frame_steps": [frame["step"] for frame in facts["frames"]],
         **facts["metrics"],
@@ -244,14 +278,14 @@ def _truth_bytes(picture: Picture) -> bytes:
     return buffer.getvalue()
 
 
-def _refusal(sequence: PlannedSequence, settings: RenderSettings, error: Exception) -> dict[str, Any]:
+def _refusal(sequence: PlannedSequence, settings: ShardSettings, error: Exception) -> dict[str, Any]:
     known = isinstance(error, RefusedPicture | UserError)
     return {
         "key": sequence.key,
         "source": sequence.entry.id,
         "source_sha256": sequence.entry.sha256,
         "reason": str(error) if known else f"{type(error).__name__}: {error}",
-        "seed": {"root": settings.seed, "spawn_key": [sequence.index, _PAINT_STAGE]},
+        "seed": settings.seed_of(sequence),
         "traceback": None if known else "".join(traceback.format_exception(error)),
     }
 

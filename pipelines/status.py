@@ -34,7 +34,7 @@ def run(config: StatusConfig) -> Summary:
     try:
         manifests = list(read_manifests(config.dataset, card.shards))
     except ValueError as error:
-        raise UserError(f"{error}; remove it and run pipelines.synth again") from error
+        raise UserError(f"{error}; remove it and run the command that began it again") from error
     totals = dataset_totals(manifests)
     share = 100 * (totals["num_sequences"] + totals["num_quarantined"]) / max(1, card.num_planned)
     state = "complete" if card.totals is not None else ("running" if is_being_written(config.dataset) else "stopped")

@@ -17,10 +17,10 @@ from typing import Any
 from conf.command import PARTIAL, Summary, command
 from conf.errors import UserError
 from pipelines.cluster import check_cpu, num_workers, render_shards
-from pipelines.config import SynthConfig, synth_config
+from pipelines.config import RunConfig, SynthConfig, synth_config
 from pipelines.folder import dataset_folder
 from pipelines.plan import Plan, make_plan
-from pipelines.render import RenderSettings, ShardReport
+from pipelines.render import RenderSettings, ShardReport, ShardSettings
 from pipelines.sheet import write_sheet
 from training.data.dataset import DatasetCard, dataset_totals, write_tables
 from training.data.layout import quarantine_file
@@ -52,7 +52,18 @@ def run(config: SynthConfig) -> Summary:
     """
     check_cpu(config.cluster)
     plan = _plan(config)
-    card = _card(config, plan)
+    card = dataset_card(config.recipe(), plan)
+    return make_dataset(config, plan, card, _settings(config, card))
+
+
+def make_dataset(
+    config: RunConfig, plan: Plan, card: DatasetCard, settings: ShardSettings, doing: str = "painting"
+) -> Summary:
+    """Make the data set that `card` describes out of the sequences of a plan, or what is missing of it.
+
+    Raises:
+        UserError: as `run`.
+    """
     with dataset_folder(config.out, card):
         committed = list(_committed(config, card))
         tally = _Tally(
@@ -60,14 +71,15 @@ def run(config: SynthConfig) -> Summary:
             quarantined=sum(len(manifest.quarantined) for manifest in committed),
         )
         if len(committed) < len(card.shards) and not _too_many_refused(config, plan, tally):
-            _render_missing(config, plan, card, committed, tally)
+            _render_missing(config, plan, card, committed, tally, settings, doing)
         manifests = list(_committed(config, card))
         totals = dataset_totals(manifests)
         write_tables(config.out, manifests)
         if _too_many_refused(config, plan, tally):
             raise UserError(
                 f"{tally.quarantined} of {plan.num_sequences} inputs were refused, more than "
-                f"max_quarantined={config.max_quarantined} allows; reasons in {quarantine_file(config.out)}"
+                f"max_quarantined={config.max_quarantined} allows; reasons in {quarantine_file(config.out)}, "
+                f"the first: {_first_reason(manifests)}"
             )
         complete = len(manifests) == len(card.shards)
         replace(card, totals=totals if complete else None).write(config.out)
@@ -81,18 +93,19 @@ def _plan(config: SynthConfig) -> Plan:
     return make_plan(entries, weights, config.num_sequences, config.shard_size, config.val_fraction)
 
 
-def _card(config: SynthConfig, plan: Plan) -> DatasetCard:
-    recipe = {**config.recipe(), "pictures": plan.fingerprint()}
+def dataset_card(recipe: dict[str, Any], plan: Plan) -> DatasetCard:
+    """What a new data set says of itself: its recipe, with the pictures that it is made from, and its shards."""
+    whole = {**recipe, "pictures": plan.fingerprint()}
     return DatasetCard(
-        recipe=recipe,
-        config_hash=recipe_hash(recipe),
+        recipe=whole,
+        config_hash=recipe_hash(whole),
         code_version=version("process-painter"),
         shards=plan.shard_names,
         num_planned=plan.num_sequences,
     )
 
 
-def _committed(config: SynthConfig, card: DatasetCard) -> Iterator[ShardManifest]:
+def _committed(config: RunConfig, card: DatasetCard) -> Iterator[ShardManifest]:
     """Manifests of the shards that need not be made (again), after a cheap look; `pipelines.verify` hashes."""
     for name in card.shards:
         try:
@@ -107,8 +120,9 @@ def _committed(config: SynthConfig, card: DatasetCard) -> Iterator[ShardManifest
 
 
 def _render_missing(
-    config: SynthConfig, plan: Plan, card: DatasetCard, committed: list[ShardManifest], tally: _Tally
-) -> None:
+    config: RunConfig, plan: Plan, card: DatasetCard, committed: list[ShardManifest], tally: _Tally,
+    settings: ShardSettings, doing: str,
+) -> None:  # fmt: skip
     """Render all shards that are not there yet, or as many as it takes to see that too many inputs are refused."""
     names = {manifest.name for manifest in committed}
     missing = (shard for shard in plan.shards() if shard.name not in names)
@@ -116,8 +130,8 @@ def _render_missing(
     done, next_sheet_s = sum(manifest.num_planned for manifest in committed), 0.0
     with (
         _tracker(config, card) as tracker,
-        Progress("painting", plan.num_sequences, done) as progress,
-        closing(render_shards(missing, _settings(config, card), config.cluster, workers)) as reports,
+        Progress(doing, plan.num_sequences, done) as progress,
+        closing(render_shards(missing, settings, config.cluster, workers)) as reports,
     ):
         for report in reports:
             _count(report, tally)
@@ -157,17 +171,22 @@ def _count(report: ShardReport, tally: _Tally) -> None:
     tally.num_bytes += report.num_bytes
 
 
-def _too_many_refused(config: SynthConfig, plan: Plan, tally: _Tally) -> bool:
+def _too_many_refused(config: RunConfig, plan: Plan, tally: _Tally) -> bool:
     return tally.quarantined > config.max_quarantined * plan.num_sequences
 
 
-def _gallery(config: SynthConfig) -> list[str]:
+def _first_reason(manifests: list[ShardManifest]) -> str:
+    rows = (row for manifest in manifests for row in manifest.quarantined)
+    return next((f"{row['source']}: {row['reason']}" for row in rows), "unknown")
+
+
+def _gallery(config: RunConfig) -> list[str]:
     from pipelines.gallery import write_gallery
 
     return [str(write_gallery(config.out))]
 
 
-def _summary(config: SynthConfig, plan: Plan, tally: _Tally, totals: dict[str, Any], pages: list[str]) -> Summary:
+def _summary(config: RunConfig, plan: Plan, tally: _Tally, totals: dict[str, Any], pages: list[str]) -> Summary:
     rate = f" in {tally.elapsed_s:.1f} s, {tally.made / tally.elapsed_s:.2f}/s" if tally.made else ""
     renderers = "".join(f", {count} {name}" for name, count in totals["renderers"].items())
     lines = [
@@ -196,7 +215,7 @@ def _metrics(progress: Progress, tally: _Tally, report: ShardReport) -> dict[str
 
 
 @contextmanager
-def _tracker(config: SynthConfig, card: DatasetCard) -> Iterator[Tracker]:
+def _tracker(config: RunConfig, card: DatasetCard) -> Iterator[Tracker]:
     """The tracker that was asked for, closed however the run ends."""
     if config.tracker.kind == "none":
         yield NoTracker()

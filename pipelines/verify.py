@@ -21,7 +21,7 @@ from renderers.distance import canvas_distances
 from renderers.painting import StrokeProgram, to_uint8
 from training.data.dataset import DatasetCard, committed_names, dataset_totals, read_card
 from training.data.encoded import encoding_of
-from training.data.layout import TEXT_SPLIT
+from training.data.layout import ARTIST, TEXT_SPLIT
 from training.data.manifest import ShardManifest, hash_file, read_manifest, tar_path
 from training.data.sequence import StoredSequence, read_sequences
 from training.progress import Progress
@@ -103,8 +103,13 @@ def sequence_faults(
         yield "stands in the wrong split"
     if len(frames) != card.recipe["schedule"]["num_frames"]:
         yield f"{len(frames)} frames, {card.recipe['schedule']['num_frames']} planned"
-    program = StrokeProgram.from_bytes(sequence.members["strokes.npz"])
     lossless = card.recipe["frame_format"] in _LOSSLESS
+    if facts["frames"][-1]["step"] != facts["num_steps"]:
+        yield "the last frame is not the finished painting"
+    if facts["renderer"]["family"] == ARTIST:
+        yield from _artist_faults(facts, frames if lossless else None)
+        return
+    program = StrokeProgram.from_bytes(sequence.members["strokes.npz"])
     tolerance = 0 if lossless else 32
     if program.family not in families():
         yield f"no renderer '{program.family}' to replay it"
@@ -118,10 +123,26 @@ def sequence_faults(
         rises = np.diff(distances) > _ROUNDING
         if rises.any() and card.recipe["schedule"]["spacing"] == "distance":
             yield f"the distance to the finished canvas rises at frame {int(np.argmax(rises)) + 1}"
-    if facts["frames"][-1]["step"] != facts["num_steps"]:
-        yield "the last frame is not the finished painting"
     if replay:
         yield from _replay_faults(program, facts, frames, tolerance)
+
+
+def _artist_faults(facts: dict[str, Any], frames: Any | None) -> Iterator[str]:
+    """What an artist's sequence promises: there is nothing to replay, and people do step back.
+
+    Args:
+        facts: its json.
+        frames: None where they were stored with loss, and distances cannot be told again.
+    """
+    steps = [frame["step"] for frame in facts["frames"]]
+    if steps != sorted(set(steps)):
+        yield "the frames are not in the order of time"
+    if frames is None:
+        return
+    canvases = [frame / np.float32(255) for frame in frames]
+    told = [frame["distance"] for frame in facts["frames"]]
+    if np.abs(canvas_distances(canvases, canvases[0]) - told).max() > _ROUNDING:
+        yield "the frames are not as far from the finished painting as its json says"
 
 
 def _replay_faults(program: StrokeProgram, facts: dict[str, Any], frames: Any, tolerance: int) -> Iterator[str]:
@@ -163,10 +184,10 @@ def _summary(config: VerifyConfig, card: DatasetCard, manifests: list[ShardManif
     ]
     for name in totals["renderers"]:
         chosen = [record for record in records if record["renderer"] == name]
-        lines.append(
-            f"  {name}: {len(chosen)} sequences, PSNR {_mean(chosen, 'psnr_db'):.2f} dB, "
-            f"SSIM {_mean(chosen, 'ssim'):.3f}, progress violation {_mean(chosen, 'progress_violation'):.4f}"
-        )
+        means = [f"progress violation {_mean(chosen, 'progress_violation'):.4f}"]
+        if name != ARTIST:
+            means = [f"PSNR {_mean(chosen, 'psnr_db'):.2f} dB", f"SSIM {_mean(chosen, 'ssim'):.3f}", *means]
+        lines.append(f"  {name}: {len(chosen)} sequences, {', '.join(means)}")
     lines += [f"fault: {fault}" for fault in faults[:_SHOWN]]
     if len(faults) > _SHOWN:
         lines.append(f"and {len(faults) - _SHOWN} more")

@@ -51,17 +51,17 @@ class Card {
     this.slider = part(".scrub");
     this.slider.max = this.last;
     this.where = part(".where");
-    part(".measures").textContent =
-      `${written(data.psnr_db, 1)} dB PSNR · ${written(data.ssim, 3)} SSIM` +
-      (data.violation > 0 ? ` · ${written(100 * data.violation, 2)} % progress violation` : "");
+    const measures = data.psnr_db === null ? [] : [`${written(data.psnr_db, 1)} dB PSNR`, `${written(data.ssim, 3)} SSIM`];
+    if (data.violation > 0) measures.push(`${written(100 * data.violation, 2)} % progress violation`);
+    part(".measures").textContent = measures.join(" · ");
     part(".source").textContent =
-      `${data.renderer}, ${written(data.num_steps)} strokes · ${data.split} · ${data.source}` +
+      `${data.renderer}, ${written(data.num_steps)} ${data.step_word}s · ${data.split} · ${data.source}` +
       (data.licence ? ` · ${data.licence}` : "");
     part(".source").title = `sequence ${data.key} in ${data.shard}`;
     this.buildCurve(part(".curve"));
   }
 
-  /** Distance to the finished canvas over strokes: a line, the ground under it, and a mark for the frame shown. */
+  /** Distance to the finished canvas over strokes (of an artist, over source frames): a line, the ground under it, and a mark for the frame shown. */
   buildCurve(svg) {
     const { frames, num_steps } = this.data;
     const { width, height, margin } = CURVE;
@@ -78,7 +78,7 @@ class Card {
       this.marker,
     );
     const title = drawn("title", {});
-    title.textContent = `Distance to the finished canvas over ${written(num_steps)} strokes`;
+    title.textContent = `Distance to the finished canvas over ${written(num_steps)} ${this.data.step_word}s`;
     svg.prepend(title);
   }
 
@@ -142,8 +142,8 @@ class Card {
     this.marker.setAttribute("cx", x);
     this.marker.setAttribute("cy", y);
     this.slider.value = this.frame;
-    this.where.textContent = `${number + 1}/${this.data.num_frames} · stroke ${written(step)}`;
-    this.where.title = `frame ${number + 1} of ${this.data.num_frames}, stroke ${step} of ${this.data.num_steps}`;
+    this.where.textContent = `${number + 1}/${this.data.num_frames} · ${this.data.step_word} ${written(step)}`;
+    this.where.title = `frame ${number + 1} of ${this.data.num_frames}, ${this.data.step_word} ${step} of ${this.data.num_steps}`;
     this.slider.setAttribute("aria-valuetext", `${this.where.title}, distance to the finished ${written(distance, 2)}`);
   }
 

@@ -14,6 +14,7 @@ from PIL import Image
 from conf.errors import UserError
 from training.data.dataset import DatasetCard, dataset_totals, read_card, read_manifests
 from training.data.encoded import encoding_of
+from training.data.layout import ARTIST
 from training.data.manifest import ShardManifest, read_manifest, tar_path
 from training.data.sequence import StoredSequence, parse_sequence
 from training.progress import Progress
@@ -85,7 +86,8 @@ class _Survey:
             for record in manifest.records:
                 place = Place(number=number, shard=manifest.name, key=record["key"])
                 self.places.setdefault(record["renderer"], []).append(place)
-                self.psnr_db.setdefault(record["renderer"], []).append(record["psnr_db"])
+                if record["psnr_db"] is not None:
+                    self.psnr_db.setdefault(record["renderer"], []).append(record["psnr_db"])
                 number += 1
             for row in manifest.quarantined:
                 self.refused.setdefault(str(row["reason"]), []).append(str(row["source"]))
@@ -232,23 +234,37 @@ def _cards(root: Path, places: Sequence[Place], thumbnail_px: int) -> Iterator[d
 def _card(sequence: StoredSequence, record: Mapping[str, Any], thumbnail_px: int) -> dict[str, Any]:
     stored = sequence.facts["frames"]
     numbers = spread(len(stored), _MAX_FRAMES)
+    from_artist = record["renderer"] == ARTIST  # whose first frame is frame 1, where strokes begin with none
     frames = []
     for number in numbers:
-        with Image.open(io.BytesIO(sequence.members[stored[number]["member"]])) as image:
-            frames.append(image.convert("RGB"))
+        frame = _picture(sequence, stored[number]["member"])
+        frames.append(_beside(_picture(sequence, stored[number]["before"]), frame) if from_artist else frame)
     height, width = sequence.facts["size_px"]
     return {
-        **{
-            key: record[key]
-            for key in ("key", "split", "shard", "renderer", "source", "licence", "num_steps", "psnr_db", "ssim")
-        },
+        **{key: record[key] for key in ("key", "split", "shard", "renderer", "source", "licence", "psnr_db", "ssim")},
         "caption": sequence.caption,
+        "step_word": "source frame" if from_artist else "stroke",
+        "num_steps": record["num_steps"] + from_artist,
         "violation": record["progress_violation"],
         "size": [width, height],
         "num_frames": len(stored),
-        "frames": [[number, stored[number]["step"], stored[number]["distance"]] for number in numbers],
-        "sheet": make_sheet(frames, thumbnail_px),
+        "frames": [[number, stored[number]["step"] + from_artist, stored[number]["distance"]] for number in numbers],
+        "sheet": make_sheet(frames, min(MAX_PX, 2 * thumbnail_px) if from_artist else thumbnail_px),
     }
+
+
+def _picture(sequence: StoredSequence, member: str) -> Image.Image:
+    with Image.open(io.BytesIO(sequence.members[member])) as image:
+        return image.convert("RGB")
+
+
+def _beside(before: Image.Image, after: Image.Image) -> Image.Image:
+    """What an artist left on the left, the frame made from it on the right."""
+    gap = max(2, after.width // 32)
+    both = Image.new("RGB", (before.width + gap + after.width, after.height), "white")
+    both.paste(before, (0, 0))
+    both.paste(after, (before.width + gap, 0))
+    return both
 
 
 def _reasons(refused: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:

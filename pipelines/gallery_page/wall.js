@@ -59,7 +59,8 @@ function introduce() {
     data.cards.length < data.num_sequences
       ? ` ${written(data.cards.length)} of ${written(data.num_sequences)} shown, evenly spread.`
       : "";
-  byId("lead").textContent = lead + part;
+  const beside = data.renderers.artist ? " What an artist left stands to the left of the frame made from it." : "";
+  byId("lead").textContent = lead + part + beside;
   if (!data.complete) {
     byId("unfinished").hidden = false;
     byId("unfinished").textContent =
@@ -137,7 +138,8 @@ function offerChoices() {
     for (const value of Object.keys(values)) select.add(new Option(value, value));
     select.disabled = Object.keys(values).length < 2; // nothing to choose
   }
-  const values = data.cards.map((each) => each.psnr_db);
+  const values = data.cards.map((each) => each.psnr_db).filter((each) => each !== null);
+  filters.psnrFrom.disabled = values.length === 0;
   const [lowest, highest] = values.length ? [Math.min(...values), Math.max(...values)] : [0, 0];
   Object.assign(filters.psnrFrom, { min: Math.floor(lowest), max: Math.ceil(highest), step: 0.1 });
   filters.psnrFrom.defaultValue = filters.psnrFrom.min;
@@ -156,7 +158,7 @@ function arrange() {
     const matches =
       (!filters.renderer.value || renderer === filters.renderer.value) &&
       (!filters.split.value || split === filters.split.value) &&
-      psnr_db >= psnrFrom &&
+      (psnr_db === null || psnr_db >= psnrFrom) &&
       violation <= violationTo + 1e-9 &&
       words.every((word) => card.words.includes(word));
     card.element.hidden = !matches;

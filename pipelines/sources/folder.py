@@ -2,7 +2,7 @@
 
 import hashlib
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from fsspec import AbstractFileSystem
 
 from conf.errors import UserError
 from pipelines.sources.base import SourceEntry
-from pipelines.sources.captions import TABLES, Annotation, table_annotations, text_caption
+from pipelines.sources.sidecars import Sidecars
 from pipelines.sources.stored import StoredSource, ending, list_files, printable
 from training.data.storage import naming, open_storage
 
@@ -69,9 +69,8 @@ class _Scan:
     """One pass over a folder."""
 
     def __init__(self, filesystem: AbstractFileSystem, root: str, names: frozenset[str], licence: str | None) -> None:
-        self._filesystem, self._root, self._names = filesystem, root, names
-        self._default = Annotation(licence=licence)
-        self._annotations = self._table_annotations()
+        self._filesystem, self._root = filesystem, root
+        self._sidecars = Sidecars(filesystem, root, names, licence)
 
     def entry(self, name: str) -> SourceEntry:
         """Hash one picture and find its caption; a picture that cannot be read stands in with the hash of its name."""
@@ -83,29 +82,8 @@ class _Scan:
             raise UserError(f"{locator}: storage does not answer ({type(error).__name__})") from error
         except OSError:
             sha256 = hashlib.sha256(id_.encode()).hexdigest()
-        annotation = self._annotations.get(name, Annotation()).over(self._default)
-        caption = self._sidecar(name) or annotation.caption
-        return SourceEntry(id=id_, sha256=sha256, locator=locator, caption=caption, licence=annotation.licence)
-
-    def _sidecar(self, picture: str) -> str | None:
-        name = posixpath.splitext(picture)[0] + ".txt"
-        return text_caption(self._text_file(name), self._where(name)) if name in self._names else None
-
-    def _table_annotations(self) -> Mapping[str, Annotation]:
-        """Tables from the root downwards, so that the nearest to a picture has the last word."""
-        tables = [name for name in self._names if posixpath.basename(name) in TABLES]
-        annotations: dict[str, Annotation] = {}
-        for table in sorted(tables, key=lambda name: (name.count("/"), TABLES.index(posixpath.basename(name)), name)):
-            for picture, found in table_annotations(table, self._text_file(table), self._where(table)).items():
-                annotations[picture] = found.over(annotations.get(picture, Annotation()))
-        return annotations
-
-    def _text_file(self, name: str) -> bytes:
-        with naming(self._where(name)):
-            return _bytes(self._filesystem, posixpath.join(self._root, name))
-
-    def _where(self, name: str) -> str:
-        return printable(posixpath.join(self._root, name))
+        note = self._sidecars.annotation(name)
+        return SourceEntry(id=id_, sha256=sha256, locator=locator, caption=note.caption, licence=note.licence)
 
 
 def _bytes(filesystem: AbstractFileSystem, path: str) -> bytes:

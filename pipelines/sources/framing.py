@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from conf.errors import ConfigError
 
+Fit = Literal["crop", "pad", "stretch"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Framing:
@@ -21,7 +23,7 @@ class Framing:
 
     height_px: int = 256
     width_px: int = 256
-    fit: Literal["crop", "pad", "stretch"] = "crop"
+    fit: Fit = "crop"
 
     def __post_init__(self) -> None:
         for key in ("height_px", "width_px"):

@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, expect
 
 from pipelines.gallery import write_gallery
 from tests.pipelines.gallery_visit import Visit, a_chromium, frame, luminance, picture, set_range
+from tests.pipelines.ingest_runs import ingest, save, sheet_of, stages
 from tests.pipelines.small_dataset import SHARDS, small_dataset
 
 pytestmark = pytest.mark.browser
@@ -317,4 +318,21 @@ def test_only_cards_near_the_window_hold_decoded_frames(chromium: Browser, tmp_p
     picture(page.locator("article").last)
     assert 0 < page.evaluate(decoded) < 40
     assert page.evaluate("cards[0].sheet") is None
+    page.close()
+
+
+def test_what_an_artist_left_hangs_beside_the_frames_made_from_it(chromium: Browser, tmp_path: Path) -> None:
+    save(tmp_path / "in" / "boat_2x2.png", sheet_of(stages(4), 2, 2, "boustrophedon", line_px=3))
+    assert ingest(f"source.path={tmp_path / 'in'}", "layout=grid", "num_frames=4", f"out={tmp_path / 'boats'}") == 0
+    page = chromium.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto((tmp_path / "boats" / "gallery" / "index.html").as_uri())
+    card = page.locator("article")
+    expect(card.locator(".where")).to_have_text("4/4 · source frame 4")
+    expect(card.locator(".source")).to_contain_text("artist, 4 source frames · train · boat_2x2.png")
+    expect(card.locator(".measures")).not_to_contain_text("PSNR")
+    expect(page.locator("#psnr-from")).to_be_disabled()
+    expect(page.locator("#lead")).to_contain_text("to the left of the frame made from it")
+    assert not errors
     page.close()

@@ -13,6 +13,9 @@ FRAME_FORMATS = ("webp", "png", "jpg")
 MOST_SEQUENCES = 100_000_000
 """Of one data set: more would not sort by their eight-digit keys."""
 
+ARTIST = "artist"
+"""Family, and renderer's name, of sequences that people painted: they have frames, and no stroke program."""
+
 _SHARD_NAME = re.compile(r"(train|val|text)-(\d{5,})-of-(\d{5,})")
 
 
@@ -60,3 +63,8 @@ def frame_member(frame: int, num_frames: int, frame_format: str) -> str:
     """`03.webp`; three digits throughout in a sequence of more than 100 frames, so that names sort like frames."""
     digits = 2 if num_frames <= 100 else 3
     return f"{frame:0{digits}d}.{frame_format}"
+
+
+def before_member(frame: int, num_frames: int) -> str:
+    """`before.03.jpg`: what an artist's frame was made from, for comparison."""
+    return f"before.{frame_member(frame, num_frames, 'jpg')}"

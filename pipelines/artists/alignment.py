@@ -1,0 +1,119 @@
+"""Camera motion, taken out: every frame is laid onto the last one by a homography.
+
+Paint that dries between two frames looks alike, a hand does not stay; so frames are matched to the next one, and to
+some that are much later, all of which are already laid onto the last. What is far ahead stops drift, what is near
+still looks alike.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.artists.footage import Footage, Frame
+
+Homography = NDArray[np.float64]
+"""(3, 3), from pixels of a frame to pixels of the last."""
+
+_AHEAD = (1, 4, 16, 64)  # frames; and the last one
+_FEATURES = 800
+_RATIO = 0.8  # Lowe 2004, section 7.1
+_MISSED_PX = 1.5
+_LEAST = 12  # matches that agree; four always do
+_LARGEST = 0.25  # of the diagonal: corners that move farther were matched wrongly
+_STEADY_PX = 0.3  # a camera that moves less does not move
+
+
+@dataclass(frozen=True)
+class _Features:
+    points: NDArray[np.float32]  # (K, 2)
+    descriptors: NDArray[np.float32] | None  # (K, 128); None without any
+
+
+def straightened(footage: Footage) -> Footage:
+    """The same frames as seen from where the last one was taken.
+
+    What a frame does not show of the last one's view is taken from the frame after it.
+    """
+    homographies = camera_motion(footage.frames)
+    height, width = footage.frames[0].shape[:2]
+    moved = [motion_px(each, height, width) for each in homographies]
+    if max(moved) < _STEADY_PX:
+        return footage.changed(footage.frames, camera_px=0.0)
+    frames = list(footage.frames)
+    seen = np.full((height, width), 255, np.uint8)
+    for at in range(len(frames) - 2, -1, -1):
+        if moved[at] < _STEADY_PX:
+            continue
+        warped = cv2.warpPerspective(frames[at], homographies[at], (width, height), flags=cv2.INTER_CUBIC)
+        known = cv2.warpPerspective(seen, homographies[at], (width, height), flags=cv2.INTER_LINEAR) == 255
+        frames[at] = np.where(known[..., None], warped, frames[at + 1]).astype(np.uint8)
+    return footage.changed(frames, camera_px=round(max(moved), 1))
+
+
+def camera_motion(frames: Sequence[Frame]) -> list[Homography]:
+    """A homography for each frame; the last one's is the identity.
+
+    A frame that cannot be matched is taken to stand where the next one does.
+    """
+    features = [_features(frame) for frame in frames]
+    height, width = frames[0].shape[:2]
+    last = len(frames) - 1
+    motion = [np.eye(3) for _ in frames]
+    for at in range(last - 1, -1, -1):
+        ahead = sorted({min(at + step, last) for step in _AHEAD} | {last})
+        pairs = [_matches(features[at], features[other], motion[other]) for other in ahead]
+        here, there = (np.concatenate([pair[side] for pair in pairs]) for side in (0, 1))
+        found = _homography(here, there)
+        sane = found is not None and motion_px(found, height, width) < _LARGEST * np.hypot(height, width)
+        motion[at] = found if found is not None and sane else motion[at + 1]
+    return motion
+
+
+def motion_px(homography: Homography, height: int, width: int) -> float:
+    """How far it moves the corners of a picture, at most."""
+    corners = np.array([[[0, 0], [width, 0], [0, height], [width, height]]], np.float64)
+    return float(np.linalg.norm(cv2.perspectiveTransform(corners, homography) - corners, axis=-1).max())
+
+
+def same_view(one: Frame, other: Frame) -> bool | None:
+    """Whether what one frame shows is found again in another; None if either shows too little to be recognised."""
+    here, there = _features(one), _features(other)
+    if min(len(here.points), len(there.points)) < 2 * _LEAST:
+        return None
+    return _homography(*_matches(here, there, np.eye(3))) is not None
+
+
+def _features(frame: Frame) -> _Features:
+    detector = cv2.SIFT.create(nfeatures=_FEATURES, contrastThreshold=0.015)
+    points, descriptors = detector.detectAndCompute(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), None)
+    return _Features(np.array([point.pt for point in points], np.float32).reshape(-1, 2), descriptors)
+
+
+def _matches(
+    here: _Features, there: _Features, onto_last: Homography
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(K, 2) points of a frame, and where they are on the last one, by way of another frame."""
+    if here.descriptors is None or there.descriptors is None or len(there.points) < 2:
+        return np.empty((0, 2), np.float32), np.empty((0, 2), np.float32)
+    nearest = cv2.BFMatcher(cv2.NORM_L2).knnMatch(here.descriptors, there.descriptors, k=2)
+    good = [best for best, second in nearest if best.distance < _RATIO * second.distance]
+    from_, to = here.points[[match.queryIdx for match in good]], there.points[[match.trainIdx for match in good]]
+    if not good:
+        return from_.reshape(0, 2), to.reshape(0, 2)
+    return from_, cv2.perspectiveTransform(to[None].astype(np.float64), onto_last)[0].astype(np.float32)
+
+
+def _homography(here: NDArray[np.float32], there: NDArray[np.float32]) -> Homography | None:
+    """The homography that most matches agree on (MAGSAC++, Barath et al. 2020), or None."""
+    if len(here) < _LEAST:
+        return None
+    found, agree = cv2.findHomography(here, there, cv2.USAC_MAGSAC, _MISSED_PX, maxIters=2000, confidence=0.999)
+    if found is None or agree is None or int(agree.sum()) < _LEAST:
+        return None
+    kept = agree.ravel().astype(bool)
+    refined, _ = cv2.findHomography(here[kept], there[kept], 0)
+    best: Homography = found if refined is None else refined
+    return best

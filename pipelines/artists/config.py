@@ -1,0 +1,123 @@
+"""What `pipelines.ingest` is told."""
+
+import re
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any, Literal
+
+from conf.errors import ConfigError
+from pipelines.artists.find import ArtistSource, Layout
+from pipelines.artists.grid import GridConfig
+from pipelines.config import RunConfig, check_whole, plain_containers
+from pipelines.sources.base import SourceEntry
+
+Decision = Literal["auto", "always", "never"]
+
+_AUTO: Mapping[str, tuple[Layout, ...]] = {
+    "trim": ("video", "grid"),
+    "straighten": ("video",),
+    "clean": ("video",),
+}
+"""For which layouts `auto` means `always`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TreatmentConfig:
+    """What is done to frames before some of them are chosen.
+
+    Attributes:
+        trim: cut off mats and black bars.
+        straighten: take out the camera's motion.
+        clean: take out hands and tools.
+        window: frames that vote about what is canvas; odd, 3 to 63.
+        max_frames: frames of a sequence that are looked at, evenly spaced; 2 to 4000.
+    """
+
+    trim: Decision = "auto"
+    straighten: Decision = "auto"
+    clean: Decision = "auto"
+    window: int = 15
+    max_frames: int = 400
+
+    def __post_init__(self) -> None:
+        if not (3 <= self.window <= 63 and self.window % 2):
+            raise ConfigError("window", self.window, "an odd number from 3 to 63")
+        check_whole("max_frames", self.max_frames, 2, 4000)
+
+    def does(self, step: Literal["trim", "straighten", "clean"], layout: Layout) -> bool:
+        """Whether a step is taken for a layout."""
+        decision: Decision = getattr(self, step)
+        return layout in _AUTO[step] if decision == "auto" else decision == "always"
+
+
+class _Template(string.Template):
+    """With a sign that means nothing to shells and to Hydra."""
+
+    delimiter = "%"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionConfig:
+    """How sequences are captioned.
+
+    Attributes:
+        template: caption of a sequence that has none of its own; `%name` is the name of its file or folder,
+            `%trigger` the trigger. None leaves the caption empty.
+        trigger: word that is to mean this artist, appended to every caption that does not hold it.
+    """
+
+    template: str | None = None
+    trigger: str | None = None
+
+    def __post_init__(self) -> None:
+        template = _Template(self.template or "")
+        allowed = {"name", "trigger"} if self.trigger else {"name"}
+        if not template.is_valid() or not set(template.get_identifiers()) <= allowed:
+            words = "text that may hold %name, and %trigger where caption.trigger is given; %% is a percent sign"
+            raise ConfigError("template", self.template, words)
+
+    def of(self, entry: SourceEntry) -> str:
+        """The caption of a sequence; empty when there is nothing to say."""
+        stem = PurePosixPath(entry.id).stem
+        name = " ".join(re.sub(r"[ _-]*\d{1,2}x\d{1,2}$", "", stem).replace("_", " ").replace("-", " ").split())
+        caption = entry.caption or _Template(self.template or "").substitute(name=name, trigger=self.trigger)
+        if not self.trigger or self.trigger in caption:
+            return caption
+        return f"{caption}, {self.trigger}" if caption else self.trigger
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestConfig(RunConfig):
+    """One run of `pipelines.ingest`. `conf/ingest.yaml` says what each key means."""
+
+    source: ArtistSource
+    layout: Layout
+    grid: GridConfig
+    treatment: TreatmentConfig
+    caption: CaptionConfig
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        num_frames = self.schedule.num_frames
+        if self.treatment.max_frames < num_frames:
+            raise ConfigError("treatment.max_frames", self.treatment.max_frames, f"num_frames={num_frames} at least")
+        if self.layout == "grid" and self.grid.rows and self.grid.columns:
+            cells = self.grid.rows * self.grid.columns
+            if cells < num_frames:
+                raise ConfigError("num_frames", num_frames, f"at most the {cells} cells of the grid")
+
+    def recipe(self) -> dict[str, Any]:
+        """Everything that decides the bytes of the data set, and nothing else."""
+        return {
+            "source": {"kind": self.layout, **plain_containers(self.source)},
+            "grid": plain_containers(self.grid),
+            "treatment": plain_containers(self.treatment),
+            "caption": plain_containers(self.caption),
+            "framing": plain_containers(self.framing),
+            "schedule": plain_containers(self.schedule),
+            "frame_format": self.frame_format,
+            "shard_size": self.shard_size,
+            "val_fraction": self.val_fraction,
+        }

@@ -1,0 +1,100 @@
+"""What an artist left of one painting, as pictures in the order of time, and how much of it is kept in memory."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.sources.base import RefusedPicture
+from renderers.painting import Image
+
+Frame = NDArray[np.uint8]
+"""(H, W, 3) RGB."""
+
+_MEMORY_BYTES = 1_000_000_000  # of all frames of one sequence; what is done to them takes twice as much
+_SPARE = 1.5  # frames are kept so much larger than the canvas, because borders may still be cut off
+
+
+@dataclass(frozen=True, kw_only=True)
+class Footage:
+    """Pictures of one painting, earliest first.
+
+    Attributes:
+        frames: (H, W, 3) uint8, all of one size.
+        before: the same as they were found, for comparison.
+        numbers: their places in what the artist left, ascending from 0.
+        notes: what was done so far, for the sequence's json.
+    """
+
+    frames: Sequence[Frame]
+    before: Sequence[Frame]
+    numbers: Sequence[int]
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def chosen(self, places: Iterable[int]) -> "Footage":
+        """Only the frames at these places."""
+        kept = list(places)
+        return replace(
+            self,
+            frames=[self.frames[place] for place in kept],
+            before=[self.before[place] for place in kept],
+            numbers=[self.numbers[place] for place in kept],
+        )
+
+    def changed(self, frames: Sequence[Frame], **notes: Any) -> "Footage":
+        """Other pixels for the same moments."""
+        return replace(self, frames=frames, notes={**self.notes, **notes})
+
+
+def gather(frames: Iterable[Frame], canvas_px: int, wanted: range) -> Footage:
+    """Keep a number of frames that fits the memory, evenly spaced in time, the last one always.
+
+    One pass whose memory is bounded however long it is: when there is no room for more, every other one is given up.
+
+    Args:
+        frames: all frames in order of time.
+        canvas_px: longer side of the canvas that they are for; larger frames are made smaller.
+        wanted: how many are kept of a long one: the least, whatever their size, and the most.
+
+    Raises:
+        RefusedPicture: if there is none, or they differ in size.
+    """
+    kept: list[tuple[int, Frame]] = []
+    stride, most, size, last = 1, wanted[-1], None, None
+    for number, frame in enumerate(frames):
+        if size is None:
+            size = frame.shape
+            most = max(2 * wanted[0], min(most, _MEMORY_BYTES // _smaller(frame, canvas_px).nbytes))
+        if frame.shape != size:
+            raise RefusedPicture(f"mixed sizes: frame {number + 1} is not of the first one's size")
+        last = (number, frame)
+        if number % stride == 0:
+            if len(kept) == most:
+                kept, stride = kept[::2], 2 * stride
+            if number % stride == 0:
+                kept.append((number, _smaller(frame, canvas_px)))
+    if last is None:
+        raise RefusedPicture("holds no frames")
+    if kept[-1][0] != last[0]:
+        kept.append((last[0], _smaller(last[1], canvas_px)))
+    pictures = [frame for _, frame in kept]
+    return Footage(frames=pictures, before=pictures, numbers=[number for number, _ in kept])
+
+
+def unit(frame: Frame) -> Image:
+    """The same in [0, 1]."""
+    return frame.astype(np.float32) / np.float32(255)
+
+
+def _smaller(frame: Frame, canvas_px: int) -> Frame:
+    scale = _SPARE * canvas_px / min(frame.shape[:2])
+    if scale >= 1.0:
+        return frame
+    shrunk: Frame = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).astype(np.uint8)
+    return shrunk

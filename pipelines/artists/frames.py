@@ -1,0 +1,50 @@
+"""Folders of numbered pictures."""
+
+import posixpath
+from collections.abc import Iterator, Sequence
+
+from pipelines.artists.footage import Footage, Frame, gather
+from pipelines.sources.base import RefusedPicture
+from pipelines.sources.decode import MAX_PIXELS, decode
+from renderers.painting import to_uint8
+from training.data.storage import open_storage
+
+
+def read_frames(folder: str, names: Sequence[str], canvas_px: int, wanted: range) -> Footage:
+    """The pictures of a folder, in the order of their numbers.
+
+    Args:
+        folder: path or URL.
+        names: of its pictures, in order.
+        canvas_px, wanted: see `footage.gather`.
+
+    Raises:
+        RefusedPicture: if one is not a picture, or they differ in size; it names the file.
+    """
+
+    def pictures() -> Iterator[Frame]:
+        first: tuple[str, Frame] | None = None
+        for name in names:
+            frame = read_picture(posixpath.join(folder, name), name)
+            first = first or (name, frame)
+            if frame.shape != first[1].shape:
+                sizes = [f"{what} has {one.shape[1]}x{one.shape[0]} px" for what, one in (first, (name, frame))]
+                raise RefusedPicture("mixed sizes: " + ", ".join(sizes))
+            yield frame
+
+    return gather(pictures(), canvas_px, wanted)
+
+
+def read_picture(path: str, name: str) -> Frame:
+    """(H, W, 3) uint8 of a picture file.
+
+    Raises:
+        RefusedPicture: if it cannot be read or decoded; it names the file.
+    """
+    filesystem, locator = open_storage(path)
+    try:
+        return to_uint8(decode(filesystem.cat_file(locator), max_pixels=MAX_PIXELS))
+    except RefusedPicture as error:
+        raise RefusedPicture(f"{name}: {error}") from None
+    except OSError as error:
+        raise RefusedPicture(f"{name}: cannot be read: {error.strerror or type(error).__name__}") from error

@@ -1,0 +1,107 @@
+"""An artist's own sequences in, the same kind of data set as pipelines.synth makes out.
+
+    python -m pipelines.ingest source.path=timelapses layout=video out=data/artist
+    python -m pipelines.ingest source.path=grids layout=grid num_frames=4 caption.trigger=sks out=data/grids
+    python -m pipelines.ingest source.path=scans layout=frames size=384x512 out=data/scans
+
+Videos are cut to their longest shot, straightened, and freed of hands and tools; grids are cut into their cells. Of
+what is left, num_frames are chosen. The gallery shows each beside the frame it was made from.
+The same command again goes on where a killed run stopped, and does nothing once all is done.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from conf.command import Summary, command
+from conf.compose import typed
+from pipelines.artists.config import CaptionConfig, IngestConfig, TreatmentConfig
+from pipelines.artists.find import ArtistSource, Layout, find_sequences
+from pipelines.artists.grid import GridConfig
+from pipelines.artists.sequence import IngestSettings
+from pipelines.config import ClusterConfig, FramesConfig, parse_size
+from pipelines.plan import make_plan
+from pipelines.sources.framing import Fit, Framing
+from pipelines.synth import dataset_card, make_dataset
+from renderers.painting import FrameSchedule
+from training.tracking import TrackerConfig
+
+
+def run(config: IngestConfig) -> Summary:
+    """Make the data set, or what is missing of it.
+
+    Raises:
+        UserError: if the source or the folder will not do, the disk is full, or too many inputs were refused.
+    """
+    entries = find_sequences(config.source, config.layout)
+    plan = make_plan(entries, [1.0], None, config.shard_size, config.val_fraction)
+    card = dataset_card(config.recipe(), plan)
+    settings = IngestSettings(
+        root=config.out.resolve(),
+        layout=config.layout,
+        grid=config.grid,
+        treatment=config.treatment,
+        caption=config.caption,
+        framing=config.framing,
+        schedule=config.schedule,
+        frame_format=config.frame_format,
+        config_hash=card.config_hash,
+        code_version=card.code_version,
+    )
+    return make_dataset(config, plan, card, settings, doing="ingesting")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Composed:
+    """`conf/ingest.yaml` as a user sees it, types checked and ranges not yet."""
+
+    source: ArtistSource
+    layout: Layout
+    out: Path
+    grid: GridConfig
+    treatment: TreatmentConfig
+    caption: CaptionConfig
+    size: Any
+    fit: Fit
+    num_frames: int
+    frames: FramesConfig
+    num_workers: int | None
+    shard_size: int | None
+    val_fraction: float
+    max_quarantined: float
+    gallery: bool
+    cluster: ClusterConfig
+    tracker: TrackerConfig
+
+
+def ingest_config(plain: dict[str, Any]) -> IngestConfig:
+    """From the composed `conf/ingest.yaml` to the typed configuration.
+
+    Raises:
+        ConfigError: naming the key, the value and what is allowed.
+    """
+    words = typed(_Composed, plain)
+    width, height = parse_size(words.size)
+    return IngestConfig(
+        source=words.source,
+        layout=words.layout,
+        out=words.out,
+        grid=words.grid,
+        treatment=words.treatment,
+        caption=words.caption,
+        framing=Framing(height_px=height, width_px=width, fit=words.fit),
+        schedule=FrameSchedule(num_frames=words.num_frames, spacing=words.frames.spacing),
+        frame_format=words.frames.format,
+        num_workers=words.num_workers,
+        shard_size=words.shard_size,
+        val_fraction=words.val_fraction,
+        max_quarantined=words.max_quarantined,
+        gallery=words.gallery,
+        cluster=words.cluster,
+        tracker=words.tracker,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(command("ingest", ingest_config, run, __doc__ or ""))
