@@ -10,18 +10,20 @@ from conf.errors import ConfigError, UserError
 from training.conditions import ConditionDraw
 from training.data.augment import Augmentation
 from training.data.stream import DataMixture
-from training.models.shape import TinyShape
+from training.models.shape import LoraShape, TinyShape
 from training.tracking import TrackerConfig
 
 _LEARNING_RATES = {"tiny": 1e-3, "sd15": 2e-5}
+_LORA_LEARNING_RATES = {"tiny": 1e-3, "sd15": 1e-4}  # few weights, which start at nothing
 # With so few steps, what a network says at the noisiest levels counts; v is well conditioned there.
 _PREDICTIONS: dict[str, Literal["epsilon", "v"]] = {"tiny": "v", "sd15": "epsilon"}
-_TOLD = {"conditions": ("replication",)}  # keys of a stage -> the stages that need them
-_ON_MOTION = ("replication",)
+_LORA_STAGES = ("spatial_lora", "motion_lora")
+_TOLD = {"conditions": ("replication",), "lora": _LORA_STAGES, "pictures": ("spatial_lora",)}  # key -> its stages
+PARENTS = ("base", "motion", "replication", "spatial_lora")
+"""Keys that name what other runs trained; their hashes, not their paths, are part of the recipe."""
 _FREE = (
-    "out", "data", "base", "motion", "replication", "resume", "max_steps", "num_workers", "log_every",
-    "checkpoint_every", "keep_checkpoints", "validate_every", "val_sequences", "sample_every", "prompts",
-    "peak_tflops", "tracker",
+    *PARENTS, "out", "data", "resume", "max_steps", "num_workers", "log_every", "checkpoint_every", "keep_checkpoints",
+    "validate_every", "val_sequences", "sample_every", "prompts", "peak_tflops", "tracker",
 )  # fmt: skip
 NUM_PROMPTS = 4
 """Captions of the val split that samples are made for, when no prompts are said."""
@@ -31,8 +33,10 @@ NUM_PROMPTS = 4
 class StageConfig:
     """Which phase of training, and what only that phase is told."""
 
-    name: Literal["base", "motion", "replication"]
+    name: Literal["base", "motion", "replication", "spatial_lora", "motion_lora"]
     conditions: ConditionDraw | None = None
+    lora: LoraShape | None = None
+    pictures: Literal["last", "all"] | None = None
 
     def __post_init__(self) -> None:
         for key, stages in _TOLD.items():
@@ -42,7 +46,7 @@ class StageConfig:
     @property
     def frames(self) -> Literal["all", "last"]:
         """Whether it reads whole sequences, or finished pictures only."""
-        return "last" if self.name == "base" else "all"
+        return "last" if self.name == "base" or self.pictures == "last" else "all"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +124,7 @@ class TrainConfig:
     base: Path | None = None
     motion: Path | None = None
     replication: Path | None = None
+    spatial_lora: Path | None = None
     resume: Literal["auto", "never", "must"] = "auto"
     max_steps: int
     batch_size: int
@@ -183,10 +188,14 @@ class TrainConfig:
         stage = self.stage.name
         if stage != "base" and self.model.name == "tiny" and self.base is None:
             raise UserError(f"base is needed with stage={stage} model=tiny: say base=FOLDER of a run of stage=base")
-        if stage in _ON_MOTION and self.motion is None:
+        if stage in ("replication", "motion_lora") and self.motion is None:
             raise UserError(f"motion is needed with stage={stage}: say motion=FOLDER of a run of stage=motion")
-        if self.replication is not None and stage != "replication":
-            raise ConfigError("replication", self.replication, "null, or stage=replication")
+        for key, value, reader in (
+            ("replication", self.replication, "replication"),
+            ("spatial_lora", self.spatial_lora, "motion_lora"),
+        ):
+            if value is not None and stage != reader:
+                raise ConfigError(key, value, f"null, or stage={reader}")
 
     def recipe(self) -> dict[str, Any]:
         """What must not change when a run goes on, and nothing secret: neither folders, URLs nor the tracker."""
@@ -201,7 +210,8 @@ def train_config(plain: dict[str, Any]) -> TrainConfig:
     """
     plain = {**plain, "data": [_mixture_words(item) for item in _as_list(plain["data"])]}
     config = typed(TrainConfig, plain)
-    rate, prediction = _LEARNING_RATES[config.model.name], _PREDICTIONS[config.model.name]
+    rates = _LEARNING_RATES if config.stage.lora is None else _LORA_LEARNING_RATES
+    rate, prediction = rates[config.model.name], _PREDICTIONS[config.model.name]
     try:
         noise = replace(config.noise, prediction=config.noise.prediction or prediction)
     except ConfigError as error:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from conf.command import BAD_CONFIGURATION, PARTIAL, Summary, command
 from conf.errors import UserError
-from training.config import NUM_PROMPTS, TrainConfig, train_config
+from training.config import NUM_PROMPTS, PARENTS, TrainConfig, train_config
 from training.recipe import recipe_hash
 from training.tracking import NoTracker, Tracker, WandbTracker
 from training.weights import parent_weights, trained_parameters, weights_hash
@@ -99,7 +99,7 @@ def _refuse_too_few(stream: "SequenceStream", batch_size: int, ranks: "Ranks") -
 
 def _recipe(config: TrainConfig, train: "SequenceStream") -> dict[str, Any]:
     """What decides the weights: the configuration, the data's hashes, the parents' hashes; no path, nothing secret."""
-    parents = {"base": config.base, "motion": config.motion, "replication": config.replication}
+    parents = {key: getattr(config, key) for key in PARENTS}
     recipe = config.recipe()
     local = Path(config.model.path) if config.model.path is not None else None
     if local is not None and local.exists():

@@ -1,6 +1,7 @@
 """Weights as a whole: which are trained, where a parent's are, and what they hash to."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,14 @@ def trained_parameters(network: "nn.Module") -> "dict[str, nn.Parameter]":
     if not trained:
         raise ValueError("nothing to train: every parameter is frozen")
     return trained
+
+
+def part_of(network: "nn.Module", belongs: Callable[[str], bool]) -> "nn.Module":
+    """Those parameters of a network whose name belongs, as a module of their own, to be counted and hashed."""
+    from torch import nn
+
+    parameters = network.named_parameters()
+    return nn.ParameterDict({name.replace(".", "/"): value for name, value in parameters if belongs(name)})
 
 
 def parent_weights(key: str, folder: Path) -> Path:

@@ -1,11 +1,14 @@
-"""Sizes of the tiny model; apart from it, because a configuration must not import networks."""
+"""Sizes of the tiny model and of LoRAs; apart from them, because a configuration must not import networks."""
 
+import math
 from dataclasses import dataclass
 
 from conf.errors import ConfigError
 
 NUM_GROUPS = 16
 """Groups of its group norms."""
+LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
+"""Linear layers of an attention."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,3 +32,26 @@ class TinyShape:
             raise ConfigError("text_width", self.text_width, "a multiple of 16")
         if not 1 <= self.latent_channels <= 192:
             raise ConfigError("latent_channels", self.latent_channels, "1 to 192")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraShape:
+    """Sizes of a LoRA, and the layers that it changes.
+
+    Attributes:
+        rank: of the change of each layer.
+        alpha: the change counts alpha / rank; this much the learning rate of the change is larger as well.
+        targets: linear layers of each attention: to_q, to_k, to_v, to_out.0.
+    """
+
+    rank: int = 4
+    alpha: float = 4.0
+    targets: tuple[str, ...] = LORA_TARGETS
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.rank <= 1024:
+            raise ConfigError("rank", self.rank, "1 to 1024")
+        if not 0 < self.alpha < math.inf:
+            raise ConfigError("alpha", self.alpha, "more than 0")
+        if not self.targets or not set(self.targets) <= set(LORA_TARGETS):
+            raise ConfigError("targets", list(self.targets), f"some of {', '.join(LORA_TARGETS)}")

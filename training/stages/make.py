@@ -10,14 +10,18 @@ from training.data.batch import SequenceBatch
 from training.data.stream import SequenceStream
 from training.diffusion import NoiseSchedule
 from training.models.base import BaseModel, load_base
+from training.models.lora import load_lora
 from training.models.motion import load_motion
 from training.models.replication import load_replication
 from training.stages import Stage
 from training.stages.base import BaseStage, untrained_base
 from training.stages.denoising import DenoisingConfig
+from training.stages.lora import LoraStage
 from training.stages.motion import MotionStage
 from training.stages.replication import ReplicationStage
-from training.weights import parent_weights
+from training.weights import module_hash, parent_weights
+
+_FEWEST = 3  # sequences from which a LoRA can tell what they have in common
 
 
 def make_stage(config: TrainConfig, train: SequenceStream) -> Stage:
@@ -33,6 +37,8 @@ def make_stage(config: TrainConfig, train: SequenceStream) -> Stage:
             stage = _motion_stage(config, train)
         case "replication":
             stage = _replication_stage(config, train)
+        case "spatial_lora" | "motion_lora":
+            stage = _lora_stage(config, train)
     if config.compile:
         stage.network.compile()
     return stage
@@ -67,6 +73,34 @@ def _replication_stage(config: TrainConfig, train: SequenceStream) -> Stage:
         config.stage.conditions,
         _latent_shape(base, train),
         _shown(config, train),
+        checkpointing=config.gradient_checkpointing,
+    )
+
+
+def _lora_stage(config: TrainConfig, train: SequenceStream) -> Stage:
+    if len(train) < _FEWEST:
+        where = ", ".join(source.split.url for source in train.sources)
+        raise UserError(f"{where}: {len(train)} sequences to train on; a LoRA needs at least {_FEWEST}")
+    base = _parent_base(config, train)
+    assert config.stage.lora is not None  # the configuration has checked
+    parents, adapter, spatial = {"base": module_hash(base.unet)}, None, None
+    if config.stage.name == "motion_lora":
+        assert config.motion is not None  # the configuration has checked
+        adapter = _parent_motion(config.motion, base, train)
+        if config.spatial_lora is not None:
+            place = parent_weights("spatial_lora", config.spatial_lora)
+            spatial = load_lora("spatial_lora", place, base.unet, parents)
+        parents["motion"] = module_hash(adapter)
+    steps, *grid = _latent_shape(base, train)
+    return LoraStage(
+        base,
+        adapter,
+        spatial,
+        config.stage.lora,
+        _denoising(config),
+        config.stage.frames,
+        (1 if adapter is None else steps, grid[0], grid[1], grid[2]),
+        parents,
         checkpointing=config.gradient_checkpointing,
     )
 

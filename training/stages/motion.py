@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from training.models.base import BaseModel
 from training.models.motion import adapter_of, add_motion, is_temporal, save_motion
 from training.stages.denoising import DenoisingConfig, DenoisingNetwork, SequenceDenoiser, sample_sequences
+from training.weights import part_of
 
 _UNET = "denoiser.unet."
 
@@ -41,7 +42,7 @@ class MotionStage:
         self.frozen: Mapping[str, nn.Module] = {
             "vae": base.vae,
             "text_encoder": base.text_encoder,
-            "unet": spatial_part(self.unet),
+            "unet": part_of(self.unet, lambda name: not is_temporal(name)),
         }
         self._shape = (num_frames, base.latent_channels, size_px[0] // base.patch_px, size_px[1] // base.patch_px)
 
@@ -53,10 +54,3 @@ class MotionStage:
     def samples(self, prompts: Sequence[str], seed: int) -> Tensor:
         """Sequences: (N, T, 3, H, W) in [0, 1]."""
         return sample_sequences(self._base, self._denoiser, self._config, prompts, seed, self._shape)
-
-
-def spatial_part(unet: nn.Module) -> nn.Module:
-    """The frozen 2D parameters of a motion UNet, as one module, to be hashed."""
-    return nn.ParameterDict(
-        {name.replace(".", "/"): parameter for name, parameter in unet.named_parameters() if not is_temporal(name)}
-    )

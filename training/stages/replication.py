@@ -122,6 +122,7 @@ class ReplicationStage:
                 mask=torch.zeros(count, self._shape[0], device=device),
             )
         mean, _ = self._network.posterior(self._shown.to(device))
+        mean = mean[torch.arange(count) % len(mean)]
         strengths = torch.zeros(mean.shape[:2], device=device)
         strengths[:, -1] = 1
         return Conditions.among(mean * self._base.scaling, strengths)
