@@ -24,7 +24,7 @@ _CODECS = {"AutoencoderKL": AutoencoderKL, "PatchCodec": PatchCodec}
 _FRAMES_AT_ONCE = 16  # for the VAE: at 512 px its activations, not the UNet's, would fill the memory
 _PARTS = ("vae", "text_encoder", "tokenizer", "unet", "scheduler")
 
-transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar for a second's work
+transformers_logging.disable_progress_bar()  # a bar for a second's work
 # It warns of a list that is empty for every model used here.
 logging.getLogger("diffusers.models.modeling_utils").addFilter(
     lambda record: "should be kept in float32: []" not in record.getMessage()

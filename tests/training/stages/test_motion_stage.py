@@ -12,7 +12,7 @@ from tests.pipelines.small_dataset import small_dataset
 from tests.training.models.small_base import CAPTIONS, pictures, small_base
 from tests.training.stages.runs import train
 from tests.training.stages.test_base_stage import overfit
-from tests.training.toy_runs import losses
+from tests.training.toy_runs import config, losses
 from training.data.batch import CachedLatents, SequenceBatch
 from training.diffusion import NoiseSchedule
 from training.models.base import load_base
@@ -20,6 +20,7 @@ from training.models.motion import is_temporal
 from training.models.shape import TinyShape
 from training.stages.denoising import DenoisingConfig, DenoisingNetwork, FrameDenoiser
 from training.stages.motion import MotionStage
+from training.train import run
 from training.weights import module_hash
 
 
@@ -33,8 +34,8 @@ def motion(sequences: Path, base: Path, tmp_path_factory: pytest.TempPathFactory
 
 def stage_of(num_frames: int = 4, dropout: float = 0.0) -> MotionStage:
     model = small_base(shape=TinyShape(channels=(16,), text_width=16, latent_channels=8))
-    config = DenoisingConfig(schedule=model.schedule, caption_dropout=dropout)
-    return MotionStage(model, None, config, num_frames, (16, 16))
+    denoising = DenoisingConfig(schedule=model.schedule, caption_dropout=dropout)
+    return MotionStage(model, None, denoising, num_frames, (16, 16))
 
 
 def batch_of(num_frames: int = 4) -> SequenceBatch:
@@ -70,8 +71,8 @@ def test_everything_but_the_temporal_modules_is_bit_identical_after_training() -
 
 def test_a_new_motion_model_loses_what_the_2d_unet_loses() -> None:
     stage = stage_of()
-    config = DenoisingConfig(schedule=stage.base.schedule, caption_dropout=0.0)
-    plain = DenoisingNetwork(stage.base, FrameDenoiser(stage.base.unet), config)
+    denoising = DenoisingConfig(schedule=stage.base.schedule, caption_dropout=0.0)
+    plain = DenoisingNetwork(stage.base, FrameDenoiser(stage.base.unet), denoising)
     ours, theirs = stage.network(batch_of()).per_sample, plain(batch_of()).per_sample
     assert torch.allclose(ours, theirs, atol=1e-5)
 
@@ -100,11 +101,11 @@ def test_captions_are_dropped_in_training_and_never_in_eval_mode() -> None:
 
 def test_checkpointing_activations_changes_no_gradient() -> None:
     model = small_base(shape=TinyShape(channels=(16,), text_width=16, latent_channels=8))
-    config = DenoisingConfig(schedule=model.schedule)
+    denoising = DenoisingConfig(schedule=model.schedule)
     grads = []
     for checkpointing in (False, True):
         torch.manual_seed(0)
-        stage = MotionStage(model, None, config, 4, (16, 16), checkpointing=checkpointing)
+        stage = MotionStage(model, None, denoising, 4, (16, 16), checkpointing=checkpointing)
         stage.network.train()
         stage.network(batch_of()).loss.backward()
         grads.append({name: value.grad for name, value in stage.unet.named_parameters() if value.grad is not None})
@@ -124,6 +125,22 @@ def test_it_goes_on_from_motion_of_another_run(sequences: Path, base: Path, moti
     before = MotionAdapter.from_pretrained(motion / "weights").state_dict()
     after = MotionAdapter.from_pretrained(tmp_path / "run" / "weights").state_dict()
     assert all(torch.allclose(after[name], before[name], atol=1e-6) for name in before)
+
+
+def test_stable_diffusion_is_trained_from_a_local_folder_and_from_its_own_motion(
+    stable_diffusion: Path, tmp_path: Path
+) -> None:
+    data = small_dataset(tmp_path / "data", captions=["a"] * 9, size_px=(64, 64), num_frames=4)
+    said = {"stage": "motion", "model": "sd15", "model.path": stable_diffusion, "base": "null", "batch_size": 1}
+    run(config(data, tmp_path / "one", max_steps=2, sample_every=2, **said))
+    layouts = tmp_path / "one" / "weights", tmp_path / "one" / "weights" / "animatediff.safetensors"
+    found = []
+    for number, motion in enumerate(layouts):
+        out = tmp_path / f"two{number}"
+        run(config(data, out, max_steps=1, motion=motion, gradient_checkpointing="true", **said))
+        found.append(losses(out)[0])
+    assert found[0] == found[1]
+    assert (tmp_path / "one" / "samples" / "step-00000002.png").exists()
 
 
 def test_it_paints_whole_sequences() -> None:
