@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
+from training.conditions import ConditionDraw
 from training.data.augment import Augmentation
 from training.data.stream import DataMixture
 from training.models.shape import TinyShape
@@ -15,18 +16,28 @@ from training.tracking import TrackerConfig
 _LEARNING_RATES = {"tiny": 1e-3, "sd15": 2e-5}
 # With so few steps, what a network says at the noisiest levels counts; v is well conditioned there.
 _PREDICTIONS: dict[str, Literal["epsilon", "v"]] = {"tiny": "v", "sd15": "epsilon"}
+_TOLD = {"conditions": ("replication",)}  # keys of a stage -> the stages that need them
+_ON_MOTION = ("replication",)
 _FREE = (
-    "out", "data", "base", "motion", "resume", "max_steps", "num_workers", "log_every", "checkpoint_every",
-    "keep_checkpoints", "validate_every", "val_sequences", "sample_every", "prompts", "guidance", "peak_tflops",
-    "tracker",
+    "out", "data", "base", "motion", "replication", "resume", "max_steps", "num_workers", "log_every",
+    "checkpoint_every", "keep_checkpoints", "validate_every", "val_sequences", "sample_every", "prompts",
+    "guidance", "peak_tflops", "tracker",
 )  # fmt: skip
+NUM_PROMPTS = 4
+"""Captions of the val split that samples are made for, when no prompts are said."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageConfig:
-    """Which phase of training."""
+    """Which phase of training, and what only that phase is told."""
 
-    name: Literal["base", "motion"]
+    name: Literal["base", "motion", "replication"]
+    conditions: ConditionDraw | None = None
+
+    def __post_init__(self) -> None:
+        for key, stages in _TOLD.items():
+            if (getattr(self, key) is not None) != (self.name in stages):
+                raise ConfigError(key, getattr(self, key), f"to be told to stage={' or stage='.join(stages)} alone")
 
     @property
     def frames(self) -> Literal["all", "last"]:
@@ -108,6 +119,7 @@ class TrainConfig:
     out: Path
     base: Path | None = None
     motion: Path | None = None
+    replication: Path | None = None
     resume: Literal["auto", "never", "must"] = "auto"
     max_steps: int
     batch_size: int
@@ -165,11 +177,19 @@ class TrainConfig:
             raise ConfigError("peak_tflops", self.peak_tflops, "more than 0, or null")
         if self.stage.name == "base" and self.model.name != "tiny":
             raise ConfigError("model", self.model.name, "tiny, with stage=base: other base models come trained")
-        if self.stage.name == "motion" and self.model.name == "tiny" and self.base is None:
-            raise UserError("base is needed with stage=motion model=tiny: say base=FOLDER of a run of stage=base")
+        self._check_parents()
         if self.distributed == "fsdp2" and self.optimizer.name == "prodigy":
             # Prodigy's step size is a sum over all weights, of which a process then holds a part.
             raise ConfigError("distributed", "fsdp2", "ddp, with optimizer=prodigy")
+
+    def _check_parents(self) -> None:
+        stage = self.stage.name
+        if stage != "base" and self.model.name == "tiny" and self.base is None:
+            raise UserError(f"base is needed with stage={stage} model=tiny: say base=FOLDER of a run of stage=base")
+        if stage in _ON_MOTION and self.motion is None:
+            raise UserError(f"motion is needed with stage={stage}: say motion=FOLDER of a run of stage=motion")
+        if self.replication is not None and stage != "replication":
+            raise ConfigError("replication", self.replication, "null, or stage=replication")
 
     def recipe(self) -> dict[str, Any]:
         """What must not change when a run goes on, and nothing secret: neither folders, URLs nor the tracker."""

@@ -17,7 +17,7 @@ def read_tensors(path: Path, key: str = "weights") -> "dict[str, torch.Tensor]":
     """The state dict in a `.safetensors` file, or in a `.pth`, `.pt`, `.ckpt` or `.bin` file as `torch.save` writes it.
 
     What network it belongs to, whoever asked tells from the names and shapes. A checkpoint that keeps it under
-    `state_dict` is opened up.
+    `state_dict` or `controlnet` is opened up.
 
     Args:
         path: of the file.
@@ -73,8 +73,11 @@ def _is_about_code(message: str) -> bool:
 def _tensors(held: Any, where: str) -> "dict[str, torch.Tensor]":
     import torch
 
-    if isinstance(held, dict) and isinstance(held.get("state_dict"), dict):
-        held = held["state_dict"]
+    for inner in ("state_dict", "controlnet"):
+        if isinstance(held, dict) and isinstance(held.get(inner), dict):
+            held = held[inner]
+    if isinstance(held, dict):
+        held = {name: value for name, value in held.items() if name != "animatediff_config"}  # as its trainer leaves it
     if not isinstance(held, dict) or not held:
         raise UserError(f"{where}: holds no tensors by name; save the network's state_dict()")
     for name, value in held.items():

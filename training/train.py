@@ -13,14 +13,14 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conf.command import BAD_CONFIGURATION, PARTIAL, Summary, command
 from conf.errors import UserError
-from training.config import TrainConfig, train_config
+from training.config import NUM_PROMPTS, TrainConfig, train_config
 from training.recipe import recipe_hash
 from training.tracking import NoTracker, Tracker, WandbTracker
 from training.weights import parent_weights, trained_parameters, weights_hash
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from training.run_folder import RunFolder
     from training.stages import Stage
 
-_NUM_PROMPTS = 4
 StageMaker = Callable[[TrainConfig, "SequenceStream"], "Stage"]
 
 
@@ -63,7 +62,7 @@ def run(config: TrainConfig, make_stage: StageMaker | None = None) -> Summary:
         training = Training(
             RunParts(
                 config=config, stage=stage, train=train, val=val, ranks=ranks, folder=folder, tracker=tracker,
-                prompts=config.prompts or _captions(config, val or train),
+                prompts=config.prompts or (val or train).first(config.seed, NUM_PROMPTS).captions,
                 checkpoint=checkpoint, recipe_hash=recipe_hash(recipe),
             )
         )  # fmt: skip
@@ -100,7 +99,7 @@ def _refuse_too_few(stream: "SequenceStream", batch_size: int, ranks: "Ranks") -
 
 def _recipe(config: TrainConfig, train: "SequenceStream") -> dict[str, Any]:
     """What decides the weights: the configuration, the data's hashes, the parents' hashes; no path, nothing secret."""
-    parents = {"base": config.base, "motion": config.motion}
+    parents = {"base": config.base, "motion": config.motion, "replication": config.replication}
     recipe = config.recipe()
     local = Path(config.model.path) if config.model.path is not None else None
     if local is not None and local.exists():
@@ -170,12 +169,6 @@ def _begin(
         tell(f"going on from step {checkpoint.step} of {config.max_steps}")
     frozen = ", ".join(stage.frozen) or "nothing"
     tell(f"{config.out}: stage {stage.name}, {trained / 1e6:.2f} M parameters trained; frozen: {frozen}")
-
-
-def _captions(config: TrainConfig, stream: "SequenceStream") -> tuple[str, ...]:
-    """The first captions of a stream, always the same."""
-    with closing(stream.batches(seed=config.seed, batch_size=min(_NUM_PROMPTS, len(stream)))) as batches:
-        return next(batches).captions
 
 
 @contextmanager

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Self
 
 from conf.errors import ConfigError, UserError
 from training.data.augment import Augmentation
-from training.data.batch import CachedLatents
+from training.data.batch import CachedLatents, SequenceBatch
 from training.data.loader import Batches, Loaded
 from training.data.order import ROUND, StreamOrder, rank_positions, shares_of
 from training.data.sequence import StoredSequence
@@ -158,6 +159,11 @@ class SequenceStream:
         )
         shape = None if self.encoded else (batch_size, self.num_frames, 3, *self.size_px)
         return Batches(steps, shape, num_workers)
+
+    def first(self, seed: int, count: int) -> SequenceBatch:
+        """The samples at positions 0 to `count` - 1 of the order with this seed, or all when there are fewer."""
+        with closing(self.batches(seed=seed, batch_size=min(count, len(self)))) as batches:
+            return next(batches)
 
     def load(self, positions: Sequence[int], order: StreamOrder, pixels: "torch.Tensor | None") -> Loaded:
         """The samples at some positions; their frames are written to `pixels` (B, T, 3, H, W) uint8.

@@ -47,6 +47,14 @@ def original_from_motion(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return original
 
 
+def diffusers_name(name: str) -> str:
+    """What diffusers calls a tensor of AnimateDiff's temporal modules; names of other tensors stay."""
+    ours = re.sub(r"\.attention_blocks\.\d+\.pos_encoder\.pe$", ".pos_embed.pe", name)
+    for theirs, diffusers in _PAIRS:
+        ours = ours.replace(theirs, diffusers)
+    return ours
+
+
 def motion_from_original(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """AnimateDiff's own names -> diffusers'. Prefixes that trainers leave (`module.`) are dropped.
 
@@ -58,10 +66,7 @@ def motion_from_original(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         ours = name.removeprefix("module.").removeprefix("unet.")
         if ".motion_modules." not in ours:
             continue  # some releases keep the whole UNet in the file
-        if ours.endswith(_POSITIONS):
-            ours = re.sub(r"\.attention_blocks\.\d+\.pos_encoder\.pe$", ".pos_embed.pe", ours)
-        for theirs, diffusers in _PAIRS:
-            ours = ours.replace(theirs, diffusers)
+        ours = diffusers_name(ours)
         if ours in renamed and not renamed[ours].equal(tensor):
             raise ValueError(f"two different tables of positions for {ours}")
         renamed[ours] = tensor

@@ -5,7 +5,7 @@ sinusoidal positions, two self-attentions over the frames of one place, a feed-f
 zero, so that untrained modules change nothing. The 2D blocks see frames one by one: their group norms never mix frames.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +17,9 @@ from torch import Tensor, nn
 from conf.errors import UserError
 from training.models.animatediff import adapter_from_original, original_from_motion
 from training.tensors import read_tensors
+
+Residuals = tuple[Sequence[Tensor], Tensor]
+"""What is added to each output of the down blocks, and to the middle: (B * T, ...) each."""
 
 _TEMPORAL = ".motion_modules."
 _ORIGINAL_FILE = "animatediff.safetensors"
@@ -56,15 +59,21 @@ def add_motion(unet: UNet2DConditionModel, adapter: MotionAdapter | None, *, max
             f"{list(adapter.config.block_out_channels)}, the base's UNet {list(unet.config.block_out_channels)}"
         ) from error
     if fresh:
-        for name, module in motion.named_modules():
-            # diffusers leaves it random, and training would begin by repairing the damage.
-            if is_temporal(name) and name.endswith(".proj_out"):
-                nn.init.zeros_(module.weight)
-                nn.init.zeros_(module.bias)
+        silence_motion(motion)
     return cast(UNetMotionModel, motion)
 
 
-def predict(unet: UNetMotionModel, latents: Tensor, timesteps: Tensor, text: Tensor) -> Tensor:
+def silence_motion(network: nn.Module) -> None:
+    """Zero what temporal modules put out: diffusers leaves it random, and training would first repair the damage."""
+    for name, module in network.named_modules():
+        if is_temporal(name) and name.endswith(".proj_out"):
+            nn.init.zeros_(cast(nn.Linear, module).weight)
+            nn.init.zeros_(cast(nn.Linear, module).bias)
+
+
+def predict(
+    unet: UNetMotionModel, latents: Tensor, timesteps: Tensor, text: Tensor, *, residuals: Residuals | None = None
+) -> Tensor:
     """The network's prediction for sequences.
 
     Args:
@@ -72,12 +81,20 @@ def predict(unet: UNetMotionModel, latents: Tensor, timesteps: Tensor, text: Ten
         latents: (B, T, C, h, w) noisy latents.
         timesteps: (B,), one a sequence.
         text: (B, L, D).
+        residuals: of a replication network, added to what the down blocks and the middle hand on.
 
     Returns:
         (B, T, C, h, w).
     """
     text = text.repeat_interleave(latents.shape[1], dim=0)  # which this UNet leaves to its caller
-    predicted: Tensor = unet(latents.transpose(1, 2), timesteps, text).sample
+    down, mid = residuals if residuals is not None else (None, None)
+    predicted: Tensor = unet(
+        latents.transpose(1, 2),
+        timesteps,
+        text,
+        down_block_additional_residuals=down,
+        mid_block_additional_residual=mid,
+    ).sample
     return predicted.transpose(1, 2)
 
 

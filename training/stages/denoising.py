@@ -8,7 +8,7 @@ from diffusers import UNet2DConditionModel, UNetMotionModel
 from torch import Tensor, nn
 
 from training.data.batch import SequenceBatch
-from training.diffusion import NoiseSchedule, draw, sample
+from training.diffusion import Denoiser, NoiseSchedule, draw, sample
 from training.models.base import BaseModel
 from training.models.motion import predict
 from training.stages import StageLoss
@@ -83,21 +83,33 @@ class DenoisingNetwork(nn.Module):
     def forward(self, batch: SequenceBatch) -> StageLoss:
         """The loss of a batch; all that is random comes from (seed, positions). No caption is dropped in eval mode."""
         schedule = self._config.schedule
-        mean, deviation = self._posterior(batch)
+        mean, deviation = self.posterior(batch)
         dropout = self._config.caption_dropout if self.training else 0.0
         draws = draw(self._config.seed, batch.positions.tolist(), mean.shape[1:], schedule.num_steps, dropout)
         device = mean.device
         timesteps, noise = draws.timesteps.to(device), draws.noise.to(device)
         latents = (mean + deviation * draws.latents.to(device)) * self._base.scaling
-        predicted = self.denoiser(
-            schedule.add_noise(latents, noise, timesteps), timesteps, self._text(batch, draws.keeps_caption.tolist())
-        )
+        noisy, text = schedule.add_noise(latents, noise, timesteps), self._text(batch, draws.keeps_caption.tolist())
+        predicted = self.predict(noisy, timesteps, text, mean * self._base.scaling, batch.positions)
         errors = (predicted.float() - schedule.target(latents, noise, timesteps)).square().flatten(1).mean(1)
         weights = schedule.loss_weights(timesteps, self._config.min_snr)
         return StageLoss(loss=(weights * errors).mean(), per_sample=errors.detach(), timesteps=timesteps)
 
+    def predict(self, noisy: Tensor, timesteps: Tensor, text: Tensor, clean: Tensor, positions: Tensor) -> Tensor:
+        """What the denoiser says of noisy latents; stages that show it more than these see the clean ones as well.
+
+        Args:
+            noisy: (B, T, C, h, w).
+            timesteps: (B,).
+            text: (B, L, D).
+            clean: (B, T, C, h, w) mean of the VAE's posterior, scaled.
+            positions: (B,) of the samples, from which anything random follows.
+        """
+        predicted: Tensor = self.denoiser(noisy, timesteps, text)
+        return predicted
+
     @torch.no_grad()
-    def _posterior(self, batch: SequenceBatch) -> tuple[Tensor, Tensor]:
+    def posterior(self, batch: SequenceBatch) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation (B, T, C, h, w) of the latents, unscaled, float32."""
         if batch.latents is not None:
             return batch.latents.mean, (0.5 * batch.latents.logvar).exp()
@@ -120,7 +132,7 @@ class DenoisingNetwork(nn.Module):
 @torch.no_grad()
 def sample_sequences(
     base: BaseModel,
-    denoiser: nn.Module,
+    denoiser: Denoiser,
     config: DenoisingConfig,
     prompts: Sequence[str],
     seed: int,
@@ -132,7 +144,7 @@ def sample_sequences(
 
     Args:
         base: text encoder and VAE.
-        denoiser: as in `DenoisingNetwork`.
+        denoiser: (noisy latents, timesteps, text) -> prediction; with guidance it gets the prompts twice, in order.
         config: whose schedule and guidance count.
         prompts: (N,) captions.
         seed: of the noise; a prompt's noise depends on its place alone.

@@ -1,15 +1,22 @@
 """From a configuration to the stage that it asks for: parents loaded, parts frozen, compiled where asked."""
 
+from pathlib import Path
+
+from diffusers import MotionAdapter
+
 from conf.errors import ConfigError, UserError
-from training.config import TrainConfig
+from training.config import NUM_PROMPTS, TrainConfig
+from training.data.batch import SequenceBatch
 from training.data.stream import SequenceStream
 from training.diffusion import NoiseSchedule
 from training.models.base import BaseModel, load_base
 from training.models.motion import load_motion
+from training.models.replication import load_replication
 from training.stages import Stage
 from training.stages.base import BaseStage, untrained_base
 from training.stages.denoising import DenoisingConfig
 from training.stages.motion import MotionStage
+from training.stages.replication import ReplicationStage
 from training.weights import parent_weights
 
 
@@ -19,19 +26,49 @@ def make_stage(config: TrainConfig, train: SequenceStream) -> Stage:
     Raises:
         UserError: if a parent is missing or of another kind, or the data does not fit the model.
     """
-    denoising = _denoising(config)
-    if config.stage.name == "base":
-        base = untrained_base(config.model.shape, config.data, train, denoising.schedule, config.seed)
-        stage: Stage = BaseStage(base, denoising, train.size_px, checkpointing=config.gradient_checkpointing)
-    else:
-        base = _parent_base(config, train)
-        adapter = None if config.motion is None else load_motion(parent_weights("motion", config.motion), base.unet)
-        stage = MotionStage(
-            base, adapter, denoising, train.num_frames, train.size_px, checkpointing=config.gradient_checkpointing
-        )
+    match config.stage.name:
+        case "base":
+            stage = _base_stage(config, train)
+        case "motion":
+            stage = _motion_stage(config, train)
+        case "replication":
+            stage = _replication_stage(config, train)
     if config.compile:
         stage.network.compile()
     return stage
+
+
+def _base_stage(config: TrainConfig, train: SequenceStream) -> Stage:
+    denoising = _denoising(config)
+    base = untrained_base(config.model.shape, config.data, train, denoising.schedule, config.seed)
+    return BaseStage(base, denoising, train.size_px, checkpointing=config.gradient_checkpointing)
+
+
+def _motion_stage(config: TrainConfig, train: SequenceStream) -> Stage:
+    base = _parent_base(config, train)
+    adapter = None if config.motion is None else _parent_motion(config.motion, base, train)
+    return MotionStage(
+        base, adapter, _denoising(config), train.num_frames, train.size_px, checkpointing=config.gradient_checkpointing
+    )
+
+
+def _replication_stage(config: TrainConfig, train: SequenceStream) -> Stage:
+    base = _parent_base(config, train)
+    assert config.motion is not None and config.stage.conditions is not None  # the configuration has checked
+    start = config.replication
+    replication = None if start is None else load_replication(parent_weights("replication", start), base.unet)
+    if replication is not None:
+        _refuse_long("replication", start, replication.config.motion_max_seq_length, train)
+    return ReplicationStage(
+        base,
+        _parent_motion(config.motion, base, train),
+        replication,
+        _denoising(config),
+        config.stage.conditions,
+        _latent_shape(base, train),
+        _shown(config, train),
+        checkpointing=config.gradient_checkpointing,
+    )
 
 
 def _denoising(config: TrainConfig) -> DenoisingConfig:
@@ -69,3 +106,28 @@ def _parent_base(config: TrainConfig, train: SequenceStream) -> BaseModel:
     if train.encoded:
         SequenceStream.open(config.data, base_fingerprint=base.fingerprint())
     return base
+
+
+def _parent_motion(folder: Path, base: BaseModel, train: SequenceStream) -> MotionAdapter:
+    adapter = load_motion(parent_weights("motion", folder), base.unet)
+    _refuse_long("motion", folder, adapter.config.motion_max_seq_length, train)
+    return adapter
+
+
+def _refuse_long(key: str, folder: Path | None, most: int, train: SequenceStream) -> None:
+    if train.num_frames > most:
+        where = train.sources[0].split.url
+        raise UserError(f"{key}={folder}: knows {most} positions; sequences of {where} have {train.num_frames} frames")
+
+
+def _latent_shape(base: BaseModel, train: SequenceStream) -> tuple[int, int, int, int]:
+    height_px, width_px = train.size_px
+    return train.num_frames, base.latent_channels, height_px // base.patch_px, width_px // base.patch_px
+
+
+def _shown(config: TrainConfig, train: SequenceStream) -> SequenceBatch | None:
+    """The sequences whose captions are the prompts of the samples; none when other prompts were said."""
+    if config.prompts is not None:
+        return None
+    held_out = SequenceStream.open(config.data, split="val") if config.validate_every else train
+    return held_out.first(config.seed, NUM_PROMPTS)

@@ -1,0 +1,192 @@
+"""What the replication network promises."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import SparseControlNetModel, UNetMotionModel
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from conf.errors import UserError
+from tests.training.models.small_base import SHAPE, small_base
+from tests.training.models.test_motion import moved
+from training.models.animatediff import original_from_motion
+from training.models.base import BaseModel, tensors_hash
+from training.models.motion import predict
+from training.models.replication import (
+    Conditions,
+    add_replication,
+    load_replication,
+    predict_conditioned,
+    save_replication,
+)
+from training.models.shape import TinyShape
+
+_FRAMES = 4
+Inputs = tuple[Tensor, Tensor, Tensor]
+
+
+@pytest.fixture(scope="module")
+def base() -> BaseModel:
+    return small_base()
+
+
+@pytest.fixture(scope="module")
+def unet(base: BaseModel) -> UNetMotionModel:
+    return moved(base)
+
+
+@pytest.fixture(scope="module")
+def inputs(base: BaseModel) -> Inputs:
+    generator = torch.Generator().manual_seed(0)
+    latents = torch.randn(2, _FRAMES, base.latent_channels, 4, 4, generator=generator)
+    return latents, torch.tensor([10, 900]), base.embed(["a red house", "a lake"])
+
+
+def trained(base: BaseModel) -> SparseControlNetModel:
+    """A network that does something."""
+    network = add_replication(base.unet)
+    torch.manual_seed(2)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return network.eval()
+
+
+def pictures(base: BaseModel, count: int) -> Tensor:
+    return torch.randn(count, base.latent_channels, 4, 4, generator=torch.Generator().manual_seed(3))
+
+
+def nothing(latents: Tensor) -> Conditions:
+    return Conditions(latents=torch.zeros_like(latents), mask=torch.zeros(latents.shape[:2]))
+
+
+@torch.no_grad()
+def test_an_untrained_network_changes_nothing(base: BaseModel, unet: UNetMotionModel, inputs: Inputs) -> None:
+    network = add_replication(base.unet).eval()
+    conditions = Conditions.among(inputs[0], torch.ones(2, _FRAMES))
+    difference = predict_conditioned(unet, network, *inputs, conditions) - predict(unet, *inputs)
+    assert difference.abs().max() < 1e-6
+
+
+@torch.no_grad()
+def test_a_trained_network_never_sees_the_noisy_frames(base: BaseModel, inputs: Inputs) -> None:
+    from training.models.replication import residuals
+
+    latents, timesteps, text = inputs
+    conditions = Conditions.among(latents, torch.tensor([[0.0, 0, 0, 1]] * 2))
+    down, mid = residuals(trained(base), conditions, timesteps, text)
+    assert mid.abs().max() > 1e-2
+    assert all(len(part) == 2 * _FRAMES for part in (*down, mid))
+
+
+def test_a_new_network_is_the_encoder_of_its_unet_and_leaves_it_alone(base: BaseModel) -> None:
+    config, before = dict(base.unet.config), tensors_hash(base.unet.state_dict())
+    state = add_replication(base.unet, max_frames=40).state_dict()
+    encoder = {name: tensor for name, tensor in base.unet.state_dict().items() if name.startswith(("down_", "mid_"))}
+    assert encoder and all(torch.equal(state[name], tensor) for name, tensor in encoder.items())
+    assert (dict(base.unet.config), tensors_hash(base.unet.state_dict())) == (config, before)
+    assert {len(tensor[0]) for name, tensor in state.items() if name.endswith("pos_embed.pe")} == {40}
+
+
+@pytest.mark.parametrize("slot", range(_FRAMES))
+def test_a_condition_acts_most_on_the_frame_it_is_pinned_to(
+    base: BaseModel, unet: UNetMotionModel, inputs: Inputs, slot: int
+) -> None:
+    picture = pictures(base, 1).requires_grad_(True)
+    conditions = Conditions.pinned(picture, [slot], _FRAMES)
+    with torch.no_grad():
+        still = inputs[0][:1, :1].expand(-1, _FRAMES, -1, -1, -1)
+    predicted = predict_conditioned(unet, trained(base), still, inputs[1][:1], inputs[2][:1], conditions)
+    influences = [
+        float(torch.autograd.grad(predicted[:, frame].square().sum(), picture, retain_graph=True)[0].norm())
+        for frame in range(_FRAMES)
+    ]
+    assert influences.index(max(influences)) == slot
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.permutations(range(8)), st.integers(0, 8))
+def test_conditions_may_be_given_in_any_order(order: list[int], count: int) -> None:
+    frames, latents = order[:count], torch.arange(1.0, 9.0)[:, None, None, None]
+    conditions = Conditions.pinned(latents[frames], frames, 8, [1 / (1 + frame) for frame in frames])
+    for frame in range(8):
+        strength = 1 / (1 + frame) if frame in frames else 0.0
+        assert conditions.mask[0, frame].item() == pytest.approx(strength)
+        assert conditions.latents[0, frame].item() == pytest.approx(strength * (frame + 1))
+
+
+def test_negative_frames_count_from_the_end() -> None:
+    mask = Conditions.pinned(torch.ones(2, 1, 1, 1), [-1, 0], 8).mask
+    assert mask.nonzero().tolist() == [[0, 0], [0, 7]]
+
+
+@torch.no_grad()
+def test_strength_0_is_no_condition_and_more_strength_moves_more(
+    base: BaseModel, unet: UNetMotionModel, inputs: Inputs
+) -> None:
+    network, picture = trained(base), pictures(base, 1)
+
+    def predicted(strength: float) -> Tensor:
+        conditions = Conditions.pinned(picture, [1], _FRAMES, [strength])
+        return predict_conditioned(unet, network, *inputs, conditions)
+
+    without = predict_conditioned(unet, network, *inputs, nothing(inputs[0]))
+    assert torch.equal(predicted(0.0), without)
+    half, whole = ((predicted(strength) - without).square().mean() for strength in (0.5, 1.0))
+    assert 0 < half < whole
+
+
+@pytest.mark.parametrize(
+    ("frames", "strengths", "words"),
+    [
+        ([8], None, "frame 8 of 8; there are -8 to 7"),
+        ([-9], None, "frame -9"),
+        ([0, -8], None, "named twice"),
+        ([0], [1.5], "strength 1.5 of frame 0; allowed: 0 to 1"),
+        ([0, 1], [1.0], "2 pictures, 2 frames, 1 strengths"),
+    ],
+)
+def test_impossible_conditions_are_refused(frames: list[int], strengths: list[float] | None, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Conditions.pinned(torch.ones(len(frames), 1, 1, 1), frames, 8, strengths)
+
+
+@torch.no_grad()
+def test_what_is_saved_loads_in_stock_diffusers_and_here(base: BaseModel, tmp_path: Path) -> None:
+    network = trained(base)
+    save_replication(network, tmp_path)
+    for again in (SparseControlNetModel.from_pretrained(tmp_path), load_replication(tmp_path, base.unet)):
+        assert tensors_hash(again.state_dict()) == tensors_hash(network.state_dict())
+
+
+def test_an_average_is_saved_in_place_of_the_present_weights(base: BaseModel, tmp_path: Path) -> None:
+    network = trained(base)
+    save_replication(network, tmp_path, {name: torch.zeros_like(value) for name, value in network.named_parameters()})
+    assert not any(parameter.any() for parameter in load_replication(tmp_path, base.unet).parameters())
+
+
+def test_sparsectrls_own_layout_is_read(base: BaseModel, tmp_path: Path) -> None:
+    state = trained(base).state_dict()
+    temporal = {name: tensor for name, tensor in state.items() if ".motion_modules." in name}
+    original = original_from_motion(temporal) | {n: t for n, t in state.items() if n not in temporal}
+    # One attention a module: there is no second one whose table of positions could be kept.
+    original = {name: tensor for name, tensor in original.items() if ".attention_blocks.1." not in name}
+    path = tmp_path / "sparsectrl.ckpt"
+    torch.save({"controlnet": {f"module.{name}": t for name, t in original.items()} | {"animatediff_config": {}}}, path)
+    assert tensors_hash(load_replication(path, base.unet).state_dict()) == tensors_hash(state)
+
+
+def test_a_network_of_another_base_is_refused(base: BaseModel, tmp_path: Path) -> None:
+    other = small_base(shape=TinyShape(channels=(16, 32), text_width=32, latent_channels=SHAPE.latent_channels))
+    save_replication(add_replication(other.unet), tmp_path)
+    with pytest.raises(UserError, match=r"not a replication network for this base; .*attn2.to_k.weight is") as caught:
+        load_replication(tmp_path, base.unet)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_that_holds_no_network_is_refused(base: BaseModel, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="holds no replication network"):
+        load_replication(tmp_path, base.unet)

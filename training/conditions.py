@@ -1,0 +1,64 @@
+"""Which frames of a sequence are shown to the replication network, drawn from (seed, position) of each sample."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from conf.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConditionDraw:
+    """How condition frames are drawn. ProcessPainter: 0 to 3 of them; endpoints 1/3 each, the middle bell-shaped.
+
+    Attributes:
+        most: frames at most; each number from 0 to this is as likely.
+        endpoints: probability of the first frame, and of the last.
+        spread: standard deviation of the bell over the frames between, as a share of their number; the larger, the
+            more often frames beside the endpoints are drawn.
+    """
+
+    most: int = 3
+    endpoints: float = 1 / 3
+    spread: float = 1 / 6
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.most <= 256:
+            raise ConfigError("most", self.most, "1 to 256")
+        if not 0 < self.endpoints < 0.5:
+            raise ConfigError("endpoints", self.endpoints, "more than 0 and less than 0.5")
+        if not 0 < self.spread < math.inf:
+            raise ConfigError("spread", self.spread, "more than 0")
+
+    def probabilities(self, num_frames: int) -> NDArray[np.float64]:
+        """(T,) how likely each frame is the next one drawn."""
+        if num_frames <= 2:
+            return np.full(num_frames, 1 / num_frames)
+        between = num_frames - 2
+        deviations = (np.arange(between) - (between - 1) / 2) / (self.spread * between)
+        bell = np.exp(-0.5 * deviations**2)
+        middle = (1 - 2 * self.endpoints) * bell / bell.sum()
+        return np.concatenate([[self.endpoints], middle, [self.endpoints]])
+
+    def frames(self, seed: int, position: int, num_frames: int) -> tuple[int, ...]:
+        """The condition frames of the sample at a position, in rising order.
+
+        Args:
+            seed: of the run.
+            position: of the sample in the stream.
+            num_frames: T.
+        """
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2, position)))
+        count = min(int(rng.integers(self.most + 1)), num_frames)
+        drawn = rng.choice(num_frames, count, replace=False, p=self.probabilities(num_frames))
+        return tuple(sorted(int(frame) for frame in drawn))
+
+    def strengths(self, seed: int, positions: Sequence[int], num_frames: int) -> NDArray[np.float32]:
+        """(B, T) 1 at the condition frames of each sample, 0 elsewhere."""
+        chosen = np.zeros((len(positions), num_frames), np.float32)
+        for row, position in enumerate(positions):
+            chosen[row, list(self.frames(seed, position, num_frames))] = 1
+        return chosen

@@ -1,0 +1,216 @@
+"""The replication network: pictures pinned to frames, as residuals for the motion UNet.
+
+ProcessPainter's artwork replication network (Song et al. 2024) is SparseCtrl (Guo et al. 2023): a copy of the UNet's
+encoder with temporal modules in its down blocks. It never sees the noisy frames; it sees condition latents at the
+chosen frames, zeros at the others, and a mask that tells which is which. All it puts out starts at zero, so that an
+untrained network changes nothing.
+"""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, cast
+
+import torch
+from diffusers import SparseControlNetModel, UNet2DConditionModel, UNetMotionModel
+from torch import Tensor
+
+from conf.errors import UserError
+from training.models.animatediff import diffusers_name
+from training.models.motion import Residuals, predict, silence_motion
+from training.tensors import read_tensors
+
+_POSITIONS = ".pos_embed.pe"
+_RELEASED_FRAMES = 32  # of SparseCtrl's releases, which may leave the table of positions out
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """Pictures pinned to frames.
+
+    Latents and mask are both multiplied by the strength. What the network first does to them is linear, so a strength
+    between 0 and 1 lies on the straight line from no condition to the whole one, and 0 is exactly no condition.
+
+    Attributes:
+        latents: (B, T, C, h, w) scaled mean latents of the pictures, times strength; zeros at all other frames.
+        mask: (B, T) strengths, 0 to 1.
+    """
+
+    latents: Tensor
+    mask: Tensor
+
+    @classmethod
+    def among(cls, latents: Tensor, strengths: Tensor) -> Self:
+        """Conditions that are frames of the sequences themselves, where they stand.
+
+        Args:
+            latents: (B, T, C, h, w) of whole sequences.
+            strengths: (B, T), 0 for frames that are not conditions.
+        """
+        return cls(latents=latents * strengths[:, :, None, None, None], mask=strengths)
+
+    @classmethod
+    def pinned(
+        cls, pictures: Tensor, frames: Sequence[int], num_frames: int, strengths: Sequence[float] | None = None
+    ) -> Self:
+        """Conditions for one sequence, given in any order.
+
+        Args:
+            pictures: (K, C, h, w) scaled latents.
+            frames: (K,) where they belong; negative ones count from the end.
+            num_frames: T.
+            strengths: (K,) of each, 0 to 1; 1 when not said.
+
+        Raises:
+            ValueError: if a frame is out of range or named twice, a strength is out of range, or counts differ.
+        """
+        strengths = [1.0] * len(frames) if strengths is None else strengths
+        if not len(pictures) == len(frames) == len(strengths):
+            raise ValueError(f"{len(pictures)} pictures, {len(frames)} frames, {len(strengths)} strengths")
+        for frame, strength in zip(frames, strengths, strict=True):
+            if not -num_frames <= frame < num_frames:
+                raise ValueError(f"frame {frame} of {num_frames}; there are {-num_frames} to {num_frames - 1}")
+            if not 0 <= strength <= 1:
+                raise ValueError(f"strength {strength} of frame {frame}; allowed: 0 to 1")
+        slots = [frame % num_frames for frame in frames]
+        if len(set(slots)) < len(slots):
+            raise ValueError(f"frames {list(frames)} of {num_frames}: one of them is named twice")
+        latents = pictures.new_zeros(1, num_frames, *pictures.shape[1:])
+        mask = pictures.new_zeros(1, num_frames)
+        for slot, picture, strength in sorted(zip(slots, pictures, strengths, strict=True), key=lambda item: item[0]):
+            latents[0, slot], mask[0, slot] = strength * picture, strength
+        return cls(latents=latents, mask=mask)
+
+    def repeated(self, batch_size: int) -> "Conditions":
+        """The same again and again, for as many sequences: guidance asks for each sequence twice."""
+        times = batch_size // len(self.mask)
+        return Conditions(latents=self.latents.repeat(times, 1, 1, 1, 1), mask=self.mask.repeat(times, 1))
+
+
+def add_replication(unet: UNet2DConditionModel, *, max_frames: int = 32) -> SparseControlNetModel:
+    """A new replication network with the weights of a UNet's encoder; it changes nothing yet.
+
+    Args:
+        unet: the base's; it stays as it is. (diffusers' own `from_unet` writes into its configuration, and knows no
+            number of positions.)
+        max_frames: positions that its temporal modules know.
+    """
+    network = SparseControlNetModel(**_config(unet, max_frames))
+    state = network.state_dict()
+    network.load_state_dict({**state, **{name: value for name, value in unet.state_dict().items() if name in state}})
+    silence_motion(network)
+    return cast(SparseControlNetModel, network)
+
+
+def _config(unet: UNet2DConditionModel, max_frames: int) -> dict[str, Any]:
+    known = inspect.signature(SparseControlNetModel).parameters
+    return {
+        **{key: value for key, value in unet.config.items() if key in known},
+        "down_block_types": tuple(
+            "CrossAttnDownBlockMotion" if "CrossAttn" in kind else "DownBlockMotion"
+            for kind in unet.config.down_block_types
+        ),
+        "conditioning_channels": unet.config.in_channels,  # and one more for the mask
+        "motion_max_seq_length": max_frames,
+        "concat_conditioning_mask": True,
+        "use_simplified_condition_embedding": True,  # latents have the UNet's own grid
+    }
+
+
+def residuals(network: SparseControlNetModel, conditions: Conditions, timesteps: Tensor, text: Tensor) -> Residuals:
+    """What the conditions add to the UNet's features.
+
+    Args:
+        network: the replication network.
+        conditions: of B sequences.
+        timesteps: (B,).
+        text: (B, L, D).
+    """
+    num_frames = conditions.mask.shape[1]
+    latents = conditions.latents.transpose(1, 2)
+    mask = conditions.mask.to(latents.dtype)[:, None, :, None, None].expand(-1, -1, -1, *latents.shape[-2:])
+    down, mid = network(
+        latents,  # only its shape counts: in place of the noisy sample, which the class sets to zero
+        timesteps,
+        text.repeat_interleave(num_frames, dim=0),
+        controlnet_cond=latents,
+        conditioning_mask=mask,
+        return_dict=False,
+    )
+    return down, mid
+
+
+def predict_conditioned(
+    unet: UNetMotionModel,
+    network: SparseControlNetModel,
+    latents: Tensor,
+    timesteps: Tensor,
+    text: Tensor,
+    conditions: Conditions,
+) -> Tensor:
+    """As `training.models.motion.predict`, with conditions."""
+    conditions = conditions.repeated(len(latents))
+    return predict(unet, latents, timesteps, text, residuals=residuals(network, conditions, timesteps, text))
+
+
+def save_replication(network: SparseControlNetModel, folder: Path, weights: Mapping[str, Tensor] | None = None) -> None:
+    """Write it as diffusers loads it.
+
+    Args:
+        network: the network.
+        folder: where.
+        weights: other values for its parameters, by name, such as a moving average.
+    """
+    copy = SparseControlNetModel.from_config(network.config)
+    copy.load_state_dict({**network.state_dict(), **(weights or {})})
+    copy.save_pretrained(folder, safe_serialization=True)
+
+
+def load_replication(path: str | Path, unet: UNet2DConditionModel) -> SparseControlNetModel:
+    """A replication network, or SparseCtrl-RGB: diffusers folder, hub name, or a file in SparseCtrl's own layout.
+
+    Args:
+        path: a folder, a name on the hub, or a `.ckpt`, `.pth` or `.safetensors` file.
+        unet: the base's, to which it must belong.
+
+    Raises:
+        UserError: if it is not there, is something else, or belongs to another base.
+    """
+    place = Path(path).expanduser()
+    if place.is_file():
+        return _from_original(place, unet)
+    if place.is_dir() and not (place / "config.json").is_file():
+        raise UserError(f"replication={path}: holds no replication network (a SparseControlNetModel's config.json)")
+    try:
+        loaded: Any = SparseControlNetModel.from_pretrained(
+            str(place if place.exists() else path), use_safetensors=True
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(f"replication={path}: cannot be loaded: {' '.join(str(error).split())[:300]}") from error
+    _refuse_foreign(path, loaded.state_dict(), unet)
+    return cast(SparseControlNetModel, loaded.to(torch.float32))
+
+
+def _from_original(path: Path, unet: UNet2DConditionModel) -> SparseControlNetModel:
+    """SparseCtrl's own layout is that of diffusers but for the names within temporal modules."""
+    tensors = read_tensors(path, "replication")
+    state = {diffusers_name(name.removeprefix("module.")): tensor for name, tensor in tensors.items()}
+    _refuse_foreign(path, state, unet)
+    tables = [len(tensor[0]) for name, tensor in state.items() if name.endswith(_POSITIONS)]
+    network = SparseControlNetModel(**_config(unet, max_frames=tables[0] if tables else _RELEASED_FRAMES))
+    network.load_state_dict({**network.state_dict(), **state})
+    return cast(SparseControlNetModel, network.to(torch.float32))
+
+
+def _refuse_foreign(path: str | Path, state: Mapping[str, Tensor], unet: UNet2DConditionModel) -> None:
+    """Refuse tensors that are not those of a replication network for this UNet."""
+    with torch.device("meta"):
+        wanted = SparseControlNetModel(**_config(unet, _RELEASED_FRAMES)).state_dict()
+    for name in sorted(name for name in wanted.keys() | state.keys() if not name.endswith(_POSITIONS)):
+        here, there = wanted.get(name), state.get(name)
+        if here is None or there is None or here.shape != there.shape:
+            shapes = [tuple(tensor.shape) if tensor is not None else "missing" for tensor in (there, here)]
+            raise UserError(
+                f"replication={path}: not a replication network for this base; {name} is {shapes[0]}, not {shapes[1]}"
+            )
