@@ -23,10 +23,10 @@ from training.models.replication import (
     save_replication,
 )
 from training.models.shape import TinyShape
+from training.weights import module_hash
 
 _FRAMES = 4
 Inputs = tuple[Tensor, Tensor, Tensor]
-from training.weights import module_hash
 
 
 @pytest.fixture(scope="module")
