@@ -227,6 +227,7 @@ def _choice(name: str, plain: Mapping[str, Any], key: str, weight: float) -> Ren
     paths: Mapping[str, str] = getattr(renderer(family), "asset_paths", lambda _: {})(config)
     try:
         assets = read_assets(paths)
+        getattr(renderer(family), "check_assets", lambda *_: None)(config, assets.content)
     except ConfigError as error:
         raise error.under(key) from None
     return RendererChoice(name=name, family=family, phrase=phrase, config=config, weight=weight, assets=assets)

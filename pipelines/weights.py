@@ -25,7 +25,12 @@ def load_vgg_weights(path: Path) -> "dict[str, torch.Tensor]":
     Raises:
         UserError: if there is no such file, it cannot be read, holds no tensors by name, or holds pickled code.
     """
-    where = f"weights={path}"
+    return load_tensors(path, "weights")
+
+
+def load_tensors(path: Path, key: str) -> "dict[str, torch.Tensor]":
+    """The same for any network; errors name the file as `key=path`."""
+    where = f"{key}={path}"
     if not path.is_file():
         raise UserError(f"{where}: " + ("a folder; name the file in it" if path.is_dir() else "no such file"))
     try:
@@ -33,21 +38,21 @@ def load_vgg_weights(path: Path) -> "dict[str, torch.Tensor]":
             file.read(1)
     except OSError as error:
         raise UserError(f"{where}: cannot be read ({error.strerror or error})") from error
-    held = _safetensors(path) if path.suffix == ".safetensors" else _torch_file(path)
+    held = _safetensors(path, where) if path.suffix == ".safetensors" else _torch_file(path, where)
     return _tensors(held, where)
 
 
-def _safetensors(path: Path) -> object:
+def _safetensors(path: Path, where: str) -> object:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise UserError(f"weights={path}: not a safetensors file, or not a whole one") from error
+        raise UserError(f"{where}: not a safetensors file, or not a whole one") from error
 
 
-def _torch_file(path: Path) -> object:
+def _torch_file(path: Path, where: str) -> object:
     import torch
 
     try:
@@ -57,9 +62,9 @@ def _torch_file(path: Path) -> object:
     except Exception as error:  # whatever bytes are read as a pickle raises anything: KeyError, EOFError, ...
         if isinstance(error, pickle.UnpicklingError | RuntimeError) and _is_about_code(str(error)):
             raise UserError(
-                f"weights={path}: holds code besides tensors, which is not run; save its state_dict() alone"
+                f"{where}: holds code besides tensors, which is not run; save its state_dict() alone"
             ) from error
-        raise UserError(f"weights={path}: not a PyTorch weights file, or not a whole one") from error
+        raise UserError(f"{where}: not a PyTorch weights file, or not a whole one") from error
 
 
 def _is_about_code(message: str) -> bool:

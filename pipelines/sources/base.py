@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.sources.framing import Framing
+from renderers.painting import NOTHING_KNOWN, Knowledge
 
 
 class RefusedPicture(Exception):
@@ -56,6 +57,14 @@ class Picture:
 
     image: NDArray[np.float32]
     truth: GroundTruth | None = None
+
+    def knowledge(self) -> Knowledge:
+        """What renderers may use of it."""
+        if self.truth is None:
+            return NOTHING_KNOWN
+        far_first = np.zeros(len(self.truth.names), np.float32)
+        far_first[list(self.truth.depth_order)] = np.linspace(1.0, 0.0, len(self.truth.depth_order))
+        return Knowledge(labels=self.truth.labels, depth=far_first[self.truth.labels])
 
 
 class Source(Protocol):
