@@ -95,7 +95,12 @@ def _on_ray(
             "cluster.address", cluster.address, f"the address of a running Ray cluster ({error})"
         ) from error
     try:
-        task = ray.remote(num_cpus=1, memory=_task_memory(cluster, workers), max_retries=_MAX_RETRIES)(render_shard)
+        task = ray.remote(
+            num_cpus=1,
+            num_gpus=cluster.gpus_per_worker,
+            memory=_task_memory(cluster, workers),
+            max_retries=_MAX_RETRIES,
+        )(render_shard)
         shared = ray.put(settings)
         waiting: dict[Any, str] = {}  # task -> shard
         for plan in plans:

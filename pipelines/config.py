@@ -49,11 +49,24 @@ class RendererChoice:
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterConfig:
-    """Where shards are rendered: on a Ray of our own (`local`), on an existing one (`ray`), or here (`inline`)."""
+    """Where shards are rendered: on a Ray of our own (`local`), on an existing one (`ray`), or here (`inline`).
+
+    Workers are processes that live as long as the run: what one has loaded, it keeps for its next task.
+
+    Attributes:
+        address: of the existing one.
+        cpu: the processor that kernels are compiled for.
+        gpus_per_worker: share of a GPU that each worker gets, 0 to 1; Ray hides GPUs from workers that get none.
+    """
 
     kind: Literal["local", "ray", "inline"] = "local"
     address: str | None = None
     cpu: str = "native"
+    gpus_per_worker: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.gpus_per_worker <= 1.0:
+            raise ConfigError("gpus_per_worker", self.gpus_per_worker, "0 to 1; 0.25 lets four workers share a GPU")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,7 @@ class Card {
     this.frame = this.resting = this.last; // where it returns to when the pointer has passed over
     this.sheet = null; // the decoded image, or null while the card is far away
     this.started = null; // when it began to play, or null
+    this.unit = data.regions ? "step" : "stroke"; // a region takes one step or several
     this.words = data.caption.toLocaleLowerCase();
     this.build();
     this.listen();
@@ -55,10 +56,25 @@ class Card {
       `${written(data.psnr_db, 1)} dB PSNR · ${written(data.ssim, 3)} SSIM` +
       (data.violation > 0 ? ` · ${written(100 * data.violation, 2)} % progress violation` : "");
     part(".source").textContent =
-      `${data.renderer}, ${written(data.num_steps)} strokes · ${data.split} · ${data.source}` +
+      `${data.renderer}, ${written(data.num_steps)} ${this.unit}s · ${data.split} · ${data.source}` +
       (data.licence ? ` · ${data.licence}` : "");
     part(".source").title = `sequence ${data.key} in ${data.shard}`;
     this.buildCurve(part(".curve"));
+    if (data.regions) this.buildRegions(part(".regions"));
+  }
+
+  /** The map of the regions and, in painting order, how salient and how large each one is. */
+  buildRegions(details) {
+    const { map, rows } = this.data.regions;
+    const all = rows.reduce((sum, [, , area]) => sum + area, 0);
+    details.hidden = false;
+    details.querySelector("summary").textContent = `${written(rows.length)} regions in painting order`;
+    details.querySelector("img").src = `data:image/webp;base64,${map}`;
+    for (const [label, saliency, area] of rows) {
+      const item = document.createElement("li");
+      item.textContent = `label ${label} · saliency ${written(saliency, 2)} · ${written((100 * area) / all, 1)} %`;
+      details.querySelector("ol").append(item);
+    }
   }
 
   /** Distance to the finished canvas over strokes: a line, the ground under it, and a mark for the frame shown. */
@@ -78,7 +94,7 @@ class Card {
       this.marker,
     );
     const title = drawn("title", {});
-    title.textContent = `Distance to the finished canvas over ${written(num_steps)} strokes`;
+    title.textContent = `Distance to the finished canvas over ${written(num_steps)} ${this.unit}s`;
     svg.prepend(title);
   }
 
@@ -142,8 +158,8 @@ class Card {
     this.marker.setAttribute("cx", x);
     this.marker.setAttribute("cy", y);
     this.slider.value = this.frame;
-    this.where.textContent = `${number + 1}/${this.data.num_frames} · stroke ${written(step)}`;
-    this.where.title = `frame ${number + 1} of ${this.data.num_frames}, stroke ${step} of ${this.data.num_steps}`;
+    this.where.textContent = `${number + 1}/${this.data.num_frames} · ${this.unit} ${written(step)}`;
+    this.where.title = `frame ${number + 1} of ${this.data.num_frames}, ${this.unit} ${step} of ${this.data.num_steps}`;
     this.slider.setAttribute("aria-valuetext", `${this.where.title}, distance to the finished ${written(distance, 2)}`);
   }
 

@@ -12,7 +12,9 @@ import numpy as np
 from PIL import Image
 
 from conf.errors import UserError
+from pipelines.gallery_page.region_map import order_map
 from pipelines.progress import Progress
+from pipelines.regions import read_label_map
 from training.data.dataset import DatasetCard, dataset_totals, read_card, read_manifests
 from training.data.manifest import ShardManifest, read_manifest, tar_path
 from training.data.sequence import StoredSequence, parse_sequence
@@ -245,6 +247,18 @@ def _card(sequence: StoredSequence, record: Mapping[str, Any], thumbnail_px: int
         "num_frames": len(stored),
         "frames": [[number, stored[number]["step"], stored[number]["distance"]] for number in numbers],
         "sheet": make_sheet(frames, thumbnail_px),
+        "regions": _regions(sequence, thumbnail_px),
+    }
+
+
+def _regions(sequence: StoredSequence, thumbnail_px: int) -> dict[str, Any] | None:
+    """How a picture was cut, and in which order its regions were painted; None where it was not cut."""
+    if "regions.png" not in sequence.members:
+        return None
+    rows = sequence.facts["regions"]
+    return {
+        "map": order_map(read_label_map(sequence.members["regions.png"]), [row["label"] for row in rows], thumbnail_px),
+        "rows": [[row["label"], row["saliency"], row["area_px"]] for row in rows],
     }
 
 

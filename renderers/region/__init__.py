@@ -4,6 +4,7 @@ Segment, judge what draws the eye, order, fill. Once a region is finished none o
 carving or watercolour.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -158,7 +159,7 @@ def _program(
 def _num_steps(fill: str, area: float) -> int:
     """In how many steps a region of this share of the canvas appears."""
     if fill == "wash":
-        return max(_FEWEST_WASHES, round(_MOST_WASHES * float(area) ** 0.5))
+        return max(_FEWEST_WASHES, round(_MOST_WASHES * math.sqrt(area)))
     return 2 if fill == "flat" else 1
 
 

@@ -8,7 +8,11 @@ from renderers.raster.jit import kernel, part
 from renderers.region.graph import Labels
 
 _FAR = np.float32(1e9)
-_SCANS = 8
+_DIAGONAL = np.float32(1.41421356)
+_ONE = np.float32(1)
+_1 = np.uint64(1)
+_SCANS = 4
+_WORKING_PX = 256
 
 
 def arrival(labels: Labels) -> NDArray[np.float32]:
@@ -17,25 +21,41 @@ def arrival(labels: Labels) -> NDArray[np.float32]:
     The wash flows from the deepest point of each connected piece, at a speed that grows with the distance from the
     edge: along the middle of a shape first, then outward (an eikonal equation, solved by sweeps in alternating
     directions; Zhao: A Fast Sweeping Method for Eikonal Equations, 2005). Times are then spread evenly over the pixels
-    of a region, so that equal times wash equal areas.
+    of a region, so that equal times wash equal areas. Looks at no more than 256 px along the shorter side.
 
     Args:
-        labels: (H, W) numbered without gaps.
+        labels: (H, W).
 
     Returns:
-        (H, W) float32 in (0, 1].
+        (H, W) float32 in [0, 1].
     """
+    height, width = labels.shape
+    scale = _WORKING_PX / min(height, width)
+    if scale >= 1:
+        return _arrival(labels)
+    small = (round(width * scale), round(height * scale))
+    times = _arrival(cv2.resize(labels, small, interpolation=cv2.INTER_NEAREST))
+    enlarged: NDArray[np.float32] = cv2.resize(times, (width, height), interpolation=cv2.INTER_LINEAR)
+    return enlarged
+
+
+def _arrival(labels: Labels) -> NDArray[np.float32]:
     from skimage.measure import label as connected
 
     pieces = connected(labels, connectivity=1, background=-1).astype(np.int32) - 1
     depth = edge_distance(labels)
     times = np.full(labels.shape, _FAR, np.float32)
     times.ravel()[_deepest(pieces, depth)] = 0
-    _sweep(pieces, (1 / (1 + depth)).astype(np.float32), times, _SCANS)
+    framed = np.pad(times, 1, constant_values=_FAR)
+    cost = np.pad((1 / (1 + depth)).astype(np.float32), 1)
+    _sweep(
+        np.pad(pieces, 1, constant_values=-1).ravel(), cost.ravel(), framed.ravel(), np.uint64(framed.shape[1]), _SCANS
+    )
+    times = framed[1:-1, 1:-1]
     ends = np.zeros(int(pieces.max()) + 1, np.float32)
     np.maximum.at(ends, pieces.ravel(), np.where(times < _FAR, times, 0).ravel())
-    share = np.minimum(times / np.maximum(ends[pieces], 1e-6), 1.0).ravel()
-    order = np.lexsort((share, labels.ravel()))
+    share = np.minimum(times / np.maximum(ends[pieces], 1e-6), 1.0)
+    order = np.argsort(labels + 0.999 * share.astype(np.float64), axis=None, kind="stable")
     counts = np.bincount(labels.ravel())
     before = np.cumsum(counts) - counts
     grouped = labels.ravel()[order]
@@ -59,38 +79,45 @@ def edge_distance(labels: Labels) -> NDArray[np.float32]:
 
 def _deepest(pieces: Labels, depth: NDArray[np.float32]) -> NDArray[np.int64]:
     """Flat index of the deepest pixel of each piece, the first of equals."""
-    order = np.lexsort((-depth.ravel(), pieces.ravel()))
+    order = np.argsort(pieces - depth / (1.0 + depth), axis=None, kind="stable")
     counts = np.bincount(pieces.ravel())
     firsts: NDArray[np.int64] = order[np.cumsum(counts) - counts]
     return firsts
 
 
 @kernel
-def _sweep(pieces: Labels, cost: NDArray[np.float32], times: NDArray[np.float32], num_scans: int) -> None:
-    """Let times flow to neighbours of the same piece, from the top left and from the bottom right in turns."""
-    height, width = pieces.shape
+def _sweep(
+    pieces: NDArray[np.int32], cost: NDArray[np.float32], times: NDArray[np.float32], row: np.uint64, num_scans: int
+) -> None:
+    """Let times flow to neighbours of the same piece, from the top left and from the bottom right in turns.
+
+    Args:
+        pieces, cost, times: flat, with a frame of one pixel around them; times are written.
+        row: pixels in a row, frame included.
+    """
+    size = np.uint64(times.size)
     for scan in range(num_scans):
-        for i in range(height):
-            for j in range(width):
-                if scan % 2 == 0:
-                    _flow(i, j, i - 1, j, 1.0, pieces, cost, times)
-                    _flow(i, j, i, j - 1, 1.0, pieces, cost, times)
-                    _flow(i, j, i - 1, j - 1, 1.41421356, pieces, cost, times)
-                    _flow(i, j, i - 1, j + 1, 1.41421356, pieces, cost, times)
-                else:
-                    y, x = height - 1 - i, width - 1 - j
-                    _flow(y, x, y + 1, x, 1.0, pieces, cost, times)
-                    _flow(y, x, y, x + 1, 1.0, pieces, cost, times)
-                    _flow(y, x, y + 1, x + 1, 1.41421356, pieces, cost, times)
-                    _flow(y, x, y + 1, x - 1, 1.41421356, pieces, cost, times)
+        if scan % 2 == 0:
+            for i in range(row + _1, size - row - _1):
+                at = np.uint64(i)
+                _flow(at, at - row, _ONE, pieces, cost, times)
+                _flow(at, at - _1, _ONE, pieces, cost, times)
+                _flow(at, at - row - _1, _DIAGONAL, pieces, cost, times)
+                _flow(at, at - row + _1, _DIAGONAL, pieces, cost, times)
+        else:
+            for i in range(row + _1, size - row - _1):
+                at = size - _1 - np.uint64(i)
+                _flow(at, at + row, _ONE, pieces, cost, times)
+                _flow(at, at + _1, _ONE, pieces, cost, times)
+                _flow(at, at + row + _1, _DIAGONAL, pieces, cost, times)
+                _flow(at, at + row - _1, _DIAGONAL, pieces, cost, times)
 
 
 @part
 def _flow(
-    y: int, x: int, from_y: int, from_x: int, step: float, pieces: Labels, cost: NDArray[np.float32],
+    at: np.uint64, source: np.uint64, step: np.float32, pieces: NDArray[np.int32], cost: NDArray[np.float32],
     times: NDArray[np.float32],
 ) -> None:  # fmt: skip
-    if 0 <= from_y < pieces.shape[0] and 0 <= from_x < pieces.shape[1] and pieces[from_y, from_x] == pieces[y, x]:
-        reached = times[from_y, from_x] + np.float32(step) * cost[y, x]
-        if reached < times[y, x]:
-            times[y, x] = reached
+    reached = times[source] + step * cost[at]
+    if pieces[source] == pieces[at] and reached < times[at]:
+        times[at] = reached

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from renderers.raster.jit import kernel, part
 
 _FAR = np.float32(1e9)
-_ZERO = np.float32(0)
+_1 = np.uint64(1)
 
 
 def barrier_distance(level: NDArray[np.float32], num_scans: int = 3) -> NDArray[np.float32]:
@@ -23,42 +23,42 @@ def barrier_distance(level: NDArray[np.float32], num_scans: int = 3) -> NDArray[
     Returns:
         (H, W) float32, 0 on the border.
     """
-    highest, lowest = level.copy(), level.copy()
     distance = np.full(level.shape, _FAR, np.float32)
     distance[[0, -1]] = 0
     distance[:, [0, -1]] = 0
-    _scan(level, highest, lowest, distance, num_scans)
+    flat = np.ascontiguousarray(level, np.float32).ravel()
+    height, width = (np.uint64(side) for side in level.shape)
+    _scan(flat, flat.copy(), flat.copy(), distance.ravel(), height, width, num_scans)
     return distance
 
 
 @kernel
 def _scan(
     level: NDArray[np.float32], highest: NDArray[np.float32], lowest: NDArray[np.float32],
-    distance: NDArray[np.float32], num_scans: int,
+    distance: NDArray[np.float32], height: np.uint64, width: np.uint64, num_scans: int,
 ) -> None:  # fmt: skip
     """Relax along paths through the pixels above and before, or below and after, that were scanned already."""
-    height, width = level.shape
+    last = height * width - _1
     for scan in range(num_scans):
-        for i in range(1, height - 1):
-            for j in range(1, width - 1):
+        for i in range(1, height - _1):
+            for j in range(1, width - _1):
+                at = np.uint64(i) * width + np.uint64(j)
                 if scan % 2 == 0:
-                    _relax(i, j, i - 1, j, level, highest, lowest, distance)
-                    _relax(i, j, i, j - 1, level, highest, lowest, distance)
+                    _relax(at, at - width, level, highest, lowest, distance)
+                    _relax(at, at - _1, level, highest, lowest, distance)
                 else:
-                    y, x = height - 1 - i, width - 1 - j
-                    _relax(y, x, y + 1, x, level, highest, lowest, distance)
-                    _relax(y, x, y, x + 1, level, highest, lowest, distance)
+                    _relax(last - at, last - at + width, level, highest, lowest, distance)
+                    _relax(last - at, last - at + _1, level, highest, lowest, distance)
 
 
 @part
 def _relax(
-    y: int, x: int, from_y: int, from_x: int, level: NDArray[np.float32], highest: NDArray[np.float32],
+    at: np.uint64, source: np.uint64, level: NDArray[np.float32], highest: NDArray[np.float32],
     lowest: NDArray[np.float32], distance: NDArray[np.float32],
 ) -> None:  # fmt: skip
     """Go on along the path of a neighbour where that is a lower barrier."""
-    high = max(highest[from_y, from_x], level[y, x])
-    low = min(lowest[from_y, from_x], level[y, x])
-    if high - low < distance[y, x]:
-        distance[y, x] = high - low
-        highest[y, x] = high
-        lowest[y, x] = low
+    high, low = max(highest[source], level[at]), min(lowest[source], level[at])
+    if high - low < distance[at]:
+        distance[at] = high - low
+        highest[at] = high
+        lowest[at] = low

@@ -53,13 +53,15 @@ class Merging:
 
     Attributes:
         tolerance: regions are merged as long as that costs no more than this.
-        max_regions: and, whatever it costs, until there are no more than so many,
+        min_regions: and more than so many are left;
+        max_regions: then, whatever it costs, until there are no more than so many,
         least_area: and none is smaller than this share of the canvas.
     """
 
     tolerance: float
     max_regions: int
     least_area: float
+    min_regions: int = 1
     border_weight: float = 1.0
     colour_cap: float = 40.0
     power: float = 0.3
@@ -106,7 +108,7 @@ class _MergingGraph:
         for forced in (False, True):
             heap = [self._candidate(a, b) for a in range(self.count) for b in self.touching[a] if a < b]
             heapq.heapify(heap)
-            while heap and left > 1:
+            while heap and left > (1 if forced else self.merging.min_regions):
                 cost, a, b, version_a, version_b = heapq.heappop(heap)
                 if (self.versions[a], self.versions[b]) != (version_a, version_b):
                     continue

@@ -57,6 +57,7 @@ def graph_labels(image: Image, choice: SegmentChoice) -> Labels:
     merging = Merging(
         tolerance=choice.tolerance,
         max_regions=choice.max_regions,
+        min_regions=choice.min_regions,
         least_area=choice.least_area,
         border_weight=_BORDER_WEIGHT,
         power=_MERGING_POWER,
