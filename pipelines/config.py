@@ -109,6 +109,12 @@ class SynthConfig:
         ):
             if value is not None and not lowest <= value <= highest:
                 raise ConfigError(key, value, f"a whole number from {lowest} to {highest}")
+        for choice in self.renderers:
+            needs_labels = getattr(renderer(choice.family), "needs_labels", None)
+            if needs_labels and needs_labels(choice.config) and not self.source.brings_labels:
+                key = "renderer" if len(self.renderers) == 1 else f"renderer.members.{choice.name}"
+                allowed = f"graph or sam: source={self.source_kind} brings no label map"
+                raise ConfigError(f"{key}.segment.method", choice.config.segment.method, allowed)
         if not 0.0 <= self.val_fraction < 1.0:
             raise ConfigError("val_fraction", self.val_fraction, "0 to less than 1")
         if not 0.0 <= self.max_quarantined <= 1.0:

@@ -1,6 +1,7 @@
 """Networks of the region renderer, in files that a user has: opened by whoever uses them, once in a process."""
 
 import hashlib
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -130,7 +131,9 @@ def _torchscript(path: str, device: str) -> Callable[[NDArray[np.float32]], list
 
     _check_device("saliency.device", device)
     try:
-        network = torch.jit.load(str(Path(path).expanduser()), map_location=device).eval()  # type: ignore[no-untyped-call]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # TorchScript is deprecated, but it is what such networks are found in
+            network = torch.jit.load(str(Path(path).expanduser()), map_location=device).eval()  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError) as error:
         raise ConfigError(
             _NETWORK_KEY, path, "an .onnx file, or a TorchScript file that torch.jit.save wrote"

@@ -4,13 +4,15 @@ import hashlib
 import posixpath
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fsspec import AbstractFileSystem
 
 from conf.errors import UserError
-from pipelines.sources.base import SourceEntry
+from pipelines.sources.base import Picture, RefusedPicture, SourceEntry
 from pipelines.sources.captions import TABLES, Annotation, table_annotations, text_caption
+from pipelines.sources.depth import DEPTH_ENDING, decode_depth, is_depth_map
+from pipelines.sources.framing import Framing
 from pipelines.sources.stored import StoredSource, ending, list_files, naming, open_storage, printable
 
 NUM_READERS = 16
@@ -30,6 +32,8 @@ class FolderSource(StoredSource):
     A caption comes from `photo.txt` beside `photo.jpg`, else from a caption table (`metadata.jsonl`, then
     `captions.csv`) in the picture's folder or any above it, the nearest first. Tables name pictures relative to
     themselves.
+
+    `photo.depth.png` beside `photo.jpg` is its depth map: grey, of 8 or 16 bits, lighter where nearer.
     """
 
     def index(self, limit: int | None) -> Sequence[SourceEntry]:
@@ -46,7 +50,7 @@ class FolderSource(StoredSource):
                     f"{self.path}: " + ("is a file, not a folder" if filesystem.exists(root) else "missing")
                 )
             names = list_files(filesystem, root)
-        pictures = [name for name in names if ending(name) in self.extensions]
+        pictures = [name for name in names if ending(name) in self.extensions and not is_depth_map(name)]
         if not pictures:
             raise UserError(f"{self.path}: holds no pictures ({', '.join(self.extensions)})")
         scan = _Scan(filesystem, root, frozenset(names), self.licence)
@@ -62,6 +66,16 @@ class FolderSource(StoredSource):
         """The bytes of one picture, as they are now."""
         filesystem, _ = open_storage(self.path)
         return _bytes(filesystem, entry.locator)
+
+    def load(self, entry: SourceEntry, framing: Framing) -> Picture:
+        """Read, decode and frame one picture, and its depth map if it has one; raises what `StoredSource.load` does."""
+        picture = super().load(entry, framing)
+        if entry.depth is None:
+            return picture
+        data = self.read(replace(entry, locator=entry.depth))
+        if hashlib.sha256(data).hexdigest() != entry.depth_sha256:
+            raise RefusedPicture("its depth map changed since the run was planned")
+        return replace(picture, depth=framing.apply(decode_depth(data))[..., 0])
 
 
 class _Scan:
@@ -82,9 +96,18 @@ class _Scan:
             raise UserError(f"{locator}: storage does not answer ({type(error).__name__})") from error
         except OSError:
             sha256 = hashlib.sha256(id_.encode()).hexdigest()
+        depth = self._depth(name)
         annotation = self._annotations.get(name, Annotation()).over(self._default)
         caption = self._sidecar(name) or annotation.caption
-        return SourceEntry(id=id_, sha256=sha256, locator=locator, caption=caption, licence=annotation.licence)
+        return SourceEntry(
+            id=id_, sha256=sha256, locator=locator, caption=caption, licence=annotation.licence,
+            depth=depth, depth_sha256=depth and hashlib.sha256(_bytes(self._filesystem, depth)).hexdigest(),
+        )  # fmt: skip
+
+    def _depth(self, picture: str) -> str | None:
+        """Where the depth map of a picture is."""
+        name = posixpath.splitext(picture)[0] + DEPTH_ENDING
+        return printable(posixpath.join(self._root, name)) if name in self._names else None
 
     def _sidecar(self, picture: str) -> str | None:
         name = posixpath.splitext(picture)[0] + ".txt"
