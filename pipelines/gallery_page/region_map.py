@@ -26,16 +26,21 @@ def order_map(labels: NDArray[np.uint16], order: Sequence[int], thumbnail_px: in
     scale = min(1.0, thumbnail_px / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
-    colours = np.zeros((max(order) + 1, 3), np.uint8)
-    for place, label in enumerate(order):
-        hue = _LAST_HUE * place / max(1, len(order) - 1)
-        colours[label] = np.multiply(colorsys.hsv_to_rgb(hue, 0.6, 0.95), 255)
-    picture = np.ascontiguousarray(colours[small])
+    picture = np.ascontiguousarray(order_colours(order)[small])
     for place, label in enumerate(order, 1):
         _number(picture, small == label, place)
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "WEBP", lossless=True)
     return base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def order_colours(order: Sequence[int]) -> NDArray[np.uint8]:
+    """(R, 3) RGB of each label: from red, the first painted, to blue, the last."""
+    colours = np.zeros((max(order) + 1, 3), np.uint8)
+    for place, label in enumerate(order):
+        hue = _LAST_HUE * place / max(1, len(order) - 1)
+        colours[label] = np.multiply(colorsys.hsv_to_rgb(hue, 0.6, 0.95), 255)
+    return colours
 
 
 def _number(picture: NDArray[np.uint8], mask: NDArray[np.bool_], number: int) -> None:

@@ -25,7 +25,7 @@ from renderers.region.config import RegionConfig as Config
 from renderers.region.graph import Labels
 from renderers.region.order import painting_order, survey
 from renderers.region.saliency import judge
-from renderers.region.segment import segment, smooth_lab
+from renderers.region.segment import lab_of, segment
 from renderers.region.sheet import REGION, SHARE, Sheet, packed, unpacked
 from renderers.region.strokes import plan_strokes, replay_strokes
 
@@ -79,7 +79,7 @@ def paint(
         ConfigError: if the configuration asks for a label map, a region or a network that is not there.
     """
     labels = segment(image, config.segment, assets, known)
-    found = survey(labels, judge(image, config.saliency, assets), smooth_lab(image))
+    found = survey(labels, judge(image, config.saliency, assets), lab_of(image))
     order = painting_order(labels, found, config, known)
     program = _program(image, labels, order, config, seed)
     pixels = np.bincount(labels.ravel())

@@ -52,7 +52,7 @@ class SegmentChoice:
     Attributes:
         method: `graph` needs no weights; `sam` needs a checkpoint; `truth` takes the label map that the source brings.
         max_regions: of `graph` and `sam`, 2 to 1,000.
-        min_regions: of `graph`, 1 to 1,000: no further merging than to so many, except of regions that are too small.
+        min_regions: of `graph`, 1 to 1,000: only what is nearly alike is merged when there are no more than so many.
         tolerance: of `graph`, how unlike two neighbours may be and still become one; 0 to 200.
         least_area: of `graph` and `sam`, the smallest share of the canvas that is a region, 0 to 0.1.
         sam: the network of `sam`.
@@ -61,14 +61,14 @@ class SegmentChoice:
     method: Literal["graph", "sam", "truth"] = "graph"
     max_regions: int = 60
     min_regions: int = 10
-    tolerance: float = 25.0
+    tolerance: float = 32.0
     least_area: float = 0.0015
     sam: SamChoice = field(default_factory=SamChoice)
 
     def __post_init__(self) -> None:
         _one_of("method", self.method, SEGMENTERS)
         _within("max_regions", self.max_regions, 2, 1000)
-        _within("min_regions", self.min_regions, 1, self.max_regions)
+        _within("min_regions", self.min_regions, 1, 1000)
         _within("tolerance", self.tolerance, 0, 200)
         _within("least_area", self.least_area, 0, 0.1)
         if self.method == "sam" and not self.sam.checkpoint:

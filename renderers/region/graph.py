@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 Labels = NDArray[np.int32]
 
+_FLOOR = 0.3  # of the tolerance: what is more alike than this is merged however few regions are left
+
 
 def numbered(labels: NDArray[np.integer]) -> Labels:
     """The same partition with labels 0, 1, 2, ... without gaps, in the order of the old ones."""
@@ -53,7 +55,7 @@ class Merging:
 
     Attributes:
         tolerance: regions are merged as long as that costs no more than this.
-        min_regions: and more than so many are left;
+        min_regions: and more than so many are left, unless it costs next to nothing;
         max_regions: then, whatever it costs, until there are no more than so many,
         least_area: and none is smaller than this share of the canvas.
     """
@@ -108,11 +110,11 @@ class _MergingGraph:
         for forced in (False, True):
             heap = [self._candidate(a, b) for a in range(self.count) for b in self.touching[a] if a < b]
             heapq.heapify(heap)
-            while heap and left > (1 if forced else self.merging.min_regions):
+            while heap and left > 1:
                 cost, a, b, version_a, version_b = heapq.heappop(heap)
                 if (self.versions[a], self.versions[b]) != (version_a, version_b):
                     continue
-                if not forced and cost > self.merging.tolerance:
+                if not forced and cost > self._tolerance(left):
                     break
                 tiny = min(self.areas[a], self.areas[b]) < self.merging.least_area * self.pixels
                 if forced and left <= self.merging.max_regions and not tiny:
@@ -122,6 +124,9 @@ class _MergingGraph:
                 for neighbour in self.touching[a]:
                     heapq.heappush(heap, self._candidate(a, neighbour))
         return self._roots()
+
+    def _tolerance(self, left: int) -> float:
+        return self.merging.tolerance * (1.0 if left > self.merging.min_regions else _FLOOR)
 
     def _candidate(self, a: int, b: int) -> tuple[float, int, int, int, int]:
         merging = self.merging

@@ -8,7 +8,7 @@ import numpy as np
 from renderers.painting import Image, to_uint8
 from renderers.region.config import SegmentChoice
 from renderers.region.graph import Labels, Merging, merged, numbered
-from renderers.region.segment import smooth_lab
+from renderers.region.segment import lab_of
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
@@ -54,4 +54,4 @@ def partition(image: Image, masks: Sequence[Mapping[str, Any]], choice: SegmentC
         stacked[mask["segmentation"]] = number
     pieces = numbered(connected(stacked, connectivity=1, background=-1))
     merging = Merging(tolerance=-1.0, max_regions=choice.max_regions, least_area=choice.least_area)
-    return merged(pieces, smooth_lab(image), merging)
+    return merged(pieces, lab_of(image), merging)

@@ -11,8 +11,7 @@ from renderers.region.config import SegmentChoice
 from renderers.region.graph import Labels, Merging, merged, numbered
 
 _WORKING_PX = 256
-_SUPERPIXEL_SCALE, _SUPERPIXEL_SIGMA, _SUPERPIXEL_PX = 30.0, 0.6, 20
-_SMOOTHING_PX = 0.7
+_SUPERPIXEL_SCALE, _SUPERPIXEL_SIGMA, _SUPERPIXEL_PX = 30.0, 0.3, 20
 _MERGING_POWER, _BORDER_WEIGHT = 0.1, 2.0
 
 
@@ -48,12 +47,14 @@ def graph_labels(image: Image, choice: SegmentChoice) -> Labels:
 
     Looks at no more than 256 px along the shorter side; contours are smoothed when enlarged.
     """
+    from skimage.measure import label as connected
     from skimage.segmentation import felzenszwalb
 
     small = shrink(image, _WORKING_PX)
-    superpixels = felzenszwalb(
+    cells = felzenszwalb(
         small, scale=_SUPERPIXEL_SCALE, sigma=_SUPERPIXEL_SIGMA, min_size=_SUPERPIXEL_PX, channel_axis=-1
     )
+    superpixels = numbered(connected(cells, connectivity=1, background=-1))  # cells may hang together by corners
     merging = Merging(
         tolerance=choice.tolerance,
         max_regions=choice.max_regions,
@@ -62,12 +63,12 @@ def graph_labels(image: Image, choice: SegmentChoice) -> Labels:
         border_weight=_BORDER_WEIGHT,
         power=_MERGING_POWER,
     )
-    return numbered(resized_labels(merged(numbered(superpixels), smooth_lab(small), merging), *image.shape[:2]))
+    return numbered(resized_labels(merged(superpixels, lab_of(small), merging), *image.shape[:2]))
 
 
-def smooth_lab(image: Image) -> NDArray[np.float32]:
-    """(H, W, 3) CIE Lab, a little smoothed, so that grain makes no borders."""
-    lab: NDArray[np.float32] = cv2.GaussianBlur(cv2.cvtColor(image, cv2.COLOR_RGB2LAB), (0, 0), _SMOOTHING_PX)
+def lab_of(image: Image) -> NDArray[np.float32]:
+    """(H, W, 3) CIE Lab."""
+    lab: NDArray[np.float32] = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
     return lab
 
 
