@@ -31,7 +31,7 @@ from renderers.region.strokes import plan_strokes, replay_strokes
 
 __all__ = ["Config", "asset_paths", "check_assets", "needs_labels", "paint", "region_distances", "replay"]
 
-_MEASURED_PX = 128
+_MEASURED_PX = 96
 _MOST_WASHES, _FEWEST_WASHES = 32, 4
 _NOTHING = 1e-9
 
@@ -97,16 +97,12 @@ def replay(program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int
     height, width = size_px or (program.height_px, program.width_px)
     sheet = unpacked(program, height, width)
     canvas = np.tile(sheet.blank, (height * width, 1))
-    regions = program.strokes[:, REGION].astype(int)
-    ends = np.flatnonzero(np.diff(regions, append=-1)) + 1  # after which step each region is finished
-    starts = np.concatenate([[0], ends[:-1]])
-    wanted = [[step for step in steps if start < step <= end] for start, end in zip(starts, ends, strict=True)]
     yield from (canvas.reshape(height, width, 3).copy() for step in steps if step == 0)
-    for start, end, some in zip(starts, ends, wanted, strict=True):
+    for label, start, end in _turns(program):
         if start >= steps[-1]:
             return
-        label = int(regions[start])
-        shown = sorted({*some, int(end)})
+        some = [step for step in steps if start < step <= end]
+        shown = sorted({*some, end})
         for step, pixels in zip(shown, _region(program, sheet, label, start, shown), strict=True):
             canvas[sheet.members[label]] = pixels
             yield from (canvas.reshape(height, width, 3).copy() for _ in range(some.count(step)))
@@ -167,6 +163,15 @@ def _rows(label: int, count: int) -> NDArray[np.float32]:
     return np.array([(label, (number + 1) / count) for number in range(count)], np.float32)
 
 
+def _turns(program: StrokeProgram) -> Iterator[tuple[int, int, int]]:
+    """Each region in painting order: its label, the step before its first, and its last."""
+    regions = program.strokes[:, REGION].astype(int)
+    start = 0
+    for end in np.flatnonzero(np.diff(regions, append=-1)) + 1:
+        yield int(regions[start]), start, int(end)
+        start = int(end)
+
+
 def _region(
     program: StrokeProgram, sheet: Sheet, label: int, start: int, steps: list[int]
 ) -> Iterator[NDArray[np.float32]]:
@@ -186,10 +191,21 @@ def _energies(difference: NDArray[np.floating], labels: NDArray[np.int32]) -> ND
 
 
 def _distances(program: StrokeProgram) -> NDArray[np.float64]:
-    """After every step, measured on a small canvas: a share needs no detail."""
+    """As `region_distances` after every step; on a small canvas, as a share needs no detail, and only where a region is
+    at work, as nothing else changes."""
     scale = min(1.0, _MEASURED_PX / min(program.height_px, program.width_px))
-    size_px = (round(program.height_px * scale), round(program.width_px * scale))
-    steps = range(len(program.strokes) + 1)
-    distances = region_distances(program, replay(program, steps, size_px))
+    sheet = unpacked(program, round(program.height_px * scale), round(program.width_px * scale))
+    progress = np.zeros(len(program.strokes) + 1)  # by how much the distance falls at each step, times all weights
+    for label, start, end in _turns(program):
+        *unfinished, finished = _region(program, sheet, label, start, list(range(start + 1, end + 1)))
+        whole = _energy(sheet.blank - finished)
+        if whole > _NOTHING * sheet.labels.size:
+            missing = np.minimum(1.0, [1.0, *(_energy(pixels - finished) / whole for pixels in unfinished), 0.0])
+            progress[start + 1 : end + 1] = -np.diff(missing) * math.sqrt(len(finished))
+    distances: NDArray[np.float64] = 1.0 - np.cumsum(progress) / max(float(progress.sum()), _NOTHING)
     distances[0], distances[-1] = 1.0, 0.0
     return distances
+
+
+def _energy(difference: NDArray[np.float32]) -> float:
+    return float((difference.astype(np.float64) ** 2).sum())

@@ -181,13 +181,14 @@ def test_any_shape_of_canvas_can_be_painted(height: int, width: int) -> None:
 
 
 @few
-@given(index=scenes)
-def test_distance_measures_what_is_missing(index: int) -> None:
-    painting = painted(index)
+@given(index=scenes, fill=st.sampled_from(["reveal", "wash", "flat"]))
+def test_distance_measures_what_is_missing(index: int, fill: Fill) -> None:
+    painting = painted(index, fill=fill)
     shown = canvases(painting)
     distances = region_distances(painting.program, shown)
     assert distances[0] == pytest.approx(1) and distances[-1] == 0
     assert (np.diff(distances) <= 1e-9).all()
+    np.testing.assert_allclose(painting.distances, distances, atol=1e-9)
 
 
 def test_damaged_maps_are_said_to_be_damaged() -> None:
