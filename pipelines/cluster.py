@@ -95,7 +95,8 @@ def _on_ray(
             "cluster.address", cluster.address, f"the address of a running Ray cluster ({error})"
         ) from error
     try:
-        _check_gpus(cluster, float(ray.cluster_resources().get("GPU", 0.0)))
+        if cluster.gpus_per_worker:
+            _check_gpus(cluster, float(ray.cluster_resources().get("GPU", 0.0)))
         task = ray.remote(
             num_cpus=1,
             num_gpus=cluster.gpus_per_worker,

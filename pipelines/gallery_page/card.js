@@ -69,7 +69,10 @@ class Card {
     const all = rows.reduce((sum, [, , area]) => sum + area, 0);
     details.hidden = false;
     details.querySelector("summary").textContent = `${written(rows.length)} regions in painting order`;
-    details.querySelector("img").src = `data:image/webp;base64,${map}`;
+    const picture = new Image();
+    picture.alt = "Map of the regions, numbered in painting order, from warm to cold colours";
+    picture.src = `data:image/webp;base64,${map}`;
+    details.querySelector("summary").after(picture);
     for (const [label, saliency, area] of rows) {
       const item = document.createElement("li");
       item.textContent = `label ${label} · saliency ${written(saliency, 2)} · ${written((100 * area) / all, 1)} %`;

@@ -10,7 +10,6 @@ from conf.errors import ConfigError
 from renderers.painting import Knowledge
 from renderers.region.config import Place, RegionConfig
 from renderers.region.graph import Borders, Labels, borders
-from renderers.region.segment import boxes
 
 # Found by a random search over 600 scenes (series 77 to 79), which the benchmark does not use.
 _SALIENCY_POWER, _AREA_POWER = 0.4, 0.5
@@ -42,8 +41,8 @@ class Survey:
 def survey(labels: Labels, saliency: NDArray[np.float32], colours: NDArray[np.float32]) -> Survey:
     """Measure regions.
 
-    A region draws the eye by the saliency of its pixels, by its size, by being near the middle, by being close (what is
-    close stands low in a picture), and by not running along the border of the canvas.
+    A region draws the eye by the saliency of its pixels, by its size, by being near the middle, and by not running
+    along the border of the canvas.
 
     Args:
         labels: (H, W) numbered without gaps.
@@ -58,14 +57,12 @@ def survey(labels: Labels, saliency: NDArray[np.float32], colours: NDArray[np.fl
     rows, columns = np.arange(height) + 0.5, np.arange(width) + 0.5
     y = np.bincount(flat, np.repeat(rows / height, width), count) / pixels
     x = np.bincount(flat, np.tile(columns / width, height), count) / pixels
-    feet = np.array([box[0].stop / height for _, box in boxes(labels)])
     edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     nearness = np.concatenate([np.ones(width), np.zeros(width), 1 - rows / height, 1 - rows / height])
     on_border = np.bincount(edge, minlength=count) / len(edge)
     scores = (
         (mean_saliency + _LEAST_SALIENCY) ** _SALIENCY_POWER
         * np.minimum(areas, _LARGE) ** _AREA_POWER
-        * feet
         * np.exp(-((x - _MIDDLE[0]) ** 2 + (y - _MIDDLE[1]) ** 2) / _REACH**2)
         / (1.0 + (on_border / _BORDER_SHARE) ** 2)
     )
