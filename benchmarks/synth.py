@@ -37,8 +37,14 @@ def main() -> None:
     print(f"yardstick {min(yardstick_s() for _ in range(3)):.3f} CPU-s; ", end="")
     print(f"{arguments.sequences} sequences, 256 px, 8 frames, {arguments.preset}\n")
     _print_phases(config)
-    rates = {workers: _rate(config, workers) for workers in (1, 2) if workers <= num_workers(None)}
     print()
+    print_scaling(words[:-1], arguments.sequences)
+
+
+def print_scaling(words: list[str], num_sequences: int) -> None:
+    """Sequences a second with one Ray worker and with two."""
+    config = synth_config(compose("synth", [*words, f"num_sequences={num_sequences}"]))
+    rates = {workers: _rate(config, workers) for workers in (1, 2) if workers <= num_workers(None)}
     for workers, rate in rates.items():
         print(f"{workers} Ray workers: {rate:6.2f} sequences/s, {rate / rates[1]:.2f} times one")
 

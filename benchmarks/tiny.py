@@ -51,9 +51,8 @@ def main() -> None:
         off = losses(network, batches)
     low, high = interval(off - on)
     print(f"loss on {len(on)} held-out sequences: {on.mean():.4f} with motion, {off.mean():.4f} without")
-    print(
-        f"lower by {100 * (off - on).mean() / off.mean():.1f} %; difference {(off - on).mean():.4f} [{low:.4f}, {high:.4f}]"
-    )
+    gain = off - on
+    print(f"lower by {100 * gain.mean() / off.mean():.1f} %; difference {gain.mean():.4f} [{low:.4f}, {high:.4f}]")
 
     real = torch.cat([_frames(batch) for batch in batches]) / 2 + 0.5
     captions = [caption for batch in batches for caption in batch.captions]

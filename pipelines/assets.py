@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conf.errors import ConfigError
+from pipelines.networks import SaliencyNetwork, SamCheckpoint, sha256_of
 from pipelines.sources.base import RefusedPicture
 from pipelines.sources.decode import decode, decode_rgba
 
@@ -19,8 +20,13 @@ _KEYS = {
     "brush_height": "brush.height_path",
     "style": "style.path",
     "weights": "style.weights",
+    "sam": "segment.sam.checkpoint",
+    "network": "saliency.network",
 }
 _WANTED = {"brush": "a picture of a brush mark", "brush_height": "a picture of heights in grey", "style": "a picture"}
+_NETWORKS = {"sam": SamCheckpoint, "network": SaliencyNetwork}
+"""Large: not read here but by whoever uses them, once in a process."""
+
 _MAX_PIXELS = 100_000_000
 _STYLE_PX = 1024  # a style is colours and strokes: more pixels say nothing more
 
@@ -43,6 +49,10 @@ def read_assets(paths: Mapping[str, str]) -> AssetFiles:
     hashes: dict[str, str] = {}
     for name, path in paths.items():
         try:
+            if name in _NETWORKS:
+                hashes[name] = sha256_of(path)
+                content[name] = _NETWORKS[name](path=path, sha256=hashes[name])
+                continue
             data = Path(path).expanduser().read_bytes()
         except OSError as error:
             raise ConfigError(_KEYS[name], path, f"a file that can be read ({error.strerror})") from error

@@ -95,7 +95,14 @@ def _on_ray(
             "cluster.address", cluster.address, f"the address of a running Ray cluster ({error})"
         ) from error
     try:
-        task = ray.remote(num_cpus=1, memory=_task_memory(cluster, workers), max_retries=_MAX_RETRIES)(render_shard)
+        if cluster.gpus_per_worker:
+            _check_gpus(cluster, float(ray.cluster_resources().get("GPU", 0.0)))
+        task = ray.remote(
+            num_cpus=1,
+            num_gpus=cluster.gpus_per_worker,
+            memory=_task_memory(cluster, workers),
+            max_retries=_MAX_RETRIES,
+        )(render_shard)
         shared = ray.put(settings)
         waiting: dict[Any, str] = {}  # task -> shard
         for plan in plans:
@@ -106,6 +113,16 @@ def _on_ray(
             yield _next(waiting)
     finally:
         ray.shutdown()
+
+
+def _check_gpus(cluster: ClusterConfig, there: float) -> None:
+    """Tasks that ask for more than there is would wait for ever.
+
+    Raises:
+        ConfigError: if workers cannot get what they are to have.
+    """
+    if cluster.gpus_per_worker > there:
+        raise ConfigError("cluster.gpus_per_worker", cluster.gpus_per_worker, f"0: this cluster has {there:g} GPUs")
 
 
 def _knock(address: str) -> None:

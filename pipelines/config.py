@@ -49,11 +49,24 @@ class RendererChoice:
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterConfig:
-    """Where shards are rendered: on a Ray of our own (`local`), on an existing one (`ray`), or here (`inline`)."""
+    """Where shards are rendered: on a Ray of our own (`local`), on an existing one (`ray`), or here (`inline`).
+
+    Workers are processes that live as long as the run: what one has loaded, it keeps for its next task.
+
+    Attributes:
+        address: of the existing one.
+        cpu: the processor that kernels are compiled for.
+        gpus_per_worker: share of a GPU that each worker gets, 0 to 1; Ray hides GPUs from workers that get none.
+    """
 
     kind: Literal["local", "ray", "inline"] = "local"
     address: str | None = None
     cpu: str = "native"
+    gpus_per_worker: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.gpus_per_worker <= 1.0:
+            raise ConfigError("gpus_per_worker", self.gpus_per_worker, "0 to 1; 0.25 lets four workers share a GPU")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +108,12 @@ class SynthConfig(RunConfig):
         super().__post_init__()
         check_whole("num_sequences", self.num_sequences, 1, MOST_SEQUENCES)
         check_whole("seed", self.seed, 0, 2**63 - 1)  # `samples.parquet` holds it in 64 bits
+        for choice in self.renderers:
+            needs_labels = getattr(renderer(choice.family), "needs_labels", None)
+            if needs_labels and needs_labels(choice.config) and not self.source.brings_labels:
+                key = "renderer" if len(self.renderers) == 1 else f"renderer.members.{choice.name}"
+                allowed = f"graph or sam: source={self.source_kind} brings no label map"
+                raise ConfigError(f"{key}.segment.method", choice.config.segment.method, allowed)
 
     def recipe(self) -> dict[str, Any]:
         """Everything that decides the bytes of the data set, and nothing else."""
@@ -217,6 +236,7 @@ def _choice(name: str, plain: Mapping[str, Any], key: str, weight: float) -> Ren
     paths: Mapping[str, str] = getattr(renderer(family), "asset_paths", lambda _: {})(config)
     try:
         assets = read_assets(paths)
+        getattr(renderer(family), "check_assets", lambda *_: None)(config, assets.content)
     except ConfigError as error:
         raise error.under(key) from None
     return RendererChoice(name=name, family=family, phrase=phrase, config=config, weight=weight, assets=assets)

@@ -94,7 +94,8 @@ class Plan:
         """Hash of all pictures, captions and licences: another source, another plan."""
         digest = hashlib.sha256()
         for entry in self.entries:
-            digest.update(repr((entry.id, entry.sha256, entry.caption, entry.licence)).encode())
+            depth = () if entry.depth_sha256 is None else (entry.depth_sha256,)
+            digest.update(repr((entry.id, entry.sha256, entry.caption, entry.licence, *depth)).encode())
         return digest.hexdigest()
 
     def _num_shards(self, split: str) -> int:

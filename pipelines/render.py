@@ -18,6 +18,7 @@ from PIL import Image as PillowImage
 from conf.errors import UserError
 from pipelines.config import RendererChoice
 from pipelines.plan import PlannedSequence, ShardPlan
+from pipelines.regions import label_map_bytes, region_facts
 from pipelines.sources.base import Picture, RefusedPicture, Source
 from pipelines.sources.framing import Framing
 from renderers import renderer
@@ -172,11 +173,14 @@ def render_sequence(sequence: PlannedSequence, settings: RenderSettings, watch: 
     picture = settings.source.load(sequence.entry, settings.framing)
     watch.lap("load")
     seed = np.random.SeedSequence(settings.seed, spawn_key=(sequence.index, _PAINT_STAGE))
-    files = {"assets": choice.assets.content} if choice.assets.content else {}
-    painting = renderer(choice.family).paint(picture.image, choice.config, seed, **files)
+    family = renderer(choice.family)
+    besides: dict[str, Any] = {"assets": choice.assets.content} if choice.assets.content else {}
+    if hasattr(family, "needs_labels"):
+        besides["known"] = picture.knowledge()
+    painting = family.paint(picture.image, choice.config, seed, **besides)
     seconds = watch.lap("paint")
     steps = settings.schedule.steps(painting.distances)
-    frames = np.stack([to_uint8(canvas) for canvas in renderer(choice.family).replay(painting.program, steps)])
+    frames = np.stack([to_uint8(canvas) for canvas in family.replay(painting.program, steps)])
     watch.lap("frames")
     distances = painting.distances[list(steps)]
     metrics = sequence_metrics(frames, picture.image, [float(distance) for distance in distances])
@@ -189,6 +193,8 @@ def render_sequence(sequence: PlannedSequence, settings: RenderSettings, watch: 
     members["txt"] = caption_of(sequence, choice).encode()
     members["json"] = to_json(facts).encode()
     members["strokes.npz"] = painting.program.to_bytes()
+    if painting.regions is not None:
+        members["regions.png"] = label_map_bytes(painting.regions.labels)
     if picture.truth is not None:
         members["truth.npz"] = _truth_bytes(picture)
     watch.lap("encode")
@@ -242,6 +248,7 @@ def _facts(
             for number, (step, distance) in enumerate(zip(steps, metrics["distance"], strict=True))
         ],
         "metrics": metrics,
+        **({} if painting.regions is None else {"regions": region_facts(painting.regions)}),
     }
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from conf.command import PARTIAL, Summary, command
 from conf.compose import typed
 from pipelines.plan import in_val
+from pipelines.regions import region_faults
 from renderers import families, renderer
 from renderers.distance import canvas_distances
 from renderers.painting import StrokeProgram, to_uint8
@@ -119,10 +120,14 @@ def sequence_faults(
     if _largest_difference(frames[0], blank) > tolerance:
         yield "the first frame is not the blank canvas"
     if lossless:
-        distances = canvas_distances([frame / np.float32(255) for frame in frames], blank / np.float32(255))
+        canvases = [frame / np.float32(255) for frame in frames]
+        measure = getattr(renderer(program.family), "region_distances", None)
+        distances = measure(program, canvases) if measure else canvas_distances(canvases, blank / np.float32(255))
         rises = np.diff(distances) > _ROUNDING
         if rises.any() and card.recipe["schedule"]["spacing"] == "distance":
             yield f"the distance to the finished canvas rises at frame {int(np.argmax(rises)) + 1}"
+    if "regions" in facts:
+        yield from region_faults(sequence, program, frames, tolerance)
     if replay:
         yield from _replay_faults(program, facts, frames, tolerance)
 

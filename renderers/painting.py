@@ -30,7 +30,8 @@ class StrokeProgram:
 
     Attributes:
         family: the package under `renderers/` that can replay it.
-        strokes: (N, C) float32, one stroke a row, in painting order; lengths in units of the canvas's shorter side.
+        strokes: (N, C) float32, a step a row, in painting order: a stroke, or a part of a region; lengths in units of
+            the canvas's shorter side.
         canvas: RGB of the blank canvas, in [0, 1].
         height_px, width_px: the size it was made for, and by default is replayed at.
         arrays: what else its family needs, such as the marks of a brush; no pickle.
@@ -87,6 +88,39 @@ class StrokeProgram:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Knowledge:
+    """What a source knows of a picture besides its colours; maps are (H, W), None where it does not know.
+
+    Attributes:
+        labels: which object each pixel shows.
+        depth: float32, larger where farther.
+    """
+
+    labels: NDArray[np.uint16] | None = None
+    depth: NDArray[np.float32] | None = None
+
+
+NOTHING_KNOWN = Knowledge()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Regions:
+    """How a picture was cut, and in which order its R regions were painted.
+
+    Attributes:
+        labels: (H, W) uint16, from 0 to R - 1.
+        order: all labels, in painting order.
+        saliency: (R,) by label, how much each region draws the eye, the most salient being 1.
+        areas_px: (R,) by label.
+    """
+
+    labels: NDArray[np.uint16]
+    order: tuple[int, ...]
+    saliency: tuple[float, ...]
+    areas_px: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Painting:
     """What a renderer returns.
 
@@ -94,17 +128,24 @@ class Painting:
         program: the strokes.
         distances: (N + 1,) distance in [0, 1] of the canvas after each step from the finished one (see
             `renderers.distance`); the blank canvas's is 1, the last is 0.
+        regions: of a renderer that paints region by region.
     """
 
     program: StrokeProgram
     distances: NDArray[np.float64]
+    regions: Regions | None = None
 
 
 class Renderer(Protocol):
     """What a package under `renderers/` offers (its module is the renderer).
 
     One whose configuration names files also offers `asset_paths(config)`, name -> path, and takes what was read of them
-    as a last argument of `paint`, `assets`. Renderers themselves open nothing.
+    as a last argument of `paint`, `assets`; `check_assets(config, assets)` refuses those that will not do. Renderers
+    themselves open nothing.
+
+    One that paints region by region also offers `needs_labels(config)`, whether it cannot do without the label map of a
+    source, takes what the source knows of the picture as an argument of `paint`, `known`, and measures its canvases by
+    a distance of its own, `region_distances(program, canvases)`.
     """
 
     Config: type[Any]

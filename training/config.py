@@ -23,7 +23,7 @@ PARENTS = ("base", "motion", "replication", "spatial_lora")
 """Keys that name what other runs trained; their hashes, not their paths, are part of the recipe."""
 _FREE = (
     *PARENTS, "out", "data", "resume", "max_steps", "num_workers", "log_every", "checkpoint_every", "keep_checkpoints",
-    "validate_every", "val_sequences", "sample_every", "prompts", "peak_tflops", "tracker",
+    "validate_every", "val_sequences", "sample_every", "prompts", "guidance", "peak_tflops", "tracker",
 )  # fmt: skip
 NUM_PROMPTS = 4
 """Captions of the val split that samples are made for, when no prompts are said."""
@@ -146,6 +146,7 @@ class TrainConfig:
     val_sequences: int = 64
     sample_every: int = 1000
     prompts: tuple[str, ...] | None = None
+    guidance: float = 5.0
     peak_tflops: float | None = None
 
     def __post_init__(self) -> None:
@@ -175,6 +176,8 @@ class TrainConfig:
             raise ConfigError("caption_dropout", self.caption_dropout, "0 to 1")
         if self.prompts is not None and not self.prompts:
             raise ConfigError("prompts", "[]", "at least one caption, or null")
+        if not 1 <= self.guidance < math.inf:
+            raise ConfigError("guidance", self.guidance, "1, which is none, or more")
         if self.peak_tflops is not None and not 0 < self.peak_tflops < math.inf:
             raise ConfigError("peak_tflops", self.peak_tflops, "more than 0, or null")
         if self.stage.name == "base" and self.model.name != "tiny":

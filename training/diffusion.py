@@ -4,7 +4,7 @@ Everything random about a sample is drawn from (seed, its position in the stream
 whatever the number of processes, and fixed noise for a fixed validation set.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -152,6 +152,7 @@ def sample(
     *,
     num_steps: int = 50,
     guidance: float = 5.0,
+    on_step: Callable[[], None] | None = None,
 ) -> Tensor:
     """Latents from noise by DDIM (Song et al. 2021, eta 0) with classifier-free guidance.
 
@@ -162,6 +163,7 @@ def sample(
         text, no_text: (B, L, D) of the prompts, and of the empty or negative ones.
         num_steps: of DDIM.
         guidance: 1 for none.
+        on_step: called after each step.
 
     Returns:
         (B, ...) latents.
@@ -175,6 +177,8 @@ def sample(
         latents = scheduler.step(
             _guided(denoise, latents, timestep, text, no_text, guidance), timestep, latents, eta=0.0
         ).prev_sample
+        if on_step is not None:
+            on_step()
     return latents
 
 
@@ -229,7 +233,15 @@ def load_schedule(where: str) -> NoiseSchedule:
     """
     from diffusers import DDIMScheduler
 
-    config = DDIMScheduler.load_config(where, subfolder="scheduler")
+    return schedule_of(DDIMScheduler.load_config(where, subfolder="scheduler"))
+
+
+def schedule_of(config: Mapping[str, Any]) -> NoiseSchedule:
+    """The schedule that the configuration of a diffusers scheduler describes.
+
+    Raises:
+        ValueError: if it is of a kind that this project does not know.
+    """
     kinds: dict[str, Prediction] = {name: kind for kind, name in _TYPES.items()}
     spacing, prediction = config.get("beta_schedule", "linear"), config.get("prediction_type", "epsilon")
     if spacing not in ("linear", "scaled_linear") or prediction not in kinds:

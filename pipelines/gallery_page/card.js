@@ -59,6 +59,24 @@ class Card {
       (data.licence ? ` · ${data.licence}` : "");
     part(".source").title = `sequence ${data.key} in ${data.shard}`;
     this.buildCurve(part(".curve"));
+    if (data.regions) this.buildRegions(part(".regions"));
+  }
+
+  /** The map of the regions and, in painting order, how salient and how large each one is. */
+  buildRegions(details) {
+    const { map, rows } = this.data.regions;
+    const all = rows.reduce((sum, [, , area]) => sum + area, 0);
+    details.hidden = false;
+    details.querySelector("summary").textContent = `${written(rows.length)} regions in painting order`;
+    const picture = new Image();
+    picture.alt = "Map of the regions, numbered in painting order, from warm to cold colours";
+    picture.src = `data:image/webp;base64,${map}`;
+    details.querySelector("summary").after(picture);
+    for (const [label, saliency, area] of rows) {
+      const item = document.createElement("li");
+      item.textContent = `label ${label} · saliency ${written(saliency, 2)} · ${written((100 * area) / all, 1)} %`;
+      details.querySelector("ol").append(item);
+    }
   }
 
   /** Distance to the finished canvas over strokes (of an artist, over source frames): a line, the ground under it, and a mark for the frame shown. */

@@ -12,6 +12,8 @@ import numpy as np
 from PIL import Image
 
 from conf.errors import UserError
+from pipelines.gallery_page.region_map import order_map
+from pipelines.regions import read_label_map
 from training.data.dataset import DatasetCard, dataset_totals, read_card, read_manifests
 from training.data.encoded import encoding_of
 from training.data.layout import ARTIST
@@ -243,13 +245,25 @@ def _card(sequence: StoredSequence, record: Mapping[str, Any], thumbnail_px: int
     return {
         **{key: record[key] for key in ("key", "split", "shard", "renderer", "source", "licence", "psnr_db", "ssim")},
         "caption": sequence.caption,
-        "step_word": "source frame" if from_artist else "stroke",
+        "step_word": "source frame" if from_artist else "step" if "regions" in sequence.facts else "stroke",
         "num_steps": record["num_steps"] + from_artist,
         "violation": record["progress_violation"],
         "size": [width, height],
         "num_frames": len(stored),
         "frames": [[number, stored[number]["step"] + from_artist, stored[number]["distance"]] for number in numbers],
         "sheet": make_sheet(frames, min(MAX_PX, 2 * thumbnail_px) if from_artist else thumbnail_px),
+        "regions": _regions(sequence, thumbnail_px),
+    }
+
+
+def _regions(sequence: StoredSequence, thumbnail_px: int) -> dict[str, Any] | None:
+    """How a picture was cut, and in which order its regions were painted; None where it was not cut."""
+    if "regions.png" not in sequence.members:
+        return None
+    rows = sequence.facts["regions"]
+    return {
+        "map": order_map(read_label_map(sequence.members["regions.png"]), [row["label"] for row in rows], thumbnail_px),
+        "rows": [[row["label"], row["saliency"], row["area_px"]] for row in rows],
     }
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.sources.framing import Framing
+from renderers.painting import Knowledge
 
 
 class RefusedPicture(Exception):
@@ -24,6 +25,8 @@ class SourceEntry:
         locator: what the source needs to read it again (a path, a tar and a byte range, a number).
         caption: the caption, or None where the source has none.
         licence: licence of the picture, or None where unknown.
+        depth: where its depth map is, or None where there is none.
+        depth_sha256: hash of the depth map's bytes.
     """
 
     id: str
@@ -31,6 +34,8 @@ class SourceEntry:
     locator: str
     caption: str | None = None
     licence: str | None = None
+    depth: str | None = None
+    depth_sha256: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +57,22 @@ class GroundTruth:
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A decoded source image: (H, W, 3) float32 RGB in [0, 1], and what else its source knows of it."""
+    """A decoded source image: (H, W, 3) float32 RGB in [0, 1], and what else its source knows of it.
+
+    `depth` is (H, W) float32, larger where farther, of sources that have depth but no whole truth.
+    """
 
     image: NDArray[np.float32]
     truth: GroundTruth | None = None
+    depth: NDArray[np.float32] | None = None
+
+    def knowledge(self) -> Knowledge:
+        """What renderers may use of it."""
+        if self.truth is None:
+            return Knowledge(depth=self.depth)
+        far_first = np.zeros(len(self.truth.names), np.float32)
+        far_first[list(self.truth.depth_order)] = np.linspace(1.0, 0.0, len(self.truth.depth_order))
+        return Knowledge(labels=self.truth.labels, depth=far_first[self.truth.labels])
 
 
 class Source(Protocol):
@@ -64,6 +81,10 @@ class Source(Protocol):
     @property
     def endless(self) -> bool:
         """True when the source can give any number of pictures."""
+
+    @property
+    def brings_labels(self) -> bool:
+        """True when its pictures come with their ground truth."""
 
     def index(self, limit: int | None) -> Sequence[SourceEntry]:
         """The first `limit` pictures (all, or the source's own number, when None), in the source's sorted order.

@@ -4,12 +4,14 @@ import hashlib
 import posixpath
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fsspec import AbstractFileSystem
 
 from conf.errors import UserError
-from pipelines.sources.base import SourceEntry
+from pipelines.sources.base import Picture, RefusedPicture, SourceEntry
+from pipelines.sources.depth import DEPTH_ENDING, decode_depth, is_depth_map
+from pipelines.sources.framing import Framing
 from pipelines.sources.sidecars import Sidecars
 from pipelines.sources.stored import StoredSource, ending, list_files, printable
 from training.data.storage import naming, open_storage
@@ -31,6 +33,8 @@ class FolderSource(StoredSource):
     A caption comes from `photo.txt` beside `photo.jpg`, else from a caption table (`metadata.jsonl`, then
     `captions.csv`) in the picture's folder or any above it, the nearest first. Tables name pictures relative to
     themselves.
+
+    `photo.depth.png` beside `photo.jpg` is its depth map: grey, of 8 or 16 bits, lighter where nearer.
     """
 
     def index(self, limit: int | None) -> Sequence[SourceEntry]:
@@ -47,7 +51,7 @@ class FolderSource(StoredSource):
                     f"{self.path}: " + ("is a file, not a folder" if filesystem.exists(root) else "missing")
                 )
             names = list_files(filesystem, root)
-        pictures = [name for name in names if ending(name) in self.extensions]
+        pictures = [name for name in names if ending(name) in self.extensions and not is_depth_map(name)]
         if not pictures:
             raise UserError(f"{self.path}: holds no pictures ({', '.join(self.extensions)})")
         scan = _Scan(filesystem, root, frozenset(names), self.licence)
@@ -64,12 +68,22 @@ class FolderSource(StoredSource):
         filesystem, _ = open_storage(self.path)
         return _bytes(filesystem, entry.locator)
 
+    def load(self, entry: SourceEntry, framing: Framing) -> Picture:
+        """Read, decode and frame one picture, and its depth map if it has one; raises what `StoredSource.load` does."""
+        picture = super().load(entry, framing)
+        if entry.depth is None:
+            return picture
+        data = self.read(replace(entry, locator=entry.depth))
+        if hashlib.sha256(data).hexdigest() != entry.depth_sha256:
+            raise RefusedPicture("its depth map changed since the run was planned")
+        return replace(picture, depth=framing.apply(decode_depth(data))[..., 0])
+
 
 class _Scan:
     """One pass over a folder."""
 
     def __init__(self, filesystem: AbstractFileSystem, root: str, names: frozenset[str], licence: str | None) -> None:
-        self._filesystem, self._root = filesystem, root
+        self._filesystem, self._root, self._names = filesystem, root, names
         self._sidecars = Sidecars(filesystem, root, names, licence)
 
     def entry(self, name: str) -> SourceEntry:
@@ -82,8 +96,16 @@ class _Scan:
             raise UserError(f"{locator}: storage does not answer ({type(error).__name__})") from error
         except OSError:
             sha256 = hashlib.sha256(id_.encode()).hexdigest()
-        note = self._sidecars.annotation(name)
-        return SourceEntry(id=id_, sha256=sha256, locator=locator, caption=note.caption, licence=note.licence)
+        note, depth = self._sidecars.annotation(name), self._depth(name)
+        return SourceEntry(
+            id=id_, sha256=sha256, locator=locator, caption=note.caption, licence=note.licence,
+            depth=depth, depth_sha256=depth and hashlib.sha256(_bytes(self._filesystem, depth)).hexdigest(),
+        )  # fmt: skip
+
+    def _depth(self, picture: str) -> str | None:
+        """Where the depth map of a picture is."""
+        name = posixpath.splitext(picture)[0] + DEPTH_ENDING
+        return printable(posixpath.join(self._root, name)) if name in self._names else None
 
 
 def _bytes(filesystem: AbstractFileSystem, path: str) -> bytes:

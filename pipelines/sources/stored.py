@@ -53,6 +53,11 @@ class StoredSource(ABC):
         """Stored pictures end."""
         return False
 
+    @property
+    def brings_labels(self) -> bool:
+        """Stored pictures come without ground truth."""
+        return False
+
     @abstractmethod
     def read(self, entry: SourceEntry) -> bytes:
         """The bytes of one picture, as they are now."""

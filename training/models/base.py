@@ -13,15 +13,18 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
+from transformers.utils import logging as transformers_logging
 
 from conf.errors import UserError
 from training.diffusion import NoiseSchedule, load_schedule, save_schedule
 from training.models.codec import PatchCodec
+from training.weights import module_hash
 
 _CODECS = {"AutoencoderKL": AutoencoderKL, "PatchCodec": PatchCodec}
 _FRAMES_AT_ONCE = 16  # for the VAE: at 512 px its activations, not the UNet's, would fill the memory
 _PARTS = ("vae", "text_encoder", "tokenizer", "unet", "scheduler")
 
+transformers_logging.disable_progress_bar()  # a bar for a second's work
 # It warns of a list that is empty for every model used here.
 logging.getLogger("diffusers.models.modeling_utils").addFilter(
     lambda record: "should be kept in float32: []" not in record.getMessage()
@@ -94,7 +97,7 @@ class BaseModel:
     def fingerprint(self) -> str:
         """Hash of all that cached latents and embeddings depend on: the VAE, the text encoder and its words."""
         digest = hashlib.sha256(json.dumps(self.tokenizer.get_vocab(), sort_keys=True).encode())
-        digest.update(tensors_hash({**_named("vae", self.vae), **_named("text", self.text_encoder)}).encode())
+        digest.update(f"{module_hash(self.vae)} {module_hash(self.text_encoder)}".encode())
         return digest.hexdigest()
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> "BaseModel":
@@ -113,19 +116,6 @@ class BaseModel:
 
 def _a_few(frames: Tensor) -> list[Tensor]:
     return [frames[first : first + _FRAMES_AT_ONCE] for first in range(0, len(frames), _FRAMES_AT_ONCE)]
-
-
-def tensors_hash(tensors: dict[str, Tensor]) -> str:
-    """SHA-256 over names, types, shapes and bytes of tensors, in hex."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _named(prefix: str, module: nn.Module) -> dict[str, Tensor]:
-    return {f"{prefix}.{name}": tensor for name, tensor in module.state_dict().items() if tensor.ndim > 0}
 
 
 def load_base(path: str | Path) -> BaseModel:

@@ -14,8 +14,8 @@ class StageLoss:
     """What a stage's network gives for a batch.
 
     Attributes:
-        loss: scalar to minimise, the mean of `per_sample`.
-        per_sample: (B,) detached.
+        loss: scalar to minimise: the mean of `per_sample`, weighted where min-SNR is on.
+        per_sample: (B,) detached, not weighted.
         timesteps: (B,) int64, of the noise schedule.
     """
 

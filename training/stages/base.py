@@ -33,7 +33,7 @@ class BaseStage:
     def __init__(
         self, base: BaseModel, config: DenoisingConfig, size_px: tuple[int, int], *, checkpointing: bool = False
     ) -> None:
-        self._base, self._config = base, config
+        self.base, self._config = base, config
         if checkpointing:
             base.unet.enable_gradient_checkpointing()
         base.unet.requires_grad_(True)
@@ -47,12 +47,12 @@ class BaseStage:
         """Write the base as a diffusers folder, with these weights."""
         kept = {name: parameter.detach().clone() for name, parameter in self.network.named_parameters()}
         self.network.load_state_dict({**kept, **weights}, strict=False)
-        self._base.save(folder)
+        self.base.save(folder)
         self.network.load_state_dict(kept, strict=False)
 
     def samples(self, prompts: Sequence[str], seed: int) -> Tensor:
         """Pictures: (N, 1, 3, H, W) in [0, 1]."""
-        return sample_sequences(self._base, self._denoiser, self._config, prompts, seed, self._shape)
+        return sample_sequences(self.base, self._denoiser, self._config, prompts, seed, self._shape)
 
 
 def untrained_base(

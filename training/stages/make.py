@@ -119,6 +119,7 @@ def _denoising(config: TrainConfig) -> DenoisingConfig:
         min_snr=noise.min_snr,
         caption_dropout=config.caption_dropout,
         seed=config.seed,
+        guidance=config.guidance,
     )
 
 

@@ -31,7 +31,7 @@ class MotionStage:
         *,
         checkpointing: bool = False,
     ) -> None:
-        self._base, self._config = base, config
+        self.base, self._config = base, config
         self.unet = add_motion(base.unet, adapter, max_frames=max(32, num_frames))
         for name, parameter in self.unet.named_parameters():
             parameter.requires_grad_(is_temporal(name))
@@ -53,4 +53,4 @@ class MotionStage:
 
     def samples(self, prompts: Sequence[str], seed: int) -> Tensor:
         """Sequences: (N, T, 3, H, W) in [0, 1]."""
-        return sample_sequences(self._base, self._denoiser, self._config, prompts, seed, self._shape)
+        return sample_sequences(self.base, self._denoiser, self._config, prompts, seed, self._shape)

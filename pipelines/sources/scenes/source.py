@@ -44,6 +44,11 @@ class ScenesSource:
         """True: any number of scenes can be had."""
         return True
 
+    @property
+    def brings_labels(self) -> bool:
+        """True: scenes know their objects."""
+        return True
+
     def index(self, limit: int | None) -> Sequence[SourceEntry]:
         """The first `limit` scenes (`num_pictures` when None); entries are made when asked for, without pixels."""
         return _Series(self, range(self.num_pictures if limit is None else limit))

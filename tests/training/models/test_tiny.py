@@ -6,14 +6,14 @@ import torch
 from conf.errors import ConfigError
 from tests.training.models.small_base import CAPTIONS, SHAPE, pictures, small_base
 from training.diffusion import NoiseSchedule
-from training.models.base import tensors_hash
 from training.models.shape import TinyShape
 from training.models.tiny import build_tiny, train_tokenizer
+from training.weights import module_hash
 
 
 def test_the_same_data_and_seed_give_the_same_model() -> None:
     one, two = small_base(), small_base()
-    assert tensors_hash(one.unet.state_dict()) == tensors_hash(two.unet.state_dict())
+    assert module_hash(one.unet) == module_hash(two.unet)
     assert one.fingerprint() == two.fingerprint()
 
 
@@ -23,7 +23,7 @@ def test_another_seed_gives_other_weights_and_leaves_the_global_one_alone() -> N
     torch.manual_seed(3)
     other = build_tiny(SHAPE, CAPTIONS, pictures(64), NoiseSchedule(), seed=1)
     assert torch.equal(torch.rand(1), expected)
-    assert tensors_hash(other.unet.state_dict()) != tensors_hash(small_base().unet.state_dict())
+    assert module_hash(other.unet) != module_hash(small_base().unet)
 
 
 def test_words_of_the_captions_are_one_token_each() -> None:

@@ -1,0 +1,104 @@
+"""What the bundled scenes know of their objects, and how far regions and saliency agree with it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.sources.base import GroundTruth
+from pipelines.sources.framing import Framing
+from pipelines.sources.scenes.composition import compose
+from pipelines.sources.scenes.description import Scene
+from pipelines.sources.scenes.source import ScenesSource
+from renderers.painting import Image, Knowledge
+
+_PARTS = frozenset({"mast", "boat inside", "tree trunk", "leaves", "wings", "flame", "person", "roof", "sail", "fruit"})
+_LEAST_AREA = 0.004  # smaller things are hardly to be found
+_LEVELS = np.linspace(0, 1, 256)
+_BETA = 0.3  # beta squared of the F measure in the literature on saliency
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownScene:
+    """A scene with its objects.
+
+    Attributes:
+        image: (H, W, 3).
+        knowledge: label map and depth.
+        objects: for each label the number of the object that it belongs to: a thing and its parts; -1 for ground.
+        subject: the object that is the most salient.
+    """
+
+    image: Image
+    knowledge: Knowledge
+    objects: NDArray[np.int64]
+    subject: int
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """(H, W)."""
+        assert self.knowledge.labels is not None
+        return self.knowledge.labels.astype(np.int64)
+
+    @property
+    def subject_mask(self) -> NDArray[np.bool_]:
+        """(H, W) where the subject is."""
+        mask: NDArray[np.bool_] = (self.objects == self.subject)[self.labels]
+        return mask
+
+
+def known_scenes(seed: int, count: int, size_px: int) -> list[KnownScene]:
+    """The first scenes of a series."""
+    source, framing = ScenesSource(seed=seed), Framing(height_px=size_px, width_px=size_px)
+    scenes = []
+    for index in range(count):
+        picture = source.load(source.entry(index), framing)
+        assert picture.truth is not None
+        objects = _objects(compose(seed, index, source.kinds), picture.truth)
+        subject = int(objects[picture.truth.saliency_order[0]])
+        scenes.append(KnownScene(image=picture.image, knowledge=picture.knowledge(), objects=objects, subject=subject))
+    return scenes
+
+
+def _objects(scene: Scene, truth: GroundTruth) -> NDArray[np.int64]:
+    """A thing is drawn first, then its parts, then the next thing."""
+    left = [thing.name for thing in scene.things]
+    objects, current, parts = np.full(len(truth.names), -1), -1, frozenset[str | None]()
+    for label, name in enumerate(truth.names):
+        if name in left:
+            left.remove(name)
+            current = label
+            parts = _PARTS | {word for t in scene.things if t.name == name for word in (t.part, t.part_name)}
+        elif name not in parts:
+            current = -1
+        objects[label] = current
+    return objects
+
+
+def region_object(scene: KnownScene, mask: NDArray[np.bool_]) -> int:
+    """The object that most of a region shows; -1 for ground."""
+    label = int(np.argmax(np.bincount(scene.labels[mask])))
+    return int(scene.objects[label])
+
+
+def best_overlaps(scene: KnownScene, regions: NDArray[np.integer]) -> list[float]:
+    """For each label of a scene that is not tiny, the best IoU of any region with it."""
+    count, num_labels = int(regions.max()) + 1, len(scene.objects)
+    both = np.bincount((scene.labels * count + regions).ravel(), minlength=num_labels * count)
+    both = both.reshape(num_labels, count)
+    true, found = both.sum(1), both.sum(0)
+    return [
+        float((both[label] / (true[label] + found - both[label])).max())
+        for label in range(num_labels)
+        if true[label] >= _LEAST_AREA * scene.labels.size
+    ]
+
+
+def f_measures(saliency: NDArray[np.float32], truth: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(256,) F measure with beta squared 0.3 of the map cut at each of 256 levels."""
+    cut = np.searchsorted(_LEVELS, saliency.ravel(), side="right") - 1
+    hits = np.bincount(cut, truth.ravel(), 256)[::-1].cumsum()[::-1]
+    marked = np.bincount(cut, minlength=256)[::-1].cumsum()[::-1]
+    precision, recall = hits / np.maximum(marked, 1), hits / max(1, int(truth.sum()))
+    measures: NDArray[np.float64] = (1 + _BETA) * precision * recall / np.maximum(_BETA * precision + recall, 1e-9)
+    return measures

@@ -1,0 +1,84 @@
+"""What a sequence painted region by region stores besides its program, and what it must hold to."""
+
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+
+from renderers.painting import Regions, StrokeProgram
+from renderers.region.sheet import REGION, decoded_labels
+from training.data.sequence import StoredSequence
+
+
+def label_map_bytes(labels: NDArray[np.uint16]) -> bytes:
+    """The label map as a grey PNG: of 8 bits a pixel where they suffice, else of 16."""
+    buffer = io.BytesIO()
+    depth = np.uint8 if labels.max() < 256 else np.uint16
+    PillowImage.fromarray(labels.astype(depth)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def read_label_map(data: bytes) -> NDArray[np.uint16]:
+    """(H, W) what `label_map_bytes` wrote.
+
+    Raises:
+        ValueError: if it is not a grey PNG.
+    """
+    try:
+        with PillowImage.open(io.BytesIO(data), formats=["PNG"]) as image:
+            labels = np.asarray(image)
+    except (OSError, SyntaxError) as error:
+        raise ValueError(f"regions.png: {error}") from error
+    if labels.ndim != 2:
+        raise ValueError("regions.png: not a grey picture")
+    return labels.astype(np.uint16)
+
+
+def region_facts(regions: Regions) -> list[dict[str, Any]]:
+    """A row a region, in painting order: label, saliency (the most salient is 1), and area in pixels."""
+    return [
+        {"label": label, "saliency": regions.saliency[label], "area_px": regions.areas_px[label]}
+        for label in regions.order
+    ]
+
+
+def region_faults(
+    sequence: StoredSequence, program: StrokeProgram, frames: NDArray[np.uint8], tolerance: int
+) -> Iterator[str]:
+    """Everything wrong with the regions of a sequence: they must partition the canvas, be painted as the json says,
+    and never change once they are finished.
+
+    Raises:
+        ValueError: if a label map cannot be read.
+    """
+    facts = sequence.facts
+    labels = read_label_map(sequence.members["regions.png"])
+    if not np.array_equal(labels, decoded_labels(program)):
+        yield "regions.png is not the label map that the program paints"
+        return
+    painted = program.strokes[:, REGION].astype(int)
+    order = painted[np.flatnonzero(np.diff(painted, prepend=-1))].tolist()
+    if order != [region["label"] for region in facts["regions"]] or len(set(order)) != len(order):
+        yield "regions are not painted in the order that the json tells"
+        return
+    areas = np.bincount(labels.ravel())
+    if [int(areas[label]) for label in order] != [region["area_px"] for region in facts["regions"]]:
+        yield "the areas that the json tells are not those of regions.png"
+    yield from _revisions(labels, painted, [frame["step"] for frame in facts["frames"]], frames, tolerance)
+
+
+def _revisions(
+    labels: NDArray[np.uint16], painted: NDArray[np.int_], steps: Sequence[int], frames: NDArray[np.uint8],
+    tolerance: int,
+) -> Iterator[str]:  # fmt: skip
+    """Frames that touch a region finished before."""
+    for number in range(1, len(frames)):
+        before = steps[number - 1]
+        at_work = set(painted[before:].tolist())
+        finished = ~np.isin(labels, list(at_work))
+        change = np.abs(frames[number].astype(np.int16) - frames[number - 1]).max(-1)
+        if finished.any() and change[finished].max() > tolerance:
+            yield f"frame {number} changes a region that was finished"

@@ -1,0 +1,211 @@
+"""Region by region: the most salient object first, outward to the background, and nothing is revised.
+
+Segment, judge what draws the eye, order, fill. Once a region is finished none of its pixels changes, as in ink,
+carving or watercolour.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from renderers.painting import (
+    NO_ASSETS,
+    NOTHING_KNOWN,
+    Assets,
+    Image,
+    Knowledge,
+    Painting,
+    Regions,
+    StrokeProgram,
+    to_uint8,
+)
+from renderers.region.config import RegionConfig as Config
+from renderers.region.graph import Labels
+from renderers.region.order import painting_order, survey
+from renderers.region.saliency import judge
+from renderers.region.segment import lab_of, segment
+from renderers.region.sheet import REGION, SHARE, Sheet, packed, unpacked
+from renderers.region.strokes import plan_strokes, replay_strokes
+
+__all__ = ["Config", "asset_paths", "check_assets", "needs_labels", "paint", "region_distances", "replay"]
+
+_MEASURED_PX = 96
+_MOST_WASHES, _FEWEST_WASHES = 32, 4
+_NOTHING = 1e-9
+
+
+def asset_paths(config: Config) -> Mapping[str, str]:
+    """Files that a configuration names: `sam`, a checkpoint, and `network`, of saliency."""
+    paths = {
+        "sam": config.segment.sam.checkpoint if config.segment.method == "sam" else None,
+        "network": config.saliency.network if config.saliency.method == "deep" else None,
+    }
+    return {name: path for name, path in paths.items() if path is not None}
+
+
+def needs_labels(config: Config) -> bool:
+    """Whether only pictures that bring a label map can be painted."""
+    return config.segment.method == "truth"
+
+
+def check_assets(config: Config, assets: Assets) -> None:
+    """Load the networks that a configuration names, and try the one for saliency on a blank picture.
+
+    Raises:
+        ConfigError: naming the key, if one will not do.
+    """
+    if "sam" in assets:
+        assets["sam"].load(config.segment.sam.variant, config.segment.sam.device)
+    if "network" in assets:
+        judge(np.zeros((_MEASURED_PX, _MEASURED_PX, 3), np.float32), config.saliency, assets)
+
+
+def paint(
+    image: Image,
+    config: Config,
+    seed: np.random.SeedSequence,
+    assets: Assets = NO_ASSETS,
+    known: Knowledge = NOTHING_KNOWN,
+) -> Painting:
+    """Paint a (H, W, 3) float32 RGB image in [0, 1] region by region.
+
+    Args:
+        assets: what `asset_paths` names: handles whose `load` gives the networks.
+        known: the source's label map and depth.
+
+    Raises:
+        ConfigError: if the configuration asks for a label map, a region or a network that is not there.
+    """
+    labels = segment(image, config.segment, assets, known)
+    found = survey(labels, judge(image, config.saliency, assets), lab_of(image))
+    order = painting_order(labels, found, config, known)
+    program = _program(image, labels, order, config, seed)
+    pixels = np.bincount(labels.ravel())
+    regions = Regions(
+        labels=labels.astype(np.uint16),
+        order=order,
+        saliency=tuple(round(float(score), 6) for score in found.scores),
+        areas_px=tuple(int(count) for count in pixels),
+    )
+    return Painting(program=program, distances=_distances(program), regions=regions)
+
+
+def replay(program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None) -> Iterator[Image]:
+    """The (height, width, 3) canvas after each of the given steps (ascending; 0 is the blank canvas)."""
+    height, width = size_px or (program.height_px, program.width_px)
+    sheet = unpacked(program, height, width)
+    canvas = np.tile(sheet.blank, (height * width, 1))
+    yield from (canvas.reshape(height, width, 3).copy() for step in steps if step == 0)
+    for label, start, end in _turns(program):
+        if start >= steps[-1]:
+            return
+        some = [step for step in steps if start < step <= end]
+        shown = sorted({*some, end})
+        for step, pixels in zip(shown, _region(program, sheet, label, start, shown), strict=True):
+            canvas[sheet.members[label]] = pixels
+            yield from (canvas.reshape(height, width, 3).copy() for _ in range(some.count(step)))
+
+
+def region_distances(program: StrokeProgram, canvases: Iterable[NDArray[np.floating]]) -> NDArray[np.float64]:
+    """Distances of (h, w, 3) canvases in [0, 1] from the finished one.
+
+    Each region counts by the root of its area, so that a small subject is not passed over between two frames, with the
+    share that is still missing of it: |C - finished|^2 / |blank - finished|^2 over its pixels. As finished pixels never
+    change, this falls with every step of `reveal`, `wash` and `flat`.
+    """
+    missing: list[NDArray[np.float64]] = []
+    finished: NDArray[np.floating] | None = None
+    for canvas in canvases:
+        if finished is None:
+            finished = next(iter(replay(program, [len(program.strokes)], canvas.shape[:2])))
+            labels = unpacked(program, *canvas.shape[:2]).labels.ravel()
+            weights = np.sqrt(np.bincount(labels))
+            whole = _energies(np.array(program.canvas, np.float32) - finished, labels)
+        missing.append(_energies(canvas - finished, labels))
+    told = whole > _NOTHING * labels.size
+    if not told.any():
+        return np.zeros(len(missing))
+    shares = np.stack(missing)[:, told] / whole[told]
+    distances: NDArray[np.float64] = np.minimum(1.0, shares @ weights[told] / weights[told].sum())
+    return distances
+
+
+def _program(
+    image: Image, labels: Labels, order: tuple[int, ...], config: Config, seed: np.random.SeedSequence
+) -> StrokeProgram:
+    if config.fill == "strokes":
+        rows, arrays = plan_strokes(image, labels, order, config.strokes, seed)
+        maps = packed(labels, None)
+    else:
+        areas = np.bincount(labels.ravel()) / labels.size
+        rows = np.vstack([_rows(label, _num_steps(config.fill, areas[label])) for label in order])
+        arrays, maps = {}, packed(labels, to_uint8(image))
+    return StrokeProgram(
+        family="region",
+        strokes=rows,
+        canvas=config.canvas,
+        height_px=image.shape[0],
+        width_px=image.shape[1],
+        arrays={**arrays, **maps, "fill": np.array(config.fill)},
+    )
+
+
+def _num_steps(fill: str, area: float) -> int:
+    """In how many steps a region of this share of the canvas appears."""
+    if fill == "wash":
+        return max(_FEWEST_WASHES, round(_MOST_WASHES * math.sqrt(area)))
+    return 2 if fill == "flat" else 1
+
+
+def _rows(label: int, count: int) -> NDArray[np.float32]:
+    return np.array([(label, (number + 1) / count) for number in range(count)], np.float32)
+
+
+def _turns(program: StrokeProgram) -> Iterator[tuple[int, int, int]]:
+    """Each region in painting order: its label, the step before its first, and its last."""
+    regions = program.strokes[:, REGION].astype(int)
+    start = 0
+    for end in np.flatnonzero(np.diff(regions, append=-1)) + 1:
+        yield int(regions[start]), start, int(end)
+        start = int(end)
+
+
+def _region(
+    program: StrokeProgram, sheet: Sheet, label: int, start: int, steps: list[int]
+) -> Iterator[NDArray[np.float32]]:
+    """Pixels of a region after each of the given steps, the first of its own being start + 1."""
+    if sheet.picture is None:
+        yield from replay_strokes(program, sheet, label, [step - start for step in steps])
+        return
+    fill = str(program.arrays["fill"])
+    for step in steps:
+        yield sheet.partly(fill, label, float(program.strokes[step - 1, SHARE]))
+
+
+def _energies(difference: NDArray[np.floating], labels: NDArray[np.int32]) -> NDArray[np.float64]:
+    squares = (difference.astype(np.float64) ** 2).sum(-1).ravel()
+    energies: NDArray[np.float64] = np.bincount(labels, squares).astype(np.float64)
+    return energies
+
+
+def _distances(program: StrokeProgram) -> NDArray[np.float64]:
+    """As `region_distances` after every step; on a small canvas, as a share needs no detail, and only where a region is
+    at work, as nothing else changes."""
+    scale = min(1.0, _MEASURED_PX / min(program.height_px, program.width_px))
+    sheet = unpacked(program, round(program.height_px * scale), round(program.width_px * scale))
+    progress = np.zeros(len(program.strokes) + 1)  # by how much the distance falls at each step, times all weights
+    for label, start, end in _turns(program):
+        *unfinished, finished = _region(program, sheet, label, start, list(range(start + 1, end + 1)))
+        whole = _energy(sheet.blank - finished)
+        if whole > _NOTHING * sheet.labels.size:
+            missing = np.minimum(1.0, [1.0, *(_energy(pixels - finished) / whole for pixels in unfinished), 0.0])
+            progress[start + 1 : end + 1] = -np.diff(missing) * math.sqrt(len(finished))
+    distances: NDArray[np.float64] = 1.0 - np.cumsum(progress) / max(float(progress.sum()), _NOTHING)
+    distances[0], distances[-1] = 1.0, 0.0
+    return distances
+
+
+def _energy(difference: NDArray[np.float32]) -> float:
+    return float((difference.astype(np.float64) ** 2).sum())

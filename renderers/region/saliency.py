@@ -1,0 +1,138 @@
+"""How much every pixel draws the eye, in [0, 1]."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from conf.errors import ConfigError
+from renderers.bezier.fit import shrink
+from renderers.painting import Assets, Image
+from renderers.region.barrier import barrier_distance
+from renderers.region.config import SaliencyChoice
+
+Saliency = NDArray[np.float32]
+Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""A saliency network: (1, 3, h, w) normalised RGB -> (h, w), larger where more salient, on any scale."""
+
+_WORKING_PX = 192
+_BORDER = 0.1
+_SPECTRUM_PX = 64
+_BORDERS_WEIGHT, _CENTRE_WEIGHT = 0.3, 0.5
+
+
+def judge(image: Image, choice: SaliencyChoice, assets: Assets) -> Saliency:
+    """The saliency of a (H, W, 3) float32 RGB image in [0, 1], (H, W) in [0, 1].
+
+    Args:
+        assets: `network`, a handle whose `load(device, output)` gives a `Network`, for `method=deep`.
+    """
+    if choice.method == "deep":
+        network = assets["network"].load(choice.device, choice.output)
+        return network_saliency(image, network, choice.input_px, choice.mean, choice.std)
+    return barrier_saliency(image) if choice.method == "mbd" else spectral_saliency(image)
+
+
+def barrier_saliency(image: Image) -> Saliency:
+    """What stands apart from the border: minimum barrier distance, colour distance to the borders, centre prior.
+
+    MB+ of Zhang et al., ICCV 2015, sections 4.1 and 4.2, with lighter weights on colour and centre, and left linear:
+    regions are compared by their means, which a steep contrast curve would tie at its two ends.
+
+    Args:
+        image: (H, W, 3) float32 RGB in [0, 1].
+
+    Returns:
+        (H, W) float32 in [0, 1]; all alike on a uniform picture.
+    """
+    small = shrink(image, _WORKING_PX)
+    lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB)
+    apart = np.sum([barrier_distance(np.ascontiguousarray(lab[..., c])) for c in range(3)], axis=0)
+    unlike = _stretched(apart) + _BORDERS_WEIGHT * _stretched(_from_borders(lab))
+    return _enlarged(_stretched(unlike * _centre(small)), image)
+
+
+def spectral_saliency(image: Image) -> Saliency:
+    """What the spectrum does not lead one to expect (Hou and Zhang: Saliency Detection: A Spectral Residual Approach,
+    CVPR 2007), summed over the channels of Lab.
+
+    Args:
+        image: (H, W, 3) float32 RGB in [0, 1].
+
+    Returns:
+        (H, W) float32 in [0, 1].
+    """
+    lab = cv2.cvtColor(shrink(image, _SPECTRUM_PX), cv2.COLOR_RGB2LAB)
+    found = np.zeros(lab.shape[:2])
+    for channel in range(3):
+        spectrum = np.fft.fft2(lab[..., channel] - lab[..., channel].mean())
+        log_amplitude = np.log(np.abs(spectrum) + 1e-3)
+        residual = log_amplitude - cv2.blur(log_amplitude, (3, 3))
+        found += np.abs(np.fft.ifft2(np.exp(residual + 1j * np.angle(spectrum)))) ** 2
+    blurred = cv2.GaussianBlur(found, (0, 0), _SPECTRUM_PX / 16)
+    return _enlarged(_stretched(blurred), image)
+
+
+def network_saliency(
+    image: Image, network: Network, input_px: int, mean: tuple[float, ...], std: tuple[float, ...]
+) -> Saliency:
+    """What a trained network sees.
+
+    Args:
+        image: (H, W, 3) float32 RGB in [0, 1].
+        network: see `Network`.
+        input_px: side of the square that it takes.
+        mean, std: of each channel, for normalisation.
+
+    Returns:
+        (H, W) float32 in [0, 1], stretched to that range.
+
+    Raises:
+        ConfigError: if the network answers with something else than a map of finite numbers.
+    """
+    square = cv2.resize(image, (input_px, input_px), interpolation=cv2.INTER_AREA)
+    normalised = (square - np.array(mean, np.float32)) / np.array(std, np.float32)
+    answer = network(np.ascontiguousarray(normalised.transpose(2, 0, 1)[None], np.float32))
+    if answer.ndim != 2 or not np.isfinite(answer).all():
+        allowed = f"a network that answers with a map of finite numbers (it gives {list(answer.shape)})"
+        raise ConfigError("saliency.network", "the file", allowed)
+    return _enlarged(_stretched(answer.astype(np.float32)), image)
+
+
+def _from_borders(lab: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Whitened colour distance to each of the four borders, summed without the largest: an object may touch one."""
+    height, width = lab.shape[:2]
+    depth = max(2, round(_BORDER * min(height, width)))
+    pixels = lab.reshape(-1, 3).astype(np.float64)
+    distances = []
+    for border in (lab[:depth], lab[-depth:], lab[:, :depth], lab[:, -depth:]):
+        colours = border.reshape(-1, 3).astype(np.float64)
+        whitener = np.linalg.inv(np.cov(colours.T) + 1e-3 * np.eye(3))
+        away = pixels - colours.mean(0)
+        distance = np.sqrt(np.maximum(np.einsum("pi,ij,pj->p", away, whitener, away), 0.0))
+        distances.append(distance / max(float(distance.max()), 1e-6))
+    found = np.stack(distances)
+    nearest: NDArray[np.float64] = (found.sum(0) - found.max(0)).reshape(height, width)
+    return nearest
+
+
+def _centre(image: Image) -> NDArray[np.float64]:
+    """1 in the middle, falling towards the corners."""
+    height, width = image.shape[:2]
+    y, x = np.mgrid[:height, :width]
+    away: NDArray[np.float64] = np.hypot((y + 0.5) / height - 0.5, (x + 0.5) / width - 0.5) / np.sqrt(0.5)
+    return 1.0 - _CENTRE_WEIGHT * away
+
+
+def _stretched(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    """To [0, 1]; a constant becomes 0."""
+    low, high = float(values.min()), float(values.max())
+    return (values - low) / (high - low) if high - low > 1e-6 else np.zeros_like(values)
+
+
+def _enlarged(values: NDArray[np.floating], image: Image) -> Saliency:
+    height, width = image.shape[:2]
+    full = cv2.resize(values.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    clipped: Saliency = np.clip(full, 0.0, 1.0)
+    return clipped

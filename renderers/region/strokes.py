@@ -1,0 +1,113 @@
+"""Strokes of another renderer, region by region, each clipped to its own."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from renderers import renderer
+from renderers.painting import Image, StrokeProgram
+from renderers.raster.ribbon import R0, R2, X0, Y0, Y2
+from renderers.region.config import RegionStrokes
+from renderers.region.graph import Labels
+from renderers.region.segment import boxes
+from renderers.region.sheet import NUM_COLUMNS, REGION, Pixels, Sheet
+
+_FEWEST = 10
+_MARGIN, _LEAST_PX = 0.1, 24
+_FAMILIES = {"bezier": "bezier", "oil": "brush"}
+_OF_STROKES = "strokes_"
+
+
+def plan_strokes(
+    image: Image, labels: Labels, order: Sequence[int], choice: RegionStrokes, seed: np.random.SeedSequence
+) -> tuple[NDArray[np.float32], dict[str, NDArray[np.generic]]]:
+    """Fit strokes to every region by itself.
+
+    A region is blocked in with its mean colour, and gets strokes by the root of its area. Its surroundings are
+    painted over with its own colours before strokes are fitted, so that none is wasted on what will be clipped.
+
+    Returns:
+        (N, C) rows of the program, and what else it must store.
+    """
+    family = renderer(_FAMILIES[choice.medium])
+    found = dict(boxes(labels))
+    roots = np.sqrt(np.bincount(labels.ravel()))
+    rows, arrays = [], {}
+    grounds = np.zeros((len(roots), 3), np.float32)
+    for label in order:
+        count = max(_FEWEST, round(choice.num_strokes * roots[label] / roots.sum()))
+        box = _roomy(found[label], image.shape[:2])
+        own = _continued(image[box], labels[box] == label)
+        grounds[label] = image[labels == label].mean(0)
+        ground = tuple(float(value) for value in grounds[label])
+        words = {"medium": "oil"} if choice.medium == "oil" else {}
+        config = family.Config(preset=choice.preset, num_strokes=count, canvas=ground, **words)
+        branch = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, label))
+        program = family.paint(own, config, branch).program
+        strokes = _moved(program, box, min(image.shape[:2]))
+        shares = np.linspace(0.0, 1.0, len(strokes) + 1, dtype=np.float32)
+        heads = np.stack([np.full(len(shares), label, np.float32), shares], 1)
+        rows.append(np.hstack([heads, np.vstack([np.zeros((1, strokes.shape[1]), np.float32), strokes])]))
+        arrays = {_OF_STROKES + name: array for name, array in program.arrays.items()}
+    return np.vstack(rows), {
+        **arrays,
+        "grounds": grounds,
+        "medium": np.array(_FAMILIES[choice.medium]),
+    }
+
+
+def replay_strokes(program: StrokeProgram, sheet: Sheet, label: int, locals_: Sequence[int]) -> Iterator[Pixels]:
+    """(n, 3) the pixels of a region after each of so many of its rows (ascending, from 1: blocked in)."""
+    height, width = sheet.labels.shape
+    rows = program.strokes[program.strokes[:, REGION] == label]
+    red, green, blue = (float(value) for value in program.arrays["grounds"][label])
+    inner = replace(
+        program,
+        family=str(program.arrays["medium"]),
+        strokes=np.ascontiguousarray(rows[1:, NUM_COLUMNS:]),
+        canvas=(red, green, blue),
+        arrays={
+            name.removeprefix(_OF_STROKES): array
+            for name, array in program.arrays.items()
+            if name.startswith(_OF_STROKES)
+        },
+    )
+    pixels = sheet.members[label]
+    for canvas in renderer(inner.family).replay(inner, [step - 1 for step in locals_], (height, width)):
+        yield canvas.reshape(-1, 3)[pixels]
+
+
+def _roomy(box: tuple[slice, slice], size: tuple[int, ...]) -> tuple[slice, slice]:
+    """The box with a margin, and not too small to be painted."""
+    wider = []
+    for side, whole in zip(box, size, strict=True):
+        margin = max(2, round(_MARGIN * (side.stop - side.start)), (_LEAST_PX - (side.stop - side.start) + 1) // 2)
+        wider.append(slice(max(0, side.start - margin), min(whole, side.stop + margin)))
+    return wider[0], wider[1]
+
+
+def _continued(image: Image, mask: NDArray[np.bool_]) -> Image:
+    """The image with everything outside the mask in the colour of the nearest pixel inside, softened."""
+    _, nearest = cv2.distanceTransformWithLabels(
+        (~mask).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    colours = np.zeros((int(nearest.max()) + 1, 3), np.float32)
+    colours[nearest[mask]] = image[mask]
+    continued = colours[nearest]
+    soft = cv2.GaussianBlur(continued, (0, 0), max(1.0, 0.03 * min(mask.shape)))
+    whole: Image = np.ascontiguousarray(np.where(mask[..., None], image, soft), np.float32)
+    return whole
+
+
+def _moved(program: StrokeProgram, box: tuple[slice, slice], unit_px: int) -> NDArray[np.float32]:
+    """Strokes of a cut-out, in coordinates of the whole canvas."""
+    own_px = min(program.height_px, program.width_px)
+    strokes = program.strokes.copy()
+    strokes[:, X0 : Y2 + 1] *= own_px / unit_px
+    strokes[:, R0 : R2 + 1] *= own_px / unit_px
+    strokes[:, X0 : Y2 + 1 : 2] += box[1].start / unit_px
+    strokes[:, Y0 : Y2 + 1 : 2] += box[0].start / unit_px
+    return strokes

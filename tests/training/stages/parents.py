@@ -1,0 +1,54 @@
+"""Parents of the later stages, made in a second, and runs of the stages that are trained on them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from tests.training import toy_runs
+from tests.training.models.small_base import small_base
+from training.config import TrainConfig
+from training.diffusion import NoiseSchedule
+from training.models.motion import adapter_of, add_motion, is_temporal, save_motion
+from training.train import run
+
+STAGES = ("motion", "replication", "spatial_lora", "motion_lora")
+
+
+def untrained_parents(root: Path) -> dict[str, Path]:
+    """A base and a motion model, untrained but not silent: key -> folder."""
+    base, folders = small_base(NoiseSchedule(prediction="v")), {"base": root / "base", "motion": root / "motion"}
+    base.save(folders["base"])
+    folders["motion"].mkdir()
+    unet = add_motion(base.unet, None)
+    stir(unet, is_temporal)
+    save_motion(adapter_of(unet), folders["motion"])
+    return folders
+
+
+@torch.no_grad()
+def stir(network: nn.Module, belongs: Callable[[str], bool] = lambda name: True, by: float = 0.05) -> None:
+    """Move parameters at random, always alike, so that what begins silent says something."""
+    generator = torch.Generator().manual_seed(0)
+    for name, parameter in network.named_parameters():
+        if belongs(name):
+            parameter.add_(by * torch.randn(parameter.shape, generator=generator))
+
+
+def said_of(stage: str, folders: dict[str, Path], /, **said: Any) -> dict[str, Any]:
+    """What a short run of a stage is told; `said` overrules."""
+    read = folders if stage in ("replication", "motion_lora") else {"base": folders["base"]}
+    return {"stage": stage, "max_steps": 4, "batch_size": 2, **read, **said}
+
+
+def config(stage: str, data: Path, folders: dict[str, Path], out: Path, /, **said: Any) -> TrainConfig:
+    """The typed configuration of such a run."""
+    return toy_runs.config(data, out, **said_of(stage, folders, **said))
+
+
+def train(stage: str, data: Path, folders: dict[str, Path], out: Path, /, **said: Any) -> Path:
+    """Such a run, here; returns its folder."""
+    run(config(stage, data, folders, out, **said))
+    return out

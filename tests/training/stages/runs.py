@@ -1,0 +1,17 @@
+"""Short runs of the real stages on a small data set, in this process."""
+
+from pathlib import Path
+from typing import Any
+
+from conf.command import Summary
+from conf.compose import compose
+from tests.training.toy_runs import words
+from training.config import train_config
+from training.train import run
+
+SMALL = {"model.shape.channels": "[16]", "model.shape.text_width": 16, "model.shape.latent_channels": 8}
+
+
+def train(data: Path, out: Path, /, **said: Any) -> Summary:
+    """A run of the stage that `stage=` names."""
+    return run(train_config(compose("train", words(data, out, **{**SMALL, **said}))))

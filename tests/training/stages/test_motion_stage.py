@@ -1,0 +1,175 @@
+"""What stage `motion` promises."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import MotionAdapter, UNetMotionModel
+
+from conf.errors import UserError
+from tests.pipelines.small_dataset import small_dataset
+from tests.training.models.small_base import CAPTIONS, pictures, small_base
+from tests.training.stages.runs import train
+from tests.training.stages.test_base_stage import overfit
+from tests.training.toy_runs import config, losses
+from training.data.batch import CachedLatents, SequenceBatch
+from training.diffusion import NoiseSchedule
+from training.models.base import load_base
+from training.models.motion import is_temporal
+from training.models.shape import TinyShape
+from training.stages.denoising import DenoisingConfig, DenoisingNetwork, FrameDenoiser
+from training.stages.motion import MotionStage
+from training.train import run
+from training.weights import module_hash
+
+
+@pytest.fixture(scope="session")
+def motion(sequences: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of a motion model, two checkpoints long."""
+    out = tmp_path_factory.mktemp("stages") / "motion"
+    train(sequences, out, stage="motion", base=base, max_steps=4)
+    return out
+
+
+def stage_of(num_frames: int = 4, dropout: float = 0.0) -> MotionStage:
+    model = small_base(shape=TinyShape(channels=(16,), text_width=16, latent_channels=8))
+    denoising = DenoisingConfig(schedule=model.schedule, caption_dropout=dropout)
+    return MotionStage(model, None, denoising, num_frames, (16, 16))
+
+
+def batch_of(num_frames: int = 4) -> SequenceBatch:
+    return SequenceBatch(
+        keys=("a", "b"),
+        positions=torch.tensor([3, 4]),
+        captions=CAPTIONS[:2],
+        frames=pictures(2 * num_frames, 16).reshape(2, num_frames, 3, 16, 16),
+    )
+
+
+def test_stock_diffusers_loads_what_it_trained(base: Path, motion: Path) -> None:
+    model = load_base(base / "weights")
+    adapter = MotionAdapter.from_pretrained(motion / "weights")
+    unet = UNetMotionModel.from_unet2d(model.unet, adapter)
+    outputs = [module for name, module in unet.named_modules() if is_temporal(name) and name.endswith(".proj_out")]
+    assert any(module.weight.any() for module in outputs)
+
+
+def test_everything_but_the_temporal_modules_is_bit_identical_after_training() -> None:
+    stage = stage_of()
+    before = {name: module_hash(module) for name, module in stage.frozen.items()}
+    moved = {name: value.clone() for name, value in stage.unet.named_parameters() if value.requires_grad}
+    optimizer = torch.optim.AdamW([value for value in stage.network.parameters() if value.requires_grad], lr=1e-2)
+    for _ in range(3):
+        stage.network(batch_of()).loss.backward()
+        optimizer.step()
+    assert {name: module_hash(module) for name, module in stage.frozen.items()} == before
+    assert set(before) == {"vae", "text_encoder", "unet"}
+    assert all(is_temporal(name) for name in moved)
+    assert all(not torch.equal(value, moved[name]) for name, value in stage.unet.named_parameters() if name in moved)
+
+
+def test_a_new_motion_model_loses_what_the_2d_unet_loses() -> None:
+    stage = stage_of()
+    denoising = DenoisingConfig(schedule=stage.base.schedule, caption_dropout=0.0)
+    plain = DenoisingNetwork(stage.base, FrameDenoiser(stage.base.unet), denoising)
+    ours, theirs = stage.network(batch_of()).per_sample, plain(batch_of()).per_sample
+    assert torch.allclose(ours, theirs, atol=1e-5)
+
+
+def test_cached_latents_lose_what_frames_lose() -> None:
+    stage, batch = stage_of(), batch_of()
+    assert batch.frames is not None
+    mean, logvar = stage.base.encode_frames(batch.frames.flatten(0, 1))
+    cached = dataclasses.replace(
+        batch,
+        frames=None,
+        latents=CachedLatents(
+            mean=mean.reshape(2, 4, 8, 2, 2), logvar=logvar.reshape(2, 4, 8, 2, 2), text=stage.base.embed(CAPTIONS[:2])
+        ),
+    )
+    assert torch.allclose(stage.network(cached).per_sample, stage.network(batch).per_sample, atol=1e-5)
+
+
+def test_captions_are_dropped_in_training_and_never_in_eval_mode() -> None:
+    dropped, kept = stage_of(dropout=1.0), stage_of(dropout=0.0)
+    dropped.network.load_state_dict(kept.network.state_dict())
+    nobody = dataclasses.replace(batch_of(), captions=("", ""))
+    assert torch.equal(dropped.network(batch_of()).per_sample, kept.network(nobody).per_sample)
+    assert torch.equal(dropped.network.eval()(batch_of()).per_sample, kept.network.eval()(batch_of()).per_sample)
+
+
+def test_checkpointing_activations_changes_no_gradient() -> None:
+    model = small_base(shape=TinyShape(channels=(16,), text_width=16, latent_channels=8))
+    denoising = DenoisingConfig(schedule=model.schedule)
+    grads = []
+    for checkpointing in (False, True):
+        torch.manual_seed(0)
+        stage = MotionStage(model, None, denoising, 4, (16, 16), checkpointing=checkpointing)
+        stage.network.train()
+        stage.network(batch_of()).loss.backward()
+        grads.append({name: value.grad for name, value in stage.unet.named_parameters() if value.grad is not None})
+    assert grads[0].keys() == grads[1].keys() and grads[0]
+    assert all(torch.allclose(grads[0][name], grads[1][name], atol=1e-6) for name in grads[0])
+
+
+def test_it_is_resumed_to_the_same_losses(sequences: Path, base: Path, motion: Path, tmp_path: Path) -> None:
+    train(sequences, tmp_path / "run", stage="motion", base=base, max_steps=2)
+    train(sequences, tmp_path / "run", stage="motion", base=base, max_steps=4, resume="must")
+    assert losses(tmp_path / "run") == losses(motion)
+
+
+def test_it_goes_on_from_motion_of_another_run(sequences: Path, base: Path, motion: Path, tmp_path: Path) -> None:
+    train(sequences, tmp_path / "run", stage="motion", base=base, motion=motion, max_steps=1, ema_decay="null",
+          **{"optimizer.learning_rate": 1e-9})  # fmt: skip
+    before = MotionAdapter.from_pretrained(motion / "weights").state_dict()
+    after = MotionAdapter.from_pretrained(tmp_path / "run" / "weights").state_dict()
+    assert all(torch.allclose(after[name], before[name], atol=1e-6) for name in before)
+
+
+def test_stable_diffusion_is_trained_from_a_local_folder_and_from_its_own_motion(
+    stable_diffusion: Path, tmp_path: Path
+) -> None:
+    data = small_dataset(tmp_path / "data", captions=["a"] * 9, size_px=(64, 64), num_frames=4)
+    said = {"stage": "motion", "model": "sd15", "model.path": stable_diffusion, "base": "null", "batch_size": 1}
+    run(config(data, tmp_path / "one", max_steps=2, sample_every=2, **said))
+    layouts = tmp_path / "one" / "weights", tmp_path / "one" / "weights" / "animatediff.safetensors"
+    found = []
+    for number, motion in enumerate(layouts):
+        out = tmp_path / f"two{number}"
+        run(config(data, out, max_steps=1, motion=motion, gradient_checkpointing="true", **said))
+        found.append(losses(out)[0])
+    assert found[0] == found[1]
+    assert (tmp_path / "one" / "samples" / "step-00000002.png").exists()
+
+
+def test_it_paints_whole_sequences() -> None:
+    made = stage_of(num_frames=3).samples(["a red house"], seed=0)
+    assert made.shape == (1, 3, 3, 16, 16)
+
+
+def test_a_base_that_predicts_something_else_is_refused(sequences: Path, base: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"noise.prediction=epsilon: not allowed; allowed: v, as of its base"):
+        train(sequences, tmp_path / "run", stage="motion", base=base, **{"noise.prediction": "epsilon"})
+
+
+def test_a_folder_that_is_no_base_is_refused(sequences: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="not a diffusers folder"):
+        train(sequences, tmp_path / "run", stage="motion", base=sequences)
+    assert not (tmp_path / "run").exists()
+
+
+def test_frames_that_do_not_fit_the_base_are_refused(base: Path, tmp_path: Path) -> None:
+    data = small_dataset(tmp_path / "odd", captions=["a"] * 9, size_px=(20, 16))
+    with pytest.raises(UserError, match="frames of 20 x 16 px; sides must be multiples of 8"):
+        train(data, tmp_path / "run", stage="motion", base=base)
+
+
+@pytest.mark.nightly
+def test_it_learns_four_sequences_by_heart() -> None:
+    schedule = NoiseSchedule(prediction="v")
+    model = small_base(schedule, TinyShape(channels=(64,), text_width=32, latent_channels=8))
+    stage = MotionStage(model, None, DenoisingConfig(schedule=schedule, caption_dropout=0.0), 4, (16, 16))
+    share = torch.linspace(0, 1, 4)[None, :, None, None, None]
+    frames = 1 - share + share * pictures(4, 16, seed=5)[:, None]
+    assert overfit(stage.network, frames, 1500) < 0.1
