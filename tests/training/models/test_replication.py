@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import SparseControlNetModel, UNetMotionModel
+from diffusers import SparseControlNetModel, UNet2DConditionModel, UNetMotionModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -14,7 +14,7 @@ from tests.training.models.small_base import SHAPE, small_base
 from tests.training.models.test_motion import moved
 from training.models.animatediff import original_from_motion
 from training.models.base import BaseModel
-from training.models.motion import predict
+from training.models.motion import is_temporal, predict
 from training.models.replication import (
     Conditions,
     add_replication,
@@ -81,6 +81,20 @@ def test_a_trained_network_never_sees_the_noisy_frames(base: BaseModel, inputs: 
     down, mid = residuals(trained(base), conditions, timesteps, text)
     assert mid.abs().max() > 1e-2
     assert all(len(part) == 2 * _FRAMES for part in (*down, mid))
+
+
+def test_for_stable_diffusion_it_is_sparsectrl_of_the_published_size() -> None:
+    with torch.device("meta"):
+        kinds = {
+            "down": ["CrossAttnDownBlock2D"] * 3 + ["DownBlock2D"],
+            "up": ["UpBlock2D"] + ["CrossAttnUpBlock2D"] * 3,
+        }
+        unet = UNet2DConditionModel(
+            cross_attention_dim=768, down_block_types=kinds["down"], up_block_types=kinds["up"], attention_head_dim=8
+        )
+        sizes = {name: value.numel() for name, value in add_replication(unet).named_parameters()}
+    assert sum(sizes.values()) == pytest.approx(496.73e6, rel=1e-4)
+    assert sum(size for name, size in sizes.items() if is_temporal(name)) == pytest.approx(136.52e6, rel=1e-4)
 
 
 def test_a_new_network_is_the_encoder_of_its_unet_and_leaves_it_alone(base: BaseModel) -> None:
