@@ -21,6 +21,7 @@ from PIL import Image as PillowImage
 from pipelines.player_page.page import render_player
 from renderers.distance import canvas_distances
 from renderers.metrics import psnr_db, ssim
+from training.data.layout import frame_member
 from training.data.manifest import to_json, write_atomically
 from training.samples import mp4, side_by_side
 
@@ -50,7 +51,7 @@ class ProcessFolder:
             report: plain data.
         """
         (self.root / "frames").mkdir(parents=True, exist_ok=True)
-        names = [f"frames/{number:0{len(str(len(frames) - 1)):d}d}.png" for number in range(len(frames))]
+        names = [f"frames/{frame_member(number, len(frames), 'png')}" for number in range(len(frames))]
         for name, frame in zip(names, frames, strict=True):
             write_atomically(self.root / name, _encoded(frame, "PNG"))
         write_atomically(self.root / "process.mp4", mp4(frames, frames_per_s=self.frames_per_s))
