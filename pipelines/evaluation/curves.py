@@ -72,12 +72,16 @@ def locality(process: Process) -> Curve:
 
 
 def order(process: Process) -> Curve:
-    """(2,) whether what stands out comes first, and whether what lies together is finished together.
+    """(3,) whether what stands out comes first, what lies together is finished together, and detail is finished last.
 
-    The first is `salient_first`. The second is Moran's I (Moran 1950) of commit times over neighbouring blocks: about 0
-    for a random order, up to 1 for areas that are finished as a whole.
+    The first is `salient_first`; the second Moran's I (Moran 1950) of commit times over neighbouring blocks, about 0 for
+    a random order and up to 1 for areas that are finished as a whole; the third Spearman's ρ between a block's mean
+    commit time and how much varies within it.
     """
-    return np.array([salient_first(process), _neighbours_agree(block_means(_commits(process), BLOCKS))])
+    commits = block_means(_commits(process), BLOCKS)
+    finished = process.lab[-1]
+    detail = (block_means(finished**2, BLOCKS) - block_means(finished, BLOCKS) ** 2).clip(min=0).sum(-1)
+    return np.array([salient_first(process), _neighbours_agree(commits), _rank_correlation(commits, detail)])
 
 
 def salient_first(process: Process) -> float:
@@ -91,7 +95,7 @@ def salient_first(process: Process) -> float:
     border = np.ones((BLOCKS, BLOCKS), bool)
     border[1:-1, 1:-1] = False
     saliency = np.linalg.norm(colours - colours[border].mean(0), axis=-1)
-    return _rank_correlation(first.ravel(), -saliency.ravel())
+    return _rank_correlation(first, -saliency)
 
 
 def fine_shares(process: Process) -> Curve:
@@ -169,4 +173,4 @@ def _rank_correlation(one: NDArray[np.floating], two: NDArray[np.floating]) -> f
     """Spearman's ρ; 0 where one side does not vary."""
     if np.ptp(one) == 0 or np.ptp(two) == 0:
         return 0.0
-    return float(spearmanr(one, two).statistic)
+    return float(spearmanr(one.ravel(), two.ravel()).statistic)

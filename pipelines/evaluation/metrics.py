@@ -26,7 +26,8 @@ class Metric:
             None where the process has none of those it needs.
         paired: the vector is one distance to the reference's paintings of the same picture, and the gap its mean;
             else vectors describe a process, and the gap is the energy distance of the two sets of them.
-        needs: what a process must have, for the reason that is given when no process has it.
+        lacks: why a set cannot be described, where it cannot.
+        lacks_in_trial: the same of a reference set in two halves.
     """
 
     name: str
@@ -34,7 +35,8 @@ class Metric:
     direction: str
     describe: Callable[[Process, Sequence[Process], Sequence[Process]], Described | None]
     paired: bool = False
-    needs: str = ""
+    lacks: str = ""
+    lacks_in_trial: str = ""
 
     def gaps(self, ours: Matrix, theirs: Matrix, our_weights: Matrix, their_weights: Matrix) -> NDArray[np.float64]:
         """(R,) gaps of a set with vectors (N, D) to a reference with (M, D), for weights (R, N) and (R, M)."""
@@ -129,7 +131,8 @@ METRICS: tuple[Metric, ...] = (
         unit="ΔE, DTW",
         direction=_NEAR,
         describe=_diversity,
-        needs="no picture is painted twice in one set",
+        lacks="no picture is painted twice",
+        lacks_in_trial="no picture is painted four times in the reference",
     ),
     Metric(
         name="region IoU",
@@ -137,7 +140,8 @@ METRICS: tuple[Metric, ...] = (
         direction="higher",
         describe=_beside(region_iou, similarity=True),
         paired=True,
-        needs="no picture is painted in both sets",
+        lacks="no picture is one of the reference",
+        lacks_in_trial="no picture is painted twice in the reference",
     ),
     Metric(
         name="DTW",
@@ -145,7 +149,8 @@ METRICS: tuple[Metric, ...] = (
         direction="lower",
         describe=_beside(dtw, similarity=False),
         paired=True,
-        needs="no picture is painted in both sets",
+        lacks="no picture is one of the reference",
+        lacks_in_trial="no picture is painted twice in the reference",
     ),
 )
 

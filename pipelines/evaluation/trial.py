@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.evaluation.agreement import Estimate, estimate, resampled
+from pipelines.evaluation.agreement import Estimate, estimate, mean_estimate, resampled
 from pipelines.evaluation.controls import CONTROLS
 from pipelines.evaluation.metrics import METRICS, Description, Metric, describe
 from pipelines.evaluation.process import Process, subject
@@ -19,11 +19,13 @@ class Verdict:
     """What the trial found of one metric.
 
     Attributes:
+        value: mean value of the held-out half of the reference.
         real: gap of the held-out half of the reference to the other half.
         controls: gap of each control, made from the held-out half, to that other half.
         reason: why the metric is dropped; None when it is not.
     """
 
+    value: Estimate | None
     real: Estimate | None
     controls: dict[str, Estimate]
     reason: str | None
@@ -49,7 +51,7 @@ def try_metrics(references: Sequence[Process], seed: np.random.SeedSequence) -> 
     known, held_out = halves(references)
     if len(known) < LEAST or len(held_out) < LEAST:
         reason = f"{len(references)} references are too few to try it on controls; {2 * LEAST} at least"
-        return {metric.name: Verdict(real=None, controls={}, reason=reason) for metric in METRICS}
+        return {metric.name: Verdict(value=None, real=None, controls={}, reason=reason) for metric in METRICS}
     control_seed, sample_seed = seed.spawn(2)
     theirs, real = describe(known, held_out), describe(held_out, known)
     controls = {
@@ -59,7 +61,10 @@ def try_metrics(references: Sequence[Process], seed: np.random.SeedSequence) -> 
         )
         for (name, make), generators in zip(
             CONTROLS.items(),
-            ([np.random.default_rng(s) for s in each.spawn(len(held_out))] for each in control_seed.spawn(len(CONTROLS))),
+            (
+                [np.random.default_rng(s) for s in each.spawn(len(held_out))]
+                for each in control_seed.spawn(len(CONTROLS))
+            ),
             strict=True,
         )
     }
@@ -79,13 +84,16 @@ def _judge(
     metric: Metric, theirs: Description, real: Description, controls: dict[str, Description], rng: np.random.Generator
 ) -> Verdict:
     if min(len(real), len(theirs)) < 2:
-        return Verdict(real=None, controls={}, reason=f"cannot be tried on controls: {metric.needs} of the reference")
+        return Verdict(
+            value=None, real=None, controls={}, reason=f"cannot be tried on controls: {metric.lacks_in_trial}"
+        )
     ours = np.vstack([np.ones((1, len(real))), resampled(len(real), rng, least=2)])
     others = np.vstack([np.ones((1, len(theirs))), resampled(len(theirs), rng, least=2)])
     base = metric.gaps(real.vectors, theirs.vectors, ours, others)
     gaps = {name: metric.gaps(one.vectors, theirs.vectors, ours, others) for name, one in controls.items()}
     alike = [name for name, gap in gaps.items() if estimate(0.0, (gap - base)[1:], 0).low <= 0]
     return Verdict(
+        value=mean_estimate(real.values, rng),
         real=estimate(float(base[0]), base[1:], len(real)),
         controls={name: estimate(float(gap[0]), gap[1:], len(real)) for name, gap in gaps.items()},
         reason=f"does not rank {' and '.join(alike)} below real processes" if alike else None,

@@ -1,0 +1,128 @@
+"""The finished picture against the one that was to be painted."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.artists.footage import unit
+from pipelines.evaluation import perceptual
+from pipelines.evaluation.agreement import Estimate, estimate, mean_estimate
+from pipelines.evaluation.perceptual import WeightsConfig
+from pipelines.evaluation.process import Process
+from renderers.metrics import psnr_db, ssim
+from renderers.painting import Image
+
+Measure = Callable[[Image, Image], float]
+
+
+def mse(painted: Image, target: Image) -> float:
+    """Mean squared error of two images in [0, 1]."""
+    return float(np.mean((painted.astype(np.float64) - target) ** 2))
+
+
+def l1(painted: Image, target: Image) -> float:
+    """Mean absolute error of two images in [0, 1]."""
+    return float(np.mean(np.abs(painted.astype(np.float64) - target)))
+
+
+MEASURES: Mapping[str, tuple[str, Measure]] = MappingProxyType(
+    {"MSE": ("lower", mse), "L1": ("lower", l1), "PSNR, dB": ("higher", psnr_db), "SSIM": ("higher", ssim)}
+)
+"""Name -> which way is better, and the measure."""
+
+Pairs = Sequence[tuple[Process, Sequence[Process]]]
+
+_PERCEPTUAL = {
+    "LPIPS": ("lower", "lpips_backbone"),
+    "CLIP-I": ("higher", "clip"),
+    "CLIP-T": ("higher", "clip"),
+    "DINO": ("higher", "dino"),
+}
+_UNPAIRED = "no generated sequence shows a picture of the reference (by source, caption or name)"
+_LEAST_FID = 8
+_FID_DRAWS = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndpointRow:
+    """One endpoint measure of the generated set; `value` is None where it is missing, and `reason` says why."""
+
+    name: str
+    direction: str
+    value: Estimate | None
+    reason: str | None = None
+
+
+def endpoint_rows(
+    generated: Sequence[Process], references: Sequence[Process], pairs: Pairs, weights: WeightsConfig,
+    rng: np.random.Generator,
+) -> list[EndpointRow]:  # fmt: skip
+    """Every endpoint measure, means over processes; of several references of one picture, over these first.
+
+    Args:
+        generated, references: all of one size.
+        pairs: generated processes and, for each, the references of the same picture.
+        weights: of the measures that need them.
+        rng: of the bootstrap.
+
+    Raises:
+        ConfigError: if weights are not what they should be.
+    """
+    rows = []
+    for name, (direction, measure) in MEASURES.items():
+        values = [np.mean([measure(unit(_last(ours)), unit(_last(one))) for one in theirs]) for ours, theirs in pairs]
+        rows.append(_row(name, direction, np.array(values), None, rng))
+    perceived = _perceived(pairs, weights) if pairs else {}
+    for name, (direction, key) in _PERCEPTUAL.items():
+        lacking = f"needs weights.{key}" if getattr(weights, key) is None else None
+        rows.append(_row(name, direction, perceived.get(name, np.zeros(0)), lacking, rng))
+    return [*rows, _fid_row(generated, references, weights, rng)]
+
+
+def _row(
+    name: str, direction: str, values: NDArray[np.float64], lacking: str | None, rng: np.random.Generator
+) -> EndpointRow:
+    if len(values):
+        return EndpointRow(name=name, direction=direction, value=mean_estimate(values, rng))
+    return EndpointRow(name=name, direction=direction, value=None, reason=lacking or _UNPAIRED)
+
+
+def _perceived(pairs: Pairs, weights: WeightsConfig) -> dict[str, NDArray[np.float64]]:
+    """Values of the measures whose weights there are."""
+    finished = np.stack([_last(ours) for ours, _ in pairs])
+    targets = np.stack([_last(theirs[0]) for _, theirs in pairs])
+    values: dict[str, NDArray[np.float64]] = {}
+    if weights.lpips_backbone is not None and weights.lpips_heads is not None:
+        values["LPIPS"] = perceptual.lpips_distance(weights.lpips_backbone, weights.lpips_heads)(finished, targets)
+    if weights.clip is not None:
+        measure = perceptual.clip_similarities(weights.clip)
+        values |= measure(finished, targets, [ours.caption for ours, _ in pairs])
+    if weights.dino is not None:
+        values["DINO"] = perceptual.dino_similarity(weights.dino)(finished, targets)
+    return values
+
+
+def _fid_row(
+    generated: Sequence[Process], references: Sequence[Process], weights: WeightsConfig, rng: np.random.Generator
+) -> EndpointRow:
+    reason = "needs weights.inception" if weights.inception is None else None
+    if reason is None and min(len(generated), len(references)) < _LEAST_FID:
+        reason = f"needs {_LEAST_FID} sequences in each set at least, and says little below some thousand"
+    if reason is not None or weights.inception is None:
+        return EndpointRow(name="FID", direction="lower", value=None, reason=reason)
+    features = perceptual.inception_features(weights.inception)
+    ours, theirs = (features(np.stack([_last(one) for one in each])) for each in (generated, references))
+    draws = [
+        perceptual.frechet_distance(*(each[rng.integers(len(each), size=len(each))] for each in (ours, theirs)))
+        for _ in range(_FID_DRAWS)
+    ]
+    value = perceptual.frechet_distance(ours, theirs)
+    return EndpointRow(name="FID", direction="lower", value=estimate(value, np.array(draws), len(ours)))
+
+
+def _last(process: Process) -> NDArray[np.uint8]:
+    finished: NDArray[np.uint8] = process.frames[-1]
+    return finished
