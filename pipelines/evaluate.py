@@ -1,7 +1,7 @@
 """Generated painting processes against real ones: the finished picture, the way there, and controls beside them.
 
     python -m pipelines.evaluate generated=outputs/paintings reference=data/held_out out=outputs/evaluation
-    python -m pipelines.evaluate generated=theirs layout.generated=grid grid.rows=3 grid.columns=3 reference=data/held_out
+    python -m pipelines.evaluate generated=theirs layout.generated=grid grid.rows=3 grid.columns=3 reference=data/real
 
 Each process metric is first tried on the reference set itself: half of it against the other half, beside four controls
 made from it (cross-fade, random reveal, blur to sharp, reversed). A metric that does not rank every control below the
@@ -26,6 +26,10 @@ from pipelines.evaluation.page import render_page
 from pipelines.evaluation.perceptual import WeightsConfig
 from pipelines.evaluation.report import Report, evaluate, tables
 from training.data.manifest import to_json, write_atomically
+
+_JSON, _PAGE = "report.json", "index.html"
+_MEMORY_BYTES = 4_000_000_000
+_BYTES_A_PIXEL = 75  # colours and differences of one pixel of one frame, of both sets and of a set of controls
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +60,11 @@ class EvaluateConfig:
         check_whole("size", self.size, 32, 512)
         check_whole("max_sequences", self.max_sequences, 1, 2000)
         check_whole("seed", self.seed, 0, 2**63 - 1)
+        most = _MEMORY_BYTES // (_BYTES_A_PIXEL * self.num_frames * self.size**2)
+        if self.max_sequences > most:
+            raise ConfigError("max_sequences", self.max_sequences, f"at most {most} at this size and num_frames")
+        if self.generated.resolve() == self.reference.resolve():
+            raise ConfigError("reference", self.reference, "another folder than generated: a set agrees with itself")
 
 
 def run(config: EvaluateConfig) -> Summary:
@@ -89,9 +98,6 @@ def run(config: EvaluateConfig) -> Summary:
         f"{config.out / _JSON}; look at it: {page.resolve().as_uri()}",
     ]
     return Summary(lines=tuple(lines))
-
-
-_JSON, _PAGE = "report.json", "index.html"
 
 
 def _settings(config: EvaluateConfig) -> dict[str, Any]:

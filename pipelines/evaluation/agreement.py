@@ -1,5 +1,6 @@
 """How far a set of processes is from a reference set, and how sure that is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ _TAILS = (2.5, 97.5)  # percent
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A figure of a set of sequences, with its 95 % bootstrap interval over them."""
+    """A figure of a set of sequences, with its 95 % bootstrap interval over pictures."""
 
     value: float
     low: float
@@ -21,10 +22,10 @@ class Estimate:
     count: int
 
 
-def mean_estimate(values: NDArray[np.float64], rng: np.random.Generator) -> Estimate:
-    """Mean of (N,) values (percentile bootstrap, Efron 1979)."""
-    weights = resampled(len(values), rng)
-    return estimate(float(values.mean()), weights @ values / len(values), len(values))
+def mean_estimate(values: NDArray[np.float64], pictures: Sequence[str], rng: np.random.Generator) -> Estimate:
+    """Mean of (N,) values, each of a painting of the picture named (percentile bootstrap, Efron 1979)."""
+    weights = resampled(pictures, rng)
+    return estimate(float(values.mean()), weights @ values / weights.sum(1), len(values))
 
 
 def estimate(value: float, resamples: NDArray[np.float64], count: int) -> Estimate:
@@ -33,12 +34,21 @@ def estimate(value: float, resamples: NDArray[np.float64], count: int) -> Estima
     return Estimate(value=value, low=float(low), high=float(high), count=count)
 
 
-def resampled(count: int, rng: np.random.Generator, *, least: int = 1) -> Matrix:
-    """(R, count) how often each of `count` things is drawn in each of R resamples, at least `least` different ones."""
-    weights = rng.multinomial(count, np.full(count, 1.0 / count), size=NUM_RESAMPLES)
-    while (poor := np.count_nonzero(weights, axis=1) < least).any():
-        weights[poor] = rng.multinomial(count, np.full(count, 1.0 / count), size=int(poor.sum()))
-    return weights.astype(np.float64)
+def resampled(pictures: Sequence[str], rng: np.random.Generator, *, least: int = 1) -> Matrix:
+    """(R, N) how often each of N paintings is drawn in each of R resamples.
+
+    Pictures are drawn, with all their paintings, because paintings of one picture are not independent. Only when there
+    are fewer than `least` pictures are paintings drawn one by one. Each resample holds `least` different ones.
+    """
+    names, labels = np.unique(np.array(pictures), return_inverse=True)
+    if len(names) < least:
+        names = labels = np.arange(len(pictures))
+    count = len(names)
+    draws = rng.multinomial(count, np.full(count, 1.0 / count), size=NUM_RESAMPLES)
+    while (poor := np.count_nonzero(draws, axis=1) < least).any():
+        draws[poor] = rng.multinomial(count, np.full(count, 1.0 / count), size=int(poor.sum()))
+    weights: Matrix = draws[:, labels].astype(np.float64)
+    return weights
 
 
 def energy_distances(ours: Matrix, theirs: Matrix, our_weights: Matrix, their_weights: Matrix) -> NDArray[np.float64]:

@@ -21,8 +21,9 @@ _NOTHING = 1e-9
 
 def distance_profile(process: Process) -> Curve:
     """(T,) mean ΔE from the finished picture, as a share of the largest; PDP-style (Loomis Painter)."""
-    profile: Curve = process.to_end.mean((1, 2), dtype=np.float64)
-    return profile / max(profile.max(), _NOTHING)
+    distances = process.to_end.mean((1, 2), dtype=np.float64)
+    profile: Curve = distances / max(float(distances.max()), _NOTHING)
+    return profile
 
 
 def coverage(process: Process) -> Curve:
@@ -45,7 +46,8 @@ def progress_violation(process: Process) -> Curve:
     A canvas that comes nearer on the whole still loses pixels; strokes do that at their edges.
     """
     back = np.diff(process.to_end, axis=0).clip(min=0).mean((1, 2), dtype=np.float64)
-    return back / max(float(process.to_end[0].mean()), _NOTHING)
+    violations: Curve = back / max(float(process.to_end[0].mean()), _NOTHING)
+    return violations
 
 
 def canvas_violation(process: Process) -> float:
@@ -74,8 +76,8 @@ def locality(process: Process) -> Curve:
 def order(process: Process) -> Curve:
     """(3,) whether what stands out comes first, what lies together is finished together, and detail is finished last.
 
-    The first is `salient_first`; the second Moran's I (Moran 1950) of commit times over neighbouring blocks, about 0 for
-    a random order and up to 1 for areas that are finished as a whole; the third Spearman's ρ between a block's mean
+    The first is `salient_first`. The second is Moran's I (Moran 1950) of commit times over neighbouring blocks: about 0
+    for a random order, up to 1 for areas that are finished as a whole. The third is Spearman's ρ between a block's mean
     commit time and how much varies within it.
     """
     commits = block_means(_commits(process), BLOCKS)
@@ -150,7 +152,8 @@ def revised_share(process: Process) -> float:
 def _commits(process: Process) -> NDArray[np.int_]:
     """(H, W) frame from which on a pixel has its final colour."""
     settled = np.logical_and.accumulate((process.to_end < VISIBLE)[::-1])[::-1]
-    return settled.argmax(0)
+    first: NDArray[np.int_] = settled.argmax(0)
+    return first
 
 
 def _neighbours_agree(values: NDArray[np.floating]) -> float:

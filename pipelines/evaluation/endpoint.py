@@ -11,7 +11,7 @@ from pipelines.artists.footage import unit
 from pipelines.evaluation import perceptual
 from pipelines.evaluation.agreement import Estimate, estimate, mean_estimate
 from pipelines.evaluation.perceptual import WeightsConfig
-from pipelines.evaluation.process import Process
+from pipelines.evaluation.process import Process, picture
 from renderers.metrics import psnr_db, ssim
 from renderers.painting import Image
 
@@ -72,37 +72,47 @@ def endpoint_rows(
         ConfigError: if weights are not what they should be.
     """
     rows = []
+    pictures = [picture(ours) for ours, _ in pairs]
     for name, (direction, measure) in MEASURES.items():
         values = [np.mean([measure(unit(_last(ours)), unit(_last(one))) for one in theirs]) for ours, theirs in pairs]
-        rows.append(_row(name, direction, np.array(values), None, rng))
+        rows.append(_row(name, direction, np.array(values), pictures, None, rng))
     perceived = _perceived(pairs, weights) if pairs else {}
     for name, (direction, key) in _PERCEPTUAL.items():
         lacking = f"needs weights.{key}" if getattr(weights, key) is None else None
-        rows.append(_row(name, direction, perceived.get(name, np.zeros(0)), lacking, rng))
+        rows.append(_row(name, direction, perceived.get(name, np.zeros(0)), pictures, lacking, rng))
     return [*rows, _fid_row(generated, references, weights, rng)]
 
 
 def _row(
-    name: str, direction: str, values: NDArray[np.float64], lacking: str | None, rng: np.random.Generator
-) -> EndpointRow:
-    if len(values):
-        return EndpointRow(name=name, direction=direction, value=mean_estimate(values, rng))
-    return EndpointRow(name=name, direction=direction, value=None, reason=lacking or _UNPAIRED)
+    name: str, direction: str, values: NDArray[np.float64], pictures: Sequence[str], lacking: str | None,
+    rng: np.random.Generator,
+) -> EndpointRow:  # fmt: skip
+    told = np.flatnonzero(np.isfinite(values))
+    if len(told):
+        value = mean_estimate(values[told], [pictures[place] for place in told], rng)
+        return EndpointRow(name=name, direction=direction, value=value)
+    reason = lacking or ("no generated sequence has a caption" if len(values) else _UNPAIRED)
+    return EndpointRow(name=name, direction=direction, value=None, reason=reason)
 
 
 def _perceived(pairs: Pairs, weights: WeightsConfig) -> dict[str, NDArray[np.float64]]:
-    """Values of the measures whose weights there are."""
-    finished = np.stack([_last(ours) for ours, _ in pairs])
-    targets = np.stack([_last(theirs[0]) for _, theirs in pairs])
-    values: dict[str, NDArray[np.float64]] = {}
+    """Values of the measures whose weights there are; of several references of one picture, the first counts."""
+    measures: list[perceptual.PairMeasure] = []
     if weights.lpips_backbone is not None and weights.lpips_heads is not None:
-        values["LPIPS"] = perceptual.lpips_distance(weights.lpips_backbone, weights.lpips_heads)(finished, targets)
+        measures.append(perceptual.lpips(weights.lpips_backbone, weights.lpips_heads))
     if weights.clip is not None:
-        measure = perceptual.clip_similarities(weights.clip)
-        values |= measure(finished, targets, [ours.caption for ours, _ in pairs])
+        measures.append(perceptual.clip(weights.clip))
     if weights.dino is not None:
-        values["DINO"] = perceptual.dino_similarity(weights.dino)(finished, targets)
-    return values
+        measures.append(perceptual.dino(weights.dino))
+    values: dict[str, list[NDArray[np.float64]]] = {}
+    for start in range(0, len(pairs), perceptual.BATCH):
+        batch = pairs[start : start + perceptual.BATCH]
+        finished = np.stack([_last(ours) for ours, _ in batch])
+        targets = np.stack([_last(theirs[0]) for _, theirs in batch])
+        for measure in measures:
+            for name, found in measure(finished, targets, [ours.caption for ours, _ in batch]).items():
+                values.setdefault(name, []).append(found)
+    return {name: np.concatenate(found) for name, found in values.items()}
 
 
 def _fid_row(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pipelines.evaluation import curves
 from pipelines.evaluation.agreement import Matrix, energy_distances
 from pipelines.evaluation.pairs import diversity_profile, dtw, region_iou
-from pipelines.evaluation.process import Process, mates
+from pipelines.evaluation.process import Process, mates, picture
 
 Described = tuple[NDArray[np.float64], float]
 
@@ -79,7 +79,7 @@ def _mean(process: Process, vector: curves.Curve) -> float:
     return float(vector.mean())
 
 
-_NEAR = "near the reference"
+_NEAR = "nearer"
 
 METRICS: tuple[Metric, ...] = (
     Metric(
@@ -162,12 +162,12 @@ class Description:
     Attributes:
         vectors: (N, D), a row a process that it can describe.
         values: (N,) one readable figure each.
-        members: (N,) places of these processes in the set.
+        pictures: (N,) what each of them paints.
     """
 
     vectors: Matrix
     values: NDArray[np.float64]
-    members: NDArray[np.int_]
+    pictures: Sequence[str]
 
     def __len__(self) -> int:
         return len(self.values)
@@ -180,22 +180,22 @@ def describe(processes: Sequence[Process], references: Sequence[Process]) -> dic
         processes: all of one length and size.
         references: likewise, none of them among the processes.
     """
-    found: dict[str, list[tuple[int, Described]]] = {metric.name: [] for metric in METRICS}
-    for place, process in enumerate(processes):
+    found: dict[str, list[tuple[str, Described]]] = {metric.name: [] for metric in METRICS}
+    for process in processes:
         paired = mates(process, references)
         siblings = [other for other in mates(process, processes) if other is not process]
         for metric in METRICS:
             described = metric.describe(process, paired, siblings)
             if described is not None:
-                found[metric.name].append((place, described))
+                found[metric.name].append((picture(process), described))
     return {name: _stack(rows) for name, rows in found.items()}
 
 
-def _stack(rows: list[tuple[int, Described]]) -> Description:
+def _stack(rows: list[tuple[str, Described]]) -> Description:
     if not rows:
-        return Description(vectors=np.zeros((0, 1)), values=np.zeros(0), members=np.zeros(0, np.int_))
+        return Description(vectors=np.zeros((0, 1)), values=np.zeros(0), pictures=())
     return Description(
         vectors=np.stack([vector for _, (vector, _) in rows]),
         values=np.array([value for _, (_, value) in rows]),
-        members=np.array([place for place, _ in rows]),
+        pictures=[name for name, _ in rows],
     )

@@ -15,7 +15,7 @@ from pipelines.evaluation.controls import CONTROLS
 from pipelines.evaluation.report import ProcessRow, Report, figure, interval
 
 _LEFT, _RIGHT, _ROW = 170, 760, 34  # px of the plot of gaps
-_CURVE_WIDTH, _CURVE_HEIGHT = 560, 190
+_CURVE_WIDTH, _CURVE_HEIGHT = 730, 200
 _MARKS = ("M-5 -5L5 5M-5 5L5 -5", "M-5 -5H5V5H-5Z", "M0 -6L6 5H-6Z", "M0 -6L6 0L0 6L-6 0Z")  # one for each control
 
 
@@ -44,8 +44,8 @@ def _opening(report: Report) -> list[str]:
         f'<p class="lead">{counts["generated"]} processes of {escape(str(settings["generated"]))} beside '
         f"{counts['reference']} of {escape(str(settings['reference']))}; {counts['paired']} show a picture that is "
         "painted in both.</p>",
-        f'<p class="hint">All at {settings["num_frames"]} frames of {settings["size"]} pixels, seed {settings["seed"]}; '
-        "95 % intervals by bootstrap over sequences.</p>",
+        f'<p class="hint">All at {settings["num_frames"]} frames of {settings["size"]} px, seed {settings["seed"]}. '
+        "Intervals are 95 %, by bootstrap.</p>",
     ]
 
 
@@ -78,7 +78,7 @@ def _process(kept: Sequence[ProcessRow]) -> list[str]:
         for row in kept
         if row.value and row.reference and row.gap
     ]
-    head = ("metric", "value in", "better", "generated", "reference", "gap", "95 %", "sequences", "beats controls")
+    head = ("metric", "value in", "better", "generated", "reference", "gap", "95 %", "sequences", "beats")
     return [
         "<h2>The way there</h2>",
         '<p class="hint">The gap is how far the set is from the reference by a metric, the smaller the better. Real '

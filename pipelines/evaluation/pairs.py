@@ -44,4 +44,6 @@ def region_iou(one: Process, two: Process) -> float:
 
 def diversity_profile(process: Process, siblings: list[Process]) -> NDArray[np.float64]:
     """(T,) mean ΔE at each frame between a process and others of the same picture, T the same for all."""
-    return np.mean([colour_difference(process.lab, other.lab).mean((1, 2)) for other in siblings], axis=0)
+    profiles = [colour_difference(process.lab, other.lab).mean((1, 2), dtype=np.float64) for other in siblings]
+    mean: NDArray[np.float64] = np.mean(profiles, axis=0)
+    return mean

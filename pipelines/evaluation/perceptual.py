@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 Pictures = NDArray[np.uint8]
 """(N, H, W, 3)."""
 
-_BATCH = 16
-_INCEPTION_PX = 299
+PairMeasure = Callable[[Pictures, Pictures, Sequence[str]], dict[str, NDArray[np.float64]]]
+"""Finished pictures, their targets and their captions -> values by name, NaN where a picture has none."""
+
+BATCH = 16
 # Where AlexNet's five activations end (torchvision's `features`), and the input scale of LPIPS for inputs in [-1, 1].
 _ALEX_ENDS = (2, 5, 8, 10, 12)
 _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
@@ -55,7 +57,7 @@ class WeightsConfig:
             raise ConfigError("lpips_heads", self.lpips_heads, "given together with lpips_backbone, or neither")
 
 
-def clip_similarities(folder: Path) -> Callable[[Pictures, Pictures, Sequence[str]], dict[str, NDArray[np.float64]]]:
+def clip(folder: Path) -> PairMeasure:
     """CLIP-I, cosine of the embeddings of two pictures, and CLIP-T, 100 cosine of picture and caption (Radford 2021).
 
     Raises:
@@ -73,18 +75,19 @@ def clip_similarities(folder: Path) -> Callable[[Pictures, Pictures, Sequence[st
     def measure(ours: Pictures, theirs: Pictures, captions: Sequence[str]) -> dict[str, NDArray[np.float64]]:
         def images(pictures: Pictures) -> "Tensor":
             pixels = processor(images=list(pictures), return_tensors="pt")["pixel_values"]
-            return model.visual_projection(model.vision_model(pixel_values=pixels).pooler_output)
+            embedded: Tensor = model.visual_projection(model.vision_model(pixel_values=pixels).pooler_output)
+            return embedded
 
         words = processor(text=list(captions), padding=True, truncation=True, return_tensors="pt")
         text = model.text_projection(model.text_model(**words).pooler_output)
         one = images(ours)
         told = np.array([bool(caption) for caption in captions])
-        return {"CLIP-I": _cosines(one, images(theirs)), "CLIP-T": 100.0 * _cosines(one, text)[told]}
+        return {"CLIP-I": _cosines(one, images(theirs)), "CLIP-T": np.where(told, 100.0 * _cosines(one, text), np.nan)}
 
     return measure
 
 
-def dino_similarity(folder: Path) -> Callable[[Pictures, Pictures], NDArray[np.float64]]:
+def dino(folder: Path) -> PairMeasure:
     """Cosine of the class tokens of two pictures.
 
     Raises:
@@ -99,23 +102,24 @@ def dino_similarity(folder: Path) -> Callable[[Pictures, Pictures], NDArray[np.f
         processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
 
     @torch.inference_mode()
-    def measure(ours: Pictures, theirs: Pictures) -> NDArray[np.float64]:
+    def measure(ours: Pictures, theirs: Pictures, captions: Sequence[str]) -> dict[str, NDArray[np.float64]]:
         def embed(pictures: Pictures) -> "Tensor":
-            return model(**processor(images=list(pictures), return_tensors="pt")).last_hidden_state[:, 0]
+            tokens: Tensor = model(**processor(images=list(pictures), return_tensors="pt")).last_hidden_state
+            return tokens[:, 0]
 
-        return _cosines(embed(ours), embed(theirs))
+        return {"DINO": _cosines(embed(ours), embed(theirs))}
 
     return measure
 
 
-def lpips_distance(backbone: Path, heads: Path) -> Callable[[Pictures, Pictures], NDArray[np.float64]]:
+def lpips(backbone: Path, heads: Path) -> PairMeasure:
     """LPIPS with AlexNet (Zhang et al. 2018): sum over layers of the weighted difference of normalised features.
 
     Raises:
         ConfigError: if a file is not what it should be.
     """
     import torch
-    from torchvision.models import alexnet
+    from torchvision.models import alexnet  # type: ignore[import-untyped]
 
     with _loading("lpips_backbone", backbone, "a state dict of torchvision's AlexNet"):
         layers = alexnet(weights=None).features.eval()
@@ -127,7 +131,7 @@ def lpips_distance(backbone: Path, heads: Path) -> Callable[[Pictures, Pictures]
     shift, scale = (torch.tensor(values).view(1, 3, 1, 1) for values in (_SHIFT, _SCALE))
 
     @torch.inference_mode()
-    def measure(ours: Pictures, theirs: Pictures) -> NDArray[np.float64]:
+    def measure(ours: Pictures, theirs: Pictures, captions: Sequence[str]) -> dict[str, NDArray[np.float64]]:
         one, two = ((_tensor(pictures) * 2 - 1 - shift) / scale for pictures in (ours, theirs))
         total, start = torch.zeros(len(one)), 0
         for end, weight in zip(_ALEX_ENDS, weights, strict=True):
@@ -135,7 +139,7 @@ def lpips_distance(backbone: Path, heads: Path) -> Callable[[Pictures, Pictures]
             start = end
             difference = (_unit(one) - _unit(two)) ** 2
             total = total + (difference * weight).sum(1).mean((1, 2))
-        return total.numpy().astype(np.float64)
+        return {"LPIPS": total.numpy().astype(np.float64)}
 
     return measure
 
@@ -149,13 +153,13 @@ def inception_features(file: Path) -> Callable[[Pictures], NDArray[np.float64]]:
     import torch
 
     with _loading("inception", file, "the TorchScript inception-2015-12-05.pt"):
-        network = torch.jit.load(str(file), map_location="cpu").eval()
+        network = torch.jit.load(str(file), map_location="cpu").eval()  # type: ignore[no-untyped-call]
 
     @torch.inference_mode()
     def features(pictures: Pictures) -> NDArray[np.float64]:
         found = []
-        for start in range(0, len(pictures), _BATCH):
-            batch = torch.from_numpy(pictures[start : start + _BATCH]).permute(0, 3, 1, 2)
+        for start in range(0, len(pictures), BATCH):
+            batch = torch.from_numpy(pictures[start : start + BATCH]).permute(0, 3, 1, 2)
             found.append(network(batch, return_features=True).double().numpy())
         return np.concatenate(found)
 

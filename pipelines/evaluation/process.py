@@ -114,6 +114,6 @@ def mates(process: Process, others: Sequence[Process]) -> list[Process]:
     return [other for other in others if other.name == process.name]
 
 
-def subject(process: Process) -> tuple[str, str]:
-    """What tells the paintings of one picture in one medium from all others."""
-    return process.source or process.name, process.caption
+def picture(process: Process) -> str:
+    """What tells the paintings of one picture from all others."""
+    return process.source or process.name

@@ -90,7 +90,7 @@ def evaluate(
         ConfigError: if weights are not what they should be.
     """
     trial_seed, gap_seed, end_seed = seed.spawn(3)
-    pairs = [(ours, theirs) for ours in generated if (theirs := mates(ours, references))]
+    pairs = [(process, found) for process in generated if (found := mates(process, references))]
     verdicts = try_metrics(references, trial_seed)
     ours, theirs = describe(generated, references), describe(references, generated)
     return Report(
@@ -119,11 +119,11 @@ def _process(
         reason = f"generated: {metric.lacks}" if metric.lacks else f"{_LEAST} generated sequences are needed at least"
     value = gap = None
     if reason is None:
-        our_weights = np.vstack([np.ones((1, len(ours))), resampled(len(ours), rng, least=_LEAST)])
-        their_weights = np.vstack([np.ones((1, len(theirs))), resampled(len(theirs), rng, least=_LEAST)])
+        our_weights = np.vstack([np.ones((1, len(ours))), resampled(ours.pictures, rng, least=_LEAST)])
+        their_weights = np.vstack([np.ones((1, len(theirs))), resampled(theirs.pictures, rng, least=_LEAST)])
         gaps = metric.gaps(ours.vectors, theirs.vectors, our_weights, their_weights)
         gap = estimate(float(gaps[0]), gaps[1:], len(ours))
-        value = mean_estimate(ours.values, rng)
+        value = mean_estimate(ours.values, ours.pictures, rng)
     return ProcessRow(
         name=metric.name,
         unit=metric.unit,

@@ -8,7 +8,7 @@ import numpy as np
 from pipelines.evaluation.agreement import Estimate, estimate, mean_estimate, resampled
 from pipelines.evaluation.controls import CONTROLS
 from pipelines.evaluation.metrics import METRICS, Description, Metric, describe
-from pipelines.evaluation.process import Process, subject
+from pipelines.evaluation.process import Process, picture
 
 LEAST = 4
 """Processes in each half of the reference below which nothing can be told."""
@@ -33,7 +33,7 @@ class Verdict:
 
 def halves(references: Sequence[Process]) -> tuple[list[Process], list[Process]]:
     """A set in two: paintings of one picture fall into both in turn, pictures painted once alternate."""
-    ordered = sorted(references, key=lambda process: (subject(process), process.name))
+    ordered = sorted(references, key=lambda process: (picture(process), process.caption, process.name))
     return ordered[0::2], ordered[1::2]
 
 
@@ -87,13 +87,13 @@ def _judge(
         return Verdict(
             value=None, real=None, controls={}, reason=f"cannot be tried on controls: {metric.lacks_in_trial}"
         )
-    ours = np.vstack([np.ones((1, len(real))), resampled(len(real), rng, least=2)])
-    others = np.vstack([np.ones((1, len(theirs))), resampled(len(theirs), rng, least=2)])
+    ours = np.vstack([np.ones((1, len(real))), resampled(real.pictures, rng, least=2)])
+    others = np.vstack([np.ones((1, len(theirs))), resampled(theirs.pictures, rng, least=2)])
     base = metric.gaps(real.vectors, theirs.vectors, ours, others)
     gaps = {name: metric.gaps(one.vectors, theirs.vectors, ours, others) for name, one in controls.items()}
     alike = [name for name, gap in gaps.items() if estimate(0.0, (gap - base)[1:], 0).low <= 0]
     return Verdict(
-        value=mean_estimate(real.values, rng),
+        value=mean_estimate(real.values, real.pictures, rng),
         real=estimate(float(base[0]), base[1:], len(real)),
         controls={name: estimate(float(gap[0]), gap[1:], len(real)) for name, gap in gaps.items()},
         reason=f"does not rank {' and '.join(alike)} below real processes" if alike else None,
