@@ -27,7 +27,7 @@ from pipelines.evaluation.perceptual import WeightsConfig
 from pipelines.evaluation.report import Report, evaluate, tables
 from training.data.manifest import to_json, write_atomically
 
-_JSON, _PAGE = "report.json", "index.html"
+_JSON, _PAGE = "evaluation.json", "index.html"
 _MEMORY_BYTES = 4_000_000_000
 _BYTES_A_PIXEL = 75  # colours and differences of one pixel of one frame, of both sets and of a set of controls
 
@@ -57,7 +57,7 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         check_whole("num_frames", self.num_frames, 3, 64)
-        check_whole("size", self.size, 32, 512)
+        check_whole("size", self.size, 64, 512)
         check_whole("max_sequences", self.max_sequences, 1, 2000)
         check_whole("seed", self.seed, 0, 2**63 - 1)
         most = _MEMORY_BYTES // (_BYTES_A_PIXEL * self.num_frames * self.size**2)

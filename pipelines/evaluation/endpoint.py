@@ -89,7 +89,7 @@ def _row(
 ) -> EndpointRow:  # fmt: skip
     told = np.flatnonzero(np.isfinite(values))
     if len(told):
-        value = mean_estimate(values[told], [pictures[place] for place in told], rng)
+        value = mean_estimate(values[told], [pictures[int(place)] for place in told], rng)
         return EndpointRow(name=name, direction=direction, value=value)
     reason = lacking or ("no generated sequence has a caption" if len(values) else _UNPAIRED)
     return EndpointRow(name=name, direction=direction, value=None, reason=reason)
