@@ -4,6 +4,7 @@ Weights are local files in the formats in which they are published; nothing is d
 but the TorchScript of the Inception network.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -152,7 +153,8 @@ def inception_features(file: Path) -> Callable[[Pictures], NDArray[np.float64]]:
     """
     import torch
 
-    with _loading("inception", file, "the TorchScript inception-2015-12-05.pt"):
+    with _loading("inception", file, "the TorchScript inception-2015-12-05.pt"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # TorchScript is the format in which this network is published
         network = torch.jit.load(str(file), map_location="cpu").eval()  # type: ignore[no-untyped-call]
 
     @torch.inference_mode()
