@@ -23,7 +23,7 @@ from pipelines.artists.grid import GridConfig
 from pipelines.config import check_whole, plain_containers
 from pipelines.evaluation.importers import Layout, Wanted, read_set
 from pipelines.evaluation.page import render_page
-from pipelines.evaluation.perceptual import WeightsConfig
+from pipelines.evaluation.perceptual import WeightsConfig, load_networks
 from pipelines.evaluation.report import Report, evaluate, tables
 from training.data.manifest import to_json, write_atomically
 
@@ -75,6 +75,7 @@ def run(config: EvaluateConfig) -> Summary:
     """
     settings = _settings(config)
     _refuse_foreign(config.out, settings)
+    networks = load_networks(config.weights)
     wanted = Wanted(
         grid=config.grid, max_sequences=config.max_sequences, num_frames=config.num_frames, size_px=config.size
     )
@@ -83,7 +84,7 @@ def run(config: EvaluateConfig) -> Summary:
     report = evaluate(
         generated.processes,
         reference.processes,
-        config.weights,
+        networks,
         np.random.SeedSequence(config.seed),
         settings=settings,
         refused=[*generated.refused, *reference.refused],

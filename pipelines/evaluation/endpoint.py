@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.artists.footage import unit
-from pipelines.evaluation import perceptual
 from pipelines.evaluation.agreement import Estimate, estimate, mean_estimate
-from pipelines.evaluation.perceptual import WeightsConfig
+from pipelines.evaluation.perceptual import BATCH, Networks, frechet_distance
 from pipelines.evaluation.process import Process, picture
 from renderers.metrics import psnr_db, ssim
 from renderers.painting import Image
@@ -35,12 +34,7 @@ MEASURES: Mapping[str, tuple[str, Measure]] = MappingProxyType(
 
 Pairs = Sequence[tuple[Process, Sequence[Process]]]
 
-_PERCEPTUAL = {
-    "LPIPS": ("lower", "lpips_backbone"),
-    "CLIP-I": ("higher", "clip"),
-    "CLIP-T": ("higher", "clip"),
-    "DINO": ("higher", "dino"),
-}
+_PERCEPTUAL = {"LPIPS": "lower", "CLIP-I": "higher", "CLIP-T": "higher", "DINO": "higher"}
 _UNPAIRED = "no generated sequence shows a picture of the reference (by source, caption or name)"
 _LEAST_FID = 8
 _FID_DRAWS = 100
@@ -57,7 +51,7 @@ class EndpointRow:
 
 
 def endpoint_rows(
-    generated: Sequence[Process], references: Sequence[Process], pairs: Pairs, weights: WeightsConfig,
+    generated: Sequence[Process], references: Sequence[Process], pairs: Pairs, networks: Networks,
     rng: np.random.Generator,
 ) -> list[EndpointRow]:  # fmt: skip
     """Every endpoint measure, means over processes; of several references of one picture, over these first.
@@ -65,22 +59,19 @@ def endpoint_rows(
     Args:
         generated, references: all of one size.
         pairs: generated processes and, for each, the references of the same picture.
-        weights: of the measures that need them.
+        networks: of the measures that need them.
         rng: of the bootstrap.
-
-    Raises:
-        ConfigError: if weights are not what they should be.
     """
     rows = []
     pictures = [picture(ours) for ours, _ in pairs]
     for name, (direction, measure) in MEASURES.items():
         values = [np.mean([measure(unit(_last(ours)), unit(_last(one))) for one in theirs]) for ours, theirs in pairs]
         rows.append(_row(name, direction, np.array(values), pictures, None, rng))
-    perceived = _perceived(pairs, weights) if pairs else {}
-    for name, (direction, key) in _PERCEPTUAL.items():
-        lacking = f"needs weights.{key}" if getattr(weights, key) is None else None
+    perceived = _perceived(pairs, networks)
+    for name, direction in _PERCEPTUAL.items():
+        lacking = f"needs {networks.lacking[name]}" if name in networks.lacking else None
         rows.append(_row(name, direction, perceived.get(name, np.zeros(0)), pictures, lacking, rng))
-    return [*rows, _fid_row(generated, references, weights, rng)]
+    return [*rows, _fid_row(generated, references, networks, rng)]
 
 
 def _row(
@@ -95,41 +86,33 @@ def _row(
     return EndpointRow(name=name, direction=direction, value=None, reason=reason)
 
 
-def _perceived(pairs: Pairs, weights: WeightsConfig) -> dict[str, NDArray[np.float64]]:
+def _perceived(pairs: Pairs, networks: Networks) -> dict[str, NDArray[np.float64]]:
     """Values of the measures whose weights there are; of several references of one picture, the first counts."""
-    measures: list[perceptual.PairMeasure] = []
-    if weights.lpips_backbone is not None and weights.lpips_heads is not None:
-        measures.append(perceptual.lpips(weights.lpips_backbone, weights.lpips_heads))
-    if weights.clip is not None:
-        measures.append(perceptual.clip(weights.clip))
-    if weights.dino is not None:
-        measures.append(perceptual.dino(weights.dino))
     values: dict[str, list[NDArray[np.float64]]] = {}
-    for start in range(0, len(pairs), perceptual.BATCH):
-        batch = pairs[start : start + perceptual.BATCH]
+    for start in range(0, len(pairs), BATCH):
+        batch = pairs[start : start + BATCH]
         finished = np.stack([_last(ours) for ours, _ in batch])
         targets = np.stack([_last(theirs[0]) for _, theirs in batch])
-        for measure in measures:
+        for measure in networks.measures:
             for name, found in measure(finished, targets, [ours.caption for ours, _ in batch]).items():
                 values.setdefault(name, []).append(found)
     return {name: np.concatenate(found) for name, found in values.items()}
 
 
 def _fid_row(
-    generated: Sequence[Process], references: Sequence[Process], weights: WeightsConfig, rng: np.random.Generator
+    generated: Sequence[Process], references: Sequence[Process], networks: Networks, rng: np.random.Generator
 ) -> EndpointRow:
-    reason = "needs weights.inception" if weights.inception is None else None
-    if reason is None and min(len(generated), len(references)) < _LEAST_FID:
+    if networks.inception is None:
+        return EndpointRow(name="FID", direction="lower", value=None, reason=f"needs {networks.lacking['FID']}")
+    if min(len(generated), len(references)) < _LEAST_FID:
         reason = f"needs {_LEAST_FID} sequences in each set at least, and says little below some thousand"
-    if reason is not None or weights.inception is None:
         return EndpointRow(name="FID", direction="lower", value=None, reason=reason)
-    features = perceptual.inception_features(weights.inception)
-    ours, theirs = (features(np.stack([_last(one) for one in each])) for each in (generated, references))
+    ours, theirs = (networks.inception(np.stack([_last(one) for one in each])) for each in (generated, references))
     draws = [
-        perceptual.frechet_distance(*(each[rng.integers(len(each), size=len(each))] for each in (ours, theirs)))
+        frechet_distance(*(each[rng.integers(len(each), size=len(each))] for each in (ours, theirs)))
         for _ in range(_FID_DRAWS)
     ]
-    value = perceptual.frechet_distance(ours, theirs)
+    value = frechet_distance(ours, theirs)
     return EndpointRow(name="FID", direction="lower", value=estimate(value, np.array(draws), len(ours)))
 
 

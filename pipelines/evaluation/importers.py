@@ -21,6 +21,7 @@ from pipelines.sources.base import RefusedPicture, SourceEntry
 from training.data.dataset import read_card, read_manifests
 from training.data.manifest import SampleSpan, tar_path
 from training.data.sequence import read_span
+from training.progress import Progress
 
 _Foreign = Literal["frames", "video", "grid"]
 _Found = Literal["dataset", "painter", "frames", "video", "grid"]
@@ -76,12 +77,15 @@ def read_set(key: str, folder: Path, layout: Layout, wanted: Wanted) -> Imported
     if not members:
         raise ConfigError(key, folder, f"a folder of sequences; it holds none (read as {found})")
     processes, refused = [], []
-    for place in spread(len(members), wanted.max_sequences):
-        name, read = members[place]
-        try:
-            processes.append(read().prepared(wanted.num_frames, wanted.size_px))
-        except (RefusedPicture, ValueError) as error:
-            refused.append((name, str(error)))
+    places = spread(len(members), wanted.max_sequences)
+    with Progress(f"reading {key}", len(places)) as progress:
+        for place in places:
+            name, read = members[place]
+            try:
+                processes.append(read().prepared(wanted.num_frames, wanted.size_px))
+            except (RefusedPicture, ValueError) as error:
+                refused.append((name, str(error)))
+            progress.advance(1)
     if not processes:
         raise ConfigError(key, folder, f"sequences that can be read; {refused[0][0]}: {refused[0][1]}")
     return Imported(processes=processes, refused=refused)

@@ -12,6 +12,7 @@ from pipelines.evaluation.pairs import diversity_profile, dtw, region_iou
 from pipelines.evaluation.process import Process, mates, picture
 
 Described = tuple[NDArray[np.float64], float]
+Describe = Callable[[Process, Sequence[Process], Sequence[Process]], Described | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,7 @@ class Metric:
     name: str
     unit: str
     direction: str
-    describe: Callable[[Process, Sequence[Process], Sequence[Process]], Described | None]
+    describe: Describe
     paired: bool = False
     lacks: str = ""
     lacks_in_trial: str = ""
@@ -46,9 +47,7 @@ class Metric:
         return means
 
 
-def _alone(
-    describe: Callable[[Process], curves.Curve], value: Callable[[Process, curves.Curve], float]
-) -> Callable[[Process, Sequence[Process], Sequence[Process]], Described | None]:
+def _alone(describe: Callable[[Process], curves.Curve], value: Callable[[Process, curves.Curve], float]) -> Describe:
     def described(process: Process, references: Sequence[Process], siblings: Sequence[Process]) -> Described:
         vector = describe(process)
         return vector, value(process, vector)
@@ -56,9 +55,7 @@ def _alone(
     return described
 
 
-def _beside(
-    compare: Callable[[Process, Process], float], *, similarity: bool
-) -> Callable[[Process, Sequence[Process], Sequence[Process]], Described | None]:
+def _beside(compare: Callable[[Process, Process], float], *, similarity: bool) -> Describe:
     def described(process: Process, references: Sequence[Process], siblings: Sequence[Process]) -> Described | None:
         if not references:
             return None

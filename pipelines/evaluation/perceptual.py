@@ -5,7 +5,7 @@ but the TorchScript of the Inception network.
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,8 @@ Pictures = NDArray[np.uint8]
 
 PairMeasure = Callable[[Pictures, Pictures, Sequence[str]], dict[str, NDArray[np.float64]]]
 """Finished pictures, their targets and their captions -> values by name, NaN where a picture has none."""
+
+Features = Callable[[Pictures], NDArray[np.float64]]
 
 BATCH = 16
 # Where AlexNet's five activations end (torchvision's `features`), and the input scale of LPIPS for inputs in [-1, 1].
@@ -56,6 +58,45 @@ class WeightsConfig:
                 raise ConfigError(key, path, "a local file or folder of weights, or null; there is none")
         if (self.lpips_backbone is None) != (self.lpips_heads is None):
             raise ConfigError("lpips_heads", self.lpips_heads, "given together with lpips_backbone, or neither")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Networks:
+    """Loaded weights.
+
+    Attributes:
+        measures: of finished pictures and their targets.
+        inception: features for FID, None without its weights.
+        lacking: names of measures that have no weights, and the key that would name them.
+    """
+
+    measures: tuple[PairMeasure, ...] = ()
+    inception: Features | None = None
+    lacking: Mapping[str, str]
+
+
+def load_networks(weights: WeightsConfig) -> Networks:
+    """Load all weights that there are.
+
+    Raises:
+        ConfigError: if one is not what it should be.
+    """
+    measures, lacking = [], {}
+    if weights.lpips_backbone is not None and weights.lpips_heads is not None:
+        measures.append(lpips(weights.lpips_backbone, weights.lpips_heads))
+    else:
+        lacking["LPIPS"] = "weights.lpips_backbone"
+    if weights.clip is not None:
+        measures.append(clip(weights.clip))
+    else:
+        lacking |= {"CLIP-I": "weights.clip", "CLIP-T": "weights.clip"}
+    if weights.dino is not None:
+        measures.append(dino(weights.dino))
+    else:
+        lacking["DINO"] = "weights.dino"
+    if weights.inception is None:
+        return Networks(measures=tuple(measures), lacking=lacking | {"FID": "weights.inception"})
+    return Networks(measures=tuple(measures), inception=inception_features(weights.inception), lacking=lacking)
 
 
 def clip(folder: Path) -> PairMeasure:
@@ -145,7 +186,7 @@ def lpips(backbone: Path, heads: Path) -> PairMeasure:
     return measure
 
 
-def inception_features(file: Path) -> Callable[[Pictures], NDArray[np.float64]]:
+def inception_features(file: Path) -> Features:
     """(N, 2048) features of FID's own Inception network.
 
     Raises:

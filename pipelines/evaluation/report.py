@@ -11,12 +11,12 @@ from pipelines.evaluation.agreement import Estimate, estimate, mean_estimate, re
 from pipelines.evaluation.controls import CONTROLS
 from pipelines.evaluation.endpoint import EndpointRow, endpoint_rows
 from pipelines.evaluation.metrics import METRICS, Description, Metric, describe
-from pipelines.evaluation.perceptual import WeightsConfig
+from pipelines.evaluation.perceptual import Networks
 from pipelines.evaluation.process import Process, mates
 from pipelines.evaluation.trial import Verdict, try_metrics
 
 _LEAST = 2  # processes of a set, below which it has no distribution
-_WIDTH = 120  # columns of the table
+_WIDTH = 118  # columns of the table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ class Report:
 def evaluate(
     generated: Sequence[Process],
     references: Sequence[Process],
-    weights: WeightsConfig,
+    networks: Networks,
     seed: np.random.SeedSequence,
     *,
     settings: Mapping[str, Any],
@@ -83,11 +83,8 @@ def evaluate(
 
     Args:
         generated, references: all of one length and size, at least one of each.
-        weights: local weights of the endpoint measures that need them.
+        networks: of the endpoint measures that need weights.
         seed: of the controls and of all bootstraps.
-
-    Raises:
-        ConfigError: if weights are not what they should be.
     """
     trial_seed, gap_seed, end_seed = seed.spawn(3)
     pairs = [(process, found) for process in generated if (found := mates(process, references))]
@@ -99,7 +96,7 @@ def evaluate(
             "generated": len(generated), "reference": len(references), "paired": len(pairs), "refused": len(refused),
         },
         refused=refused,
-        endpoint=endpoint_rows(generated, references, pairs, weights, np.random.default_rng(end_seed)),
+        endpoint=endpoint_rows(generated, references, pairs, networks, np.random.default_rng(end_seed)),
         process=[
             _process(metric, verdicts[metric.name], ours[metric.name], theirs[metric.name], np.random.default_rng(one))
             for metric, one in zip(METRICS, gap_seed.spawn(len(METRICS)), strict=True)
@@ -142,13 +139,19 @@ def tables(report: Report) -> list[str]:
     from rich.console import Console
     from rich.table import Table
 
-    endpoint = Table("endpoint", "better", "value", "95 %", "n", title_justify="left", box=None)
+    def table(*head: str, whole: tuple[str, ...]) -> Table:
+        made = Table(box=None, padding=(0, 1, 0, 0))
+        for name in head:
+            made.add_column(name, no_wrap=name in whole)
+        return made
+
+    endpoint = table("endpoint", "better", "value", "95 %", "n", whole=("endpoint", "95 %"))
     for end in report.endpoint:
         if end.value is not None:
-            endpoint.add_row(
-                end.name, end.direction, figure(end.value.value), interval(end.value), str(end.value.count)
-            )
-    process = Table("process", "ours", "reference", "gap", "95 %", "real", *CONTROLS, "beats", box=None)
+            told = end.value
+            endpoint.add_row(end.name, end.direction, figure(told.value), interval(told), str(told.count))
+    head = ("process", "ours", "reference", "gap", "95 %", "real", *CONTROLS, "beats")
+    process = table(*head, whole=("process", "95 %"))
     for row in report.process:
         if row.gap is not None and row.value is not None and row.real is not None and row.reference is not None:
             controls = [figure(row.controls[name].value) for name in CONTROLS]
@@ -158,9 +161,9 @@ def tables(report: Report) -> list[str]:
             )  # fmt: skip
     text = io.StringIO()
     console = Console(file=text, width=_WIDTH, highlight=False, color_system=None)
-    for table in (endpoint, process):
-        if table.row_count:
-            console.print(table)
+    for each in (endpoint, process):
+        if each.row_count:
+            console.print(each)
     lines = [line.rstrip() for line in text.getvalue().splitlines()]
     lines += [f"missing: {end.name}: {end.reason}" for end in report.endpoint if end.reason is not None]
     lines += [f"dropped: {row.name}: {row.reason}" for row in report.process if row.reason is not None]

@@ -13,7 +13,7 @@ from conf.command import command
 from pipelines.evaluate import evaluate_config, run
 from pipelines.evaluation.importers import detect, read_set
 from pipelines.evaluation.page import render_page
-from pipelines.evaluation.perceptual import WeightsConfig
+from pipelines.evaluation.perceptual import WeightsConfig, load_networks
 from pipelines.evaluation.process import Process
 from pipelines.evaluation.report import Report, evaluate
 from tests.pipelines.ingest_runs import save, sheet_of, stages
@@ -30,7 +30,7 @@ def judge(*words: object) -> int:
 
 
 def report_of(generated: list[Process], references: list[Process]) -> Report:
-    return evaluate(generated, references, WeightsConfig(), np.random.SeedSequence(0), settings=SETTINGS)
+    return evaluate(generated, references, load_networks(WeightsConfig()), np.random.SeedSequence(0), settings=SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -213,8 +213,8 @@ def test_bad_input_is_one_line_and_writes_nothing(
     names = {"here": tmp_path, "theirs": folders / "theirs"}
     defaults = (f"generated={folders / 'ours'}", f"reference={folders / 'theirs'}", f"out={tmp_path / 'out'}")
     assert judge(*defaults, *(word.format(**names) for word in words)) == 2
-    errors = capsys.readouterr().err
-    assert message.format(**names) in errors and errors.count("\n") == 1
+    (error,) = (line for line in capsys.readouterr().err.splitlines() if not line.startswith("reading "))
+    assert error.startswith("error: ") and message.format(**names) in error
     assert not (tmp_path / "out").exists()
 
 

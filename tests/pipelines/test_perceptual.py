@@ -24,7 +24,7 @@ from transformers import (
 
 from pipelines.evaluation import perceptual
 from pipelines.evaluation.endpoint import EndpointRow, endpoint_rows
-from pipelines.evaluation.perceptual import WeightsConfig, frechet_distance
+from pipelines.evaluation.perceptual import WeightsConfig, frechet_distance, load_networks
 from tests.pipelines.processes import drawn_set
 
 Pictures = NDArray[np.uint8]
@@ -158,7 +158,9 @@ def test_all_measures_are_reported_once_their_weights_are_there(
     pairs = [(one, [other]) for one, other in zip(ours, theirs, strict=True)]
 
     def rows(config: WeightsConfig) -> dict[str, EndpointRow]:
-        return {row.name: row for row in endpoint_rows(ours, theirs, pairs, config, np.random.default_rng(0))}
+        return {
+            row.name: row for row in endpoint_rows(ours, theirs, pairs, load_networks(config), np.random.default_rng(0))
+        }
 
     full = rows(weights)
     assert all(row.value is not None and row.reason is None for row in full.values())
