@@ -38,8 +38,11 @@ def resampled(pictures: Sequence[str], rng: np.random.Generator, *, least: int =
     """(R, N) how often each of N paintings is drawn in each of R resamples.
 
     Pictures are drawn, with all their paintings, because paintings of one picture are not independent. Only when there
-    are fewer than `least` pictures are paintings drawn one by one. Each resample holds `least` different ones.
+    are fewer than `least` pictures are paintings drawn one by one. Each resample holds `least` different ones; fewer
+    paintings than that are not resampled.
     """
+    if len(pictures) < least:
+        return np.ones((NUM_RESAMPLES, len(pictures)))
     names, labels = np.unique(np.array(pictures), return_inverse=True)
     if len(names) < least:
         names = labels = np.arange(len(pictures))

@@ -113,7 +113,8 @@ def _process(
 ) -> ProcessRow:
     reason = verdict.reason
     if reason is None and len(ours) < _LEAST:
-        reason = f"generated: {metric.lacks}" if metric.lacks else f"{_LEAST} generated sequences are needed at least"
+        few = f"{_LEAST} generated sequences that it can describe are needed at least"
+        reason = few if len(ours) or not metric.lacks else f"generated: {metric.lacks}"
     value = gap = None
     if reason is None:
         our_weights = np.vstack([np.ones((1, len(ours))), resampled(ours.pictures, rng, least=_LEAST)])

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from pipelines.evaluation.page import render_page
 from pipelines.evaluation.perceptual import WeightsConfig, load_networks
 from pipelines.evaluation.process import Process
 from pipelines.evaluation.report import Report, evaluate
+from tests.pipelines.gallery_visit import a_chromium
 from tests.pipelines.ingest_runs import save, sheet_of, stages
 from tests.pipelines.processes import WANTED, drawn, drawn_set
 from tests.pipelines.time_lapse import write_video
@@ -113,6 +115,15 @@ def test_without_a_picture_in_common_only_whole_sets_are_compared() -> None:
     rows = {row.name: row for row in alone.process}
     assert rows["DTW"].gap is None and rows["region IoU"].gap is None
     assert any(row.gap is not None for row in rows.values())
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_one_picture_is_enough_for_what_it_can_tell(count: int) -> None:
+    ours = [drawn(300 + number, picture=1) for number in range(count)]
+    rows = {row.name: row for row in report_of(ours, drawn_set(6)).process}
+    assert (rows["distance profile"].gap is None) == (count == 1)
+    assert (rows["region IoU"].gap is None) == (count == 1)
+    assert (rows["diversity"].reason == "generated: no picture is painted twice") == (count == 1)
 
 
 def test_frames_videos_grids_and_paintings_give_the_same_process(tmp_path: Path) -> None:
@@ -225,3 +236,31 @@ def test_a_folder_of_another_evaluation_is_refused(
     assert judge(*words, "max_sequences=4") == 0
     assert judge(*words, "max_sequences=5") == 2
     assert "holds an evaluation of other things" in capsys.readouterr().err
+
+
+@pytest.mark.browser
+def test_the_page_opens_in_a_browser_without_complaint_and_shows_every_metric(report: Report, tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_bytes(render_page(report))
+    with a_chromium() as chromium:
+        page = chromium.new_page(viewport={"width": 1200, "height": 900})
+        said: list[str] = []
+        page.on("console", lambda message: said.append(message.text))
+        page.goto((tmp_path / "index.html").as_uri())
+        kept = [row.name for row in report.process if row.reason is None]
+        shown = page.locator("svg").first.locator("text:not(.quiet)").all_text_contents()
+        assert shown == kept
+        assert page.locator("body").evaluate("body => getComputedStyle(body).backgroundColor") == "rgb(245, 243, 238)"
+        assert not said
+
+
+def test_a_damaged_sequence_of_a_data_set_is_named_and_the_others_are_read(dataset: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "damaged"
+    shutil.copytree(dataset, copy)
+    tar = min((copy / "shards").glob("*.tar"))
+    data = bytearray(tar.read_bytes())
+    data[2000] ^= 0xFF
+    tar.write_bytes(data)
+    imported = read_set("reference", copy, "auto", WANTED)
+    assert len(imported.processes) == 5
+    ((name, reason),) = imported.refused
+    assert name.startswith("damaged/") and "not the bytes that were committed" in reason
