@@ -108,10 +108,11 @@ def mates(process: Process, others: Sequence[Process]) -> list[Process]:
     same = [other for other in others if process.source is not None and other.source == process.source]
     if same:
         return [other for other in same if other.caption == process.caption] or same
-    told = [other for other in others if process.caption and other.caption == process.caption]
-    if told and len({other.source or other.name for other in told}) == 1:
+    unknown = [other for other in others if process.source is None or other.source is None]
+    told = [other for other in unknown if process.caption and other.caption == process.caption]
+    if told and len({picture(other) for other in told}) == 1:
         return told
-    return [other for other in others if other.name == process.name]
+    return [other for other in unknown if other.name == process.name]
 
 
 def picture(process: Process) -> str:

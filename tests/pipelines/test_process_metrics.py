@@ -236,6 +236,7 @@ def test_processes_pair_by_source_then_caption_then_name() -> None:
     assert found(named("x", "a hill")) == ["c"]
     assert found(named("x", "in sks style")) == []  # says nothing of the picture
     assert found(named("e", "other words")) == ["e"]
+    assert found(named("c", "a hill", "u")) == []  # another hill, in a data set with the same keys
 
 
 @pytest.mark.parametrize(("length", "shown"), [(15, [0, 2, 4, 6, 8, 10, 12, 14]), (3, [0, 0, 1, 1, 1, 1, 2, 2])])
