@@ -16,6 +16,7 @@ from training.checkpoint import Checkpoint, prune, replaced_folder, write_checkp
 from training.config import TrainConfig
 from training.data.batch import SequenceBatch
 from training.data.loader import Batches
+from training.data.manifest import to_json
 from training.data.stream import SequenceStream
 from training.learner import Learner, autocast
 from training.metrics import LossWindow, Speed, count_flops, peak_tflops
@@ -27,6 +28,7 @@ from training.samples import write_samples
 from training.signals import StopSignal
 from training.stages import Stage
 from training.tracking import Tracker
+from training.weights import RUN_CARD
 
 _SHOWN_KEYS = 8
 
@@ -280,6 +282,7 @@ class Training:
         def write() -> None:
             with replaced_folder(self._parts.folder.weights) as folder:
                 self._stage.save(folder, weights)
+                (folder / RUN_CARD).write_text(to_json(self._parts.folder.report()), encoding="utf-8")
 
         self._ranks.agreed(lambda: write() if self._ranks.first else None)
 

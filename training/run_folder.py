@@ -4,7 +4,7 @@ RUN/run.json          recipe and its hash, data, parents, what is trained and wh
 RUN/log.jsonl         a line a measurement; no step stands twice, however often the run was killed
 RUN/checkpoints/      step-00000100/ and so on
 RUN/samples/          a video and a sheet of each time
-RUN/weights/          what the stage made of the trained weights, when the run has ended
+RUN/weights/          what the stage made of the trained weights, when the run has ended, and its run_card.json
 RUN/wandb/            of the tracker
 """
 
@@ -22,6 +22,9 @@ from training.data.dataset import sole_writer
 from training.data.manifest import sweep_temporaries, to_json, write_atomically
 from training.recipe import first_difference
 from training.weights import WEIGHTS
+
+_CURVES = {"train/loss", "val/loss"}
+_POINTS = 200  # of a curve at most
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,20 @@ class RunFolder:
     def write_card(self, facts: Mapping[str, Any]) -> None:
         """Put `run.json` in place, whole or not at all."""
         write_atomically(self.card, to_json(dict(facts)).encode())
+
+    def report(self) -> dict[str, Any]:
+        """What is kept with the weights: the card, and the curves of the losses, [step, value] each.
+
+        Raises:
+            OSError, ValueError: if the card cannot be read.
+        """
+        curves: dict[str, list[list[float]]] = {}
+        for text in self.log.read_text(encoding="utf-8").splitlines() if self.log.exists() else []:
+            line = json.loads(text)
+            for key in _CURVES & line.keys():
+                curves.setdefault(key, []).append([line["step"], line[key]])
+        thinned = {key: points[:: -(-len(points) // _POINTS)] for key, points in curves.items()}
+        return {**json.loads(self.card.read_text(encoding="utf-8")), "curves": thinned}
 
     def append(self, line: Mapping[str, Any]) -> None:
         """Add a line to the log."""

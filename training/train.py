@@ -57,7 +57,7 @@ def run(config: TrainConfig, make_stage: StageMaker | None = None) -> Summary:
         checkpoint = _find_checkpoint(config, folder, ranks)
         seed_all(config.seed, rank=0)  # new weights are the same on all ranks
         stage = ranks.agreed(lambda: (make_stage or _default_stage_maker())(config, train))
-        ranks.agreed(lambda: _begin(config, recipe, stage, folder, checkpoint) if ranks.first else None)
+        ranks.agreed(lambda: _begin(config, recipe, stage, train, folder, checkpoint) if ranks.first else None)
         tracker = stack.enter_context(_tracker(config, recipe, folder, checkpoint, ranks))
         training = Training(
             RunParts(
@@ -141,7 +141,12 @@ def _find_checkpoint(config: TrainConfig, folder: "RunFolder", ranks: "Ranks") -
 
 
 def _begin(
-    config: TrainConfig, recipe: dict[str, Any], stage: "Stage", folder: "RunFolder", checkpoint: "Checkpoint | None"
+    config: TrainConfig,
+    recipe: dict[str, Any],
+    stage: "Stage",
+    train: "SequenceStream",
+    folder: "RunFolder",
+    checkpoint: "Checkpoint | None",
 ) -> None:
     """The last refusal, and then the first mark: from here on the folder is a run."""
     from training.checkpoint import refuse_full_disk
@@ -157,6 +162,7 @@ def _begin(
             "recipe_hash": recipe_hash(recipe),
             "code_version": version("process-painter"),
             "max_steps": config.max_steps,
+            "data": train.facts,
             "trained": {"parameters": trained},
             "frozen": {
                 name: {"parameters": sum(parameter.numel() for parameter in module.parameters())}

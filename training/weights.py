@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 WEIGHTS = "weights"
 """Folder of a run that holds what it trained, in the field's format."""
+RUN_CARD = "run_card.json"
+"""In that folder, what made the weights: recipe, data, parents, curves."""
 
 
 def trained_parameters(network: "nn.Module") -> "dict[str, nn.Parameter]":
@@ -51,11 +53,11 @@ def parent_weights(key: str, folder: Path) -> Path:
 
 
 def weights_hash(path: Path) -> str:
-    """SHA-256 over a weights file, or over the names and contents of all files of a folder."""
+    """SHA-256 over a weights file, or over the names and contents of all files of a folder but the run card."""
     if path.is_file():
         return hash_file(path)
     digest = hashlib.sha256()
-    for file in sorted(file for file in path.rglob("*") if file.is_file()):
+    for file in sorted(file for file in path.rglob("*") if file.is_file() and file.name != RUN_CARD):
         digest.update(f"{file.relative_to(path).as_posix()} {hash_file(file)}\n".encode())
     return digest.hexdigest()
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from conf.errors import ConfigError, UserError
 from training.data.augment import Augmentation
@@ -119,6 +119,18 @@ class SequenceStream:
     def manifest_hashes(self) -> dict[str, str]:
         """Folder name -> hash of its manifests, which changes when any byte of the data does."""
         return {source.split.name: source.split.manifests_hash for source in self.sources}
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a run card says of the data: shape of the sequences, phrases of their methods, licences of pictures."""
+        cards = {source.split.name: source.split.card for source in self.sources}
+        renderers = [renderer for card in cards.values() for renderer in card.recipe.get("renderers", ())]
+        return {
+            "num_frames": self.sources[0].num_frames,
+            "size_px": list(self.size_px),
+            "phrases": {renderer["name"]: renderer["phrase"] for renderer in renderers},
+            "licences": {name: card.totals["licences"] for name, card in cards.items() if card.totals is not None},
+        }
 
     def batches(
         self,

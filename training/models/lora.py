@@ -94,7 +94,9 @@ def lora_of(weights: Mapping[str, Tensor], kind: LoraKind, shape: LoraShape) -> 
     }
 
 
-def save_lora(state: Mapping[str, Tensor], kind: LoraKind, folder: Path, parents: Mapping[str, str]) -> None:
+def save_lora(
+    state: Mapping[str, Tensor], kind: LoraKind, folder: Path, parents: Mapping[str, str] | None = None
+) -> None:
     """Write a LoRA twice: as diffusers loads it, and for other tools (kohya's layout, or AnimateDiff's).
 
     Args:
@@ -106,7 +108,7 @@ def save_lora(state: Mapping[str, Tensor], kind: LoraKind, folder: Path, parents
     from safetensors.torch import save_file
 
     # One entry: safetensors writes several in any order, and the same LoRA would not be the same bytes.
-    metadata = {_MARK: json.dumps(dict(parents), sort_keys=True)}
+    metadata = {_MARK: json.dumps(dict(parents or {}), sort_keys=True)}
     save_file({f"unet.{name}": tensor for name, tensor in state.items()}, folder / LORA_FILE, metadata=metadata)
     other, convert = {
         "spatial": ("kohya.safetensors", kohya_from_lora),

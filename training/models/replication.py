@@ -162,7 +162,8 @@ def save_replication(network: SparseControlNetModel, folder: Path, weights: Mapp
         folder: where.
         weights: other values for its parameters, by name, such as a moving average.
     """
-    copy = SparseControlNetModel.from_config(network.config)
+    config = {key: value for key, value in network.config.items() if key != "_name_or_path"}  # of this machine
+    copy = SparseControlNetModel.from_config(config)
     copy.load_state_dict({**network.state_dict(), **(weights or {})})
     copy.save_pretrained(folder, safe_serialization=True)
 

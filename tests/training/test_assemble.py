@@ -1,0 +1,204 @@
+"""What putting a painter together promises."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from conf.compose import compose
+from conf.errors import UserError
+from tests.pipelines.small_dataset import small_dataset
+from tests.training.models.small_base import small_base
+from tests.training.stages.parents import train, untrained_parents
+from tests.training.toy_runs import ROOT
+from training.assemble import assemble_config, run
+from training.diffusion import NoiseSchedule
+from training.models.base import load_base
+from training.models.lora import apply_lora
+from training.models.motion import add_motion, load_motion, predict
+from training.models.painter_folder import load_painter
+from training.models.replication import load_replication
+from training.weights import module_hash, weights_hash
+
+Folders = dict[str, Path]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Folders:
+    """A base from elsewhere, and everything trained on it. Do not change them."""
+    root = tmp_path_factory.mktemp("runs")
+    data = small_dataset(root / "data", captions=[f"picture {n}" for n in range(9)], size_px=(32, 32))
+    found = {"base": untrained_parents(root)["base"]}
+    found["motion"] = train("motion", data, found, root / "run_motion", max_steps=2)
+    found["replication"] = train("replication", data, found, root / "run_replication", max_steps=2)
+    given = {key: found[key] for key in ("base", "motion")}
+    found["spatial"] = train("spatial_lora", data, given, root / "spatial", max_steps=2)
+    found["way"] = train("motion_lora", data, given, root / "way", max_steps=2, spatial_lora=found["spatial"])
+    return found
+
+
+def assemble(runs: Folders, out: Path, /, **said: Any) -> Path:
+    """A painter of base, motion and replication, unless `said` overrules."""
+    given = {key: runs[key] for key in ("base", "motion", "replication")}
+    values = {**given, "licences": "{base: CC0-1.0}", "out": out, **said}
+    run(assemble_config(compose("assemble", [f"{key}={value}" for key, value in values.items()])))
+    return out
+
+
+@pytest.fixture(scope="module")
+def painter(runs: Folders, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With everything in it. Do not change it."""
+    out = tmp_path_factory.mktemp("painters") / "painter"
+    return assemble(runs, out, loras=f"[{runs['spatial']},{runs['way']}]")
+
+
+@torch.no_grad()
+def test_a_painter_holds_what_was_trained(runs: Folders, painter: Path) -> None:
+    base = load_base(runs["base"])
+    loaded = load_painter(painter)
+    assert module_hash(loaded.base.unet) == module_hash(base.unet) and loaded.base.fingerprint() == base.fingerprint()
+    motion = load_motion(runs["motion"] / "weights", base.unet)
+    assert module_hash(loaded.motion) == module_hash(motion)
+    assert loaded.replication is not None
+    replication = load_replication(runs["replication"] / "weights", base.unet)
+    assert module_hash(loaded.replication) == module_hash(replication)
+    assert list(loaded.loras) == ["spatial", "way"]
+    unet = add_motion(loaded.base.unet, loaded.motion).eval().requires_grad_(False)
+    latents = torch.randn(1, 3, base.latent_channels, 4, 4)
+    before = predict(unet, latents, torch.tensor([5]), base.embed(["a lake"]))
+    for name, state in loaded.loras.items():
+        apply_lora(unet, name, state)
+    assert not torch.equal(predict(unet, latents, torch.tensor([5]), base.embed(["a lake"])), before)
+
+
+def test_the_card_says_what_is_in_it_and_where_from(runs: Folders, painter: Path) -> None:
+    card = json.loads((painter / "painter.json").read_text())
+    assert (card["num_frames"], card["size_px"]) == (8, [32, 32])
+    assert {key: part["hash"] for key, part in card["parts"].items()} == {
+        key: weights_hash(runs[key] / "weights" if key != "base" else runs[key]) for key in runs
+    }
+    assert card["parts"]["base"]["licences"] == {"weights": "CC0-1.0"}
+    assert card["parts"]["motion"]["licences"] == {"data": {"data": {"CC0-1.0": 9}}}
+    cards = {path.stem: json.loads(path.read_text()) for path in (painter / "run_cards").iterdir()}
+    assert cards.keys() == runs.keys() - {"base"}
+    for made in cards.values():
+        assert [step for step, _ in made["curves"]["train/loss"]] == [1, 2]
+        assert made["recipe"]["data"]["hashes"].keys() == {"data"}
+    assert not any(str(runs["motion"].parent) in path.read_text() for path in painter.rglob("*.json"))
+
+
+def test_weights_carry_their_run_card(runs: Folders) -> None:
+    for key in ("motion", "replication", "spatial", "way"):
+        card = json.loads((runs[key] / "weights" / "run_card.json").read_text())
+        assert card.pop("curves") and card == json.loads((runs[key] / "run.json").read_text())
+
+
+def test_the_parts_may_be_weights_without_their_run(runs: Folders, tmp_path: Path) -> None:
+    alone = {key: shutil.copytree(runs[key] / "weights", tmp_path / key) for key in ("motion", "replication")}
+    whole = assemble(runs, tmp_path / "whole")
+    assert weights_hash(assemble({**runs, **alone}, tmp_path / "painter")) == weights_hash(whole)
+
+
+def test_a_painter_may_take_half_the_space(runs: Folders, painter: Path, tmp_path: Path) -> None:
+    half = assemble(runs, tmp_path / "half", dtype="fp16")
+    sizes = [(folder / "unet" / "diffusion_pytorch_model.safetensors").stat().st_size for folder in (painter, half)]
+    assert sizes[1] < 0.6 * sizes[0]
+    ours, theirs = load_painter(half), load_painter(painter)
+    for one, two in ((ours.base.unet, theirs.base.unet), (ours.motion, theirs.motion)):
+        for (name, value), other in zip(one.state_dict().items(), two.state_dict().values(), strict=True):
+            assert value.dtype == torch.float32 and torch.allclose(value, other, atol=1e-3), name
+
+
+def test_the_same_painter_may_be_made_again_and_another_may_not(runs: Folders, tmp_path: Path) -> None:
+    out = assemble(runs, tmp_path / "painter")
+    before = weights_hash(out)
+    assert weights_hash(assemble(runs, out)) == before
+    with pytest.raises(UserError, match="this one holds a painter of other parts"):
+        assemble(runs, out, replication="null")
+    assert weights_hash(out) == before
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(runs: Folders, tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(UserError, match="holds something that is not a painter"):
+        assemble(runs, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"licences": "{}"}, "base=.*: not trained here; say its licence: licences={base: NAME}"),
+        ({"licences": "{bass: x}"}, "licences=bass: not allowed; allowed: the parts base, motion, replication"),
+        ({"motion": "/nowhere"}, "motion=/nowhere: no such file or folder"),
+        ({"size": "tall"}, "size=tall: not allowed"),
+        ({"num_frames": 1}, "num_frames=1: not allowed; allowed: 2 to 256"),
+        ({"loras": "[{path: x, name: base}]"}, r"loras.*name=base: not allowed"),
+        ({"loras": "[a/x,b/x]"}, "allowed: LoRAs of different names"),
+    ],
+)
+def test_impossible_painters_are_refused(runs: Folders, tmp_path: Path, said: dict[str, Any], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        assemble(runs, tmp_path / "painter", **said)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_parts_that_were_trained_on_others_are_refused(runs: Folders, tmp_path: Path) -> None:
+    other = small_base(NoiseSchedule(prediction="v"))
+    with torch.no_grad():
+        other.unet.conv_in.bias.add_(1)
+    other.save(tmp_path / "base")
+    with pytest.raises(UserError, match=r"motion: trained on another base than base=.*base") as caught:
+        assemble({**runs, "base": tmp_path / "base"}, tmp_path / "painter")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match="way: trained beside a spatial_lora that is not among the loras"):
+        assemble(runs, tmp_path / "painter", loras=f"[{runs['way']}]")
+    with pytest.raises(
+        UserError, match="spatial=.*made for another base; it was trained on another base"
+    ):  # weights alone, without a card
+        bare = tmp_path / "bare"
+        shutil.copytree(runs["spatial"] / "weights", bare)
+        (bare / "run_card.json").unlink()
+        said = {"licences": "{base: x, motion: x, spatial: x}", "num_frames": 8, "size": 32, "replication": "null"}
+        motion = shutil.copytree(runs["motion"] / "weights", tmp_path / "motion")
+        (motion / "run_card.json").unlink()
+        folders = {**runs, "base": tmp_path / "base", "motion": motion}
+        assemble(folders, tmp_path / "painter", loras=f"[{{path: {bare}, name: spatial}}]", **said)
+    assert not (tmp_path / "painter").exists()
+
+
+@pytest.mark.parametrize("harm", ["missing", "cut", "format", "nothing"])
+def test_a_painter_that_is_not_whole_is_refused(painter: Path, tmp_path: Path, harm: str) -> None:
+    hurt = shutil.copytree(painter, tmp_path / "painter")
+    weights, card = hurt / "unet" / "diffusion_pytorch_model.safetensors", hurt / "painter.json"
+    words = {
+        "missing": "unet/diffusion_pytorch_model.safetensors is missing",
+        "cut": "unet/diffusion_pytorch_model.safetensors is cut or changed",
+        "format": "of format 99; this code reads 1",
+        "nothing": "not a painter",
+    }[harm]
+    if harm == "missing":
+        weights.unlink()
+    elif harm == "cut":
+        weights.write_bytes(weights.read_bytes()[:-1])
+    elif harm == "format":
+        card.write_text(json.dumps({**json.loads(card.read_text()), "format": 99}))
+    else:
+        card.unlink()
+    with pytest.raises(UserError, match=words) as caught:
+        load_painter(hurt)
+    assert "\n" not in str(caught.value)
+
+
+def test_help_comes_at_once() -> None:
+    code = "import runpy, sys; sys.argv[1:] = ['--help']\ntry: runpy.run_module('training.assemble', run_name='__main__')\nfinally: print(sorted(sys.modules))"  # noqa: E501
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    text, _, modules = done.stdout.rpartition("\n[")
+    assert not {"torch", "diffusers", "hydra"} & set(modules.rstrip("]\n").replace("'", "").split(", "))
+    for word in ("replication", "licences", "fp16"):
+        assert word in text

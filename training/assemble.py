@@ -1,0 +1,251 @@
+"""The parts that stages trained, put together to one painter: a folder that paints.
+
+    python -m training.assemble base=RUN motion=RUN replication=RUN out=outputs/painter
+    python -m training.assemble base=RUN motion=RUN loras=[outputs/ink_spatial,outputs/ink_motion] dtype=fp16 out=DIR
+
+Parts must belong together: what a run was trained on is in its card, and anything else is refused. Licences and run
+cards of all parts come along.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from conf.command import Summary, command
+from conf.compose import typed
+from conf.errors import ConfigError, UserError
+from training.run_folder import RunFolder
+from training.weights import RUN_CARD, parent_weights, weights_hash
+
+if TYPE_CHECKING:
+    from training.models.painter_folder import Painter
+
+_RESERVED = ("base", "motion", "replication")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraChoice:
+    """A LoRA, and what the painter calls it."""
+
+    path: Path
+    name: str
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", self.name) or self.name in _RESERVED:
+            allowed = f"1 to 64 letters, digits, _ and -, but not {', '.join(_RESERVED)}"
+            raise ConfigError("name", self.name, allowed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssembleConfig:
+    """What goes into a painter; `conf/assemble.yaml` says what each key means."""
+
+    out: Path
+    base: Path
+    motion: Path
+    replication: Path | None = None
+    loras: tuple[LoraChoice, ...] = ()
+    licences: Mapping[str, str] = field(default_factory=dict)
+    num_frames: int | None = None
+    size: tuple[int, int] | None = None
+    dtype: Literal["fp32", "fp16"] = "fp32"
+
+    def __post_init__(self) -> None:
+        names = [lora.name for lora in self.loras]
+        if len(set(names)) < len(names):
+            raise ConfigError("loras", names, "LoRAs of different names")
+        if self.num_frames is not None and not 2 <= self.num_frames <= 256:
+            raise ConfigError("num_frames", self.num_frames, "2 to 256")
+        if self.size is not None and min(self.size) < 8:
+            raise ConfigError("size", self.size, "at least 8")
+        unknown = self.licences.keys() - self.places.keys()
+        if unknown:
+            raise ConfigError("licences", min(unknown), f"the parts {', '.join(self.places)}")
+
+    @property
+    def places(self) -> dict[str, Path]:
+        """Part -> what was named for it."""
+        places = {"base": self.base, "motion": self.motion}
+        if self.replication is not None:
+            places["replication"] = self.replication
+        return {**places, **{lora.name: lora.path for lora in self.loras}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One part of a painter.
+
+    Attributes:
+        key: what it is called.
+        weights: where they are.
+        hash: of them.
+        card: how it was trained; None when it was not trained here.
+    """
+
+    key: str
+    weights: Path
+    hash: str
+    card: Mapping[str, Any] | None
+
+    @property
+    def parents(self) -> Mapping[str, str]:
+        """Key -> hash of what it was trained on."""
+        return dict(self.card["recipe"]["parents"]) if self.card is not None else {}
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """What its card says of the data it was trained on."""
+        return dict(self.card.get("data", {})) if self.card is not None else {}
+
+
+def run(config: AssembleConfig) -> Summary:
+    """Put a painter together.
+
+    Raises:
+        UserError: if a part is missing, of another kind, or does not belong to the others, or `out` is something else.
+    """
+    parts = {key: _part(key, place) for key, place in config.places.items()}
+    _refuse_strangers(parts)
+    facts = _facts(config, parts)
+    _refuse_foreign(config.out, facts)
+    import torch
+
+    from training.checkpoint import replaced_folder
+
+    painter = _loaded(config, parts, facts)
+    cards = {key: part.card for key, part in parts.items() if part.card is not None}
+    with replaced_folder(config.out) as folder:
+        painter.save(folder, cards, {"fp32": torch.float32, "fp16": torch.float16}[config.dtype])
+    megabytes = sum(path.stat().st_size for path in config.out.rglob("*") if path.is_file()) / 1e6
+    return Summary(
+        lines=(
+            f"{config.out}: a painter of {', '.join(parts)}; {megabytes:.1f} MB",
+            f'next: python -m pipelines.paint painter={config.out} prompt="..."',
+        )
+    )
+
+
+def _part(key: str, place: Path) -> Part:
+    weights = parent_weights(key, place)
+    try:
+        own, card = weights / RUN_CARD, None
+        if (place / "run.json").is_file():
+            card = RunFolder(place).report()
+        elif own.is_file():
+            card = dict(json.loads(own.read_text(encoding="utf-8")))
+        part = Part(key=key, weights=weights, hash=weights_hash(weights), card=card)
+        _ = part.parents
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{key}={place}: its run card cannot be read ({error})") from error
+    return part
+
+
+def _refuse_strangers(parts: Mapping[str, Part]) -> None:
+    """Whatever a part was trained on must be here."""
+    here = {part.hash: key for key, part in parts.items()}
+    for key, part in parts.items():
+        for parent, value in part.parents.items():
+            # What a network only started from is not needed; a LoRA that another was trained beside is.
+            if parent == key or value in here:
+                continue
+            name = "base" if parent == "model" else parent
+            raise UserError(
+                f"{key}: trained on another {name} than {name}={parts[name].weights}"
+                if name in parts
+                else f"{key}: trained beside a {name} that is not among the loras"
+            )
+
+
+def _facts(config: AssembleConfig, parts: Mapping[str, Part]) -> dict[str, Any]:
+    """What `painter.json` says of the whole."""
+    from importlib.metadata import version
+
+    data = parts["motion"].data
+    num_frames, size = config.num_frames or data.get("num_frames"), config.size or data.get("size_px")
+    if num_frames is None or size is None:
+        key = "num_frames" if num_frames is None else "size"
+        raise UserError(f"{key} is needed: the card of motion={config.motion} does not say it; say {key}=...")
+    return {
+        "num_frames": num_frames,
+        "size_px": list(size),
+        "phrases": data.get("phrases", {}),
+        "dtype": config.dtype,
+        "code_version": version("process-painter"),
+        "parts": {
+            key: {"hash": part.hash, "licences": _licences(config, part), "parents": dict(part.parents)}
+            for key, part in parts.items()
+        },
+    }
+
+
+def _licences(config: AssembleConfig, part: Part) -> dict[str, Any]:
+    """Of the pictures that it was trained on, or as the user says of a part that comes from elsewhere."""
+    if part.key in config.licences:
+        return {"weights": config.licences[part.key]}
+    if part.card is None:
+        raise UserError(
+            f"{part.key}={config.places[part.key]}: not trained here; say its licence: licences={{{part.key}: NAME}}"
+        )
+    return {"data": part.data.get("licences", {})}
+
+
+def _refuse_foreign(out: Path, facts: Mapping[str, Any]) -> None:
+    from training.models.painter_folder import PAINTER_CARD
+
+    if out.exists() and not out.is_dir():
+        raise ConfigError("out", out, "a folder; this is a file")
+    if not out.exists() or not any(out.iterdir()):
+        return
+    try:
+        theirs = json.loads((out / PAINTER_CARD).read_text(encoding="utf-8"))["parts"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ConfigError("out", out, "a new or empty folder; this one holds something that is not a painter") from None
+    if {key: part["hash"] for key, part in theirs.items()} != {k: part["hash"] for k, part in facts["parts"].items()}:
+        raise ConfigError("out", out, "a new folder; this one holds a painter of other parts")
+
+
+def _loaded(config: AssembleConfig, parts: Mapping[str, Part], facts: Mapping[str, Any]) -> "Painter":
+    from training.models.base import load_base
+    from training.models.lora import load_lora
+    from training.models.motion import add_motion, load_motion
+    from training.models.painter_folder import Painter
+    from training.models.replication import load_replication
+    from training.weights import module_hash
+
+    base = load_base(parts["base"].weights)
+    motion = load_motion(parts["motion"].weights, base.unet)
+    unet = add_motion(base.unet, motion)  # refuses temporal modules of another UNet
+    replication = load_replication(parts["replication"].weights, base.unet) if config.replication is not None else None
+    marks = {"base": module_hash(base.unet), "motion": module_hash(motion)}
+    loras = {lora.name: load_lora(lora.name, parts[lora.name].weights, unet, marks) for lora in config.loras}
+    return Painter(base=base, motion=motion, replication=replication, loras=loras, facts=facts)
+
+
+def assemble_config(plain: dict[str, Any]) -> AssembleConfig:
+    """The typed configuration.
+
+    Raises:
+        UserError: naming the key, the value and what is allowed.
+    """
+    loras = [lora if isinstance(lora, dict) else {"path": lora} for lora in plain["loras"] or ()]
+    named = [{"name": Path(str(lora.get("path", ""))).stem, **lora} for lora in loras]
+    given = {"loras": named, "licences": plain["licences"] or {}, "size": _size(plain["size"])}
+    return typed(AssembleConfig, {**plain, **given})
+
+
+def _size(value: Any) -> list[int] | None:
+    """(height, width) from one side, or from width x height."""
+    if value is None:
+        return None
+    match = re.fullmatch(r"(\d+)(?:x(\d+))?", str(value))
+    if match is None:
+        raise ConfigError("size", value, "pixels of a side, or width x height as 96x64")
+    return [int(match[2] or match[1]), int(match[1])]
+
+
+if __name__ == "__main__":
+    sys.exit(command("assemble", assemble_config, run, __doc__ or ""))
