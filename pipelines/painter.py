@@ -95,6 +95,11 @@ class ProcessPainterPipeline(DiffusionPipeline):  # type: ignore[misc]
         self.motion.requires_grad_(False)
 
     @property
+    def cell_px(self) -> int:
+        """Pixels that the sides of a picture must be multiples of."""
+        return int(self.base.patch_px * 2 ** (len(self.unet.config.block_out_channels) - 1))
+
+    @property
     def base(self) -> BaseModel:
         """The parts that turn captions and pictures into numbers and back."""
         return BaseModel(

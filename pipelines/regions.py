@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from renderers.painting import Regions, StrokeProgram
-from renderers.region.sheet import REGION, decoded_labels
 from training.data.sequence import StoredSequence
 
 
@@ -54,6 +53,8 @@ def region_faults(
     Raises:
         ValueError: if a label map cannot be read.
     """
+    from renderers.region.sheet import REGION, decoded_labels  # compiles kernels: only for who looks at regions
+
     facts = sequence.facts
     labels = read_label_map(sequence.members["regions.png"])
     if not np.array_equal(labels, decoded_labels(program)):

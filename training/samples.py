@@ -3,6 +3,7 @@
 import io
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,9 @@ from PIL import Image as PillowImage
 from torch import Tensor
 
 from training.data.manifest import write_atomically
+
+if TYPE_CHECKING:
+    import av
 
 _FRAMES_PER_S = 2
 _HELD = 3  # times that the finished frame is shown
@@ -21,13 +25,13 @@ def write_samples(folder: Path, step: int, sequences: Tensor) -> tuple[Path, Pat
     frames = (sequences.detach().float().clamp(0, 1) * 255).round().byte().cpu().numpy().transpose(0, 1, 3, 4, 2)
     folder.mkdir(parents=True, exist_ok=True)
     video, sheet = folder / f"step-{step:08d}.mp4", folder / f"step-{step:08d}.png"
-    write_atomically(sheet, _png(_sheet(frames)))
-    write_atomically(video, _mp4(np.concatenate(list(frames), axis=2)))
+    write_atomically(sheet, _png(side_by_side(frames)))
+    write_atomically(video, mp4(np.concatenate(list(frames), axis=2)))
     return video, sheet
 
 
-def _sheet(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A row a sequence, its frames from left to right, made smaller by a whole factor when too wide."""
+def side_by_side(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(N, T, H, W, 3) as one picture: a row a sequence, made smaller by a whole factor when too wide."""
     sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in frames], axis=0)
     factor = -(-sheet.shape[1] // _LONGEST_ROW_PX)
     return sheet[::factor, ::factor]
@@ -39,16 +43,22 @@ def _png(picture: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def _mp4(frames: NDArray[np.uint8]) -> bytes:
-    """H.264 of (T, H, W, 3) frames that players show: even sides, 4:2:0."""
+def mp4(frames: NDArray[np.uint8], *, frames_per_s: float = _FRAMES_PER_S, lossless: bool = False) -> bytes:
+    """A video of (T, H, W, 3) frames; the finished one is held.
+
+    H.264 as players show it, with even sides and 4:2:0; or lossless, H.264 of RGB in Matroska.
+    """
     import av
 
-    frames = frames[:, : frames.shape[1] // 2 * 2, : frames.shape[2] // 2 * 2]
+    if not lossless:
+        frames = frames[:, : frames.shape[1] // 2 * 2, : frames.shape[2] // 2 * 2]
+    codec, quality, kind = ("libx264rgb", "0", "matroska") if lossless else ("libx264", "12", "mp4")
     buffer = io.BytesIO()
-    with av.open(buffer, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=Fraction(_FRAMES_PER_S), options={"crf": "12"})
+    with av.open(buffer, "w", format=kind) as container:
+        rate = Fraction(frames_per_s).limit_denominator(1000)
+        stream = cast("av.VideoStream", container.add_stream(codec, rate=rate, options={"crf": quality}))
         stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = "rgb24" if lossless else "yuv420p"
         for frame in [*frames, *[frames[-1]] * (_HELD - 1)]:
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
             container.mux(stream.encode(picture))

@@ -15,15 +15,20 @@ from renderers.painting import Image, Painting, StrokeProgram
 from renderers.raster.ribbon import grid
 from renderers.raster.stamp import draw_all, new_scratch
 
-__all__ = ["Config", "paint", "replay"]
+__all__ = ["Config", "paint", "plan", "replay"]
 
 
 def paint(image: Image, config: Config, seed: np.random.SeedSequence) -> Painting:
     """Paint a (H, W, 3) float32 RGB image in [0, 1] with `config.num_strokes` strokes."""
+    program = plan(image, config, seed)
+    return Painting(program=program, distances=_distances(program))
+
+
+def plan(image: Image, config: Config, seed: np.random.SeedSequence) -> StrokeProgram:
+    """The strokes alone, for whoever does not ask how far each of them gets."""
     strokes = fit(image, config, np.random.Generator(np.random.PCG64(seed)))
     height, width = image.shape[:2]
-    program = StrokeProgram(family="bezier", strokes=strokes, canvas=config.canvas, height_px=height, width_px=width)
-    return Painting(program=program, distances=_distances(program))
+    return StrokeProgram(family="bezier", strokes=strokes, canvas=config.canvas, height_px=height, width_px=width)
 
 
 def replay(program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None) -> Iterator[Image]:

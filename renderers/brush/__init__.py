@@ -21,7 +21,7 @@ from renderers.distance import new_ledger
 from renderers.painting import NO_ASSETS, Assets, Image, Painting, StrokeProgram
 from renderers.raster.ribbon import grid
 
-__all__ = ["Config", "asset_paths", "paint", "replay"]
+__all__ = ["Config", "asset_paths", "paint", "plan", "replay"]
 
 
 def asset_paths(config: Config) -> Mapping[str, str]:
@@ -45,6 +45,12 @@ def paint(image: Image, config: Config, seed: np.random.SeedSequence, assets: As
     Raises:
         ConfigError: if the brush picture will not do, or the weights are of another network.
     """
+    program = plan(image, config, seed, assets)
+    return Painting(program=program, distances=_distances(program))
+
+
+def plan(image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets = NO_ASSETS) -> StrokeProgram:
+    """The strokes alone, for whoever does not ask how far each of them gets; as `paint` otherwise."""
     rng = np.random.Generator(np.random.PCG64(seed))
     height, width = image.shape[:2]
     texture = _texture(config, assets)
@@ -55,7 +61,7 @@ def paint(image: Image, config: Config, seed: np.random.SeedSequence, assets: As
     ink = config.medium == "ink"
     marks = marks_of(texture, 0.0 if ink else config.relief)
     strokes = plan_ink(image, config, marks, rng) if ink else plan_oil(image, config, character, marks, rng)
-    program = StrokeProgram(
+    return StrokeProgram(
         family="brush",
         strokes=strokes,
         canvas=config.canvas,
@@ -67,7 +73,6 @@ def paint(image: Image, config: Config, seed: np.random.SeedSequence, assets: As
             "relief": np.array(0.0 if ink else config.relief, np.float32),
         },
     )
-    return Painting(program=program, distances=_distances(program))
 
 
 def replay(program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None) -> Iterator[Image]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ from renderers.region.segment import boxes
 from renderers.region.sheet import NUM_COLUMNS, REGION, Pixels, Sheet
 
 _FEWEST = 10
-_MARGIN, _LEAST_PX = 0.1, 24
+_MARGIN, _LEAST_PX, _MOST_PX = 0.1, 24, 256
 _FAMILIES = {"bezier": "bezier", "oil": "brush"}
 _OF_STROKES = "strokes_"
 
@@ -32,7 +33,7 @@ def plan_strokes(
     Returns:
         (N, C) rows of the program, and what else it must store.
     """
-    family = renderer(_FAMILIES[choice.medium])
+    family: Any = renderer(_FAMILIES[choice.medium])  # of those that offer `plan`
     found = dict(boxes(labels))
     roots = np.sqrt(np.bincount(labels.ravel()))
     rows, arrays = [], {}
@@ -40,13 +41,13 @@ def plan_strokes(
     for label in order:
         count = max(_FEWEST, round(choice.num_strokes * roots[label] / roots.sum()))
         box = _roomy(found[label], image.shape[:2])
-        own = _continued(image[box], labels[box] == label)
+        own = _continued(*_smaller(image[box], labels[box] == label))
         grounds[label] = image[labels == label].mean(0)
         ground = tuple(float(value) for value in grounds[label])
         words = {"medium": "oil"} if choice.medium == "oil" else {}
         config = family.Config(preset=choice.preset, num_strokes=count, canvas=ground, **words)
         branch = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, label))
-        program = family.paint(own, config, branch).program
+        program = family.plan(own, config, branch)
         strokes = _moved(program, box, min(image.shape[:2]))
         shares = np.linspace(0.0, 1.0, len(strokes) + 1, dtype=np.float32)
         heads = np.stack([np.full(len(shares), label, np.float32), shares], 1)
@@ -89,6 +90,17 @@ def _roomy(box: tuple[slice, slice], size: tuple[int, ...]) -> tuple[slice, slic
     return wider[0], wider[1]
 
 
+def _smaller(image: Image, mask: NDArray[np.bool_]) -> tuple[Image, NDArray[np.bool_]]:
+    """Cut-out and mask at the size that so few strokes can show."""
+    scale = _MOST_PX / max(mask.shape)
+    if scale >= 1:
+        return image, mask
+    size = [max(1, round(scale * side)) for side in (mask.shape[1], mask.shape[0])]
+    share = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    small = share >= min(0.5, float(share.max()))  # of a region thinner than a pixel, what there is of it
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.float32), small
+
+
 def _continued(image: Image, mask: NDArray[np.bool_]) -> Image:
     """The image with everything outside the mask in the colour of the nearest pixel inside, softened."""
     _, nearest = cv2.distanceTransformWithLabels(
@@ -104,7 +116,7 @@ def _continued(image: Image, mask: NDArray[np.bool_]) -> Image:
 
 def _moved(program: StrokeProgram, box: tuple[slice, slice], unit_px: int) -> NDArray[np.float32]:
     """Strokes of a cut-out, in coordinates of the whole canvas."""
-    own_px = min(program.height_px, program.width_px)
+    own_px = min(side.stop - side.start for side in box)
     strokes = program.strokes.copy()
     strokes[:, X0 : Y2 + 1] *= own_px / unit_px
     strokes[:, R0 : R2 + 1] *= own_px / unit_px

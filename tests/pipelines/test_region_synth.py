@@ -17,7 +17,7 @@ from PIL import Image
 from conf.compose import compose
 from conf.errors import ConfigError
 from pipelines import synth, verify
-from pipelines.config import ClusterConfig, SynthConfig, recipe_hash, synth_config
+from pipelines.config import ClusterConfig, SynthConfig, synth_config
 from pipelines.gallery_page.contents import gather
 from pipelines.regions import label_map_bytes, read_label_map, region_faults
 from renderers.painting import StrokeProgram
@@ -25,6 +25,7 @@ from tests.pipelines.runs import assert_same, contents, save_picture
 from tests.small_sam import save_small_sam, small_sam
 from training.data.manifest import read_manifest
 from training.data.sequence import StoredSequence, read_sequences
+from training.recipe import recipe_hash
 
 REGION = [
     "renderer=region", "size=96x64", "num_sequences=2", "num_frames=4", "cluster=inline", "gallery=false",

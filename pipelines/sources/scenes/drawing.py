@@ -101,8 +101,8 @@ def _outdoors(scene: Scene, place: Outdoors, height_px: int, width_px: int) -> C
 
 
 def _saliency(scene: Scene, thing: Thing) -> float:
-    """The subject draws the eye most, then what is large and near the middle."""
-    return (3.0 if thing is scene.things[0] else 2.0) + thing.size - 0.3 * abs(thing.x - 0.5)
+    """The subject draws the eye most, and of several alike (a row of houses) what is large and near the middle."""
+    return (3.0 if thing.kind == scene.things[0].kind else 2.0) + thing.size - 0.3 * abs(thing.x - 0.5)
 
 
 def _draw_things(canvas: Canvas, scene: Scene, things: tuple[Thing, ...]) -> None:

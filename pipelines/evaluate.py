@@ -1,0 +1,152 @@
+"""Generated painting processes against real ones: the finished picture, the way there, and controls beside them.
+
+    python -m pipelines.evaluate generated=outputs/paintings reference=data/held_out out=outputs/evaluation
+    python -m pipelines.evaluate generated=theirs layout.generated=grid grid.rows=3 grid.columns=3 reference=data/real
+
+Each process metric is first tried on the reference set itself: half of it against the other half, beside four controls
+made from it (cross-fade, random reveal, blur to sharp, reversed). A metric that does not rank every control below the
+real ones is dropped, and the reason is printed. docs/metrics.md defines all of them.
+"""
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from conf.command import Summary, command
+from conf.compose import typed
+from conf.errors import ConfigError, UserError
+from pipelines.artists.grid import GridConfig
+from pipelines.config import check_whole, plain_containers
+from pipelines.evaluation.importers import Layout, Wanted, read_set
+from pipelines.evaluation.page import render_page
+from pipelines.evaluation.perceptual import WeightsConfig, load_networks
+from pipelines.evaluation.report import Report, evaluate, tables
+from training.data.manifest import to_json, write_atomically
+
+_JSON, _PAGE = "evaluation.json", "index.html"
+_MEMORY_BYTES = 4_000_000_000
+_BYTES_A_PIXEL = 75  # colours and differences of one pixel of one frame, of both sets and of a set of controls
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayoutConfig:
+    """The group `layout`."""
+
+    generated: Layout = "auto"
+    reference: Layout = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """What is judged by what; `conf/evaluate.yaml` says what each key means."""
+
+    generated: Path
+    reference: Path
+    out: Path
+    layout: LayoutConfig = field(default_factory=LayoutConfig)
+    grid: GridConfig = field(default_factory=GridConfig)
+    num_frames: int = 8
+    size: int = 64
+    max_sequences: int = 256
+    seed: int = 0
+    weights: WeightsConfig = field(default_factory=WeightsConfig)
+
+    def __post_init__(self) -> None:
+        check_whole("num_frames", self.num_frames, 3, 64)
+        check_whole("size", self.size, 64, 512)
+        check_whole("max_sequences", self.max_sequences, 1, 2000)
+        check_whole("seed", self.seed, 0, 2**63 - 1)
+        most = _MEMORY_BYTES // (_BYTES_A_PIXEL * self.num_frames * self.size**2)
+        if self.max_sequences > most:
+            raise ConfigError("max_sequences", self.max_sequences, f"at most {most} at this size and num_frames")
+        if self.generated.resolve() == self.reference.resolve():
+            raise ConfigError("reference", self.reference, "another folder than generated: a set agrees with itself")
+
+
+def run(config: EvaluateConfig) -> Summary:
+    """Judge, and write the report.
+
+    Raises:
+        UserError: if a set cannot be read, weights are not what they should be, or the folder will not do.
+    """
+    settings = _settings(config)
+    _refuse_foreign(config.out, settings)
+    networks = load_networks(config.weights)
+    wanted = Wanted(
+        grid=config.grid, max_sequences=config.max_sequences, num_frames=config.num_frames, size_px=config.size
+    )
+    generated = read_set("generated", config.generated, config.layout.generated, wanted)
+    reference = read_set("reference", config.reference, config.layout.reference, wanted)
+    report = evaluate(
+        generated.processes,
+        reference.processes,
+        networks,
+        np.random.SeedSequence(config.seed),
+        settings=settings,
+        refused=[*generated.refused, *reference.refused],
+    )
+    page = _write(config.out, report)
+    counts = report.counts
+    lines = [
+        f"{counts['generated']} generated and {counts['reference']} reference sequences, {counts['paired']} paired; "
+        f"{config.num_frames} frames of {config.size} px; the gap to the reference: smaller is better",
+        *tables(report),
+        *(f"not read: {name}: {reason}" for name, reason in report.refused),
+        f"{config.out / _JSON}; look at it: {page.resolve().as_uri()}",
+    ]
+    return Summary(lines=tuple(lines))
+
+
+def _settings(config: EvaluateConfig) -> dict[str, Any]:
+    paths = {"generated": str(config.generated), "reference": str(config.reference)}
+    weights = {key: None if path is None else path.name for key, path in vars(config.weights).items()}
+    return {
+        **paths,
+        "layout": plain_containers(config.layout),
+        "grid": plain_containers(config.grid),
+        "num_frames": config.num_frames,
+        "size": config.size,
+        "max_sequences": config.max_sequences,
+        "seed": config.seed,
+        "weights": weights,
+    }
+
+
+def _refuse_foreign(out: Path, settings: dict[str, Any]) -> None:
+    """An evaluation may be made again where it was; nothing else is written over."""
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise ConfigError("out", out, "a folder; this is a file")
+    if not any(out.iterdir()):
+        return
+    try:
+        there = json.loads((out / _JSON).read_text("utf-8"))["settings"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ConfigError("out", out, "a new or empty folder; this one holds something else") from None
+    if there != settings:
+        raise ConfigError("out", out, "another folder; this one holds an evaluation of other things")
+
+
+def _write(out: Path, report: Report) -> Path:
+    page = out / _PAGE
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_atomically(out / _JSON, to_json(report.to_plain()).encode())
+        write_atomically(page, render_page(report))
+    except OSError as error:
+        raise UserError(f"out={out}: cannot be written: {error.strerror or error}") from error
+    return page
+
+
+def evaluate_config(plain: dict[str, Any]) -> EvaluateConfig:
+    """The typed configuration."""
+    return typed(EvaluateConfig, plain)
+
+
+if __name__ == "__main__":
+    sys.exit(command("evaluate", evaluate_config, run, __doc__ or ""))

@@ -1,0 +1,90 @@
+"""How far a set of processes is from a reference set, and how sure that is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Matrix = NDArray[np.float64]
+
+NUM_RESAMPLES = 1000
+_TAILS = (2.5, 97.5)  # percent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A figure of a set of sequences, with its 95 % bootstrap interval over pictures."""
+
+    value: float
+    low: float
+    high: float
+    count: int
+
+
+def mean_estimate(values: NDArray[np.float64], pictures: Sequence[str], rng: np.random.Generator) -> Estimate:
+    """Mean of (N,) values, each of a painting of the picture named (percentile bootstrap, Efron 1979)."""
+    weights = resampled(pictures, rng)
+    return estimate(float(values.mean()), weights @ values / weights.sum(1), len(values))
+
+
+def estimate(value: float, resamples: NDArray[np.float64], count: int) -> Estimate:
+    """A figure and the middle 95 % of what resamples gave."""
+    low, high = np.percentile(resamples, _TAILS)
+    return Estimate(value=value, low=float(low), high=float(high), count=count)
+
+
+def resampled(pictures: Sequence[str], rng: np.random.Generator, *, least: int = 1) -> Matrix:
+    """(R, N) how often each of N paintings is drawn in each of R resamples.
+
+    Pictures are drawn, with all their paintings, because paintings of one picture are not independent. Only when there
+    are fewer than `least` pictures are paintings drawn one by one. Each resample holds `least` different ones; fewer
+    paintings than that are not resampled.
+    """
+    if len(pictures) < least:
+        return np.ones((NUM_RESAMPLES, len(pictures)))
+    names, labels = np.unique(np.array(pictures), return_inverse=True)
+    if len(names) < least:
+        names = labels = np.arange(len(pictures))
+    count = len(names)
+    draws = rng.multinomial(count, np.full(count, 1.0 / count), size=NUM_RESAMPLES)
+    while (poor := np.count_nonzero(draws, axis=1) < least).any():
+        draws[poor] = rng.multinomial(count, np.full(count, 1.0 / count), size=int(poor.sum()))
+    weights: Matrix = draws[:, labels].astype(np.float64)
+    return weights
+
+
+def energy_distances(ours: Matrix, theirs: Matrix, our_weights: Matrix, their_weights: Matrix) -> NDArray[np.float64]:
+    """Energy distance (Székely & Rizzo 2013) of two sets of vectors under mean absolute difference, for many weights.
+
+        2 E|x - y| - E|x - x'| - E|y - y'|
+
+    over pairs of different members, so that it is unbiased: 0 on average for two samples of one population, and now and
+    then a little below.
+
+    Args:
+        ours: (N, D), N at least 2. theirs: (M, D), M at least 2.
+        our_weights: (R, N) at least 0, at least two above. their_weights: (R, M) likewise.
+
+    Returns:
+        (R,).
+    """
+    across = _mean_differences(ours, theirs)
+    between = np.einsum("rn,nm,rm->r", our_weights, across, their_weights, optimize=True)
+    between /= our_weights.sum(1) * their_weights.sum(1)
+    distances: NDArray[np.float64] = 2 * between - _within(ours, our_weights) - _within(theirs, their_weights)
+    return distances
+
+
+def _within(vectors: Matrix, weights: Matrix) -> NDArray[np.float64]:
+    """(R,) weighted mean difference between different vectors of a set."""
+    pairs = weights.sum(1) ** 2 - (weights**2).sum(1)
+    among = _mean_differences(vectors, vectors)
+    within: NDArray[np.float64] = np.einsum("rn,nm,rm->r", weights, among, weights, optimize=True) / pairs
+    return within
+
+
+def _mean_differences(one: Matrix, two: Matrix) -> Matrix:
+    """(N, M) mean absolute differences of vectors."""
+    differences: Matrix = np.stack([np.abs(two - vector).mean(-1) for vector in one])
+    return differences

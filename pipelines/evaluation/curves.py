@@ -1,0 +1,179 @@
+"""How a process goes, told without regard to what is painted: every description is a short vector, one value a metric.
+
+Each function takes a `Process` of T frames. Definitions and sources: docs/metrics.md.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+
+from pipelines.evaluation.process import BLOCKS, VISIBLE, Process, block_means
+from renderers.metrics import progress_violation as share_of_way
+
+Curve = NDArray[np.float64]
+
+_OPACITIES = (VISIBLE, 10.0, 20.0, 40.0)  # ΔE from the ground: from a breath of paint to its full colour
+_FINE_OF = 16  # detail is what blocks of a 16th of the side do not show
+_HALO_OF = 32  # what lies within a 32nd of the side of a change belongs to it
+_NOTHING = 1e-9
+
+
+def distance_profile(process: Process) -> Curve:
+    """(T,) mean ΔE from the finished picture, as a share of the largest; PDP-style (Loomis Painter)."""
+    distances = process.to_end.mean((1, 2), dtype=np.float64)
+    profile: Curve = distances / max(float(distances.max()), _NOTHING)
+    return profile
+
+
+def coverage(process: Process) -> Curve:
+    """(4T,) share of pixels that differ from the ground visibly, and by 10, 20 and 40 ΔE: thin paint and thick.
+
+    A wash covers at once, as a cross-fade does; but it does not stay thin.
+    """
+    shares = [(process.from_blank > opacity).mean((1, 2), dtype=np.float64) for opacity in _OPACITIES]
+    return np.concatenate(shares)
+
+
+def covered_share(process: Process) -> float:
+    """Mean over frames of the share of pixels that visibly differ from the ground."""
+    return float((process.from_blank > VISIBLE).mean())
+
+
+def progress_violation(process: Process) -> Curve:
+    """(T - 1,) mean ΔE that pixels lose at each step, as a share of the way of the canvas.
+
+    A canvas that comes nearer on the whole still loses pixels; strokes do that at their edges.
+    """
+    back = np.diff(process.to_end, axis=0).clip(min=0).mean((1, 2), dtype=np.float64)
+    violations: Curve = back / max(float(process.to_end[0].mean()), _NOTHING)
+    return violations
+
+
+def canvas_violation(process: Process) -> float:
+    """The same of the canvas as a whole: distance gained where it should fall, as a share of the way."""
+    return share_of_way(process.to_end.mean((1, 2), dtype=np.float64).tolist())
+
+
+def commit_times(process: Process) -> Curve:
+    """(T,) share of pixels that have their final colour, to the eye, from frame t on."""
+    commits = _commits(process)
+    return np.array([(commits <= t).mean() for t in range(len(process.frames))])
+
+
+def commit_entropy(process: Process) -> float:
+    """Entropy of the histogram of commit times, 0 (all at once) to 1 (equally many at every frame)."""
+    shares = np.diff(commit_times(process), prepend=0.0)
+    shares = shares[shares > 0]
+    return float(-(shares * np.log(shares)).sum() / np.log(len(process.frames)))
+
+
+def locality(process: Process) -> Curve:
+    """(T - 1,) area of the largest connected change as a share of all that a step changes; 0 where nothing changes."""
+    return np.array([_largest_part(mask) for mask in process.changed])
+
+
+def order(process: Process) -> Curve:
+    """(3,) whether what stands out comes first, what lies together is finished together, and detail is finished last.
+
+    The first is `salient_first`. The second is Moran's I (Moran 1950) of commit times over neighbouring blocks: about 0
+    for a random order, up to 1 for areas that are finished as a whole. The third is Spearman's ρ between a block's mean
+    commit time and how much varies within it.
+    """
+    commits = block_means(_commits(process), BLOCKS)
+    finished = process.lab[-1]
+    detail = (block_means(finished**2, BLOCKS) - block_means(finished, BLOCKS) ** 2).clip(min=0).sum(-1)
+    return np.array([salient_first(process), _neighbours_agree(commits), _rank_correlation(commits, detail)])
+
+
+def salient_first(process: Process) -> float:
+    """Spearman's ρ between when a block is first touched and how little it stands out: 1 for the most salient first.
+
+    A block stands out by its ΔE from the border's mean colour (boundary prior, Wei et al. 2012).
+    """
+    touched = np.concatenate([process.changed, np.ones_like(process.changed[:1])])
+    first = block_means(touched.argmax(0), BLOCKS)
+    colours = block_means(process.lab[-1], BLOCKS)
+    border = np.ones((BLOCKS, BLOCKS), bool)
+    border[1:-1, 1:-1] = False
+    saliency = np.linalg.norm(colours - colours[border].mean(0), axis=-1)
+    return _rank_correlation(first, -saliency)
+
+
+def fine_shares(process: Process) -> Curve:
+    """(T - 1,) share of each step's energy in CIELAB that blocks of a 16th of the side do not show."""
+    changes = np.diff(process.lab, axis=0)
+    height, width = changes.shape[1:3]
+    blocks = min(_FINE_OF, height, width)
+    shares = []
+    for change in changes:
+        coarse = cv2.resize(block_means(change, blocks), (width, height), interpolation=cv2.INTER_NEAREST)
+        energy = float((change**2).sum())
+        shares.append(float(((change - coarse) ** 2).sum()) / energy if energy > _NOTHING else 0.0)
+    return np.array(shares)
+
+
+def coarse_to_fine(process: Process) -> float:
+    """Spearman's ρ between time and the share of fine detail: 1 when every step is finer than the one before."""
+    shares = fine_shares(process)
+    return _rank_correlation(np.arange(len(shares), dtype=np.float64), shares)
+
+
+def flicker(process: Process) -> Curve:
+    """(T - 1,) mean ΔE far from where a step paints."""
+    reach = max(1, min(process.changed.shape[1:]) // _HALO_OF)
+    brush = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    values = []
+    for mask, step in zip(process.changed, process.steps, strict=True):
+        still = cv2.dilate(mask.astype(np.uint8), brush) == 0
+        values.append(float(step[still].mean()) if still.any() else 0.0)
+    return np.array(values)
+
+
+def revisions(process: Process) -> Curve:
+    """(T - 1,) share of pixels that a step changes again, after at least one step that left them alone."""
+    changed = process.changed
+    begun = np.zeros_like(changed[0])
+    shares = []
+    for t, mask in enumerate(changed):
+        again = mask & begun & ~changed[t - 1] if t else np.zeros_like(mask)
+        shares.append(float(again.mean()))
+        begun |= mask
+    return np.array(shares)
+
+
+def revised_share(process: Process) -> float:
+    """Share of pixels that are changed in at least two separate runs of steps."""
+    changed = process.changed
+    starts = changed & ~np.concatenate([np.zeros_like(changed[:1]), changed[:-1]])
+    return float((starts.sum(0) >= 2).mean())
+
+
+def _commits(process: Process) -> NDArray[np.int_]:
+    """(H, W) frame from which on a pixel has its final colour."""
+    settled = np.logical_and.accumulate((process.to_end < VISIBLE)[::-1])[::-1]
+    first: NDArray[np.int_] = settled.argmax(0)
+    return first
+
+
+def _neighbours_agree(values: NDArray[np.floating]) -> float:
+    """Moran's I with the four neighbours; 0 where values do not vary."""
+    away = values - values.mean()
+    variance = float((away**2).mean())
+    if variance < _NOTHING:
+        return 0.0
+    return float(((away[1:] * away[:-1]).mean() + (away[:, 1:] * away[:, :-1]).mean()) / (2 * variance))
+
+
+def _largest_part(mask: NDArray[np.bool_]) -> float:
+    if not mask.any():
+        return 0.0
+    areas = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)[2][1:, cv2.CC_STAT_AREA]
+    return float(areas.max() / areas.sum())
+
+
+def _rank_correlation(one: NDArray[np.floating], two: NDArray[np.floating]) -> float:
+    """Spearman's ρ; 0 where one side does not vary."""
+    if np.ptp(one) == 0 or np.ptp(two) == 0:
+        return 0.0
+    return float(spearmanr(one.ravel(), two.ravel()).statistic)

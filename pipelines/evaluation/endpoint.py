@@ -1,0 +1,121 @@
+"""The finished picture against the one that was to be painted."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.artists.footage import unit
+from pipelines.evaluation.agreement import Estimate, estimate, mean_estimate
+from pipelines.evaluation.perceptual import BATCH, Networks, frechet_distance
+from pipelines.evaluation.process import Process, picture
+from renderers.metrics import psnr_db, ssim
+from renderers.painting import Image
+
+Measure = Callable[[Image, Image], float]
+
+
+def mse(painted: Image, target: Image) -> float:
+    """Mean squared error of two images in [0, 1]."""
+    return float(np.mean((painted.astype(np.float64) - target) ** 2))
+
+
+def l1(painted: Image, target: Image) -> float:
+    """Mean absolute error of two images in [0, 1]."""
+    return float(np.mean(np.abs(painted.astype(np.float64) - target)))
+
+
+MEASURES: Mapping[str, tuple[str, Measure]] = MappingProxyType(
+    {"MSE": ("lower", mse), "L1": ("lower", l1), "PSNR, dB": ("higher", psnr_db), "SSIM": ("higher", ssim)}
+)
+"""Name -> which way is better, and the measure."""
+
+Pairs = Sequence[tuple[Process, Sequence[Process]]]
+
+_PERCEPTUAL = {"LPIPS": "lower", "CLIP-I": "higher", "CLIP-T": "higher", "DINO": "higher"}
+_UNPAIRED = "no generated sequence shows a picture of the reference (by source, caption or name)"
+_LEAST_FID = 8
+_FID_DRAWS = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndpointRow:
+    """One endpoint measure of the generated set; `value` is None where it is missing, and `reason` says why."""
+
+    name: str
+    direction: str
+    value: Estimate | None
+    reason: str | None = None
+
+
+def endpoint_rows(
+    generated: Sequence[Process], references: Sequence[Process], pairs: Pairs, networks: Networks,
+    rng: np.random.Generator,
+) -> list[EndpointRow]:  # fmt: skip
+    """Every endpoint measure, means over processes; of several references of one picture, over these first.
+
+    Args:
+        generated, references: all of one size.
+        pairs: generated processes and, for each, the references of the same picture.
+        networks: of the measures that need them.
+        rng: of the bootstrap.
+    """
+    rows = []
+    pictures = [picture(ours) for ours, _ in pairs]
+    for name, (direction, measure) in MEASURES.items():
+        values = [np.mean([measure(unit(_last(ours)), unit(_last(one))) for one in theirs]) for ours, theirs in pairs]
+        rows.append(_row(name, direction, np.array(values), pictures, None, rng))
+    perceived = _perceived(pairs, networks)
+    for name, direction in _PERCEPTUAL.items():
+        lacking = f"needs {networks.lacking[name]}" if name in networks.lacking else None
+        rows.append(_row(name, direction, perceived.get(name, np.zeros(0)), pictures, lacking, rng))
+    return [*rows, _fid_row(generated, references, networks, rng)]
+
+
+def _row(
+    name: str, direction: str, values: NDArray[np.float64], pictures: Sequence[str], lacking: str | None,
+    rng: np.random.Generator,
+) -> EndpointRow:  # fmt: skip
+    told = np.flatnonzero(np.isfinite(values))
+    if len(told):
+        value = mean_estimate(values[told], [pictures[int(place)] for place in told], rng)
+        return EndpointRow(name=name, direction=direction, value=value)
+    reason = lacking or ("no generated sequence has a caption" if len(values) else _UNPAIRED)
+    return EndpointRow(name=name, direction=direction, value=None, reason=reason)
+
+
+def _perceived(pairs: Pairs, networks: Networks) -> dict[str, NDArray[np.float64]]:
+    """Values of the measures whose weights there are; of several references of one picture, the first counts."""
+    values: dict[str, list[NDArray[np.float64]]] = {}
+    for start in range(0, len(pairs), BATCH):
+        batch = pairs[start : start + BATCH]
+        finished = np.stack([_last(ours) for ours, _ in batch])
+        targets = np.stack([_last(theirs[0]) for _, theirs in batch])
+        for measure in networks.measures:
+            for name, found in measure(finished, targets, [ours.caption for ours, _ in batch]).items():
+                values.setdefault(name, []).append(found)
+    return {name: np.concatenate(found) for name, found in values.items()}
+
+
+def _fid_row(
+    generated: Sequence[Process], references: Sequence[Process], networks: Networks, rng: np.random.Generator
+) -> EndpointRow:
+    if networks.inception is None:
+        return EndpointRow(name="FID", direction="lower", value=None, reason=f"needs {networks.lacking['FID']}")
+    if min(len(generated), len(references)) < _LEAST_FID:
+        reason = f"needs {_LEAST_FID} sequences in each set at least, and says little below some thousand"
+        return EndpointRow(name="FID", direction="lower", value=None, reason=reason)
+    ours, theirs = (networks.inception(np.stack([_last(one) for one in each])) for each in (generated, references))
+    draws = [
+        frechet_distance(*(each[rng.integers(len(each), size=len(each))] for each in (ours, theirs)))
+        for _ in range(_FID_DRAWS)
+    ]
+    value = frechet_distance(ours, theirs)
+    return EndpointRow(name="FID", direction="lower", value=estimate(value, np.array(draws), len(ours)))
+
+
+def _last(process: Process) -> NDArray[np.uint8]:
+    finished: NDArray[np.uint8] = process.frames[-1]
+    return finished

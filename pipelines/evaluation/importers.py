@@ -1,0 +1,193 @@
+"""Processes from wherever they lie: our data sets and paintings, and what other systems give: frames, videos, grids."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from conf.errors import ConfigError, UserError
+from pipelines.artists.find import VIDEO_EXTENSIONS, ArtistSource, files_of, find_sequences, picture_files
+from pipelines.artists.footage import Footage
+from pipelines.artists.frames import read_frames
+from pipelines.artists.grid import GridConfig, read_grid, shape_in_name
+from pipelines.artists.video import read_video
+from pipelines.evaluation.process import Process
+from pipelines.gallery_page.contents import spread
+from pipelines.sources.base import RefusedPicture, SourceEntry
+from training.data.dataset import read_card, read_manifests
+from training.data.manifest import SampleSpan, tar_path
+from training.data.sequence import read_span
+from training.progress import Progress
+
+_Foreign = Literal["frames", "video", "grid"]
+_Found = Literal["dataset", "painter", "frames", "video", "grid"]
+Layout = Literal["auto", "dataset", "painter", "frames", "video", "grid"]
+
+PAINTER_REPORT = "report.json"
+_FRAMES_FOLDER = "frames"
+_DATASET_CARD = "dataset.json"
+_KEPT = range(2, 257)  # frames of a long one that are kept, evenly spaced
+_ANY_PX = 1 << 14
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imported:
+    """Processes of one set, and what of it could not be read: name and reason."""
+
+    processes: list[Process]
+    refused: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """How sets are read: grids' shapes, how many sequences at most (evenly chosen), at what length and size."""
+
+    grid: GridConfig
+    max_sequences: int
+    num_frames: int
+    size_px: int
+
+
+def read_set(key: str, folder: Path, layout: Layout, wanted: Wanted) -> Imported:
+    """All processes below a folder, brought to one length and size (see `Process.prepared`).
+
+    Args:
+        key: which key of the configuration names it, for messages.
+        folder: where they lie.
+        layout: `auto` looks what is there, see `detect`.
+        wanted: what is kept.
+
+    Raises:
+        ConfigError: if there is nothing that can be read.
+        UserError: if a data set or a report is damaged.
+    """
+    if not folder.is_dir():
+        raise ConfigError(key, folder, "a folder of sequences; there is none")
+    found = detect(folder, wanted.grid) if layout == "auto" else layout
+    if found == "dataset":
+        members = _of_datasets(folder)
+    elif found == "painter":
+        members = _of_painter(folder)
+    else:
+        members = _of_others(folder, found, wanted)
+    if not members:
+        raise ConfigError(key, folder, f"a folder of sequences; it holds none (read as {found})")
+    processes, refused = [], []
+    places = spread(len(members), wanted.max_sequences)
+    with Progress(f"reading {key}", len(places)) as progress:
+        for place in places:
+            name, read = members[place]
+            try:
+                processes.append(read().prepared(wanted.num_frames, wanted.size_px))
+            except (RefusedPicture, ValueError) as error:
+                refused.append((name, str(error)))
+            progress.advance(1)
+    if not processes:
+        raise ConfigError(key, folder, f"sequences that can be read; {refused[0][0]}: {refused[0][1]}")
+    return Imported(processes=processes, refused=refused)
+
+
+def detect(folder: Path, grid: GridConfig) -> _Found:
+    """What a folder holds: data sets, paintings with reports, videos, grid pictures, or else folders of frames.
+
+    A picture is a grid when its name says so (`boat_2x3.png`) or `grid.rows` is given.
+    """
+    if _with(folder, _DATASET_CARD):
+        return "dataset"
+    if _with(folder, PAINTER_REPORT):
+        return "painter"
+    files = [path.name for path in sorted(folder.iterdir()) if path.is_file()]
+    if any(name.lower().endswith(VIDEO_EXTENSIONS) for name in files):
+        return "video"
+    pictures = picture_files(files)
+    return "grid" if pictures and (grid.rows is not None or all(map(_says_shape, pictures))) else "frames"
+
+
+_Member = tuple[str, Callable[[], Process]]
+
+
+def _of_datasets(folder: Path) -> list[_Member]:
+    """The sequences of a data set, or of all data sets in a folder."""
+    members: list[_Member] = []
+    for root in _with(folder, _DATASET_CARD):
+        try:
+            for manifest in read_manifests(root, read_card(root).shards):
+                tar = tar_path(root, manifest.name)
+                members += [
+                    (f"{root.name}/{span.key}", partial(_stored, f"{root.name}/{span.key}", tar, span))
+                    for span in manifest.samples
+                ]
+        except ValueError as error:
+            raise UserError(f"{root}: damaged: {error}") from error
+    return members
+
+
+def _stored(name: str, tar: Path, span: SampleSpan) -> Process:
+    try:
+        with tar.open("rb") as file:
+            file.seek(span.offset)
+            sequence = read_span(span, file.read(span.length))
+    except OSError as error:
+        raise RefusedPicture(f"{tar.name}: cannot be read: {error.strerror or error}") from error
+    source = sequence.facts["source"]["sha256"]
+    return Process(name=name, frames=sequence.frames(), caption=sequence.caption, source=source)
+
+
+def _of_painter(folder: Path) -> list[_Member]:
+    """What `pipelines.paint` made: folders with a report and the frames in `frames/`, or beside the report."""
+    return [(root.name, partial(_painted, root)) for root in _with(folder, PAINTER_REPORT)]
+
+
+def _painted(root: Path) -> Process:
+    try:
+        report = json.loads((root / PAINTER_REPORT).read_text("utf-8"))
+        caption, source = str(report.get("prompt") or ""), report.get("source")
+    except (OSError, ValueError, AttributeError) as error:
+        raise RefusedPicture(f"{PAINTER_REPORT} is not a painting's report ({error})") from error
+    inside = root / _FRAMES_FOLDER
+    frames = inside if inside.is_dir() else root
+    numbered = picture_files(path.name for path in frames.iterdir() if path.stem[-1:].isdecimal())
+    footage = read_frames(str(frames), numbered, _ANY_PX, _KEPT)
+    return _process(root.name, footage, caption, str(source) if source else None)
+
+
+def _of_others(folder: Path, layout: _Foreign, wanted: Wanted) -> list[_Member]:
+    """Other systems' outputs, found as `pipelines.ingest` finds them, and not treated in any way."""
+    entries = find_sequences(ArtistSource(path=str(folder)), layout)
+    return [(entry.id, partial(_foreign, entry, layout, wanted)) for entry in entries]
+
+
+def _foreign(entry: SourceEntry, layout: _Foreign, wanted: Wanted) -> Process:
+    if layout == "grid":
+        footage = read_grid(entry.locator, wanted.grid)
+    elif layout == "video":
+        footage = read_video(entry.locator, _ANY_PX, _KEPT)
+    else:
+        _, path, names = files_of(entry, layout)
+        footage = read_frames(path, names, _ANY_PX, _KEPT)
+    return _process(Path(entry.id).stem, footage, entry.caption or "", None)
+
+
+def _process(name: str, footage: Footage, caption: str, source: str | None) -> Process:
+    if len(footage) < 2:
+        raise RefusedPicture("one frame is no process")
+    return Process(name=name, frames=np.stack(footage.frames), caption=caption, source=source)
+
+
+def _with(folder: Path, file: str) -> list[Path]:
+    """The folder itself, or else those in it, that hold a file of this name."""
+    if (folder / file).is_file():
+        return [folder]
+    return [path.parent for path in sorted(folder.glob(f"*/{file}"))]
+
+
+def _says_shape(name: str) -> bool:
+    try:
+        shape_in_name(name)
+    except RefusedPicture:
+        return False
+    return True

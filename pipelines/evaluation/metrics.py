@@ -1,0 +1,198 @@
+"""Every process metric: what it says of one process, and how far a set of processes is from the reference by it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.evaluation import curves
+from pipelines.evaluation.agreement import Matrix, energy_distances
+from pipelines.evaluation.pairs import diversity_profile, dtw, region_iou
+from pipelines.evaluation.process import Process, mates, picture
+
+Described = tuple[NDArray[np.float64], float]
+Describe = Callable[[Process, Sequence[Process], Sequence[Process]], Described | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One process metric.
+
+    Attributes:
+        name: in reports; docs/metrics.md defines it.
+        unit: of its value, in words.
+        direction: how its value is read; the gap to the reference is always the better the smaller.
+        describe: process, paintings of the same picture in the reference, others in its own set -> vector and value;
+            None where the process has none of those it needs.
+        paired: the vector is one distance to the reference's paintings of the same picture, and the gap its mean;
+            else vectors describe a process, and the gap is the energy distance of the two sets of them.
+        lacks: why a set cannot be described, where it cannot.
+        lacks_in_trial: the same of a reference set in two halves.
+    """
+
+    name: str
+    unit: str
+    direction: str
+    describe: Describe
+    paired: bool = False
+    lacks: str = ""
+    lacks_in_trial: str = ""
+
+    def gaps(self, ours: Matrix, theirs: Matrix, our_weights: Matrix, their_weights: Matrix) -> NDArray[np.float64]:
+        """(R,) gaps of a set with vectors (N, D) to a reference with (M, D), for weights (R, N) and (R, M)."""
+        if not self.paired:
+            return energy_distances(ours, theirs, our_weights, their_weights)
+        means: NDArray[np.float64] = our_weights @ ours[:, 0] / our_weights.sum(1)
+        return means
+
+
+def _alone(describe: Callable[[Process], curves.Curve], value: Callable[[Process, curves.Curve], float]) -> Describe:
+    def described(process: Process, references: Sequence[Process], siblings: Sequence[Process]) -> Described:
+        vector = describe(process)
+        return vector, value(process, vector)
+
+    return described
+
+
+def _beside(compare: Callable[[Process, Process], float], *, similarity: bool) -> Describe:
+    def described(process: Process, references: Sequence[Process], siblings: Sequence[Process]) -> Described | None:
+        if not references:
+            return None
+        value = float(np.mean([compare(process, reference) for reference in references]))
+        return np.array([1.0 - value if similarity else value]), value
+
+    return described
+
+
+def _diversity(process: Process, references: Sequence[Process], siblings: Sequence[Process]) -> Described | None:
+    if not siblings:
+        return None
+    value = float(np.mean([dtw(process, other) for other in siblings]))
+    return diversity_profile(process, list(siblings)), value
+
+
+def _mean(process: Process, vector: curves.Curve) -> float:
+    return float(vector.mean())
+
+
+_NEAR = "nearer"
+
+METRICS: tuple[Metric, ...] = (
+    Metric(
+        name="distance profile",
+        unit="mean share of the way left",
+        direction=_NEAR,
+        describe=_alone(curves.distance_profile, _mean),
+    ),
+    Metric(
+        name="progress violation",
+        unit="share of the way",
+        direction=_NEAR,
+        describe=_alone(curves.progress_violation, lambda process, _: curves.canvas_violation(process)),
+    ),
+    Metric(
+        name="coverage",
+        unit="mean share of canvas",
+        direction=_NEAR,
+        describe=_alone(curves.coverage, lambda process, _: curves.covered_share(process)),
+    ),
+    Metric(
+        name="commit time",
+        unit="entropy, 0 to 1",
+        direction=_NEAR,
+        describe=_alone(curves.commit_times, lambda process, _: curves.commit_entropy(process)),
+    ),
+    Metric(name="locality", unit="mean share of a change", direction=_NEAR, describe=_alone(curves.locality, _mean)),
+    Metric(
+        name="order",
+        unit="Spearman's rho",
+        direction=_NEAR,
+        describe=_alone(curves.order, lambda _, vector: float(vector[0])),
+    ),
+    Metric(
+        name="coarse to fine",
+        unit="Spearman's rho",
+        direction=_NEAR,
+        describe=_alone(curves.fine_shares, lambda process, _: curves.coarse_to_fine(process)),
+    ),
+    Metric(name="flicker", unit="mean ΔE", direction=_NEAR, describe=_alone(curves.flicker, _mean)),
+    Metric(
+        name="revision",
+        unit="share of canvas",
+        direction=_NEAR,
+        describe=_alone(curves.revisions, lambda process, _: curves.revised_share(process)),
+    ),
+    Metric(
+        name="diversity",
+        unit="ΔE, DTW",
+        direction=_NEAR,
+        describe=_diversity,
+        lacks="no picture is painted twice",
+        lacks_in_trial="no picture is painted four times in the reference",
+    ),
+    Metric(
+        name="region IoU",
+        unit="IoU",
+        direction="higher",
+        describe=_beside(region_iou, similarity=True),
+        paired=True,
+        lacks="no picture is one of the reference",
+        lacks_in_trial="no picture is painted twice in the reference",
+    ),
+    Metric(
+        name="DTW",
+        unit="ΔE",
+        direction="lower",
+        describe=_beside(dtw, similarity=False),
+        paired=True,
+        lacks="no picture is one of the reference",
+        lacks_in_trial="no picture is painted twice in the reference",
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What one metric says of a set.
+
+    Attributes:
+        vectors: (N, D), a row a process that it can describe.
+        values: (N,) one readable figure each.
+        pictures: (N,) what each of them paints.
+    """
+
+    vectors: Matrix
+    values: NDArray[np.float64]
+    pictures: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+def describe(processes: Sequence[Process], references: Sequence[Process]) -> dict[str, Description]:
+    """What every metric says of a set, by name; sets that it cannot describe at all have no rows.
+
+    Args:
+        processes: all of one length and size.
+        references: likewise, none of them among the processes.
+    """
+    found: dict[str, list[tuple[str, Described]]] = {metric.name: [] for metric in METRICS}
+    for process in processes:
+        paired = mates(process, references)
+        siblings = [other for other in mates(process, processes) if other is not process]
+        for metric in METRICS:
+            described = metric.describe(process, paired, siblings)
+            if described is not None:
+                found[metric.name].append((picture(process), described))
+    return {name: _stack(rows) for name, rows in found.items()}
+
+
+def _stack(rows: list[tuple[str, Described]]) -> Description:
+    if not rows:
+        return Description(vectors=np.zeros((0, 1)), values=np.zeros(0), pictures=())
+    return Description(
+        vectors=np.stack([vector for _, (vector, _) in rows]),
+        values=np.array([value for _, (_, value) in rows]),
+        pictures=[name for name, _ in rows],
+    )

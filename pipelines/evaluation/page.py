@@ -1,0 +1,167 @@
+"""An evaluation as one HTML page, plots included, without script: it opens from the disk, without a network.
+
+Names come from strangers: all text is escaped, and the content security policy allows our one style and nothing else.
+"""
+
+import base64
+import hashlib
+from collections.abc import Iterable, Sequence
+from html import escape
+from importlib.resources import files
+
+import numpy as np
+
+from pipelines.evaluation.controls import CONTROLS
+from pipelines.evaluation.report import ProcessRow, Report, figure, interval
+
+_LEFT, _RIGHT, _ROW = 170, 760, 34  # px of the plot of gaps
+_CURVE_WIDTH, _CURVE_HEIGHT = 730, 200
+_MARKS = ("M-5 -5L5 5M-5 5L5 -5", "M-5 -5H5V5H-5Z", "M0 -6L6 5H-6Z", "M0 -6L6 0L0 6L-6 0Z")  # one for each control
+
+
+def render_page(report: Report) -> bytes:
+    """The page as UTF-8; the same report gives the same bytes."""
+    style = files(__package__).joinpath("page.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
+    kept = [row for row in report.process if row.reason is None]
+    body = [*_opening(report), *_endpoint(report), *_process(kept), *_profiles(report), *_left_out(report)]
+    head = (
+        f"<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'sha256-{digest}'; "
+        "base-uri 'none'; form-action 'none'\">"
+    )
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n{head}\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>Evaluation</title>\n'
+        f"<style>{style}</style>\n</head>\n<body>\n<main>\n" + "\n".join(body) + "\n</main>\n</body>\n</html>\n"
+    ).encode()
+
+
+def _opening(report: Report) -> list[str]:
+    counts, settings = report.counts, report.settings
+    return [
+        '<p class="kind">Painting processes</p>',
+        "<h1>Evaluation</h1>",
+        f'<p class="lead">{counts["generated"]} processes of {escape(str(settings["generated"]))} beside '
+        f"{counts['reference']} of {escape(str(settings['reference']))}; {counts['paired']} show a picture that is "
+        "painted in both.</p>",
+        f'<p class="hint">All at {settings["num_frames"]} frames of {settings["size"]} px, seed {settings["seed"]}. '
+        "Intervals are 95 %, by bootstrap.</p>",
+    ]
+
+
+def _endpoint(report: Report) -> list[str]:
+    rows = [
+        (end.name, end.direction, figure(end.value.value), interval(end.value), str(end.value.count))
+        for end in report.endpoint
+        if end.value is not None
+    ]
+    if not rows:
+        return []
+    return ["<h2>The finished picture</h2>", _table(("measure", "better", "mean", "95 %", "sequences"), rows)]
+
+
+def _process(kept: Sequence[ProcessRow]) -> list[str]:
+    if not kept:
+        return []
+    rows = [
+        (
+            row.name,
+            row.unit,
+            row.direction,
+            figure(row.value.value),
+            figure(row.reference.value),
+            figure(row.gap.value),
+            interval(row.gap),
+            str(row.gap.count),
+            f"{row.beaten} of {len(CONTROLS)}",
+        )
+        for row in kept
+        if row.value and row.reference and row.gap
+    ]
+    head = ("metric", "value in", "better", "generated", "reference", "gap", "95 %", "sequences", "beats")
+    return [
+        "<h2>The way there</h2>",
+        '<p class="hint">The gap is how far the set is from the reference by a metric, the smaller the better. Real '
+        "processes that were held out are at the black dot; the controls reach the right picture in a wrong way.</p>",
+        _gaps(kept),
+        _table(head, rows),
+    ]
+
+
+def _gaps(kept: Sequence[ProcessRow]) -> str:
+    """A line a metric, from real processes (0) to the farthest control (1)."""
+    parts = []
+    for at, (name, mark) in enumerate(zip(CONTROLS, _MARKS, strict=True)):
+        x = _LEFT + 190 + 130 * at
+        parts.append(f'<path class="control" d="{mark}" transform="translate({x} 12)"/>')
+        parts.append(f'<text class="quiet" x="{x + 12}" y="16">{escape(name)}</text>')
+    for at, (name, kind) in enumerate((("real", "real"), ("generated", "ours"))):
+        x = _LEFT + 90 * at
+        parts.append(f'<circle class="{kind}" cx="{x}" cy="12" r="5"/>')
+        parts.append(f'<text class="quiet" x="{x + 12}" y="16">{name}</text>')
+    for number, row in enumerate(kept):
+        parts += _gap_line(row, 48 + number * _ROW)
+    height = 40 + len(kept) * _ROW
+    title = "<title>Gap of generated processes and of controls to the reference, metric by metric</title>"
+    return f'<div class="wide"><svg viewBox="0 0 800 {height}" role="img">{title}{"".join(parts)}</svg></div>'
+
+
+def _gap_line(row: ProcessRow, y: int) -> Iterable[str]:
+    if row.gap is None or row.real is None:
+        return
+    nearest, farthest = row.real.value, max(control.value for control in row.controls.values())
+
+    def x(value: float) -> float:
+        share = (value - nearest) / (farthest - nearest)
+        return round(_LEFT + (_RIGHT - _LEFT) * float(np.clip(share, -0.02, 1.04)), 1)
+
+    yield f'<text x="0" y="{y + 4}">{escape(row.name)}</text>'
+    yield f'<path class="axis" d="M{_LEFT} {y}H{_RIGHT}"/>'
+    for (name, control), mark in zip(row.controls.items(), _MARKS, strict=True):
+        hint = f"<title>{escape(name)}: {figure(control.value)}</title>"
+        yield f'<path class="control" d="{mark}" transform="translate({x(control.value)} {y})">{hint}</path>'
+    yield f'<circle class="real" cx="{x(nearest)}" cy="{y}" r="5"><title>real: {figure(nearest)}</title></circle>'
+    yield f'<path class="range" d="M{x(row.gap.low)} {y}H{x(row.gap.high)}"/>'
+    hint = f"<title>generated: {figure(row.gap.value)}</title>"
+    yield f'<circle class="ours" cx="{x(row.gap.value)}" cy="{y}" r="5">{hint}</circle>'
+
+
+def _profiles(report: Report) -> list[str]:
+    curves = []
+    for (name, profile), kind in zip(report.profiles.items(), ("ours", "real"), strict=True):
+        last = len(profile) - 1
+        points = "L".join(
+            f"{30 + _CURVE_WIDTH * at / last:.1f} {10 + _CURVE_HEIGHT * (1 - value):.1f}"
+            for at, value in enumerate(profile)
+        )
+        curves.append(f'<path class="curve {kind}" d="M{points}"><title>{name}</title></path>')
+    floor = 10 + _CURVE_HEIGHT
+    axes = f'<path class="axis" d="M30 10V{floor}H{30 + _CURVE_WIDTH}"/>'
+    labels = (
+        f'<text class="quiet" x="22" y="16" text-anchor="end">1</text><text class="quiet" x="22" y="{floor}" '
+        f'text-anchor="end">0</text><text class="quiet" x="30" y="{floor + 18}">first frame</text>'
+        f'<text class="quiet" x="{30 + _CURVE_WIDTH}" y="{floor + 18}" text-anchor="end">last frame</text>'
+    )
+    return [
+        "<h2>Distance to the finished picture</h2>",
+        '<p class="hint">Mean profiles: generated in colour, reference in black.</p>',
+        f'<div class="wide"><svg viewBox="0 0 {60 + _CURVE_WIDTH} {floor + 24}" role="img"><title>Mean distance '
+        f"profiles of both sets</title>{axes}{labels}{''.join(curves)}</svg></div>",
+    ]
+
+
+def _left_out(report: Report) -> list[str]:
+    rows = [
+        *(("dropped", row.name, row.reason) for row in report.process if row.reason is not None),
+        *(("missing", end.name, end.reason) for end in report.endpoint if end.reason is not None),
+        *(("not read", name, reason) for name, reason in report.refused),
+    ]
+    if not rows:
+        return []
+    return ["<h2>What is not here</h2>", _table(("", "what", "why"), rows, kind="text")]
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "figures") -> str:
+    lines = ["<tr>" + "".join(f'<th scope="col">{escape(name)}</th>' for name in head) + "</tr>"]
+    lines += ["<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows]
+    return f'<div class="wide"><table class="{kind}">' + "\n".join(lines) + "</table></div>"

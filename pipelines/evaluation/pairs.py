@@ -1,0 +1,49 @@
+"""Two processes side by side: how far apart they are, moment by moment or wherever they show the same."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.evaluation.process import BLOCKS, Process, block_means, colour_difference
+
+
+def dtw(one: Process, two: Process) -> float:
+    """Dynamic time warping distance (Sakoe & Chiba 1978) over mean ΔE of frames, per frame of the longer process.
+
+    C(i, j) = d(i, j)² + min(C(i-1, j), C(i, j-1), C(i-1, j-1)); returned is sqrt(C(n, m) / max(n, m)), in ΔE.
+
+    Raises:
+        ValueError: if their pictures differ in size.
+    """
+    if one.frames.shape[1:] != two.frames.shape[1:]:
+        raise ValueError(f"pictures of {one.frames.shape[1:3]} and of {two.frames.shape[1:3]}")
+    return warped(np.stack([colour_difference(two.lab, frame).mean((1, 2), dtype=np.float64) for frame in one.lab]))
+
+
+def warped(distances: NDArray[np.float64]) -> float:
+    """The same for an (n, m) matrix of distances."""
+    n, m = distances.shape
+    cost = np.full((n + 1, m + 1), np.inf)
+    cost[0, 0] = 0.0
+    for i in range(n):
+        for j in range(m):
+            before = min(cost[i, j + 1], cost[i + 1, j], cost[i, j])
+            cost[i + 1, j + 1] = distances[i, j] ** 2 + before
+    return float(np.sqrt(cost[n, m] / max(n, m)))
+
+
+def region_iou(one: Process, two: Process) -> float:
+    """Mean over steps of the overlap of what both change visibly; 1 for a step in which neither changes anything.
+
+    The masks of Inverse Painting, with ΔE for LPIPS, as shares of 8 x 8 blocks, so that two painters who work on the
+    same part with other strokes agree: sum of the smaller shares over sum of the larger (Ruzicka).
+    """
+    shares = [block_means(process.changed.transpose(1, 2, 0), BLOCKS).astype(np.float64) for process in (one, two)]
+    overlap, union = np.minimum(*shares).sum((0, 1)), np.maximum(*shares).sum((0, 1))
+    return float(np.where(union > 0, overlap / np.where(union > 0, union, 1.0), 1.0).mean())
+
+
+def diversity_profile(process: Process, siblings: list[Process]) -> NDArray[np.float64]:
+    """(T,) mean ΔE at each frame between a process and others of the same picture, T the same for all."""
+    profiles = [colour_difference(process.lab, other.lab).mean((1, 2), dtype=np.float64) for other in siblings]
+    mean: NDArray[np.float64] = np.mean(profiles, axis=0)
+    return mean

@@ -1,0 +1,266 @@
+"""What `pipelines.evaluate` promises: sets from anywhere, reports that say what they cannot tell, one-line errors."""
+
+import dataclasses
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conf.command import command
+from pipelines.evaluate import evaluate_config, run
+from pipelines.evaluation.importers import detect, read_set
+from pipelines.evaluation.page import render_page
+from pipelines.evaluation.perceptual import WeightsConfig, load_networks
+from pipelines.evaluation.process import Process
+from pipelines.evaluation.report import Report, evaluate
+from tests.pipelines.gallery_visit import a_chromium
+from tests.pipelines.ingest_runs import save, sheet_of, stages
+from tests.pipelines.processes import WANTED, drawn, drawn_set
+from tests.pipelines.time_lapse import write_video
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "evaluation.json"
+SETTINGS = {"generated": "ours", "reference": "theirs", "num_frames": 8, "size": 64, "seed": 0}
+
+
+def judge(*words: object) -> int:
+    """The command's exit code."""
+    return command("evaluate", evaluate_config, run, "", [str(word) for word in words])
+
+
+def report_of(generated: list[Process], references: list[Process]) -> Report:
+    return evaluate(generated, references, load_networks(WeightsConfig()), np.random.SeedSequence(0), settings=SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def report() -> Report:
+    """Six pictures painted four times each, judged by four other paintings of each."""
+    return report_of(drawn_set(6, first=100), drawn_set(6))
+
+
+def save_frames(folder: Path, frames: list[np.ndarray]) -> Path:
+    for number, frame in enumerate(frames):
+        save(folder / f"{number:02d}.png", frame)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`ours` and `theirs`: ten processes each, as folders of frames of the same names."""
+    root = tmp_path_factory.mktemp("sets")
+    for number in range(10):
+        save_frames(root / "ours" / f"boat {number}", stages(8, 64, 64, seed=number))
+        save_frames(root / "theirs" / f"boat {number}", stages(6, 80, 96, seed=50 + number))
+    return root
+
+
+def test_the_report_is_what_it_was(report: Report) -> None:
+    found, golden = json.loads(json.dumps(report.to_plain())), json.loads(GOLDEN.read_text("utf-8"))
+    assert_close(found, golden, "report")
+
+
+def assert_close(found: Any, golden: Any, where: str) -> None:
+    """Equal, figures to a thousandth: libraries round differently."""
+    if isinstance(golden, dict):
+        assert sorted(found) == sorted(golden), where
+        for key in golden:
+            assert_close(found[key], golden[key], f"{where}.{key}")
+    elif isinstance(golden, list):
+        assert len(found) == len(golden), where
+        for number, item in enumerate(golden):
+            assert_close(found[number], item, f"{where}[{number}]")
+    elif isinstance(golden, float):
+        assert found == pytest.approx(golden, rel=1e-3, abs=1e-4), where
+    else:
+        assert found == golden, where
+
+
+def test_processes_of_the_same_painter_are_nearer_than_controls_and_a_wrong_way_is_not(report: Report) -> None:
+    wrong = [one.altered(np.ascontiguousarray(one.frames[::-1])) for one in drawn_set(6, first=100)]
+    backwards = {row.name: row for row in report_of(wrong, drawn_set(6)).process}
+    kept = [row for row in report.process if row.reason is None]
+    assert len(kept) >= 4
+    for row in kept:
+        assert row.beaten == 4
+        worse = backwards[row.name]
+        assert worse.gap is not None and row.gap is not None and worse.gap.value > row.gap.value
+
+
+def test_every_metric_is_told_or_its_lack_is_explained(report: Report) -> None:
+    for row in report.process:
+        assert (row.gap is None) == (row.reason is not None)
+    for end in report.endpoint:
+        assert (end.value is None) == (end.reason is not None)
+    lacking = {end.name: end.reason for end in report.endpoint if end.value is None}
+    assert lacking == {
+        "LPIPS": "needs weights.lpips_backbone", "CLIP-I": "needs weights.clip", "CLIP-T": "needs weights.clip",
+        "DINO": "needs weights.dino", "FID": "needs weights.inception",
+    }  # fmt: skip
+
+
+def test_a_set_with_its_own_finished_pictures_has_no_endpoint_error() -> None:
+    references = drawn_set(2)
+    values = {end.name: end.value for end in report_of([references[0]], references[:1]).endpoint}
+    told = {name: value.value for name, value in values.items() if value is not None}
+    assert told == {"MSE": 0, "L1": 0, "PSNR, dB": 99, "SSIM": 1}
+
+
+def test_without_a_picture_in_common_only_whole_sets_are_compared() -> None:
+    strangers = [drawn(number, picture=number) for number in range(100, 110)]
+    alone = report_of(strangers, drawn_set(3))
+    assert all(end.value is None for end in alone.endpoint)
+    rows = {row.name: row for row in alone.process}
+    assert rows["DTW"].gap is None and rows["region IoU"].gap is None
+    assert any(row.gap is not None for row in rows.values())
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_one_picture_is_enough_for_what_it_can_tell(count: int) -> None:
+    ours = [drawn(300 + number, picture=1) for number in range(count)]
+    rows = {row.name: row for row in report_of(ours, drawn_set(6)).process}
+    assert (rows["distance profile"].gap is None) == (count == 1)
+    assert (rows["region IoU"].gap is None) == (count == 1)
+    assert (rows["diversity"].reason == "generated: no picture is painted twice") == (count == 1)
+
+
+def test_frames_videos_grids_and_paintings_give_the_same_process(tmp_path: Path) -> None:
+    frames = stages(6, 64, 64, seed=3)
+    save_frames(tmp_path / "frames" / "boat", frames)
+    (tmp_path / "video").mkdir()
+    write_video(tmp_path / "video" / "boat.mkv", frames)
+    save(tmp_path / "grid" / "boat_2x3.png", sheet_of(frames, 2, 3, "boustrophedon"))
+    save_frames(tmp_path / "painter" / "boat" / "frames", frames)
+    save(tmp_path / "painter" / "boat" / "sheet.png", np.hstack(frames))
+    (tmp_path / "painter" / "boat" / "report.json").write_text(json.dumps({"prompt": "a boat", "seed": 1}))
+    for layout in ("frames", "video", "grid", "painter"):
+        assert detect(tmp_path / layout, WANTED.grid) == layout
+        (process,) = read_set("generated", tmp_path / layout, "auto", WANTED).processes
+        np.testing.assert_array_equal(process.frames, np.stack(frames)[[0, 1, 1, 2, 3, 4, 4, 5]])
+    assert process.caption == "a boat"
+
+
+def test_a_video_for_players_is_read_too(tmp_path: Path) -> None:
+    frames = stages(6, 64, 64, seed=4)
+    write_video(tmp_path / "boat.mp4", frames, codec="libx264", pix_fmt="yuv420p")
+    (process,) = read_set("generated", tmp_path, "auto", WANTED).processes
+    assert np.abs(process.frames[-1].astype(int) - frames[-1]).mean() < 12
+
+
+def test_the_command_writes_json_a_table_and_a_page(
+    folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = f"generated={folders / 'ours'}", f"reference={folders / 'theirs'}", f"out={tmp_path / 'out'}"
+    assert judge(*words) == 0
+    printed = capsys.readouterr().out
+    told = json.loads((tmp_path / "out" / "evaluation.json").read_text("utf-8"))
+    assert told["counts"] == {"generated": 10, "reference": 10, "paired": 10, "refused": 0}
+    for row in told["process"]:
+        assert row["name"] in printed
+        assert (row["reason"] is None) or f"dropped: {row['name']}: {row['reason']}" in printed
+    assert "missing: FID: needs weights.inception" in printed
+    before = (tmp_path / "out" / "index.html").read_bytes()
+    assert judge(*words) == 0
+    assert (tmp_path / "out" / "index.html").read_bytes() == before
+
+
+def test_the_page_needs_no_network_and_runs_nothing(report: Report) -> None:
+    page = render_page(report).decode()
+    assert not re.search(r"<script|<link|<img|\bsrc=|url\(|@import|https?://", page)
+    assert page.count("<svg") == 2
+    for row in report.process:
+        assert row.name in page
+
+
+def test_hostile_names_are_text(report: Report) -> None:
+    hostile = "</style><script>alert(1)</script>"
+    page = render_page(
+        dataclasses.replace(report, refused=[(hostile, hostile)], settings=SETTINGS | {"generated": hostile})
+    )
+    assert b"<script" not in page and b"&lt;script" in page
+
+
+def test_one_bad_process_is_named_and_the_others_are_judged(
+    folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours = tmp_path / "ours"
+    for number in range(3):
+        save_frames(ours / f"boat {number}", stages(5, 64, 64, seed=number))
+    save(ours / "mixed" / "0.png", stages(1, 64, 64)[0])
+    save(ours / "mixed" / "1.png", stages(1, 70, 64)[0])
+    save(ours / "still" / "0.png", stages(1, 64, 64)[0])
+    assert judge(f"generated={ours}", f"reference={folders / 'theirs'}", f"out={tmp_path / 'out'}") == 0
+    printed = capsys.readouterr().out
+    assert "not read: mixed: mixed sizes: 0.png has 64x64 px, 1.png has 64x70 px" in printed
+    assert "not read: still: one frame is no process" in printed
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("generated={here}/nowhere",), "generated={here}/nowhere: not allowed; allowed: a folder of sequences"),
+        (("generated={here}/empty",), "holds no folders of pictures"),
+        (("generated={here}/still",), "generated={here}/still: not allowed; allowed: sequences that can be read"),
+        (("generated={theirs}",), "reference={theirs}: not allowed; allowed: another folder than generated"),
+        (("num_frames=2",), "num_frames=2: not allowed"),
+        (("size=8",), "size=8: not allowed"),
+        (("size=512", "max_sequences=2000"), "max_sequences=2000: not allowed; allowed: at most 25"),
+        (("layout.generated=paintings",), "layout.generated=paintings: not allowed"),
+        (("weights.clip={here}/nowhere",), "weights.clip={here}/nowhere: not allowed"),
+        (("weights.clip={here}/empty",), "weights.clip={here}/empty: not allowed; allowed: a CLIP model"),
+        (("weights.inception={here}/still/0.png",), "weights.inception={here}/still/0.png: not allowed"),
+        (("weights.lpips_backbone={here}/still/0.png",), "weights.lpips_heads=None: not allowed"),
+        (("layout.generated=dataset",), "a folder of sequences; it holds none (read as dataset)"),
+        (("out={here}/still",), "out={here}/still: not allowed; allowed: a new or empty folder"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(
+    folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    save(tmp_path / "still" / "0.png", stages(1, 64, 64)[0])
+    names = {"here": tmp_path, "theirs": folders / "theirs"}
+    defaults = (f"generated={folders / 'ours'}", f"reference={folders / 'theirs'}", f"out={tmp_path / 'out'}")
+    assert judge(*defaults, *(word.format(**names) for word in words)) == 2
+    (error,) = (line for line in capsys.readouterr().err.splitlines() if not line.startswith("reading "))
+    assert error.startswith("error: ") and message.format(**names) in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_another_evaluation_is_refused(
+    folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = f"generated={folders / 'ours'}", f"reference={folders / 'theirs'}", f"out={tmp_path / 'out'}"
+    assert judge(*words, "max_sequences=4") == 0
+    assert judge(*words, "max_sequences=5") == 2
+    assert "holds an evaluation of other things" in capsys.readouterr().err
+
+
+@pytest.mark.browser
+def test_the_page_opens_in_a_browser_without_complaint_and_shows_every_metric(report: Report, tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_bytes(render_page(report))
+    with a_chromium() as chromium:
+        page = chromium.new_page(viewport={"width": 1200, "height": 900})
+        said: list[str] = []
+        page.on("console", lambda message: said.append(message.text))
+        page.goto((tmp_path / "index.html").as_uri())
+        kept = [row.name for row in report.process if row.reason is None]
+        shown = page.locator("svg").first.locator("text:not(.quiet)").all_text_contents()
+        assert shown == kept
+        assert page.locator("body").evaluate("body => getComputedStyle(body).backgroundColor") == "rgb(245, 243, 238)"
+        assert not said
+
+
+def test_a_damaged_sequence_of_a_data_set_is_named_and_the_others_are_read(dataset: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "damaged"
+    shutil.copytree(dataset, copy)
+    tar = min((copy / "shards").glob("*.tar"))
+    data = bytearray(tar.read_bytes())
+    data[2000] ^= 0xFF
+    tar.write_bytes(data)
+    imported = read_set("reference", copy, "auto", WANTED)
+    assert len(imported.processes) == 5
+    ((name, reason),) = imported.refused
+    assert name.startswith("damaged/") and "not the bytes that were committed" in reason

@@ -1,0 +1,123 @@
+"""What the painter's pipeline promises."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import DDIMScheduler, DiffusionPipeline
+
+from pipelines.painter import PinnedPicture, ProcessPainterPipeline
+from tests.training.models.small_base import pictures, small_base
+from training.models.motion import adapter_of, add_motion, is_temporal
+from training.models.replication import add_replication
+from training.models.shape import TinyShape
+
+PROMPT = "a red house by a lake"
+SIZE = (16, 24)
+
+
+@pytest.fixture(scope="module")
+def painter() -> ProcessPainterPipeline:
+    """Untrained networks, all of which do something."""
+    base = small_base(shape=TinyShape(channels=(16, 32), text_width=16, latent_channels=8))
+    torch.manual_seed(0)
+    unet = add_motion(base.unet, None)
+    replication = add_replication(base.unet)
+    with torch.no_grad():
+        for name, parameter in [*unet.named_parameters(), *replication.named_parameters()]:
+            if is_temporal(name) or "controlnet" in name:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    return ProcessPainterPipeline(
+        vae=base.vae,
+        text_encoder=base.text_encoder,
+        tokenizer=base.tokenizer,
+        unet=base.unet,
+        motion_adapter=adapter_of(unet),
+        scheduler=DDIMScheduler(**base.schedule.scheduler_config()),
+        replication=replication,
+    )
+
+
+def paint(painter: ProcessPainterPipeline, *pinned: PinnedPicture, **said: object) -> torch.Tensor:
+    words: dict[str, object] = {"num_frames": 4, "size_px": SIZE, "steps": 3, "guidance": 2.0, **said}
+    return painter([PROMPT], [pinned], **words).frames  # type: ignore[arg-type]
+
+
+def at(frame: int, number: int = 0, strength: float = 1.0) -> PinnedPicture:
+    picture = pictures(3, 32)[number, :, : SIZE[0], : SIZE[1]] / 2 + 0.5
+    return PinnedPicture(frame=frame, picture=picture, strength=strength)
+
+
+def test_words_become_a_sequence(painter: ProcessPainterPipeline) -> None:
+    frames = paint(painter)
+    assert frames.shape == (1, 4, 3, *SIZE)
+    assert float(frames.min()) >= 0 and float(frames.max()) <= 1
+    assert torch.equal(frames, paint(painter))
+    assert not torch.equal(frames, paint(painter, seed=1))
+    assert not torch.allclose(frames, paint(painter, guidance=1.0), atol=1e-3)
+    assert not torch.allclose(frames, paint(painter, negative_prompt="a boat"), atol=1e-3)
+
+
+def test_a_process_is_the_same_alone_and_among_others(painter: ProcessPainterPipeline) -> None:
+    both = painter([PROMPT, "two boats"], [[at(-1)], []], num_frames=4, size_px=SIZE, steps=3, guidance=2.0).frames
+    assert torch.allclose(both[:1], paint(painter, at(-1)), atol=1e-2)
+
+
+def test_the_order_in_which_conditions_are_told_does_not_matter(painter: ProcessPainterPipeline) -> None:
+    one, two, three = at(3, 0), at(0, 1), at(-3, 2)
+    assert torch.equal(paint(painter, one, two, three), paint(painter, three, one, two))
+    assert torch.equal(paint(painter, at(-1)), paint(painter, at(3)))
+    assert not torch.allclose(paint(painter, at(3, 0), at(0, 1)), paint(painter, at(0, 0), at(3, 1)), atol=1e-3)
+
+
+def test_inversion_replaces_the_noise_of_conditioned_frames_alone(painter: ProcessPainterPipeline) -> None:
+    plain = painter([PROMPT], num_frames=4, size_px=SIZE, steps=3).noise
+    inverted = painter([PROMPT], [[at(2)]], num_frames=4, size_px=SIZE, steps=3).noise
+    assert torch.equal(inverted[:, [0, 1, 3]], plain[:, [0, 1, 3]])
+    assert not torch.allclose(inverted[:, 2], plain[:, 2], atol=1e-2)
+
+
+def test_network_and_inversion_act_apart(painter: ProcessPainterPipeline) -> None:
+    made = {
+        (network, inversion): paint(painter, at(-1), network=network, inversion=inversion)
+        for network in (False, True)
+        for inversion in (False, True)
+    }
+    assert torch.equal(made[False, False], paint(painter))
+    different = list(made.values())
+    for number, one in enumerate(different):
+        assert all(not torch.allclose(one, other, atol=1e-3) for other in different[number + 1 :])
+
+
+def test_strength_0_is_no_condition_for_the_network(painter: ProcessPainterPipeline) -> None:
+    weak = paint(painter, at(-1, strength=0.0), inversion=False)
+    half = paint(painter, at(-1, strength=0.5), inversion=False)
+    whole = paint(painter, at(-1), inversion=False)
+    assert not torch.allclose(weak, whole, atol=1e-3)
+    assert not torch.allclose(half, whole, atol=1e-3)
+
+
+def test_impossible_conditions_are_refused(painter: ProcessPainterPipeline) -> None:
+    with pytest.raises(ValueError, match="named twice"):
+        paint(painter, at(-1), at(3))
+    with pytest.raises(ValueError, match="frame 4 of 4"):
+        paint(painter, at(4))
+    with pytest.raises(ValueError, match="2 prompts, 1 lists"):
+        painter([PROMPT, PROMPT], [[]])
+
+
+def test_it_comes_back_from_disk_and_by_stock_diffusers(painter: ProcessPainterPipeline, tmp_path: Path) -> None:
+    painter.save_pretrained(tmp_path)
+    expected = paint(painter, at(-1))
+    assert torch.equal(paint(ProcessPainterPipeline.from_pretrained(tmp_path), at(-1)), expected)
+    source = Path(__file__).resolve().parents[2] / "pipelines" / "painter.py"
+    stock = DiffusionPipeline.from_pretrained(tmp_path, custom_pipeline=str(source), trust_remote_code=True)
+    assert torch.equal(paint(stock, at(-1)), expected)
+
+
+def test_it_does_without_a_replication_network(painter: ProcessPainterPipeline, tmp_path: Path) -> None:
+    parts = {**painter.components, "replication": None}
+    plain = ProcessPainterPipeline(**parts)
+    assert torch.equal(paint(plain, at(-1)), paint(painter, at(-1), network=False))
+    plain.save_pretrained(tmp_path)
+    assert ProcessPainterPipeline.from_pretrained(tmp_path).replication is None

@@ -1,0 +1,168 @@
+"""Measures that need weights, on small networks with random weights in the formats in which real ones are published.
+
+They say nothing about pictures; what is tested is that the real code reads them and computes what it should.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from scipy.linalg import sqrtm
+from transformers import (
+    BitImageProcessor,
+    CLIPConfig,
+    CLIPImageProcessor,
+    CLIPModel,
+    CLIPProcessor,
+    CLIPTokenizer,
+    Dinov2Config,
+    Dinov2Model,
+)
+
+from pipelines.evaluation import perceptual
+from pipelines.evaluation.endpoint import EndpointRow, endpoint_rows
+from pipelines.evaluation.perceptual import WeightsConfig, frechet_distance, load_networks
+from tests.pipelines.processes import drawn_set
+
+Pictures = NDArray[np.uint8]
+CAPTIONS = ["a boat", "", "a boat on a lake"]
+
+
+@pytest.fixture(scope="module")
+def pictures() -> Pictures:
+    return np.random.default_rng(0).integers(0, 256, (6, 64, 64, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clip")
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    words = [*letters, *(letter + "</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    (folder / "vocab.json").write_text(json.dumps({word: number for number, word in enumerate(words)}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    size = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    text = {**size, "vocab_size": len(words), "max_position_embeddings": 24, "eos_token_id": len(words) - 1}
+    torch.manual_seed(0)
+    model = CLIPModel(CLIPConfig(text_config=text, vision_config={**size, "image_size": 32, "patch_size": 8}))
+    model.save_pretrained(folder)
+    tokenizer = CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=24)
+    images = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    CLIPProcessor(images, tokenizer).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def dino_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dino")
+    torch.manual_seed(0)
+    config = Dinov2Config(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=28, patch_size=14)
+    Dinov2Model(config).save_pretrained(folder)
+    BitImageProcessor(size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28}).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def lpips_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """AlexNet's convolutions under torchvision's names, and heads under those of the LPIPS release."""
+    folder = tmp_path_factory.mktemp("lpips")
+    rng = torch.Generator().manual_seed(0)
+    shapes = {0: (64, 3, 11), 3: (192, 64, 5), 6: (384, 192, 3), 8: (256, 384, 3), 10: (256, 256, 3)}
+    backbone = {"classifier.6.bias": torch.zeros(1000)}
+    heads = {}
+    for layer, (number, (wide, deep, side)) in enumerate(shapes.items()):
+        backbone[f"features.{number}.weight"] = torch.randn(wide, deep, side, side, generator=rng) / (deep**0.5 * side)
+        backbone[f"features.{number}.bias"] = torch.zeros(wide)
+        heads[f"lin{layer}.model.1.weight"] = torch.rand(1, wide, 1, 1, generator=rng)
+    torch.save(backbone, folder / "alexnet.pth")
+    torch.save(heads, folder / "alex.pth")
+    return folder / "alexnet.pth", folder / "alex.pth"
+
+
+class _Inception(torch.nn.Module):
+    """The interface of StyleGAN's `inception-2015-12-05.pt`: uint8 pictures in, features out."""
+
+    def forward(self, img: torch.Tensor, return_features: bool = False) -> torch.Tensor:
+        assert return_features
+        return torch.nn.functional.adaptive_avg_pool2d(img.float() / 255, 3).flatten(1)
+
+
+@pytest.fixture(scope="module")
+def inception_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("inception") / "inception-2015-12-05.pt"
+    torch.jit.script(_Inception()).save(str(file))  # type: ignore[no-untyped-call]
+    return file
+
+
+def test_clip_finds_a_picture_alike_to_itself_only_and_no_words_for_no_caption(
+    clip_folder: Path, pictures: Pictures
+) -> None:
+    measure = perceptual.clip(clip_folder)
+    same = measure(pictures[:3], pictures[:3], CAPTIONS)
+    other = measure(pictures[:3], pictures[3:], CAPTIONS)
+    np.testing.assert_allclose(same["CLIP-I"], 1, atol=1e-5)
+    assert (other["CLIP-I"] < 0.9999).all()
+    assert np.isnan(same["CLIP-T"]).tolist() == [False, True, False]
+    assert (np.abs(same["CLIP-T"][[0, 2]]) <= 100).all()
+
+
+def test_dino_finds_a_picture_alike_to_itself_only(dino_folder: Path, pictures: Pictures) -> None:
+    measure = perceptual.dino(dino_folder)
+    np.testing.assert_allclose(measure(pictures[:3], pictures[:3], CAPTIONS)["DINO"], 1, atol=1e-5)
+    assert (measure(pictures[:3], pictures[3:], CAPTIONS)["DINO"] < 0.99999).all()
+
+
+def test_lpips_is_the_weighted_difference_of_unit_features(lpips_files: tuple[Path, Path], pictures: Pictures) -> None:
+    measure = perceptual.lpips(*lpips_files)
+    found = measure(pictures[:1], pictures[1:2], [""])["LPIPS"]
+    backbone, heads = (torch.load(file, weights_only=True) for file in lpips_files)
+
+    def activations(picture: Pictures) -> list[NDArray[np.float64]]:
+        scaled = (picture / 127.5 - 1 - [-0.030, -0.088, -0.188]) / [0.458, 0.448, 0.450]
+        x, kept = torch.from_numpy(scaled).float().permute(2, 0, 1)[None], []
+        for number, (stride, padding) in {0: (4, 2), 3: (1, 2), 6: (1, 1), 8: (1, 1), 10: (1, 1)}.items():
+            x = torch.nn.functional.max_pool2d(x, 3, 2) if number in (3, 6) else x
+            weight, bias = backbone[f"features.{number}.weight"], backbone[f"features.{number}.bias"]
+            x = torch.relu(torch.nn.functional.conv2d(x, weight, bias, stride, padding))
+            kept.append(x[0].double().numpy())
+        return kept
+
+    expected = 0.0
+    for layer, (one, two) in enumerate(zip(activations(pictures[0]), activations(pictures[1]), strict=True)):
+        unit_one, unit_two = (each / np.linalg.norm(each, axis=0) for each in (one, two))
+        weight = heads[f"lin{layer}.model.1.weight"].numpy().reshape(-1, 1, 1)
+        expected += (weight * (unit_one - unit_two) ** 2).sum(0).mean()
+    assert found == pytest.approx(expected, rel=1e-4)
+    assert measure(pictures[:2], pictures[:2], ["", ""])["LPIPS"].tolist() == [0, 0]
+
+
+def test_fid_is_the_frechet_distance_of_two_gaussians() -> None:
+    rng = np.random.default_rng(0)
+    one, two = rng.normal(size=(40, 5)), rng.normal(1.0, 2.0, size=(30, 5))
+    s, r = np.cov(one.T), np.cov(two.T)
+    expected = ((one.mean(0) - two.mean(0)) ** 2).sum() + np.trace(s + r - 2 * sqrtm(s @ r).real)
+    assert frechet_distance(one, two) == pytest.approx(expected)
+    assert frechet_distance(one, one) == pytest.approx(0, abs=1e-9)
+
+
+def test_all_measures_are_reported_once_their_weights_are_there(
+    clip_folder: Path, dino_folder: Path, lpips_files: tuple[Path, Path], inception_file: Path
+) -> None:
+    backbone, heads = lpips_files
+    weights = WeightsConfig(
+        clip=clip_folder, dino=dino_folder, lpips_backbone=backbone, lpips_heads=heads, inception=inception_file
+    )
+    ours, theirs = drawn_set(2, first=100), drawn_set(2)
+    pairs = [(one, [other]) for one, other in zip(ours, theirs, strict=True)]
+
+    def rows(config: WeightsConfig) -> dict[str, EndpointRow]:
+        return {
+            row.name: row for row in endpoint_rows(ours, theirs, pairs, load_networks(config), np.random.default_rng(0))
+        }
+
+    full = rows(weights)
+    assert all(row.value is not None and row.reason is None for row in full.values())
+    without = rows(WeightsConfig())
+    assert {name for name, row in without.items() if row.value is None} == {"LPIPS", "CLIP-I", "CLIP-T", "DINO", "FID"}
