@@ -137,6 +137,20 @@ def test_samples_are_sequences_or_pictures(larger: Path, folders: Folders, tmp_p
     assert painted.min() >= 0 and painted.max() <= 1
 
 
+@pytest.mark.parametrize("stage", STAGES[1:])
+def test_stable_diffusion_is_trained_from_a_local_folder(
+    larger: Path, folders: Folders, tmp_path: Path, stage: str
+) -> None:
+    said = {"model": "sd15", "model.path": folders["base"], "base": "null", "noise.prediction": "v", "max_steps": 1}
+    out = train(stage, larger, folders, tmp_path / "run", **said)
+    card = json.loads((out / "run.json").read_text())
+    assert card["recipe"]["parents"]["model"] == weights_hash(folders["base"])
+    if stage == "replication":
+        again = train(stage, larger, folders, tmp_path / "again", **said, replication=out)
+        card = json.loads((again / "run.json").read_text())
+        assert card["recipe"]["parents"]["replication"] == weights_hash(out / "weights")
+
+
 def test_a_motion_lora_is_trained_beside_its_spatial_lora(larger: Path, folders: Folders, tmp_path: Path) -> None:
     spatial, out = train("spatial_lora", larger, folders, tmp_path / "spatial", max_steps=2), tmp_path / "motion"
     found = moved_by(config("motion_lora", larger, folders, out, max_steps=2, spatial_lora=spatial))
