@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from conf.errors import UserError
 from tests.pipelines.small_dataset import small_dataset
 from tests.training.stages.parents import STAGES, config, said_of, stir, train
-from tests.training.toy_runs import ROOT, log, losses, words
+from tests.training.toy_runs import ROOT, kill_at, log, losses, words
 from training.checkpoint import newest_sound
 from training.config import TrainConfig
 from training.data.stream import SequenceStream
@@ -87,6 +87,23 @@ def test_a_run_that_was_interrupted_is_the_run_that_was_not(
     parts = train(stage, larger, folders, tmp_path / "parts", max_steps=5, validate_every=5, val_sequences=2)
     assert losses(parts) == losses(whole) and losses(parts, "val/") == losses(whole, "val/")
     assert weights_hash(parts / "weights") == weights_hash(whole / "weights")
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("stage", ["replication", "motion_lora"])
+def test_a_run_that_was_killed_is_the_run_that_was_not(
+    larger: Path, folders: Folders, tmp_path: Path, stage: str
+) -> None:
+    said = said_of(stage, folders, max_steps=12, checkpoint_every=2)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "training.train", *words(larger, tmp_path / "killed", **said)],
+        cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    kill_at(process, tmp_path / "killed", 5)
+    killed = train(stage, larger, folders, tmp_path / "killed", **said, resume="must")
+    whole = train(stage, larger, folders, tmp_path / "whole", **said)
+    assert losses(killed) == losses(whole)
+    assert weights_hash(killed / "weights") == weights_hash(whole / "weights")
 
 
 @pytest.mark.nightly
