@@ -159,7 +159,7 @@ def test_parts_that_were_trained_on_others_are_refused(runs: Folders, tmp_path: 
     with pytest.raises(UserError, match="way: trained beside a spatial_lora that is not among the loras"):
         assemble(runs, tmp_path / "painter", loras=f"[{runs['way']}]")
     with pytest.raises(
-        UserError, match="spatial=.*made for another base; it was trained on another base"
+        UserError, match=r"spatial=.*made for another base; it was trained on another base"
     ):  # weights alone, without a card
         bare = tmp_path / "bare"
         shutil.copytree(runs["spatial"] / "weights", bare)
