@@ -128,7 +128,7 @@ def residuals(network: SparseControlNetModel, conditions: Conditions, timesteps:
         text: (B, L, D).
     """
     num_frames = conditions.mask.shape[1]
-    latents = conditions.latents.transpose(1, 2)
+    latents = conditions.latents.to(network.dtype).transpose(1, 2)
     mask = conditions.mask.to(latents.dtype)[:, None, :, None, None].expand(-1, -1, -1, *latents.shape[-2:])
     down, mid = network(
         latents,  # only its shape counts: in place of the noisy sample, which the class sets to zero

@@ -56,7 +56,7 @@ class LoraStage:
         *,
         checkpointing: bool = False,
     ) -> None:
-        self._base, self._config, self._shape, self._lora, self._parents = base, config, shape, lora, parents
+        self.base, self._config, self._shape, self._lora, self._parents = base, config, shape, lora, parents
         self._kind: LoraKind = "spatial" if adapter is None else "motion"
         self.name, self.frames = f"{self._kind}_lora", frames
         self.unet = base.unet if adapter is None else add_motion(base.unet, adapter)
@@ -84,4 +84,4 @@ class LoraStage:
 
     def samples(self, prompts: Sequence[str], seed: int) -> Tensor:
         """Pictures or sequences: (N, 1 or T, 3, H, W) in [0, 1]."""
-        return sample_sequences(self._base, self._denoiser, self._config, prompts, seed, self._shape)
+        return sample_sequences(self.base, self._denoiser, self._config, prompts, seed, self._shape)

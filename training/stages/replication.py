@@ -87,7 +87,7 @@ class ReplicationStage:
         *,
         checkpointing: bool = False,
     ) -> None:
-        self._base, self._config, self._shape, self._shown = base, config, shape, shown
+        self.base, self._config, self._shape, self._shown = base, config, shape, shown
         self.unet = add_motion(base.unet, adapter).requires_grad_(False)
         replication = replication or add_replication(base.unet, max_frames=max(32, shape[0]))
         self.replication = replication.requires_grad_(True)
@@ -111,7 +111,7 @@ class ReplicationStage:
     def samples(self, prompts: Sequence[str], seed: int) -> Tensor:
         """Sequences that should end with the pictures shown: (N, T, 3, H, W) in [0, 1]."""
         denoise = self._denoiser.under(self._last_frames(len(prompts)))
-        return sample_sequences(self._base, denoise, self._config, prompts, seed, self._shape)
+        return sample_sequences(self.base, denoise, self._config, prompts, seed, self._shape)
 
     @torch.no_grad()
     def _last_frames(self, count: int) -> Conditions:
@@ -125,4 +125,4 @@ class ReplicationStage:
         mean = mean[torch.arange(count) % len(mean)]
         strengths = torch.zeros(mean.shape[:2], device=device)
         strengths[:, -1] = 1
-        return Conditions.among(mean * self._base.scaling, strengths)
+        return Conditions.among(mean * self.base.scaling, strengths)

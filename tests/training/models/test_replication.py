@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import SparseControlNetModel, UNetMotionModel
+from diffusers import SparseControlNetModel, UNet2DConditionModel, UNetMotionModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -12,14 +12,16 @@ from torch import Tensor
 from conf.errors import UserError
 from tests.training.models.small_base import SHAPE, small_base
 from tests.training.models.test_motion import moved
+from tests.training.stages.parents import stir
 from training.models.animatediff import original_from_motion
 from training.models.base import BaseModel
-from training.models.motion import predict
+from training.models.motion import is_temporal, predict
 from training.models.replication import (
     Conditions,
     add_replication,
     load_replication,
     predict_conditioned,
+    residuals,
     save_replication,
 )
 from training.models.shape import TinyShape
@@ -36,6 +38,7 @@ def base() -> BaseModel:
 
 @pytest.fixture(scope="module")
 def unet(base: BaseModel) -> UNetMotionModel:
+    torch.manual_seed(0)
     return moved(base)
 
 
@@ -48,11 +51,9 @@ def inputs(base: BaseModel) -> Inputs:
 
 def trained(base: BaseModel) -> SparseControlNetModel:
     """A network that does something."""
-    network = add_replication(base.unet)
     torch.manual_seed(2)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
+    network = add_replication(base.unet)
+    stir(network, by=0.1)
     return network.eval()
 
 
@@ -74,13 +75,32 @@ def test_an_untrained_network_changes_nothing(base: BaseModel, unet: UNetMotionM
 
 @torch.no_grad()
 def test_a_trained_network_never_sees_the_noisy_frames(base: BaseModel, inputs: Inputs) -> None:
-    from training.models.replication import residuals
-
     latents, timesteps, text = inputs
     conditions = Conditions.among(latents, torch.tensor([[0.0, 0, 0, 1]] * 2))
     down, mid = residuals(trained(base), conditions, timesteps, text)
     assert mid.abs().max() > 1e-2
     assert all(len(part) == 2 * _FRAMES for part in (*down, mid))
+
+
+def test_for_stable_diffusion_it_is_sparsectrl_of_the_published_size() -> None:
+    with torch.device("meta"):
+        kinds = {
+            "down": ["CrossAttnDownBlock2D"] * 3 + ["DownBlock2D"],
+            "up": ["UpBlock2D"] + ["CrossAttnUpBlock2D"] * 3,
+        }
+        unet = UNet2DConditionModel(
+            cross_attention_dim=768, down_block_types=kinds["down"], up_block_types=kinds["up"], attention_head_dim=8
+        )
+        sizes = {name: value.numel() for name, value in add_replication(unet).named_parameters()}
+    assert sum(sizes.values()) == pytest.approx(496.73e6, rel=1e-4)
+    assert sum(size for name, size in sizes.items() if is_temporal(name)) == pytest.approx(136.52e6, rel=1e-4)
+
+
+@torch.no_grad()
+def test_conditions_take_the_precision_of_the_network(base: BaseModel, inputs: Inputs) -> None:
+    network, conditions = trained(base).to(torch.bfloat16), Conditions.among(inputs[0], torch.ones(2, _FRAMES))
+    _, mid = residuals(network, conditions, inputs[1], inputs[2].to(torch.bfloat16))
+    assert mid.dtype == torch.bfloat16 and bool(torch.isfinite(mid).all())
 
 
 def test_a_new_network_is_the_encoder_of_its_unet_and_leaves_it_alone(base: BaseModel) -> None:
@@ -125,19 +145,23 @@ def test_negative_frames_count_from_the_end() -> None:
 
 
 @torch.no_grad()
-def test_strength_0_is_no_condition_and_more_strength_moves_more(
-    base: BaseModel, unet: UNetMotionModel, inputs: Inputs
-) -> None:
-    network, picture = trained(base), pictures(base, 1)
-
-    def predicted(strength: float) -> Tensor:
-        conditions = Conditions.pinned(picture, [1], _FRAMES, [strength])
-        return predict_conditioned(unet, network, *inputs, conditions)
-
+def test_strength_0_is_no_condition(base: BaseModel, unet: UNetMotionModel, inputs: Inputs) -> None:
+    network = trained(base)
+    off, on = (Conditions.pinned(pictures(base, 1), [1], _FRAMES, [strength]) for strength in (0.0, 1.0))
     without = predict_conditioned(unet, network, *inputs, nothing(inputs[0]))
-    assert torch.equal(predicted(0.0), without)
-    half, whole = ((predicted(strength) - without).square().mean() for strength in (0.5, 1.0))
-    assert 0 < half < whole
+    assert torch.equal(predict_conditioned(unet, network, *inputs, off), without)
+    assert not torch.allclose(predict_conditioned(unet, network, *inputs, on), without, atol=1e-3)
+
+
+@torch.no_grad()
+def test_half_the_strength_is_halfway_in_what_the_network_first_sees(base: BaseModel, inputs: Inputs) -> None:
+    network, seen = trained(base), []
+    network.controlnet_cond_embedding.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
+    for strength in (0.0, 0.5, 1.0):
+        conditions = Conditions.pinned(pictures(base, 1), [1], _FRAMES, [strength])
+        residuals(network, conditions, inputs[1][:1], inputs[2][:1])
+    assert torch.allclose(seen[1], (seen[0] + seen[2]) / 2, atol=1e-5)
+    assert not torch.allclose(seen[1], seen[0], atol=1e-2)
 
 
 @pytest.mark.parametrize(

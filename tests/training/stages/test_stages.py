@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from training.checkpoint import newest_sound
 from training.config import TrainConfig
 from training.data.stream import SequenceStream
 from training.models.base import load_base
+from training.models.lora import LORA_FILE
 from training.models.replication import add_replication, save_replication
 from training.stages import Stage
 from training.stages.make import make_stage
@@ -32,24 +34,47 @@ def prepared(config: TrainConfig) -> Stage:
     return make_stage(config, SequenceStream.open(config.data, split="train", frames=config.stage.frames))
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_only_what_a_stage_names_is_moved(larger: Path, folders: Folders, tmp_path: Path, stage: str) -> None:
+@dataclass(frozen=True)
+class Moved:
+    """What a run did to the parts of its stage: hashes, and trained parameters, before and after."""
+
+    frozen_before: dict[str, str]
+    frozen_after: dict[str, str]
+    trained_before: dict[str, torch.Tensor]
+    trained_after: dict[str, torch.Tensor]
+    stage: Stage
+
+
+def moved_by(config: TrainConfig) -> Moved:
     made: list[Stage] = []
-    before: list[dict[str, Any]] = []
+    frozen: dict[str, str] = {}
+    trained: dict[str, torch.Tensor] = {}
 
     def remembered(config: TrainConfig, stream: SequenceStream) -> Stage:
         made.append(make_stage(config, stream))
-        before.append({name: module_hash(module) for name, module in made[0].frozen.items()})
-        before.append({name: value.detach().clone() for name, value in trained_parameters(made[0].network).items()})
+        frozen.update({name: module_hash(module) for name, module in made[0].frozen.items()})
+        trained.update({name: p.detach().clone() for name, p in trained_parameters(made[0].network).items()})
         return made[0]
 
-    run(config(stage, larger, folders, tmp_path / "run", max_steps=3), remembered)
-    assert {name: module_hash(module) for name, module in made[0].frozen.items()} == before[0]
-    after = trained_parameters(made[0].network)
-    moved = [name for name, value in after.items() if not torch.equal(value, before[1][name])]
+    run(config, remembered)
+    return Moved(
+        frozen_before=frozen,
+        frozen_after={name: module_hash(module) for name, module in made[0].frozen.items()},
+        trained_before=trained,
+        trained_after=dict(trained_parameters(made[0].network)),
+        stage=made[0],
+    )
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_only_what_a_stage_names_is_moved(larger: Path, folders: Folders, tmp_path: Path, stage: str) -> None:
+    found = moved_by(config(stage, larger, folders, tmp_path / "run", max_steps=3))
+    assert found.frozen_after == found.frozen_before
+    before, after = found.trained_before, found.trained_after
+    moved = [name for name in after if not torch.equal(after[name], before[name])]
     assert len(moved) > len(after) / 3  # of a network whose outputs start at zero, some see no gradient yet
-    named = {id(value) for module in made[0].frozen.values() for value in module.parameters()}
-    everything = {id(value) for value in made[0].network.parameters()}
+    named = {id(value) for module in found.stage.frozen.values() for value in module.parameters()}
+    everything = {id(value) for value in found.stage.network.parameters()}
     assert everything == named | {id(value) for value in after.values()}
 
 
@@ -112,18 +137,31 @@ def test_samples_are_sequences_or_pictures(larger: Path, folders: Folders, tmp_p
     assert painted.min() >= 0 and painted.max() <= 1
 
 
+@pytest.mark.parametrize("stage", STAGES[1:])
+def test_stable_diffusion_is_trained_from_a_local_folder(
+    larger: Path, folders: Folders, tmp_path: Path, stage: str
+) -> None:
+    said = {"model": "sd15", "model.path": folders["base"], "base": "null", "noise.prediction": "v", "max_steps": 1}
+    out = train(stage, larger, folders, tmp_path / "run", **said)
+    card = json.loads((out / "run.json").read_text())
+    assert card["recipe"]["parents"]["model"] == weights_hash(folders["base"])
+    if stage == "replication":
+        again = train(stage, larger, folders, tmp_path / "again", **said, replication=out)
+        card = json.loads((again / "run.json").read_text())
+        assert card["recipe"]["parents"]["replication"] == weights_hash(out / "weights")
+
+
 def test_a_motion_lora_is_trained_beside_its_spatial_lora(larger: Path, folders: Folders, tmp_path: Path) -> None:
-    spatial = train("spatial_lora", larger, folders, tmp_path / "spatial", max_steps=2)
-    ready = prepared(config("motion_lora", larger, folders, tmp_path / "motion", spatial_lora=spatial))
-    before = module_hash(ready.frozen["spatial_lora"])
-    out = train("motion_lora", larger, folders, tmp_path / "motion", max_steps=2, spatial_lora=spatial)
+    spatial, out = train("spatial_lora", larger, folders, tmp_path / "spatial", max_steps=2), tmp_path / "motion"
+    found = moved_by(config("motion_lora", larger, folders, out, max_steps=2, spatial_lora=spatial))
+    assert {"unet", "motion", "spatial_lora"} < found.frozen_before.keys()
+    assert found.frozen_after == found.frozen_before
     card = json.loads((out / "run.json").read_text())
     assert card["recipe"]["parents"]["spatial_lora"] == weights_hash(spatial / "weights")
     assert card["frozen"]["spatial_lora"]["parameters"] == sum(
-        tensor.numel() for tensor in load_file(spatial / "weights" / "pytorch_lora_weights.safetensors").values()
+        tensor.numel() for tensor in load_file(spatial / "weights" / LORA_FILE).values()
     )
-    assert module_hash(ready.frozen["spatial_lora"]) == before
-    assert all(".motion_modules." in name for name in load_file(out / "weights" / "pytorch_lora_weights.safetensors"))
+    assert all(".motion_modules." in name for name in load_file(out / "weights" / LORA_FILE))
 
 
 def test_a_spatial_lora_is_trained_on_finished_pictures_unless_told_otherwise(

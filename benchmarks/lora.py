@@ -1,0 +1,90 @@
+"""What LoRAs learn of an artist, on held-out sequences of that artist.
+
+    python -m benchmarks.lora --data ARTIST --base RUN --motion RUN --spatial RUN --way RUN [--all-frames RUN]
+
+Losses with 95 % intervals of the paired differences: of finished pictures without and with the spatial LoRA (and with
+one that was trained on all frames), and of sequences with the spatial LoRA, without and with the motion LoRA.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from benchmarks.tiny import held_out, interval, losses
+from training.data.batch import SequenceBatch
+from training.models.base import BaseModel, load_base
+from training.models.lora import apply_lora, load_lora
+from training.models.motion import add_motion, load_motion
+from training.stages.denoising import DenoisingConfig, DenoisingNetwork, FrameDenoiser, SequenceDenoiser
+from training.weights import parent_weights
+
+
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("data", "base", "motion", "spatial", "way"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--all-frames", type=Path)
+    parser.add_argument("--num-sequences", type=int, default=64)
+    arguments = parser.parse_args()
+    sequences = held_out(arguments.data, arguments.num_sequences)
+    pictures = [last_frames(batch) for batch in sequences]
+
+    before = frame_losses(arguments.base, None, pictures)
+    report("finished pictures, spatial LoRA", before, frame_losses(arguments.base, arguments.spatial, pictures))
+    if arguments.all_frames is not None:
+        report("the same trained on all frames", before, frame_losses(arguments.base, arguments.all_frames, pictures))
+    with_spatial = sequence_losses(arguments, (arguments.spatial,), sequences)
+    with_both = sequence_losses(arguments, (arguments.spatial, arguments.way), sequences)
+    report("sequences, spatial LoRA", sequence_losses(arguments, (), sequences), with_spatial)
+    report("sequences, motion LoRA as well", with_spatial, with_both)
+
+
+def last_frames(batch: SequenceBatch) -> SequenceBatch:
+    """The finished pictures of sequences."""
+    assert batch.frames is not None
+    return SequenceBatch(
+        keys=batch.keys, positions=batch.positions, captions=batch.captions, frames=batch.frames[:, -1:]
+    )
+
+
+def frame_losses(base_run: Path, lora: Path | None, batches: list[SequenceBatch]) -> NDArray[np.float64]:
+    """(N,) losses of pictures."""
+    base = load_base(parent_weights("base", base_run))
+    if lora is not None:
+        apply_lora(base.unet, "lora", load_lora("lora", parent_weights("lora", lora), base.unet, {}))
+    return losses(network(base, FrameDenoiser(base.unet)), batches)
+
+
+def sequence_losses(
+    arguments: argparse.Namespace, loras: tuple[Path, ...], batches: list[SequenceBatch]
+) -> NDArray[np.float64]:
+    """(N,) losses of sequences."""
+    base = load_base(parent_weights("base", arguments.base))
+    unet = add_motion(base.unet, load_motion(parent_weights("motion", arguments.motion), base.unet))
+    states = [load_lora("lora", parent_weights("lora", lora), unet, {}) for lora in loras]
+    for number, state in enumerate(states):
+        apply_lora(unet, f"lora{number}", state)
+    return losses(network(base, SequenceDenoiser(unet)), batches)
+
+
+def network(base: BaseModel, denoiser: nn.Module) -> DenoisingNetwork:
+    """The loss that training has."""
+    return DenoisingNetwork(base, denoiser, DenoisingConfig(schedule=base.schedule)).eval()
+
+
+def report(what: str, before: NDArray[np.float64], after: NDArray[np.float64]) -> None:
+    """One line."""
+    low, high = (100 * bound / before.mean() for bound in interval(before - after))
+    fall = 100 * (before - after).mean() / before.mean()
+    print(f"{what:<34} {before.mean():.4f} -> {after.mean():.4f}, lower by {fall:.1f} % [{low:.1f}, {high:.1f}]")
+
+
+if __name__ == "__main__":
+    main()

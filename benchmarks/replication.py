@@ -1,0 +1,113 @@
+"""How faithfully the tiny model keeps to pictures that are pinned to frames, on held-out scenes.
+
+    python -m benchmarks.replication --data outputs/tiny/scenes --base outputs/tiny/base --motion outputs/tiny/motion \\
+        --replication outputs/tiny/replication
+
+For conditions at the last frame, at each single frame, at two and at three: error at these frames with the network,
+without it, and with each condition shown in another slot than its own. From the same noise, through the network alone.
+"""
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+import torch
+from torch import Tensor
+
+from benchmarks.tiny import held_out
+from training.data.batch import SequenceBatch
+from training.models.base import load_base
+from training.models.motion import add_motion, load_motion
+from training.models.replication import Conditions, load_replication
+from training.samples import write_samples
+from training.stages.denoising import DenoisingConfig, DenoisingNetwork, SequenceDenoiser, sample_sequences
+from training.stages.replication import ConditionedDenoiser
+from training.weights import parent_weights
+
+_SHOWN = 8
+
+
+class Faithfulness:
+    """Paints held-out sequences from the same noise under different conditions, and measures.
+
+    Args:
+        arguments: of the command line.
+    """
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self._base = load_base(parent_weights("base", arguments.base))
+        adapter = load_motion(parent_weights("motion", arguments.motion), self._base.unet)
+        unet = add_motion(self._base.unet, adapter).eval()
+        replication = load_replication(parent_weights("replication", arguments.replication), self._base.unet).eval()
+        self._without, self._with = SequenceDenoiser(unet), ConditionedDenoiser(unet, replication)
+        self._config = DenoisingConfig(schedule=self._base.schedule, guidance=arguments.guidance)
+        self._network = DenoisingNetwork(self._base, self._without, self._config)
+        self._batches = held_out(arguments.data, arguments.num_sequences)
+        self._num_steps = arguments.steps
+        self.num_frames = self._real(self._batches[0]).shape[1]
+
+    @staticmethod
+    def _real(batch: SequenceBatch) -> Tensor:
+        assert batch.frames is not None
+        return batch.frames / 2 + 0.5
+
+    def painted(self, frames: Sequence[int], slots_moved: int = 0) -> tuple[Tensor, Tensor]:
+        """Generated and real sequences, (N, T, 3, H, W) each; no frames for no network."""
+        made = []
+        for number, batch in enumerate(self._batches):
+            mean, _ = self._network.posterior(batch)
+            strengths = torch.zeros(mean.shape[:2])
+            strengths[:, list(frames)] = 1
+            shown = Conditions.among(mean * self._base.scaling, strengths)
+            shown = Conditions(latents=shown.latents.roll(slots_moved, 1), mask=shown.mask.roll(slots_moved, 1))
+            made.append(
+                sample_sequences(
+                    self._base,
+                    self._with.under(shown) if frames else self._without,
+                    self._config,
+                    batch.captions,
+                    number,
+                    (mean.shape[1], *mean.shape[2:]),
+                    num_steps=self._num_steps,
+                )
+            )
+        return torch.cat(made), torch.cat([self._real(batch) for batch in self._batches])
+
+    def errors(self, made: Tensor, real: Tensor, frames: Sequence[int]) -> tuple[float, float]:
+        """Mean squared and mean absolute error at some frames."""
+        differences = made[:, list(frames)] - real[:, list(frames)]
+        return float(differences.square().mean()), float(differences.abs().mean())
+
+
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("data", "base", "motion", "replication"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--num-sequences", type=int, default=64)
+    parser.add_argument("--guidance", type=float, default=2.5)
+    parser.add_argument("--steps", type=int, default=30)
+    arguments = parser.parse_args()
+    faithfulness = Faithfulness(arguments)
+    without, real = faithfulness.painted(())
+    last = faithfulness.num_frames - 1
+    cases = [(last,), *((frame,) for frame in range(last)), (0, last), (last // 2, last), (0, last // 2, last)]
+    print(f"{len(real)} held-out sequences; MSE (L1) at the condition frames")
+    print(f"{'frames':<12}{'network':>18}{'none':>18}{'other slot':>18}{'of none':>10}")
+    for frames in cases:
+        made, _ = faithfulness.painted(frames)
+        moved, _ = faithfulness.painted(frames, slots_moved=1)
+        rows = [faithfulness.errors(sequences, real, frames) for sequences in (made, without, moved)]
+        cells = "".join(f"{f'{mse:.4f} ({absolute:.4f})':>18}" for mse, absolute in rows)
+        print(f"{','.join(map(str, frames)):<12}{cells}{rows[0][0] / rows[1][0]:>10.2f}", flush=True)
+        if frames == (last,):
+            pairs = torch.stack([real[:_SHOWN], made[:_SHOWN]], dim=1).flatten(0, 1)
+            _, sheet = write_samples(arguments.replication / "held_out", 0, pairs)
+    print(f"real, and generated under the real one's last frame: {sheet}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""What stage `replication` promises beyond what all stages do."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from tests.training.models.small_base import pictures, small_base
+from tests.training.stages.parents import stir
+from training.conditions import ConditionDraw
+from training.data.batch import CachedLatents, SequenceBatch
+from training.diffusion import NoiseSchedule
+from training.models.motion import adapter_of, add_motion
+from training.models.replication import Conditions
+from training.models.shape import TinyShape
+from training.stages.denoising import DenoisingConfig
+from training.stages.replication import ReplicationStage
+
+_SEQUENCES, _FRAMES, _SIDE_PX = 8, 4, 16
+
+
+def stage_of(shown: SequenceBatch | None = None) -> ReplicationStage:
+    shape = TinyShape(channels=(32,), text_width=16, latent_channels=8)
+    model = small_base(NoiseSchedule(prediction="v"), shape=shape)
+    adapter = adapter_of(add_motion(model.unet, None))
+    config = DenoisingConfig(schedule=model.schedule, caption_dropout=0.0)
+    torch.manual_seed(0)
+    grid = _SIDE_PX // model.patch_px
+    return ReplicationStage(model, adapter, None, config, ConditionDraw(), (_FRAMES, 8, grid, grid), shown)
+
+
+def batch_of(step: int = 0) -> SequenceBatch:
+    frames = pictures(_SEQUENCES * _FRAMES, _SIDE_PX, seed=1)
+    return SequenceBatch(
+        keys=("a",) * _SEQUENCES,
+        positions=torch.arange(_SEQUENCES) + _SEQUENCES * step,
+        captions=("",) * _SEQUENCES,
+        frames=frames.reshape(_SEQUENCES, _FRAMES, 3, _SIDE_PX, _SIDE_PX),
+    )
+
+
+def clean_latents(stage: ReplicationStage, batch: SequenceBatch) -> Tensor:
+    assert batch.frames is not None
+    mean, _ = stage.base.encode_frames(batch.frames.flatten(0, 1))
+    return (mean * stage.base.scaling).reshape(len(batch), _FRAMES, *mean.shape[1:])
+
+
+@contextmanager
+def watched(stage: ReplicationStage) -> Iterator[list[Conditions]]:
+    """What the network is shown, step by step."""
+    seen: list[Conditions] = []
+    denoiser = stage.network.get_submodule("denoiser")
+    handle = denoiser.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[-1]))
+    yield seen
+    handle.remove()
+
+
+def seen_by(stage: ReplicationStage, batch: SequenceBatch) -> Conditions:
+    with watched(stage) as seen:
+        stage.network(batch)
+    return seen[0]
+
+
+def test_conditions_are_clean_frames_in_their_own_places() -> None:
+    stage, batch = stage_of(), batch_of()
+    seen, clean = seen_by(stage, batch), clean_latents(stage, batch)
+    drawn = [ConditionDraw().frames(0, position, _FRAMES) for position in batch.positions.tolist()]
+    assert any(drawn)
+    for row, frames in enumerate(drawn):
+        for frame in range(_FRAMES):
+            assert seen.mask[row, frame] == (frame in frames)
+            expected = clean[row, frame] if frame in frames else torch.zeros_like(clean[row, frame])
+            assert torch.allclose(seen.latents[row, frame], expected, atol=1e-6)
+
+
+def test_a_condition_is_the_mean_of_the_posterior_and_no_sample() -> None:
+    stage, batch = stage_of(), batch_of()
+    clean = clean_latents(stage, batch)
+    cached = CachedLatents(
+        mean=clean / stage.base.scaling, logvar=torch.full_like(clean, 3.0), text=stage.base.embed(batch.captions)
+    )
+    blurred = SequenceBatch(keys=batch.keys, positions=batch.positions, captions=batch.captions, latents=cached)
+    seen = seen_by(stage, blurred)
+    assert torch.allclose(seen.latents, clean * seen.mask[:, :, None, None, None], atol=1e-6)
+
+
+def test_samples_are_painted_under_the_last_frames_of_what_is_shown() -> None:
+    shown = batch_of()
+    stage = stage_of(shown)
+    with watched(stage) as seen:
+        stage.samples(("", "", ""), seed=0)
+    assert seen[0].mask.tolist() == [[0, 0, 0, 1]] * 3
+    assert torch.allclose(seen[0].latents[:, -1], clean_latents(stage, shown)[:3, -1], atol=1e-6)
+    assert not seen[0].latents[:, :-1].any()
+
+
+@torch.no_grad()
+def condition_losses(stage: ReplicationStage, *, slots_moved: int = 0, strength: float = 1.0) -> float:
+    """Mean loss at one condition frame, each in turn, when it is shown in its own slot or in another."""
+    clean = clean_latents(stage, batch_of())
+    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(7))
+    timesteps, schedule = torch.full((_SEQUENCES,), 800), stage.base.schedule
+    text, total = stage.base.embed(("",) * _SEQUENCES), 0.0
+    for frame in range(_FRAMES):
+        strengths = torch.zeros(_SEQUENCES, _FRAMES)
+        strengths[:, frame] = strength
+        right = Conditions.among(clean, strengths)
+        moved = Conditions(latents=right.latents.roll(slots_moved, 1), mask=right.mask.roll(slots_moved, 1))
+        denoise = stage.network.get_submodule("denoiser")
+        predicted = denoise(schedule.add_noise(clean, noise, timesteps), timesteps, text, moved)
+        errors = (predicted - schedule.target(clean, noise, timesteps)).square()
+        total += float(errors[:, frame].mean())
+    return total / _FRAMES
+
+
+def test_a_condition_helps_its_own_frame_and_in_another_slot_it_does_not() -> None:
+    stage, num_steps = stage_of(), 150
+    trained = [parameter for parameter in stage.network.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.Adam(trained, lr=3e-3)
+    for step in range(num_steps):
+        stage.network(batch_of(step)).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    without, right = condition_losses(stage, strength=0.0), condition_losses(stage)
+    assert right < 0.75 * without
+    for slots in range(1, _FRAMES):
+        assert condition_losses(stage, slots_moved=slots) > 0.95 * without
+
+
+def test_checkpointing_activations_changes_no_gradient() -> None:
+    found = []
+    for checkpointing in (False, True):
+        stage = stage_of()
+        stir(stage.replication)
+        if checkpointing:
+            stage.unet.enable_gradient_checkpointing()
+            stage.replication.enable_gradient_checkpointing()
+        stage.network.train()
+        stage.network(batch_of()).loss.backward()
+        found.append([parameter.grad for parameter in stage.replication.parameters()])
+    for one, two in zip(*found, strict=True):
+        assert one is not None and two is not None and torch.allclose(one, two, atol=1e-6)
