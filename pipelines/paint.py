@@ -27,6 +27,7 @@ from pipelines.devices import compute_device
 from pipelines.sources.base import RefusedPicture
 from pipelines.sources.decode import decode
 from pipelines.sources.framing import Fit, Framing
+from training.data.manifest import hash_file
 from training.progress import Progress
 
 if TYPE_CHECKING:
@@ -217,6 +218,7 @@ def _written(config: PaintConfig, frames: NDArray[np.uint8], pictures: Mapping[i
         "dtype": config.dtype,
         "conditions": kept,
         "progress": progress(frames[first:]),
+        "source": None if config.image is None else hash_file(config.image.expanduser()),
         "code_version": version("process-painter"),
     }
     try:

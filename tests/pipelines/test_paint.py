@@ -1,7 +1,9 @@
 """What the command that paints promises."""
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,8 +48,8 @@ def frames(out: Path) -> list[bytes]:
     return [path.read_bytes() for path in sorted((out / "frames").iterdir())]
 
 
-def report(out: Path) -> dict[str, object]:
-    loaded: dict[str, object] = json.loads((out / "report.json").read_text())
+def report(out: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((out / "report.json").read_text())
     return loaded
 
 
@@ -70,7 +72,7 @@ def test_the_same_words_and_seed_paint_the_same(painter: Path, tmp_path: Path) -
 
 def test_a_picture_is_reconstructed_and_adherence_told(painter: Path, picture: Path, tmp_path: Path) -> None:
     assert paint(painter, "task=reconstruct", f"image={picture}", f"out={tmp_path}") == 0
-    (kept,) = report(tmp_path)["conditions"]  # type: ignore[misc]
+    (kept,) = report(tmp_path)["conditions"]
     assert (kept["frame"], kept["picture"]) == (3, "boat.png")
     shown = np.asarray(Image.open(tmp_path / "frames" / "03.png"), np.float32) / 255
     with Image.open(picture) as wanted:
@@ -88,7 +90,7 @@ def test_pictures_at_any_frames_each_with_its_strength(painter: Path, picture: P
     conditions = f"conditions={{1: {{path: {picture}, strength: 0.5}}, -1: {picture}}}"
     assert paint(painter, conditions, f"out={tmp_path}") == 0
     kept = report(tmp_path)["conditions"]
-    assert [(one["frame"], one["strength"]) for one in kept] == [(1, 0.5), (3, 1.0)]  # type: ignore[attr-defined]
+    assert [(one["frame"], one["strength"]) for one in kept] == [(1, 0.5), (3, 1.0)]
 
 
 @pytest.mark.parametrize(
@@ -128,8 +130,6 @@ def test_a_folder_that_is_no_painter_is_refused(tmp_path: Path, capsys: pytest.C
 def test_a_painter_that_lost_a_file_is_refused(
     painter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import shutil
-
     damaged = shutil.copytree(painter, tmp_path / "painter")
     next((damaged / "unet").glob("*.safetensors")).write_bytes(b"")
     assert paint(damaged, "prompt=a", f"out={tmp_path / 'out'}") == 2
