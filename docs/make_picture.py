@@ -7,7 +7,7 @@ from PIL import Image
 
 from pipelines.sources.framing import Framing
 from pipelines.sources.scenes import ScenesSource
-from renderers import bezier, brush
+from renderers import bezier, brush, region
 from renderers.painting import FrameSchedule, to_uint8
 
 _ROWS = (
@@ -15,12 +15,13 @@ _ROWS = (
     (21, brush, brush.Config(medium="oil")),
     (26, brush, brush.Config(medium="oil")),
     (5, brush, brush.Config(medium="ink", canvas=(0.955, 0.935, 0.885))),
+    (38, region, region.Config(fill="wash")),
 )
 _GAP_PX = 6
 
 
 def main() -> None:
-    """Paint a few scenes, a row each: what is painted in strokes, in oil and in ink."""
+    """Paint a few scenes, a row each: in strokes, in oil, in ink, and region by region."""
     source, rows = ScenesSource(), []
     for number, renderer, config in _ROWS:
         picture = source.load(source.index(number + 1)[number], Framing()).image

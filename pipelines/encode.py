@@ -20,6 +20,7 @@ import numpy as np
 from conf.command import Summary, command
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
+from pipelines.devices import compute_device
 from pipelines.folder import dataset_folder
 from training.config import ModelConfig
 from training.data.dataset import DatasetCard, dataset_totals, write_tables
@@ -105,7 +106,7 @@ def run(config: EncodeConfig) -> Summary:
         UserError: if the data set, the base, the device or the folder will not do, or the disk is full.
     """
     splits = open_splits(config.dataset)
-    device = _device(config.device)
+    device = compute_device(config.device)
     from training.models.base import load_base  # seconds: after what is refused at once
 
     return encode(config, splits, load_base(config.base_path).to(device), device)
@@ -149,17 +150,6 @@ def open_splits(url: str) -> dict[str, StoredSplit]:
         raise ConfigError("dataset", url, "a data set of frames; this one is encoded already")
     there = (train.card.totals or {})["splits"]
     return {split: train if split == "train" else open_split(url, split) for split in SPLITS if there.get(split)}
-
-
-def _device(name: str) -> "device":
-    import torch
-
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError("device", name, "auto, cpu, or a GPU of this machine such as cuda:0") from error
 
 
 def _plan(config: EncodeConfig, splits: Mapping[str, StoredSplit], encoder: Encoder, device: "device") -> _Task:

@@ -10,7 +10,7 @@ report says how well the frames keep to their pictures.
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -23,9 +23,11 @@ from conf.command import Summary, command
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from pipelines.config import parse_size
+from pipelines.devices import compute_device
 from pipelines.sources.base import RefusedPicture
 from pipelines.sources.decode import decode
 from pipelines.sources.framing import Fit, Framing
+from training.data.manifest import hash_file
 from training.progress import Progress
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ class PaintConfig:
     at: int = 2
     conditions: Mapping[int, PinnedFile] = field(default_factory=dict)
     painter: Path
+    loras: Mapping[str, float] = field(default_factory=dict)
     out: Path
     num_frames: int = 8
     size: Any = None
@@ -117,10 +120,14 @@ def run(config: PaintConfig) -> Summary:
     if config.out.exists() and not config.out.is_dir():
         raise ConfigError("out", config.out, "a folder; this is a file")
     files = {frame: _read(file) for frame, file in config.pinned.items()}
-    from pipelines.painter import load_painter_pipeline  # seconds: after what is refused at once
+    device = compute_device(config.device)
+    import torch  # seconds: after what is refused at once
 
-    pipeline, trained_px = load_painter_pipeline(config.painter, config.dtype, config.device)
-    framing = _framing(config, trained_px)
+    from pipelines.painter import load_painter_pipeline
+
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[config.dtype]
+    pipeline, card = load_painter_pipeline(config.painter, dtype, device, config.loras)
+    framing = _framing(config, card["size_px"])
     pictures = {frame: framing.apply(picture) for frame, picture in files.items()}
     frames = _painted(config, pipeline, framing, pictures)
     return _written(config, frames, pictures)
@@ -135,7 +142,7 @@ def _read(file: PinnedFile) -> NDArray[np.float32]:
         raise UserError(f"{file.path}: not a picture that can be read ({error})") from error
 
 
-def _framing(config: PaintConfig, trained_px: tuple[int, int]) -> Framing:
+def _framing(config: PaintConfig, trained_px: Sequence[int]) -> Framing:
     width, height = parse_size(config.size) if config.size is not None else (trained_px[1], trained_px[0])
     return Framing(height_px=height, width_px=width, fit=config.fit)
 
@@ -198,6 +205,7 @@ def _written(config: PaintConfig, frames: NDArray[np.uint8], pictures: Mapping[i
         "prompt": config.prompt,
         "negative": config.negative,
         "painter": config.painter.name,
+        "loras": dict(config.loras),
         "seed": config.seed,
         "steps": config.steps,
         "guidance": config.guidance,
@@ -210,6 +218,7 @@ def _written(config: PaintConfig, frames: NDArray[np.uint8], pictures: Mapping[i
         "dtype": config.dtype,
         "conditions": kept,
         "progress": progress(frames[first:]),
+        "source": None if config.image is None else hash_file(config.image.expanduser()),
         "code_version": version("process-painter"),
     }
     try:
@@ -244,7 +253,7 @@ def paint_config(plain: dict[str, Any]) -> PaintConfig:
         if number in pinned:
             raise ConfigError("conditions", number, "each frame once")
         pinned[number] = file if isinstance(file, Mapping) else {"path": file}
-    return typed(PaintConfig, {**plain, "conditions": pinned})
+    return typed(PaintConfig, {**plain, "conditions": pinned, "loras": plain["loras"] or {}})
 
 
 if __name__ == "__main__":

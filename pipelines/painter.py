@@ -5,9 +5,10 @@ backwards by the base itself, on the schedule that sampling uses) to the noise i
 initial noise of its frame (Song et al. 2024).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 from diffusers import (
@@ -23,10 +24,13 @@ from diffusers.utils import BaseOutput
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from conf.errors import ConfigError
 from training.diffusion import Denoiser, draw, invert, sample, schedule_of
 from training.models.base import BaseModel
 from training.models.codec import PatchCodec
+from training.models.lora import apply_lora
 from training.models.motion import add_motion, predict
+from training.models.painter_folder import load_painter
 from training.models.replication import Conditions, predict_conditioned
 
 
@@ -218,3 +222,38 @@ def _pinned(
     return Conditions(
         latents=torch.cat([part.latents for part in parts]), mask=torch.cat([part.mask for part in parts])
     )
+
+
+def load_painter_pipeline(
+    folder: Path, dtype: torch.dtype, device: torch.device, loras: Mapping[str, float]
+) -> tuple[ProcessPainterPipeline, Mapping[str, Any]]:
+    """A painter's pipeline, and what its card says.
+
+    Args:
+        folder: that `training.assemble` made.
+        dtype: of the networks.
+        device: where they compute.
+        loras: name -> scale, of those in the painter.
+
+    Raises:
+        UserError: if the folder is no painter or not whole, or has no such LoRA.
+    """
+    painter = load_painter(folder, dtype)
+    for name in loras:
+        if name not in painter.loras:
+            raise ConfigError("loras", name, f"those of the painter: {', '.join(painter.loras) or 'it has none'}")
+    pipeline = ProcessPainterPipeline(
+        vae=painter.base.vae,
+        text_encoder=painter.base.text_encoder,
+        tokenizer=painter.base.tokenizer,
+        unet=painter.base.unet,
+        motion_adapter=painter.motion,
+        scheduler=DDIMScheduler(**painter.base.schedule.scheduler_config()),
+        replication=painter.replication,
+    )
+    for name in loras:
+        apply_lora(pipeline.motion, name, painter.loras[name])
+    if loras:
+        pipeline.motion.set_adapters(list(loras), list(loras.values()))
+    pipeline.motion.to(device, dtype)
+    return pipeline.to(device), painter.facts

@@ -63,7 +63,7 @@ def test_odd_sides_make_a_video_too(tmp_path: Path) -> None:
 
 def test_the_animation_has_every_frame_and_holds_the_last(written: Path) -> None:
     with Image.open(written / "process.webp") as animation:
-        assert animation.n_frames == 5
+        assert getattr(animation, "n_frames", 0) == 5
         for number, frame in enumerate(painted()):
             animation.seek(number)
             assert np.array_equal(np.asarray(animation.convert("RGB")), frame)

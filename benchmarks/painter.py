@@ -1,0 +1,106 @@
+"""How well a painter keeps to pictures pinned to frames, on held-out scenes.
+
+    python -m benchmarks.painter --painter outputs/tiny/painter --data outputs/tiny/scenes
+
+The last frame is pinned: its error with network and inversion on and off, and what inversion followed by sampling alone
+returns. `benchmarks.replication` has conditions at other frames, and in wrong ones.
+"""
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+import torch
+from torch import Tensor
+
+from benchmarks.tiny import held_out
+from pipelines.painter import PinnedPicture, ProcessPainterPipeline, load_painter_pipeline
+from training.diffusion import invert, sample
+
+_AT_ONCE = 16
+
+
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--painter", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--num-sequences", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--guidance", type=float, default=2.5)
+    arguments = parser.parse_args()
+    pipeline, _ = load_painter_pipeline(arguments.painter, torch.float32, torch.device("cpu"), {})
+    pipeline.set_progress_bar_config(disable=True)
+    trial = Trial(pipeline, arguments.data, arguments.num_sequences, arguments.steps, arguments.guidance)
+    last = len(trial.real[0]) - 1
+
+    print(f"{len(trial.real)} held-out sequences, DDIM {arguments.steps}, guidance {arguments.guidance}")
+    free = trial.painted([])
+    print("\nlast frame pinned           MSE      L1     PSNR      paper: MSE 0.0148, L1 0.0822")
+    for network in (True, False):
+        for inversion in (True, False):
+            frames = trial.painted([last], network=network, inversion=inversion)
+            print(f"network {_word(network)}, inversion {_word(inversion)}  {_errors(frames, trial.real, [last])}")
+    print(f"nothing pinned              {_errors(free, trial.real, [last])}")
+    print(f"\ninversion, then sampling without guidance: PSNR {trial.inversion_psnr_db():.2f} dB")
+
+
+class Trial:
+    """A painter, and held-out sequences.
+
+    Attributes:
+        real: (N, T, 3, H, W) in [0, 1].
+    """
+
+    def __init__(self, pipeline: ProcessPainterPipeline, data: Path, count: int, steps: int, guidance: float) -> None:
+        batches = held_out(data, count)
+        self._pipeline, self._steps, self._guidance = pipeline, steps, guidance
+        self._captions = [caption for batch in batches for caption in batch.captions]
+        self.real = torch.cat([batch.frames for batch in batches if batch.frames is not None]) / 2 + 0.5
+
+    def painted(self, places: Sequence[int], *, network: bool = True, inversion: bool = True, shift: int = 0) -> Tensor:
+        """Sequences with their real frames pinned at some places, or, as a control, so many frames further on."""
+        num_frames, made = self.real.shape[1], []
+        for first in range(0, len(self.real), _AT_ONCE):
+            some = self.real[first : first + _AT_ONCE]
+            conditions = [[PinnedPicture(frame=place, picture=frames[place]) for place in places] for frames in some]
+            painted = self._pipeline(
+                self._captions[first : first + _AT_ONCE], conditions, num_frames=num_frames,
+                size_px=(some.shape[-2], some.shape[-1]), steps=self._steps, guidance=self._guidance,
+                network=network, inversion=inversion, seed=first,
+            )  # fmt: skip
+            made.append(painted.frames)
+        return torch.cat(made)
+
+    @torch.no_grad()
+    def inversion_psnr_db(self) -> float:
+        """Of finished pictures that went to noise and back through the base."""
+        base, pictures = self._pipeline.base, self.real[:, -1]
+        mean, _ = base.encode_frames(pictures * 2 - 1)
+        text = base.embed([""]).expand(len(pictures), -1, -1)
+
+        def denoise(latents: Tensor, timesteps: Tensor, text: Tensor) -> Tensor:
+            predicted: Tensor = base.unet(latents, timesteps, text).sample
+            return predicted
+
+        noise = invert(denoise, base.schedule, mean * base.scaling, text, num_steps=self._steps)
+        back = sample(denoise, base.schedule, noise, text, text, num_steps=self._steps, guidance=1.0)
+        errors = (base.decode(back) - pictures).square().mean((1, 2, 3))
+        return float((-10 * errors.log10()).mean())
+
+
+def _errors(frames: Tensor, real: Tensor, places: Sequence[int]) -> str:
+    difference = frames[:, list(places)] - real[:, list(places)]
+    errors = difference.square().mean((1, 2, 3, 4))
+    return f"{errors.mean():.4f}  {difference.abs().mean():.4f}  {(-10 * errors.log10()).mean():6.2f}"
+
+
+def _word(switch: bool) -> str:
+    return "on " if switch else "off"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""What the command that paints promises."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conf.command import command
+from pipelines.paint import paint_config, run
+from tests.training.models.small_base import small_base
+from tests.training.models.test_motion import moved
+from training.models.motion import adapter_of
+from training.models.painter_folder import Painter
+from training.models.replication import add_replication
+
+FACTS = {"num_frames": 4, "size_px": [64, 64], "phrases": {}, "parts": {}}
+FAST = ("num_frames=4", "steps=2", "device=cpu")
+
+
+@pytest.fixture(scope="module")
+def painter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("painter") / "tiny"
+    folder.mkdir()
+    base = small_base()
+    Painter(base=base, motion=adapter_of(moved(base)), replication=add_replication(base.unet), facts=FACTS).save(
+        folder, {}
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("pictures") / "boat.png"
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 256, (6, 8, 3), np.uint8)).resize((80, 60), Image.Resampling.BICUBIC).save(path)
+    return path
+
+
+def paint(painter: Path, *words: object) -> int:
+    return command("paint", paint_config, run, "A test.", [f"painter={painter}", *FAST, *map(str, words)])
+
+
+def frames(out: Path) -> list[bytes]:
+    return [path.read_bytes() for path in sorted((out / "frames").iterdir())]
+
+
+def report(out: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((out / "report.json").read_text())
+    return loaded
+
+
+def test_words_become_a_folder_that_plays(painter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert paint(painter, "prompt='a red house, painted in oil'", f"out={tmp_path}") == 0
+    assert len(frames(tmp_path)) == 4
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "frames", "index.html", "process.mp4", "process.webp", "report.json", "sheet.png",
+    }  # fmt: skip
+    told = report(tmp_path)
+    assert (told["prompt"], told["seed"], told["conditions"]) == ("a red house, painted in oil", 0, [])
+    assert "painted 4 frames" in capsys.readouterr().out
+
+
+def test_the_same_words_and_seed_paint_the_same(painter: Path, tmp_path: Path) -> None:
+    for name, seed in (("one", 0), ("two", 0), ("three", 1)):
+        assert paint(painter, "prompt=boat", f"seed={seed}", f"out={tmp_path / name}") == 0
+    assert frames(tmp_path / "one") == frames(tmp_path / "two") != frames(tmp_path / "three")
+
+
+def test_a_picture_is_reconstructed_and_adherence_told(painter: Path, picture: Path, tmp_path: Path) -> None:
+    assert paint(painter, "task=reconstruct", f"image={picture}", f"out={tmp_path}") == 0
+    (kept,) = report(tmp_path)["conditions"]
+    assert (kept["frame"], kept["picture"]) == (3, "boat.png")
+    shown = np.asarray(Image.open(tmp_path / "frames" / "03.png"), np.float32) / 255
+    with Image.open(picture) as wanted:
+        cropped = wanted.crop((10, 0, 70, 60)).resize((64, 64), Image.Resampling.BICUBIC)
+    assert kept["mse"] == pytest.approx(float(np.square(shown - np.asarray(cropped) / 255).mean()), rel=0.1)
+
+
+def test_an_unfinished_picture_goes_on_from_where_it_is(painter: Path, picture: Path, tmp_path: Path) -> None:
+    assert paint(painter, "task=complete", "at=1", f"image={picture}", f"out={tmp_path}") == 0
+    assert len(frames(tmp_path)) == 3
+    assert report(tmp_path)["first_frame"] == 1
+
+
+def test_pictures_at_any_frames_each_with_its_strength(painter: Path, picture: Path, tmp_path: Path) -> None:
+    conditions = f"conditions={{1: {{path: {picture}, strength: 0.5}}, -1: {picture}}}"
+    assert paint(painter, conditions, f"out={tmp_path}") == 0
+    kept = report(tmp_path)["conditions"]
+    assert [(one["frame"], one["strength"]) for one in kept] == [(1, 0.5), (3, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "prompt=''"),
+        (("task=reconstruct",), "image=None"),
+        (("prompt=a", "image=b.png"), "image=b.png"),
+        (("prompt=a", "conditions={4: a.png}"), "conditions=4: not allowed; allowed: frames -4 to 3"),
+        (("prompt=a", "conditions={-1: a.png, 3: b.png}"), "conditions=3: not allowed; allowed: each frame once"),
+        (("prompt=a", "conditions={x: a.png}"), "conditions=x"),
+        (("prompt=a", "conditions={0: {path: a.png, strength: 2}}"), "conditions.0.strength=2"),
+        (("task=reconstruct", "image=a.png", "conditions={3: b.png}"), "task=reconstruct puts its image there"),
+        (("task=reconstruct", "image=nowhere.png"), "nowhere.png: cannot be read"),
+        (("task=reconstruct", f"image={__file__}"), "not a picture that can be read"),
+        (("prompt=a", "steps=0"), "steps=0"),
+        (("prompt=a", "size=100"), "multiples of 16"),
+        (("prompt=a", "device=cuda:99"), "device=cuda:99"),
+        (("prompt=a", "loras={ink: 1.0}"), "loras=ink"),
+    ],
+)
+def test_what_cannot_be_painted_is_one_line_and_leaves_nothing(
+    painter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
+) -> None:
+    out = tmp_path / "out"
+    assert paint(painter, *words, f"out={out}") == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert said in line
+    assert not out.exists()
+
+
+def test_a_folder_that_is_no_painter_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert paint(tmp_path, "prompt=a", f"out={tmp_path / 'out'}") == 2
+    assert "not a painter (no painter.json)" in capsys.readouterr().err
+
+
+def test_a_painter_that_lost_a_file_is_refused(
+    painter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = shutil.copytree(painter, tmp_path / "painter")
+    next((damaged / "unet").glob("*.safetensors")).write_bytes(b"")
+    assert paint(damaged, "prompt=a", f"out={tmp_path / 'out'}") == 2
+    assert "not whole; unet/" in capsys.readouterr().err
