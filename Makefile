@@ -21,7 +21,7 @@ train-tiny: setup
 	$(BIN)/python -m training.train stage=base data=$(TINY)/scenes out=$(TINY)/base \
 	    max_steps=2400 batch_size=32 $(TINY_WORDS)
 	$(BIN)/python -m training.train stage=motion data=$(TINY)/scenes base=$(TINY)/base out=$(TINY)/motion \
-	    max_steps=1000 batch_size=8 $(TINY_WORDS)
+	    max_steps=1800 batch_size=8 $(TINY_WORDS)
 	$(BIN)/python -m benchmarks.tiny --data $(TINY)/scenes --base $(TINY)/base --motion $(TINY)/motion
 
 test: setup lint types contract unit

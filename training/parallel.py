@@ -91,10 +91,6 @@ class Ranks:
         """Until all ranks are here."""
         self.accelerator.wait_for_everyone()
 
-    def end(self) -> None:
-        """Leave the process group, if there is one."""
-        self.accelerator.end_training()
-
 
 class Shared(nn.Module):
     """A stage's network as the ranks share it: gradients are averaged over them, whichever way it is done.

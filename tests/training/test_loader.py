@@ -85,6 +85,7 @@ def test_a_signal_to_the_whole_group_leaves_the_readers_to_the_trainer(stream: S
     before = set(ours())
     with stream.batches(seed=0, batch_size=2, num_workers=2) as batches:
         next(batches)
+        next(batches)  # of the other one: now both are there
         readers = [str(pid) for pid in set(ours()) - before]
         for name in ("-TERM", "-INT"):  # from somebody else than the trainer
             subprocess.run(["kill", name, *readers], check=True)

@@ -25,8 +25,11 @@ from training.run_folder import claimed
     [
         ({"max_steps": 0}, "max_steps=0: not allowed"),
         ({"batch_size": 0}, "batch_size=0"),
-        ({"noise.zero_terminal_snr": "true"}, "noise.zero_terminal_snr=true: not allowed; allowed: false, or"),
-        ({"noise.zero_terminal_snr": "true", "noise.min_snr": 5}, "noise.prediction=v"),
+        (
+            {"noise.zero_terminal_snr": "true", "noise.prediction": "epsilon"},
+            "noise.zero_terminal_snr=true: not allowed; allowed: false, or",
+        ),
+        ({"noise.zero_terminal_snr": "true", "model": "sd15", "base": "null"}, "noise.prediction=v"),
         ({"noise.prediction": "x"}, "noise.prediction=x: not allowed; allowed: one of epsilon, v"),
         ({"noise.beta_end": 0.0001}, "noise.beta_end=0.0001"),
         ({"noise.min_snr": 0}, "noise.min_snr=0.0"),

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -89,7 +90,7 @@ class Batches(Iterator[SequenceBatch]):
             sampler=itertools.count(),  # endless, as a sampler may be; worker n gets every n-th step
             num_workers=num_workers,
             prefetch_factor=_PREFETCHED if num_workers else None,
-            worker_init_fn=_begin_worker,
+            worker_init_fn=partial(_begin_worker, os.getpid()),
             collate_fn=_as_it_is,
             generator=torch.Generator(),  # or it would draw from, and so move, the global one
         )
@@ -146,13 +147,15 @@ def _arrived(loaded: Loaded, frames: "Tensor | None") -> SequenceBatch:
     )
 
 
-def _begin_worker(_: int) -> None:
+def _begin_worker(trainer: int, _: int) -> None:
     """torch has pinned its own threads already. Signals to the whole job are for the trainer, which wants to save."""
+    if os.getppid() != trainer:
+        os._exit(0)  # it died while this one began; torch watches only a trainer that it has seen alive
     cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        threading.Thread(target=_end_when_told_by, args=(os.getppid(),), daemon=True).start()
+        threading.Thread(target=_end_when_told_by, args=(trainer,), daemon=True).start()
 
 
 def _end_when_told_by(trainer: int) -> None:
