@@ -38,7 +38,7 @@ def compose(name: str, overrides: Sequence[str]) -> dict[str, Any]:
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(CONF_FOLDER), version_base="1.3"):
-            config = hydra_compose(name, list(overrides))
+            config = hydra_compose(name, [_quoted(word) for word in overrides])
         missing = sorted(OmegaConf.missing_keys(config))
         if missing:
             raise UserError(f"{missing[0]} is needed: say {missing[0]}=...")
@@ -46,6 +46,14 @@ def compose(name: str, overrides: Sequence[str]) -> dict[str, Any]:
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(_one_line(name, overrides, error)) from error
     return typing.cast(dict[str, Any], plain)
+
+
+def _quoted(word: str) -> str:
+    """A value with spaces is text, whatever commas and colons are in it; the shell has taken its quotes away."""
+    key, sign, value = word.partition("=")
+    if " " not in value or value.lstrip()[:1] in ("[", "{", "'", '"'):
+        return word
+    return key + sign + "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _refuse_unknown_choices(overrides: Sequence[str]) -> None:

@@ -175,3 +175,24 @@ def test_a_wrong_value_is_named_with_its_whole_key_and_what_is_allowed(
 def test_a_field_without_a_default_must_be_given() -> None:
     with pytest.raises(UserError, match=r"^top\.name is needed"):
         typed(Outer, {}, "top")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a red house, painted in oil",
+        "dawn: boats, nets",
+        "the cat's house, by 'us'",
+        "it costs 5 = five",
+        "a b\\",
+        "ends 'so'",
+    ],
+)
+def test_text_with_spaces_needs_no_quotes_beside_the_shells(text: str) -> None:
+    assert compose("paint", ["painter=p", f"prompt={text}"])["prompt"] == text
+
+
+def test_quoted_text_lists_and_groups_are_left_as_they_are() -> None:
+    plain = compose("paint", ["painter=p", "prompt='a, b'", "conditions={0: a.png, -1: b.png}"])
+    assert plain["prompt"] == "a, b"
+    assert plain["conditions"] == {0: "a.png", -1: "b.png"}
