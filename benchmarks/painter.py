@@ -33,7 +33,6 @@ def main() -> None:
     parser.add_argument("--guidance", type=float, default=2.5)
     arguments = parser.parse_args()
     pipeline, _ = load_painter_pipeline(arguments.painter, torch.float32, torch.device("cpu"), {})
-    pipeline.set_progress_bar_config(disable=True)
     trial = Trial(pipeline, arguments.data, arguments.num_sequences, arguments.steps, arguments.guidance)
     last = len(trial.real[0]) - 1
 
