@@ -8,13 +8,12 @@ initial noise of its frame (Song et al. 2024).
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from diffusers import (
     AutoencoderKL,
     DDIMScheduler,
-    DiffusionPipeline,
     MotionAdapter,
     SparseControlNetModel,
     UNet2DConditionModel,
@@ -25,13 +24,19 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from conf.errors import ConfigError
+from pipelines import offloading  # the module: diffusers wants one pipeline's class among the names of this one
 from training.diffusion import Denoiser, draw, invert, sample, schedule_of
 from training.models.base import BaseModel
 from training.models.codec import PatchCodec
 from training.models.lora import apply_lora
-from training.models.motion import add_motion, predict
-from training.models.painter_folder import load_painter
+from training.models.motion import add_motion, predict, share_weights
+from training.models.painter_folder import Painter, load_painter
 from training.models.replication import Conditions, predict_conditioned
+
+Offload = Literal["none", "model", "sequential"]
+VaeMemory = Literal["whole", "sliced", "tiled"]
+
+_INVERTED_AT_ONCE = 32  # pictures: fewer than a batch of processes has frames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +67,7 @@ class PaintedProcesses(BaseOutput):  # type: ignore[misc]
     noise: Tensor
 
 
-class ProcessPainterPipeline(DiffusionPipeline):  # type: ignore[misc]
+class ProcessPainterPipeline(offloading.OffloadingPipeline):
     """Text, pictures at any frames, or both -> processes.
 
     Args:
@@ -72,7 +77,6 @@ class ProcessPainterPipeline(DiffusionPipeline):  # type: ignore[misc]
         replication: the replication network; without it pictures act through inversion alone.
     """
 
-    model_cpu_offload_seq = "text_encoder->vae->replication->unet->vae"
     _optional_components: ClassVar[list[str]] = ["replication"]
 
     def __init__(
@@ -95,7 +99,9 @@ class ProcessPainterPipeline(DiffusionPipeline):  # type: ignore[misc]
             scheduler=scheduler,
             replication=replication,
         )
+        motion_adapter.to(unet.dtype)
         self.motion: UNetMotionModel = add_motion(unet, motion_adapter).eval()
+        share_weights(self.motion, unet, motion_adapter)
         self.motion.requires_grad_(False)
 
     @property
@@ -128,6 +134,7 @@ class ProcessPainterPipeline(DiffusionPipeline):  # type: ignore[misc]
         network: bool = True,
         inversion: bool = True,
         seed: int = 0,
+        numbers: Sequence[int] | None = None,
         on_step: Callable[[], None] | None = None,
     ) -> PaintedProcesses:
         """Paint.
@@ -142,29 +149,40 @@ class ProcessPainterPipeline(DiffusionPipeline):  # type: ignore[misc]
             guidance: 1 for none.
             network: whether the replication network sees the conditions.
             inversion: whether their noise replaces the initial noise of their frames.
-            seed: of the noise; that of the n-th process depends on (seed, n).
+            seed: of the noise; that of a process depends on (seed, its number).
+            numbers: (N,) of the processes; 0, 1, 2 and so on when not said.
             on_step: called after each step of DDIM.
 
         Raises:
             ValueError: if a frame is out of range or named twice, or counts differ.
         """
         base, conditions = self.base, conditions or [()] * len(prompts)
-        if len(conditions) != len(prompts):
-            raise ValueError(f"{len(prompts)} prompts, {len(conditions)} lists of conditions")
+        numbers = range(len(prompts)) if numbers is None else numbers
+        if not len(prompts) == len(conditions) == len(numbers):
+            raise ValueError(f"{len(prompts)} prompts, {len(conditions)} lists of conditions, {len(numbers)} numbers")
         device = self._execution_device
         shape = (num_frames, base.latent_channels, size_px[0] // base.patch_px, size_px[1] // base.patch_px)
-        noise = draw(seed, range(len(prompts)), shape, base.schedule.num_steps, 0.0).noise.to(device)
-        text = base.embed(prompts).float()
-        no_text = base.embed([negative_prompt]).float().expand_as(text)
-        latents = [self._encoded(base, pinned) for pinned in conditions]
-        pinned_to = _pinned(conditions, latents, shape) if any(conditions) else None
+        noise = draw(seed, numbers, shape, base.schedule.num_steps, 0.0).noise.to(device)
+        with self._computing(self.text_encoder):
+            text = base.embed(prompts, device).float()
+            no_text, nothing = base.embed([negative_prompt, ""], device).float().split(1)
+        with self._computing(self.vae):
+            latents = [self._encoded(base, pinned) for pinned in conditions]
+        pinned_to = _pinned(conditions, latents, num_frames) if any(conditions) else None
         if inversion and pinned_to is not None:
-            self._replace_noise(base, noise, conditions, latents, steps)
-        denoise = self._denoiser(pinned_to if network and self.replication is not None else None)
-        painted = sample(
-            denoise, base.schedule, noise, text, no_text, num_steps=steps, guidance=guidance, on_step=on_step
-        )
-        pictures = base.decode(painted.flatten(0, 1).to(self.vae.dtype)).float().cpu()
+            with self._computing(self.unet):
+                self._replace_noise(base, noise, conditions, latents, nothing, steps)
+        if all(prompt == negative_prompt for prompt in prompts):
+            guidance = 1.0  # guidance from a prediction to the same one is that one, for half the work
+        pinned_to = pinned_to if network and self.replication is not None else None
+        with self._computing(self.motion, None if pinned_to is None else self.replication):
+            painted = sample(
+                self._denoiser(conditions, pinned_to),
+                base.schedule, noise, text, no_text.expand_as(text),
+                num_steps=steps, guidance=guidance, on_step=on_step,
+            )  # fmt: skip
+        with self._computing(self.vae):
+            pictures = base.decode(painted.flatten(0, 1).to(self.vae.dtype)).float().cpu()
         return PaintedProcesses(frames=pictures.reshape(len(prompts), num_frames, 3, *size_px), noise=noise.cpu())
 
     def _encoded(self, base: BaseModel, pinned: Sequence[PinnedPicture]) -> Tensor:
@@ -175,15 +193,27 @@ class ProcessPainterPipeline(DiffusionPipeline):  # type: ignore[misc]
         mean, _ = base.encode_frames(pictures.to(self._execution_device, self.vae.dtype))
         return mean.float() * base.scaling
 
-    def _denoiser(self, conditions: Conditions | None) -> Denoiser:
+    def _denoiser(self, conditions: Sequence[Sequence[PinnedPicture]], pinned: Conditions | None) -> Denoiser:
+        """The motion UNet; for the processes with conditions, if these are given, with the replication network.
+
+        Of what that network computes, only the embedding of its input is the same at every step, and that is next to
+        none of its work: timestep and words go into all the rest. So nothing of it is kept (docs/decisions/013).
+        """
         dtype = self.unet.dtype
+        shown = torch.tensor([len(some) > 0 for some in conditions])
 
         def denoise(latents: Tensor, timesteps: Tensor, text: Tensor) -> Tensor:
             latents, text = latents.to(dtype), text.to(dtype)
-            if conditions is None:
+            if pinned is None or self.replication is None:
                 return predict(self.motion, latents, timesteps, text).float()
-            assert self.replication is not None
-            return predict_conditioned(self.motion, self.replication, latents, timesteps, text, conditions).float()
+            rows = shown.repeat(len(latents) // len(shown)).to(latents.device)
+            predicted = torch.empty_like(latents)
+            predicted[rows] = predict_conditioned(
+                self.motion, self.replication, latents[rows], timesteps[rows], text[rows], pinned
+            )
+            if not rows.all():  # as if they were painted alone
+                predicted[~rows] = predict(self.motion, latents[~rows], timesteps[~rows], text[~rows])
+            return predicted.float()
 
         return denoise
 
@@ -193,39 +223,45 @@ class ProcessPainterPipeline(DiffusionPipeline):  # type: ignore[misc]
         noise: Tensor,
         conditions: Sequence[Sequence[PinnedPicture]],
         latents: Sequence[Tensor],
+        nothing: Tensor,
         steps: int,
     ) -> None:
-        """Write what each condition inverts to into its frame's noise, in place; all are inverted together."""
+        """Write what each condition inverts to into its frame's noise, in place; `_INVERTED_AT_ONCE` together."""
 
         def denoise(latents: Tensor, timesteps: Tensor, text: Tensor) -> Tensor:
             predicted: Tensor = self.unet(latents.to(self.unet.dtype), timesteps, text.to(self.unet.dtype)).sample
             return predicted.float()
 
         pictures = torch.cat([some for some in latents if len(some)])
-        nothing = base.embed([""]).float().expand(len(pictures), -1, -1)
-        found = iter(invert(denoise, base.schedule, pictures, nothing, num_steps=steps))
+        found = (
+            noise
+            for some in pictures.split(_INVERTED_AT_ONCE)
+            for noise in invert(denoise, base.schedule, some, nothing.expand(len(some), -1, -1), num_steps=steps)
+        )
         for row, pinned in enumerate(conditions):
             for one in pinned:
                 noise[row, one.frame] = next(found)
 
 
-def _pinned(
-    conditions: Sequence[Sequence[PinnedPicture]], latents: Sequence[Tensor], shape: tuple[int, ...]
-) -> Conditions:
-    """The conditions of all processes; those without have masks of zeros."""
-    parts = []
-    for pinned, encoded in zip(conditions, latents, strict=True):
-        pictures = encoded if pinned else next(some for some in latents if len(some)).new_zeros(0, *shape[1:])
-        parts.append(
-            Conditions.pinned(pictures, [one.frame for one in pinned], shape[0], [one.strength for one in pinned])
-        )
+def _pinned(conditions: Sequence[Sequence[PinnedPicture]], latents: Sequence[Tensor], num_frames: int) -> Conditions:
+    """The conditions of the processes that have some."""
+    parts = [
+        Conditions.pinned(encoded, [one.frame for one in pinned], num_frames, [one.strength for one in pinned])
+        for pinned, encoded in zip(conditions, latents, strict=True)
+        if pinned
+    ]
     return Conditions(
         latents=torch.cat([part.latents for part in parts]), mask=torch.cat([part.mask for part in parts])
     )
 
 
 def load_painter_pipeline(
-    folder: Path, dtype: torch.dtype, device: torch.device, loras: Mapping[str, float]
+    folder: Path,
+    dtype: torch.dtype,
+    device: torch.device,
+    loras: Mapping[str, float],
+    offload: Offload = "none",
+    vae: VaeMemory = "whole",
 ) -> tuple[ProcessPainterPipeline, Mapping[str, Any]]:
     """A painter's pipeline, and what its card says.
 
@@ -234,11 +270,36 @@ def load_painter_pipeline(
         dtype: of the networks.
         device: where they compute.
         loras: name -> scale, of those in the painter.
+        offload, vae: as of `pipeline_of`.
 
     Raises:
         UserError: if the folder is no painter or not whole, or has no such LoRA.
     """
     painter = load_painter(folder, dtype)
+    return pipeline_of(painter, device, loras, offload, vae), painter.facts
+
+
+def pipeline_of(
+    painter: Painter,
+    device: torch.device,
+    loras: Mapping[str, float],
+    offload: Offload = "none",
+    vae: VaeMemory = "whole",
+) -> ProcessPainterPipeline:
+    """The pipeline of a painter, ready to paint.
+
+    Args:
+        painter: its parts, of one precision.
+        device: where they compute.
+        loras: name -> scale, of those in the painter.
+        offload: what waits in the CPU's memory: nothing, networks that another stage of a painting needs, or every
+            layer but the one that computes.
+        vae: `sliced` takes pictures one by one, `tiled` also those beyond the size it was trained at in pieces. The
+            tiny model's codec needs next to nothing and takes them all at once.
+
+    Raises:
+        UserError: if the painter has no such LoRA.
+    """
     for name in loras:
         if name not in painter.loras:
             raise ConfigError("loras", name, f"those of the painter: {', '.join(painter.loras) or 'it has none'}")
@@ -255,5 +316,15 @@ def load_painter_pipeline(
         apply_lora(pipeline.motion, name, painter.loras[name])
     if loras:
         pipeline.motion.set_adapters(list(loras), list(loras.values()))
-    pipeline.motion.to(device, dtype)
-    return pipeline.to(device), painter.facts
+    if isinstance(pipeline.vae, AutoencoderKL) and vae != "whole":
+        pipeline.vae.enable_slicing()
+        if vae == "tiled":
+            pipeline.vae.enable_tiling()
+    pipeline.to(pipeline.unet.dtype)  # the LoRAs
+    if offload == "model":
+        pipeline.enable_model_cpu_offload(device=device)
+    elif offload == "sequential":
+        pipeline.enable_sequential_cpu_offload(device=device)
+    else:
+        pipeline.to(device)
+    return pipeline

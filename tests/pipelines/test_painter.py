@@ -1,51 +1,19 @@
 """What the painter's pipeline promises."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from diffusers import DDIMScheduler, DiffusionPipeline
+from diffusers import DiffusionPipeline
 
-from pipelines.painter import PinnedPicture, ProcessPainterPipeline
-from tests.training.models.small_base import pictures, small_base
-from training.models.motion import adapter_of, add_motion, is_temporal
-from training.models.replication import add_replication
-from training.models.shape import TinyShape
-
-PROMPT = "a red house by a lake"
-SIZE = (16, 24)
+from pipelines.painter import ProcessPainterPipeline
+from tests.pipelines.small_painter import PROMPT, SIZE, at, paint, untrained_pipeline
 
 
 @pytest.fixture(scope="module")
 def painter() -> ProcessPainterPipeline:
-    """Untrained networks, all of which do something."""
-    base = small_base(shape=TinyShape(channels=(16, 32), text_width=16, latent_channels=8))
-    torch.manual_seed(0)
-    unet = add_motion(base.unet, None)
-    replication = add_replication(base.unet)
-    with torch.no_grad():
-        for name, parameter in [*unet.named_parameters(), *replication.named_parameters()]:
-            if is_temporal(name) or "controlnet" in name:
-                parameter.add_(0.1 * torch.randn_like(parameter))
-    return ProcessPainterPipeline(
-        vae=base.vae,
-        text_encoder=base.text_encoder,
-        tokenizer=base.tokenizer,
-        unet=base.unet,
-        motion_adapter=adapter_of(unet),
-        scheduler=DDIMScheduler(**base.schedule.scheduler_config()),
-        replication=replication,
-    )
-
-
-def paint(painter: ProcessPainterPipeline, *pinned: PinnedPicture, **said: object) -> torch.Tensor:
-    words: dict[str, object] = {"num_frames": 4, "size_px": SIZE, "steps": 3, "guidance": 2.0, **said}
-    return painter([PROMPT], [pinned], **words).frames  # type: ignore[arg-type]
-
-
-def at(frame: int, number: int = 0, strength: float = 1.0) -> PinnedPicture:
-    picture = pictures(3, 32)[number, :, : SIZE[0], : SIZE[1]] / 2 + 0.5
-    return PinnedPicture(frame=frame, picture=picture, strength=strength)
+    return untrained_pipeline()
 
 
 def test_words_become_a_sequence(painter: ProcessPainterPipeline) -> None:
@@ -121,3 +89,29 @@ def test_it_does_without_a_replication_network(painter: ProcessPainterPipeline, 
     assert torch.equal(paint(plain, at(-1)), paint(painter, at(-1), network=False))
     plain.save_pretrained(tmp_path)
     assert ProcessPainterPipeline.from_pretrained(tmp_path).replication is None
+
+
+def test_a_process_without_conditions_is_the_same_among_others_that_have_some(painter: ProcessPainterPipeline) -> None:
+    both = painter([PROMPT, PROMPT], [[], [at(-1)]], num_frames=4, size_px=SIZE, steps=3, guidance=2.0).frames
+    assert torch.allclose(both[:1], paint(painter), atol=1e-4)
+
+
+def test_what_guidance_cannot_change_is_computed_once(
+    painter: ProcessPainterPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    forward = painter.motion.forward
+    monkeypatch.setattr(painter.motion, "forward", lambda *a, **k: sizes.append(len(a[0])) or forward(*a, **k))
+    words: dict[str, Any] = {"num_frames": 4, "size_px": SIZE, "steps": 2, "guidance": 5.0}
+    painter([""], **words)
+    painter([PROMPT], negative_prompt=PROMPT, **words)
+    painter([PROMPT], **words)
+    assert sizes == [1, 1, 1, 1, 2, 2]
+
+
+def test_a_process_follows_its_number_wherever_it_stands(painter: ProcessPainterPipeline) -> None:
+    words: dict[str, Any] = {"num_frames": 4, "size_px": SIZE, "steps": 2}
+    four = painter([PROMPT] * 4, **words)
+    some = painter([PROMPT] * 3, numbers=[3, 0, 0], **words)
+    assert torch.equal(some.noise, four.noise[[3, 0, 0]])
+    assert torch.allclose(some.frames, four.frames[[3, 0, 0]], atol=1e-4)

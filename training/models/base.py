@@ -82,8 +82,13 @@ class BaseModel:
         parts = [cast(Any, self.vae).decode(some / self.scaling).sample for some in _a_few(latents)]
         return (torch.cat(parts) / 2 + 0.5).clamp(0, 1)
 
-    def embed(self, captions: Sequence[str]) -> Tensor:
-        """(B, L, D) embeddings of captions; what is longer than the text encoder reads is cut off."""
+    def embed(self, captions: Sequence[str], device: torch.device | None = None) -> Tensor:
+        """(B, L, D) embeddings of captions; what is longer than the text encoder reads is cut off.
+
+        Args:
+            captions: (B,).
+            device: where the text encoder computes, when its weights wait elsewhere.
+        """
         tokens = self.tokenizer(
             list(captions),
             padding="max_length",
@@ -91,7 +96,8 @@ class BaseModel:
             max_length=self.text_encoder.config.max_position_embeddings,
             return_tensors="pt",
         )
-        embedded: Tensor = self.text_encoder(tokens.input_ids.to(self.text_encoder.device)).last_hidden_state
+        token_ids = tokens.input_ids.to(self.text_encoder.device if device is None else device)
+        embedded: Tensor = self.text_encoder(token_ids).last_hidden_state
         return embedded
 
     def fingerprint(self) -> str:

@@ -63,6 +63,24 @@ def add_motion(unet: UNet2DConditionModel, adapter: MotionAdapter | None, *, max
     return cast(UNetMotionModel, motion)
 
 
+def share_weights(unet: UNetMotionModel, *parts: nn.Module) -> None:
+    """Let a motion UNet hold the very parameters of what it was made of, in place of its copies.
+
+    For Stable Diffusion 1.5 that saves as much as the whole motion UNet takes. The parameters then move between devices
+    and precisions with either owner; buffers, and LoRAs that come later, are each owner's own.
+
+    Args:
+        unet: the motion UNet.
+        parts: the 2D UNet and the temporal modules, of one precision.
+    """
+    theirs = {name: parameter for part in parts for name, parameter in part.named_parameters()}
+    for name, parameter in list(unet.named_parameters()):
+        given = theirs.get(name.replace(".base_layer.", "."))  # which peft puts in where a LoRA is
+        if given is not None and given.shape == parameter.shape:
+            place, _, last = name.rpartition(".")
+            setattr(unet.get_submodule(place), last, given)
+
+
 def silence_motion(network: nn.Module) -> None:
     """Zero what temporal modules put out: diffusers leaves it random, and training would first repair the damage."""
     for name, module in network.named_modules():

@@ -1,0 +1,44 @@
+"""An untrained painter, small enough to be made anew wherever it is needed."""
+
+import torch
+from diffusers import DDIMScheduler
+
+from pipelines.painter import PinnedPicture, ProcessPainterPipeline
+from tests.training.models.small_base import pictures, small_base
+from training.models.motion import adapter_of, add_motion, is_temporal
+from training.models.replication import add_replication
+from training.models.shape import TinyShape
+
+PROMPT = "a red house by a lake"
+SIZE = (16, 24)
+
+
+def untrained_pipeline() -> ProcessPainterPipeline:
+    """Untrained networks, all of which do something."""
+    base = small_base(shape=TinyShape(channels=(16, 32), text_width=16, latent_channels=8))
+    torch.manual_seed(0)
+    unet = add_motion(base.unet, None)
+    replication = add_replication(base.unet)
+    with torch.no_grad():
+        for name, parameter in [*unet.named_parameters(), *replication.named_parameters()]:
+            if is_temporal(name) or "controlnet" in name:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    return ProcessPainterPipeline(
+        vae=base.vae,
+        text_encoder=base.text_encoder,
+        tokenizer=base.tokenizer,
+        unet=base.unet,
+        motion_adapter=adapter_of(unet),
+        scheduler=DDIMScheduler(**base.schedule.scheduler_config()),
+        replication=replication,
+    )
+
+
+def paint(painter: ProcessPainterPipeline, *pinned: PinnedPicture, **said: object) -> torch.Tensor:
+    words: dict[str, object] = {"num_frames": 4, "size_px": SIZE, "steps": 3, "guidance": 2.0, **said}
+    return painter([PROMPT], [pinned], **words).frames  # type: ignore[arg-type]
+
+
+def at(frame: int, number: int = 0, strength: float = 1.0) -> PinnedPicture:
+    picture = pictures(3, 32)[number, :, : SIZE[0], : SIZE[1]] / 2 + 0.5
+    return PinnedPicture(frame=frame, picture=picture, strength=strength)
