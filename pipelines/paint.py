@@ -2,11 +2,13 @@
 
     python -m pipelines.paint painter=outputs/painter prompt="a red house by a lake under an orange sky, painted in oil"
     python -m pipelines.paint painter=outputs/painter task=reconstruct image=boat.png out=outputs/boat
+    python -m pipelines.paint painter=outputs/painter task=reconstruct image=photographs batch_size=4 out=outputs/ways
     python -m pipelines.paint painter=outputs/painter task=complete image=begun.png at=3 out=outputs/ended
     python -m pipelines.paint painter=outputs/painter 'conditions={2: block_in.png, -1: boat.png}' out=outputs/both
 
 Every picture is pinned to a frame: through the replication network, and through the noise that it inverts to. The
-report says how well the frames keep to their pictures.
+report says how well the frames keep to their pictures. With a folder or a list as image, each of its pictures has a
+process of its own, the same whatever is painted beside it up to rounding; what is painted already is left as it is.
 """
 
 import sys
@@ -24,8 +26,8 @@ from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from pipelines.config import parse_size
 from pipelines.devices import compute_device
-from pipelines.sources.base import RefusedPicture
-from pipelines.sources.decode import decode
+from pipelines.memory import naming_memory
+from pipelines.paint_requests import batches, check_pictures, is_painted, read_picture, request_hash, requests_of
 from pipelines.sources.framing import Fit, Framing
 from training.data.manifest import hash_file
 from training.progress import Progress
@@ -33,8 +35,8 @@ from training.progress import Progress
 if TYPE_CHECKING:
     from pipelines.painter import ProcessPainterPipeline
 
-_MAX_PIXELS = 100_000_000
 _MOST_FRAMES = 32
+_MOST_TOLD = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,8 @@ class PaintConfig:
     prompt: str = ""
     negative: str = ""
     image: Path | None = None
+    pictures: tuple[Path, ...] = ()  # what `image` is when it is a list
+    batch_size: int = 1
     at: int = 2
     conditions: Mapping[int, PinnedFile] = field(default_factory=dict)
     painter: Path
@@ -72,6 +76,8 @@ class PaintConfig:
     seed: int = 0
     dtype: Literal["fp32", "bf16", "fp16"] = "fp32"
     device: str = "auto"
+    offload: Literal["none", "model", "sequential"] = "none"
+    vae: Literal["whole", "sliced", "tiled"] = "whole"
     frames_per_s: float = 2.0
     lossless: bool = False
 
@@ -79,12 +85,14 @@ class PaintConfig:
         for key, lowest, highest in (
             ("num_frames", 2, _MOST_FRAMES), ("steps", 1, 1000), ("guidance", 1, 100), ("seed", 0, 2**63 - 1),
             ("frames_per_s", 0.1, 60), ("at", 0, self.num_frames - 2),
+            ("batch_size", 1, 1024),
         ):  # fmt: skip
             if not lowest <= getattr(self, key) <= highest:
                 raise ConfigError(key, getattr(self, key), f"{lowest} to {highest}")
-        if (self.image is None) == (self.task != "generate"):
-            wanted = f"the picture to {self.task}" if self.image is None else f"null, with task={self.task}"
-            raise ConfigError("image", self.image, wanted)
+        given = self.image if self.image is not None else [str(path) for path in self.pictures] or None
+        if (given is None) == (self.task != "generate"):
+            wanted = f"the picture to {self.task}" if given is None else f"null, with task={self.task}"
+            raise ConfigError("image", given, wanted)
         if self.task == "generate" and not self.prompt and not self.conditions:
             raise ConfigError("prompt", "''", "what to paint; or give an image with task=reconstruct, or conditions")
         taken: dict[int, int] = {}
@@ -119,27 +127,40 @@ def run(config: PaintConfig) -> Summary:
     """
     if config.out.exists() and not config.out.is_dir():
         raise ConfigError("out", config.out, "a folder; this is a file")
-    files = {frame: _read(file) for frame, file in config.pinned.items()}
+    requests = requests_of(config)
+    check_pictures(requests)
     device = compute_device(config.device)
+    on_gpu = device.type != "cpu"
+    if config.offload != "none" and not on_gpu:
+        raise ConfigError("offload", config.offload, "none without a GPU: networks would wait where they compute")
     import torch  # seconds: after what is refused at once
 
     from pipelines.painter import load_painter_pipeline
+    from training.models.painter_folder import read_painter_card
 
-    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[config.dtype]
-    pipeline, card = load_painter_pipeline(config.painter, dtype, device, config.loras)
-    framing = _framing(config, card["size_px"])
-    pictures = {frame: framing.apply(picture) for frame, picture in files.items()}
-    frames = _painted(config, pipeline, framing, pictures)
-    return _written(config, frames, pictures)
-
-
-def _read(file: PinnedFile) -> NDArray[np.float32]:
-    try:
-        return decode(file.path.expanduser().read_bytes(), max_pixels=_MAX_PIXELS)
-    except OSError as error:
-        raise UserError(f"{file.path}: cannot be read ({error.strerror or error})") from error
-    except RefusedPicture as error:
-        raise UserError(f"{file.path}: not a picture that can be read ({error})") from error
+    card = read_painter_card(config.painter)
+    hashes = {request.out: request_hash(request, card) for request in requests}
+    several = requests != [config]
+    todo = [request for request in requests if not several or not is_painted(request.out, hashes[request.out])]
+    told = [f"{len(requests) - len(todo)} of {len(requests)} pictures were painted already"] if several else []
+    if todo:
+        groups = batches(todo, config.batch_size)
+        dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[config.dtype]
+        with naming_memory(config, on_gpu=on_gpu, at_once=len(groups[0])):
+            pipeline, _ = load_painter_pipeline(config.painter, dtype, device, config.loras, config.offload, config.vae)
+            framing = _framing(config, card["size_px"])
+            with Progress("painting", config.steps * len(groups), 0, "steps") as shown:
+                for group in groups:
+                    pinned = [
+                        {frame: framing.apply(read_picture(file.path)) for frame, file in request.pinned.items()}
+                        for request in group
+                    ]
+                    painted = _painted(config, pipeline, framing, group, pinned, shown)
+                    for request, frames, pictures in zip(group, painted, pinned, strict=True):
+                        told += _written(request, frames, pictures, hashes[request.out])
+    if several and len(told) > _MOST_TOLD:
+        told = [*told[:_MOST_TOLD], f"  and so on; {config.out}/*/report.json tells all"]
+    return Summary(lines=tuple(told) if several else (*told, f"look at it: {config.out / 'index.html'}"))
 
 
 def _framing(config: PaintConfig, trained_px: Sequence[int]) -> Framing:
@@ -151,9 +172,11 @@ def _painted(
     config: PaintConfig,
     pipeline: "ProcessPainterPipeline",
     framing: Framing,
-    pictures: Mapping[int, NDArray[np.float32]],
+    requests: Sequence[PaintConfig],
+    pictures: Sequence[Mapping[int, NDArray[np.float32]]],
+    shown: Progress,
 ) -> NDArray[np.uint8]:
-    """(T, H, W, 3)."""
+    """(N, T, H, W, 3)."""
     import torch
 
     from pipelines.painter import PinnedPicture
@@ -162,35 +185,38 @@ def _painted(
     if framing.height_px % cell or framing.width_px % cell:
         raise ConfigError("size", f"{framing.width_px}x{framing.height_px}", f"multiples of {cell}")
     pinned = [
-        PinnedPicture(
-            frame=frame,
-            picture=torch.from_numpy(picture).permute(2, 0, 1),
-            strength=config.pinned[frame].strength,
-        )
-        for frame, picture in pictures.items()
-    ]
-    try:
-        with Progress("painting", config.steps, 0, "steps") as shown:
-            painted = pipeline(
-                [config.prompt],
-                [pinned],
-                negative_prompt=config.negative,
-                num_frames=config.num_frames,
-                size_px=(framing.height_px, framing.width_px),
-                steps=config.steps,
-                guidance=config.guidance,
-                network=config.network,
-                inversion=config.inversion,
-                seed=config.seed,
-                on_step=lambda: shown.advance(1),
+        [
+            PinnedPicture(
+                frame=frame,
+                picture=torch.from_numpy(picture).permute(2, 0, 1),
+                strength=request.pinned[frame].strength,
             )
-    except torch.OutOfMemoryError as error:
-        raise UserError("out of memory on the GPU; try dtype=bf16, a smaller size, or fewer num_frames") from error
-    frames: NDArray[np.uint8] = (painted.frames[0] * 255).round().byte().permute(0, 2, 3, 1).numpy()
+            for frame, picture in some.items()
+        ]
+        for request, some in zip(requests, pictures, strict=True)
+    ]
+    painted = pipeline(
+        [config.prompt] * len(requests),
+        pinned,
+        negative_prompt=config.negative,
+        num_frames=config.num_frames,
+        size_px=(framing.height_px, framing.width_px),
+        steps=config.steps,
+        guidance=config.guidance,
+        network=config.network,
+        inversion=config.inversion,
+        seed=config.seed,
+        numbers=[0] * len(requests),  # each as if it were alone
+        on_step=lambda: shown.advance(1),
+    )
+    frames: NDArray[np.uint8] = (painted.frames * 255).round().byte().permute(0, 1, 3, 4, 2).numpy()
     return frames
 
 
-def _written(config: PaintConfig, frames: NDArray[np.uint8], pictures: Mapping[int, NDArray[np.float32]]) -> Summary:
+def _written(
+    config: PaintConfig, frames: NDArray[np.uint8], pictures: Mapping[int, NDArray[np.float32]], request: str
+) -> list[str]:
+    """Write a process; what to tell of it, as lines."""
     from pipelines.process_folder import PROVENANCE, ProcessFolder, adherence, progress
 
     first = config.at if config.task == "complete" else 0
@@ -219,6 +245,7 @@ def _written(config: PaintConfig, frames: NDArray[np.uint8], pictures: Mapping[i
         "conditions": kept,
         "progress": progress(frames[first:]),
         "source": None if config.image is None else hash_file(config.image.expanduser()),
+        "request": request,
         "code_version": version("process-painter"),
     }
     try:
@@ -226,13 +253,11 @@ def _written(config: PaintConfig, frames: NDArray[np.uint8], pictures: Mapping[i
         folder.write(frames[first:], report)
     except OSError as error:
         raise UserError(f"out={config.out}: {error.filename or config.out}: {error.strerror or error}") from error
-    told = [
+    kept_to = [
         f"  frame {one['frame']} keeps to {one['picture']}: PSNR {one['psnr_db']:.2f} dB, SSIM {one['ssim']:.3f}"
         for one in kept
     ]
-    return Summary(
-        lines=(f"painted {len(frames) - first} frames: {config.out}", *told, f"look at it: {config.out / 'index.html'}")
-    )
+    return [f"painted {len(frames) - first} frames: {config.out}", *kept_to]
 
 
 def paint_config(plain: dict[str, Any]) -> PaintConfig:
@@ -253,6 +278,12 @@ def paint_config(plain: dict[str, Any]) -> PaintConfig:
         if number in pinned:
             raise ConfigError("conditions", number, "each frame once")
         pinned[number] = file if isinstance(file, Mapping) else {"path": file}
+    image = plain["image"]
+    several = list(image) if isinstance(image, Sequence) and not isinstance(image, str) else []
+    if several == image:
+        if not several:
+            raise ConfigError("image", image, "a picture, a folder, or a list of them")
+        plain = {**plain, "image": None, "pictures": several}
     return typed(PaintConfig, {**plain, "conditions": pinned, "loras": plain["loras"] or {}})
 
 

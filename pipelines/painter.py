@@ -165,7 +165,7 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
         noise = draw(seed, numbers, shape, base.schedule.num_steps, 0.0).noise.to(device)
         with self._computing(self.text_encoder):
             text = base.embed(prompts, device).float()
-            no_text, nothing = base.embed([negative_prompt, ""], device).float().split(1)
+            no_text, nothing = base.embed([negative_prompt, ""], device).float().chunk(2)
         with self._computing(self.vae):
             latents = [self._encoded(base, pinned) for pinned in conditions]
         pinned_to = _pinned(conditions, latents, num_frames) if any(conditions) else None
@@ -194,25 +194,30 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
         return mean.float() * base.scaling
 
     def _denoiser(self, conditions: Sequence[Sequence[PinnedPicture]], pinned: Conditions | None) -> Denoiser:
-        """The motion UNet; for the processes with conditions, if these are given, with the replication network.
+        """The motion UNet; with the replication network for the processes that have conditions, if these are given.
+
+        Those without are predicted as if they were painted alone.
 
         Of what that network computes, only the embedding of its input is the same at every step, and that is next to
         none of its work: timestep and words go into all the rest. So nothing of it is kept (docs/decisions/013).
         """
-        dtype = self.unet.dtype
-        shown = torch.tensor([len(some) > 0 for some in conditions])
+        dtype, num_processes = self.unet.dtype, len(conditions)
+        shown = [row for row, some in enumerate(conditions) if some]
+        others = [row for row, some in enumerate(conditions) if not some]
 
         def denoise(latents: Tensor, timesteps: Tensor, text: Tensor) -> Tensor:
             latents, text = latents.to(dtype), text.to(dtype)
             if pinned is None or self.replication is None:
                 return predict(self.motion, latents, timesteps, text).float()
-            rows = shown.repeat(len(latents) // len(shown)).to(latents.device)
+            if not others:
+                return predict_conditioned(self.motion, self.replication, latents, timesteps, text, pinned).float()
+            halves = range(0, len(latents), num_processes)  # of guidance
+            ours, theirs = ([row + half for half in halves for row in rows] for rows in (shown, others))
             predicted = torch.empty_like(latents)
-            predicted[rows] = predict_conditioned(
-                self.motion, self.replication, latents[rows], timesteps[rows], text[rows], pinned
+            predicted[ours] = predict_conditioned(
+                self.motion, self.replication, latents[ours], timesteps[ours], text[ours], pinned
             )
-            if not rows.all():  # as if they were painted alone
-                predicted[~rows] = predict(self.motion, latents[~rows], timesteps[~rows], text[~rows])
+            predicted[theirs] = predict(self.motion, latents[theirs], timesteps[theirs], text[theirs])
             return predicted.float()
 
         return denoise
@@ -235,7 +240,7 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
         pictures = torch.cat([some for some in latents if len(some)])
         found = (
             noise
-            for some in pictures.split(_INVERTED_AT_ONCE)
+            for some in torch.split(pictures, _INVERTED_AT_ONCE)
             for noise in invert(denoise, base.schedule, some, nothing.expand(len(some), -1, -1), num_steps=steps)
         )
         for row, pinned in enumerate(conditions):

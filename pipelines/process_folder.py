@@ -51,6 +51,7 @@ class ProcessFolder:
             report: plain data.
         """
         (self.root / "frames").mkdir(parents=True, exist_ok=True)
+        (self.root / "report.json").unlink(missing_ok=True)  # of what was painted here before
         names = [f"frames/{frame_member(number, len(frames), 'png')}" for number in range(len(frames))]
         for name, frame in zip(names, frames, strict=True):
             write_atomically(self.root / name, _encoded(frame, "PNG"))

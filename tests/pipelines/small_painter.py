@@ -1,11 +1,14 @@
 """An untrained painter, small enough to be made anew wherever it is needed."""
 
+from pathlib import Path
+
 import torch
 from diffusers import DDIMScheduler
 
 from pipelines.painter import PinnedPicture, ProcessPainterPipeline
 from tests.training.models.small_base import pictures, small_base
 from training.models.motion import adapter_of, add_motion, is_temporal
+from training.models.painter_folder import Painter
 from training.models.replication import add_replication
 from training.models.shape import TinyShape
 
@@ -42,3 +45,13 @@ def paint(painter: ProcessPainterPipeline, *pinned: PinnedPicture, **said: objec
 def at(frame: int, number: int = 0, strength: float = 1.0) -> PinnedPicture:
     picture = pictures(3, 32)[number, :, : SIZE[0], : SIZE[1]] / 2 + 0.5
     return PinnedPicture(frame=frame, picture=picture, strength=strength)
+
+
+def save_untrained_painter(folder: Path) -> Path:
+    """An untrained painter of 64 px on disk; returns the folder, which is made."""
+    folder.mkdir()
+    base = small_base(shape=TinyShape(channels=(16, 32), text_width=16, latent_channels=8))
+    facts = {"num_frames": 3, "size_px": [64, 64], "phrases": {}, "parts": {}}
+    motion = adapter_of(add_motion(base.unet, None))
+    Painter(base=base, motion=motion, replication=add_replication(base.unet), facts=facts).save(folder, {})
+    return folder

@@ -96,16 +96,14 @@ def test_a_process_without_conditions_is_the_same_among_others_that_have_some(pa
     assert torch.allclose(both[:1], paint(painter), atol=1e-4)
 
 
-def test_what_guidance_cannot_change_is_computed_once(
-    painter: ProcessPainterPipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sizes = []
-    forward = painter.motion.forward
-    monkeypatch.setattr(painter.motion, "forward", lambda *a, **k: sizes.append(len(a[0])) or forward(*a, **k))
+def test_what_guidance_cannot_change_is_computed_once(painter: ProcessPainterPipeline) -> None:
+    sizes: list[int] = []
+    seen = painter.motion.register_forward_pre_hook(lambda _module, inputs: sizes.append(len(inputs[0])))
     words: dict[str, Any] = {"num_frames": 4, "size_px": SIZE, "steps": 2, "guidance": 5.0}
     painter([""], **words)
     painter([PROMPT], negative_prompt=PROMPT, **words)
     painter([PROMPT], **words)
+    seen.remove()
     assert sizes == [1, 1, 1, 1, 2, 2]
 
 

@@ -1,0 +1,179 @@
+"""What painting costs: seconds, and memory at its peak.
+
+    python -m benchmarks.paint --painter outputs/tiny/painter                # on the CPU, fp32 and bf16
+    python -m benchmarks.paint --sd15-shaped                                 # on a GPU, 8 frames of 512 px
+    python -m benchmarks.paint --sd15-shaped --device cpu --dtypes bf16 --vaes sliced --offloads none --steps 1
+
+`--sd15-shaped` has networks of the real shapes with random weights, which cost the same as trained ones. Memory is what
+tensors hold, weights included: on a GPU by its allocator, on the CPU by the storages that are alive. Beside it stands
+the largest resident memory of the process, which has Python and all libraries in it and never falls from row to row.
+"""
+
+import argparse
+import itertools
+import os
+import resource
+import time
+import weakref
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from pipelines.painter import PinnedPicture, ProcessPainterPipeline, pipeline_of
+from training.diffusion import NoiseSchedule
+from training.models.base import BaseModel
+from training.models.motion import adapter_of, add_motion
+from training.models.painter_folder import Painter, load_painter
+from training.models.replication import add_replication
+from training.models.tiny import train_tokenizer
+
+_GIB = 2**30
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_PROMPT = "a red house by a lake under an orange sky, painted in oil"
+
+
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--painter", type=Path)
+    which.add_argument("--sd15-shaped", action="store_true")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--dtypes", nargs="+", choices=_DTYPES)
+    parser.add_argument("--vaes", nargs="+", choices=("whole", "sliced", "tiled"), default=["sliced"])
+    parser.add_argument("--offloads", nargs="+", choices=("none", "model", "sequential"))
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--guidance", type=float, default=5.0)
+    parser.add_argument("--num-frames", type=int, default=8)
+    parser.add_argument("--size-px", type=int)
+    arguments = parser.parse_args()
+    device = torch.device(arguments.device)
+    on_gpu = device.type == "cuda"
+    dtypes = arguments.dtypes or (["fp16"] if on_gpu else ["fp32", "bf16"])
+    offloads = arguments.offloads or (["none", "model", "sequential"] if on_gpu else ["none"])
+
+    print(f"{arguments.num_frames} frames, the last pinned, DDIM {arguments.steps}, guidance {arguments.guidance}")
+    print("dtype  VAE     offload     weights    peak  resident GiB   seconds   a step")
+    for dtype, vae, offload in itertools.product(dtypes, arguments.vaes, offloads):
+        painter = (
+            sd15_shaped(_DTYPES[dtype]) if arguments.sd15_shaped else load_painter(arguments.painter, _DTYPES[dtype])
+        )
+        size_px = arguments.size_px or (512 if arguments.sd15_shaped else painter.facts["size_px"][0])
+        pipeline = pipeline_of(painter, device, {}, offload, vae)
+        measured = measure(pipeline, device, arguments, size_px)
+        print(f"{dtype:<6} {vae:<7} {offload:<10}  {measured}", flush=True)
+        del painter, pipeline
+
+
+def measure(pipeline: ProcessPainterPipeline, device: torch.device, arguments: argparse.Namespace, size_px: int) -> str:
+    """One painting, as the cells of a row."""
+    pinned = [PinnedPicture(frame=-1, picture=torch.rand(3, size_px, size_px))]
+    ticks: list[float] = []
+    weights = held(pipeline)
+    tensors = LiveTensors(weights)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    start = time.perf_counter()
+    with tensors:
+        pipeline(
+            [_PROMPT],
+            [pinned],
+            num_frames=arguments.num_frames,
+            size_px=(size_px, size_px),
+            steps=arguments.steps,
+            guidance=arguments.guidance,
+            on_step=lambda: ticks.append(time.perf_counter()),
+        )
+    seconds = time.perf_counter() - start
+    peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else tensors.peak
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    step = f"{(ticks[-1] - ticks[0]) / (len(ticks) - 1):8.3f}" if len(ticks) > 1 else "       -"
+    return f"{weights / _GIB:7.2f} {peak / _GIB:7.2f} {resident / _GIB:9.2f}     {seconds:9.2f} {step}"
+
+
+def held(pipeline: ProcessPainterPipeline) -> int:
+    """Bytes of all weights, each counted once."""
+    networks = [pipeline.vae, pipeline.text_encoder, pipeline.unet, pipeline.motion, pipeline.replication]
+    weights = [weight for network in networks if network is not None for weight in network.parameters()]
+    return sum({weight.data_ptr(): weight.nbytes for weight in weights}.values())
+
+
+class LiveTensors(TorchDispatchMode):
+    """Counts the bytes of storages that operations make, while they are alive.
+
+    What a kernel takes for itself while it runs does not count.
+
+    Attributes:
+        peak: the most bytes at once.
+    """
+
+    def __init__(self, before: int) -> None:
+        super().__init__()
+        self._now = self.peak = before
+        self._known: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        for tensor in made if isinstance(made, tuple | list) else (made,):
+            if isinstance(tensor, Tensor) and not func.is_view:
+                self._count(tensor.untyped_storage(), [one for one in args if isinstance(one, Tensor)])
+        return made
+
+    def _count(self, storage: torch.UntypedStorage, given: list[Tensor]) -> None:
+        place = storage.data_ptr()
+        if place in self._known or any(one.untyped_storage().data_ptr() == place for one in given):
+            return  # written in place, or handed on
+        size = storage.nbytes()
+        self._known.add(place)
+        self._now += size
+        self.peak = max(self.peak, self._now)
+        weakref.finalize(storage, self._forget, place, size)
+
+    def _forget(self, place: int, size: int) -> None:
+        self._known.discard(place)
+        self._now -= size
+
+
+def sd15_shaped(dtype: torch.dtype) -> Painter:
+    """A painter of the shapes of Stable Diffusion 1.5, AnimateDiff and SparseCtrl, with random weights."""
+    standard = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        tokenizer = train_tokenizer([_PROMPT])
+        base = BaseModel(
+            vae=AutoencoderKL(
+                down_block_types=("DownEncoderBlock2D",) * 4,
+                up_block_types=("UpDecoderBlock2D",) * 4,
+                block_out_channels=(128, 256, 512, 512),
+                layers_per_block=2,
+                latent_channels=4,
+                sample_size=512,
+            ),
+            tokenizer=tokenizer,
+            text_encoder=CLIPTextModel(CLIPTextConfig(  # of ViT-L/14, but for the words
+                vocab_size=49408, hidden_size=768, intermediate_size=3072, projection_dim=768, num_hidden_layers=12,
+                num_attention_heads=12, max_position_embeddings=77, bos_token_id=tokenizer.bos_token_id,
+                eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+            )),
+            unet=UNet2DConditionModel(sample_size=64, cross_attention_dim=768, attention_head_dim=8),
+            schedule=NoiseSchedule(),
+        )  # fmt: skip
+        motion = adapter_of(add_motion(base.unet, None))
+        replication = add_replication(base.unet)
+    finally:
+        torch.set_default_dtype(standard)
+    for network in (base.vae, base.text_encoder, base.unet, motion, replication):
+        network.requires_grad_(False).eval()
+        network.to(dtype)
+    return Painter(base=base, motion=motion, replication=replication)
+
+
+if __name__ == "__main__":
+    main()
