@@ -2,11 +2,13 @@
 
     python -m benchmarks.paint --painter outputs/tiny/painter                # on the CPU, fp32 and bf16
     python -m benchmarks.paint --sd15-shaped                                 # on a GPU, 8 frames of 512 px
-    python -m benchmarks.paint --sd15-shaped --device cpu --dtypes bf16 --vaes sliced --offloads none --steps 1
+    python -m benchmarks.paint --sd15-shaped --device meta --dtypes fp16 --vaes whole sliced --steps 1
 
 `--sd15-shaped` has networks of the real shapes with random weights, which cost the same as trained ones. Memory is what
-tensors hold, weights included: on a GPU by its allocator, on the CPU by the storages that are alive. Beside it stands
+tensors hold, weights included: on a GPU by its allocator, elsewhere by the storages that are alive. Beside it stands
 the largest resident memory of the process, which has Python and all libraries in it and never falls from row to row.
+`--device meta` computes nothing: it adds up what tensors would hold, in seconds and on any machine, with attention as
+by the fused kernels, which hold no scores.
 """
 
 import argparse
@@ -15,14 +17,17 @@ import os
 import resource
 import time
 import weakref
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
+from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import CLIPTextConfig, CLIPTextModel
 
@@ -62,11 +67,11 @@ def main() -> None:
     print(f"{arguments.num_frames} frames, the last pinned, DDIM {arguments.steps}, guidance {arguments.guidance}")
     print("dtype  VAE     offload     weights    peak  resident GiB   seconds   a step")
     for dtype, vae, offload in itertools.product(dtypes, arguments.vaes, offloads):
-        painter = (
-            sd15_shaped(_DTYPES[dtype]) if arguments.sd15_shaped else load_painter(arguments.painter, _DTYPES[dtype])
-        )
+        precision = _DTYPES[dtype]
+        with torch.device("meta") if device.type == "meta" else nullcontext():
+            painter = sd15_shaped(precision) if arguments.sd15_shaped else load_painter(arguments.painter, precision)
+            pipeline = pipeline_of(painter, device, {}, offload, vae)
         size_px = arguments.size_px or (512 if arguments.sd15_shaped else painter.facts["size_px"][0])
-        pipeline = pipeline_of(painter, device, {}, offload, vae)
         measured = measure(pipeline, device, arguments, size_px)
         print(f"{dtype:<6} {vae:<7} {offload:<10}  {measured}", flush=True)
         del painter, pipeline
@@ -78,10 +83,11 @@ def measure(pipeline: ProcessPainterPipeline, device: torch.device, arguments: a
     ticks: list[float] = []
     weights = held(pipeline)
     tensors = LiveTensors(weights)
+    attention = functional.scaled_dot_product_attention if device.type != "meta" else _unscored
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     start = time.perf_counter()
-    with tensors:
+    with mock.patch.object(functional, "scaled_dot_product_attention", attention), tensors:
         pipeline(
             [_PROMPT],
             [pinned],
@@ -102,10 +108,14 @@ def held(pipeline: ProcessPainterPipeline) -> int:
     """Bytes of all weights, each counted once."""
     networks = [pipeline.vae, pipeline.text_encoder, pipeline.unet, pipeline.motion, pipeline.replication]
     weights = [weight for network in networks if network is not None for weight in network.parameters()]
-    return sum({weight.data_ptr(): weight.nbytes for weight in weights}.values())
+    return sum({id(weight): weight.nbytes for weight in weights}.values())
 
 
-class LiveTensors(TorchDispatchMode):
+def _unscored(query: Tensor, *_: object, **__: object) -> Tensor:
+    return torch.empty_like(query)
+
+
+class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of storages that operations make, while they are alive.
 
     What a kernel takes for itself while it runs does not count.
@@ -115,20 +125,23 @@ class LiveTensors(TorchDispatchMode):
     """
 
     def __init__(self, before: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._now = self.peak = before
         self._known: set[int] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        made = func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        if func is torch.ops.aten._to_copy.default and args[0].is_meta and str(kwargs.get("device")) == "cpu":
+            return torch.zeros(args[0].shape, dtype=kwargs.get("dtype"))  # what was painted, and never computed
+        made = func(*args, **kwargs)
         for tensor in made if isinstance(made, tuple | list) else (made,):
             if isinstance(tensor, Tensor) and not func.is_view:
                 self._count(tensor.untyped_storage(), [one for one in args if isinstance(one, Tensor)])
         return made
 
     def _count(self, storage: torch.UntypedStorage, given: list[Tensor]) -> None:
-        place = storage.data_ptr()
-        if place in self._known or any(one.untyped_storage().data_ptr() == place for one in given):
+        place = storage._cdata
+        if place in self._known or any(one.untyped_storage()._cdata == place for one in given):
             return  # written in place, or handed on
         size = storage.nbytes()
         self._known.add(place)

@@ -34,6 +34,7 @@ class OffloadingPipeline(DiffusionPipeline):  # type: ignore[misc]
         self.remove_all_hooks()
         super().to(*args, **kwargs)
         self.motion.to(device=self.unet.device, dtype=self.unet.dtype)
+        share_weights(self.motion, self.unet, self.motion_adapter)  # some devices want new parameters
         return self
 
     def enable_model_cpu_offload(self, gpu_id: int | None = None, device: torch.device | str | None = None) -> None:
