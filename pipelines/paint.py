@@ -1,8 +1,8 @@
 """Words, a picture, an unfinished picture, or pictures at any frames in; the process of painting out.
 
-    python -m pipelines.paint painter=outputs/painter prompt="a red house by a lake under an orange sky, painted in oil"
-    python -m pipelines.paint painter=outputs/painter task=reconstruct image=boat.png out=outputs/boat
-    python -m pipelines.paint painter=outputs/painter task=complete image=begun.png at=3 out=outputs/ended
+    python -m pipelines.paint prompt="a red house by a lake under an orange sky, painted in oil"
+    python -m pipelines.paint task=reconstruct image=boat.png out=outputs/boat
+    python -m pipelines.paint task=complete image=begun.png at=3 out=outputs/ended
     python -m pipelines.paint painter=outputs/painter 'conditions={2: block_in.png, -1: boat.png}' out=outputs/both
 
 Every picture is pinned to a frame: through the replication network, and through the noise that it inverts to. The
@@ -59,7 +59,7 @@ class PaintConfig:
     image: Path | None = None
     at: int = 2
     conditions: Mapping[int, PinnedFile] = field(default_factory=dict)
-    painter: Path
+    painter: Path = Path("tiny")
     loras: Mapping[str, float] = field(default_factory=dict)
     out: Path
     num_frames: int = 8

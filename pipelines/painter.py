@@ -25,6 +25,7 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from conf.errors import ConfigError
+from pipelines.painters import painter_folder
 from training.diffusion import Denoiser, draw, invert, sample, schedule_of
 from training.models.base import BaseModel
 from training.models.codec import PatchCodec
@@ -230,7 +231,7 @@ def load_painter_pipeline(
     """A painter's pipeline, and what its card says.
 
     Args:
-        folder: that `training.assemble` made.
+        folder: that `training.assemble` made, or the name of a shipped painter.
         dtype: of the networks.
         device: where they compute.
         loras: name -> scale, of those in the painter.
@@ -238,7 +239,7 @@ def load_painter_pipeline(
     Raises:
         UserError: if the folder is no painter or not whole, or has no such LoRA.
     """
-    painter = load_painter(folder, dtype)
+    painter = load_painter(painter_folder(folder), dtype)
     for name in loras:
         if name not in painter.loras:
             raise ConfigError("loras", name, f"those of the painter: {', '.join(painter.loras) or 'it has none'}")
