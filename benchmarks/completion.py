@@ -102,8 +102,7 @@ def change(before: NDArray[np.float32], after: NDArray[np.float32], kept: NDArra
 
 def falls_throughout(curves: NDArray[np.floating]) -> NDArray[np.bool_]:
     """(N,) which of (N, T) curves fall at every step."""
-    falls: NDArray[np.bool_] = (np.diff(curves, axis=1) < 0).all(1)
-    return falls
+    return np.asarray((np.diff(curves, axis=1) < 0).all(1), np.bool_)
 
 
 def _mean(values: NDArray[np.float32]) -> float:
