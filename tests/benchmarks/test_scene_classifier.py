@@ -123,7 +123,7 @@ def test_drawings_show_every_subject_as_often() -> None:
 
 
 def test_it_learns_and_is_the_same_every_time() -> None:
-    frames, drawn = drawings(64, (32, 32), series=6), drawings(46, (32, 32), series=7)
+    frames, drawn = drawings(16, (24, 24), series=6), drawings(23, (24, 24), series=7)
     early, late = train_classifier(frames, drawn, 2), train_classifier(frames, drawn, 40)
     again = train_classifier(frames, drawn, 2).state_dict()
     assert all(torch.equal(value, again[name]) for name, value in early.state_dict().items())
@@ -134,5 +134,5 @@ def test_it_learns_and_is_the_same_every_time() -> None:
         colours = reading.colours.argmax(-1)
         return float((colours[known] == labels[..., 1][known]).float().mean())
 
-    assert right(late) > right(early) + 0.1
+    assert right(late) > right(early) + 0.5
     assert not late.training and np.isfinite(float(late.threshold))
