@@ -31,7 +31,7 @@ LEAST_SLOTS = 3
 """Frames that a painter must know for one to lie between two."""
 
 _FINEST = 2  # frames that one step of a held sequence may be divided into; more, and it is painted as a piece itself
-_TOGETHER = 4  # sequences in one batch
+_PIXELS_TOGETHER = 2**18  # small sequences fill a GPU together; large ones need no more memory than a short process
 
 
 class PaintSequences(Protocol):
@@ -101,10 +101,12 @@ def paint_long(
     line = _Line({one.frame % num_frames: one for one in pinned})
     with Progress(f"painting {num_slots} key frames", steps, 0, "steps") as shown:
         _paint_keys(paint, line, num_frames, num_slots, seed, partial(shown.advance, 1))
+    height, width = line.frames[0].shape[:2]
+    together = max(1, _PIXELS_TOGETHER // (num_slots * height * width))
     sequences = [1]
     while gaps := line.gaps:
         level = len(sequences)
-        batches = [range(len(gaps))[first : first + _TOGETHER] for first in range(0, len(gaps), _TOGETHER)]
+        batches = [range(len(gaps))[first : first + together] for first in range(0, len(gaps), together)]
         label = f"painting in-betweens, level {level}, {len(gaps)} sequences"
         with Progress(label, len(batches) * num_steps_of(SHARE, steps), 0, "steps") as shown:
             _paint_level(paint, line, gaps, batches, num_slots, _level_seed(seed, level), partial(shown.advance, 1))

@@ -110,8 +110,8 @@ def test_no_two_sequences_begin_from_the_same_noise() -> None:
 
 
 def test_what_is_painted_together_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    expected, _ = paint(FakePainter(), 40, 11, seed=5)
-    monkeypatch.setattr(in_between, "_TOGETHER", 1)
+    expected, _ = paint(FakePainter(), 40, 11, seed=5)  # one batch a level
+    monkeypatch.setattr(in_between, "_PIXELS_TOGETHER", 1)
     alone, _ = paint(FakePainter(), 40, 11, seed=5)
     assert torch.equal(alone, expected)
     assert not torch.equal(paint(FakePainter(), 40, 11, seed=6)[0], expected)
