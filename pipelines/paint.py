@@ -11,7 +11,8 @@ report says how well the frames keep to their pictures.
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,6 +25,7 @@ from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from pipelines.config import parse_size
 from pipelines.devices import compute_device
+from pipelines.smoothing import Smoothing
 from pipelines.sources.base import RefusedPicture
 from pipelines.sources.decode import decode
 from pipelines.sources.framing import Fit, Framing
@@ -31,10 +33,11 @@ from training.data.manifest import hash_file
 from training.progress import Progress
 
 if TYPE_CHECKING:
+    from pipelines.longer.in_between import Pieces
     from pipelines.painter import ProcessPainterPipeline
 
 _MAX_PIXELS = 100_000_000
-_MOST_FRAMES = 32
+_MOST_FRAMES = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,11 +77,12 @@ class PaintConfig:
     device: str = "auto"
     frames_per_s: float = 2.0
     lossless: bool = False
+    smoothing: Smoothing = "none"
 
     def __post_init__(self) -> None:
         for key, lowest, highest in (
             ("num_frames", 2, _MOST_FRAMES), ("steps", 1, 1000), ("guidance", 1, 100), ("seed", 0, 2**63 - 1),
-            ("frames_per_s", 0.1, 60), ("at", 0, self.num_frames - 2),
+            ("frames_per_s", 0.1, 60), ("at", 0, self.num_frames - 2 if self.task == "complete" else self.at),
         ):  # fmt: skip
             if not lowest <= getattr(self, key) <= highest:
                 raise ConfigError(key, getattr(self, key), f"{lowest} to {highest}")
@@ -129,8 +133,8 @@ def run(config: PaintConfig) -> Summary:
     pipeline, card = load_painter_pipeline(config.painter, dtype, device, config.loras)
     framing = _framing(config, card["size_px"])
     pictures = {frame: framing.apply(picture) for frame, picture in files.items()}
-    frames = _painted(config, pipeline, framing, pictures)
-    return _written(config, frames, pictures)
+    frames, pieces = _painted(config, pipeline, framing, pictures, card["num_frames"])
+    return _written(config, frames, pictures, pieces)
 
 
 def _read(file: PinnedFile) -> NDArray[np.float32]:
@@ -152,11 +156,16 @@ def _painted(
     pipeline: "ProcessPainterPipeline",
     framing: Framing,
     pictures: Mapping[int, NDArray[np.float32]],
-) -> NDArray[np.uint8]:
-    """(T, H, W, 3)."""
+    trained_frames: int,
+) -> tuple[NDArray[np.uint8], "Pieces | None"]:
+    """(T, H, W, 3), and of what pieces they are where they are more frames than the painter was trained on."""
     import torch
 
+    from pipelines.longer.in_between import LEAST_SLOTS, paint_long
     from pipelines.painter import PinnedPicture
+
+    if config.num_frames > trained_frames < LEAST_SLOTS:
+        raise ConfigError("num_frames", config.num_frames, f"2 to {trained_frames}, as the painter knows no more")
 
     cell = pipeline.cell_px
     if framing.height_px % cell or framing.width_px % cell:
@@ -169,28 +178,44 @@ def _painted(
         )
         for frame, picture in pictures.items()
     ]
+    paint = partial(
+        pipeline,
+        negative_prompt=config.negative,
+        num_frames=min(config.num_frames, trained_frames),
+        size_px=(framing.height_px, framing.width_px),
+        steps=config.steps,
+        guidance=config.guidance,
+        network=config.network,
+        inversion=config.inversion,
+    )
+
+    def paint_pieces(conditions: Sequence[Sequence[PinnedPicture]], **words: Any) -> torch.Tensor:
+        return paint([config.prompt] * len(conditions), conditions, **words).frames
+
+    pieces = None
     try:
-        with Progress("painting", config.steps, 0, "steps") as shown:
-            painted = pipeline(
-                [config.prompt],
-                [pinned],
-                negative_prompt=config.negative,
-                num_frames=config.num_frames,
-                size_px=(framing.height_px, framing.width_px),
-                steps=config.steps,
-                guidance=config.guidance,
-                network=config.network,
-                inversion=config.inversion,
-                seed=config.seed,
-                on_step=lambda: shown.advance(1),
+        if config.num_frames > trained_frames:
+            painted, pieces = paint_long(
+                paint_pieces, config.num_frames, trained_frames, pinned, steps=config.steps, seed=config.seed
             )
+        else:
+            with Progress("painting", config.steps, 0, "steps") as shown:
+                painted = paint([config.prompt], [pinned], seed=config.seed, on_step=partial(shown.advance, 1)).frames[
+                    0
+                ]
     except torch.OutOfMemoryError as error:
         raise UserError("out of memory on the GPU; try dtype=bf16, a smaller size, or fewer num_frames") from error
-    frames: NDArray[np.uint8] = (painted.frames[0] * 255).round().byte().permute(0, 2, 3, 1).numpy()
-    return frames
+    frames: NDArray[np.uint8] = (painted * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    return frames, pieces
 
 
-def _written(config: PaintConfig, frames: NDArray[np.uint8], pictures: Mapping[int, NDArray[np.float32]]) -> Summary:
+def _written(
+    config: PaintConfig,
+    frames: NDArray[np.uint8],
+    pictures: Mapping[int, NDArray[np.float32]],
+    pieces: "Pieces | None",
+) -> Summary:
+    from pipelines.longer.seams import measure_seams
     from pipelines.process_folder import PROVENANCE, ProcessFolder, adherence, progress
 
     first = config.at if config.task == "complete" else 0
@@ -199,6 +224,7 @@ def _written(config: PaintConfig, frames: NDArray[np.uint8], pictures: Mapping[i
          **adherence(frames[frame], picture)}
         for frame, picture in pictures.items()
     ]  # fmt: skip
+    seams = measure_seams(frames[first:], [seam - first for seam in pieces.seams if seam > first] if pieces else [])
     report = {
         "note": PROVENANCE,
         "task": config.task,
@@ -218,11 +244,14 @@ def _written(config: PaintConfig, frames: NDArray[np.uint8], pictures: Mapping[i
         "dtype": config.dtype,
         "conditions": kept,
         "progress": progress(frames[first:]),
+        "pieces": None if pieces is None else {"sequences": pieces.sequences, "seams": asdict(seams)},
+        "smoothing": config.smoothing,
         "source": None if config.image is None else hash_file(config.image.expanduser()),
         "code_version": version("process-painter"),
     }
     try:
-        folder = ProcessFolder(root=config.out, frames_per_s=config.frames_per_s, lossless=config.lossless)
+        folder = ProcessFolder(root=config.out, frames_per_s=config.frames_per_s, lossless=config.lossless,
+                               smoothing=config.smoothing)  # fmt: skip
         folder.write(frames[first:], report)
     except OSError as error:
         raise UserError(f"out={config.out}: {error.filename or config.out}: {error.strerror or error}") from error
@@ -230,6 +259,11 @@ def _written(config: PaintConfig, frames: NDArray[np.uint8], pictures: Mapping[i
         f"  frame {one['frame']} keeps to {one['picture']}: PSNR {one['psnr_db']:.2f} dB, SSIM {one['ssim']:.3f}"
         for one in kept
     ]
+    if pieces is not None:
+        told.append(
+            f"  {sum(pieces.sequences)} sequences on {len(pieces.sequences)} levels; steps at {seams.num} seams are "
+            f"{seams.mean_ratio:.2f} times the median, at most {seams.max_ratio:.2f}"
+        )
     return Summary(
         lines=(f"painted {len(frames) - first} frames: {config.out}", *told, f"look at it: {config.out / 'index.html'}")
     )

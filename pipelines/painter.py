@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from diffusers import (
     AutoencoderKL,
@@ -26,7 +27,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from conf.errors import ConfigError
 from pipelines.painters import painter_folder
-from training.diffusion import Denoiser, draw, invert, sample, schedule_of
+from training.diffusion import Denoiser, begin_between, draw, invert, sample, schedule_of
 from training.models.base import BaseModel
 from training.models.codec import PatchCodec
 from training.models.lora import apply_lora
@@ -56,7 +57,7 @@ class PaintedProcesses(BaseOutput):  # type: ignore[misc]
 
     Attributes:
         frames: (N, T, 3, H, W) float32 in [0, 1], on the CPU.
-        noise: (N, T, C, h, w) the noise it began with, after inversion.
+        noise: (N, T, C, h, w) what it began with, after inversion.
     """
 
     frames: Tensor
@@ -129,6 +130,8 @@ class ProcessPainterPipeline(DiffusionPipeline):  # type: ignore[misc]
         network: bool = True,
         inversion: bool = True,
         seed: int = 0,
+        positions: Sequence[int] | None = None,
+        share: float = 1.0,
         on_step: Callable[[], None] | None = None,
     ) -> PaintedProcesses:
         """Paint.
@@ -143,28 +146,38 @@ class ProcessPainterPipeline(DiffusionPipeline):  # type: ignore[misc]
             guidance: 1 for none.
             network: whether the replication network sees the conditions.
             inversion: whether their noise replaces the initial noise of their frames.
-            seed: of the noise; that of the n-th process depends on (seed, n).
+            seed: of the noise; that of each process depends on (seed, its position).
+            positions: (N,) of the processes; 0, 1, ... when not said.
+            share: of the steps, counted from the last, that are done. Below 1 a process begins from its conditions,
+                interpolated over its frames, instead of from noise alone.
             on_step: called after each step of DDIM.
 
         Raises:
-            ValueError: if a frame is out of range or named twice, or counts differ.
+            ValueError: if a frame is out of range or named twice, counts differ, or a process with a share of the steps
+                has no conditions to begin from.
         """
         base, conditions = self.base, conditions or [()] * len(prompts)
         if len(conditions) != len(prompts):
             raise ValueError(f"{len(prompts)} prompts, {len(conditions)} lists of conditions")
         device = self._execution_device
         shape = (num_frames, base.latent_channels, size_px[0] // base.patch_px, size_px[1] // base.patch_px)
-        noise = draw(seed, range(len(prompts)), shape, base.schedule.num_steps, 0.0).noise.to(device)
+        places = range(len(prompts)) if positions is None else positions
+        noise = draw(seed, places, shape, base.schedule.num_steps, 0.0).noise.to(device)
         text = base.embed(prompts).float()
         no_text = base.embed([negative_prompt]).float().expand_as(text)
         latents = [self._encoded(base, pinned) for pinned in conditions]
         pinned_to = _pinned(conditions, latents, shape) if any(conditions) else None
         if inversion and pinned_to is not None:
             self._replace_noise(base, noise, conditions, latents, steps)
+        skipped = steps - num_steps_of(share, steps)
+        if skipped:
+            begun = torch.stack([_interpolated(*pair, num_frames) for pair in zip(conditions, latents, strict=True)])
+            noise = begin_between(base.schedule, begun, noise, num_steps=steps, skipped=skipped)
         denoise = self._denoiser(pinned_to if network and self.replication is not None else None)
         painted = sample(
-            denoise, base.schedule, noise, text, no_text, num_steps=steps, guidance=guidance, on_step=on_step
-        )
+            denoise, base.schedule, noise, text, no_text, num_steps=steps, skipped=skipped, guidance=guidance,
+            on_step=on_step,
+        )  # fmt: skip
         pictures = base.decode(painted.flatten(0, 1).to(self.vae.dtype)).float().cpu()
         return PaintedProcesses(frames=pictures.reshape(len(prompts), num_frames, 3, *size_px), noise=noise.cpu())
 
@@ -223,6 +236,25 @@ def _pinned(
     return Conditions(
         latents=torch.cat([part.latents for part in parts]), mask=torch.cat([part.mask for part in parts])
     )
+
+
+def num_steps_of(share: float, steps: int) -> int:
+    """Steps that a share of them is, at least one."""
+    return max(1, round(share * steps))
+
+
+def _interpolated(pinned: Sequence[PinnedPicture], latents: Tensor, num_frames: int) -> Tensor:
+    """(T, C, h, w) from (K, C, h, w) latents at some frames: linear in between, constant beyond.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    if not pinned:
+        raise ValueError("share below 1: a process without conditions has nothing to begin from")
+    slots = [one.frame % num_frames for one in pinned]
+    order = np.argsort(slots)
+    weights = [np.interp(np.arange(num_frames), np.sort(slots), row[order]) for row in np.eye(len(slots))]
+    return torch.einsum("kt,kchw->tchw", torch.tensor(np.array(weights)).to(latents), latents)
 
 
 def load_painter_pipeline(
