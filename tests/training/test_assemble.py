@@ -44,7 +44,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Folders:
 
 def assemble(runs: Folders, out: Path, /, **said: Any) -> Path:
     """A painter of base, motion and replication, unless `said` overrules."""
-    given = {key: runs[key] for key in ("base", "motion", "replication") if key in runs}
+    given: dict[str, Any] = {key: runs[key] for key in ("base", "motion", "replication") if key in runs}
     values = {**given, "licences": "{base: CC0-1.0}", "out": out, **said}
     run(assemble_config(compose("assemble", [f"{key}={value}" for key, value in values.items()])))
     return out
