@@ -31,7 +31,8 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from pipelines.painter import PinnedPicture, ProcessPainterPipeline, pipeline_of
+from pipelines.painter import ProcessPainterPipeline, pipeline_of
+from pipelines.pinned import PinnedPicture
 from training.diffusion import NoiseSchedule
 from training.models.base import BaseModel
 from training.models.motion import adapter_of, add_motion

@@ -10,6 +10,7 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
@@ -17,7 +18,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.tiny import held_out
-from pipelines.painter import PinnedPicture, ProcessPainterPipeline, load_painter_pipeline
+from pipelines.painter import ProcessPainterPipeline, load_painter_pipeline
+from pipelines.pinned import PinnedPicture
 from training.diffusion import invert, sample
 
 _AT_ONCE = 16
@@ -37,13 +39,13 @@ def main() -> None:
     last = len(trial.real[0]) - 1
 
     print(f"{len(trial.real)} held-out sequences, DDIM {arguments.steps}, guidance {arguments.guidance}")
-    free = trial.painted([])
     print("\nlast frame pinned           MSE      L1     PSNR      paper: MSE 0.0148, L1 0.0822")
-    for network in (True, False):
+    for network in (True, False) if pipeline.replication is not None else (False,):
         for inversion in (True, False):
             frames = trial.painted([last], network=network, inversion=inversion)
-            print(f"network {_word(network)}, inversion {_word(inversion)}  {_errors(frames, trial.real, [last])}")
-    print(f"nothing pinned              {_errors(free, trial.real, [last])}")
+            told = errors_at([last], frames, trial.real)
+            print(f"network {_word(network)}, inversion {_word(inversion)}  {told}", flush=True)
+    print(f"nothing pinned              {errors_at([last], trial.painted([]), trial.real)}")
     print(f"\ninversion, then sampling without guidance: PSNR {trial.inversion_psnr_db():.2f} dB")
 
 
@@ -60,19 +62,14 @@ class Trial:
         self._captions = [caption for batch in batches for caption in batch.captions]
         self.real = torch.cat([batch.frames for batch in batches if batch.frames is not None]) / 2 + 0.5
 
-    def painted(self, places: Sequence[int], *, network: bool = True, inversion: bool = True, shift: int = 0) -> Tensor:
-        """Sequences with their real frames pinned at some places, or, as a control, so many frames further on."""
-        num_frames, made = self.real.shape[1], []
-        for first in range(0, len(self.real), _AT_ONCE):
-            some = self.real[first : first + _AT_ONCE]
-            conditions = [[PinnedPicture(frame=place, picture=frames[place]) for place in places] for frames in some]
-            painted = self._pipeline(
-                self._captions[first : first + _AT_ONCE], conditions, num_frames=num_frames,
-                size_px=(some.shape[-2], some.shape[-1]), steps=self._steps, guidance=self._guidance,
-                network=network, inversion=inversion, seed=first,
-            )  # fmt: skip
-            made.append(painted.frames)
-        return torch.cat(made)
+    def painted(self, places: Sequence[int], *, network: bool = True, inversion: bool = True) -> Tensor:
+        """Sequences with their real frames pinned at some places."""
+        conditions = [[PinnedPicture(frame=place, picture=frames[place]) for place in places] for frames in self.real]
+        height_px, width_px = self.real.shape[-2:]
+        return painted_in_batches(
+            self._pipeline, self._captions, conditions, num_frames=self.real.shape[1], size_px=(height_px, width_px),
+            steps=self._steps, guidance=self._guidance, network=network, inversion=inversion,
+        )  # fmt: skip
 
     @torch.no_grad()
     def inversion_psnr_db(self) -> float:
@@ -91,7 +88,23 @@ class Trial:
         return float((-10 * errors.log10()).mean())
 
 
-def _errors(frames: Tensor, real: Tensor, places: Sequence[int]) -> str:
+def painted_in_batches(
+    pipeline: ProcessPainterPipeline,
+    prompts: Sequence[str],
+    conditions: Sequence[Sequence[PinnedPicture]] | None = None,
+    **said: Any,
+) -> Tensor:
+    """(N, T, 3, H, W) sequences in [0, 1] for any number of prompts; what else is said goes to the pipeline."""
+    made = []
+    for first in range(0, len(prompts), _AT_ONCE):
+        some = slice(first, first + _AT_ONCE)
+        pinned = None if conditions is None else conditions[some]
+        made.append(pipeline(prompts[some], pinned, seed=first, **said).frames)
+    return torch.cat(made)
+
+
+def errors_at(places: Sequence[int], frames: Tensor, real: Tensor) -> str:
+    """MSE, L1 and PSNR of (N, T, 3, H, W) sequences at some frames, as cells of a table."""
     difference = frames[:, list(places)] - real[:, list(places)]
     errors = difference.square().mean((1, 2, 3, 4))
     return f"{errors.mean():.4f}  {difference.abs().mean():.4f}  {(-10 * errors.log10()).mean():6.2f}"

@@ -77,7 +77,7 @@ def main() -> None:
 def held_out(data: Path, count: int) -> list[SequenceBatch]:
     """Sequences of the val split, each several times at other noise levels."""
     stream = SequenceStream.open([DataMixture(path=str(data))], split="val")
-    size = min(_SHOWN, len(stream))
+    size = min(_SHOWN, count, len(stream))
     with stream.batches(seed=0, batch_size=size) as batches:
         return list(itertools.islice(batches, min(count, len(stream)) // size))
 

@@ -1,9 +1,9 @@
 """Words, a picture, an unfinished picture, or pictures at any frames in; the process of painting out.
 
-    python -m pipelines.paint painter=outputs/painter prompt="a red house by a lake under an orange sky, painted in oil"
-    python -m pipelines.paint painter=outputs/painter task=reconstruct image=boat.png out=outputs/boat
-    python -m pipelines.paint painter=outputs/painter task=reconstruct image=photographs batch_size=4 out=outputs/ways
-    python -m pipelines.paint painter=outputs/painter task=complete image=begun.png at=3 out=outputs/ended
+    python -m pipelines.paint prompt="a red house by a lake under an orange sky, painted in oil"
+    python -m pipelines.paint task=reconstruct image=boat.png out=outputs/boat
+    python -m pipelines.paint task=reconstruct image=photographs batch_size=4 out=outputs/ways
+    python -m pipelines.paint task=complete image=begun.png at=3 out=outputs/ended
     python -m pipelines.paint painter=outputs/painter 'conditions={2: block_in.png, -1: boat.png}' out=outputs/both
 
 Every picture is pinned to a frame: through the replication network, and through the noise that it inverts to. The
@@ -13,110 +13,37 @@ process of its own, the same whatever is painted beside it up to rounding; what 
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import asdict
+from functools import partial
 from importlib.metadata import version
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from conf.command import Summary, command
-from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from pipelines.config import parse_size
 from pipelines.devices import compute_device
 from pipelines.memory import naming_memory
+from pipelines.paint_config import PaintConfig, paint_config
 from pipelines.paint_requests import batches, check_pictures, is_painted, read_picture, request_hash, requests_of
-from pipelines.sources.framing import Fit, Framing
+from pipelines.sources.framing import Framing
 from training.data.manifest import hash_file
 from training.progress import Progress
 
 if TYPE_CHECKING:
-    from pipelines.painter import ProcessPainterPipeline
+    from torch import Tensor
 
-_MOST_FRAMES = 32
+    from pipelines.longer.in_between import Pieces
+    from pipelines.painter import ProcessPainterPipeline
+    from pipelines.pinned import PinnedPicture
+
 _MOST_TOLD = 10
 
-
-@dataclass(frozen=True, kw_only=True)
-class PinnedFile:
-    """A picture file for a frame, and how strongly it holds."""
-
-    path: Path
-    strength: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.strength <= 1:
-            raise ConfigError("strength", self.strength, "0 to 1")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PaintConfig:
-    """What to paint; `conf/paint.yaml` says what each key means."""
-
-    task: Literal["generate", "reconstruct", "complete"] = "generate"
-    prompt: str = ""
-    negative: str = ""
-    image: Path | None = None
-    pictures: tuple[Path, ...] = ()  # what `image` is when it is a list
-    batch_size: int = 1
-    at: int = 2
-    conditions: Mapping[int, PinnedFile] = field(default_factory=dict)
-    painter: Path
-    loras: Mapping[str, float] = field(default_factory=dict)
-    out: Path
-    num_frames: int = 8
-    size: Any = None
-    fit: Fit = "crop"
-    steps: int = 50
-    guidance: float = 5.0
-    network: bool = True
-    inversion: bool = True
-    seed: int = 0
-    dtype: Literal["fp32", "bf16", "fp16"] = "fp32"
-    device: str = "auto"
-    offload: Literal["none", "model", "sequential"] = "none"
-    vae: Literal["whole", "sliced", "tiled"] = "whole"
-    frames_per_s: float = 2.0
-    lossless: bool = False
-
-    def __post_init__(self) -> None:
-        for key, lowest, highest in (
-            ("num_frames", 2, _MOST_FRAMES), ("steps", 1, 1000), ("guidance", 1, 100), ("seed", 0, 2**63 - 1),
-            ("frames_per_s", 0.1, 60), ("at", 0, self.num_frames - 2),
-            ("batch_size", 1, 1024),
-        ):  # fmt: skip
-            if not lowest <= getattr(self, key) <= highest:
-                raise ConfigError(key, getattr(self, key), f"{lowest} to {highest}")
-        given = self.image if self.image is not None else [str(path) for path in self.pictures] or None
-        if (given is None) == (self.task != "generate"):
-            wanted = f"the picture to {self.task}" if given is None else f"null, with task={self.task}"
-            raise ConfigError("image", given, wanted)
-        if self.task == "generate" and not self.prompt and not self.conditions:
-            raise ConfigError("prompt", "''", "what to paint; or give an image with task=reconstruct, or conditions")
-        taken: dict[int, int] = {}
-        for frame in self.conditions:
-            if not -self.num_frames <= frame < self.num_frames:
-                raise ConfigError("conditions", frame, f"frames {-self.num_frames} to {self.num_frames - 1}")
-            if (slot := frame % self.num_frames) in taken:
-                raise ConfigError("conditions", frame, f"each frame once; {taken[slot]} is the same one")
-            taken[slot] = frame
-        if self.task != "generate" and (slot := self.image_frame % self.num_frames) in taken:
-            raise ConfigError("conditions", taken[slot], f"other frames; task={self.task} puts its image there")
-
-    @property
-    def image_frame(self) -> int:
-        """The frame that `image` is."""
-        return self.at if self.task == "complete" else -1
-
-    @property
-    def pinned(self) -> dict[int, PinnedFile]:
-        """All pictures, by frame from 0."""
-        pinned = {frame % self.num_frames: file for frame, file in self.conditions.items()}
-        if self.image is not None:
-            pinned[self.image_frame % self.num_frames] = PinnedFile(path=self.image)
-        return dict(sorted(pinned.items()))
+Pictures = Mapping[int, NDArray[np.float32]]
+"""Frame -> (H, W, 3) in [0, 1], framed."""
 
 
 def run(config: PaintConfig) -> Summary:
@@ -136,9 +63,10 @@ def run(config: PaintConfig) -> Summary:
     import torch  # seconds: after what is refused at once
 
     from pipelines.painter import load_painter_pipeline
+    from pipelines.painters import painter_folder
     from training.models.painter_folder import read_painter_card
 
-    card = read_painter_card(config.painter)
+    card = read_painter_card(painter_folder(config.painter))
     hashes = {request.out: request_hash(request, card) for request in requests}
     several = requests != [config]
     todo = [request for request in requests if not several or not is_painted(request.out, hashes[request.out])]
@@ -148,75 +76,98 @@ def run(config: PaintConfig) -> Summary:
         dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[config.dtype]
         with naming_memory(config, on_gpu=on_gpu, at_once=len(groups[0])):
             pipeline, _ = load_painter_pipeline(config.painter, dtype, device, config.loras, config.offload, config.vae)
-            framing = _framing(config, card["size_px"])
-            with Progress("painting", config.steps * len(groups), 0, "steps") as shown:
+            framing = _framing(config, card["size_px"], pipeline.cell_px)
+            steps_shown = config.steps * len(groups) if config.num_frames <= card["num_frames"] else None
+            with Progress("painting", steps_shown, 0, "steps") if steps_shown else nullcontext() as shown:
                 for group in groups:
-                    pinned = [
+                    pictures = [
                         {frame: framing.apply(read_picture(file.path)) for frame, file in request.pinned.items()}
                         for request in group
                     ]
-                    painted = _painted(config, pipeline, framing, group, pinned, shown)
-                    for request, frames, pictures in zip(group, painted, pinned, strict=True):
-                        told += _written(request, frames, pictures, hashes[request.out])
+                    conditions = [_pinned(*pair) for pair in zip(group, pictures, strict=True)]
+                    painted = _painted(config, pipeline, framing, conditions, card["num_frames"], shown)
+                    for request, some, (frames, pieces) in zip(group, pictures, painted, strict=True):
+                        told += _written(request, frames, some, pieces, hashes[request.out])
     if several and len(told) > _MOST_TOLD:
         told = [*told[:_MOST_TOLD], f"  and so on; {config.out}/*/report.json tells all"]
     return Summary(lines=tuple(told) if several else (*told, f"look at it: {config.out / 'index.html'}"))
 
 
-def _framing(config: PaintConfig, trained_px: Sequence[int]) -> Framing:
+def _framing(config: PaintConfig, trained_px: Sequence[int], cell_px: int) -> Framing:
     width, height = parse_size(config.size) if config.size is not None else (trained_px[1], trained_px[0])
+    if height % cell_px or width % cell_px:
+        raise ConfigError("size", f"{width}x{height}", f"multiples of {cell_px}")
     return Framing(height_px=height, width_px=width, fit=config.fit)
+
+
+def _pinned(request: PaintConfig, pictures: Pictures) -> "list[PinnedPicture]":
+    import torch
+
+    from pipelines.pinned import PinnedPicture
+
+    return [
+        PinnedPicture(
+            frame=frame,
+            picture=torch.from_numpy(picture).permute(2, 0, 1),
+            strength=request.pinned[frame].strength,
+        )
+        for frame, picture in pictures.items()
+    ]
 
 
 def _painted(
     config: PaintConfig,
     pipeline: "ProcessPainterPipeline",
     framing: Framing,
-    requests: Sequence[PaintConfig],
-    pictures: Sequence[Mapping[int, NDArray[np.float32]]],
-    shown: Progress,
-) -> NDArray[np.uint8]:
-    """(N, T, H, W, 3)."""
-    import torch
+    conditions: "Sequence[Sequence[PinnedPicture]]",
+    trained_frames: int,
+    shown: Progress | None,
+) -> "list[tuple[NDArray[np.uint8], Pieces | None]]":
+    """Processes (T, H, W, 3), and of what pieces they are where they have more frames than the painter was trained on.
 
-    from pipelines.painter import PinnedPicture
+    Each is painted from the noise it would have alone.
+    """
+    from pipelines.longer.in_between import LEAST_SLOTS, paint_long
 
-    cell = pipeline.cell_px
-    if framing.height_px % cell or framing.width_px % cell:
-        raise ConfigError("size", f"{framing.width_px}x{framing.height_px}", f"multiples of {cell}")
-    pinned = [
-        [
-            PinnedPicture(
-                frame=frame,
-                picture=torch.from_numpy(picture).permute(2, 0, 1),
-                strength=request.pinned[frame].strength,
-            )
-            for frame, picture in some.items()
-        ]
-        for request, some in zip(requests, pictures, strict=True)
-    ]
-    painted = pipeline(
-        [config.prompt] * len(requests),
-        pinned,
+    if config.num_frames > trained_frames < LEAST_SLOTS:
+        raise ConfigError("num_frames", config.num_frames, f"2 to {trained_frames}, as the painter knows no more")
+    paint = partial(
+        pipeline,
         negative_prompt=config.negative,
-        num_frames=config.num_frames,
+        num_frames=min(config.num_frames, trained_frames),
         size_px=(framing.height_px, framing.width_px),
         steps=config.steps,
         guidance=config.guidance,
         network=config.network,
         inversion=config.inversion,
-        seed=config.seed,
-        numbers=[0] * len(requests),  # each as if it were alone
-        on_step=lambda: shown.advance(1),
     )
-    frames: NDArray[np.uint8] = (painted.frames * 255).round().byte().permute(0, 1, 3, 4, 2).numpy()
-    return frames
+    if shown is not None:
+        alone, on_step = [0] * len(conditions), partial(shown.advance, 1)
+        prompts = [config.prompt] * len(conditions)
+        painted = paint(prompts, conditions, seed=config.seed, positions=alone, on_step=on_step).frames
+        return [(_bytes(frames), None) for frames in painted]
+
+    def paint_pieces(conditions: "Sequence[Sequence[PinnedPicture]]", **words: Any) -> "Tensor":
+        return paint([config.prompt] * len(conditions), conditions, **words).frames
+
+    long = [
+        paint_long(paint_pieces, config.num_frames, trained_frames, pinned, steps=config.steps, seed=config.seed)
+        for pinned in conditions
+    ]
+    return [(_bytes(frames), pieces) for frames, pieces in long]
+
+
+def _bytes(frames: "Tensor") -> NDArray[np.uint8]:
+    """(T, H, W, 3) of (T, 3, H, W) in [0, 1]."""
+    rounded: NDArray[np.uint8] = (frames * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    return rounded
 
 
 def _written(
-    config: PaintConfig, frames: NDArray[np.uint8], pictures: Mapping[int, NDArray[np.float32]], request: str
+    config: PaintConfig, frames: NDArray[np.uint8], pictures: Pictures, pieces: "Pieces | None", request: str
 ) -> list[str]:
     """Write a process; what to tell of it, as lines."""
+    from pipelines.longer.seams import measure_seams
     from pipelines.process_folder import PROVENANCE, ProcessFolder, adherence, progress
 
     first = config.at if config.task == "complete" else 0
@@ -225,6 +176,7 @@ def _written(
          **adherence(frames[frame], picture)}
         for frame, picture in pictures.items()
     ]  # fmt: skip
+    seams = measure_seams(frames[first:], [seam - first for seam in pieces.seams if seam > first] if pieces else [])
     report = {
         "note": PROVENANCE,
         "task": config.task,
@@ -244,47 +196,29 @@ def _written(
         "dtype": config.dtype,
         "conditions": kept,
         "progress": progress(frames[first:]),
+        "pieces": None if pieces is None else {"sequences": pieces.sequences, "seams": asdict(seams)},
+        "smoothing": config.smoothing,
         "source": None if config.image is None else hash_file(config.image.expanduser()),
         "request": request,
         "code_version": version("process-painter"),
     }
     try:
-        folder = ProcessFolder(root=config.out, frames_per_s=config.frames_per_s, lossless=config.lossless)
+        folder = ProcessFolder(root=config.out, frames_per_s=config.frames_per_s, lossless=config.lossless,
+                               smoothing=config.smoothing)  # fmt: skip
         folder.write(frames[first:], report)
     except OSError as error:
         raise UserError(f"out={config.out}: {error.filename or config.out}: {error.strerror or error}") from error
-    kept_to = [
+    told = [f"painted {len(frames) - first} frames: {config.out}"]
+    told += [
         f"  frame {one['frame']} keeps to {one['picture']}: PSNR {one['psnr_db']:.2f} dB, SSIM {one['ssim']:.3f}"
         for one in kept
     ]
-    return [f"painted {len(frames) - first} frames: {config.out}", *kept_to]
-
-
-def paint_config(plain: dict[str, Any]) -> PaintConfig:
-    """The typed configuration.
-
-    Raises:
-        UserError: naming the key, the value and what is allowed.
-    """
-    conditions = plain["conditions"] or {}
-    if not isinstance(conditions, Mapping):
-        raise ConfigError("conditions", conditions, "pictures by frame, as {0: sketch.png, -1: final.png}")
-    pinned = {}
-    for frame, file in conditions.items():
-        try:
-            number = int(frame)
-        except ValueError:
-            raise ConfigError("conditions", frame, "numbers of frames, as {0: sketch.png, -1: final.png}") from None
-        if number in pinned:
-            raise ConfigError("conditions", number, "each frame once")
-        pinned[number] = file if isinstance(file, Mapping) else {"path": file}
-    image = plain["image"]
-    several = list(image) if isinstance(image, Sequence) and not isinstance(image, str) else []
-    if several == image:
-        if not several:
-            raise ConfigError("image", image, "a picture, a folder, or a list of them")
-        plain = {**plain, "image": None, "pictures": several}
-    return typed(PaintConfig, {**plain, "conditions": pinned, "loras": plain["loras"] or {}})
+    if pieces is not None:
+        told.append(
+            f"  {sum(pieces.sequences)} sequences on {len(pieces.sequences)} levels; steps at {seams.num} seams are "
+            f"{seams.mean_ratio:.2f} times the median, at most {seams.max_ratio:.2f}"
+        )
+    return told
 
 
 if __name__ == "__main__":

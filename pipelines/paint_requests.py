@@ -18,7 +18,7 @@ from pipelines.sources.stored import PICTURE_EXTENSIONS
 from training.data.manifest import hash_file
 
 if TYPE_CHECKING:
-    from pipelines.paint import PaintConfig
+    from pipelines.paint_config import PaintConfig
 
 _MAX_PIXELS = 100_000_000
 _MOST_NAMED = 5

@@ -25,7 +25,9 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from conf.errors import ConfigError
 from pipelines import offloading  # the module: diffusers wants one pipeline's class among the names of this one
-from training.diffusion import Denoiser, draw, invert, sample, schedule_of
+from pipelines.painters import painter_folder
+from pipelines.pinned import PinnedPicture, interpolated, pinned_conditions
+from training.diffusion import Denoiser, begin_between, draw, invert, sample, schedule_of
 from training.models.base import BaseModel
 from training.models.codec import PatchCodec
 from training.models.lora import apply_lora
@@ -39,28 +41,13 @@ VaeMemory = Literal["whole", "sliced", "tiled"]
 _INVERTED_AT_ONCE = 32  # pictures: fewer than a batch of processes has frames
 
 
-@dataclass(frozen=True, kw_only=True)
-class PinnedPicture:
-    """A picture that a frame of a process should be.
-
-    Attributes:
-        frame: its index; negative ones count from the end.
-        picture: (3, H, W) in [0, 1], of the size of the frames.
-        strength: 0 to 1, of the replication network's hold on it.
-    """
-
-    frame: int
-    picture: Tensor
-    strength: float = 1.0
-
-
 @dataclass
 class PaintedProcesses(BaseOutput):  # type: ignore[misc]
     """What the pipeline returns.
 
     Attributes:
         frames: (N, T, 3, H, W) float32 in [0, 1], on the CPU.
-        noise: (N, T, C, h, w) the noise it began with, after inversion.
+        noise: (N, T, C, h, w) what it began with, after inversion.
     """
 
     frames: Tensor
@@ -134,7 +121,8 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
         network: bool = True,
         inversion: bool = True,
         seed: int = 0,
-        numbers: Sequence[int] | None = None,
+        positions: Sequence[int] | None = None,
+        share: float = 1.0,
         on_step: Callable[[], None] | None = None,
     ) -> PaintedProcesses:
         """Paint.
@@ -149,29 +137,36 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
             guidance: 1 for none.
             network: whether the replication network sees the conditions.
             inversion: whether their noise replaces the initial noise of their frames.
-            seed: of the noise; that of a process depends on (seed, its number).
-            numbers: (N,) of the processes; 0, 1, 2 and so on when not said.
+            seed: of the noise; that of each process depends on (seed, its position).
+            positions: (N,) of the processes; 0, 1, ... when not said.
+            share: of the steps, counted from the last, that are done. Below 1 a process begins from its conditions,
+                interpolated over its frames, instead of from noise alone.
             on_step: called after each step of DDIM.
 
         Raises:
-            ValueError: if a frame is out of range or named twice, or counts differ.
+            ValueError: if a frame is out of range or named twice, counts differ, or a process with a share of the steps
+                has no conditions to begin from.
         """
         base, conditions = self.base, conditions or [()] * len(prompts)
-        numbers = range(len(prompts)) if numbers is None else numbers
-        if not len(prompts) == len(conditions) == len(numbers):
-            raise ValueError(f"{len(prompts)} prompts, {len(conditions)} lists of conditions, {len(numbers)} numbers")
+        places = range(len(prompts)) if positions is None else positions
+        if not len(prompts) == len(conditions) == len(places):
+            raise ValueError(f"{len(prompts)} prompts, {len(conditions)} lists of conditions, {len(places)} positions")
         device = self._execution_device
         shape = (num_frames, base.latent_channels, size_px[0] // base.patch_px, size_px[1] // base.patch_px)
-        noise = draw(seed, numbers, shape, base.schedule.num_steps, 0.0).noise.to(device)
+        noise = draw(seed, places, shape, base.schedule.num_steps, 0.0).noise.to(device)
         with self._computing(self.text_encoder):
             text = base.embed(prompts, device).float()
             no_text, nothing = base.embed([negative_prompt, ""], device).float().chunk(2)
         with self._computing(self.vae):
             latents = [self._encoded(base, pinned) for pinned in conditions]
-        pinned_to = _pinned(conditions, latents, num_frames) if any(conditions) else None
+        pinned_to = pinned_conditions(conditions, latents, num_frames) if any(conditions) else None
         if inversion and pinned_to is not None:
             with self._computing(self.unet):
                 self._replace_noise(base, noise, conditions, latents, nothing, steps)
+        skipped = steps - num_steps_of(share, steps)
+        if skipped:
+            begun = torch.stack([interpolated(*pair, num_frames) for pair in zip(conditions, latents, strict=True)])
+            noise = begin_between(base.schedule, begun, noise, num_steps=steps, skipped=skipped)
         if all(prompt == negative_prompt for prompt in prompts):
             guidance = 1.0  # guidance from a prediction to the same one is that one, for half the work
         pinned_to = pinned_to if network and self.replication is not None else None
@@ -179,7 +174,7 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
             painted = sample(
                 self._denoiser(conditions, pinned_to),
                 base.schedule, noise, text, no_text.expand_as(text),
-                num_steps=steps, guidance=guidance, on_step=on_step,
+                num_steps=steps, skipped=skipped, guidance=guidance, on_step=on_step,
             )  # fmt: skip
         with self._computing(self.vae):
             pictures = base.decode(painted.flatten(0, 1).to(self.vae.dtype)).float().cpu()
@@ -199,7 +194,7 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
         Those without are predicted as if they were painted alone.
 
         Of what that network computes, only the embedding of its input is the same at every step, and that is next to
-        none of its work: timestep and words go into all the rest. So nothing of it is kept (docs/decisions/013).
+        none of its work: timestep and words go into all the rest. So nothing of it is kept (docs/decisions/014).
         """
         dtype, num_processes = self.unet.dtype, len(conditions)
         shown = [row for row, some in enumerate(conditions) if some]
@@ -248,16 +243,9 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
                 noise[row, one.frame] = next(found)
 
 
-def _pinned(conditions: Sequence[Sequence[PinnedPicture]], latents: Sequence[Tensor], num_frames: int) -> Conditions:
-    """The conditions of the processes that have some."""
-    parts = [
-        Conditions.pinned(encoded, [one.frame for one in pinned], num_frames, [one.strength for one in pinned])
-        for pinned, encoded in zip(conditions, latents, strict=True)
-        if pinned
-    ]
-    return Conditions(
-        latents=torch.cat([part.latents for part in parts]), mask=torch.cat([part.mask for part in parts])
-    )
+def num_steps_of(share: float, steps: int) -> int:
+    """Steps that a share of them is, at least one."""
+    return max(1, round(share * steps))
 
 
 def load_painter_pipeline(
@@ -271,7 +259,7 @@ def load_painter_pipeline(
     """A painter's pipeline, and what its card says.
 
     Args:
-        folder: that `training.assemble` made.
+        folder: that `training.assemble` made, or the name of a shipped painter.
         dtype: of the networks.
         device: where they compute.
         loras: name -> scale, of those in the painter.
@@ -280,7 +268,7 @@ def load_painter_pipeline(
     Raises:
         UserError: if the folder is no painter or not whole, or has no such LoRA.
     """
-    painter = load_painter(folder, dtype)
+    painter = load_painter(painter_folder(folder), dtype)
     return pipeline_of(painter, device, loras, offload, vae), painter.facts
 
 

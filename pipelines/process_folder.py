@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from pipelines.player_page.page import render_player
+from pipelines.smoothing import Smoothing, smooth
 from renderers.distance import canvas_distances
 from renderers.metrics import psnr_db, ssim
 from training.data.layout import frame_member
@@ -37,11 +38,13 @@ class ProcessFolder:
         root: the folder; made when it is not there.
         frames_per_s: of video and animation.
         lossless: also write a lossless video.
+        smoothing: of `process.mp4` alone.
     """
 
     root: Path
     frames_per_s: float = 2.0
     lossless: bool = False
+    smoothing: Smoothing = "none"
 
     def write(self, frames: NDArray[np.uint8], report: Mapping[str, Any]) -> None:
         """Write everything; the report last, so that a folder with one is whole.
@@ -55,7 +58,8 @@ class ProcessFolder:
         names = [f"frames/{frame_member(number, len(frames), 'png')}" for number in range(len(frames))]
         for name, frame in zip(names, frames, strict=True):
             write_atomically(self.root / name, _encoded(frame, "PNG"))
-        write_atomically(self.root / "process.mp4", mp4(frames, frames_per_s=self.frames_per_s))
+        shown, rate = smooth(frames, self.frames_per_s, self.smoothing)
+        write_atomically(self.root / "process.mp4", mp4(shown, frames_per_s=rate))
         if self.lossless:
             write_atomically(self.root / "process.mkv", mp4(frames, frames_per_s=self.frames_per_s, lossless=True))
         write_atomically(self.root / "process.webp", self._animation(frames))

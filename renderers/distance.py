@@ -10,6 +10,8 @@ which is 1 for the blank canvas and 0 for the finished one. The octaves are thos
 are orthogonal: with S_b the energy of the means over blocks of 2^b pixels, band b holds S_b - S_(b+1).
 """
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -70,6 +72,21 @@ def canvas_distances(canvases: list[NDArray[np.floating]], blank: NDArray[np.flo
     finished = canvases[-1].astype(np.float64)
     energies = np.stack([lowpass_energies(canvas - finished) for canvas in canvases])
     return distances_from_energies(energies, lowpass_energies(blank - finished), finished.shape[0] * finished.shape[1])
+
+
+def step_distances(
+    canvases: Sequence[NDArray[np.floating]], blank: NDArray[np.floating], finished: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """How much each step changes, in the same measure: (T - 1,) distances between neighbours among T canvases.
+
+    Args:
+        canvases: (T,) of (H, W, 3), in [0, 1].
+        blank, finished: (H, W, 3), whose distance is 1.
+    """
+    exact = [canvas.astype(np.float64) for canvas in canvases]
+    energies = [lowpass_energies(later - earlier) for earlier, later in pairwise(exact)]
+    whole = lowpass_energies(finished.astype(np.float64) - blank.astype(np.float64))
+    return distances_from_energies(np.stack(energies), whole, blank.shape[0] * blank.shape[1])
 
 
 class Ledger(NamedTuple):

@@ -11,7 +11,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +22,7 @@ from training.run_folder import RunFolder
 from training.weights import RUN_CARD, parent_weights, weights_hash
 
 if TYPE_CHECKING:
+    from training.models.base import BaseModel
     from training.models.painter_folder import Painter
 
 _RESERVED = ("base", "motion", "replication")
@@ -216,13 +217,23 @@ def _loaded(config: AssembleConfig, parts: Mapping[str, Part], facts: Mapping[st
     from training.models.replication import load_replication
     from training.weights import module_hash
 
-    base = load_base(parts["base"].weights)
+    base = _on_the_schedule_of(parts["motion"], load_base(parts["base"].weights))
     motion = load_motion(parts["motion"].weights, base.unet)
     unet = add_motion(base.unet, motion)  # refuses temporal modules of another UNet
     replication = load_replication(parts["replication"].weights, base.unet) if config.replication is not None else None
     marks = {"base": module_hash(base.unet), "motion": module_hash(motion)}
     loras = {lora.name: load_lora(lora.name, parts[lora.name].weights, unet, marks) for lora in config.loras}
     return Painter(base=base, motion=motion, replication=replication, loras=loras, facts=facts)
+
+
+def _on_the_schedule_of(motion: Part, base: "BaseModel") -> "BaseModel":
+    """A base that samples on the noise that its temporal modules were trained on, which need not be its own."""
+    from training.diffusion import NoiseSchedule
+
+    if motion.card is None:
+        return base
+    noise = motion.card["recipe"]["noise"]
+    return replace(base, schedule=NoiseSchedule(**{key: noise[key] for key in noise if key != "min_snr"}))
 
 
 def assemble_config(plain: dict[str, Any]) -> AssembleConfig:

@@ -151,6 +151,7 @@ def sample(
     no_text: Tensor,
     *,
     num_steps: int = 50,
+    skipped: int = 0,
     guidance: float = 5.0,
     on_step: Callable[[], None] | None = None,
 ) -> Tensor:
@@ -162,6 +163,7 @@ def sample(
         noise: (B, ...) initial noise.
         text, no_text: (B, L, D) of the prompts, and of the empty or negative ones.
         num_steps: of DDIM.
+        skipped: so many of the first steps are left out; `noise` is then latents as `begin_between` noises them.
         guidance: 1 for none.
         on_step: called after each step.
 
@@ -173,13 +175,29 @@ def sample(
     scheduler = DDIMScheduler(**schedule.scheduler_config())
     scheduler.set_timesteps(num_steps)
     latents = noise
-    for timestep in scheduler.timesteps:
+    for timestep in scheduler.timesteps[skipped:]:
         latents = scheduler.step(
             _guided(denoise, latents, timestep, text, no_text, guidance), timestep, latents, eta=0.0
         ).prev_sample
         if on_step is not None:
             on_step()
     return latents
+
+
+def begin_between(schedule: NoiseSchedule, latents: Tensor, noise: Tensor, *, num_steps: int, skipped: int) -> Tensor:
+    """Latents as noisy as `sample` expects them after so many of its steps (SDEdit, Meng et al. 2022).
+
+    Args:
+        schedule: the one to sample on.
+        latents, noise: (B, ...).
+        num_steps: of DDIM.
+        skipped: of them, fewer than all.
+    """
+    from diffusers import DDIMScheduler
+
+    scheduler = DDIMScheduler(**schedule.scheduler_config())
+    scheduler.set_timesteps(num_steps)
+    return schedule.add_noise(latents, noise, scheduler.timesteps[skipped].expand(len(latents)))
 
 
 @torch.no_grad()

@@ -9,7 +9,8 @@ import torch
 from conf.command import command
 from conf.errors import UserError
 from pipelines.memory import naming_memory
-from pipelines.paint import PaintConfig, paint_config, run
+from pipelines.paint import run
+from pipelines.paint_config import PaintConfig, paint_config
 from pipelines.painter import ProcessPainterPipeline
 from tests.pipelines.small_painter import save_untrained_painter
 

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from conf.command import command
-from pipelines.paint import paint_config, run
+from pipelines.paint import run
+from pipelines.paint_config import paint_config
 from tests.training.models.small_base import small_base
 from tests.training.models.test_motion import moved
 from training.models.motion import adapter_of
@@ -107,6 +108,9 @@ def test_pictures_at_any_frames_each_with_its_strength(painter: Path, picture: P
         (("task=reconstruct", "image=nowhere.png"), "nowhere.png: cannot be read"),
         (("task=reconstruct", f"image={__file__}"), "not a picture that can be read"),
         (("prompt=a", "steps=0"), "steps=0"),
+        (("prompt=a", "num_frames=257"), "num_frames=257: not allowed; allowed: 2 to 256"),
+        (("prompt=a", "num_frames=1"), "num_frames=1: not allowed; allowed: 2 to 256"),
+        (("prompt=a", "smoothing=blur"), "smoothing=blur"),
         (("prompt=a", "size=100"), "multiples of 16"),
         (("prompt=a", "device=cuda:99"), "device=cuda:99"),
         (("prompt=a", "loras={ink: 1.0}"), "loras=ink"),
@@ -120,6 +124,66 @@ def test_what_cannot_be_painted_is_one_line_and_leaves_nothing(
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert said in line
     assert not out.exists()
+
+
+def test_more_frames_than_a_painter_knows_are_painted_in_pieces(
+    painter: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    conditions = f"conditions={{5: {picture}, -1: {picture}}}"
+    for name in ("one", "two"):
+        assert paint(painter, "num_frames=12", conditions, "smoothing=dissolve", f"out={tmp_path / name}") == 0
+    assert frames(tmp_path / "one") == frames(tmp_path / "two")
+    assert len(set(frames(tmp_path / "one"))) == 12
+    told = report(tmp_path / "one")
+    assert [one["frame"] for one in told["conditions"]] == [5, 11]
+    assert (told["num_frames"], told["smoothing"]) == (12, "dissolve")
+    assert told["pieces"]["sequences"][0] == 1
+    seams = told["pieces"]["seams"]
+    assert 0 < seams["mean_ratio"] <= seams["max_ratio"]
+    printed = capsys.readouterr()
+    assert "times the median, at most" in printed.out
+    assert "painting 4 key frames: 2/2 steps" in printed.err
+    assert "painting in-betweens, level 1, 3 sequences: 1/1 steps" in printed.err
+
+
+def test_no_more_frames_than_a_painter_knows_are_painted_in_one_go(painter: Path, tmp_path: Path) -> None:
+    assert paint(painter, "num_frames=3", "prompt=boat", f"out={tmp_path}") == 0
+    assert len(frames(tmp_path)) == 3
+    assert report(tmp_path)["pieces"] is None
+
+
+def test_a_long_process_goes_on_from_an_unfinished_picture(painter: Path, picture: Path, tmp_path: Path) -> None:
+    assert paint(painter, "num_frames=9", "task=complete", "at=4", f"image={picture}", f"out={tmp_path}") == 0
+    assert len(frames(tmp_path)) == 5
+    told = report(tmp_path)
+    assert (told["first_frame"], told["conditions"][0]["frame"]) == (4, 4)
+
+
+def test_pictures_of_a_long_process_are_where_they_were_put(painter: Path, picture: Path, tmp_path: Path) -> None:
+    """All inner frames pinned: more conditions than a sequence of four frames has slots."""
+    conditions = ", ".join(f"{frame}: {picture}" for frame in range(1, 7))
+    assert paint(painter, "num_frames=8", f"conditions={{{conditions}}}", f"out={tmp_path}") == 0
+    assert [one["frame"] for one in report(tmp_path)["conditions"]] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_long_process_needs_no_replication_network(painter: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    base = small_base()
+    Painter(base=base, motion=adapter_of(moved(base)), facts=FACTS).save(folder, {})
+    assert paint(folder, "num_frames=6", "prompt=boat", f"out={tmp_path / 'out'}") == 0
+    assert len(frames(tmp_path / "out")) == 6
+
+
+def test_a_painter_of_two_frames_has_nothing_to_put_between(
+    painter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = shutil.copytree(painter, tmp_path / "painter")
+    card = json.loads((short / "painter.json").read_text())
+    (short / "painter.json").write_text(json.dumps({**card, "num_frames": 2}))
+    assert paint(short, "num_frames=3", "prompt=a", f"out={tmp_path / 'out'}") == 2
+    assert "num_frames=3: not allowed; allowed: 2 to 2" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_that_is_no_painter_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

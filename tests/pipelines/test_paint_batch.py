@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from conf.command import command
-from pipelines.paint import paint_config, run
+from pipelines.paint import run
+from pipelines.paint_config import paint_config
 from tests.pipelines.small_painter import save_untrained_painter
 
 FAST = ("task=reconstruct", "num_frames=3", "at=1", "steps=2", "device=cpu", "prompt=boat")

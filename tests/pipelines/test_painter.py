@@ -65,6 +65,29 @@ def test_strength_0_is_no_condition_for_the_network(painter: ProcessPainterPipel
     assert not torch.allclose(half, whole, atol=1e-3)
 
 
+def test_noise_goes_by_the_position_of_a_process(painter: ProcessPainterPipeline) -> None:
+    both = painter([PROMPT, PROMPT], num_frames=4, size_px=SIZE, steps=2).noise
+    second = painter([PROMPT], num_frames=4, size_px=SIZE, steps=2, positions=[1]).noise
+    assert torch.equal(second[0], both[1])
+    assert not torch.equal(both[0], both[1])
+
+
+def test_a_small_share_of_the_steps_stays_near_the_fade_between_conditions(painter: ProcessPainterPipeline) -> None:
+    first, last = at(0, 0), at(-1, 1)
+    late = torch.linspace(0, 1, 4)[:, None, None, None]
+    fade = first.picture + late * (last.picture - first.picture)
+    seen: list[int] = []
+
+    def away(share: float) -> float:
+        painted = paint(painter, last, first, steps=6, share=share, on_step=lambda: seen.append(0))
+        return float((painted - fade).abs().mean())
+
+    assert away(1 / 6) < away(0.5) < away(1.0)
+    assert len(seen) == 1 + 3 + 6
+    with pytest.raises(ValueError, match="nothing to begin from"):
+        paint(painter, share=0.5)
+
+
 def test_impossible_conditions_are_refused(painter: ProcessPainterPipeline) -> None:
     with pytest.raises(ValueError, match="named twice"):
         paint(painter, at(-1), at(3))
@@ -110,6 +133,6 @@ def test_what_guidance_cannot_change_is_computed_once(painter: ProcessPainterPip
 def test_a_process_follows_its_number_wherever_it_stands(painter: ProcessPainterPipeline) -> None:
     words: dict[str, Any] = {"num_frames": 4, "size_px": SIZE, "steps": 2}
     four = painter([PROMPT] * 4, **words)
-    some = painter([PROMPT] * 3, numbers=[3, 0, 0], **words)
+    some = painter([PROMPT] * 3, positions=[3, 0, 0], **words)
     assert torch.equal(some.noise, four.noise[[3, 0, 0]])
     assert torch.allclose(some.frames, four.frames[[3, 0, 0]], atol=1e-4)

@@ -56,6 +56,19 @@ def test_the_lossless_video_is_lossless_and_the_other_plays_everywhere(written: 
     assert np.abs(_decoded(written / "process.mp4")[:5].astype(int) - painted()).mean() < 8
 
 
+def test_smoothing_is_seen_in_the_video_for_players_alone(written: Path, tmp_path: Path) -> None:
+    smoothed = tmp_path / "smoothed"
+    ProcessFolder(root=smoothed, lossless=True, smoothing="dissolve").write(painted(), report())
+    assert len(_decoded(written / "process.mp4")) == 5 + 2
+    video = _decoded(smoothed / "process.mp4")
+    assert len(video) == 12 * (5 + 2)  # 24 a second instead of 2
+    assert np.abs(video[:60:12].astype(int) - painted()).mean() < 8
+    assert np.array_equal(_decoded(smoothed / "process.mkv"), _decoded(written / "process.mkv"))
+    for path in written.rglob("*.*"):
+        if path.suffix not in (".mp4", ".mkv"):  # the latter holds a random id
+            assert (smoothed / path.relative_to(written)).read_bytes() == path.read_bytes()
+
+
 def test_odd_sides_make_a_video_too(tmp_path: Path) -> None:
     ProcessFolder(root=tmp_path).write(painted(3, 21, 31), report())
     assert _decoded(tmp_path / "process.mp4").shape[1:3] == (20, 30)

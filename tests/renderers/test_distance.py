@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from renderers.bezier import replay
-from renderers.distance import canvas_distances, num_octaves, stroke_distances
+from renderers.distance import canvas_distances, num_octaves, step_distances, stroke_distances
 from renderers.painting import StrokeProgram
 from renderers.raster.ribbon import Floats, grid
 
@@ -54,3 +54,10 @@ def test_blank_is_at_one_and_no_canvas_farther() -> None:
 def test_nothing_to_paint_is_no_distance() -> None:
     blank = plain(32, 32, (1, 1, 1))
     assert (canvas_distances([blank, blank], blank) == 0).all()
+
+
+def test_steps_along_a_straight_way_add_up_to_one() -> None:
+    blank, finished = np.random.default_rng(0).random((2, 32, 40, 3))
+    way = [blank + share * (finished - blank) for share in (0, 0.5, 0.7, 1)]
+    np.testing.assert_allclose(step_distances(way, blank, finished), [0.5, 0.2, 0.3], atol=1e-9)
+    assert step_distances([finished, blank], blank, finished) == pytest.approx([1.0])

@@ -44,7 +44,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Folders:
 
 def assemble(runs: Folders, out: Path, /, **said: Any) -> Path:
     """A painter of base, motion and replication, unless `said` overrules."""
-    given = {key: runs[key] for key in ("base", "motion", "replication")}
+    given: dict[str, Any] = {key: runs[key] for key in ("base", "motion", "replication") if key in runs}
     values = {**given, "licences": "{base: CC0-1.0}", "out": out, **said}
     run(assemble_config(compose("assemble", [f"{key}={value}" for key, value in values.items()])))
     return out
@@ -90,6 +90,14 @@ def test_the_card_says_what_is_in_it_and_where_from(runs: Folders, painter: Path
         assert [step for step, _ in made["curves"]["train/loss"]] == [1, 2]
         assert made["recipe"]["data"]["hashes"].keys() == {"data"}
     assert not any(str(runs["motion"].parent) in path.read_text() for path in painter.rglob("*.json"))
+
+
+def test_a_painter_samples_on_the_noise_that_its_motion_was_trained_on(runs: Folders, tmp_path: Path) -> None:
+    small_base(NoiseSchedule(prediction="v", spacing="scaled_linear")).save(tmp_path / "base")
+    parents, data = {"base": tmp_path / "base"}, runs["motion"].parent / "data"
+    parents["motion"] = train("motion", data, parents, tmp_path / "motion", max_steps=1)
+    painter = load_painter(assemble(parents, tmp_path / "painter", replication="null"))
+    assert painter.base.schedule == NoiseSchedule(prediction="v")
 
 
 def test_weights_carry_their_run_card(runs: Folders) -> None:

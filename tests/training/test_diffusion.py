@@ -10,7 +10,16 @@ from diffusers.training_utils import compute_snr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.diffusion import NoiseSchedule, Prediction, draw, invert, load_schedule, sample, save_schedule
+from training.diffusion import (
+    NoiseSchedule,
+    Prediction,
+    begin_between,
+    draw,
+    invert,
+    load_schedule,
+    sample,
+    save_schedule,
+)
 
 SCHEDULES = (
     NoiseSchedule(),
@@ -127,6 +136,22 @@ def test_inversion_then_sampling_returns_the_picture(schedule: NoiseSchedule) ->
     )  # fmt: skip
     assert float((again - latents).square().mean()) < 0.01 * float(latents.var())
     assert float((finer - latents).square().mean()) < 0.2 * float((again - latents).square().mean())
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_what_begins_on_the_way_ends_in_the_distribution_too(schedule: NoiseSchedule) -> None:
+    generator = torch.Generator().manual_seed(0)
+    latents = 0.7 + 0.5 * torch.randn(8, 4096, generator=generator)
+    noise = torch.randn(8, 4096, generator=generator)
+    text, denoiser = torch.zeros(8, 1, 1), Gaussian(schedule, 0.7, 0.25)
+    ends = []
+    for skipped in (30, 90):
+        begun = begin_between(schedule, latents, noise, num_steps=100, skipped=skipped)
+        ends.append(sample(denoiser, schedule, begun, text, text, num_steps=100, skipped=skipped, guidance=1.0))
+        assert float(ends[-1].mean()) == pytest.approx(0.7, abs=0.05)
+        assert float(ends[-1].std()) == pytest.approx(0.5, abs=0.05)
+    assert len(denoiser.seen) == 70 + 10
+    assert float((ends[1] - latents).abs().mean()) < 0.5 * float((ends[0] - latents).abs().mean())
 
 
 def test_guidance_goes_past_the_text_and_1_does_not_ask_without() -> None:

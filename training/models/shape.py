@@ -21,7 +21,7 @@ class TinyShape:
         latent_channels: numbers a patch of 8 x 8 pixels.
     """
 
-    channels: tuple[int, ...] = (96, 160)
+    channels: tuple[int, ...] = (128, 128)
     text_width: int = 128
     latent_channels: int = 32
 

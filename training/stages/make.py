@@ -21,6 +21,7 @@ from training.stages.motion import MotionStage
 from training.stages.replication import ReplicationStage
 from training.weights import module_hash, parent_weights
 
+_ZERO_SNR = "zero_terminal_snr"
 _FEWEST = 3  # sequences from which a LoRA can tell what they have in common
 
 
@@ -130,8 +131,12 @@ def _parent_base(config: TrainConfig, train: SequenceStream) -> BaseModel:
     else:
         assert config.model.path is not None  # `TrainConfig` has checked
         base = load_base(config.model.path)
-    if base.schedule.prediction != config.noise.prediction:
-        raise ConfigError("noise.prediction", config.noise.prediction, f"{base.schedule.prediction}, as of its base")
+    # A base trained here knows one schedule; others' are often trained further on another one, as AnimateDiff does.
+    keys = ("prediction",) if config.base is None else ("prediction", "num_steps", "beta_start", "beta_end", _ZERO_SNR)
+    for key in keys:
+        here, its = getattr(config.noise, key), getattr(base.schedule, key)
+        if here != its:
+            raise ConfigError(f"noise.{key}", here, f"{its}, as of its base")
     height_px, width_px = train.size_px
     cell = base.patch_px * 2 ** (len(base.unet.config.block_out_channels) - 1)
     if height_px % cell or width_px % cell:

@@ -154,6 +154,12 @@ def test_a_base_that_predicts_something_else_is_refused(sequences: Path, base: P
         train(sequences, tmp_path / "run", stage="motion", base=base, **{"noise.prediction": "epsilon"})
 
 
+def test_a_base_trained_on_other_noise_is_refused(sequences: Path, base: Path, tmp_path: Path) -> None:
+    words = r"noise.zero_terminal_snr=True: not allowed; allowed: False, as of its base"
+    with pytest.raises(UserError, match=words):
+        train(sequences, tmp_path / "run", stage="motion", base=base, **{"noise.zero_terminal_snr": "true"})
+
+
 def test_a_folder_that_is_no_base_is_refused(sequences: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a diffusers folder"):
         train(sequences, tmp_path / "run", stage="motion", base=sequences)

@@ -1,0 +1,119 @@
+"""Whether a painter goes on with an unfinished painting instead of painting another one, on held-out scenes.
+
+    python -m benchmarks.completion --painter outputs/tiny/painter --data outputs/tiny/scenes
+
+A real frame is given as one of the sequence, as `pipelines.paint task=complete` does, and the rest is painted. What was
+painted should stay where the real process leaves it as it is, which is where the real finished frame is within 5 dE
+(CIE76) of the given one. Real sequences, and ones painted without the given frame, stand beside it.
+"""
+
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from benchmarks.painter import Trial, errors_at
+from pipelines.evaluation.process import VISIBLE, Process, colour_difference
+from pipelines.painter import load_painter_pipeline
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """Mean dE of a finished frame from an earlier one.
+
+    Attributes:
+        kept: over pixels that the real process leaves as they are; nan when there are none.
+        elsewhere: over those that it changes; nan when there are none.
+    """
+
+    kept: float
+    elsewhere: float
+
+
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--painter", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--num-sequences", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--guidance", type=float, default=2.5)
+    parser.add_argument("--frame", type=int, default=2, help="which frame is given, from 0")
+    arguments = parser.parse_args()
+    pipeline, _ = load_painter_pipeline(arguments.painter, torch.float32, torch.device("cpu"), {})
+    trial = Trial(pipeline, arguments.data, arguments.num_sequences, arguments.steps, arguments.guidance)
+    at, last = arguments.frame, trial.real.shape[1] - 1
+    if not 0 <= at < last:
+        parser.error(f"--frame {at}: not allowed; allowed: 0 to {last - 1}")
+    print(f"{len(trial.real)} held-out sequences, DDIM {arguments.steps}, guidance {arguments.guidance:g}")
+    painted = {"given": trial.painted([at]), "not given": trial.painted([])}
+
+    print(f"\n{f'frame {at}':<16}MSE     L1      PSNR")
+    for name, frames in painted.items():
+        print(f"{name:<16}{errors_at([at], frames, trial.real)}")
+
+    real = processes(trial.real)
+    masks = [left_alone(process, at) for process in real]
+    sets = {"real": real, **{name: processes(frames) for name, frames in painted.items()}}
+    print(f"\nthe real process leaves {100 * np.mean(masks):.0f} % of the pixels as they are after frame {at}")
+    print("dE of the finished frame from  the given frame        its own frame")
+    print(f"{'':<30}kept   elsewhere      kept   elsewhere")
+    for name, found in sets.items():
+        given = [change(one.lab[at], two.lab[-1], mask) for one, two, mask in zip(real, found, masks, strict=True)]
+        own = [change(one.lab[at], one.lab[-1], mask) for one, mask in zip(found, masks, strict=True)]
+        print(f"{name:<26}{_cells(given)}    {_cells(own)}")
+
+    print(f"\nmean dE to the own finished frame, frames {at} to {last}; share in which it falls at every one of them")
+    for name, found in sets.items():
+        curves = np.stack([one.to_end[at:].mean((1, 2)) for one in found])
+        falls = falls_throughout(curves).mean()
+        print(f"{name:<16}{' '.join(f'{value:5.1f}' for value in curves.mean(0))}   {100 * falls:.0f} %")
+
+    print("\nfinished frame against the real one: MSE, L1, PSNR")
+    for name, frames in painted.items():
+        print(f"{name:<16}{errors_at([last], frames, trial.real)}")
+
+
+def processes(frames: Tensor) -> list[Process]:
+    """(N, T, 3, H, W) sequences in [0, 1] as metrics take them."""
+    pixels = (frames * 255).round().byte().permute(0, 1, 3, 4, 2).numpy()
+    return [Process(name=str(number), frames=one) for number, one in enumerate(pixels)]
+
+
+def left_alone(real: Process, frame: int) -> NDArray[np.bool_]:
+    """(H, W) pixels where the finished frame shows, to the eye, what this frame does: nothing new is painted there."""
+    same: NDArray[np.bool_] = real.to_end[frame] <= VISIBLE
+    return same
+
+
+def change(before: NDArray[np.float32], after: NDArray[np.float32], kept: NDArray[np.bool_]) -> Change:
+    """How far apart two frames (H, W, 3) in CIELAB are, inside a mask (H, W) and outside."""
+    difference = colour_difference(after, before)
+    return Change(kept=_mean(difference[kept]), elsewhere=_mean(difference[~kept]))
+
+
+def falls_throughout(curves: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """(N,) which of (N, T) curves fall at every step."""
+    return np.asarray((np.diff(curves, axis=1) < 0).all(1), np.bool_)
+
+
+def _mean(values: NDArray[np.float32]) -> float:
+    return float(values.mean()) if values.size else float("nan")
+
+
+def _cells(changes: Sequence[Change]) -> str:
+    """Means over sequences that have such pixels."""
+    kept, elsewhere = np.nanmean([(one.kept, one.elsewhere) for one in changes], axis=0)
+    return f"{kept:8.2f}    {elsewhere:8.2f}"
+
+
+if __name__ == "__main__":
+    main()

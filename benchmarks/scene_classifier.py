@@ -1,0 +1,314 @@
+"""A small network that reads scenes: which kinds of things a picture shows, and the colour of each.
+
+It learns from finished frames of a train split, whose scenes are made again from the ids of their sources, and from
+plain drawings of other scenes, of each subject as many. What a caption says plays no part.
+"""
+
+import itertools
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pipelines.sources.scenes.composition import KINDS as SCENE_KINDS
+from pipelines.sources.scenes.composition import compose
+from pipelines.sources.scenes.description import Scene, Thing
+from pipelines.sources.scenes.drawing import draw
+from pipelines.sources.scenes.palette import COLOURS
+from renderers.painting import to_uint8
+from training.data.split import open_split
+
+SUBJECTS = (
+    "house", "barn", "church", "tower", "lighthouse", "windmill", "sailboat", "rowing boat", "person", "dog", "cat",
+    "horse", "cow", "sheep", "tree", "pine tree", "bush", "bottle", "vase", "bowl", "jug", "cup", "candle",
+)  # fmt: skip
+"""Kinds of things that can be what a scene is about. Fruit never is: a vessel stands beside it."""
+
+_UNSURE = -1  # colour of a kind that is not there, or there in several colours
+_DRAWN_SERIES = 90_001  # of scenes that nothing else uses
+_ASIDE = 16  # one train frame of so many is kept for the threshold
+_BATCH = 64
+_WIDTHS = (24, 48, 96)
+_BLOTCH_PX = 4
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a scene is about: a kind of `SUBJECTS`, and its colour word."""
+
+    kind: str
+    colour: str
+
+
+def main_thing(scene: Scene) -> Thing | None:
+    """The thing that draws the eye most.
+
+    The composition puts its subject first; of several of that kind it is the tallest. A landscape ashore has none, and
+    there it is the tallest thing.
+    """
+    if not scene.things:
+        return None
+    first = scene.things[0]
+    alike = [thing for thing in scene.things if thing.kind == first.kind]
+    no_subject = scene.kind == "landscape" and "boat" not in first.kind
+    return max(scene.things if no_subject else alike, key=lambda thing: thing.size)
+
+
+def subject_of(scene: Scene) -> Subject | None:
+    """The main thing in words; None where things of its kind differ in colour, so that no one is *the* house.
+
+    The colour is the thing's own, said by an adjective or implied by its noun (`description.promised_colour`).
+    """
+    thing = main_thing(scene)
+    if thing is None or len({other.colour for other in scene.things if other.kind == thing.kind}) > 1:
+        return None
+    return Subject(thing.kind, thing.colour)
+
+
+def labels_of(scene: Scene) -> NDArray[np.int64]:
+    """(K, 2): for each of `SUBJECTS` 1 if it is there, else 0; and the number of its colour, or -1."""
+    labels = np.full((len(SUBJECTS), 2), (0, _UNSURE), np.int64)
+    for number, kind in enumerate(SUBJECTS):
+        colours = {thing.colour for thing in scene.things if thing.kind == kind}
+        if colours:
+            labels[number] = 1, COLOURS.index(colours.pop()) if len(colours) == 1 else _UNSURE
+    return labels
+
+
+def scene_of(source_id: str, kinds: tuple[str, ...] = SCENE_KINDS) -> Scene:
+    """The scene that a sequence shows, by the id of its source, as `scenes/<seed>/<index>`.
+
+    Raises:
+        ValueError: if it is not a scene's.
+    """
+    found = re.fullmatch(r"scenes/(\d+)/(\d+)", source_id)
+    if found is None:
+        raise ValueError(f"{source_id}: not the id of a scene")
+    return compose(int(found[1]), int(found[2]), kinds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScenePictures:
+    """Pictures and the scenes they show.
+
+    Attributes:
+        pictures: (N, 3, H, W) uint8.
+        scenes: (N,).
+    """
+
+    pictures: Tensor
+    scenes: Sequence[Scene]
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def of(self, numbers: Sequence[int]) -> "ScenePictures":
+        """Some of them."""
+        return ScenePictures(pictures=self.pictures[list(numbers)], scenes=[self.scenes[number] for number in numbers])
+
+    @property
+    def labels(self) -> Tensor:
+        """(N, K, 2), see `labels_of`."""
+        return torch.from_numpy(np.stack([labels_of(scene) for scene in self.scenes]))
+
+
+def finished_frames(data: Path, split: str) -> ScenePictures:
+    """The last frames of a split whose pictures came from scenes."""
+    stored = open_split(str(data), split)
+    kinds = tuple(stored.card.recipe["source"]["kinds"])
+    sequences = stored.read(range(len(stored)))
+    frames = np.stack([sequence.frame(-1) for sequence in sequences])
+    return ScenePictures(
+        pictures=torch.from_numpy(frames).permute(0, 3, 1, 2).contiguous(),
+        scenes=[scene_of(sequence.facts["source"]["id"], kinds) for sequence in sequences],
+    )
+
+
+def drawings(count: int, size_px: tuple[int, int], series: int = _DRAWN_SERIES) -> ScenePictures:
+    """Plain drawings, with each kind of `SUBJECTS` as the subject equally often; rare ones would not be learnt."""
+    most, taken = -(-count // len(SUBJECTS)), Counter[str]()
+    scenes: list[Scene] = []
+    for index in itertools.count():
+        if len(scenes) == count:
+            break
+        scene = compose(series, index, SCENE_KINDS)
+        subject = subject_of(scene)
+        if subject is not None and taken[subject.kind] < most:
+            taken[subject.kind] += 1
+            scenes.append(scene)
+    pictures = np.stack([to_uint8(draw(scene, *size_px).image) for scene in scenes])
+    return ScenePictures(pictures=torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous(), scenes=scenes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What the network sees in N pictures.
+
+    Attributes:
+        kinds: (N, K) logits that a kind of `SUBJECTS` is there.
+        colours: (N, K, C) logits of `COLOURS` for a thing of each kind.
+    """
+
+    kinds: Tensor
+    colours: Tensor
+
+    def words(self, number: int) -> Subject:
+        """The surest kind in one picture, and its colour."""
+        kind = int(self.kinds[number].argmax())
+        return Subject(SUBJECTS[kind], COLOURS[int(self.colours[number, kind].argmax())])
+
+
+class SceneClassifier(nn.Module):
+    """Finds kinds anywhere in a picture; a kind's colour is read where its own attention looks.
+
+    Colours are read by one head for all kinds: it cannot know that sheep are mostly white.
+
+    Attributes:
+        threshold: logit above which a kind is there.
+    """
+
+    threshold: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        first, second, third = _WIDTHS
+        self.trunk = nn.Sequential(
+            *_block(3, first, 2), *_block(first, second, 2), *_block(second, second, 1), *_block(second, third, 2),
+            *_block(third, third, 1),
+        )  # fmt: skip
+        self.presence = nn.Conv2d(third, len(SUBJECTS), 1)
+        self.attention = nn.Conv2d(third, len(SUBJECTS), 1)
+        self.colour = nn.Conv2d(third, len(COLOURS), 1)
+        assert self.presence.bias is not None
+        nn.init.constant_(self.presence.bias, -3.0)  # most kinds are absent
+        self.register_buffer("threshold", torch.zeros(()))
+
+    def forward(self, pictures: Tensor) -> Reading:
+        """Read (N, 3, H, W) pictures in [0, 1], sides multiples of 8."""
+        features = self.trunk(pictures * 4 - 2)
+        places = self.attention(features).flatten(2).softmax(-1)
+        colours = torch.einsum("nkp,ncp->nkc", places, self.colour(features).flatten(2))
+        return Reading(kinds=self.presence(features).amax((2, 3)), colours=colours)
+
+    @torch.no_grad()
+    def read(self, pictures: Tensor) -> Reading:
+        """The same for any number of pictures, uint8 or in [0, 1]."""
+        scaled = (part.float() / 255 if part.dtype == torch.uint8 else part for part in torch.split(pictures, 256))
+        parts = [self(part) for part in scaled]
+        return Reading(kinds=torch.cat([one.kinds for one in parts]), colours=torch.cat([one.colours for one in parts]))
+
+
+def _block(inner: int, outer: int, stride: int) -> tuple[nn.Module, ...]:
+    return nn.Conv2d(inner, outer, 3, stride, 1, bias=False), nn.BatchNorm2d(outer), nn.ReLU(inplace=True)
+
+
+def found(reading: Reading, subjects: Sequence[Subject], threshold: float) -> tuple[Tensor, Tensor]:
+    """Whether pictures show what they should.
+
+    A kind is found when its logit is above the threshold, which is chosen on real frames (`equal_error`): other things
+    may be there too, and surer. A colour is found when it is the most likely of the twelve for a thing of that kind.
+
+    Returns:
+        (N,) bool whether the kind is found, (N,) whether the colour is. What was asked for is there when both are.
+    """
+    rows = torch.arange(len(subjects))
+    kinds = torch.tensor([SUBJECTS.index(subject.kind) for subject in subjects])
+    colours = torch.tensor([COLOURS.index(subject.colour) for subject in subjects])
+    return reading.kinds[rows, kinds] > threshold, reading.colours[rows, kinds].argmax(-1) == colours
+
+
+def equal_error(logits: Tensor, there: Tensor) -> tuple[float, float]:
+    """The threshold at which as large a share of present things is missed as of absent ones is seen, and that share.
+
+    Args:
+        logits, there: of the same shape; of any number of pairs of a picture and a kind.
+    """
+    present, absent = logits[there].sort().values, logits[~there].sort().values
+    candidates = present.contiguous()
+    misses = torch.arange(len(present)) / len(present)  # just below each candidate
+    alarms = 1 - torch.searchsorted(absent, candidates) / len(absent)
+    best = int((misses - alarms).abs().argmin())
+    return float(candidates[best]) - 1e-4, float(misses[best] + alarms[best]) / 2
+
+
+def train_classifier(frames: ScenePictures, drawn: ScenePictures, num_updates: int) -> SceneClassifier:
+    """Fit to all drawings and 15 of 16 frames; the rest of the frames decides on the threshold."""
+    torch.manual_seed(0)
+    aside = range(0, len(frames), _ASIDE)
+    seen = frames.of([number for number in range(len(frames)) if number % _ASIDE])
+    pictures = torch.cat([seen.pictures, drawn.pictures])
+    labels = torch.cat([seen.labels, drawn.labels])
+    classifier = SceneClassifier().to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(classifier.parameters(), lr=4e-3, weight_decay=0.02)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=num_updates, pct_start=0.15)
+    start = time.process_time()
+    for update, rows in enumerate(itertools.islice(_rows(len(pictures)), num_updates)):
+        loss = _loss(classifier(_varied(pictures[rows])), labels[rows])
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+        schedule.step()
+        if update % 200 == 0:
+            print(f"classifier: update {update}, loss {loss:.3f}", file=sys.stderr, flush=True)
+    classifier.eval().requires_grad_(False)
+    held = frames.of(list(aside))
+    threshold, error = equal_error(classifier.read(held.pictures).kinds, held.labels[..., 0] == 1)
+    classifier.threshold.fill_(threshold)
+    print(f"classifier: {time.process_time() - start:.0f} s of CPU, equal error {100 * error:.1f} %", file=sys.stderr)
+    return classifier
+
+
+def _rows(count: int) -> Iterator[Tensor]:
+    while True:
+        yield from torch.split(torch.randperm(count), _BATCH)
+
+
+def _varied(pictures: Tensor) -> Tensor:
+    """Mirrored, blurred, tinted, noised and blotched, as generated pictures may be; colours keep their names.
+
+    Without blotches the network fails on generated pictures in which a person still sees what is there.
+    """
+    varied, (height_px, width_px) = pictures.float() / 255, pictures.shape[-2:]
+    some = (len(varied), 1, 1, 1)
+    varied = torch.where(torch.rand(some) < 0.5, varied.flip(-1), varied)
+    for _ in range(2):
+        blurred = functional.avg_pool2d(functional.pad(varied, (1, 1, 1, 1), mode="replicate"), 3, 1)
+        varied = varied.lerp(blurred, torch.rand(some) * (torch.rand(some) < 0.5))
+    varied = varied * (1 + 0.05 * torch.randn(some)) + 0.02 * torch.randn(len(varied), 3, 1, 1)
+    for cell_px, most in ((1, 0.08), (_BLOTCH_PX, 0.1)):
+        noise = torch.randn(len(varied), 3, height_px // cell_px, width_px // cell_px)
+        noise = functional.interpolate(noise, scale_factor=float(cell_px))
+        varied = varied + most * torch.rand(some) * (torch.rand(some) < 0.6) * noise
+    return varied.contiguous(memory_format=torch.channels_last)
+
+
+def _loss(reading: Reading, labels: Tensor) -> Tensor:
+    there, colours = labels[..., 0].float(), labels[..., 1]
+    presence = functional.binary_cross_entropy_with_logits(reading.kinds, there, reduction="sum") / len(labels)
+    colour = functional.cross_entropy(reading.colours.flatten(0, 1), colours.flatten(), ignore_index=_UNSURE)
+    return presence + colour
+
+
+def load_or_train(cache: Path | None, data: Path, num_drawings: int, num_updates: int) -> SceneClassifier:
+    """The classifier in the cache file; without one it is trained, and kept there when a file is named."""
+    if cache is not None and cache.exists():
+        classifier = SceneClassifier()
+        classifier.load_state_dict(load_file(cache))
+        return classifier.eval().requires_grad_(False)
+    frames = finished_frames(data, "train")
+    height_px, width_px = frames.pictures.shape[-2:]
+    classifier = train_classifier(frames, drawings(num_drawings, (height_px, width_px)), num_updates)
+    if cache is not None:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        save_file({name: value.contiguous() for name, value in classifier.state_dict().items()}, cache)
+    return classifier

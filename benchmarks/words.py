@@ -1,0 +1,192 @@
+"""Whether a painter paints what unseen prompts name: the kind of thing and its colour, read by a small network.
+
+    python -m benchmarks.words --painter outputs/tiny/painter --data outputs/tiny/scenes --out outputs/tiny/words \\
+        --cache outputs/tiny/scene_classifier.safetensors --guidance 2 3 5
+
+Prompts are captions of scenes that no training uses, each in one medium of the data set by turns. Of each the main
+thing counts, say "a red house". It is found in a finished frame when the network sees a house there (above the
+threshold at which real frames have as many misses as false alarms) and takes red for the likeliest colour of a house
+there. Beside it stands the same for real held-out frames, which is what the network allows at best, and for prompts
+that belong to another picture, which is what chance gives. --out gets a sheet of the finished frames for each guidance
+(green: both found, amber: the kind, red: not the kind), and what the network read in each.
+"""
+
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+from torch import Tensor
+
+from benchmarks.painter import painted_in_batches
+from benchmarks.scene_classifier import (
+    Reading,
+    SceneClassifier,
+    Subject,
+    finished_frames,
+    found,
+    load_or_train,
+    scene_of,
+    subject_of,
+)
+from pipelines.painter import load_painter_pipeline
+from pipelines.sources.scenes.caption import caption
+from training.data.manifest import to_json
+from training.data.split import open_split
+
+_BORDER_PX = 3
+_COLUMNS = 10
+_GREEN, _AMBER, _RED = (30, 170, 60), (240, 170, 30), (220, 40, 40)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """A prompt, what it is about, and how it should be painted.
+
+    Attributes:
+        text: a caption with its method phrase.
+        subject: its main thing.
+        phrase: the method phrase.
+    """
+
+    text: str
+    subject: Subject
+    phrase: str
+
+
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("painter", "data", "out"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, help="file of the classifier, written when it is not there")
+    parser.add_argument("--num-prompts", type=int, default=100)
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--guidance", type=float, nargs="+", default=[2.5])
+    parser.add_argument("--series", type=int, default=4242, help="of the scenes whose captions are the prompts")
+    parser.add_argument("--num-drawings", type=int, default=8000, help="the classifier learns from, beside frames")
+    parser.add_argument("--num-updates", type=int, default=2200, help="of the classifier")
+    arguments = parser.parse_args()
+    classifier = load_or_train(arguments.cache, arguments.data, arguments.num_drawings, arguments.num_updates)
+    stored = open_split(str(arguments.data), "train")
+    known = {str(record["caption"]) for record in stored.records}
+    phrases = [renderer["phrase"] for renderer in stored.card.recipe["renderers"]]
+    prompts = unseen_prompts(arguments.series, arguments.num_prompts, phrases, known)
+    pipeline, card = load_painter_pipeline(arguments.painter, torch.float32, torch.device("cpu"), {})
+
+    print(f"{len(prompts)} unseen prompts, DDIM {arguments.steps}; share found in finished frames")
+    print(f"{'':<50}{'kind':>8}{'colour':>8}{'both':>8}{'n':>6}")
+    real = finished_frames(arguments.data, "val")
+    about = [subject_of(scene) for scene in real.scenes]
+    clear = [number for number, subject in enumerate(about) if subject is not None]
+    reading = classifier.read(real.of(clear).pictures)
+    _print_rows("real held-out frames", classifier, reading, [subject for subject in about if subject is not None])
+    for guidance in arguments.guidance:
+        frames = painted_in_batches(
+            pipeline, [prompt.text for prompt in prompts], num_frames=card["num_frames"],
+            size_px=tuple(card["size_px"]), steps=arguments.steps, guidance=guidance,
+        )[:, -1]  # fmt: skip
+        reading = classifier.read(frames)
+        _print_rows(f"painted, guidance {guidance:g}", classifier, reading, [prompt.subject for prompt in prompts])
+        for phrase in phrases:
+            rows = [number for number, prompt in enumerate(prompts) if prompt.phrase == phrase]
+            some = Reading(kinds=reading.kinds[rows], colours=reading.colours[rows])
+            _print_row(f"  {phrase}", *found(some, [prompts[row].subject for row in rows], float(classifier.threshold)))
+        sheet = _write(arguments.out, f"guidance-{guidance:g}", frames, prompts, reading, float(classifier.threshold))
+        print(f"  {sheet}", flush=True)
+
+
+def unseen_prompts(series: int, count: int, phrases: Sequence[str], known: set[str]) -> list[Prompt]:
+    """The first captions of a series of scenes that name one main thing and are not known in any medium.
+
+    Args:
+        series: seed of the scenes.
+        count: how many.
+        phrases: of the media, dealt by turns.
+        known: captions with their phrases.
+    """
+    prompts: list[Prompt] = []
+    index = 0
+    while len(prompts) < count:
+        scene = scene_of(f"scenes/{series}/{index}")
+        index += 1
+        words, subject = caption(scene), subject_of(scene)
+        if subject is None or any(f"{words}, {phrase}" in known for phrase in phrases):
+            continue
+        phrase = phrases[len(prompts) % len(phrases)]
+        prompts.append(Prompt(text=f"{words}, {phrase}", subject=subject, phrase=phrase))
+    return prompts
+
+
+def chance(reading: Reading, subjects: Sequence[Subject], threshold: float) -> tuple[float, float, float]:
+    """Shares of kinds, colours and both that are found when every picture is asked for what another one should show.
+
+    Over all other pictures of the set, so that it depends on no shuffle.
+    """
+    shares = []
+    for shift in range(1, len(subjects)):
+        kinds, colours = found(reading, [*subjects[shift:], *subjects[:shift]], threshold)
+        shares.append([_share(kinds), _share(colours), _share(kinds & colours)])
+    kind, colour, both = np.mean(shares, axis=0) if shares else (float("nan"),) * 3
+    return float(kind), float(colour), float(both)
+
+
+def _print_rows(name: str, classifier: SceneClassifier, reading: Reading, subjects: Sequence[Subject]) -> None:
+    threshold = float(classifier.threshold)
+    _print_row(name, *found(reading, subjects, threshold))
+    cells = "".join(f"{100 * share:>7.1f}%" for share in chance(reading, subjects, threshold))
+    print(f"{'  asked for what another one shows':<50}{cells}")
+
+
+def _print_row(name: str, kinds: Tensor, colours: Tensor) -> None:
+    cells = "".join(f"{100 * _share(which):>7.1f}%" for which in (kinds, colours, kinds & colours))
+    print(f"{name:<50}{cells}{len(kinds):>6}", flush=True)
+
+
+def _share(which: Tensor) -> float:
+    return float(which.float().mean())
+
+
+def _write(
+    folder: Path, name: str, frames: Tensor, prompts: Sequence[Prompt], reading: Reading, threshold: float
+) -> Path:
+    """Write the sheet, and beside it what was read."""
+    kinds, colours = found(reading, [prompt.subject for prompt in prompts], threshold)
+    verdicts = list(zip(kinds.tolist(), colours.tolist(), strict=True))
+    rows = []
+    for number, (prompt, (kind, colour)) in enumerate(zip(prompts, verdicts, strict=True)):
+        seen = reading.words(number)
+        rows.append({
+            "row": number // _COLUMNS, "column": number % _COLUMNS, "prompt": prompt.text,
+            "wanted": f"{prompt.subject.colour} {prompt.subject.kind}", "kind_found": kind, "colour_found": colour,
+            "surest": f"{seen.colour} {seen.kind}",
+        })  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(to_json({"prompts": rows}))
+    PillowImage.fromarray(judged_sheet(frames, verdicts)).save(folder / f"{name}.png")
+    return folder / f"{name}.png"
+
+
+def judged_sheet(frames: Tensor, verdicts: Sequence[tuple[bool, bool]]) -> NDArray[np.uint8]:
+    """(N, 3, H, W) pictures in [0, 1] at twice their size, ten a row, framed by whether kind and colour are found."""
+    count, _, height_px, width_px = frames.shape
+    cell_height, cell_width = 2 * (height_px + _BORDER_PX), 2 * (width_px + _BORDER_PX)
+    sheet = np.full((-(-count // _COLUMNS) * cell_height, min(count, _COLUMNS) * cell_width, 3), 255, np.uint8)
+    pictures = (frames * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    for number, (picture, (kind, colour)) in enumerate(zip(pictures, verdicts, strict=True)):
+        top, left = number // _COLUMNS * cell_height, number % _COLUMNS * cell_width
+        sheet[top : top + cell_height, left : left + cell_width] = (_GREEN if colour else _AMBER) if kind else _RED
+        inner = slice(top + _BORDER_PX, top + cell_height - _BORDER_PX)
+        sheet[inner, left + _BORDER_PX : left + cell_width - _BORDER_PX] = picture.repeat(2, 0).repeat(2, 1)
+    return sheet
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Processes with more frames than a painter was trained on."""

@@ -1,0 +1,79 @@
+"""In-betweens that are held between their keys: the painter says when and where, the keys say what.
+
+A sequence that is painted between two keys does not begin and end at them, and from frame to frame it flickers by more
+than the keys differ. What it can tell is which parts of the change from one key to the other come first. So each pixel
+goes from its colour in the left key to its colour in the right one, once, at the time at which the painted sequence
+goes that way there. Nothing goes back, keys are met exactly, what is the same in both stays the same, and every state
+is made of paint from the keys. docs/decisions/013 has what was measured.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from renderers.distance import step_distances
+
+Picture = NDArray[np.float32]
+
+_BLUR_OF = 32  # a 32nd of the shorter side, as broad as a small stroke, goes together
+_GAIN = 2.5  # a pixel changes in this part of the time in which the painted sequence changes it: paint covers
+_LEAST = 1e-4  # squared colour difference below which the painted sequence says nothing
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldPath:
+    """The way from one picture to another.
+
+    Attributes:
+        left, right: (H, W, 3) in [0, 1].
+        done: (M + 1, H, W) share of the change that pixels have made; from 0 to 1, never falling.
+    """
+
+    left: Picture
+    right: Picture
+    done: NDArray[np.float32]
+
+    @classmethod
+    def between(cls, left: Picture, right: Picture, painted: Picture) -> Self:
+        """Hold a painted sequence.
+
+        Args:
+            left, right: (H, W, 3) keys, in [0, 1].
+            painted: (M + 1, H, W, 3) sequence whose first and last frames should be the keys.
+        """
+        late = np.linspace(0, 1, len(painted), dtype=np.float32)[:, None, None, None]
+        met = painted + (1 - late) * (left - painted[0]) + late * (right - painted[-1])
+        change = right - left
+        sigma = min(left.shape[:2]) / _BLUR_OF
+        whole = cv2.GaussianBlur(np.square(change).sum(-1), (0, 0), sigma) + np.float32(_LEAST)
+        made = [cv2.GaussianBlur(((state - left) * change).sum(-1), (0, 0), sigma) / whole for state in met]
+        done = np.clip(np.stack(made), 0, 1)
+        done[0], done[-1] = 0, 1
+        forth, back = np.maximum.accumulate(done), np.minimum.accumulate(done[::-1])[::-1]
+        done = np.clip(((forth + back) / 2 - 0.5) * _GAIN + 0.5, 0, 1).astype(np.float32)
+        done[0], done[-1] = 0, 1
+        return cls(left=left, right=right, done=done)
+
+    def states(self) -> Picture:
+        """(M + 1, H, W, 3) the sequence, held; its first and last are the keys."""
+        return self._shown(self.done)
+
+    def lengths(self, blank: Picture, finished: Picture) -> NDArray[np.float64]:
+        """(M,) distances between neighbours, of which 1 is the way from blank to finished."""
+        return step_distances(list(self.states()), blank, finished)
+
+    def along(self, shares: NDArray[np.floating], blank: Picture, finished: Picture) -> Picture:
+        """(S, H, W, 3) states at shares of the way, in the same distances, from 0 for left to 1 for right."""
+        way = np.concatenate([[0.0], np.cumsum(self.lengths(blank, finished) + 1e-9)])
+        times = np.interp(shares * way[-1], way, np.arange(len(way)))
+        before = np.minimum(times.astype(int), len(self.done) - 2)
+        later = (times - before).astype(np.float32)[:, None, None]
+        return self._shown((1 - later) * self.done[before] + later * self.done[before + 1])
+
+    def _shown(self, done: NDArray[np.float32]) -> Picture:
+        share = done[..., None]
+        shown: Picture = (1 - share) * self.left + share * self.right
+        return shown

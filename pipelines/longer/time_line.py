@@ -1,0 +1,73 @@
+"""Which frame of a long process is painted as which frame of a short sequence.
+
+A painter knows sequences of K frames; their places are called slots here, to tell them from the N frames of the long
+process. A piece is painted from frame `left` in slot 0 to frame `right` in slot K - 1.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+_NOTHING = 1e-9
+
+
+def slots_for(frames: Sequence[int], left: int, right: int, num_slots: int) -> dict[int, int]:
+    """The slots of conditions: the nearest, in the same order, no two in one.
+
+    Slot 0 is frame `left` alone, and the last slot `right` alone. Where there are more conditions than slots, some that
+    are spread evenly among them get one; the others wait for a piece that is shorter.
+
+    Args:
+        frames: of the conditions, ascending, from `left` to `right`.
+        left, right: ends of the piece.
+        num_slots: K, at least 3.
+
+    Returns:
+        Frame -> slot, both ascending.
+    """
+    last = num_slots - 1
+    inner = [frame for frame in frames if left < frame < right]
+    if len(inner) > num_slots - 2:
+        inner = [inner[int(number)] for number in np.linspace(0, len(inner) - 1, num_slots - 2).round()]
+    slots = [round((frame - left) / (right - left) * last) for frame in inner]
+    for number in range(len(slots)):
+        slots[number] = max(slots[number], slots[number - 1] + 1 if number else 1)
+    for number in reversed(range(len(slots))):
+        slots[number] = min(slots[number], slots[number + 1] - 1 if number + 1 < len(slots) else last - 1)
+    first = {left: 0} if left in frames else {}
+    return {**first, **dict(zip(inner, slots, strict=True)), **({right: last} if right in frames else {})}
+
+
+def place(lengths: Sequence[float] | NDArray[np.floating], left: int, right: int) -> dict[int, int]:
+    """Frames for the pictures of a path, so that all steps from frame to frame are about equally long.
+
+    Args:
+        lengths: (M,) from each of M + 1 pictures to the next, not negative.
+        left, right: frames of the first picture and of the last.
+
+    Returns:
+        Picture -> frame, both ascending. Where there are fewer frames than pictures, some pictures have none.
+    """
+    steps = np.maximum(np.asarray(lengths, np.float64), _NOTHING)
+    if right - left < len(steps):
+        return _chosen(steps, left, right)
+    spare = right - left - len(steps)  # each picture gets the next frame at least
+    wanted = np.maximum(steps / steps.sum() * (right - left) - 1, 0.0)
+    extra = wanted * (spare / max(float(wanted.sum()), _NOTHING))
+    counts = np.floor(extra + _NOTHING).astype(int)
+    largest = np.argsort(counts - extra, kind="stable")  # largest remainder first
+    counts[largest[: spare - counts.sum()]] += 1
+    frames = left + np.concatenate([[0], np.cumsum(counts + 1)])
+    return {picture: int(frame) for picture, frame in enumerate(frames)}
+
+
+def _chosen(steps: NDArray[np.float64], left: int, right: int) -> dict[int, int]:
+    """The pictures nearest to equal steps along the path."""
+    along = np.concatenate([[0.0], np.cumsum(steps)]) / steps.sum()
+    chosen, num_steps = {0: left}, right - left
+    for number in range(1, num_steps):
+        earliest, latest = next(reversed(chosen)) + 1, len(steps) - (num_steps - number)
+        nearest = earliest + int(np.abs(along[earliest : latest + 1] - number / num_steps).argmin())
+        chosen[nearest] = left + number
+    return {**chosen, len(steps): right}

@@ -1,0 +1,76 @@
+"""Pictures in between for a video that runs smoothly. They were not painted, and stay out of all but the video."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from math import ceil
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Smoothing = Literal["none", "dissolve", "flow"]
+
+_SMOOTH_PER_S = 24
+_HELD = 3  # frames' time that the finished picture is shown, as in a video that is not smoothed
+_LEAST_PX = 32  # optical flow is searched on patches over several octaves; smaller pictures are dissolved
+
+Frame = NDArray[np.uint8]
+Flow = NDArray[np.float32]
+
+
+def smooth(frames: NDArray[np.uint8], frames_per_s: float, smoothing: Smoothing) -> tuple[NDArray[np.uint8], float]:
+    """Frames for a video of the same length, at 24 or more a second.
+
+    Args:
+        frames: (T, H, W, 3).
+        frames_per_s: of them.
+        smoothing: `dissolve` fades from each to the next; `flow` also moves what has moved (DIS optical flow, Kroeger
+            et al. 2016).
+
+    Returns:
+        (V, H, W, 3) with all the frames among them, the last one held; and how many a second. Without smoothing, the
+        frames as they are.
+    """
+    factor = ceil(_SMOOTH_PER_S / frames_per_s)
+    if smoothing == "none" or factor == 1:
+        return frames, frames_per_s
+    inner = _flowing if smoothing == "flow" and min(frames.shape[1:3]) >= _LEAST_PX else _dissolving
+    shares = np.arange(1, factor) / factor
+    shown: list[Frame] = []
+    for left, right in pairwise(frames):
+        shown += [left, *inner(left, right, shares)]
+    held = [frames[-1]] * (_HELD * (factor - 1) + 1)  # the writer of the video holds it as well
+    return np.stack([*shown, *held]), frames_per_s * factor
+
+
+def _dissolving(left: Frame, right: Frame, shares: NDArray[np.float64]) -> Iterator[Frame]:
+    for share in shares:
+        yield cv2.addWeighted(left, 1 - share, right, share, 0).astype(np.uint8)
+
+
+def _flowing(left: Frame, right: Frame, shares: NDArray[np.float64]) -> Iterator[Frame]:
+    """Both frames moved to the moment in between and blended; flows there as in Jiang et al. 2018, equation 4."""
+    forth, back = _flow(left, right), _flow(right, left)
+    for share in shares:
+        late, early = np.float32(share), np.float32(1 - share)
+        to_left = -early * late * forth + late * late * back
+        to_right = early * early * forth - early * late * back
+        yield cv2.addWeighted(_moved(left, to_left), 1 - share, _moved(right, to_right), share, 0).astype(np.uint8)
+
+
+def _flow(one: Frame, other: Frame) -> Flow:
+    """(H, W, 2) where each pixel of `one` is in `other`, in pixels from where it was."""
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (one, other)]
+    flow: Flow = search.calc(grey[0], grey[1], np.zeros((*grey[0].shape, 2), np.float32))
+    return flow
+
+
+def _moved(frame: Frame, flow: Flow) -> Frame:
+    """The picture that shows at each pixel what `frame` shows where the flow leads."""
+    rows, columns = np.indices(frame.shape[:2], np.float32)
+    moved: Frame = cv2.remap(
+        frame, columns + flow[..., 0], rows + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    ).astype(np.uint8)
+    return moved
