@@ -44,8 +44,8 @@ def main() -> None:
         for inversion in (True, False):
             frames = trial.painted([last], network=network, inversion=inversion)
             told = errors_at([last], frames, trial.real)
+            told += "" if network or inversion else "  as if nothing were pinned"
             print(f"network {_word(network)}, inversion {_word(inversion)}  {told}", flush=True)
-    print(f"nothing pinned              {errors_at([last], trial.painted([]), trial.real)}")
     print(f"\ninversion, then sampling without guidance: PSNR {trial.inversion_psnr_db():.2f} dB")
 
 
