@@ -1,4 +1,4 @@
-"""The tiny model's codec: 8 x 8 pixels to 32 numbers and back, linear, in closed form.
+"""The tiny model's codec: squares of pixels to a few numbers each and back, linear, in closed form.
 
 It has the interface of `AutoencoderKL`.
 

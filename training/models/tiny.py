@@ -53,20 +53,22 @@ def build_tiny(
                 pad_token_id=tokenizer.pad_token_id,
             )
         )
-        levels = len(shape.channels)
+        plain, attending = shape.plain_levels, len(shape.channels) - shape.plain_levels
         unet = UNet2DConditionModel(
-            sample_size=pictures.shape[-1] // 8,
+            sample_size=pictures.shape[-1] // shape.patch_px,
             in_channels=shape.latent_channels,
             out_channels=shape.latent_channels,
             block_out_channels=shape.channels,
-            down_block_types=("CrossAttnDownBlock2D",) * levels,
-            up_block_types=("CrossAttnUpBlock2D",) * levels,
+            down_block_types=("DownBlock2D",) * plain + ("CrossAttnDownBlock2D",) * attending,
+            up_block_types=("CrossAttnUpBlock2D",) * attending + ("UpBlock2D",) * plain,
             layers_per_block=1,
             cross_attention_dim=shape.text_width,
             attention_head_dim=8,  # which is the number of heads: diffusers kept the name for old files
             norm_num_groups=NUM_GROUPS,
         )
-        codec = fit_codec(pictures, latent_channels=shape.latent_channels).requires_grad_(False)
+        codec = fit_codec(pictures, patch_px=shape.patch_px, latent_channels=shape.latent_channels).requires_grad_(
+            False
+        )
     return BaseModel(
         vae=codec,
         tokenizer=tokenizer,

@@ -74,7 +74,7 @@ def untrained_base(
     if train.encoded:
         raise UserError(f"{where}: latents; stage=base makes its own codec and needs the data set of frames")
     height_px, width_px = train.size_px
-    cell = 8 * 2 ** (len(shape.channels) - 1)
+    cell = shape.patch_px * 2 ** (len(shape.channels) - 1)
     if height_px % cell or width_px % cell:
         raise UserError(f"{where}: frames of {width_px} x {height_px} px; sides must be multiples of {cell}")
     captions = [str(record["caption"] or "") for source in train.sources for record in source.split.records]

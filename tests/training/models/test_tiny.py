@@ -1,11 +1,16 @@
 """What the tiny base promises."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from conf.errors import ConfigError
 from tests.training.models.small_base import CAPTIONS, SHAPE, pictures, small_base
 from training.diffusion import NoiseSchedule
+from training.models.base import load_base
+from training.models.motion import add_motion, predict
+from training.models.replication import Conditions, add_replication, predict_conditioned
 from training.models.shape import TinyShape
 from training.models.tiny import build_tiny, train_tokenizer
 from training.weights import module_hash
@@ -50,10 +55,27 @@ def test_the_default_size_is_what_two_cores_can_train() -> None:
     assert 6e6 < count < 12e6
 
 
+@torch.no_grad()
+def test_a_finer_grid_whose_finest_level_convolves_goes_through_all_networks(tmp_path: Path) -> None:
+    shape = TinyShape(channels=(16, 32, 32), plain_levels=1, patch_px=4, latent_channels=6, text_width=16)
+    small_base(shape=shape).save(tmp_path)
+    base = load_base(tmp_path)
+    assert base.patch_px == 4 and base.latent_channels == 6 and base.unet.config.sample_size == 16
+    latents, steps, text = torch.randn(2, 3, 6, 16, 16), torch.tensor([5, 900]), base.embed(CAPTIONS[:2])
+    alone = base.unet(latents[:, 0], steps, text).sample
+    unet = add_motion(base.unet, None)
+    assert torch.allclose(predict(unet, latents, steps, text)[:, 0], alone, atol=1e-5)
+    conditions = Conditions.among(latents, torch.ones(2, 3))
+    same = predict_conditioned(unet, add_replication(base.unet), latents, steps, text, conditions)
+    assert torch.allclose(same[:, 0], alone, atol=1e-5)
+    assert base.decode(latents.flatten(0, 1)).shape == (6, 3, 64, 64)
+
+
 @pytest.mark.parametrize(
     ("fields", "key"),
     [({"channels": ()}, "channels"), ({"channels": (20,)}, "channels"), ({"text_width": 8}, "text_width"),
-     ({"latent_channels": 200}, "latent_channels")],
+     ({"latent_channels": 200}, "latent_channels"), ({"latent_channels": 49, "patch_px": 4}, "latent_channels"),
+     ({"patch_px": 5}, "patch_px"), ({"plain_levels": 2}, "plain_levels")],
 )  # fmt: skip
 def test_impossible_sizes_are_refused(fields: dict[str, object], key: str) -> None:
     with pytest.raises(ConfigError, match=key):
