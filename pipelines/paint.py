@@ -140,6 +140,7 @@ def _painted(
         guidance=config.guidance,
         network=config.network,
         inversion=config.inversion,
+        shared=config.shared,
     )
     if shown is not None:
         alone, on_step = [0] * len(conditions), partial(shown.advance, 1)
@@ -193,6 +194,7 @@ def _written(
         "fit": config.fit,
         "network": config.network,
         "inversion": config.inversion,
+        "shared": config.shared,
         "dtype": config.dtype,
         "conditions": kept,
         "progress": progress(frames[first:]),

@@ -26,7 +26,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from conf.errors import ConfigError
 from pipelines import offloading  # the module: diffusers wants one pipeline's class among the names of this one
 from pipelines.painters import painter_folder
-from pipelines.pinned import PinnedPicture, interpolated, pinned_conditions
+from pipelines.pinned import PinnedPicture, interpolated, pinned_conditions, shared_noise
 from training.diffusion import Denoiser, begin_between, draw, invert, sample, schedule_of
 from training.models.base import BaseModel
 from training.models.codec import PatchCodec
@@ -120,6 +120,7 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
         guidance: float = 5.0,
         network: bool = True,
         inversion: bool = True,
+        shared: float = 0.6,
         seed: int = 0,
         positions: Sequence[int] | None = None,
         share: float = 1.0,
@@ -137,6 +138,7 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
             guidance: 1 for none.
             network: whether the replication network sees the conditions.
             inversion: whether their noise replaces the initial noise of their frames.
+            shared: how much of that noise the other frames share, 0 (as published) to 1.
             seed: of the noise; that of each process depends on (seed, its position).
             positions: (N,) of the processes; 0, 1, ... when not said.
             share: of the steps, counted from the last, that are done. Below 1 a process begins from its conditions,
@@ -162,7 +164,7 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
         pinned_to = pinned_conditions(conditions, latents, num_frames) if any(conditions) else None
         if inversion and pinned_to is not None:
             with self._computing(self.unet):
-                self._replace_noise(base, noise, conditions, latents, nothing, steps)
+                self._replace_noise(base, noise, conditions, latents, nothing, steps, shared)
         skipped = steps - num_steps_of(share, steps)
         if skipped:
             begun = torch.stack([interpolated(*pair, num_frames) for pair in zip(conditions, latents, strict=True)])
@@ -225,22 +227,23 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
         latents: Sequence[Tensor],
         nothing: Tensor,
         steps: int,
+        shared: float,
     ) -> None:
-        """Write what each condition inverts to into its frame's noise, in place; `_INVERTED_AT_ONCE` together."""
+        """Write what conditions invert to into the noise, in place; `_INVERTED_AT_ONCE` together."""
 
         def denoise(latents: Tensor, timesteps: Tensor, text: Tensor) -> Tensor:
             predicted: Tensor = self.unet(latents.to(self.unet.dtype), timesteps, text.to(self.unet.dtype)).sample
             return predicted.float()
 
         pictures = torch.cat([some for some in latents if len(some)])
-        found = (
-            noise
+        inverted = torch.cat([
+            invert(denoise, base.schedule, some, nothing.expand(len(some), -1, -1), num_steps=steps)
             for some in torch.split(pictures, _INVERTED_AT_ONCE)
-            for noise in invert(denoise, base.schedule, some, nothing.expand(len(some), -1, -1), num_steps=steps)
-        )
+        ])  # fmt: skip
+        found = iter(torch.split(inverted, [len(pinned) for pinned in conditions if pinned]))
         for row, pinned in enumerate(conditions):
-            for one in pinned:
-                noise[row, one.frame] = next(found)
+            if pinned:
+                noise[row] = shared_noise(pinned, next(found), noise[row], shared)
 
 
 def num_steps_of(share: float, steps: int) -> int:

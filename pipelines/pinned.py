@@ -56,7 +56,33 @@ def interpolated(pinned: Sequence[PinnedPicture], latents: Tensor, num_frames: i
     """
     if not pinned:
         raise ValueError("share below 1: a process without conditions has nothing to begin from")
+    return torch.einsum("kt,kchw->tchw", _weights(pinned, num_frames).to(latents), latents)
+
+
+def shared_noise(pinned: Sequence[PinnedPicture], inverted: Tensor, own: Tensor, share: float) -> Tensor:
+    """The noise that a process begins from: at pinned frames what they invert to, at the others a mixture.
+
+    Noise that a picture inverts to holds its composition. Where only the pinned frame begins from it, as published, the
+    other frames agree on a composition of their own (docs/decisions/015).
+
+    Args:
+        pinned: K pictures, at least one.
+        inverted: (K, C, h, w) what they invert to.
+        own: (T, C, h, w) independent noise.
+        share: 0 to 1, of the variance's root that unpinned frames have in common with their neighbours; 0 leaves
+            them their own noise.
+    """
+    order = sorted(range(len(pinned)), key=lambda number: pinned[number].frame % len(own))  # sums round by their order
+    weights = _weights(pinned, len(own)).to(own)[order]
+    common = torch.einsum("kt,kchw->tchw", weights / weights.norm(dim=0), inverted[order])
+    shares = torch.full((len(own), 1, 1, 1), share).to(own)
+    shares[[one.frame for one in pinned]] = 1
+    return shares * common + (1 - shares.square()).sqrt() * own
+
+
+def _weights(pinned: Sequence[PinnedPicture], num_frames: int) -> Tensor:
+    """(K, T) how much each picture counts at each frame: linear between neighbours, constant beyond the outermost."""
     slots = [one.frame % num_frames for one in pinned]
     order = np.argsort(slots)
-    weights = [np.interp(np.arange(num_frames), np.sort(slots), row[order]) for row in np.eye(len(slots))]
-    return torch.einsum("kt,kchw->tchw", torch.tensor(np.array(weights)).to(latents), latents)
+    rows = [np.interp(np.arange(num_frames), np.sort(slots), row[order]) for row in np.eye(len(slots))]
+    return torch.tensor(np.array(rows))

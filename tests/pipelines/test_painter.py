@@ -40,9 +40,19 @@ def test_the_order_in_which_conditions_are_told_does_not_matter(painter: Process
 
 def test_inversion_replaces_the_noise_of_conditioned_frames_alone(painter: ProcessPainterPipeline) -> None:
     plain = painter([PROMPT], num_frames=4, size_px=SIZE, steps=3).noise
-    inverted = painter([PROMPT], [[at(2)]], num_frames=4, size_px=SIZE, steps=3).noise
+    inverted = painter([PROMPT], [[at(2)]], num_frames=4, size_px=SIZE, steps=3, shared=0.0).noise
     assert torch.equal(inverted[:, [0, 1, 3]], plain[:, [0, 1, 3]])
     assert not torch.allclose(inverted[:, 2], plain[:, 2], atol=1e-2)
+
+
+def test_other_frames_share_the_noise_of_conditions(painter: ProcessPainterPipeline) -> None:
+    plain = painter([PROMPT], num_frames=5, size_px=SIZE, steps=3).noise[0]
+    mixed = painter([PROMPT], [[at(3), at(1)]], num_frames=5, size_px=SIZE, steps=3, shared=0.6).noise[0]
+    alone = painter([PROMPT], [[at(1), at(3)]], num_frames=5, size_px=SIZE, steps=3, shared=0.0).noise[0]
+    assert torch.equal(mixed[[1, 3]], alone[[1, 3]])
+    assert torch.allclose(mixed[0], 0.6 * alone[1] + 0.8 * plain[0], atol=1e-5)
+    assert torch.allclose(mixed[4], 0.6 * alone[3] + 0.8 * plain[4], atol=1e-5)
+    assert torch.allclose(mixed[2], 0.6 * (alone[1] + alone[3]) / 2**0.5 + 0.8 * plain[2], atol=1e-5)
 
 
 def test_network_and_inversion_act_apart(painter: ProcessPainterPipeline) -> None:
