@@ -1,5 +1,5 @@
 # make demo    sets up .venv if needed, paints a small data set from the bundled source, and one of its scenes again
-# make train-tiny   paints 12,000 scenes and trains the shipped painter on them (two cores: an hour and a half)
+# make train-tiny   paints 12,000 scenes and trains the shipped painter on them (two cores: two hours)
 # make test    sets up, then lint, types, import contract, tests
 PYTHON ?= python3
 VENV ?= .venv
@@ -26,8 +26,12 @@ train-tiny: setup
 	    optimizer.learning_rate=2e-3 optimizer.cooldown_steps=2500 $(TINY_WORDS)
 	$(TRAIN) stage=motion data=$(TINY)/scenes base=$(TINY)/base out=$(TINY)/motion max_steps=2400 batch_size=4 \
 	    optimizer.cooldown_steps=1000 $(TINY_WORDS)
-	$(TRAIN) stage=replication data=$(TINY)/scenes base=$(TINY)/base motion=$(TINY)/motion out=$(TINY)/replication \
+	$(TRAIN) stage=replication data=$(TINY)/scenes base=$(TINY)/base motion=$(TINY)/motion out=$(TINY)/replication_first \
 	    max_steps=1400 batch_size=4 optimizer.cooldown_steps=600 stage.conditions.spread=0.5 $(TINY_WORDS)
+	$(TRAIN) stage=replication data=$(TINY)/scenes base=$(TINY)/base motion=$(TINY)/motion \
+	    replication=$(TINY)/replication_first out=$(TINY)/replication max_steps=1800 batch_size=4 \
+	    optimizer.learning_rate=2.5e-3 optimizer.warmup_steps=50 optimizer.cooldown_steps=900 \
+	    stage.conditions.spread=0.5 $(TINY_WORDS)
 	$(BIN)/python -m training.assemble base=$(TINY)/base motion=$(TINY)/motion replication=$(TINY)/replication \
 	    dtype=fp16 out=$(TINY)/painter
 
