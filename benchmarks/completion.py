@@ -7,11 +7,9 @@ painted should stay where the real process leaves it as it is, which is where th
 (CIE76) of the given one. Real sequences, and ones painted without the given frame, stand beside it.
 """
 
-import argparse
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
@@ -20,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.painter import Trial, errors_at
+from benchmarks.painter import Trial, errors_at, trial_words
 from pipelines.evaluation.process import VISIBLE, Process, colour_difference
 from pipelines.painter import load_painter_pipeline
 
@@ -40,12 +38,7 @@ class Change:
 
 def main() -> None:
     """Measure, and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--painter", type=Path, required=True)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--num-sequences", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=50)
-    parser.add_argument("--guidance", type=float, default=2.5)
+    parser = trial_words(__doc__ or "")
     parser.add_argument("--frame", type=int, default=2, help="which frame is given, from 0")
     arguments = parser.parse_args()
     pipeline, _ = load_painter_pipeline(arguments.painter, torch.float32, torch.device("cpu"), {})

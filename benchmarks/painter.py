@@ -27,13 +27,7 @@ _AT_ONCE = 16
 
 def main() -> None:
     """Measure, and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--painter", type=Path, required=True)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--num-sequences", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=50)
-    parser.add_argument("--guidance", type=float, default=2.5)
-    arguments = parser.parse_args()
+    arguments = trial_words(__doc__ or "").parse_args()
     pipeline, _ = load_painter_pipeline(arguments.painter, torch.float32, torch.device("cpu"), {})
     trial = Trial(pipeline, arguments.data, arguments.num_sequences, arguments.steps, arguments.guidance)
     last = len(trial.real[0]) - 1
@@ -47,6 +41,17 @@ def main() -> None:
             told += "" if network or inversion else "  as if nothing were pinned"
             print(f"network {_word(network)}, inversion {_word(inversion)}  {told}", flush=True)
     print(f"\ninversion, then sampling without guidance: PSNR {trial.inversion_psnr_db():.2f} dB")
+
+
+def trial_words(description: str) -> argparse.ArgumentParser:
+    """What every trial of a painter on held-out sequences is told."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--painter", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--num-sequences", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--guidance", type=float, default=2.5)
+    return parser
 
 
 class Trial:

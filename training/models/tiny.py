@@ -66,11 +66,9 @@ def build_tiny(
             attention_head_dim=8,  # which is the number of heads: diffusers kept the name for old files
             norm_num_groups=NUM_GROUPS,
         )
-        codec = fit_codec(pictures, patch_px=shape.patch_px, latent_channels=shape.latent_channels).requires_grad_(
-            False
-        )
+        codec = fit_codec(pictures, patch_px=shape.patch_px, latent_channels=shape.latent_channels)
     return BaseModel(
-        vae=codec,
+        vae=codec.requires_grad_(False),
         tokenizer=tokenizer,
         text_encoder=text_encoder,
         unet=unet,

@@ -21,7 +21,7 @@ from training.stages.motion import MotionStage
 from training.stages.replication import ReplicationStage
 from training.weights import module_hash, parent_weights
 
-_ZERO_SNR = "zero_terminal_snr"
+_NOISE = ("prediction", "num_steps", "beta_start", "beta_end", "zero_terminal_snr")
 _FEWEST = 3  # sequences from which a LoRA can tell what they have in common
 
 
@@ -132,8 +132,7 @@ def _parent_base(config: TrainConfig, train: SequenceStream) -> BaseModel:
         assert config.model.path is not None  # `TrainConfig` has checked
         base = load_base(config.model.path)
     # A base trained here knows one schedule; others' are often trained further on another one, as AnimateDiff does.
-    keys = ("prediction",) if config.base is None else ("prediction", "num_steps", "beta_start", "beta_end", _ZERO_SNR)
-    for key in keys:
+    for key in _NOISE if config.base is not None else ("prediction",):
         here, its = getattr(config.noise, key), getattr(base.schedule, key)
         if here != its:
             raise ConfigError(f"noise.{key}", here, f"{its}, as of its base")
