@@ -9,7 +9,7 @@ OUT/index.html          a player; needs no network
 """
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,7 @@ class ProcessFolder:
         (self.root / "frames").mkdir(parents=True, exist_ok=True)
         (self.root / "report.json").unlink(missing_ok=True)  # of what was painted here before
         names = [f"frames/{frame_member(number, len(frames), 'png')}" for number in range(len(frames))]
+        self._forget({*names, *(["process.mkv"] if self.lossless else [])})
         for name, frame in zip(names, frames, strict=True):
             write_atomically(self.root / name, _encoded(frame, "PNG"))
         shown, rate = smooth(frames, self.frames_per_s, self.smoothing)
@@ -66,6 +67,12 @@ class ProcessFolder:
         write_atomically(self.root / "sheet.png", _encoded(side_by_side(frames[None]), "PNG"))
         write_atomically(self.root / "index.html", render_player(names, self.frames_per_s, report))
         write_atomically(self.root / "report.json", to_json(dict(report)).encode())
+
+    def _forget(self, kept: Collection[str]) -> None:
+        """Remove what an earlier process left here that this one does not write again."""
+        for path in (*self.root.glob("frames/*.png"), *self.root.glob("process.mkv")):
+            if path.relative_to(self.root).as_posix() not in kept:
+                path.unlink()
 
     def _animation(self, frames: NDArray[np.uint8]) -> bytes:
         pictures = [PillowImage.fromarray(frame) for frame in frames]

@@ -92,6 +92,12 @@ def test_the_report_is_written_last_and_says_what_it_was_told(written: Path) -> 
     assert max(path.stat().st_mtime_ns for path in written.rglob("*.*")) == (written / "report.json").stat().st_mtime_ns
 
 
+def test_nothing_of_an_earlier_longer_process_stays(written: Path) -> None:
+    ProcessFolder(root=written).write(painted(3), report())
+    assert sorted(path.name for path in (written / "frames").iterdir()) == ["00.png", "01.png", "02.png"]
+    assert not (written / "process.mkv").exists()
+
+
 def test_a_frame_that_is_its_picture_keeps_to_it() -> None:
     frame = painted()[2]
     same = adherence(frame, (frame / 255).astype(np.float32))
