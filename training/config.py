@@ -33,7 +33,7 @@ NUM_PROMPTS = 4
 class StageConfig:
     """Which phase of training, and what only that phase is told."""
 
-    name: Literal["base", "motion", "replication", "spatial_lora", "motion_lora"]
+    name: Literal["words", "base", "motion", "replication", "spatial_lora", "motion_lora"]
     conditions: ConditionDraw | None = None
     lora: LoraShape | None = None
     pictures: Literal["last", "all"] | None = None
@@ -46,7 +46,7 @@ class StageConfig:
     @property
     def frames(self) -> Literal["all", "last"]:
         """Whether it reads whole sequences, or finished pictures only."""
-        return "last" if self.name == "base" or self.pictures == "last" else "all"
+        return "last" if self.name in ("words", "base") or self.pictures == "last" else "all"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,8 +180,9 @@ class TrainConfig:
             raise ConfigError("guidance", self.guidance, "1, which is none, or more")
         if self.peak_tflops is not None and not 0 < self.peak_tflops < math.inf:
             raise ConfigError("peak_tflops", self.peak_tflops, "more than 0, or null")
-        if self.stage.name == "base" and self.model.name != "tiny":
-            raise ConfigError("model", self.model.name, "tiny, with stage=base: other base models come trained")
+        if self.stage.name in ("words", "base") and self.model.name != "tiny":
+            allowed = f"tiny, with stage={self.stage.name}: other base models come trained"
+            raise ConfigError("model", self.model.name, allowed)
         self._check_parents()
         if self.distributed == "fsdp2" and self.optimizer.name == "prodigy":
             # Prodigy's step size is a sum over all weights, of which a process then holds a part.
@@ -189,7 +190,9 @@ class TrainConfig:
 
     def _check_parents(self) -> None:
         stage = self.stage.name
-        if stage != "base" and self.model.name == "tiny" and self.base is None:
+        if stage == "words" and self.base is not None:
+            raise ConfigError("base", self.base, "null with stage=words, which makes the base's words itself")
+        if stage not in ("words", "base") and self.model.name == "tiny" and self.base is None:
             raise UserError(f"base is needed with stage={stage} model=tiny: say base=FOLDER of a run of stage=base")
         if stage in ("replication", "motion_lora") and self.motion is None:
             raise UserError(f"motion is needed with stage={stage}: say motion=FOLDER of a run of stage=motion")

@@ -65,17 +65,18 @@ class Learner:
             averages = checkpoint.tensors("average")
             self._average.load({name: sharded_like(averages[name], self._trained[name]) for name in averages})
 
-    def find_gradient(self, batches: Sequence[SequenceBatch]) -> tuple[Tensor, Tensor]:
+    def find_gradient(self, batches: Sequence[SequenceBatch]) -> tuple[Tensor, Tensor | None]:
         """Forward and backward over the batches of one step; returns losses and timesteps of the samples."""
-        losses, timesteps = [], []
+        losses: list[Tensor] = []
+        timesteps: list[Tensor] = []
         for number, batch in enumerate(batches):
             with gathering(self._model, number == len(batches) - 1):
                 with autocast(self._config, self._device):
                     loss, per_sample, steps = self._model(batch.to(self._device))
                 (loss / len(batches)).backward()
             losses.append(per_sample)
-            timesteps.append(steps)
-        return torch.cat(losses), torch.cat(timesteps)
+            timesteps += [steps] if steps is not None else []
+        return torch.cat(losses), torch.cat(timesteps) if timesteps else None
 
     def clip_gradient(self) -> float:
         """Shorten the gradient of all trained parameters together; returns its length before."""

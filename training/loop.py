@@ -237,7 +237,8 @@ class Training:
             for batch in itertools.islice(batches, -(-most // (batch_size * ranks.count))):
                 result = self._stage.network(batch.to(self._device))
                 counted = batch.positions < most
-                window.add(result.per_sample.cpu()[counted], result.timesteps.cpu()[counted])
+                steps = result.timesteps.cpu()[counted] if result.timesteps is not None else None
+                window.add(result.per_sample.cpu()[counted], steps)
         means = window.means(ranks.summed(window.sums))
         self._note({f"val/{name}": value for name, value in means.items()})
 

@@ -31,11 +31,13 @@ class LossWindow:
         self._num_steps = num_steps
         self.sums = torch.zeros(1 + NUM_BANDS, 2, dtype=torch.float64) if sums is None else sums.clone()
 
-    def add(self, losses: Tensor, timesteps: Tensor) -> None:
-        """Take in (B,) losses at (B,) timesteps."""
-        losses, timesteps = losses.detach().double().cpu(), timesteps.cpu()
-        bands = 1 + timesteps * NUM_BANDS // self._num_steps
+    def add(self, losses: Tensor, timesteps: Tensor | None) -> None:
+        """Take in (B,) losses at (B,) timesteps, or without noise."""
+        losses = losses.detach().double().cpu()
         self.sums[0] += torch.stack([losses.sum(), torch.tensor(float(len(losses)), dtype=torch.float64)])
+        if timesteps is None:
+            return
+        bands = 1 + timesteps.cpu() * NUM_BANDS // self._num_steps
         self.sums[:, 0].index_add_(0, bands, losses)
         self.sums[:, 1].index_add_(0, bands, torch.ones_like(losses))
 

@@ -105,8 +105,8 @@ class Shared(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, batch: SequenceBatch) -> tuple[Tensor, Tensor, Tensor]:
-        """Loss, losses of the samples, and their timesteps."""
+    def forward(self, batch: SequenceBatch) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Loss, losses of the samples, and their timesteps where there is noise."""
         result = self.network(batch)
         return result.loss, result.per_sample, result.timesteps
 

@@ -1,7 +1,8 @@
 """Weights as a whole: which are trained, where a parent's are, and what they hash to."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from conf.errors import UserError
 from training.data.manifest import hash_file
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 WEIGHTS = "weights"
 """Folder of a run that holds what it trained, in the field's format."""
@@ -27,6 +28,17 @@ def trained_parameters(network: "nn.Module") -> "dict[str, nn.Parameter]":
     if not trained:
         raise ValueError("nothing to train: every parameter is frozen")
     return trained
+
+
+@contextmanager
+def holding(network: "nn.Module", weights: "Mapping[str, Tensor]") -> Iterator[None]:
+    """Within, parameters of these names have these values; afterwards their own again."""
+    kept = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
+    network.load_state_dict({**kept, **weights}, strict=False)
+    try:
+        yield
+    finally:
+        network.load_state_dict(kept, strict=False)
 
 
 def part_of(network: "nn.Module", belongs: Callable[[str], bool]) -> "nn.Module":

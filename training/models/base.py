@@ -89,16 +89,20 @@ class BaseModel:
             captions: (B,).
             device: where the text encoder computes, when its weights wait elsewhere.
         """
-        tokens = self.tokenizer(
+        token_ids = self.tokens(captions).to(self.text_encoder.device if device is None else device)
+        embedded: Tensor = self.text_encoder(token_ids).last_hidden_state
+        return embedded
+
+    def tokens(self, captions: Sequence[str]) -> Tensor:
+        """(B, L) numbers of the words and pieces of words of (B,) captions, filled up or cut off to L."""
+        ids: Tensor = self.tokenizer(
             list(captions),
             padding="max_length",
             truncation=True,
             max_length=self.text_encoder.config.max_position_embeddings,
             return_tensors="pt",
-        )
-        token_ids = tokens.input_ids.to(self.text_encoder.device if device is None else device)
-        embedded: Tensor = self.text_encoder(token_ids).last_hidden_state
-        return embedded
+        ).input_ids
+        return ids
 
     def fingerprint(self) -> str:
         """Hash of all that cached latents and embeddings depend on: the VAE, the text encoder and its words."""

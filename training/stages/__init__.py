@@ -16,12 +16,12 @@ class StageLoss:
     Attributes:
         loss: scalar to minimise: the mean of `per_sample`, weighted where min-SNR is on.
         per_sample: (B,) detached, not weighted.
-        timesteps: (B,) int64, of the noise schedule.
+        timesteps: (B,) int64, of the noise schedule; None in a stage without noise.
     """
 
     loss: "Tensor"
     per_sample: "Tensor"
-    timesteps: "Tensor"
+    timesteps: "Tensor | None"
 
 
 class Stage(Protocol):
@@ -49,4 +49,4 @@ class Stage(Protocol):
         """
 
     def samples(self, prompts: Sequence[str], seed: int) -> "Tensor":
-        """Sequences painted with the network's present weights: (N, T, 3, H, W) float32 in [0, 1]."""
+        """What the present weights make of prompts, sequences as a rule: (N, T, 3, H, W) float32 in [0, 1]."""

@@ -1,6 +1,7 @@
-"""Stage `base`: text to finished picture, from nothing. Only the tiny model needs it; others come trained.
+"""Stage `base`: text to finished picture. Only the tiny model needs it; others come trained.
 
-Its words and its codec are made from the data set, in seconds; text encoder and UNet are trained.
+It goes on from what stage `words` left, or begins from nothing: list of words and codec are then made from the data
+set, in seconds. Text encoder and UNet are trained.
 """
 
 import itertools
@@ -19,6 +20,7 @@ from training.models.base import BaseModel
 from training.models.shape import TinyShape
 from training.models.tiny import build_tiny
 from training.stages.denoising import DenoisingConfig, DenoisingNetwork, FrameDenoiser, sample_sequences
+from training.weights import holding
 
 _PICTURES = 4096  # to fit the codec to
 _FROM_EACH = 4  # frames of a sequence: under-paintings are pictures too
@@ -45,10 +47,8 @@ class BaseStage:
 
     def save(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
         """Write the base as a diffusers folder, with these weights."""
-        kept = {name: parameter.detach().clone() for name, parameter in self.network.named_parameters()}
-        self.network.load_state_dict({**kept, **weights}, strict=False)
-        self.base.save(folder)
-        self.network.load_state_dict(kept, strict=False)
+        with holding(self.network, weights):
+            self.base.save(folder)
 
     def samples(self, prompts: Sequence[str], seed: int) -> Tensor:
         """Pictures: (N, 1, 3, H, W) in [0, 1]."""
@@ -71,8 +71,6 @@ def untrained_base(
         UserError: if the frames will not do.
     """
     where = train.sources[0].split.url
-    if train.encoded:
-        raise UserError(f"{where}: latents; stage=base makes its own codec and needs the data set of frames")
     height_px, width_px = train.size_px
     cell = shape.patch_px * 2 ** (len(shape.channels) - 1)
     if height_px % cell or width_px % cell:

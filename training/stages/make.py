@@ -19,9 +19,11 @@ from training.stages.denoising import DenoisingConfig
 from training.stages.lora import LoraStage
 from training.stages.motion import MotionStage
 from training.stages.replication import ReplicationStage
+from training.stages.words import WordsStage
 from training.weights import module_hash, parent_weights
 
 _NOISE = ("prediction", "num_steps", "beta_start", "beta_end", "zero_terminal_snr")
+_NUM_PICTURES = 64  # among which the stage `words` looks for what prompts say
 _FEWEST = 3  # sequences from which a LoRA can tell what they have in common
 
 
@@ -31,7 +33,14 @@ def make_stage(config: TrainConfig, train: SequenceStream) -> Stage:
     Raises:
         UserError: if a parent is missing or of another kind, or the data does not fit the model.
     """
-    match config.stage.name:
+    name = config.stage.name
+    stage: Stage
+    if name in ("words", "base") and train.encoded:
+        where = train.sources[0].split.url
+        raise UserError(f"{where}: latents; stage={name} trains the text encoder and needs the data set of frames")
+    match name:
+        case "words":
+            stage = WordsStage(_untrained_base(config, train), train.size_px, _held_out(config, train, _NUM_PICTURES))
         case "base":
             stage = _base_stage(config, train)
         case "motion":
@@ -46,9 +55,12 @@ def make_stage(config: TrainConfig, train: SequenceStream) -> Stage:
 
 
 def _base_stage(config: TrainConfig, train: SequenceStream) -> Stage:
-    denoising = _denoising(config)
-    base = untrained_base(config.model.shape, config.data, train, denoising.schedule, config.seed)
-    return BaseStage(base, denoising, train.size_px, checkpointing=config.gradient_checkpointing)
+    base = _untrained_base(config, train) if config.base is None else _parent_base(config, train)
+    return BaseStage(base, _denoising(config), train.size_px, checkpointing=config.gradient_checkpointing)
+
+
+def _untrained_base(config: TrainConfig, train: SequenceStream) -> BaseModel:
+    return untrained_base(config.model.shape, config.data, train, _denoising(config).schedule, config.seed)
 
 
 def _motion_stage(config: TrainConfig, train: SequenceStream) -> Stage:
@@ -165,7 +177,10 @@ def _latent_shape(base: BaseModel, train: SequenceStream) -> tuple[int, int, int
 
 def _shown(config: TrainConfig, train: SequenceStream) -> SequenceBatch | None:
     """The sequences whose captions are the prompts of the samples; none when other prompts were said."""
-    if config.prompts is not None:
-        return None
-    held_out = SequenceStream.open(config.data, split="val") if config.validate_every else train
-    return held_out.first(config.seed, NUM_PROMPTS)
+    return _held_out(config, train, NUM_PROMPTS) if config.prompts is None else None
+
+
+def _held_out(config: TrainConfig, train: SequenceStream, count: int) -> SequenceBatch:
+    """The first sequences of the val split; of the train split where a run does without the other."""
+    stream = SequenceStream.open(config.data, split="val") if config.validate_every else train
+    return stream.first(config.seed, count)

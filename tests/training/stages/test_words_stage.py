@@ -1,0 +1,119 @@
+"""What stage `words` promises."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from conf.errors import ConfigError, UserError
+from tests.training.models.small_base import small_base
+from tests.training.stages.runs import train
+from tests.training.toy_runs import config, log, losses
+from training.data.batch import SequenceBatch
+from training.models.base import load_base
+from training.models.contrast import Contrast, PictureEncoder, contrastive_losses
+from training.models.shape import TinyShape
+from training.stages.words import WordsStage
+from training.weights import module_hash, trained_parameters
+
+SHAPE = TinyShape(channels=(16,), plain_levels=0, text_width=16, patch_px=8, latent_channels=8)
+COLOURS = {"red": (1.0, -1.0, -1.0), "green": (-1.0, 1.0, -1.0), "blue": (-1.0, -1.0, 1.0), "white": (1.0, 1.0, 1.0)}
+
+
+@pytest.fixture(scope="module")
+def words(sequences: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("stages") / "words"
+    train(sequences, out, stage="words", base="null", max_steps=3, sample_every=3, validate_every=3, val_sequences=2)
+    return out
+
+
+def swatches() -> SequenceBatch:
+    """A picture of each colour, and its name."""
+    frames = torch.stack([torch.tensor(colour).reshape(1, 3, 1, 1).expand(1, 3, 16, 16) for colour in COLOURS.values()])
+    return SequenceBatch(
+        keys=tuple(COLOURS), positions=torch.arange(len(COLOURS)), captions=tuple(COLOURS), frames=frames
+    )
+
+
+def test_losses_are_least_where_each_caption_suits_its_own_picture() -> None:
+    suits = 50 * torch.eye(3)
+    assert contrastive_losses(suits).max() < 1e-6
+    assert contrastive_losses(suits.roll(1, 0)).min() > 49
+    assert torch.allclose(contrastive_losses(torch.zeros(3, 3)), torch.full((3,), math.log(3.0)))
+
+
+def test_a_caption_has_a_score_for_every_picture() -> None:
+    contrast = Contrast(PictureEncoder(8, (5, 3), 16), text_width=12, width=16)
+    suits = contrast(torch.randn(4, 8, 5, 3), torch.randn(2, 12))
+    assert suits.shape == (2, 4)
+    assert suits.abs().max() <= contrast.log_sharpness.exp() * (1 + 1e-5)
+
+
+def test_it_learns_which_word_names_which_colour(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    stage = WordsStage(small_base(shape=SHAPE), (16, 16), swatches())
+    optimizer = torch.optim.Adam(trained_parameters(stage.network).values(), lr=2e-3)
+    for _ in range(60):
+        optimizer.zero_grad()
+        stage.network(swatches()).loss.backward()
+        optimizer.step()
+    stage.network.eval()
+    with torch.no_grad():
+        chosen = stage.samples(["blue", "red"], seed=0)
+    assert chosen.shape == (2, 4, 3, 16, 16)
+    assert torch.allclose(chosen[0, 0].mean((1, 2)), torch.tensor([0.0, 0.0, 1.0]))
+    assert torch.allclose(chosen[1, 0].mean((1, 2)), torch.tensor([1.0, 0.0, 0.0]))
+
+
+def test_only_the_text_encoder_and_what_it_is_compared_with_are_trained() -> None:
+    stage = WordsStage(small_base(shape=SHAPE), (16, 16), swatches())
+    assert {name.split(".")[0] for name in trained_parameters(stage.network)} == {"text_encoder", "contrast"}
+
+
+def test_stage_base_goes_on_from_its_text_encoder(sequences: Path, words: Path, tmp_path: Path) -> None:
+    train(sequences, tmp_path / "base", stage="base", base=str(words), max_steps=1, ema_decay="null",
+          **{"optimizer.learning_rate": 1e-12})  # fmt: skip
+    before, after = load_base(words / "weights"), load_base(tmp_path / "base" / "weights")
+    assert module_hash(after.vae) == module_hash(before.vae)
+    for one, two in zip(after.text_encoder.parameters(), before.text_encoder.parameters(), strict=True):
+        assert torch.allclose(one, two, atol=1e-6)
+
+
+def test_it_is_killed_and_resumed_to_the_same_weights(sequences: Path, words: Path, tmp_path: Path) -> None:
+    train(sequences, tmp_path / "run", stage="words", base="null", max_steps=1)
+    train(sequences, tmp_path / "run", stage="words", base="null", max_steps=3, resume="must", sample_every=3)
+    assert losses(tmp_path / "run") == losses(words)
+    one, two = load_base(tmp_path / "run" / "weights"), load_base(words / "weights")
+    for part in ("vae", "text_encoder", "unet"):
+        assert module_hash(getattr(one, part)) == module_hash(getattr(two, part))
+
+
+def test_its_log_knows_no_noise(words: Path) -> None:
+    keys = {key for line in log(words) for key in line}
+    assert {"train/loss", "val/loss"} <= keys
+    assert not [key for key in keys if "loss/t" in key]
+    assert (words / "samples" / "step-00000003.png").is_file()
+
+
+def test_a_base_is_what_it_makes(sequences: Path, words: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"base=.*null with stage=words"):
+        config(sequences, tmp_path / "run", stage="words", base=str(words))
+
+
+def test_stable_diffusion_has_its_words(sequences: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"model=sd15.*stage=words"):
+        config(sequences, tmp_path / "run", stage="words", model="sd15", base="null")
+
+
+def test_the_noise_of_the_base_must_be_that_of_its_words(sequences: Path, words: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"noise\.zero_terminal_snr"):
+        train(sequences, tmp_path / "base", stage="base", base=str(words), **{"noise.zero_terminal_snr": "true"})
+    assert not (tmp_path / "base").exists()
+
+
+def test_pictures_are_seen_as_they_lie(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    encoder = PictureEncoder(8, (4, 4), 16)
+    codes = torch.randn(1, 8, 4, 4)
+    assert not torch.allclose(encoder(codes), encoder(codes.flip(2)), atol=1e-3)
