@@ -1,7 +1,7 @@
 """Stage `base`: text to finished picture. Only the tiny model needs it; others come trained.
 
-It goes on from what stage `words` left, or begins from nothing: list of words and codec are then made from the data
-set, in seconds. Text encoder and UNet are trained.
+It goes on from what stage `words` left, whose text encoder then stays as it is: trained further, it forgets at first
+what it knows. Or it begins from nothing, and trains the text encoder too.
 """
 
 import itertools
@@ -27,22 +27,39 @@ _FROM_EACH = 4  # frames of a sequence: under-paintings are pictures too
 
 
 class BaseStage:
-    """Trains the text encoder and the 2D UNet; tokenizer and codec are frozen. See `training.stages.Stage`."""
+    """Trains the 2D UNet, and a text encoder that knows nothing yet; all else is frozen. See `training.stages.Stage`.
+
+    Args:
+        base: to begin with.
+        config: of the loss.
+        size_px: height and width of the frames.
+        trains_words: whether the text encoder is trained.
+        checkpointing: of gradients.
+    """
 
     name = "base"
     frames: Literal["all", "last"] = "last"
 
     def __init__(
-        self, base: BaseModel, config: DenoisingConfig, size_px: tuple[int, int], *, checkpointing: bool = False
+        self,
+        base: BaseModel,
+        config: DenoisingConfig,
+        size_px: tuple[int, int],
+        *,
+        trains_words: bool,
+        checkpointing: bool = False,
     ) -> None:
         self.base, self._config = base, config
         if checkpointing:
             base.unet.enable_gradient_checkpointing()
         base.unet.requires_grad_(True)
-        base.text_encoder.requires_grad_(True)
+        base.text_encoder.requires_grad_(trains_words)
         self._denoiser = FrameDenoiser(base.unet)
         self.network: nn.Module = DenoisingNetwork(base, self._denoiser, config)
-        self.frozen: Mapping[str, nn.Module] = {"vae": base.vae}
+        self.frozen: Mapping[str, nn.Module] = {
+            "vae": base.vae,
+            **({} if trains_words else {"text_encoder": base.text_encoder}),
+        }
         self._shape = (1, base.latent_channels, size_px[0] // base.patch_px, size_px[1] // base.patch_px)
 
     def save(self, folder: Path, weights: Mapping[str, Tensor]) -> None:

@@ -56,7 +56,13 @@ def make_stage(config: TrainConfig, train: SequenceStream) -> Stage:
 
 def _base_stage(config: TrainConfig, train: SequenceStream) -> Stage:
     base = _untrained_base(config, train) if config.base is None else _parent_base(config, train)
-    return BaseStage(base, _denoising(config), train.size_px, checkpointing=config.gradient_checkpointing)
+    return BaseStage(
+        base,
+        _denoising(config),
+        train.size_px,
+        trains_words=config.base is None,
+        checkpointing=config.gradient_checkpointing,
+    )
 
 
 def _untrained_base(config: TrainConfig, train: SequenceStream) -> BaseModel:

@@ -37,7 +37,7 @@ def test_it_is_killed_and_resumed_to_the_same_weights(sequences: Path, base: Pat
 
 def test_saving_an_average_leaves_training_where_it_was(tmp_path: Path) -> None:
     model = small_base()
-    stage = BaseStage(model, DenoisingConfig(schedule=model.schedule), (64, 64))
+    stage = BaseStage(model, DenoisingConfig(schedule=model.schedule), (64, 64), trains_words=True)
     before = module_hash(stage.network)
     averages = {
         name: torch.zeros_like(parameter)
@@ -53,7 +53,9 @@ def test_saving_an_average_leaves_training_where_it_was(tmp_path: Path) -> None:
 
 def test_it_samples_one_picture_a_prompt() -> None:
     model = small_base(shape=TinyShape(channels=(16,), text_width=16, latent_channels=8))
-    made = BaseStage(model, DenoisingConfig(schedule=model.schedule), (16, 24)).samples(["a", "b"], seed=1)
+    made = BaseStage(model, DenoisingConfig(schedule=model.schedule), (16, 24), trains_words=True).samples(
+        ["a", "b"], seed=1
+    )
     assert made.shape == (2, 1, 3, 16, 24)
     assert float(made.min()) >= 0 and float(made.max()) <= 1
 
@@ -74,7 +76,7 @@ def test_stable_diffusion_needs_no_base(sequences: Path, tmp_path: Path) -> None
 def test_it_learns_four_pictures_by_heart() -> None:
     schedule = NoiseSchedule(prediction="v")
     model = small_base(schedule, TinyShape(channels=(64,), text_width=32, latent_channels=8))
-    stage = BaseStage(model, DenoisingConfig(schedule=schedule, caption_dropout=0.0), (16, 16))
+    stage = BaseStage(model, DenoisingConfig(schedule=schedule, caption_dropout=0.0), (16, 16), trains_words=True)
     frames = pictures(4, 16, seed=5)[:, None]
     assert overfit(stage.network, frames) < 0.1
 

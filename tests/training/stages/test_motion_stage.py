@@ -178,7 +178,7 @@ def test_it_learns_four_sequences_by_heart_on_a_base_that_knows_their_last_frame
     schedule, finished = NoiseSchedule(prediction="v"), pictures(4, 16, seed=5)
     model = small_base(schedule, TinyShape(channels=(64,), text_width=32, latent_channels=8))
     denoising = DenoisingConfig(schedule=schedule, caption_dropout=0.0)
-    overfit(BaseStage(model, denoising, (16, 16)).network, finished[:, None], 400)
+    overfit(BaseStage(model, denoising, (16, 16), trains_words=True).network, finished[:, None], 400)
     for part in (model.unet, model.text_encoder):
         part.requires_grad_(False)
     share = torch.linspace(0, 1, 4)[None, :, None, None, None]
