@@ -19,7 +19,7 @@ SIZE = (16, 24)
 
 def untrained_pipeline() -> ProcessPainterPipeline:
     """Untrained networks, all of which do something."""
-    base = small_base(shape=TinyShape(channels=(16, 32), text_width=16, latent_channels=8))
+    base = small_base(shape=TinyShape(channels=(16, 32), plain_levels=0, patch_px=8, text_width=16, latent_channels=8))
     torch.manual_seed(0)
     unet = add_motion(base.unet, None)
     replication = add_replication(base.unet)
@@ -51,7 +51,7 @@ def at(frame: int, number: int = 0, strength: float = 1.0) -> PinnedPicture:
 def save_untrained_painter(folder: Path) -> Path:
     """An untrained painter of 64 px on disk; returns the folder, which is made."""
     folder.mkdir()
-    base = small_base(shape=TinyShape(channels=(16, 32), text_width=16, latent_channels=8))
+    base = small_base(shape=TinyShape(channels=(16, 32), plain_levels=0, patch_px=8, text_width=16, latent_channels=8))
     facts = {"num_frames": 3, "size_px": [64, 64], "phrases": {}, "parts": {}}
     motion = adapter_of(add_motion(base.unet, None))
     Painter(base=base, motion=motion, replication=add_replication(base.unet), facts=facts).save(folder, {})

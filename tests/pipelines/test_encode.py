@@ -231,7 +231,7 @@ def test_a_real_base_encodes_through_the_command_and_its_stream_knows_it(scenes:
 
     (pictures,) = [batch.frames for batch in batches_of(scenes, 1, 4, frames="last")]
     assert pictures is not None
-    shape = TinyShape(channels=(16, 16), text_width=16, latent_channels=8)
+    shape = TinyShape(channels=(16, 16), plain_levels=0, patch_px=8, text_width=16, latent_channels=8)
     build_tiny(shape, CAPTIONS, pictures.flatten(0, 1), NoiseSchedule(), seed=0).save(tmp_path / "run" / "weights")
     (tmp_path / "run" / "run.json").write_text("{}")
     words = [f"dataset={scenes}", f"out={tmp_path / 'latents'}", "model=tiny", f"base={tmp_path / 'run'}"]

@@ -23,11 +23,11 @@ class TinyShape:
         latent_channels: numbers a cell.
     """
 
-    channels: tuple[int, ...] = (128, 128)
-    plain_levels: int = 0
+    channels: tuple[int, ...] = (64, 128, 128)
+    plain_levels: int = 1
     text_width: int = 128
-    patch_px: int = 8
-    latent_channels: int = 32
+    patch_px: int = 4
+    latent_channels: int = 8
 
     def __post_init__(self) -> None:
         if not self.channels or any(width < NUM_GROUPS or width % NUM_GROUPS for width in self.channels):

@@ -33,12 +33,8 @@ def make_stage(config: TrainConfig, train: SequenceStream) -> Stage:
     Raises:
         UserError: if a parent is missing or of another kind, or the data does not fit the model.
     """
-    name = config.stage.name
     stage: Stage
-    if name in ("words", "base") and train.encoded:
-        where = train.sources[0].split.url
-        raise UserError(f"{where}: latents; stage={name} trains the text encoder and needs the data set of frames")
-    match name:
+    match config.stage.name:
         case "words":
             stage = WordsStage(_untrained_base(config, train), train.size_px, _held_out(config, train, _NUM_PICTURES))
         case "base":
@@ -66,6 +62,9 @@ def _base_stage(config: TrainConfig, train: SequenceStream) -> Stage:
 
 
 def _untrained_base(config: TrainConfig, train: SequenceStream) -> BaseModel:
+    if train.encoded:
+        where = train.sources[0].split.url
+        raise UserError(f"{where}: latents; a base makes its own codec and needs the data set of frames")
     return untrained_base(config.model.shape, config.data, train, _denoising(config).schedule, config.seed)
 
 

@@ -12,7 +12,7 @@ CAPTIONS = (
     "two white sailboats on the sea at dusk",
     "a green tree in a brown field, painted in Chinese ink",
 )
-SHAPE = TinyShape(channels=(16, 32), text_width=16, latent_channels=8)
+SHAPE = TinyShape(channels=(16, 32), plain_levels=0, patch_px=8, text_width=16, latent_channels=8)
 
 
 def pictures(count: int, size_px: int = 64, seed: int = 0) -> torch.Tensor:

@@ -174,7 +174,11 @@ def test_animatediffs_own_rule_gives_the_same_weights(base: BaseModel, tmp_path:
 
 
 def test_a_lora_of_another_base_is_refused(base: BaseModel, tmp_path: Path) -> None:
-    wide = small_base(shape=TinyShape(channels=(32, 32), text_width=16, latent_channels=SHAPE.latent_channels))
+    wide = small_base(
+        shape=TinyShape(
+            channels=(32, 32), plain_levels=0, patch_px=8, text_width=16, latent_channels=SHAPE.latent_channels
+        )
+    )
     save_lora(with_lora(wide, "spatial")[1], "spatial", tmp_path, {"base": "theirs"})
     with pytest.raises(UserError, match="made for another base; down_blocks") as caught:
         load_lora("spatial_lora", tmp_path, base.unet, {})

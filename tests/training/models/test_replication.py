@@ -206,7 +206,11 @@ def test_sparsectrls_own_layout_is_read(base: BaseModel, tmp_path: Path) -> None
 
 
 def test_a_network_of_another_base_is_refused(base: BaseModel, tmp_path: Path) -> None:
-    other = small_base(shape=TinyShape(channels=(16, 32), text_width=32, latent_channels=SHAPE.latent_channels))
+    other = small_base(
+        shape=TinyShape(
+            channels=(16, 32), plain_levels=0, patch_px=8, text_width=32, latent_channels=SHAPE.latent_channels
+        )
+    )
     save_replication(add_replication(other.unet), tmp_path)
     with pytest.raises(UserError, match=r"not a replication network for this base; .*attn2.to_k.weight is") as caught:
         load_replication(tmp_path, base.unet)

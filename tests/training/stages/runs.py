@@ -9,7 +9,10 @@ from tests.training.toy_runs import words
 from training.config import train_config
 from training.train import run
 
-SMALL = {"model.shape.channels": "[16]", "model.shape.text_width": 16, "model.shape.latent_channels": 8}
+SMALL = {
+    "model.shape.channels": "[16]", "model.shape.plain_levels": 0, "model.shape.text_width": 16,
+    "model.shape.patch_px": 8, "model.shape.latent_channels": 8,
+}  # fmt: skip
 
 
 def train(data: Path, out: Path, /, **said: Any) -> Summary:

@@ -52,7 +52,7 @@ def test_saving_an_average_leaves_training_where_it_was(tmp_path: Path) -> None:
 
 
 def test_it_samples_one_picture_a_prompt() -> None:
-    model = small_base(shape=TinyShape(channels=(16,), text_width=16, latent_channels=8))
+    model = small_base(shape=TinyShape(channels=(16,), plain_levels=0, patch_px=8, text_width=16, latent_channels=8))
     made = BaseStage(model, DenoisingConfig(schedule=model.schedule), (16, 24), trains_words=True).samples(
         ["a", "b"], seed=1
     )
@@ -75,7 +75,9 @@ def test_stable_diffusion_needs_no_base(sequences: Path, tmp_path: Path) -> None
 @pytest.mark.nightly
 def test_it_learns_four_pictures_by_heart() -> None:
     schedule = NoiseSchedule(prediction="v")
-    model = small_base(schedule, TinyShape(channels=(64,), text_width=32, latent_channels=8))
+    model = small_base(
+        schedule, TinyShape(channels=(64,), plain_levels=0, patch_px=8, text_width=32, latent_channels=8)
+    )
     stage = BaseStage(model, DenoisingConfig(schedule=schedule, caption_dropout=0.0), (16, 16), trains_words=True)
     frames = pictures(4, 16, seed=5)[:, None]
     assert overfit(stage.network, frames) < 0.1

@@ -34,7 +34,7 @@ def motion(sequences: Path, base: Path, tmp_path_factory: pytest.TempPathFactory
 
 
 def stage_of(num_frames: int = 4, dropout: float = 0.0) -> MotionStage:
-    model = small_base(shape=TinyShape(channels=(16,), text_width=16, latent_channels=8))
+    model = small_base(shape=TinyShape(channels=(16,), plain_levels=0, patch_px=8, text_width=16, latent_channels=8))
     denoising = DenoisingConfig(schedule=model.schedule, caption_dropout=dropout)
     return MotionStage(model, None, denoising, num_frames, (16, 16))
 
@@ -101,7 +101,7 @@ def test_captions_are_dropped_in_training_and_never_in_eval_mode() -> None:
 
 
 def test_checkpointing_activations_changes_no_gradient() -> None:
-    model = small_base(shape=TinyShape(channels=(16,), text_width=16, latent_channels=8))
+    model = small_base(shape=TinyShape(channels=(16,), plain_levels=0, patch_px=8, text_width=16, latent_channels=8))
     denoising = DenoisingConfig(schedule=model.schedule)
     grads = []
     for checkpointing in (False, True):
@@ -176,7 +176,9 @@ def test_frames_that_do_not_fit_the_base_are_refused(base: Path, tmp_path: Path)
 @pytest.mark.timeout(900)
 def test_it_learns_four_sequences_by_heart_on_a_base_that_knows_their_last_frames() -> None:
     schedule, finished = NoiseSchedule(prediction="v"), pictures(4, 16, seed=5)
-    model = small_base(schedule, TinyShape(channels=(64,), text_width=32, latent_channels=8))
+    model = small_base(
+        schedule, TinyShape(channels=(64,), plain_levels=0, patch_px=8, text_width=32, latent_channels=8)
+    )
     denoising = DenoisingConfig(schedule=schedule, caption_dropout=0.0)
     overfit(BaseStage(model, denoising, (16, 16), trains_words=True).network, finished[:, None], 400)
     for part in (model.unet, model.text_encoder):

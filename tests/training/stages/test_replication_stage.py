@@ -21,7 +21,7 @@ _SEQUENCES, _FRAMES, _SIDE_PX = 8, 4, 16
 
 
 def stage_of(shown: SequenceBatch | None = None) -> ReplicationStage:
-    shape = TinyShape(channels=(32,), text_width=16, latent_channels=8)
+    shape = TinyShape(channels=(32,), plain_levels=0, patch_px=8, text_width=16, latent_channels=8)
     model = small_base(NoiseSchedule(prediction="v"), shape=shape)
     adapter = adapter_of(add_motion(model.unet, None))
     config = DenoisingConfig(schedule=model.schedule, caption_dropout=0.0)

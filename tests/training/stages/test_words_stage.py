@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from conf.compose import compose
 from conf.errors import ConfigError, UserError
+from pipelines import encode
+from pipelines.encode import encode_config
 from tests.training.models.small_base import small_base
 from tests.training.stages.runs import train
 from tests.training.toy_runs import config, log, losses
@@ -77,6 +80,18 @@ def test_stage_base_goes_on_from_its_text_encoder_and_keeps_it(sequences: Path, 
     assert module_hash(after.vae) == module_hash(before.vae)
     assert module_hash(after.text_encoder) == module_hash(before.text_encoder)
     assert module_hash(after.unet) != module_hash(before.unet)
+
+
+def test_a_base_whose_text_encoder_stays_learns_from_latents_too(sequences: Path, words: Path, tmp_path: Path) -> None:
+    said = [f"dataset={sequences}", f"out={tmp_path / 'latents'}", "model=tiny", f"base={words}", "dtype=fp32"]
+    encode.run(encode_config(compose("encode", said)))
+    train(sequences, tmp_path / "one", stage="base", base=str(words), max_steps=2)
+    train(tmp_path / "latents", tmp_path / "other", stage="base", base=str(words), max_steps=2)
+    for here, there in zip(losses(tmp_path / "other"), losses(tmp_path / "one"), strict=True):
+        assert here == pytest.approx(there, rel=1e-4)
+    for stage in ("words", "base"):
+        with pytest.raises(UserError, match="latents; a base makes its own codec"):
+            train(tmp_path / "latents", tmp_path / "new", stage=stage, base="null")
 
 
 def test_it_is_killed_and_resumed_to_the_same_weights(sequences: Path, words: Path, tmp_path: Path) -> None:
