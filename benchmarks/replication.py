@@ -26,7 +26,7 @@ from training.models.replication import Conditions, load_replication
 from training.samples import write_samples
 from training.stages.denoising import DenoisingConfig, DenoisingNetwork, SequenceDenoiser, sample_sequences
 from training.stages.replication import ConditionedDenoiser
-from training.weights import parent_weights
+from training.weights import noise_of_run, parent_weights
 
 _SHOWN = 8
 
@@ -44,7 +44,8 @@ class Faithfulness:
         unet = add_motion(self._base.unet, adapter).eval()
         replication = load_replication(parent_weights("replication", arguments.replication), self._base.unet).eval()
         self._without, self._with = SequenceDenoiser(unet), ConditionedDenoiser(unet, replication)
-        self._config = DenoisingConfig(schedule=self._base.schedule, guidance=arguments.guidance)
+        schedule = noise_of_run(parent_weights("motion", arguments.motion)) or self._base.schedule
+        self._config = DenoisingConfig(schedule=schedule, guidance=arguments.guidance)
         self._network = DenoisingNetwork(self._base, self._without, self._config)
         self._batches = held_out(arguments.data, arguments.num_sequences)
         self._num_steps = arguments.steps

@@ -24,7 +24,7 @@ from training.models.base import load_base
 from training.models.motion import add_motion, load_motion, without_motion
 from training.samples import write_samples
 from training.stages.denoising import DenoisingConfig, DenoisingNetwork, SequenceDenoiser, sample_sequences
-from training.weights import parent_weights
+from training.weights import noise_of_run, parent_weights
 
 _BLANK = 0.1  # largest difference in any channel of [0, 1]
 _DRAWS = 4  # noise levels a sequence
@@ -42,7 +42,8 @@ def main() -> None:
     base = load_base(parent_weights("base", arguments.base))
     unet = add_motion(base.unet, load_motion(parent_weights("motion", arguments.motion), base.unet)).eval()
     denoiser = SequenceDenoiser(unet)
-    config = DenoisingConfig(schedule=base.schedule, guidance=arguments.guidance)
+    schedule = noise_of_run(parent_weights("motion", arguments.motion)) or base.schedule
+    config = DenoisingConfig(schedule=schedule, guidance=arguments.guidance)
     network = DenoisingNetwork(base, denoiser, config).eval()
     batches = held_out(arguments.data, arguments.num_sequences)
 

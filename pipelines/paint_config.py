@@ -47,7 +47,7 @@ class PaintConfig:
     guidance: float = 5.0
     network: bool = True
     inversion: bool = True
-    shared: float = 0.6
+    shared: float | None = None
     seed: int = 0
     dtype: Literal["fp32", "bf16", "fp16"] = "fp32"
     device: str = "auto"
@@ -61,7 +61,7 @@ class PaintConfig:
         for key, lowest, highest in (
             ("num_frames", 2, _MOST_FRAMES), ("steps", 1, 1000), ("guidance", 1, 100), ("seed", 0, 2**63 - 1),
             ("frames_per_s", 0.1, 60), ("at", 0, self.num_frames - 2 if self.task == "complete" else self.at),
-            ("batch_size", 1, 1024), ("shared", 0, 1),
+            ("batch_size", 1, 1024), *([("shared", 0, 1)] if self.shared is not None else []),
         ):  # fmt: skip
             if not lowest <= getattr(self, key) <= highest:
                 raise ConfigError(key, getattr(self, key), f"{lowest} to {highest}")

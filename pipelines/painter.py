@@ -6,7 +6,7 @@ initial noise of its frame (Song et al. 2024).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -38,6 +38,7 @@ from training.models.replication import Conditions, predict_conditioned
 Offload = Literal["none", "model", "sequential"]
 VaeMemory = Literal["whole", "sliced", "tiled"]
 
+_SHARED = 0.6  # of the noise of pinned frames, by painters whose frames were trained to share none
 _INVERTED_AT_ONCE = 32  # pictures: fewer than a batch of processes has frames
 
 
@@ -62,6 +63,7 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
         motion_adapter: the temporal modules.
         scheduler: whose noise schedule counts.
         replication: the replication network; without it pictures act through inversion alone.
+        shared_noise: how much of their noise frames have in common, as the temporal modules were trained.
     """
 
     _optional_components: ClassVar[list[str]] = ["replication"]
@@ -75,8 +77,10 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
         motion_adapter: MotionAdapter,
         scheduler: DDIMScheduler,
         replication: SparseControlNetModel | None = None,
+        shared_noise: float = 0.0,
     ) -> None:
         super().__init__()
+        self.register_to_config(shared_noise=shared_noise)
         self.register_modules(
             vae=vae,
             text_encoder=text_encoder,
@@ -104,7 +108,7 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
             tokenizer=self.tokenizer,
             text_encoder=self.text_encoder,
             unet=self.unet,
-            schedule=schedule_of(self.scheduler.config),
+            schedule=replace(schedule_of(self.scheduler.config), shared=self.config.shared_noise),
         )
 
     @torch.no_grad()
@@ -120,7 +124,7 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
         guidance: float = 5.0,
         network: bool = True,
         inversion: bool = True,
-        shared: float = 0.6,
+        shared: float | None = None,
         seed: int = 0,
         positions: Sequence[int] | None = None,
         share: float = 1.0,
@@ -138,7 +142,8 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
             guidance: 1 for none.
             network: whether the replication network sees the conditions.
             inversion: whether their noise replaces the initial noise of their frames.
-            shared: how much of that noise the other frames share, 0 (as published) to 1.
+            shared: how much of that noise the other frames share, 0 (as published) to 1; when not said, as much as
+                the frames were trained to share, but 0.6 where they were trained to share none.
             seed: of the noise; that of each process depends on (seed, its position).
             positions: (N,) of the processes; 0, 1, ... when not said.
             share: of the steps, counted from the last, that are done. Below 1 a process begins from its conditions,
@@ -155,7 +160,9 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
             raise ValueError(f"{len(prompts)} prompts, {len(conditions)} lists of conditions, {len(places)} positions")
         device = self._execution_device
         shape = (num_frames, base.latent_channels, size_px[0] // base.patch_px, size_px[1] // base.patch_px)
-        noise = draw(seed, places, shape, base.schedule.num_steps, 0.0).noise.to(device)
+        noise = draw(seed, places, shape, base.schedule.num_steps, 0.0, base.schedule.shared).noise.to(device)
+        if shared is None:
+            shared = base.schedule.shared or _SHARED
         with self._computing(self.text_encoder):
             text = base.embed(prompts, device).float()
             no_text, nothing = base.embed([negative_prompt, ""], device).float().chunk(2)
@@ -164,7 +171,8 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
         pinned_to = pinned_conditions(conditions, latents, num_frames) if any(conditions) else None
         if inversion and pinned_to is not None:
             with self._computing(self.unet):
-                self._replace_noise(base, noise, conditions, latents, nothing, steps, shared)
+                own = draw(seed, places, shape, base.schedule.num_steps, 0.0).noise.to(device)
+                self._replace_noise(base, noise, own, conditions, latents, nothing, steps, shared)
         skipped = steps - num_steps_of(share, steps)
         if skipped:
             begun = torch.stack([interpolated(*pair, num_frames) for pair in zip(conditions, latents, strict=True)])
@@ -223,13 +231,17 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
         self,
         base: BaseModel,
         noise: Tensor,
+        own: Tensor,
         conditions: Sequence[Sequence[PinnedPicture]],
         latents: Sequence[Tensor],
         nothing: Tensor,
         steps: int,
         shared: float,
     ) -> None:
-        """Write what conditions invert to into the noise, in place; `_INVERTED_AT_ONCE` together."""
+        """Write what conditions invert to, mixed with frames' own noise, into the noise, in place.
+
+        `_INVERTED_AT_ONCE` pictures are inverted together.
+        """
 
         def denoise(latents: Tensor, timesteps: Tensor, text: Tensor) -> Tensor:
             predicted: Tensor = self.unet(latents.to(self.unet.dtype), timesteps, text.to(self.unet.dtype)).sample
@@ -243,7 +255,7 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
         found = iter(torch.split(inverted, [len(pinned) for pinned in conditions if pinned]))
         for row, pinned in enumerate(conditions):
             if pinned:
-                noise[row] = shared_noise(pinned, next(found), noise[row], shared)
+                noise[row] = shared_noise(pinned, next(found), own[row], shared)
 
 
 def num_steps_of(share: float, steps: int) -> int:
@@ -307,6 +319,7 @@ def pipeline_of(
         motion_adapter=painter.motion,
         scheduler=DDIMScheduler(**painter.base.schedule.scheduler_config()),
         replication=painter.replication,
+        shared_noise=painter.base.schedule.shared,
     )
     for name in loras:
         apply_lora(pipeline.motion, name, painter.loras[name])

@@ -228,12 +228,9 @@ def _loaded(config: AssembleConfig, parts: Mapping[str, Part], facts: Mapping[st
 
 def _on_the_schedule_of(motion: Part, base: "BaseModel") -> "BaseModel":
     """A base that samples on the noise that its temporal modules were trained on, which need not be its own."""
-    from training.diffusion import NoiseSchedule
+    from training.diffusion import schedule_of_recipe
 
-    if motion.card is None:
-        return base
-    noise = motion.card["recipe"]["noise"]
-    return replace(base, schedule=NoiseSchedule(**{key: noise[key] for key in noise if key != "min_snr"}))
+    return base if motion.card is None else replace(base, schedule=schedule_of_recipe(motion.card["recipe"]["noise"]))
 
 
 def assemble_config(plain: dict[str, Any]) -> AssembleConfig:

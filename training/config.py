@@ -95,8 +95,11 @@ class NoiseConfig:
     prediction: Literal["epsilon", "v"] | None = None
     min_snr: float | None = None
     zero_terminal_snr: bool = False
+    shared: float = 0.0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.shared <= 1:
+            raise ConfigError("shared", self.shared, "0 to 1")
         if not 2 <= self.num_steps <= 100_000:
             raise ConfigError("num_steps", self.num_steps, "2 to 100000")
         if not 0 < self.beta_start < 1:

@@ -4,6 +4,7 @@ Everything random about a sample is drawn from (seed, its position in the stream
 whatever the number of processes, and fixed noise for a fixed validation set.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,6 +33,8 @@ class NoiseSchedule:
             Diffusion 1.5 itself.
         prediction: `epsilon`, the noise, or `v` (Salimans, Ho 2022).
         zero_terminal_snr: rescale so that the last step is pure noise (Lin et al. 2023, algorithm 1).
+        shared: 0 to 1: this much of a frame's noise is that of its whole sequence, and as much less its own that the
+            variance stays 1 (the mixed noise of Ge et al. 2023, section 4.1). 0 is as AnimateDiff has it.
     """
 
     num_steps: int = 1000
@@ -40,9 +43,10 @@ class NoiseSchedule:
     spacing: Literal["linear", "scaled_linear"] = "linear"
     prediction: Prediction = "epsilon"
     zero_terminal_snr: bool = False
+    shared: float = 0.0
 
     def scheduler_config(self) -> dict[str, Any]:
-        """The same for diffusers' DDIM schedulers."""
+        """The same for diffusers' DDIM schedulers, which do not know that frames share noise."""
         return {
             "num_train_timesteps": self.num_steps,
             "beta_start": self.beta_start,
@@ -113,7 +117,14 @@ class Draws:
     keeps_caption: Tensor
 
 
-def draw(seed: int, positions: Sequence[int], shape: Sequence[int], num_steps: int, caption_dropout: float) -> Draws:
+def draw(
+    seed: int,
+    positions: Sequence[int],
+    shape: Sequence[int],
+    num_steps: int,
+    caption_dropout: float,
+    shared: float = 0.0,
+) -> Draws:
     """Draw what each sample needs from (seed, its position).
 
     Timesteps of neighbouring positions are spread evenly (a Kronecker sequence with the golden ratio), each uniform by
@@ -122,9 +133,10 @@ def draw(seed: int, positions: Sequence[int], shape: Sequence[int], num_steps: i
     Args:
         seed: of the run.
         positions: (B,) places in the stream.
-        shape: of one sample's latents.
+        shape: of one sample's latents, frames first.
         num_steps: of the schedule.
         caption_dropout: probability that a caption is dropped.
+        shared: of the noise of a sample's frames; see `NoiseSchedule`.
     """
     (start,) = np.random.SeedSequence(seed, spawn_key=(0,)).generate_state(1)
     noises, latents, kept, timesteps = [], [], [], []
@@ -134,6 +146,8 @@ def draw(seed: int, positions: Sequence[int], shape: Sequence[int], num_steps: i
         noises.append(torch.randn(*shape, generator=generator))
         latents.append(torch.randn(*shape, generator=generator))
         kept.append(float(torch.rand((), generator=generator)) >= caption_dropout)
+        if shared:
+            noises[-1] = shared * torch.randn(*shape[1:], generator=generator) + math.sqrt(1 - shared**2) * noises[-1]
         timesteps.append(int((int(start) / 2**32 + position * _GOLDEN) % 1.0 * num_steps))
     return Draws(torch.tensor(timesteps), torch.stack(noises), torch.stack(latents), torch.tensor(kept))
 
@@ -252,6 +266,11 @@ def load_schedule(where: str) -> NoiseSchedule:
     from diffusers import DDIMScheduler
 
     return schedule_of(DDIMScheduler.load_config(where, subfolder="scheduler"))
+
+
+def schedule_of_recipe(noise: Mapping[str, Any]) -> NoiseSchedule:
+    """The schedule of a run, by the keys `noise` of its recipe."""
+    return NoiseSchedule(**{key: value for key, value in noise.items() if key != "min_snr"})
 
 
 def schedule_of(config: Mapping[str, Any]) -> NoiseSchedule:

@@ -1,6 +1,7 @@
 """Weights as a whole: which are trained, where a parent's are, and what they hash to."""
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ from training.data.manifest import hash_file
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from training.diffusion import NoiseSchedule
 
 WEIGHTS = "weights"
 """Folder of a run that holds what it trained, in the field's format."""
@@ -62,6 +65,23 @@ def parent_weights(key: str, folder: Path) -> Path:
             raise UserError(f"{key}={folder}: this run has not ended, so it has no weights yet; let it go on first")
         return folder / WEIGHTS
     return folder
+
+
+def noise_of_run(weights: Path) -> "NoiseSchedule | None":
+    """The noise that weights were trained on, as their run card says; None where they have none.
+
+    Raises:
+        UserError: if the card cannot be read.
+    """
+    from training.diffusion import schedule_of_recipe
+
+    try:
+        card = json.loads((weights / RUN_CARD).read_text(encoding="utf-8"))
+        return schedule_of_recipe(card["recipe"]["noise"])
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{weights / RUN_CARD}: cannot be read ({error})") from error
 
 
 def weights_hash(path: Path) -> str:

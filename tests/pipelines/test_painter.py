@@ -55,6 +55,19 @@ def test_other_frames_share_the_noise_of_conditions(painter: ProcessPainterPipel
     assert torch.allclose(mixed[2], 0.6 * (alone[1] + alone[3]) / 2**0.5 + 0.8 * plain[2], atol=1e-5)
 
 
+def test_frames_share_as_much_noise_as_they_were_trained_to(painter: ProcessPainterPipeline, tmp_path: Path) -> None:
+    sharing = ProcessPainterPipeline(**painter.components, shared_noise=0.8)
+    said: dict[str, Any] = {"num_frames": 4, "size_px": (256, 256), "steps": 1}
+    noise = sharing([PROMPT], **said).noise[0].flatten(1)
+    assert torch.allclose(torch.corrcoef(noise), 0.64 + 0.36 * torch.eye(4), atol=0.05)
+    sharing.save_pretrained(tmp_path)
+    again = ProcessPainterPipeline.from_pretrained(tmp_path)
+    assert torch.equal(again([PROMPT], **said).noise[0].flatten(1), noise)
+    pinned = [[at(2)]]
+    small: dict[str, Any] = {"num_frames": 4, "size_px": SIZE, "steps": 1}
+    assert torch.equal(sharing([PROMPT], pinned, **small).noise, painter([PROMPT], pinned, **small, shared=0.8).noise)
+
+
 def test_network_and_inversion_act_apart(painter: ProcessPainterPipeline) -> None:
     made = {
         (network, inversion): paint(painter, at(-1), network=network, inversion=inversion)

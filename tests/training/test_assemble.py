@@ -100,6 +100,18 @@ def test_a_painter_samples_on_the_noise_that_its_motion_was_trained_on(runs: Fol
     assert painter.base.schedule == NoiseSchedule(prediction="v")
 
 
+def test_a_painter_shares_the_noise_that_its_motion_was_trained_to_share(runs: Folders, tmp_path: Path) -> None:
+    parents, data = {"base": runs["base"]}, runs["motion"].parent / "data"
+    shared = {"noise.shared": 0.7}
+    parents["motion"] = train("motion", data, parents, tmp_path / "motion", max_steps=1, **shared)
+    with pytest.raises(UserError, match=r"noise\.shared=0\.0.*0\.7, as of its motion model"):
+        train("replication", data, parents, tmp_path / "replication", max_steps=1)
+    parents["replication"] = train("replication", data, parents, tmp_path / "replication", max_steps=1, **shared)
+    painter = assemble(parents, tmp_path / "painter")
+    assert load_painter(painter).base.schedule.shared == 0.7
+    assert json.loads((painter / "model_index.json").read_text())["shared_noise"] == 0.7
+
+
 def test_weights_carry_their_run_card(runs: Folders) -> None:
     for key in ("motion", "replication", "spatial", "way"):
         card = json.loads((runs[key] / "weights" / "run_card.json").read_text())

@@ -97,6 +97,16 @@ def test_another_seed_draws_otherwise() -> None:
     assert not torch.equal(draw(0, [5], (8,), 1000, 0.0).noise, draw(1, [5], (8,), 1000, 0.0).noise)
 
 
+def test_frames_share_as_much_noise_as_they_are_told() -> None:
+    alone, mixed = draw(0, range(2000), (3, 4), 1000, 0.1), draw(0, range(2000), (3, 4), 1000, 0.1, 0.7)
+    frames = mixed.noise.movedim(1, 0).flatten(1)
+    assert torch.allclose(torch.corrcoef(frames), 0.49 + 0.51 * torch.eye(3), atol=0.03)
+    assert float(frames.std()) == pytest.approx(1, abs=0.02)
+    assert torch.equal(mixed.latents, alone.latents) and torch.equal(mixed.timesteps, alone.timesteps)
+    whole = draw(0, range(4), (3, 4), 1000, 0.1, 1.0).noise
+    assert torch.equal(whole, whole[:, :1].expand_as(whole))
+
+
 class Gaussian:
     """The perfect denoiser of data that are N(mean, variance) in every number; its flow is known exactly."""
 

@@ -11,7 +11,7 @@ PAINTER/run_cards/PART.json  how each part that was trained here came about
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,6 +29,7 @@ from training.models.replication import load_replication
 
 PAINTER_CARD = "painter.json"
 _FORMAT = 1
+_SHARED = "shared_noise"
 _MOTION, _REPLICATION, _LORAS = "motion_adapter", "replication", "loras"
 
 
@@ -78,7 +79,8 @@ class Painter:
             path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": hash_file(path)}
             for path in paths
         }
-        (folder / PAINTER_CARD).write_text(to_json({"format": _FORMAT, **self.facts, "files": files}), encoding="utf-8")
+        card = {"format": _FORMAT, **self.facts, _SHARED: self.base.schedule.shared, "files": files}
+        (folder / PAINTER_CARD).write_text(to_json(card), encoding="utf-8")
 
     def _model_index(self) -> dict[str, Any]:
         def place(part: object) -> list[str | None]:
@@ -96,6 +98,7 @@ class Painter:
             "_class_name": "ProcessPainterPipeline",
             "_diffusers_version": diffusers_version,
             "scheduler": ["diffusers", "DDIMScheduler"],
+            _SHARED: self.base.schedule.shared,
             **{name: place(part) for name, part in parts.items()},
         }
 
@@ -151,4 +154,5 @@ def load_painter(folder: Path, dtype: torch.dtype = torch.float32) -> Painter:
     for network in (motion, replication):
         if network is not None:
             network.requires_grad_(False).eval().to(dtype)
+    base = replace(base, schedule=replace(base.schedule, shared=float(facts.get(_SHARED, 0.0))))
     return Painter(base=base.to("cpu", dtype), motion=motion, replication=replication, loras=loras, facts=facts)

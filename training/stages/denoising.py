@@ -85,7 +85,9 @@ class DenoisingNetwork(nn.Module):
         schedule = self._config.schedule
         mean, deviation = self.posterior(batch)
         dropout = self._config.caption_dropout if self.training else 0.0
-        draws = draw(self._config.seed, batch.positions.tolist(), mean.shape[1:], schedule.num_steps, dropout)
+        draws = draw(
+            self._config.seed, batch.positions.tolist(), mean.shape[1:], schedule.num_steps, dropout, schedule.shared
+        )
         device = mean.device
         timesteps, noise = draws.timesteps.to(device), draws.noise.to(device)
         latents = (mean + deviation * draws.latents.to(device)) * self._base.scaling
@@ -155,10 +157,11 @@ def sample_sequences(
         (N, T, 3, H, W) float32 in [0, 1], on the CPU.
     """
     device = base.text_encoder.device
-    noise = draw(seed, range(len(prompts)), shape, config.schedule.num_steps, 0.0).noise.to(device)
+    schedule = config.schedule
+    noise = draw(seed, range(len(prompts)), shape, schedule.num_steps, 0.0, schedule.shared).noise.to(device)
     latents = sample(
         denoiser,
-        config.schedule,
+        schedule,
         noise,
         base.embed(prompts),
         base.embed([""]).expand(len(prompts), -1, -1),

@@ -1,5 +1,6 @@
 """From a configuration to the stage that it asks for: parents loaded, parts frozen, compiled where asked."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 from diffusers import MotionAdapter
@@ -8,7 +9,7 @@ from conf.errors import ConfigError, UserError
 from training.config import NUM_PROMPTS, TrainConfig
 from training.data.batch import SequenceBatch
 from training.data.stream import SequenceStream
-from training.diffusion import NoiseSchedule
+from training.diffusion import schedule_of_recipe
 from training.models.base import BaseModel, load_base
 from training.models.lora import load_lora
 from training.models.motion import load_motion
@@ -20,7 +21,7 @@ from training.stages.lora import LoraStage
 from training.stages.motion import MotionStage
 from training.stages.replication import ReplicationStage
 from training.stages.words import WordsStage
-from training.weights import module_hash, parent_weights
+from training.weights import module_hash, noise_of_run, parent_weights
 
 _NOISE = ("prediction", "num_steps", "beta_start", "beta_end", "zero_terminal_snr")
 _NUM_PICTURES = 64  # among which the stage `words` looks for what prompts say
@@ -70,7 +71,7 @@ def _untrained_base(config: TrainConfig, train: SequenceStream) -> BaseModel:
 
 def _motion_stage(config: TrainConfig, train: SequenceStream) -> Stage:
     base = _parent_base(config, train)
-    adapter = None if config.motion is None else _parent_motion(config.motion, base, train)
+    adapter = None if config.motion is None else _parent_motion(config, base, train)
     return MotionStage(
         base, adapter, _denoising(config), train.num_frames, train.size_px, checkpointing=config.gradient_checkpointing
     )
@@ -78,14 +79,14 @@ def _motion_stage(config: TrainConfig, train: SequenceStream) -> Stage:
 
 def _replication_stage(config: TrainConfig, train: SequenceStream) -> Stage:
     base = _parent_base(config, train)
-    assert config.motion is not None and config.stage.conditions is not None  # the configuration has checked
+    assert config.stage.conditions is not None  # the configuration has checked
     start = config.replication
     replication = None if start is None else load_replication(parent_weights("replication", start), base.unet)
     if replication is not None:
         _refuse_long("replication", start, replication.config.motion_max_seq_length, train)
     return ReplicationStage(
         base,
-        _parent_motion(config.motion, base, train),
+        _parent_motion(config, base, train),
         replication,
         _denoising(config),
         config.stage.conditions,
@@ -103,8 +104,7 @@ def _lora_stage(config: TrainConfig, train: SequenceStream) -> Stage:
     assert config.stage.lora is not None  # the configuration has checked
     parents, adapter, spatial = {"base": module_hash(base.unet)}, None, None
     if config.stage.name == "motion_lora":
-        assert config.motion is not None  # the configuration has checked
-        adapter = _parent_motion(config.motion, base, train)
+        adapter = _parent_motion(config, base, train)
         if config.spatial_lora is not None:
             place = parent_weights("spatial_lora", config.spatial_lora)
             spatial = load_lora("spatial_lora", place, base.unet, parents)
@@ -127,13 +127,7 @@ def _denoising(config: TrainConfig) -> DenoisingConfig:
     noise = config.noise
     assert noise.prediction is not None  # `train_config` has chosen
     return DenoisingConfig(
-        schedule=NoiseSchedule(
-            num_steps=noise.num_steps,
-            beta_start=noise.beta_start,
-            beta_end=noise.beta_end,
-            prediction=noise.prediction,
-            zero_terminal_snr=noise.zero_terminal_snr,
-        ),
+        schedule=schedule_of_recipe(asdict(noise)),
         min_snr=noise.min_snr,
         caption_dropout=config.caption_dropout,
         seed=config.seed,
@@ -163,9 +157,15 @@ def _parent_base(config: TrainConfig, train: SequenceStream) -> BaseModel:
     return base
 
 
-def _parent_motion(folder: Path, base: BaseModel, train: SequenceStream) -> MotionAdapter:
+def _parent_motion(config: TrainConfig, base: BaseModel, train: SequenceStream) -> MotionAdapter:
+    """The temporal modules that a stage adds to, or goes on with."""
+    folder = config.motion
+    assert folder is not None  # the configuration has checked
     adapter = load_motion(parent_weights("motion", folder), base.unet)
     _refuse_long("motion", folder, adapter.config.motion_max_seq_length, train)
+    noise = noise_of_run(parent_weights("motion", folder))
+    if noise is not None and config.stage.name != "motion" and noise.shared != config.noise.shared:
+        raise ConfigError("noise.shared", config.noise.shared, f"{noise.shared:g}, as of its motion model")
     return adapter
 
 
