@@ -9,14 +9,17 @@
 Every picture is pinned to a frame: through the replication network, and through the noise that it inverts to. The
 report says how well the frames keep to their pictures. With a folder or a list as image, each of its pictures has a
 process of its own, the same whatever is painted beside it up to rounding; what is painted already is left as it is.
+OUT/index.html then shows them all.
 """
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,7 +33,7 @@ from pipelines.memory import naming_memory
 from pipelines.paint_config import PaintConfig, paint_config
 from pipelines.paint_requests import batches, check_pictures, is_painted, read_picture, request_hash, requests_of
 from pipelines.sources.framing import Framing
-from training.data.manifest import hash_file
+from training.data.manifest import hash_file, write_atomically
 from training.progress import Progress
 
 if TYPE_CHECKING:
@@ -88,9 +91,11 @@ def run(config: PaintConfig) -> Summary:
                     painted = _painted(config, pipeline, framing, conditions, card["num_frames"], shown)
                     for request, some, (frames, pieces) in zip(group, pictures, painted, strict=True):
                         told += _written(request, frames, some, pieces, hashes[request.out])
-    if several and len(told) > _MOST_TOLD:
-        told = [*told[:_MOST_TOLD], f"  and so on; {config.out}/*/report.json tells all"]
-    return Summary(lines=tuple(told) if several else (*told, f"look at it: {config.out / 'index.html'}"))
+    if several:
+        _write_overview(config.out, requests)
+        if len(told) > _MOST_TOLD:
+            told = [*told[:_MOST_TOLD], f"  and so on; {config.out}/*/report.json tells all"]
+    return Summary(lines=(*told, f"look at it: {config.out / 'index.html'}"))
 
 
 def _framing(config: PaintConfig, trained_px: Sequence[int], cell_px: int) -> Framing:
@@ -221,6 +226,14 @@ def _written(
             f"{seams.mean_ratio:.2f} times the median, at most {seams.max_ratio:.2f}"
         )
     return told
+
+
+def _write_overview(out: Path, requests: Sequence[PaintConfig]) -> None:
+    """Write the page that shows all processes of one command, those that were painted before as well."""
+    from pipelines.overview_page.page import render_overview
+
+    reports = {one.out.name: json.loads((one.out / "report.json").read_text(encoding="utf-8")) for one in requests}
+    write_atomically(out / "index.html", render_overview(reports))
 
 
 if __name__ == "__main__":

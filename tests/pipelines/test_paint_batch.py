@@ -10,8 +10,10 @@ import pytest
 from PIL import Image
 
 from conf.command import command
+from pipelines.overview_page.page import render_overview
 from pipelines.paint import run
 from pipelines.paint_config import paint_config
+from tests.pipelines.gallery_visit import a_chromium
 from tests.pipelines.small_painter import save_untrained_painter
 
 FAST = ("task=reconstruct", "num_frames=3", "at=1", "steps=2", "device=cpu", "prompt=boat")
@@ -53,7 +55,7 @@ def painted(painter: Path, pictures: Path, tmp_path_factory: pytest.TempPathFact
 
 
 def test_every_picture_of_a_folder_has_a_folder(painted: Path) -> None:
-    assert sorted(path.name for path in painted.iterdir()) == ["boat", "house", "tree"]
+    assert sorted(path.name for path in painted.iterdir()) == ["boat", "house", "index.html", "tree"]
     for name in ("boat.png", "house.jpg", "tree.png"):
         report = json.loads((painted / name.partition(".")[0] / "report.json").read_text())
         assert [one["picture"] for one in report["conditions"]] == [name]
@@ -71,6 +73,32 @@ def test_a_picture_is_painted_the_same_alone_and_in_any_batch(
         assert np.abs(frames(other) - frames(painted / "tree")).max() <= 1  # of 255: rounding
 
 
+@pytest.mark.browser
+def test_one_page_leads_to_all(painted: Path) -> None:
+    with a_chromium() as browser:
+        page = browser.new_context().new_page()
+        troubles: list[str] = []
+        page.on("console", lambda message: troubles.append(message.text))
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.goto((painted / "index.html").as_uri())
+        assert page.locator("h1").inner_text() == "3 painting processes"
+        assert page.locator("li span").all_inner_texts() == ["boat", "house", "tree"]
+        assert page.locator("li small").first.inner_text().startswith("frame 2: ")
+        sheets = page.locator("img")
+        sheets.first.evaluate("picture => picture.decode()")
+        assert sheets.first.evaluate("picture => picture.naturalWidth") == 3 * 64
+        page.locator("li a").nth(2).click()
+        assert page.url == (painted / "tree" / "index.html").as_uri()
+        assert page.locator("#number").inner_text() == "3 / 3"
+        assert troubles == []
+
+
+def test_pages_of_odd_names_are_found() -> None:
+    report = {"conditions": [], "note": "A note."}
+    page = render_overview({"50% #1 <b>": report}).decode()
+    assert "50%25%20%231%20%3Cb%3E/index.html" in page and "<b>" not in page
+
+
 def test_what_is_painted_already_is_left_as_it_is(
     painter: Path, pictures: Path, painted: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -79,7 +107,7 @@ def test_what_is_painted_already_is_left_as_it_is(
     assert paint(painter, f"image={pictures}", f"out={painted}") == 0
     assert "2 of 3 pictures were painted already" in capsys.readouterr().out
     changed = {path.parts[len(painted.parts)] for path, when in before.items() if os.stat(path).st_mtime_ns != when}
-    assert changed == {"tree"}
+    assert changed == {"index.html", "tree"}
 
 
 def test_another_request_is_painted_anew(
