@@ -1,6 +1,7 @@
 """Shards in, trained weights out.
 
-    python -m training.train stage=base data=outputs/scenes out=outputs/base
+    python -m training.train stage=words data=outputs/scenes out=outputs/words
+    python -m training.train stage=base data=outputs/scenes base=outputs/words out=outputs/base
     python -m training.train stage=motion data=outputs/scenes base=outputs/base out=outputs/motion
     torchrun --nproc_per_node=8 -m training.train stage=motion model=sd15 data=DIR out=outputs/motion
 
