@@ -10,7 +10,9 @@ from pipelines.sources.base import Picture, RefusedPicture, SourceEntry
 from pipelines.sources.framing import Framing
 from pipelines.sources.scenes.caption import caption
 from pipelines.sources.scenes.composition import KINDS, compose
+from pipelines.sources.scenes.description import Scene
 from pipelines.sources.scenes.drawing import draw
+from pipelines.sources.scenes.portrait import portrait
 
 GENERATOR = "scenes-1"
 """Version of the generator: raise it with every change that shows in pictures or captions."""
@@ -24,11 +26,13 @@ class ScenesSource:
         seed: which endless series of scenes, 0 or more.
         num_pictures: how many `index(None)` gives.
         kinds: kinds of scenes to choose among.
+        alone: whether the subject stands alone, large and in the middle.
     """
 
     seed: int = 0
     num_pictures: int = 64
     kinds: tuple[str, ...] = KINDS
+    alone: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kinds", tuple(self.kinds))
@@ -57,18 +61,23 @@ class ScenesSource:
         """The scene at one place of the series."""
         recipe = f"{GENERATOR} seed={self.seed} index={index} kinds={','.join(self.kinds)}"
         return SourceEntry(
-            id=f"scenes/{self.seed}/{index}",
-            sha256=hashlib.sha256(recipe.encode()).hexdigest(),
+            id=f"scenes/{self.seed}/{index}{'/alone' if self.alone else ''}",
+            sha256=hashlib.sha256((recipe + (" alone" if self.alone else "")).encode()).hexdigest(),
             locator=str(index),
-            caption=caption(compose(self.seed, index, self.kinds)),
+            caption=caption(self.scene(index)),
             licence="CC0-1.0",
         )
+
+    def scene(self, index: int) -> Scene:
+        """What is at one place of the series."""
+        whole = compose(self.seed, index, self.kinds)
+        return portrait(whole) if self.alone else whole
 
     def load(self, entry: SourceEntry, framing: Framing) -> Picture:
         """Draw a scene at the size asked for; `framing.fit` has nothing to do, as scenes fill any shape."""
         if not entry.locator.isdecimal():
             raise RefusedPicture(f"{entry.id}: {entry.locator!r} is not the number of a scene")
-        return draw(compose(self.seed, int(entry.locator), self.kinds), framing.height_px, framing.width_px)
+        return draw(self.scene(int(entry.locator)), framing.height_px, framing.width_px)
 
 
 @dataclass(frozen=True)

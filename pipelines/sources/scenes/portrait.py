@@ -1,0 +1,50 @@
+"""A scene's subject alone, large and in the middle: pictures that show what their words name at 64 px."""
+
+import random
+from dataclasses import replace
+
+from pipelines.sources.scenes.description import Indoors, Outdoors, Scene, Thing
+
+_SPAN = 0.64  # of the larger side of the subject, in shares of the shorter side of the picture
+_FOOT = 0.84  # y where it stands, if nothing binds it to a shore
+_DRIFT = 0.03  # largest distance from the middle
+_MARGIN = 0.04  # above it
+_BODY_REACH = 0.07  # of sun and moon around their middle
+_SIDES = {
+    "house": (1.4, 1.0), "barn": (1.5, 1.0), "church": (1.1, 1.0), "tower": (0.5, 1.0), "lighthouse": (0.5, 1.0),
+    "windmill": (1.0, 1.2), "person": (0.5, 1.1), "rowing boat": (2.76, 1.0), "cow": (1.5, 1.0), "horse": (1.4, 1.1),
+    "dog": (1.4, 1.0), "cat": (1.4, 1.0), "sheep": (1.2, 1.0), "bush": (1.2, 1.0), "bottle": (0.3, 1.0),
+    "vase": (1.1, 2.2), "bowl": (2.1, 1.3), "cup": (1.5, 1.0), "jug": (1.2, 1.0), "candle": (0.4, 1.15),
+}  # fmt: skip
+"""About how wide and how high things are for a size of 1."""
+
+
+def portrait(scene: Scene) -> Scene:
+    """The same place with the subject alone; a place where nothing stands stays as it is."""
+    if not scene.things:
+        return scene
+    subject = _in_the_middle(scene.things[0], scene.place, random.Random(scene.seed))
+    place = scene.place
+    if isinstance(place, Outdoors) and _hides_body(subject, place):
+        place = replace(place, sky=replace(place.sky, body=None))
+    return replace(scene, place=place, things=(subject,))
+
+
+def _in_the_middle(thing: Thing, place: Outdoors | Indoors, dice: random.Random) -> Thing:
+    wide, high = _SIDES.get(thing.kind, (1.0, 1.0))
+    y = _FOOT
+    if isinstance(place, Outdoors) and place.water is not None:
+        y = thing.y  # on the shore that it was put on, or afloat
+        if "boat" in thing.kind:
+            y = max(y, min(_FOOT, place.water.bottom - 0.08))
+    size = min(_SPAN / max(wide, high), (y - _MARGIN) / high)
+    x = 0.5 + dice.uniform(-_DRIFT, _DRIFT)
+    # A house of a row has its neighbours' walls for its own: `style` counts the row.
+    return replace(thing, x=x, y=y, size=size, style=0 if thing.kind == "house" else thing.style)
+
+
+def _hides_body(thing: Thing, place: Outdoors) -> bool:
+    """Whether a thing stands before the sun or the moon."""
+    wide, high = _SIDES.get(thing.kind, (1.0, 1.0))
+    near = abs(thing.x - place.sky.body_x) < 0.5 * wide * thing.size + _BODY_REACH
+    return near and thing.y - high * thing.size < place.sky.body_y + _BODY_REACH
