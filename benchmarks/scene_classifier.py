@@ -25,6 +25,8 @@ from pipelines.sources.scenes.composition import compose
 from pipelines.sources.scenes.description import Scene, Thing
 from pipelines.sources.scenes.drawing import draw
 from pipelines.sources.scenes.palette import COLOURS
+from pipelines.sources.scenes.portrait import portrait
+from pipelines.sources.scenes.source import ScenesSource
 from renderers.painting import to_uint8
 from training.data.split import open_split
 
@@ -86,15 +88,15 @@ def labels_of(scene: Scene) -> NDArray[np.int64]:
 
 
 def scene_of(source_id: str, kinds: tuple[str, ...] = SCENE_KINDS) -> Scene:
-    """The scene that a sequence shows, by the id of its source, as `scenes/<seed>/<index>`.
+    """The scene that a sequence shows, by the id of its source: `scenes/<seed>/<index>`, and `/alone` where it is so.
 
     Raises:
         ValueError: if it is not a scene's.
     """
-    found = re.fullmatch(r"scenes/(\d+)/(\d+)", source_id)
+    found = re.fullmatch(r"scenes/(\d+)/(\d+)(/alone)?", source_id)
     if found is None:
         raise ValueError(f"{source_id}: not the id of a scene")
-    return compose(int(found[1]), int(found[2]), kinds)
+    return ScenesSource(seed=int(found[1]), kinds=kinds, alone=found[3] is not None).scene(int(found[2]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +124,12 @@ class ScenePictures:
         return torch.from_numpy(np.stack([labels_of(scene) for scene in self.scenes]))
 
 
+def joined(parts: Sequence[ScenePictures]) -> ScenePictures:
+    """All of them, in order."""
+    scenes = [scene for part in parts for scene in part.scenes]
+    return ScenePictures(pictures=torch.cat([part.pictures for part in parts]), scenes=scenes)
+
+
 def finished_frames(data: Path, split: str) -> ScenePictures:
     """The last frames of a split whose pictures came from scenes."""
     stored = open_split(str(data), split)
@@ -135,13 +143,17 @@ def finished_frames(data: Path, split: str) -> ScenePictures:
 
 
 def drawings(count: int, size_px: tuple[int, int], series: int = _DRAWN_SERIES) -> ScenePictures:
-    """Plain drawings, with each kind of `SUBJECTS` as the subject equally often; rare ones would not be learnt."""
+    """Plain drawings, with each kind of `SUBJECTS` as the subject equally often; rare ones would not be learnt.
+
+    In every second scene the subject stands alone.
+    """
     most, taken = -(-count // len(SUBJECTS)), Counter[str]()
     scenes: list[Scene] = []
     for index in itertools.count():
         if len(scenes) == count:
             break
         scene = compose(series, index, SCENE_KINDS)
+        scene = portrait(scene) if index % 2 else scene
         subject = subject_of(scene)
         if subject is not None and taken[subject.kind] < most:
             taken[subject.kind] += 1
@@ -299,13 +311,20 @@ def _loss(reading: Reading, labels: Tensor) -> Tensor:
     return presence + colour
 
 
-def load_or_train(cache: Path | None, data: Path, num_drawings: int, num_updates: int) -> SceneClassifier:
-    """The classifier in the cache file; without one it is trained, and kept there when a file is named."""
+def load_or_train(cache: Path | None, data: Sequence[Path], num_drawings: int, num_updates: int) -> SceneClassifier:
+    """The classifier in the cache file; without one it is trained, and kept there when a file is named.
+
+    Args:
+        cache: file, if any.
+        data: data sets, from whose train frames it learns.
+        num_drawings: it learns from as well.
+        num_updates: of its weights.
+    """
     if cache is not None and cache.exists():
         classifier = SceneClassifier()
         classifier.load_state_dict(load_file(cache))
         return classifier.eval().requires_grad_(False)
-    frames = finished_frames(data, "train")
+    frames = joined([finished_frames(one, "train") for one in data])
     height_px, width_px = frames.pictures.shape[-2:]
     classifier = train_classifier(frames, drawings(num_drawings, (height_px, width_px)), num_updates)
     if cache is not None:

@@ -1,14 +1,15 @@
 """Whether a painter paints what unseen prompts name: the kind of thing and its colour, read by a small network.
 
-    python -m benchmarks.words --painter outputs/tiny/painter --data outputs/tiny/scenes --out outputs/tiny/words \\
-        --cache outputs/tiny/scene_classifier.safetensors --guidance 2 3 5
+    python -m benchmarks.words --painter tiny --data outputs/tiny/alone outputs/tiny/scenes --alone \\
+        --out outputs/tiny/prompts --cache outputs/tiny/scene_classifier.safetensors --guidance 2 3 5
 
-Prompts are captions of scenes that no training uses, each in one medium of the data set by turns. Of each the main
-thing counts, say "a red house". It is found in a finished frame when the network sees a house there (above the
-threshold at which real frames have as many misses as false alarms) and takes red for the likeliest colour of a house
-there. Beside it stands the same for real held-out frames, which is what the network allows at best, and for prompts
-that belong to another picture, which is what chance gives. --out gets a sheet of the finished frames for each guidance
-(green: both found, amber: the kind, red: not the kind), and what the network read in each.
+Prompts are captions of scenes that no training uses, whole ones or, with --alone, such whose subject stands alone, each
+in one medium of the data set by turns. Of each the main thing counts, say "a red house". It is found in a finished
+frame when the network sees a house there (above the threshold at which real frames have as many misses as false alarms)
+and takes red for the likeliest colour of a house there. Beside it stands the same for real held-out frames, which is
+what the network allows at best, and for prompts that belong to another picture, which is what chance gives. --out gets
+a sheet of the finished frames for each guidance (green: both found, amber: the kind, red: not the kind), and what the
+network read in each.
 """
 
 import argparse
@@ -64,8 +65,10 @@ class Prompt:
 def main() -> None:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("painter", "data", "out"):
+    for name in ("painter", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="it learnt from; of the first come frames")
+    parser.add_argument("--alone", action="store_true", help="prompts about one thing alone")
     parser.add_argument("--cache", type=Path, help="file of the classifier, written when it is not there")
     parser.add_argument("--num-prompts", type=int, default=100)
     parser.add_argument("--steps", type=int, default=50)
@@ -75,15 +78,15 @@ def main() -> None:
     parser.add_argument("--num-updates", type=int, default=2200, help="of the classifier")
     arguments = parser.parse_args()
     classifier = load_or_train(arguments.cache, arguments.data, arguments.num_drawings, arguments.num_updates)
-    stored = open_split(str(arguments.data), "train")
-    known = {str(record["caption"]) for record in stored.records}
-    phrases = [renderer["phrase"] for renderer in stored.card.recipe["renderers"]]
-    prompts = unseen_prompts(arguments.series, arguments.num_prompts, phrases, known)
+    stored = [open_split(str(data), "train") for data in arguments.data]
+    known = {str(record["caption"]) for split in stored for record in split.records}
+    phrases = [renderer["phrase"] for renderer in stored[0].card.recipe["renderers"]]
+    prompts = unseen_prompts(arguments.series, arguments.num_prompts, phrases, known, alone=arguments.alone)
     pipeline, card = load_painter_pipeline(arguments.painter, torch.float32, torch.device("cpu"), {})
 
     print(f"{len(prompts)} unseen prompts, DDIM {arguments.steps}; share found in finished frames")
     print(f"{'':<50}{'kind':>8}{'colour':>8}{'both':>8}{'n':>6}")
-    real = finished_frames(arguments.data, "val")
+    real = finished_frames(arguments.data[0], "val")
     about = [subject_of(scene) for scene in real.scenes]
     clear = [number for number, subject in enumerate(about) if subject is not None]
     reading = classifier.read(real.of(clear).pictures)
@@ -103,7 +106,9 @@ def main() -> None:
         print(f"  {sheet}", flush=True)
 
 
-def unseen_prompts(series: int, count: int, phrases: Sequence[str], known: set[str]) -> list[Prompt]:
+def unseen_prompts(
+    series: int, count: int, phrases: Sequence[str], known: set[str], *, alone: bool = False
+) -> list[Prompt]:
     """The first captions of a series of scenes that name one main thing and are not known in any medium.
 
     Args:
@@ -111,11 +116,12 @@ def unseen_prompts(series: int, count: int, phrases: Sequence[str], known: set[s
         count: how many.
         phrases: of the media, dealt by turns.
         known: captions with their phrases.
+        alone: whether the main thing is to stand alone.
     """
     prompts: list[Prompt] = []
     index = 0
     while len(prompts) < count:
-        scene = scene_of(f"scenes/{series}/{index}")
+        scene = scene_of(f"scenes/{series}/{index}{'/alone' if alone else ''}")
         index += 1
         words, subject = caption(scene), subject_of(scene)
         if subject is None or any(f"{words}, {phrase}" in known for phrase in phrases):

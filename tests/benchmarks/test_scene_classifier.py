@@ -50,6 +50,8 @@ def reading_of(kinds: dict[str, float], colours: dict[str, str]) -> Reading:
 def test_a_source_id_gives_its_scene_again() -> None:
     source = ScenesSource(seed=3)
     assert caption(scene_of("scenes/3/17")) == source.entry(17).caption
+    alone = ScenesSource(seed=3, alone=True)
+    assert caption(scene_of(alone.entry(17).id)) == alone.entry(17).caption
     with pytest.raises(ValueError, match=r"boat\.png"):
         scene_of("boat.png")
 

@@ -32,6 +32,12 @@ def test_prompts_are_new_in_every_medium_and_media_take_turns() -> None:
     assert all(any(prompt.text == f"{words}, {prompt.phrase}" for words in captions) for prompt in fresh)
 
 
+def test_prompts_may_be_about_one_thing_alone() -> None:
+    alone = unseen_prompts(4242, 20, PHRASES, set(), alone=True)
+    captions = [caption(scene_of(f"scenes/4242/{index}/alone")) for index in range(40)]
+    assert all(any(prompt.text == f"{words}, {prompt.phrase}" for words in captions) for prompt in alone)
+
+
 def test_chance_asks_every_picture_for_what_all_others_show() -> None:
     subjects = [Subject("house", "red"), Subject("house", "blue"), Subject("cat", "blue")]
     kind, colour, both = chance(reading_of(subjects), subjects, 0.0)
