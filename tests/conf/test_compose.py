@@ -60,8 +60,9 @@ class Slot:
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
 def test_every_choice_of_every_group_gives_a_typed_configuration(group: str, choice: str) -> None:
     if group in TRAIN_GROUPS:
-        parents = ["motion=d"] if choice in ("replication", "motion_lora") else []
-        plain = compose("train", [f"{group}={choice}", "data=a", "out=b", "base=c", *parents])
+        parents = [] if choice == "words" else ["base=c"]
+        parents += ["motion=d"] if choice in ("replication", "motion_lora") else []
+        plain = compose("train", [f"{group}={choice}", "data=a", "out=b", *parents])
         assert isinstance(train_config(plain), TrainConfig)
         return
     word = f"brush@renderer.brush={choice}" if group == "brush" else f"{group}={choice}"

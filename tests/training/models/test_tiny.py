@@ -75,7 +75,7 @@ def test_a_finer_grid_whose_finest_level_convolves_goes_through_all_networks(tmp
     ("fields", "key"),
     [({"channels": ()}, "channels"), ({"channels": (20,)}, "channels"), ({"text_width": 8}, "text_width"),
      ({"latent_channels": 200}, "latent_channels"), ({"latent_channels": 49, "patch_px": 4}, "latent_channels"),
-     ({"patch_px": 5}, "patch_px"), ({"plain_levels": 2}, "plain_levels")],
+     ({"patch_px": 5}, "patch_px"), ({"plain_levels": 3}, "plain_levels")],
 )  # fmt: skip
 def test_impossible_sizes_are_refused(fields: dict[str, object], key: str) -> None:
     with pytest.raises(ConfigError, match=key):
