@@ -28,10 +28,10 @@ train-tiny: setup
 	$(TRAIN) stage=words out=$(TINY)/words max_steps=400 batch_size=128 optimizer.cooldown_steps=300 $(TINY_KEYS)
 	$(TRAIN) stage=base base=$(TINY)/words out=$(TINY)/base max_steps=10000 batch_size=16 \
 	    optimizer.learning_rate=2e-3 optimizer.cooldown_steps=3500 $(TINY_KEYS)
-	$(TRAIN) stage=motion base=$(TINY)/base out=$(TINY)/motion max_steps=2400 batch_size=4 \
+	$(TRAIN) stage=motion base=$(TINY)/base out=$(TINY)/motion max_steps=1700 batch_size=4 \
 	    optimizer.cooldown_steps=1000 noise.shared=0.8 $(TINY_KEYS)
-	$(TRAIN) stage=replication base=$(TINY)/base motion=$(TINY)/motion out=$(TINY)/replication max_steps=1700 \
-	    batch_size=4 optimizer.learning_rate=2e-3 optimizer.cooldown_steps=800 stage.conditions.spread=0.5 \
+	$(TRAIN) stage=replication base=$(TINY)/base motion=$(TINY)/motion out=$(TINY)/replication max_steps=1300 \
+	    batch_size=4 optimizer.learning_rate=2e-3 optimizer.cooldown_steps=700 stage.conditions.spread=0.5 \
 	    noise.shared=0.8 $(TINY_KEYS)
 	$(BIN)/python -m training.assemble base=$(TINY)/base motion=$(TINY)/motion replication=$(TINY)/replication \
 	    dtype=fp16 out=$(TINY)/painter
