@@ -232,8 +232,11 @@ def _write_overview(out: Path, requests: Sequence[PaintConfig]) -> None:
     """Write the page that shows all processes of one command, those that were painted before as well."""
     from pipelines.overview_page.page import render_overview
 
-    reports = {one.out.name: json.loads((one.out / "report.json").read_text(encoding="utf-8")) for one in requests}
-    write_atomically(out / "index.html", render_overview(reports))
+    try:
+        reports = {one.out.name: json.loads((one.out / "report.json").read_text(encoding="utf-8")) for one in requests}
+        write_atomically(out / "index.html", render_overview(reports))
+    except OSError as error:
+        raise UserError(f"out={out}: {error.filename or out}: {error.strerror or error}") from error
 
 
 if __name__ == "__main__":
