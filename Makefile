@@ -33,8 +33,8 @@ train-tiny: setup
 	$(TRAIN) stage=replication base=$(TINY)/base motion=$(TINY)/motion out=$(TINY)/replication max_steps=1300 \
 	    batch_size=4 optimizer.learning_rate=2e-3 optimizer.cooldown_steps=700 stage.conditions.spread=0.5 \
 	    noise.shared=0.8 $(TINY_KEYS)
-	$(BIN)/python -m training.assemble base=$(TINY)/base motion=$(TINY)/motion replication=$(TINY)/replication \
-	    dtype=fp16 out=$(TINY)/painter
+	$(BIN)/python -m training.assemble words=$(TINY)/words base=$(TINY)/base motion=$(TINY)/motion \
+	    replication=$(TINY)/replication dtype=fp16 out=$(TINY)/painter
 
 test: setup lint types contract unit
 

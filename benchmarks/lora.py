@@ -16,14 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from benchmarks.tiny import held_out, interval, losses
+from benchmarks.tiny import held_out, interval, load_animated, losses
 from training.data.batch import SequenceBatch
-from training.diffusion import NoiseSchedule
 from training.models.base import BaseModel, load_base
 from training.models.lora import apply_lora, load_lora
-from training.models.motion import add_motion, load_motion
 from training.stages.denoising import DenoisingConfig, DenoisingNetwork, FrameDenoiser, SequenceDenoiser
-from training.weights import noise_of_run, parent_weights
+from training.weights import parent_weights
 
 
 def main() -> None:
@@ -67,18 +65,16 @@ def sequence_losses(
     arguments: argparse.Namespace, loras: tuple[Path, ...], batches: list[SequenceBatch]
 ) -> NDArray[np.float64]:
     """(N,) losses of sequences."""
-    base = load_base(parent_weights("base", arguments.base))
-    unet = add_motion(base.unet, load_motion(parent_weights("motion", arguments.motion), base.unet))
+    base, unet = load_animated(arguments.base, arguments.motion)
     states = [load_lora("lora", parent_weights("lora", lora), unet, {}) for lora in loras]
     for number, state in enumerate(states):
         apply_lora(unet, f"lora{number}", state)
-    noise = noise_of_run(parent_weights("motion", arguments.motion))
-    return losses(network(base, SequenceDenoiser(unet), noise), batches)
+    return losses(network(base, SequenceDenoiser(unet)), batches)
 
 
-def network(base: BaseModel, denoiser: nn.Module, noise: NoiseSchedule | None = None) -> DenoisingNetwork:
-    """The loss that training has, on the base's noise when no other is said."""
-    return DenoisingNetwork(base, denoiser, DenoisingConfig(schedule=noise or base.schedule)).eval()
+def network(base: BaseModel, denoiser: nn.Module) -> DenoisingNetwork:
+    """The loss that training has."""
+    return DenoisingNetwork(base, denoiser, DenoisingConfig(schedule=base.schedule)).eval()
 
 
 def report(what: str, before: NDArray[np.float64], after: NDArray[np.float64]) -> None:

@@ -18,15 +18,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 import torch
 from torch import Tensor
 
-from benchmarks.tiny import held_out
+from benchmarks.tiny import held_out, load_animated
 from training.data.batch import SequenceBatch
-from training.models.base import load_base
-from training.models.motion import add_motion, load_motion
 from training.models.replication import Conditions, load_replication
 from training.samples import write_samples
 from training.stages.denoising import DenoisingConfig, DenoisingNetwork, SequenceDenoiser, sample_sequences
 from training.stages.replication import ConditionedDenoiser
-from training.weights import noise_of_run, parent_weights
+from training.weights import parent_weights
 
 _SHOWN = 8
 
@@ -39,13 +37,10 @@ class Faithfulness:
     """
 
     def __init__(self, arguments: argparse.Namespace) -> None:
-        self._base = load_base(parent_weights("base", arguments.base))
-        adapter = load_motion(parent_weights("motion", arguments.motion), self._base.unet)
-        unet = add_motion(self._base.unet, adapter).eval()
+        self._base, unet = load_animated(arguments.base, arguments.motion)
         replication = load_replication(parent_weights("replication", arguments.replication), self._base.unet).eval()
         self._without, self._with = SequenceDenoiser(unet), ConditionedDenoiser(unet, replication)
-        schedule = noise_of_run(parent_weights("motion", arguments.motion)) or self._base.schedule
-        self._config = DenoisingConfig(schedule=schedule, guidance=arguments.guidance)
+        self._config = DenoisingConfig(schedule=self._base.schedule, guidance=arguments.guidance)
         self._network = DenoisingNetwork(self._base, self._without, self._config)
         self._batches = held_out(arguments.data, arguments.num_sequences)
         self._num_steps = arguments.steps

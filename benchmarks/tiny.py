@@ -10,17 +10,19 @@ sheet of real and generated sequences beside the motion model.
 import argparse
 import itertools
 import os
+from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 import numpy as np
 import torch
+from diffusers import UNetMotionModel
 from numpy.typing import NDArray
 
 from training.data.batch import SequenceBatch
 from training.data.stream import DataMixture, SequenceStream
-from training.models.base import load_base
+from training.models.base import BaseModel, load_base
 from training.models.motion import add_motion, load_motion, without_motion
 from training.samples import write_samples
 from training.stages.denoising import DenoisingConfig, DenoisingNetwork, SequenceDenoiser, sample_sequences
@@ -39,11 +41,9 @@ def main() -> None:
     parser.add_argument("--num-sequences", type=int, default=64)
     parser.add_argument("--guidance", type=float, default=2.5)
     arguments = parser.parse_args()
-    base = load_base(parent_weights("base", arguments.base))
-    unet = add_motion(base.unet, load_motion(parent_weights("motion", arguments.motion), base.unet)).eval()
+    base, unet = load_animated(arguments.base, arguments.motion)
     denoiser = SequenceDenoiser(unet)
-    schedule = noise_of_run(parent_weights("motion", arguments.motion)) or base.schedule
-    config = DenoisingConfig(schedule=schedule, guidance=arguments.guidance)
+    config = DenoisingConfig(schedule=base.schedule, guidance=arguments.guidance)
     network = DenoisingNetwork(base, denoiser, config).eval()
     batches = held_out(arguments.data, arguments.num_sequences)
 
@@ -59,10 +59,8 @@ def main() -> None:
     captions = [caption for batch in batches for caption in batch.captions]
     painted: list[torch.Tensor] = []
     for first in range(0, len(captions), _SHOWN):
-        some, shape = (
-            captions[first : first + _SHOWN],
-            (real.shape[1], base.latent_channels, *_grid(real, base.patch_px)),
-        )
+        some = captions[first : first + _SHOWN]
+        shape = (real.shape[1], base.latent_channels, *_grid(real, base.patch_px))
         painted.append(sample_sequences(base, denoiser, config, some, first, shape))
     made = torch.cat(painted)
     distances = (made - made[:, -1:]).square().mean((2, 3, 4)).sqrt().mean(0)
@@ -73,6 +71,13 @@ def main() -> None:
     pairs = torch.stack([real[:_SHOWN], made[:_SHOWN]], dim=1).flatten(0, 1)
     _, sheet = write_samples(arguments.motion / "held_out", 0, pairs)
     print(f"real, and generated for the same caption: {sheet}")
+
+
+def load_animated(base_run: Path, motion_run: Path) -> tuple[BaseModel, UNetMotionModel]:
+    """A base on the noise that its temporal modules were trained on, and its UNet with them."""
+    base, weights = load_base(parent_weights("base", base_run)), parent_weights("motion", motion_run)
+    unet = add_motion(base.unet, load_motion(weights, base.unet)).eval()
+    return replace(base, schedule=noise_of_run(weights) or base.schedule), unet
 
 
 def held_out(data: Path, count: int) -> list[SequenceBatch]:

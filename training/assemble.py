@@ -1,6 +1,6 @@
 """The parts that stages trained, put together to one painter: a folder that paints.
 
-    python -m training.assemble base=RUN motion=RUN replication=RUN out=outputs/painter
+    python -m training.assemble words=RUN base=RUN motion=RUN replication=RUN out=outputs/painter
     python -m training.assemble base=RUN motion=RUN loras=[outputs/ink_spatial,outputs/ink_motion] dtype=fp16 out=DIR
 
 Parts must belong together: what a run was trained on is in its card, and anything else is refused. Licences and run
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from training.models.base import BaseModel
     from training.models.painter_folder import Painter
 
-_RESERVED = ("base", "motion", "replication")
+_RESERVED = ("words", "base", "motion", "replication")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +48,7 @@ class AssembleConfig:
     out: Path
     base: Path
     motion: Path
+    words: Path | None = None
     replication: Path | None = None
     loras: tuple[LoraChoice, ...] = ()
     licences: Mapping[str, str] = field(default_factory=dict)
@@ -71,8 +72,9 @@ class AssembleConfig:
     def places(self) -> dict[str, Path]:
         """Part -> what was named for it."""
         places = {"base": self.base, "motion": self.motion}
-        if self.replication is not None:
-            places["replication"] = self.replication
+        for key, place in (("words", self.words), ("replication", self.replication)):
+            if place is not None:
+                places[key] = place
         return {**places, **{lora.name: lora.path for lora in self.loras}}
 
 
@@ -147,6 +149,8 @@ def _part(key: str, place: Path) -> Part:
 
 def _refuse_strangers(parts: Mapping[str, Part]) -> None:
     """Whatever a part was trained on must be here."""
+    if "words" in parts and parts["base"].parents.get("base") != parts["words"].hash:
+        raise UserError(f"words: base={parts['base'].weights} did not begin from words={parts['words'].weights}")
     here = {part.hash: key for key, part in parts.items()}
     for key, part in parts.items():
         for parent, value in part.parents.items():

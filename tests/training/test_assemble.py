@@ -14,6 +14,7 @@ from conf.compose import compose
 from conf.errors import UserError
 from tests.pipelines.small_dataset import small_dataset
 from tests.training.models.small_base import small_base
+from tests.training.stages import runs as stage_runs
 from tests.training.stages.parents import train, untrained_parents
 from tests.training.toy_runs import ROOT
 from training.assemble import assemble_config, run
@@ -110,6 +111,19 @@ def test_a_painter_shares_the_noise_that_its_motion_was_trained_to_share(runs: F
     painter = assemble(parents, tmp_path / "painter")
     assert load_painter(painter).base.schedule.shared == 0.7
     assert json.loads((painter / "model_index.json").read_text())["shared_noise"] == 0.7
+
+
+def test_the_run_that_a_base_learnt_its_words_in_comes_along(runs: Folders, tmp_path: Path) -> None:
+    data = runs["motion"].parent / "data"
+    words = tmp_path / "words"
+    stage_runs.train(data, words, stage="words", base="null", max_steps=1)
+    base = train("base", data, {"base": words}, tmp_path / "base", max_steps=1)
+    parents = {"base": base, "motion": train("motion", data, {"base": base}, tmp_path / "motion", max_steps=1)}
+    out = assemble(parents, tmp_path / "painter", licences="{}", words=words)
+    assert json.loads((out / "run_cards" / "words.json").read_text())["stage"] == "words"
+    assert json.loads((out / "painter.json").read_text())["parts"]["words"]["licences"]["data"]
+    with pytest.raises(UserError, match=r"words: base=.*did not begin from words=.*motion"):
+        assemble(parents, tmp_path / "other", licences="{}", words=parents["motion"])
 
 
 def test_weights_carry_their_run_card(runs: Folders) -> None:
