@@ -1,0 +1,34 @@
+"""Makes docs/images/painted.webp, the README's picture of what the shipped painter paints, of processes painted there:
+
+python -m docs.make_painted outputs/words outputs/way outputs/ended outputs/both
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+_SCALE, _GAP_PX = 2, 2
+
+
+def main() -> None:
+    """A row a process, ends in one column: a completed painting has no beginning."""
+    processes = [_frames(Path(folder) / "frames") for folder in sys.argv[1:]]
+    longest = max(len(frames) for frames in processes)
+    blank = np.full_like(processes[0][0], 255)
+    rows = [np.hstack([blank] * (longest - len(frames)) + frames) for frames in processes]
+    Image.fromarray(np.vstack(rows)).save(Path(__file__).parent / "images" / "painted.webp", quality=88, method=6)
+
+
+def _frames(folder: Path) -> list[NDArray[np.uint8]]:
+    pictures = [np.asarray(Image.open(path).convert("RGB")) for path in sorted(folder.glob("*.png"))]
+    return [
+        np.pad(picture.repeat(_SCALE, 0).repeat(_SCALE, 1), ((0, _GAP_PX), (0, _GAP_PX), (0, 0)), constant_values=255)
+        for picture in pictures
+    ]
+
+
+if __name__ == "__main__":
+    main()
