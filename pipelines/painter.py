@@ -1,8 +1,8 @@
 """The painter: a diffusers pipeline from words, pictures or both to the process of painting.
 
-Pictures pinned to frames act twice. The replication network sees them at every step; and each is inverted (DDIM run
-backwards by the base itself, on the schedule that sampling uses) to the noise it would come from, which replaces the
-initial noise of its frame (Song et al. 2024).
+Pictures pinned to frames act twice. The replication network sees them at every step; and each is inverted (DDIM undone
+by the base itself, on the schedule that sampling uses) to the noise it would come from, which replaces the initial
+noise of its frame (Song et al. 2024).
 """
 
 from collections.abc import Callable, Mapping, Sequence

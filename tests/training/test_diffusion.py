@@ -132,20 +132,16 @@ def test_sampling_makes_noise_into_the_distribution(schedule: NoiseSchedule) -> 
     assert float(made.std()) == pytest.approx(0.5, abs=0.05)
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES[:3])
+@pytest.mark.parametrize("schedule", SCHEDULES)
 def test_inversion_then_sampling_returns_the_picture(schedule: NoiseSchedule) -> None:
     latents = 0.7 + 0.5 * torch.randn(2, 512, generator=torch.Generator().manual_seed(0))
     text = torch.zeros(2, 1, 1)
     denoiser = Gaussian(schedule, 0.7, 0.25)
-    noise = invert(denoiser, schedule, latents, text, num_steps=50)
-    assert float(noise.std()) == pytest.approx(1, abs=0.1)
-    again = sample(denoiser, schedule, noise, text, text, num_steps=50, guidance=1.0)
-    finer = sample(
-        denoiser, schedule, invert(denoiser, schedule, latents, text, num_steps=250), text, text,
-        num_steps=250, guidance=1.0,
-    )  # fmt: skip
-    assert float((again - latents).square().mean()) < 0.01 * float(latents.var())
-    assert float((finer - latents).square().mean()) < 0.2 * float((again - latents).square().mean())
+    for num_steps, error in ((10, 0.01), (50, 1e-4)):
+        noise = invert(denoiser, schedule, latents, text, num_steps=num_steps)
+        assert float(noise.std()) == pytest.approx(1, abs=5 / num_steps)
+        again = sample(denoiser, schedule, noise, text, text, num_steps=num_steps, guidance=1.0)
+        assert float((again - latents).square().mean()) < error * float(latents.var())
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
