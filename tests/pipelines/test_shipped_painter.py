@@ -29,8 +29,10 @@ def test_it_is_whole_and_small() -> None:
 
 def test_it_was_trained_on_our_own_scenes_alone_and_says_how() -> None:
     parts = read_painter_card(TINY)["parts"]
-    assert parts.keys() == {"base", "motion", "replication"}
-    assert all(part["licences"]["data"]["scenes"].keys() == {"CC0-1.0"} for part in parts.values())
+    assert parts.keys() == {"words", "base", "motion", "replication"}
+    for part in parts.values():
+        data = part["licences"]["data"]
+        assert data.keys() == {"alone", "scenes"} and all(terms.keys() == {"CC0-1.0"} for terms in data.values())
     for part in parts:
         card = json.loads((TINY / "run_cards" / f"{part}.json").read_text())
         assert card["stage"] == part and card["curves"]["val/loss"]
