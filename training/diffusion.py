@@ -18,7 +18,7 @@ from torch import Tensor
 Prediction = Literal["epsilon", "v"]
 _TYPES: dict[Prediction, str] = {"epsilon": "epsilon", "v": "v_prediction"}
 _GOLDEN = 0.6180339887498949
-_ROUNDS = 3  # of each step of inversion; one leaves 8 dB of a picture behind, the third gains another 1 dB
+_ROUNDS = 3  # of fixed-point iteration for each step of inversion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,8 +219,8 @@ def begin_between(schedule: NoiseSchedule, latents: Tensor, noise: Tensor, *, nu
 def invert(denoise: Denoiser, schedule: NoiseSchedule, latents: Tensor, text: Tensor, *, num_steps: int = 50) -> Tensor:
     """The noise from which `sample`, without guidance, returns these latents.
 
-    Steps of DDIM are undone one by one: what was before a step is what, predicted from, leads to what is after it, and is
-    found by fixed-point iteration (Pan et al. 2023, section 3.2). DDIM run backwards, as is usual, is its first round.
+    Steps of DDIM are undone one by one (docs/decisions/016): what was before a step is what, predicted from, leads to
+    what is after it, found by fixed-point iteration (Pan et al. 2023).
 
     Args:
         denoise: the network that will sample, with the schedule that it will sample on.
