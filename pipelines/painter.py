@@ -38,8 +38,8 @@ from training.models.replication import Conditions, predict_conditioned
 Offload = Literal["none", "model", "sequential"]
 VaeMemory = Literal["whole", "sliced", "tiled"]
 
-_SHARED = 0.98
-_SHARED_UNTRAINED = 0.6  # of the noise of pinned frames, where frames were trained to share none
+_SHARED = (0.98, 0.9)  # of one noise, and of what pinned pictures invert to
+_SHARED_UNTRAINED = (0.0, 0.6)  # the same, by painters whose frames were trained to share none
 _INVERTED_AT_ONCE = 32  # pictures: fewer than a batch of processes has frames
 
 
@@ -143,8 +143,8 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
             guidance: 1 for none.
             network: whether the replication network sees the conditions.
             inversion: whether their noise replaces the initial noise of their frames.
-            shared: how much of their noise frames have in common, 0 (as published) to 1: beside conditions, of what
-                these invert to. When not said, as `shares_of_noise` says.
+            shared: how much of that noise the other frames take over, 0 (as published) to 1; when not said, as
+                `shares_of_noise` says.
             seed: of the noise; that of each process depends on (seed, its position).
             positions: (N,) of the processes; 0, 1, ... when not said.
             share: of the steps, counted from the last, that are done. Below 1 a process begins from its conditions,
@@ -161,8 +161,8 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
             raise ValueError(f"{len(prompts)} prompts, {len(conditions)} lists of conditions, {len(places)} positions")
         device = self._execution_device
         shape = (num_frames, base.latent_channels, size_px[0] // base.patch_px, size_px[1] // base.patch_px)
-        of_all, of_pinned = shares_of_noise(base.schedule.shared, shared)
-        noise = draw(seed, places, shape, base.schedule.num_steps, 0.0, of_all).noise.to(device)
+        common, of_pinned = shares_of_noise(base.schedule.shared)
+        noise = draw(seed, places, shape, base.schedule.num_steps, 0.0, common).noise.to(device)
         with self._computing(self.text_encoder):
             text = base.embed(prompts, device).float()
             no_text, nothing = base.embed([negative_prompt, ""], device).float().chunk(2)
@@ -171,8 +171,8 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
         pinned_to = pinned_conditions(conditions, latents, num_frames) if any(conditions) else None
         if inversion and pinned_to is not None:
             with self._computing(self.unet):
-                own = draw(seed, places, shape, base.schedule.num_steps, 0.0).noise.to(device)
-                self._replace_noise(base, noise, own, conditions, latents, nothing, steps, of_pinned)
+                shared = of_pinned if shared is None else shared
+                self._replace_noise(base, noise, conditions, latents, nothing, steps, shared)
         skipped = steps - num_steps_of(share, steps)
         if skipped:
             begun = torch.stack([interpolated(*pair, num_frames) for pair in zip(conditions, latents, strict=True)])
@@ -231,7 +231,6 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
         self,
         base: BaseModel,
         noise: Tensor,
-        own: Tensor,
         conditions: Sequence[Sequence[PinnedPicture]],
         latents: Sequence[Tensor],
         nothing: Tensor,
@@ -255,17 +254,16 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
         found = iter(torch.split(inverted, [len(pinned) for pinned in conditions if pinned]))
         for row, pinned in enumerate(conditions):
             if pinned:
-                noise[row] = shared_noise(pinned, next(found), own[row], shared)
+                noise[row] = shared_noise(pinned, next(found), noise[row], shared)
 
 
-def shares_of_noise(trained: float, said: float | None = None) -> tuple[float, float]:
-    """How much of their noise the frames of a process begin with in common, and how much of that of pinned ones.
+def shares_of_noise(trained: float) -> tuple[float, float]:
+    """How much of their noise the frames of a process have in common, and how much of what pinned pictures invert to.
 
-    More than they were trained to share: they then hardly flicker (docs/decisions/015).
+    More in common than they were trained with: then they hardly flicker (docs/decisions/015).
     """
-    if said is not None:
-        return said, said
-    return (max(trained, _SHARED),) * 2 if trained else (0.0, _SHARED_UNTRAINED)
+    common, of_pinned = _SHARED if trained else _SHARED_UNTRAINED
+    return max(common, trained), of_pinned
 
 
 def num_steps_of(share: float, steps: int) -> int:

@@ -68,7 +68,7 @@ def shared_noise(pinned: Sequence[PinnedPicture], inverted: Tensor, own: Tensor,
     Args:
         pinned: K pictures, at least one.
         inverted: (K, C, h, w) what they invert to.
-        own: (T, C, h, w) independent noise.
+        own: (T, C, h, w) noise of theirs.
         share: 0 to 1, of the variance's root that unpinned frames have in common with their neighbours; 0 leaves
             them their own noise.
     """

@@ -62,9 +62,6 @@ def test_frames_that_were_trained_to_share_noise_begin_with_nearly_all_of_it(
     said: dict[str, Any] = {"num_frames": 4, "size_px": (256, 256), "steps": 1}
     noise = sharing([PROMPT], **said).noise[0].flatten(1)
     assert torch.allclose(torch.corrcoef(noise), 0.96 + 0.04 * torch.eye(4), atol=0.02)
-    assert torch.allclose(
-        torch.corrcoef(sharing([PROMPT], **said, shared=0.5).noise[0].flatten(1)), 0.25 + 0.75 * torch.eye(4), atol=0.05
-    )
     sharing.save_pretrained(tmp_path)
     again = ProcessPainterPipeline.from_pretrained(tmp_path)
     assert torch.equal(again([PROMPT], **said).noise[0].flatten(1), noise)
@@ -72,9 +69,8 @@ def test_frames_that_were_trained_to_share_noise_begin_with_nearly_all_of_it(
 
 def test_how_much_noise_is_shared_when_nobody_says() -> None:
     assert shares_of_noise(0.0) == (0.0, 0.6)  # independent, as published, but for what pictures invert to
-    assert shares_of_noise(0.8) == (0.98, 0.98)
-    assert shares_of_noise(1.0) == (1.0, 1.0)
-    assert shares_of_noise(0.8, 0.0) == (0.0, 0.0)
+    assert shares_of_noise(0.8) == (0.98, 0.9)
+    assert shares_of_noise(1.0) == (1.0, 0.9)
 
 
 def test_network_and_inversion_act_apart(painter: ProcessPainterPipeline) -> None:
