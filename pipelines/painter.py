@@ -38,7 +38,7 @@ from training.models.replication import Conditions, predict_conditioned
 Offload = Literal["none", "model", "sequential"]
 VaeMemory = Literal["whole", "sliced", "tiled"]
 
-_SHARED = (0.98, 0.9)  # of one noise, and of what pinned pictures invert to
+_SHARED = (0.98, 0.98)  # of one noise, and of what pinned pictures invert to
 _SHARED_UNTRAINED = (0.0, 0.6)  # the same, by painters whose frames were trained to share none
 _INVERTED_AT_ONCE = 32  # pictures: fewer than a batch of processes has frames
 

@@ -57,6 +57,11 @@ class HeldPath:
         done[0], done[-1] = 0, 1
         return cls(left=left, right=right, done=done)
 
+    @classmethod
+    def straight(cls, left: Picture, right: Picture) -> Self:
+        """From one frame to the next: there is nothing to say in between."""
+        return cls(left=left, right=right, done=np.stack([np.zeros_like(left[..., 0]), np.ones_like(left[..., 0])]))
+
     def states(self) -> Picture:
         """(M + 1, H, W, 3) the sequence, held; its first and last are the keys."""
         return self._shown(self.done)

@@ -5,7 +5,8 @@ frames are spread over the long process at equal steps of the distance in which 
 frame stays where the user put it. On every further level all neighbours with frames missing in between become the
 conditions of a sequence of their own (first and last frame, by network and inversion). It begins from the cross-fade
 of the two, noised for half of the steps, and is held between them (`pipelines.longer.held`). Where it is long enough,
-it gives all the frames that are missing; else its frames are the keys of the next level.
+it gives all the frames that are missing; else its frames are the keys of the next level. At last all is looked at again
+at an even pace (`pipelines.longer.pace`); only the user's frames stay where they are.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,9 +17,11 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pipelines.longer.held import HeldPath, Picture
+from pipelines.longer.pace import even_times
 from pipelines.longer.time_line import place, slots_for
 from pipelines.painter import num_steps_of
 from pipelines.pinned import PinnedPicture
@@ -69,6 +72,7 @@ class _Line:
 
     waiting: dict[int, PinnedPicture]
     frames: dict[int, Picture] = field(default_factory=dict)
+    paths: dict[tuple[int, int], HeldPath] = field(default_factory=dict)
     seams: set[int] = field(default_factory=set)
 
     @property
@@ -78,6 +82,18 @@ class _Line:
     @property
     def ends(self) -> tuple[Picture, Picture]:
         return self.frames[0], self.frames[max(self.frames)]
+
+    def at(self, times: NDArray[np.float64]) -> Picture:
+        """(S, H, W, 3) how the finished line stands at ascending times, counted in frames."""
+        covered = {frame for left, right in self.paths for frame in range(left, right)}
+        for frame in sorted(self.frames.keys() - covered)[:-1]:
+            self.paths[frame, frame + 1] = HeldPath.straight(self.frames[frame], self.frames[frame + 1])
+        paths, shown = sorted(self.paths.items()), []
+        of = np.searchsorted([right for (_, right), _ in paths[:-1]], times)
+        for number, ((left, right), path) in enumerate(paths):
+            if (within := times[of == number]).size:
+                shown.append(path.along((within - left) / (right - left), *self.ends))
+        return np.concatenate(shown)
 
     def waiting_in(self, left: int, right: int) -> list[int]:
         return sorted(frame for frame in self.waiting if left < frame < right)
@@ -100,6 +116,7 @@ def paint_long(
         (N, 3, H, W) frames in [0, 1], and their pieces.
     """
     line = _Line({one.frame % num_frames: one for one in pinned})
+    fixed = sorted({0, num_frames - 1, *line.waiting})
     with Progress(f"painting {num_slots} key frames", steps, 0, "steps") as shown:
         _paint_keys(paint, line, num_frames, num_slots, seed, partial(shown.advance, 1))
     height, width = line.frames[0].shape[:2]
@@ -112,9 +129,10 @@ def paint_long(
         with Progress(label, len(batches) * num_steps_of(SHARE, steps), 0, "steps") as shown:
             _paint_level(paint, line, gaps, batches, num_slots, _level_seed(seed, level), partial(shown.advance, 1))
         sequences.append(len(gaps))
-    frames = torch.from_numpy(np.stack([line.frames[number] for number in range(num_frames)])).permute(0, 3, 1, 2)
-    seams = sorted(line.seams - {0, num_frames - 1})
-    return frames, Pieces(seams=tuple(seams), sequences=tuple(sequences))
+    times = even_times(line.at, fixed)
+    seams = {round(float(np.interp(seam, times, np.arange(num_frames)))) for seam in line.seams} - {0, num_frames - 1}
+    frames = torch.from_numpy(line.at(times)).permute(0, 3, 1, 2)
+    return frames, Pieces(seams=tuple(sorted(seams)), sequences=tuple(sequences))
 
 
 def _paint_keys(
@@ -188,6 +206,8 @@ def _fill(line: _Line, slots: Mapping[int, int], painted: Picture) -> None:
         if right - left > _FINEST * num_steps:  # too few for all: keys of the next level
             inner = np.linspace(left, right, num_steps + 1).round().astype(int)[1:-1]
             line.seams.update(inner.tolist())
+        else:
+            line.paths[left, right] = path
         states = path.along((inner - left) / (right - left), *line.ends)
         line.frames.update(zip(inner.tolist(), states, strict=True))
 

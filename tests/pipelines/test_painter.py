@@ -69,8 +69,8 @@ def test_frames_that_were_trained_to_share_noise_begin_with_nearly_all_of_it(
 
 def test_how_much_noise_is_shared_when_nobody_says() -> None:
     assert shares_of_noise(0.0) == (0.0, 0.6)  # independent, as published, but for what pictures invert to
-    assert shares_of_noise(0.8) == (0.98, 0.9)
-    assert shares_of_noise(1.0) == (1.0, 0.9)
+    assert shares_of_noise(0.8) == (0.98, 0.98)
+    assert shares_of_noise(1.0) == (1.0, 0.98)
 
 
 def test_network_and_inversion_act_apart(painter: ProcessPainterPipeline) -> None:
