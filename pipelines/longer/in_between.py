@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
+from operator import itemgetter
 from typing import Protocol
 
 import numpy as np
@@ -86,9 +87,11 @@ class _Line:
     def at(self, times: NDArray[np.float64]) -> Picture:
         """(S, H, W, 3) how the finished line stands at ascending times, counted in frames."""
         covered = {frame for left, right in self.paths for frame in range(left, right)}
-        for frame in sorted(self.frames.keys() - covered)[:-1]:
-            self.paths[frame, frame + 1] = HeldPath.straight(self.frames[frame], self.frames[frame + 1])
-        paths, shown = sorted(self.paths.items()), []
+        straight = {
+            (frame, frame + 1): HeldPath.straight(self.frames[frame], self.frames[frame + 1])
+            for frame in sorted(self.frames.keys() - covered)[:-1]
+        }
+        paths, shown = sorted({**straight, **self.paths}.items(), key=itemgetter(0)), []
         of = np.searchsorted([right for (_, right), _ in paths[:-1]], times)
         for number, ((left, right), path) in enumerate(paths):
             if (within := times[of == number]).size:
