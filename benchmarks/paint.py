@@ -1,6 +1,6 @@
 """What painting costs: seconds, and memory at its peak.
 
-    python -m benchmarks.paint --painter outputs/tiny/painter                # on the CPU, fp32 and bf16
+    python -m benchmarks.paint --painter tiny                                # on the CPU, fp32 and bf16
     python -m benchmarks.paint --sd15-shaped                                 # on a GPU, 8 frames of 512 px
     python -m benchmarks.paint --sd15-shaped --device meta --dtypes fp16 --vaes whole sliced --steps 1
 
@@ -32,6 +32,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from pipelines.painter import ProcessPainterPipeline, pipeline_of
+from pipelines.painters import painter_folder
 from pipelines.pinned import PinnedPicture
 from training.diffusion import NoiseSchedule
 from training.models.base import BaseModel
@@ -70,7 +71,8 @@ def main() -> None:
     for dtype, vae, offload in itertools.product(dtypes, arguments.vaes, offloads):
         precision = _DTYPES[dtype]
         with torch.device("meta") if device.type == "meta" else nullcontext():
-            painter = sd15_shaped(precision) if arguments.sd15_shaped else load_painter(arguments.painter, precision)
+            folder = None if arguments.sd15_shaped else painter_folder(arguments.painter)
+            painter = sd15_shaped(precision) if folder is None else load_painter(folder, precision)
             pipeline = pipeline_of(painter, device, {}, offload, vae)
         size_px = arguments.size_px or (512 if arguments.sd15_shaped else painter.facts["size_px"][0])
         measured = measure(pipeline, device, arguments, size_px)
