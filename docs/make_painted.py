@@ -1,6 +1,8 @@
-"""Makes docs/images/painted.webp, the README's picture of what the shipped painter paints, of processes painted there:
+"""Makes docs/images/painted.webp, the README's picture of what the shipped painter paints, of processes painted there.
 
-python -m docs.make_painted outputs/words outputs/way outputs/ended outputs/both
+    python -m docs.make_painted outputs/words outputs/way outputs/ended outputs/both
+
+A row for each folder, as README's commands make them.
 """
 
 import sys
