@@ -12,18 +12,23 @@ from conf.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class ConditionDraw:
-    """How condition frames are drawn. ProcessPainter: 0 to 3 of them; endpoints 1/3 each, the middle bell-shaped.
+    """How condition frames are drawn, and shown.
+
+    ProcessPainter draws 0 to 3 of them: the endpoints with 1/3 each, the middle bell-shaped.
 
     Attributes:
         most: frames at most; each number from 0 to this is as likely.
         endpoints: probability of the first frame, and of the last.
         spread: standard deviation of the bell over the frames between, as a share of their number; the larger, the
             more often frames beside the endpoints are drawn.
+        carried: whether the network sees at all other frames what was shown last and what is shown next; False, as
+            published, for nothing.
     """
 
     most: int = 3
     endpoints: float = 1 / 3
     spread: float = 1 / 6
+    carried: bool = True
 
     def __post_init__(self) -> None:
         if not 1 <= self.most <= 256:

@@ -2,8 +2,9 @@
 
 ProcessPainter's artwork replication network (Song et al. 2024) is SparseCtrl (Guo et al. 2023): a copy of the UNet's
 encoder with temporal modules in its down blocks. It never sees the noisy frames; it sees condition latents at the
-chosen frames, zeros at the others, and a mask that tells which is which. All it puts out starts at zero, so that an
-untrained network changes nothing.
+chosen frames and a mask that tells which these are. Published networks see zeros at all other frames; those of this
+project see there what was shown last and what is shown next (docs/decisions/017). All it puts out starts at zero, so
+that an untrained network changes nothing.
 """
 
 import inspect
@@ -22,6 +23,7 @@ from training.models.motion import Residuals, predict, silence_motion
 from training.tensors import read_tensors
 
 _POSITIONS = ".pos_embed.pe"
+_SEES = "controlnet_cond_embedding.weight"
 _RELEASED_FRAMES = 32  # of SparseCtrl's releases, which may leave the table of positions out
 
 
@@ -29,8 +31,9 @@ _RELEASED_FRAMES = 32  # of SparseCtrl's releases, which may leave the table of 
 class Conditions:
     """Pictures pinned to frames.
 
-    Latents and mask are both multiplied by the strength. What the network first does to them is linear, so a strength
-    between 0 and 1 lies on the straight line from no condition to the whole one, and 0 is exactly no condition.
+    Latents and mask are both multiplied by the strength. What the network first does to them is linear, so the strength
+    of the only condition, between 0 and 1, lies on the straight line from no condition to the whole one; 0 is exactly
+    no condition.
 
     Attributes:
         latents: (B, T, C, h, w) scaled mean latents of the pictures, times strength; zeros at all other frames.
@@ -82,28 +85,51 @@ class Conditions:
             latents[0, slot], mask[0, slot] = strength * picture, strength
         return cls(latents=latents, mask=mask)
 
+    def carried(self) -> Tensor:
+        """(B, T, 2C, h, w) at each frame the latest condition until then, and the first one from then on.
+
+        At a frame with a condition both are that one; where there is none on a side, it is zeros.
+        """
+        before = _carried_on(self.latents, self.mask)
+        after = _carried_on(self.latents.flip(1), self.mask.flip(1)).flip(1)
+        return torch.cat([before, after], dim=2)
+
     def repeated(self, batch_size: int) -> "Conditions":
         """The same again and again, for as many sequences: guidance asks for each sequence twice."""
         times = batch_size // len(self.mask)
         return Conditions(latents=self.latents.repeat(times, 1, 1, 1, 1), mask=self.mask.repeat(times, 1))
 
 
-def add_replication(unet: UNet2DConditionModel, *, max_frames: int = 32) -> SparseControlNetModel:
+def _carried_on(latents: Tensor, mask: Tensor) -> Tensor:
+    """Latents (B, T, C, h, w) where the mask (B, T) is not 0, repeated from there on until the next such frame."""
+    frames = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)
+    latest = frames.where(mask > 0, -1).cummax(dim=1).values
+    carried = latents.take_along_dim(latest.clamp_min(0)[:, :, None, None, None], dim=1)
+    return carried * (latest >= 0)[:, :, None, None, None]
+
+
+def add_replication(unet: UNet2DConditionModel, *, max_frames: int = 32, carried: bool = True) -> SparseControlNetModel:
     """A new replication network with the weights of a UNet's encoder; it changes nothing yet.
 
     Args:
         unet: the base's; it stays as it is. (diffusers' own `from_unet` writes into its configuration, and knows no
             number of positions.)
         max_frames: positions that its temporal modules know.
+        carried: whether frames without a condition see those before and after them; False as published.
     """
-    network = SparseControlNetModel(**_config(unet, max_frames))
+    network = SparseControlNetModel(**_config(unet, max_frames, carried=carried))
     state = network.state_dict()
     network.load_state_dict({**state, **{name: value for name, value in unet.state_dict().items() if name in state}})
     silence_motion(network)
     return cast(SparseControlNetModel, network)
 
 
-def _config(unet: UNet2DConditionModel, max_frames: int) -> dict[str, Any]:
+def is_carried(network: SparseControlNetModel) -> bool:
+    """Whether it sees the conditions before and after a frame."""
+    return bool(network.config.conditioning_channels == 2 * network.config.in_channels)
+
+
+def _config(unet: UNet2DConditionModel, max_frames: int, *, carried: bool) -> dict[str, Any]:
     known = inspect.signature(SparseControlNetModel).parameters
     return {
         **{key: value for key, value in unet.config.items() if key in known},
@@ -111,7 +137,7 @@ def _config(unet: UNet2DConditionModel, max_frames: int) -> dict[str, Any]:
             "CrossAttnDownBlockMotion" if "CrossAttn" in kind else "DownBlockMotion"
             for kind in unet.config.down_block_types
         ),
-        "conditioning_channels": unet.config.in_channels,  # and one more for the mask
+        "conditioning_channels": unet.config.in_channels * (2 if carried else 1),  # and one more for the mask
         "motion_max_seq_length": max_frames,
         "concat_conditioning_mask": True,
         "use_simplified_condition_embedding": True,  # latents have the UNet's own grid
@@ -130,11 +156,12 @@ def residuals(network: SparseControlNetModel, conditions: Conditions, timesteps:
     num_frames = conditions.mask.shape[1]
     latents = conditions.latents.to(network.dtype).transpose(1, 2)
     mask = conditions.mask.to(latents.dtype)[:, None, :, None, None].expand(-1, -1, -1, *latents.shape[-2:])
+    shown = conditions.carried().to(latents).transpose(1, 2) if is_carried(network) else latents
     down, mid = network(
         latents,  # only its shape counts: in place of the noisy sample, which the class sets to zero
         timesteps,
         text.repeat_interleave(num_frames, dim=0),
-        controlnet_cond=latents,
+        controlnet_cond=shown,
         conditioning_mask=mask,
         return_dict=False,
     )
@@ -199,15 +226,17 @@ def _from_original(path: Path, unet: UNet2DConditionModel) -> SparseControlNetMo
     state = {diffusers_name(name.removeprefix("module.")): tensor for name, tensor in tensors.items()}
     _refuse_foreign(path, state, unet)
     tables = [len(tensor[0]) for name, tensor in state.items() if name.endswith(_POSITIONS)]
-    network = SparseControlNetModel(**_config(unet, max_frames=tables[0] if tables else _RELEASED_FRAMES))
+    network = SparseControlNetModel(**_config(unet, tables[0] if tables else _RELEASED_FRAMES, carried=False))
     network.load_state_dict({**network.state_dict(), **state})
     return cast(SparseControlNetModel, network.to(torch.float32))
 
 
 def _refuse_foreign(path: str | Path, state: Mapping[str, Tensor], unet: UNet2DConditionModel) -> None:
     """Refuse tensors that are not those of a replication network for this UNet."""
+    seen = state.get(_SEES)
+    carried = seen is not None and seen.ndim == 4 and seen.shape[1] == 2 * unet.config.in_channels + 1
     with torch.device("meta"):
-        wanted = SparseControlNetModel(**_config(unet, _RELEASED_FRAMES)).state_dict()
+        wanted = SparseControlNetModel(**_config(unet, _RELEASED_FRAMES, carried=carried)).state_dict()
     for name in sorted(name for name in wanted.keys() | state.keys() if not name.endswith(_POSITIONS)):
         here, there = wanted.get(name), state.get(name)
         if here is None or there is None or here.shape != there.shape:

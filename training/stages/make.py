@@ -13,7 +13,7 @@ from training.diffusion import schedule_of_recipe
 from training.models.base import BaseModel, load_base
 from training.models.lora import load_lora
 from training.models.motion import load_motion
-from training.models.replication import load_replication
+from training.models.replication import is_carried, load_replication
 from training.stages import Stage
 from training.stages.base import BaseStage, untrained_base
 from training.stages.denoising import DenoisingConfig
@@ -79,17 +79,20 @@ def _motion_stage(config: TrainConfig, train: SequenceStream) -> Stage:
 
 def _replication_stage(config: TrainConfig, train: SequenceStream) -> Stage:
     base = _parent_base(config, train)
-    assert config.stage.conditions is not None  # the configuration has checked
-    start = config.replication
+    draw, start = config.stage.conditions, config.replication
+    assert draw is not None  # the configuration has checked
     replication = None if start is None else load_replication(parent_weights("replication", start), base.unet)
     if replication is not None:
         _refuse_long("replication", start, replication.config.motion_max_seq_length, train)
+        if is_carried(replication) != draw.carried:
+            allowed = f"{str(not draw.carried).lower()}, as {start} was trained"
+            raise ConfigError("stage.conditions.carried", str(draw.carried).lower(), allowed)
     return ReplicationStage(
         base,
         _parent_motion(config, base, train),
         replication,
         _denoising(config),
-        config.stage.conditions,
+        draw,
         _latent_shape(base, train),
         _shown(config, train),
         checkpointing=config.gradient_checkpointing,

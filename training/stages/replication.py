@@ -89,7 +89,8 @@ class ReplicationStage:
     ) -> None:
         self.base, self._config, self._shape, self._shown = base, config, shape, shown
         self.unet = add_motion(base.unet, adapter).requires_grad_(False)
-        replication = replication or add_replication(base.unet, max_frames=max(32, shape[0]))
+        if replication is None:
+            replication = add_replication(base.unet, max_frames=max(32, shape[0]), carried=draw.carried)
         self.replication = replication.requires_grad_(True)
         if checkpointing:
             self.unet.enable_gradient_checkpointing()

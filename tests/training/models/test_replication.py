@@ -19,6 +19,7 @@ from training.models.motion import is_temporal, predict
 from training.models.replication import (
     Conditions,
     add_replication,
+    is_carried,
     load_replication,
     predict_conditioned,
     residuals,
@@ -49,10 +50,10 @@ def inputs(base: BaseModel) -> Inputs:
     return latents, torch.tensor([10, 900]), base.embed(["a red house", "a lake"])
 
 
-def trained(base: BaseModel) -> SparseControlNetModel:
+def trained(base: BaseModel, *, carried: bool = True) -> SparseControlNetModel:
     """A network that does something."""
     torch.manual_seed(2)
-    network = add_replication(base.unet)
+    network = add_replication(base.unet, carried=carried)
     stir(network, by=0.1)
     return network.eval()
 
@@ -91,7 +92,7 @@ def test_for_stable_diffusion_it_is_sparsectrl_of_the_published_size() -> None:
         unet = UNet2DConditionModel(
             cross_attention_dim=768, down_block_types=kinds["down"], up_block_types=kinds["up"], attention_head_dim=8
         )
-        sizes = {name: value.numel() for name, value in add_replication(unet).named_parameters()}
+        sizes = {name: value.numel() for name, value in add_replication(unet, carried=False).named_parameters()}
     assert sum(sizes.values()) == pytest.approx(496.73e6, rel=1e-4)
     assert sum(size for name, size in sizes.items() if is_temporal(name)) == pytest.approx(136.52e6, rel=1e-4)
 
@@ -105,7 +106,7 @@ def test_conditions_take_the_precision_of_the_network(base: BaseModel, inputs: I
 
 def test_a_new_network_is_the_encoder_of_its_unet_and_leaves_it_alone(base: BaseModel) -> None:
     config, before = dict(base.unet.config), module_hash(base.unet)
-    state = add_replication(base.unet, max_frames=40).state_dict()
+    state = add_replication(base.unet, max_frames=40, carried=False).state_dict()
     encoder = {name: tensor for name, tensor in base.unet.state_dict().items() if name.startswith(("down_", "mid_"))}
     assert encoder and all(torch.equal(state[name], tensor) for name, tensor in encoder.items())
     assert (dict(base.unet.config), module_hash(base.unet)) == (config, before)
@@ -137,6 +138,41 @@ def test_conditions_may_be_given_in_any_order(order: list[int], count: int) -> N
         strength = 1 / (1 + frame) if frame in frames else 0.0
         assert conditions.mask[0, frame].item() == pytest.approx(strength)
         assert conditions.latents[0, frame].item() == pytest.approx(strength * (frame + 1))
+
+
+@pytest.mark.parametrize(
+    ("shown", "before", "after"),
+    [
+        ([], "------", "------"),
+        ([5], "-----f", "ffffff"),
+        ([0], "aaaaaa", "a-----"),
+        ([4, 1], "-bbbee", "bbeee-"),
+    ],
+)
+def test_between_conditions_the_one_before_and_the_one_after_are_seen(
+    shown: list[int], before: str, after: str
+) -> None:
+    pictures = torch.arange(1.0, 7.0).reshape(1, 6, 1, 1, 1)
+    strengths = torch.zeros(1, 6)
+    strengths[0, shown] = 1
+    seen = Conditions.among(pictures, strengths).carried()[0, :, :, 0, 0]
+    assert [["-abcdef"[int(side)] for side in frame] for frame in seen] == [
+        list(pair) for pair in zip(before, after, strict=True)
+    ]
+
+
+@torch.no_grad()
+def test_a_condition_is_seen_at_every_frame_unless_as_published(base: BaseModel, inputs: Inputs) -> None:
+    def reached(network: SparseControlNetModel) -> list[bool]:
+        seen: list[Tensor] = []
+        network.controlnet_cond_embedding.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
+        for strength in (0.0, 1.0):
+            conditions = Conditions.pinned(pictures(base, 1), [1], _FRAMES, [strength])
+            residuals(network, conditions, inputs[1][:1], inputs[2][:1])
+        return [not torch.equal(without, shown) for without, shown in zip(*seen, strict=True)]
+
+    assert reached(trained(base)) == [True] * _FRAMES
+    assert reached(trained(base, carried=False)) == [False, True, False, False]
 
 
 def test_negative_frames_count_from_the_end() -> None:
@@ -180,11 +216,13 @@ def test_impossible_conditions_are_refused(frames: list[int], strengths: list[fl
 
 
 @torch.no_grad()
-def test_what_is_saved_loads_in_stock_diffusers_and_here(base: BaseModel, tmp_path: Path) -> None:
-    network = trained(base)
+@pytest.mark.parametrize("carried", [True, False])
+def test_what_is_saved_loads_in_stock_diffusers_and_here(base: BaseModel, tmp_path: Path, carried: bool) -> None:
+    network = trained(base, carried=carried)
     save_replication(network, tmp_path)
     for again in (SparseControlNetModel.from_pretrained(tmp_path), load_replication(tmp_path, base.unet)):
         assert module_hash(again) == module_hash(network)
+        assert is_carried(again) == carried
 
 
 def test_an_average_is_saved_in_place_of_the_present_weights(base: BaseModel, tmp_path: Path) -> None:
@@ -194,7 +232,7 @@ def test_an_average_is_saved_in_place_of_the_present_weights(base: BaseModel, tm
 
 
 def test_sparsectrls_own_layout_is_read(base: BaseModel, tmp_path: Path) -> None:
-    state = trained(base).state_dict()
+    state = trained(base, carried=False).state_dict()
     temporal = {name: tensor for name, tensor in state.items() if ".motion_modules." in name}
     original = original_from_motion(temporal) | {n: t for n, t in state.items() if n not in temporal}
     # One attention a module: there is no second one whose table of positions could be kept.

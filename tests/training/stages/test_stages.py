@@ -21,7 +21,7 @@ from training.config import TrainConfig
 from training.data.stream import SequenceStream
 from training.models.base import load_base
 from training.models.lora import LORA_FILE
-from training.models.replication import add_replication, save_replication
+from training.models.replication import add_replication, is_carried, load_replication, save_replication
 from training.stages import Stage
 from training.stages.make import make_stage
 from training.train import run
@@ -222,6 +222,16 @@ def test_a_parent_of_another_kind_is_refused_and_nothing_is_left(
     with pytest.raises(UserError, match=f"{key}=") as caught:
         train(stage, larger, folders, tmp_path / "run", **{key: folders["base"] / "unet"})
     assert "\n" not in str(caught.value) and list(tmp_path.iterdir()) == []
+
+
+def test_a_network_goes_on_seeing_what_it_was_trained_to_see(larger: Path, folders: Folders, tmp_path: Path) -> None:
+    key = "stage.conditions.carried"
+    published = train("replication", larger, folders, tmp_path / "one", max_steps=1, **{key: "false"})
+    with pytest.raises(UserError, match=rf"{key}=true: not allowed; allowed: false, as .*one was trained"):
+        train("replication", larger, folders, tmp_path / "two", replication=published)
+    said = {"max_steps": 1, "replication": published, key: "false"}
+    again = train("replication", larger, folders, tmp_path / "two", **said)
+    assert not is_carried(load_replication(again / "weights", load_base(folders["base"]).unet))
 
 
 def test_fewer_than_three_sequences_make_no_lora(folders: Folders, tmp_path: Path) -> None:
