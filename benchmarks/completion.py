@@ -4,7 +4,8 @@
 
 A real frame is given as one of the sequence, as `pipelines.paint task=complete` does, and the rest is painted. What was
 painted should stay where the real process leaves it as it is, which is where the real finished frame is within 5 dE
-(CIE76) of the given one. Real sequences, and ones painted without the given frame, stand beside it.
+(CIE76) of the given one. Real sequences stand beside it, ones painted without keeping the paint of the given frame, and
+ones painted without that frame.
 """
 
 import os
@@ -16,9 +17,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from benchmarks.painter import Trial, errors_at, trial_words
+from benchmarks.painter import Trial, errors_at, processes, trial_words
 from pipelines.evaluation.process import VISIBLE, Process, colour_difference
 from pipelines.painter import load_painter_pipeline
 
@@ -47,7 +47,11 @@ def main() -> None:
     if not 0 <= at < last:
         parser.error(f"--frame {at}: not allowed; allowed: 0 to {last - 1}")
     print(f"{len(trial.real)} held-out sequences, DDIM {arguments.steps}, guidance {arguments.guidance:g}")
-    painted = {"given": trial.painted([at]), "not given": trial.painted([])}
+    painted = {
+        "given": trial.painted([at]),
+        "paint not kept": trial.painted([at], keep=False),
+        "not given": trial.painted([]),
+    }
 
     print(f"\n{f'frame {at}':<16}MSE     L1      PSNR")
     for name, frames in painted.items():
@@ -71,14 +75,9 @@ def main() -> None:
         print(f"{name:<16}{' '.join(f'{value:5.1f}' for value in curves.mean(0))}   {100 * falls:.0f} %")
 
     print("\nfinished frame against the real one: MSE, L1, PSNR")
-    for name, frames in painted.items():
+    nothing_done = trial.real[:, [at]].expand_as(trial.real)
+    for name, frames in {**painted, "nothing done": nothing_done}.items():
         print(f"{name:<16}{errors_at([last], frames, trial.real)}")
-
-
-def processes(frames: Tensor) -> list[Process]:
-    """(N, T, 3, H, W) sequences in [0, 1] as metrics take them."""
-    pixels = (frames * 255).round().byte().permute(0, 1, 3, 4, 2).numpy()
-    return [Process(name=str(number), frames=one) for number, one in enumerate(pixels)]
 
 
 def left_alone(real: Process, frame: int) -> NDArray[np.bool_]:

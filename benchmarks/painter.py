@@ -2,22 +2,26 @@
 
     python -m benchmarks.painter --painter outputs/tiny/painter --data outputs/tiny/scenes
 
-The last frame is pinned: its error with network and inversion on and off, and what inversion followed by sampling alone
-returns. `benchmarks.replication` has conditions at other frames, and in wrong ones.
+The last frame is pinned: its error with network and inversion on and off, without keeping its paint, which would hide
+what these do; the same with its paint kept, as painting does; what that does to the frames before it; and what
+inversion followed by sampling alone returns. `benchmarks.replication` has conditions at other frames, also wrong ones.
 """
 
 import argparse
 import os
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from benchmarks.tiny import held_out
+from pipelines.evaluation.process import Process, colour_difference
 from pipelines.painter import ProcessPainterPipeline, load_painter_pipeline
 from pipelines.pinned import PinnedPicture
 from training.diffusion import invert, sample
@@ -33,13 +37,22 @@ def main() -> None:
     last = len(trial.real[0]) - 1
 
     print(f"{len(trial.real)} held-out sequences, DDIM {arguments.steps}, guidance {arguments.guidance}")
+    shown = {"real": trial.real}
     print("\nlast frame pinned           MSE      L1     PSNR      paper: MSE 0.0148, L1 0.0822")
     for network in (True, False) if pipeline.replication is not None else (False,):
         for inversion in (True, False):
-            frames = trial.painted([last], network=network, inversion=inversion)
+            frames = trial.painted([last], network=network, inversion=inversion, keep=False)
             told = errors_at([last], frames, trial.real)
             told += "" if network or inversion else "  as if nothing were pinned"
             print(f"network {_word(network)}, inversion {_word(inversion)}  {told}", flush=True)
+            if network == inversion:
+                shown[f"both {_word(network)}"] = frames
+    shown["both on, paint kept"] = trial.painted([last])
+    print(f"both on, paint kept        {errors_at([last], shown['both on, paint kept'], trial.real)}")
+    print("\nmean dE from frame to frame; MSE of the frames between the first and the last against the real ones")
+    for name, frames in shown.items():
+        error = (frames - trial.real)[:, 1:last].square().mean()
+        print(f"{name:<21}{' '.join(f'{step:5.1f}' for step in _steps(frames))}   {error:.4f}")
     print(f"\ninversion, then sampling without guidance: PSNR {trial.inversion_psnr_db():.2f} dB")
 
 
@@ -67,13 +80,15 @@ class Trial:
         self._captions = [caption for batch in batches for caption in batch.captions]
         self.real = torch.cat([batch.frames for batch in batches if batch.frames is not None]) / 2 + 0.5
 
-    def painted(self, places: Sequence[int], *, network: bool = True, inversion: bool = True) -> Tensor:
+    def painted(
+        self, places: Sequence[int], *, network: bool = True, inversion: bool = True, keep: bool = True
+    ) -> Tensor:
         """Sequences with their real frames pinned at some places."""
         conditions = [[PinnedPicture(frame=place, picture=frames[place]) for place in places] for frames in self.real]
         height_px, width_px = self.real.shape[-2:]
         return painted_in_batches(
             self._pipeline, self._captions, conditions, num_frames=self.real.shape[1], size_px=(height_px, width_px),
-            steps=self._steps, guidance=self._guidance, network=network, inversion=inversion,
+            steps=self._steps, guidance=self._guidance, network=network, inversion=inversion, keep=keep,
         )  # fmt: skip
 
     @torch.no_grad()
@@ -108,11 +123,23 @@ def painted_in_batches(
     return torch.cat(made)
 
 
+def processes(frames: Tensor) -> list[Process]:
+    """(N, T, 3, H, W) sequences in [0, 1] as metrics take them."""
+    pixels = (frames * 255).round().byte().permute(0, 1, 3, 4, 2).numpy()
+    return [Process(name=str(number), frames=one) for number, one in enumerate(pixels)]
+
+
 def errors_at(places: Sequence[int], frames: Tensor, real: Tensor) -> str:
     """MSE, L1 and PSNR of (N, T, 3, H, W) sequences at some frames, as cells of a table."""
     difference = frames[:, list(places)] - real[:, list(places)]
     errors = difference.square().mean((1, 2, 3, 4))
     return f"{errors.mean():.4f}  {difference.abs().mean():.4f}  {(-10 * errors.log10()).mean():6.2f}"
+
+
+def _steps(frames: Tensor) -> list[float]:
+    """(T - 1,) mean dE from each frame to the next."""
+    found = [[colour_difference(*pair).mean() for pair in pairwise(one.lab)] for one in processes(frames)]
+    return [float(step) for step in np.mean(found, axis=0)]
 
 
 def _word(switch: bool) -> str:

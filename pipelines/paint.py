@@ -6,10 +6,10 @@
     python -m pipelines.paint task=complete image=begun.png at=3 out=outputs/ended
     python -m pipelines.paint painter=outputs/painter 'conditions={2: block_in.png, -1: boat.png}' out=outputs/both
 
-Every picture is pinned to a frame: through the replication network, and through the noise that it inverts to. The
-report says how well the frames keep to their pictures. With a folder or a list as image, each of its pictures has a
-process of its own, the same whatever is painted beside it up to rounding; what is painted already is left as it is.
-OUT/index.html then shows them all.
+Every picture is pinned to a frame: through the replication network, through the noise that it inverts to, and by its
+paint, which stays where nothing else is painted. The report says how well the frames keep to their pictures. With a
+folder or a list as image, each of its pictures has a process of its own, the same whatever is painted beside it up to
+rounding; what is painted already is left as it is. OUT/index.html then shows them all.
 """
 
 import json
@@ -145,6 +145,7 @@ def _painted(
         guidance=config.guidance,
         network=config.network,
         inversion=config.inversion,
+        keep=config.keep,
         shared=config.shared,
     )
     if shown is not None:
@@ -199,6 +200,7 @@ def _written(
         "fit": config.fit,
         "network": config.network,
         "inversion": config.inversion,
+        "keep": config.keep,
         "shared": config.shared,
         "dtype": config.dtype,
         "conditions": kept,

@@ -47,6 +47,7 @@ class PaintConfig:
     guidance: float = 5.0
     network: bool = True
     inversion: bool = True
+    keep: bool = True
     shared: float | None = None
     seed: int = 0
     dtype: Literal["fp32", "bf16", "fp16"] = "fp32"

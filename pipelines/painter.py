@@ -1,12 +1,14 @@
 """The painter: a diffusers pipeline from words, pictures or both to the process of painting.
 
-Pictures pinned to frames act twice. The replication network sees them at every step; and each is inverted (DDIM undone
-by the base itself, on the schedule that sampling uses) to the noise it would come from, which replaces the initial
-noise of its frame (Song et al. 2024).
+Pictures pinned to frames act in three ways. The replication network sees them at every step; each is inverted (DDIM
+undone by the base itself, on the schedule that sampling uses) to the noise it would come from, which replaces the
+initial noise of its frame (Song et al. 2024); and their paint stays where nothing else is painted
+(`pipelines.keeping`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -25,6 +27,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from conf.errors import ConfigError
 from pipelines import offloading  # the module: diffusers wants one pipeline's class among the names of this one
+from pipelines.keeping import keep_paint
 from pipelines.painters import painter_folder
 from pipelines.pinned import PinnedPicture, interpolated, pinned_conditions, shared_noise
 from training.diffusion import Denoiser, begin_between, draw, invert, sample, schedule_of
@@ -125,6 +128,7 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
         guidance: float = 5.0,
         network: bool = True,
         inversion: bool = True,
+        keep: bool = True,
         shared: float | None = None,
         seed: int = 0,
         positions: Sequence[int] | None = None,
@@ -142,9 +146,10 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
             steps: of DDIM (eta 0), for sampling and for inversion.
             guidance: 1 for none.
             network: whether the replication network sees the conditions.
-            inversion: whether their noise replaces the initial noise of their frames.
-            shared: how much of that noise the other frames take over, 0 (as published) to 1; when not said, as
-                `shares_of_noise` says.
+            inversion: whether the noise that they invert to replaces the initial noise of their frames.
+            keep: whether paint that they show stays as it is there, where nothing else is painted.
+            shared: how much of the noise that they invert to the other frames take over, 0 (as published) to 1; when
+                not said, as `shares_of_noise` says.
             seed: of the noise; that of each process depends on (seed, its position).
             positions: (N,) of the processes; 0, 1, ... when not said.
             share: of the steps, counted from the last, that are done. Below 1 a process begins from its conditions,
@@ -180,11 +185,12 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
         if all(prompt == negative_prompt for prompt in prompts):
             guidance = 1.0  # guidance from a prediction to the same one is that one, for half the work
         pinned_to = pinned_to if network and self.replication is not None else None
+        keeping = partial(keep_paint, conditions=conditions, latents=latents) if keep and any(conditions) else None
         with self._computing(self.motion, None if pinned_to is None else self.replication):
             painted = sample(
                 self._denoiser(conditions, pinned_to),
                 base.schedule, noise, text, no_text.expand_as(text),
-                num_steps=steps, skipped=skipped, guidance=guidance, on_step=on_step,
+                num_steps=steps, skipped=skipped, guidance=guidance, correct=keeping, on_step=on_step,
             )  # fmt: skip
         with self._computing(self.vae):
             pictures = base.decode(painted.flatten(0, 1).to(self.vae.dtype)).float().cpu()

@@ -17,7 +17,7 @@ class PinnedPicture:
     Attributes:
         frame: its index; negative ones count from the end.
         picture: (3, H, W) in [0, 1], of the size of the frames.
-        strength: 0 to 1, of the replication network's hold on it.
+        strength: 0 to 1, of the replication network's hold on it, and of how far its paint stays.
     """
 
     frame: int

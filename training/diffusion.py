@@ -81,6 +81,20 @@ class NoiseSchedule:
         kept, added = self._roots(timesteps, latents)
         return kept * noise - added * latents
 
+    def clean(self, latents: Tensor, prediction: Tensor, timesteps: Tensor) -> Tensor:
+        """What the latents would be without noise, by what was predicted: (B, ...) both, and (B,) timesteps."""
+        kept, added = self._roots(timesteps, latents)
+        if self.prediction == "epsilon":
+            return (latents - added * prediction) / kept
+        return kept * latents - added * prediction
+
+    def prediction_of(self, latents: Tensor, clean: Tensor, timesteps: Tensor) -> Tensor:
+        """The prediction by which `clean` would have this result."""
+        kept, added = self._roots(timesteps, latents)
+        if self.prediction == "epsilon":
+            return (latents - kept * clean) / added
+        return (kept * latents - clean) / added
+
     def loss_weights(self, timesteps: Tensor, min_snr: float | None) -> Tensor:
         """(B,) weights of the squared errors: 1, or min-SNR (Hang et al. 2023, equations 5 and 6).
 
@@ -168,6 +182,7 @@ def sample(
     num_steps: int = 50,
     skipped: int = 0,
     guidance: float = 5.0,
+    correct: Callable[[Tensor], Tensor] | None = None,
     on_step: Callable[[], None] | None = None,
 ) -> Tensor:
     """Latents from noise by DDIM (Song et al. 2021, eta 0) with classifier-free guidance.
@@ -180,6 +195,7 @@ def sample(
         num_steps: of DDIM.
         skipped: so many of the first steps are left out; `noise` is then latents as `begin_between` noises them.
         guidance: 1 for none.
+        correct: what each step predicts (B, ...) without noise -> what it should have predicted.
         on_step: called after each step.
 
     Returns:
@@ -191,9 +207,12 @@ def sample(
     scheduler.set_timesteps(num_steps)
     latents = noise
     for timestep in scheduler.timesteps[skipped:]:
-        latents = scheduler.step(
-            _guided(denoise, latents, timestep, text, no_text, guidance), timestep, latents, eta=0.0
-        ).prev_sample
+        prediction = _guided(denoise, latents, timestep, text, no_text, guidance)
+        if correct is not None:
+            steps = timestep.expand(len(latents))
+            clean = correct(schedule.clean(latents, prediction, steps))
+            prediction = schedule.prediction_of(latents, clean, steps)
+        latents = scheduler.step(prediction, timestep, latents, eta=0.0).prev_sample
         if on_step is not None:
             on_step()
     return latents

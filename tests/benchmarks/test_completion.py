@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.completion import change, falls_throughout, left_alone, processes
+from benchmarks.completion import change, falls_throughout, left_alone
+from benchmarks.painter import processes
 from pipelines.evaluation.process import Process
 
 

@@ -75,7 +75,7 @@ def test_how_much_noise_is_shared_when_nobody_says() -> None:
 
 def test_network_and_inversion_act_apart(painter: ProcessPainterPipeline) -> None:
     made = {
-        (network, inversion): paint(painter, at(-1), network=network, inversion=inversion)
+        (network, inversion): paint(painter, at(-1), network=network, inversion=inversion, keep=False)
         for network in (False, True)
         for inversion in (False, True)
     }
@@ -85,12 +85,23 @@ def test_network_and_inversion_act_apart(painter: ProcessPainterPipeline) -> Non
         assert all(not torch.allclose(one, other, atol=1e-3) for other in different[number + 1 :])
 
 
-def test_strength_0_is_no_condition_for_the_network(painter: ProcessPainterPipeline) -> None:
-    weak = paint(painter, at(-1, strength=0.0), inversion=False)
-    half = paint(painter, at(-1, strength=0.5), inversion=False)
-    whole = paint(painter, at(-1), inversion=False)
+def test_strength_0_is_no_condition_beside_inversion(painter: ProcessPainterPipeline) -> None:
+    weak, half, whole = (
+        paint(painter, at(-1, strength=strength), inversion=False, keep=False) for strength in (0.0, 0.5, 1.0)
+    )
     assert not torch.allclose(weak, whole, atol=1e-3)
     assert not torch.allclose(half, whole, atol=1e-3)
+    assert torch.allclose(weak, paint(painter, at(-1, strength=0.0), inversion=False), atol=1e-3)
+
+
+def test_a_given_picture_is_kept_unless_told_otherwise(painter: ProcessPainterPipeline) -> None:
+    one = at(1)
+    base = painter.base
+    mean, _ = base.encode_frames(one.picture[None] * 2 - 1)
+    as_coded = base.decode(mean * base.scaling)[0]
+    said: dict[str, Any] = {"network": False, "inversion": False, "steps": 5}
+    assert torch.allclose(paint(painter, one, **said)[0, 1], as_coded, atol=0.03)  # DDIM ends at the least noise
+    assert not torch.allclose(paint(painter, one, keep=False, **said)[0, 1], as_coded, atol=0.1)
 
 
 def test_noise_goes_by_the_position_of_a_process(painter: ProcessPainterPipeline) -> None:

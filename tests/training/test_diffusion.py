@@ -160,6 +160,27 @@ def test_what_begins_on_the_way_ends_in_the_distribution_too(schedule: NoiseSche
     assert float((ends[1] - latents).abs().mean()) < 0.5 * float((ends[0] - latents).abs().mean())
 
 
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_what_is_predicted_can_be_corrected(schedule: NoiseSchedule) -> None:
+    generator = torch.Generator().manual_seed(0)
+    clean, noise = (torch.randn(3, 5, generator=generator) for _ in range(2))
+    timesteps = torch.tensor([0, 500, 990])
+    latents, target = schedule.add_noise(clean, noise, timesteps), schedule.target(clean, noise, timesteps)
+    assert torch.allclose(schedule.clean(latents, target, timesteps), clean, atol=1e-3)
+    assert torch.allclose(schedule.prediction_of(latents, clean, timesteps), target, atol=1e-3)
+    text, denoiser, wanted = torch.zeros(3, 1, 1), Gaussian(schedule, 0.7, 0.25), torch.randn(3, 5)
+
+    def corrected(predicted: torch.Tensor) -> torch.Tensor:
+        return torch.cat([wanted[:1], predicted[1:]])
+
+    plain, made = (
+        sample(denoiser, schedule, noise, text, text, num_steps=50, guidance=1.0, correct=correct)
+        for correct in (None, corrected)
+    )
+    assert torch.allclose(made[0], wanted[0], atol=0.05) and not torch.allclose(plain[0], wanted[0], atol=0.2)
+    assert torch.allclose(made[1:], plain[1:], atol=1e-3)
+
+
 def test_guidance_goes_past_the_text_and_1_does_not_ask_without() -> None:
     schedule = NoiseSchedule()
     noise, text, no_text = torch.randn(2, 16), torch.ones(2, 1, 1), torch.zeros(2, 1, 1)
