@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from conf.command import command
 from pipelines.paint import run
@@ -87,6 +87,15 @@ def test_an_unfinished_picture_goes_on_from_where_it_is(painter: Path, picture: 
     assert report(tmp_path)["first_frame"] == 1
 
 
+def test_what_is_painted_is_kept_unless_told_otherwise(painter: Path, picture: Path, tmp_path: Path) -> None:
+    for keep in ("true", "false"):
+        said = ("task=complete", "at=1", f"image={picture}", f"keep={keep}")
+        assert paint(painter, *said, f"out={tmp_path / keep}") == 0
+    kept, repainted = (report(tmp_path / keep) for keep in ("true", "false"))
+    assert (kept["keep"], repainted["keep"]) == (True, False)
+    assert kept["conditions"][0]["psnr_db"] > repainted["conditions"][0]["psnr_db"] + 5
+
+
 def test_pictures_at_any_frames_each_with_its_strength(painter: Path, picture: Path, tmp_path: Path) -> None:
     conditions = f"conditions={{1: {{path: {picture}, strength: 0.5}}, -1: {picture}}}"
     assert paint(painter, conditions, f"out={tmp_path}") == 0
@@ -111,6 +120,7 @@ def test_pictures_at_any_frames_each_with_its_strength(painter: Path, picture: P
         (("prompt=a", "num_frames=257"), "num_frames=257: not allowed; allowed: 2 to 256"),
         (("prompt=a", "num_frames=1"), "num_frames=1: not allowed; allowed: 2 to 256"),
         (("prompt=a", "smoothing=blur"), "smoothing=blur"),
+        (("prompt=a", "keep=some"), "keep=some"),
         (("prompt=a", "size=100"), "multiples of 16"),
         (("prompt=a", "device=cuda:99"), "device=cuda:99"),
         (("prompt=a", "loras={ink: 1.0}"), "loras=ink"),
@@ -129,7 +139,9 @@ def test_what_cannot_be_painted_is_one_line_and_leaves_nothing(
 def test_more_frames_than_a_painter_knows_are_painted_in_pieces(
     painter: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    conditions = f"conditions={{5: {picture}, -1: {picture}}}"
+    mirrored = tmp_path / "mirrored.png"
+    ImageOps.mirror(Image.open(picture)).save(mirrored)
+    conditions = f"conditions={{5: {picture}, -1: {mirrored}}}"
     for name in ("one", "two"):
         assert paint(painter, "num_frames=12", conditions, "smoothing=dissolve", f"out={tmp_path / name}") == 0
     assert frames(tmp_path / "one") == frames(tmp_path / "two")
