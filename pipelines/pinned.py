@@ -9,6 +9,8 @@ from torch import Tensor
 
 from training.models.replication import Conditions
 
+_BLOCKED_IN = 5.0  # cycles across the shorter side that are there halfway to the first picture
+
 
 @dataclass(frozen=True, kw_only=True)
 class PinnedPicture:
@@ -62,8 +64,10 @@ def interpolated(pinned: Sequence[PinnedPicture], latents: Tensor, num_frames: i
 def shared_noise(pinned: Sequence[PinnedPicture], inverted: Tensor, own: Tensor, share: float) -> Tensor:
     """The noise that a process begins from: at pinned frames what they invert to, at the others a mixture.
 
-    Noise that a picture inverts to holds its composition. Where only the pinned frame begins from it, as published, the
-    other frames agree on a composition of their own (docs/decisions/015).
+    Noise that a picture inverts to holds the picture. Where only the pinned frame begins from it, as published, the
+    other frames agree on a composition of their own (docs/decisions/015). Frames before the first picture take over its
+    coarse shapes first, then finer ones: so that they begin as a blank canvas, and block in before they draw. (Fresh
+    noise above a frequency is FreeInit's, Wu et al. 2023.)
 
     Args:
         pinned: K pictures, at least one.
@@ -75,9 +79,24 @@ def shared_noise(pinned: Sequence[PinnedPicture], inverted: Tensor, own: Tensor,
     order = sorted(range(len(pinned)), key=lambda number: pinned[number].frame % len(own))  # sums round by their order
     weights = _weights(pinned, len(own)).to(own)[order]
     common = torch.einsum("kt,kchw->tchw", weights / weights.norm(dim=0), inverted[order])
-    shares = torch.full((len(own), 1, 1, 1), share).to(own)
-    shares[[one.frame for one in pinned]] = 1
-    return shares * common + (1 - shares.square()).sqrt() * own
+    first = pinned[order[0]].frame % len(own)
+    shares = torch.full((len(own), 1, *own.shape[-2:]), share).to(own)
+    shares[:first] *= _coarse(first, *own.shape[-2:])[:, None].to(own)
+    change = shares * torch.fft.fft2(common) + ((1 - shares.square()).sqrt() - 1) * torch.fft.fft2(own)
+    mixed = own + torch.fft.ifft2(change).real  # exactly their own where nothing is shared
+    mixed[[one.frame for one in pinned]] = inverted
+    return mixed
+
+
+def _coarse(first: int, height: int, width: int) -> Tensor:
+    """(F, h, w) how much of each frequency the frames before the first picture have of it: a bell that gets wider."""
+    side = min(height, width)
+    down, across = (torch.fft.fftfreq(cells) * side for cells in (height, width))
+    squared = down[:, None].square() + across[None].square()
+    frames = torch.arange(first, dtype=torch.float32)
+    widths = _BLOCKED_IN * frames / (first - frames)
+    bells = torch.exp(-squared / (2 * widths.clamp_min(1e-6).square())[:, None, None])
+    return bells * (frames > 0)[:, None, None]
 
 
 def _weights(pinned: Sequence[PinnedPicture], num_frames: int) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from diffusers import DiffusionPipeline
 
 from pipelines.painter import ProcessPainterPipeline, shares_of_noise
+from pipelines.pinned import shared_noise
 from tests.pipelines.small_painter import PROMPT, SIZE, at, paint, untrained_pipeline
 
 
@@ -50,9 +51,31 @@ def test_other_frames_share_the_noise_of_conditions(painter: ProcessPainterPipel
     mixed = painter([PROMPT], [[at(3), at(1)]], num_frames=5, size_px=SIZE, steps=3, shared=0.6).noise[0]
     alone = painter([PROMPT], [[at(1), at(3)]], num_frames=5, size_px=SIZE, steps=3, shared=0.0).noise[0]
     assert torch.equal(mixed[[1, 3]], alone[[1, 3]])
-    assert torch.allclose(mixed[0], 0.6 * alone[1] + 0.8 * plain[0], atol=1e-5)
+    assert torch.equal(mixed[0], plain[0])  # a blank canvas shows nothing of the picture
     assert torch.allclose(mixed[4], 0.6 * alone[3] + 0.8 * plain[4], atol=1e-5)
     assert torch.allclose(mixed[2], 0.6 * (alone[1] + alone[3]) / 2**0.5 + 0.8 * plain[2], atol=1e-5)
+
+
+def test_frames_before_the_first_picture_have_its_coarse_noise_first() -> None:
+    torch.manual_seed(0)
+    inverted, own = torch.randn(1, 8, 16, 24), torch.randn(8, 8, 16, 24)
+    mixed = shared_noise([at(7)], inverted, own, 0.98)
+    assert torch.allclose(mixed[0], own[0], atol=1e-5) and torch.equal(mixed[7], inverted[0])
+    assert torch.allclose(mixed.flatten(1).std(1), torch.ones(8), atol=0.05)
+    coarse, fine = (
+        torch.stack([torch.corrcoef(torch.stack([seen(frame), seen(inverted[0])]))[0, 1] for frame in mixed])
+        for seen in (coarse_of, fine_of)
+    )
+    assert float(fine[:3].abs().max()) < 0.1 and bool((fine[2:].diff() > 0).all()) and float(fine[6]) > 0.8
+    assert bool((coarse[1:7] > fine[1:7]).all()) and float(coarse[3]) > 0.8
+
+
+def coarse_of(noise: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.avg_pool2d(noise, 8).flatten()
+
+
+def fine_of(noise: torch.Tensor) -> torch.Tensor:
+    return noise.diff(dim=-1).diff(dim=-2).flatten()
 
 
 def test_frames_that_were_trained_to_share_noise_begin_with_nearly_all_of_it(
