@@ -19,6 +19,7 @@ TINY_KEYS := data='[{path: $(TINY)/alone, weight: 3}, {path: $(TINY)/scenes}]' n
 demo: setup
 	$(BIN)/python -m pipelines.synth num_sequences=24 out=outputs/demo
 	$(BIN)/python -m pipelines.verify dataset=outputs/demo
+	tar -xOf outputs/demo/shards/train-00000-of-00006.tar 00000000.03.webp > outputs/demo/block_in.webp
 	tar -xOf outputs/demo/shards/train-00000-of-00006.tar 00000000.07.webp > outputs/demo/scene.webp
 	$(BIN)/python -m pipelines.paint task=reconstruct image=outputs/demo/scene.webp out=outputs/demo/painting
 

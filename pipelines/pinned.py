@@ -67,7 +67,7 @@ def shared_noise(pinned: Sequence[PinnedPicture], inverted: Tensor, own: Tensor,
     Noise that a picture inverts to holds the picture. Where only the pinned frame begins from it, as published, the
     other frames agree on a composition of their own (docs/decisions/015). Frames before the first picture take over its
     coarse shapes first, then finer ones: so that they begin as a blank canvas, and block in before they draw. (Fresh
-    noise above a frequency is FreeInit's, Wu et al. 2023.)
+    noise above a frequency is FreeInit's, Wu et al. 2024.)
 
     Args:
         pinned: K pictures, at least one.
