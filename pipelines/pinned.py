@@ -83,7 +83,7 @@ def shared_noise(pinned: Sequence[PinnedPicture], inverted: Tensor, own: Tensor,
     shares = torch.full((len(own), 1, *own.shape[-2:]), share).to(own)
     shares[:first] *= _coarse(first, *own.shape[-2:])[:, None].to(own)
     change = shares * torch.fft.fft2(common) + ((1 - shares.square()).sqrt() - 1) * torch.fft.fft2(own)
-    mixed = own + torch.fft.ifft2(change).real  # exactly their own where nothing is shared
+    mixed: Tensor = own + torch.fft.ifft2(change).real  # exactly their own where nothing is shared
     mixed[[one.frame for one in pinned]] = inverted
     return mixed
 
