@@ -46,22 +46,21 @@ def keep_paint(clean: Tensor, conditions: Sequence[Sequence[PinnedPicture]], lat
 def _kept(process: Tensor, pinned: Sequence[PinnedPicture], latents: Tensor) -> Tensor:
     given = {one.frame % len(process): (one.strength, picture) for one, picture in zip(pinned, latents, strict=True)}
     frames: list[Tensor] = []
-    for frame, predicted in enumerate(process):
-        painted = predicted
-        before = max((slot for slot in given if slot < frame), default=None)
-        after = min((slot for slot in given if slot > frame), default=None)
+    for frame, painted in enumerate(process):
         if frame in given:
             strength, picture = given[frame]
-            painted = torch.lerp(painted, picture, strength)
-        else:
-            if after is not None:
-                strength, picture = given[after]
-                finished = _alike(predicted, process[after], _FINISHED)
-                painted = painted + strength * finished * (picture - process[after])
-            if before is not None:
-                strength, picture = given[before]
-                painted = painted + strength * _alike(predicted, process[before], _PAINTED) * (picture - painted)
-                painted = painted + strength * _alike(painted, frames[-1], _STILL) * (frames[-1] - painted)
+            frames.append(torch.lerp(painted, picture, strength))
+            continue
+        before = max((slot for slot in given if slot < frame), default=None)
+        after = min((slot for slot in given if slot > frame), default=None)
+        if after is not None:
+            strength, picture = given[after]
+            finished = _alike(process[frame], process[after], _FINISHED)
+            painted = painted + strength * finished * (picture - process[after])
+        if before is not None:
+            strength, picture = given[before]
+            painted = painted + strength * _alike(process[frame], process[before], _PAINTED) * (picture - painted)
+            painted = painted + strength * _alike(painted, frames[-1], _STILL) * (frames[-1] - painted)
         frames.append(painted)
     return torch.stack(frames)
 
