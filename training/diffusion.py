@@ -102,15 +102,25 @@ class NoiseSchedule:
             timesteps: (B,).
             min_snr: gamma; None for no weighting.
         """
-        signal = self.signal.to(timesteps.device)[timesteps]
+        signal = self._signal_on(timesteps.device)[timesteps]
         if min_snr is None:
             return torch.ones_like(signal)
         snr = signal / (1 - signal)
         capped = snr.clamp_max(min_snr)
         return capped / snr if self.prediction == "epsilon" else capped / (snr + 1)
 
+    @cached_property
+    def _signals(self) -> dict[torch.device, Tensor]:
+        return {}
+
+    def _signal_on(self, device: torch.device) -> Tensor:
+        """`signal` on a device, copied once: a GPU would be waited for at every copy."""
+        if device not in self._signals:
+            self._signals[device] = self.signal.to(device)
+        return self._signals[device]
+
     def _roots(self, timesteps: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-        signal = self.signal.to(like.device)[timesteps.to(like.device)].to(like.dtype)
+        signal = self._signal_on(like.device)[timesteps.to(like.device)].to(like.dtype)
         signal = signal.reshape(-1, *[1] * (like.ndim - 1))
         return signal.sqrt(), (1 - signal).sqrt()
 

@@ -166,14 +166,26 @@ def _paint_seconds(root: Path, name: str) -> dict[str, float]:
         return {}
 
 
+_held: set[int] = set()
+
+
+def _let_go() -> None:
+    """A lock lasts as long as any process has its file open: one that was forked must not outlive its parent's."""
+    while _held:
+        os.close(_held.pop())
+
+
+os.register_at_fork(after_in_child=_let_go)
+
+
 @contextmanager
 def sole_writer(root: Path) -> Iterator[None]:
-    """Hold the folder for this process; the lock goes with the process, however it ends.
+    """Hold the folder for this process, and none that it forks; the lock goes with the process, however it ends.
 
     Raises:
         UserError: if another run is writing here.
     """
-    folder = os.open(root, os.O_RDONLY)
+    folder, holder = os.open(root, os.O_RDONLY), os.getpid()
     try:
         try:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -181,6 +193,9 @@ def sole_writer(root: Path) -> Iterator[None]:
             raise UserError(f"{root}: another run is writing here") from None
         except OSError:
             pass  # a shared filesystem without locks; commits are atomic all the same
+        _held.add(folder)
         yield
     finally:
-        os.close(folder)
+        if os.getpid() == holder:
+            _held.discard(folder)
+            os.close(folder)

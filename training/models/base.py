@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,19 +17,42 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from transformers.utils import logging as transformers_logging
 
 from conf.errors import UserError
+from training.data.batch import SequenceBatch
 from training.diffusion import NoiseSchedule, load_schedule, save_schedule
 from training.models.codec import PatchCodec
 from training.weights import module_hash
 
 _CODECS = {"AutoencoderKL": AutoencoderKL, "PatchCodec": PatchCodec}
-_FRAMES_AT_ONCE = 16  # for the VAE: at 512 px its activations, not the UNet's, would fill the memory
+_FRAMES_AT_ONCE = 16  # for the VAE on a CPU: at 512 px its activations, not the UNet's, would fill the memory
+_PIXELS_AT_ONCE = 32 * 512 * 512  # of a GPU
 _PARTS = ("vae", "text_encoder", "tokenizer", "unet", "scheduler")
 
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # readers are forked, and it would warn of that
 transformers_logging.disable_progress_bar()  # a bar for a second's work
 # It warns of a list that is empty for every model used here.
 logging.getLogger("diffusers.models.modeling_utils").addFilter(
     lambda record: "should be kept in float32: []" not in record.getMessage()
 )
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """(B,) captions -> (B, L) int64 numbers of their words and pieces of words, filled up or cut off to L.
+
+    Attributes:
+        tokenizer: whose numbers these are.
+        length: L.
+    """
+
+    tokenizer: CLIPTokenizer
+    length: int
+
+    def __call__(self, captions: Sequence[str]) -> Tensor:
+        """Numbers of the words of some captions."""
+        ids: Tensor = self.tokenizer(
+            list(captions), padding="max_length", truncation=True, max_length=self.length, return_tensors="pt"
+        ).input_ids
+        return ids
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,13 +97,14 @@ class BaseModel:
         Returns:
             Two (N, C, H / patch_px, W / patch_px).
         """
-        posteriors = [cast(Any, self.vae).encode(some).latent_dist for some in _a_few(frames)]
+        posteriors = [cast(Any, self.vae).encode(some).latent_dist for some in _a_few(frames, frames.shape[-2:])]
         mean = torch.cat([posterior.mean for posterior in posteriors])
         return mean, torch.cat([posterior.logvar for posterior in posteriors])
 
     def decode(self, latents: Tensor) -> Tensor:
         """Pictures (N, 3, H, W) in [0, 1] of scaled latents (N, C, h, w)."""
-        parts = [cast(Any, self.vae).decode(some / self.scaling).sample for some in _a_few(latents)]
+        size_px = (latents.shape[-2] * self.patch_px, latents.shape[-1] * self.patch_px)
+        parts = [cast(Any, self.vae).decode(some / self.scaling).sample for some in _a_few(latents, size_px)]
         return (torch.cat(parts) / 2 + 0.5).clamp(0, 1)
 
     def embed(self, captions: Sequence[str], device: torch.device | None = None) -> Tensor:
@@ -89,20 +114,23 @@ class BaseModel:
             captions: (B,).
             device: where the text encoder computes, when its weights wait elsewhere.
         """
-        token_ids = self.tokens(captions).to(self.text_encoder.device if device is None else device)
+        return self.embed_tokens(self.tokens(captions).to(self.text_encoder.device if device is None else device))
+
+    def embed_tokens(self, token_ids: Tensor) -> Tensor:
+        """(B, L, D) embeddings of captions, (B, L) as numbers of words."""
         embedded: Tensor = self.text_encoder(token_ids).last_hidden_state
         return embedded
 
-    def tokens(self, captions: Sequence[str]) -> Tensor:
-        """(B, L) numbers of the words and pieces of words of (B,) captions, filled up or cut off to L."""
-        ids: Tensor = self.tokenizer(
-            list(captions),
-            padding="max_length",
-            truncation=True,
-            max_length=self.text_encoder.config.max_position_embeddings,
-            return_tensors="pt",
-        ).input_ids
-        return ids
+    @cached_property
+    def tokens(self) -> Tokens:
+        """Turns captions to what the text encoder reads."""
+        return Tokens(self.tokenizer, self.text_encoder.config.max_position_embeddings)
+
+    def token_ids(self, batch: SequenceBatch) -> Tensor:
+        """(B, L) numbers of the words of a batch's captions: as its readers found them, or found here."""
+        if batch.token_ids is not None:
+            return batch.token_ids
+        return self.tokens(batch.captions).to(self.text_encoder.device)
 
     def fingerprint(self) -> str:
         """Hash of all that cached latents and embeddings depend on: the VAE, the text encoder and its words."""
@@ -124,8 +152,11 @@ class BaseModel:
         save_schedule(self.schedule, folder / "scheduler")
 
 
-def _a_few(frames: Tensor) -> list[Tensor]:
-    return [frames[first : first + _FRAMES_AT_ONCE] for first in range(0, len(frames), _FRAMES_AT_ONCE)]
+def _a_few(frames: Tensor, size_px: Sequence[int]) -> tuple[Tensor, ...]:
+    """Frames, or latents of frames of a size (height, width), in parts that the VAE can take at once."""
+    if frames.device.type == "cpu":
+        return torch.split(frames, _FRAMES_AT_ONCE)
+    return torch.split(frames, max(1, _PIXELS_AT_ONCE // (size_px[0] * size_px[1])))
 
 
 def load_base(path: str | Path) -> BaseModel:

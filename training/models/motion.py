@@ -16,12 +16,15 @@ from torch import Tensor, nn
 
 from conf.errors import UserError
 from training.models.animatediff import adapter_from_original, original_from_motion
+from training.models.shape import num_heads
 from training.tensors import read_tensors
 
 Residuals = tuple[Sequence[Tensor], Tensor]
 """What is added to each output of the down blocks, and to the middle: (B * T, ...) each."""
 
 _TEMPORAL = ".motion_modules."
+_HEADS = "num_attention_heads"  # in the header of a file; AnimateDiff's own, which do not say it, have 8
+_RELEASED_HEADS = 8
 _ORIGINAL_FILE = "animatediff.safetensors"
 
 
@@ -47,7 +50,7 @@ def add_motion(unet: UNet2DConditionModel, adapter: MotionAdapter | None, *, max
             block_out_channels=tuple(unet.config.block_out_channels),
             motion_layers_per_block=unet.config.layers_per_block,
             motion_norm_num_groups=unet.config.norm_num_groups,
-            motion_num_attention_heads=8,
+            motion_num_attention_heads=num_heads(*unet.config.block_out_channels),
             motion_max_seq_length=max_frames,
             use_motion_mid_block=True,
         )
@@ -157,7 +160,8 @@ def save_motion(adapter: MotionAdapter, folder: Path) -> None:
     from safetensors.torch import save_file
 
     adapter.save_pretrained(folder, safe_serialization=True)
-    save_file(original_from_motion(adapter.state_dict()), folder / _ORIGINAL_FILE, metadata={"format": "pt"})
+    heads = {_HEADS: str(adapter.config.motion_num_attention_heads)}
+    save_file(original_from_motion(adapter.state_dict()), folder / _ORIGINAL_FILE, metadata={"format": "pt", **heads})
 
 
 def load_motion(path: str | Path, unet: UNet2DConditionModel) -> MotionAdapter:
@@ -173,7 +177,9 @@ def load_motion(path: str | Path, unet: UNet2DConditionModel) -> MotionAdapter:
     place = Path(path).expanduser()
     if place.is_file():
         try:
-            return adapter_from_original(read_tensors(place, "motion"), norm_groups=unet.config.norm_num_groups)
+            return adapter_from_original(
+                read_tensors(place, "motion"), norm_groups=unet.config.norm_num_groups, num_heads=_heads_in(place)
+            )
         except ValueError as error:
             raise UserError(f"motion={path}: {error}") from error
     if place.is_dir() and not (place / "config.json").is_file():
@@ -183,3 +189,17 @@ def load_motion(path: str | Path, unet: UNet2DConditionModel) -> MotionAdapter:
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(f"motion={path}: cannot be loaded: {' '.join(str(error).split())[:300]}") from error
     return cast(MotionAdapter, loaded.to(torch.float32))
+
+
+def _heads_in(path: Path) -> int:
+    """Heads of the attentions in a file, which tensors do not tell.
+
+    Raises:
+        ValueError: if its header says no number.
+    """
+    from safetensors import safe_open
+
+    if path.suffix != ".safetensors":
+        return _RELEASED_HEADS
+    with safe_open(path, framework="pt") as file:
+        return int((file.metadata() or {}).get(_HEADS, _RELEASED_HEADS))

@@ -20,6 +20,7 @@ from torch import Tensor
 from conf.errors import UserError
 from training.models.animatediff import diffusers_name
 from training.models.motion import Residuals, predict, silence_motion
+from training.models.shape import num_heads
 from training.tensors import read_tensors
 
 _POSITIONS = ".pos_embed.pe"
@@ -139,6 +140,7 @@ def _config(unet: UNet2DConditionModel, max_frames: int, *, carried: bool) -> di
         ),
         "conditioning_channels": unet.config.in_channels * (2 if carried else 1),  # and one more for the mask
         "motion_max_seq_length": max_frames,
+        "motion_num_attention_heads": num_heads(*unet.config.block_out_channels),
         "concat_conditioning_mask": True,
         "use_simplified_condition_embedding": True,  # latents have the UNet's own grid
     }

@@ -9,6 +9,19 @@ NUM_GROUPS = 16
 """Groups of its group norms."""
 LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
 """Linear layers of an attention."""
+_MOST_HEADS = 8
+_HEAD_UNIT = 8  # numbers: what fused attention kernels count in
+
+
+def num_heads(*widths: int, most: int = _MOST_HEADS) -> int:
+    """Heads of attention, the same for layers of all these widths, whose sizes fused kernels take: multiples of 8.
+
+    Args:
+        widths: numbers a place; where they have no such heads in common, there are `most`.
+        most: heads at most.
+    """
+    counts = (count for count in range(most, 0, -1) if all(width % (count * _HEAD_UNIT) == 0 for width in widths))
+    return next(counts, most)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -55,6 +55,7 @@ class BaseStage:
         base.unet.requires_grad_(True)
         base.text_encoder.requires_grad_(trains_words)
         self._denoiser = FrameDenoiser(base.unet)
+        self.tokenise = base.tokens
         self.network: nn.Module = DenoisingNetwork(base, self._denoiser, config)
         self.frozen: Mapping[str, nn.Module] = {
             "vae": base.vae,

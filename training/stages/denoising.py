@@ -78,6 +78,7 @@ class DenoisingNetwork(nn.Module):
         super().__init__()
         self.denoiser, self.text_encoder, self.vae = denoiser, base.text_encoder, base.vae
         self._base, self._config = base, config
+        self.register_buffer("no_words", base.tokens([""]), persistent=False)
         self._trains_text = any(parameter.requires_grad for parameter in base.text_encoder.parameters())
 
     def forward(self, batch: SequenceBatch) -> StageLoss:
@@ -91,7 +92,7 @@ class DenoisingNetwork(nn.Module):
         device = mean.device
         timesteps, noise = draws.timesteps.to(device), draws.noise.to(device)
         latents = (mean + deviation * draws.latents.to(device)) * self._base.scaling
-        noisy, text = schedule.add_noise(latents, noise, timesteps), self._text(batch, draws.keeps_caption.tolist())
+        noisy, text = schedule.add_noise(latents, noise, timesteps), self._text(batch, draws.keeps_caption.to(device))
         predicted = self.predict(noisy, timesteps, text, mean * self._base.scaling, batch.positions)
         errors = (predicted.float() - schedule.target(latents, noise, timesteps)).square().flatten(1).mean(1)
         weights = schedule.loss_weights(timesteps, self._config.min_snr)
@@ -120,15 +121,15 @@ class DenoisingNetwork(nn.Module):
         shape = (*batch.frames.shape[:2], *mean.shape[1:])
         return mean.float().reshape(shape), (0.5 * logvar.float()).exp().reshape(shape)
 
-    def _text(self, batch: SequenceBatch, kept: Sequence[bool]) -> Tensor:
+    def _text(self, batch: SequenceBatch, kept: Tensor) -> Tensor:
+        no_words = self.get_buffer("no_words")
         if batch.latents is None:
-            captions = [caption if keep else "" for caption, keep in zip(batch.captions, kept, strict=True)]
+            token_ids = torch.where(kept[:, None], self._base.token_ids(batch), no_words)
             with torch.set_grad_enabled(self._trains_text and torch.is_grad_enabled()):
-                return self._base.embed(captions)
+                return self._base.embed_tokens(token_ids)
         with torch.no_grad():
-            nothing = self._base.embed([""])
-        mask = torch.tensor(kept, device=nothing.device)[:, None, None]
-        return torch.where(mask, batch.latents.text, nothing)
+            nothing = self._base.embed_tokens(no_words)
+        return torch.where(kept[:, None, None], batch.latents.text, nothing)
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from training.diffusion import schedule_of_recipe
 from training.models.base import BaseModel, load_base
 from training.models.lora import load_lora
 from training.models.motion import load_motion
+from training.models.regions import compile_regions
 from training.models.replication import is_carried, load_replication
 from training.stages import Stage
 from training.stages.base import BaseStage, untrained_base
@@ -47,7 +48,7 @@ def make_stage(config: TrainConfig, train: SequenceStream) -> Stage:
         case "spatial_lora" | "motion_lora":
             stage = _lora_stage(config, train)
     if config.compile:
-        stage.network.compile()
+        compile_regions(stage.network)
     return stage
 
 

@@ -97,6 +97,7 @@ class ReplicationStage:
             self.replication.enable_gradient_checkpointing()
         self._denoiser = ConditionedDenoiser(self.unet, self.replication)
         self._network = ReplicationNetwork(base, self._denoiser, config, draw)
+        self.tokenise = base.tokens
         self.network: nn.Module = self._network
         self.frozen: Mapping[str, nn.Module] = {
             "vae": base.vae,
