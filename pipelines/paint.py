@@ -78,7 +78,9 @@ def run(config: PaintConfig) -> Summary:
         groups = batches(todo, config.batch_size)
         dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[config.dtype]
         with naming_memory(config, on_gpu=on_gpu, at_once=len(groups[0])):
-            pipeline, _ = load_painter_pipeline(config.painter, dtype, device, config.loras, config.offload, config.vae)
+            pipeline, _ = load_painter_pipeline(
+                config.painter, dtype, device, config.loras, config.offload, config.vae, compiled=config.compile
+            )
             framing = _framing(config, card["size_px"], pipeline.cell_px)
             steps_shown = config.steps * len(groups) if config.num_frames <= card["num_frames"] else None
             with Progress("painting", steps_shown, 0, "steps") if steps_shown else nullcontext() as shown:

@@ -36,6 +36,7 @@ from training.models.codec import PatchCodec
 from training.models.lora import apply_lora
 from training.models.motion import add_motion, predict, share_weights
 from training.models.painter_folder import Painter, load_painter
+from training.models.regions import compile_regions
 from training.models.replication import Conditions, predict_conditioned
 
 Offload = Literal["none", "model", "sequential"]
@@ -284,6 +285,8 @@ def load_painter_pipeline(
     loras: Mapping[str, float],
     offload: Offload = "none",
     vae: VaeMemory = "whole",
+    *,
+    compiled: bool = False,
 ) -> tuple[ProcessPainterPipeline, Mapping[str, Any]]:
     """A painter's pipeline, and what its card says.
 
@@ -292,13 +295,13 @@ def load_painter_pipeline(
         dtype: of the networks.
         device: where they compute.
         loras: name -> scale, of those in the painter.
-        offload, vae: as of `pipeline_of`.
+        offload, vae, compiled: as of `pipeline_of`.
 
     Raises:
         UserError: if the folder is no painter or not whole, or has no such LoRA.
     """
     painter = load_painter(painter_folder(folder), dtype)
-    return pipeline_of(painter, device, loras, offload, vae), painter.facts
+    return pipeline_of(painter, device, loras, offload, vae, compiled=compiled), painter.facts
 
 
 def pipeline_of(
@@ -307,6 +310,8 @@ def pipeline_of(
     loras: Mapping[str, float],
     offload: Offload = "none",
     vae: VaeMemory = "whole",
+    *,
+    compiled: bool = False,
 ) -> ProcessPainterPipeline:
     """The pipeline of a painter, ready to paint.
 
@@ -318,6 +323,7 @@ def pipeline_of(
             layer but the one that computes.
         vae: `sliced` takes pictures one by one, `tiled` also those beyond the size it was trained at in pieces. The
             tiny model's codec needs next to nothing and takes them all at once.
+        compiled: compile the blocks of the networks that are asked at every step; not with `offload="sequential"`.
 
     Raises:
         UserError: if the painter has no such LoRA.
@@ -344,6 +350,10 @@ def pipeline_of(
         if vae == "tiled":
             pipeline.vae.enable_tiling()
     pipeline.to(pipeline.unet.dtype)  # the LoRAs
+    if compiled:
+        compile_regions(pipeline.motion)
+        if pipeline.replication is not None:
+            compile_regions(pipeline.replication)
     if offload == "model":
         pipeline.enable_model_cpu_offload(device=device)
     elif offload == "sequential":

@@ -7,20 +7,30 @@ every size of batch that validation or samples bring.
 from typing import Any, cast
 
 import torch
-from diffusers.models.attention import BasicTransformerBlock
 from diffusers.models.resnet import ResnetBlock2D
+from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
 from torch import nn
 
 from training.models.contrast import PictureEncoder
+from training.models.frame_attention import attend_over_frames
 
-_REGIONS = (BasicTransformerBlock, ResnetBlock2D, PictureEncoder)
+# Transformers with what they do around their blocks: moving channels last and back again takes as long as a block.
+_REGIONS = (Transformer2DModel, AnimateDiffTransformer3D, ResnetBlock2D, PictureEncoder)
 _MOST_SIZES = 64  # of a kind: levels times what comes in, with gradients and without; torch gives up at 8
 
 
 def compile_regions(network: nn.Module) -> None:
-    """Compile every block that is repeated, in place; the first call of each size takes seconds."""
+    """Compile every block that is repeated, in place; the first call of each size takes seconds.
+
+    On a GPU convolutions are also tried out at their first call, and the fastest kernel is kept: results then agree
+    from run to run to rounding only.
+    """
     config = cast(Any, torch)._dynamo.config
     config.recompile_limit = max(config.recompile_limit, _MOST_SIZES)
+    if torch.cuda.is_available():
+        torch.backends.cudnn.benchmark = True
+        attend_over_frames(network)
     for module in network.modules():
         if isinstance(module, _REGIONS):
             module.compile(dynamic=False)
