@@ -17,10 +17,15 @@ _REGIONS = (BasicTransformerBlock, ResnetBlock2D, PictureEncoder)
 _MOST_SIZES = 64  # of a kind: levels times what comes in, with gradients and without; torch gives up at 8
 
 
-def compile_regions(network: nn.Module) -> None:
-    """Compile every block that is repeated, in place; the first call of each size takes seconds."""
+def compile_regions(network: nn.Module, backend: str = "inductor") -> None:
+    """Compile every block that is repeated, in place; the first call of each size takes seconds.
+
+    Args:
+        network: of a stage.
+        backend: torch's name of a compiler.
+    """
     config = cast(Any, torch)._dynamo.config
     config.recompile_limit = max(config.recompile_limit, _MOST_SIZES)
     for module in network.modules():
         if isinstance(module, _REGIONS):
-            module.compile(dynamic=False)
+            module.compile(dynamic=False, backend=backend)
