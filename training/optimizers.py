@@ -12,15 +12,12 @@ def make_optimizer(config: OptimizerConfig, parameters: Iterable[nn.Parameter]) 
     """The optimizer that the configuration names, over `parameters`."""
     assert config.learning_rate is not None  # `train_config` has filled it in
     if config.name == "adamw":
-        moved = list(parameters)
-        on_gpu = all(parameter.is_cuda for parameter in moved)
         return torch.optim.AdamW(
-            moved,
+            parameters,
             lr=config.learning_rate,
             betas=config.betas,
             weight_decay=config.weight_decay,
-            foreach=not on_gpu,
-            fused=on_gpu,
+            fused=True,  # on a GPU one kernel for all weights; on a CPU a tenth of the time, lists of tensors save none
         )
     from prodigyopt import Prodigy
 

@@ -20,11 +20,15 @@ _REGIONS = (Transformer2DModel, AnimateDiffTransformer3D, ResnetBlock2D, Picture
 _MOST_SIZES = 64  # of a kind: levels times what comes in, with gradients and without; torch gives up at 8
 
 
-def compile_regions(network: nn.Module) -> None:
+def compile_regions(network: nn.Module, backend: str = "inductor") -> None:
     """Compile every block that is repeated, in place; the first call of each size takes seconds.
 
     On a GPU convolutions are also tried out at their first call, and the fastest kernel is kept: results then agree
     from run to run to rounding only.
+
+    Args:
+        network: that trains or paints.
+        backend: torch's name of a compiler.
     """
     config = cast(Any, torch)._dynamo.config
     config.recompile_limit = max(config.recompile_limit, _MOST_SIZES)
@@ -33,4 +37,4 @@ def compile_regions(network: nn.Module) -> None:
         attend_over_frames(network)
     for module in network.modules():
         if isinstance(module, _REGIONS):
-            module.compile(dynamic=False)
+            module.compile(dynamic=False, backend=backend)
