@@ -53,8 +53,8 @@ class ReplicationNetwork(DenoisingNetwork):
 
     def predict(self, noisy: Tensor, timesteps: Tensor, text: Tensor, clean: Tensor, positions: Tensor) -> Tensor:
         """As in `DenoisingNetwork`; a condition is the frame that stands there, after any augmentation of it."""
-        strengths = self._draw.strengths(self._seed, positions.tolist(), clean.shape[1])
-        conditions = Conditions.among(clean, torch.from_numpy(strengths).to(clean.device))
+        strengths = self._draw.strengths(self._seed, positions.to(clean.device), clean.shape[1])
+        conditions = Conditions.among(clean, strengths)
         predicted: Tensor = self.denoiser(noisy, timesteps, text, conditions)
         return predicted
 
