@@ -31,6 +31,7 @@ class Stream(IntEnum):
         SAMPLE_NOISE: that the sequences shown during training are painted from; (number of the prompt).
         WEIGHTS: the tiny model's before training; no place.
         CODEC_FRAMES: that the tiny model's codec is fitted to; no place.
+        VALIDATION: the seed that held-out samples are drawn with, at positions that training has too; no place.
         LIBRARIES: seeds of the generators of Python, NumPy and torch, from which layers of libraries draw; (rank).
     """
 
@@ -45,7 +46,8 @@ class Stream(IntEnum):
     SAMPLE_NOISE = 8
     WEIGHTS = 9
     CODEC_FRAMES = 10
-    LIBRARIES = 11
+    VALIDATION = 11
+    LIBRARIES = 12
 
     def generator(self, seed: int, *place: int) -> np.random.Generator:
         """NumPy's generator for one draw of a few numbers; `training.philox` draws for whole batches.

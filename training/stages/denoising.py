@@ -85,7 +85,7 @@ class DenoisingNetwork(nn.Module):
 
     def forward(self, batch: SequenceBatch) -> StageLoss:
         """The loss of a batch; all that is random comes from (seed, positions). No caption is dropped in eval mode."""
-        schedule, seed = self._config.schedule, self._config.seed
+        schedule, seed = self._config.schedule, self.seed
         mean, logvar = self.posterior(batch)
         dropout = self._config.caption_dropout if self.training else 0.0
         positions = batch.positions.to(mean.device)
@@ -101,6 +101,11 @@ class DenoisingNetwork(nn.Module):
         errors = (predicted.float() - schedule.target(latents, noise, timesteps)).square().flatten(1).mean(1)
         weights = schedule.loss_weights(timesteps, self._config.min_snr)
         return StageLoss(loss=(weights * errors).mean(), per_sample=errors.detach(), timesteps=timesteps)
+
+    @property
+    def seed(self) -> int:
+        """Of all draws: the run's, and in eval mode another, for positions of held-out samples are training's too."""
+        return self._config.seed if self.training else Stream.VALIDATION.seed(self._config.seed)
 
     def predict(self, noisy: Tensor, timesteps: Tensor, text: Tensor, clean: Tensor, positions: Tensor) -> Tensor:
         """What the denoiser says of noisy latents; stages that show it more than these see the clean ones as well.

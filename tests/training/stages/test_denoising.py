@@ -31,9 +31,10 @@ def uncertain_base() -> BaseModel:
     return dataclasses.replace(base, vae=vae)
 
 
-def noisy_latents(base: BaseModel, mean: Tensor, logvar: float) -> Tensor:
+def noisy_latents(base: BaseModel, mean: Tensor, logvar: float, *, training: bool = True) -> Tensor:
     """What the UNet is shown of a batch of cached latents."""
     network = DenoisingNetwork(base, FrameDenoiser(base.unet), DenoisingConfig(schedule=base.schedule, seed=5))
+    network.train(training)
     seen: list[Tensor] = []
     network.denoiser.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
     text = base.embed(CAPTIONS[:2])
@@ -56,3 +57,10 @@ def test_nothing_is_drawn_from_the_posterior_of_an_exact_codec(monkeypatch: pyte
     draws = draw(5, _POSITIONS, _SHAPE, base.schedule.num_steps, 0.1)
     expected = base.schedule.add_noise(mean * base.scaling, draws.noise, draws.timesteps)
     assert torch.allclose(noisy_latents(base, mean, -30.0), expected, atol=1e-5)
+
+
+def test_held_out_samples_have_noise_that_no_sample_was_trained_with() -> None:
+    base, nothing = small_base(), torch.zeros(2, *_SHAPE)
+    training, held_out = (noisy_latents(base, nothing, -30.0, training=mode) for mode in (True, False))
+    assert abs(float(torch.corrcoef(torch.stack([training.flatten(), held_out.flatten()]))[0, 1])) < 0.4
+    assert torch.equal(held_out, noisy_latents(base, nothing, -30.0, training=False))
