@@ -27,10 +27,11 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from conf.errors import ConfigError
 from pipelines import offloading  # the module: diffusers wants one pipeline's class among the names of this one
+from pipelines.initial_noise import initial_noise
 from pipelines.keeping import keep_paint
 from pipelines.painters import painter_folder
 from pipelines.pinned import PinnedPicture, interpolated, pinned_conditions, shared_noise
-from training.diffusion import Denoiser, begin_between, draw, invert, sample, schedule_of
+from training.diffusion import Denoiser, begin_between, invert, sample, schedule_of
 from training.models.base import BaseModel
 from training.models.codec import PatchCodec
 from training.models.lora import apply_lora
@@ -168,7 +169,7 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
         device = self._execution_device
         shape = (num_frames, base.latent_channels, size_px[0] // base.patch_px, size_px[1] // base.patch_px)
         common, of_pinned = shares_of_noise(base.schedule.shared)
-        noise = draw(seed, places, shape, base.schedule.num_steps, 0.0, common).noise.to(device)
+        noise = initial_noise(seed, places, shape, common).to(device)
         with self._computing(self.text_encoder):
             text = base.embed(prompts, device).float()
             no_text, nothing = base.embed([negative_prompt, ""], device).float().chunk(2)

@@ -11,6 +11,7 @@ from training.conditions import ConditionDraw
 from training.data.augment import Augmentation
 from training.data.stream import DataMixture
 from training.models.shape import LoraShape, TinyShape
+from training.random_streams import DRAWS
 from training.tracking import TrackerConfig
 
 _LEARNING_RATES = {"tiny": 1e-3, "sd15": 2e-5}
@@ -208,7 +209,7 @@ class TrainConfig:
 
     def recipe(self) -> dict[str, Any]:
         """What must not change when a run goes on, and nothing secret: neither folders, URLs nor the tracker."""
-        return {key: value for key, value in asdict(self).items() if key not in _FREE}
+        return {**{key: value for key, value in asdict(self).items() if key not in _FREE}, "draws": DRAWS}
 
 
 def train_config(plain: dict[str, Any]) -> TrainConfig:

@@ -143,6 +143,11 @@ def _refuse_foreign(folder: RunFolder, recipe: Mapping[str, Any], resume: str) -
         theirs = json.loads(folder.card.read_text(encoding="utf-8"))["recipe"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{folder.card}: cannot be read ({error})") from error
+    if theirs.get("draws") != recipe.get("draws"):
+        raise UserError(
+            f"out={root}: this run was begun by another version, which draws other random numbers, and cannot go on; "
+            "say another folder (what it trained stays usable as base=, motion=, ...)"
+        )
     found = first_difference(theirs, json.loads(json.dumps(recipe)))
     if found is not None:
         key, there, here = found

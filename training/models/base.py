@@ -88,6 +88,11 @@ class BaseModel:
         config = cast(Any, self.vae).config
         return int(config.patch_px if "patch_px" in config else 2 ** (len(config.block_out_channels) - 1))
 
+    @property
+    def exact(self) -> bool:
+        """Whether the codec is certain of its latents: then there is nothing to sample from a posterior."""
+        return isinstance(self.vae, PatchCodec)
+
     def encode_frames(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the posterior, not scaled.
 
