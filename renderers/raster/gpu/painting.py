@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from renderers.raster.gpu.ribbon import coverage, curve_of, implicit, nearest, window_pixels
-from renderers.raster.gpu.tiles import SIDE_PX, Tiling, num_candidates, tile_strokes
+from renderers.raster.gpu.tiles import AREA_PX, SIDE_PX, Tiling, num_candidates, tile_strokes
 from renderers.raster.ribbon import A0, A2, BLUE, RED
 
 _MOST_PAIRS = {"cpu": 1 << 17, "cuda": 1 << 22}  # kept in one pass, at 1.3 kB each
@@ -93,7 +93,7 @@ def passes(strokes: Tensor, height: int, width: int, soften_px: float) -> Iterat
 
 class _Painting(torch.autograd.Function):
     """One pass. Backward, the gradient of the canvas runs from the last stroke to the first; what it leaves at each
-    pair then goes through the shade, by autograd, a chunk of pairs at a time."""
+    pair then goes through the shade, by autograd, a chunk of pairs at a time, or by a kernel."""
 
     @staticmethod
     def forward(
@@ -105,11 +105,10 @@ class _Painting(torch.autograd.Function):
         canvas = tiling.canvases.cut(ground[None])[0][tiling.by_rank]
         tape = _compose(tiling, mask, colour, canvas, covers)
         painted = tiling.painted(steps)
-        last = painted >= tiling.totals
         ranks = torch.arange(len(canvas), device=canvas.device)
-        layer = painted.clamp_max(max(0, len(tiling.counts) - 1))
-        starts = tiling.layer_starts if len(tiling.layer_starts) else ranks.new_zeros(1)
-        places = torch.where(last, len(mask) + ranks, starts[layer] + ranks)
+        starts = torch.cat([tiling.layer_starts, ranks.new_zeros(1)])
+        unfinished = starts[painted.clamp_max(len(starts) - 1)] + ranks
+        places = torch.where(painted < tiling.totals, unfinished, len(mask) + ranks)
         frames = tiling.canvases.join(tape[places[:, tiling.rank]])
         ctx.save_for_backward(flat, t, mask, colour, tape, painted)
         ctx.more = tiling, shade, soften_px, covers, strokes.shape
@@ -120,24 +119,19 @@ class _Painting(torch.autograd.Function):
         flat, t, mask, colour, tape, painted = ctx.saved_tensors
         tiling, shade, soften_px, covers, shape = ctx.more
         onto_frames = tiling.canvases.cut(gradients[0].movedim(1, 0))[:, tiling.by_rank]
-        upstream, onto_ground = _pull_back(tiling, mask, onto_frames, painted, covers)
-        below = tape[: len(mask)]
-        onto_mask = (upstream * (colour - covers * below)).sum(1)
-        onto_colour = upstream * mask[:, None]
-        if colour.shape[-1] == 1:
-            onto_colour = onto_colour.sum(-1, keepdim=True)
-        onto_pairs = flat.new_empty((len(mask), flat.shape[1]))
-        for chunk, rows, xs, ys in _chunks(flat, tiling):
-            with torch.enable_grad():
-                leaf = rows.requires_grad_()
-                outputs = shade(leaf, tiling.canvases.unit_px, soften_px, t[chunk], xs, ys)
-                (onto_pairs[chunk],) = torch.autograd.grad(outputs, leaf, (onto_mask[chunk], onto_colour[chunk]))
+        onto_mask, onto_colour, onto_ground = _pull_back(tiling, mask, colour, tape, onto_frames, painted, covers)
+        onto_pairs = _onto_pairs(flat, tiling, shade, soften_px, t, onto_mask, onto_colour)
         # Sums in a fixed order, so that the same batch gives the same gradient every time, on a GPU too.
         onto_strokes = torch.segment_reduce(
             onto_pairs[tiling.by_stroke], "sum", lengths=tiling.per_stroke, axis=0, unsafe=True, initial=0
         )
         whole = tiling.canvases.join(onto_ground[tiling.rank][None])[0]
         return onto_strokes.view(shape), whole, None, None, None, None
+
+
+def _fused(device: torch.device) -> bool:
+    """Whether kernels take the place of torch."""
+    return device.type == "cuda"
 
 
 def _chunks(flat: Tensor, tiling: Tiling) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
@@ -150,23 +144,41 @@ def _chunks(flat: Tensor, tiling: Tiling) -> Iterator[tuple[slice, Tensor, Tenso
 
 def _shaded(flat: Tensor, tiling: Tiling, shade: Shade, soften_px: float) -> tuple[Tensor, Tensor, Tensor]:
     """(M, P) t and mask, and (M, 3, P or 1) colour of all pairs."""
-    parts = []
-    for _, rows, xs, ys in _chunks(flat, tiling):
-        t = nearest(rows, tiling.canvases.unit_px, xs, ys)
-        parts.append((t, *shade(rows, tiling.canvases.unit_px, soften_px, t, xs, ys)))
+    if _fused(flat.device) and shade is ribbon_shade:
+        t, mask = _measured(flat, tiling, slice(None), soften_px)
+        return t, mask, flat[tiling.stroke, RED : BLUE + 1, None]
+    unit_px, parts = tiling.canvases.unit_px, []
+    for chunk, rows, xs, ys in _chunks(flat, tiling):
+        fused = _fused(flat.device)
+        t = _measured(flat, tiling, chunk, soften_px)[0] if fused else nearest(rows, unit_px, xs, ys)
+        parts.append((t, *shade(rows, unit_px, soften_px, t, xs, ys)))
     if not parts:
-        none = flat.new_zeros((0, SIDE_PX * SIDE_PX))
+        none = flat.new_zeros((0, AREA_PX))
         return none, none, flat.new_zeros((0, 3, 1))
     t, mask, colour = (torch.cat(values) for values in zip(*parts, strict=True))
     return t, mask, colour
 
 
+def _measured(flat: Tensor, tiling: Tiling, pairs: slice, soften_px: float) -> tuple[Tensor, Tensor]:
+    """(R, P) t and mask of some pairs, as ribbons, by a kernel."""
+    from renderers.raster.gpu import fused
+
+    return fused.measure(
+        flat, tiling.stroke[pairs], flat.new_tensor([tiling.canvases.unit_px]), soften_px, tiling.left[pairs],
+        tiling.top[pairs], SIDE_PX,
+    )  # fmt: skip
+
+
 def _compose(tiling: Tiling, mask: Tensor, colour: Tensor, canvas: Tensor, covers: float) -> Tensor:
-    """Paint all layers onto (tiles, 3, P) canvases by rank, in place.
+    """Paint all layers onto (tiles, 3, P) canvases by rank.
 
     Returns:
         (M + tiles, 3, P) the canvas below every pair, and then the finished canvases.
     """
+    if _fused(mask.device):
+        from renderers.raster.gpu import fused
+
+        return fused.compose(mask, colour, canvas, tiling.layer_starts, tiling.totals, covers)
     tape = canvas.new_empty((len(mask) + len(canvas), *canvas.shape[1:]))
     for start, count in zip(tiling.starts, tiling.counts, strict=True):
         pairs, tiles = slice(start, start + count), canvas[:count]
@@ -181,13 +193,19 @@ def _compose(tiling: Tiling, mask: Tensor, colour: Tensor, canvas: Tensor, cover
 
 
 def _pull_back(
-    tiling: Tiling, mask: Tensor, onto_frames: Tensor, painted: Tensor, covers: float
-) -> tuple[Tensor, Tensor]:
+    tiling: Tiling, mask: Tensor, colour: Tensor, tape: Tensor, onto_frames: Tensor, painted: Tensor, covers: float
+) -> tuple[Tensor, Tensor, Tensor]:
     """Carry the gradient of (S, tiles, 3, P) frames down through all layers.
 
     Returns:
-        (M, 3, P) gradient of the canvas after each pair, and (tiles, 3, P) of the ground, by rank.
+        Gradients of the mask and the colour of each pair, and (tiles, 3, P) of the ground, by rank.
     """
+    if _fused(mask.device):
+        from renderers.raster.gpu import fused
+
+        return fused.pull_back(
+            mask, colour, tape, onto_frames, painted, tiling.layer_starts, tiling.totals, covers
+        )  # fmt: skip
     arrivals = _Arrivals(onto_frames, painted, len(tiling.counts))
     upstream = onto_frames.new_empty((len(mask), *onto_frames.shape[2:]))
     canvas = torch.zeros_like(onto_frames[0])
@@ -198,7 +216,30 @@ def _pull_back(
         upstream[pairs] = tiles
         tiles *= 1.0 - covers * mask[pairs, None]
     arrivals.add(canvas, 0)
-    return upstream, canvas
+    onto_mask = (upstream * (colour - covers * tape[: len(mask)])).sum(1)
+    onto_colour = upstream * mask[:, None]
+    return onto_mask, onto_colour.sum(-1, keepdim=True) if colour.shape[-1] == 1 else onto_colour, canvas
+
+
+def _onto_pairs(
+    flat: Tensor, tiling: Tiling, shade: Shade, soften_px: float, t: Tensor, onto_mask: Tensor, onto_colour: Tensor
+) -> Tensor:
+    """(M, C) gradient of each pair in its stroke, from those in its mask and colour."""
+    unit_px = tiling.canvases.unit_px
+    if _fused(flat.device) and shade is ribbon_shade:
+        from renderers.raster.gpu import fused
+
+        onto_shape = fused.shape_gradient(
+            flat, tiling.stroke, unit_px, soften_px, tiling.left, tiling.top, SIDE_PX, t, onto_mask
+        )
+        return torch.cat([onto_shape, onto_colour[..., 0]], 1)
+    onto_pairs = flat.new_empty((len(t), flat.shape[1]))
+    for chunk, rows, xs, ys in _chunks(flat, tiling):
+        with torch.enable_grad():
+            leaf = rows.requires_grad_()
+            outputs = shade(leaf, unit_px, soften_px, t[chunk], xs, ys)
+            (onto_pairs[chunk],) = torch.autograd.grad(outputs, leaf, (onto_mask[chunk], onto_colour[chunk]))
+    return onto_pairs
 
 
 class _Arrivals:
