@@ -32,7 +32,7 @@ class TexturedShade:
         return cls(*(torch.as_tensor(field, device=device) for field in marks))
 
     def __call__(
-        self, strokes: Tensor, unit_px: float, soften_px: float, t: Tensor, xs: Tensor, ys: Tensor
+        self, strokes: Tensor, unit_px: Tensor | float, soften_px: float, t: Tensor, xs: Tensor, ys: Tensor
     ) -> tuple[Tensor, Tensor]:
         """See `renderers.raster.gpu.painting.Shade`; differentiable in all of (R, 18) but the number of the mark."""
         curve = curve_of(strokes, unit_px)

@@ -21,6 +21,7 @@ _ROWS = 4  # pairs that one program of `_measure` and `_shape_gradient` takes
 
 @triton.jit
 def curve_at(at, unit):
+    """B(t) = c + t (v + t w) in pixels, from pointers to strokes: cx, cy, vx, vy, wx, wy."""
     x0, y0, x1, y1 = tl.load(at), tl.load(at + 1), tl.load(at + 2), tl.load(at + 3)
     x2, y2 = tl.load(at + 4), tl.load(at + 5)
     return (
@@ -47,6 +48,7 @@ def _arm(cx, cy, vx, vy, wx, wy, start, step, xs, ys):
 
 @triton.jit
 def nearest_of(cx, cy, vx, vy, wx, wy, xs, ys):
+    """As `ribbon.nearest`."""
     vertex = -0.5 * (vx * wx + vy * wy) / (wx * wx + wy * wy + _TINY)
     two_arms = (vertex > _LEAST_ARM) & (vertex < 1 - _LEAST_ARM)
     first = tl.where(two_arms, vertex, 1.0)

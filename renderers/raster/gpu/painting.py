@@ -23,12 +23,13 @@ class Shade(Protocol):
     """What a kind of stroke leaves on the pixels of a window."""
 
     def __call__(
-        self, strokes: Tensor, unit_px: float, soften_px: float, t: Tensor, xs: Tensor, ys: Tensor
+        self, strokes: Tensor, unit_px: Tensor | float, soften_px: float, t: Tensor, xs: Tensor, ys: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Differentiable in the strokes.
 
         Args:
             strokes: (R, C).
+            unit_px: pixels of the canvas's shorter side, a number or (R, 1).
             t: (R, P) where along its stroke each pixel lies, not differentiable yet.
             xs, ys: (R, P) pixel centres.
 
@@ -38,7 +39,7 @@ class Shade(Protocol):
 
 
 def ribbon_shade(
-    strokes: Tensor, unit_px: float, soften_px: float, t: Tensor, xs: Tensor, ys: Tensor
+    strokes: Tensor, unit_px: Tensor | float, soften_px: float, t: Tensor, xs: Tensor, ys: Tensor
 ) -> tuple[Tensor, Tensor]:
     """The `Shade` of smooth strokes of one colour (see `renderers.raster.ribbon`)."""
     curve = curve_of(strokes, unit_px)
@@ -129,7 +130,7 @@ class _Painting(torch.autograd.Function):
         return onto_strokes.view(shape), whole, None, None, None, None
 
 
-def _fused(device: torch.device) -> bool:
+def is_fused(device: torch.device) -> bool:
     """Whether kernels take the place of torch."""
     return device.type == "cuda"
 
@@ -144,12 +145,12 @@ def _chunks(flat: Tensor, tiling: Tiling) -> Iterator[tuple[slice, Tensor, Tenso
 
 def _shaded(flat: Tensor, tiling: Tiling, shade: Shade, soften_px: float) -> tuple[Tensor, Tensor, Tensor]:
     """(M, P) t and mask, and (M, 3, P or 1) colour of all pairs."""
-    if _fused(flat.device) and shade is ribbon_shade:
+    if is_fused(flat.device) and shade is ribbon_shade:
         t, mask = _measured(flat, tiling, slice(None), soften_px)
         return t, mask, flat[tiling.stroke, RED : BLUE + 1, None]
     unit_px, parts = tiling.canvases.unit_px, []
     for chunk, rows, xs, ys in _chunks(flat, tiling):
-        fused = _fused(flat.device)
+        fused = is_fused(flat.device)
         t = _measured(flat, tiling, chunk, soften_px)[0] if fused else nearest(rows, unit_px, xs, ys)
         parts.append((t, *shade(rows, unit_px, soften_px, t, xs, ys)))
     if not parts:
@@ -175,7 +176,7 @@ def _compose(tiling: Tiling, mask: Tensor, colour: Tensor, canvas: Tensor, cover
     Returns:
         (M + tiles, 3, P) the canvas below every pair, and then the finished canvases.
     """
-    if _fused(mask.device):
+    if is_fused(mask.device):
         from renderers.raster.gpu import fused
 
         return fused.compose(mask, colour, canvas, tiling.layer_starts, tiling.totals, covers)
@@ -200,7 +201,7 @@ def _pull_back(
     Returns:
         Gradients of the mask and the colour of each pair, and (tiles, 3, P) of the ground, by rank.
     """
-    if _fused(mask.device):
+    if is_fused(mask.device):
         from renderers.raster.gpu import fused
 
         return fused.pull_back(
@@ -226,7 +227,7 @@ def _onto_pairs(
 ) -> Tensor:
     """(M, C) gradient of each pair in its stroke, from those in its mask and colour."""
     unit_px = tiling.canvases.unit_px
-    if _fused(flat.device) and shade is ribbon_shade:
+    if is_fused(flat.device) and shade is ribbon_shade:
         from renderers.raster.gpu import fused
 
         onto_shape = fused.shape_gradient(
