@@ -11,6 +11,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import torch
@@ -31,7 +32,7 @@ from renderers.raster.gradient import Loss
 from renderers.raster.ribbon import Floats, Grid, grid
 from renderers.raster.stamp import draw_all, new_scratch
 
-_PRESETS = ("fast", "std")
+_PRESETS: tuple[Literal["fast", "std"], ...] = ("fast", "std")
 _PICTURES = 8
 
 
@@ -48,7 +49,7 @@ def main() -> None:
     parser.add_argument("--no-cpu", action="store_true", help="leave out the kernels of the CPU")
     arguments = parser.parse_args()
     if arguments.torch:
-        painting.is_fused = lambda _: False
+        vars(painting)["is_fused"] = lambda _: False
     torch.set_num_threads(1)
     device = torch.device(arguments.device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU, one thread"
@@ -171,7 +172,11 @@ def _kernels(program: Floats, picture: Image, seconds: float) -> None:
     for preset in _PRESETS:
         config = Config(preset=preset, num_strokes=len(program))
         strokes: list[Floats] = []
-        rate = _rate(lambda c=config, s=strokes: s.append(fit(picture, c, np.random.default_rng(0))), 1, seconds)
+
+        def once(config: Config = config, strokes: list[Floats] = strokes) -> None:
+            strokes.append(fit(picture, config, np.random.default_rng(0)))
+
+        rate = _rate(once, 1, seconds)
         decibels = psnr_db(_painted(strokes[0], size_px), picture)
         _say(f"Bézier {preset}, placed and refined", rate, "sequences/s", f"   {decibels:.2f} dB (of the first)")
 

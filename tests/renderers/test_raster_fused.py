@@ -42,7 +42,8 @@ def painted(strokes: Tensor, shade: painting.Shade, covers: float, steps: list[i
     ground.requires_grad_()
     frames = painting.paint(leaf, ground, torch.tensor([steps] * len(strokes)), shade, 1.3, covers)
     error = (frames - torch.tensor(landscape(HEIGHT, WIDTH))).square().sum()
-    return frames.detach(), *torch.autograd.grad(error, [leaf, ground])
+    onto_strokes, onto_ground = torch.autograd.grad(error, [leaf, ground])
+    return frames.detach(), onto_strokes, onto_ground
 
 
 @interpreted

@@ -7,6 +7,7 @@ cells is distributed. A picture's strokes follow from its own seed, whatever els
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -43,7 +44,9 @@ def rounds_of(search: Search) -> tuple[int, int]:
     return rounds, _PROPOSALS * _PROPOSALS
 
 
-def draw_numbers(seeds: list[np.random.SeedSequence], num_strokes: int, search: Search, device: torch.device) -> Draws:
+def draw_numbers(
+    seeds: Sequence[np.random.SeedSequence], num_strokes: int, search: Search, device: torch.device
+) -> Draws:
     """The numbers of each picture, from its own seed."""
     rounds, proposals = rounds_of(search)
     starts, what, how = [], [], []

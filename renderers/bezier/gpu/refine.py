@@ -58,7 +58,7 @@ def refine(strokes: Tensor, aim: Aim, paces: Floats, softs_px: Floats, rates: Ra
 def _gradient(strokes: Tensor, aim: Aim, soften_px: float) -> Tensor:
     """(B, N, 13) gradient of the weighted squared errors, as many pictures at a time as memory allows."""
     height, width = aim.targets.shape[1:3]
-    parts = []
+    parts: list[Tensor] = []
     for part in passes(strokes, height, width, soften_px):
         leaf, targets = strokes[part].detach().requires_grad_(), aim.targets[part]
         frames = paint(leaf, aim.blank.expand_as(targets), aim.steps.expand(len(leaf), -1), soften_px=soften_px)
