@@ -12,6 +12,7 @@ from typing import Any, Literal
 from conf.compose import typed
 from conf.errors import ConfigError
 from pipelines.assets import AssetFiles, read_assets
+from pipelines.devices import compute_device
 from pipelines.sources import source_class
 from pipelines.sources.base import Source
 from pipelines.sources.framing import Fit, Framing
@@ -35,13 +36,21 @@ class RendererChoice:
     weight: float = 1.0
     assets: AssetFiles = field(default_factory=AssetFiles)
 
+    def plain_config(self) -> dict[str, Any]:
+        """Its configuration as plain containers; where it computes is said only where that is not the CPU.
+
+        So recipes from before there was a choice keep their hashes.
+        """
+        plain: dict[str, Any] = plain_containers(self.config)
+        return {key: value for key, value in plain.items() if (key, value) != ("device", "cpu")}
+
     def recipe(self) -> dict[str, Any]:
         """What of it decides bytes: of files, their hashes."""
         return {
             "name": self.name,
             "family": self.family,
             "phrase": self.phrase,
-            "config": plain_containers(self.config),
+            "config": self.plain_config(),
             "weight": self.weight,
             "assets": dict(self.assets.sha256),
         }
@@ -114,6 +123,23 @@ class SynthConfig(RunConfig):
                 key = "renderer" if len(self.renderers) == 1 else f"renderer.members.{choice.name}"
                 allowed = f"graph or sam: source={self.source_kind} brings no label map"
                 raise ConfigError(f"{key}.segment.method", choice.config.segment.method, allowed)
+        self._check_devices()
+
+    def _check_devices(self) -> None:
+        """Refuse a GPU that workers will not have. Those of an existing cluster are known when it is reached."""
+        for choice in self.renderers:
+            device = getattr(choice.config, "device", "cpu")
+            if device == "cpu":
+                continue
+            if self.cluster.kind != "ray":
+                key = "renderer" if len(self.renderers) == 1 else f"renderer.members.{choice.name}"
+                try:
+                    compute_device(device)
+                except ConfigError:
+                    raise ConfigError(f"{key}.device", device, "cpu: this machine has no such GPU") from None
+            if self.cluster.kind != "inline" and not self.cluster.gpus_per_worker:
+                allowed = f"above 0 with device={device}; 0.25 lets four workers share a GPU"
+                raise ConfigError("cluster.gpus_per_worker", self.cluster.gpus_per_worker, allowed)
 
     def recipe(self) -> dict[str, Any]:
         """Everything that decides the bytes of the data set, and nothing else."""

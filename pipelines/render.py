@@ -6,7 +6,8 @@ import io
 import json
 import time
 import traceback
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,19 +18,19 @@ from PIL import Image as PillowImage
 
 from conf.errors import UserError
 from pipelines.config import RendererChoice
+from pipelines.painted import Batches, Painted, paint_sequence, spawn_key
 from pipelines.plan import PlannedSequence, ShardPlan
 from pipelines.regions import label_map_bytes, region_facts
 from pipelines.sources.base import Picture, RefusedPicture, Source
 from pipelines.sources.framing import Framing
-from renderers import renderer
+from renderers import gains_by_batches
 from renderers.metrics import sequence_metrics
-from renderers.painting import FrameSchedule, Painting, to_uint8
+from renderers.painting import FrameSchedule, Painting
 from training.data.layout import FrameFormat, frame_member, timings_folder
 from training.data.manifest import ShardManifest, to_json, write_atomically
 from training.data.shard import ShardWriter
 
 _FATAL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT})
-_PAINT_STAGE = 0  # spawn key, after the index of a sequence: other random things about it would take other numbers
 
 
 class Stopwatch:
@@ -97,7 +98,7 @@ class RenderSettings:
 
     def seed_of(self, sequence: PlannedSequence) -> dict[str, Any]:
         """What all random numbers of a sequence follow from."""
-        return {"root": self.seed, "spawn_key": [sequence.index, _PAINT_STAGE]}
+        return {"root": self.seed, "spawn_key": list(spawn_key(sequence))}
 
 
 @dataclass(kw_only=True)
@@ -125,11 +126,12 @@ def render_shard(plan: ShardPlan, settings: ShardSettings) -> ShardReport:
     report, watch, paint_seconds = ShardReport(name=plan.name), Stopwatch(), {}
     records: list[dict[str, Any]] = []
     quarantined: list[dict[str, Any]] = []
+    make = _maker(plan, settings)
     try:
         with ShardWriter(settings.root, plan.name) as writer:
             for sequence in plan.sequences:
                 try:
-                    members, record, seconds = settings.make(sequence, watch)
+                    members, record, seconds = make(sequence, watch)
                 except (OSError, MemoryError):
                     raise  # the machine's trouble, not the picture's
                 except Exception as error:
@@ -163,25 +165,30 @@ def render_shard(plan: ShardPlan, settings: ShardSettings) -> ShardReport:
     return report
 
 
-def render_sequence(sequence: PlannedSequence, settings: RenderSettings, watch: Stopwatch) -> Made:
+def _maker(plan: ShardPlan, settings: ShardSettings) -> Callable[[PlannedSequence, Stopwatch], Made]:
+    """How to make the sequences of a shard: those whose renderer gains by it, many at once."""
+    if not isinstance(settings, RenderSettings):
+        return settings.make
+    if not any(gains_by_batches(choice.family, choice.config) for choice in settings.renderers):
+        return settings.make
+    batches = Batches(plan.sequences, settings)
+    return lambda sequence, watch: render_sequence(sequence, settings, watch, batches.painted(sequence, watch))
+
+
+def render_sequence(
+    sequence: PlannedSequence, settings: RenderSettings, watch: Stopwatch, painted: Painted | None = None
+) -> Made:
     """Paint one sequence.
+
+    Args:
+        painted: what was painted already, in a batch.
 
     Raises:
         RefusedPicture: if the source cannot give the picture.
     """
     choice = settings.renderers[sequence.renderer]
-    picture = settings.source.load(sequence.entry, settings.framing)
-    watch.lap("load")
-    seed = np.random.SeedSequence(settings.seed, spawn_key=(sequence.index, _PAINT_STAGE))
-    family = renderer(choice.family)
-    besides: dict[str, Any] = {"assets": choice.assets.content} if choice.assets.content else {}
-    if hasattr(family, "needs_labels"):
-        besides["known"] = picture.knowledge()
-    painting = family.paint(picture.image, choice.config, seed, **besides)
-    seconds = watch.lap("paint")
-    steps = settings.schedule.steps(painting.distances)
-    frames = np.stack([to_uint8(canvas) for canvas in family.replay(painting.program, steps)])
-    watch.lap("frames")
+    painted = painted or paint_sequence(sequence, settings, watch)
+    picture, painting, steps, frames = painted.picture, painted.painting, painted.steps, painted.frames
     distances = painting.distances[list(steps)]
     metrics = sequence_metrics(frames, picture.image, [float(distance) for distance in distances])
     watch.lap("metrics")
@@ -198,7 +205,7 @@ def render_sequence(sequence: PlannedSequence, settings: RenderSettings, watch: 
     if picture.truth is not None:
         members["truth.npz"] = _truth_bytes(picture)
     watch.lap("encode")
-    return members, record_of(facts, caption_of(sequence, choice)), seconds
+    return members, record_of(facts, caption_of(sequence, choice)), painted.seconds
 
 
 def caption_of(sequence: PlannedSequence, choice: RendererChoice) -> str:
@@ -228,7 +235,7 @@ def _facts(
     sequence: PlannedSequence, settings: RenderSettings, choice: RendererChoice, painting: Painting,
     steps: tuple[int, ...], metrics: dict[str, Any],
 ) -> dict[str, Any]:  # fmt: skip
-    config = asdict(choice.config)
+    config = choice.plain_config()
     return {
         "key": sequence.key,
         "index": sequence.index,

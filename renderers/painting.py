@@ -146,6 +146,11 @@ class Renderer(Protocol):
     One that paints region by region also offers `needs_labels(config)`, whether it cannot do without the label map of a
     source, takes what the source knows of the picture as an argument of `paint`, `known`, and measures its canvases by
     a distance of its own, `region_distances(program, canvases)`.
+
+    One that paints many pictures faster together than one by one also offers `gains_by_batches(config)`, whether it
+    does with that configuration, `paint_batch(images, config, seeds)` and `replay_batch(programs, steps, config)`:
+    see the functions of those names in `renderers`, which do for all families. On another device than the CPU, frames
+    may be a level of 255 from what `replay` paints.
     """
 
     Config: type[Any]

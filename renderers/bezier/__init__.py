@@ -15,17 +15,53 @@ from renderers.painting import Image, Painting, StrokeProgram
 from renderers.raster.ribbon import grid
 from renderers.raster.stamp import draw_all, new_scratch
 
-__all__ = ["Config", "paint", "plan", "replay"]
+__all__ = ["Config", "gains_by_batches", "paint", "paint_batch", "plan", "replay", "replay_batch"]
+
+
+def gains_by_batches(config: Config) -> bool:
+    """On a GPU."""
+    return config.device != "cpu"
+
+
+def paint_batch(images: Sequence[Image], config: Config, seeds: Sequence[np.random.SeedSequence]) -> list[Painting]:
+    """Paint (H, W, 3) float32 RGB images of one size in [0, 1], on a GPU all at once.
+
+    Raises:
+        MemoryError: if the GPU has too little.
+    """
+    if config.device == "cpu":
+        return [paint(image, config, seed) for image, seed in zip(images, seeds, strict=True)]
+    from renderers.bezier.gpu.batch import plan_batch
+
+    programs = plan_batch(images, config, seeds)
+    return [Painting(program=program, distances=_distances(program)) for program in programs]
+
+
+def replay_batch(
+    programs: Sequence[StrokeProgram], steps: Sequence[Sequence[int]], config: Config
+) -> list[list[Image]]:
+    """The canvases of each program after each of its steps; on a GPU all at once, the steps being equally many.
+
+    Raises:
+        MemoryError: if the GPU has too little.
+    """
+    if config.device == "cpu":
+        return [list(replay(program, chosen)) for program, chosen in zip(programs, steps, strict=True)]
+    from renderers.bezier.gpu.batch import canvases_of
+
+    return canvases_of(programs, steps, config.device)
 
 
 def paint(image: Image, config: Config, seed: np.random.SeedSequence) -> Painting:
     """Paint a (H, W, 3) float32 RGB image in [0, 1] with `config.num_strokes` strokes."""
+    if config.device != "cpu":
+        return paint_batch([image], config, [seed])[0]
     program = plan(image, config, seed)
     return Painting(program=program, distances=_distances(program))
 
 
 def plan(image: Image, config: Config, seed: np.random.SeedSequence) -> StrokeProgram:
-    """The strokes alone, for whoever does not ask how far each of them gets."""
+    """The strokes alone, for whoever does not ask how far each of them gets; on the CPU."""
     strokes = fit(image, config, np.random.Generator(np.random.PCG64(seed)))
     height, width = image.shape[:2]
     return StrokeProgram(family="bezier", strokes=strokes, canvas=config.canvas, height_px=height, width_px=width)

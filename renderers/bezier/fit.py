@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -20,12 +21,12 @@ from renderers.raster.stamp import draw_all, new_scratch
 # All found by a random search over three photographs, maximising dB at a given time (docs/decisions/003).
 _RADIUS_FIRST, _RADIUS_LAST, _RADIUS_POWER = 0.21, 0.0065, 0.23
 _SCORED_RADIUS_PX = 0.45
-_RATES = Rates(place_px=np.float32(1.0), girth_px=np.float32(0.41), tone=np.float32(0.0425), stretch=np.float32(0.042))
+RATES = Rates(place_px=np.float32(1.0), girth_px=np.float32(0.41), tone=np.float32(0.0425), stretch=np.float32(0.042))
 _LAST_PACE = 0.32
 _SOFT_FIRST_PX, _SOFT_LAST_PX = 1.65, 0.75
 _MIN_OPACITY, _MIN_RADIUS_PX = 0.14, 0.5
 _UNDERPAINTING_AFTER = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7)
-_UNDERPAINTING_WEIGHT = 0.04
+UNDERPAINTING_WEIGHT = 0.04
 _LEAST_PX = 16
 _TRANSPORT_EVERY = 5  # steps of refinement for one solution of the transport
 
@@ -83,44 +84,81 @@ def fit(image: Image, config: BezierConfig, rng: np.random.Generator) -> Floats:
     Returns:
         (num_strokes, 13) strokes in painting order.
     """
-    brief = Brief(
+    return fit_brief(bezier_brief(image, config), config.effort, rng)
+
+
+def bezier_brief(image: Image, config: BezierConfig) -> Brief:
+    """What the Bézier renderer is to paint."""
+    return Brief(
         target=image,
         blank=config.canvas,
         radii=stroke_radii(config.num_strokes, aspect_of(image)),
         min_opacity=1.0 if config.opaque else _MIN_OPACITY,
     )
-    return fit_brief(brief, config.effort, rng)
 
 
-def fit_brief(brief: Brief, effort: Effort, rng: np.random.Generator) -> Floats:
-    """Place strokes coarse to fine, then refine them together; returns (N, 13) strokes in painting order."""
+def limits_of(brief: Brief) -> Limits:
+    """What strokes may be."""
     height, width = brief.target.shape[:2]
-    short, num_strokes = min(height, width), len(brief.radii)
-    worth = worth_px(num_strokes, aspect_of(brief.target))
-    limits = Limits(
+    short, worth = min(height, width), worth_px(len(brief.radii), aspect_of(brief.target))
+    return Limits(
         width=np.float32(width / short),
         height=np.float32(height / short),
         min_radius=np.float32(_MIN_RADIUS_PX / min(short, max(_LEAST_PX, worth))),
         min_opacity=np.float32(brief.min_opacity),
     )
-    strokes = np.zeros((num_strokes, NUM_COLUMNS), np.float32)
-    search = Search(
+
+
+def search_of(brief: Brief, effort: Effort) -> Search:
+    """How to look for each stroke."""
+    return Search(
         effort.num_candidates, effort.num_climbs, np.float32(_SCORED_RADIUS_PX), *map(np.float32, brief.lengths)
     )
-    pyramid = build_pyramid(brief, max(_LEAST_PX, round(worth * effort.stages[0][0])))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """Steps of joint refinement at one size.
+
+    Attributes:
+        short_px: the size, along the shorter side.
+        paces, softs_px: (steps,) what rates are multiplied by, and the width of soft edges, at each step.
+    """
+
+    short_px: int
+    paces: Floats
+    softs_px: Floats
+
+
+def stages_of(brief: Brief, effort: Effort) -> Iterator[Stage]:
+    """The refinement, coarse to fine."""
+    worth = worth_px(len(brief.radii), aspect_of(brief.target))
+    done, total = 0, sum(steps for _, steps in effort.stages)
+    for share, steps in effort.stages:
+        yield Stage(
+            short_px=max(_LEAST_PX, round(worth * share)),
+            paces=np.linspace(_fade(done / total), _fade((done + steps) / total), steps, dtype=np.float32),
+            softs_px=np.linspace(_SOFT_FIRST_PX, _SOFT_LAST_PX, steps, dtype=np.float32),
+        )
+        done += steps
+
+
+def fit_brief(brief: Brief, effort: Effort, rng: np.random.Generator) -> Floats:
+    """Place strokes coarse to fine, then refine them together; returns (N, 13) strokes in painting order."""
+    limits, search, stages = limits_of(brief), search_of(brief, effort), list(stages_of(brief, effort))
+    strokes = np.zeros((len(brief.radii), NUM_COLUMNS), np.float32)
+    pyramid = build_pyramid(brief, stages[0].short_px)
     scratch, errors = new_scratch(level_grid(pyramid, 0)), np.zeros(MAX_CELLS, np.float32)
     place(strokes, brief.radii, pyramid, scratch, errors, search, limits, brief.guide, rng)
     if brief.dark_to_light:
         strokes = _darks_first(strokes)
-    done, total = 0, sum(steps for _, steps in effort.stages)
-    for share, steps in effort.stages:
-        small = shrink(brief.target, max(_LEAST_PX, round(worth * share)))
+    for stage in stages:
+        small = shrink(brief.target, stage.short_px)
         pixels = grid(small.shape[0], small.shape[1], brief.covers)
         target = small.reshape(-1)
         ground = _blank(target, brief.blank)
-        paces = np.linspace(_fade(done / total), _fade((done + steps) / total), steps, dtype=np.float32)
-        softs_px = np.linspace(_SOFT_FIRST_PX, _SOFT_LAST_PX, steps, dtype=np.float32)
         loss, moments = _loss(brief, target.size), Moments(np.zeros_like(strokes), np.zeros_like(strokes))
+        steps = len(stage.paces)
         every = _TRANSPORT_EVERY if brief.transport else steps
         for taken in range(0, steps, every):
             if brief.transport:
@@ -130,9 +168,9 @@ def fit_brief(brief: Brief, effort: Effort, rng: np.random.Generator) -> Floats:
                 loss = loss._replace(more=(brief.transport * pull).astype(np.float32).reshape(-1))
             few = slice(taken, taken + every)
             refine(
-                strokes, pixels, target, ground, loss, paces[few], softs_px[few], moments, taken, _RATES, limits
+                strokes, pixels, target, ground, loss, stage.paces[few], stage.softs_px[few], moments, taken, RATES,
+                limits,
             )  # fmt: skip
-        done += steps
     return strokes
 
 
@@ -154,10 +192,7 @@ def stroke_radii(num_strokes: int, aspect: float) -> Floats:
 
 def build_pyramid(brief: Brief, finest_px: int) -> Pyramid:
     """The target at `finest_px` along its shorter side and at every half down to 16 px, beside blank canvases."""
-    sizes = [min(finest_px, *brief.target.shape[:2])]
-    while sizes[-1] // 2 >= _LEAST_PX:
-        sizes.append(sizes[-1] // 2)
-    levels = [shrink(brief.target, size) for size in sizes]
+    levels = pyramid_levels(brief.target, finest_px)
     targets = np.concatenate([level.reshape(-1) for level in levels])
     return Pyramid(
         targets=targets,
@@ -168,6 +203,14 @@ def build_pyramid(brief: Brief, finest_px: int) -> Pyramid:
         units_px=np.array([min(level.shape[:2]) for level in levels], np.float32),
         covers=np.float32(brief.covers),
     )
+
+
+def pyramid_levels(image: Image, finest_px: int) -> list[Image]:
+    """The image at `finest_px` along its shorter side and at every half down to 16 px."""
+    sizes = [min(finest_px, *image.shape[:2])]
+    while sizes[-1] // 2 >= _LEAST_PX:
+        sizes.append(sizes[-1] // 2)
+    return [shrink(image, size) for size in sizes]
 
 
 def shrink(image: Image, short_px: int) -> Image:
@@ -204,4 +247,4 @@ def underpaintings_after(num_strokes: int) -> NDArray[np.int64]:
 def _loss(brief: Brief, size: int) -> Loss:
     after = underpaintings_after(len(brief.radii))
     pull = np.empty((len(after), size), np.float32)
-    return Loss(brief.absolute, after, np.float32(_UNDERPAINTING_WEIGHT), pull, np.zeros(0, np.float32))
+    return Loss(brief.absolute, after, np.float32(UNDERPAINTING_WEIGHT), pull, np.zeros(0, np.float32))

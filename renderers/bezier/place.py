@@ -17,7 +17,7 @@ from renderers.raster.stamp import Scratch, draw, stroke_mask
 _ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
 _1, _2, _3 = np.uint64(1), np.uint64(2), np.uint64(3)
 MAX_CELLS = 4096
-_MARGIN = np.float32(0.02)  # how far a control point may leave the canvas
+MARGIN = np.float32(0.02)  # how far a control point may leave the canvas
 _MIN_WEIGHT = np.float32(0.3)  # a stroke that covers less than this many pixels is not worth its colour solve
 
 
@@ -70,8 +70,8 @@ class Search(NamedTuple):
 def clamp(stroke: Floats, limits: Limits) -> None:
     """Move a stroke's numbers into their ranges, in place."""
     for c in range(X0, R0, 2):
-        stroke[c] = min(limits.width + _MARGIN, max(-_MARGIN, stroke[c]))
-        stroke[c + 1] = min(limits.height + _MARGIN, max(-_MARGIN, stroke[c + 1]))
+        stroke[c] = min(limits.width + MARGIN, max(-MARGIN, stroke[c]))
+        stroke[c + 1] = min(limits.height + MARGIN, max(-MARGIN, stroke[c + 1]))
     for c in range(R0, R2 + 1):
         stroke[c] = min(_ONE, max(limits.min_radius, stroke[c]))
     for c in range(A0, A2 + 1):

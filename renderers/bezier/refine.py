@@ -11,7 +11,7 @@ from renderers.raster.ribbon import A0, NUM_COLUMNS, R0, R2, Floats, Grid
 
 _HALF, _ONE = np.float32(0.5), np.float32(1)
 # Low momentum and a short memory suit runs of a few dozen steps: 0.5 dB better than 0.9 and 0.98 after sixty.
-_BETA1, _BETA2 = np.float32(0.57), np.float32(0.92)
+BETA1, BETA2 = np.float32(0.57), np.float32(0.92)
 
 
 class Rates(NamedTuple):
@@ -46,15 +46,15 @@ def adam_step(
     limits: Limits,
 ) -> None:
     """Step number `step` (from 1), with all rates multiplied by `pace`; strokes stay within their limits."""
-    correct1 = _ONE / (_ONE - _BETA1 ** np.float32(step))
-    correct2 = _ONE / (_ONE - _BETA2 ** np.float32(step))
+    correct1 = _ONE / (_ONE - BETA1 ** np.float32(step))
+    correct2 = _ONE / (_ONE - BETA2 ** np.float32(step))
     for i in range(strokes.shape[0]):
         radius_px = _HALF * (strokes[i, R0] + strokes[i, R2]) * grid.unit_px
         unit = min(np.float32(4), _HALF + rates.stretch * radius_px) / grid.unit_px
         for c in range(NUM_COLUMNS):
             g = gradient[i, c]
-            moments.first[i, c] = _BETA1 * moments.first[i, c] + (_ONE - _BETA1) * g
-            moments.second[i, c] = _BETA2 * moments.second[i, c] + (_ONE - _BETA2) * g * g
+            moments.first[i, c] = BETA1 * moments.first[i, c] + (_ONE - BETA1) * g
+            moments.second[i, c] = BETA2 * moments.second[i, c] + (_ONE - BETA2) * g * g
             rate = rates.place_px * unit if c < R0 else (rates.girth_px * unit if c < A0 else rates.tone)
             direction = moments.first[i, c] * correct1 / (np.sqrt(moments.second[i, c] * correct2) + np.float32(1e-9))
             strokes[i, c] -= pace * rate * direction

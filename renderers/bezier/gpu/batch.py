@@ -1,0 +1,80 @@
+"""The batch door of the Bézier renderer on a GPU: images in, programs out, and programs in, canvases out."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+from renderers.bezier.config import BezierConfig
+from renderers.bezier.gpu.fit import fit_batch
+from renderers.painting import Image, StrokeProgram
+from renderers.raster.gpu.painting import paint
+
+_MOST_VALUES = 1 << 28  # of canvases painted at once
+
+
+def device_of(name: str) -> torch.device:
+    """What the configuration's `device` stands for."""
+    return torch.device(name)
+
+
+def plan_batch(
+    images: Sequence[Image], config: BezierConfig, seeds: Sequence[np.random.SeedSequence]
+) -> list[StrokeProgram]:
+    """Programs that paint (H, W, 3) images of one size.
+
+    Raises:
+        MemoryError: if the device has too little.
+    """
+    with _memory():
+        fitted = fit_batch(images, config, seeds, device_of(config.device))
+    return [
+        StrokeProgram(
+            family="bezier", strokes=strokes, canvas=config.canvas, height_px=len(image), width_px=image.shape[1]
+        )
+        for strokes, image in zip(fitted, images, strict=True)
+    ]
+
+
+def canvases_of(programs: Sequence[StrokeProgram], steps: Sequence[Sequence[int]], device: str) -> list[list[Image]]:
+    """The (H, W, 3) canvases after so many strokes.
+
+    Args:
+        programs: of one size and number of strokes.
+        steps: for each program equally many, ascending; 0 is the blank canvas.
+
+    Raises:
+        MemoryError: if the device has too little.
+        ValueError: if programs differ in size or number of strokes, or in how many steps are asked of them.
+    """
+    shapes = {(one.height_px, one.width_px, len(one.strokes)) for one in programs}
+    if len(shapes) > 1 or len({len(chosen) for chosen in steps}) > 1:
+        raise ValueError("the programs of a batch differ in size, number of strokes or number of steps")
+    canvases: list[list[Image]] = []
+    where = device_of(device)
+    for part in _parts(programs, steps):
+        some = programs[part]
+        strokes = torch.from_numpy(np.stack([program.strokes for program in some])).to(where)
+        blank = torch.tensor([program.canvas for program in some], device=where)
+        ground = blank[:, None, None].expand(-1, some[0].height_px, some[0].width_px, -1)
+        with _memory(), torch.no_grad():
+            painted = paint(strokes, ground, torch.tensor([list(chosen) for chosen in steps[part]], device=where))
+            canvases += [list(frames) for frames in painted.cpu().numpy()]
+    return canvases
+
+
+def _parts(programs: Sequence[StrokeProgram], steps: Sequence[Sequence[int]]) -> Iterator[slice]:
+    """As many programs at a time as canvases fit into memory."""
+    if programs:
+        together = max(1, _MOST_VALUES // (3 * programs[0].height_px * programs[0].width_px * max(1, len(steps[0]))))
+        yield from (slice(first, first + together) for first in range(0, len(programs), together))
+
+
+@contextmanager
+def _memory() -> Iterator[None]:
+    """A GPU's lack of memory is the machine's trouble, not the picture's, and is told like the CPU's."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise MemoryError(str(error)) from error

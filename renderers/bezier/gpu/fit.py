@@ -1,0 +1,77 @@
+"""The planner for many pictures at once: place coarse to fine, then refine all strokes together.
+
+It follows `renderers.bezier.fit`, with the same numbers.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from renderers.bezier.config import BezierConfig
+from renderers.bezier.fit import (
+    RATES,
+    UNDERPAINTING_WEIGHT,
+    bezier_brief,
+    limits_of,
+    pyramid_levels,
+    search_of,
+    shrink,
+    stages_of,
+    underpaintings_after,
+)
+from renderers.bezier.gpu.place import draw_numbers, place
+from renderers.bezier.gpu.refine import Aim, refine
+from renderers.bezier.gpu.score import pyramid_of
+from renderers.painting import Image
+from renderers.raster.ribbon import Floats
+
+_MOST_STROKES = 1 << 17  # of all pictures that are placed in step: random numbers alone take 1 kB a stroke
+
+
+def fit_batch(
+    images: Sequence[Image], config: BezierConfig, seeds: Sequence[np.random.SeedSequence], device: torch.device
+) -> list[Floats]:
+    """Find strokes that paint each image.
+
+    Args:
+        images: (H, W, 3) float32 RGB in [0, 1], all of one size.
+        seeds: one an image; its strokes do not depend on what else is in the batch, but for rounding.
+
+    Returns:
+        (num_strokes, 13) strokes in painting order, for each.
+
+    Raises:
+        ValueError: if the images differ in size.
+    """
+    if len({image.shape for image in images}) > 1:
+        raise ValueError("the images of a batch differ in size")
+    together = max(1, _MOST_STROKES // config.num_strokes)
+    strokes: list[Floats] = []
+    for first in range(0, len(images), together):
+        some = slice(first, first + together)
+        strokes += list(_fit_together(images[some], config, seeds[some], device).cpu().numpy())
+    return strokes
+
+
+def _fit_together(
+    images: Sequence[Image], config: BezierConfig, seeds: Sequence[np.random.SeedSequence], device: torch.device
+) -> torch.Tensor:
+    brief = bezier_brief(images[0], config)
+    limits, search, stages = limits_of(brief), search_of(brief, config.effort), list(stages_of(brief, config.effort))
+    pyramid = pyramid_of([pyramid_levels(image, stages[0].short_px) for image in images], config.canvas, device)
+    draws = draw_numbers(seeds, config.num_strokes, search, device)
+    strokes = place(pyramid, brief.radii, search, limits, draws)
+    del draws
+    steps = [*(underpaintings_after(config.num_strokes) + 1).tolist(), config.num_strokes]
+    weights = [UNDERPAINTING_WEIGHT] * (len(steps) - 1) + [1.0]
+    for stage in stages:
+        small = np.stack([shrink(image, stage.short_px) for image in images])
+        aim = Aim(
+            targets=torch.from_numpy(small).to(device),
+            blank=torch.tensor(config.canvas, dtype=torch.float32, device=device),
+            steps=torch.tensor(steps, device=device),
+            weights=torch.tensor(weights, device=device),
+        )
+        strokes = refine(strokes, aim, stage.paces, stage.softs_px, RATES, limits)
+    return strokes

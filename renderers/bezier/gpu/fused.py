@@ -1,0 +1,60 @@
+"""What takes the time of placement on a GPU, as a Triton kernel; only imported where strokes are on a GPU."""
+
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
+# Triton takes annotations of its kernels for code.
+
+import typing
+
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from renderers.raster.gpu.fused import curve_at, nearest_of
+
+if typing.TYPE_CHECKING:
+    from renderers.bezier.gpu.score import Level, Pyramid
+
+
+@triton.jit
+def _score(
+    strokes, left, top, canvases, targets, picture_size, start, width, unit, min_weight, gains, colours, num_candidates,
+    SIDE: tl.constexpr,
+):  # fmt: skip
+    """Gain and colour of one candidate: `score.score` in one pass over its window."""
+    row = tl.program_id(0).to(tl.int64)
+    pixel = tl.arange(0, SIDE * SIDE)
+    at = strokes + row * 13 + tl.zeros((1,), tl.int64)
+    x, y = tl.load(left + row) + (pixel % SIDE), tl.load(top + row) + (pixel // SIDE)
+    xs, ys = x + 0.5, y + 0.5
+    cx, cy, vx, vy, wx, wy = curve_at(at, unit)
+    t = nearest_of(cx, cy, vx, vy, wx, wy, xs, ys)
+    r0, r2, a0, a2 = tl.load(at + 6), tl.load(at + 7), tl.load(at + 8), tl.load(at + 9)
+    ex, ey = xs - cx - t * (vx + t * wx), ys - cy - t * (vy + t * wy)
+    inside = (r0 + (r2 - r0) * t) * unit - tl.sqrt(ex * ex + ey * ey)
+    mask = tl.minimum(tl.maximum(inside + 0.5, 0.0), 1.0) * (a0 + (a2 - a0) * t)
+    here = (row // num_candidates) * picture_size + 3 * (start + y.to(tl.int64) * width + x.to(tl.int64))
+    weight = tl.sum(mask * mask, 0)
+    inverse = 1.0 / tl.maximum(weight, min_weight)
+    gain = 0.0 * weight
+    for channel in tl.static_range(3):
+        canvas, target = tl.load(canvases + here + channel), tl.load(targets + here + channel)
+        hidden, residual = mask * canvas, target - canvas
+        pull, lost = tl.sum(mask * (residual + hidden), 0), tl.sum(hidden * (2 * residual + hidden), 0)
+        colour = tl.minimum(tl.maximum(pull * inverse, 0.0), 1.0)
+        gain += 2 * colour * pull - colour * colour * weight - lost
+        tl.store(colours + row * 3 + channel, colour)
+    tl.store(gains + row, tl.where(weight < min_weight, -1.0, gain / (unit * unit)))
+
+
+def score(
+    strokes: Tensor, pyramid: "Pyramid", level: "Level", left: Tensor, top: Tensor, side_px: int, min_weight: float
+) -> tuple[Tensor, Tensor]:
+    """As `score.score`, for windows with (B, K) left and top."""
+    num_pictures, num_candidates = left.shape
+    gains, colours = left.new_empty(left.shape), left.new_empty((*left.shape, 3))
+    _score[(num_pictures * num_candidates,)](
+        strokes.contiguous(), left.contiguous(), top.contiguous(), pyramid.canvases, pyramid.targets,
+        pyramid.canvases.stride(0), level.start, level.width, level.unit_px, min_weight, gains, colours, num_candidates,
+        SIDE=side_px,
+    )  # fmt: skip
+    return gains, colours

@@ -1,0 +1,82 @@
+"""The Triton kernels of the rasteriser for GPUs, in Triton's interpreter, against the same in torch."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from renderers.bezier.gpu import score as scoring
+from renderers.brush.gpu import TexturedShade
+from renderers.brush.kinds import BristleBrush
+from renderers.brush.stroke import marks_of
+from renderers.brush.texture import make_brush
+from renderers.raster.gpu import painting
+
+from .pictures import landscape, plain
+from .strokes import gentle_strokes, wild_strokes
+from .test_brush_oracle import textured_strokes
+
+pytest.importorskip("triton")
+HEIGHT, WIDTH = 9, 13
+
+
+_VARIABLE = "TRITON_INTERPRET"
+interpreted = pytest.mark.skipif(os.environ.get(_VARIABLE) != "1", reason="runs below, in a process that interprets")
+
+
+def test_kernels_do_what_torch_does() -> None:
+    """Whether Triton compiles or interprets is settled when it is imported, so this takes a process of its own."""
+    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", "as_torch_does"]
+    run = subprocess.run(tests, env={**os.environ, _VARIABLE: "1"}, capture_output=True, text=True)
+    assert run.returncode == 0 and "7 passed" in run.stdout, run.stdout[-3000:]
+
+
+def painted(strokes: Tensor, shade: painting.Shade, covers: float, steps: list[int]) -> tuple[Tensor, Tensor, Tensor]:
+    """Frames, and the gradients of strokes and ground."""
+    leaf = strokes.clone().requires_grad_()
+    ground = torch.tensor(plain(HEIGHT, WIDTH, (0.9, 0.8, 0.7))).expand(len(strokes), -1, -1, -1).clone()
+    ground.requires_grad_()
+    frames = painting.paint(leaf, ground, torch.tensor([steps] * len(strokes)), shade, 1.3, covers)
+    error = (frames - torch.tensor(landscape(HEIGHT, WIDTH))).square().sum()
+    onto_strokes, onto_ground = torch.autograd.grad(error, [leaf, ground])
+    return frames.detach(), onto_strokes, onto_ground
+
+
+@interpreted
+@pytest.mark.parametrize("covers", [1.0, 0.0])
+@pytest.mark.parametrize("kind", ["gentle", "wild", "textured"])
+def test_kernels_paint_and_differentiate_as_torch_does(
+    kind: str, covers: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = {"gentle": gentle_strokes, "wild": wild_strokes, "textured": textured_strokes}[kind]
+    strokes = torch.tensor(np.stack([make(5, HEIGHT, WIDTH, seed=seed) for seed in range(2)]))
+    marks = marks_of(make_brush(BristleBrush()), 0.5)
+    shade = TexturedShade.of(marks) if kind == "textured" else painting.ribbon_shade
+    expected = painted(strokes, shade, covers, [0, 3, 3, 5])
+    monkeypatch.setattr(painting, "is_fused", lambda _: True)
+    for value, true in zip(painted(strokes, shade, covers, [0, 3, 3, 5]), expected, strict=True):
+        assert (value - true).norm() <= 2e-3 * true.norm()
+    assert (painted(strokes, shade, covers, [5])[0] - expected[0][:, 3:]).abs().max() < 1 / 255
+
+
+@interpreted
+def test_kernel_scores_candidates_as_torch_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = [
+        [landscape(32, 40), landscape(16, 20)],
+        [plain(32, 40, (0.2, 0.4, 0.6)), plain(16, 20, (0.2, 0.4, 0.6))],
+    ]
+    pyramid = scoring.pyramid_of(pictures, (1.0, 1.0, 1.0), torch.device("cpu"))
+    candidates = np.stack([gentle_strokes(5, 32, 40, seed=seed) for seed in range(2)])
+    candidates[0, 0, :6] += 9  # beside the canvas
+    for number in range(2):
+        expected = scoring.score(torch.tensor(candidates), pyramid, number)
+        with monkeypatch.context() as patch:
+            patch.setattr(painting, "is_fused", lambda _: True)
+            gains, colours = scoring.score(torch.tensor(candidates), pyramid, number)
+        assert torch.allclose(gains, expected[0], atol=1e-4) and gains[0, 0] == -1
+        some = gains > 0
+        assert some.any() and torch.allclose(colours[some], expected[1][some], atol=1e-4)
