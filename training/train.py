@@ -3,6 +3,7 @@
     python -m training.train stage=words data=outputs/scenes out=outputs/words
     python -m training.train stage=base data=outputs/scenes base=outputs/words out=outputs/base
     python -m training.train stage=motion data=outputs/scenes base=outputs/base out=outputs/motion
+    python -m training.train stage=agent data=outputs/scenes out=outputs/agent
     torchrun --nproc_per_node=8 -m training.train stage=motion model=sd15 data=DIR out=outputs/motion
 
 The same command again goes on from the last checkpoint. docs/training.md has recipes for machines of all sizes.
@@ -81,13 +82,18 @@ def _open_streams(config: TrainConfig, ranks: "Ranks") -> "tuple[SequenceStream,
     """Both splits, looked at from outside, and large enough for all ranks."""
     from training.data.stream import SequenceStream
 
-    frames = config.stage.frames
-    train = SequenceStream.open(config.data, split="train", frames=frames, augmentation=config.augmentation)
+    frames, captions_required = config.stage.frames, config.stage.name != "agent"
+    train = SequenceStream.open(
+        config.data, split="train", frames=frames, captions_required=captions_required,
+        augmentation=config.augmentation,
+    )  # fmt: skip
     _refuse_too_few(train, config.batch_size, ranks)
     if not config.validate_every:
         return train, None
     try:
-        val = SequenceStream.open(config.data, split="val", frames=frames, size_px=train.size_px)
+        val = SequenceStream.open(
+            config.data, split="val", frames=frames, size_px=train.size_px, captions_required=captions_required
+        )
         _refuse_too_few(val, 1, ranks)
     except UserError as error:
         raise UserError(f"{error} (val split; validate_every=0 trains without)") from error

@@ -1,4 +1,4 @@
-"""Sizes of the tiny model and of LoRAs; apart from them, because a configuration must not import networks."""
+"""Sizes of the tiny model, LoRAs and actors; apart from them, because a configuration must not import networks."""
 
 import math
 from dataclasses import dataclass
@@ -76,3 +76,22 @@ class LoraShape:
             raise ConfigError("alpha", self.alpha, "more than 0")
         if not self.targets or not set(self.targets) <= set(LORA_TARGETS):
             raise ConfigError("targets", list(self.targets), f"some of {', '.join(LORA_TARGETS)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentShape:
+    """Size of an actor, and of its paintings.
+
+    Attributes:
+        width: channels of its first layer, 4 to 256.
+        num_steps: of a painting, five strokes each, 1 to 1,000.
+    """
+
+    width: int = 16
+    num_steps: int = 20
+
+    def __post_init__(self) -> None:
+        if not 4 <= self.width <= 256:
+            raise ConfigError("width", self.width, "4 to 256")
+        if not 1 <= self.num_steps <= 1000:
+            raise ConfigError("num_steps", self.num_steps, "1 to 1000")
