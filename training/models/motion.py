@@ -8,14 +8,14 @@ zero, so that untrained modules change nothing. The 2D blocks see frames one by 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-import torch
 from diffusers import MotionAdapter, UNet2DConditionModel, UNetMotionModel
 from torch import Tensor, nn
 
 from conf.errors import UserError
 from training.models.animatediff import adapter_from_original, original_from_motion
+from training.models.parts import kind_of_folder, load_network
 from training.tensors import read_tensors
 
 Residuals = tuple[Sequence[Tensor], Tensor]
@@ -170,16 +170,14 @@ def load_motion(path: str | Path, unet: UNet2DConditionModel) -> MotionAdapter:
     Raises:
         UserError: if it is not there, or is something else.
     """
-    place = Path(path).expanduser()
+    place, name = Path(path).expanduser(), f"motion={path}"
     if place.is_file():
         try:
             return adapter_from_original(read_tensors(place, "motion"), norm_groups=unet.config.norm_num_groups)
         except ValueError as error:
-            raise UserError(f"motion={path}: {error}") from error
+            raise UserError(f"{name}: {error}") from error
     if place.is_dir() and not (place / "config.json").is_file():
-        raise UserError(f"motion={path}: holds no temporal modules (a MotionAdapter's config.json)")
-    try:
-        loaded: Any = MotionAdapter.from_pretrained(str(place if place.exists() else path), use_safetensors=True)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise UserError(f"motion={path}: cannot be loaded: {' '.join(str(error).split())[:300]}") from error
-    return cast(MotionAdapter, loaded.to(torch.float32))
+        raise UserError(
+            f"{name}: holds no temporal modules (a MotionAdapter's config.json), but {kind_of_folder(place)}"
+        )
+    return load_network(MotionAdapter, str(place if place.exists() else path), name)
