@@ -42,7 +42,9 @@ def add_motion(unet: UNet2DConditionModel, adapter: MotionAdapter | None, *, max
         UserError: if the adapter belongs to another UNet.
     """
     fresh = adapter is None
-    if adapter is None:
+    if adapter is not None:
+        _refuse_other_computing(unet, adapter)
+    else:
         adapter = MotionAdapter(
             block_out_channels=tuple(unet.config.block_out_channels),
             motion_layers_per_block=unet.config.layers_per_block,
@@ -61,6 +63,19 @@ def add_motion(unet: UNet2DConditionModel, adapter: MotionAdapter | None, *, max
     if fresh:
         silence_motion(motion)
     return cast(UNetMotionModel, motion)
+
+
+def _refuse_other_computing(unet: UNet2DConditionModel, adapter: MotionAdapter) -> None:
+    """Refuse what diffusers takes without a word, though shapes do not show it and the motion UNet then errs."""
+    if adapter.config.conv_in_channels:
+        asked = f"its UNet would read {adapter.config.conv_in_channels} channels, as PIA's does"
+        raise UserError(f"motion: {asked}; allowed: temporal modules alone")
+    groups = adapter.config.motion_norm_num_groups
+    if groups != unet.config.norm_num_groups:
+        raise UserError(
+            f"motion: its temporal modules belong to another UNet; their norms have {groups} groups, the base's UNet "
+            f"{unet.config.norm_num_groups}"
+        )
 
 
 def share_weights(unet: UNetMotionModel, *parts: nn.Module) -> None:

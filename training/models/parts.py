@@ -90,6 +90,8 @@ def kind_of_tensors(names: Collection[str]) -> str:
     """What a file of tensors of these names holds, in words; for messages."""
     if any("lora" in name for name in names):
         return "a motion LoRA" if any("motion_modules" in name for name in names) else "a LoRA"
+    if any("controlnet_cond_embedding.conv_in" in name for name in names):
+        return "a network that is shown pictures, not latents (as SparseCtrl for scribbles)"
     if any("controlnet_cond_embedding" in name for name in names):
         return "a replication network (SparseCtrl)"
     if any("motion_modules" in name for name in names):
