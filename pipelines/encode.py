@@ -30,6 +30,7 @@ from training.data.manifest import ShardManifest, read_manifest, tar_path, to_js
 from training.data.sequence import StoredSequence
 from training.data.shard import ShardWriter
 from training.data.split import StoredSplit, open_split
+from training.finite import finite
 from training.progress import Progress
 from training.recipe import recipe_hash
 from training.weights import parent_weights
@@ -236,7 +237,10 @@ def _sequences(split: StoredSplit, indices: Sequence[int], task: _Task) -> Itera
             parts = [
                 task.encoder.encode_frames(part.to(task.device)) for part in torch.split(frames, task.config.batch_size)
             ]
-        mean, logvar = (torch.cat([part[which] for part in parts]) for which in (0, 1))
+        mean, logvar = (
+            finite(torch.cat([part[which] for part in parts]), f"{split.url}: latents of {sequence.key}")
+            for which in (0, 1)
+        )
         yield (
             sequence.key,
             {
@@ -264,7 +268,7 @@ def _texts(captions: Sequence[str], task: _Task) -> Iterator[tuple[str, dict[str
     for first in range(0, len(captions), task.config.batch_size):
         some = captions[first : first + task.config.batch_size]
         with torch.inference_mode():
-            embedded = task.encoder.embed(some)
+            embedded = finite(task.encoder.embed(some), f"{task.config.dataset}: embeddings of captions")
         for caption, text in zip(some, embedded, strict=True):
             members = {
                 TEXT_MEMBER: pack({"text": text}, task.config.dtype),

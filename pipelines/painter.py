@@ -30,8 +30,9 @@ from pipelines import offloading  # the module: diffusers wants one pipeline's c
 from pipelines.initial_noise import initial_noise
 from pipelines.keeping import keep_paint
 from pipelines.painters import painter_folder
-from pipelines.pinned import PinnedPicture, interpolated, pinned_conditions, shared_noise
+from pipelines.pinned import PinnedPicture, acting, interpolated, pinned_conditions, shared_noise
 from training.diffusion import Denoiser, begin_between, invert, sample, schedule_of
+from training.finite import finite
 from training.models.base import BaseModel
 from training.models.codec import PatchCodec
 from training.models.lora import apply_lora
@@ -120,7 +121,7 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
     @torch.no_grad()
     def __call__(
         self,
-        prompts: Sequence[str],
+        prompts: str | Sequence[str],
         conditions: Sequence[Sequence[PinnedPicture]] | None = None,
         *,
         negative_prompt: str = "",
@@ -140,7 +141,7 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
         """Paint.
 
         Args:
-            prompts: (N,) captions, method phrase included; empty ones are allowed.
+            prompts: (N,) captions, method phrase included, or one for one process; empty ones are allowed.
             conditions: (N,) lists of pictures at frames, in any order.
             negative_prompt: what guidance leads away from.
             num_frames: T.
@@ -161,7 +162,9 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
         Raises:
             ValueError: if a frame is out of range or named twice, counts differ, or a process with a share of the steps
                 has no conditions to begin from.
+            UserError: if what networks compute is not finite.
         """
+        prompts = [prompts] if isinstance(prompts, str) else prompts
         base, conditions = self.base, conditions or [()] * len(prompts)
         places = range(len(prompts)) if positions is None else positions
         if not len(prompts) == len(conditions) == len(places):
@@ -175,6 +178,8 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
             no_text, nothing = base.embed([negative_prompt, ""], device).float().chunk(2)
         with self._computing(self.vae):
             latents = [self._encoded(base, pinned) for pinned in conditions]
+        all_pinned = list(zip(conditions, latents, strict=True))
+        conditions, latents = acting(conditions, latents)
         pinned_to = pinned_conditions(conditions, latents, num_frames) if any(conditions) else None
         if inversion and pinned_to is not None:
             with self._computing(self.unet):
@@ -182,7 +187,7 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
                 self._replace_noise(base, noise, conditions, latents, nothing, steps, shared)
         skipped = steps - num_steps_of(share, steps)
         if skipped:
-            begun = torch.stack([interpolated(*pair, num_frames) for pair in zip(conditions, latents, strict=True)])
+            begun = torch.stack([interpolated(*pair, num_frames) for pair in all_pinned])
             noise = begin_between(base.schedule, begun, noise, num_steps=steps, skipped=skipped)
         if all(prompt == negative_prompt for prompt in prompts):
             guidance = 1.0  # guidance from a prediction to the same one is that one, for half the work
@@ -204,7 +209,7 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
             return torch.zeros(0)
         pictures = torch.stack([one.picture for one in pinned]) * 2 - 1
         mean, _ = base.encode_frames(pictures.to(self._execution_device, self.vae.dtype))
-        return mean.float() * base.scaling
+        return finite(mean, "latents that the VAE makes of the given pictures").float() * base.scaling
 
     def _denoiser(self, conditions: Sequence[Sequence[PinnedPicture]], pinned: Conditions | None) -> Denoiser:
         """The motion UNet; with the replication network for the processes that have conditions, if these are given.

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from training.models.base import BaseModel
     from training.models.painter_folder import Painter
 
-_RESERVED = ("words", "base", "motion", "replication")
+_STAGES = {"words": ("words",), "base": ("base", "words"), "motion": ("motion",), "replication": ("replication",)}
+"""Part -> the stages that train such; all other parts are LoRAs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +37,8 @@ class LoraChoice:
     name: str
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", self.name) or self.name in _RESERVED:
-            allowed = f"1 to 64 letters, digits, _ and -, but not {', '.join(_RESERVED)}"
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", self.name) or self.name in _STAGES:
+            allowed = f"1 to 64 letters, digits, _ and -, but not {', '.join(_STAGES)}"
             raise ConfigError("name", self.name, allowed)
 
 
@@ -112,6 +113,7 @@ def run(config: AssembleConfig) -> Summary:
         UserError: if a part is missing, of another kind, or does not belong to the others, or `out` is something else.
     """
     parts = {key: _part(key, place) for key, place in config.places.items()}
+    _refuse_other_stages(config, parts)
     _refuse_strangers(parts)
     facts = _facts(config, parts)
     _refuse_foreign(config.out, facts)
@@ -145,6 +147,16 @@ def _part(key: str, place: Path) -> Part:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{key}={place}: its run card cannot be read ({error})") from error
     return part
+
+
+def _refuse_other_stages(config: AssembleConfig, parts: Mapping[str, Part]) -> None:
+    """Whatever was trained here must be what the key asks for: said before what it was trained on is compared."""
+    for key, part in parts.items():
+        stages = _STAGES.get(key, ("spatial_lora", "motion_lora"))
+        stage = part.card.get("stage", stages[0]) if part.card is not None else stages[0]
+        if stage not in stages:
+            name = key if key in _STAGES else "loras"
+            raise UserError(f"{name}={config.places[key]}: trained by stage={stage}; allowed: {' or '.join(stages)}")
 
 
 def _refuse_strangers(parts: Mapping[str, Part]) -> None:
@@ -231,10 +243,16 @@ def _loaded(config: AssembleConfig, parts: Mapping[str, Part], facts: Mapping[st
 
 
 def _on_the_schedule_of(motion: Part, base: "BaseModel") -> "BaseModel":
-    """A base that samples on the noise that its temporal modules were trained on, which need not be its own."""
+    """A base that samples on the noise that its temporal modules were trained on, which need not be its own.
+
+    Those that were not trained here do not say; all releases of AnimateDiff, and what goes on from them, were trained
+    on variances that rise linearly.
+    """
     from training.diffusion import schedule_of_recipe
 
-    return base if motion.card is None else replace(base, schedule=schedule_of_recipe(motion.card["recipe"]["noise"]))
+    if motion.card is None:
+        return replace(base, schedule=replace(base.schedule, spacing="linear"))
+    return replace(base, schedule=schedule_of_recipe(motion.card["recipe"]["noise"]))
 
 
 def assemble_config(plain: dict[str, Any]) -> AssembleConfig:

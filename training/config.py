@@ -22,6 +22,11 @@ _LORA_STAGES = ("spatial_lora", "motion_lora")
 _TOLD = {  # key -> its stages
     "conditions": ("replication",), "lora": _LORA_STAGES, "pictures": ("spatial_lora",), "agent": ("agent",),
 }  # fmt: skip
+_READERS = {
+    "motion": ("motion", "replication", "motion_lora"),
+    "replication": ("replication",),
+    "spatial_lora": ("motion_lora",),
+}  # parent -> the stages that read it; any but `words` reads `base`
 PARENTS = ("base", "motion", "replication", "spatial_lora")
 """Keys that name what other runs trained; their hashes, not their paths, are part of the recipe."""
 _FREE = (
@@ -210,12 +215,9 @@ class TrainConfig:
             raise UserError(f"base is needed with stage={stage} model=tiny: say base=FOLDER of a run of stage=base")
         if stage in ("replication", "motion_lora") and self.motion is None:
             raise UserError(f"motion is needed with stage={stage}: say motion=FOLDER of a run of stage=motion")
-        for key, value, reader in (
-            ("replication", self.replication, "replication"),
-            ("spatial_lora", self.spatial_lora, "motion_lora"),
-        ):
-            if value is not None and stage != reader:
-                raise ConfigError(key, value, f"null, or stage={reader}")
+        for key, readers in _READERS.items():
+            if getattr(self, key) is not None and stage not in readers:
+                raise ConfigError(key, getattr(self, key), f"null, or stage={' or stage='.join(readers)}")
 
     def recipe(self) -> dict[str, Any]:
         """What must not change when a run goes on, and nothing secret: neither folders, URLs nor the tracker."""

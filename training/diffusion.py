@@ -328,6 +328,15 @@ def schedule_of(config: Mapping[str, Any]) -> NoiseSchedule:
     spacing, prediction = config.get("beta_schedule", "linear"), config.get("prediction_type", "epsilon")
     if spacing not in ("linear", "scaled_linear") or prediction not in kinds:
         raise ValueError(f"scheduler with {spacing} betas and {prediction} is not known")
+    lacking = [key for key in ("num_train_timesteps", "beta_start", "beta_end") if config.get(key) is None]
+    if lacking or config.get("trained_betas") is not None:
+        raise ValueError(f"scheduler {f'without {lacking[0]}' if lacking else 'with trained_betas'} is not known")
+    if prediction == "epsilon" and config.get("rescale_betas_zero_snr"):
+        # The last step holds no signal: what is predicted of it would be divided by zero.
+        raise ValueError(
+            "scheduler with epsilon and rescale_betas_zero_snr says nothing at its first step; "
+            "set rescale_betas_zero_snr to false in its scheduler_config.json"
+        )
     return NoiseSchedule(
         num_steps=config["num_train_timesteps"],
         beta_start=config["beta_start"],

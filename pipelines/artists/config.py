@@ -65,7 +65,8 @@ class CaptionConfig:
     Attributes:
         template: caption of a sequence that has none of its own; `%name` is the name of its file or folder,
             `%trigger` the trigger. None leaves the caption empty.
-        trigger: word that is to mean this artist, appended to every caption that does not hold it.
+        trigger: word that is to mean this artist, appended to every caption that does not hold it as a word of its own,
+            in capitals or not.
     """
 
     template: str | None = None
@@ -83,7 +84,7 @@ class CaptionConfig:
         stem = PurePosixPath(entry.id).stem
         name = " ".join(re.sub(r"[ _-]*\d{1,2}x\d{1,2}$", "", stem).replace("_", " ").replace("-", " ").split())
         caption = entry.caption or _Template(self.template or "").substitute(name=name, trigger=self.trigger)
-        if not self.trigger or self.trigger in caption:
+        if not self.trigger or re.search(rf"(?<!\w){re.escape(self.trigger)}(?!\w)", caption, re.IGNORECASE):
             return caption
         return f"{caption}, {self.trigger}" if caption else self.trigger
 

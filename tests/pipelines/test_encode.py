@@ -13,11 +13,13 @@ import pytest
 import torch
 
 from conf.command import command
+from conf.compose import compose
 from conf.errors import UserError
 from pipelines import encode, gallery, verify
 from pipelines.encode import EncodeConfig, encode_config
 from tests.pipelines.runs import assert_same, contents
 from tests.pipelines.small_dataset import painted_frames, small_dataset
+from tests.training.models.small_base import small_base
 from training.config import ModelConfig
 from training.data.augment import Augmentation
 from training.data.batch import SequenceBatch
@@ -243,3 +245,29 @@ def test_a_real_base_encodes_through_the_command_and_its_stream_knows_it(scenes:
         mean, _ = base.encode_frames(frames.frames[0])
         torch.testing.assert_close(batch.latents.mean[0], mean, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(batch.latents.text, base.embed(frames.captions), atol=1e-5, rtol=1e-5)
+
+
+def test_what_is_not_finite_is_neither_stored_nor_called_success(scenes: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "base"
+    base = small_base()
+    with torch.no_grad():
+        base.vae.to_code.bias[0] = float("inf")  # type: ignore[union-attr, operator]
+    base.save(folder)
+    config = encode_config(compose("encode", [f"dataset={scenes}", f"out={tmp_path / 'out'}", f"base={folder}"]))
+    with pytest.raises(UserError, match=r"latents of \S+: \d+ of \d+ values are not finite"):
+        encode.run(config)
+    with pytest.raises(UserError):
+        verify.run(verify.verify_config(compose("verify", [f"dataset={tmp_path / 'out'}"])))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_base_in_half_precision_encodes_as_the_same_numbers_in_float32(
+    scenes: Path, tmp_path: Path, dtype: torch.dtype
+) -> None:
+    half = small_base().to("cpu", dtype)
+    half.save(tmp_path / "half")
+    half.to("cpu", torch.float32).save(tmp_path / "whole")
+    for name in ("half", "whole"):
+        words = [f"dataset={scenes}", f"out={tmp_path / f'out_{name}'}", f"base={tmp_path / name}", "dtype=fp32"]
+        encode.run(encode_config(compose("encode", words)))
+    assert_same(contents(tmp_path / "out_half"), contents(tmp_path / "out_whole"))

@@ -44,6 +44,11 @@ from training.run_folder import claimed
         ({"stage": "base", "model": "sd15"}, "model=sd15: not allowed; allowed: tiny"),
         ({"base": "null"}, "base is needed"),
         ({"data": "[]"}, r"data=\[\]"),
+        ({"stage": "words", "base": "null", "motion": "x"}, "motion=x: not allowed; allowed: null, or stage=motion or"),
+        ({"stage": "base", "motion": "x"}, "motion=x: not allowed; allowed: null, or stage=motion or"),
+        ({"stage": "spatial_lora", "motion": "x"}, "motion=x: not allowed; allowed: null, or stage=motion or"),
+        ({"stage": "motion", "replication": "x"}, "replication=x: not allowed; allowed: null, or stage=replication"),
+        ({"stage": "spatial_lora", "spatial_lora": "x"}, "spatial_lora=x: not allowed; allowed: null, or stage=motion"),
         ({"resume": "maybe"}, "resume=maybe"),
     ],
 )

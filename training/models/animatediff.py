@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from diffusers import MotionAdapter
 from torch import Tensor
 
+from training.models.parts import TEMPORAL, kind_of_tensors
+
 _PAIRS = (
     (".temporal_transformer.", "."),
     (".attention_blocks.0.", ".attn1."),
@@ -86,6 +88,9 @@ def adapter_from_original(state: Mapping[str, Tensor], *, norm_groups: int, num_
     Raises:
         ValueError: if the tensors are not those of temporal modules.
     """
+    kind = kind_of_tensors(state.keys())
+    if kind != TEMPORAL:
+        raise ValueError(f"not temporal modules but {kind}")
     ours = motion_from_original(state)
     widths: dict[int, int] = {}
     layers: dict[int, set[int]] = {}

@@ -8,14 +8,14 @@ zero, so that untrained modules change nothing. The 2D blocks see frames one by 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-import torch
 from diffusers import MotionAdapter, UNet2DConditionModel, UNetMotionModel
 from torch import Tensor, nn
 
 from conf.errors import UserError
 from training.models.animatediff import adapter_from_original, original_from_motion
+from training.models.parts import kind_of_folder, load_network
 from training.models.shape import num_heads
 from training.tensors import read_tensors
 
@@ -45,7 +45,9 @@ def add_motion(unet: UNet2DConditionModel, adapter: MotionAdapter | None, *, max
         UserError: if the adapter belongs to another UNet.
     """
     fresh = adapter is None
-    if adapter is None:
+    if adapter is not None:
+        _refuse_other_computing(unet, adapter)
+    else:
         adapter = MotionAdapter(
             block_out_channels=tuple(unet.config.block_out_channels),
             motion_layers_per_block=unet.config.layers_per_block,
@@ -64,6 +66,19 @@ def add_motion(unet: UNet2DConditionModel, adapter: MotionAdapter | None, *, max
     if fresh:
         silence_motion(motion)
     return cast(UNetMotionModel, motion)
+
+
+def _refuse_other_computing(unet: UNet2DConditionModel, adapter: MotionAdapter) -> None:
+    """Refuse what diffusers takes without a word, though shapes do not show it and the motion UNet then errs."""
+    if adapter.config.conv_in_channels:
+        asked = f"its UNet would read {adapter.config.conv_in_channels} channels, as PIA's does"
+        raise UserError(f"motion: {asked}; allowed: temporal modules alone")
+    groups = adapter.config.motion_norm_num_groups
+    if groups != unet.config.norm_num_groups:
+        raise UserError(
+            f"motion: its temporal modules belong to another UNet; their norms have {groups} groups, the base's UNet "
+            f"{unet.config.norm_num_groups}"
+        )
 
 
 def share_weights(unet: UNetMotionModel, *parts: nn.Module) -> None:
@@ -174,21 +189,19 @@ def load_motion(path: str | Path, unet: UNet2DConditionModel) -> MotionAdapter:
     Raises:
         UserError: if it is not there, or is something else.
     """
-    place = Path(path).expanduser()
+    place, name = Path(path).expanduser(), f"motion={path}"
     if place.is_file():
         try:
             return adapter_from_original(
                 read_tensors(place, "motion"), norm_groups=unet.config.norm_num_groups, num_heads=_heads_in(place)
             )
         except ValueError as error:
-            raise UserError(f"motion={path}: {error}") from error
+            raise UserError(f"{name}: {error}") from error
     if place.is_dir() and not (place / "config.json").is_file():
-        raise UserError(f"motion={path}: holds no temporal modules (a MotionAdapter's config.json)")
-    try:
-        loaded: Any = MotionAdapter.from_pretrained(str(place if place.exists() else path), use_safetensors=True)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise UserError(f"motion={path}: cannot be loaded: {' '.join(str(error).split())[:300]}") from error
-    return cast(MotionAdapter, loaded.to(torch.float32))
+        raise UserError(
+            f"{name}: holds no temporal modules (a MotionAdapter's config.json), but {kind_of_folder(place)}"
+        )
+    return load_network(MotionAdapter, str(place if place.exists() else path), name)
 
 
 def _heads_in(path: Path) -> int:

@@ -74,6 +74,7 @@ class AgentStage:
 
     name = "agent"
     frames: Literal["all", "last"] = "last"
+    tokenise: None = None
 
     def __init__(self, shape: AgentShape, shown: SequenceBatch) -> None:
         self._shape, self._shown = shape, shown

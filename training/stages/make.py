@@ -161,7 +161,7 @@ def _parent_base(config: TrainConfig, train: SequenceStream) -> BaseModel:
         base = load_base(parent_weights("base", config.base))
     else:
         assert config.model.path is not None  # `TrainConfig` has checked
-        base = load_base(config.model.path)
+        base = load_base(config.model.path, "model.path")
     # A base trained here knows one schedule; others' are often trained further on another one, as AnimateDiff does.
     for key in _NOISE if config.base is not None else ("prediction",):
         here, its = getattr(config.noise, key), getattr(base.schedule, key)
