@@ -14,7 +14,7 @@ from conf.errors import ConfigError
 from pipelines.assets import AssetFiles, read_assets
 from pipelines.sources import source_class
 from pipelines.sources.base import Source
-from pipelines.sources.framing import Fit, Framing
+from pipelines.sources.framing import WHITE, Fit, Framing, Ground
 from renderers import families, renderer
 from renderers.painting import FrameSchedule
 from training.data.layout import MOST_SEQUENCES, FrameFormat
@@ -34,6 +34,12 @@ class RendererChoice:
     config: Any
     weight: float = 1.0
     assets: AssetFiles = field(default_factory=AssetFiles)
+
+    @property
+    def ground(self) -> Ground:
+        """The colour of its bare canvas; pictures are laid on it."""
+        ground: Ground = tuple(getattr(self.config, "canvas", WHITE))
+        return ground
 
     def recipe(self) -> dict[str, Any]:
         """What of it decides bytes: of files, their hashes."""

@@ -170,7 +170,7 @@ def render_sequence(sequence: PlannedSequence, settings: RenderSettings, watch: 
         RefusedPicture: if the source cannot give the picture.
     """
     choice = settings.renderers[sequence.renderer]
-    picture = settings.source.load(sequence.entry, settings.framing)
+    picture = settings.source.load(sequence.entry, settings.framing, choice.ground)
     watch.lap("load")
     seed = np.random.SeedSequence(settings.seed, spawn_key=(sequence.index, _PAINT_STAGE))
     family = renderer(choice.family)

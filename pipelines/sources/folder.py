@@ -11,7 +11,7 @@ from fsspec import AbstractFileSystem
 from conf.errors import UserError
 from pipelines.sources.base import Picture, RefusedPicture, SourceEntry
 from pipelines.sources.depth import DEPTH_ENDING, decode_depth, is_depth_map
-from pipelines.sources.framing import Framing
+from pipelines.sources.framing import WHITE, Framing, Ground
 from pipelines.sources.sidecars import Sidecars
 from pipelines.sources.stored import StoredSource, ending, list_files, printable
 from training.data.storage import naming, open_storage
@@ -68,9 +68,9 @@ class FolderSource(StoredSource):
         filesystem, _ = open_storage(self.path)
         return _bytes(filesystem, entry.locator)
 
-    def load(self, entry: SourceEntry, framing: Framing) -> Picture:
+    def load(self, entry: SourceEntry, framing: Framing, ground: Ground = WHITE) -> Picture:
         """Read, decode and frame one picture, and its depth map if it has one; raises what `StoredSource.load` does."""
-        picture = super().load(entry, framing)
+        picture = super().load(entry, framing, ground)
         if entry.depth is None:
             return picture
         data = self.read(replace(entry, locator=entry.depth))

@@ -14,7 +14,7 @@ from fsspec.implementations.local import LocalFileSystem
 from conf.errors import ConfigError, UserError
 from pipelines.sources.base import Picture, RefusedPicture, SourceEntry
 from pipelines.sources.decode import MAX_PIXELS, decode
-from pipelines.sources.framing import Framing
+from pipelines.sources.framing import WHITE, Framing, Ground
 
 # .heic and .heif are listed to be refused with a reason: phones write them, and ignoring them would surprise.
 PICTURE_EXTENSIONS = (
@@ -62,7 +62,7 @@ class StoredSource(ABC):
     def read(self, entry: SourceEntry) -> bytes:
         """The bytes of one picture, as they are now."""
 
-    def load(self, entry: SourceEntry, framing: Framing) -> Picture:
+    def load(self, entry: SourceEntry, framing: Framing, ground: Ground = WHITE) -> Picture:
         """Read, decode and frame one picture.
 
         Raises:
@@ -77,7 +77,7 @@ class StoredSource(ABC):
             raise RefusedPicture(f"cannot be read: {error.strerror or type(error).__name__}") from error
         if hashlib.sha256(data).hexdigest() != entry.sha256:
             raise RefusedPicture("changed since the run was planned")
-        return Picture(image=framing.apply(decode(data, max_pixels=self.max_pixels)))
+        return Picture(image=framing.apply(decode(data, max_pixels=self.max_pixels, ground=ground), ground))
 
     def check_captions(self, entries: Sequence[SourceEntry]) -> None:
         """Raise UserError if captions are required and lacking."""
