@@ -14,7 +14,7 @@ from typing import Any
 from conf.errors import ConfigError, UserError
 from pipelines.config import ClusterConfig
 from pipelines.plan import ShardPlan
-from pipelines.render import ShardReport, ShardSettings, render_shard
+from pipelines.render import ShardReport, ShardSettings, fault_of_ours, render_shard
 
 _IN_FLIGHT_PER_WORKER = 2
 _MAX_RETRIES = 5  # of a task whose worker died; a Python exception is a report, never a retry
@@ -145,13 +145,19 @@ def _task_memory(cluster: ClusterConfig, workers: int) -> int:
 
 
 def _next(waiting: dict[Any, str]) -> ShardReport:
-    """Wait for any one task; a task whose worker died too often becomes a report, so that the others go on."""
+    """Wait for any one task; a task whose worker died too often becomes a report, so that the others go on.
+
+    One that failed in Python is no such task: all others would fail as well.
+    """
     import ray
 
     (done,), _ = ray.wait(list(waiting), num_returns=1)
     name = waiting.pop(done)
     try:
         report: ShardReport = ray.get(done)
+    except ray.exceptions.RayTaskError as error:
+        cause = error.cause if isinstance(error.cause, Exception) else error
+        return ShardReport(name=name, error=f"{name}: {fault_of_ours(cause)}", fatal=True)
     except ray.exceptions.RayError as error:
         return ShardReport(name=name, error=f"worker lost: {' '.join(str(error).split())[:300]}")
     return report

@@ -124,7 +124,7 @@ class SynthConfig(RunConfig):
     def recipe(self) -> dict[str, Any]:
         """Everything that decides the bytes of the data set, and nothing else."""
         return {
-            "source": {"kind": self.source_kind, **plain_containers(self.source)},
+            "source": {"kind": self.source_kind, **_said(plain_containers(self.source))},
             "renderers": [choice.recipe() for choice in self.renderers],
             "framing": plain_containers(self.framing),
             "schedule": plain_containers(self.schedule),
@@ -246,6 +246,11 @@ def _choice(name: str, plain: Mapping[str, Any], key: str, weight: float) -> Ren
     except ConfigError as error:
         raise error.under(key) from None
     return RendererChoice(name=name, family=family, phrase=phrase, config=config, weight=weight, assets=assets)
+
+
+def _said(source: dict[str, Any]) -> dict[str, Any]:
+    """Without the key that sources had not had in earlier data sets, where it says nothing."""
+    return {key: value for key, value in source.items() if (key, value) != ("caption", None)}
 
 
 def check_whole(key: str, value: int | None, lowest: int, highest: int) -> None:
