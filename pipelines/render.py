@@ -296,10 +296,10 @@ def fault_of_ours(error: BaseException) -> str:
 
     A fault of the program must not become a hole in a data set that a better version would not have.
     """
-    place = traceback.extract_tb(error.__traceback__)[-1]
     what = " ".join(f"{type(error).__name__}: {error}".split())
-    where = f"{Path(place.filename).name}, line {place.lineno}, in {place.name}"
-    return f"a fault of this program, not of the picture: {what} ({where})"
+    places = traceback.extract_tb(error.__traceback__)[-1:]  # none where it came from another process
+    where = "".join(f" ({Path(place.filename).name}, line {place.lineno}, in {place.name})" for place in places)
+    return f"a fault of this program, not of the picture: {what}{where}"
 
 
 def _refusal(sequence: PlannedSequence, settings: ShardSettings, refused: RefusedPicture) -> dict[str, Any]:
