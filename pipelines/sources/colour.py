@@ -31,7 +31,7 @@ _PRIMARIES: Mapping[int, Chromaticities] = {
     11: (0.314, 0.351, 0.68, 0.32, 0.265, 0.69, 0.15, 0.06),
     12: (*_D65, 0.68, 0.32, 0.265, 0.69, 0.15, 0.06),
 }
-_GAMMAS: Mapping[int, float] = {4: 1 / 2.2, 5: 1 / 2.8, 8: 1.0}
+_GAMMAS: Mapping[int, float] = {8: 1.0}
 _PQ, _HLG = 16, 18
 
 _PQ_WHITE_NITS = 203.0  # ITU-R BT.2408: paper under the light that the picture was taken in
@@ -47,7 +47,7 @@ class Colours:
 
     Attributes:
         chromaticities: of white and of the three primaries.
-        transfer: code point of the transfer function; unknown ones are taken for sRGB's, as screens take BT.709's.
+        transfer: code point of the transfer function; unknown ones are taken for sRGB's, as screens take television's.
         gamma: when not None, values are light to the power of this, whatever `transfer` says.
     """
 
