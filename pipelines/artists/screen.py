@@ -3,9 +3,8 @@
 import struct
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -48,8 +47,8 @@ class Screen:
             height = max(1, round(height / self.pixel_aspect))
         transparent = any(component.is_alpha for component in frame.format.components)
         kind = "rgba" if transparent else "rgb48le" if self.colours.are_hdr else "rgb24"
-        shown = frame.to_ndarray(format=kind, width=width, height=height, interpolation="BICUBIC")
-        return _upright(on_white(shown) if transparent else shown, frame)
+        shown = cast(Pixels, frame.to_ndarray(format=kind, width=width, height=height, interpolation="BICUBIC"))
+        return _upright(on_white(cast(Frame, shown)) if transparent else shown, frame)
 
     def developed(self, pixels: Pixels) -> Frame:
         """Their sRGB values; after frames have been chosen and made smaller, because it takes long."""
@@ -71,14 +70,12 @@ def _upright(pixels: Pixels, frame: "VideoFrame") -> Pixels:
 
     A row vector of a pixel's place times [[a, b], [c, d]] is where it is shown.
     """
-    from av.sidedata.sidedata import Type
-
-    matrix = frame.side_data.get(Type.DISPLAYMATRIX)
-    if matrix is None or len(bytes(matrix)) < 36:
+    matrix = bytes(cast(Any, frame.side_data).get("DISPLAYMATRIX") or b"")
+    if len(matrix) < 36:
         return pixels
-    a, b, _, c, d, *_ = struct.unpack("=9i", bytes(matrix)[:36])
+    a, b, _, c, d, *_ = struct.unpack("=9i", matrix[:36])
     if abs(b) + abs(c) > abs(a) + abs(d):
-        pixels, across, down = cv2.transpose(pixels), c, b
+        pixels, across, down = pixels.transpose(1, 0, 2), c, b
     else:
         across, down = a, d
     return np.ascontiguousarray(pixels[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1])

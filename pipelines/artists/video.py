@@ -76,7 +76,7 @@ class _Video:
         decoded, first_s, now_s = 0, 0.0, 0.0
         waiting: Pixels | None = None  # until it is known how long it is seen
         try:
-            with av.open(self._file) as container:
+            with av.open(self._file, mode="r") as container:
                 stream = main_track(container)
                 stream.codec_context.thread_count = 1  # workers do not compete for cores
                 for frame in container.decode(stream):

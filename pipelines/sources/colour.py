@@ -124,9 +124,9 @@ def with_profile(picture: Image.Image, pixels: Floats, profile: bytes) -> Floats
     Returns:
         (h, w, 3 or 4); alpha as it was.
     """
-    rgb = pixels[..., :3]
+    rgb: Floats = pixels[..., :3]
     eight_bit: NDArray[np.uint8] = np.rint(rgb * 255).astype(np.uint8)
-    beyond: Floats = rgb - eight_bit / np.float32(255)
+    beyond: Floats = (rgb - eight_bit / np.float32(255)).astype(np.float32)
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         kind = source.profile.xcolor_space.strip()
