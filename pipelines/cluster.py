@@ -57,9 +57,15 @@ def num_workers(asked: int | None) -> int:
 
 
 def render_shards(
-    plans: Iterator[ShardPlan], settings: ShardSettings, cluster: ClusterConfig, workers: int
+    plans: Iterator[ShardPlan], settings: ShardSettings, cluster: ClusterConfig, workers: int | None
 ) -> Generator[ShardReport]:
     """Render shards and yield their reports as they are done, in any order. Closing the generator ends the work.
+
+    Args:
+        plans: of the shards.
+        settings: of the run.
+        cluster: where.
+        workers: how many; None for one a core: of this machine, or of all of an existing cluster.
 
     Raises:
         UserError: if the cluster cannot be reached.
@@ -73,10 +79,11 @@ def render_shards(
 
 
 def _on_ray(
-    plans: Iterator[ShardPlan], settings: ShardSettings, cluster: ClusterConfig, workers: int
+    plans: Iterator[ShardPlan], settings: ShardSettings, cluster: ClusterConfig, asked: int | None
 ) -> Generator[ShardReport]:
     import ray
 
+    workers = num_workers(asked)
     try:
         if cluster.kind == "local":
             # By name: without it, Ray would join any Ray that runs here or is named in RAY_ADDRESS.
@@ -97,6 +104,8 @@ def _on_ray(
     try:
         if cluster.gpus_per_worker:
             _check_gpus(cluster, float(ray.cluster_resources().get("GPU", 0.0)))
+        if cluster.kind == "ray" and asked is None:
+            workers = max(workers, int(ray.cluster_resources().get("CPU", 0)))
         task = ray.remote(
             num_cpus=1,
             num_gpus=cluster.gpus_per_worker,

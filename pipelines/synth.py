@@ -155,7 +155,9 @@ def _render_missing(
     """Render all shards that are not there yet, or as many as it takes to see that too many inputs are refused."""
     names = {manifest.name for manifest in committed}
     missing = (shard for shard in plan.shards() if shard.name not in names)
-    workers = min(num_workers(config.num_workers), len(card.shards) - len(names))
+    workers = config.num_workers
+    if workers is not None or config.cluster.kind != "ray":  # whose cores are counted over there
+        workers = min(num_workers(workers), len(card.shards) - len(names))
     done, next_sheet_s = sum(manifest.num_planned for manifest in committed), 0.0
     with (
         _tracker(config, card) as tracker,

@@ -75,7 +75,7 @@ def _upright(pixels: Pixels, frame: "VideoFrame") -> Pixels:
         return pixels
     a, b, _, c, d, *_ = struct.unpack("=9i", matrix[:36])
     if abs(b) + abs(c) > abs(a) + abs(d):
-        pixels, across, down = pixels.transpose(1, 0, 2), c, b
+        shown, across, down = pixels.transpose(1, 0, 2), c, b
     else:
-        across, down = a, d
-    return np.ascontiguousarray(pixels[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1])
+        shown, across, down = pixels, a, d
+    return cast(Pixels, np.ascontiguousarray(shown[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1]))

@@ -81,6 +81,18 @@ def test_a_task_that_is_lost_for_good_becomes_a_report(monkeypatch: pytest.Monke
     assert "worker lost" in str(reports[1].error)
 
 
+@pytest.mark.parametrize(("asked", "most"), [(None, 200), (3, 6)])
+def test_an_existing_cluster_is_filled_however_few_cores_the_driver_has(
+    asked: int | None, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = _StandInForRay()
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    plans = [ShardPlan(name=str(number), split="train", first_index=0, sequences=()) for number in range(500)]
+    reports = render_shards(iter(plans), None, ClusterConfig(kind="ray"), workers=asked)  # type: ignore[arg-type]
+    assert len(list(reports)) == 500 and ray.most_in_flight == most
+
+
 def test_a_task_that_fails_in_python_is_no_lost_worker_and_stops_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", _StandInForRay(failed={"1"}))
     monkeypatch.setattr(os, "environ", dict(os.environ))
@@ -137,6 +149,9 @@ class _StandInForRay:
 
     def shutdown(self) -> None:
         self.is_shut_down = True
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"CPU": 100.0}
 
     def put(self, value: object) -> object:
         return value

@@ -44,35 +44,47 @@ def with_chunks(png: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
     return png[:33] + more + png[33:]
 
 
+def fixed(*values: float) -> bytes:
+    """In ICC's 15.16."""
+    return struct.pack(f">{len(values)}i", *(round(value * 65536) for value in values))
+
+
 def matrix_profile(
     to_xyz_d50: NDArray[np.float64], gamma: float, space: bytes = b"RGB ", description: str = "made for a test"
 ) -> bytes:
     """An ICC profile (version 2) of three primaries, or of one grey, and a power."""
 
-    def fixed(*values: float) -> bytes:
-        return struct.pack(f">{len(values)}i", *(round(value * 65536) for value in values))
-
-    text = description.encode() + b"\0"
     curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2)
+    if space == b"GRAY":
+        return profile_of({b"kTRC": curve}, b"mntr", space, b"XYZ ", description)
+    tags = {
+        name: b"XYZ " + bytes(4) + fixed(*column)
+        for name, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), to_xyz_d50.T, strict=True)
+    }
+    return profile_of(
+        {**tags, b"rTRC": curve, b"gTRC": curve, b"bTRC": curve}, b"mntr", space, b"XYZ ", description
+    )  # fmt: skip
+
+
+def profile_of(
+    tags: dict[bytes, bytes], kind: bytes, space: bytes, connection: bytes, description: str = "made for a test"
+) -> bytes:  # fmt: skip
+    """An ICC profile with these tags, and those that every profile has."""
+    text = description.encode() + b"\0"
     tags = {
         b"desc": b"desc" + bytes(4) + struct.pack(">I", len(text)) + text + bytes(78),
         b"cprt": b"text" + bytes(4) + b"none\0",
         b"wtpt": b"XYZ " + bytes(4) + fixed(0.9642, 1.0, 0.8249),
+        **tags,
     }
-    if space == b"GRAY":
-        tags[b"kTRC"] = curve
-    else:
-        for name, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), to_xyz_d50.T, strict=True):
-            tags[name] = b"XYZ " + bytes(4) + fixed(*column)
-        tags |= {b"rTRC": curve, b"gTRC": curve, b"bTRC": curve}
-    table, body, at = b"", b"", 128 + 4 + 12 * len(tags)
+    table, body, start = b"", b"", 128 + 4 + 12 * len(tags)
     for name, content in tags.items():
         content += bytes(-len(content) % 4)
-        table += name + struct.pack(">II", at + len(body), len(content))
+        table += name + struct.pack(">II", start + len(body), len(content))
         body += content
     rest = struct.pack(">I", len(tags)) + table + body
     head = bytearray(128)
-    struct.pack_into(">I4sI4s4s4s", head, 0, 128 + len(rest), b"lcms", 0x02400000, b"mntr", space, b"XYZ ")
+    struct.pack_into(">I4sI4s4s4s", head, 0, 128 + len(rest), b"lcms", 0x02400000, kind, space, connection)
     head[36:40], head[68:80] = b"acsp", fixed(0.9642, 1.0, 0.8249)
     return bytes(head) + rest
 
@@ -127,11 +139,27 @@ def test_sixteen_bits_keep_their_steps_under_a_profile() -> None:
     assert len(np.unique(shades)) > 700  # 8 bits would leave 16
 
 
+def ink_profile(magenta_and_yellow: tuple[int, int, int]) -> bytes:
+    """An ICC profile of a press: paper is white, black ink is black, magenta on yellow has this CIE L*, a*, b*."""
+    colours = np.zeros((2, 2, 2, 2, 3), np.uint8)  # by cyan, magenta, yellow, black
+    for inks in np.ndindex(2, 2, 2, 2):
+        lightness, a, b = magenta_and_yellow if inks == (0, 1, 1, 0) else (0 if inks[3] else 100 - 20 * sum(inks), 0, 0)
+        colours[inks] = round(lightness * 2.55), a + 128, b + 128
+    identity = struct.pack(">9i", *(65536 * (at % 4 == 0) for at in range(9)))
+    ramp = bytes(range(256))
+    table = b"mft1" + bytes(4) + bytes((4, 3, 2, 0)) + identity + 4 * ramp + colours.tobytes() + 3 * ramp
+    return profile_of({b"A2B0": table}, b"prtr", b"CMYK", b"Lab ")
+
+
 def test_ink_colours_are_shown_by_their_profile_where_there_is_one() -> None:
-    plain = stored(flat((0, 255, 255, 0), "CMYK"), "TIFF")
-    np.testing.assert_allclose(seen(plain), (255, 0, 0), atol=1)
-    rgb_profile = stored(flat((0, 255, 255, 0), "CMYK"), "TIFF", icc_profile=DISPLAY_P3)
-    np.testing.assert_allclose(seen(rgb_profile), (255, 0, 0), atol=1)  # of another kind of colours: passed over
+    inks = flat((0, 255, 255, 0), "CMYK")
+    np.testing.assert_allclose(seen(stored(inks, "TIFF")), (255, 0, 0), atol=1)
+    grey_press = ink_profile((50, 0, 0))
+    for kind in ("TIFF", "JPEG"):
+        np.testing.assert_allclose(seen(stored(inks, kind, icc_profile=grey_press, quality=98)), 119, atol=4)
+    # A profile of another kind of colours is passed over.
+    np.testing.assert_allclose(seen(stored(inks, "TIFF", icc_profile=DISPLAY_P3)), (255, 0, 0), atol=1)
+    np.testing.assert_allclose(seen(stored(flat(PAPER), icc_profile=grey_press)), PAPER, atol=0.01)
 
 
 def test_transparency_is_left_as_it_is_by_a_profile() -> None:
