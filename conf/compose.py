@@ -18,6 +18,7 @@ from conf.errors import ConfigError, UserError
 _Config = TypeVar("_Config")
 
 CONF_FOLDER = Path(__file__).resolve().parent
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]*://")
 _LONGEST_KEY = 200  # of a dotted key; beyond 255 even to ask whether such a group exists is an error
 
 
@@ -170,13 +171,24 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
     if hint is Path:
         if isinstance(value, bool) or not isinstance(value, str | int | float) or value == "":
             raise ConfigError(key, value, "a path")
-        return Path(str(value))
+        return local_path(str(value), key)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(hint, type) and (not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool)):
         words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
         raise ConfigError(key, value, words.get(hint, hint.__name__))
     return value
+
+
+def local_path(text: str, key: str) -> Path:
+    """A path of this machine.
+
+    Raises:
+        ConfigError: if it is a URL, of which `Path` would make a folder called `s3:`.
+    """
+    if _URL.match(text):
+        raise ConfigError(key, text, "a local path, not a URL")
+    return Path(text)
 
 
 def _member(hints: Sequence[Any], value: Any, key: str) -> Any:

@@ -49,7 +49,7 @@ def run(config: IngestConfig) -> Summary:
         config_hash=card.config_hash,
         code_version=card.code_version,
     )
-    return make_dataset(config, plan, card, settings, doing="ingesting")
+    return make_dataset(config, plan, card, settings, doing="ingesting", caption_key="caption.template")
 
 
 @dataclass(frozen=True, kw_only=True)

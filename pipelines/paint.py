@@ -9,7 +9,8 @@
 Every picture is pinned to a frame: through the replication network, through the noise that it inverts to, and by its
 paint, which stays where nothing else is painted. The report says how well the frames keep to their pictures. With a
 folder or a list as image, each of its pictures has a process of its own, the same whatever is painted beside it up to
-rounding; what is painted already is left as it is. OUT/index.html then shows them all.
+rounding; what is painted already is left as it is, and what cannot be read in a folder is skipped and named (exit code
+3). OUT/index.html then shows them all.
 """
 
 import json
@@ -25,13 +26,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conf.command import Summary, command
+from conf.command import COMPLETE, PARTIAL, Summary, command
 from conf.errors import ConfigError, UserError
 from pipelines.config import parse_size
 from pipelines.devices import compute_device
 from pipelines.memory import naming_memory
 from pipelines.paint_config import PaintConfig, paint_config
-from pipelines.paint_requests import batches, check_pictures, is_painted, read_picture, request_hash, requests_of
+from pipelines.paint_requests import batches, is_painted, read_picture, readable, request_hash, requests_of
 from pipelines.sources.framing import Framing
 from training.data.manifest import hash_file, write_atomically
 from training.progress import Progress
@@ -53,12 +54,14 @@ def run(config: PaintConfig) -> Summary:
     """Paint.
 
     Raises:
-        UserError: if a picture cannot be read, the painter will not do, or memory is short.
+        UserError: if a picture that was named or all of a folder cannot be read, the painter will not do, or memory is
+            short.
     """
     if config.out.exists() and not config.out.is_dir():
         raise ConfigError("out", config.out, "a folder; this is a file")
     requests = requests_of(config)
-    check_pictures(requests)
+    several = requests != [config]
+    requests, unreadable = readable(config, requests)
     device = compute_device(config.device)
     on_gpu = device.type != "cpu"
     if config.offload != "none" and not on_gpu:
@@ -71,7 +74,6 @@ def run(config: PaintConfig) -> Summary:
 
     card = read_painter_card(painter_folder(config.painter))
     hashes = {request.out: request_hash(request, card) for request in requests}
-    several = requests != [config]
     todo = [request for request in requests if not several or not is_painted(request.out, hashes[request.out])]
     told = [f"{len(requests) - len(todo)} of {len(requests)} pictures were painted already"] if several else []
     if todo:
@@ -97,7 +99,9 @@ def run(config: PaintConfig) -> Summary:
         _write_overview(config.out, requests)
         if len(told) > _MOST_TOLD:
             told = [*told[:_MOST_TOLD], f"  and so on; {config.out}/*/report.json tells all"]
-    return Summary(lines=(*told, f"look at it: {config.out / 'index.html'}"))
+    skipped = [f"skipped {reason}" for reason in unreadable]
+    lines = (*told, *skipped, f"look at it: {config.out / 'index.html'}")
+    return Summary(lines=lines, exit_code=PARTIAL if skipped else COMPLETE)
 
 
 def _framing(config: PaintConfig, trained_px: Sequence[int], cell_px: int) -> Framing:

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,23 +69,33 @@ def read_picture(path: Path) -> NDArray[np.float32]:
         raise UserError(f"{path}: not a picture that can be read ({error})") from error
 
 
-def check_pictures(requests: Iterable["PaintConfig"]) -> None:
+def readable(config: "PaintConfig", requests: Sequence["PaintConfig"]) -> tuple[list["PaintConfig"], list[str]]:
     """Read every picture once: hours of painting should not end at the last one.
 
+    Args:
+        config: as it was typed.
+        requests: what `requests_of` makes of it.
+
+    Returns:
+        The requests all of whose pictures can be read, and a line for each picture that cannot.
+
     Raises:
-        UserError: if some cannot be read; one line for all.
+        UserError: if a picture that was named cannot be read, or none that were found in folders; one line for all.
     """
-    refused = []
+    named = {path for path in (config.image, *config.pictures) if path is not None and not path.expanduser().is_dir()}
+    refused: dict[Path, str] = {}
     for path in dict.fromkeys(file.path for request in requests for file in request.pinned.values()):
         try:
             read_picture(path)
         except UserError as error:
-            refused.append(str(error))
-    if len(refused) == 1:
-        raise UserError(refused[0])
-    if refused:
-        more = f"; and {len(refused) - _MOST_NAMED} more" if len(refused) > _MOST_NAMED else ""
-        raise UserError(f"{len(refused)} pictures: " + "; ".join(refused[:_MOST_NAMED]) + more)
+            refused[path] = str(error)
+    left = [request for request in requests if refused.keys().isdisjoint(file.path for file in request.pinned.values())]
+    reasons = list(refused.values())
+    if not left or not named.isdisjoint(refused):
+        more = f"; and {len(reasons) - _MOST_NAMED} more" if len(reasons) > _MOST_NAMED else ""
+        count = f"{len(reasons)} pictures: " if len(reasons) > 1 else ""
+        raise UserError(count + "; ".join(reasons[:_MOST_NAMED]) + more)
+    return left, reasons
 
 
 def request_hash(request: "PaintConfig", card: Mapping[str, Any]) -> str:

@@ -22,6 +22,7 @@ from pipelines.folder import dataset_folder
 from pipelines.plan import Plan, make_plan
 from pipelines.render import RenderSettings, ShardReport, ShardSettings
 from pipelines.sheet import write_sheet
+from pipelines.sources.base import Listing
 from training.data.dataset import DatasetCard, dataset_totals, write_tables
 from training.data.layout import quarantine_file
 from training.data.manifest import ShardManifest, read_manifest, tar_path
@@ -30,6 +31,7 @@ from training.recipe import recipe_hash
 from training.tracking import NoTracker, Tracker, WandbTracker
 
 _SECONDS_BETWEEN_SHEETS = 60.0
+_MOST_NAMED = 5
 
 
 @dataclass
@@ -57,9 +59,19 @@ def run(config: SynthConfig) -> Summary:
 
 
 def make_dataset(
-    config: RunConfig, plan: Plan, card: DatasetCard, settings: ShardSettings, doing: str = "painting"
+    config: RunConfig,
+    plan: Plan,
+    card: DatasetCard,
+    settings: ShardSettings,
+    doing: str = "painting",
+    caption_key: str = "source.caption",
 ) -> Summary:
     """Make the data set that `card` describes out of the sequences of a plan, or what is missing of it.
+
+    Args:
+        config, plan, card, settings: of the run.
+        doing: what the progress is called.
+        caption_key: the key that captions what has no caption.
 
     Raises:
         UserError: as `run`.
@@ -84,7 +96,24 @@ def make_dataset(
         complete = len(manifests) == len(card.shards)
         replace(card, totals=totals if complete else None).write(config.out)
         pages = _gallery(config) if config.gallery and manifests else []
-    return _summary(config, plan, tally, totals, pages)
+    summary = _summary(config, plan, tally, totals, pages)
+    notes = [*_passed_over(plan), *_without_captions(manifests, caption_key)]
+    return replace(summary, lines=(*summary.lines[:-1], *notes, summary.lines[-1]))
+
+
+def _passed_over(plan: Plan) -> list[str]:
+    """What lies in the source and is neither painted nor refused."""
+    names = plan.entries.passed_over if isinstance(plan.entries, Listing) else ()
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return [f"passed over {len(names)} files of the source: {', '.join(names[:_MOST_NAMED])}{more}"] if names else []
+
+
+def _without_captions(manifests: list[ShardManifest], key: str) -> list[str]:
+    """Data without captions cannot be trained on, which should not be found out after the painting."""
+    captions = [record["caption"] for manifest in manifests for record in manifest.records]
+    lacking = sum(not caption for caption in captions)
+    remedy = f"write them in photo.txt beside photo.jpg, or give {key}='a painting of %name', into a new out"
+    return [f"warning: {lacking} of {len(captions)} sequences have no caption to train on; {remedy}"] if lacking else []
 
 
 def _plan(config: SynthConfig) -> Plan:
@@ -126,7 +155,9 @@ def _render_missing(
     """Render all shards that are not there yet, or as many as it takes to see that too many inputs are refused."""
     names = {manifest.name for manifest in committed}
     missing = (shard for shard in plan.shards() if shard.name not in names)
-    workers = min(num_workers(config.num_workers), len(card.shards) - len(names))
+    workers = config.num_workers
+    if workers is not None or config.cluster.kind != "ray":  # whose cores are counted over there
+        workers = min(num_workers(workers), len(card.shards) - len(names))
     done, next_sheet_s = sum(manifest.num_planned for manifest in committed), 0.0
     with (
         _tracker(config, card) as tracker,

@@ -1,10 +1,7 @@
 """What `pipelines.ingest` is told."""
 
-import re
-import string
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from conf.errors import ConfigError
@@ -12,6 +9,7 @@ from pipelines.artists.find import ArtistSource, Layout
 from pipelines.artists.grid import GridConfig
 from pipelines.config import RunConfig, check_whole, plain_containers
 from pipelines.sources.base import SourceEntry
+from pipelines.sources.captions import CaptionTemplate
 
 Decision = Literal["auto", "always", "never"]
 
@@ -52,12 +50,6 @@ class TreatmentConfig:
         return layout in _AUTO[step] if decision == "auto" else decision == "always"
 
 
-class _Template(string.Template):
-    """With a sign that means nothing to shells and to Hydra."""
-
-    delimiter = "%"
-
-
 @dataclass(frozen=True, kw_only=True)
 class CaptionConfig:
     """How sequences are captioned.
@@ -73,17 +65,14 @@ class CaptionConfig:
     trigger: str | None = None
 
     def __post_init__(self) -> None:
-        template = _Template(self.template or "")
         allowed = {"name", "trigger"} if self.trigger else {"name"}
-        if not template.is_valid() or not set(template.get_identifiers()) <= allowed:
+        if not CaptionTemplate(self.template or "").allows(allowed):
             words = "text that may hold %name, and %trigger where caption.trigger is given; %% is a percent sign"
             raise ConfigError("template", self.template, words)
 
     def of(self, entry: SourceEntry) -> str:
         """The caption of a sequence; empty when there is nothing to say."""
-        stem = PurePosixPath(entry.id).stem
-        name = " ".join(re.sub(r"[ _-]*\d{1,2}x\d{1,2}$", "", stem).replace("_", " ").replace("-", " ").split())
-        caption = entry.caption or _Template(self.template or "").substitute(name=name, trigger=self.trigger)
+        caption = entry.caption or CaptionTemplate(self.template or "").caption(entry.id, trigger=self.trigger or "")
         if not self.trigger or re.search(rf"(?<!\w){re.escape(self.trigger)}(?!\w)", caption, re.IGNORECASE):
             return caption
         return f"{caption}, {self.trigger}" if caption else self.trigger
