@@ -33,7 +33,7 @@ class _StoredFacts(TypedDict):
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
 
-    format: int
+    format: Count
     step: Count
     files: dict[str, str]
 

@@ -14,6 +14,7 @@ from conf.errors import ConfigError
 from pipelines import process_folder
 from pipelines.process_folder import PROVENANCE, ProcessFolder, adherence, progress
 from tests.pipelines.gallery_visit import a_chromium, set_range
+from training.data.manifest import write_atomically
 
 HOSTILE = '</script><script>hacked=1</script><img src=x onerror="hacked=2">'
 
@@ -146,12 +147,12 @@ def test_a_report_that_lists_foreign_files_has_none_of_them_removed(tmp_path: Pa
 def test_the_same_process_again_ends_what_a_killed_one_began(
     calls: int, written: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, counted = process_folder.write_atomically, itertools.count()
+    counted = itertools.count()
 
     def killed(path: Path, data: bytes) -> None:
         if next(counted) == calls:
             raise KeyboardInterrupt
-        write(path, data)
+        write_atomically(path, data)
 
     with monkeypatch.context() as patched:
         patched.setattr(process_folder, "write_atomically", killed)

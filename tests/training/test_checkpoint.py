@@ -179,8 +179,13 @@ _DAMAGE: dict[str, Callable[[Path], object]] = {
     "deep": lambda folder: (folder / "checkpoint.json").write_text("[" * 100_000),
     "negative": lambda folder: (folder / "checkpoint.json").write_text('{"format": 1, "step": -2, "files": {}}'),
     "other step": lambda folder: (folder / "checkpoint.json").write_text('{"format": 1, "step": 7, "files": {}}'),
-    "a folder for a file": lambda folder: ((folder / "optimizer.pt").unlink(), (folder / "optimizer.pt").mkdir()),
+    "a folder for a file": lambda folder: _folder_instead(folder / "optimizer.pt"),
 }
+
+
+def _folder_instead(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
 
 
 def _flip(path: Path, place: int) -> None:
