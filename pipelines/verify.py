@@ -112,9 +112,10 @@ def _faults_of(
     try:
         if manifest.split == TEXT_SPLIT:
             return list(_text_faults(sequence))
-        faults = list(record_faults(sequence, manifest, manifest.records[number]))
+        record = manifest.records[number]
         if encoding_of(card) is not None:  # what latents show, the data set that they were made of promises
-            return [*faults, *_latent_faults(sequence)]
+            return list(_latent_faults(sequence, record))
+        faults = record_faults(sequence, manifest, record)
         return [*faults, *sequence_faults(sequence, manifest, card, replay=replay)]
     except Exception as error:  # forged content raises anything
         return [f"cannot be checked ({type(error).__name__}: {' '.join(str(error).split())})"]
@@ -135,7 +136,11 @@ def _text_faults(sequence: StoredSequence) -> Iterator[str]:
         yield "its embedding is not finite"
 
 
-def _latent_faults(sequence: StoredSequence) -> Iterator[str]:
+def _latent_faults(sequence: StoredSequence, record: Mapping[str, Any]) -> Iterator[str]:
+    if sequence.caption != (record["caption"] or ""):
+        yield "the manifest's caption is not the sequence's"
+    if [frame["step"] for frame in sequence.facts["frames"]] != record["frame_steps"]:
+        yield "the manifest's frame_steps is not the sequence's"
     mean, logvar = latents_of(sequence)
     if mean.shape != logvar.shape or len(mean) != sequence.num_frames:
         yield f"latents {tuple(mean.shape)} and {tuple(logvar.shape)} for {sequence.num_frames} frames"
