@@ -10,7 +10,7 @@ The same command again goes on where a killed run stopped, and does nothing once
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,12 +21,12 @@ from conf.command import Summary, command
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from pipelines.devices import compute_device
-from pipelines.folder import dataset_folder
+from pipelines.folder import committed_manifests, dataset_folder
 from training.config import ModelConfig
 from training.data.dataset import DatasetCard, dataset_totals, write_tables
 from training.data.encoded import LATENTS_MEMBER, TEXT_MEMBER, Encoding, LatentType, caption_key, encoding_of, pack
 from training.data.layout import SPLITS, TEXT_SPLIT, shard_name
-from training.data.manifest import ShardManifest, read_manifest, tar_path, to_json
+from training.data.manifest import ShardManifest, to_json
 from training.data.sequence import StoredSequence
 from training.data.shard import ShardWriter
 from training.data.split import StoredSplit, open_split
@@ -117,17 +117,17 @@ def encode(config: EncodeConfig, splits: Mapping[str, StoredSplit], encoder: Enc
     """The same with a base that is loaded."""
     task = _plan(config, splits, encoder, device)
     with dataset_folder(config.out, task.card):
-        there = {manifest.name for manifest in _committed(config.out, task.card)}
+        there = {manifest.name for manifest in committed_manifests(config.out, task.card)}
         total = sum(map(len, splits.values())) + len(task.captions)
-        done = sum(manifest.num_samples for manifest in _committed(config.out, task.card))
+        done = sum(manifest.num_samples for manifest in committed_manifests(config.out, task.card))
         with Progress("encoding", total, done, unit="sequences and captions") as progress:
             for name in task.card.shards:
                 if name not in there:
                     progress.advance(_encode_shard(name, task).num_samples)
-        manifests = list(_committed(config.out, task.card))
+        manifests = list(committed_manifests(config.out, task.card))
         write_tables(config.out, manifests)
         totals = dataset_totals(manifests)
-        replace(task.card, totals=totals).write(config.out)
+        task.card.completed(config.out, manifests).write(config.out)
     return Summary(
         lines=(
             f"encoded {progress.done - done} sequences and captions in {progress.elapsed_s:.1f} s; "
@@ -186,18 +186,6 @@ def _plan(config: EncodeConfig, splits: Mapping[str, StoredSplit], encoder: Enco
         captions=tuple(sorted(captions, key=caption_key)),
         card=card,
     )
-
-
-def _committed(root: Path, card: DatasetCard) -> Iterator[ShardManifest]:
-    """Manifests of the shards that need not be made again, after a cheap look."""
-    for name in card.shards:
-        try:
-            manifest = read_manifest(root, name)
-        except ValueError:
-            continue  # a damaged manifest is none
-        tar = tar_path(root, name)
-        if manifest is not None and tar.is_file() and tar.stat().st_size == manifest.num_bytes:
-            yield manifest
 
 
 def _encode_shard(name: str, task: _Task) -> ShardManifest:

@@ -8,7 +8,6 @@ made from it (cross-fade, random reveal, blur to sharp, reversed). A metric that
 real ones is dropped, and the reason is printed. docs/metrics.md defines all of them.
 """
 
-import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +25,8 @@ from pipelines.evaluation.page import render_page
 from pipelines.evaluation.perceptual import WeightsConfig, load_networks
 from pipelines.evaluation.report import Report, evaluate, tables
 from training.data.manifest import to_json, write_atomically
+from training.data.plain import parse_json
+from training.data.retries import retried
 
 _JSON, _PAGE = "evaluation.json", "index.html"
 _MEMORY_BYTES = 4_000_000_000
@@ -125,8 +126,8 @@ def _refuse_foreign(out: Path, settings: dict[str, Any]) -> None:
     if not any(out.iterdir()):
         return
     try:
-        there = json.loads((out / _JSON).read_text("utf-8"))["settings"]
-    except (OSError, ValueError, KeyError, TypeError):
+        there = parse_json(retried(out / _JSON, (out / _JSON).read_bytes))["settings"]
+    except (FileNotFoundError, IsADirectoryError, ValueError, KeyError, TypeError, AttributeError):
         raise ConfigError("out", out, "a new or empty folder; this one holds something else") from None
     if there != settings:
         raise ConfigError("out", out, "another folder; this one holds an evaluation of other things")

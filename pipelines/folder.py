@@ -8,7 +8,7 @@ from pathlib import Path
 from conf.errors import ConfigError, UserError
 from training.data.dataset import DatasetCard, committed_names, read_card, sole_writer
 from training.data.layout import dataset_file, quarantine_file, samples_file, shards_folder, timings_folder
-from training.data.manifest import sweep_temporaries
+from training.data.manifest import ShardManifest, read_checked_manifest, sweep_temporaries, tar_path
 from training.recipe import first_difference
 
 
@@ -41,6 +41,24 @@ def dataset_folder(root: Path, card: DatasetCard) -> Iterator[None]:
             with suppress(OSError):  # it is not empty, or was never made
                 folder.rmdir()
         raise UserError(f"out={root}: {error.filename or root}: {error.strerror or error}") from error
+
+
+def committed_manifests(root: Path, card: DatasetCard) -> Iterator[ShardManifest]:
+    """Manifests of the shards that need not be made (again), after a cheap look; `pipelines.verify` hashes.
+
+    Raises:
+        UserError: if the storage fails.
+    """
+    for name in card.shards:
+        try:
+            manifest = read_checked_manifest(root, name)
+        except ValueError:
+            continue  # a damaged manifest is none
+        if manifest is None or manifest.config_hash != card.config_hash:
+            continue
+        tar = tar_path(root, name)
+        if tar.is_file() and tar.stat().st_size == manifest.num_bytes:
+            yield manifest
 
 
 def _prepare(root: Path, card: DatasetCard) -> None:

@@ -31,10 +31,12 @@ from conf.errors import ConfigError, UserError
 from pipelines.config import parse_size
 from pipelines.devices import compute_device
 from pipelines.memory import naming_memory
+from pipelines.own_files import PROVENANCE
 from pipelines.paint_config import PaintConfig, paint_config
 from pipelines.paint_requests import batches, is_painted, read_picture, readable, request_hash, requests_of
 from pipelines.sources.framing import Framing
 from training.data.manifest import hash_file, write_atomically
+from training.data.retries import retried
 from training.progress import Progress
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from pipelines.longer.in_between import Pieces
     from pipelines.painter import ProcessPainterPipeline
     from pipelines.pinned import PinnedPicture
+    from pipelines.process_folder import ProcessFolder
 
 _MOST_TOLD = 10
 
@@ -76,6 +79,10 @@ def run(config: PaintConfig) -> Summary:
     hashes = {request.out: request_hash(request, card) for request in requests}
     todo = [request for request in requests if not several or not is_painted(request.out, hashes[request.out])]
     told = [f"{len(requests) - len(todo)} of {len(requests)} pictures were painted already"] if several else []
+    for request in todo:
+        _folder(request).check(request.num_frames - _first_frame(request))
+    if several:
+        _check_overview(config.out)
     if todo:
         groups = batches(todo, config.batch_size)
         dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[config.dtype]
@@ -181,9 +188,9 @@ def _written(
 ) -> list[str]:
     """Write a process; what to tell of it, as lines."""
     from pipelines.longer.seams import measure_seams
-    from pipelines.process_folder import PROVENANCE, ProcessFolder, adherence, progress
+    from pipelines.process_folder import adherence, progress
 
-    first = config.at if config.task == "complete" else 0
+    first = _first_frame(config)
     kept = [
         {"frame": frame, "strength": config.pinned[frame].strength, "picture": config.pinned[frame].path.name,
          **adherence(frames[frame], picture)}
@@ -218,9 +225,7 @@ def _written(
         "code_version": version("process-painter"),
     }
     try:
-        folder = ProcessFolder(root=config.out, frames_per_s=config.frames_per_s, lossless=config.lossless,
-                               smoothing=config.smoothing)  # fmt: skip
-        folder.write(frames[first:], report)
+        _folder(config).write(frames[first:], report)
     except OSError as error:
         raise UserError(f"out={config.out}: {error.filename or config.out}: {error.strerror or error}") from error
     told = [f"painted {len(frames) - first} frames: {config.out}"]
@@ -234,6 +239,26 @@ def _written(
             f"{seams.mean_ratio:.2f} times the median, at most {seams.max_ratio:.2f}"
         )
     return told
+
+
+def _first_frame(config: PaintConfig) -> int:
+    """The first frame that is written: an unfinished picture is where its own process begins."""
+    return config.at if config.task == "complete" else 0
+
+
+def _folder(config: PaintConfig) -> "ProcessFolder":
+    from pipelines.process_folder import ProcessFolder
+
+    return ProcessFolder(
+        root=config.out, frames_per_s=config.frames_per_s, lossless=config.lossless, smoothing=config.smoothing
+    )
+
+
+def _check_overview(out: Path) -> None:
+    """Refuse a folder whose page is not an overview that was written here."""
+    page = out / "index.html"
+    if page.exists() and PROVENANCE.encode() not in retried(page, page.read_bytes):
+        raise ConfigError("out", out, "another folder; index.html in this one was not written here")
 
 
 def _write_overview(out: Path, requests: Sequence[PaintConfig]) -> None:

@@ -12,10 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conf.errors import UserError
+from pipelines.own_files import REPORT
 from pipelines.sources.base import RefusedPicture
 from pipelines.sources.decode import decode
 from pipelines.sources.stored import PICTURE_EXTENSIONS
 from training.data.manifest import hash_file
+from training.data.plain import parse_object
+from training.data.retries import retried
 
 if TYPE_CHECKING:
     from pipelines.paint_config import PaintConfig
@@ -117,10 +120,10 @@ def request_hash(request: "PaintConfig", card: Mapping[str, Any]) -> str:
 def is_painted(folder: Path, request: str) -> bool:
     """Whether a folder holds, whole, what a request of that hash asks for; its report is written last."""
     try:
-        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        report = parse_object(retried(folder / REPORT, (folder / REPORT).read_bytes), dict[str, Any])
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError):
         return False
-    return isinstance(report, dict) and report.get("request") == request
+    return report.get("request") == request
 
 
 def batches(requests: Sequence["PaintConfig"], size: int) -> list[Sequence["PaintConfig"]]:

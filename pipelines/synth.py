@@ -10,7 +10,7 @@ The same command again goes on where a killed run stopped, and does nothing once
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
@@ -18,14 +18,14 @@ from conf.command import PARTIAL, Summary, command
 from conf.errors import UserError
 from pipelines.cluster import check_cpu, num_workers, render_shards
 from pipelines.config import RunConfig, SynthConfig, synth_config
-from pipelines.folder import dataset_folder
+from pipelines.folder import committed_manifests, dataset_folder
 from pipelines.plan import Plan, make_plan
 from pipelines.render import RenderSettings, ShardReport, ShardSettings
 from pipelines.sheet import write_sheet
 from pipelines.sources.base import Listing
 from training.data.dataset import DatasetCard, dataset_totals, write_tables
 from training.data.layout import quarantine_file
-from training.data.manifest import ShardManifest, read_manifest, tar_path
+from training.data.manifest import ShardManifest
 from training.progress import Progress
 from training.recipe import recipe_hash
 from training.tracking import NoTracker, Tracker, WandbTracker
@@ -77,14 +77,14 @@ def make_dataset(
         UserError: as `run`.
     """
     with dataset_folder(config.out, card):
-        committed = list(_committed(config, card))
+        committed = list(committed_manifests(config.out, card))
         tally = _Tally(
             there=sum(manifest.num_samples for manifest in committed),
             quarantined=sum(len(manifest.quarantined) for manifest in committed),
         )
         if len(committed) < len(card.shards) and not _too_many_refused(config, plan, tally):
             _render_missing(config, plan, card, committed, tally, settings, doing)
-        manifests = list(_committed(config, card))
+        manifests = list(committed_manifests(config.out, card))
         totals = dataset_totals(manifests)
         write_tables(config.out, manifests)
         if _too_many_refused(config, plan, tally):
@@ -93,8 +93,7 @@ def make_dataset(
                 f"max_quarantined={config.max_quarantined} allows; reasons in {quarantine_file(config.out)}, "
                 f"the first: {_first_reason(manifests)}"
             )
-        complete = len(manifests) == len(card.shards)
-        replace(card, totals=totals if complete else None).write(config.out)
+        card.completed(config.out, manifests).write(config.out)
         pages = _gallery(config) if config.gallery and manifests else []
     summary = _summary(config, plan, tally, totals, pages)
     notes = [*_passed_over(plan), *_without_captions(manifests, caption_key)]
@@ -132,20 +131,6 @@ def dataset_card(recipe: dict[str, Any], plan: Plan) -> DatasetCard:
         shards=plan.shard_names,
         num_planned=plan.num_sequences,
     )
-
-
-def _committed(config: RunConfig, card: DatasetCard) -> Iterator[ShardManifest]:
-    """Manifests of the shards that need not be made (again), after a cheap look; `pipelines.verify` hashes."""
-    for name in card.shards:
-        try:
-            manifest = read_manifest(config.out, name)
-        except ValueError:
-            continue  # a damaged manifest is none
-        if manifest is None or manifest.config_hash != card.config_hash:
-            continue
-        tar = tar_path(config.out, name)
-        if tar.is_file() and tar.stat().st_size == manifest.num_bytes:
-            yield manifest
 
 
 def _render_missing(

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from conf.command import Summary, command
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
+from training.data.plain import parse_json
+from training.data.retries import retried
 from training.run_folder import RunFolder
 from training.weights import RUN_CARD, parent_weights, weights_hash
 
@@ -218,8 +220,8 @@ def _refuse_foreign(out: Path, facts: Mapping[str, Any]) -> None:
     if not out.exists() or not any(out.iterdir()):
         return
     try:
-        theirs = json.loads((out / PAINTER_CARD).read_text(encoding="utf-8"))["parts"]
-    except (OSError, ValueError, KeyError, TypeError):
+        theirs = parse_json(retried(out / PAINTER_CARD, (out / PAINTER_CARD).read_bytes))["parts"]
+    except (FileNotFoundError, IsADirectoryError, ValueError, KeyError, TypeError, AttributeError):
         raise ConfigError("out", out, "a new or empty folder; this one holds something that is not a painter") from None
     if {key: part["hash"] for key, part in theirs.items()} != {k: part["hash"] for k, part in facts["parts"].items()}:
         raise ConfigError("out", out, "a new folder; this one holds a painter of other parts")

@@ -1,5 +1,6 @@
 """What `pipelines.ingest` is told."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal

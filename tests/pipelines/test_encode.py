@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load, save
 
 from conf.command import command
 from conf.compose import compose
@@ -26,7 +28,8 @@ from training.data.batch import SequenceBatch
 from training.data.dataset import read_card
 from training.data.encoded import caption_key
 from training.data.manifest import manifest_path, read_manifest, tar_path
-from training.data.sequence import read_sequences
+from training.data.sequence import StoredSequence, read_sequences
+from training.data.shard import ShardWriter
 from training.data.split import open_split
 from training.data.stream import DataMixture, SequenceStream
 
@@ -178,6 +181,9 @@ def test_a_caption_without_embedding_is_refused(encoded: Path, tmp_path: Path) -
     manifest = json.loads(path.read_text())
     manifest["records"][0]["caption"] = "a ship"
     path.write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match="not the manifest that the data set was completed with"):
+        batches_of(out, split="val", steps=1)
+    replace(read_card(out), manifests=None).write(out)  # as the first version left it, without hashes
     with pytest.raises(UserError, match="1 captions have no embedding, first 'a ship'"):
         batches_of(out, split="val", steps=1)
 
@@ -193,6 +199,52 @@ def test_an_encoded_data_set_can_be_verified_and_not_shown(encoded: Path, tmp_pa
     data[1000] ^= 1
     tar.write_bytes(data)
     assert command("verify", verify.verify_config, verify.run, "", words) == 1
+
+
+@pytest.mark.parametrize(
+    ("split", "member", "content", "reason"),
+    [
+        ("train", "txt", b"another caption", "the manifest's caption is not the sequence's"),
+        ("train", "latents.safetensors", b"", "latents.safetensors is missing or damaged"),
+        ("train", "json", None, "the manifest's frame_steps is not the sequence's"),
+        ("train", "latents.safetensors", None, "its latents are not finite"),
+        ("text", "txt", b"another caption", "its key is not that of its caption"),
+        ("text", "json", b"[]", "its key is not that of its caption"),
+        ("text", "text.safetensors", None, "its embedding is not finite"),
+        ("text", "text.safetensors", b"", "text.safetensors is missing or damaged"),
+    ],
+)
+def test_forged_latents_are_named(
+    encoded: Path, tmp_path: Path, split: str, member: str, content: bytes | None, reason: str
+) -> None:
+    """Everything well-summed: only what the sequence holds tells."""
+    out = tmp_path / "latents"
+    shutil.copytree(encoded, out)
+    name = next(name for name in read_card(out).shards if name.startswith(split))
+    manifest = read_manifest(out, name)
+    assert manifest is not None
+    sequences = list(read_sequences(out, manifest))
+    with ShardWriter(out, name) as writer:
+        for number, sequence in enumerate(sequences):
+            forged = {} if number else {member: spoilt(sequence, member) if content is None else content}
+            writer.add(sequence.key, {**sequence.members, **forged})
+        names = ("split", "first_index", "num_planned", "config_hash", "code_version", "records", "quarantined")
+        writer.commit(**{field: getattr(manifest, field) for field in names})
+    card = read_card(out)
+    card.completed(out, [one for shard in card.shards if (one := read_manifest(out, shard)) is not None]).write(out)
+    summary = verify.run(verify.VerifyConfig(dataset=out))
+    assert summary.exit_code == 1
+    assert any(reason in line for line in summary.lines), summary.lines
+
+
+def spoilt(sequence: StoredSequence, member: str) -> bytes:
+    """The member with a number that is wrong."""
+    if member == "json":
+        facts = json.loads(sequence.members["json"])
+        facts["frames"][1]["step"] += 1
+        return json.dumps(facts).encode()
+    tensors = load(sequence.members[member])
+    return save({name: torch.full_like(tensor, torch.nan) for name, tensor in tensors.items()})
 
 
 def test_frames_are_as_stored_when_they_are_encoded(scenes: Path, encoded: Path) -> None:
