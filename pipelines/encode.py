@@ -20,6 +20,7 @@ import numpy as np
 from conf.command import Summary, command
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
+from conf.value import Location
 from pipelines.devices import compute_device
 from pipelines.folder import dataset_folder
 from training.config import ModelConfig
@@ -62,10 +63,10 @@ class Encoder(Protocol):
 class EncodeConfig:
     """What to encode with what; `conf/encode.yaml` says what each key means."""
 
-    dataset: str
+    dataset: Location
     out: Path
     model: ModelConfig
-    base: str | None = None
+    base: Location | None = None
     dtype: LatentType = "bf16"
     batch_size: int = 16
     device: str = "auto"

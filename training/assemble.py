@@ -261,7 +261,8 @@ def assemble_config(plain: dict[str, Any]) -> AssembleConfig:
     Raises:
         UserError: naming the key, the value and what is allowed.
     """
-    loras = [lora if isinstance(lora, dict) else {"path": lora} for lora in plain["loras"] or ()]
+    listed = plain["loras"] if isinstance(plain["loras"], list) else [plain["loras"]] if plain["loras"] else []
+    loras = [lora if isinstance(lora, dict) else {"path": lora} for lora in listed]
     named = [{"name": Path(str(lora.get("path", ""))).stem, **lora} for lora in loras]
     given = {"loras": named, "licences": plain["licences"] or {}, "size": _size(plain["size"])}
     return typed(AssembleConfig, {**plain, **given})

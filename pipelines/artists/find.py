@@ -10,6 +10,7 @@ from typing import Literal
 from fsspec import AbstractFileSystem
 
 from conf.errors import UserError
+from conf.value import Location
 from pipelines.sources.base import SourceEntry
 from pipelines.sources.sidecars import Sidecars
 from pipelines.sources.stored import PICTURE_EXTENSIONS, ending, list_files, printable
@@ -30,7 +31,7 @@ class ArtistSource:
         require_captions: refuse to start when a sequence has no caption of its own.
     """
 
-    path: str
+    path: Location
     licence: str | None = None
     require_captions: bool = False
 

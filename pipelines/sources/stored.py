@@ -12,6 +12,7 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from conf.errors import ConfigError, UserError
+from conf.value import Location
 from pipelines.sources.base import Picture, RefusedPicture, SourceEntry
 from pipelines.sources.decode import MAX_PIXELS, decode
 from pipelines.sources.framing import Framing
@@ -35,7 +36,7 @@ class StoredSource(ABC):
         max_pixels: larger pictures are refused, by their header; 256 to 178956970.
     """
 
-    path: str
+    path: Location
     require_captions: bool = False
     licence: str | None = None
     extensions: tuple[str, ...] = PICTURE_EXTENSIONS
