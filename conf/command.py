@@ -3,6 +3,7 @@
 import io
 import math
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ def command(
     run: Callable[[_Config], Summary],
     description: str,
     words: Sequence[str] | None = None,
+    kept: Callable[[_Config], bool] = lambda _: False,
 ) -> int:
     """Run a command and return its exit code.
 
@@ -41,7 +43,9 @@ def command(
         run: typed configuration -> summary; raises `UserError`.
         description: what `--help` opens with.
         words: arguments, by default the process's.
+        kept: whether an interrupted run has left something from which the same command goes on.
     """
+    config = None
     arguments = list(sys.argv[1:] if words is None else words)
     if any(word in ("-h", "--help") for word in arguments):
         return _tell(help_text(name, description), COMPLETE)
@@ -58,9 +62,15 @@ def command(
         print("error: " + " ".join(str(error).splitlines()), file=sys.stderr)
         return BAD_CONFIGURATION
     except KeyboardInterrupt:
-        print("interrupted; the same command again goes on from here", file=sys.stderr)
+        again = config is not None and kept(config)
+        print("interrupted" + "; the same command again goes on from here" * again, file=sys.stderr)
         return INTERRUPTED
     return _tell("\n".join(summary.lines), summary.exit_code)
+
+
+def next_line(*words: str, placeholder: str = "") -> str:
+    """What to do next, as a line to copy into a shell; `placeholder` is for the user to fill in."""
+    return f"next: {shlex.join(words)} {placeholder}".rstrip()
 
 
 def help_text(name: str, description: str) -> str:

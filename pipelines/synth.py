@@ -14,11 +14,11 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any
 
-from conf.command import PARTIAL, Summary, command
+from conf.command import PARTIAL, Summary, command, next_line
 from conf.errors import UserError
 from pipelines.cluster import check_cpu, num_workers, render_shards
 from pipelines.config import RunConfig, SynthConfig, synth_config
-from pipelines.folder import dataset_folder
+from pipelines.folder import dataset_folder, has_shards
 from pipelines.plan import Plan, make_plan
 from pipelines.render import RenderSettings, ShardReport, ShardSettings
 from pipelines.sheet import write_sheet
@@ -199,7 +199,7 @@ def _summary(config: RunConfig, plan: Plan, tally: _Tally, totals: dict[str, Any
     if tally.lost:
         lines.append(f"{len(tally.lost)} shards are missing, first {tally.lost[0]}; run the same command again")
     lines += [f"look at it: {page}" for page in pages]
-    lines.append(f"next: python -m pipelines.verify dataset={config.out}")
+    lines.append(next_line("python", "-m", "pipelines.verify", f"dataset={config.out}"))
     return Summary(lines=tuple(lines), exit_code=PARTIAL if tally.quarantined or tally.lost else 0)
 
 
@@ -235,4 +235,4 @@ def _tracker(config: RunConfig, card: DatasetCard) -> Iterator[Tracker]:
 
 
 if __name__ == "__main__":
-    sys.exit(command("synth", synth_config, run, __doc__ or ""))
+    sys.exit(command("synth", synth_config, run, __doc__ or "", kept=has_shards))

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from conf.command import Summary, command
+from conf.command import Summary, command, next_line
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from training.run_folder import RunFolder
@@ -129,7 +129,7 @@ def run(config: AssembleConfig) -> Summary:
     return Summary(
         lines=(
             f"{config.out}: a painter of {', '.join(parts)}; {megabytes:.1f} MB",
-            f'next: python -m pipelines.paint painter={config.out} prompt="..."',
+            next_line("python", "-m", "pipelines.paint", f"painter={config.out}", placeholder='prompt="..."'),
         )
     )
 
