@@ -19,6 +19,7 @@ from conf.errors import UserError
 from pipelines.cluster import check_cpu, num_workers, render_shards
 from pipelines.config import RunConfig, SynthConfig, synth_config
 from pipelines.folder import dataset_folder, has_shards
+from pipelines.kernels import compile_kernels
 from pipelines.plan import Plan, make_plan
 from pipelines.render import RenderSettings, ShardReport, ShardSettings
 from pipelines.sheet import write_sheet
@@ -124,6 +125,8 @@ def _render_missing(
     settings: ShardSettings, doing: str,
 ) -> None:  # fmt: skip
     """Render all shards that are not there yet, or as many as it takes to see that too many inputs are refused."""
+    if isinstance(settings, RenderSettings):
+        compile_kernels({choice.family for choice in settings.renderers}, config.cluster)
     names = {manifest.name for manifest in committed}
     missing = (shard for shard in plan.shards() if shard.name not in names)
     workers = min(num_workers(config.num_workers), len(card.shards) - len(names))

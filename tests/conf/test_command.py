@@ -216,14 +216,13 @@ def test_interrupted_before_anything_is_known_promises_nothing(capsys: pytest.Ca
 
 
 def test_what_is_kept_is_what_was_committed(tmp_path: Path) -> None:
-    for folder, config, kept in (
-        ("shards", synth_config(compose("synth", [f"out={tmp_path}"])), has_shards),
-        ("painting", paint_config(compose("paint", ["prompt=a", f"out={tmp_path}"])), has_paintings),
-    ):
-        assert not kept(config)
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / ("report.json" if folder == "painting" else "train-0.json")).touch()
-        assert kept(config)
+    synth = synth_config(compose("synth", [f"out={tmp_path / 'data'}"]))
+    paint = paint_config(compose("paint", ["prompt=a", f"out={tmp_path / 'paintings'}"]))
+    assert not has_shards(synth) and not has_paintings(paint)
+    for name in ("data/shards/train-0.json", "paintings/boat/report.json"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    assert has_shards(synth) and has_paintings(paint)
 
 
 def test_the_next_command_can_be_copied_into_a_shell(
