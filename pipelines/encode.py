@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from conf.command import Summary, command
+from conf.command import Summary, command, next_line
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
+from conf.value import Location
 from pipelines.devices import compute_device
-from pipelines.folder import committed_manifests, dataset_folder
+from pipelines.folder import committed_manifests, dataset_folder, has_shards
 from training.config import ModelConfig
 from training.data.dataset import DatasetCard, dataset_totals, write_tables
 from training.data.encoded import LATENTS_MEMBER, TEXT_MEMBER, Encoding, LatentType, caption_key, encoding_of, pack
@@ -62,10 +63,10 @@ class Encoder(Protocol):
 class EncodeConfig:
     """What to encode with what; `conf/encode.yaml` says what each key means."""
 
-    dataset: str
+    dataset: Location
     out: Path
     model: ModelConfig
-    base: str | None = None
+    base: Location | None = None
     dtype: LatentType = "bf16"
     batch_size: int = 16
     device: str = "auto"
@@ -128,14 +129,14 @@ def encode(config: EncodeConfig, splits: Mapping[str, StoredSplit], encoder: Enc
         write_tables(config.out, manifests)
         totals = dataset_totals(manifests)
         task.card.completed(config.out, manifests).write(config.out)
+    training = ("stage=motion", f"model={config.model.name}", f"base={config.base_path}")
     return Summary(
         lines=(
             f"encoded {progress.done - done} sequences and captions in {progress.elapsed_s:.1f} s; "
             f"{done} were there already",
             f"{config.out}: {totals['num_sequences']} sequences, {len(task.captions)} captions, "
             f"{totals['num_bytes'] / 1e6:.1f} MB",
-            f"next: python -m training.train stage=motion model={config.model.name} base={config.base_path} "
-            f"data={config.out} out=runs/motion",
+            next_line("python", "-m", "training.train", *training, f"data={config.out}", "out=runs/motion"),
         )
     )
 
@@ -272,4 +273,4 @@ def encode_config(plain: dict[str, Any]) -> EncodeConfig:
 
 
 if __name__ == "__main__":
-    sys.exit(command("encode", encode_config, run, __doc__ or ""))
+    sys.exit(command("encode", encode_config, run, __doc__ or "", kept=has_shards))

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from conf.command import Summary, command
+from conf.command import PARTIAL, Summary, command
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from pipelines.artists.grid import GridConfig
@@ -99,7 +99,10 @@ def run(config: EvaluateConfig) -> Summary:
         *(f"not read: {name}: {reason}" for name, reason in report.refused),
         f"{config.out / _JSON}; look at it: {page.resolve().as_uri()}",
     ]
-    return Summary(lines=tuple(lines))
+    if report.measured:
+        return Summary(lines=tuple(lines))
+    lines.append("nothing could be measured: the reasons are above; more sequences, or such of the same pictures, help")
+    return Summary(lines=tuple(lines), exit_code=PARTIAL)
 
 
 def _settings(config: EvaluateConfig) -> dict[str, Any]:

@@ -4,12 +4,21 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 from conf.errors import ConfigError, UserError
 from training.data.dataset import DatasetCard, committed_names, read_card, sole_writer
 from training.data.layout import dataset_file, quarantine_file, samples_file, shards_folder, timings_folder
 from training.data.manifest import ShardManifest, read_checked_manifest, sweep_temporaries, tar_path
 from training.recipe import first_difference
+
+
+class HasOut(Protocol):
+    """The configuration of a run that writes a data set."""
+
+    @property
+    def out(self) -> Path:
+        """Its folder."""
 
 
 @contextmanager
@@ -116,3 +125,8 @@ def _difference(there: DatasetCard, here: DatasetCard) -> str:
         return "another configuration"
     key, theirs, ours = found
     return "other pictures: the source has changed since" if key == "pictures" else f"{key}={theirs}, not {ours}"
+
+
+def has_shards(config: HasOut) -> bool:
+    """Whether a run that was interrupted has committed shards, which the same command does not make again."""
+    return any(shards_folder(config.out).glob("*.json"))

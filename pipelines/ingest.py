@@ -21,6 +21,7 @@ from pipelines.artists.find import ArtistSource, Layout, find_sequences
 from pipelines.artists.grid import GridConfig
 from pipelines.artists.sequence import IngestSettings
 from pipelines.config import ClusterConfig, FramesConfig, parse_size
+from pipelines.folder import has_shards
 from pipelines.plan import make_plan
 from pipelines.sources.framing import Fit, Framing
 from pipelines.synth import dataset_card, make_dataset
@@ -104,4 +105,4 @@ def ingest_config(plain: dict[str, Any]) -> IngestConfig:
 
 
 if __name__ == "__main__":
-    sys.exit(command("ingest", ingest_config, run, __doc__ or ""))
+    sys.exit(command("ingest", ingest_config, run, __doc__ or "", kept=has_shards))

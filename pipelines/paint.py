@@ -261,6 +261,11 @@ def _check_overview(out: Path) -> None:
         raise ConfigError("out", out, "another folder; index.html in this one was not written here")
 
 
+def has_paintings(config: PaintConfig) -> bool:
+    """Whether some of several pictures are painted, which a run of the same words leaves as they are."""
+    return any(config.out.glob("*/report.json"))
+
+
 def _write_overview(out: Path, requests: Sequence[PaintConfig]) -> None:
     """Write the page that shows all processes of one command, those that were painted before as well."""
     from pipelines.overview_page.page import render_overview
@@ -273,4 +278,4 @@ def _write_overview(out: Path, requests: Sequence[PaintConfig]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command("paint", paint_config, run, __doc__ or ""))
+    sys.exit(command("paint", paint_config, run, __doc__ or "", kept=has_paintings))

@@ -10,15 +10,16 @@ The same command again goes on where a killed run stopped, and does nothing once
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any
 
-from conf.command import PARTIAL, Summary, command
+from conf.command import PARTIAL, Summary, command, next_line
 from conf.errors import UserError
 from pipelines.cluster import check_cpu, num_workers, render_shards
 from pipelines.config import RunConfig, SynthConfig, synth_config
-from pipelines.folder import committed_manifests, dataset_folder
+from pipelines.folder import committed_manifests, dataset_folder, has_shards
+from pipelines.kernels import compile_kernels
 from pipelines.plan import Plan, make_plan
 from pipelines.render import RenderSettings, ShardReport, ShardSettings
 from pipelines.sheet import write_sheet
@@ -138,6 +139,8 @@ def _render_missing(
     settings: ShardSettings, doing: str,
 ) -> None:  # fmt: skip
     """Render all shards that are not there yet, or as many as it takes to see that too many inputs are refused."""
+    if isinstance(settings, RenderSettings):
+        compile_kernels({choice.family for choice in settings.renderers}, config.cluster)
     names = {manifest.name for manifest in committed}
     missing = (shard for shard in plan.shards() if shard.name not in names)
     workers = config.num_workers
@@ -215,7 +218,7 @@ def _summary(config: RunConfig, plan: Plan, tally: _Tally, totals: dict[str, Any
     if tally.lost:
         lines.append(f"{len(tally.lost)} shards are missing, first {tally.lost[0]}; run the same command again")
     lines += [f"look at it: {page}" for page in pages]
-    lines.append(f"next: python -m pipelines.verify dataset={config.out}")
+    lines.append(next_line("python", "-m", "pipelines.verify", f"dataset={config.out}"))
     return Summary(lines=tuple(lines), exit_code=PARTIAL if tally.quarantined or tally.lost else 0)
 
 
@@ -251,4 +254,4 @@ def _tracker(config: RunConfig, card: DatasetCard) -> Iterator[Tracker]:
 
 
 if __name__ == "__main__":
-    sys.exit(command("synth", synth_config, run, __doc__ or ""))
+    sys.exit(command("synth", synth_config, run, __doc__ or "", kept=has_shards))

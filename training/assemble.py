@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from conf.command import Summary, command
+from conf.command import Summary, command, next_line
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from training.data.plain import parse_json
@@ -131,7 +131,7 @@ def run(config: AssembleConfig) -> Summary:
     return Summary(
         lines=(
             f"{config.out}: a painter of {', '.join(parts)}; {megabytes:.1f} MB",
-            f'next: python -m pipelines.paint painter={config.out} prompt="..."',
+            next_line("python", "-m", "pipelines.paint", f"painter={config.out}", placeholder='prompt="..."'),
         )
     )
 
@@ -263,7 +263,8 @@ def assemble_config(plain: dict[str, Any]) -> AssembleConfig:
     Raises:
         UserError: naming the key, the value and what is allowed.
     """
-    loras = [lora if isinstance(lora, dict) else {"path": lora} for lora in plain["loras"] or ()]
+    listed = plain["loras"] if isinstance(plain["loras"], list) else [plain["loras"]] if plain["loras"] else []
+    loras = [lora if isinstance(lora, dict) else {"path": lora} for lora in listed]
     named = [{"name": Path(str(lora.get("path", ""))).stem, **lora} for lora in loras]
     given = {"loras": named, "licences": plain["licences"] or {}, "size": _size(plain["size"])}
     return typed(AssembleConfig, {**plain, **given})

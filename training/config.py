@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
+from conf.value import Location
 from training.conditions import ConditionDraw
 from training.data.augment import Augmentation
 from training.data.stream import DataMixture
@@ -63,7 +64,7 @@ class ModelConfig:
     """Which family of models; `path` is a name on the hub or a local folder, of `sd15`; `shape` is of `tiny`."""
 
     name: Literal["tiny", "sd15"]
-    path: str | None = None
+    path: Location | None = None
     shape: TinyShape = field(default_factory=TinyShape)
 
     def __post_init__(self) -> None:

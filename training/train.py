@@ -195,16 +195,26 @@ def _tracker(
     tracker = WandbTracker(
         project=config.tracker.project,
         mode=config.tracker.mode,
-        name=config.tracker.name or config.out.name,
+        name=config.tracker.name or _run_name(config),
         folder=folder.root,
         step_metric="train/step",
-        config=recipe,
+        config={**recipe, "max_steps": config.max_steps},
         run_id=checkpoint.facts["tracker_id"] if checkpoint is not None else None,
     )
     try:
         yield tracker
     finally:
         tracker.finish()
+
+
+def _run_name(config: TrainConfig) -> str:
+    """What tells runs apart in a list, without a path."""
+    batch = f"{config.max_steps} steps of {config.batch_size * config.accumulate}"
+    return f"{config.out.resolve().name}: {config.stage.name}, {config.model.name}, {batch}, seed {config.seed}"
+
+
+def _has_checkpoints(config: TrainConfig) -> bool:
+    return any((config.out / "checkpoints").glob("step-*"))
 
 
 def _summary(config: TrainConfig, step: int, finished: bool) -> Summary:
@@ -229,7 +239,7 @@ def main(make_stage: StageMaker | None = None) -> int:
         return run(config, make_stage=make_stage)
 
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return command("train", train_config, run_it, __doc__ or "")
+        return command("train", train_config, run_it, __doc__ or "", kept=_has_checkpoints)
     from training.parallel import Ranks
 
     speaks = os.environ["RANK"] == "0"
@@ -240,7 +250,7 @@ def main(make_stage: StageMaker | None = None) -> int:
             sys.stderr.write(f"error: {error}\n")
             time.sleep(0.0 if speaks else 2.0)  # torchrun ends all processes when one has ended
             return BAD_CONFIGURATION
-        code = command("train", train_config, run_it, __doc__ or "")
+        code = command("train", train_config, run_it, __doc__ or "", kept=_has_checkpoints)
         ranks.wait()
     sys.stdout.flush()
     sys.stderr.flush()

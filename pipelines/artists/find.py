@@ -12,6 +12,7 @@ from typing import Literal
 from fsspec import AbstractFileSystem
 
 from conf.errors import UserError
+from conf.value import Location
 from pipelines.sources.base import Listing, RefusedPicture, SourceEntry, StorageFault
 from pipelines.sources.png import SIGNATURE
 from pipelines.sources.reading import PatientFile, read_patiently
@@ -41,7 +42,7 @@ class ArtistSource:
         require_captions: refuse to start when a sequence has no caption of its own.
     """
 
-    path: str
+    path: Location
     licence: str | None = None
     require_captions: bool = False
 

@@ -12,6 +12,7 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from conf.errors import ConfigError, UserError
+from conf.value import Location
 from pipelines.sources.base import Listing, Picture, RefusedPicture, SourceEntry, StorageFault
 from pipelines.sources.captions import CaptionTemplate
 from pipelines.sources.decode import MAX_PIXELS, decode
@@ -38,7 +39,7 @@ class StoredSource(ABC):
         caption: caption of pictures that have none; `%name` is the name of the file, as words.
     """
 
-    path: str
+    path: Location
     require_captions: bool = False
     licence: str | None = None
     extensions: tuple[str, ...] = PICTURE_EXTENSIONS

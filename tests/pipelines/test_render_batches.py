@@ -101,7 +101,7 @@ def test_frames_of_the_cpu_are_held_to_the_byte(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(
         bezier, "replay",
         lambda program, steps, size_px=None: (abs(canvas - 1 / 255 * (step > 0)).astype(np.float32)
-                                             for step, canvas in zip(steps, replay(program, steps, size_px))),
+                                             for step, canvas in zip(steps, replay(program, steps, size_px), strict=False)),
     )  # fmt: skip
     assert verified(tmp_path / "cpu") == verify.FAULTY
 
@@ -129,7 +129,7 @@ def test_batches_are_bounded_and_paint_what_one_batch_paints(tmp_path: Path, mon
     for number, most in enumerate((4, 3)):
         monkeypatch.setattr(painted, "_AT_ONCE", most)
         sizes: list[int] = []
-        fit_batch = batch.fit_batch
+        fit_batch = vars(batch)["fit_batch"]
 
         def counted(images: Any, *more: Any, sizes: list[int] = sizes, fit: Any = fit_batch) -> Any:
             sizes.append(len(images))
@@ -214,4 +214,4 @@ def test_a_family_without_a_gpu_paints_a_list_one_by_one(family: str) -> None:
     for painting, seed in zip(paintings, seeds(2), strict=True):
         assert np.array_equal(painting.program.strokes, package.paint(images[0], config, seed).program.strokes)
     shown = replay_batch(family, [one.program for one in paintings], [(0, 10)] * 2, config)
-    assert np.array_equal(shown[1][1], list(package.replay(paintings[1].program, [10]))[0])
+    assert np.array_equal(shown[1][1], next(iter(package.replay(paintings[1].program, [10]))))

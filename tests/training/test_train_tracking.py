@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -70,6 +71,23 @@ def test_validation_is_of_the_averaged_weights_on_fixed_noise(sequences: Path, t
     train(sequences, tmp_path / "run", **said)
     first, last = [line["val/loss"] for line in log(tmp_path / "run") if "val/loss" in line]
     assert first == last
+
+
+def test_a_run_says_to_the_tracker_what_tells_it_from_others(
+    sequences: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[dict[str, Any]] = []
+
+    def init(**words: Any) -> None:
+        begun.append(words)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("wandb.init", init)
+    with pytest.raises(KeyboardInterrupt):
+        train(sequences, tmp_path / "evening", max_steps=2, tracker="wandb", seed=7)
+    assert begun[0]["config"]["max_steps"] == 2
+    for said in ("evening", "motion", "tiny", "2 steps", "seed 7"):
+        assert said in begun[0]["name"]
 
 
 def test_files_are_written_before_the_tracker_hears_of_them(

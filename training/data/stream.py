@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from conf.errors import ConfigError, UserError
+from conf.value import Location
 from training.data.augment import Augmentation
 from training.data.batch import CachedLatents, SequenceBatch, Tokenise
 from training.data.loader import Batches, Loaded
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 class DataMixture:
     """One data set of a mixture: its folder or fsspec URL, and its share of the stream in relation to the others."""
 
-    path: str
+    path: Location
     weight: float = 1.0
 
     def __post_init__(self) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
@@ -11,9 +12,10 @@ from tests.training.stages.parents import config
 from tests.training.stages.test_motion_stage import batch_of, stage_of
 from tests.training.stages.test_stages import prepared
 from training.diffusion import NoiseSchedule
+from training.models.shape import LoraShape
 from training.stages.base import BaseStage
 from training.stages.denoising import DenoisingConfig, DenoisingNetwork
-from training.stages.lora import LoraShape, LoraStage
+from training.stages.lora import LoraStage
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v"])
@@ -46,7 +48,7 @@ def test_what_the_command_is_told_reaches_the_stage(stage: str, larger: Path, fo
             if isinstance(getattr(module, "gradient_checkpointing", None), bool)
         ]
         assert any(marks) == checkpointing
-        assert made.network._config.min_snr == (4.0 if checkpointing else None)
+        assert cast(DenoisingNetwork, made.network)._config.min_snr == (4.0 if checkpointing else None)
 
 
 @pytest.mark.parametrize("kind", ["base", "spatial_lora"])
