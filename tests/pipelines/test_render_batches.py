@@ -101,7 +101,7 @@ def test_frames_of_the_cpu_are_held_to_the_byte(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(
         bezier, "replay",
         lambda program, steps, size_px=None: (abs(canvas - 1 / 255 * (step > 0)).astype(np.float32)
-                                             for step, canvas in zip(steps, replay(program, steps, size_px), strict=False)),
+                                             for step, canvas in zip(steps, replay(program, steps, size_px))),
     )  # fmt: skip
     assert verified(tmp_path / "cpu") == verify.FAULTY
 
@@ -129,7 +129,7 @@ def test_batches_are_bounded_and_paint_what_one_batch_paints(tmp_path: Path, mon
     for number, most in enumerate((4, 3)):
         monkeypatch.setattr(painted, "_AT_ONCE", most)
         sizes: list[int] = []
-        fit_batch = vars(batch)["fit_batch"]
+        fit_batch = batch.fit_batch
 
         def counted(images: Any, *more: Any, sizes: list[int] = sizes, fit: Any = fit_batch) -> Any:
             sizes.append(len(images))
@@ -148,16 +148,33 @@ def test_batches_are_bounded_and_paint_what_one_batch_paints(tmp_path: Path, mon
 
 
 @pytest.mark.usefixtures("gpu")
-def test_a_picture_that_cannot_be_loaded_or_painted_takes_no_other_with_it(
+def test_a_picture_that_cannot_be_loaded_takes_no_other_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, settings = shard_in(tmp_path)
+    load = type(settings.source).load
+
+    def load_some(source: Any, entry: Any, *more: Any) -> Any:
+        if entry == plan.sequences[1].entry:
+            raise RefusedPicture("torn")
+        return load(source, entry, *more)
+
+    monkeypatch.setattr(type(settings.source), "load", load_some)
+    report = render_shard(plan, settings)
+    manifest = read_manifest(tmp_path, plan.name)
+    assert report.error is None and manifest is not None and report.num_samples == 3
+    assert [row["reason"] for row in manifest.quarantined] == ["torn"]
+
+
+@pytest.mark.usefixtures("gpu")
+def test_a_fault_of_ours_in_a_batch_stops_the_run_with_the_picture_s_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan, settings = shard_in(tmp_path)
     load, plan_batch, black = type(settings.source).load, batch.plan_batch, np.zeros((64, 64, 3), np.float32)
 
-    def load_some(source: Any, entry: Any, framing: Any) -> Any:
-        picture = load(source, entry, framing)
-        if entry == plan.sequences[1].entry:
-            raise RefusedPicture("torn")
+    def load_some(source: Any, entry: Any, *more: Any) -> Any:
+        picture = load(source, entry, *more)
         if entry == plan.sequences[2].entry:
             object.__setattr__(picture, "image", black)
         return picture
@@ -170,9 +187,8 @@ def test_a_picture_that_cannot_be_loaded_or_painted_takes_no_other_with_it(
     monkeypatch.setattr(type(settings.source), "load", load_some)
     monkeypatch.setattr(batch, "plan_batch", no_black)
     report = render_shard(plan, settings)
-    manifest = read_manifest(tmp_path, plan.name)
-    assert report.error is None and manifest is not None and report.num_samples == 2
-    assert [row["reason"] for row in manifest.quarantined] == ["torn", "ValueError: too dark"]
+    assert report.fatal and read_manifest(tmp_path, plan.name) is None
+    assert str(report.error).startswith(plan.sequences[2].entry.id) and "ValueError: too dark" in str(report.error)
 
 
 @pytest.mark.usefixtures("gpu")
@@ -214,4 +230,4 @@ def test_a_family_without_a_gpu_paints_a_list_one_by_one(family: str) -> None:
     for painting, seed in zip(paintings, seeds(2), strict=True):
         assert np.array_equal(painting.program.strokes, package.paint(images[0], config, seed).program.strokes)
     shown = replay_batch(family, [one.program for one in paintings], [(0, 10)] * 2, config)
-    assert np.array_equal(shown[1][1], next(iter(package.replay(paintings[1].program, [10]))))
+    assert np.array_equal(shown[1][1], list(package.replay(paintings[1].program, [10]))[0])
