@@ -4,7 +4,7 @@ There is no GPU here: what a configuration calls `cuda` stands for the CPU, thro
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from pipelines.render import RenderSettings, render_shard
 from pipelines.sources.base import RefusedPicture
 from renderers import bezier, gains_by_batches, paint_batch, replay_batch
 from renderers.bezier.gpu import batch
-from renderers.painting import Image, Painting, to_uint8
+from renderers.painting import Image, Painting, StrokeProgram, to_uint8
 from tests.pipelines.runs import SMALL, synth
 from tests.renderers.pictures import landscape
 from training.data.dataset import read_card
@@ -98,11 +98,12 @@ def test_frames_of_a_gpu_are_held_to_one_level(
 def test_frames_of_the_cpu_are_held_to_the_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert synth(*SMALL, "num_sequences=1", "gallery=false", f"out={tmp_path / 'cpu'}") == 0
     replay = bezier.replay
-    monkeypatch.setattr(
-        bezier, "replay",
-        lambda program, steps, size_px=None: (abs(canvas - 1 / 255 * (step > 0)).astype(np.float32)
-                                             for step, canvas in zip(steps, replay(program, steps, size_px))),
-    )  # fmt: skip
+
+    def off(program: StrokeProgram, steps: Sequence[int]) -> Iterator[Image]:
+        for step, canvas in zip(steps, replay(program, steps), strict=True):
+            yield np.abs(canvas - np.float32((step > 0) / 255))
+
+    monkeypatch.setattr(bezier, "replay", off)
     assert verified(tmp_path / "cpu") == verify.FAULTY
 
 
@@ -214,4 +215,4 @@ def test_a_family_without_a_gpu_paints_a_list_one_by_one(family: str) -> None:
     for painting, seed in zip(paintings, seeds(2), strict=True):
         assert np.array_equal(painting.program.strokes, package.paint(images[0], config, seed).program.strokes)
     shown = replay_batch(family, [one.program for one in paintings], [(0, 10)] * 2, config)
-    assert np.array_equal(shown[1][1], list(package.replay(paintings[1].program, [10]))[0])
+    assert np.array_equal(shown[1][1], next(iter(package.replay(paintings[1].program, [10]))))

@@ -65,11 +65,9 @@ def test_kernels_paint_and_differentiate_as_torch_does(
 
 @interpreted
 def test_kernel_scores_candidates_as_torch_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    pictures = [
-        [landscape(32, 40), landscape(16, 20)],
-        [plain(32, 40, (0.2, 0.4, 0.6)), plain(16, 20, (0.2, 0.4, 0.6))],
-    ]
-    pyramid = scoring.pyramid_of(pictures, (1.0, 1.0, 1.0), torch.device("cpu"))
+    sizes = ((32, 40), (16, 20))
+    pictures = [np.stack([landscape(*size), plain(*size, (0.2, 0.4, 0.6))]) for size in sizes]
+    pyramid = scoring.pyramid_of([torch.from_numpy(level) for level in pictures], (1.0, 1.0, 1.0))
     candidates = np.stack([gentle_strokes(5, 32, 40, seed=seed) for seed in range(2)])
     candidates[0, 0, :6] += 9  # beside the canvas
     for number in range(2):
