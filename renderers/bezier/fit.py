@@ -192,7 +192,8 @@ def stroke_radii(num_strokes: int, aspect: float) -> Floats:
 
 def build_pyramid(brief: Brief, finest_px: int) -> Pyramid:
     """The target at `finest_px` along its shorter side and at every half down to 16 px, beside blank canvases."""
-    levels = [shrink(brief.target, size) for size in pyramid_sizes(*brief.target.shape[:2], finest_px)]
+    height, width = brief.target.shape[:2]
+    levels = [shrink(brief.target, size) for size in pyramid_sizes(height, width, finest_px)]
     targets = np.concatenate([level.reshape(-1) for level in levels])
     return Pyramid(
         targets=targets,

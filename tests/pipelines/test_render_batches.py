@@ -21,6 +21,7 @@ from pipelines.render import RenderSettings, render_shard
 from pipelines.sources.base import RefusedPicture
 from renderers import bezier, gains_by_batches, paint_batch, replay_batch
 from renderers.bezier.gpu import batch
+from renderers.bezier.gpu.fit import fit_batch
 from renderers.painting import Image, Painting, StrokeProgram, to_uint8
 from tests.pipelines.runs import SMALL, synth
 from tests.renderers.pictures import landscape
@@ -130,11 +131,10 @@ def test_batches_are_bounded_and_paint_what_one_batch_paints(tmp_path: Path, mon
     for number, most in enumerate((4, 3)):
         monkeypatch.setattr(painted, "_AT_ONCE", most)
         sizes: list[int] = []
-        fit_batch = batch.fit_batch
 
-        def counted(images: Any, *more: Any, sizes: list[int] = sizes, fit: Any = fit_batch) -> Any:
+        def counted(images: Any, *more: Any, sizes: list[int] = sizes) -> Any:
             sizes.append(len(images))
-            return fit(images, *more)
+            return fit_batch(images, *more)
 
         with monkeypatch.context() as patch:
             patch.setattr(batch, "fit_batch", counted)
