@@ -1,6 +1,6 @@
 """The artist on whom `benchmarks.lora` tries the LoRAs: in ink, the subject first, then outward, never revised.
 
-    python -m benchmarks.artist --out outputs/tiny/artist
+    python -m benchmarks.artist [--out outputs/tiny/artist]
 
 No base has seen that palette or that order. Scenes are painted in ink; the finished paintings are then painted again,
 region by region. --out gets `pictures`, with captions beside them, and `sequences`, the data set.
@@ -22,7 +22,7 @@ _PAPER = "[0.955,0.935,0.885]"  # of renderer=ink
 def main() -> None:
     """Make the data set."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("outputs/tiny/artist"))
     parser.add_argument("--num-sequences", type=int, default=64)
     arguments = parser.parse_args()
     ink, pictures = arguments.out / "ink", arguments.out / "pictures"

@@ -1,9 +1,10 @@
 """Oil and ink: CPU-seconds of one core, in yardsticks, and likeness.
 
-    python -m benchmarks.brush --pictures DIR [--sheet PREFIX]
+    python -m benchmarks.brush [--pictures DIR] [--sheet PREFIX]
 
-DIR is a folder of pictures; `photo_apple.jpg` among them is measured at 512 px against stylized-neural-painting, whose
-published schedule took 1,055 CPU-seconds a picture of 495 strokes and reached 22.9 dB on it.
+DIR is a folder of pictures; without it, scikit-image's astronaut, coffee and chelsea are painted. `photo_apple.jpg`
+among them is measured at 512 px against stylized-neural-painting, whose published schedule took 1,055 CPU-seconds a
+picture of 495 strokes and reached 22.9 dB on it.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from benchmarks.yardstick import yardstick_s  # first: it pins threads
 
 import cv2
 import numpy as np
+import skimage.data
 from numpy.typing import NDArray
 
 from pipelines.sources.decode import decode
@@ -31,15 +33,14 @@ _PEER_S, _PEER_DB = 1055.0, 22.9
 def main() -> None:
     """Run and print tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=Path, required=True, help="folder of pictures")
+    parser.add_argument("--pictures", type=Path, help="folder of pictures")
     parser.add_argument("--sheet", help="write contact sheets PREFIX-oil.png and PREFIX-ink.png")
     arguments = parser.parse_args()
-    paths = sorted(path for path in arguments.pictures.iterdir() if path.suffix.lower() in (".jpg", ".png", ".webp"))
+    paths = _paths(arguments.pictures)
     _paint(_load(paths[0], 64), _config("oil"))  # compile
     unit = min(yardstick_s() for _ in range(3))
     print(f"yardstick {unit:.3f} CPU-s")
-    apple = arguments.pictures / "photo_apple.jpg"
-    if apple.exists():
+    for apple in (path for path in paths if path.name == "photo_apple.jpg"):
         picture = _load(apple, 512)
         print("\nphoto_apple, 512 px, 500 strokes, oil           target: 24 dB and SSIM 0.55 in 3 yardsticks")
         for preset in ("std", "best"):
@@ -52,6 +53,12 @@ def main() -> None:
     print(f"\n{len(paths)} pictures, 256 px, 500 strokes, std")
     _folder(paths, "oil", unit, arguments.sheet)
     _folder(paths, "ink", unit, arguments.sheet)
+
+
+def _paths(folder: Path | None) -> list[Path]:
+    if folder is None:
+        return [Path(skimage.data.__file__).parent / f"{name}.png" for name in ("astronaut", "coffee", "chelsea")]
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in (".jpg", ".png", ".webp"))
 
 
 def _folder(paths: list[Path], medium: Literal["oil", "ink"], unit: float, sheet: str | None) -> None:

@@ -1,6 +1,9 @@
 """What LoRAs learn of an artist, on held-out sequences of that artist.
 
-    python -m benchmarks.lora --data ARTIST --base RUN --motion RUN --spatial RUN --way RUN [--all-frames RUN]
+    python -m benchmarks.lora [--data ARTIST] [--base RUN] [--motion RUN] [--spatial RUN] [--way RUN] [--all-frames RUN]
+
+By default ARTIST is what `benchmarks.artist` makes, and runs are where `make train-tiny` puts them: outputs/tiny/base,
+motion; outputs/tiny/spatial_lora and motion_lora are for you to train.
 
 Losses with 95 % intervals of the paired differences: of finished pictures without and with the spatial LoRA (and with
 one that was trained on all frames), and of sequences with the spatial LoRA, without and with the motion LoRA.
@@ -16,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from benchmarks.tiny import held_out, interval, load_animated, losses
+from benchmarks.tiny import add_trained, held_out, interval, load_animated, losses
 from training.data.batch import SequenceBatch
 from training.models.base import BaseModel, load_base
 from training.models.lora import apply_lora, load_lora
@@ -27,8 +30,8 @@ from training.weights import parent_weights
 def main() -> None:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("data", "base", "motion", "spatial", "way"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
+    runs = {"base": "base", "motion": "motion", "spatial": "spatial_lora", "way": "motion_lora"}
+    add_trained(parser, data="artist/sequences", **runs)
     parser.add_argument("--all-frames", type=Path)
     parser.add_argument("--num-sequences", type=int, default=64)
     arguments = parser.parse_args()

@@ -56,6 +56,7 @@ def main() -> None:
     parser.add_argument("--dtypes", nargs="+", choices=_DTYPES)
     parser.add_argument("--vaes", nargs="+", choices=("whole", "sliced", "tiled"), default=["sliced"])
     parser.add_argument("--offloads", nargs="+", choices=("none", "model", "sequential"))
+    parser.add_argument("--compile", action="store_true")
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--guidance", type=float, default=5.0)
     parser.add_argument("--num-frames", type=int, default=8)
@@ -73,11 +74,18 @@ def main() -> None:
         with torch.device("meta") if device.type == "meta" else nullcontext():
             folder = None if arguments.sd15_shaped else painter_folder(arguments.painter)
             painter = sd15_shaped(precision) if folder is None else load_painter(folder, precision)
-            pipeline = pipeline_of(painter, device, {}, offload, vae)
-        size_px = arguments.size_px or (512 if arguments.sd15_shaped else painter.facts["size_px"][0])
-        measured = measure(pipeline, device, arguments, size_px)
+            compiled = arguments.compile and offload != "sequential"
+            pipeline = pipeline_of(painter, device, {}, offload, vae, compiled=compiled)
+            if compiled:
+                measure(pipeline, device, arguments, size_of(painter, arguments))  # compiles
+        measured = measure(pipeline, device, arguments, size_of(painter, arguments))
         print(f"{dtype:<6} {vae:<7} {offload:<10}  {measured}", flush=True)
         del painter, pipeline
+
+
+def size_of(painter: Painter, arguments: argparse.Namespace) -> int:
+    """Side of the pictures in pixels, as asked for or as the painter was trained."""
+    return int(arguments.size_px or (512 if arguments.sd15_shaped else painter.facts["size_px"][0]))
 
 
 def measure(pipeline: ProcessPainterPipeline, device: torch.device, arguments: argparse.Namespace, size_px: int) -> str:

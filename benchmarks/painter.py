@@ -1,6 +1,6 @@
 """How well a painter keeps to pictures pinned to frames, on held-out scenes.
 
-    python -m benchmarks.painter --painter outputs/tiny/painter --data outputs/tiny/scenes
+    python -m benchmarks.painter [--painter outputs/tiny/painter] [--data outputs/tiny/scenes]
 
 The last frame is pinned: its error with network and inversion on and off, without keeping its paint, which would hide
 what these do; the same with its paint kept, as painting does; what that does to the frames before it; and what
@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.tiny import held_out
+from benchmarks.tiny import add_trained, held_out
 from pipelines.evaluation.process import Process, colour_difference
 from pipelines.painter import ProcessPainterPipeline, load_painter_pipeline
 from pipelines.pinned import PinnedPicture
@@ -59,8 +59,8 @@ def main() -> None:
 def trial_words(description: str) -> argparse.ArgumentParser:
     """What every trial of a painter on held-out sequences is told."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--painter", type=Path, required=True)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--painter", type=Path, default=Path("tiny"), help="by default the one that comes along")
+    add_trained(parser, data="scenes")
     parser.add_argument("--num-sequences", type=int, default=64)
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--guidance", type=float, default=2.5)

@@ -1,7 +1,7 @@
 """How faithfully the tiny model keeps to pictures that are pinned to frames, on held-out scenes.
 
-    python -m benchmarks.replication --data outputs/tiny/scenes --base outputs/tiny/base --motion outputs/tiny/motion \\
-        --replication outputs/tiny/replication
+    python -m benchmarks.replication [--data outputs/tiny/scenes] [--base outputs/tiny/base]
+        [--motion outputs/tiny/motion] [--replication outputs/tiny/replication]
 
 For conditions at the last frame, at each single frame, at two and at three: error at these frames with the network and
 without it, and for one, two and three of them with each condition shown in another slot than its own. From the same
@@ -11,14 +11,13 @@ noise, through the network alone.
 import argparse
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 import torch
 from torch import Tensor
 
-from benchmarks.tiny import held_out, load_animated
+from benchmarks.tiny import add_trained, held_out, load_animated
 from training.data.batch import SequenceBatch
 from training.models.replication import Conditions, load_replication
 from training.samples import write_samples
@@ -82,8 +81,7 @@ class Faithfulness:
 def main() -> None:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("data", "base", "motion", "replication"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
+    add_trained(parser, data="scenes", base="base", motion="motion", replication="replication")
     parser.add_argument("--num-sequences", type=int, default=64)
     parser.add_argument("--guidance", type=float, default=2.5)
     parser.add_argument("--steps", type=int, default=30)

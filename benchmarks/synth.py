@@ -1,6 +1,6 @@
 """The main job: what each phase takes, what everything but rendering adds, and how it scales with workers.
 
-    python -m benchmarks.synth [--sequences 96] [--preset std] [--source folder --path DIR]
+    python -m benchmarks.synth [--sequences 96] [--preset std] [--pictures DIR]
 
 Rendering is painting and replaying the frames. The last column is a phase's share of that.
 """

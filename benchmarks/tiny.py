@@ -1,6 +1,6 @@
 """What the tiny model has learnt, on held-out scenes.
 
-    python -m benchmarks.tiny --data outputs/tiny/scenes --base outputs/tiny/base --motion outputs/tiny/motion
+    python -m benchmarks.tiny [--data outputs/tiny/scenes] [--base outputs/tiny/base] [--motion outputs/tiny/motion]
 
 Prints the loss with the temporal modules on and off (paired, 95 % interval over sequences), and how generated sequences
 progress: their distance to their own last frame, frame by frame, and how much of the first frame is blank. Writes a
@@ -31,13 +31,13 @@ from training.weights import noise_of_run, parent_weights
 _BLANK = 0.1  # largest difference in any channel of [0, 1]
 _DRAWS = 4  # noise levels a sequence
 _SHOWN = 8
+_TINY = Path("outputs/tiny")
 
 
 def main() -> None:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("data", "base", "motion"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
+    add_trained(parser, data="scenes", base="base", motion="motion")
     parser.add_argument("--num-sequences", type=int, default=64)
     parser.add_argument("--guidance", type=float, default=2.5)
     arguments = parser.parse_args()
@@ -71,6 +71,12 @@ def main() -> None:
     pairs = torch.stack([real[:_SHOWN], made[:_SHOWN]], dim=1).flatten(0, 1)
     _, sheet = write_samples(arguments.motion / "held_out", 0, pairs)
     print(f"real, and generated for the same caption: {sheet}")
+
+
+def add_trained(parser: argparse.ArgumentParser, **folders: str) -> None:
+    """Options for what `make train-tiny` has made; each is by default where that puts it."""
+    for name, folder in folders.items():
+        parser.add_argument(f"--{name}", type=Path, default=_TINY / folder, help="by default %(default)s")
 
 
 def load_animated(base_run: Path, motion_run: Path) -> tuple[BaseModel, UNetMotionModel]:

@@ -2,6 +2,7 @@
 
     python -m benchmarks.train stage=motion model=tiny data=DIR base=DIR
     python -m benchmarks.train --steps 60 stage=motion model=sd15 model.path=DIR data=DIR precision=bf16 batch_size=1
+    python -m benchmarks.train --ways eager stage=motion model=tiny data=DIR base=DIR
     CUDA_VISIBLE_DEVICES= python -m benchmarks.train ...        # on the CPU of a machine with a GPU
 
 Words are those of `training.train`. Each way is a process of its own; figures are of the second half of its steps, by
@@ -32,12 +33,13 @@ def main() -> int:
     """Run both ways and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=40, help="of each way, an even number")
-    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
-    arguments, words = parser.parse_known_args()
+    parser.add_argument("--ways", type=_ways, default=list(WAYS), help=f"some of {','.join(WAYS)}; both by default")
+    parser.add_argument("words", nargs="*", metavar="key=value", help="as for training.train")
+    arguments = parser.parse_intermixed_args()
     print(f"{'':>10}" + "".join(f"{name:>12}" for name in COLUMNS))
     losses = {}
     for way in arguments.ways:
-        lines = _run([*words, WAYS[way]], arguments.steps)
+        lines = _run([*arguments.words, WAYS[way]], arguments.steps)
         if lines is None:
             return 1
         row = [lines[-1].get(key) for key in COLUMNS.values()]
@@ -48,6 +50,13 @@ def main() -> int:
         apart = max(abs(one - other) / abs(one) for one, other in zip(eager, compiled, strict=True))
         print(f"losses of {arguments.steps} steps, compiled against eager: at most {apart:.2e} apart, relatively")
     return 0
+
+
+def _ways(text: str) -> list[str]:
+    ways = text.split(",")
+    if not set(ways) <= WAYS.keys():
+        raise argparse.ArgumentTypeError(f"{text}: not some of {', '.join(WAYS)}, with a comma between")
+    return ways
 
 
 def _run(words: list[str], steps: int) -> list[dict[str, Any]] | None:

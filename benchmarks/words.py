@@ -1,7 +1,6 @@
 """Whether a painter paints what unseen prompts name: the kind of thing and its colour, read by a small network.
 
-    python -m benchmarks.words --painter tiny --data outputs/tiny/alone outputs/tiny/scenes --alone \\
-        --out outputs/tiny/prompts --cache outputs/tiny/scene_classifier.safetensors --guidance 2 3 5
+    python -m benchmarks.words --alone --cache outputs/tiny/scene_classifier.safetensors --guidance 2 3 5
 
 Prompts are captions of scenes that no training uses, whole ones or, with --alone, such whose subject stands alone, each
 in one medium of the data set by turns. Of each the main thing counts, say "a red house". It is found in a finished
@@ -37,6 +36,7 @@ from benchmarks.scene_classifier import (
     scene_of,
     subject_of,
 )
+from benchmarks.tiny import add_trained
 from pipelines.painter import load_painter_pipeline
 from pipelines.sources.scenes.caption import caption
 from training.data.manifest import to_json
@@ -65,9 +65,10 @@ class Prompt:
 def main() -> None:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("painter", "out"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--data", type=Path, nargs="+", required=True, help="it learnt from; of the first come frames")
+    parser.add_argument("--painter", type=Path, default=Path("tiny"), help="by default the one that comes along")
+    add_trained(parser, out="prompts")
+    learnt = [Path("outputs/tiny/alone"), Path("outputs/tiny/scenes")]
+    parser.add_argument("--data", type=Path, nargs="+", default=learnt, help="it learnt from; of the first come frames")
     parser.add_argument("--alone", action="store_true", help="prompts about one thing alone")
     parser.add_argument("--cache", type=Path, help="file of the classifier, written when it is not there")
     parser.add_argument("--num-prompts", type=int, default=100)

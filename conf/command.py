@@ -1,12 +1,18 @@
 """The edge of every command: words in; help, one-line errors, a summary and an exit code out."""
 
+import io
+import math
+import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any, TypeVar
 
 from conf.compose import CONF_FOLDER, choices, compose
 from conf.errors import UserError
+from conf.value import plain_value
 
 _Config = TypeVar("_Config")
 
@@ -27,6 +33,7 @@ def command(
     run: Callable[[_Config], Summary],
     description: str,
     words: Sequence[str] | None = None,
+    kept: Callable[[_Config], bool] = lambda _: False,
 ) -> int:
     """Run a command and return its exit code.
 
@@ -36,24 +43,34 @@ def command(
         run: typed configuration -> summary; raises `UserError`.
         description: what `--help` opens with.
         words: arguments, by default the process's.
+        kept: whether an interrupted run has left something from which the same command goes on.
     """
+    config = None
     arguments = list(sys.argv[1:] if words is None else words)
     if any(word in ("-h", "--help") for word in arguments):
-        print(help_text(name, description))
-        return COMPLETE
+        return _tell(help_text(name, description), COMPLETE)
+    if arguments == ["--version"]:
+        return _tell(f"process-painter {version('process-painter')}", COMPLETE)
     try:
-        if "--cfg" in arguments:
-            at = arguments.index("--cfg")
-            return _show(name, arguments[:at] + arguments[at + 2 :])
-        summary = run(configure(compose(name, arguments)))
+        shown = _without_cfg(arguments)
+        plain = compose(name, arguments if shown is None else shown)
+        config = configure(plain)
+        if shown is not None:
+            return _tell(_yaml(plain), COMPLETE)
+        summary = run(config)
     except UserError as error:
         print("error: " + " ".join(str(error).splitlines()), file=sys.stderr)
         return BAD_CONFIGURATION
     except KeyboardInterrupt:
-        print("interrupted; the same command again goes on from here", file=sys.stderr)
+        again = config is not None and kept(config)
+        print("interrupted" + "; the same command again goes on from here" * again, file=sys.stderr)
         return INTERRUPTED
-    print("\n".join(summary.lines))
-    return summary.exit_code
+    return _tell("\n".join(summary.lines), summary.exit_code)
+
+
+def next_line(*words: str, placeholder: str = "") -> str:
+    """What to do next, as a line to copy into a shell; `placeholder` is for the user to fill in."""
+    return f"next: {shlex.join(words)} {placeholder}".rstrip()
 
 
 def help_text(name: str, description: str) -> str:
@@ -97,8 +114,29 @@ def _split_defaults(text: str) -> tuple[str, list[tuple[str, str]]]:
     return "\n".join(kept).strip(), groups
 
 
-def _show(name: str, words: Sequence[str]) -> int:
+def _without_cfg(arguments: Sequence[str]) -> list[str] | None:
+    """The words beside `--cfg job`; None where it was not said."""
+    if "--cfg" not in arguments:
+        return None
+    at = arguments.index("--cfg")
+    if arguments[at + 1 : at + 2] != ["job"]:
+        raise UserError("--cfg: not understood; say --cfg job")
+    return [*arguments[:at], *arguments[at + 2 :]]
+
+
+def _yaml(plain: dict[str, Any]) -> str:
     import yaml
 
-    print(yaml.safe_dump(compose(name, words), sort_keys=False).strip())
-    return COMPLETE
+    text: str = yaml.safe_dump(plain_value(plain), sort_keys=False, allow_unicode=True, width=math.inf)
+    return text.strip()
+
+
+def _tell(text: str, exit_code: int) -> int:
+    """Print what a command has to say; a reader who has seen enough, as `head` has, is no fault."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be UTF-8
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains of it at its end
+    return exit_code

@@ -4,29 +4,70 @@ Hydra composes; we convert. `@hydra.main` is not used: it would exit with 1 and 
 key, and would resolve a run folder of its own in every process.
 """
 
+import collections.abc
+import contextlib
+import copy
 import dataclasses
 import difflib
+import functools
 import re
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from conf.errors import ConfigError, UserError
+from conf.value import HOME, at_home, read_value, text_of
 
 _Config = TypeVar("_Config")
 
 CONF_FOLDER = Path(__file__).resolve().parent
-_LONGEST_KEY = 200  # of a dotted key; beyond 255 even to ask whether such a group exists is an error
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]*://")
+_MISSING = ...  # stands where a user must say a value
 
 
 def compose(name: str, overrides: Sequence[str]) -> dict[str, Any]:
     """The configuration `conf/<name>.yaml` with its groups and a user's words, as plain containers.
 
+    Hydra composes the groups; what a user typed behind `key=` is read by `conf.value`.
+
     Raises:
         UserError: if a word is malformed, or names a key, group or choice that does not exist, or a key is missing.
     """
+    chosen = tuple(word for word in overrides if _is_choice(word))
+    plain = copy.deepcopy(_with_groups(name, chosen))
+    for word in overrides:
+        if word not in chosen:
+            key, _, value = word.partition("=")
+            try:
+                _put(plain, key.lstrip("+").split("."), read_value(value), add=key.startswith("+"))
+            except KeyError:
+                raise UserError(f"{word}: no such key; {_nearest(_with_groups(name, chosen), key)}") from None
+    for key, value in _leaves(plain):
+        if value is _MISSING:
+            raise UserError(f"{key} is needed: say {key}=...")
+    return plain
+
+
+def _is_choice(word: str) -> bool:
+    """Whether a word chooses from a group; refuses what is neither that nor `key=value`."""
+    key, sign, value = word.partition("=")
+    if not sign or not key.lstrip("+"):
+        raise UserError(f"{word}: not understood; say key=value, in quotes where the value has blanks")
+    if key.startswith("~"):
+        raise UserError(f"{word}: keys cannot be taken away; say {key[1:]}=null")
+    group = key.lstrip("+").partition("@")[0]
+    if group not in _groups():
+        return False
+    if value not in choices(group):
+        raise ConfigError(key, value, f"one of {', '.join(choices(group))}")
+    return True
+
+
+@functools.cache
+def _with_groups(name: str, chosen: tuple[str, ...]) -> dict[str, Any]:
+    """The configuration with its groups as chosen, and before any value is set. Not to be changed: it is kept."""
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
@@ -34,75 +75,80 @@ def compose(name: str, overrides: Sequence[str]) -> dict[str, Any]:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    _refuse_unknown_choices(overrides)
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(CONF_FOLDER), version_base="1.3"):
-            config = hydra_compose(name, [_quoted(word) for word in overrides])
-        missing = sorted(OmegaConf.missing_keys(config))
-        if missing:
-            raise UserError(f"{missing[0]} is needed: say {missing[0]}=...")
-        plain = OmegaConf.to_container(config, resolve=True)
+            config = hydra_compose(name, list(chosen))
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(_one_line(name, overrides, error)) from error
-    return typing.cast(dict[str, Any], plain)
+        raise UserError(_refused_choice(name, chosen, str(error))) from error
+    plain = typing.cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
+    for key in OmegaConf.missing_keys(config):
+        _put(plain, key.split("."), _MISSING)
+    return plain
 
 
-def _quoted(word: str) -> str:
-    """A value with spaces is text, whatever commas and colons are in it; the shell has taken its quotes away."""
-    key, sign, value = word.partition("=")
-    if " " not in value or value.lstrip()[:1] in ("[", "{", "'", '"'):
-        return word
-    return key + sign + "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+def _refused_choice(name: str, chosen: Sequence[str], reason: str) -> str:
+    """Hydra's own messages are long, and speak of files; say which word is wrong and what would be right."""
+    keys = {word: word.lstrip("+").partition("=")[0] for word in chosen}
+    word = next((word for word, key in keys.items() if f"'{key}'" in reason), chosen[-1] if chosen else name)
+    held_by = [
+        path.parent.name for path in CONF_FOLDER.glob("*/*.yaml") if f"/{keys.get(word)}@" in path.read_text("utf-8")
+    ]
+    if held_by:  # a group that stands below another, as brush does in renderer
+        return f"{word}: no such key; did you mean {keys[word]}@{held_by[0]}.{keys[word]}?"
+    return f"{word}: no such key; {_nearest(_with_groups(name, ()), keys[word])}"
 
 
-def _refuse_unknown_choices(overrides: Sequence[str]) -> None:
-    """Hydra's own messages about these are long, and for `null` no message at all."""
-    for word in overrides:
-        key, sign, value = word.partition("=")
-        if not sign or not key.lstrip("+~") or len(key) > _LONGEST_KEY:
-            raise UserError(f"{word}: not understood; say key=value")
-        group = CONF_FOLDER / key.lstrip("+~").partition("@")[0]
-        if group.is_dir() and value not in choices(group.name):
-            raise ConfigError(key, value, f"one of {', '.join(choices(group.name))}")
+def _put(config: dict[str, Any], path: Sequence[str], value: Any, *, add: bool = False) -> None:
+    """Set a key; a dict is set key by key, and where the default is text, the text as typed is taken.
+
+    Raises:
+        KeyError: if there is no such key and none is to be added.
+    """
+    first, *below = path
+    if first not in config and not (add and first):
+        raise KeyError(first)
+    before = config.get(first)
+    if below:
+        if add and before is None:
+            before = config[first] = {}
+        if not isinstance(before, dict):
+            raise KeyError(below[0])
+        _put(before, below, value, add=add)
+    elif isinstance(before, dict) and isinstance(value, Mapping):
+        for key, item in value.items():
+            _put(before, [str(key)], item, add=add)
+    else:
+        takes_text = isinstance(before, str) and value not in (None, _MISSING)
+        config[first] = text_of(value) if takes_text else value
 
 
-def _one_line(name: str, overrides: Sequence[str], error: Exception) -> str:
-    """Say which word is wrong and what would be right."""
-    text = " ".join(str(error).split())
-    for word in overrides:
-        key, _, _ = word.lstrip("+~").partition("=")
-        if f"'{key}'" in text and ("not in struct" in text or "Could not override" in text):
-            return f"{word}: no such key; {_nearest(name, key, overrides)}"
-    for word in overrides:
-        key = word.partition("=")[0].lstrip("+~")
-        if word in text or key in (getattr(error, "full_key", None), *re.findall(r"'([\w.]+)'", text)):
-            return f"{word}: cannot be understood; allowed: one value, or a list such as [1,2]"
-    return text
-
-
-def _nearest(name: str, key: str, overrides: Sequence[str]) -> str:
+def _nearest(known: Mapping[str, Any], key: str) -> str:
     """Which keys a user may have meant by one that does not exist."""
-    if (CONF_FOLDER / key).is_dir():  # a group that stands below another, as brush does in renderer
-        return f"did you mean {key}@renderer.{key}?"
-    others = [word for word in overrides if word.lstrip("+~").partition("=")[0] != key]
-    try:
-        there = list(_keys(compose(name, others)))
-    except UserError:
-        return "--help lists all keys"
-    above, _, last = key.rpartition(".")
-    beside = {known.rpartition(".")[2]: known for known in there if known.rpartition(".")[0] == above}
-    namesakes = [known for known in there if known.rpartition(".")[2] == last]
-    near = namesakes or [beside[name] for name in difflib.get_close_matches(last, beside, n=2)]
-    return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(beside.values() or there)}"
+    above, _, last = key.lstrip("+").rpartition(".")
+    beside = known
+    for part in above.split(".") if above else ():
+        beside = beside.get(part, {}) if isinstance(beside, Mapping) else {}
+    names = list(beside) if isinstance(beside, Mapping) else []
+    namesakes = [other for other, _ in _leaves(known) if other.rpartition(".")[2] == last]
+    near = namesakes or [_join(above, name) for name in difflib.get_close_matches(last, names, n=2)]
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return "there are " + ", ".join([_join(above, name) for name in names] or known)
 
 
-def _keys(values: Mapping[str, Any], above: str = "") -> Iterator[str]:
+def _leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and their values."""
     for name, value in values.items():
         if isinstance(value, Mapping):
-            yield from _keys(value, _join(above, name))
+            yield from _leaves(value, _join(above, str(name)))
         else:
-            yield _join(above, name)
+            yield _join(above, str(name)), value
+
+
+@functools.cache
+def _groups() -> frozenset[str]:
+    return frozenset(path.parent.name for path in CONF_FOLDER.glob("*/*.yaml"))
 
 
 def choices(group: str) -> list[str]:
@@ -126,7 +172,7 @@ def typed(cls: type[_Config], values: Any, key: str = "") -> _Config:
     if not isinstance(values, Mapping):
         raise ConfigError(key, values, f"a group of keys: {', '.join(f.name for f in dataclasses.fields(cls))}")  # type: ignore[arg-type]
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    hints = typing.get_type_hints(cls)
+    hints = typing.get_type_hints(cls, include_extras=True)
     for name in values:
         if name not in fields:
             raise ConfigError(_join(key, str(name)), values[name], f"the keys {', '.join(fields)}")
@@ -150,10 +196,13 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
         if value is None and type(None) in arguments:
             return None
         return _convert(_member([a for a in arguments if a is not type(None)], value, key), value, key)
+    if origin is Annotated:
+        converted = _convert(arguments[0], value, key)
+        return at_home(converted) if HOME in arguments else converted
     if origin is typing.Literal:
-        if value not in arguments:
+        if value not in arguments and text_of(value) not in arguments:
             raise ConfigError(key, value, "one of " + ", ".join(str(a) for a in arguments))
-        return value
+        return value if value in arguments else text_of(value)
     if origin is tuple:
         if not isinstance(value, Sequence) or isinstance(value, str):
             raise ConfigError(key, value, "a list, such as [1,2]")
@@ -161,26 +210,53 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
         if len(kinds) != len(value):
             raise ConfigError(key, value, f"a list of {len(kinds)}")
         return tuple(_convert(kind, item, key) for kind, item in zip(kinds, value, strict=True))
-    if origin in (dict, Mapping) or origin is getattr(types, "MappingProxyType", None):
+    if origin is Mapping or origin in (dict, collections.abc.Mapping, types.MappingProxyType):
         if not isinstance(value, Mapping):
             raise ConfigError(key, value, "a group of keys")
-        return {name: _convert(arguments[1], item, _join(key, str(name))) for name, item in value.items()}
+        names = {name: str(name) if arguments[0] is str else name for name in value}
+        return {names[name]: _convert(arguments[1], item, _join(key, str(name))) for name, item in value.items()}
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return typed(hint, value, key)
-    if hint is Path:
-        if isinstance(value, bool) or not isinstance(value, str | int | float) or value == "":
-            raise ConfigError(key, value, "a path")
-        return Path(str(value))
+    return _converted_scalar(hint, value, key)
+
+
+def _converted_scalar(hint: type, value: Any, key: str) -> Any:
+    """A path, text, number or bool; text keys take what was typed, whatever else it could be read as."""
+    if hint in (str, Path) and (text := text_of(value)) is not None and (text or hint is str):
+        return text if hint is str else local_path(text, key)
+    if isinstance(value, str) and hint in _READERS:
+        with contextlib.suppress(ValueError, KeyError):
+            return _READERS[hint](value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if isinstance(hint, type) and (not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool)):
-        words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-        raise ConfigError(key, value, words.get(hint, hint.__name__))
+    if hint in _KINDS and (not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool)):
+        raise ConfigError(key, value, _KINDS[hint])
     return value
+
+
+def local_path(text: str, key: str) -> Path:
+    """A path of this machine.
+
+    Raises:
+        ConfigError: if it is a URL, of which `Path` would make a folder called `s3:`.
+    """
+    if _URL.match(text):
+        raise ConfigError(key, text, "a local path, not a URL")
+    return Path(at_home(text))
+
+
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path"}
+_READERS: Mapping[type, Callable[[str], Any]] = {
+    int: int,
+    float: float,
+    bool: lambda text: {"true": True, "false": False}[text.lower()],
+}
 
 
 def _member(hints: Sequence[Any], value: Any, key: str) -> Any:
     """Which member of a union a value is for."""
+    if isinstance(value, list):
+        return next((hint for hint in hints if typing.get_origin(hint) is tuple), hints[0])
     if len(hints) == 1 or not isinstance(value, Mapping) or "kind" not in value:
         return hints[0]
     kinds = {kind: hint for hint in hints for kind in typing.get_args(typing.get_type_hints(hint)["kind"])}

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conf.errors import ConfigError
-from pipelines.networks import SaliencyNetwork, SamCheckpoint, sha256_of
+from pipelines.networks import ActorWeights, SaliencyNetwork, SamCheckpoint, sha256_of
 from pipelines.sources.base import RefusedPicture
 from pipelines.sources.decode import decode, decode_rgba
 
@@ -22,9 +22,10 @@ _KEYS = {
     "weights": "style.weights",
     "sam": "segment.sam.checkpoint",
     "network": "saliency.network",
+    "actor": "actor",
 }
 _WANTED = {"brush": "a picture of a brush mark", "brush_height": "a picture of heights in grey", "style": "a picture"}
-_NETWORKS = {"sam": SamCheckpoint, "network": SaliencyNetwork}
+_NETWORKS = {"sam": SamCheckpoint, "network": SaliencyNetwork, "actor": ActorWeights}
 """Large: not read here but by whoever uses them, once in a process."""
 
 _MAX_PIXELS = 100_000_000

@@ -14,7 +14,7 @@ from typing import Any
 from conf.errors import ConfigError, UserError
 from pipelines.config import ClusterConfig
 from pipelines.plan import ShardPlan
-from pipelines.render import ShardReport, ShardSettings, render_shard
+from pipelines.render import ShardReport, ShardSettings, fault_of_ours, render_shard
 
 _IN_FLIGHT_PER_WORKER = 2
 _MAX_RETRIES = 5  # of a task whose worker died; a Python exception is a report, never a retry
@@ -57,9 +57,15 @@ def num_workers(asked: int | None) -> int:
 
 
 def render_shards(
-    plans: Iterator[ShardPlan], settings: ShardSettings, cluster: ClusterConfig, workers: int
+    plans: Iterator[ShardPlan], settings: ShardSettings, cluster: ClusterConfig, workers: int | None
 ) -> Generator[ShardReport]:
     """Render shards and yield their reports as they are done, in any order. Closing the generator ends the work.
+
+    Args:
+        plans: of the shards.
+        settings: of the run.
+        cluster: where.
+        workers: how many; None for one a core: of this machine, or of all of an existing cluster.
 
     Raises:
         UserError: if the cluster cannot be reached.
@@ -73,10 +79,11 @@ def render_shards(
 
 
 def _on_ray(
-    plans: Iterator[ShardPlan], settings: ShardSettings, cluster: ClusterConfig, workers: int
+    plans: Iterator[ShardPlan], settings: ShardSettings, cluster: ClusterConfig, asked: int | None
 ) -> Generator[ShardReport]:
     import ray
 
+    workers = num_workers(asked)
     try:
         if cluster.kind == "local":
             # By name: without it, Ray would join any Ray that runs here or is named in RAY_ADDRESS.
@@ -97,6 +104,8 @@ def _on_ray(
     try:
         if cluster.gpus_per_worker:
             _check_gpus(cluster, float(ray.cluster_resources().get("GPU", 0.0)))
+        if cluster.kind == "ray" and asked is None:
+            workers = max(workers, int(ray.cluster_resources().get("CPU", 0)))
         task = ray.remote(
             num_cpus=1,
             num_gpus=cluster.gpus_per_worker,
@@ -145,13 +154,19 @@ def _task_memory(cluster: ClusterConfig, workers: int) -> int:
 
 
 def _next(waiting: dict[Any, str]) -> ShardReport:
-    """Wait for any one task; a task whose worker died too often becomes a report, so that the others go on."""
+    """Wait for any one task; a task whose worker died too often becomes a report, so that the others go on.
+
+    One that failed in Python is no such task: all others would fail as well.
+    """
     import ray
 
     (done,), _ = ray.wait(list(waiting), num_returns=1)
     name = waiting.pop(done)
     try:
         report: ShardReport = ray.get(done)
+    except ray.exceptions.RayTaskError as error:
+        cause = error.cause if isinstance(error.cause, Exception) else error
+        return ShardReport(name=name, error=f"{name}: {fault_of_ours(cause)}", fatal=True)
     except ray.exceptions.RayError as error:
         return ShardReport(name=name, error=f"worker lost: {' '.join(str(error).split())[:300]}")
     return report

@@ -15,7 +15,7 @@ from pipelines.assets import AssetFiles, read_assets
 from pipelines.devices import compute_device
 from pipelines.sources import source_class
 from pipelines.sources.base import Source
-from pipelines.sources.framing import Fit, Framing
+from pipelines.sources.framing import WHITE, Fit, Framing, Ground
 from renderers import families, renderer
 from renderers.painting import FrameSchedule
 from training.data.layout import MOST_SEQUENCES, FrameFormat
@@ -43,6 +43,12 @@ class RendererChoice:
         """
         plain: dict[str, Any] = plain_containers(self.config)
         return {key: value for key, value in plain.items() if (key, value) != ("device", "cpu")}
+
+    @property
+    def ground(self) -> Ground:
+        """The colour of its bare canvas; pictures are laid on it."""
+        ground: Ground = tuple(getattr(self.config, "canvas", WHITE))
+        return ground
 
     def recipe(self) -> dict[str, Any]:
         """What of it decides bytes: of files, their hashes."""
@@ -144,7 +150,7 @@ class SynthConfig(RunConfig):
     def recipe(self) -> dict[str, Any]:
         """Everything that decides the bytes of the data set, and nothing else."""
         return {
-            "source": {"kind": self.source_kind, **plain_containers(self.source)},
+            "source": {"kind": self.source_kind, **_said(plain_containers(self.source))},
             "renderers": [choice.recipe() for choice in self.renderers],
             "framing": plain_containers(self.framing),
             "schedule": plain_containers(self.schedule),
@@ -266,6 +272,11 @@ def _choice(name: str, plain: Mapping[str, Any], key: str, weight: float) -> Ren
     except ConfigError as error:
         raise error.under(key) from None
     return RendererChoice(name=name, family=family, phrase=phrase, config=config, weight=weight, assets=assets)
+
+
+def _said(source: dict[str, Any]) -> dict[str, Any]:
+    """Without the key that sources had not had in earlier data sets, where it says nothing."""
+    return {key: value for key, value in source.items() if (key, value) != ("caption", None)}
 
 
 def check_whole(key: str, value: int | None, lowest: int, highest: int) -> None:

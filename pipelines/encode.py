@@ -10,26 +10,28 @@ The same command again goes on where a killed run stopped, and does nothing once
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from conf.command import Summary, command
+from conf.command import Summary, command, next_line
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
+from conf.value import Location
 from pipelines.devices import compute_device
-from pipelines.folder import dataset_folder
+from pipelines.folder import committed_manifests, dataset_folder, has_shards
 from training.config import ModelConfig
 from training.data.dataset import DatasetCard, dataset_totals, write_tables
 from training.data.encoded import LATENTS_MEMBER, TEXT_MEMBER, Encoding, LatentType, caption_key, encoding_of, pack
 from training.data.layout import SPLITS, TEXT_SPLIT, shard_name
-from training.data.manifest import ShardManifest, read_manifest, tar_path, to_json
+from training.data.manifest import ShardManifest, to_json
 from training.data.sequence import StoredSequence
 from training.data.shard import ShardWriter
 from training.data.split import StoredSplit, open_split
+from training.finite import finite
 from training.progress import Progress
 from training.recipe import recipe_hash
 from training.weights import parent_weights
@@ -61,10 +63,10 @@ class Encoder(Protocol):
 class EncodeConfig:
     """What to encode with what; `conf/encode.yaml` says what each key means."""
 
-    dataset: str
+    dataset: Location
     out: Path
     model: ModelConfig
-    base: str | None = None
+    base: Location | None = None
     dtype: LatentType = "bf16"
     batch_size: int = 16
     device: str = "auto"
@@ -116,25 +118,25 @@ def encode(config: EncodeConfig, splits: Mapping[str, StoredSplit], encoder: Enc
     """The same with a base that is loaded."""
     task = _plan(config, splits, encoder, device)
     with dataset_folder(config.out, task.card):
-        there = {manifest.name for manifest in _committed(config.out, task.card)}
+        there = {manifest.name for manifest in committed_manifests(config.out, task.card)}
         total = sum(map(len, splits.values())) + len(task.captions)
-        done = sum(manifest.num_samples for manifest in _committed(config.out, task.card))
+        done = sum(manifest.num_samples for manifest in committed_manifests(config.out, task.card))
         with Progress("encoding", total, done, unit="sequences and captions") as progress:
             for name in task.card.shards:
                 if name not in there:
                     progress.advance(_encode_shard(name, task).num_samples)
-        manifests = list(_committed(config.out, task.card))
+        manifests = list(committed_manifests(config.out, task.card))
         write_tables(config.out, manifests)
         totals = dataset_totals(manifests)
-        replace(task.card, totals=totals).write(config.out)
+        task.card.completed(config.out, manifests).write(config.out)
+    training = ("stage=motion", f"model={config.model.name}", f"base={config.base_path}")
     return Summary(
         lines=(
             f"encoded {progress.done - done} sequences and captions in {progress.elapsed_s:.1f} s; "
             f"{done} were there already",
             f"{config.out}: {totals['num_sequences']} sequences, {len(task.captions)} captions, "
             f"{totals['num_bytes'] / 1e6:.1f} MB",
-            f"next: python -m training.train stage=motion model={config.model.name} base={config.base_path} "
-            f"data={config.out} out=runs/motion",
+            next_line("python", "-m", "training.train", *training, f"data={config.out}", "out=runs/motion"),
         )
     )
 
@@ -187,18 +189,6 @@ def _plan(config: EncodeConfig, splits: Mapping[str, StoredSplit], encoder: Enco
     )
 
 
-def _committed(root: Path, card: DatasetCard) -> Iterator[ShardManifest]:
-    """Manifests of the shards that need not be made again, after a cheap look."""
-    for name in card.shards:
-        try:
-            manifest = read_manifest(root, name)
-        except ValueError:
-            continue  # a damaged manifest is none
-        tar = tar_path(root, name)
-        if manifest is not None and tar.is_file() and tar.stat().st_size == manifest.num_bytes:
-            yield manifest
-
-
 def _encode_shard(name: str, task: _Task) -> ShardManifest:
     """Encode and commit one shard of sequences, or of captions."""
     split_name, _, numbers = name.partition("-")
@@ -236,7 +226,10 @@ def _sequences(split: StoredSplit, indices: Sequence[int], task: _Task) -> Itera
             parts = [
                 task.encoder.encode_frames(part.to(task.device)) for part in torch.split(frames, task.config.batch_size)
             ]
-        mean, logvar = (torch.cat([part[which] for part in parts]) for which in (0, 1))
+        mean, logvar = (
+            finite(torch.cat([part[which] for part in parts]), f"{split.url}: latents of {sequence.key}")
+            for which in (0, 1)
+        )
         yield (
             sequence.key,
             {
@@ -264,7 +257,7 @@ def _texts(captions: Sequence[str], task: _Task) -> Iterator[tuple[str, dict[str
     for first in range(0, len(captions), task.config.batch_size):
         some = captions[first : first + task.config.batch_size]
         with torch.inference_mode():
-            embedded = task.encoder.embed(some)
+            embedded = finite(task.encoder.embed(some), f"{task.config.dataset}: embeddings of captions")
         for caption, text in zip(some, embedded, strict=True):
             members = {
                 TEXT_MEMBER: pack({"text": text}, task.config.dtype),
@@ -280,4 +273,4 @@ def encode_config(plain: dict[str, Any]) -> EncodeConfig:
 
 
 if __name__ == "__main__":
-    sys.exit(command("encode", encode_config, run, __doc__ or ""))
+    sys.exit(command("encode", encode_config, run, __doc__ or "", kept=has_shards))

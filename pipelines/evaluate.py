@@ -8,7 +8,6 @@ made from it (cross-fade, random reveal, blur to sharp, reversed). A metric that
 real ones is dropped, and the reason is printed. docs/metrics.md defines all of them.
 """
 
-import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from conf.command import Summary, command
+from conf.command import PARTIAL, Summary, command
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from pipelines.artists.grid import GridConfig
@@ -26,6 +25,8 @@ from pipelines.evaluation.page import render_page
 from pipelines.evaluation.perceptual import WeightsConfig, load_networks
 from pipelines.evaluation.report import Report, evaluate, tables
 from training.data.manifest import to_json, write_atomically
+from training.data.plain import parse_json
+from training.data.retries import retried
 
 _JSON, _PAGE = "evaluation.json", "index.html"
 _MEMORY_BYTES = 4_000_000_000
@@ -98,7 +99,10 @@ def run(config: EvaluateConfig) -> Summary:
         *(f"not read: {name}: {reason}" for name, reason in report.refused),
         f"{config.out / _JSON}; look at it: {page.resolve().as_uri()}",
     ]
-    return Summary(lines=tuple(lines))
+    if report.measured:
+        return Summary(lines=tuple(lines))
+    lines.append("nothing could be measured: the reasons are above; more sequences, or such of the same pictures, help")
+    return Summary(lines=tuple(lines), exit_code=PARTIAL)
 
 
 def _settings(config: EvaluateConfig) -> dict[str, Any]:
@@ -125,8 +129,8 @@ def _refuse_foreign(out: Path, settings: dict[str, Any]) -> None:
     if not any(out.iterdir()):
         return
     try:
-        there = json.loads((out / _JSON).read_text("utf-8"))["settings"]
-    except (OSError, ValueError, KeyError, TypeError):
+        there = parse_json(retried(out / _JSON, (out / _JSON).read_bytes))["settings"]
+    except (FileNotFoundError, IsADirectoryError, ValueError, KeyError, TypeError, AttributeError):
         raise ConfigError("out", out, "a new or empty folder; this one holds something else") from None
     if there != settings:
         raise ConfigError("out", out, "another folder; this one holds an evaluation of other things")

@@ -4,12 +4,21 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 from conf.errors import ConfigError, UserError
 from training.data.dataset import DatasetCard, committed_names, read_card, sole_writer
 from training.data.layout import dataset_file, quarantine_file, samples_file, shards_folder, timings_folder
-from training.data.manifest import sweep_temporaries
+from training.data.manifest import ShardManifest, read_checked_manifest, sweep_temporaries, tar_path
 from training.recipe import first_difference
+
+
+class HasOut(Protocol):
+    """The configuration of a run that writes a data set."""
+
+    @property
+    def out(self) -> Path:
+        """Its folder."""
 
 
 @contextmanager
@@ -41,6 +50,24 @@ def dataset_folder(root: Path, card: DatasetCard) -> Iterator[None]:
             with suppress(OSError):  # it is not empty, or was never made
                 folder.rmdir()
         raise UserError(f"out={root}: {error.filename or root}: {error.strerror or error}") from error
+
+
+def committed_manifests(root: Path, card: DatasetCard) -> Iterator[ShardManifest]:
+    """Manifests of the shards that need not be made (again), after a cheap look; `pipelines.verify` hashes.
+
+    Raises:
+        UserError: if the storage fails.
+    """
+    for name in card.shards:
+        try:
+            manifest = read_checked_manifest(root, name)
+        except ValueError:
+            continue  # a damaged manifest is none
+        if manifest is None or manifest.config_hash != card.config_hash:
+            continue
+        tar = tar_path(root, name)
+        if tar.is_file() and tar.stat().st_size == manifest.num_bytes:
+            yield manifest
 
 
 def _prepare(root: Path, card: DatasetCard) -> None:
@@ -98,3 +125,8 @@ def _difference(there: DatasetCard, here: DatasetCard) -> str:
         return "another configuration"
     key, theirs, ours = found
     return "other pictures: the source has changed since" if key == "pictures" else f"{key}={theirs}, not {ours}"
+
+
+def has_shards(config: HasOut) -> bool:
+    """Whether a run that was interrupted has committed shards, which the same command does not make again."""
+    return any(shards_folder(config.out).glob("*.json"))

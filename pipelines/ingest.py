@@ -21,6 +21,7 @@ from pipelines.artists.find import ArtistSource, Layout, find_sequences
 from pipelines.artists.grid import GridConfig
 from pipelines.artists.sequence import IngestSettings
 from pipelines.config import ClusterConfig, FramesConfig, parse_size
+from pipelines.folder import has_shards
 from pipelines.plan import make_plan
 from pipelines.sources.framing import Fit, Framing
 from pipelines.synth import dataset_card, make_dataset
@@ -49,7 +50,7 @@ def run(config: IngestConfig) -> Summary:
         config_hash=card.config_hash,
         code_version=card.code_version,
     )
-    return make_dataset(config, plan, card, settings, doing="ingesting")
+    return make_dataset(config, plan, card, settings, doing="ingesting", caption_key="caption.template")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,4 +105,4 @@ def ingest_config(plain: dict[str, Any]) -> IngestConfig:
 
 
 if __name__ == "__main__":
-    sys.exit(command("ingest", ingest_config, run, __doc__ or ""))
+    sys.exit(command("ingest", ingest_config, run, __doc__ or "", kept=has_shards))

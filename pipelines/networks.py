@@ -1,4 +1,4 @@
-"""Networks of the region renderer, in files that a user has: opened by whoever uses them, once in a process."""
+"""Networks of renderers, in files that a user has: opened by whoever uses them, once in a process."""
 
 import hashlib
 import warnings
@@ -17,7 +17,9 @@ from training.tensors import read_tensors
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
 
-_SAM_KEY, _NETWORK_KEY = "segment.sam.checkpoint", "saliency.network"
+    from renderers.agent import Actor
+
+_SAM_KEY, _NETWORK_KEY, _ACTOR_KEY = "segment.sam.checkpoint", "saliency.network", "actor"
 _ONNX_PROVIDERS = {"cpu": ["CPUExecutionProvider"], "cuda": ["CUDAExecutionProvider"]}
 
 
@@ -60,6 +62,53 @@ class SaliencyNetwork:
             ConfigError: if the file is no such network, or what runs it is not there.
         """
         return _saliency_network(self.path, self.sha256, device, output)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActorWeights:
+    """Weights of an actor of Learning to Paint: small enough to send with every task."""
+
+    path: str
+    sha256: str
+
+    def load(self) -> "Actor":
+        """The actor as a function, loaded when a process first asks.
+
+        Raises:
+            ConfigError: if the file holds no actor.
+        """
+        return _actor(self.path, self.sha256)
+
+
+@lru_cache(maxsize=1)
+def _actor(path: str, sha256: str) -> "Actor":
+    import torch
+
+    from training.models.actor_file import actor_of
+    from training.models.pointing import ACTOR_CELL_PX, PointingActor
+
+    _check_unchanged(_ACTOR_KEY, path, sha256)
+    expected = "weights of an actor of Learning to Paint"
+    try:
+        tensors = read_tensors(Path(path).expanduser(), _ACTOR_KEY)
+    except UserError as error:
+        raise ConfigError(_ACTOR_KEY, path, f"{expected} ({str(error).partition(': ')[2]})") from error
+    try:
+        network = actor_of(tensors)
+    except UserError as error:
+        raise ConfigError(_ACTOR_KEY, path, f"{expected} ({error})") from error
+
+    def strokes(canvases: NDArray[np.float32], pictures: NDArray[np.float32], done: float) -> NDArray[np.float32]:
+        width_px = canvases.shape[-1]
+        if isinstance(network, PointingActor) and width_px % ACTOR_CELL_PX:
+            raise ConfigError("width_px", width_px, f"a multiple of {ACTOR_CELL_PX} with this actor")
+        with torch.inference_mode():
+            answer: NDArray[np.float32] = network(torch.from_numpy(canvases), torch.from_numpy(pictures), done).numpy()
+        if not np.isfinite(answer).all():
+            raise ConfigError(_ACTOR_KEY, path, "weights that are finite: this actor answers with NaN")
+        return answer
+
+    return strokes
 
 
 @lru_cache(maxsize=1)

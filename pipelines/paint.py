@@ -9,7 +9,8 @@
 Every picture is pinned to a frame: through the replication network, through the noise that it inverts to, and by its
 paint, which stays where nothing else is painted. The report says how well the frames keep to their pictures. With a
 folder or a list as image, each of its pictures has a process of its own, the same whatever is painted beside it up to
-rounding; what is painted already is left as it is. OUT/index.html then shows them all.
+rounding; what is painted already is left as it is, and what cannot be read in a folder is skipped and named (exit code
+3). OUT/index.html then shows them all.
 """
 
 import json
@@ -25,15 +26,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conf.command import Summary, command
+from conf.command import COMPLETE, PARTIAL, Summary, command
 from conf.errors import ConfigError, UserError
 from pipelines.config import parse_size
 from pipelines.devices import compute_device
 from pipelines.memory import naming_memory
+from pipelines.own_files import PROVENANCE
 from pipelines.paint_config import PaintConfig, paint_config
-from pipelines.paint_requests import batches, check_pictures, is_painted, read_picture, request_hash, requests_of
+from pipelines.paint_requests import batches, is_painted, read_picture, readable, request_hash, requests_of
 from pipelines.sources.framing import Framing
 from training.data.manifest import hash_file, write_atomically
+from training.data.retries import retried
 from training.progress import Progress
 
 if TYPE_CHECKING:
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from pipelines.longer.in_between import Pieces
     from pipelines.painter import ProcessPainterPipeline
     from pipelines.pinned import PinnedPicture
+    from pipelines.process_folder import ProcessFolder
 
 _MOST_TOLD = 10
 
@@ -53,12 +57,14 @@ def run(config: PaintConfig) -> Summary:
     """Paint.
 
     Raises:
-        UserError: if a picture cannot be read, the painter will not do, or memory is short.
+        UserError: if a picture that was named or all of a folder cannot be read, the painter will not do, or memory is
+            short.
     """
     if config.out.exists() and not config.out.is_dir():
         raise ConfigError("out", config.out, "a folder; this is a file")
     requests = requests_of(config)
-    check_pictures(requests)
+    several = requests != [config]
+    requests, unreadable = readable(config, requests)
     device = compute_device(config.device)
     on_gpu = device.type != "cpu"
     if config.offload != "none" and not on_gpu:
@@ -71,14 +77,19 @@ def run(config: PaintConfig) -> Summary:
 
     card = read_painter_card(painter_folder(config.painter))
     hashes = {request.out: request_hash(request, card) for request in requests}
-    several = requests != [config]
     todo = [request for request in requests if not several or not is_painted(request.out, hashes[request.out])]
     told = [f"{len(requests) - len(todo)} of {len(requests)} pictures were painted already"] if several else []
+    for request in todo:
+        _folder(request).check(request.num_frames - _first_frame(request))
+    if several:
+        _check_overview(config.out)
     if todo:
         groups = batches(todo, config.batch_size)
         dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[config.dtype]
         with naming_memory(config, on_gpu=on_gpu, at_once=len(groups[0])):
-            pipeline, _ = load_painter_pipeline(config.painter, dtype, device, config.loras, config.offload, config.vae)
+            pipeline, _ = load_painter_pipeline(
+                config.painter, dtype, device, config.loras, config.offload, config.vae, compiled=config.compile
+            )
             framing = _framing(config, card["size_px"], pipeline.cell_px)
             steps_shown = config.steps * len(groups) if config.num_frames <= card["num_frames"] else None
             with Progress("painting", steps_shown, 0, "steps") if steps_shown else nullcontext() as shown:
@@ -95,7 +106,9 @@ def run(config: PaintConfig) -> Summary:
         _write_overview(config.out, requests)
         if len(told) > _MOST_TOLD:
             told = [*told[:_MOST_TOLD], f"  and so on; {config.out}/*/report.json tells all"]
-    return Summary(lines=(*told, f"look at it: {config.out / 'index.html'}"))
+    skipped = [f"skipped {reason}" for reason in unreadable]
+    lines = (*told, *skipped, f"look at it: {config.out / 'index.html'}")
+    return Summary(lines=lines, exit_code=PARTIAL if skipped else COMPLETE)
 
 
 def _framing(config: PaintConfig, trained_px: Sequence[int], cell_px: int) -> Framing:
@@ -175,9 +188,9 @@ def _written(
 ) -> list[str]:
     """Write a process; what to tell of it, as lines."""
     from pipelines.longer.seams import measure_seams
-    from pipelines.process_folder import PROVENANCE, ProcessFolder, adherence, progress
+    from pipelines.process_folder import adherence, progress
 
-    first = config.at if config.task == "complete" else 0
+    first = _first_frame(config)
     kept = [
         {"frame": frame, "strength": config.pinned[frame].strength, "picture": config.pinned[frame].path.name,
          **adherence(frames[frame], picture)}
@@ -212,9 +225,7 @@ def _written(
         "code_version": version("process-painter"),
     }
     try:
-        folder = ProcessFolder(root=config.out, frames_per_s=config.frames_per_s, lossless=config.lossless,
-                               smoothing=config.smoothing)  # fmt: skip
-        folder.write(frames[first:], report)
+        _folder(config).write(frames[first:], report)
     except OSError as error:
         raise UserError(f"out={config.out}: {error.filename or config.out}: {error.strerror or error}") from error
     told = [f"painted {len(frames) - first} frames: {config.out}"]
@@ -230,6 +241,31 @@ def _written(
     return told
 
 
+def _first_frame(config: PaintConfig) -> int:
+    """The first frame that is written: an unfinished picture is where its own process begins."""
+    return config.at if config.task == "complete" else 0
+
+
+def _folder(config: PaintConfig) -> "ProcessFolder":
+    from pipelines.process_folder import ProcessFolder
+
+    return ProcessFolder(
+        root=config.out, frames_per_s=config.frames_per_s, lossless=config.lossless, smoothing=config.smoothing
+    )
+
+
+def _check_overview(out: Path) -> None:
+    """Refuse a folder whose page is not an overview that was written here."""
+    page = out / "index.html"
+    if page.exists() and PROVENANCE.encode() not in retried(page, page.read_bytes):
+        raise ConfigError("out", out, "another folder; index.html in this one was not written here")
+
+
+def has_paintings(config: PaintConfig) -> bool:
+    """Whether some of several pictures are painted, which a run of the same words leaves as they are."""
+    return any(config.out.glob("*/report.json"))
+
+
 def _write_overview(out: Path, requests: Sequence[PaintConfig]) -> None:
     """Write the page that shows all processes of one command, those that were painted before as well."""
     from pipelines.overview_page.page import render_overview
@@ -242,4 +278,4 @@ def _write_overview(out: Path, requests: Sequence[PaintConfig]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command("paint", paint_config, run, __doc__ or ""))
+    sys.exit(command("paint", paint_config, run, __doc__ or "", kept=has_paintings))

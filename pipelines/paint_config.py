@@ -54,6 +54,7 @@ class PaintConfig:
     device: str = "auto"
     offload: Literal["none", "model", "sequential"] = "none"
     vae: Literal["whole", "sliced", "tiled"] = "whole"
+    compile: bool = False
     frames_per_s: float = 2.0
     lossless: bool = False
     smoothing: Smoothing = "none"
@@ -66,6 +67,8 @@ class PaintConfig:
         ):  # fmt: skip
             if not lowest <= getattr(self, key) <= highest:
                 raise ConfigError(key, getattr(self, key), f"{lowest} to {highest}")
+        if self.compile and self.offload == "sequential":
+            raise ConfigError("compile", "true", "false, with offload=sequential, whose layers come and go")
         given = self.image if self.image is not None else [str(path) for path in self.pictures] or None
         if (given is None) == (self.task != "generate"):
             wanted = f"the picture to {self.task}" if given is None else f"null, with task={self.task}"

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conf.errors import UserError
+from pipelines.own_files import REPORT
 from pipelines.sources.base import RefusedPicture
 from pipelines.sources.decode import decode
 from pipelines.sources.stored import PICTURE_EXTENSIONS
 from training.data.manifest import hash_file
+from training.data.plain import parse_object
+from training.data.retries import retried
 
 if TYPE_CHECKING:
     from pipelines.paint_config import PaintConfig
@@ -69,23 +72,33 @@ def read_picture(path: Path) -> NDArray[np.float32]:
         raise UserError(f"{path}: not a picture that can be read ({error})") from error
 
 
-def check_pictures(requests: Iterable["PaintConfig"]) -> None:
+def readable(config: "PaintConfig", requests: Sequence["PaintConfig"]) -> tuple[list["PaintConfig"], list[str]]:
     """Read every picture once: hours of painting should not end at the last one.
 
+    Args:
+        config: as it was typed.
+        requests: what `requests_of` makes of it.
+
+    Returns:
+        The requests all of whose pictures can be read, and a line for each picture that cannot.
+
     Raises:
-        UserError: if some cannot be read; one line for all.
+        UserError: if a picture that was named cannot be read, or none that were found in folders; one line for all.
     """
-    refused = []
+    named = {path for path in (config.image, *config.pictures) if path is not None and not path.expanduser().is_dir()}
+    refused: dict[Path, str] = {}
     for path in dict.fromkeys(file.path for request in requests for file in request.pinned.values()):
         try:
             read_picture(path)
         except UserError as error:
-            refused.append(str(error))
-    if len(refused) == 1:
-        raise UserError(refused[0])
-    if refused:
-        more = f"; and {len(refused) - _MOST_NAMED} more" if len(refused) > _MOST_NAMED else ""
-        raise UserError(f"{len(refused)} pictures: " + "; ".join(refused[:_MOST_NAMED]) + more)
+            refused[path] = str(error)
+    left = [request for request in requests if refused.keys().isdisjoint(file.path for file in request.pinned.values())]
+    reasons = list(refused.values())
+    if not left or not named.isdisjoint(refused):
+        more = f"; and {len(reasons) - _MOST_NAMED} more" if len(reasons) > _MOST_NAMED else ""
+        count = f"{len(reasons)} pictures: " if len(reasons) > 1 else ""
+        raise UserError(count + "; ".join(reasons[:_MOST_NAMED]) + more)
+    return left, reasons
 
 
 def request_hash(request: "PaintConfig", card: Mapping[str, Any]) -> str:
@@ -107,10 +120,10 @@ def request_hash(request: "PaintConfig", card: Mapping[str, Any]) -> str:
 def is_painted(folder: Path, request: str) -> bool:
     """Whether a folder holds, whole, what a request of that hash asks for; its report is written last."""
     try:
-        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        report = parse_object(retried(folder / REPORT, (folder / REPORT).read_bytes), dict[str, Any])
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError):
         return False
-    return isinstance(report, dict) and report.get("request") == request
+    return report.get("request") == request
 
 
 def batches(requests: Sequence["PaintConfig"], size: int) -> list[Sequence["PaintConfig"]]:

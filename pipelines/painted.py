@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.plan import PlannedSequence
-from pipelines.sources.base import Picture
+from pipelines.sources.base import Picture, RefusedPicture, StorageFault
 from renderers import gains_by_batches, paint_batch, renderer, replay_batch
 from renderers.painting import Painting, to_uint8
 
@@ -46,7 +46,7 @@ def paint_sequence(sequence: PlannedSequence, settings: "RenderSettings", watch:
         RefusedPicture: if the source cannot give it.
     """
     choice = settings.renderers[sequence.renderer]
-    picture = settings.source.load(sequence.entry, settings.framing)
+    picture = settings.source.load(sequence.entry, settings.framing, choice.ground)
     watch.lap("load")
     family = renderer(choice.family)
     besides: dict[str, Any] = {"assets": choice.assets.content} if choice.assets.content else {}
@@ -93,23 +93,22 @@ class Batches:
 
     def _paint(self, sequences: list[PlannedSequence], watch: "Stopwatch") -> None:
         pictures: list[tuple[PlannedSequence, Picture]] = []
+        ground = self._settings.renderers[sequences[0].renderer].ground
         for sequence in sequences:
             try:
-                pictures.append((sequence, self._settings.source.load(sequence.entry, self._settings.framing)))
-            except (OSError, MemoryError):
-                raise  # the machine's trouble, not the picture's
-            except Exception as error:
-                self._outcomes[sequence.index] = error
+                pictures.append((sequence, self._settings.source.load(sequence.entry, self._settings.framing, ground)))
+            except RefusedPicture as refused:
+                self._outcomes[sequence.index] = refused
         watch.lap("load")
         try:
             self._paint_together(pictures, watch)
-        except (OSError, MemoryError):
+        except (OSError, MemoryError, StorageFault):
             raise
         except Exception:
             for one in pictures:
                 try:
                     self._paint_together([one], watch)
-                except (OSError, MemoryError):
+                except (OSError, MemoryError, StorageFault):
                     raise
                 except Exception as error:
                     self._outcomes[one[0].index] = error

@@ -27,15 +27,18 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from conf.errors import ConfigError
 from pipelines import offloading  # the module: diffusers wants one pipeline's class among the names of this one
+from pipelines.initial_noise import initial_noise
 from pipelines.keeping import keep_paint
 from pipelines.painters import painter_folder
-from pipelines.pinned import PinnedPicture, interpolated, pinned_conditions, shared_noise
-from training.diffusion import Denoiser, begin_between, draw, invert, sample, schedule_of
+from pipelines.pinned import PinnedPicture, acting, interpolated, pinned_conditions, shared_noise
+from training.diffusion import Denoiser, begin_between, invert, sample, schedule_of
+from training.finite import finite
 from training.models.base import BaseModel
 from training.models.codec import PatchCodec
 from training.models.lora import apply_lora
 from training.models.motion import add_motion, predict, share_weights
 from training.models.painter_folder import Painter, load_painter
+from training.models.regions import compile_regions
 from training.models.replication import Conditions, predict_conditioned
 
 Offload = Literal["none", "model", "sequential"]
@@ -118,7 +121,7 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
     @torch.no_grad()
     def __call__(
         self,
-        prompts: Sequence[str],
+        prompts: str | Sequence[str],
         conditions: Sequence[Sequence[PinnedPicture]] | None = None,
         *,
         negative_prompt: str = "",
@@ -138,7 +141,7 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
         """Paint.
 
         Args:
-            prompts: (N,) captions, method phrase included; empty ones are allowed.
+            prompts: (N,) captions, method phrase included, or one for one process; empty ones are allowed.
             conditions: (N,) lists of pictures at frames, in any order.
             negative_prompt: what guidance leads away from.
             num_frames: T.
@@ -159,7 +162,9 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
         Raises:
             ValueError: if a frame is out of range or named twice, counts differ, or a process with a share of the steps
                 has no conditions to begin from.
+            UserError: if what networks compute is not finite.
         """
+        prompts = [prompts] if isinstance(prompts, str) else prompts
         base, conditions = self.base, conditions or [()] * len(prompts)
         places = range(len(prompts)) if positions is None else positions
         if not len(prompts) == len(conditions) == len(places):
@@ -167,12 +172,14 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
         device = self._execution_device
         shape = (num_frames, base.latent_channels, size_px[0] // base.patch_px, size_px[1] // base.patch_px)
         common, of_pinned = shares_of_noise(base.schedule.shared)
-        noise = draw(seed, places, shape, base.schedule.num_steps, 0.0, common).noise.to(device)
+        noise = initial_noise(seed, places, shape, common).to(device)
         with self._computing(self.text_encoder):
             text = base.embed(prompts, device).float()
             no_text, nothing = base.embed([negative_prompt, ""], device).float().chunk(2)
         with self._computing(self.vae):
             latents = [self._encoded(base, pinned) for pinned in conditions]
+        all_pinned = list(zip(conditions, latents, strict=True))
+        conditions, latents = acting(conditions, latents)
         pinned_to = pinned_conditions(conditions, latents, num_frames) if any(conditions) else None
         if inversion and pinned_to is not None:
             with self._computing(self.unet):
@@ -180,7 +187,7 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
                 self._replace_noise(base, noise, conditions, latents, nothing, steps, shared)
         skipped = steps - num_steps_of(share, steps)
         if skipped:
-            begun = torch.stack([interpolated(*pair, num_frames) for pair in zip(conditions, latents, strict=True)])
+            begun = torch.stack([interpolated(*pair, num_frames) for pair in all_pinned])
             noise = begin_between(base.schedule, begun, noise, num_steps=steps, skipped=skipped)
         if all(prompt == negative_prompt for prompt in prompts):
             guidance = 1.0  # guidance from a prediction to the same one is that one, for half the work
@@ -202,7 +209,7 @@ class ProcessPainterPipeline(offloading.OffloadingPipeline):
             return torch.zeros(0)
         pictures = torch.stack([one.picture for one in pinned]) * 2 - 1
         mean, _ = base.encode_frames(pictures.to(self._execution_device, self.vae.dtype))
-        return mean.float() * base.scaling
+        return finite(mean, "latents that the VAE makes of the given pictures").float() * base.scaling
 
     def _denoiser(self, conditions: Sequence[Sequence[PinnedPicture]], pinned: Conditions | None) -> Denoiser:
         """The motion UNet; with the replication network for the processes that have conditions, if these are given.
@@ -284,6 +291,8 @@ def load_painter_pipeline(
     loras: Mapping[str, float],
     offload: Offload = "none",
     vae: VaeMemory = "whole",
+    *,
+    compiled: bool = False,
 ) -> tuple[ProcessPainterPipeline, Mapping[str, Any]]:
     """A painter's pipeline, and what its card says.
 
@@ -292,13 +301,13 @@ def load_painter_pipeline(
         dtype: of the networks.
         device: where they compute.
         loras: name -> scale, of those in the painter.
-        offload, vae: as of `pipeline_of`.
+        offload, vae, compiled: as of `pipeline_of`.
 
     Raises:
         UserError: if the folder is no painter or not whole, or has no such LoRA.
     """
     painter = load_painter(painter_folder(folder), dtype)
-    return pipeline_of(painter, device, loras, offload, vae), painter.facts
+    return pipeline_of(painter, device, loras, offload, vae, compiled=compiled), painter.facts
 
 
 def pipeline_of(
@@ -307,6 +316,8 @@ def pipeline_of(
     loras: Mapping[str, float],
     offload: Offload = "none",
     vae: VaeMemory = "whole",
+    *,
+    compiled: bool = False,
 ) -> ProcessPainterPipeline:
     """The pipeline of a painter, ready to paint.
 
@@ -318,6 +329,7 @@ def pipeline_of(
             layer but the one that computes.
         vae: `sliced` takes pictures one by one, `tiled` also those beyond the size it was trained at in pieces. The
             tiny model's codec needs next to nothing and takes them all at once.
+        compiled: compile the blocks of the networks that are asked at every step; not with `offload="sequential"`.
 
     Raises:
         UserError: if the painter has no such LoRA.
@@ -344,6 +356,10 @@ def pipeline_of(
         if vae == "tiled":
             pipeline.vae.enable_tiling()
     pipeline.to(pipeline.unet.dtype)  # the LoRAs
+    if compiled:
+        compile_regions(pipeline.motion)
+        if pipeline.replication is not None:
+            compile_regions(pipeline.replication)
     if offload == "model":
         pipeline.enable_model_cpu_offload(device=device)
     elif offload == "sequential":

@@ -19,12 +19,33 @@ class PinnedPicture:
     Attributes:
         frame: its index; negative ones count from the end.
         picture: (3, H, W) in [0, 1], of the size of the frames.
-        strength: 0 to 1, of the replication network's hold on it, and of how far its paint stays.
+        strength: 0 to 1, of the replication network's hold on it, of how much of its frame's noise is what it inverts
+            to, and of how far its paint stays; at 0 a process is painted as if the picture were not there.
     """
 
     frame: int
     picture: Tensor
     strength: float = 1.0
+
+
+def acting(
+    conditions: Sequence[Sequence[PinnedPicture]], latents: Sequence[Tensor]
+) -> tuple[list[list[PinnedPicture]], list[Tensor]]:
+    """Without the pictures of strength 0.
+
+    Args:
+        conditions: (N,) lists of K pictures each.
+        latents: (N,) scaled latents of these, (K, C, h, w).
+
+    Returns:
+        The same of fewer pictures.
+    """
+    kept = [[number for number, one in enumerate(pinned) if one.strength] for pinned in conditions]
+    pairs = [
+        ([pinned[number] for number in numbers], encoded[numbers])
+        for pinned, encoded, numbers in zip(conditions, latents, kept, strict=True)
+    ]
+    return [pinned for pinned, _ in pairs], [encoded for _, encoded in pairs]
 
 
 def pinned_conditions(
@@ -64,6 +85,9 @@ def interpolated(pinned: Sequence[PinnedPicture], latents: Tensor, num_frames: i
 def shared_noise(pinned: Sequence[PinnedPicture], inverted: Tensor, own: Tensor, share: float) -> Tensor:
     """The noise that a process begins from: at pinned frames what they invert to, at the others a mixture.
 
+    A picture's strength says how much of its frame's noise is what it inverts to, the rest is the frame's own; their
+    squares sum to 1, so that noise stays noise. What other frames take over goes by the strengths beside them.
+
     Noise that a picture inverts to holds the picture. Where only the pinned frame begins from it, as published, the
     other frames agree on a composition of their own (docs/decisions/015). Frames before the first picture take over its
     coarse shapes first, then finer ones: so that they begin as a blank canvas, and block in before they draw. (Fresh
@@ -77,14 +101,19 @@ def shared_noise(pinned: Sequence[PinnedPicture], inverted: Tensor, own: Tensor,
             them their own noise.
     """
     order = sorted(range(len(pinned)), key=lambda number: pinned[number].frame % len(own))  # sums round by their order
-    weights = _weights(pinned, len(own)).to(own)[order]
-    common = torch.einsum("kt,kchw->tchw", weights / weights.norm(dim=0), inverted[order])
-    first = pinned[order[0]].frame % len(own)
+    slots, strengths = ([getattr(pinned[number], key) for number in order] for key in ("frame", "strength"))
+    slots = [slot % len(own) for slot in slots]
+    weights = _weights(pinned, len(own)).to(own)[order] * torch.tensor(strengths).to(own)[:, None]
+    common = torch.einsum("kt,kchw->tchw", weights / weights.norm(dim=0).clamp_min(1e-12), inverted[order])
+    first = slots[0]
     shares = torch.full((len(own), 1, *own.shape[-2:]), share).to(own)
+    shares *= torch.tensor(np.interp(np.arange(len(own)), slots, strengths)).to(own)[:, None, None, None]
     shares[:first] *= _coarse(first, *own.shape[-2:])[:, None].to(own)
     change = shares * torch.fft.fft2(common) + ((1 - shares.square()).sqrt() - 1) * torch.fft.fft2(own)
     mixed: Tensor = own + torch.fft.ifft2(change).real  # exactly their own where nothing is shared
-    mixed[[one.frame for one in pinned]] = inverted
+    held = torch.tensor([one.strength for one in pinned]).to(own)[:, None, None, None]
+    frames = [one.frame for one in pinned]
+    mixed[frames] = held * inverted + (1 - held.square()).sqrt() * own[frames]
     return mixed
 
 

@@ -9,7 +9,7 @@ OUT/index.html          a player; needs no network
 """
 
 import io
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
+from pipelines.own_files import PAGE, PROVENANCE, REPORT, check_writable, claim, release
 from pipelines.player_page.page import render_player
 from pipelines.smoothing import Smoothing, smooth
 from renderers.distance import canvas_distances
@@ -26,7 +27,8 @@ from training.data.layout import frame_member
 from training.data.manifest import to_json, write_atomically
 from training.samples import mp4, side_by_side
 
-PROVENANCE = "A plausible process, made by a model. It is not how this picture was made."
+__all__ = ["PROVENANCE", "ProcessFolder", "adherence", "progress"]
+
 _HELD_MS = 2000
 
 
@@ -51,12 +53,13 @@ class ProcessFolder:
 
         Args:
             frames: (T, H, W, 3).
-            report: plain data.
+            report: plain data; `files` is added, the names of all that was written.
+
+        Raises:
+            UserError: if the folder holds something that no process wrote; nothing in it is then changed.
         """
-        (self.root / "frames").mkdir(parents=True, exist_ok=True)
-        (self.root / "report.json").unlink(missing_ok=True)  # of what was painted here before
-        names = [f"frames/{frame_member(number, len(frames), 'png')}" for number in range(len(frames))]
-        self._forget({*names, *(["process.mkv"] if self.lossless else [])})
+        names, files = _frame_names(len(frames)), self._files(len(frames))
+        claim(self.root, files)
         for name, frame in zip(names, frames, strict=True):
             write_atomically(self.root / name, _encoded(frame, "PNG"))
         shown, rate = smooth(frames, self.frames_per_s, self.smoothing)
@@ -65,14 +68,21 @@ class ProcessFolder:
             write_atomically(self.root / "process.mkv", mp4(frames, frames_per_s=self.frames_per_s, lossless=True))
         write_atomically(self.root / "process.webp", self._animation(frames))
         write_atomically(self.root / "sheet.png", _encoded(side_by_side(frames[None]), "PNG"))
-        write_atomically(self.root / "index.html", render_player(names, self.frames_per_s, report))
-        write_atomically(self.root / "report.json", to_json(dict(report)).encode())
+        write_atomically(self.root / PAGE, render_player(names, self.frames_per_s, report))
+        write_atomically(self.root / REPORT, to_json({**report, "files": files}).encode())
+        release(self.root)
 
-    def _forget(self, kept: Collection[str]) -> None:
-        """Remove what an earlier process left here that this one does not write again."""
-        for path in (*self.root.glob("frames/*.png"), *self.root.glob("process.mkv")):
-            if path.relative_to(self.root).as_posix() not in kept:
-                path.unlink()
+    def check(self, num_frames: int) -> None:
+        """Look, before hours of painting, whether a process of so many frames may be written.
+
+        Raises:
+            UserError: as `write`.
+        """
+        check_writable(self.root, self._files(num_frames))
+
+    def _files(self, num_frames: int) -> list[str]:
+        videos = ["process.mp4", *(["process.mkv"] if self.lossless else []), "process.webp"]
+        return [*_frame_names(num_frames), *videos, "sheet.png", PAGE, REPORT]
 
     def _animation(self, frames: NDArray[np.uint8]) -> bytes:
         pictures = [PillowImage.fromarray(frame) for frame in frames]
@@ -82,6 +92,10 @@ class ProcessFolder:
             buffer, "WEBP", save_all=True, append_images=pictures[1:], duration=durations, loop=0, lossless=True
         )
         return buffer.getvalue()
+
+
+def _frame_names(num_frames: int) -> list[str]:
+    return [f"frames/{frame_member(number, num_frames, 'png')}" for number in range(num_frames)]
 
 
 def adherence(frame: NDArray[np.uint8], condition: NDArray[np.float32]) -> dict[str, float]:

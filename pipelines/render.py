@@ -16,12 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from conf.errors import UserError
 from pipelines.config import RendererChoice
 from pipelines.painted import Batches, Painted, paint_sequence, spawn_key
 from pipelines.plan import PlannedSequence, ShardPlan
 from pipelines.regions import label_map_bytes, region_facts
-from pipelines.sources.base import Picture, RefusedPicture, Source
+from pipelines.sources.base import Picture, RefusedPicture, Source, StorageFault
 from pipelines.sources.framing import Framing
 from renderers import gains_by_batches
 from renderers.metrics import sequence_metrics
@@ -108,7 +107,8 @@ class ShardReport:
     Attributes:
         seconds: spent on each phase.
         error: why the shard could not be committed, or None.
-        fatal: no other shard could be committed either: the disk is full, or may not be written.
+        fatal: no other shard could be committed either, or the data set would have a hole: the disk is full or may not
+            be written, the storage fails, or this program does.
     """
 
     name: str
@@ -132,11 +132,14 @@ def render_shard(plan: ShardPlan, settings: ShardSettings) -> ShardReport:
             for sequence in plan.sequences:
                 try:
                     members, record, seconds = make(sequence, watch)
-                except (OSError, MemoryError):
+                except RefusedPicture as refused:
+                    quarantined.append(_refusal(sequence, settings, refused))
+                    continue
+                except (OSError, MemoryError, StorageFault):
                     raise  # the machine's trouble, not the picture's
                 except Exception as error:
-                    quarantined.append(_refusal(sequence, settings, error))
-                    continue
+                    report.fatal, report.error = True, f"{sequence.entry.id}: {fault_of_ours(error)}"
+                    return report
                 writer.add(sequence.key, members)
                 records.append({**record, "split": plan.split, "shard": plan.name})
                 paint_seconds[sequence.key] = round(seconds, 4)
@@ -156,6 +159,9 @@ def render_shard(plan: ShardPlan, settings: ShardSettings) -> ShardReport:
         report.fatal = error.errno in _FATAL
         where = error.filename or (settings.root if report.fatal else type(error).__name__)
         report.error = f"{where}: {error.strerror or error}"
+        return report
+    except StorageFault as fault:
+        report.fatal, report.error = True, str(fault)
         return report
     except MemoryError:
         report.error = "not enough memory; fewer workers need less"
@@ -292,15 +298,25 @@ def _truth_bytes(picture: Picture) -> bytes:
     return buffer.getvalue()
 
 
-def _refusal(sequence: PlannedSequence, settings: ShardSettings, error: Exception) -> dict[str, Any]:
-    known = isinstance(error, RefusedPicture | UserError)
+def fault_of_ours(error: BaseException) -> str:
+    """One line that says what went wrong in this program, and where: enough to report it.
+
+    A fault of the program must not become a hole in a data set that a better version would not have.
+    """
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    places = traceback.extract_tb(error.__traceback__)[-1:]  # none where it came from another process
+    where = "".join(f" ({Path(place.filename).name}, line {place.lineno}, in {place.name})" for place in places)
+    return f"a fault of this program, not of the picture: {what}{where}"
+
+
+def _refusal(sequence: PlannedSequence, settings: ShardSettings, refused: RefusedPicture) -> dict[str, Any]:
     return {
         "key": sequence.key,
         "source": sequence.entry.id,
         "source_sha256": sequence.entry.sha256,
-        "reason": str(error) if known else f"{type(error).__name__}: {error}",
+        "reason": str(refused),
         "seed": settings.seed_of(sequence),
-        "traceback": None if known else "".join(traceback.format_exception(error)),
+        "traceback": None,
     }
 
 

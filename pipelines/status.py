@@ -12,7 +12,7 @@ from typing import Any
 from conf.command import COMPLETE, PARTIAL, Summary, command
 from conf.compose import typed
 from conf.errors import UserError
-from training.data.dataset import dataset_totals, read_card, read_manifests, sole_writer
+from training.data.dataset import dataset_totals, is_being_written, read_card, read_manifests
 
 _REASONS_SHOWN = 5
 
@@ -50,15 +50,6 @@ def run(config: StatusConfig) -> Summary:
     if state == "stopped":
         lines.append("next: the command that began it, again; it goes on from here")
     return Summary(lines=tuple(lines), exit_code=COMPLETE if state == "complete" else PARTIAL)
-
-
-def is_being_written(root: Path) -> bool:
-    """Whether a run holds the folder now."""
-    try:
-        with sole_writer(root):
-            return False
-    except UserError:
-        return True
 
 
 def status_config(plain: dict[str, Any]) -> StatusConfig:

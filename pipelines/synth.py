@@ -14,22 +14,25 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any
 
-from conf.command import PARTIAL, Summary, command
+from conf.command import PARTIAL, Summary, command, next_line
 from conf.errors import UserError
 from pipelines.cluster import check_cpu, num_workers, render_shards
 from pipelines.config import RunConfig, SynthConfig, synth_config
-from pipelines.folder import dataset_folder
+from pipelines.folder import committed_manifests, dataset_folder, has_shards
+from pipelines.kernels import compile_kernels
 from pipelines.plan import Plan, make_plan
 from pipelines.render import RenderSettings, ShardReport, ShardSettings
 from pipelines.sheet import write_sheet
+from pipelines.sources.base import Listing
 from training.data.dataset import DatasetCard, dataset_totals, write_tables
 from training.data.layout import quarantine_file
-from training.data.manifest import ShardManifest, read_manifest, tar_path
+from training.data.manifest import ShardManifest
 from training.progress import Progress
 from training.recipe import recipe_hash
 from training.tracking import NoTracker, Tracker, WandbTracker
 
 _SECONDS_BETWEEN_SHEETS = 60.0
+_MOST_NAMED = 5
 
 
 @dataclass
@@ -57,22 +60,32 @@ def run(config: SynthConfig) -> Summary:
 
 
 def make_dataset(
-    config: RunConfig, plan: Plan, card: DatasetCard, settings: ShardSettings, doing: str = "painting"
+    config: RunConfig,
+    plan: Plan,
+    card: DatasetCard,
+    settings: ShardSettings,
+    doing: str = "painting",
+    caption_key: str = "source.caption",
 ) -> Summary:
     """Make the data set that `card` describes out of the sequences of a plan, or what is missing of it.
+
+    Args:
+        config, plan, card, settings: of the run.
+        doing: what the progress is called.
+        caption_key: the key that captions what has no caption.
 
     Raises:
         UserError: as `run`.
     """
     with dataset_folder(config.out, card):
-        committed = list(_committed(config, card))
+        committed = list(committed_manifests(config.out, card))
         tally = _Tally(
             there=sum(manifest.num_samples for manifest in committed),
             quarantined=sum(len(manifest.quarantined) for manifest in committed),
         )
         if len(committed) < len(card.shards) and not _too_many_refused(config, plan, tally):
             _render_missing(config, plan, card, committed, tally, settings, doing)
-        manifests = list(_committed(config, card))
+        manifests = list(committed_manifests(config.out, card))
         totals = dataset_totals(manifests)
         write_tables(config.out, manifests)
         if _too_many_refused(config, plan, tally):
@@ -81,10 +94,26 @@ def make_dataset(
                 f"max_quarantined={config.max_quarantined} allows; reasons in {quarantine_file(config.out)}, "
                 f"the first: {_first_reason(manifests)}"
             )
-        complete = len(manifests) == len(card.shards)
-        replace(card, totals=totals if complete else None).write(config.out)
+        card.completed(config.out, manifests).write(config.out)
         pages = _gallery(config) if config.gallery and manifests else []
-    return _summary(config, plan, tally, totals, pages)
+    summary = _summary(config, plan, tally, totals, pages)
+    notes = [*_passed_over(plan), *_without_captions(manifests, caption_key)]
+    return replace(summary, lines=(*summary.lines[:-1], *notes, summary.lines[-1]))
+
+
+def _passed_over(plan: Plan) -> list[str]:
+    """What lies in the source and is neither painted nor refused."""
+    names = plan.entries.passed_over if isinstance(plan.entries, Listing) else ()
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return [f"passed over {len(names)} files of the source: {', '.join(names[:_MOST_NAMED])}{more}"] if names else []
+
+
+def _without_captions(manifests: list[ShardManifest], key: str) -> list[str]:
+    """Data without captions cannot be trained on, which should not be found out after the painting."""
+    captions = [record["caption"] for manifest in manifests for record in manifest.records]
+    lacking = sum(not caption for caption in captions)
+    remedy = f"write them in photo.txt beside photo.jpg, or give {key}='a painting of %name', into a new out"
+    return [f"warning: {lacking} of {len(captions)} sequences have no caption to train on; {remedy}"] if lacking else []
 
 
 def _plan(config: SynthConfig) -> Plan:
@@ -105,28 +134,18 @@ def dataset_card(recipe: dict[str, Any], plan: Plan) -> DatasetCard:
     )
 
 
-def _committed(config: RunConfig, card: DatasetCard) -> Iterator[ShardManifest]:
-    """Manifests of the shards that need not be made (again), after a cheap look; `pipelines.verify` hashes."""
-    for name in card.shards:
-        try:
-            manifest = read_manifest(config.out, name)
-        except ValueError:
-            continue  # a damaged manifest is none
-        if manifest is None or manifest.config_hash != card.config_hash:
-            continue
-        tar = tar_path(config.out, name)
-        if tar.is_file() and tar.stat().st_size == manifest.num_bytes:
-            yield manifest
-
-
 def _render_missing(
     config: RunConfig, plan: Plan, card: DatasetCard, committed: list[ShardManifest], tally: _Tally,
     settings: ShardSettings, doing: str,
 ) -> None:  # fmt: skip
     """Render all shards that are not there yet, or as many as it takes to see that too many inputs are refused."""
+    if isinstance(settings, RenderSettings):
+        compile_kernels({choice.family for choice in settings.renderers}, config.cluster)
     names = {manifest.name for manifest in committed}
     missing = (shard for shard in plan.shards() if shard.name not in names)
-    workers = min(num_workers(config.num_workers), len(card.shards) - len(names))
+    workers = config.num_workers
+    if workers is not None or config.cluster.kind != "ray":  # whose cores are counted over there
+        workers = min(num_workers(workers), len(card.shards) - len(names))
     done, next_sheet_s = sum(manifest.num_planned for manifest in committed), 0.0
     with (
         _tracker(config, card) as tracker,
@@ -199,7 +218,7 @@ def _summary(config: RunConfig, plan: Plan, tally: _Tally, totals: dict[str, Any
     if tally.lost:
         lines.append(f"{len(tally.lost)} shards are missing, first {tally.lost[0]}; run the same command again")
     lines += [f"look at it: {page}" for page in pages]
-    lines.append(f"next: python -m pipelines.verify dataset={config.out}")
+    lines.append(next_line("python", "-m", "pipelines.verify", f"dataset={config.out}"))
     return Summary(lines=tuple(lines), exit_code=PARTIAL if tally.quarantined or tally.lost else 0)
 
 
@@ -235,4 +254,4 @@ def _tracker(config: RunConfig, card: DatasetCard) -> Iterator[Tracker]:
 
 
 if __name__ == "__main__":
-    sys.exit(command("synth", synth_config, run, __doc__ or ""))
+    sys.exit(command("synth", synth_config, run, __doc__ or "", kept=has_shards))

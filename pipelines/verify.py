@@ -6,8 +6,9 @@ Exit code 0: all is well; 1: faults were found, and are listed; 2: this is no da
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,26 @@ import numpy as np
 
 from conf.command import PARTIAL, Summary, command
 from conf.compose import typed
+from conf.errors import UserError
+from pipelines.dataset_faults import (
+    card_faults,
+    faults_between_shards,
+    foreign_faults,
+    read_sound_manifests,
+    table_faults,
+)
 from pipelines.plan import in_val
 from pipelines.regions import region_faults
+from pipelines.render import record_of
 from renderers import families, renderer
 from renderers.distance import canvas_distances
 from renderers.painting import StrokeProgram, to_uint8
-from training.data.dataset import DatasetCard, committed_names, dataset_totals, read_card
-from training.data.encoded import encoding_of
-from training.data.layout import ARTIST, TEXT_SPLIT
-from training.data.manifest import ShardManifest, hash_file, read_manifest, tar_path
+from training.data.dataset import DamagedCard, DatasetCard, committed_names, dataset_totals, read_card
+from training.data.encoded import caption_key, embedding_of, encoding_of, latents_of
+from training.data.layout import ARTIST, TEXT_SPLIT, dataset_file
+from training.data.manifest import ShardManifest, hash_file, tar_path
+from training.data.plain import parse_json
+from training.data.retries import retried
 from training.data.sequence import StoredSequence, read_sequences
 from training.progress import Progress
 
@@ -47,51 +59,93 @@ def run(config: VerifyConfig) -> Summary:
     Raises:
         UserError: if there is none.
     """
-    card = read_card(config.dataset)
-    faults: list[str] = []
-    manifests: list[ShardManifest] = []
-    for name in card.shards:
-        try:
-            manifest = read_manifest(config.dataset, name)
-        except ValueError as error:
-            faults.append(str(error))
-            continue
-        if manifest is not None:
-            manifests.append(manifest)
+    try:
+        card = read_card(config.dataset)
+    except DamagedCard as error:
+        return _without_card(str(error))
+    except UserError:
+        if not dataset_file(config.dataset).exists() and committed_names(config.dataset):
+            return _without_card(f"{dataset_file(config.dataset)}: missing")
+        raise
+    faults = list(card_faults(config.dataset, card))
+    manifests = read_sound_manifests(config.dataset, card, faults)
     total = sum(manifest.num_samples for manifest in manifests)
     with Progress("verifying", total) as progress:
         for manifest in manifests:
             faults += shard_faults(config.dataset, manifest, card, replay=config.replay)
             progress.advance(manifest.num_samples)
-    faults += dataset_faults(config.dataset, card, manifests)
+    faults += foreign_faults(config.dataset, card)
+    faults += faults_between_shards(config.dataset, card, manifests)
+    faults += table_faults(config.dataset, card, manifests)
     return _summary(config, card, manifests, faults)
 
 
+def _without_card(fault: str) -> Summary:
+    return Summary(lines=(f"fault: {fault}", "1 faults, not complete"), exit_code=FAULTY)
+
+
 def shard_faults(root: Path, manifest: ShardManifest, card: DatasetCard, *, replay: bool) -> Iterator[str]:
-    """Everything wrong with one shard, a line each."""
+    """Everything wrong with one shard, a line each.
+
+    Raises:
+        UserError: if the storage fails.
+    """
     path = tar_path(root, manifest.name)
     if not path.is_file():
         yield f"{path}: missing, but it has a manifest"
         return
-    if path.stat().st_size != manifest.num_bytes or hash_file(path) != manifest.sha256:
+    if path.stat().st_size != manifest.num_bytes or retried(path, partial(hash_file, path)) != manifest.sha256:
         yield f"{path}: not the bytes that were committed"
         return
-    if manifest.config_hash != card.config_hash:
-        yield f"{path}: made with another configuration"
-    counts = {len(manifest.samples), manifest.num_samples}
-    if len(counts if manifest.split == TEXT_SPLIT else {*counts, len(manifest.records)}) > 1:
-        yield f"{path}: the manifest's counts disagree"
-    if manifest.num_samples + len(manifest.quarantined) != manifest.num_planned:
-        refused = len(manifest.quarantined)
-        yield f"{path}: {manifest.num_planned} planned, {manifest.num_samples} made, {refused} refused"
     try:
-        for sequence in read_sequences(root, manifest):
-            if encoding_of(card) is not None:
-                continue  # what latents show, the data set that they were made of promises
-            for fault in sequence_faults(sequence, manifest, card, replay=replay):
+        for number, sequence in enumerate(read_sequences(root, manifest)):
+            for fault in _faults_of(sequence, number, manifest, card, replay=replay):
                 yield f"{path}: {sequence.key}: {fault}"
     except ValueError as error:
         yield f"{path}: {error}"
+
+
+def _faults_of(
+    sequence: StoredSequence, number: int, manifest: ShardManifest, card: DatasetCard, *, replay: bool
+) -> list[str]:
+    """Everything wrong with a sequence of whatever kind; content that nobody foresaw is a fault as well."""
+    try:
+        if manifest.split == TEXT_SPLIT:
+            return list(_text_faults(sequence))
+        record = manifest.records[number]
+        if encoding_of(card) is not None:  # what latents show, the data set that they were made of promises
+            return list(_latent_faults(sequence, record))
+        faults = record_faults(sequence, manifest, record)
+        return [*faults, *sequence_faults(sequence, manifest, card, replay=replay)]
+    except Exception as error:  # forged content raises anything
+        return [f"cannot be checked ({type(error).__name__}: {' '.join(str(error).split())})"]
+
+
+def record_faults(sequence: StoredSequence, manifest: ShardManifest, record: Mapping[str, Any]) -> Iterator[str]:
+    """Where the manifest's record of a sequence is not what the sequence says of itself."""
+    stored = record_of(sequence.facts, sequence.caption) | {"split": manifest.split, "shard": manifest.name}
+    for name in sorted({*stored, *record}):
+        if name not in stored or name not in record or stored[name] != record[name]:
+            yield f"the manifest's {name} is not the sequence's"
+
+
+def _text_faults(sequence: StoredSequence) -> Iterator[str]:
+    if caption_key(sequence.caption) != sequence.key or parse_json(sequence.members["json"]) != {"key": sequence.key}:
+        yield "its key is not that of its caption"
+    if not embedding_of(sequence).isfinite().all():
+        yield "its embedding is not finite"
+
+
+def _latent_faults(sequence: StoredSequence, record: Mapping[str, Any]) -> Iterator[str]:
+    if sequence.caption != (record["caption"] or ""):
+        yield "the manifest's caption is not the sequence's"
+    if [frame["step"] for frame in sequence.facts["frames"]] != record["frame_steps"]:
+        yield "the manifest's frame_steps is not the sequence's"
+    mean, logvar = latents_of(sequence)
+    if mean.shape != logvar.shape or len(mean) != sequence.num_frames:
+        yield f"latents {tuple(mean.shape)} and {tuple(logvar.shape)} for {sequence.num_frames} frames"
+    if not (mean.isfinite().all() and logvar.isfinite().all()):
+        yield "its latents are not finite"
 
 
 def sequence_faults(
@@ -104,16 +158,35 @@ def sequence_faults(
         yield "stands in the wrong split"
     if len(frames) != card.recipe["schedule"]["num_frames"]:
         yield f"{len(frames)} frames, {card.recipe['schedule']['num_frames']} planned"
+    if list(frames.shape[1:3]) != facts["size_px"]:
+        yield f"frames of {list(frames.shape[1:3])} px (height, width), its json says {facts['size_px']}"
+        return
     lossless = card.recipe["frame_format"] in _LOSSLESS
     if facts["frames"][-1]["step"] != facts["num_steps"]:
         yield "the last frame is not the finished painting"
     if facts["renderer"]["family"] == ARTIST:
         yield from _artist_faults(facts, frames if lossless else None)
         return
+    if "strokes.npz" not in sequence.members:
+        yield "no strokes.npz member"
+        return
     program = StrokeProgram.from_bytes(sequence.members["strokes.npz"])
     tolerance = 0 if lossless else 32
     if program.family not in families():
         yield f"no renderer '{program.family}' to replay it"
+        return
+    if program.family != facts["renderer"]["family"]:
+        yield f"painted by {facts['renderer']['family']}, but its program is of {program.family}"
+        return
+    if [program.height_px, program.width_px] != facts["size_px"]:
+        yield f"its program is of {program.height_px} x {program.width_px} px, its json of {facts['size_px']}"
+        return
+    if len(program.strokes) != facts["num_steps"]:
+        yield f"its program has {len(program.strokes)} steps, its json {facts['num_steps']}"
+        return
+    steps = [frame["step"] for frame in facts["frames"]]
+    if steps != sorted(steps):
+        yield "the frames are not in the order of their steps"
         return
     (bare,) = renderer(program.family).replay(program, [0])
     blank = to_uint8(bare)
@@ -167,24 +240,6 @@ def _largest_difference(one: Any, two: Any) -> int:
     return int(np.abs(one.astype(np.int16) - two.astype(np.int16)).max())
 
 
-def dataset_faults(root: Path, card: DatasetCard, manifests: list[ShardManifest]) -> Iterator[str]:
-    """What is wrong between shards."""
-    for name in sorted(set(committed_names(root)) - set(card.shards)):
-        yield f"{tar_path(root, name)}: a shard that nobody planned"
-    seen: dict[str, str] = {}
-    splits: dict[str, str] = {}
-    for manifest in manifests:
-        for record in manifest.records:
-            key, source = record["key"], record["source_sha256"]
-            if key in seen:
-                yield f"sequence {key} stands in {seen[key]} and in {manifest.name}"
-            if splits.setdefault(source, manifest.split) != manifest.split:
-                yield f"picture {record['source']} stands in both splits"
-            seen[key] = manifest.name
-    if card.totals is not None and card.totals != dataset_totals(manifests):
-        yield f"{root}: the totals of dataset.json are not those of its shards"
-
-
 def _summary(config: VerifyConfig, card: DatasetCard, manifests: list[ShardManifest], faults: list[str]) -> Summary:
     totals = dataset_totals(manifests)
     records = [record for manifest in manifests for record in manifest.records]
@@ -202,6 +257,8 @@ def _summary(config: VerifyConfig, card: DatasetCard, manifests: list[ShardManif
     if len(faults) > _SHOWN:
         lines.append(f"and {len(faults) - _SHOWN} more")
     complete = card.totals is not None and len(manifests) == len(card.shards)
+    if card.totals is not None and card.manifests is None:
+        lines.append("its dataset.json and manifests carry no hashes; the command that made it, again, adds them")
     verdict = "sound" if not faults else f"{len(faults)} faults"
     lines.append(f"{verdict}, {'complete' if complete else 'not complete'}")
     return Summary(lines=tuple(lines), exit_code=FAULTY if faults else (0 if complete else PARTIAL))

@@ -1,6 +1,7 @@
 """The vocabulary that every renderer shares: the program of a painting, the painting, and which steps become frames."""
 
 import io
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,9 +19,11 @@ Assets = Mapping[str, Any]
 NO_ASSETS: Assets = MappingProxyType({})
 
 _ARRAY_PREFIX = "family_"
+_LONGEST_PX = 2**16
 # All that a damaged or foreign archive was seen to raise.
 _UNREADABLE = (
     KeyError, IndexError, ValueError, TypeError, EOFError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error,
+    MemoryError, OverflowError, SyntaxError, AttributeError, struct.error,
 )  # fmt: skip
 
 
@@ -65,11 +68,19 @@ class StrokeProgram:
             ValueError: if it is not a stroke program.
         """
         try:
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                if sum(entry.file_size for entry in archive.infolist()) > len(data):
+                    raise ValueError("its arrays are longer than the file")  # as written they are not compressed
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
                 red, green, blue = (float(value) for value in arrays["canvas"])
                 height_px, width_px = (int(value) for value in arrays["size_px"])
                 strokes = arrays["strokes"].astype(np.float32)
-                if strokes.ndim != 2 or not np.isfinite(strokes).all() or min(height_px, width_px) < 1:
+                sides_px = (height_px, width_px)
+                if (
+                    strokes.ndim != 2
+                    or not np.isfinite(strokes).all()
+                    or not 1 <= min(sides_px) <= max(sides_px) < 2**16
+                ):
                     raise ValueError(f"strokes {strokes.shape}, size {height_px} x {width_px}")
                 return cls(
                     family=str(arrays["family"]),

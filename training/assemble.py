@@ -15,9 +15,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from conf.command import Summary, command
+from conf.command import Summary, command, next_line
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
+from training.data.plain import parse_json
+from training.data.retries import retried
 from training.run_folder import RunFolder
 from training.weights import RUN_CARD, parent_weights, weights_hash
 
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
     from training.models.base import BaseModel
     from training.models.painter_folder import Painter
 
-_RESERVED = ("words", "base", "motion", "replication")
+_STAGES = {"words": ("words",), "base": ("base", "words"), "motion": ("motion",), "replication": ("replication",)}
+"""Part -> the stages that train such; all other parts are LoRAs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +39,8 @@ class LoraChoice:
     name: str
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", self.name) or self.name in _RESERVED:
-            allowed = f"1 to 64 letters, digits, _ and -, but not {', '.join(_RESERVED)}"
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", self.name) or self.name in _STAGES:
+            allowed = f"1 to 64 letters, digits, _ and -, but not {', '.join(_STAGES)}"
             raise ConfigError("name", self.name, allowed)
 
 
@@ -112,6 +115,7 @@ def run(config: AssembleConfig) -> Summary:
         UserError: if a part is missing, of another kind, or does not belong to the others, or `out` is something else.
     """
     parts = {key: _part(key, place) for key, place in config.places.items()}
+    _refuse_other_stages(config, parts)
     _refuse_strangers(parts)
     facts = _facts(config, parts)
     _refuse_foreign(config.out, facts)
@@ -127,7 +131,7 @@ def run(config: AssembleConfig) -> Summary:
     return Summary(
         lines=(
             f"{config.out}: a painter of {', '.join(parts)}; {megabytes:.1f} MB",
-            f'next: python -m pipelines.paint painter={config.out} prompt="..."',
+            next_line("python", "-m", "pipelines.paint", f"painter={config.out}", placeholder='prompt="..."'),
         )
     )
 
@@ -145,6 +149,16 @@ def _part(key: str, place: Path) -> Part:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{key}={place}: its run card cannot be read ({error})") from error
     return part
+
+
+def _refuse_other_stages(config: AssembleConfig, parts: Mapping[str, Part]) -> None:
+    """Whatever was trained here must be what the key asks for: said before what it was trained on is compared."""
+    for key, part in parts.items():
+        stages = _STAGES.get(key, ("spatial_lora", "motion_lora"))
+        stage = part.card.get("stage", stages[0]) if part.card is not None else stages[0]
+        if stage not in stages:
+            name = key if key in _STAGES else "loras"
+            raise UserError(f"{name}={config.places[key]}: trained by stage={stage}; allowed: {' or '.join(stages)}")
 
 
 def _refuse_strangers(parts: Mapping[str, Part]) -> None:
@@ -206,8 +220,8 @@ def _refuse_foreign(out: Path, facts: Mapping[str, Any]) -> None:
     if not out.exists() or not any(out.iterdir()):
         return
     try:
-        theirs = json.loads((out / PAINTER_CARD).read_text(encoding="utf-8"))["parts"]
-    except (OSError, ValueError, KeyError, TypeError):
+        theirs = parse_json(retried(out / PAINTER_CARD, (out / PAINTER_CARD).read_bytes))["parts"]
+    except (FileNotFoundError, IsADirectoryError, ValueError, KeyError, TypeError, AttributeError):
         raise ConfigError("out", out, "a new or empty folder; this one holds something that is not a painter") from None
     if {key: part["hash"] for key, part in theirs.items()} != {k: part["hash"] for k, part in facts["parts"].items()}:
         raise ConfigError("out", out, "a new folder; this one holds a painter of other parts")
@@ -231,10 +245,16 @@ def _loaded(config: AssembleConfig, parts: Mapping[str, Part], facts: Mapping[st
 
 
 def _on_the_schedule_of(motion: Part, base: "BaseModel") -> "BaseModel":
-    """A base that samples on the noise that its temporal modules were trained on, which need not be its own."""
+    """A base that samples on the noise that its temporal modules were trained on, which need not be its own.
+
+    Those that were not trained here do not say; all releases of AnimateDiff, and what goes on from them, were trained
+    on variances that rise linearly.
+    """
     from training.diffusion import schedule_of_recipe
 
-    return base if motion.card is None else replace(base, schedule=schedule_of_recipe(motion.card["recipe"]["noise"]))
+    if motion.card is None:
+        return replace(base, schedule=replace(base.schedule, spacing="linear"))
+    return replace(base, schedule=schedule_of_recipe(motion.card["recipe"]["noise"]))
 
 
 def assemble_config(plain: dict[str, Any]) -> AssembleConfig:
@@ -243,7 +263,8 @@ def assemble_config(plain: dict[str, Any]) -> AssembleConfig:
     Raises:
         UserError: naming the key, the value and what is allowed.
     """
-    loras = [lora if isinstance(lora, dict) else {"path": lora} for lora in plain["loras"] or ()]
+    listed = plain["loras"] if isinstance(plain["loras"], list) else [plain["loras"]] if plain["loras"] else []
+    loras = [lora if isinstance(lora, dict) else {"path": lora} for lora in listed]
     named = [{"name": Path(str(lora.get("path", ""))).stem, **lora} for lora in loras]
     given = {"loras": named, "licences": plain["licences"] or {}, "size": _size(plain["size"])}
     return typed(AssembleConfig, {**plain, **given})

@@ -4,16 +4,21 @@ A checkpoint is a folder `step-00000100`. It is written under a temporary name, 
 are older ones removed: at every instant the newest whole one is there.
 """
 
-import json
+import itertools
 import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import TypedDict
+
 from conf.errors import UserError
 from training.data.manifest import hash_file, to_json
+from training.data.plain import OPEN, Count, parse_object
+from training.data.retries import retried
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,6 +26,16 @@ if TYPE_CHECKING:
 _FORMAT = 1
 _FACTS = "checkpoint.json"
 _SPARE_BYTES = 64 * 2**20  # logs, samples and whatever else the run writes
+
+
+class _StoredFacts(TypedDict):
+    """`checkpoint.json`; what else the loop noted stands beside."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+
+    format: Count
+    step: Count
+    files: dict[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,30 +168,45 @@ def checkpoint_name(step: int) -> str:
 def newest_sound(root: Path, tell: Callable[[str], None]) -> Checkpoint | None:
     """The newest checkpoint all of whose bytes are what was written; None when there is none.
 
-    Damaged ones that are newer are told of and removed, lest the run's later checkpoints be taken for older.
+    Only a checkpoint that can be read, and holds other bytes than were written, is damaged. Damaged ones that are newer
+    are told of and renamed, lest the run's later checkpoints be taken for older; they are never deleted.
+
+    Raises:
+        UserError: if the storage fails (nothing is then renamed), or a checkpoint is of another format.
     """
     for folder in reversed(_folders(root)):
         try:
             return _read(folder)
         except ValueError as error:
-            tell(f"{folder}: damaged ({error}); going back to the one before")
-            shutil.rmtree(folder, ignore_errors=True)
+            aside = _set_aside(folder)
+            tell(f"{folder}: damaged ({error}); kept as {aside.name}; going back to the one before")
     return None
 
 
 def _read(folder: Path) -> Checkpoint:
     try:
-        facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+        facts = parse_object(retried(folder / _FACTS, (folder / _FACTS).read_bytes), _StoredFacts)
         if facts["format"] != _FORMAT:
             raise UserError(f"{folder}: checkpoint format {facts['format']}; this code reads {_FORMAT}")
         for name, sha256 in facts["files"].items():
-            if hash_file(folder / name) != sha256:
+            if retried(folder / name, partial(hash_file, folder / name)) != sha256:
                 raise ValueError(f"{name} is not what was written")
         if checkpoint_name(facts["step"]) != folder.name:
             raise ValueError(f"it is of step {facts['step']}")
-        return Checkpoint(folder=folder, step=facts["step"], facts=facts)
-    except (OSError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{type(error).__name__}: {error}") from error
+        return Checkpoint(folder=folder, step=facts["step"], facts=dict(facts))
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise ValueError(f"{error.filename}: {error.strerror}") from error
+
+
+def _set_aside(folder: Path) -> Path:
+    """Rename a damaged checkpoint to a name that no reader looks for; returns its new place."""
+    names = (f"damaged-{folder.name}" + (f"-{count}" if count else "") for count in itertools.count())
+    aside = next(folder.with_name(name) for name in names if not folder.with_name(name).exists())
+    try:
+        folder.rename(aside)
+    except OSError as error:
+        raise UserError(f"{folder}: damaged, and cannot be renamed ({error.strerror or error})") from error
+    return aside
 
 
 def prune(root: Path, keep: int) -> None:

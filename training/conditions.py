@@ -1,13 +1,17 @@
 """Which frames of a sequence are shown to the replication network, drawn from (seed, position) of each sample."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from conf.errors import ConfigError
+from training.random_streams import Stream
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,22 +52,27 @@ class ConditionDraw:
         middle = (1 - 2 * self.endpoints) * bell / bell.sum()
         return np.concatenate([[self.endpoints], middle, [self.endpoints]])
 
-    def frames(self, seed: int, position: int, num_frames: int) -> tuple[int, ...]:
-        """The condition frames of the sample at a position, in rising order.
+    def strengths(self, seed: int, positions: "Tensor", num_frames: int) -> "Tensor":
+        """1 at the condition frames of each sample, 0 elsewhere.
+
+        Frames race, each over a random distance that is the shorter the likelier it is (exponential with its
+        probability for a rate). Who comes in first to k-th is drawn like one after the other without replacement
+        (Efraimidis, Spirakis 2006).
 
         Args:
             seed: of the run.
-            position: of the sample in the stream.
+            positions: (B,) int64 of the samples in the stream.
             num_frames: T.
-        """
-        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2, position)))
-        count = min(int(rng.integers(self.most + 1)), num_frames)
-        drawn = rng.choice(num_frames, count, replace=False, p=self.probabilities(num_frames))
-        return tuple(sorted(int(frame) for frame in drawn))
 
-    def strengths(self, seed: int, positions: Sequence[int], num_frames: int) -> NDArray[np.float32]:
-        """(B, T) 1 at the condition frames of each sample, 0 elsewhere."""
-        chosen = np.zeros((len(positions), num_frames), np.float32)
-        for row, position in enumerate(positions):
-            chosen[row, list(self.frames(seed, position, num_frames))] = 1
-        return chosen
+        Returns:
+            (B, T) float32, on the device of the positions.
+        """
+        from training.philox import words
+
+        drawn = words(seed, Stream.CONDITIONS, positions, num_frames + 1)
+        counts = drawn[:, :1] * (self.most + 1) >> 32
+        distances = -((drawn[:, 1:] + 0.5) * 2.0**-32).double().log()
+        for frame, probability in enumerate(self.probabilities(num_frames).tolist()):
+            distances[:, frame] /= probability
+        places = distances.argsort(dim=1, stable=True).argsort(dim=1)
+        return (places < counts).float()

@@ -7,10 +7,12 @@ from typing import Any, Literal
 
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
+from conf.value import Location
 from training.conditions import ConditionDraw
 from training.data.augment import Augmentation
 from training.data.stream import DataMixture
-from training.models.shape import LoraShape, TinyShape
+from training.models.shape import AgentShape, LoraShape, TinyShape
+from training.random_streams import DRAWS
 from training.tracking import TrackerConfig
 
 _LEARNING_RATES = {"tiny": 1e-3, "sd15": 2e-5}
@@ -18,7 +20,14 @@ _LORA_LEARNING_RATES = {"tiny": 1e-3, "sd15": 1e-4}  # few weights, which start 
 # With so few steps, what a network says at the noisiest levels counts; v is well conditioned there.
 _PREDICTIONS: dict[str, Literal["epsilon", "v"]] = {"tiny": "v", "sd15": "epsilon"}
 _LORA_STAGES = ("spatial_lora", "motion_lora")
-_TOLD = {"conditions": ("replication",), "lora": _LORA_STAGES, "pictures": ("spatial_lora",)}  # key -> its stages
+_TOLD = {  # key -> its stages
+    "conditions": ("replication",), "lora": _LORA_STAGES, "pictures": ("spatial_lora",), "agent": ("agent",),
+}  # fmt: skip
+_READERS = {
+    "motion": ("motion", "replication", "motion_lora"),
+    "replication": ("replication",),
+    "spatial_lora": ("motion_lora",),
+}  # parent -> the stages that read it; any but `words` reads `base`
 PARENTS = ("base", "motion", "replication", "spatial_lora")
 """Keys that name what other runs trained; their hashes, not their paths, are part of the recipe."""
 _FREE = (
@@ -33,10 +42,11 @@ NUM_PROMPTS = 4
 class StageConfig:
     """Which phase of training, and what only that phase is told."""
 
-    name: Literal["words", "base", "motion", "replication", "spatial_lora", "motion_lora"]
+    name: Literal["words", "base", "motion", "replication", "spatial_lora", "motion_lora", "agent"]
     conditions: ConditionDraw | None = None
     lora: LoraShape | None = None
     pictures: Literal["last", "all"] | None = None
+    agent: AgentShape | None = None
 
     def __post_init__(self) -> None:
         for key, stages in _TOLD.items():
@@ -46,7 +56,7 @@ class StageConfig:
     @property
     def frames(self) -> Literal["all", "last"]:
         """Whether it reads whole sequences, or finished pictures only."""
-        return "last" if self.name in ("words", "base") or self.pictures == "last" else "all"
+        return "last" if self.name in ("words", "base", "agent") or self.pictures == "last" else "all"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +64,7 @@ class ModelConfig:
     """Which family of models; `path` is a name on the hub or a local folder, of `sd15`; `shape` is of `tiny`."""
 
     name: Literal["tiny", "sd15"]
-    path: str | None = None
+    path: Location | None = None
     shape: TinyShape = field(default_factory=TinyShape)
 
     def __post_init__(self) -> None:
@@ -186,6 +196,8 @@ class TrainConfig:
         if self.stage.name in ("words", "base") and self.model.name != "tiny":
             allowed = f"tiny, with stage={self.stage.name}: other base models come trained"
             raise ConfigError("model", self.model.name, allowed)
+        if self.stage.name == "agent" and self.model.name != "tiny":
+            raise ConfigError("model", self.model.name, "tiny, with stage=agent, whose network is an actor's")
         self._check_parents()
         if self.distributed == "fsdp2" and self.optimizer.name == "prodigy":
             # Prodigy's step size is a sum over all weights, of which a process then holds a part.
@@ -195,20 +207,22 @@ class TrainConfig:
         stage = self.stage.name
         if stage == "words" and self.base is not None:
             raise ConfigError("base", self.base, "null with stage=words, which makes the base's words itself")
+        if stage == "agent":
+            for key in PARENTS:
+                if getattr(self, key) is not None:
+                    raise ConfigError(key, getattr(self, key), "null with stage=agent, which starts from nothing")
+            return
         if stage not in ("words", "base") and self.model.name == "tiny" and self.base is None:
             raise UserError(f"base is needed with stage={stage} model=tiny: say base=FOLDER of a run of stage=base")
         if stage in ("replication", "motion_lora") and self.motion is None:
             raise UserError(f"motion is needed with stage={stage}: say motion=FOLDER of a run of stage=motion")
-        for key, value, reader in (
-            ("replication", self.replication, "replication"),
-            ("spatial_lora", self.spatial_lora, "motion_lora"),
-        ):
-            if value is not None and stage != reader:
-                raise ConfigError(key, value, f"null, or stage={reader}")
+        for key, readers in _READERS.items():
+            if getattr(self, key) is not None and stage not in readers:
+                raise ConfigError(key, getattr(self, key), f"null, or stage={' or stage='.join(readers)}")
 
     def recipe(self) -> dict[str, Any]:
         """What must not change when a run goes on, and nothing secret: neither folders, URLs nor the tracker."""
-        return {key: value for key, value in asdict(self).items() if key not in _FREE}
+        return {**{key: value for key, value in asdict(self).items() if key not in _FREE}, "draws": DRAWS}
 
 
 def train_config(plain: dict[str, Any]) -> TrainConfig:

@@ -1,7 +1,7 @@
 """Noise: one schedule for training, inversion and sampling; losses; DDIM both ways.
 
 Everything random about a sample is drawn from (seed, its position in the stream): no state to save, the same draws
-whatever the number of processes, and fixed noise for a fixed validation set.
+whatever the number of processes and the kind of device, and fixed noise for a fixed validation set.
 """
 
 import math
@@ -11,13 +11,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from training.philox import normals, words
+from training.random_streams import Stream
+
 Prediction = Literal["epsilon", "v"]
 _TYPES: dict[Prediction, str] = {"epsilon": "epsilon", "v": "v_prediction"}
-_GOLDEN = 0.6180339887498949
+_GOLDEN = -0x61C8864680B583EB  # the golden ratio's fraction as 64 bits, read as int64
 _ROUNDS = 3  # of fixed-point iteration for each step of inversion
 
 
@@ -102,15 +104,25 @@ class NoiseSchedule:
             timesteps: (B,).
             min_snr: gamma; None for no weighting.
         """
-        signal = self.signal.to(timesteps.device)[timesteps]
+        signal = self._signal_on(timesteps.device)[timesteps]
         if min_snr is None:
             return torch.ones_like(signal)
         snr = signal / (1 - signal)
         capped = snr.clamp_max(min_snr)
         return capped / snr if self.prediction == "epsilon" else capped / (snr + 1)
 
+    @cached_property
+    def _signals(self) -> dict[torch.device, Tensor]:
+        return {}
+
+    def _signal_on(self, device: torch.device) -> Tensor:
+        """`signal` on a device, copied once: a GPU would be waited for at every copy."""
+        if device not in self._signals:
+            self._signals[device] = self.signal.to(device)
+        return self._signals[device]
+
     def _roots(self, timesteps: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-        signal = self.signal.to(like.device)[timesteps.to(like.device)].to(like.dtype)
+        signal = self._signal_on(like.device)[timesteps.to(like.device)].to(like.dtype)
         signal = signal.reshape(-1, *[1] * (like.ndim - 1))
         return signal.sqrt(), (1 - signal).sqrt()
 
@@ -122,23 +134,23 @@ class Draws:
     Attributes:
         timesteps: (B,) int64.
         noise: (B, ...) float32, of the shape of the latents.
-        latents: (B, ...) float32, for sampling from the VAE's posterior.
         keeps_caption: (B,) bool, false where the caption is dropped.
     """
 
     timesteps: Tensor
     noise: Tensor
-    latents: Tensor
     keeps_caption: Tensor
 
 
 def draw(
     seed: int,
-    positions: Sequence[int],
+    positions: Sequence[int] | Tensor,
     shape: Sequence[int],
     num_steps: int,
     caption_dropout: float,
     shared: float = 0.0,
+    *,
+    device: torch.device | str = "cpu",
 ) -> Draws:
     """Draw what each sample needs from (seed, its position).
 
@@ -152,19 +164,24 @@ def draw(
         num_steps: of the schedule.
         caption_dropout: probability that a caption is dropped.
         shared: of the noise of a sample's frames; see `NoiseSchedule`.
+        device: where all is made. Noise is the same on all to the rounding of float32, the rest exactly.
     """
-    (start,) = np.random.SeedSequence(seed, spawn_key=(0,)).generate_state(1)
-    noises, latents, kept, timesteps = [], [], [], []
-    for position in positions:
-        state = np.random.SeedSequence(seed, spawn_key=(1, position)).generate_state(1, np.uint64)[0]
-        generator = torch.Generator().manual_seed(int(state))
-        noises.append(torch.randn(*shape, generator=generator))
-        latents.append(torch.randn(*shape, generator=generator))
-        kept.append(float(torch.rand((), generator=generator)) >= caption_dropout)
-        if shared:
-            noises[-1] = shared * torch.randn(*shape[1:], generator=generator) + math.sqrt(1 - shared**2) * noises[-1]
-        timesteps.append(int((int(start) / 2**32 + position * _GOLDEN) % 1.0 * num_steps))
-    return Draws(torch.tensor(timesteps), torch.stack(noises), torch.stack(latents), torch.tensor(kept))
+    places = torch.as_tensor(positions, dtype=torch.int64).to(device)
+    spread = places * _GOLDEN + 2 * (Stream.TIMESTEPS.seed(seed) - 2**62)  # 64 bits, which are a whole turn
+    return Draws(
+        timesteps=(spread >> 32 & 0xFFFFFFFF) * num_steps >> 32,
+        noise=draw_noise(seed, Stream.NOISE, places, shape, shared),
+        keeps_caption=words(seed, Stream.CAPTION_DROPOUT, places, 1)[:, 0] >= round(caption_dropout * 2**32),
+    )
+
+
+def draw_noise(seed: int, stream: Stream, positions: Tensor, shape: Sequence[int], shared: float) -> Tensor:
+    """Noise (B, *shape) of which frames share as much as `NoiseSchedule.shared` says; on the positions' device."""
+    if not shared:
+        return normals(seed, stream, positions, shape)
+    drawn = normals(seed, stream, positions, (shape[0] + 1, *shape[1:]))
+    own, common = drawn[:, :-1], drawn[:, -1:]
+    return own.mul_(math.sqrt(1 - shared**2)).add_(common, alpha=shared)
 
 
 Denoiser = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -311,6 +328,15 @@ def schedule_of(config: Mapping[str, Any]) -> NoiseSchedule:
     spacing, prediction = config.get("beta_schedule", "linear"), config.get("prediction_type", "epsilon")
     if spacing not in ("linear", "scaled_linear") or prediction not in kinds:
         raise ValueError(f"scheduler with {spacing} betas and {prediction} is not known")
+    lacking = [key for key in ("num_train_timesteps", "beta_start", "beta_end") if config.get(key) is None]
+    if lacking or config.get("trained_betas") is not None:
+        raise ValueError(f"scheduler {f'without {lacking[0]}' if lacking else 'with trained_betas'} is not known")
+    if prediction == "epsilon" and config.get("rescale_betas_zero_snr"):
+        # The last step holds no signal: what is predicted of it would be divided by zero.
+        raise ValueError(
+            "scheduler with epsilon and rescale_betas_zero_snr says nothing at its first step; "
+            "set rescale_betas_zero_snr to false in its scheduler_config.json"
+        )
     return NoiseSchedule(
         num_steps=config["num_train_timesteps"],
         beta_start=config["beta_start"],

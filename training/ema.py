@@ -25,8 +25,7 @@ class MovingAverage:
     def update(self, step: int) -> None:
         """Take in the weights after `step` steps."""
         share = 1 - min(self._decay, (1 + step) / (10 + step))
-        for name, parameter in self._parameters.items():
-            self.averages[name].lerp_(parameter.detach(), share)
+        torch._foreach_lerp_(list(self.averages.values()), list(self._parameters.values()), share)
 
     @torch.no_grad()
     def load(self, averages: Mapping[str, Tensor]) -> None:

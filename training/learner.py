@@ -14,10 +14,12 @@ from training.config import TrainConfig
 from training.data.batch import SequenceBatch
 from training.ema import MovingAverage
 from training.optimizers import make_optimizer, set_learning_rate
-from training.parallel import Ranks, full, gathering, sharded_like, share, whole
+from training.parallel import Ranks, full, gathering, sharded_like, share, unsharded, whole
 from training.random_state import undisturbed
 from training.stages import Stage
 from training.weights import trained_parameters
+
+_KERNELS = {"foreach", "fused"}  # how an optimizer computes belongs to the device, not to what it has learnt
 
 
 class Learner:
@@ -60,28 +62,34 @@ class Learner:
             number: {key: sharded_like(value, parameters[number]) for key, value in moments.items()}
             for number, moments in state["state"].items()
         }
+        for saved, group in zip(state["param_groups"], self._optimizer.param_groups, strict=True):
+            saved.update({key: group[key] for key in _KERNELS & group.keys()})
         self._optimizer.load_state_dict(state)
         if self._average is not None:
             averages = checkpoint.tensors("average")
             self._average.load({name: sharded_like(averages[name], self._trained[name]) for name in averages})
 
     def find_gradient(self, batches: Sequence[SequenceBatch]) -> tuple[Tensor, Tensor | None]:
-        """Forward and backward over the batches of one step; returns losses and timesteps of the samples."""
+        """Forward and backward over the batches of one step; returns losses and timesteps of the samples.
+
+        Args:
+            batches: on the device.
+        """
         losses: list[Tensor] = []
         timesteps: list[Tensor] = []
         for number, batch in enumerate(batches):
             with gathering(self._model, number == len(batches) - 1):
                 with autocast(self._config, self._device):
-                    loss, per_sample, steps = self._model(batch.to(self._device))
+                    loss, per_sample, steps = self._model(batch)
                 (loss / len(batches)).backward()
             losses.append(per_sample)
             timesteps += [steps] if steps is not None else []
         return torch.cat(losses), torch.cat(timesteps) if timesteps else None
 
-    def clip_gradient(self) -> float:
-        """Shorten the gradient of all trained parameters together; returns its length before."""
+    def clip_gradient(self) -> Tensor:
+        """Shorten the gradient of all trained parameters together; returns its length () before, on the device."""
         limit = self._config.clip_norm if self._config.clip_norm is not None else math.inf
-        return float(full(torch.nn.utils.clip_grad_norm_(self._trained.values(), limit)))
+        return unsharded(torch.nn.utils.clip_grad_norm_(self._trained.values(), limit))
 
     def move(self, step: int) -> float:
         """Step `step` of the optimizer and of the average; returns the learning rate."""

@@ -1,7 +1,6 @@
 """The training loop: steps, what is measured on the way, and checkpoints from which a run goes on exactly."""
 
 import itertools
-import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -18,6 +17,7 @@ from training.data.batch import SequenceBatch
 from training.data.loader import Batches
 from training.data.manifest import to_json
 from training.data.stream import SequenceStream
+from training.device import Arrivals, DeviceClock, allow_tensor_cores
 from training.learner import Learner, autocast
 from training.metrics import LossWindow, Speed, count_flops, peak_tflops
 from training.parallel import Ranks
@@ -28,9 +28,11 @@ from training.samples import write_samples
 from training.signals import StopSignal
 from training.stages import Stage
 from training.tracking import Tracker
+from training.unread import StepOutcome, Unread, first_fault
 from training.weights import RUN_CARD
 
 _SHOWN_KEYS = 8
+_MOST_UNREAD = 100  # steps, however seldom a line of the log is due
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +68,7 @@ class Fetched:
     """The batches of one step of one rank.
 
     Attributes:
-        batches: `accumulate` of them.
+        batches: `accumulate` of them, on their way to the device.
         waited_s: seconds that training waited for them.
         error: why there are none.
     """
@@ -76,9 +78,9 @@ class Fetched:
     error: str | None = None
 
     @property
-    def keys(self) -> list[str]:
+    def keys(self) -> tuple[str, ...]:
         """Of all samples."""
-        return [key for batch in self.batches for key in batch.keys]
+        return tuple(key for batch in self.batches for key in batch.keys)
 
 
 class Training:
@@ -95,7 +97,9 @@ class Training:
         self.step, self.position = 0, 0
         self._saved_step = -1
         self._stopping, self._failure = False, ""
-        self._window = LossWindow(self._config.noise.num_steps)
+        self._window, self._unread = LossWindow(self._config.noise.num_steps), Unread()
+        self._arrivals, self._clock = Arrivals(self._device), DeviceClock(self._device)
+        allow_tensor_cores(self._device)
         self._stage.network.to(self._device).train()
         if parts.checkpoint is not None:
             self.step = self._saved_step = parts.checkpoint.step
@@ -138,6 +142,7 @@ class Training:
         words = self._first_words(first.error)
         if words is not None:
             raise UserError(words)
+        self._arrivals.finish(first.batches)
         self._speed = Speed(
             self._flops_per_sample(first.batches[0]), peak_tflops(self._device, self._config.peak_tflops)
         )
@@ -151,19 +156,18 @@ class Training:
         return first
 
     def _train_step(self, now: Fetched, batches: Iterator[SequenceBatch], stop: StopSignal) -> Fetched:
-        """One optimizer step; returns the batches of the next, read while the device computes."""
+        """Tell the device to do one step; returns the batches of the next, read and sent while it computes."""
         start = time.perf_counter()
-        losses, timesteps = self._learner.find_gradient(now.batches)
-        ahead = self._fetch(batches) if self.step + 1 < self._config.max_steps else Fetched()
-        self._agree(now, losses, ahead, stop)
-        norm = self._learner.clip_gradient()
-        if not math.isfinite(norm):
-            self._refuse_step("the gradient", now.keys)
-        rate = self._learner.move(self.step + 1)
+        self._arrivals.finish(now.batches)
+        with self._clock.running():
+            losses, timesteps = self._learner.find_gradient(now.batches)
+            norm = self._learner.clip_gradient()
+            self._rate = self._learner.move(self.step + 1)
         self.step += 1
         self.position += self._config.batch_size * self._config.accumulate * self._ranks.count
-        self._window.add(losses, timesteps)
-        self._latest = {"train/lr": rate, "train/gradient_norm": norm}
+        self._unread.add(StepOutcome(step=self.step, keys=now.keys, losses=losses, timesteps=timesteps, norm=norm))
+        ahead = self._fetch(batches) if self.step < self._config.max_steps else Fetched()
+        self._agree(ahead, stop)
         self._speed.add(
             seconds=time.perf_counter() - start,
             waited_s=ahead.waited_s,
@@ -172,36 +176,49 @@ class Training:
         )
         return ahead
 
-    def _agree(self, now: Fetched, losses: Tensor, ahead: Fetched, stop: StopSignal) -> None:
-        """One exchange a step: is every loss finite, was anybody told to stop, has everybody data to go on with?
+    def _agree(self, ahead: Fetched, stop: StopSignal) -> None:
+        """One exchange a step: was anybody told to stop, has everybody data to go on with?
 
         What a rank alone knows must not decide when it stops, or the others would wait for it for ever.
         """
-        bad = (~torch.isfinite(losses)).sum()
-        flags = torch.stack([bad, bad.new_tensor(stop.asked), bad.new_tensor(ahead.error is not None)])
-        num_bad, num_stopped, num_without = self._ranks.summed(flags).tolist()
-        if num_bad:
-            wrong = [key for key, loss in zip(now.keys, losses.tolist(), strict=True) if not math.isfinite(loss)]
-            self._refuse_step("the loss", wrong)
-        if num_without:
+        stopped, without = self._ranks.any_of(stop.asked, ahead.error is not None)
+        if without:
             self._failure = self._first_words(ahead.error) or ""
-        self._stopping = bool(num_stopped or num_without)
+        self._stopping = stopped or without
+
+    def _read(self) -> None:
+        """Wait for the device, and read what its steps have left there; at the same steps on every rank.
+
+        Raises:
+            UserError: on every rank, if a loss or a gradient of any rank is not finite.
+        """
+        if not self._unread:
+            return
+        start = time.perf_counter()
+        outcomes = self._unread.read()
+        self._speed.waited_for_device(time.perf_counter() - start)
+        own_fault = next((outcome.fault for outcome in outcomes if outcome.fault is not None), None)
+        fault = first_fault(self._ranks.gathered(own_fault))
+        if fault is not None:
+            keys = ", ".join(fault.keys[:_SHOWN_KEYS])
+            more = f" and {len(fault.keys) - _SHOWN_KEYS} more" if len(fault.keys) > _SHOWN_KEYS else ""
+            raise UserError(
+                f"step {fault.step}: {fault.what} is not finite; sequences {keys}{more}; "
+                "nothing of this step was kept, the last checkpoint stands"
+            )
+        for outcome in outcomes:
+            self._window.add(outcome.losses, outcome.timesteps)
+        self._norm = float(outcomes[-1].norm)
 
     def _first_words(self, words: str | None) -> str | None:
         """What the lowest rank that has something to say says."""
         return next((said for said in self._ranks.gathered(words) if said is not None), None)
 
-    def _refuse_step(self, what: str, keys: Sequence[str]) -> None:
-        everywhere = list(itertools.chain.from_iterable(self._ranks.gathered(list(keys))))
-        more = f" and {len(everywhere) - _SHOWN_KEYS} more" if len(everywhere) > _SHOWN_KEYS else ""
-        raise UserError(
-            f"step {self.step + 1}: {what} is not finite; sequences {', '.join(everywhere[:_SHOWN_KEYS])}{more}; "
-            "nothing of this step was kept, the last checkpoint stands"
-        )
-
     def _look_around(self) -> None:
         """What is due after a step: a line of the log, validation, samples, a checkpoint."""
         config = self._config
+        if len(self._unread) >= _MOST_UNREAD:
+            self._read()
         if self.step % config.log_every == 0 or self.step == config.max_steps:
             self._log()
         if self._parts.val is not None and self._due(config.validate_every):
@@ -215,12 +232,14 @@ class Training:
         return every > 0 and (self.step % every == 0 or self.step == self._config.max_steps)
 
     def _log(self) -> None:
+        self._read()
         sums = self._ranks.summed(self._window.sums)
         losses = {f"train/{name}": value for name, value in self._window.means(sums).items()}
-        speed = self._speed.taken(self._ranks.count)
+        speed = self._speed.taken(self._ranks.count, self._clock.taken())
+        learning = {"train/lr": self._rate, "train/gradient_norm": self._norm}
         data = {"data/samples": float(self.position), "data/epoch": self.position / len(self._parts.train)}
         self._window = LossWindow(self._config.noise.num_steps)
-        self._note({**losses, **self._latest, **data, **speed})
+        self._note({**losses, **learning, **data, **speed})
 
     def _note(self, values: dict[str, float]) -> None:
         """First into the run's own log, then to the tracker."""
@@ -230,12 +249,15 @@ class Training:
 
     def _validate(self, val: SequenceStream) -> None:
         """The loss on the first sequences of the val split: always the same, with the same noise."""
+        self._read()
         ranks, most = self._ranks, min(self._config.val_sequences, len(val))
         batch_size = min(self._config.batch_size, len(val) // ranks.count)
         window = LossWindow(self._config.noise.num_steps)
         with self._learner.painting(), closing(self._batches(val, 0, 0, batch_size)) as batches:
             for batch in itertools.islice(batches, -(-most // (batch_size * ranks.count))):
-                result = self._stage.network(batch.to(self._device))
+                arriving = self._arrivals.begin(batch)
+                self._arrivals.finish([arriving])
+                result = self._stage.network(arriving)
                 counted = batch.positions < most
                 steps = result.timesteps.cpu()[counted] if result.timesteps is not None else None
                 window.add(result.per_sample.cpu()[counted], steps)
@@ -244,6 +266,7 @@ class Training:
 
     def _sample(self) -> None:
         """Sequences for the fixed prompts, as files first."""
+        self._read()
         with self._learner.painting():
             sequences = self._stage.samples(self._parts.prompts, self._config.seed)
         if self._ranks.first:
@@ -253,6 +276,7 @@ class Training:
 
     def _save(self) -> None:
         """Write a checkpoint, then remove older ones."""
+        self._read()
         tensors = self._learner.tensors()
         states = {
             "optimizer": self._learner.optimizer_state(),
@@ -295,13 +319,15 @@ class Training:
             rank=self._ranks.rank,
             world_size=self._ranks.count,
             num_workers=num_workers,
+            tokenise=self._stage.tokenise,
+            as_bytes=self._arrivals.as_bytes,
         )
 
     def _fetch(self, batches: Iterator[SequenceBatch]) -> Fetched:
         """The batches of a step. An error is kept, so that all ranks can stop for it together."""
         start = time.perf_counter()
         try:
-            fetched = [next(batches) for _ in range(self._config.accumulate)]
+            fetched = [self._arrivals.begin(next(batches)) for _ in range(self._config.accumulate)]
         except UserError as error:
             return Fetched(error=str(error))
         return Fetched(batches=fetched, waited_s=time.perf_counter() - start)
@@ -311,7 +337,7 @@ class Training:
 
         def work() -> None:
             with autocast(self._config, self._device):
-                loss = self._stage.network(batch.to(self._device)).loss
+                loss = self._stage.network(batch).loss
             loss.backward()
 
         with undisturbed(), torch.compiler.set_stance("force_eager"):

@@ -66,20 +66,25 @@ class Speed:
         self._seconds = self._waited_s = 0.0
 
     def add(self, *, seconds: float, waited_s: float, samples: int, frames: int) -> None:
-        """A step of this rank: how long it took, how much of that it waited for data, what it worked on."""
+        """A step of this rank: how long telling the device took, how much of that was waiting for data, its samples."""
         self._steps += 1
         self._seconds += seconds
         self._waited_s += waited_s
         self._samples += samples
         self._frames += frames
 
-    def taken(self, num_ranks: int) -> dict[str, float]:
-        """Rates over all ranks since the last call."""
+    def waited_for_device(self, seconds: float) -> None:
+        """What of its steps the device had still to do when they were asked for."""
+        self._seconds += seconds
+
+    def taken(self, num_ranks: int, computing_s: float) -> dict[str, float]:
+        """Rates over all ranks since the last call, in which this rank's device computed for so many seconds."""
         seconds = max(self._seconds, 1e-9)
         values = {
             "perf/step_s": seconds / max(1, self._steps),
             "perf/samples_per_s": num_ranks * self._samples / seconds,
             "perf/frames_per_s": num_ranks * self._frames / seconds,
+            "perf/compute_share": computing_s / seconds,
             "perf/data_wait_share": self._waited_s / seconds,
             "perf/peak_memory_gib": peak_memory_gib(),
         }

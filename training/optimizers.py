@@ -13,7 +13,11 @@ def make_optimizer(config: OptimizerConfig, parameters: Iterable[nn.Parameter]) 
     assert config.learning_rate is not None  # `train_config` has filled it in
     if config.name == "adamw":
         return torch.optim.AdamW(
-            parameters, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay
+            parameters,
+            lr=config.learning_rate,
+            betas=config.betas,
+            weight_decay=config.weight_decay,
+            fused=True,  # on a GPU one kernel for all weights; on a CPU a tenth of the time, lists of tensors save none
         )
     from prodigyopt import Prodigy
 

@@ -46,6 +46,9 @@ class Ranks:
         self.rank: int = self.accelerator.process_index
         self.count: int = self.accelerator.num_processes
         self.device: torch.device = self.accelerator.device
+        # Between hosts, so that no device is waited for; None is the group of all, where that is such a one.
+        on_gpus = self.count > 1 and self.device.type == "cuda"
+        self._hosts: Any = torch.distributed.new_group(backend="gloo", timeout=_TIMEOUT) if on_gpus else None
 
     @property
     def first(self) -> bool:
@@ -74,6 +77,14 @@ class Ranks:
         from accelerate.utils import gather_object
 
         return list(gather_object([value])) if self.count > 1 else [value]
+
+    def any_of(self, *flags: bool) -> tuple[bool, ...]:
+        """Of each flag, whether it is up on any rank; hosts ask each other, and no device is waited for."""
+        if self.count == 1:
+            return flags
+        raised = torch.tensor(flags, dtype=torch.int32)
+        torch.distributed.all_reduce(raised, group=self._hosts)
+        return tuple(bool(count) for count in raised.tolist())
 
     def from_first(self, value: Any) -> Any:
         """The first rank's value."""
@@ -157,13 +168,16 @@ def whole(model: nn.Module) -> Iterator[None]:
             model.reshard()
 
 
-def full(value: Any) -> Any:
-    """A tensor, whole and on the CPU, from what every rank holds of it; other values as they are."""
+def unsharded(value: Tensor) -> Tensor:
+    """A tensor, whole, from what every rank holds of it; nobody waits for it."""
     from torch.distributed.tensor import DTensor
 
-    if not isinstance(value, Tensor):
-        return value
-    return (value.full_tensor() if isinstance(value, DTensor) else value).detach().cpu()
+    return (value.full_tensor() if isinstance(value, DTensor) else value).detach()
+
+
+def full(value: Any) -> Any:
+    """A tensor, whole and on the CPU, from what every rank holds of it; other values as they are."""
+    return unsharded(value).cpu() if isinstance(value, Tensor) else value
 
 
 def sharded_like(value: Any, parameter: nn.Parameter) -> Any:

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from training.random_streams import Stream
+
 
 def seed_all(seed: int, rank: int) -> None:
     """Seed Python's, NumPy's and torch's generators from (seed, rank)."""
-    words = np.random.SeedSequence(seed, spawn_key=(rank,)).generate_state(3, np.uint64)
-    random.seed(int(words[0]))
-    np.random.seed(int(words[1]) % 2**32)  # noqa: NPY002  # libraries draw from it, we do not
-    torch.manual_seed(int(words[2] >> 1))
+    python, numpy, torch_ = (int(word) for word in Stream.LIBRARIES.generator(seed, rank).integers(2**63, size=3))
+    random.seed(python)
+    np.random.seed(numpy % 2**32)  # noqa: NPY002  # libraries draw from it, we do not
+    torch.manual_seed(torch_)
 
 
 def capture() -> dict[str, Any]:

@@ -20,6 +20,8 @@ from conf.errors import ConfigError, UserError
 from training.checkpoint import sweep
 from training.data.dataset import sole_writer
 from training.data.manifest import sweep_temporaries, to_json, write_atomically
+from training.data.plain import parse_object
+from training.data.retries import retried
 from training.recipe import first_difference
 from training.weights import WEIGHTS
 
@@ -66,15 +68,15 @@ class RunFolder:
         """What is kept with the weights: the card, and the curves of the losses, [step, value] each.
 
         Raises:
-            OSError, ValueError: if the card cannot be read.
+            UserError: if the card cannot be read.
         """
         curves: dict[str, list[list[float]]] = {}
-        for text in self.log.read_text(encoding="utf-8").splitlines() if self.log.exists() else []:
-            line = json.loads(text)
+        for line in self._logged():
             for key in _CURVES & line.keys():
-                curves.setdefault(key, []).append([line["step"], line[key]])
+                if isinstance(line[key], int | float):
+                    curves.setdefault(key, []).append([line["step"], line[key]])
         thinned = {key: points[:: -(-len(points) // _POINTS)] for key, points in curves.items()}
-        return {**json.loads(self.card.read_text(encoding="utf-8")), "curves": thinned}
+        return {**_read_card(self.card), "curves": thinned}
 
     def append(self, line: Mapping[str, Any]) -> None:
         """Add a line to the log."""
@@ -88,12 +90,20 @@ class RunFolder:
 
     def cut_log(self, step: int) -> None:
         """Forget lines of later steps than `step`, which will be done again, and what a killed run wrote half."""
-        kept = []
-        for text in self.log.read_text(encoding="utf-8").splitlines() if self.log.exists() else []:
-            with suppress(ValueError):
-                if json.loads(text)["step"] <= step:
-                    kept.append(text + "\n")
+        kept = [json.dumps(line) + "\n" for line in self._logged() if line["step"] <= step]
         write_atomically(self.log, "".join(kept).encode())
+
+    def _logged(self) -> Iterator[dict[str, Any]]:
+        """The lines of the log that can be read, which say their step. What a kill or a disk spoilt is passed over."""
+        try:
+            data = retried(self.log, self.log.read_bytes)
+        except FileNotFoundError:
+            return
+        for text in data.split(b"\n"):
+            with suppress(ValueError, RecursionError):
+                line = json.loads(text)
+                if isinstance(line, dict) and type(line.get("step")) is int:
+                    yield line
 
 
 @contextmanager
@@ -139,11 +149,22 @@ def _refuse_foreign(folder: RunFolder, recipe: Mapping[str, Any], resume: str) -
         return
     if resume == "never":
         raise ConfigError("out", root, "a new folder, with resume=never; this one holds a run")
-    try:
-        theirs = json.loads(folder.card.read_text(encoding="utf-8"))["recipe"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{folder.card}: cannot be read ({error})") from error
+    theirs = _read_card(folder.card).get("recipe")
+    if not isinstance(theirs, dict):
+        raise UserError(f"{folder.card}: cannot be read (recipe: not an object)")
+    if theirs.get("draws") != recipe.get("draws"):
+        raise UserError(
+            f"out={root}: this run was begun by another version, which draws other random numbers, and cannot go on; "
+            "say another folder (what it trained stays usable as base=, motion=, ...)"
+        )
     found = first_difference(theirs, json.loads(json.dumps(recipe)))
     if found is not None:
         key, there, here = found
         raise ConfigError("out", root, f"another folder; this one holds a run with {key}={there}, not {here}")
+
+
+def _read_card(path: Path) -> dict[str, Any]:
+    try:
+        return parse_object(retried(path, path.read_bytes), dict[str, Any])
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from error

@@ -1,5 +1,6 @@
 """Where a run's progress is followed: nowhere, or on Weights & Biases. Only one process of a run tracks."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +87,8 @@ class WandbTracker:
         config: Mapping[str, Any],
         run_id: str | None = None,
     ) -> None:
+        for variable in [name for name, value in os.environ.items() if name.startswith("WANDB_") and not value]:
+            del os.environ[variable]  # wandb takes an empty one for a wrong one
         import wandb
 
         self._wandb = wandb

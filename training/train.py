@@ -3,6 +3,7 @@
     python -m training.train stage=words data=outputs/scenes out=outputs/words
     python -m training.train stage=base data=outputs/scenes base=outputs/words out=outputs/base
     python -m training.train stage=motion data=outputs/scenes base=outputs/base out=outputs/motion
+    python -m training.train stage=agent data=outputs/scenes out=outputs/agent
     torchrun --nproc_per_node=8 -m training.train stage=motion model=sd15 data=DIR out=outputs/motion
 
 The same command again goes on from the last checkpoint. docs/training.md has recipes for machines of all sizes.
@@ -81,13 +82,18 @@ def _open_streams(config: TrainConfig, ranks: "Ranks") -> "tuple[SequenceStream,
     """Both splits, looked at from outside, and large enough for all ranks."""
     from training.data.stream import SequenceStream
 
-    frames = config.stage.frames
-    train = SequenceStream.open(config.data, split="train", frames=frames, augmentation=config.augmentation)
+    frames, captions_required = config.stage.frames, config.stage.name != "agent"
+    train = SequenceStream.open(
+        config.data, split="train", frames=frames, captions_required=captions_required,
+        augmentation=config.augmentation,
+    )  # fmt: skip
     _refuse_too_few(train, config.batch_size, ranks)
     if not config.validate_every:
         return train, None
     try:
-        val = SequenceStream.open(config.data, split="val", frames=frames, size_px=train.size_px)
+        val = SequenceStream.open(
+            config.data, split="val", frames=frames, size_px=train.size_px, captions_required=captions_required
+        )
         _refuse_too_few(val, 1, ranks)
     except UserError as error:
         raise UserError(f"{error} (val split; validate_every=0 trains without)") from error
@@ -189,16 +195,26 @@ def _tracker(
     tracker = WandbTracker(
         project=config.tracker.project,
         mode=config.tracker.mode,
-        name=config.tracker.name or config.out.name,
+        name=config.tracker.name or _run_name(config),
         folder=folder.root,
         step_metric="train/step",
-        config=recipe,
+        config={**recipe, "max_steps": config.max_steps},
         run_id=checkpoint.facts["tracker_id"] if checkpoint is not None else None,
     )
     try:
         yield tracker
     finally:
         tracker.finish()
+
+
+def _run_name(config: TrainConfig) -> str:
+    """What tells runs apart in a list, without a path."""
+    batch = f"{config.max_steps} steps of {config.batch_size * config.accumulate}"
+    return f"{config.out.resolve().name}: {config.stage.name}, {config.model.name}, {batch}, seed {config.seed}"
+
+
+def _has_checkpoints(config: TrainConfig) -> bool:
+    return any((config.out / "checkpoints").glob("step-*"))
 
 
 def _summary(config: TrainConfig, step: int, finished: bool) -> Summary:
@@ -223,7 +239,7 @@ def main(make_stage: StageMaker | None = None) -> int:
         return run(config, make_stage=make_stage)
 
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return command("train", train_config, run_it, __doc__ or "")
+        return command("train", train_config, run_it, __doc__ or "", kept=_has_checkpoints)
     from training.parallel import Ranks
 
     speaks = os.environ["RANK"] == "0"
@@ -234,7 +250,7 @@ def main(make_stage: StageMaker | None = None) -> int:
             sys.stderr.write(f"error: {error}\n")
             time.sleep(0.0 if speaks else 2.0)  # torchrun ends all processes when one has ended
             return BAD_CONFIGURATION
-        code = command("train", train_config, run_it, __doc__ or "")
+        code = command("train", train_config, run_it, __doc__ or "", kept=_has_checkpoints)
         ranks.wait()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -1,10 +1,8 @@
 """What `pipelines.ingest` is told."""
 
 import re
-import string
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from conf.errors import ConfigError
@@ -12,6 +10,7 @@ from pipelines.artists.find import ArtistSource, Layout
 from pipelines.artists.grid import GridConfig
 from pipelines.config import RunConfig, check_whole, plain_containers
 from pipelines.sources.base import SourceEntry
+from pipelines.sources.captions import CaptionTemplate
 
 Decision = Literal["auto", "always", "never"]
 
@@ -52,12 +51,6 @@ class TreatmentConfig:
         return layout in _AUTO[step] if decision == "auto" else decision == "always"
 
 
-class _Template(string.Template):
-    """With a sign that means nothing to shells and to Hydra."""
-
-    delimiter = "%"
-
-
 @dataclass(frozen=True, kw_only=True)
 class CaptionConfig:
     """How sequences are captioned.
@@ -65,25 +58,23 @@ class CaptionConfig:
     Attributes:
         template: caption of a sequence that has none of its own; `%name` is the name of its file or folder,
             `%trigger` the trigger. None leaves the caption empty.
-        trigger: word that is to mean this artist, appended to every caption that does not hold it.
+        trigger: word that is to mean this artist, appended to every caption that does not hold it as a word of its own,
+            in capitals or not.
     """
 
     template: str | None = None
     trigger: str | None = None
 
     def __post_init__(self) -> None:
-        template = _Template(self.template or "")
         allowed = {"name", "trigger"} if self.trigger else {"name"}
-        if not template.is_valid() or not set(template.get_identifiers()) <= allowed:
+        if not CaptionTemplate(self.template or "").allows(allowed):
             words = "text that may hold %name, and %trigger where caption.trigger is given; %% is a percent sign"
             raise ConfigError("template", self.template, words)
 
     def of(self, entry: SourceEntry) -> str:
         """The caption of a sequence; empty when there is nothing to say."""
-        stem = PurePosixPath(entry.id).stem
-        name = " ".join(re.sub(r"[ _-]*\d{1,2}x\d{1,2}$", "", stem).replace("_", " ").replace("-", " ").split())
-        caption = entry.caption or _Template(self.template or "").substitute(name=name, trigger=self.trigger)
-        if not self.trigger or self.trigger in caption:
+        caption = entry.caption or CaptionTemplate(self.template or "").caption(entry.id, trigger=self.trigger or "")
+        if not self.trigger or re.search(rf"(?<!\w){re.escape(self.trigger)}(?!\w)", caption, re.IGNORECASE):
             return caption
         return f"{caption}, {self.trigger}" if caption else self.trigger
 

@@ -1,6 +1,6 @@
 """What an artist left of one painting, as pictures in the order of time, and how much of it is kept in memory."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +14,9 @@ from renderers.painting import Image
 Frame = NDArray[np.uint8]
 """(H, W, 3) RGB."""
 
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+"""The same, as a decoder gives it."""
+
 _MEMORY_BYTES = 1_000_000_000  # of all frames of one sequence; what is done to them takes twice as much
 _SPARE = 1.5  # frames are kept so much larger than the canvas, because borders may still be cut off
 
@@ -25,7 +28,7 @@ class Footage:
     Attributes:
         frames: (H, W, 3) uint8, all of one size.
         before: the same as they were found, for comparison.
-        numbers: their places in what the artist left, ascending from 0.
+        numbers: their places in what the artist left, from 0 on; a frame that was held stands several times.
         notes: what was done so far, for the sequence's json.
     """
 
@@ -36,6 +39,16 @@ class Footage:
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    @property
+    def num_moments(self) -> int:
+        """Frames, each counted once however long it was held."""
+        return len(set(self.numbers))
+
+    def moments(self) -> "Footage":
+        """Every frame once."""
+        last_places = {number: place for place, number in enumerate(self.numbers)}
+        return self.chosen(last_places.values())
 
     def chosen(self, places: Iterable[int]) -> "Footage":
         """Only the frames at these places."""
@@ -52,37 +65,43 @@ class Footage:
         return replace(self, frames=frames, notes={**self.notes, **notes})
 
 
-def gather(frames: Iterable[Frame], canvas_px: int, wanted: range) -> Footage:
+def gather(
+    frames: Iterable[Pixels],
+    canvas_px: int,
+    wanted: range,
+    developed: Callable[[Pixels], Frame] = lambda pixels: pixels.astype(np.uint8, copy=False),
+) -> Footage:
     """Keep a number of frames that fits the memory, evenly spaced in time, the last one always.
 
     One pass whose memory is bounded however long it is: when there is no room for more, every other one is given up.
 
     Args:
-        frames: all frames in order of time.
+        frames: all frames in order of time; one that is held comes again, the very same array.
         canvas_px: longer side of the canvas that they are for; larger frames are made smaller.
         wanted: how many are kept of a long one: the least, whatever their size, and the most.
+        developed: sRGB values of a frame; asked for of those that are kept, when they are small.
 
     Raises:
         RefusedPicture: if there is none, or they differ in size.
     """
     kept: list[tuple[int, Frame]] = []
-    stride, most, size, last = 1, wanted[-1], None, None
-    for number, frame in enumerate(frames):
-        if size is None:
-            size = frame.shape
+    stride, most, last, number = 1, wanted[-1], None, -1
+    for moment, frame in enumerate(frames):
+        if last is None:
             most = max(2 * wanted[0], min(most, _MEMORY_BYTES // _smaller(frame, canvas_px).nbytes))
-        if frame.shape != size:
-            raise RefusedPicture(f"mixed sizes: frame {number + 1} is not of the first one's size")
-        last = (number, frame)
-        if number % stride == 0:
+        elif frame.shape != last.shape:
+            raise RefusedPicture(f"mixed sizes: frame {moment + 1} is not of the first one's size")
+        number += frame is not last
+        last = frame
+        if moment % stride == 0:
             if len(kept) == most:
                 kept, stride = kept[::2], 2 * stride
-            if number % stride == 0:
-                kept.append((number, _smaller(frame, canvas_px)))
+            if moment % stride == 0:
+                kept.append((number, developed(_smaller(frame, canvas_px))))
     if last is None:
         raise RefusedPicture("holds no frames")
-    if kept[-1][0] != last[0]:
-        kept.append((last[0], _smaller(last[1], canvas_px)))
+    if kept[-1][0] != number:
+        kept.append((number, developed(_smaller(last, canvas_px))))
     pictures = [frame for _, frame in kept]
     return Footage(frames=pictures, before=pictures, numbers=[number for number, _ in kept])
 
@@ -92,9 +111,9 @@ def unit(frame: Frame) -> Image:
     return frame.astype(np.float32) / np.float32(255)
 
 
-def _smaller(frame: Frame, canvas_px: int) -> Frame:
+def _smaller(frame: Pixels, canvas_px: int) -> Pixels:
     scale = _SPARE * canvas_px / min(frame.shape[:2])
     if scale >= 1.0:
         return frame
-    shrunk: Frame = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).astype(np.uint8)
+    shrunk: Pixels = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     return shrunk

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pipelines.artists.footage import Footage, Frame, gather
 from pipelines.sources.base import RefusedPicture
 from pipelines.sources.decode import MAX_PIXELS, decode
+from pipelines.sources.reading import read_patiently
 from renderers.painting import to_uint8
 from training.data.storage import open_storage
 
@@ -40,11 +41,11 @@ def read_picture(path: str, name: str) -> Frame:
 
     Raises:
         RefusedPicture: if it cannot be read or decoded; it names the file.
+        StorageFault: if the storage fails.
     """
     filesystem, locator = open_storage(path)
     try:
-        return to_uint8(decode(filesystem.cat_file(locator), max_pixels=MAX_PIXELS))
+        data = read_patiently(lambda: bytes(filesystem.cat_file(locator)), path)
+        return to_uint8(decode(data, max_pixels=MAX_PIXELS))
     except RefusedPicture as error:
-        raise RefusedPicture(f"{name}: {error}") from None
-    except OSError as error:
-        raise RefusedPicture(f"{name}: cannot be read: {error.strerror or type(error).__name__}") from error
+        raise RefusedPicture(f"{name}: {error}") from error

@@ -51,6 +51,7 @@ class IngestSettings:
 
         Raises:
             RefusedPicture: if it cannot be read, or is none; the message says why.
+            StorageFault: if the storage fails.
         """
         footage = self.read(sequence.entry)
         watch.lap("load")
@@ -72,7 +73,7 @@ class IngestSettings:
         """The frames of a sequence as they are stored.
 
         Raises:
-            RefusedPicture: as `make`.
+            RefusedPicture, StorageFault: as `make`.
         """
         filesystem, folder, names = files_of(entry, self.layout)
         if content_hash(filesystem, folder, names) != entry.sha256:
@@ -106,6 +107,7 @@ class IngestSettings:
         footage = footage.changed([self._framed(frame) for frame in footage.frames])
         if treatment.does("clean", layout):
             footage = cleaned(footage, self._candidates(len(footage)), treatment.window)
+        footage = footage.moments()
         self._refuse_short(footage, "frames that differ")
         if is_one_still(footage.frames):
             raise RefusedPicture("one still picture: nothing is painted in it")
@@ -114,8 +116,8 @@ class IngestSettings:
         return footage.chosen(places), [round(float(distances[place]), 6) for place in places]
 
     def _refuse_short(self, footage: Footage, what: str) -> None:
-        if len(footage) < self.schedule.num_frames:
-            raise RefusedPicture(f"{len(footage)} {what}, fewer than num_frames={self.schedule.num_frames}")
+        if footage.num_moments < self.schedule.num_frames:
+            raise RefusedPicture(f"{footage.num_moments} {what}, fewer than num_frames={self.schedule.num_frames}")
 
     def _candidates(self, count: int) -> list[int]:
         wanted = min(count, max(_CANDIDATES, 4 * self.schedule.num_frames))

@@ -1,12 +1,18 @@
-"""Videos: time-lapses and screen recordings."""
+"""Videos: time-lapses, screen recordings, and animated pictures."""
 
-from collections.abc import Iterator
+import io
+import re
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
-from pipelines.artists.footage import Footage, Frame, gather
+from pipelines.artists.footage import Footage, Frame, Pixels, gather
+from pipelines.artists.screen import Screen, on_white
 from pipelines.sources.base import RefusedPicture
+from pipelines.sources.decode import MAX_PIXELS
+from pipelines.sources.reading import PatientFile, read_patiently
 from training.data.storage import open_storage
 
 if TYPE_CHECKING:
@@ -17,7 +23,10 @@ _LEAST_SHARE = 0.9  # of its length that a sound video shows
 
 
 def read_video(path: str, canvas_px: int, wanted: range) -> Footage:
-    """The frames of a video's first picture stream, upright.
+    """The frames of a video as a screen shows them (see `screen`), or of an animated picture.
+
+    Of several tracks, the main one (see `main_track`). A frame that is held for long stands as often as frames of
+    the average length before it would fit in, because it is seen, and votes, for so long.
 
     Args:
         path: path or URL.
@@ -25,40 +34,124 @@ def read_video(path: str, canvas_px: int, wanted: range) -> Footage:
 
     Raises:
         RefusedPicture: if it is no video, or damaged; a video whose end is cut off counts as damaged.
+        StorageFault: if the storage fails.
     """
-    import av
-
     filesystem, locator = open_storage(path)
-    decoded, shown_s = 0, 0.0
+    head = read_patiently(lambda: bytes(filesystem.cat_file(locator, start=0, end=16)), path)
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        data = read_patiently(lambda: bytes(filesystem.cat_file(locator)), path)
+        return gather(_held(_webp_frames(data), wanted[-1]), canvas_px, wanted)
+    with read_patiently(lambda: filesystem.open(locator, "rb"), path) as file:
+        video = _Video(PatientFile(file, path))
+        return gather(_held(video.frames(), wanted[-1]), canvas_px, wanted, video.developed)
 
-    def pictures() -> Iterator[Frame]:
-        nonlocal decoded, shown_s
-        with filesystem.open(locator, "rb") as file, av.open(file) as container:
-            if not container.streams.video:
-                raise RefusedPicture("holds no pictures, only sound or data")
-            stream = container.streams.video[0]
-            stream.codec_context.thread_count = 1  # workers do not compete for cores
-            for frame in container.decode(stream):
-                if frame.is_corrupt:
-                    raise RefusedPicture(f"damaged after {decoded} frames")
-                decoded, shown_s = decoded + 1, frame.time or shown_s
-                yield np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90)))
-            promised_s = _promised_s(container, stream)
-            if shown_s < _LEAST_SHARE * promised_s:  # of a file that was cut off, some containers decode what there is
-                raise RefusedPicture(f"damaged after {decoded} frames: {shown_s:.1f} of {promised_s:.1f} s are there")
 
+def main_track(container: "InputContainer") -> "VideoStream":
+    """The stream that is the video: no cover, thumbnail or still, and of several the default, the longest, the first.
+
+    Raises:
+        RefusedPicture: if there is none.
+    """
+    from av.stream import Disposition
+
+    no_video = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+    tracks = [track for track in container.streams.video if not track.disposition & no_video]
+    tracks = [track for track in tracks if track.frames != 1] or tracks
+    if not tracks:
+        raise RefusedPicture("holds no pictures, only sound or data")
+    return max(tracks, key=lambda track: (bool(track.disposition & Disposition.default), _length_s(track)))
+
+
+class _Video:
+    """What PyAV decodes of a file."""
+
+    def __init__(self, file: PatientFile) -> None:
+        self._file = file
+        self._screen: Screen | None = None
+
+    def frames(self) -> Iterator[tuple[Pixels, float]]:
+        """Every frame, not yet `developed`, and for how many seconds it is seen, 0 where the file does not say."""
+        import av
+
+        decoded, first_s, now_s = 0, 0.0, 0.0
+        waiting: Pixels | None = None  # until it is known how long it is seen
+        try:
+            with av.open(self._file, mode="r") as container:
+                stream = main_track(container)
+                stream.codec_context.thread_count = 1  # workers do not compete for cores
+                for frame in container.decode(stream):
+                    if frame.is_corrupt:
+                        raise RefusedPicture(f"damaged after {decoded} frames")
+                    before_s, now_s = now_s, frame.time or now_s
+                    if waiting is not None:
+                        yield waiting, max(now_s - before_s, 0.0)
+                    if self._screen is None:
+                        self._screen, first_s = Screen.of(stream), now_s
+                    waiting, decoded = self._screen.pixels(frame), decoded + 1
+                    last_s = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 0.0
+                if waiting is None:
+                    return
+                promised_s, shown_s = _promised_s(container, stream), now_s + last_s - first_s
+                all_there = 0 < stream.frames <= decoded
+                if shown_s < _LEAST_SHARE * promised_s and not all_there:
+                    # Of a file that was cut off, some containers decode what there is.
+                    raise RefusedPicture(
+                        f"damaged after {decoded} frames: {shown_s:.1f} of {promised_s:.1f} s are there"
+                    )
+                yield waiting, max(last_s, promised_s - (now_s - first_s))
+        except (av.FFmpegError, OSError) as error:
+            where = f"damaged after {decoded} frames" if decoded else "not a video that can be decoded"
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            raise self._file.fault or RefusedPicture(f"{where} ({reason})") from error
+
+    def developed(self, pixels: Pixels) -> Frame:
+        """sRGB values of a frame."""
+        assert self._screen is not None
+        return self._screen.developed(pixels)
+
+
+def _webp_frames(data: bytes) -> Iterator[tuple[Pixels, float]]:
+    """The same of an animated WebP, which FFmpeg does not decode."""
+    decoded = 0
     try:
-        return gather(pictures(), canvas_px, wanted)
-    except (av.FFmpegError, OSError) as error:
+        with Image.open(io.BytesIO(data), formats=["WEBP"]) as animation:
+            if animation.width * animation.height > MAX_PIXELS:
+                raise RefusedPicture(f"{animation.width}x{animation.height} px is more than {MAX_PIXELS}")
+            for number in range(getattr(animation, "n_frames", 1)):
+                animation.seek(number)
+                pixels = on_white(np.asarray(animation.convert("RGBA")))
+                decoded += 1
+                yield pixels, animation.info.get("duration", 0) / 1000
+    except (RefusedPicture, MemoryError):
+        raise
+    except Exception as error:  # what a decoder raises on hostile bytes has no common class
         where = f"damaged after {decoded} frames" if decoded else "not a video that can be decoded"
-        raise RefusedPicture(f"{where} ({getattr(error, 'strerror', None) or type(error).__name__})") from error
+        raise RefusedPicture(f"{where} ({' '.join(str(error).split()) or type(error).__name__})") from error
+
+
+def _held(frames: Iterable[tuple[Pixels, float]], most: int) -> Iterator[Pixels]:
+    """Frames, each as often as frames of the average length before it fit into the time for which it is seen."""
+    count, total_s = 0, 0.0
+    for pixels, seen_s in frames:
+        times = round(seen_s * count / total_s) if total_s else 1
+        for _ in range(max(1, min(times, most))):
+            yield pixels
+        count, total_s = count + 1, total_s + seen_s
+
+
+def _length_s(track: "VideoStream") -> float:
+    """How long a track is; 0 when the file does not say. Matroska says so in a tag, `00:00:04.800000000`."""
+    if track.duration and track.time_base:
+        return float(track.duration * track.time_base)
+    match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", track.metadata.get("DURATION", ""))
+    return 3600.0 * int(match[1]) + 60.0 * int(match[2]) + float(match[3]) if match else 0.0
 
 
 def _promised_s(container: "InputContainer", stream: "VideoStream") -> float:
-    """When the last frame is to be seen, at least; 0 when the file does not say."""
+    """How long the video is, less a frame that the last one may lack; 0 when the file does not say."""
     frame_s = float(1 / stream.average_rate) if stream.average_rate else 0.0
-    if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base) - frame_s
+    if length_s := _length_s(stream):
+        return length_s - frame_s
     if container.duration and len(container.streams) == 1:  # sound may last longer
         return container.duration / 1e6 - frame_s
     return 0.0

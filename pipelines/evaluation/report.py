@@ -64,6 +64,11 @@ class Report:
     process: Sequence[ProcessRow]
     profiles: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
+    @property
+    def measured(self) -> bool:
+        """Whether any measure has a value."""
+        return any(end.value is not None for end in self.endpoint) or any(row.gap is not None for row in self.process)
+
     def to_plain(self) -> dict[str, Any]:
         """Plain containers, figures at six significant digits."""
         rounded: dict[str, Any] = _rounded(asdict(self))

@@ -160,8 +160,8 @@ class Card {
     this.marker.setAttribute("cx", x);
     this.marker.setAttribute("cy", y);
     this.slider.value = this.frame;
-    this.where.textContent = `${number + 1}/${this.data.num_frames} · ${this.data.step_word} ${written(step)}`;
-    this.where.title = `frame ${number + 1} of ${this.data.num_frames}, ${this.data.step_word} ${step} of ${this.data.num_steps}`;
+    this.where.textContent = `${number}/${this.data.num_frames - 1} · ${this.data.step_word} ${written(step)}`;
+    this.where.title = `frame ${number} of 0 to ${this.data.num_frames - 1}, ${this.data.step_word} ${step} of ${this.data.num_steps}`;
     this.slider.setAttribute("aria-valuetext", `${this.where.title}, distance to the finished ${written(distance, 2)}`);
   }
 

@@ -1,6 +1,7 @@
 """What the gallery shows of a data set: its totals, a fair choice of sequences, and their frames as small sheets."""
 
 import base64
+import errno
 import io
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -229,8 +230,10 @@ def _cards(root: Path, places: Sequence[Place], thumbnail_px: int) -> Iterator[d
                     sequence = parse_sequence(place.key, file.read(spans[place.key].length))
                     yield _card(sequence, records[place.key], thumbnail_px)
         except (OSError, ValueError, KeyError, SyntaxError) as error:  # SyntaxError: Pillow's word for a broken PNG
+            by_machine = isinstance(error, OSError) and error.errno not in (None, errno.ENOENT, errno.EISDIR)
             reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-            raise UserError(f"{path}: damaged or missing: {reason}; run python -m pipelines.verify") from error
+            fault = "cannot be read" if by_machine else "damaged or missing"
+            raise UserError(f"{path}: {fault}: {reason}; run python -m pipelines.verify") from error
 
 
 def _card(sequence: StoredSequence, record: Mapping[str, Any], thumbnail_px: int) -> dict[str, Any]:

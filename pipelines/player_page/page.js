@@ -8,9 +8,9 @@
 
   function show(frame) {
     canvas.src = pictures[frame].src;
-    canvas.alt = `Frame ${frame + 1} of ${last + 1}`;
+    canvas.alt = `Frame ${data.firstFrame + frame}`;
     range.value = frame;
-    number.textContent = `${frame + 1} / ${last + 1}`;
+    number.textContent = `${data.firstFrame + frame} / ${data.firstFrame + last}`;
   }
   function stop() {
     clearTimeout(timer);
@@ -39,8 +39,9 @@
   range.max = last;
   range.addEventListener("input", () => { stop(); show(Number(range.value)); });
   button.addEventListener("click", toggle);
+  canvas.addEventListener("load", () => canvas.style.setProperty("--aspect", canvas.naturalWidth / canvas.naturalHeight));
   document.addEventListener("keydown", (event) => {
-    if (event.target === range || event.target === button) return;
+    if (event.target === range || (event.target === button && !event.key.startsWith("Arrow"))) return;
     const frame = Number(range.value);
     if (event.key === " ") toggle();
     else if (event.key === "ArrowRight" && frame < last) { stop(); show(frame + 1); }

@@ -15,7 +15,7 @@ def render_player(names: Sequence[str], frames_per_s: float, report: Mapping[str
     Args:
         names: of the frames, relative to the page.
         frames_per_s: how fast it plays.
-        report: of the process; `prompt`, `note`, `conditions` and what repeats it are shown.
+        report: of the process; its `first_frame`, `prompt`, `note`, `conditions` and what repeats it are shown.
     """
     conditions = [
         (f"frame {one['frame']} against its picture", f"PSNR {one['psnr_db']:.2f} dB, SSIM {one['ssim']:.3f}")
@@ -30,6 +30,7 @@ def render_player(names: Sequence[str], frames_per_s: float, report: Mapping[str
         data={
             "frames": list(names),
             "framesPerS": frames_per_s,
+            "firstFrame": report.get("first_frame", 0),
             "caption": report["prompt"] or "A painting process",
             "facts": [*shown.items(), *conditions],
             "note": report["note"],

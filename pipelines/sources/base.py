@@ -1,18 +1,22 @@
 """What every source of pictures promises."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.sources.framing import Framing
+from pipelines.sources.framing import WHITE, Framing, Ground
 from renderers.painting import Knowledge
 
 
 class RefusedPicture(Exception):
     """A picture that cannot be painted. The run goes on; the reason goes to `quarantine.jsonl`."""
+
+
+class StorageFault(Exception):
+    """The storage fails, which is no picture's fault. The run stops, so that the same command can go on later."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +40,14 @@ class SourceEntry:
     licence: str | None = None
     depth: str | None = None
     depth_sha256: str | None = None
+
+
+class Listing(list[SourceEntry]):
+    """The pictures of a source, and the names of what lies beside them and is passed over."""
+
+    def __init__(self, entries: Iterable[SourceEntry], passed_over: Iterable[str] = ()) -> None:
+        super().__init__(entries)
+        self.passed_over = tuple(passed_over)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,10 +105,10 @@ class Source(Protocol):
             UserError: if the source is missing or empty, or lacks what its configuration requires.
         """
 
-    def load(self, entry: SourceEntry, framing: Framing) -> Picture:
-        """Decode one picture and bring it to the size asked for.
+    def load(self, entry: SourceEntry, framing: Framing, ground: Ground = WHITE) -> Picture:
+        """Decode one picture and bring it to the size asked for, on a ground that shows where there is no picture.
 
         Raises:
             RefusedPicture: if it cannot be read or is not a picture worth painting; the message says why.
-            TimeoutError, ConnectionError: if the storage did not answer, which is not the picture's fault.
+            StorageFault: if the storage fails, which is not the picture's fault; the message names the picture.
         """

@@ -4,15 +4,36 @@ import csv
 import io
 import json
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping
+import re
+import string
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 
 from conf.errors import UserError
 
-TABLES = ("captions.csv", "metadata.jsonl")
+TABLES = ("captions.csv", "metadata.csv", "metadata.jsonl")
 """Names of caption tables; where both speak of a picture, the later name wins."""
 
-_FILE_COLUMNS = ("file_name", "file", "path")
+TEXT_ENDINGS = (".txt", ".caption")
+"""Of texts that hold a caption; where both are there, the earlier counts."""
+
+_FILE_COLUMNS = ("file_name", "file", "path", "filename", "image")
+
+
+class CaptionTemplate(string.Template):
+    """A caption with places for names; its sign means nothing to shells and to Hydra."""
+
+    delimiter = "%"
+
+    def allows(self, names: Set[str]) -> bool:
+        """Whether it is well formed and has places for these names at most."""
+        return self.is_valid() and set(self.get_identifiers()) <= names
+
+    def caption(self, file: str, **values: str) -> str:
+        """The caption of a file; `%name` is its name as words, without folders, ending, and the shape of a grid."""
+        stem = posixpath.splitext(posixpath.basename(file.rpartition(":")[2]))[0]
+        name = " ".join(re.sub(r"[ _-]*\d{1,2}x\d{1,2}$", "", stem).replace("_", " ").replace("-", " ").split())
+        return self.substitute(name=name, **values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +70,8 @@ def table_annotations(name: str, data: bytes, where: str) -> dict[str, Annotatio
     """Annotations of a caption table, by the path of the picture relative to the source.
 
     `metadata.jsonl` holds an object a line with `file_name`, `text` or `caption`, and optionally `licence` or
-    `license`; `captions.csv` has the same as columns, where the picture may also be called `file` or `path`.
+    `license`; `metadata.csv` and `captions.csv` have the same as columns. The picture may also be called `file`,
+    `path`, `filename` or `image`.
 
     Args:
         name: path of the table relative to the source, in its folder the pictures are looked for.

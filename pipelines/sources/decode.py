@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile
 
 from pipelines.sources.base import RefusedPicture
+from pipelines.sources.colour import ADOBE_GAMMA, ADOBE_RGB, Colours, with_profile
+from pipelines.sources.framing import WHITE, Ground
+from pipelines.sources.png import SIGNATURE, PngColours, readable_png
 
 MIN_SIDE_PX = 16
 MAX_PIXELS = 178_956_970
@@ -17,23 +20,29 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 """Raster formats that Pillow decodes itself: no PostScript, PDF or anything else that runs a program."""
 
 
-def decode(data: bytes, *, max_pixels: int) -> NDArray[np.float32]:
+_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+_ADOBE_RGB_FILE = "R03"  # of Exif's interoperability index: cameras name no profile for it
+
+
+def decode(data: bytes, *, max_pixels: int, ground: Ground = WHITE) -> NDArray[np.float32]:
     """Decode a picture file.
 
-    The first frame of an animation; turned as its EXIF orientation says; transparency laid over white; 16-bit
-    channels keep their precision. Colour profiles are not applied: values are taken for sRGB.
+    The first frame of an animation; turned and mirrored as its EXIF orientation says; 16-bit channels keep their
+    precision. Colours are brought to sRGB: ICC profiles, the gamma and primaries of PNG and of Exif's Adobe RGB, wide
+    gamuts and high dynamic range of PNG and AVIF (see `colour`).
 
     Args:
         data: the whole file.
         max_pixels: refuse more pixels than this, before any of them is decoded; at most `MAX_PIXELS`.
+        ground: what is seen through transparent places.
 
     Returns:
-        (h, w, 3) float32 RGB in [0, 1].
+        (h, w, 3) float32 sRGB in [0, 1].
 
     Raises:
         RefusedPicture: if the file is no picture, damaged, truncated, too small or too large.
     """
-    return np.ascontiguousarray(_over_white(_decoded(data, max_pixels)))
+    return np.ascontiguousarray(_over(_decoded(data, max_pixels), ground))
 
 
 def decode_rgba(data: bytes, *, max_pixels: int) -> NDArray[np.float32]:
@@ -45,7 +54,8 @@ def decode_rgba(data: bytes, *, max_pixels: int) -> NDArray[np.float32]:
 
 
 def _decoded(data: bytes, max_pixels: int) -> NDArray[np.float32]:
-    """(h, w, 3 or 4), upright."""
+    """(h, w, 3 or 4) sRGB, upright."""
+    data, png_colours = readable_png(data) if data.startswith(SIGNATURE) else (data, PngColours())
     picture = _open(data)
     width_px, height_px = picture.size
     if width_px * height_px > max_pixels:
@@ -63,7 +73,7 @@ def _decoded(data: bytes, max_pixels: int) -> NDArray[np.float32]:
         raise RefusedPicture(f"truncated or damaged {picture.format} ({_one_line(error)})") from error
     if deep_colour:
         pixels = _with_low_bytes(data, pixels)
-    return _upright(pixels, _orientation(picture))
+    return _upright(_in_srgb(picture, pixels, data, png_colours), _orientation(picture))
 
 
 def _open(data: bytes) -> ImageFile.ImageFile:
@@ -74,10 +84,8 @@ def _open(data: bytes) -> ImageFile.ImageFile:
     """
     if not data:
         raise RefusedPicture("the file is empty (0 bytes)")
-    if data[4:12] in (b"ftypheic", b"ftypheix"):
-        raise RefusedPicture("HEIC pictures are not supported: export it as JPEG or PNG")
     Image.init()
-    for name in _FORMATS:
+    for name in (*_FORMATS, *_heif(data)):
         opener, accepts = Image.OPEN[name]
         if accepts is None or accepts(data[:16]) is not True:
             continue
@@ -88,6 +96,63 @@ def _open(data: bytes) -> ImageFile.ImageFile:
         except Exception as error:  # as above: plugins raise SyntaxError, KeyError, struct.error, ...
             raise RefusedPicture(f"truncated or damaged {name} ({_one_line(error)})") from error
     raise RefusedPicture(f"not a picture of a known format ({', '.join(_FORMATS)})")
+
+
+def _heif(data: bytes) -> tuple[str, ...]:
+    """The name of HEIC's decoder, where the file is one; it comes with an extra.
+
+    Raises:
+        RefusedPicture: if it is one, and the extra is not installed.
+    """
+    if data[4:8] != b"ftyp" or data[8:12] not in _HEIF_BRANDS or b"avif" in data[16:64]:
+        return ()
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        wanted = "HEIC pictures need: pip install 'process-painter[heic]'; or export it as JPEG or PNG"
+        raise RefusedPicture(wanted) from None
+    register_heif_opener()
+    return ("HEIF",)
+
+
+def _in_srgb(
+    picture: Image.Image, pixels: NDArray[np.float32], data: bytes, png: PngColours
+) -> NDArray[np.float32]:  # fmt: skip
+    """Pixels of a loaded picture with what the file says of its colours applied.
+
+    Of several, the first of: code points (PNG's third edition has them come first), profile, sRGB, gamma, Exif.
+    """
+    info, profile = picture.info, png.profile or picture.info.get("icc_profile")
+    colours = Colours()
+    if codes := png.code_points or _avif_code_points(picture, data):
+        colours = Colours.of_codes(*codes)
+    elif profile:
+        return with_profile(picture, pixels, profile)
+    elif "srgb" not in info and ("gamma" in info or "chromaticity" in info):
+        colours = Colours.of_png(info.get("gamma"), info.get("chromaticity"))
+    elif _interoperability(picture) == _ADOBE_RGB_FILE:
+        colours = Colours(ADOBE_RGB, gamma=ADOBE_GAMMA)
+    if colours.are_srgb:
+        return pixels
+    return np.concatenate([colours.to_srgb(pixels[..., :3]), pixels[..., 3:]], axis=-1, dtype=np.float32)
+
+
+def _avif_code_points(picture: Image.Image, data: bytes) -> tuple[int, int] | None:
+    """Primaries and transfer in an AVIF's `nclx` box (ISO 23008-12, section 6.5.5), of which Pillow does not tell.
+
+    None as well where a profile takes their place.
+    """
+    box = data.find(b"colrnclx") if picture.format in ("AVIF", "HEIF") and "icc_profile" not in picture.info else -1
+    codes = data[box + 8 : box + 12] if box >= 0 else b""
+    return (int.from_bytes(codes[:2], "big"), int.from_bytes(codes[2:], "big")) if len(codes) == 4 else None
+
+
+def _interoperability(picture: Image.Image) -> str:
+    """Exif's interoperability index; empty where there is none."""
+    try:
+        return str(picture.getexif().get_ifd(ExifTags.IFD.Interop).get(ExifTags.Interop.InteropIndex, ""))
+    except Exception:  # as in `_orientation`
+        return ""
 
 
 def _pixels(picture: Image.Image) -> NDArray[np.float32]:
@@ -127,12 +192,12 @@ def _with_low_bytes(data: bytes, pixels: NDArray[np.float32]) -> NDArray[np.floa
     return refined if np.abs(refined - pixels).max() < 1.5 / 255 else pixels
 
 
-def _over_white(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+def _over(pixels: NDArray[np.float32], ground: Ground) -> NDArray[np.float32]:
     """(h, w, 3) of (h, w, 3 or 4), composited as browsers do, on sRGB values."""
     if pixels.shape[2] == 3:
         return pixels
     alpha = pixels[..., 3:]
-    rgb: NDArray[np.float32] = pixels[..., :3] * alpha + (1 - alpha)
+    rgb: NDArray[np.float32] = pixels[..., :3] * alpha + np.array(ground, np.float32) * (1 - alpha)
     return rgb
 
 

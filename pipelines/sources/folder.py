@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from fsspec import AbstractFileSystem
 
 from conf.errors import UserError
-from pipelines.sources.base import Picture, RefusedPicture, SourceEntry
+from pipelines.sources.base import Listing, Picture, RefusedPicture, SourceEntry, StorageFault
 from pipelines.sources.depth import DEPTH_ENDING, decode_depth, is_depth_map
-from pipelines.sources.framing import Framing
+from pipelines.sources.framing import WHITE, Framing, Ground
+from pipelines.sources.reading import read_patiently
 from pipelines.sources.sidecars import Sidecars
 from pipelines.sources.stored import StoredSource, ending, list_files, printable
 from training.data.storage import naming, open_storage
@@ -28,16 +29,16 @@ class FolderSource(StoredSource):
     """All pictures under a folder, in the order of their relative paths.
 
     Every file with one of the endings counts, whatever it holds: those that turn out not to be pictures are refused
-    when they are loaded. All other files and everything hidden is left alone.
+    when they are loaded. All other files are passed over and named; everything hidden is left alone.
 
-    A caption comes from `photo.txt` beside `photo.jpg`, else from a caption table (`metadata.jsonl`, then
-    `captions.csv`) in the picture's folder or any above it, the nearest first. Tables name pictures relative to
-    themselves.
+    A caption comes from `photo.txt`, `photo.caption`, `photo.jpg.txt` or `photo.jpg.caption` beside `photo.jpg`, else
+    from a caption table (`metadata.jsonl`, then `metadata.csv`, then `captions.csv`) in the picture's folder or any
+    above it, the nearest first. Tables name pictures relative to themselves. Names are the same in every Unicode form.
 
     `photo.depth.png` beside `photo.jpg` is its depth map: grey, of 8 or 16 bits, lighter where nearer.
     """
 
-    def index(self, limit: int | None) -> Sequence[SourceEntry]:
+    def index(self, limit: int | None) -> Listing:
         """The first `limit` pictures (all, when None), hashed, captioned and sorted by relative path.
 
         Raises:
@@ -60,20 +61,27 @@ class FolderSource(StoredSource):
         with ThreadPoolExecutor(NUM_READERS) as readers:
             for start in range(0, len(chosen), _BATCH):
                 entries += readers.map(scan.entry, chosen[start : start + _BATCH])
-        self.check_captions(entries)
-        return entries
+        return self.listing(entries, scan.passed_over(pictures))
 
     def read(self, entry: SourceEntry) -> bytes:
         """The bytes of one picture, as they are now."""
         filesystem, _ = open_storage(self.path)
         return _bytes(filesystem, entry.locator)
 
-    def load(self, entry: SourceEntry, framing: Framing) -> Picture:
+    def home(self, entry: SourceEntry) -> tuple[AbstractFileSystem, str]:
+        """The folder."""
+        filesystem, root = open_storage(self.path)
+        return filesystem, root
+
+    def load(self, entry: SourceEntry, framing: Framing, ground: Ground = WHITE) -> Picture:
         """Read, decode and frame one picture, and its depth map if it has one; raises what `StoredSource.load` does."""
-        picture = super().load(entry, framing)
+        picture = super().load(entry, framing, ground)
         if entry.depth is None:
             return picture
-        data = self.read(replace(entry, locator=entry.depth))
+        try:
+            data = self.read_planned(replace(entry, locator=entry.depth))
+        except RefusedPicture as error:
+            raise RefusedPicture(f"its depth map {error}") from error
         if hashlib.sha256(data).hexdigest() != entry.depth_sha256:
             raise RefusedPicture("its depth map changed since the run was planned")
         return replace(picture, depth=framing.apply(decode_depth(data))[..., 0])
@@ -88,24 +96,41 @@ class _Scan:
 
     def entry(self, name: str) -> SourceEntry:
         """Hash one picture and find its caption; a picture that cannot be read stands in with the hash of its name."""
-        id_, locator = printable(name), printable(posixpath.join(self._root, name))
-        try:
-            sha256 = hashlib.sha256(_bytes(self._filesystem, locator)).hexdigest()
-        except (TimeoutError, ConnectionError) as error:
-            # Not the picture's fault, and to go on would make another plan than a run with a better connection.
-            raise UserError(f"{locator}: storage does not answer ({type(error).__name__})") from error
-        except OSError:
-            sha256 = hashlib.sha256(id_.encode()).hexdigest()
         note, depth = self._sidecars.annotation(name), self._depth(name)
         return SourceEntry(
-            id=id_, sha256=sha256, locator=locator, caption=note.caption, licence=note.licence,
-            depth=depth, depth_sha256=depth and hashlib.sha256(_bytes(self._filesystem, depth)).hexdigest(),
-        )  # fmt: skip
+            id=printable(name),
+            sha256=self._hash(name),
+            locator=printable(posixpath.join(self._root, name)),
+            caption=note.caption,
+            licence=note.licence,
+            depth=depth and printable(posixpath.join(self._root, depth)),
+            depth_sha256=depth and self._hash(depth),
+        )
+
+    def passed_over(self, pictures: Sequence[str]) -> list[str]:
+        """Names of all files that are neither pictures nor belong to them, in their order."""
+        belonging = {*pictures, *map(self._depth, pictures), *self._sidecars.files_of(pictures)}
+        return [*sorted(map(printable, self._names - belonging)), *self._sidecars.rows_without(pictures)]
+
+    def _hash(self, name: str) -> str:
+        """Of a file's bytes; of its name where it cannot be read.
+
+        Raises:
+            UserError: if the storage fails: to go on would make another plan than a run on a better day.
+        """
+        locator = printable(posixpath.join(self._root, name))
+        try:
+            data = read_patiently(lambda: _bytes(self._filesystem, locator), locator)
+        except StorageFault as fault:
+            raise UserError(str(fault)) from fault
+        except RefusedPicture:
+            data = printable(name).encode()
+        return hashlib.sha256(data).hexdigest()
 
     def _depth(self, picture: str) -> str | None:
-        """Where the depth map of a picture is."""
+        """Name of the depth map of a picture, if it has one."""
         name = posixpath.splitext(picture)[0] + DEPTH_ENDING
-        return printable(posixpath.join(self._root, name)) if name in self._names else None
+        return name if name in self._names else None
 
 
 def _bytes(filesystem: AbstractFileSystem, path: str) -> bytes:

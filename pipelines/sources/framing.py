@@ -11,6 +11,11 @@ from conf.errors import ConfigError
 
 Fit = Literal["crop", "pad", "stretch"]
 
+Ground = tuple[float, float, float]
+"""RGB in [0, 1] of what a picture lies on: it shows where the picture is transparent, or does not reach."""
+
+WHITE: Ground = (1.0, 1.0, 1.0)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Framing:
@@ -18,7 +23,7 @@ class Framing:
 
     Attributes:
         height_px, width_px: 64 to 1024.
-        fit: `crop` keeps the centre, `pad` keeps all and fills with white, `stretch` distorts.
+        fit: `crop` keeps the centre, `pad` keeps all and shows the ground beside it, `stretch` distorts.
     """
 
     height_px: int = 256
@@ -34,11 +39,12 @@ class Framing:
         if self.fit not in ("crop", "pad", "stretch"):
             raise ConfigError("fit", self.fit, "crop, pad or stretch")
 
-    def apply(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+    def apply(self, image: NDArray[np.float32], ground: Ground = WHITE) -> NDArray[np.float32]:
         """Frame a picture.
 
         Args:
             image: (h, w, 3) float32 RGB in [0, 1], any shape.
+            ground: what `pad` shows beside it.
 
         Returns:
             (height_px, width_px, 3) float32 RGB in [0, 1].
@@ -54,7 +60,7 @@ class Framing:
             return _resize(image[top : top + crop_h, left : left + crop_w], self.height_px, self.width_px)
         scale = min(scale_y, scale_x)
         inner_h, inner_w = max(1, round(height * scale)), max(1, round(width * scale))
-        framed = np.ones((self.height_px, self.width_px, 3), np.float32)
+        framed = np.full((self.height_px, self.width_px, 3), ground, np.float32)
         top, left = (self.height_px - inner_h) // 2, (self.width_px - inner_w) // 2
         framed[top : top + inner_h, left : left + inner_w] = _resize(image, inner_h, inner_w)
         return framed

@@ -1,17 +1,22 @@
 """Which caption and licence belong to a file of a folder: the text beside it, and the tables above it."""
 
 import posixpath
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
 
 from fsspec import AbstractFileSystem
 
-from pipelines.sources.captions import TABLES, Annotation, table_annotations, text_caption
+from conf.errors import UserError
+from pipelines.sources.base import RefusedPicture, StorageFault
+from pipelines.sources.captions import TABLES, TEXT_ENDINGS, Annotation, table_annotations, text_caption
+from pipelines.sources.reading import read_patiently
 from pipelines.sources.stored import printable
-from training.data.storage import naming
 
 
 class Sidecars:
     """All captions of a folder: `photo.txt` beside `photo.jpg`, then caption tables, the nearest first.
+
+    Names are compared in one Unicode form: a Mac writes `é` in two letters where a list has it in one.
 
     Args:
         filesystem, root: the folder.
@@ -23,38 +28,71 @@ class Sidecars:
     """
 
     def __init__(self, filesystem: AbstractFileSystem, root: str, names: frozenset[str], licence: str | None) -> None:
-        self._filesystem, self._root, self._names = filesystem, root, names
+        self._filesystem, self._root = filesystem, root
+        self._texts = {_alike(name): name for name in sorted(names) if name.lower().endswith(TEXT_ENDINGS)}
+        self._tables = sorted(
+            (name for name in names if posixpath.basename(name) in TABLES),
+            key=lambda name: (name.count("/"), TABLES.index(posixpath.basename(name)), name),
+        )
         self._default = Annotation(licence=licence)
-        self._annotations = self._table_annotations()
+        self._annotations, self._rows = self._table_annotations()
 
-    def annotation(self, name: str, stem: str | None = None) -> Annotation:
-        """What is written about one file, or folder.
-
-        Args:
-            name: its path relative to the root.
-            stem: what the text beside it is called without `.txt`; by default the path without its ending.
+    def annotation(self, name: str, *, folder: bool = False) -> Annotation:
+        """What is written about one file, or folder, by its path relative to the root.
 
         Raises:
-            UserError: if the text beside it is not UTF-8.
+            UserError: if the text beside it cannot be read or is not UTF-8.
         """
-        text = (stem or posixpath.splitext(name)[0]) + ".txt"
-        beside = text_caption(self._text_file(text), self._where(text)) if text in self._names else None
-        return Annotation(caption=beside).over(self._annotations.get(name, Annotation())).over(self._default)
+        note = self._annotations.get(_alike(name), Annotation()).over(self._default)
+        for text in self._texts_of(name, folder=folder):
+            note = Annotation(caption=text_caption(self._text_file(text), self._where(text))).over(note)
+        return note
 
-    def _table_annotations(self) -> Mapping[str, Annotation]:
-        """Tables from the root downwards, so that the nearest to a picture has the last word."""
-        tables = [name for name in self._names if posixpath.basename(name) in TABLES]
+    def files_of(self, names: Iterable[str], *, folders: bool = False) -> Iterator[str]:
+        """The texts that lie beside some files, or folders, and all tables."""
+        yield from self._tables
+        for name in names:
+            yield from self._texts_of(name, folder=folders)
+
+    def rows_without(self, names: Iterable[str]) -> list[str]:
+        """What tables speak of and is none of these files, each with the table's name."""
+        known = {_alike(name) for name in names}
+        rows = ((name, table) for name, table in self._rows.items() if _alike(name) not in known)
+        return [f"{printable(name)} (in {printable(table)})" for name, table in rows]
+
+    def _texts_of(self, name: str, *, folder: bool) -> list[str]:
+        """Texts beside a file, what counts most last: `photo.txt` counts more than `photo.jpg.txt`."""
+        stems = dict.fromkeys((name,) if folder else (posixpath.splitext(name)[0], name))
+        wanted = [_alike(stem + ending) for stem in stems for ending in TEXT_ENDINGS]
+        return [self._texts[text] for text in reversed(wanted) if text in self._texts]
+
+    def _table_annotations(self) -> tuple[Mapping[str, Annotation], Mapping[str, str]]:
+        """Annotations by name, and the table that each name is in.
+
+        Tables from the root downwards, so that the nearest to a picture has the last word.
+        """
         annotations: dict[str, Annotation] = {}
-        for table in sorted(tables, key=lambda name: (name.count("/"), TABLES.index(posixpath.basename(name)), name)):
-            for picture, found in table_annotations(table, self._text_file(table), self._where(table)).items():
-                annotations[picture] = found.over(annotations.get(picture, Annotation()))
-        return annotations
+        rows: dict[str, str] = {}
+        for table in self._tables:
+            for name, note in table_annotations(table, self._text_file(table), self._where(table)).items():
+                rows[name] = table
+                annotations[_alike(name)] = note.over(annotations.get(_alike(name), Annotation()))
+        return annotations, rows
 
     def _text_file(self, name: str) -> bytes:
         path = posixpath.join(self._root, name)
-        with naming(self._where(name)):
-            data: bytes = self._filesystem.cat_file(path)
-        return data
+        try:
+            return read_patiently(lambda: bytes(self._filesystem.cat_file(path)), self._where(name))
+        except RefusedPicture as error:
+            raise UserError(f"{self._where(name)}: {error}") from error
+        except StorageFault as fault:
+            raise UserError(str(fault)) from fault
 
     def _where(self, name: str) -> str:
         return printable(posixpath.join(self._root, name))
+
+
+def _alike(name: str) -> str:
+    """One of all Unicode forms of a name; endings of texts in lower case."""
+    stem, ending = posixpath.splitext(unicodedata.normalize("NFC", name))
+    return stem + (ending.lower() if ending.lower() in TEXT_ENDINGS else ending)

@@ -5,18 +5,21 @@ import os
 import posixpath
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from conf.errors import ConfigError, UserError
-from pipelines.sources.base import Picture, RefusedPicture, SourceEntry
+from conf.value import Location
+from pipelines.sources.base import Listing, Picture, RefusedPicture, SourceEntry, StorageFault
+from pipelines.sources.captions import CaptionTemplate
 from pipelines.sources.decode import MAX_PIXELS, decode
-from pipelines.sources.framing import Framing
+from pipelines.sources.framing import WHITE, Framing, Ground
+from pipelines.sources.reading import read_patiently
 
-# .heic and .heif are listed to be refused with a reason: phones write them, and ignoring them would surprise.
+# .heic and .heif need an extra; without it they are refused with its name: ignoring them would surprise.
 PICTURE_EXTENSIONS = (
     *(".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp"),
     *(".tif", ".tiff", ".avif", ".heic", ".heif"),
@@ -33,13 +36,15 @@ class StoredSource(ABC):
         licence: licence of pictures that do not name their own.
         extensions: what the names of pictures end with, in lower case; case does not matter in the names.
         max_pixels: larger pictures are refused, by their header; 256 to 178956970.
+        caption: caption of pictures that have none; `%name` is the name of the file, as words.
     """
 
-    path: str
+    path: Location
     require_captions: bool = False
     licence: str | None = None
     extensions: tuple[str, ...] = PICTURE_EXTENSIONS
     max_pixels: int = MAX_PIXELS
+    caption: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "extensions", tuple(self.extensions))  # OmegaConf hands over a list
@@ -47,6 +52,8 @@ class StoredSource(ABC):
             raise ConfigError("extensions", list(self.extensions), "lower-case endings such as [.jpg, .png]")
         if not 256 <= self.max_pixels <= MAX_PIXELS:
             raise ConfigError("max_pixels", self.max_pixels, f"256 to {MAX_PIXELS}")
+        if self.caption is not None and not CaptionTemplate(self.caption).allows({"name"}):
+            raise ConfigError("caption", self.caption, "text that may hold %name; %% is a percent sign")
 
     @property
     def endless(self) -> bool:
@@ -62,22 +69,50 @@ class StoredSource(ABC):
     def read(self, entry: SourceEntry) -> bytes:
         """The bytes of one picture, as they are now."""
 
-    def load(self, entry: SourceEntry, framing: Framing) -> Picture:
+    @abstractmethod
+    def home(self, entry: SourceEntry) -> tuple[AbstractFileSystem, str]:
+        """The storage, and the path in it of the folder or tar that holds a picture."""
+
+    def read_planned(self, entry: SourceEntry) -> bytes:
+        """The bytes of one picture, with patience.
+
+        Raises:
+            RefusedPicture, StorageFault: as `load`.
+        """
+        try:
+            return read_patiently(lambda: self.read(entry), entry.locator)
+        except RefusedPicture:
+            filesystem, home = self.home(entry)
+            # An empty folder is what a disk leaves behind that was unplugged.
+            if not filesystem.exists(home) or (filesystem.isdir(home) and not filesystem.ls(home, detail=False)):
+                raise StorageFault(f"{home}: gone, and {entry.id} with it; try again later") from None
+            raise
+
+    def listing(self, entries: Sequence[SourceEntry], passed_over: Iterable[str]) -> Listing:
+        """The pictures that were found, those without a caption given one by the template.
+
+        Raises:
+            UserError: if captions are required and lacking.
+        """
+        self.check_captions(entries)
+        if self.caption is not None:
+            template = CaptionTemplate(self.caption)
+            entries = [
+                entry if entry.caption else replace(entry, caption=template.caption(entry.id)) for entry in entries
+            ]
+        return Listing(entries, passed_over)
+
+    def load(self, entry: SourceEntry, framing: Framing, ground: Ground = WHITE) -> Picture:
         """Read, decode and frame one picture.
 
         Raises:
             RefusedPicture: if it cannot be read, is not a picture, or is not the one that was indexed.
-            TimeoutError, ConnectionError: if the storage did not answer, which is not the picture's fault.
+            StorageFault: if the storage fails, or all that was planned is gone from it.
         """
-        try:
-            data = self.read(entry)
-        except (TimeoutError, ConnectionError):
-            raise
-        except OSError as error:
-            raise RefusedPicture(f"cannot be read: {error.strerror or type(error).__name__}") from error
+        data = self.read_planned(entry)
         if hashlib.sha256(data).hexdigest() != entry.sha256:
             raise RefusedPicture("changed since the run was planned")
-        return Picture(image=framing.apply(decode(data, max_pixels=self.max_pixels)))
+        return Picture(image=framing.apply(decode(data, max_pixels=self.max_pixels, ground=ground), ground))
 
     def check_captions(self, entries: Sequence[SourceEntry]) -> None:
         """Raise UserError if captions are required and lacking."""

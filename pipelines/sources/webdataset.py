@@ -15,8 +15,8 @@ from braceexpand import braceexpand
 from fsspec import AbstractFileSystem
 
 from conf.errors import ConfigError, UserError
-from pipelines.sources.base import SourceEntry
-from pipelines.sources.captions import Annotation, json_annotation, text_caption
+from pipelines.sources.base import Listing, SourceEntry
+from pipelines.sources.captions import TEXT_ENDINGS, Annotation, json_annotation, text_caption
 from pipelines.sources.stored import StoredSource, list_files, printable
 from training.data.storage import naming, open_storage
 
@@ -30,11 +30,15 @@ class WebDatasetSource(StoredSource):
 
     `path` is a tar, a folder of tars, or a pattern: `train-{00000..00015}.tar`, `train-*.tar`. Tars must not be
     compressed, because pictures are read by their place in the tar. Members of a sample follow one another (`tar
-    --sort=name`); its first picture counts. Samples without a picture are passed over, and so are all members but
-    pictures, `.txt` and `.json`. A caption comes from `key.txt`, else from `caption` in `key.json`.
+    --sort=name`); its first picture counts. Samples without a picture are passed over and named; of members, all but
+    pictures, `.txt`, `.caption` and `.json` are. A caption comes from `key.txt`, `key.caption` or `key.jpg.txt`, else
+    from `caption` in `key.json`.
+
+    A key ends at the first dot of a name, as webdataset has it. Where that leaves a sample no member with a plain
+    ending, its names have dots in their keys (`study v2.0.jpg`, `study v2.0.txt`), and keys end at the last dot.
     """
 
-    def index(self, limit: int | None) -> Sequence[SourceEntry]:
+    def index(self, limit: int | None) -> Listing:
         """The first `limit` pictures (all, when None); tars beyond them are not read.
 
         Raises:
@@ -44,17 +48,18 @@ class WebDatasetSource(StoredSource):
         filesystem, tars = self._tars()
         scan = partial(self._entries, filesystem, limit)
         entries: list[SourceEntry] = []
+        passed_over: list[str] = []
         with ThreadPoolExecutor(NUM_READERS) as readers:
             for start in range(0, len(tars), NUM_READERS):
                 batch = slice(start, start + NUM_READERS)
-                entries += itertools.chain.from_iterable(readers.map(scan, tars[batch], _names(tars)[batch]))
+                for listing in readers.map(scan, tars[batch], _names(tars)[batch]):
+                    entries += listing
+                    passed_over += listing.passed_over
                 if limit is not None and len(entries) >= limit:
                     break
         if not entries:
             raise UserError(f"{self.path}: holds no pictures ({', '.join(self.extensions)})")
-        chosen = entries[:limit]
-        self.check_captions(chosen)
-        return chosen
+        return self.listing(entries[:limit], passed_over)
 
     def read(self, entry: SourceEntry) -> bytes:
         """The bytes of one picture, as they are now."""
@@ -62,6 +67,11 @@ class WebDatasetSource(StoredSource):
         place = json.loads(entry.locator)
         data: bytes = filesystem.cat_file(place["tar"], start=place["offset"], end=place["offset"] + place["length"])
         return data
+
+    def home(self, entry: SourceEntry) -> tuple[AbstractFileSystem, str]:
+        """The tar."""
+        filesystem, _ = open_storage(self.path)
+        return filesystem, json.loads(entry.locator)["tar"]
 
     def _tars(self) -> tuple[AbstractFileSystem, list[str]]:
         """The filesystem, and the paths of all tars, sorted."""
@@ -88,30 +98,37 @@ class WebDatasetSource(StoredSource):
             tars += found
         return filesystem, sorted(set(tars))
 
-    def _entries(self, filesystem: AbstractFileSystem, limit: int | None, tar: str, name: str) -> list[SourceEntry]:
-        """The first pictures of one tar."""
+    def _entries(self, filesystem: AbstractFileSystem, limit: int | None, tar: str, name: str) -> Listing:
+        """The first pictures of one tar, and the samples without any."""
         keys: set[str] = set()
         entries: list[SourceEntry] = []
+        passed_over: list[str] = []
         with naming(tar), filesystem.open(tar, "rb") as file:
-            samples = itertools.groupby(_members(file, tar), key=lambda member: _key_and_ending(member.name)[0])
-            for key, members in samples:
+            groups = itertools.groupby(_members(file, tar), key=lambda member: _key_and_ending(member.name)[0])
+            for key, group in groups:
                 if key in keys:
                     raise UserError(f"{tar}: members of {printable(key)} lie apart; write the tar with --sort=name")
                 keys.add(key)
-                entry = self._entry(file, tar, f"{name}:{key}", members)
-                if entry is not None:
-                    entries.append(entry)
-                if len(entries) == limit:
+                for sample, members in _samples(key, list(group)).items():
+                    entry = self._entry(file, tar, f"{name}:{sample}", members)
+                    if entry is not None:
+                        entries.append(entry)
+                    else:
+                        passed_over.append(printable(f"{name}:{sample}"))
+                if limit is not None and len(entries) >= limit:
                     break
-        return entries
+        return Listing(entries[:limit], passed_over)
 
-    def _entry(self, file: IO[bytes], tar: str, id_: str, members: Iterable[tarfile.TarInfo]) -> SourceEntry | None:
-        """One sample; None if it holds no picture."""
+    def _entry(
+        self, file: IO[bytes], tar: str, id_: str, members: Iterable[tuple[str, tarfile.TarInfo]]
+    ) -> SourceEntry | None:  # fmt: skip
+        """One sample, as (ending, member) each; None if it holds no picture."""
         picture: tuple[str, str] | None = None
         beside, default = Annotation(), Annotation(licence=self.licence)
-        for member in members:
-            kind, where = _key_and_ending(member.name)[1], printable(f"{tar}:{member.name}")
-            if kind == ".txt":
+        captions = {picture_ending + ending for picture_ending in ("", *self.extensions) for ending in TEXT_ENDINGS}
+        for kind, member in members:
+            where = printable(f"{tar}:{member.name}")
+            if kind in captions:
                 beside = Annotation(caption=text_caption(_content(file, member), where)).over(beside)
             elif kind == ".json":
                 beside = beside.over(json_annotation(_content(file, member), where))
@@ -155,6 +172,20 @@ def _key_and_ending(name: str) -> tuple[str, str]:
     folder, file = posixpath.split(name)
     stem, dot, rest = file.partition(".")
     return (posixpath.join(folder, stem), f".{rest.lower()}") if stem and dot else ("", "")
+
+
+def _samples(
+    key: str, members: Sequence[tarfile.TarInfo]
+) -> dict[str, list[tuple[str, tarfile.TarInfo]]]:  # fmt: skip
+    """Members that share a key by webdataset's convention, as (ending, member) by the key that they really have."""
+    by_first_dot = [(_key_and_ending(member.name)[1], member) for member in members]
+    if any(ending.count(".") == 1 for ending, _ in by_first_dot):
+        return {key: by_first_dot}
+    by_last_dot: dict[str, list[tuple[str, tarfile.TarInfo]]] = {}
+    for member in members:
+        stem, ending = posixpath.splitext(member.name)
+        by_last_dot.setdefault(stem, []).append((ending.lower(), member))
+    return by_last_dot
 
 
 def _names(tars: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from conf.errors import ConfigError
+from conf.value import Location
 from renderers.bezier.config import EFFORTS, Effort
 from renderers.brush.kinds import FEIBAI, FILBERT, ROUND, WASH, Brush
 
@@ -19,10 +20,10 @@ class StyleChoice:
         weights: a torchvision VGG-16 or VGG-19 state dict, for `vgg`.
     """
 
-    path: str | None = None
+    path: Location | None = None
     strength: float = 0.8
     features: Literal["colours", "vgg"] = "colours"
-    weights: str | None = None
+    weights: Location | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.strength <= 1.0:

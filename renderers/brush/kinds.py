@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from conf.errors import ConfigError
+from conf.value import Location
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,8 +19,8 @@ class OwnPicture:
         height_path: a grey picture of the same size, how thick the paint lies; without it, by its coverage.
     """
 
-    path: str | None = None
-    height_path: str | None = None
+    path: Location | None = None
+    height_path: Location | None = None
 
     def __post_init__(self) -> None:
         if self.height_path is not None and self.path is None:

@@ -38,7 +38,7 @@ class Discs(NamedTuple):
     opacities: Floats
 
 
-class _Fine(NamedTuple):
+class Fine(NamedTuple):
     """The doubled canvas for one stroke (2W, 2W), and which columns of each row are covered, (2W,).
 
     That is `covered_from` <= column < `covered_to`, until two discs leave a hole between them: then `covered_from` is
@@ -69,7 +69,7 @@ def paint_discs(strokes: Floats, canvas: Floats) -> Floats:
     painted = np.array(canvas, np.float32, order="C")
     mask = np.zeros((width, width), np.float32)
     colours = np.ascontiguousarray(strokes[:, 10:], np.float32)
-    _paint(plan_discs(strokes, width), colours, half_widths(1 + width // 2), painted, mask, _new_fine(width))
+    _paint(plan_discs(strokes, width), colours, half_widths(1 + width // 2), painted, mask, new_fine(width))
     return painted
 
 
@@ -87,7 +87,7 @@ def disc_masks(strokes: Floats, width: int) -> Floats:
         ValueError: if a number is outside [0, 1].
     """
     masks = np.zeros((len(strokes), width, width), np.float32)
-    _draw_masks(plan_discs(strokes, width), half_widths(1 + width // 2), masks, _new_fine(width))
+    _draw_masks(plan_discs(strokes, width), half_widths(1 + width // 2), masks, new_fine(width))
     return masks
 
 
@@ -131,21 +131,22 @@ def half_widths(largest: int) -> Ints:
     return table
 
 
-def _new_fine(width: int) -> _Fine:
+def new_fine(width: int) -> Fine:
+    """Scratch for one stroke on a canvas of this width."""
     side = 2 * width
-    return _Fine(np.empty((side, side), np.float32), np.empty(side, np.int32), np.empty(side, np.int32))
+    return Fine(np.empty((side, side), np.float32), np.empty(side, np.int32), np.empty(side, np.int32))
 
 
 @kernel
-def _draw_masks(discs: Discs, reach: Ints, masks: Floats, fine: _Fine) -> None:
+def _draw_masks(discs: Discs, reach: Ints, masks: Floats, fine: Fine) -> None:
     for i in range(masks.shape[0]):
-        _mask(discs, i, reach, masks[i], fine)
+        draw_mask(discs, i, reach, masks[i], fine)
 
 
 @kernel
-def _paint(discs: Discs, colours: Floats, reach: Ints, canvas: Floats, mask: Floats, fine: _Fine) -> None:
+def _paint(discs: Discs, colours: Floats, reach: Ints, canvas: Floats, mask: Floats, fine: Fine) -> None:
     for i in range(colours.shape[0]):
-        top, bottom, left, right = _mask(discs, i, reach, mask, fine)
+        top, bottom, left, right = draw_mask(discs, i, reach, mask, fine)
         first, second, third = colours[i, 0], colours[i, 1], colours[i, 2]
         for y in range(top, bottom):
             for x in range(left, right):
@@ -157,7 +158,7 @@ def _paint(discs: Discs, colours: Floats, reach: Ints, canvas: Floats, mask: Flo
 
 
 @part
-def _mask(discs: Discs, i: int, reach: Ints, mask: Floats, fine: _Fine) -> tuple[int, int, int, int]:
+def draw_mask(discs: Discs, i: int, reach: Ints, mask: Floats, fine: Fine) -> tuple[int, int, int, int]:
     """Write the mask of stroke i within its box, and return the box: rows [top, bottom), columns [left, right)."""
     side = fine.pixels.shape[0]
     top, bottom, left, right = side, 0, side, 0
@@ -193,7 +194,7 @@ def _mask(discs: Discs, i: int, reach: Ints, mask: Floats, fine: _Fine) -> tuple
 
 
 @part
-def _cover(fine: _Fine, y: int, start: int, stop: int, opacity: np.float32) -> None:
+def _cover(fine: Fine, y: int, start: int, stop: int, opacity: np.float32) -> None:
     """Give the bare pixels of row y, columns [start, stop), an opacity."""
     row = fine.pixels[y]
     old_start, old_stop = fine.covered_from[y], fine.covered_to[y]

@@ -13,17 +13,22 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 _OPTIONS: dict[str, Any] = {"fastmath": True, "nogil": True, "error_model": "numpy"}
 
 
-def _cache_folder() -> str:
+def _sources_hash() -> str:
     """Numba looks only at the file a kernel stands in; a cached kernel would keep old parts inlined. So hash all."""
     digest = hashlib.sha256()
     for source in sorted(Path(__file__).parents[1].rglob("*.py")):
         digest.update(source.read_bytes())
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return str(base / "process-painter" / f"kernels-{digest.hexdigest()[:16]}")
+    return digest.hexdigest()[:16]
 
 
 if not os.environ.get("NUMBA_CACHE_DIR"):
-    numba.config.CACHE_DIR = _cache_folder()
+    _home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    numba.config.CACHE_DIR = str(_home / "process-painter" / f"kernels-{_sources_hash()}")
+
+
+def compiled_marker(family: str, cpu: str) -> Path:
+    """The file that says that kernels of a family of renderers, as they are now, have been compiled for a processor."""
+    return Path(numba.config.CACHE_DIR) / f"compiled-{family}-{cpu}-{_sources_hash()}"
 
 
 def kernel(function: _Function) -> _Function:

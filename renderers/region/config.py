@@ -1,9 +1,10 @@
 """Configuration of the region renderer."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from conf.errors import ConfigError
+from conf.value import Location
 from renderers.bezier.config import EFFORTS
 
 SEGMENTERS = ("graph", "sam", "truth")
@@ -29,7 +30,7 @@ class SamChoice:
         min_stability: so are masks that move more than this with their threshold, 0 to 1.
     """
 
-    checkpoint: str | None = None
+    checkpoint: Location | None = None
     variant: Literal["vit_b", "vit_l", "vit_h"] = "vit_b"
     device: str = "cpu"
     points_per_side: int = 16
@@ -89,7 +90,7 @@ class SaliencyChoice:
     """
 
     method: Literal["mbd", "spectral", "deep"] = "mbd"
-    network: str | None = None
+    network: Location | None = None
     input_px: int = 320
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
@@ -146,7 +147,7 @@ class RegionConfig:
     segment: SegmentChoice = field(default_factory=SegmentChoice)
     saliency: SaliencyChoice = field(default_factory=SaliencyChoice)
     order: Literal["salient", "back_to_front", "area", "user"] = "salient"
-    user_order: tuple[Any, ...] = ()  # of Place, whose kinds are told apart here
+    user_order: tuple[Place, ...] = ()
     fill: Literal["reveal", "wash", "flat", "strokes"] = "reveal"
     strokes: RegionStrokes = field(default_factory=RegionStrokes)
     canvas: tuple[float, float, float] = (1.0, 1.0, 1.0)

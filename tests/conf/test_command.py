@@ -1,17 +1,25 @@
 """The edge of every command: words in; help, one-line errors, a summary and an exit code out."""
 
 import json
+import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from conf.command import COMPLETE, INTERRUPTED, PARTIAL, Summary, command
+from conf.compose import compose
 from conf.errors import ConfigError, UserError
 from pipelines.config import SynthConfig, synth_config
+from pipelines.folder import has_shards
+from pipelines.paint import has_paintings
+from pipelines.paint_config import paint_config
 from tests.pipelines.runs import COMMAND, REPOSITORY
 
 MIX = yaml.safe_load((REPOSITORY / "conf" / "renderer" / "mix.yaml").read_text())
@@ -27,10 +35,9 @@ WRONG = [
     (["--size=64"], ["--size=64"]),
     (["=3"], ["=3", "key=value"]),
     (["~size"], ["~size"]),
-    (["size=64,128"], ["size=64,128", "one value"]),
+    (["size=64,128"], ["size=64,128", "384x256"]),
     (["size='"], ["size='"]),
-    (["out=${nothing}"], ["out=${nothing}"]),
-    (["x" * 5000 + "=1"], ["key=value"]),
+    (["x" * 5000 + "=1"], ["no such key"]),
     (["renderer=finger"], ["renderer=finger", "bezier", "mix"]),
     (["renderer=" + "x" * 300], ["bezier"]),
     (["renderer=null"], ["renderer=null", "bezier"]),
@@ -39,6 +46,17 @@ WRONG = [
     (["cluster=cloud"], ["cluster=cloud", "inline", "local", "ray"]),
     (["tracker=null"], ["tracker=null", "wandb"]),
     (["source=folder"], ["source.path", "needed"]),
+    (["render=oil"], ["render=oil", "renderer"]),
+    (["q=1"], ["q=1", "there are source, renderer, cluster, tracker, out", "frames"]),
+    (["stage=motion"], ["stage=motion", "no such key", "renderer"]),
+    (["renderer@((=oil"], ["renderer@((=oil", "no such key"]),
+    (["hydra.run.dir=elsewhere"], ["hydra.run.dir=elsewhere", "no such key"]),
+    (["hydra/launcher=joblib"], ["hydra/launcher=joblib", "no such key"]),
+    (["/tmp=x"], ["/tmp=x", "no such key"]),
+    (["~tracker=none"], ["~tracker=none", "cannot be taken away"]),
+    (["size.x=3"], ["size.x=3", "no such key"]),
+    (["--cfg", "hydra"], ["--cfg job"]),
+    (["--cfg"], ["--cfg job"]),
     (["size=0"], ["size=0", "64 to 1024"]),
     (["size=63"], ["size=63", "64 to 1024"]),
     (["size=64x2000"], ["size=64x2000", "64 to 1024"]),
@@ -177,12 +195,72 @@ def test_an_error_of_several_lines_is_told_in_one(error: UserError, capsys: pyte
     _check_line(capsys.readouterr().err, ["a b"])
 
 
-def test_an_interrupted_run_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("kept", [True, False])
+def test_an_interrupted_run_promises_to_go_on_where_something_was_kept(
+    kept: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
     def run(config: SynthConfig) -> Summary:
         raise KeyboardInterrupt
 
-    assert command("synth", synth_config, run, "", []) == INTERRUPTED
-    assert "goes on from here" in capsys.readouterr().err
+    assert command("synth", synth_config, run, "", [], kept=lambda _: kept) == INTERRUPTED
+    line = capsys.readouterr().err
+    assert line.startswith("interrupted") and ("goes on from here" in line) == kept
+
+
+def test_interrupted_before_anything_is_known_promises_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    def configure(plain: dict[str, Any]) -> SynthConfig:
+        raise KeyboardInterrupt
+
+    assert command("synth", configure, _never, "", [], kept=lambda _: True) == INTERRUPTED
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_what_is_kept_is_what_was_committed(tmp_path: Path) -> None:
+    synth = synth_config(compose("synth", [f"out={tmp_path / 'data'}"]))
+    paint = paint_config(compose("paint", ["prompt=a", f"out={tmp_path / 'paintings'}"]))
+    assert not has_shards(synth) and not has_paintings(paint)
+    for name in ("data/shards/train-0.json", "paintings/boat/report.json"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    assert has_shards(synth) and has_paintings(paint)
+
+
+def test_the_next_command_can_be_copied_into_a_shell(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    out = "it's my data; $HOME (1)"
+    assert (
+        _synth(["cluster=inline", "size=64", "num_sequences=1", "renderer=small", "gallery=false", f"out={out}"]) == 0
+    )
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("next: ")]
+    assert shlex.split(line.removeprefix("next: ")) == ["python", "-m", "pipelines.verify", f"dataset={out}"]
+
+
+@pytest.mark.parametrize(("words", "said"), [(["size=0"], "64 to 1024"), (["renderer=oil", "renderer.palette=1"], "2")])
+def test_cfg_checks_values_as_a_run_does(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("synth", synth_config, _never, "", [*words, "--cfg", "job"]) == 2
+    _check_line(capsys.readouterr().err, [words[-1], said])
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--cfg", "job"]])
+def test_a_reader_that_has_seen_enough_is_no_fault(words: list[str], tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([*COMMAND, *words], cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (COMPLETE, "")
+
+
+def test_a_name_that_is_not_utf_8_is_shown_with_its_bytes(tmp_path: Path) -> None:
+    word = os.fsencode("out=") + b"caf\xe9"
+    done = subprocess.run([*COMMAND, word, "--cfg", "job"], cwd=tmp_path, capture_output=True, check=True)
+    assert yaml.safe_load(done.stdout)["out"] == os.fsdecode(b"caf\xe9")
+
+
+def test_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("synth", synth_config, _never, "", ["--version"]) == COMPLETE
+    assert capsys.readouterr().out == f"process-painter {version('process-painter')}\n"
 
 
 def _synth(words: Sequence[str]) -> int:

@@ -150,7 +150,7 @@ def test_typed_converts_what_yaml_can_say() -> None:
         ({"count": True}, "top.count", "a whole number"),
         ({"count": None}, "top.count", "a whole number"),
         ({"flag": 1}, "top.flag", "true or false"),
-        ({"name": 3}, "top.name", "text"),
+        ({"name": [3]}, "top.name", "text"),
         ({"kind": "three"}, "top.kind", "one of one, two"),
         ({"limit": "x"}, "top.limit", "a whole number"),
         ({"pair": [1]}, "top.pair", "a list of 2"),

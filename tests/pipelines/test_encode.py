@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,20 +12,24 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load, save
 
 from conf.command import command
+from conf.compose import compose
 from conf.errors import UserError
 from pipelines import encode, gallery, verify
 from pipelines.encode import EncodeConfig, encode_config
 from tests.pipelines.runs import assert_same, contents
 from tests.pipelines.small_dataset import painted_frames, small_dataset
+from tests.training.models.small_base import small_base
 from training.config import ModelConfig
 from training.data.augment import Augmentation
 from training.data.batch import SequenceBatch
 from training.data.dataset import read_card
 from training.data.encoded import caption_key
 from training.data.manifest import manifest_path, read_manifest, tar_path
-from training.data.sequence import read_sequences
+from training.data.sequence import StoredSequence, read_sequences
+from training.data.shard import ShardWriter
 from training.data.split import open_split
 from training.data.stream import DataMixture, SequenceStream
 
@@ -176,6 +181,9 @@ def test_a_caption_without_embedding_is_refused(encoded: Path, tmp_path: Path) -
     manifest = json.loads(path.read_text())
     manifest["records"][0]["caption"] = "a ship"
     path.write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match="not the manifest that the data set was completed with"):
+        batches_of(out, split="val", steps=1)
+    replace(read_card(out), manifests=None).write(out)  # as the first version left it, without hashes
     with pytest.raises(UserError, match="1 captions have no embedding, first 'a ship'"):
         batches_of(out, split="val", steps=1)
 
@@ -191,6 +199,52 @@ def test_an_encoded_data_set_can_be_verified_and_not_shown(encoded: Path, tmp_pa
     data[1000] ^= 1
     tar.write_bytes(data)
     assert command("verify", verify.verify_config, verify.run, "", words) == 1
+
+
+@pytest.mark.parametrize(
+    ("split", "member", "content", "reason"),
+    [
+        ("train", "txt", b"another caption", "the manifest's caption is not the sequence's"),
+        ("train", "latents.safetensors", b"", "latents.safetensors is missing or damaged"),
+        ("train", "json", None, "the manifest's frame_steps is not the sequence's"),
+        ("train", "latents.safetensors", None, "its latents are not finite"),
+        ("text", "txt", b"another caption", "its key is not that of its caption"),
+        ("text", "json", b"[]", "its key is not that of its caption"),
+        ("text", "text.safetensors", None, "its embedding is not finite"),
+        ("text", "text.safetensors", b"", "text.safetensors is missing or damaged"),
+    ],
+)
+def test_forged_latents_are_named(
+    encoded: Path, tmp_path: Path, split: str, member: str, content: bytes | None, reason: str
+) -> None:
+    """Everything well-summed: only what the sequence holds tells."""
+    out = tmp_path / "latents"
+    shutil.copytree(encoded, out)
+    name = next(name for name in read_card(out).shards if name.startswith(split))
+    manifest = read_manifest(out, name)
+    assert manifest is not None
+    sequences = list(read_sequences(out, manifest))
+    with ShardWriter(out, name) as writer:
+        for number, sequence in enumerate(sequences):
+            forged = {} if number else {member: spoilt(sequence, member) if content is None else content}
+            writer.add(sequence.key, {**sequence.members, **forged})
+        names = ("split", "first_index", "num_planned", "config_hash", "code_version", "records", "quarantined")
+        writer.commit(**{field: getattr(manifest, field) for field in names})
+    card = read_card(out)
+    card.completed(out, [one for shard in card.shards if (one := read_manifest(out, shard)) is not None]).write(out)
+    summary = verify.run(verify.VerifyConfig(dataset=out))
+    assert summary.exit_code == 1
+    assert any(reason in line for line in summary.lines), summary.lines
+
+
+def spoilt(sequence: StoredSequence, member: str) -> bytes:
+    """The member with a number that is wrong."""
+    if member == "json":
+        facts = json.loads(sequence.members["json"])
+        facts["frames"][1]["step"] += 1
+        return json.dumps(facts).encode()
+    tensors = load(sequence.members[member])
+    return save({name: torch.full_like(tensor, torch.nan) for name, tensor in tensors.items()})
 
 
 def test_frames_are_as_stored_when_they_are_encoded(scenes: Path, encoded: Path) -> None:
@@ -243,3 +297,29 @@ def test_a_real_base_encodes_through_the_command_and_its_stream_knows_it(scenes:
         mean, _ = base.encode_frames(frames.frames[0])
         torch.testing.assert_close(batch.latents.mean[0], mean, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(batch.latents.text, base.embed(frames.captions), atol=1e-5, rtol=1e-5)
+
+
+def test_what_is_not_finite_is_neither_stored_nor_called_success(scenes: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "base"
+    base = small_base()
+    with torch.no_grad():
+        base.vae.to_code.bias[0] = float("inf")  # type: ignore[union-attr, operator]
+    base.save(folder)
+    config = encode_config(compose("encode", [f"dataset={scenes}", f"out={tmp_path / 'out'}", f"base={folder}"]))
+    with pytest.raises(UserError, match=r"latents of \S+: \d+ of \d+ values are not finite"):
+        encode.run(config)
+    with pytest.raises(UserError):
+        verify.run(verify.verify_config(compose("verify", [f"dataset={tmp_path / 'out'}"])))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_base_in_half_precision_encodes_as_the_same_numbers_in_float32(
+    scenes: Path, tmp_path: Path, dtype: torch.dtype
+) -> None:
+    half = small_base().to("cpu", dtype)
+    half.save(tmp_path / "half")
+    half.to("cpu", torch.float32).save(tmp_path / "whole")
+    for name in ("half", "whole"):
+        words = [f"dataset={scenes}", f"out={tmp_path / f'out_{name}'}", f"base={tmp_path / name}", "dtype=fp32"]
+        encode.run(encode_config(compose("encode", words)))
+    assert_same(contents(tmp_path / "out_half"), contents(tmp_path / "out_whole"))

@@ -229,6 +229,16 @@ def test_bad_input_is_one_line_and_writes_nothing(
     assert not (tmp_path / "out").exists()
 
 
+def test_an_evaluation_that_measures_nothing_is_not_complete(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One process of one picture against one of another: no pair, and no half to try metrics on."""
+    for name in ("ours", "theirs"):
+        save_frames(tmp_path / name / f"of {name}", stages(8, 64, 64, seed=len(name)))
+    assert judge(f"generated={tmp_path / 'ours'}", f"reference={tmp_path / 'theirs'}", f"out={tmp_path / 'o'}") == 3
+    assert capsys.readouterr().out.splitlines()[-1].startswith("nothing could be measured: ")
+
+
 def test_a_folder_of_another_evaluation_is_refused(
     folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

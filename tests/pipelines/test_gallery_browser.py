@@ -45,7 +45,7 @@ def test_every_sequence_hangs_with_its_label(visit: Visit) -> None:
     assert visit.captions() == ["a red boat", "a green hill", "a red house", "a blue lake", "a lamp", "Untitled"]
     expect(visit.card(1).locator(".measures")).to_contain_text("21.0 dB PSNR · 0.501 SSIM")
     expect(visit.card(1).locator(".source")).to_contain_text("oil, 700 strokes · train · pictures/1.jpg · CC0-1.0")
-    expect(visit.card(1).locator(".where")).to_have_text("8/8 · stroke 700")
+    expect(visit.card(1).locator(".where")).to_have_text("7/7 · stroke 700")
     expect(visit.page.locator("#facts")).to_contain_text("bezier 3, oil 3")
     expect(visit.page.locator("#unfinished")).to_be_hidden()
 
@@ -65,7 +65,7 @@ def test_the_slider_scrubs_picture_number_and_mark(visit: Visit) -> None:
         card.locator(".scrub").fill(str(number))
         pictures.append(picture(card))
         marks.append((float(mark.get_attribute("cx") or 0), float(mark.get_attribute("cy") or 0)))
-        expect(card.locator(".where")).to_have_text(f"{number + 1}/8 · stroke {100 * number}")
+        expect(card.locator(".where")).to_have_text(f"{number}/7 · stroke {100 * number}")
     assert len(set(pictures)) == 3
     assert marks == sorted(marks, key=lambda at: (-at[0], at[1]))  # to the left, and up: farther from the finished
 
@@ -210,7 +210,7 @@ def test_a_screen_reader_is_told_what_is_where(visit: Visit) -> None:
     assert card.get_by_role("img", name="a red boat").count() == 1
     slider = card.get_by_role("slider", name="Frame")
     slider.fill("2")
-    said = "frame 3 of 8, stroke 200 of 700, distance to the finished 0.71"
+    said = "frame 2 of 0 to 7, stroke 200 of 700, distance to the finished 0.71"
     expect(slider).to_have_attribute("aria-valuetext", said)
     for name in ("Renderer", "Split", "Sort"):
         assert page.get_by_role("combobox", name=name, exact=True).count() == 1
@@ -255,12 +255,12 @@ def test_long_sequences_scrub_to_their_own_numbers(chromium: Browser, tmp_path: 
     page = chromium.new_page()
     visit = Visit(page, write_gallery(root).as_uri())
     card = visit.card(0)
-    expect(card.locator(".where")).to_have_text("100/100 · stroke 9,900")
+    expect(card.locator(".where")).to_have_text("99/99 · stroke 9,900")
     shown = []
     for number in (31, 17, 0):
         card.locator(".scrub").fill(str(number))
         shown.append(picture(card))
-    expect(card.locator(".where")).to_have_text("1/100 · stroke 0")
+    expect(card.locator(".where")).to_have_text("0/99 · stroke 0")
     assert len(set(shown)) == 3
     visit.leave()
     page.close()
@@ -329,7 +329,7 @@ def test_what_an_artist_left_hangs_beside_the_frames_made_from_it(chromium: Brow
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto((tmp_path / "boats" / "gallery" / "index.html").as_uri())
     card = page.locator("article")
-    expect(card.locator(".where")).to_have_text("4/4 · source frame 4")
+    expect(card.locator(".where")).to_have_text("3/3 · source frame 4")
     expect(card.locator(".source")).to_contain_text("artist, 4 source frames · train · boat_2x2.png")
     expect(card.locator(".measures")).not_to_contain_text("PSNR")
     expect(page.locator("#psnr-from")).to_be_disabled()

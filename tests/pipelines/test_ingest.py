@@ -1,6 +1,7 @@
 """`pipelines.ingest`: what artists leave becomes a data set like any other, or is refused in one line."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ from numpy.typing import NDArray
 
 from conf.command import command
 from pipelines import gallery, status, verify
+from pipelines.artists.config import CaptionConfig
 from pipelines.artists.find import find_sequences
+from pipelines.sources.base import SourceEntry
 from pipelines.sources.framing import Framing
 from tests.pipelines.ingest_runs import ingest, refused, save, sequences, sheet_of, stages
 from tests.pipelines.runs import assert_same, contents, rows
@@ -193,3 +196,21 @@ def test_a_sequence_that_changes_under_a_run_is_refused(folders: Path, monkeypat
     monkeypatch.setattr("pipelines.ingest.find_sequences", find_and_change)
     assert ingest(f"source.path={folders / 'in'}", "layout=frames", "max_quarantined=1", f"out={folders / 'out'}") == 3
     assert refused(folders / "out")["good"] == "changed since the run was planned"
+
+
+@pytest.mark.parametrize(
+    ("caption", "captioned"),
+    [
+        ("a pink house", "a pink house, ink"),
+        ("inkwell and pen", "inkwell and pen, ink"),
+        ("a house in ink", "a house in ink"),
+        ("Ink, on paper", "Ink, on paper"),
+        ("ink-wash of a lake", "ink-wash of a lake"),
+        ("", "ink"),
+    ],
+)
+def test_a_trigger_is_appended_unless_it_is_there_as_a_word(caption: str, captioned: str) -> None:
+    entry = SourceEntry(id="a", sha256="", locator="a", caption=caption)
+    assert CaptionConfig(trigger="ink").of(entry) == captioned
+    pattern = CaptionConfig(trigger="(c) x+")
+    assert pattern.of(replace(entry, caption="by (c) x+")) == "by (c) x+"

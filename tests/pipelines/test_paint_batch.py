@@ -130,6 +130,23 @@ def test_unreadable_pictures_are_all_named_before_anything_is_painted(
     assert not (tmp_path / "out").exists()
 
 
+def test_what_cannot_be_read_in_a_folder_is_skipped_and_named(
+    painter: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "boat.png").write_bytes((pictures / "boat.png").read_bytes())
+    (folder / "torn.png").write_bytes((pictures / "boat.png").read_bytes()[:50])
+    (folder / "link.png").symlink_to(tmp_path / "gone.png")
+    assert paint(painter, f"image={folder}", f"out={tmp_path / 'out'}") == 3
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("skipped")]
+    assert len(told) == 2 and "link.png: cannot be read" in told[0] and "torn.png: not a picture" in told[1]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["boat", "index.html"]
+    (folder / "boat.png").unlink()
+    assert paint(painter, f"image={folder}", f"out={tmp_path / 'nothing'}") == 2
+    assert not (tmp_path / "nothing").exists()
+
+
 def test_pictures_that_would_share_a_folder_are_refused(
     painter: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

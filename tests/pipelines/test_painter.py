@@ -7,6 +7,7 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline
 
+from conf.errors import UserError
 from pipelines.painter import ProcessPainterPipeline, shares_of_noise
 from pipelines.pinned import shared_noise
 from tests.pipelines.small_painter import PROMPT, SIZE, at, paint, untrained_pipeline
@@ -108,13 +109,62 @@ def test_network_and_inversion_act_apart(painter: ProcessPainterPipeline) -> Non
         assert all(not torch.allclose(one, other, atol=1e-3) for other in different[number + 1 :])
 
 
-def test_strength_0_is_no_condition_beside_inversion(painter: ProcessPainterPipeline) -> None:
-    weak, half, whole = (
-        paint(painter, at(-1, strength=strength), inversion=False, keep=False) for strength in (0.0, 0.5, 1.0)
-    )
-    assert not torch.allclose(weak, whole, atol=1e-3)
-    assert not torch.allclose(half, whole, atol=1e-3)
-    assert torch.allclose(weak, paint(painter, at(-1, strength=0.0), inversion=False), atol=1e-3)
+def test_a_picture_of_strength_0_is_as_if_it_were_not_there(painter: ProcessPainterPipeline) -> None:
+    assert torch.equal(paint(painter, at(-1, strength=0.0)), paint(painter))
+    assert torch.equal(paint(painter, at(0), at(2, strength=0.0)), paint(painter, at(0)))
+
+
+@pytest.mark.parametrize("acts", ["inversion", "keep"])
+def test_each_way_of_a_condition_grows_with_its_strength_from_nothing(
+    painter: ProcessPainterPipeline, acts: str
+) -> None:
+    ways: dict[str, Any] = {"network": False, "inversion": False, "keep": False, acts: True}
+    plain = paint(painter, **ways)
+    effects = [
+        float((paint(painter, at(-1, strength=strength), **ways) - plain).abs().mean()) for strength in (0.0, 0.01, 1.0)
+    ]
+    assert effects[0] == 0.0 and 0.0 < effects[1] < 0.1 * effects[2]
+
+
+def test_strength_mixes_the_noise_of_a_picture_with_its_frames_own(painter: ProcessPainterPipeline) -> None:
+    said: dict[str, Any] = {"num_frames": 4, "size_px": SIZE, "steps": 3, "shared": 0.6}
+    own = painter([PROMPT], **said).noise[0]
+    whole = painter([PROMPT], [[at(1)]], **said).noise[0]
+    weak = painter([PROMPT], [[at(1, strength=0.6)]], **said).noise[0]
+    assert torch.allclose(weak[1], 0.6 * whole[1] + 0.8 * own[1], atol=1e-5)
+    share = 0.6 * 0.6  # of what is left to other frames
+    assert torch.allclose(weak[3], share * whole[1] + (1 - share**2) ** 0.5 * own[3], atol=1e-5)
+
+
+def test_one_prompt_is_one_process(painter: ProcessPainterPipeline) -> None:
+    said: dict[str, Any] = {"num_frames": 3, "size_px": SIZE, "steps": 2}
+    assert torch.equal(painter("cat", **said).frames, painter(["cat"], **said).frames)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("part", ["unet", "vae"])
+def test_numbers_that_are_none_are_an_error_and_no_picture(part: str) -> None:
+    painter = untrained_pipeline()
+    place = {"unet": painter.motion.conv_out.bias, "vae": painter.vae.to_pixels.bias}[part]
+    place[0] = float("nan")
+    said = {"unet": "what was painted, as latents", "vae": "pictures that the VAE makes of latents"}[part]
+    with pytest.raises(UserError, match=rf"{said}: \d+ of \d+ values are not finite$"):
+        paint(painter)
+
+
+@torch.no_grad()
+def test_a_vae_that_overflows_in_fp16_is_an_error_that_says_the_way_out() -> None:
+    painter = untrained_pipeline()
+    painter.vae.to_pixels.weight.mul_(1e5 / painter.vae.to_pixels.weight.abs().max())
+    assert torch.isfinite(paint(painter)).all()
+    painter.vae.half()
+    with pytest.raises(UserError, match=r"pictures that the VAE makes .* not finite; fp16 holds numbers up to 65504"):
+        paint(painter)
+    painter = untrained_pipeline()
+    painter.vae.to_code.weight.mul_(1e5 / painter.vae.to_code.weight.abs().max())
+    painter.vae.half()
+    with pytest.raises(UserError, match=r"latents that the VAE makes of the given pictures: .*dtype=bf16 or fp32"):
+        paint(painter, at(-1))
 
 
 def test_a_given_picture_is_kept_unless_told_otherwise(painter: ProcessPainterPipeline) -> None:

@@ -1,5 +1,6 @@
 """What the folder of a painted process promises, its page in a real browser included."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -9,8 +10,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from conf.errors import ConfigError
+from pipelines import process_folder
 from pipelines.process_folder import PROVENANCE, ProcessFolder, adherence, progress
 from tests.pipelines.gallery_visit import a_chromium, set_range
+from training.data.manifest import write_atomically
 
 HOSTILE = '</script><script>hacked=1</script><img src=x onerror="hacked=2">'
 
@@ -88,7 +92,10 @@ def test_the_sheet_shows_all_frames_in_a_row(written: Path) -> None:
 
 
 def test_the_report_is_written_last_and_says_what_it_was_told(written: Path) -> None:
-    assert json.loads((written / "report.json").read_text()) == report()
+    said = json.loads((written / "report.json").read_text())
+    files = sorted(path.relative_to(written).as_posix() for path in written.rglob("*.*"))
+    assert sorted(said.pop("files")) == files
+    assert said == report()
     assert max(path.stat().st_mtime_ns for path in written.rglob("*.*")) == (written / "report.json").stat().st_mtime_ns
 
 
@@ -96,6 +103,74 @@ def test_nothing_of_an_earlier_longer_process_stays(written: Path) -> None:
     ProcessFolder(root=written).write(painted(3), report())
     assert sorted(path.name for path in (written / "frames").iterdir()) == ["00.png", "01.png", "02.png"]
     assert not (written / "process.mkv").exists()
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    ["frames/07.png", "frames/00.png", "process.mkv", "index.html", "notes.txt", "report.json"],
+)
+def test_a_folder_of_other_things_is_refused_and_left_as_it_is(theirs: str, tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    (tmp_path / theirs).write_bytes(b"mine")
+    with pytest.raises(ConfigError, match="out="):
+        ProcessFolder(root=tmp_path).check(5)
+    with pytest.raises(ConfigError, match="out="):
+        ProcessFolder(root=tmp_path).write(painted(), report())
+    assert [path.read_bytes() for path in tmp_path.rglob("*.*")] == [b"mine"]
+
+
+@pytest.mark.parametrize("theirs", ["frames/07.png", "frames/holiday.png", "notes.txt"])
+def test_what_others_put_beside_a_process_stays(theirs: str, written: Path) -> None:
+    (written / theirs).write_bytes(b"mine")
+    ProcessFolder(root=written).write(painted(3), report())
+    assert (written / theirs).read_bytes() == b"mine"
+    with pytest.raises(ConfigError, match=r"frames/07\.png"):  # which these eight frames would replace
+        if theirs != "frames/07.png":
+            (written / "frames" / "07.png").write_bytes(b"mine")
+        ProcessFolder(root=written).write(painted(8), report())
+    assert (written / "frames" / "07.png").read_bytes() == b"mine"
+
+
+def test_a_report_that_lists_foreign_files_has_none_of_them_removed(tmp_path: Path) -> None:
+    out, kept = tmp_path / "out", tmp_path / "kept.txt"
+    kept.write_text("mine")
+    ProcessFolder(root=out).write(painted(), report())
+    (out / "notes.txt").write_text("mine")
+    listing = {"note": PROVENANCE, "files": ["../kept.txt", "notes.txt", str(kept), "frames/../../kept.txt"]}
+    (out / "report.json").write_text(json.dumps(listing))
+    with pytest.raises(ConfigError, match="not painted here"):
+        ProcessFolder(root=out).write(painted(), report())  # its own frames are no longer listed
+    assert kept.read_text() == (out / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("calls", range(8))
+def test_the_same_process_again_ends_what_a_killed_one_began(
+    calls: int, written: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = itertools.count()
+
+    def killed(path: Path, data: bytes) -> None:
+        if next(counted) == calls:
+            raise KeyboardInterrupt
+        write_atomically(path, data)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(process_folder, "write_atomically", killed)
+        with pytest.raises(KeyboardInterrupt):
+            ProcessFolder(root=written).write(painted(3), report())
+    assert not (written / "report.json").exists()
+    ProcessFolder(root=written).write(painted(3), report())
+    assert sorted(path.name for path in (written / "frames").iterdir()) == ["00.png", "01.png", "02.png"]
+    assert sorted(path.name for path in written.iterdir()) == [
+        "frames", "index.html", "process.mp4", "process.webp", "report.json", "sheet.png",
+    ]  # fmt: skip
+
+
+def test_a_folder_of_the_first_version_is_painted_anew(written: Path) -> None:
+    (written / "process.mkv").unlink()
+    (written / "report.json").write_text(json.dumps(report()))  # with no list of files
+    ProcessFolder(root=written).write(painted(3), report())
+    assert sorted(path.name for path in (written / "frames").iterdir()) == ["00.png", "01.png", "02.png"]
 
 
 def test_a_frame_that_is_its_picture_keeps_to_it() -> None:
@@ -127,19 +202,23 @@ def test_the_page_plays_scrubs_and_runs_nothing_of_strangers(tmp_path: Path) -> 
         assert page.locator("h1").inner_text() == HOSTILE
         assert page.evaluate("typeof hacked") == "undefined"
         canvas, number = page.locator("#canvas"), page.locator("#number")
-        assert number.inner_text() == "5 / 5"
+        assert number.inner_text() == "4 / 4"
         canvas.evaluate("picture => picture.decode()")
         assert canvas.evaluate("picture => picture.naturalWidth") == 30
         set_range(page.locator("#frame"), 1)
-        assert number.inner_text() == "2 / 5"
+        assert number.inner_text() == "1 / 4"
         assert "01.png" in (canvas.get_attribute("src") or "")
         page.locator("#play").click()
         page.clock.run_for(500)
-        assert number.inner_text() == "3 / 5"
+        assert number.inner_text() == "2 / 4"
         page.clock.run_for(5000)
-        assert number.inner_text() == "5 / 5"
+        assert number.inner_text() == "4 / 4"
         assert page.locator("#play").inner_text() == "Play"
-        page.keyboard.press("ArrowLeft")
+        page.keyboard.press("ArrowLeft")  # Play has the focus
+        assert number.inner_text() == "3 / 4"
+        page.set_viewport_size({"width": 1280, "height": 720})
+        box = page.locator("#play").bounding_box()
+        assert box is not None and box["y"] + box["height"] <= 720
         assert page.locator("#facts").inner_text().count("PSNR 31.25 dB") == 1
         assert page.locator("#note").inner_text() == PROVENANCE
         assert troubles == []

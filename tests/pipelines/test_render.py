@@ -1,5 +1,6 @@
 """Rendering one sequence and one shard."""
 
+import dataclasses
 import errno
 import io
 import json
@@ -132,3 +133,35 @@ def test_the_machine_s_trouble_is_reported_and_blamed_on_no_picture(
     assert said in str(report.error)
     assert report.num_quarantined == 0
     assert list((tmp_path / "shards").iterdir()) == []
+
+
+@pytest.mark.parametrize("renderer", ["oil", "bezier", "region"])
+def test_what_a_picture_does_not_reach_is_bare_canvas(renderer: str, tmp_path: Path) -> None:
+    """`fit=pad` beside a picture, and a picture's transparent places, are left unpainted."""
+    rgba = np.zeros((40, 160, 4), np.uint8)
+    rgba[:, :60] = (30, 60, 150, 255)
+    (tmp_path / "in").mkdir()
+    Image.fromarray(rgba).save(tmp_path / "in" / "wide.png")
+    words = (f"renderer={renderer}", "renderer.canvas=[0.82,0.76,0.66]", "size=64", "fit=pad", "cluster=inline")
+    config = synth_config(compose("synth", [*words, "source=folder", f"source.path={tmp_path / 'in'}"]))
+    (choice,) = config.renderers
+    (entry,) = config.source.index(None)
+    picture = config.source.load(entry, config.framing, choice.ground).image
+    ground = np.array((0.82, 0.76, 0.66), np.float32)
+    np.testing.assert_allclose(picture[:20], np.broadcast_to(ground, (20, 64, 3)), atol=1e-6)
+    np.testing.assert_allclose(picture[32, 40:], np.broadcast_to(ground, (24, 3)), atol=1e-6)
+    assert np.abs(picture[32, 5] - ground).max() > 0.2
+
+
+def test_a_padded_oil_painting_leaves_its_bars_bare(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    Image.new("RGB", (160, 40), (30, 60, 150)).save(tmp_path / "in" / "wide.png")
+    settings = settings_in(tmp_path, "size=64", "fit=pad", "source=folder", f"source.path={tmp_path / 'in'}")
+    oil = synth_config(compose("synth", ["renderer=oil", "renderer.num_strokes=150"])).renderers
+    plan = make_plan(settings.source.index(None), [1.0], 1, 1, 0.0)
+    sequence = next(shard for shard in plan.shards() if shard.sequences).sequences[0]
+    members, _, _ = render_sequence(sequence, dataclasses.replace(settings, renderers=oil), Stopwatch())
+    with Image.open(io.BytesIO(members["07.webp"])) as image:
+        finished = np.asarray(image).astype(float) / 255
+    assert np.abs(finished[:16] - oil[0].ground).mean() < 0.03
+    assert np.abs(finished[32] - oil[0].ground).mean() > 0.2

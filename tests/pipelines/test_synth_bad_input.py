@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pipelines.sources.base import SourceEntry
 from tests.pipelines.runs import COMMAND, PAINT_FAST, SMALL, assert_same, contents, rows, save_picture, synth
 from tests.pipelines.torn_pictures import TORN
 from training.data.dataset import read_card
@@ -111,7 +112,9 @@ def test_a_picture_that_changes_under_a_run_is_refused_with_its_reason(
     assert row["source"] == "1.png" and "changed since" in row["reason"]
 
 
-def test_a_fault_of_ours_is_told_with_its_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_ours_stops_the_run_in_one_line_and_costs_no_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     import renderers.bezier
 
     paint = renderers.bezier.paint
@@ -123,11 +126,65 @@ def test_a_fault_of_ours_is_told_with_its_traceback(tmp_path: Path, monkeypatch:
             raise ZeroDivisionError("float division by zero")
         return paint(*arguments)
 
-    monkeypatch.setattr(renderers.bezier, "paint", sometimes)
-    assert synth(*SMALL, f"out={tmp_path / 'out'}") == 3
-    (row,) = quarantine(tmp_path / "out")
-    assert row["reason"] == "ZeroDivisionError: float division by zero"
-    assert "in sometimes" in row["traceback"]
+    with monkeypatch.context() as patch:
+        patch.setattr(renderers.bezier, "paint", sometimes)
+        assert synth(*SMALL, f"out={tmp_path / 'out'}") == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    for part in ("scenes/0/", "fault of this program", "ZeroDivisionError: float division by zero", "in sometimes"):
+        assert part in line
+    assert synth(*SMALL, f"out={tmp_path / 'out'}") == 0  # once it is mended, nothing is lacking
+    assert synth(*SMALL, f"out={tmp_path / 'other'}") == 0
+    assert_same(contents(tmp_path / "out"), contents(tmp_path / "other"))
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.EIO, "Input/output error"), TimeoutError(errno.ETIMEDOUT, "timed out")]
+)
+def test_a_storage_that_fails_stops_the_run_with_its_name_and_the_same_command_goes_on(
+    error: OSError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pipelines.sources.folder import FolderSource
+
+    monkeypatch.setattr("pipelines.sources.reading.time.sleep", lambda _: None)
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(6):
+        save_picture(pictures / f"{number}.png", number)
+    words = (*FROM_FOLDER, f"source.path={pictures}", "source.caption=%name")
+    read = FolderSource.read
+
+    def fails(self: FolderSource, entry: SourceEntry) -> bytes:
+        if entry.id == "4.png":
+            raise error
+        return read(self, entry)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderSource, "read", fails)
+        assert synth(*words, f"out={tmp_path / 'out'}") == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert str(pictures / "4.png") in line and str(error.strerror) in line
+    assert synth(*words, f"out={tmp_path / 'out'}") == 0
+    assert synth(*words, f"out={tmp_path / 'other'}") == 0
+    assert_same(contents(tmp_path / "out"), contents(tmp_path / "other"))
+
+
+def test_data_without_captions_are_warned_of_with_the_remedy_and_what_is_passed_over_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(2):
+        save_picture(pictures / f"a_{number}.png", number)
+    (pictures / "clip.MTS").write_bytes(b"")
+    words = (*FROM_FOLDER, f"source.path={pictures}")
+    assert synth(*words, f"out={tmp_path / 'bare'}") == 0
+    told = capsys.readouterr().out
+    assert "warning: 2 of 2 sequences have no caption" in told and "source.caption=" in told
+    assert "passed over 1 files of the source: clip.MTS" in told
+    assert synth(*words, f"out={tmp_path / 'out'}", "source.caption=a picture of %name") == 0
+    assert "no caption" not in capsys.readouterr().out
+    captions = sorted(str(row["caption"]) for row in rows(tmp_path / "out" / "samples.parquet"))
+    assert [caption.partition(",")[0] for caption in captions] == ["a picture of a 0", "a picture of a 1"]
 
 
 @pytest.mark.parametrize(

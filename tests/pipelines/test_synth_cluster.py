@@ -81,6 +81,27 @@ def test_a_task_that_is_lost_for_good_becomes_a_report(monkeypatch: pytest.Monke
     assert "worker lost" in str(reports[1].error)
 
 
+@pytest.mark.parametrize(("asked", "most"), [(None, 200), (3, 6)])
+def test_an_existing_cluster_is_filled_however_few_cores_the_driver_has(
+    asked: int | None, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = _StandInForRay()
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    plans = [ShardPlan(name=str(number), split="train", first_index=0, sequences=()) for number in range(500)]
+    reports = render_shards(iter(plans), None, ClusterConfig(kind="ray"), workers=asked)  # type: ignore[arg-type]
+    assert len(list(reports)) == 500 and ray.most_in_flight == most
+
+
+def test_a_task_that_fails_in_python_is_no_lost_worker_and_stops_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", _StandInForRay(failed={"1"}))
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    plans = [ShardPlan(name=str(number), split="train", first_index=0, sequences=()) for number in range(3)]
+    reports = list(render_shards(iter(plans), None, ClusterConfig(kind="local"), workers=1))  # type: ignore[arg-type]
+    assert [report.fatal for report in reports] == [False, True, False]
+    assert "worker lost" not in str(reports[1].error) and "ZeroDivisionError" in str(reports[1].error)
+
+
 @pytest.mark.parametrize("cpu", ["nonsense", "x86 64", "", "--help"])
 def test_a_processor_that_the_compiler_does_not_know_is_refused(cpu: str) -> None:
     with pytest.raises(ConfigError, match=r"cluster\.cpu"):
@@ -115,8 +136,11 @@ class _StandInForRay:
         class RayError(Exception):
             pass
 
-    def __init__(self, lost: set[str] | None = None) -> None:
-        self._lost = lost or set()
+        class RayTaskError(RayError):
+            cause = ZeroDivisionError("float division by zero")
+
+    def __init__(self, lost: set[str] | None = None, failed: set[str] | None = None) -> None:
+        self._lost, self._failed = lost or set(), failed or set()
         self.in_flight = self.most_in_flight = 0
         self.is_shut_down = False
 
@@ -125,6 +149,9 @@ class _StandInForRay:
 
     def shutdown(self) -> None:
         self.is_shut_down = True
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"CPU": 100.0}
 
     def put(self, value: object) -> object:
         return value
@@ -147,6 +174,8 @@ class _StandInForRay:
 
     def get(self, name: str) -> ShardReport:
         self.in_flight -= 1
+        if name in self._failed:
+            raise self.exceptions.RayTaskError
         if name in self._lost:
             raise self.exceptions.RayError("the worker died\nfive times")
         return ShardReport(name=name)

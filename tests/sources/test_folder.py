@@ -1,28 +1,39 @@
+import errno
 import hashlib
 import io
 import json
 import os
+import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import fsspec
 import numpy as np
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 from PIL import Image
 
 from conf.errors import ConfigError, UserError
 from pipelines.sources import SOURCES, source_class
-from pipelines.sources.base import RefusedPicture
+from pipelines.sources.base import RefusedPicture, StorageFault
 from pipelines.sources.folder import FolderSource
 from pipelines.sources.framing import Framing
 
 FRAMING = Framing(height_px=64, width_px=64)
 
+Form = Literal["NFC", "NFD"]
+
 
 def png(colour: str = "red") -> bytes:
     out = io.BytesIO()
     Image.new("RGB", (80, 60), colour).save(out, "PNG")
+    return out.getvalue()
+
+
+def grey_png() -> bytes:
+    out = io.BytesIO()
+    Image.new("L", (80, 60), 128).save(out, "PNG")
     return out.getvalue()
 
 
@@ -254,20 +265,128 @@ def test_urls_that_run_commands_or_are_unknown_are_bad_configuration(path: str) 
         assert caught.value.key == "path"
 
 
-def test_storage_that_does_not_answer_is_not_held_against_the_picture(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+FAULTS = [
+    OSError(errno.EIO, "Input/output error"),
+    OSError(errno.ESTALE, "Stale file handle"),
+    OSError(errno.EMFILE, "Too many open files"),
+    OSError(errno.ENODEV, "No such device"),
+    TimeoutError(errno.ETIMEDOUT, "Connection timed out"),
+    ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"),
+    RuntimeError("whatever a client of remote storage raises"),
+]
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, error: Exception, ending: str, times: int) -> list[float]:
+    """Let local storage fail so many times on files of a kind; the waits in between are told and not taken."""
+    waits: list[float] = []
+    monkeypatch.setattr("pipelines.sources.reading.time.sleep", waits.append)
+    read = LocalFileSystem.cat_file
+    left = [times]
+
+    def cat_file(self: LocalFileSystem, path: str, *arguments: Any, **options: Any) -> bytes:
+        if str(path).endswith(ending) and left[0]:
+            left[0] -= 1
+            raise error
+        data: bytes = read(self, path, *arguments, **options)
+        return data
+
+    monkeypatch.setattr(LocalFileSystem, "cat_file", cat_file)
+    return waits
+
+
+@pytest.mark.parametrize("error", FAULTS, ids=lambda error: f"{type(error).__name__} {error}"[:40])
+@pytest.mark.parametrize("ending", ["a.png", "a.depth.png"])
+def test_storage_that_hiccups_is_waited_for_and_one_that_fails_is_not_held_against_the_picture(
+    error: Exception, ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fill(tmp_path, {"a.png": png()})
+    fill(tmp_path, {"a.png": png(), "a.depth.png": grey_png()})
     source = FolderSource(path=str(tmp_path))
-    (entry,) = source.index(None)
-
-    def hang(self: object, path: str) -> bytes:
-        raise TimeoutError
-
-    monkeypatch.setattr("fsspec.implementations.local.LocalFileSystem.cat_file", hang)
-    assert "does not answer" in one_line_error(source)
-    with pytest.raises(TimeoutError):
+    with monkeypatch.context() as hiccup:
+        waits = failing(hiccup, error, ending, times=2)
+        (entry,) = source.index(None)
+        assert len(waits) == 2 and waits[0] < waits[1]
+        failing(hiccup, error, ending, times=2)
+        assert source.load(entry, FRAMING).image.shape == (64, 64, 3)
+    failing(monkeypatch, error, ending, times=1000)
+    with pytest.raises(StorageFault, match=ending):
         source.load(entry, FRAMING)
+    said = one_line_error(source)
+    assert str(tmp_path / ending) in said and "fails" in said
+
+
+def test_a_depth_map_that_is_a_broken_link_or_vanishes_is_refused_like_a_picture(tmp_path: Path) -> None:
+    fill(tmp_path, {"a.png": png(), "b.png": png("blue"), "b.depth.png": grey_png()})
+    (tmp_path / "a.depth.png").symlink_to(tmp_path / "gone")
+    source = FolderSource(path=str(tmp_path))
+    broken, vanishing = source.index(None)
+    (tmp_path / "b.depth.png").unlink()
+    for entry in (broken, vanishing):
+        with pytest.raises(RefusedPicture, match="its depth map cannot be read: No such file"):
+            source.load(entry, FRAMING)
+
+
+def test_a_disk_that_is_unplugged_is_not_held_against_its_pictures(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    fill(disk, {"a.png": png(), "b.png": png("blue")})
+    source = FolderSource(path=str(disk))
+    entry = source.index(None)[0]
+    (disk / "a.png").unlink()
+    with pytest.raises(RefusedPicture, match="No such file"):
+        source.load(entry, FRAMING)
+    (disk / "b.png").unlink()
+    with pytest.raises(StorageFault, match="gone"):
+        source.load(entry, FRAMING)
+
+
+@pytest.mark.parametrize("text", ["a.txt", "a.TXT", "a.caption", "a.png.txt", "a.png.caption"])
+def test_captions_beside_a_picture_are_found_under_all_their_usual_names(tmp_path: Path, text: str) -> None:
+    fill(tmp_path, {"a.png": png(), text: "a lake"})
+    assert caption_of(tmp_path, "a.png") == "a lake"
+
+
+def test_the_plainest_name_of_a_caption_counts(tmp_path: Path) -> None:
+    fill(tmp_path, {"a.png": png(), "a.png.caption": "4", "a.png.txt": "3", "a.caption": "2"})
+    assert caption_of(tmp_path, "a.png") == "2"
+    fill(tmp_path, {"a.txt": "1"})
+    assert caption_of(tmp_path, "a.png") == "1"
+
+
+@pytest.mark.parametrize("column", ["file_name", "file", "path", "filename", "image"])
+def test_metadata_csv_is_a_table_of_captions(tmp_path: Path, column: str) -> None:
+    fill(tmp_path, {"a.png": png(), "metadata.csv": f"{column},text\na.png,a lake\n"})
+    assert caption_of(tmp_path, "a.png") == "a lake"
+
+
+@pytest.mark.parametrize(("form", "other"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_names_are_the_same_in_every_unicode_form(tmp_path: Path, form: Form, other: Form) -> None:
+    name, alike = (unicodedata.normalize(each, "château.png") for each in (form, other))
+    fill(tmp_path, {name: png(), "captions.csv": f"file,caption\n{alike},by table\n"})
+    assert caption_of(tmp_path, name) == "by table"
+    fill(tmp_path, {alike.replace(".png", ".txt"): "by text"})
+    assert caption_of(tmp_path, name) == "by text"
+    assert not FolderSource(path=str(tmp_path)).index(None).passed_over
+
+
+def test_a_template_captions_what_has_no_caption(tmp_path: Path) -> None:
+    fill(tmp_path, {"a.png": png(), "a.txt": "a lake", "sub/red_house-2.png": png("red")})
+    source = FolderSource(path=str(tmp_path), caption="a picture of %name, 5 %% grey")
+    assert [entry.caption for entry in source.index(None)] == ["a lake", "a picture of red house 2, 5 % grey"]
+    for wrong in ("%nobody", "100 % wool"):
+        with pytest.raises(ConfigError, match="caption="):
+            FolderSource(path="x", caption=wrong)
+
+
+def test_what_is_passed_over_is_named(tmp_path: Path) -> None:
+    fill(
+        tmp_path,
+        {
+            **{"a.png": png(), "a.txt": "a", "a.depth.png": grey_png(), "sub/metadata.csv": "file,text\ngone.png,b\n"},
+            **{"b.txt": "no picture", "clip.MTS": b"", "raw/a.dng": b"", ".hidden": b"", "c.depth.png": grey_png()},
+        },
+    )
+    assert FolderSource(path=str(tmp_path)).index(1).passed_over == (
+        *("b.txt", "c.depth.png", "clip.MTS", "raw/a.dng"), "sub/gone.png (in sub/metadata.csv)",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import webdataset
 from PIL import Image
 
 from conf.errors import UserError
-from pipelines.sources.base import RefusedPicture
+from pipelines.sources.base import RefusedPicture, StorageFault
 from pipelines.sources.framing import Framing
 from pipelines.sources.webdataset import WebDatasetSource
 
@@ -246,3 +246,32 @@ def test_tars_at_urls_are_read_like_files() -> None:
         entries = source.index(None)
         assert [entry.id for entry in entries] == ["t-0.tar:k0", "t-1.tar:k1", "t-2.tar:k2"]
         np.testing.assert_array_equal(source.load(entries[2], FRAMING).image[5, 5], (0, 0, 1))
+
+
+def test_keys_with_dots_are_keys_unless_webdataset_s_convention_finds_a_sample(tmp_path: Path) -> None:
+    source = source_of(
+        tmp_path / "a.tar",
+        [
+            *samples("0001", "0002 study v2.0 (final)", "0002 study v2.5", "a.b/0003", "c.d/0004.x"),
+            ("k.seg.png", b"not a picture of its own"),
+            ("k.txt", b"only words"),
+        ],
+    )
+    listing = source.index(None)
+    keys = ["0001", "0002 study v2.0 (final)", "0002 study v2.5", "a.b/0003", "c.d/0004.x"]
+    assert [(entry.id, entry.caption) for entry in listing] == [(f"a.tar:{key}", f"a {key}") for key in keys]
+    assert listing.passed_over == ("a.tar:k",)
+
+
+@pytest.mark.parametrize("member", ["k.txt", "k.caption", "k.jpg.txt"])
+def test_captions_in_tars_are_found_under_all_their_usual_names(tmp_path: Path, member: str) -> None:
+    source = source_of(tmp_path / "a.tar", [("k.jpg", picture(kind="JPEG")), (member, b"a lake")])
+    assert [entry.caption for entry in source.index(None)] == ["a lake"]
+
+
+def test_a_tar_that_is_gone_is_not_held_against_its_pictures(tmp_path: Path) -> None:
+    source = source_of(tmp_path / "a.tar", samples("x"))
+    (entry,) = source.index(None)
+    (tmp_path / "a.tar").unlink()
+    with pytest.raises(StorageFault, match=r"a\.tar: gone"):
+        source.load(entry, FRAMING)

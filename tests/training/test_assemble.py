@@ -1,6 +1,7 @@
 """What putting a painter together promises."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -101,6 +102,33 @@ def test_a_painter_samples_on_the_noise_that_its_motion_was_trained_on(runs: Fol
     assert painter.base.schedule == NoiseSchedule(prediction="v")
 
 
+def test_released_motion_samples_on_the_linear_schedule_that_it_was_trained_on(runs: Folders, tmp_path: Path) -> None:
+    small_base(NoiseSchedule(prediction="v", spacing="scaled_linear")).save(tmp_path / "base")
+    released = runs["motion"] / "weights" / "animatediff.safetensors"
+    parts = {"base": tmp_path / "base", "motion": released}
+    licences = "{base: x, motion: apache-2.0}"
+    out = assemble(parts, tmp_path / "painter", replication="null", licences=licences, num_frames=8, size=32)
+    assert load_painter(out).base.schedule == NoiseSchedule(prediction="v", spacing="linear")
+    assert json.loads((out / "scheduler/scheduler_config.json").read_text())["beta_schedule"] == "linear"
+
+
+def test_parts_of_another_kind_are_refused_in_one_line(
+    runs: Folders, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for key, other, said in (
+        ("motion", "replication", "trained by stage=replication; allowed: motion"),
+        ("replication", "motion", "trained by stage=motion; allowed: replication"),
+        ("motion", "spatial", "trained by stage=spatial_lora; allowed: motion"),
+        ("base", "motion", "trained by stage=motion; allowed: base or words"),
+        ("loras", "motion", "trained by stage=motion; allowed: spatial_lora or motion_lora"),
+    ):
+        value = f"[{{path: {runs[other]}, name: x}}]" if key == "loras" else runs[other]
+        with pytest.raises(UserError, match=re.escape(f"{key}={runs[other]}: {said}")) as caught:
+            assemble(runs, tmp_path / "painter", **{key: value})
+        assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == [] and capfd.readouterr().err == ""
+
+
 def test_a_painter_shares_the_noise_that_its_motion_was_trained_to_share(runs: Folders, tmp_path: Path) -> None:
     parents, data = {"base": runs["base"]}, runs["motion"].parent / "data"
     shared = {"noise.shared": 0.7}
@@ -122,8 +150,9 @@ def test_the_run_that_a_base_learnt_its_words_in_comes_along(runs: Folders, tmp_
     out = assemble(parents, tmp_path / "painter", licences="{}", words=words)
     assert json.loads((out / "run_cards" / "words.json").read_text())["stage"] == "words"
     assert json.loads((out / "painter.json").read_text())["parts"]["words"]["licences"]["data"]
-    with pytest.raises(UserError, match=r"words: base=.*did not begin from words=.*motion"):
-        assemble(parents, tmp_path / "other", licences="{}", words=parents["motion"])
+    stage_runs.train(data, tmp_path / "others", stage="words", base="null", max_steps=1, seed=1)
+    with pytest.raises(UserError, match=r"words: base=.*did not begin from words=.*others"):
+        assemble(parents, tmp_path / "other", licences="{}", words=tmp_path / "others")
 
 
 def test_weights_carry_their_run_card(runs: Folders) -> None:

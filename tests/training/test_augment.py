@@ -2,6 +2,7 @@
 
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -68,7 +69,7 @@ def test_an_augmented_stream_is_the_same_however_it_is_read(tmp_path: Path) -> N
     plain = SequenceStream.open([DataMixture(path=str(root))])
     stream = SequenceStream.open([DataMixture(path=str(root))], augmentation=ALL)
 
-    def frames(stream: SequenceStream, **how: int) -> torch.Tensor:
+    def frames(stream: SequenceStream, **how: Any) -> torch.Tensor:
         with stream.batches(seed=0, batch_size=2, **how) as batches:
             return torch.cat([batch.frames for batch in islice(batches, 3) if batch.frames is not None])
 

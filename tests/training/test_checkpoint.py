@@ -1,10 +1,13 @@
 """A checkpoint is whole or absent, whatever happens while it is written."""
 
+import errno
 import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +15,7 @@ import torch
 from conf.errors import UserError
 from tests.training.toy_runs import ROOT
 from training.checkpoint import newest_sound, prune, refuse_full_disk, replaced_folder, sweep, write_checkpoint
+from training.data import retries
 
 
 def _write(root: Path, step: int, value: float = 1.0) -> Path:
@@ -122,6 +126,89 @@ def test_older_checkpoints_go_when_the_new_one_is_there(tmp_path: Path) -> None:
         _write(tmp_path, step)
     prune(tmp_path, keep=2)
     assert _steps(tmp_path) == ["step-00000002", "step-00000030"]
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EACCES])
+@pytest.mark.parametrize("name", ["checkpoint.json", "optimizer.pt"])
+def test_a_disk_that_fails_costs_no_checkpoint(
+    number: int, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step in (1, 2, 3):
+        _write(tmp_path, step)
+    with monkeypatch.context() as patched:
+        _fail_to_read(patched, name, number, times=99)
+        with pytest.raises(UserError, match=f"step-00000003/{name}: cannot be read"):
+            newest_sound(tmp_path, print)
+    assert _steps(tmp_path) == ["step-00000001", "step-00000002", "step-00000003"]
+    checkpoint = newest_sound(tmp_path, print)
+    assert checkpoint is not None and checkpoint.step == 3
+
+
+@pytest.mark.parametrize("name", ["checkpoint.json", "optimizer.pt"])
+def test_a_disk_that_hiccups_is_waited_for(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for step in (1, 2):
+        _write(tmp_path, step)
+    _fail_to_read(monkeypatch, name, errno.EIO, times=3)
+    warnings: list[str] = []
+    checkpoint = newest_sound(tmp_path, warnings.append)
+    assert checkpoint is not None and checkpoint.step == 2 and not warnings
+
+
+def _fail_to_read(patch: pytest.MonkeyPatch, name: str, number: int, times: int) -> None:
+    """Opening a file of that name fails so many times."""
+    opened, left = Path.open, [times]
+
+    def fails(self: Path, mode: str = "r", *given: Any, **said: Any) -> Any:
+        if self.name == name and "r" in mode and left[0]:
+            left[0] -= 1
+            raise OSError(number, os.strerror(number), str(self))
+        return opened(self, mode, *given, **said)
+
+    patch.setattr(Path, "open", fails)
+    patch.setattr(retries, "WAITS_S", (0.0, 0.0, 0.0))
+
+
+_DAMAGE: dict[str, Callable[[Path], object]] = {
+    "a bit of a tensor": lambda folder: _flip(folder / "trained.safetensors", -1),
+    "a bit of the facts": lambda folder: _flip(folder / "checkpoint.json", 1),
+    "no facts": lambda folder: (folder / "checkpoint.json").unlink(),
+    "no file": lambda folder: (folder / "optimizer.pt").unlink(),
+    "cut": lambda folder: (folder / "optimizer.pt").write_bytes(b""),
+    "no object": lambda folder: (folder / "checkpoint.json").write_text("[]"),
+    "no text": lambda folder: (folder / "checkpoint.json").write_bytes(b"\xff"),
+    "deep": lambda folder: (folder / "checkpoint.json").write_text("[" * 100_000),
+    "negative": lambda folder: (folder / "checkpoint.json").write_text('{"format": 1, "step": -2, "files": {}}'),
+    "other step": lambda folder: (folder / "checkpoint.json").write_text('{"format": 1, "step": 7, "files": {}}'),
+    "a folder for a file": lambda folder: _folder_instead(folder / "optimizer.pt"),
+}
+
+
+def _folder_instead(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _flip(path: Path, place: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("damage", _DAMAGE)
+def test_a_damaged_checkpoint_is_told_of_and_kept_aside(damage: str, tmp_path: Path) -> None:
+    _write(tmp_path, 1)
+    for count in range(2):
+        _DAMAGE[damage](_write(tmp_path, 2))
+        files = len(list((tmp_path / "step-00000002").iterdir()))
+        warnings: list[str] = []
+        checkpoint = newest_sound(tmp_path, warnings.append)
+        assert checkpoint is not None and checkpoint.step == 1
+        (warning,) = warnings
+        aside = "damaged-step-00000002" + ("-1" if count else "")
+        assert "step-00000002: damaged" in warning and aside in warning and "\n" not in warning
+        assert len(list((tmp_path / aside).iterdir())) == files
+    prune(tmp_path, keep=1)
+    assert _steps(tmp_path) == ["damaged-step-00000002", "damaged-step-00000002-1", "step-00000001"]
 
 
 def test_a_checkpoint_of_another_format_is_refused_and_left_alone(tmp_path: Path) -> None:

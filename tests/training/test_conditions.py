@@ -1,7 +1,10 @@
 """Which frames are shown to the replication network."""
 
+import itertools
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,31 +24,39 @@ def test_probabilities_are_symmetrical_and_sum_to_1(num_frames: int) -> None:
     assert np.allclose(probabilities, probabilities[::-1]) and (probabilities > 0).all()
 
 
+def drawn(draw: ConditionDraw, positions: range, num_frames: int, seed: int = 0) -> list[tuple[int, ...]]:
+    """The condition frames of each position."""
+    strengths = draw.strengths(seed, torch.tensor(positions), num_frames)
+    assert strengths.shape == (len(positions), num_frames) and set(strengths.flatten().tolist()) <= {0.0, 1.0}
+    return [tuple(row.nonzero()[:, 0].tolist()) for row in strengths]
+
+
 @settings(max_examples=50)
 @given(st.integers(0, 2**40), st.integers(1, 40), st.integers(1, 5))
-def test_frames_are_sorted_and_differ(position: int, num_frames: int, most: int) -> None:
-    frames = ConditionDraw(most=most).frames(0, position, num_frames)
-    assert list(frames) == sorted(set(frames)) and len(frames) <= min(most, num_frames)
-    assert all(0 <= frame < num_frames for frame in frames)
+def test_there_are_no_more_frames_than_allowed(position: int, num_frames: int, most: int) -> None:
+    (frames,) = drawn(ConditionDraw(most=most), range(position, position + 1), num_frames)
+    assert len(frames) <= min(most, num_frames)
 
 
 def test_frames_follow_from_seed_and_position_alone() -> None:
-    draw = ConditionDraw()
-    assert [draw.frames(1, position, 8) for position in range(40)] == [
-        draw.frames(1, position, 8) for position in range(40)
-    ]
-    assert [draw.frames(1, p, 8) for p in range(40)] != [draw.frames(2, p, 8) for p in range(40)]
+    draw, forty = ConditionDraw(), range(40)
+    assert drawn(draw, forty, 8) == [frames for p in forty for frames in drawn(draw, range(p, p + 1), 8)]
+    assert drawn(draw, forty, 8) != drawn(draw, forty, 8, seed=1)
 
 
 def test_none_to_three_frames_are_as_likely() -> None:
-    counts = np.bincount([len(ConditionDraw().frames(0, position, 8)) for position in range(4000)])
+    counts = np.bincount([len(frames) for frames in drawn(ConditionDraw(), range(4000), 8)])
     assert len(counts) == 4 and (abs(counts - 1000) < 120).all()
 
 
-def test_strengths_mark_the_frames_drawn() -> None:
-    draw = ConditionDraw()
-    marked = draw.strengths(0, range(20), 8)
-    assert [tuple(np.flatnonzero(row)) for row in marked] == [draw.frames(0, position, 8) for position in range(20)]
+def test_pairs_come_as_often_as_when_drawn_one_after_the_other() -> None:
+    """By the formula: p(i) p(j) / (1 - p(i)) and the other way round."""
+    draw = ConditionDraw(most=2, endpoints=0.3)
+    pairs = [frames for frames in drawn(draw, range(60000), 5) if len(frames) == 2]
+    p = draw.probabilities(5)
+    for i, j in itertools.combinations(range(5), 2):
+        expected = p[i] * p[j] * (1 / (1 - p[i]) + 1 / (1 - p[j]))
+        assert pairs.count((i, j)) / len(pairs) == pytest.approx(expected, abs=0.015)
 
 
 @pytest.mark.parametrize("wrong", [{"most": 0}, {"endpoints": 0.5}, {"spread": 0.0}])

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ import torch
 
 from conf.errors import UserError
 from tests.pipelines.small_dataset import small_dataset
+from training.data.dataset import sole_writer
 from training.data.stream import DataMixture, SequenceStream
 
 CAPTIONS = tuple(f"picture {number}" for number in range(9))
@@ -109,6 +110,7 @@ def test_a_reader_that_dies_is_told_in_one_line(stream: SequenceStream) -> None:
 
 _READ = """
 import multiprocessing, sys, time
+from training.data.dataset import sole_writer
 from training.data.stream import DataMixture, SequenceStream
 batches = SequenceStream.open([DataMixture(path=sys.argv[1])]).batches(seed=0, batch_size=1, num_workers=2)
 next(batches)
@@ -136,3 +138,55 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+_HOLD = """
+import sys, time
+from pathlib import Path
+from training.data.dataset import sole_writer
+from training.data.dataset import sole_writer
+from training.data.stream import DataMixture, SequenceStream
+with sole_writer(Path(sys.argv[2])):
+    batches = SequenceStream.open([DataMixture(path=sys.argv[1])]).batches(seed=0, batch_size=1, num_workers=2)
+    next(batches)
+    print("holding", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_killed_trainer_holds_its_folder_no_longer_than_it_lives(tmp_path: Path) -> None:
+    """Its readers live on for seconds, and had the lock from it."""
+    root = small_dataset(tmp_path / "scenes", captions=CAPTIONS, num_frames=2)
+    run = tmp_path / "run"
+    run.mkdir()
+    with subprocess.Popen([sys.executable, "-c", _HOLD, str(root), str(run)], stdout=subprocess.PIPE) as trainer:
+        assert trainer.stdout is not None and trainer.stdout.readline() == b"holding\n"
+        with pytest.raises(UserError, match="another run is writing here"), sole_writer(run):
+            pass
+        trainer.kill()
+        trainer.wait(timeout=30)
+    with sole_writer(run):
+        pass
+
+
+def test_what_a_fork_does_with_the_lock_is_no_matter_to_its_holder(tmp_path: Path) -> None:
+    with sole_writer(tmp_path):
+        child = os.fork()
+        if not child:
+            os._exit(0)
+        os.waitpid(child, 0)
+        with pytest.raises(UserError, match="another run"), sole_writer(tmp_path):
+            pass
+
+
+def test_readers_turn_captions_to_numbers_of_words(stream: SequenceStream) -> None:
+    def lengths(captions: Sequence[str]) -> torch.Tensor:
+        return torch.tensor([[len(caption), os.getpid()] for caption in captions])
+
+    with stream.batches(seed=0, batch_size=2, num_workers=1, tokenise=lengths) as batches:
+        batch = next(batches)
+    assert batch.token_ids is not None and batch.token_ids.dtype == torch.int64
+    assert batch.token_ids[:, 0].tolist() == [len(caption) for caption in batch.captions]
+    assert os.getpid() not in batch.token_ids[:, 1].tolist()
+    with stream.batches(seed=0, batch_size=2) as batches:
+        assert next(batches).token_ids is None

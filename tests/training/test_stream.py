@@ -31,7 +31,7 @@ def stream(folder: Path) -> SequenceStream:
     return SequenceStream.open([DataMixture(path=str(folder))])
 
 
-def take(stream: SequenceStream, steps: int, batch: int, **how: int) -> list[SequenceBatch]:
+def take(stream: SequenceStream, steps: int, batch: int, **how: Any) -> list[SequenceBatch]:
     with stream.batches(**{"seed": 0, "batch_size": batch, **how}) as batches:
         return list(islice(batches, steps))
 

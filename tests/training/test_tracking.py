@@ -44,6 +44,14 @@ def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[WandbTracker
     return tracker, run, asked
 
 
+def test_variables_that_are_set_but_empty_are_as_if_unset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("WANDB_MODE", "WANDB_DIR", "WANDB_RUN_ID", "WANDB_RESUME"):
+        monkeypatch.setenv(name, "")
+    tracker = WandbTracker(project="p", mode="offline", name=None, folder=tmp_path, step_metric="s", config={})
+    tracker.finish()
+    assert list(tmp_path.glob("wandb/offline-run-*"))
+
+
 def test_numbers_are_logged_under_the_step_they_belong_to(begun: tuple[WandbTracker, _Run, dict[str, Any]]) -> None:
     tracker, run, _ = begun
     tracker.log({"data/rate": 2.0}, step=7)

@@ -44,6 +44,11 @@ from training.run_folder import claimed
         ({"stage": "base", "model": "sd15"}, "model=sd15: not allowed; allowed: tiny"),
         ({"base": "null"}, "base is needed"),
         ({"data": "[]"}, r"data=\[\]"),
+        ({"stage": "words", "base": "null", "motion": "x"}, "motion=x: not allowed; allowed: null, or stage=motion or"),
+        ({"stage": "base", "motion": "x"}, "motion=x: not allowed; allowed: null, or stage=motion or"),
+        ({"stage": "spatial_lora", "motion": "x"}, "motion=x: not allowed; allowed: null, or stage=motion or"),
+        ({"stage": "motion", "replication": "x"}, "replication=x: not allowed; allowed: null, or stage=replication"),
+        ({"stage": "spatial_lora", "spatial_lora": "x"}, "spatial_lora=x: not allowed; allowed: null, or stage=motion"),
         ({"resume": "maybe"}, "resume=maybe"),
     ],
 )
@@ -170,6 +175,25 @@ def test_resume_never_and_must_mean_it(sequences: Path, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "run" / "checkpoints")
     with pytest.raises(UserError, match="no checkpoint to go on from"):
         train(sequences, tmp_path / "run", resume="must")
+
+
+@pytest.mark.parametrize("version", [None, 1])
+def test_a_run_that_drew_other_random_numbers_does_not_go_on_but_is_a_parent(
+    sequences: Path, tmp_path: Path, version: int | None
+) -> None:
+    old = tmp_path / "old"
+    train(sequences, old, max_steps=2)
+    card = json.loads((old / "run.json").read_text())
+    del card["recipe"]["draws"]
+    if version is not None:
+        card["recipe"]["draws"] = version
+    (old / "run.json").write_text(json.dumps(card))
+    before = {path: path.read_bytes() for path in old.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match="draws other random numbers, and cannot go on") as error:
+        train(sequences, old, max_steps=4, seed=1)
+    assert "\n" not in str(error.value)
+    assert {path: path.read_bytes() for path in old.rglob("*") if path.is_file()} == before
+    train(sequences, tmp_path / "run", base=old, max_steps=1)
 
 
 def test_fewer_steps_than_are_done_are_refused(sequences: Path, tmp_path: Path) -> None:

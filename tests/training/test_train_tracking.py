@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -72,6 +73,23 @@ def test_validation_is_of_the_averaged_weights_on_fixed_noise(sequences: Path, t
     assert first == last
 
 
+def test_a_run_says_to_the_tracker_what_tells_it_from_others(
+    sequences: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[dict[str, Any]] = []
+
+    def init(**words: Any) -> None:
+        begun.append(words)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("wandb.init", init)
+    with pytest.raises(KeyboardInterrupt):
+        train(sequences, tmp_path / "evening", max_steps=2, tracker="wandb", seed=7)
+    assert begun[0]["config"]["max_steps"] == 2
+    for said in ("evening", "motion", "tiny", "2 steps", "seed 7"):
+        assert said in begun[0]["name"]
+
+
 def test_files_are_written_before_the_tracker_hears_of_them(
     sequences: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,11 +134,13 @@ def test_flops_of_a_matrix_product_and_its_backward_are_counted() -> None:
 
 def test_speed_is_of_all_ranks_and_begins_again_after_each_line() -> None:
     speed = Speed(flops=1e12, peak_tflops=10.0)
-    speed.add(seconds=2.0, waited_s=0.5, samples=4, frames=32)
-    values = speed.taken(num_ranks=2)
+    speed.add(seconds=1.0, waited_s=0.5, samples=4, frames=32)
+    speed.waited_for_device(1.0)
+    values = speed.taken(num_ranks=2, computing_s=1.5)
     assert (values["perf/samples_per_s"], values["perf/frames_per_s"], values["perf/step_s"]) == (4.0, 32.0, 2.0)
     assert (values["perf/data_wait_share"], values["perf/tflops_per_device"], values["perf/mfu"]) == (0.25, 2.0, 0.2)
-    assert speed.taken(num_ranks=2)["perf/samples_per_s"] == 0
+    assert values["perf/compute_share"] == 0.75
+    assert speed.taken(num_ranks=2, computing_s=0.0)["perf/samples_per_s"] == 0
 
 
 def test_samples_are_a_sheet_with_a_row_a_prompt_and_a_video_of_all(tmp_path: Path) -> None:

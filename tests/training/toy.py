@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from training.config import TrainConfig
-from training.data.batch import SequenceBatch
+from training.data.batch import SequenceBatch, Tokenise
 from training.data.stream import SequenceStream
 from training.stages import StageLoss
 from training.train import main
@@ -46,12 +46,12 @@ class ToyNetwork(nn.Module):
         time.sleep(float(os.environ.get("TOY_STEP_S", "0")))
         pictures = nn.functional.adaptive_avg_pool2d(batch.frames.mean(1), 8)
         noises, timesteps = zip(*(self._draw(int(position)) for position in batch.positions), strict=True)
-        noise, timestep = torch.stack(noises), torch.tensor(timesteps)
+        noise, timestep = torch.stack(noises).to(pictures), torch.tensor(timesteps, device=pictures.device)
         noisy = pictures + noise * (0.1 + timestep[:, None, None, None] / 1000)
         guess = self.last(self.dropout(torch.tanh(self.first(self.frozen(noisy)))))
         per_sample = (guess - noise).square().mean((1, 2, 3))
         poison = [torch.nan if key == os.environ.get("TOY_POISON") else 1.0 for key in batch.keys]
-        per_sample = per_sample * torch.tensor(poison)
+        per_sample = per_sample * per_sample.new_tensor(poison)
         return StageLoss(loss=per_sample.mean(), per_sample=per_sample.detach(), timesteps=timestep)
 
     def _draw(self, position: int) -> tuple[Tensor, int]:
@@ -64,6 +64,7 @@ class ToyStage:
 
     name = "motion"
     frames: Literal["all", "last"] = "all"
+    tokenise: Tokenise | None = None
 
     def __init__(self, seed: int) -> None:
         self.network: nn.Module = ToyNetwork(seed)

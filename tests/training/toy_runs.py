@@ -44,12 +44,17 @@ def train(data: Path, out: Path, /, **said: Any) -> Summary:
 def spawn(
     arguments: Sequence[str], environment: Mapping[str, str] | None = None, ranks: int = 1
 ) -> "subprocess.Popen[str]":
-    """Such a run in processes of its own."""
+    """Such a run in processes of its own; several of them compute on the CPU, as each would want a GPU."""
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={ranks}"] if ranks > 1 else []
     return subprocess.Popen(
         [sys.executable, *torchrun, "-m", "tests.training.toy", *arguments],
         cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            **({"CUDA_VISIBLE_DEVICES": ""} if ranks > 1 else {}),
+            **(environment or {}),
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

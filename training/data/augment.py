@@ -7,14 +7,11 @@ worker reads it, and in another way when its turn comes again.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from conf.errors import ConfigError
+from training.random_streams import Stream
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-_AUGMENT = 16  # spawn key, after the position; the noise of a sample takes small ones
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +46,7 @@ class Augmentation:
         from kornia.enhance import adjust_brightness, adjust_contrast, adjust_saturation
         from kornia.geometry.transform import crop_and_resize, hflip
 
-        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(position, _AUGMENT)))
+        rng = Stream.AUGMENTATION.generator(seed, position)
         mirrored = rng.random() < self.flip
         cut, left, top = rng.random(3)
         brightness, contrast, saturation = rng.uniform(-self.colour, self.colour, 3)

@@ -1,10 +1,14 @@
 """What a step of training gets to see."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
+
+Tokenise = Callable[[Sequence[str]], "torch.Tensor"]
+"""(B,) captions -> (B, L) int64 numbers of their words and pieces of words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,9 +24,9 @@ class CachedLatents:
     logvar: "torch.Tensor"
     text: "torch.Tensor"
 
-    def to(self, device: "torch.device | str") -> "CachedLatents":
-        """The same on another device."""
-        return CachedLatents(mean=self.mean.to(device), logvar=self.logvar.to(device), text=self.text.to(device))
+    def moved(self, move: "Callable[[torch.Tensor], torch.Tensor]") -> "CachedLatents":
+        """The same with each tensor moved."""
+        return CachedLatents(mean=move(self.mean), logvar=move(self.logvar), text=move(self.text))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,14 +38,16 @@ class SequenceBatch:
         positions: (B,) int64 place of each sample in the endless global stream. All randomness of a sample is drawn
             from (seed, position).
         captions: (B,) captions, method phrase included.
+        token_ids: (B, L) int64 of the captions; None unless readers were given a tokeniser.
         frames: (B, T, 3, H, W) float32 in [-1, 1]; T is 1, the last frame, where a stage reads finished pictures only;
-            None when latents are cached.
+            None when latents are cached. On their way to a GPU (`as_bytes`) they are uint8.
         latents: None when frames are given.
     """
 
     keys: tuple[str, ...]
     positions: "torch.Tensor"
     captions: tuple[str, ...]
+    token_ids: "torch.Tensor | None" = None
     frames: "torch.Tensor | None" = None
     latents: CachedLatents | None = None
 
@@ -50,9 +56,14 @@ class SequenceBatch:
 
     def to(self, device: "torch.device | str") -> "SequenceBatch":
         """The same on another device; keys and captions stay where they are."""
+        return self.moved(lambda tensor: tensor.to(device))
+
+    def moved(self, move: "Callable[[torch.Tensor], torch.Tensor]") -> "SequenceBatch":
+        """The same with each tensor moved."""
         return replace(
             self,
-            positions=self.positions.to(device),
-            frames=None if self.frames is None else self.frames.to(device),
-            latents=None if self.latents is None else self.latents.to(device),
+            positions=move(self.positions),
+            token_ids=None if self.token_ids is None else move(self.token_ids),
+            frames=None if self.frames is None else move(self.frames),
+            latents=None if self.latents is None else self.latents.moved(move),
         )

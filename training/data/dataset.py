@@ -3,11 +3,14 @@
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
+
+from typing_extensions import TypedDict
 
 from conf.errors import UserError
 from training.data.layout import (
@@ -20,7 +23,19 @@ from training.data.layout import (
     shards_folder,
     timings_folder,
 )
-from training.data.manifest import ShardManifest, read_manifest, to_json, write_atomically
+from training.data.manifest import (
+    ShardManifest,
+    hash_file,
+    manifest_path,
+    read_checked_manifest,
+    to_json,
+    write_atomically,
+)
+from training.data.plain import CLOSED, OPEN, Count, Number, parse_object, shaped
+from training.data.retries import retried
+from training.data.seal import CHECKSUM, is_sealed, sealed
+
+_LOOK_S = 0.2  # longer than anybody looks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +47,8 @@ class DatasetCard:
         config_hash: hash of the recipe and of the source's pictures.
         shards: names of all shards planned.
         totals: None until the run is complete.
+        manifests: name of a shard -> SHA-256 of its manifest; with the checksum of the card itself, the root of all
+            hashes. None until the run is complete, and in data sets of the first version.
     """
 
     recipe: dict[str, Any]
@@ -40,44 +57,111 @@ class DatasetCard:
     shards: tuple[str, ...]
     num_planned: int
     totals: dict[str, Any] | None = None
+    manifests: dict[str, str] | None = None
     schema_version: int = SCHEMA_VERSION
 
     def write(self, root: Path) -> None:
         """Put it in place, whole or not at all."""
-        write_atomically(dataset_file(root), to_json(asdict(self)).encode())
+        fields = asdict(self)
+        if self.manifests is None:
+            del fields["manifests"]
+            write_atomically(dataset_file(root), to_json(fields).encode())
+        else:
+            write_atomically(dataset_file(root), sealed(to_json(fields)))
+
+    def completed(self, root: Path, manifests: Sequence[ShardManifest]) -> "DatasetCard":
+        """The same with totals and hashes when all shards are there; without them as long as some lack."""
+        if len(manifests) < len(self.shards):
+            return replace(self, totals=None, manifests=None)
+        hashes = {manifest.name: hash_file(manifest_path(root, manifest.name)) for manifest in manifests}
+        return replace(self, totals=dataset_totals(manifests), manifests=hashes)
+
+
+class DamagedCard(UserError):
+    """There is a `dataset.json`, and it is not what was written."""
+
+
+class _Totals(TypedDict):
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+
+    num_sequences: Count
+    num_shards: Count
+    num_bytes: Count
+    num_quarantined: Count
+    splits: dict[str, Count]
+    renderers: dict[str, Count]
+    licences: dict[str, Count]
+
+
+class _Renderer(TypedDict):
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+
+    name: str
+    phrase: str
+
+
+class _Recipe(TypedDict):
+    """What readers take from a recipe."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+
+    renderers: NotRequired[list[_Renderer]]
+
+
+class _StoredCard(TypedDict):
+    """`dataset.json`."""
+
+    __pydantic_config__ = CLOSED  # type: ignore[misc]
+
+    recipe: _Recipe
+    config_hash: str
+    code_version: str
+    shards: list[str]
+    num_planned: Count
+    totals: NotRequired[_Totals | None]
+    manifests: NotRequired[dict[str, str]]
+    schema_version: Count
 
 
 def read_card(root: Path) -> DatasetCard:
     """The card of a data set.
 
     Raises:
-        UserError: if the folder is not a data set of this schema version.
+        UserError: if the folder is not a data set of this schema version, or the storage fails.
+        DamagedCard: if its card is not what was written.
     """
     path = dataset_file(root)
     if not root.is_dir():
         raise UserError(f"dataset={root}: no such folder")
     try:
-        return parse_card(path.read_bytes(), str(path))
+        return parse_card(retried(path, path.read_bytes), str(path))
     except FileNotFoundError:
         raise UserError(f"{root}: not a data set (no dataset.json)") from None
-    except OSError as error:
-        raise UserError(f"{path}: not a data set card ({error})") from error
+    except IsADirectoryError as error:
+        raise DamagedCard(f"{path}: a folder where a file should be") from error
 
 
 def parse_card(data: bytes, where: str) -> DatasetCard:
     """The card in the bytes of a `dataset.json`.
 
     Raises:
-        UserError: if it is not one of this schema version; `where` names it.
+        UserError: if it is of another schema version; `where` names it.
+        DamagedCard: if it is none, or not what was written.
     """
     try:
-        fields = json.loads(data)
-        if fields["schema_version"] != SCHEMA_VERSION:
-            raise UserError(f"{where}: schema version {fields['schema_version']}; this code reads {SCHEMA_VERSION}")
-        fields["shards"] = tuple(fields["shards"])
-        return DatasetCard(**fields)
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{where}: not a data set card ({error})") from error
+        fields = parse_object(data, dict[str, Any])
+        if is_sealed(data) != ("manifests" in fields):
+            raise ValueError("its checksum is gone")
+        version = fields.get("schema_version", "unknown")
+        if version != SCHEMA_VERSION:
+            raise UserError(f"{where}: schema version {version}; this code reads {SCHEMA_VERSION}")
+        card = shaped({name: value for name, value in fields.items() if name != CHECKSUM}, _StoredCard)
+        names = tuple(card["shards"])
+        if len(set(names)) != len(names) or not all(map(is_shard_name, names)):
+            raise ValueError("shards: not names of shards, each once")
+        return DatasetCard(**{**card, "recipe": dict(card["recipe"]), "shards": names})  # type: ignore[arg-type]
+    except ValueError as error:
+        raise DamagedCard(f"{where}: not a data set card ({error})") from error
 
 
 def read_manifests(root: Path, names: Iterable[str]) -> Iterator[ShardManifest]:
@@ -87,7 +171,7 @@ def read_manifests(root: Path, names: Iterable[str]) -> Iterator[ShardManifest]:
         ValueError: if one is damaged.
     """
     for name in names:
-        manifest = read_manifest(root, name)
+        manifest = read_checked_manifest(root, name)
         if manifest is not None:
             yield manifest
 
@@ -123,24 +207,36 @@ def dataset_totals(manifests: Iterable[ShardManifest]) -> dict[str, Any]:
     }
 
 
-def write_tables(root: Path, manifests: Iterable[ShardManifest]) -> None:
+def write_tables(root: Path, manifests: Sequence[ShardManifest]) -> None:
     """Write `samples.parquet` and `quarantine.jsonl` from the manifests (and `seconds` from the timings)."""
+    seconds = {key: value for manifest in manifests for key, value in _paint_seconds(root, manifest.name).items()}
+    write_atomically(samples_file(root), samples_table(manifests, seconds))
+    rows = quarantine_rows(manifests)
+    if rows:
+        write_atomically(quarantine_file(root), rows)
+    else:
+        quarantine_file(root).unlink(missing_ok=True)
+
+
+def samples_table(manifests: Iterable[ShardManifest], seconds: Mapping[str, float | None]) -> bytes:
+    """`samples.parquet`; the same manifests and seconds give the same bytes with the same pyarrow."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    records: list[dict[str, Any]] = []
-    refused: list[str] = []
-    for manifest in manifests:
-        seconds = _paint_seconds(root, manifest.name)
-        records += [{**record, "seconds": seconds.get(record["key"])} for record in manifest.records]
-        refused += [json.dumps(row, sort_keys=True, ensure_ascii=False) + "\n" for row in manifest.quarantined]
+    records = [
+        {**record, "seconds": seconds.get(record["key"])} for manifest in manifests for record in manifest.records
+    ]
     buffer = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(records, schema=_samples_schema(pa)), buffer)
-    write_atomically(samples_file(root), buffer.getvalue().to_pybytes())
-    if refused:
-        write_atomically(quarantine_file(root), "".join(refused).encode())
-    else:
-        quarantine_file(root).unlink(missing_ok=True)
+    table = pa.Table.from_pylist(records, schema=_samples_schema(pa))
+    pq.write_table(table, buffer, write_page_checksum=True)
+    written: bytes = buffer.getvalue().to_pybytes()
+    return written
+
+
+def quarantine_rows(manifests: Iterable[ShardManifest]) -> bytes:
+    """`quarantine.jsonl`; empty when nothing was refused, and then there is no such file."""
+    rows = (row for manifest in manifests for row in manifest.quarantined)
+    return "".join(json.dumps(row, sort_keys=True, ensure_ascii=False) + "\n" for row in rows).encode()
 
 
 def _samples_schema(pa: Any) -> Any:
@@ -154,33 +250,78 @@ def _samples_schema(pa: Any) -> Any:
     return pa.schema(list(columns.items()))
 
 
+class _Timing(TypedDict):
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+
+    paint: dict[str, Number]
+
+
 def _paint_seconds(root: Path, name: str) -> dict[str, float]:
     """Seconds by key; empty when the worker was killed after the commit and before it could note them.
 
     They are a by-product: without them a data set is as whole, so a damaged file is as good as none.
     """
+    path = timings_folder(root) / f"{name}.json"
     try:
-        seconds: dict[str, float] = json.loads((timings_folder(root) / f"{name}.json").read_text())["paint"]
-        return seconds
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return parse_object(retried(path, path.read_bytes), _Timing)["paint"]
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError):
         return {}
+
+
+_held: set[int] = set()
+
+
+def _let_go() -> None:
+    """A lock lasts as long as any process has its file open: one that was forked must not outlive its parent's."""
+    while _held:
+        os.close(_held.pop())
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 @contextmanager
 def sole_writer(root: Path) -> Iterator[None]:
-    """Hold the folder for this process; the lock goes with the process, however it ends.
+    """Hold the folder for this process, and none that it forks; the lock goes with the process, however it ends.
 
     Raises:
         UserError: if another run is writing here.
     """
-    folder = os.open(root, os.O_RDONLY)
+    folder, holder = os.open(root, os.O_RDONLY), os.getpid()
     try:
         try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(folder)
         except BlockingIOError:
             raise UserError(f"{root}: another run is writing here") from None
         except OSError:
             pass  # a shared filesystem without locks; commits are atomic all the same
+        _held.add(folder)
         yield
     finally:
-        os.close(folder)
+        if os.getpid() == holder:
+            _held.discard(folder)
+            os.close(folder)
+
+
+def _lock(folder: int) -> None:
+    """Take the writers' lock; who only looks holds it for microseconds, so one more try tells a writer from a look."""
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        time.sleep(_LOOK_S)
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def is_being_written(root: Path) -> bool:
+    """Whether a run holds the folder now. Looking disturbs nobody: not a run, nor one that starts, nor another look."""
+    folder = os.open(root, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False  # a shared filesystem without locks
+    else:
+        return False
+    finally:
+        os.close(folder)  # which gives the lock back

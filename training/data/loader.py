@@ -12,6 +12,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from conf.errors import UserError
 from training.data.batch import CachedLatents, SequenceBatch
@@ -40,6 +42,7 @@ class Loaded:
     keys: tuple[str, ...]
     positions: tuple[int, ...]
     captions: tuple[str, ...]
+    token_ids: NDArray[np.int64] | None
     latents: CachedLatents | None
 
 
@@ -72,9 +75,12 @@ class Batches(Iterator[SequenceBatch]):
         load: makes a batch; picklable. What it raises as `UserError` is raised here, in its turn.
         pixels_shape: (B, T, 3, H, W), or None when batches have no frames.
         num_workers: processes that load ahead; 0 loads here, when asked.
+        as_bytes: leave frames uint8, for a GPU to turn to floats; they are good until the next batch is asked for.
     """
 
-    def __init__(self, load: Load, pixels_shape: tuple[int, ...] | None, num_workers: int) -> None:
+    def __init__(
+        self, load: Load, pixels_shape: tuple[int, ...] | None, num_workers: int, *, as_bytes: bool = False
+    ) -> None:
         import torch
         from torch.utils.data import DataLoader
 
@@ -83,7 +89,8 @@ class Batches(Iterator[SequenceBatch]):
             # Of each worker: those that wait, and the one that is turned to floats here while it fills the next.
             count = (_PREFETCHED + 1) * num_workers or 1
             slots = pixel_slots(count, pixels_shape, shared=num_workers > 0)
-        self._steps, self._step, self._floats = _Steps(load, slots), 0, FloatFrames()
+        self._steps, self._step = _Steps(load, slots), 0
+        self._take = (lambda pixels: pixels) if as_bytes else FloatFrames().signed_unit
         loader: DataLoader[Loaded | _Failure] = DataLoader(
             self._steps,  # type: ignore[arg-type]  # torch only indexes it
             batch_size=None,
@@ -116,7 +123,7 @@ class Batches(Iterator[SequenceBatch]):
             raise UserError(loaded.reason)
         pixels = self._steps.pixels(self._step)
         self._step += 1
-        return _arrived(loaded, None if pixels is None else self._floats.signed_unit(pixels))
+        return _arrived(loaded, None if pixels is None else self._take(pixels))
 
     def close(self) -> None:
         """End the workers; nothing comes after."""
@@ -142,6 +149,7 @@ def _arrived(loaded: Loaded, frames: "Tensor | None") -> SequenceBatch:
         keys=loaded.keys,
         positions=torch.tensor(loaded.positions),
         captions=loaded.captions,
+        token_ids=None if loaded.token_ids is None else torch.from_numpy(loaded.token_ids),
         frames=frames,
         latents=latents,
     )

@@ -3,12 +3,22 @@
 import hashlib
 import json
 import os
+import tarfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from training.data.layout import SCHEMA_VERSION, shards_folder
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from training.data.layout import SCHEMA_VERSION, TEXT_SPLIT, is_shard_name, shards_folder
+from training.data.plain import CLOSED, OPEN, Count, Number, Whole, parse_object, shaped
+from training.data.retries import retried
+from training.data.seal import CHECKSUM, is_sealed
+
+_BLOCK, _RECORD = tarfile.BLOCKSIZE, tarfile.RECORDSIZE
+Crc = Annotated[int, Field(strict=True, ge=0, lt=2**32)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,9 +29,9 @@ class SampleSpan:
     """
 
     key: str
-    offset: int
-    length: int
-    crc32: int
+    offset: Count
+    length: Count
+    crc32: Crc
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +49,15 @@ class ShardManifest:
         quarantined: a row a refused input for `quarantine.jsonl`.
     """
 
+    __pydantic_config__ = CLOSED
+
     name: str
     split: str
     sha256: str
-    num_bytes: int
-    first_index: int
-    num_planned: int
-    num_samples: int
+    num_bytes: Count
+    first_index: Count
+    num_planned: Count
+    num_samples: Count
     config_hash: str
     code_version: str
     samples: tuple[SampleSpan, ...]
@@ -65,14 +77,88 @@ class ShardManifest:
             ValueError: if it is not a manifest of this schema version.
         """
         try:
-            fields = json.loads(text)
-            if fields["schema_version"] != SCHEMA_VERSION:
-                raise ValueError(f"schema version {fields['schema_version']}, this code reads {SCHEMA_VERSION}")
-            fields["samples"] = tuple(SampleSpan(**span) for span in fields["samples"])
-            fields["records"], fields["quarantined"] = tuple(fields["records"]), tuple(fields["quarantined"])
-            return cls(**fields)
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
-            raise ValueError(f"not a shard manifest: {error!r}") from error
+            fields = parse_object(text.encode(), dict[str, Any])
+            version = fields.get("schema_version")
+            if version != SCHEMA_VERSION:
+                raise ValueError(f"schema version {version}, this code reads {SCHEMA_VERSION}")
+            return shaped({name: value for name, value in fields.items() if name != CHECKSUM}, cls)
+        except ValueError as error:
+            raise ValueError(f"not a shard manifest: {error}") from error
+
+    def check(self) -> None:
+        """See that all parts of it agree.
+
+        Raises:
+            ValueError: naming the first that does not.
+        """
+        if not is_shard_name(self.name) or self.split != self.name.partition("-")[0]:
+            raise ValueError(f"'{self.name}' is no shard of split '{self.split}'")
+        texts = self.split == TEXT_SPLIT
+        if len(self.samples) != self.num_samples or (not texts and len(self.records) != self.num_samples):
+            raise ValueError(
+                f"its counts disagree: {self.num_samples} sequences, {len(self.samples)} places, "
+                f"{len(self.records)} records"
+            )
+        if self.num_samples + len(self.quarantined) != self.num_planned:
+            raise ValueError(f"{self.num_planned} planned, {self.num_samples} made, {len(self.quarantined)} refused")
+        end = 0
+        for span in self.samples:
+            if span.offset != end or not span.length or span.length % _BLOCK:
+                raise ValueError(
+                    f"sequence {span.key}: stands at {span.offset}, {span.length} bytes, but {end} is next"
+                )
+            end = span.offset + span.length
+        if not end <= self.num_bytes <= end + 2 * _RECORD:
+            raise ValueError(f"its sequences end at {end}, its tar at {self.num_bytes}")
+        for span, record in zip(self.samples, self.records, strict=not texts):
+            _check_record(record, span.key, self)
+        for row in self.quarantined:
+            shaped(row, _Refusal)
+
+
+class _Record(TypedDict):
+    """A row of `samples.parquet`, as far as readers rely on it."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+
+    key: str
+    index: Count
+    split: str
+    shard: str
+    source: str
+    source_sha256: str
+    licence: str | None
+    caption: str | None
+    renderer: str
+    renderer_config_hash: str
+    seed: Whole | None
+    num_steps: Count
+    frame_steps: list[Count]
+    psnr_db: Number | None
+    ssim: Number | None
+    coverage: list[Number]
+    distance: list[Number]
+    progress_violation: Number
+
+
+class _Refusal(TypedDict):
+    """A row of `quarantine.jsonl`, likewise."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+
+    source: str
+    reason: str
+
+
+def _check_record(record: Mapping[str, Any], key: str, manifest: ShardManifest) -> None:
+    try:
+        row = shaped(record, _Record)
+    except ValueError as error:
+        raise ValueError(f"sequence {key}: its record: {error}") from error
+    if row["key"] != key:
+        raise ValueError(f"sequence {key}: its record is of {row['key']}")
+    if (row["shard"], row["split"]) != (manifest.name, manifest.split):
+        raise ValueError(f"sequence {key}: its record is of shard {row['shard']}, split {row['split']}")
 
 
 def manifest_path(root: Path, name: str) -> Path:
@@ -89,14 +175,47 @@ def read_manifest(root: Path, name: str) -> ShardManifest | None:
     """The manifest of a shard, or None if the shard is not committed.
 
     Raises:
-        ValueError: if there is a file that is not a manifest.
+        ValueError: if there is a file that is not a manifest, or not the one that was written.
+        UserError: if the storage fails.
     """
+    path = manifest_path(root, name)
     try:
-        return ShardManifest.from_json(manifest_path(root, name).read_text(encoding="utf-8"))
+        return parse_manifest(retried(path, path.read_bytes), name)
     except FileNotFoundError:
         return None
+    except IsADirectoryError as error:
+        raise ValueError(f"{path}: a folder where a file should be") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def parse_manifest(data: bytes, name: str) -> ShardManifest:
+    """The manifest of the shard `name`; those of the first version carry no checksum.
+
+    Raises:
+        ValueError: if it is another's, or not what was written.
+    """
+    is_sealed(data)
+    manifest = ShardManifest.from_json(data.decode())
+    if manifest.name != name:
+        raise ValueError(f"the manifest of {manifest.name}")
+    return manifest
+
+
+def read_checked_manifest(root: Path, name: str) -> ShardManifest | None:
+    """As `read_manifest`, for readers that rely on more than the places of sequences.
+
+    Raises:
+        ValueError: also if parts of the manifest disagree.
+        UserError: if the storage fails.
+    """
+    manifest = read_manifest(root, name)
+    try:
+        if manifest is not None:
+            manifest.check()
     except ValueError as error:
         raise ValueError(f"{manifest_path(root, name)}: {error}") from error
+    return manifest
 
 
 def to_json(value: object) -> str:

@@ -11,10 +11,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from training.random_streams import Stream
+
 ROUND = 1000
 """Positions in which every data set of a mixture has exactly its share of turns, in thousandths."""
-
-_PERMUTATION, _TURNS = 0, 1  # spawn keys
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +64,7 @@ def shares_of(weights: Sequence[float]) -> tuple[int, ...]:
 # An epoch of a million sequences takes 8 MB and 20 ms; a batch may span the end of one and the beginning of another.
 @lru_cache(maxsize=8)
 def _permutation(seed: int, dataset: int, epoch: int, size: int) -> NDArray[np.int64]:
-    sequence = np.random.SeedSequence(seed, spawn_key=(_PERMUTATION, dataset, epoch))
-    return np.random.default_rng(sequence).permutation(size)
+    return Stream.ORDER.generator(seed, dataset, epoch).permutation(size)
 
 
 @lru_cache(maxsize=8)
@@ -73,8 +72,7 @@ def _round(seed: int, number: int, shares: tuple[int, ...]) -> tuple[NDArray[np.
     """(ROUND,) whose turn it is, and how many turns that data set has had in this round before."""
     turns = np.repeat(np.arange(len(shares)), shares)
     if len(shares) > 1:
-        sequence = np.random.SeedSequence(seed, spawn_key=(_TURNS, number))
-        turns = np.random.default_rng(sequence).permutation(turns)
+        turns = Stream.TURNS.generator(seed, number).permutation(turns)
     earlier = np.empty(ROUND, np.int64)
     for dataset, share in enumerate(shares):
         earlier[turns == dataset] = np.arange(share)

@@ -1,22 +1,44 @@
 """Reading sequences back: any one of a shard, at the offset its manifest gives."""
 
-import json
 import tarfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from training.data.manifest import SampleSpan, ShardManifest, tar_path
+from training.data.plain import OPEN, Count, Number, Side, parse_object
+from training.data.retries import retried
 
+_MOST_FRAMES = 1000
 _BLOCK = tarfile.BLOCKSIZE
 _NAME, _SIZE, _SUM, _KIND = slice(0, 100), slice(124, 136), slice(148, 156), slice(156, 157)  # fields of a header
+
+
+class _Frame(TypedDict):
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+
+    member: str
+    step: Count
+    distance: Number
+
+
+class _Facts(TypedDict):
+    """What every reader of a sequence relies on; `pipelines.verify` checks the rest."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+
+    size_px: Annotated[list[Side], Field(min_length=2, max_length=2)]
+    num_steps: Count
+    frames: Annotated[list[_Frame], Field(min_length=1, max_length=_MOST_FRAMES)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +55,15 @@ class StoredSequence:
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """The sequence's json member."""
-        loaded: dict[str, Any] = json.loads(self.members["json"])
-        return loaded
+        """The sequence's json member.
+
+        Raises:
+            ValueError: if it is not what a sequence has.
+        """
+        try:
+            return dict(parse_object(self.members["json"], _Facts))
+        except ValueError as error:
+            raise ValueError(f"sequence {self.key}: json: {error}") from error
 
     @property
     def caption(self) -> str:
@@ -76,10 +104,11 @@ def read_sequences(root: Path, manifest: ShardManifest) -> Iterator[StoredSequen
     Raises:
         ValueError: if the bytes at an offset are not the sequence the manifest names.
     """
-    with tar_path(root, manifest.name).open("rb") as file:
+    path = tar_path(root, manifest.name)
+    with retried(path, lambda: path.open("rb")) as file:
         for span in manifest.samples:
             file.seek(span.offset)
-            yield read_span(span, file.read(span.length))
+            yield read_span(span, retried(path, partial(file.read, span.length)))
 
 
 def read_span(span: SampleSpan, data: bytes) -> StoredSequence:
@@ -120,6 +149,10 @@ def parse_sequence(key: str, data: bytes) -> StoredSequence:
     for name in ("json", "txt"):
         if name not in members:
             raise ValueError(f"sequence {key}: no {name} member")
+    try:
+        members["txt"].decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"sequence {key}: txt: not UTF-8") from error
     return StoredSequence(key=key, members=members)
 
 

@@ -23,6 +23,7 @@ from training.data.manifest import (
     temporary_path,
     write_atomically,
 )
+from training.data.seal import sealed
 
 
 class _HashingFile(io.RawIOBase):
@@ -89,5 +90,5 @@ class ShardWriter:
             **facts,
         )
         commit(self._temporary, tar_path(self._root, self._name))
-        write_atomically(manifest_path(self._root, self._name), manifest.to_json().encode())
+        write_atomically(manifest_path(self._root, self._name), sealed(manifest.to_json()))
         return manifest

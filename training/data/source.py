@@ -92,10 +92,21 @@ class StreamSource:
 
     @contextmanager
     def _naming_damage(self) -> Iterator[None]:
-        try:
+        with naming_damage(self.split.url):
             yield
-        except ValueError as error:
-            raise UserError(f"{self.split.url}: {error}") from error
+
+
+@contextmanager
+def naming_damage(url: str) -> Iterator[None]:
+    """Turn damage of a sequence into one line that names the data set.
+
+    Raises:
+        UserError: in place of a ValueError.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise UserError(f"{url}: {error}") from error
 
 
 def open_source(url: str, split: str, *, captions_required: bool, base_fingerprint: str | None) -> StreamSource:
@@ -110,25 +121,30 @@ def open_source(url: str, split: str, *, captions_required: bool, base_fingerpri
     if captions_required and lacking:
         raise UserError(f"{url}: {len(lacking)} of {len(stored)} sequences have no caption, first {lacking[0]}")
     (first,) = stored.read([0])
+    with naming_damage(url):
+        num_frames = first.num_frames
     for record in stored.records:
-        if len(record["frame_steps"]) != first.num_frames:
+        if len(record["frame_steps"]) != num_frames:
             count = len(record["frame_steps"])
-            raise UserError(f"{url}: sequence {record['key']} has {count} frames, others {first.num_frames}")
-    height_px, width_px = first.facts["size_px"]
+            raise UserError(f"{url}: sequence {record['key']} has {count} frames, others {num_frames}")
+    with naming_damage(url):
+        height_px, width_px = first.facts["size_px"]
     size_px = (int(height_px), int(width_px))
     encoding = encoding_of(stored.card)
     if encoding is None:
-        return StreamSource(split=stored, num_frames=first.num_frames, size_px=size_px)
+        return StreamSource(split=stored, num_frames=num_frames, size_px=size_px)
     if base_fingerprint not in (None, encoding.base):
         raise UserError(f"{url}: encoded with another base than the one that is trained; run pipelines.encode with it")
     texts = open_split(url, TEXT_SPLIT)
-    mean, _ = latents_of(first)
+    with naming_damage(url):
+        mean, _ = latents_of(first)
+        embedding = embedding_of(texts.read([0])[0])
     return StreamSource(
         split=stored,
-        num_frames=first.num_frames,
+        num_frames=num_frames,
         size_px=size_px,
         latent_shape=tuple(mean.shape[1:]),
-        text_shape=tuple(embedding_of(texts.read([0])[0]).shape),
+        text_shape=tuple(embedding.shape),
         texts=texts,
         text_of=caption_indices(texts, captions),
     )

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 
 from conf.errors import UserError
 from training.data.dataset import DatasetCard, parse_card
-from training.data.manifest import SampleSpan, ShardManifest
+from training.data.manifest import SampleSpan, ShardManifest, parse_manifest
+from training.data.retries import retried
 from training.data.sequence import StoredSequence, read_span
 from training.data.storage import naming, open_storage
 
@@ -58,13 +60,10 @@ class StoredSplit:
         """
         filesystem, root = open_storage(self.url, "data")  # fsspec keeps one a process
         spans = [self._span(index) for index in indices]
+        paths = [f"{root}/shards/{self.shards[self.shard[index]]}.tar" for index in indices]
+        starts, ends = [span.offset for span in spans], [span.offset + span.length for span in spans]
         with naming(self.url):
-            found = filesystem.cat_ranges(
-                [f"{root}/shards/{self.shards[self.shard[index]]}.tar" for index in indices],
-                [span.offset for span in spans],
-                [span.offset + span.length for span in spans],
-                on_error="raise",
-            )
+            found = retried(self.url, partial(filesystem.cat_ranges, paths, starts, ends, on_error="raise"))
         return [self._parse(index, span, data) for index, span, data in zip(indices, spans, found, strict=True)]
 
     def _span(self, index: int) -> SampleSpan:
@@ -93,7 +92,7 @@ def open_split(url: str, split: str) -> StoredSplit:
     card = _read_card(filesystem, root, url)
     shards = tuple(name for name in card.shards if name.startswith(f"{split}-"))
     files = _read_manifests(filesystem, root, url, shards)
-    manifests = [_manifest(files[name], f"{url}: {name}.json") for name in shards]
+    manifests = [_manifest(files[name], name, card, url) for name in shards]
     _check_shards(filesystem, root, url, card, manifests)
     spans = [span for manifest in manifests for span in manifest.samples]
     if not spans:
@@ -118,7 +117,7 @@ def _read_card(filesystem: AbstractFileSystem, root: str, url: str) -> DatasetCa
         if not filesystem.isdir(root):
             raise UserError(f"{url}: no such folder")
         try:
-            data = filesystem.cat_file(f"{root}/dataset.json")
+            data = retried(f"{url}: dataset.json", partial(filesystem.cat_file, f"{root}/dataset.json"))
         except FileNotFoundError:
             raise UserError(f"{url}: not a data set (no dataset.json)") from None
     card = parse_card(data, f"{url}: dataset.json")
@@ -139,11 +138,15 @@ def _read_manifests(filesystem: AbstractFileSystem, root: str, url: str, shards:
     return by_name
 
 
-def _manifest(data: bytes, where: str) -> ShardManifest:
+def _manifest(data: bytes, name: str, card: DatasetCard, url: str) -> ShardManifest:
     try:
-        return ShardManifest.from_json(data.decode())
+        manifest = parse_manifest(data, name)
+        manifest.check()
+        if card.manifests is not None and hashlib.sha256(data).hexdigest() != card.manifests.get(name):
+            raise ValueError("not the manifest that the data set was completed with")
+        return manifest
     except ValueError as error:
-        raise UserError(f"{where}: {error}") from error
+        raise UserError(f"{url}: {name}.json: damaged: {error}; run python -m pipelines.verify") from error
 
 
 def _check_shards(

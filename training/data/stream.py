@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from conf.errors import ConfigError, UserError
+from conf.value import Location
 from training.data.augment import Augmentation
-from training.data.batch import CachedLatents, SequenceBatch
+from training.data.batch import CachedLatents, SequenceBatch, Tokenise
 from training.data.loader import Batches, Loaded
 from training.data.order import ROUND, StreamOrder, rank_positions, shares_of
 from training.data.sequence import StoredSequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 class DataMixture:
     """One data set of a mixture: its folder or fsspec URL, and its share of the stream in relation to the others."""
 
-    path: str
+    path: Location
     weight: float = 1.0
 
     def __post_init__(self) -> None:
@@ -141,6 +142,8 @@ class SequenceStream:
         rank: int = 0,
         world_size: int = 1,
         num_workers: int = 0,
+        tokenise: Tokenise | None = None,
+        as_bytes: bool = False,
     ) -> Batches:
         """Endless batches of one rank.
 
@@ -150,6 +153,8 @@ class SequenceStream:
             start: global position of the first step: batch_size * world_size * steps done, to resume.
             rank, world_size: which of how many processes this is.
             num_workers: processes that read ahead for this rank; they change nothing but speed.
+            tokenise: what readers do to captions; not to those of cached latents, which have embeddings.
+            as_bytes: leave frames uint8, for a GPU to turn to floats; they are good until the next batch is asked for.
 
         Raises:
             UserError: if there are fewer sequences than a step takes. While it runs: if bytes are damaged, or the
@@ -168,16 +173,23 @@ class SequenceStream:
             batch_size=batch_size,
             rank=rank,
             world_size=world_size,
+            tokenise=tokenise,
         )
         shape = None if self.encoded else (batch_size, self.num_frames, 3, *self.size_px)
-        return Batches(steps, shape, num_workers)
+        return Batches(steps, shape, num_workers, as_bytes=as_bytes)
 
     def first(self, seed: int, count: int) -> SequenceBatch:
         """The samples at positions 0 to `count` - 1 of the order with this seed, or all when there are fewer."""
         with closing(self.batches(seed=seed, batch_size=min(count, len(self)))) as batches:
             return next(batches)
 
-    def load(self, positions: Sequence[int], order: StreamOrder, pixels: "torch.Tensor | None") -> Loaded:
+    def load(
+        self,
+        positions: Sequence[int],
+        order: StreamOrder,
+        pixels: "torch.Tensor | None",
+        tokenise: Tokenise | None = None,
+    ) -> Loaded:
         """The samples at some positions; their frames are written to `pixels` (B, T, 3, H, W) uint8.
 
         Raises:
@@ -198,10 +210,12 @@ class SequenceStream:
                 source.decode(sequence, self.frames, pixels[row])
                 self.augmentation.apply(pixels[row], order.seed, positions[row])
         names = [self.sources[dataset].split.name for dataset, _ in places]
+        captions = tuple(sequences[row].caption for row in range(len(places)))
         return Loaded(
             keys=tuple(f"{name}/{sequences[row].key}" for row, name in enumerate(names)),
             positions=tuple(positions),
-            captions=tuple(sequences[row].caption for row in range(len(places))),
+            captions=captions,
+            token_ids=None if self.encoded or tokenise is None else tokenise(captions).numpy(),
             latents=_stack(latents) if self.encoded else None,
         )
 
@@ -216,12 +230,13 @@ class _RankSteps:
     batch_size: int
     rank: int
     world_size: int
+    tokenise: Tokenise | None
 
     def __call__(self, step: int, pixels: "torch.Tensor | None") -> Loaded:
         positions = rank_positions(
             self.start, step, batch_size=self.batch_size, rank=self.rank, world_size=self.world_size
         )
-        return self.stream.load(positions, self.order, pixels)
+        return self.stream.load(positions, self.order, pixels, self.tokenise)
 
 
 def _stack(latents: "dict[int, tuple[torch.Tensor, ...]]") -> CachedLatents:

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from diffusers import MotionAdapter
 from torch import Tensor
 
+from training.models.parts import TEMPORAL, kind_of_tensors
+
 _PAIRS = (
     (".temporal_transformer.", "."),
     (".attention_blocks.0.", ".attn1."),
@@ -75,16 +77,20 @@ def motion_from_original(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def adapter_from_original(state: Mapping[str, Tensor], *, norm_groups: int) -> MotionAdapter:
+def adapter_from_original(state: Mapping[str, Tensor], *, norm_groups: int, num_heads: int = 8) -> MotionAdapter:
     """A `MotionAdapter` with the weights of a file in AnimateDiff's own layout; its shape is read off the tensors.
 
     Args:
         state: the file's tensors.
         norm_groups: groups of the group norms, which the tensors do not tell.
+        num_heads: of the attentions, likewise; 8 in every AnimateDiff release.
 
     Raises:
         ValueError: if the tensors are not those of temporal modules.
     """
+    kind = kind_of_tensors(state.keys())
+    if kind != TEMPORAL:
+        raise ValueError(f"not temporal modules but {kind}")
     ours = motion_from_original(state)
     widths: dict[int, int] = {}
     layers: dict[int, set[int]] = {}
@@ -100,7 +106,7 @@ def adapter_from_original(state: Mapping[str, Tensor], *, norm_groups: int) -> M
         block_out_channels=tuple(widths[level] for level in sorted(widths)),
         motion_layers_per_block=len(layers[0]),
         motion_norm_num_groups=norm_groups,
-        motion_num_attention_heads=8,  # of every AnimateDiff release
+        motion_num_attention_heads=num_heads,
         motion_max_seq_length=tables[0].shape[1] if tables else 24,  # what the first release knew, and did not store
         use_motion_mid_block=any(name.startswith("mid_block.") for name in ours),
     )

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,19 +17,46 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from transformers.utils import logging as transformers_logging
 
 from conf.errors import UserError
+from training.data.batch import SequenceBatch
 from training.diffusion import NoiseSchedule, load_schedule, save_schedule
+from training.finite import finite
 from training.models.codec import PatchCodec
+from training.models.parts import LOADING_ERRORS, kind_of_folder, load_network
 from training.weights import module_hash
 
 _CODECS = {"AutoencoderKL": AutoencoderKL, "PatchCodec": PatchCodec}
-_FRAMES_AT_ONCE = 16  # for the VAE: at 512 px its activations, not the UNet's, would fill the memory
+_FRAMES_AT_ONCE = 16  # for the VAE on a CPU: at 512 px its activations, not the UNet's, would fill the memory
+_PIXELS_AT_ONCE = 32 * 512 * 512  # of a GPU
 _PARTS = ("vae", "text_encoder", "tokenizer", "unet", "scheduler")
+_ASKS_FOR_MORE = ("addition_embed_type", "class_embed_type", "encoder_hid_dim", "num_class_embeds")
+_UNSTATED_END = 2  # of sentences, in the configurations of CLIP's first releases, whatever their vocabulary
 
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # readers are forked, and it would warn of that
 transformers_logging.disable_progress_bar()  # a bar for a second's work
 # It warns of a list that is empty for every model used here.
 logging.getLogger("diffusers.models.modeling_utils").addFilter(
     lambda record: "should be kept in float32: []" not in record.getMessage()
 )
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """(B,) captions -> (B, L) int64 numbers of their words and pieces of words, filled up or cut off to L.
+
+    Attributes:
+        tokenizer: whose numbers these are.
+        length: L.
+    """
+
+    tokenizer: CLIPTokenizer
+    length: int
+
+    def __call__(self, captions: Sequence[str]) -> Tensor:
+        """Numbers of the words of some captions."""
+        ids: Tensor = self.tokenizer(
+            list(captions), padding="max_length", truncation=True, max_length=self.length, return_tensors="pt"
+        ).input_ids
+        return ids
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +92,11 @@ class BaseModel:
         config = cast(Any, self.vae).config
         return int(config.patch_px if "patch_px" in config else 2 ** (len(config.block_out_channels) - 1))
 
+    @property
+    def exact(self) -> bool:
+        """Whether the codec is certain of its latents: then there is nothing to sample from a posterior."""
+        return isinstance(self.vae, PatchCodec)
+
     def encode_frames(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the posterior, not scaled.
 
@@ -73,14 +106,20 @@ class BaseModel:
         Returns:
             Two (N, C, H / patch_px, W / patch_px).
         """
-        posteriors = [cast(Any, self.vae).encode(some).latent_dist for some in _a_few(frames)]
+        posteriors = [cast(Any, self.vae).encode(some).latent_dist for some in _a_few(frames, frames.shape[-2:])]
         mean = torch.cat([posterior.mean for posterior in posteriors])
         return mean, torch.cat([posterior.logvar for posterior in posteriors])
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Pictures (N, 3, H, W) in [0, 1] of scaled latents (N, C, h, w)."""
-        parts = [cast(Any, self.vae).decode(some / self.scaling).sample for some in _a_few(latents)]
-        return (torch.cat(parts) / 2 + 0.5).clamp(0, 1)
+        """Pictures (N, 3, H, W) in [0, 1] of scaled latents (N, C, h, w).
+
+        Raises:
+            UserError: if latents or pictures are not finite.
+        """
+        finite(latents, "what was painted, as latents")
+        size_px = (latents.shape[-2] * self.patch_px, latents.shape[-1] * self.patch_px)
+        parts = [cast(Any, self.vae).decode(some / self.scaling).sample for some in _a_few(latents, size_px)]
+        return (finite(torch.cat(parts), "pictures that the VAE makes of latents") / 2 + 0.5).clamp(0, 1)
 
     def embed(self, captions: Sequence[str], device: torch.device | None = None) -> Tensor:
         """(B, L, D) embeddings of captions; what is longer than the text encoder reads is cut off.
@@ -89,20 +128,23 @@ class BaseModel:
             captions: (B,).
             device: where the text encoder computes, when its weights wait elsewhere.
         """
-        token_ids = self.tokens(captions).to(self.text_encoder.device if device is None else device)
+        return self.embed_tokens(self.tokens(captions).to(self.text_encoder.device if device is None else device))
+
+    def embed_tokens(self, token_ids: Tensor) -> Tensor:
+        """(B, L, D) embeddings of captions, (B, L) as numbers of words."""
         embedded: Tensor = self.text_encoder(token_ids).last_hidden_state
         return embedded
 
-    def tokens(self, captions: Sequence[str]) -> Tensor:
-        """(B, L) numbers of the words and pieces of words of (B,) captions, filled up or cut off to L."""
-        ids: Tensor = self.tokenizer(
-            list(captions),
-            padding="max_length",
-            truncation=True,
-            max_length=self.text_encoder.config.max_position_embeddings,
-            return_tensors="pt",
-        ).input_ids
-        return ids
+    @cached_property
+    def tokens(self) -> Tokens:
+        """Turns captions to what the text encoder reads."""
+        return Tokens(self.tokenizer, self.text_encoder.config.max_position_embeddings)
+
+    def token_ids(self, batch: SequenceBatch) -> Tensor:
+        """(B, L) numbers of the words of a batch's captions: as its readers found them, or found here."""
+        if batch.token_ids is not None:
+            return batch.token_ids
+        return self.tokens(batch.captions).to(self.text_encoder.device)
 
     def fingerprint(self) -> str:
         """Hash of all that cached latents and embeddings depend on: the VAE, the text encoder and its words."""
@@ -124,41 +166,78 @@ class BaseModel:
         save_schedule(self.schedule, folder / "scheduler")
 
 
-def _a_few(frames: Tensor) -> list[Tensor]:
-    return [frames[first : first + _FRAMES_AT_ONCE] for first in range(0, len(frames), _FRAMES_AT_ONCE)]
+def _a_few(frames: Tensor, size_px: Sequence[int]) -> tuple[Tensor, ...]:
+    """Frames, or latents of frames of a size (height, width), in parts that the VAE can take at once."""
+    if frames.device.type == "cpu":
+        return torch.split(frames, _FRAMES_AT_ONCE)
+    return torch.split(frames, max(1, _PIXELS_AT_ONCE // (size_px[0] * size_px[1])))
 
 
-def load_base(path: str | Path) -> BaseModel:
+def load_base(path: str | Path, key: str = "base") -> BaseModel:
     """Load a base from a local diffusers folder or from the hub, in float32, frozen, in evaluation mode.
 
-    Only safetensors are read. Pipelines that need more than these parts (SDXL, say) are not bases of this project.
+    docs/formats.md says what is read. Nothing is filled up: each part has all its weights, and they belong together.
+    Pipelines that need more than these parts (SDXL, say) are not bases of this project.
+
+    Args:
+        path: the folder, or a name on the hub.
+        key: of the configuration that named it, for messages.
 
     Raises:
-        UserError: if it is not there, lacks a part, or is of another architecture.
+        UserError: if it is not there, lacks a part or a tensor, or is of another architecture.
     """
-    folder = Path(path).expanduser()
+    folder, name = Path(path).expanduser(), f"{key}={path}"
     where = str(folder) if folder.exists() else str(path)
     if folder.exists():
         lacking = [part for part in _PARTS if not (folder / part).is_dir()]
         if lacking:
-            raise UserError(f"base={path}: not a diffusers folder; it lacks {', '.join(lacking)}")
+            kind = kind_of_folder(folder)
+            raise UserError(f"{name}: not a diffusers folder but {kind}; it lacks {', '.join(lacking)}")
     try:
         vae_class = _CODECS[_class_name(where)]
-        base = BaseModel(
-            vae=vae_class.from_pretrained(where, subfolder="vae", use_safetensors=True),
-            tokenizer=CLIPTokenizer.from_pretrained(where, subfolder="tokenizer"),
-            text_encoder=CLIPTextModel.from_pretrained(where, subfolder="text_encoder", use_safetensors=True),
-            unet=UNet2DConditionModel.from_pretrained(where, subfolder="unet", use_safetensors=True),
-            schedule=load_schedule(where),
-        )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise UserError(f"base={path}: cannot be loaded: {' '.join(str(error).split())[:300]}") from error
-    width, reads = base.text_encoder.config.hidden_size, base.unet.config.cross_attention_dim
-    if width != reads:
-        raise UserError(f"base={path}: its text encoder gives {width} numbers a word, its UNet reads {reads}")
+        schedule = load_schedule(where)
+        tokenizer = CLIPTokenizer.from_pretrained(where, subfolder="tokenizer")
+    except LOADING_ERRORS as error:
+        raise UserError(f"{name}: cannot be loaded: {' '.join(str(error).split())[:300]}") from error
+    base = BaseModel(
+        vae=load_network(vae_class, where, f"{name}: its vae", "vae"),
+        tokenizer=tokenizer,
+        text_encoder=load_network(CLIPTextModel, where, f"{name}: its text_encoder", "text_encoder"),
+        unet=load_network(UNet2DConditionModel, where, f"{name}: its unet", "unet"),
+        schedule=schedule,
+    )
+    _refuse_mismatch(base, name)
     for part in (base.vae, base.text_encoder, base.unet):
         part.requires_grad_(False).eval()
     return base
+
+
+def _refuse_mismatch(base: BaseModel, name: str) -> None:
+    """Refuse parts that do not belong together, and UNets that ask for more than latents, a timestep and words."""
+    unet, text = base.unet.config, base.text_encoder.config
+    width, reads = text.hidden_size, unet.cross_attention_dim
+    if width != reads:
+        raise UserError(f"{name}: its text encoder gives {width} numbers a word, its UNet reads {reads}")
+    channels = int(cast(Any, base.vae).config.latent_channels)
+    if (unet.in_channels, unet.out_channels) != (channels, channels):
+        aside = ", as those for inpainting do," if unet.in_channels == 2 * channels + 1 else ""
+        raise UserError(
+            f"{name}: its UNet reads {unet.in_channels} channels{aside} and gives {unet.out_channels}, its VAE makes "
+            f"{channels}; allowed: a UNet from text to picture"
+        )
+    asked = [key for key in _ASKS_FOR_MORE if unet.get(key) is not None]
+    if asked:
+        raise UserError(f"{name}: its UNet asks for more than words ({asked[0]}={unet[asked[0]]}), as SDXL's does")
+    pieces = len(base.tokenizer)
+    if pieces != text.vocab_size or max(base.tokenizer.get_vocab().values()) >= text.vocab_size:
+        raise UserError(
+            f"{name}: its tokenizer is not its text encoder's; it knows {pieces} pieces of words, not {text.vocab_size}"
+        )
+    if text.eos_token_id not in (_UNSTATED_END, base.tokenizer.eos_token_id):
+        raise UserError(
+            f"{name}: its tokenizer is not its text encoder's; it ends sentences by number "
+            f"{base.tokenizer.eos_token_id}, not {text.eos_token_id}"
+        )
 
 
 def _class_name(where: str) -> str:

@@ -16,13 +16,23 @@ from diffusers import UNet2DConditionModel, UNetMotionModel
 from torch import Tensor, nn
 
 from conf.errors import UserError
-from training.models.lora_layouts import animatediff_from_lora, kohya_from_lora, lora_from_file
+from training.models.lora_layouts import (
+    animatediff_from_lora,
+    header_of,
+    kohya_from_lora,
+    lora_from_file,
+    lora_settings,
+    without_text_encoder,
+)
+from training.models.parts import kind_of_folder
 from training.models.shape import LoraShape
+from training.progress import tell
 from training.tensors import read_tensors
 
 LoraKind = Literal["spatial", "motion"]
 LORA_FILE = "pytorch_lora_weights.safetensors"
 """As diffusers calls it."""
+_FILES = (LORA_FILE, "adapter_model.safetensors", "pytorch_lora_weights.bin", "adapter_model.bin")
 
 _LAYERS: dict[LoraKind, str] = {
     "spatial": r"(?!.*motion_modules).*\.attn[12]\.(?:{targets})",
@@ -120,7 +130,9 @@ def save_lora(
 def load_lora(
     key: str, path: Path, unet: UNet2DConditionModel | UNetMotionModel, parents: Mapping[str, str]
 ) -> dict[str, Tensor]:
-    """A LoRA from a folder that `save_lora` wrote, or from a file in the layout of diffusers, kohya or AnimateDiff.
+    """A LoRA from a folder or a file in the layout of diffusers, PEFT, kohya or AnimateDiff (docs/formats.md).
+
+    What a file holds for the text encoder is left out, and this is said.
 
     Args:
         key: of the configuration that named it, for messages.
@@ -135,37 +147,51 @@ def load_lora(
     Raises:
         UserError: if it is not there, is something else, or belongs to another base.
     """
-    file = path / LORA_FILE if path.is_dir() else path
-    if path.is_dir() and not file.is_file():
-        raise UserError(f"{key}={path}: holds no LoRA ({LORA_FILE})")
-    tensors = read_tensors(file, key)
+    file, name = _file_of(key, path), f"{key}={path}"
     layers = {name: layer for name, layer in unet.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)}
     try:
-        state = lora_from_file(tensors, layers)
-    except ValueError as error:
-        raise UserError(f"{key}={path}: {error}") from error
-    for name, tensor in state.items():
-        layer, _, end = name.rpartition(".lora_")
-        weight = layers[layer].weight if layer in layers else None
-        if weight is None or tensor.ndim < 2 or weight.shape[end[0] == "A"] != tensor.shape[end[0] == "A"]:
-            raise UserError(f"{key}={path}: made for another base; {name} fits no layer of this one")
-    for name, value in _marks(file).items():
-        if name in parents and value != parents[name]:
-            raise UserError(f"{key}={path}: made for another base; it was trained on another {name}")
-    return {name: tensor.float() for name, tensor in state.items()}
+        tensors, num_left_out = without_text_encoder(read_tensors(file, key))
+        state = lora_from_file(tensors, layers, lora_settings(file, tensors))
+        marks = dict(json.loads(header_of(file).get(_MARK, "{}")))  # of the parents, as `save_lora` noted
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{name}: {error}") from error
+    if kind_of(state) == "motion" and not any(".motion_modules." in layer for layer in layers):
+        raise UserError(f"{name}: a motion LoRA; allowed: a spatial one")
+    for layer in sorted({tensor_name.rpartition(".lora_")[0] for tensor_name in state}):
+        pair = [state.get(f"{layer}.lora_{which}.weight") for which in "AB"]
+        if layer not in layers or not _fits(layers[layer].weight, *pair):
+            shapes = [tuple(tensor.shape) if tensor is not None else "missing" for tensor in pair]
+            raise UserError(
+                f"{name}: made for another base; {layer} ({shapes[0]}, {shapes[1]}) fits no layer of this one"
+            )
+    for parent, value in marks.items():
+        if parent in parents and value != parents[parent]:
+            raise UserError(f"{name}: made for another base; it was trained on another {parent}")
+    if num_left_out:
+        tell(
+            f"warning: {name}: its {num_left_out} tensors for the text encoder are left out; "
+            "those for the UNet are applied"
+        )
+    return state
+
+
+def _file_of(key: str, path: Path) -> Path:
+    """The file of a LoRA that a path names."""
+    if not path.is_dir():
+        return path
+    for name in _FILES:
+        if (path / name).is_file():
+            return path / name
+    raise UserError(f"{key}={path}: holds no LoRA ({' or '.join(_FILES)}), but {kind_of_folder(path)}")
+
+
+def _fits(weight: Tensor, down: Tensor | None, up: Tensor | None) -> bool:
+    """Whether up @ down has the shape of a layer's weight."""
+    if down is None or up is None or not down.ndim == up.ndim == weight.ndim or down.shape[0] != up.shape[1]:
+        return False
+    return down.shape[1:] == weight.shape[1:] and up.shape[0] == weight.shape[0] and up.shape[2:].numel() == 1
 
 
 def kind_of(state: Mapping[str, Tensor]) -> LoraKind:
     """Whether a LoRA changes pictures, or motion."""
     return "motion" if any(".motion_modules." in name for name in state) else "spatial"
-
-
-def _marks(file: Path) -> dict[str, str]:
-    """What `save_lora` noted of the parents."""
-    if file.suffix != ".safetensors":
-        return {}
-    from safetensors import safe_open
-
-    with safe_open(file, framework="pt") as opened:
-        metadata = opened.metadata() or {}
-    return dict(json.loads(metadata.get(_MARK, "{}")))

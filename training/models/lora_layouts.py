@@ -1,22 +1,41 @@
-"""The layouts of LoRA files: peft's names, which diffusers uses, kohya's, and those of AnimateDiff's motion LoRAs.
+"""The layouts of LoRA files: peft's names, which diffusers uses, kohya's, and those of AnimateDiff's LoRAs.
 
 peft         down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_out.0.lora_A.weight
 kohya        lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_out_0.lora_down.weight, and .alpha
+diffusers    down_blocks.0.attentions.0.transformer_blocks.0.attn1.processor.to_out_lora.down.weight
+of 2023      (AnimateDiff's domain adapters too)
 AnimateDiff  down_blocks.0.motion_modules.0.temporal_transformer.transformer_blocks.0.attention_blocks.0.processor.
              to_out_lora.down.weight
 
-States here are in peft's names, at scale 1: alpha / rank is multiplied into the upper matrices.
+The scale, alpha / rank, is in tensors called alpha (kohya), in the header of the file (diffusers), in a file beside it
+(peft), or 1. States here are in peft's names, at scale 1: alpha / rank is multiplied into the upper matrices.
 """
 
+import json
+import math
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
-from training.models.animatediff import motion_from_original, original_from_motion
+from training.models.animatediff import diffusers_name, original_from_motion
+from training.models.parts import kind_of_tensors
 
 _KOHYA = "lora_unet_"
-_ANIMATEDIFF = re.compile(r"\.processor\.to_(q|k|v|out)_lora\.(down|up)\.weight$")
+_PEFT = "base_model.model."
+_PREFIXES = (_PEFT, "module.", "unet.")
+_TEXT = ("text_encoder", "lora_te", f"{_PEFT}text_model.")
+_ENDS = {"down": "A", "up": "B"}
+_PROCESSOR = re.compile(r"(?:\.processor)?\.to_(q|k|v|out)_lora\.(down|up)\.weight$")
+_LINEAR = re.compile(r"\.lora(?:\.|_)(down|up)\.weight$")
+_OTHER_METHODS = {
+    "dora_scale": "a DoRA", "lora_magnitude_vector": "a DoRA", "hada_": "a LoHa", "lokr_": "a LoKr",
+    "lora_mid": "a LoRA with Tucker's core", "oft_": "an OFT",
+}  # fmt: skip
+_METADATA = "lora_adapter_metadata"  # in the header of what diffusers writes
+PEFT_CONFIG = "adapter_config.json"
 
 
 def kohya_from_lora(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -41,56 +60,125 @@ def animatediff_from_lora(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {renamed(name): tensor for name, tensor in original_from_motion(state).items()}
 
 
-def lora_from_file(tensors: Mapping[str, Tensor], layers: Iterable[str]) -> dict[str, Tensor]:
-    """peft's names from any of the layouts.
+def lora_from_file(
+    tensors: Mapping[str, Tensor], layers: Iterable[str], settings: Mapping[str, Any] | None = None
+) -> dict[str, Tensor]:
+    """peft's names from any of the layouts, at scale 1.
 
     Args:
-        tensors: of a file.
+        tensors: of a file, for a UNet alone.
         layers: names of the network's layers, which kohya's names, with their underscores, do not tell by themselves.
+        settings: what `lora_settings` read.
 
     Raises:
-        ValueError: if it is no LoRA, or changes more than a UNet.
+        ValueError: if it is no LoRA, or a method that is not known here.
     """
-    if any(name.startswith(("text_encoder", "lora_te")) for name in tensors):
-        raise ValueError("changes the text encoder as well, which is not supported")
-    if any(name.startswith(_KOHYA) for name in tensors):
-        return _from_kohya(tensors, layers)
-    if any(_ANIMATEDIFF.search(name) for name in tensors):
-        return _from_animatediff(tensors)
-    state = {name.removeprefix("unet."): tensor for name, tensor in tensors.items()}
-    if any(".lora.down." in name for name in state):
-        state = {
-            name.replace(".lora.down.", ".lora_A.").replace(".lora.up.", ".lora_B."): state[name] for name in state
-        }
-    if not all(name.endswith((".lora_A.weight", ".lora_B.weight")) for name in state):
-        raise ValueError("not a LoRA in the layout of diffusers, kohya or AnimateDiff")
-    return state
-
-
-def _from_kohya(tensors: Mapping[str, Tensor], layers: Iterable[str]) -> dict[str, Tensor]:
+    for name in tensors:
+        method = next((method for sign, method in _OTHER_METHODS.items() if sign in name), None)
+        if method is not None:
+            raise ValueError(f"{method} ({name}); allowed: a LoRA of two matrices a layer")
     dotted = {layer.replace(".", "_"): layer for layer in layers}
-    state: dict[str, Tensor] = {}
-    for name, tensor in tensors.items():
-        flat, _, end = name.removeprefix(_KOHYA).partition(".")
-        if end == "alpha":
-            continue
-        if flat not in dotted or end not in ("lora_down.weight", "lora_up.weight"):
-            raise ValueError(f"{name} belongs to no layer of the base's UNet")
-        if end == "lora_down.weight":
-            state[f"{dotted[flat]}.lora_A.weight"] = tensor
-            continue
-        rank = tensor.shape[1]
-        alpha = float(tensors.get(f"{_KOHYA}{flat}.alpha", tensor.new_tensor(rank)))
-        state[f"{dotted[flat]}.lora_B.weight"] = tensor if alpha == rank else tensor * (alpha / rank)
+    named = {_peft_name(name, dotted): tensor.float() for name, tensor in tensors.items()}
+    if not named or not all(name.endswith((".lora_A.weight", ".lora_B.weight", ".alpha")) for name in named):
+        kind = kind_of_tensors(tensors.keys())
+        raise ValueError(f"not a LoRA in the layout of diffusers, PEFT, kohya or AnimateDiff, but {kind}")
+    state = {name: tensor for name, tensor in named.items() if not name.endswith(".alpha")}
+    for name in [name for name in state if name.endswith(".lora_B.weight")]:
+        layer, rank = name.removesuffix(".lora_B.weight"), state[name].shape[1] if state[name].ndim > 1 else 1
+        alpha = named.get(f"{layer}.alpha")
+        scale = float(alpha) / rank if alpha is not None else _scale(layer, rank, settings or {})
+        state[name] = state[name] if scale == 1 else state[name] * scale
     return state
 
 
-def _from_animatediff(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    ends = {"down": "A", "up": "B"}
+def without_text_encoder(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], int]:
+    """The part of a LoRA that is for the UNet, and how many tensors are for the text encoder.
 
-    def renamed(name: str) -> str:
-        return _ANIMATEDIFF.sub(
-            lambda match: f".to_{match[1]}{'.0' * (match[1] == 'out')}.lora_{ends[match[2]]}.weight", name
-        )
+    Raises:
+        ValueError: if all are.
+    """
+    kept = {name: tensor for name, tensor in tensors.items() if not name.startswith(_TEXT)}
+    if tensors and not kept:
+        raise ValueError("changes the text encoder alone, which is not supported; allowed: a LoRA of the UNet")
+    return kept, len(tensors) - len(kept)
 
-    return motion_from_original({renamed(name): tensor for name, tensor in tensors.items()})
+
+def lora_settings(file: Path, names: Iterable[str]) -> dict[str, Any] | None:
+    """What peft was told when a LoRA was made: in the file's header as diffusers writes it, or beside it as peft does.
+
+    Args:
+        file: of the LoRA.
+        names: of its tensors.
+
+    Returns:
+        `lora_alpha`, `alpha_pattern` and so on; None where it is not said and alpha is the rank.
+
+    Raises:
+        ValueError: if it cannot be read, or must be there and is not.
+    """
+    if any(name.startswith(_PEFT) for name in names):
+        beside = file.with_name(PEFT_CONFIG)
+        if not beside.is_file():
+            raise ValueError(f"a LoRA as PEFT writes it; its {PEFT_CONFIG}, which says its scale, is not beside it")
+        text, place = beside.read_text(encoding="utf-8", errors="replace"), PEFT_CONFIG
+    else:
+        text, place = header_of(file).get(_METADATA, ""), "header"
+    if not text:
+        return None
+    try:
+        settings = dict(json.loads(text))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValueError(f"its {place} cannot be read ({error})") from error
+    of_unet = {key.removeprefix("unet."): value for key, value in settings.items() if key.startswith("unet.")}
+    settings = of_unet or {key: value for key, value in settings.items() if "." not in key}
+    if settings.get("peft_type", "LORA") != "LORA" or settings.get("use_dora"):
+        method = "DORA" if settings.get("use_dora") else settings["peft_type"]
+        raise ValueError(f"a {method} adapter, as its {place} says; allowed: LORA")
+    return settings
+
+
+def header_of(file: Path) -> dict[str, str]:
+    """The metadata of a safetensors file; empty for other files."""
+    if file.suffix != ".safetensors":
+        return {}
+    from safetensors import safe_open
+
+    with safe_open(file, framework="pt") as opened:
+        return dict(opened.metadata() or {})
+
+
+def _scale(layer: str, rank: int, settings: Mapping[str, Any]) -> float:
+    """alpha / rank of a layer, or over the rank's root for rsLoRA (Kalajdzievski 2023), as peft has it."""
+    from peft.utils.other import get_pattern_key
+
+    patterns = settings.get("alpha_pattern") or {}
+    try:
+        alpha = float(patterns.get(get_pattern_key(list(patterns), layer), settings.get("lora_alpha", rank)))
+    except (TypeError, ValueError, AttributeError, re.error) as error:
+        raise ValueError(f"its alpha for {layer} cannot be read ({error})") from error
+    return alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)
+
+
+def _peft_name(name: str, dotted: Mapping[str, str]) -> str:
+    """What peft calls a tensor of any layout; others keep their name.
+
+    Args:
+        name: in the file.
+        dotted: names of layers with underscores for dots -> their names.
+
+    Raises:
+        ValueError: if it is kohya's name of no layer.
+    """
+    if name.startswith(_KOHYA):
+        flat, _, end = name.removeprefix(_KOHYA).partition(".")
+        if flat not in dotted:
+            raise ValueError(f"{name} belongs to no layer of the base's UNet")
+        name = f"{dotted[flat]}.{end}"
+    for prefix in _PREFIXES:
+        name = name.removeprefix(prefix)
+    if ".motion_modules." in name:
+        name = diffusers_name(name)
+    name = _PROCESSOR.sub(
+        lambda match: f".to_{match[1]}{'.0' * (match[1] == 'out')}.lora_{_ENDS[match[2]]}.weight", name
+    )
+    return _LINEAR.sub(lambda match: f".lora_{_ENDS[match[1]]}.weight", name)

@@ -8,20 +8,23 @@ zero, so that untrained modules change nothing. The 2D blocks see frames one by 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-import torch
 from diffusers import MotionAdapter, UNet2DConditionModel, UNetMotionModel
 from torch import Tensor, nn
 
 from conf.errors import UserError
 from training.models.animatediff import adapter_from_original, original_from_motion
+from training.models.parts import kind_of_folder, load_network
+from training.models.shape import num_heads
 from training.tensors import read_tensors
 
 Residuals = tuple[Sequence[Tensor], Tensor]
 """What is added to each output of the down blocks, and to the middle: (B * T, ...) each."""
 
 _TEMPORAL = ".motion_modules."
+_HEADS = "num_attention_heads"  # in the header of a file; AnimateDiff's own, which do not say it, have 8
+_RELEASED_HEADS = 8
 _ORIGINAL_FILE = "animatediff.safetensors"
 
 
@@ -42,12 +45,14 @@ def add_motion(unet: UNet2DConditionModel, adapter: MotionAdapter | None, *, max
         UserError: if the adapter belongs to another UNet.
     """
     fresh = adapter is None
-    if adapter is None:
+    if adapter is not None:
+        _refuse_other_computing(unet, adapter)
+    else:
         adapter = MotionAdapter(
             block_out_channels=tuple(unet.config.block_out_channels),
             motion_layers_per_block=unet.config.layers_per_block,
             motion_norm_num_groups=unet.config.norm_num_groups,
-            motion_num_attention_heads=8,
+            motion_num_attention_heads=num_heads(*unet.config.block_out_channels),
             motion_max_seq_length=max_frames,
             use_motion_mid_block=True,
         )
@@ -61,6 +66,19 @@ def add_motion(unet: UNet2DConditionModel, adapter: MotionAdapter | None, *, max
     if fresh:
         silence_motion(motion)
     return cast(UNetMotionModel, motion)
+
+
+def _refuse_other_computing(unet: UNet2DConditionModel, adapter: MotionAdapter) -> None:
+    """Refuse what diffusers takes without a word, though shapes do not show it and the motion UNet then errs."""
+    if adapter.config.conv_in_channels:
+        asked = f"its UNet would read {adapter.config.conv_in_channels} channels, as PIA's does"
+        raise UserError(f"motion: {asked}; allowed: temporal modules alone")
+    groups = adapter.config.motion_norm_num_groups
+    if groups != unet.config.norm_num_groups:
+        raise UserError(
+            f"motion: its temporal modules belong to another UNet; their norms have {groups} groups, the base's UNet "
+            f"{unet.config.norm_num_groups}"
+        )
 
 
 def share_weights(unet: UNetMotionModel, *parts: nn.Module) -> None:
@@ -157,7 +175,8 @@ def save_motion(adapter: MotionAdapter, folder: Path) -> None:
     from safetensors.torch import save_file
 
     adapter.save_pretrained(folder, safe_serialization=True)
-    save_file(original_from_motion(adapter.state_dict()), folder / _ORIGINAL_FILE, metadata={"format": "pt"})
+    heads = {_HEADS: str(adapter.config.motion_num_attention_heads)}
+    save_file(original_from_motion(adapter.state_dict()), folder / _ORIGINAL_FILE, metadata={"format": "pt", **heads})
 
 
 def load_motion(path: str | Path, unet: UNet2DConditionModel) -> MotionAdapter:
@@ -170,16 +189,30 @@ def load_motion(path: str | Path, unet: UNet2DConditionModel) -> MotionAdapter:
     Raises:
         UserError: if it is not there, or is something else.
     """
-    place = Path(path).expanduser()
+    place, name = Path(path).expanduser(), f"motion={path}"
     if place.is_file():
         try:
-            return adapter_from_original(read_tensors(place, "motion"), norm_groups=unet.config.norm_num_groups)
+            return adapter_from_original(
+                read_tensors(place, "motion"), norm_groups=unet.config.norm_num_groups, num_heads=_heads_in(place)
+            )
         except ValueError as error:
-            raise UserError(f"motion={path}: {error}") from error
+            raise UserError(f"{name}: {error}") from error
     if place.is_dir() and not (place / "config.json").is_file():
-        raise UserError(f"motion={path}: holds no temporal modules (a MotionAdapter's config.json)")
-    try:
-        loaded: Any = MotionAdapter.from_pretrained(str(place if place.exists() else path), use_safetensors=True)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise UserError(f"motion={path}: cannot be loaded: {' '.join(str(error).split())[:300]}") from error
-    return cast(MotionAdapter, loaded.to(torch.float32))
+        raise UserError(
+            f"{name}: holds no temporal modules (a MotionAdapter's config.json), but {kind_of_folder(place)}"
+        )
+    return load_network(MotionAdapter, str(place if place.exists() else path), name)
+
+
+def _heads_in(path: Path) -> int:
+    """Heads of the attentions in a file, which tensors do not tell.
+
+    Raises:
+        ValueError: if its header says no number.
+    """
+    from safetensors import safe_open
+
+    if path.suffix != ".safetensors":
+        return _RELEASED_HEADS
+    with safe_open(path, framework="pt") as file:
+        return int((file.metadata() or {}).get(_HEADS, _RELEASED_HEADS))

@@ -144,7 +144,7 @@ def load_painter(folder: Path, dtype: torch.dtype = torch.float32) -> Painter:
         UserError: if the folder is no painter, one of another format, or not whole.
     """
     facts = read_painter_card(folder)
-    base = load_base(folder)
+    base = load_base(folder, "painter")
     motion = load_motion(folder / _MOTION, base.unet)
     has_network = (folder / _REPLICATION).is_dir()
     replication = load_replication(folder / _REPLICATION, base.unet) if has_network else None

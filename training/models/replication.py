@@ -20,6 +20,8 @@ from torch import Tensor
 from conf.errors import UserError
 from training.models.animatediff import diffusers_name
 from training.models.motion import Residuals, predict, silence_motion
+from training.models.parts import kind_of_folder, kind_of_tensors, load_network
+from training.models.shape import num_heads
 from training.tensors import read_tensors
 
 _POSITIONS = ".pos_embed.pe"
@@ -139,6 +141,7 @@ def _config(unet: UNet2DConditionModel, max_frames: int, *, carried: bool) -> di
         ),
         "conditioning_channels": unet.config.in_channels * (2 if carried else 1),  # and one more for the mask
         "motion_max_seq_length": max_frames,
+        "motion_num_attention_heads": num_heads(*unet.config.block_out_channels),
         "concat_conditioning_mask": True,
         "use_simplified_condition_embedding": True,  # latents have the UNet's own grid
     }
@@ -205,19 +208,15 @@ def load_replication(path: str | Path, unet: UNet2DConditionModel) -> SparseCont
     Raises:
         UserError: if it is not there, is something else, or belongs to another base.
     """
-    place = Path(path).expanduser()
+    place, name = Path(path).expanduser(), f"replication={path}"
     if place.is_file():
         return _from_original(place, unet)
     if place.is_dir() and not (place / "config.json").is_file():
-        raise UserError(f"replication={path}: holds no replication network (a SparseControlNetModel's config.json)")
-    try:
-        loaded: Any = SparseControlNetModel.from_pretrained(
-            str(place if place.exists() else path), use_safetensors=True
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise UserError(f"replication={path}: cannot be loaded: {' '.join(str(error).split())[:300]}") from error
-    _refuse_foreign(path, loaded.state_dict(), unet)
-    return cast(SparseControlNetModel, loaded.to(torch.float32))
+        kind = kind_of_folder(place)
+        raise UserError(f"{name}: holds no replication network (a SparseControlNetModel's config.json), but {kind}")
+    network = load_network(SparseControlNetModel, str(place if place.exists() else path), name)
+    _refuse_foreign(path, network.state_dict(), unet)
+    return network
 
 
 def _from_original(path: Path, unet: UNet2DConditionModel) -> SparseControlNetModel:
@@ -233,8 +232,10 @@ def _from_original(path: Path, unet: UNet2DConditionModel) -> SparseControlNetMo
 
 def _refuse_foreign(path: str | Path, state: Mapping[str, Tensor], unet: UNet2DConditionModel) -> None:
     """Refuse tensors that are not those of a replication network for this UNet."""
-    seen = state.get(_SEES)
-    carried = seen is not None and seen.ndim == 4 and seen.shape[1] == 2 * unet.config.in_channels + 1
+    if _SEES not in state:
+        raise UserError(f"replication={path}: not a replication network but {kind_of_tensors(state.keys())}")
+    seen = state[_SEES]
+    carried = seen.ndim == 4 and seen.shape[1] == 2 * unet.config.in_channels + 1
     with torch.device("meta"):
         wanted = SparseControlNetModel(**_config(unet, _RELEASED_FRAMES, carried=carried)).state_dict()
     for name in sorted(name for name in wanted.keys() | state.keys() if not name.endswith(_POSITIONS)):

@@ -1,4 +1,4 @@
-"""Sizes of the tiny model and of LoRAs; apart from them, because a configuration must not import networks."""
+"""Sizes of the tiny model, LoRAs and actors; apart from them, because a configuration must not import networks."""
 
 import math
 from dataclasses import dataclass
@@ -9,6 +9,19 @@ NUM_GROUPS = 16
 """Groups of its group norms."""
 LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
 """Linear layers of an attention."""
+_MOST_HEADS = 8
+_HEAD_UNIT = 8  # numbers: what fused attention kernels count in
+
+
+def num_heads(*widths: int, most: int = _MOST_HEADS) -> int:
+    """Heads of attention, the same for layers of all these widths, whose sizes fused kernels take: multiples of 8.
+
+    Args:
+        widths: numbers a place; where they have no such heads in common, there are `most`.
+        most: heads at most.
+    """
+    counts = (count for count in range(most, 0, -1) if all(width % (count * _HEAD_UNIT) == 0 for width in widths))
+    return next(counts, most)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,3 +76,22 @@ class LoraShape:
             raise ConfigError("alpha", self.alpha, "more than 0")
         if not self.targets or not set(self.targets) <= set(LORA_TARGETS):
             raise ConfigError("targets", list(self.targets), f"some of {', '.join(LORA_TARGETS)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentShape:
+    """Size of an actor, and of its paintings.
+
+    Attributes:
+        width: channels of its first layer, 4 to 256.
+        num_steps: of a painting, five strokes each, 1 to 1,000.
+    """
+
+    width: int = 16
+    num_steps: int = 20
+
+    def __post_init__(self) -> None:
+        if not 4 <= self.width <= 256:
+            raise ConfigError("width", self.width, "4 to 256")
+        if not 1 <= self.num_steps <= 1000:
+            raise ConfigError("num_steps", self.num_steps, "1 to 1000")

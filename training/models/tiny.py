@@ -17,7 +17,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from training.diffusion import NoiseSchedule
 from training.models.base import BaseModel
 from training.models.codec import fit_codec
-from training.models.shape import NUM_GROUPS, TinyShape
+from training.models.shape import NUM_GROUPS, TinyShape, num_heads
 
 _START, _END, _WORD_END = "<|startoftext|>", "<|endoftext|>", "</w>"
 _MAX_TOKENS = 64
@@ -46,7 +46,7 @@ def build_tiny(
                 intermediate_size=4 * shape.text_width,
                 projection_dim=shape.text_width,
                 num_hidden_layers=3,
-                num_attention_heads=max(1, shape.text_width // 32),
+                num_attention_heads=num_heads(shape.text_width, most=max(1, shape.text_width // 32)),
                 max_position_embeddings=_MAX_TOKENS,
                 bos_token_id=tokenizer.bos_token_id,
                 eos_token_id=tokenizer.eos_token_id,
@@ -63,7 +63,8 @@ def build_tiny(
             up_block_types=("CrossAttnUpBlock2D",) * attending + ("UpBlock2D",) * plain,
             layers_per_block=1,
             cross_attention_dim=shape.text_width,
-            attention_head_dim=8,  # which is the number of heads: diffusers kept the name for old files
+            # Which is the number of heads: diffusers kept the name for old files.
+            attention_head_dim=tuple(num_heads(width) for width in shape.channels),
             norm_num_groups=NUM_GROUPS,
         )
         codec = fit_codec(pictures, patch_px=shape.patch_px, latent_channels=shape.latent_channels)

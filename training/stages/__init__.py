@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from training.data.batch import Tokenise
+
 
 @dataclass(frozen=True)
 class StageLoss:
@@ -33,12 +35,17 @@ class Stage(Protocol):
         network: `network(batch: SequenceBatch) -> StageLoss`. Parameters with requires_grad are trained. Everything
             random in it is drawn from (seed, position) of each sample; in eval mode no caption is dropped.
         frozen: parts that training must not move, by name.
+        tokenise: what readers do to captions, so that the network finds `token_ids` in its batches; None without need.
     """
 
     name: str
     frames: Literal["all", "last"]
     network: "nn.Module"
     frozen: "Mapping[str, nn.Module]"
+
+    @property
+    def tokenise(self) -> "Tokenise | None":
+        """As above."""
 
     def save(self, folder: Path, weights: "Mapping[str, Tensor]") -> None:
         """Write weights into an existing folder, in the field's format.

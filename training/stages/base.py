@@ -19,6 +19,7 @@ from training.diffusion import NoiseSchedule
 from training.models.base import BaseModel
 from training.models.shape import TinyShape
 from training.models.tiny import build_tiny
+from training.random_streams import Stream
 from training.stages.denoising import DenoisingConfig, DenoisingNetwork, FrameDenoiser, sample_sequences
 from training.weights import holding
 
@@ -55,6 +56,7 @@ class BaseStage:
         base.unet.requires_grad_(True)
         base.text_encoder.requires_grad_(trains_words)
         self._denoiser = FrameDenoiser(base.unet)
+        self.tokenise = base.tokens
         self.network: nn.Module = DenoisingNetwork(base, self._denoiser, config)
         self.frozen: Mapping[str, nn.Module] = {
             "vae": base.vae,
@@ -93,20 +95,20 @@ def untrained_base(
     if height_px % cell or width_px % cell:
         raise UserError(f"{where}: frames of {width_px} x {height_px} px; sides must be multiples of {cell}")
     captions = [str(record["caption"] or "") for source in train.sources for record in source.split.records]
-    return build_tiny(shape, captions, _some_frames(data, seed), schedule, seed)
+    return build_tiny(shape, captions, _some_frames(data, seed), schedule, Stream.WEIGHTS.seed(seed))
 
 
 def _some_frames(data: Sequence[DataMixture], seed: int) -> Tensor:
     """(N, 3, H, W) frames in [-1, 1], drawn from all the data."""
     stream = SequenceStream.open(data, split="train", frames="all")
     batch_size = min(64, len(stream))
-    generator = torch.Generator().manual_seed(seed)
+    generator = Stream.CODEC_FRAMES.generator(seed)
     chosen: list[Tensor] = []
     with closing(stream.batches(seed=seed, batch_size=batch_size)) as batches:
         for batch in itertools.islice(
             batches, -(-min(len(stream) * _FROM_EACH, _PICTURES) // (batch_size * _FROM_EACH))
         ):
             assert batch.frames is not None
-            places = torch.rand(batch.frames.shape[:2], generator=generator).argsort(1)[:, :_FROM_EACH]
-            chosen.append(batch.frames[torch.arange(len(batch))[:, None], places].flatten(0, 1))
+            places = generator.random(batch.frames.shape[:2]).argsort(1)[:, :_FROM_EACH]
+            chosen.append(batch.frames[torch.arange(len(batch))[:, None], torch.from_numpy(places)].flatten(0, 1))
     return torch.cat(chosen)

@@ -8,9 +8,11 @@ from diffusers import UNet2DConditionModel, UNetMotionModel
 from torch import Tensor, nn
 
 from training.data.batch import SequenceBatch
-from training.diffusion import Denoiser, NoiseSchedule, draw, sample
+from training.diffusion import Denoiser, NoiseSchedule, draw, draw_noise, sample
 from training.models.base import BaseModel
 from training.models.motion import predict
+from training.philox import normals
+from training.random_streams import Stream
 from training.stages import StageLoss
 
 _SAMPLING_STEPS = 30
@@ -78,24 +80,32 @@ class DenoisingNetwork(nn.Module):
         super().__init__()
         self.denoiser, self.text_encoder, self.vae = denoiser, base.text_encoder, base.vae
         self._base, self._config = base, config
+        self.register_buffer("no_words", base.tokens([""]), persistent=False)
         self._trains_text = any(parameter.requires_grad for parameter in base.text_encoder.parameters())
 
     def forward(self, batch: SequenceBatch) -> StageLoss:
         """The loss of a batch; all that is random comes from (seed, positions). No caption is dropped in eval mode."""
-        schedule = self._config.schedule
-        mean, deviation = self.posterior(batch)
+        schedule, seed = self._config.schedule, self.seed
+        mean, logvar = self.posterior(batch)
         dropout = self._config.caption_dropout if self.training else 0.0
-        draws = draw(
-            self._config.seed, batch.positions.tolist(), mean.shape[1:], schedule.num_steps, dropout, schedule.shared
-        )
-        device = mean.device
-        timesteps, noise = draws.timesteps.to(device), draws.noise.to(device)
-        latents = (mean + deviation * draws.latents.to(device)) * self._base.scaling
-        noisy, text = schedule.add_noise(latents, noise, timesteps), self._text(batch, draws.keeps_caption.tolist())
-        predicted = self.predict(noisy, timesteps, text, mean * self._base.scaling, batch.positions)
+        positions = batch.positions.to(mean.device)
+        shape = mean.shape[1:]
+        draws = draw(seed, positions, shape, schedule.num_steps, dropout, schedule.shared, device=mean.device)
+        timesteps, noise, clean = draws.timesteps, draws.noise, mean * self._base.scaling
+        latents = clean
+        if not self._base.exact:
+            deviation = (0.5 * logvar).exp() * self._base.scaling
+            latents = clean + deviation * normals(seed, Stream.POSTERIOR, positions, shape)
+        noisy, text = schedule.add_noise(latents, noise, timesteps), self._text(batch, draws.keeps_caption)
+        predicted = self.predict(noisy, timesteps, text, clean, positions)
         errors = (predicted.float() - schedule.target(latents, noise, timesteps)).square().flatten(1).mean(1)
         weights = schedule.loss_weights(timesteps, self._config.min_snr)
         return StageLoss(loss=(weights * errors).mean(), per_sample=errors.detach(), timesteps=timesteps)
+
+    @property
+    def seed(self) -> int:
+        """Of all draws: the run's, and in eval mode another, for positions of held-out samples are training's too."""
+        return self._config.seed if self.training else Stream.VALIDATION.seed(self._config.seed)
 
     def predict(self, noisy: Tensor, timesteps: Tensor, text: Tensor, clean: Tensor, positions: Tensor) -> Tensor:
         """What the denoiser says of noisy latents; stages that show it more than these see the clean ones as well.
@@ -112,23 +122,23 @@ class DenoisingNetwork(nn.Module):
 
     @torch.no_grad()
     def posterior(self, batch: SequenceBatch) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation (B, T, C, h, w) of the latents, unscaled, float32."""
+        """Mean and log-variance (B, T, C, h, w) of the latents, unscaled, float32."""
         if batch.latents is not None:
-            return batch.latents.mean, (0.5 * batch.latents.logvar).exp()
+            return batch.latents.mean, batch.latents.logvar
         assert batch.frames is not None
         mean, logvar = self._base.encode_frames(batch.frames.flatten(0, 1))
         shape = (*batch.frames.shape[:2], *mean.shape[1:])
-        return mean.float().reshape(shape), (0.5 * logvar.float()).exp().reshape(shape)
+        return mean.float().reshape(shape), logvar.float().reshape(shape)
 
-    def _text(self, batch: SequenceBatch, kept: Sequence[bool]) -> Tensor:
+    def _text(self, batch: SequenceBatch, kept: Tensor) -> Tensor:
+        no_words = self.get_buffer("no_words")
         if batch.latents is None:
-            captions = [caption if keep else "" for caption, keep in zip(batch.captions, kept, strict=True)]
+            token_ids = torch.where(kept[:, None], self._base.token_ids(batch), no_words)
             with torch.set_grad_enabled(self._trains_text and torch.is_grad_enabled()):
-                return self._base.embed(captions)
+                return self._base.embed_tokens(token_ids)
         with torch.no_grad():
-            nothing = self._base.embed([""])
-        mask = torch.tensor(kept, device=nothing.device)[:, None, None]
-        return torch.where(mask, batch.latents.text, nothing)
+            nothing = self._base.embed_tokens(no_words)
+        return torch.where(kept[:, None, None], batch.latents.text, nothing)
 
 
 @torch.no_grad()
@@ -158,7 +168,8 @@ def sample_sequences(
     """
     device = base.text_encoder.device
     schedule = config.schedule
-    noise = draw(seed, range(len(prompts)), shape, schedule.num_steps, 0.0, schedule.shared).noise.to(device)
+    places = torch.arange(len(prompts), device=device)
+    noise = draw_noise(seed, Stream.SAMPLE_NOISE, places, shape, schedule.shared)
     latents = sample(
         denoiser,
         schedule,

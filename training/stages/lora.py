@@ -66,6 +66,7 @@ class LoraStage:
             apply_lora(self.unet, "spatial", spatial)
         add_lora(self.unet, self._kind, lora)
         self._denoiser = FrameDenoiser(self.unet) if adapter is None else SequenceDenoiser(self.unet)
+        self.tokenise = base.tokens
         self.network: nn.Module = DenoisingNetwork(base, self._denoiser, config)
         self.frozen: Mapping[str, nn.Module] = {
             "vae": base.vae,

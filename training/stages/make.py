@@ -13,8 +13,11 @@ from training.diffusion import schedule_of_recipe
 from training.models.base import BaseModel, load_base
 from training.models.lora import load_lora
 from training.models.motion import load_motion
+from training.models.pointing import ACTOR_CELL_PX
+from training.models.regions import compile_regions
 from training.models.replication import is_carried, load_replication
 from training.stages import Stage
+from training.stages.agent import AgentStage
 from training.stages.base import BaseStage, untrained_base
 from training.stages.denoising import DenoisingConfig
 from training.stages.lora import LoraStage
@@ -46,8 +49,10 @@ def make_stage(config: TrainConfig, train: SequenceStream) -> Stage:
             stage = _replication_stage(config, train)
         case "spatial_lora" | "motion_lora":
             stage = _lora_stage(config, train)
+        case "agent":
+            stage = _agent_stage(config, train)
     if config.compile:
-        stage.network.compile()
+        compile_regions(stage.network)
     return stage
 
 
@@ -126,6 +131,18 @@ def _lora_stage(config: TrainConfig, train: SequenceStream) -> Stage:
     )
 
 
+def _agent_stage(config: TrainConfig, train: SequenceStream) -> Stage:
+    where, shape = train.sources[0].split.url, config.stage.agent
+    assert shape is not None  # the configuration has checked
+    if train.encoded:
+        raise UserError(f"{where}: latents; an actor paints pixels and needs the data set of frames")
+    height_px, width_px = train.size_px
+    if height_px != width_px or width_px % ACTOR_CELL_PX:
+        allowed = f"an actor learns on squares, their sides a multiple of {ACTOR_CELL_PX}"
+        raise UserError(f"{where}: frames of {width_px} x {height_px} px; {allowed}")
+    return AgentStage(shape, _held_out(config, train, NUM_PROMPTS))
+
+
 def _denoising(config: TrainConfig) -> DenoisingConfig:
     noise = config.noise
     assert noise.prediction is not None  # `train_config` has chosen
@@ -144,7 +161,7 @@ def _parent_base(config: TrainConfig, train: SequenceStream) -> BaseModel:
         base = load_base(parent_weights("base", config.base))
     else:
         assert config.model.path is not None  # `TrainConfig` has checked
-        base = load_base(config.model.path)
+        base = load_base(config.model.path, "model.path")
     # A base trained here knows one schedule; others' are often trained further on another one, as AnimateDiff does.
     for key in _NOISE if config.base is not None else ("prediction",):
         here, its = getattr(config.noise, key), getattr(base.schedule, key)
@@ -190,5 +207,8 @@ def _shown(config: TrainConfig, train: SequenceStream) -> SequenceBatch | None:
 
 def _held_out(config: TrainConfig, train: SequenceStream, count: int) -> SequenceBatch:
     """The first sequences of the val split; of the train split where a run does without the other."""
-    stream = SequenceStream.open(config.data, split="val") if config.validate_every else train
+    captions_required = config.stage.name != "agent"
+    stream = train
+    if config.validate_every:
+        stream = SequenceStream.open(config.data, split="val", captions_required=captions_required)
     return stream.first(config.seed, count)

@@ -38,6 +38,7 @@ class MotionStage:
         if checkpointing:
             self.unet.enable_gradient_checkpointing()
         self._denoiser = SequenceDenoiser(self.unet)
+        self.tokenise = base.tokens
         self.network: nn.Module = DenoisingNetwork(base, self._denoiser, config)
         self.frozen: Mapping[str, nn.Module] = {
             "vae": base.vae,

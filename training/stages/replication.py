@@ -49,12 +49,12 @@ class ReplicationNetwork(DenoisingNetwork):
         self, base: BaseModel, denoiser: ConditionedDenoiser, config: DenoisingConfig, draw: ConditionDraw
     ) -> None:
         super().__init__(base, denoiser, config)
-        self._draw, self._seed = draw, config.seed
+        self._draw = draw
 
     def predict(self, noisy: Tensor, timesteps: Tensor, text: Tensor, clean: Tensor, positions: Tensor) -> Tensor:
         """As in `DenoisingNetwork`; a condition is the frame that stands there, after any augmentation of it."""
-        strengths = self._draw.strengths(self._seed, positions.tolist(), clean.shape[1])
-        conditions = Conditions.among(clean, torch.from_numpy(strengths).to(clean.device))
+        strengths = self._draw.strengths(self.seed, positions.to(clean.device), clean.shape[1])
+        conditions = Conditions.among(clean, strengths)
         predicted: Tensor = self.denoiser(noisy, timesteps, text, conditions)
         return predicted
 
@@ -97,6 +97,7 @@ class ReplicationStage:
             self.replication.enable_gradient_checkpointing()
         self._denoiser = ConditionedDenoiser(self.unet, self.replication)
         self._network = ReplicationNetwork(base, self._denoiser, config, draw)
+        self.tokenise = base.tokens
         self.network: nn.Module = self._network
         self.frozen: Mapping[str, nn.Module] = {
             "vae": base.vae,

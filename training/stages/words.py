@@ -37,15 +37,14 @@ class WordsNetwork(nn.Module):
     def forward(self, batch: SequenceBatch) -> StageLoss:
         """The loss of a batch of finished pictures."""
         assert batch.frames is not None  # latents are refused before
-        losses = contrastive_losses(self.suits(batch.frames[:, -1], batch.captions))
+        losses = contrastive_losses(self.suits(batch.frames[:, -1], self._base.token_ids(batch)))
         return StageLoss(loss=losses.mean(), per_sample=losses.detach(), timesteps=None)
 
-    def suits(self, pictures: Tensor, captions: Sequence[str]) -> Tensor:
-        """(N, M): how well (N,) captions suit (M, 3, H, W) pictures in [-1, 1]."""
+    def suits(self, pictures: Tensor, token_ids: Tensor) -> Tensor:
+        """(N, M): how well captions, (N, L) as numbers of words, suit (M, 3, H, W) pictures in [-1, 1]."""
         with torch.no_grad():
             codes, _ = self._base.encode_frames(pictures)
-        ids = self._base.tokens(captions).to(codes.device)
-        suits: Tensor = self.contrast(codes, self.text_encoder(ids).pooler_output)
+        suits: Tensor = self.contrast(codes, self.text_encoder(token_ids).pooler_output)
         return suits
 
 
@@ -65,6 +64,7 @@ class WordsStage:
         self.base, self._shown = base, shown
         base.text_encoder.requires_grad_(True)
         self._network = WordsNetwork(base, (size_px[0] // base.patch_px, size_px[1] // base.patch_px))
+        self.tokenise = base.tokens
         self.network: nn.Module = self._network
         self.frozen: Mapping[str, nn.Module] = {"vae": base.vae}
 
@@ -78,5 +78,6 @@ class WordsStage:
         assert self._shown.frames is not None
         device = self.base.text_encoder.device
         pictures = self._shown.frames[:, -1].to(device)
-        best = self._network.suits(pictures, prompts).topk(min(_SHOWN, len(pictures)), dim=1).indices
+        token_ids = self.base.tokens(prompts).to(device)
+        best = self._network.suits(pictures, token_ids).topk(min(_SHOWN, len(pictures)), dim=1).indices
         return (pictures[best].float().cpu() / 2 + 0.5).clamp(0, 1)

@@ -7,7 +7,7 @@ from typing import overload
 
 from conf.errors import ConfigError
 from pipelines.sources.base import Picture, RefusedPicture, SourceEntry
-from pipelines.sources.framing import Framing
+from pipelines.sources.framing import WHITE, Framing, Ground
 from pipelines.sources.scenes.caption import caption
 from pipelines.sources.scenes.composition import KINDS, compose
 from pipelines.sources.scenes.description import Scene
@@ -73,8 +73,8 @@ class ScenesSource:
         whole = compose(self.seed, index, self.kinds)
         return portrait(whole) if self.alone else whole
 
-    def load(self, entry: SourceEntry, framing: Framing) -> Picture:
-        """Draw a scene at the size asked for; `framing.fit` has nothing to do, as scenes fill any shape."""
+    def load(self, entry: SourceEntry, framing: Framing, ground: Ground = WHITE) -> Picture:
+        """Draw a scene at the size asked for; fit and ground have nothing to do, as scenes fill any shape."""
         if not entry.locator.isdecimal():
             raise RefusedPicture(f"{entry.id}: {entry.locator!r} is not the number of a scene")
         return draw(self.scene(int(entry.locator)), framing.height_px, framing.width_px)

@@ -111,13 +111,3 @@ def test_what_is_no_base_is_refused_in_one_line(saved: Path, tmp_path: Path, dam
         load_base(folder)
     assert str(folder) in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def test_a_base_with_pickled_weights_alone_is_refused(saved: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "base"
-    shutil.copytree(saved, folder)
-    weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
-    torch.save({}, weights.with_name("diffusion_pytorch_model.bin"))
-    weights.unlink()
-    with pytest.raises(UserError, match="cannot be loaded"):
-        load_base(folder)

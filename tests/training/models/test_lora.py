@@ -192,7 +192,7 @@ def test_a_lora_of_another_base_is_refused(base: BaseModel, tmp_path: Path) -> N
     ("tensors", "words"),
     [
         ({"conv.weight": torch.zeros(1)}, "not a LoRA in the layout of"),
-        ({"text_encoder.a.lora_A.weight": torch.zeros(1)}, "changes the text encoder"),
+        ({"text_encoder.a.lora_A.weight": torch.zeros(1)}, "changes the text encoder alone"),
         ({"lora_unet_nowhere.lora_down.weight": torch.zeros(1)}, "belongs to no layer"),
     ],
 )

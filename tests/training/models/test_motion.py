@@ -1,12 +1,16 @@
 """What the motion model promises."""
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from diffusers import MotionAdapter, UNet2DConditionModel, UNetMotionModel
+from safetensors.torch import save_file
 
 from conf.errors import UserError
+from tests.training.models.released import edit_tensors
 from tests.training.models.small_base import small_base
 from training.models.base import BaseModel
 from training.models.motion import (
@@ -18,7 +22,10 @@ from training.models.motion import (
     save_motion,
     without_motion,
 )
+from training.models.replication import add_replication, save_replication
 from training.weights import module_hash
+
+_FILE = "diffusion_pytorch_model.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -160,5 +167,60 @@ def test_a_file_that_holds_no_motion_is_refused(base: BaseModel, tmp_path: Path,
 
 
 def test_a_folder_that_holds_no_motion_is_refused(base: BaseModel, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="holds no temporal modules"):
+    with pytest.raises(UserError, match=r"holds no temporal modules .*, but no weights that are known"):
         load_motion(tmp_path, base.unet)
+
+
+def test_a_release_in_half_precision_without_tables_of_positions_is_whole(base: BaseModel, tmp_path: Path) -> None:
+    """The tables are sines; some releases leave them out."""
+    adapter = adapter_of(moved(base)).half()
+    adapter.save_pretrained(tmp_path)
+    edit_tensors(tmp_path / _FILE, lambda state: {n: t for n, t in state.items() if not n.endswith(".pe")})
+    loaded = load_motion(tmp_path, base.unet)
+    for name, tensor in loaded.state_dict().items():
+        assert tensor.dtype == torch.float32 and not tensor.is_meta, name
+        assert torch.allclose(tensor, adapter.state_dict()[name].float(), atol=1e-3), name
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda state: {name: state[name] for name in sorted(state)[1:]},
+            "lacks 1 tensors of a MotionAdapter, such as",
+        ),
+        (lambda state: {**state, "odd.weight": torch.zeros(1)}, "holds 1 tensors that its config.json has no place"),
+        (lambda state: {name: value[:-1] for name, value in state.items()}, "cannot be loaded: .* expected shape"),
+    ],
+)
+def test_motion_that_is_not_whole_is_refused_by_name(
+    base: BaseModel, tmp_path: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]], said: str
+) -> None:
+    save_motion(adapter_of(add_motion(base.unet, None)), tmp_path)
+    edit_tensors(tmp_path / _FILE, change)
+    with pytest.raises(UserError, match=said) as caught:
+        load_motion(tmp_path, base.unet)
+    assert "\n" not in str(caught.value)
+
+
+def test_parts_of_another_kind_are_called_by_their_name(base: BaseModel, tmp_path: Path) -> None:
+    save_replication(add_replication(base.unet), tmp_path / "replication")
+    base.save(tmp_path / "base")
+    network = add_replication(base.unet).state_dict()
+    save_file({name: tensor.contiguous() for name, tensor in network.items()}, tmp_path / "sparsectrl.safetensors")
+    for name, said in {
+        "replication": "is a replication network (a SparseControlNetModel), not a MotionAdapter",
+        "base": "but a base (a diffusers folder)",
+        "sparsectrl.safetensors": "not temporal modules but a replication network (SparseCtrl)",
+    }.items():
+        with pytest.raises(UserError, match=re.escape(said)) as caught:
+            load_motion(tmp_path / name, base.unet)
+        assert "\n" not in str(caught.value)
+
+
+def test_motion_that_would_be_computed_otherwise_is_refused(base: BaseModel) -> None:
+    shape = {"block_out_channels": (16, 32), "motion_layers_per_block": 1}
+    with pytest.raises(UserError, match="their norms have 8 groups, the base's UNet 16"):
+        add_motion(base.unet, MotionAdapter(**shape, motion_norm_num_groups=8))
+    with pytest.raises(UserError, match="would read 9 channels, as PIA's does"):
+        add_motion(base.unet, MotionAdapter(**shape, motion_norm_num_groups=16, conv_in_channels=9))

@@ -1,5 +1,6 @@
 """What the replication network promises."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from conf.errors import UserError
+from tests.training.models.released import edit_tensors
 from tests.training.models.small_base import SHAPE, small_base
 from tests.training.models.test_motion import moved
 from tests.training.stages.parents import stir
 from training.models.animatediff import original_from_motion
 from training.models.base import BaseModel
-from training.models.motion import is_temporal, predict
+from training.models.motion import adapter_of, add_motion, is_temporal, predict, save_motion
 from training.models.replication import (
     Conditions,
     add_replication,
@@ -29,6 +31,7 @@ from training.models.shape import TinyShape
 from training.weights import module_hash
 
 _FRAMES = 4
+_FILE = "diffusion_pytorch_model.safetensors"
 Inputs = tuple[Tensor, Tensor, Tensor]
 
 
@@ -258,3 +261,29 @@ def test_a_network_of_another_base_is_refused(base: BaseModel, tmp_path: Path) -
 def test_a_folder_that_holds_no_network_is_refused(base: BaseModel, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no replication network"):
         load_replication(tmp_path, base.unet)
+
+
+def test_a_network_that_is_not_whole_or_of_another_kind_is_refused_by_name(base: BaseModel, tmp_path: Path) -> None:
+    save_replication(add_replication(base.unet), tmp_path / "cut")
+    edit_tensors(tmp_path / "cut" / _FILE, lambda state: {name: state[name] for name in sorted(state)[1:]})
+    save_motion(adapter_of(add_motion(base.unet, None)), tmp_path)
+    scribbles = {"controlnet_cond_embedding.conv_in.weight": torch.zeros(1)}
+    torch.save(scribbles, tmp_path / "scribble.ckpt")
+    for name, said in {
+        "cut": "lacks 1 tensors of a SparseControlNetModel, such as ",
+        ".": "is temporal modules (a MotionAdapter), not a SparseControlNetModel",
+        "animatediff.safetensors": "not a replication network but temporal modules (AnimateDiff)",
+        "scribble.ckpt": "not a replication network but a network that is shown pictures, not latents",
+    }.items():
+        with pytest.raises(UserError, match=re.escape(said)) as caught:
+            load_replication(tmp_path / name, base.unet)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_network_in_half_precision_without_tables_of_positions_is_whole(base: BaseModel, tmp_path: Path) -> None:
+    network = trained(base).half()
+    network.save_pretrained(tmp_path)
+    edit_tensors(tmp_path / _FILE, lambda state: {n: t for n, t in state.items() if not n.endswith(".pe")})
+    loaded = load_replication(tmp_path, base.unet).state_dict()
+    for name, tensor in network.state_dict().items():
+        assert torch.allclose(loaded[name], tensor.float(), atol=1e-3), name

@@ -100,6 +100,16 @@ def test_captions_are_dropped_in_training_and_never_in_eval_mode() -> None:
     assert torch.equal(dropped.network.eval()(batch_of()).per_sample, kept.network.eval()(batch_of()).per_sample)
 
 
+def test_numbers_of_words_that_readers_found_stand_for_the_captions() -> None:
+    stage, batch = stage_of(dropout=0.5), batch_of()
+    assert stage.tokenise is not None
+    read = dataclasses.replace(batch, token_ids=stage.tokenise(batch.captions), captions=("", ""))
+    assert torch.equal(stage.network(read).per_sample, stage.network(batch).per_sample)
+    other = dataclasses.replace(read, token_ids=stage.tokenise(batch.captions[::-1]))
+    stage.network.eval()
+    assert not torch.equal(stage.network(other).per_sample, stage.network(read).per_sample)
+
+
 def test_checkpointing_activations_changes_no_gradient() -> None:
     model = small_base(shape=TinyShape(channels=(16,), plain_levels=0, patch_px=8, text_width=16, latent_channels=8))
     denoising = DenoisingConfig(schedule=model.schedule)

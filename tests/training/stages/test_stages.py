@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from conf.errors import UserError
+from pipelines.painters import painter_folder
 from tests.pipelines.small_dataset import small_dataset
 from tests.training.stages.parents import STAGES, config, said_of, stir, train
 from tests.training.toy_runs import ROOT, kill_at, log, losses, words
@@ -71,7 +72,7 @@ def test_only_what_a_stage_names_is_moved(larger: Path, folders: Folders, tmp_pa
     found = moved_by(config(stage, larger, folders, tmp_path / "run", max_steps=3))
     assert found.frozen_after == found.frozen_before
     before, after = found.trained_before, found.trained_after
-    moved = [name for name in after if not torch.equal(after[name], before[name])]
+    moved = [name for name in after if not torch.equal(after[name].cpu(), before[name])]
     assert len(moved) > len(after) / 3  # of a network whose outputs start at zero, some see no gradient yet
     named = {id(value) for module in found.stage.frozen.values() for value in module.parameters()}
     everything = {id(value) for value in found.stage.network.parameters()}
@@ -120,7 +121,8 @@ def test_two_processes_are_one_with_twice_the_batch(larger: Path, folders: Folde
     arguments = words(larger, tmp_path / "two", **{**said, "batch_size": 1})
     subprocess.run(
         [sys.executable, *torchrun, "-m", "training.train", *arguments],
-        cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True, capture_output=True, timeout=250,
+        cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}, check=True,
+        capture_output=True, timeout=250,
     )  # fmt: skip
     train(stage, larger, folders, tmp_path / "one", **said)
     for two, one in zip(losses(tmp_path / "two"), losses(tmp_path / "one"), strict=True):
@@ -245,3 +247,26 @@ def test_longer_sequences_than_the_motion_model_knows_are_refused(folders: Folde
     data = small_dataset(tmp_path / "data", captions=("a", "b", "c", "d", "e", "f"), size_px=(32, 32), num_frames=33)
     with pytest.raises(UserError, match=r"motion=.*: knows 32 positions; .* have 33 frames"):
         train("replication", data, folders, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("stage", "dtype"), [*((stage, torch.float16) for stage in STAGES), ("spatial_lora", torch.bfloat16)]
+)
+def test_a_base_in_half_precision_is_trained_on_as_the_same_numbers_in_float32(
+    larger: Path, folders: Folders, tmp_path: Path, stage: str, dtype: torch.dtype
+) -> None:
+    base = load_base(folders["base"]).to("cpu", dtype)
+    base.save(tmp_path / "half")
+    base.to("cpu", torch.float32).save(tmp_path / "whole")
+    runs = [
+        train(stage, larger, {**folders, "base": tmp_path / name}, tmp_path / f"run_{name}", max_steps=1)
+        for name in ("half", "whole")
+    ]
+    assert losses(runs[0]) == losses(runs[1])
+
+
+def test_the_shipped_painter_is_a_base_to_train_on(tmp_path: Path) -> None:
+    data = small_dataset(tmp_path / "data", captions=[f"picture {n}" for n in range(9)], size_px=(64, 64))
+    shipped = {"base": painter_folder(Path("tiny"))}
+    said = {"noise.zero_terminal_snr": "true", "max_steps": 1}
+    assert losses(train("spatial_lora", data, shipped, tmp_path / "run", **said))

@@ -1,0 +1,150 @@
+"""What a user typed behind `key=`: text letter for letter, unless it plainly is something else.
+
+Plainly something else are a number as Python prints it (`8`, `-1`, `0.5`), `true`, `false`, `null`, a text in quotes, a
+list (`[a.png, b.png]`) and a dict (`{0: a.png, -1: b.png}`). All else is text, whatever its alphabet and punctuation,
+and nothing in it is looked up: `${HOME}` is seven letters. Numbers typed otherwise (`1e-4`, `10_000`) are text here as
+well, which `conf.compose.typed` reads as numbers for the keys that are numbers.
+"""
+
+import os
+import re
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+HOME = "~ and ~user are home folders"
+Location = Annotated[str, HOME]
+"""A local path or a URL, kept as text; `conf.compose.typed` puts the home folder in the place of `~`."""
+
+_DEEPEST = 32  # of lists in lists
+_BLANKS = " \t\n"
+_QUOTED = re.compile(r"""'(?:\\.|[^\\'])*'|"(?:\\.|[^\\"])*\"""", re.DOTALL)
+_KEY = re.compile(rf"({_QUOTED.pattern}|[^:,{{}}\[\]]+?)[{_BLANKS}]*:", re.DOTALL)
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
+
+
+class TypedList(list[Any]):
+    """A list, and the text that was typed: a key that takes text takes that."""
+
+    def __init__(self, items: Iterable[Any], text: str) -> None:
+        super().__init__(items)
+        self.text = text
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class TypedDict(dict[Any, Any]):
+    """A dict, and the text that was typed."""
+
+    def __init__(self, items: Iterable[tuple[Any, Any]], text: str) -> None:
+        super().__init__(items)
+        self.text = text
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def read_value(text: str) -> Any:
+    """None, a bool, an int, a float, a `TypedList`, a `TypedDict`, or text."""
+    collection = _collection(text, _after_blanks(text, 0), 0)
+    if collection is not None and _after_blanks(text, collection[1]) == len(text):
+        return collection[0]
+    return _scalar(text)
+
+
+def text_of(value: Any) -> str | None:
+    """The text that was typed for a value; None for what no text stands for."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str | int | float | TypedList | TypedDict):
+        return str(value)
+    return None
+
+
+def at_home(path: str) -> str:
+    """A path or URL with the home folder in the place of a leading `~` or `~user`."""
+    return os.path.expanduser(path)  # noqa: PTH111  (a Path would shorten s3://, and fail where there is no such user)
+
+
+def plain_value(value: Any) -> Any:
+    """The same value in lists and dicts that have no memory."""
+    if isinstance(value, dict):
+        return {key: plain_value(item) for key, item in value.items()}
+    return [plain_value(item) for item in value] if isinstance(value, list) else value
+
+
+def _scalar(text: str) -> Any:
+    if _QUOTED.fullmatch(text):
+        return _unquoted(text)
+    if text in ("null", "true", "false"):
+        return {"null": None, "true": True, "false": False}[text]
+    if (match := _NUMBER.fullmatch(text)) is None:
+        return text
+    number = float(text) if match[2] else int(text)
+    return number if str(number) == text else text  # what would come back changed, as 0.50, stays text
+
+
+def _unquoted(text: str) -> str:
+    """The text between quotes; backslashes count only before a quote, `\\'` for the quote itself."""
+    quote = text[0]
+    return re.sub(rf"(\\+)(?={quote}|\Z)", lambda match: match[1][: len(match[1]) // 2], text[1:-1])
+
+
+def _after_blanks(text: str, at: int) -> int:
+    while at < len(text) and text[at] in _BLANKS:
+        at += 1
+    return at
+
+
+def _collection(text: str, start: int, depth: int) -> tuple[Any, int] | None:
+    """The list or dict that begins at `start`, and where it ends; None if none does."""
+    closing = {"[": "]", "{": "}"}.get(text[start : start + 1])
+    if closing is None or depth > _DEEPEST:
+        return None
+    keys: list[Any] = []
+    items: list[Any] = []
+    at = _after_blanks(text, start + 1)
+    empty = text[at : at + 1] == closing
+    while not empty and text[at : at + 1] != closing:
+        at = _after_blanks(text, at + 1 if items else at)
+        if closing == "}":
+            if (match := _KEY.match(text, at)) is None or (key := _key(match[1])) in keys:
+                return None
+            keys.append(key)
+            at = match.end()
+        if (item := _item(text, at, depth)) is None:
+            return None
+        items.append(item[0])
+        at = item[1]
+        if text[at] not in ("," + closing):
+            return None
+    typed = text[start : at + 1]
+    value = TypedList(items, typed) if closing == "]" else TypedDict(zip(keys, items, strict=True), typed)
+    return value, at + 1
+
+
+def _key(text: str) -> int | str:
+    value = _scalar(text)
+    return value if type(value) is int or isinstance(value, str) else text
+
+
+def _item(text: str, start: int, depth: int) -> tuple[Any, int] | None:
+    """The value that begins at `start` in a list or dict, and where the comma or bracket behind it stands."""
+    start = _after_blanks(text, start)
+    collection = _collection(text, start, depth + 1)
+    if collection is None and (quoted := _QUOTED.match(text, start)):
+        collection = _unquoted(quoted[0]), quoted.end()
+    if collection is not None:
+        end = _after_blanks(text, collection[1])
+        if text[end : end + 1] in (",", "]", "}"):
+            return collection[0], end
+    opened = 0
+    for at in range(start, len(text)):
+        if text[at] in "[{":
+            opened += 1
+        elif opened == 0 and text[at] in ",]}":
+            item = text[start:at].rstrip(_BLANKS)
+            return (_scalar(item), at) if item else None
+        elif text[at] in "]}":
+            opened -= 1
+    return None

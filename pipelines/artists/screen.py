@@ -1,0 +1,81 @@
+"""A decoded frame as a screen shows it: upright, its pixels square, on white where it is transparent, in sRGB."""
+
+import struct
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.artists.footage import Frame, Pixels
+from pipelines.sources.colour import Colours
+from renderers.painting import to_uint8
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+_MOST_UNEVEN = 8  # pixels that are so much wider than high are a fault of the file
+
+
+@dataclass(frozen=True)
+class Screen:
+    """What a stream says of how its frames are to be shown.
+
+    Attributes:
+        pixel_aspect: width of a pixel by its height.
+        colours: of its values.
+    """
+
+    pixel_aspect: Fraction
+    colours: Colours
+
+    @classmethod
+    def of(cls, stream: "VideoStream") -> "Screen":
+        """That of a stream of which a frame has been decoded."""
+        aspect, codec = stream.sample_aspect_ratio or Fraction(1), stream.codec_context
+        plausible = Fraction(1, _MOST_UNEVEN) <= aspect <= _MOST_UNEVEN
+        return cls(aspect if plausible else Fraction(1), Colours.of_codes(codec.color_primaries, codec.color_trc))
+
+    def pixels(self, frame: "VideoFrame") -> Pixels:
+        """(h, w, 3) of a frame, upright, pixels square; 16 bits of high dynamic range. `developed` ends the work."""
+        width, height = frame.width, frame.height
+        if self.pixel_aspect > 1:
+            width = max(1, round(width * self.pixel_aspect))
+        else:
+            height = max(1, round(height / self.pixel_aspect))
+        transparent = any(component.is_alpha for component in frame.format.components)
+        kind = "rgba" if transparent else "rgb48le" if self.colours.are_hdr else "rgb24"
+        shown = cast(Pixels, frame.to_ndarray(format=kind, width=width, height=height, interpolation="BICUBIC"))
+        return _upright(on_white(cast(Frame, shown)) if transparent else shown, frame)
+
+    def developed(self, pixels: Pixels) -> Frame:
+        """Their sRGB values; after frames have been chosen and made smaller, because it takes long."""
+        if self.colours.are_srgb and pixels.dtype == np.uint8:
+            return pixels.astype(np.uint8, copy=False)
+        scale = np.float32(np.iinfo(pixels.dtype).max)
+        return to_uint8(self.colours.to_srgb(pixels.astype(np.float32) / scale))
+
+
+def on_white(rgba: NDArray[np.uint8]) -> Frame:
+    """(h, w, 3) of (h, w, 4)."""
+    alpha = rgba[..., 3:].astype(np.uint16)
+    rgb: Frame = ((rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    return rgb
+
+
+def _upright(pixels: Pixels, frame: "VideoFrame") -> Pixels:
+    """Turned and mirrored as the display matrix says (ISO 14496-12, section 8.3.2), by quarter turns.
+
+    A row vector of a pixel's place times [[a, b], [c, d]] is where it is shown.
+    """
+    matrix = bytes(cast(Any, frame.side_data).get("DISPLAYMATRIX") or b"")
+    if len(matrix) < 36:
+        return pixels
+    a, b, _, c, d, *_ = struct.unpack("=9i", matrix[:36])
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        shown, across, down = pixels.transpose(1, 0, 2), c, b
+    else:
+        shown, across, down = pixels, a, d
+    return cast(Pixels, np.ascontiguousarray(shown[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1]))

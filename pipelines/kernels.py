@@ -1,0 +1,55 @@
+"""Stroke kernels, compiled before a run begins, so that it neither looks hung nor misjudges how long it will take.
+
+Kernels stay compiled on a machine until their source changes. One process compiles them all; without it, each worker
+would compile its own.
+"""
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Collection
+from os import environ
+
+import numpy as np
+
+from conf.compose import compose
+from pipelines.cluster import worker_variables
+from pipelines.config import ClusterConfig, synth_config
+from renderers import renderer
+from training.progress import tell
+
+_SIZE_PX = 64
+
+
+def compile_kernels(families: Collection[str], cluster: ClusterConfig) -> None:
+    """Compile what renderers of some families need, unless this machine has it already, and say so.
+
+    Machines of another Ray cluster compile for themselves; a process that fails to is no harm, as workers compile too.
+    """
+    from renderers.raster.jit import compiled_marker
+
+    markers = [compiled_marker(family, cluster.cpu) for family in sorted(families)]
+    if cluster.kind == "ray" or all(marker.exists() for marker in markers):
+        return
+    tell("compiling stroke kernels, once on this machine, about a minute")
+    words = [sys.executable, "-m", "pipelines.kernels", *sorted(families)]
+    done = subprocess.run(words, env={**environ, **worker_variables(cluster)}, stderr=subprocess.DEVNULL)
+    if done.returncode == 0:
+        with contextlib.suppress(OSError):  # a home that cannot be written
+            for marker in markers:
+                marker.parent.mkdir(parents=True, exist_ok=True)
+                marker.touch()
+
+
+def main(families: Collection[str]) -> None:
+    """Paint noise with each renderer of the mix that is of one of the families."""
+    picture = np.random.default_rng(0).random((_SIZE_PX, _SIZE_PX, 3), dtype=np.float32)
+    for choice in synth_config(compose("synth", ["renderer=mix"])).renderers:
+        if choice.family in families:
+            family = renderer(choice.family)
+            painting = family.paint(picture, choice.config, np.random.SeedSequence(0))
+            list(family.replay(painting.program, [len(painting.program.strokes)]))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,77 @@
+"""What Pillow does not tell of a PNG, or refuses it for: colour code points, large profiles, large texts."""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_ORIENTING = (b"Raw profile type exif\0", b"Raw profile type APP1\0", b"XML:com.adobe.xmp\0")
+_LARGEST_TEXT = 1 << 20  # where Pillow refuses the whole picture
+_LARGEST_PROFILE = 1 << 25
+
+
+@dataclass(frozen=True)
+class PngColours:
+    """How a PNG's colours are meant.
+
+    Attributes:
+        profile: its ICC profile, or None.
+        code_points: primaries and transfer of ITU-T H.273, or None.
+    """
+
+    profile: bytes | None = None
+    code_points: tuple[int, int] | None = None
+
+
+def readable_png(data: bytes) -> tuple[bytes, PngColours]:
+    """The same picture without its profile and its texts, which Pillow takes for bombs when they are large.
+
+    Small texts that may hold an orientation stay. What is not built like a PNG is returned as it is.
+    """
+    kept, colours = [SIGNATURE], PngColours()
+    for name, body, whole in _chunks(data):
+        if name == b"iCCP":
+            colours = PngColours(_inflated(body.partition(b"\0")[2][1:]), colours.code_points)
+        elif name in _TEXTS and (not body.startswith(_ORIENTING) or len(_text(name, body)) > _LARGEST_TEXT):
+            continue
+        else:
+            if name == b"cICP" and len(body) == 4:
+                colours = PngColours(colours.profile, (body[0], body[1]))
+            kept.append(whole)
+    return b"".join(kept), colours
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """(name, body, all of it) of each chunk; what is left of a chunk that is cut off has an empty name."""
+    at = len(SIGNATURE)
+    while at < len(data):
+        length = struct.unpack(">I", data[at : at + 4])[0] if at + 12 <= len(data) else len(data)
+        end = at + 12 + length
+        name = data[at + 4 : at + 8] if end <= len(data) else b""
+        yield name, data[at + 8 : end - 4] if name else b"", data[at:end]
+        at = end
+
+
+def _text(name: bytes, body: bytes) -> bytes:
+    """A text, with its keyword when it is not compressed; longer than allowed where it would be too long."""
+    keyword, _, rest = body.partition(b"\0")
+    if name == b"zTXt" or (name == b"iTXt" and rest[:1] == b"\1"):
+        packed = rest[1:] if name == b"zTXt" else rest[2:].partition(b"\0")[2].partition(b"\0")[2]
+        try:
+            return zlib.decompressobj().decompress(packed, _LARGEST_TEXT + 1)
+        except zlib.error:
+            return keyword
+    return body
+
+
+def _inflated(packed: bytes) -> bytes | None:
+    """An ICC profile; None if it is damaged, or so large that it is none."""
+    inflate = zlib.decompressobj()
+    try:
+        profile = inflate.decompress(packed, _LARGEST_PROFILE)
+    except zlib.error:
+        return None
+    return None if inflate.unconsumed_tail else profile

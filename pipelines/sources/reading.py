@@ -1,0 +1,84 @@
+"""Reading from storage that may hiccup: what passes is waited for, what stays is the file's fault or the storage's."""
+
+import errno
+import io
+import time
+from collections.abc import Callable
+from typing import IO, TypeVar
+
+from pipelines.sources.base import RefusedPicture, StorageFault
+
+_Read = TypeVar("_Read")
+
+_WAITS_S = (0.5, 1.0, 2.0, 4.0)
+_OF_THE_FILE = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+_OF_ITS_NAME = frozenset({errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL})
+
+
+def read_patiently(read: Callable[[], _Read], name: str) -> _Read:
+    """What `read` returns; called again after half a second, one, two and four, while the storage fails.
+
+    Args:
+        read: reads, and nothing else: clients of remote storage raise whatever they like, so everything is caught.
+        name: of the file, for messages.
+
+    Raises:
+        RefusedPicture: if there is no such file or it may not be read.
+        StorageFault: if the storage still fails; it names the file.
+    """
+    for wait_s in (*_WAITS_S, None):
+        try:
+            return read()
+        except (MemoryError, RefusedPicture, StorageFault):
+            raise
+        except Exception as error:
+            reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+            if isinstance(error, _OF_THE_FILE) or getattr(error, "errno", None) in _OF_ITS_NAME:
+                raise RefusedPicture(f"cannot be read: {reason}") from error
+            if wait_s is None:
+                tries = len(_WAITS_S) + 1
+                raise StorageFault(f"{name}: the storage fails ({reason}, {tries} times); try again later") from error
+            time.sleep(wait_s)
+    raise AssertionError  # the last turn returns or raises
+
+
+class PatientFile(io.RawIOBase):
+    """A file read by `read_patiently`, for decoders that pull bytes as they need them and hide why a read failed.
+
+    Attributes:
+        fault: what was raised when the storage failed for good, or None.
+    """
+
+    def __init__(self, file: IO[bytes], name: str) -> None:
+        self._file, self._name = file, name
+        self.fault: StorageFault | None = None
+
+    def read(self, size: int = -1) -> bytes:
+        """So many bytes, or fewer at the end."""
+        start = self._file.tell()
+
+        def again() -> bytes:
+            self._file.seek(start)
+            return self._file.read(size)
+
+        try:
+            return read_patiently(again, self._name)
+        except StorageFault as fault:
+            self.fault = fault
+            raise
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Where the next read begins."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """The same."""
+        return self._file.tell()
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always."""
+        return True

@@ -1,0 +1,137 @@
+"""The learned agent of Learning to Paint (Huang, Heng and Zhou, ICCV 2019), with the exact strokes that it learned.
+
+An actor, a network, sees the canvas and the picture and paints five strokes; then it looks again. It paints on a square
+of the size that it was trained on; its strokes are numbers in units of the canvas, so they are drawn at the size of the
+picture. With `divide`, the first half of the steps covers the whole canvas, and in the second half each of the tiles
+is painted as a canvas of its own, side by side.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from renderers.agent.config import AgentConfig as Config
+from renderers.distance import distances_from_energies, lowpass_energies
+from renderers.painting import NO_ASSETS, Assets, Image, Painting, StrokeProgram
+from renderers.raster.discs import paint_discs
+from renderers.raster.ribbon import NUM_COLUMNS, Floats
+
+__all__ = ["Actor", "Config", "asset_paths", "check_assets", "paint", "replay"]
+
+Actor = Callable[[Floats, Floats, float], Floats]
+"""Canvases and pictures (B, 3, W, W) BGR in [0, 1], and the share of the steps that are done: (B, 5, 13) strokes."""
+
+_TOP, _LEFT, _SIDE = NUM_COLUMNS, NUM_COLUMNS + 1, NUM_COLUMNS + 2
+"""Columns after a stroke's 13 numbers: the square that they are relative to, in shares of the canvas."""
+
+
+def asset_paths(config: Config) -> Mapping[str, str]:
+    """Files that a configuration names: `actor`, the weights."""
+    assert config.actor is not None  # the configuration has checked
+    return {"actor": config.actor}
+
+
+def check_assets(config: Config, assets: Assets) -> None:
+    """Load the weights that a configuration names, and try them on a blank canvas.
+
+    Raises:
+        ConfigError: naming the key, if they will not do.
+    """
+    blank = _cut(_blank(config.canvas, config.width_px), 1)
+    assets["actor"].load()(blank, blank, 0.0)
+
+
+def paint(image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets = NO_ASSETS) -> Painting:
+    """Paint a (H, W, 3) float32 RGB image in [0, 1]. Nothing is random: the seed changes nothing.
+
+    Args:
+        assets: what `asset_paths` names: a handle whose `load` gives the `Actor`.
+    """
+    program = _plan(image, config, assets["actor"].load())
+    return Painting(program=program, distances=_distances(program))
+
+
+def replay(program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None) -> Iterator[Image]:
+    """The (height, width, 3) canvas after each of the given steps (ascending; 0 is the blank canvas).
+
+    Strokes are drawn on a square of the longer side, which is then squeezed to the shorter, as the actor saw it.
+    """
+    height, width = size_px or (program.height_px, program.width_px)
+    tiles = max((round(1 / side) for side in np.unique(program.strokes[:, _SIDE])), default=1)
+    side_px = -(-max(height, width) // tiles) * tiles
+    canvas, done = _blank(program.canvas, side_px), 0
+    for step in steps:
+        _draw(program.strokes[done:step], canvas)
+        done = step
+        shown = canvas if (height, width) == canvas.shape[:2] else _resized(canvas, height, width)
+        yield np.ascontiguousarray(shown[..., ::-1])
+
+
+def _plan(image: Image, config: Config, actor: Actor) -> StrokeProgram:
+    height, width = image.shape[:2]
+    whole = _strokes(image, config, actor, np.zeros((0, _SIDE + 1), np.float32), 1)
+    rows = whole if config.divide == 1 else np.vstack([whole, _strokes(image, config, actor, whole, config.divide)])
+    return StrokeProgram(family="agent", strokes=rows, canvas=config.canvas, height_px=height, width_px=width)
+
+
+def _strokes(image: Image, config: Config, actor: Actor, before: Floats, tiles: int) -> Floats:
+    """The (N, 16) strokes that the actor adds to those before it, in `tiles` x `tiles` squares at once."""
+    side_px, num_steps = config.width_px * tiles, config.num_steps if config.divide == 1 else config.num_steps // 2
+    canvas = _blank(config.canvas, side_px)
+    _draw(before, canvas)
+    pictures = _cut(_resized(image, side_px, side_px)[..., ::-1], tiles)
+    corners = np.mgrid[:tiles, :tiles].reshape(2, -1).T / tiles
+    rows: list[Floats] = []
+    for step in range(num_steps):
+        strokes = actor(_cut(canvas, tiles), pictures, step / num_steps)
+        places = np.concatenate([corners, np.full((len(corners), 1), 1 / tiles)], 1).astype(np.float32)
+        squares = np.broadcast_to(places[:, None], (*strokes.shape[:2], 3))
+        # The first stroke of every tile, then the second: the whole canvas comes on together.
+        together = np.concatenate([strokes, squares], 2).transpose(1, 0, 2).reshape(-1, _SIDE + 1)
+        _draw(together, canvas)
+        rows.append(together)
+    return np.concatenate(rows).astype(np.float32)
+
+
+def _draw(rows: Floats, canvas: Floats) -> None:
+    """Paint (N, 16) rows onto a (S, S, 3) BGR canvas in place; squares of the same size do not overlap."""
+    for side in -np.unique(-rows[:, _SIDE]):  # whole canvas first: tiles come later in any painting
+        same = rows[rows[:, _SIDE] == side]
+        side_px = round(float(side) * len(canvas))
+        for top, left in np.unique(same[:, [_TOP, _LEFT]], axis=0):
+            strokes = same[(same[:, _TOP] == top) & (same[:, _LEFT] == left), :NUM_COLUMNS]
+            first_row, first_column = round(float(top) * len(canvas)), round(float(left) * len(canvas))
+            square = canvas[first_row : first_row + side_px, first_column : first_column + side_px]
+            square[:] = paint_discs(strokes, square)
+
+
+def _blank(colour: tuple[float, float, float], side_px: int) -> Floats:
+    """(S, S, 3) BGR."""
+    return np.tile(np.array(colour[::-1], np.float32), (side_px, side_px, 1))
+
+
+def _cut(canvas: Floats, tiles: int) -> Floats:
+    """A (K W, K W, 3) canvas as (K K, 3, W, W) tiles, row by row."""
+    side_px = len(canvas) // tiles
+    rows = canvas.reshape(tiles, side_px, tiles, side_px, 3)
+    return np.ascontiguousarray(rows.transpose(0, 2, 4, 1, 3).reshape(-1, 3, side_px, side_px), np.float32)
+
+
+def _resized(image: Image, height: int, width: int) -> Image:
+    smaller = height <= image.shape[0] and width <= image.shape[1]
+    method = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    resized: Image = np.asarray(cv2.resize(image, (width, height), interpolation=method), np.float32)
+    return resized
+
+
+def _distances(program: StrokeProgram) -> NDArray[np.float64]:
+    count = len(program.strokes)
+    (finished,) = replay(program, [count])
+    energies = np.stack(
+        [lowpass_energies((canvas - finished).astype(np.float64)) for canvas in replay(program, range(count + 1))]
+    )
+    distances = distances_from_energies(energies, energies[0], finished[..., 0].size)
+    distances[-1] = 0.0
+    return distances

@@ -1,0 +1,110 @@
+"""Sound videos and animations of kinds that are often misread, made up."""
+
+import io
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.stream import Disposition
+from numpy.typing import NDArray
+from PIL import Image
+
+Picture = NDArray[np.uint8]
+
+
+def timed_video(
+    path: Path, pictures: Sequence[Picture], last_held_s: float, codec: str, pix_fmt: str
+) -> Path:  # fmt: skip
+    """A video of ten frames a second whose last frame is seen for longer."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=10)
+        assert isinstance(stream, av.VideoStream)
+        stream.height, stream.width, stream.pix_fmt = *pictures[0].shape[:2], pix_fmt
+        stream.codec_context.time_base, stream.codec_context.max_b_frames = Fraction(1, 1000), 0
+        packets = []
+        for number, picture in enumerate(pictures):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = 100 * number, Fraction(1, 1000)
+            packets += stream.encode(frame)
+        packets += stream.encode()
+        for packet in packets:
+            last = packet.pts == 100 * (len(pictures) - 1)
+            packet.duration = round(1000 * last_held_s) if last else 100
+            container.mux(packet)
+    return path
+
+
+def animation(path: Path, pictures: Sequence[Picture], last_held_s: float) -> Path:
+    """An animated GIF, WebP, PNG or AVIF of the same."""
+    images = [Image.fromarray(picture) for picture in pictures]
+    durations = [100] * (len(images) - 1) + [round(1000 * last_held_s)]
+    options = {"lossless": True} if path.suffix == ".webp" else {"quality": 95} if path.suffix == ".avif" else {}
+    images[0].save(path, save_all=True, append_images=images[1:], duration=durations, **options)
+    return path
+
+
+def with_cover(path: Path, pictures: Sequence[Picture], cover: Picture) -> Path:
+    """A video after a cover, which is the file's first stream."""
+    with av.open(str(path), "w") as container:
+        first, video = container.add_stream("mjpeg", rate=10), container.add_stream("libx264", rate=10)
+        assert isinstance(first, av.VideoStream) and isinstance(video, av.VideoStream)
+        first.height, first.width, first.pix_fmt = *cover.shape[:2], "yuvj420p"
+        first.disposition = Disposition.attached_pic
+        video.height, video.width, video.pix_fmt = *pictures[0].shape[:2], "yuv420p"
+        out = io.BytesIO()
+        Image.fromarray(cover).save(out, "JPEG", quality=95)
+        packet = av.Packet(out.getvalue())
+        packet.stream, packet.pts, packet.dts, packet.time_base = first, 0, 0, Fraction(1, 10)
+        container.mux(packet)
+        for picture in pictures:
+            container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(video.encode())
+    return path
+
+
+def two_tracks(path: Path, short: Sequence[Picture], long: Sequence[Picture], default: int | None) -> Path:
+    """A video of two tracks, of which one may be marked as the default."""
+    with av.open(str(path), "w") as container:
+        streams = []
+        for number, pictures in enumerate((short, long)):
+            stream = container.add_stream("libx264", rate=10)
+            assert isinstance(stream, av.VideoStream)
+            stream.height, stream.width, stream.pix_fmt = *pictures[0].shape[:2], "yuv420p"
+            stream.disposition = Disposition.default if number == default else Disposition(0)
+            streams.append(stream)
+        for stream, pictures in zip(streams, (short, long), strict=True):
+            for picture in pictures:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            container.mux(stream.encode())
+    return path
+
+
+def wide_pixels(path: Path, pictures: Sequence[Picture], aspect: Fraction) -> Path:
+    """A video whose pixels are so much wider than high."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        assert isinstance(stream, av.VideoStream)
+        stream.height, stream.width, stream.pix_fmt = *pictures[0].shape[:2], "yuv420p"
+        stream.codec_context.sample_aspect_ratio = aspect
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def deep_greys(path: Path, signals: Sequence[float], primaries: int, transfer: int) -> Path:
+    """A video of ten bits whose frames are each of one grey, by its signal in [0, 1]."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=10)
+        assert isinstance(stream, av.VideoStream)
+        stream.height, stream.width, stream.pix_fmt = 64, 96, "yuv420p10le"
+        codec = stream.codec_context
+        codec.color_primaries, codec.color_trc, codec.colorspace, codec.color_range = primaries, transfer, 9, 1
+        for signal in signals:
+            planes = np.full((96, 96), 512, np.uint16)
+            planes[:64] = round(64 + 876 * signal)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p10le")))
+        container.mux(stream.encode())
+    return path

@@ -1,0 +1,77 @@
+"""Folders and files in the layouts of public releases, small and random, made from what the tests have at hand."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+UNET, VAE = "unet/diffusion_pytorch_model.safetensors", "vae/diffusion_pytorch_model.safetensors"
+TEXT = "text_encoder/model.safetensors"
+_OLD_NAMES = {".to_q.": ".query.", ".to_k.": ".key.", ".to_v.": ".value.", ".to_out.0.": ".proj_attn."}
+
+
+def copied(folder: Path, to: Path) -> Path:
+    """A copy that may be changed."""
+    return Path(shutil.copytree(folder, to))
+
+
+def edit_tensors(path: Path, change: Callable[[dict[str, Tensor]], dict[str, Tensor]]) -> None:
+    """Write other tensors into a safetensors file."""
+    save_file({name: value.contiguous() for name, value in change(load_file(path)).items()}, path, {"format": "pt"})
+
+
+def edit_json(path: Path, **values: object) -> None:
+    """Set keys of a JSON file; None takes one out."""
+    content = {**json.loads(path.read_text()), **values}
+    path.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
+
+
+def as_stable_diffusion_1_5(folder: Path) -> Path:
+    """As the first releases have it: old names in the VAE, a prefix and position ids in the text encoder, PNDM."""
+
+    def old(name: str) -> str:
+        for new, was in _OLD_NAMES.items():
+            name = name.replace(new, was) if "attentions" in name else name
+        return name
+
+    def prefixed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        renamed = {f"text_model.{name.removeprefix('text_model.')}": value for name, value in tensors.items()}
+        return {**renamed, "text_model.embeddings.position_ids": torch.arange(64)[None]}
+
+    edit_tensors(folder / VAE, lambda tensors: {old(name): value for name, value in tensors.items()})
+    edit_tensors(folder / TEXT, prefixed)
+    edit_json(folder / "vae/config.json", scaling_factor=None, force_upcast=None)
+    edit_json(folder / "scheduler/scheduler_config.json", _class_name="PNDMScheduler", skip_prk_steps=True)
+    return folder
+
+
+def in_half(folder: Path, dtype: torch.dtype = torch.float16) -> Path:
+    """All weights in another precision."""
+    for path in (folder / UNET, folder / VAE, folder / TEXT):
+        edit_tensors(
+            path,
+            lambda tensors: {
+                name: value.to(dtype) if value.is_floating_point() else value for name, value in tensors.items()
+            },
+        )
+    return folder
+
+
+def as_variant(folder: Path, variant: str = "fp16") -> Path:
+    """Only `*.<variant>.safetensors`, as folders that save space have it."""
+    for path in (folder / UNET, folder / VAE, folder / TEXT):
+        path.rename(path.with_suffix(f".{variant}.safetensors"))
+    return folder
+
+
+def as_pickled(folder: Path) -> Path:
+    """Only `.bin` files, as folders of 2022 have it."""
+    for path in (folder / UNET, folder / VAE, folder / TEXT):
+        name = "pytorch_model.bin" if path == folder / TEXT else "diffusion_pytorch_model.bin"
+        torch.save(load_file(path), path.with_name(name))
+        path.unlink()
+    return folder

@@ -1,0 +1,142 @@
+"""What stage `agent` promises."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from conf.errors import ConfigError, UserError
+from pipelines.assets import read_assets
+from renderers import agent
+from renderers.raster.discs import paint_discs
+from tests.pipelines.small_dataset import small_dataset
+from tests.training.stages.runs import train
+from tests.training.toy_runs import config, losses
+from training.data.batch import SequenceBatch
+from training.models.disc_strokes import paint_strokes
+from training.models.pointing import PointingActor
+from training.models.shape import AgentShape
+from training.stages.agent import ACTOR_FILE, AgentNetwork, AgentStage, bgr
+from training.weights import trained_parameters
+
+SMALL = {"stage": "agent", "base": "null", "stage.agent.width": 4, "stage.agent.num_steps": 3}
+
+
+@pytest.fixture(scope="module")
+def trained(sequences: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("stages") / "agent"
+    train(sequences, out, **SMALL, max_steps=4, sample_every=4, validate_every=4, val_sequences=2)
+    return out
+
+
+def pictures() -> SequenceBatch:
+    """Two-coloured squares of 16 px."""
+    frames = torch.full((4, 1, 3, 16, 16), -0.8)
+    for number in range(4):
+        frames[number, 0, number % 3, :, 4 * number :] = 0.9
+    return SequenceBatch(keys=("a", "b", "c", "d"), positions=torch.arange(4), captions=("",) * 4, frames=frames)
+
+
+def test_strokes_are_the_exact_ones_and_pass_gradients_on() -> None:
+    generator = torch.Generator().manual_seed(0)
+    strokes = torch.rand(2, 5, 13, generator=generator).requires_grad_()
+    canvases = torch.rand(2, 3, 32, 32, generator=generator).requires_grad_()
+    painted = paint_strokes(strokes, canvases)
+    for number in range(2):
+        exact = paint_discs(strokes[number].detach().numpy(), canvases[number].detach().permute(1, 2, 0).numpy())
+        assert np.allclose(painted[number].detach().permute(1, 2, 0).numpy(), exact, atol=1e-5)
+    painted.square().sum().backward()  # type: ignore[no-untyped-call]
+    assert strokes.grad is not None and canvases.grad is not None
+    assert (strokes.grad.abs().sum((0, 1)) > 0).all() and canvases.grad.abs().sum() > 0
+
+
+def test_descent_along_the_gradient_brings_a_stroke_to_the_picture() -> None:
+    goal = torch.tensor([[[0.3, 0.3, 0.5, 0.5, 0.6, 0.7, 0.3, 0.2, 0.9, 0.8, 0.9, 0.2, 0.1]]])
+    picture = paint_strokes(goal, torch.zeros(1, 3, 32, 32))
+    odds = torch.logit((goal + 0.12).clamp(0.05, 0.95)).requires_grad_()
+    optimizer = torch.optim.Adam([odds], 0.05)
+    errors = []
+    for _ in range(80):
+        error = (paint_strokes(odds.sigmoid(), torch.zeros(1, 3, 32, 32)) - picture).square().mean()
+        optimizer.zero_grad()
+        error.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        errors.append(float(error.detach()))
+    assert errors[-1] < 0.1 * errors[0]
+
+
+def test_it_learns_to_paint_what_it_sees() -> None:
+    torch.manual_seed(0)
+    network = AgentNetwork(PointingActor(4), num_steps=3)
+    optimizer = torch.optim.Adam(trained_parameters(network).values(), lr=5e-3)
+    history = []
+    for _ in range(40):
+        optimizer.zero_grad()
+        loss = network(pictures()).loss
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        history.append(float(loss.detach()))
+    assert np.mean(history[-5:]) < np.mean(history[:5]) - 0.3  # more than a decibel
+
+
+def test_the_renderer_paints_what_the_stage_trained(trained: Path) -> None:
+    weights = trained / "weights" / ACTOR_FILE
+    chosen = agent.Config(actor=str(weights), width_px=16, num_steps=3)
+    assets = read_assets(agent.asset_paths(chosen)).content
+    actor = PointingActor(4)
+    actor.load_state_dict(load_file(weights))
+    network = AgentNetwork(actor, num_steps=3)
+    frames = pictures().frames
+    assert frames is not None
+    with torch.no_grad():
+        canvases = network.rollout(bgr(frames[:, 0]))[-1].flip(1).permute(0, 2, 3, 1).numpy()
+    for frame, canvas in zip(frames[:, 0], canvases, strict=True):
+        image = (frame.permute(1, 2, 0).numpy() / 2 + 0.5).astype(np.float32)
+        program = agent.paint(image, chosen, np.random.SeedSequence(0), assets).program
+        (finished,) = agent.replay(program, [len(program.strokes)])
+        assert np.abs(finished - canvas).max() < 1e-4
+
+
+def test_it_is_stopped_and_resumed_to_the_same_weights(sequences: Path, trained: Path, tmp_path: Path) -> None:
+    train(sequences, tmp_path / "run", **SMALL, max_steps=2)
+    train(sequences, tmp_path / "run", **SMALL, max_steps=4, resume="must")
+    assert losses(tmp_path / "run") == losses(trained)
+    one, two = (load_file(folder / "weights" / ACTOR_FILE) for folder in (tmp_path / "run", trained))
+    assert all(torch.equal(one[name], two[name]) for name in two)
+
+
+def test_samples_paint_held_out_pictures_and_end_with_them() -> None:
+    shown = pictures()
+    assert shown.frames is not None
+    torch.manual_seed(0)
+    stage = AgentStage(AgentShape(width=4, num_steps=20), shown)
+    with torch.no_grad():
+        samples = stage.samples(["whatever"], seed=0)
+    assert samples.shape == (4, 9, 3, 16, 16)
+    assert (samples[:, 0] == 0).all()
+    assert torch.allclose(samples[:, -1], shown.frames[:, 0] / 2 + 0.5)
+
+
+def test_it_needs_no_captions(tmp_path: Path) -> None:
+    data = small_dataset(tmp_path / "data", captions=[""] * 18, size_px=(16, 16))
+    train(data, tmp_path / "run", **SMALL, max_steps=1, validate_every=1, val_sequences=2)
+    assert (tmp_path / "run" / "weights" / ACTOR_FILE).is_file()
+
+
+def test_frames_that_are_no_squares_are_refused(tmp_path: Path) -> None:
+    data = small_dataset(tmp_path / "data", captions=["a"] * 18, size_px=(32, 16))
+    with pytest.raises(UserError, match="32 x 16 px; an actor learns on squares"):
+        train(data, tmp_path / "run", **SMALL, max_steps=1)
+    assert not (tmp_path / "run").exists()
+
+
+def test_it_starts_from_nothing(sequences: Path, tmp_path: Path) -> None:
+    for key in ("base", "motion"):
+        with pytest.raises(ConfigError, match=f"{key}=.*null with stage=agent"):
+            config(sequences, tmp_path / "run", **{"stage": "agent", "base": "null", key: str(sequences)})
+    with pytest.raises(ConfigError, match=r"model=sd15.*stage=agent"):
+        config(sequences, tmp_path / "run", stage="agent", model="sd15", base="null")
+    with pytest.raises(ConfigError, match=r"stage\.agent\.width"):
+        config(sequences, tmp_path / "run", **{**SMALL, "stage.agent.width": 1})

@@ -1,0 +1,84 @@
+"""Options of training that change no shape and raise no error when they are forgotten: each must do what it says."""
+
+import dataclasses
+from pathlib import Path
+from typing import cast
+
+import pytest
+import torch
+
+from tests.training.models.small_base import small_base
+from tests.training.stages.parents import config
+from tests.training.stages.test_motion_stage import batch_of, stage_of
+from tests.training.stages.test_stages import prepared
+from training.diffusion import NoiseSchedule
+from training.models.shape import LoraShape
+from training.stages.base import BaseStage
+from training.stages.denoising import DenoisingConfig, DenoisingNetwork
+from training.stages.lora import LoraStage
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v"])
+def test_the_loss_is_weighted_by_min_snr(prediction: str) -> None:
+    """Hang et al. 2023: errors at steps of little noise, where the SNR is above gamma, count less."""
+    stage = stage_of()
+    network = stage.network
+    assert isinstance(network, DenoisingNetwork)
+    schedule = NoiseSchedule(prediction=prediction)  # type: ignore[arg-type]
+    losses = {}
+    for gamma in (None, 0.01):
+        network._config = dataclasses.replace(network._config, schedule=schedule, min_snr=gamma)
+        losses[gamma] = network.eval()(batch_of())
+    weighted, plain = losses[0.01], losses[None]
+    assert torch.equal(weighted.per_sample, plain.per_sample)
+    weights = schedule.loss_weights(weighted.timesteps, 0.01)
+    assert float(weights.max()) < 1
+    assert float(weighted.loss.detach()) == pytest.approx(float((weights * weighted.per_sample).mean()), rel=1e-5)
+    assert float(plain.loss.detach()) == pytest.approx(float(plain.per_sample.mean()), rel=1e-5)
+
+
+@pytest.mark.parametrize("stage", ["base", "motion", "replication", "spatial_lora", "motion_lora"])
+def test_what_the_command_is_told_reaches_the_stage(stage: str, larger: Path, folders: dict[str, Path]) -> None:
+    for checkpointing in (False, True):
+        said = {"gradient_checkpointing": str(checkpointing).lower(), "noise.min_snr": 4.0 if checkpointing else "null"}
+        made = prepared(config(stage, larger, folders, larger / "none", **said))
+        marks = [
+            module.gradient_checkpointing
+            for module in made.network.modules()
+            if isinstance(getattr(module, "gradient_checkpointing", None), bool)
+        ]
+        assert any(marks) == checkpointing
+        assert cast(DenoisingNetwork, made.network)._config.min_snr == (4.0 if checkpointing else None)
+
+
+@pytest.mark.parametrize("kind", ["base", "spatial_lora"])
+def test_checkpointing_activations_changes_no_gradient_and_keeps_fewer(kind: str) -> None:
+    grads, kept = [], []
+    for checkpointing in (False, True):
+        torch.manual_seed(0)
+        model = small_base()
+        denoising, size_px = DenoisingConfig(schedule=model.schedule), (64, 64)
+        stage: BaseStage | LoraStage
+        if kind == "base":
+            stage = BaseStage(model, denoising, size_px, trains_words=False, checkpointing=checkpointing)
+        else:
+            shape = (1, model.latent_channels, 8, 8)
+            stage = LoraStage(model, None, None, LoraShape(), denoising, "last", shape, {}, checkpointing=checkpointing)
+        stage.network.train()
+        frames = torch.linspace(-1, 1, 2 * 3 * 64 * 64).reshape(2, 1, 3, 64, 64)
+        batch = dataclasses.replace(batch_of(), frames=frames)
+        saved: list[int] = []
+
+        def noting(tensor: torch.Tensor, saved: list[int] = saved) -> torch.Tensor:
+            saved.append(tensor.nbytes)
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(noting, lambda tensor: tensor):
+            loss = stage.network(batch).loss
+        kept.append(sum(saved))
+        loss.backward()
+        parameters = stage.network.named_parameters()
+        grads.append({name: value.grad for name, value in parameters if value.grad is not None})
+    assert kept[1] < kept[0]
+    assert grads[0].keys() == grads[1].keys() and grads[0]
+    assert all(torch.allclose(grads[0][name], grads[1][name], atol=1e-6) for name in grads[0])

@@ -1,0 +1,35 @@
+"""Which actor a file of weights holds: one as Learning to Paint released it, or one of a run of `stage=agent`."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from conf.errors import UserError
+from training.models.actor import CHANNELS_SEEN, Actor
+from training.models.pointing import PointingActor
+
+
+def actor_of(tensors: Mapping[str, Tensor]) -> Actor | PointingActor:
+    """The actor that a state dict describes, ready to paint.
+
+    Args:
+        tensors: by name, as released (`conv1.weight`, ..., `fc.bias`), or as stage `agent` saves them.
+
+    Raises:
+        UserError: if they are another network's.
+    """
+    with torch.random.fork_rng(devices=[]):  # building draws weights that are replaced at once
+        if "conv1.weight" in tensors:
+            actor: Actor | PointingActor = Actor()
+        elif "stem.weight" in tensors and tensors["stem.weight"].ndim == 4:
+            actor = PointingActor(len(tensors["stem.weight"]))
+        else:
+            raise UserError(
+                f"neither conv1.weight (as released, {CHANNELS_SEEN} channels in) nor stem.weight (of stage=agent)"
+            )
+    try:
+        actor.load_state_dict(dict(tensors))
+    except RuntimeError as error:
+        raise UserError(" ".join(str(error).splitlines()[-1].split())[:150]) from error
+    return actor.eval()

@@ -1,0 +1,163 @@
+"""One network out of a folder or from the hub: whole, of the right kind, in float32; or refused by name.
+
+diffusers and transformers fill up with random numbers, or leave empty, what a file lacks, and go on with a warning.
+Here nothing is filled up: what is missing, foreign or of another shape is an error that names it.
+"""
+
+import json
+import logging
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from diffusers import ModelMixin
+from diffusers.utils import logging as diffusers_logging
+from safetensors import SafetensorError
+from torch import nn
+from transformers import PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from conf.errors import UserError
+from training.tensors import read_tensors
+
+_Network = TypeVar("_Network", bound=nn.Module)
+
+LOADING_ERRORS = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError)
+"""What diffusers and transformers raise on folders that they cannot read."""
+_NOT_NEEDED = (".position_ids", "vision_model.", "visual_projection.", "text_projection.", "logit_scale")
+"""Tensors of a whole CLIP, some of which come along with a text encoder, as releases have it."""
+_COMPUTED = ".pos_embed.pe"
+"""Tables of positions: sines, not weights, which releases may leave out."""
+TEMPORAL = "temporal modules (AnimateDiff)"
+"""What `kind_of_tensors` says of these."""
+_KINDS = {
+    "MotionAdapter": "temporal modules (a MotionAdapter)",
+    "SparseControlNetModel": "a replication network (a SparseControlNetModel)",
+    "UNet2DConditionModel": "a UNet alone (a UNet2DConditionModel)",
+    "ControlNetModel": "a ControlNet for single pictures (a ControlNetModel)",
+}
+
+
+def load_network(network: type[_Network], where: str, name: str, part: str = "") -> _Network:
+    """A network with all its weights, and with these alone.
+
+    Weights are read from safetensors; where a local folder has only a variant of them (`*.fp16.safetensors`), from
+    that; where it has only a `.bin` file, from its tensors, and no code that it carries is run.
+
+    Args:
+        network: a class of diffusers or transformers.
+        where: a folder, or a name on the hub.
+        name: of the network, for messages, such as `base=DIR: its unet`.
+        part: the folder within, if any.
+
+    Raises:
+        UserError: if it is not there, is of another class, lacks tensors, or has others or of other shapes.
+    """
+    folder = Path(where) / part
+    which = _chosen_file(network, folder, name) if folder.is_dir() else {"use_safetensors": True}
+    is_diffusers = issubclass(network, ModelMixin)
+    lenient = {} if is_diffusers else {"ignore_mismatched_sizes": True}  # which are refused below, by name
+    try:
+        with _quiet():
+            _refuse_other_class(network, where, part, name)
+            loaded, report = cast(Any, network).from_pretrained(
+                where, subfolder=part, output_loading_info=True, **lenient, **which
+            )
+    except LOADING_ERRORS as error:
+        reason = " ".join(str(error).split()).partition(" If you want")[0].replace("Cannot load because ", "")
+        raise UserError(f"{name} cannot be loaded: {reason[:300]}") from error
+    _refuse_lacking(network, report, name)
+    return cast(_Network, loaded.float())
+
+
+def kind_of_folder(folder: Path) -> str:
+    """What a folder of weights holds, in words; for messages."""
+    if (folder / "painter.json").is_file():
+        return "a painter"
+    if (folder / "model_index.json").is_file() or (folder / "unet").is_dir():
+        return "a base (a diffusers folder)"
+    if any((folder / name).is_file() for name in ("pytorch_lora_weights.safetensors", "adapter_config.json")):
+        return "a LoRA"
+    try:
+        kind = str(json.loads((folder / "config.json").read_text(encoding="utf-8"))["_class_name"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "no weights that are known"
+    return _KINDS.get(kind, f"a {kind}")
+
+
+def kind_of_tensors(names: Collection[str]) -> str:
+    """What a file of tensors of these names holds, in words; for messages."""
+    if any("lora" in name for name in names):
+        return "a motion LoRA" if any("motion_modules" in name for name in names) else "a LoRA"
+    if any("controlnet_cond_embedding.conv_in" in name for name in names):
+        return "a network that is shown pictures, not latents (as SparseCtrl for scribbles)"
+    if any("controlnet_cond_embedding" in name for name in names):
+        return "a replication network (SparseCtrl)"
+    if any("motion_modules" in name for name in names):
+        return TEMPORAL
+    if any(name.startswith(("model.diffusion_model.", "cond_stage_model.")) for name in names):
+        return "a whole model in one file"
+    return f"other tensors, such as {min(names)}"
+
+
+def _chosen_file(network: type[nn.Module], folder: Path, name: str) -> dict[str, Any]:
+    """Which of the files in a folder is read, as arguments of `from_pretrained`."""
+    stem, pickled = ("diffusion_pytorch_model",) * 2 if issubclass(network, ModelMixin) else ("model", "pytorch_model")
+    if any((folder / f"{stem}.safetensors{end}").is_file() for end in ("", ".index.json")):
+        return {"use_safetensors": True}
+    if (folder / f"{pickled}.bin").is_file():
+        read_tensors(folder / f"{pickled}.bin", name.partition("=")[0])  # refuses what carries code
+        return {"use_safetensors": False}
+    variants = sorted(path.name.split(".")[1] for path in folder.glob(f"{stem}.*.safetensors"))
+    if "fp16" in variants or len(variants) == 1:
+        return {"use_safetensors": True, "variant": "fp16" if "fp16" in variants else variants[0]}
+    names = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
+    raise UserError(
+        f"{name} has no weights that can be read; it holds {names}; save them as {stem}.safetensors "
+        f"(save_pretrained of diffusers does)"
+    )
+
+
+def _refuse_other_class(network: type[nn.Module], where: str, part: str, name: str) -> None:
+    if issubclass(network, ModelMixin):
+        kind = cast(Any, network).load_config(where, subfolder=part or None).get("_class_name", network.__name__)
+    elif issubclass(network, PreTrainedModel) and (Path(where) / part / "config.json").is_file():
+        config = json.loads((Path(where) / part / "config.json").read_text(encoding="utf-8"))
+        family = str(config.get("model_type", "clip")).partition("_")[0]
+        kind = network.__name__ if family == "clip" else (config.get("architectures") or [family])[0]
+    else:
+        return
+    if kind != network.__name__:
+        raise UserError(f"{name} is {_KINDS.get(kind, f'a {kind}')}, not a {network.__name__}")
+
+
+def _refuse_lacking(network: type[nn.Module], report: dict[str, Any], name: str) -> None:
+    not_needed = _NOT_NEEDED if issubclass(network, PreTrainedModel) else ()
+    missing = sorted(tensor for tensor in report["missing_keys"] if not tensor.endswith(_COMPUTED))
+    foreign = sorted(
+        tensor for tensor in report["unexpected_keys"] if not any(known in f".{tensor}" for known in not_needed)
+    )
+    reshaped = sorted(report["mismatched_keys"])
+    if missing:
+        raise UserError(f"{name} lacks {len(missing)} tensors of a {network.__name__}, such as {missing[0]}")
+    if foreign:
+        raise UserError(
+            f"{name} holds {len(foreign)} tensors that its config.json has no place for, such as {foreign[0]}"
+        )
+    if reshaped:
+        tensor, here, wanted = reshaped[0]
+        raise UserError(f"{name}: {tensor} is {tuple(here)}, not {tuple(wanted)} as its config.json says")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Both libraries report what they miss on many lines; here it is raised in one."""
+    levels = transformers_logging.get_verbosity(), diffusers_logging.get_verbosity()
+    transformers_logging.set_verbosity(logging.CRITICAL)
+    diffusers_logging.set_verbosity(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(levels[0])
+        diffusers_logging.set_verbosity(levels[1])
