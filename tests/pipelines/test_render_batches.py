@@ -149,17 +149,18 @@ def test_batches_are_bounded_and_paint_what_one_batch_paints(tmp_path: Path, mon
 
 
 @pytest.mark.usefixtures("gpu")
-def test_a_picture_that_cannot_be_loaded_or_painted_takes_no_other_with_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_picture_that_cannot_be_loaded_is_refused_alone_and_a_fault_names_its_own(
+    dark: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan, settings = shard_in(tmp_path)
     load, plan_batch, black = type(settings.source).load, batch.plan_batch, np.zeros((64, 64, 3), np.float32)
 
-    def load_some(source: Any, entry: Any, framing: Any) -> Any:
-        picture = load(source, entry, framing)
+    def load_some(source: Any, entry: Any, *more: Any) -> Any:
+        picture = load(source, entry, *more)
         if entry == plan.sequences[1].entry:
             raise RefusedPicture("torn")
-        if entry == plan.sequences[2].entry:
+        if dark and entry == plan.sequences[2].entry:
             object.__setattr__(picture, "image", black)
         return picture
 
@@ -171,9 +172,14 @@ def test_a_picture_that_cannot_be_loaded_or_painted_takes_no_other_with_it(
     monkeypatch.setattr(type(settings.source), "load", load_some)
     monkeypatch.setattr(batch, "plan_batch", no_black)
     report = render_shard(plan, settings)
+    if dark:
+        assert (
+            report.fatal and f"{plan.sequences[2].entry.id}: " in str(report.error) and "too dark" in str(report.error)
+        )
+        return
     manifest = read_manifest(tmp_path, plan.name)
-    assert report.error is None and manifest is not None and report.num_samples == 2
-    assert [row["reason"] for row in manifest.quarantined] == ["torn", "ValueError: too dark"]
+    assert report.error is None and manifest is not None and report.num_samples == 3
+    assert [row["reason"] for row in manifest.quarantined] == ["torn"]
 
 
 @pytest.mark.usefixtures("gpu")
