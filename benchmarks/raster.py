@@ -103,7 +103,8 @@ def _rate(run: Callable[[], object], amount: int, seconds: float, device: torch.
 
 
 def _say(what: str, value: float, unit: str, more: str = "") -> None:
-    print(f"{what:<58}{value:>14,.1f} {unit}{more}")
+    digits = 0 if value > 1000 else 3
+    print(f"{what:<58}{value:>14,.{digits}f} {unit}{more}")
     sys.stdout.flush()
 
 

@@ -192,7 +192,8 @@ def stroke_radii(num_strokes: int, aspect: float) -> Floats:
 
 def build_pyramid(brief: Brief, finest_px: int) -> Pyramid:
     """The target at `finest_px` along its shorter side and at every half down to 16 px, beside blank canvases."""
-    levels = pyramid_levels(brief.target, finest_px)
+    height, width = brief.target.shape[:2]
+    levels = [shrink(brief.target, size) for size in pyramid_sizes(height, width, finest_px)]
     targets = np.concatenate([level.reshape(-1) for level in levels])
     return Pyramid(
         targets=targets,
@@ -205,12 +206,18 @@ def build_pyramid(brief: Brief, finest_px: int) -> Pyramid:
     )
 
 
-def pyramid_levels(image: Image, finest_px: int) -> list[Image]:
-    """The image at `finest_px` along its shorter side and at every half down to 16 px."""
-    sizes = [min(finest_px, *image.shape[:2])]
+def pyramid_sizes(height: int, width: int, finest_px: int) -> list[int]:
+    """Shorter sides of the levels of a pyramid: `finest_px` and every half down to 16 px."""
+    sizes = [min(finest_px, height, width)]
     while sizes[-1] // 2 >= _LEAST_PX:
         sizes.append(sizes[-1] // 2)
-    return [shrink(image, size) for size in sizes]
+    return sizes
+
+
+def shrunk_size(height: int, width: int, short_px: int) -> tuple[int, int]:
+    """Height and width of a picture that is averaged down to `short_px` along its shorter side."""
+    scale = short_px / min(height, width)
+    return max(short_px, round(height * scale)), max(short_px, round(width * scale))
 
 
 def shrink(image: Image, short_px: int) -> Image:
@@ -218,9 +225,8 @@ def shrink(image: Image, short_px: int) -> Image:
     height, width = image.shape[:2]
     if short_px >= min(height, width):
         return np.ascontiguousarray(image, np.float32)
-    scale = short_px / min(height, width)
-    size = (max(short_px, round(width * scale)), max(short_px, round(height * scale)))
-    return np.ascontiguousarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.float32)
+    rows, columns = shrunk_size(height, width, short_px)
+    return np.ascontiguousarray(cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _fade(part: float) -> float:

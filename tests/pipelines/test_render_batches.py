@@ -4,7 +4,7 @@ There is no GPU here: what a configuration calls `cuda` stands for the CPU, thro
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ from pipelines.render import RenderSettings, render_shard
 from pipelines.sources.base import RefusedPicture
 from renderers import bezier, gains_by_batches, paint_batch, replay_batch
 from renderers.bezier.gpu import batch
-from renderers.painting import Image, Painting, to_uint8
+from renderers.bezier.gpu.fit import fit_batch
+from renderers.painting import Image, Painting, StrokeProgram, to_uint8
 from tests.pipelines.runs import SMALL, synth
 from tests.renderers.pictures import landscape
 from training.data.dataset import read_card
@@ -98,11 +99,12 @@ def test_frames_of_a_gpu_are_held_to_one_level(
 def test_frames_of_the_cpu_are_held_to_the_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert synth(*SMALL, "num_sequences=1", "gallery=false", f"out={tmp_path / 'cpu'}") == 0
     replay = bezier.replay
-    monkeypatch.setattr(
-        bezier, "replay",
-        lambda program, steps, size_px=None: (abs(canvas - 1 / 255 * (step > 0)).astype(np.float32)
-                                             for step, canvas in zip(steps, replay(program, steps, size_px))),
-    )  # fmt: skip
+
+    def off(program: StrokeProgram, steps: Sequence[int]) -> Iterator[Image]:
+        for step, canvas in zip(steps, replay(program, steps), strict=True):
+            yield np.abs(canvas - np.float32((step > 0) / 255))
+
+    monkeypatch.setattr(bezier, "replay", off)
     assert verified(tmp_path / "cpu") == verify.FAULTY
 
 
@@ -129,11 +131,10 @@ def test_batches_are_bounded_and_paint_what_one_batch_paints(tmp_path: Path, mon
     for number, most in enumerate((4, 3)):
         monkeypatch.setattr(painted, "_AT_ONCE", most)
         sizes: list[int] = []
-        fit_batch = batch.fit_batch
 
-        def counted(images: Any, *more: Any, sizes: list[int] = sizes, fit: Any = fit_batch) -> Any:
+        def counted(images: Any, *more: Any, sizes: list[int] = sizes) -> Any:
             sizes.append(len(images))
-            return fit(images, *more)
+            return fit_batch(images, *more)
 
         with monkeypatch.context() as patch:
             patch.setattr(batch, "fit_batch", counted)
@@ -148,34 +149,18 @@ def test_batches_are_bounded_and_paint_what_one_batch_paints(tmp_path: Path, mon
 
 
 @pytest.mark.usefixtures("gpu")
-def test_a_picture_that_cannot_be_loaded_takes_no_other_with_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plan, settings = shard_in(tmp_path)
-    load = type(settings.source).load
-
-    def load_some(source: Any, entry: Any, *more: Any) -> Any:
-        if entry == plan.sequences[1].entry:
-            raise RefusedPicture("torn")
-        return load(source, entry, *more)
-
-    monkeypatch.setattr(type(settings.source), "load", load_some)
-    report = render_shard(plan, settings)
-    manifest = read_manifest(tmp_path, plan.name)
-    assert report.error is None and manifest is not None and report.num_samples == 3
-    assert [row["reason"] for row in manifest.quarantined] == ["torn"]
-
-
-@pytest.mark.usefixtures("gpu")
-def test_a_fault_of_ours_in_a_batch_stops_the_run_with_the_picture_s_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_picture_that_cannot_be_loaded_is_refused_alone_and_a_fault_names_its_own(
+    dark: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan, settings = shard_in(tmp_path)
     load, plan_batch, black = type(settings.source).load, batch.plan_batch, np.zeros((64, 64, 3), np.float32)
 
     def load_some(source: Any, entry: Any, *more: Any) -> Any:
         picture = load(source, entry, *more)
-        if entry == plan.sequences[2].entry:
+        if entry == plan.sequences[1].entry:
+            raise RefusedPicture("torn")
+        if dark and entry == plan.sequences[2].entry:
             object.__setattr__(picture, "image", black)
         return picture
 
@@ -187,8 +172,14 @@ def test_a_fault_of_ours_in_a_batch_stops_the_run_with_the_picture_s_name(
     monkeypatch.setattr(type(settings.source), "load", load_some)
     monkeypatch.setattr(batch, "plan_batch", no_black)
     report = render_shard(plan, settings)
-    assert report.fatal and read_manifest(tmp_path, plan.name) is None
-    assert str(report.error).startswith(plan.sequences[2].entry.id) and "ValueError: too dark" in str(report.error)
+    if dark:
+        assert (
+            report.fatal and f"{plan.sequences[2].entry.id}: " in str(report.error) and "too dark" in str(report.error)
+        )
+        return
+    manifest = read_manifest(tmp_path, plan.name)
+    assert report.error is None and manifest is not None and report.num_samples == 3
+    assert [row["reason"] for row in manifest.quarantined] == ["torn"]
 
 
 @pytest.mark.usefixtures("gpu")
@@ -230,4 +221,4 @@ def test_a_family_without_a_gpu_paints_a_list_one_by_one(family: str) -> None:
     for painting, seed in zip(paintings, seeds(2), strict=True):
         assert np.array_equal(painting.program.strokes, package.paint(images[0], config, seed).program.strokes)
     shown = replay_batch(family, [one.program for one in paintings], [(0, 10)] * 2, config)
-    assert np.array_equal(shown[1][1], list(package.replay(paintings[1].program, [10]))[0])
+    assert np.array_equal(shown[1][1], next(iter(package.replay(paintings[1].program, [10]))))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from renderers.bezier.gpu import score as scoring
 from renderers.brush.gpu import TexturedShade
-from renderers.brush.kinds import BristleBrush
+from renderers.brush.kinds import BristleBrush, WashBrush
 from renderers.brush.stroke import marks_of
 from renderers.brush.texture import make_brush
 from renderers.raster.gpu import painting
@@ -65,11 +65,9 @@ def test_kernels_paint_and_differentiate_as_torch_does(
 
 @interpreted
 def test_kernel_scores_candidates_as_torch_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    pictures = [
-        [landscape(32, 40), landscape(16, 20)],
-        [plain(32, 40, (0.2, 0.4, 0.6)), plain(16, 20, (0.2, 0.4, 0.6))],
-    ]
-    pyramid = scoring.pyramid_of(pictures, (1.0, 1.0, 1.0), torch.device("cpu"))
+    sizes = ((32, 40), (16, 20))
+    pictures = [np.stack([landscape(*size), plain(*size, (0.2, 0.4, 0.6))]) for size in sizes]
+    pyramid = scoring.pyramid_of([torch.from_numpy(level) for level in pictures], (1.0, 1.0, 1.0))
     candidates = np.stack([gentle_strokes(5, 32, 40, seed=seed) for seed in range(2)])
     candidates[0, 0, :6] += 9  # beside the canvas
     for number in range(2):
@@ -80,3 +78,23 @@ def test_kernel_scores_candidates_as_torch_does(monkeypatch: pytest.MonkeyPatch)
         assert torch.allclose(gains, expected[0], atol=1e-4) and gains[0, 0] == -1
         some = gains > 0
         assert some.any() and torch.allclose(colours[some], expected[1][some], atol=1e-4)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("kind", ["gentle", "textured"])
+def test_a_gpu_paints_and_differentiates_as_the_cpu_does_and_twice_alike(kind: str) -> None:
+    make = {"gentle": gentle_strokes, "textured": textured_strokes}[kind]
+    programs, marks = np.stack([make(60, 64, 80, seed=seed) for seed in range(3)]), marks_of(make_brush(WashBrush()), 0)
+    results = []
+    for device in ("cpu", "cuda", "cuda"):
+        shade = TexturedShade.of(marks, device) if kind == "textured" else painting.ribbon_shade
+        leaf = torch.tensor(programs, device=device, requires_grad=True)
+        target = torch.tensor(landscape(64, 80), device=device)
+        steps = torch.tensor([[0, 9, 60]] * 3, device=device)
+        frames = painting.paint(leaf, torch.ones_like(target).expand(3, -1, -1, -1), steps, shade)
+        (gradient,) = torch.autograd.grad((frames - target).square().sum(), leaf)
+        results.append((frames.detach().cpu(), gradient.cpu()))
+    (frames, gradient), (gpu_frames, gpu_gradient), again = results
+    assert (gpu_frames - frames).abs().max() <= 1 / 255
+    assert np.corrcoef(gpu_gradient.flatten(), gradient.flatten())[0, 1] > 0.999
+    assert torch.equal(again[0], gpu_frames) and torch.equal(again[1], gpu_gradient)

@@ -14,15 +14,15 @@ from renderers.bezier.fit import (
     UNDERPAINTING_WEIGHT,
     bezier_brief,
     limits_of,
-    pyramid_levels,
     search_of,
-    shrink,
     stages_of,
     underpaintings_after,
 )
-from renderers.bezier.gpu.place import draw_numbers, place
+from renderers.bezier.gpu.draws import picture_keys
+from renderers.bezier.gpu.place import place
 from renderers.bezier.gpu.refine import Aim, refine
 from renderers.bezier.gpu.score import pyramid_of
+from renderers.bezier.gpu.shrink import shrink_batch, shrink_to_levels
 from renderers.painting import Image
 from renderers.raster.ribbon import Floats
 
@@ -59,16 +59,14 @@ def _fit_together(
 ) -> torch.Tensor:
     brief = bezier_brief(images[0], config)
     limits, search, stages = limits_of(brief), search_of(brief, config.effort), list(stages_of(brief, config.effort))
-    pyramid = pyramid_of([pyramid_levels(image, stages[0].short_px) for image in images], config.canvas, device)
-    draws = draw_numbers(seeds, config.num_strokes, search, device)
-    strokes = place(pyramid, brief.radii, search, limits, draws)
-    del draws
+    pictures = torch.from_numpy(np.stack(images)).to(device)
+    pyramid = pyramid_of(shrink_to_levels(pictures, stages[0].short_px), config.canvas)
+    strokes = place(pyramid, brief.radii, search, limits, picture_keys(seeds, device))
     steps = [*(underpaintings_after(config.num_strokes) + 1).tolist(), config.num_strokes]
     weights = [UNDERPAINTING_WEIGHT] * (len(steps) - 1) + [1.0]
     for stage in stages:
-        small = np.stack([shrink(image, stage.short_px) for image in images])
         aim = Aim(
-            targets=torch.from_numpy(small).to(device),
+            targets=shrink_batch(pictures, stage.short_px),
             blank=torch.tensor(config.canvas, dtype=torch.float32, device=device),
             steps=torch.tensor(steps, device=device),
             weights=torch.tensor(weights, device=device),

@@ -16,17 +16,28 @@ if typing.TYPE_CHECKING:
 
 
 @triton.jit
+def _corner(c, v, w, size, SIDE: tl.constexpr):
+    """Where, along one axis, a window around the middle of c + t (v + t w) begins that stays within the canvas."""
+    halfway, end = c + 0.5 * (v + 0.5 * w), c + v + w
+    low = tl.minimum(tl.minimum(c, end), halfway)
+    high = tl.maximum(tl.maximum(c, end), halfway)
+    corner = tl.floor(0.5 * (low + high) + 0.5 * (1 - SIDE))
+    return tl.minimum(tl.maximum(corner, 0.0), (size - SIDE) * 1.0)
+
+
+@triton.jit
 def _score(
-    strokes, left, top, canvases, targets, picture_size, start, width, unit, min_weight, gains, colours, num_candidates,
+    strokes, canvases, targets, picture_size, start, height, width, unit, min_weight, gains, colours, num_candidates,
     SIDE: tl.constexpr,
 ):  # fmt: skip
     """Gain and colour of one candidate: `score.score` in one pass over its window."""
     row = tl.program_id(0).to(tl.int64)
     pixel = tl.arange(0, SIDE * SIDE)
     at = strokes + row * 13 + tl.zeros((1,), tl.int64)
-    x, y = tl.load(left + row) + (pixel % SIDE), tl.load(top + row) + (pixel // SIDE)
-    xs, ys = x + 0.5, y + 0.5
     cx, cy, vx, vy, wx, wy = curve_at(at, unit)
+    x = _corner(cx, vx, wx, width, SIDE) + (pixel % SIDE)
+    y = _corner(cy, vy, wy, height, SIDE) + (pixel // SIDE)
+    xs, ys = x + 0.5, y + 0.5
     t = nearest_of(cx, cy, vx, vy, wx, wy, xs, ys)
     r0, r2, a0, a2 = tl.load(at + 6), tl.load(at + 7), tl.load(at + 8), tl.load(at + 9)
     ex, ey = xs - cx - t * (vx + t * wx), ys - cy - t * (vy + t * wy)
@@ -47,14 +58,13 @@ def _score(
 
 
 def score(
-    strokes: Tensor, pyramid: "Pyramid", level: "Level", left: Tensor, top: Tensor, side_px: int, min_weight: float
+    strokes: Tensor, pyramid: "Pyramid", level: "Level", side_px: int, min_weight: float
 ) -> tuple[Tensor, Tensor]:
-    """As `score.score`, for windows with (B, K) left and top."""
-    num_pictures, num_candidates = left.shape
-    gains, colours = left.new_empty(left.shape), left.new_empty((*left.shape, 3))
+    """As `score.score`, of (B, K, 13) strokes."""
+    num_pictures, num_candidates = strokes.shape[:2]
+    gains, colours = strokes.new_empty(strokes.shape[:2]), strokes.new_empty((*strokes.shape[:2], 3))
     _score[(num_pictures * num_candidates,)](
-        strokes.contiguous(), left.contiguous(), top.contiguous(), pyramid.canvases, pyramid.targets,
-        pyramid.canvases.stride(0), level.start, level.width, level.unit_px, min_weight, gains, colours, num_candidates,
-        SIDE=side_px,
+        strokes.contiguous(), pyramid.canvases, pyramid.targets, pyramid.canvases.stride(0), level.start, level.height,
+        level.width, level.unit_px, min_weight, gains, colours, num_candidates, SIDE=side_px,
     )  # fmt: skip
     return gains, colours

@@ -6,85 +6,60 @@ bad spot that a candidate starts from is drawn by its rank among all cells, whic
 cells is distributed. A picture's strokes follow from its own seed, whatever else is in the batch.
 """
 
-import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from renderers.bezier.gpu.draws import draw
 from renderers.bezier.gpu.score import SIDE_PX, Level, Pyramid, middle_of, score
 from renderers.bezier.place import MARGIN, MAX_CELLS, Limits, Search
 from renderers.raster.gpu import painting
 from renderers.raster.gpu.ribbon import nearest, window_pixels
-from renderers.raster.ribbon import NUM_COLUMNS, RED, X0, X1, X2, Floats
+from renderers.raster.ribbon import NUM_COLUMNS, R0, RED, Floats
 
-_PROPOSALS = 3  # times as many as the kernel's climbs, for a third as many rounds
-_NUMBERS = 11  # for one start
 _LEAST_REACH_PX = 0.3
 _SHORTEN = 0.7  # the reach of proposals, after a round without a better one
+_DRAWN_AT_ONCE = {"cpu": 1 << 9, "cuda": 1 << 14}  # strokes of all pictures; a hundred numbers and more for each
 
 
-class Draws(NamedTuple):
-    """All random numbers of B placements.
-
-    `starts` (N, B, K, 11) are uniform; of proposals, `what` (N, B, R, P) is uniform, `how` (N, B, R, P, 2) normal.
-    """
-
-    starts: Tensor
-    what: Tensor
-    how: Tensor
-
-
-def rounds_of(search: Search) -> tuple[int, int]:
-    """Rounds of climbing, and proposals in each."""
-    rounds = math.ceil(search.num_climbs / _PROPOSALS)
-    return rounds, _PROPOSALS * _PROPOSALS
-
-
-def draw_numbers(
-    seeds: Sequence[np.random.SeedSequence], num_strokes: int, search: Search, device: torch.device
-) -> Draws:
-    """The numbers of each picture, from its own seed."""
-    rounds, proposals = rounds_of(search)
-    starts, what, how = [], [], []
-    for seed in seeds:
-        rng = np.random.Generator(np.random.PCG64(seed))
-        starts.append(rng.random((num_strokes, search.num_candidates, _NUMBERS), np.float32))
-        what.append(rng.random((num_strokes, rounds, proposals), np.float32))
-        how.append(rng.standard_normal((num_strokes, rounds, proposals, 2), np.float32))
-    return Draws(*(torch.from_numpy(np.stack(parts, 1)).to(device) for parts in (starts, what, how)))
-
-
-def place(pyramid: Pyramid, radii: Floats, search: Search, limits: Limits, draws: Draws) -> Tensor:
+def place(pyramid: Pyramid, radii: Floats, search: Search, limits: Limits, keys: Tensor) -> Tensor:
     """Place strokes one after the other, painting each onto every level of the pyramid.
 
     Args:
         radii: (N,) typical radius of each stroke, in units of the shorter side.
+        keys: (B,) of the pictures' random numbers, see `draws.picture_keys`.
 
     Returns:
         (B, N, 13) strokes in painting order.
     """
     low, high = (torch.tensor(ends, device=pyramid.targets.device) for ends in ranges(limits))
     footprints = [_footprint(pyramid.levels, number, low.device) for number in range(len(pyramid.levels))]
+    at_once = max(1, _DRAWN_AT_ONCE[keys.device.type] // len(keys))
     strokes = []
-    for number, radius in enumerate(radii.tolist()):
-        chosen = _chosen_level(pyramid, radius, float(search.radius_px))
-        unit_px = pyramid.levels[chosen].unit_px
-        trials = _starts(pyramid, chosen, radius, search, draws.starts[number]).clamp(low, high)
-        best, gain = _best(trials, pyramid, chosen)
-        reach = torch.full_like(gain, radius)
-        for attempt in range(draws.what.shape[2]):
-            proposals = _proposals(best, reach, draws.what[number, :, attempt], draws.how[number, :, attempt])
-            proposed, gained = _best(proposals.clamp(low, high), pyramid, chosen)
-            better = gained > gain
-            best = torch.where(better[:, None], proposed, best)
-            gain = torch.where(better, gained, gain)
-            reach = torch.where(better, reach, (reach * _SHORTEN).clamp_min(_LEAST_REACH_PX / unit_px))
-        strokes.append(best)
-        _draw(best, pyramid, footprints[chosen])
+    for first in range(0, len(radii), at_once):
+        some = radii[first : first + at_once]
+        draws = draw(keys, some, first, search)
+        for number, radius in enumerate(some.tolist()):
+            chosen = _chosen_level(pyramid, radius, float(search.radius_px))
+            least_reach = _LEAST_REACH_PX / pyramid.levels[chosen].unit_px
+            through = _bad_spots(pyramid, chosen, radius, draws.rank[number], draws.within[number])
+            starts = draws.starts[number].clone()
+            starts[..., :R0] += through.repeat(1, 1, 3)
+            best, gain = _best(starts.clamp(low, high), pyramid, chosen)
+            reach = torch.full_like(gain, radius)
+            for attempt in range(draws.fixed.shape[2]):
+                change = draws.fixed[number, :, attempt].addcmul(
+                    draws.reaching[number, :, attempt], reach[:, None, None]
+                )
+                proposed, gained = _best((best[:, None] + change).clamp(low, high), pyramid, chosen)
+                better = gained > gain
+                best = torch.where(better[:, None], proposed, best)
+                gain = torch.maximum(gained, gain)
+                reach = torch.where(better, reach, (reach * _SHORTEN).clamp_min(least_reach))
+            strokes.append(best)
+            _paint(best, pyramid, footprints[chosen])
     return torch.stack(strokes, 1)
 
 
@@ -103,8 +78,8 @@ def _chosen_level(pyramid: Pyramid, radius: float, scored_px: float) -> int:
     return number
 
 
-def _starts(pyramid: Pyramid, number: int, radius: float, search: Search, uniform: Tensor) -> Tensor:
-    """(B, K, 13) strokes through bad spots, slightly bent, opacity 0.6 to 1; no colour yet."""
+def _bad_spots(pyramid: Pyramid, number: int, radius: float, rank: Tensor, within: Tensor) -> Tensor:
+    """(B, K, 2) places in cells that are as wrong as the worst of an eighth of the cells drawn at random."""
     level = pyramid.levels[number]
     cell_px = max(2, int(2 * radius * level.unit_px))
     while -(-level.height // cell_px) * -(-level.width // cell_px) > MAX_CELLS:
@@ -113,19 +88,8 @@ def _starts(pyramid: Pyramid, number: int, radius: float, search: Search, unifor
     columns, ranking = errors.shape[3], errors.flatten(1).sort(dim=1, stable=True).indices
     cells = ranking.shape[1]
     rivals = 1 + max(2, cells // 8)
-    bad, right, down, turn, longer, bend, girth, first, last, first_opacity, last_opacity = uniform.unbind(-1)
-    cell = ranking.gather(1, (cells * bad.pow(1 / rivals)).long().clamp_max(cells - 1))
-    x = (cell % columns + right) * (cell_px / level.unit_px)
-    y = (cell // columns + down) * (cell_px / level.unit_px)
-    angle = (turn - 0.5) * math.pi
-    half = radius * (float(search.min_length) + float(search.max_length - search.min_length) * longer)
-    dx, dy, aside = angle.cos() * half, angle.sin() * half, bend - 0.5
-    wide = radius * (0.5 + girth)
-    ends = [wide * (0.6 + 0.6 * first), wide * (0.6 + 0.6 * last), 0.6 + 0.4 * first_opacity, 0.6 + 0.4 * last_opacity]
-    none = torch.zeros_like(x)
-    return torch.stack(
-        [x - dx, y - dy, x - dy * aside, y + dx * aside, x + dx, y + dy, *ends, none, none, none], -1
-    )  # fmt: skip
+    cell = ranking.gather(1, (cells * rank.pow(1 / rivals)).long().clamp_max(cells - 1))
+    return (torch.stack([cell % columns, cell // columns], -1) + within) * (cell_px / level.unit_px)
 
 
 def _best(trials: Tensor, pyramid: Pyramid, number: int) -> tuple[Tensor, Tensor]:
@@ -134,23 +98,6 @@ def _best(trials: Tensor, pyramid: Pyramid, number: int) -> tuple[Tensor, Tensor
     gain, which = gains.max(1)
     whole = torch.cat([trials[..., :RED], colours], -1)
     return whole.gather(1, which[:, None, None].expand(-1, 1, NUM_COLUMNS))[:, 0], gain
-
-
-def _proposals(best: Tensor, reach: Tensor, what: Tensor, how: Tensor) -> Tensor:
-    """(B, P, 13) strokes that differ from the best in one thing: place, one of the points, girth or opacity."""
-    kind, (one, two) = (what * 6).long()[..., None], how.unbind(-1)
-    far = reach[:, None]
-    moves = torch.stack([one * far, two * far], -1)
-    still = torch.zeros_like(moves)
-    # The middle point pulls the curve only half as far.
-    points = [
-        torch.where((kind == 0) | (kind == 1 + point // 2), moves * (1 + ((point == X1) & (kind != 0))), still)
-        for point in (X0, X1, X2)
-    ]
-    girth = torch.where(kind == 4, 0.5 * moves, still)
-    opacity = torch.where(kind == 5, 0.15 * how, still)
-    change = torch.cat([*points, girth, opacity, still, still[..., :1]], -1)
-    return best[:, None] + change
 
 
 class _Footprint(NamedTuple):
@@ -186,7 +133,7 @@ def _footprint(levels: tuple[Level, ...], chosen: int, device: torch.device) -> 
     return _Footprint(*(column.float() for column in columns[:7]), *(column.long() for column in columns[7:]))
 
 
-def _draw(strokes: Tensor, pyramid: Pyramid, footprint: _Footprint) -> None:
+def _paint(strokes: Tensor, pyramid: Pyramid, footprint: _Footprint) -> None:
     """Paint one stroke of each picture onto all levels; (B, 13)."""
     middle = middle_of(strokes)[:, None] * footprint.unit_px[:, None]
     left = (middle[..., 0] - 0.5 * footprint.box_width).round().clamp_min(0).minimum(footprint.most_left)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from renderers.raster.gpu import painting
 from renderers.raster.gpu.ribbon import nearest, window_pixels
-from renderers.raster.ribbon import R0, X0, Floats
+from renderers.raster.ribbon import R0, X0
 
 SIDE_PX = 16  # of the window that is looked at: at its own level a stroke is one to two pixels wide
 _MIN_WEIGHT = 0.3  # a stroke that covers less than this many pixels is not worth its colour solve
@@ -41,15 +41,14 @@ class Pyramid(NamedTuple):
         return squared.view(-1, 1, level.height, level.width)
 
 
-def pyramid_of(pictures: list[list[Floats]], blank: tuple[float, float, float], device: torch.device) -> Pyramid:
-    """Of B pictures, each as (h, w, 3) arrays of all sizes, finest first; canvases are blank."""
+def pyramid_of(pictures: list[Tensor], blank: tuple[float, float, float]) -> Pyramid:
+    """Of (B, h, w, 3) pictures at all sizes, finest first; canvases are blank."""
     levels, start = [], 0
-    for height, width, _ in (array.shape for array in pictures[0]):
+    for _, height, width, _ in (pixels.shape for pixels in pictures):
         levels.append(Level(start, height, width))
         start += height * width
-    flat = [torch.cat([torch.from_numpy(array).reshape(-1, 3) for array in sizes]) for sizes in pictures]
-    targets = torch.stack(flat).to(device)
-    canvases = torch.tensor(blank, dtype=torch.float32, device=device).expand_as(targets).contiguous()
+    targets = torch.cat([pixels.flatten(1, 2) for pixels in pictures], 1)
+    canvases = targets.new_tensor(blank).expand_as(targets).contiguous()
     return Pyramid(targets, canvases, tuple(levels))
 
 
@@ -72,12 +71,12 @@ def score(strokes: Tensor, pyramid: Pyramid, number: int) -> tuple[Tensor, Tenso
         (B, K) gains, -1 where a stroke covers nothing to speak of, and (B, K, 3) those colours, in [0, 1].
     """
     level = pyramid.levels[number]
-    left, top = (middle_of(strokes) * level.unit_px - 0.5 * SIDE_PX).round().unbind(-1)
-    left, top = left.clamp(0, level.width - SIDE_PX), top.clamp(0, level.height - SIDE_PX)
     if painting.is_fused(strokes.device):
         from renderers.bezier.gpu import fused
 
-        return fused.score(strokes, pyramid, level, left, top, SIDE_PX, _MIN_WEIGHT)
+        return fused.score(strokes, pyramid, level, SIDE_PX, _MIN_WEIGHT)
+    left, top = (middle_of(strokes) * level.unit_px + 0.5 * (1 - SIDE_PX)).floor().unbind(-1)
+    left, top = left.clamp(0, level.width - SIDE_PX), top.clamp(0, level.height - SIDE_PX)
     num_pictures, num_candidates = left.shape
     rows = strokes.flatten(0, 1)
     xs, ys = window_pixels(left.flatten(), top.flatten(), SIDE_PX)

@@ -16,7 +16,7 @@ from renderers.raster.gpu.tiles import AREA_PX, SIDE_PX, Tiling, num_candidates,
 from renderers.raster.ribbon import A0, A2, BLUE, RED
 
 _MOST_PAIRS = {"cpu": 1 << 17, "cuda": 1 << 22}  # kept in one pass, at 1.3 kB each
-_PAIRS_AT_ONCE = {"cpu": 1 << 11, "cuda": 1 << 18}  # of which coverage is computed: temporaries fit the CPU's cache
+_PAIRS_AT_ONCE = {"cpu": 1 << 11, "cuda": 1 << 17}  # of which coverage is computed: temporaries fit the CPU's cache
 
 
 class Shade(Protocol):
