@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from conf.errors import ConfigError
+from conf.value import Location
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +18,7 @@ class AgentConfig:
         canvas: RGB of the blank canvas that it was trained on, each in [0, 1].
     """
 
-    actor: str | None = None
+    actor: Location | None = None
     width_px: int = 128
     num_steps: int = 40
     divide: int = 1

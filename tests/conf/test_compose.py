@@ -60,7 +60,7 @@ class Slot:
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
 def test_every_choice_of_every_group_gives_a_typed_configuration(group: str, choice: str) -> None:
     if group in TRAIN_GROUPS:
-        parents = [] if choice == "words" else ["base=c"]
+        parents = [] if choice in ("words", "agent") else ["base=c"]
         parents += ["motion=d"] if choice in ("replication", "motion_lora") else []
         plain = compose("train", [f"{group}={choice}", "data=a", "out=b", *parents])
         assert isinstance(train_config(plain), TrainConfig)
@@ -68,6 +68,10 @@ def test_every_choice_of_every_group_gives_a_typed_configuration(group: str, cho
     word = f"brush@renderer.brush={choice}" if group == "brush" else f"{group}={choice}"
     renderer = ["renderer=oil"] if group == "brush" else []
     plain = compose("synth", [*renderer, word, *_needed(choice)])
+    if choice == "agent":  # all is right but the file of its weights, which is not there
+        with pytest.raises(ConfigError, match=r"^renderer\.actor=/nowhere: .* \(No such file"):
+            synth_config(plain)
+        return
     assert isinstance(synth_config(plain), SynthConfig)
 
 
@@ -87,7 +91,9 @@ def test_a_kind_chooses_among_dataclasses() -> None:
 
 
 def _needed(choice: str) -> list[str]:
-    return {"folder": ["source.path=a"], "webdataset": ["source.path=a.tar"]}.get(choice, [])
+    return {"folder": ["source.path=a"], "webdataset": ["source.path=a.tar"], "agent": ["renderer.actor=/nowhere"]}.get(
+        choice, []
+    )
 
 
 @pytest.mark.parametrize("tracker", choices("tracker"))
