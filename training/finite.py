@@ -22,6 +22,8 @@ def finite(tensor: "Tensor", what: str) -> "Tensor":
 
     wrong = int((~torch.isfinite(tensor)).sum())
     if wrong:
-        way_out = "; fp16 holds numbers up to 65504: say dtype=bf16 or fp32" if tensor.dtype == torch.float16 else ""
+        way_out = (
+            "; fp16 holds numbers up to 65504, dtype=bf16 and fp32 larger ones" if tensor.dtype == torch.float16 else ""
+        )
         raise UserError(f"{what}: {wrong} of {tensor.numel()} values are not finite{way_out}")
     return tensor

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,7 +110,7 @@ def clip(folder: Path) -> PairMeasure:
     with _loading("clip", folder, "a CLIP model in the transformers format"):
         from transformers import CLIPModel, CLIPProcessor
 
-        model = CLIPModel.from_pretrained(folder, local_files_only=True).eval()
+        model = _whole(CLIPModel, folder)
         processor = CLIPProcessor.from_pretrained(folder, local_files_only=True)
 
     @torch.inference_mode()
@@ -140,7 +140,7 @@ def dino(folder: Path) -> PairMeasure:
     with _loading("dino", folder, "a DINO or DINOv2 model in the transformers format"):
         from transformers import AutoImageProcessor, AutoModel
 
-        model = AutoModel.from_pretrained(folder, local_files_only=True).eval()
+        model = _whole(AutoModel, folder)
         processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
 
     @torch.inference_mode()
@@ -225,13 +225,27 @@ def frechet_distance(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> 
     return float(shift @ shift + (one**2).sum() + (two**2).sum() - 2 * root)
 
 
+def _whole(network: Any, folder: Path) -> Any:
+    """A network of transformers in float32, with all its weights: what a file lacks would be filled up at random.
+
+    Raises:
+        ValueError: if the folder's file lacks some; but for a pooler, which is not asked.
+    """
+    model, report = network.from_pretrained(folder, local_files_only=True, output_loading_info=True)
+    missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
+    if missing:
+        raise ValueError(f"it lacks {len(missing)} tensors, such as {missing[0]}")
+    return model.float().eval()
+
+
 @contextmanager
 def _loading(key: str, path: Path, expected: str) -> Iterator[None]:
     """Turn whatever a library raises on foreign weights into one line that names the key and what was expected."""
     try:
         yield
     except Exception as error:
-        raise ConfigError(f"weights.{key}", path, f"{expected}; this is not one") from error
+        lacks = f" ({error})" if str(error).startswith("it lacks") else ""
+        raise ConfigError(f"weights.{key}", path, f"{expected}; this is not one{lacks}") from error
 
 
 def _tensor(pictures: Pictures) -> "Tensor":

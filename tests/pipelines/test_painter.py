@@ -163,7 +163,7 @@ def test_a_vae_that_overflows_in_fp16_is_an_error_that_says_the_way_out() -> Non
     painter = untrained_pipeline()
     painter.vae.to_code.weight.mul_(1e5 / painter.vae.to_code.weight.abs().max())
     painter.vae.half()
-    with pytest.raises(UserError, match=r"latents that the VAE makes of the given pictures: .*dtype=bf16 or fp32"):
+    with pytest.raises(UserError, match=r"latents that the VAE makes of the given pictures: .*dtype=bf16 and fp32"):
         paint(painter, at(-1))
 
 

@@ -4,6 +4,7 @@ They say nothing about pictures; what is tested is that the real code reads them
 """
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +23,12 @@ from transformers import (
     Dinov2Model,
 )
 
+from conf.errors import ConfigError
 from pipelines.evaluation import perceptual
 from pipelines.evaluation.endpoint import EndpointRow, endpoint_rows
 from pipelines.evaluation.perceptual import WeightsConfig, frechet_distance, load_networks
 from tests.pipelines.processes import drawn_set
+from tests.training.models.released import edit_tensors
 
 Pictures = NDArray[np.uint8]
 CAPTIONS = ["a boat", "", "a boat on a lake"]
@@ -166,3 +169,16 @@ def test_all_measures_are_reported_once_their_weights_are_there(
     assert all(row.value is not None and row.reason is None for row in full.values())
     without = rows(WeightsConfig())
     assert {name for name, row in without.items() if row.value is None} == {"LPIPS", "CLIP-I", "CLIP-T", "DINO", "FID"}
+
+
+@pytest.mark.parametrize("key", ["clip", "dino"])
+def test_networks_are_whole_or_refused_and_any_precision_computes_in_float32(
+    clip_folder: Path, dino_folder: Path, pictures: Pictures, tmp_path: Path, key: str
+) -> None:
+    measure_of = getattr(perceptual, key)
+    folder = Path(shutil.copytree({"clip": clip_folder, "dino": dino_folder}[key], tmp_path / key))
+    edit_tensors(folder / "model.safetensors", lambda tensors: {n: value.half() for n, value in tensors.items()})
+    measure_of(folder)(pictures[:1], pictures[1:2], ["a"])
+    edit_tensors(folder / "model.safetensors", lambda tensors: {n: tensors[n] for n in sorted(tensors)[1:]})
+    with pytest.raises(ConfigError, match=rf"weights\.{key}=.*; this is not one \(it lacks 1 tensors, such as "):
+        measure_of(folder)

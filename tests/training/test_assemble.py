@@ -177,6 +177,18 @@ def test_a_painter_may_take_half_the_space(runs: Folders, painter: Path, tmp_pat
             assert value.dtype == torch.float32 and torch.allclose(value, other, atol=1e-3), name
 
 
+def test_numbers_too_large_for_fp16_are_not_stored_as_infinite(runs: Folders, tmp_path: Path) -> None:
+    base = load_base(runs["base"])
+    with torch.no_grad():
+        next(base.vae.parameters())[0] = 1e6
+    base.save(tmp_path / "base")
+    parts = {"base": tmp_path / "base", "motion": runs["motion"] / "weights" / "animatediff.safetensors"}
+    said = {"replication": "null", "licences": "{base: x, motion: x}", "num_frames": 8, "size": 32}
+    with pytest.raises(UserError, match=r"vae/.*: .* values are not finite; fp16 holds numbers up to 65504"):
+        assemble(parts, tmp_path / "painter", dtype="fp16", **said)
+    assert [path.name for path in tmp_path.iterdir()] == ["base"]
+
+
 def test_the_same_painter_may_be_made_again_and_another_may_not(runs: Folders, tmp_path: Path) -> None:
     out = assemble(runs, tmp_path / "painter")
     before = weights_hash(out)

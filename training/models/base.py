@@ -29,6 +29,7 @@ _FRAMES_AT_ONCE = 16  # for the VAE on a CPU: at 512 px its activations, not the
 _PIXELS_AT_ONCE = 32 * 512 * 512  # of a GPU
 _PARTS = ("vae", "text_encoder", "tokenizer", "unet", "scheduler")
 _ASKS_FOR_MORE = ("addition_embed_type", "class_embed_type", "encoder_hid_dim", "num_class_embeds")
+_OTHER_LATENTS = ("shift_factor", "latents_mean", "latents_std")  # besides the factor: of SDXL, Flux and later
 _UNSTATED_END = 2  # of sentences, in the configurations of CLIP's first releases, whatever their vocabulary
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # readers are forked, and it would warn of that
@@ -228,6 +229,9 @@ def _refuse_mismatch(base: BaseModel, name: str) -> None:
     asked = [key for key in _ASKS_FOR_MORE if unet.get(key) is not None]
     if asked:
         raise UserError(f"{name}: its UNet asks for more than words ({asked[0]}={unet[asked[0]]}), as SDXL's does")
+    shifted = [key for key in _OTHER_LATENTS if cast(Any, base.vae).config.get(key) is not None]
+    if shifted:
+        raise UserError(f"{name}: its VAE has a {shifted[0]}; allowed: one whose latents are scaled by a factor alone")
     pieces = len(base.tokenizer)
     if pieces != text.vocab_size or max(base.tokenizer.get_vocab().values()) >= text.vocab_size:
         raise UserError(

@@ -16,6 +16,7 @@ from diffusers import UNet2DConditionModel, UNetMotionModel
 from torch import Tensor, nn
 
 from conf.errors import UserError
+from training.finite import finite
 from training.models.lora_layouts import (
     animatediff_from_lora,
     header_of,
@@ -164,6 +165,8 @@ def load_lora(
             raise UserError(
                 f"{name}: made for another base; {layer} ({shapes[0]}, {shapes[1]}) fits no layer of this one"
             )
+    for tensor_name, tensor in state.items():
+        finite(tensor, f"{name}: {tensor_name}")
     for parent, value in marks.items():
         if parent in parents and value != parents[parent]:
             raise UserError(f"{name}: made for another base; it was trained on another {parent}")

@@ -81,6 +81,7 @@ def lora_from_file(
     named = {_peft_name(name, dotted): tensor.float() for name, tensor in tensors.items()}
     if not named or not all(name.endswith((".lora_A.weight", ".lora_B.weight", ".alpha")) for name in named):
         kind = kind_of_tensors(tensors.keys())
+        kind = f"one of another, with {min(tensors)}" if kind.endswith("LoRA") else kind
         raise ValueError(f"not a LoRA in the layout of diffusers, PEFT, kohya or AnimateDiff, but {kind}")
     state = {name: tensor for name, tensor in named.items() if not name.endswith(".alpha")}
     for name in [name for name in state if name.endswith(".lora_B.weight")]:

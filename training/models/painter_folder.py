@@ -18,10 +18,12 @@ from typing import Any, cast
 import torch
 from diffusers import MotionAdapter, SparseControlNetModel
 from diffusers import __version__ as diffusers_version
+from safetensors.torch import load_file
 from torch import Tensor
 
 from conf.errors import UserError
 from training.data.manifest import hash_file, to_json
+from training.finite import finite
 from training.models.base import BaseModel, load_base
 from training.models.lora import LORA_FILE, kind_of, load_lora, save_lora
 from training.models.motion import add_motion, load_motion
@@ -61,6 +63,9 @@ class Painter:
             folder: an existing one.
             run_cards: part -> card.
             dtype: of all tensors in the files; the networks here are changed to it as well.
+
+        Raises:
+            UserError: if a number is too large for it.
         """
         self.base.to("cpu", dtype).save(folder)
         self.motion.to(dtype).save_pretrained(folder / _MOTION, safe_serialization=True)
@@ -69,6 +74,9 @@ class Painter:
         for name, state in self.loras.items():
             (folder / _LORAS / name).mkdir(parents=True)
             save_lora({key: tensor.to(dtype) for key, tensor in state.items()}, kind_of(state), folder / _LORAS / name)
+        for path in sorted(folder.rglob("*.safetensors")):
+            for tensor_name, tensor in load_file(path).items():
+                finite(tensor, f"{path.relative_to(folder).as_posix()}: {tensor_name}")
         _forget_places(folder)
         for part, card in run_cards.items():
             (folder / "run_cards").mkdir(exist_ok=True)

@@ -19,6 +19,7 @@ from transformers import PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from conf.errors import UserError
+from training.finite import finite
 from training.tensors import read_tensors
 
 _Network = TypeVar("_Network", bound=nn.Module)
@@ -68,6 +69,8 @@ def load_network(network: type[_Network], where: str, name: str, part: str = "")
         reason = " ".join(str(error).split()).partition(" If you want")[0].replace("Cannot load because ", "")
         raise UserError(f"{name} cannot be loaded: {reason[:300]}") from error
     _refuse_lacking(network, report, name)
+    for tensor_name, tensor in loaded.state_dict().items():
+        finite(tensor, f"{name}: {tensor_name}")
     return cast(_Network, loaded.float())
 
 

@@ -170,9 +170,15 @@ def _nothing(folder: Path) -> None:
     (folder / UNET).rename(folder / "unet/model.ckpt")
 
 
+def _infinite(folder: Path) -> None:
+    edit_tensors(folder / VAE, lambda tensors: {**tensors, min(tensors): tensors[min(tensors)] / 0})
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
+        (_infinite, "values are not finite"),
+        (lambda folder: edit_json(folder / "vae/config.json", shift_factor=0.1), "its VAE has a shift_factor; allowed"),
         (_nine_channels, "its UNet reads 9 channels, as those for inpainting do, and gives 4, its VAE makes 4"),
         (_other_words, "its tokenizer is not its text encoder's; it knows 3 pieces of words, not"),
         (_no_words, "its tokenizer"),

@@ -196,6 +196,8 @@ def lone(end: str) -> Callable[[State], State]:
         (lambda state: {"lora_unet_a.hada_w1_a": torch.ones(1)}, "a LoHa"),
         (lambda state: {"lora_unet_a.lokr_w1": torch.ones(1)}, "a LoKr"),
         (lambda state: {"conv_in.weight": torch.ones(1)}, "but other tensors, such as conv_in.weight"),
+        (lambda state: {"input_blocks.lora_1": torch.ones(1)}, "but one of another, with input_blocks.lora_1"),
+        (lambda state: {**state, min(state): state[min(state)] / 0}, "values are not finite"),
         (lambda state: {f"{_TEXT_LAYER}.lora_down.weight": torch.ones(1)}, "changes the text encoder alone"),
     ],
 )
