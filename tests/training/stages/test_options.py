@@ -11,9 +11,10 @@ from tests.training.stages.parents import config
 from tests.training.stages.test_motion_stage import batch_of, stage_of
 from tests.training.stages.test_stages import prepared
 from training.diffusion import NoiseSchedule
+from training.models.shape import LoraShape
 from training.stages.base import BaseStage
 from training.stages.denoising import DenoisingConfig, DenoisingNetwork
-from training.stages.lora import LoraShape, LoraStage
+from training.stages.lora import LoraStage
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v"])
@@ -46,6 +47,7 @@ def test_what_the_command_is_told_reaches_the_stage(stage: str, larger: Path, fo
             if isinstance(getattr(module, "gradient_checkpointing", None), bool)
         ]
         assert any(marks) == checkpointing
+        assert isinstance(made.network, DenoisingNetwork)
         assert made.network._config.min_snr == (4.0 if checkpointing else None)
 
 
