@@ -1,5 +1,6 @@
 """`pipelines.ingest`: what artists leave becomes a data set like any other, or is refused in one line."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -99,6 +100,17 @@ def test_verify_finds_a_sequence_whose_frames_are_not_what_it_says(grids: Path) 
     swapped = type(sequence)(key=sequence.key, members=members)
     (fault,) = verify.sequence_faults(swapped, shard, card, replay=True)
     assert "as far from the finished painting" in fault
+
+
+def test_verify_finds_a_sequence_whose_frames_are_not_in_the_order_of_time(grids: Path) -> None:
+    card = read_card(grids / "out")
+    (shard,) = read_manifests(grids / "out", card.shards)
+    sequence = sequences(grids / "out")["boat_2x2.png"]
+    facts = json.loads(sequence.members["json"])
+    facts["frames"][1]["step"], facts["frames"][2]["step"] = 2, 1
+    disordered = type(sequence)(key=sequence.key, members={**sequence.members, "json": json.dumps(facts).encode()})
+    (fault,) = verify.sequence_faults(disordered, shard, card, replay=True)
+    assert fault == "the frames are not in the order of time"
 
 
 def test_the_same_command_again_changes_nothing_and_another_folder_gets_the_same_bytes(

@@ -2,7 +2,6 @@
 
 import dataclasses
 from pathlib import Path
-from typing import cast
 
 import pytest
 import torch
@@ -48,7 +47,8 @@ def test_what_the_command_is_told_reaches_the_stage(stage: str, larger: Path, fo
             if isinstance(getattr(module, "gradient_checkpointing", None), bool)
         ]
         assert any(marks) == checkpointing
-        assert cast(DenoisingNetwork, made.network)._config.min_snr == (4.0 if checkpointing else None)
+        assert isinstance(made.network, DenoisingNetwork)
+        assert made.network._config.min_snr == (4.0 if checkpointing else None)
 
 
 @pytest.mark.parametrize("kind", ["base", "spatial_lora"])
