@@ -10,6 +10,7 @@ from conf.compose import CONF_FOLDER, choices, compose, typed
 from conf.errors import ConfigError, UserError
 from pipelines.config import SynthConfig, synth_config
 from renderers.brush.config import BrushConfig
+from tests.renderers.actors import save_small_actor
 from training.config import TrainConfig, train_config
 
 GROUPS = sorted(folder.name for folder in CONF_FOLDER.iterdir() if folder.is_dir() and list(folder.glob("*.yaml")))
@@ -58,16 +59,16 @@ class Slot:
 
 
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
-def test_every_choice_of_every_group_gives_a_typed_configuration(group: str, choice: str) -> None:
+def test_every_choice_of_every_group_gives_a_typed_configuration(group: str, choice: str, tmp_path: Path) -> None:
     if group in TRAIN_GROUPS:
-        parents = [] if choice == "words" else ["base=c"]
+        parents = [] if choice in ("words", "agent") else ["base=c"]
         parents += ["motion=d"] if choice in ("replication", "motion_lora") else []
         plain = compose("train", [f"{group}={choice}", "data=a", "out=b", *parents])
         assert isinstance(train_config(plain), TrainConfig)
         return
     word = f"brush@renderer.brush={choice}" if group == "brush" else f"{group}={choice}"
     renderer = ["renderer=oil"] if group == "brush" else []
-    plain = compose("synth", [*renderer, word, *_needed(choice)])
+    plain = compose("synth", [*renderer, word, *_needed(choice, tmp_path)])
     assert isinstance(synth_config(plain), SynthConfig)
 
 
@@ -86,7 +87,9 @@ def test_a_kind_chooses_among_dataclasses() -> None:
         assert told.value.key == key
 
 
-def _needed(choice: str) -> list[str]:
+def _needed(choice: str, folder: Path) -> list[str]:
+    if choice == "agent":
+        return [f"renderer.actor={save_small_actor(folder / 'actor.pth')}"]
     return {"folder": ["source.path=a"], "webdataset": ["source.path=a.tar"]}.get(choice, [])
 
 

@@ -47,7 +47,7 @@ def test_strokes_are_the_exact_ones_and_pass_gradients_on() -> None:
     for number in range(2):
         exact = paint_discs(strokes[number].detach().numpy(), canvases[number].detach().permute(1, 2, 0).numpy())
         assert np.allclose(painted[number].detach().permute(1, 2, 0).numpy(), exact, atol=1e-5)
-    painted.square().sum().backward()
+    painted.square().sum().backward()  # type: ignore[no-untyped-call]
     assert strokes.grad is not None and canvases.grad is not None
     assert (strokes.grad.abs().sum((0, 1)) > 0).all() and canvases.grad.abs().sum() > 0
 
@@ -61,7 +61,7 @@ def test_descent_along_the_gradient_brings_a_stroke_to_the_picture() -> None:
     for _ in range(80):
         error = (paint_strokes(odds.sigmoid(), torch.zeros(1, 3, 32, 32)) - picture).square().mean()
         optimizer.zero_grad()
-        error.backward()
+        error.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         errors.append(float(error.detach()))
     assert errors[-1] < 0.1 * errors[0]
