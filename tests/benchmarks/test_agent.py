@@ -29,7 +29,9 @@ def test_more_candidates_paint_better() -> None:
 
 
 def test_each_candidate_has_its_best_colour() -> None:
-    search, target, canvas = RandomSearch(1, finer=False, size_px=32), picture().reshape(-1, 3), np.zeros((1024, 3))
+    search, target = RandomSearch(1, finer=False, size_px=32), picture().reshape(-1, 3)
     stroke = np.array([[0.4, 0.6, 0.5, 0.5, 0.4, 0.6, 0.5, 0.5, 1, 1, 0, 0, 0]], np.float32)
-    painted = search._best(stroke, canvas.astype(np.float32), target)
-    assert np.allclose(painted.max(0), target[painted[:, 0].argmax()], atol=0.02)  # the rim is softened
+    painted = search._best(stroke, np.zeros((1024, 3), np.float32), target)
+    least = ((painted - target) ** 2).mean()
+    for factor in (0.97, 1.03):  # on black, another colour is the same paint brighter or darker
+        assert ((factor * painted - target) ** 2).mean() > least
