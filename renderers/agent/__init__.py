@@ -18,7 +18,7 @@ from renderers.painting import NO_ASSETS, Assets, Image, Painting, StrokeProgram
 from renderers.raster.discs import paint_discs
 from renderers.raster.ribbon import NUM_COLUMNS, Floats
 
-__all__ = ["Actor", "Config", "asset_paths", "check_assets", "paint", "replay"]
+__all__ = ["Actor", "Config", "asset_paths", "check_assets", "paint", "plan", "replay"]
 
 Actor = Callable[[Floats, Floats, float], Floats]
 """Canvases and pictures (B, 3, W, W) BGR in [0, 1], and the share of the steps that are done: (B, 5, 13) strokes."""
@@ -49,8 +49,18 @@ def paint(image: Image, config: Config, seed: np.random.SeedSequence, assets: As
     Args:
         assets: what `asset_paths` names: a handle whose `load` gives the `Actor`.
     """
-    program = _plan(image, config, assets["actor"].load())
+    program = plan(image, config, assets)
     return Painting(program=program, distances=_distances(program))
+
+
+def plan(image: Image, config: Config, assets: Assets) -> StrokeProgram:
+    """The strokes alone, for whoever does not ask how far each of them gets."""
+    height, width = image.shape[:2]
+    actor: Actor = assets["actor"].load()
+    rows = _strokes(image, config, actor, np.zeros((0, _SIDE + 1), np.float32), 1)
+    if config.divide > 1:
+        rows = np.vstack([rows, _strokes(image, config, actor, rows, config.divide)])
+    return StrokeProgram(family="agent", strokes=rows, canvas=config.canvas, height_px=height, width_px=width)
 
 
 def replay(program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None) -> Iterator[Image]:
@@ -67,13 +77,6 @@ def replay(program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int
         done = step
         shown = canvas if (height, width) == canvas.shape[:2] else _resized(canvas, height, width)
         yield np.ascontiguousarray(shown[..., ::-1])
-
-
-def _plan(image: Image, config: Config, actor: Actor) -> StrokeProgram:
-    height, width = image.shape[:2]
-    whole = _strokes(image, config, actor, np.zeros((0, _SIDE + 1), np.float32), 1)
-    rows = whole if config.divide == 1 else np.vstack([whole, _strokes(image, config, actor, whole, config.divide)])
-    return StrokeProgram(family="agent", strokes=rows, canvas=config.canvas, height_px=height, width_px=width)
 
 
 def _strokes(image: Image, config: Config, actor: Actor, before: Floats, tiles: int) -> Floats:

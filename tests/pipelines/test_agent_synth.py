@@ -10,9 +10,8 @@ from conf.errors import ConfigError
 from pipelines import synth, verify
 from pipelines.config import synth_config
 from pipelines.verify import verify_config
-from tests.renderers.actors import save_released_actor
+from tests.renderers.actors import save_released_actor, save_small_actor
 from training.models.actor import Actor
-from training.models.pointing import PointingActor
 
 
 def words(out: Path, actor: Path | str, **said: object) -> list[str]:
@@ -65,5 +64,5 @@ def test_files_that_hold_no_actor_are_refused_in_one_line(tmp_path: Path) -> Non
 
 
 def test_an_actor_of_the_stage_says_which_sizes_it_takes(tmp_path: Path) -> None:
-    torch.save(PointingActor(4).state_dict(), tmp_path / "small.pkl")
-    assert "multiple of 8" in refused(tmp_path / "small.pkl", tmp_path, **{"renderer.width_px": 60})
+    small = save_small_actor(tmp_path / "small.pth")
+    assert "multiple of 8" in refused(small, tmp_path, **{"renderer.width_px": 60})

@@ -8,6 +8,7 @@ import torch
 from renderers.agent import Actor
 from renderers.raster.ribbon import Floats
 from training.models.actor import Actor as ReleasedActor
+from training.models.pointing import PointingActor
 
 RELEASED_PARAMETERS = 11_209_857
 """ResNet-18 (11,689,512) with a 3 x 3 stem of nine channels, one more shortcut, and 65 numbers out."""
@@ -18,6 +19,14 @@ def save_released_actor(path: Path) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         torch.save(ReleasedActor().state_dict(), path)
+    return path
+
+
+def save_small_actor(path: Path) -> Path:
+    """An untrained actor of stage `agent`, of a few kilobytes."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        torch.save(PointingActor(4).state_dict(), path)
     return path
 
 

@@ -22,7 +22,8 @@ _LOOK_PX = 4  # of a cell that it can look at
 _HIDDEN = 128
 _SHARPEST = 8.0  # times the mean: more error than this draws no more attention
 _NEAREST = 1e-2  # to 0 or 1 that a logarithm of odds is taken
-_OPACITY = 1.5  # before the sigmoid
+_OPACITY = 0.5  # before the sigmoid
+_FAINTEST = 0.5  # opacity; without a floor strokes learn to be invisible, and what is not seen learns nothing more
 _BROAD, _FINER = 0.5, 2.0  # of the radii, before the sigmoid: at first, and by how much less at last
 
 
@@ -77,7 +78,9 @@ class PointingActor(nn.Module):
             odds, places.new_zeros(*every, 2), odds, places.new_full((*every, 2), _BROAD - _FINER * done),
             places.new_full((*every, 2), _OPACITY), torch.logit(colours, _NEAREST),
         ]  # fmt: skip
-        return torch.sigmoid(torch.cat(start, 2) + correction)
+        numbers = torch.sigmoid(torch.cat(start, 2) + correction)
+        shapes, opacities, paint = numbers.split([8, 2, 3], 2)
+        return torch.cat([shapes, _FAINTEST + (1 - _FAINTEST) * opacities, paint], 2)
 
     def _features(self, seen: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, W / 4, W / 4) of the cells, and (B, C) of the whole."""
