@@ -79,7 +79,7 @@ class PointingActor(nn.Module):
             places.new_full((*every, 2), _OPACITY), torch.logit(colours, _NEAREST),
         ]  # fmt: skip
         numbers = torch.sigmoid(torch.cat(start, 2) + correction)
-        shapes, opacities, paint = numbers.split([8, 2, 3], 2)
+        shapes, opacities, paint = torch.split(numbers, [8, 2, 3], 2)
         return torch.cat([shapes, _FAINTEST + (1 - _FAINTEST) * opacities, paint], 2)
 
     def _features(self, seen: Tensor) -> tuple[Tensor, Tensor]:

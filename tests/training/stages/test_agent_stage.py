@@ -75,7 +75,7 @@ def test_it_learns_to_paint_what_it_sees() -> None:
     for _ in range(40):
         optimizer.zero_grad()
         loss = network(pictures()).loss
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         history.append(float(loss.detach()))
     assert np.mean(history[-5:]) < np.mean(history[:5]) - 0.3  # more than a decibel
