@@ -1,12 +1,15 @@
 # make demo    sets up .venv if needed, paints a small data set from the bundled source, and one of its scenes again
 # make train-tiny   paints 24,000 scenes and trains the shipped painter on them (two cores: two and a half hours)
+# make train-small  a painter on one GPU in ten minutes: data, training, what it paints and how good that is
 # make test    sets up, then lint, types, import contract, tests
+# make test-gpu     what only a GPU can tell
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SOURCES := conf renderers training pipelines tests benchmarks
 TINY := outputs/tiny
+BUDGET_S ?= 600
 # Two processes of one thread each: on two cores that is faster than one process of two threads.
 TRAIN := $(BIN)/torchrun --standalone --nproc_per_node=2 -m training.train
 TINY_PICTURES := renderer=small size=64 num_sequences=12000 gallery=false
@@ -14,7 +17,7 @@ TINY_KEYS := data='[{path: $(TINY)/alone, weight: 3}, {path: $(TINY)/scenes}]' n
     ema_decay=0.995 optimizer.betas=[0.9,0.99] augmentation.flip=0.5 noise.zero_terminal_snr=true guidance=2.5 \
     log_every=50 validate_every=500 sample_every=1000 checkpoint_every=250
 
-.PHONY: demo train-tiny test setup lint types contract unit nightly bench clean
+.PHONY: demo train-tiny train-small test test-gpu setup lint types contract unit nightly bench clean
 
 demo: setup
 	$(BIN)/python -m pipelines.synth num_sequences=24 out=outputs/demo
@@ -37,7 +40,13 @@ train-tiny: setup
 	$(BIN)/python -m training.assemble words=$(TINY)/words base=$(TINY)/base motion=$(TINY)/motion \
 	    replication=$(TINY)/replication dtype=fp16 out=$(TINY)/painter
 
+train-small: setup
+	$(BIN)/python -m pipelines.painters.small --seconds $(BUDGET_S) --out outputs/small
+
 test: setup lint types contract unit
+
+test-gpu: setup
+	$(BIN)/pytest -m gpu
 
 setup: $(READY)
 

@@ -164,6 +164,8 @@ def _prepare(out: Path, trial: bool) -> None:
 
         with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
             made = _tiny_sd15() if trial else sd15_shaped(torch.float32).base
+        # The words of random weights do not matter, but a text encoder must know as many as its tokenizer.
+        made.text_encoder.resize_token_embeddings(len(made.tokenizer))
         made.save(base)
 
 

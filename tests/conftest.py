@@ -1,13 +1,59 @@
-"""Every test runs on one thread and draws the same random examples every time."""
+"""Every test runs on one thread, draws the same random examples every time, and sees a GPU only if it is about GPUs.
+
+`make test-gpu` runs the tests marked `gpu`. All others hide the GPUs of a machine: what they compare is computed on the
+CPU everywhere, so that the suite says the same on a machine with a GPU and on one without.
+"""
 
 import os
+import re
+from collections.abc import Generator
+from typing import Any
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ[_name] = "1"  # read once, when the library is first imported; torch's threads are OpenMP's
 
 import cv2  # noqa: E402
+import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
 cv2.setNumThreads(1)
 settings.register_profile("same-every-time", derandomize=True, deadline=None, database=None)
 settings.load_profile("same-every-time")
+
+_MAY_LACK = ("av", "ot", "playwright", "ray", "segment_anything", "wandb", "webdataset")
+"""Packages of single features; on a machine without one its tests are skipped. Where CI is set they fail."""
+_LACKS = re.compile(rf"ModuleNotFoundError: No module named '({'|'.join(_MAY_LACK)})[.']")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hide GPUs, before torch is imported; worker processes of xdist are told the same expression."""
+    if "gpu" not in config.option.markexpr:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """A module of tests that needs a package that is not there is skipped as a whole."""
+    report = yield
+    lacking = _lacking(report.longrepr)
+    if report.outcome == "failed" and lacking:
+        report.outcome, report.longrepr = "skipped", (str(collector.path), 0, f"Skipped: needs {lacking}")
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """So is a test that comes upon it while it runs."""
+    report = yield
+    lacking = _lacking(report.longrepr)
+    if report.outcome == "failed" and lacking:
+        report.outcome, report.longrepr = "skipped", (str(item.path), 0, f"Skipped: needs {lacking}")
+    return report
+
+
+def _lacking(failure: Any) -> str | None:
+    """The package whose absence a failure is about; None where all have to be there."""
+    lacks = _LACKS.search(str(failure)) if failure is not None and not os.environ.get("CI") else None
+    return lacks.group(1) if lacks else None

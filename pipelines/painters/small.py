@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 STAGES = {"words": 0.06, "base": 0.48, "motion": 0.26, "replication": 0.20}
 """Stages in their order, and the share of the time for training that each gets."""
 _SYNTHESIS_SHARE = 0.15  # of all the time, kernels not counted
-_ENDING_SHARE = 0.12  # of all the time, for assembling, painting and judging
+_ENDING_SHARE = 0.15  # of all the time, for assembling, painting and judging
 _ALONE = 0.75  # share of the data that shows one thing alone, from which words are learnt
 _TRIAL_STEPS = 12
 _COOLDOWN = 0.35  # share of a stage's steps over which its learning rate falls
-_NUM_PAINTED = 16
 _SMALLEST_SECONDS = 60.0
+_MARK = "small_painter.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +49,14 @@ class Size:
         size_px: side of the pictures.
         channels: of the UNet's levels.
         batches: samples a step of each stage.
+        num_painted: held-out pictures whose processes are painted and judged at the end.
         words: more keys of `training.train`.
     """
 
     size_px: int
     channels: tuple[int, ...]
     batches: dict[str, int]
+    num_painted: int
     words: tuple[str, ...] = ()
 
 
@@ -62,12 +64,14 @@ ON_GPU = Size(
     size_px=128,
     channels=(96, 192, 192),
     batches={"words": 512, "base": 256, "motion": 32, "replication": 32},
+    num_painted=16,
     words=("precision=bf16", "num_workers=6"),
 )
 ON_CPU = Size(
     size_px=64,
     channels=(32, 64, 64),
     batches={"words": 64, "base": 16, "motion": 4, "replication": 4},
+    num_painted=4,
     words=("num_workers=0",),
 )
 
@@ -110,20 +114,15 @@ def make(out: Path, seconds: float, num_processes: int, size: Size) -> Path:
     _claim(out)
     clock = Clock(seconds)
     data = _synthesise(out, num_processes, size, seconds * _SYNTHESIS_SHARE, clock)
-    training_s = clock.left_s - seconds * _ENDING_SHARE
     parents: dict[str, Path] = {}
     for number, (stage, share) in enumerate(STAGES.items()):
         later = sum(list(STAGES.values())[number:])
         stage_s = (clock.left_s - seconds * _ENDING_SHARE) * share / later
         parents[stage] = _train(stage, parents, data, out, size, stage_s, clock)
-    clock.say(f"trained for {training_s:.0f} s in all")
     painter = _assemble(parents, out)
     _judge(painter, data[-1], out, size, clock)
     clock.say(f"{painter}: done with {clock.left_s:.0f} s left")
     return painter
-
-
-_MARK = "small_painter.json"
 
 
 def _claim(out: Path) -> None:
@@ -183,19 +182,21 @@ def _train(
     """One stage, in its time; returns the run's folder."""
     start = time.monotonic()
     trial = out / "trial" / stage
-    _run_stage(_config(stage, parents, data, trial, size, _TRIAL_STEPS))
-    step_s = _last_line(trial)["perf/step_s"]
-    left_s = seconds - (time.monotonic() - start)
-    started_s = time.monotonic() - start - _TRIAL_STEPS * step_s  # loading and first steps, which come once more
-    max_steps = max(_TRIAL_STEPS, round((left_s - max(0.0, started_s)) / step_s))
+    _run_stage(_config(stage, parents, data, trial, size, _TRIAL_STEPS), until_s=seconds / 3)
+    trial_s = time.monotonic() - start
+    step_s = _last_line(trial).get("perf/step_s", trial_s / _TRIAL_STEPS)
+    starting_s = max(0.0, trial_s - _TRIAL_STEPS * step_s)  # loading and first steps, which come once more
+    left_s = max(1.0, seconds - trial_s)
+    max_steps = max(_TRIAL_STEPS, round((left_s - starting_s) / step_s))
     clock.say(f"stage {stage}: {max_steps} steps of {step_s * 1000:.1f} ms")
     folder = out / "runs" / stage
     config = _config(stage, parents, data, folder, size, max_steps)
-    if _run_stage(config, until_s=max(1.0, left_s)).exit_code != COMPLETE:
-        done = int(_newest_step(folder))
+    if _run_stage(config, until_s=left_s).exit_code != COMPLETE:
+        done = _newest_step(folder)
         clock.say(f"stage {stage}: its time is over after {done} steps")
         _run_stage(_config(stage, parents, data, folder, size, done, cooldown=max_steps))
-    clock.say(f"stage {stage}: loss {_last_line(folder).get('train/loss', float('nan')):.4f}")
+    if "train/loss" in (last := _last_line(folder)):
+        clock.say(f"stage {stage}: loss {last['train/loss']:.4f}")
     shutil.rmtree(trial)
     return folder
 
@@ -221,7 +222,7 @@ def _config(
         f"batch_size={size.batches[stage]}", f"optimizer.cooldown_steps={round(_COOLDOWN * (cooldown or max_steps))}",
         f"model.shape.channels={list(size.channels)}".replace(" ", ""),
         "tracker=none", "ema_decay=0.995", "optimizer.betas=[0.9,0.99]", "augmentation.flip=0.5",
-        "noise.zero_terminal_snr=true", f"log_every={max(1, min(20, max_steps // 2))}", "validate_every=0",
+        "noise.zero_terminal_snr=true", f"log_every={max(1, min(20, max_steps // 4))}", "validate_every=0",
         "sample_every=0", "checkpoint_every=1000000", "guidance=2.5",
         *(["noise.shared=0.8"] if stage in ("motion", "replication") else []),
         *(["stage.conditions.spread=0.5", "optimizer.learning_rate=2e-3"] if stage == "replication" else []),
@@ -290,8 +291,8 @@ def _judge(painter: Path, reference: Path, out: Path, size: Size, clock: Clock) 
     from pipelines.paint import run as paint
     from pipelines.paint_config import paint_config
 
-    pictures = _held_out_pictures(reference, out / "pictures")
-    words = [f"painter={painter}", "steps=20", "guidance=1", f"batch_size={_NUM_PAINTED}"]
+    pictures = _held_out_pictures(reference, out / "pictures", size.num_painted)
+    words = [f"painter={painter}", "steps=20", "guidance=1", f"batch_size={size.num_painted}"]
     paint(paint_config(compose("paint", ["task=reconstruct", f"image={pictures}", f"out={out / 'painted'}", *words])))
     clock.say(f"painted: {out / 'painted' / 'index.html'}")
     _sheet(out / "painted", out / "sheet.png")
@@ -300,18 +301,19 @@ def _judge(painter: Path, reference: Path, out: Path, size: Size, clock: Clock) 
         clock.say(line)
 
 
-def _held_out_pictures(reference: Path, folder: Path) -> Path:
+def _held_out_pictures(reference: Path, folder: Path, most: int) -> Path:
     """The finished pictures of the val split, as files."""
     from PIL import Image
 
     from training.data.stream import DataMixture, SequenceStream
 
     stream = SequenceStream.open((DataMixture(path=str(reference)),), split="val", frames="last")
-    first = stream.first(0, min(_NUM_PAINTED, len(stream)))
+    first = stream.first(0, min(most, len(stream)))
     assert first.frames is not None
+    pixels = ((first.frames[:, -1] + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
     folder.mkdir()
-    for number, picture in enumerate(((first.frames[:, -1] + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()):
-        Image.fromarray(picture).save(folder / f"{number:02d}.png")
+    for key, picture in zip(first.keys, pixels, strict=True):
+        Image.fromarray(picture).save(folder / f"{Path(key).name}.png")  # by which judging finds the real process
     return folder
 
 

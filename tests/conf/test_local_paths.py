@@ -42,7 +42,7 @@ def configure(command: str) -> Callable[[dict[str, Any]], object]:
 
 
 @pytest.mark.parametrize(
-    ("command", "key"), [(command, key) for command, (_, keys) in COMMANDS.items() for key in keys]
+    ("command", "key"), [(command, key) for command, (_, keys) in COMMANDS.items() for key in sorted(keys)]
 )
 @pytest.mark.parametrize("url", ["s3://bucket/x", "memory://x", "file:///tmp/x", "simplecache::gs://bucket/x"])
 def test_urls_for_local_folders_and_files_are_refused_by_key(command: str, key: str, url: str) -> None:

@@ -80,6 +80,7 @@ def test_kernel_scores_candidates_as_torch_does(monkeypatch: pytest.MonkeyPatch)
         assert some.any() and torch.allclose(colours[some], expected[1][some], atol=1e-4)
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("kind", ["gentle", "textured"])
 def test_a_gpu_paints_and_differentiates_as_the_cpu_does_and_twice_alike(kind: str) -> None:

@@ -67,6 +67,7 @@ def test_the_kernels_normal_numbers_are_those_of_every_device_to_rounding(
     torch.testing.assert_close(of_kernel, of_torch, atol=4e-6, rtol=1e-5)
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_draws_what_the_cpu_draws() -> None:
     positions = torch.tensor([0, 1, 255, 2**32, 2**62 + 3])

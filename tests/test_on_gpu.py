@@ -1,0 +1,50 @@
+"""What only a GPU can tell of training and painting; `make test-gpu`."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from conf.command import command
+from pipelines.paint import run as paint
+from pipelines.paint_config import paint_config
+from tests.training.stages.parents import STAGES, train, untrained_parents
+
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")]
+
+
+def losses(run: Path) -> list[float]:
+    return [json.loads(line)["train/loss"] for line in (run / "log.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_run_that_went_on_has_the_losses_of_one_that_was_not_stopped(
+    sequences: Path, tmp_path: Path, stage: str
+) -> None:
+    folders = untrained_parents(tmp_path / "parents")
+    said = {"log_every": 1, "checkpoint_every": 2}
+    whole = train(stage, sequences, folders, tmp_path / "whole", **said)
+    train(stage, sequences, folders, tmp_path / "parts", **said, max_steps=2)
+    parts = train(stage, sequences, folders, tmp_path / "parts", **said)
+    assert np.allclose(losses(whole), losses(parts), rtol=1e-4)
+
+
+def test_compiled_blocks_have_the_losses_of_others(sequences: Path, tmp_path: Path) -> None:
+    folders = untrained_parents(tmp_path / "parents")
+    eager, compiled = (
+        losses(train("motion", sequences, folders, tmp_path / f"compile-{way}", log_every=1, compile=way))
+        for way in ("false", "true")
+    )
+    assert np.allclose(eager, compiled, rtol=2e-2)
+
+
+def test_a_gpu_paints_what_the_cpu_paints(tmp_path: Path) -> None:
+    finished = []
+    for device in ("cpu", "cuda"):
+        words = ["prompt=a red house by a lake", "steps=4", f"device={device}", f"out={tmp_path / device}"]
+        assert command("paint", paint_config, paint, "A test.", words) == 0
+        finished.append(np.asarray(Image.open(tmp_path / device / "frames" / "07.png"), np.float32))
+    assert np.abs(finished[0] - finished[1]).mean() < 2
