@@ -60,7 +60,7 @@ def test_a_stage_ends_when_its_time_is_over(tmp_path: Path) -> None:
     captions = [f"picture {number}" for number in range(12)]
     sequences = small_dataset(tmp_path / "pictures", captions=captions, size_px=(16, 16))
     config = toy_runs.config(
-        sequences, tmp_path / "run", stage="base", batch_size=2, max_steps=100_000, log_every=1000,
+        sequences, tmp_path / "run", stage="base", base="null", batch_size=2, max_steps=100_000, log_every=1000,
         **{"model.shape.channels": "[16]", "model.shape.plain_levels": 0, "model.shape.text_width": 16,
            "model.shape.patch_px": 8},
     )  # fmt: skip

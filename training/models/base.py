@@ -193,7 +193,7 @@ def load_base(path: str | Path, key: str = "base") -> BaseModel:
         lacking = [part for part in _PARTS if not (folder / part).is_dir()]
         if lacking:
             kind = kind_of_folder(folder)
-            raise UserError(f"{name}: not a diffusers folder but {kind}; it lacks {', '.join(lacking)}")
+            raise UserError(f"{name}: not a diffusers folder, but {kind}; it lacks {', '.join(lacking)}")
     try:
         vae_class = _CODECS[_class_name(where)]
         schedule = load_schedule(where)

@@ -85,7 +85,7 @@ def kind_of_folder(folder: Path) -> str:
     try:
         kind = str(json.loads((folder / "config.json").read_text(encoding="utf-8"))["_class_name"])
     except (OSError, ValueError, KeyError, TypeError):
-        return "no weights that are known"
+        return "something else"
     return _KINDS.get(kind, f"a {kind}")
 
 
