@@ -214,4 +214,4 @@ def test_parts_that_do_not_belong_together_are_refused(
 
 def test_a_folder_of_another_kind_is_called_by_its_name(tmp_path: Path) -> None:
     save_motion(adapter_of(add_motion(small_base().unet, None)), tmp_path)
-    assert "not a diffusers folder but temporal modules (a MotionAdapter); it lacks vae" in refusal(tmp_path)
+    assert "not a diffusers folder, but temporal modules (a MotionAdapter); it lacks vae" in refusal(tmp_path)
