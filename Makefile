@@ -66,7 +66,7 @@ contract:
 	$(BIN)/lint-imports
 
 unit:
-	$(BIN)/pytest -m "not nightly"
+	$(BIN)/pytest --numprocesses 2 -m "not nightly"
 
 nightly: setup
 	$(BIN)/pytest -m nightly

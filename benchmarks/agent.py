@@ -83,7 +83,9 @@ class RandomSearch:
 def main() -> None:
     """Run and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--actor", type=Path, required=True, help="weights of an actor")
+    parser.add_argument(
+        "--actor", type=Path, default=Path("outputs/agent/weights/actor.safetensors"), help="weights of an actor"
+    )
     parser.add_argument("--data", help="data set, of whose val split the finished pictures are painted")
     parser.add_argument("--images", type=Path, help="folder of pictures to paint instead")
     parser.add_argument("--count", type=int, default=32, help="pictures at most")
@@ -91,7 +93,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20, help="of five strokes, as the actor learnt to take")
     parser.add_argument("--size", type=int, help="px, at which canvases are compared; by default the width")
     arguments = parser.parse_args()
-    if (arguments.data is None) == (arguments.images is None):
+    if arguments.data is None and arguments.images is None:
+        arguments.data = "outputs/tiny/scenes"  # which `make train-tiny` makes
+    elif arguments.data is not None and arguments.images is not None:
         parser.error("say either --data or --images")
     size_px = arguments.size or arguments.width
     load = _held_out if arguments.data is not None else _folder

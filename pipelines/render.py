@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
+from conf.errors import ConfigError
 from pipelines.config import RendererChoice
 from pipelines.painted import Batches, Painted, paint_sequence, spawn_key
 from pipelines.plan import PlannedSequence, ShardPlan
@@ -132,7 +133,7 @@ def render_shard(plan: ShardPlan, settings: ShardSettings) -> ShardReport:
             for sequence in plan.sequences:
                 try:
                     members, record, seconds = make(sequence, watch)
-                except RefusedPicture as refused:
+                except (RefusedPicture, ConfigError) as refused:  # or one that the configuration does not fit
                     quarantined.append(_refusal(sequence, settings, refused))
                     continue
                 except (OSError, MemoryError, StorageFault):
@@ -309,7 +310,9 @@ def fault_of_ours(error: BaseException) -> str:
     return f"a fault of this program, not of the picture: {what}{where}"
 
 
-def _refusal(sequence: PlannedSequence, settings: ShardSettings, refused: RefusedPicture) -> dict[str, Any]:
+def _refusal(
+    sequence: PlannedSequence, settings: ShardSettings, refused: RefusedPicture | ConfigError
+) -> dict[str, Any]:
     return {
         "key": sequence.key,
         "source": sequence.entry.id,

@@ -16,6 +16,7 @@ from segment_anything import sam_model_registry
 
 from conf.command import COMPLETE, Summary, command
 from tests.pipelines.runs import REPOSITORY
+from tests.renderers.actors import save_small_actor
 from tests.small_sam import save_small_sam, small_sam
 
 SHELLS = [shell for shell in ("dash", "bash", "zsh") if shutil.which(shell)]
@@ -98,6 +99,9 @@ def _check(
         cv2.imwrite(name, shape)
     monkeypatch.setitem(sam_model_registry, "vit_b", small_sam)
     save_small_sam(Path("sam_vit_b.pth"))
+    save_small_actor(Path("actor.pkl"))
+    Path("runs/agent/weights").mkdir(parents=True, exist_ok=True)
+    save_small_actor(Path("runs/agent/weights/actor.safetensors"))
     for line in lines:
         words = _split(shell, line, folder)
         module, rest = words[words.index("-m") + 1], words[words.index("-m") + 2 :]

@@ -144,7 +144,11 @@ def test_a_key_that_is_text_or_a_path_takes_what_was_typed(place: str, text: str
     try:
         value = became(configure(compose(name, [*beside, f"{key}={text}"])))
     except ConfigError as error:
-        assert place == "ingest caption.trigger" or (place == "paint prompt" and not text), error
+        assert (
+            place == "ingest caption.trigger"
+            or error.allowed == "a local path, not a URL"
+            or (place == "paint prompt" and not text)
+        ), error
         return
     expected = text if place in ANYTHING_BUT_PATHS else at_home(text)
     assert value == (Path(expected) if isinstance(value, Path) else expected)
@@ -153,6 +157,8 @@ def test_a_key_that_is_text_or_a_path_takes_what_was_typed(place: str, text: str
 @pytest.mark.parametrize("text", AWKWARD)
 def test_awkward_text_arrives(text: str) -> None:
     assert paint_config(compose("paint", [f"prompt={text}"])).prompt == text
+    if "://" in text:  # which names no folder or file of this machine, and is refused as what it is
+        return
     assert paint_config(compose("paint", ["prompt=a", f"out={text}"])).out == Path(text)
     assert paint_config(compose("paint", ["task=reconstruct", f"image={text}"])).image == Path(text) or text == "[cat]"
 

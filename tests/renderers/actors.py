@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 
 from renderers.agent import Actor
 from renderers.raster.ribbon import Floats
@@ -26,7 +27,11 @@ def save_small_actor(path: Path) -> Path:
     """An untrained actor of stage `agent`, of a few kilobytes."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        torch.save(PointingActor(4).state_dict(), path)
+        state = PointingActor(4).state_dict()
+    if path.suffix == ".safetensors":
+        save_file(state, path)
+    else:
+        torch.save(state, path)
     return path
 
 
