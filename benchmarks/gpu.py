@@ -2,7 +2,7 @@
 
     python -m benchmarks.gpu                            # all rows, the most telling first
     python -m benchmarks.gpu --seconds 200 --rows paint motion-4
-    torchrun --standalone --nproc_per_node=8 -m benchmarks.gpu --ranks 8    # how training scales
+    torchrun --standalone --nproc_per_node=8 -m benchmarks.gpu --ranks 8    # how training scales, after the table
     python -m benchmarks.gpu --trial                    # the same work, far smaller: to try it without a GPU
 
 Networks have the shapes of Stable Diffusion 1.5 and AnimateDiff with random weights, which cost the same as trained
@@ -13,6 +13,7 @@ where it stopped. Training rows run the trainer's own loop on sequences that are
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -186,8 +187,6 @@ def _scenes(folder: Path, num_sequences: int, size_px: int) -> None:
 
 def _train(out: Path, words: list[str], steps: int, trial: bool) -> Values:
     """The second half of so many steps of the trainer's loop."""
-    import tempfile
-
     from conf.compose import compose
     from training import loop
     from training.config import train_config
@@ -210,9 +209,14 @@ def _train(out: Path, words: list[str], steps: int, trial: bool) -> Values:
         "tracker=none", f"num_workers={0 if trial else 8}", *(["batch_size=2"] if trial else []),
         *([f"model.path={out / 'base'}"] if sd15 else []),
     ]  # fmt: skip
-    with tempfile.TemporaryDirectory() as folder, mock.patch.object(loop, "Training", Unsaved):
-        run(train_config(compose("train", [*words, *given, f"out={folder}/run"])))
-        line = json.loads((Path(folder) / "run" / "log.jsonl").read_text("utf-8").splitlines()[-1])
+    folder = out / "run"  # the same for all ranks
+    if first := os.environ.get("RANK", "0") == "0":
+        shutil.rmtree(folder, ignore_errors=True)
+    with mock.patch.object(loop, "Training", Unsaved):
+        run(train_config(compose("train", [*words, *given, f"out={folder}"])))
+    if not first:
+        return {}
+    line = json.loads((folder / "log.jsonl").read_text("utf-8").splitlines()[-1])
     named = {"samples_per_s": 1.0, "step_s": 1000.0, "peak_memory_gib": 1.0, "mfu": 100.0, "data_wait_share": 100.0,
              "compute_share": 100.0}  # fmt: skip
     keys = dict(zip(named, COLUMNS.values(), strict=True))
