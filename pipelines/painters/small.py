@@ -322,12 +322,11 @@ def _sheet(painted: Path, path: Path) -> None:
     import numpy as np
     from PIL import Image
 
-    rows = [
-        np.concatenate([np.asarray(Image.open(frame)) for frame in sorted(process.glob("frames/*.png"))], axis=1)
-        for process in sorted(painted.iterdir())
-        if (process / "frames").is_dir()
-    ]
-    Image.fromarray(np.concatenate(rows, axis=0)).save(path)
+    from training.samples import side_by_side
+
+    processes = [sorted(folder.glob("*.png")) for folder in sorted(painted.glob("*/frames"))]
+    frames = np.stack([np.stack([np.asarray(Image.open(frame)) for frame in process]) for process in processes])
+    Image.fromarray(side_by_side(frames)).save(path)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,11 +2,11 @@
 
 import errno
 import io
-import time
 from collections.abc import Callable
 from typing import IO, TypeVar
 
 from pipelines.sources.base import RefusedPicture, StorageFault
+from training.data.retries import tried_again
 
 _Read = TypeVar("_Read")
 
@@ -26,20 +26,23 @@ def read_patiently(read: Callable[[], _Read], name: str) -> _Read:
         RefusedPicture: if there is no such file or it may not be read.
         StorageFault: if the storage still fails; it names the file.
     """
-    for wait_s in (*_WAITS_S, None):
-        try:
-            return read()
-        except (MemoryError, RefusedPicture, StorageFault):
-            raise
-        except Exception as error:
-            reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
-            if isinstance(error, _OF_THE_FILE) or getattr(error, "errno", None) in _OF_ITS_NAME:
-                raise RefusedPicture(f"cannot be read: {reason}") from error
-            if wait_s is None:
-                tries = len(_WAITS_S) + 1
-                raise StorageFault(f"{name}: the storage fails ({reason}, {tries} times); try again later") from error
-            time.sleep(wait_s)
-    raise AssertionError  # the last turn returns or raises
+    try:
+        return tried_again(read, _WAITS_S, lambda error: not _is_an_answer(error))
+    except (MemoryError, RefusedPicture, StorageFault):
+        raise
+    except Exception as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+        if _is_an_answer(error):
+            raise RefusedPicture(f"cannot be read: {reason}") from error
+        tries = len(_WAITS_S) + 1
+        raise StorageFault(f"{name}: the storage fails ({reason}, {tries} times); try again later") from error
+
+
+def _is_an_answer(error: Exception) -> bool:
+    """Whether the storage works, and says what is wrong with the file; nothing is gained by asking again."""
+    if isinstance(error, (MemoryError, RefusedPicture, StorageFault, *_OF_THE_FILE)):
+        return True
+    return getattr(error, "errno", None) in _OF_ITS_NAME
 
 
 class PatientFile(io.RawIOBase):

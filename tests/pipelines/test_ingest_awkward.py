@@ -196,7 +196,7 @@ def test_what_is_no_video_is_passed_over_and_named(tmp_path: Path, capsys: pytes
 def test_storage_that_fails_while_a_video_is_read_is_not_held_against_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("pipelines.sources.reading.time.sleep", lambda _: None)
+    monkeypatch.setattr("training.data.retries.time.sleep", lambda _: None)
     videos = tmp_path / "in"
     videos.mkdir()
     path = write_video(videos / "good.mkv", painted(24))
@@ -227,7 +227,7 @@ def test_a_video_that_is_a_broken_link_is_refused_and_spoils_no_other(tmp_path: 
 
 def test_a_fault_in_the_middle_of_decoding_is_the_storage_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
-    monkeypatch.setattr("pipelines.sources.reading.time.sleep", waits.append)
+    monkeypatch.setattr("training.data.retries.time.sleep", waits.append)
     path = write_video(tmp_path / "good.mkv", painted(24))
     opened = LocalFileSystem.open
 

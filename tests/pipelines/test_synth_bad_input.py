@@ -145,7 +145,7 @@ def test_a_storage_that_fails_stops_the_run_with_its_name_and_the_same_command_g
 ) -> None:
     from pipelines.sources.folder import FolderSource
 
-    monkeypatch.setattr("pipelines.sources.reading.time.sleep", lambda _: None)
+    monkeypatch.setattr("training.data.retries.time.sleep", lambda _: None)
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     for number in range(6):

@@ -279,7 +279,7 @@ FAULTS = [
 def failing(monkeypatch: pytest.MonkeyPatch, error: Exception, ending: str, times: int) -> list[float]:
     """Let local storage fail so many times on files of a kind; the waits in between are told and not taken."""
     waits: list[float] = []
-    monkeypatch.setattr("pipelines.sources.reading.time.sleep", waits.append)
+    monkeypatch.setattr("training.data.retries.time.sleep", waits.append)
     read = LocalFileSystem.cat_file
     left = [times]
 

@@ -2,7 +2,7 @@
 
 import errno
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from conf.errors import UserError
@@ -15,28 +15,40 @@ _PASSING = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN, errno.EBUSY,
 _PLAIN_ANSWERS = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 
 
+def tried_again(read: Callable[[], _Read], waits_s: Sequence[float], is_passing: Callable[[Exception], bool]) -> _Read:
+    """What `read` returns, called once more after each of `waits_s` seconds while what it raises may pass.
+
+    Raises:
+        Exception: what `read` raised, if that does not pass, or did not.
+    """
+    for wait_s in waits_s:
+        try:
+            return read()
+        except Exception as error:
+            if not is_passing(error):
+                raise
+        time.sleep(wait_s)
+    return read()
+
+
 def retried(where: object, read: Callable[[], _Read]) -> _Read:
     """What `read` returns, tried again after a while when the storage fails.
 
     Args:
         where: what is read, for the message.
-        read: called up to four times.
+        read: called up to four times; it must begin anew each time.
 
     Raises:
         UserError: if the storage goes on failing, or forbids it; `where` names what could not be read.
         FileNotFoundError, IsADirectoryError, NotADirectoryError: as they come: the storage works, and that is its
             answer.
     """
-    for wait_s in (*WAITS_S, None):
-        try:
-            return read()
-        except _PLAIN_ANSWERS:
-            raise
-        except OSError as error:
-            if wait_s is None or error.errno not in _PASSING:
-                raise UserError(
-                    f"{where}: cannot be read ({error.strerror or error}); nothing was changed: "
-                    "run the same command again when the storage answers"
-                ) from error
-            time.sleep(wait_s)
-    raise AssertionError("the last try returns or raises")
+    try:
+        return tried_again(read, WAITS_S, lambda error: isinstance(error, OSError) and error.errno in _PASSING)
+    except _PLAIN_ANSWERS:
+        raise
+    except OSError as error:
+        raise UserError(
+            f"{where}: cannot be read ({error.strerror or error}); nothing was changed: "
+            "run the same command again when the storage answers"
+        ) from error

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import IO, Annotated, Any, cast
 
 import cv2
 import numpy as np
@@ -107,8 +107,12 @@ def read_sequences(root: Path, manifest: ShardManifest) -> Iterator[StoredSequen
     path = tar_path(root, manifest.name)
     with retried(path, lambda: path.open("rb")) as file:
         for span in manifest.samples:
-            file.seek(span.offset)
-            yield read_span(span, retried(path, partial(file.read, span.length)))
+            yield read_span(span, retried(path, partial(_read_at, file, span.offset, span.length)))
+
+
+def _read_at(file: IO[bytes], offset: int, length: int) -> bytes:
+    file.seek(offset)
+    return file.read(length)
 
 
 def read_span(span: SampleSpan, data: bytes) -> StoredSequence:
