@@ -1,8 +1,9 @@
 """How kernels are compiled: numba, float32, one thread, cached on disk under a key made of every kernel's source."""
 
+import ast
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -11,24 +12,60 @@ import numba
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _OPTIONS: dict[str, Any] = {"fastmath": True, "nogil": True, "error_model": "numpy"}
+_THIS_MODULE = "renderers.raster.jit"
 
 
-def _sources_hash() -> str:
-    """Numba looks only at the file a kernel stands in; a cached kernel would keep old parts inlined. So hash all."""
+def _imported_files(tree: ast.Module, root: Path) -> Iterator[Path]:
+    """Files under the project's root folder that a module imports, or imports from."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            module = root / name.replace(".", "/")
+            yield from (path for path in (module.with_suffix(".py"), module / "__init__.py") if path.is_file())
+
+
+def _code_of(tree: ast.Module) -> str:
+    """A module without comments and docstrings, which no kernel depends on."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+    return ast.dump(tree)
+
+
+def sources_hash(renderers: Path = Path(__file__).parents[1]) -> str:
+    """Hash of the code of all modules with kernels, and of all that they import.
+
+    Numba looks only at the file a kernel stands in; a cached kernel would keep old parts of other files inlined.
+    """
+    code: dict[Path, str] = {}
+    waiting = [path for path in sorted(renderers.rglob("*.py")) if _THIS_MODULE in path.read_text(encoding="utf-8")]
+    while waiting:
+        path = waiting.pop()
+        if path not in code:
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            waiting += _imported_files(tree, renderers.parent)
+            code[path] = _code_of(tree)
     digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parents[1].rglob("*.py")):
-        digest.update(source.read_bytes())
+    for _, text in sorted(code.items()):
+        digest.update(text.encode())
     return digest.hexdigest()[:16]
 
 
+_SOURCES_HASH = sources_hash()
+
 if not os.environ.get("NUMBA_CACHE_DIR"):
     _home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    numba.config.CACHE_DIR = str(_home / "process-painter" / f"kernels-{_sources_hash()}")
+    numba.config.CACHE_DIR = str(_home / "process-painter" / f"kernels-{_SOURCES_HASH}")
 
 
 def compiled_marker(family: str, cpu: str) -> Path:
     """The file that says that kernels of a family of renderers, as they are now, have been compiled for a processor."""
-    return Path(numba.config.CACHE_DIR) / f"compiled-{family}-{cpu}-{_sources_hash()}"
+    return Path(numba.config.CACHE_DIR) / f"compiled-{family}-{cpu}-{_SOURCES_HASH}"
 
 
 def kernel(function: _Function) -> _Function:

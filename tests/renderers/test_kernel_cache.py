@@ -1,0 +1,39 @@
+"""Compiled kernels are kept as long as no code that they are made of changes."""
+
+from pathlib import Path
+
+from renderers.raster.jit import sources_hash
+
+KERNEL = """from renderers.raster.jit import kernel
+from renderers.width import WIDTH
+
+@kernel
+def wide(value):
+    return value * WIDTH
+"""
+
+
+def project(
+    root: Path, width: str = "WIDTH = 3", words: str = "def words():\n    return 1", kernel: str = KERNEL
+) -> str:
+    """Hash of a project with one kernel, a module that it imports, and one that it does not."""
+    renderers = root / "renderers"
+    renderers.mkdir(exist_ok=True)
+    (renderers / "__init__.py").write_text("")
+    (renderers / "wide.py").write_text(kernel)
+    (renderers / "width.py").write_text(width)
+    (renderers / "words.py").write_text(words)
+    return sources_hash(renderers)
+
+
+def test_code_of_a_kernel_or_of_what_it_imports_makes_another_cache(tmp_path: Path) -> None:
+    before = project(tmp_path)
+    assert project(tmp_path) == before
+    assert project(tmp_path, width="WIDTH = 4") != before
+    assert project(tmp_path, kernel=KERNEL.replace("*", "+")) != before
+
+
+def test_docstrings_comments_and_other_modules_keep_the_cache(tmp_path: Path) -> None:
+    before = project(tmp_path)
+    assert project(tmp_path, width='"""How wide."""\n\nWIDTH = 3  # px') == before
+    assert project(tmp_path, words="def words():\n    return 2") == before
