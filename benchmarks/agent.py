@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
-from pipelines.assets import read_assets
+from pipelines.synthesis.assets import read_assets
 from pipelines.sources.decode import decode
 from pipelines.sources.framing import Framing
 from renderers import agent, bezier
@@ -29,7 +29,7 @@ from renderers.metrics import psnr_db
 from renderers.raster.discs import disc_masks
 from training.data.stream import DataMixture, SequenceStream
 from training.models.pointing import PointingActor
-from training.tensors import read_tensors
+from training.models.read_tensors import read_tensors
 
 Image = NDArray[np.float32]
 Painter = Callable[[Image], Iterator[Image]]

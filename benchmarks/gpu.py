@@ -188,7 +188,7 @@ def _scenes(folder: Path, num_sequences: int, size_px: int) -> None:
 def _train(out: Path, words: list[str], steps: int, trial: bool) -> Values:
     """The second half of so many steps of the trainer's loop."""
     from conf.compose import compose
-    from training import loop
+    from training.run import loop
     from training.config import train_config
     from training.train import run
 

@@ -24,7 +24,7 @@ from training.data.batch import SequenceBatch
 from training.models.base import BaseModel, load_base
 from training.models.lora import apply_lora, load_lora
 from training.stages.denoising import DenoisingConfig, DenoisingNetwork, FrameDenoiser, SequenceDenoiser
-from training.weights import parent_weights
+from training.models.weights import parent_weights
 
 
 def main() -> None:

@@ -33,7 +33,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from pipelines.painter import ProcessPainterPipeline, pipeline_of
 from pipelines.painters import painter_folder
-from pipelines.pinned import PinnedPicture
+from pipelines.painting.pinned import PinnedPicture
 from training.diffusion import NoiseSchedule
 from training.models.base import BaseModel
 from training.models.motion import adapter_of, add_motion

@@ -23,7 +23,7 @@ from torch import Tensor
 from benchmarks.tiny import add_trained, held_out
 from pipelines.evaluation.process import Process, colour_difference
 from pipelines.painter import ProcessPainterPipeline, load_painter_pipeline
-from pipelines.pinned import PinnedPicture
+from pipelines.painting.pinned import PinnedPicture
 from training.diffusion import invert, sample
 
 _AT_ONCE = 16

@@ -20,10 +20,10 @@ from torch import Tensor
 from benchmarks.tiny import add_trained, held_out, load_animated
 from training.data.batch import SequenceBatch
 from training.models.replication import Conditions, load_replication
-from training.samples import write_samples
+from training.run.samples import write_samples
 from training.stages.denoising import DenoisingConfig, DenoisingNetwork, SequenceDenoiser, sample_sequences
 from training.stages.replication import ConditionedDenoiser
-from training.weights import parent_weights
+from training.models.weights import parent_weights
 
 _SHOWN = 8
 

@@ -25,16 +25,16 @@ import torch
 from torch import Tensor, nn
 
 from training.data.batch import SequenceBatch
-from training.device import Arrivals, DeviceClock
+from training.run.device import Arrivals, DeviceClock
 from training.diffusion import draw
-from training.ema import MovingAverage
-from training.metrics import LossWindow, Speed
+from training.run.ema import MovingAverage
+from training.run.measurements import LossWindow, Speed
 from training.models.base import Tokens
 from training.models.tiny import train_tokenizer
-from training.philox import normals
-from training.random_streams import Stream
-from training.run_folder import RunFolder
-from training.unread import StepOutcome, Unread
+from training.random.philox import normals
+from training.random.streams import Stream
+from training.run.run_folder import RunFolder
+from training.run.unread import StepOutcome, Unread
 
 _NUM_STEPS, _DROPOUT, _SEED, _DECAY, _LOG_EVERY = 1000, 0.1, 0, 0.999, 10
 _NUM_TENSORS, _NUMBERS = 270, 64  # of the weights

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from conf.compose import compose
-from pipelines.config import synth_config
+from pipelines.synthesis.config import synth_config
 from pipelines.synth import run
 from training.data.dataset import read_card
 from training.data.layout import FRAME_FORMATS

@@ -14,10 +14,10 @@ from typing import Literal
 
 from benchmarks.yardstick import yardstick_s
 from conf.compose import compose
-from pipelines.cluster import num_workers, render_shards
-from pipelines.config import ClusterConfig, SynthConfig, synth_config
-from pipelines.plan import make_plan
-from pipelines.render import RenderSettings, ShardReport
+from pipelines.synthesis.cluster import num_workers, render_shards
+from pipelines.synthesis.config import ClusterConfig, SynthConfig, synth_config
+from pipelines.synthesis.plan import make_plan
+from pipelines.synthesis.shard import RenderSettings, ShardReport
 from training.data.layout import shards_folder, timings_folder
 
 _SHARD_SIZE = 4

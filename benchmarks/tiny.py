@@ -24,9 +24,9 @@ from training.data.batch import SequenceBatch
 from training.data.stream import DataMixture, SequenceStream
 from training.models.base import BaseModel, load_base
 from training.models.motion import add_motion, load_motion, without_motion
-from training.samples import write_samples
+from training.run.samples import write_samples
 from training.stages.denoising import DenoisingConfig, DenoisingNetwork, SequenceDenoiser, sample_sequences
-from training.weights import noise_of_run, parent_weights
+from training.models.weights import noise_of_run, parent_weights
 
 _BLANK = 0.1  # largest difference in any channel of [0, 1]
 _DRAWS = 4  # noise levels a sequence

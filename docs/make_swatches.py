@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from conf.compose import choices, compose
-from pipelines.config import synth_config
+from pipelines.synthesis.config import synth_config
 from renderers import brush
 from renderers.brush.ink import DENSITY, INK, TONES
 from renderers.brush.stroke import FAR_RED, MARK, NUM_BRUSH_COLUMNS, THICKNESS

@@ -19,10 +19,12 @@ import numpy as np
 
 from conf.command import Summary, command, next_line
 from conf.compose import typed
+from conf.devices import compute_device
 from conf.errors import ConfigError, UserError
+from conf.progress import Progress
+from conf.recipe import recipe_hash
 from conf.value import Location
-from pipelines.devices import compute_device
-from pipelines.folder import committed_manifests, dataset_folder, has_shards
+from pipelines.synthesis.folder import committed_manifests, dataset_folder, has_shards
 from training.config import ModelConfig
 from training.data.dataset import DatasetCard, dataset_totals, write_tables
 from training.data.encoded import LATENTS_MEMBER, TEXT_MEMBER, Encoding, LatentType, caption_key, encoding_of, pack
@@ -31,10 +33,8 @@ from training.data.manifest import ShardManifest, to_json
 from training.data.sequence import StoredSequence
 from training.data.shard import ShardWriter
 from training.data.split import StoredSplit, open_split
-from training.finite import finite
-from training.progress import Progress
-from training.recipe import recipe_hash
-from training.weights import parent_weights
+from training.models.finite import finite
+from training.models.weights import parent_weights
 
 if TYPE_CHECKING:
     from torch import Tensor, device

@@ -19,11 +19,11 @@ from conf.command import PARTIAL, Summary, command
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from pipelines.artists.grid import GridConfig
-from pipelines.config import check_whole, plain_containers
 from pipelines.evaluation.importers import Layout, Wanted, read_set
-from pipelines.evaluation.page import render_page
 from pipelines.evaluation.perceptual import WeightsConfig, load_networks
 from pipelines.evaluation.report import Report, evaluate, tables
+from pipelines.pages.evaluation.page import render_page
+from pipelines.synthesis.config import check_whole, plain_containers
 from training.data.manifest import to_json, write_atomically
 from training.data.plain import parse_json
 from training.data.retries import retried

@@ -14,8 +14,8 @@ from typing import Any
 from conf.command import COMPLETE, PARTIAL, Summary, command
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
-from pipelines.gallery_page.contents import MAX_PX, Contents, gather
-from pipelines.gallery_page.page import render_page
+from pipelines.pages.gallery.contents import MAX_PX, Contents, gather
+from pipelines.pages.gallery.page import render_page
 from training.data.manifest import write_atomically
 
 _MOST_SEQUENCES = 2000  # at some 10 to 40 KB each, more would no longer open on a phone

@@ -20,11 +20,11 @@ from pipelines.artists.config import CaptionConfig, IngestConfig, TreatmentConfi
 from pipelines.artists.find import ArtistSource, Layout, find_sequences
 from pipelines.artists.grid import GridConfig
 from pipelines.artists.sequence import IngestSettings
-from pipelines.config import ClusterConfig, FramesConfig, parse_size
-from pipelines.folder import has_shards
-from pipelines.plan import make_plan
 from pipelines.sources.framing import Fit, Framing
 from pipelines.synth import dataset_card, make_dataset
+from pipelines.synthesis.config import ClusterConfig, FramesConfig, parse_size
+from pipelines.synthesis.folder import has_shards
+from pipelines.synthesis.plan import make_plan
 from renderers.painting import FrameSchedule
 from training.tracking import TrackerConfig
 

@@ -13,10 +13,10 @@ from os import environ
 import numpy as np
 
 from conf.compose import compose
-from pipelines.cluster import worker_variables
-from pipelines.config import ClusterConfig, synth_config
+from conf.progress import tell
+from pipelines.synthesis.cluster import worker_variables
+from pipelines.synthesis.config import ClusterConfig, synth_config
 from renderers import renderer
-from training.progress import tell
 
 _SIZE_PX = 64
 

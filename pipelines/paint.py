@@ -27,25 +27,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conf.command import COMPLETE, PARTIAL, Summary, command
+from conf.devices import compute_device
 from conf.errors import ConfigError, UserError
-from pipelines.config import parse_size
-from pipelines.devices import compute_device
-from pipelines.memory import naming_memory
-from pipelines.own_files import PROVENANCE
-from pipelines.paint_config import PaintConfig, paint_config
-from pipelines.paint_requests import batches, is_painted, read_picture, readable, request_hash, requests_of
+from conf.progress import Progress
+from pipelines.painting.config import PaintConfig, paint_config
+from pipelines.painting.memory import naming_memory
+from pipelines.painting.own_files import PROVENANCE
+from pipelines.painting.requests import batches, is_painted, read_picture, readable, request_hash, requests_of
 from pipelines.sources.framing import Framing
+from pipelines.synthesis.config import parse_size
 from training.data.manifest import hash_file, write_atomically
 from training.data.retries import retried
-from training.progress import Progress
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pipelines.longer.in_between import Pieces
     from pipelines.painter import ProcessPainterPipeline
-    from pipelines.pinned import PinnedPicture
-    from pipelines.process_folder import ProcessFolder
+    from pipelines.painting.longer.in_between import Pieces
+    from pipelines.painting.output_folder import ProcessFolder
+    from pipelines.painting.pinned import PinnedPicture
 
 _MOST_TOLD = 10
 
@@ -121,7 +121,7 @@ def _framing(config: PaintConfig, trained_px: Sequence[int], cell_px: int) -> Fr
 def _pinned(request: PaintConfig, pictures: Pictures) -> "list[PinnedPicture]":
     import torch
 
-    from pipelines.pinned import PinnedPicture
+    from pipelines.painting.pinned import PinnedPicture
 
     return [
         PinnedPicture(
@@ -145,7 +145,7 @@ def _painted(
 
     Each is painted from the noise it would have alone.
     """
-    from pipelines.longer.in_between import LEAST_SLOTS, paint_long
+    from pipelines.painting.longer.in_between import LEAST_SLOTS, paint_long
 
     if config.num_frames > trained_frames < LEAST_SLOTS:
         raise ConfigError("num_frames", config.num_frames, f"2 to {trained_frames}, as the painter knows no more")
@@ -187,8 +187,8 @@ def _written(
     config: PaintConfig, frames: NDArray[np.uint8], pictures: Pictures, pieces: "Pieces | None", request: str
 ) -> list[str]:
     """Write a process; what to tell of it, as lines."""
-    from pipelines.longer.seams import measure_seams
-    from pipelines.process_folder import adherence, progress
+    from pipelines.painting.longer.seams import measure_seams
+    from pipelines.painting.output_folder import adherence, progress
 
     first = _first_frame(config)
     kept = [
@@ -247,7 +247,7 @@ def _first_frame(config: PaintConfig) -> int:
 
 
 def _folder(config: PaintConfig) -> "ProcessFolder":
-    from pipelines.process_folder import ProcessFolder
+    from pipelines.painting.output_folder import ProcessFolder
 
     return ProcessFolder(
         root=config.out, frames_per_s=config.frames_per_s, lossless=config.lossless, smoothing=config.smoothing
@@ -268,7 +268,7 @@ def has_paintings(config: PaintConfig) -> bool:
 
 def _write_overview(out: Path, requests: Sequence[PaintConfig]) -> None:
     """Write the page that shows all processes of one command, those that were painted before as well."""
-    from pipelines.overview_page.page import render_overview
+    from pipelines.pages.overview.page import render_overview
 
     try:
         reports = {one.out.name: json.loads((one.out / "report.json").read_text(encoding="utf-8")) for one in requests}

@@ -3,7 +3,7 @@
 Pictures pinned to frames act in three ways. The replication network sees them at every step; each is inverted (DDIM
 undone by the base itself, on the schedule that sampling uses) to the noise it would come from, which replaces the
 initial noise of its frame (Song et al. 2024); and their paint stays where nothing else is painted
-(`pipelines.keeping`).
+(`pipelines.painting.keeping`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,15 +26,17 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from conf.errors import ConfigError
-from pipelines import offloading  # the module: diffusers wants one pipeline's class among the names of this one
-from pipelines.initial_noise import initial_noise
-from pipelines.keeping import keep_paint
 from pipelines.painters import painter_folder
-from pipelines.pinned import PinnedPicture, acting, interpolated, pinned_conditions, shared_noise
+from pipelines.painting import (
+    offloading,  # the module: diffusers wants one pipeline's class among the names of this one
+)
+from pipelines.painting.initial_noise import initial_noise
+from pipelines.painting.keeping import keep_paint
+from pipelines.painting.pinned import PinnedPicture, acting, interpolated, pinned_conditions, shared_noise
 from training.diffusion import Denoiser, begin_between, invert, sample, schedule_of
-from training.finite import finite
 from training.models.base import BaseModel
 from training.models.codec import PatchCodec
+from training.models.finite import finite
 from training.models.lora import apply_lora
 from training.models.motion import add_motion, predict, share_weights
 from training.models.painter_folder import Painter, load_painter

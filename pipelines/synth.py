@@ -16,19 +16,19 @@ from typing import Any
 
 from conf.command import PARTIAL, Summary, command, next_line
 from conf.errors import UserError
-from pipelines.cluster import check_cpu, num_workers, render_shards
-from pipelines.config import RunConfig, SynthConfig, synth_config
-from pipelines.folder import committed_manifests, dataset_folder, has_shards
+from conf.progress import Progress
+from conf.recipe import recipe_hash
 from pipelines.kernels import compile_kernels
-from pipelines.plan import Plan, make_plan
-from pipelines.render import RenderSettings, ShardReport, ShardSettings
-from pipelines.sheet import write_sheet
 from pipelines.sources.base import Listing
+from pipelines.synthesis.cluster import check_cpu, num_workers, render_shards
+from pipelines.synthesis.config import RunConfig, SynthConfig, synth_config
+from pipelines.synthesis.contact_sheet import write_sheet
+from pipelines.synthesis.folder import committed_manifests, dataset_folder, has_shards
+from pipelines.synthesis.plan import Plan, make_plan
+from pipelines.synthesis.shard import RenderSettings, ShardReport, ShardSettings
 from training.data.dataset import DatasetCard, dataset_totals, write_tables
 from training.data.layout import quarantine_file
 from training.data.manifest import ShardManifest
-from training.progress import Progress
-from training.recipe import recipe_hash
 from training.tracking import NoTracker, Tracker, WandbTracker
 
 _SECONDS_BETWEEN_SHEETS = 60.0

@@ -17,16 +17,17 @@ import numpy as np
 from conf.command import PARTIAL, Summary, command
 from conf.compose import typed
 from conf.errors import UserError
-from pipelines.dataset_faults import (
+from conf.progress import Progress
+from pipelines.synthesis.dataset_faults import (
     card_faults,
     faults_between_shards,
     foreign_faults,
     read_sound_manifests,
     table_faults,
 )
-from pipelines.plan import in_val
-from pipelines.regions import region_faults
-from pipelines.render import record_of
+from pipelines.synthesis.plan import in_val
+from pipelines.synthesis.regions import region_faults
+from pipelines.synthesis.shard import record_of
 from renderers import families, renderer
 from renderers.distance import canvas_distances
 from renderers.painting import StrokeProgram, to_uint8
@@ -37,7 +38,6 @@ from training.data.manifest import ShardManifest, hash_file, tar_path
 from training.data.plain import parse_json
 from training.data.retries import retried
 from training.data.sequence import StoredSequence, read_sequences
-from training.progress import Progress
 
 FAULTY = 1
 _SHOWN = 20  # faults listed; the rest are counted

@@ -10,7 +10,7 @@ from PIL import Image
 
 from conf.command import command
 from pipelines.paint import run as paint
-from pipelines.paint_config import paint_config
+from pipelines.painting.config import paint_config
 from tests.training.stages.parents import STAGES, train, untrained_parents
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")]

@@ -20,8 +20,8 @@ from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from training.data.plain import parse_json
 from training.data.retries import retried
-from training.run_folder import RunFolder
-from training.weights import RUN_CARD, parent_weights, weights_hash
+from training.models.weights import RUN_CARD, parent_weights, weights_hash
+from training.run.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from training.models.base import BaseModel
@@ -121,7 +121,7 @@ def run(config: AssembleConfig) -> Summary:
     _refuse_foreign(config.out, facts)
     import torch
 
-    from training.checkpoint import replaced_folder
+    from training.run.checkpoint import replaced_folder
 
     painter = _loaded(config, parts, facts)
     cards = {key: part.card for key, part in parts.items() if part.card is not None}
@@ -233,7 +233,7 @@ def _loaded(config: AssembleConfig, parts: Mapping[str, Part], facts: Mapping[st
     from training.models.motion import add_motion, load_motion
     from training.models.painter_folder import Painter
     from training.models.replication import load_replication
-    from training.weights import module_hash
+    from training.models.weights import module_hash
 
     base = _on_the_schedule_of(parts["motion"], load_base(parts["base"].weights))
     motion = load_motion(parts["motion"].weights, base.unet)

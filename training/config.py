@@ -8,11 +8,11 @@ from typing import Any, Literal
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from conf.value import Location
-from training.conditions import ConditionDraw
 from training.data.augment import Augmentation
 from training.data.stream import DataMixture
 from training.models.shape import AgentShape, LoraShape, TinyShape
-from training.random_streams import DRAWS
+from training.random.streams import DRAWS
+from training.stages.condition_draw import ConditionDraw
 from training.tracking import TrackerConfig
 
 _LEARNING_RATES = {"tiny": 1e-3, "sd15": 2e-5}

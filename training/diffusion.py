@@ -14,8 +14,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from training.philox import normals, words
-from training.random_streams import Stream
+from training.random.philox import normals, words
+from training.random.streams import Stream
 
 Prediction = Literal["epsilon", "v"]
 _TYPES: dict[Prediction, str] = {"epsilon": "epsilon", "v": "v_prediction"}

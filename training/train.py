@@ -22,16 +22,16 @@ from typing import TYPE_CHECKING, Any
 
 from conf.command import BAD_CONFIGURATION, PARTIAL, Summary, command
 from conf.errors import UserError
+from conf.recipe import recipe_hash
 from training.config import NUM_PROMPTS, PARENTS, TrainConfig, train_config
-from training.recipe import recipe_hash
+from training.models.weights import parent_weights, trained_parameters, weights_hash
 from training.tracking import NoTracker, Tracker, WandbTracker
-from training.weights import parent_weights, trained_parameters, weights_hash
 
 if TYPE_CHECKING:
-    from training.checkpoint import Checkpoint
     from training.data.stream import SequenceStream
-    from training.parallel import Ranks
-    from training.run_folder import RunFolder
+    from training.run.checkpoint import Checkpoint
+    from training.run.parallel import Ranks
+    from training.run.run_folder import RunFolder
     from training.stages import Stage
 
 StageMaker = Callable[[TrainConfig, "SequenceStream"], "Stage"]
@@ -47,9 +47,9 @@ def run(config: TrainConfig, make_stage: StageMaker | None = None) -> Summary:
     Raises:
         UserError: on every rank, if the data, the parents, the folder, the disk or a loss will not do.
     """
-    from training.loop import RunParts, Training
-    from training.parallel import Ranks
-    from training.random_state import seed_all
+    from training.run.loop import RunParts, Training
+    from training.run.parallel import Ranks
+    from training.run.random_state import seed_all
 
     ranks = Ranks()
     with ExitStack() as stack:
@@ -120,7 +120,7 @@ def _recipe(config: TrainConfig, train: "SequenceStream") -> dict[str, Any]:
 
 
 def _claim(config: TrainConfig, recipe: dict[str, Any], ranks: "Ranks", stack: ExitStack) -> "RunFolder":
-    from training.run_folder import RunFolder, claimed
+    from training.run.run_folder import RunFolder, claimed
 
     if ranks.first:
         return stack.enter_context(claimed(config.out, recipe, config.resume))
@@ -129,8 +129,8 @@ def _claim(config: TrainConfig, recipe: dict[str, Any], ranks: "Ranks", stack: E
 
 def _find_checkpoint(config: TrainConfig, folder: "RunFolder", ranks: "Ranks") -> "Checkpoint | None":
     """The newest sound checkpoint, the same on every rank."""
-    from training.checkpoint import newest_sound
-    from training.progress import tell
+    from conf.progress import tell
+    from training.run.checkpoint import newest_sound
 
     newest = ranks.agreed(lambda: newest_sound(folder.checkpoints, tell) if ranks.first else None)
     found: Checkpoint | None = ranks.from_first(newest)
@@ -156,8 +156,8 @@ def _begin(
     checkpoint: "Checkpoint | None",
 ) -> None:
     """The last refusal, and then the first mark: from here on the folder is a run."""
-    from training.checkpoint import refuse_full_disk
-    from training.progress import tell
+    from conf.progress import tell
+    from training.run.checkpoint import refuse_full_disk
 
     trained = sum(parameter.numel() for parameter in trained_parameters(stage.network).values())
     copies = (4 if config.optimizer.name == "prodigy" else 2) + (2 if config.ema_decay is not None else 1)
@@ -240,7 +240,7 @@ def main(make_stage: StageMaker | None = None) -> int:
 
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return command("train", train_config, run_it, __doc__ or "", kept=_has_checkpoints)
-    from training.parallel import Ranks
+    from training.run.parallel import Ranks
 
     speaks = os.environ["RANK"] == "0"
     with contextlib.nullcontext() if speaks else _silence():

@@ -8,9 +8,9 @@ from typing import Any, Literal
 from conf.errors import ConfigError
 from pipelines.artists.find import ArtistSource, Layout
 from pipelines.artists.grid import GridConfig
-from pipelines.config import RunConfig, check_whole, plain_containers
 from pipelines.sources.base import SourceEntry
 from pipelines.sources.captions import CaptionTemplate
+from pipelines.synthesis.config import RunConfig, check_whole, plain_containers
 
 Decision = Literal["auto", "always", "never"]
 

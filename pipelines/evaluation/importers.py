@@ -10,18 +10,18 @@ from typing import Literal
 import numpy as np
 
 from conf.errors import ConfigError, UserError
+from conf.progress import Progress
 from pipelines.artists.find import VIDEO_EXTENSIONS, ArtistSource, files_of, find_sequences, picture_files
 from pipelines.artists.footage import Footage
 from pipelines.artists.frames import read_frames
 from pipelines.artists.grid import GridConfig, read_grid, shape_in_name
 from pipelines.artists.video import read_video
 from pipelines.evaluation.process import Process
-from pipelines.gallery_page.contents import spread
+from pipelines.pages.gallery.contents import spread
 from pipelines.sources.base import RefusedPicture, SourceEntry
 from training.data.dataset import read_card, read_manifests
 from training.data.manifest import SampleSpan, tar_path
 from training.data.sequence import read_span
-from training.progress import Progress
 
 _Foreign = Literal["frames", "video", "grid"]
 _Found = Literal["dataset", "painter", "frames", "video", "grid"]

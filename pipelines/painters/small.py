@@ -266,7 +266,7 @@ def _last_line(folder: Path) -> dict[str, float]:
 
 
 def _newest_step(folder: Path) -> int:
-    from training.checkpoint import newest_sound
+    from training.run.checkpoint import newest_sound
 
     checkpoint = newest_sound(folder / "checkpoints", print)
     if checkpoint is None:
@@ -289,7 +289,7 @@ def _judge(painter: Path, reference: Path, out: Path, size: Size, clock: Clock) 
     from pipelines.evaluate import evaluate_config
     from pipelines.evaluate import run as evaluate
     from pipelines.paint import run as paint
-    from pipelines.paint_config import paint_config
+    from pipelines.painting.config import paint_config
 
     pictures = _held_out_pictures(reference, out / "pictures", size.num_painted)
     words = [f"painter={painter}", "steps=20", "guidance=1", f"batch_size={size.num_painted}"]
@@ -322,7 +322,7 @@ def _sheet(painted: Path, path: Path) -> None:
     import numpy as np
     from PIL import Image
 
-    from training.samples import side_by_side
+    from training.run.samples import side_by_side
 
     processes = [sorted(folder.glob("*.png")) for folder in sorted(painted.glob("*/frames"))]
     frames = np.stack([np.stack([np.asarray(Image.open(frame)) for frame in process]) for process in processes])

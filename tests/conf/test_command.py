@@ -16,10 +16,10 @@ import yaml
 from conf.command import COMPLETE, INTERRUPTED, PARTIAL, Summary, command
 from conf.compose import compose
 from conf.errors import ConfigError, UserError
-from pipelines.config import SynthConfig, synth_config
-from pipelines.folder import has_shards
 from pipelines.paint import has_paintings
-from pipelines.paint_config import paint_config
+from pipelines.painting.config import paint_config
+from pipelines.synthesis.config import SynthConfig, synth_config
+from pipelines.synthesis.folder import has_shards
 from tests.pipelines.runs import COMMAND, REPOSITORY
 
 MIX = yaml.safe_load((REPOSITORY / "conf" / "renderer" / "mix.yaml").read_text())

@@ -8,7 +8,7 @@ import pytest
 
 from conf.compose import CONF_FOLDER, choices, compose, typed
 from conf.errors import ConfigError, UserError
-from pipelines.config import SynthConfig, synth_config
+from pipelines.synthesis.config import SynthConfig, synth_config
 from renderers.brush.config import BrushConfig
 from tests.renderers.actors import save_small_actor
 from training.config import TrainConfig, train_config

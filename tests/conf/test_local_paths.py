@@ -11,14 +11,14 @@ from conf.compose import compose
 from conf.errors import ConfigError
 
 COMMANDS = {
-    "synth": ("pipelines.config:synth_config", {"out"}),
+    "synth": ("pipelines.synthesis.config:synth_config", {"out"}),
     "ingest": ("pipelines.ingest:ingest_config", {"out"}),
     "encode": ("pipelines.encode:encode_config", {"out"}),
     "evaluate": ("pipelines.evaluate:evaluate_config", {"generated", "reference", "out"}),
     "gallery": ("pipelines.gallery:gallery_config", {"dataset"}),
     "status": ("pipelines.status:status_config", {"dataset"}),
     "verify": ("pipelines.verify:verify_config", {"dataset"}),
-    "paint": ("pipelines.paint_config:paint_config", {"out", "image", "painter"}),
+    "paint": ("pipelines.painting.config:paint_config", {"out", "image", "painter"}),
     "assemble": ("training.assemble:assemble_config", {"out", "base", "motion"}),
     "train": ("training.config:train_config", {"out", "base", "motion"}),
 }

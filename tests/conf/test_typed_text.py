@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from conf.compose import compose
 from conf.errors import ConfigError
 from conf.value import at_home, read_value, text_of
-from pipelines.config import synth_config
 from pipelines.encode import encode_config
 from pipelines.evaluate import evaluate_config
 from pipelines.gallery import gallery_config
 from pipelines.ingest import ingest_config
-from pipelines.paint_config import paint_config
+from pipelines.painting.config import paint_config
 from pipelines.status import status_config
+from pipelines.synthesis.config import synth_config
 from pipelines.verify import verify_config
 from tests.pipelines.runs import REPOSITORY
 from training.assemble import assemble_config

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from conf.command import command
-from pipelines.config import synth_config
 from pipelines.synth import run
+from pipelines.synthesis.config import synth_config
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COMMAND = (sys.executable, "-m", "pipelines.synth")

@@ -6,7 +6,7 @@ import torch
 from diffusers import DDIMScheduler
 
 from pipelines.painter import ProcessPainterPipeline
-from pipelines.pinned import PinnedPicture
+from pipelines.painting.pinned import PinnedPicture
 from tests.training.models.small_base import pictures, small_base
 from training.models.motion import adapter_of, add_motion, is_temporal
 from training.models.painter_folder import Painter

@@ -13,14 +13,14 @@ import pytest
 from conf.command import command
 from pipelines.evaluate import evaluate_config, run
 from pipelines.evaluation.importers import detect, read_set
-from pipelines.evaluation.page import render_page
 from pipelines.evaluation.perceptual import WeightsConfig, load_networks
 from pipelines.evaluation.process import Process
 from pipelines.evaluation.report import Report, evaluate
-from tests.pipelines.gallery_visit import a_chromium
-from tests.pipelines.ingest_runs import save, sheet_of, stages
+from pipelines.pages.evaluation.page import render_page
+from tests.pipelines.artists.ingest_runs import save, sheet_of, stages
+from tests.pipelines.artists.time_lapse import write_video
+from tests.pipelines.pages.gallery_visit import a_chromium
 from tests.pipelines.processes import WANTED, drawn, drawn_set
-from tests.pipelines.time_lapse import write_video
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "evaluation.json"
 SETTINGS = {"generated": "ours", "reference": "theirs", "num_frames": 8, "size": 64, "seed": 0}

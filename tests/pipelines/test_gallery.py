@@ -18,9 +18,9 @@ from PIL import Image
 from conf.command import command
 from conf.compose import compose
 from pipelines import synth
-from pipelines.config import synth_config
 from pipelines.gallery import gallery_config, run, write_gallery
-from pipelines.gallery_page.contents import Place, choose, spread, summarise_psnr
+from pipelines.pages.gallery.contents import Place, choose, spread, summarise_psnr
+from pipelines.synthesis.config import synth_config
 from tests.pipelines.small_dataset import SHARDS, painted_frames, small_dataset
 from training.data.manifest import tar_path
 

@@ -15,7 +15,7 @@ from pipelines.artists.config import CaptionConfig
 from pipelines.artists.find import find_sequences
 from pipelines.sources.base import SourceEntry
 from pipelines.sources.framing import Framing
-from tests.pipelines.ingest_runs import ingest, refused, save, sequences, sheet_of, stages
+from tests.pipelines.artists.ingest_runs import ingest, refused, save, sequences, sheet_of, stages
 from tests.pipelines.runs import assert_same, contents, rows
 from tests.pipelines.test_gallery import page_data
 from training.data.dataset import read_card, read_manifests

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 from conf.command import command
 from pipelines.paint import run
-from pipelines.paint_config import paint_config
+from pipelines.painting.config import paint_config
 from tests.training.models.small_base import small_base
 from tests.training.models.test_motion import moved
 from training.models.motion import adapter_of

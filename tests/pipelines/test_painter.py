@@ -9,7 +9,7 @@ from diffusers import DiffusionPipeline
 
 from conf.errors import UserError
 from pipelines.painter import ProcessPainterPipeline, shares_of_noise
-from pipelines.pinned import shared_noise
+from pipelines.painting.pinned import shared_noise
 from tests.pipelines.small_painter import PROMPT, SIZE, at, paint, untrained_pipeline
 
 

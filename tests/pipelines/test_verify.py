@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from conf.errors import UserError
-from pipelines.render import encode_frame, record_of
+from conf.recipe import recipe_hash
+from pipelines.synthesis.shard import encode_frame, record_of
 from pipelines.verify import VerifyConfig, run
 from renderers.painting import StrokeProgram
 from tests.pipelines.runs import PAINT_FAST, save_picture, synth
@@ -36,7 +37,6 @@ from training.data.seal import sealed
 from training.data.sequence import StoredSequence, read_sequences
 from training.data.shard import ShardWriter
 from training.data.split import open_split
-from training.recipe import recipe_hash
 
 FIRST, SECOND = (shard_name("train", number, 3) for number in range(2))
 Change = Callable[[dict[str, Any], dict[str, bytes]], None]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from conf.errors import ConfigError
-from pipelines.assets import read_assets
+from pipelines.synthesis.assets import read_assets
 from renderers import agent, families
 from renderers.painting import Image, StrokeProgram
 from renderers.raster.discs import paint_discs

@@ -14,8 +14,7 @@ from renderers.distance import canvas_distances
 from renderers.metrics import psnr_db
 from renderers.painting import Image, Painting, StrokeProgram, to_uint8
 from renderers.raster.ribbon import A0, A2, NUM_COLUMNS, R0, RED
-
-from .pictures import landscape, plain
+from tests.renderers.pictures import landscape, plain
 
 sizes = st.integers(64, 96)
 counts = st.integers(10, 40)

@@ -17,9 +17,8 @@ from renderers.metrics import psnr_db
 from renderers.painting import Image
 from renderers.raster.ribbon import Floats, grid
 from renderers.raster.stamp import draw_all, new_scratch
-
-from .pictures import landscape
-from .strokes import gentle_strokes
+from tests.renderers.pictures import landscape
+from tests.renderers.strokes import gentle_strokes
 
 CPU = torch.device("cpu")
 CONFIG = Config(preset="fast", num_strokes=60)

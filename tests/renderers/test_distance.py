@@ -7,9 +7,8 @@ from renderers.bezier import replay
 from renderers.distance import canvas_distances, num_octaves, step_distances, stroke_distances
 from renderers.painting import StrokeProgram
 from renderers.raster.ribbon import Floats, grid
-
-from .pictures import plain
-from .strokes import gentle_strokes, wild_strokes
+from tests.renderers.pictures import plain
+from tests.renderers.strokes import gentle_strokes, wild_strokes
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (48, 80), (65, 33), (37, 101), (16, 16), (96, 17)])

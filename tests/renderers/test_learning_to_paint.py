@@ -11,8 +11,7 @@ from renderers.metrics import psnr_db
 from renderers.painting import StrokeProgram
 from renderers.raster.discs import disc_masks, paint_discs, plan_discs
 from renderers.raster.ribbon import A0, A2, R0, R2, RED, Floats
-
-from .strokes import gentle_strokes, mask_of
+from tests.renderers.strokes import gentle_strokes, mask_of
 
 
 def their_strokes(num: int = 100, small: bool = False) -> Floats:

@@ -6,8 +6,7 @@ import pytest
 from renderers.bezier import Config, paint, replay
 from renderers.metrics import coverage, progress_violation, psnr_db, sequence_metrics, ssim
 from renderers.painting import FrameSchedule, Image, to_uint8
-
-from .pictures import landscape, plain
+from tests.renderers.pictures import landscape, plain
 
 NUM_STROKES = 200
 EARLY = NUM_STROKES // 5

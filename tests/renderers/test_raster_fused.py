@@ -15,10 +15,9 @@ from renderers.brush.kinds import BristleBrush, WashBrush
 from renderers.brush.stroke import marks_of
 from renderers.brush.texture import make_brush
 from renderers.raster.gpu import painting
-
-from .pictures import landscape, plain
-from .strokes import gentle_strokes, wild_strokes
-from .test_brush_oracle import textured_strokes
+from tests.oracles.test_brush_oracle import textured_strokes
+from tests.renderers.pictures import landscape, plain
+from tests.renderers.strokes import gentle_strokes, wild_strokes
 
 pytest.importorskip("triton")
 HEIGHT, WIDTH = 9, 13

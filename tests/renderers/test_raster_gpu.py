@@ -8,7 +8,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from renderers.brush import warp
 from renderers.brush.gpu import TexturedShade
 from renderers.brush.kinds import BristleBrush, WashBrush
 from renderers.brush.stroke import NUM_BRUSH_COLUMNS, Marks, lay_all, marks_of, new_brush_scratch
@@ -18,10 +17,10 @@ from renderers.raster.gpu import painting
 from renderers.raster.gpu.painting import paint, passes
 from renderers.raster.ribbon import NUM_COLUMNS, Floats, grid
 from renderers.raster.stamp import draw_all, new_scratch
-
-from .pictures import landscape, plain
-from .strokes import correlation, gentle_strokes, gradient_of, wild_strokes
-from .test_brush_oracle import textured_strokes
+from tests.oracles import warp
+from tests.oracles.test_brush_oracle import textured_strokes
+from tests.renderers.pictures import landscape, plain
+from tests.renderers.strokes import correlation, gentle_strokes, gradient_of, wild_strokes
 
 LEVEL = 1 / 255
 GROUND = (0.9, 0.8, 0.7)

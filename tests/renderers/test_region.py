@@ -16,9 +16,8 @@ from renderers.painting import FrameSchedule, Image, StrokeProgram, to_uint8
 from renderers.region import Config, paint, region_distances, replay
 from renderers.region.config import SegmentChoice
 from renderers.region.sheet import REGION, SHARE
-
-from .pictures import landscape, plain
-from .region_scenes import FEW_STROKES, TRUTH, canvases, painted, scene
+from tests.renderers.pictures import landscape, plain
+from tests.renderers.region_scenes import FEW_STROKES, TRUTH, canvases, painted, scene
 
 Fill = Literal["reveal", "wash", "flat", "strokes"]
 FILLS: tuple[Fill, ...] = get_args(Fill)

@@ -12,8 +12,7 @@ from renderers.painting import NOTHING_KNOWN, Knowledge
 from renderers.region.config import RegionConfig
 from renderers.region.graph import Labels
 from renderers.region.order import outward_order, painting_order, survey
-
-from .region_scenes import painted, scene
+from tests.renderers.region_scenes import painted, scene
 
 
 def _face() -> tuple[Labels, np.ndarray]:

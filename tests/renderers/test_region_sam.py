@@ -11,9 +11,8 @@ from segment_anything.modeling import Sam
 
 from renderers.region.config import SamChoice, SegmentChoice
 from renderers.region.sam import partition, sam_labels
+from tests.renderers.pictures import landscape, plain
 from tests.small_sam import small_sam
-
-from .pictures import landscape, plain
 
 EVERYTHING = SamChoice(checkpoint="there", points_per_side=4, min_quality=0, min_stability=0)
 CHOICE = SegmentChoice(method="sam", sam=EVERYTHING, least_area=0)

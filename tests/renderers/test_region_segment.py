@@ -16,9 +16,8 @@ from renderers.region.config import SaliencyChoice, SegmentChoice
 from renderers.region.graph import Merging, borders, merged, numbered
 from renderers.region.saliency import barrier_saliency, network_saliency, spectral_saliency
 from renderers.region.segment import graph_labels, resized_labels
-
-from .pictures import landscape, plain
-from .region_scenes import scene
+from tests.renderers.pictures import landscape, plain
+from tests.renderers.region_scenes import scene
 
 seeds = st.integers(0, 2**32 - 1)
 few = settings(max_examples=10)

@@ -12,8 +12,7 @@ from renderers.painting import Image
 from renderers.raster.gradient import Loss
 from renderers.raster.ribbon import Floats, grid
 from renderers.raster.stamp import draw_all, new_scratch
-
-from .pictures import landscape
+from tests.renderers.pictures import landscape
 
 SIDE = 64
 

@@ -25,7 +25,7 @@ from training.models.lora import apply_lora
 from training.models.motion import add_motion, load_motion, predict
 from training.models.painter_folder import load_painter
 from training.models.replication import load_replication
-from training.weights import module_hash, weights_hash
+from training.models.weights import module_hash, weights_hash
 
 Folders = dict[str, Path]
 

@@ -21,7 +21,7 @@ from training.diffusion import (
     sample,
     save_schedule,
 )
-from training.random_streams import DRAWS
+from training.random.streams import DRAWS
 
 SCHEDULES = (
     NoiseSchedule(),

@@ -11,15 +11,15 @@ from torch import nn
 
 from tests.training.toy import ToyStage
 from tests.training.toy_runs import config, losses, train
-from training.checkpoint import newest_sound
 from training.config import OptimizerConfig, TrainConfig
 from training.data.stream import SequenceStream
-from training.ema import MovingAverage
-from training.optimizers import make_optimizer, set_learning_rate
-from training.random_state import capture, restore, seed_all, undisturbed
-from training.signals import StopSignal
+from training.models.weights import module_hash, trained_parameters, weights_hash
+from training.run.checkpoint import newest_sound
+from training.run.ema import MovingAverage
+from training.run.optimizers import make_optimizer, set_learning_rate
+from training.run.random_state import capture, restore, seed_all, undisturbed
+from training.run.signals import StopSignal
 from training.train import run
-from training.weights import module_hash, trained_parameters, weights_hash
 
 
 def test_frozen_parts_are_bit_identical_and_trained_ones_are_not(sequences: Path, tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ import pytest
 from conf.errors import UserError
 from tests.pipelines.small_dataset import SHARDS, small_dataset
 from tests.training.toy_runs import ROOT, config, finish, log, losses, spawn, train, words
-from training.checkpoint import newest_sound
 from training.data.dataset import dataset_totals, read_card, read_manifests
 from training.data.manifest import read_manifest, tar_path
-from training.run_folder import claimed
+from training.run.checkpoint import newest_sound
+from training.run.run_folder import claimed
 
 
 @pytest.mark.parametrize(

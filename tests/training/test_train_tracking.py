@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 from tests.training.toy_runs import log, train
-from training.checkpoint import newest_sound
-from training.metrics import NUM_BANDS, LossWindow, Speed, count_flops
-from training.samples import write_samples
+from training.run.checkpoint import newest_sound
+from training.run.measurements import NUM_BANDS, LossWindow, Speed, count_flops
+from training.run.samples import write_samples
 
 CANARY = "canary-4f1d"
 

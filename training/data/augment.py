@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from conf.errors import ConfigError
-from training.random_streams import Stream
+from training.random.streams import Stream
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from training.random_streams import Stream
+from training.random.streams import Stream
 
 ROUND = 1000
 """Positions in which every data set of a mixture has exactly its share of turns, in thousandths."""

@@ -19,10 +19,10 @@ from transformers.utils import logging as transformers_logging
 from conf.errors import UserError
 from training.data.batch import SequenceBatch
 from training.diffusion import NoiseSchedule, load_schedule, save_schedule
-from training.finite import finite
 from training.models.codec import PatchCodec
+from training.models.finite import finite
 from training.models.parts import LOADING_ERRORS, kind_of_folder, load_network
-from training.weights import module_hash
+from training.models.weights import module_hash
 
 _CODECS = {"AutoencoderKL": AutoencoderKL, "PatchCodec": PatchCodec}
 _FRAMES_AT_ONCE = 16  # for the VAE on a CPU: at 512 px its activations, not the UNet's, would fill the memory

@@ -16,7 +16,8 @@ from diffusers import UNet2DConditionModel, UNetMotionModel
 from torch import Tensor, nn
 
 from conf.errors import UserError
-from training.finite import finite
+from conf.progress import tell
+from training.models.finite import finite
 from training.models.lora_layouts import (
     animatediff_from_lora,
     header_of,
@@ -26,9 +27,8 @@ from training.models.lora_layouts import (
     without_text_encoder,
 )
 from training.models.parts import kind_of_folder
+from training.models.read_tensors import read_tensors
 from training.models.shape import LoraShape
-from training.progress import tell
-from training.tensors import read_tensors
 
 LoraKind = Literal["spatial", "motion"]
 LORA_FILE = "pytorch_lora_weights.safetensors"

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from conf.errors import UserError
 from training.models.animatediff import adapter_from_original, original_from_motion
 from training.models.parts import kind_of_folder, load_network
+from training.models.read_tensors import read_tensors
 from training.models.shape import num_heads
-from training.tensors import read_tensors
 
 Residuals = tuple[Sequence[Tensor], Tensor]
 """What is added to each output of the down blocks, and to the middle: (B * T, ...) each."""

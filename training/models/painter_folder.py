@@ -23,8 +23,8 @@ from torch import Tensor
 
 from conf.errors import UserError
 from training.data.manifest import hash_file, to_json
-from training.finite import finite
 from training.models.base import BaseModel, load_base
+from training.models.finite import finite
 from training.models.lora import LORA_FILE, kind_of, load_lora, save_lora
 from training.models.motion import add_motion, load_motion
 from training.models.replication import load_replication

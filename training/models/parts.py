@@ -19,8 +19,8 @@ from transformers import PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from conf.errors import UserError
-from training.finite import finite
-from training.tensors import read_tensors
+from training.models.finite import finite
+from training.models.read_tensors import read_tensors
 
 _Network = TypeVar("_Network", bound=nn.Module)
 

@@ -21,8 +21,8 @@ from conf.errors import UserError
 from training.models.animatediff import diffusers_name
 from training.models.motion import Residuals, predict, silence_motion
 from training.models.parts import kind_of_folder, kind_of_tensors, load_network
+from training.models.read_tensors import read_tensors
 from training.models.shape import num_heads
-from training.tensors import read_tensors
 
 _POSITIONS = ".pos_embed.pe"
 _SEES = "controlnet_cond_embedding.weight"

@@ -18,8 +18,8 @@ from training.data.batch import SequenceBatch
 from training.models.disc_strokes import paint_strokes
 from training.models.pointing import PointingActor
 from training.models.shape import AgentShape
+from training.models.weights import holding
 from training.stages import StageLoss
-from training.weights import holding
 
 ACTOR_FILE = "actor.safetensors"
 _LEAST_ERROR = 1e-4  # 40 dB: what is nearer than this counts as reached

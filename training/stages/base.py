@@ -19,9 +19,9 @@ from training.diffusion import NoiseSchedule
 from training.models.base import BaseModel
 from training.models.shape import TinyShape
 from training.models.tiny import build_tiny
-from training.random_streams import Stream
+from training.models.weights import holding
+from training.random.streams import Stream
 from training.stages.denoising import DenoisingConfig, DenoisingNetwork, FrameDenoiser, sample_sequences
-from training.weights import holding
 
 _PICTURES = 4096  # to fit the codec to
 _FROM_EACH = 4  # frames of a sequence: under-paintings are pictures too

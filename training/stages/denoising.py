@@ -11,8 +11,8 @@ from training.data.batch import SequenceBatch
 from training.diffusion import Denoiser, NoiseSchedule, draw, draw_noise, sample
 from training.models.base import BaseModel
 from training.models.motion import predict
-from training.philox import normals
-from training.random_streams import Stream
+from training.random.philox import normals
+from training.random.streams import Stream
 from training.stages import StageLoss
 
 _SAMPLING_STEPS = 30

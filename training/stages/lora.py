@@ -16,6 +16,7 @@ from training.models.base import BaseModel
 from training.models.lora import LoraKind, add_lora, apply_lora, is_lora, lora_of, save_lora
 from training.models.motion import add_motion, is_temporal
 from training.models.shape import LoraShape
+from training.models.weights import part_of
 from training.stages.denoising import (
     DenoisingConfig,
     DenoisingNetwork,
@@ -23,7 +24,6 @@ from training.stages.denoising import (
     SequenceDenoiser,
     sample_sequences,
 )
-from training.weights import part_of
 
 _UNET = "denoiser.unet."
 

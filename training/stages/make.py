@@ -16,6 +16,7 @@ from training.models.motion import load_motion
 from training.models.pointing import ACTOR_CELL_PX
 from training.models.regions import compile_regions
 from training.models.replication import is_carried, load_replication
+from training.models.weights import module_hash, noise_of_run, parent_weights
 from training.stages import Stage
 from training.stages.agent import AgentStage
 from training.stages.base import BaseStage, untrained_base
@@ -24,7 +25,6 @@ from training.stages.lora import LoraStage
 from training.stages.motion import MotionStage
 from training.stages.replication import ReplicationStage
 from training.stages.words import WordsStage
-from training.weights import module_hash, noise_of_run, parent_weights
 
 _NOISE = ("prediction", "num_steps", "beta_start", "beta_end", "zero_terminal_snr")
 _NUM_PICTURES = 64  # among which the stage `words` looks for what prompts say

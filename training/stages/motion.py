@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from training.models.base import BaseModel
 from training.models.motion import adapter_of, add_motion, is_temporal, save_motion
+from training.models.weights import part_of
 from training.stages.denoising import DenoisingConfig, DenoisingNetwork, SequenceDenoiser, sample_sequences
-from training.weights import part_of
 
 _UNET = "denoiser.unet."
 

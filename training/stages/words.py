@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from training.data.batch import SequenceBatch
 from training.models.base import BaseModel
 from training.models.contrast import Contrast, PictureEncoder, contrastive_losses
+from training.models.weights import holding
 from training.stages import StageLoss
-from training.weights import holding
 
 _SHOWN = 4  # pictures a prompt
 

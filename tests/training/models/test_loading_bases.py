@@ -15,10 +15,10 @@ from conf.errors import UserError
 from tests.training.models import released
 from tests.training.models.released import TEXT, UNET, VAE, edit_json, edit_tensors
 from tests.training.models.small_base import CAPTIONS, small_base
-from tests.training.test_tensors import Hostile
+from tests.training.models.test_read_tensors import Hostile
 from training.models.base import BaseModel, load_base
 from training.models.motion import adapter_of, add_motion, save_motion
-from training.weights import module_hash
+from training.models.weights import module_hash
 
 Change = Callable[[Path], object]
 

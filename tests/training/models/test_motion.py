@@ -23,7 +23,7 @@ from training.models.motion import (
     without_motion,
 )
 from training.models.replication import add_replication, save_replication
-from training.weights import module_hash
+from training.models.weights import module_hash
 
 _FILE = "diffusion_pytorch_model.safetensors"
 

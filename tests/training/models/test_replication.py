@@ -28,7 +28,7 @@ from training.models.replication import (
     save_replication,
 )
 from training.models.shape import TinyShape
-from training.weights import module_hash
+from training.models.weights import module_hash
 
 _FRAMES = 4
 _FILE = "diffusion_pytorch_model.safetensors"

@@ -13,7 +13,7 @@ from training.models.motion import add_motion, predict
 from training.models.replication import Conditions, add_replication, predict_conditioned
 from training.models.shape import TinyShape
 from training.models.tiny import build_tiny, train_tokenizer
-from training.weights import module_hash
+from training.models.weights import module_hash
 
 
 def test_the_same_data_and_seed_give_the_same_model() -> None:

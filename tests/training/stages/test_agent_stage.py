@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from conf.errors import ConfigError, UserError
-from pipelines.assets import read_assets
+from pipelines.synthesis.assets import read_assets
 from renderers import agent
 from renderers.raster.discs import paint_discs
 from tests.pipelines.small_dataset import small_dataset
@@ -18,8 +18,8 @@ from training.data.batch import SequenceBatch
 from training.models.disc_strokes import paint_strokes
 from training.models.pointing import PointingActor
 from training.models.shape import AgentShape
+from training.models.weights import trained_parameters
 from training.stages.agent import ACTOR_FILE, AgentNetwork, AgentStage, bgr
-from training.weights import trained_parameters
 
 SMALL = {"stage": "agent", "base": "null", "stage.agent.width": 4, "stage.agent.num_steps": 3}
 

@@ -14,9 +14,9 @@ from training.data.batch import SequenceBatch
 from training.diffusion import NoiseSchedule
 from training.models.base import load_base
 from training.models.shape import TinyShape
+from training.models.weights import module_hash
 from training.stages.base import BaseStage
 from training.stages.denoising import DenoisingConfig
-from training.weights import module_hash
 
 
 def test_its_weights_are_a_base_that_other_stages_load(base: Path) -> None:

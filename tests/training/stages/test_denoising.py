@@ -12,8 +12,8 @@ from training.data.batch import CachedLatents, SequenceBatch
 from training.diffusion import draw
 from training.models.base import BaseModel
 from training.models.shape import TinyShape
-from training.philox import normals
-from training.random_streams import Stream
+from training.random.philox import normals
+from training.random.streams import Stream
 from training.stages import denoising
 from training.stages.denoising import DenoisingConfig, DenoisingNetwork, FrameDenoiser
 

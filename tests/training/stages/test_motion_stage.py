@@ -18,11 +18,11 @@ from training.diffusion import NoiseSchedule
 from training.models.base import load_base
 from training.models.motion import is_temporal
 from training.models.shape import TinyShape
+from training.models.weights import module_hash
 from training.stages.base import BaseStage
 from training.stages.denoising import DenoisingConfig, DenoisingNetwork, FrameDenoiser
 from training.stages.motion import MotionStage
 from training.train import run
-from training.weights import module_hash
 
 
 @pytest.fixture(scope="session")

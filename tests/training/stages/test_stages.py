@@ -17,16 +17,16 @@ from pipelines.painters import painter_folder
 from tests.pipelines.small_dataset import small_dataset
 from tests.training.stages.parents import STAGES, config, said_of, stir, train
 from tests.training.toy_runs import ROOT, kill_at, log, losses, words
-from training.checkpoint import newest_sound
 from training.config import TrainConfig
 from training.data.stream import SequenceStream
 from training.models.base import load_base
 from training.models.lora import LORA_FILE
 from training.models.replication import add_replication, is_carried, load_replication, save_replication
+from training.models.weights import module_hash, trained_parameters, weights_hash
+from training.run.checkpoint import newest_sound
 from training.stages import Stage
 from training.stages.make import make_stage
 from training.train import run
-from training.weights import module_hash, trained_parameters, weights_hash
 
 Folders = dict[str, Path]
 

@@ -17,8 +17,8 @@ from training.data.batch import SequenceBatch
 from training.models.base import load_base
 from training.models.contrast import Contrast, PictureEncoder, contrastive_losses
 from training.models.shape import TinyShape
+from training.models.weights import module_hash, trained_parameters
 from training.stages.words import WordsStage
-from training.weights import module_hash, trained_parameters
 
 SHAPE = TinyShape(channels=(16,), plain_levels=0, text_width=16, patch_px=8, latent_channels=8)
 COLOURS = {"red": (1.0, -1.0, -1.0), "green": (-1.0, 1.0, -1.0), "blue": (-1.0, -1.0, 1.0), "white": (1.0, 1.0, 1.0)}

@@ -1,0 +1,1 @@
+"""The HTML pages that commands write; each opens without a network."""

@@ -1,0 +1,38 @@
+"""One HTML file that shows the processes in the folders beside it."""
+
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+from urllib.parse import quote
+
+from pipelines.pages.html import fill_page
+
+_PARTS = files(__package__)
+
+
+def render_overview(reports: Mapping[str, Mapping[str, Any]]) -> bytes:
+    """The page as UTF-8.
+
+    Args:
+        reports: folder's name -> what its `report.json` says; at least one.
+    """
+    processes = [
+        {
+            "name": name,
+            "page": f"{quote(name)}/index.html",
+            "sheet": f"{quote(name)}/sheet.png",
+            "kept": ", ".join(f"frame {one['frame']}: {one['psnr_db']:.2f} dB" for one in report["conditions"]),
+        }
+        for name, report in reports.items()
+    ]
+    return fill_page(
+        template=_part("page.html"),
+        style=_part("page.css"),
+        script=_part("page.js"),
+        images="'self'",
+        data={"processes": processes, "note": next(iter(reports.values()))["note"]},
+    )
+
+
+def _part(name: str) -> str:
+    return _PARTS.joinpath(name).read_text(encoding="utf-8")

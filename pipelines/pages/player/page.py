@@ -1,0 +1,42 @@
+"""One HTML file that plays the frames beside it."""
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from pipelines.pages.html import fill_page
+
+_PARTS = files(__package__)
+
+
+def render_player(names: Sequence[str], frames_per_s: float, report: Mapping[str, Any]) -> bytes:
+    """The page as UTF-8.
+
+    Args:
+        names: of the frames, relative to the page.
+        frames_per_s: how fast it plays.
+        report: of the process; its `first_frame`, `prompt`, `note`, `conditions` and what repeats it are shown.
+    """
+    conditions = [
+        (f"frame {one['frame']} against its picture", f"PSNR {one['psnr_db']:.2f} dB, SSIM {one['ssim']:.3f}")
+        for one in report["conditions"]
+    ]
+    shown = {key: str(report[key]) for key in ("task", "seed", "steps", "guidance", "painter") if key in report}
+    return fill_page(
+        template=_part("page.html"),
+        style=_part("page.css"),
+        script=_part("page.js"),
+        images="'self'",
+        data={
+            "frames": list(names),
+            "framesPerS": frames_per_s,
+            "firstFrame": report.get("first_frame", 0),
+            "caption": report["prompt"] or "A painting process",
+            "facts": [*shown.items(), *conditions],
+            "note": report["note"],
+        },
+    )
+
+
+def _part(name: str) -> str:
+    return _PARTS.joinpath(name).read_text(encoding="utf-8")

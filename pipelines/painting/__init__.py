@@ -1,0 +1,1 @@
+"""What pipelines.paint and the painter are made of."""

@@ -1,0 +1,126 @@
+"""What `pipelines.paint` is told, checked; heavy imports stay out of here."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from conf.compose import typed
+from conf.errors import ConfigError
+from pipelines.painting.smoothing import Smoothing
+from pipelines.sources.framing import Fit
+
+_MOST_FRAMES = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class PinnedFile:
+    """A picture file for a frame, and how strongly it holds."""
+
+    path: Path
+    strength: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.strength <= 1:
+            raise ConfigError("strength", self.strength, "0 to 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaintConfig:
+    """What to paint; `conf/paint.yaml` says what each key means."""
+
+    task: Literal["generate", "reconstruct", "complete"] = "generate"
+    prompt: str = ""
+    negative: str = ""
+    image: Path | None = None
+    pictures: tuple[Path, ...] = ()  # what `image` is when it is a list
+    batch_size: int = 1
+    at: int = 2
+    conditions: Mapping[int, PinnedFile] = field(default_factory=dict)
+    painter: Path = Path("tiny")
+    loras: Mapping[str, float] = field(default_factory=dict)
+    out: Path
+    num_frames: int = 8
+    size: Any = None
+    fit: Fit = "crop"
+    steps: int = 50
+    guidance: float = 5.0
+    network: bool = True
+    inversion: bool = True
+    keep: bool = True
+    shared: float | None = None
+    seed: int = 0
+    dtype: Literal["fp32", "bf16", "fp16"] = "fp32"
+    device: str = "auto"
+    offload: Literal["none", "model", "sequential"] = "none"
+    vae: Literal["whole", "sliced", "tiled"] = "whole"
+    compile: bool = False
+    frames_per_s: float = 2.0
+    lossless: bool = False
+    smoothing: Smoothing = "none"
+
+    def __post_init__(self) -> None:
+        for key, lowest, highest in (
+            ("num_frames", 2, _MOST_FRAMES), ("steps", 1, 1000), ("guidance", 1, 100), ("seed", 0, 2**63 - 1),
+            ("frames_per_s", 0.1, 60), ("at", 0, self.num_frames - 2 if self.task == "complete" else self.at),
+            ("batch_size", 1, 1024), *([("shared", 0, 1)] if self.shared is not None else []),
+        ):  # fmt: skip
+            if not lowest <= getattr(self, key) <= highest:
+                raise ConfigError(key, getattr(self, key), f"{lowest} to {highest}")
+        if self.compile and self.offload == "sequential":
+            raise ConfigError("compile", "true", "false, with offload=sequential, whose layers come and go")
+        given = self.image if self.image is not None else [str(path) for path in self.pictures] or None
+        if (given is None) == (self.task != "generate"):
+            wanted = f"the picture to {self.task}" if given is None else f"null, with task={self.task}"
+            raise ConfigError("image", given, wanted)
+        if self.task == "generate" and not self.prompt and not self.conditions:
+            raise ConfigError("prompt", "''", "what to paint; or give an image with task=reconstruct, or conditions")
+        taken: dict[int, int] = {}
+        for frame in self.conditions:
+            if not -self.num_frames <= frame < self.num_frames:
+                raise ConfigError("conditions", frame, f"frames {-self.num_frames} to {self.num_frames - 1}")
+            if (slot := frame % self.num_frames) in taken:
+                raise ConfigError("conditions", frame, f"each frame once; {taken[slot]} is the same one")
+            taken[slot] = frame
+        if self.task != "generate" and (slot := self.image_frame % self.num_frames) in taken:
+            raise ConfigError("conditions", taken[slot], f"other frames; task={self.task} puts its image there")
+
+    @property
+    def image_frame(self) -> int:
+        """The frame that `image` is."""
+        return self.at if self.task == "complete" else -1
+
+    @property
+    def pinned(self) -> dict[int, PinnedFile]:
+        """All pictures, by frame from 0."""
+        pinned = {frame % self.num_frames: file for frame, file in self.conditions.items()}
+        if self.image is not None:
+            pinned[self.image_frame % self.num_frames] = PinnedFile(path=self.image)
+        return dict(sorted(pinned.items()))
+
+
+def paint_config(plain: dict[str, Any]) -> PaintConfig:
+    """The typed configuration.
+
+    Raises:
+        UserError: naming the key, the value and what is allowed.
+    """
+    conditions = plain["conditions"] or {}
+    if not isinstance(conditions, Mapping):
+        raise ConfigError("conditions", conditions, "pictures by frame, as {0: sketch.png, -1: final.png}")
+    pinned = {}
+    for frame, file in conditions.items():
+        try:
+            number = int(frame)
+        except ValueError:
+            raise ConfigError("conditions", frame, "numbers of frames, as {0: sketch.png, -1: final.png}") from None
+        if number in pinned:
+            raise ConfigError("conditions", number, "each frame once")
+        pinned[number] = file if isinstance(file, Mapping) else {"path": file}
+    image = plain["image"]
+    several = list(image) if isinstance(image, Sequence) and not isinstance(image, str) else []
+    if several == image:
+        if not several:
+            raise ConfigError("image", image, "a picture, a folder, or a list of them")
+        plain = {**plain, "image": None, "pictures": several}
+    return typed(PaintConfig, {**plain, "conditions": pinned, "loras": plain["loras"] or {}})

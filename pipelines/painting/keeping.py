@@ -1,0 +1,75 @@
+"""Paint stays: what a given picture shows stays as it is there, where nothing else is painted.
+
+A diffusion model repaints every frame whole. Frames come out softer than the given ones beside them, and all of an
+unfinished picture is changed a little with every frame. A painter changes some places and leaves the others alone. So
+at every step of sampling the frames that are predicted are corrected (docs/decisions/018):
+
+- a given frame is what was given;
+- a frame before a given one that already looks, in places, as that one is predicted, has its own paint there;
+- a frame after a given one is that one where it hardly differs from it; and likewise the frame before it.
+
+"Hardly" is a soft threshold, as in proximal guidance (Han et al. 2024), which keeps what an edit does not mean.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pipelines.painting.pinned import PinnedPicture
+
+# Differences, in standard deviations of latents, at which 1 / e of a cell is kept.
+_FINISHED = 0.6  # from the prediction of a later given frame
+_PAINTED = 0.25  # from an earlier given frame
+_STILL = 0.05  # from the frame before
+_BINOMIAL = (1.0, 2.0, 1.0)  # over cells: paint covers more than one
+
+
+def keep_paint(clean: Tensor, conditions: Sequence[Sequence[PinnedPicture]], latents: Sequence[Tensor]) -> Tensor:
+    """Predicted processes with the paint of given pictures.
+
+    Args:
+        clean: (N, T, C, h, w) predicted scaled latents without noise.
+        conditions: (N,) lists of K pictures each, in any order.
+        latents: (N,) scaled latents of these, (K, C, h, w).
+
+    Returns:
+        (N, T, C, h, w); processes without conditions are left as they are.
+    """
+    return torch.stack([
+        _kept(process, pinned, given) if pinned else process
+        for process, pinned, given in zip(clean, conditions, latents, strict=True)
+    ])  # fmt: skip
+
+
+def _kept(process: Tensor, pinned: Sequence[PinnedPicture], latents: Tensor) -> Tensor:
+    given = {one.frame % len(process): (one.strength, picture) for one, picture in zip(pinned, latents, strict=True)}
+    frames: list[Tensor] = []
+    for frame, painted in enumerate(process):
+        if frame in given:
+            strength, picture = given[frame]
+            frames.append(torch.lerp(painted, picture, strength))
+            continue
+        before = max((slot for slot in given if slot < frame), default=None)
+        after = min((slot for slot in given if slot > frame), default=None)
+        if after is not None:
+            strength, picture = given[after]
+            finished = _alike(process[frame], process[after], _FINISHED)
+            painted = painted + strength * finished * (picture - process[after])
+        if before is not None:
+            strength, picture = given[before]
+            painted = painted + strength * _alike(process[frame], process[before], _PAINTED) * (picture - painted)
+            painted = painted + strength * _alike(painted, frames[-1], _STILL) * (frames[-1] - painted)
+        frames.append(painted)
+    return torch.stack(frames)
+
+
+def _alike(one: Tensor, other: Tensor, least: float) -> Tensor:
+    """(1, h, w) how far two frames (C, h, w) show the same: 1 where they do, near 0 where they differ by far more."""
+    row = one.new_tensor(_BINOMIAL) / sum(_BINOMIAL)
+    squared = (one - other).square().mean(0)[None, None]
+    around = functional.conv2d(
+        functional.pad(squared, (1, 1, 1, 1), mode="replicate"), torch.outer(row, row)[None, None]
+    )
+    return torch.exp(-around[0] / least**2)

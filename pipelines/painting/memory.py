@@ -1,0 +1,68 @@
+"""Memory that ran out, told in one line with what would save some."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from conf.errors import UserError
+
+if TYPE_CHECKING:
+    from pipelines.painting.config import PaintConfig
+
+_SIGNS = (
+    "out of memory",
+    "not enough memory",  # torch's allocator for the CPU on Windows,
+    "can't allocate memory",  # and on Linux
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether it says that the memory of the CPU or of a GPU is short; torch raises several kinds."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
+    )
+
+
+def savings(config: "PaintConfig", *, on_gpu: bool, at_once: int) -> list[str]:
+    """What would save memory and is not switched on, the cheapest first.
+
+    Args:
+        config: what was asked for.
+        on_gpu: whether a GPU computes.
+        at_once: processes painted together.
+    """
+    next_vae = {"whole": "sliced", "sliced": "tiled"}.get(config.vae)
+    next_offload = {"none": "model", "model": "sequential"}.get(config.offload) if on_gpu else None
+    return [
+        *(["dtype=bf16"] if config.dtype == "fp32" else []),
+        *([f"vae={next_vae}"] if next_vae else []),
+        *([f"batch_size={at_once // 2}"] if at_once > 1 else []),
+        *([f"offload={next_offload}"] if next_offload else []),
+        "a smaller size",
+        *(["fewer num_frames"] if config.num_frames > 2 else []),
+    ]
+
+
+@contextmanager
+def naming_memory(config: "PaintConfig", *, on_gpu: bool, at_once: int) -> Iterator[None]:
+    """Raise `UserError` for memory that ran out within.
+
+    Args:
+        config: what was asked for.
+        on_gpu: whether a GPU computes.
+        at_once: processes painted together.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not ran_out_of_memory(error):
+            raise
+        where = "on the GPU" if on_gpu else "on this machine"
+        raise UserError(
+            f"out of memory {where}; try {_listed(savings(config, on_gpu=on_gpu, at_once=at_once))}"
+        ) from error
+
+
+def _listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"

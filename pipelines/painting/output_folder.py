@@ -1,0 +1,127 @@
+"""What a painted process leaves on disk: frames, video, animation, sheet, report, and a page that plays it.
+
+OUT/frames/00.png ...   the frames
+OUT/process.mp4         for players (H.264, 4:2:0); OUT/process.mkv is lossless, when asked for
+OUT/process.webp        animation
+OUT/sheet.png           all frames side by side
+OUT/report.json         all that is needed to paint it again, and how well it keeps to its conditions
+OUT/index.html          a player; needs no network
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+
+from pipelines.pages.player.page import render_player
+from pipelines.painting.own_files import PAGE, PROVENANCE, REPORT, check_writable, claim, release
+from pipelines.painting.smoothing import Smoothing, smooth
+from renderers.distance import canvas_distances
+from renderers.metrics import psnr_db, ssim
+from training.data.layout import frame_member
+from training.data.manifest import to_json, write_atomically
+from training.run.samples import mp4, side_by_side
+
+__all__ = ["PROVENANCE", "ProcessFolder", "adherence", "progress"]
+
+_HELD_MS = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessFolder:
+    """How a process is written.
+
+    Attributes:
+        root: the folder; made when it is not there.
+        frames_per_s: of video and animation.
+        lossless: also write a lossless video.
+        smoothing: of `process.mp4` alone.
+    """
+
+    root: Path
+    frames_per_s: float = 2.0
+    lossless: bool = False
+    smoothing: Smoothing = "none"
+
+    def write(self, frames: NDArray[np.uint8], report: Mapping[str, Any]) -> None:
+        """Write everything; the report last, so that a folder with one is whole.
+
+        Args:
+            frames: (T, H, W, 3).
+            report: plain data; `files` is added, the names of all that was written.
+
+        Raises:
+            UserError: if the folder holds something that no process wrote; nothing in it is then changed.
+        """
+        names, files = _frame_names(len(frames)), self._files(len(frames))
+        claim(self.root, files)
+        for name, frame in zip(names, frames, strict=True):
+            write_atomically(self.root / name, _encoded(frame, "PNG"))
+        shown, rate = smooth(frames, self.frames_per_s, self.smoothing)
+        write_atomically(self.root / "process.mp4", mp4(shown, frames_per_s=rate))
+        if self.lossless:
+            write_atomically(self.root / "process.mkv", mp4(frames, frames_per_s=self.frames_per_s, lossless=True))
+        write_atomically(self.root / "process.webp", self._animation(frames))
+        write_atomically(self.root / "sheet.png", _encoded(side_by_side(frames[None]), "PNG"))
+        write_atomically(self.root / PAGE, render_player(names, self.frames_per_s, report))
+        write_atomically(self.root / REPORT, to_json({**report, "files": files}).encode())
+        release(self.root)
+
+    def check(self, num_frames: int) -> None:
+        """Look, before hours of painting, whether a process of so many frames may be written.
+
+        Raises:
+            UserError: as `write`.
+        """
+        check_writable(self.root, self._files(num_frames))
+
+    def _files(self, num_frames: int) -> list[str]:
+        videos = ["process.mp4", *(["process.mkv"] if self.lossless else []), "process.webp"]
+        return [*_frame_names(num_frames), *videos, "sheet.png", PAGE, REPORT]
+
+    def _animation(self, frames: NDArray[np.uint8]) -> bytes:
+        pictures = [PillowImage.fromarray(frame) for frame in frames]
+        durations = [round(1000 / self.frames_per_s)] * (len(frames) - 1) + [_HELD_MS]
+        buffer = io.BytesIO()
+        pictures[0].save(
+            buffer, "WEBP", save_all=True, append_images=pictures[1:], duration=durations, loop=0, lossless=True
+        )
+        return buffer.getvalue()
+
+
+def _frame_names(num_frames: int) -> list[str]:
+    return [f"frames/{frame_member(number, num_frames, 'png')}" for number in range(num_frames)]
+
+
+def adherence(frame: NDArray[np.uint8], condition: NDArray[np.float32]) -> dict[str, float]:
+    """How near a painted frame is to the picture that was pinned to it.
+
+    Args:
+        frame: (H, W, 3).
+        condition: (H, W, 3) in [0, 1].
+    """
+    painted = np.asarray(frame / np.float32(255), np.float32)
+    difference = painted - condition
+    return {
+        "mse": float(np.square(difference).mean()),
+        "l1": float(np.abs(difference).mean()),
+        "psnr_db": float(psnr_db(painted, condition)),
+        "ssim": float(ssim(painted, condition)),
+    }
+
+
+def progress(frames: NDArray[np.uint8]) -> list[float]:
+    """Distance in [0, 1] of each frame from the last, as of any painting (`renderers.distance`)."""
+    canvases: Sequence[NDArray[np.float32]] = [frame / np.float32(255) for frame in frames]
+    return [round(float(distance), 4) for distance in canvas_distances(list(canvases), canvases[0])]
+
+
+def _encoded(picture: NDArray[np.uint8], kind: str) -> bytes:
+    buffer = io.BytesIO()
+    PillowImage.fromarray(picture).save(buffer, kind)
+    return buffer.getvalue()

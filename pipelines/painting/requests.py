@@ -1,0 +1,131 @@
+"""Several pictures to paint with one command: which, whether all can be read, and which are painted already."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from conf.errors import UserError
+from pipelines.painting.own_files import REPORT
+from pipelines.sources.base import RefusedPicture
+from pipelines.sources.decode import decode
+from pipelines.sources.stored import PICTURE_EXTENSIONS
+from training.data.manifest import hash_file
+from training.data.plain import parse_object
+from training.data.retries import retried
+
+if TYPE_CHECKING:
+    from pipelines.painting.config import PaintConfig
+
+_MAX_PIXELS = 100_000_000
+_MOST_NAMED = 5
+_FREE = ("image", "pictures", "conditions", "painter", "out", "device", "batch_size", "offload")
+"""Keys that do not change what is painted, or are told by the hashes of what they name."""
+
+
+def requests_of(config: "PaintConfig") -> list["PaintConfig"]:
+    """One configuration a picture, each with a folder of its own under `out`; a single picture has `out` itself.
+
+    A folder stands for the pictures in it, in the order of their names; folders in it and hidden files are left alone.
+
+    Raises:
+        UserError: if a folder holds no picture, or two pictures would share a folder.
+    """
+    named = config.pictures if config.image is None else (config.image,)
+    if not config.pictures and (config.image is None or not config.image.expanduser().is_dir()):
+        return [config]
+    paths: dict[str, Path] = {}
+    for path in (picture for one in named for picture in _pictures_in(one)):
+        if path.stem in paths:
+            raise UserError(f"image: {paths[path.stem]} and {path} would both be painted into {config.out / path.stem}")
+        paths[path.stem] = path
+    return [dataclasses.replace(config, image=path, pictures=(), out=config.out / stem) for stem, path in paths.items()]
+
+
+def _pictures_in(path: Path) -> list[Path]:
+    if not path.expanduser().is_dir():
+        return [path]
+    inside = sorted(path.expanduser().iterdir())
+    found = [one for one in inside if one.suffix.lower() in PICTURE_EXTENSIONS and not one.name.startswith(".")]
+    if not found:
+        raise UserError(f"image={path}: holds no pictures ({', '.join(PICTURE_EXTENSIONS)})")
+    return found
+
+
+def read_picture(path: Path) -> NDArray[np.float32]:
+    """(H, W, 3) in [0, 1].
+
+    Raises:
+        UserError: if it cannot be read, in one line that names it.
+    """
+    try:
+        return decode(path.expanduser().read_bytes(), max_pixels=_MAX_PIXELS)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except RefusedPicture as error:
+        raise UserError(f"{path}: not a picture that can be read ({error})") from error
+
+
+def readable(config: "PaintConfig", requests: Sequence["PaintConfig"]) -> tuple[list["PaintConfig"], list[str]]:
+    """Read every picture once: hours of painting should not end at the last one.
+
+    Args:
+        config: as it was typed.
+        requests: what `requests_of` makes of it.
+
+    Returns:
+        The requests all of whose pictures can be read, and a line for each picture that cannot.
+
+    Raises:
+        UserError: if a picture that was named cannot be read, or none that were found in folders; one line for all.
+    """
+    named = {path for path in (config.image, *config.pictures) if path is not None and not path.expanduser().is_dir()}
+    refused: dict[Path, str] = {}
+    for path in dict.fromkeys(file.path for request in requests for file in request.pinned.values()):
+        try:
+            read_picture(path)
+        except UserError as error:
+            refused[path] = str(error)
+    left = [request for request in requests if refused.keys().isdisjoint(file.path for file in request.pinned.values())]
+    reasons = list(refused.values())
+    if not left or not named.isdisjoint(refused):
+        more = f"; and {len(reasons) - _MOST_NAMED} more" if len(reasons) > _MOST_NAMED else ""
+        count = f"{len(reasons)} pictures: " if len(reasons) > 1 else ""
+        raise UserError(count + "; ".join(reasons[:_MOST_NAMED]) + more)
+    return left, reasons
+
+
+def request_hash(request: "PaintConfig", card: Mapping[str, Any]) -> str:
+    """SHA-256 of all that decides what is painted: settings, pictures, painter and code.
+
+    Args:
+        request: for one process.
+        card: the painter's.
+    """
+    settings = {key: value for key, value in dataclasses.asdict(request).items() if key not in _FREE}
+    pictures = {
+        frame: (hash_file(file.path.expanduser()), file.strength, file.path.name)
+        for frame, file in request.pinned.items()
+    }
+    told = [settings, pictures, card["files"], version("process-painter")]
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def is_painted(folder: Path, request: str) -> bool:
+    """Whether a folder holds, whole, what a request of that hash asks for; its report is written last."""
+    try:
+        report = parse_object(retried(folder / REPORT, (folder / REPORT).read_bytes), dict[str, Any])
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError):
+        return False
+    return report.get("request") == request
+
+
+def batches(requests: Sequence["PaintConfig"], size: int) -> list[Sequence["PaintConfig"]]:
+    """So many at a time."""
+    return [requests[first : first + size] for first in range(0, len(requests), size)]

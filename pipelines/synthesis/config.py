@@ -1,0 +1,291 @@
+"""The typed configuration of a synthesis run, and what of it decides the bytes of the data set."""
+
+import dataclasses
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from conf.compose import typed
+from conf.devices import compute_device
+from conf.errors import ConfigError
+from pipelines.sources import source_class
+from pipelines.sources.base import Source
+from pipelines.sources.framing import WHITE, Fit, Framing, Ground
+from pipelines.synthesis.assets import AssetFiles, read_assets
+from renderers import families, renderer
+from renderers.painting import FrameSchedule
+from training.data.layout import MOST_SEQUENCES, FrameFormat
+from training.tracking import TrackerConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class RendererChoice:
+    """One renderer of a run: its name in `conf/renderer/`, its package, its configuration, and its share of the deal.
+
+    `phrase` is the method phrase: the words appended to captions.
+    """
+
+    name: str
+    family: str
+    phrase: str
+    config: Any
+    weight: float = 1.0
+    assets: AssetFiles = field(default_factory=AssetFiles)
+
+    def plain_config(self) -> dict[str, Any]:
+        """Its configuration as plain containers; where it computes is said only where that is not the CPU.
+
+        So recipes from before there was a choice keep their hashes.
+        """
+        plain: dict[str, Any] = plain_containers(self.config)
+        return {key: value for key, value in plain.items() if (key, value) != ("device", "cpu")}
+
+    @property
+    def ground(self) -> Ground:
+        """The colour of its bare canvas; pictures are laid on it."""
+        ground: Ground = tuple(getattr(self.config, "canvas", WHITE))
+        return ground
+
+    def recipe(self) -> dict[str, Any]:
+        """What of it decides bytes: of files, their hashes."""
+        return {
+            "name": self.name,
+            "family": self.family,
+            "phrase": self.phrase,
+            "config": self.plain_config(),
+            "weight": self.weight,
+            "assets": dict(self.assets.sha256),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterConfig:
+    """Where shards are rendered: on a Ray of our own (`local`), on an existing one (`ray`), or here (`inline`).
+
+    Workers are processes that live as long as the run: what one has loaded, it keeps for its next task.
+
+    Attributes:
+        address: of the existing one.
+        cpu: the processor that kernels are compiled for.
+        gpus_per_worker: share of a GPU that each worker gets, 0 to 1; Ray hides GPUs from workers that get none.
+    """
+
+    kind: Literal["local", "ray", "inline"] = "local"
+    address: str | None = None
+    cpu: str = "native"
+    gpus_per_worker: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.gpus_per_worker <= 1.0:
+            raise ConfigError("gpus_per_worker", self.gpus_per_worker, "0 to 1; 0.25 lets four workers share a GPU")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """What every run that writes a data set is told, whatever the sequences are made of."""
+
+    out: Path
+    framing: Framing
+    schedule: FrameSchedule
+    frame_format: FrameFormat
+    num_workers: int | None
+    shard_size: int | None
+    val_fraction: float
+    max_quarantined: float
+    gallery: bool
+    cluster: ClusterConfig
+    tracker: TrackerConfig
+
+    def __post_init__(self) -> None:
+        check_whole("num_workers", self.num_workers, 1, 1_000_000)
+        check_whole("shard_size", self.shard_size, 1, MOST_SEQUENCES)
+        if not 0.0 <= self.val_fraction < 1.0:
+            raise ConfigError("val_fraction", self.val_fraction, "0 to less than 1")
+        if not 0.0 <= self.max_quarantined <= 1.0:
+            raise ConfigError("max_quarantined", self.max_quarantined, "0 to 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthConfig(RunConfig):
+    """One synthesis run. `conf/synth.yaml` says what each key means."""
+
+    source_kind: str
+    source: Source
+    renderers: tuple[RendererChoice, ...]
+    num_sequences: int | None
+    seed: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_whole("num_sequences", self.num_sequences, 1, MOST_SEQUENCES)
+        check_whole("seed", self.seed, 0, 2**63 - 1)  # `samples.parquet` holds it in 64 bits
+        for choice in self.renderers:
+            needs_labels = getattr(renderer(choice.family), "needs_labels", None)
+            if needs_labels and needs_labels(choice.config) and not self.source.brings_labels:
+                key = "renderer" if len(self.renderers) == 1 else f"renderer.members.{choice.name}"
+                allowed = f"graph or sam: source={self.source_kind} brings no label map"
+                raise ConfigError(f"{key}.segment.method", choice.config.segment.method, allowed)
+        self._check_devices()
+
+    def _check_devices(self) -> None:
+        """Refuse a GPU that workers will not have. Those of an existing cluster are known when it is reached."""
+        for choice in self.renderers:
+            device = getattr(choice.config, "device", "cpu")
+            if device == "cpu":
+                continue
+            if self.cluster.kind != "ray":
+                key = "renderer" if len(self.renderers) == 1 else f"renderer.members.{choice.name}"
+                try:
+                    compute_device(device)
+                except ConfigError:
+                    raise ConfigError(f"{key}.device", device, "cpu: this machine has no such GPU") from None
+            if self.cluster.kind != "inline" and not self.cluster.gpus_per_worker:
+                allowed = f"above 0 with device={device}; 0.25 lets four workers share a GPU"
+                raise ConfigError("cluster.gpus_per_worker", self.cluster.gpus_per_worker, allowed)
+
+    def recipe(self) -> dict[str, Any]:
+        """Everything that decides the bytes of the data set, and nothing else."""
+        return {
+            "source": {"kind": self.source_kind, **_said(plain_containers(self.source))},
+            "renderers": [choice.recipe() for choice in self.renderers],
+            "framing": plain_containers(self.framing),
+            "schedule": plain_containers(self.schedule),
+            "frame_format": self.frame_format,
+            "num_sequences": self.num_sequences,
+            "seed": self.seed,
+            "shard_size": self.shard_size,
+            "val_fraction": self.val_fraction,
+            "cpu": self.cluster.cpu,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class FramesConfig:
+    """The group `frames`."""
+
+    spacing: Literal["distance", "log", "uniform"]
+    format: FrameFormat
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Mix:
+    """`renderer=mix`."""
+
+    family: Literal["mix"]
+    weights: dict[str, float]
+    members: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Composed:
+    """`conf/synth.yaml` as a user sees it, types checked and ranges not yet."""
+
+    source: dict[str, Any]
+    renderer: dict[str, Any]
+    cluster: ClusterConfig
+    tracker: TrackerConfig
+    out: Path
+    num_sequences: int | None
+    size: Any
+    fit: Fit
+    num_frames: int
+    frames: FramesConfig
+    seed: int
+    num_workers: int | None
+    shard_size: int | None
+    val_fraction: float
+    max_quarantined: float
+    gallery: bool
+
+
+def synth_config(plain: dict[str, Any]) -> SynthConfig:
+    """From the composed `conf/synth.yaml` to the typed configuration.
+
+    Raises:
+        ConfigError: naming the key, the value and what is allowed.
+    """
+    words = typed(_Composed, plain)
+    kind = str(words.source.get("kind"))
+    try:
+        source_type = source_class(kind)
+    except ConfigError as error:
+        raise error.under("source") from None
+    width, height = parse_size(words.size)
+    return SynthConfig(
+        source_kind=kind,
+        source=typed(source_type, {key: value for key, value in words.source.items() if key != "kind"}, "source"),
+        renderers=_renderers(words.renderer),
+        out=words.out,
+        framing=Framing(height_px=height, width_px=width, fit=words.fit),
+        schedule=FrameSchedule(num_frames=words.num_frames, spacing=words.frames.spacing),
+        frame_format=words.frames.format,
+        num_sequences=words.num_sequences,
+        seed=words.seed,
+        num_workers=words.num_workers,
+        shard_size=words.shard_size,
+        val_fraction=words.val_fraction,
+        max_quarantined=words.max_quarantined,
+        gallery=words.gallery,
+        cluster=words.cluster,
+        tracker=words.tracker,
+    )
+
+
+def parse_size(size: object) -> tuple[int, int]:
+    """(width, height) of `256` or `384x256`."""
+    match = re.fullmatch(r"(\d+)(?:x(\d+))?", str(size))
+    if not match:
+        raise ConfigError("size", size, "64 to 1024 px a side, as 256 or 384x256")
+    return int(match[1]), int(match[2] or match[1])
+
+
+def _renderers(plain: Mapping[str, Any]) -> tuple[RendererChoice, ...]:
+    if plain.get("family") != "mix":
+        return (_choice(str(plain.get("name") or plain.get("family")), plain, "renderer", 1.0),)
+    mix = typed(_Mix, plain, "renderer")
+    for name, weight in mix.weights.items():
+        if name not in mix.members:
+            raise ConfigError(f"renderer.weights.{name}", weight, f"one of the members {', '.join(mix.members)}")
+        if not 0.0 <= weight < math.inf:
+            raise ConfigError(f"renderer.weights.{name}", weight, "a number from 0")
+    chosen = [name for name in sorted(mix.members) if mix.weights.get(name, 0.0) > 0]
+    if not chosen:
+        raise ConfigError("renderer.weights", mix.weights, "at least one weight above 0")
+    return tuple(_choice(name, mix.members[name], f"renderer.members.{name}", mix.weights[name]) for name in chosen)
+
+
+def _choice(name: str, plain: Mapping[str, Any], key: str, weight: float) -> RendererChoice:
+    fields = dict(plain)
+    family, phrase = str(fields.pop("family", "")), str(fields.pop("phrase", None) or "")
+    fields.pop("name", None)  # of the YAML; in a mix, members are named by their keys
+    if family not in families():
+        raise ConfigError(f"{key}.family", family, "one of " + ", ".join(families()))
+    config = typed(renderer(family).Config, fields, key)
+    paths: Mapping[str, str] = getattr(renderer(family), "asset_paths", lambda _: {})(config)
+    try:
+        assets = read_assets(paths)
+        getattr(renderer(family), "check_assets", lambda *_: None)(config, assets.content)
+    except ConfigError as error:
+        raise error.under(key) from None
+    return RendererChoice(name=name, family=family, phrase=phrase, config=config, weight=weight, assets=assets)
+
+
+def _said(source: dict[str, Any]) -> dict[str, Any]:
+    """Without the key that sources had not had in earlier data sets, where it says nothing."""
+    return {key: value for key, value in source.items() if (key, value) != ("caption", None)}
+
+
+def check_whole(key: str, value: int | None, lowest: int, highest: int) -> None:
+    """Raise ConfigError unless a number that was given is in its range."""
+    if value is not None and not lowest <= value <= highest:
+        raise ConfigError(key, value, f"a whole number from {lowest} to {highest}")
+
+
+def plain_containers(value: Any) -> Any:
+    """Plain containers, without the user and password that a URL may carry."""
+    text = json.dumps(dataclasses.asdict(value), ensure_ascii=False)
+    return json.loads(re.sub(r"://[^/@\"\s]+@", "://***@", text))

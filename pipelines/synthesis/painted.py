@@ -1,0 +1,139 @@
+"""Painting the pictures of a shard: one by one or, where a renderer gains by it, many at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.sources.base import Picture, RefusedPicture, StorageFault
+from pipelines.synthesis.plan import PlannedSequence
+from renderers import gains_by_batches, paint_batch, renderer, replay_batch
+from renderers.painting import Painting, to_uint8
+
+if TYPE_CHECKING:
+    from pipelines.synthesis.shard import RenderSettings, Stopwatch
+
+_PAINT_STAGE = 0  # spawn key, after the index of a sequence: other random things about it would take other numbers
+_AT_ONCE = 128  # pictures: more gain little, and their frames have to be held
+
+
+@dataclass(frozen=True, kw_only=True)
+class Painted:
+    """A picture, how it was painted, and the (T, H, W, 3) frames at the steps that the schedule chose.
+
+    `seconds` is what the painting took, of a batch the even share.
+    """
+
+    picture: Picture
+    painting: Painting
+    steps: tuple[int, ...]
+    frames: NDArray[np.uint8]
+    seconds: float
+
+
+def spawn_key(sequence: PlannedSequence) -> tuple[int, int]:
+    """What the random numbers of a painting follow from, beside the seed of the run."""
+    return sequence.index, _PAINT_STAGE
+
+
+def paint_sequence(sequence: PlannedSequence, settings: "RenderSettings", watch: "Stopwatch") -> Painted:
+    """Paint one picture.
+
+    Raises:
+        RefusedPicture: if the source cannot give it.
+    """
+    choice = settings.renderers[sequence.renderer]
+    picture = settings.source.load(sequence.entry, settings.framing, choice.ground)
+    watch.lap("load")
+    family = renderer(choice.family)
+    besides: dict[str, Any] = {"assets": choice.assets.content} if choice.assets.content else {}
+    if hasattr(family, "needs_labels"):
+        besides["known"] = picture.knowledge()
+    painting = family.paint(picture.image, choice.config, _seed(sequence, settings), **besides)
+    seconds = watch.lap("paint")
+    steps = settings.schedule.steps(painting.distances)
+    frames = np.stack([to_uint8(canvas) for canvas in family.replay(painting.program, steps)])
+    watch.lap("frames")
+    return Painted(picture=picture, painting=painting, steps=steps, frames=frames, seconds=seconds)
+
+
+class Batches:
+    """Paints the sequences of a shard in batches, as they are asked for in order.
+
+    A picture that cannot be loaded or painted is refused when it is asked for, and takes no other with it.
+    """
+
+    def __init__(self, sequences: Sequence[PlannedSequence], settings: "RenderSettings") -> None:
+        self._sequences, self._settings = sequences, settings
+        self._outcomes: dict[int, Painted | Exception] = {}
+
+    def painted(self, sequence: PlannedSequence, watch: "Stopwatch") -> Painted:
+        """The painting of one sequence.
+
+        Raises:
+            Exception: whatever was in the way of it.
+        """
+        choice = self._settings.renderers[sequence.renderer]
+        if not gains_by_batches(choice.family, choice.config):
+            return paint_sequence(sequence, self._settings, watch)
+        if sequence.index not in self._outcomes:
+            alike = (
+                other
+                for other in self._sequences
+                if other.renderer == sequence.renderer and other.index >= sequence.index
+            )
+            self._paint(list(islice(alike, _AT_ONCE)), watch)
+        outcome = self._outcomes.pop(sequence.index)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def _paint(self, sequences: list[PlannedSequence], watch: "Stopwatch") -> None:
+        pictures: list[tuple[PlannedSequence, Picture]] = []
+        ground = self._settings.renderers[sequences[0].renderer].ground
+        for sequence in sequences:
+            try:
+                pictures.append((sequence, self._settings.source.load(sequence.entry, self._settings.framing, ground)))
+            except RefusedPicture as refused:
+                self._outcomes[sequence.index] = refused
+        watch.lap("load")
+        try:
+            self._paint_together(pictures, watch)
+        except (OSError, MemoryError, StorageFault):
+            raise
+        except Exception:
+            for one in pictures:
+                try:
+                    self._paint_together([one], watch)
+                except (OSError, MemoryError, StorageFault):
+                    raise
+                except Exception as error:
+                    self._outcomes[one[0].index] = error
+
+    def _paint_together(self, pictures: list[tuple[PlannedSequence, Picture]], watch: "Stopwatch") -> None:
+        if not pictures:
+            return
+        choice = self._settings.renderers[pictures[0][0].renderer]
+        images = [picture.image for _, picture in pictures]
+        seeds = [_seed(sequence, self._settings) for sequence, _ in pictures]
+        paintings = paint_batch(choice.family, images, choice.config, seeds)
+        seconds = watch.lap("paint") / len(pictures)
+        steps = [self._settings.schedule.steps(painting.distances) for painting in paintings]
+        programs = [painting.program for painting in paintings]
+        frames = replay_batch(choice.family, programs, steps, choice.config)
+        for (sequence, picture), painting, chosen, canvases in zip(pictures, paintings, steps, frames, strict=True):
+            self._outcomes[sequence.index] = Painted(
+                picture=picture,
+                painting=painting,
+                steps=chosen,
+                frames=np.stack([to_uint8(canvas) for canvas in canvases]),
+                seconds=seconds,
+            )
+        watch.lap("frames")
+
+
+def _seed(sequence: PlannedSequence, settings: "RenderSettings") -> np.random.SeedSequence:
+    return np.random.SeedSequence(settings.seed, spawn_key=spawn_key(sequence))

@@ -1,0 +1,76 @@
+"""Where paint of given pictures stays."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from pipelines.painting.keeping import keep_paint
+from pipelines.painting.pinned import PinnedPicture
+
+_FRAMES, _SIDE = 5, 12
+_LEFT, _RIGHT = slice(0, 4), slice(8, 12)  # columns; those in between see both
+
+
+def process(*, drift: float = 0.0) -> Tensor:
+    """(T, C, h, w): the same for ever on the left but for a drift, painted over by and by on the right."""
+    torch.manual_seed(0)
+    frames = torch.randn(1, 4, _SIDE, _SIDE).repeat(_FRAMES, 1, 1, 1)
+    late = torch.arange(_FRAMES)[:, None, None, None].float()
+    frames[..., _LEFT] += drift * late
+    frames[..., _RIGHT] += 2 * late
+    return frames
+
+
+def kept(predicted: Tensor, given: dict[int, Tensor], strength: float = 1.0) -> Tensor:
+    pinned = [PinnedPicture(frame=frame, picture=torch.zeros(0), strength=strength) for frame in given]
+    return keep_paint(predicted[None], [pinned], [torch.stack(list(given.values()))])[0]
+
+
+def test_a_process_without_given_pictures_is_left_as_it_is() -> None:
+    predicted = process()
+    both = keep_paint(torch.stack([predicted, predicted]), [[], []], [torch.zeros(0), torch.zeros(0)])
+    assert torch.equal(both, torch.stack([predicted, predicted]))
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.5, 1.0])
+def test_a_given_frame_is_what_was_given_as_far_as_it_is_strong(strength: float) -> None:
+    predicted, given = process(), torch.ones(4, _SIDE, _SIDE)
+    painted = kept(predicted, {-2: given}, strength)
+    assert torch.allclose(painted[3], (1 - strength) * predicted[3] + strength * given)
+    if not strength:
+        assert torch.equal(painted, predicted)
+
+
+def test_after_a_given_frame_its_paint_stays_but_where_something_else_is_painted() -> None:
+    predicted = process(drift=0.02)
+    given = predicted[1] + 0.1 * torch.randn_like(predicted[1])  # predicted softer than it is
+    painted = kept(predicted, {1: given})
+    away = (painted - given).abs().amax(1)
+    assert float(away[2:, :, _LEFT].max()) < 0.05
+    assert float((predicted - given).abs().amax(1)[2:, :, _LEFT].mean()) > 0.1
+    assert torch.allclose(painted[2:, ..., _RIGHT], predicted[2:, ..., _RIGHT], atol=1e-6)
+
+
+def test_a_change_too_small_to_be_a_stroke_is_no_change_from_the_frame_before() -> None:
+    predicted = process()
+    predicted[3:] += 0.01
+    predicted[2:, ..., _LEFT] += 0.4  # painted over once, then left alone
+    painted = kept(predicted, {0: predicted[0]})
+    steps = (painted[3:] - painted[2:-1]).abs()
+    assert float(steps[0, ..., _LEFT].max()) < 0.002
+    assert float(steps[..., _RIGHT].min()) > 1
+
+
+def test_before_a_given_frame_only_what_is_finished_has_its_paint() -> None:
+    predicted = process(drift=0.05)
+    detail = 0.3 * torch.randn(4, _SIDE, _SIDE)
+    painted = kept(predicted, {-1: predicted[-1] + detail})
+    added = painted - predicted
+    assert torch.allclose(added[3, ..., _LEFT], detail[..., _LEFT], atol=0.02)
+    assert float(added[:-1, ..., _RIGHT].abs().max()) < 1e-3
+
+
+def test_pictures_may_be_told_in_any_order() -> None:
+    predicted = process(drift=0.1)
+    one, two = predicted[1] + 0.1, predicted[4] - 0.1
+    assert torch.equal(kept(predicted, {1: one, 4: two}), kept(predicted, {-1: two, 1: one}))

@@ -1,0 +1,66 @@
+"""What is told when memory runs out."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from conf.command import command
+from conf.errors import UserError
+from pipelines.paint import run
+from pipelines.painter import ProcessPainterPipeline
+from pipelines.painting.config import PaintConfig, paint_config
+from pipelines.painting.memory import naming_memory
+from tests.pipelines.small_painter import save_untrained_painter
+
+ALLOCATOR = "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to"
+
+
+def config(**said: Any) -> PaintConfig:
+    return PaintConfig(prompt="a boat", painter=Path("painter"), out=Path("out"), **said)
+
+
+def told(error: Exception, *, on_gpu: bool = True, at_once: int = 1, **said: Any) -> str:
+    with pytest.raises(UserError) as raised, naming_memory(config(**said), on_gpu=on_gpu, at_once=at_once):
+        raise error
+    return str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory. Tried"), RuntimeError(ALLOCATOR), MemoryError()]
+)
+def test_every_kind_of_shortage_is_one_line(error: Exception) -> None:
+    assert told(error, on_gpu=False) == (
+        "out of memory on this machine; try dtype=bf16, vae=sliced, a smaller size or fewer num_frames"
+    )
+
+
+def test_only_what_is_off_is_named() -> None:
+    error = MemoryError()
+    assert "try dtype=bf16, vae=sliced, offload=model, a smaller size" in told(error)
+    assert "try vae=tiled, offload=sequential, a smaller size" in told(
+        error, dtype="fp16", vae="sliced", offload="model"
+    )
+    assert "try batch_size=2, a smaller size" in told(error, dtype="fp16", vae="tiled", offload="sequential", at_once=4)
+
+
+def test_other_failures_stay_what_they_are() -> None:
+    with pytest.raises(RuntimeError, match="shapes differ"), naming_memory(config(), on_gpu=True, at_once=1):
+        raise RuntimeError("shapes differ")
+
+
+def test_the_command_ends_with_that_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def short(*_: object, **__: object) -> None:
+        raise RuntimeError(ALLOCATOR)
+
+    painter = save_untrained_painter(tmp_path / "painter")
+    monkeypatch.setattr(ProcessPainterPipeline, "__call__", short)
+    words = [f"painter={painter}", "prompt=a boat", "device=cpu", f"out={tmp_path / 'out'}"]
+    assert command("paint", paint_config, run, "A test.", words) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: out of memory on this machine; try dtype=bf16")
+    assert not (tmp_path / "out").exists()
+    assert command("paint", paint_config, run, "A test.", [*words, "offload=model"]) == 2
+    assert "offload=model: not allowed; allowed: none without a GPU" in capsys.readouterr().err

@@ -1,0 +1,159 @@
+"""What painting several pictures with one command promises."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conf.command import command
+from pipelines.pages.overview.page import render_overview
+from pipelines.paint import run
+from pipelines.painting.config import paint_config
+from tests.pipelines.pages.gallery_visit import a_chromium
+from tests.pipelines.small_painter import save_untrained_painter
+
+FAST = ("task=reconstruct", "num_frames=3", "at=1", "steps=2", "device=cpu", "prompt=boat")
+
+
+@pytest.fixture(scope="module")
+def painter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_untrained_painter(tmp_path_factory.mktemp("painter") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with three pictures, and what is none."""
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for name in ("boat.png", "house.jpg", "tree.png"):
+        coarse = Image.fromarray(rng.integers(0, 256, (4, 4, 3), np.uint8))
+        coarse.resize((32, 32), Image.Resampling.BICUBIC).save(folder / name)
+    (folder / "boat.txt").write_text("a boat")
+    (folder / ".hidden.png").write_bytes(b"")
+    (folder / "more").mkdir()
+    return folder
+
+
+def paint(painter: Path, *words: object) -> int:
+    return command("paint", paint_config, run, "A test.", [f"painter={painter}", *FAST, *map(str, words)])
+
+
+def frames(out: Path) -> Any:
+    return np.stack([np.asarray(Image.open(path), np.int16) for path in sorted((out / "frames").iterdir())])
+
+
+@pytest.fixture(scope="module")
+def painted(painter: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All three, two at a time."""
+    out = tmp_path_factory.mktemp("painted")
+    assert paint(painter, f"image={pictures}", "batch_size=2", f"out={out}") == 0
+    return out
+
+
+def test_every_picture_of_a_folder_has_a_folder(painted: Path) -> None:
+    assert sorted(path.name for path in painted.iterdir()) == ["boat", "house", "index.html", "tree"]
+    for name in ("boat.png", "house.jpg", "tree.png"):
+        report = json.loads((painted / name.partition(".")[0] / "report.json").read_text())
+        assert [one["picture"] for one in report["conditions"]] == [name]
+    assert len(frames(painted / "boat")) == 3
+    assert np.abs(frames(painted / "boat") - frames(painted / "tree")).max() > 8
+
+
+def test_a_picture_is_painted_the_same_alone_and_in_any_batch(
+    painter: Path, pictures: Path, painted: Path, tmp_path: Path
+) -> None:
+    assert paint(painter, f"image={pictures / 'tree.png'}", f"out={tmp_path / 'alone'}") == 0
+    named = f"image=[{pictures / 'tree.png'},{pictures / 'boat.png'}]"
+    assert paint(painter, named, "batch_size=5", f"out={tmp_path / 'two'}") == 0
+    for other in (tmp_path / "alone", tmp_path / "two" / "tree"):
+        assert np.abs(frames(other) - frames(painted / "tree")).max() <= 1  # of 255: rounding
+
+
+@pytest.mark.browser
+def test_one_page_leads_to_all(painted: Path) -> None:
+    with a_chromium() as browser:
+        page = browser.new_context().new_page()
+        troubles: list[str] = []
+        page.on("console", lambda message: troubles.append(message.text))
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.goto((painted / "index.html").as_uri())
+        assert page.locator("h1").inner_text() == "3 painting processes"
+        assert page.locator("li span").all_inner_texts() == ["boat", "house", "tree"]
+        assert page.locator("li small").first.inner_text().startswith("frame 2: ")
+        sheets = page.locator("img")
+        sheets.first.evaluate("picture => picture.decode()")
+        assert sheets.first.evaluate("picture => picture.naturalWidth") == 3 * 64
+        page.locator("li a").nth(2).click()
+        assert page.url == (painted / "tree" / "index.html").as_uri()
+        assert page.locator("#number").inner_text() == "2 / 2"  # counted from 0, as reports do
+        assert troubles == []
+
+
+def test_pages_of_odd_names_are_found() -> None:
+    report = {"conditions": [], "note": "A note."}
+    page = render_overview({"50% #1 <b>": report}).decode()
+    assert "50%25%20%231%20%3Cb%3E/index.html" in page and "<b>" not in page
+
+
+def test_what_is_painted_already_is_left_as_it_is(
+    painter: Path, pictures: Path, painted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: os.stat(path).st_mtime_ns for path in painted.rglob("*") if path.is_file()}
+    (painted / "tree" / "report.json").unlink()  # as if the run had been killed there
+    assert paint(painter, f"image={pictures}", f"out={painted}") == 0
+    assert "2 of 3 pictures were painted already" in capsys.readouterr().out
+    changed = {path.parts[len(painted.parts)] for path, when in before.items() if os.stat(path).st_mtime_ns != when}
+    assert changed == {"index.html", "tree"}
+
+
+def test_another_request_is_painted_anew(
+    painter: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = f"image=[{pictures / 'tree.png'}]"
+    for words, already in (((), 0), (("batch_size=2",), 1), (("seed=1",), 0), (("seed=1", "frames_per_s=3"), 0)):
+        assert paint(painter, named, f"out={tmp_path}", *words) == 0
+        assert f"{already} of 1 pictures were painted already" in capsys.readouterr().out
+
+
+def test_unreadable_pictures_are_all_named_before_anything_is_painted(
+    painter: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "torn.png").write_bytes((pictures / "boat.png").read_bytes()[:50])
+    named = f"image=[{pictures / 'boat.png'},{tmp_path / 'torn.png'},{tmp_path / 'nowhere.png'}]"
+    assert paint(painter, named, f"out={tmp_path / 'out'}") == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "2 pictures: " in line and "torn.png: not a picture" in line and "nowhere.png: cannot be read" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_cannot_be_read_in_a_folder_is_skipped_and_named(
+    painter: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "boat.png").write_bytes((pictures / "boat.png").read_bytes())
+    (folder / "torn.png").write_bytes((pictures / "boat.png").read_bytes()[:50])
+    (folder / "link.png").symlink_to(tmp_path / "gone.png")
+    assert paint(painter, f"image={folder}", f"out={tmp_path / 'out'}") == 3
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("skipped")]
+    assert len(told) == 2 and "link.png: cannot be read" in told[0] and "torn.png: not a picture" in told[1]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["boat", "index.html"]
+    (folder / "boat.png").unlink()
+    assert paint(painter, f"image={folder}", f"out={tmp_path / 'nothing'}") == 2
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_pictures_that_would_share_a_folder_are_refused(
+    painter: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "boat.jpg").write_bytes((pictures / "house.jpg").read_bytes())
+    assert paint(painter, f"image=[{pictures / 'boat.png'},{tmp_path / 'boat.jpg'}]", f"out={tmp_path / 'out'}") == 2
+    assert "would both be painted into" in capsys.readouterr().err
+    assert paint(painter, f"image={pictures / 'more'}", f"out={tmp_path / 'out'}") == 2
+    assert "holds no pictures" in capsys.readouterr().err
+    assert paint(painter, "image=[]", f"out={tmp_path / 'out'}") == 2
+    assert "image=[]: not allowed; allowed: a picture, a folder, or a list of them" in capsys.readouterr().err

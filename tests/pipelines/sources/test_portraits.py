@@ -1,0 +1,91 @@
+"""What scenes promise whose subject stands alone."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pipelines.sources.framing import Framing
+from pipelines.sources.scenes import ScenesSource
+from pipelines.sources.scenes.caption import caption
+from pipelines.sources.scenes.composition import compose
+from pipelines.sources.scenes.description import Outdoors, Scene
+from pipelines.sources.scenes.drawing import draw
+from pipelines.sources.scenes.portrait import portrait
+from tests.pipelines.sources.test_scenes import KINDS, coloured_nouns, label_name, nearest_colour
+
+SMALL = Framing(height_px=96, width_px=96)
+
+
+def scenes(count: int, kinds: tuple[str, ...] = KINDS) -> list[Scene]:
+    return [compose(7, index, kinds) for index in range(count)]
+
+
+def named(scene: Scene) -> NDArray[np.str_]:
+    """(96, 96) names of what is seen."""
+    truth = draw(scene, 96, 96).truth
+    assert truth is not None
+    return np.array(truth.names)[truth.labels]
+
+
+def test_one_thing_is_left_and_it_is_the_subject() -> None:
+    for scene in scenes(200):
+        alone = portrait(scene)
+        assert len(alone.things) == min(1, len(scene.things))
+        if scene.things:
+            assert (alone.things[0].kind, alone.things[0].colour) == (scene.things[0].kind, scene.things[0].colour)
+            assert alone.things[0].part_name == scene.things[0].part_name
+        else:
+            assert alone == scene
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_stands_large_in_the_middle(kind: str) -> None:
+    source = ScenesSource(seed=4, kinds=(kind,), alone=True)
+    spans = []
+    for index in range(40):
+        if not source.scene(index).things:
+            continue
+        rows, columns = np.nonzero(named(source.scene(index)) != named(replace(source.scene(index), things=())))
+        spans.append(max(np.ptp(rows), np.ptp(columns)) / 96)
+        assert abs((columns.min() + columns.max()) / 2 / 96 - 0.5) < 0.15, source.entry(index).caption
+        cut = (rows == 0) | (rows == 95) | (columns == 0) | (columns == 95)
+        assert cut.mean() < 0.02, source.entry(index).caption
+    assert np.median(spans) > 0.5 and min(spans) > 0.2
+
+
+def test_words_about_it_are_true() -> None:
+    source = ScenesSource(seed=11, alone=True)
+    for index in range(60):
+        entry = source.entry(index)
+        picture = source.load(entry, SMALL)
+        assert picture.truth is not None and entry.caption is not None
+        assert not re.search(r"\b(two|three|four|five)\b", entry.caption)
+        for colour, noun in coloured_nouns(entry.caption):
+            name = label_name(colour, noun, picture.truth.names)
+            if name is None and colour == "orange":
+                name = "orange"  # the fruit
+            assert name in picture.truth.names, (entry.caption, picture.truth.names)
+            labels = [label for label, other in enumerate(picture.truth.names) if other == name]
+            seen = picture.image[np.isin(picture.truth.labels, labels)].mean(0)
+            assert nearest_colour(seen) == colour, (entry.caption, name, seen)
+
+
+def test_the_sun_that_words_name_is_not_behind_it() -> None:
+    told = 0
+    for index in range(300):
+        source = ScenesSource(seed=2, alone=True)
+        scene = source.scene(index)
+        if isinstance(scene.place, Outdoors) and scene.place.sky.body == "sun" and "sun" in caption(scene):
+            truth = source.load(source.entry(index), SMALL).truth
+            assert truth is not None and "sun" in truth.names
+            told += 1
+    assert told > 5
+
+
+def test_it_is_another_picture_with_a_name_of_its_own() -> None:
+    whole, alone = ScenesSource(seed=3), ScenesSource(seed=3, alone=True)
+    assert whole.entry(5).id == "scenes/3/5" and alone.entry(5).id == "scenes/3/5/alone"
+    assert whole.entry(5).sha256 != alone.entry(5).sha256

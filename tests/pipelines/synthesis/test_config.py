@@ -1,0 +1,109 @@
+"""The recipe: what decides the bytes of a data set changes its hash, and nothing else does."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conf.compose import CONF_FOLDER, compose
+from conf.errors import ConfigError
+from conf.recipe import recipe_hash
+from pipelines.synthesis.config import SynthConfig, parse_size, synth_config
+
+MIX = yaml.safe_load((CONF_FOLDER / "renderer" / "mix.yaml").read_text())
+ONLY_BEZIER = [f"renderer.weights.{name}=0" for name in MIX["weights"] if name != "bezier"]
+
+
+def configured(*words: str) -> SynthConfig:
+    return synth_config(compose("synth", words))
+
+
+def hashed(*words: str) -> str:
+    return recipe_hash(configured(*words).recipe())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["size=128"],
+        ["size=256x128"],
+        ["fit=pad"],
+        ["num_frames=9"],
+        ["frames.spacing=log"],
+        ["frames.format=png"],
+        ["seed=1"],
+        ["num_sequences=10"],
+        ["shard_size=3"],
+        ["val_fraction=0.1"],
+        ["source.seed=1"],
+        ["source.num_pictures=65"],
+        ["source.kinds=[boat]"],
+        ["source=folder", "source.path=a"],
+        ["renderer.members.bezier.num_strokes=501"],
+        ["renderer.members.bezier.preset=fast"],
+        ["renderer.members.bezier.phrase=dabbed"],
+        ["renderer.members.bezier.canvas=[0,0,0]"],
+        ["cluster.cpu=x86-64-v3"],
+    ],
+    ids=" ".join,
+)
+def test_what_decides_the_bytes_changes_the_hash(words: list[str]) -> None:
+    assert hashed(*words) != hashed()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["out=elsewhere"],
+        ["cluster=inline"],
+        ["cluster=ray"],
+        ["num_workers=7"],
+        ["tracker=wandb"],
+        ["max_quarantined=0.1"],
+        ["gallery=false"],
+    ],
+    ids=" ".join,
+)
+def test_what_does_not_decide_the_bytes_leaves_the_hash(words: list[str]) -> None:
+    assert hashed(*words) == hashed()
+
+
+def test_a_mix_of_one_is_that_one() -> None:
+    assert hashed("renderer=mix", *ONLY_BEZIER) == hashed("renderer=bezier")
+
+
+def test_a_recipe_is_plain_json_and_names_no_place_of_its_own() -> None:
+    recipe = configured("out=/somewhere/special").recipe()
+    assert json.loads(json.dumps(recipe)) == recipe
+    assert "special" not in json.dumps(recipe)
+
+
+@pytest.mark.parametrize(("said", "meant"), [(256, (256, 256)), ("384x256", (384, 256)), ("64", (64, 64))])
+def test_size_is_width_by_height(said: object, meant: tuple[int, int]) -> None:
+    assert parse_size(said) == meant
+
+
+@pytest.mark.parametrize("said", ["", "x", "64x", "x64", "64x64x64", "-64", 6.5, None, "64 x 64", "٦٤x"])
+def test_other_sizes_are_refused(said: object) -> None:
+    with pytest.raises(ConfigError, match="384x256"):
+        parse_size(said)
+
+
+def test_width_and_height_reach_the_canvas() -> None:
+    framing = configured("size=384x256").framing
+    assert (framing.width_px, framing.height_px) == (384, 256)
+
+
+def test_a_renderer_without_a_phrase_appends_nothing() -> None:
+    (choice,) = configured("renderer=bezier", "renderer.phrase=null").renderers
+    assert choice.phrase == ""
+
+
+def test_a_mix_holds_the_members_that_have_weight() -> None:
+    (choice,) = configured(*ONLY_BEZIER, "renderer.weights.bezier=2").renderers
+    assert (choice.name, choice.family, choice.weight) == ("bezier", "bezier", 2.0)
+
+
+def test_the_output_folder_may_be_a_number() -> None:
+    assert configured("out=2024").out == Path("2024")

@@ -1,0 +1,57 @@
+"""A first run says that it compiles; later ones do not compile again."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numba
+import pytest
+
+from pipelines.kernels import compile_kernels
+from pipelines.synthesis.config import ClusterConfig
+from tests.pipelines.runs import synth
+
+LINE = "compiling stroke kernels, once on this machine, about a minute\n"
+
+
+@pytest.fixture
+def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Families that were compiled, call by call, on a machine that has compiled nothing."""
+    calls: list[list[str]] = []
+
+    def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        calls.append(command[3:])
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr("pipelines.kernels.subprocess.run", run)
+    return calls
+
+
+def test_kernels_are_compiled_once_with_a_word_before(
+    compiled: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    compile_kernels({"bezier"}, ClusterConfig())
+    assert capsys.readouterr().err == LINE
+    compile_kernels({"bezier"}, ClusterConfig(kind="inline"))
+    assert capsys.readouterr().err == "" and compiled == [["bezier"]]
+    compile_kernels({"brush", "bezier"}, ClusterConfig())
+    compile_kernels({"brush"}, ClusterConfig())
+    compile_kernels({"bezier"}, ClusterConfig(cpu="x86-64-v3"))
+    assert compiled == [["bezier"], ["bezier", "brush"], ["bezier"]]
+
+
+def test_machines_of_a_foreign_cluster_compile_for_themselves(compiled: list[list[str]]) -> None:
+    compile_kernels({"bezier"}, ClusterConfig(kind="ray", address="auto"))
+    assert compiled == []
+
+
+def test_a_run_compiles_before_its_clock_starts(
+    compiled: list[list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("size=64", "num_sequences=1", "renderer=small", "gallery=false", f"out={tmp_path / 'out'}")
+    assert synth(*words) == 0
+    told = capsys.readouterr().err
+    assert told.startswith(LINE) and "painting: 1/1" in told
+    assert synth(*words) == 0
+    assert compiled == [["bezier", "brush"]]

@@ -1,0 +1,92 @@
+"""Several processes, and several batches a step, are one process with a larger batch."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.training.toy_runs import finish, losses, spawn, train, words
+from training.run.checkpoint import newest_sound
+
+
+def _weights(out: Path) -> dict[str, torch.Tensor]:
+    checkpoint = newest_sound(out / "checkpoints", print)
+    assert checkpoint is not None and checkpoint.step == 6
+    moments = checkpoint.state("optimizer")["state"]
+    flat = {f"{number} {key}": value for number in moments for key, value in moments[number].items()}
+    return {**checkpoint.tensors("trained"), **checkpoint.tensors("average"), **flat}
+
+
+def _assert_same(one: Path, other: Path) -> None:
+    ours, theirs = losses(one), losses(other)
+    assert [line.keys() for line in ours] == [line.keys() for line in theirs]
+    for mine, its in zip(ours, theirs, strict=True):
+        assert mine == pytest.approx(its, rel=1e-5)
+    validated, reference = losses(one, "val/"), losses(other, "val/")
+    assert validated and [line["step"] for line in validated] == [line["step"] for line in reference]
+    for mine, its in zip(validated, reference, strict=True):
+        assert mine == pytest.approx(its, rel=1e-5)
+    weights, expected = _weights(one), _weights(other)
+    assert weights.keys() == expected.keys()
+    for name, value in weights.items():
+        torch.testing.assert_close(value, expected[name], rtol=0, atol=1e-5)
+
+
+SAID = {"max_steps": 6, "validate_every": 3, "optimizer.learning_rate": 0.01}
+
+
+@pytest.fixture(scope="module")
+def one_process(sequences: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("one") / "run"
+    train(sequences, out, batch_size=4, **SAID)
+    return out
+
+
+@pytest.mark.parametrize("distributed", ["ddp", "fsdp2"])
+def test_two_processes_are_one_with_twice_the_batch(
+    sequences: Path, tmp_path: Path, one_process: Path, distributed: str
+) -> None:
+    out = tmp_path / "run"
+    said = {**SAID, "distributed": distributed, "sample_every": 6}
+    code, _, err = finish(spawn(words(sequences, out, batch_size=2, **said), ranks=2))
+    assert code == 0, err
+    _assert_same(out, one_process)
+
+
+@pytest.mark.nightly
+def test_two_processes_that_gather_batches_are_one_with_four_times_the_batch(
+    sequences: Path, tmp_path: Path, one_process: Path
+) -> None:
+    out = tmp_path / "run"
+    code, _, err = finish(spawn(words(sequences, out, batch_size=1, accumulate=2, **SAID), ranks=2))
+    assert code == 0, err
+    _assert_same(out, one_process)
+
+
+@pytest.mark.parametrize("accumulate", [2, 4])
+def test_gathering_batches_is_a_larger_batch(
+    sequences: Path, tmp_path: Path, one_process: Path, accumulate: int
+) -> None:
+    train(sequences, tmp_path / "run", batch_size=4 // accumulate, accumulate=accumulate, **SAID)
+    _assert_same(tmp_path / "run", one_process)
+
+
+@pytest.mark.nightly
+def test_sharded_training_goes_on_exactly(sequences: Path, tmp_path: Path, one_process: Path) -> None:
+    """A checkpoint holds whole weights and moments, whatever they were sharded over."""
+    out = tmp_path / "run"
+    said = {**SAID, "distributed": "fsdp2"}
+    code, _, err = finish(spawn(words(sequences, out, batch_size=2, **{**said, "max_steps": 3}), ranks=2))
+    assert code == 0, err
+    code, _, err = finish(spawn(words(sequences, out, batch_size=2, **said), ranks=2))
+    assert code == 0, err
+    _assert_same(out, one_process)
+
+
+def test_bad_input_is_one_line_from_one_process(sequences: Path, tmp_path: Path) -> None:
+    code, printed, err = finish(spawn(words(sequences, tmp_path / "run", batch_size=7), ranks=2))
+    assert code != 0 and not printed
+    said = [line for line in err.splitlines() if line.startswith("error:")]
+    assert len(said) == 1 and "12 sequences; a step takes 14 (2 processes x batch_size=7)" in said[0]
+    assert "exitcode  : 2" in err  # torchrun's own words for it; its own exit code is always 1
+    assert not (tmp_path / "run").exists()

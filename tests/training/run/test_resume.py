@@ -1,0 +1,165 @@
+"""A run that was killed, and goes on, is the run that never was: real processes, real signals."""
+
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.training.toy_runs import finish, kill_at, log, losses, seen, spawn, train, wait_for, words
+from training.run.checkpoint import newest_sound
+
+STEPS = 10
+SLOW, DROPOUT = {"TOY_STEP_S": "0.05"}, {"TOY_DROPOUT": "0.5"}
+
+
+def _noting(keys: Path) -> dict[str, str]:
+    return {"TOY_KEYS": str(keys), **DROPOUT}
+
+
+def _tensors(out: Path) -> dict[str, torch.Tensor]:
+    checkpoint = newest_sound(out / "checkpoints", print)
+    assert checkpoint is not None and checkpoint.step == STEPS
+    moments = checkpoint.state("optimizer")["state"]
+    flat = {f"moment {number} {key}": value for number in moments for key, value in moments[number].items()}
+    averages = {f"average {name}": value for name, value in checkpoint.tensors("average").items()}
+    return {**checkpoint.tensors("trained"), **averages, **flat}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(sequences: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of 10 steps of 2 samples, with a layer that draws from torch's generator; 12 samples are an epoch."""
+    folder = tmp_path_factory.mktemp("whole")
+    arguments = words(sequences, folder / "run", max_steps=STEPS, batch_size=2)
+    code, _, err = finish(spawn(arguments, _noting(folder / "keys")))
+    assert code == 0, err
+    return folder
+
+
+def test_killed_twice_in_one_epoch_a_run_ends_as_if_it_had_not_been(
+    sequences: Path, tmp_path: Path, uninterrupted: Path
+) -> None:
+    out = tmp_path / "run"
+    arguments = words(sequences, out, max_steps=STEPS, batch_size=2)
+    kill_at(spawn(arguments, SLOW | _noting(tmp_path / "keys")), out, 3)
+    kill_at(spawn(arguments, SLOW | _noting(tmp_path / "keys")), out, 5)
+    code, _, err = finish(spawn([*arguments, "resume=must"], _noting(tmp_path / "keys")))
+    assert code == 0, err
+    assert "going on from step" in err
+    assert losses(out) == losses(uninterrupted / "run")
+    assert seen(tmp_path / "keys") == seen(uninterrupted / "keys")
+    ours, theirs = _tensors(out), _tensors(uninterrupted / "run")
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_every_sequence_comes_once_an_epoch(uninterrupted: Path) -> None:
+    keys = seen(uninterrupted / "keys")
+    assert sorted(keys) == list(range(2 * STEPS))
+    assert len({keys[position] for position in range(12)}) == 12
+
+
+def test_two_processes_killed_and_told_to_stop_end_as_if_they_had_not_been(sequences: Path, tmp_path: Path) -> None:
+    whole, out = tmp_path / "whole", tmp_path / "run"
+    said = {"max_steps": STEPS, "batch_size": 1, "checkpoint_every": 2}
+    code, printed, err = finish(spawn(words(sequences, whole, **said), _noting(tmp_path / "keys"), ranks=2))
+    assert code == 0, err
+    assert printed.count("10 steps of stage motion done") == 1  # one process speaks
+    arguments = words(sequences, out, **said)
+    kill_at(spawn(arguments, SLOW | _noting(tmp_path / "ours"), ranks=2), out, 3)
+    process = spawn([*arguments, "checkpoint_every=1000"], SLOW | _noting(tmp_path / "ours"), ranks=2)
+    wait_for(process, out, 5)
+    process.send_signal(signal.SIGTERM)
+    _, printed, err = finish(process)
+    assert "the same command goes on from there" in printed, err
+    assert max(path.name for path in (out / "checkpoints").iterdir()) != "step-00000002"
+    code, _, err = finish(spawn(arguments, _noting(tmp_path / "ours"), ranks=2))
+    assert code == 0, err
+    assert losses(out) == losses(whole)
+    assert seen(tmp_path / "ours") == seen(tmp_path / "keys")
+    ours, theirs = _tensors(out), _tensors(whole)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_told_to_stop_a_run_saves_at_the_next_step_and_says_how_to_go_on(
+    sequences: Path, tmp_path: Path, uninterrupted: Path
+) -> None:
+    out = tmp_path / "run"
+    arguments = words(sequences, out, max_steps=STEPS, batch_size=2, checkpoint_every=1000)
+    process = spawn(arguments, SLOW | DROPOUT)
+    wait_for(process, out, 2)
+    process.send_signal(signal.SIGTERM)
+    code, printed, err = finish(process)
+    assert code == 3, err
+    (step,) = [int(path.name[5:]) for path in (out / "checkpoints").iterdir()]
+    assert 2 <= step < STEPS
+    assert f"stopped at step {step} of {STEPS}; the same command goes on from there" in printed
+    assert max(line["step"] for line in log(out)) == step
+    code, _, err = finish(spawn(arguments, DROPOUT))
+    assert code == 0, err
+    assert losses(out) == losses(uninterrupted / "run")
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "gone", "half"])
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
+    sequences: Path, tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, out = tmp_path / "whole", tmp_path / "run"
+    train(sequences, whole, max_steps=6)
+    train(sequences, out, max_steps=4)
+    newest = out / "checkpoints" / "step-00000004"
+    path = newest / "trained.safetensors"
+    data = bytearray(path.read_bytes())
+    if damage == "cut":
+        path.write_bytes(data[:-1])
+    elif damage == "flipped":
+        data[-1] ^= 1
+        path.write_bytes(data)
+    elif damage == "gone":
+        path.unlink()
+    else:
+        (newest / "checkpoint.json").unlink()
+    train(sequences, out, max_steps=6)
+    said = capsys.readouterr().err
+    assert f"{newest}: damaged" in said and "going on from step 2 of 6" in said
+    assert losses(out) == losses(whole)
+
+
+def test_a_run_killed_before_its_weights_were_written_writes_them(sequences: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    train(sequences, out, max_steps=2)
+    shutil.move(out / "weights", tmp_path / "kept")
+    train(sequences, out, max_steps=2)
+    assert (out / "weights" / "toy.safetensors").read_bytes() == (tmp_path / "kept" / "toy.safetensors").read_bytes()
+
+
+def test_a_finished_run_can_be_made_longer(sequences: Path, tmp_path: Path) -> None:
+    train(sequences, tmp_path / "whole", max_steps=6, **{"optimizer.warmup_steps": 3})
+    for steps in (3, 6):
+        train(sequences, tmp_path / "run", max_steps=steps, **{"optimizer.warmup_steps": 3})
+    assert losses(tmp_path / "run") == losses(tmp_path / "whole")
+
+
+def test_a_run_goes_on_exactly_in_the_middle_of_a_line_of_its_log(sequences: Path, tmp_path: Path) -> None:
+    train(sequences, tmp_path / "whole", max_steps=8, log_every=4)
+    train(sequences, tmp_path / "run", max_steps=8, log_every=4)
+    shutil.rmtree(tmp_path / "run" / "checkpoints" / "step-00000008")  # as if it had been killed after step 6
+    train(sequences, tmp_path / "run", max_steps=8, log_every=4)
+    assert losses(tmp_path / "run") == losses(tmp_path / "whole")
+    assert [line["step"] for line in losses(tmp_path / "run")] == [4, 8]
+
+
+def test_looking_at_samples_and_validation_changes_nothing(sequences: Path, tmp_path: Path) -> None:
+    train(sequences, tmp_path / "blind", max_steps=6)
+    train(sequences, tmp_path / "seeing", max_steps=6, validate_every=2, sample_every=3)
+    assert losses(tmp_path / "seeing") == losses(tmp_path / "blind")
+    assert [line["step"] for line in losses(tmp_path / "seeing", "val/")] == [2, 4, 6]
+    assert len(list((tmp_path / "seeing" / "samples").iterdir())) == 4
+
+
+def test_prodigy_goes_on_exactly(sequences: Path, tmp_path: Path) -> None:
+    train(sequences, tmp_path / "whole", max_steps=6, optimizer="prodigy")
+    train(sequences, tmp_path / "run", max_steps=3, optimizer="prodigy")
+    train(sequences, tmp_path / "run", max_steps=6, optimizer="prodigy")
+    assert losses(tmp_path / "run") == losses(tmp_path / "whole")

@@ -1,0 +1,137 @@
+"""What learns: a stage's network as the ranks share it, the optimizer that moves it, and the average of its weights."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from conf.errors import UserError
+from training.config import TrainConfig
+from training.data.batch import SequenceBatch
+from training.models.weights import trained_parameters
+from training.run.checkpoint import Checkpoint
+from training.run.ema import MovingAverage
+from training.run.optimizers import make_optimizer, set_learning_rate
+from training.run.parallel import Ranks, full, gathering, sharded_like, share, unsharded, whole
+from training.run.random_state import undisturbed
+from training.stages import Stage
+
+_KERNELS = {"foreach", "fused"}  # how an optimizer computes belongs to the device, not to what it has learnt
+
+
+class Learner:
+    """The state of learning, from its beginning or from a checkpoint.
+
+    Args:
+        config: of the run.
+        stage: whose network learns; it is on the ranks' device.
+        ranks: who learn together.
+        checkpoint: where to go on.
+
+    Raises:
+        UserError: if the checkpoint holds other weights than the stage trains.
+    """
+
+    def __init__(self, config: TrainConfig, stage: Stage, ranks: Ranks, checkpoint: Checkpoint | None) -> None:
+        self._config, self._stage, self._device = config, stage, ranks.device
+        if checkpoint is not None:
+            self._load_weights(checkpoint)
+        self._model = share(stage.network, ranks, config.distributed)
+        self._trained = trained_parameters(stage.network)
+        self._optimizer = make_optimizer(config.optimizer, self._trained.values())
+        self._average = MovingAverage(self._trained, config.ema_decay) if config.ema_decay is not None else None
+        if checkpoint is not None:
+            self._load_rest(checkpoint)
+
+    def _load_weights(self, checkpoint: Checkpoint) -> None:
+        there, here = checkpoint.tensors("trained"), trained_parameters(self._stage.network)
+        for name in sorted(there.keys() | here.keys()):
+            if name not in there or name not in here or there[name].shape != here[name].shape:
+                raise UserError(f"{checkpoint.folder}: of another network than stage={self._stage.name} trains: {name}")
+        with torch.no_grad():
+            for name, value in there.items():
+                here[name].copy_(value)
+
+    def _load_rest(self, checkpoint: Checkpoint) -> None:
+        parameters = list(self._trained.values())
+        state = checkpoint.state("optimizer")
+        state["state"] = {
+            number: {key: sharded_like(value, parameters[number]) for key, value in moments.items()}
+            for number, moments in state["state"].items()
+        }
+        for saved, group in zip(state["param_groups"], self._optimizer.param_groups, strict=True):
+            saved.update({key: group[key] for key in _KERNELS & group.keys()})
+        self._optimizer.load_state_dict(state)
+        if self._average is not None:
+            averages = checkpoint.tensors("average")
+            self._average.load({name: sharded_like(averages[name], self._trained[name]) for name in averages})
+
+    def find_gradient(self, batches: Sequence[SequenceBatch]) -> tuple[Tensor, Tensor | None]:
+        """Forward and backward over the batches of one step; returns losses and timesteps of the samples.
+
+        Args:
+            batches: on the device.
+        """
+        losses: list[Tensor] = []
+        timesteps: list[Tensor] = []
+        for number, batch in enumerate(batches):
+            with gathering(self._model, number == len(batches) - 1):
+                with autocast(self._config, self._device):
+                    loss, per_sample, steps = self._model(batch)
+                (loss / len(batches)).backward()
+            losses.append(per_sample)
+            timesteps += [steps] if steps is not None else []
+        return torch.cat(losses), torch.cat(timesteps) if timesteps else None
+
+    def clip_gradient(self) -> Tensor:
+        """Shorten the gradient of all trained parameters together; returns its length () before, on the device."""
+        limit = self._config.clip_norm if self._config.clip_norm is not None else math.inf
+        return unsharded(torch.nn.utils.clip_grad_norm_(self._trained.values(), limit))
+
+    def move(self, step: int) -> float:
+        """Step `step` of the optimizer and of the average; returns the learning rate."""
+        rate = set_learning_rate(self._optimizer, self._config.optimizer, step, self._config.max_steps)
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        if self._average is not None:
+            self._average.update(step)
+        return rate
+
+    @contextmanager
+    def painting(self) -> Iterator[None]:
+        """The network as it would be used: averaged weights, in eval mode, no gradients; learning does not notice."""
+        averaged = self._average.applied() if self._average is not None else nullcontext()
+        with undisturbed(), averaged, whole(self._model), torch.no_grad(), autocast(self._config, self._device):
+            self._stage.network.eval()
+            try:
+                yield
+            finally:
+                self._stage.network.train()
+
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        """For a checkpoint: weights and averages, whole; every rank must ask."""
+        held = {"trained": {name: full(value) for name, value in self._trained.items()}}
+        if self._average is not None:
+            held["average"] = {name: full(value) for name, value in self._average.averages.items()}
+        return held
+
+    def optimizer_state(self) -> dict[str, Any]:
+        """For a checkpoint: the optimizer's state, whole; every rank must ask."""
+        state = self._optimizer.state_dict()
+        state["state"] = {
+            number: {key: full(value) for key, value in moments.items()} for number, moments in state["state"].items()
+        }
+        return state
+
+    def result(self) -> dict[str, Tensor]:
+        """What training was for: the averaged weights, or without an average the last; every rank must ask."""
+        held = self.tensors()
+        return held.get("average", held["trained"])
+
+
+def autocast(config: TrainConfig, device: torch.device) -> torch.autocast:
+    """Context of forward passes: bf16 where that is asked for, while trained weights stay fp32."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.precision == "bf16")

@@ -1,0 +1,346 @@
+"""The training loop: steps, what is measured on the way, and checkpoints from which a run goes on exactly."""
+
+import itertools
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from conf.errors import UserError
+from conf.progress import Progress
+from training.config import TrainConfig
+from training.data.batch import SequenceBatch
+from training.data.loader import Batches
+from training.data.manifest import to_json
+from training.data.stream import SequenceStream
+from training.models.weights import RUN_CARD
+from training.run.checkpoint import Checkpoint, prune, replaced_folder, write_checkpoint
+from training.run.device import Arrivals, DeviceClock, allow_tensor_cores
+from training.run.learner import Learner, autocast
+from training.run.measurements import LossWindow, Speed, count_flops, peak_tflops
+from training.run.parallel import Ranks
+from training.run.random_state import capture, restore, seed_all, undisturbed
+from training.run.run_folder import RunFolder
+from training.run.samples import write_samples
+from training.run.signals import StopSignal
+from training.run.unread import StepOutcome, Unread, first_fault
+from training.stages import Stage
+from training.tracking import Tracker
+
+_SHOWN_KEYS = 8
+_MOST_UNREAD = 100  # steps, however seldom a line of the log is due
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunParts:
+    """Everything a training needs, checked.
+
+    Attributes:
+        config: of the run.
+        stage: what is trained.
+        train, val: the data; `val` is None when it is never looked at.
+        prompts: of the samples.
+        ranks: who trains.
+        folder: of the run.
+        tracker: follows it, on the first rank.
+        checkpoint: to go on from.
+        recipe_hash: of what must not change.
+    """
+
+    config: TrainConfig
+    stage: Stage
+    train: SequenceStream
+    val: SequenceStream | None
+    prompts: tuple[str, ...]
+    ranks: Ranks
+    folder: RunFolder
+    tracker: Tracker
+    checkpoint: Checkpoint | None
+    recipe_hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetched:
+    """The batches of one step of one rank.
+
+    Attributes:
+        batches: `accumulate` of them, on their way to the device.
+        waited_s: seconds that training waited for them.
+        error: why there are none.
+    """
+
+    batches: Sequence[SequenceBatch] = ()
+    waited_s: float = 0.0
+    error: str | None = None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Of all samples."""
+        return tuple(key for batch in self.batches for key in batch.keys)
+
+
+class Training:
+    """One run from its beginning, or its last checkpoint, to its end.
+
+    Attributes:
+        step: optimizer steps done.
+        position: samples done, which is the place in the stream.
+    """
+
+    def __init__(self, parts: RunParts) -> None:
+        self._parts, self._config, self._ranks = parts, parts.config, parts.ranks
+        self._stage, self._device = parts.stage, parts.ranks.device
+        self.step, self.position = 0, 0
+        self._saved_step = -1
+        self._stopping, self._failure = False, ""
+        self._window, self._unread = LossWindow(self._config.noise.num_steps), Unread()
+        self._arrivals, self._clock = Arrivals(self._device), DeviceClock(self._device)
+        allow_tensor_cores(self._device)
+        self._stage.network.to(self._device).train()
+        if parts.checkpoint is not None:
+            self.step = self._saved_step = parts.checkpoint.step
+            self.position = parts.checkpoint.facts["position"]
+
+    def run(self) -> bool:
+        """Train to `max_steps`; False when a signal ended it before.
+
+        Raises:
+            UserError: if a loss is not finite, the data is damaged, or the disk is full. No checkpoint is then lost.
+        """
+        config, ranks = self._config, self._ranks
+        if self.step == config.max_steps:  # it may have been killed between its last checkpoint and its weights
+            self._learner = Learner(config, self._stage, ranks, self._parts.checkpoint)
+            self._save_weights()
+            return True
+        seed_all(config.seed, ranks.rank)
+        with (
+            StopSignal() as stop,
+            closing(self._batches(self._parts.train, self.position, config.num_workers)) as batches,
+            Progress("training", config.max_steps, self.step, "steps", shown=ranks.first) as progress,
+        ):
+            ahead = self._begin(batches)
+            while self.step < config.max_steps and not self._stopping:
+                ahead = self._train_step(ahead, batches, stop)
+                progress.advance(1)
+                self._look_around()
+            finished = self.step == config.max_steps
+            if self._saved_step != self.step:
+                self._save()
+        if self._failure:
+            raise UserError(self._failure)
+        if finished:
+            self._save_weights()
+        return finished
+
+    def _begin(self, batches: Iterator[SequenceBatch]) -> Fetched:
+        """Read the first step's batches, count the work in one, and put everything where the checkpoint left it."""
+        first, checkpoint = self._fetch(batches), self._parts.checkpoint
+        words = self._first_words(first.error)
+        if words is not None:
+            raise UserError(words)
+        self._arrivals.finish(first.batches)
+        self._speed = Speed(
+            self._flops_per_sample(first.batches[0]), peak_tflops(self._device, self._config.peak_tflops)
+        )
+        self._learner = Learner(self._config, self._stage, self._ranks, checkpoint)
+        if checkpoint is not None:
+            if self._ranks.first:
+                self._window = LossWindow(self._config.noise.num_steps, checkpoint.state("loop")["window"])
+            states = checkpoint.state("random")
+            if self._ranks.rank < len(states):  # a rank that was not there goes on with what it was seeded with
+                restore(states[self._ranks.rank])
+        return first
+
+    def _train_step(self, now: Fetched, batches: Iterator[SequenceBatch], stop: StopSignal) -> Fetched:
+        """Tell the device to do one step; returns the batches of the next, read and sent while it computes."""
+        start = time.perf_counter()
+        self._arrivals.finish(now.batches)
+        with self._clock.running():
+            losses, timesteps = self._learner.find_gradient(now.batches)
+            norm = self._learner.clip_gradient()
+            self._rate = self._learner.move(self.step + 1)
+        self.step += 1
+        self.position += self._config.batch_size * self._config.accumulate * self._ranks.count
+        self._unread.add(StepOutcome(step=self.step, keys=now.keys, losses=losses, timesteps=timesteps, norm=norm))
+        ahead = self._fetch(batches) if self.step < self._config.max_steps else Fetched()
+        self._agree(ahead, stop)
+        self._speed.add(
+            seconds=time.perf_counter() - start,
+            waited_s=ahead.waited_s,
+            samples=len(losses),
+            frames=len(losses) * self._parts.train.num_frames,
+        )
+        return ahead
+
+    def _agree(self, ahead: Fetched, stop: StopSignal) -> None:
+        """One exchange a step: was anybody told to stop, has everybody data to go on with?
+
+        What a rank alone knows must not decide when it stops, or the others would wait for it for ever.
+        """
+        stopped, without = self._ranks.any_of(stop.asked, ahead.error is not None)
+        if without:
+            self._failure = self._first_words(ahead.error) or ""
+        self._stopping = stopped or without
+
+    def _read(self) -> None:
+        """Wait for the device, and read what its steps have left there; at the same steps on every rank.
+
+        Raises:
+            UserError: on every rank, if a loss or a gradient of any rank is not finite.
+        """
+        if not self._unread:
+            return
+        start = time.perf_counter()
+        outcomes = self._unread.read()
+        self._speed.waited_for_device(time.perf_counter() - start)
+        own_fault = next((outcome.fault for outcome in outcomes if outcome.fault is not None), None)
+        fault = first_fault(self._ranks.gathered(own_fault))
+        if fault is not None:
+            keys = ", ".join(fault.keys[:_SHOWN_KEYS])
+            more = f" and {len(fault.keys) - _SHOWN_KEYS} more" if len(fault.keys) > _SHOWN_KEYS else ""
+            raise UserError(
+                f"step {fault.step}: {fault.what} is not finite; sequences {keys}{more}; "
+                "nothing of this step was kept, the last checkpoint stands"
+            )
+        for outcome in outcomes:
+            self._window.add(outcome.losses, outcome.timesteps)
+        self._norm = float(outcomes[-1].norm)
+
+    def _first_words(self, words: str | None) -> str | None:
+        """What the lowest rank that has something to say says."""
+        return next((said for said in self._ranks.gathered(words) if said is not None), None)
+
+    def _look_around(self) -> None:
+        """What is due after a step: a line of the log, validation, samples, a checkpoint."""
+        config = self._config
+        if len(self._unread) >= _MOST_UNREAD:
+            self._read()
+        if self.step % config.log_every == 0 or self.step == config.max_steps:
+            self._log()
+        if self._parts.val is not None and self._due(config.validate_every):
+            self._validate(self._parts.val)
+        if self._due(config.sample_every):
+            self._sample()
+        if self._due(config.checkpoint_every):
+            self._save()
+
+    def _due(self, every: int) -> bool:
+        return every > 0 and (self.step % every == 0 or self.step == self._config.max_steps)
+
+    def _log(self) -> None:
+        self._read()
+        sums = self._ranks.summed(self._window.sums)
+        losses = {f"train/{name}": value for name, value in self._window.means(sums).items()}
+        speed = self._speed.taken(self._ranks.count, self._clock.taken())
+        learning = {"train/lr": self._rate, "train/gradient_norm": self._norm}
+        data = {"data/samples": float(self.position), "data/epoch": self.position / len(self._parts.train)}
+        self._window = LossWindow(self._config.noise.num_steps)
+        self._note({**losses, **learning, **data, **speed})
+
+    def _note(self, values: dict[str, float]) -> None:
+        """First into the run's own log, then to the tracker."""
+        if self._ranks.first:
+            self._parts.folder.append({"step": self.step, **{key: float(f"{values[key]:.7g}") for key in values}})
+            self._parts.tracker.log(values, self.step)
+
+    def _validate(self, val: SequenceStream) -> None:
+        """The loss on the first sequences of the val split: always the same, with the same noise."""
+        self._read()
+        ranks, most = self._ranks, min(self._config.val_sequences, len(val))
+        batch_size = min(self._config.batch_size, len(val) // ranks.count)
+        window = LossWindow(self._config.noise.num_steps)
+        with self._learner.painting(), closing(self._batches(val, 0, 0, batch_size)) as batches:
+            for batch in itertools.islice(batches, -(-most // (batch_size * ranks.count))):
+                arriving = self._arrivals.begin(batch)
+                self._arrivals.finish([arriving])
+                result = self._stage.network(arriving)
+                counted = batch.positions < most
+                steps = result.timesteps.cpu()[counted] if result.timesteps is not None else None
+                window.add(result.per_sample.cpu()[counted], steps)
+        means = window.means(ranks.summed(window.sums))
+        self._note({f"val/{name}": value for name, value in means.items()})
+
+    def _sample(self) -> None:
+        """Sequences for the fixed prompts, as files first."""
+        self._read()
+        with self._learner.painting():
+            sequences = self._stage.samples(self._parts.prompts, self._config.seed)
+        if self._ranks.first:
+            video, sheet = write_samples(self._parts.folder.samples, self.step, sequences)
+            self._parts.tracker.video("samples/sequences", video, self.step)
+            self._parts.tracker.picture("samples/sheet", sheet, self.step)
+
+    def _save(self) -> None:
+        """Write a checkpoint, then remove older ones."""
+        self._read()
+        tensors = self._learner.tensors()
+        states = {
+            "optimizer": self._learner.optimizer_state(),
+            "random": self._ranks.gathered(capture()),
+            "loop": {"window": self._ranks.summed(self._window.sums)},
+        }
+        self._ranks.agreed(lambda: self._write(tensors, states) if self._ranks.first else None)
+        self._saved_step = self.step
+
+    def _write(self, tensors: dict[str, dict[str, Tensor]], states: dict[str, Any]) -> None:
+        parts = self._parts
+        facts = {
+            "position": self.position,
+            "num_ranks": self._ranks.count,
+            "stage": self._config.stage.name,
+            "model": self._config.model.name,
+            "recipe_hash": parts.recipe_hash,
+            "tracker_id": parts.tracker.run_id,
+        }
+        parts.folder.force_log()
+        write_checkpoint(parts.folder.checkpoints, self.step, facts=facts, tensors=tensors, states=states)
+        prune(parts.folder.checkpoints, self._config.keep_checkpoints)
+
+    def _save_weights(self) -> None:
+        """What the run was for, in the field's format."""
+        weights = self._learner.result()
+
+        def write() -> None:
+            with replaced_folder(self._parts.folder.weights) as folder:
+                self._stage.save(folder, weights)
+                (folder / RUN_CARD).write_text(to_json(self._parts.folder.report()), encoding="utf-8")
+
+        self._ranks.agreed(lambda: write() if self._ranks.first else None)
+
+    def _batches(self, stream: SequenceStream, start: int, num_workers: int, batch_size: int | None = None) -> Batches:
+        return stream.batches(
+            seed=self._config.seed,
+            batch_size=batch_size or self._config.batch_size,
+            start=start,
+            rank=self._ranks.rank,
+            world_size=self._ranks.count,
+            num_workers=num_workers,
+            tokenise=self._stage.tokenise,
+            as_bytes=self._arrivals.as_bytes,
+        )
+
+    def _fetch(self, batches: Iterator[SequenceBatch]) -> Fetched:
+        """The batches of a step. An error is kept, so that all ranks can stop for it together."""
+        start = time.perf_counter()
+        try:
+            fetched = [self._arrivals.begin(next(batches)) for _ in range(self._config.accumulate)]
+        except UserError as error:
+            return Fetched(error=str(error))
+        return Fetched(batches=fetched, waited_s=time.perf_counter() - start)
+
+    def _flops_per_sample(self, batch: SequenceBatch) -> float:
+        """Of forward and backward, counted once on a batch whose gradient is thrown away."""
+
+        def work() -> None:
+            with autocast(self._config, self._device):
+                loss = self._stage.network(batch).loss
+            loss.backward()
+
+        with undisturbed(), torch.compiler.set_stance("force_eager"):
+            flops = count_flops(work)
+        self._stage.network.zero_grad(set_to_none=True)
+        return flops / len(batch)

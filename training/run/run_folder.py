@@ -1,0 +1,170 @@
+"""The folder of a run: claimed by one process, refused when it is another run's, and left clean when nothing was begun.
+
+RUN/run.json          recipe and its hash, data, parents, what is trained and what is frozen
+RUN/log.jsonl         a line a measurement; no step stands twice, however often the run was killed
+RUN/checkpoints/      step-00000100/ and so on
+RUN/samples/          a video and a sheet of each time
+RUN/weights/          what the stage made of the trained weights, when the run has ended, and its run_card.json
+RUN/wandb/            of the tracker
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from conf.errors import ConfigError, UserError
+from conf.recipe import first_difference
+from training.data.dataset import sole_writer
+from training.data.manifest import sweep_temporaries, to_json, write_atomically
+from training.data.plain import parse_object
+from training.data.retries import retried
+from training.models.weights import WEIGHTS
+from training.run.checkpoint import sweep
+
+_CURVES = {"train/loss", "val/loss"}
+_POINTS = 200  # of a curve at most
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Names of everything in a run's folder, and its log."""
+
+    root: Path
+
+    @property
+    def card(self) -> Path:
+        """What the run is."""
+        return self.root / "run.json"
+
+    @property
+    def log(self) -> Path:
+        """Everything measured."""
+        return self.root / "log.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of checkpoints."""
+        return self.root / "checkpoints"
+
+    @property
+    def samples(self) -> Path:
+        """Folder of sample sequences."""
+        return self.root / "samples"
+
+    @property
+    def weights(self) -> Path:
+        """Folder of the result."""
+        return self.root / WEIGHTS
+
+    def write_card(self, facts: Mapping[str, Any]) -> None:
+        """Put `run.json` in place, whole or not at all."""
+        write_atomically(self.card, to_json(dict(facts)).encode())
+
+    def report(self) -> dict[str, Any]:
+        """What is kept with the weights: the card, and the curves of the losses, [step, value] each.
+
+        Raises:
+            UserError: if the card cannot be read.
+        """
+        curves: dict[str, list[list[float]]] = {}
+        for line in self._logged():
+            for key in _CURVES & line.keys():
+                if isinstance(line[key], int | float):
+                    curves.setdefault(key, []).append([line["step"], line[key]])
+        thinned = {key: points[:: -(-len(points) // _POINTS)] for key, points in curves.items()}
+        return {**_read_card(self.card), "curves": thinned}
+
+    def append(self, line: Mapping[str, Any]) -> None:
+        """Add a line to the log."""
+        with self.log.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def force_log(self) -> None:
+        """Bring the log to disk, before a checkpoint says that its steps are done."""
+        with self.log.open("a", encoding="utf-8") as file:
+            os.fsync(file.fileno())
+
+    def cut_log(self, step: int) -> None:
+        """Forget lines of later steps than `step`, which will be done again, and what a killed run wrote half."""
+        kept = [json.dumps(line) + "\n" for line in self._logged() if line["step"] <= step]
+        write_atomically(self.log, "".join(kept).encode())
+
+    def _logged(self) -> Iterator[dict[str, Any]]:
+        """The lines of the log that can be read, which say their step. What a kill or a disk spoilt is passed over."""
+        try:
+            data = retried(self.log, self.log.read_bytes)
+        except FileNotFoundError:
+            return
+        for text in data.split(b"\n"):
+            with suppress(ValueError, RecursionError):
+                line = json.loads(text)
+                if isinstance(line, dict) and type(line.get("step")) is int:
+                    yield line
+
+
+@contextmanager
+def claimed(root: Path, recipe: Mapping[str, Any], resume: Literal["auto", "never", "must"]) -> Iterator[RunFolder]:
+    """Hold the folder for this run until it ends. A folder that was made and got no `run.json` is removed again.
+
+    Args:
+        root: the folder.
+        recipe: what must not change when a run goes on.
+        resume: whether a run that is there goes on.
+
+    Raises:
+        UserError: if it cannot be written, is in use, or holds another run or something else.
+    """
+    folder = RunFolder(root)
+    if root.exists() and not root.is_dir():
+        raise ConfigError("out", root, "a folder; this is a file")
+    if resume == "must" and not folder.card.exists():
+        raise UserError(f"out={root}: no run to go on with; resume=auto begins one")
+    made = [path for path in (root, *root.parents) if not path.exists()]
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with sole_writer(root):
+            _refuse_foreign(folder, recipe, resume)
+            sweep_temporaries(root)
+            sweep_temporaries(folder.samples)
+            sweep(root)
+            sweep(folder.checkpoints)
+            yield folder
+    except OSError as error:
+        raise UserError(f"out={root}: {error.filename or root}: {error.strerror or error}") from error
+    finally:
+        for path in made if not folder.card.exists() else []:
+            with suppress(OSError):  # never made, or not empty
+                path.rmdir()
+
+
+def _refuse_foreign(folder: RunFolder, recipe: Mapping[str, Any], resume: str) -> None:
+    root = folder.root
+    if not folder.card.exists():
+        if any(path.suffix != ".tmp" for path in root.iterdir()):
+            raise ConfigError("out", root, "a new or empty folder; this one holds something that is not a run")
+        return
+    if resume == "never":
+        raise ConfigError("out", root, "a new folder, with resume=never; this one holds a run")
+    theirs = _read_card(folder.card).get("recipe")
+    if not isinstance(theirs, dict):
+        raise UserError(f"{folder.card}: cannot be read (recipe: not an object)")
+    if theirs.get("draws") != recipe.get("draws"):
+        raise UserError(
+            f"out={root}: this run was begun by another version, which draws other random numbers, and cannot go on; "
+            "say another folder (what it trained stays usable as base=, motion=, ...)"
+        )
+    found = first_difference(theirs, json.loads(json.dumps(recipe)))
+    if found is not None:
+        key, there, here = found
+        raise ConfigError("out", root, f"another folder; this one holds a run with {key}={there}, not {here}")
+
+
+def _read_card(path: Path) -> dict[str, Any]:
+    try:
+        return parse_object(retried(path, path.read_bytes), dict[str, Any])
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from error
