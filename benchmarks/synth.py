@@ -17,7 +17,8 @@ from conf.compose import compose
 from pipelines.synthesis.cluster import num_workers, render_shards
 from pipelines.synthesis.config import ClusterConfig, SynthConfig, synth_config
 from pipelines.synthesis.plan import make_plan
-from pipelines.synthesis.shard import RenderSettings, ShardReport
+from pipelines.synthesis.shard import ShardReport
+from pipelines.synthesis.sequence import RenderSettings
 from training.data.layout import shards_folder, timings_folder
 
 _SHARD_SIZE = 4

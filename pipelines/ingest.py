@@ -21,10 +21,10 @@ from pipelines.artists.find import ArtistSource, Layout, find_sequences
 from pipelines.artists.grid import GridConfig
 from pipelines.artists.sequence import IngestSettings
 from pipelines.sources.framing import Fit, Framing
-from pipelines.synth import dataset_card, make_dataset
 from pipelines.synthesis.config import ClusterConfig, FramesConfig, parse_size
 from pipelines.synthesis.folder import has_shards
 from pipelines.synthesis.plan import make_plan
+from pipelines.synthesis.run import dataset_card, make_dataset
 from renderers.painting import FrameSchedule
 from training.tracking import TrackerConfig
 

@@ -22,7 +22,7 @@ from pipelines.artists.video import read_video
 from pipelines.sources.base import RefusedPicture, SourceEntry
 from pipelines.sources.framing import Framing
 from pipelines.synthesis.plan import PlannedSequence
-from pipelines.synthesis.shard import Made, Stopwatch, encode_frame, record_of
+from pipelines.synthesis.sequence import Made, Stopwatch, encode_frame, record_of
 from renderers.metrics import coverage, progress_violation
 from renderers.painting import FrameSchedule, to_uint8
 from training.data.layout import ARTIST, FrameFormat, before_member, frame_member

@@ -14,7 +14,7 @@ from renderers import gains_by_batches, paint_batch, renderer, replay_batch
 from renderers.painting import Painting, to_uint8
 
 if TYPE_CHECKING:
-    from pipelines.synthesis.shard import RenderSettings, Stopwatch
+    from pipelines.synthesis.sequence import RenderSettings, Stopwatch
 
 _PAINT_STAGE = 0  # spawn key, after the index of a sequence: other random things about it would take other numbers
 _AT_ONCE = 128  # pictures: more gain little, and their frames have to be held

@@ -15,6 +15,7 @@ from pipelines.artists.config import CaptionConfig
 from pipelines.artists.find import find_sequences
 from pipelines.sources.base import SourceEntry
 from pipelines.sources.framing import Framing
+from pipelines.synthesis import promises
 from tests.pipelines.artists.ingest_runs import ingest, refused, save, sequences, sheet_of, stages
 from tests.pipelines.runs import assert_same, contents, rows
 from tests.pipelines.test_gallery import page_data
@@ -94,11 +95,11 @@ def test_verify_finds_a_sequence_whose_frames_are_not_what_it_says(grids: Path) 
     card = read_card(grids / "out")
     (shard,) = read_manifests(grids / "out", card.shards)
     sequence = sequences(grids / "out")["boat_2x2.png"]
-    assert not list(verify.sequence_faults(sequence, shard, card, replay=True))
+    assert not list(promises.sequence_faults(sequence, shard, card, replay=True))
     members = dict(sequence.members)
     members["01.webp"], members["02.webp"] = members["02.webp"], members["01.webp"]
     swapped = type(sequence)(key=sequence.key, members=members)
-    (fault,) = verify.sequence_faults(swapped, shard, card, replay=True)
+    (fault,) = promises.sequence_faults(swapped, shard, card, replay=True)
     assert "as far from the finished painting" in fault
 
 
@@ -109,7 +110,7 @@ def test_verify_finds_a_sequence_whose_frames_are_not_in_the_order_of_time(grids
     facts = json.loads(sequence.members["json"])
     facts["frames"][1]["step"], facts["frames"][2]["step"] = 2, 1
     disordered = type(sequence)(key=sequence.key, members={**sequence.members, "json": json.dumps(facts).encode()})
-    (fault,) = verify.sequence_faults(disordered, shard, card, replay=True)
+    (fault,) = promises.sequence_faults(disordered, shard, card, replay=True)
     assert fault == "the frames are not in the order of time"
 
 

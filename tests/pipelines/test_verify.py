@@ -17,7 +17,7 @@ import pytest
 
 from conf.errors import UserError
 from conf.recipe import recipe_hash
-from pipelines.synthesis.shard import encode_frame, record_of
+from pipelines.synthesis.sequence import encode_frame, record_of
 from pipelines.verify import VerifyConfig, run
 from renderers.painting import StrokeProgram
 from tests.pipelines.runs import PAINT_FAST, save_picture, synth

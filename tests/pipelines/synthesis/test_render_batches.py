@@ -19,7 +19,8 @@ from pipelines.synthesis import config as pipelines_config
 from pipelines.synthesis import painted
 from pipelines.synthesis.config import synth_config
 from pipelines.synthesis.plan import make_plan
-from pipelines.synthesis.shard import RenderSettings, render_shard
+from pipelines.synthesis.sequence import RenderSettings
+from pipelines.synthesis.shard import render_shard
 from renderers import bezier, gains_by_batches, paint_batch, replay_batch
 from renderers.bezier.gpu import batch
 from renderers.bezier.gpu.fit import fit_batch

@@ -13,10 +13,11 @@ from PIL import Image
 
 from conf.compose import compose
 from pipelines.sources.base import SourceEntry
-from pipelines.synthesis import shard as render
+from pipelines.synthesis import shard as shard_module
 from pipelines.synthesis.config import RendererChoice, synth_config
 from pipelines.synthesis.plan import PlannedSequence, ShardPlan, make_plan
-from pipelines.synthesis.shard import RenderSettings, Stopwatch, caption_of, encode_frame, render_sequence, render_shard
+from pipelines.synthesis.sequence import RenderSettings, Stopwatch, caption_of, encode_frame, render_sequence
+from pipelines.synthesis.shard import render_shard
 from tests.pipelines.runs import SMALL
 from training.data.layout import FrameFormat
 from training.data.manifest import read_manifest
@@ -127,7 +128,7 @@ def test_the_machine_s_trouble_is_reported_and_blamed_on_no_picture(
     def fails(*_: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(render, "render_sequence", fails)
+    monkeypatch.setattr(shard_module, "render_sequence", fails)
     report = render_shard(planned, settings_in(tmp_path))
     assert report.fatal is fatal
     assert said in str(report.error)

@@ -12,7 +12,8 @@ from pipelines.synthesis import cluster
 from pipelines.synthesis.cluster import check_cpu, num_workers, render_shards, worker_variables
 from pipelines.synthesis.config import ClusterConfig
 from pipelines.synthesis.plan import ShardPlan
-from pipelines.synthesis.shard import RenderSettings, ShardReport
+from pipelines.synthesis.sequence import RenderSettings
+from pipelines.synthesis.shard import ShardReport
 from tests.pipelines.runs import COMMAND, SMALL, assert_same, contents
 
 ON_RAY = tuple(word for word in SMALL if not word.startswith("cluster="))

@@ -1,0 +1,181 @@
+"""What a data set promises of each sequence, checked: its record, its frames, and the painting that they show."""
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.synthesis.plan import in_val
+from pipelines.synthesis.regions import region_faults
+from pipelines.synthesis.sequence import record_of
+from renderers import families, renderer
+from renderers.distance import canvas_distances
+from renderers.painting import StrokeProgram, to_uint8
+from training.data.dataset import DatasetCard
+from training.data.encoded import caption_key, embedding_of, encoding_of, latents_of
+from training.data.layout import ARTIST, TEXT_SPLIT
+from training.data.manifest import ShardManifest, hash_file, tar_path
+from training.data.plain import parse_json
+from training.data.retries import retried
+from training.data.sequence import StoredSequence, read_sequences
+
+_LOSSLESS = ("webp", "png")
+_ROUNDING = 2e-3  # distances are of 8-bit frames here, and of exact canvases when frames were chosen
+
+
+def shard_faults(root: Path, manifest: ShardManifest, card: DatasetCard, *, replay: bool) -> Iterator[str]:
+    """Everything wrong with one shard, a line each.
+
+    Raises:
+        UserError: if the storage fails.
+    """
+    path = tar_path(root, manifest.name)
+    if not path.is_file():
+        yield f"{path}: missing, but it has a manifest"
+        return
+    if path.stat().st_size != manifest.num_bytes or retried(path, partial(hash_file, path)) != manifest.sha256:
+        yield f"{path}: not the bytes that were committed"
+        return
+    try:
+        for number, sequence in enumerate(read_sequences(root, manifest)):
+            for fault in _faults_of(sequence, number, manifest, card, replay=replay):
+                yield f"{path}: {sequence.key}: {fault}"
+    except ValueError as error:
+        yield f"{path}: {error}"
+
+
+def _faults_of(
+    sequence: StoredSequence, number: int, manifest: ShardManifest, card: DatasetCard, *, replay: bool
+) -> list[str]:
+    """Everything wrong with a sequence of whatever kind; content that nobody foresaw is a fault as well."""
+    try:
+        if manifest.split == TEXT_SPLIT:
+            return list(_text_faults(sequence))
+        record = manifest.records[number]
+        if encoding_of(card) is not None:  # what latents show, the data set that they were made of promises
+            return list(_latent_faults(sequence, record))
+        faults = record_faults(sequence, manifest, record)
+        return [*faults, *sequence_faults(sequence, manifest, card, replay=replay)]
+    except Exception as error:  # forged content raises anything
+        return [f"cannot be checked ({type(error).__name__}: {' '.join(str(error).split())})"]
+
+
+def record_faults(sequence: StoredSequence, manifest: ShardManifest, record: Mapping[str, Any]) -> Iterator[str]:
+    """Where the manifest's record of a sequence is not what the sequence says of itself."""
+    stored = record_of(sequence.facts, sequence.caption) | {"split": manifest.split, "shard": manifest.name}
+    for name in sorted({*stored, *record}):
+        if name not in stored or name not in record or stored[name] != record[name]:
+            yield f"the manifest's {name} is not the sequence's"
+
+
+def _text_faults(sequence: StoredSequence) -> Iterator[str]:
+    if caption_key(sequence.caption) != sequence.key or parse_json(sequence.members["json"]) != {"key": sequence.key}:
+        yield "its key is not that of its caption"
+    if not embedding_of(sequence).isfinite().all():
+        yield "its embedding is not finite"
+
+
+def _latent_faults(sequence: StoredSequence, record: Mapping[str, Any]) -> Iterator[str]:
+    if sequence.caption != (record["caption"] or ""):
+        yield "the manifest's caption is not the sequence's"
+    if [frame["step"] for frame in sequence.facts["frames"]] != record["frame_steps"]:
+        yield "the manifest's frame_steps is not the sequence's"
+    mean, logvar = latents_of(sequence)
+    if mean.shape != logvar.shape or len(mean) != sequence.num_frames:
+        yield f"latents {tuple(mean.shape)} and {tuple(logvar.shape)} for {sequence.num_frames} frames"
+    if not (mean.isfinite().all() and logvar.isfinite().all()):
+        yield "its latents are not finite"
+
+
+def sequence_faults(
+    sequence: StoredSequence, manifest: ShardManifest, card: DatasetCard, *, replay: bool
+) -> Iterator[str]:
+    """Everything wrong with one sequence, by the promises of a painting (docs/promises.md)."""
+    facts = sequence.facts
+    frames = sequence.frames()
+    if in_val(facts["source"]["sha256"], card.recipe["val_fraction"]) != (manifest.split == "val"):
+        yield "stands in the wrong split"
+    if len(frames) != card.recipe["schedule"]["num_frames"]:
+        yield f"{len(frames)} frames, {card.recipe['schedule']['num_frames']} planned"
+    if list(frames.shape[1:3]) != facts["size_px"]:
+        yield f"frames of {list(frames.shape[1:3])} px (height, width), its json says {facts['size_px']}"
+        return
+    lossless = card.recipe["frame_format"] in _LOSSLESS
+    if facts["frames"][-1]["step"] != facts["num_steps"]:
+        yield "the last frame is not the finished painting"
+    if facts["renderer"]["family"] == ARTIST:
+        yield from _artist_faults(facts, frames if lossless else None)
+        return
+    if "strokes.npz" not in sequence.members:
+        yield "no strokes.npz member"
+        return
+    program = StrokeProgram.from_bytes(sequence.members["strokes.npz"])
+    tolerance = 0 if lossless else 32
+    if program.family not in families():
+        yield f"no renderer '{program.family}' to replay it"
+        return
+    if program.family != facts["renderer"]["family"]:
+        yield f"painted by {facts['renderer']['family']}, but its program is of {program.family}"
+        return
+    if [program.height_px, program.width_px] != facts["size_px"]:
+        yield f"its program is of {program.height_px} x {program.width_px} px, its json of {facts['size_px']}"
+        return
+    if len(program.strokes) != facts["num_steps"]:
+        yield f"its program has {len(program.strokes)} steps, its json {facts['num_steps']}"
+        return
+    steps = [frame["step"] for frame in facts["frames"]]
+    if steps != sorted(steps):
+        yield "the frames are not in the order of their steps"
+        return
+    (bare,) = renderer(program.family).replay(program, [0])
+    blank = to_uint8(bare)
+    if _largest_difference(frames[0], blank) > tolerance:
+        yield "the first frame is not the blank canvas"
+    if lossless:
+        canvases = [frame / np.float32(255) for frame in frames]
+        measure = getattr(renderer(program.family), "region_distances", None)
+        distances = measure(program, canvases) if measure else canvas_distances(canvases, blank / np.float32(255))
+        rises = np.diff(distances) > _ROUNDING
+        if rises.any() and card.recipe["schedule"]["spacing"] == "distance":
+            yield f"the distance to the finished canvas rises at frame {int(np.argmax(rises)) + 1}"
+    if "regions" in facts:
+        yield from region_faults(sequence, program, frames, tolerance)
+    if replay:
+        yield from _replay_faults(program, facts, frames, max(tolerance, _rounding_of(facts)))
+
+
+def _rounding_of(facts: dict[str, Any]) -> int:
+    """Levels of 255 by which what is replayed here, on the CPU, may differ: none, unless another device painted it."""
+    return 0 if facts["renderer"]["config"].get("device", "cpu") == "cpu" else 1
+
+
+def _artist_faults(facts: dict[str, Any], frames: Any | None) -> Iterator[str]:
+    """What an artist's sequence promises: there is nothing to replay, and people do step back.
+
+    Args:
+        facts: its json.
+        frames: None where they were stored with loss, and distances cannot be told again.
+    """
+    steps = [frame["step"] for frame in facts["frames"]]
+    if steps != sorted(set(steps)):
+        yield "the frames are not in the order of time"
+    if frames is None:
+        return
+    canvases = [frame / np.float32(255) for frame in frames]
+    told = [frame["distance"] for frame in facts["frames"]]
+    if np.abs(canvas_distances(canvases, canvases[0]) - told).max() > _ROUNDING:
+        yield "the frames are not as far from the finished painting as its json says"
+
+
+def _replay_faults(program: StrokeProgram, facts: dict[str, Any], frames: Any, tolerance: int) -> Iterator[str]:
+    steps = [frame["step"] for frame in facts["frames"]]
+    for number, canvas in enumerate(renderer(program.family).replay(program, steps)):
+        if _largest_difference(frames[number], to_uint8(canvas)) > tolerance:
+            yield f"frame {number} is not what its program paints"
+            return
+
+
+def _largest_difference(one: Any, two: Any) -> int:
+    return int(np.abs(one.astype(np.int16) - two.astype(np.int16)).max())
