@@ -33,8 +33,9 @@ from conf.progress import Progress
 from pipelines.painting.config import PaintConfig, paint_config
 from pipelines.painting.memory import naming_memory
 from pipelines.painting.own_files import PROVENANCE
-from pipelines.painting.requests import batches, is_painted, read_picture, readable, request_hash, requests_of
+from pipelines.painting.requests import batches, is_painted, readable, request_hash, requests_of
 from pipelines.sources.framing import Framing
+from pipelines.sources.picture_file import read_picture
 from pipelines.synthesis.config import parse_size
 from training.data.manifest import hash_file, write_atomically
 from training.data.retries import retried

@@ -17,6 +17,7 @@ from conf.errors import ConfigError
 Image = NDArray[np.float32]
 Assets = Mapping[str, Any]
 NO_ASSETS: Assets = MappingProxyType({})
+Spacing = Literal["distance", "log", "uniform"]
 
 _ARRAY_PREFIX = "family_"
 _LONGEST_PX = 2**16
@@ -194,7 +195,7 @@ class FrameSchedule:
     """
 
     num_frames: int = 8
-    spacing: Literal["distance", "log", "uniform"] = "distance"
+    spacing: Spacing = "distance"
 
     def __post_init__(self) -> None:
         if not 2 <= self.num_frames <= 256:
@@ -214,24 +215,29 @@ class FrameSchedule:
         Returns:
             T steps from 0 to N, strictly ascending as long as there are T eligible steps, else never descending.
         """
-        last = len(distances) - 1
-        share = np.linspace(0.0, 1.0, self.num_frames)
-        if self.spacing == "distance":
-            before = np.concatenate([[np.inf], np.minimum.accumulate(distances)[:-1]])
-            eligible = np.flatnonzero(distances < before)
-            eligible = np.append(eligible[eligible < last], last)
-            falling = distances[eligible]
-            targets = distances[0] * (1.0 - share)
-            after = np.clip(np.searchsorted(-falling, -targets), 1, max(1, len(falling) - 1))
-            nearer = np.abs(falling[after - 1] - targets) <= np.abs(
-                falling[np.minimum(after, len(falling) - 1)] - targets
-            )
-            places = np.where(nearer, after - 1, after)
-        else:
-            eligible = np.arange(last + 1)
-            curve = share * last if self.spacing == "uniform" else np.expm1(share * np.log1p(last))
-            places = np.rint(curve).astype(int)
-        return tuple(int(eligible[place]) for place in _distinct(places, len(eligible)))
+        return spaced_steps(distances, self.num_frames, self.spacing)
+
+
+def spaced_steps(distances: NDArray[np.float64], num_frames: int, spacing: Spacing) -> tuple[int, ...]:
+    """The steps that any number of frames show; see `FrameSchedule.steps`."""
+    last = len(distances) - 1
+    share = np.linspace(0.0, 1.0, num_frames)
+    if spacing == "distance":
+        before = np.concatenate([[np.inf], np.minimum.accumulate(distances)[:-1]])
+        eligible = np.flatnonzero(distances < before)
+        eligible = np.append(eligible[eligible < last], last)
+        falling = distances[eligible]
+        targets = distances[0] * (1.0 - share)
+        after = np.clip(np.searchsorted(-falling, -targets), 1, max(1, len(falling) - 1))
+        nearer = np.abs(falling[after - 1] - targets) <= np.abs(
+            falling[np.minimum(after, len(falling) - 1)] - targets
+        )
+        places = np.where(nearer, after - 1, after)
+    else:
+        eligible = np.arange(last + 1)
+        curve = share * last if spacing == "uniform" else np.expm1(share * np.log1p(last))
+        places = np.rint(curve).astype(int)
+    return tuple(int(eligible[place]) for place in _distinct(places, len(eligible)))
 
 
 def _distinct(places: NDArray[np.int_], count: int) -> NDArray[np.int_]:

@@ -8,13 +8,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from conf.errors import UserError
 from pipelines.painting.own_files import REPORT
-from pipelines.sources.base import RefusedPicture
-from pipelines.sources.decode import decode
+from pipelines.sources.picture_file import read_picture
 from pipelines.sources.stored import PICTURE_EXTENSIONS
 from training.data.manifest import hash_file
 from training.data.plain import parse_object
@@ -23,7 +19,6 @@ from training.data.retries import retried
 if TYPE_CHECKING:
     from pipelines.painting.config import PaintConfig
 
-_MAX_PIXELS = 100_000_000
 _MOST_NAMED = 5
 _FREE = ("image", "pictures", "conditions", "painter", "out", "device", "batch_size", "offload")
 """Keys that do not change what is painted, or are told by the hashes of what they name."""
@@ -56,20 +51,6 @@ def _pictures_in(path: Path) -> list[Path]:
     if not found:
         raise UserError(f"image={path}: holds no pictures ({', '.join(PICTURE_EXTENSIONS)})")
     return found
-
-
-def read_picture(path: Path) -> NDArray[np.float32]:
-    """(H, W, 3) in [0, 1].
-
-    Raises:
-        UserError: if it cannot be read, in one line that names it.
-    """
-    try:
-        return decode(path.expanduser().read_bytes(), max_pixels=_MAX_PIXELS)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except RefusedPicture as error:
-        raise UserError(f"{path}: not a picture that can be read ({error})") from error
 
 
 def readable(config: "PaintConfig", requests: Sequence["PaintConfig"]) -> tuple[list["PaintConfig"], list[str]]:

@@ -26,7 +26,7 @@ _BATCH = 4096
 
 @dataclass(frozen=True, kw_only=True)
 class FolderSource(StoredSource):
-    """All pictures under a folder, in the order of their relative paths.
+    """All pictures under a folder, in the order of their relative paths; or a single picture file.
 
     Every file with one of the endings counts, whatever it holds: those that turn out not to be pictures are refused
     when they are loaded. All other files are passed over and named; everything hidden is left alone.
@@ -47,10 +47,10 @@ class FolderSource(StoredSource):
         """
         filesystem, root = open_storage(self.path)
         with naming(self.path):
+            if filesystem.isfile(root):
+                return self._single(filesystem, root)
             if not filesystem.isdir(root):
-                raise UserError(
-                    f"{self.path}: " + ("is a file, not a folder" if filesystem.exists(root) else "missing")
-                )
+                raise UserError(f"{self.path}: missing")
             names = list_files(filesystem, root)
         pictures = [name for name in names if ending(name) in self.extensions and not is_depth_map(name)]
         if not pictures:
@@ -63,6 +63,19 @@ class FolderSource(StoredSource):
                 entries += readers.map(scan.entry, chosen[start : start + _BATCH])
         return self.listing(entries, scan.passed_over(pictures))
 
+    def _single(self, filesystem: AbstractFileSystem, path: str) -> Listing:
+        """The one picture that `path` names, with what lies beside it and speaks of it.
+
+        Raises:
+            UserError: if its name is not that of a picture.
+        """
+        folder, name = posixpath.split(path)
+        if ending(name) not in self.extensions:
+            raise UserError(f"{self.path}: not a picture ({', '.join(self.extensions)})")
+        beside = filesystem.ls(folder, detail=True)
+        names = {posixpath.basename(one["name"]) for one in beside if one["type"] == "file"}
+        return self.listing([_Scan(filesystem, folder, frozenset({*names, name}), self.licence).entry(name)], ())
+
     def read(self, entry: SourceEntry) -> bytes:
         """The bytes of one picture, as they are now."""
         filesystem, _ = open_storage(self.path)
@@ -71,7 +84,8 @@ class FolderSource(StoredSource):
     def home(self, entry: SourceEntry) -> tuple[AbstractFileSystem, str]:
         """The folder."""
         filesystem, root = open_storage(self.path)
-        return filesystem, root
+        with naming(self.path):
+            return filesystem, posixpath.dirname(root) if filesystem.isfile(root) else root
 
     def load(self, entry: SourceEntry, framing: Framing, ground: Ground = WHITE) -> Picture:
         """Read, decode and frame one picture, and its depth map if it has one; raises what `StoredSource.load` does."""

@@ -218,7 +218,7 @@ def synth_config(plain: dict[str, Any]) -> SynthConfig:
     return SynthConfig(
         source_kind=kind,
         source=typed(source_type, {key: value for key, value in words.source.items() if key != "kind"}, "source"),
-        renderers=_renderers(words.renderer),
+        renderers=renderer_choices(words.renderer),
         out=words.out,
         framing=Framing(height_px=height, width_px=width, fit=words.fit),
         schedule=FrameSchedule(num_frames=words.num_frames, spacing=words.frames.spacing),
@@ -243,7 +243,12 @@ def parse_size(size: object) -> tuple[int, int]:
     return int(match[1]), int(match[2] or match[1])
 
 
-def _renderers(plain: Mapping[str, Any]) -> tuple[RendererChoice, ...]:
+def renderer_choices(plain: Mapping[str, Any]) -> tuple[RendererChoice, ...]:
+    """The renderers that the composed group `renderer` chooses: one, or the members of a mix that have a weight.
+
+    Raises:
+        ConfigError: naming the key, the value and what is allowed.
+    """
     if plain.get("family") != "mix":
         return (_choice(str(plain.get("name") or plain.get("family")), plain, "renderer", 1.0),)
     mix = typed(_Mix, plain, "renderer")

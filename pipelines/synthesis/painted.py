@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.sources.base import Picture, RefusedPicture, StorageFault
+from pipelines.synthesis.config import RendererChoice
 from pipelines.synthesis.plan import PlannedSequence
 from renderers import gains_by_batches, paint_batch, renderer, replay_batch
 from renderers.painting import Painting, to_uint8
@@ -48,16 +49,21 @@ def paint_sequence(sequence: PlannedSequence, settings: "RenderSettings", watch:
     choice = settings.renderers[sequence.renderer]
     picture = settings.source.load(sequence.entry, settings.framing, choice.ground)
     watch.lap("load")
+    painting = paint_picture(picture, choice, _seed(sequence, settings))
+    seconds = watch.lap("paint")
+    steps = settings.schedule.steps(painting.distances)
+    frames = np.stack([to_uint8(canvas) for canvas in renderer(choice.family).replay(painting.program, steps)])
+    watch.lap("frames")
+    return Painted(picture=picture, painting=painting, steps=steps, frames=frames, seconds=seconds)
+
+
+def paint_picture(picture: Picture, choice: RendererChoice, seed: np.random.SeedSequence) -> Painting:
+    """Paint one picture with a renderer, its files, and what the source knows of the picture."""
     family = renderer(choice.family)
     besides: dict[str, Any] = {"assets": choice.assets.content} if choice.assets.content else {}
     if hasattr(family, "needs_labels"):
         besides["known"] = picture.knowledge()
-    painting = family.paint(picture.image, choice.config, _seed(sequence, settings), **besides)
-    seconds = watch.lap("paint")
-    steps = settings.schedule.steps(painting.distances)
-    frames = np.stack([to_uint8(canvas) for canvas in family.replay(painting.program, steps)])
-    watch.lap("frames")
-    return Painted(picture=picture, painting=painting, steps=steps, frames=frames, seconds=seconds)
+    return family.paint(picture.image, choice.config, seed, **besides)
 
 
 class Batches:

@@ -73,6 +73,22 @@ def test_pictures_are_listed_by_sorted_relative_path_whatever_else_lies_there(tm
     assert ids(FolderSource(path=str(tmp_path))) == ["a.png", "a/b/c.WebP", "a/z.png", "b.JPG", "zero.jpg"]
 
 
+def test_a_single_picture_is_a_source_with_what_lies_beside_it(tmp_path: Path) -> None:
+    fill(tmp_path, {"a(1).png": png("blue"), "a(1).txt": "a blue wall", "b.png": png("red"), "sub/c.png": png()})
+    source = FolderSource(path=str(tmp_path / "a(1).png"))
+    (entry,) = source.index(None)
+    assert (entry.id, entry.caption) == ("a(1).png", "a blue wall")
+    assert source.load(entry, FRAMING).image[0, 0].tolist() == [0, 0, 1]
+    in_folder = {other.id: other for other in FolderSource(path=str(tmp_path)).index(None)}
+    assert entry.sha256 == in_folder["a(1).png"].sha256
+
+
+def test_a_single_file_that_is_no_picture_is_named(tmp_path: Path) -> None:
+    fill(tmp_path, {"notes.txt": "a", "b.png": png()})
+    with pytest.raises(UserError, match="not a picture"):
+        FolderSource(path=str(tmp_path / "notes.txt")).index(None)
+
+
 def test_limit_takes_the_first_of_the_same_order(tmp_path: Path) -> None:
     fill(tmp_path, {f"{n:02}.png": png() for n in range(20)})
     source = FolderSource(path=str(tmp_path))
@@ -241,7 +257,7 @@ def test_malformed_captions_name_file_and_line(tmp_path: Path, name: str, conten
 def test_a_folder_that_is_missing_a_file_or_bare_is_named(tmp_path: Path) -> None:
     fill(tmp_path, {"file.png": png(), "bare/readme.md": "x"})
     assert one_line_error(FolderSource(path=f"{tmp_path}/gone")) == f"{tmp_path}/gone: missing"
-    assert "is a file" in one_line_error(FolderSource(path=f"{tmp_path}/file.png"))
+    assert "not a picture" in one_line_error(FolderSource(path=f"{tmp_path}/bare/readme.md"))
     assert f"{tmp_path}/bare: holds no pictures" in one_line_error(FolderSource(path=f"{tmp_path}/bare"))
 
 

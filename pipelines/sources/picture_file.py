@@ -1,0 +1,42 @@
+"""One picture that a user names, by a path or a URL."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from conf.errors import UserError
+from pipelines.sources.base import RefusedPicture, StorageFault
+from pipelines.sources.decode import decode
+from pipelines.sources.framing import WHITE, Ground
+from pipelines.sources.reading import read_patiently
+from training.data.storage import open_storage
+
+_MAX_PIXELS = 100_000_000
+
+
+def read_picture(path: Path | str, ground: Ground = WHITE) -> NDArray[np.float32]:
+    """Read and decode a picture file.
+
+    Args:
+        path: a local path, or any URL that fsspec opens.
+        ground: what is seen through transparent places.
+
+    Returns:
+        (H, W, 3) sRGB in [0, 1], upright.
+
+    Raises:
+        UserError: if it cannot be read, in one line that names it.
+    """
+    name = str(path.expanduser() if isinstance(path, Path) else path)
+    filesystem, locator = open_storage(name)
+    try:
+        data = read_patiently(lambda: filesystem.cat_file(locator), name)
+    except StorageFault as fault:
+        raise UserError(str(fault)) from fault
+    except RefusedPicture as refused:
+        raise UserError(f"{path}: {refused}") from refused
+    try:
+        return decode(data, max_pixels=_MAX_PIXELS, ground=ground)
+    except RefusedPicture as refused:
+        raise UserError(f"{path}: not a picture that can be read ({refused})") from refused
