@@ -66,7 +66,7 @@ def test_nothing_in_training_makes_a_generator_past_the_registry() -> None:
         for node in names_in(path)
         if (name := node.attr if isinstance(node, ast.Attribute) else node.id) in GENERATORS
     }
-    others = {(source, name) for source, name in makers if source != "random_streams.py"}
+    others = {(source, name) for source, name in makers if source != "random/streams.py"}
     assert others == {(source, "manual_seed") for source in SEEDED_BY_A_STREAM}
 
 
