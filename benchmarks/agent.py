@@ -132,7 +132,7 @@ def _painters(arguments: argparse.Namespace, size_px: int) -> Iterator[tuple[str
 
 def _agent(weights: Path, arguments: argparse.Namespace, size_px: int) -> Painter:
     config = agent.Config(actor=str(weights), width_px=arguments.width, num_steps=arguments.steps)
-    assets = read_assets(agent.asset_paths(config)).content
+    assets = read_assets(agent.asset_files(config)).content
 
     def paint(picture: Image) -> Iterator[Image]:
         program = agent.plan(picture, config, assets)

@@ -4,10 +4,10 @@ import io
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,34 +146,6 @@ class Painting:
     program: StrokeProgram
     distances: NDArray[np.float64]
     regions: Regions | None = None
-
-
-class Renderer(Protocol):
-    """What a package under `renderers/` offers (its module is the renderer).
-
-    One whose configuration names files also offers `asset_paths(config)`, name -> path, and takes what was read of them
-    as a last argument of `paint`, `assets`; `check_assets(config, assets)` refuses those that will not do. Renderers
-    themselves open nothing.
-
-    One that paints region by region also offers `needs_labels(config)`, whether it cannot do without the label map of a
-    source, takes what the source knows of the picture as an argument of `paint`, `known`, and measures its canvases by
-    a distance of its own, `region_distances(program, canvases)`.
-
-    One that paints many pictures faster together than one by one also offers `gains_by_batches(config)`, whether it
-    does with that configuration, `paint_batch(images, config, seeds)` and `replay_batch(programs, steps, config)`:
-    see the functions of those names in `renderers`, which do for all families. On another device than the CPU, frames
-    may be a level of 255 from what `replay` paints.
-    """
-
-    Config: type[Any]
-
-    def paint(self, image: Image, config: Any, seed: np.random.SeedSequence) -> Painting:
-        """Paint a (H, W, 3) float32 RGB image in [0, 1]. A pure function: the same arguments give the same bytes."""
-
-    def replay(
-        self, program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None
-    ) -> Iterator[Image]:
-        """The canvas after each of the given steps (ascending, from 0 = blank), at (height, width) or its own size."""
 
 
 def to_uint8(image: Image) -> NDArray[np.uint8]:

@@ -1,8 +1,9 @@
 """Files that a renderer's configuration names, read once, before anything is painted or written."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +15,9 @@ from conf.errors import ConfigError
 from pipelines.sources.base import RefusedPicture
 from pipelines.sources.decode import decode, decode_rgba
 from pipelines.synthesis.networks import ActorWeights, SaliencyNetwork, SamCheckpoint, sha256_of
-
-_KEYS = {
-    "brush": "brush.path",
-    "brush_height": "brush.height_path",
-    "style": "style.path",
-    "weights": "style.weights",
-    "sam": "segment.sam.checkpoint",
-    "network": "saliency.network",
-    "actor": "actor",
-}
-_WANTED = {"brush": "a picture of a brush mark", "brush_height": "a picture of heights in grey", "style": "a picture"}
-_NETWORKS = {"sam": SamCheckpoint, "network": SaliencyNetwork, "actor": ActorWeights}
-"""Large: not read here but by whoever uses them, once in a process."""
+from renderers.family import AssetFile
 
 _MAX_PIXELS = 100_000_000
-_STYLE_PX = 1024  # a style is colours and strokes: more pixels say nothing more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,55 +28,59 @@ class AssetFiles:
     sha256: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_assets(paths: Mapping[str, str]) -> AssetFiles:
-    """Read the files that `asset_paths` of a renderer names.
+def read_assets(files: Mapping[str, AssetFile]) -> AssetFiles:
+    """Read the files that `asset_files` of a renderer names.
 
     Raises:
         ConfigError: naming the key below the renderer, the path, and what is wrong with it.
     """
     content: dict[str, Any] = {}
     hashes: dict[str, str] = {}
-    for name, path in paths.items():
+    for name, file in files.items():
         try:
-            if name in _NETWORKS:
-                hashes[name] = sha256_of(path)
-                content[name] = _NETWORKS[name](path=path, sha256=hashes[name])
+            if file.kind in _HANDLES:
+                hashes[name] = sha256_of(file.path)
+                content[name] = _HANDLES[file.kind](path=file.path, sha256=hashes[name], key=file.key)
                 continue
-            data = Path(path).expanduser().read_bytes()
+            data = Path(file.path).expanduser().read_bytes()
         except OSError as error:
-            raise ConfigError(_KEYS[name], path, f"a file that can be read ({error.strerror})") from error
+            raise ConfigError(file.key, file.path, f"a file that can be read ({error.strerror})") from error
         hashes[name] = hashlib.sha256(data).hexdigest()
-        if name == "weights":
-            from training.models.read_tensors import read_tensors
-
-            content[name] = read_tensors(Path(path).expanduser())
-        else:
-            content[name] = _picture(name, path, data)
-    if "brush" in content:
-        _check_brush(content["brush"], content.get("brush_height"), paths)
+        content[name] = _READERS[file.kind](file, data)
     return AssetFiles(content=content, sha256=hashes)
 
 
-def _picture(name: str, path: str, data: bytes) -> NDArray[np.float32]:
-    """A picture as `paint` of the brush renderer wants it: a brush with its alpha, heights in grey, a style in RGB."""
+def _tensors(file: AssetFile, data: bytes) -> Mapping[str, Any]:
+    from training.models.read_tensors import read_tensors
+
+    return read_tensors(Path(file.path).expanduser())
+
+
+def _picture(
+    file: AssetFile, data: bytes, *, decoder: Callable[..., NDArray[np.float32]] = decode
+) -> NDArray[np.float32]:
     try:
-        if name == "brush":
-            return decode_rgba(data, max_pixels=_MAX_PIXELS)
-        picture = decode(data, max_pixels=_MAX_PIXELS)
+        picture = decoder(data, max_pixels=_MAX_PIXELS)
     except RefusedPicture as error:
-        raise ConfigError(_KEYS[name], path, f"{_WANTED[name]} ({error})") from error
-    if name == "brush_height":
-        return np.asarray(picture.mean(-1), np.float32)
-    scale = _STYLE_PX / max(picture.shape[:2])
+        raise ConfigError(file.key, file.path, f"{file.what} ({error})") from error
+    scale = (file.largest_px or np.inf) / max(picture.shape[:2])
     return picture if scale >= 1 else cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
 
 
-def _check_brush(rgba: NDArray[np.float32], height: NDArray[np.float32] | None, paths: Mapping[str, str]) -> None:
-    """Find out now, and not in the first painting, whether the pictures make a brush."""
-    from renderers.brush.custom import brush_from_picture, coverage_of
+def _grey(file: AssetFile, data: bytes) -> NDArray[np.float32]:
+    return np.asarray(_picture(file, data).mean(-1), np.float32)
 
-    try:
-        brush_from_picture(coverage_of(rgba), height)
-    except ConfigError as error:
-        name = "brush_height" if error.key == "height_path" else "brush"
-        raise ConfigError(_KEYS[name], paths[name], error.allowed) from None
+
+_READERS: Mapping[str, Callable[[AssetFile, bytes], Any]] = {
+    "bytes": lambda _, data: data,
+    "picture": _picture,
+    "rgba": partial(_picture, decoder=decode_rgba),
+    "grey": _grey,
+    "tensors": _tensors,
+}
+_HANDLES: Mapping[str, Callable[..., Any]] = {
+    "sam": SamCheckpoint,
+    "saliency": SaliencyNetwork,
+    "actor": ActorWeights,
+}
+"""Large: not read here but by whoever uses them, once in a process."""

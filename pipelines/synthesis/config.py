@@ -14,9 +14,10 @@ from conf.devices import compute_device
 from conf.errors import ConfigError
 from pipelines.sources import source_class
 from pipelines.sources.base import Source
-from pipelines.sources.framing import WHITE, Fit, Framing, Ground
+from pipelines.sources.framing import Fit, Framing, Ground
 from pipelines.synthesis.assets import AssetFiles, read_assets
 from renderers import families, renderer
+from renderers.family import Renderer
 from renderers.painting import FrameSchedule
 from training.data.layout import MOST_SEQUENCES, FrameFormat
 from training.tracking import TrackerConfig
@@ -36,6 +37,11 @@ class RendererChoice:
     weight: float = 1.0
     assets: AssetFiles = field(default_factory=AssetFiles)
 
+    @property
+    def renderer(self) -> Renderer:
+        """What paints."""
+        return renderer(self.family)
+
     def plain_config(self) -> dict[str, Any]:
         """Its configuration as plain containers; where it computes is said only where that is not the CPU.
 
@@ -47,8 +53,7 @@ class RendererChoice:
     @property
     def ground(self) -> Ground:
         """The colour of its bare canvas; pictures are laid on it."""
-        ground: Ground = tuple(getattr(self.config, "canvas", WHITE))
-        return ground
+        return self.renderer.ground(self.config)
 
     def recipe(self) -> dict[str, Any]:
         """What of it decides bytes: of files, their hashes."""
@@ -124,25 +129,29 @@ class SynthConfig(RunConfig):
         check_whole("num_sequences", self.num_sequences, 1, MOST_SEQUENCES)
         check_whole("seed", self.seed, 0, 2**63 - 1)  # `samples.parquet` holds it in 64 bits
         for choice in self.renderers:
-            needs_labels = getattr(renderer(choice.family), "needs_labels", None)
-            if needs_labels and needs_labels(choice.config) and not self.source.brings_labels:
-                key = "renderer" if len(self.renderers) == 1 else f"renderer.members.{choice.name}"
-                allowed = f"graph or sam: source={self.source_kind} brings no label map"
-                raise ConfigError(f"{key}.segment.method", choice.config.segment.method, allowed)
+            try:
+                choice.renderer.check_source(choice.config, brings_labels=self.source.brings_labels)
+            except ConfigError as error:
+                allowed = f"{error.allowed}: source={self.source_kind} brings no label map"
+                raise ConfigError(f"{self._key_of(choice)}.{error.key}", error.value, allowed) from None
         self._check_devices()
+
+    def _key_of(self, choice: RendererChoice) -> str:
+        return "renderer" if len(self.renderers) == 1 else f"renderer.members.{choice.name}"
 
     def _check_devices(self) -> None:
         """Refuse a GPU that workers will not have. Those of an existing cluster are known when it is reached."""
         for choice in self.renderers:
-            device = getattr(choice.config, "device", "cpu")
+            device = choice.renderer.device(choice.config)
             if device == "cpu":
                 continue
             if self.cluster.kind != "ray":
-                key = "renderer" if len(self.renderers) == 1 else f"renderer.members.{choice.name}"
                 try:
                     compute_device(device)
                 except ConfigError:
-                    raise ConfigError(f"{key}.device", device, "cpu: this machine has no such GPU") from None
+                    raise ConfigError(
+                        f"{self._key_of(choice)}.device", device, "cpu: this machine has no such GPU"
+                    ) from None
             if self.cluster.kind != "inline" and not self.cluster.gpus_per_worker:
                 allowed = f"above 0 with device={device}; 0.25 lets four workers share a GPU"
                 raise ConfigError("cluster.gpus_per_worker", self.cluster.gpus_per_worker, allowed)
@@ -269,11 +278,10 @@ def _choice(name: str, plain: Mapping[str, Any], key: str, weight: float) -> Ren
     fields.pop("name", None)  # of the YAML; in a mix, members are named by their keys
     if family not in families():
         raise ConfigError(f"{key}.family", family, "one of " + ", ".join(families()))
-    config = typed(renderer(family).Config, fields, key)
-    paths: Mapping[str, str] = getattr(renderer(family), "asset_paths", lambda _: {})(config)
+    config = typed(renderer(family).config_type, fields, key)
     try:
-        assets = read_assets(paths)
-        getattr(renderer(family), "check_assets", lambda *_: None)(config, assets.content)
+        assets = read_assets(renderer(family).asset_files(config))
+        renderer(family).check_assets(config, assets.content)
     except ConfigError as error:
         raise error.under(key) from None
     return RendererChoice(name=name, family=family, phrase=phrase, config=config, weight=weight, assets=assets)

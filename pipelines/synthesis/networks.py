@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from renderers.agent import Actor
 
-_SAM_KEY, _NETWORK_KEY, _ACTOR_KEY = "segment.sam.checkpoint", "saliency.network", "actor"
 _ONNX_PROVIDERS = {"cpu": ["CPUExecutionProvider"], "cuda": ["CUDAExecutionProvider"]}
 
 
@@ -35,6 +34,7 @@ class SamCheckpoint:
 
     path: str
     sha256: str
+    key: str
 
     def load(self, variant: str, device: str) -> "Sam":
         """The network, loaded when a process first asks.
@@ -42,7 +42,7 @@ class SamCheckpoint:
         Raises:
             ConfigError: if the file is not a checkpoint of that variant, or the device is not there.
         """
-        return _sam(self.path, self.sha256, variant, device)
+        return _sam(self.path, self.sha256, self.key, variant, device)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +51,7 @@ class SaliencyNetwork:
 
     path: str
     sha256: str
+    key: str
 
     def load(self, device: str, output: int) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
         """The network as a function, (1, 3, h, w) -> (h, w), loaded when a process first asks.
@@ -61,7 +62,7 @@ class SaliencyNetwork:
         Raises:
             ConfigError: if the file is no such network, or what runs it is not there.
         """
-        return _saliency_network(self.path, self.sha256, device, output)
+        return _saliency_network(self.path, self.sha256, self.key, device, output)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +71,7 @@ class ActorWeights:
 
     path: str
     sha256: str
+    key: str
 
     def load(self) -> "Actor":
         """The actor as a function, loaded when a process first asks.
@@ -77,116 +79,114 @@ class ActorWeights:
         Raises:
             ConfigError: if the file holds no actor.
         """
-        return _actor(self.path, self.sha256)
+        return _actor(self.path, self.sha256, self.key)
 
 
 @lru_cache(maxsize=1)
-def _actor(path: str, sha256: str) -> "Actor":
+def _actor(path: str, sha256: str, key: str) -> "Actor":
     import torch
 
     from training.models.actor_file import actor_of
     from training.models.pointing import ACTOR_CELL_PX, PointingActor
 
-    _check_unchanged(_ACTOR_KEY, path, sha256)
+    _check_unchanged(key, path, sha256)
     expected = "weights of an actor of Learning to Paint"
     try:
-        tensors = read_tensors(Path(path).expanduser(), _ACTOR_KEY)
+        tensors = read_tensors(Path(path).expanduser(), key)
     except UserError as error:
-        raise ConfigError(_ACTOR_KEY, path, f"{expected} ({str(error).partition(': ')[2]})") from error
+        raise ConfigError(key, path, f"{expected} ({str(error).partition(': ')[2]})") from error
     try:
         network = actor_of(tensors)
     except UserError as error:
-        raise ConfigError(_ACTOR_KEY, path, f"{expected} ({error})") from error
+        raise ConfigError(key, path, f"{expected} ({error})") from error
 
     def strokes(canvases: NDArray[np.float32], pictures: NDArray[np.float32], done: float) -> NDArray[np.float32]:
         width_px = canvases.shape[-1]
         if isinstance(network, PointingActor) and width_px % ACTOR_CELL_PX:
-            raise ConfigError("width_px", width_px, f"a multiple of {ACTOR_CELL_PX} with this actor")
+            raise ConfigError(_beside(key, "width_px"), width_px, f"a multiple of {ACTOR_CELL_PX} with this actor")
         with torch.inference_mode():
             answer: NDArray[np.float32] = network(torch.from_numpy(canvases), torch.from_numpy(pictures), done).numpy()
         if not np.isfinite(answer).all():
-            raise ConfigError(_ACTOR_KEY, path, "weights that are finite: this actor answers with NaN")
+            raise ConfigError(key, path, "weights that are finite: this actor answers with NaN")
         return answer
 
     return strokes
 
 
 @lru_cache(maxsize=1)
-def _sam(path: str, sha256: str, variant: str, device: str) -> "Sam":
+def _sam(path: str, sha256: str, key: str, variant: str, device: str) -> "Sam":
     import torch
     from segment_anything import sam_model_registry
 
-    _check_unchanged(_SAM_KEY, path, sha256)
-    _check_device("segment.sam.device", device)
+    _check_unchanged(key, path, sha256)
+    _check_device(_beside(key, "device"), device)
     expected = f"a whole checkpoint of Segment Anything {variant}"
     try:
-        tensors = read_tensors(Path(path).expanduser(), _SAM_KEY)
+        tensors = read_tensors(Path(path).expanduser(), key)
     except UserError as error:
-        raise ConfigError(_SAM_KEY, path, f"{expected} ({str(error).partition(': ')[2]})") from error
+        raise ConfigError(key, path, f"{expected} ({str(error).partition(': ')[2]})") from error
     with torch.random.fork_rng(devices=[]):  # building draws weights that are replaced at once
         network = sam_model_registry[variant]()
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
-        raise ConfigError(_SAM_KEY, path, f"{expected} (its tensors are another network's)") from error
+        raise ConfigError(key, path, f"{expected} (its tensors are another network's)") from error
     return network.to(device).eval()
 
 
 @lru_cache(maxsize=1)
 def _saliency_network(
-    path: str, sha256: str, device: str, output: int
+    path: str, sha256: str, key: str, device: str, output: int
 ) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-    _check_unchanged(_NETWORK_KEY, path, sha256)
-    run = _onnx(path, device) if path.lower().endswith(".onnx") else _torchscript(path, device)
+    _check_unchanged(key, path, sha256)
+    run = (_onnx if path.lower().endswith(".onnx") else _torchscript)(path, key, device)
 
     def answer(batch: NDArray[np.float32]) -> NDArray[np.float32]:
         outputs = run(batch)
         if not -len(outputs) <= output < len(outputs):
-            raise ConfigError("saliency.output", output, f"one of its {len(outputs)} outputs")
+            raise ConfigError(_beside(key, "output"), output, f"one of its {len(outputs)} outputs")
         found: NDArray[np.float32] = np.asarray(outputs[output], np.float32)[0].squeeze()
         return found
 
     return answer
 
 
-def _onnx(path: str, device: str) -> Callable[[NDArray[np.float32]], list[Any]]:
+def _onnx(path: str, key: str, device: str) -> Callable[[NDArray[np.float32]], list[Any]]:
     try:
         import onnxruntime
     except ImportError as error:
         allowed = "with onnxruntime installed: pip install 'process-painter[onnx]'"
-        raise ConfigError(_NETWORK_KEY, path, allowed) from error
+        raise ConfigError(key, path, allowed) from error
     if device not in _ONNX_PROVIDERS or not set(_ONNX_PROVIDERS[device]) <= set(onnxruntime.get_available_providers()):
-        raise ConfigError("saliency.device", device, "cpu, or cuda with onnxruntime-gpu")
+        raise ConfigError(_beside(key, "device"), device, "cpu, or cuda with onnxruntime-gpu")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # a worker is one core
     try:
         session = onnxruntime.InferenceSession(str(Path(path).expanduser()), options, providers=_ONNX_PROVIDERS[device])
     except Exception as error:  # the runtime's own exceptions have no common parent
-        raise ConfigError(_NETWORK_KEY, path, f"an ONNX network ({_first_line(error)})") from error
+        raise ConfigError(key, path, f"an ONNX network ({_first_line(error)})") from error
     taken = session.get_inputs()
 
     def run(batch: NDArray[np.float32]) -> list[Any]:
         if len(taken) != 1 or not _fits(taken[0].shape, batch.shape):
             shapes = [argument.shape for argument in taken]
-            raise ConfigError("saliency.input_px", batch.shape[-1], f"what the network takes: {shapes}")
+            raise ConfigError(_beside(key, "input_px"), batch.shape[-1], f"what the network takes: {shapes}")
         outputs: list[Any] = session.run(None, {taken[0].name: batch})
         return outputs
 
     return run
 
 
-def _torchscript(path: str, device: str) -> Callable[[NDArray[np.float32]], list[Any]]:
+def _torchscript(path: str, key: str, device: str) -> Callable[[NDArray[np.float32]], list[Any]]:
     import torch
 
-    _check_device("saliency.device", device)
+    _check_device(_beside(key, "device"), device)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # TorchScript is deprecated, but it is what such networks are found in
             network = torch.jit.load(str(Path(path).expanduser()), map_location=device).eval()  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError) as error:
-        raise ConfigError(
-            _NETWORK_KEY, path, "an .onnx file, or a TorchScript file that torch.jit.save wrote"
-        ) from error
+        raise ConfigError(key, path, "an .onnx file, or a TorchScript file that torch.jit.save wrote") from error
 
     def run(batch: NDArray[np.float32]) -> list[Any]:
         try:
@@ -194,7 +194,7 @@ def _torchscript(path: str, device: str) -> Callable[[NDArray[np.float32]], list
                 answer = network(torch.from_numpy(batch).to(device))
         except RuntimeError as error:
             allowed = f"what the network takes ({_first_line(error)})"
-            raise ConfigError("saliency.input_px", batch.shape[-1], allowed) from error
+            raise ConfigError(_beside(key, "input_px"), batch.shape[-1], allowed) from error
         outputs = list(answer) if isinstance(answer, tuple | list) else [answer]
         return [output.float().cpu().numpy() for output in outputs]
 
@@ -225,6 +225,12 @@ def _check_device(key: str, device: str) -> None:
     except (RuntimeError, AssertionError) as error:
         allowed = "cpu, or cuda where there is one; on a cluster workers get one by cluster.gpus_per_worker"
         raise ConfigError(key, device, allowed) from error
+
+
+def _beside(key: str, name: str) -> str:
+    """The key of that name in the group of another key."""
+    group, dot, _ = key.rpartition(".")
+    return f"{group}{dot}{name}"
 
 
 def _first_line(error: Exception) -> str:

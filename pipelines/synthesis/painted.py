@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from pipelines.sources.base import Picture, RefusedPicture, StorageFault
 from pipelines.synthesis.config import RendererChoice
 from pipelines.synthesis.plan import PlannedSequence
-from renderers import gains_by_batches, paint_batch, renderer, replay_batch
 from renderers.painting import Painting, to_uint8
 
 if TYPE_CHECKING:
@@ -49,21 +48,13 @@ def paint_sequence(sequence: PlannedSequence, settings: "RenderSettings", watch:
     choice = settings.renderers[sequence.renderer]
     picture = settings.source.load(sequence.entry, settings.framing, choice.ground)
     watch.lap("load")
-    painting = paint_picture(picture, choice, _seed(sequence, settings))
+    seed = _seed(sequence, settings)
+    painting = choice.renderer.paint(picture.image, choice.config, seed, choice.assets.content, picture.knowledge())
     seconds = watch.lap("paint")
     steps = settings.schedule.steps(painting.distances)
-    frames = np.stack([to_uint8(canvas) for canvas in renderer(choice.family).replay(painting.program, steps)])
+    frames = np.stack([to_uint8(canvas) for canvas in choice.renderer.replay(painting.program, steps)])
     watch.lap("frames")
     return Painted(picture=picture, painting=painting, steps=steps, frames=frames, seconds=seconds)
-
-
-def paint_picture(picture: Picture, choice: RendererChoice, seed: np.random.SeedSequence) -> Painting:
-    """Paint one picture with a renderer, its files, and what the source knows of the picture."""
-    family = renderer(choice.family)
-    besides: dict[str, Any] = {"assets": choice.assets.content} if choice.assets.content else {}
-    if hasattr(family, "needs_labels"):
-        besides["known"] = picture.knowledge()
-    return family.paint(picture.image, choice.config, seed, **besides)
 
 
 class Batches:
@@ -83,7 +74,7 @@ class Batches:
             Exception: whatever was in the way of it.
         """
         choice = self._settings.renderers[sequence.renderer]
-        if not gains_by_batches(choice.family, choice.config):
+        if not choice.renderer.gains_by_batches(choice.config):
             return paint_sequence(sequence, self._settings, watch)
         if sequence.index not in self._outcomes:
             alike = (
@@ -125,11 +116,12 @@ class Batches:
         choice = self._settings.renderers[pictures[0][0].renderer]
         images = [picture.image for _, picture in pictures]
         seeds = [_seed(sequence, self._settings) for sequence, _ in pictures]
-        paintings = paint_batch(choice.family, images, choice.config, seeds)
+        known = [picture.knowledge() for _, picture in pictures]
+        paintings = choice.renderer.paint_batch(images, choice.config, seeds, choice.assets.content, known)
         seconds = watch.lap("paint") / len(pictures)
         steps = [self._settings.schedule.steps(painting.distances) for painting in paintings]
         programs = [painting.program for painting in paintings]
-        frames = replay_batch(choice.family, programs, steps, choice.config)
+        frames = choice.renderer.replay_batch(programs, steps, choice.config)
         for (sequence, picture), painting, chosen, canvases in zip(pictures, paintings, steps, frames, strict=True):
             self._outcomes[sequence.index] = Painted(
                 picture=picture,

@@ -135,8 +135,7 @@ def sequence_faults(
         yield "the first frame is not the blank canvas"
     if lossless:
         canvases = [frame / np.float32(255) for frame in frames]
-        measure = getattr(renderer(program.family), "region_distances", None)
-        distances = measure(program, canvases) if measure else canvas_distances(canvases, blank / np.float32(255))
+        distances = renderer(program.family).distances(program, canvases)
         rises = np.diff(distances) > _ROUNDING
         if rises.any() and card.recipe["schedule"]["spacing"] == "distance":
             yield f"the distance to the finished canvas rises at frame {int(np.argmax(rises)) + 1}"

@@ -14,7 +14,6 @@ from pipelines.sources.base import RefusedPicture, StorageFault
 from pipelines.synthesis.painted import Batches
 from pipelines.synthesis.plan import PlannedSequence, ShardPlan
 from pipelines.synthesis.sequence import Made, RenderSettings, Stopwatch, render_sequence
-from renderers import gains_by_batches
 from training.data.layout import timings_folder
 from training.data.manifest import ShardManifest, to_json, write_atomically
 from training.data.shard import ShardWriter
@@ -123,7 +122,7 @@ def _maker(plan: ShardPlan, settings: ShardSettings) -> Callable[[PlannedSequenc
     """How to make the sequences of a shard: those whose renderer gains by it, many at once."""
     if not isinstance(settings, RenderSettings):
         return settings.make
-    if not any(gains_by_batches(choice.family, choice.config) for choice in settings.renderers):
+    if not any(choice.renderer.gains_by_batches(choice.config) for choice in settings.renderers):
         return settings.make
     batches = Batches(plan.sequences, settings)
     return lambda sequence, watch: render_sequence(sequence, settings, watch, batches.painted(sequence, watch))

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from renderers.agent.config import AgentConfig as Config
 from renderers.distance import distances_from_energies, lowpass_energies
-from renderers.painting import NO_ASSETS, Assets, Image, Painting, StrokeProgram
+from renderers.family import AssetFile, Renderer
+from renderers.painting import NO_ASSETS, NOTHING_KNOWN, Assets, Image, Knowledge, Painting, StrokeProgram
 from renderers.raster.discs import paint_discs
 from renderers.raster.ribbon import NUM_COLUMNS, Floats
 
-__all__ = ["Actor", "Config", "asset_paths", "check_assets", "paint", "plan", "replay"]
+__all__ = ["RENDERER", "Actor", "Config", "asset_files", "check_assets", "paint", "plan", "replay"]
 
 Actor = Callable[[Floats, Floats, float], Floats]
 """Canvases and pictures (B, 3, W, W) BGR in [0, 1], and the share of the steps that are done: (B, 5, 13) strokes."""
@@ -27,10 +28,10 @@ _TOP, _LEFT, _SIDE = NUM_COLUMNS, NUM_COLUMNS + 1, NUM_COLUMNS + 2
 """Columns after a stroke's 13 numbers: the square that they are relative to, in shares of the canvas."""
 
 
-def asset_paths(config: Config) -> Mapping[str, str]:
+def asset_files(config: Config) -> Mapping[str, AssetFile]:
     """Files that a configuration names: `actor`, the weights."""
     assert config.actor is not None  # the configuration has checked
-    return {"actor": config.actor}
+    return {"actor": AssetFile(key="actor", path=config.actor, kind="actor")}
 
 
 def check_assets(config: Config, assets: Assets) -> None:
@@ -47,7 +48,7 @@ def paint(image: Image, config: Config, seed: np.random.SeedSequence, assets: As
     """Paint a (H, W, 3) float32 RGB image in [0, 1]. Nothing is random: the seed changes nothing.
 
     Args:
-        assets: what `asset_paths` names: a handle whose `load` gives the `Actor`.
+        assets: what `asset_files` names: a handle whose `load` gives the `Actor`.
     """
     program = plan(image, config, assets)
     return Painting(program=program, distances=_distances(program))
@@ -138,3 +139,37 @@ def _distances(program: StrokeProgram) -> NDArray[np.float64]:
     distances = distances_from_energies(energies, energies[0], finished[..., 0].size)
     distances[-1] = 0.0
     return distances
+
+
+class AgentRenderer(Renderer):
+    """The family `agent`."""
+
+    config_type = Config
+
+    def paint(
+        self, image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets = NO_ASSETS,
+        known: Knowledge = NOTHING_KNOWN,
+    ) -> Painting:  # fmt: skip
+        """Paint an image; see `renderers.agent.paint`."""
+        return paint(image, config, seed, assets)
+
+    def replay(
+        self, program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None
+    ) -> Iterator[Image]:
+        """The canvas after each of the given steps."""
+        return replay(program, steps, size_px)
+
+    def ground(self, config: Config) -> tuple[float, float, float]:
+        """The blank canvas that the actor was trained on."""
+        return config.canvas
+
+    def asset_files(self, config: Config) -> Mapping[str, AssetFile]:
+        """The weights of the actor."""
+        return asset_files(config)
+
+    def check_assets(self, config: Config, assets: Assets) -> None:
+        """Refuse weights that do not paint."""
+        check_assets(config, assets)
+
+
+RENDERER = AgentRenderer()

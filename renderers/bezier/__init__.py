@@ -11,16 +11,12 @@ from numpy.typing import NDArray
 from renderers.bezier.config import BezierConfig as Config
 from renderers.bezier.fit import fit
 from renderers.distance import stroke_distances
-from renderers.painting import Image, Painting, StrokeProgram
+from renderers.family import Renderer
+from renderers.painting import NO_ASSETS, NOTHING_KNOWN, Assets, Image, Knowledge, Painting, StrokeProgram
 from renderers.raster.ribbon import grid
 from renderers.raster.stamp import draw_all, new_scratch
 
-__all__ = ["Config", "gains_by_batches", "paint", "paint_batch", "plan", "replay", "replay_batch"]
-
-
-def gains_by_batches(config: Config) -> bool:
-    """On a GPU."""
-    return config.device != "cpu"
+__all__ = ["RENDERER", "Config", "paint", "paint_batch", "plan", "replay", "replay_batch"]
 
 
 def paint_batch(images: Sequence[Image], config: Config, seeds: Sequence[np.random.SeedSequence]) -> list[Painting]:
@@ -85,3 +81,57 @@ def _distances(program: StrokeProgram) -> NDArray[np.float64]:
     height, width = program.height_px, program.width_px
     (finished,) = replay(program, [len(program.strokes)])
     return stroke_distances(program.strokes, grid(height, width), _blank(program, height, width), finished.reshape(-1))
+
+
+class BezierRenderer(Renderer):
+    """The family `bezier`."""
+
+    config_type = Config
+
+    def paint(
+        self, image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets = NO_ASSETS,
+        known: Knowledge = NOTHING_KNOWN,
+    ) -> Painting:  # fmt: skip
+        """Paint an image; see `renderers.bezier.paint`."""
+        return paint(image, config, seed)
+
+    def plan(
+        self, image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets = NO_ASSETS,
+        known: Knowledge = NOTHING_KNOWN,
+    ) -> StrokeProgram:  # fmt: skip
+        """The strokes alone."""
+        return plan(image, config, seed)
+
+    def replay(
+        self, program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None
+    ) -> Iterator[Image]:
+        """The canvas after each of the given steps."""
+        return replay(program, steps, size_px)
+
+    def gains_by_batches(self, config: Config) -> bool:
+        """On a GPU."""
+        return config.device != "cpu"
+
+    def paint_batch(
+        self, images: Sequence[Image], config: Config, seeds: Sequence[np.random.SeedSequence],
+        assets: Assets = NO_ASSETS, known: Sequence[Knowledge] = (),
+    ) -> list[Painting]:  # fmt: skip
+        """Paint images of one size, on a GPU all at once."""
+        return paint_batch(images, config, seeds)
+
+    def replay_batch(
+        self, programs: Sequence[StrokeProgram], steps: Sequence[Sequence[int]], config: Config
+    ) -> list[list[Image]]:
+        """The canvases of each program after each of its steps, on a GPU all at once."""
+        return replay_batch(programs, steps, config)
+
+    def device(self, config: Config) -> str:
+        """Where strokes are placed, refined and painted."""
+        return config.device
+
+    def ground(self, config: Config) -> tuple[float, float, float]:
+        """The blank canvas."""
+        return config.canvas
+
+
+RENDERER = BezierRenderer()

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from conf.errors import ConfigError
 from renderers.brush.config import BrushConfig as Config
 from renderers.brush.custom import brush_from_picture, coverage_of
 from renderers.brush.ground import plain, xuan
@@ -18,28 +19,52 @@ from renderers.brush.stroke import Marks, lay_all, marks_of, new_brush_scratch, 
 from renderers.brush.style import stroke_character, transfer_colours
 from renderers.brush.texture import BrushTexture, make_brush
 from renderers.distance import new_ledger
-from renderers.painting import NO_ASSETS, Assets, Image, Painting, StrokeProgram
+from renderers.family import AssetFile, Renderer
+from renderers.painting import NO_ASSETS, NOTHING_KNOWN, Assets, Image, Knowledge, Painting, StrokeProgram
 from renderers.raster.ribbon import grid
 
-__all__ = ["Config", "asset_paths", "paint", "plan", "replay"]
+__all__ = ["RENDERER", "Config", "asset_files", "check_assets", "paint", "plan", "replay"]
+
+_STYLE_PX = 1024  # a style is colours and strokes: more pixels say nothing more
 
 
-def asset_paths(config: Config) -> Mapping[str, str]:
+def asset_files(config: Config) -> Mapping[str, AssetFile]:
     """Files that a configuration names: pictures `brush`, its height map `brush_height`, and `style`; and `weights`."""
-    paths = {
-        "brush": config.brush.path,
-        "brush_height": config.brush.height_path,
-        "style": config.style.path,
-        "weights": config.style.weights,
-    }
-    return {name: path for name, path in paths.items() if path is not None}
+    files: dict[str, AssetFile] = {}
+    if (path := config.brush.path) is not None:
+        files["brush"] = AssetFile(key="brush.path", path=path, kind="rgba", what="a picture of a brush mark")
+    if (path := config.brush.height_path) is not None:
+        files["brush_height"] = AssetFile(
+            key="brush.height_path", path=path, kind="grey", what="a picture of heights in grey"
+        )
+    if (path := config.style.path) is not None:
+        files["style"] = AssetFile(key="style.path", path=path, kind="picture", what="a picture", largest_px=_STYLE_PX)
+    if (path := config.style.weights) is not None:
+        files["weights"] = AssetFile(key="style.weights", path=path, kind="tensors")
+    return files
+
+
+def check_assets(config: Config, assets: Assets) -> None:
+    """Find out before the first painting whether the pictures make a brush.
+
+    Raises:
+        ConfigError: naming the key of the picture that does not.
+    """
+    if "brush" not in assets:
+        return
+    try:
+        brush_from_picture(coverage_of(assets["brush"]), assets.get("brush_height"))
+    except ConfigError as error:
+        name = "height_path" if error.key == "height_path" else "path"
+        path = config.brush.height_path if name == "height_path" else config.brush.path
+        raise ConfigError(f"brush.{name}", path, error.allowed) from None
 
 
 def paint(image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets = NO_ASSETS) -> Painting:
     """Paint a (H, W, 3) float32 RGB image in [0, 1].
 
     Args:
-        assets: what `asset_paths` names, read: `brush` (h, w, 4), `brush_height` (h, w) and `style` (h, w, 3) in
+        assets: what `asset_files` names, read: `brush` (h, w, 4), `brush_height` (h, w) and `style` (h, w, 3) in
             [0, 1], `weights` tensors.
 
     Raises:
@@ -144,3 +169,44 @@ def _distances(program: StrokeProgram) -> NDArray[np.float64]:
         finished.reshape(-1), new_brush_scratch(pixels), ledger,
     )  # fmt: skip
     return ledger.distances(height * width)
+
+
+class BrushRenderer(Renderer):
+    """The family `brush`."""
+
+    config_type = Config
+
+    def paint(
+        self, image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets = NO_ASSETS,
+        known: Knowledge = NOTHING_KNOWN,
+    ) -> Painting:  # fmt: skip
+        """Paint an image; see `renderers.brush.paint`."""
+        return paint(image, config, seed, assets)
+
+    def plan(
+        self, image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets = NO_ASSETS,
+        known: Knowledge = NOTHING_KNOWN,
+    ) -> StrokeProgram:  # fmt: skip
+        """The strokes alone."""
+        return plan(image, config, seed, assets)
+
+    def replay(
+        self, program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None
+    ) -> Iterator[Image]:
+        """The canvas after each of the given steps."""
+        return replay(program, steps, size_px)
+
+    def ground(self, config: Config) -> tuple[float, float, float]:
+        """The toned canvas, or the paper."""
+        return config.canvas
+
+    def asset_files(self, config: Config) -> Mapping[str, AssetFile]:
+        """Pictures of a brush and of a style, and the network of a style."""
+        return asset_files(config)
+
+    def check_assets(self, config: Config, assets: Assets) -> None:
+        """Refuse pictures that make no brush."""
+        check_assets(config, assets)
+
+
+RENDERER = BrushRenderer()

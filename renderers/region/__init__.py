@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from conf.errors import ConfigError
+from renderers.family import AssetFile, Renderer
 from renderers.painting import (
     NO_ASSETS,
     NOTHING_KNOWN,
@@ -29,7 +31,7 @@ from renderers.region.segment import lab_of, segment
 from renderers.region.sheet import REGION, SHARE, Sheet, packed, unpacked
 from renderers.region.strokes import plan_strokes, replay_strokes
 
-__all__ = ["Config", "asset_paths", "check_assets", "needs_labels", "paint", "region_distances", "replay"]
+__all__ = ["RENDERER", "Config", "asset_paths", "check_assets", "needs_labels", "paint", "region_distances", "replay"]
 
 _MEASURED_PX = 96
 _MOST_WASHES, _FEWEST_WASHES = 32, 4
@@ -209,3 +211,52 @@ def _distances(program: StrokeProgram) -> NDArray[np.float64]:
 
 def _energy(difference: NDArray[np.float32]) -> float:
     return float((difference.astype(np.float64) ** 2).sum())
+
+
+class RegionRenderer(Renderer):
+    """The family `region`."""
+
+    config_type = Config
+
+    def paint(
+        self, image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets = NO_ASSETS,
+        known: Knowledge = NOTHING_KNOWN,
+    ) -> Painting:  # fmt: skip
+        """Paint an image; see `renderers.region.paint`."""
+        return paint(image, config, seed, assets, known)
+
+    def replay(
+        self, program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None
+    ) -> Iterator[Image]:
+        """The canvas after each of the given steps."""
+        return replay(program, steps, size_px)
+
+    def ground(self, config: Config) -> tuple[float, float, float]:
+        """The blank canvas."""
+        return config.canvas
+
+    def asset_files(self, config: Config) -> Mapping[str, AssetFile]:
+        """The networks that find regions and what draws the eye."""
+        paths = asset_paths(config)
+        files: dict[str, AssetFile] = {}
+        if "sam" in paths:
+            files["sam"] = AssetFile(key="segment.sam.checkpoint", path=paths["sam"], kind="sam")
+        if "network" in paths:
+            files["network"] = AssetFile(key="saliency.network", path=paths["network"], kind="saliency")
+        return files
+
+    def check_assets(self, config: Config, assets: Assets) -> None:
+        """Load and try the networks."""
+        check_assets(config, assets)
+
+    def check_source(self, config: Config, *, brings_labels: bool) -> None:
+        """Refuse a source without label maps where regions are to be taken from them."""
+        if needs_labels(config) and not brings_labels:
+            raise ConfigError("segment.method", config.segment.method, "graph or sam")
+
+    def distances(self, program: StrokeProgram, canvases: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
+        """By regions; see `region_distances`."""
+        return region_distances(program, canvases)
+
+
+RENDERER = RegionRenderer()

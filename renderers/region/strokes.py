@@ -33,7 +33,7 @@ def plan_strokes(
     Returns:
         (N, C) rows of the program, and what else it must store.
     """
-    family: Any = renderer(_FAMILIES[choice.medium])  # of those that offer `plan`
+    family = renderer(_FAMILIES[choice.medium])
     found = dict(boxes(labels))
     roots = np.sqrt(np.bincount(labels.ravel()))
     rows, arrays = [], {}
@@ -45,7 +45,7 @@ def plan_strokes(
         grounds[label] = image[labels == label].mean(0)
         ground = tuple(float(value) for value in grounds[label])
         words = {"medium": "oil"} if choice.medium == "oil" else {}
-        config = family.Config(preset=choice.preset, num_strokes=count, canvas=ground, **words)
+        config = family.config_type(preset=choice.preset, num_strokes=count, canvas=ground, **words)
         branch = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, label))
         program = family.plan(own, config, branch)
         strokes = _moved(program, box, min(image.shape[:2]))

@@ -53,7 +53,7 @@ def test_the_network_has_the_released_names_and_shapes() -> None:
 
 def test_a_file_of_the_released_layout_paints_and_always_alike(released: Path) -> None:
     chosen = agent.Config(actor=str(released), num_steps=2)
-    assets = read_assets(agent.asset_paths(chosen)).content
+    assets = read_assets(agent.asset_files(chosen)).content
     agent.check_assets(chosen, assets)
     one, two = (agent.paint(picture(), chosen, SEED, assets) for _ in range(2))
     assert one.program.to_bytes() == two.program.to_bytes()

@@ -156,12 +156,16 @@ def test_relief_shows_ridges() -> None:
     assert roughness[1] > 1.1 * roughness[0]
 
 
+def paths_of(own: brush.Config) -> dict[str, str]:
+    return {name: file.path for name, file in brush.asset_files(own).items()}
+
+
 def test_own_brush_leaves_its_own_mark() -> None:
     mark = np.zeros((40, 120, 4), np.float32)
     mark[8:14, :, 3] = 1.0  # two prongs
     mark[26:32, :, 3] = 1.0
     own = config("oil", brush=BristleBrush(path="fork.png"))
-    assert brush.asset_paths(own) == {"brush": "fork.png"}
+    assert paths_of(own) == {"brush": "fork.png"}
     program = brush.paint(landscape(96, 128), own, SEED, {"brush": mark}).program
     cover = program.arrays["brush_cover"].astype(float).mean((0, 2))
     assert cover[: len(cover) // 2].max() > 2 * cover[len(cover) // 2]
@@ -171,7 +175,7 @@ def test_height_map_of_an_own_brush_is_its_relief() -> None:
     mark, height = np.zeros((40, 120, 4), np.float32), np.zeros((40, 120), np.float32)
     mark[8:32, 4:-4, 3], height[:, 60:] = 1.0, 1.0
     own = config("oil", brush=BristleBrush(path="bar.png", height_path="step.png"))
-    assert brush.asset_paths(own) == {"brush": "bar.png", "brush_height": "step.png"}
+    assert paths_of(own) == {"brush": "bar.png", "brush_height": "step.png"}
     program = brush.paint(landscape(96, 128), own, SEED, {"brush": mark, "brush_height": height}).program
     relief = program.arrays["brush_relief"][0].astype(float).mean(0)
     assert relief[-20:].mean() > relief[:20].mean() + 100

@@ -21,10 +21,10 @@ from pipelines.synthesis.config import synth_config
 from pipelines.synthesis.plan import make_plan
 from pipelines.synthesis.sequence import RenderSettings
 from pipelines.synthesis.shard import render_shard
-from renderers import bezier, gains_by_batches, paint_batch, replay_batch
+from renderers import bezier, renderer
 from renderers.bezier.gpu import batch
 from renderers.bezier.gpu.fit import fit_batch
-from renderers.painting import Image, Painting, StrokeProgram, to_uint8
+from renderers.painting import Image, StrokeProgram, to_uint8
 from tests.pipelines.runs import SMALL, synth
 from tests.renderers.pictures import landscape
 from training.data.dataset import read_card
@@ -197,30 +197,28 @@ def test_too_little_gpu_memory_is_blamed_on_no_picture(tmp_path: Path, monkeypat
 @pytest.mark.usefixtures("gpu")
 def test_the_batch_door_of_a_family_paints_what_single_pictures_are() -> None:
     images = [landscape(64, 80), np.ascontiguousarray(landscape(64, 80)[:, ::-1])]
-    together = paint_batch("bezier", images, CONFIG, seeds(2))
+    together = bezier.RENDERER.paint_batch(images, CONFIG, seeds(2))
     alone = [bezier.paint(image, CONFIG, seed) for image, seed in zip(images, seeds(2), strict=True)]
     for one, two in zip(together, alone, strict=True):
         assert np.abs(one.program.strokes - two.program.strokes).max() < 1e-3
     steps = [(0, 7, 20), (0, 3, 20)]
-    canvases = replay_batch("bezier", [one.program for one in together], steps, CONFIG)
+    canvases = bezier.RENDERER.replay_batch([one.program for one in together], steps, CONFIG)
     for painting, chosen, shown in zip(together, steps, canvases, strict=True):
         for canvas, exact in zip(shown, bezier.replay(painting.program, chosen), strict=True):
             assert np.abs(to_uint8(canvas).astype(int) - to_uint8(exact)).max() <= 1
     with pytest.raises(ValueError, match="size"):
-        paint_batch("bezier", [images[0], images[1][:40]], CONFIG, seeds(2))
+        bezier.RENDERER.paint_batch([images[0], images[1][:40]], CONFIG, seeds(2))
     with pytest.raises(ValueError, match="number of steps"):
-        replay_batch("bezier", [one.program for one in together], [(0, 1), (0,)], CONFIG)
+        bezier.RENDERER.replay_batch([one.program for one in together], [(0, 1), (0,)], CONFIG)
 
 
 @pytest.mark.parametrize("family", ["bezier", "brush"])
 def test_a_family_without_a_gpu_paints_a_list_one_by_one(family: str) -> None:
-    from renderers import renderer
-
-    package = renderer(family)
-    config, images = package.Config(preset="fast", num_strokes=10), [landscape(64, 64)] * 2
-    assert not gains_by_batches(family, config)
-    paintings: list[Painting] = paint_batch(family, images, config, seeds(2))
+    door = renderer(family)
+    config, images = door.config_type(preset="fast", num_strokes=10), [landscape(64, 64)] * 2
+    assert not door.gains_by_batches(config)
+    paintings = door.paint_batch(images, config, seeds(2))
     for painting, seed in zip(paintings, seeds(2), strict=True):
-        assert np.array_equal(painting.program.strokes, package.paint(images[0], config, seed).program.strokes)
-    shown = replay_batch(family, [one.program for one in paintings], [(0, 10)] * 2, config)
-    assert np.array_equal(shown[1][1], next(iter(package.replay(paintings[1].program, [10]))))
+        assert np.array_equal(painting.program.strokes, door.paint(images[0], config, seed).program.strokes)
+    shown = door.replay_batch([one.program for one in paintings], [(0, 10)] * 2, config)
+    assert np.array_equal(shown[1][1], next(iter(door.replay(paintings[1].program, [10]))))

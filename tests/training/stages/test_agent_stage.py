@@ -84,7 +84,7 @@ def test_it_learns_to_paint_what_it_sees() -> None:
 def test_the_renderer_paints_what_the_stage_trained(trained: Path) -> None:
     weights = trained / "weights" / ACTOR_FILE
     chosen = agent.Config(actor=str(weights), width_px=16, num_steps=3)
-    assets = read_assets(agent.asset_paths(chosen)).content
+    assets = read_assets(agent.asset_files(chosen)).content
     actor = PointingActor(4)
     actor.load_state_dict(load_file(weights))
     network = AgentNetwork(actor, num_steps=3)

@@ -1,0 +1,206 @@
+"""What a family of renderers offers: the one door through which data sets, checks and benchmarks use all of them."""
+
+import difflib
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, is_dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from renderers.distance import canvas_distances
+from renderers.painting import NO_ASSETS, NOTHING_KNOWN, Assets, Image, Knowledge, Painting, StrokeProgram
+
+WHITE = (1.0, 1.0, 1.0)
+
+AssetKind = Literal["bytes", "picture", "rgba", "grey", "tensors", "sam", "saliency", "actor"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssetFile:
+    """A file that a configuration names. Renderers open nothing: it is read for them before anything is painted.
+
+    Attributes:
+        key: of the configuration, dotted, for error messages.
+        path: as the user gave it.
+        kind: what `paint` gets of it: its `bytes`; a `picture` (h, w, 3), `rgba` (h, w, 4) or `grey` (h, w), float32 in
+            [0, 1]; `tensors` by name; or the handle of a large network, whose `load` gives it: `sam`, `saliency`,
+            `actor`.
+        what: what it must be, for error messages.
+        largest_px: a `picture` is made smaller until its longer side is no more than this.
+    """
+
+    key: str
+    path: str
+    kind: AssetKind
+    what: str = "a file that can be read"
+    largest_px: int | None = None
+
+
+class Renderer(ABC):
+    """A family of renderers. Its package under `renderers/` holds an instance by the name `RENDERER`.
+
+    A family must have `config_type`, `paint` and `replay`; the other methods are hooks whose defaults suit strokes on
+    white that need nothing but the picture. A subclass with a public name that is no hook, or a hook that takes other
+    arguments, is refused when it is defined.
+
+    Attributes:
+        config_type: the frozen dataclass of its configuration; it raises `ConfigError` naming its own field.
+    """
+
+    config_type: ClassVar[type[Any]]
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        for name, value in vars(cls).items():
+            if not name.startswith("_"):
+                _check_hook(f"{cls.__module__}.{cls.__qualname__}.{name}", name, value)
+        if not hasattr(cls, "config_type"):
+            raise TypeError(f"{cls.__module__}.{cls.__qualname__}.config_type: is missing; it must be a dataclass")
+
+    @abstractmethod
+    def paint(
+        self,
+        image: Image,
+        config: Any,
+        seed: np.random.SeedSequence,
+        assets: Assets = NO_ASSETS,
+        known: Knowledge = NOTHING_KNOWN,
+    ) -> Painting:
+        """Paint a (H, W, 3) float32 RGB image in [0, 1]. A pure function: the same arguments give the same bytes.
+
+        Args:
+            image, config, seed: the picture, a `config_type`, and what all random numbers follow from.
+            assets: what was read of each of `asset_files`, by name.
+            known: what the source knows of the picture.
+
+        Raises:
+            ConfigError: if the configuration does not fit this picture, which is then left out of the data set.
+        """
+
+    def plan(
+        self,
+        image: Image,
+        config: Any,
+        seed: np.random.SeedSequence,
+        assets: Assets = NO_ASSETS,
+        known: Knowledge = NOTHING_KNOWN,
+    ) -> StrokeProgram:
+        """The strokes alone, as `paint` otherwise, for callers that do not need the distance after each of them."""
+        return self.paint(image, config, seed, assets, known).program
+
+    @abstractmethod
+    def replay(
+        self, program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None
+    ) -> Iterator[Image]:
+        """The canvas after each of the given steps (ascending, from 0 = blank), at (height, width) or its own size."""
+
+    def gains_by_batches(self, config: Any) -> bool:
+        """Whether many pictures together take less time with that configuration than one by one."""
+        return False
+
+    def paint_batch(
+        self,
+        images: Sequence[Image],
+        config: Any,
+        seeds: Sequence[np.random.SeedSequence],
+        assets: Assets = NO_ASSETS,
+        known: Sequence[Knowledge] = (),
+    ) -> list[Painting]:
+        """Paint (H, W, 3) images of one size: here one by one, in families that `gains_by_batches` all at once.
+
+        Args:
+            images, config, seeds, assets: as in `paint`, an image and a seed each.
+            known: of each picture; or nothing.
+
+        Raises:
+            MemoryError: if a GPU has too little.
+        """
+        knowledge = known or [NOTHING_KNOWN] * len(images)
+        return [
+            self.paint(image, config, seed, assets, what)
+            for image, seed, what in zip(images, seeds, knowledge, strict=True)
+        ]
+
+    def replay_batch(
+        self, programs: Sequence[StrokeProgram], steps: Sequence[Sequence[int]], config: Any
+    ) -> list[list[Image]]:
+        """The canvases of each program after each of its steps, painted where the configuration says.
+
+        On another device than the CPU, canvases may be a level of 255 from what `replay` paints.
+        """
+        return [list(self.replay(program, chosen)) for program, chosen in zip(programs, steps, strict=True)]
+
+    def device(self, config: Any) -> str:
+        """Where a configuration computes: `cpu`, or what torch calls another device."""
+        return "cpu"
+
+    def ground(self, config: Any) -> tuple[float, float, float]:
+        """RGB of the blank canvas, in [0, 1]; pictures with transparent places are laid on it."""
+        return WHITE
+
+    def asset_files(self, config: Any) -> Mapping[str, AssetFile]:
+        """Files that a configuration names, by the names under which `paint` gets what was read of them."""
+        return {}
+
+    def check_assets(self, config: Any, assets: Assets) -> None:  # noqa: B027  (by default all will do)
+        """Refuse what was read, before anything is painted.
+
+        Raises:
+            ConfigError: naming the key of a file that will not do.
+        """
+
+    def check_source(self, config: Any, *, brings_labels: bool) -> None:  # noqa: B027
+        """Refuse a source that does not bring what a configuration needs.
+
+        Args:
+            config: a `config_type`.
+            brings_labels: whether its pictures come with a label map.
+
+        Raises:
+            ConfigError: naming the key that asks for it, and what is allowed with this source.
+        """
+
+    def distances(self, program: StrokeProgram, canvases: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
+        """Distances in [0, 1] of (h, w, 3) canvases, the first blank and the last finished, from the finished one."""
+        return canvas_distances(list(canvases), canvases[0])
+
+
+def _check_hook(where: str, name: str, value: object) -> None:
+    """Refuse what nobody would call, and what could not be called as all renderers are."""
+    hooks = ("config_type", *(hook for hook in vars(Renderer) if not hook.startswith("_")))
+    if name not in hooks:
+        (nearest,) = difflib.get_close_matches(name, hooks, 1, cutoff=0.0)
+        raise TypeError(f"{where}: not a hook of renderers; did you mean {nearest}? Other names begin with _")
+    if name == "config_type":
+        if not (isinstance(value, type) and is_dataclass(value)):
+            raise TypeError(f"{where}: must be a dataclass, not {value!r}")
+        return
+    if not inspect.isfunction(value):
+        raise TypeError(f"{where}: must be a method, not {value!r}")
+    given, expected = inspect.signature(value), inspect.signature(getattr(Renderer, name))
+    if not _takes_all(given, expected):
+        raise TypeError(f"{where}: takes {_short(given)}, not {_short(expected)}")
+
+
+def _takes_all(given: inspect.Signature, expected: inspect.Signature) -> bool:
+    """Whether a method can be called in every way that the expected signature allows; it may allow more."""
+    own, needed = given.parameters, expected.parameters
+    if [name for name in own if name in needed] != list(needed):
+        return False
+    alike = all(own[name].kind == needed[name].kind for name in needed)
+    required = {name for name, parameter in own.items() if parameter.default is parameter.empty}
+    return alike and all(name in needed and needed[name].default is inspect.Parameter.empty for name in required)
+
+
+def _short(signature: inspect.Signature) -> str:
+    """A signature without types, and with `...` for defaults."""
+    bare = [
+        parameter.replace(
+            annotation=parameter.empty, default=parameter.empty if parameter.default is parameter.empty else ...
+        )
+        for parameter in signature.parameters.values()
+    ]
+    return str(inspect.Signature(bare)).replace("Ellipsis", "...")
