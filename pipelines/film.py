@@ -25,12 +25,9 @@ from conf.progress import Progress
 from conf.value import Location
 from pipelines.kernels import compile_kernels
 from pipelines.painting.video import ENDINGS, Frame, VideoFile, even
-from pipelines.sources.base import Picture
 from pipelines.sources.framing import Framing
 from pipelines.sources.picture_file import read_picture
-from pipelines.synthesis.config import ClusterConfig, RendererChoice, renderer_choices
-from pipelines.synthesis.painted import paint_picture
-from renderers import renderer
+from pipelines.synthesis.config import ClusterConfig, RendererChoice, single_renderer
 from renderers.metrics import psnr_db
 from renderers.painting import Image, Painting, Spacing, spaced_steps, to_uint8
 
@@ -94,11 +91,11 @@ def run(config: FilmConfig) -> Summary:
     compile_kernels({config.renderer.family}, ClusterConfig(kind="inline"))
     image = read_picture(config.picture, config.renderer.ground)
     canvas = _canvas(image, config)
-    painting = paint_picture(Picture(image=canvas), config.renderer, np.random.SeedSequence(config.seed))
+    choice, seed = config.renderer, np.random.SeedSequence(config.seed)
+    painting = choice.renderer.paint(canvas, choice.config, seed, choice.assets.content)
     height, width = size_px = _film_size(image, config.size)
-    family = renderer(config.renderer.family)
     num_steps = len(painting.distances) - 1
-    (finished,) = family.replay(painting.program, [num_steps])
+    (finished,) = choice.renderer.replay(painting.program, [num_steps])
     try:
         config.out.parent.mkdir(parents=True, exist_ok=True)
         _write(config, painting, size_px)
@@ -119,7 +116,7 @@ def _write(config: FilmConfig, painting: Painting, size_px: tuple[int, int]) -> 
     steps = spaced_steps(painting.distances, config.num_frames, config.spacing)
     counts = {step: len(list(frames)) for step, frames in groupby(steps)}
     counts[steps[-1]] += round(config.hold * config.frames_per_s)
-    family = renderer(config.renderer.family)
+    family = config.renderer.renderer
     bare, finished = (to_uint8(canvas) for canvas in family.replay(painting.program, [0, steps[-1]], size_px))
     canvases = family.replay(painting.program, list(counts), size_px)
     temporary = config.out.with_name(f".{config.out.name}.tmp")
@@ -191,10 +188,7 @@ def film_config(plain: dict[str, Any]) -> FilmConfig:
         ConfigError: naming the key, the value and what is allowed.
     """
     composed = typed(_Composed, plain)
-    choices = renderer_choices(composed.renderer)
-    if composed.renderer.get("family") == "mix":
-        raise ConfigError("renderer", "mix", "one renderer, such as " + " or ".join(choice.name for choice in choices))
-    return FilmConfig(**{**vars(composed), "renderer": choices[0]})
+    return FilmConfig(**{**vars(composed), "renderer": single_renderer(composed.renderer)})
 
 
 if __name__ == "__main__":

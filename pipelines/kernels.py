@@ -12,11 +12,11 @@ from os import environ
 
 import numpy as np
 
-from conf.compose import compose
+from conf.compose import choices, compose
+from conf.errors import ConfigError
 from conf.progress import tell
 from pipelines.synthesis.cluster import worker_variables
 from pipelines.synthesis.config import ClusterConfig, synth_config
-from renderers import renderer
 
 _SIZE_PX = 64
 
@@ -42,13 +42,16 @@ def compile_kernels(families: Collection[str], cluster: ClusterConfig) -> None:
 
 
 def main(families: Collection[str]) -> None:
-    """Paint noise with each renderer of the mix that is of one of the families."""
+    """Paint noise with each choice of renderer that is of one of the families."""
     picture = np.random.default_rng(0).random((_SIZE_PX, _SIZE_PX, 3), dtype=np.float32)
-    for choice in synth_config(compose("synth", ["renderer=mix"])).renderers:
-        if choice.family in families:
-            family = renderer(choice.family)
-            painting = family.paint(picture, choice.config, np.random.SeedSequence(0))
-            list(family.replay(painting.program, [len(painting.program.strokes)]))
+    for name in choices("renderer"):
+        plain = compose("synth", [f"renderer={name}"])
+        if plain["renderer"]["family"] not in families:
+            continue
+        with contextlib.suppress(ConfigError):  # it needs a file, such as weights; workers compile what it needs
+            (choice,) = synth_config(plain).renderers
+            painting = choice.renderer.paint(picture, choice.config, np.random.SeedSequence(0))
+            list(choice.renderer.replay(painting.program, [len(painting.program.strokes)]))
 
 
 if __name__ == "__main__":

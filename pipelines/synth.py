@@ -8,6 +8,7 @@ The same command again goes on where a killed run stopped, and does nothing once
 """
 
 import sys
+from dataclasses import replace
 
 from conf.command import Summary, command
 from pipelines.synthesis.cluster import check_cpu
@@ -28,7 +29,14 @@ def run(config: SynthConfig) -> Summary:
     check_cpu(config.cluster)
     plan = _plan(config)
     card = dataset_card(config.recipe(), plan)
-    return make_dataset(config, plan, card, _settings(config, card))
+    summary = make_dataset(config, plan, card, _settings(config, card))
+    return replace(summary, lines=(*summary.lines[:-1], *_left_out(config), summary.lines[-1]))
+
+
+def _left_out(config: SynthConfig) -> list[str]:
+    """Renderers of the mix that the data set goes on without."""
+    names = ", ".join(config.left_out)
+    return [f"left out of the mix: {names}; the data set was begun without (a new out has all)"] if names else []
 
 
 def _plan(config: SynthConfig) -> Plan:

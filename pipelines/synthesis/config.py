@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from conf.compose import typed
 from conf.devices import compute_device
-from conf.errors import ConfigError
+from conf.errors import ConfigError, UserError
 from pipelines.sources import source_class
 from pipelines.sources.base import Source
 from pipelines.sources.framing import Fit, Framing, Ground
@@ -19,6 +19,7 @@ from pipelines.synthesis.assets import AssetFiles, read_assets
 from renderers import families, renderer
 from renderers.family import Renderer
 from renderers.painting import FrameSchedule
+from training.data.dataset import read_card
 from training.data.layout import MOST_SEQUENCES, FrameFormat
 from training.tracking import TrackerConfig
 
@@ -116,13 +117,17 @@ class RunConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SynthConfig(RunConfig):
-    """One synthesis run. `conf/synth.yaml` says what each key means."""
+    """One synthesis run. `conf/synth.yaml` says what each key means.
+
+    `left_out` are members of the mix that the data set in `out` was begun without.
+    """
 
     source_kind: str
     source: Source
     renderers: tuple[RendererChoice, ...]
     num_sequences: int | None
     seed: int
+    left_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -185,7 +190,7 @@ class _Mix:
     """`renderer=mix`."""
 
     family: Literal["mix"]
-    weights: dict[str, float]
+    weights: dict[str, float | None]
     members: dict[str, dict[str, Any]]
 
 
@@ -224,10 +229,12 @@ def synth_config(plain: dict[str, Any]) -> SynthConfig:
     except ConfigError as error:
         raise error.under("source") from None
     width, height = parse_size(words.size)
+    renderers, left_out = _renderers(words.renderer, words.out)
     return SynthConfig(
         source_kind=kind,
         source=typed(source_type, {key: value for key, value in words.source.items() if key != "kind"}, "source"),
-        renderers=renderer_choices(words.renderer),
+        renderers=renderers,
+        left_out=left_out,
         out=words.out,
         framing=Framing(height_px=height, width_px=width, fit=words.fit),
         schedule=FrameSchedule(num_frames=words.num_frames, spacing=words.frames.spacing),
@@ -252,24 +259,51 @@ def parse_size(size: object) -> tuple[int, int]:
     return int(match[1]), int(match[2] or match[1])
 
 
-def renderer_choices(plain: Mapping[str, Any]) -> tuple[RendererChoice, ...]:
-    """The renderers that the composed group `renderer` chooses: one, or the members of a mix that have a weight.
-
-    Raises:
-        ConfigError: naming the key, the value and what is allowed.
-    """
+def _renderers(plain: Mapping[str, Any], out: Path) -> tuple[tuple[RendererChoice, ...], tuple[str, ...]]:
+    """The renderers that are chosen, and the members of a mix that are left out because the data set is older."""
     if plain.get("family") != "mix":
-        return (_choice(str(plain.get("name") or plain.get("family")), plain, "renderer", 1.0),)
+        return (single_renderer(plain),), ()
     mix = typed(_Mix, plain, "renderer")
     for name, weight in mix.weights.items():
         if name not in mix.members:
             raise ConfigError(f"renderer.weights.{name}", weight, f"one of the members {', '.join(mix.members)}")
-        if not 0.0 <= weight < math.inf:
-            raise ConfigError(f"renderer.weights.{name}", weight, "a number from 0")
-    chosen = [name for name in sorted(mix.members) if mix.weights.get(name, 0.0) > 0]
+        if weight is not None and not 0.0 <= weight < math.inf:
+            raise ConfigError(f"renderer.weights.{name}", weight, "a number from 0, or null")
+    begun = _weights_begun_with(out)
+    weights = {
+        name: begun.get(name, 0.0 if begun else 1.0) if weight is None else weight
+        for name, weight in sorted(mix.weights.items())
+    }
+    chosen = {name: weight for name, weight in weights.items() if weight > 0}
     if not chosen:
         raise ConfigError("renderer.weights", mix.weights, "at least one weight above 0")
-    return tuple(_choice(name, mix.members[name], f"renderer.members.{name}", mix.weights[name]) for name in chosen)
+    choices = (_choice(name, mix.members[name], f"renderer.members.{name}", chosen[name]) for name in chosen)
+    left_out = (name for name, weight in mix.weights.items() if weight is None and name not in chosen)
+    return tuple(choices), tuple(left_out)
+
+
+def _weights_begun_with(out: Path) -> dict[str, float]:
+    """The renderers of the mix that a data set in a folder was begun with; empty where there is none.
+
+    A member that the mix gained since then does not make the same command ask for another data set.
+    """
+    try:
+        renderers = read_card(out).recipe.get("renderers", [])
+    except UserError:  # whoever claims the folder says what is wrong with it
+        return {}
+    weights = {choice["name"]: choice["weight"] for choice in renderers if isinstance(choice.get("weight"), float)}
+    return weights if len(weights) > 1 else {}
+
+
+def single_renderer(plain: Mapping[str, Any]) -> RendererChoice:
+    """The renderer that the composed group `renderer` chooses, for commands that paint with one.
+
+    Raises:
+        ConfigError: naming the key, the value and what is allowed; also of a mix.
+    """
+    if plain.get("family") == "mix":
+        raise ConfigError("renderer", "mix", "one renderer, such as " + " or ".join(sorted(plain["members"])))
+    return _choice(str(plain.get("name") or plain.get("family")), plain, "renderer", 1.0)
 
 
 def _choice(name: str, plain: Mapping[str, Any], key: str, weight: float) -> RendererChoice:

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.sources.base import Picture, RefusedPicture, StorageFault
-from pipelines.synthesis.config import RendererChoice
 from pipelines.synthesis.plan import PlannedSequence
 from renderers.painting import Painting, to_uint8
 

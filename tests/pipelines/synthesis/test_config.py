@@ -15,6 +15,11 @@ MIX = yaml.safe_load((CONF_FOLDER / "renderer" / "mix.yaml").read_text())
 ONLY_BEZIER = [f"renderer.weights.{name}=0" for name in MIX["weights"] if name != "bezier"]
 
 
+@pytest.fixture(autouse=True)
+def _no_data_set_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
 def configured(*words: str) -> SynthConfig:
     return synth_config(compose("synth", words))
 
