@@ -13,7 +13,7 @@ from PIL import Image
 
 from conf.compose import compose
 from pipelines.sources.base import SourceEntry
-from pipelines.synthesis import shard as shard_module
+from pipelines.synthesis import sequence as sequence_module
 from pipelines.synthesis.config import RendererChoice, synth_config
 from pipelines.synthesis.plan import PlannedSequence, ShardPlan, make_plan
 from pipelines.synthesis.sequence import RenderSettings, Stopwatch, caption_of, encode_frame, render_sequence
@@ -128,7 +128,7 @@ def test_the_machine_s_trouble_is_reported_and_blamed_on_no_picture(
     def fails(*_: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(shard_module, "render_sequence", fails)
+    monkeypatch.setattr(sequence_module, "render_sequence", fails)
     report = render_shard(planned, settings_in(tmp_path))
     assert report.fatal is fatal
     assert said in str(report.error)
