@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from renderers.distance import canvas_distances
 from renderers.painting import NO_ASSETS, NOTHING_KNOWN, Assets, Image, Knowledge, Painting, StrokeProgram
 
 WHITE = (1.0, 1.0, 1.0)
@@ -165,6 +164,8 @@ class Renderer(ABC):
 
     def distances(self, program: StrokeProgram, canvases: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
         """Distances in [0, 1] of (h, w, 3) canvases, the first blank and the last finished, from the finished one."""
+        from renderers.distance import canvas_distances  # it brings numba, which `--help` has no use for
+
         return canvas_distances(list(canvases), canvases[0])
 
 
