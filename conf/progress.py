@@ -18,6 +18,7 @@ class Progress:
         self._label, self._total, self._unit, self._shown = label, total, unit, shown
         self.done = self._before = done
         self._start = self._last_line = time.monotonic()
+        self._news = ""
         self._bar = None
         if shown and sys.stderr.isatty():
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -25,7 +26,7 @@ class Progress:
 
             columns = (
                 TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
-                TimeRemainingColumn(),
+                TimeRemainingColumn(), TextColumn("{task.fields[news]}"),
             )  # fmt: skip
             from rich.console import Console
 
@@ -34,7 +35,7 @@ class Progress:
     def __enter__(self) -> Self:
         if self._bar is not None:
             self._bar.start()
-            self._task = self._bar.add_task(self._label, total=self._total, completed=self.done, rate="")
+            self._task = self._bar.add_task(self._label, total=self._total, completed=self.done, rate="", news="")
         return self
 
     def __exit__(
@@ -59,15 +60,21 @@ class Progress:
         """So many more are done."""
         self.done += items
         if self._bar is not None:
-            self._bar.update(self._task, completed=self.done, rate=f"{self.rate:.2f} {self._unit}/s")
+            rate = f"{self.rate:.2f} {self._unit}/s"
+            self._bar.update(self._task, completed=self.done, rate=rate, news=self._news)
         elif self._shown and time.monotonic() - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._line()
+
+    def tell(self, news: str) -> None:
+        """What is shown beside the count from now on, such as the latest loss."""
+        self._news = news
 
     def _line(self) -> None:
         self._last_line = time.monotonic()
         left = (self._total - self.done) / self.rate if self.rate > 0 else 0.0
+        news = f"; {self._news}" if self._news else ""
         print(
-            f"{self._label}: {self.done}/{self._total} {self._unit}, {self.rate:.2f}/s, {left:.0f} s to go",
+            f"{self._label}: {self.done}/{self._total} {self._unit}, {self.rate:.2f}/s, {left:.0f} s to go{news}",
             file=sys.stderr,
             flush=True,
         )

@@ -16,6 +16,13 @@ def test_a_log_gets_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert re.fullmatch(r"painting: 10/10 sequences, \d+\.\d\d/s, 0 s to go\n", told)
 
 
+def test_news_stand_beside_the_count(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress("training", 10, unit="steps") as progress:
+        progress.tell("loss 0.2087")
+        progress.advance(10)
+    assert capsys.readouterr().err.endswith("0 s to go; loss 0.2087\n")
+
+
 def test_a_log_is_not_flooded(capsys: pytest.CaptureFixture[str]) -> None:
     with Progress("painting", 1000) as progress:
         for _ in range(1000):
@@ -43,6 +50,7 @@ def test_a_terminal_gets_a_bar(capsys: pytest.CaptureFixture[str], monkeypatch: 
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
     with Progress("painting", 10) as progress:
+        progress.tell("loss 0.2087")
         progress.advance(10)
     told = capsys.readouterr().err
-    assert "10/10" in told and "sequences/s" in told and "\x1b[" in told
+    assert "10/10" in told and "loss 0.2087" in told and "sequences/s" in told and "\x1b[" in told

@@ -1,5 +1,7 @@
 """What training moves, what it leaves, and what it hands over."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,16 @@ def test_training_drives_the_loss_down(sequences: Path, tmp_path: Path) -> None:
     train(sequences, tmp_path / "run", **said)
     values = [line["train/loss"] for line in losses(tmp_path / "run")]
     assert sum(values[-10:]) / 10 < 0.3 * values[0]
+
+
+def test_the_latest_losses_stand_on_the_console(
+    sequences: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(sequences, tmp_path / "run", max_steps=3, validate_every=2)
+    *_, last = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    news = capsys.readouterr().err.strip().splitlines()[-1]
+    assert re.search(r"; loss \d\.\d{4}, validation loss \d\.\d{4}$", news)
+    assert f"validation loss {last['val/loss']:.4f}" in news
 
 
 def test_the_weights_handed_over_are_the_averaged_ones(sequences: Path, tmp_path: Path) -> None:

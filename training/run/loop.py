@@ -31,6 +31,7 @@ from training.run.unread import StepOutcome, Unread, first_fault
 from training.stages import Stage
 from training.tracking import Tracker
 
+_SHOWN_LOSSES = {"train/loss": "loss", "val/loss": "validation loss"}
 _SHOWN_KEYS = 8
 _MOST_UNREAD = 100  # steps, however seldom a line of the log is due
 
@@ -97,6 +98,7 @@ class Training:
         self.step, self.position = 0, 0
         self._saved_step = -1
         self._stopping, self._failure = False, ""
+        self._shown_losses: dict[str, float] = {}
         self._window, self._unread = LossWindow(self._config.noise.num_steps), Unread()
         self._arrivals, self._clock = Arrivals(self._device), DeviceClock(self._device)
         allow_tensor_cores(self._device)
@@ -122,6 +124,7 @@ class Training:
             closing(self._batches(self._parts.train, self.position, config.num_workers)) as batches,
             Progress("training", config.max_steps, self.step, "steps", shown=ranks.first) as progress,
         ):
+            self._progress = progress
             ahead = self._begin(batches)
             while self.step < config.max_steps and not self._stopping:
                 ahead = self._train_step(ahead, batches, stop)
@@ -246,6 +249,8 @@ class Training:
         if self._ranks.first:
             self._parts.folder.append({"step": self.step, **{key: float(f"{values[key]:.7g}") for key in values}})
             self._parts.tracker.log(values, self.step)
+            self._shown_losses |= {name: values[key] for key, name in _SHOWN_LOSSES.items() if key in values}
+            self._progress.tell(", ".join(f"{name} {loss:.4f}" for name, loss in self._shown_losses.items()))
 
     def _validate(self, val: SequenceStream) -> None:
         """The loss on the first sequences of the val split: always the same, with the same noise."""
