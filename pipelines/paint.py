@@ -29,11 +29,12 @@ from numpy.typing import NDArray
 from conf.command import COMPLETE, PARTIAL, Summary, command
 from conf.devices import compute_device
 from conf.errors import ConfigError, UserError
-from conf.progress import Progress
+from conf.progress import Progress, tell
 from pipelines.painting.config import PaintConfig, paint_config
 from pipelines.painting.memory import naming_memory
 from pipelines.painting.own_files import PROVENANCE
 from pipelines.painting.requests import batches, is_painted, readable, request_hash, requests_of
+from pipelines.painting.unknown_words import unknown_words
 from pipelines.sources.framing import Framing
 from pipelines.sources.picture_file import read_picture
 from pipelines.synthesis.config import parse_size
@@ -91,6 +92,8 @@ def run(config: PaintConfig) -> Summary:
             pipeline, _ = load_painter_pipeline(
                 config.painter, dtype, device, config.loras, config.offload, config.vae, compiled=config.compile
             )
+            if unknown := unknown_words(pipeline.tokenizer, config.prompt):
+                tell(f"warning: the captions that this painter learned from did not hold {', '.join(unknown)}")
             framing = _framing(config, card["size_px"], pipeline.cell_px)
             steps_shown = config.steps * len(groups) if config.num_frames <= card["num_frames"] else None
             with Progress("painting", steps_shown, 0, "steps") if steps_shown else nullcontext() as shown:

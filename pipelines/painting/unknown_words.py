@@ -1,0 +1,29 @@
+"""Words of a prompt that a painter cannot know, so that nobody waits for what it has never seen."""
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_MOST_PIECES = 10_000
+"""A larger vocabulary was not learned from a painter's own captions; it takes apart words that the painter knows."""
+
+
+def unknown_words(tokenizer: "PreTrainedTokenizerBase", prompt: str) -> list[str]:
+    """Words that the captions which a small painter learned from never held, or hardly ever.
+
+    Its tokenizer was made from those captions, and gives a piece of its own to every word that comes up in them
+    (`training.models.tiny`), so a word in several pieces was rare or absent.
+
+    Args:
+        tokenizer: the painter's; of a vocabulary that was not made from captions, nothing can be said.
+        prompt: as typed.
+
+    Returns:
+        Words in their order, each once; punctuation and numbers are left out.
+    """
+    if len(tokenizer) > _MOST_PIECES:
+        return []
+    words = dict.fromkeys(re.findall(r"[^\W\d_]+", prompt.lower()))
+    return [word for word in words if len(tokenizer.tokenize(word)) > 1]

@@ -1,0 +1,32 @@
+"""Words that a painter has never seen are named before it paints."""
+
+from unittest import mock
+
+import pytest
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from pipelines.painters import painter_folder
+from pipelines.painting.unknown_words import unknown_words
+from pipelines.sources.scenes.source import ScenesSource
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> PreTrainedTokenizerBase:
+    """The shipped painter's."""
+    loaded: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(painter_folder("tiny") / "tokenizer")
+    return loaded
+
+
+def test_words_of_no_caption_are_named_once_in_their_order(tokenizer: PreTrainedTokenizerBase) -> None:
+    assert unknown_words(tokenizer, "A Dragon in a red castle, the dragon's 2 towers") == ["dragon", "castle", "towers"]
+
+
+def test_words_of_the_scenes_are_known(tokenizer: PreTrainedTokenizerBase) -> None:
+    captions = [entry.caption or "" for entry in ScenesSource(seed=77).index(200)]
+    assert not unknown_words(tokenizer, " ".join(captions) + ", painted in oil, painted with translucent strokes")
+
+
+def test_of_a_large_vocabulary_nothing_is_said() -> None:
+    general = mock.MagicMock(tokenize=lambda word: list(word))
+    general.__len__.return_value = 49408
+    assert unknown_words(general, "a dragon") == []
