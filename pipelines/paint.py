@@ -38,6 +38,7 @@ from pipelines.painting.unknown_words import unknown_words
 from pipelines.sources.framing import Framing
 from pipelines.sources.picture_file import read_picture
 from pipelines.synthesis.config import parse_size
+from renderers.painting import to_uint8
 from training.data.manifest import hash_file, write_atomically
 from training.data.retries import retried
 
@@ -229,7 +230,7 @@ def _written(
         "code_version": version("process-painter"),
     }
     try:
-        _folder(config).write(frames[first:], report)
+        _folder(config).write(frames[first:], report, {frame: to_uint8(given) for frame, given in pictures.items()})
     except OSError as error:
         raise UserError(f"out={config.out}: {error.filename or config.out}: {error.strerror or error}") from error
     told = [f"painted {len(frames) - first} frames: {config.out}"]

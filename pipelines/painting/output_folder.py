@@ -3,7 +3,7 @@
 OUT/frames/00.png ...   the frames
 OUT/process.mp4         for players (H.264, 4:2:0); OUT/process.mkv is lossless, when asked for
 OUT/process.webp        animation
-OUT/sheet.png           all frames side by side
+OUT/sheet.png           all frames side by side; this, animation and process.mp4 show small frames enlarged
 OUT/report.json         all that is needed to paint it again, and how well it keeps to its conditions
 OUT/index.html          a player; needs no network
 """
@@ -12,8 +12,10 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
@@ -27,9 +29,13 @@ from training.data.layout import frame_member
 from training.data.manifest import to_json, write_atomically
 from training.run.samples import mp4, side_by_side
 
-__all__ = ["PROVENANCE", "ProcessFolder", "adherence", "progress"]
+__all__ = ["PROVENANCE", "ProcessFolder", "adherence", "enlarged", "progress"]
 
 _HELD_MS = 2000
+_LEAST_SHOWN_PX = 256
+
+Frames = NDArray[np.uint8]
+NOTHING_GIVEN: Mapping[int, Frames] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,12 +54,13 @@ class ProcessFolder:
     lossless: bool = False
     smoothing: Smoothing = "none"
 
-    def write(self, frames: NDArray[np.uint8], report: Mapping[str, Any]) -> None:
+    def write(self, frames: Frames, report: Mapping[str, Any], given: Mapping[int, Frames] = NOTHING_GIVEN) -> None:
         """Write everything; the report last, so that a folder with one is whole.
 
         Args:
             frames: (T, H, W, 3).
             report: plain data; `files` is added, the names of all that was written.
+            given: (H, W, 3) the pictures that the user gave, by their frames, for the page.
 
         Raises:
             UserError: if the folder holds something that no process wrote; nothing in it is then changed.
@@ -62,13 +69,15 @@ class ProcessFolder:
         claim(self.root, files)
         for name, frame in zip(names, frames, strict=True):
             write_atomically(self.root / name, _encoded(frame, "PNG"))
-        shown, rate = smooth(frames, self.frames_per_s, self.smoothing)
-        write_atomically(self.root / "process.mp4", mp4(shown, frames_per_s=rate))
+        large = enlarged(frames)
+        smoothed, rate = smooth(large, self.frames_per_s, self.smoothing)
+        write_atomically(self.root / "process.mp4", mp4(smoothed, frames_per_s=rate))
         if self.lossless:
             write_atomically(self.root / "process.mkv", mp4(frames, frames_per_s=self.frames_per_s, lossless=True))
-        write_atomically(self.root / "process.webp", self._animation(frames))
-        write_atomically(self.root / "sheet.png", _encoded(side_by_side(frames[None]), "PNG"))
-        write_atomically(self.root / PAGE, render_player(names, self.frames_per_s, report))
+        write_atomically(self.root / "process.webp", self._animation(large))
+        write_atomically(self.root / "sheet.png", _encoded(side_by_side(large[None]), "PNG"))
+        pictures = {frame: _encoded(picture, "PNG") for frame, picture in given.items()}
+        write_atomically(self.root / PAGE, render_player(names, self.frames_per_s, report, pictures))
         write_atomically(self.root / REPORT, to_json({**report, "files": files}).encode())
         release(self.root)
 
@@ -84,7 +93,7 @@ class ProcessFolder:
         videos = ["process.mp4", *(["process.mkv"] if self.lossless else []), "process.webp"]
         return [*_frame_names(num_frames), *videos, "sheet.png", PAGE, REPORT]
 
-    def _animation(self, frames: NDArray[np.uint8]) -> bytes:
+    def _animation(self, frames: Frames) -> bytes:
         pictures = [PillowImage.fromarray(frame) for frame in frames]
         durations = [round(1000 / self.frames_per_s)] * (len(frames) - 1) + [_HELD_MS]
         buffer = io.BytesIO()
@@ -92,6 +101,15 @@ class ProcessFolder:
             buffer, "WEBP", save_all=True, append_images=pictures[1:], duration=durations, loop=0, lossless=True
         )
         return buffer.getvalue()
+
+
+def enlarged(frames: Frames) -> Frames:
+    """(T, H, W, 3) frames for people to look at: small ones made larger by a whole factor, to 256 px or more a side."""
+    factor = -(-_LEAST_SHOWN_PX // min(frames.shape[1:3]))
+    if factor <= 1:
+        return frames
+    size = (frames.shape[2] * factor, frames.shape[1] * factor)
+    return np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_CUBIC) for frame in frames]).astype(np.uint8)
 
 
 def _frame_names(num_frames: int) -> list[str]:

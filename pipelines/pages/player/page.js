@@ -56,5 +56,12 @@
     row.insertCell().textContent = name;
     row.insertCell().textContent = value;
   }
+  for (const { frame, src } of data.given) {
+    const given = document.createElement("button");
+    given.type = "button";
+    given.append(Object.assign(new Image(), { src, alt: `The picture given for frame ${frame}` }), `given for frame ${frame}`);
+    given.addEventListener("click", () => { stop(); show(frame - data.firstFrame); });
+    document.getElementById("given").append(given);
+  }
   show(last);
 })();

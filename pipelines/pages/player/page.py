@@ -1,5 +1,6 @@
 """One HTML file that plays the frames beside it."""
 
+import base64
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
@@ -9,12 +10,15 @@ from pipelines.pages.html import fill_page
 _PARTS = files(__package__)
 
 
-def render_player(names: Sequence[str], frames_per_s: float, report: Mapping[str, Any]) -> bytes:
+def render_player(
+    names: Sequence[str], frames_per_s: float, report: Mapping[str, Any], given: Mapping[int, bytes]
+) -> bytes:
     """The page as UTF-8.
 
     Args:
         names: of the frames, relative to the page.
         frames_per_s: how fast it plays.
+        given: PNG files of the pictures that the user gave, by their frames.
         report: of the process; its `first_frame`, `prompt`, `note`, `conditions` and what repeats it are shown.
     """
     conditions = [
@@ -26,10 +30,14 @@ def render_player(names: Sequence[str], frames_per_s: float, report: Mapping[str
         template=_part("page.html"),
         style=_part("page.css"),
         script=_part("page.js"),
-        images="'self'",
+        images="'self' data:",
         data={
             "frames": list(names),
             "framesPerS": frames_per_s,
+            "given": [
+                {"frame": frame, "src": f"data:image/png;base64,{base64.b64encode(picture).decode('ascii')}"}
+                for frame, picture in sorted(given.items())
+            ],
             "firstFrame": report.get("first_frame", 0),
             "caption": report["prompt"] or "A painting process",
             "facts": [*shown.items(), *conditions],

@@ -1,7 +1,10 @@
 """What the folder of a painted process promises, its page in a real browser included."""
 
+import base64
+import io
 import itertools
 import json
+import re
 from pathlib import Path
 
 import av
@@ -12,7 +15,7 @@ from PIL import Image
 
 from conf.errors import ConfigError
 from pipelines.painting import output_folder
-from pipelines.painting.output_folder import PROVENANCE, ProcessFolder, adherence, progress
+from pipelines.painting.output_folder import PROVENANCE, ProcessFolder, adherence, enlarged, progress
 from tests.pipelines.pages.gallery_visit import a_chromium, set_range
 from training.data.manifest import write_atomically
 
@@ -57,7 +60,7 @@ def test_the_lossless_video_is_lossless_and_the_other_plays_everywhere(written: 
     with av.open(str(written / "process.mp4")) as container:
         stream = container.streams.video[0]
         assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
-    assert np.abs(_decoded(written / "process.mp4")[:5].astype(int) - painted()).mean() < 8
+    assert np.abs(_decoded(written / "process.mp4")[:5].astype(int) - enlarged(painted())).mean() < 8
 
 
 def test_smoothing_is_seen_in_the_video_for_players_alone(written: Path, tmp_path: Path) -> None:
@@ -66,7 +69,7 @@ def test_smoothing_is_seen_in_the_video_for_players_alone(written: Path, tmp_pat
     assert len(_decoded(written / "process.mp4")) == 5 + 2
     video = _decoded(smoothed / "process.mp4")
     assert len(video) == 12 * (5 + 2)  # 24 a second instead of 2
-    assert np.abs(video[:60:12].astype(int) - painted()).mean() < 8
+    assert np.abs(video[:60:12].astype(int) - enlarged(painted())).mean() < 8
     assert np.array_equal(_decoded(smoothed / "process.mkv"), _decoded(written / "process.mkv"))
     for path in written.rglob("*.*"):
         if path.suffix not in (".mp4", ".mkv"):  # the latter holds a random id
@@ -74,21 +77,38 @@ def test_smoothing_is_seen_in_the_video_for_players_alone(written: Path, tmp_pat
 
 
 def test_odd_sides_make_a_video_too(tmp_path: Path) -> None:
-    ProcessFolder(root=tmp_path).write(painted(3, 21, 31), report())
-    assert _decoded(tmp_path / "process.mp4").shape[1:3] == (20, 30)
+    ProcessFolder(root=tmp_path).write(painted(3, 257, 301), report())
+    assert _decoded(tmp_path / "process.mp4").shape[1:3] == (256, 300)
+
+
+def test_small_frames_are_enlarged_where_people_look(written: Path) -> None:
+    large = enlarged(painted())
+    assert large.shape == (5, 260, 390, 3)
+    assert np.abs(large[:, 6::13, 6::13].astype(int) - painted()).max() <= 1
+    assert np.array_equal(enlarged(large), large)
+    assert np.array_equal(np.asarray(Image.open(written / "frames" / "04.png")), painted()[4])
 
 
 def test_the_animation_has_every_frame_and_holds_the_last(written: Path) -> None:
     with Image.open(written / "process.webp") as animation:
         assert getattr(animation, "n_frames", 0) == 5
-        for number, frame in enumerate(painted()):
+        for number, frame in enumerate(enlarged(painted())):
             animation.seek(number)
             assert np.array_equal(np.asarray(animation.convert("RGB")), frame)
             assert animation.info["duration"] == (500 if number < 4 else 2000)
 
 
 def test_the_sheet_shows_all_frames_in_a_row(written: Path) -> None:
-    assert np.array_equal(np.asarray(Image.open(written / "sheet.png")), np.concatenate(list(painted()), axis=1))
+    in_a_row = np.concatenate(list(enlarged(painted())), axis=1)
+    assert np.array_equal(np.asarray(Image.open(written / "sheet.png")), in_a_row)
+
+
+def test_the_page_shows_the_given_pictures(tmp_path: Path) -> None:
+    given = np.full((20, 30, 3), (10, 200, 30), np.uint8)
+    ProcessFolder(root=tmp_path).write(painted(), report(), {4: given})
+    page = (tmp_path / "index.html").read_text()
+    (encoded,) = re.findall(r'"frame":4,"src":"data:image/png;base64,([^"]+)"', page)
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded)))), given)
 
 
 def test_the_report_is_written_last_and_says_what_it_was_told(written: Path) -> None:
