@@ -1,5 +1,6 @@
 """Words that a painter has never seen are named before it paints."""
 
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -13,7 +14,7 @@ from pipelines.sources.scenes.source import ScenesSource
 @pytest.fixture(scope="module")
 def tokenizer() -> PreTrainedTokenizerBase:
     """The shipped painter's."""
-    loaded: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(painter_folder("tiny") / "tokenizer")
+    loaded: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(painter_folder(Path("tiny")) / "tokenizer")
     return loaded
 
 
