@@ -3,7 +3,6 @@
 import io
 import math
 import os
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any, TypeVar
 
 from conf.compose import CONF_FOLDER, choices, compose
 from conf.errors import UserError
+from conf.shown import shell_words, shown
 from conf.value import plain_value
 
 _Config = TypeVar("_Config")
@@ -59,18 +59,18 @@ def command(
             return _tell(_yaml(plain), COMPLETE)
         summary = run(config)
     except UserError as error:
-        print("error: " + " ".join(str(error).splitlines()), file=sys.stderr)
+        print("error: " + shown(" ".join(str(error).splitlines())), file=sys.stderr)
         return BAD_CONFIGURATION
     except KeyboardInterrupt:
         again = config is not None and kept(config)
         print("interrupted" + "; the same command again goes on from here" * again, file=sys.stderr)
         return INTERRUPTED
-    return _tell("\n".join(summary.lines), summary.exit_code)
+    return _tell("\n".join(map(shown, summary.lines)), summary.exit_code)
 
 
 def next_line(*words: str, placeholder: str = "") -> str:
     """What to do next, as a line to copy into a shell; `placeholder` is for the user to fill in."""
-    return f"next: {shlex.join(words)} {placeholder}".rstrip()
+    return f"next: {shell_words(*words)} {placeholder}".rstrip()
 
 
 def help_text(name: str, description: str) -> str:
@@ -128,7 +128,7 @@ def _yaml(plain: dict[str, Any]) -> str:
     import yaml
 
     text: str = yaml.safe_dump(plain_value(plain), sort_keys=False, allow_unicode=True, width=math.inf)
-    return text.strip()
+    return "\n".join(map(shown, text.strip().split("\n")))
 
 
 def _tell(text: str, exit_code: int) -> int:

@@ -5,6 +5,8 @@ import time
 from types import TracebackType
 from typing import Self
 
+from conf.shown import shown
+
 _SECONDS_BETWEEN_LINES = 10.0
 
 
@@ -82,4 +84,4 @@ class Progress:
 
 def tell(text: str) -> None:
     """A line of news while a command runs."""
-    print(text, file=sys.stderr, flush=True)
+    print(shown(text), file=sys.stderr, flush=True)

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from conf.command import BAD_CONFIGURATION, PARTIAL, Summary, command
 from conf.errors import UserError
 from conf.recipe import recipe_hash
+from conf.shown import shown
 from training.config import NUM_PROMPTS, PARENTS, TrainConfig, train_config
 from training.models.weights import parent_weights, trained_parameters, weights_hash
 from training.tracking import NoTracker, Tracker, WandbTracker
@@ -247,7 +248,7 @@ def main(make_stage: StageMaker | None = None) -> int:
         try:
             ranks = Ranks()
         except UserError as error:
-            sys.stderr.write(f"error: {error}\n")
+            sys.stderr.write(f"error: {shown(str(error))}\n")
             time.sleep(0.0 if speaks else 2.0)  # torchrun ends all processes when one has ended
             return BAD_CONFIGURATION
         code = command("train", train_config, run_it, __doc__ or "", kept=_has_checkpoints)

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 from conf.command import COMPLETE, Summary
 from conf.compose import compose
 from conf.errors import UserError
+from conf.shown import shown
 
 if TYPE_CHECKING:
     from training.config import TrainConfig
@@ -342,7 +343,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         make(given.out, given.seconds, max(2, given.processes), size)
     except UserError as error:
-        sys.stderr.write("error: " + " ".join(str(error).splitlines()) + "\n")
+        sys.stderr.write("error: " + shown(" ".join(str(error).splitlines())) + "\n")
         return 2
     return 0
 

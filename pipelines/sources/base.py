@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from conf.shown import without_secrets
 from pipelines.sources.framing import WHITE, Framing, Ground
 from renderers.painting import Knowledge
 
@@ -40,6 +41,9 @@ class SourceEntry:
     licence: str | None = None
     depth: str | None = None
     depth_sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", without_secrets(self.id))  # it is stored; a locator is not
 
 
 class Listing(list[SourceEntry]):

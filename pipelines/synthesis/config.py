@@ -12,6 +12,7 @@ from typing import Any, Literal
 from conf.compose import typed
 from conf.devices import compute_device
 from conf.errors import ConfigError, UserError
+from conf.shown import without_secrets
 from pipelines.sources import source_class
 from pipelines.sources.base import Source
 from pipelines.sources.framing import Fit, Framing, Ground
@@ -333,6 +334,13 @@ def check_whole(key: str, value: int | None, lowest: int, highest: int) -> None:
 
 
 def plain_containers(value: Any) -> Any:
-    """Plain containers, without the user and password that a URL may carry."""
-    text = json.dumps(dataclasses.asdict(value), ensure_ascii=False)
-    return json.loads(re.sub(r"://[^/@\"\s]+@", "://***@", text))
+    """Plain containers, without what of URLs logs people in."""
+    return _without_secrets(json.loads(json.dumps(dataclasses.asdict(value), ensure_ascii=False)))
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_secrets(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_secrets(item) for item in value]
+    return without_secrets(value) if isinstance(value, str) else value

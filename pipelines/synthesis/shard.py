@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import cv2
 
 from conf.errors import ConfigError
+from conf.shown import without_secrets
 from pipelines.sources.base import RefusedPicture, StorageFault
 from pipelines.synthesis.painted import Batches
 from pipelines.synthesis.plan import PlannedSequence, ShardPlan
@@ -146,7 +147,7 @@ def _refusal(
         "key": sequence.key,
         "source": sequence.entry.id,
         "source_sha256": sequence.entry.sha256,
-        "reason": str(refused),
+        "reason": without_secrets(str(refused)),
         "seed": settings.seed_of(sequence),
         "traceback": None,
     }

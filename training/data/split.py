@@ -11,6 +11,7 @@ from fsspec import AbstractFileSystem
 from numpy.typing import NDArray
 
 from conf.errors import UserError
+from conf.shown import without_secrets
 from training.data.dataset import DatasetCard, parse_card
 from training.data.manifest import SampleSpan, ShardManifest, parse_manifest
 from training.data.retries import retried
@@ -99,7 +100,7 @@ def open_split(url: str, split: str) -> StoredSplit:
         raise UserError(f"{url}: no sequences in its {split} split")
     return StoredSplit(
         url=url,
-        name=root.rstrip("/").rpartition("/")[2],
+        name=without_secrets(root.rstrip("/").rpartition("/")[2]),
         card=card,
         shards=shards,
         keys=np.array([span.key for span in spans]),

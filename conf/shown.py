@@ -1,0 +1,44 @@
+"""What of a text may be shown on a terminal, or kept in a file that is passed on.
+
+Names, captions and reasons come from strangers. A terminal obeys control characters (it moves, erases, renames, even
+answers as if somebody typed), and bidirectional ones make a line read other than it is. Addresses carry passwords.
+"""
+
+import re
+import shlex
+
+_CONTROL = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u2028\u2029"  # C0, C1, line and paragraph ends
+    "\u202a-\u202e\u2066-\u2069"  # embeddings, overrides and isolates of bidirectional text
+    "\ud800-\udfff]"  # halves of characters, as names of files that are not UTF-8 have them
+)
+_USER = re.compile(r"""([A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s"']*@""")
+_SECRET_WORDS = "token|secret|password|passwd|pwd|key|signature|sig|credential|auth|sas"
+_SECRET = re.compile(rf"""([?&;][\w.-]*(?:{_SECRET_WORDS})[\w.-]*=)[^&;#\s"']+""", re.IGNORECASE)
+
+
+def shown(text: str) -> str:
+    """One line that does nothing to a terminal but stand there: control characters escaped, `\\x1b`; no secrets."""
+    return _CONTROL.sub(_escaped, without_secrets(text))
+
+
+def without_secrets(text: str) -> str:
+    """The same without what logs people in: `user:password@` of URLs, and values such as `?token=` and `&sig=`."""
+    return _SECRET.sub(r"\1***", _USER.sub(r"\1***@", text))
+
+
+def shell_words(*words: str) -> str:
+    """Words as one line for a shell; those with control characters as `$'\\x1b'` (POSIX.1-2024), to be seen and copied."""
+    return " ".join(_ansi_c(word) if _CONTROL.search(word) else shlex.quote(word) for word in words)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def _ansi_c(word: str) -> str:
+    """Every byte that is not plain ASCII in octal, which all shells that know `$'...'` read alike."""
+    data = word.encode("utf-8", "surrogateescape")
+    inner = "".join(chr(byte) if 0x20 <= byte < 0x7F and byte not in b"'\\" else f"\\{byte:03o}" for byte in data)
+    return f"$'{inner}'"
