@@ -52,10 +52,10 @@ def command(
     if arguments == ["--version"]:
         return _tell(f"process-painter {version('process-painter')}", COMPLETE)
     try:
-        shown = _without_cfg(arguments)
-        plain = compose(name, arguments if shown is None else shown)
+        beside_cfg = _without_cfg(arguments)
+        plain = compose(name, arguments if beside_cfg is None else beside_cfg)
         config = configure(plain)
-        if shown is not None:
+        if beside_cfg is not None:
             return _tell(_yaml(plain), COMPLETE)
         summary = run(config)
     except UserError as error:

@@ -28,7 +28,7 @@ def without_secrets(text: str) -> str:
 
 
 def shell_words(*words: str) -> str:
-    """Words as one line for a shell; those with control characters as `$'\\x1b'` (POSIX.1-2024), to be seen and copied."""
+    """Words as one line for a shell; control characters stand as `$'\\033'` (POSIX.1-2024), to be seen and copied."""
     return " ".join(_ansi_c(word) if _CONTROL.search(word) else shlex.quote(word) for word in words)
 
 

@@ -13,7 +13,6 @@ rounding; what is painted already is left as it is, and what cannot be read in a
 3). OUT/index.html then shows them all.
 """
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -32,7 +31,7 @@ from conf.errors import ConfigError, UserError
 from conf.progress import Progress, tell
 from pipelines.painting.config import PaintConfig, paint_config
 from pipelines.painting.memory import naming_memory
-from pipelines.painting.own_files import PROVENANCE
+from pipelines.painting.own_files import PROVENANCE, REPORT
 from pipelines.painting.requests import batches, is_painted, readable, request_hash, requests_of
 from pipelines.painting.unknown_words import unknown_words
 from pipelines.sources.framing import Framing
@@ -40,6 +39,7 @@ from pipelines.sources.picture_file import read_picture
 from pipelines.synthesis.config import parse_size
 from renderers.painting import to_uint8
 from training.data.manifest import hash_file, write_atomically
+from training.data.plain import parse_object
 from training.data.retries import retried
 
 if TYPE_CHECKING:
@@ -273,13 +273,15 @@ def has_paintings(config: PaintConfig) -> bool:
 
 def _write_overview(out: Path, requests: Sequence[PaintConfig]) -> None:
     """Write the page that shows all processes of one command, those that were painted before as well."""
-    from pipelines.pages.overview.page import render_overview
+    from pipelines.pages.overview.page import ShownReport, render_overview
 
     try:
-        reports = {one.out.name: json.loads((one.out / "report.json").read_text(encoding="utf-8")) for one in requests}
+        reports = {one.out.name: parse_object((one.out / REPORT).read_bytes(), ShownReport) for one in requests}
         write_atomically(out / "index.html", render_overview(reports))
     except OSError as error:
         raise UserError(f"out={out}: {error.filename or out}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise UserError(f"out={out}: a {REPORT} in it is damaged ({error})") from error
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 Exit code 0: all is well; 1: faults were found, and are listed; 2: this is no data set; 3: sound, but not complete.
 """
 
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +97,8 @@ def _summary(config: VerifyConfig, card: DatasetCard, manifests: list[ShardManif
 
 
 def _mean(records: list[Any], metric: str) -> float:
-    return float(np.mean([record[metric] for record in records]))
+    values = [record[metric] for record in records if record[metric] is not None]
+    return float(np.mean(values)) if values else math.nan
 
 
 def verify_config(plain: dict[str, Any]) -> VerifyConfig:

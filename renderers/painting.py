@@ -21,6 +21,8 @@ Spacing = Literal["distance", "log", "uniform"]
 
 _ARRAY_PREFIX = "family_"
 _LONGEST_PX = 2**16
+_FARTHEST = 1e4  # lengths of a canvas: nobody paints so far out, and pixels beside it still count in 32 bits
+_PLAIN_KINDS = frozenset("biufU")  # of arrays: bool, whole numbers, floats, text
 # All that a damaged or foreign archive was seen to raise.
 _UNREADABLE = (
     KeyError, IndexError, ValueError, TypeError, EOFError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error,
@@ -73,30 +75,58 @@ class StrokeProgram:
                 if sum(entry.file_size for entry in archive.infolist()) > len(data):
                     raise ValueError("its arrays are longer than the file")  # as written they are not compressed
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-                red, green, blue = (float(value) for value in arrays["canvas"])
-                height_px, width_px = (int(value) for value in arrays["size_px"])
-                strokes = arrays["strokes"].astype(np.float32)
-                sides_px = (height_px, width_px)
-                if (
-                    strokes.ndim != 2
-                    or not np.isfinite(strokes).all()
-                    or not 1 <= min(sides_px) <= max(sides_px) < 2**16
-                ):
-                    raise ValueError(f"strokes {strokes.shape}, size {height_px} x {width_px}")
-                return cls(
-                    family=str(arrays["family"]),
-                    strokes=strokes,
-                    canvas=(red, green, blue),
-                    height_px=height_px,
-                    width_px=width_px,
-                    arrays={
-                        name.removeprefix(_ARRAY_PREFIX): arrays[name]
-                        for name in arrays.files
-                        if name.startswith(_ARRAY_PREFIX)
-                    },
-                )
+                held = {name: _plain_array(arrays[name], name) for name in arrays.files}
+            red, green, blue = (float(value) for value in held["canvas"])
+            height_px, width_px = (int(value) for value in held["size_px"])
+            strokes = held["strokes"]
+            if strokes.ndim != 2 or strokes.dtype != np.float32:
+                raise ValueError(f"strokes {strokes.shape} of {strokes.dtype}")
+            if not all(0 <= value <= 1 for value in (red, green, blue)):
+                raise ValueError(f"canvas {red}, {green}, {blue}")
+            if not 1 <= min(height_px, width_px) <= max(height_px, width_px) < _LONGEST_PX:
+                raise ValueError(f"size {height_px} x {width_px}")
+            return cls(
+                family=str(held["family"]),
+                strokes=strokes,
+                canvas=(red, green, blue),
+                height_px=height_px,
+                width_px=width_px,
+                arrays={
+                    name.removeprefix(_ARRAY_PREFIX): array
+                    for name, array in held.items()
+                    if name.startswith(_ARRAY_PREFIX)
+                },
+            )
         except _UNREADABLE as error:
             raise ValueError(f"not a stroke program: {error}") from error
+
+    def rows(self, num_columns: int, lengths: slice = slice(0), radii: slice = slice(0)) -> NDArray[np.float32]:
+        """The strokes, for kernels, which look at no bounds.
+
+        Args:
+            num_columns: C of the family.
+            lengths: columns that are places or lengths.
+            radii: columns that are not negative either.
+
+        Raises:
+            ValueError: if there are more or fewer columns, or a number is out of all range.
+        """
+        if self.strokes.shape[1] != num_columns:
+            raise ValueError(f"{self.strokes.shape[1]} numbers a stroke; {self.family} has {num_columns}")
+        if (np.abs(self.strokes[:, lengths]) > _FARTHEST).any() or (self.strokes[:, radii] < 0).any():
+            raise ValueError("strokes far beyond any canvas, or of negative radius")
+        return np.ascontiguousarray(self.strokes)
+
+
+def _plain_array(array: NDArray[Any], name: str) -> NDArray[Any]:
+    """An array of a stored program, in the byte order and layout of this machine.
+
+    Raises:
+        ValueError: if it holds something else than finite numbers or text.
+    """
+    if array.dtype.kind not in _PLAIN_KINDS or (array.dtype.kind == "f" and not np.isfinite(array).all()):
+        raise ValueError(f"{name}: {array.dtype}, or numbers that are not finite")
+    return np.ascontiguousarray(array, array.dtype.newbyteorder("=")).reshape(array.shape)
 
 
 @dataclass(frozen=True, kw_only=True)

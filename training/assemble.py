@@ -7,7 +7,6 @@ Parts must belong together: what a run was trained on is in its card, and anythi
 cards of all parts come along.
 """
 
-import json
 import re
 import sys
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from conf.command import Summary, command, next_line
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
-from training.data.plain import parse_json
+from training.data.plain import parse_json, parse_object
 from training.data.retries import retried
 from training.models.weights import RUN_CARD, parent_weights, weights_hash
 from training.run.run_folder import RunFolder
@@ -143,7 +142,7 @@ def _part(key: str, place: Path) -> Part:
         if (place / "run.json").is_file():
             card = RunFolder(place).report()
         elif own.is_file():
-            card = dict(json.loads(own.read_text(encoding="utf-8")))
+            card = parse_object(own.read_bytes(), dict[str, Any])
         part = Part(key=key, weights=weights, hash=weights_hash(weights), card=card)
         _ = part.parents
     except (OSError, ValueError, KeyError, TypeError) as error:

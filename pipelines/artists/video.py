@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipelines.artists.footage import Footage, Frame, Pixels, gather
 from pipelines.artists.screen import Screen, on_white
-from pipelines.sources.base import RefusedPicture
+from pipelines.sources.base import RefusedPicture, StorageFault
 from pipelines.sources.decode import MAX_PIXELS
 from pipelines.sources.reading import PatientFile, read_patiently
 from training.data.storage import open_storage
@@ -76,8 +76,14 @@ class _Video:
         decoded, first_s, now_s = 0, 0.0, 0.0
         waiting: Pixels | None = None  # until it is known how long it is seen
         try:
-            with av.open(self._file, mode="r") as container:
+            # A video may name others, or hosts to listen to (play lists, `ffconcat`, SDP): nothing but itself is read.
+            with av.open(
+                self._file, mode="r", metadata_errors="replace", options={"protocol_whitelist": "none"}
+            ) as container:
                 stream = main_track(container)
+                width_px, height_px = stream.codec_context.width, stream.codec_context.height
+                if width_px * height_px > MAX_PIXELS:
+                    raise RefusedPicture(f"{width_px}x{height_px} px is more than {MAX_PIXELS}")
                 stream.codec_context.thread_count = 1  # workers do not compete for cores
                 for frame in container.decode(stream):
                     if frame.is_corrupt:
@@ -99,7 +105,9 @@ class _Video:
                         f"damaged after {decoded} frames: {shown_s:.1f} of {promised_s:.1f} s are there"
                     )
                 yield waiting, max(last_s, promised_s - (now_s - first_s))
-        except (av.FFmpegError, OSError) as error:
+        except (RefusedPicture, StorageFault, MemoryError):
+            raise
+        except Exception as error:  # as below
             where = f"damaged after {decoded} frames" if decoded else "not a video that can be decoded"
             reason = getattr(error, "strerror", None) or type(error).__name__
             raise self._file.fault or RefusedPicture(f"{where} ({reason})") from error
@@ -143,7 +151,7 @@ def _length_s(track: "VideoStream") -> float:
     """How long a track is; 0 when the file does not say. Matroska says so in a tag, `00:00:04.800000000`."""
     if track.duration and track.time_base:
         return float(track.duration * track.time_base)
-    match = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", track.metadata.get("DURATION", ""))
+    match = re.fullmatch(r"(\d{1,6}):(\d{1,2}):(\d{1,2}(?:\.\d{1,18})?)", track.metadata.get("DURATION", ""))
     return 3600.0 * int(match[1]) + 60.0 * int(match[2]) + float(match[3]) if match else 0.0
 
 

@@ -1,11 +1,10 @@
 """Processes from wherever they lie: our data sets and paintings, and what other systems give: frames, videos, grids."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from pipelines.pages.gallery.contents import spread
 from pipelines.sources.base import RefusedPicture, SourceEntry
 from training.data.dataset import read_card, read_manifests
 from training.data.manifest import SampleSpan, tar_path
+from training.data.plain import parse_object
 from training.data.sequence import read_span
 
 _Foreign = Literal["frames", "video", "grid"]
@@ -144,9 +144,9 @@ def _of_painter(folder: Path) -> list[_Member]:
 
 def _painted(root: Path) -> Process:
     try:
-        report = json.loads((root / PAINTER_REPORT).read_text("utf-8"))
+        report = parse_object((root / PAINTER_REPORT).read_bytes(), dict[str, Any])
         caption, source = str(report.get("prompt") or ""), report.get("source")
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         raise RefusedPicture(f"{PAINTER_REPORT} is not a painting's report ({error})") from error
     inside = root / _FRAMES_FOLDER
     frames = inside if inside.is_dir() else root

@@ -17,6 +17,8 @@ TABLES = ("captions.csv", "metadata.csv", "metadata.jsonl")
 TEXT_ENDINGS = (".txt", ".caption")
 """Of texts that hold a caption; where both are there, the earlier counts."""
 
+_NO_LETTERS = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters, and halves of characters, which no file can hold."""
 _FILE_COLUMNS = ("file_name", "file", "path", "filename", "image")
 
 
@@ -153,5 +155,5 @@ def _text(data: bytes, where: str) -> str:
 
 
 def _one_line(text: str) -> str | None:
-    """Captions become prompts and table cells: runs of blanks and line ends are one space."""
-    return " ".join(text.split()) or None
+    """Captions become prompts and table cells: runs of blanks, line ends and what is no letter are one space."""
+    return " ".join(_NO_LETTERS.sub(" ", text).split()) or None

@@ -5,6 +5,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.sources.base import RefusedPicture
+from pipelines.sources.decode import MAX_PIXELS
+from renderers.stored_picture import decoded, size_of
 
 DEPTH_ENDING = ".depth.png"
 
@@ -22,7 +24,10 @@ def decode_depth(data: bytes) -> NDArray[np.float32]:
     Raises:
         RefusedPicture: if it is not a grey PNG.
     """
-    values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    height_px, width_px = size_of(data) or (0, 0)
+    if height_px * width_px > MAX_PIXELS:
+        raise RefusedPicture(f"its depth map is of {width_px}x{height_px} px, more than {MAX_PIXELS}")
+    values = decoded(data, cv2.IMREAD_UNCHANGED, (height_px, width_px))
     if values is None or values.ndim != 2 or not np.issubdtype(values.dtype, np.unsignedinteger):
         raise RefusedPicture("its depth map is not a grey PNG of 8 or 16 bits")
     far = 1.0 - values.astype(np.float32) / np.float32(np.iinfo(values.dtype).max)

@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 import posixpath
+import re
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,9 @@ from training.data.storage import naming, open_storage
 
 NUM_READERS = 8
 """Tars that are scanned side by side."""
+
+_MOST_TARS = 1_000_000
+_RANGE = re.compile(r"\{(-?[0-9]{1,40})\.\.(-?[0-9]{1,40})")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +89,11 @@ class WebDatasetSource(StoredSource):
             if filesystem.exists(root):
                 return filesystem, [root]
         try:
-            patterns = list(braceexpand(self.path))
+            if any(abs(int(last) - int(first)) >= _MOST_TARS for first, last in _RANGE.findall(self.path)):
+                raise ValueError(f"more than {_MOST_TARS} tars")
+            patterns = list(itertools.islice(braceexpand(self.path), _MOST_TARS + 1))
+            if len(patterns) > _MOST_TARS:
+                raise ValueError(f"more than {_MOST_TARS} tars")
         except ValueError as error:
             raise ConfigError("path", self.path, f"a pattern such as train-{{00000..00015}}.tar ({error})") from error
         tars = []
@@ -152,6 +160,8 @@ def _members(file: IO[bytes], tar: str) -> Iterator[tarfile.TarInfo]:
     try:
         with tarfile.open(fileobj=file, mode="r:") as reader:
             for member in reader:
+                if member.size < 0 or member.issparse():
+                    raise UserError(f"{tar}: {printable(member.name)} is no plain file; write the tar without --sparse")
                 if member.isreg() and _key_and_ending(member.name)[0]:
                     yield member
             file.seek(reader.offset)

@@ -4,11 +4,13 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from renderers.painting import Regions, StrokeProgram
+from renderers.stored_picture import decoded
 from training.data.sequence import StoredSequence
 
 
@@ -24,14 +26,10 @@ def read_label_map(data: bytes) -> NDArray[np.uint16]:
     """(H, W) what `label_map_bytes` wrote.
 
     Raises:
-        ValueError: if it is not a grey PNG.
+        ValueError: if it is not a grey picture.
     """
-    try:
-        with PillowImage.open(io.BytesIO(data), formats=["PNG"]) as image:
-            labels = np.asarray(image)
-    except (OSError, SyntaxError) as error:
-        raise ValueError(f"regions.png: {error}") from error
-    if labels.ndim != 2:
+    labels = decoded(data, cv2.IMREAD_UNCHANGED)
+    if labels is None or labels.ndim != 2:
         raise ValueError("regions.png: not a grey picture")
     return labels.astype(np.uint16)
 

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from renderers.agent.config import MOST_TILES
 from renderers.agent.config import AgentConfig as Config
 from renderers.distance import distances_from_energies, lowpass_energies
 from renderers.family import AssetFile, Renderer
@@ -70,11 +71,12 @@ def replay(program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int
     Strokes are drawn on a square of the longer side, which is then squeezed to the shorter, as the actor saw it.
     """
     height, width = size_px or (program.height_px, program.width_px)
-    tiles = max((round(1 / side) for side in np.unique(program.strokes[:, _SIDE])), default=1)
+    rows = program.rows(_SIDE + 1)
+    tiles = _num_tiles(rows)
     side_px = -(-max(height, width) // tiles) * tiles
     canvas, done = _blank(program.canvas, side_px), 0
     for step in steps:
-        _draw(program.strokes[done:step], canvas)
+        _draw(rows[done:step], canvas)
         done = step
         shown = canvas if (height, width) == canvas.shape[:2] else _resized(canvas, height, width)
         yield np.ascontiguousarray(shown[..., ::-1])
@@ -97,6 +99,21 @@ def _strokes(image: Image, config: Config, actor: Actor, before: Floats, tiles: 
         _draw(together, canvas)
         rows.append(together)
     return np.concatenate(rows).astype(np.float32)
+
+
+def _num_tiles(rows: Floats) -> int:
+    """How many squares stand side by side at most.
+
+    Raises:
+        ValueError: if a square is not one of a canvas that was divided.
+    """
+    squares = np.unique(rows[:, _TOP:], axis=0)
+    corners, sides = squares[:, :2], squares[:, 2:]
+    if not ((corners >= 0) & (corners < 1) & (sides >= np.float32(1 / MOST_TILES)) & (sides <= 1)).all():
+        raise ValueError("strokes in squares beside the canvas, or smaller than any")
+    if len(squares) > 1 + MOST_TILES**2:
+        raise ValueError(f"strokes in {len(squares)} different squares")
+    return max((round(1 / float(side)) for side in np.unique(sides)), default=1)
 
 
 def _draw(rows: Floats, canvas: Floats) -> None:

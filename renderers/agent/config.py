@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from conf.errors import ConfigError
 from conf.value import Location
 
+MOST_TILES = 16
+"""Along each side of a canvas that is divided."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class AgentConfig:
@@ -28,8 +31,8 @@ class AgentConfig:
         if not self.actor:
             allowed = "the path of an actor's weights: as released (actor.pkl), or from a run of stage=agent"
             raise ConfigError("actor", self.actor, allowed)
-        if not 1 <= self.divide <= 16:
-            raise ConfigError("divide", self.divide, "1 to 16")
+        if not 1 <= self.divide <= MOST_TILES:
+            raise ConfigError("divide", self.divide, f"1 to {MOST_TILES}")
         least = 1 if self.divide == 1 else 2
         for key, lowest, highest in (("width_px", 16, 1024), ("num_steps", least, 1000)):
             value = getattr(self, key)

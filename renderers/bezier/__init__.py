@@ -13,7 +13,7 @@ from renderers.bezier.fit import fit
 from renderers.distance import stroke_distances
 from renderers.family import Renderer
 from renderers.painting import NO_ASSETS, NOTHING_KNOWN, Assets, Image, Knowledge, Painting, StrokeProgram
-from renderers.raster.ribbon import grid
+from renderers.raster.ribbon import NUM_COLUMNS, R0, R2, X0, grid
 from renderers.raster.stamp import draw_all, new_scratch
 
 __all__ = ["RENDERER", "Config", "paint", "paint_batch", "plan", "replay", "replay_batch"]
@@ -66,9 +66,10 @@ def plan(image: Image, config: Config, seed: np.random.SeedSequence) -> StrokePr
 def replay(program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None) -> Iterator[Image]:
     """The (height, width, 3) canvas after each of the given steps (ascending; 0 is the blank canvas)."""
     height, width = size_px or (program.height_px, program.width_px)
+    strokes = program.rows(NUM_COLUMNS, lengths=slice(X0, R2 + 1), radii=slice(R0, R2 + 1))
     pixels, scratch, done = _blank(program, height, width), new_scratch(grid(height, width)), 0
     for step in steps:
-        draw_all(program.strokes[done:step], grid(height, width), pixels, scratch)
+        draw_all(strokes[done:step], grid(height, width), pixels, scratch)
         done = step
         yield pixels.reshape(height, width, 3).copy()
 

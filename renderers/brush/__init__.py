@@ -15,13 +15,15 @@ from renderers.brush.custom import brush_from_picture, coverage_of
 from renderers.brush.ground import plain, xuan
 from renderers.brush.ink import DENSITY, ink_brushes, plan_ink
 from renderers.brush.oil import plan_oil
-from renderers.brush.stroke import Marks, lay_all, marks_of, new_brush_scratch, trace
+from renderers.brush.stroke import NUM_BRUSH_COLUMNS, Marks, lay_all, marks_of, new_brush_scratch, trace
 from renderers.brush.style import stroke_character, transfer_colours
 from renderers.brush.texture import BrushTexture, make_brush
 from renderers.distance import new_ledger
 from renderers.family import AssetFile, Renderer
 from renderers.painting import NO_ASSETS, NOTHING_KNOWN, Assets, Image, Knowledge, Painting, StrokeProgram
-from renderers.raster.ribbon import grid
+from renderers.raster.ribbon import R0, R2, X0, grid
+
+_STRONGEST = 100
 
 __all__ = ["RENDERER", "Config", "asset_files", "check_assets", "paint", "plan", "replay"]
 
@@ -103,12 +105,13 @@ def plan(image: Image, config: Config, seed: np.random.SeedSequence, assets: Ass
 def replay(program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None) -> Iterator[Image]:
     """The (height, width, 3) canvas after each of the given steps (ascending; 0 is the bare canvas or paper)."""
     height, width = size_px or (program.height_px, program.width_px)
+    strokes = program.rows(NUM_BRUSH_COLUMNS, lengths=slice(X0, R2 + 1), radii=slice(R0, R2 + 1))
     marks, density = _marks(program), _density(program)
     pixels = grid(height, width, covers=float(density == 0.0))
     ground, layer = _ground(program, height, width), _bare(program, height, width)
     scratch, done = new_brush_scratch(pixels), 0
     for step in steps:
-        lay_all(program.strokes[done:step], pixels, marks, layer, scratch)
+        lay_all(strokes[done:step], pixels, marks, layer, scratch)
         done = step
         yield _shown(layer, ground, density).reshape(height, width, 3)
 
@@ -129,12 +132,24 @@ def _texture(config: Config, assets: Assets) -> BrushTexture:
 
 
 def _marks(program: StrokeProgram) -> Marks:
-    return marks_of(BrushTexture.from_arrays(dict(program.arrays)), float(program.arrays["relief"]))
+    return marks_of(BrushTexture.from_arrays(dict(program.arrays)), _strength(program, "relief"))
 
 
 def _density(program: StrokeProgram) -> float:
     """What full ink absorbs; 0 for paint that covers."""
-    return float(program.arrays["density"])
+    return _strength(program, "density")
+
+
+def _strength(program: StrokeProgram, name: str) -> float:
+    """A number beside a program.
+
+    Raises:
+        ValueError: if it is not there, or none that was ever written.
+    """
+    stored = program.arrays.get(name)
+    if stored is None or stored.shape != () or not 0 <= (value := float(stored)) <= _STRONGEST:
+        raise ValueError(f"the program's {name} is missing, or not from 0 to {_STRONGEST}")
+    return value
 
 
 def _ground(program: StrokeProgram, height: int, width: int) -> NDArray[np.float32]:

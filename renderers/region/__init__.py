@@ -23,6 +23,7 @@ from renderers.painting import (
     StrokeProgram,
     to_uint8,
 )
+from renderers.region.config import FILLS
 from renderers.region.config import RegionConfig as Config
 from renderers.region.graph import Labels
 from renderers.region.order import painting_order, survey
@@ -181,7 +182,9 @@ def _region(
     if sheet.picture is None:
         yield from replay_strokes(program, sheet, label, [step - start for step in steps])
         return
-    fill = str(program.arrays["fill"])
+    fill = str(program.arrays.get("fill"))
+    if fill not in FILLS:
+        raise ValueError(f"the program's regions are filled by '{fill}'")
     for step in steps:
         yield sheet.partly(fill, label, float(program.strokes[step - 1, SHARE]))
 

@@ -12,6 +12,7 @@ from renderers.painting import StrokeProgram
 from renderers.region.arrival import arrival
 from renderers.region.graph import Labels
 from renderers.region.segment import resized_labels
+from renderers.stored_picture import decoded
 
 REGION, SHARE = 0, 1
 NUM_COLUMNS = 2
@@ -100,9 +101,11 @@ def decoded_labels(program: StrokeProgram) -> Labels:
     Raises:
         ValueError: if it is damaged, or has other regions than the program paints.
     """
+    if not len(program.strokes) or program.strokes.shape[1] < NUM_COLUMNS:
+        raise ValueError(f"{program.strokes.shape} numbers are no steps of regions")
     labels = _decoded(program, "labels", cv2.IMREAD_UNCHANGED)
-    painted = np.unique(program.strokes[:, REGION]).astype(np.int64)
-    if labels.shape != (program.height_px, program.width_px) or not np.array_equal(painted, np.unique(labels)):
+    painted = np.unique(program.strokes[:, REGION])
+    if labels.ndim != 2 or not np.array_equal(painted, np.unique(labels)):
         raise ValueError("the label map is not the one that the program paints")
     return labels.astype(np.int32)
 
@@ -114,7 +117,8 @@ def _encoded(image: NDArray[Any], kind: str, options: list[int]) -> NDArray[np.u
 
 def _decoded(program: StrokeProgram, name: str, how: int) -> NDArray[Any]:
     data = program.arrays.get(name)
-    image: NDArray[Any] | None = None if data is None or data.dtype != np.uint8 else cv2.imdecode(data, how)
+    size_px = (program.height_px, program.width_px)
+    image = None if data is None or data.dtype != np.uint8 else decoded(data.tobytes(), how, size_px)
     if image is None:
         raise ValueError(f"the program's {name} cannot be decoded")
     return image

@@ -63,10 +63,13 @@ def replay_strokes(program: StrokeProgram, sheet: Sheet, label: int, locals_: Se
     """(n, 3) the pixels of a region after each of so many of its rows (ascending, from 1: blocked in)."""
     height, width = sheet.labels.shape
     rows = program.strokes[program.strokes[:, REGION] == label]
-    red, green, blue = (float(value) for value in program.arrays["grounds"][label])
+    medium, grounds = str(program.arrays.get("medium")), program.arrays.get("grounds")
+    if medium not in _FAMILIES.values() or grounds is None or grounds.ndim != 2 or not label < len(grounds):
+        raise ValueError("the program's medium or grounds are not those of strokes in regions")
+    red, green, blue = (float(value) for value in grounds[label])
     inner = replace(
         program,
-        family=str(program.arrays["medium"]),
+        family=medium,
         strokes=np.ascontiguousarray(rows[1:, NUM_COLUMNS:]),
         canvas=(red, green, blue),
         arrays={

@@ -392,7 +392,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a frame of noise": (lambda root: forge(root, member("03.webp", b"RIFF")), "03.webp is not a picture"),
     "frames of another size": (
         lambda root: forge(root, repaint(lambda frames: [frame[::2] for frame in frames])),
-        "frames of .32, 64. px",
+        "00.webp is not a picture of 64x64 px",
     ),
     "wrong split": (wrong_split, "stands in the wrong split"),
     "a frame less": (lambda root: forge(root, fewer_frames), "7 frames, 8 planned"),

@@ -106,6 +106,8 @@ class _Recipe(TypedDict):
     __pydantic_config__ = OPEN  # type: ignore[misc]
 
     renderers: NotRequired[list[_Renderer]]
+    source: NotRequired[dict[str, Any]]
+    schedule: NotRequired[dict[str, Any]]
 
 
 class _StoredCard(TypedDict):

@@ -16,7 +16,8 @@ MOST_SEQUENCES = 100_000_000
 ARTIST = "artist"
 """Family, and renderer's name, of sequences that people painted: they have frames, and no stroke program."""
 
-_SHARD_NAME = re.compile(r"(train|val|text)-(\d{5,})-of-(\d{5,})")
+_KEY = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}")
+_SHARD_NAME = re.compile(r"(train|val|text)-([0-9]{5,9})-of-([0-9]{5,9})")
 
 
 def dataset_file(root: Path) -> Path:
@@ -57,6 +58,11 @@ def is_shard_name(name: str) -> bool:
 def sequence_key(index: int) -> str:
     """WebDataset key of a sequence: eight digits, and no dot, at which WebDataset would cut."""
     return f"{index:08d}"
+
+
+def is_key(key: str) -> bool:
+    """True for what may be a key: letters, digits and hyphens, nothing that a path or a shell would take otherwise."""
+    return _KEY.fullmatch(key) is not None
 
 
 def frame_member(frame: int, num_frames: int, frame_format: str) -> str:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from training.data.layout import SCHEMA_VERSION, TEXT_SPLIT, is_shard_name, shards_folder
+from training.data.layout import SCHEMA_VERSION, TEXT_SPLIT, is_key, is_shard_name, shards_folder
 from training.data.plain import CLOSED, OPEN, Count, Number, Whole, parse_object, shaped
 from training.data.retries import retried
 from training.data.seal import CHECKSUM, is_sealed
@@ -103,6 +103,8 @@ class ShardManifest:
             raise ValueError(f"{self.num_planned} planned, {self.num_samples} made, {len(self.quarantined)} refused")
         end = 0
         for span in self.samples:
+            if not is_key(span.key):
+                raise ValueError(f"{span.key!r} is no key of a sequence")
             if span.offset != end or not span.length or span.length % _BLOCK:
                 raise ValueError(
                     f"sequence {span.key}: stands at {span.offset}, {span.length} bytes, but {end} is next"

@@ -3,6 +3,7 @@
 import errno
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from conf.errors import UserError
@@ -35,7 +36,7 @@ def retried(where: object, read: Callable[[], _Read]) -> _Read:
     """What `read` returns, tried again after a while when the storage fails.
 
     Args:
-        where: what is read, for the message.
+        where: what is read, for the message; a path must be of a file or folder: a named pipe may never answer.
         read: called up to four times; it must begin anew each time.
 
     Raises:
@@ -43,6 +44,8 @@ def retried(where: object, read: Callable[[], _Read]) -> _Read:
         FileNotFoundError, IsADirectoryError, NotADirectoryError: as they come: the storage works, and that is its
             answer.
     """
+    if isinstance(where, Path) and where.exists() and not (where.is_file() or where.is_dir()):
+        raise UserError(f"{where}: neither a file nor a folder; it is not opened")
     try:
         return tried_again(read, WAITS_S, lambda error: isinstance(error, OSError) and error.errno in _PASSING)
     except _PLAIN_ANSWERS:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from renderers.stored_picture import MOST_PIXELS, decoded
 from training.data.manifest import SampleSpan, ShardManifest, tar_path
 from training.data.plain import OPEN, Count, Number, Side, parse_object
 from training.data.retries import retried
@@ -61,7 +62,10 @@ class StoredSequence:
             ValueError: if it is not what a sequence has.
         """
         try:
-            return dict(parse_object(self.members["json"], _Facts))
+            facts = parse_object(self.members["json"], _Facts)
+            if facts["size_px"][0] * facts["size_px"][1] > MOST_PIXELS:
+                raise ValueError(f"size_px: more than {MOST_PIXELS} pixels a frame")
+            return dict(facts)
         except ValueError as error:
             raise ValueError(f"sequence {self.key}: json: {error}") from error
 
@@ -79,14 +83,14 @@ class StoredSequence:
         """One frame (H, W, 3) uint8 RGB; -1 is the finished picture.
 
         Raises:
-            ValueError: if it is missing, or is not a picture.
+            ValueError: if it is missing, or is not a picture of the size that the json says.
         """
         member = self.facts["frames"][number]["member"]
-        data = np.frombuffer(self.members.get(member, b""), np.uint8)
+        height_px, width_px = self.facts["size_px"]
         # OpenCV decodes WebP straight to three channels, in two thirds of Pillow's time.
-        frame = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
+        frame = decoded(self.members.get(member, b""), cv2.IMREAD_COLOR_RGB, (height_px, width_px))
         if frame is None:
-            raise ValueError(f"sequence {self.key}: {member} is not a picture")
+            raise ValueError(f"sequence {self.key}: {member} is not a picture of {width_px}x{height_px} px")
         return cast(NDArray[np.uint8], frame)
 
     def frames(self) -> NDArray[np.uint8]:

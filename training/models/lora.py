@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from conf.errors import UserError
 from conf.progress import tell
+from training.data.plain import parse_object
 from training.models.finite import finite
 from training.models.lora_layouts import (
     animatediff_from_lora,
@@ -153,7 +154,8 @@ def load_lora(
     try:
         tensors, num_left_out = without_text_encoder(read_tensors(file, key))
         state = lora_from_file(tensors, layers, lora_settings(file, tensors))
-        marks = dict(json.loads(header_of(file).get(_MARK, "{}")))  # of the parents, as `save_lora` noted
+        marked = header_of(file).get(_MARK, "{}")  # of the parents, as `save_lora` noted
+        marks = parse_object(marked.encode(), dict[str, str])
     except (ValueError, TypeError) as error:
         raise UserError(f"{name}: {error}") from error
     if kind_of(state) == "motion" and not any(".motion_modules." in layer for layer in layers):

@@ -11,7 +11,6 @@ The scale, alpha / rank, is in tensors called alpha (kohya), in the header of th
 (peft), or 1. States here are in peft's names, at scale 1: alpha / rank is multiplied into the upper matrices.
 """
 
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -20,6 +19,7 @@ from typing import Any
 
 from torch import Tensor
 
+from training.data.plain import parse_object
 from training.models.animatediff import diffusers_name, original_from_motion
 from training.models.parts import kind_of_tensors
 
@@ -36,6 +36,9 @@ _OTHER_METHODS = {
 }  # fmt: skip
 _METADATA = "lora_adapter_metadata"  # in the header of what diffusers writes
 PEFT_CONFIG = "adapter_config.json"
+_NAME = r"[\w.\\^$-]*"
+_QUICK_PATTERN = re.compile(rf"(?=.{{1,200}}\Z){_NAME}(?:\.\*{_NAME}){{0,2}}")
+"""Patterns are regular expressions of strangers, of which one such as `(a+)+b` would take for ever."""
 
 
 def kohya_from_lora(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -127,8 +130,8 @@ def lora_settings(file: Path, names: Iterable[str]) -> dict[str, Any] | None:
     if not text:
         return None
     try:
-        settings = dict(json.loads(text))
-    except (ValueError, TypeError, RecursionError) as error:
+        settings = parse_object(text.encode(errors="replace"), dict[str, Any])
+    except ValueError as error:
         raise ValueError(f"its {place} cannot be read ({error})") from error
     of_unet = {key.removeprefix("unet."): value for key, value in settings.items() if key.startswith("unet.")}
     settings = of_unet or {key: value for key, value in settings.items() if "." not in key}
@@ -154,6 +157,9 @@ def _scale(layer: str, rank: int, settings: Mapping[str, Any]) -> float:
 
     patterns = settings.get("alpha_pattern") or {}
     try:
+        odd = next((pattern for pattern in patterns if not _QUICK_PATTERN.fullmatch(pattern)), None)
+        if odd is not None:
+            raise ValueError(f"the pattern {odd[:60]!r}; allowed: names of layers, with .* in two places at most")
         alpha = float(patterns.get(get_pattern_key(list(patterns), layer), settings.get("lora_alpha", rank)))
     except (TypeError, ValueError, AttributeError, re.error) as error:
         raise ValueError(f"its alpha for {layer} cannot be read ({error})") from error

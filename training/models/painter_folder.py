@@ -12,17 +12,20 @@ PAINTER/run_cards/PART.json  how each part that was trained here came about
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, cast
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, NotRequired
 
 import torch
 from diffusers import MotionAdapter, SparseControlNetModel
 from diffusers import __version__ as diffusers_version
+from pydantic import Field
 from safetensors.torch import load_file
 from torch import Tensor
+from typing_extensions import TypedDict
 
 from conf.errors import UserError
 from training.data.manifest import hash_file, to_json
+from training.data.plain import OPEN, Count, Number, Side, parse_object, shaped
 from training.models.base import BaseModel, load_base
 from training.models.finite import finite
 from training.models.lora import LORA_FILE, kind_of, load_lora, save_lora
@@ -31,8 +34,27 @@ from training.models.replication import load_replication
 
 PAINTER_CARD = "painter.json"
 _FORMAT = 1
+_MOST_FRAMES = 10_000
 _SHARED = "shared_noise"
 _MOTION, _REPLICATION, _LORAS = "motion_adapter", "replication", "loras"
+
+
+class _File(TypedDict):
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+
+    bytes: Count
+
+
+class _Card(TypedDict):
+    """What is read of `painter.json`."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+
+    num_frames: Annotated[int, Field(strict=True, ge=1, le=_MOST_FRAMES)]
+    size_px: Annotated[list[Side], Field(min_length=2, max_length=2)]
+    phrases: NotRequired[dict[str, str]]
+    shared_noise: NotRequired[Number]
+    files: dict[str, _File]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,18 +149,21 @@ def read_painter_card(folder: Path) -> dict[str, Any]:
     """
     where = f"painter={folder}"
     try:
-        card = json.loads((folder / PAINTER_CARD).read_text(encoding="utf-8"))
-        if card["format"] != _FORMAT:
-            raise UserError(f"{where}: of format {card['format']}; this code reads {_FORMAT}")
+        card = parse_object((folder / PAINTER_CARD).read_bytes(), dict[str, Any])
+        if card.get("format") != _FORMAT:
+            raise UserError(f"{where}: of format {card.get('format')}; this code reads {_FORMAT}")
+        card = dict(shaped(card, _Card))
         for name, facts in card["files"].items():
+            if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+                raise ValueError(f"files: {name} is not in the folder")
             file = folder / name
             if not file.is_file() or file.stat().st_size != facts["bytes"]:
                 raise UserError(f"{where}: not whole; {name} is {'cut or changed' if file.exists() else 'missing'}")
     except FileNotFoundError:
         raise UserError(f"{where}: not a painter (no {PAINTER_CARD}); training.assemble makes one") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"{where}: {PAINTER_CARD} cannot be read ({error})") from error
-    return cast(dict[str, Any], card)
+    return card
 
 
 def load_painter(folder: Path, dtype: torch.dtype = torch.float32) -> Painter:

@@ -4,7 +4,6 @@ diffusers and transformers fill up with random numbers, or leave empty, what a f
 Here nothing is filled up: what is missing, foreign or of another shape is an error that names it.
 """
 
-import json
 import logging
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from transformers import PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from conf.errors import UserError
+from training.data.plain import parse_object
 from training.models.finite import finite
 from training.models.read_tensors import read_tensors
 
@@ -83,8 +83,8 @@ def kind_of_folder(folder: Path) -> str:
     if any((folder / name).is_file() for name in ("pytorch_lora_weights.safetensors", "adapter_config.json")):
         return "a LoRA"
     try:
-        kind = str(json.loads((folder / "config.json").read_text(encoding="utf-8"))["_class_name"])
-    except (OSError, ValueError, KeyError, TypeError):
+        kind = str(parse_object((folder / "config.json").read_bytes(), dict[str, Any])["_class_name"])
+    except (OSError, ValueError, KeyError):
         return "something else"
     return _KINDS.get(kind, f"a {kind}")
 
@@ -126,7 +126,7 @@ def _refuse_other_class(network: type[nn.Module], where: str, part: str, name: s
     if issubclass(network, ModelMixin):
         kind = cast(Any, network).load_config(where, subfolder=part or None).get("_class_name", network.__name__)
     elif issubclass(network, PreTrainedModel) and (Path(where) / part / "config.json").is_file():
-        config = json.loads((Path(where) / part / "config.json").read_text(encoding="utf-8"))
+        config = parse_object((Path(where) / part / "config.json").read_bytes(), dict[str, Any])
         family = str(config.get("model_type", "clip")).partition("_")[0]
         kind = network.__name__ if family == "clip" else (config.get("architectures") or [family])[0]
     else:

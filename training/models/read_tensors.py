@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,7 @@ def read_tensors(path: Path, key: str = "weights") -> "dict[str, torch.Tensor]":
             file.read(1)
     except OSError as error:
         raise UserError(f"{where}: cannot be read ({error.strerror or error})") from error
-    held = _safetensors(path, where) if path.suffix == ".safetensors" else _torch_file(path, where)
+    held = _safetensors(path, where) if path.suffix == ".safetensors" else torch_file(path, where)
     return _tensors(held, where)
 
 
@@ -51,9 +52,22 @@ def _safetensors(path: Path, where: str) -> object:
         raise UserError(f"{where}: not a safetensors file, or not a whole one") from error
 
 
-def _torch_file(path: Path, where: str) -> object:
+def torch_file(path: Path, where: str) -> Any:
+    """What `torch.save` wrote: plain values and tensors; no other object is ever made.
+
+    Raises:
+        UserError: if it is something else, holds pickled code, or is packed, as `torch.save` never does: a small file
+            could then fill all memory.
+    """
     import torch
 
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
+                    raise UserError(f"{where}: packed; save it with torch.save, which does not pack")
+    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise UserError(f"{where}: not a PyTorch weights file, or not a whole one") from error
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on old pickles and TorchScript: what matters of it is raised
@@ -83,4 +97,8 @@ def _tensors(held: Any, where: str) -> "dict[str, torch.Tensor]":
     for name, value in held.items():
         if not isinstance(name, str) or not isinstance(value, torch.Tensor):
             raise UserError(f"{where}: {str(name)[:60]!r} is not a tensor but {type(value).__name__}")
+        if value.layout is not torch.strided or value.device.type != "cpu" or value.is_quantized or value.is_complex():
+            raise UserError(f"{where}: {name[:60]!r} is no plain tensor of numbers, but sparse, quantized or the like")
+        if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            raise UserError(f"{where}: {name[:60]!r} has {value.numel()} numbers, of which the file holds fewer")
     return dict(held)

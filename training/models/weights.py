@@ -1,14 +1,14 @@
 """Weights as a whole: which are trained, where a parent's are, and what they hash to."""
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from conf.errors import UserError
 from training.data.manifest import hash_file
+from training.data.plain import parse_object
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -76,7 +76,7 @@ def noise_of_run(weights: Path) -> "NoiseSchedule | None":
     from training.diffusion import schedule_of_recipe
 
     try:
-        card = json.loads((weights / RUN_CARD).read_text(encoding="utf-8"))
+        card = parse_object((weights / RUN_CARD).read_bytes(), dict[str, Any])
         return schedule_of_recipe(card["recipe"]["noise"])
     except (FileNotFoundError, NotADirectoryError):
         return None

@@ -19,6 +19,7 @@ from conf.errors import UserError
 from training.data.manifest import hash_file, to_json
 from training.data.plain import OPEN, Count, parse_object
 from training.data.retries import retried
+from training.models.read_tensors import torch_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,16 +54,28 @@ class Checkpoint:
     facts: dict[str, Any]
 
     def tensors(self, name: str) -> "dict[str, Tensor]":
-        """A file of tensors."""
+        """A file of tensors.
+
+        Raises:
+            UserError: if it was no safetensors file when it was written.
+        """
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        return load_file(self.folder / f"{name}.safetensors")
+        path = self.folder / f"{name}.safetensors"
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise UserError(f"checkpoint={path}: not a safetensors file") from error
 
     def state(self, name: str) -> Any:
-        """A file of nested plain values and tensors; no pickled object is ever made from it."""
-        import torch
+        """A file of nested plain values and tensors; no pickled object is ever made from it.
 
-        return torch.load(self.folder / f"{name}.pt", map_location="cpu", weights_only=True)
+        Raises:
+            UserError: if it holds something else.
+        """
+        path = self.folder / f"{name}.pt"
+        return torch_file(path, f"checkpoint={path}")
 
     def holds(self, name: str) -> bool:
         """Whether it has such a file of tensors."""
@@ -189,6 +202,8 @@ def _read(folder: Path) -> Checkpoint:
         if facts["format"] != _FORMAT:
             raise UserError(f"{folder}: checkpoint format {facts['format']}; this code reads {_FORMAT}")
         for name, sha256 in facts["files"].items():
+            if Path(name).name != name:
+                raise ValueError(f"{name} is not a file in it")
             if retried(folder / name, partial(hash_file, folder / name)) != sha256:
                 raise ValueError(f"{name} is not what was written")
         if checkpoint_name(facts["step"]) != folder.name:

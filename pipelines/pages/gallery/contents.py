@@ -7,20 +7,25 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import cv2
 import numpy as np
 from PIL import Image
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from conf.errors import UserError
 from conf.progress import Progress
 from pipelines.pages.gallery.region_map import order_map
 from pipelines.synthesis.regions import read_label_map
+from renderers.stored_picture import decoded
 from training.data.dataset import DatasetCard, dataset_totals, read_card, read_manifests
 from training.data.encoded import encoding_of
 from training.data.layout import ARTIST
-from training.data.manifest import ShardManifest, read_manifest, tar_path
-from training.data.sequence import StoredSequence, parse_sequence
+from training.data.manifest import ShardManifest, read_checked_manifest, tar_path
+from training.data.plain import OPEN, Count, Number, shaped
+from training.data.sequence import StoredSequence, read_span
 
 MAX_PX = 512  # a sheet of 8 such frames a row is 4096 px wide, which every browser decodes
 _MAX_FRAMES = 32
@@ -29,6 +34,16 @@ _WEBP_QUALITY = 80
 _BLOCK_PX, _MARGIN_PX = 16, 2
 _MAX_BINS = 24
 _MAX_REASONS, _MAX_SOURCES = 100, 5
+
+
+class _Region(TypedDict):
+    """A row of `regions` in a sequence's json."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+
+    label: Annotated[int, Field(strict=True, ge=0, lt=2**16)]
+    saliency: Number
+    area_px: Count
 
 
 @dataclass(kw_only=True)
@@ -219,7 +234,7 @@ def _cards(root: Path, places: Sequence[Place], thumbnail_px: int) -> Iterator[d
     for name, some in by_shard.items():
         path = tar_path(root, name)
         try:
-            manifest = read_manifest(root, name)
+            manifest = read_checked_manifest(root, name)
             if manifest is None or path.stat().st_size != manifest.num_bytes:
                 raise ValueError("not the bytes that were committed")
             spans = {span.key: span for span in manifest.samples}
@@ -227,9 +242,9 @@ def _cards(root: Path, places: Sequence[Place], thumbnail_px: int) -> Iterator[d
             with path.open("rb") as file:
                 for place in some:
                     file.seek(spans[place.key].offset)
-                    sequence = parse_sequence(place.key, file.read(spans[place.key].length))
+                    sequence = read_span(spans[place.key], file.read(spans[place.key].length))
                     yield _card(sequence, records[place.key], thumbnail_px)
-        except (OSError, ValueError, KeyError, SyntaxError) as error:  # SyntaxError: Pillow's word for a broken PNG
+        except (OSError, ValueError, KeyError) as error:
             by_machine = isinstance(error, OSError) and error.errno not in (None, errno.ENOENT, errno.EISDIR)
             reason = error.strerror if isinstance(error, OSError) and error.strerror else error
             fault = "cannot be read" if by_machine else "damaged or missing"
@@ -263,16 +278,22 @@ def _regions(sequence: StoredSequence, thumbnail_px: int) -> dict[str, Any] | No
     """How a picture was cut, and in which order its regions were painted; None where it was not cut."""
     if "regions.png" not in sequence.members:
         return None
-    rows = sequence.facts["regions"]
+    rows = shaped(sequence.facts.get("regions"), list[_Region])
+    labels, order = read_label_map(sequence.members["regions.png"]), [row["label"] for row in rows]
+    if not np.isin(labels, order).all():
+        raise ValueError(f"sequence {sequence.key}: regions.png has other regions than its json")
     return {
-        "map": order_map(read_label_map(sequence.members["regions.png"]), [row["label"] for row in rows], thumbnail_px),
+        "map": order_map(labels, order, thumbnail_px),
         "rows": [[row["label"], row["saliency"], row["area_px"]] for row in rows],
     }
 
 
 def _picture(sequence: StoredSequence, member: str) -> Image.Image:
-    with Image.open(io.BytesIO(sequence.members[member])) as image:
-        return image.convert("RGB")
+    data = sequence.members[str(member)]
+    pixels = decoded(data, cv2.IMREAD_COLOR_RGB)
+    if pixels is None:
+        raise ValueError(f"sequence {sequence.key}: {member} is not a picture that was stored here")
+    return Image.fromarray(pixels)
 
 
 def _beside(before: Image.Image, after: Image.Image) -> Image.Image:

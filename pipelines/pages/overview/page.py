@@ -2,15 +2,33 @@
 
 from collections.abc import Mapping
 from importlib.resources import files
-from typing import Any
 from urllib.parse import quote
 
+from typing_extensions import TypedDict
+
 from pipelines.pages.html import fill_page
+from training.data.plain import OPEN, Number, Whole
 
 _PARTS = files(__package__)
 
 
-def render_overview(reports: Mapping[str, Mapping[str, Any]]) -> bytes:
+class _Kept(TypedDict):
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+
+    frame: Whole
+    psnr_db: Number
+
+
+class ShownReport(TypedDict):
+    """What is shown of a `report.json`."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+
+    note: str
+    conditions: list[_Kept]
+
+
+def render_overview(reports: Mapping[str, ShownReport]) -> bytes:
     """The page as UTF-8.
 
     Args:

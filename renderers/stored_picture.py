@@ -1,0 +1,74 @@
+"""Decoding pictures that were stored here, in the three formats that are stored and in no size but the expected one.
+
+OpenCV decodes a dozen formats more, raises errors of its own, and takes room for whatever size a header promises.
+"""
+
+import struct
+from typing import Any, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+MOST_PIXELS = 2**26
+_PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG = b"\xff\xd8"
+_JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
+def decoded(data: bytes, how: int, size_px: tuple[int, int] | None = None) -> NDArray[Any] | None:
+    """A PNG, WebP or JPEG as `cv2.imdecode` gives it; None if it is none, is damaged, or of another size.
+
+    Args:
+        data: the whole file.
+        how: flags of `cv2.imdecode`.
+        size_px: (height, width) that it must have; when None, any of at most `MOST_PIXELS`. A picture of another size
+            is not decoded.
+    """
+    said_px = size_of(data)
+    if said_px is None or (said_px[0] * said_px[1] > MOST_PIXELS if size_px is None else said_px != size_px):
+        return None
+    try:
+        upright = how | cv2.IMREAD_IGNORE_ORIENTATION  # which nothing that was stored here has
+        return cast("NDArray[Any] | None", cv2.imdecode(np.frombuffer(data, np.uint8), upright))
+    except cv2.error:
+        return None
+
+
+def size_of(data: bytes) -> tuple[int, int] | None:
+    """(height, width) that the header of a PNG, WebP or JPEG says; None where there is no such header."""
+    try:
+        if data.startswith(_PNG):
+            width, height = struct.unpack_from(">II", data, 16)
+            return height, width
+        if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+            return _size_of_webp(data)
+        return _size_of_jpeg(data) if data.startswith(_JPEG) else None
+    except (struct.error, IndexError):
+        return None
+
+
+def _size_of_webp(data: bytes) -> tuple[int, int] | None:
+    """As RFC 9649 has it."""
+    kind = data[12:16]
+    if kind == b"VP8X":
+        return 1 + int.from_bytes(data[27:30], "little"), 1 + int.from_bytes(data[24:27], "little")
+    if kind == b"VP8L":
+        (bits,) = struct.unpack_from("<I", data, 21)
+        return 1 + (bits >> 14 & 0x3FFF), 1 + (bits & 0x3FFF)
+    if kind == b"VP8 ":
+        width, height = struct.unpack_from("<HH", data, 26)
+        return height & 0x3FFF, width & 0x3FFF
+    return None
+
+
+def _size_of_jpeg(data: bytes) -> tuple[int, int] | None:
+    """From the header of its frame (ITU-T T.81, B.2.2)."""
+    at = 2
+    while data[at] == 0xFF:
+        marker, length = data[at + 1], struct.unpack_from(">H", data, at + 2)[0]
+        if marker in _JPEG_SIZES:
+            height, width = struct.unpack_from(">HH", data, at + 5)
+            return height, width
+        at += 2 + length
+    return None

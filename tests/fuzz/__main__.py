@@ -1,0 +1,93 @@
+"""Throw hostile bytes at every reader for a while.
+
+    FUZZ_SECONDS=600 python -m tests.fuzz [TARGET ...]
+    FUZZ_SEED=12345 python -m tests.fuzz TARGET          # the same again
+
+Every target has a process of its own, which gets an equal share of the time and 3 GB of memory; a crash of a library
+ends only that one. What fails is told with its seed, and the smallest file that fails is kept in `outputs/fuzz`.
+"""
+
+import contextlib
+import faulthandler
+import hashlib
+import os
+import random
+import resource
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+
+_MEMORY_BYTES = 3 * 2**30
+_ROUND = 200  # examples after which the clock is looked at
+_KEPT = Path("outputs/fuzz")
+
+
+def _fuzz(name: str, seconds: float, first_seed: int) -> int:
+    """One target, here; returns the exit code."""
+    from tests.fuzz.targets import TARGETS
+
+    target, tried, trying = TARGETS[name], 0, b""
+    in_work = _KEPT / f"{name}.last"
+    resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY_BYTES, _MEMORY_BYTES))
+    end = time.monotonic() + seconds
+    for number in range(first_seed, first_seed + 1_000_000):
+
+        @seed(number)
+        @settings(
+            max_examples=_ROUND, database=None, deadline=None, suppress_health_check=list(HealthCheck),
+            phases=(Phase.generate, Phase.shrink), print_blob=False,
+        )  # fmt: skip
+        @given(target.files())
+        def one_round(data: bytes) -> None:
+            nonlocal tried, trying
+            tried, trying = tried + 1, data
+            in_work.write_bytes(data)  # for a crash that nobody lives to tell
+            target.stands(data)
+
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                one_round()
+        except BaseException as error:
+            kept = _KEPT / f"{name}-{hashlib.sha256(trying).hexdigest()[:12]}.bin"
+            kept.write_bytes(trying)
+            print(f"{name}: FAILED with FUZZ_SEED={number} after {tried} files: {type(error).__name__}; {kept}")
+            raise
+        if time.monotonic() > end:
+            in_work.unlink(missing_ok=True)
+            print(f"{name}: {tried} files, seeds {first_seed} to {number}", flush=True)
+            return 0
+    return 0
+
+
+def main(names: list[str]) -> int:
+    """All targets that are named, or all, one after the other."""
+    from tests.fuzz.targets import TARGETS
+
+    chosen = names or sorted(TARGETS)
+    seconds = float(os.environ.get("FUZZ_SECONDS", "600")) / len(chosen)
+    first_seed = int(os.environ.get("FUZZ_SEED") or random.SystemRandom().randrange(2**31))
+    print(f"{len(chosen)} targets, {seconds:.0f} s each, FUZZ_SEED={first_seed}", flush=True)
+    _KEPT.mkdir(parents=True, exist_ok=True)
+    failed = []
+    for name in chosen:
+        words = [sys.executable, "-X", "faulthandler", "-m", "tests.fuzz", "--one", name, str(seconds), str(first_seed)]
+        done = subprocess.run(words, stderr=subprocess.PIPE, check=False)
+        if done.returncode:
+            sys.stderr.write(done.stderr.decode(errors="replace")[-6000:])
+            print(f"{name}: exit code {done.returncode}; the last file is {_KEPT / name}.last", flush=True)
+            failed.append(name)
+    print(f"failed: {', '.join(failed)}" if failed else "all stand", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--one"]:
+        faulthandler.enable()
+        with contextlib.suppress(KeyboardInterrupt):
+            sys.exit(_fuzz(sys.argv[2], float(sys.argv[3]), int(sys.argv[4])))
+    sys.exit(main(sys.argv[1:]))
