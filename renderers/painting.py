@@ -231,9 +231,7 @@ def spaced_steps(distances: NDArray[np.float64], num_frames: int, spacing: Spaci
         falling = distances[eligible]
         targets = distances[0] * (1.0 - share)
         after = np.clip(np.searchsorted(-falling, -targets), 1, max(1, len(falling) - 1))
-        nearer = np.abs(falling[after - 1] - targets) <= np.abs(
-            falling[np.minimum(after, len(falling) - 1)] - targets
-        )
+        nearer = np.abs(falling[after - 1] - targets) <= np.abs(falling[np.minimum(after, len(falling) - 1)] - targets)
         places = np.where(nearer, after - 1, after)
     else:
         eligible = np.arange(last + 1)

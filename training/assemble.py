@@ -253,7 +253,10 @@ def _on_the_schedule_of(motion: Part, base: "BaseModel") -> "BaseModel":
 
     if motion.card is None:
         return replace(base, schedule=replace(base.schedule, spacing="linear"))
-    return replace(base, schedule=schedule_of_recipe(motion.card["recipe"]["noise"]))
+    try:
+        return replace(base, schedule=schedule_of_recipe(motion.card["recipe"]["noise"]))
+    except (KeyError, TypeError, ConfigError) as error:
+        raise UserError(f"motion={motion.weights}: its run card cannot be read ({error})") from error
 
 
 def assemble_config(plain: dict[str, Any]) -> AssembleConfig:

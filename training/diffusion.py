@@ -14,11 +14,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from conf.compose import typed
+from conf.errors import ConfigError
 from training.random.philox import normals, words
 from training.random.streams import Stream
 
 Prediction = Literal["epsilon", "v"]
 _TYPES: dict[Prediction, str] = {"epsilon": "epsilon", "v": "v_prediction"}
+_MOST_STEPS = 100_000
 _GOLDEN = -0x61C8864680B583EB  # the golden ratio's fraction as 64 bits, read as int64
 _ROUNDS = 3  # of fixed-point iteration for each step of inversion
 
@@ -314,8 +317,16 @@ def load_schedule(where: str) -> NoiseSchedule:
 
 
 def schedule_of_recipe(noise: Mapping[str, Any]) -> NoiseSchedule:
-    """The schedule of a run, by the keys `noise` of its recipe."""
-    return NoiseSchedule(**{key: value for key, value in noise.items() if key != "min_snr"})
+    """The schedule of a run, by the keys `noise` of its recipe.
+
+    Raises:
+        ConfigError: if one of them is none.
+    """
+    known = {key: value for key, value in noise.items() if key != "min_snr"} if isinstance(noise, Mapping) else noise
+    schedule = typed(NoiseSchedule, known, "noise")
+    if not 1 <= schedule.num_steps <= _MOST_STEPS:
+        raise ConfigError("noise.num_steps", schedule.num_steps, f"1 to {_MOST_STEPS}")
+    return schedule
 
 
 def schedule_of(config: Mapping[str, Any]) -> NoiseSchedule:

@@ -104,7 +104,7 @@ def _sequence() -> bytes:
 def _read_sequence(data: bytes, _: Path) -> None:
     sequence = parse_sequence("00000000", data)
     sequence.frames()
-    _ = sequence.caption
+    assert isinstance(sequence.caption, str)
 
 
 @cache

@@ -124,7 +124,8 @@ def odd_arrays() -> SearchStrategy[NDArray[Any]]:
 def npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     """As `numpy.savez` writes it."""
     buffer = io.BytesIO()
-    np.savez(buffer, **dict(arrays))
+    named: dict[str, Any] = dict(arrays)
+    np.savez(buffer, **named)
     return buffer.getvalue()
 
 

@@ -3,11 +3,12 @@
 import io
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import cv2
 import numpy as np
+from av.video.stream import VideoStream
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
@@ -62,7 +63,7 @@ def _videos() -> list[bytes]:
 def _video(container: str, codec: str) -> bytes:
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=container) as output:
-        stream = output.add_stream(codec, rate=5)
+        stream = cast(VideoStream, output.add_stream(codec, rate=5))
         stream.width, stream.height = 32, 16
         stream.pix_fmt = {"gif": "rgb8", "mjpeg": "yuvj420p"}.get(codec, "yuv420p")
         output.metadata["title"] = stream.metadata["DURATION"] = "00:00:01.000000000"

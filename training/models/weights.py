@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conf.errors import UserError
+from conf.errors import ConfigError, UserError
 from training.data.manifest import hash_file
 from training.data.plain import parse_object
 
@@ -80,7 +80,7 @@ def noise_of_run(weights: Path) -> "NoiseSchedule | None":
         return schedule_of_recipe(card["recipe"]["noise"])
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
         raise UserError(f"{weights / RUN_CARD}: cannot be read ({error})") from error
 
 

@@ -202,7 +202,7 @@ def _read(folder: Path) -> Checkpoint:
         if facts["format"] != _FORMAT:
             raise UserError(f"{folder}: checkpoint format {facts['format']}; this code reads {_FORMAT}")
         for name, sha256 in facts["files"].items():
-            if Path(name).name != name:
+            if Path(name).name != name or name in ("", ".."):
                 raise ValueError(f"{name} is not a file in it")
             if retried(folder / name, partial(hash_file, folder / name)) != sha256:
                 raise ValueError(f"{name} is not what was written")

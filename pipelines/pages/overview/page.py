@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from importlib.resources import files
+from typing import Any
 from urllib.parse import quote
 
 from typing_extensions import TypedDict
@@ -28,7 +29,7 @@ class ShownReport(TypedDict):
     conditions: list[_Kept]
 
 
-def render_overview(reports: Mapping[str, ShownReport]) -> bytes:
+def render_overview(reports: Mapping[str, Mapping[str, Any]]) -> bytes:
     """The page as UTF-8.
 
     Args:

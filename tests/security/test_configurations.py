@@ -1,0 +1,78 @@
+"""What is typed, or stands in a configuration, is text: nothing in it is made, run, looked up or repeated."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from conf.command import Summary, command
+from conf.compose import compose
+from conf.errors import UserError
+from conf.value import read_value
+from pipelines.synthesis.config import plain_containers, synth_config
+from tests.pipelines.runs import PAINT_FAST, save_picture, synth
+
+LOOKED_UP = ("${oc.env:PAINTER_SECRET}", "${oc.decode:${oc.env:PAINTER_SECRET}}", "${hydra:runtime.cwd}", "${seed}")
+OBJECTS = (
+    "!!python/object/apply:os.system [touch ran]",
+    "!!python/object/new:type [a, [], {}]",
+    "!!python/name:os.system",
+    "{_target_: os.system, command: touch ran}",
+    "{_target_: subprocess.run, _args_: [touch, ran]}",
+)
+ANCHORS = "&a [x,x,x,x,x,x,x,x,x] &b [*a,*a,*a,*a,*a,*a] &c [*b,*b,*b,*b,*b]"
+
+
+@pytest.mark.parametrize("value", [*LOOKED_UP, *OBJECTS[:3], ANCHORS])
+@pytest.mark.parametrize("key", ["source.path", "out", "source.licence", "source.caption"])
+def test_values_that_mean_something_elsewhere_are_text_here(
+    key: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PAINTER_SECRET", "s3cret")
+    monkeypatch.chdir(tmp_path)
+    words = ["source=folder", "source.path=p", "out=o", f"{key}={value}"]
+    plain = compose("synth", words)
+    assert "s3cret" not in repr(plain) and value in repr(plain).replace("'", "")
+    try:
+        config = synth_config(plain)
+    except UserError:
+        return
+    assert "s3cret" not in json.dumps(plain_containers(config.source)) and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("value", OBJECTS)
+@pytest.mark.parametrize("key", ["source", "renderer", "frames", "tracker", "cluster", "+anything"])
+def test_nothing_is_made_of_a_class_that_a_value_names(
+    key: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = command("synth", synth_config, lambda _: Summary(lines=()), "A test.", [f"{key}={value}", "out=o"])
+    assert code == 2 and capsys.readouterr().err.startswith("error: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "value", ["[" * 10_000, "{a: " * 10_000, "[" * 32 + "]" * 32, "[" + "x," * 100_000 + "]", "'" * 9999]
+)
+def test_values_that_nest_or_repeat_are_read_soon(value: str) -> None:
+    start = time.monotonic()
+    read_value(value)
+    assert time.monotonic() - start < 20
+
+
+def test_no_variable_of_the_environment_reaches_a_data_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PAINTER_SECRET", "s3cret")
+    secret = "${oc.env:PAINTER_SECRET}"
+    (tmp_path / "in").mkdir()
+    save_picture(tmp_path / "in" / f"{secret}.png", 1)
+    (tmp_path / "in" / f"{secret}.txt").write_text(secret)
+    out = tmp_path / "out"
+    words = (*PAINT_FAST, "cluster=inline", "source=folder", f"source.path={tmp_path / 'in'}", f"out={out}")
+    assert synth(*words, f"source.licence={secret}", f"renderer.phrase={secret}") == 0
+    assert secret in (out / "dataset.json").read_text()
+    assert not [path for path in out.rglob("*") if path.is_file() and b"s3cret" in path.read_bytes()]
+    printed = capsys.readouterr()
+    assert "s3cret" not in printed.out + printed.err
