@@ -3,6 +3,9 @@
 # make train-small  a painter on one GPU in ten minutes: data, training, what it paints and how good that is
 # make test    sets up, then lint, types, import contract, tests
 # make test-gpu     what only a GPU can tell
+# make fuzz    hostile bytes at every reader of strangers' files, FUZZ_SECONDS (600) in all
+# make mutate  mutation testing of the modules that carry promises: hours
+# make audit   known faults of the pinned packages: a report, which needs a network and fails nothing
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -17,7 +20,7 @@ TINY_KEYS := data='[{path: $(TINY)/alone, weight: 3}, {path: $(TINY)/scenes}]' n
     ema_decay=0.995 optimizer.betas=[0.9,0.99] augmentation.flip=0.5 noise.zero_terminal_snr=true guidance=2.5 \
     log_every=50 validate_every=500 sample_every=1000 checkpoint_every=250
 
-.PHONY: demo train-tiny train-small test test-gpu setup lint types contract unit nightly bench clean
+.PHONY: demo train-tiny train-small test test-gpu setup lint types contract unit nightly fuzz mutate audit bench clean
 
 demo: setup
 	$(BIN)/python -m pipelines.synth num_sequences=24 out=outputs/demo
@@ -71,10 +74,22 @@ unit:
 nightly: setup
 	$(BIN)/pytest -m nightly
 
+fuzz: setup
+	FUZZ_SECONDS=$${FUZZ_SECONDS:-600} $(BIN)/python -m tests.fuzz
+
+mutate: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[nightly]'
+	OMP_NUM_THREADS=1 $(BIN)/mutmut run --max-children $${MUTATE_PROCESSES:-1}
+	$(BIN)/mutmut results
+
+audit: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[nightly]'
+	-$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
+
 bench: setup
 	$(BIN)/python -m benchmarks.bezier
 	$(BIN)/python -m benchmarks.synth
 	$(BIN)/python -m benchmarks.stream
 
 clean:
-	rm -rf outputs .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf outputs mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis
