@@ -1,5 +1,6 @@
 """Hostile bytes: sound files with a few things changed, so that they get past the first check of whoever reads them."""
 
+import copy
 import io
 import json
 import struct
@@ -83,7 +84,8 @@ def mutated_value(draw: DrawFn, value: Any) -> Any:
         elif change == "nested":
             holder[key] = [holder[key]]
         else:
-            holder[key] = draw(st.integers() | st.floats() if change == "number" else st.sampled_from(_ODD_VALUES))
+            odd = st.sampled_from(_ODD_VALUES).map(copy.deepcopy)
+            holder[key] = draw(st.integers() | st.floats() if change == "number" else odd)
     return root[""]
 
 

@@ -100,3 +100,12 @@ def test_addresses_never_run_a_command(path: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="would run a shell command"):
         open_storage(path.format(marker))
     assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    "data", [b"a red\x00 house\x1b[31m\x9b\x07", b'{"caption": "a red\\u0000 house\\ud800\\u001b[31m"}']
+)
+def test_captions_hold_letters_and_nothing_that_controls(data: bytes, tmp_path: Path) -> None:
+    member = "a.json" if data.startswith(b"{") else "a.txt"
+    (entry,) = source_of(tmp_path, tar([("a.png", PNG), (member, data.replace(b"\x9b", "\x9b".encode()))])).index(None)
+    assert entry.caption == "a red house [31m"
