@@ -16,6 +16,7 @@ from conf.value import plain_value
 
 _Config = TypeVar("_Config")
 
+_LONGEST = 4000  # of an error
 COMPLETE, BAD_CONFIGURATION, PARTIAL, INTERRUPTED = 0, 2, 3, 130
 
 
@@ -59,13 +60,18 @@ def command(
             return _tell(_yaml(plain), COMPLETE)
         summary = run(config)
     except UserError as error:
-        print("error: " + shown(" ".join(str(error).splitlines())), file=sys.stderr)
+        print("error: " + _cut(shown(" ".join(str(error).splitlines()))), file=sys.stderr)
         return BAD_CONFIGURATION
     except KeyboardInterrupt:
         again = config is not None and kept(config)
         print("interrupted" + "; the same command again goes on from here" * again, file=sys.stderr)
         return INTERRUPTED
     return _tell("\n".join(map(shown, summary.lines)), summary.exit_code)
+
+
+def _cut(line: str) -> str:
+    """A line without what is too much of it: a value that is refused may be as long as the file that it stands in."""
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]} ... and {len(line) - _LONGEST} characters more"
 
 
 def next_line(*words: str, placeholder: str = "") -> str:

@@ -2,6 +2,7 @@
 
     FUZZ_SECONDS=600 python -m tests.fuzz [TARGET ...]
     FUZZ_SEED=12345 python -m tests.fuzz TARGET          # the same again
+    python -m tests.fuzz --file FILE TARGET              # one file that was kept
 
 Every target has a process of its own, which gets an equal share of the time and 3 GB of memory; a crash of a library
 ends only that one. What fails is told with its seed, and the smallest file that fails is kept in `outputs/fuzz`.
@@ -16,6 +17,7 @@ import resource
 import subprocess
 import sys
 import time
+import traceback
 import warnings
 from pathlib import Path
 
@@ -55,8 +57,12 @@ def _fuzz(name: str, seconds: float, first_seed: int) -> int:
         except BaseException as error:
             kept = _KEPT / f"{name}-{hashlib.sha256(trying).hexdigest()[:12]}.bin"
             kept.write_bytes(trying)
-            print(f"{name}: FAILED with FUZZ_SEED={number} after {tried} files: {type(error).__name__}; {kept}")
-            raise
+            print("".join(traceback.format_tb(error.__traceback__)[-8:]))
+            reason = " ".join(str(error).split())[:300]
+            print(
+                f"{name}: FAILED with FUZZ_SEED={number} after {tried} files: {type(error).__name__} ({reason}); {kept}"
+            )
+            return 1
         if time.monotonic() > end:
             in_work.unlink(missing_ok=True)
             print(f"{name}: {tried} files, seeds {first_seed} to {number}", flush=True)
@@ -78,8 +84,9 @@ def main(names: list[str]) -> int:
         words = [sys.executable, "-X", "faulthandler", "-m", "tests.fuzz", "--one", name, str(seconds), str(first_seed)]
         done = subprocess.run(words, stderr=subprocess.PIPE, check=False)
         if done.returncode:
-            sys.stderr.write(done.stderr.decode(errors="replace")[-6000:])
-            print(f"{name}: exit code {done.returncode}; the last file is {_KEPT / name}.last", flush=True)
+            if done.returncode < 0:  # a crash: faulthandler says where
+                sys.stderr.write(done.stderr.decode(errors="replace")[-6000:])
+                print(f"{name}: exit code {done.returncode}; the file is {_KEPT / name}.last", flush=True)
             failed.append(name)
     print(f"failed: {', '.join(failed)}" if failed else "all stand", flush=True)
     return 1 if failed else 0
@@ -90,4 +97,8 @@ if __name__ == "__main__":
         faulthandler.enable()
         with contextlib.suppress(KeyboardInterrupt):
             sys.exit(_fuzz(sys.argv[2], float(sys.argv[3]), int(sys.argv[4])))
+    if sys.argv[1:2] == ["--file"]:
+        from tests.fuzz.targets import TARGETS
+
+        sys.exit(TARGETS[sys.argv[3]].stands(Path(sys.argv[2]).read_bytes()))
     sys.exit(main(sys.argv[1:]))

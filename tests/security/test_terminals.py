@@ -76,6 +76,14 @@ def test_hostile_names_of_files_are_told_of_in_harmless_lines(
     assert all(map(harmless, output.err.replace("\r", "").split("\n")))
 
 
+def test_an_error_is_no_longer_than_a_screen(capsys: pytest.CaptureFixture[str]) -> None:
+    def refuse(_: dict[str, object]) -> None:
+        raise UserError("x" * 1_000_000)
+
+    assert command("synth", refuse, lambda _: Summary(lines=()), "A test.", []) == 2
+    assert capsys.readouterr().err == f"error: {'x' * 4000} ... and 996000 characters more\n"
+
+
 def test_a_userror_of_several_lines_is_one(capsys: pytest.CaptureFixture[str]) -> None:
     def refuse(_: dict[str, object]) -> None:
         raise UserError("one\ntwo\x1b[0m")

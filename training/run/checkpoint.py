@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -37,6 +37,8 @@ class _StoredFacts(TypedDict):
     format: Count
     step: Count
     files: dict[str, str]
+    position: NotRequired[Count]
+    tracker_id: NotRequired[str | None]
 
 
 @dataclass(frozen=True, kw_only=True)
