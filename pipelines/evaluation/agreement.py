@@ -54,7 +54,9 @@ def resampled(pictures: Sequence[str], rng: np.random.Generator, *, least: int =
     return weights
 
 
-def energy_distances(ours: Matrix, theirs: Matrix, our_weights: Matrix, their_weights: Matrix) -> NDArray[np.float64]:
+def energy_distances(
+    ours: Matrix, theirs: Matrix, our_weights: Matrix, their_weights: Matrix, *, made_from_theirs: bool = False
+) -> NDArray[np.float64]:
     """Energy distance (Székely & Rizzo 2013) of two sets of vectors under mean absolute difference, for many weights.
 
         2 E|x - y| - E|x - x'| - E|y - y'|
@@ -65,15 +67,25 @@ def energy_distances(ours: Matrix, theirs: Matrix, our_weights: Matrix, their_we
     Args:
         ours: (N, D), N at least 2. theirs: (M, D), M at least 2.
         our_weights: (R, N) at least 0, at least two above. their_weights: (R, M) likewise.
+        made_from_theirs: row n of `ours` was made from row n of `theirs`, and the two are no pair: what was made from
+            one of them is near to it by birth.
 
     Returns:
         (R,).
     """
     across = _mean_differences(ours, theirs)
-    between = np.einsum("rn,nm,rm->r", our_weights, across, their_weights, optimize=True)
-    between /= our_weights.sum(1) * their_weights.sum(1)
+    pairs = our_weights.sum(1) * their_weights.sum(1)
+    if made_from_theirs:
+        np.fill_diagonal(across, 0.0)
+        pairs = pairs - (our_weights * their_weights).sum(1)
+    between = np.einsum("rn,nm,rm->r", our_weights, across, their_weights, optimize=True) / pairs
     distances: NDArray[np.float64] = 2 * between - _within(ours, our_weights) - _within(theirs, their_weights)
     return distances
+
+
+def spread(vectors: Matrix) -> float:
+    """Mean difference between different vectors (N, D) of a set, N at least 2."""
+    return float(_within(vectors, np.ones((1, len(vectors))))[0])
 
 
 def _within(vectors: Matrix, weights: Matrix) -> NDArray[np.float64]:

@@ -73,6 +73,10 @@ class Process:
         """Other frames of the same picture."""
         return replace(self, frames=frames)
 
+    def named(self, name: str) -> "Process":
+        """The same, found elsewhere."""
+        return replace(self, name=name)
+
     def prepared(self, num_frames: int, size_px: int) -> "Process":
         """The same at a common length and size.
 
