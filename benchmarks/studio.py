@@ -6,13 +6,13 @@
 DIR holds real sequences as pipelines.ingest reads them: grids named NAME_ROWSxCOLUMNS.png, videos, or folders of
 frames. They are treated as it treats them (grid lines, mats, camera) and brought to each length, at an even pace; those
 with fewer frames are left out of it. A renderer is named as in conf/renderer/, with further keys of pipelines.synth
-behind colons (`studio:renderer.medium=ink`, `oil:frames.spacing=log`). It paints the same pictures as all others: scenes
-of the embedded source, or those of --pictures. Its blank canvas is no frame of a real sequence and is left out.
+behind colons (`studio:renderer.medium=ink`, `oil:frames.spacing=log`). It paints the same pictures as all others:
+scenes of the embedded source, or those of --pictures. Its blank canvas, which real sequences lack, is left out.
 
 The gap by a metric is the energy distance over the mean difference among the real sequences: 0 alike, 1 as far as real
-ones are from each other. The mean is over the nine metrics that describe a process without another one
-(docs/metrics.md). Controls are made from the real sequences, each compared with the others only. With few real
-sequences read sizes, not decimals, and see which metric makes the mean: the median stands beside it.
+ones are from each other, - where they do not differ. The mean is over the nine metrics that describe a process without
+another one (docs/metrics.md); beside it stands their median, for of few real sequences one metric may make the mean.
+Controls are made from the real sequences, each compared with the others only.
 
 The second table: `way left` to the finished picture at the middle frame; `locality` of the last two steps; `fine`,
 Spearman's correlation of time and fineness; `bare`, the share of the canvas not yet touched in the first state, after a
@@ -21,6 +21,7 @@ those changed in separate runs of steps; `edges` of the first state that stay to
 """
 
 import argparse
+import math
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,10 +32,10 @@ import benchmarks.yardstick  # noqa: F401  # first: it pins threads
 
 import numpy as np
 
-from conf.compose import compose
+from conf.compose import choices, compose
 from conf.errors import UserError
 from pipelines.artists.grid import GridConfig
-from pipelines.config import SynthConfig, synth_config
+from pipelines.synthesis.config import SynthConfig, synth_config
 from pipelines.evaluation import curves
 from pipelines.evaluation.beginnings import bare_shares, kept_edges
 from pipelines.evaluation.controls import CONTROLS
@@ -44,12 +45,12 @@ from pipelines.evaluation.metrics import Description, describe
 from pipelines.evaluation.process import Process
 from pipelines.ingest import ingest_config
 from pipelines.ingest import run as ingest
-from pipelines.painted import paint_sequence
-from pipelines.plan import make_plan
-from pipelines.render import RenderSettings, Stopwatch
+from pipelines.synthesis.painted import paint_sequence
+from pipelines.synthesis.plan import make_plan
+from pipelines.synthesis.sequence import RenderSettings, Stopwatch
 from renderers import renderer
 from renderers.painting import FrameSchedule, to_uint8
-from training.progress import Progress
+from conf.progress import Progress
 
 _SIZE_PX = 64  # at which processes are compared, as in pipelines.evaluate
 _RENDERERS = ("oil", "bezier", "ink", "region", "studio")
@@ -62,7 +63,7 @@ def main() -> int:
     """Run and print tables; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--real", type=Path, nargs="+", required=True, metavar="DIR")
-    parser.add_argument("--renderers", nargs="+", default=list(_RENDERERS), metavar="NAME[:KEY=VALUE...]")
+    parser.add_argument("--renderers", nargs="+", metavar="NAME[:KEY=VALUE...]")
     parser.add_argument("--pictures", type=Path, help="folder of pictures; without it scenes are painted")
     parser.add_argument("--num-pictures", type=int, default=30)
     parser.add_argument("--lengths", type=int, nargs="+", default=[4, 7], help="frames without the blank canvas")
@@ -79,7 +80,8 @@ def main() -> int:
 def _run(arguments: argparse.Namespace) -> None:
     source = f"source.path={arguments.pictures}" if arguments.pictures else f"source.seed={_SEED + 5}"
     words = [f"source={'folder' if arguments.pictures else 'scenes'}", source, f"size={arguments.size}"]
-    runs = {spec: _synth(spec, words, arguments.num_pictures) for spec in arguments.renderers}  # refused before work
+    specs = arguments.renderers or [name for name in _RENDERERS if name in choices("renderer")]
+    runs = {spec: _synth(spec, words, arguments.num_pictures) for spec in specs}  # refused before any work
     with tempfile.TemporaryDirectory() as folder:
         real = {length: _real(arguments.real, length, Path(folder)) for length in arguments.lengths}
     painted = {spec: _painted(spec, run, arguments.lengths) for spec, run in runs.items()}
@@ -127,12 +129,8 @@ def _real(folders: Sequence[Path], length: int, scratch: Path) -> list[Process]:
 
 def _synth(spec: str, words: Sequence[str], num_pictures: int) -> SynthConfig:
     name, *besides = spec.split(":")
-    run = synth_config(
-        compose("synth", [f"renderer={name}", *words, f"num_sequences={num_pictures}", "cluster=inline", *besides])
-    )
-    if len(run.renderers) != 1:
-        raise UserError(f"--renderers {spec}: not allowed; allowed: single renderers")
-    return run
+    said = [f"renderer={name}", *words, f"num_sequences={num_pictures}", "cluster=inline", *besides]
+    return synth_config(compose("synth", said))
 
 
 def _painted(spec: str, run: SynthConfig, lengths: Sequence[int]) -> dict[int, list[Process]]:
@@ -141,13 +139,13 @@ def _painted(spec: str, run: SynthConfig, lengths: Sequence[int]) -> dict[int, l
         root=run.out, source=run.source, renderers=run.renderers, framing=run.framing, schedule=run.schedule,
         frame_format="png", seed=run.seed, config_hash="", code_version="",
     )  # fmt: skip
-    entries = run.source.index(run.num_sequences)
-    plan = make_plan(entries, [1.0], len(entries), None, 0.0)
-    family = renderer(run.renderers[0].family)
+    weights = [choice.weight for choice in run.renderers]
+    plan = make_plan(run.source.index(run.num_sequences), weights, run.num_sequences, None, 0.0)
     processes: dict[int, list[Process]] = {length: [] for length in lengths}
     with Progress(spec, plan.num_sequences) as progress:
         for sequence in (sequence for shard in plan.shards() for sequence in shard.sequences):
             painting = paint_sequence(sequence, settings, Stopwatch()).painting
+            family = renderer(run.renderers[sequence.renderer].family)
             for length in lengths:
                 schedule = FrameSchedule(num_frames=length + 1, spacing=run.schedule.spacing)
                 canvases = family.replay(painting.program, schedule.steps(painting.distances))
@@ -168,8 +166,8 @@ def _print_tables(length: int, sets: Sequence[_Set]) -> None:
     else:
         for name, ours in [*_controls(real), *described[1:]]:
             gaps = relative_gaps(ours, reference, made_from_real=name in CONTROLS)
-            finite = [gap for gap in gaps.values() if np.isfinite(gap)]
-            _print_row(name, [f"{value:.2f}" for value in (mean_gap(gaps), np.median(finite), *gaps.values())])
+            values = mean_gap(gaps), float(np.nanmedian(list(gaps.values()))), *gaps.values()
+            _print_row(name, ["-" if math.isnan(value) else f"{value:.2f}" for value in values])
     print()
     _print_row("", _MEASURES)
     for each in sets:

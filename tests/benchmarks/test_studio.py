@@ -1,0 +1,65 @@
+"""`benchmarks.studio` measures any renderer against any real sequences, and refuses before it works."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import studio
+from tests.pipelines.artists.ingest_runs import save, sheet_of, stages
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Path:
+    """Three grids of four frames and one of six."""
+    for number, (rows, columns) in enumerate([(2, 2), (2, 2), (2, 2), (2, 3)]):
+        cells = stages(rows * columns, 72, 72, seed=number)
+        save(tmp_path / "real" / f"boat {number} {rows}x{columns}.png", sheet_of(cells, rows, columns, "boustrophedon"))
+    return tmp_path / "real"
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
+    """The command's exit code."""
+    monkeypatch.setattr(sys, "argv", ["studio", *map(str, words)])
+    return studio.main()
+
+
+def test_every_renderer_gets_a_gap_by_every_metric_and_short_sequences_are_left_out(
+    real: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = "region:renderer.fill=flat"
+    words = ("--num-pictures", 3, "--size", 64, "--lengths", 4, 6, "--renderers", spec)
+    assert run(monkeypatch, "--real", real, *words) == 0
+    short, long = capsys.readouterr().out.split("6 frames, ")
+    assert "4 frames, 4 real sequences" in short and long.startswith("1 real sequence")
+    assert "no gaps: 2 real sequences of 6 frames are needed" in long
+    rows = {line[:46].strip(): line[46:].split() for line in short.splitlines() if line[46:].strip()}
+    gaps = next(line.split()[1:] for line in short.splitlines() if line.strip().startswith(spec))
+    assert len(gaps) == 2 + 9 and np.isfinite([float(gap) for gap in gaps[:2]]).all()
+    assert gaps[2 + 7] == "-"  # nothing flickers in the real ones
+    assert {"cross-fade", "random reveal", "blur to sharp", "reversed", "real", spec} <= set(rows)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--renderers", "atelier"), "renderer=atelier: not allowed; allowed: one of"),
+        (("--renderers", "region:renderer.fill=mud"), "renderer.fill=mud: not allowed"),
+        (("--pictures", "nowhere"), "nowhere: missing"),
+    ],
+)
+def test_what_does_not_exist_is_refused_in_one_line(
+    real: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: tuple[str, ...],
+    message: str,
+) -> None:  # fmt: skip
+    assert run(monkeypatch, "--real", real, "--num-pictures", 2, "--lengths", 4, *words) == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith("error: ") and message in told
+
+
+def test_a_folder_of_real_sequences_that_is_not_there_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert run(monkeypatch, "--real", tmp_path / "gone", "--renderers", "region") == 2
+    assert capsys.readouterr().err == f"error: --real {tmp_path / 'gone'}: no such folder\n"
