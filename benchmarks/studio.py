@@ -21,10 +21,9 @@ those changed in separate runs of steps; `edges` of the first state that stay to
 """
 
 import argparse
-import math
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,9 +36,10 @@ from conf.errors import UserError
 from pipelines.artists.grid import GridConfig
 from pipelines.synthesis.config import SynthConfig, synth_config
 from pipelines.evaluation import curves
+from pipelines.evaluation.agreement import LEAST_OF_A_SET, Estimate
 from pipelines.evaluation.beginnings import bare_shares, kept_edges
 from pipelines.evaluation.controls import CONTROLS
-from pipelines.evaluation.distance import DISTANCE_METRICS, mean_gap, relative_gaps
+from pipelines.evaluation.distance import DISTANCE_METRICS, MEAN, distance_to_painters
 from pipelines.evaluation.importers import Wanted, detect, read_set
 from pipelines.evaluation.metrics import Description, describe
 from pipelines.evaluation.process import Process
@@ -55,8 +55,7 @@ from conf.progress import Progress
 _SIZE_PX = 64  # at which processes are compared, as in pipelines.evaluate
 _RENDERERS = ("oil", "bezier", "ink", "region", "studio")
 _SEED = 0
-_FEW = 2  # sequences, below which a set has no distribution
-_COLUMN = 9
+_COLUMN = 11
 
 
 def main() -> int:
@@ -160,18 +159,27 @@ def _print_tables(length: int, sets: Sequence[_Set]) -> None:
     described = [(each.name, describe(each.states, [])) for each in sets]
     reference = described[0][1]
     print(f"\n{length} frames, {len(real)} real sequences of so many")
-    _print_row("", ["mean", "median", *(name.split()[0][: _COLUMN - 1] for name in DISTANCE_METRICS)])
-    if len(real) < _FEW:
-        print(f"  no gaps: {_FEW} real sequences of {length} frames are needed at least")
+    _print_row("", [MEAN, "95 %", "median", *(name.split()[0][: _COLUMN - 1] for name in DISTANCE_METRICS)])
+    if len(real) < LEAST_OF_A_SET:
+        print(f"  no gaps: {LEAST_OF_A_SET} real sequences of {length} frames are needed at least")
     else:
         for name, ours in [*_controls(real), *described[1:]]:
-            gaps = relative_gaps(ours, reference, made_from_real=name in CONTROLS)
-            values = mean_gap(gaps), float(np.nanmedian(list(gaps.values()))), *gaps.values()
-            _print_row(name, ["-" if math.isnan(value) else f"{value:.2f}" for value in values])
+            rng = np.random.default_rng(_SEED)
+            _print_gaps(name, distance_to_painters(ours, reference, rng, made_from_real=name in CONTROLS))
     print()
     _print_row("", _MEASURES)
     for each in sets:
         _print_row(each.name, [f"{np.mean(measure(each)):.2f}" for measure in _MEASURES.values()])
+
+
+def _print_gaps(name: str, gaps: Mapping[str, Estimate]) -> None:
+    if MEAN not in gaps:
+        print(f"  {name:<44} no gap: {LEAST_OF_A_SET} sequences are needed at least")
+        return
+    median = float(np.median([gaps[metric].value for metric in DISTANCE_METRICS if metric in gaps]))
+    cells = [f"{gaps[metric].value:.2f}" if metric in gaps else "-" for metric in DISTANCE_METRICS]
+    mean = gaps[MEAN]
+    _print_row(name, [f"{mean.value:.2f}", f"{mean.low:.2f}..{mean.high:.2f}", f"{median:.2f}", *cells])
 
 
 def _controls(real: Sequence[Process]) -> Iterator[tuple[str, dict[str, Description]]]:

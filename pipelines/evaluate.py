@@ -3,9 +3,10 @@
     python -m pipelines.evaluate generated=outputs/paintings reference=data/held_out out=outputs/evaluation
     python -m pipelines.evaluate generated=theirs layout.generated=grid grid.rows=3 grid.columns=3 reference=data/real
 
-Each process metric is first tried on the reference set itself: half of it against the other half, beside four controls
-made from it (cross-fade, random reveal, blur to sharp, reversed). A metric that does not rank every control below the
-real ones is dropped, and the reason is printed. docs/metrics.md defines all of them.
+Each process metric is first tried on the reference set itself: every real process, and four controls made from it
+(cross-fade, random reveal, blur to sharp, reversed), against all other real ones. A metric that does not rank every
+control below the real ones is in doubt, and is printed with the reason. The distance to real painters is in units of
+how far they are from each other. docs/metrics.md defines all of it.
 """
 
 import sys
@@ -21,7 +22,8 @@ from conf.errors import ConfigError, UserError
 from pipelines.artists.grid import GridConfig
 from pipelines.evaluation.importers import Layout, Wanted, read_set
 from pipelines.evaluation.perceptual import WeightsConfig, load_networks
-from pipelines.evaluation.report import Report, evaluate, tables
+from pipelines.evaluation.report import Report, evaluate
+from pipelines.evaluation.tables import tables
 from pipelines.pages.evaluation.page import render_page
 from pipelines.synthesis.config import check_whole, plain_containers
 from training.data.manifest import to_json, write_atomically

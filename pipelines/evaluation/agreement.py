@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 Matrix = NDArray[np.float64]
 
 NUM_RESAMPLES = 1000
+LEAST_OF_A_SET = 2
+"""Processes of a set, below which it has no distribution."""
+
 _TAILS = (2.5, 97.5)  # percent
 
 
@@ -54,6 +57,18 @@ def resampled(pictures: Sequence[str], rng: np.random.Generator, *, least: int =
     return weights
 
 
+def weights_of(pictures: Sequence[str], rng: np.random.Generator) -> Matrix:
+    """(1 + R, N) every painting once, and then `resampled` such that each resample is a set."""
+    return np.vstack([np.ones((1, len(pictures))), resampled(pictures, rng, least=LEAST_OF_A_SET)])
+
+
+def halves(count: int, rng: np.random.Generator) -> tuple[Matrix, Matrix]:
+    """(R, N) and (R, N): which of N processes are in either half of R random divisions of a set."""
+    ranks = rng.permuted(np.tile(np.arange(count), (NUM_RESAMPLES, 1)), axis=1)
+    one: Matrix = (ranks < count // 2).astype(np.float64)
+    return one, 1.0 - one
+
+
 def energy_distances(
     ours: Matrix, theirs: Matrix, our_weights: Matrix, their_weights: Matrix, *, made_from_theirs: bool = False
 ) -> NDArray[np.float64]:
@@ -79,17 +94,14 @@ def energy_distances(
         np.fill_diagonal(across, 0.0)
         pairs = pairs - (our_weights * their_weights).sum(1)
     between = np.einsum("rn,nm,rm->r", our_weights, across, their_weights, optimize=True) / pairs
-    distances: NDArray[np.float64] = 2 * between - _within(ours, our_weights) - _within(theirs, their_weights)
+    distances: NDArray[np.float64] = (
+        2 * between - differences_within(ours, our_weights) - differences_within(theirs, their_weights)
+    )
     return distances
 
 
-def spread(vectors: Matrix) -> float:
-    """Mean difference between different vectors (N, D) of a set, N at least 2."""
-    return float(_within(vectors, np.ones((1, len(vectors))))[0])
-
-
-def _within(vectors: Matrix, weights: Matrix) -> NDArray[np.float64]:
-    """(R,) weighted mean difference between different vectors of a set."""
+def differences_within(vectors: Matrix, weights: Matrix) -> NDArray[np.float64]:
+    """(R,) mean absolute difference between different vectors (N, D) of a set, for weights (R, N)."""
     pairs = weights.sum(1) ** 2 - (weights**2).sum(1)
     among = _mean_differences(vectors, vectors)
     within: NDArray[np.float64] = np.einsum("rn,nm,rm->r", weights, among, weights, optimize=True) / pairs

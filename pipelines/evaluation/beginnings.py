@@ -8,8 +8,7 @@ from pipelines.evaluation.process import VISIBLE, Lab, Process
 
 _BEGUN = 0.01  # share of the canvas: a frame with fewer marks is a blank canvas, not a first state
 _SMOOTH_PX = 0.7
-_STEEP = 3.0  # ΔE a pixel: steeper colour is an edge
-_NEAR_PX = 1
+_STEEP = 4.0  # ΔE a pixel: steeper colour is an edge
 
 
 def bare_shares(process: Process) -> NDArray[np.float64]:
@@ -31,20 +30,19 @@ def first_state(process: Process) -> int:
 def kept_edges(process: Process) -> float:
     """Share of the edges of the first state that are edges of the finished picture, corrected for chance.
 
-    (kept - chance) / (1 - chance), as in Cohen's κ (1960): 1 when every edge stays, 0 when no more than so many pixels
-    thrown at random would lie on finished edges, below 0 when fewer do. 0 where there are no edges to be kept, or where
-    the finished picture is all edges. An edge may move by a pixel.
+    (kept - chance) / (1 - chance), as in Cohen's κ (1960): 1 when every edge stays, 0 when no more stay than of pixels
+    thrown at random, below 0 when fewer do. 0 where there are no edges to be kept, or where the finished picture is all
+    edges.
     """
     first, finished = _edges(process.lab[first_state(process)]), _edges(process.lab[-1])
-    beside = cv2.dilate(finished.astype(np.uint8), np.ones((2 * _NEAR_PX + 1,) * 2, np.uint8)) > 0
-    chance = float(beside.mean())
+    chance = float(finished.mean())
     if not first.any() or chance == 1.0:
         return 0.0
-    return (float(beside[first].mean()) - chance) / (1.0 - chance)
+    return (float(finished[first].mean()) - chance) / (1.0 - chance)
 
 
 def _edges(lab: Lab) -> NDArray[np.bool_]:
-    """(H, W) where colour is steep."""
+    """(H, W) where colour is steep; smoothing makes an edge about three pixels broad, so that it may move by one."""
     smooth = cv2.GaussianBlur(lab, (0, 0), _SMOOTH_PX)
     across, down = (cv2.Sobel(smooth, cv2.CV_32F, *way, scale=1 / 8) for way in ((1, 0), (0, 1)))
     steep: NDArray[np.bool_] = (across**2 + down**2).sum(-1) > _STEEP**2

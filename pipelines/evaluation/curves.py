@@ -83,7 +83,7 @@ def order(process: Process) -> Curve:
     commits = block_means(_commits(process), BLOCKS)
     finished = process.lab[-1]
     detail = (block_means(finished**2, BLOCKS) - block_means(finished, BLOCKS) ** 2).clip(min=0).sum(-1)
-    return np.array([salient_first(process), _neighbours_agree(commits), _rank_correlation(commits, detail)])
+    return np.array([salient_first(process), _neighbours_agree(commits), rank_correlation(commits, detail)])
 
 
 def salient_first(process: Process) -> float:
@@ -97,7 +97,7 @@ def salient_first(process: Process) -> float:
     border = np.ones((BLOCKS, BLOCKS), bool)
     border[1:-1, 1:-1] = False
     saliency = np.linalg.norm(colours - colours[border].mean(0), axis=-1)
-    return _rank_correlation(first, -saliency)
+    return rank_correlation(first, -saliency)
 
 
 def fine_shares(process: Process) -> Curve:
@@ -116,7 +116,7 @@ def fine_shares(process: Process) -> Curve:
 def coarse_to_fine(process: Process) -> float:
     """Spearman's ρ between time and the share of fine detail: 1 when every step is finer than the one before."""
     shares = fine_shares(process)
-    return _rank_correlation(np.arange(len(shares), dtype=np.float64), shares)
+    return rank_correlation(np.arange(len(shares), dtype=np.float64), shares)
 
 
 def flicker(process: Process) -> Curve:
@@ -172,7 +172,7 @@ def _largest_part(mask: NDArray[np.bool_]) -> float:
     return float(areas.max() / areas.sum())
 
 
-def _rank_correlation(one: NDArray[np.floating], two: NDArray[np.floating]) -> float:
+def rank_correlation(one: NDArray[np.floating], two: NDArray[np.floating]) -> float:
     """Spearman's ρ; 0 where one side does not vary."""
     if np.ptp(one) == 0 or np.ptp(two) == 0:
         return 0.0

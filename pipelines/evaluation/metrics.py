@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.evaluation import curves
+from pipelines.evaluation import beginnings, curves
 from pipelines.evaluation.agreement import Matrix, energy_distances
-from pipelines.evaluation.pairs import diversity_profile, dtw, region_iou
+from pipelines.evaluation.pairs import diversity_profile, dtw, order_agreement, region_iou
 from pipelines.evaluation.process import Process, mates, picture
 
 Described = tuple[NDArray[np.float64], float]
@@ -28,7 +28,7 @@ class Metric:
         paired: the vector is one distance to the reference's paintings of the same picture, and the gap its mean;
             else vectors describe a process, and the gap is the energy distance of the two sets of them.
         lacks: why a set cannot be described, where it cannot.
-        lacks_in_trial: the same of a reference set in two halves.
+        lacks_in_trial: the same of a reference set, each of its processes beside the others.
     """
 
     name: str
@@ -39,10 +39,21 @@ class Metric:
     lacks: str = ""
     lacks_in_trial: str = ""
 
-    def gaps(self, ours: Matrix, theirs: Matrix, our_weights: Matrix, their_weights: Matrix) -> NDArray[np.float64]:
-        """(R,) gaps of a set with vectors (N, D) to a reference with (M, D), for weights (R, N) and (R, M)."""
+    def gaps(
+        self,
+        ours: Matrix,
+        theirs: Matrix,
+        our_weights: Matrix,
+        their_weights: Matrix,
+        *,
+        made_from_theirs: bool = False,
+    ) -> NDArray[np.float64]:
+        """(R,) gaps of a set with vectors (N, D) to a reference with (M, D), for weights (R, N) and (R, M).
+
+        With `made_from_theirs`, row n of both belongs together, and the two are not compared.
+        """
         if not self.paired:
-            return energy_distances(ours, theirs, our_weights, their_weights)
+            return energy_distances(ours, theirs, our_weights, their_weights, made_from_theirs=made_from_theirs)
         means: NDArray[np.float64] = our_weights @ ours[:, 0] / our_weights.sum(1)
         return means
 
@@ -124,12 +135,33 @@ METRICS: tuple[Metric, ...] = (
         describe=_alone(curves.revisions, lambda process, _: curves.revised_share(process)),
     ),
     Metric(
+        name="bare canvas",
+        unit="mean share of canvas",
+        direction=_NEAR,
+        describe=_alone(beginnings.bare_shares, _mean),
+    ),
+    Metric(
+        name="kept edges",
+        unit="share, less chance",
+        direction=_NEAR,
+        describe=_alone(lambda process: np.array([beginnings.kept_edges(process)]), _mean),
+    ),
+    Metric(
         name="diversity",
         unit="ΔE, DTW",
         direction=_NEAR,
         describe=_diversity,
         lacks="no picture is painted twice",
-        lacks_in_trial="no picture is painted four times in the reference",
+        lacks_in_trial="no picture is painted twice in the reference",
+    ),
+    Metric(
+        name="order agreement",
+        unit="Spearman's rho",
+        direction="higher",
+        describe=_beside(order_agreement, similarity=True),
+        paired=True,
+        lacks="no picture is one of the reference",
+        lacks_in_trial="no picture is painted twice in the reference",
     ),
     Metric(
         name="region IoU",
@@ -170,16 +202,19 @@ class Description:
         return len(self.values)
 
 
-def describe(processes: Sequence[Process], references: Sequence[Process]) -> dict[str, Description]:
+def describe(
+    processes: Sequence[Process], references: Sequence[Process], *, made_from: Sequence[Process] | None = None
+) -> dict[str, Description]:
     """What every metric says of a set, by name; sets that it cannot describe at all have no rows.
 
     Args:
         processes: all of one length and size.
-        references: likewise, none of them among the processes.
+        references: likewise. Of a process that is among them, it is not its own reference.
+        made_from: for each process the reference that it was made from, which is none to it either.
     """
     found: dict[str, list[tuple[str, Described]]] = {metric.name: [] for metric in METRICS}
-    for process in processes:
-        paired = mates(process, references)
+    for process, origin in zip(processes, made_from or processes, strict=True):
+        paired = [other for other in mates(process, references) if other is not process and other is not origin]
         siblings = [other for other in mates(process, processes) if other is not process]
         for metric in METRICS:
             described = metric.describe(process, paired, siblings)

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.evaluation.curves import rank_correlation
 from pipelines.evaluation.process import BLOCKS, Process, block_means, colour_difference
 
 
@@ -40,6 +41,26 @@ def region_iou(one: Process, two: Process) -> float:
     shares = [block_means(process.changed.transpose(1, 2, 0), BLOCKS).astype(np.float64) for process in (one, two)]
     overlap, union = np.minimum(*shares).sum((0, 1)), np.maximum(*shares).sum((0, 1))
     return float(np.where(union > 0, overlap / np.where(union > 0, union, 1.0), 1.0).mean())
+
+
+def order_agreement(one: Process, two: Process) -> float:
+    """Spearman's ρ between the moments at which two processes work on each of 8 x 8 blocks.
+
+    1 when they take the parts of the picture in the same order, -1 when in the opposite one. 0 where one works on all
+    parts at once, 1 where both do.
+    """
+    moments = [_moments_of_work(process) for process in (one, two)]
+    at_once = [float(np.ptp(each)) == 0.0 for each in moments]
+    return 1.0 if all(at_once) else rank_correlation(*moments)
+
+
+def _moments_of_work(process: Process) -> NDArray[np.float64]:
+    """(8, 8) mean step of each block, weighted by the colour difference that the step makes there."""
+    work = np.stack([block_means(step, BLOCKS) for step in process.steps]).astype(np.float64)
+    steps = np.arange(len(work), dtype=np.float64).reshape(-1, 1, 1)
+    whole = work.sum(0)
+    moments: NDArray[np.float64] = np.where(whole > 0, (work * steps).sum(0) / np.where(whole > 0, whole, 1.0), 0.0)
+    return moments
 
 
 def diversity_profile(process: Process, siblings: list[Process]) -> NDArray[np.float64]:

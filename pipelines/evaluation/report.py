@@ -1,22 +1,21 @@
-"""What an evaluation finds, told as JSON and as tables; `page` makes a page of it."""
+"""What an evaluation finds. `tables` and `pipelines.pages.evaluation` show it."""
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
-from pipelines.evaluation.agreement import Estimate, estimate, mean_estimate, resampled
-from pipelines.evaluation.controls import CONTROLS
+from pipelines.evaluation.agreement import LEAST_OF_A_SET, Estimate, estimate, mean_estimate, weights_of
+from pipelines.evaluation.distance import distance_to_painters
 from pipelines.evaluation.endpoint import EndpointRow, endpoint_rows
 from pipelines.evaluation.metrics import METRICS, Description, Metric, describe
 from pipelines.evaluation.perceptual import Networks
 from pipelines.evaluation.process import Process, mates
-from pipelines.evaluation.trial import Verdict, try_metrics
+from pipelines.evaluation.trial import Trial, Verdict, try_metrics
 
-_LEAST = 2  # processes of a set, below which it has no distribution
-_WIDTH = 118  # columns of the table
+GENERATED = "generated"
+"""The generated set among the rows of the distance to real painters."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,10 +23,11 @@ class ProcessRow:
     """One process metric of the generated set.
 
     Attributes:
-        value, reference: its mean over generated processes, and over those of the held-out half of the reference.
+        value, reference: its mean over generated processes, and over the reference.
         gap: distance of the generated set to the reference by it; the smaller the better.
-        real, controls: the same of the held-out half and of each control; see `trial.Verdict`.
-        reason: why the metric is dropped; then value and gap are None.
+        real, controls: the same of another set of real ones, and of each control; see `trial.Verdict`.
+        doubt: why the metric is not to be believed on this reference; None when it passed the trial.
+        reason: why there is no gap.
     """
 
     name: str
@@ -38,7 +38,13 @@ class ProcessRow:
     gap: Estimate | None
     real: Estimate | None
     controls: Mapping[str, Estimate]
+    doubt: str | None
     reason: str | None
+
+    @property
+    def believed(self) -> bool:
+        """Whether there is a gap, by a metric that passed the trial."""
+        return self.gap is not None and self.doubt is None
 
     @property
     def beaten(self) -> int:
@@ -54,6 +60,8 @@ class Report:
         settings: what was asked for.
         counts: generated and reference sequences, pairs among them, and refused ones.
         refused: name and reason of sequences that could not be read.
+        distance: how far the generated set and each control are from the painters of the reference, by name, and then
+            by metric, the mean first; see `distance_to_painters`. Without the sets that are too small for it.
         profiles: mean distance profiles (T,) of the generated and the reference set, for the plot.
     """
 
@@ -62,6 +70,7 @@ class Report:
     refused: Sequence[tuple[str, str]]
     endpoint: Sequence[EndpointRow]
     process: Sequence[ProcessRow]
+    distance: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
     profiles: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     @property
@@ -91,10 +100,10 @@ def evaluate(
         networks: of the endpoint measures that need weights.
         seed: of the controls and of all bootstraps.
     """
-    trial_seed, gap_seed, end_seed = seed.spawn(3)
+    trial_seed, gap_seed, end_seed, distance_seed = seed.spawn(4)
     pairs = [(process, found) for process in generated if (found := mates(process, references))]
-    verdicts = try_metrics(references, trial_seed)
-    ours, theirs = describe(generated, references), describe(references, generated)
+    trial = try_metrics(references, trial_seed)
+    ours, theirs = describe(generated, references), trial.references
     return Report(
         settings=settings,
         counts={
@@ -103,87 +112,65 @@ def evaluate(
         refused=refused,
         endpoint=endpoint_rows(generated, references, pairs, networks, np.random.default_rng(end_seed)),
         process=[
-            _process(metric, verdicts[metric.name], ours[metric.name], theirs[metric.name], np.random.default_rng(one))
+            _process(metric, trial.verdicts[metric.name], ours[metric.name], theirs[metric.name], one)
             for metric, one in zip(METRICS, gap_seed.spawn(len(METRICS)), strict=True)
         ],
+        distance=_distances(ours, trial, distance_seed),
         profiles={
             name: described["distance profile"].vectors.mean(0).tolist()
-            for name, described in (("generated", ours), ("reference", theirs))
+            for name, described in ((GENERATED, ours), ("reference", theirs))
         },
     )  # fmt: skip
 
 
 def _process(
-    metric: Metric, verdict: Verdict, ours: Description, theirs: Description, rng: np.random.Generator
+    metric: Metric, verdict: Verdict, ours: Description, theirs: Description, seed: np.random.SeedSequence
 ) -> ProcessRow:
-    reason = verdict.reason
-    if reason is None and len(ours) < _LEAST:
-        few = f"{_LEAST} generated sequences that it can describe are needed at least"
-        reason = few if len(ours) or not metric.lacks else f"generated: {metric.lacks}"
-    value = gap = None
+    rng = np.random.default_rng(seed)
+    reason = _lack(metric, ours, theirs)
+    gap = None
     if reason is None:
-        our_weights = np.vstack([np.ones((1, len(ours))), resampled(ours.pictures, rng, least=_LEAST)])
-        their_weights = np.vstack([np.ones((1, len(theirs))), resampled(theirs.pictures, rng, least=_LEAST)])
-        gaps = metric.gaps(ours.vectors, theirs.vectors, our_weights, their_weights)
+        gaps = metric.gaps(
+            ours.vectors, theirs.vectors, weights_of(ours.pictures, rng), weights_of(theirs.pictures, rng)
+        )
         gap = estimate(float(gaps[0]), gaps[1:], len(ours))
-        value = mean_estimate(ours.values, ours.pictures, rng)
     return ProcessRow(
         name=metric.name,
         unit=metric.unit,
         direction=metric.direction,
-        value=value,
+        value=mean_estimate(ours.values, ours.pictures, rng) if len(ours) else None,
         reference=verdict.value,
         gap=gap,
         real=verdict.real,
         controls=verdict.controls,
+        doubt=verdict.doubt,
         reason=reason,
     )
 
 
-def tables(report: Report) -> list[str]:
-    """The report as lines for a terminal."""
-    from rich.console import Console
-    from rich.table import Table
-
-    def table(*head: str, whole: tuple[str, ...]) -> Table:
-        made = Table(box=None, padding=(0, 1, 0, 0))
-        for name in head:
-            made.add_column(name, no_wrap=name in whole)
-        return made
-
-    endpoint = table("endpoint", "better", "value", "95 %", "n", whole=("endpoint", "95 %"))
-    for end in report.endpoint:
-        if end.value is not None:
-            told = end.value
-            endpoint.add_row(end.name, end.direction, figure(told.value), interval(told), str(told.count))
-    head = ("process", "ours", "reference", "gap", "95 %", "real", *CONTROLS, "beats")
-    process = table(*head, whole=("process", "95 %"))
-    for row in report.process:
-        if row.gap is not None and row.value is not None and row.real is not None and row.reference is not None:
-            controls = [figure(row.controls[name].value) for name in CONTROLS]
-            process.add_row(
-                row.name, figure(row.value.value), figure(row.reference.value), figure(row.gap.value),
-                interval(row.gap), figure(row.real.value), *controls, f"{row.beaten}/{len(CONTROLS)}",
-            )  # fmt: skip
-    text = io.StringIO()
-    console = Console(file=text, width=_WIDTH, highlight=False, color_system=None)
-    for each in (endpoint, process):
-        if each.row_count:
-            console.print(each)
-    lines = [line.rstrip() for line in text.getvalue().splitlines()]
-    lines += [f"missing: {end.name}: {end.reason}" for end in report.endpoint if end.reason is not None]
-    lines += [f"dropped: {row.name}: {row.reason}" for row in report.process if row.reason is not None]
-    return lines
+def _lack(metric: Metric, ours: Description, theirs: Description) -> str | None:
+    """Why there can be no gap; None when there can."""
+    for name, described in ((GENERATED, ours), ("reference", theirs)):
+        if metric.paired and name == "reference":
+            continue  # what is paired is measured from the generated set alone
+        if not len(described) and metric.lacks:
+            return f"{name}: {metric.lacks}"
+        if len(described) < LEAST_OF_A_SET:
+            return f"{name}: {LEAST_OF_A_SET} sequences that it can describe are needed at least"
+    return None
 
 
-def figure(value: float) -> str:
-    """Three or four digits that matter."""
-    return f"{value:.4f}" if abs(value) < 0.1 else f"{value:.3f}" if abs(value) < 10 else f"{value:.2f}"
-
-
-def interval(one: Estimate) -> str:
-    """The interval of an estimate."""
-    return f"{figure(one.low)} to {figure(one.high)}"
+def _distances(
+    ours: Mapping[str, Description], trial: Trial, seed: np.random.SeedSequence
+) -> dict[str, dict[str, Estimate]]:
+    sets = {GENERATED: ours, **trial.controls}
+    distances = {
+        name: distance_to_painters(
+            described, trial.references, np.random.default_rng(one), made_from_real=name != GENERATED
+        )
+        for (name, described), one in zip(sets.items(), seed.spawn(len(sets)), strict=True)
+    }
+    return {name: row for name, row in distances.items() if row}
 
 
 def _rounded(value: Any) -> Any:

@@ -1,17 +1,18 @@
-"""Which metrics may be believed: those that rank every control below real processes, on references held out."""
+"""Which metrics may be believed: those that rank every control below real processes, each left out once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pipelines.evaluation.agreement import Estimate, estimate, mean_estimate, resampled
-from pipelines.evaluation.controls import CONTROLS
+from pipelines.evaluation.agreement import LEAST_OF_A_SET, Estimate, estimate, halves, mean_estimate, weights_of
+from pipelines.evaluation.controls import CONTROLS, Control
 from pipelines.evaluation.metrics import METRICS, Description, Metric, describe
 from pipelines.evaluation.process import Process, picture
 
 LEAST = 4
-"""Processes in each half of the reference below which nothing can be told."""
+"""References below which nothing can be told."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,82 +20,99 @@ class Verdict:
     """What the trial found of one metric.
 
     Attributes:
-        value: mean value of the held-out half of the reference.
-        real: gap of the held-out half of the reference to the other half.
-        controls: gap of each control, made from the held-out half, to that other half.
-        reason: why the metric is dropped; None when it is not.
+        value: mean value of the references; None where it can describe none.
+        real: gap of the real ones: 0, with the interval of the gaps between random halves of them; of a paired metric
+            the mean distance between references of one picture.
+        controls: gap to the references of each control; empty where there are too few references for a gap.
+        doubt: why the metric is not to be believed here; None when it passed.
     """
 
     value: Estimate | None
     real: Estimate | None
-    controls: dict[str, Estimate]
-    reason: str | None
+    controls: Mapping[str, Estimate]
+    doubt: str | None
 
 
-def halves(references: Sequence[Process]) -> tuple[list[Process], list[Process]]:
-    """A set in two: paintings of one picture fall into both in turn, pictures painted once alternate."""
-    ordered = sorted(references, key=lambda process: (picture(process), process.caption, process.name))
-    return ordered[0::2], ordered[1::2]
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """All metrics tried on a reference set.
+
+    Attributes:
+        references: what each metric says of it.
+        controls: what each metric says of each control made from it, by the control's name.
+        verdicts: by the metric's name.
+    """
+
+    references: Mapping[str, Description]
+    controls: Mapping[str, Mapping[str, Description]]
+    verdicts: Mapping[str, Verdict]
 
 
-def try_metrics(references: Sequence[Process], seed: np.random.SeedSequence) -> dict[str, Verdict]:
+def try_metrics(references: Sequence[Process], seed: np.random.SeedSequence) -> Trial:
     """Try every metric on the reference set.
 
-    Half of the set is the reference, the other half are the real candidates, and the four controls are made from these.
-    A control ranks below when its gap is larger than that of the real ones with 95 % confidence: the interval of the
-    difference, over the same resamples, excludes zero.
+    Every reference is a real candidate, judged by all the others, and the four controls are made from all of them; what
+    is made from a reference is judged by the others, too, or it would be near to the set by birth. A control ranks
+    below when its gap is larger than that of the real ones with 95 % confidence: the interval of the difference, over
+    resamples of the references with all that is made from them, excludes zero.
 
     Args:
         references: all of one length and size.
         seed: of the controls and the resamples.
     """
-    known, held_out = halves(references)
-    if len(known) < LEAST or len(held_out) < LEAST:
-        reason = f"{len(references)} references are too few to try it on controls; {2 * LEAST} at least"
-        return {metric.name: Verdict(value=None, real=None, controls={}, reason=reason) for metric in METRICS}
+    ordered = sorted(references, key=lambda process: (picture(process), process.caption, process.name))
     control_seed, sample_seed = seed.spawn(2)
-    theirs, real = describe(known, held_out), describe(held_out, known)
+    described = describe(ordered, ordered)
     controls = {
-        name: describe(
-            [process.altered(make(process.frames, rng)) for process, rng in zip(held_out, generators, strict=True)],
-            known,
-        )
-        for (name, make), generators in zip(
-            CONTROLS.items(),
-            (
-                [np.random.default_rng(s) for s in each.spawn(len(held_out))]
-                for each in control_seed.spawn(len(CONTROLS))
-            ),
-            strict=True,
-        )
+        name: describe(_altered(make, ordered, one), ordered, made_from=ordered)
+        for (name, make), one in zip(CONTROLS.items(), control_seed.spawn(len(CONTROLS)), strict=True)
     }
-    return {
+    verdicts = {
         metric.name: _judge(
             metric,
-            theirs[metric.name],
-            real[metric.name],
-            {name: described[metric.name] for name, described in controls.items()},
+            described[metric.name],
+            {name: of_control[metric.name] for name, of_control in controls.items()},
             np.random.default_rng(one),
         )
         for metric, one in zip(METRICS, sample_seed.spawn(len(METRICS)), strict=True)
     }
+    return Trial(references=described, controls=controls, verdicts=verdicts)
 
 
-def _judge(
-    metric: Metric, theirs: Description, real: Description, controls: dict[str, Description], rng: np.random.Generator
-) -> Verdict:
-    if min(len(real), len(theirs)) < 2:
-        return Verdict(
-            value=None, real=None, controls={}, reason=f"cannot be tried on controls: {metric.lacks_in_trial}"
-        )
-    ours = np.vstack([np.ones((1, len(real))), resampled(real.pictures, rng, least=2)])
-    others = np.vstack([np.ones((1, len(theirs))), resampled(theirs.pictures, rng, least=2)])
-    base = metric.gaps(real.vectors, theirs.vectors, ours, others)
-    gaps = {name: metric.gaps(one.vectors, theirs.vectors, ours, others) for name, one in controls.items()}
+def _altered(make: Control, references: Sequence[Process], seed: np.random.SeedSequence) -> list[Process]:
+    return [
+        reference.altered(make(reference.frames, np.random.default_rng(one)))
+        for reference, one in zip(references, seed.spawn(len(references)), strict=True)
+    ]
+
+
+def _judge(metric: Metric, real: Description, controls: Mapping[str, Description], rng: np.random.Generator) -> Verdict:
+    value = mean_estimate(real.values, real.pictures, rng) if len(real) else None
+    if len(real) < LEAST_OF_A_SET:
+        lack = f"cannot be tried on controls: {metric.lacks_in_trial}" if metric.lacks else _too_few(len(real))
+        return Verdict(value=value, real=None, controls={}, doubt=lack)
+    weights = weights_of(real.pictures, rng)
+    base = metric.gaps(real.vectors, real.vectors, weights, weights, made_from_theirs=True)
+    gaps = {
+        name: metric.gaps(one.vectors, real.vectors, weights, weights, made_from_theirs=True)
+        for name, one in controls.items()
+    }
     alike = [name for name, gap in gaps.items() if estimate(0.0, (gap - base)[1:], 0).low <= 0]
+    doubt = f"does not rank {' and '.join(alike)} below real processes" if alike else None
     return Verdict(
-        value=mean_estimate(real.values, real.pictures, rng),
-        real=estimate(float(base[0]), base[1:], len(real)),
+        value=value,
+        real=estimate(float(base[0]), base[1:] if metric.paired else _between_halves(metric, real, rng), len(real)),
         controls={name: estimate(float(gap[0]), gap[1:], len(real)) for name, gap in gaps.items()},
-        reason=f"does not rank {' and '.join(alike)} below real processes" if alike else None,
+        doubt=_too_few(len(real)) if len(real) < LEAST else doubt,
     )
+
+
+def _between_halves(metric: Metric, real: Description, rng: np.random.Generator) -> NDArray[np.float64]:
+    """(R,) gaps between random halves of the real ones; 0 where there are too few for two sets."""
+    if len(real) < LEAST:
+        return np.zeros(1)
+    return metric.gaps(real.vectors, real.vectors, *halves(len(real), rng))
+
+
+def _too_few(count: int) -> str:
+    return f"{count} references are too few to try it on controls; {LEAST} at least"

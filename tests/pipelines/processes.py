@@ -34,9 +34,13 @@ def drawn(number: int, num_frames: int = 8, *, picture: int | None = None, size_
     return Process(name=f"drawn {number}", frames=np.stack(frames), caption=f"fields {source or number}", source=source)
 
 
-def drawn_set(num_pictures: int, first: int = 0) -> list[Process]:
-    """Four paintings of each picture."""
-    return [drawn(first + 4 * picture + one, picture=picture) for picture in range(num_pictures) for one in range(4)]
+def drawn_set(num_pictures: int, first: int = 0, paintings: int = 4) -> list[Process]:
+    """Several paintings of each picture."""
+    return [
+        drawn(first + paintings * picture + one, picture=picture)
+        for picture in range(num_pictures)
+        for one in range(paintings)
+    ]
 
 
 def paint_scenes(folder: Path, num_scenes: int, paintings: int = 4) -> Path:

@@ -12,7 +12,9 @@ from importlib.resources import files
 import numpy as np
 
 from pipelines.evaluation.controls import CONTROLS
-from pipelines.evaluation.report import ProcessRow, Report, figure, interval
+from pipelines.evaluation.distance import DISTANCE_METRICS, MEAN
+from pipelines.evaluation.report import GENERATED, ProcessRow, Report
+from pipelines.evaluation.tables import DOUBTFUL, NO_FIGURE, PASSED, figure, figure_of, interval
 
 _LEFT, _RIGHT, _ROW = 170, 760, 34  # px of the plot of gaps
 _CURVE_WIDTH, _CURVE_HEIGHT = 730, 200
@@ -23,8 +25,14 @@ def render_page(report: Report) -> bytes:
     """The page as UTF-8; the same report gives the same bytes."""
     style = files(__package__).joinpath("page.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
-    kept = [row for row in report.process if row.reason is None]
-    body = [*_opening(report), *_endpoint(report), *_process(kept), *_profiles(report), *_left_out(report)]
+    body = [
+        *_opening(report),
+        *_endpoint(report),
+        *_process(report.process),
+        *_distance(report),
+        *_profiles(report),
+        *_left_out(report),
+    ]
     head = (
         f"<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'sha256-{digest}'; "
         "base-uri 'none'; form-action 'none'\">"
@@ -60,31 +68,54 @@ def _endpoint(report: Report) -> list[str]:
     return ["<h2>The finished picture</h2>", _table(("measure", "better", "mean", "95 %", "sequences"), rows)]
 
 
-def _process(kept: Sequence[ProcessRow]) -> list[str]:
-    if not kept:
-        return []
+def _process(measured: Sequence[ProcessRow]) -> list[str]:
     rows = [
         (
             row.name,
             row.unit,
             row.direction,
-            figure(row.value.value),
-            figure(row.reference.value),
+            figure_of(row.value),
+            figure_of(row.reference),
             figure(row.gap.value),
             interval(row.gap),
             str(row.gap.count),
-            f"{row.beaten} of {len(CONTROLS)}",
+            f"{row.beaten} of {len(row.controls)}" if row.controls else NO_FIGURE,
+            PASSED if row.believed else DOUBTFUL,
         )
-        for row in kept
-        if row.value and row.reference and row.gap
+        for row in measured
+        if row.gap
     ]
-    head = ("metric", "value in", "better", "generated", "reference", "gap", "95 %", "sequences", "beats")
+    if not rows:
+        return []
+    head = ("metric", "value in", "better", "generated", "reference", "gap", "95 %", "sequences", "beats", "trial")
+    believed = [row for row in measured if row.believed]
     return [
         "<h2>The way there</h2>",
-        '<p class="hint">The gap is how far the set is from the reference by a metric, the smaller the better. Real '
-        "processes that were held out are at the black dot; the controls reach the right picture in a wrong way.</p>",
-        _gaps(kept),
+        '<p class="hint">The gap is how far the set is from the reference by a metric, the smaller the better. Other '
+        "processes of the same painters are at the black dot; the controls reach the right picture in a wrong way. A "
+        "metric that cannot tell real processes from all controls is in doubt, and is not plotted.</p>",
+        *([_gaps(believed)] if believed else []),
         _table(head, rows),
+    ]
+
+
+def _distance(report: Report) -> list[str]:
+    if GENERATED not in report.distance:
+        return []
+    rows = [
+        (
+            name,
+            figure(of_set[MEAN].value),
+            interval(of_set[MEAN]),
+            *(figure_of(of_set.get(m)) for m in DISTANCE_METRICS),
+        )
+        for name, of_set in report.distance.items()
+    ]
+    return [
+        "<h2>Distance to real painters</h2>",
+        '<p class="hint">Gaps in units of how far the real processes are from each other: 0 is another set of the same '
+        "painters, 1 as far as they are apart. The controls are made from real ones, each judged by the others.</p>",
+        _table(("", MEAN, "95 %", *DISTANCE_METRICS), rows),
     ]
 
 
@@ -152,13 +183,14 @@ def _profiles(report: Report) -> list[str]:
 
 def _left_out(report: Report) -> list[str]:
     rows = [
-        *(("dropped", row.name, row.reason) for row in report.process if row.reason is not None),
+        *((DOUBTFUL, row.name, row.doubt) for row in report.process if row.gap and row.doubt is not None),
+        *(("no gap", row.name, row.reason) for row in report.process if row.reason is not None),
         *(("missing", end.name, end.reason) for end in report.endpoint if end.reason is not None),
         *(("not read", name, reason) for name, reason in report.refused),
     ]
     if not rows:
         return []
-    return ["<h2>What is not here</h2>", _table(("", "what", "why"), rows, kind="text")]
+    return ["<h2>What is in doubt, or not here</h2>", _table(("", "what", "why"), rows, kind="text")]
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "figures") -> str:
