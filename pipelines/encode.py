@@ -66,10 +66,10 @@ class EncodeConfig:
     dataset: Location
     out: Path
     model: ModelConfig
-    base: Location | None = None
-    dtype: LatentType = "bf16"
-    batch_size: int = 16
-    device: str = "auto"
+    base: Location | None
+    dtype: LatentType
+    batch_size: int
+    device: str
 
     def __post_init__(self) -> None:
         if not 1 <= self.batch_size <= 4096:

@@ -10,7 +10,7 @@ how far they are from each other. docs/metrics.md defines all of it.
 """
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,8 @@ _BYTES_A_PIXEL = 75  # colours and differences of one pixel of one frame, of bot
 class LayoutConfig:
     """The group `layout`."""
 
-    generated: Layout = "auto"
-    reference: Layout = "auto"
+    generated: Layout
+    reference: Layout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,13 +50,13 @@ class EvaluateConfig:
     generated: Path
     reference: Path
     out: Path
-    layout: LayoutConfig = field(default_factory=LayoutConfig)
-    grid: GridConfig = field(default_factory=GridConfig)
-    num_frames: int = 8
-    size: int = 64
-    max_sequences: int = 256
-    seed: int = 0
-    weights: WeightsConfig = field(default_factory=WeightsConfig)
+    layout: LayoutConfig
+    grid: GridConfig
+    num_frames: int
+    size: int
+    max_sequences: int
+    seed: int
+    weights: WeightsConfig
 
     def __post_init__(self) -> None:
         check_whole("num_frames", self.num_frames, 3, 64)

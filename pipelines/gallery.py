@@ -26,8 +26,8 @@ class GalleryConfig:
     """What to show; `conf/gallery.yaml` says what each key means."""
 
     dataset: Path
-    max_sequences: int = 200
-    thumbnail_px: int = 192
+    max_sequences: int
+    thumbnail_px: int
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_sequences <= _MOST_SEQUENCES:

@@ -10,7 +10,7 @@ cards of all parts come along.
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -50,13 +50,13 @@ class AssembleConfig:
     out: Path
     base: Path
     motion: Path
-    words: Path | None = None
-    replication: Path | None = None
-    loras: tuple[LoraChoice, ...] = ()
-    licences: Mapping[str, str] = field(default_factory=dict)
-    num_frames: int | None = None
-    size: tuple[int, int] | None = None
-    dtype: Literal["fp32", "fp16"] = "fp32"
+    words: Path | None
+    replication: Path | None
+    loras: tuple[LoraChoice, ...]
+    licences: Mapping[str, str]
+    num_frames: int | None
+    size: tuple[int, int] | None
+    dtype: Literal["fp32", "fp16"]
 
     def __post_init__(self) -> None:
         names = [lora.name for lora in self.loras]

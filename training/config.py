@@ -76,12 +76,12 @@ class ModelConfig:
 class OptimizerConfig:
     """How weights move. The learning rate rises over the warm-up, is constant, and falls over the cool-down."""
 
-    name: Literal["adamw", "prodigy"] = "adamw"
-    learning_rate: float | None = None
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 0.01
-    warmup_steps: int = 0
-    cooldown_steps: int = 0
+    name: Literal["adamw", "prodigy"]
+    learning_rate: float | None
+    betas: tuple[float, float]
+    weight_decay: float
+    warmup_steps: int
+    cooldown_steps: int
 
     def __post_init__(self) -> None:
         if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
@@ -130,37 +130,37 @@ class TrainConfig:
     stage: StageConfig
     model: ModelConfig
     optimizer: OptimizerConfig
-    noise: NoiseConfig = field(default_factory=NoiseConfig)
-    tracker: TrackerConfig = field(default_factory=TrackerConfig)
+    noise: NoiseConfig
+    tracker: TrackerConfig
     data: tuple[DataMixture, ...]
     out: Path
-    base: Path | None = None
-    motion: Path | None = None
-    replication: Path | None = None
-    spatial_lora: Path | None = None
-    resume: Literal["auto", "never", "must"] = "auto"
+    base: Path | None
+    motion: Path | None
+    replication: Path | None
+    spatial_lora: Path | None
+    resume: Literal["auto", "never", "must"]
     max_steps: int
     batch_size: int
-    accumulate: int = 1
-    seed: int = 0
-    num_workers: int = 0
-    precision: Literal["fp32", "bf16"] = "fp32"
-    compile: bool = False
-    gradient_checkpointing: bool = False
-    distributed: Literal["ddp", "fsdp2"] = "ddp"
-    clip_norm: float | None = 1.0
-    ema_decay: float | None = 0.999
-    caption_dropout: float = 0.1
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    log_every: int = 10
-    checkpoint_every: int = 500
-    keep_checkpoints: int = 2
-    validate_every: int = 500
-    val_sequences: int = 64
-    sample_every: int = 1000
-    prompts: tuple[str, ...] | None = None
-    guidance: float = 5.0
-    peak_tflops: float | None = None
+    accumulate: int
+    seed: int
+    num_workers: int
+    precision: Literal["fp32", "bf16"]
+    compile: bool
+    gradient_checkpointing: bool
+    distributed: Literal["ddp", "fsdp2"]
+    clip_norm: float | None
+    ema_decay: float | None
+    caption_dropout: float
+    augmentation: Augmentation
+    log_every: int
+    checkpoint_every: int
+    keep_checkpoints: int
+    validate_every: int
+    val_sequences: int
+    sample_every: int
+    prompts: tuple[str, ...] | None
+    guidance: float
+    peak_tflops: float | None
 
     def __post_init__(self) -> None:
         for key, lowest, highest in (

@@ -34,11 +34,11 @@ class TreatmentConfig:
         max_frames: frames of a sequence that are looked at, evenly spaced; 2 to 4000.
     """
 
-    trim: Decision = "auto"
-    straighten: Decision = "auto"
-    clean: Decision = "auto"
-    window: int = 15
-    max_frames: int = 400
+    trim: Decision
+    straighten: Decision
+    clean: Decision
+    window: int
+    max_frames: int
 
     def __post_init__(self) -> None:
         if not (3 <= self.window <= 63 and self.window % 2):

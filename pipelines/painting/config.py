@@ -1,7 +1,7 @@
 """What `pipelines.paint` is told, checked; heavy imports stay out of here."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,35 +29,35 @@ class PinnedFile:
 class PaintConfig:
     """What to paint; `conf/paint.yaml` says what each key means."""
 
-    task: Literal["generate", "reconstruct", "complete"] = "generate"
-    prompt: str = ""
-    negative: str = ""
-    image: Path | None = None
+    task: Literal["generate", "reconstruct", "complete"]
+    prompt: str
+    negative: str
+    image: Path | None
     pictures: tuple[Path, ...] = ()  # what `image` is when it is a list
-    batch_size: int = 1
-    at: int = 2
-    conditions: Mapping[int, PinnedFile] = field(default_factory=dict)
-    painter: Path = Path("tiny")
-    loras: Mapping[str, float] = field(default_factory=dict)
+    batch_size: int
+    at: int
+    conditions: Mapping[int, PinnedFile]
+    painter: Path
+    loras: Mapping[str, float]
     out: Path
-    num_frames: int = 8
-    size: Any = None
-    fit: Fit = "crop"
-    steps: int = 50
-    guidance: float = 5.0
-    network: bool = True
-    inversion: bool = True
-    keep: bool = True
-    shared: float | None = None
-    seed: int = 0
-    dtype: Literal["fp32", "bf16", "fp16"] = "fp32"
-    device: str = "auto"
-    offload: Literal["none", "model", "sequential"] = "none"
-    vae: Literal["whole", "sliced", "tiled"] = "whole"
-    compile: bool = False
-    frames_per_s: float = 2.0
-    lossless: bool = False
-    smoothing: Smoothing = "none"
+    num_frames: int
+    size: Any
+    fit: Fit
+    steps: int
+    guidance: float
+    network: bool
+    inversion: bool
+    keep: bool
+    shared: float | None
+    seed: int
+    dtype: Literal["fp32", "bf16", "fp16"]
+    device: str
+    offload: Literal["none", "model", "sequential"]
+    vae: Literal["whole", "sliced", "tiled"]
+    compile: bool
+    frames_per_s: float
+    lossless: bool
+    smoothing: Smoothing
 
     def __post_init__(self) -> None:
         for key, lowest, highest in (

@@ -122,7 +122,10 @@ def test_bf16_trains_weights_that_stay_fp32(sequences: Path, tmp_path: Path) -> 
 def test_the_learning_rate_rises_is_constant_and_falls_and_never_is_zero(
     warmup: int, cooldown: int, steps: int, rate: float
 ) -> None:
-    said = OptimizerConfig(learning_rate=rate, warmup_steps=warmup, cooldown_steps=cooldown)
+    said = OptimizerConfig(
+        name="adamw", learning_rate=rate, betas=(0.9, 0.999), weight_decay=0.01, warmup_steps=warmup,
+        cooldown_steps=cooldown,
+    )  # fmt: skip
     optimizer = make_optimizer(said, [nn.Parameter(torch.zeros(1))])
     rates = [set_learning_rate(optimizer, said, step, steps) for step in range(1, steps + 1)]
     assert all(0 < value <= rate for value in rates)
