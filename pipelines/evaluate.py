@@ -11,6 +11,7 @@ how far they are from each other. docs/metrics.md defines all of it.
 
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import numpy as np
 
 from conf.command import PARTIAL, Summary, command
 from conf.compose import typed
-from conf.errors import ConfigError, UserError
+from conf.errors import ConfigError
 from pipelines.artists.grid import GridConfig
 from pipelines.evaluation.importers import Layout, Wanted, read_set
 from pipelines.evaluation.perceptual import WeightsConfig, load_networks
@@ -26,7 +27,8 @@ from pipelines.evaluation.report import Report, evaluate
 from pipelines.evaluation.tables import tables
 from pipelines.pages.evaluation.page import render_page
 from pipelines.synthesis.config import check_whole, plain_containers
-from training.data.manifest import to_json, write_atomically
+from training.data.claim import claimed_folder, naming_out
+from training.data.manifest import sweep_temporaries, to_json, write_atomically
 from training.data.plain import parse_json
 from training.data.retries import retried
 
@@ -77,7 +79,12 @@ def run(config: EvaluateConfig) -> Summary:
         UserError: if a set cannot be read, weights are not what they should be, or the folder will not do.
     """
     settings = _settings(config)
-    _refuse_foreign(config.out, settings)
+    check = partial(_refuse_other, config.out, settings)
+    with claimed_folder(config.out, what="an evaluation", card=_JSON, check=check):
+        return _judged(config, settings)
+
+
+def _judged(config: EvaluateConfig, settings: dict[str, Any]) -> Summary:
     networks = load_networks(config.weights)
     wanted = Wanted(
         grid=config.grid, max_sequences=config.max_sequences, num_frames=config.num_frames, size_px=config.size
@@ -122,30 +129,23 @@ def _settings(config: EvaluateConfig) -> dict[str, Any]:
     }
 
 
-def _refuse_foreign(out: Path, settings: dict[str, Any]) -> None:
-    """An evaluation may be made again where it was; nothing else is written over."""
-    if not out.exists():
-        return
-    if not out.is_dir():
-        raise ConfigError("out", out, "a folder; this is a file")
-    if not any(out.iterdir()):
-        return
+def _refuse_other(out: Path, settings: dict[str, Any]) -> None:
+    """An evaluation may be made again where it was."""
     try:
-        there = parse_json(retried(out / _JSON, (out / _JSON).read_bytes))["settings"]
-    except (FileNotFoundError, IsADirectoryError, ValueError, KeyError, TypeError, AttributeError):
-        raise ConfigError("out", out, "a new or empty folder; this one holds something else") from None
-    if there != settings:
+        stored_settings = parse_json(retried(out / _JSON, (out / _JSON).read_bytes))["settings"]
+    except (IsADirectoryError, ValueError, KeyError, TypeError, AttributeError):
+        allowed = f"a new or empty folder; {_JSON} in this one is not an evaluation"
+        raise ConfigError("out", out, allowed) from None
+    if stored_settings != settings:
         raise ConfigError("out", out, "another folder; this one holds an evaluation of other things")
 
 
 def _write(out: Path, report: Report) -> Path:
     page = out / _PAGE
-    try:
-        out.mkdir(parents=True, exist_ok=True)
+    with naming_out(out):
+        sweep_temporaries(out)
         write_atomically(out / _JSON, to_json(report.to_plain()).encode())
         write_atomically(page, render_page(report))
-    except OSError as error:
-        raise UserError(f"out={out}: cannot be written: {error.strerror or error}") from error
     return page
 
 

@@ -38,6 +38,7 @@ from pipelines.sources.framing import Framing
 from pipelines.sources.picture_file import read_picture
 from pipelines.synthesis.config import parse_size
 from renderers.painting import to_uint8
+from training.data.claim import held_folder
 from training.data.manifest import hash_file, write_atomically
 from training.data.plain import parse_object
 from training.data.retries import retried
@@ -63,8 +64,11 @@ def run(config: PaintConfig) -> Summary:
         UserError: if a picture that was named or all of a folder cannot be read, the painter will not do, or memory is
             short.
     """
-    if config.out.exists() and not config.out.is_dir():
-        raise ConfigError("out", config.out, "a folder; this is a file")
+    with held_folder(config.out):
+        return _paint(config)
+
+
+def _paint(config: PaintConfig) -> Summary:
     requests = requests_of(config)
     several = requests != [config]
     requests, unreadable = readable(config, requests)

@@ -12,7 +12,8 @@ from typing import Any
 from conf.command import COMPLETE, PARTIAL, Summary, command
 from conf.compose import typed
 from conf.errors import UserError
-from training.data.dataset import dataset_totals, is_being_written, read_card, read_manifests
+from training.data.claim import is_being_written
+from training.data.dataset import dataset_totals, read_card, read_manifests
 
 _REASONS_SHOWN = 5
 

@@ -11,12 +11,14 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from conf.command import Summary, command, next_line
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
+from training.data.claim import claimed_folder
 from training.data.plain import parse_json, parse_object
 from training.data.retries import retried
 from training.models.weights import RUN_CARD, parent_weights, weights_hash
@@ -117,15 +119,11 @@ def run(config: AssembleConfig) -> Summary:
     _refuse_other_stages(config, parts)
     _refuse_strangers(parts)
     facts = _facts(config, parts)
-    _refuse_foreign(config.out, facts)
-    import torch
+    from training.models.painter_folder import PAINTER_CARD
 
-    from training.run.checkpoint import replaced_folder
-
-    painter = _loaded(config, parts, facts)
-    cards = {key: part.card for key, part in parts.items() if part.card is not None}
-    with replaced_folder(config.out) as folder:
-        painter.save(folder, cards, {"fp32": torch.float32, "fp16": torch.float16}[config.dtype])
+    check = partial(_refuse_other, config.out, facts)
+    with claimed_folder(config.out, what="a painter", card=PAINTER_CARD, check=check):
+        _assemble(config, parts, facts)
     megabytes = sum(path.stat().st_size for path in config.out.rglob("*") if path.is_file()) / 1e6
     return Summary(
         lines=(
@@ -211,19 +209,34 @@ def _licences(config: AssembleConfig, part: Part) -> dict[str, Any]:
     return {"data": part.data.get("licences", {})}
 
 
-def _refuse_foreign(out: Path, facts: Mapping[str, Any]) -> None:
+def _assemble(config: AssembleConfig, parts: Mapping[str, Part], facts: Mapping[str, Any]) -> None:
+    """Load all parts, and put the painter in place, whole."""
+    import torch
+
+    from training.run.checkpoint import replaced_folder
+
+    painter = _loaded(config, parts, facts)
+    cards = {key: part.card for key, part in parts.items() if part.card is not None}
+    with replaced_folder(config.out) as folder:
+        painter.save(folder, cards, {"fp32": torch.float32, "fp16": torch.float16}[config.dtype])
+
+
+def _refuse_other(out: Path, facts: Mapping[str, Any]) -> None:
+    """A painter of the same parts may be put together again, in place of the whole folder."""
     from training.models.painter_folder import PAINTER_CARD
 
-    if out.exists() and not out.is_dir():
-        raise ConfigError("out", out, "a folder; this is a file")
-    if not out.exists() or not any(out.iterdir()):
-        return
     try:
-        theirs = parse_json(retried(out / PAINTER_CARD, (out / PAINTER_CARD).read_bytes))["parts"]
-    except (FileNotFoundError, IsADirectoryError, ValueError, KeyError, TypeError, AttributeError):
-        raise ConfigError("out", out, "a new or empty folder; this one holds something that is not a painter") from None
-    if {key: part["hash"] for key, part in theirs.items()} != {k: part["hash"] for k, part in facts["parts"].items()}:
+        stored = parse_json(retried(out / PAINTER_CARD, (out / PAINTER_CARD).read_bytes))
+        hashes = {key: part["hash"] for key, part in stored["parts"].items()}
+        own_names = {PAINTER_CARD, *stored["files"]}
+    except (IsADirectoryError, ValueError, KeyError, TypeError, AttributeError):
+        allowed = f"a new or empty folder; {PAINTER_CARD} in this one is not a painter's"
+        raise ConfigError("out", out, allowed) from None
+    if hashes != {key: part["hash"] for key, part in facts["parts"].items()}:
         raise ConfigError("out", out, "a new folder; this one holds a painter of other parts")
+    names = {path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir()}
+    if names - own_names:
+        raise ConfigError("out", out, f"a new folder; {min(names - own_names)} in this one is not the painter's")
 
 
 def _loaded(config: AssembleConfig, parts: Mapping[str, Part], facts: Mapping[str, Any]) -> "Painter":

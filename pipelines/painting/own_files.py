@@ -12,6 +12,7 @@ from typing import NotRequired
 from typing_extensions import TypedDict
 
 from conf.errors import ConfigError
+from training.data.claim import is_free
 from training.data.manifest import sweep_temporaries, to_json, write_atomically
 from training.data.plain import OPEN, parse_object
 from training.data.retries import retried
@@ -41,7 +42,7 @@ def own_files(root: Path) -> frozenset[str]:
     """
     if root.exists() and not root.is_dir():
         raise ConfigError("out", root, "a folder; this is a file")
-    if not root.exists() or all(path.suffix == ".tmp" for path in root.iterdir()):
+    if not root.exists() or is_free(root):
         return frozenset()
     listings = [listing for name in (_CLAIM, REPORT) if (listing := _listing(root / name)) is not None]
     listed = {name for listing in listings for name in listing.get("files", ())}

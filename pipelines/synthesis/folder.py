@@ -2,13 +2,15 @@
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from conf.errors import ConfigError, UserError
+from conf.errors import ConfigError
 from conf.recipe import first_difference
-from training.data.dataset import DatasetCard, committed_names, read_card, sole_writer
+from training.data.claim import claimed_folder, naming_out
+from training.data.dataset import DatasetCard, committed_names, read_card
 from training.data.layout import dataset_file, quarantine_file, samples_file, shards_folder, timings_folder
 from training.data.manifest import ShardManifest, read_checked_manifest, sweep_temporaries, tar_path
 
@@ -31,25 +33,16 @@ def dataset_folder(root: Path, card: DatasetCard) -> Iterator[None]:
     Raises:
         UserError: if the folder cannot be written, is in use, or holds something else.
     """
-    made: list[Path] = []
-    try:
-        if root.exists() and not root.is_dir():
-            raise ConfigError("out", root, "a folder; this is a file")
-        made = [path for path in (root, *root.parents) if not path.exists()]
-        root.mkdir(parents=True, exist_ok=True)
-        with sole_writer(root):
-            _refuse_foreign(root, card)
-            with _undone_when_useless(root, made):
-                _prepare(root, card)
-                try:
-                    yield
-                finally:
-                    _sweep(root)
-    except OSError as error:
-        for folder in made:
-            with suppress(OSError):  # it is not empty, or was never made
-                folder.rmdir()
-        raise UserError(f"out={root}: {error.filename or root}: {error.strerror or error}") from error
+    with (
+        naming_out(root),
+        claimed_folder(root, what="a data set", card=dataset_file(root).name, check=partial(_refuse_other, root, card)),
+        _undone_when_useless(root),
+    ):
+        _prepare(root, card)
+        try:
+            yield
+        finally:
+            _sweep(root)
 
 
 def committed_manifests(root: Path, card: DatasetCard) -> Iterator[ShardManifest]:
@@ -86,7 +79,7 @@ def _sweep(root: Path) -> None:
 
 
 @contextmanager
-def _undone_when_useless(root: Path, made: list[Path]) -> Iterator[None]:
+def _undone_when_useless(root: Path) -> Iterator[None]:
     """When the run that began the data set fails with nothing committed, leave nothing; what was there before stays."""
     begins = not dataset_file(root).exists()
     try:
@@ -97,18 +90,10 @@ def _undone_when_useless(root: Path, made: list[Path]) -> Iterator[None]:
                 shutil.rmtree(folder, ignore_errors=True)
             for path in (dataset_file(root), samples_file(root), quarantine_file(root)):
                 path.unlink(missing_ok=True)
-            for folder in made:
-                with suppress(OSError):
-                    folder.rmdir()
         raise
 
 
-def _refuse_foreign(root: Path, card: DatasetCard) -> None:
-    if not dataset_file(root).exists():
-        # A run that was killed while it wrote its card left only that card's temporary.
-        if any(path.suffix != ".tmp" for path in root.iterdir()):
-            raise ConfigError("out", root, "a new or empty folder; this one holds something that is not a data set")
-        return
+def _refuse_other(root: Path, card: DatasetCard) -> None:
     there = read_card(root)
     if there.config_hash != card.config_hash:
         raise ConfigError("out", root, f"another folder; this one holds a data set with {_difference(there, card)}")

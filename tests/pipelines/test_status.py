@@ -14,11 +14,11 @@ import pytest
 from conf.errors import UserError
 from pipelines.status import StatusConfig, run
 from tests.pipelines.small_dataset import SHARDS, small_dataset
-from training.data.dataset import is_being_written, sole_writer
+from training.data.claim import is_being_written, sole_writer
 
 _HOLD = """
 import sys, pathlib
-from training.data.dataset import sole_writer
+from training.data.claim import sole_writer
 with sole_writer(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

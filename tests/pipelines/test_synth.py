@@ -15,7 +15,8 @@ from pipelines.synthesis.folder import dataset_folder
 from renderers import renderer
 from renderers.painting import StrokeProgram, to_uint8
 from tests.pipelines.runs import SMALL, assert_same, contents, rows, save_picture, synth
-from training.data.dataset import DatasetCard, dataset_totals, read_card, read_manifests, sole_writer
+from training.data.claim import sole_writer
+from training.data.dataset import DatasetCard, dataset_totals, read_card, read_manifests
 from training.data.manifest import ShardManifest, hash_file, tar_path
 from training.data.sequence import StoredSequence, read_sequences
 

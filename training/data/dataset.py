@@ -1,11 +1,7 @@
 """A data set folder as a whole: what it is, its manifests, and the tables made from them."""
 
-import fcntl
 import json
-import os
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NotRequired
@@ -34,8 +30,6 @@ from training.data.manifest import (
 from training.data.plain import CLOSED, OPEN, Count, Number, parse_object, shaped
 from training.data.retries import retried
 from training.data.seal import CHECKSUM, is_sealed, sealed
-
-_LOOK_S = 0.2  # longer than anybody looks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -268,62 +262,3 @@ def _paint_seconds(root: Path, name: str) -> dict[str, float]:
         return parse_object(retried(path, path.read_bytes), _Timing)["paint"]
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError):
         return {}
-
-
-_held: set[int] = set()
-
-
-def _let_go() -> None:
-    """A lock lasts as long as any process has its file open: one that was forked must not outlive its parent's."""
-    while _held:
-        os.close(_held.pop())
-
-
-os.register_at_fork(after_in_child=_let_go)
-
-
-@contextmanager
-def sole_writer(root: Path) -> Iterator[None]:
-    """Hold the folder for this process, and none that it forks; the lock goes with the process, however it ends.
-
-    Raises:
-        UserError: if another run is writing here.
-    """
-    folder, holder = os.open(root, os.O_RDONLY), os.getpid()
-    try:
-        try:
-            _lock(folder)
-        except BlockingIOError:
-            raise UserError(f"{root}: another run is writing here") from None
-        except OSError:
-            pass  # a shared filesystem without locks; commits are atomic all the same
-        _held.add(folder)
-        yield
-    finally:
-        if os.getpid() == holder:
-            _held.discard(folder)
-            os.close(folder)
-
-
-def _lock(folder: int) -> None:
-    """Take the writers' lock; who only looks holds it for microseconds, so one more try tells a writer from a look."""
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        time.sleep(_LOOK_S)
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def is_being_written(root: Path) -> bool:
-    """Whether a run holds the folder now. Looking disturbs nobody: not a run, nor one that starts, nor another look."""
-    folder = os.open(root, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False  # a shared filesystem without locks
-    else:
-        return False
-    finally:
-        os.close(folder)  # which gives the lock back

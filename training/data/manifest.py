@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import re
+import shutil
 import tarfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -17,6 +19,7 @@ from training.data.plain import CLOSED, OPEN, Count, Number, Whole, parse_object
 from training.data.retries import retried
 from training.data.seal import CHECKSUM, is_sealed
 
+_TEMPORARY = re.compile(r"\..+\.\d+-[0-9a-f]{8}(\.old)?\.tmp", re.DOTALL)
 _BLOCK, _RECORD = tarfile.BLOCKSIZE, tarfile.RECORDSIZE
 Crc = Annotated[int, Field(strict=True, ge=0, lt=2**32)]
 
@@ -246,7 +249,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def temporary_path(path: Path) -> Path:
-    """A name beside `path` that no other process uses and that `sweep_temporaries` knows."""
+    """A name beside `path`, of a file or folder, that no other process uses and that `sweep_temporaries` knows."""
     return path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
 
 
@@ -260,9 +263,17 @@ def commit(temporary: Path, path: Path) -> None:
         os.close(folder)
 
 
+def is_temporary(path: Path) -> bool:
+    """Whether `temporary_path` made the name; what people call .tmp is theirs."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
 def sweep_temporaries(folder: Path) -> int:
-    """Remove what killed writers left behind; returns how many files."""
-    stale = list(folder.glob(".*.tmp"))
+    """Remove what killed writers left behind in a folder that is held for us; returns how many files and folders."""
+    stale = [path for path in folder.glob(".*.tmp") if is_temporary(path)]
     for path in stale:
-        path.unlink(missing_ok=True)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
     return len(stale)

@@ -13,17 +13,17 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from conf.errors import ConfigError, UserError
 from conf.recipe import first_difference
-from training.data.dataset import sole_writer
+from training.data.claim import claimed_folder, naming_out
 from training.data.manifest import sweep_temporaries, to_json, write_atomically
 from training.data.plain import parse_object
 from training.data.retries import retried
 from training.models.weights import WEIGHTS
-from training.run.checkpoint import sweep
 
 _CURVES = {"train/loss", "val/loss"}
 _POINTS = 200  # of a curve at most
@@ -119,34 +119,17 @@ def claimed(root: Path, recipe: Mapping[str, Any], resume: Literal["auto", "neve
         UserError: if it cannot be written, is in use, or holds another run or something else.
     """
     folder = RunFolder(root)
-    if root.exists() and not root.is_dir():
-        raise ConfigError("out", root, "a folder; this is a file")
     if resume == "must" and not folder.card.exists():
         raise UserError(f"out={root}: no run to go on with; resume=auto begins one")
-    made = [path for path in (root, *root.parents) if not path.exists()]
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with sole_writer(root):
-            _refuse_foreign(folder, recipe, resume)
-            sweep_temporaries(root)
-            sweep_temporaries(folder.samples)
-            sweep(root)
-            sweep(folder.checkpoints)
-            yield folder
-    except OSError as error:
-        raise UserError(f"out={root}: {error.filename or root}: {error.strerror or error}") from error
-    finally:
-        for path in made if not folder.card.exists() else []:
-            with suppress(OSError):  # never made, or not empty
-                path.rmdir()
+    check = partial(_refuse_other, folder, recipe, resume)
+    with naming_out(root), claimed_folder(root, what="a run", card=folder.card.name, check=check):
+        for place in (root, folder.samples, folder.checkpoints):
+            sweep_temporaries(place)
+        yield folder
 
 
-def _refuse_foreign(folder: RunFolder, recipe: Mapping[str, Any], resume: str) -> None:
+def _refuse_other(folder: RunFolder, recipe: Mapping[str, Any], resume: str) -> None:
     root = folder.root
-    if not folder.card.exists():
-        if any(path.suffix != ".tmp" for path in root.iterdir()):
-            raise ConfigError("out", root, "a new or empty folder; this one holds something that is not a run")
-        return
     if resume == "never":
         raise ConfigError("out", root, "a new folder, with resume=never; this one holds a run")
     theirs = _read_card(folder.card).get("recipe")

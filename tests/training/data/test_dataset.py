@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from conf.errors import UserError
-from training.data.dataset import DatasetCard, committed_names, dataset_totals, read_card, sole_writer, write_tables
+from training.data.claim import sole_writer
+from training.data.dataset import DatasetCard, committed_names, dataset_totals, read_card, write_tables
 from training.data.manifest import ShardManifest
 
 CARD = DatasetCard(
@@ -112,7 +113,7 @@ def test_only_what_is_named_like_a_manifest_is_one(tmp_path: Path) -> None:
 
 _HOLD = """
 import sys, time, pathlib
-from training.data.dataset import sole_writer
+from training.data.claim import sole_writer
 with sole_writer(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -15,7 +15,7 @@ import torch
 
 from conf.errors import UserError
 from tests.pipelines.small_dataset import small_dataset
-from training.data.dataset import sole_writer
+from training.data.claim import sole_writer
 from training.data.stream import DataMixture, SequenceStream
 
 CAPTIONS = tuple(f"picture {number}" for number in range(9))
@@ -110,7 +110,7 @@ def test_a_reader_that_dies_is_told_in_one_line(stream: SequenceStream) -> None:
 
 _READ = """
 import multiprocessing, sys, time
-from training.data.dataset import sole_writer
+from training.data.claim import sole_writer
 from training.data.stream import DataMixture, SequenceStream
 batches = SequenceStream.open([DataMixture(path=sys.argv[1])]).batches(seed=0, batch_size=1, num_workers=2)
 next(batches)
@@ -143,8 +143,8 @@ def alive(pid: int) -> bool:
 _HOLD = """
 import sys, time
 from pathlib import Path
-from training.data.dataset import sole_writer
-from training.data.dataset import sole_writer
+from training.data.claim import sole_writer
+from training.data.claim import sole_writer
 from training.data.stream import DataMixture, SequenceStream
 with sole_writer(Path(sys.argv[2])):
     batches = SequenceStream.open([DataMixture(path=sys.argv[1])]).batches(seed=0, batch_size=1, num_workers=2)

@@ -1,0 +1,138 @@
+"""The one rule for output folders, of all commands.
+
+A command writes into a folder that is new, empty, or its own: of the same kind and recipe. Anything else is refused in
+one line, and nothing in it is touched. While a command writes it holds the folder, so that no second one does; the hold
+ends with the process, however that ends. Folders that were made and stayed empty are removed again.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from conf.errors import ConfigError, UserError
+from training.data.manifest import is_temporary
+
+_LOOK_S = 0.2  # longer than anybody looks
+
+
+@contextmanager
+def claimed_folder(root: Path, *, what: str, card: str, check: Callable[[], None]) -> Iterator[None]:
+    """Hold a folder for what a command is about to make.
+
+    Args:
+        root: the folder; it and those above it are made if they are not there.
+        what: the kind of thing, with its article, such as `a data set`.
+        card: name of the file that says that a folder is of this kind.
+        check: refuses, as `UserError`, what is there under another recipe; called only where there is a card.
+
+    Raises:
+        UserError: if the folder cannot be made, is in use, or holds something else.
+    """
+    with held_folder(root):
+        if (root / card).exists():
+            check()
+        elif not is_free(root):
+            raise ConfigError("out", root, f"a new or empty folder; this one holds something that is not {what}")
+        yield
+
+
+@contextmanager
+def held_folder(root: Path) -> Iterator[None]:
+    """Make a folder, and hold it for this process; what was made is removed again if it stays empty.
+
+    Raises:
+        UserError: if it cannot be made, is a file, or is in use.
+    """
+    if root.exists() and not root.is_dir():
+        raise ConfigError("out", root, "a folder; this is a file")
+    made = [path for path in (root, *root.parents) if not path.exists()]
+    try:
+        with ExitStack() as stack:
+            with naming_out(root):
+                root.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(sole_writer(root))
+            yield
+    finally:
+        for path in made:
+            with suppress(OSError):  # it is not empty, or was never made
+                path.rmdir()
+
+
+def is_free(root: Path) -> bool:
+    """Whether a folder holds nothing but what a killed writer left half written."""
+    return all(map(is_temporary, root.iterdir()))
+
+
+@contextmanager
+def naming_out(root: Path) -> Iterator[None]:
+    """Say what the system refuses as one line about the output folder.
+
+    Raises:
+        UserError: in place of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"out={root}: {error.filename or root}: {error.strerror or error}") from error
+
+
+_held: set[int] = set()
+
+
+def _let_go() -> None:
+    """A lock lasts as long as any process has its file open: one that was forked must not outlive its parent's."""
+    while _held:
+        os.close(_held.pop())
+
+
+os.register_at_fork(after_in_child=_let_go)
+
+
+@contextmanager
+def sole_writer(root: Path) -> Iterator[None]:
+    """Hold the folder for this process, and none that it forks; the lock goes with the process, however it ends.
+
+    Raises:
+        UserError: if another run is writing here.
+    """
+    folder, holder = os.open(root, os.O_RDONLY), os.getpid()
+    try:
+        try:
+            _lock(folder)
+        except BlockingIOError:
+            raise UserError(f"{root}: another run is writing here") from None
+        except OSError:
+            pass  # a shared filesystem without locks; commits are atomic all the same
+        _held.add(folder)
+        yield
+    finally:
+        if os.getpid() == holder:
+            _held.discard(folder)
+            os.close(folder)
+
+
+def _lock(folder: int) -> None:
+    """Take the writers' lock; who only looks holds it for microseconds, so one more try tells a writer from a look."""
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        time.sleep(_LOOK_S)
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def is_being_written(root: Path) -> bool:
+    """Whether a run holds the folder now. Looking disturbs nobody: not a run, nor one that starts, nor another look."""
+    folder = os.open(root, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False  # a shared filesystem without locks
+    else:
+        return False
+    finally:
+        os.close(folder)  # which gives the lock back
