@@ -32,7 +32,7 @@ def gallery(text: str, folder: Path) -> bytes:
 
 def player(text: str, _: Path) -> bytes:
     report = {"prompt": text, "note": text, "task": text, "painter": text, "conditions": [], "first_frame": 0}
-    return render_player([f"frames/{text}"], 2.0, report)
+    return render_player([f"frames/{text}"], 2.0, report, {})
 
 
 def overview(text: str, _: Path) -> bytes:

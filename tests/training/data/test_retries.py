@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from conf.errors import UserError
-from training.data import retries
 from training.data.retries import WAITS_S, retried, tried_again
 
 
@@ -16,7 +15,7 @@ from training.data.retries import WAITS_S, retried, tried_again
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Seconds that were waited, without waiting."""
     waited: list[float] = []
-    monkeypatch.setattr(retries.time, "sleep", waited.append)
+    monkeypatch.setattr("training.data.retries.time.sleep", waited.append)
     return waited
 
 
