@@ -16,7 +16,7 @@ Decision = Literal["auto", "always", "never"]
 
 _AUTO: Mapping[str, tuple[Layout, ...]] = {
     "trim": ("video", "grid"),
-    "straighten": ("video",),
+    "straighten": ("video", "grid"),
     "clean": ("video",),
 }
 """For which layouts `auto` means `always`."""
@@ -28,7 +28,7 @@ class TreatmentConfig:
 
     Attributes:
         trim: cut off mats and black bars.
-        straighten: take out the camera's motion.
+        straighten: take out the camera's motion; of the cells of a grid, lay them onto each other.
         clean: take out hands and tools.
         window: frames that vote about what is canvas; odd, 3 to 63.
         max_frames: frames of a sequence that are looked at, evenly spaced; 2 to 4000.

@@ -2,7 +2,9 @@
 
 import posixpath
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -106,47 +108,82 @@ def cell_spans(sheet: Frame, count: int, what: str) -> list[tuple[int, int]]:
     length = len(sheet)
     if length < 16 * count:
         raise RefusedPicture(f"{length} px are too few for {count} {what}")
-    plain = _plain_lines(sheet)
-    lines = [_line_at(plain, round(length * at / count), length / count) for at in range(1, count)]
-    found = [line for line in lines if line is not None]
-    if found and len(found) == count - 1:
-        first, last = _outer_lines(sheet, plain, found, length / count)
-        starts = [first, *(end for _, end in found)]
-        ends = [*(start for start, _ in found), last]
-        sizes = [end - start for start, end in zip(starts, ends, strict=True)]
-        if max(sizes) - min(sizes) <= _SLACK_PX:
-            return [(start + _SOFT_PX, start + min(sizes) - _SOFT_PX) for start in starts]
+    bands = _bands(sheet, length / count)
+    places = [round(length * at / count) for at in range(1, count)]
+    for lines in _alike_lines(bands, places, length / count):
+        spans = _between(lines, *_outer_lines(bands, lines, length, length / count), length / count)
+        if spans is not None:
+            return spans
     if length % count:
         raise RefusedPicture(f"{length} px do not divide into {count} {what}, and no lines between them were found")
     size = length // count
     return [(at * size, (at + 1) * size) for at in range(count)]
 
 
-def _plain_lines(sheet: Frame) -> NDArray[np.bool_]:
-    """(L,) whether all pixels of a line across have one colour."""
-    plain: NDArray[np.bool_] = (np.ptp(sheet, axis=1).max(-1) < _UNIFORM).astype(bool)
-    return plain
+@dataclass(frozen=True)
+class _Band:
+    """[start, end): neighbouring lines across the sheet that have one colour, and are too few to be ground."""
+
+    start: int
+    end: int
+    colour: NDArray[np.float64]
+
+    def is_like(self, other: "_Band") -> bool:
+        return bool(np.abs(self.colour - other.colour).max() < _UNIFORM)
 
 
-def _line_at(plain: NDArray[np.bool_], place: int, cell: float) -> tuple[int, int] | None:
-    """[start, end) of the one line near a place, or None where there is none or it is too broad to be one."""
-    reach = max(2, round(_NEAR * cell))
-    low = place - reach
-    near = np.flatnonzero(plain[low : place + reach])
-    if not len(near):
+def _bands(sheet: Frame, cell: float) -> list[_Band]:
+    """All bands of one colour. Where the ground is plain, too, a band ends where the colour changes."""
+    plain = np.ptp(sheet, axis=1).max(-1) < _UNIFORM
+    colours = sheet.mean(1)
+    steps = np.abs(np.diff(colours, axis=0)).max(-1) >= _UNIFORM
+    begins = np.flatnonzero(np.concatenate([[True], steps | (plain[1:] != plain[:-1])]))
+    ends = np.append(begins[1:], len(sheet))
+    return [
+        _Band(int(start), int(end), colours[start:end].mean(0))
+        for start, end in zip(begins, ends, strict=True)
+        if plain[start] and end - start <= _reach(cell)
+    ]
+
+
+def _alike_lines(bands: list[_Band], places: list[int], cell: float) -> Iterator[list[_Band]]:
+    """One band near every place, all of one colour; the broadest first, since soft edges are bands, too."""
+    reach = _reach(cell)
+    near = [[band for band in bands if place - reach <= band.start and band.end <= place + reach] for place in places]
+    for model in sorted(near[0] if near else [], key=lambda band: band.start - band.end):
+        alike = [[band for band in there if band.is_like(model)] for there in near]
+        if all(alike):
+            yield [
+                min(there, key=lambda band: abs(band.start + band.end - 2 * place))
+                for there, place in zip(alike, places, strict=True)
+            ]
+
+
+def _between(lines: list[_Band], first: int, last: int, cell: float) -> list[tuple[int, int]] | None:
+    """Spans of one length between lines, or None where these do not stand in equal steps.
+
+    The first and the last cell may be cut by the edge of the sheet; as much is then cut from all.
+    """
+    inner = [after.start - before.end for before, after in pairwise(lines)]
+    outer = lines[0].start - first, last - lines[-1].end
+    size = min(inner) if inner else max(outer)
+    if max(inner, default=size) - size > _SLACK_PX or min(outer) < size - _reach(cell):
         return None
-    start, end = low + int(near[0]), low + int(near[-1]) + 1
-    broad = end - start > reach or plain[start - 1] or plain[min(end, len(plain) - 1)]
-    return None if broad or not plain[start:end].all() else (start, end)
+    missing_before, missing_after = (max(0, size - length) for length in outer)
+    starts = [lines[0].start - size, *(line.end for line in lines)]
+    return [(start + missing_before + _SOFT_PX, start + size - missing_after - _SOFT_PX) for start in starts]
 
 
-def _outer_lines(
-    sheet: Frame, plain: NDArray[np.bool_], found: list[tuple[int, int]], cell: float
-) -> tuple[int, int]:  # fmt: skip
+def _outer_lines(bands: list[_Band], lines: list[_Band], length: int, cell: float) -> tuple[int, int]:
     """Where the first cell begins and the last one ends, within a frame of the lines' own colour."""
-    colour = np.median([sheet[start:end].mean((0, 1)) for start, end in found], axis=0)
-    alike = plain & (np.abs(sheet.mean(1) - colour).max(-1) < _UNIFORM)
-    reach = max(2, round(_NEAR * cell))
-    before = next((at for at in range(reach) if not alike[at]), 0)
-    after = next((at for at in range(reach) if not alike[-1 - at]), 0)
-    return before, len(sheet) - after
+    before = [band.end for band in bands if band.start == 0 and band.is_like(lines[0]) and band.end < _reach(cell)]
+    after = [
+        band.start
+        for band in bands
+        if band.end == length and band.is_like(lines[0]) and length - band.start < _reach(cell)
+    ]
+    return before[0] if before else 0, after[0] if after else length
+
+
+def _reach(cell: float) -> int:
+    return max(2, round(_NEAR * cell))

@@ -10,6 +10,7 @@ import numpy as np
 
 from pipelines.artists.alignment import straightened
 from pipelines.artists.borders import without_mats
+from pipelines.artists.cells import laid_together
 from pipelines.artists.cleaning import cleaned
 from pipelines.artists.config import CaptionConfig, TreatmentConfig
 from pipelines.artists.find import Layout, content_hash, files_of
@@ -103,7 +104,9 @@ class IngestSettings:
         if treatment.does("trim", layout):
             footage = without_mats(footage)
         if treatment.does("straighten", layout):
-            footage = straightened(footage)
+            footage = laid_together(footage) if layout == "grid" else straightened(footage)
+            if layout == "grid" and treatment.does("trim", layout):
+                footage = without_mats(footage)  # what was left of mats that were not in one place
         footage = footage.changed([self._framed(frame) for frame in footage.frames])
         if treatment.does("clean", layout):
             footage = cleaned(footage, self._candidates(len(footage)), treatment.window)
