@@ -27,6 +27,7 @@ from conf.command import COMPLETE, Summary
 from conf.compose import compose
 from conf.errors import UserError
 from conf.shown import shown
+from training.data.claim import claimed_folder
 
 if TYPE_CHECKING:
     from training.config import TrainConfig
@@ -112,7 +113,12 @@ def make(out: Path, seconds: float, num_processes: int, size: Size) -> Path:
     """
     if seconds < _SMALLEST_SECONDS:
         raise UserError(f"--seconds {seconds:g}: too few; allowed: {_SMALLEST_SECONDS:g} or more")
-    _claim(out)
+    with claimed_folder(out, what="a painter made by this command", card=_MARK, check=lambda: None):
+        return _made(out, seconds, num_processes, size)
+
+
+def _made(out: Path, seconds: float, num_processes: int, size: Size) -> Path:
+    _emptied(out)
     clock = Clock(seconds)
     data = _synthesise(out, num_processes, size, seconds * _SYNTHESIS_SHARE, clock)
     parents: dict[str, Path] = {}
@@ -126,12 +132,13 @@ def make(out: Path, seconds: float, num_processes: int, size: Size) -> Path:
     return painter
 
 
-def _claim(out: Path) -> None:
-    if out.exists() and not (out / _MARK).is_file() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"--out {out}: holds something else; allowed: a new folder, or one that this command made")
-    if out.exists():
-        shutil.rmtree(out)
-    out.mkdir(parents=True)
+def _emptied(out: Path) -> None:
+    """Take away what this command made before, and say that the folder is its own."""
+    for path in out.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
     (out / _MARK).write_text(json.dumps({"stages": list(STAGES)}) + "\n", encoding="utf-8")
 
 

@@ -34,7 +34,7 @@ def test_too_little_time_and_folders_of_others_are_refused_and_left_alone(
     assert "--seconds 20: too few" in capsys.readouterr().err and not (tmp_path / "new").exists()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "diary.txt").write_text("mine")
-    with pytest.raises(UserError, match="holds something else"):
+    with pytest.raises(UserError, match="holds something that is not a painter made by this command"):
         make(tmp_path / "mine", 600, 2, ON_CPU)
     assert (tmp_path / "mine" / "diary.txt").read_text() == "mine"
 
