@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable
 from typing import Annotated, Any
 
+from conf.errors import ConfigError
+
 HOME = "~ and ~user are home folders"
 Location = Annotated[str, HOME]
 """A local path or a URL, kept as text; `conf.compose.typed` puts the home folder in the place of `~`."""
@@ -148,3 +150,15 @@ def _item(text: str, start: int, depth: int) -> tuple[Any, int] | None:
         elif text[at] in "]}":
             opened -= 1
     return None
+
+
+def parse_size(size: object) -> tuple[int, int]:
+    """(width, height) in pixels, of `256` or `384x256`.
+
+    Raises:
+        ConfigError: if it is neither.
+    """
+    match = re.fullmatch(r"([0-9]+)(?:x([0-9]+))?", str(size))
+    if match is None:
+        raise ConfigError("size", size, "pixels a side, as 256, or width x height, as 384x256")
+    return int(match[1]), int(match[2] or match[1])

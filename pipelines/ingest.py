@@ -16,12 +16,13 @@ from typing import Any
 
 from conf.command import Summary, command
 from conf.compose import typed
+from conf.value import parse_size
 from pipelines.artists.config import CaptionConfig, IngestConfig, TreatmentConfig
 from pipelines.artists.find import ArtistSource, Layout, find_sequences
 from pipelines.artists.grid import GridConfig
 from pipelines.artists.sequence import IngestSettings
 from pipelines.sources.framing import Fit, Framing
-from pipelines.synthesis.config import ClusterConfig, FramesConfig, parse_size
+from pipelines.synthesis.config import ClusterConfig, FramesConfig
 from pipelines.synthesis.folder import has_shards
 from pipelines.synthesis.plan import make_plan
 from pipelines.synthesis.run import dataset_card, make_dataset

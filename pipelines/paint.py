@@ -29,6 +29,7 @@ from conf.command import COMPLETE, PARTIAL, Summary, command
 from conf.devices import compute_device
 from conf.errors import ConfigError, UserError
 from conf.progress import Progress, tell
+from conf.value import parse_size
 from pipelines.painting.config import PaintConfig, paint_config
 from pipelines.painting.memory import naming_memory
 from pipelines.painting.own_files import PROVENANCE, REPORT
@@ -36,7 +37,6 @@ from pipelines.painting.requests import batches, is_painted, readable, request_h
 from pipelines.painting.unknown_words import unknown_words
 from pipelines.sources.framing import Framing
 from pipelines.sources.picture_file import read_picture
-from pipelines.synthesis.config import parse_size
 from renderers.painting import to_uint8
 from training.data.claim import held_folder
 from training.data.manifest import hash_file, write_atomically

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from conf.command import Summary, command, next_line
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
+from conf.value import parse_size
 from training.data.claim import claimed_folder
 from training.data.plain import parse_json, parse_object
 from training.data.retries import retried
@@ -281,18 +282,9 @@ def assemble_config(plain: dict[str, Any]) -> AssembleConfig:
     listed = plain["loras"] if isinstance(plain["loras"], list) else [plain["loras"]] if plain["loras"] else []
     loras = [lora if isinstance(lora, dict) else {"path": lora} for lora in listed]
     named = [{"name": Path(str(lora.get("path", ""))).stem, **lora} for lora in loras]
-    given = {"loras": named, "licences": plain["licences"] or {}, "size": _size(plain["size"])}
+    size = None if plain["size"] is None else parse_size(plain["size"])
+    given = {"loras": named, "licences": plain["licences"] or {}, "size": size and [*reversed(size)]}
     return typed(AssembleConfig, {**plain, **given})
-
-
-def _size(value: Any) -> list[int] | None:
-    """(height, width) from one side, or from width x height."""
-    if value is None:
-        return None
-    match = re.fullmatch(r"(\d+)(?:x(\d+))?", str(value))
-    if match is None:
-        raise ConfigError("size", value, "pixels of a side, or width x height as 96x64")
-    return [int(match[2] or match[1]), int(match[1])]
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from renderers.distance import canvas_distances
 from renderers.metrics import psnr_db, ssim
 from training.data.layout import frame_member
 from training.data.manifest import to_json, write_atomically
+from training.data.pixels import png_of
 from training.run.samples import mp4, side_by_side
 
 __all__ = ["PROVENANCE", "ProcessFolder", "adherence", "enlarged", "progress"]
@@ -68,15 +69,15 @@ class ProcessFolder:
         names, files = _frame_names(len(frames)), self._files(len(frames))
         claim(self.root, files)
         for name, frame in zip(names, frames, strict=True):
-            write_atomically(self.root / name, _encoded(frame, "PNG"))
+            write_atomically(self.root / name, png_of(frame))
         large = enlarged(frames)
         smoothed, rate = smooth(large, self.frames_per_s, self.smoothing)
         write_atomically(self.root / "process.mp4", mp4(smoothed, frames_per_s=rate))
         if self.lossless:
             write_atomically(self.root / "process.mkv", mp4(frames, frames_per_s=self.frames_per_s, lossless=True))
         write_atomically(self.root / "process.webp", self._animation(large))
-        write_atomically(self.root / "sheet.png", _encoded(side_by_side(large[None]), "PNG"))
-        pictures = {frame: _encoded(picture, "PNG") for frame, picture in given.items()}
+        write_atomically(self.root / "sheet.png", png_of(side_by_side(large[None])))
+        pictures = {frame: png_of(picture) for frame, picture in given.items()}
         write_atomically(self.root / PAGE, render_player(names, self.frames_per_s, report, pictures))
         write_atomically(self.root / REPORT, to_json({**report, "files": files}).encode())
         release(self.root)
@@ -137,9 +138,3 @@ def progress(frames: NDArray[np.uint8]) -> list[float]:
     """Distance in [0, 1] of each frame from the last, as of any painting (`renderers.distance`)."""
     canvases: Sequence[NDArray[np.float32]] = [frame / np.float32(255) for frame in frames]
     return [round(float(distance), 4) for distance in canvas_distances(list(canvases), canvases[0])]
-
-
-def _encoded(picture: NDArray[np.uint8], kind: str) -> bytes:
-    buffer = io.BytesIO()
-    PillowImage.fromarray(picture).save(buffer, kind)
-    return buffer.getvalue()

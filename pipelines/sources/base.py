@@ -95,10 +95,6 @@ class Source(Protocol):
     """Where pictures come from. Sources are frozen dataclasses: their fields are their configuration."""
 
     @property
-    def endless(self) -> bool:
-        """True when the source can give any number of pictures."""
-
-    @property
     def brings_labels(self) -> bool:
         """True when its pictures come with their ground truth."""
 

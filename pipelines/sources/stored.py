@@ -56,11 +56,6 @@ class StoredSource(ABC):
             raise ConfigError("caption", self.caption, "text that may hold %name; %% is a percent sign")
 
     @property
-    def endless(self) -> bool:
-        """Stored pictures end."""
-        return False
-
-    @property
     def brings_labels(self) -> bool:
         """Stored pictures come without ground truth."""
         return False

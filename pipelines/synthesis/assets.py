@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from conf.errors import ConfigError
 from pipelines.sources.base import RefusedPicture
 from pipelines.sources.decode import decode, decode_rgba
-from pipelines.synthesis.networks import ActorWeights, SaliencyNetwork, SamCheckpoint, sha256_of
+from pipelines.synthesis.networks import ActorWeights, SaliencyNetwork, SamCheckpoint
 from renderers.family import AssetFile
+from training.data.manifest import hash_file
 
 _MAX_PIXELS = 100_000_000
 
@@ -39,7 +40,7 @@ def read_assets(files: Mapping[str, AssetFile]) -> AssetFiles:
     for name, file in files.items():
         try:
             if file.kind in _HANDLES:
-                hashes[name] = sha256_of(file.path)
+                hashes[name] = hash_file(Path(file.path).expanduser())
                 content[name] = _HANDLES[file.kind](path=file.path, sha256=hashes[name], key=file.key)
                 continue
             data = Path(file.path).expanduser().read_bytes()

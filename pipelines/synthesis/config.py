@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from conf.compose import typed
 from conf.devices import compute_device
 from conf.errors import ConfigError, UserError
 from conf.shown import without_secrets
+from conf.value import parse_size
 from pipelines.sources import source_class
 from pipelines.sources.base import Source
 from pipelines.sources.framing import Fit, Framing, Ground
@@ -250,14 +250,6 @@ def synth_config(plain: dict[str, Any]) -> SynthConfig:
         cluster=words.cluster,
         tracker=words.tracker,
     )
-
-
-def parse_size(size: object) -> tuple[int, int]:
-    """(width, height) of `256` or `384x256`."""
-    match = re.fullmatch(r"(\d+)(?:x(\d+))?", str(size))
-    if not match:
-        raise ConfigError("size", size, "64 to 1024 px a side, as 256 or 384x256")
-    return int(match[1]), int(match[2] or match[1])
 
 
 def _renderers(plain: Mapping[str, Any], out: Path) -> tuple[tuple[RendererChoice, ...], tuple[str, ...]]:

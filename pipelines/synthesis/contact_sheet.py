@@ -1,15 +1,14 @@
 """A contact sheet of a shard: a row a sequence, its frames from left to right."""
 
-import io
 from itertools import islice
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as PillowImage
 
 from training.data.manifest import read_manifest, write_atomically
+from training.data.pixels import png_of
 from training.data.sequence import read_sequences
 
 _ROWS, _COLUMNS, _FRAME_PX = 6, 8, 128
@@ -35,7 +34,5 @@ def contact_sheet(root: Path, shard: str) -> NDArray[np.uint8]:
 
 def write_sheet(root: Path, shard: str, path: Path) -> None:
     """Write the contact sheet of a shard as a PNG."""
-    buffer = io.BytesIO()
-    PillowImage.fromarray(contact_sheet(root, shard)).save(buffer, "PNG")
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, buffer.getvalue())
+    write_atomically(path, png_of(contact_sheet(root, shard)))

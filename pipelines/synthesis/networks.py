@@ -1,6 +1,5 @@
 """Networks of renderers, in files that a user has: opened by whoever uses them, once in a process."""
 
-import hashlib
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conf.errors import ConfigError, UserError
+from training.data.manifest import hash_file
 from training.models.read_tensors import read_tensors
 
 if TYPE_CHECKING:
@@ -20,12 +20,6 @@ if TYPE_CHECKING:
     from renderers.agent import Actor
 
 _ONNX_PROVIDERS = {"cpu": ["CPUExecutionProvider"], "cuda": ["CUDAExecutionProvider"]}
-
-
-def sha256_of(path: str) -> str:
-    """SHA-256 of a file of any size."""
-    with Path(path).expanduser().open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,7 +204,7 @@ def _fits(declared: list[Any], shape: tuple[int, ...]) -> bool:
 
 def _check_unchanged(key: str, path: str, sha256: str) -> None:
     try:
-        same = sha256_of(path) == sha256
+        same = hash_file(Path(path).expanduser()) == sha256
     except OSError as error:
         raise ConfigError(key, path, f"a file that every worker can read ({error.strerror})") from error
     if not same:

@@ -1,25 +1,21 @@
 """What a sequence painted region by region stores besides its program, and what it must hold to."""
 
-import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as PillowImage
 
 from renderers.painting import Regions, StrokeProgram
 from renderers.stored_picture import decoded
+from training.data.pixels import png_of
 from training.data.sequence import StoredSequence
 
 
 def label_map_bytes(labels: NDArray[np.uint16]) -> bytes:
     """The label map as a grey PNG: of 8 bits a pixel where they suffice, else of 16."""
-    buffer = io.BytesIO()
-    depth = np.uint8 if labels.max() < 256 else np.uint16
-    PillowImage.fromarray(labels.astype(depth)).save(buffer, "PNG")
-    return buffer.getvalue()
+    return png_of(labels.astype(np.uint8) if labels.max() < 256 else labels)
 
 
 def read_label_map(data: bytes) -> NDArray[np.uint16]:

@@ -85,22 +85,6 @@ def stylise(
     return np.ascontiguousarray(picture.detach()[0].permute(1, 2, 0).numpy(), np.float32)
 
 
-def gram_distance(image: Image, style: Image, weights: "Mapping[str, torch.Tensor]") -> float:
-    """The first term of `stylise`'s loss: how far the textures of an image are from those of a style, from 0.
-
-    Raises:
-        ConfigError: if the weights are not a torchvision VGG-16 or VGG-19.
-        ValueError: if a picture is too small.
-    """
-    import torch
-
-    layers = vgg_layers(weights)
-    with torch.no_grad():
-        found, wanted = _features(_tensor(image), layers), _features(_tensor(_to_scale(style, image)), layers)
-        errors = [float(_relative_error(_gram(found[name]), _gram(wanted[name]))) for name in _STYLE_LAYERS]
-    return float(np.mean(errors))
-
-
 def vgg_layers(weights: "Mapping[str, torch.Tensor]") -> "dict[str, torch.nn.Module]":
     """The layers of VGG up to relu4_1, with these weights, named as in the literature (conv1_1, relu1_1, pool1, ...).
 

@@ -3,7 +3,7 @@
 Their renderer network was trained to imitate this drawing, so actors trained against it, and strokes stored in its
 form, mean exactly this. It differs from our ribbons: where a stroke crosses itself or turns sharply the *last* disc
 gives the opacity, not the nearest point; centres and radii are whole pixels of a canvas of twice the size; a control
-point lies within the box of the end points. `renderers.bezier.learning_to_paint` converts between the two.
+point lies within the box of the end points.
 
 Their numbers, all in [0, 1]: x0 y0 x1 y1 x2 y2 z0 z2 w0 w2 and three colours, where x is the *row* and y the column, x1
 and y1 are relative (x0 + (x2 - x0) * x1), z is a code for the radius and w the opacity. On a canvas of width W:

@@ -9,7 +9,8 @@ import torch
 import torchvision  # type: ignore[import-untyped]
 
 from conf.errors import ConfigError
-from renderers.brush.gram import gram_distance, stylise, vgg_layers
+from renderers.brush import gram
+from renderers.brush.gram import stylise, vgg_layers
 from renderers.painting import Image
 
 Weights = Mapping[str, torch.Tensor]
@@ -62,6 +63,18 @@ def dabs(size: int = 36) -> Image:
     spots = cv2.GaussianBlur(np.random.default_rng(1).normal(size=(size, size)), (0, 0), 1.2)
     spots = spots[..., None] / spots.std()
     return np.asarray(np.clip(np.array([0.45, 0.3, 0.12]) + spots * np.array([0.2, 0.15, 0.08]), 0, 1), np.float32)
+
+
+def gram_distance(image: Image, style: Image, weights: Weights) -> float:
+    """The first term of `stylise`'s loss: how far the textures of an image are from those of a style, from 0."""
+    layers = vgg_layers(weights)
+    with torch.no_grad():
+        painted = gram._features(gram._tensor(image), layers)
+        wanted = gram._features(gram._tensor(gram._to_scale(style, image)), layers)
+        errors = [
+            gram._relative_error(gram._gram(painted[name]), gram._gram(wanted[name])) for name in gram._STYLE_LAYERS
+        ]
+    return float(np.mean([float(error) for error in errors]))
 
 
 def correlation(first: Image, second: Image) -> float:

@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from renderers.brush.style import stroke_character, texture_distance, transfer_colours
+from renderers.brush.style import stroke_character, transfer_colours
 from renderers.painting import Image
+from tests.renderers.texture_distance import texture_distance
 
 
 def strokes(

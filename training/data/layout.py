@@ -45,6 +45,16 @@ def timings_folder(root: Path) -> Path:
     return root / "timings"
 
 
+def tar_name(shard: str) -> str:
+    """Where the tar of a shard is, below the data set's folder."""
+    return f"shards/{shard}.tar"
+
+
+def manifest_name(shard: str) -> str:
+    """Where the manifest of a shard is, below the data set's folder."""
+    return f"shards/{shard}.json"
+
+
 def shard_name(split: str, number: int, count: int) -> str:
     """`train-00003-of-00016`."""
     return f"{split}-{number:05d}-of-{count:05d}"

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from training.data.layout import SCHEMA_VERSION, TEXT_SPLIT, is_key, is_shard_name, shards_folder
+from training.data.layout import SCHEMA_VERSION, TEXT_SPLIT, is_key, is_shard_name, manifest_name, tar_name
 from training.data.plain import CLOSED, OPEN, Count, Number, Whole, parse_object, shaped
 from training.data.retries import retried
 from training.data.seal import CHECKSUM, is_sealed
@@ -168,12 +168,12 @@ def _check_record(record: Mapping[str, Any], key: str, manifest: ShardManifest) 
 
 def manifest_path(root: Path, name: str) -> Path:
     """Where the manifest of a shard is."""
-    return shards_folder(root) / f"{name}.json"
+    return root / manifest_name(name)
 
 
 def tar_path(root: Path, name: str) -> Path:
     """Where the tar of a shard is."""
-    return shards_folder(root) / f"{name}.tar"
+    return root / tar_name(name)
 
 
 def read_manifest(root: Path, name: str) -> ShardManifest | None:

@@ -1,5 +1,6 @@
-"""Frames on their way: bytes while they are read and sent, floats when they arrive."""
+"""Frames on their way: bytes while they are read and sent, floats when they arrive, files when they are kept."""
 
+import io
 import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -9,6 +10,15 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+def png_of(picture: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
+    """A PNG of (H, W, 3) RGB, or of (H, W) grey in 8 or 16 bits."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def pixel_slots(count: int, shape: Sequence[int], *, shared: bool) -> "Tensor":

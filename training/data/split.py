@@ -1,6 +1,7 @@
 """One split of a data set, on any storage: checked once, then read at any place."""
 
 import hashlib
+import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from conf.errors import UserError
 from conf.shown import without_secrets
 from training.data.dataset import DatasetCard, parse_card
+from training.data.layout import manifest_name, tar_name
 from training.data.manifest import SampleSpan, ShardManifest, parse_manifest
 from training.data.retries import retried
 from training.data.sequence import StoredSequence, read_span
@@ -61,7 +63,7 @@ class StoredSplit:
         """
         filesystem, root = open_storage(self.url, "data")  # fsspec keeps one a process
         spans = [self._span(index) for index in indices]
-        paths = [f"{root}/shards/{self.shards[self.shard[index]]}.tar" for index in indices]
+        paths = [f"{root}/{tar_name(self.shards[self.shard[index]])}" for index in indices]
         starts, ends = [span.offset for span in spans], [span.offset + span.length for span in spans]
         with naming(self.url):
             found = retried(self.url, partial(filesystem.cat_ranges, paths, starts, ends, on_error="raise"))
@@ -131,7 +133,7 @@ def _read_manifests(filesystem: AbstractFileSystem, root: str, url: str, shards:
     if not shards:
         return {}
     with naming(url):
-        found = filesystem.cat([f"{root}/shards/{name}.json" for name in shards], on_error="omit")
+        found = filesystem.cat([f"{root}/{manifest_name(name)}" for name in shards], on_error="omit")
     by_name = {path.rpartition("/")[2].removesuffix(".json"): data for path, data in found.items()}
     lacking = [name for name in shards if name not in by_name]
     if lacking:
@@ -156,9 +158,9 @@ def _check_shards(
     """One listing tells the sizes of all tars, however many there are."""
     with naming(url):
         listed = filesystem.ls(f"{root}/shards", detail=True)
-    sizes = {entry["name"].rpartition("/")[2]: entry["size"] for entry in listed}
+    sizes = {posixpath.basename(entry["name"]): entry["size"] for entry in listed}
     for manifest in manifests:
-        tar = f"{manifest.name}.tar"
+        tar = posixpath.basename(tar_name(manifest.name))
         if manifest.config_hash != card.config_hash:
             raise UserError(f"{url}: {tar} belongs to another data set (another configuration made it)")
         if tar not in sizes:

@@ -54,7 +54,6 @@ class SequenceStream:
         *,
         split: Literal["train", "val"] = "train",
         frames: FramePick = "all",
-        num_frames: int | None = None,
         size_px: tuple[int, int] | None = None,
         captions_required: bool = True,
         base_fingerprint: str | None = None,
@@ -66,14 +65,14 @@ class SequenceStream:
             data: the data sets, at least one.
             split: which part of them.
             frames: whole sequences, or the finished pictures alone.
-            num_frames, size_px: what sequences must have, T and (height, width); None takes what there is.
+            size_px: what frames must have, (height, width); None takes what there is.
             captions_required: refuse sequences without one.
             base_fingerprint: of the base that is trained: latents of another are refused. Frames fit any.
             augmentation: none by default.
 
         Raises:
             UserError: in one line: not a data set, of another schema version, not complete, damaged, mixed with
-                another; no such split; missing captions; another frame count or size; latents of another base, or
+                another; no such split; missing captions; another size; latents of another base, or
                 latents to augment.
         """
         if not data:
@@ -89,8 +88,6 @@ class SequenceStream:
         _refuse_mixed(sources)
         stream = cls(sources=sources, shares=shares, frames=frames, augmentation=augmentation or Augmentation())
         first = sources[0]
-        if num_frames not in (None, first.num_frames):
-            raise UserError(f"{first.split.url}: {first.num_frames} frames a sequence; {num_frames} are needed")
         if size_px not in (None, first.size_px):
             raise UserError(f"{first.split.url}: {first.size_px} px (height, width); {size_px} are needed")
         if stream.encoded and stream.augmentation.any:

@@ -79,10 +79,6 @@ class Checkpoint:
         path = self.folder / f"{name}.pt"
         return torch_file(path, f"checkpoint={path}")
 
-    def holds(self, name: str) -> bool:
-        """Whether it has such a file of tensors."""
-        return (self.folder / f"{name}.safetensors").exists()
-
 
 def write_checkpoint(
     root: Path,

@@ -7,16 +7,13 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from conf.errors import UserError
 from training.data.batch import SequenceBatch
-
-if TYPE_CHECKING:
-    pass
 
 _Result = TypeVar("_Result")
 _TIMEOUT = timedelta(hours=2)  # while one process writes a checkpoint, the others wait

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as PillowImage
 from torch import Tensor
 
 from training.data.manifest import write_atomically
+from training.data.pixels import png_of
 
 if TYPE_CHECKING:
     import av
@@ -25,7 +25,7 @@ def write_samples(folder: Path, step: int, sequences: Tensor) -> tuple[Path, Pat
     frames = (sequences.detach().float().clamp(0, 1) * 255).round().byte().cpu().numpy().transpose(0, 1, 3, 4, 2)
     folder.mkdir(parents=True, exist_ok=True)
     video, sheet = folder / f"step-{step:08d}.mp4", folder / f"step-{step:08d}.png"
-    write_atomically(sheet, _png(side_by_side(frames)))
+    write_atomically(sheet, png_of(side_by_side(frames)))
     write_atomically(video, mp4(np.concatenate(list(frames), axis=2)))
     return video, sheet
 
@@ -35,12 +35,6 @@ def side_by_side(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
     sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in frames], axis=0)
     factor = -(-sheet.shape[1] // _LONGEST_ROW_PX)
     return sheet[::factor, ::factor]
-
-
-def _png(picture: NDArray[np.uint8]) -> bytes:
-    buffer = io.BytesIO()
-    PillowImage.fromarray(picture).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def mp4(frames: NDArray[np.uint8], *, frames_per_s: float = _FRAMES_PER_S, lossless: bool = False) -> bytes:

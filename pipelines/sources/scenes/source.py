@@ -44,11 +44,6 @@ class ScenesSource:
             raise ConfigError("kinds", list(self.kinds), f"one or more of {', '.join(KINDS)}, each once")
 
     @property
-    def endless(self) -> bool:
-        """True: any number of scenes can be had."""
-        return True
-
-    @property
     def brings_labels(self) -> bool:
         """True: scenes know their objects."""
         return True

@@ -93,7 +93,6 @@ def test_limit_takes_the_first_of_the_same_order(tmp_path: Path) -> None:
     fill(tmp_path, {f"{n:02}.png": png() for n in range(20)})
     source = FolderSource(path=str(tmp_path))
     assert source.index(7) == source.index(None)[:7]
-    assert not source.endless
 
 
 def test_entries_carry_the_hash_of_the_bytes_and_load_gives_the_picture(tmp_path: Path) -> None:

@@ -69,7 +69,6 @@ def test_what_webdataset_writes_is_read_in_its_order(tmp_path: Path) -> None:
     assert [entry.sha256 for entry in entries] == [hashlib.sha256(picture(colour)).hexdigest() for colour in colours]
     rgb = [source.load(entry, FRAMING).image[9, 9].tolist() for entry in entries]
     assert rgb == [[1, 0, 0], [0, 0, 1], [0, 1, 0]]
-    assert not source.endless
 
 
 def test_pictures_are_loaded_from_their_place_and_not_by_reading_the_tar(

@@ -9,7 +9,8 @@ import yaml
 from conf.compose import CONF_FOLDER, compose
 from conf.errors import ConfigError
 from conf.recipe import recipe_hash
-from pipelines.synthesis.config import SynthConfig, parse_size, synth_config
+from conf.value import parse_size
+from pipelines.synthesis.config import SynthConfig, synth_config
 
 MIX = yaml.safe_load((CONF_FOLDER / "renderer" / "mix.yaml").read_text())
 ONLY_BEZIER = [f"renderer.weights.{name}=0" for name in MIX["weights"] if name != "bezier"]

@@ -18,7 +18,7 @@ def test_training_reads_every_painted_sequence_as_it_was_stored(dataset: Path) -
         if manifest.split == "train"
         for sequence in read_sequences(dataset, manifest)
     }
-    stream = SequenceStream.open([DataMixture(path=str(dataset))], num_frames=8, size_px=(64, 64))
+    stream = SequenceStream.open([DataMixture(path=str(dataset))], size_px=(64, 64))
     with stream.batches(seed=0, batch_size=1, num_workers=1) as batches:
         epoch = list(islice(batches, len(stream)))
     assert sorted(batch.keys[0] for batch in epoch) == sorted(stored)

@@ -97,10 +97,9 @@ def test_missing_captions_unless_none_are_needed(tmp_path: Path) -> None:
     assert len(opened(mute, captions_required=False)) == 4
 
 
-def test_another_frame_count_or_size_than_is_needed(folder: Path) -> None:
-    refused(lambda: opened(folder, num_frames=8), "3 frames", "8")
+def test_another_size_than_is_needed(folder: Path) -> None:
     refused(lambda: opened(folder, size_px=(64, 64)), "(48, 64)", "(64, 64)")
-    assert len(opened(folder, num_frames=3, size_px=(48, 64))) == 4
+    assert len(opened(folder, size_px=(48, 64))) == 4
 
 
 def test_a_sequence_with_another_frame_count_than_the_others(folder: Path) -> None:
