@@ -12,9 +12,10 @@ _CONTROL = re.compile(
     "\u202a-\u202e\u2066-\u2069"  # embeddings, overrides and isolates of bidirectional text
     "\ud800-\udfff]"  # halves of characters, as names of files that are not UTF-8 have them
 )
-_USER = re.compile(r"""([A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s"']*@""")
+# Repeats are bounded, so that these take no longer for one long word than for as many short ones.
+_USER = re.compile(r"""([A-Za-z][A-Za-z0-9+.-]{0,30}://)[^/?#\s"']*@""")
 _SECRET_WORDS = "token|secret|password|passwd|pwd|key|signature|sig|credential|auth|sas"
-_SECRET = re.compile(rf"""([?&;][\w.-]*(?:{_SECRET_WORDS})[\w.-]*=)[^&;#\s"']+""", re.IGNORECASE)
+_SECRET = re.compile(rf"""([?&;][\w.-]{{0,40}}(?:{_SECRET_WORDS})[\w.-]{{0,40}}=)[^&;#\s"']+""", re.IGNORECASE)
 
 
 def shown(text: str) -> str:

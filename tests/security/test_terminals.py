@@ -2,6 +2,7 @@
 
 import shlex
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,13 @@ def test_hostile_names_of_files_are_told_of_in_harmless_lines(
     output = capsys.readouterr()
     assert all(map(harmless, output.out.split("\n"))) and "\\x1b]0;x\\x07.pdf" in output.out
     assert all(map(harmless, output.err.replace("\r", "").split("\n")))
+
+
+@pytest.mark.parametrize("piece", ["x", "://", "a://", "?token", "&", "?a=", "\x1b", "user@", "\u202e"])
+def test_long_texts_are_shown_soon(piece: str) -> None:
+    start = time.monotonic()
+    shown(piece * 200_000)
+    assert time.monotonic() - start < 20
 
 
 def test_an_error_is_no_longer_than_a_screen(capsys: pytest.CaptureFixture[str]) -> None:
