@@ -59,9 +59,8 @@ def _fuzz(name: str, seconds: float, first_seed: int) -> int:
             kept.write_bytes(trying)
             print("".join(traceback.format_tb(error.__traceback__)[-8:]))
             reason = " ".join(str(error).split())[:300]
-            print(
-                f"{name}: FAILED with FUZZ_SEED={number} after {tried} files: {type(error).__name__} ({reason}); {kept}"
-            )
+            print(f"{name}: FAILED with FUZZ_SEED={number} after {tried} files: {type(error).__name__} ({reason})")
+            print(f"kept: {kept}", flush=True)
             return 1
         if time.monotonic() > end:
             in_work.unlink(missing_ok=True)
