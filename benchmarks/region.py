@@ -25,7 +25,7 @@ from pipelines.sources.framing import Framing
 from renderers import region
 from renderers.painting import FrameSchedule, Image, Painting, to_uint8
 from renderers.region.config import FILLS, ORDERS, SegmentChoice
-from renderers.region.saliency import Saliency, barrier_saliency, spectral_saliency
+from renderers.things.saliency import Saliency, barrier_saliency, spectral_saliency
 from renderers.region.segment import graph_labels
 
 _SEED = np.random.SeedSequence(0)

@@ -11,7 +11,7 @@ import typing
 if typing.TYPE_CHECKING:
     from renderers.family import Renderer
 
-_NOT_FAMILIES = frozenset({"raster"})
+_NOT_FAMILIES = frozenset({"raster", "things"})
 
 
 def families() -> tuple[str, ...]:

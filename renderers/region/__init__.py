@@ -25,12 +25,15 @@ from renderers.painting import (
 )
 from renderers.region.config import FILLS
 from renderers.region.config import RegionConfig as Config
-from renderers.region.graph import Labels
-from renderers.region.order import painting_order, survey
-from renderers.region.saliency import judge
-from renderers.region.segment import lab_of, segment
+from renderers.region.order import painting_order
+from renderers.region.segment import segment
 from renderers.region.sheet import REGION, SHARE, Sheet, packed, unpacked
 from renderers.region.strokes import plan_strokes, replay_strokes
+from renderers.things.assets import check_networks, network_paths
+from renderers.things.colour import lab_of
+from renderers.things.graph import Labels
+from renderers.things.saliency import judge
+from renderers.things.survey import survey
 
 __all__ = ["RENDERER", "Config", "asset_paths", "check_assets", "needs_labels", "paint", "region_distances", "replay"]
 
@@ -41,11 +44,7 @@ _NOTHING = 1e-9
 
 def asset_paths(config: Config) -> Mapping[str, str]:
     """Files that a configuration names: `sam`, a checkpoint, and `network`, of saliency."""
-    paths = {
-        "sam": config.segment.sam.checkpoint if config.segment.method == "sam" else None,
-        "network": config.saliency.network if config.saliency.method == "deep" else None,
-    }
-    return {name: path for name, path in paths.items() if path is not None}
+    return network_paths(config.segment.sam if config.segment.method == "sam" else None, config.saliency)
 
 
 def needs_labels(config: Config) -> bool:
@@ -59,10 +58,7 @@ def check_assets(config: Config, assets: Assets) -> None:
     Raises:
         ConfigError: naming the key, if one will not do.
     """
-    if "sam" in assets:
-        assets["sam"].load(config.segment.sam.variant, config.segment.sam.device)
-    if "network" in assets:
-        judge(np.zeros((_MEASURED_PX, _MEASURED_PX, 3), np.float32), config.saliency, assets)
+    check_networks(config.segment.sam, config.saliency, assets)
 
 
 def paint(

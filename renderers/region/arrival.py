@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from renderers.raster.jit import kernel, part
-from renderers.region.graph import Labels
+from renderers.things.graph import Labels
 
 _FAR = np.float32(1e9)
 _DIAGONAL = np.float32(1.41421356)

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from renderers.painting import StrokeProgram
 from renderers.region.arrival import arrival
-from renderers.region.graph import Labels
-from renderers.region.segment import resized_labels
 from renderers.stored_picture import decoded
+from renderers.things.contours import resized_labels
+from renderers.things.graph import Labels
 
 REGION, SHARE = 0, 1
 NUM_COLUMNS = 2

@@ -11,9 +11,9 @@ from renderers import renderer
 from renderers.painting import Image, StrokeProgram
 from renderers.raster.ribbon import R0, R2, X0, Y0, Y2
 from renderers.region.config import RegionStrokes
-from renderers.region.graph import Labels
-from renderers.region.segment import boxes
 from renderers.region.sheet import NUM_COLUMNS, REGION, Pixels, Sheet
+from renderers.things.contours import boxes
+from renderers.things.graph import Labels
 
 _FEWEST = 10
 _MARGIN, _LEAST_PX, _MOST_PX = 0.1, 24, 256

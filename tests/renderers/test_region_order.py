@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from conf.errors import ConfigError
 from renderers.painting import NOTHING_KNOWN, Knowledge
 from renderers.region.config import RegionConfig
-from renderers.region.graph import Labels
-from renderers.region.order import outward_order, painting_order, survey
+from renderers.region.order import outward_order, painting_order
+from renderers.things.graph import Labels
+from renderers.things.survey import survey
 from tests.renderers.region_scenes import painted, scene
 
 

@@ -9,13 +9,13 @@ import torch
 from scipy.ndimage import label as pieces
 from segment_anything.modeling import Sam
 
-from renderers.region.config import SamChoice, SegmentChoice
-from renderers.region.sam import partition, sam_labels
+from renderers.painting import Image
+from renderers.things.config import SamChoice
+from renderers.things.sam import partition, sam_masks
 from tests.renderers.pictures import landscape, plain
 from tests.small_sam import small_sam
 
 EVERYTHING = SamChoice(checkpoint="there", points_per_side=4, min_quality=0, min_stability=0)
-CHOICE = SegmentChoice(method="sam", sam=EVERYTHING, least_area=0)
 
 
 @pytest.fixture(scope="module")
@@ -36,20 +36,24 @@ def box(top: int, left: int, bottom: int, right: int) -> np.ndarray:
 
 
 def labels_of(*masks: dict[str, Any], **keys: Any) -> np.ndarray:
-    return partition(landscape(40, 60), masks, SegmentChoice(**{"least_area": 0, "max_regions": 1000, **keys}))
+    return partition(landscape(40, 60), masks, **{"least_area": 0, "max_regions": 1000, **keys})
+
+
+def cut(image: Image, network: Sam, choice: SamChoice) -> np.ndarray:
+    return partition(image, sam_masks(image, network, choice), max_regions=60, least_area=0)
 
 
 def test_real_network_cuts_a_picture(network: Sam) -> None:
     image = landscape(48, 64)
-    labels = sam_labels(image, network, CHOICE)
+    labels = cut(image, network, EVERYTHING)
     assert labels.shape == (48, 64) and set(np.unique(labels)) == set(range(int(labels.max()) + 1))
     assert labels.max() >= 1
-    np.testing.assert_array_equal(labels, sam_labels(image, network, CHOICE))
+    np.testing.assert_array_equal(labels, cut(image, network, EVERYTHING))
 
 
 def test_no_mask_makes_one_region(network: Sam) -> None:
-    strict = SegmentChoice(method="sam", sam=SamChoice(checkpoint="there", points_per_side=2, min_quality=1.0))
-    assert sam_labels(landscape(48, 64), network, strict).max() == 0
+    strict = SamChoice(checkpoint="there", points_per_side=2, min_quality=1.0)
+    assert cut(landscape(48, 64), network, strict).max() == 0
     assert labels_of().max() == 0
 
 
@@ -90,5 +94,5 @@ def test_tiny_and_uncovered_places_join_the_neighbour_most_like_them() -> None:
     image = plain(40, 60, (0.1, 0.1, 0.8))
     image[:, 30:] = (0.9, 0.2, 0.1)
     left, right = box(0, 0, 40, 29), box(0, 31, 40, 60)  # a gap of two columns, one of either colour
-    labels = partition(image, [mask(left), mask(right)], SegmentChoice(least_area=0.05, max_regions=9))
+    labels = partition(image, [mask(left), mask(right)], least_area=0.05, max_regions=9)
     assert labels.max() == 1

@@ -11,11 +11,13 @@ from scipy.ndimage import label as pieces
 from conf.errors import ConfigError
 from renderers.painting import Image
 from renderers.region.arrival import arrival, edge_distance
-from renderers.region.barrier import barrier_distance
-from renderers.region.config import SaliencyChoice, SegmentChoice
-from renderers.region.graph import Merging, borders, merged, numbered
-from renderers.region.saliency import barrier_saliency, network_saliency, spectral_saliency
-from renderers.region.segment import graph_labels, resized_labels
+from renderers.region.config import SegmentChoice
+from renderers.region.segment import graph_labels
+from renderers.things.barrier import barrier_distance
+from renderers.things.config import SaliencyChoice
+from renderers.things.contours import resized_labels
+from renderers.things.graph import Merging, borders, merged, numbered
+from renderers.things.saliency import barrier_saliency, network_saliency, spectral_saliency
 from tests.renderers.pictures import landscape, plain
 from tests.renderers.region_scenes import scene
 

@@ -6,36 +6,34 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from renderers.painting import Image, to_uint8
-from renderers.region.config import SegmentChoice
-from renderers.region.graph import Labels, Merging, merged, numbered
-from renderers.region.segment import lab_of
+from renderers.things.colour import lab_of
+from renderers.things.config import SamChoice
+from renderers.things.graph import Labels, Merging, merged, numbered
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
 
 
-def sam_labels(image: Image, network: "Sam", choice: SegmentChoice) -> Labels:
-    """Cut a picture by all masks that the network finds on a grid of points.
+def sam_masks(image: Image, network: "Sam", choice: SamChoice) -> Sequence[Mapping[str, Any]]:
+    """All masks that the network finds on a grid of points, as records of its own kind.
 
     Args:
         image: (H, W, 3) float32 RGB in [0, 1].
-
-    Returns:
-        (H, W) labels without gaps; a single one where no mask is found.
     """
     from segment_anything import SamAutomaticMaskGenerator
 
     generator = SamAutomaticMaskGenerator(
         network,
-        points_per_side=choice.sam.points_per_side,
-        points_per_batch=choice.sam.points_per_batch,
-        pred_iou_thresh=choice.sam.min_quality,
-        stability_score_thresh=choice.sam.min_stability,
+        points_per_side=choice.points_per_side,
+        points_per_batch=choice.points_per_batch,
+        pred_iou_thresh=choice.min_quality,
+        stability_score_thresh=choice.min_stability,
     )
-    return partition(image, generator.generate(to_uint8(image)), choice)
+    masks: Sequence[Mapping[str, Any]] = generator.generate(to_uint8(image))
+    return masks
 
 
-def partition(image: Image, masks: Sequence[Mapping[str, Any]], choice: SegmentChoice) -> Labels:
+def partition(image: Image, masks: Sequence[Mapping[str, Any]], max_regions: int, least_area: float) -> Labels:
     """Make one label map of overlapping masks.
 
     Where masks overlap, the one with the larger stability / sqrt(area) is seen: parts lie upon wholes, unless they are
@@ -45,6 +43,11 @@ def partition(image: Image, masks: Sequence[Mapping[str, Any]], choice: SegmentC
     Args:
         image: (H, W, 3) float32 RGB in [0, 1].
         masks: records with `segmentation` (H, W) bool, `stability_score` and `area`.
+        max_regions: no more regions than so many are left.
+        least_area: nor one smaller than this share of the canvas.
+
+    Returns:
+        (H, W) labels without gaps; a single one where there is no mask.
     """
     from skimage.measure import label as connected
 
@@ -53,5 +56,5 @@ def partition(image: Image, masks: Sequence[Mapping[str, Any]], choice: SegmentC
     for number, mask in enumerate(ranked, 1):
         stacked[mask["segmentation"]] = number
     pieces = numbered(connected(stacked, connectivity=1, background=-1))
-    merging = Merging(tolerance=-1.0, max_regions=choice.max_regions, least_area=choice.least_area)
+    merging = Merging(tolerance=-1.0, max_regions=max_regions, least_area=least_area)
     return merged(pieces, lab_of(image), merging)

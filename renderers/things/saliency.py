@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from conf.errors import ConfigError
 from renderers.bezier.fit import shrink
 from renderers.painting import Assets, Image
-from renderers.region.barrier import barrier_distance
-from renderers.region.config import SaliencyChoice
+from renderers.things.barrier import barrier_distance
+from renderers.things.config import SaliencyChoice
 
 Saliency = NDArray[np.float32]
 Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]

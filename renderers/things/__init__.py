@@ -1,0 +1,8 @@
+"""The things of a picture: what a painter takes up one after the other. No renderer; renderers use it."""
+
+from renderers.things.assets import asset_paths, check_assets
+from renderers.things.config import SaliencyChoice, SamChoice, ThingsConfig
+from renderers.things.find import find_things
+from renderers.things.things import Things
+
+__all__ = ["SaliencyChoice", "SamChoice", "Things", "ThingsConfig", "asset_paths", "check_assets", "find_things"]
