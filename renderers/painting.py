@@ -136,10 +136,12 @@ class Knowledge:
     Attributes:
         labels: which object each pixel shows.
         depth: float32, larger where farther.
+        names: by label, what it is; empty where the source does not know.
     """
 
     labels: NDArray[np.uint16] | None = None
     depth: NDArray[np.float32] | None = None
+    names: tuple[str, ...] = ()
 
 
 NOTHING_KNOWN = Knowledge()

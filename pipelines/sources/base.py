@@ -88,7 +88,7 @@ class Picture:
             return Knowledge(depth=self.depth)
         far_first = np.zeros(len(self.truth.names), np.float32)
         far_first[list(self.truth.depth_order)] = np.linspace(1.0, 0.0, len(self.truth.depth_order))
-        return Knowledge(labels=self.truth.labels, depth=far_first[self.truth.labels])
+        return Knowledge(labels=self.truth.labels, depth=far_first[self.truth.labels], names=self.truth.names)
 
 
 class Source(Protocol):

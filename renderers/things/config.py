@@ -7,7 +7,7 @@ from conf.errors import ConfigError
 from conf.value import Location
 
 METHODS = ("auto", "graph", "sam", "truth")
-SALIENCIES = ("mbd", "spectral", "deep")
+SALIENCIES = ("mbd", "background", "spectral", "deep")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,8 @@ class SaliencyChoice:
     """How it is judged what draws the eye.
 
     Attributes:
-        method: `mbd` (minimum barrier distance) and `spectral` need no weights; `deep` needs a network.
+        method: `mbd` (minimum barrier distance), `background` (what does not hang together with the border) and
+            `spectral` need no weights; `deep` needs a network.
         network: path of a saliency network: `.onnx`, or TorchScript (`.pt`, `.ts`, `.torchscript`).
         input_px: side of the square that the network takes, 16 to 2,048.
         mean, std: of each channel, by which its input is normalised.
@@ -53,7 +54,7 @@ class SaliencyChoice:
         device: of torch or ONNX Runtime: `cpu` or `cuda`.
     """
 
-    method: Literal["mbd", "spectral", "deep"] = "mbd"
+    method: Literal["mbd", "background", "spectral", "deep"] = "mbd"
     network: Location | None = None
     input_px: int = 320
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
@@ -88,7 +89,7 @@ class ThingsConfig:
     method: Literal["auto", "graph", "sam", "truth"] = "auto"
     max_things: int = 12
     least_area: float = 0.004
-    saliency: SaliencyChoice = field(default_factory=SaliencyChoice)
+    saliency: SaliencyChoice = field(default_factory=lambda: SaliencyChoice(method="background"))
     sam: SamChoice = field(default_factory=SamChoice)
 
     def __post_init__(self) -> None:

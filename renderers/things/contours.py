@@ -1,12 +1,131 @@
-"""Label maps at any size, and how much of each pixel a label covers."""
+"""Borders of label maps: laid where the picture has its edges, smooth, without specks, and at any size."""
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from renderers.bezier.fit import shrink
+from renderers.painting import Image
+from renderers.things.colour import lab_of
 from renderers.things.graph import Labels
 
-_SOFT_PX = 0.7  # deviation of the soft border, in pixels
+_GUIDED_PX = 256  # the picture that guides borders is no larger along its shorter side
+_REACH, _EDGE_LAB = 0.016, 4.0  # of the guided filter: its window's half side in shorter sides, what it takes for flat
+_SMOOTH, _ROUNDS = 0.0055, 2  # how far borders are evened out, in shorter sides
+_ENLARGED_PX = 0.7  # deviation by which enlarged maps are evened out, in their old pixels
+_SOFT_PX, _SHARPNESS = 1.2, 3  # a border that is as wide as one pixel
+
+
+def guided_labels(labels: Labels, image: Image) -> Labels:
+    """A coarse label map at the size of the picture, its borders moved to the nearest edges and evened out.
+
+    Each label's mask goes through the guided filter (He, Sun and Tang, ECCV 2010; the coefficients of a small copy are
+    enlarged: He and Sun, 2015); then borders move by their curvature (Merriman, Bence and Osher, 1992).
+
+    Args:
+        labels: (h, w) numbered without gaps.
+        image: (H, W, 3) float32 RGB in [0, 1].
+
+    Returns:
+        (H, W) labels; some may have lost all their pixels.
+    """
+    height, width = image.shape[:2]
+    guide = lab_of(shrink(image, _GUIDED_PX))
+    coarse = resized_labels(labels, *guide.shape[:2])
+    whole = lab_of(image) if guide.shape != image.shape else guide
+    window = 2 * max(1, round(_REACH * min(guide.shape[:2]))) + 1
+    filter_ = _GuidedFilter(guide, window)
+    best, guided = np.full((height, width), -np.inf, np.float32), np.zeros((height, width), np.int32)
+    for label in range(int(labels.max()) + 1):
+        slope, level = filter_.coefficients((coarse == label).astype(np.float32))
+        if guide.shape != whole.shape:
+            slope, level = (
+                cv2.resize(some, (width, height), interpolation=cv2.INTER_LINEAR) for some in (slope, level)
+            )
+        share = (slope * whole).sum(-1) + level
+        better = share > best
+        best[better] = share[better]
+        guided[better] = label
+    return smoothed(guided, _SMOOTH * min(height, width))
+
+
+class _GuidedFilter:
+    """The guided filter of one guide: the covariance of colours in each window is inverted only once."""
+
+    def __init__(self, guide: NDArray[np.float32], window: int) -> None:
+        self.guide, self.window = guide, window
+        self.mean = self._mean(guide)
+        products = np.stack([guide[..., a] * guide[..., b] for a, b in _PAIRS], -1)
+        products = np.concatenate([self._mean(products[..., :3]), self._mean(products[..., 3:])], -1)
+        aa, ab, ac, bb, bc, cc = (
+            products[..., k] - self.mean[..., a] * self.mean[..., b] + (a == b) * np.float32(_EDGE_LAB**2)
+            for k, (a, b) in enumerate(_PAIRS)
+        )
+        minors = [bb * cc - bc * bc, ac * bc - ab * cc, ab * bc - ac * bb,
+                  aa * cc - ac * ac, ab * ac - aa * bc, aa * bb - ab * ab]  # fmt: skip
+        determinant = aa * minors[0] + ab * minors[1] + ac * minors[2]
+        self.inverse = [minor / determinant for minor in minors]
+
+    def _mean(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        mean: NDArray[np.float32] = cv2.blur(values, (self.window, self.window), borderType=cv2.BORDER_REFLECT)
+        return mean
+
+    def coefficients(self, mask: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(h, w, 3) slope and (h, w) level: the mask is close to slope . colour + level in every window."""
+        mean = self._mean(mask)
+        x, y, z = np.moveaxis(self._mean(self.guide * mask[..., None]) - self.mean * mean[..., None], -1, 0)
+        xx, xy, xz, yy, yz, zz = self.inverse
+        slope = np.stack([xx * x + xy * y + xz * z, xy * x + yy * y + yz * z, xz * x + yz * y + zz * z], -1)
+        return self._mean(slope), self._mean(mean - (slope * self.mean).sum(-1))
+
+
+_PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
+
+
+def smoothed(labels: Labels, deviation_px: float) -> Labels:
+    """A label map whose borders are evened out: each pixel takes the label that most of its neighbourhood has."""
+    if deviation_px < 0.3:
+        return labels
+    for _ in range(_ROUNDS):
+        best, moved = np.zeros(labels.shape, np.float32), labels.copy()
+        for label, box in boxes(labels):
+            room = _roomy(box, labels.shape, int(3 * deviation_px) + 2)
+            mask = (labels[room] == label).astype(np.float32)
+            share = cv2.GaussianBlur(mask, (0, 0), deviation_px, borderType=cv2.BORDER_REPLICATE)
+            better = share > best[room]
+            best[room][better] = share[better]
+            moved[room][better] = label
+        labels = moved
+    return labels
+
+
+def without_specks(labels: Labels, least_piece: float, least_area: float = 0.0) -> Labels:
+    """A label map without pieces too small to be seen as anything: they go to what is nearest to each of their pixels.
+
+    Args:
+        labels: (H, W).
+        least_piece: connected pieces smaller than this share of the canvas go, but for the largest of all.
+        least_area: so do all pieces of labels that together are smaller than this.
+    """
+    from skimage.measure import label as connected
+
+    while True:
+        pieces = connected(labels, connectivity=1, background=-1) - 1
+        sizes = np.bincount(pieces.ravel())
+        faint = np.bincount(labels.ravel()) < least_area * labels.size
+        owners = np.zeros(len(sizes), np.int32)
+        owners[pieces.ravel()] = labels.ravel()
+        small = (sizes < least_piece * labels.size) | faint[owners]
+        small[np.argmax(sizes)] = False
+        if not small.any():
+            return labels
+        lost = small[pieces]
+        _, nearest = cv2.distanceTransformWithLabels(
+            lost.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+        )
+        kept = np.zeros(int(nearest.max()) + 1, np.int32)
+        kept[nearest[~lost]] = labels[~lost]
+        labels = kept[nearest]
 
 
 def resized_labels(labels: Labels, height: int, width: int) -> Labels:
@@ -17,8 +136,11 @@ def resized_labels(labels: Labels, height: int, width: int) -> Labels:
     best, resized = np.full((height, width), -1, np.float32), np.zeros((height, width), np.int32)
     for label, box in boxes(labels):
         # whole pixels of both maps meet only at corners of the canvas, so each box is cut with room and warped
-        top, left = max(0, box[0].start - 2), max(0, box[1].start - 2)
-        mask = (labels[top : box[0].stop + 2, left : box[1].stop + 2] == label).astype(np.float32)
+        room = _roomy(box, labels.shape, 3)
+        top, left = room[0].start, room[1].start
+        mask = (labels[room] == label).astype(np.float32)
+        if min(scale_y, scale_x) > 1:
+            mask = cv2.GaussianBlur(mask, (0, 0), _ENLARGED_PX, borderType=cv2.BORDER_REPLICATE)
         first_y, last_y = int(top * scale_y), min(height, int(np.ceil((top + mask.shape[0]) * scale_y)))
         first_x, last_x = int(left * scale_x), min(width, int(np.ceil((left + mask.shape[1]) * scale_x)))
         matrix = np.array(
@@ -31,11 +153,21 @@ def resized_labels(labels: Labels, height: int, width: int) -> Labels:
             mask, matrix, (last_x - first_x, last_y - first_y), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
         )  # fmt: skip
-        there = np.s_[first_y:last_y, first_x:last_x]
-        better = share > best[there]
-        best[there][better] = share[better]
-        resized[there][better] = label
+        place = np.s_[first_y:last_y, first_x:last_x]
+        better = share > best[place]
+        best[place][better] = share[better]
+        resized[place][better] = label
     return resized
+
+
+def softened(labels: NDArray[np.integer], label: int) -> NDArray[np.float32]:
+    """(H, W) float32 how strongly a label claims each pixel; its share of all claims is what it covers.
+
+    Between two labels the share rises from 0 to 1 across a border over about one pixel.
+    """
+    mask = (labels == label).astype(np.float32)
+    claim: NDArray[np.float32] = cv2.GaussianBlur(mask, (0, 0), _SOFT_PX, borderType=cv2.BORDER_REPLICATE) ** _SHARPNESS
+    return claim
 
 
 def boxes(labels: Labels) -> list[tuple[int, tuple[slice, slice]]]:
@@ -45,8 +177,9 @@ def boxes(labels: Labels) -> list[tuple[int, tuple[slice, slice]]]:
     return [(label, box) for label, box in enumerate(find_objects(labels + 1)) if box is not None]
 
 
-def coverage(labels: NDArray[np.integer], label: int) -> NDArray[np.float32]:
-    """(H, W) float32 share of each pixel, in [0, 1], that a label covers; over all labels the shares add up to 1."""
-    mask = (labels == label).astype(np.float32)
-    share: NDArray[np.float32] = cv2.GaussianBlur(mask, (0, 0), _SOFT_PX, borderType=cv2.BORDER_REPLICATE)
-    return share
+def _roomy(box: tuple[slice, slice], size: tuple[int, ...], margin: int) -> tuple[slice, slice]:
+    rows, columns = (
+        slice(max(0, side.start - margin), min(whole, side.stop + margin))
+        for side, whole in zip(box, size, strict=True)
+    )
+    return rows, columns

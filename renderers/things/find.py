@@ -7,21 +7,27 @@ from numpy.typing import NDArray
 from conf.errors import ConfigError
 from renderers.bezier.fit import shrink
 from renderers.painting import Assets, Image, Knowledge
+from renderers.things.background import Scores, standing_out, stretched
+from renderers.things.cells import Cells, cells_of
 from renderers.things.colour import lab_of
 from renderers.things.config import ThingsConfig
-from renderers.things.contours import resized_labels
+from renderers.things.contours import guided_labels, resized_labels, smoothed, without_specks
+from renderers.things.depth import guessed_distances
 from renderers.things.graph import Labels, Merging, merged, numbered
+from renderers.things.grouping import grouped
 from renderers.things.naming import names_of
 from renderers.things.saliency import judge
-from renderers.things.sam import partition, sam_masks
+from renderers.things.sam import partition, sam_masks, wholes
+from renderers.things.subject import subject_cells
 from renderers.things.survey import survey
 from renderers.things.things import Things
+from renderers.things.truth import known_wholes
 
-_WORKING_PX = 160
-_NUM_CELLS = 250
-_COMPACTNESS = 10.0
-_TOLERANCE = 30.0
+LEAST_PIECE = 0.001
+"""No connected piece of a thing is smaller than this share of the canvas."""
+
 _EDGES_PX = 256
+_SMOOTH = 0.004  # how far borders of networks' masks are evened out, in shorter sides
 
 
 def find_things(
@@ -30,21 +36,30 @@ def find_things(
     """The things of a (H, W, 3) float32 RGB image in [0, 1].
 
     Args:
-        known: the source's label map and depth, which are believed.
-        rng: decides between guesses that are equally good.
+        known: the source's label map, names and depth, which are believed.
+        rng: decides what lies in front where nothing tells.
         assets: what `asset_paths` names: handles whose `load` gives the networks.
 
     Raises:
         ConfigError: if `method=truth` and the source brings no label map.
     """
-    labels = _labels(image, known, config, assets)
-    measured = survey(labels, judge(image, config.saliency, assets), lab_of(image))
+    cells = cells_of(image)
+    if config.saliency.method == "background":
+        salient = standing_out(cells)
+    else:
+        salient = _by_cell(cells, judge(image, config.saliency, assets))
+    labels = numbered(
+        without_specks(_cut(image, cells, salient, known, config, assets), LEAST_PIECE, config.least_area)
+    )
+    height, width = labels.shape
+    saliency = cv2.resize(salient[cells.labels].astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    measured = survey(labels, saliency, lab_of(image))
     count = int(labels.max()) + 1
     areas_px = np.bincount(labels.ravel(), minlength=count).astype(np.int64)
-    if known.depth is not None:
-        far = np.bincount(labels.ravel(), known.depth.ravel(), count) / areas_px
+    if known.depth is None:
+        far = guessed_distances(labels, rng)
     else:
-        far = measured.far
+        far = np.bincount(labels.ravel(), known.depth.ravel(), count) / areas_px
     rank = np.empty(count, np.int64)
     rank[np.argsort(-far, kind="stable")] = np.arange(count)
     return Things(
@@ -53,42 +68,41 @@ def find_things(
         areas_px=areas_px,
         detail=_detail(image, labels),
         depth_rank=rank,
-        names=names_of(labels, measured),
+        names=names_of(labels, measured, known),
     )
 
 
-def _labels(image: Image, known: Knowledge, config: ThingsConfig, assets: Assets) -> Labels:
+def _cut(image: Image, cells: Cells, salient: Scores, known: Knowledge, config: ThingsConfig, assets: Assets) -> Labels:
     if config.method == "truth" and known.labels is None:
         raise ConfigError("method", "truth", "auto, graph or sam: this source brings no label map")
     if known.labels is not None and config.method in ("auto", "truth"):
-        merging = Merging(tolerance=-1.0, max_regions=config.max_things, least_area=config.least_area)
-        return merged(numbered(known.labels), lab_of(image), merging)
+        few = Merging(tolerance=-1.0, max_regions=config.max_things, least_area=config.least_area)
+        return merged(known_wholes(known), lab_of(image), few)
     if config.method == "sam":
         network = assets["sam"].load(config.sam.variant, config.sam.device)
-        masks = sam_masks(image, network, config.sam)
-        return partition(image, masks, config.max_things, config.least_area)
-    from skimage.segmentation import slic
+        masks = wholes(sam_masks(image, network, config.sam), image.shape[0] * image.shape[1])
+        labels = partition(image, masks, config.max_things, config.least_area)
+        return smoothed(labels, _SMOOTH * min(labels.shape))
+    few_cells = grouped(cells, subject_cells(cells, salient), config.max_things, config.least_area)
+    return guided_labels(few_cells, image)
 
-    small = shrink(image, _WORKING_PX)
-    lab = lab_of(small)
-    cells = numbered(slic(lab, _NUM_CELLS, _COMPACTNESS, max_num_iter=5, start_label=0, convert2lab=False))
-    merging = Merging(
-        tolerance=_TOLERANCE, max_regions=config.max_things, least_area=config.least_area, border_weight=2.0, power=0.1
-    )
-    return numbered(resized_labels(merged(cells, lab, merging), *image.shape[:2]))
+
+def _by_cell(cells: Cells, saliency: NDArray[np.float32]) -> Scores:
+    """(N,) mean of a (H, W) map over each cell, stretched to [0, 1]."""
+    height, width = cells.labels.shape
+    small = cv2.resize(saliency, (width, height), interpolation=cv2.INTER_AREA)
+    pixels = np.bincount(cells.labels.ravel())
+    return stretched(np.bincount(cells.labels.ravel(), small.ravel()) / pixels)
 
 
 def _detail(image: Image, labels: Labels) -> NDArray[np.float32]:
     """(K,) mean strength of edges of each thing, its own border left out."""
     small = lab_of(shrink(image, _EDGES_PX))
     slope = np.sqrt((cv2.Sobel(small, -1, 1, 0) ** 2 + cv2.Sobel(small, -1, 0, 1) ** 2).sum(-1)) / 8
-    height, width = slope.shape
-    own = cv2.resize(labels.astype(np.float32), (width, height), interpolation=cv2.INTER_NEAREST).astype(np.int32)
-    low, high = (change(own.astype(np.float32), np.ones((3, 3), np.uint8)) for change in (cv2.erode, cv2.dilate))
-    inside = low == high
-    count = int(labels.max()) + 1
-    pixels = np.bincount(own[inside], minlength=count)
-    detail: NDArray[np.float32] = (np.bincount(own[inside], slope[inside], count) / np.maximum(pixels, 1)).astype(
-        np.float32
-    )
+    own = resized_labels(labels, *slope.shape).astype(np.float32)
+    square = np.ones((3, 3), np.uint8)
+    inside = cv2.erode(own, square) == cv2.dilate(own, square)
+    flat, count = own[inside].astype(np.int64), int(labels.max()) + 1
+    pixels = np.maximum(np.bincount(flat, minlength=count), 1)
+    detail: NDArray[np.float32] = (np.bincount(flat, slope[inside], count) / pixels).astype(np.float32)
     return detail

@@ -69,17 +69,21 @@ class Merging:
     power: float = 0.3
 
 
-def merged(labels: Labels, colours: NDArray[np.float32], merging: Merging) -> Labels:
+def merged(
+    labels: Labels, colours: NDArray[np.float32], merging: Merging, groups: NDArray[np.integer] | None = None
+) -> Labels:
     """Merge the regions that are most alike, two by two, until the rest differ enough.
 
     Args:
         labels: (H, W) numbered without gaps.
         colours: (H, W, 3) Lab.
+        groups: (R,) the group of each region; regions of two groups become one only if there are too many or one of
+            them is too small.
 
     Returns:
         (H, W) numbered without gaps; every region is a union of old ones that touch.
     """
-    graph = _MergingGraph(labels, colours, merging)
+    graph = _MergingGraph(labels, colours, merging, groups)
     parents = graph.run()
     return numbered(parents[labels])
 
@@ -87,10 +91,13 @@ def merged(labels: Labels, colours: NDArray[np.float32], merging: Merging) -> La
 class _MergingGraph:
     """Agglomeration with a heap of candidate pairs; entries of regions that have changed since are passed over."""
 
-    def __init__(self, labels: Labels, colours: NDArray[np.float32], merging: Merging) -> None:
+    def __init__(
+        self, labels: Labels, colours: NDArray[np.float32], merging: Merging, groups: NDArray[np.integer] | None
+    ) -> None:
         flat = labels.ravel()
         self.count = int(labels.max()) + 1
         self.merging = merging
+        self.groups = [0] * self.count if groups is None else groups.tolist()
         self.pixels = labels.size
         self.areas = np.bincount(flat, minlength=self.count).astype(float).tolist()
         sums = [np.bincount(flat, colours[..., c].ravel(), self.count) for c in range(3)]
@@ -116,6 +123,8 @@ class _MergingGraph:
                     continue
                 if not forced and cost > self._tolerance(left):
                     break
+                if not forced and self.groups[a] != self.groups[b]:
+                    continue
                 tiny = min(self.areas[a], self.areas[b]) < self.merging.least_area * self.pixels
                 if forced and left <= self.merging.max_regions and not tiny:
                     continue

@@ -1,26 +1,52 @@
 """What captions call the things of a picture."""
 
+from collections import Counter
+
 import numpy as np
 
+from renderers.painting import Knowledge
 from renderers.things.graph import Labels
 from renderers.things.survey import Survey
 
 _ROWS, _COLUMNS = ("upper", "middle", "lower"), ("left", "", "right")
+_PERSON, _PERSON_SHARE = "person", 0.1  # a scene calls the rest of a person by the clothing
 
 
-def names_of(labels: Labels, measured: Survey) -> tuple[str, ...]:
-    """The subject, the background, and of others where they are."""
+def names_of(labels: Labels, measured: Survey, known: Knowledge) -> tuple[str, ...]:
+    """One name a thing: its own where the source knows it, else the subject, the background, or where it is.
+
+    Args:
+        labels: (H, W) K things, numbered without gaps.
+        measured: the survey of these.
+        known: its names are those of its labels.
+    """
+    if known.labels is not None and known.names:
+        return tuple(_known_name(labels == label, known) for label in range(len(measured.areas)))
     height, width = labels.shape
-    count = len(measured.areas)
-    flat = labels.ravel()
+    flat, count = labels.ravel(), len(measured.areas)
     pixels = np.bincount(flat, minlength=count)
     y = np.bincount(flat, np.repeat(np.arange(height) / height, width), count) / pixels
     x = np.bincount(flat, np.tile(np.arange(width) / width, height), count) / pixels
-    names = []
-    for label in range(count):
-        row, column = _ROWS[min(2, int(3 * y[label]))], _COLUMNS[min(2, int(3 * x[label]))]
-        names.append(f"the {row} {column}" if column else f"the {row} part" if row != "middle" else "the middle")
+    names = [_place(_ROWS[int(3 * y[label])], _COLUMNS[int(3 * x[label])]) for label in range(count)]
+    subject = int(np.argmax(measured.scores))
+    others = np.where(np.arange(count) == subject, -1.0, measured.far)
     if count > 1:
-        names[int(np.argmax(measured.far))] = "the background"
-    names[int(np.argmax(measured.scores))] = "the subject"
+        names[int(np.argmax(others))] = "the background"
+    names[subject] = "the subject"
     return tuple(names)
+
+
+def _place(row: str, column: str) -> str:
+    if not column:
+        return "the middle" if row == "middle" else f"the {row} part"
+    return f"the {column} side" if row == "middle" else f"the {row} {column}"
+
+
+def _known_name(mask: np.ndarray, known: Knowledge) -> str:
+    """The name of the object that most of a thing shows."""
+    assert known.labels is not None
+    pixels: Counter[str] = Counter()
+    for label, count in enumerate(np.bincount(known.labels[mask])):
+        pixels[known.names[label]] += int(count)
+    is_person = pixels[_PERSON] > _PERSON_SHARE * pixels.total()
+    return f"the {_PERSON if is_person else pixels.most_common(1)[0][0]}"

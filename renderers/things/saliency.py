@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from conf.errors import ConfigError
 from renderers.bezier.fit import shrink
 from renderers.painting import Assets, Image
+from renderers.things.background import standing_out, stretched
 from renderers.things.barrier import barrier_distance
+from renderers.things.cells import cells_of
 from renderers.things.config import SaliencyChoice
 
 Saliency = NDArray[np.float32]
@@ -31,7 +33,22 @@ def judge(image: Image, choice: SaliencyChoice, assets: Assets) -> Saliency:
     if choice.method == "deep":
         network = assets["network"].load(choice.device, choice.output)
         return network_saliency(image, network, choice.input_px, choice.mean, choice.std)
+    if choice.method == "background":
+        return background_saliency(image)
     return barrier_saliency(image) if choice.method == "mbd" else spectral_saliency(image)
+
+
+def background_saliency(image: Image) -> Saliency:
+    """What stands out from the background (see `renderers.things.background`).
+
+    Args:
+        image: (H, W, 3) float32 RGB in [0, 1].
+
+    Returns:
+        (H, W) float32 in [0, 1]; all alike on a uniform picture.
+    """
+    cells = cells_of(image)
+    return _enlarged(standing_out(cells)[cells.labels], image)
 
 
 def barrier_saliency(image: Image) -> Saliency:
@@ -49,8 +66,8 @@ def barrier_saliency(image: Image) -> Saliency:
     small = shrink(image, _WORKING_PX)
     lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB)
     apart = np.sum([barrier_distance(np.ascontiguousarray(lab[..., c])) for c in range(3)], axis=0)
-    unlike = _stretched(apart) + _BORDERS_WEIGHT * _stretched(_from_borders(lab))
-    return _enlarged(_stretched(unlike * _centre(small)), image)
+    unlike = stretched(apart) + _BORDERS_WEIGHT * stretched(_from_borders(lab))
+    return _enlarged(stretched(unlike * _centre(small)), image)
 
 
 def spectral_saliency(image: Image) -> Saliency:
@@ -71,7 +88,7 @@ def spectral_saliency(image: Image) -> Saliency:
         residual = log_amplitude - cv2.blur(log_amplitude, (3, 3))
         found += np.abs(np.fft.ifft2(np.exp(residual + 1j * np.angle(spectrum)))) ** 2
     blurred = cv2.GaussianBlur(found, (0, 0), _SPECTRUM_PX / 16)
-    return _enlarged(_stretched(blurred), image)
+    return _enlarged(stretched(blurred), image)
 
 
 def network_saliency(
@@ -97,7 +114,7 @@ def network_saliency(
     if answer.ndim != 2 or not np.isfinite(answer).all():
         allowed = f"a network that answers with a map of finite numbers (it gives {list(answer.shape)})"
         raise ConfigError("saliency.network", "the file", allowed)
-    return _enlarged(_stretched(answer.astype(np.float32)), image)
+    return _enlarged(stretched(answer.astype(np.float32)), image)
 
 
 def _from_borders(lab: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -123,12 +140,6 @@ def _centre(image: Image) -> NDArray[np.float64]:
     y, x = np.mgrid[:height, :width]
     away: NDArray[np.float64] = np.hypot((y + 0.5) / height - 0.5, (x + 0.5) / width - 0.5) / np.sqrt(0.5)
     return 1.0 - _CENTRE_WEIGHT * away
-
-
-def _stretched(values: NDArray[np.floating]) -> NDArray[np.floating]:
-    """To [0, 1]; a constant becomes 0."""
-    low, high = float(values.min()), float(values.max())
-    return (values - low) / (high - low) if high - low > 1e-6 else np.zeros_like(values)
 
 
 def _enlarged(values: NDArray[np.floating], image: Image) -> Saliency:

@@ -13,6 +13,8 @@ from renderers.things.graph import Labels, Merging, merged, numbered
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
 
+_SURROUNDINGS, _INSIDE = 0.5, 0.85
+
 
 def sam_masks(image: Image, network: "Sam", choice: SamChoice) -> Sequence[Mapping[str, Any]]:
     """All masks that the network finds on a grid of points, as records of its own kind.
@@ -31,6 +33,22 @@ def sam_masks(image: Image, network: "Sam", choice: SamChoice) -> Sequence[Mappi
     )
     masks: Sequence[Mapping[str, Any]] = generator.generate(to_uint8(image))
     return masks
+
+
+def wholes(masks: Sequence[Mapping[str, Any]], num_pixels: int) -> list[Mapping[str, Any]]:
+    """The masks that are no part of another: of a coat and the person in it, the person.
+
+    A mask lies in a larger one if nearly all of its pixels do. One of more than half the canvas is the surroundings of
+    what lies in it, no whole of it.
+    """
+    kept: list[Mapping[str, Any]] = []
+    around = []
+    for mask in sorted(masks, key=lambda mask: -int(mask["area"])):
+        if mask["area"] > _SURROUNDINGS * num_pixels:
+            around.append(mask)
+        elif not any((mask["segmentation"] & whole["segmentation"]).sum() > _INSIDE * mask["area"] for whole in kept):
+            kept.append(mask)
+    return around + kept
 
 
 def partition(image: Image, masks: Sequence[Mapping[str, Any]], max_regions: int, least_area: float) -> Labels:

@@ -1,11 +1,12 @@
 """The objects of a picture."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from renderers.things.contours import coverage
+from renderers.things.contours import softened
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,4 +31,12 @@ class Things:
 
     def coverage(self, label: int) -> NDArray[np.float32]:
         """(H, W) share of each pixel that a thing covers, in [0, 1]; over all things the shares add up to 1."""
-        return coverage(self.labels, label)
+        share: NDArray[np.float32] = softened(self.labels, label) / self._claims
+        return share
+
+    @cached_property
+    def _claims(self) -> NDArray[np.float32]:
+        claims = np.zeros(self.labels.shape, np.float32)
+        for label in range(len(self.names)):
+            claims += softened(self.labels, label)
+        return claims

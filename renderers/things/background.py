@@ -1,0 +1,76 @@
+"""What is background: what hangs together with the border of the canvas by small steps of colour.
+
+After Zhu, Liang, Wei and Sun: Saliency Optimization from Robust Background Detection, CVPR 2014; the equations are
+numbered as there.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import dijkstra
+
+from renderers.things.cells import Cells
+
+Scores = NDArray[np.float64]
+
+_REACH_LAB = 7.0  # of equation 4: how far in colour a cell's surroundings reach
+_FAR_LAB = 25.0  # beyond which their weight is next to nothing
+_NEAR = 0.4  # of equation 7: how far in space contrasts count, in units of the shorter side
+_SMOOTH_LAB = 10.0  # of equation 9
+_LEAST_STEP = 1e-3  # a step of 0 would be no edge of a sparse graph
+_BACKGROUND_WEIGHT = 5.0
+
+
+def standing_out(cells: Cells) -> Scores:
+    """(N,) how much each cell stands out from the background, in [0, 1]; 0 everywhere in a uniform picture."""
+    one, two = cells.touching.pairs.T
+    usual = _usual_step(cells)
+    background = _background(cells, usual)
+    apart = np.linalg.norm(cells.means[:, None] - cells.means, axis=-1)
+    away = np.linalg.norm(cells.centres[:, None] - cells.centres, axis=-1)
+    weights = np.exp(-((away / _NEAR) ** 2) / 2) * (cells.areas * background)
+    contrast = stretched((apart * weights).sum(1))  # equation 7
+    affinity = np.exp(-((np.maximum(cells.steps - usual, 0) / _SMOOTH_LAB) ** 2) / 2)
+    system = np.diag(_BACKGROUND_WEIGHT * background + contrast + 1e-6)
+    np.add.at(system, (one, one), affinity)
+    np.add.at(system, (two, two), affinity)
+    system[one, two] -= affinity
+    system[two, one] -= affinity
+    return stretched(np.linalg.solve(system, contrast))  # equation 9
+
+
+def _background(cells: Cells, usual: float) -> Scores:
+    """(N,) probability that a cell is background (equations 2 to 6)."""
+    at_border = np.flatnonzero(cells.on_border)
+    first, second = np.triu_indices(len(at_border), 1)  # the border is connected behind all that stands on it
+    one, two = cells.touching.pairs.T
+    rows, columns = np.concatenate([one, at_border[first]]), np.concatenate([two, at_border[second]])
+    steps = np.linalg.norm(cells.means[rows] - cells.means[columns], axis=1)
+    count = len(cells.areas)
+    _, kept = np.unique(rows * count + columns, return_index=True)
+    lengths = np.maximum(steps - usual, _LEAST_STEP)[kept]
+    graph = coo_matrix((lengths, (rows[kept], columns[kept])), shape=(count, count)).tocsr()
+    nearness = np.exp(-((dijkstra(graph, directed=False, limit=_FAR_LAB) / _REACH_LAB) ** 2) / 2)
+    areas = nearness @ (cells.areas / cells.areas.mean())
+    lengths_on_border = nearness @ (cells.on_border > 0)
+    connectivity = lengths_on_border / np.sqrt(areas)
+    background: Scores = 1 - np.exp(-(connectivity**2) / 2)
+    return background
+
+
+def _usual_step(cells: Cells) -> float:
+    """Mean over cells of the smallest step to a neighbour: what is no larger is texture, and free."""
+    least = np.full(len(cells.areas), np.inf)
+    for side in cells.touching.pairs.T:
+        np.minimum.at(least, side, cells.steps)
+    least = least[np.isfinite(least)]
+    return float(least.mean()) if least.size else 0.0
+
+
+def stretched(values: NDArray[np.floating]) -> Scores:
+    """To [0, 1]; a constant becomes 0."""
+    low, high = float(values.min()), float(values.max())
+    if high - low <= 1e-6:
+        return np.zeros(values.shape)
+    rescaled: Scores = ((values - low) / (high - low)).astype(np.float64)
+    return rescaled
