@@ -47,7 +47,9 @@ def _background(cells: Cells, usual: float) -> Scores:
     rows, columns = np.concatenate([one, at_border[first]]), np.concatenate([two, at_border[second]])
     steps = np.linalg.norm(cells.means[rows] - cells.means[columns], axis=1)
     count = len(cells.areas)
-    _, kept = np.unique(rows * count + columns, return_index=True)
+    near = np.flatnonzero(steps - usual < _FAR_LAB)
+    _, kept = np.unique(rows[near] * count + columns[near], return_index=True)
+    kept = near[kept]
     lengths = np.maximum(steps - usual, _LEAST_STEP)[kept]
     graph = coo_matrix((lengths, (rows[kept], columns[kept])), shape=(count, count)).tocsr()
     nearness = np.exp(-((dijkstra(graph, directed=False, limit=_FAR_LAB) / _REACH_LAB) ** 2) / 2)

@@ -32,20 +32,18 @@ def guided_labels(labels: Labels, image: Image) -> Labels:
     height, width = image.shape[:2]
     guide = lab_of(shrink(image, _GUIDED_PX))
     coarse = resized_labels(labels, *guide.shape[:2])
-    whole = lab_of(image) if guide.shape != image.shape else guide
-    window = 2 * max(1, round(_REACH * min(guide.shape[:2]))) + 1
-    filter_ = _GuidedFilter(guide, window)
+    whole = guide if guide.shape == image.shape else lab_of(image)
+    reach = max(1, round(_REACH * min(guide.shape[:2])))
+    guided_filter = _GuidedFilter(guide, 2 * reach + 1)
     best, guided = np.full((height, width), -np.inf, np.float32), np.zeros((height, width), np.int32)
-    for label in range(int(labels.max()) + 1):
-        slope, level = filter_.coefficients((coarse == label).astype(np.float32))
-        if guide.shape != whole.shape:
-            slope, level = (
-                cv2.resize(some, (width, height), interpolation=cv2.INTER_LINEAR) for some in (slope, level)
-            )
-        share = (slope * whole).sum(-1) + level
-        better = share > best
-        best[better] = share[better]
-        guided[better] = label
+    for label, box in boxes(coarse):
+        room = _roomy(box, coarse.shape, 4 * reach)
+        slope, level = guided_filter.coefficients((coarse[room] == label).astype(np.float32), room)
+        (slope, place), (level, _) = (_moved(values, room, guide.shape, image.shape) for values in (slope, level))
+        share = np.einsum("hwc,hwc->hw", slope, whole[place]) + level
+        better = share > best[place]
+        best[place][better] = share[better]
+        guided[place][better] = label
     return smoothed(guided, _SMOOTH * min(height, width))
 
 
@@ -55,11 +53,11 @@ class _GuidedFilter:
     def __init__(self, guide: NDArray[np.float32], window: int) -> None:
         self.guide, self.window = guide, window
         self.mean = self._mean(guide)
-        products = np.stack([guide[..., a] * guide[..., b] for a, b in _PAIRS], -1)
-        products = np.concatenate([self._mean(products[..., :3]), self._mean(products[..., 3:])], -1)
         aa, ab, ac, bb, bc, cc = (
-            products[..., k] - self.mean[..., a] * self.mean[..., b] + (a == b) * np.float32(_EDGE_LAB**2)
-            for k, (a, b) in enumerate(_PAIRS)
+            self._mean(guide[..., a] * guide[..., b])
+            - self.mean[..., a] * self.mean[..., b]
+            + (a == b) * np.float32(_EDGE_LAB**2)
+            for a, b in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
         )
         minors = [bb * cc - bc * bc, ac * bc - ab * cc, ab * bc - ac * bb,
                   aa * cc - ac * ac, ab * ac - aa * bc, aa * bb - ab * ab]  # fmt: skip
@@ -70,16 +68,15 @@ class _GuidedFilter:
         mean: NDArray[np.float32] = cv2.blur(values, (self.window, self.window), borderType=cv2.BORDER_REFLECT)
         return mean
 
-    def coefficients(self, mask: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(h, w, 3) slope and (h, w) level: the mask is close to slope . colour + level in every window."""
-        mean = self._mean(mask)
-        x, y, z = np.moveaxis(self._mean(self.guide * mask[..., None]) - self.mean * mean[..., None], -1, 0)
-        xx, xy, xz, yy, yz, zz = self.inverse
-        slope = np.stack([xx * x + xy * y + xz * z, xy * x + yy * y + yz * z, xz * x + yz * y + zz * z], -1)
-        return self._mean(slope), self._mean(mean - (slope * self.mean).sum(-1))
-
-
-_PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
+    def coefficients(
+        self, mask: NDArray[np.float32], room: tuple[slice, slice]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(h, w, 3) slope and (h, w) level: the mask is close to slope . colour + level in every window of a room."""
+        mean, mean_colour = self._mean(mask), self.mean[room]
+        x, y, z = cv2.split(self._mean(self.guide[room] * mask[..., None]) - mean_colour * mean[..., None])
+        xx, xy, xz, yy, yz, zz = (entry[room] for entry in self.inverse)
+        slope = cv2.merge([xx * x + xy * y + xz * z, xy * x + yy * y + yz * z, xz * x + yz * y + zz * z])
+        return self._mean(slope), self._mean(mean - np.einsum("hwc,hwc->hw", slope, mean_colour))
 
 
 def smoothed(labels: Labels, deviation_px: float) -> Labels:
@@ -132,32 +129,43 @@ def resized_labels(labels: Labels, height: int, width: int) -> Labels:
     """The label map at another size: each pixel gets the region that has most of it, so contours come out smooth."""
     if labels.shape == (height, width):
         return labels
-    scale_y, scale_x = height / labels.shape[0], width / labels.shape[1]
     best, resized = np.full((height, width), -1, np.float32), np.zeros((height, width), np.int32)
     for label, box in boxes(labels):
-        # whole pixels of both maps meet only at corners of the canvas, so each box is cut with room and warped
         room = _roomy(box, labels.shape, 3)
-        top, left = room[0].start, room[1].start
         mask = (labels[room] == label).astype(np.float32)
-        if min(scale_y, scale_x) > 1:
+        if height > labels.shape[0] and width > labels.shape[1]:
             mask = cv2.GaussianBlur(mask, (0, 0), _ENLARGED_PX, borderType=cv2.BORDER_REPLICATE)
-        first_y, last_y = int(top * scale_y), min(height, int(np.ceil((top + mask.shape[0]) * scale_y)))
-        first_x, last_x = int(left * scale_x), min(width, int(np.ceil((left + mask.shape[1]) * scale_x)))
-        matrix = np.array(
-            [
-                [1 / scale_x, 0, (first_x + 0.5) / scale_x - 0.5 - left],
-                [0, 1 / scale_y, (first_y + 0.5) / scale_y - 0.5 - top],
-            ]
-        )
-        share = cv2.warpAffine(
-            mask, matrix, (last_x - first_x, last_y - first_y), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )  # fmt: skip
-        place = np.s_[first_y:last_y, first_x:last_x]
+        share, place = _moved(mask, room, labels.shape, best.shape)
         better = share > best[place]
         best[place][better] = share[better]
         resized[place][better] = label
     return resized
+
+
+def _moved(
+    values: NDArray[np.float32], room: tuple[slice, slice], old: tuple[int, ...], new: tuple[int, ...]
+) -> tuple[NDArray[np.float32], tuple[slice, slice]]:
+    """Values of a part of a canvas at another size of the canvas, and which part of that they are.
+
+    Whole pixels of both sizes meet only at corners of the canvas, so that the part is warped and not resized.
+    """
+    if old[:2] == new[:2]:
+        return values, room
+    (top, left), (rows, columns) = (side.start for side in room), values.shape[:2]
+    scale_y, scale_x = new[0] / old[0], new[1] / old[1]
+    first_y, last_y = int(top * scale_y), min(new[0], int(np.ceil((top + rows) * scale_y)))
+    first_x, last_x = int(left * scale_x), min(new[1], int(np.ceil((left + columns) * scale_x)))
+    matrix = np.array(
+        [
+            [1 / scale_x, 0, (first_x + 0.5) / scale_x - 0.5 - left],
+            [0, 1 / scale_y, (first_y + 0.5) / scale_y - 0.5 - top],
+        ]
+    )
+    moved: NDArray[np.float32] = cv2.warpAffine(
+        values, matrix, (last_x - first_x, last_y - first_y), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )  # fmt: skip
+    return moved, np.s_[first_y:last_y, first_x:last_x]
 
 
 def softened(labels: NDArray[np.integer], label: int) -> NDArray[np.float32]:

@@ -1,6 +1,7 @@
 """The region adjacency graph: which regions touch, along how much of a border, across how strong an edge."""
 
 import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +13,9 @@ _FLOOR = 0.3  # of the tolerance: what is more alike than this is merged however
 
 
 def numbered(labels: NDArray[np.integer]) -> Labels:
-    """The same partition with labels 0, 1, 2, ... without gaps, in the order of the old ones."""
-    _, inverse = np.unique(labels, return_inverse=True)
-    gapless: Labels = inverse.reshape(labels.shape).astype(np.int32)
+    """The same partition with labels 0, 1, 2, ... without gaps, in the order of the old ones (none below 0)."""
+    places = np.cumsum(np.bincount(labels.ravel()) > 0) - 1
+    gapless: Labels = places[labels].astype(np.int32)
     return gapless
 
 
@@ -70,7 +71,11 @@ class Merging:
 
 
 def merged(
-    labels: Labels, colours: NDArray[np.float32], merging: Merging, groups: NDArray[np.integer] | None = None
+    labels: Labels,
+    colours: NDArray[np.float32],
+    merging: Merging,
+    groups: NDArray[np.integer] | None = None,
+    leniency: Sequence[float] = (1.0,),
 ) -> Labels:
     """Merge the regions that are most alike, two by two, until the rest differ enough.
 
@@ -79,11 +84,12 @@ def merged(
         colours: (H, W, 3) Lab.
         groups: (R,) the group of each region; regions of two groups become one only if there are too many or one of
             them is too small.
+        leniency: by group, how many times as unlike its regions may be.
 
     Returns:
         (H, W) numbered without gaps; every region is a union of old ones that touch.
     """
-    graph = _MergingGraph(labels, colours, merging, groups)
+    graph = _MergingGraph(labels, colours, merging, groups, leniency)
     parents = graph.run()
     return numbered(parents[labels])
 
@@ -92,12 +98,18 @@ class _MergingGraph:
     """Agglomeration with a heap of candidate pairs; entries of regions that have changed since are passed over."""
 
     def __init__(
-        self, labels: Labels, colours: NDArray[np.float32], merging: Merging, groups: NDArray[np.integer] | None
+        self,
+        labels: Labels,
+        colours: NDArray[np.float32],
+        merging: Merging,
+        groups: NDArray[np.integer] | None,
+        leniency: Sequence[float],
     ) -> None:
         flat = labels.ravel()
         self.count = int(labels.max()) + 1
         self.merging = merging
         self.groups = [0] * self.count if groups is None else groups.tolist()
+        self.leniency = leniency
         self.pixels = labels.size
         self.areas = np.bincount(flat, minlength=self.count).astype(float).tolist()
         sums = [np.bincount(flat, colours[..., c].ravel(), self.count) for c in range(3)]
@@ -115,7 +127,12 @@ class _MergingGraph:
         """The label that every old label has become."""
         left = self.count
         for forced in (False, True):
-            heap = [self._candidate(a, b) for a in range(self.count) for b in self.touching[a] if a < b]
+            heap = [
+                self._candidate(a, b, forced)
+                for a in range(self.count)
+                for b in self.touching[a]
+                if a < b and (forced or self.groups[a] == self.groups[b])
+            ]
             heapq.heapify(heap)
             while heap and left > 1:
                 cost, a, b, version_a, version_b = heapq.heappop(heap)
@@ -123,26 +140,28 @@ class _MergingGraph:
                     continue
                 if not forced and cost > self._tolerance(left):
                     break
-                if not forced and self.groups[a] != self.groups[b]:
-                    continue
                 tiny = min(self.areas[a], self.areas[b]) < self.merging.least_area * self.pixels
                 if forced and left <= self.merging.max_regions and not tiny:
                     continue
                 self._unite(a, b)
                 left -= 1
                 for neighbour in self.touching[a]:
-                    heapq.heappush(heap, self._candidate(a, neighbour))
+                    if forced or self.groups[a] == self.groups[neighbour]:
+                        heapq.heappush(heap, self._candidate(a, neighbour, forced))
         return self._roots()
 
     def _tolerance(self, left: int) -> float:
         return self.merging.tolerance * (1.0 if left > self.merging.min_regions else _FLOOR)
 
-    def _candidate(self, a: int, b: int) -> tuple[float, int, int, int, int]:
+    def _candidate(self, a: int, b: int, forced: bool) -> tuple[float, int, int, int, int]:
         merging = self.merging
-        difference = sum((p - q) ** 2 for p, q in zip(self.means[a], self.means[b], strict=True)) ** 0.5
+        (la, aa, ba), (lb, ab, bb) = self.means[a], self.means[b]
+        difference = ((la - lb) ** 2 + (aa - ab) ** 2 + (ba - bb) ** 2) ** 0.5
         smaller = min(self.areas[a], self.areas[b]) / self.pixels
         strength = self.touching[a][b][1]
         cost = (merging.border_weight * strength + min(difference, merging.colour_cap)) * smaller**merging.power
+        if not forced:
+            cost /= self.leniency[self.groups[a]]
         return (cost, a, b, self.versions[a], self.versions[b])
 
     def _unite(self, a: int, b: int) -> None:
