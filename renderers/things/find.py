@@ -83,7 +83,7 @@ def _cut(image: Image, cells: Cells, salient: Scores, known: Knowledge, config: 
         masks = wholes(sam_masks(image, network, config.sam), image.shape[0] * image.shape[1])
         labels = partition(image, masks, config.max_things, config.least_area)
         return smoothed(labels, _SMOOTH * min(labels.shape))
-    few_cells = grouped(cells, subject_cells(cells, salient), config.max_things, config.least_area)
+    few_cells = grouped(cells, salient, subject_cells(cells, salient), config.max_things, config.least_area)
     return guided_labels(few_cells, image)
 
 

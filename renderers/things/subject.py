@@ -8,10 +8,10 @@ from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 from renderers.things.background import Scores
 from renderers.things.cells import Cells
 
-_MIDDLE, _REACH, _CENTRE_WEIGHT = (0.52, 0.5), 0.33, 0.6
+_MIDDLE, _REACH, _CENTRE_WEIGHT = (0.52, 0.5), 0.33, 0.5
 _LOWEST, _HIGHEST, _STEEPNESS = 0.2, 0.6, 8.0  # of the level from which a cell is taken for the subject
 _ROUNDS = 3
-_LIKE_LAB, _LIKE_NEAR = 9.0, 0.25  # how alike and how near cells are that vouch for one another
+_LIKE_LAB, _LIKE_NEAR = 9.0, 0.35  # how alike and how near cells are that vouch for one another
 _TRUST = 0.7
 _BORDER_COST = 1.0
 _SMOOTHNESS = 2.0
