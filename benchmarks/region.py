@@ -26,7 +26,7 @@ from renderers import region
 from renderers.painting import FrameSchedule, Image, Painting, to_uint8
 from renderers.region.config import FILLS, ORDERS, SegmentChoice
 from renderers.things.saliency import Saliency, barrier_saliency, spectral_saliency
-from renderers.region.segment import graph_labels
+from renderers.region.segment import graph_cut
 
 _SEED = np.random.SeedSequence(0)
 _CANVAS = (0.96, 0.94, 0.9)
@@ -94,7 +94,7 @@ def _print_seconds() -> None:
     scenes = known_scenes(0, _SPEED_SCENES, _SPEED_PX)
     unit = min(yardstick_s() for _ in range(3))
     print(f"\nyardstick {unit:.3f} CPU-s; CPU-seconds a sequence of 8 frames, {_SPEED_PX} px, mean of {len(scenes)}")
-    graph = _seconds(lambda scene: graph_labels(scene.image, SegmentChoice()), scenes)
+    graph = _seconds(lambda scene: graph_cut(scene.image, SegmentChoice()), scenes)
     saliency = _seconds(lambda scene: barrier_saliency(scene.image), scenes)
     print(f"  graph segmentation {graph:.3f} = {graph / unit:.2f} yardsticks; mbd saliency {saliency:.3f}")
     for fill in FILLS:

@@ -77,9 +77,10 @@ def paint(
     Raises:
         ConfigError: if the configuration asks for a label map, a region or a network that is not there.
     """
-    labels = segment(image, config.segment, assets, known)
+    cut = segment(image, config.segment, assets, known)
+    labels = cut.labels
     found = survey(labels, judge(image, config.saliency, assets), lab_of(image))
-    order = painting_order(labels, found, config, known)
+    order = painting_order(labels, cut.things, found, config, known)
     program = _program(image, labels, order, config, seed)
     pixels = np.bincount(labels.ravel())
     regions = Regions(

@@ -25,6 +25,8 @@ class SegmentChoice:
         min_regions: of `graph`, 1 to 1,000: only what is nearly alike is merged when there are no more than so many.
         tolerance: of `graph`, how unlike two neighbours may be and still become one; 0 to 200.
         least_area: of `graph` and `sam`, the smallest share of the canvas that is a region, 0 to 0.1.
+        max_things: regions are parts of things, such as a house, which are painted one after the other; of `graph` and
+            `sam`, no more than so many, 1 to 255.
         sam: the network of `sam`.
     """
 
@@ -33,6 +35,7 @@ class SegmentChoice:
     min_regions: int = 10
     tolerance: float = 32.0
     least_area: float = 0.0015
+    max_things: int = 12
     sam: SamChoice = field(default_factory=SamChoice)
 
     def __post_init__(self) -> None:
@@ -41,6 +44,7 @@ class SegmentChoice:
         within("min_regions", self.min_regions, 1, 1000)
         within("tolerance", self.tolerance, 0, 200)
         within("least_area", self.least_area, 0, 0.1)
+        within("max_things", self.max_things, 1, 255)
         if self.method == "sam" and not self.sam.checkpoint:
             raise ConfigError("sam.checkpoint", self.sam.checkpoint, f"the path of a {self.sam.variant} checkpoint")
 

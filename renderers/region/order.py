@@ -1,4 +1,4 @@
-"""Which region is painted when: the most salient first, outward from there, the background last."""
+"""Which region is painted when: thing by thing, the most salient first, outward from there, the background last."""
 
 from collections.abc import Sequence
 
@@ -14,11 +14,14 @@ from renderers.things.survey import Survey
 _COHESION = 4.0
 
 
-def painting_order(labels: Labels, found: Survey, config: RegionConfig, known: Knowledge) -> tuple[int, ...]:
+def painting_order(
+    labels: Labels, things: NDArray[np.int64], found: Survey, config: RegionConfig, known: Knowledge
+) -> tuple[int, ...]:
     """All labels, in the order in which they are painted.
 
     Args:
         labels: (H, W) numbered without gaps.
+        things: (R,) the thing that each region is a part of.
         known: its depth map, if there is one, drives `back_to_front`; without, that is `salient` backwards.
 
     Raises:
@@ -29,7 +32,7 @@ def painting_order(labels: Labels, found: Survey, config: RegionConfig, known: K
     if config.order == "back_to_front" and known.depth is not None:
         pixels = np.bincount(labels.ravel())
         return _by(-np.bincount(labels.ravel(), known.depth.ravel()) / pixels)
-    outward = outward_order(found)
+    outward = outward_order(found, things)
     if config.order == "back_to_front":
         return outward[::-1]
     if config.order == "user":
@@ -38,11 +41,16 @@ def painting_order(labels: Labels, found: Survey, config: RegionConfig, known: K
     return outward
 
 
-def outward_order(found: Survey) -> tuple[int, ...]:
-    """From the most salient region outward to the background.
+def outward_order(found: Survey, things: NDArray[np.int64]) -> tuple[int, ...]:
+    """From the most salient region outward to the background, one thing after the other.
 
     At each step a region's turn comes by its score, and the sooner the more of its own border lies against what is
-    painted: so the parts of an object follow one another, then comes what surrounds it.
+    painted: so the parts of an object follow one another, then comes what surrounds it. A thing that is begun is
+    finished before another is.
+
+    Args:
+        found: of R regions.
+        things: (R,) the thing that each region is a part of.
     """
     count = len(found.scores)
     background = int(np.argmax(found.far)) if count > 1 else -1
@@ -59,6 +67,8 @@ def outward_order(found: Survey) -> tuple[int, ...]:
         candidates = left.copy()
         if background >= 0 and order and len(order) < count - 1:
             candidates[background] = False
+        if order and (candidates & (things == things[order[-1]])).any():
+            candidates &= things == things[order[-1]]
         chosen = int(np.argmax(np.where(candidates, pull, -1.0)))
         order.append(chosen)
         left[chosen] = False

@@ -1,20 +1,44 @@
-"""From a picture to a label map that partitions the canvas."""
+"""From a picture to a label map that partitions the canvas, and which regions are parts of one thing."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from conf.errors import ConfigError
 from renderers.bezier.fit import shrink
 from renderers.painting import Assets, Image, Knowledge
 from renderers.region.config import SegmentChoice
+from renderers.things.background import standing_out
+from renderers.things.cells import cells_of
 from renderers.things.colour import lab_of
-from renderers.things.contours import resized_labels
+from renderers.things.contours import guided_labels, resized_labels, without_specks
 from renderers.things.graph import Labels, Merging, merged, numbered
-from renderers.things.sam import partition, sam_masks
+from renderers.things.grouping import grouped
+from renderers.things.sam import partition, sam_masks, wholes
+from renderers.things.subject import subject_cells
+from renderers.things.truth import known_wholes
 
-_WORKING_PX = 256
+_WORKING_PX = 192
 _SUPERPIXEL_SCALE, _SUPERPIXEL_SIGMA, _SUPERPIXEL_PX = 30.0, 0.3, 20
 _MERGING_POWER, _BORDER_WEIGHT = 0.1, 2.0
+_LEAST_THING = 0.004  # share of the canvas
 
 
-def segment(image: Image, choice: SegmentChoice, assets: Assets, known: Knowledge) -> Labels:
+@dataclass(frozen=True)
+class Cut:
+    """R regions of a picture.
+
+    Attributes:
+        labels: (H, W) from 0 on without gaps.
+        things: (R,) the thing that each region is a part of.
+    """
+
+    labels: Labels
+    things: NDArray[np.int64]
+
+
+def segment(image: Image, choice: SegmentChoice, assets: Assets, known: Knowledge) -> Cut:
     """Cut a picture into regions.
 
     Args:
@@ -22,36 +46,38 @@ def segment(image: Image, choice: SegmentChoice, assets: Assets, known: Knowledg
         assets: `sam`, a handle whose `load(variant, device)` gives a `segment_anything.modeling.Sam`, for `method=sam`.
         known: its labels are taken for `method=truth`.
 
-    Returns:
-        (H, W) int32 labels from 0 on without gaps.
-
     Raises:
         ConfigError: if `method=truth` and the source brings no label map.
     """
     if choice.method == "truth":
         if known.labels is None:
             raise ConfigError("segment.method", "truth", "graph or sam: this source brings no label map")
-        return numbered(known.labels)
+        labels = numbered(known.labels)
+        return Cut(labels, _mostly(known_wholes(known), labels))
     if choice.method == "sam":
         network = assets["sam"].load(choice.sam.variant, choice.sam.device)
         masks = sam_masks(image, network, choice.sam)
-        return partition(image, masks, choice.max_regions, choice.least_area)
-    return graph_labels(image, choice)
+        labels = partition(image, masks, choice.max_regions, choice.least_area)
+        things = partition(image, wholes(masks, labels.size), choice.max_things, _LEAST_THING)
+        return Cut(labels, _mostly(things, labels))
+    return graph_cut(image, choice)
 
 
-def graph_labels(image: Image, choice: SegmentChoice) -> Labels:
-    """Superpixels (Felzenszwalb and Huttenlocher, IJCV 2004), merged by colour and strength of borders.
+def graph_cut(image: Image, choice: SegmentChoice) -> Cut:
+    """Superpixels (Felzenszwalb and Huttenlocher, IJCV 2004), those of each thing merged by colour and strength of
+    borders.
 
-    Looks at no more than 256 px along the shorter side; contours are smoothed when enlarged.
+    Looks at no more than 192 px along the shorter side; then borders go to the edges of the picture itself.
     """
-    from skimage.measure import label as connected
     from skimage.segmentation import felzenszwalb
 
+    cells = cells_of(image)
+    salient = standing_out(cells)
+    things = grouped(cells, salient, subject_cells(cells, salient), choice.max_things, _LEAST_THING)
     small = shrink(image, _WORKING_PX)
-    cells = felzenszwalb(
-        small, scale=_SUPERPIXEL_SCALE, sigma=_SUPERPIXEL_SIGMA, min_size=_SUPERPIXEL_PX, channel_axis=-1
+    superpixels = _connected(
+        felzenszwalb(small, scale=_SUPERPIXEL_SCALE, sigma=_SUPERPIXEL_SIGMA, min_size=_SUPERPIXEL_PX, channel_axis=-1)
     )
-    superpixels = numbered(connected(cells, connectivity=1, background=-1))  # cells may hang together by corners
     merging = Merging(
         tolerance=choice.tolerance,
         max_regions=choice.max_regions,
@@ -60,4 +86,24 @@ def graph_labels(image: Image, choice: SegmentChoice) -> Labels:
         border_weight=_BORDER_WEIGHT,
         power=_MERGING_POWER,
     )
-    return numbered(resized_labels(merged(superpixels, lab_of(small), merging), *image.shape[:2]))
+    thing_of_each = _mostly(resized_labels(things, *small.shape[:2]), superpixels)
+    parts = merged(superpixels, lab_of(small), merging, thing_of_each)
+    few = Merging(tolerance=-1.0, max_regions=choice.max_regions, least_area=choice.least_area)
+    pieces = _connected(without_specks(guided_labels(parts, image), choice.least_area / 2))
+    labels = merged(pieces, lab_of(image), few)
+    return Cut(labels, _mostly(resized_labels(things, *labels.shape), labels))
+
+
+def _connected(labels: NDArray[np.integer]) -> Labels:
+    """Each connected piece of a label map a region of its own."""
+    from skimage.measure import label as connected
+
+    return numbered(connected(labels, connectivity=1, background=-1))
+
+
+def _mostly(values: Labels, labels: Labels) -> NDArray[np.int64]:
+    """(R,) the value that most pixels of each label have."""
+    count = int(values.max()) + 1
+    pairs = np.bincount(labels.ravel() * count + values.ravel(), minlength=(int(labels.max()) + 1) * count)
+    most: NDArray[np.int64] = pairs.reshape(-1, count).argmax(1)
+    return most

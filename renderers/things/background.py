@@ -1,8 +1,8 @@
 """What is background: what hangs together with the border of the canvas by small steps of colour.
 
-After Zhu, Liang, Wei and Sun: Saliency Optimization from Robust Background Detection, CVPR 2014 (equations are numbered
-as there), and Zhang et al.: Minimum Barrier Salient Object Detection at 80 FPS, ICCV 2015. On bundled scenes (series 77)
-a subject cut out by the first alone overlaps its true one by 0.59, by both together 0.64.
+After Zhu, Liang, Wei and Sun: Saliency Optimization from Robust Background Detection, CVPR 2014 (equations are
+numbered as there), and Zhang et al.: Minimum Barrier Salient Object Detection at 80 FPS, ICCV 2015. On bundled scenes
+(series 77) a subject cut out by the first alone overlaps its true one by 0.59, by both together 0.64.
 """
 
 import cv2

@@ -1,7 +1,6 @@
 """The region adjacency graph: which regions touch, along how much of a border, across how strong an edge."""
 
 import heapq
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,7 +74,7 @@ def merged(
     colours: NDArray[np.float32],
     merging: Merging,
     groups: NDArray[np.integer] | None = None,
-    leniency: Sequence[float] = (1.0,),
+    leniency: NDArray[np.floating] | None = None,
 ) -> Labels:
     """Merge the regions that are most alike, two by two, until the rest differ enough.
 
@@ -84,7 +83,7 @@ def merged(
         colours: (H, W, 3) Lab.
         groups: (R,) the group of each region; regions of two groups become one only if there are too many or one of
             them is too small.
-        leniency: by group, how many times as unlike its regions may be.
+        leniency: (R,) how many times as unlike regions may be to become one, the same in all of a group; 1 without.
 
     Returns:
         (H, W) numbered without gaps; every region is a union of old ones that touch.
@@ -103,13 +102,13 @@ class _MergingGraph:
         colours: NDArray[np.float32],
         merging: Merging,
         groups: NDArray[np.integer] | None,
-        leniency: Sequence[float],
+        leniency: NDArray[np.floating] | None,
     ) -> None:
         flat = labels.ravel()
         self.count = int(labels.max()) + 1
         self.merging = merging
         self.groups = [0] * self.count if groups is None else groups.tolist()
-        self.leniency = leniency
+        self.leniency = [1.0] * self.count if leniency is None else leniency.tolist()
         self.pixels = labels.size
         self.areas = np.bincount(flat, minlength=self.count).astype(float).tolist()
         sums = [np.bincount(flat, colours[..., c].ravel(), self.count) for c in range(3)]
@@ -161,7 +160,7 @@ class _MergingGraph:
         strength = self.touching[a][b][1]
         cost = (merging.border_weight * strength + min(difference, merging.colour_cap)) * smaller**merging.power
         if not forced:
-            cost /= self.leniency[self.groups[a]]
+            cost /= self.leniency[a]
         return (cost, a, b, self.versions[a], self.versions[b])
 
     def _unite(self, a: int, b: int) -> None:

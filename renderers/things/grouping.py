@@ -31,4 +31,4 @@ def grouped(cells: Cells, salient: Scores, subject: NDArray[np.bool_], max_thing
     if 0 < subject.sum() < len(subject):
         inside, outside = (np.average(salient[own], weights=cells.areas[own]) for own in (subject, ~subject))
         leniency = float(np.interp(inside - outside, [_UNCLEAR, _CLEAR], [1.0, _MOST_LENIENT]))
-    return merged(cells.labels, cells.lab, merging, subject.astype(np.int64), (1.0, leniency))
+    return merged(cells.labels, cells.lab, merging, subject.astype(np.int64), np.where(subject, leniency, 1.0))

@@ -15,6 +15,7 @@ _LIKE_LAB, _LIKE_NEAR = 9.0, 0.35  # how alike and how near cells are that vouch
 _TRUST = 0.7
 _BORDER_COST = 1.0
 _SMOOTHNESS = 2.0
+_LEAST_STEP_LAB = 2.5  # across an outline: less is noise, or a gradient
 _UNIT = 1000  # flows are whole numbers
 
 
@@ -49,6 +50,10 @@ def subject_cells(cells: Cells, saliency: Scores) -> NDArray[np.bool_]:
         odds = _TRUST * (_log_odds(salient, 0.02) + _log_odds(alike, 0.03)) - _BORDER_COST * on_border
         subject = _cut(odds * cells.areas * len(saliency), cells.touching.pairs, links)
         taken = (salient + subject) / 2
+    one, two = cells.touching.pairs.T
+    outline = subject[one] != subject[two]
+    if not outline.any() or np.average(cells.steps[outline], weights=cells.touching.lengths[outline]) < _LEAST_STEP_LAB:
+        return np.zeros(len(saliency), bool)
     return subject
 
 

@@ -26,13 +26,20 @@ def _face() -> tuple[Labels, np.ndarray]:
     return labels, saliency
 
 
-def order_of(config: RegionConfig, known: Knowledge = NOTHING_KNOWN) -> tuple[int, ...]:
+def order_of(
+    config: RegionConfig, known: Knowledge = NOTHING_KNOWN, things: np.ndarray | None = None
+) -> tuple[int, ...]:
     labels, saliency = _face()
-    return painting_order(labels, survey(labels, saliency, np.zeros((60, 60, 3), np.float32)), config, known)
+    measured = survey(labels, saliency, np.zeros((60, 60, 3), np.float32))
+    return painting_order(labels, np.arange(4) if things is None else things, measured, config, known)
 
 
 def test_salient_first_then_its_parts_then_surroundings_and_background_last() -> None:
     assert order_of(RegionConfig()) == (2, 3, 1, 0)
+
+
+def test_a_thing_is_painted_whole_before_another_begins() -> None:
+    assert order_of(RegionConfig(), things=np.array([0, 1, 1, 0])) == (2, 1, 3, 0)
 
 
 def test_large_regions_first() -> None:
@@ -86,6 +93,6 @@ def test_every_partition_gets_a_whole_order_that_begins_with_the_most_salient(se
     labels = rng.integers(0, count, (24, 31)).astype(np.int32)
     labels.ravel()[:count] = np.arange(count)
     found = survey(labels, rng.random(labels.shape, np.float32), rng.random((24, 31, 3), np.float32))
-    order = outward_order(found)
+    order = outward_order(found, np.arange(count) % 5)
     assert sorted(order) == list(range(count))
     assert found.scores[order[0]] == 1

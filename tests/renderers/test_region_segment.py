@@ -12,7 +12,7 @@ from conf.errors import ConfigError
 from renderers.painting import Image
 from renderers.region.arrival import arrival, edge_distance
 from renderers.region.config import SegmentChoice
-from renderers.region.segment import graph_labels
+from renderers.region.segment import graph_cut
 from renderers.things.barrier import barrier_distance
 from renderers.things.config import SaliencyChoice
 from renderers.things.contours import resized_labels
@@ -68,7 +68,7 @@ def test_barrier_distance_of_a_walled_square_is_its_wall() -> None:
 def test_graph_regions_are_connected_and_not_tiny(index: int) -> None:
     image, _ = scene(index)
     choice = SegmentChoice(least_area=0.01, max_regions=9, min_regions=3)
-    labels = graph_labels(image, choice)
+    labels = graph_cut(image, choice).labels
     count = int(labels.max()) + 1
     assert 3 <= count <= 9 and labels.shape == image.shape[:2]
     for label in range(count):
@@ -78,7 +78,7 @@ def test_graph_regions_are_connected_and_not_tiny(index: int) -> None:
 def test_hard_edges_are_found() -> None:
     image = plain(64, 64, (0.2, 0.3, 0.6))
     image[20:44, 20:44] = (0.9, 0.6, 0.1)
-    labels = graph_labels(image, SegmentChoice(min_regions=1))
+    labels = graph_cut(image, SegmentChoice(min_regions=1)).labels
     inside = np.zeros((64, 64), bool)
     inside[20:44, 20:44] = True
     overlap = max(((labels == k) & inside).sum() / ((labels == k) | inside).sum() for k in range(labels.max() + 1))
@@ -86,7 +86,7 @@ def test_hard_edges_are_found() -> None:
 
 
 def test_a_uniform_picture_is_one_region() -> None:
-    assert graph_labels(plain(64, 64, (0.5, 0.5, 0.5)), SegmentChoice()).max() == 0
+    assert graph_cut(plain(64, 64, (0.5, 0.5, 0.5)), SegmentChoice()).labels.max() == 0
 
 
 @few
