@@ -27,7 +27,7 @@ from renderers.region.config import FILLS
 from renderers.region.config import RegionConfig as Config
 from renderers.region.order import painting_order
 from renderers.region.segment import segment
-from renderers.region.sheet import REGION, SHARE, Sheet, packed, unpacked
+from renderers.region.sheet import REGION, SHARE, WASHES, Sheet, packed, unpacked
 from renderers.region.strokes import plan_strokes, replay_strokes
 from renderers.things.assets import check_networks, network_paths
 from renderers.things.colour import lab_of
@@ -148,7 +148,7 @@ def _program(
         canvas=config.canvas,
         height_px=image.shape[0],
         width_px=image.shape[1],
-        arrays={**arrays, **maps, "fill": np.array(config.fill)},
+        arrays={**arrays, **maps, "fill": np.array(WASHES if config.fill == "wash" else config.fill)},
     )
 
 

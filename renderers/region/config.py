@@ -79,8 +79,8 @@ class RegionConfig:
         order: `salient`, `back_to_front`, `area` (large first) or `user`.
         user_order: for `order=user`: points [x, y] in shares of the canvas, or labels of regions, in painting order;
             regions that it does not name follow in the order `salient`.
-        fill: how a region appears: `reveal` at once; `wash` softly from its core; `flat` in its mean colour, then with
-            its detail; `strokes`.
+        fill: how a region appears: `reveal` at once; `wash` in washes from light to dark; `flat` in its mean colour,
+            then with its detail; `strokes`.
         strokes: of `fill=strokes`.
         canvas: RGB of the blank canvas, each in [0, 1].
     """

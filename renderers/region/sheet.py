@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from renderers.painting import StrokeProgram
 from renderers.region.arrival import arrival
+from renderers.region.wash import Pixels, amounts, depths, ragged, washed
 from renderers.stored_picture import decoded
 from renderers.things.contours import resized_labels
 from renderers.things.graph import Labels
@@ -18,9 +19,10 @@ REGION, SHARE = 0, 1
 NUM_COLUMNS = 2
 """A row of a region program: the label of a region, the share of it that is done; columns of a stroke may follow."""
 
-_SOFTNESS = 0.25  # of a wash's edge, as a share of the time that the region takes
+WASHES = "washes"
+"""What a program whose regions are washed is stored as. Up to version 0.2 they faded in, stored as `wash`."""
 
-Pixels = NDArray[np.float32]
+_SOFTNESS = 0.25  # of the edge of what fades in, as a share of the time that the region takes
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,22 @@ class Sheet:
         return arrival(self.labels).ravel()
 
     @cached_property
+    def flow(self) -> Pixels:
+        """(H * W,) the same, uneven as paper is."""
+        return ragged(self.times, *self.labels.shape)
+
+    @cached_property
+    def paint(self) -> Pixels:
+        """(H * W, 3) see `renderers.region.wash.amounts`."""
+        assert self.picture is not None
+        return amounts(self.picture, self.blank)
+
+    @cached_property
+    def depths(self) -> tuple[Pixels, Pixels]:
+        """(H * W,) each; see `renderers.region.wash.depths`."""
+        return depths(self.paint, *self.labels.shape)
+
+    @cached_property
     def mean_colours(self) -> Pixels:
         """(R, 3) of the regions of the picture."""
         assert self.picture is not None
@@ -61,6 +79,9 @@ class Sheet:
             return goal
         if fill == "flat":
             return np.broadcast_to(self.mean_colours[label], goal.shape)
+        if fill == WASHES:
+            paint, (tone, spread) = self.paint, self.depths
+            return washed(goal, paint[pixels], tone[pixels], spread[pixels], self.flow[pixels], self.blank, share)
         wet = np.clip((share * (1.0 + _SOFTNESS) - self.times[pixels]) / _SOFTNESS, 0.0, 1.0)[:, None]
         soft: Pixels = (self.blank + wet.astype(np.float32) * (goal - self.blank)).astype(np.float32)
         return soft

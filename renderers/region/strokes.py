@@ -11,7 +11,8 @@ from renderers import renderer
 from renderers.painting import Image, StrokeProgram
 from renderers.raster.ribbon import R0, R2, X0, Y0, Y2
 from renderers.region.config import RegionStrokes
-from renderers.region.sheet import NUM_COLUMNS, REGION, Pixels, Sheet
+from renderers.region.sheet import NUM_COLUMNS, REGION, Sheet
+from renderers.region.wash import Pixels
 from renderers.things.contours import boxes
 from renderers.things.graph import Labels
 
