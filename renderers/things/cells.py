@@ -1,6 +1,6 @@
 """Cells: some hundred patches of like colour that a picture is first cut into, and what is measured of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -28,7 +28,8 @@ class Cells:
         means: (N, 3) mean colours.
         centres: (N, 2) y and x in units of the shorter side.
         on_border: (N,) pixels on the border of the canvas.
-        touching: which cells touch.
+        touching: which cells touch; the strength of a border is the difference across it, but no more than that between
+            the means of both sides, which grain does not raise.
         steps: (E,) difference between the mean colours of those that do.
     """
 
@@ -70,6 +71,7 @@ def cells_of(image: Image) -> Cells:
     edge = np.concatenate([labels[0], labels[-1], labels[1:-1, 0], labels[1:-1, -1]])
     touching = borders(labels, small)
     one, two = touching.pairs.T
+    steps = np.linalg.norm(means[one] - means[two], axis=1)
     return Cells(
         labels=labels,
         lab=lab,
@@ -77,6 +79,6 @@ def cells_of(image: Image) -> Cells:
         means=means,
         centres=np.stack([y, x], 1),
         on_border=np.bincount(edge, minlength=count),
-        touching=touching,
-        steps=np.linalg.norm(means[one] - means[two], axis=1),
+        touching=replace(touching, strengths=np.minimum(touching.strengths, steps)),
+        steps=steps,
     )

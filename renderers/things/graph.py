@@ -51,7 +51,10 @@ def borders(labels: Labels, colours: NDArray[np.float32]) -> Borders:
 class Merging:
     """When two regions become one: at a cost of
 
-        (border_weight * strength of the border + colour difference, at most colour_cap) * (smaller area / all) ^ power
+        (border_weight * strength of the border + colour difference) * (smaller area / all) ^ power
+
+    where the colour difference counts at most colour_cap, and at most colour_per_border times the strength of the
+    border: colours on both sides of no border are ends of a gradient.
 
     Attributes:
         tolerance: regions are merged as long as that costs no more than this.
@@ -66,6 +69,7 @@ class Merging:
     min_regions: int = 1
     border_weight: float = 1.0
     colour_cap: float = 40.0
+    colour_per_border: float = float("inf")
     power: float = 0.3
 
 
@@ -75,6 +79,7 @@ def merged(
     merging: Merging,
     groups: NDArray[np.integer] | None = None,
     leniency: NDArray[np.floating] | None = None,
+    touching: Borders | None = None,
 ) -> Labels:
     """Merge the regions that are most alike, two by two, until the rest differ enough.
 
@@ -84,11 +89,12 @@ def merged(
         groups: (R,) the group of each region; regions of two groups become one only if there are too many or one of
             them is too small.
         leniency: (R,) how many times as unlike regions may be to become one, the same in all of a group; 1 without.
+        touching: borders between the regions, where they are measured otherwise than by `borders`.
 
     Returns:
         (H, W) numbered without gaps; every region is a union of old ones that touch.
     """
-    graph = _MergingGraph(labels, colours, merging, groups, leniency)
+    graph = _MergingGraph(labels, colours, merging, groups, leniency, touching or borders(labels, colours))
     parents = graph.run()
     return numbered(parents[labels])
 
@@ -103,6 +109,7 @@ class _MergingGraph:
         merging: Merging,
         groups: NDArray[np.integer] | None,
         leniency: NDArray[np.floating] | None,
+        found: Borders,
     ) -> None:
         flat = labels.ravel()
         self.count = int(labels.max()) + 1
@@ -116,7 +123,6 @@ class _MergingGraph:
         self.parents = np.arange(self.count, dtype=np.int32)
         self.versions = [0] * self.count
         self.touching: list[dict[int, tuple[float, float]]] = [{} for _ in range(self.count)]
-        found = borders(labels, colours)
         for (a, b), length, strength in zip(
             found.pairs.tolist(), found.lengths.tolist(), found.strengths.tolist(), strict=True
         ):
@@ -158,7 +164,8 @@ class _MergingGraph:
         difference = ((la - lb) ** 2 + (aa - ab) ** 2 + (ba - bb) ** 2) ** 0.5
         smaller = min(self.areas[a], self.areas[b]) / self.pixels
         strength = self.touching[a][b][1]
-        cost = (merging.border_weight * strength + min(difference, merging.colour_cap)) * smaller**merging.power
+        difference = min(difference, merging.colour_cap, merging.colour_per_border * strength)
+        cost = (merging.border_weight * strength + difference) * smaller**merging.power
         if not forced:
             cost /= self.leniency[a]
         return (cost, a, b, self.versions[a], self.versions[b])

@@ -8,9 +8,10 @@ from renderers.things.cells import Cells
 from renderers.things.graph import Labels, Merging, merged
 
 _TOLERANCE = 18.0  # how unlike neighbours may be and still become one
-_MOST_LENIENT = 3.3  # how many times as unlike they may be in a subject
-_UNCLEAR, _CLEAR = 0.35, 0.5  # that stands out by so much: by the one it is a part like others, by the other one thing
-_MERGING_POWER, _BORDER_WEIGHT = 0.25, 1.5
+_CLEARNESS, _LENIENCY = (0.35, 0.5, 0.65), (1.0, 3.3, 8.0)
+"""How many times as unlike they may be in a subject that stands out by so much: from a part like others to one thing
+whatever its colours."""
+_MERGING_POWER, _BORDER_WEIGHT, _COLOUR_PER_BORDER = 0.25, 1.5, 4.0
 
 
 def grouped(cells: Cells, salient: Scores, subject: NDArray[np.bool_], max_things: int, least_area: float) -> Labels:
@@ -25,10 +26,10 @@ def grouped(cells: Cells, salient: Scores, subject: NDArray[np.bool_], max_thing
     """
     merging = Merging(
         tolerance=_TOLERANCE, max_regions=max_things, least_area=least_area, border_weight=_BORDER_WEIGHT,
-        power=_MERGING_POWER,
+        colour_per_border=_COLOUR_PER_BORDER, power=_MERGING_POWER,
     )  # fmt: skip
-    leniency = 1.0
+    leniency = np.ones(len(subject))
     if 0 < subject.sum() < len(subject):
         inside, outside = (np.average(salient[own], weights=cells.areas[own]) for own in (subject, ~subject))
-        leniency = float(np.interp(inside - outside, [_UNCLEAR, _CLEAR], [1.0, _MOST_LENIENT]))
-    return merged(cells.labels, cells.lab, merging, subject.astype(np.int64), np.where(subject, leniency, 1.0))
+        leniency[subject] = np.interp(inside - outside, _CLEARNESS, _LENIENCY)
+    return merged(cells.labels, cells.lab, merging, subject.astype(np.int64), leniency, cells.touching)
