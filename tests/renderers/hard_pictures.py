@@ -24,7 +24,8 @@ def filling() -> Image:
     """One object that fills the canvas: a softly lit wall."""
     y, x = np.mgrid[:96, :96] / np.float32(96)
     light = 0.8 + 0.2 * np.cos(2 * (x - 0.3)) * np.cos(2 * (y - 0.4))
-    return (light[..., None] * np.array([0.7, 0.5, 0.3])).astype(np.float32)
+    wall: Image = (light[..., None] * np.array([0.7, 0.5, 0.3])).astype(np.float32)
+    return wall
 
 
 def specks() -> Image:
