@@ -180,7 +180,7 @@ def _region(
         yield from replay_strokes(program, sheet, label, [step - start for step in steps])
         return
     fill = str(program.arrays.get("fill"))
-    if fill not in FILLS:
+    if fill not in (*FILLS, WASHES):
         raise ValueError(f"the program's regions are filled by '{fill}'")
     for step in steps:
         yield sheet.partly(fill, label, float(program.strokes[step - 1, SHARE]))

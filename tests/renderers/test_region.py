@@ -1,6 +1,7 @@
 """What every painting made region by region promises."""
 
 import itertools
+from dataclasses import replace
 from typing import Literal, get_args
 
 import cv2
@@ -12,10 +13,11 @@ from hypothesis import strategies as st
 from conf.errors import ConfigError
 from renderers import families
 from renderers.metrics import psnr_db
-from renderers.painting import FrameSchedule, Image, StrokeProgram, to_uint8
+from renderers.painting import FrameSchedule, Image, Knowledge, Painting, StrokeProgram, to_uint8
 from renderers.region import Config, paint, region_distances, replay
 from renderers.region.config import SegmentChoice
-from renderers.region.sheet import REGION, SHARE
+from renderers.region.sheet import REGION, SHARE, unpacked
+from renderers.region.wash import amounts, washed
 from tests.renderers.pictures import landscape, plain
 from tests.renderers.region_scenes import FEW_STROKES, TRUTH, canvases, painted, scene
 
@@ -130,6 +132,66 @@ def test_wash_is_soft_within_its_region_and_starts_at_its_core() -> None:
     assert wet[40, 40] and not wet[first].all() and not wet[~first].any()
     greens = canvas[first][:, 1]
     assert ((greens > 0.05) & (greens < 0.95)).any()
+
+
+def shaded(canvas: tuple[float, float, float]) -> tuple[Painting, Image]:
+    """One region of three tones and white, washed."""
+    image = plain(60, 80, (1.0, 1.0, 1.0))
+    for column, tone in enumerate((0.75, 0.4, 0.1)):
+        image[:, 20 * (column + 1) : 20 * (column + 2)] = (tone, 0.9 * tone, 0.7 * tone)
+    labels = Knowledge(labels=np.zeros((60, 80), np.uint16))
+    config = Config(fill="wash", segment=TRUTH, canvas=canvas)
+    return paint(image, config, np.random.SeedSequence(0), known=labels), image
+
+
+def test_washes_go_from_light_to_dark_and_leave_white_paper_bare() -> None:
+    painting, image = shaded((1.0, 1.0, 1.0))
+    shown = np.stack(canvases(painting))
+    left = np.abs(shown - image).mean(-1) / np.maximum(1 - image.mean(-1), 1e-6)
+    assert (shown[:, :, :20] == 1).all()
+    light, middle, dark = (left[:, :, 20 * n + 4 : 20 * n + 16].mean((1, 2)) for n in (1, 2, 3))
+    half = [int(np.argmax(tone < 0.5)) for tone in (light, middle, dark)]
+    assert half[0] < half[1] < half[2]
+    first = shown[
+        int(np.argmax(light < 0.05))
+    ]  # the light tone is there: the dark one is no darker than its first wash
+    assert first[:, 64:76].mean() > 0.4
+
+
+@few
+@given(index=scenes, ground=st.sampled_from([(1.0, 1.0, 1.0), (0.96, 0.9, 0.8), (0.4, 0.4, 0.5), (0.0, 0.0, 0.0)]))
+def test_a_wash_brings_every_pixel_only_nearer(index: int, ground: tuple[float, float, float]) -> None:
+    shown = np.stack(canvases(painted(index, fill="wash", canvas=ground)))
+    missing = np.abs(shown - shown[-1])
+    assert (np.diff(missing, axis=0) <= 1e-5).all()
+
+
+def test_wet_edges_are_soft_and_late_ones_hard() -> None:
+    times = np.linspace(0, 1, 400, dtype=np.float32)
+    tone, paper = np.full(400, 1.0, np.float32), np.ones(3, np.float32)
+    goal = np.full((400, 3), 0.3, np.float32)
+
+    def width(share: float) -> float:
+        """Of the edge that runs through the region, as a share of it."""
+        light = washed(goal, amounts(goal, paper), tone, tone, times, paper, share)[:, 0]
+        assert light[0] < light[-1] - 0.05
+        return float(((light > light[0] + 0.01) & (light < light[-1] - 0.01)).mean())
+
+    assert width(0.2) > 0.15 and 0 < width(0.85) < 0.1
+
+
+def test_programs_that_faded_in_are_replayed_as_they_were_stored() -> None:
+    program = painted(2, fill="wash").program
+    assert str(program.arrays["fill"]) == "washes"
+    stored = replace(program, arrays={**program.arrays, "fill": np.array("wash")})  # of version 0.2
+    step = 2
+    label, share = program.strokes[step - 1, [REGION, SHARE]]
+    (canvas,) = replay(stored, [step])
+    sheet = unpacked(stored, 72, 96)
+    own = sheet.members[int(label)]
+    wet = np.clip((share * 1.25 - sheet.times[own]) / 0.25, 0, 1)[:, None]
+    assert sheet.picture is not None
+    np.testing.assert_allclose(canvas.reshape(-1, 3)[own], 1 + wet * (sheet.picture[own] - 1), atol=1e-5)
 
 
 def test_flat_lays_the_mean_colour_before_the_detail() -> None:
