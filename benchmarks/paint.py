@@ -35,11 +35,11 @@ from pipelines.painter import ProcessPainterPipeline, pipeline_of
 from pipelines.painters import painter_folder
 from pipelines.painting.pinned import PinnedPicture
 from training.diffusion import NoiseSchedule
-from training.models.base import BaseModel
-from training.models.motion import adapter_of, add_motion
+from training.models.sd15.base import BaseModel
+from training.models.sd15.motion import adapter_of, add_motion
 from training.models.painter_folder import Painter, load_painter
-from training.models.replication import add_replication
-from training.models.tiny import train_tokenizer
+from training.models.sd15.replication import add_replication
+from training.models.tiny.build import train_tokenizer
 
 _GIB = 2**30
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

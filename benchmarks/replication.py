@@ -19,7 +19,7 @@ from torch import Tensor
 
 from benchmarks.tiny import add_trained, held_out, load_animated
 from training.data.batch import SequenceBatch
-from training.models.replication import Conditions, load_replication
+from training.models.sd15.replication import Conditions, load_replication
 from training.run.samples import write_samples
 from training.stages.denoising import DenoisingConfig, DenoisingNetwork, SequenceDenoiser, sample_sequences
 from training.stages.replication import ConditionedDenoiser

@@ -29,8 +29,8 @@ from training.run.device import Arrivals, DeviceClock
 from training.diffusion import draw
 from training.run.ema import MovingAverage
 from training.run.measurements import LossWindow, Speed
-from training.models.base import Tokens
-from training.models.tiny import train_tokenizer
+from training.models.sd15.base import Tokens
+from training.models.tiny.build import train_tokenizer
 from training.random.philox import normals
 from training.random.streams import Stream
 from training.run.run_folder import RunFolder

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from training.data.batch import SequenceBatch
 from training.data.stream import DataMixture, SequenceStream
-from training.models.base import BaseModel, load_base
-from training.models.motion import add_motion, load_motion, without_motion
+from training.models.sd15.base import BaseModel, load_base
+from training.models.sd15.motion import add_motion, load_motion, without_motion
 from training.run.samples import write_samples
 from training.stages.denoising import DenoisingConfig, DenoisingNetwork, SequenceDenoiser, sample_sequences
 from training.models.weights import noise_of_run, parent_weights

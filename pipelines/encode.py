@@ -109,7 +109,7 @@ def run(config: EncodeConfig) -> Summary:
     """
     splits = open_splits(config.dataset)
     device = compute_device(config.device)
-    from training.models.base import load_base  # seconds: after what is refused at once
+    from training.models.sd15.base import load_base  # seconds: after what is refused at once
 
     return encode(config, splits, load_base(config.base_path).to(device), device)
 

@@ -34,14 +34,14 @@ from pipelines.painting.initial_noise import initial_noise
 from pipelines.painting.keeping import keep_paint
 from pipelines.painting.pinned import PinnedPicture, acting, interpolated, pinned_conditions, shared_noise
 from training.diffusion import Denoiser, begin_between, invert, sample, schedule_of
-from training.models.base import BaseModel
 from training.models.codec import PatchCodec
 from training.models.finite import finite
-from training.models.lora import apply_lora
-from training.models.motion import add_motion, predict, share_weights
 from training.models.painter_folder import Painter, load_painter
 from training.models.regions import compile_regions
-from training.models.replication import Conditions, predict_conditioned
+from training.models.sd15.base import BaseModel
+from training.models.sd15.lora import apply_lora
+from training.models.sd15.motion import add_motion, predict, share_weights
+from training.models.sd15.replication import Conditions, predict_conditioned
 
 Offload = Literal["none", "model", "sequential"]
 VaeMemory = Literal["whole", "sliced", "tiled"]

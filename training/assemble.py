@@ -26,8 +26,8 @@ from training.models.weights import RUN_CARD, parent_weights, weights_hash
 from training.run.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from training.models.base import BaseModel
     from training.models.painter_folder import Painter
+    from training.models.sd15.base import BaseModel
 
 _STAGES = {"words": ("words",), "base": ("base", "words"), "motion": ("motion",), "replication": ("replication",)}
 """Part -> the stages that train such; all other parts are LoRAs."""
@@ -241,11 +241,11 @@ def _refuse_other(out: Path, facts: Mapping[str, Any]) -> None:
 
 
 def _loaded(config: AssembleConfig, parts: Mapping[str, Part], facts: Mapping[str, Any]) -> "Painter":
-    from training.models.base import load_base
-    from training.models.lora import load_lora
-    from training.models.motion import add_motion, load_motion
     from training.models.painter_folder import Painter
-    from training.models.replication import load_replication
+    from training.models.sd15.base import load_base
+    from training.models.sd15.lora import load_lora
+    from training.models.sd15.motion import add_motion, load_motion
+    from training.models.sd15.replication import load_replication
     from training.models.weights import module_hash
 
     base = _on_the_schedule_of(parts["motion"], load_base(parts["base"].weights))

@@ -15,7 +15,7 @@ from diffusers import DiffusionPipeline, UNetMotionModel
 from diffusers.utils.torch_utils import empty_device_cache, get_device
 from torch import nn
 
-from training.models.motion import share_weights
+from training.models.sd15.motion import share_weights
 
 
 class OffloadingPipeline(DiffusionPipeline):  # type: ignore[misc]

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.models.replication import Conditions
+from training.models.sd15.replication import Conditions
 
 _BLOCKED_IN = 5.0  # cycles across the shorter side that are there halfway to the first picture
 

@@ -14,7 +14,7 @@ def unknown_words(tokenizer: "PreTrainedTokenizerBase", prompt: str) -> list[str
     """Words that the captions which a small painter learned from never held, or hardly ever.
 
     Its tokenizer was made from those captions, and gives a piece of its own to every word that comes up in them
-    (`training.models.tiny`), so a word in several pieces was rare or absent.
+    (`training.models.tiny.build`), so a word in several pieces was rare or absent.
 
     Args:
         tokenizer: the painter's; of a vocabulary that was not made from captions, nothing can be said.

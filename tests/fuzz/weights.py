@@ -21,10 +21,10 @@ from training.data.encoded import embedding_of, latents_of
 from training.data.manifest import to_json
 from training.data.sequence import StoredSequence
 from training.models.actor_file import actor_of
-from training.models.lora_layouts import lora_from_file, lora_settings, without_text_encoder
 from training.models.painter_folder import PAINTER_CARD, read_painter_card
 from training.models.parts import kind_of_folder
 from training.models.read_tensors import read_tensors
+from training.models.sd15.lora_layouts import lora_from_file, lora_settings, without_text_encoder
 from training.models.weights import RUN_CARD, noise_of_run
 from training.run.checkpoint import newest_sound, write_checkpoint
 

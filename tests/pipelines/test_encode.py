@@ -279,9 +279,9 @@ def test_bad_words_are_one_line_and_exit_code_2(
 
 def test_a_real_base_encodes_through_the_command_and_its_stream_knows_it(scenes: Path, tmp_path: Path) -> None:
     from training.diffusion import NoiseSchedule
-    from training.models.base import load_base
+    from training.models.sd15.base import load_base
     from training.models.shape import TinyShape
-    from training.models.tiny import build_tiny
+    from training.models.tiny.build import build_tiny
 
     (pictures,) = [batch.frames for batch in batches_of(scenes, 1, 4, frames="last")]
     assert pictures is not None

@@ -12,11 +12,11 @@ from PIL import Image, ImageOps
 from conf.command import command
 from pipelines.paint import run
 from pipelines.painting.config import paint_config
+from tests.training.models.sd15.test_motion import moved
 from tests.training.models.small_base import small_base
-from tests.training.models.test_motion import moved
-from training.models.motion import adapter_of
 from training.models.painter_folder import Painter
-from training.models.replication import add_replication
+from training.models.sd15.motion import adapter_of
+from training.models.sd15.replication import add_replication
 
 FACTS = {"num_frames": 4, "size_px": [64, 64], "phrases": {}, "parts": {}}
 FAST = ("num_frames=4", "steps=2", "device=cpu")

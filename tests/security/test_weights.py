@@ -17,10 +17,10 @@ from safetensors.torch import save_file
 from conf.errors import UserError
 from tests.fuzz.mutations import safetensors
 from training.data.manifest import hash_file, to_json
-from training.models.lora_layouts import lora_from_file, lora_settings
 from training.models.painter_folder import PAINTER_CARD, read_painter_card
 from training.models.parts import kind_of_folder
 from training.models.read_tensors import read_tensors
+from training.models.sd15.lora_layouts import lora_from_file, lora_settings
 from training.models.weights import RUN_CARD, noise_of_run
 from training.run.checkpoint import newest_sound
 

@@ -20,11 +20,11 @@ from tests.training.stages.parents import train, untrained_parents
 from tests.training.toy_runs import ROOT
 from training.assemble import assemble_config, run
 from training.diffusion import NoiseSchedule
-from training.models.base import load_base
-from training.models.lora import apply_lora
-from training.models.motion import add_motion, load_motion, predict
 from training.models.painter_folder import load_painter
-from training.models.replication import load_replication
+from training.models.sd15.base import load_base
+from training.models.sd15.lora import apply_lora
+from training.models.sd15.motion import add_motion, load_motion, predict
+from training.models.sd15.replication import load_replication
 from training.models.weights import module_hash, weights_hash
 
 Folders = dict[str, Path]

@@ -26,11 +26,11 @@ from typing_extensions import TypedDict
 from conf.errors import UserError
 from training.data.manifest import hash_file, to_json
 from training.data.plain import OPEN, Count, Number, Side, parse_object, shaped
-from training.models.base import BaseModel, load_base
 from training.models.finite import finite
-from training.models.lora import LORA_FILE, kind_of, load_lora, save_lora
-from training.models.motion import add_motion, load_motion
-from training.models.replication import load_replication
+from training.models.sd15.base import BaseModel, load_base
+from training.models.sd15.lora import LORA_FILE, kind_of, load_lora, save_lora
+from training.models.sd15.motion import add_motion, load_motion
+from training.models.sd15.replication import load_replication
 
 PAINTER_CARD = "painter.json"
 _FORMAT = 1
@@ -65,7 +65,7 @@ class Painter:
         base: what turns words into pictures.
         motion: the temporal modules.
         replication: the replication network, where there is one.
-        loras: name -> state in peft's names at scale 1, for `training.models.lora.apply_lora`.
+        loras: name -> state in peft's names at scale 1, for `training.models.sd15.lora.apply_lora`.
         facts: what `painter.json` says besides its files: `num_frames`, `size_px` (height, width), `phrases` by method,
             `parts` with their hashes and licences.
     """

@@ -12,8 +12,8 @@ from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
 from torch import nn
 
-from training.models.contrast import PictureEncoder
-from training.models.frame_attention import attend_over_frames
+from training.models.sd15.frame_attention import attend_over_frames
+from training.models.tiny.contrast import PictureEncoder
 
 # Transformers with what they do around their blocks: moving channels last and back again takes as long as a block.
 _REGIONS = (Transformer2DModel, AnimateDiffTransformer3D, ResnetBlock2D, PictureEncoder)

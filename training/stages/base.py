@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from conf.errors import UserError
 from training.data.stream import DataMixture, SequenceStream
 from training.diffusion import NoiseSchedule
-from training.models.base import BaseModel
+from training.models.sd15.base import BaseModel
 from training.models.shape import TinyShape
-from training.models.tiny import build_tiny
+from training.models.tiny.build import build_tiny
 from training.models.weights import holding
 from training.random.streams import Stream
 from training.stages.denoising import DenoisingConfig, DenoisingNetwork, FrameDenoiser, sample_sequences

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from training.data.batch import SequenceBatch
 from training.diffusion import Denoiser, NoiseSchedule, draw, draw_noise, sample
-from training.models.base import BaseModel
-from training.models.motion import predict
+from training.models.sd15.base import BaseModel
+from training.models.sd15.motion import predict
 from training.random.philox import normals
 from training.random.streams import Stream
 from training.stages import StageLoss

@@ -12,9 +12,9 @@ from typing import Literal
 from diffusers import MotionAdapter
 from torch import Tensor, nn
 
-from training.models.base import BaseModel
-from training.models.lora import LoraKind, add_lora, apply_lora, is_lora, lora_of, save_lora
-from training.models.motion import add_motion, is_temporal
+from training.models.sd15.base import BaseModel
+from training.models.sd15.lora import LoraKind, add_lora, apply_lora, is_lora, lora_of, save_lora
+from training.models.sd15.motion import add_motion, is_temporal
 from training.models.shape import LoraShape
 from training.models.weights import part_of
 from training.stages.denoising import (

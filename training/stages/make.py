@@ -10,12 +10,12 @@ from training.config import NUM_PROMPTS, TrainConfig
 from training.data.batch import SequenceBatch
 from training.data.stream import SequenceStream
 from training.diffusion import schedule_of_recipe
-from training.models.base import BaseModel, load_base
-from training.models.lora import load_lora
-from training.models.motion import load_motion
 from training.models.pointing import ACTOR_CELL_PX
 from training.models.regions import compile_regions
-from training.models.replication import is_carried, load_replication
+from training.models.sd15.base import BaseModel, load_base
+from training.models.sd15.lora import load_lora
+from training.models.sd15.motion import load_motion
+from training.models.sd15.replication import is_carried, load_replication
 from training.models.weights import module_hash, noise_of_run, parent_weights
 from training.stages import Stage
 from training.stages.agent import AgentStage

@@ -7,8 +7,8 @@ from typing import Literal
 from diffusers import MotionAdapter
 from torch import Tensor, nn
 
-from training.models.base import BaseModel
-from training.models.motion import adapter_of, add_motion, is_temporal, save_motion
+from training.models.sd15.base import BaseModel
+from training.models.sd15.motion import adapter_of, add_motion, is_temporal, save_motion
 from training.models.weights import part_of
 from training.stages.denoising import DenoisingConfig, DenoisingNetwork, SequenceDenoiser, sample_sequences
 

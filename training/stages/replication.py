@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from training.data.batch import SequenceBatch
 from training.diffusion import Denoiser
-from training.models.base import BaseModel
-from training.models.motion import add_motion
-from training.models.replication import Conditions, add_replication, predict_conditioned, save_replication
+from training.models.sd15.base import BaseModel
+from training.models.sd15.motion import add_motion
+from training.models.sd15.replication import Conditions, add_replication, predict_conditioned, save_replication
 from training.stages.condition_draw import ConditionDraw
 from training.stages.denoising import DenoisingConfig, DenoisingNetwork, sample_sequences
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from training.data.batch import SequenceBatch
-from training.models.base import BaseModel
-from training.models.contrast import Contrast, PictureEncoder, contrastive_losses
+from training.models.sd15.base import BaseModel
+from training.models.tiny.contrast import Contrast, PictureEncoder, contrastive_losses
 from training.models.weights import holding
 from training.stages import StageLoss
 

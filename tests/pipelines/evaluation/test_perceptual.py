@@ -28,7 +28,7 @@ from pipelines.evaluation import perceptual
 from pipelines.evaluation.endpoint import EndpointRow, endpoint_rows
 from pipelines.evaluation.perceptual import WeightsConfig, frechet_distance, load_networks
 from tests.pipelines.processes import drawn_set
-from tests.training.models.released import edit_tensors
+from tests.training.models.sd15.released import edit_tensors
 
 Pictures = NDArray[np.uint8]
 CAPTIONS = ["a boat", "", "a boat on a lake"]

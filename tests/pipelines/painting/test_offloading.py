@@ -10,9 +10,9 @@ from torch import nn
 from pipelines.painter import ProcessPainterPipeline, pipeline_of
 from tests.pipelines.small_painter import PROMPT, SIZE, at, paint, untrained_pipeline
 from tests.training.models.small_base import small_base
-from training.models.lora import add_lora, lora_of
-from training.models.motion import adapter_of, add_motion
 from training.models.painter_folder import Painter
+from training.models.sd15.lora import add_lora, lora_of
+from training.models.sd15.motion import adapter_of, add_motion
 from training.models.shape import LoraShape
 
 CPU = torch.device("cpu")

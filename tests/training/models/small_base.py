@@ -3,9 +3,9 @@
 import torch
 
 from training.diffusion import NoiseSchedule
-from training.models.base import BaseModel
+from training.models.sd15.base import BaseModel
 from training.models.shape import TinyShape
-from training.models.tiny import build_tiny
+from training.models.tiny.build import build_tiny
 
 CAPTIONS = (
     "a red house by a lake, painted in oil",

@@ -12,7 +12,7 @@ from tests.training.stages.runs import train
 from tests.training.toy_runs import config, losses
 from training.data.batch import SequenceBatch
 from training.diffusion import NoiseSchedule
-from training.models.base import load_base
+from training.models.sd15.base import load_base
 from training.models.shape import TinyShape
 from training.models.weights import module_hash
 from training.stages.base import BaseStage

@@ -10,7 +10,7 @@ from torch import Tensor
 from tests.training.models.small_base import CAPTIONS, small_base
 from training.data.batch import CachedLatents, SequenceBatch
 from training.diffusion import draw
-from training.models.base import BaseModel
+from training.models.sd15.base import BaseModel
 from training.models.shape import TinyShape
 from training.random.philox import normals
 from training.random.streams import Stream

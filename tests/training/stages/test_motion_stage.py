@@ -15,8 +15,8 @@ from tests.training.stages.test_base_stage import overfit
 from tests.training.toy_runs import config, losses
 from training.data.batch import CachedLatents, SequenceBatch
 from training.diffusion import NoiseSchedule
-from training.models.base import load_base
-from training.models.motion import is_temporal
+from training.models.sd15.base import load_base
+from training.models.sd15.motion import is_temporal
 from training.models.shape import TinyShape
 from training.models.weights import module_hash
 from training.stages.base import BaseStage

@@ -11,9 +11,9 @@ from tests.training.models.small_base import pictures, small_base
 from tests.training.stages.parents import stir
 from training.data.batch import CachedLatents, SequenceBatch
 from training.diffusion import NoiseSchedule
-from training.models.base import BaseModel
-from training.models.motion import adapter_of, add_motion
-from training.models.replication import Conditions
+from training.models.sd15.base import BaseModel
+from training.models.sd15.motion import adapter_of, add_motion
+from training.models.sd15.replication import Conditions
 from training.models.shape import TinyShape
 from training.stages.condition_draw import ConditionDraw
 from training.stages.denoising import DenoisingConfig

@@ -1,7 +1,7 @@
 """LoRA (Hu et al. 2021): an artist's way as small changes of the attention's linear layers, W + scale * up @ down.
 
 A spatial LoRA changes the attention within pictures, a motion LoRA the attention over frames. `peft` carries both; here
-is where they go, and the files they come in (`training.models.lora_layouts`).
+is where they go, and the files they come in (`training.models.sd15.lora_layouts`).
 """
 
 import json
@@ -19,7 +19,9 @@ from conf.errors import UserError
 from conf.progress import tell
 from training.data.plain import parse_object
 from training.models.finite import finite
-from training.models.lora_layouts import (
+from training.models.parts import kind_of_folder
+from training.models.read_tensors import read_tensors
+from training.models.sd15.lora_layouts import (
     animatediff_from_lora,
     header_of,
     kohya_from_lora,
@@ -27,8 +29,6 @@ from training.models.lora_layouts import (
     lora_settings,
     without_text_encoder,
 )
-from training.models.parts import kind_of_folder
-from training.models.read_tensors import read_tensors
 from training.models.shape import LoraShape
 
 LoraKind = Literal["spatial", "motion"]

@@ -8,11 +8,11 @@ import torch
 from conf.errors import ConfigError
 from tests.training.models.small_base import CAPTIONS, SHAPE, pictures, small_base
 from training.diffusion import NoiseSchedule
-from training.models.base import load_base
-from training.models.motion import add_motion, predict
-from training.models.replication import Conditions, add_replication, predict_conditioned
+from training.models.sd15.base import load_base
+from training.models.sd15.motion import add_motion, predict
+from training.models.sd15.replication import Conditions, add_replication, predict_conditioned
 from training.models.shape import TinyShape
-from training.models.tiny import build_tiny, train_tokenizer
+from training.models.tiny.build import build_tiny, train_tokenizer
 from training.models.weights import module_hash
 
 

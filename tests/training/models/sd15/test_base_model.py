@@ -12,7 +12,7 @@ from transformers import CLIPTextModel
 from conf.errors import UserError
 from tests.training.models.small_base import CAPTIONS, small_base
 from training.diffusion import NoiseSchedule
-from training.models.base import BaseModel, load_base
+from training.models.sd15.base import BaseModel, load_base
 
 
 @pytest.fixture(scope="module")

@@ -20,8 +20,8 @@ from typing import Any
 from torch import Tensor
 
 from training.data.plain import parse_object
-from training.models.animatediff import diffusers_name, original_from_motion
 from training.models.parts import kind_of_tensors
+from training.models.sd15.animatediff import diffusers_name, original_from_motion
 
 _KOHYA = "lora_unet_"
 _PEFT = "base_model.model."

@@ -14,9 +14,9 @@ from diffusers import MotionAdapter, UNet2DConditionModel, UNetMotionModel
 from torch import Tensor, nn
 
 from conf.errors import UserError
-from training.models.animatediff import adapter_from_original, original_from_motion
 from training.models.parts import kind_of_folder, load_network
 from training.models.read_tensors import read_tensors
+from training.models.sd15.animatediff import adapter_from_original, original_from_motion
 from training.models.shape import num_heads
 
 Residuals = tuple[Sequence[Tensor], Tensor]

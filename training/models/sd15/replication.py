@@ -18,10 +18,10 @@ from diffusers import SparseControlNetModel, UNet2DConditionModel, UNetMotionMod
 from torch import Tensor
 
 from conf.errors import UserError
-from training.models.animatediff import diffusers_name
-from training.models.motion import Residuals, predict, silence_motion
 from training.models.parts import kind_of_folder, kind_of_tensors, load_network
 from training.models.read_tensors import read_tensors
+from training.models.sd15.animatediff import diffusers_name
+from training.models.sd15.motion import Residuals, predict, silence_motion
 from training.models.shape import num_heads
 
 _POSITIONS = ".pos_embed.pe"
@@ -179,7 +179,7 @@ def predict_conditioned(
     text: Tensor,
     conditions: Conditions,
 ) -> Tensor:
-    """As `training.models.motion.predict`, with conditions."""
+    """As `training.models.sd15.motion.predict`, with conditions."""
     conditions = conditions.repeated(len(latents))
     return predict(unet, latents, timesteps, text, residuals=residuals(network, conditions, timesteps, text))
 

@@ -12,12 +12,12 @@ from torch import Tensor
 from transformers import CLIPTokenizer
 
 from conf.errors import UserError
-from tests.training.models import released
-from tests.training.models.released import TEXT, UNET, VAE, edit_json, edit_tensors
+from tests.training.models.sd15 import released
+from tests.training.models.sd15.released import TEXT, UNET, VAE, edit_json, edit_tensors
 from tests.training.models.small_base import CAPTIONS, small_base
 from tests.training.models.test_read_tensors import Hostile
-from training.models.base import BaseModel, load_base
-from training.models.motion import adapter_of, add_motion, save_motion
+from training.models.sd15.base import BaseModel, load_base
+from training.models.sd15.motion import adapter_of, add_motion, save_motion
 from training.models.weights import module_hash
 
 Change = Callable[[Path], object]

@@ -8,8 +8,8 @@ from diffusers import MotionAdapter
 from diffusers.loaders.single_file_utils import convert_animatediff_checkpoint_to_diffusers
 
 from tests.training.models.small_base import small_base
-from training.models.animatediff import adapter_from_original, motion_from_original, original_from_motion
-from training.models.motion import load_motion
+from training.models.sd15.animatediff import adapter_from_original, motion_from_original, original_from_motion
+from training.models.sd15.motion import load_motion
 
 
 @pytest.fixture

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from conf.errors import UserError
-from tests.training.models.released import edit_tensors
+from tests.training.models.sd15.released import edit_tensors
+from tests.training.models.sd15.test_motion import moved
 from tests.training.models.small_base import SHAPE, small_base
-from tests.training.models.test_motion import moved
 from tests.training.stages.parents import stir
-from training.models.animatediff import original_from_motion
-from training.models.base import BaseModel
-from training.models.motion import adapter_of, add_motion, is_temporal, predict, save_motion
-from training.models.replication import (
+from training.models.sd15.animatediff import original_from_motion
+from training.models.sd15.base import BaseModel
+from training.models.sd15.motion import adapter_of, add_motion, is_temporal, predict, save_motion
+from training.models.sd15.replication import (
     Conditions,
     add_replication,
     is_carried,

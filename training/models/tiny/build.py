@@ -15,8 +15,8 @@ from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from training.diffusion import NoiseSchedule
-from training.models.base import BaseModel
 from training.models.codec import fit_codec
+from training.models.sd15.base import BaseModel
 from training.models.shape import NUM_GROUPS, TinyShape, num_heads
 
 _START, _END, _WORD_END = "<|startoftext|>", "<|endoftext|>", "</w>"

@@ -5,8 +5,8 @@ import torch
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 
 from tests.training.models.small_base import small_base
-from training.models.frame_attention import FrameAttention, attend, attend_over_frames
-from training.models.motion import add_motion, is_temporal
+from training.models.sd15.frame_attention import FrameAttention, attend, attend_over_frames
+from training.models.sd15.motion import add_motion, is_temporal
 
 
 @pytest.mark.parametrize("num_frames", [1, 8, 32, 40])  # more than 32 are left to torch

@@ -10,10 +10,10 @@ from diffusers import MotionAdapter, UNet2DConditionModel, UNetMotionModel
 from safetensors.torch import save_file
 
 from conf.errors import UserError
-from tests.training.models.released import edit_tensors
+from tests.training.models.sd15.released import edit_tensors
 from tests.training.models.small_base import small_base
-from training.models.base import BaseModel
-from training.models.motion import (
+from training.models.sd15.base import BaseModel
+from training.models.sd15.motion import (
     adapter_of,
     add_motion,
     is_temporal,
@@ -22,7 +22,7 @@ from training.models.motion import (
     save_motion,
     without_motion,
 )
-from training.models.replication import add_replication, save_replication
+from training.models.sd15.replication import add_replication, save_replication
 from training.models.weights import module_hash
 
 _FILE = "diffusion_pytorch_model.safetensors"
