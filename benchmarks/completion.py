@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from benchmarks.painter import Trial, errors_at, processes, trial_words
 from pipelines.evaluation.process import VISIBLE, Process, colour_difference
-from pipelines.painter import load_painter_pipeline
+from pipelines.painting.loading import load_painter_pipeline
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,8 @@ from benchmarks.tiny import add_trained, held_out, interval, load_animated, loss
 from training.data.batch import SequenceBatch
 from training.models.sd15.base import BaseModel, load_base
 from training.models.sd15.lora import apply_lora, load_lora
-from training.stages.denoising import DenoisingConfig, DenoisingNetwork, FrameDenoiser, SequenceDenoiser
+from training.stages.denoising import DenoisingConfig, DenoisingNetwork
+from training.models.sd15.denoisers import FrameDenoiser, SequenceDenoiser
 from training.models.weights import parent_weights
 
 
@@ -77,7 +78,7 @@ def sequence_losses(
 
 def network(base: BaseModel, denoiser: nn.Module) -> DenoisingNetwork:
     """The loss that training has."""
-    return DenoisingNetwork(base, denoiser, DenoisingConfig(schedule=base.schedule)).eval()
+    return DenoisingNetwork(base, denoiser, DenoisingConfig(objective=base.schedule)).eval()
 
 
 def report(what: str, before: NDArray[np.float64], after: NDArray[np.float64]) -> None:

@@ -31,13 +31,16 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from pipelines.painter import ProcessPainterPipeline, pipeline_of
+from pipelines.painting.loading import pipeline_of
+from pipelines.painting.pipeline import PaintingPipeline
 from pipelines.painters import painter_folder
 from pipelines.painting.pinned import PinnedPicture
-from training.diffusion import NoiseSchedule
+from training.noise_schedule import NoiseSchedule
 from training.models.sd15.base import BaseModel
 from training.models.sd15.motion import adapter_of, add_motion
-from training.models.painter_folder import Painter, load_painter
+from training.models import painter as painters
+from training.models.painter_folder import load_painter
+from training.models.sd15.painter import Painter
 from training.models.sd15.replication import add_replication
 from training.models.tiny.build import train_tokenizer
 
@@ -72,6 +75,7 @@ def main() -> None:
     for dtype, vae, offload in itertools.product(dtypes, arguments.vaes, offloads):
         precision = _DTYPES[dtype]
         with torch.device("meta") if device.type == "meta" else nullcontext():
+            painter: painters.Painter
             folder = None if arguments.sd15_shaped else painter_folder(arguments.painter)
             painter = sd15_shaped(precision) if folder is None else load_painter(folder, precision)
             compiled = arguments.compile and offload != "sequential"
@@ -83,12 +87,12 @@ def main() -> None:
         del painter, pipeline
 
 
-def size_of(painter: Painter, arguments: argparse.Namespace) -> int:
+def size_of(painter: painters.Painter, arguments: argparse.Namespace) -> int:
     """Side of the pictures in pixels, as asked for or as the painter was trained."""
     return int(arguments.size_px or (512 if arguments.sd15_shaped else painter.facts["size_px"][0]))
 
 
-def measure(pipeline: ProcessPainterPipeline, device: torch.device, arguments: argparse.Namespace, size_px: int) -> str:
+def measure(pipeline: PaintingPipeline, device: torch.device, arguments: argparse.Namespace, size_px: int) -> str:
     """One painting, as the cells of a row."""
     pinned = [PinnedPicture(frame=-1, picture=torch.rand(3, size_px, size_px))]
     ticks: list[float] = []
@@ -117,10 +121,9 @@ def measure(pipeline: ProcessPainterPipeline, device: torch.device, arguments: a
     return f"{weights / _GIB:7.2f} {peak / _GIB:7.2f} {resident / _GIB:9.2f}     {seconds:9.2f} {step}"
 
 
-def held(pipeline: ProcessPainterPipeline) -> int:
+def held(pipeline: PaintingPipeline) -> int:
     """Bytes of all weights, each counted once."""
-    networks = [pipeline.vae, pipeline.text_encoder, pipeline.unet, pipeline.motion, pipeline.replication]
-    weights = [weight for network in networks if network is not None for weight in network.parameters()]
+    weights = [weight for network in pipeline.networks.parts.values() for weight in network.parameters()]
     return sum({id(weight): weight.nbytes for weight in weights}.values())
 
 

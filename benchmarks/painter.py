@@ -22,7 +22,8 @@ from torch import Tensor
 
 from benchmarks.tiny import add_trained, held_out
 from pipelines.evaluation.process import Process, colour_difference
-from pipelines.painter import ProcessPainterPipeline, load_painter_pipeline
+from pipelines.painting.loading import load_painter_pipeline
+from pipelines.painting.pipeline import PaintingPipeline
 from pipelines.painting.pinned import PinnedPicture
 from training.diffusion import invert, sample
 
@@ -39,7 +40,7 @@ def main() -> None:
     print(f"{len(trial.real)} held-out sequences, DDIM {arguments.steps}, guidance {arguments.guidance}")
     shown = {"real": trial.real}
     print("\nlast frame pinned           MSE      L1     PSNR      paper: MSE 0.0148, L1 0.0822")
-    for network in (True, False) if pipeline.replication is not None else (False,):
+    for network in (True, False) if pipeline.networks.takes_conditions else (False,):
         for inversion in (True, False):
             frames = trial.painted([last], network=network, inversion=inversion, keep=False)
             told = errors_at([last], frames, trial.real)
@@ -74,7 +75,7 @@ class Trial:
         real: (N, T, 3, H, W) in [0, 1].
     """
 
-    def __init__(self, pipeline: ProcessPainterPipeline, data: Path, count: int, steps: int, guidance: float) -> None:
+    def __init__(self, pipeline: PaintingPipeline, data: Path, count: int, steps: int, guidance: float) -> None:
         batches = held_out(data, count)
         self._pipeline, self._steps, self._guidance = pipeline, steps, guidance
         self._captions = [caption for batch in batches for caption in batch.captions]
@@ -94,22 +95,18 @@ class Trial:
     @torch.no_grad()
     def inversion_psnr_db(self) -> float:
         """Of finished pictures that went to noise and back through the base."""
-        base, pictures = self._pipeline.base, self.real[:, -1]
-        mean, _ = base.encode_frames(pictures * 2 - 1)
-        text = base.embed([""]).expand(len(pictures), -1, -1)
-
-        def denoise(latents: Tensor, timesteps: Tensor, text: Tensor) -> Tensor:
-            predicted: Tensor = base.unet(latents, timesteps, text).sample
-            return predicted
-
-        noise = invert(denoise, base.schedule, mean * base.scaling, text, num_steps=self._steps)
-        back = sample(denoise, base.schedule, noise, text, text, num_steps=self._steps, guidance=1.0)
-        errors = (base.decode(back) - pictures).square().mean((1, 2, 3))
+        base, pictures = self._pipeline.base, self.real[:, -1:]
+        mean, _ = base.encode_sequences(pictures * 2 - 1)
+        text, denoise = base.embed([""]).repeated(len(pictures)), self._pipeline.networks.inverter()
+        assert denoise is not None, "this painter inverts no pictures"
+        noise = invert(denoise, base.objective, base.scaled(mean)[:, 0], text, num_steps=self._steps)
+        back = sample(denoise, base.objective, noise, text, text, num_steps=self._steps, guidance=1.0)
+        errors = (base.decode_sequences(back[:, None]) - pictures).square().mean((1, 2, 3, 4))
         return float((-10 * errors.log10()).mean())
 
 
 def painted_in_batches(
-    pipeline: ProcessPainterPipeline,
+    pipeline: PaintingPipeline,
     prompts: Sequence[str],
     conditions: Sequence[Sequence[PinnedPicture]] | None = None,
     **said: Any,

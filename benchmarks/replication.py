@@ -10,6 +10,7 @@ noise, through the network alone.
 
 import argparse
 import os
+from functools import partial
 from collections.abc import Sequence
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
@@ -19,10 +20,11 @@ from torch import Tensor
 
 from benchmarks.tiny import add_trained, held_out, load_animated
 from training.data.batch import SequenceBatch
-from training.models.sd15.replication import Conditions, load_replication
+from training.models.conditions import Conditions
+from training.models.sd15.replication import load_replication
 from training.run.samples import write_samples
-from training.stages.denoising import DenoisingConfig, DenoisingNetwork, SequenceDenoiser, sample_sequences
-from training.stages.replication import ConditionedDenoiser
+from training.stages.denoising import DenoisingConfig, DenoisingNetwork, sample_sequences
+from training.models.sd15.denoisers import ConditionedDenoiser, SequenceDenoiser
 from training.models.weights import parent_weights
 
 _SHOWN = 8
@@ -39,7 +41,7 @@ class Faithfulness:
         self._base, unet = load_animated(arguments.base, arguments.motion)
         replication = load_replication(parent_weights("replication", arguments.replication), self._base.unet).eval()
         self._without, self._with = SequenceDenoiser(unet), ConditionedDenoiser(unet, replication)
-        self._config = DenoisingConfig(schedule=self._base.schedule, guidance=arguments.guidance)
+        self._config = DenoisingConfig(objective=self._base.schedule, guidance=arguments.guidance)
         self._network = DenoisingNetwork(self._base, self._without, self._config)
         self._batches = held_out(arguments.data, arguments.num_sequences)
         self._num_steps = arguments.steps
@@ -62,7 +64,7 @@ class Faithfulness:
             made.append(
                 sample_sequences(
                     self._base,
-                    self._with.under(shown) if frames else self._without,
+                    partial(self._with, conditions=shown) if frames else self._without,
                     self._config,
                     batch.captions,
                     number,

@@ -31,6 +31,7 @@ from training.run.ema import MovingAverage
 from training.run.measurements import LossWindow, Speed
 from training.models.sd15.base import Tokens
 from training.models.tiny.build import train_tokenizer
+from training.noise_schedule import NoiseSchedule
 from training.random.philox import normals
 from training.random.streams import Stream
 from training.run.run_folder import RunFolder
@@ -184,7 +185,7 @@ def _rows(workload: Workload, folder: Path) -> list[Row]:
 
 
 def _draw_now(positions: Tensor, workload: Workload) -> None:
-    draw(_SEED, positions, workload.shape, _NUM_STEPS, _DROPOUT)
+    draw(_SEED, positions, workload.shape, NoiseSchedule(), _DROPOUT)
     if not workload.exact:
         normals(_SEED, Stream.POSTERIOR, positions, workload.shape)
 

@@ -10,7 +10,7 @@ sheet of real and generated sequences beside the motion model.
 import argparse
 import itertools
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
@@ -25,8 +25,10 @@ from training.data.stream import DataMixture, SequenceStream
 from training.models.sd15.base import BaseModel, load_base
 from training.models.sd15.motion import add_motion, load_motion, without_motion
 from training.run.samples import write_samples
-from training.stages.denoising import DenoisingConfig, DenoisingNetwork, SequenceDenoiser, sample_sequences
+from training.stages.denoising import DenoisingConfig, DenoisingNetwork, sample_sequences
+from training.models.sd15.denoisers import SequenceDenoiser
 from training.models.weights import noise_of_run, parent_weights
+from training.noise_schedule import schedule_of_recipe
 
 _BLANK = 0.1  # largest difference in any channel of [0, 1]
 _DRAWS = 4  # noise levels a sequence
@@ -43,7 +45,7 @@ def main() -> None:
     arguments = parser.parse_args()
     base, unet = load_animated(arguments.base, arguments.motion)
     denoiser = SequenceDenoiser(unet)
-    config = DenoisingConfig(schedule=base.schedule, guidance=arguments.guidance)
+    config = DenoisingConfig(objective=base.schedule, guidance=arguments.guidance)
     network = DenoisingNetwork(base, denoiser, config).eval()
     batches = held_out(arguments.data, arguments.num_sequences)
 
@@ -83,7 +85,8 @@ def load_animated(base_run: Path, motion_run: Path) -> tuple[BaseModel, UNetMoti
     """A base on the noise that its temporal modules were trained on, and its UNet with them."""
     base, weights = load_base(parent_weights("base", base_run)), parent_weights("motion", motion_run)
     unet = add_motion(base.unet, load_motion(weights, base.unet)).eval()
-    return replace(base, schedule=noise_of_run(weights) or base.schedule), unet
+    noise = noise_of_run(weights)
+    return replace(base, schedule=base.schedule if noise is None else schedule_of_recipe(asdict(noise))), unet
 
 
 def held_out(data: Path, count: int) -> list[SequenceBatch]:

@@ -162,7 +162,8 @@ def typed(cls: type[_Config], values: Any, key: str = "") -> _Config:
     Args:
         cls: a dataclass; its annotations may be scalars, Literals, unions with None, tuples, dicts, dataclasses or
             unions of dataclasses, of which the field `kind`, a Literal, chooses one (the first when it is not said).
-        values: a mapping with exactly its fields (fields with defaults may lack).
+        values: a mapping with exactly its fields (fields with defaults may lack); what is nested may be a dataclass
+            already.
         key: where this stands in the configuration, for messages.
 
     Raises:
@@ -216,7 +217,7 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
         names = {name: str(name) if arguments[0] is str else name for name in value}
         return {names[name]: _convert(arguments[1], item, _join(key, str(name))) for name, item in value.items()}
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return typed(hint, value, key)
+        return value if isinstance(value, hint) else typed(hint, value, key)
     return _converted_scalar(hint, value, key)
 
 

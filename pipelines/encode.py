@@ -25,7 +25,6 @@ from conf.progress import Progress
 from conf.recipe import recipe_hash
 from conf.value import Location
 from pipelines.synthesis.folder import committed_manifests, dataset_folder, has_shards
-from training.config import ModelConfig
 from training.data.dataset import DatasetCard, dataset_totals, write_tables
 from training.data.encoded import LATENTS_MEMBER, TEXT_MEMBER, Encoding, LatentType, caption_key, encoding_of, pack
 from training.data.layout import SPLITS, TEXT_SPLIT, shard_name
@@ -33,7 +32,10 @@ from training.data.manifest import ShardManifest, to_json
 from training.data.sequence import StoredSequence
 from training.data.shard import ShardWriter
 from training.data.split import StoredSplit, open_split
+from training.data.text import Text
 from training.models.finite import finite
+from training.models.registration import ModelConfig
+from training.models.registry import architecture, model_config
 from training.models.weights import parent_weights
 
 if TYPE_CHECKING:
@@ -43,17 +45,20 @@ _TEXTS_A_SHARD = 256
 
 
 class Encoder(Protocol):
-    """What of a base model is needed here."""
+    """What of a base is needed here; see `training.models.architecture.Base`."""
 
     @property
     def patch_px(self) -> int:
-        """Pixels a side of one cell of the latent grid."""
+        """Pixels that the sides of frames must be multiples of."""
 
-    def encode_frames(self, frames: "Tensor") -> "tuple[Tensor, Tensor]":
-        """Mean and logarithm of variance, (N, C, h, w) each, of (N, 3, H, W) frames in [-1, 1]."""
+    def latent_shape(self, num_frames: int, size_px: tuple[int, int]) -> tuple[int, int, int, int]:
+        """(S, C, h, w) of the latents of T frames of (height, width)."""
 
-    def embed(self, captions: Sequence[str]) -> "Tensor":
-        """(B, L, D)."""
+    def encode_sequences(self, frames: "Tensor", at_once: int | None = None) -> "tuple[Tensor, Tensor]":
+        """Mean and logarithm of variance, (B, S, C, h, w) each, of (B, T, 3, H, W) frames in [-1, 1]."""
+
+    def embed(self, captions: Sequence[str]) -> Text:
+        """What the base reads of captions."""
 
     def fingerprint(self) -> str:
         """Hash of the weights that both depend on."""
@@ -109,9 +114,12 @@ def run(config: EncodeConfig) -> Summary:
     """
     splits = open_splits(config.dataset)
     device = compute_device(config.device)
-    from training.models.sd15.base import load_base  # seconds: after what is refused at once
-
-    return encode(config, splits, load_base(config.base_path).to(device), device)
+    base = architecture(config.model.name).load_base(
+        config.base_path, config.model
+    )  # seconds: after what is refused at once
+    for encoder in base.encoders.values():
+        encoder.to(device)
+    return encode(config, splits, base, device)
 
 
 def encode(config: EncodeConfig, splits: Mapping[str, StoredSplit], encoder: Encoder, device: "device") -> Summary:
@@ -161,12 +169,15 @@ def _plan(config: EncodeConfig, splits: Mapping[str, StoredSplit], encoder: Enco
         raise UserError(f"{config.dataset}: {width_px}x{height_px} px; sides must be multiples of {encoder.patch_px}")
     captions = {str(record["caption"] or "") for split in splits.values() for record in split.records}
     source = next(iter(splits.values())).card
+    num_frames = first.num_frames
+    num_latents = encoder.latent_shape(num_frames, (height_px, width_px))[0]
     recipe = Encoding(
         base=encoder.fingerprint(),
         dtype=config.dtype,
         size_px=(height_px, width_px),
         source=source.config_hash,
         manifests={name: split.manifests_hash for name, split in splits.items()},
+        num_latents=num_latents if num_latents != num_frames else None,
     ).recipe()
     num_texts = -(-len(captions) // _TEXTS_A_SHARD)
     card = DatasetCard(
@@ -223,13 +234,8 @@ def _sequences(split: StoredSplit, indices: Sequence[int], task: _Task) -> Itera
         (sequence,) = split.read([index])
         frames = _frames(sequence, split.url)
         with torch.inference_mode():
-            parts = [
-                task.encoder.encode_frames(part.to(task.device)) for part in torch.split(frames, task.config.batch_size)
-            ]
-        mean, logvar = (
-            finite(torch.cat([part[which] for part in parts]), f"{split.url}: latents of {sequence.key}")
-            for which in (0, 1)
-        )
+            posterior = task.encoder.encode_sequences(frames[None].to(task.device), task.config.batch_size)
+        mean, logvar = (finite(tensor[0], f"{split.url}: latents of {sequence.key}") for tensor in posterior)
         yield (
             sequence.key,
             {
@@ -257,10 +263,12 @@ def _texts(captions: Sequence[str], task: _Task) -> Iterator[tuple[str, dict[str
     for first in range(0, len(captions), task.config.batch_size):
         some = captions[first : first + task.config.batch_size]
         with torch.inference_mode():
-            embedded = finite(task.encoder.embed(some), f"{task.config.dataset}: embeddings of captions")
-        for caption, text in zip(some, embedded, strict=True):
+            embedded = task.encoder.embed(some)
+        for tensor in embedded.tensors.values():
+            finite(tensor, f"{task.config.dataset}: embeddings of captions")
+        for row, caption in enumerate(some):
             members = {
-                TEXT_MEMBER: pack({"text": text}, task.config.dtype),
+                TEXT_MEMBER: pack(dict(embedded.rows(row).tensors), task.config.dtype),
                 "json": to_json({"key": caption_key(caption)}).encode(),
                 "txt": caption.encode(),
             }
@@ -269,7 +277,7 @@ def _texts(captions: Sequence[str], task: _Task) -> Iterator[tuple[str, dict[str
 
 def encode_config(plain: dict[str, Any]) -> EncodeConfig:
     """The typed configuration."""
-    return typed(EncodeConfig, plain)
+    return typed(EncodeConfig, {**plain, "model": model_config(plain["model"])})
 
 
 if __name__ == "__main__":

@@ -34,7 +34,6 @@ from pipelines.painting.config import PaintConfig, paint_config
 from pipelines.painting.memory import naming_memory
 from pipelines.painting.own_files import PROVENANCE, REPORT
 from pipelines.painting.requests import batches, is_painted, readable, request_hash, requests_of
-from pipelines.painting.unknown_words import unknown_words
 from pipelines.sources.framing import Framing
 from pipelines.sources.picture_file import read_picture
 from renderers.painting import to_uint8
@@ -46,10 +45,10 @@ from training.data.retries import retried
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pipelines.painter import ProcessPainterPipeline
     from pipelines.painting.longer.in_between import Pieces
     from pipelines.painting.output_folder import ProcessFolder
     from pipelines.painting.pinned import PinnedPicture
+    from pipelines.painting.pipeline import PaintingPipeline
 
 _MOST_TOLD = 10
 
@@ -78,8 +77,8 @@ def _paint(config: PaintConfig) -> Summary:
         raise ConfigError("offload", config.offload, "none without a GPU: networks would wait where they compute")
     import torch  # seconds: after what is refused at once
 
-    from pipelines.painter import load_painter_pipeline
     from pipelines.painters import painter_folder
+    from pipelines.painting.loading import load_painter_pipeline
     from training.models.painter_folder import read_painter_card
 
     card = read_painter_card(painter_folder(config.painter))
@@ -97,7 +96,7 @@ def _paint(config: PaintConfig) -> Summary:
             pipeline, _ = load_painter_pipeline(
                 config.painter, dtype, device, config.loras, config.offload, config.vae, compiled=config.compile
             )
-            if unknown := unknown_words(pipeline.tokenizer, config.prompt):
+            if unknown := pipeline.base.unknown_words(config.prompt):
                 tell(f"warning: the captions that this painter learned from did not hold {', '.join(unknown)}")
             framing = _framing(config, card["size_px"], pipeline.cell_px)
             steps_shown = config.steps * len(groups) if config.num_frames <= card["num_frames"] else None
@@ -144,7 +143,7 @@ def _pinned(request: PaintConfig, pictures: Pictures) -> "list[PinnedPicture]":
 
 def _painted(
     config: PaintConfig,
-    pipeline: "ProcessPainterPipeline",
+    pipeline: "PaintingPipeline",
     framing: Framing,
     conditions: "Sequence[Sequence[PinnedPicture]]",
     trained_frames: int,

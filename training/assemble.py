@@ -10,7 +10,7 @@ cards of all parts come along.
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -26,8 +26,7 @@ from training.models.weights import RUN_CARD, parent_weights, weights_hash
 from training.run.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from training.models.painter_folder import Painter
-    from training.models.sd15.base import BaseModel
+    from training.models.painter import Painter
 
 _STAGES = {"words": ("words",), "base": ("base", "words"), "motion": ("motion",), "replication": ("replication",)}
 """Part -> the stages that train such; all other parts are LoRAs."""
@@ -241,36 +240,20 @@ def _refuse_other(out: Path, facts: Mapping[str, Any]) -> None:
 
 
 def _loaded(config: AssembleConfig, parts: Mapping[str, Part], facts: Mapping[str, Any]) -> "Painter":
-    from training.models.painter_folder import Painter
-    from training.models.sd15.base import load_base
-    from training.models.sd15.lora import load_lora
-    from training.models.sd15.motion import add_motion, load_motion
-    from training.models.sd15.replication import load_replication
-    from training.models.weights import module_hash
+    from training.models.painter import PainterParts
+    from training.models.registry import architecture, architecture_of_base
 
-    base = _on_the_schedule_of(parts["motion"], load_base(parts["base"].weights))
-    motion = load_motion(parts["motion"].weights, base.unet)
-    unet = add_motion(base.unet, motion)  # refuses temporal modules of another UNet
-    replication = load_replication(parts["replication"].weights, base.unet) if config.replication is not None else None
-    marks = {"base": module_hash(base.unet), "motion": module_hash(motion)}
-    loras = {lora.name: load_lora(lora.name, parts[lora.name].weights, unet, marks) for lora in config.loras}
-    return Painter(base=base, motion=motion, replication=replication, loras=loras, facts=facts)
-
-
-def _on_the_schedule_of(motion: Part, base: "BaseModel") -> "BaseModel":
-    """A base that samples on the noise that its temporal modules were trained on, which need not be its own.
-
-    Those that were not trained here do not say; all releases of AnimateDiff, and what goes on from them, were trained
-    on variances that rise linearly.
-    """
-    from training.diffusion import schedule_of_recipe
-
-    if motion.card is None:
-        return replace(base, schedule=replace(base.schedule, spacing="linear"))
-    try:
-        return replace(base, schedule=schedule_of_recipe(motion.card["recipe"]["noise"]))
-    except (KeyError, TypeError, ConfigError) as error:
-        raise UserError(f"motion={motion.weights}: its run card cannot be read ({error})") from error
+    motion = parts["motion"]
+    return architecture(architecture_of_base(parts["base"].weights)).assemble(
+        PainterParts(
+            base=parts["base"].weights,
+            motion=motion.weights,
+            replication=parts["replication"].weights if config.replication is not None else None,
+            loras={lora.name: parts[lora.name].weights for lora in config.loras},
+            motion_recipe=motion.card["recipe"] if motion.card is not None else None,
+            facts=facts,
+        )
+    )
 
 
 def assemble_config(plain: dict[str, Any]) -> AssembleConfig:

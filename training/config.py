@@ -1,24 +1,21 @@
 """The typed configuration of a training run, and what of it decides the weights."""
 
 import math
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
-from conf.value import Location
 from training.data.augment import Augmentation
 from training.data.stream import DataMixture
-from training.models.shape import AgentShape, LoraShape, TinyShape
+from training.models.registration import ModelConfig, Prediction, StageName
+from training.models.registry import ARCHITECTURES, model_config, registered
+from training.models.shape import AgentShape, LoraShape
 from training.random.streams import DRAWS
 from training.stages.condition_draw import ConditionDraw
 from training.tracking import TrackerConfig
 
-_LEARNING_RATES = {"tiny": 1e-3, "sd15": 2e-5}
-_LORA_LEARNING_RATES = {"tiny": 1e-3, "sd15": 1e-4}  # few weights, which start at nothing
-# With so few steps, what a network says at the noisiest levels counts; v is well conditioned there.
-_PREDICTIONS: dict[str, Literal["epsilon", "v"]] = {"tiny": "v", "sd15": "epsilon"}
 _LORA_STAGES = ("spatial_lora", "motion_lora")
 _TOLD = {  # key -> its stages
     "conditions": ("replication",), "lora": _LORA_STAGES, "pictures": ("spatial_lora",), "agent": ("agent",),
@@ -28,6 +25,10 @@ _READERS = {
     "replication": ("replication",),
     "spatial_lora": ("motion_lora",),
 }  # parent -> the stages that read it; any but `words` reads `base`
+_WHY = {  # stage -> why most models are not trained by it
+    "words": ": other base models come trained", "base": ": other base models come trained",
+    "agent": ", whose network is an actor's",
+}  # fmt: skip
 PARENTS = ("base", "motion", "replication", "spatial_lora")
 """Keys that name what other runs trained; their hashes, not their paths, are part of the recipe."""
 _FREE = (
@@ -42,7 +43,7 @@ NUM_PROMPTS = 4
 class StageConfig:
     """Which phase of training, and what only that phase is told."""
 
-    name: Literal["words", "base", "motion", "replication", "spatial_lora", "motion_lora", "agent"]
+    name: StageName
     conditions: ConditionDraw | None = None
     lora: LoraShape | None = None
     pictures: Literal["last", "all"] | None = None
@@ -57,19 +58,6 @@ class StageConfig:
     def frames(self) -> Literal["all", "last"]:
         """Whether it reads whole sequences, or finished pictures only."""
         return "last" if self.name in ("words", "base", "agent") or self.pictures == "last" else "all"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelConfig:
-    """Which family of models; `path` is a name on the hub or a local folder, of `sd15`; `shape` is of `tiny`."""
-
-    name: Literal["tiny", "sd15"]
-    path: Location | None = None
-    shape: TinyShape = field(default_factory=TinyShape)
-
-    def __post_init__(self) -> None:
-        if self.name == "sd15" and not self.path:
-            raise ConfigError("path", self.path, "a name on the hub, or a local diffusers folder")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +90,7 @@ class NoiseConfig:
     num_steps: int = 1000
     beta_start: float = 0.00085
     beta_end: float = 0.012
-    prediction: Literal["epsilon", "v"] | None = None
+    prediction: Prediction | None = None
     min_snr: float | None = None
     zero_terminal_snr: bool = False
     shared: float = 0.0
@@ -193,15 +181,20 @@ class TrainConfig:
             raise ConfigError("guidance", self.guidance, "1, which is none, or more")
         if self.peak_tflops is not None and not 0 < self.peak_tflops < math.inf:
             raise ConfigError("peak_tflops", self.peak_tflops, "more than 0, or null")
-        if self.stage.name in ("words", "base") and self.model.name != "tiny":
-            allowed = f"tiny, with stage={self.stage.name}: other base models come trained"
-            raise ConfigError("model", self.model.name, allowed)
-        if self.stage.name == "agent" and self.model.name != "tiny":
-            raise ConfigError("model", self.model.name, "tiny, with stage=agent, whose network is an actor's")
+        self._check_model()
         self._check_parents()
         if self.distributed == "fsdp2" and self.optimizer.name == "prodigy":
             # Prodigy's step size is a sum over all weights, of which a process then holds a part.
             raise ConfigError("distributed", "fsdp2", "ddp, with optimizer=prodigy")
+
+    def _check_model(self) -> None:
+        stage, model = self.stage.name, registered(self.model.name)
+        if stage not in model.stages:
+            known = " or ".join(name for name, each in ARCHITECTURES.items() if stage in each.stages)
+            raise ConfigError("model", self.model.name, f"{known}, with stage={stage}{_WHY.get(stage, '')}")
+        model.check_noise(self.noise)
+        if self.stage.lora is not None:
+            model.check_lora(self.stage.lora)
 
     def _check_parents(self) -> None:
         stage = self.stage.name
@@ -212,8 +205,11 @@ class TrainConfig:
                 if getattr(self, key) is not None:
                     raise ConfigError(key, getattr(self, key), "null with stage=agent, which starts from nothing")
             return
-        if stage not in ("words", "base") and self.model.name == "tiny" and self.base is None:
-            raise UserError(f"base is needed with stage={stage} model=tiny: say base=FOLDER of a run of stage=base")
+        model = registered(self.model.name)
+        if stage not in ("words", "base") and not model.comes_trained and self.base is None:
+            raise UserError(
+                f"base is needed with stage={stage} model={model.name}: say base=FOLDER of a run of stage=base"
+            )
         if stage in ("replication", "motion_lora") and self.motion is None:
             raise UserError(f"motion is needed with stage={stage}: say motion=FOLDER of a run of stage=motion")
         for key, readers in _READERS.items():
@@ -231,12 +227,12 @@ def train_config(plain: dict[str, Any]) -> TrainConfig:
     Raises:
         UserError: naming the key, the value and what is allowed.
     """
-    plain = {**plain, "data": [_mixture_words(item) for item in _as_list(plain["data"])]}
-    config = typed(TrainConfig, plain)
-    rates = _LEARNING_RATES if config.stage.lora is None else _LORA_LEARNING_RATES
-    rate, prediction = rates[config.model.name], _PREDICTIONS[config.model.name]
+    data = [_mixture_words(item) for item in _as_list(plain["data"])]
+    config = typed(TrainConfig, {**plain, "data": data, "model": model_config(plain["model"])})
+    model = registered(config.model.name)
+    rate = model.learning_rate if config.stage.lora is None else model.lora_learning_rate
     try:
-        noise = replace(config.noise, prediction=config.noise.prediction or prediction)
+        noise = replace(config.noise, prediction=config.noise.prediction or model.prediction)
     except ConfigError as error:
         raise error.under("noise") from None
     optimizer = replace(config.optimizer, learning_rate=config.optimizer.learning_rate or rate)

@@ -1,13 +1,13 @@
 """Pictures pinned to frames, as latents."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from training.models.sd15.replication import Conditions
+from training.models.conditions import Conditions
 
 _BLOCKED_IN = 5.0  # cycles across the shorter side that are there halfway to the first picture
 
@@ -48,15 +48,34 @@ def acting(
     return [pinned for pinned, _ in pairs], [encoded for _, encoded in pairs]
 
 
+def at_latents(
+    pinned: Sequence[PinnedPicture], num_frames: int, slot_of: Callable[[int, int], int]
+) -> list[PinnedPicture]:
+    """The same pictures, each at the latent that shows its frame.
+
+    Args:
+        pinned: of a process.
+        num_frames: T.
+        slot_of: (frame, T) -> latent.
+
+    Raises:
+        ValueError: if a frame is out of range.
+    """
+    for one in pinned:
+        if not -num_frames <= one.frame < num_frames:
+            raise ValueError(f"frame {one.frame} of {num_frames}; there are {-num_frames} to {num_frames - 1}")
+    return [replace(one, frame=slot_of(one.frame % num_frames, num_frames)) for one in pinned]
+
+
 def pinned_conditions(
     conditions: Sequence[Sequence[PinnedPicture]], latents: Sequence[Tensor], num_frames: int
 ) -> Conditions:
     """The conditions of the processes that have some.
 
     Args:
-        conditions: (N,) lists of K pictures each.
+        conditions: (N,) lists of K pictures each, at latents (`at_latents`), as in all that follows.
         latents: (N,) scaled latents of these, (K, C, h, w).
-        num_frames: T.
+        num_frames: S, of latents.
 
     Raises:
         ValueError: if a frame is out of range or named twice, or a strength is out of range.

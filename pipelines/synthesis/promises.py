@@ -14,7 +14,7 @@ from renderers import families, renderer
 from renderers.distance import canvas_distances
 from renderers.painting import StrokeProgram, to_uint8
 from training.data.dataset import DatasetCard
-from training.data.encoded import caption_key, embedding_of, encoding_of, latents_of
+from training.data.encoded import Encoding, caption_key, embedding_of, encoding_of, latents_of
 from training.data.layout import ARTIST, TEXT_SPLIT
 from training.data.manifest import ShardManifest, hash_file, tar_path
 from training.data.plain import parse_json
@@ -54,8 +54,9 @@ def _faults_of(
         if manifest.split == TEXT_SPLIT:
             return list(_text_faults(sequence))
         record = manifest.records[number]
-        if encoding_of(card) is not None:  # what latents show, the data set that they were made of promises
-            return list(_latent_faults(sequence, record))
+        encoding = encoding_of(card)
+        if encoding is not None:  # what latents show, the data set that they were made of promises
+            return list(_latent_faults(sequence, record, encoding))
         faults = record_faults(sequence, manifest, record)
         return [*faults, *sequence_faults(sequence, manifest, card, replay=replay)]
     except Exception as error:  # forged content raises anything
@@ -73,17 +74,17 @@ def record_faults(sequence: StoredSequence, manifest: ShardManifest, record: Map
 def _text_faults(sequence: StoredSequence) -> Iterator[str]:
     if caption_key(sequence.caption) != sequence.key or parse_json(sequence.members["json"]) != {"key": sequence.key}:
         yield "its key is not that of its caption"
-    if not embedding_of(sequence).isfinite().all():
+    if not all(tensor.isfinite().all() for tensor in embedding_of(sequence).values()):
         yield "its embedding is not finite"
 
 
-def _latent_faults(sequence: StoredSequence, record: Mapping[str, Any]) -> Iterator[str]:
+def _latent_faults(sequence: StoredSequence, record: Mapping[str, Any], encoding: Encoding) -> Iterator[str]:
     if sequence.caption != (record["caption"] or ""):
         yield "the manifest's caption is not the sequence's"
     if [frame["step"] for frame in sequence.facts["frames"]] != record["frame_steps"]:
         yield "the manifest's frame_steps is not the sequence's"
     mean, logvar = latents_of(sequence)
-    if mean.shape != logvar.shape or len(mean) != sequence.num_frames:
+    if mean.shape != logvar.shape or len(mean) != (encoding.num_latents or sequence.num_frames):
         yield f"latents {tuple(mean.shape)} and {tuple(logvar.shape)} for {sequence.num_frames} frames"
     if not (mean.isfinite().all() and logvar.isfinite().all()):
         yield "its latents are not finite"

@@ -8,10 +8,10 @@ from diffusers import DDIMScheduler
 from pipelines.painter import ProcessPainterPipeline
 from pipelines.painting.pinned import PinnedPicture
 from tests.training.models.small_base import pictures, small_base
-from training.models.painter_folder import Painter
 from training.models.sd15.motion import adapter_of, add_motion, is_temporal
+from training.models.sd15.painter import Painter
 from training.models.sd15.replication import add_replication
-from training.models.shape import TinyShape
+from training.models.tiny.shape import TinyShape
 
 PROMPT = "a red house by a lake"
 SIZE = (16, 24)

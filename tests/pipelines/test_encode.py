@@ -22,7 +22,6 @@ from pipelines.encode import EncodeConfig, encode_config
 from tests.pipelines.runs import assert_same, contents
 from tests.pipelines.small_dataset import painted_frames, small_dataset
 from tests.training.models.small_base import small_base
-from training.config import ModelConfig
 from training.data.augment import Augmentation
 from training.data.batch import SequenceBatch
 from training.data.dataset import read_card
@@ -32,6 +31,8 @@ from training.data.sequence import StoredSequence, read_sequences
 from training.data.shard import ShardWriter
 from training.data.split import open_split
 from training.data.stream import DataMixture, SequenceStream
+from training.data.text import Text
+from training.models.tiny.registration import TinyConfig
 
 # Some captions are the same, and share an embedding.
 CAPTIONS = ("a boat", "a hill", "a boat", "a lake", "a lamp", "a hill")
@@ -46,17 +47,23 @@ class FakeBase:
     def __init__(self, name: str = "fake", dies_after: int = 10**9) -> None:
         self.name, self.left, self.embedded = name, dies_after, [""][:0]
 
-    def encode_frames(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        if self.left == 0:
-            raise KeyboardInterrupt
-        self.left -= 1
-        mean = torch.nn.functional.avg_pool2d(frames, 8)
+    def latent_shape(self, num_frames: int, size_px: tuple[int, int]) -> tuple[int, int, int, int]:
+        return num_frames, 3, size_px[0] // 8, size_px[1] // 8
+
+    def encode_sequences(self, frames: torch.Tensor, at_once: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        parts = []
+        for some in torch.split(frames, at_once or frames.shape[1], dim=1):
+            if self.left == 0:
+                raise KeyboardInterrupt
+            self.left -= 1
+            parts.append(torch.nn.functional.avg_pool3d(some.transpose(1, 2), (1, 8, 8)).transpose(1, 2))
+        mean = torch.cat(parts, dim=1)
         return mean, mean - 3
 
-    def embed(self, captions: Sequence[str]) -> torch.Tensor:
+    def embed(self, captions: Sequence[str]) -> Text:
         self.embedded += captions
         digests = [hashlib.sha256(caption.encode()).digest() for caption in captions]
-        return torch.tensor([list(digest) for digest in digests]).float().reshape(-1, 4, 8)
+        return Text({"text": torch.tensor([list(digest) for digest in digests]).float().reshape(-1, 4, 8)})
 
     def fingerprint(self) -> str:
         return self.name
@@ -75,7 +82,7 @@ def encoded(scenes: Path) -> Path:
 
 
 def encode_to(out: Path, scenes: Path, base: Any = None, **how: Any) -> Any:
-    config = EncodeConfig(dataset=str(scenes), out=out, model=ModelConfig(name="tiny"), base="fake", **how)
+    config = EncodeConfig(dataset=str(scenes), out=out, model=TinyConfig(name="tiny"), base="fake", **how)
     return encode.encode(config, encode.open_splits(str(scenes)), base or FakeBase(), CPU)
 
 
@@ -91,10 +98,10 @@ def test_latents_and_embeddings_come_in_the_order_of_the_frames(scenes: Path, en
         assert frames.captions == latents.captions and latents.frames is None
         assert frames.frames is not None and latents.latents is not None
         for row, caption in enumerate(frames.captions):
-            mean, logvar = FakeBase().encode_frames(frames.frames[row])
-            torch.testing.assert_close(latents.latents.mean[row], mean, atol=1e-6, rtol=0)
-            torch.testing.assert_close(latents.latents.logvar[row], logvar, atol=1e-6, rtol=0)
-            assert torch.equal(latents.latents.text[row], FakeBase().embed([caption])[0])
+            mean, logvar = FakeBase().encode_sequences(frames.frames[row : row + 1])
+            torch.testing.assert_close(latents.latents.mean[row], mean[0], atol=1e-6, rtol=0)
+            torch.testing.assert_close(latents.latents.logvar[row], logvar[0], atol=1e-6, rtol=0)
+            assert torch.equal(latents.latents.text["text"][row], FakeBase().embed([caption])["text"][0])
 
 
 def test_the_last_frame_alone_has_its_latents(encoded: Path) -> None:
@@ -278,10 +285,10 @@ def test_bad_words_are_one_line_and_exit_code_2(
 
 
 def test_a_real_base_encodes_through_the_command_and_its_stream_knows_it(scenes: Path, tmp_path: Path) -> None:
-    from training.diffusion import NoiseSchedule
     from training.models.sd15.base import load_base
-    from training.models.shape import TinyShape
     from training.models.tiny.build import build_tiny
+    from training.models.tiny.shape import TinyShape
+    from training.noise_schedule import NoiseSchedule
 
     (pictures,) = [batch.frames for batch in batches_of(scenes, 1, 4, frames="last")]
     assert pictures is not None
@@ -296,7 +303,9 @@ def test_a_real_base_encodes_through_the_command_and_its_stream_knows_it(scenes:
         assert batch.latents is not None and frames.frames is not None
         mean, _ = base.encode_frames(frames.frames[0])
         torch.testing.assert_close(batch.latents.mean[0], mean, atol=1e-5, rtol=1e-5)
-        torch.testing.assert_close(batch.latents.text, base.embed(frames.captions), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            batch.latents.text["text"], base.embed(frames.captions)["text"], atol=1e-5, rtol=1e-5
+        )
 
 
 def test_what_is_not_finite_is_neither_stored_nor_called_success(scenes: Path, tmp_path: Path) -> None:

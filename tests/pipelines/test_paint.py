@@ -14,8 +14,8 @@ from pipelines.paint import run
 from pipelines.painting.config import paint_config
 from tests.training.models.sd15.test_motion import moved
 from tests.training.models.small_base import small_base
-from training.models.painter_folder import Painter
 from training.models.sd15.motion import adapter_of
+from training.models.sd15.painter import Painter
 from training.models.sd15.replication import add_replication
 
 FACTS = {"num_frames": 4, "size_px": [64, 64], "phrases": {}, "parts": {}}

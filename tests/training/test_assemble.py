@@ -19,15 +19,22 @@ from tests.training.stages import runs as stage_runs
 from tests.training.stages.parents import train, untrained_parents
 from tests.training.toy_runs import ROOT
 from training.assemble import assemble_config, run
-from training.diffusion import NoiseSchedule
-from training.models.painter_folder import load_painter
+from training.models import painter_folder
 from training.models.sd15.base import load_base
 from training.models.sd15.lora import apply_lora
 from training.models.sd15.motion import add_motion, load_motion, predict
+from training.models.sd15.painter import Painter
 from training.models.sd15.replication import load_replication
 from training.models.weights import module_hash, weights_hash
+from training.noise_schedule import NoiseSchedule
 
 Folders = dict[str, Path]
+
+
+def load_painter(folder: Path) -> Painter:
+    painter = painter_folder.load_painter(folder)
+    assert isinstance(painter, Painter)
+    return painter
 
 
 @pytest.fixture(scope="module")
@@ -72,10 +79,10 @@ def test_a_painter_holds_what_was_trained(runs: Folders, painter: Path) -> None:
     assert list(loaded.loras) == ["spatial", "way"]
     unet = add_motion(loaded.base.unet, loaded.motion).eval().requires_grad_(False)
     latents = torch.randn(1, 3, base.latent_channels, 4, 4)
-    before = predict(unet, latents, torch.tensor([5]), base.embed(["a lake"]))
+    before = predict(unet, latents, torch.tensor([5]), base.embed(["a lake"])["text"])
     for name, state in loaded.loras.items():
         apply_lora(unet, name, state)
-    assert not torch.equal(predict(unet, latents, torch.tensor([5]), base.embed(["a lake"])), before)
+    assert not torch.equal(predict(unet, latents, torch.tensor([5]), base.embed(["a lake"])["text"]), before)
 
 
 def test_the_card_says_what_is_in_it_and_where_from(runs: Folders, painter: Path) -> None:

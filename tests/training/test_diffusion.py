@@ -11,16 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.data.order import rank_positions
-from training.diffusion import (
-    NoiseSchedule,
-    Prediction,
-    begin_between,
-    draw,
-    invert,
-    load_schedule,
-    sample,
-    save_schedule,
-)
+from training.data.text import Text
+from training.diffusion import begin_between, draw, invert, sample
+from training.models.registration import Prediction
+from training.noise_schedule import NoiseSchedule, load_schedule, save_schedule
 from training.random.streams import DRAWS
 
 SCHEDULES = (
@@ -29,6 +23,16 @@ SCHEDULES = (
     NoiseSchedule(spacing="scaled_linear"),
     NoiseSchedule(prediction="v", zero_terminal_snr=True),
 )
+
+SCHEDULE = SCHEDULES[0]
+
+
+def sharing(shared: float) -> NoiseSchedule:
+    return NoiseSchedule(shared=shared)
+
+
+def texts(count: int, value: float = 0.0) -> Text:
+    return Text({"text": torch.full((count, 1, 1), value)})
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -69,9 +73,9 @@ def test_min_snr_is_finite_where_no_signal_is_left() -> None:
 
 @given(st.integers(0, 2**40), st.integers(1, 4))
 def test_a_sample_draws_the_same_in_any_company(position: int, company: int) -> None:
-    alone = draw(7, [position], (2, 3), 1000, 0.5, 0.3)
+    alone = draw(7, [position], (2, 3), sharing(0.3), 0.5)
     others = range(position - company + 1 if position >= company else position, position + 2)
-    among = draw(7, others, (2, 3), 1000, 0.5, 0.3)
+    among = draw(7, others, (2, 3), sharing(0.3), 0.5)
     at = company - 1 if position >= company else 0
     assert torch.equal(among.noise[at], alone.noise[0])
     assert among.timesteps[at] == alone.timesteps[0]
@@ -81,16 +85,18 @@ def test_a_sample_draws_the_same_in_any_company(position: int, company: int) -> 
 def test_ranks_draw_together_what_one_would_draw() -> None:
     """The ranks' shares of a step, and the shares in another order, make up the draws of the whole step."""
     shape = (2, 4, 5, 5)
-    whole = draw(3, range(64, 76), shape, 1000, 0.3)
-    shares = [draw(3, rank_positions(64, 0, batch_size=4, rank=r, world_size=3), shape, 1000, 0.3) for r in range(3)]
+    whole = draw(3, range(64, 76), shape, SCHEDULE, 0.3)
+    shares = [
+        draw(3, rank_positions(64, 0, batch_size=4, rank=r, world_size=3), shape, SCHEDULE, 0.3) for r in range(3)
+    ]
     assert torch.equal(torch.cat([share.noise for share in shares]), whole.noise)
     assert torch.equal(torch.cat([share.timesteps for share in shares]), whole.timesteps)
     assert torch.equal(torch.cat([share.keeps_caption for share in shares]), whole.keeps_caption)
-    assert torch.equal(draw(3, range(75, 63, -1), shape, 1000, 0.3).noise, whole.noise.flip(0))
+    assert torch.equal(draw(3, range(75, 63, -1), shape, SCHEDULE, 0.3).noise, whole.noise.flip(0))
 
 
 def test_draws_are_what_they_should_be_on_the_whole() -> None:
-    draws = draw(0, range(4000), (4,), 1000, 0.1)
+    draws = draw(0, range(4000), (4,), SCHEDULE, 0.1)
     assert abs(float(draws.noise.mean())) < 0.05
     assert float(draws.noise.std()) == pytest.approx(1, abs=0.05)
     assert float(draws.keeps_caption.float().mean()) == pytest.approx(0.9, abs=0.02)
@@ -101,23 +107,23 @@ def test_draws_are_what_they_should_be_on_the_whole() -> None:
 def test_a_batch_covers_the_noise_levels() -> None:
     """Far closer to even than independent draws, of which a batch of 8 misses a third of eight bands."""
     for start in range(0, 800, 8):
-        timesteps = draw(3, range(start, start + 8), (1,), 1000, 0.0).timesteps
+        timesteps = draw(3, range(start, start + 8), (1,), SCHEDULE, 0.0).timesteps
         assert len(set((timesteps // 200).tolist())) == 5
 
 
 def test_timesteps_are_spread_as_evenly_after_years_of_training() -> None:
     for start in (0, 2**40, 2**62):
-        timesteps = draw(3, range(start, start + 1000), (1,), 1000, 0.0).timesteps
+        timesteps = draw(3, range(start, start + 1000), (1,), SCHEDULE, 0.0).timesteps
         assert len(set(timesteps.tolist())) > 750 and int(timesteps.min()) < 3 and int(timesteps.max()) > 996
 
 
 def test_every_caption_is_kept_or_dropped_when_that_is_certain() -> None:
-    assert draw(0, range(10000), (1,), 1000, 0.0).keeps_caption.all()
-    assert not draw(0, range(10000), (1,), 1000, 1.0).keeps_caption.any()
+    assert draw(0, range(10000), (1,), SCHEDULE, 0.0).keeps_caption.all()
+    assert not draw(0, range(10000), (1,), SCHEDULE, 1.0).keeps_caption.any()
 
 
 def test_another_seed_draws_otherwise() -> None:
-    one, other = (draw(seed, range(64), (8,), 1000, 0.5) for seed in (0, 1))
+    one, other = (draw(seed, range(64), (8,), SCHEDULE, 0.5) for seed in (0, 1))
     assert not torch.equal(one.noise, other.noise)
     assert not torch.equal(one.timesteps, other.timesteps)
     assert not torch.equal(one.keeps_caption, other.keeps_caption)
@@ -125,7 +131,7 @@ def test_another_seed_draws_otherwise() -> None:
 
 def test_the_draws_of_a_seed_never_change() -> None:
     """A run that was begun with one version goes on with the next; other draws are another `DRAWS`."""
-    draws = draw(5, range(8), (2, 2), 1000, 0.5, 0.5)
+    draws = draw(5, range(8), (2, 2), sharing(0.5), 0.5)
     assert draws.timesteps.tolist() == [251, 869, 487, 105, 723, 341, 959, 577]
     assert draws.keeps_caption.tolist() == [True, False, False, False, False, True, True, True]
     expected = torch.tensor([[-1.1334417, 0.8707110], [-0.1979026, 0.2405611]])
@@ -134,12 +140,12 @@ def test_the_draws_of_a_seed_never_change() -> None:
 
 
 def test_frames_share_as_much_noise_as_they_are_told() -> None:
-    alone, mixed = draw(0, range(2000), (3, 4), 1000, 0.1), draw(0, range(2000), (3, 4), 1000, 0.1, 0.7)
+    alone, mixed = draw(0, range(2000), (3, 4), SCHEDULE, 0.1), draw(0, range(2000), (3, 4), sharing(0.7), 0.1)
     frames = mixed.noise.movedim(1, 0).flatten(1)
     assert torch.allclose(torch.corrcoef(frames), 0.49 + 0.51 * torch.eye(3), atol=0.03)
     assert float(frames.std()) == pytest.approx(1, abs=0.02)
     assert torch.equal(mixed.timesteps, alone.timesteps) and torch.equal(mixed.keeps_caption, alone.keeps_caption)
-    whole = draw(0, range(4), (3, 4), 1000, 0.1, 1.0).noise
+    whole = draw(0, range(4), (3, 4), sharing(1.0), 0.1).noise
     assert torch.equal(whole, whole[:, :1].expand_as(whole))
 
 
@@ -148,9 +154,9 @@ class Gaussian:
 
     def __init__(self, schedule: NoiseSchedule, mean: float, variance: float) -> None:
         self.schedule, self.mean, self.variance = schedule, mean, variance
-        self.seen: list[torch.Tensor] = []
+        self.seen: list[Text] = []
 
-    def __call__(self, latents: torch.Tensor, timesteps: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+    def __call__(self, latents: torch.Tensor, timesteps: torch.Tensor, text: Text) -> torch.Tensor:
         self.seen.append(text)
         signal = self.schedule.signal[timesteps].reshape(-1, *[1] * (latents.ndim - 1))
         total = signal * self.variance + 1 - signal
@@ -162,7 +168,7 @@ class Gaussian:
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_sampling_makes_noise_into_the_distribution(schedule: NoiseSchedule) -> None:
     noise = torch.randn(8, 4096, generator=torch.Generator().manual_seed(0))
-    text = torch.zeros(8, 1, 1)
+    text = texts(8)
     made = sample(Gaussian(schedule, 0.7, 0.25), schedule, noise, text, text, num_steps=100, guidance=1.0)
     assert float(made.mean()) == pytest.approx(0.7, abs=0.05)
     assert float(made.std()) == pytest.approx(0.5, abs=0.05)
@@ -171,7 +177,7 @@ def test_sampling_makes_noise_into_the_distribution(schedule: NoiseSchedule) -> 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_inversion_then_sampling_returns_the_picture(schedule: NoiseSchedule) -> None:
     latents = 0.7 + 0.5 * torch.randn(2, 512, generator=torch.Generator().manual_seed(0))
-    text = torch.zeros(2, 1, 1)
+    text = texts(2)
     denoiser = Gaussian(schedule, 0.7, 0.25)
     for num_steps, error in ((10, 0.01), (50, 1e-4)):
         noise = invert(denoiser, schedule, latents, text, num_steps=num_steps)
@@ -185,7 +191,7 @@ def test_what_begins_on_the_way_ends_in_the_distribution_too(schedule: NoiseSche
     generator = torch.Generator().manual_seed(0)
     latents = 0.7 + 0.5 * torch.randn(8, 4096, generator=generator)
     noise = torch.randn(8, 4096, generator=generator)
-    text, denoiser = torch.zeros(8, 1, 1), Gaussian(schedule, 0.7, 0.25)
+    text, denoiser = texts(8), Gaussian(schedule, 0.7, 0.25)
     ends = []
     for skipped in (30, 90):
         begun = begin_between(schedule, latents, noise, num_steps=100, skipped=skipped)
@@ -204,7 +210,7 @@ def test_what_is_predicted_can_be_corrected(schedule: NoiseSchedule) -> None:
     latents, target = schedule.add_noise(clean, noise, timesteps), schedule.target(clean, noise, timesteps)
     assert torch.allclose(schedule.clean(latents, target, timesteps), clean, atol=1e-3)
     assert torch.allclose(schedule.prediction_of(latents, clean, timesteps), target, atol=1e-3)
-    text, denoiser, wanted = torch.zeros(3, 1, 1), Gaussian(schedule, 0.7, 0.25), torch.randn(3, 5)
+    text, denoiser, wanted = texts(3), Gaussian(schedule, 0.7, 0.25), torch.randn(3, 5)
 
     def corrected(predicted: torch.Tensor) -> torch.Tensor:
         return torch.cat([wanted[:1], predicted[1:]])
@@ -219,10 +225,10 @@ def test_what_is_predicted_can_be_corrected(schedule: NoiseSchedule) -> None:
 
 def test_guidance_goes_past_the_text_and_1_does_not_ask_without() -> None:
     schedule = NoiseSchedule()
-    noise, text, no_text = torch.randn(2, 16), torch.ones(2, 1, 1), torch.zeros(2, 1, 1)
+    noise, text, no_text = torch.randn(2, 16), texts(2, 1.0), texts(2)
 
-    def denoise(latents: torch.Tensor, timesteps: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
-        return text[:, 0].expand(-1, latents.shape[1]) * 0.1
+    def denoise(latents: torch.Tensor, timesteps: torch.Tensor, text: Text) -> torch.Tensor:
+        return text["text"][:, 0].expand(-1, latents.shape[1]) * 0.1
 
     plain = sample(denoise, schedule, noise, text, no_text, num_steps=1, guidance=1.0)
     empty = sample(denoise, schedule, noise, no_text, text, num_steps=1, guidance=1.0)
@@ -230,7 +236,7 @@ def test_guidance_goes_past_the_text_and_1_does_not_ask_without() -> None:
     assert torch.allclose(far - empty, 3 * (plain - empty), atol=1e-4)
     asked = Gaussian(schedule, 0.0, 1.0)
     sample(asked, schedule, noise, text, no_text, num_steps=2, guidance=1.0)
-    assert all(torch.equal(seen, text) for seen in asked.seen)
+    assert all(torch.equal(seen["text"], text["text"]) for seen in asked.seen)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)

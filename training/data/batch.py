@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
+    from training.data.text import Text
+
 Tokenise = Callable[[Sequence[str]], "torch.Tensor"]
 """(B,) captions -> (B, L) int64 numbers of their words and pieces of words."""
 
@@ -16,17 +18,18 @@ class CachedLatents:
     """What `pipelines.encode` stored of a batch, instead of frames.
 
     Attributes:
-        mean, logvar: (B, T, C, h, w) float32: the posterior of the VAE for every frame, not scaled.
-        text: (B, L, D) float32 embeddings of the captions.
+        mean, logvar: (B, S, C, h, w) float32: the posterior of the codec, not scaled; S is T where it encodes each
+            frame alone.
+        text: float32 embeddings of the captions.
     """
 
     mean: "torch.Tensor"
     logvar: "torch.Tensor"
-    text: "torch.Tensor"
+    text: "Text"
 
     def moved(self, move: "Callable[[torch.Tensor], torch.Tensor]") -> "CachedLatents":
         """The same with each tensor moved."""
-        return CachedLatents(mean=move(self.mean), logvar=move(self.logvar), text=move(self.text))
+        return CachedLatents(mean=move(self.mean), logvar=move(self.logvar), text=self.text.changed(move))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +60,10 @@ class SequenceBatch:
     def to(self, device: "torch.device | str") -> "SequenceBatch":
         """The same on another device; keys and captions stay where they are."""
         return self.moved(lambda tensor: tensor.to(device))
+
+    def tokenised(self, tokenise: Tokenise) -> "torch.Tensor":
+        """(B, L) numbers of the words of the captions: as the readers found them, or found here."""
+        return tokenise(self.captions).to(self.positions.device) if self.token_ids is None else self.token_ids
 
     def moved(self, move: "Callable[[torch.Tensor], torch.Tensor]") -> "SequenceBatch":
         """The same with each tensor moved."""

@@ -37,6 +37,7 @@ class Encoding:
         size_px: (height, width) of the frames.
         source: configuration hash of the data set of frames.
         manifests: split -> hash of its manifests in that data set.
+        num_latents: S of a sequence's latents; None where there is one for each frame.
     """
 
     base: str
@@ -44,10 +45,11 @@ class Encoding:
     size_px: tuple[int, int]
     source: str
     manifests: dict[str, str]
+    num_latents: int | None = None
 
     def recipe(self) -> dict[str, Any]:
         """The recipe of the encoded data set."""
-        return {"encoding": asdict(self)}
+        return {"encoding": {key: value for key, value in asdict(self).items() if value is not None}}
 
 
 def encoding_of(card: DatasetCard) -> Encoding | None:
@@ -70,22 +72,24 @@ def pack(tensors: "dict[str, Tensor]", dtype: LatentType) -> bytes:
 
 
 def latents_of(sequence: StoredSequence) -> "tuple[Tensor, Tensor]":
-    """Mean and logarithm of the variance (T, C, h, w), as stored.
+    """Mean and logarithm of the variance (S, C, h, w), as stored.
 
     Raises:
         ValueError: if the sequence holds none.
     """
-    held = _unpack(sequence, LATENTS_MEMBER, ("mean", "logvar"))
+    held = _unpack(sequence, LATENTS_MEMBER)
+    if set(held) != {"mean", "logvar"}:
+        raise ValueError(f"sequence {sequence.key}: {LATENTS_MEMBER} holds {', '.join(held)}, not mean, logvar")
     return held["mean"], held["logvar"]
 
 
-def embedding_of(sequence: StoredSequence) -> "Tensor":
-    """(L, D) embedding of a caption, as stored.
+def embedding_of(sequence: StoredSequence) -> "dict[str, Tensor]":
+    """What a base reads of a caption, as stored: tensors by name, such as `text` (L, D).
 
     Raises:
         ValueError: if it holds none.
     """
-    return _unpack(sequence, TEXT_MEMBER, ("text",))["text"]
+    return _unpack(sequence, TEXT_MEMBER)
 
 
 def caption_indices(texts: StoredSplit, captions: "list[str]") -> NDArray[np.int64]:
@@ -102,7 +106,7 @@ def caption_indices(texts: StoredSplit, captions: "list[str]") -> NDArray[np.int
     return indices
 
 
-def _unpack(sequence: StoredSequence, member: str, names: tuple[str, ...]) -> "dict[str, Tensor]":
+def _unpack(sequence: StoredSequence, member: str) -> "dict[str, Tensor]":
     from safetensors import SafetensorError
     from safetensors.torch import load
 
@@ -110,6 +114,6 @@ def _unpack(sequence: StoredSequence, member: str, names: tuple[str, ...]) -> "d
         held = load(sequence.members.get(member, b""))
     except SafetensorError as error:
         raise ValueError(f"sequence {sequence.key}: {member} is missing or damaged") from error
-    if set(held) != set(names):
-        raise ValueError(f"sequence {sequence.key}: {member} holds {', '.join(held)}, not {', '.join(names)}")
+    if not held:
+        raise ValueError(f"sequence {sequence.key}: {member} holds nothing")
     return held

@@ -1,6 +1,6 @@
 """One data set of a stream, checked before any work is done."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,7 +29,7 @@ class StreamSource:
     Attributes:
         split: the sequences.
         num_frames, size_px: T and (height, width) of all of them.
-        latent_shape, text_shape: (C, h, w) and (L, D) when encoded.
+        latent_shape, text_shapes: (S, C, h, w), and of each tensor of an embedding its shape, when encoded.
         texts, text_of: when encoded, the embeddings, and (N,) which of them each sequence has.
     """
 
@@ -37,7 +37,7 @@ class StreamSource:
     num_frames: int
     size_px: tuple[int, int]
     latent_shape: tuple[int, ...] | None = None
-    text_shape: tuple[int, ...] | None = None
+    text_shapes: Mapping[str, tuple[int, ...]] | None = None
     texts: StoredSplit | None = None
     text_of: NDArray[np.int64] | None = None
 
@@ -48,7 +48,7 @@ class StreamSource:
             "frames a sequence": self.num_frames,
             "size (height, width)": self.size_px,
             "latents": self.latent_shape,
-            "text embeddings": self.text_shape,
+            "text embeddings": self.text_shapes,
         }
 
     def decode(self, sequence: StoredSequence, pick: FramePick, out: "Tensor") -> None:
@@ -69,7 +69,7 @@ class StreamSource:
 
     def latents(
         self, sequences: Sequence[StoredSequence], indices: Sequence[int], pick: FramePick
-    ) -> "list[tuple[Tensor, Tensor, Tensor]]":
+    ) -> "list[tuple[Tensor, Tensor, dict[str, Tensor]]]":
         """Mean, logarithm of variance, and embedding of each sequence; what captions share is read once.
 
         Raises:
@@ -79,13 +79,13 @@ class StreamSource:
         wanted = [int(self.text_of[index]) for index in indices]
         distinct = sorted(set(wanted))
         texts = dict(zip(distinct, self.texts.read(distinct), strict=True))
-        first = 0 if pick == "all" else self.num_frames - 1
+        first = 0 if pick == "all" else -1
         found = []
         with self._naming_damage():
             for sequence, text in zip(sequences, wanted, strict=True):
                 mean, logvar = latents_of(sequence)
                 embedding = embedding_of(texts[text])
-                if mean.shape != (self.num_frames, *(self.latent_shape or ())) or embedding.shape != self.text_shape:
+                if mean.shape != self.latent_shape or _shapes(embedding) != self.text_shapes:
                     raise ValueError(f"sequence {sequence.key}: latents of another shape than the others'")
                 found.append((mean[first:], logvar[first:], embedding))
         return found
@@ -143,8 +143,12 @@ def open_source(url: str, split: str, *, captions_required: bool, base_fingerpri
         split=stored,
         num_frames=num_frames,
         size_px=size_px,
-        latent_shape=tuple(mean.shape[1:]),
-        text_shape=tuple(embedding.shape),
+        latent_shape=(encoding.num_latents or num_frames, *mean.shape[1:]),
+        text_shapes=_shapes(embedding),
         texts=texts,
         text_of=caption_indices(texts, captions),
     )
+
+
+def _shapes(tensors: "Mapping[str, Tensor]") -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}

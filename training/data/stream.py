@@ -14,6 +14,7 @@ from training.data.loader import Batches, Loaded
 from training.data.order import ROUND, StreamOrder, rank_positions, shares_of
 from training.data.sequence import StoredSequence
 from training.data.source import FramePick, StreamSource, open_source
+from training.data.text import Text
 
 if TYPE_CHECKING:
     import torch
@@ -92,6 +93,11 @@ class SequenceStream:
             raise UserError(f"{first.split.url}: {first.size_px} px (height, width); {size_px} are needed")
         if stream.encoded and stream.augmentation.any:
             raise UserError(f"{first.split.url}: latents cannot be augmented; take the data set of frames")
+        if frames == "last" and first.latent_shape is not None and first.latent_shape[0] != first.num_frames:
+            raise UserError(
+                f"{first.split.url}: {first.latent_shape[0]} latents for {first.num_frames} frames, none of which is "
+                "the finished picture alone; take the data set of frames"
+            )
         return stream
 
     def __len__(self) -> int:
@@ -194,7 +200,7 @@ class SequenceStream:
         """
         places = [order.at(position) for position in positions]
         sequences: dict[int, StoredSequence] = {}
-        latents: dict[int, tuple[torch.Tensor, ...]] = {}
+        latents: dict[int, tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]] = {}
         for number, source in enumerate(self.sources):
             rows = [row for row, (dataset, _) in enumerate(places) if dataset == number]
             indices = [places[row][1] for row in rows]
@@ -236,12 +242,12 @@ class _RankSteps:
         return self.stream.load(positions, self.order, pixels, self.tokenise)
 
 
-def _stack(latents: "dict[int, tuple[torch.Tensor, ...]]") -> CachedLatents:
+def _stack(latents: "dict[int, tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]]") -> CachedLatents:
     import torch
 
-    parts = zip(*(latents[row] for row in sorted(latents)), strict=True)
-    mean, logvar, text = (torch.stack(part) for part in parts)
-    return CachedLatents(mean=mean, logvar=logvar, text=text)
+    means, logvars, texts = zip(*(latents[row] for row in sorted(latents)), strict=True)
+    text = Text({name: torch.stack([one[name] for one in texts]) for name in texts[0]})
+    return CachedLatents(mean=torch.stack(means), logvar=torch.stack(logvars), text=text)
 
 
 def _refuse_mixed(sources: Sequence[StreamSource]) -> None:

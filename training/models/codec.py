@@ -1,6 +1,7 @@
 """The tiny model's codec: squares of pixels to a few numbers each and back, linear, in closed form.
 
-It has the interface of `AutoencoderKL`.
+It has the interface of `AutoencoderKL`. It stands here, and not with the tiny model, because the name of this module is
+part of every painter's `model_index.json`.
 
 A convolutional autoencoder needs hours of two cores to reach what principal components of patches give in seconds. The
 encoder is those components; the decoder is the best linear map from a patch's code *and its neighbours'* to its pixels,

@@ -1,42 +1,37 @@
 """A painter: one folder with all that paints, its run cards and licences.
 
 PAINTER/painter.json         format, frames, size, method phrases, hashes and licences of the parts, all files
-PAINTER/model_index.json     the same parts for diffusers' `DiffusionPipeline`
-PAINTER/vae/ ... unet/       the base, as any diffusers folder
-PAINTER/motion_adapter/      the temporal modules
-PAINTER/replication/         the replication network, where there is one
+PAINTER/model_index.json     the same parts for diffusers' `DiffusionPipeline`, where it knows such
+PAINTER/...                  the parts, as the architecture has them: of a Stable Diffusion vae/, text_encoder/,
+                             tokenizer/, unet/, scheduler/, motion_adapter/ and replication/
 PAINTER/loras/NAME/          LoRAs
 PAINTER/run_cards/PART.json  how each part that was trained here came about
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, NotRequired
+from typing import TYPE_CHECKING, Annotated, Any, NotRequired
 
-import torch
-from diffusers import MotionAdapter, SparseControlNetModel
-from diffusers import __version__ as diffusers_version
 from pydantic import Field
-from safetensors.torch import load_file
-from torch import Tensor
 from typing_extensions import TypedDict
 
 from conf.errors import UserError
 from training.data.manifest import hash_file, to_json
 from training.data.plain import OPEN, Count, Number, Side, parse_object, shaped
 from training.models.finite import finite
-from training.models.sd15.base import BaseModel, load_base
-from training.models.sd15.lora import LORA_FILE, kind_of, load_lora, save_lora
-from training.models.sd15.motion import add_motion, load_motion
-from training.models.sd15.replication import load_replication
+
+if TYPE_CHECKING:
+    import torch
+
+    from training.models.painter import Painter
 
 PAINTER_CARD = "painter.json"
+LORAS = "loras"
+"""Folder of a painter with a folder for each LoRA."""
 _FORMAT = 1
 _MOST_FRAMES = 10_000
-_SHARED = "shared_noise"
-_MOTION, _REPLICATION, _LORAS = "motion_adapter", "replication", "loras"
+_FIRST = "sd15"  # painters of the first architectures do not say which theirs is
 
 
 class _File(TypedDict):
@@ -54,83 +49,43 @@ class _Card(TypedDict):
     size_px: Annotated[list[Side], Field(min_length=2, max_length=2)]
     phrases: NotRequired[dict[str, str]]
     shared_noise: NotRequired[Number]
+    architecture: NotRequired[str]
     files: dict[str, _File]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Painter:
-    """All that paints.
+def seal_painter(
+    folder: Path,
+    facts: Mapping[str, Any],
+    run_cards: Mapping[str, Mapping[str, Any]],
+    model_index: Mapping[str, Any] | None = None,
+) -> None:
+    """Make a folder in which an architecture has saved all parts a painter: cards are written, last that of the whole.
 
-    Attributes:
-        base: what turns words into pictures.
-        motion: the temporal modules.
-        replication: the replication network, where there is one.
-        loras: name -> state in peft's names at scale 1, for `training.models.sd15.lora.apply_lora`.
-        facts: what `painter.json` says besides its files: `num_frames`, `size_px` (height, width), `phrases` by method,
-            `parts` with their hashes and licences.
+    Args:
+        folder: with the parts.
+        facts: for `painter.json`; with `architecture`, the registered name, unless it is Stable Diffusion's.
+        run_cards: part -> card.
+        model_index: for diffusers' `DiffusionPipeline`.
+
+    Raises:
+        UserError: if a number of a part is not finite, as those that are too large for its type.
     """
+    from safetensors.torch import load_file
 
-    base: BaseModel
-    motion: MotionAdapter
-    replication: SparseControlNetModel | None = None
-    loras: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-    def save(
-        self, folder: Path, run_cards: Mapping[str, Mapping[str, Any]], dtype: torch.dtype = torch.float32
-    ) -> None:
-        """Write it into an empty folder.
-
-        Args:
-            folder: an existing one.
-            run_cards: part -> card.
-            dtype: of all tensors in the files; the networks here are changed to it as well.
-
-        Raises:
-            UserError: if a number is too large for it.
-        """
-        self.base.to("cpu", dtype).save(folder)
-        self.motion.to(dtype).save_pretrained(folder / _MOTION, safe_serialization=True)
-        if self.replication is not None:
-            self.replication.to(dtype).save_pretrained(folder / _REPLICATION, safe_serialization=True)
-        for name, state in self.loras.items():
-            (folder / _LORAS / name).mkdir(parents=True)
-            save_lora({key: tensor.to(dtype) for key, tensor in state.items()}, kind_of(state), folder / _LORAS / name)
-        for path in sorted(folder.rglob("*.safetensors")):
-            for tensor_name, tensor in load_file(path).items():
-                finite(tensor, f"{path.relative_to(folder).as_posix()}: {tensor_name}")
-        _forget_places(folder)
-        for part, card in run_cards.items():
-            (folder / "run_cards").mkdir(exist_ok=True)
-            (folder / "run_cards" / f"{part}.json").write_text(to_json(card), encoding="utf-8")
-        (folder / "model_index.json").write_text(to_json(self._model_index()), encoding="utf-8")
-        paths = sorted(path for path in folder.rglob("*") if path.is_file())
-        files = {
-            path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": hash_file(path)}
-            for path in paths
-        }
-        card = {"format": _FORMAT, **self.facts, _SHARED: self.base.schedule.shared, "files": files}
-        (folder / PAINTER_CARD).write_text(to_json(card), encoding="utf-8")
-
-    def _model_index(self) -> dict[str, Any]:
-        def place(part: object) -> list[str | None]:
-            if part is None:
-                return [None, None]
-            kind = type(part)
-            library = kind.__module__.partition(".")[0]
-            return [library if library in ("diffusers", "transformers") else kind.__module__, kind.__name__]
-
-        parts = {
-            "vae": self.base.vae, "text_encoder": self.base.text_encoder, "tokenizer": self.base.tokenizer,
-            "unet": self.base.unet, _MOTION: self.motion, _REPLICATION: self.replication,
-        }  # fmt: skip
-        return {
-            "_class_name": "ProcessPainterPipeline",
-            "_diffusers_version": diffusers_version,
-            "scheduler": ["diffusers", "DDIMScheduler"],
-            _SHARED: self.base.schedule.shared,
-            **{name: place(part) for name, part in parts.items()},
-        }
+    for path in sorted(folder.rglob("*.safetensors")):
+        for tensor_name, tensor in load_file(path).items():
+            finite(tensor, f"{path.relative_to(folder).as_posix()}: {tensor_name}")
+    _forget_places(folder)
+    for part, card in run_cards.items():
+        (folder / "run_cards").mkdir(exist_ok=True)
+        (folder / "run_cards" / f"{part}.json").write_text(to_json(card), encoding="utf-8")
+    if model_index is not None:
+        (folder / "model_index.json").write_text(to_json(model_index), encoding="utf-8")
+    files = {
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": hash_file(path)}
+        for path in sorted(path for path in folder.rglob("*") if path.is_file())
+    }
+    (folder / PAINTER_CARD).write_text(to_json({"format": _FORMAT, **facts, "files": files}), encoding="utf-8")
 
 
 def _forget_places(folder: Path) -> None:
@@ -166,26 +121,20 @@ def read_painter_card(folder: Path) -> dict[str, Any]:
     return card
 
 
-def load_painter(folder: Path, dtype: torch.dtype = torch.float32) -> Painter:
+def load_painter(folder: Path, dtype: "torch.dtype | None" = None) -> "Painter":
     """Load a painter, frozen, in evaluation mode.
 
     Args:
         folder: that `training.assemble` made.
-        dtype: of the networks, whatever the files hold.
+        dtype: of the networks, whatever the files hold; float32 when not said.
 
     Raises:
-        UserError: if the folder is no painter, one of another format, or not whole.
+        UserError: if the folder is no painter, one of another format or of an unknown architecture, or not whole.
     """
-    facts = read_painter_card(folder)
-    base = load_base(folder, "painter")
-    motion = load_motion(folder / _MOTION, base.unet)
-    has_network = (folder / _REPLICATION).is_dir()
-    replication = load_replication(folder / _REPLICATION, base.unet) if has_network else None
-    folders = sorted((folder / _LORAS).glob("*"))
-    unet = add_motion(base.unet, motion) if folders else base.unet
-    loras = {path.name: load_lora("painter", path / LORA_FILE, unet, {}) for path in folders}
-    for network in (motion, replication):
-        if network is not None:
-            network.requires_grad_(False).eval().to(dtype)
-    base = replace(base, schedule=replace(base.schedule, shared=float(facts.get(_SHARED, 0.0))))
-    return Painter(base=base.to("cpu", dtype), motion=motion, replication=replication, loras=loras, facts=facts)
+    import torch
+
+    from training.models.registry import architecture
+
+    card = read_painter_card(folder)
+    known = architecture(str(card.get("architecture", _FIRST)), f"painter={folder}: architecture")
+    return known.load_painter(folder, card, dtype or torch.float32)

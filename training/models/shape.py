@@ -1,14 +1,12 @@
-"""Sizes of the tiny model, LoRAs and actors; apart from them, because a configuration must not import networks."""
+"""Sizes of LoRAs and actors; apart from them, because a configuration must not import networks."""
 
 import math
 from dataclasses import dataclass
 
 from conf.errors import ConfigError
 
-NUM_GROUPS = 16
-"""Groups of its group norms."""
-LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
-"""Linear layers of an attention."""
+ATTENTION_LAYERS = ("to_q", "to_k", "to_v", "to_out.0")
+"""Linear layers of an attention, as diffusers names them."""
 _MOST_HEADS = 8
 _HEAD_UNIT = 8  # numbers: what fused attention kernels count in
 
@@ -25,57 +23,24 @@ def num_heads(*widths: int, most: int = _MOST_HEADS) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TinyShape:
-    """Sizes of the tiny model.
-
-    Attributes:
-        channels: of the UNet's levels; each level halves the grid. Multiples of 16.
-        plain_levels: so many of the finest levels convolve only; the others attend to words and the whole picture too.
-        text_width: numbers a word.
-        patch_px: side of the squares of pixels that are one cell of the grid.
-        latent_channels: numbers a cell.
-    """
-
-    channels: tuple[int, ...] = (64, 128, 128)
-    plain_levels: int = 1
-    text_width: int = 128
-    patch_px: int = 4
-    latent_channels: int = 8
-
-    def __post_init__(self) -> None:
-        if not self.channels or any(width < NUM_GROUPS or width % NUM_GROUPS for width in self.channels):
-            raise ConfigError("channels", list(self.channels), f"multiples of {NUM_GROUPS}, one for each level")
-        if self.text_width < 16 or self.text_width % 16:
-            raise ConfigError("text_width", self.text_width, "a multiple of 16")
-        if not 0 <= self.plain_levels < len(self.channels):
-            raise ConfigError("plain_levels", self.plain_levels, f"0 to {len(self.channels) - 1}: one level attends")
-        if self.patch_px not in (2, 4, 8, 16):
-            raise ConfigError("patch_px", self.patch_px, "2, 4, 8 or 16")
-        if not 1 <= self.latent_channels <= 3 * self.patch_px**2:
-            raise ConfigError("latent_channels", self.latent_channels, f"1 to {3 * self.patch_px**2}")
-
-
-@dataclass(frozen=True, kw_only=True)
 class LoraShape:
     """Sizes of a LoRA, and the layers that it changes.
 
     Attributes:
         rank: of the change of each layer.
         alpha: the change counts alpha / rank; this much the learning rate of the change is larger as well.
-        targets: linear layers of each attention: to_q, to_k, to_v, to_out.0.
+        targets: the layers, by the end of their names; `Registration.lora_targets` of an architecture allows them.
     """
 
     rank: int = 4
     alpha: float = 4.0
-    targets: tuple[str, ...] = LORA_TARGETS
+    targets: tuple[str, ...] = ATTENTION_LAYERS
 
     def __post_init__(self) -> None:
         if not 1 <= self.rank <= 1024:
             raise ConfigError("rank", self.rank, "1 to 1024")
         if not 0 < self.alpha < math.inf:
             raise ConfigError("alpha", self.alpha, "more than 0")
-        if not self.targets or not set(self.targets) <= set(LORA_TARGETS):
-            raise ConfigError("targets", list(self.targets), f"some of {', '.join(LORA_TARGETS)}")
 
 
 @dataclass(frozen=True, kw_only=True)

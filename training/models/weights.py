@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from training.data.manifest import hash_file
 from training.data.plain import parse_object
@@ -13,7 +14,7 @@ from training.data.plain import parse_object
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from training.diffusion import NoiseSchedule
+    from training.config import NoiseConfig
 
 WEIGHTS = "weights"
 """Folder of a run that holds what it trained, in the field's format."""
@@ -67,17 +68,17 @@ def parent_weights(key: str, folder: Path) -> Path:
     return folder
 
 
-def noise_of_run(weights: Path) -> "NoiseSchedule | None":
-    """The noise that weights were trained on, as their run card says; None where they have none.
+def noise_of_run(weights: Path) -> "NoiseConfig | None":
+    """The noise that weights were trained on, by the recipe in their run card; None where there is no card.
 
     Raises:
         UserError: if the card cannot be read.
     """
-    from training.diffusion import schedule_of_recipe
+    from training.config import NoiseConfig
 
     try:
         card = parse_object((weights / RUN_CARD).read_bytes(), dict[str, Any])
-        return schedule_of_recipe(card["recipe"]["noise"])
+        return typed(NoiseConfig, card["recipe"]["noise"], "noise")
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:

@@ -32,12 +32,12 @@ class LossWindow:
         self.sums = torch.zeros(1 + NUM_BANDS, 2, dtype=torch.float64) if sums is None else sums.clone()
 
     def add(self, losses: Tensor, timesteps: Tensor | None) -> None:
-        """Take in (B,) losses at (B,) timesteps, or without noise."""
+        """Take in (B,) losses at (B,) timesteps, whole numbers or not; None without noise."""
         losses = losses.detach().double().cpu()
         self.sums[0] += torch.stack([losses.sum(), torch.tensor(float(len(losses)), dtype=torch.float64)])
         if timesteps is None:
             return
-        bands = 1 + timesteps.cpu() * NUM_BANDS // self._num_steps
+        bands = 1 + (timesteps.cpu() * NUM_BANDS // self._num_steps).long()
         self.sums[:, 0].index_add_(0, bands, losses)
         self.sums[:, 1].index_add_(0, bands, torch.ones_like(losses))
 

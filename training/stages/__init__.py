@@ -18,7 +18,7 @@ class StageLoss:
     Attributes:
         loss: scalar to minimise: the mean of `per_sample`, weighted where min-SNR is on.
         per_sample: (B,) detached, not weighted.
-        timesteps: (B,) int64, of the noise schedule; None in a stage without noise.
+        timesteps: (B,) of the noise, as `training.objective` says; None in a stage without noise.
     """
 
     loss: "Tensor"

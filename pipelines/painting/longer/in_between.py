@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from conf.progress import Progress
-from pipelines.painter import num_steps_of
 from pipelines.painting.longer.held import HeldPath, Picture
 from pipelines.painting.longer.pace import even_times
 from pipelines.painting.longer.time_line import place, slots_for
 from pipelines.painting.pinned import PinnedPicture
 from renderers.distance import step_distances
+from training.diffusion import num_steps_of
 
 SHARE = 0.5
 """Of the steps, for in-betweens. With all of them a weak painter leaves the keys; half of them cost half as much."""
@@ -40,7 +40,7 @@ _PIXELS_TOGETHER = 2**18  # small sequences fill a GPU together; large ones need
 
 
 class PaintSequences(Protocol):
-    """Paints sequences of K frames; `ProcessPainterPipeline` with prompt, size and the like filled in."""
+    """Paints sequences of K frames; `PaintingPipeline` with prompt, size and the like filled in."""
 
     def __call__(
         self,

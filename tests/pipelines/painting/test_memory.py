@@ -9,9 +9,9 @@ import torch
 from conf.command import command
 from conf.errors import UserError
 from pipelines.paint import run
-from pipelines.painter import ProcessPainterPipeline
 from pipelines.painting.config import PaintConfig, paint_config
 from pipelines.painting.memory import naming_memory
+from pipelines.painting.pipeline import PaintingPipeline
 from tests.pipelines.small_painter import save_untrained_painter
 
 ALLOCATOR = "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to"
@@ -57,7 +57,7 @@ def test_the_command_ends_with_that_line(
         raise RuntimeError(ALLOCATOR)
 
     painter = save_untrained_painter(tmp_path / "painter")
-    monkeypatch.setattr(ProcessPainterPipeline, "__call__", short)
+    monkeypatch.setattr(PaintingPipeline, "__call__", short)
     words = [f"painter={painter}", "prompt=a boat", "device=cpu", f"out={tmp_path / 'out'}"]
     assert command("paint", paint_config, run, "A test.", words) == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith("error: out of memory on this machine; try dtype=bf16")

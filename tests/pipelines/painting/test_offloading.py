@@ -7,12 +7,13 @@ import torch
 from diffusers import AutoencoderKL
 from torch import nn
 
-from pipelines.painter import ProcessPainterPipeline, pipeline_of
+from pipelines.painter import ProcessPainterPipeline
+from pipelines.painting.loading import pipeline_of
 from tests.pipelines.small_painter import PROMPT, SIZE, at, paint, untrained_pipeline
 from tests.training.models.small_base import small_base
-from training.models.painter_folder import Painter
 from training.models.sd15.lora import add_lora, lora_of
 from training.models.sd15.motion import adapter_of, add_motion
+from training.models.sd15.painter import Painter
 from training.models.shape import LoraShape
 
 CPU = torch.device("cpu")
@@ -165,7 +166,8 @@ def test_a_sliced_vae_sees_one_picture_at_a_time(kl_painter: Painter, monkeypatc
     painted = {}
     for vae in ("whole", "sliced", "tiled"):
         pipeline = pipeline_of(kl_painter, CPU, {}, vae=vae)
-        seen = pipeline.vae.decoder.register_forward_pre_hook(lambda _m, inputs: sizes.append(tuple(inputs[0].shape)))
+        decoder: Any = kl_painter.base.vae.get_submodule("decoder")
+        seen = decoder.register_forward_pre_hook(lambda _m, inputs: sizes.append(tuple(inputs[0].shape)))
         sizes.clear()
         painted[vae] = pipeline([""], num_frames=2, size_px=(32, 64), steps=1).frames
         seen.remove()

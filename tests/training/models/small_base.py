@@ -2,10 +2,10 @@
 
 import torch
 
-from training.diffusion import NoiseSchedule
 from training.models.sd15.base import BaseModel
-from training.models.shape import TinyShape
 from training.models.tiny.build import build_tiny
+from training.models.tiny.shape import TinyShape
+from training.noise_schedule import NoiseSchedule
 
 CAPTIONS = (
     "a red house by a lake, painted in oil",

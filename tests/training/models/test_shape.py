@@ -13,12 +13,13 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from tests.training.models.small_base import CAPTIONS, pictures, small_base
-from training.diffusion import NoiseSchedule
 from training.models.sd15.base import load_base
 from training.models.sd15.motion import adapter_of, add_motion, is_temporal, load_motion, save_motion
 from training.models.sd15.replication import add_replication
-from training.models.shape import TinyShape, num_heads
+from training.models.shape import num_heads
 from training.models.tiny.build import build_tiny
+from training.models.tiny.shape import TinyShape
+from training.noise_schedule import NoiseSchedule
 
 SHAPE = TinyShape(channels=(32, 48), plain_levels=1, patch_px=8, text_width=48, latent_channels=8)
 

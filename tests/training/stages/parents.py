@@ -10,8 +10,8 @@ from torch import nn
 from tests.training import toy_runs
 from tests.training.models.small_base import small_base
 from training.config import TrainConfig
-from training.diffusion import NoiseSchedule
 from training.models.sd15.motion import adapter_of, add_motion, is_temporal, save_motion
+from training.noise_schedule import NoiseSchedule
 from training.train import run
 
 STAGES = ("motion", "replication", "spatial_lora", "motion_lora")

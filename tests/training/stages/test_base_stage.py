@@ -8,14 +8,14 @@ import torch
 from conf.errors import ConfigError, UserError
 from tests.pipelines.small_dataset import small_dataset
 from tests.training.models.small_base import CAPTIONS, pictures, small_base
+from tests.training.stages.made import base_stage
 from tests.training.stages.runs import train
 from tests.training.toy_runs import config, losses
 from training.data.batch import SequenceBatch
-from training.diffusion import NoiseSchedule
 from training.models.sd15.base import load_base
-from training.models.shape import TinyShape
+from training.models.tiny.shape import TinyShape
 from training.models.weights import module_hash
-from training.stages.base import BaseStage
+from training.noise_schedule import NoiseSchedule
 from training.stages.denoising import DenoisingConfig
 
 
@@ -37,7 +37,7 @@ def test_it_is_killed_and_resumed_to_the_same_weights(sequences: Path, base: Pat
 
 def test_saving_an_average_leaves_training_where_it_was(tmp_path: Path) -> None:
     model = small_base()
-    stage = BaseStage(model, DenoisingConfig(schedule=model.schedule), (64, 64), trains_words=True)
+    stage = base_stage(model, DenoisingConfig(objective=model.schedule), (64, 64), trains_text=True)
     before = module_hash(stage.network)
     averages = {
         name: torch.zeros_like(parameter)
@@ -53,7 +53,7 @@ def test_saving_an_average_leaves_training_where_it_was(tmp_path: Path) -> None:
 
 def test_it_samples_one_picture_a_prompt() -> None:
     model = small_base(shape=TinyShape(channels=(16,), plain_levels=0, patch_px=8, text_width=16, latent_channels=8))
-    made = BaseStage(model, DenoisingConfig(schedule=model.schedule), (16, 24), trains_words=True).samples(
+    made = base_stage(model, DenoisingConfig(objective=model.schedule), (16, 24), trains_text=True).samples(
         ["a", "b"], seed=1
     )
     assert made.shape == (2, 1, 3, 16, 24)
@@ -78,7 +78,7 @@ def test_it_learns_four_pictures_by_heart() -> None:
     model = small_base(
         schedule, TinyShape(channels=(64,), plain_levels=0, patch_px=8, text_width=32, latent_channels=8)
     )
-    stage = BaseStage(model, DenoisingConfig(schedule=schedule, caption_dropout=0.0), (16, 16), trains_words=True)
+    stage = base_stage(model, DenoisingConfig(objective=schedule, caption_dropout=0.0), (16, 16), trains_text=True)
     frames = pictures(4, 16, seed=5)[:, None]
     assert overfit(stage.network, frames) < 0.1
 

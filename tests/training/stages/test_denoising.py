@@ -11,11 +11,12 @@ from tests.training.models.small_base import CAPTIONS, small_base
 from training.data.batch import CachedLatents, SequenceBatch
 from training.diffusion import draw
 from training.models.sd15.base import BaseModel
-from training.models.shape import TinyShape
+from training.models.sd15.denoisers import FrameDenoiser
+from training.models.tiny.shape import TinyShape
 from training.random.philox import normals
 from training.random.streams import Stream
 from training.stages import denoising
-from training.stages.denoising import DenoisingConfig, DenoisingNetwork, FrameDenoiser
+from training.stages.denoising import DenoisingConfig, DenoisingNetwork
 
 _SHAPE = (2, 8, 2, 2)  # of the latents of a sequence
 _POSITIONS = torch.tensor([3, 9])
@@ -33,7 +34,7 @@ def uncertain_base() -> BaseModel:
 
 def noisy_latents(base: BaseModel, mean: Tensor, logvar: float, *, training: bool = True) -> Tensor:
     """What the UNet is shown of a batch of cached latents."""
-    network = DenoisingNetwork(base, FrameDenoiser(base.unet), DenoisingConfig(schedule=base.schedule, seed=5))
+    network = DenoisingNetwork(base, FrameDenoiser(base.unet), DenoisingConfig(objective=base.schedule, seed=5))
     network.train(training)
     seen: list[Tensor] = []
     network.denoiser.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
@@ -45,7 +46,7 @@ def noisy_latents(base: BaseModel, mean: Tensor, logvar: float, *, training: boo
 
 def test_latents_are_drawn_from_the_posterior_of_each_sample() -> None:
     base, mean = uncertain_base(), torch.linspace(-1, 1, 128).reshape(2, *_SHAPE)
-    draws = draw(5, _POSITIONS, _SHAPE, base.schedule.num_steps, 0.1)
+    draws = draw(5, _POSITIONS, _SHAPE, base.schedule, 0.1)
     clean = (mean + torch.e * normals(5, Stream.POSTERIOR, _POSITIONS, _SHAPE)) * base.scaling
     expected = base.schedule.add_noise(clean, draws.noise, draws.timesteps)
     assert torch.allclose(noisy_latents(base, mean, 2.0), expected, atol=1e-5)
@@ -54,7 +55,7 @@ def test_latents_are_drawn_from_the_posterior_of_each_sample() -> None:
 def test_nothing_is_drawn_from_the_posterior_of_an_exact_codec(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(denoising, "normals", lambda *_: pytest.fail("drawn, and not used"))
     base, mean = small_base(), torch.linspace(-1, 1, 128).reshape(2, *_SHAPE)
-    draws = draw(5, _POSITIONS, _SHAPE, base.schedule.num_steps, 0.1)
+    draws = draw(5, _POSITIONS, _SHAPE, base.schedule, 0.1)
     expected = base.schedule.add_noise(mean * base.scaling, draws.noise, draws.timesteps)
     assert torch.allclose(noisy_latents(base, mean, -30.0), expected, atol=1e-5)
 

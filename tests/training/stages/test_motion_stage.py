@@ -10,18 +10,18 @@ from diffusers import MotionAdapter, UNetMotionModel
 from conf.errors import UserError
 from tests.pipelines.small_dataset import small_dataset
 from tests.training.models.small_base import CAPTIONS, pictures, small_base
+from tests.training.stages.made import base_stage, model_of, motion_stage, unet_of
 from tests.training.stages.runs import train
 from tests.training.stages.test_base_stage import overfit
 from tests.training.toy_runs import config, losses
 from training.data.batch import CachedLatents, SequenceBatch
-from training.diffusion import NoiseSchedule
 from training.models.sd15.base import load_base
+from training.models.sd15.denoisers import FrameDenoiser
 from training.models.sd15.motion import is_temporal
-from training.models.shape import TinyShape
+from training.models.tiny.shape import TinyShape
 from training.models.weights import module_hash
-from training.stages.base import BaseStage
-from training.stages.denoising import DenoisingConfig, DenoisingNetwork, FrameDenoiser
-from training.stages.motion import MotionStage
+from training.noise_schedule import NoiseSchedule
+from training.stages.denoising import DenoisingConfig, DenoisingNetwork, DenoisingStage
 from training.train import run
 
 
@@ -33,10 +33,10 @@ def motion(sequences: Path, base: Path, tmp_path_factory: pytest.TempPathFactory
     return out
 
 
-def stage_of(num_frames: int = 4, dropout: float = 0.0) -> MotionStage:
+def stage_of(num_frames: int = 4, dropout: float = 0.0) -> DenoisingStage:
     model = small_base(shape=TinyShape(channels=(16,), plain_levels=0, patch_px=8, text_width=16, latent_channels=8))
-    denoising = DenoisingConfig(schedule=model.schedule, caption_dropout=dropout)
-    return MotionStage(model, None, denoising, num_frames, (16, 16))
+    denoising = DenoisingConfig(objective=model.schedule, caption_dropout=dropout)
+    return motion_stage(model, denoising, num_frames, (16, 16))
 
 
 def batch_of(num_frames: int = 4) -> SequenceBatch:
@@ -59,7 +59,7 @@ def test_stock_diffusers_loads_what_it_trained(base: Path, motion: Path) -> None
 def test_everything_but_the_temporal_modules_is_bit_identical_after_training() -> None:
     stage = stage_of()
     before = {name: module_hash(module) for name, module in stage.frozen.items()}
-    moved = {name: value.clone() for name, value in stage.unet.named_parameters() if value.requires_grad}
+    moved = {name: value.clone() for name, value in unet_of(stage).named_parameters() if value.requires_grad}
     optimizer = torch.optim.AdamW([value for value in stage.network.parameters() if value.requires_grad], lr=1e-2)
     for _ in range(3):
         stage.network(batch_of()).loss.backward()
@@ -67,13 +67,14 @@ def test_everything_but_the_temporal_modules_is_bit_identical_after_training() -
     assert {name: module_hash(module) for name, module in stage.frozen.items()} == before
     assert set(before) == {"vae", "text_encoder", "unet"}
     assert all(is_temporal(name) for name in moved)
-    assert all(not torch.equal(value, moved[name]) for name, value in stage.unet.named_parameters() if name in moved)
+    after = dict(unet_of(stage).named_parameters())
+    assert all(not torch.equal(after[name], value) for name, value in moved.items())
 
 
 def test_a_new_motion_model_loses_what_the_2d_unet_loses() -> None:
     stage = stage_of()
-    denoising = DenoisingConfig(schedule=stage.base.schedule, caption_dropout=0.0)
-    plain = DenoisingNetwork(stage.base, FrameDenoiser(stage.base.unet), denoising)
+    denoising = DenoisingConfig(objective=stage.base.objective, caption_dropout=0.0)
+    plain = DenoisingNetwork(stage.base, FrameDenoiser(model_of(stage).unet), denoising)
     ours, theirs = stage.network(batch_of()).per_sample, plain(batch_of()).per_sample
     assert torch.allclose(ours, theirs, atol=1e-5)
 
@@ -81,13 +82,11 @@ def test_a_new_motion_model_loses_what_the_2d_unet_loses() -> None:
 def test_cached_latents_lose_what_frames_lose() -> None:
     stage, batch = stage_of(), batch_of()
     assert batch.frames is not None
-    mean, logvar = stage.base.encode_frames(batch.frames.flatten(0, 1))
+    mean, logvar = stage.base.encode_sequences(batch.frames)
     cached = dataclasses.replace(
         batch,
         frames=None,
-        latents=CachedLatents(
-            mean=mean.reshape(2, 4, 8, 2, 2), logvar=logvar.reshape(2, 4, 8, 2, 2), text=stage.base.embed(CAPTIONS[:2])
-        ),
+        latents=CachedLatents(mean=mean, logvar=logvar, text=stage.base.embed(CAPTIONS[:2])),
     )
     assert torch.allclose(stage.network(cached).per_sample, stage.network(batch).per_sample, atol=1e-5)
 
@@ -112,14 +111,14 @@ def test_numbers_of_words_that_readers_found_stand_for_the_captions() -> None:
 
 def test_checkpointing_activations_changes_no_gradient() -> None:
     model = small_base(shape=TinyShape(channels=(16,), plain_levels=0, patch_px=8, text_width=16, latent_channels=8))
-    denoising = DenoisingConfig(schedule=model.schedule)
+    denoising = DenoisingConfig(objective=model.schedule)
     grads = []
     for checkpointing in (False, True):
         torch.manual_seed(0)
-        stage = MotionStage(model, None, denoising, 4, (16, 16), checkpointing=checkpointing)
+        stage = motion_stage(model, denoising, 4, (16, 16), checkpointing=checkpointing)
         stage.network.train()
         stage.network(batch_of()).loss.backward()
-        grads.append({name: value.grad for name, value in stage.unet.named_parameters() if value.grad is not None})
+        grads.append({name: value.grad for name, value in unet_of(stage).named_parameters() if value.grad is not None})
     assert grads[0].keys() == grads[1].keys() and grads[0]
     assert all(torch.allclose(grads[0][name], grads[1][name], atol=1e-6) for name in grads[0])
 
@@ -189,11 +188,11 @@ def test_it_learns_four_sequences_by_heart_on_a_base_that_knows_their_last_frame
     model = small_base(
         schedule, TinyShape(channels=(64,), plain_levels=0, patch_px=8, text_width=32, latent_channels=8)
     )
-    denoising = DenoisingConfig(schedule=schedule, caption_dropout=0.0)
-    overfit(BaseStage(model, denoising, (16, 16), trains_words=True).network, finished[:, None], 400)
+    denoising = DenoisingConfig(objective=schedule, caption_dropout=0.0)
+    overfit(base_stage(model, denoising, (16, 16), trains_text=True).network, finished[:, None], 400)
     for part in (model.unet, model.text_encoder):
         part.requires_grad_(False)
     share = torch.linspace(0, 1, 4)[None, :, None, None, None]
     torch.manual_seed(0)
-    stage = MotionStage(model, None, denoising, 4, (16, 16))
+    stage = motion_stage(model, denoising, 4, (16, 16))
     assert overfit(stage.network, 1 - share + share * finished[:, None], 2500) < 0.1

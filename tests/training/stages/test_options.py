@@ -7,14 +7,12 @@ import pytest
 import torch
 
 from tests.training.models.small_base import small_base
+from tests.training.stages.made import base_stage, spatial_lora_stage
 from tests.training.stages.parents import config
 from tests.training.stages.test_motion_stage import batch_of, stage_of
 from tests.training.stages.test_stages import prepared
-from training.diffusion import NoiseSchedule
-from training.models.shape import LoraShape
-from training.stages.base import BaseStage
+from training.noise_schedule import NoiseSchedule
 from training.stages.denoising import DenoisingConfig, DenoisingNetwork
-from training.stages.lora import LoraStage
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v"])
@@ -26,7 +24,7 @@ def test_the_loss_is_weighted_by_min_snr(prediction: str) -> None:
     schedule = NoiseSchedule(prediction=prediction)  # type: ignore[arg-type]
     losses = {}
     for gamma in (None, 0.01):
-        network._config = dataclasses.replace(network._config, schedule=schedule, min_snr=gamma)
+        network._config = dataclasses.replace(network._config, objective=schedule, min_snr=gamma)
         losses[gamma] = network.eval()(batch_of())
     weighted, plain = losses[0.01], losses[None]
     assert torch.equal(weighted.per_sample, plain.per_sample)
@@ -57,13 +55,11 @@ def test_checkpointing_activations_changes_no_gradient_and_keeps_fewer(kind: str
     for checkpointing in (False, True):
         torch.manual_seed(0)
         model = small_base()
-        denoising, size_px = DenoisingConfig(schedule=model.schedule), (64, 64)
-        stage: BaseStage | LoraStage
+        denoising, size_px = DenoisingConfig(objective=model.schedule), (64, 64)
         if kind == "base":
-            stage = BaseStage(model, denoising, size_px, trains_words=False, checkpointing=checkpointing)
+            stage = base_stage(model, denoising, size_px, trains_text=False, checkpointing=checkpointing)
         else:
-            shape = (1, model.latent_channels, 8, 8)
-            stage = LoraStage(model, None, None, LoraShape(), denoising, "last", shape, {}, checkpointing=checkpointing)
+            stage = spatial_lora_stage(model, denoising, size_px, checkpointing=checkpointing)
         stage.network.train()
         frames = torch.linspace(-1, 1, 2 * 3 * 64 * 64).reshape(2, 1, 3, 64, 64)
         batch = dataclasses.replace(batch_of(), frames=frames)

@@ -2,19 +2,21 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from tests.training.models.small_base import pictures, small_base
+from tests.training.stages.made import model_of, replication_stage, unet_of
 from tests.training.stages.parents import stir
 from training.data.batch import CachedLatents, SequenceBatch
-from training.diffusion import NoiseSchedule
+from training.models.conditions import Conditions
 from training.models.sd15.base import BaseModel
 from training.models.sd15.motion import adapter_of, add_motion
-from training.models.sd15.replication import Conditions
-from training.models.shape import TinyShape
+from training.models.tiny.shape import TinyShape
+from training.noise_schedule import NoiseSchedule
 from training.stages.condition_draw import ConditionDraw
 from training.stages.denoising import DenoisingConfig
 from training.stages.replication import ReplicationStage
@@ -26,11 +28,10 @@ def stage_of(shown: SequenceBatch | None = None, *, carried: bool = True) -> Rep
     shape = TinyShape(channels=(32,), plain_levels=0, patch_px=8, text_width=16, latent_channels=8)
     model = small_base(NoiseSchedule(prediction="v"), shape=shape)
     adapter = adapter_of(add_motion(model.unet, None))
-    config = DenoisingConfig(schedule=model.schedule, caption_dropout=0.0)
+    config = DenoisingConfig(objective=model.schedule, caption_dropout=0.0)
     torch.manual_seed(0)
-    grid = _SIDE_PX // model.patch_px
     draw = ConditionDraw(carried=carried)
-    return ReplicationStage(model, adapter, None, config, draw, (_FRAMES, 8, grid, grid), shown)
+    return replication_stage(model, adapter, config, draw, _FRAMES, (_SIDE_PX, _SIDE_PX), shown)
 
 
 def batch_of(step: int = 0) -> SequenceBatch:
@@ -45,8 +46,7 @@ def batch_of(step: int = 0) -> SequenceBatch:
 
 def clean_latents(stage: ReplicationStage, batch: SequenceBatch) -> Tensor:
     assert batch.frames is not None
-    mean, _ = stage.base.encode_frames(batch.frames.flatten(0, 1))
-    return (mean * stage.base.scaling).reshape(len(batch), _FRAMES, *mean.shape[1:])
+    return stage.base.scaled(stage.base.encode_sequences(batch.frames)[0])
 
 
 @contextmanager
@@ -81,9 +81,8 @@ def test_a_condition_is_the_mean_of_the_posterior_and_no_sample(monkeypatch: pyt
     monkeypatch.setattr(BaseModel, "exact", False)
     stage, batch = stage_of(), batch_of()
     clean = clean_latents(stage, batch)
-    cached = CachedLatents(
-        mean=clean / stage.base.scaling, logvar=torch.full_like(clean, 3.0), text=stage.base.embed(batch.captions)
-    )
+    mean, text = clean / model_of(stage).scaling, stage.base.embed(batch.captions)
+    cached = CachedLatents(mean=mean, logvar=torch.full_like(clean, 3.0), text=text)
     blurred = SequenceBatch(keys=batch.keys, positions=batch.positions, captions=batch.captions, latents=cached)
     seen = seen_by(stage, blurred)
     assert torch.allclose(seen.latents, clean * seen.mask[:, :, None, None, None], atol=1e-6)
@@ -104,7 +103,7 @@ def condition_losses(stage: ReplicationStage, *, slots_moved: int = 0, strength:
     """Mean loss at one condition frame, each in turn, when it is shown in its own slot or in another."""
     clean = clean_latents(stage, batch_of())
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(7))
-    timesteps, schedule = torch.full((_SEQUENCES,), 800), stage.base.schedule
+    timesteps, schedule = torch.full((_SEQUENCES,), 800), stage.base.objective
     text, total = stage.base.embed(("",) * _SEQUENCES), 0.0
     for frame in range(_FRAMES):
         strengths = torch.zeros(_SEQUENCES, _FRAMES)
@@ -138,12 +137,13 @@ def test_checkpointing_activations_changes_no_gradient() -> None:
     found = []
     for checkpointing in (False, True):
         stage = stage_of()
-        stir(stage.replication)
+        replication: Any = stage.network.get_submodule("denoiser.replication")
+        stir(replication)
         if checkpointing:
-            stage.unet.enable_gradient_checkpointing()
-            stage.replication.enable_gradient_checkpointing()
+            unet_of(stage).enable_gradient_checkpointing()
+            replication.enable_gradient_checkpointing()
         stage.network.train()
         stage.network(batch_of()).loss.backward()
-        found.append([parameter.grad for parameter in stage.replication.parameters()])
+        found.append([parameter.grad for parameter in replication.parameters()])
     for one, two in zip(*found, strict=True):
         assert one is not None and two is not None and torch.allclose(one, two, atol=1e-6)

@@ -15,8 +15,9 @@ from tests.training.stages.runs import train
 from tests.training.toy_runs import config, log, losses
 from training.data.batch import SequenceBatch
 from training.models.sd15.base import load_base
-from training.models.shape import TinyShape
 from training.models.tiny.contrast import Contrast, PictureEncoder, contrastive_losses
+from training.models.tiny.shape import TinyShape
+from training.models.tiny.words import WordsNetwork
 from training.models.weights import module_hash, trained_parameters
 from training.stages.words import WordsStage
 
@@ -39,6 +40,11 @@ def swatches() -> SequenceBatch:
     )
 
 
+def words_stage() -> WordsStage:
+    base = small_base(shape=SHAPE)
+    return WordsStage(base, WordsNetwork(base, (16, 16)), swatches())
+
+
 def test_losses_are_least_where_each_caption_suits_its_own_picture() -> None:
     suits = 50 * torch.eye(3)
     assert contrastive_losses(suits).max() < 1e-6
@@ -55,7 +61,7 @@ def test_a_caption_has_a_score_for_every_picture() -> None:
 
 def test_it_learns_which_word_names_which_colour(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    stage = WordsStage(small_base(shape=SHAPE), (16, 16), swatches())
+    stage = words_stage()
     optimizer = torch.optim.Adam(trained_parameters(stage.network).values(), lr=2e-3)
     for _ in range(60):
         optimizer.zero_grad()
@@ -70,7 +76,7 @@ def test_it_learns_which_word_names_which_colour(tmp_path: Path) -> None:
 
 
 def test_only_the_text_encoder_and_what_it_is_compared_with_are_trained() -> None:
-    stage = WordsStage(small_base(shape=SHAPE), (16, 16), swatches())
+    stage = words_stage()
     assert {name.split(".")[0] for name in trained_parameters(stage.network)} == {"text_encoder", "contrast"}
 
 

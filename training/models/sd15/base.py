@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,12 +17,13 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from transformers.utils import logging as transformers_logging
 
 from conf.errors import UserError
-from training.data.batch import SequenceBatch
-from training.diffusion import NoiseSchedule, load_schedule, save_schedule
+from training.data.text import Text
 from training.models.codec import PatchCodec
 from training.models.finite import finite
 from training.models.parts import LOADING_ERRORS, kind_of_folder, load_network
+from training.models.unknown_words import unknown_words
 from training.models.weights import module_hash
+from training.noise_schedule import NoiseSchedule, load_schedule, save_schedule
 
 _CODECS = {"AutoencoderKL": AutoencoderKL, "PatchCodec": PatchCodec}
 _FRAMES_AT_ONCE = 16  # for the VAE on a CPU: at 512 px its activations, not the UNet's, would fill the memory
@@ -78,6 +79,21 @@ class BaseModel:
     schedule: NoiseSchedule
 
     @property
+    def objective(self) -> NoiseSchedule:
+        """See `training.models.architecture.Base`."""
+        return self.schedule
+
+    @property
+    def encoders(self) -> Mapping[str, nn.Module]:
+        """Between captions, frames and what the UNet sees."""
+        return {"text_encoder": self.text_encoder, "vae": self.vae}
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return cast(torch.device, self.text_encoder.device)
+
+    @property
     def scaling(self) -> float:
         """What latents of the VAE are multiplied by before noise is added."""
         return float(cast(Any, self.vae).config.scaling_factor)
@@ -92,6 +108,19 @@ class BaseModel:
         """Pixels a side that one cell of the latent grid stands for."""
         config = cast(Any, self.vae).config
         return int(config.patch_px if "patch_px" in config else 2 ** (len(config.block_out_channels) - 1))
+
+    @property
+    def cell_px(self) -> int:
+        """Pixels that the sides of frames must be multiples of: the UNet halves the grid at each level but one."""
+        return int(self.patch_px * 2 ** (len(self.unet.config.block_out_channels) - 1))
+
+    def latent_shape(self, num_frames: int, size_px: tuple[int, int]) -> tuple[int, int, int, int]:
+        """(T, C, h, w) of the latents of T frames of (height, width), each of which is encoded alone."""
+        return num_frames, self.latent_channels, size_px[0] // self.patch_px, size_px[1] // self.patch_px
+
+    def latent_slot(self, frame: int, num_frames: int) -> int:
+        """Which latent shows a frame."""
+        return frame
 
     @property
     def exact(self) -> bool:
@@ -111,6 +140,27 @@ class BaseModel:
         mean = torch.cat([posterior.mean for posterior in posteriors])
         return mean, torch.cat([posterior.logvar for posterior in posteriors])
 
+    def encode_sequences(self, frames: Tensor, at_once: int | None = None) -> tuple[Tensor, Tensor]:
+        """The same (B, T, C, h, w) of sequences (B, T, 3, H, W), at most so many frames at once."""
+        pictures = frames.flatten(0, 1).to(cast(Any, self.vae).dtype)
+        parts = [self.encode_frames(some) for some in torch.split(pictures, at_once or len(pictures))]
+        mean, logvar = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+        shape = (*frames.shape[:2], *mean.shape[1:])
+        return mean.reshape(shape), logvar.reshape(shape)
+
+    def scaled(self, mean: Tensor) -> Tensor:
+        """Latents that noise is added to."""
+        return mean * self.scaling
+
+    def deviation(self, logvar: Tensor) -> Tensor:
+        """Standard deviation of these."""
+        return (0.5 * logvar).exp() * self.scaling
+
+    def decode_sequences(self, latents: Tensor) -> Tensor:
+        """Frames (B, T, 3, H, W) in [0, 1] of scaled latents (B, T, C, h, w); raises as `decode` does."""
+        pictures = self.decode(latents.flatten(0, 1).to(cast(Any, self.vae).dtype))
+        return pictures.reshape(*latents.shape[:2], *pictures.shape[1:])
+
     def decode(self, latents: Tensor) -> Tensor:
         """Pictures (N, 3, H, W) in [0, 1] of scaled latents (N, C, h, w).
 
@@ -122,30 +172,27 @@ class BaseModel:
         parts = [cast(Any, self.vae).decode(some / self.scaling).sample for some in _a_few(latents, size_px)]
         return (finite(torch.cat(parts), "pictures that the VAE makes of latents") / 2 + 0.5).clamp(0, 1)
 
-    def embed(self, captions: Sequence[str], device: torch.device | None = None) -> Tensor:
-        """(B, L, D) embeddings of captions; what is longer than the text encoder reads is cut off.
+    def embed(self, captions: Sequence[str], device: torch.device | None = None) -> Text:
+        """`text` (B, L, D), embeddings of captions; what is longer than the text encoder reads is cut off.
 
         Args:
             captions: (B,).
             device: where the text encoder computes, when its weights wait elsewhere.
         """
-        return self.embed_tokens(self.tokens(captions).to(self.text_encoder.device if device is None else device))
+        return self.embed_tokens(self.tokens(captions).to(self.device if device is None else device))
 
-    def embed_tokens(self, token_ids: Tensor) -> Tensor:
-        """(B, L, D) embeddings of captions, (B, L) as numbers of words."""
-        embedded: Tensor = self.text_encoder(token_ids).last_hidden_state
-        return embedded
+    def embed_tokens(self, token_ids: Tensor) -> Text:
+        """`text` (B, L, D), embeddings of captions, (B, L) as numbers of words."""
+        return Text({"text": self.text_encoder(token_ids).last_hidden_state})
 
     @cached_property
     def tokens(self) -> Tokens:
         """Turns captions to what the text encoder reads."""
         return Tokens(self.tokenizer, self.text_encoder.config.max_position_embeddings)
 
-    def token_ids(self, batch: SequenceBatch) -> Tensor:
-        """(B, L) numbers of the words of a batch's captions: as its readers found them, or found here."""
-        if batch.token_ids is not None:
-            return batch.token_ids
-        return self.tokens(batch.captions).to(self.text_encoder.device)
+    def unknown_words(self, prompt: str) -> list[str]:
+        """Words of a prompt that a small base has never met."""
+        return unknown_words(self.tokenizer, prompt)
 
     def fingerprint(self) -> str:
         """Hash of all that cached latents and embeddings depend on: the VAE, the text encoder and its words."""

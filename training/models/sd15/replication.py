@@ -8,16 +8,16 @@ that an untrained network changes nothing.
 """
 
 import inspect
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import torch
 from diffusers import SparseControlNetModel, UNet2DConditionModel, UNetMotionModel
 from torch import Tensor
 
 from conf.errors import UserError
+from training.models.conditions import Conditions
 from training.models.parts import kind_of_folder, kind_of_tensors, load_network
 from training.models.read_tensors import read_tensors
 from training.models.sd15.animatediff import diffusers_name
@@ -27,87 +27,6 @@ from training.models.shape import num_heads
 _POSITIONS = ".pos_embed.pe"
 _SEES = "controlnet_cond_embedding.weight"
 _RELEASED_FRAMES = 32  # of SparseCtrl's releases, which may leave the table of positions out
-
-
-@dataclass(frozen=True, kw_only=True)
-class Conditions:
-    """Pictures pinned to frames.
-
-    Latents and mask are both multiplied by the strength. What the network first does to them is linear, so the strength
-    of the only condition, between 0 and 1, lies on the straight line from no condition to the whole one; 0 is exactly
-    no condition.
-
-    Attributes:
-        latents: (B, T, C, h, w) scaled mean latents of the pictures, times strength; zeros at all other frames.
-        mask: (B, T) strengths, 0 to 1.
-    """
-
-    latents: Tensor
-    mask: Tensor
-
-    @classmethod
-    def among(cls, latents: Tensor, strengths: Tensor) -> Self:
-        """Conditions that are frames of the sequences themselves, where they stand.
-
-        Args:
-            latents: (B, T, C, h, w) of whole sequences.
-            strengths: (B, T), 0 for frames that are not conditions.
-        """
-        return cls(latents=latents * strengths[:, :, None, None, None], mask=strengths)
-
-    @classmethod
-    def pinned(
-        cls, pictures: Tensor, frames: Sequence[int], num_frames: int, strengths: Sequence[float] | None = None
-    ) -> Self:
-        """Conditions for one sequence, given in any order.
-
-        Args:
-            pictures: (K, C, h, w) scaled latents.
-            frames: (K,) where they belong; negative ones count from the end.
-            num_frames: T.
-            strengths: (K,) of each, 0 to 1; 1 when not said.
-
-        Raises:
-            ValueError: if a frame is out of range or named twice, a strength is out of range, or counts differ.
-        """
-        strengths = [1.0] * len(frames) if strengths is None else strengths
-        if not len(pictures) == len(frames) == len(strengths):
-            raise ValueError(f"{len(pictures)} pictures, {len(frames)} frames, {len(strengths)} strengths")
-        for frame, strength in zip(frames, strengths, strict=True):
-            if not -num_frames <= frame < num_frames:
-                raise ValueError(f"frame {frame} of {num_frames}; there are {-num_frames} to {num_frames - 1}")
-            if not 0 <= strength <= 1:
-                raise ValueError(f"strength {strength} of frame {frame}; allowed: 0 to 1")
-        slots = [frame % num_frames for frame in frames]
-        if len(set(slots)) < len(slots):
-            raise ValueError(f"frames {list(frames)} of {num_frames}: one of them is named twice")
-        latents = pictures.new_zeros(1, num_frames, *pictures.shape[1:])
-        mask = pictures.new_zeros(1, num_frames)
-        for slot, picture, strength in sorted(zip(slots, pictures, strengths, strict=True), key=lambda item: item[0]):
-            latents[0, slot], mask[0, slot] = strength * picture, strength
-        return cls(latents=latents, mask=mask)
-
-    def carried(self) -> Tensor:
-        """(B, T, 2C, h, w) at each frame the latest condition until then, and the first one from then on.
-
-        At a frame with a condition both are that one; where there is none on a side, it is zeros.
-        """
-        before = _carried_on(self.latents, self.mask)
-        after = _carried_on(self.latents.flip(1), self.mask.flip(1)).flip(1)
-        return torch.cat([before, after], dim=2)
-
-    def repeated(self, batch_size: int) -> "Conditions":
-        """The same again and again, for as many sequences: guidance asks for each sequence twice."""
-        times = batch_size // len(self.mask)
-        return Conditions(latents=self.latents.repeat(times, 1, 1, 1, 1), mask=self.mask.repeat(times, 1))
-
-
-def _carried_on(latents: Tensor, mask: Tensor) -> Tensor:
-    """Latents (B, T, C, h, w) where the mask (B, T) is not 0, repeated from there on until the next such frame."""
-    frames = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)
-    latest = frames.where(mask > 0, -1).cummax(dim=1).values
-    carried = latents.take_along_dim(latest.clamp_min(0)[:, :, None, None, None], dim=1)
-    return carried * (latest >= 0)[:, :, None, None, None]
 
 
 def add_replication(unet: UNet2DConditionModel, *, max_frames: int = 32, carried: bool = True) -> SparseControlNetModel:

@@ -14,10 +14,11 @@ from tokenizers.pre_tokenizers import ByteLevel
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from training.diffusion import NoiseSchedule
 from training.models.codec import fit_codec
 from training.models.sd15.base import BaseModel
-from training.models.shape import NUM_GROUPS, TinyShape, num_heads
+from training.models.shape import num_heads
+from training.models.tiny.shape import NUM_GROUPS, TinyShape
+from training.noise_schedule import NoiseSchedule
 
 _START, _END, _WORD_END = "<|startoftext|>", "<|endoftext|>", "</w>"
 _MAX_TOKENS = 64

@@ -11,8 +11,8 @@ from transformers import CLIPTextModel
 
 from conf.errors import UserError
 from tests.training.models.small_base import CAPTIONS, small_base
-from training.diffusion import NoiseSchedule
 from training.models.sd15.base import BaseModel, load_base
+from training.noise_schedule import NoiseSchedule
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +26,8 @@ def test_a_base_comes_back_from_disk_as_it_was(saved: Path) -> None:
     base, loaded = small_base(NoiseSchedule(prediction="v")), load_base(saved)
     assert loaded.fingerprint() == base.fingerprint()
     assert loaded.schedule == base.schedule
-    latents, text = torch.randn(2, 8, 8, 8), base.embed(CAPTIONS[:2])
-    assert torch.equal(loaded.embed(CAPTIONS[:2]), text)
+    latents, text = torch.randn(2, 8, 8, 8), base.embed(CAPTIONS[:2])["text"]
+    assert torch.equal(loaded.embed(CAPTIONS[:2])["text"], text)
     assert torch.equal(loaded.unet(latents, 5, text).sample, base.unet(latents, 5, text).sample)
     assert torch.equal(loaded.decode(latents), base.decode(latents))
 
@@ -52,14 +52,14 @@ def test_stable_diffusion_folders_are_read(stable_diffusion: Path) -> None:
 
 def test_words_decide_the_embedding(saved: Path) -> None:
     base = load_base(saved)
-    red, blue, again = base.embed(["a red house", "a blue house", "a red house"])
+    red, blue, again = base.embed(["a red house", "a blue house", "a red house"])["text"]
     assert torch.equal(red, again)
     assert not torch.allclose(red, blue, atol=1e-3)
 
 
 def test_a_caption_longer_than_the_text_encoder_reads_is_cut(saved: Path) -> None:
     base = load_base(saved)
-    assert base.embed(["a red house by a lake " * 40]).shape == base.embed([""]).shape
+    assert base.embed(["a red house by a lake " * 40])["text"].shape == base.embed([""])["text"].shape
 
 
 def test_the_fingerprint_changes_with_what_latents_depend_on_and_with_nothing_else(saved: Path) -> None:

@@ -15,7 +15,8 @@ from tests.training.models.small_base import SHAPE, small_base
 from training.models.sd15.base import BaseModel
 from training.models.sd15.lora import LORA_FILE, LoraKind, add_lora, apply_lora, is_lora, load_lora, lora_of, save_lora
 from training.models.sd15.motion import adapter_of, is_temporal, predict
-from training.models.shape import LoraShape, TinyShape
+from training.models.shape import LoraShape
+from training.models.tiny.shape import TinyShape
 
 _KINDS: tuple[LoraKind, ...] = ("spatial", "motion")
 _LORA = LoraShape(rank=2, alpha=0.5)
@@ -29,7 +30,7 @@ def base() -> BaseModel:
 
 def inputs(base: BaseModel) -> tuple[Tensor, Tensor, Tensor]:
     latents = torch.randn(1, 3, base.latent_channels, 2, 2, generator=torch.Generator().manual_seed(0))
-    return latents, torch.tensor([500]), base.embed(["a red house"])
+    return latents, torch.tensor([500]), base.embed(["a red house"])["text"]
 
 
 def motion_unet(base: BaseModel) -> UNetMotionModel:

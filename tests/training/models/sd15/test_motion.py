@@ -37,7 +37,7 @@ def base() -> BaseModel:
 def inputs(base: BaseModel) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     latents = torch.randn(2, 4, base.latent_channels, 8, 8, generator=generator)
-    return latents, torch.tensor([10, 900]), base.embed(["a red house", "a lake"])
+    return latents, torch.tensor([10, 900]), base.embed(["a red house", "a lake"])["text"]
 
 
 def moved(base: BaseModel) -> UNetMotionModel:

@@ -15,11 +15,11 @@ from tests.training.models.sd15.released import edit_tensors
 from tests.training.models.sd15.test_motion import moved
 from tests.training.models.small_base import SHAPE, small_base
 from tests.training.stages.parents import stir
+from training.models.conditions import Conditions
 from training.models.sd15.animatediff import original_from_motion
 from training.models.sd15.base import BaseModel
 from training.models.sd15.motion import adapter_of, add_motion, is_temporal, predict, save_motion
 from training.models.sd15.replication import (
-    Conditions,
     add_replication,
     is_carried,
     load_replication,
@@ -27,7 +27,7 @@ from training.models.sd15.replication import (
     residuals,
     save_replication,
 )
-from training.models.shape import TinyShape
+from training.models.tiny.shape import TinyShape
 from training.models.weights import module_hash
 
 _FRAMES = 4
@@ -50,7 +50,7 @@ def unet(base: BaseModel) -> UNetMotionModel:
 def inputs(base: BaseModel) -> Inputs:
     generator = torch.Generator().manual_seed(0)
     latents = torch.randn(2, _FRAMES, base.latent_channels, 4, 4, generator=generator)
-    return latents, torch.tensor([10, 900]), base.embed(["a red house", "a lake"])
+    return latents, torch.tensor([10, 900]), base.embed(["a red house", "a lake"])["text"]
 
 
 def trained(base: BaseModel, *, carried: bool = True) -> SparseControlNetModel:

@@ -7,13 +7,14 @@ import torch
 
 from conf.errors import ConfigError
 from tests.training.models.small_base import CAPTIONS, SHAPE, pictures, small_base
-from training.diffusion import NoiseSchedule
+from training.models.conditions import Conditions
 from training.models.sd15.base import load_base
 from training.models.sd15.motion import add_motion, predict
-from training.models.sd15.replication import Conditions, add_replication, predict_conditioned
-from training.models.shape import TinyShape
+from training.models.sd15.replication import add_replication, predict_conditioned
 from training.models.tiny.build import build_tiny, train_tokenizer
+from training.models.tiny.shape import TinyShape
 from training.models.weights import module_hash
+from training.noise_schedule import NoiseSchedule
 
 
 def test_the_same_data_and_seed_give_the_same_model() -> None:
@@ -61,7 +62,7 @@ def test_a_finer_grid_whose_finest_level_convolves_goes_through_all_networks(tmp
     small_base(shape=shape).save(tmp_path)
     base = load_base(tmp_path)
     assert base.patch_px == 4 and base.latent_channels == 6 and base.unet.config.sample_size == 16
-    latents, steps, text = torch.randn(2, 3, 6, 16, 16), torch.tensor([5, 900]), base.embed(CAPTIONS[:2])
+    latents, steps, text = torch.randn(2, 3, 6, 16, 16), torch.tensor([5, 900]), base.embed(CAPTIONS[:2])["text"]
     alone = base.unet(latents[:, 0], steps, text).sample
     unet = add_motion(base.unet, None)
     assert torch.allclose(predict(unet, latents, steps, text)[:, 0], alone, atol=1e-5)

@@ -7,8 +7,8 @@ import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from pipelines.painters import painter_folder
-from pipelines.painting.unknown_words import unknown_words
 from pipelines.sources.scenes.source import ScenesSource
+from training.models.unknown_words import unknown_words
 
 
 @pytest.fixture(scope="module")

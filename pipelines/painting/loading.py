@@ -1,0 +1,84 @@
+"""A painter's folder, or its parts, as a pipeline that is ready to paint; whatever its architecture."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from conf.errors import ConfigError
+from pipelines.painters import painter_folder
+from pipelines.painting.pipeline import PaintingPipeline
+from training.models.painter import Painter
+from training.models.painter_folder import load_painter
+
+Offload = Literal["none", "model", "sequential"]
+VaeMemory = Literal["whole", "sliced", "tiled"]
+
+
+def load_painter_pipeline(
+    folder: Path,
+    dtype: torch.dtype,
+    device: torch.device,
+    loras: Mapping[str, float],
+    offload: Offload = "none",
+    vae: VaeMemory = "whole",
+    *,
+    compiled: bool = False,
+) -> tuple[PaintingPipeline, Mapping[str, Any]]:
+    """A painter's pipeline, and what its card says.
+
+    Args:
+        folder: that `training.assemble` made, or the name of a shipped painter.
+        dtype: of the networks.
+        device: where they compute.
+        loras: name -> scale, of those in the painter.
+        offload, vae, compiled: as of `pipeline_of`.
+
+    Raises:
+        UserError: if the folder is no painter or not whole, or has no such LoRA.
+    """
+    painter = load_painter(painter_folder(folder), dtype)
+    return pipeline_of(painter, device, loras, offload, vae, compiled=compiled), painter.facts
+
+
+def pipeline_of(
+    painter: Painter,
+    device: torch.device,
+    loras: Mapping[str, float],
+    offload: Offload = "none",
+    vae: VaeMemory = "whole",
+    *,
+    compiled: bool = False,
+) -> PaintingPipeline:
+    """The pipeline of a painter, ready to paint.
+
+    Args:
+        painter: its parts, of one precision.
+        device: where they compute.
+        loras: name -> scale, of those in the painter.
+        offload: what waits in the CPU's memory: nothing, networks that another step of a painting needs, or every
+            layer but the one that computes.
+        vae: `sliced` takes pictures one by one, `tiled` also those beyond the size it was trained at in pieces, where
+            the codec can.
+        compiled: compile the blocks of the networks that are asked at every step; not with `offload="sequential"`.
+
+    Raises:
+        UserError: if the painter has no such LoRA.
+    """
+    for name in loras:
+        if name not in painter.loras:
+            raise ConfigError("loras", name, f"those of the painter: {', '.join(painter.loras) or 'it has none'}")
+    pipeline = PaintingPipeline(painter.networks(loras))
+    if vae != "whole":
+        pipeline.networks.spare_memory(vae)
+    pipeline.to(pipeline.networks.dtype)  # the LoRAs
+    if compiled:
+        pipeline.networks.compile()
+    if offload == "model":
+        pipeline.enable_model_cpu_offload(device=device)
+    elif offload == "sequential":
+        pipeline.enable_sequential_cpu_offload(device=device)
+    else:
+        pipeline.to(device)
+    return pipeline

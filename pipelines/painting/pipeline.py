@@ -1,0 +1,223 @@
+"""From words, pictures or both to the process of painting, with the networks of any architecture.
+
+Pictures pinned to frames act in three ways. The denoiser is shown them at every step; each is inverted (sampling undone
+by the base itself, on the objective that sampling uses) to the noise it would come from, which replaces the initial
+noise of its frame (Song et al. 2024); and their paint stays where nothing else is painted
+(`pipelines.painting.keeping`).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from diffusers.utils import BaseOutput
+from torch import Tensor
+
+from pipelines.painting.initial_noise import initial_noise
+from pipelines.painting.keeping import keep_paint
+from pipelines.painting.offloading import OffloadingPipeline
+from pipelines.painting.pinned import PinnedPicture, acting, at_latents, interpolated, pinned_conditions, shared_noise
+from training.data.text import Text
+from training.diffusion import Denoiser, begin_between, invert, num_steps_of, sample
+from training.models.architecture import Base
+from training.models.conditions import Conditions
+from training.models.finite import finite
+from training.models.painter import PaintingNetworks
+
+_SHARED = (0.98, 0.98)  # of one noise, and of what pinned pictures invert to
+_SHARED_UNTRAINED = (0.0, 0.6)  # the same, by painters whose frames were trained to share none
+_INVERTED_AT_ONCE = 32  # pictures: fewer than a batch of processes has frames
+
+
+@dataclass
+class PaintedProcesses(BaseOutput):  # type: ignore[misc]
+    """What the pipeline returns.
+
+    Attributes:
+        frames: (N, T, 3, H, W) float32 in [0, 1], on the CPU.
+        noise: (N, S, C, h, w) what it began with, after inversion.
+    """
+
+    frames: Tensor
+    noise: Tensor
+
+
+class PaintingPipeline(OffloadingPipeline):
+    """Text, pictures at any frames, or both -> processes.
+
+    Args:
+        networks: that paint.
+    """
+
+    def __init__(self, networks: PaintingNetworks) -> None:
+        self._networks = networks
+
+    @property
+    def networks(self) -> PaintingNetworks:
+        """As above."""
+        return self._networks
+
+    @property
+    def base(self) -> Base:
+        """What turns captions and pictures into numbers and back."""
+        return self.networks.base
+
+    @property
+    def cell_px(self) -> int:
+        """Pixels that the sides of a picture must be multiples of."""
+        return self.base.cell_px
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        prompts: str | Sequence[str],
+        conditions: Sequence[Sequence[PinnedPicture]] | None = None,
+        *,
+        negative_prompt: str = "",
+        num_frames: int = 8,
+        size_px: tuple[int, int] = (512, 512),
+        steps: int = 50,
+        guidance: float = 5.0,
+        network: bool = True,
+        inversion: bool = True,
+        keep: bool = True,
+        shared: float | None = None,
+        seed: int = 0,
+        positions: Sequence[int] | None = None,
+        share: float = 1.0,
+        on_step: Callable[[], None] | None = None,
+    ) -> PaintedProcesses:
+        """Paint.
+
+        Args:
+            prompts: (N,) captions, method phrase included, or one for one process; empty ones are allowed.
+            conditions: (N,) lists of pictures at frames, in any order.
+            negative_prompt: what guidance leads away from.
+            num_frames: T.
+            size_px: (height, width), multiples of the base's cell.
+            steps: of sampling, and of inversion.
+            guidance: 1 for none.
+            network: whether the denoiser is shown the conditions.
+            inversion: whether the noise that they invert to replaces the initial noise of their frames.
+            keep: whether paint that they show stays as it is there, where nothing else is painted.
+            shared: how much of the noise that they invert to the other frames take over, 0 (as published) to 1; when
+                not said, as `shares_of_noise` says.
+            seed: of the noise; that of each process depends on (seed, its position).
+            positions: (N,) of the processes; 0, 1, ... when not said.
+            share: of the steps, counted from the last, that are done. Below 1 a process begins from its conditions,
+                interpolated over its frames, instead of from noise alone.
+            on_step: called after each step of sampling.
+
+        Raises:
+            ValueError: if a frame is out of range or named twice, counts differ, or a process with a share of the steps
+                has no conditions to begin from.
+            UserError: if what networks compute is not finite.
+        """
+        prompts = [prompts] if isinstance(prompts, str) else prompts
+        networks, base, conditions = self.networks, self.base, conditions or [()] * len(prompts)
+        places = range(len(prompts)) if positions is None else positions
+        if not len(prompts) == len(conditions) == len(places):
+            raise ValueError(f"{len(prompts)} prompts, {len(conditions)} lists of conditions, {len(places)} positions")
+        device = self._execution_device
+        shape = base.latent_shape(num_frames, size_px)
+        common, of_pinned = shares_of_noise(base.objective.shared)
+        noise = initial_noise(seed, places, shape, common).to(device)
+        with self._computing("text"):
+            text = base.embed(prompts, device).float()
+            no_text, nothing = (base.embed([negative_prompt, ""], device).float().rows([row]) for row in (0, 1))
+        with self._computing("encoding"):
+            latents = [self._encoded(base, pinned) for pinned in conditions]
+        conditions = [at_latents(pinned, num_frames, base.latent_slot) for pinned in conditions]
+        all_pinned = list(zip(conditions, latents, strict=True))
+        conditions, latents = acting(conditions, latents)
+        pinned_to = pinned_conditions(conditions, latents, shape[0]) if any(conditions) else None
+        inverter = networks.inverter()
+        if inversion and inverter is not None and pinned_to is not None:
+            with self._computing("inversion"):
+                shared = of_pinned if shared is None else shared
+                _replace_noise(base, inverter, noise, conditions, latents, nothing, steps, shared)
+        skipped = steps - num_steps_of(share, steps)
+        if skipped:
+            begun = torch.stack([interpolated(*pair, shape[0]) for pair in all_pinned])
+            noise = begin_between(base.objective, begun, noise, num_steps=steps, skipped=skipped)
+        if all(prompt == negative_prompt for prompt in prompts):
+            guidance = 1.0  # guidance from a prediction to the same one is that one, for half the work
+        pinned_to = pinned_to if network and networks.takes_conditions else None
+        keeping = partial(keep_paint, conditions=conditions, latents=latents) if keep and any(conditions) else None
+        with self._computing("sampling", conditioned=pinned_to is not None):
+            painted = sample(
+                _denoiser(networks, conditions, pinned_to),
+                base.objective, noise, text, no_text.repeated(len(prompts)),
+                num_steps=steps, skipped=skipped, guidance=guidance, correct=keeping, on_step=on_step,
+            )  # fmt: skip
+        with self._computing("decoding"):
+            frames = base.decode_sequences(painted).float().cpu()
+        return PaintedProcesses(frames=frames, noise=noise.cpu())
+
+    def _encoded(self, base: Base, pinned: Sequence[PinnedPicture]) -> Tensor:
+        """(K, C, h, w) scaled mean latents, each picture encoded alone."""
+        if not pinned:
+            return torch.zeros(0)
+        pictures = torch.stack([one.picture for one in pinned]) * 2 - 1
+        mean, _ = base.encode_sequences(pictures[:, None].to(self._execution_device))
+        return base.scaled(finite(mean[:, 0], "latents that the VAE makes of the given pictures").float())
+
+
+def _denoiser(
+    networks: PaintingNetworks, conditions: Sequence[Sequence[PinnedPicture]], pinned: Conditions | None
+) -> Denoiser:
+    """What predicts; it is shown conditions for the processes that have some, if these are given.
+
+    Those without are predicted as if they were painted alone.
+    """
+    num_processes = len(conditions)
+    with_some = [row for row, some in enumerate(conditions) if some]
+    with_none = [row for row, some in enumerate(conditions) if not some]
+    plain, conditioned = networks.denoiser(None), networks.denoiser(pinned)
+    if pinned is None or not with_none:
+        return conditioned
+
+    def denoise(latents: Tensor, timesteps: Tensor, text: Text) -> Tensor:
+        halves = range(0, len(latents), num_processes)  # of guidance
+        predicted = torch.empty_like(latents)
+        for denoiser, rows in ((conditioned, with_some), (plain, with_none)):
+            index = [row + half for half in halves for row in rows]
+            predicted[index] = denoiser(latents[index], timesteps[index], text.rows(index))
+        return predicted
+
+    return denoise
+
+
+def _replace_noise(
+    base: Base,
+    inverter: Denoiser,
+    noise: Tensor,
+    conditions: Sequence[Sequence[PinnedPicture]],
+    latents: Sequence[Tensor],
+    nothing: Text,
+    steps: int,
+    shared: float,
+) -> None:
+    """Write what conditions invert to, mixed with frames' own noise, into the noise, in place.
+
+    `_INVERTED_AT_ONCE` pictures are inverted together.
+    """
+    pictures = torch.cat([some for some in latents if len(some)])
+    inverted = torch.cat([
+        invert(inverter, base.objective, some, nothing.repeated(len(some)), num_steps=steps)
+        for some in torch.split(pictures, _INVERTED_AT_ONCE)
+    ])  # fmt: skip
+    of_each = iter(torch.split(inverted, [len(pinned) for pinned in conditions if pinned]))
+    for row, pinned in enumerate(conditions):
+        if pinned:
+            noise[row] = shared_noise(pinned, next(of_each), noise[row], shared)
+
+
+def shares_of_noise(trained: float) -> tuple[float, float]:
+    """How much of their noise the frames of a process have in common, and how much of what pinned pictures invert to.
+
+    More in common than they were trained with: then they hardly flicker (docs/decisions/015).
+    """
+    common, of_pinned = _SHARED if trained else _SHARED_UNTRAINED
+    return max(common, trained), of_pinned

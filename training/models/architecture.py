@@ -1,0 +1,259 @@
+"""The door for architectures: everything that training and painting ask of a family of models, and nothing else.
+
+An architecture is one folder of `training/models/`. docs/adding-a-model.md walks through one. It gives
+
+- a `Base`: a loaded model, which turns frames into latents and back, and captions into what its network reads;
+- an `Objective` (`training.objective`): how noise is added and undone;
+- for each stage that it knows a `Trainable`: the network, what of it is frozen, and how its weights are saved;
+- a `Painter` (`training.models.painter`): all parts together, on disk and as what the painting pipeline asks.
+
+Shapes: B sequences of T frames; their latents (B, S, C, h, w), where S is T for codecs that encode each frame alone,
+and less for those that compress time.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from training.data.batch import Tokenise
+from training.data.text import Text
+from training.models.painter import Painter, PainterParts
+from training.objective import Objective
+
+if TYPE_CHECKING:
+    from training.config import NoiseConfig
+    from training.models.registration import ModelConfig
+    from training.models.shape import LoraShape
+    from training.stages.condition_draw import ConditionDraw
+    from training.stages.words import MatchingNetwork
+
+DenoisingStageName = Literal["base", "motion", "replication", "spatial_lora", "motion_lora"]
+
+
+class Base(Protocol):
+    """A loaded base: frozen, in float32, on the CPU, until it is told otherwise.
+
+    Attributes:
+        objective: what it was trained on, or is going to be.
+        encoders: by name, the networks between frames, captions and what the denoiser sees. They become parts of every
+            network that is trained, so that they move with it; those whose parameters require gradients are trained.
+        tokens: what readers of data do to captions: (B,) captions -> (B, L) int64. Several tokenizers write theirs side
+            by side.
+        exact: whether the codec is certain of its latents: then nothing is sampled from a posterior.
+        patch_px: the sides of frames must be multiples of it to be encoded,
+        cell_px: and of this to be trained on and painted.
+    """
+
+    @property
+    def objective(self) -> Objective:
+        """As above."""
+
+    @property
+    def encoders(self) -> Mapping[str, nn.Module]:
+        """As above."""
+
+    @property
+    def tokens(self) -> Tokenise:
+        """As above."""
+
+    @property
+    def exact(self) -> bool:
+        """As above."""
+
+    @property
+    def patch_px(self) -> int:
+        """As above."""
+
+    @property
+    def cell_px(self) -> int:
+        """As above."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+
+    def latent_shape(self, num_frames: int, size_px: tuple[int, int]) -> tuple[int, int, int, int]:
+        """(S, C, h, w) of the latents of T frames of (height, width)."""
+
+    def latent_slot(self, frame: int, num_frames: int) -> int:
+        """Which of the S latents shows a frame, 0 to T - 1: S for T in codecs that encode each frame alone."""
+
+    def encode_sequences(self, frames: Tensor, at_once: int | None = None) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of the codec's posterior.
+
+        Args:
+            frames: (B, T, 3, H, W) in [-1, 1], of whatever type; single pictures are sequences of one frame.
+            at_once: frames at most that the codec takes together, where it can take fewer than all.
+
+        Returns:
+            Two (B, S, C, h, w).
+        """
+
+    def scaled(self, mean: Tensor) -> Tensor:
+        """Latents as the denoiser knows them, of about unit variance, from the codec's."""
+
+    def deviation(self, logvar: Tensor) -> Tensor:
+        """Standard deviation of scaled latents, from the codec's log-variance."""
+
+    def decode_sequences(self, latents: Tensor) -> Tensor:
+        """Frames (B, T, 3, H, W) in [0, 1] of scaled latents (B, S, C, h, w) of whatever type.
+
+        Raises:
+            UserError: if latents or frames are not finite.
+        """
+
+    def embed(self, captions: Sequence[str], device: torch.device | None = None) -> Text:
+        """What the denoiser reads of (B,) captions.
+
+        Args:
+            captions: what is longer than the base reads is cut off.
+            device: where to compute, when the weights wait elsewhere.
+        """
+
+    def embed_tokens(self, token_ids: Tensor) -> Text:
+        """The same of captions as `tokens` gives them, on the device where it computes."""
+
+    def unknown_words(self, prompt: str) -> list[str]:
+        """Words that its captions never held, for a warning; none where it was trained on more than can be known."""
+
+    def fingerprint(self) -> str:
+        """Hash of all that cached latents and embeddings depend on."""
+
+    def save(self, folder: Path) -> None:
+        """Write it into an existing folder, as `Architecture.load_base` reads it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageRequest:
+    """What a stage asks an architecture for.
+
+    Attributes:
+        stage: which phase of training.
+        parents: key -> folder or file that the user named, of `motion`, `replication` and `spatial_lora`;
+            `training.models.weights.parent_weights` finds the weights in it.
+        num_frames: T of the sequences; the motion model must know as many.
+        data: where these are, for messages.
+        lora: sizes of the LoRA, in the stages that train one.
+        conditions: how condition frames are drawn, in the stage that trains on them.
+        trains_text: whether stage `base` trains the text encoder too.
+        checkpointing: whether to compute activations again instead of keeping them.
+    """
+
+    stage: DenoisingStageName
+    num_frames: int
+    parents: Mapping[str, Path] = field(default_factory=dict)
+    data: str = ""
+    lora: "LoraShape | None" = None
+    conditions: "ConditionDraw | None" = None
+    trains_text: bool = False
+    checkpointing: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trainable:
+    """What a stage trains.
+
+    Attributes:
+        denoiser: (noisy latents (B, S, C, h, w), (B,) timesteps, text) -> prediction (B, S, C, h, w), differentiable.
+            Parameters with requires_grad are trained. Where `sees_conditions`, it takes `Conditions` as well.
+        frozen: by name, what must not move; every parameter is there, or is trained.
+        save: writes trained weights, by their name in `denoiser` (of encoders that are trained too, by that in
+            `Base.encoders`), into an existing folder, in the field's format.
+        sees_conditions: whether clean frames are shown to it, as stage `replication` does.
+    """
+
+    denoiser: nn.Module
+    frozen: Mapping[str, nn.Module]
+    save: Callable[[Path, Mapping[str, Tensor]], None]
+    sees_conditions: bool = False
+
+
+class Architecture(Protocol):
+    """A family of models. It has no state: what it loads it returns."""
+
+    def load_base(self, path: str | Path, model: "ModelConfig", key: str = "base") -> Base:
+        """A base from a local folder or from the hub, whole; frozen, in evaluation mode, in float32.
+
+        Args:
+            path: the folder, or a name on the hub.
+            model: the keys `model.*`, as the user said.
+            key: of the configuration that named it, for messages.
+
+        Raises:
+            UserError: if it is not there, lacks a part or a tensor, or is of another architecture.
+        """
+
+    def objective(
+        self, model: "ModelConfig", noise: "NoiseConfig", base: Base | None, *, trained_here: bool
+    ) -> Objective:
+        """What a run trains on.
+
+        Args:
+            model: the keys `model.*`, as the user said.
+            noise: the keys `noise.*`.
+            base: that the run adds to; None for one that is to be trained from nothing.
+            trained_here: whether the base is a run's. It then knows one objective; others' are often trained further on
+                another.
+
+        Raises:
+            ConfigError: if the base was trained on something else.
+        """
+
+    def trainable(self, base: Base, request: StageRequest) -> Trainable:
+        """The network of a stage.
+
+        Raises:
+            UserError: if a parent is missing, of another kind, or does not fit the base or the data.
+        """
+
+    def compile(self, network: nn.Module) -> None:
+        """Compile the blocks that a network repeats, in place."""
+
+    def recognises(self, folder: Path) -> bool:
+        """Whether a folder that was not made here holds a base of this architecture."""
+
+    def assemble(self, parts: PainterParts) -> Painter:
+        """A painter of parts that were trained apart.
+
+        Raises:
+            UserError: if a part is missing, of another kind, or does not fit the others.
+        """
+
+    def load_painter(self, folder: Path, facts: Mapping[str, Any], dtype: torch.dtype) -> Painter:
+        """A painter from its folder, frozen, in evaluation mode.
+
+        Args:
+            folder: that `Painter.save` wrote; its files are there.
+            facts: what its card says.
+            dtype: of the networks, whatever the files hold.
+
+        Raises:
+            UserError: if it is not whole.
+        """
+
+
+class FromNothing(Architecture, Protocol):
+    """An architecture whose base is trained here, from nothing, by the stages `words` and `base`."""
+
+    def cell_of(self, model: Any) -> int:
+        """Pixels that the sides of frames must be multiples of, for a base of this configuration."""
+
+    def build_base(
+        self, model: Any, captions: Sequence[str], pictures: Tensor, objective: Objective, seed: int
+    ) -> Base:
+        """An untrained base.
+
+        Args:
+            model: the architecture's configuration, such as its sizes.
+            captions: whose words it has to know.
+            pictures: (N, 3, H, W) in [-1, 1], which its codec has to reproduce.
+            objective: that it will be trained on.
+            seed: of the initial weights.
+        """
+
+    def words_network(self, base: Base, size_px: tuple[int, int]) -> "MatchingNetwork":
+        """What stage `words` trains: the text encoder of an untrained base, for frames of (height, width)."""

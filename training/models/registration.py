@@ -1,0 +1,78 @@
+"""What is known of an architecture before any network is imported: `--help` and a wrong key take no seconds."""
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Literal, get_args
+
+from conf.errors import ConfigError
+from conf.value import Location
+from training.models.shape import ATTENTION_LAYERS, LoraShape
+
+if TYPE_CHECKING:
+    from training.config import NoiseConfig
+
+Prediction = Literal["epsilon", "v"]
+"""What a network may be trained to predict of the noise of `training.noise_schedule`."""
+StageName = Literal["words", "base", "motion", "replication", "spatial_lora", "motion_lora", "agent"]
+ALL_STAGES: frozenset[StageName] = frozenset(get_args(StageName))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Which architecture, and where its base is; architectures add keys of their own (`conf/model/NAME.yaml`).
+
+    Attributes:
+        name: of the architecture.
+        path: of a base that comes trained: a name on the hub, or a local folder.
+    """
+
+    name: str
+    path: Location | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registration:
+    """An architecture by name.
+
+    Attributes:
+        name: as in `conf/model/`, run cards and painters.
+        module: whose `ARCHITECTURE` is a `training.models.architecture.Architecture`; imported when it is needed.
+        config: of the keys `model.*`.
+        comes_trained: whether there are bases of it to begin with, which `model.path` names; others need `base=`.
+        stages: that it can be trained by.
+        learning_rate, lora_learning_rate: when none is said, of stages that train whole networks, and LoRAs.
+        prediction: what its networks predict when nothing is said, in `noise.prediction`.
+        lora_targets: layers that a LoRA may change, `stage.lora.targets`.
+        ignored_noise: keys of `noise.*` that mean nothing to its objective, and must be left as they are.
+    """
+
+    name: str
+    module: str
+    config: type[ModelConfig] = ModelConfig
+    comes_trained: bool = True
+    stages: frozenset[StageName] = ALL_STAGES - {"words", "base", "agent"}
+    learning_rate: float
+    lora_learning_rate: float
+    prediction: Prediction | None = None
+    lora_targets: tuple[str, ...] = ATTENTION_LAYERS
+    ignored_noise: frozenset[str] = frozenset()
+
+    def check_lora(self, lora: LoraShape) -> None:
+        """Refuse layers that it has not.
+
+        Raises:
+            ConfigError: naming the key.
+        """
+        if not lora.targets or not set(lora.targets) <= set(self.lora_targets):
+            raise ConfigError("stage.lora.targets", list(lora.targets), f"some of {', '.join(self.lora_targets)}")
+
+    def check_noise(self, noise: "NoiseConfig") -> None:
+        """Refuse what its objective would ignore.
+
+        Raises:
+            ConfigError: naming the key.
+        """
+        for field in fields(noise):
+            value = getattr(noise, field.name)
+            if field.name in self.ignored_noise and value != field.default:
+                allowed = f"{field.default}, as the noise of model={self.name} has no such key"
+                raise ConfigError(f"noise.{field.name}", value, allowed)

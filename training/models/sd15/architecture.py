@@ -1,0 +1,76 @@
+"""Stable Diffusion 1.5 as an architecture: where each part of `training.models.architecture.Architecture` is."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import nn
+
+from conf.errors import ConfigError, UserError
+from training.models.architecture import Architecture, Base, StageRequest, Trainable
+from training.models.painter import Painter, PainterParts
+from training.models.registration import ModelConfig
+from training.models.sd15 import painter, stages
+from training.models.sd15.base import BaseModel, load_base
+from training.models.sd15.blocks import compile_network
+from training.noise_schedule import schedule_of_recipe
+from training.objective import Objective
+
+if TYPE_CHECKING:
+    from training.config import NoiseConfig
+
+_NOISE = ("prediction", "num_steps", "beta_start", "beta_end", "zero_terminal_snr")
+
+
+class StableDiffusion:
+    """See `training.models.architecture.Architecture`."""
+
+    def load_base(self, path: str | Path, model: ModelConfig, key: str = "base") -> Base:
+        """A diffusers folder, or a name on the hub."""
+        return load_base(path, key)
+
+    def objective(
+        self, model: ModelConfig, noise: "NoiseConfig", base: Base | None, *, trained_here: bool
+    ) -> Objective:
+        """Noise by variances, on the schedule of the base where it was trained here."""
+        if base is not None:
+            for key in _NOISE if trained_here else ("prediction",):
+                here, its = getattr(noise, key), getattr(base.objective, key)
+                if here != its:
+                    raise ConfigError(f"noise.{key}", here, f"{its}, as of its base")
+        return schedule_of_recipe(asdict(noise))
+
+    def trainable(self, base: Base, request: StageRequest) -> Trainable:
+        """The network of a stage."""
+        return stages.trainable(cast(BaseModel, base), request)
+
+    def compile(self, network: nn.Module) -> None:
+        """Compile its blocks."""
+        compile_network(network)
+
+    def recognises(self, folder: Path) -> bool:
+        """A folder with a 2D UNet."""
+        return (folder / "unet").is_dir()
+
+    def assemble(self, parts: PainterParts) -> Painter:
+        """A painter that samples on the noise that its temporal modules were trained on.
+
+        That need not be the base's own. Those that were not trained here do not say; all releases of AnimateDiff, and
+        what goes on from them, were trained on variances that rise linearly.
+        """
+        base, recipe = load_base(parts.base), parts.motion_recipe
+        try:
+            linear = replace(base.schedule, spacing="linear")
+            schedule = linear if recipe is None else schedule_of_recipe(recipe["noise"])
+        except (KeyError, TypeError, ConfigError) as error:
+            raise UserError(f"motion={parts.motion}: its run card cannot be read ({error})") from error
+        return painter.assemble(replace(base, schedule=schedule), parts)
+
+    def load_painter(self, folder: Path, facts: Mapping[str, Any], dtype: torch.dtype) -> Painter:
+        """A painter's folder."""
+        return painter.load(folder, facts, dtype)
+
+
+ARCHITECTURE: Architecture = StableDiffusion()

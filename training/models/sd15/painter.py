@@ -1,0 +1,128 @@
+"""A painter of Stable Diffusion's kind: base, temporal modules, replication network and LoRAs in one folder."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import MotionAdapter, SparseControlNetModel
+from diffusers import __version__ as diffusers_version
+from torch import Tensor
+
+from training.models.painter import PainterParts
+from training.models.painter_folder import LORAS, seal_painter
+from training.models.sd15.base import BaseModel, load_base
+from training.models.sd15.lora import LORA_FILE, apply_lora, kind_of, load_lora, save_lora
+from training.models.sd15.motion import add_motion, load_motion
+from training.models.sd15.painting import StableDiffusionNetworks
+from training.models.sd15.replication import load_replication
+from training.models.weights import module_hash
+
+_SHARED = "shared_noise"
+_MOTION, _REPLICATION = "motion_adapter", "replication"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Painter:
+    """All that paints. See `training.models.painter.Painter`.
+
+    Attributes:
+        base: what turns words into pictures.
+        motion: the temporal modules.
+        replication: the replication network, where there is one.
+        loras: name -> state in peft's names at scale 1, for `training.models.sd15.lora.apply_lora`.
+        facts: what `painter.json` says besides its files: `num_frames`, `size_px` (height, width), `phrases` by method,
+            `parts` with their hashes and licences.
+    """
+
+    base: BaseModel
+    motion: MotionAdapter
+    replication: SparseControlNetModel | None = None
+    loras: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def save(
+        self, folder: Path, run_cards: Mapping[str, Mapping[str, Any]], dtype: torch.dtype = torch.float32
+    ) -> None:
+        """Write it into an empty folder.
+
+        Args:
+            folder: an existing one.
+            run_cards: part -> card.
+            dtype: of all tensors in the files; the networks here are changed to it as well.
+
+        Raises:
+            UserError: if a number is too large for it.
+        """
+        self.base.to("cpu", dtype).save(folder)
+        self.motion.to(dtype).save_pretrained(folder / _MOTION, safe_serialization=True)
+        if self.replication is not None:
+            self.replication.to(dtype).save_pretrained(folder / _REPLICATION, safe_serialization=True)
+        for name, state in self.loras.items():
+            (folder / LORAS / name).mkdir(parents=True)
+            save_lora({key: tensor.to(dtype) for key, tensor in state.items()}, kind_of(state), folder / LORAS / name)
+        seal_painter(folder, {**self.facts, _SHARED: self.base.schedule.shared}, run_cards, self._model_index())
+
+    def networks(self, loras: Mapping[str, float]) -> StableDiffusionNetworks:
+        """What paints, with these of its LoRAs at these scales."""
+        networks = StableDiffusionNetworks.of(self.base, self.motion, self.replication)
+        for name in loras:
+            apply_lora(networks.motion, name, self.loras[name])
+        if loras:
+            networks.motion.set_adapters(list(loras), list(loras.values()))
+        return networks
+
+    def _model_index(self) -> dict[str, Any]:
+        def place(part: object) -> list[str | None]:
+            if part is None:
+                return [None, None]
+            kind = type(part)
+            library = kind.__module__.partition(".")[0]
+            return [library if library in ("diffusers", "transformers") else kind.__module__, kind.__name__]
+
+        parts = {
+            "vae": self.base.vae, "text_encoder": self.base.text_encoder, "tokenizer": self.base.tokenizer,
+            "unet": self.base.unet, _MOTION: self.motion, _REPLICATION: self.replication,
+        }  # fmt: skip
+        return {
+            "_class_name": "ProcessPainterPipeline",
+            "_diffusers_version": diffusers_version,
+            "scheduler": ["diffusers", "DDIMScheduler"],
+            _SHARED: self.base.schedule.shared,
+            **{name: place(part) for name, part in parts.items()},
+        }
+
+
+def assemble(base: BaseModel, parts: PainterParts) -> Painter:
+    """A painter of parts that were trained apart.
+
+    Args:
+        base: with the noise to sample on.
+        parts: all the others.
+
+    Raises:
+        UserError: if one is missing, of another kind, or does not fit the others.
+    """
+    motion = load_motion(parts.motion, base.unet)
+    unet = add_motion(base.unet, motion)  # refuses temporal modules of another UNet
+    replication = load_replication(parts.replication, base.unet) if parts.replication is not None else None
+    marks = {"base": module_hash(base.unet), "motion": module_hash(motion)}
+    loras = {name: load_lora(name, weights, unet, marks) for name, weights in parts.loras.items()}
+    return Painter(base=base, motion=motion, replication=replication, loras=loras, facts=parts.facts)
+
+
+def load(folder: Path, facts: Mapping[str, Any], dtype: torch.dtype) -> Painter:
+    """A painter from its folder; see `training.models.architecture.Architecture.load_painter`."""
+    base = load_base(folder, "painter")
+    motion = load_motion(folder / _MOTION, base.unet)
+    has_network = (folder / _REPLICATION).is_dir()
+    replication = load_replication(folder / _REPLICATION, base.unet) if has_network else None
+    folders = sorted((folder / LORAS).glob("*"))
+    unet = add_motion(base.unet, motion) if folders else base.unet
+    loras = {path.name: load_lora("painter", path / LORA_FILE, unet, {}) for path in folders}
+    for network in (motion, replication):
+        if network is not None:
+            network.requires_grad_(False).eval().to(dtype)
+    base = replace(base, schedule=replace(base.schedule, shared=float(facts.get(_SHARED, 0.0))))
+    return Painter(base=base.to("cpu", dtype), motion=motion, replication=replication, loras=loras, facts=facts)

@@ -1,0 +1,28 @@
+"""Stable Diffusion 1.5, as configurations know it."""
+
+from dataclasses import dataclass, field
+
+from conf.errors import ConfigError
+from training.models.registration import ModelConfig, Registration
+from training.models.tiny.shape import TinyShape
+
+
+@dataclass(frozen=True, kw_only=True)
+class SD15Config(ModelConfig):
+    """The keys `model.*`. `shape` has no meaning here; it is part of the recipe hashes of runs that are there."""
+
+    shape: TinyShape = field(default_factory=TinyShape)
+
+    def __post_init__(self) -> None:
+        if not self.path:
+            raise ConfigError("path", self.path, "a name on the hub, or a local diffusers folder")
+
+
+SD15 = Registration(
+    name="sd15",
+    module="training.models.sd15.architecture",
+    config=SD15Config,
+    learning_rate=2e-5,
+    lora_learning_rate=1e-4,  # few weights, which start at nothing
+    prediction="epsilon",
+)

@@ -1,0 +1,216 @@
+"""What each stage trains of a Stable Diffusion: the UNet, temporal modules, a replication network, or a LoRA.
+
+`spatial_lora` trains the attention within pictures on finished pictures only, so that unfinished ones never harm image
+quality. It goes through the 2D UNet: with its temporal modules off, the motion UNet is the same network, only slower.
+`motion_lora` then trains the attention over frames on whole sequences, with the spatial LoRA in place.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from diffusers import MotionAdapter, SparseControlNetModel
+from torch import Tensor, nn
+
+from conf.errors import ConfigError, UserError
+from training.models.architecture import StageRequest, Trainable
+from training.models.sd15.base import BaseModel
+from training.models.sd15.denoisers import ConditionedDenoiser, FrameDenoiser, SequenceDenoiser
+from training.models.sd15.lora import LoraKind, add_lora, apply_lora, is_lora, load_lora, lora_of, save_lora
+from training.models.sd15.motion import adapter_of, add_motion, is_temporal, load_motion, save_motion
+from training.models.sd15.replication import add_replication, is_carried, load_replication, save_replication
+from training.models.shape import LoraShape
+from training.models.weights import holding, module_hash, parent_weights, part_of
+from training.stages.condition_draw import ConditionDraw
+
+_UNET, _TEXT, _REPLICATION = "unet.", "text_encoder.", "replication."
+_FEWEST_POSITIONS = 32  # that new temporal modules know
+
+
+def trainable(base: BaseModel, request: StageRequest) -> Trainable:
+    """As `training.models.architecture.Architecture.trainable` says."""
+    checkpointing, parents = request.checkpointing, request.parents
+    match request.stage:
+        case "base":
+            return unet_trainable(base, trains_text=request.trains_text, checkpointing=checkpointing)
+        case "motion":
+            adapter = _adapter(base, request) if "motion" in parents else None
+            return motion_trainable(base, adapter, request.num_frames, checkpointing=checkpointing)
+        case "replication":
+            assert request.conditions is not None  # the configuration has checked
+            network = _replication(base, request, request.conditions) if "replication" in parents else None
+            return replication_trainable(
+                base, _adapter(base, request), network, request.num_frames,
+                carried=request.conditions.carried, checkpointing=checkpointing,
+            )  # fmt: skip
+        case "spatial_lora" | "motion_lora":
+            assert request.lora is not None  # the configuration has checked
+            adapter, spatial, marks = None, None, {"base": module_hash(base.unet)}
+            if request.stage == "motion_lora":
+                adapter = _adapter(base, request)
+                if "spatial_lora" in parents:
+                    place = parent_weights("spatial_lora", parents["spatial_lora"])
+                    spatial = load_lora("spatial_lora", place, base.unet, marks)
+                marks["motion"] = module_hash(adapter)
+            return lora_trainable(base, adapter, spatial, request.lora, marks, checkpointing=checkpointing)
+
+
+def unet_trainable(base: BaseModel, *, trains_text: bool, checkpointing: bool = False) -> Trainable:
+    """The 2D UNet, and a text encoder that knows nothing yet; all else is frozen.
+
+    Args:
+        base: to begin with.
+        trains_text: whether the text encoder is trained.
+        checkpointing: of gradients.
+    """
+    if checkpointing:
+        base.unet.enable_gradient_checkpointing()
+    base.unet.requires_grad_(True)
+    base.text_encoder.requires_grad_(trains_text)
+
+    def save(folder: Path, weights: Mapping[str, Tensor]) -> None:
+        """Write the base as a diffusers folder, with these weights."""
+        with holding(base.unet, _under(_UNET, weights)), holding(base.text_encoder, _under(_TEXT, weights)):
+            base.save(folder)
+
+    frozen: dict[str, nn.Module] = {"vae": base.vae, **({} if trains_text else {"text_encoder": base.text_encoder})}
+    return Trainable(denoiser=FrameDenoiser(base.unet), frozen=frozen, save=save)
+
+
+def motion_trainable(
+    base: BaseModel, adapter: MotionAdapter | None, num_frames: int, *, checkpointing: bool = False
+) -> Trainable:
+    """Temporal modules, from nothing or from AnimateDiff's; everything of the base is frozen.
+
+    Args:
+        base: of it.
+        adapter: to start from; None for new ones.
+        num_frames: T, as many positions as new ones must know at least.
+        checkpointing: of gradients.
+    """
+    unet = add_motion(base.unet, adapter, max_frames=max(_FEWEST_POSITIONS, num_frames))
+    for name, parameter in unet.named_parameters():
+        parameter.requires_grad_(is_temporal(name))
+    if checkpointing:
+        unet.enable_gradient_checkpointing()
+
+    def save(folder: Path, weights: Mapping[str, Tensor]) -> None:
+        """Write the temporal modules, for diffusers and for AnimateDiff's tools."""
+        save_motion(adapter_of(unet, _under(_UNET, weights)), folder)
+
+    frozen = _frozen_encoders(base) | {"unet": part_of(unet, lambda name: not is_temporal(name))}
+    return Trainable(denoiser=SequenceDenoiser(unet), frozen=frozen, save=save)
+
+
+def replication_trainable(
+    base: BaseModel,
+    adapter: MotionAdapter,
+    replication: SparseControlNetModel | None,
+    num_frames: int,
+    *,
+    carried: bool = True,
+    checkpointing: bool = False,
+) -> Trainable:
+    """A replication network; base and motion are frozen.
+
+    Args:
+        base: of it.
+        adapter: the temporal modules.
+        replication: to start from; None for the UNet's own encoder.
+        num_frames: T, as many positions as a new one must know at least.
+        carried: whether a new one sees the conditions before and after a frame.
+        checkpointing: of gradients.
+    """
+    unet = add_motion(base.unet, adapter).requires_grad_(False)
+    if replication is None:
+        replication = add_replication(base.unet, max_frames=max(_FEWEST_POSITIONS, num_frames), carried=carried)
+    network = replication.requires_grad_(True)
+    if checkpointing:
+        unet.enable_gradient_checkpointing()
+        network.enable_gradient_checkpointing()
+
+    def save(folder: Path, weights: Mapping[str, Tensor]) -> None:
+        """Write the network as a diffusers `SparseControlNetModel`."""
+        save_replication(network, folder, _under(_REPLICATION, weights))
+
+    return Trainable(
+        denoiser=ConditionedDenoiser(unet, network),
+        frozen=_frozen_encoders(base) | {"unet_and_motion": unet},
+        save=save,
+        sees_conditions=True,
+    )
+
+
+def lora_trainable(
+    base: BaseModel,
+    adapter: MotionAdapter | None,
+    spatial: Mapping[str, Tensor] | None,
+    shape: LoraShape,
+    parents: Mapping[str, str],
+    *,
+    checkpointing: bool = False,
+) -> Trainable:
+    """A LoRA; everything else is frozen.
+
+    Args:
+        base: frozen.
+        adapter: frozen as well; the LoRA is then a motion LoRA, without it a spatial one.
+        spatial: spatial LoRA that a motion LoRA is trained beside, by peft's names.
+        shape: of the LoRA.
+        parents: name -> hash of what the LoRA belongs to.
+        checkpointing: of gradients.
+    """
+    kind: LoraKind = "spatial" if adapter is None else "motion"
+    unet = base.unet if adapter is None else add_motion(base.unet, adapter)
+    if checkpointing:
+        unet.enable_gradient_checkpointing()
+    if spatial is not None:
+        apply_lora(unet, "spatial", spatial)
+    add_lora(unet, kind, shape)
+
+    def save(folder: Path, weights: Mapping[str, Tensor]) -> None:
+        """Write the LoRA, for diffusers and for other tools."""
+        save_lora(lora_of(_under(_UNET, weights), kind, shape), kind, folder, parents)
+
+    frozen = _frozen_encoders(base)
+    frozen["unet"] = part_of(unet, lambda name: not is_temporal(name) and not is_lora(name))
+    if adapter is not None:
+        frozen["motion"] = part_of(unet, lambda name: is_temporal(name) and not is_lora(name))
+    if spatial is not None:
+        frozen["spatial_lora"] = part_of(unet, lambda name: is_lora(name) and ".spatial." in name)
+    denoiser = FrameDenoiser(unet) if adapter is None else SequenceDenoiser(unet)
+    return Trainable(denoiser=denoiser, frozen=frozen, save=save)
+
+
+def _under(prefix: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those weights whose names begin so, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
+
+
+def _frozen_encoders(base: BaseModel) -> dict[str, nn.Module]:
+    return {"vae": base.vae, "text_encoder": base.text_encoder}
+
+
+def _adapter(base: BaseModel, request: StageRequest) -> MotionAdapter:
+    """The temporal modules that a stage adds to, or goes on with."""
+    place = request.parents["motion"]
+    adapter = load_motion(parent_weights("motion", place), base.unet)
+    _refuse_long("motion", place, adapter.config.motion_max_seq_length, request)
+    return adapter
+
+
+def _replication(base: BaseModel, request: StageRequest, draw: ConditionDraw) -> SparseControlNetModel:
+    """The replication network that the stage goes on with."""
+    place = request.parents["replication"]
+    network = load_replication(parent_weights("replication", place), base.unet)
+    _refuse_long("replication", place, network.config.motion_max_seq_length, request)
+    if is_carried(network) != draw.carried:
+        allowed = f"{str(not draw.carried).lower()}, as {place} was trained"
+        raise ConfigError("stage.conditions.carried", str(draw.carried).lower(), allowed)
+    return network
+
+
+def _refuse_long(key: str, place: Path, most: int, request: StageRequest) -> None:
+    if request.num_frames > most:
+        raise UserError(
+            f"{key}={place}: knows {most} positions; sequences of {request.data} have {request.num_frames} frames"
+        )

@@ -1,0 +1,48 @@
+"""The tiny model as an architecture: a small Stable Diffusion that is made and trained here, words and all."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+from torch import Tensor, nn
+
+from training.models.architecture import Base, FromNothing
+from training.models.compiling import compile_blocks
+from training.models.sd15.architecture import StableDiffusion
+from training.models.sd15.base import BaseModel
+from training.models.tiny.build import build_tiny
+from training.models.tiny.contrast import PictureEncoder
+from training.models.tiny.registration import TinyConfig
+from training.models.tiny.words import WordsNetwork
+from training.noise_schedule import NoiseSchedule
+from training.objective import Objective
+
+
+class TinyModel(StableDiffusion):
+    """See `training.models.architecture.FromNothing`."""
+
+    def cell_of(self, model: TinyConfig) -> int:
+        """Pixels that the sides of frames must be multiples of: the UNet halves the grid at each level but one."""
+        return int(model.shape.patch_px * 2 ** (len(model.shape.channels) - 1))
+
+    def build_base(
+        self, model: TinyConfig, captions: Sequence[str], pictures: Tensor, objective: Objective, seed: int
+    ) -> Base:
+        """One whose tokenizer knows the captions and whose codec fits the pictures; all else is untrained."""
+        return build_tiny(model.shape, captions, pictures, cast(NoiseSchedule, objective), seed)
+
+    def words_network(self, base: Base, size_px: tuple[int, int]) -> WordsNetwork:
+        """What stage `words` trains."""
+        return WordsNetwork(cast(BaseModel, base), size_px)
+
+    def compile(self, network: nn.Module) -> None:
+        """Compile its blocks, those of stage `words` too."""
+        super().compile(network)
+        compile_blocks(network, (PictureEncoder,))
+
+    def recognises(self, folder: Path) -> bool:
+        """Never: what was not made here and looks like one is a Stable Diffusion."""
+        return False
+
+
+ARCHITECTURE: FromNothing = TinyModel()

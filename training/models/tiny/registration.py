@@ -1,0 +1,25 @@
+"""The tiny model, as configurations know it."""
+
+from dataclasses import dataclass, field
+
+from training.models.registration import ALL_STAGES, ModelConfig, Registration
+from training.models.tiny.shape import TinyShape
+
+
+@dataclass(frozen=True, kw_only=True)
+class TinyConfig(ModelConfig):
+    """The keys `model.*`."""
+
+    shape: TinyShape = field(default_factory=TinyShape)
+
+
+TINY = Registration(
+    name="tiny",
+    module="training.models.tiny.architecture",
+    config=TinyConfig,
+    comes_trained=False,
+    stages=ALL_STAGES,
+    learning_rate=1e-3,
+    lora_learning_rate=1e-3,
+    prediction="v",  # with so few steps, what a network says at the noisiest levels counts; v is well conditioned there
+)

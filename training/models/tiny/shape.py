@@ -1,0 +1,39 @@
+"""Sizes of the tiny model; apart from it, because a configuration must not import networks."""
+
+from dataclasses import dataclass
+
+from conf.errors import ConfigError
+
+NUM_GROUPS = 16
+"""Groups of the tiny model's group norms."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TinyShape:
+    """Sizes of the tiny model.
+
+    Attributes:
+        channels: of the UNet's levels; each level halves the grid. Multiples of 16.
+        plain_levels: so many of the finest levels convolve only; the others attend to words and the whole picture too.
+        text_width: numbers a word.
+        patch_px: side of the squares of pixels that are one cell of the grid.
+        latent_channels: numbers a cell.
+    """
+
+    channels: tuple[int, ...] = (64, 128, 128)
+    plain_levels: int = 1
+    text_width: int = 128
+    patch_px: int = 4
+    latent_channels: int = 8
+
+    def __post_init__(self) -> None:
+        if not self.channels or any(width < NUM_GROUPS or width % NUM_GROUPS for width in self.channels):
+            raise ConfigError("channels", list(self.channels), f"multiples of {NUM_GROUPS}, one for each level")
+        if self.text_width < 16 or self.text_width % 16:
+            raise ConfigError("text_width", self.text_width, "a multiple of 16")
+        if not 0 <= self.plain_levels < len(self.channels):
+            raise ConfigError("plain_levels", self.plain_levels, f"0 to {len(self.channels) - 1}: one level attends")
+        if self.patch_px not in (2, 4, 8, 16):
+            raise ConfigError("patch_px", self.patch_px, "2, 4, 8 or 16")
+        if not 1 <= self.latent_channels <= 3 * self.patch_px**2:
+            raise ConfigError("latent_channels", self.latent_channels, f"1 to {3 * self.patch_px**2}")

@@ -1,0 +1,64 @@
+"""The base that a run begins from nothing with, made from the data that it will be trained on."""
+
+import itertools
+from collections.abc import Sequence
+from contextlib import closing
+
+import torch
+from torch import Tensor
+
+from conf.errors import UserError
+from training.data.stream import DataMixture, SequenceStream
+from training.models.architecture import Base, FromNothing
+from training.models.registration import ModelConfig
+from training.objective import Objective
+from training.random.streams import Stream
+
+_PICTURES = 4096  # to fit the codec to
+_FROM_EACH = 4  # frames of a sequence: under-paintings are pictures too
+
+
+def untrained_base(
+    architecture: FromNothing,
+    model: ModelConfig,
+    data: Sequence[DataMixture],
+    train: SequenceStream,
+    objective: Objective,
+    seed: int,
+) -> Base:
+    """The base that a run begins with. The same data and seed give the same one, so a resumed run makes it again.
+
+    Args:
+        architecture: of it.
+        model: its configuration.
+        data: the data sets, whose captions give the words and whose frames the codec is fitted to.
+        train: the same, opened.
+        objective: that it will be trained on.
+        seed: of the run.
+
+    Raises:
+        UserError: if the frames will not do.
+    """
+    where = train.sources[0].split.url
+    height_px, width_px = train.size_px
+    cell = architecture.cell_of(model)
+    if height_px % cell or width_px % cell:
+        raise UserError(f"{where}: frames of {width_px} x {height_px} px; sides must be multiples of {cell}")
+    captions = [str(record["caption"] or "") for source in train.sources for record in source.split.records]
+    return architecture.build_base(model, captions, _some_frames(data, seed), objective, Stream.WEIGHTS.seed(seed))
+
+
+def _some_frames(data: Sequence[DataMixture], seed: int) -> Tensor:
+    """(N, 3, H, W) frames in [-1, 1], drawn from all the data."""
+    stream = SequenceStream.open(data, split="train", frames="all")
+    batch_size = min(64, len(stream))
+    generator = Stream.CODEC_FRAMES.generator(seed)
+    chosen: list[Tensor] = []
+    with closing(stream.batches(seed=seed, batch_size=batch_size)) as batches:
+        for batch in itertools.islice(
+            batches, -(-min(len(stream) * _FROM_EACH, _PICTURES) // (batch_size * _FROM_EACH))
+        ):
+            assert batch.frames is not None
+            places = generator.random(batch.frames.shape[:2]).argsort(1)[:, :_FROM_EACH]
+            chosen.append(batch.frames[torch.arange(len(batch))[:, None], torch.from_numpy(places)].flatten(0, 1))
+    return torch.cat(chosen)
