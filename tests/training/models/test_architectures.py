@@ -1,0 +1,221 @@
+"""The door for architectures: one that the package does not know goes through every command."""
+
+import ast
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load
+
+from conf.compose import compose
+from conf.errors import UserError
+from pipelines import encode, paint, verify
+from pipelines.encode import encode_config
+from pipelines.painting.config import paint_config
+from tests.pipelines.small_dataset import small_dataset
+from tests.training.models.toy_architecture.base import new_base
+from tests.training.models.toy_architecture.flow import Flow
+from tests.training.models.toy_architecture.registration import TOY
+from tests.training.toy_runs import losses, words
+from training import assemble
+from training.config import TrainConfig, train_config
+from training.data.split import open_split
+from training.data.stream import DataMixture, SequenceStream
+from training.data.text import Text
+from training.diffusion import invert, sample
+from training.models.registry import ARCHITECTURES, architecture_of_base
+from training.models.weights import weights_hash
+from training.train import run
+
+ROOT = Path(__file__).resolve().parents[3]
+MODEL = {"name": "toy", "shift": 2.0}
+PACKAGES = ("conf", "renderers", "training", "pipelines")
+KNOWS_ONE = {  # what may import an architecture: itself, the list of them, and what stock diffusers loads by path
+    "training/models/registry.py", "pipelines/painter.py", "pipelines/painters/small.py",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def registered() -> Iterator[None]:
+    """The line that a new architecture adds to the registry."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ARCHITECTURES, "toy", TOY)
+        yield
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    captions = [f"picture {number}" for number in range(9)]
+    return small_dataset(tmp_path_factory.mktemp("toy") / "scenes", captions=captions)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("toy") / "base"
+    folder.mkdir()
+    new_base().save(folder)
+    return folder
+
+
+def config(data: Path, out: Path, /, **said: Any) -> TrainConfig:
+    """The configuration of a short run of the toy, as its YAML would compose it."""
+    plain = compose("train", words(data, out, **{"batch_size": 2, "max_steps": 4, **said}))
+    return train_config({**plain, "model": MODEL})
+
+
+def train(data: Path, out: Path, /, **said: Any) -> Path:
+    run(config(data, out, **said))
+    return out
+
+
+@pytest.fixture(scope="module")
+def motion(scenes: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("toy") / "motion"
+    said = {"validate_every": 4, "val_sequences": 2, "sample_every": 4, "noise.shared": 0.5}
+    return train(scenes, out, stage="motion", base=base, **said)
+
+
+@pytest.fixture(scope="module")
+def replication(scenes: Path, base: Path, motion: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("toy") / "replication"
+    said = {"stage": "replication", "base": base, "motion": motion, "noise.shared": 0.5, "sample_every": 4}
+    return train(scenes, out, **said)
+
+
+@pytest.fixture(scope="module")
+def painter(base: Path, motion: Path, replication: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("toy") / "painter"
+    given = {"base": base, "motion": motion, "replication": replication, "licences": "{base: CC0-1.0}", "out": out}
+    assemble.run(assemble.assemble_config(compose("assemble", [f"{key}={value}" for key, value in given.items()])))
+    return out
+
+
+def painted(painter: Path, out: Path, *said: str) -> list[np.ndarray[Any, Any]]:
+    typed = [f"painter={painter}", f"out={out}", "size=64", "steps=4", "device=cpu", *said]
+    paint.run(paint_config(compose("paint", typed)))
+    return [np.asarray(Image.open(path)) for path in sorted((out / "frames").iterdir())]
+
+
+def test_it_trains_and_is_resumed_to_the_same_losses_and_weights(
+    scenes: Path, base: Path, motion: Path, tmp_path: Path
+) -> None:
+    said = {"stage": "motion", "base": base, "noise.shared": 0.5, "validate_every": 4, "val_sequences": 2}
+    for max_steps in (2, 4):
+        train(scenes, tmp_path / "run", max_steps=max_steps, **said)
+    assert losses(tmp_path / "run") == losses(motion) and len(losses(motion)) == 4
+    assert losses(tmp_path / "run", "val/")[-1:] == losses(motion, "val/")
+    assert weights_hash(tmp_path / "run" / "weights") == weights_hash(motion / "weights")
+    assert (motion / "samples" / "step-00000004.png").exists()
+
+
+def test_its_latents_and_both_text_tensors_are_stored_and_trained_on(scenes: Path, base: Path, tmp_path: Path) -> None:
+    out = tmp_path / "latents"
+    plain = compose("encode", [f"dataset={scenes}", f"out={out}", f"base={base}", "dtype=fp32"])
+    encode.run(encode_config({**plain, "model": MODEL}))
+    verify.run(verify.verify_config(compose("verify", [f"dataset={out}"])))
+    (sequence,), (text,) = (open_split(str(out), split).read([0]) for split in ("train", "text"))
+    assert load(sequence.members["latents.safetensors"])["mean"].shape == (4, 12, 6, 8)  # of 8 frames
+    shapes = {name: tuple(tensor.shape) for name, tensor in load(text.members["text.safetensors"]).items()}
+    assert shapes == {"words": (24, 16), "pooled": (16,)}
+    said = {"stage": "motion", "base": base, "max_steps": 2}
+    of_frames, of_latents = (train(data, tmp_path / f"run_{data.name}", **said) for data in (scenes, out))
+    for one, other in zip(losses(of_frames), losses(of_latents), strict=True):
+        assert one == pytest.approx(other, rel=1e-5)
+
+
+def test_a_painter_says_its_architecture_and_is_painted_with(painter: Path, tmp_path: Path) -> None:
+    card = json.loads((painter / "painter.json").read_text())
+    assert card["architecture"] == "toy" and not (painter / "model_index.json").exists()
+    picture = tmp_path / "picture.png"
+    Image.fromarray(np.full((64, 64, 3), (200, 40, 40), np.uint8)).save(picture)
+    plain = painted(painter, tmp_path / "plain", "prompt=a boat")
+    assert len(plain) == 8 and plain[0].shape == (64, 64, 3)
+    again = painted(painter, tmp_path / "again", "prompt=a boat")
+    assert all(np.array_equal(one, other) for one, other in zip(plain, again, strict=True))
+    pinned = painted(painter, tmp_path / "pinned", "prompt=a boat", f"conditions={{-1: {picture}}}")
+    reports = [json.loads((tmp_path / name / "report.json").read_text()) for name in ("plain", "pinned")]
+    assert np.abs(pinned[-1].astype(int) - (200, 40, 40)).mean() < 12  # the paint of the picture is kept
+    assert np.array_equal(pinned[-1], pinned[-2])  # one latent shows both
+    assert [one["frame"] for one in reports[1]["conditions"]] == [7]
+    for way in ("network=false", "inversion=false", "keep=false"):
+        other = painted(painter, tmp_path / way, "prompt=a boat", f"conditions={{-1: {picture}}}", way)
+        assert any(not np.array_equal(one, two) for one, two in zip(pinned, other, strict=True)), way
+
+
+def test_a_base_is_known_by_how_it_looks_or_by_its_run(base: Path, motion: Path, tmp_path: Path) -> None:
+    assert architecture_of_base(base) == architecture_of_base(motion / "weights") == "toy"
+    assert architecture_of_base(tmp_path) == "sd15"
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        ({"stage": "base", "base": "null"}, "model=toy: not allowed; allowed: tiny, with stage=base"),
+        ({"stage": "motion", "base": "null"}, "base is needed with stage=motion model=toy"),
+        ({"stage": "motion", "noise.beta_start": 0.01}, r"noise\.beta_start=0\.01: not allowed; allowed: 0\.00085"),
+        ({"stage": "motion", "noise.prediction": "v"}, r"noise\.prediction=v: not allowed; allowed: None"),
+        ({"stage": "spatial_lora"}, "model=toy: not allowed; allowed: tiny or sd15, with stage=spatial_lora"),
+    ],
+)
+def test_what_an_architecture_does_not_know_is_refused(
+    scenes: Path, base: Path, tmp_path: Path, said: Mapping[str, Any], error: str
+) -> None:
+    with pytest.raises(UserError, match=error):
+        config(scenes, tmp_path / "run", **{"base": base, **said})
+
+
+def test_keys_of_a_model_are_those_of_its_architecture(scenes: Path, base: Path, tmp_path: Path) -> None:
+    plain = compose("train", words(scenes, tmp_path / "run", base=base, stage="motion"))
+    for model, error in (
+        ({"name": "toy", "shape": {}}, r"model\.shape=.*allowed: the keys name, path, shift"),
+        ({"name": "toy", "shift": 0.0}, r"model\.shift=0\.0: not allowed; allowed: more than 0"),
+        ({"name": "toyish"}, r"model\.name=toyish: not allowed; allowed: one of tiny, sd15, toy"),
+    ):
+        with pytest.raises(UserError, match=error):
+            train_config({**plain, "model": model})
+
+
+def test_latents_that_compress_time_hold_no_finished_picture_alone(scenes: Path, base: Path, tmp_path: Path) -> None:
+    out = tmp_path / "latents"
+    plain = compose("encode", [f"dataset={scenes}", f"out={out}", f"base={base}"])
+    encode.run(encode_config({**plain, "model": MODEL}))
+    with pytest.raises(UserError, match="4 latents for 8 frames, none of which is the finished picture alone"):
+        SequenceStream.open([DataMixture(path=str(out))], frames="last")
+
+
+def test_flow_matching_samples_and_inverts_through_the_same_code() -> None:
+    """The perfect prediction for data that are N(0.7, 0.25) in every number leads to them, and back to the noise."""
+    flow = Flow()
+
+    def denoise(latents: torch.Tensor, timesteps: torch.Tensor, text: Text) -> torch.Tensor:
+        share = (timesteps / (flow.num_steps - 1))[:, None]
+        total = (1 - share) ** 2 * 0.25 + share**2
+        away = latents - (1 - share) * 0.7
+        return share * away / total - 0.7 - (1 - share) * 0.25 * away / total
+
+    text = Text({"text": torch.zeros(4, 1)})
+    noise = torch.randn(4, 4096, generator=torch.Generator().manual_seed(0))
+    made = sample(denoise, flow, noise, text, text, num_steps=100, guidance=1.0)
+    assert float(made.mean()) == pytest.approx(0.7, abs=0.05) and float(made.std()) == pytest.approx(0.5, abs=0.05)
+    back = invert(denoise, flow, made, text, num_steps=100)
+    assert float((back - noise).square().mean()) < 1e-3
+
+
+def test_shared_code_names_no_architecture() -> None:
+    """Whatever is not an architecture's own reaches it through the registry."""
+    own = tuple(f"training.models.{name}" for name in ("sd15", "tiny"))
+    guilty = []
+    for path in (path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))):
+        place = path.relative_to(ROOT).as_posix()
+        if place in KNOWS_ONE or place.startswith(("training/models/sd15/", "training/models/tiny/")):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            modules += [name.name for name in node.names] if isinstance(node, ast.Import) else []
+            guilty += [f"{place}: {module}" for module in modules if module.startswith(own)]
+    assert guilty == []
