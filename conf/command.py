@@ -7,17 +7,22 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, TypeVar
 
 from conf.compose import CONF_FOLDER, choices, compose
 from conf.errors import UserError
 from conf.shown import shell_words, shown
-from conf.value import plain_value
+from conf.value import at_home, plain_value
 
 _Config = TypeVar("_Config")
 
 _LONGEST = 4000  # of an error
 COMPLETE, BAD_CONFIGURATION, PARTIAL, INTERRUPTED = 0, 2, 3, 130
+
+
+_USAGE = """Keys are set as key=value; `--cfg job` shows the outcome without running. `--config-dir FOLDER` adds YAML
+files of your own: FOLDER/renderer/mine.yaml is renderer=mine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,13 +53,14 @@ def command(
     """
     config = None
     arguments = list(sys.argv[1:] if words is None else words)
-    if any(word in ("-h", "--help") for word in arguments):
-        return _tell(help_text(name, description), COMPLETE)
     if arguments == ["--version"]:
         return _tell(f"process-painter {version('process-painter')}", COMPLETE)
     try:
+        arguments, own_folder = _without_config_dir(arguments)
+        if any(word in ("-h", "--help") for word in arguments):
+            return _tell(help_text(name, description, own_folder), COMPLETE)
         beside_cfg = _without_cfg(arguments)
-        plain = compose(name, arguments if beside_cfg is None else beside_cfg)
+        plain = compose(name, arguments if beside_cfg is None else beside_cfg, own_folder)
         config = configure(plain)
         if beside_cfg is not None:
             return _tell(_yaml(plain), COMPLETE)
@@ -79,15 +85,15 @@ def next_line(*words: str, placeholder: str = "") -> str:
     return f"next: {shell_words(*words)} {placeholder}".rstrip()
 
 
-def help_text(name: str, description: str) -> str:
-    """The description, and every key with its default and meaning, as `conf/` has them."""
+def help_text(name: str, description: str, own_folder: Path | None = None) -> str:
+    """The description, and every key with its default and meaning, as `conf/` and the user's own folder have them."""
     root = (CONF_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
     head, groups = _split_defaults(root)
-    parts = [description.strip(), "Keys are set as key=value; `--cfg job` shows the outcome without running.", head]
+    parts = [description.strip(), _USAGE, head]
     for group, chosen in groups:
-        parts.append(f"{group}={'|'.join(choices(group))}   (default: {chosen})")
-        for choice in choices(group):
-            text, held = _choice_help(group, choice, group)
+        parts.append(f"{group}={'|'.join(choices(group, own_folder))}   (default: {chosen})")
+        for choice in choices(group, own_folder):
+            text, held = _choice_help(group, choice, group, own_folder)
             parts.append(f"  {group}={choice}\n{text}")
             for inner, inner_chosen in held:
                 inner_group, _, place = inner.lstrip("/").partition("@")
@@ -97,9 +103,14 @@ def help_text(name: str, description: str) -> str:
     return "\n\n".join(parts)
 
 
-def _choice_help(group: str, choice: str, below: str) -> tuple[str, list[tuple[str, str]]]:
+def _choice_help(
+    group: str, choice: str, below: str, own_folder: Path | None = None
+) -> tuple[str, list[tuple[str, str]]]:
     """The keys of a choice, which stand below `below`, and the groups that it holds."""
-    text, held = _split_defaults((CONF_FOLDER / group / f"{choice}.yaml").read_text(encoding="utf-8"))
+    path = CONF_FOLDER / group / f"{choice}.yaml"
+    if not path.exists() and own_folder is not None:
+        path = own_folder / group / f"{choice}.yaml"
+    text, held = _split_defaults(path.read_text(encoding="utf-8", errors="replace"))
     lines = [line for line in text.splitlines() if not line.startswith(("kind:", "family:", "name:"))]
     return "\n".join(f"    {below}.{line}" if line and line[0].isalpha() else f"    {line}" for line in lines), held
 
@@ -118,6 +129,21 @@ def _split_defaults(text: str) -> tuple[str, list[tuple[str, str]]]:
             inside = False
             kept.append(line)
     return "\n".join(kept).strip(), groups
+
+
+def _without_config_dir(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
+    """The other arguments, and the folder that `--config-dir FOLDER` or `--config-dir=FOLDER` names."""
+    for at, word in enumerate(arguments):
+        option, sign, value = word.partition("=")
+        if option in ("--config-dir", "-cd"):
+            named = [value] if sign else list(arguments[at + 1 : at + 2])
+            folder = Path(at_home(named[0])) if named else None
+            if folder is None or not folder.is_dir():
+                raise UserError(
+                    f"{' '.join([option, *named])}: not a folder; say --config-dir FOLDER, of your own YAML"
+                )
+            return [*arguments[:at], *arguments[at + (1 if sign else 2) :]], folder
+    return list(arguments), None
 
 
 def _without_cfg(arguments: Sequence[str]) -> list[str] | None:

@@ -27,30 +27,37 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]*://")
 _MISSING = ...  # stands where a user must say a value
 
 
-def compose(name: str, overrides: Sequence[str]) -> dict[str, Any]:
+def compose(name: str, overrides: Sequence[str], own_folder: Path | None = None) -> dict[str, Any]:
     """The configuration `conf/<name>.yaml` with its groups and a user's words, as plain containers.
 
     Hydra composes the groups; what a user typed behind `key=` is read by `conf.value`.
 
+    Args:
+        name: of the command.
+        overrides: `key=value` and `group=choice`.
+        own_folder: a user's own YAML files, such as `renderer/mine.yaml` for `renderer=mine`.
+
     Raises:
         UserError: if a word is malformed, or names a key, group or choice that does not exist, or a key is missing.
     """
-    chosen = tuple(word for word in overrides if _is_choice(word))
-    plain = copy.deepcopy(_with_groups(name, chosen))
+    chosen = tuple(word for word in overrides if _is_choice(word, own_folder))
+    plain = copy.deepcopy(_with_groups(name, chosen, own_folder))
     for word in overrides:
         if word not in chosen:
             key, _, value = word.partition("=")
             try:
                 _put(plain, key.lstrip("+").split("."), read_value(value), add=key.startswith("+"))
             except KeyError:
-                raise UserError(f"{word}: no such key; {_nearest(_with_groups(name, chosen), key)}") from None
+                raise UserError(
+                    f"{word}: no such key; {_nearest(_with_groups(name, chosen, own_folder), key)}"
+                ) from None
     for key, value in _leaves(plain):
         if value is _MISSING:
             raise UserError(f"{key} is needed: say {key}=...")
     return plain
 
 
-def _is_choice(word: str) -> bool:
+def _is_choice(word: str, own_folder: Path | None) -> bool:
     """Whether a word chooses from a group; refuses what is neither that nor `key=value`."""
     key, sign, value = word.partition("=")
     if not sign or not key.lstrip("+"):
@@ -60,13 +67,13 @@ def _is_choice(word: str) -> bool:
     group = key.lstrip("+").partition("@")[0]
     if group not in _groups():
         return False
-    if value not in choices(group):
-        raise ConfigError(key, value, f"one of {', '.join(choices(group))}")
+    if value not in choices(group, own_folder):
+        raise ConfigError(key, value, f"one of {', '.join(choices(group, own_folder))}")
     return True
 
 
 @functools.cache
-def _with_groups(name: str, chosen: tuple[str, ...]) -> dict[str, Any]:
+def _with_groups(name: str, chosen: tuple[str, ...], own_folder: Path | None = None) -> dict[str, Any]:
     """The configuration with its groups as chosen, and before any value is set. Not to be changed: it is kept."""
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
@@ -74,17 +81,27 @@ def _with_groups(name: str, chosen: tuple[str, ...]) -> dict[str, Any]:
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
     GlobalHydra.instance().clear()
+    search = [] if own_folder is None else [f"hydra.searchpath=[{_quoted(f'file://{own_folder.resolve()}')}]"]
     try:
         with initialize_config_dir(str(CONF_FOLDER), version_base="1.3"):
-            config = hydra_compose(name, list(chosen))
+            config = hydra_compose(name, [*chosen, *search])
+    except (YAMLError, UnicodeDecodeError) as error:  # ours are sound
+        raise UserError(f"--config-dir {own_folder}: {' '.join(str(error).split())}") from error
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(_refused_choice(name, chosen, str(error))) from error
     plain = typing.cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
     for key in OmegaConf.missing_keys(config):
         _put(plain, key.split("."), _MISSING)
     return plain
+
+
+def _quoted(text: str) -> str:
+    """A text in quotes, as Hydra's grammar takes it."""
+    escaped = re.sub(r"(\\*)'", lambda match: match[1] * 2 + "\\'", text)
+    return f"'{escaped}'"
 
 
 def _refused_choice(name: str, chosen: Sequence[str], reason: str) -> str:
@@ -151,9 +168,10 @@ def _groups() -> frozenset[str]:
     return frozenset(path.parent.name for path in CONF_FOLDER.glob("*/*.yaml"))
 
 
-def choices(group: str) -> list[str]:
-    """The YAML files of a group."""
-    return sorted(path.stem for path in (CONF_FOLDER / group).glob("*.yaml"))
+def choices(group: str, own_folder: Path | None = None) -> list[str]:
+    """The YAML files of a group, those in a user's own folder included."""
+    folders = [CONF_FOLDER, *([own_folder] if own_folder else [])]
+    return sorted({path.stem for folder in folders for path in (folder / group).glob("*.yaml")})
 
 
 def typed(cls: type[_Config], values: Any, key: str = "") -> _Config:
