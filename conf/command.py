@@ -76,8 +76,12 @@ def command(
 
 
 def _cut(line: str) -> str:
-    """A line without what is too much of it: a value that is refused may be as long as the file that it stands in."""
-    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]} ... and {len(line) - _LONGEST} characters more"
+    """A line without the middle, where it is too long: a refused value may be as long as the file that it stands in."""
+    left_out = len(line) - _LONGEST
+    if left_out <= 0:
+        return line
+    half = _LONGEST // 2
+    return f"{line[:half]} ... {left_out} characters left out ... {line[-half:]}"
 
 
 def next_line(*words: str, placeholder: str = "") -> str:
