@@ -89,7 +89,7 @@ def test_an_error_is_no_longer_than_a_screen(capsys: pytest.CaptureFixture[str])
         raise UserError("x" * 1_000_000)
 
     assert command("synth", refuse, lambda _: Summary(lines=()), "A test.", []) == 2
-    assert capsys.readouterr().err == f"error: {'x' * 4000} ... and 996000 characters more\n"
+    assert capsys.readouterr().err == f"error: {'x' * 2000} ... 996000 characters left out ... {'x' * 2000}\n"
 
 
 def test_a_userror_of_several_lines_is_one(capsys: pytest.CaptureFixture[str]) -> None:
