@@ -83,11 +83,15 @@ def test_the_pages_have_their_commands() -> None:
     assert sum("~" in line for line in LINES["README.md"]) > 5
 
 
+NEEDED = {"paint": ["--painter", "tiny"], "studio": ["--real", "sequences"]}
+"""Words without which a benchmark has nothing to measure."""
+
+
 @pytest.mark.parametrize("path", [path for path in MODULES if path.parent.name == "benchmarks"], ids=lambda p: p.stem)
 def test_every_benchmark_runs_without_words_that_only_its_author_knows(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _parse_benchmark(f"benchmarks.{path.stem}", [] if path.stem != "paint" else ["--painter", "tiny"], monkeypatch)
+    _parse_benchmark(f"benchmarks.{path.stem}", NEEDED.get(path.stem, []), monkeypatch)
 
 
 def _check(
