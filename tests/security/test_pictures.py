@@ -152,6 +152,14 @@ def test_a_video_that_is_a_description_of_a_stream_opens_no_port(
         read_video(str(tmp_path / "live.mp4"), 64, range(2, 9))
 
 
+def test_a_video_larger_than_a_picture_may_be_is_refused(tmp_path: Path) -> None:
+    frame = b"\x2c" + struct.pack("<HHHHB", 0, 0, 40_000, 40_000, 0) + b"\x02\x02\x4c\x01\x00"
+    screen = struct.pack("<HHBBB", 40_000, 40_000, 0x80, 0, 0) + bytes(6)
+    (tmp_path / "huge.gif").write_bytes(b"GIF89a" + screen + frame * 2 + b"\x3b")
+    with pytest.raises(RefusedPicture, match=r"40000x40000 px is more than|not a video"):
+        read_video(str(tmp_path / "huge.gif"), 64, range(2, 9))
+
+
 @pytest.mark.parametrize("ending", ["mkv", "avi"])
 def test_titles_that_are_no_utf8_do_not_spoil_a_video(ending: str, tmp_path: Path) -> None:
     path = video(tmp_path / f"old.{ending}", title="QQcafe")

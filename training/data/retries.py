@@ -1,6 +1,7 @@
 """Reading from disks that hiccup: a fault of the machine is waited out, then told; it is never taken for damage."""
 
 import errno
+import stat
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -44,10 +45,16 @@ def retried(where: object, read: Callable[[], _Read]) -> _Read:
         FileNotFoundError, IsADirectoryError, NotADirectoryError: as they come: the storage works, and that is its
             answer.
     """
-    if isinstance(where, Path) and where.exists() and not (where.is_file() or where.is_dir()):
-        raise UserError(f"{where}: neither a file nor a folder; it is not opened")
+
+    def read_what_is_stored() -> _Read:
+        if isinstance(where, Path) and stat.S_IFMT(where.stat().st_mode) not in (stat.S_IFREG, stat.S_IFDIR):
+            raise UserError(f"{where}: neither a file nor a folder; it is not opened")
+        return read()
+
     try:
-        return tried_again(read, WAITS_S, lambda error: isinstance(error, OSError) and error.errno in _PASSING)
+        return tried_again(
+            read_what_is_stored, WAITS_S, lambda error: isinstance(error, OSError) and error.errno in _PASSING
+        )
     except _PLAIN_ANSWERS:
         raise
     except OSError as error:

@@ -96,6 +96,16 @@ def test_whoever_tries_again_says_what_may_pass(waits: list[float]) -> None:
     assert waits == [1.0, 2.0]
 
 
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
+def test_a_disk_that_fails_when_it_is_asked_what_there_is_is_waited_for(
+    number: int, waits: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    asked, ask = failing(1, number), Path.stat
+    monkeypatch.setattr(Path, "stat", lambda path: (asked(), ask(path))[1])
+    assert retried(tmp_path / "file", lambda: "read") == "read" and waits == [WAITS_S[0]]
+
+
 def test_pipes_are_not_waited_for_and_folders_and_files_answer(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(UserError, match="pipe: neither a file nor a folder; it is not opened"):
