@@ -222,3 +222,13 @@ def test_cards_that_are_none_are_refused_in_one_line(data: bytes, tmp_path: Path
     (tmp_path / PAINTER_CARD).write_bytes(data)
     with pytest.raises(UserError, match=r"cannot be read|of format"):
         read_painter_card(tmp_path)
+
+
+def test_archives_whose_names_are_no_utf8_are_no_weights(tmp_path: Path) -> None:
+    torch.save({"a": torch.ones(3)}, tmp_path / "a.pt")
+    data = bytearray((tmp_path / "a.pt").read_bytes())
+    entry = data.index(b"PK\1\2")
+    data[entry + 9] |= 0x08  # says that names are UTF-8
+    data[entry + 46] = 0x80
+    (tmp_path / "a.pt").write_bytes(data)
+    assert "not a PyTorch weights file" in refusal(tmp_path / "a.pt")

@@ -66,7 +66,9 @@ def torch_file(path: Path, where: str) -> Any:
             with zipfile.ZipFile(path) as archive:
                 if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
                     raise UserError(f"{where}: packed; save it with torch.save, which does not pack")
-    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # as below: names that are no UTF-8, numbers that lie, ...
         raise UserError(f"{where}: not a PyTorch weights file, or not a whole one") from error
     try:
         with warnings.catch_warnings():
