@@ -78,7 +78,7 @@ def test_a_misspelt_hook_is_refused_and_the_nearest_is_named(name: str, nearest:
         ("config_type", PlainConfig(), "must be a dataclass, not PlainConfig"),
         ("config_type", dict, "must be a dataclass, not <class 'dict'>"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
 def test_a_hook_that_could_not_be_called_like_all_others_is_refused(name: str, value: object, message: str) -> None:
     with pytest.raises(TypeError, match=rf"Toy\.{name}: {message}"):
