@@ -18,7 +18,7 @@ from conf.command import command
 from conf.compose import compose
 from conf.errors import UserError
 from pipelines import encode, gallery, verify
-from pipelines.encode import EncodeConfig, encode_config
+from pipelines.encode import encode_config
 from tests.pipelines.runs import assert_same, contents
 from tests.pipelines.small_dataset import painted_frames, small_dataset
 from tests.training.models.small_base import small_base
@@ -32,7 +32,6 @@ from training.data.shard import ShardWriter
 from training.data.split import open_split
 from training.data.stream import DataMixture, SequenceStream
 from training.data.text import Text
-from training.models.tiny.registration import TinyConfig
 
 # Some captions are the same, and share an embedding.
 CAPTIONS = ("a boat", "a hill", "a boat", "a lake", "a lamp", "a hill")
@@ -82,7 +81,8 @@ def encoded(scenes: Path) -> Path:
 
 
 def encode_to(out: Path, scenes: Path, base: Any = None, **how: Any) -> Any:
-    config = EncodeConfig(dataset=str(scenes), out=out, model=TinyConfig(name="tiny"), base="fake", **how)
+    typed = [f"dataset={scenes}", f"out={out}", "model=tiny", "base=fake", *(f"{key}={how[key]}" for key in how)]
+    config = encode_config(compose("encode", typed))
     return encode.encode(config, encode.open_splits(str(scenes)), base or FakeBase(), CPU)
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from conf.command import command
+from conf.compose import compose
 from conf.errors import UserError
 from pipelines.paint import run
 from pipelines.painting.config import PaintConfig, paint_config
@@ -18,7 +19,8 @@ ALLOCATOR = "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: 
 
 
 def config(**said: Any) -> PaintConfig:
-    return PaintConfig(prompt="a boat", painter=Path("painter"), out=Path("out"), **said)
+    typed = [f"{key}={value}" for key, value in said.items()]
+    return paint_config(compose("paint", ["prompt=a boat", "painter=painter", "out=out", *typed]))
 
 
 def told(error: Exception, *, on_gpu: bool = True, at_once: int = 1, **said: Any) -> str:

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from training.data.split import open_split
 from training.data.stream import DataMixture, SequenceStream
 from training.data.text import Text
 from training.diffusion import invert, sample
+from training.models.painter_folder import load_painter
 from training.models.registry import ARCHITECTURES, architecture_of_base
 from training.models.weights import weights_hash
 from training.train import run
@@ -62,29 +64,29 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def config(data: Path, out: Path, /, **said: Any) -> TrainConfig:
+def config(data: Path, out: Path, /, **options: Any) -> TrainConfig:
     """The configuration of a short run of the toy, as its YAML would compose it."""
-    plain = compose("train", words(data, out, **{"batch_size": 2, "max_steps": 4, **said}))
+    plain = compose("train", words(data, out, **{"batch_size": 2, "max_steps": 4, **options}))
     return train_config({**plain, "model": MODEL})
 
 
-def train(data: Path, out: Path, /, **said: Any) -> Path:
-    run(config(data, out, **said))
+def train(data: Path, out: Path, /, **options: Any) -> Path:
+    run(config(data, out, **options))
     return out
 
 
 @pytest.fixture(scope="module")
 def motion(scenes: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("toy") / "motion"
-    said = {"validate_every": 4, "val_sequences": 2, "sample_every": 4, "noise.shared": 0.5}
-    return train(scenes, out, stage="motion", base=base, **said)
+    options = {"validate_every": 4, "val_sequences": 2, "sample_every": 4, "noise.shared": 0.5}
+    return train(scenes, out, stage="motion", base=base, **options)
 
 
 @pytest.fixture(scope="module")
 def replication(scenes: Path, base: Path, motion: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("toy") / "replication"
-    said = {"stage": "replication", "base": base, "motion": motion, "noise.shared": 0.5, "sample_every": 4}
-    return train(scenes, out, **said)
+    options = {"stage": "replication", "base": base, "motion": motion, "noise.shared": 0.5, "sample_every": 4}
+    return train(scenes, out, **options)
 
 
 @pytest.fixture(scope="module")
@@ -95,8 +97,8 @@ def painter(base: Path, motion: Path, replication: Path, tmp_path_factory: pytes
     return out
 
 
-def painted(painter: Path, out: Path, *said: str) -> list[np.ndarray[Any, Any]]:
-    typed = [f"painter={painter}", f"out={out}", "size=64", "steps=4", "device=cpu", *said]
+def painted(painter: Path, out: Path, *options: str) -> list[np.ndarray[Any, Any]]:
+    typed = [f"painter={painter}", f"out={out}", "size=64", "steps=4", "device=cpu", *options]
     paint.run(paint_config(compose("paint", typed)))
     return [np.asarray(Image.open(path)) for path in sorted((out / "frames").iterdir())]
 
@@ -104,9 +106,9 @@ def painted(painter: Path, out: Path, *said: str) -> list[np.ndarray[Any, Any]]:
 def test_it_trains_and_is_resumed_to_the_same_losses_and_weights(
     scenes: Path, base: Path, motion: Path, tmp_path: Path
 ) -> None:
-    said = {"stage": "motion", "base": base, "noise.shared": 0.5, "validate_every": 4, "val_sequences": 2}
+    options = {"stage": "motion", "base": base, "noise.shared": 0.5, "validate_every": 4, "val_sequences": 2}
     for max_steps in (2, 4):
-        train(scenes, tmp_path / "run", max_steps=max_steps, **said)
+        train(scenes, tmp_path / "run", max_steps=max_steps, **options)
     assert losses(tmp_path / "run") == losses(motion) and len(losses(motion)) == 4
     assert losses(tmp_path / "run", "val/")[-1:] == losses(motion, "val/")
     assert weights_hash(tmp_path / "run" / "weights") == weights_hash(motion / "weights")
@@ -122,8 +124,8 @@ def test_its_latents_and_both_text_tensors_are_stored_and_trained_on(scenes: Pat
     assert load(sequence.members["latents.safetensors"])["mean"].shape == (4, 12, 6, 8)  # of 8 frames
     shapes = {name: tuple(tensor.shape) for name, tensor in load(text.members["text.safetensors"]).items()}
     assert shapes == {"words": (24, 16), "pooled": (16,)}
-    said = {"stage": "motion", "base": base, "max_steps": 2}
-    of_frames, of_latents = (train(data, tmp_path / f"run_{data.name}", **said) for data in (scenes, out))
+    options = {"stage": "motion", "base": base, "max_steps": 2}
+    of_frames, of_latents = (train(data, tmp_path / f"run_{data.name}", **options) for data in (scenes, out))
     for one, other in zip(losses(of_frames), losses(of_latents), strict=True):
         assert one == pytest.approx(other, rel=1e-5)
 
@@ -147,13 +149,21 @@ def test_a_painter_says_its_architecture_and_is_painted_with(painter: Path, tmp_
         assert any(not np.array_equal(one, two) for one, two in zip(pinned, other, strict=True)), way
 
 
+def test_a_painter_of_an_unknown_architecture_is_refused_in_one_line(painter: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(painter, tmp_path / "painter")
+    card = json.loads((copy / "painter.json").read_text())
+    (copy / "painter.json").write_text(json.dumps({**card, "architecture": "os"}))
+    with pytest.raises(UserError, match=r"painter=\S+: architecture=os: not allowed; allowed: one of tiny, sd15, toy"):
+        load_painter(copy)
+
+
 def test_a_base_is_known_by_how_it_looks_or_by_its_run(base: Path, motion: Path, tmp_path: Path) -> None:
     assert architecture_of_base(base) == architecture_of_base(motion / "weights") == "toy"
     assert architecture_of_base(tmp_path) == "sd15"
 
 
 @pytest.mark.parametrize(
-    ("said", "error"),
+    ("options", "error"),
     [
         ({"stage": "base", "base": "null"}, "model=toy: not allowed; allowed: tiny, with stage=base"),
         ({"stage": "motion", "base": "null"}, "base is needed with stage=motion model=toy"),
@@ -163,10 +173,10 @@ def test_a_base_is_known_by_how_it_looks_or_by_its_run(base: Path, motion: Path,
     ],
 )
 def test_what_an_architecture_does_not_know_is_refused(
-    scenes: Path, base: Path, tmp_path: Path, said: Mapping[str, Any], error: str
+    scenes: Path, base: Path, tmp_path: Path, options: Mapping[str, Any], error: str
 ) -> None:
     with pytest.raises(UserError, match=error):
-        config(scenes, tmp_path / "run", **{"base": base, **said})
+        config(scenes, tmp_path / "run", **{"base": base, **options})
 
 
 def test_keys_of_a_model_are_those_of_its_architecture(scenes: Path, base: Path, tmp_path: Path) -> None:
