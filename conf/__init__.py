@@ -1,1 +1,3 @@
 """The configuration tree: YAML groups, and the code that turns them into typed, checked dataclasses."""
+
+import process_painter  # noqa: F401  (before packages of the same names in the working directory)

@@ -14,6 +14,7 @@ from conf.compose import CONF_FOLDER, choices, compose
 from conf.errors import UserError
 from conf.shown import shell_words, shown
 from conf.value import at_home, plain_value
+from process_painter.console import as_started
 
 _Config = TypeVar("_Config")
 
@@ -66,7 +67,7 @@ def command(
             return _tell(_yaml(plain), COMPLETE)
         summary = run(config)
     except UserError as error:
-        print("error: " + _cut(shown(" ".join(str(error).splitlines()))), file=sys.stderr)
+        print("error: " + _cut(shown(as_started(" ".join(str(error).splitlines())))), file=sys.stderr)
         return BAD_CONFIGURATION
     except KeyboardInterrupt:
         again = config is not None and kept(config)
@@ -172,7 +173,7 @@ def _tell(text: str, exit_code: int) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be UTF-8
     try:
-        print(text, flush=True)
+        print(as_started(text), flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains of it at its end
     return exit_code

@@ -8,6 +8,8 @@ import importlib
 import pkgutil
 import typing
 
+import process_painter  # noqa: F401  (before packages of the same names in the working directory)
+
 if typing.TYPE_CHECKING:
     from renderers.family import Renderer
 

@@ -180,7 +180,7 @@ def _start_synth(folder: Path, num_sequences: int, seed: int, size: Size, *, alo
     ]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [sys.executable, "-m", "pipelines.synth", *words], env=environment, stdout=subprocess.DEVNULL
+        [sys.executable, "-m", "process_painter", "synth", *words], env=environment, stdout=subprocess.DEVNULL
     )
 
 

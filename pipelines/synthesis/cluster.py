@@ -15,6 +15,7 @@ from conf.errors import ConfigError, UserError
 from pipelines.synthesis.config import ClusterConfig
 from pipelines.synthesis.plan import ShardPlan
 from pipelines.synthesis.shard import ShardReport, ShardSettings, fault_of_ours, render_shard
+from process_painter import worker
 
 _IN_FLIGHT_PER_WORKER = 2
 _MAX_RETRIES = 5  # of a task whose worker died; a Python exception is a report, never a retry
@@ -111,7 +112,7 @@ def _on_ray(
             num_gpus=cluster.gpus_per_worker,
             memory=_task_memory(cluster, workers),
             max_retries=_MAX_RETRIES,
-        )(render_shard)
+        )(worker.render_shard)
         shared = ray.put(settings)
         waiting: dict[Any, str] = {}  # task -> shard
         for plan in plans:

@@ -20,7 +20,7 @@ def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]
     calls: list[list[str]] = []
 
     def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
-        calls.append(command[3:])
+        calls.append(command[4:])
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))

@@ -1,0 +1,98 @@
+"""The command `process-painter VERB key=value ...`: every command of this package under one name.
+
+It works in any folder, whatever packages lie there, as a user's modules are never looked for.
+"""
+
+import ast
+import difflib
+import re
+import runpy
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+from process_painter import ROOT
+
+VERBS = {
+    "synth": "pipelines.synth",
+    "ingest": "pipelines.ingest",
+    "verify": "pipelines.verify",
+    "status": "pipelines.status",
+    "gallery": "pipelines.gallery",
+    "encode": "pipelines.encode",
+    "train": "training.train",
+    "assemble": "training.assemble",
+    "paint": "pipelines.paint",
+    "film": "pipelines.film",
+    "evaluate": "pipelines.evaluate",
+}
+"""Verb -> the module that does it, in the order of a project."""
+_PARTS = {"kernels": "pipelines.kernels"}  # which commands start themselves, as processes of their own
+_started: set[str] = set()
+BAD_CONFIGURATION = 2
+_WIDTH = 110
+
+
+def main() -> int:
+    """Do what the words of this process ask for; returns the exit code."""
+    words = sys.argv[1:]
+    if not words or words[0] in ("-h", "--help", "help"):
+        sys.stdout.write(help_text())
+        return 0
+    if words[0] == "--version":
+        sys.stdout.write(f"process-painter {version('process-painter')}\n")
+        return 0
+    verb, *rest = words
+    module = VERBS.get(verb) or _PARTS.get(verb)
+    if module is None:
+        near = difflib.get_close_matches(verb, VERBS, 1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        sys.stderr.write(f"error: {verb!r}: no such command; {hint}There are {', '.join(VERBS)}\n")
+        return BAD_CONFIGURATION
+    _forget_working_directory()
+    _started.add(verb)
+    sys.argv = [f"process-painter {verb}", *rest]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    return 0
+
+
+def as_started(text: str) -> str:
+    """A text in which commands are named as this process was started: `process-painter VERB`, or `python -m MODULE`."""
+    for verb, module in VERBS.items() if _started else ():
+        text = re.sub(rf"python -m {re.escape(module)}\b", f"process-painter {verb}", text)
+    return text
+
+
+def help_text() -> str:
+    """All commands, one line each: the first line of what their modules say of themselves."""
+    lines = [f"  {verb:<10}{_first_line(module)}" for verb, module in VERBS.items()]
+    return "\n".join(
+        [
+            "process-painter COMMAND key=value ...",
+            "",
+            "Images go in, painting processes come out as a training set, and models trained on it paint.",
+            "",
+            *lines,
+            "",
+            "process-painter COMMAND --help    every key of a command, with its default and meaning",
+            "process-painter --version",
+            "torchrun --nproc_per_node=8 --no-python process-painter train ...    the same on several GPUs",
+            "",
+        ]
+    )
+
+
+def _first_line(module: str) -> str:
+    """The first line of a module's docstring, without importing it."""
+    source = (ROOT / module.replace(".", "/")).with_suffix(".py").read_text(encoding="utf-8")
+    docstring = ast.get_docstring(ast.parse(source)) or ""
+    return docstring.partition("\n")[0][:_WIDTH]
+
+
+def _forget_working_directory() -> None:
+    """Import nothing from the folder that `python -m` was run in, unless this package is there."""
+    sys.path[:] = [place for place in sys.path if _absolute(place) != Path.cwd() or ROOT.resolve() == Path.cwd()]
+
+
+def _absolute(place: str) -> Path:
+    return Path(place or ".").resolve()
