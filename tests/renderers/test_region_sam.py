@@ -1,6 +1,7 @@
 """Regions out of Segment Anything's own code."""
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ import torch
 from scipy.ndimage import label as pieces
 from segment_anything.modeling import Sam
 
-from renderers.painting import Image
+from renderers.painting import NOTHING_KNOWN, Image
+from renderers.things import ThingsConfig, find_things
 from renderers.things.config import SamChoice
 from renderers.things.sam import partition, sam_masks
 from tests.renderers.pictures import landscape, plain
@@ -49,6 +51,14 @@ def test_real_network_cuts_a_picture(network: Sam) -> None:
     assert labels.shape == (48, 64) and set(np.unique(labels)) == set(range(int(labels.max()) + 1))
     assert labels.max() >= 1
     np.testing.assert_array_equal(labels, cut(image, network, EVERYTHING))
+
+
+def test_things_are_found_by_a_network(network: Sam) -> None:
+    config = ThingsConfig(method="sam", sam=EVERYTHING, max_things=5, least_area=0.01)
+    assets = {"sam": SimpleNamespace(load=lambda variant, device: network)}
+    things = find_things(landscape(64, 80), NOTHING_KNOWN, config, np.random.default_rng(0), assets)
+    assert 2 <= len(things.names) <= 5 and things.areas_px.min() >= 0.01 * 64 * 80
+    np.testing.assert_array_equal(np.bincount(things.labels.ravel()), things.areas_px)
 
 
 def test_no_mask_makes_one_region(network: Sam) -> None:
