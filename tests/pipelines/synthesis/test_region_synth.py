@@ -73,6 +73,27 @@ def test_a_rerun_elsewhere_gives_the_same_bytes(made: Path, tmp_path: Path) -> N
     assert_same(contents(made), contents(tmp_path / "out"))
 
 
+def test_data_sets_cut_as_before_things_are_refused_and_left_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = SynthConfig.recipe
+
+    def older(config: SynthConfig) -> dict[str, Any]:
+        """That of version 0.2, which knew no things."""
+        plain = recipe(config)
+        del plain["renderers"][0]["config"]["segment"]["max_things"]
+        return plain
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SynthConfig, "recipe", older)
+        assert synth.run(configured(tmp_path / "out")).exit_code == 0
+    before = contents(tmp_path / "out")
+    with pytest.raises(ConfigError) as caught:
+        synth.run(configured(tmp_path / "out"))
+    assert caught.value.key == "out" and "\n" not in str(caught.value)
+    assert_same(before, contents(tmp_path / "out"))
+
+
 def test_regions_order_saliency_and_area_are_stored(made: Path) -> None:
     for sequence in sequences_of(made):
         labels, facts = read_label_map(sequence.members["regions.png"]), sequence.facts
