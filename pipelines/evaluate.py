@@ -21,7 +21,7 @@ from conf.command import PARTIAL, Summary, command
 from conf.compose import typed
 from conf.errors import ConfigError
 from pipelines.artists.grid import GridConfig
-from pipelines.evaluation.importers import Layout, Wanted, read_set
+from pipelines.evaluation.importers import Imported, Layout, Wanted, read_set
 from pipelines.evaluation.perceptual import WeightsConfig, load_networks
 from pipelines.evaluation.report import Report, evaluate
 from pipelines.evaluation.tables import tables
@@ -105,6 +105,8 @@ def _judged(config: EvaluateConfig, settings: dict[str, Any]) -> Summary:
         f"{counts['generated']} generated and {counts['reference']} reference sequences, {counts['paired']} paired; "
         f"{config.num_frames} frames of {config.size} px; the gap to the reference: smaller is better",
         *tables(report),
+        *_stretched("generated", generated, config.num_frames),
+        *_stretched("reference", reference, config.num_frames),
         *(f"not read: {name}: {reason}" for name, reason in report.refused),
         f"{config.out / _JSON}; look at it: {page.resolve().as_uri()}",
     ]
@@ -112,6 +114,17 @@ def _judged(config: EvaluateConfig, settings: dict[str, Any]) -> Summary:
         return Summary(lines=tuple(lines))
     lines.append("nothing could be measured: the reasons are above; more sequences, or such of the same pictures, help")
     return Summary(lines=tuple(lines), exit_code=PARTIAL)
+
+
+def _stretched(key: str, imported: Imported, num_frames: int) -> list[str]:
+    """A warning of processes that show some frames twice, which makes of a step two, and of one of them none."""
+    short = [length for length in imported.lengths if length < num_frames]
+    if not short:
+        return []
+    return [
+        f"warning: {len(short)} of {len(imported.lengths)} {key} sequences have fewer than {num_frames} frames and "
+        f"show some twice; num_frames={max(3, min(short))} compares them better"
+    ]
 
 
 def _settings(config: EvaluateConfig) -> dict[str, Any]:

@@ -36,10 +36,17 @@ _ANY_PX = 1 << 14
 
 @dataclass(frozen=True, kw_only=True)
 class Imported:
-    """Processes of one set, and what of it could not be read: name and reason."""
+    """Processes of one set.
+
+    Attributes:
+        processes: all of one length and size.
+        refused: what could not be read: name and reason.
+        lengths: how many frames each process had.
+    """
 
     processes: list[Process]
     refused: list[tuple[str, str]] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,19 +83,21 @@ def read_set(key: str, folder: Path, layout: Layout, wanted: Wanted) -> Imported
         members = _of_others(folder, found, wanted)
     if not members:
         raise ConfigError(key, folder, f"a folder of sequences; it holds none (read as {found})")
-    processes, refused = [], []
+    processes, refused, lengths = [], [], []
     places = spread(len(members), wanted.max_sequences)
     with Progress(f"reading {key}", len(places)) as progress:
         for place in places:
             name, read = members[place]
             try:
-                processes.append(read().prepared(wanted.num_frames, wanted.size_px))
+                process = read()
+                processes.append(process.prepared(wanted.num_frames, wanted.size_px))
+                lengths.append(len(process.frames))
             except (RefusedPicture, ValueError) as error:
                 refused.append((name, str(error)))
             progress.advance(1)
     if not processes:
         raise ConfigError(key, folder, f"sequences that can be read; {refused[0][0]}: {refused[0][1]}")
-    return Imported(processes=processes, refused=refused)
+    return Imported(processes=processes, refused=refused, lengths=lengths)
 
 
 def detect(folder: Path, grid: GridConfig) -> _Found:

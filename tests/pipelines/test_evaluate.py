@@ -244,6 +244,20 @@ def test_hostile_names_are_text(report: Report) -> None:
     assert b"<script" not in page and b"&lt;script" in page
 
 
+def test_processes_that_show_frames_twice_are_warned_of_and_those_long_enough_are_not(
+    folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = f"generated={folders / 'ours'}", f"reference={folders / 'theirs'}"
+    assert judge(*words, f"out={tmp_path / 'long'}") == 0
+    (warning,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: "))
+    assert warning == (
+        "warning: 10 of 10 reference sequences have fewer than 8 frames and show some twice; "
+        "num_frames=6 compares them better"
+    )
+    assert judge(*words, "num_frames=6", f"out={tmp_path / 'short'}") == 0
+    assert "warning" not in capsys.readouterr().out
+
+
 def test_one_bad_process_is_named_and_the_others_are_judged(
     folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
