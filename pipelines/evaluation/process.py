@@ -93,7 +93,9 @@ class Process:
 
 def colour_difference(one: Lab, two: Lab) -> NDArray[np.float32]:
     """CIE76 ΔE: the Euclidean distance in CIELAB (CIE 15). Unlike CIEDE2000 it is a metric, as DTW and sets need."""
-    difference: NDArray[np.float32] = np.sqrt(((one - two) ** 2).sum(-1))
+    lightness, green_red, blue_yellow = np.moveaxis((one - two) ** 2, -1, 0)
+    # Added one by one: numpy's sum over so short an axis takes ten times as long.
+    difference: NDArray[np.float32] = np.sqrt(lightness + green_red + blue_yellow)
     return difference
 
 
