@@ -22,7 +22,8 @@ from torch import nn
 from benchmarks.tiny import add_trained, held_out, interval, load_animated, losses
 from training.data.batch import SequenceBatch
 from training.models.sd15.base import BaseModel, load_base
-from training.models.sd15.lora import apply_lora, load_lora
+from training.models.lora import apply_lora
+from training.models.sd15.lora import load_lora
 from training.stages.denoising import DenoisingConfig, DenoisingNetwork
 from training.models.sd15.denoisers import FrameDenoiser, SequenceDenoiser
 from training.models.weights import parent_weights

@@ -21,10 +21,11 @@ from training.data.encoded import embedding_of, latents_of
 from training.data.manifest import to_json
 from training.data.sequence import StoredSequence
 from training.models.actor_file import actor_of
+from training.models.lora_layouts import lora_from_file, lora_settings, without_text_encoder
 from training.models.painter_folder import PAINTER_CARD, read_painter_card
 from training.models.parts import kind_of_folder
 from training.models.read_tensors import read_tensors
-from training.models.sd15.lora_layouts import lora_from_file, lora_settings, without_text_encoder
+from training.models.sd15.lora_names import UNET
 from training.models.weights import RUN_CARD, noise_of_run
 from training.run.checkpoint import newest_sound, write_checkpoint
 
@@ -92,8 +93,8 @@ def _read_lora(data: bytes, folder: Path) -> None:
     path = folder / ("lora.safetensors" if data[8:9] == b"{" else "lora.bin")
     path.write_bytes(data)
     try:
-        tensors, _ = without_text_encoder(read_tensors(path))
-        lora_from_file(tensors, (_LAYER,), lora_settings(path, tensors))
+        tensors, _ = without_text_encoder(read_tensors(path), UNET)
+        lora_from_file(tensors, (_LAYER,), UNET, lora_settings(path, tensors, UNET))
     except ValueError as error:  # which `load_lora` gives the name of the file
         raise UserError(str(error)) from error
 

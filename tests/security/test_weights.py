@@ -17,10 +17,11 @@ from safetensors.torch import save_file
 from conf.errors import UserError
 from tests.fuzz.mutations import safetensors
 from training.data.manifest import hash_file, to_json
+from training.models.lora_layouts import lora_from_file, lora_settings
 from training.models.painter_folder import PAINTER_CARD, read_painter_card
 from training.models.parts import kind_of_folder
 from training.models.read_tensors import read_tensors
-from training.models.sd15.lora_layouts import lora_from_file, lora_settings
+from training.models.sd15.lora_names import UNET
 from training.models.weights import RUN_CARD, noise_of_run
 from training.run.checkpoint import newest_sound
 
@@ -130,7 +131,7 @@ def test_patterns_that_would_be_compared_for_ever_are_refused_at_once(pattern: s
     save_file(tensors, tmp_path / "lora.safetensors", metadata=metadata)
     start = time.monotonic()
     with pytest.raises(ValueError, match="allowed: names of layers"):
-        lora_from_file(tensors, (LAYER,), lora_settings(tmp_path / "lora.safetensors", tensors))
+        lora_from_file(tensors, (LAYER,), UNET, lora_settings(tmp_path / "lora.safetensors", tensors, UNET))
     assert time.monotonic() - start < 5
 
 
@@ -141,7 +142,7 @@ def test_patterns_that_people_write_are_followed(pattern: str, tmp_path: Path) -
     tensors = {f"{LAYER}.lora_A.weight": torch.ones(2, 4), f"{LAYER}.lora_B.weight": torch.ones(4, 2)}
     metadata = {"lora_adapter_metadata": json.dumps({"lora_alpha": 2, "alpha_pattern": {pattern: 6}})}
     save_file(tensors, tmp_path / "lora.safetensors", metadata=metadata)
-    state = lora_from_file(tensors, (LAYER,), lora_settings(tmp_path / "lora.safetensors", tensors))
+    state = lora_from_file(tensors, (LAYER,), UNET, lora_settings(tmp_path / "lora.safetensors", tensors, UNET))
     assert state[f"{LAYER}.lora_B.weight"].flatten().tolist() == [3.0] * 8
 
 

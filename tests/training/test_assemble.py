@@ -20,8 +20,8 @@ from tests.training.stages.parents import train, untrained_parents
 from tests.training.toy_runs import ROOT
 from training.assemble import assemble_config, run
 from training.models import painter_folder
+from training.models.lora import apply_lora
 from training.models.sd15.base import load_base
-from training.models.sd15.lora import apply_lora
 from training.models.sd15.motion import add_motion, load_motion, predict
 from training.models.sd15.painter import Painter
 from training.models.sd15.replication import load_replication

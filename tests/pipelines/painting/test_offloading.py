@@ -11,7 +11,8 @@ from pipelines.painter import ProcessPainterPipeline
 from pipelines.painting.loading import pipeline_of
 from tests.pipelines.small_painter import PROMPT, SIZE, at, paint, untrained_pipeline
 from tests.training.models.small_base import small_base
-from training.models.sd15.lora import add_lora, lora_of
+from training.models.lora import lora_of
+from training.models.sd15.lora import add_lora
 from training.models.sd15.motion import adapter_of, add_motion
 from training.models.sd15.painter import Painter
 from training.models.shape import LoraShape

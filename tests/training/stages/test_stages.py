@@ -19,8 +19,8 @@ from tests.training.stages.parents import STAGES, config, said_of, stir, train
 from tests.training.toy_runs import ROOT, kill_at, log, losses, words
 from training.config import TrainConfig
 from training.data.stream import SequenceStream
+from training.models.lora import LORA_FILE
 from training.models.sd15.base import load_base
-from training.models.sd15.lora import LORA_FILE
 from training.models.sd15.replication import add_replication, is_carried, load_replication, save_replication
 from training.models.weights import module_hash, trained_parameters, weights_hash
 from training.run.checkpoint import newest_sound

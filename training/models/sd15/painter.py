@@ -10,10 +10,11 @@ from diffusers import MotionAdapter, SparseControlNetModel
 from diffusers import __version__ as diffusers_version
 from torch import Tensor
 
+from training.models.lora import LORA_FILE, apply_lora
 from training.models.painter import PainterParts
 from training.models.painter_folder import LORAS, seal_painter
 from training.models.sd15.base import BaseModel, load_base
-from training.models.sd15.lora import LORA_FILE, apply_lora, kind_of, load_lora, save_lora
+from training.models.sd15.lora import kind_of, load_lora, save_lora
 from training.models.sd15.motion import add_motion, load_motion
 from training.models.sd15.painting import StableDiffusionNetworks
 from training.models.sd15.replication import load_replication
@@ -31,7 +32,7 @@ class Painter:
         base: what turns words into pictures.
         motion: the temporal modules.
         replication: the replication network, where there is one.
-        loras: name -> state in peft's names at scale 1, for `training.models.sd15.lora.apply_lora`.
+        loras: name -> state in peft's names at scale 1, for `training.models.lora.apply_lora`.
         facts: what `painter.json` says besides its files: `num_frames`, `size_px` (height, width), `phrases` by method,
             `parts` with their hashes and licences.
     """

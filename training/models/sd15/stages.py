@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from conf.errors import ConfigError, UserError
 from training.models.architecture import StageRequest, Trainable
+from training.models.lora import apply_lora, is_lora, lora_of
 from training.models.sd15.base import BaseModel
 from training.models.sd15.denoisers import ConditionedDenoiser, FrameDenoiser, SequenceDenoiser
-from training.models.sd15.lora import LoraKind, add_lora, apply_lora, is_lora, load_lora, lora_of, save_lora
+from training.models.sd15.lora import LoraKind, add_lora, load_lora, save_lora
 from training.models.sd15.motion import adapter_of, add_motion, is_temporal, load_motion, save_motion
 from training.models.sd15.replication import add_replication, is_carried, load_replication, save_replication
 from training.models.shape import LoraShape

@@ -12,8 +12,9 @@ from torch import Tensor
 from conf.errors import UserError
 from tests.training.models.sd15.test_motion import moved
 from tests.training.models.small_base import SHAPE, small_base
+from training.models.lora import LORA_FILE, apply_lora, is_lora, lora_of
 from training.models.sd15.base import BaseModel
-from training.models.sd15.lora import LORA_FILE, LoraKind, add_lora, apply_lora, is_lora, load_lora, lora_of, save_lora
+from training.models.sd15.lora import LoraKind, add_lora, load_lora, save_lora
 from training.models.sd15.motion import adapter_of, is_temporal, predict
 from training.models.shape import LoraShape
 from training.models.tiny.shape import TinyShape

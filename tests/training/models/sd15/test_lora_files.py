@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from conf.errors import UserError
 from tests.training.models.small_base import small_base
+from training.models.lora import LORA_FILE, apply_lora
 from training.models.sd15.base import BaseModel
-from training.models.sd15.lora import LORA_FILE, apply_lora, kind_of, load_lora, save_lora
+from training.models.sd15.lora import kind_of, load_lora, save_lora
 from training.models.sd15.motion import adapter_of, add_motion, save_motion
 
 State = dict[str, Tensor]

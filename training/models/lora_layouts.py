@@ -1,11 +1,11 @@
-"""The layouts of LoRA files: peft's names, which diffusers uses, kohya's, and those of AnimateDiff's LoRAs.
+"""The layouts of LoRA files: peft's names, which diffusers uses, and kohya's; each for the layers of any network.
 
 peft         down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_out.0.lora_A.weight
 kohya        lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_out_0.lora_down.weight, and .alpha
 diffusers    down_blocks.0.attentions.0.transformer_blocks.0.attn1.processor.to_out_lora.down.weight
-of 2023      (AnimateDiff's domain adapters too)
-AnimateDiff  down_blocks.0.motion_modules.0.temporal_transformer.transformer_blocks.0.attention_blocks.0.processor.
-             to_out_lora.down.weight
+of 2023
+
+An architecture says by `LoraNames` what its own layers are called in them.
 
 The scale, alpha / rank, is in tensors called alpha (kohya), in the header of the file (diffusers), in a file beside it
 (peft), or 1. States here are in peft's names, at scale 1: alpha / rank is multiplied into the upper matrices.
@@ -13,7 +13,8 @@ The scale, alpha / rank, is in tensors called alpha (kohya), in the header of th
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,9 @@ from torch import Tensor
 
 from training.data.plain import parse_object
 from training.models.parts import kind_of_tensors
-from training.models.sd15.animatediff import diffusers_name, original_from_motion
 
-_KOHYA = "lora_unet_"
 _PEFT = "base_model.model."
-_PREFIXES = (_PEFT, "module.", "unet.")
+_PREFIXES = (_PEFT, "module.")
 _TEXT = ("text_encoder", "lora_te", f"{_PEFT}text_model.")
 _ENDS = {"down": "A", "up": "B"}
 _PROCESSOR = re.compile(r"(?:\.processor)?\.to_(q|k|v|out)_lora\.(down|up)\.weight$")
@@ -41,36 +40,32 @@ _QUICK_PATTERN = re.compile(rf"(?=.{{1,200}}\Z){_NAME}(?:\.\*{_NAME}){{0,2}}")
 """Patterns are regular expressions of strangers, of which one such as `(a+)+b` would take for ever."""
 
 
-def kohya_from_lora(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """peft's names -> kohya's, with alpha = rank."""
-    from diffusers.utils import convert_state_dict_to_kohya
+@dataclass(frozen=True, kw_only=True)
+class LoraNames:
+    """What LoRA files call the layers of an architecture's network.
 
-    converted: dict[str, Tensor] = convert_state_dict_to_kohya({f"unet.{name}": state[name] for name in state})
-    return converted
+    Attributes:
+        network: what messages call it, such as `UNet`.
+        prefix: that diffusers puts before the names of its layers, such as `unet.`.
+        kohya: that stands before kohya's names, in which dots are underscores.
+        renamed: a name in a layout that is this architecture's alone -> the network's own; others stay.
+    """
 
-
-def animatediff_from_lora(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """peft's names -> those of AnimateDiff's motion LoRAs, which know no alpha."""
-    ends = {"A": "down", "B": "up"}
-
-    def renamed(name: str) -> str:
-        return re.sub(
-            r"\.to_(q|k|v|out)(?:\.0)?\.lora_(A|B)\.weight$",
-            lambda match: f".processor.to_{match[1]}_lora.{ends[match[2]]}.weight",
-            name,
-        )
-
-    return {renamed(name): tensor for name, tensor in original_from_motion(state).items()}
+    network: str
+    prefix: str
+    kohya: str
+    renamed: Callable[[str], str] = str
 
 
 def lora_from_file(
-    tensors: Mapping[str, Tensor], layers: Iterable[str], settings: Mapping[str, Any] | None = None
+    tensors: Mapping[str, Tensor], layers: Iterable[str], names: LoraNames, settings: Mapping[str, Any] | None = None
 ) -> dict[str, Tensor]:
     """peft's names from any of the layouts, at scale 1.
 
     Args:
-        tensors: of a file, for a UNet alone.
+        tensors: of a file, for the network alone.
         layers: names of the network's layers, which kohya's names, with their underscores, do not tell by themselves.
+        names: of its architecture.
         settings: what `lora_settings` read.
 
     Raises:
@@ -81,7 +76,7 @@ def lora_from_file(
         if method is not None:
             raise ValueError(f"{method} ({name}); allowed: a LoRA of two matrices a layer")
     dotted = {layer.replace(".", "_"): layer for layer in layers}
-    named = {_peft_name(name, dotted): tensor.float() for name, tensor in tensors.items()}
+    named = {_peft_name(name, dotted, names): tensor.float() for name, tensor in tensors.items()}
     if not named or not all(name.endswith((".lora_A.weight", ".lora_B.weight", ".alpha")) for name in named):
         kind = kind_of_tensors(tensors.keys())
         kind = f"one of another, with {min(tensors)}" if kind.endswith("LoRA") else kind
@@ -95,24 +90,27 @@ def lora_from_file(
     return state
 
 
-def without_text_encoder(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], int]:
-    """The part of a LoRA that is for the UNet, and how many tensors are for the text encoder.
+def without_text_encoder(tensors: Mapping[str, Tensor], names: LoraNames) -> tuple[dict[str, Tensor], int]:
+    """The part of a LoRA that is for the network, and how many tensors are for the text encoder.
 
     Raises:
         ValueError: if all are.
     """
     kept = {name: tensor for name, tensor in tensors.items() if not name.startswith(_TEXT)}
     if tensors and not kept:
-        raise ValueError("changes the text encoder alone, which is not supported; allowed: a LoRA of the UNet")
+        raise ValueError(
+            f"changes the text encoder alone, which is not supported; allowed: a LoRA of the {names.network}"
+        )
     return kept, len(tensors) - len(kept)
 
 
-def lora_settings(file: Path, names: Iterable[str]) -> dict[str, Any] | None:
+def lora_settings(file: Path, tensors: Iterable[str], names: LoraNames) -> dict[str, Any] | None:
     """What peft was told when a LoRA was made: in the file's header as diffusers writes it, or beside it as peft does.
 
     Args:
         file: of the LoRA.
-        names: of its tensors.
+        tensors: their names.
+        names: of the architecture.
 
     Returns:
         `lora_alpha`, `alpha_pattern` and so on; None where it is not said and alpha is the rank.
@@ -120,7 +118,7 @@ def lora_settings(file: Path, names: Iterable[str]) -> dict[str, Any] | None:
     Raises:
         ValueError: if it cannot be read, or must be there and is not.
     """
-    if any(name.startswith(_PEFT) for name in names):
+    if any(name.startswith(_PEFT) for name in tensors):
         beside = file.with_name(PEFT_CONFIG)
         if not beside.is_file():
             raise ValueError(f"a LoRA as PEFT writes it; its {PEFT_CONFIG}, which says its scale, is not beside it")
@@ -133,8 +131,9 @@ def lora_settings(file: Path, names: Iterable[str]) -> dict[str, Any] | None:
         settings = parse_object(text.encode(errors="replace"), dict[str, Any])
     except ValueError as error:
         raise ValueError(f"its {place} cannot be read ({error})") from error
-    of_unet = {key.removeprefix("unet."): value for key, value in settings.items() if key.startswith("unet.")}
-    settings = of_unet or {key: value for key, value in settings.items() if "." not in key}
+    prefix = names.prefix
+    of_network = {key.removeprefix(prefix): value for key, value in settings.items() if key.startswith(prefix)}
+    settings = of_network or {key: value for key, value in settings.items() if "." not in key}
     if settings.get("peft_type", "LORA") != "LORA" or settings.get("use_dora"):
         method = "DORA" if settings.get("use_dora") else settings["peft_type"]
         raise ValueError(f"a {method} adapter, as its {place} says; allowed: LORA")
@@ -166,25 +165,25 @@ def _scale(layer: str, rank: int, settings: Mapping[str, Any]) -> float:
     return alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)
 
 
-def _peft_name(name: str, dotted: Mapping[str, str]) -> str:
+def _peft_name(name: str, dotted: Mapping[str, str], names: LoraNames) -> str:
     """What peft calls a tensor of any layout; others keep their name.
 
     Args:
         name: in the file.
         dotted: names of layers with underscores for dots -> their names.
+        names: of the architecture.
 
     Raises:
         ValueError: if it is kohya's name of no layer.
     """
-    if name.startswith(_KOHYA):
-        flat, _, end = name.removeprefix(_KOHYA).partition(".")
+    if name.startswith(names.kohya):
+        flat, _, end = name.removeprefix(names.kohya).partition(".")
         if flat not in dotted:
-            raise ValueError(f"{name} belongs to no layer of the base's UNet")
+            raise ValueError(f"{name} belongs to no layer of the base's {names.network}")
         name = f"{dotted[flat]}.{end}"
-    for prefix in _PREFIXES:
+    for prefix in (*_PREFIXES, names.prefix):
         name = name.removeprefix(prefix)
-    if ".motion_modules." in name:
-        name = diffusers_name(name)
+    name = names.renamed(name)
     name = _PROCESSOR.sub(
         lambda match: f".to_{match[1]}{'.0' * (match[1] == 'out')}.lora_{_ENDS[match[2]]}.weight", name
     )
