@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import yaml
 
 from conf.compose import CONF_FOLDER
 from process_painter import PACKAGES
@@ -127,6 +128,13 @@ def test_a_package_of_the_users_that_was_imported_before_is_named_in_the_error(t
     done = run(tmp_path, "-c", "import conf, pipelines")
     line = done.stderr.splitlines()[-1]
     assert line.startswith("ImportError: process-painter needs its own 'conf'") and str(tmp_path / "conf.py") in line
+
+
+def test_the_citation_is_of_this_version() -> None:
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
+    assert (citation["title"], citation["version"], citation["license"]) == tuple(
+        PYPROJECT["project"][key] for key in ("name", "version", "license")
+    )
 
 
 def test_the_wheel_holds_every_package_and_the_command() -> None:
