@@ -59,7 +59,7 @@ def command(
     try:
         arguments, own_folder = _without_config_dir(arguments)
         if any(word in ("-h", "--help") for word in arguments):
-            return _tell(help_text(name, description, own_folder), COMPLETE)
+            return _tell(_lines_shown(help_text(name, description, own_folder)), COMPLETE)
         beside_cfg = _without_cfg(arguments)
         plain = compose(name, arguments if beside_cfg is None else beside_cfg, own_folder)
         config = configure(plain)
@@ -165,7 +165,12 @@ def _yaml(plain: dict[str, Any]) -> str:
     import yaml
 
     text: str = yaml.safe_dump(plain_value(plain), sort_keys=False, allow_unicode=True, width=math.inf)
-    return "\n".join(map(shown, text.strip().split("\n")))
+    return _lines_shown(text.strip())
+
+
+def _lines_shown(text: str) -> str:
+    """A text of our own layout, in which strangers' words may stand."""
+    return "\n".join(map(shown, text.split("\n")))
 
 
 def _tell(text: str, exit_code: int) -> int:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from conf.errors import ConfigError, UserError
+from conf.own_folder import check_own_folder
 from conf.value import HOME, at_home, read_value, text_of
 
 _Config = TypeVar("_Config")
@@ -84,6 +85,8 @@ def _with_groups(name: str, chosen: tuple[str, ...], own_folder: Path | None = N
     from yaml import YAMLError
 
     GlobalHydra.instance().clear()
+    if own_folder is not None:
+        check_own_folder(own_folder)
     search = [] if own_folder is None else [f"hydra.searchpath=[{_quoted(f'file://{own_folder.resolve()}')}]"]
     try:
         with initialize_config_dir(str(CONF_FOLDER), version_base="1.3"):

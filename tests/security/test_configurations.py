@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from conf.command import Summary, command
-from conf.compose import compose
+from conf.compose import _with_groups, compose
 from conf.errors import UserError
 from conf.value import read_value
 from pipelines.synthesis.config import plain_containers, synth_config
@@ -76,3 +76,48 @@ def test_no_variable_of_the_environment_reaches_a_data_set(
     assert not [path for path in out.rglob("*") if path.is_file() and b"s3cret" in path.read_bytes()]
     printed = capsys.readouterr()
     assert "s3cret" not in printed.out + printed.err
+
+
+HOSTILE_FILES = {
+    "looks up a variable": "phrase: ${oc.env:PAINTER_SECRET}\n",
+    "looks one up among its defaults": "defaults:\n  - ${oc.env:PAINTER_SECRET}\nphrase: x\n",
+    "looks up a key": "phrase: ${seed}\n",
+    "makes an object": "phrase: !!python/object/apply:os.system [touch ran]\n",
+    "names a module": "phrase: !!python/name:os.system\n",
+    "has a tag of its own": "phrase: !secret x\n",
+    "repeats": "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a]\nphrase: [*b,*b,*b,*b]\n",
+    "repeats without end": "phrase: &a [*a]\n",
+    "nests": "phrase: " + "[" * 5000 + "]" * 5000 + "\n",
+    "nests in blocks": "\n".join(" " * depth + "a:" for depth in range(500)) + " 1\n",
+    "is long": "phrase: " + "x" * 2_000_000,
+    "controls": "phrase: '\x1b[2J'\n",
+    "is no YAML": "phrase: [",
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE_FILES)
+def test_yaml_of_strangers_looks_up_makes_and_repeats_nothing(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PAINTER_SECRET", "s3cret")
+    folder = tmp_path / "own"
+    (folder / "renderer").mkdir(parents=True)
+    (folder / "renderer" / "mine.yaml").write_text("defaults:\n  - oil\n  - _self_\nphrase: painted by me\n")
+    words = ["--config-dir", str(folder), "renderer=mine", "out=o", "--cfg", "job"]
+    assert command("synth", synth_config, lambda _: Summary(lines=()), "A test.", words) == 0
+    assert "phrase: painted by me" in capsys.readouterr().out
+    (folder / "renderer" / "mine.yaml").write_text(HOSTILE_FILES[kind])
+    _with_groups.cache_clear()
+    start = time.monotonic()
+    assert command("synth", synth_config, lambda _: Summary(lines=()), "A test.", words) == 2
+    output = capsys.readouterr()
+    assert output.err.startswith(f"error: --config-dir {folder}: renderer/mine.yaml: ") and output.err.count("\n") == 1
+    assert "s3cret" not in output.out + output.err and time.monotonic() - start < 20
+
+
+def test_comments_of_strangers_are_harmless_in_help(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "renderer").mkdir()
+    (tmp_path / "renderer" / "mine.yaml").write_text("# \u202egnp\x1b[2J\ndefaults:\n  - oil\n")
+    words = ["--config-dir", str(tmp_path), "--help"]
+    assert command("synth", synth_config, lambda _: Summary(lines=()), "A test.", words) == 0
+    assert "\x1b" not in (told := capsys.readouterr().out) and "\u202e" not in told and "renderer=mine" in told

@@ -1,0 +1,49 @@
+"""A folder of YAML files that somebody else may have written, looked at before Hydra composes them.
+
+Hydra looks up `${oc.env:NAME}` and the like, and makes a copy of what an alias names each time: a file of a few lines
+could carry a password into a data set, or fill all memory.
+"""
+
+from pathlib import Path
+
+from conf.errors import UserError
+
+_MOST_BYTES = 1 << 20
+_DEEPEST = 30
+
+
+def check_own_folder(folder: Path) -> None:
+    """Read all YAML files in a folder, and make nothing of them.
+
+    Raises:
+        UserError: if one cannot be read, is no YAML, looks something up, repeats something, or nests too deep.
+    """
+    from yaml import YAMLError
+
+    for path in sorted(folder.glob("**/*.yaml")):
+        if not path.is_file():
+            continue
+        try:
+            with path.open("rb") as file:
+                data = file.read(_MOST_BYTES + 1)
+            reason = f"more than {_MOST_BYTES} bytes" if len(data) > _MOST_BYTES else _reason(data.decode())
+        except (OSError, UnicodeDecodeError, YAMLError) as error:
+            reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+        if reason:
+            raise UserError(f"--config-dir {folder}: {path.relative_to(folder)}: {reason}")
+
+
+def _reason(text: str) -> str:
+    """Why a file is not read; empty where nothing is wrong. Its events are looked at, so that nothing is made yet."""
+    import yaml
+
+    if "${" in text:
+        return "${...} is not looked up here; write the value itself"
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None) is not None:
+            return f"line {event.start_mark.line + 1}: aliases (*name) and tags (!name) are not read"
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            return f"line {event.start_mark.line + 1}: nested deeper than {_DEEPEST}"
+    return ""
