@@ -5,8 +5,12 @@ could carry a password into a data set, or fill all memory.
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from conf.errors import UserError
+
+if TYPE_CHECKING:
+    from yaml.events import Event
 
 _MOST_BYTES = 1 << 20
 _DEEPEST = 30
@@ -42,8 +46,12 @@ def _reason(text: str) -> str:
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None) is not None:
-            return f"line {event.start_mark.line + 1}: aliases (*name) and tags (!name) are not read"
+            return f"line {_line(event)}: aliases (*name) and tags (!name) are not read"
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > _DEEPEST:
-            return f"line {event.start_mark.line + 1}: nested deeper than {_DEEPEST}"
+            return f"line {_line(event)}: nested deeper than {_DEEPEST}"
     return ""
+
+
+def _line(event: "Event") -> int:
+    return event.start_mark.line + 1 if event.start_mark is not None else 1
