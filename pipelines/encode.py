@@ -24,7 +24,7 @@ from conf.errors import ConfigError, UserError
 from conf.progress import Progress
 from conf.recipe import recipe_hash
 from conf.value import Location
-from pipelines.synthesis.folder import committed_manifests, dataset_folder, has_shards
+from pipelines.synthesis.folder import committed_manifests, dataset_folder, has_shards, sound_manifests
 from training.data.dataset import DatasetCard, dataset_totals, write_tables
 from training.data.encoded import LATENTS_MEMBER, TEXT_MEMBER, Encoding, LatentType, caption_key, encoding_of, pack
 from training.data.layout import SPLITS, TEXT_SPLIT, shard_name
@@ -36,7 +36,7 @@ from training.data.text import Text
 from training.models.finite import finite
 from training.models.registration import ModelConfig
 from training.models.registry import architecture, model_config
-from training.models.weights import parent_weights
+from training.models.weights import parent_weights, sound_hash
 
 if TYPE_CHECKING:
     from torch import Tensor, device
@@ -114,6 +114,8 @@ def run(config: EncodeConfig) -> Summary:
     """
     splits = open_splits(config.dataset)
     device = compute_device(config.device)
+    if Path(config.base_path).exists():
+        sound_hash("base", Path(config.base_path))
     base = architecture(config.model.name).load_base(
         config.base_path, config.model
     )  # seconds: after what is refused at once
@@ -126,9 +128,10 @@ def encode(config: EncodeConfig, splits: Mapping[str, StoredSplit], encoder: Enc
     """The same with a base that is loaded."""
     task = _plan(config, splits, encoder, device)
     with dataset_folder(config.out, task.card):
-        there = {manifest.name for manifest in committed_manifests(config.out, task.card)}
+        committed = sound_manifests(config.out, task.card)
+        there = {manifest.name for manifest in committed}
         total = sum(map(len, splits.values())) + len(task.captions)
-        done = sum(manifest.num_samples for manifest in committed_manifests(config.out, task.card))
+        done = sum(manifest.num_samples for manifest in committed)
         with Progress("encoding", total, done, unit="sequences and captions") as progress:
             for name in task.card.shards:
                 if name not in there:

@@ -7,6 +7,7 @@ Each process metric is first tried on the reference set itself: every real proce
 (cross-fade, random reveal, blur to sharp, reversed), against all other real ones. A metric that does not rank every
 control below the real ones is in doubt, and is printed with the reason. The distance to real painters is in units of
 how far they are from each other. docs/metrics.md defines all of it.
+Exit code 0: all was read and judged; 3: some could not be read, and are named, or nothing could be measured.
 """
 
 import sys
@@ -17,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from conf.command import PARTIAL, Summary, command
+from conf.command import COMPLETE, PARTIAL, Summary, command
 from conf.compose import typed
 from conf.errors import ConfigError
 from pipelines.artists.grid import GridConfig
@@ -111,7 +112,7 @@ def _judged(config: EvaluateConfig, settings: dict[str, Any]) -> Summary:
         f"{config.out / _JSON}; look at it: {page.resolve().as_uri()}",
     ]
     if report.measured:
-        return Summary(lines=tuple(lines))
+        return Summary(lines=tuple(lines), exit_code=PARTIAL if report.refused else COMPLETE)
     lines.append("nothing could be measured: the reasons are above; more sequences, or such of the same pictures, help")
     return Summary(lines=tuple(lines), exit_code=PARTIAL)
 

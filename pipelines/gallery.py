@@ -16,7 +16,8 @@ from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from pipelines.pages.gallery.contents import MAX_PX, Contents, gather
 from pipelines.pages.gallery.page import render_page
-from training.data.manifest import write_atomically
+from training.data.claim import sole_writer
+from training.data.manifest import sweep_temporaries, write_atomically
 
 _MOST_SEQUENCES = 2000  # at some 10 to 40 KB each, more would no longer open on a phone
 
@@ -72,7 +73,9 @@ def _write(root: Path, contents: Contents) -> Path:
     page = root / "gallery" / "index.html"
     try:
         page.parent.mkdir(exist_ok=True)
-        write_atomically(page, render_page(contents.to_plain()))
+        with sole_writer(page.parent):
+            sweep_temporaries(page.parent)
+            write_atomically(page, render_page(contents.to_plain()))
     except OSError as error:
         raise UserError(f"{page}: cannot be written: {error.strerror or error}") from error
     return page

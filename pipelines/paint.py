@@ -14,7 +14,7 @@ rounding; what is painted already is left as it is, and what cannot be read in a
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
@@ -38,11 +38,12 @@ from pipelines.sources.framing import Framing
 from pipelines.sources.picture_file import read_picture
 from renderers.painting import to_uint8
 from training.data.claim import held_folder
-from training.data.manifest import hash_file, write_atomically
+from training.data.manifest import hash_file, sweep_temporaries, write_atomically
 from training.data.plain import parse_object
 from training.data.retries import retried
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from pipelines.painting.longer.in_between import Pieces
@@ -72,44 +73,22 @@ def _paint(config: PaintConfig) -> Summary:
     several = requests != [config]
     requests, unreadable = readable(config, requests)
     device = compute_device(config.device)
-    on_gpu = device.type != "cpu"
-    if config.offload != "none" and not on_gpu:
+    if config.offload != "none" and device.type == "cpu":
         raise ConfigError("offload", config.offload, "none without a GPU: networks would wait where they compute")
-    import torch  # seconds: after what is refused at once
-
     from pipelines.painters import painter_folder
-    from pipelines.painting.loading import load_painter_pipeline
     from training.models.painter_folder import read_painter_card
 
     card = read_painter_card(painter_folder(config.painter))
     hashes = {request.out: request_hash(request, card) for request in requests}
-    todo = [request for request in requests if not several or not is_painted(request.out, hashes[request.out])]
+    todo = {one.out for one in requests if not several or not is_painted(one.out, hashes[one.out])}
     told = [f"{len(requests) - len(todo)} of {len(requests)} pictures were painted already"] if several else []
-    for request in todo:
-        _folder(request).check(request.num_frames - _first_frame(request))
+    for request in requests:
+        if request.out in todo:
+            _folder(request).check(request.num_frames - _first_frame(request))
     if several:
         _check_overview(config.out)
     if todo:
-        groups = batches(todo, config.batch_size)
-        dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[config.dtype]
-        with naming_memory(config, on_gpu=on_gpu, at_once=len(groups[0])):
-            pipeline, _ = load_painter_pipeline(
-                config.painter, dtype, device, config.loras, config.offload, config.vae, compiled=config.compile
-            )
-            if unknown := pipeline.base.unknown_words(config.prompt):
-                tell(f"warning: the captions that this painter learned from did not hold {', '.join(unknown)}")
-            framing = _framing(config, card["size_px"], pipeline.cell_px)
-            steps_shown = config.steps * len(groups) if config.num_frames <= card["num_frames"] else None
-            with Progress("painting", steps_shown, 0, "steps") if steps_shown else nullcontext() as shown:
-                for group in groups:
-                    pictures = [
-                        {frame: framing.apply(read_picture(file.path)) for frame, file in request.pinned.items()}
-                        for request in group
-                    ]
-                    conditions = [_pinned(*pair) for pair in zip(group, pictures, strict=True)]
-                    painted = _painted(config, pipeline, framing, conditions, card["num_frames"], shown)
-                    for request, some, (frames, pieces) in zip(group, pictures, painted, strict=True):
-                        told += _written(request, frames, some, pieces, hashes[request.out])
+        told += _paint_all(config, requests, todo, hashes, card, device)
     if several:
         _write_overview(config.out, requests)
         if len(told) > _MOST_TOLD:
@@ -117,6 +96,48 @@ def _paint(config: PaintConfig) -> Summary:
     skipped = [f"skipped {reason}" for reason in unreadable]
     lines = (*told, *skipped, f"look at it: {config.out / 'index.html'}")
     return Summary(lines=lines, exit_code=PARTIAL if skipped else COMPLETE)
+
+
+def _paint_all(
+    config: PaintConfig,
+    requests: Sequence[PaintConfig],
+    todo: Collection[Path],
+    hashes: Mapping[Path, str],
+    card: Mapping[str, Any],
+    device: "torch.device",
+) -> list[str]:
+    """Paint those whose folders are to do, and write each as soon as it is painted; what to tell of them, as lines.
+
+    What is painted beside a picture changes how it is rounded. So batches are of the same pictures, whatever of them a
+    run that was killed has painted already.
+    """
+    import torch
+
+    from pipelines.painting.loading import load_painter_pipeline
+
+    told: list[str] = []
+    groups = [group for group in batches(requests, config.batch_size) if any(one.out in todo for one in group)]
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[config.dtype]
+    with naming_memory(config, on_gpu=device.type != "cpu", at_once=len(groups[0])):
+        pipeline, _ = load_painter_pipeline(
+            config.painter, dtype, device, config.loras, config.offload, config.vae, compiled=config.compile
+        )
+        if unknown := pipeline.base.unknown_words(config.prompt):
+            tell(f"warning: the captions that this painter learned from did not hold {', '.join(unknown)}")
+        framing = _framing(config, card["size_px"], pipeline.cell_px)
+        steps_shown = config.steps * len(groups) if config.num_frames <= card["num_frames"] else None
+        with Progress("painting", steps_shown, 0, "steps") if steps_shown else nullcontext() as shown:
+            for group in groups:
+                pictures = [
+                    {frame: framing.apply(read_picture(file.path)) for frame, file in request.pinned.items()}
+                    for request in group
+                ]
+                conditions = [_pinned(*pair) for pair in zip(group, pictures, strict=True)]
+                painted = _painted(config, pipeline, framing, conditions, card["num_frames"], shown)
+                for request, some, (frames, pieces) in zip(group, pictures, painted, strict=True):
+                    if request.out in todo:
+                        told += _written(request, frames, some, pieces, hashes[request.out])
+    return told
 
 
 def _framing(config: PaintConfig, trained_px: Sequence[int], cell_px: int) -> Framing:
@@ -280,6 +301,7 @@ def _write_overview(out: Path, requests: Sequence[PaintConfig]) -> None:
 
     try:
         reports = {one.out.name: parse_object((one.out / REPORT).read_bytes(), ShownReport) for one in requests}
+        sweep_temporaries(out)
         write_atomically(out / "index.html", render_overview(reports))
     except OSError as error:
         raise UserError(f"out={out}: {error.filename or out}: {error.strerror or error}") from error

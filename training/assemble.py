@@ -20,9 +20,9 @@ from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from conf.value import parse_size
 from training.data.claim import claimed_folder
-from training.data.plain import parse_json, parse_object
+from training.data.plain import parse_json
 from training.data.retries import retried
-from training.models.weights import RUN_CARD, parent_weights, weights_hash
+from training.models.weights import PAINTER_CARD, parent_weights, read_run_card, sound_hash
 from training.run.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -119,8 +119,6 @@ def run(config: AssembleConfig) -> Summary:
     _refuse_other_stages(config, parts)
     _refuse_strangers(parts)
     facts = _facts(config, parts)
-    from training.models.painter_folder import PAINTER_CARD
-
     check = partial(_refuse_other, config.out, facts)
     with claimed_folder(config.out, what="a painter", card=PAINTER_CARD, check=check):
         _assemble(config, parts, facts)
@@ -136,12 +134,10 @@ def run(config: AssembleConfig) -> Summary:
 def _part(key: str, place: Path) -> Part:
     weights = parent_weights(key, place)
     try:
-        own, card = weights / RUN_CARD, None
-        if (place / "run.json").is_file():
+        card = read_run_card(weights)
+        if card is None and (place / "run.json").is_file():
             card = RunFolder(place).report()
-        elif own.is_file():
-            card = parse_object(own.read_bytes(), dict[str, Any])
-        part = Part(key=key, weights=weights, hash=weights_hash(weights), card=card)
+        part = Part(key=key, weights=weights, hash=sound_hash(key, weights), card=card)
         _ = part.parents
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{key}={place}: its run card cannot be read ({error})") from error
@@ -223,8 +219,6 @@ def _assemble(config: AssembleConfig, parts: Mapping[str, Part], facts: Mapping[
 
 def _refuse_other(out: Path, facts: Mapping[str, Any]) -> None:
     """A painter of the same parts may be put together again, in place of the whole folder."""
-    from training.models.painter_folder import PAINTER_CARD
-
     try:
         stored = parse_json(retried(out / PAINTER_CARD, (out / PAINTER_CARD).read_bytes))
         hashes = {key: part["hash"] for key, part in stored["parts"].items()}

@@ -25,7 +25,7 @@ from conf.errors import UserError
 from conf.recipe import recipe_hash
 from conf.shown import shown
 from training.config import NUM_PROMPTS, PARENTS, TrainConfig, train_config
-from training.models.weights import parent_weights, trained_parameters, weights_hash
+from training.models.weights import parent_weights, sound_hash, trained_parameters
 from training.tracking import NoTracker, Tracker, WandbTracker
 
 if TYPE_CHECKING:
@@ -116,7 +116,9 @@ def _recipe(config: TrainConfig, train: "SequenceStream") -> dict[str, Any]:
     return {
         **recipe,
         "data": {"weights": [part.weight for part in config.data], "hashes": train.manifest_hashes},
-        "parents": {key: weights_hash(parent_weights(key, path)) for key, path in parents.items() if path is not None},
+        "parents": {
+            key: sound_hash(key, parent_weights(key, path)) for key, path in parents.items() if path is not None
+        },
     }
 
 
@@ -178,8 +180,10 @@ def _begin(
             },
         }
     )
-    folder.cut_log(checkpoint.step if checkpoint is not None else 0)
-    if checkpoint is not None:
+    if checkpoint is None:
+        folder.cut_log(0)
+    else:
+        folder.cut_log(checkpoint.step, checkpoint.facts.get("log"))
         tell(f"going on from step {checkpoint.step} of {config.max_steps}")
     frozen = ", ".join(stage.frozen) or "nothing"
     tell(f"{config.out}: stage {stage.name}, {trained / 1e6:.2f} M parameters trained; frozen: {frozen}")

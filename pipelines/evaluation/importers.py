@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -17,10 +17,11 @@ from pipelines.artists.grid import GridConfig, read_grid, shape_in_name
 from pipelines.artists.video import read_video
 from pipelines.evaluation.process import Process
 from pipelines.pages.gallery.contents import spread
-from pipelines.sources.base import RefusedPicture, SourceEntry
+from pipelines.painting.own_files import read_report
+from pipelines.sources.base import RefusedPicture, SourceEntry, StorageFault
 from training.data.dataset import read_card, read_manifests
 from training.data.manifest import SampleSpan, tar_path
-from training.data.plain import parse_object
+from training.data.retries import retried
 from training.data.sequence import read_span
 
 _Foreign = Literal["frames", "video", "grid"]
@@ -92,6 +93,8 @@ def read_set(key: str, folder: Path, layout: Layout, wanted: Wanted) -> Imported
                 process = read()
                 processes.append(process.prepared(wanted.num_frames, wanted.size_px))
                 lengths.append(len(process.frames))
+            except StorageFault as fault:
+                raise UserError(str(fault)) from fault
             except (RefusedPicture, ValueError) as error:
                 refused.append((name, str(error)))
             progress.advance(1)
@@ -136,10 +139,13 @@ def _of_datasets(folder: Path) -> list[_Member]:
 
 
 def _stored(name: str, tar: Path, span: SampleSpan) -> Process:
-    try:
+    def read() -> bytes:
         with tar.open("rb") as file:
             file.seek(span.offset)
-            sequence = read_span(span, file.read(span.length))
+            return file.read(span.length)
+
+    try:
+        sequence = read_span(span, retried(tar, read))
     except OSError as error:
         raise RefusedPicture(f"{tar.name}: cannot be read: {error.strerror or error}") from error
     source = sequence.facts["source"]["sha256"]
@@ -147,15 +153,22 @@ def _stored(name: str, tar: Path, span: SampleSpan) -> Process:
 
 
 def _of_painter(folder: Path) -> list[_Member]:
-    """What `pipelines.paint` made: folders with a report and the frames in `frames/`, or beside the report."""
-    return [(root.name, partial(_painted, root)) for root in _with(folder, PAINTER_REPORT)]
+    """What `pipelines.paint` made: folders with a report and the frames in `frames/`, or beside the report.
+
+    A folder of frames without a report is a process that was not painted to its end; it is not passed over in silence.
+    """
+    roots = set(_with(folder, PAINTER_REPORT))
+    begun = {path.parent for path in folder.glob(f"*/{_FRAMES_FOLDER}")} if folder not in roots else set()
+    return [(root.name, partial(_painted, root)) for root in sorted(roots | begun)]
 
 
 def _painted(root: Path) -> Process:
     try:
-        report = parse_object((root / PAINTER_REPORT).read_bytes(), dict[str, Any])
+        report = read_report(root)
         caption, source = str(report.get("prompt") or ""), report.get("source")
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise RefusedPicture(f"{PAINTER_REPORT}: {error.strerror}; it was not painted to its end") from error
+    except ValueError as error:
         raise RefusedPicture(f"{PAINTER_REPORT} is not a painting's report ({error})") from error
     inside = root / _FRAMES_FOLDER
     frames = inside if inside.is_dir() else root

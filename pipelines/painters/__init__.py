@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from training.models.painter_folder import PAINTER_CARD
+from training.models.weights import PAINTER_CARD
 
 _HERE = Path(__file__).parent
 

@@ -8,6 +8,7 @@ OUT/report.json         all that is needed to paint it again, and how well it ke
 OUT/index.html          a player; needs no network
 """
 
+import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,12 +22,12 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from pipelines.pages.player.page import render_player
-from pipelines.painting.own_files import PAGE, PROVENANCE, REPORT, check_writable, claim, release
+from pipelines.painting.own_files import PAGE, PROVENANCE, REPORT, check_writable, claim, release, write_report
 from pipelines.painting.smoothing import Smoothing, smooth
 from renderers.distance import canvas_distances
 from renderers.metrics import psnr_db, ssim
 from training.data.layout import frame_member
-from training.data.manifest import to_json, write_atomically
+from training.data.manifest import write_atomically
 from training.data.pixels import png_of
 from training.run.samples import mp4, side_by_side
 
@@ -60,7 +61,7 @@ class ProcessFolder:
 
         Args:
             frames: (T, H, W, 3).
-            report: plain data; `files` is added, the names of all that was written.
+            report: plain data; `files` is added, the names of all that was written, and `sha256`, their hashes.
             given: (H, W, 3) the pictures that the user gave, by their frames, for the page.
 
         Raises:
@@ -68,18 +69,24 @@ class ProcessFolder:
         """
         names, files = _frame_names(len(frames)), self._files(len(frames))
         claim(self.root, files)
+        sha256: dict[str, str] = {}
+
+        def write(name: str, data: bytes) -> None:
+            write_atomically(self.root / name, data)
+            sha256[name] = hashlib.sha256(data).hexdigest()
+
         for name, frame in zip(names, frames, strict=True):
-            write_atomically(self.root / name, png_of(frame))
+            write(name, png_of(frame))
         large = enlarged(frames)
         smoothed, rate = smooth(large, self.frames_per_s, self.smoothing)
-        write_atomically(self.root / "process.mp4", mp4(smoothed, frames_per_s=rate))
+        write("process.mp4", mp4(smoothed, frames_per_s=rate))
         if self.lossless:
-            write_atomically(self.root / "process.mkv", mp4(frames, frames_per_s=self.frames_per_s, lossless=True))
-        write_atomically(self.root / "process.webp", self._animation(large))
-        write_atomically(self.root / "sheet.png", png_of(side_by_side(large[None])))
+            write("process.mkv", mp4(frames, frames_per_s=self.frames_per_s, lossless=True))
+        write("process.webp", self._animation(large))
+        write("sheet.png", png_of(side_by_side(large[None])))
         pictures = {frame: png_of(picture) for frame, picture in given.items()}
-        write_atomically(self.root / PAGE, render_player(names, self.frames_per_s, report, pictures))
-        write_atomically(self.root / REPORT, to_json({**report, "files": files}).encode())
+        write(PAGE, render_player(names, self.frames_per_s, report, pictures))
+        write_report(self.root, report, sha256)
         release(self.root)
 
     def check(self, num_frames: int) -> None:

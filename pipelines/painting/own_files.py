@@ -1,25 +1,28 @@
 """Which files of a folder a painted process may replace or remove: those that one wrote there before, and no others.
 
-`report.json` lists them. While a process is written, `.painting.json` does, so that a folder whose run was killed is
-still known as ours. A folder of the first version, whose report has no list, is told by the page that it wrote.
+`report.json` lists them, with their hashes and one of itself, so that damage is seen. While a process is written,
+`.painting.json` lists them, so that a folder whose run was killed is still known as ours. A folder of the first
+version, whose report has no list, is told by the page that it wrote.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from functools import partial
 from pathlib import Path
-from typing import NotRequired
+from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
 from conf.errors import ConfigError
 from training.data.claim import is_free
-from training.data.manifest import sweep_temporaries, to_json, write_atomically
-from training.data.plain import OPEN, parse_object
+from training.data.manifest import hash_file, sweep_temporaries, to_json, write_atomically
+from training.data.plain import OPEN, parse_object, shaped
 from training.data.retries import retried
+from training.data.seal import sealed, sealed_fields
 
 PROVENANCE = "A plausible process, made by a model. It is not how this picture was made."
 REPORT, PAGE = "report.json", "index.html"
-_CLAIM = ".painting.json"
+_CLAIM, _HASHES = ".painting.json", "sha256"
 _ALWAYS = frozenset({"process.mp4", "process.webp", "sheet.png", PAGE, REPORT})
 _FRAME_ON_PAGE = re.compile(rb"frames/\d{2,3}\.png")
 _OWN_NAME = re.compile(r"frames/\d{2,3}\.png|process\.(mp4|webp|mkv)|sheet\.png|index\.html|report\.json")
@@ -75,13 +78,48 @@ def claim(root: Path, names: Collection[str]) -> None:
         OSError: if the folder cannot be written.
     """
     owned = check_writable(root, names)
-    (root / "frames").mkdir(parents=True, exist_ok=True)
+    root.mkdir(parents=True, exist_ok=True)
     listing = {"note": PROVENANCE, "files": sorted({*names, *owned})}
-    write_atomically(root / _CLAIM, to_json(listing).encode())
+    write_atomically(root / _CLAIM, to_json(listing).encode())  # first of all: whoever is killed here has a claim
+    (root / "frames").mkdir(exist_ok=True)
     for folder in (root, root / "frames"):
         sweep_temporaries(folder)
     for name in {*(owned - set(names)), REPORT}:
         (root / name).unlink(missing_ok=True)
+
+
+def read_report(root: Path) -> dict[str, Any]:
+    """The report of a process that is whole: every file that it lists is the one that was written.
+
+    Reports of the first versions list no hashes; of them, what they say is taken as it is.
+
+    Raises:
+        ValueError: if it is not a report, or one of the files is missing or another; it names which.
+        FileNotFoundError, IsADirectoryError, NotADirectoryError: if there is none.
+        UserError: if the storage fails.
+    """
+    report = sealed_fields(retried(root / REPORT, (root / REPORT).read_bytes))
+    for name, sha256 in shaped(report.get(_HASHES, {}), dict[str, str]).items():
+        if not _OWN_NAME.fullmatch(name):
+            raise ValueError(f"{name} is not a file of a process")
+        try:
+            if retried(root / name, partial(hash_file, root / name)) != sha256:
+                raise ValueError(f"{name} is not what was written")
+        except OSError as error:
+            raise ValueError(f"{name}: {error.strerror or error}") from error
+    return report
+
+
+def write_report(root: Path, report: Mapping[str, Any], sha256: Mapping[str, str]) -> None:
+    """Put the report in place, the last of all files.
+
+    Args:
+        root: of the process.
+        report: plain data.
+        sha256: name -> hash of all other files.
+    """
+    files = {"files": [*sha256, REPORT], _HASHES: dict(sha256)}
+    write_atomically(root / REPORT, sealed(to_json({**report, **files})))
 
 
 def release(root: Path) -> None:

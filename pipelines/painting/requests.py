@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conf.errors import UserError
-from pipelines.painting.own_files import REPORT
+from pipelines.painting.own_files import read_report
 from pipelines.sources.picture_file import read_picture
 from pipelines.sources.stored import PICTURE_EXTENSIONS
 from training.data.manifest import hash_file
-from training.data.plain import parse_object
-from training.data.retries import retried
 
 if TYPE_CHECKING:
     from pipelines.painting.config import PaintConfig
@@ -101,10 +99,9 @@ def request_hash(request: "PaintConfig", card: Mapping[str, Any]) -> str:
 def is_painted(folder: Path, request: str) -> bool:
     """Whether a folder holds, whole, what a request of that hash asks for; its report is written last."""
     try:
-        report = parse_object(retried(folder / REPORT, (folder / REPORT).read_bytes), dict[str, Any])
+        return read_report(folder).get("request") == request
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError):
         return False
-    return report.get("request") == request
 
 
 def batches(requests: Sequence["PaintConfig"], size: int) -> list[Sequence["PaintConfig"]]:

@@ -11,6 +11,7 @@ from training.data.layout import quarantine_file, samples_file, shards_folder
 from training.data.manifest import (
     ShardManifest,
     hash_file,
+    is_temporary,
     manifest_path,
     read_checked_manifest,
     tar_path,
@@ -81,7 +82,7 @@ def foreign_faults(root: Path, card: DatasetCard) -> Iterator[str]:
     """What stands among the shards and nobody planned. A killed writer's temporary is no fault."""
     planned = {path(root, name) for name in card.shards for path in (tar_path, manifest_path)}
     for path in sorted(shards_folder(root).iterdir() if shards_folder(root).is_dir() else ()):
-        if path not in planned and not (path.name.startswith(".") and path.suffix == ".tmp"):
+        if path not in planned and not is_temporary(path):
             yield f"{path}: a shard that nobody planned"
 
 

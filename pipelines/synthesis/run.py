@@ -15,7 +15,7 @@ from pipelines.sources.base import Listing
 from pipelines.synthesis.cluster import num_workers, render_shards
 from pipelines.synthesis.config import RunConfig
 from pipelines.synthesis.contact_sheet import write_sheet
-from pipelines.synthesis.folder import committed_manifests, dataset_folder
+from pipelines.synthesis.folder import committed_manifests, dataset_folder, sound_manifests
 from pipelines.synthesis.plan import Plan
 from pipelines.synthesis.sequence import RenderSettings
 from pipelines.synthesis.shard import ShardReport, ShardSettings
@@ -59,7 +59,7 @@ def make_dataset(
         UserError: as `run`.
     """
     with dataset_folder(config.out, card):
-        committed = list(committed_manifests(config.out, card))
+        committed = sound_manifests(config.out, card)
         tally = _Tally(
             there=sum(manifest.num_samples for manifest in committed),
             quarantined=sum(len(manifest.quarantined) for manifest in committed),

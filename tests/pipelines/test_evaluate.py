@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from conf.command import command
+from pipelines.artists import frames
 from pipelines.evaluate import evaluate_config, run
 from pipelines.evaluation.controls import CONTROLS, cross_fade
 from pipelines.evaluation.distance import DISTANCE_METRICS, distance_to_painters
@@ -21,6 +23,8 @@ from pipelines.evaluation.process import Process
 from pipelines.evaluation.report import Report, evaluate
 from pipelines.evaluation.tables import tables
 from pipelines.pages.evaluation.page import render_page
+from pipelines.painting.output_folder import PROVENANCE, ProcessFolder
+from pipelines.sources.base import StorageFault
 from tests.pipelines.artists.ingest_runs import save, sheet_of, stages
 from tests.pipelines.artists.time_lapse import write_video
 from tests.pipelines.pages.gallery_visit import a_chromium
@@ -350,3 +354,72 @@ def test_a_damaged_sequence_of_a_data_set_is_named_and_the_others_are_read(datas
     assert len(imported.processes) == 5
     ((name, reason),) = imported.refused
     assert name.startswith("damaged/") and "not the bytes that were committed" in reason
+
+
+@pytest.mark.parametrize("left", [(), ("evaluation.json",), ("evaluation.json", "index.html")])
+def test_an_evaluation_that_was_killed_as_it_wrote_is_made_again(
+    left: tuple[str, ...], folders: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    words = f"generated={folders / 'ours'}", f"reference={folders / 'theirs'}", f"out={out}"
+    assert judge(*words) == 0
+    whole = {path.name: path.read_bytes() for path in out.iterdir()}
+    for name in whole.keys() - set(left):
+        (out / name).unlink()
+    (out / ".evaluation.json.77-0123abcd.tmp").write_text("{")
+    (out / ".index.html.77-0123abcd.tmp").write_text("<")
+    assert judge(*words) == 0
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == whole
+
+
+def test_what_cannot_be_read_is_named_and_the_exit_code_says_so(
+    folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(folders / "ours", tmp_path / "ours")
+    (tmp_path / "ours" / "boat 3" / "04.png").write_bytes(b"no picture")
+    assert judge(f"generated={tmp_path / 'ours'}", f"reference={folders / 'theirs'}", f"out={tmp_path / 'out'}") == 3
+    assert "not read: boat 3: 04.png" in capsys.readouterr().out
+
+
+def test_storage_that_fails_ends_an_evaluation_in_one_line(
+    folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(path: str, name: str) -> None:
+        raise StorageFault(f"{path}: cannot be read (Input/output error)")
+
+    monkeypatch.setattr(frames, "read_picture", fails)
+    assert judge(f"generated={folders / 'ours'}", f"reference={folders / 'theirs'}", f"out={tmp_path / 'out'}") == 2
+    assert re.fullmatch(r"error: .*boat 0/00\.png: cannot be read \(Input/output error\)\n", _last(capsys))
+
+
+def _last(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().err.splitlines(keepends=True)[-1]
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "a frame gone": lambda root: (root / "frames" / "02.png").unlink(),
+    "frames swapped": lambda root: shutil.copy(root / "frames" / "01.png", root / "frames" / "02.png"),
+    "no report": lambda root: (root / "report.json").unlink(),
+    "another prompt": lambda root: _rewrite(root / "report.json", "a boat", "a goat"),
+    "no checksum": lambda root: _rewrite(root / "report.json", '"checksum"', '"checksun"'),
+}
+
+
+def _rewrite(path: Path, old: str, new: str) -> None:
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_painting_that_is_not_whole_is_named_and_not_judged(damage: str, tmp_path: Path) -> None:
+    for number in range(2):
+        pictures = np.stack(stages(5, 64, 64, seed=number))
+        said = {"task": "generate", "seed": 0, "steps": 1, "guidance": 1.0, "painter": "tiny", "conditions": []}
+        report = {"note": PROVENANCE, "prompt": "a boat", **said}
+        ProcessFolder(root=tmp_path / f"boat{number}").write(pictures, report)
+    assert len(read_set("generated", tmp_path, "auto", WANTED).processes) == 2
+    DAMAGE[damage](tmp_path / "boat1")
+    imported = read_set("generated", tmp_path, "auto", WANTED)
+    assert [process.name for process in imported.processes] == ["boat0"]
+    ((name, reason),) = imported.refused
+    assert name == "boat1" and "report" in reason

@@ -183,12 +183,30 @@ def test_a_run_that_is_refused_does_not_undo_the_one_that_is_just_beginning(tmp_
         assert (out / "dataset.json").exists()
 
 
+@pytest.mark.parametrize("complete", [True, False])
+def test_a_damaged_shard_is_named_and_made_again(
+    complete: bool, dataset: Path, copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tars = sorted((copy / "shards").glob("*.tar"))
+    for tar, place in zip(tars, (700, -5000), strict=False):
+        data = bytearray(tar.read_bytes())
+        data[place] ^= 1
+        tar.write_bytes(data)
+    if not complete:
+        (copy / "samples.parquet").unlink()
+        tars[-1].with_suffix(".json").unlink()
+        DatasetCard(**{**vars(read_card(dataset)), "totals": None, "manifests": None}).write(copy)
+    assert synth(*SMALL, f"out={copy}") == 0
+    assert f"{tars[0]}: not the bytes that were committed; made again" in capsys.readouterr().err
+    assert_same(contents(copy), contents(dataset))
+
+
 @pytest.mark.parametrize("left", ["nothing", "the card's temporary", "the card"])
 def test_a_run_killed_at_its_very_beginning_can_be_run_again(left: str, dataset: Path, tmp_path: Path) -> None:
     out = tmp_path / "new"
     out.mkdir()
     if left == "the card's temporary":
-        (out / ".dataset.json.123-abcd.tmp").write_text("{")
+        (out / ".dataset.json.123-0123abcd.tmp").write_text("{")
     if left == "the card":
         DatasetCard(**{**vars(read_card(dataset)), "totals": None}).write(out)
     assert synth(*SMALL, f"out={out}") == 0

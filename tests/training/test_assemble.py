@@ -25,7 +25,7 @@ from training.models.sd15.base import load_base
 from training.models.sd15.motion import add_motion, load_motion, predict
 from training.models.sd15.painter import Painter
 from training.models.sd15.replication import load_replication
-from training.models.weights import module_hash, weights_hash
+from training.models.weights import module_hash, sound_hash, weights_hash
 from training.noise_schedule import NoiseSchedule
 
 Folders = dict[str, Path]
@@ -165,7 +165,10 @@ def test_the_run_that_a_base_learnt_its_words_in_comes_along(runs: Folders, tmp_
 def test_weights_carry_their_run_card(runs: Folders) -> None:
     for key in ("motion", "replication", "spatial", "way"):
         card = json.loads((runs[key] / "weights" / "run_card.json").read_text())
-        assert card.pop("curves") and card == json.loads((runs[key] / "run.json").read_text())
+        run_card = json.loads((runs[key] / "run.json").read_text())
+        assert card.pop("curves") and card.pop("weights_hash") == weights_hash(runs[key] / "weights")
+        assert card.pop("checksum") != run_card.pop("checksum")
+        assert card == run_card
 
 
 def test_the_parts_may_be_weights_without_their_run(runs: Folders, tmp_path: Path) -> None:
@@ -275,6 +278,19 @@ def test_a_painter_that_is_not_whole_is_refused(painter: Path, tmp_path: Path, h
     with pytest.raises(UserError, match=words) as caught:
         load_painter(hurt)
     assert "\n" not in str(caught.value)
+
+
+def test_a_bit_flipped_in_any_file_of_a_painter_is_named(painter: Path, tmp_path: Path) -> None:
+    files = sorted(path.relative_to(painter) for path in painter.rglob("*") if path.is_file())
+    for number, name in enumerate(files):
+        hurt = shutil.copytree(painter, tmp_path / str(number))
+        data = bytearray((hurt / name).read_bytes())
+        data[len(data) // 2] ^= 1
+        (hurt / name).write_bytes(data)
+        with pytest.raises(UserError, match=re.escape(name.as_posix())):
+            load_painter(hurt)
+        with pytest.raises(UserError, match=re.escape(name.as_posix())):
+            sound_hash("base", hurt)
 
 
 def test_help_comes_at_once() -> None:

@@ -322,3 +322,27 @@ def test_the_run_card_says_what_is_trained_and_from_what(sequences: Path, tmp_pa
     card = json.loads((tmp_path / "run" / "run.json").read_text())
     assert card["trained"] == {"parameters": 803} and card["frozen"] == {"frozen": {"parameters": 224}}
     assert set(card["recipe"]["parents"]) == {"base"} and set(card["recipe"]["data"]["hashes"]) == {sequences.name}
+
+
+@pytest.mark.parametrize("name", ["weights/toy.safetensors", "weights/run_card.json"])
+def test_weights_that_are_not_what_their_run_wrote_are_refused(sequences: Path, tmp_path: Path, name: str) -> None:
+    train(sequences, tmp_path / "parent", max_steps=2)
+    train(sequences, tmp_path / "run", max_steps=2, base=tmp_path / "parent")
+    data = bytearray((tmp_path / "parent" / name).read_bytes())
+    data[-3] ^= 1
+    (tmp_path / "parent" / name).write_bytes(data)
+    for out in ("run", "another"):
+        with pytest.raises(UserError, match=r"parent/weights.*(not the weights that the run wrote|cannot be read)"):
+            train(sequences, tmp_path / out, max_steps=2, base=tmp_path / "parent")
+    assert not (tmp_path / "another").exists()
+
+
+def test_a_bit_flipped_in_the_card_of_a_run_is_told_and_nothing_is_written(sequences: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    train(sequences, out, max_steps=2)
+    card = bytearray((out / "run.json").read_bytes())
+    card[card.index(b"num_frames") + 13] ^= 1
+    (out / "run.json").write_bytes(card)
+    with pytest.raises(UserError, match=r"run\.json: cannot be read \(not the bytes that were written\)"):
+        train(sequences, out, max_steps=4)
+    assert (out / "run.json").read_bytes() == card

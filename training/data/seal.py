@@ -9,10 +9,14 @@ The hash is of bytes, not of values: nothing needs to be written again to be com
 
 import hashlib
 import re
+from typing import Any
+
+from training.data.plain import parse_object
 
 CHECKSUM = "checksum"
 _OPENING = "{\n"
 _SEAL = re.compile(rb'\{\n "checksum": "([0-9a-f]{64})",\n')
+_DAMAGED_SEAL = re.compile(rb'\{\n "[^"]{8}": "[^"]{64}",\n')  # no other field looks like that at this place
 
 
 def sealed(text: str) -> bytes:
@@ -28,6 +32,20 @@ def is_sealed(data: bytes) -> bool:
         ValueError: if it does, and the bytes are not those that it was made of.
     """
     seal = _SEAL.match(data)
+    if seal is None and _DAMAGED_SEAL.match(data):
+        raise ValueError("not the bytes that were written")
     if seal is not None and hashlib.sha256(data[seal.end() :]).hexdigest().encode() != seal[1]:
         raise ValueError("not the bytes that were written")
     return seal is not None
+
+
+def sealed_fields(data: bytes) -> dict[str, Any]:
+    """The fields of a document, without its checksum; documents of the first versions have none.
+
+    Raises:
+        ValueError: if it is not a JSON object, or not the bytes that were written.
+    """
+    is_sealed(data)
+    fields = parse_object(data, dict[str, Any])
+    fields.pop(CHECKSUM, None)
+    return fields

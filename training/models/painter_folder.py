@@ -10,6 +10,7 @@ PAINTER/run_cards/PART.json  how each part that was trained here came about
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, NotRequired
 
@@ -18,15 +19,17 @@ from typing_extensions import TypedDict
 
 from conf.errors import UserError
 from training.data.manifest import hash_file, to_json
-from training.data.plain import OPEN, Count, Number, Side, parse_object, shaped
+from training.data.plain import OPEN, Count, Number, Side, shaped
+from training.data.retries import retried
+from training.data.seal import sealed, sealed_fields
 from training.models.finite import finite
+from training.models.weights import PAINTER_CARD as PAINTER_CARD  # part of this format, light to import there
 
 if TYPE_CHECKING:
     import torch
 
     from training.models.painter import Painter
 
-PAINTER_CARD = "painter.json"
 LORAS = "loras"
 """Folder of a painter with a folder for each LoRA."""
 _FORMAT = 1
@@ -38,6 +41,7 @@ class _File(TypedDict):
     __pydantic_config__ = OPEN  # type: ignore[misc]
 
     bytes: Count
+    sha256: str
 
 
 class _Card(TypedDict):
@@ -85,7 +89,7 @@ def seal_painter(
         path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": hash_file(path)}
         for path in sorted(path for path in folder.rglob("*") if path.is_file())
     }
-    (folder / PAINTER_CARD).write_text(to_json({"format": _FORMAT, **facts, "files": files}), encoding="utf-8")
+    (folder / PAINTER_CARD).write_bytes(sealed(to_json({"format": _FORMAT, **facts, "files": files})))
 
 
 def _forget_places(folder: Path) -> None:
@@ -104,7 +108,7 @@ def read_painter_card(folder: Path) -> dict[str, Any]:
     """
     where = f"painter={folder}"
     try:
-        card = parse_object((folder / PAINTER_CARD).read_bytes(), dict[str, Any])
+        card = sealed_fields(retried(folder / PAINTER_CARD, (folder / PAINTER_CARD).read_bytes))
         if card.get("format") != _FORMAT:
             raise UserError(f"{where}: of format {card.get('format')}; this code reads {_FORMAT}")
         card = dict(shaped(card, _Card))
@@ -118,6 +122,19 @@ def read_painter_card(folder: Path) -> dict[str, Any]:
         raise UserError(f"{where}: not a painter (no {PAINTER_CARD}); training.assemble makes one") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{where}: {PAINTER_CARD} cannot be read ({error})") from error
+    return card
+
+
+def check_painter(folder: Path, key: str = "painter") -> dict[str, Any]:
+    """What `painter.json` says of a painter whose files are those that were written, to the byte.
+
+    Raises:
+        UserError: as `read_painter_card`; if a file was damaged or changed. It names the file.
+    """
+    card = read_painter_card(folder)
+    for name, facts in card["files"].items():
+        if retried(folder / name, partial(hash_file, folder / name)) != facts["sha256"]:
+            raise UserError(f"{key}={folder}: not whole; {name} is damaged or changed")
     return card
 
 
@@ -135,6 +152,6 @@ def load_painter(folder: Path, dtype: "torch.dtype | None" = None) -> "Painter":
 
     from training.models.registry import architecture
 
-    card = read_painter_card(folder)
+    card = check_painter(folder)
     known = architecture(str(card.get("architecture", _FIRST)), f"painter={folder}: architecture")
     return known.load_painter(folder, card, dtype or torch.float32)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from training.data.manifest import hash_file
-from training.data.plain import parse_object
+from training.data.retries import retried
+from training.data.seal import sealed_fields
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 
 WEIGHTS = "weights"
 """Folder of a run that holds what it trained, in the field's format."""
-RUN_CARD = "run_card.json"
-"""In that folder, what made the weights: recipe, data, parents, curves."""
+RUN_CARD, WEIGHTS_HASH = "run_card.json", "weights_hash"
+"""In that folder, what made the weights: recipe, data, parents, curves, and what they hash to."""
+PAINTER_CARD = "painter.json"
+"""In the folder of a painter, which is a base as well."""
 
 
 def trained_parameters(network: "nn.Module") -> "dict[str, nn.Parameter]":
@@ -68,6 +71,37 @@ def parent_weights(key: str, folder: Path) -> Path:
     return folder
 
 
+def sound_hash(key: str, weights: Path) -> str:
+    """The hash of weights that `key` names.
+
+    Raises:
+        UserError: if they were trained here and are not what was written then.
+    """
+    if (weights / PAINTER_CARD).is_file():
+        from training.models.painter_folder import check_painter
+
+        check_painter(weights, key)
+    computed, card = weights_hash(weights), read_run_card(weights)
+    if card is not None and card.get(WEIGHTS_HASH, computed) != computed:
+        raise UserError(f"{key}={weights}: damaged or changed: not the weights that the run wrote")
+    return computed
+
+
+def read_run_card(weights: Path) -> dict[str, Any] | None:
+    """What made weights; None where they have no run card.
+
+    Raises:
+        UserError: if it cannot be read, or is not what was written.
+    """
+    path = weights / RUN_CARD
+    try:
+        return sealed_fields(retried(path, path.read_bytes))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from error
+
+
 def noise_of_run(weights: Path) -> "NoiseConfig | None":
     """The noise that weights were trained on, by the recipe in their run card; None where there is no card.
 
@@ -76,12 +110,12 @@ def noise_of_run(weights: Path) -> "NoiseConfig | None":
     """
     from training.config import NoiseConfig
 
-    try:
-        card = parse_object((weights / RUN_CARD).read_bytes(), dict[str, Any])
-        return typed(NoiseConfig, card["recipe"]["noise"], "noise")
-    except (FileNotFoundError, NotADirectoryError):
+    card = read_run_card(weights)
+    if card is None:
         return None
-    except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
+    try:
+        return typed(NoiseConfig, card["recipe"]["noise"], "noise")
+    except (ValueError, KeyError, TypeError, ConfigError) as error:
         raise UserError(f"{weights / RUN_CARD}: cannot be read ({error})") from error
 
 

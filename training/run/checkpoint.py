@@ -4,10 +4,12 @@ A checkpoint is a folder `step-00000100`. It is written under a temporary name, 
 are older ones removed: at every instant the newest whole one is there.
 """
 
+import fcntl
 import itertools
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NotRequired
 from typing_extensions import TypedDict
 
 from conf.errors import UserError
-from training.data.manifest import hash_file, to_json
+from training.data.manifest import hash_file, is_temporary, temporary_path, to_json
 from training.data.plain import OPEN, Count, parse_object
 from training.data.retries import retried
 from training.models.read_tensors import torch_file
@@ -124,12 +126,16 @@ class replaced_folder:  # used as a context
 
     def __init__(self, final: Path) -> None:
         self._final = final
-        self._temporary = final.with_name(f".{final.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
+        self._temporary = temporary_path(final)
 
     def __enter__(self) -> Path:
         try:
             self._final.parent.mkdir(parents=True, exist_ok=True)
+            self._sweep()
             self._temporary.mkdir()
+            self._holder = os.open(self._temporary, os.O_RDONLY)
+            with suppress(OSError):  # a filesystem without locks
+                fcntl.flock(self._holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise self._refused(error) from error
         return self._temporary
@@ -141,9 +147,16 @@ class replaced_folder:  # used as a context
         except OSError as failure:
             raise self._refused(failure) from failure
         finally:
+            os.close(self._holder)
             shutil.rmtree(self._temporary, ignore_errors=True)
         if error is not None and (isinstance(error, OSError) or "No space left" in str(error)):
             raise self._refused(error) from error  # torch and safetensors wrap the system's error in their own
+
+    def _sweep(self) -> None:
+        """Remove what killed writers of the same folder left: what nobody holds any more."""
+        for path in self._final.parent.iterdir():
+            if path.name.startswith(f".{self._final.name}.") and is_temporary(path) and not _is_held(path):
+                shutil.rmtree(path, ignore_errors=True)
 
     def _commit(self) -> None:
         for path in self._temporary.rglob("*"):
@@ -161,6 +174,22 @@ class replaced_folder:  # used as a context
     def _refused(self, error: BaseException) -> UserError:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return UserError(f"{self._final}: cannot be written: {reason}")
+
+
+def _is_held(folder: Path) -> bool:
+    """Whether a process that lives has locked it, or may have."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)
 
 
 def _force_to_disk(path: Path) -> None:
@@ -225,12 +254,6 @@ def _set_aside(folder: Path) -> Path:
 def prune(root: Path, keep: int) -> None:
     """Remove all but the `keep` newest checkpoints."""
     for folder in _folders(root)[:-keep]:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def sweep(root: Path) -> None:
-    """Remove what killed writers left behind."""
-    for folder in root.glob(".*.tmp"):
         shutil.rmtree(folder, ignore_errors=True)
 
 

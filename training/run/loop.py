@@ -16,8 +16,9 @@ from training.config import TrainConfig
 from training.data.batch import SequenceBatch
 from training.data.loader import Batches
 from training.data.manifest import to_json
+from training.data.seal import sealed
 from training.data.stream import SequenceStream
-from training.models.weights import RUN_CARD
+from training.models.weights import RUN_CARD, WEIGHTS_HASH, weights_hash
 from training.run.checkpoint import Checkpoint, prune, replaced_folder, write_checkpoint
 from training.run.device import Arrivals, DeviceClock, allow_tensor_cores
 from training.run.learner import Learner, autocast
@@ -294,6 +295,7 @@ class Training:
     def _write(self, tensors: dict[str, dict[str, Tensor]], states: dict[str, Any]) -> None:
         parts = self._parts
         facts = {
+            "log": parts.folder.force_log(),
             "position": self.position,
             "num_ranks": self._ranks.count,
             "stage": self._config.stage.name,
@@ -301,7 +303,6 @@ class Training:
             "recipe_hash": parts.recipe_hash,
             "tracker_id": parts.tracker.run_id,
         }
-        parts.folder.force_log()
         write_checkpoint(parts.folder.checkpoints, self.step, facts=facts, tensors=tensors, states=states)
         prune(parts.folder.checkpoints, self._config.keep_checkpoints)
 
@@ -312,7 +313,8 @@ class Training:
         def write() -> None:
             with replaced_folder(self._parts.folder.weights) as folder:
                 self._stage.save(folder, weights)
-                (folder / RUN_CARD).write_text(to_json(self._parts.folder.report()), encoding="utf-8")
+                card = {**self._parts.folder.report(), WEIGHTS_HASH: weights_hash(folder)}
+                (folder / RUN_CARD).write_bytes(sealed(to_json(card)))
 
         self._ranks.agreed(lambda: write() if self._ranks.first else None)
 

@@ -8,6 +8,7 @@ RUN/weights/          what the stage made of the trained weights, when the run h
 RUN/wandb/            of the tracker
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -18,11 +19,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from conf.errors import ConfigError, UserError
+from conf.progress import tell
 from conf.recipe import first_difference
 from training.data.claim import claimed_folder, naming_out
-from training.data.manifest import sweep_temporaries, to_json, write_atomically
-from training.data.plain import parse_object
+from training.data.manifest import hash_file, sweep_temporaries, to_json, write_atomically
 from training.data.retries import retried
+from training.data.seal import sealed, sealed_fields
 from training.models.weights import WEIGHTS
 
 _CURVES = {"train/loss", "val/loss"}
@@ -62,7 +64,7 @@ class RunFolder:
 
     def write_card(self, facts: Mapping[str, Any]) -> None:
         """Put `run.json` in place, whole or not at all."""
-        write_atomically(self.card, to_json(dict(facts)).encode())
+        write_atomically(self.card, sealed(to_json(dict(facts))))
 
     def report(self) -> dict[str, Any]:
         """What is kept with the weights: the card, and the curves of the losses, [step, value] each.
@@ -83,15 +85,24 @@ class RunFolder:
         with self.log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
-    def force_log(self) -> None:
-        """Bring the log to disk, before a checkpoint says that its steps are done."""
+    def force_log(self) -> str:
+        """Bring the log to disk, before a checkpoint says that its steps are done; its SHA-256, for the checkpoint."""
         with self.log.open("a", encoding="utf-8") as file:
             os.fsync(file.fileno())
+        return hash_file(self.log)
 
-    def cut_log(self, step: int) -> None:
-        """Forget lines of later steps than `step`, which will be done again, and what a killed run wrote half."""
-        kept = [json.dumps(line) + "\n" for line in self._logged() if line["step"] <= step]
-        write_atomically(self.log, "".join(kept).encode())
+    def cut_log(self, step: int, sha256: str | None = None) -> None:
+        """Forget lines of later steps than `step`, which will be done again, and what a killed run wrote half.
+
+        Args:
+            step: of the checkpoint that the run goes on from.
+            sha256: what the checkpoint says of the log, if it does; measurements that are not those that were made are
+                told of, and end no training.
+        """
+        kept = "".join(json.dumps(line) + "\n" for line in self._logged() if line["step"] <= step).encode()
+        if sha256 not in (None, hashlib.sha256(kept).hexdigest()):
+            tell(f"{self.log}: not what was written; measurements up to step {step} are missing or wrong in it")
+        write_atomically(self.log, kept)
 
     def _logged(self) -> Iterator[dict[str, Any]]:
         """The lines of the log that can be read, which say their step. What a kill or a disk spoilt is passed over."""
@@ -148,6 +159,6 @@ def _refuse_other(folder: RunFolder, recipe: Mapping[str, Any], resume: str) -> 
 
 def _read_card(path: Path) -> dict[str, Any]:
     try:
-        return parse_object(retried(path, path.read_bytes), dict[str, Any])
+        return sealed_fields(retried(path, path.read_bytes))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error})") from error

@@ -48,7 +48,8 @@ def mp4(frames: NDArray[np.uint8], *, frames_per_s: float = _FRAMES_PER_S, lossl
         frames = frames[:, : frames.shape[1] // 2 * 2, : frames.shape[2] // 2 * 2]
     codec, quality, kind = ("libx264rgb", "0", "matroska") if lossless else ("libx264", "12", "mp4")
     buffer = io.BytesIO()
-    with av.open(buffer, "w", format=kind) as container:
+    # Without the option, Matroska holds an id drawn at random.
+    with av.open(buffer, "w", format=kind, options={"fflags": "bitexact"}) as container:
         rate = Fraction(frames_per_s).limit_denominator(1000)
         stream = cast("av.VideoStream", container.add_stream(codec, rate=rate, options={"crf": quality}))
         stream.height, stream.width = frames.shape[1:3]

@@ -4,7 +4,9 @@ import base64
 import io
 import itertools
 import json
+import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -14,8 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from conf.errors import ConfigError
-from pipelines.painting import output_folder
+from pipelines.painting import output_folder, own_files
 from pipelines.painting.output_folder import PROVENANCE, ProcessFolder, adherence, enlarged, progress
+from pipelines.painting.own_files import read_report
 from tests.pipelines.pages.gallery_visit import a_chromium, set_range
 from training.data.manifest import write_atomically
 
@@ -72,7 +75,7 @@ def test_smoothing_is_seen_in_the_video_for_players_alone(written: Path, tmp_pat
     assert np.abs(video[:60:12].astype(int) - enlarged(painted())).mean() < 8
     assert np.array_equal(_decoded(smoothed / "process.mkv"), _decoded(written / "process.mkv"))
     for path in written.rglob("*.*"):
-        if path.suffix not in (".mp4", ".mkv"):  # the latter holds a random id
+        if path.suffix not in (".mp4", ".json"):  # the report holds hashes of all
             assert (smoothed / path.relative_to(written)).read_bytes() == path.read_bytes()
 
 
@@ -115,6 +118,8 @@ def test_the_report_is_written_last_and_says_what_it_was_told(written: Path) -> 
     said = json.loads((written / "report.json").read_text())
     files = sorted(path.relative_to(written).as_posix() for path in written.rglob("*.*"))
     assert sorted(said.pop("files")) == files
+    assert sorted(said.pop("sha256")) == [name for name in files if name != "report.json"]
+    assert len(said.pop("checksum")) == 64
     assert said == report()
     assert max(path.stat().st_mtime_ns for path in written.rglob("*.*")) == (written / "report.json").stat().st_mtime_ns
 
@@ -163,7 +168,7 @@ def test_a_report_that_lists_foreign_files_has_none_of_them_removed(tmp_path: Pa
     assert kept.read_text() == (out / "notes.txt").read_text() == "mine"
 
 
-@pytest.mark.parametrize("calls", range(8))
+@pytest.mark.parametrize("calls", range(1, 9))  # the claim comes first
 def test_the_same_process_again_ends_what_a_killed_one_began(
     calls: int, written: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,6 +181,7 @@ def test_the_same_process_again_ends_what_a_killed_one_began(
 
     with monkeypatch.context() as patched:
         patched.setattr(output_folder, "write_atomically", killed)
+        patched.setattr(own_files, "write_atomically", killed)
         with pytest.raises(KeyboardInterrupt):
             ProcessFolder(root=written).write(painted(3), report())
     assert not (written / "report.json").exists()
@@ -243,3 +249,23 @@ def test_the_page_plays_scrubs_and_runs_nothing_of_strangers(tmp_path: Path) -> 
         assert page.locator("#note").inner_text() == PROVENANCE
         assert troubles == []
         page.screenshot(path=str(tmp_path / "page.png"))
+
+
+@pytest.mark.parametrize("calls", range(4))
+def test_a_folder_whose_run_was_killed_as_it_began_can_be_painted_into(
+    calls: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, left = tmp_path / "out", itertools.count()
+
+    def until(made: Path, **said: bool) -> None:
+        if next(left) >= calls:
+            raise KeyboardInterrupt
+        os.makedirs(made, exist_ok=True)  # noqa: PTH103  Path.mkdir is what is patched
+
+    with monkeypatch.context() as context:
+        context.setattr(Path, "mkdir", until)
+        context.setattr(own_files, "write_atomically", lambda *_: until(root))
+        with suppress(KeyboardInterrupt):
+            ProcessFolder(root=root).write(painted(), report())
+    ProcessFolder(root=root).write(painted(), report())
+    assert read_report(root)["prompt"] == "a red house"

@@ -110,6 +110,18 @@ def test_what_is_painted_already_is_left_as_it_is(
     assert changed == {"index.html", "tree"}
 
 
+@pytest.mark.parametrize("name", ["frames/01.png", "process.webp", "index.html", "report.json"])
+def test_a_process_with_a_damaged_file_is_painted_again(
+    painter: Path, pictures: Path, painted: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = painted / "house" / name
+    sound = path.read_bytes()
+    path.write_bytes(sound[:-9] + bytes([sound[-9] ^ 1]) + sound[-8:])
+    assert paint(painter, f"image={pictures}", "batch_size=2", f"out={painted}") == 0
+    assert "2 of 3 pictures were painted already" in capsys.readouterr().out
+    assert path.read_bytes() == sound
+
+
 def test_another_request_is_painted_anew(
     painter: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

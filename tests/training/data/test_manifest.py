@@ -139,3 +139,13 @@ def test_frames_sort_by_name(num_frames: int) -> None:
     names = [frame_member(frame, num_frames, "webp") for frame in range(num_frames)]
     assert names == sorted(set(names))
     assert names[0] == ("00.webp" if num_frames <= 100 else "000.webp")
+
+
+def test_what_people_call_tmp_is_theirs(tmp_path: Path) -> None:
+    theirs = {".notes.tmp", "a.tmp", ".a.12.tmp", ".a.12-zz.tmp", "a.12-0123abcd.tmp"}
+    for name in theirs:
+        (tmp_path / name).write_text("mine")
+    temporary_path(tmp_path / "a").write_text("")
+    temporary_path(tmp_path / "a folder\nof two lines").mkdir()
+    assert sweep_temporaries(tmp_path) == 2
+    assert {path.name for path in tmp_path.iterdir()} == theirs

@@ -14,7 +14,8 @@ import torch
 from conf.errors import UserError
 from tests.training.toy_runs import ROOT
 from training.data import retries
-from training.run.checkpoint import newest_sound, prune, refuse_full_disk, replaced_folder, sweep, write_checkpoint
+from training.data.manifest import sweep_temporaries
+from training.run.checkpoint import newest_sound, prune, refuse_full_disk, replaced_folder, write_checkpoint
 
 
 def _write(root: Path, step: int, value: float = 1.0) -> Path:
@@ -89,7 +90,7 @@ def _assert_whole_or_absent(root: Path, at: int) -> None:
         [sys.executable, "-c", _KILLED, str(root), str(at)], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
     assert (done.returncode == -9) == ("done" not in done.stdout), done.stderr
-    sweep(root)
+    sweep_temporaries(root)
     assert _steps(root) in (["step-00000001"], ["step-00000001", "step-00000002"])
     warnings: list[str] = []
     checkpoint = newest_sound(root, warnings.append)
@@ -229,3 +230,17 @@ def test_room_for_all_checkpoints_is_asked_for(tmp_path: Path, monkeypatch: pyte
     for step in (1, 2):
         _write(tmp_path, step)
     refuse_full_disk(tmp_path, 100 * 2**20, keep=3)
+
+
+def test_what_killed_writers_of_a_folder_left_is_removed_and_what_another_writes_now_is_not(tmp_path: Path) -> None:
+    left, old = tmp_path / ".painter.7-0123abcd.tmp", tmp_path / ".painter.7-0123abcd.old.tmp"
+    others = [tmp_path / ".painter.notes.tmp", tmp_path / ".painter2.7-0123abcd.tmp"]
+    for folder in (left, old, *others):
+        folder.mkdir()
+        (folder / "weights").write_text("half")
+    with replaced_folder(tmp_path / "painter") as writing:
+        assert not left.exists() and not old.exists()
+        with replaced_folder(tmp_path / "painter") as second:
+            assert writing.is_dir()
+            (second / "weights").write_text("2")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["painter", *(path.name for path in others)])

@@ -163,3 +163,36 @@ def test_prodigy_goes_on_exactly(sequences: Path, tmp_path: Path) -> None:
     train(sequences, tmp_path / "run", max_steps=3, optimizer="prodigy")
     train(sequences, tmp_path / "run", max_steps=6, optimizer="prodigy")
     assert losses(tmp_path / "run") == losses(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("place", ["", "samples", "checkpoints"])
+@pytest.mark.parametrize(
+    "name", [".weights.77-0123abcd.tmp", ".weights.77-0123abcd.old.tmp", ".log.jsonl.77-0123abcd.tmp"]
+)
+def test_whatever_a_killed_run_left_anywhere_is_swept(sequences: Path, tmp_path: Path, place: str, name: str) -> None:
+    out = tmp_path / "run"
+    train(sequences, out, max_steps=2)
+    left = out / place / name
+    if "weights" in name:
+        left.mkdir(parents=True)
+        (left / "toy.safetensors").write_bytes(b"half")
+    else:
+        left.parent.mkdir(exist_ok=True)
+        left.write_bytes(b"half")
+    train(sequences, out, max_steps=4)
+    assert not left.exists()
+
+
+def test_a_log_that_is_not_what_was_written_is_told_of(
+    sequences: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    train(sequences, out, max_steps=2)
+    train(sequences, out, max_steps=4)
+    assert "not what was written" not in capsys.readouterr().err
+    lines = (out / "log.jsonl").read_text().splitlines(keepends=True)
+    lines[1] = lines[1].replace('"train/loss": ', '"train/loss": 1')
+    for damaged in ("", "".join(lines), "".join(lines[:-1])):
+        (out / "log.jsonl").write_text(damaged)
+        train(sequences, out, max_steps=4)
+        assert f"{out / 'log.jsonl'}: not what was written" in capsys.readouterr().err

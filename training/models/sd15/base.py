@@ -13,7 +13,7 @@ from typing import Any, cast
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor, nn
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTokenizer, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
 from conf.errors import UserError
@@ -210,6 +210,10 @@ class BaseModel:
         """Write it as a diffusers folder, safetensors only."""
         for name, part in (("vae", self.vae), ("text_encoder", self.text_encoder), ("unet", self.unet)):
             cast(Any, part).save_pretrained(folder / name, safe_serialization=True)
+        # It notes how it cut and padded last, if it did: the same base would be other files after a resumed run.
+        if isinstance(self.tokenizer, PreTrainedTokenizerFast):
+            self.tokenizer.backend_tokenizer.no_truncation()
+            self.tokenizer.backend_tokenizer.no_padding()
         self.tokenizer.save_pretrained(folder / "tokenizer")
         save_schedule(self.schedule, folder / "scheduler")
 

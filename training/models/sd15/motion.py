@@ -176,7 +176,7 @@ def save_motion(adapter: MotionAdapter, folder: Path) -> None:
 
     adapter.save_pretrained(folder, safe_serialization=True)
     heads = {_HEADS: str(adapter.config.motion_num_attention_heads)}
-    save_file(original_from_motion(adapter.state_dict()), folder / _ORIGINAL_FILE, metadata={"format": "pt", **heads})
+    save_file(original_from_motion(adapter.state_dict()), folder / _ORIGINAL_FILE, metadata=heads)
 
 
 def load_motion(path: str | Path, unet: UNet2DConditionModel) -> MotionAdapter:

@@ -12,6 +12,7 @@ from transformers import CLIPTextModel
 from conf.errors import UserError
 from tests.training.models.small_base import CAPTIONS, small_base
 from training.models.sd15.base import BaseModel, load_base
+from training.models.weights import weights_hash
 from training.noise_schedule import NoiseSchedule
 
 
@@ -60,6 +61,18 @@ def test_words_decide_the_embedding(saved: Path) -> None:
 def test_a_caption_longer_than_the_text_encoder_reads_is_cut(saved: Path) -> None:
     base = load_base(saved)
     assert base.embed(["a red house by a lake " * 40])["text"].shape == base.embed([""])["text"].shape
+
+
+def test_a_base_is_the_same_files_whether_it_was_used_before_or_not(saved: Path, tmp_path: Path) -> None:
+    """A run that was killed after its last step saves what it has not used; others know its weights by their hash."""
+    base, hashes = load_base(saved), []
+    for use in ([], ["a red house"], ["a lake", "a much longer caption of a red house by a lake"]):
+        if use:
+            base.embed(use)
+        folder = tmp_path / str(len(use))
+        base.save(folder)
+        hashes.append(weights_hash(folder))
+    assert hashes[0] == hashes[1] == hashes[2]
 
 
 def test_the_fingerprint_changes_with_what_latents_depend_on_and_with_nothing_else(saved: Path) -> None:

@@ -23,7 +23,7 @@ from training.models.sd15.motion import (
     without_motion,
 )
 from training.models.sd15.replication import add_replication, save_replication
-from training.models.weights import module_hash
+from training.models.weights import module_hash, weights_hash
 
 _FILE = "diffusion_pytorch_model.safetensors"
 
@@ -224,3 +224,14 @@ def test_motion_that_would_be_computed_otherwise_is_refused(base: BaseModel) -> 
         add_motion(base.unet, MotionAdapter(**shape, motion_norm_num_groups=8))
     with pytest.raises(UserError, match="would read 9 channels, as PIA's does"):
         add_motion(base.unet, MotionAdapter(**shape, motion_norm_num_groups=16, conv_in_channels=9))
+
+
+def test_the_same_modules_are_the_same_bytes_every_time(base: BaseModel, tmp_path: Path) -> None:
+    """safetensors writes several entries of a header in any order; what is trained on a file knows it by its hash."""
+    adapter = adapter_of(moved(base))
+    hashes = set()
+    for number in range(8):
+        (tmp_path / str(number)).mkdir()
+        save_motion(adapter, tmp_path / str(number))
+        hashes.add(weights_hash(tmp_path / str(number)))
+    assert len(hashes) == 1

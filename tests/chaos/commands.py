@@ -1,0 +1,139 @@
+"""The commands, with inputs so small that a run takes about a second."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.chaos import results
+from tests.chaos.results import Kept, Result
+
+OUT = "disk/out"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A command line, and what of its work is looked at.
+
+    Attributes:
+        name: in records and tables.
+        words: module and arguments; it runs in a folder with `in/` and `disk/`, and writes `disk/out`.
+        needs: folders of `in/` that it reads.
+        begun: the folder of `in/` that stands in `disk/out` when it begins; it is its input as well.
+        result: of the folder that it wrote, all that must be the same however it came about.
+        kept: of that folder, what must never be made again.
+        tells: its result is what it says; then every damage must show in it.
+        share: how often it is chosen, beside others of 1.
+    """
+
+    name: str
+    words: Sequence[str]
+    needs: Sequence[str] = ()
+    begun: str | None = None
+    result: Callable[[Path], Result] = results.all_files
+    kept: Callable[[Path], Kept] = results.nothing_kept
+    tells: bool = False
+    share: float = 1.0
+
+
+_PAINTED = ("size=64", "num_frames=4", "shard_size=2", "val_fraction=0.3")
+_SCENES = (
+    "pipelines.synth", "renderer=bezier", "renderer.num_strokes=12", "renderer.preset=fast", "num_sequences=8",
+    *_PAINTED,
+)  # fmt: skip
+_FEW_STROKES = tuple(f"renderer.members.{name}.num_strokes=12" for name in ("bezier", "oil", "ink"))
+_TRAINED = (
+    "training.train", "model=tiny", "model.shape.channels=[16]", "model.shape.plain_levels=0",
+    "model.shape.text_width=16", "model.shape.patch_px=8", "model.shape.latent_channels=8", "batch_size=2",
+    "max_steps=4", "log_every=1", "checkpoint_every=2", "sample_every=0", "guidance=1", "tracker=none",
+    "optimizer.warmup_steps=0",
+)  # fmt: skip
+_STEPS = ("steps=2", "num_frames=4", "painter=in/painter")
+
+
+def _dataset(name: str, *words: str, needs: Sequence[str] = (), share: float = 1.0) -> Subject:
+    return Subject(
+        name=name, words=(*words, f"out={OUT}"), needs=needs, result=results.dataset, kept=results.kept_shards,
+        share=share,
+    )  # fmt: skip
+
+
+def _training(stage: str, *words: str, data: str = "data", name: str = "", **parents: str) -> Subject:
+    given = (f"{key}=in/{folder}" for key, folder in parents.items())
+    return Subject(
+        name=f"train {name or stage}",
+        words=(*_TRAINED, f"stage={stage}", f"data=in/{data}", *given, *words, f"out={OUT}"),
+        needs=(data, *parents.values()),
+        result=results.training,
+        share=0.2,
+    )
+
+
+def _reading(name: str, module: str, *words: str, **more: object) -> Subject:
+    return Subject(name=name, words=(module, f"dataset={OUT}", *words), begun="data", **more)  # type: ignore[arg-type]
+
+
+SCENES = _dataset("synth", *_SCENES, "cluster=inline")
+FOLDER = _dataset(
+    "synth folder", "pipelines.synth", "source=folder", "source.path=in/pictures", "renderer=bezier",
+    "renderer.num_strokes=12", "renderer.preset=fast", "source.caption='a picture of %name'", *_PAINTED,
+    "cluster=inline", needs=("pictures",),
+)  # fmt: skip
+MIX = _dataset(
+    "synth mix", "pipelines.synth", "renderer=mix", *_FEW_STROKES, "num_sequences=5", *_PAINTED, "cluster=inline",
+    share=0.5,
+)  # fmt: skip
+RAY = _dataset("synth local", *_SCENES, "cluster=local", "num_workers=2", share=0.05)
+INGEST = _dataset(
+    "ingest", "pipelines.ingest", "layout=frames", "source.path=in/scans", *_PAINTED[:3], "val_fraction=0",
+    "caption.template='a painting'", needs=("scans",),
+)  # fmt: skip
+VIDEO = _dataset(
+    "ingest video", "pipelines.ingest", "layout=video", "source.path=in/videos", *_PAINTED[:3], "val_fraction=0",
+    "caption.template='a painting'", needs=("videos",), share=0.5,
+)  # fmt: skip
+ENCODE = _dataset(
+    "encode", "pipelines.encode", "dataset=in/data", "model=tiny", "base=in/base", "batch_size=4",
+    needs=("data", "base"),
+)  # fmt: skip
+VERIFY = _reading("verify", "pipelines.verify", tells=True)
+STATUS = _reading("status", "pipelines.status", tells=True, share=0.5)
+GALLERY = _reading("gallery", "pipelines.gallery", result=results.page)
+WORDS = _training("words", "num_workers=0", "validate_every=3")
+BASE = _training("base", "num_workers=0", "validate_every=0", base="words")
+MOTION = _training("motion", "num_workers=2", "validate_every=2", "val_sequences=2", "sample_every=4", base="base")
+REPLICATION = _training("replication", "num_workers=1", "validate_every=0", base="base", motion="motion")
+SPATIAL_LORA = _training("spatial_lora", "num_workers=0", "validate_every=0", base="base")
+MOTION_LORA = _training("motion_lora", "num_workers=0", "validate_every=0", base="base", motion="motion")
+LATENTS = _training(
+    "motion", "num_workers=1", "validate_every=0", base="base", data="latents", name="motion of latents"
+)
+ASSEMBLE = Subject(
+    name="assemble",
+    words=(
+        "training.assemble", "base=in/base", "motion=in/motion", "replication=in/replication",
+        "loras=[{path: in/spatial_lora, name: look}]", f"out={OUT}",
+    ),
+    needs=("base", "motion", "replication", "spatial_lora"),
+)  # fmt: skip
+PAINT = Subject(
+    name="paint",
+    words=("pipelines.paint", *_STEPS, "prompt=a red house", f"out={OUT}"),
+    needs=("painter",),
+)
+BATCH = Subject(
+    name="paint a batch",
+    words=("pipelines.paint", *_STEPS, "task=reconstruct", "image=in/pictures", "batch_size=2", f"out={OUT}"),
+    needs=("painter", "pictures"),
+    kept=results.kept_paintings,
+    share=0.7,
+)
+EVALUATE = Subject(
+    name="evaluate",
+    words=("pipelines.evaluate", "generated=in/painted", "reference=in/data", "num_frames=4", f"out={OUT}"),
+    needs=("painted", "data"),
+)
+
+SUBJECTS = (
+    SCENES, FOLDER, MIX, RAY, INGEST, VIDEO, ENCODE, VERIFY, STATUS, GALLERY, WORDS, BASE, MOTION, REPLICATION,
+    SPATIAL_LORA, MOTION_LORA, LATENTS, ASSEMBLE, PAINT, BATCH, EVALUATE,
+)  # fmt: skip

@@ -1,0 +1,78 @@
+"""What the commands read: pictures and films are drawn, everything else is made by the commands themselves."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+
+from pipelines.kernels import main as kernels
+from tests.chaos import commands
+from tests.chaos.commands import OUT, Subject
+from tests.chaos.running import Running, import_all
+from tests.pipelines.artists.ingest_runs import stages
+from tests.pipelines.artists.time_lapse import write_video
+from tests.pipelines.runs import save_picture
+
+
+def _pictures(folder: Path) -> None:
+    """Six, of two kinds, and one that cannot be read."""
+    for number in range(6):
+        save_picture(folder / f"picture{number}.{'jpg' if number % 2 else 'png'}", number)
+    (folder / "picture9.png").write_bytes((folder / "picture0.png").read_bytes()[:300])
+
+
+def _scans(folder: Path) -> None:
+    """Three paintings of six stages each."""
+    for number in range(3):
+        (folder / f"painting{number}").mkdir()
+        for stage, picture in enumerate(stages(6, seed=number)):
+            cv2.imwrite(str(folder / f"painting{number}" / f"{stage}.png"), picture)
+
+
+def _videos(folder: Path) -> None:
+    """Two short films."""
+    for number in range(2):
+        write_video(folder / f"film{number}.mkv", stages(12, seed=number))
+
+
+_DRAWN: dict[str, Callable[[Path], None]] = {"pictures": _pictures, "scans": _scans, "videos": _videos}
+_MADE: dict[str, Subject] = {
+    "data": commands.SCENES,
+    "words": commands.WORDS,
+    "base": commands.BASE,
+    "motion": commands.MOTION,
+    "replication": commands.REPLICATION,
+    "spatial_lora": commands.SPATIAL_LORA,
+    "latents": commands.ENCODE,
+    "painter": commands.ASSEMBLE,
+    "painted": commands.BATCH,
+}  # in the order in which they can be made
+
+
+def make_inputs(workshop: Path) -> None:
+    """Make `WORKSHOP/in`, or what is missing of it; afterwards this process has imported what the commands need.
+
+    Raises:
+        RuntimeError: if a command does not do its work even when nobody disturbs it.
+    """
+    (workshop / "in").mkdir(parents=True, exist_ok=True)
+    for name, draw in _DRAWN.items():
+        if not (workshop / "in" / name).exists():
+            begun = workshop / f"{name}.begun"
+            shutil.rmtree(begun, ignore_errors=True)
+            begun.mkdir()
+            draw(begun)
+            begun.rename(workshop / "in" / name)
+    for name, subject in _MADE.items():
+        modules = workshop / f"{name}.modules"
+        if not (workshop / "in" / name).exists() or not modules.exists():
+            shutil.rmtree(workshop / "disk", ignore_errors=True)
+            (workshop / "disk").mkdir()
+            end = Running(subject.words, workshop, modules=modules).end()
+            if end.code not in (0, 3):
+                raise RuntimeError(f"{subject.name} fails undisturbed: {end.out}{end.err}")
+            shutil.rmtree(workshop / "in" / name, ignore_errors=True)
+            (workshop / OUT).rename(workshop / "in" / name)
+        import_all(modules)
+    kernels({"bezier", "brush"})  # loaded once, for all that are forked

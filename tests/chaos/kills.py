@@ -1,0 +1,102 @@
+"""SIGKILL: of all processes of a command, of the one that was started, or of one of its workers; again and again."""
+
+import os
+import random
+import signal
+from collections.abc import Callable
+
+from tests.chaos.judge import Trial
+from tests.chaos.machine import Tracer, can_trace
+from tests.chaos.running import Running
+
+_MOST = 8
+_CALLS = (
+    "openat", "write", "pwrite64", "rename", "fsync", "unlink", "mkdir", "close", "newfstatat", "rmdir", "flock",
+    "getdents64", "read", "mmap", "ftruncate",
+)  # fmt: skip
+
+
+def kill_again_and_again(trial: Trial) -> None:
+    """Kill a command up to eight times, and see the next run end as if none had been.
+
+    Raises:
+        Broken: if it does not.
+    """
+    ways: list[Callable[[Trial], bool]] = [_kill_all, _kill_all, _kill_first, _kill_worker]
+    ways += [_kill_at_call] * 3 if can_trace() else []
+    for _ in range(trial.rng.randint(1, _MOST)):
+        way = trial.rng.choice(ways)
+        if not way(trial):
+            break  # it came to its end before, and was looked at
+    trial.must_be_right(trial.run(), "after " + "; ".join(trial.what))
+
+
+def _count(trial: Trial, run: Running, what: str) -> bool:
+    """Note a kill; a run that ended before must have ended well.
+
+    Returns:
+        Whether it was at work.
+    """
+    end = run.end()
+    if not end.killed:
+        trial.must_be_right(end, f"after {'; '.join(trial.what) or 'nothing'} (and then {what}, too late)")
+        return False
+    trial.kills += 1
+    trial.what.append(what)
+    trial.note_kept()
+    return True
+
+
+def _kill_all(trial: Trial) -> bool:
+    moment_s = trial.moment_s()
+    run = trial.start()
+    if run.wait_until(moment_s):
+        run.signal(signal.SIGKILL)
+    return _count(trial, run, f"all killed at {moment_s:.3f} s")
+
+
+def _kill_first(trial: Trial) -> bool:
+    """Its workers may outlive it for a while, as the next run begins."""
+    moment_s = trial.moment_s()
+    run = trial.start()
+    if run.wait_until(moment_s):
+        os.kill(run.pid, signal.SIGKILL)
+    return _count(trial, run, f"the first process killed at {moment_s:.3f} s")
+
+
+def _kill_worker(trial: Trial) -> bool:
+    """One that it started; where there is none, itself. It may go on without, or say that one died."""
+    moment_s = trial.moment_s()
+    run = trial.start()
+    if not run.wait_until(moment_s):
+        return _count(trial, run, f"a worker killed at {moment_s:.3f} s")
+    workers = [pid for pid in run.processes() if pid != run.pid]
+    if not workers:
+        os.kill(run.pid, signal.SIGKILL)
+        return _count(trial, run, f"the only process killed at {moment_s:.3f} s")
+    run.signal(signal.SIGKILL, [trial.rng.choice(workers)])
+    end = run.end()
+    trial.must_be_honest(end)
+    trial.kills += 1
+    trial.what.append(f"a worker killed at {moment_s:.3f} s (exit code {end.code})")
+    trial.note_kept()
+    return True
+
+
+def _kill_at_call(trial: Trial) -> bool:
+    """At the very moment of a system call, before it has done anything."""
+    call, number = random_call(trial.rng, trial.undisturbed.calls, _CALLS)
+    run = trial.start(held=True)
+    tracer = Tracer(run.pid, f"{call}:signal=SIGKILL:when={number}")
+    run.begin()
+    end = run.end()
+    run.signal(signal.SIGKILL)
+    tracer.wait()
+    del end
+    return _count(trial, run, f"killed at {call} number {number}")
+
+
+def random_call(rng: random.Random, counts: dict[str, int], calls: tuple[str, ...]) -> tuple[str, int]:
+    """One of the calls that a command makes, and which of them; of each kind as often as of any other."""
+    call = rng.choice([call for call in calls if counts.get(call)] or calls)
+    return call, rng.randint(1, counts.get(call, 1))

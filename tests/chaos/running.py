@@ -1,0 +1,252 @@
+"""A command in a forked process of its own session. Modules are imported once, by the process that forks."""
+
+import atexit
+import ctypes
+import importlib
+import os
+import runpy
+import signal
+import sys
+import threading
+import time
+import traceback
+import uuid
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_MARK = "PROCESS_PAINTER_CHAOS_RUN"
+_SUBREAPER = 36  # of prctl: processes whose parent was killed become ours
+_PATIENCE_S = 120.0
+HUNG = -1000
+_runs: set[int] = set()
+"""Processes of runs whose end nobody has waited for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class End:
+    """How a run ended.
+
+    Attributes:
+        code: exit code; the negative number of the signal that killed it; `HUNG` when it had to be killed.
+        out, err: what it said.
+        took_s: wall seconds.
+    """
+
+    code: int
+    out: str
+    err: str
+    took_s: float
+
+    @property
+    def killed(self) -> bool:
+        """A signal ended it."""
+        return self.code == -signal.SIGKILL
+
+
+class Running:
+    """A command that runs now.
+
+    Args:
+        words: module and arguments.
+        folder: where it runs.
+        prepare: called in the new process before the command begins.
+        held: wait for `begin` before the command begins.
+    """
+
+    def __init__(
+        self,
+        words: Sequence[str],
+        folder: Path,
+        prepare: Callable[[], None] | None = None,
+        *,
+        held: bool = False,
+        modules: Path | None = None,
+    ) -> None:
+        self._mark, self._said = uuid.uuid4().hex, folder / "said"
+        self._said.mkdir(exist_ok=True)
+        self._files = [self._said / f"{self._mark}.{name}" for name in ("out", "err")]
+        gate, self._gate = os.pipe()
+        self.started = time.monotonic()
+        _refuse_threads()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(self._gate)
+            self._be_the_command(words, folder, prepare, gate, modules)
+        os.close(gate)
+        _runs.add(self.pid)
+        self._status: int | None = None
+        if not held:
+            self.begin()
+
+    def begin(self) -> None:
+        """Let a held command begin."""
+        self.started = time.monotonic()
+        os.close(self._gate)
+
+    def _be_the_command(
+        self,
+        words: Sequence[str],
+        folder: Path,
+        prepare: Callable[[], None] | None,
+        gate: int,
+        modules: Path | None,
+    ) -> None:
+        """Never returns."""
+        code = 1
+        try:
+            os.setsid()
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+            nowhere = os.open(os.devnull, os.O_RDONLY)
+            os.dup2(nowhere, 0)
+            for descriptor, path in enumerate(self._files, 1):
+                os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), descriptor)
+            os.closerange(3, gate)
+            os.closerange(gate + 1, 256)
+            os.environ[_MARK] = self._mark
+            os.chdir(folder)
+            os.read(gate, 1)
+            os.close(gate)
+            if prepare is not None:
+                prepare()
+            code = _outcome(words)
+            if modules is not None:
+                modules.write_text("\n".join(sorted(sys.modules)))
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            with suppress(BaseException):
+                sys.stdout.flush()
+                sys.stderr.flush()
+            os._exit(code)
+
+    def is_going(self) -> bool:
+        """It has not ended yet."""
+        if self._status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self._status = status
+                _runs.discard(self.pid)
+                self.took_s = time.monotonic() - self.started
+        return self._status is None
+
+    def processes(self) -> list[int]:
+        """All of it that lives, whatever parent it has now; the one that was started first is `pid`."""
+        return [pid for pid in _living() if _session(pid) == self.pid or self._marked(pid)]
+
+    def _marked(self, pid: int) -> bool:
+        try:
+            return f"{_MARK}={self._mark}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        except OSError:
+            return False
+
+    def wait_until(self, moment_s: float) -> bool:
+        """Wait until so many seconds after it began; False if it ended before."""
+        while self.is_going():
+            left_s = self.started + moment_s - time.monotonic()
+            if left_s <= 0:
+                return True
+            time.sleep(min(left_s, 0.002))
+        return False
+
+    def signal(self, number: int, pids: Sequence[int] | None = None) -> None:
+        """Send a signal to all of its processes, or to some."""
+        for pid in self.processes() if pids is None else pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def end(self) -> End:
+        """Wait for its end."""
+        while self.is_going():
+            if time.monotonic() - self.started > _PATIENCE_S:
+                self.signal(signal.SIGKILL)
+                while self.is_going():
+                    time.sleep(0.01)
+                return self._end(HUNG)
+            time.sleep(0.005)
+        assert self._status is not None
+        return self._end(os.waitstatus_to_exitcode(self._status))
+
+    def _end(self, code: int) -> End:
+        out, err = (path.read_text(errors="replace") if path.exists() else "" for path in self._files)
+        return End(code=code, out=out, err=err, took_s=self.took_s)
+
+    def left_after(self, seconds: float) -> list[str]:
+        """Command lines of what still lives after at most so many seconds; it is then killed."""
+        deadline = time.monotonic() + seconds
+        while left := self.processes():
+            if time.monotonic() > deadline:
+                lines = [_command_line(pid) for pid in left]
+                self.signal(signal.SIGKILL, left)
+                # Ray's own agents write nothing, and some wait a minute for the return of a driver that was killed.
+                return [line for line in lines if "ray" not in line]
+            _reap()
+            time.sleep(0.02)
+        _reap()
+        return []
+
+
+def _outcome(words: Sequence[str]) -> int:
+    """Be `python -m WORDS`; returns the exit code."""
+    module, *arguments = words
+    sys.argv = [module, *arguments]
+    warnings.filterwarnings("ignore", message=".*found in sys.modules.*", category=RuntimeWarning)
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        code: object = 0
+    except SystemExit as end:
+        code = end.code
+    threading._shutdown()  # type: ignore[attr-defined]  # what Python itself does before it ends
+    atexit._run_exitfuncs()
+    return code if isinstance(code, int) else 0 if code is None else 1
+
+
+def import_all(modules: Path) -> None:
+    """Import what a command had imported at its end."""
+    for name in modules.read_text().split():
+        if name not in sys.modules and "__main__" not in name:
+            with suppress(Exception):
+                importlib.import_module(name)
+
+
+def _refuse_threads() -> None:
+    """A lock that another thread holds is held for ever in a forked process."""
+    names = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+    if others := [name for name in names if not name.startswith("jemalloc")][1:]:
+        raise RuntimeError(f"a process with threads cannot be forked: {others}")
+
+
+def adopt_orphans() -> None:
+    """Processes whose parents are killed become children of this one, which can then see them end."""
+    ctypes.CDLL(None, use_errno=True).prctl(_SUBREAPER, 1, 0, 0, 0)
+
+
+def _living() -> list[int]:
+    return [int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit()]
+
+
+def _session(pid: int) -> int:
+    """0 of what has ended."""
+    try:
+        state, _, _, session = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:4]
+    except OSError:
+        return 0
+    return 0 if state == "Z" else int(session)
+
+
+def _command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    except OSError:
+        return "ended"
+
+
+def _reap() -> None:
+    """Let go of orphans that have ended; runs are waited for by themselves."""
+    for pid in _living():
+        with suppress(OSError):
+            state, parent, _ = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split(maxsplit=2)
+            if state == "Z" and int(parent) == os.getpid() and pid not in _runs:
+                os.waitpid(pid, os.WNOHANG)
