@@ -9,7 +9,7 @@ import cv2
 from pipelines.kernels import main as kernels
 from tests.chaos import commands
 from tests.chaos.commands import OUT, Subject
-from tests.chaos.running import Running, import_all
+from tests.chaos.running import FIRST_RUN_S, Running, import_all
 from tests.pipelines.artists.ingest_runs import stages
 from tests.pipelines.artists.time_lapse import write_video
 from tests.pipelines.runs import save_picture
@@ -69,7 +69,7 @@ def make_inputs(workshop: Path) -> None:
         if not (workshop / "in" / name).exists() or not modules.exists():
             shutil.rmtree(workshop / "disk", ignore_errors=True)
             (workshop / "disk").mkdir()
-            end = Running(subject.words, workshop, modules=modules).end()
+            end = Running(subject.words, workshop, modules=modules).end(FIRST_RUN_S)
             if end.code not in (0, 3):
                 raise RuntimeError(f"{subject.name} fails undisturbed: {end.out}{end.err}")
             shutil.rmtree(workshop / "in" / name, ignore_errors=True)

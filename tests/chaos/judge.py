@@ -10,7 +10,7 @@ from typing import Literal
 
 from tests.chaos.commands import OUT, Subject
 from tests.chaos.results import Kept, Result, all_files
-from tests.chaos.running import HUNG, End, Running
+from tests.chaos.running import FIRST_RUN_S, HUNG, End, Running
 
 REFUSED = 2
 _ORPHANS_S = 12.0  # torch looks every five seconds whether a reader's trainer lives
@@ -194,7 +194,7 @@ def undisturbed(
     for _ in range(2):
         shutil.rmtree(folder, ignore_errors=True)
         one = Trial(folder, inputs, subject, Undisturbed(code=0, result={}, took_s=0, calls={}), random.Random(0))
-        ends.append(one.run())
+        ends.append(one.start().end(FIRST_RUN_S))
         one.must_be_honest(ends[-1])
         results.append(one.result(ends[-1]))
         one.close()

@@ -20,6 +20,8 @@ from pathlib import Path
 _MARK = "PROCESS_PAINTER_CHAOS_RUN"
 _SUBREAPER = 36  # of prctl: processes whose parent was killed become ours
 _PATIENCE_S = 120.0
+FIRST_RUN_S = 1200.0
+"""Patience with a run that may have to compile kernels."""
 HUNG = -1000
 _runs: set[int] = set()
 """Processes of runs whose end nobody has waited for."""
@@ -157,10 +159,10 @@ class Running:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
 
-    def end(self) -> End:
-        """Wait for its end."""
+    def end(self, patience_s: float = _PATIENCE_S) -> End:
+        """Wait for its end; after so many seconds it counts as hung."""
         while self.is_going():
-            if time.monotonic() - self.started > _PATIENCE_S:
+            if time.monotonic() - self.started > patience_s:
                 self.signal(signal.SIGKILL)
                 while self.is_going():
                     time.sleep(0.01)
