@@ -3,6 +3,7 @@
 # make train-small  a painter on one GPU in ten minutes: data, training, what it paints and how good that is
 # make test    sets up, then lint, types, import contract, tests
 # make test-gpu     what only a GPU can tell
+# make chaos   kills and disturbs every command, by seed, and runs it again (CHAOS_KILLS, CHAOS_FAULTS, CHAOS_SECONDS)
 # make fuzz    hostile bytes at every reader of strangers' files, FUZZ_SECONDS (600) in all
 # make mutate  mutation testing of the modules that carry promises: hours
 # make audit   known faults of the pinned packages: a report, which needs a network and fails nothing
@@ -20,7 +21,7 @@ TINY_KEYS := data='[{path: $(TINY)/alone, weight: 3}, {path: $(TINY)/scenes}]' n
     ema_decay=0.995 optimizer.betas=[0.9,0.99] augmentation.flip=0.5 noise.zero_terminal_snr=true guidance=2.5 \
     log_every=50 validate_every=500 sample_every=1000 checkpoint_every=250
 
-.PHONY: demo train-tiny train-small test test-gpu setup lint types contract unit nightly fuzz mutate audit bench clean
+.PHONY: demo train-tiny train-small test test-gpu setup lint types contract unit nightly chaos fuzz mutate audit bench clean
 
 demo: setup
 	$(BIN)/python -m pipelines.synth num_sequences=24 out=outputs/demo
@@ -70,6 +71,14 @@ contract:
 
 unit:
 	$(BIN)/pytest --numprocesses 2 -m "not nightly"
+
+# Goes on where it was, and tries again what failed. With CHAOS_SECONDS=3600 it tries for an hour instead.
+CHAOS_KILLS ?= 1000
+CHAOS_FAULTS ?= 1000
+CHAOS_SEED ?= 1
+CHAOS_SECONDS ?= 0
+chaos: setup
+	$(BIN)/python -m tests.chaos --kills $(CHAOS_KILLS) --faults $(CHAOS_FAULTS) --seed $(CHAOS_SEED) --seconds $(CHAOS_SECONDS)
 
 nightly: setup
 	$(BIN)/pytest -m nightly

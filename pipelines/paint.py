@@ -32,7 +32,7 @@ from conf.progress import Progress, tell
 from conf.value import parse_size
 from pipelines.painting.config import PaintConfig, paint_config
 from pipelines.painting.memory import naming_memory
-from pipelines.painting.own_files import PROVENANCE, REPORT
+from pipelines.painting.own_files import PROVENANCE, release, REPORT
 from pipelines.painting.requests import batches, is_painted, readable, request_hash, requests_of
 from pipelines.sources.framing import Framing
 from pipelines.sources.picture_file import read_picture
@@ -85,6 +85,8 @@ def _paint(config: PaintConfig) -> Summary:
     for request in requests:
         if request.out in todo:
             _folder(request).check(request.num_frames - _first_frame(request))
+        else:
+            release(request.out)  # the run may have been killed right before
     if several:
         _check_overview(config.out)
     if todo:

@@ -35,10 +35,10 @@ from tests.chaos.table import SOUND, Attempt, add_attempt, read_attempts, table 
 class Workshop:
     """The folder in which everything happens, and what undisturbed commands do."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, subjects: Sequence[Subject]) -> None:
         self.root = root.resolve()
         self._undisturbed: dict[str, Undisturbed] = {}
-        make_inputs(self.root)
+        make_inputs(self.root, subjects)
 
     def undisturbed(self, subject: Subject) -> Undisturbed:
         """What it does when nobody disturbs it; found out once."""
@@ -115,7 +115,8 @@ def main() -> int:
         parser.error(f"--commands: {', '.join(sorted(unknown))}; allowed: {', '.join(one.name for one in SUBJECTS)}")
     adopt_orphans()
     cv2.setNumThreads(1)
-    workshop, subjects = Workshop(options.out), [subject for subject in SUBJECTS if subject.name in names]
+    subjects = [subject for subject in SUBJECTS if subject.name in names]
+    workshop = Workshop(options.out, subjects)
     records = workshop.root / f"attempts-{options.seed}.jsonl"
     if options.only:
         attempt = workshop.attempt(options.only, options.seed, subjects, possible_faults())

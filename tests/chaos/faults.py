@@ -101,7 +101,7 @@ def full_disk(trial: Trial) -> None:
 def short_files(trial: Trial) -> None:
     """No file grows beyond some size, as under a quota."""
     _begun(trial, 0.3)
-    size = int(2 ** trial.rng.uniform(0, 18))
+    size = int(2 ** trial.rng.uniform(12, 18))  # what is said goes to files as well
     trial.what.append(f"no file beyond {size} bytes")
     _then_right(trial, trial.run(partial(_but_for_messages, size)))
 
@@ -143,16 +143,19 @@ def forbidden_file(trial: Trial) -> None:
     end = trial.run(machine.obey_permissions)
     if chosen is not None and chosen.exists():
         chosen.chmod(mode)
-    _then_right_or_partial(trial, end)
+    _then_right_or_refused(trial, end, chosen)
 
 
-def _then_right_or_partial(trial: Trial, end: End) -> None:
-    """As `_then_right`, of faults of single inputs, which a run may pass over if it says so by its exit code."""
-    if end.code in (1, 3) and end.code != trial.undisturbed.code:
-        shutil.rmtree(trial.disk)  # what was passed over is not tried again in the same folder
+def _then_right_or_refused(trial: Trial, end: End, path: Path | None) -> None:
+    """As `_then_right`; but a picture that may not be read is refused and counted, as one that cannot be decoded."""
+    quarantine = trial.out / "quarantine.jsonl"
+    if path is not None and quarantine.exists() and _is_in(quarantine.read_text() + end.out, path):
+        trial.must_be_honest(end)
+        shutil.rmtree(trial.disk)
         trial.disk.mkdir()
-        raise Broken("unclear", f"under {'; '.join(trial.what)}: exit code {end.code}: {end.out[-300:]}")
-    _then_right(trial, end)
+        trial.must_be_right(trial.run(), f"in a new folder, after {'; '.join(trial.what)}")
+    else:
+        _then_right(trial, end)
 
 
 def few_handles(trial: Trial) -> None:
@@ -259,15 +262,15 @@ def _judge_damage(trial: Trial, end: End, what: str, path: Path) -> None:
         return
     if name.startswith("in/pictures/") or name.startswith("in/scans/") or name.startswith("in/videos/"):
         return  # other pictures make another data set; what cannot be read is refused by name and counted
-    if end.code != trial.undisturbed.code and (trial.subject.tells or _names_any(end, path)):
+    if end.code != trial.undisturbed.code and (trial.subject.tells or _is_in(end.out + end.err, path)):
         return
     if differences := trial.differences(end):
         raise Broken("silent", f"{name}: {what}: exit code {end.code}, but other: {', '.join(differences[:5])}")
 
 
-def _names_any(end: End, path: Path) -> bool:
-    """Whether it says which file or sequence it did without."""
-    return any(part in end.out + end.err for part in (path.name, path.parent.name, path.parent.parent.name))
+def _is_in(text: str, path: Path) -> bool:
+    """Whether a file, or the sequence that it belongs to, is named."""
+    return any(part in text for part in (path.name, path.parent.name, path.parent.parent.name))
 
 
 def damaged_output(trial: Trial) -> None:

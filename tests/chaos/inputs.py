@@ -1,7 +1,7 @@
 """What the commands read: pictures and films are drawn, everything else is made by the commands themselves."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -50,21 +50,28 @@ _MADE: dict[str, Subject] = {
 }  # in the order in which they can be made
 
 
-def make_inputs(workshop: Path) -> None:
+def make_inputs(workshop: Path, subjects: Sequence[Subject]) -> None:
     """Make `WORKSHOP/in`, or what is missing of it; afterwards this process has imported what the commands need.
+
+    Args:
+        workshop: the folder.
+        subjects: those whose inputs are wanted.
 
     Raises:
         RuntimeError: if a command does not do its work even when nobody disturbs it.
     """
     (workshop / "in").mkdir(parents=True, exist_ok=True)
+    needed = _needed(subjects)
     for name, draw in _DRAWN.items():
-        if not (workshop / "in" / name).exists():
+        if name in needed and not (workshop / "in" / name).exists():
             begun = workshop / f"{name}.begun"
             shutil.rmtree(begun, ignore_errors=True)
             begun.mkdir()
             draw(begun)
             begun.rename(workshop / "in" / name)
     for name, subject in _MADE.items():
+        if name not in needed:
+            continue
         modules = workshop / f"{name}.modules"
         if not (workshop / "in" / name).exists() or not modules.exists():
             shutil.rmtree(workshop / "disk", ignore_errors=True)
@@ -75,4 +82,11 @@ def make_inputs(workshop: Path) -> None:
             shutil.rmtree(workshop / "in" / name, ignore_errors=True)
             (workshop / OUT).rename(workshop / "in" / name)
         import_all(modules)
-    kernels({"bezier", "brush"})  # loaded once, for all that are forked
+    kernels({"bezier", "brush"} if commands.MIX in subjects else {"bezier"})  # loaded once, for all that are forked
+
+
+def _needed(subjects: Sequence[Subject]) -> set[str]:
+    """What some commands read, and what that is made from, and so on."""
+    own = {name for subject in subjects for name in (*subject.needs, subject.begun) if name is not None}
+    makers = [maker for name, maker in _MADE.items() if name in own]
+    return own | _needed(makers) if makers else own

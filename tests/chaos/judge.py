@@ -119,11 +119,11 @@ class Trial:
             raise Broken("lost", f"{after}, the same command is refused: {end.err.strip()[-300:]}")
         if end.code != self.undisturbed.code:
             raise Broken("unclear", f"{after}, exit code {end.code}: {(end.out + end.err).strip()[-300:]}")
+        if self.subject.begun is None and (stale := sorted(self.disk.rglob(".*.tmp"))):
+            raise Broken("left behind", f"{after}: {stale[0].relative_to(self.folder)}")
         if differences := self.differences(end):
             raise Broken("silent", f"{after}, exit code {end.code}, but other: {', '.join(differences[:5])}")
         self._must_have_kept()
-        if self.subject.tells is False and (stale := sorted(self.disk.rglob(".*.tmp"))):
-            raise Broken("left behind", f"{after}: {stale[0].relative_to(self.folder)}")
 
     def must_be_honest(self, end: End) -> None:
         """However it ended: it ended, and not in a traceback; what it refused it said in one line.

@@ -104,10 +104,12 @@ def test_what_is_painted_already_is_left_as_it_is(
 ) -> None:
     before = {path: os.stat(path).st_mtime_ns for path in painted.rglob("*") if path.is_file()}
     (painted / "tree" / "report.json").unlink()  # as if the run had been killed there
+    (painted / "house" / ".painting.json").write_text("{}")  # or right after the report
     assert paint(painter, f"image={pictures}", f"out={painted}") == 0
     assert "2 of 3 pictures were painted already" in capsys.readouterr().out
     changed = {path.parts[len(painted.parts)] for path, when in before.items() if os.stat(path).st_mtime_ns != when}
     assert changed == {"index.html", "tree"}
+    assert not list(painted.rglob(".*"))
 
 
 @pytest.mark.parametrize("name", ["frames/01.png", "process.webp", "index.html", "report.json"])
