@@ -32,7 +32,7 @@ from conf.progress import Progress, tell
 from conf.value import parse_size
 from pipelines.painting.config import PaintConfig, paint_config
 from pipelines.painting.memory import naming_memory
-from pipelines.painting.own_files import PROVENANCE, release, REPORT
+from pipelines.painting.own_files import PROVENANCE, REPORT, release
 from pipelines.painting.requests import batches, is_painted, readable, request_hash, requests_of
 from pipelines.sources.framing import Framing
 from pipelines.sources.picture_file import read_picture
