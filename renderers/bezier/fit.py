@@ -52,7 +52,7 @@ class Brief:
 
     Attributes:
         target: (H, W, 3) float32 in [0, 1]: the picture, in RGB or in amounts of ink.
-        blank: the colour of the canvas before the first stroke.
+        blank: the colour of the canvas before the first stroke, or (H, W, 3) what is on it.
         covers: 1 for paint that hides what is below, 0 for ink that adds to it (see `Grid`).
         radii: (N,) typical radius of each stroke when placed, in units of the shorter side.
         min_opacity: of both ends of a stroke.
@@ -61,10 +61,11 @@ class Brief:
         dark_to_light: order strokes of like size by lightness, before they are refined together.
         absolute: refine down the sum of absolute errors instead of that of their squares.
         transport: weight of optimal transport in the refinement (see `transport_pull`), 0 for none.
+        area: share of the target that strokes are for; where it is small, they are worth more pixels of it.
     """
 
     target: Image
-    blank: tuple[float, float, float]
+    blank: tuple[float, float, float] | Image
     radii: Floats
     covers: float = 1.0
     min_opacity: float = _MIN_OPACITY
@@ -73,6 +74,20 @@ class Brief:
     dark_to_light: bool = False
     absolute: bool = False
     transport: float = 0.0
+    area: float = 1.0
+
+    @property
+    def worth_px(self) -> float:
+        """The size, along the shorter side, at which the target is looked at."""
+        return worth_px(len(self.radii), aspect_of(self.target)) / math.sqrt(self.area)
+
+    def ground(self, short_px: int) -> Floats:
+        """What is on the canvas before the first stroke, (3n,), at the size that `shrink` gives."""
+        if isinstance(self.blank, tuple):
+            height, width = self.target.shape[:2]
+            rows, columns = shrunk_size(height, width, min(short_px, height, width))
+            return np.tile(np.array(self.blank, np.float32), rows * columns)
+        return shrink(self.blank, short_px).reshape(-1).copy()
 
 
 def fit(image: Image, config: BezierConfig, rng: np.random.Generator) -> Floats:
@@ -100,7 +115,7 @@ def bezier_brief(image: Image, config: BezierConfig) -> Brief:
 def limits_of(brief: Brief) -> Limits:
     """What strokes may be."""
     height, width = brief.target.shape[:2]
-    short, worth = min(height, width), worth_px(len(brief.radii), aspect_of(brief.target))
+    short, worth = min(height, width), brief.worth_px
     return Limits(
         width=np.float32(width / short),
         height=np.float32(height / short),
@@ -132,7 +147,7 @@ class Stage:
 
 def stages_of(brief: Brief, effort: Effort) -> Iterator[Stage]:
     """The refinement, coarse to fine."""
-    worth = worth_px(len(brief.radii), aspect_of(brief.target))
+    worth = brief.worth_px
     done, total = 0, sum(steps for _, steps in effort.stages)
     for share, steps in effort.stages:
         yield Stage(
@@ -156,7 +171,7 @@ def fit_brief(brief: Brief, effort: Effort, rng: np.random.Generator) -> Floats:
         small = shrink(brief.target, stage.short_px)
         pixels = grid(small.shape[0], small.shape[1], brief.covers)
         target = small.reshape(-1)
-        ground = _blank(target, brief.blank)
+        ground = brief.ground(stage.short_px)
         loss, moments = _loss(brief, target.size), Moments(np.zeros_like(strokes), np.zeros_like(strokes))
         steps = len(stage.paces)
         every = _TRANSPORT_EVERY if brief.transport else steps
@@ -193,11 +208,12 @@ def stroke_radii(num_strokes: int, aspect: float) -> Floats:
 def build_pyramid(brief: Brief, finest_px: int) -> Pyramid:
     """The target at `finest_px` along its shorter side and at every half down to 16 px, beside blank canvases."""
     height, width = brief.target.shape[:2]
-    levels = [shrink(brief.target, size) for size in pyramid_sizes(height, width, finest_px)]
+    sizes = pyramid_sizes(height, width, finest_px)
+    levels = [shrink(brief.target, size) for size in sizes]
     targets = np.concatenate([level.reshape(-1) for level in levels])
     return Pyramid(
         targets=targets,
-        canvases=_blank(targets, brief.blank),
+        canvases=np.concatenate([brief.ground(size) for size in sizes]),
         starts=np.cumsum([0, *(level.size for level in levels[:-1])]),
         heights=np.array([level.shape[0] for level in levels]),
         widths=np.array([level.shape[1] for level in levels]),
@@ -231,10 +247,6 @@ def shrink(image: Image, short_px: int) -> Image:
 
 def _fade(part: float) -> float:
     return 1.0 - (1.0 - _LAST_PACE) * part
-
-
-def _blank(like: Floats, canvas: tuple[float, float, float]) -> Floats:
-    return np.tile(np.array(canvas, np.float32), like.size // 3)
 
 
 def _darks_first(strokes: Floats) -> Floats:

@@ -1,0 +1,115 @@
+"""A program of textured strokes on its ground: stored, painted again at any size, measured step by step."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from renderers.brush.ground import plain, xuan
+from renderers.brush.stroke import NUM_BRUSH_COLUMNS, Marks, lay_all, marks_of, new_brush_scratch, trace
+from renderers.brush.texture import BrushTexture
+from renderers.distance import Ledger, new_ledger
+from renderers.painting import Image, StrokeProgram
+from renderers.raster.ribbon import R0, R2, X0, Grid, grid
+
+_STRONGEST = 100
+
+
+def program_arrays(
+    texture: BrushTexture, density: float, relief: float, *, merges: bool = False
+) -> dict[str, NDArray[Any]]:
+    """What a program of textured strokes stores beside its strokes.
+
+    Args:
+        texture: marks of its brushes.
+        density: what full ink absorbs, in nepers; 0 for paint that covers.
+        relief: 0 for flat paint to 1 for thick paint.
+        merges: whether ink flows into the ink that it meets, as washes do, instead of adding to it.
+    """
+    return {
+        **texture.to_arrays(),
+        **({"merges": np.array(True)} if merges else {}),
+        "density": np.array(density, np.float32),
+        "relief": np.array(relief, np.float32),
+    }
+
+
+def replay(program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None) -> Iterator[Image]:
+    """The (height, width, 3) canvas after each of the given steps (ascending; 0 is the bare canvas or paper)."""
+    height, width = size_px or (program.height_px, program.width_px)
+    strokes = program.rows(NUM_BRUSH_COLUMNS, lengths=slice(X0, R2 + 1), radii=slice(R0, R2 + 1))
+    marks, density = _marks(program), _density(program)
+    pixels = _grid(program, height, width)
+    ground, layer = _ground(program, height, width), _bare(program, height, width)
+    scratch, done = new_brush_scratch(pixels), 0
+    for step in steps:
+        lay_all(strokes[done:step], pixels, marks, layer, scratch)
+        done = step
+        yield _shown(layer, ground, density).reshape(height, width, 3)
+
+
+def step_distances(program: StrokeProgram) -> NDArray[np.float64]:
+    """(N + 1,) distances from the finished canvas, as `Painting.distances`."""
+    return ledger_of(program).distances(program.height_px * program.width_px)
+
+
+def ledger_of(program: StrokeProgram) -> Ledger:
+    """The ledger of what every stroke changes, from the first to the last."""
+    height, width = program.height_px, program.width_px
+    density = np.float32(_density(program))
+    (finished,) = replay(program, [len(program.strokes)])
+    pixels = _grid(program, height, width)
+    ground = _ground(program, height, width)
+    ledger = new_ledger(ground, finished.reshape(-1), pixels, len(program.strokes))
+    trace(
+        program.strokes, pixels, _marks(program), _bare(program, height, width), ground, density, ground.copy(),
+        finished.reshape(-1), new_brush_scratch(pixels), ledger,
+    )  # fmt: skip
+    return ledger
+
+
+def _marks(program: StrokeProgram) -> Marks:
+    return marks_of(BrushTexture.from_arrays(dict(program.arrays)), _strength(program, "relief"))
+
+
+def _density(program: StrokeProgram) -> float:
+    """What full ink absorbs; 0 for paint that covers."""
+    return _strength(program, "density")
+
+
+def _strength(program: StrokeProgram, name: str) -> float:
+    """A number beside a program.
+
+    Raises:
+        ValueError: if it is not there, or none that was ever written.
+    """
+    stored = program.arrays.get(name)
+    if stored is None or stored.shape != () or not 0 <= (value := float(stored)) <= _STRONGEST:
+        raise ValueError(f"the program's {name} is missing, or not from 0 to {_STRONGEST}")
+    return value
+
+
+def _grid(program: StrokeProgram, height: int, width: int) -> Grid:
+    """Pixels on which paint covers, or merges with, what is there; or adds to it."""
+    return grid(height, width, covers=float(_density(program) == 0.0 or "merges" in program.arrays))
+
+
+def _ground(program: StrokeProgram, height: int, width: int) -> NDArray[np.float32]:
+    """What is seen before the first stroke, (3n,)."""
+    make = xuan if _density(program) > 0 else plain
+    return make(program.canvas, height, width).reshape(-1)
+
+
+def _bare(program: StrokeProgram, height: int, width: int) -> NDArray[np.float32]:
+    """What strokes are laid on: no ink yet, or the canvas itself, (3n,)."""
+    if _density(program) > 0:
+        return np.zeros(3 * height * width, np.float32)
+    return _ground(program, height, width)
+
+
+def _shown(layer: NDArray[np.float32], ground: NDArray[np.float32], density: float) -> NDArray[np.float32]:
+    if density == 0.0:
+        return layer.copy()
+    seen: NDArray[np.float32] = ground * np.exp(np.float32(-density) * layer)
+    return seen
