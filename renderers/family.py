@@ -38,6 +38,24 @@ class AssetFile:
     largest_px: int | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Note:
+    """What was done between one step of a program and another.
+
+    Attributes:
+        phase: the phase of the painting at the later step.
+        thing: what is at work there, by name or number; None for the whole canvas.
+        doing: the same in words, for captions.
+        receding: whether something was done in between that was not to bring the canvas nearer to the finished one: a
+            drawing, or a statement that is corrected later.
+    """
+
+    phase: str
+    thing: str | int | None
+    doing: str
+    receding: bool
+
+
 class Renderer(ABC):
     """A family of renderers. Its package under `renderers/` holds an instance by the name `RENDERER`.
 
@@ -95,6 +113,15 @@ class Renderer(ABC):
         self, program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None
     ) -> Iterator[Image]:
         """The canvas after each of the given steps (ascending, from 0 = blank), at (height, width) or its own size."""
+
+    def notes(self, program: StrokeProgram, steps: Sequence[int]) -> list[Note] | None:
+        """What is done up to each of the given steps since the one before (ascending); None in families that know no
+        phases."""
+        return None
+
+    def phrase(self, config: Any) -> str:
+        """The method phrase for captions where the user gives none."""
+        return ""
 
     def gains_by_batches(self, config: Any) -> bool:
         """Whether many pictures together take less time with that configuration than one by one."""

@@ -173,11 +173,19 @@ class Painting:
         distances: (N + 1,) distance in [0, 1] of the canvas after each step from the finished one (see
             `renderers.distance`); the blank canvas's is 1, the last is 0.
         regions: of a renderer that paints region by region.
+        pace: (N + 1,) share of the painter's time that is left after each step, where frames follow it instead of the
+            distance.
     """
 
     program: StrokeProgram
     distances: NDArray[np.float64]
     regions: Regions | None = None
+    pace: NDArray[np.float64] | None = None
+
+    @property
+    def left(self) -> NDArray[np.float64]:
+        """(N + 1,) what frames are spaced by: the way that is left to the finished canvas, or the painter's time."""
+        return self.distances if self.pace is None else self.pace
 
 
 def to_uint8(image: Image) -> NDArray[np.uint8]:

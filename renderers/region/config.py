@@ -98,14 +98,14 @@ class RegionConfig:
         one_of("fill", self.fill, FILLS)
         if len(self.canvas) != 3 or not all(0.0 <= value <= 1.0 for value in self.canvas):
             raise ConfigError("canvas", list(self.canvas), "three numbers from 0 to 1, such as [1,1,1]")
-        if (self.order == "user") != bool(self.user_order) or not all(map(_is_place, self.user_order)):
+        if (self.order == "user") != bool(self.user_order) or not all(map(is_place, self.user_order)):
             raise ConfigError(
                 "user_order", self.user_order,
                 "with order=user, and only then, points [x,y] from 0 to 1 or labels, such as [[0.5,0.4],3]",
             )  # fmt: skip
 
 
-def _is_place(value: object) -> bool:
+def is_place(value: object) -> bool:
     """A label, or a point on the canvas."""
     if isinstance(value, list | tuple):
         return len(value) == 2 and all(isinstance(v, int | float) and 0.0 <= v <= 1.0 for v in value)

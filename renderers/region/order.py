@@ -36,8 +36,8 @@ def painting_order(
     if config.order == "back_to_front":
         return outward[::-1]
     if config.order == "user":
-        named = _named(labels, config.user_order)
-        return (*named, *(label for label in outward if label not in named))
+        first = named(labels, config.user_order)
+        return (*first, *(label for label in outward if label not in first))
     return outward
 
 
@@ -81,11 +81,11 @@ def _by(keys: NDArray[np.float64]) -> tuple[int, ...]:
     return tuple(int(label) for label in np.argsort(keys, kind="stable"))
 
 
-def _named(labels: Labels, places: Sequence[Place]) -> tuple[int, ...]:
+def named(labels: Labels, places: Sequence[Place]) -> tuple[int, ...]:
     """Labels of the regions that a user names; several points in one region are one."""
     height, width = labels.shape
     count = int(labels.max()) + 1
-    named: list[int] = []
+    chosen: list[int] = []
     for place in places:
         if isinstance(place, int):
             if place >= count:
@@ -94,6 +94,6 @@ def _named(labels: Labels, places: Sequence[Place]) -> tuple[int, ...]:
         else:
             x, y = place
             label = int(labels[min(height - 1, int(y * height)), min(width - 1, int(x * width))])
-        if label not in named:
-            named.append(label)
-    return tuple(named)
+        if label not in chosen:
+            chosen.append(label)
+    return tuple(chosen)

@@ -1,0 +1,115 @@
+"""The studio: a painting as people make one. A drawing first, then one object after another, accents last."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from conf.errors import ConfigError
+from renderers import things
+from renderers.brush.canvas import ledger_of, replay
+from renderers.family import AssetFile, Note, Renderer
+from renderers.painting import NO_ASSETS, NOTHING_KNOWN, Assets, Image, Knowledge, Painting, StrokeProgram
+from renderers.studio.config import StudioConfig as Config
+from renderers.studio.media import MEDIA
+from renderers.studio.pace import time_left
+from renderers.studio.phases import Turns
+from renderers.studio.process import plan
+
+__all__ = ["RENDERER", "Config", "notes", "paint", "plan", "replay"]
+
+
+def paint(
+    image: Image,
+    config: Config,
+    seed: np.random.SeedSequence,
+    assets: Assets = NO_ASSETS,
+    known: Knowledge = NOTHING_KNOWN,
+) -> Painting:
+    """Paint a (H, W, 3) float32 RGB image in [0, 1].
+
+    Args:
+        assets: `sam` and `network`, handles whose `load` gives the networks.
+        known: the source's label map and depth.
+
+    Raises:
+        ConfigError: if the configuration asks for a label map, an object or a network that is not there.
+    """
+    program = plan(image, config, seed, assets, known)
+    turns = Turns.from_arrays(program.arrays, len(program.strokes))
+    ledger = ledger_of(program)
+    distances = ledger.distances(program.height_px * program.width_px)
+    return Painting(
+        program=program,
+        distances=distances,
+        pace=time_left(turns, distances, ledger.energies[:, 0]),
+    )
+
+
+def notes(program: StrokeProgram, steps: Sequence[int]) -> list[Note]:
+    """What is at work at each of the given steps (ascending), and whether it was to bring the canvas nearer."""
+    turns = Turns.from_arrays(program.arrays, len(program.strokes))
+    return [turns.note(before, step) for before, step in pairwise([0, *steps])]
+
+
+class StudioRenderer(Renderer):
+    """The family `studio`."""
+
+    config_type = Config
+
+    def paint(
+        self, image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets = NO_ASSETS,
+        known: Knowledge = NOTHING_KNOWN,
+    ) -> Painting:  # fmt: skip
+        """Paint an image; see `renderers.studio.paint`."""
+        return paint(image, config, seed, assets, known)
+
+    def plan(
+        self, image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets = NO_ASSETS,
+        known: Knowledge = NOTHING_KNOWN,
+    ) -> StrokeProgram:  # fmt: skip
+        """The strokes alone."""
+        return plan(image, config, seed, assets, known)
+
+    def replay(
+        self, program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None
+    ) -> Iterator[Image]:
+        """The canvas after each of the given steps."""
+        return replay(program, steps, size_px)
+
+    def notes(self, program: StrokeProgram, steps: Sequence[int]) -> list[Note]:
+        """Phase and object of each step."""
+        return notes(program, steps)
+
+    def phrase(self, config: Config) -> str:
+        """That of the medium."""
+        return MEDIA[config.medium].phrase
+
+    def ground(self, config: Config) -> tuple[float, float, float]:
+        """The blank canvas, or the paper."""
+        return config.ground
+
+    def asset_files(self, config: Config) -> Mapping[str, AssetFile]:
+        """The networks that find objects and what draws the eye."""
+        paths = things.asset_paths(config.things)
+        files: dict[str, AssetFile] = {}
+        if "sam" in paths:
+            files["sam"] = AssetFile(key="things.sam.checkpoint", path=paths["sam"], kind="sam")
+        if "network" in paths:
+            files["network"] = AssetFile(key="things.saliency.network", path=paths["network"], kind="saliency")
+        return files
+
+    def check_assets(self, config: Config, assets: Assets) -> None:
+        """Load and try the networks."""
+        try:
+            things.check_assets(config.things, assets)
+        except ConfigError as error:
+            raise error.under("things") from None
+
+    def check_source(self, config: Config, *, brings_labels: bool) -> None:
+        """Refuse a source without label maps where objects are to be taken from them."""
+        if config.things.method == "truth" and not brings_labels:
+            raise ConfigError("things.method", config.things.method, "auto, graph or sam")
+
+
+RENDERER = StudioRenderer()

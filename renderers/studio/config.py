@@ -1,0 +1,95 @@
+"""Configuration of the studio."""
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from conf.errors import ConfigError
+from renderers.bezier.config import EFFORTS, Effort
+from renderers.region.config import Place, is_place
+from renderers.studio.media import MEDIA
+from renderers.studio.phases import CHOSEN_PHASES, OBJECT_PHASES, Phase
+from renderers.things import ThingsConfig
+
+Medium = Literal["oil", "ink", "pencil", "watercolour", "digital"]
+Order = Literal["mixed", "salient", "back_to_front", "user"]
+
+_EFFORTS = EFFORTS | {
+    # Strokes that are refined object by object have settled after fewer steps than those of a whole picture.
+    "std": Effort(num_candidates=12, num_climbs=12, stages=((0.25, 10), (0.375, 5), (0.5, 25), (1.0, 6))),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudioConfig:
+    """A painting as people make one: a drawing, then one object after another, accents last.
+
+    Attributes:
+        medium: what it is painted with.
+        preset: `fast`, `std` or `best`: how much time a painting may take.
+        num_strokes: strokes of paint, 50 to 5,000; those of the drawing come on top.
+        num_lines: the most strokes of the drawing, 10 to 5,000.
+        hatching: whether its shadows are hatched.
+        order: which object comes first: `salient`; `back_to_front`; `user`; or `mixed`, one of the first two by chance.
+        user_order: for `order=user`: points [x, y] in shares of the canvas, or labels of objects, in painting order;
+            objects that it does not name follow, the salient ones first.
+        phases: which phases there are; they come in the order of `CHOSEN_PHASES`.
+        accents: share of the strokes that are set everywhere at the end, 0 to 0.5.
+        corrections: share of the objects that are begun in a wrong colour, which is painted over at their turn, 0 to 1.
+        canvas: RGB of the blank canvas, each in [0, 1]; None for the medium's own.
+        things: how the objects of a picture are found.
+    """
+
+    medium: Medium = "oil"
+    preset: Literal["fast", "std", "best"] = "std"
+    num_strokes: int = 500
+    num_lines: int = 200
+    hatching: bool = False
+    order: Order = "mixed"
+    user_order: tuple[Place, ...] = ()
+    phases: tuple[str, ...] = CHOSEN_PHASES
+    accents: float = 0.2
+    corrections: float = 0.3
+    canvas: tuple[float, float, float] | None = None
+    things: ThingsConfig = field(default_factory=lambda: ThingsConfig(max_things=8))
+
+    def __post_init__(self) -> None:
+        _one_of("medium", self.medium, get_args(Medium))
+        _one_of("preset", self.preset, tuple(_EFFORTS))
+        _one_of("order", self.order, get_args(Order))
+        if not 50 <= self.num_strokes <= 5000:
+            raise ConfigError("num_strokes", self.num_strokes, "50 to 5000")
+        if not 10 <= self.num_lines <= 5000:
+            raise ConfigError("num_lines", self.num_lines, "10 to 5000")
+        if (self.order == "user") != bool(self.user_order) or not all(map(is_place, self.user_order)):
+            raise ConfigError(
+                "user_order", list(self.user_order),
+                "with order=user, and only then, points [x,y] from 0 to 1 or labels, such as [[0.5,0.4],3]",
+            )  # fmt: skip
+        if not self.phases or list(self.phases) != [phase for phase in CHOSEN_PHASES if phase in self.phases]:
+            raise ConfigError("phases", list(self.phases), "some of " + ", ".join(CHOSEN_PHASES) + ", in this order")
+        if not 0.0 <= self.accents <= 0.5:
+            raise ConfigError("accents", self.accents, "0 to 0.5")
+        if not 0.0 <= self.corrections <= 1.0:
+            raise ConfigError("corrections", self.corrections, "0 to 1")
+        if self.canvas is not None and (len(self.canvas) != 3 or not all(0.0 <= value <= 1.0 for value in self.canvas)):
+            raise ConfigError("canvas", list(self.canvas), "three numbers from 0 to 1, such as [1,1,1]")
+
+    @property
+    def ground(self) -> tuple[float, float, float]:
+        """RGB of the blank canvas."""
+        return MEDIA[self.medium].canvas if self.canvas is None else self.canvas
+
+    @property
+    def effort(self) -> Effort:
+        """What the preset spends."""
+        return _EFFORTS[self.preset]
+
+    @property
+    def object_phases(self) -> tuple[Phase, ...]:
+        """Those of every object."""
+        return tuple(phase for phase in OBJECT_PHASES if phase in self.phases)
+
+
+def _one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ConfigError(key, value, "one of " + ", ".join(allowed))

@@ -1,0 +1,30 @@
+"""Statements made wrong at first: an object begun in a colour that is painted over when its turn comes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from renderers.painting import Image
+
+_TOWARDS_OPPOSITE = 0.45
+_KEY = (0.7, 1.3)  # a correction is too dark or too light
+
+
+def chosen_for_correction(
+    order: Sequence[int], covers: Sequence[NDArray[np.float32]], share: float, rng: np.random.Generator
+) -> list[int]:
+    """Labels of so large a share of the objects, of those that have a turn of their own after others."""
+    able = [label for label in order[1:] if covers[label].max() > 0.5]
+    count = min(len(able), int(share * len(order) + rng.random()))
+    chosen = set(rng.choice(len(able), count, replace=False).tolist()) if count else set()
+    return [label for place, label in enumerate(able) if place in chosen]
+
+
+def wrong_colours(wanted: Image, own: NDArray[np.float32], rng: np.random.Generator) -> Image:
+    """The picture (h, w, 3) in a key and in hues that the object does not have."""
+    mean = wanted[own > 0.5].mean(0)
+    opposite = 2.0 * mean.mean() - mean
+    key = _KEY[int(rng.random() < 0.5)]
+    wrong: Image = np.clip(key * (wanted + _TOWARDS_OPPOSITE * (opposite - mean)), 0.0, 1.0).astype(np.float32)
+    return wrong

@@ -1,0 +1,73 @@
+"""The easel: what is painted so far, at the size that all strokes together are worth, and which strokes made it."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from renderers.brush.stroke import NUM_BRUSH_COLUMNS, Marks, lay_all, new_brush_scratch, solve_colours
+from renderers.painting import Image
+from renderers.raster.ribbon import Floats, grid
+from renderers.studio.phases import PHASES, Phase, Turns
+
+Box = tuple[slice, slice]
+WHOLE_CANVAS: Box = (slice(None), slice(None))
+
+_SOLVE_STEPS, _UNDERPAINTING_WEIGHT = 8, 0.04
+
+
+class Easel:
+    """A canvas in the making.
+
+    Attributes:
+        canvas: (h, w, 3) RGB, or amounts of paint that absorbs.
+        marks: of all brushes.
+    """
+
+    def __init__(self, canvas: Image, marks: Marks) -> None:
+        self.canvas, self.marks = canvas, marks
+        self._strokes: list[Floats] = [np.zeros((0, NUM_BRUSH_COLUMNS), np.float32)]
+        self._phases: list[NDArray[np.uint8]] = [np.zeros(0, np.uint8)]
+        self._objects: list[NDArray[np.int16]] = [np.zeros(0, np.int16)]
+
+    @property
+    def short_px(self) -> int:
+        """Pixels of a unit."""
+        return min(self.canvas.shape[:2])
+
+    def lay(self, strokes: Floats, phase: Phase | NDArray[np.uint8], things: int | NDArray[np.integer]) -> None:
+        """Lay strokes (N, NUM_BRUSH_COLUMNS) of one phase or of each its own (places in `PHASES`), likewise things."""
+        strokes = np.ascontiguousarray(strokes, np.float32)
+        pixels = grid(*self.canvas.shape[:2])
+        flat = self.canvas.reshape(-1).copy()
+        lay_all(strokes, pixels, self.marks, flat, new_brush_scratch(pixels))
+        self.canvas = flat.reshape(self.canvas.shape)
+        place = PHASES.index(phase) if isinstance(phase, str) else phase
+        self._strokes.append(strokes)
+        self._phases.append(np.broadcast_to(np.asarray(place, np.uint8), len(strokes)))
+        self._objects.append(np.broadcast_to(np.asarray(things, np.int16), len(strokes)))
+
+    def solve(
+        self, strokes: Floats, wanted: Image, box: Box = WHOLE_CANVAS, after: NDArray[np.int64] | None = None
+    ) -> None:
+        """Give strokes the colours that bring a part of the canvas, as it is, nearest to what is wanted; in place.
+
+        Args:
+            strokes: in coordinates of the part.
+            wanted: (h, w, 3) of the whole canvas.
+            box: the part.
+            after: numbers of strokes after which the canvas should look well already.
+        """
+        target = np.ascontiguousarray(wanted[box]).reshape(-1)
+        below = np.ascontiguousarray(self.canvas[box])
+        pixels = grid(*below.shape[:2])
+        solve_colours(
+            strokes, pixels, self.marks, target, below.reshape(-1), np.zeros(0, np.int64) if after is None else after,
+            np.float32(_UNDERPAINTING_WEIGHT), _SOLVE_STEPS, new_brush_scratch(pixels),
+        )  # fmt: skip
+
+    def strokes(self) -> Floats:
+        """(N, NUM_BRUSH_COLUMNS) all strokes, in painting order."""
+        return np.concatenate(self._strokes)
+
+    def turns(self, names: tuple[str, ...]) -> Turns:
+        """Phase and object of every stroke."""
+        return Turns(phases=np.concatenate(self._phases), objects=np.concatenate(self._objects), names=names)

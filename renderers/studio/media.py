@@ -1,0 +1,197 @@
+"""What is painted with: how paint meets the canvas, which brushes there are, how strokes of each phase may be."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from renderers.brush.ink import INK, ink_targets
+from renderers.brush.kinds import FEIBAI, FILBERT, BristleBrush, Brush, WashBrush
+from renderers.brush.stroke import FAR_RED, MARK, NUM_BRUSH_COLUMNS, THICKNESS
+from renderers.brush.texture import BrushTexture, make_brush
+from renderers.painting import Image
+from renderers.raster.ribbon import NUM_COLUMNS, RED, Floats
+from renderers.studio.drawing.pencils import pencil_texture
+from renderers.studio.phases import PHASES
+
+_SOLID = BristleBrush(
+    bristles=2, hold=1.0, clumps=0.0, oval=0.6, ragged=(0.0, 0.0), runs_out=0.0, softness=2.0, rough=0.0, edge=0.08,
+    ridges=0.0,
+)  # fmt: skip
+_BLOCKING = BristleBrush(
+    bristles=26, hold=0.5, clumps=0.6, grain=0.1, oval=0.5, ragged=(0.05, 0.14), runs_out=0.22, runs_out_from=0.4,
+    softness=0.35, rough=0.04,
+)  # fmt: skip
+_WET_WASH = WashBrush(tone=0.95, rim=0.02, blooms=0.8, tide=0.05, granulation=0.04, fades=(0.16, 0.24))
+_WASH = WashBrush(tone=0.88, rim=0.12, blooms=0.6, tide=0.04, granulation=0.04, fades=(0.06, 0.08))
+_INK_WASH = WashBrush(tone=0.75, rim=0.12, blooms=0.8, tide=0.03, granulation=0.012, fades=(0.08, 0.12))
+
+
+_THICKNESSES = (0.3, 0.6, 1.0)  # of block-in, form and detail
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_EMPTY, _TINT = 0.28, 0.5  # of ink: share of the paper that stays bare, and how much of the picture's hues it takes on
+_RESERVED, _KEY = 0.85, 0.92  # of watercolour: quantile of lightness above which paper stays bare, and the lighter key
+
+
+@dataclass(frozen=True, kw_only=True)
+class Medium:
+    """A medium of the studio.
+
+    Attributes:
+        phrase: what captions say of it.
+        canvas: RGB of the bare canvas or paper.
+        density: what full paint absorbs, in nepers; 0 for paint that covers.
+        relief: how thick paint is.
+        brushes: for block-in, for form, for detail.
+        radii: of the first and the last stroke of 500, in units of the canvas's shorter side.
+        lengths: half lengths of strokes, least and most, in radii.
+        min_opacity: of strokes.
+        first_strength: of a block-in: below 1 a first wash is thinner than what is wanted.
+        restates: whether contours are drawn again over a finished object.
+        constructs: whether a drawing keeps its construction lines.
+        tones: whether the ground is toned.
+        paints: whether there is paint, or drawing alone.
+    """
+
+    phrase: str
+    canvas: tuple[float, float, float]
+    density: float = 0.0
+    relief: float = 0.0
+    brushes: tuple[Brush, Brush, Brush]
+    radii: tuple[float, float] = (0.05, 0.008)
+    lengths: tuple[float, float] = (1.5, 5.0)
+    min_opacity: float = 0.8
+    first_strength: float = 1.0
+    restates: bool = False
+    constructs: bool = True
+    tones: bool = False
+    paints: bool = True
+
+    @property
+    def absorbs(self) -> bool:
+        """Whether light goes through it to the paper and back: colours are amounts, 0 for bare paper."""
+        return self.density > 0.0
+
+
+MEDIA = {
+    "oil": Medium(
+        phrase="drawn and painted in oil",
+        canvas=(0.82, 0.76, 0.66),
+        relief=0.2,
+        tones=True,
+        brushes=(_BLOCKING, FILBERT, FILBERT),
+    ),
+    "digital": Medium(
+        phrase="drawn and painted digitally",
+        canvas=(0.97, 0.97, 0.97),
+        brushes=(_SOLID, _SOLID, _SOLID),
+        lengths=(1.0, 5.0),
+        restates=True,
+    ),
+    "pencil": Medium(
+        phrase="drawn in pencil",
+        canvas=(0.94, 0.93, 0.90),
+        brushes=(_SOLID, _SOLID, _SOLID),
+        paints=False,
+    ),
+    "ink": Medium(
+        phrase="drawn and washed in ink",
+        canvas=(0.955, 0.935, 0.885),
+        density=3.0,
+        brushes=(_INK_WASH, _INK_WASH, FEIBAI),
+        radii=(0.06, 0.007),
+        min_opacity=0.5,
+        first_strength=0.7,
+        restates=True,
+        constructs=False,
+    ),
+    "watercolour": Medium(
+        phrase="drawn and painted in watercolour",
+        canvas=(0.97, 0.96, 0.93),
+        density=3.0,
+        brushes=(_WET_WASH, _WASH, _WASH),
+        min_opacity=0.55,
+        first_strength=0.75,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Palette:
+    """A medium ready for painting.
+
+    Attributes:
+        medium: what it is.
+        texture: all marks, those of its drawing tool last.
+        first_mark: (5,) where the marks of the brushes for block-in, form, detail and lines begin, and the end.
+    """
+
+    medium: Medium
+    texture: BrushTexture
+    first_mark: tuple[int, ...]
+
+    def strokes(self, ribbons: Floats, phases: NDArray[np.uint8], rng: np.random.Generator) -> Floats:
+        """Ribbons (N, 13) of phases (N,) with marks of the brushes for these; accents are set with that for detail."""
+        brush = np.clip(phases.astype(int) - PHASES.index("block_in"), 0, 2)
+        first = np.array(self.first_mark)
+        strokes = np.zeros((len(ribbons), NUM_BRUSH_COLUMNS), np.float32)
+        strokes[:, :NUM_COLUMNS] = ribbons
+        strokes[:, FAR_RED : FAR_RED + 3] = strokes[:, RED : RED + 3]
+        strokes[:, MARK] = first[brush] + np.floor(rng.random(len(ribbons)) * (first[brush + 1] - first[brush]))
+        strokes[:, THICKNESS] = np.array(_THICKNESSES, np.float32)[brush]  # fat over lean
+        return strokes
+
+    def lines(self, strokes: Floats) -> Floats:
+        """Strokes of a drawing (N, 18) with this medium's marks, in RGB or in amounts."""
+        lines = strokes.copy()
+        lines[:, MARK] += self.first_mark[-2]
+        if self.medium.absorbs:
+            for end in (slice(RED, RED + 3), slice(FAR_RED, FAR_RED + 3)):
+                lines[:, end] = amounts_of(lines[:, end], (1.0, 1.0, 1.0), self.medium.density)
+        return lines
+
+
+@lru_cache(maxsize=len(MEDIA))
+def palette_of(name: str) -> Palette:
+    """Everything to paint with in one medium."""
+    textures = [*(make_brush(brush) for brush in MEDIA[name].brushes), pencil_texture(name)]
+    whole = BrushTexture(
+        np.concatenate([texture.cover for texture in textures]),
+        np.concatenate([texture.relief for texture in textures]),
+    )
+    return Palette(MEDIA[name], whole, tuple(np.cumsum([0, *(texture.num_variants for texture in textures)]).tolist()))
+
+
+def wanted_of(name: str, image: Image, paper: tuple[float, float, float]) -> tuple[Image, Image]:
+    """What a medium makes of a picture, in its own terms (RGB, or amounts): of its objects, and in the end.
+
+    Watercolour keeps the lightest paper bare and is light in key. Ink sees tones, and is tinted in the end.
+
+    Args:
+        image: (h, w, 3) float32 RGB in [0, 1].
+    """
+    medium = MEDIA[name]
+    if not medium.absorbs:
+        return image, image
+    if name == "ink":
+        tones, _ = ink_targets(image, _EMPTY)
+        amounts = amounts_of(image, paper, medium.density)
+        grey = np.maximum(tones, 0.0)[..., None] * np.array(INK, np.float32)
+        pigment = amounts - amounts.min(-1, keepdims=True)  # what is no grey
+        return grey, grey + _TINT * pigment
+    light = image @ LUMA
+    reserved = np.clip((light - np.quantile(light, _RESERVED)) / 0.1, 0.0, 1.0)[..., None]
+    amounts = _KEY * amounts_of(image, paper, medium.density) * (1.0 - reserved)
+    return amounts, amounts
+
+
+def amounts_of(colours: Image, paper: tuple[float, float, float], density: float) -> Image:
+    """Amounts of paint that let so much light through (Beer and Lambert), 0 where the paper is no lighter.
+
+    Args:
+        colours: (..., 3) RGB in [0, 1].
+    """
+    through = np.clip(colours / np.array(paper, np.float32), np.exp(-density), 1.0)
+    amounts: Image = (-np.log(through) / density).astype(np.float32)
+    return amounts

@@ -1,0 +1,124 @@
+"""The plan of a painting: ground, drawing, one object after another, accents."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from renderers.bezier.fit import aspect_of, shrink, worth_px
+from renderers.brush.canvas import program_arrays
+from renderers.brush.stroke import marks_of
+from renderers.painting import NO_ASSETS, NOTHING_KNOWN, Assets, Image, Knowledge, StrokeProgram
+from renderers.raster.ribbon import Floats
+from renderers.studio.accents import paint_accents
+from renderers.studio.config import StudioConfig
+from renderers.studio.corrections import chosen_for_correction, wrong_colours
+from renderers.studio.drawing import CONSTRUCTION, CONTOUR, HATCHING, DrawnLines, draw
+from renderers.studio.easel import Easel
+from renderers.studio.ground import paint_ground
+from renderers.studio.media import palette_of, wanted_of
+from renderers.studio.order import objects_in_order, strokes_of_objects
+from renderers.studio.phases import PHASES, phase_shares
+from renderers.studio.piece import Commission, paint_piece
+from renderers.things import Things, find_things
+
+
+def plan(
+    image: Image,
+    config: StudioConfig,
+    seed: np.random.SeedSequence,
+    assets: Assets = NO_ASSETS,
+    known: Knowledge = NOTHING_KNOWN,
+) -> StrokeProgram:
+    """The strokes alone; arguments as of `renderers.studio.paint`."""
+    rng = np.random.Generator(np.random.PCG64(seed))
+    things = find_things(image, known, config.things, rng, assets)
+    palette = palette_of(config.medium)
+    medium = palette.medium
+    paper = config.ground
+    small = shrink(image, round(worth_px(config.num_strokes, aspect_of(image))))
+    bare = np.zeros(3, np.float32) if medium.absorbs else np.array(paper, np.float32)
+    easel = Easel(np.tile(bare, (*small.shape[:2], 1)), marks_of(palette.texture, 0.0))
+    order = objects_in_order(things, config, rng)
+    if "ground" in config.phases and medium.tones:
+        paint_ground(easel, small, paper, palette, config, rng)
+    lines = _draw(easel, image, things, config, rng) if "drawing" in config.phases else None
+    if medium.paints:
+        _paint(easel, small, things, order, lines, config, rng)
+    height, width = image.shape[:2]
+    return StrokeProgram(
+        family="studio",
+        strokes=easel.strokes(),
+        canvas=paper,
+        height_px=height,
+        width_px=width,
+        arrays={
+            **program_arrays(palette.texture, medium.density, medium.relief, merges=medium.absorbs),
+            **easel.turns(tuple(things.names)).to_arrays(),
+        },
+    )
+
+
+def _draw(easel: Easel, image: Image, things: Things, config: StudioConfig, rng: np.random.Generator) -> DrawnLines:
+    """Draw. Where there is no paint, all strokes are the drawing's, and hatching blocks in, models and finishes."""
+    palette = palette_of(config.medium)
+    tonal = not palette.medium.paints and bool(config.object_phases)
+    count = config.num_lines + (config.num_strokes if tonal else 0)
+    lines = draw(image, things, config.medium, count, tonal or config.hatching, rng)
+    if not palette.medium.constructs:
+        lines = lines.chosen(lines.kinds != CONSTRUCTION)
+    phases = np.full(len(lines.kinds), PHASES.index("drawing"), np.uint8)
+    if tonal:
+        for label in np.unique(lines.things[lines.kinds == HATCHING]):
+            its = np.flatnonzero((lines.kinds == HATCHING) & (lines.things == label))
+            phases[its] = phase_shares(config.object_phases, len(its))[1]
+    easel.lay(palette.lines(lines.strokes), phases, lines.things)
+    return lines
+
+
+def _paint(
+    easel: Easel, small: Image, things: Things, order: tuple[int, ...], lines: DrawnLines | None, config: StudioConfig,
+    rng: np.random.Generator,
+) -> None:  # fmt: skip
+    """Paint all objects, one after the other, and the accents."""
+    palette = palette_of(config.medium)
+    of_objects, of_all = wanted_of(config.medium, small, config.ground)
+    num_accents = round(config.accents * config.num_strokes) if "accents" in config.phases else 0
+    if config.object_phases:
+        shares = strokes_of_objects(things, config.num_strokes - num_accents)
+        covers = _coverages(things, small)
+        corrections = 0.0 if palette.medium.absorbs else config.corrections  # on paper nothing can be painted over
+        for label in chosen_for_correction(order, covers, corrections, rng):
+            piece = Commission(
+                own=covers[label], unpainted=np.ones(small.shape[:2], bool), count=max(4, int(shares[label]) // 6),
+                wanted=wrong_colours(of_objects, covers[label], rng), phases=("block_in",),
+            )  # fmt: skip
+            paint_piece(easel, piece, label, palette, config.effort, rng, phase="correction")
+        left = np.ones(small.shape[:2], np.float32)
+        for label in order:
+            left -= covers[label]
+            if covers[label].max() <= 0.5:
+                continue  # thinner than a pixel of what so few strokes can show
+            piece = Commission(
+                own=covers[label], unpainted=left > 0.5, wanted=of_objects, count=int(shares[label]),
+                phases=config.object_phases,
+            )  # fmt: skip
+            paint_piece(easel, piece, label, palette, config.effort, rng)
+            if lines is not None and palette.medium.restates:
+                easel.lay(palette.lines(_contours_of(lines, label)), config.object_phases[-1], label)
+    if num_accents:
+        paint_accents(easel, of_all, num_accents, palette, config, rng)
+
+
+def _coverages(things: Things, small: Image) -> list[NDArray[np.float32]]:
+    """(h, w) share of each pixel, for every object, at the size of `small`."""
+    height, width = small.shape[:2]
+    return [
+        np.asarray(cv2.resize(things.coverage(label), (width, height), interpolation=cv2.INTER_AREA), np.float32)
+        for label in range(len(things.areas_px))
+    ]
+
+
+def _contours_of(lines: DrawnLines, label: int) -> Floats:
+    """Contours of one object."""
+    chosen: Floats = lines.strokes[(lines.things == label) & (lines.kinds == CONTOUR)]
+    return chosen
