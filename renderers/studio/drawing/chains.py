@@ -6,12 +6,14 @@ at corners, where a hand lifts or turns.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from renderers.raster.jit import kernel, part
-from renderers.raster.ribbon import Floats
+from renderers.raster.ribbon import Floats, Ints
 from renderers.studio.drawing.edges import Contours
 
 _GAP_STEPS = 6  # how far a walk goes on where there is no contour, px
@@ -19,7 +21,7 @@ _LEAST_CHAIN_PX = 6
 _LONGEST_WALK = 2000
 _MOST_WALKS = 500  # no drawing has more lines; joining takes time with their square
 _TURN = 0.5  # cosine of the most that a walk may turn in a step
-_INERTIA = np.float32(0.45)
+_INERTIA, _STEP_ASIDE = np.float32(0.45), np.float32(0.6)
 _JOIN_PX, _JOIN_ANGLE = 16.0, 0.7  # farthest and most bent good continuation
 
 _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
@@ -40,9 +42,8 @@ class Chain:
 
 def trace_chains(contours: Contours, high: float, low: float) -> list[Chain]:
     """Chains along all contours that somewhere reach `high`, followed while they are above `low`."""
-    points, ends, strengths = _trace(
-        contours.strength, contours.tangent_x, contours.tangent_y, np.float32(high), np.float32(low)
-    )
+    seeds = _crests(contours, high)
+    points, ends, strengths = _trace(contours, seeds, np.float32(low))
     starts = np.concatenate([np.zeros(1, np.int64), ends])[:-1]
     walks = [
         Chain(points[start:end], float(strength)) for start, end, strength in zip(starts, ends, strengths, strict=True)
@@ -51,13 +52,31 @@ def trace_chains(contours: Contours, high: float, low: float) -> list[Chain]:
     return _joined(walks[:_MOST_WALKS])
 
 
+def _crests(contours: Contours, high: float) -> Ints:
+    """(S, 2) rows and columns of the pixels that no neighbour across the flow exceeds, the strongest first."""
+    strength = contours.strength
+    height, width = strength.shape
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    crest = strength >= high
+    for side in (-1, 1):
+        across = (x - side * contours.tangent_y, y + side * contours.tangent_x)
+        crest &= strength >= cv2.remap(strength, *across, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    places = np.argwhere(crest).astype(np.int32)
+    return places[np.argsort(-strength[crest], kind="stable")]
+
+
+class _Walk(NamedTuple):
+    """Working memory of a walk to one side: its places."""
+
+    xs: Floats
+    ys: Floats
+
+
 @part
 def _sample(field: Floats, y: np.float32, x: np.float32) -> np.float32:
-    """Bilinear sample at (y, x), pixel centres on whole numbers; 0 outside."""
+    """Bilinear sample at (y, x), pixel centres on whole numbers; beyond the borders, as on them."""
     height, width = field.shape
-    i, j = int(np.floor(y)), int(np.floor(x))
-    if i < 0 or j < 0 or i >= height - 1 or j >= width - 1:
-        i, j = min(height - 2, max(0, i)), min(width - 2, max(0, j))
+    i, j = min(height - 2, max(0, int(np.floor(y)))), min(width - 2, max(0, int(np.floor(x))))
     fy, fx = min(_ONE, max(_ZERO, y - np.float32(i))), min(_ONE, max(_ZERO, x - np.float32(j)))
     upper = field[i, j] + fx * (field[i, j + 1] - field[i, j])
     lower = field[i + 1, j] + fx * (field[i + 1, j + 1] - field[i + 1, j])
@@ -65,92 +84,81 @@ def _sample(field: Floats, y: np.float32, x: np.float32) -> np.float32:
     return sampled
 
 
+@part
+def _claim(owner: Ints, y: np.float32, x: np.float32, me: np.int32) -> None:
+    """Take the free pixels about a place, so that no other walk goes there again."""
+    row, column = int(np.floor(y + _HALF)), int(np.floor(x + _HALF))
+    for i in range(max(0, row - 1), min(owner.shape[0], row + 2)):
+        for j in range(max(0, column - 1), min(owner.shape[1], column + 2)):
+            if owner[i, j] == 0:
+                owner[i, j] = me
+
+
 @kernel
-def _trace(
-    strength: Floats, tangent_x: Floats, tangent_y: Floats, high: np.float32, low: np.float32
-) -> tuple[Floats, NDArray[np.int64], Floats]:
-    """Points of all walks one behind the other, where each ends, and mean strengths."""
+def _trace(contours: Contours, seeds: Ints, low: np.float32) -> tuple[Floats, NDArray[np.int64], Floats]:
+    """Walk from every seed (S, 2) that no walk has passed: places (x, y) one behind the other, ends, mean strengths."""
+    strength = contours.strength
     height, width = strength.shape
-    seeds = np.empty(height * width, np.int64)
-    seed_strengths = np.empty(height * width, np.float32)
-    num_seeds = 0
-    for row in range(1, height - 1):
-        for column in range(1, width - 1):
-            value = strength[row, column]
-            if value >= high:
-                tx, ty = tangent_x[row, column], tangent_y[row, column]
-                y, x = np.float32(row), np.float32(column)
-                if value >= _sample(strength, y + tx, x - ty) and value >= _sample(strength, y - tx, x + ty):
-                    seeds[num_seeds], seed_strengths[num_seeds] = row * width + column, value
-                    num_seeds += 1
-    order = np.argsort(-seed_strengths[:num_seeds], kind="mergesort")
     owner = np.zeros((height, width), np.int32)
-    points = np.empty((4 * height * width, 2), np.float32)
-    ends, strengths = np.empty(num_seeds, np.int64), np.empty(num_seeds, np.float32)
-    half_x, half_y = np.empty((2, _LONGEST_WALK), np.float32), np.empty((2, _LONGEST_WALK), np.float32)
-    lengths = np.zeros(2, np.int64)
+    points = np.empty((2 * height * width, 2), np.float32)
+    ends, strengths = np.empty(seeds.shape[0], np.int64), np.empty(seeds.shape[0], np.float32)
+    walk = _Walk(np.empty((2, _LONGEST_WALK), np.float32), np.empty((2, _LONGEST_WALK), np.float32))
+    lengths, across = np.zeros(2, np.int64), np.empty(3, np.float32)
     count, filled = 0, 0
-    for which in range(num_seeds):
-        seed = seeds[order[which]]
-        row, column = seed // width, seed % width
+    for which in range(seeds.shape[0]):
+        row, column = seeds[which, 0], seeds[which, 1]
         if owner[row, column] != 0:
             continue
         me = np.int32(which + 1)
-        start_x, start_y = tangent_x[row, column], tangent_y[row, column]
         total, samples = _ZERO, 0
         for side in range(2):
             x, y = np.float32(column), np.float32(row)
-            dx, dy = (start_x, start_y) if side == 0 else (-start_x, -start_y)
+            dx, dy = contours.tangent_x[row, column], contours.tangent_y[row, column]
+            if side == 1:
+                dx, dy = -dx, -dy
             n, weak, taken = 0, 0, 0
             while n < _LONGEST_WALK:
                 i, j = int(np.floor(y + _HALF)), int(np.floor(x + _HALF))
-                tx, ty = tangent_x[i, j], tangent_y[i, j]
-                if tx * dx + ty * dy < _ZERO:
-                    tx, ty = -tx, -ty
-                if weak == 0:
-                    if tx * dx + ty * dy < np.float32(_TURN):
+                tx, ty = dx, dy
+                if weak == 0:  # over gaps straight on
+                    tx, ty = contours.tangent_x[i, j], contours.tangent_y[i, j]
+                    along = tx * dx + ty * dy
+                    if abs(along) < np.float32(_TURN):
                         break
+                    if along < _ZERO:
+                        tx, ty = -tx, -ty
                     tx, ty = _INERTIA * dx + (_ONE - _INERTIA) * tx, _INERTIA * dy + (_ONE - _INERTIA) * ty
                     inverse = _ONE / np.sqrt(tx * tx + ty * ty)
                     tx, ty = tx * inverse, ty * inverse
-                else:
-                    tx, ty = dx, dy
                 next_x, next_y = x + tx, y + ty
-                left, centre, right = (
-                    _sample(strength, next_y + tx, next_x - ty),
-                    _sample(strength, next_y, next_x),
-                    _sample(strength, next_y - tx, next_x + ty),
-                )
-                bend = left - np.float32(2) * centre + right
-                aside = _ZERO
-                if max(left, centre, right) >= low:
-                    if bend < _ZERO and centre >= min(left, right):
-                        aside = min(np.float32(0.6), max(np.float32(-0.6), _HALF * (right - left) / bend))
+                for k in range(3):
+                    offset = np.float32(k - 1)
+                    across[k] = _sample(strength, next_y + offset * tx, next_x - offset * ty)
+                aside = _ZERO  # towards the crest, along (-ty, tx)
+                if max(across[0], across[1], across[2]) >= low:
+                    bend = across[0] - np.float32(2) * across[1] + across[2]
+                    if bend < _ZERO and across[1] >= min(across[0], across[2]):
+                        aside = min(_STEP_ASIDE, max(-_STEP_ASIDE, _HALF * (across[0] - across[2]) / bend))
                     else:
-                        aside = np.float32(0.6) if left > right else np.float32(-0.6)
-                # towards the crest, sideways along (-ty, tx)
+                        aside = _STEP_ASIDE if across[2] > across[0] else -_STEP_ASIDE
                 next_x, next_y = next_x - aside * ty, next_y + aside * tx
                 i, j = int(np.floor(next_y + _HALF)), int(np.floor(next_x + _HALF))
                 if i < 0 or j < 0 or i >= height or j >= width:
                     break
-                step_x, step_y = next_x - x, next_y - y
-                inverse = _ONE / np.sqrt(step_x * step_x + step_y * step_y + np.float32(1e-9))
-                dx = _HALF * dx + _HALF * step_x * inverse
-                dy = _HALF * dy + _HALF * step_y * inverse
+                dx, dy = dx + next_x - x, dy + next_y - y
                 inverse = _ONE / np.sqrt(dx * dx + dy * dy + np.float32(1e-9))
                 dx, dy = dx * inverse, dy * inverse
                 x, y = next_x, next_y
-                value = _sample(strength, y, x)
-                if owner[i, j] != 0 and owner[i, j] != me:
-                    taken += 1
-                elif owner[i, j] == me and n > 12:  # round, back at its own beginning
-                    taken += 2
-                else:
+                if owner[i, j] == 0 or (owner[i, j] == me and n <= 12):
                     taken = 0
-                half_x[side, n], half_y[side, n] = x, y
+                else:  # another walk's contour, or round and back at its own beginning
+                    taken += 2 if owner[i, j] == me else 1
+                walk.xs[side, n], walk.ys[side, n] = x, y
                 n += 1
                 if taken >= 2:
+                    n -= 1
                     break
+                value = _sample(strength, y, x)
                 if value < low:
                     weak += 1
                     if weak > _GAP_STEPS:
@@ -160,32 +168,23 @@ def _trace(
                     total += value
                     samples += 1
                 if n > 5:
-                    a, b = int(np.floor(half_y[side, n - 6] + _HALF)), int(np.floor(half_x[side, n - 6] + _HALF))
-                    for p in range(max(0, a - 1), min(height, a + 2)):
-                        for q in range(max(0, b - 1), min(width, b + 2)):
-                            if owner[p, q] == 0:
-                                owner[p, q] = me
-            n -= weak
-            if taken >= 2:
-                n -= 1
-            lengths[side] = max(n, 0)
+                    _claim(owner, walk.ys[side, n - 6], walk.xs[side, n - 6], me)
+            lengths[side] = max(0, n - weak)
         owner[row, column] = me
         for side in range(2):
-            for k in range(lengths[side]):
-                a, b = int(np.floor(half_y[side, k] + _HALF)), int(np.floor(half_x[side, k] + _HALF))
-                for p in range(max(0, a - 1), min(height, a + 2)):
-                    for q in range(max(0, b - 1), min(width, b + 2)):
-                        if owner[p, q] == 0:
-                            owner[p, q] = me
-        if lengths[0] + lengths[1] + 1 < _LEAST_CHAIN_PX or filled + lengths[0] + lengths[1] + 1 > points.shape[0]:
+            for k in range(max(0, lengths[side] - 6), lengths[side]):
+                _claim(owner, walk.ys[side, k], walk.xs[side, k], me)
+        length = lengths[0] + lengths[1] + 1
+        if length < _LEAST_CHAIN_PX or filled + length > points.shape[0]:
             continue
-        for k in range(lengths[1] - 1, -1, -1):
-            points[filled, 0], points[filled, 1] = half_x[1, k], half_y[1, k]
-            filled += 1
-        points[filled, 0], points[filled, 1] = np.float32(column), np.float32(row)
-        filled += 1
-        for k in range(lengths[0]):
-            points[filled, 0], points[filled, 1] = half_x[0, k], half_y[0, k]
+        for k in range(length):
+            back = lengths[1] - 1 - k
+            if back >= 0:
+                points[filled, 0], points[filled, 1] = walk.xs[1, back], walk.ys[1, back]
+            elif back == -1:
+                points[filled, 0], points[filled, 1] = column, row
+            else:
+                points[filled, 0], points[filled, 1] = walk.xs[0, -back - 2], walk.ys[0, -back - 2]
             filled += 1
         ends[count], strengths[count] = filled, total / np.float32(max(1, samples))
         count += 1

@@ -89,7 +89,8 @@ def _drawn(controls: Floats, hand: Hand, weight: float, normals: Doubles, chance
         else:
             continue
         for k in range(count, which, -1):
-            pieces[k] = pieces[k - 1]
+            for point in range(3):  # not a row at once: numba takes seconds to compile that
+                pieces[k, point, 0], pieces[k, point, 1] = pieces[k - 1, point, 0], pieces[k - 1, point, 1]
         for axis in range(2):
             a, b, c = pieces[which, 0, axis], pieces[which, 1, axis], pieces[which, 2, axis]
             ab, bc = a + cut * (b - a), b + cut * (c - b)
