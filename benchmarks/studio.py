@@ -147,7 +147,7 @@ def _painted(spec: str, run: SynthConfig, lengths: Sequence[int]) -> dict[int, l
             family = renderer(run.renderers[sequence.renderer].family)
             for length in lengths:
                 schedule = FrameSchedule(num_frames=length + 1, spacing=run.schedule.spacing)
-                canvases = family.replay(painting.program, schedule.steps(painting.distances))
+                canvases = family.replay(painting.program, schedule.steps(painting.left))
                 process = Process(name=sequence.key, frames=np.stack([to_uint8(canvas) for canvas in canvases]))
                 processes[length].append(process.prepared(length + 1, _SIZE_PX))
             progress.advance(1)

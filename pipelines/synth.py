@@ -53,6 +53,7 @@ def _settings(config: SynthConfig, card: DatasetCard) -> RenderSettings:
         framing=config.framing,
         schedule=config.schedule,
         frame_format=config.frame_format,
+        step_captions=config.step_captions,
         seed=config.seed,
         config_hash=card.config_hash,
         code_version=card.code_version,

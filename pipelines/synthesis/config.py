@@ -120,7 +120,8 @@ class RunConfig:
 class SynthConfig(RunConfig):
     """One synthesis run. `conf/synth.yaml` says what each key means.
 
-    `left_out` are members of the mix that the data set in `out` was begun without.
+    `step_captions` writes a text a frame; `left_out` are members of the mix that the data set in `out` was begun
+    without.
     """
 
     source_kind: str
@@ -128,6 +129,7 @@ class SynthConfig(RunConfig):
     renderers: tuple[RendererChoice, ...]
     num_sequences: int | None
     seed: int
+    step_captions: bool = False
     left_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -175,6 +177,7 @@ class SynthConfig(RunConfig):
             "shard_size": self.shard_size,
             "val_fraction": self.val_fraction,
             "cpu": self.cluster.cpu,
+            **({"step_captions": True} if self.step_captions else {}),
         }
 
 
@@ -184,6 +187,17 @@ class FramesConfig:
 
     spacing: Literal["distance", "log", "uniform"]
     format: FrameFormat
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionConfig:
+    """The group `caption`.
+
+    Attributes:
+        steps: write a text for every frame, which says what is being done.
+    """
+
+    steps: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,6 +223,7 @@ class _Composed:
     fit: Fit
     num_frames: int
     frames: FramesConfig
+    caption: CaptionConfig
     seed: int
     num_workers: int | None
     shard_size: int | None
@@ -240,6 +255,7 @@ def synth_config(plain: dict[str, Any]) -> SynthConfig:
         framing=Framing(height_px=height, width_px=width, fit=words.fit),
         schedule=FrameSchedule(num_frames=words.num_frames, spacing=words.frames.spacing),
         frame_format=words.frames.format,
+        step_captions=words.caption.steps,
         num_sequences=words.num_sequences,
         seed=words.seed,
         num_workers=words.num_workers,
@@ -301,7 +317,7 @@ def single_renderer(plain: Mapping[str, Any]) -> RendererChoice:
 
 def _choice(name: str, plain: Mapping[str, Any], key: str, weight: float) -> RendererChoice:
     fields = dict(plain)
-    family, phrase = str(fields.pop("family", "")), str(fields.pop("phrase", None) or "")
+    family, phrase = str(fields.pop("family", "")), fields.pop("phrase", None)
     fields.pop("name", None)  # of the YAML; in a mix, members are named by their keys
     if family not in families():
         raise ConfigError(f"{key}.family", family, "one of " + ", ".join(families()))
@@ -311,6 +327,7 @@ def _choice(name: str, plain: Mapping[str, Any], key: str, weight: float) -> Ren
         renderer(family).check_assets(config, assets.content)
     except ConfigError as error:
         raise error.under(key) from None
+    phrase = str(renderer(family).phrase(config) if phrase is None else phrase)
     return RendererChoice(name=name, family=family, phrase=phrase, config=config, weight=weight, assets=assets)
 
 

@@ -50,7 +50,7 @@ def paint_sequence(sequence: PlannedSequence, settings: "RenderSettings", watch:
     seed = _seed(sequence, settings)
     painting = choice.renderer.paint(picture.image, choice.config, seed, choice.assets.content, picture.knowledge())
     seconds = watch.lap("paint")
-    steps = settings.schedule.steps(painting.distances)
+    steps = settings.schedule.steps(painting.left)
     frames = np.stack([to_uint8(canvas) for canvas in choice.renderer.replay(painting.program, steps)])
     watch.lap("frames")
     return Painted(picture=picture, painting=painting, steps=steps, frames=frames, seconds=seconds)
@@ -118,7 +118,7 @@ class Batches:
         known = [picture.knowledge() for _, picture in pictures]
         paintings = choice.renderer.paint_batch(images, choice.config, seeds, choice.assets.content, known)
         seconds = watch.lap("paint") / len(pictures)
-        steps = [self._settings.schedule.steps(painting.distances) for painting in paintings]
+        steps = [self._settings.schedule.steps(painting.left) for painting in paintings]
         programs = [painting.program for painting in paintings]
         frames = choice.renderer.replay_batch(programs, steps, choice.config)
         for (sequence, picture), painting, chosen, canvases in zip(pictures, paintings, steps, frames, strict=True):

@@ -1,6 +1,6 @@
 """What a data set promises of each sequence, checked: its record, its frames, and the painting that they show."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,13 +9,14 @@ import numpy as np
 
 from pipelines.synthesis.plan import in_val
 from pipelines.synthesis.regions import region_faults
-from pipelines.synthesis.sequence import record_of
+from pipelines.synthesis.sequence import NOTED, note_facts, record_of, step_captions
 from renderers import families, renderer
 from renderers.distance import canvas_distances
+from renderers.family import Note
 from renderers.painting import StrokeProgram, to_uint8
 from training.data.dataset import DatasetCard
 from training.data.encoded import Encoding, caption_key, embedding_of, encoding_of, latents_of
-from training.data.layout import ARTIST, TEXT_SPLIT
+from training.data.layout import ARTIST, TEXT_SPLIT, caption_member
 from training.data.manifest import ShardManifest, hash_file, tar_path
 from training.data.plain import parse_json
 from training.data.retries import retried
@@ -127,6 +128,7 @@ def sequence_faults(
     if steps != sorted(steps):
         yield "the frames are not in the order of their steps"
         return
+    notes = renderer(program.family).notes(program, steps)
     (bare,) = renderer(program.family).replay(program, [0])
     blank = to_uint8(bare)
     if _largest_difference(frames[0], blank) > tolerance:
@@ -135,12 +137,30 @@ def sequence_faults(
         canvases = [frame / np.float32(255) for frame in frames]
         distances = renderer(program.family).distances(program, canvases)
         rises = np.diff(distances) > _ROUNDING
+        if notes is not None:
+            rises &= [not note.receding for note in notes[1:]]
         if rises.any() and card.recipe["schedule"]["spacing"] == "distance":
             yield f"the distance to the finished canvas rises at frame {int(np.argmax(rises)) + 1}"
+    yield from _note_faults(sequence, notes)
     if "regions" in facts:
         yield from region_faults(sequence, program, frames, tolerance)
     if replay:
         yield from _replay_faults(program, facts, frames, max(tolerance, _rounding_of(facts)))
+
+
+def _note_faults(sequence: StoredSequence, notes: Sequence[Note] | None) -> Iterator[str]:
+    """Frames whose json or caption tells of something else than the program does there."""
+    frames = sequence.facts["frames"]
+    for number, frame in enumerate(frames):
+        expected = {} if notes is None else note_facts(notes[number])
+        if {key: frame[key] for key in NOTED if key in frame} != expected:
+            yield f"frame {number} is not at the phase or the object that its json tells"
+            return
+    texts = [sequence.members.get(caption_member(number, len(frames))) for number in range(len(frames))]
+    if any(text is not None for text in texts):
+        expected_texts = step_captions(sequence.caption, len(frames), notes)
+        if texts != [text.encode() for text in expected_texts]:
+            yield "the captions of its frames do not tell what its program does"
 
 
 def _rounding_of(facts: dict[str, Any]) -> int:

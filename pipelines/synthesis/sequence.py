@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,14 @@ from pipelines.synthesis.config import RendererChoice
 from pipelines.synthesis.painted import Painted, paint_sequence, spawn_key
 from pipelines.synthesis.plan import PlannedSequence
 from pipelines.synthesis.regions import label_map_bytes, region_facts
+from renderers.family import Note
 from renderers.metrics import sequence_metrics
 from renderers.painting import FrameSchedule, Painting
-from training.data.layout import FrameFormat, frame_member
+from training.data.layout import FrameFormat, caption_member, frame_member
 from training.data.manifest import to_json
+
+NOTED = ("phase", "object", "doing", "receding")
+"""What the json of a frame says of the process, where the renderer knows phases: see `renderers.family.Note`."""
 
 
 class Stopwatch:
@@ -56,6 +61,7 @@ class RenderSettings:
     seed: int
     config_hash: str
     code_version: str
+    step_captions: bool = False
 
     def make(self, sequence: PlannedSequence, watch: Stopwatch) -> Made:
         """Paint one sequence."""
@@ -87,8 +93,13 @@ def render_sequence(
         frame_member(number, len(frames), settings.frame_format): encode_frame(frame, settings.frame_format)
         for number, frame in enumerate(frames)
     }
-    facts = _facts(sequence, settings, choice, painting, steps, metrics)
-    members["txt"] = caption_of(sequence, choice).encode()
+    notes = choice.renderer.notes(painting.program, steps)
+    facts = _facts(sequence, settings, choice, painting, steps, metrics, notes)
+    caption = caption_of(sequence, choice)
+    members["txt"] = caption.encode()
+    if settings.step_captions:
+        for number, text in enumerate(step_captions(caption, len(frames), notes)):
+            members[caption_member(number, len(frames))] = text.encode()
     members["json"] = to_json(facts).encode()
     members["strokes.npz"] = painting.program.to_bytes()
     if painting.regions is not None:
@@ -96,7 +107,7 @@ def render_sequence(
     if picture.truth is not None:
         members["truth.npz"] = _truth_bytes(picture)
     watch.lap("encode")
-    return members, record_of(facts, caption_of(sequence, choice)), painted.seconds
+    return members, record_of(facts, caption), painted.seconds
 
 
 def caption_of(sequence: PlannedSequence, choice: RendererChoice) -> str:
@@ -104,6 +115,13 @@ def caption_of(sequence: PlannedSequence, choice: RendererChoice) -> str:
     if not sequence.entry.caption:
         return ""
     return f"{sequence.entry.caption}, {choice.phrase}" if choice.phrase else sequence.entry.caption
+
+
+def step_captions(caption: str, num_frames: int, notes: Sequence[Note] | None) -> list[str]:
+    """A text a frame: the caption and what is being done; the caption alone where the renderer does not say."""
+    if notes is None:
+        return [caption] * num_frames
+    return [f"{caption}, {note.doing}" if caption else note.doing for note in notes]
 
 
 def encode_frame(frame: NDArray[np.uint8], frame_format: FrameFormat) -> bytes:
@@ -124,7 +142,7 @@ def encode_frame(frame: NDArray[np.uint8], frame_format: FrameFormat) -> bytes:
 
 def _facts(
     sequence: PlannedSequence, settings: RenderSettings, choice: RendererChoice, painting: Painting,
-    steps: tuple[int, ...], metrics: dict[str, Any],
+    steps: tuple[int, ...], metrics: dict[str, Any], notes: Sequence[Note] | None,
 ) -> dict[str, Any]:  # fmt: skip
     config = choice.plain_config()
     return {
@@ -142,12 +160,22 @@ def _facts(
         "size_px": [settings.framing.height_px, settings.framing.width_px],
         "num_steps": len(painting.distances) - 1,
         "frames": [
-            {"member": frame_member(number, len(steps), settings.frame_format), "step": step, "distance": distance}
+            {
+                "member": frame_member(number, len(steps), settings.frame_format),
+                "step": step,
+                "distance": distance,
+                **({} if notes is None else note_facts(notes[number])),
+            }
             for number, (step, distance) in enumerate(zip(steps, metrics["distance"], strict=True))
         ],
         "metrics": metrics,
         **({} if painting.regions is None else {"regions": region_facts(painting.regions)}),
     }
+
+
+def note_facts(note: Note) -> dict[str, Any]:
+    """What the json of a frame says of the process."""
+    return dict(zip(NOTED, (note.phase, note.thing, note.doing, note.receding), strict=True))
 
 
 def record_of(facts: dict[str, Any], caption: str) -> dict[str, Any]:

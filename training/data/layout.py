@@ -81,6 +81,11 @@ def frame_member(frame: int, num_frames: int, frame_format: str) -> str:
     return f"{frame:0{digits}d}.{frame_format}"
 
 
+def caption_member(frame: int, num_frames: int) -> str:
+    """`03.txt`: the caption of one frame, with what is being done."""
+    return frame_member(frame, num_frames, "txt")
+
+
 def before_member(frame: int, num_frames: int) -> str:
     """`before.03.jpg`: what an artist's frame was made from, for comparison."""
     return f"before.{frame_member(frame, num_frames, 'jpg')}"

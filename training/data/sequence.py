@@ -15,6 +15,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from renderers.stored_picture import MOST_PIXELS, decoded
+from training.data.layout import caption_member
 from training.data.manifest import SampleSpan, ShardManifest, tar_path
 from training.data.plain import OPEN, Count, Number, Side, parse_object
 from training.data.retries import retried
@@ -78,6 +79,11 @@ class StoredSequence:
     def num_frames(self) -> int:
         """T."""
         return len(self.facts["frames"])
+
+    def step_caption(self, number: int) -> str:
+        """The caption of one frame, which says what is being done; the sequence's own where none was written."""
+        text = self.members.get(caption_member(number % self.num_frames, self.num_frames))
+        return self.caption if text is None else text.decode()
 
     def frame(self, number: int) -> NDArray[np.uint8]:
         """One frame (H, W, 3) uint8 RGB; -1 is the finished picture.

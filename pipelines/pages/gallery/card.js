@@ -155,13 +155,15 @@ class Card {
   }
 
   tell() {
-    const [number, step, distance] = this.data.frames[this.frame];
+    const [number, step, distance, doing] = this.data.frames[this.frame];
     const [x, y] = this.points[this.frame];
     this.marker.setAttribute("cx", x);
     this.marker.setAttribute("cy", y);
     this.slider.value = this.frame;
-    this.where.textContent = `${number}/${this.data.num_frames - 1} · ${this.data.step_word} ${written(step)}`;
-    this.where.title = `frame ${number} of 0 to ${this.data.num_frames - 1}, ${this.data.step_word} ${step} of ${this.data.num_steps}`;
+    this.where.textContent = `${number}/${this.data.num_frames - 1} · ${doing || `${this.data.step_word} ${written(step)}`}`;
+    this.where.title =
+      `frame ${number} of 0 to ${this.data.num_frames - 1}, ${this.data.step_word} ${step} of ${this.data.num_steps}` +
+      (doing && `: ${doing}`);
     this.slider.setAttribute("aria-valuetext", `${this.where.title}, distance to the finished ${written(distance, 2)}`);
   }
 

@@ -268,7 +268,10 @@ def _card(sequence: StoredSequence, record: Mapping[str, Any], thumbnail_px: int
         "violation": record["progress_violation"],
         "size": [width, height],
         "num_frames": len(stored),
-        "frames": [[number, stored[number]["step"] + from_artist, stored[number]["distance"]] for number in numbers],
+        "frames": [
+            [number, stored[number]["step"] + from_artist, stored[number]["distance"], stored[number].get("doing", "")]
+            for number in numbers
+        ],
         "sheet": make_sheet(frames, min(MAX_PX, 2 * thumbnail_px) if from_artist else thumbnail_px),
         "regions": _regions(sequence, thumbnail_px),
     }
