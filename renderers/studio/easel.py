@@ -31,7 +31,7 @@ class Easel:
     @property
     def short_px(self) -> int:
         """Pixels of a unit."""
-        return min(self.canvas.shape[:2])
+        return int(min(self.canvas.shape[:2]))
 
     def lay(self, strokes: Floats, phase: Phase | NDArray[np.uint8], things: int | NDArray[np.integer]) -> None:
         """Lay strokes (N, NUM_BRUSH_COLUMNS) of one phase or of each its own (places in `PHASES`), likewise things."""

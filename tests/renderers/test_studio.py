@@ -50,7 +50,7 @@ def test_it_is_a_family_of_renderers() -> None:
 def test_same_arguments_give_the_same_bytes_and_other_seeds_others(medium: str) -> None:
     image, known = scene(3)
     programs = [
-        paint(image, Config(**FEW, medium=medium), np.random.SeedSequence(seed), known=known).program.to_bytes()
+        paint(image, Config(**(FEW | {"medium": medium})), np.random.SeedSequence(seed), known=known).program.to_bytes()
         for seed in (0, 0, 1)
     ]
     assert programs[0] == programs[1]
@@ -217,7 +217,7 @@ def test_pencil_is_grey_and_draws_from_light_to_dark() -> None:
 @pytest.mark.parametrize("name", AWKWARD)
 def test_awkward_pictures_are_painted(medium: str, name: str) -> None:
     image = AWKWARD[name]
-    painting = paint(image, Config(**FEW, medium=medium), np.random.SeedSequence(0), known=NOTHING_KNOWN)
+    painting = paint(image, Config(**(FEW | {"medium": medium})), np.random.SeedSequence(0), known=NOTHING_KNOWN)
     steps = FrameSchedule(num_frames=5).steps(painting.left)
     canvases = list(replay(painting.program, steps))
     assert all(canvas.shape == image.shape and np.isfinite(canvas).all() for canvas in canvases)
