@@ -50,7 +50,7 @@ class StudioConfig:
     accents: float = 0.2
     corrections: float = 0.3
     canvas: tuple[float, float, float] | None = None
-    things: ThingsConfig = field(default_factory=lambda: ThingsConfig(max_things=8))
+    things: ThingsConfig = field(default_factory=ThingsConfig)
 
     def __post_init__(self) -> None:
         _one_of("medium", self.medium, get_args(Medium))

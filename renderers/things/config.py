@@ -87,7 +87,7 @@ class ThingsConfig:
     """
 
     method: Literal["auto", "graph", "sam", "truth"] = "auto"
-    max_things: int = 12
+    max_things: int = 8
     least_area: float = 0.004
     saliency: SaliencyChoice = field(default_factory=lambda: SaliencyChoice(method="background"))
     sam: SamChoice = field(default_factory=SamChoice)

@@ -107,7 +107,7 @@ def test_frames_on_the_page_are_the_stored_ones_in_order(tmp_path: Path, size_px
         for shown, frame in zip(shown_frames(card["sheet"], 11), stored, strict=True):
             assert np.abs(shown - frame).mean() < 4
             assert max(np.abs(shown - frame)[:, at].mean() for at in (0, -1)) < 4  # no fringe of a neighbour
-        assert card["frames"][3] == [3, 300, pytest.approx(0.7)]
+        assert card["frames"][3] == [3, 300, pytest.approx(0.7), ""]
 
 
 def test_thumbnails_keep_the_shape_of_the_picture(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_thumbnails_keep_the_shape_of_the_picture(tmp_path: Path) -> None:
 def test_a_long_sequence_shows_32_frames_with_the_first_and_the_last(tmp_path: Path) -> None:
     page = write_gallery(small_dataset(tmp_path / "d", captions=["a long day"], num_frames=256, size_px=(32, 32)))
     card = page_data(page)["cards"][0]
-    numbers = [number for number, _, _ in card["frames"]]
+    numbers = [number for number, *_ in card["frames"]]
     assert len(numbers) == 32 and numbers[0] == 0 and numbers[-1] == 255 and card["num_frames"] == 256
     shown = shown_frames(card["sheet"], 32)
     assert shown[0].mean() > 250
