@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from renderers.studio.phases import PHASES, Turns
 
 _DRAWING = 0.2
-_HASTE = 1.7  # way gone = time gone ** haste, once there is paint
+_HASTE = 1.5  # way gone = time gone ** haste, once there is paint
 _BY_STROKES = 0.4  # how much strokes count beside the area that they bring nearer to the end
 
 
