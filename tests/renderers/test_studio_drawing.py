@@ -110,6 +110,17 @@ def test_contours_lie_on_the_borders_of_things_and_go_all_around() -> None:
     assert np.diff(angles, append=angles[0] + 2 * np.pi).max() < np.pi / 2
 
 
+@pytest.mark.parametrize("medium", MEDIA)
+def test_lines_are_drawn_where_the_picture_has_edges(medium: str) -> None:
+    image = cv2.resize(landscape(256, 256), (192, 192), interpolation=cv2.INTER_AREA)
+    grey = cv2.GaussianBlur(image @ np.array([0.299, 0.587, 0.114], np.float32), (0, 0), 1.0)
+    steep = np.hypot(cv2.Sobel(grey, -1, 1, 0), cv2.Sobel(grey, -1, 0, 1)) / 8 > 0.02
+    near = cv2.dilate(steep.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    drawn = drawing(image, one_thing(image), medium, 150)
+    column, row = np.clip(middles(drawn.strokes[drawn.kinds == CONTOUR]) * 192, 0, 191).astype(int).T
+    assert near[row, column].mean() > 0.5 + 0.5 * near.mean()
+
+
 def test_what_draws_the_eye_is_drawn_first() -> None:
     image, things = still_life()
     drawn = drawing(image, things)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from renderers.raster.jit import kernel, part
 from renderers.raster.ribbon import Floats, Ints
@@ -19,10 +20,11 @@ from renderers.studio.drawing.edges import Contours
 _GAP_STEPS = 6  # how far a walk goes on where there is no contour, px
 _LEAST_CHAIN_PX = 6
 _LONGEST_WALK = 2000
-_MOST_WALKS = 500  # no drawing has more lines; joining takes time with their square
+_MOST_WALKS = 500  # no drawing has more lines
 _TURN = 0.5  # cosine of the most that a walk may turn in a step
 _INERTIA, _STEP_ASIDE = np.float32(0.45), np.float32(0.6)
 _JOIN_PX, _JOIN_ANGLE = 16.0, 0.7  # farthest and most bent good continuation
+_TOUCHING_PX = 2.5
 
 _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
 
@@ -196,23 +198,19 @@ def _joined(chains: list[Chain]) -> list[Chain]:
     if len(chains) < 2:
         return chains
     ends, outward = _ends(chains)
-    reach = np.repeat([min(_JOIN_PX, 0.4 * chain.length_px) for chain in chains], 2)
-    gap = ends[None, :] - ends[:, None]
-    apart = np.hypot(gap[..., 0], gap[..., 1])
-    along = gap / np.maximum(apart, 1e-6)[..., None]
-    leave = _angle((along * outward[:, None]).sum(-1))
-    bend = _angle(-(outward[:, None] * outward[None, :]).sum(-1))
-    close = apart < 2.5  # so near that the direction of the gap says nothing
-    leave = np.where(close, 0.5 * bend, leave)
-    cost = apart / np.maximum(np.minimum(reach[:, None], reach[None, :]), 3.0)
-    cost = cost + (np.maximum(leave, leave.T) ** 2 + bend**2) / _JOIN_ANGLE**2
-    cost[np.tril_indices(len(cost))] = np.inf
-    same = np.arange(0, len(cost), 2)
-    cost[same, same + 1] = np.inf
-    first, second = np.nonzero(cost < 1.0)
-    cheapest = np.argsort(cost[first, second], kind="stable")
+    reach = np.repeat([min(_JOIN_PX, max(3.0, 0.4 * chain.length_px)) for chain in chains], 2)
+    first, second = cKDTree(ends).query_pairs(_JOIN_PX, output_type="ndarray").T
+    gap = ends[second] - ends[first]
+    apart = np.hypot(*gap.T)
+    along = gap / np.maximum(apart, 1e-6)[:, None]
+    bend = _angle(-(outward[first] * outward[second]).sum(1))
+    leave = np.maximum(_angle((along * outward[first]).sum(1)), _angle(-(along * outward[second]).sum(1)))
+    leave = np.where(apart < _TOUCHING_PX, 0.5 * bend, leave)  # so near, the direction of the gap says nothing
+    cost = apart / np.minimum(reach[first], reach[second]) + (leave**2 + bend**2) / _JOIN_ANGLE**2
+    good = np.flatnonzero((cost < 1.0) & (first // 2 != second // 2))
+    order = good[np.lexsort((second[good], first[good], cost[good]))]
     partner: dict[int, int] = {}
-    for a, b in zip(first[cheapest].tolist(), second[cheapest].tolist(), strict=True):
+    for a, b in zip(first[order].tolist(), second[order].tolist(), strict=True):
         if a not in partner and b not in partner:
             partner[a], partner[b] = b, a
     return _threaded(chains, partner)

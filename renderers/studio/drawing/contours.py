@@ -99,25 +99,32 @@ def _by_thing(
 
     A line belongs to the nearer of the things on its two sides.
     """
+    if not chains:
+        return []
     height, width = labels.shape
     by_depth = np.argsort(depth_rank)
+    points = np.concatenate([chain.points for chain in chains])
+    ends = np.cumsum([len(chain.points) for chain in chains])
+    own_first, own_last = (np.repeat(limits, np.diff(ends, prepend=0)) for limits in (np.r_[0, ends[:-1]], ends - 1))
+    here = np.arange(len(points))
+    ahead = points[np.minimum(here + 1, own_last)] - points[np.maximum(here - 1, own_first)]
+    normal = np.stack([-ahead[:, 1], ahead[:, 0]], axis=1) / np.maximum(np.hypot(*ahead.T), 1e-6)[:, None]
+    ranks = []
+    for offset in (-_SIDE_PX, _SIDE_PX):
+        x, y = np.rint(points + offset * normal).astype(np.int64).T
+        ranks.append(depth_rank[labels[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)]])
     parts = []
-    for chain in chains:
-        ahead = np.gradient(chain.points, axis=0)
-        normal = np.stack([-ahead[:, 1], ahead[:, 0]], axis=1) / np.maximum(np.hypot(*ahead.T), 1e-6)[:, None]
-        ranks = []
-        for offset in (-_SIDE_PX, _SIDE_PX):
-            x, y = np.rint(chain.points + offset * normal).astype(np.int64).T
-            ranks.append(depth_rank[labels[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)]])
-        nearer = np.maximum(*ranks)
+    for chain, start, end in zip(chains, [0, *ends[:-1].tolist()], ends.tolist(), strict=True):
+        one_side, other_side = ranks[0][start:end], ranks[1][start:end]
+        nearer = np.maximum(one_side, other_side)
         if (nearer != nearer[0]).any():
             nearer = median_filter(nearer, _STEADY, mode="nearest")
         cuts = [0, *(np.flatnonzero(np.diff(nearer)) + 1).tolist(), len(nearer)]
-        for start, end in itertools.pairwise(cuts):
-            if end - start >= 2:
-                between = (ranks[0] != ranks[1])[start:end].mean() > 0.5
-                part = Chain(chain.points[start:end], chain.strength)
-                parts.append((part, int(by_depth[nearer[start]]), bool(between)))
+        for first, last in itertools.pairwise(cuts):
+            if last - first >= 2:
+                between = bool((one_side != other_side)[first:last].mean() > 0.5)
+                part = Chain(chain.points[first:last], chain.strength)
+                parts.append((part, int(by_depth[nearer[first]]), between))
     return parts
 
 

@@ -43,8 +43,8 @@ def seeds_of(
     corners = np.stack(np.meshgrid(*(np.arange(0, side - stride, stride) for side in lacks.shape), indexing="ij"), -1)
     places = (corners + stride * rng.random(corners.shape)).reshape(-1, 2).astype(np.int32)
     lacking = lacks[places[:, 0], places[:, 1]]
-    order = np.argsort(-lacking * urgency[labels[places[:, 0], places[:, 1]]], kind="stable")
-    chosen: Ints = places[order[lacking[order] > _BEGINS]]
+    places, lacking = places[lacking > _BEGINS], lacking[lacking > _BEGINS]
+    chosen: Ints = places[np.argsort(-lacking * urgency[labels[places[:, 0], places[:, 1]]], kind="stable")]
     return chosen
 
 
