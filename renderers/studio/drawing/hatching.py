@@ -114,7 +114,8 @@ def hatched(
         dice, spacing = rng.random(_NUM_DICE), layer.spacing
         for _ in range(_TRIES):
             lacks = np.float32(layer.filling) * sheet.lacks(0.6 * spacing * unit_px)
-            pitch = Pitch(spacing * unit_px, layer.longest * unit_px, layer.width * mean_cover, layer.pressure)
+            longest = layer.longest * np.sqrt(spacing / layer.spacing)  # broad strokes come from the arm
+            pitch = Pitch(spacing * unit_px, longest * unit_px, layer.width * mean_cover, layer.pressure)
             if layer.turned is None:
                 seeds = seeds_of(lacks, labels, urgency, pitch.spacing, rng)
                 rows = lines_along_form(lacks, labels, form, pitch, seeds, budget)
