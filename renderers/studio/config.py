@@ -26,7 +26,8 @@ class StudioConfig:
     Attributes:
         medium: what it is painted with.
         preset: `fast`, `std` or `best`: how much time a painting may take.
-        num_strokes: strokes of paint, 50 to 5,000; those of the drawing come on top.
+        num_strokes: strokes of paint, 50 to 5,000; those of the drawing come on top. Pencil hatches with four times as
+            many instead.
         num_lines: the most strokes of the drawing, 10 to 5,000.
         hatching: whether its shadows are hatched.
         order: which object comes first: `salient`; `back_to_front`; `user`; or `mixed`, one of the first two by chance.

@@ -21,6 +21,8 @@ from renderers.studio.phases import PHASES, phase_shares
 from renderers.studio.piece import Commission, paint_piece
 from renderers.things import Things, find_things
 
+_LINES_A_STROKE = 4  # of a pencil, which cover together what one of a brush does
+
 
 def plan(
     image: Image,
@@ -62,7 +64,7 @@ def _draw(easel: Easel, image: Image, things: Things, config: StudioConfig, rng:
     """Draw. Where there is no paint, all strokes are the drawing's, and hatching blocks in, models and finishes."""
     palette = palette_of(config.medium)
     tonal = not palette.medium.paints and bool(config.object_phases)
-    count = config.num_lines + (config.num_strokes if tonal else 0)
+    count = config.num_lines + (_LINES_A_STROKE * config.num_strokes if tonal else 0)
     lines = draw(image, things, config.medium, count, tonal or config.hatching, rng)
     if not palette.medium.constructs:
         lines = lines.chosen(lines.kinds != CONSTRUCTION)

@@ -45,7 +45,7 @@ def one_thing(image: Image) -> Things:
 
 
 def drawing(image: Image, things: Things, medium: str = "oil", num_strokes: int = 120, seed: int = 0) -> DrawnLines:
-    return draw(image, things, medium, num_strokes, False, np.random.default_rng(seed))
+    return draw(image, things, medium, num_strokes, medium == "pencil", np.random.default_rng(seed))
 
 
 def tone(drawn: DrawnLines, medium: str, image: Image) -> NDArray[np.float32]:
@@ -154,8 +154,8 @@ def test_a_pencil_drawing_has_the_tones_of_the_picture() -> None:
 def test_only_shadows_are_hatched_and_only_if_asked(medium: str) -> None:
     light = np.tile(np.linspace(1, 0, 96, dtype=np.float32), (96, 1))
     image = np.repeat(light[..., None], 3, 2)
-    lines = drawing(image, one_thing(image), medium)
-    assert (HATCHING in lines.kinds) == (medium == "pencil")
+    lines = draw(image, one_thing(image), medium, 120, False, np.random.default_rng(0))
+    assert HATCHING not in lines.kinds
     hatched = draw(image, one_thing(image), medium, 120, True, np.random.default_rng(0))
     places = middles(hatched.strokes[hatched.kinds == HATCHING])
     assert len(places) > 10

@@ -54,15 +54,15 @@ def draw(
     Args:
         image: (H, W, 3) float32 RGB in [0, 1].
         things: what it shows.
-        medium: one of `renderers.studio.drawing.pencils.PENCILS`; `pencil` draws tones too.
+        medium: one of `renderers.studio.drawing.pencils.PENCILS`.
         num_strokes: the most that are drawn.
-        hatching: whether shadows are hatched.
+        hatching: whether shadows are hatched, and in pencil all tones.
         rng: the hand's dice.
     """
     pencil = PENCILS[medium]
     colour = pencil.colours[int(rng.integers(len(pencil.colours)))]
-    hatching = hatching or pencil.tonal
-    num_lines = round(num_strokes * (_LINES_OF_TONAL if pencil.tonal else _LINES_WITH_SHADOWS if hatching else 1.0))
+    share = (_LINES_OF_TONAL if pencil.tonal else _LINES_WITH_SHADOWS) if hatching else 1.0
+    num_lines = round(share * num_strokes)
     contours = contours_of(image, things.labels, things.saliency, things.depth_rank)
     num_measures = round(_CONSTRUCTION_SHARE * num_lines) if pencil.constructs else 0
     construction = construct(things, contours, pencil, num_measures, rng)

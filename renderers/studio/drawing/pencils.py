@@ -57,7 +57,7 @@ class Pencil:
         layers: of its hatching.
         constructs: whether construction lines come first.
         sketched_in: another colour for these.
-        tonal: whether it draws all tones, instead of shadows when asked.
+        tonal: whether it hatches all tones instead of shadows.
     """
 
     brush: BristleBrush
