@@ -63,13 +63,13 @@ def draw(
     colour = pencil.colours[int(rng.integers(len(pencil.colours)))]
     share = (_LINES_OF_TONAL if pencil.tonal else _LINES_WITH_SHADOWS) if hatching else 1.0
     num_lines = round(share * num_strokes)
-    contours = contours_of(image, things.labels, things.saliency, things.depth_rank)
+    contours = contours_of(image, things)
     num_measures = round(_CONSTRUCTION_SHARE * num_lines) if pencil.constructs else 0
     construction = construct(things, contours, pencil, num_measures, rng)
     left = num_lines - sum(len(rows) for rows, _ in construction)
     lines = [
         *((rows, thing, CONSTRUCTION) for rows, thing in construction),
-        *((rows, thing, CONTOUR) for rows, thing in draw_contours(contours, things.saliency, pencil, left, rng)),
+        *((rows, thing, CONTOUR) for rows, thing in draw_contours(contours, things, pencil, left, rng)),
     ]
     lengths = [len(rows) for rows, _, _ in lines]
     strokes = np.zeros((sum(lengths), NUM_BRUSH_COLUMNS), np.float32)

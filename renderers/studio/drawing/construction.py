@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from renderers.raster.ribbon import Floats
 from renderers.studio.drawing.contours import Contour
-from renderers.studio.drawing.hand import draw_line
+from renderers.studio.drawing.hand import FREE_ARM, draw_line
 from renderers.studio.drawing.pencils import Pencil
 from renderers.things import Things
 
 _WEIGHT, _WOBBLE, _OVERSHOOT = 0.22, 0.7, 0.03
-_FREE_ARM = 10.0  # taper of a line that is one flick
 _LEAST_AREA, _GREATEST_AREA = 0.012, 0.6  # of things that are blocked in, as shares of the canvas
 _LEAST_SALIENCY, _MOST_SUBJECTS = 0.25, 5
 _STRAIGHTS = 0.035  # how far a silhouette may stray from its straights
@@ -28,7 +27,7 @@ def construct(
     things: Things, contours: list[Contour], pencil: Pencil, num_strokes: int, rng: np.random.Generator
 ) -> list[tuple[Floats, int]]:
     """Strokes (as of `hand.draw_line`) and thing of each construction line, at most `num_strokes`."""
-    hand = pencil.hand._replace(wobble=_WOBBLE * pencil.hand.wobble, overshoot=_OVERSHOOT, taper=_FREE_ARM)
+    hand = pencil.hand._replace(wobble=_WOBBLE * pencil.hand.wobble, overshoot=_OVERSHOOT, taper=FREE_ARM)
     height, width = things.labels.shape
     far = np.array([width, height]) / min(height, width)
     lines = [(controls, thing) for controls, thing in _horizon(contours, far)]

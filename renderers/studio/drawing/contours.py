@@ -13,17 +13,19 @@ from renderers.raster.ribbon import Floats
 from renderers.studio.drawing.chains import Chain, trace_chains
 from renderers.studio.drawing.curves import SAG_PX, corners_of, fit_spline
 from renderers.studio.drawing.edges import find_contours
-from renderers.studio.drawing.hand import draw_line
+from renderers.studio.drawing.hand import FREE_ARM, draw_line
 from renderers.studio.drawing.pencils import Pencil
+from renderers.things import Things
 
 WORKING_PX = 320
 _HIGH_SHARE, _LEAST_HIGH, _LOW_SHARE = 0.22, 0.012, 0.35
-_STABS_PX = 12.0
+_STABS_PX, _DULL_STABS_PX, _SALIENT = 12.0, 26.0, 0.5  # the shortest contours; of which things they may be short
 _DULL = 0.5  # how much less a contour counts in a thing that does not draw the eye
 _SIDE_PX = 3.0
 _STEADY = 15  # points over which a line must run along a thing to belong to it
 _FULL_STRENGTH = 0.25
-_PX_A_STROKE, _GREATEST_HASTE = 14.0, 2.5
+_PX_A_STROKE, _GREATEST_HASTE, _FLICKING_HASTE = 14.0, 2.0, 1.5
+_CLAIM = 0.2  # of a thing that does not draw the eye, on strokes; 1 more for one that does
 _SEARCHING_WEIGHT, _SEARCHING_SAG_PX, _SEARCHING_WOBBLE = 0.3, 8.0, 2.0
 
 
@@ -57,28 +59,26 @@ def resized(image: Image, labels: NDArray[np.uint16], short_px: int) -> tuple[Im
     return small, cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
 
 
-def contours_of(
-    image: Image, labels: NDArray[np.uint16], saliency: Floats, depth_rank: NDArray[np.int64]
-) -> list[Contour]:
+def contours_of(image: Image, things: Things) -> list[Contour]:
     """All contours worth drawing, the most important first.
 
     Args:
         image: (H, W, 3) float32 RGB in [0, 1].
-        labels: (H, W) the thing each pixel shows, one of K.
-        saliency, depth_rank: (K,) see `renderers.things.Things`.
+        things: what it shows.
     """
-    small, labels = resized(image, labels, WORKING_PX)
+    small, labels = resized(image, things.labels, WORKING_PX)
     height, width = labels.shape
     contours = find_contours(small, labels)
-    contours.strength[...] *= (_DULL + (1 - _DULL) * saliency)[labels]
+    contours.strength[...] *= (_DULL + (1 - _DULL) * things.saliency)[labels]
     high = max(_LEAST_HIGH, _HIGH_SHARE * float(np.quantile(contours.strength, 0.98)))
-    parts = _by_thing(trace_chains(contours, high, _LOW_SHARE * high), labels, depth_rank)
+    parts = _by_thing(trace_chains(contours, high, _LOW_SHARE * high), labels, things.depth_rank)
     unit_px = np.float32(min(height, width))
     kept = []
     for chain, thing, silhouette in parts:
-        draws_eye = float(saliency[thing])
+        draws_eye = float(things.saliency[thing])
         firm = min(1.0, chain.strength / _FULL_STRENGTH)
-        if chain.length_px < _STABS_PX * (1 - 0.5 * draws_eye * firm):  # but eyes are small
+        least_px = _STABS_PX * (1 - 0.5 * firm) if draws_eye > _SALIENT else _DULL_STABS_PX  # eyes are small
+        if chain.length_px < least_px:
             continue
         kept.append(
             Contour(
@@ -129,25 +129,30 @@ def _by_thing(
 
 
 def draw_contours(
-    contours: list[Contour], saliency: Floats, pencil: Pencil, num_strokes: int, rng: np.random.Generator
+    contours: list[Contour], things: Things, pencil: Pencil, num_strokes: int, rng: np.random.Generator
 ) -> list[tuple[Floats, int]]:
     """Strokes (as of `hand.draw_line`) and thing of each line.
 
-    The most important contours that the number of strokes allows, thing by thing, those first that draw the eye.
+    The most important contours that the number of strokes allows: each thing's up to its share, so that the whole is
+    composed, then whichever. They are drawn thing by thing, those first that draw the eye.
     """
-    drawn: list[tuple[Contour, list[Floats]]] = []
-    left = num_strokes
     length = sum(len(contour.points) for contour in contours)
     haste = float(np.clip(length / _PX_A_STROKE / max(1, num_strokes), 1.0, _GREATEST_HASTE))
-    for contour in contours:
-        lines = _lines_of(contour, pencil, haste, rng)
-        count = sum(len(strokes) for strokes in lines)
-        if count > left:
-            continue
-        left -= count
-        drawn.append((contour, lines))
-    order = sorted(range(len(drawn)), key=lambda k: (-float(saliency[drawn[k][0].thing]), drawn[k][0].thing, k))
-    return [(strokes, drawn[k][0].thing) for k in order for strokes in drawn[k][1]]
+    claims = np.sqrt(things.areas_px) * (_CLAIM + things.saliency)
+    shares = num_strokes * claims / claims.sum()
+    drawn: dict[int, list[Floats]] = {}
+    lines = [_lines_of(contour, pencil, haste, rng) for contour in contours]
+    left = num_strokes
+    for within_shares in (True, False):
+        for number, contour in enumerate(contours):
+            count = sum(len(strokes) for strokes in lines[number])
+            if number in drawn or count > left or (within_shares and count > shares[contour.thing]):
+                continue
+            left -= count
+            shares[contour.thing] -= count
+            drawn[number] = lines[number]
+    order = sorted(drawn, key=lambda k: (-float(things.saliency[contours[k].thing]), contours[k].thing, k))
+    return [(strokes, contours[k].thing) for k in order for strokes in drawn[k]]
 
 
 def _lines_of(contour: Contour, pencil: Pencil, haste: float, rng: np.random.Generator) -> list[Floats]:
@@ -159,6 +164,7 @@ def _lines_of(contour: Contour, pencil: Pencil, haste: float, rng: np.random.Gen
     unit_px = np.float32(WORKING_PX)
     points_px = contour.points * unit_px
     lines = []
+    hand = pencil.hand if contour.silhouette or haste < _FLICKING_HASTE else pencil.hand._replace(taper=FREE_ARM)
     if contour.silhouette and rng.random() < pencil.restated / haste:
         searching = pencil.hand._replace(
             wobble=_SEARCHING_WOBBLE * pencil.hand.wobble, overshoot=2 * pencil.hand.overshoot
@@ -167,5 +173,5 @@ def _lines_of(contour: Contour, pencil: Pencil, haste: float, rng: np.random.Gen
     corners = corners_of(points_px).tolist()
     for start, end in itertools.pairwise([0, *corners, len(points_px) - 1]):
         controls = fit_spline(points_px[start : end + 1], SAG_PX * haste) / unit_px
-        lines.append(draw_line(controls, pencil.hand, contour.weight, rng))
+        lines.append(draw_line(controls, hand, contour.weight, rng))
     return lines

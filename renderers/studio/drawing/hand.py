@@ -12,6 +12,8 @@ _WAVER_LEAST, _WAVER_BY_WAY, _LONGEST_WAY = 0.4, 6.0, 0.2
 _OVERLAP = 0.5  # radii by which pieces of a line reach less far than to their joint, for their round ends
 _BREATH = 0.15
 NUM_LINE_COLUMNS = A2 + 1
+FREE_ARM = 10.0
+"""Taper of a line that is one flick."""
 
 Doubles = NDArray[np.float64]
 
