@@ -1,7 +1,7 @@
 """A picture in, a film of how it is painted out.
 
     python -m pipelines.film picture=photo.jpg out=film.mp4
-    python -m pipelines.film picture=photo.jpg out=film.webm renderer=ink size=3840 seconds=30
+    python -m pipelines.film picture=photo.jpg out=film.webm renderer.medium=ink size=3840 seconds=30
 
 Strokes are planned once on a small canvas and painted at the size of the film, which has the picture's own shape.
 """
