@@ -67,7 +67,7 @@ def _nothing_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     for where, name in (
         ("pipelines.synthesis.run", "_render_missing"),
         ("training.assemble", "_assemble"),
-        ("pipelines.painter", "load_painter_pipeline"),
+        ("pipelines.painting.loading", "load_painter_pipeline"),
     ):
         monkeypatch.setattr(f"{where}.{name}", fail)
     part = assemble.Part(key="base", weights=Path(), hash="h", card=None)
