@@ -23,7 +23,7 @@ SHEETS: tuple[tuple[int, Medium], ...] = (
 """Number of the scene, and medium."""
 
 _SEED, _SIZE_PX, _CELL_PX = 11, 256, 128
-_HATCHING = 1500  # strokes of a pencil are fine
+_HATCHING = 800
 
 
 def sheet(index: int, medium: Medium, seed: int) -> np.ndarray:

@@ -16,7 +16,7 @@ INLINE = (*WORDS, "cluster=inline")
 RAY = (*WORDS, "cluster=local")
 MIX = (
     "renderer=mix", "size=64", "num_sequences=40", "shard_size=2",
-    *(f"renderer.members.{name}.num_strokes=100" for name in ("bezier", "oil", "ink")),
+    *(f"renderer.members.{name}.num_strokes=100" for name in ("bezier", "oil", "ink", "studio")),
 )  # fmt: skip
 
 
