@@ -113,7 +113,7 @@ def run(config: FilmConfig) -> Summary:
 
 def _write(config: FilmConfig, painting: Painting, size_px: tuple[int, int]) -> None:
     """Write the film under another name, and give it its own once it is whole."""
-    steps = spaced_steps(painting.distances, config.num_frames, config.spacing)
+    steps = spaced_steps(painting.left, config.num_frames, config.spacing)
     counts = {step: len(list(frames)) for step, frames in groupby(steps)}
     counts[steps[-1]] += round(config.hold * config.frames_per_s)
     family = config.renderer.renderer

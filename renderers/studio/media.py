@@ -123,29 +123,31 @@ class Palette:
 
     Attributes:
         medium: what it is.
-        texture: all marks, those of its drawing tool last.
-        first_mark: (5,) where the marks of the brushes for block-in, form, detail and lines begin, and the end.
+        texture: all marks.
+        first_marks, num_marks: (4,) where the marks of the brushes for block-in, form, detail and lines begin, and how
+            many each has.
     """
 
     medium: Medium
     texture: BrushTexture
-    first_mark: tuple[int, ...]
+    first_marks: tuple[int, ...]
+    num_marks: tuple[int, ...]
 
     def strokes(self, ribbons: Floats, phases: NDArray[np.uint8], rng: np.random.Generator) -> Floats:
         """Ribbons (N, 13) of phases (N,) with marks of the brushes for these; accents are set with that for detail."""
         brush = np.clip(phases.astype(int) - PHASES.index("block_in"), 0, 2)
-        first = np.array(self.first_mark)
         strokes = np.zeros((len(ribbons), NUM_BRUSH_COLUMNS), np.float32)
         strokes[:, :NUM_COLUMNS] = ribbons
         strokes[:, FAR_RED : FAR_RED + 3] = strokes[:, RED : RED + 3]
-        strokes[:, MARK] = first[brush] + np.floor(rng.random(len(ribbons)) * (first[brush + 1] - first[brush]))
+        which = np.floor(rng.random(len(ribbons)) * np.array(self.num_marks)[brush])
+        strokes[:, MARK] = np.array(self.first_marks)[brush] + which
         strokes[:, THICKNESS] = np.array(_THICKNESSES, np.float32)[brush]  # fat over lean
         return strokes
 
     def lines(self, strokes: Floats) -> Floats:
         """Strokes of a drawing (N, 18) with this medium's marks, in RGB or in amounts."""
         lines = strokes.copy()
-        lines[:, MARK] += self.first_mark[-2]
+        lines[:, MARK] += self.first_marks[-1]
         if self.medium.absorbs:
             for end in (slice(RED, RED + 3), slice(FAR_RED, FAR_RED + 3)):
                 lines[:, end] = amounts_of(lines[:, end], (1.0, 1.0, 1.0), self.medium.density)
@@ -155,12 +157,17 @@ class Palette:
 @lru_cache(maxsize=len(MEDIA))
 def palette_of(name: str) -> Palette:
     """Everything to paint with in one medium."""
-    textures = [*(make_brush(brush) for brush in MEDIA[name].brushes), pencil_texture(name)]
+    medium = MEDIA[name]
+    brushes = list(dict.fromkeys(medium.brushes))  # a brush that serves twice is stored once
+    textures = [*(make_brush(brush) for brush in brushes), pencil_texture(name)]
     whole = BrushTexture(
         np.concatenate([texture.cover for texture in textures]),
         np.concatenate([texture.relief for texture in textures]),
     )
-    return Palette(MEDIA[name], whole, tuple(np.cumsum([0, *(texture.num_variants for texture in textures)]).tolist()))
+    counts = [texture.num_variants for texture in textures]
+    starts = np.cumsum([0, *counts]).tolist()
+    serving = [*(brushes.index(brush) for brush in medium.brushes), len(brushes)]
+    return Palette(medium, whole, tuple(starts[at] for at in serving), tuple(counts[at] for at in serving))
 
 
 def wanted_of(name: str, image: Image, paper: tuple[float, float, float]) -> tuple[Image, Image]:

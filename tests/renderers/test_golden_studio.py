@@ -24,7 +24,7 @@ def program(*, merges: bool = True) -> StrokeProgram:
     rows[:, :NUM_COLUMNS] = STROKES
     rows[:, RED : RED + 3] *= 0.6
     rows[:, FAR_RED : FAR_RED + 3] = 0.5 * rows[:, RED : RED + 3]
-    rows[:, MARK] = np.linspace(0, PALETTE.first_mark[-1] - 1, len(rows)).astype(int)
+    rows[:, MARK] = np.linspace(0, PALETTE.texture.num_variants - 1, len(rows)).astype(int)
     arrays = program_arrays(PALETTE.texture, PALETTE.medium.density, 0.0, merges=merges)
     return StrokeProgram(
         family="studio", strokes=rows, canvas=PALETTE.medium.canvas, height_px=48, width_px=64, arrays=arrays
