@@ -20,7 +20,7 @@ _SOLID = BristleBrush(
     ridges=0.0,
 )  # fmt: skip
 _BLOCKING = BristleBrush(
-    bristles=26, hold=0.5, clumps=0.6, grain=0.1, oval=0.5, ragged=(0.05, 0.14), runs_out=0.22, runs_out_from=0.4,
+    bristles=26, hold=0.5, clumps=0.6, grain=0.1, oval=0.5, ragged=(0.05, 0.14), runs_out=0.16, runs_out_from=0.4,
     softness=0.35, rough=0.04,
 )  # fmt: skip
 _WET_WASH = WashBrush(tone=0.95, rim=0.02, blooms=0.8, tide=0.05, granulation=0.04, fades=(0.16, 0.24))
