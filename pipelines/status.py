@@ -12,8 +12,9 @@ from typing import Any
 from conf.command import COMPLETE, PARTIAL, Summary, command
 from conf.compose import typed
 from conf.errors import UserError
+from pipelines.synthesis.dataset_faults import read_sound_manifests
 from training.data.claim import is_being_written
-from training.data.dataset import dataset_totals, read_card, read_manifests
+from training.data.dataset import dataset_totals, read_card
 
 _REASONS_SHOWN = 5
 
@@ -29,13 +30,14 @@ def run(config: StatusConfig) -> Summary:
     """Look at a data set, without changing or disturbing it.
 
     Raises:
-        UserError: if there is none, or a manifest is damaged.
+        UserError: if there is none, or a manifest is damaged, or missing though the data set was completed.
     """
     card = read_card(config.dataset)
-    try:
-        manifests = list(read_manifests(config.dataset, card.shards))
-    except ValueError as error:
-        raise UserError(f"{error}; remove it and run the command that began it again") from error
+    faults: list[str] = []
+    manifests = read_sound_manifests(config.dataset, card, faults)
+    if faults:
+        more = f"; and {len(faults) - 1} more (pipelines.verify names all)" if faults[1:] else ""
+        raise UserError(f"{faults[0]}{more}; remove it and run the command that began it again")
     totals = dataset_totals(manifests)
     share = 100 * (totals["num_sequences"] + totals["num_quarantined"]) / max(1, card.num_planned)
     state = "complete" if card.totals is not None else ("running" if is_being_written(config.dataset) else "stopped")

@@ -19,7 +19,8 @@ from pipelines.evaluation.process import Process
 from pipelines.pages.gallery.contents import spread
 from pipelines.painting.own_files import read_report
 from pipelines.sources.base import RefusedPicture, SourceEntry, StorageFault
-from training.data.dataset import read_card, read_manifests
+from pipelines.synthesis.dataset_faults import read_sound_manifests
+from training.data.dataset import read_card
 from training.data.manifest import SampleSpan, tar_path
 from training.data.retries import retried
 from training.data.sequence import read_span
@@ -126,15 +127,15 @@ def _of_datasets(folder: Path) -> list[_Member]:
     """The sequences of a data set, or of all data sets in a folder."""
     members: list[_Member] = []
     for root in _with(folder, _DATASET_CARD):
-        try:
-            for manifest in read_manifests(root, read_card(root).shards):
-                tar = tar_path(root, manifest.name)
-                members += [
-                    (f"{root.name}/{span.key}", partial(_stored, f"{root.name}/{span.key}", tar, span))
-                    for span in manifest.samples
-                ]
-        except ValueError as error:
-            raise UserError(f"{root}: damaged: {error}") from error
+        faults: list[str] = []
+        for manifest in read_sound_manifests(root, read_card(root), faults):
+            tar = tar_path(root, manifest.name)
+            members += [
+                (f"{root.name}/{span.key}", partial(_stored, f"{root.name}/{span.key}", tar, span))
+                for span in manifest.samples
+            ]
+        if faults:
+            raise UserError(f"{root}: damaged: {faults[0]}")
     return members
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from conf.command import command
+from conf.errors import UserError
 from pipelines.artists import frames
 from pipelines.evaluate import evaluate_config, run
 from pipelines.evaluation.controls import CONTROLS, cross_fade
@@ -341,6 +342,14 @@ def test_the_page_opens_in_a_browser_without_complaint_and_shows_every_metric(re
         assert shown == kept
         assert page.locator("body").evaluate("body => getComputedStyle(body).backgroundColor") == "rgb(245, 243, 238)"
         assert not said
+
+
+def test_a_shard_that_is_gone_from_a_complete_data_set_is_named(dataset: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "damaged"
+    shutil.copytree(dataset, copy)
+    min((copy / "shards").glob("*.json")).unlink()
+    with pytest.raises(UserError, match=r"damaged: .*shards/train-00000-of-0000\d\.json: missing"):
+        read_set("reference", copy, "auto", WANTED)
 
 
 def test_a_damaged_sequence_of_a_data_set_is_named_and_the_others_are_read(dataset: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from conf.errors import UserError
 from pipelines.status import StatusConfig, run
 from tests.pipelines.small_dataset import SHARDS, small_dataset
 from training.data.claim import is_being_written, sole_writer
+from training.data.manifest import manifest_path
 
 _HOLD = """
 import sys, pathlib
@@ -119,3 +120,10 @@ def test_a_damaged_manifest_is_named_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "data" / "shards" / f"{SHARDS[1]}.json").write_text("{")
     with pytest.raises(UserError, match=f"{SHARDS[1]}.json: .*remove it and run the command that began it again"):
         run(StatusConfig(dataset=tmp_path / "data"))
+
+
+def test_a_manifest_that_is_gone_from_a_complete_data_set_is_named(tmp_path: Path) -> None:
+    root = small_dataset(tmp_path / "data")
+    manifest_path(root, SHARDS[1]).unlink()
+    with pytest.raises(UserError, match=rf"{SHARDS[1]}\.json: missing; remove it and run the command"):
+        run(StatusConfig(dataset=root))
