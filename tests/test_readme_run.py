@@ -1,0 +1,152 @@
+"""README followed to the letter in an empty folder: its commands run, and those whose output is shown print it.
+
+That every shell passes every line on as it is meant is tested in `test_commands_in_docs.py`; here lines run, in turn by
+each shell at hand. Commands whose output is not shown are scaled down by keys at their end.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.pipelines.artists.ingest_runs import save, sheet_of, stages
+from tests.pipelines.artists.time_lapse import painting, write_video
+from tests.pipelines.runs import REPOSITORY, save_picture
+from tests.renderers.actors import save_small_actor
+from tests.test_commands_in_docs import SHELLS, printed_lines
+
+pytestmark = [pytest.mark.nightly, pytest.mark.timeout(3600)]
+
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+FEW = ["size=64", "num_frames=2", "gallery=false", "cluster=inline", "num_sequences=2", "val_fraction=0"]
+SCALED = {
+    "pipelines.synth": FEW,
+    "pipelines.ingest": ["size=64", "gallery=false", "cluster=inline"],
+    "pipelines.film": ["size=128", "seconds=1", "canvas_px=64", "overwrite=true"],
+    "training.train": ["max_steps=1", "batch_size=2", "num_workers=0", "tracker=none", "sample_every=0"],
+    "training.assemble": [],
+    "pipelines.encode": [],
+    "pipelines.evaluate": [],
+}
+NEEDS_WEIGHTS = ("model=sd15", "sam.checkpoint=", "cluster.address=")
+"""Lines that need weights or machines of others; that they are understood is tested elsewhere."""
+NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
+TOLERANCE = 0.1  # of figures: kernels round differently on other processors
+RATES = re.compile(r" in [\d.]+ s, [\d.]+/s")
+
+
+def shown_runs(text: str) -> list[tuple[str, list[str]]]:
+    """Commands behind a `$` in blocks of code, and the lines that are shown below each."""
+    runs: list[tuple[str, list[str]]] = []
+    for block in re.findall(r"^```\w*\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        for line in block.replace("\\\n", " ").splitlines():
+            if line.startswith("$ "):
+                runs.append((line[2:], []))
+            elif runs and "$ " in block:
+                runs[-1][1].append(line)
+    return runs
+
+
+def figures(line: str) -> tuple[str, list[float]]:
+    """A line with its numbers taken out, and they."""
+    line = RATES.sub("", line)
+    return NUMBER.sub("#", line), [float(number.replace(",", "")) for number in NUMBER.findall(line)]
+
+
+def assert_printed(expected: list[str], printed: str, command: str) -> None:
+    """The same lines, figures by tolerance."""
+    lines = printed.strip().splitlines()
+    assert len(lines) == len(expected), f"{command}\nshown:\n" + "\n".join(expected) + f"\nprinted:\n{printed}"
+    for wanted, line in zip(expected, lines, strict=True):
+        (words, numbers), (printed_words, printed_numbers) = figures(wanted), figures(line)
+        assert printed_words == words, command
+        np.testing.assert_allclose(printed_numbers, numbers, rtol=TOLERANCE, atol=0.02, err_msg=f"{command}\n{line}")
+
+
+class Workplace:
+    """An empty folder, with a home that holds what README's lines name."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.home, self._count = root / "work", root / "home", 0
+        self.root.mkdir()
+        for number in range(2):
+            (self.home / "pictures").mkdir(parents=True, exist_ok=True)
+            save_picture(self.home / "pictures" / f"{number}.png", number)
+        (self.home / "timelapses").mkdir()
+        write_video(self.home / "timelapses" / "one.mp4", painting(60)[0])
+        save(self.home / "grids" / "boat_2x3.png", sheet_of(stages(6), 2, 3, "boustrophedon"))
+        for number, stage in enumerate(stages(9)):
+            save(self.home / "scans" / "one" / f"{number}.png", stage)
+        for name in ("my_brush.png", "my_heights.png", "starry_night.jpg"):
+            Image.linear_gradient("L").resize((64, 64)).convert("RGB").save(self.root / name)
+        save_picture(self.root / "photo.jpg", 3)
+        save_small_actor(self.root / "actor.pkl")
+
+    def run(self, command: str) -> "subprocess.CompletedProcess[str]":
+        """Run a line as printed, by the next shell in turn."""
+        self._count += 1
+        return subprocess.run(
+            [SHELLS[self._count % len(SHELLS)], "-c", command],
+            cwd=self.root,
+            env={
+                **os.environ,
+                "HOME": str(self.home),
+                "PYTHONPATH": str(REPOSITORY),
+                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+                "NUMBA_CACHE_DIR": os.environ.get(
+                    "NUMBA_CACHE_DIR", str(Path.home() / ".cache" / "process-painter-docs")
+                ),
+                "OMP_NUM_THREADS": "1",
+            },
+            capture_output=True,
+            text=True,
+        )
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    """With what `make demo` makes, and a small data set to train on."""
+    place = Workplace(tmp_path_factory.mktemp("readme"))
+    demo = subprocess.run(
+        ["make", "-n", "-o", "setup", "-f", REPOSITORY / "Makefile", "demo", f"BIN={Path(sys.executable).parent}"],
+        cwd=REPOSITORY, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    done = place.run("set -e\nmkdir -p outputs\n" + demo)
+    assert done.returncode == 0, done.stderr
+    small = (
+        "python -m pipelines.synth size=64 num_frames=4 val_fraction=0.3 cluster=inline num_sequences="
+    )
+    for keys in ("8 renderer=small out=data/scenes", "2 renderer=oil out=outputs/paintings", "4 out=data/held_out"):
+        done = place.run(small + keys)
+        assert done.returncode == 0, done.stderr
+    return place
+
+
+def test_what_is_shown_is_printed(workplace: Workplace) -> None:
+    runs = shown_runs(README)
+    assert len(runs) > 6
+    for command, expected in runs:
+        done = workplace.run(command)
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+        if expected:
+            assert_printed(expected, done.stdout, command)
+
+
+def test_all_other_commands_run(workplace: Workplace) -> None:
+    shown = {" ".join(command.split()) for command, _ in shown_runs(README)}
+    lines = [line for line in printed_lines(README) if " ".join(line.split()) not in shown]
+    chosen = [line for line in lines if not any(word in line for word in NEEDS_WEIGHTS) and "benchmarks." not in line]
+    failed = []
+    for line in chosen:
+        name = re.findall(r"-m ([\w.]+)", line)[-1]
+        command = line.partition("  #")[0].replace("--nproc_per_node=8", "--nproc_per_node=2")
+        done = workplace.run(" ".join([command, *SCALED.get(name, [])]))
+        if done.returncode not in (0, 3):
+            failed.append(f"{line}\n    {done.stderr.strip().splitlines()[-1:]}")
+    assert len(chosen) > 12
+    assert not failed, "\n".join(failed)
