@@ -272,7 +272,7 @@ def test_one_bad_process_is_named_and_the_others_are_judged(
     save(ours / "mixed" / "0.png", stages(1, 64, 64)[0])
     save(ours / "mixed" / "1.png", stages(1, 70, 64)[0])
     save(ours / "still" / "0.png", stages(1, 64, 64)[0])
-    assert judge(f"generated={ours}", f"reference={folders / 'theirs'}", f"out={tmp_path / 'out'}") == 0
+    assert judge(f"generated={ours}", f"reference={folders / 'theirs'}", f"out={tmp_path / 'out'}") == 3
     printed = capsys.readouterr().out
     assert "not read: mixed: mixed sizes: 0.png has 64x64 px, 1.png has 64x70 px" in printed
     assert "not read: still: one frame is no process" in printed
