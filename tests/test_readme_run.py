@@ -118,9 +118,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     ).stdout  # fmt: skip
     done = place.run("set -e\nmkdir -p outputs\n" + demo)
     assert done.returncode == 0, done.stderr
-    small = (
-        "python -m pipelines.synth size=64 num_frames=4 val_fraction=0.3 cluster=inline num_sequences="
-    )
+    small = "python -m pipelines.synth size=64 num_frames=4 val_fraction=0.3 cluster=inline num_sequences="
     for keys in ("8 renderer=small out=data/scenes", "2 renderer=oil out=outputs/paintings", "4 out=data/held_out"):
         done = place.run(small + keys)
         assert done.returncode == 0, done.stderr
