@@ -127,7 +127,11 @@ def read_card(root: Path) -> DatasetCard:
         DamagedCard: if its card is not what was written.
     """
     path = dataset_file(root)
-    if not root.is_dir():
+    try:
+        is_folder = root.is_dir()
+    except OSError as error:  # a name too long for any
+        raise UserError(f"dataset={root}: {error.strerror}") from error
+    if not is_folder:
         raise UserError(f"dataset={root}: no such folder")
     try:
         return parse_card(retried(path, path.read_bytes), str(path))
