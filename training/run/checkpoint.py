@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _FORMAT = 1
 _FACTS = "checkpoint.json"
+_OF_THE_SYSTEM = ("No space left", "(os error ", "inline_container.cc")
+"""In errors of safetensors and torch: the system did not take all that they wrote. torch does not say why."""
 _SPARE_BYTES = 64 * 2**20  # logs, samples and whatever else the run writes
 
 
@@ -149,8 +151,8 @@ class replaced_folder:  # used as a context
         finally:
             os.close(self._holder)
             shutil.rmtree(self._temporary, ignore_errors=True)
-        if error is not None and (isinstance(error, OSError) or "No space left" in str(error)):
-            raise self._refused(error) from error  # torch and safetensors wrap the system's error in their own
+        if error is not None and (isinstance(error, OSError) or any(words in str(error) for words in _OF_THE_SYSTEM)):
+            raise self._refused(error) from error
 
     def _sweep(self) -> None:
         """Remove what killed writers of the same folder left: what nobody holds any more."""

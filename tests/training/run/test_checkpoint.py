@@ -244,3 +244,25 @@ def test_what_killed_writers_of_a_folder_left_is_removed_and_what_another_writes
             assert writing.is_dir()
             (second / "weights").write_text("2")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["painter", *(path.name for path in others)])
+
+
+_SHORT_FILES = """
+import resource, sys
+from pathlib import Path
+import torch
+from training.run.checkpoint import write_checkpoint
+many = {"a": torch.zeros(5000)}
+resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+what = {"tensors": {"trained": many}, "states": {}} if sys.argv[2] == "safetensors" else {"tensors": {}, "states": {"optimizer": many}}
+write_checkpoint(Path(sys.argv[1]), 2, facts={}, **what)
+"""  # noqa: E501
+
+
+@pytest.mark.parametrize("library", ["safetensors", "torch"])
+def test_a_file_that_may_not_grow_is_one_line_whichever_library_writes_it(tmp_path: Path, library: str) -> None:
+    _write(tmp_path, 1)
+    words = [sys.executable, "-c", _SHORT_FILES, str(tmp_path), library]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stderr.strip().splitlines()[-1].startswith("conf.errors.UserError: ")
+    assert "step-00000002: cannot be written: " in done.stderr
+    assert _steps(tmp_path) == ["step-00000001"]
