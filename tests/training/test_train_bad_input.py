@@ -16,6 +16,7 @@ from tests.pipelines.small_dataset import SHARDS, small_dataset
 from tests.training.toy_runs import ROOT, config, finish, log, losses, spawn, train, words
 from training.data.dataset import dataset_totals, read_card, read_manifests
 from training.data.manifest import read_manifest, tar_path
+from training.models import weights
 from training.run.checkpoint import newest_sound
 from training.run.run_folder import claimed
 
@@ -346,3 +347,15 @@ def test_a_bit_flipped_in_the_card_of_a_run_is_told_and_nothing_is_written(seque
     with pytest.raises(UserError, match=r"run\.json: cannot be read \(not the bytes that were written\)"):
         train(sequences, out, max_steps=4)
     assert (out / "run.json").read_bytes() == card
+
+
+def test_weights_that_may_not_be_read_are_one_line(
+    sequences: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(path: Path) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    train(sequences, tmp_path / "parent", max_steps=2)
+    monkeypatch.setattr(weights, "hash_file", forbidden)
+    with pytest.raises(UserError, match=r"parent/weights/toy.safetensors: cannot be read \(Permission denied\)"):
+        train(sequences, tmp_path / "run", max_steps=2, base=tmp_path / "parent")

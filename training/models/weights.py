@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,12 +121,16 @@ def noise_of_run(weights: Path) -> "NoiseConfig | None":
 
 
 def weights_hash(path: Path) -> str:
-    """SHA-256 over a weights file, or over the names and contents of all files of a folder but the run card."""
+    """SHA-256 over a weights file, or over the names and contents of all files of a folder but the run card.
+
+    Raises:
+        UserError: if one cannot be read; it names the file.
+    """
     if path.is_file():
-        return hash_file(path)
+        return retried(path, partial(hash_file, path))
     digest = hashlib.sha256()
     for file in sorted(file for file in path.rglob("*") if file.is_file() and file.name != RUN_CARD):
-        digest.update(f"{file.relative_to(path).as_posix()} {hash_file(file)}\n".encode())
+        digest.update(f"{file.relative_to(path).as_posix()} {retried(file, partial(hash_file, file))}\n".encode())
     return digest.hexdigest()
 
 
