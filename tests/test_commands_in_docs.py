@@ -109,7 +109,9 @@ def _check(
     for line in lines:
         words = _split(shell, line, folder)
         module, rest = words[words.index("-m") + 1], words[words.index("-m") + 2 :]
-        if module.startswith("benchmarks."):
+        if module == "tests.chaos":
+            _parse_benchmark("tests.chaos.__main__", rest, monkeypatch)
+        elif module.startswith("benchmarks."):
             _parse_benchmark(module, rest, monkeypatch)
         elif not module.startswith("docs."):
             name = module.rpartition(".")[2]
