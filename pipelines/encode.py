@@ -1,11 +1,12 @@
-"""A data set of frames in, the same data set as a base model sees it out.
+"""Compute the latents and text embeddings of a data set once, so that training is faster.
 
     python -m pipelines.encode dataset=data/scenes model=tiny base=runs/base out=data/scenes-latents
     python -m pipelines.encode dataset=data/scenes out=data/scenes-latents dtype=bf16
 
-Training reads it in place of the frames and needs neither the VAE's encoder nor the text encoder any more. Latents are
-stored as mean and logarithm of variance, so training still draws them anew each time; each caption is embedded once.
-The same command again goes on where a killed run stopped, and does nothing once all is done.
+Give the result to training.train as data=, in place of the frames; training then needs neither the VAE's encoder nor
+the text encoder. Latents are stored as mean and log-variance, so that training still samples new ones each time. They
+fit only the base model that they were computed with, and frames can no longer be augmented.
+Running the same command again resumes where a killed run stopped; once everything is done it does nothing.
 """
 
 import sys

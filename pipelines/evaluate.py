@@ -1,13 +1,15 @@
-"""Generated painting processes against real ones: the finished picture, the way there, and controls beside them.
+"""Measure how close generated painting processes are to real ones.
 
     python -m pipelines.evaluate generated=outputs/paintings reference=data/held_out out=outputs/evaluation
-    python -m pipelines.evaluate generated=theirs layout.generated=grid grid.rows=3 grid.columns=3 reference=data/real
+    python -m pipelines.evaluate generated=others layout.generated=grid grid.rows=3 grid.columns=3 reference=data/real
 
-Each process metric is first tried on the reference set itself: every real process, and four controls made from it
-(cross-fade, random reveal, blur to sharp, reversed), against all other real ones. A metric that does not rank every
-control below the real ones is in doubt, and is printed with the reason. The distance to real painters is in units of
-how far they are from each other. docs/metrics.md defines all of it.
-Exit code 0: all was read and judged; 3: some could not be read, and are named, or nothing could be measured.
+Finished pictures are compared, and how the painting proceeds (order, locality, coarse to fine and so on). Each process
+metric is first tested on the reference set: real processes, and four false ones made from them (cross-fade, random
+reveal, blur to sharp, reversed), against all other real ones. A metric that does not rank every false process below the
+real ones is reported as doubtful, with the reason. The distance to the reference is in units of the distance between
+real processes: 0 is another sample of the same painters, larger is worse. docs/metrics.md defines every metric.
+Exit code 0: everything was read and judged; 3: some processes could not be read (they are named), or nothing could be
+measured.
 """
 
 import sys

@@ -1,9 +1,10 @@
-"""A picture in, a film of how it is painted out.
+"""Make a film of a picture being painted.
 
     python -m pipelines.film picture=photo.jpg out=film.mp4
     python -m pipelines.film picture=photo.jpg out=film.webm renderer.medium=ink size=3840 seconds=30
 
-Strokes are planned once on a small canvas and painted at the size of the film, which has the picture's own shape.
+The strokes are found by a renderer, without a trained model, on a small canvas, and painted at the size of the film,
+which has the shape of the picture.
 """
 
 import contextlib

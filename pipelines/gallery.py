@@ -1,9 +1,10 @@
-"""A data set as one page to look at: every picture with its playable, scrubbable process.
+"""Write one HTML page on which every painting process of a data set can be played.
 
     python -m pipelines.gallery dataset=outputs/dataset
 
-The page holds all it shows, so it opens from the disk, without a network, and can be sent to somebody.
-Exit code 0: the data set is complete; 2: this is no data set, or a shard is damaged; 3: more is still to be painted.
+The page is DATASET/gallery/index.html. All pictures are inside the file: it opens without a network or server, and can
+be sent to somebody.
+Exit code 0: written; 2: the folder is no data set, or a shard is damaged; 3: written, but the data set is unfinished.
 """
 
 import sys

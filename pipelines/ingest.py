@@ -1,12 +1,13 @@
-"""An artist's own sequences in, the same kind of data set as pipelines.synth makes out.
+"""Turn recordings of an artist at work into the same kind of data set as pipelines.synth.
 
     python -m pipelines.ingest source.path=timelapses layout=video out=data/artist
     python -m pipelines.ingest source.path=grids layout=grid num_frames=4 caption.trigger=sks out=data/grids
     python -m pipelines.ingest source.path=scans layout=frames size=384x512 out=data/scans
 
-Videos are cut to their longest shot, straightened, and freed of hands and tools; grids are cut into their cells. Of
-what is left, num_frames are chosen. The gallery shows each beside the frame it was made from.
-The same command again goes on where a killed run stopped, and does nothing once all is done.
+A sequence is a time-lapse video, a folder of numbered pictures, or one picture with all stages in a grid. Videos are
+cut to their longest shot, camera motion is undone, and hands and tools are removed; grids are cut into their cells.
+From what remains, num_frames frames are chosen. The gallery shows each beside the recorded frame it was made from.
+Running the same command again resumes where a killed run stopped; once everything is done it does nothing.
 """
 
 import sys

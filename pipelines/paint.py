@@ -1,4 +1,4 @@
-"""Words, a picture, an unfinished picture, or pictures at any frames in; the process of painting out.
+"""Generate a painting process from a prompt, from a picture, or on from an unfinished picture.
 
     python -m pipelines.paint prompt="a red house by a lake under an orange sky, painted in oil"
     python -m pipelines.paint task=reconstruct image=boat.png out=outputs/boat
@@ -6,11 +6,11 @@
     python -m pipelines.paint task=complete image=begun.png at=3 out=outputs/ended
     python -m pipelines.paint painter=outputs/painter 'conditions={2: block_in.png, -1: boat.png}' out=outputs/both
 
-Every picture is pinned to a frame: through the replication network, through the noise that it inverts to, and by its
-paint, which stays where nothing else is painted. The report says how well the frames keep to their pictures. With a
-folder or a list as image, each of its pictures has a process of its own, the same whatever is painted beside it up to
-rounding; what is painted already is left as it is, and what cannot be read in a folder is skipped and named (exit code
-3). OUT/index.html then shows them all.
+OUT gets the numbered frames, a video, report.json and index.html. A given picture fixes one frame of the process: the
+last (reconstruct), number `at` (complete), or any (conditions). Three means hold it there: the keys network, inversion
+and keep. The report says how far each fixed frame is from its picture.
+If image is a folder or a list, each picture gets a process of its own, independent of the others up to rounding.
+Finished ones are not painted again; unreadable files of a folder are skipped and named (exit code 3).
 """
 
 import sys

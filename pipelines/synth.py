@@ -1,10 +1,13 @@
-"""Pictures in, a data set of painting processes out.
+"""Paint pictures stroke by stroke and write the processes as a data set for training.
 
     python -m pipelines.synth                                             # 64 procedural scenes
     python -m pipelines.synth source=folder source.path=~/pictures out=data/mine
     python -m pipelines.synth num_sequences=10000 renderer=bezier renderer.preset=fast out=data/scenes
 
-The same command again goes on where a killed run stopped, and does nothing once all is done.
+A painting process is a sequence of frames from the blank canvas to the finished picture, with a caption and the
+strokes that made it. Without a source of your own, scenes drawn by this program are painted.
+Running the same command again resumes where a killed run stopped; once everything is done it does nothing.
+Look at the result with pipelines.gallery, check it with pipelines.verify, train on it with training.train.
 """
 
 import sys

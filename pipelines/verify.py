@@ -1,8 +1,10 @@
-"""Recount and rehash a data set, and check every promise that a painting makes.
+"""Check a data set: counts, file hashes, and that the stored strokes repaint the stored frames.
 
     python -m pipelines.verify dataset=outputs/dataset
 
-Exit code 0: all is well; 1: faults were found, and are listed; 2: this is no data set; 3: sound, but not complete.
+Nothing is changed; each fault is listed with its shard and sequence.
+Exit code 0: no faults; 1: faults were found; 2: the folder is no data set;
+3: no faults, but the data set is unfinished.
 """
 
 import math

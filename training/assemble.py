@@ -1,10 +1,10 @@
-"""The parts that stages trained, put together to one painter: a folder that paints.
+"""Join the models trained by the stages into one painter, a folder for pipelines.paint.
 
     python -m training.assemble words=RUN base=RUN motion=RUN replication=RUN out=outputs/painter
     python -m training.assemble base=RUN motion=RUN loras=[outputs/ink_spatial,outputs/ink_motion] dtype=fp16 out=DIR
 
-Parts must belong together: what a run was trained on is in its card, and anything else is refused. Licences and run
-cards of all parts come along.
+RUN is the out= of training.train. Parts must belong together: each run's card names the models that it was trained on,
+and a part that does not match is refused. Licences and run cards of all parts are copied into the painter.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Shards in, trained weights out.
+"""Train one stage of a painter on a data set.
 
     python -m training.train stage=words data=outputs/scenes out=outputs/words
     python -m training.train stage=base data=outputs/scenes base=outputs/words out=outputs/base
@@ -6,8 +6,11 @@
     python -m training.train stage=agent data=outputs/scenes out=outputs/agent
     torchrun --nproc_per_node=8 -m training.train stage=motion model=sd15 data=DIR out=outputs/motion
 
-The same command again goes on from the last checkpoint. docs/training.md has recipes for machines of all sizes.
-Exit code 0: all steps are done; 2: wrong configuration, data or folder, or a loss that is not finite; 3: told to stop.
+A painter is trained in stages: words, base (both for model=tiny only), motion, and then replication if it is to follow
+given pictures, or LoRAs for an artist's style. training.assemble joins their runs. agent is a separate kind of painter.
+Running the same command again resumes from the last checkpoint. docs/training.md has recipes for machines of all sizes.
+Exit code 0: all steps are done; 2: wrong configuration, data or folder, or a loss that is not finite; 3: stopped by a
+signal after writing a checkpoint.
 """
 
 import contextlib
