@@ -48,7 +48,7 @@ def test_every_renderer_gets_a_gap_by_every_metric_and_short_sequences_are_left_
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--renderers", "atelier"), "renderer=atelier: not allowed; allowed: one of"),
+        (("--renderers", "guild"), "renderer=guild: not allowed; allowed: one of"),
         (("--renderers", "region:renderer.fill=mud"), "renderer.fill=mud: not allowed"),
         (("--pictures", "nowhere"), "nowhere: missing"),
     ],

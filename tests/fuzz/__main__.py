@@ -33,6 +33,7 @@ def _fuzz(name: str, seconds: float, first_seed: int) -> int:
     from tests.fuzz.targets import TARGETS
 
     target, tried, trying = TARGETS[name], 0, b""
+    target.prepare()
     in_work = _KEPT / f"{name}.last"
     resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY_BYTES, _MEMORY_BYTES))
     end = time.monotonic() + seconds

@@ -41,7 +41,7 @@ from training.data.source import open_source
 from training.run.run_folder import RunFolder
 
 _SIDES = (20, 24)
-_COLUMNS = {"bezier": 13, "brush": 18, "agent": 16, "region": 2}
+_COLUMNS = {"bezier": 13, "brush": 18, "agent": 16, "region": 2, "studio": 18}
 _REPORT = {"note": "n", "files": ["frames/00.png"], "prompt": "p", "source": None, "conditions": [], "request": "r"}
 _CARD_KEYS = ("recipe", "config_hash", "code_version", "shards", "num_planned", "totals", "schema_version")
 
@@ -59,7 +59,7 @@ def program_arrays(family: str) -> dict[str, NDArray[Any]]:
         strokes = np.array([(0, 0.5), (0, 1.0)], "<f4")
         blank = cv2.imencode(".png", np.zeros(_SIDES, np.uint8))[1].ravel()
         beside = {"labels": blank, "picture": blank, "fill": np.array("wash")}
-    elif family != "brush":
+    elif family not in ("brush", "studio"):
         beside = {"labels": np.frombuffer(labels, np.uint8)}
     return {
         "family": np.array(family), "strokes": strokes, "canvas": np.ones(3, "<f4"),
@@ -80,6 +80,12 @@ def _programs(draw: DrawFn) -> bytes:
                 strokes.flat[draw(st.integers(0, strokes.size - 1))] = draw(numbers)
     data = npz(arrays)
     return draw(mutated([data])) if draw(st.integers(0, 3)) == 0 else data
+
+
+def _compile() -> None:
+    """Replay a sound program of each family."""
+    for family in _COLUMNS:
+        _replay(npz(program_arrays(family)), Path())
 
 
 def _replay(data: bytes, _: Path) -> None:
@@ -185,7 +191,7 @@ def _read_table(data: bytes, _: Path) -> None:
 
 
 TARGETS = {
-    "program": Target(files=_programs, read=_replay, refusals=(ValueError,)),
+    "program": Target(files=_programs, read=_replay, refusals=(ValueError,), prepare=_compile),
     "sequence": Target(files=lambda: mutated([_sequence()]), read=_read_sequence, refusals=(ValueError,)),
     "manifest": Target(
         files=lambda: mutated_document(_plain(_small_files()["shards/train-00000-of-00002.json"])),

@@ -28,11 +28,13 @@ class Target:
         files: what is tried; made when it is first asked for.
         read: reads one, with a new folder to put it in.
         refusals: what it may raise.
+        prepare: what takes long in a process's first read and is no fault of the file, such as compiling kernels.
     """
 
     files: "Callable[[], SearchStrategy[bytes]]"
     read: Callable[[bytes, Path], object]
     refusals: tuple[type[Exception], ...] = (UserError,)
+    prepare: Callable[[], object] = lambda: None
 
     def stands(self, data: bytes) -> None:
         """Read one file.

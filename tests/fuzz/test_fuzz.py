@@ -10,6 +10,7 @@ from tests.fuzz.targets import TARGETS
 @pytest.mark.filterwarnings("ignore")
 def test_hostile_bytes_are_read_or_refused_and_nothing_else(name: str) -> None:
     target = TARGETS[name]
+    target.prepare()
 
     @settings(max_examples=25, suppress_health_check=list(HealthCheck), print_blob=False)
     @given(target.files())

@@ -19,7 +19,7 @@ SMALL = (
     "gallery=false", *(f"renderer.members.{name}.preset=fast" for name in FAST),
     *(f"renderer.members.{name}.num_strokes=10" for name in FAST),
 )  # fmt: skip
-MEMBERS = ("bezier", "ink", "oil", "region")
+MEMBERS = ("bezier", "ink", "oil", "region", "studio")
 
 
 def plain_of(out: Path, *words: str) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_new_data_set_has_every_member_with_equal_shares(tmp_path: Path) -> None:
     config = synth_config(grown(plain_of(tmp_path / "new")))
-    assert names(config) == ["bezier", "chalk", "ink", "oil", "region"]
+    assert names(config) == ["bezier", "chalk", "ink", "oil", "region", "studio"]
     assert {choice.weight for choice in config.renderers} == {1.0} and config.left_out == ()
 
 
@@ -75,7 +75,8 @@ def test_another_weight_of_an_old_member_is_another_data_set(begun: Path) -> Non
 def test_weights_that_were_said_once_need_not_be_said_again(tmp_path: Path) -> None:
     card_of(tmp_path, plain_of(tmp_path, "renderer.weights.ink=3", "renderer.weights.region=0"))
     again = synth_config(grown(plain_of(tmp_path)))
-    assert {choice.name: choice.weight for choice in again.renderers} == {"bezier": 1.0, "ink": 3.0, "oil": 1.0}
+    weights = {choice.name: choice.weight for choice in again.renderers}
+    assert weights == {"bezier": 1.0, "ink": 3.0, "oil": 1.0, "studio": 1.0}
 
 
 def card_of(root: Path, plain: dict[str, Any]) -> None:

@@ -303,7 +303,7 @@ def test_shares_of_a_gpu_are_from_none_to_one() -> None:
 
 
 def test_a_mix_has_a_member_that_paints_by_regions(tmp_path: Path) -> None:
-    words = ["renderer=mix", "renderer.weights.bezier=0", "renderer.weights.oil=0", "renderer.weights.ink=0"]
+    words = ["renderer=mix", *(f"renderer.weights.{name}=0" for name in ("bezier", "oil", "ink", "studio"))]
     kept = [word for word in REGION if not word.startswith("renderer")]
     config = synth_config(compose("synth", [*kept, *words, f"out={tmp_path / 'out'}"]))
     assert [(choice.name, choice.phrase) for choice in config.renderers] == [("region", "painted region by region")]
