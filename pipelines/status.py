@@ -1,6 +1,6 @@
 """Tell how much of a data set is done, whether a run is working on it, and what was refused.
 
-    python -m pipelines.status dataset=outputs/dataset
+python -m pipelines.status dataset=outputs/dataset
 """
 
 import sys
