@@ -96,10 +96,10 @@ def run(config: FilmConfig) -> Summary:
     painting = choice.renderer.paint(canvas, choice.config, seed, choice.assets.content)
     height, width = size_px = _film_size(image, config.size)
     num_steps = len(painting.distances) - 1
-    (finished,) = choice.renderer.replay(painting.program, [num_steps])
+    bare, finished = choice.renderer.replay(painting.program, [0, num_steps])
     try:
         config.out.parent.mkdir(parents=True, exist_ok=True)
-        _write(config, painting, size_px)
+        _write(config, painting, size_px, [to_uint8(bare), to_uint8(finished)])
     except OSError as error:
         raise UserError(f"{config.out}: cannot be written ({error.strerror or error})") from error
     seconds = config.num_frames / config.frames_per_s + config.hold
@@ -112,19 +112,21 @@ def run(config: FilmConfig) -> Summary:
     )
 
 
-def _write(config: FilmConfig, painting: Painting, size_px: tuple[int, int]) -> None:
-    """Write the film under another name, and give it its own once it is whole."""
+def _write(config: FilmConfig, painting: Painting, size_px: tuple[int, int], examples: list[Frame]) -> None:
+    """Write the film under another name, and give it its own once it is whole.
+
+    Args:
+        examples: canvases of any one size whose colours a GIF should have.
+    """
     steps = spaced_steps(painting.left, config.num_frames, config.spacing)
     counts = {step: len(list(frames)) for step, frames in groupby(steps)}
     counts[steps[-1]] += round(config.hold * config.frames_per_s)
-    family = config.renderer.renderer
-    bare, finished = (to_uint8(canvas) for canvas in family.replay(painting.program, [0, steps[-1]], size_px))
-    canvases = family.replay(painting.program, list(counts), size_px)
+    canvases = config.renderer.renderer.replay(painting.program, list(counts), size_px)
     temporary = config.out.with_name(f".{config.out.name}.tmp")
     try:
         with (
             Progress("filming", sum(counts.values()), unit="frames") as progress,
-            VideoFile(temporary, config.ending, size_px, config.frames_per_s, [bare, finished]) as video,
+            VideoFile(temporary, config.ending, size_px, config.frames_per_s, examples) as video,
         ):
             for canvas, count in zip(canvases, counts.values(), strict=True):
                 video.write(_levels(canvas), count)

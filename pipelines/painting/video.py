@@ -53,7 +53,7 @@ class VideoFile:
             ending: one of `ENDINGS`.
             size_px: (height, width), both even.
             frames_per_s: above 0.
-            examples: (H, W, 3) frames, from which a GIF takes its 256 colours.
+            examples: pictures of any one size, from which a GIF takes its 256 colours.
 
         Raises:
             OSError: if the file cannot be written.
