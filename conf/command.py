@@ -39,8 +39,8 @@ def command(
     configure: Callable[[dict[str, Any]], _Config],
     run: Callable[[_Config], Summary],
     description: str,
-    words: Sequence[str] | None = None,
-    kept: Callable[[_Config], bool] = lambda _: False,
+    arguments_given: Sequence[str] | None = None,
+    can_continue: Callable[[_Config], bool] = lambda _: False,
 ) -> int:
     """Run a command and return its exit code.
 
@@ -49,11 +49,11 @@ def command(
         configure: plain configuration -> typed configuration; raises `UserError`.
         run: typed configuration -> summary; raises `UserError`.
         description: what `--help` opens with.
-        words: arguments, by default the process's.
-        kept: whether an interrupted run has left something from which the same command goes on.
+        arguments_given: of the command line; those of this process if null.
+        can_continue: whether the same command can continue what an interrupted run left.
     """
     config = None
-    arguments = list(sys.argv[1:] if words is None else words)
+    arguments = list(sys.argv[1:] if arguments_given is None else arguments_given)
     if arguments == ["--version"]:
         return _tell(f"process-painter {version('process-painter')}", COMPLETE)
     try:
@@ -70,7 +70,7 @@ def command(
         print("error: " + _cut(shown(as_started(" ".join(str(error).splitlines())))), file=sys.stderr)
         return BAD_CONFIGURATION
     except KeyboardInterrupt:
-        again = config is not None and kept(config)
+        again = config is not None and can_continue(config)
         print("interrupted" + "; the same command again goes on from here" * again, file=sys.stderr)
         return INTERRUPTED
     return _tell("\n".join(map(shown, summary.lines)), summary.exit_code)
@@ -85,9 +85,9 @@ def _cut(line: str) -> str:
     return f"{line[:half]} ... {left_out} characters left out ... {line[-half:]}"
 
 
-def next_line(*words: str, placeholder: str = "") -> str:
+def next_line(*arguments: str, placeholder: str = "") -> str:
     """What to do next, as a line to copy into a shell; `placeholder` is for the user to fill in."""
-    return f"next: {shell_words(*words)} {placeholder}".rstrip()
+    return f"next: {shell_words(*arguments)} {placeholder}".rstrip()
 
 
 def help_text(name: str, description: str, own_folder: Path | None = None) -> str:

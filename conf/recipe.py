@@ -11,17 +11,19 @@ def recipe_hash(recipe: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(recipe, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def first_difference(theirs: Mapping[str, Any], ours: Mapping[str, Any], last: str = "") -> tuple[str, Any, Any] | None:
+def first_difference(
+    stored: Mapping[str, Any], requested: Mapping[str, Any], last: str = ""
+) -> tuple[str, Any, Any] | None:
     """The first key in which two recipes differ, dotted and in order of the alphabet, and both values.
 
     Args:
-        theirs, ours: recipes, as read from JSON or not.
+        stored, requested: recipes, as read from JSON or not.
         last: a key that is named only when nothing else differs.
     """
-    flat_theirs, flat_ours = flatten(theirs), flatten(ours)
-    for key in sorted(flat_theirs.keys() | flat_ours.keys(), key=lambda key: (key == last, key)):
-        if flat_theirs.get(key) != flat_ours.get(key):
-            return key, flat_theirs.get(key), flat_ours.get(key)
+    flat_stored, flat_requested = flatten(stored), flatten(requested)
+    for key in sorted(flat_stored.keys() | flat_requested.keys(), key=lambda key: (key == last, key)):
+        if flat_stored.get(key) != flat_requested.get(key):
+            return key, flat_stored.get(key), flat_requested.get(key)
     return None
 
 

@@ -28,9 +28,9 @@ def without_secrets(text: str) -> str:
     return _SECRET.sub(r"\1***", _USER.sub(r"\1***@", text))
 
 
-def shell_words(*words: str) -> str:
+def shell_words(*arguments: str) -> str:
     """Words as one line for a shell; control characters stand as `$'\\033'` (POSIX.1-2024), to be seen and copied."""
-    return " ".join(_ansi_c(word) if _CONTROL.search(word) else shlex.quote(word) for word in words)
+    return " ".join(_ansi_c(argument) if _CONTROL.search(argument) else shlex.quote(argument) for argument in arguments)
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -285,4 +285,4 @@ def encode_config(plain: dict[str, Any]) -> EncodeConfig:
 
 
 if __name__ == "__main__":
-    sys.exit(command("encode", encode_config, run, __doc__ or "", kept=has_shards))
+    sys.exit(command("encode", encode_config, run, __doc__ or "", can_continue=has_shards))

@@ -107,4 +107,4 @@ def ingest_config(plain: dict[str, Any]) -> IngestConfig:
 
 
 if __name__ == "__main__":
-    sys.exit(command("ingest", ingest_config, run, __doc__ or "", kept=has_shards))
+    sys.exit(command("ingest", ingest_config, run, __doc__ or "", can_continue=has_shards))

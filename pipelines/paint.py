@@ -312,4 +312,4 @@ def _write_overview(out: Path, requests: Sequence[PaintConfig]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command("paint", paint_config, run, __doc__ or "", kept=has_paintings))
+    sys.exit(command("paint", paint_config, run, __doc__ or "", can_continue=has_paintings))

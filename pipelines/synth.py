@@ -64,4 +64,4 @@ def _settings(config: SynthConfig, card: DatasetCard) -> RenderSettings:
 
 
 if __name__ == "__main__":
-    sys.exit(command("synth", synth_config, run, __doc__ or "", kept=has_shards))
+    sys.exit(command("synth", synth_config, run, __doc__ or "", can_continue=has_shards))

@@ -34,15 +34,15 @@ _WIDTH = 110
 
 
 def main() -> int:
-    """Do what the words of this process ask for; returns the exit code."""
-    words = sys.argv[1:]
-    if not words or words[0] in ("-h", "--help", "help"):
+    """Run the command that the arguments of this process name; returns its exit code."""
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
         sys.stdout.write(help_text())
         return 0
-    if words[0] == "--version":
+    if arguments[0] == "--version":
         sys.stdout.write(f"process-painter {version('process-painter')}\n")
         return 0
-    verb, *rest = words
+    verb, *rest = arguments
     module = VERBS.get(verb) or _PARTS.get(verb)
     if module is None:
         near = difflib.get_close_matches(verb, VERBS, 1)

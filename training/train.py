@@ -139,18 +139,18 @@ def _find_checkpoint(config: TrainConfig, folder: "RunFolder", ranks: "Ranks") -
     from training.run.checkpoint import newest_sound
 
     newest = ranks.agreed(lambda: newest_sound(folder.checkpoints, tell) if ranks.first else None)
-    found: Checkpoint | None = ranks.from_first(newest)
-    if found is None and config.resume == "must":
+    checkpoint: Checkpoint | None = ranks.from_first(newest)
+    if checkpoint is None and config.resume == "must":
         raise UserError(f"{folder.checkpoints}: no checkpoint to go on from; resume=auto begins at the first step")
 
     def seen() -> None:
-        if found is not None and not found.folder.is_dir():
+        if checkpoint is not None and not checkpoint.folder.is_dir():
             raise UserError(f"out={config.out}: rank {ranks.rank} does not see what rank 0 wrote; say a shared folder")
-        if found is not None and found.step > config.max_steps:
-            raise UserError(f"max_steps={config.max_steps}: {found.step} are done already; allowed: that or more")
+        if checkpoint is not None and checkpoint.step > config.max_steps:
+            raise UserError(f"max_steps={config.max_steps}: {checkpoint.step} are done already; allowed: that or more")
 
     ranks.agreed(seen)
-    return found
+    return checkpoint
 
 
 def _begin(
@@ -247,7 +247,7 @@ def main(make_stage: StageMaker | None = None) -> int:
         return run(config, make_stage=make_stage)
 
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return command("train", train_config, run_it, __doc__ or "", kept=_has_checkpoints)
+        return command("train", train_config, run_it, __doc__ or "", can_continue=_has_checkpoints)
     from training.run.parallel import Ranks
 
     speaks = os.environ["RANK"] == "0"
@@ -258,7 +258,7 @@ def main(make_stage: StageMaker | None = None) -> int:
             sys.stderr.write(f"error: {shown(str(error))}\n")
             time.sleep(0.0 if speaks else 2.0)  # torchrun ends all processes when one has ended
             return BAD_CONFIGURATION
-        code = command("train", train_config, run_it, __doc__ or "", kept=_has_checkpoints)
+        code = command("train", train_config, run_it, __doc__ or "", can_continue=_has_checkpoints)
         ranks.wait()
     sys.stdout.flush()
     sys.stderr.flush()

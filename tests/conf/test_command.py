@@ -202,7 +202,7 @@ def test_an_interrupted_run_promises_to_go_on_where_something_was_kept(
     def run(config: SynthConfig) -> Summary:
         raise KeyboardInterrupt
 
-    assert command("synth", synth_config, run, "", [], kept=lambda _: kept) == INTERRUPTED
+    assert command("synth", synth_config, run, "", [], can_continue=lambda _: kept) == INTERRUPTED
     line = capsys.readouterr().err
     assert line.startswith("interrupted") and ("goes on from here" in line) == kept
 
@@ -211,7 +211,7 @@ def test_interrupted_before_anything_is_known_promises_nothing(capsys: pytest.Ca
     def configure(plain: dict[str, Any]) -> SynthConfig:
         raise KeyboardInterrupt
 
-    assert command("synth", configure, _never, "", [], kept=lambda _: True) == INTERRUPTED
+    assert command("synth", configure, _never, "", [], can_continue=lambda _: True) == INTERRUPTED
     assert capsys.readouterr().err == "interrupted\n"
 
 
