@@ -158,11 +158,11 @@ def _refuse_strangers(parts: Mapping[str, Part]) -> None:
     """Whatever a part was trained on must be here."""
     if "words" in parts and parts["base"].parents.get("base") != parts["words"].hash:
         raise UserError(f"words: base={parts['base'].weights} did not begin from words={parts['words'].weights}")
-    here = {part.hash: key for key, part in parts.items()}
+    keys_by_hash = {part.hash: key for key, part in parts.items()}
     for key, part in parts.items():
         for parent, value in part.parents.items():
             # What a network only started from is not needed; a LoRA that another was trained beside is.
-            if parent == key or value in here:
+            if parent == key or value in keys_by_hash:
                 continue
             name = "base" if parent == "model" else parent
             raise UserError(

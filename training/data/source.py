@@ -76,19 +76,19 @@ class StreamSource:
             UserError: if they are damaged, or the storage fails.
         """
         assert self.texts is not None and self.text_of is not None
-        wanted = [int(self.text_of[index]) for index in indices]
-        distinct = sorted(set(wanted))
+        text_indices = [int(self.text_of[index]) for index in indices]
+        distinct = sorted(set(text_indices))
         texts = dict(zip(distinct, self.texts.read(distinct), strict=True))
         first = 0 if pick == "all" else -1
-        found = []
+        samples = []
         with self._naming_damage():
-            for sequence, text in zip(sequences, wanted, strict=True):
+            for sequence, text in zip(sequences, text_indices, strict=True):
                 mean, logvar = latents_of(sequence)
                 embedding = embedding_of(texts[text])
                 if mean.shape != self.latent_shape or _shapes(embedding) != self.text_shapes:
                     raise ValueError(f"sequence {sequence.key}: latents of another shape than the others'")
-                found.append((mean[first:], logvar[first:], embedding))
-        return found
+                samples.append((mean[first:], logvar[first:], embedding))
+        return samples
 
     @contextmanager
     def _naming_damage(self) -> Iterator[None]:

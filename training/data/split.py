@@ -66,8 +66,8 @@ class StoredSplit:
         paths = [f"{root}/{tar_name(self.shards[self.shard[index]])}" for index in indices]
         starts, ends = [span.offset for span in spans], [span.offset + span.length for span in spans]
         with naming(self.url):
-            found = retried(self.url, partial(filesystem.cat_ranges, paths, starts, ends, on_error="raise"))
-        return [self._parse(index, span, data) for index, span, data in zip(indices, spans, found, strict=True)]
+            records = retried(self.url, partial(filesystem.cat_ranges, paths, starts, ends, on_error="raise"))
+        return [self._parse(index, span, data) for index, span, data in zip(indices, spans, records, strict=True)]
 
     def _span(self, index: int) -> SampleSpan:
         return SampleSpan(
@@ -133,8 +133,8 @@ def _read_manifests(filesystem: AbstractFileSystem, root: str, url: str, shards:
     if not shards:
         return {}
     with naming(url):
-        found = filesystem.cat([f"{root}/{manifest_name(name)}" for name in shards], on_error="omit")
-    by_name = {path.rpartition("/")[2].removesuffix(".json"): data for path, data in found.items()}
+        manifests_by_path = filesystem.cat([f"{root}/{manifest_name(name)}" for name in shards], on_error="omit")
+    by_name = {path.rpartition("/")[2].removesuffix(".json"): data for path, data in manifests_by_path.items()}
     lacking = [name for name in shards if name not in by_name]
     if lacking:
         raise UserError(f"{url}: {len(lacking)} of {len(shards)} manifests are gone or unreadable, first {lacking[0]}")

@@ -149,8 +149,8 @@ def _refuse_lacking(network: type[nn.Module], report: dict[str, Any], name: str)
             f"{name} holds {len(foreign)} tensors that its config.json has no place for, such as {foreign[0]}"
         )
     if reshaped:
-        tensor, here, wanted = reshaped[0]
-        raise UserError(f"{name}: {tensor} is {tuple(here)}, not {tuple(wanted)} as its config.json says")
+        tensor, shape, expected_shape = reshaped[0]
+        raise UserError(f"{name}: {tensor} is {tuple(shape)}, not {tuple(expected_shape)} as its config.json says")
 
 
 @contextmanager

@@ -69,9 +69,15 @@ class PointingActor(nn.Module):
         ).reshape(-1, 2)
         places = looks @ centres
         colours = looks @ functional.avg_pool2d(pictures, _LOOK_PX).flatten(2).transpose(1, 2)
-        there = looks @ cells.flatten(2).transpose(1, 2)
+        cells_looked_at = looks @ cells.flatten(2).transpose(1, 2)
         every = (count, STROKES_AT_ONCE)
-        about = [there, whole[:, None].expand(*every, -1), places, colours, places.new_full((*every, 1), done)]
+        about = [
+            cells_looked_at,
+            whole[:, None].expand(*every, -1),
+            places,
+            colours,
+            places.new_full((*every, 1), done),
+        ]
         correction = self.correction(functional.relu(self.hidden(torch.cat(about, 2)) + self.order))
         odds = torch.logit(places, _NEAREST)
         start = [

@@ -25,5 +25,5 @@ def unknown_words(tokenizer: "PreTrainedTokenizerBase", prompt: str) -> list[str
     """
     if len(tokenizer) > _MOST_PIECES:
         return []
-    words = dict.fromkeys(re.findall(r"[^\W\d_]+", prompt.lower()))
-    return [word for word in words if len(tokenizer.tokenize(word)) > 1]
+    prompt_words = dict.fromkeys(re.findall(r"[^\W\d_]+", prompt.lower()))
+    return [word for word in prompt_words if len(tokenizer.tokenize(word)) > 1]

@@ -151,7 +151,9 @@ class replaced_folder:  # used as a context
         finally:
             os.close(self._holder)
             shutil.rmtree(self._temporary, ignore_errors=True)
-        if error is not None and (isinstance(error, OSError) or any(words in str(error) for words in _OF_THE_SYSTEM)):
+        if error is not None and (
+            isinstance(error, OSError) or any(message in str(error) for message in _OF_THE_SYSTEM)
+        ):
             raise self._refused(error) from error
 
     def _sweep(self) -> None:

@@ -47,13 +47,13 @@ class Learner:
             self._load_rest(checkpoint)
 
     def _load_weights(self, checkpoint: Checkpoint) -> None:
-        there, here = checkpoint.tensors("trained"), trained_parameters(self._stage.network)
-        for name in sorted(there.keys() | here.keys()):
-            if name not in there or name not in here or there[name].shape != here[name].shape:
+        stored, parameters = checkpoint.tensors("trained"), trained_parameters(self._stage.network)
+        for name in sorted(stored.keys() | parameters.keys()):
+            if name not in stored or name not in parameters or stored[name].shape != parameters[name].shape:
                 raise UserError(f"{checkpoint.folder}: of another network than stage={self._stage.name} trains: {name}")
         with torch.no_grad():
-            for name, value in there.items():
-                here[name].copy_(value)
+            for name, value in stored.items():
+                parameters[name].copy_(value)
 
     def _load_rest(self, checkpoint: Checkpoint) -> None:
         parameters = list(self._trained.values())

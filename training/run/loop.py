@@ -143,9 +143,9 @@ class Training:
     def _begin(self, batches: Iterator[SequenceBatch]) -> Fetched:
         """Read the first step's batches, count the work in one, and put everything where the checkpoint left it."""
         first, checkpoint = self._fetch(batches), self._parts.checkpoint
-        words = self._first_words(first.error)
-        if words is not None:
-            raise UserError(words)
+        error = self._first_error(first.error)
+        if error is not None:
+            raise UserError(error)
         self._arrivals.finish(first.batches)
         self._speed = Speed(
             self._flops_per_sample(first.batches[0]), peak_tflops(self._device, self._config.peak_tflops)
@@ -187,7 +187,7 @@ class Training:
         """
         stopped, without = self._ranks.any_of(stop.asked, ahead.error is not None)
         if without:
-            self._failure = self._first_words(ahead.error) or ""
+            self._failure = self._first_error(ahead.error) or ""
         self._stopping = stopped or without
 
     def _read(self) -> None:
@@ -214,9 +214,9 @@ class Training:
             self._window.add(outcome.losses, outcome.timesteps)
         self._norm = float(outcomes[-1].norm)
 
-    def _first_words(self, words: str | None) -> str | None:
+    def _first_error(self, error: str | None) -> str | None:
         """What the lowest rank that has something to say says."""
-        return next((said for said in self._ranks.gathered(words) if said is not None), None)
+        return next((message for message in self._ranks.gathered(error) if message is not None), None)
 
     def _look_around(self) -> None:
         """What is due after a step: a line of the log, validation, samples, a checkpoint."""

@@ -116,10 +116,10 @@ def peak_memory_gib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # Linux counts KiB
 
 
-def peak_tflops(device: torch.device, said: float | None) -> float | None:
+def peak_tflops(device: torch.device, configured: float | None) -> float | None:
     """What a device can do at best: as the user said, or by its name."""
-    if said is not None or device.type != "cuda":
-        return said
+    if configured is not None or device.type != "cuda":
+        return configured
     name = torch.cuda.get_device_name(device)
     return next((peak for key, peak in _PEAK_TFLOPS.items() if key in name), None)
 

@@ -53,18 +53,18 @@ class Ranks:
         return self.rank == 0
 
     def agreed(self, work: Callable[[], _Result]) -> _Result:
-        """Do `work` on every rank; where it fails on one, it fails on all, in the words of the lowest.
+        """Do `work` on every rank; where it fails on one, every rank raises the error of the lowest.
 
         Raises:
             UserError: as `work` did, here or elsewhere.
         """
         result: _Result | None = None
-        words = None
+        error_text = None
         try:
             result = work()
         except UserError as error:
-            words = str(error)
-        failed = next((other for other in self.gathered(words) if other is not None), None)
+            error_text = str(error)
+        failed = next((message for message in self.gathered(error_text) if message is not None), None)
         if failed is not None:
             raise UserError(failed)
         return cast(_Result, result)

@@ -32,8 +32,8 @@ def capture() -> dict[str, Any]:
 
 def restore(state: dict[str, Any]) -> None:
     """Go on where `capture` was."""
-    version, words, gauss = state["python"]
-    random.setstate((version, tuple(words), gauss))
+    version, generator_state, gauss = state["python"]
+    random.setstate((version, tuple(generator_state), gauss))
     kind, keys, position, has_gauss, cached = state["numpy"]
     np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, cached))  # noqa: NPY002
     torch.set_rng_state(state["torch"])

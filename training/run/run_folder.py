@@ -143,18 +143,18 @@ def _refuse_other(folder: RunFolder, recipe: Mapping[str, Any], resume: str) -> 
     root = folder.root
     if resume == "never":
         raise ConfigError("out", root, "a new folder, with resume=never; this one holds a run")
-    theirs = _read_card(folder.card).get("recipe")
-    if not isinstance(theirs, dict):
+    stored_recipe = _read_card(folder.card).get("recipe")
+    if not isinstance(stored_recipe, dict):
         raise UserError(f"{folder.card}: cannot be read (recipe: not an object)")
-    if theirs.get("draws") != recipe.get("draws"):
+    if stored_recipe.get("draws") != recipe.get("draws"):
         raise UserError(
             f"out={root}: this run was begun by another version, which draws other random numbers, and cannot go on; "
             "say another folder (what it trained stays usable as base=, motion=, ...)"
         )
-    found = first_difference(theirs, json.loads(json.dumps(recipe)))
-    if found is not None:
-        key, there, here = found
-        raise ConfigError("out", root, f"another folder; this one holds a run with {key}={there}, not {here}")
+    difference = first_difference(stored_recipe, json.loads(json.dumps(recipe)))
+    if difference is not None:
+        key, stored, requested = difference
+        raise ConfigError("out", root, f"another folder; this one holds a run with {key}={stored}, not {requested}")
 
 
 def _read_card(path: Path) -> dict[str, Any]:

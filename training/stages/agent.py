@@ -76,8 +76,8 @@ class AgentStage:
     frames: Literal["all", "last"] = "last"
     tokenise: None = None
 
-    def __init__(self, shape: AgentShape, shown: SequenceBatch) -> None:
-        self._shape, self._shown = shape, shown
+    def __init__(self, shape: AgentShape, sample_batch: SequenceBatch) -> None:
+        self._shape, self._sample_batch = shape, sample_batch
         self._network = AgentNetwork(PointingActor(shape.width), shape.num_steps)
         self.network: nn.Module = self._network
         self.frozen: Mapping[str, nn.Module] = {}
@@ -92,9 +92,9 @@ class AgentStage:
 
     def samples(self, prompts: Sequence[str], seed: int) -> Tensor:
         """How the present actor paints the held-out pictures, whatever the prompts: (N, T, 3, W, W) RGB in [0, 1]."""
-        assert self._shown.frames is not None
+        assert self._sample_batch.frames is not None
         device = next(self._network.actor.parameters()).device
-        pictures = bgr(self._shown.frames[:, -1].to(device).float())
+        pictures = bgr(self._sample_batch.frames[:, -1].to(device).float())
         canvases = [torch.zeros_like(pictures), *self._network.rollout(pictures)]
         places = sorted({math.floor(0.5 + share / (_SHOWN - 1) * (len(canvases) - 1)) for share in range(_SHOWN)})
         return torch.stack([*(canvases[place] for place in places), pictures], 1).flip(2).cpu()

@@ -67,7 +67,7 @@ def _denoising_stage(name: DenoisingStageName, config: TrainConfig, train: Seque
     if trainable.sees_conditions:
         draw = config.stage.conditions
         assert draw is not None  # the configuration has checked
-        return ReplicationStage(base, trainable, denoising, draw, shape, _shown(config, train))
+        return ReplicationStage(base, trainable, denoising, draw, shape, _sample_batch(config, train))
     return DenoisingStage(name, config.stage.frames, base, trainable, denoising, shape)
 
 
@@ -136,7 +136,7 @@ def _refuse_other_noise(config: TrainConfig) -> None:
         raise ConfigError("noise.shared", config.noise.shared, f"{noise.shared:g}, as of its motion model")
 
 
-def _shown(config: TrainConfig, train: SequenceStream) -> SequenceBatch | None:
+def _sample_batch(config: TrainConfig, train: SequenceStream) -> SequenceBatch | None:
     """The sequences whose captions are the prompts of the samples; none when other prompts were said."""
     return _held_out(config, train, NUM_PROMPTS) if config.prompts is None else None
 

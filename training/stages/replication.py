@@ -50,10 +50,10 @@ class ReplicationStage(DenoisingStage):
         config: DenoisingConfig,
         draw: ConditionDraw,
         shape: tuple[int, int, int, int],
-        shown: SequenceBatch | None,
+        sample_batch: SequenceBatch | None,
     ) -> None:
         super().__init__("replication", "all", base, trainable, config, shape)
-        self._shown = shown
+        self._sample_batch = sample_batch
         self.network = self._network = ReplicationNetwork(base, trainable, config, draw)
 
     def samples(self, prompts: Sequence[str], seed: int) -> Tensor:
@@ -69,12 +69,12 @@ class ReplicationStage(DenoisingStage):
     @torch.no_grad()
     def _last_frames(self, count: int) -> Conditions:
         device = self.base.device
-        if self._shown is None:
+        if self._sample_batch is None:
             return Conditions(
                 latents=torch.zeros(count, *self._shape, device=device),
                 mask=torch.zeros(count, self._shape[0], device=device),
             )
-        mean, _ = self._network.posterior(self._shown.to(device))
+        mean, _ = self._network.posterior(self._sample_batch.to(device))
         mean = mean[torch.arange(count) % len(mean)]
         strengths = torch.zeros(mean.shape[:2], device=device)
         strengths[:, -1] = 1

@@ -36,8 +36,8 @@ class WordsStage:
     name = "words"
     frames: Literal["all", "last"] = "last"
 
-    def __init__(self, base: Base, network: MatchingNetwork, shown: SequenceBatch) -> None:
-        self.base, self._network, self._shown = base, network, shown
+    def __init__(self, base: Base, network: MatchingNetwork, sample_batch: SequenceBatch) -> None:
+        self.base, self._network, self._sample_batch = base, network, sample_batch
         self.tokenise: Tokenise | None = base.tokens
         self.network: nn.Module = network
         self.frozen: Mapping[str, nn.Module] = {
@@ -53,8 +53,8 @@ class WordsStage:
 
     def samples(self, prompts: Sequence[str], seed: int) -> Tensor:
         """For each prompt the pictures that suit it best, best first: (N, T, 3, H, W) in [0, 1]."""
-        assert self._shown.frames is not None
-        pictures = self._shown.frames[:, -1].to(self.base.device)
+        assert self._sample_batch.frames is not None
+        pictures = self._sample_batch.frames[:, -1].to(self.base.device)
         token_ids = self.base.tokens(prompts).to(self.base.device)
         best = self._network.suits(pictures, token_ids).topk(min(_SHOWN, len(pictures)), dim=1).indices
         return (pictures[best].float().cpu() / 2 + 0.5).clamp(0, 1)

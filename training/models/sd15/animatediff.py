@@ -38,8 +38,8 @@ def original_from_motion(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if match is None:
             raise ValueError(f"{name} is not of a temporal module")
         renamed = f"{match[1]}.temporal_transformer.{match[2]}"
-        for theirs, ours in _PAIRS[1:]:
-            renamed = renamed.replace(ours, theirs)
+        for original_part, diffusers_part in _PAIRS[1:]:
+            renamed = renamed.replace(diffusers_part, original_part)
         if renamed.endswith(".pos_embed.pe"):
             block = renamed.removesuffix(".pos_embed.pe")
             for attention in (0, 1):
@@ -51,10 +51,10 @@ def original_from_motion(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def diffusers_name(name: str) -> str:
     """What diffusers calls a tensor of AnimateDiff's temporal modules; names of other tensors stay."""
-    ours = re.sub(r"\.attention_blocks\.\d+\.pos_encoder\.pe$", ".pos_embed.pe", name)
-    for theirs, diffusers in _PAIRS:
-        ours = ours.replace(theirs, diffusers)
-    return ours
+    renamed = re.sub(r"\.attention_blocks\.\d+\.pos_encoder\.pe$", ".pos_embed.pe", name)
+    for original_part, diffusers_part in _PAIRS:
+        renamed = renamed.replace(original_part, diffusers_part)
+    return renamed
 
 
 def motion_from_original(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -65,13 +65,13 @@ def motion_from_original(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     renamed: dict[str, Tensor] = {}
     for name, tensor in state.items():
-        ours = name.removeprefix("module.").removeprefix("unet.")
-        if ".motion_modules." not in ours:
+        diffusers_key = name.removeprefix("module.").removeprefix("unet.")
+        if ".motion_modules." not in diffusers_key:
             continue  # some releases keep the whole UNet in the file
-        ours = diffusers_name(ours)
-        if ours in renamed and not renamed[ours].equal(tensor):
-            raise ValueError(f"two different tables of positions for {ours}")
-        renamed[ours] = tensor
+        diffusers_key = diffusers_name(diffusers_key)
+        if diffusers_key in renamed and not renamed[diffusers_key].equal(tensor):
+            raise ValueError(f"two different tables of positions for {diffusers_key}")
+        renamed[diffusers_key] = tensor
     if not renamed:
         raise ValueError("no temporal modules in it (names with .motion_modules.)")
     return renamed
@@ -91,16 +91,20 @@ def adapter_from_original(state: Mapping[str, Tensor], *, norm_groups: int, num_
     kind = kind_of_tensors(state.keys())
     if kind != TEMPORAL:
         raise ValueError(f"not temporal modules but {kind}")
-    ours = motion_from_original(state)
+    renamed = motion_from_original(state)
     widths: dict[int, int] = {}
     layers: dict[int, set[int]] = {}
-    for name, tensor in ours.items():
+    for name, tensor in renamed.items():
         match = re.fullmatch(r"down_blocks\.(\d+)\.motion_modules\.(\d+)\.norm\.weight", name)
         if match:
             widths[int(match[1])] = len(tensor)
             layers.setdefault(int(match[1]), set()).add(int(match[2]))
-    tables = [tensor for name, tensor in ours.items() if name.endswith(".pos_embed.pe")]
-    if not widths or sorted(widths) != list(range(len(widths))) or len({len(found) for found in layers.values()}) != 1:
+    tables = [tensor for name, tensor in renamed.items() if name.endswith(".pos_embed.pe")]
+    if (
+        not widths
+        or sorted(widths) != list(range(len(widths)))
+        or len({len(numbers) for numbers in layers.values()}) != 1
+    ):
         raise ValueError("its temporal modules are not those of a UNet's down blocks")
     adapter = MotionAdapter(
         block_out_channels=tuple(widths[level] for level in sorted(widths)),
@@ -108,15 +112,15 @@ def adapter_from_original(state: Mapping[str, Tensor], *, norm_groups: int, num_
         motion_norm_num_groups=norm_groups,
         motion_num_attention_heads=num_heads,
         motion_max_seq_length=tables[0].shape[1] if tables else 24,  # what the first release knew, and did not store
-        use_motion_mid_block=any(name.startswith("mid_block.") for name in ours),
+        use_motion_mid_block=any(name.startswith("mid_block.") for name in renamed),
     )
     known = adapter.state_dict()
-    lacking = sorted(name for name in known if name not in ours and not name.endswith(".pos_embed.pe"))
-    if lacking or set(ours) - set(known):
-        odd = [*lacking, *sorted(set(ours) - set(known))]
+    lacking = sorted(name for name in known if name not in renamed and not name.endswith(".pos_embed.pe"))
+    if lacking or set(renamed) - set(known):
+        odd = [*lacking, *sorted(set(renamed) - set(known))]
         raise ValueError(f"not the tensors of AnimateDiff's temporal modules; {odd[0]} is missing or unknown")
     try:
-        adapter.load_state_dict({**known, **{name: tensor.float() for name, tensor in ours.items()}})
+        adapter.load_state_dict({**known, **{name: tensor.float() for name, tensor in renamed.items()}})
     except RuntimeError as error:
         raise ValueError(f"tensors of other shapes: {' '.join(str(error).split())[:200]}") from error
     return adapter

@@ -37,9 +37,9 @@ class StableDiffusion:
         """Noise by variances, on the schedule of the base where it was trained here."""
         if base is not None:
             for key in _NOISE if trained_here else ("prediction",):
-                here, its = getattr(noise, key), getattr(base.objective, key)
-                if here != its:
-                    raise ConfigError(f"noise.{key}", here, f"{its}, as of its base")
+                requested, of_base = getattr(noise, key), getattr(base.objective, key)
+                if requested != of_base:
+                    raise ConfigError(f"noise.{key}", requested, f"{of_base}, as of its base")
         return schedule_of_recipe(asdict(noise))
 
     def trainable(self, base: Base, request: StageRequest) -> Trainable:

@@ -136,14 +136,14 @@ class BaseModel:
         Returns:
             Two (N, C, H / patch_px, W / patch_px).
         """
-        posteriors = [cast(Any, self.vae).encode(some).latent_dist for some in _a_few(frames, frames.shape[-2:])]
+        posteriors = [cast(Any, self.vae).encode(part).latent_dist for part in _a_few(frames, frames.shape[-2:])]
         mean = torch.cat([posterior.mean for posterior in posteriors])
         return mean, torch.cat([posterior.logvar for posterior in posteriors])
 
     def encode_sequences(self, frames: Tensor, at_once: int | None = None) -> tuple[Tensor, Tensor]:
         """The same (B, T, C, h, w) of sequences (B, T, 3, H, W), at most so many frames at once."""
         pictures = frames.flatten(0, 1).to(cast(Any, self.vae).dtype)
-        parts = [self.encode_frames(some) for some in torch.split(pictures, at_once or len(pictures))]
+        parts = [self.encode_frames(part) for part in torch.split(pictures, at_once or len(pictures))]
         mean, logvar = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
         shape = (*frames.shape[:2], *mean.shape[1:])
         return mean.reshape(shape), logvar.reshape(shape)
@@ -169,7 +169,7 @@ class BaseModel:
         """
         finite(latents, "what was painted, as latents")
         size_px = (latents.shape[-2] * self.patch_px, latents.shape[-1] * self.patch_px)
-        parts = [cast(Any, self.vae).decode(some / self.scaling).sample for some in _a_few(latents, size_px)]
+        parts = [cast(Any, self.vae).decode(part / self.scaling).sample for part in _a_few(latents, size_px)]
         return (finite(torch.cat(parts), "pictures that the VAE makes of latents") / 2 + 0.5).clamp(0, 1)
 
     def embed(self, captions: Sequence[str], device: torch.device | None = None) -> Text:

@@ -91,12 +91,12 @@ def share_weights(unet: UNetMotionModel, *parts: nn.Module) -> None:
         unet: the motion UNet.
         parts: the 2D UNet and the temporal modules, of one precision.
     """
-    theirs = {name: parameter for part in parts for name, parameter in part.named_parameters()}
+    parameters = {name: parameter for part in parts for name, parameter in part.named_parameters()}
     for name, parameter in list(unet.named_parameters()):
-        given = theirs.get(name.replace(".base_layer.", "."))  # which peft puts in where a LoRA is
-        if given is not None and given.shape == parameter.shape:
+        original = parameters.get(name.replace(".base_layer.", "."))  # which peft puts in where a LoRA is
+        if original is not None and original.shape == parameter.shape:
             place, _, last = name.rpartition(".")
-            setattr(unet.get_submodule(place), last, given)
+            setattr(unet.get_submodule(place), last, original)
 
 
 def silence_motion(network: nn.Module) -> None:

@@ -87,10 +87,10 @@ class StableDiffusionNetworks:
         dtype, replication = self.dtype, self.replication
 
         def denoise(latents: Tensor, timesteps: Tensor, text: Text) -> Tensor:
-            latents, words = latents.to(dtype), text["text"].to(dtype)
+            latents, embedding = latents.to(dtype), text["text"].to(dtype)
             if conditions is None or replication is None:
-                return predict(self.motion, latents, timesteps, words).float()
-            return predict_conditioned(self.motion, replication, latents, timesteps, words, conditions).float()
+                return predict(self.motion, latents, timesteps, embedding).float()
+            return predict_conditioned(self.motion, replication, latents, timesteps, embedding, conditions).float()
 
         return denoise
 

@@ -78,12 +78,12 @@ def residuals(network: SparseControlNetModel, conditions: Conditions, timesteps:
     num_frames = conditions.mask.shape[1]
     latents = conditions.latents.to(network.dtype).transpose(1, 2)
     mask = conditions.mask.to(latents.dtype)[:, None, :, None, None].expand(-1, -1, -1, *latents.shape[-2:])
-    shown = conditions.carried().to(latents).transpose(1, 2) if is_carried(network) else latents
+    inputs = conditions.carried().to(latents).transpose(1, 2) if is_carried(network) else latents
     down, mid = network(
         latents,  # only its shape counts: in place of the noisy sample, which the class sets to zero
         timesteps,
         text.repeat_interleave(num_frames, dim=0),
-        controlnet_cond=shown,
+        controlnet_cond=inputs,
         conditioning_mask=mask,
         return_dict=False,
     )
@@ -156,11 +156,11 @@ def _refuse_foreign(path: str | Path, state: Mapping[str, Tensor], unet: UNet2DC
     seen = state[_SEES]
     carried = seen.ndim == 4 and seen.shape[1] == 2 * unet.config.in_channels + 1
     with torch.device("meta"):
-        wanted = SparseControlNetModel(**_config(unet, _RELEASED_FRAMES, carried=carried)).state_dict()
-    for name in sorted(name for name in wanted.keys() | state.keys() if not name.endswith(_POSITIONS)):
-        here, there = wanted.get(name), state.get(name)
-        if here is None or there is None or here.shape != there.shape:
-            shapes = [tuple(tensor.shape) if tensor is not None else "missing" for tensor in (there, here)]
+        expected_state = SparseControlNetModel(**_config(unet, _RELEASED_FRAMES, carried=carried)).state_dict()
+    for name in sorted(name for name in expected_state.keys() | state.keys() if not name.endswith(_POSITIONS)):
+        expected, stored = expected_state.get(name), state.get(name)
+        if expected is None or stored is None or expected.shape != stored.shape:
+            shapes = [tuple(tensor.shape) if tensor is not None else "missing" for tensor in (stored, expected)]
             raise UserError(
                 f"replication={path}: not a replication network for this base; {name} is {shapes[0]}, not {shapes[1]}"
             )

@@ -85,14 +85,14 @@ def train_tokenizer(captions: Iterable[str]) -> CLIPTokenizer:
         ValueError: if there are no captions.
     """
     splitter = CLIPTokenizer().backend_tokenizer
-    words: Counter[str] = Counter()
+    word_counts: Counter[str] = Counter()
     for caption in sorted(set(captions)):
         normal = splitter.normalizer.normalize_str(caption)
-        words.update(word for word, _ in splitter.pre_tokenizer.pre_tokenize_str(normal))
-    if not words:
+        word_counts.update(word for word, _ in splitter.pre_tokenizer.pre_tokenize_str(normal))
+    if not word_counts:
         raise ValueError("no captions to learn words from")
     letters = sorted(ByteLevel.alphabet())
-    merges = learn_merges(words, _VOCABULARY - 2 * len(letters) - 2)
+    merges = learn_merges(word_counts, _VOCABULARY - 2 * len(letters) - 2)
     pieces = [*letters, *(letter + _WORD_END for letter in letters), *("".join(pair) for pair in merges), _START, _END]
     return CLIPTokenizer(
         vocab={piece: number for number, piece in enumerate(dict.fromkeys(pieces))},
@@ -101,23 +101,23 @@ def train_tokenizer(captions: Iterable[str]) -> CLIPTokenizer:
     )
 
 
-def learn_merges(words: Mapping[str, int], most: int) -> list[tuple[str, str]]:
+def learn_merges(word_counts: Mapping[str, int], most: int) -> list[tuple[str, str]]:
     """Merges of byte-pair encoding (Sennrich et al. 2016), the most frequent pair first.
 
     `tokenizers` has a faster trainer, which breaks ties differently from run to run: the same data would give other
     words, and a resumed run another model.
 
     Args:
-        words: how often each comes.
+        word_counts: how often each word occurs.
         most: merges at most.
     """
-    spelt = {word: (*word[:-1], word[-1] + _WORD_END) for word in words}
+    spelt = {word: (*word[:-1], word[-1] + _WORD_END) for word in word_counts}
     merges: list[tuple[str, str]] = []
     while len(merges) < most:
         counts: Counter[tuple[str, str]] = Counter()
         for word, pieces in spelt.items():
             for pair in pairwise(pieces):
-                counts[pair] += words[word]
+                counts[pair] += word_counts[word]
         if not counts:
             break
         best = max(counts, key=lambda pair: (counts[pair], pair))

@@ -58,9 +58,9 @@ class Contrast(nn.Module):
 
     def forward(self, codes: Tensor, captions: Tensor) -> Tensor:
         """(M, C, h, w) pictures' codes, (N, D) captions -> (N, M), sharpened cosines."""
-        seen = functional.normalize(self.pictures(codes), dim=-1)
-        said = functional.normalize(self.to_common(captions), dim=-1)
-        return said @ seen.T * self.log_sharpness.exp().clamp(max=_MOST_SHARPNESS)
+        picture_vectors = functional.normalize(self.pictures(codes), dim=-1)
+        caption_vectors = functional.normalize(self.to_common(captions), dim=-1)
+        return caption_vectors @ picture_vectors.T * self.log_sharpness.exp().clamp(max=_MOST_SHARPNESS)
 
 
 def contrastive_losses(suits: Tensor) -> Tensor:
