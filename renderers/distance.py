@@ -59,11 +59,13 @@ def distances_from_energies(
     Returns:
         (K,) distances in [0, 1]; all 0 where the blank canvas is the finished one.
     """
-    bands, whole = _bands(energies), _bands(blank[None])[0]
-    told = whole > _NOTHING * pixels
-    if not told.any():
+    bands, blank_energies = _bands(energies), _bands(blank[None])[0]
+    measurable = blank_energies > _NOTHING * pixels
+    if not measurable.any():
         return np.zeros(len(energies))
-    distances: NDArray[np.float64] = np.minimum(1.0, np.sqrt(bands[:, told] / whole[told])).mean(-1)
+    distances: NDArray[np.float64] = np.minimum(1.0, np.sqrt(bands[:, measurable] / blank_energies[measurable])).mean(
+        -1
+    )
     return distances
 
 
@@ -138,25 +140,27 @@ def stroke_distances(strokes: Floats, grid: Grid, blank: Floats, finished: Float
 
 @kernel
 def _trace(
-    strokes: Floats, grid: Grid, canvas: Floats, shown: Floats, finished: Floats, scratch: Scratch, ledger: Ledger
+    strokes: Floats, grid: Grid, canvas: Floats, visible: Floats, finished: Floats, scratch: Scratch, ledger: Ledger
 ) -> None:
     """Paint stroke by stroke and keep the ledger up to date."""
     for i in range(strokes.shape[0]):
         top, rows = draw(strokes[i], grid, canvas, scratch)
-        record(i, top, rows, scratch.row_lo, scratch.row_hi, grid, canvas, canvas, _NO_DENSITY, shown, finished, ledger)
+        record(
+            i, top, rows, scratch.row_lo, scratch.row_hi, grid, canvas, canvas, _NO_DENSITY, visible, finished, ledger
+        )
 
 
 @part
 def record(
     step: int, top: int, rows: int, row_lo: Ints, row_hi: Ints, grid: Grid, canvas: Floats, ground: Floats,
-    density: np.float32, shown: Floats, finished: Floats, ledger: Ledger,
+    density: np.float32, visible: Floats, finished: Floats, ledger: Ledger,
 ) -> None:  # fmt: skip
     """Enter into the ledger what stroke number `step` has changed, looking only at the pixels of its spans.
 
     Args:
         canvas: (3n,) paint, or ink on the paper, with the stroke.
         ground: (3n,) the paper. density: what full ink absorbs; 0 when the canvas is shown as it is.
-        shown, finished: (3n,) what was seen before the stroke (brought up to date), and what is seen at the end.
+        visible, finished: (3n,) what was seen before the stroke (brought up to date), and what is seen at the end.
     """
     energies, changes = ledger.energies, ledger.changes
     for b in range(energies.shape[1]):
@@ -174,8 +178,8 @@ def record(
             for c in range(3):
                 q = at + _3 * np.uint64(j) + np.uint64(c)
                 after = canvas[q] if density == _NO_DENSITY else ground[q] * np.exp(-density * canvas[q])
-                old, new = np.float64(shown[q] - finished[q]), np.float64(after - finished[q])
-                shown[q] = after
+                old, new = np.float64(visible[q] - finished[q]), np.float64(after - finished[q])
+                visible[q] = after
                 gained += new * new - old * old
                 changes[block + np.uint64(c)] += new - old
     if right > left:  # beside the canvas a stroke has rows, but no pixels

@@ -78,8 +78,8 @@ def replay(program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int
     for step in steps:
         _draw(rows[done:step], canvas)
         done = step
-        shown = canvas if (height, width) == canvas.shape[:2] else _resized(canvas, height, width)
-        yield np.ascontiguousarray(shown[..., ::-1])
+        resized = canvas if (height, width) == canvas.shape[:2] else _resized(canvas, height, width)
+        yield np.ascontiguousarray(resized[..., ::-1])
 
 
 def _strokes(image: Image, config: Config, actor: Actor, before: Floats, tiles: int) -> Floats:

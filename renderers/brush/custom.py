@@ -87,8 +87,8 @@ def brush_from_picture(picture: Field, height: Field | None = None) -> BrushText
     if max(picture.shape) > MAX_SIDE_PX:
         raise ConfigError("path", f"a picture of {size}", f"at most {MAX_SIDE_PX} px a side")
     if height is not None and height.shape != picture.shape:
-        found = " x ".join(str(side) for side in height.shape[1::-1])
-        raise ConfigError("height_path", f"a picture of {found} px", f"the size of the brush picture, {size}")
+        height_size = " x ".join(str(side) for side in height.shape[1::-1])
+        raise ConfigError("height_path", f"a picture of {height_size} px", f"the size of the brush picture, {size}")
     most = float(picture.max()) if picture.size else 0.0
     if not most > _FAINT:
         raise ConfigError("path", f"an empty picture of {size}", "one with a shape, in alpha or in grey on its ground")
@@ -118,9 +118,9 @@ def _placed(content: Field, variation: _Variation) -> Field:
     first_across = round((NUM_ACROSS - num_across) * variation.place_across)
     first_along = round((NUM_ALONG - num_along) * variation.place_along)
     mark = np.zeros((NUM_ACROSS, NUM_ALONG), np.float32)
-    shown = np.flipud(content) if variation.mirrored else content
+    oriented = np.flipud(content) if variation.mirrored else content
     mark[first_across : first_across + num_across, first_along : first_along + num_along] = _resized(
-        shown, num_across, num_along
+        oriented, num_across, num_along
     )
     return mark
 

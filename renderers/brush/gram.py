@@ -65,17 +65,17 @@ def stylise(
     layers = vgg_layers(weights)
     source, target = _tensor(image), _tensor(_to_scale(style, image))
     with torch.no_grad():
-        wanted = {name: _gram(found) for name, found in _features(target, layers).items()}
+        style_grams = {name: _gram(features) for name, features in _features(target, layers).items()}
         content = _features(source, layers)[_CONTENT_LAYER]
     noise = torch.randn(source.shape, generator=torch.Generator().manual_seed(seed))
     picture = (source + _GRAIN * noise).clamp_(0.0, 1.0).requires_grad_()
     adam = torch.optim.Adam([picture], lr=_RATE)
     cosine = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
     for _ in range(steps):
-        found = _features(picture, layers)
-        loss = content_weight * _relative_error(found[_CONTENT_LAYER], content)
-        for name, gram in wanted.items():
-            loss = loss + _relative_error(_gram(found[name]), gram) / len(wanted)
+        features = _features(picture, layers)
+        loss = content_weight * _relative_error(features[_CONTENT_LAYER], content)
+        for name, gram in style_grams.items():
+            loss = loss + _relative_error(_gram(features[name]), gram) / len(style_grams)
         # Only the picture's gradient: `backward` would also write into the caller's weights if they ask for theirs.
         (picture.grad,) = torch.autograd.grad(loss, picture)
         adam.step()
@@ -135,12 +135,12 @@ def _features(picture: "torch.Tensor", layers: "dict[str, torch.nn.Module]") -> 
     import torch
 
     mean, deviation = (torch.tensor(values).view(1, 3, 1, 1) for values in (_MEAN, _DEVIATION))
-    value, found = (picture - mean) / deviation, {}
+    value, features = (picture - mean) / deviation, {}
     for name, layer in layers.items():
         value = layer(value)
         if name in _STYLE_LAYERS:
-            found[name] = value[0]
-    return found
+            features[name] = value[0]
+    return features
 
 
 def _gram(features: "torch.Tensor") -> "torch.Tensor":
@@ -149,8 +149,8 @@ def _gram(features: "torch.Tensor") -> "torch.Tensor":
     return flat @ flat.T / flat.shape[1]
 
 
-def _relative_error(found: "torch.Tensor", wanted: "torch.Tensor") -> "torch.Tensor":
-    return (found - wanted).square().sum() / wanted.square().sum().clamp_min(1e-12)
+def _relative_error(value: "torch.Tensor", target: "torch.Tensor") -> "torch.Tensor":
+    return (value - target).square().sum() / target.square().sum().clamp_min(1e-12)
 
 
 def _to_scale(style: Image, image: Image) -> Image:

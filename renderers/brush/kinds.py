@@ -33,8 +33,8 @@ def _check(brush: OwnPicture, **ranges: tuple[float, float]) -> None:
         value = getattr(brush, key)
         numbers = value if isinstance(value, tuple) else (value,)
         if not all(lowest <= number <= highest for number in numbers):
-            shown = list(value) if isinstance(value, tuple) else value
-            raise ConfigError(key, shown, f"{'each ' if isinstance(value, tuple) else ''}{lowest} to {highest}")
+            yaml_value = list(value) if isinstance(value, tuple) else value
+            raise ConfigError(key, yaml_value, f"{'each ' if isinstance(value, tuple) else ''}{lowest} to {highest}")
 
 
 @dataclass(frozen=True, kw_only=True)

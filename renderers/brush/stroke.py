@@ -160,13 +160,13 @@ def lay_all(strokes: Floats, grid: Grid, marks: Marks, canvas: Floats, scratch: 
 
 @kernel
 def trace(
-    strokes: Floats, grid: Grid, marks: Marks, canvas: Floats, ground: Floats, density: np.float32, shown: Floats,
+    strokes: Floats, grid: Grid, marks: Marks, canvas: Floats, ground: Floats, density: np.float32, visible: Floats,
     finished: Floats, scratch: BrushScratch, ledger: Ledger,
 ) -> None:  # fmt: skip
     """Paint stroke by stroke and keep the ledger of what is shown; arguments as of `renderers.distance.record`."""
     for i in range(strokes.shape[0]):
         top, rows = lay(strokes[i], grid, marks, canvas, scratch)
-        record(i, top, rows, scratch.row_lo, scratch.row_hi, grid, canvas, ground, density, shown, finished, ledger)
+        record(i, top, rows, scratch.row_lo, scratch.row_hi, grid, canvas, ground, density, visible, finished, ledger)
 
 
 @kernel

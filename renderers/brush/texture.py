@@ -117,9 +117,9 @@ def sample(
     v = (np.clip(across, -1.0, 1.0) + 1.0) * 0.5 * (num_across - 1)
     u0, v0 = (np.minimum(place.astype(np.int64), side - 2) for place, side in ((u, num_along), (v, num_across)))
     fu, fv = u - u0, v - v0
-    found = []
+    samples = []
     for picture in (texture.cover[variant] / 255.0, texture.relief[variant] / 255.0):
         left = picture[v0, u0] * (1 - fv) + picture[v0 + 1, u0] * fv
         right = picture[v0, u0 + 1] * (1 - fv) + picture[v0 + 1, u0 + 1] * fv
-        found.append((left * (1 - fu) + right * fu).astype(np.float32))
-    return found[0], found[1]
+        samples.append((left * (1 - fu) + right * fu).astype(np.float32))
+    return samples[0], samples[1]

@@ -84,36 +84,36 @@ def _gradients(
         pulls, to = upstream[i], gradient[i]
         for y in range(max(0, top - 1), bottom):  # the row above and the column before are bare, but have an edge
             for x in range(max(0, left - 1), right):
-                here = fine.pixels[y, x] if y >= top and x >= left else -_ONE
+                disc = fine.pixels[y, x] if y >= top and x >= left else -_ONE
                 pull = pulls[y >> 1, x >> 1]
-                if here >= _ZERO:
-                    t = here * _STEP
+                if disc >= _ZERO:
+                    t = disc * _STEP
                     to[8] += _QUARTER * pull * (_ONE - t)
                     to[9] += _QUARTER * pull * t
                 if x + 1 < side:
-                    beside = fine.pixels[y, x + 1] if y >= top and x + 1 < right else -_ONE
-                    if beside != here:
+                    disc_right = fine.pixels[y, x + 1] if y >= top and x + 1 < right else -_ONE
+                    if disc_right != disc:
                         pair = _EIGHTH * (pull + pulls[y >> 1, (x + 1) >> 1])
-                        _edge(numbered, opacities, i, here, beside, pair, y, x, 0, 1, to)
+                        _edge(numbered, opacities, i, disc, disc_right, pair, y, x, 0, 1, to)
                 if y + 1 < side:
-                    below = fine.pixels[y + 1, x] if x >= left and y + 1 < bottom else -_ONE
-                    if below != here:
+                    disc_below = fine.pixels[y + 1, x] if x >= left and y + 1 < bottom else -_ONE
+                    if disc_below != disc:
                         pair = _EIGHTH * (pull + pulls[(y + 1) >> 1, x >> 1])
-                        _edge(numbered, opacities, i, here, below, pair, y, x, 1, 0, to)
+                        _edge(numbered, opacities, i, disc, disc_below, pair, y, x, 1, 0, to)
 
 
 @part
 def _edge(
-    discs: Discs, opacities: Floats, i: int, here: np.float32, other: np.float32, pull: np.float32, y: int, x: int,
+    discs: Discs, opacities: Floats, i: int, disc: np.float32, neighbour: np.float32, pull: np.float32, y: int, x: int,
     down: int, across: int, to: Floats,
 ) -> None:  # fmt: skip
-    """Add what moves the edge between pixel (y, x), which shows disc `here`, and its neighbour, which shows `other`.
+    """Add what moves the edge between pixel (y, x), which shows `disc`, and the one beside it, which shows `neighbour`.
 
     The edge belongs to the later disc. Where its neighbour is bare, it belongs to the disc that reaches farthest: along
     the side of a stroke the last disc upon a pixel is not the one whose rim is there.
     """
-    upper, lower = max(here, other), min(here, other)
-    outward = _ONE if here > other else -_ONE  # from the upper disc's pixel to the other
+    upper, lower = max(disc, neighbour), min(disc, neighbour)
+    outward = _ONE if disc > neighbour else -_ONE  # from the upper disc's pixel to the other
     row, column = np.float32(y) + _HALF * down, np.float32(x) + _HALF * across
     owner = np.int32(upper)
     jump = opacities[i, owner]

@@ -79,14 +79,14 @@ def paint(
     """
     cut = segment(image, config.segment, assets, known)
     labels = cut.labels
-    found = survey(labels, judge(image, config.saliency, assets), lab_of(image))
-    order = painting_order(labels, cut.things, found, config, known)
+    region_survey = survey(labels, judge(image, config.saliency, assets), lab_of(image))
+    order = painting_order(labels, cut.things, region_survey, config, known)
     program = _program(image, labels, order, config, seed)
     pixels = np.bincount(labels.ravel())
     regions = Regions(
         labels=labels.astype(np.uint16),
         order=order,
-        saliency=tuple(round(float(score), 6) for score in found.scores),
+        saliency=tuple(round(float(score), 6) for score in region_survey.scores),
         areas_px=tuple(int(count) for count in pixels),
     )
     return Painting(program=program, distances=_distances(program), regions=regions)
@@ -101,11 +101,11 @@ def replay(program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int
     for label, start, end in _turns(program):
         if start >= steps[-1]:
             return
-        some = [step for step in steps if start < step <= end]
-        shown = sorted({*some, end})
-        for step, pixels in zip(shown, _region(program, sheet, label, start, shown), strict=True):
+        steps_here = [step for step in steps if start < step <= end]
+        region_steps = sorted({*steps_here, end})
+        for step, pixels in zip(region_steps, _region(program, sheet, label, start, region_steps), strict=True):
             canvas[sheet.members[label]] = pixels
-            yield from (canvas.reshape(height, width, 3).copy() for _ in range(some.count(step)))
+            yield from (canvas.reshape(height, width, 3).copy() for _ in range(steps_here.count(step)))
 
 
 def region_distances(program: StrokeProgram, canvases: Iterable[NDArray[np.floating]]) -> NDArray[np.float64]:
@@ -122,13 +122,13 @@ def region_distances(program: StrokeProgram, canvases: Iterable[NDArray[np.float
             finished = next(iter(replay(program, [len(program.strokes)], canvas.shape[:2])))
             labels = unpacked(program, *canvas.shape[:2]).labels.ravel()
             weights = np.sqrt(np.bincount(labels))
-            whole = _energies(np.array(program.canvas, np.float32) - finished, labels)
+            blank_energies = _energies(np.array(program.canvas, np.float32) - finished, labels)
         missing.append(_energies(canvas - finished, labels))
-    told = whole > _NOTHING * labels.size
-    if not told.any():
+    measurable = blank_energies > _NOTHING * labels.size
+    if not measurable.any():
         return np.zeros(len(missing))
-    shares = np.stack(missing)[:, told] / whole[told]
-    distances: NDArray[np.float64] = np.minimum(1.0, shares @ weights[told] / weights[told].sum())
+    shares = np.stack(missing)[:, measurable] / blank_energies[measurable]
+    distances: NDArray[np.float64] = np.minimum(1.0, shares @ weights[measurable] / weights[measurable].sum())
     return distances
 
 
@@ -200,9 +200,9 @@ def _distances(program: StrokeProgram) -> NDArray[np.float64]:
     progress = np.zeros(len(program.strokes) + 1)  # by how much the distance falls at each step, times all weights
     for label, start, end in _turns(program):
         *unfinished, finished = _region(program, sheet, label, start, list(range(start + 1, end + 1)))
-        whole = _energy(sheet.blank - finished)
-        if whole > _NOTHING * sheet.labels.size:
-            missing = np.minimum(1.0, [1.0, *(_energy(pixels - finished) / whole for pixels in unfinished), 0.0])
+        blank_energy = _energy(sheet.blank - finished)
+        if blank_energy > _NOTHING * sheet.labels.size:
+            missing = np.minimum(1.0, [1.0, *(_energy(pixels - finished) / blank_energy for pixels in unfinished), 0.0])
             progress[start + 1 : end + 1] = -np.diff(missing) * math.sqrt(len(finished))
     distances: NDArray[np.float64] = 1.0 - np.cumsum(progress) / max(float(progress.sum()), _NOTHING)
     distances[0], distances[-1] = 1.0, 0.0

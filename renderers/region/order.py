@@ -15,7 +15,7 @@ _COHESION = 4.0
 
 
 def painting_order(
-    labels: Labels, things: NDArray[np.int64], found: Survey, config: RegionConfig, known: Knowledge
+    labels: Labels, things: NDArray[np.int64], region_survey: Survey, config: RegionConfig, known: Knowledge
 ) -> tuple[int, ...]:
     """All labels, in the order in which they are painted.
 
@@ -28,11 +28,11 @@ def painting_order(
         ConfigError: if `user_order` names a region that is not there, or one twice.
     """
     if config.order == "area":
-        return _by(-found.areas)
+        return _by(-region_survey.areas)
     if config.order == "back_to_front" and known.depth is not None:
         pixels = np.bincount(labels.ravel())
         return _by(-np.bincount(labels.ravel(), known.depth.ravel()) / pixels)
-    outward = outward_order(found, things)
+    outward = outward_order(region_survey, things)
     if config.order == "back_to_front":
         return outward[::-1]
     if config.order == "user":
@@ -41,7 +41,7 @@ def painting_order(
     return outward
 
 
-def outward_order(found: Survey, things: NDArray[np.int64]) -> tuple[int, ...]:
+def outward_order(region_survey: Survey, things: NDArray[np.int64]) -> tuple[int, ...]:
     """From the most salient region outward to the background, one thing after the other.
 
     At each step a region's turn comes by its score, and the sooner the more of its own border lies against what is
@@ -49,21 +49,23 @@ def outward_order(found: Survey, things: NDArray[np.int64]) -> tuple[int, ...]:
     finished before another is.
 
     Args:
-        found: of R regions.
+        region_survey: of R regions.
         things: (R,) the thing that each region is a part of.
     """
-    count = len(found.scores)
-    background = int(np.argmax(found.far)) if count > 1 else -1
+    count = len(region_survey.scores)
+    background = int(np.argmax(region_survey.far)) if count > 1 else -1
     perimeters, painted_border = np.zeros(count), np.zeros(count)
     neighbours: list[list[tuple[int, int]]] = [[] for _ in range(count)]
-    for (a, b), length in zip(found.touching.pairs.tolist(), found.touching.lengths.tolist(), strict=True):
+    for (a, b), length in zip(
+        region_survey.touching.pairs.tolist(), region_survey.touching.lengths.tolist(), strict=True
+    ):
         neighbours[a].append((b, length))
         neighbours[b].append((a, length))
         perimeters[[a, b]] += length
     left = np.ones(count, bool)
     order: list[int] = []
     for _ in range(count):
-        pull = found.scores * (1.0 + _COHESION * painted_border / np.maximum(perimeters, 1))
+        pull = region_survey.scores * (1.0 + _COHESION * painted_border / np.maximum(perimeters, 1))
         candidates = left.copy()
         if background >= 0 and order and len(order) < count - 1:
             candidates[background] = False

@@ -34,18 +34,18 @@ def plan_strokes(
         (N, C) rows of the program, and what else it must store.
     """
     family = renderer(_FAMILIES[choice.medium])
-    found = dict(boxes(labels))
+    region_boxes = dict(boxes(labels))
     roots = np.sqrt(np.bincount(labels.ravel()))
     rows, arrays = [], {}
     grounds = np.zeros((len(roots), 3), np.float32)
     for label in order:
         count = max(_FEWEST, round(choice.num_strokes * roots[label] / roots.sum()))
-        box = _roomy(found[label], image.shape[:2])
+        box = _roomy(region_boxes[label], image.shape[:2])
         own = _continued(*_smaller(image[box], labels[box] == label))
         grounds[label] = image[labels == label].mean(0)
         ground = tuple(float(value) for value in grounds[label])
-        words = {"medium": "oil"} if choice.medium == "oil" else {}
-        config = family.config_type(preset=choice.preset, num_strokes=count, canvas=ground, **words)
+        medium_key = {"medium": "oil"} if choice.medium == "oil" else {}
+        config = family.config_type(preset=choice.preset, num_strokes=count, canvas=ground, **medium_key)
         branch = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, label))
         program = family.plan(own, config, branch)
         strokes = _moved(program, box, min(image.shape[:2]))

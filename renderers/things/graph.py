@@ -37,14 +37,14 @@ def borders(labels: Labels, colours: NDArray[np.float32]) -> Borders:
     """Borders between the regions of a (H, W) label map over (H, W, 3) colours."""
     count = int(labels.max()) + 1
     keys, steps = [], []
-    for one, two in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
-        apart = labels[one] != labels[two]
-        a, b = labels[one][apart].astype(np.int64), labels[two][apart].astype(np.int64)
+    for first, second in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
+        apart = labels[first] != labels[second]
+        a, b = labels[first][apart].astype(np.int64), labels[second][apart].astype(np.int64)
         keys.append(np.minimum(a, b) * count + np.maximum(a, b))
-        steps.append(np.linalg.norm(colours[one][apart] - colours[two][apart], axis=-1))
-    found, place, lengths = np.unique(np.concatenate(keys), return_inverse=True, return_counts=True)
-    total = np.bincount(place, np.concatenate(steps), len(found))
-    return Borders(np.stack([found // count, found % count], 1), lengths, total / np.maximum(lengths, 1))
+        steps.append(np.linalg.norm(colours[first][apart] - colours[second][apart], axis=-1))
+    pair_keys, place, lengths = np.unique(np.concatenate(keys), return_inverse=True, return_counts=True)
+    total = np.bincount(place, np.concatenate(steps), len(pair_keys))
+    return Borders(np.stack([pair_keys // count, pair_keys % count], 1), lengths, total / np.maximum(lengths, 1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +109,7 @@ class _MergingGraph:
         merging: Merging,
         groups: NDArray[np.integer] | None,
         leniency: NDArray[np.floating] | None,
-        found: Borders,
+        region_borders: Borders,
     ) -> None:
         flat = labels.ravel()
         self.count = int(labels.max()) + 1
@@ -124,7 +124,10 @@ class _MergingGraph:
         self.versions = [0] * self.count
         self.touching: list[dict[int, tuple[float, float]]] = [{} for _ in range(self.count)]
         for (a, b), length, strength in zip(
-            found.pairs.tolist(), found.lengths.tolist(), found.strengths.tolist(), strict=True
+            region_borders.pairs.tolist(),
+            region_borders.lengths.tolist(),
+            region_borders.strengths.tolist(),
+            strict=True,
         ):
             self.touching[a][b] = self.touching[b][a] = (length, strength)
 

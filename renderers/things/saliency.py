@@ -81,13 +81,13 @@ def spectral_saliency(image: Image) -> Saliency:
         (H, W) float32 in [0, 1].
     """
     lab = cv2.cvtColor(shrink(image, _SPECTRUM_PX), cv2.COLOR_RGB2LAB)
-    found = np.zeros(lab.shape[:2])
+    unexpected = np.zeros(lab.shape[:2])
     for channel in range(3):
         spectrum = np.fft.fft2(lab[..., channel] - lab[..., channel].mean())
         log_amplitude = np.log(np.abs(spectrum) + 1e-3)
         residual = log_amplitude - cv2.blur(log_amplitude, (3, 3))
-        found += np.abs(np.fft.ifft2(np.exp(residual + 1j * np.angle(spectrum)))) ** 2
-    blurred = cv2.GaussianBlur(found, (0, 0), _SPECTRUM_PX / 16)
+        unexpected += np.abs(np.fft.ifft2(np.exp(residual + 1j * np.angle(spectrum)))) ** 2
+    blurred = cv2.GaussianBlur(unexpected, (0, 0), _SPECTRUM_PX / 16)
     return _enlarged(stretched(blurred), image)
 
 
@@ -129,8 +129,8 @@ def _from_borders(lab: NDArray[np.float32]) -> NDArray[np.float64]:
         away = pixels - colours.mean(0)
         distance = np.sqrt(np.maximum(np.einsum("pi,ij,pj->p", away, whitener, away), 0.0))
         distances.append(distance / max(float(distance.max()), 1e-6))
-    found = np.stack(distances)
-    nearest: NDArray[np.float64] = (found.sum(0) - found.max(0)).reshape(height, width)
+    stacked = np.stack(distances)
+    nearest: NDArray[np.float64] = (stacked.sum(0) - stacked.max(0)).reshape(height, width)
     return nearest
 
 

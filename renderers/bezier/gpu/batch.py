@@ -54,10 +54,10 @@ def canvases_of(programs: Sequence[StrokeProgram], steps: Sequence[Sequence[int]
     canvases: list[list[Image]] = []
     where = device_of(device)
     for part in _parts(programs, steps):
-        some = programs[part]
-        strokes = torch.from_numpy(np.stack([program.strokes for program in some])).to(where)
-        blank = torch.tensor([program.canvas for program in some], device=where)
-        ground = blank[:, None, None].expand(-1, some[0].height_px, some[0].width_px, -1)
+        batch = programs[part]
+        strokes = torch.from_numpy(np.stack([program.strokes for program in batch])).to(where)
+        blank = torch.tensor([program.canvas for program in batch], device=where)
+        ground = blank[:, None, None].expand(-1, batch[0].height_px, batch[0].width_px, -1)
         with _memory(), torch.no_grad():
             painted = paint(strokes, ground, torch.tensor([list(chosen) for chosen in steps[part]], device=where))
             canvases += [list(frames) for frames in painted.cpu().numpy()]

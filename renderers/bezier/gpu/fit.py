@@ -49,8 +49,8 @@ def fit_batch(
     together = max(1, _MOST_STROKES // config.num_strokes)
     strokes: list[Floats] = []
     for first in range(0, len(images), together):
-        some = slice(first, first + together)
-        strokes += list(_fit_together(images[some], config, seeds[some], device).cpu().numpy())
+        batch = slice(first, first + together)
+        strokes += list(_fit_together(images[batch], config, seeds[batch], device).cpu().numpy())
     return strokes
 
 

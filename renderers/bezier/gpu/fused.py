@@ -43,12 +43,12 @@ def _score(
     ex, ey = xs - cx - t * (vx + t * wx), ys - cy - t * (vy + t * wy)
     inside = (r0 + (r2 - r0) * t) * unit - tl.sqrt(ex * ex + ey * ey)
     mask = tl.minimum(tl.maximum(inside + 0.5, 0.0), 1.0) * (a0 + (a2 - a0) * t)
-    here = (row // num_candidates) * picture_size + 3 * (start + y.to(tl.int64) * width + x.to(tl.int64))
+    addresses = (row // num_candidates) * picture_size + 3 * (start + y.to(tl.int64) * width + x.to(tl.int64))
     weight = tl.sum(mask * mask, 0)
     inverse = 1.0 / tl.maximum(weight, min_weight)
     gain = 0.0 * weight
     for channel in tl.static_range(3):
-        canvas, target = tl.load(canvases + here + channel), tl.load(targets + here + channel)
+        canvas, target = tl.load(canvases + addresses + channel), tl.load(targets + addresses + channel)
         hidden, residual = mask * canvas, target - canvas
         pull, lost = tl.sum(mask * (residual + hidden), 0), tl.sum(hidden * (2 * residual + hidden), 0)
         colour = tl.minimum(tl.maximum(pull * inverse, 0.0), 1.0)

@@ -39,9 +39,9 @@ def place(pyramid: Pyramid, radii: Floats, search: Search, limits: Limits, keys:
     at_once = max(1, _DRAWN_AT_ONCE[keys.device.type] // len(keys))
     strokes = []
     for first in range(0, len(radii), at_once):
-        some = radii[first : first + at_once]
-        draws = draw(keys, some, first, search)
-        for number, radius in enumerate(some.tolist()):
+        batch_radii = radii[first : first + at_once]
+        draws = draw(keys, batch_radii, first, search)
+        for number, radius in enumerate(batch_radii.tolist()):
             chosen = _chosen_level(pyramid, radius, float(search.radius_px))
             least_reach = _LEAST_REACH_PX / pyramid.levels[chosen].unit_px
             through = _bad_spots(pyramid, chosen, radius, draws.rank[number], draws.within[number])

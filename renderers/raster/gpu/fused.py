@@ -71,7 +71,7 @@ def _measure(
 ):  # fmt: skip
     """t, and opacity times coverage, of every pixel of every row."""
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None]
-    there = row < num_rows
+    exists = row < num_rows
     row = tl.minimum(row, num_rows - 1).to(tl.int64)
     pixel = tl.arange(0, SIDE * SIDE)[None]
     at = strokes + tl.load(which + row) * columns
@@ -84,8 +84,8 @@ def _measure(
     inside = (r0 + (r2 - r0) * t) * unit - tl.sqrt(ex * ex + ey * ey)
     cover = tl.minimum(tl.maximum(inside / soften_px + 0.5, 0.0), 1.0)
     out = row * (SIDE * SIDE) + pixel
-    tl.store(along + out, t, mask=there)
-    tl.store(mask + out, cover * (a0 + (a2 - a0) * t), mask=there)
+    tl.store(along + out, t, mask=exists)
+    tl.store(mask + out, cover * (a0 + (a2 - a0) * t), mask=exists)
 
 
 @triton.jit
@@ -95,7 +95,7 @@ def _shape_gradient(
 ):  # fmt: skip
     """Gradient of every row in the first ten columns of its stroke."""
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None]
-    there = row < num_rows
+    exists = row < num_rows
     row = tl.minimum(row, num_rows - 1).to(tl.int64)
     pixel = tl.arange(0, SIDE * SIDE)[None]
     at = strokes + tl.load(which + row) * columns
@@ -118,16 +118,16 @@ def _shape_gradient(
     s = 1 - t
     out = gradient + row * 10
     # Weights of the control points, (1-t)^2, 2 t (1-t), t^2, and their slopes in t, -2 (1-t), 2 - 4 t, 2 t.
-    tl.store(out, tl.sum(s * s * px - 2 * s * slide * ex, 1, keep_dims=True) * unit, mask=there)
-    tl.store(out + 1, tl.sum(s * s * py - 2 * s * slide * ey, 1, keep_dims=True) * unit, mask=there)
-    tl.store(out + 2, tl.sum(2 * t * s * px + (2 - 4 * t) * slide * ex, 1, keep_dims=True) * unit, mask=there)
-    tl.store(out + 3, tl.sum(2 * t * s * py + (2 - 4 * t) * slide * ey, 1, keep_dims=True) * unit, mask=there)
-    tl.store(out + 4, tl.sum(t * t * px + 2 * t * slide * ex, 1, keep_dims=True) * unit, mask=there)
-    tl.store(out + 5, tl.sum(t * t * py + 2 * t * slide * ey, 1, keep_dims=True) * unit, mask=there)
-    tl.store(out + 6, tl.sum(edge * s, 1, keep_dims=True) * unit, mask=there)
-    tl.store(out + 7, tl.sum(edge * t, 1, keep_dims=True) * unit, mask=there)
-    tl.store(out + 8, tl.sum(paint * s, 1, keep_dims=True), mask=there)
-    tl.store(out + 9, tl.sum(paint * t, 1, keep_dims=True), mask=there)
+    tl.store(out, tl.sum(s * s * px - 2 * s * slide * ex, 1, keep_dims=True) * unit, mask=exists)
+    tl.store(out + 1, tl.sum(s * s * py - 2 * s * slide * ey, 1, keep_dims=True) * unit, mask=exists)
+    tl.store(out + 2, tl.sum(2 * t * s * px + (2 - 4 * t) * slide * ex, 1, keep_dims=True) * unit, mask=exists)
+    tl.store(out + 3, tl.sum(2 * t * s * py + (2 - 4 * t) * slide * ey, 1, keep_dims=True) * unit, mask=exists)
+    tl.store(out + 4, tl.sum(t * t * px + 2 * t * slide * ex, 1, keep_dims=True) * unit, mask=exists)
+    tl.store(out + 5, tl.sum(t * t * py + 2 * t * slide * ey, 1, keep_dims=True) * unit, mask=exists)
+    tl.store(out + 6, tl.sum(edge * s, 1, keep_dims=True) * unit, mask=exists)
+    tl.store(out + 7, tl.sum(edge * t, 1, keep_dims=True) * unit, mask=exists)
+    tl.store(out + 8, tl.sum(paint * s, 1, keep_dims=True), mask=exists)
+    tl.store(out + 9, tl.sum(paint * t, 1, keep_dims=True), mask=exists)
 
 
 @triton.jit
@@ -164,9 +164,9 @@ def _pull_back(
     for back in range(total + 1):
         after = total - back
         for frame in range(num_frames):
-            here = frame * num_tiles + rank
-            if tl.load(painted + here) == after:
-                g += tl.load(onto_frames + here * (3 * AREA) + place, mask=real, other=0.0)
+            frame_tile = frame * num_tiles + rank
+            if tl.load(painted + frame_tile) == after:
+                g += tl.load(onto_frames + frame_tile * (3 * AREA) + place, mask=real, other=0.0)
         if after > 0:
             pair = tl.load(layer_starts + after - 1) + rank
             m = tl.load(mask + pair * AREA + pixel)

@@ -261,5 +261,5 @@ class _Arrivals:
 
     def add(self, canvas: Tensor, after: int) -> None:
         """Add to (tiles, 3, P) what arrives after so many strokes."""
-        some = slice(self._ends[after], self._ends[after + 1])
-        canvas.index_add_(0, self._tiles[some], self._gradients[some])
+        arriving = slice(self._ends[after], self._ends[after + 1])
+        canvas.index_add_(0, self._tiles[arriving], self._gradients[arriving])

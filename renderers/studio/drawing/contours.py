@@ -106,8 +106,8 @@ def _by_thing(
     points = np.concatenate([chain.points for chain in chains])
     ends = np.cumsum([len(chain.points) for chain in chains])
     own_first, own_last = (np.repeat(limits, np.diff(ends, prepend=0)) for limits in (np.r_[0, ends[:-1]], ends - 1))
-    here = np.arange(len(points))
-    ahead = points[np.minimum(here + 1, own_last)] - points[np.maximum(here - 1, own_first)]
+    numbers = np.arange(len(points))
+    ahead = points[np.minimum(numbers + 1, own_last)] - points[np.maximum(numbers - 1, own_first)]
     normal = np.stack([-ahead[:, 1], ahead[:, 0]], axis=1) / np.maximum(np.hypot(*ahead.T), 1e-6)[:, None]
     ranks = []
     for offset in (-_SIDE_PX, _SIDE_PX):

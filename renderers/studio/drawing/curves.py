@@ -58,7 +58,7 @@ def corners_of(points: Floats) -> NDArray[np.int64]:
     """Numbers of the points where a chain (n, 2), its points about a pixel apart, turns sharply, ascending."""
     count, arm = points.shape[0], _CORNER_ARM_PX
     corners = np.empty(max(1, count), np.int64)
-    found = 0
+    num_corners = 0
     if count >= 4 * arm:
         curve = _smoothed(points, 1.0)
         turns = np.zeros(count)
@@ -72,9 +72,9 @@ def corners_of(points: Floats) -> NDArray[np.int64]:
                 mean += turns[j] / (4 * arm + 1)
                 highest = highest and (turns[j] < turns[i] or (turns[j] == turns[i] and j >= i))
             if highest and turns[i] > _CORNER_PEAK * mean:
-                corners[found] = i
-                found += 1
-    return corners[:found].copy()
+                corners[num_corners] = i
+                num_corners += 1
+    return corners[:num_corners].copy()
 
 
 @kernel

@@ -63,9 +63,9 @@ def find_contours(image: Image, labels: NDArray[np.uint16]) -> Contours:
 def _borders(labels: NDArray[np.uint16]) -> Floats:
     """(h, w) in [0, 1], 1 on the borders between things."""
     crossed = np.zeros(labels.shape, np.float32)
-    for here, there in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:], np.s_[:-1])):
-        crossed[here] += 0.5 * (labels[here] != labels[there])
-        crossed[there] += 0.5 * (labels[here] != labels[there])
+    for ahead, behind in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:], np.s_[:-1])):
+        crossed[ahead] += 0.5 * (labels[ahead] != labels[behind])
+        crossed[behind] += 0.5 * (labels[ahead] != labels[behind])
     soft = cv2.GaussianBlur(crossed, (0, 0), _BORDER_SIGMA)
     clipped: Floats = np.minimum(soft * np.float32(_BORDER_SIGMA * 2.5), 1.0)
     return clipped
