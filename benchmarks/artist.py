@@ -34,8 +34,8 @@ def main() -> None:
     stored = open_split(str(ink), "train")
     for sequence in stored.read(range(len(stored))):
         Image.fromarray(sequence.frame(-1)).save(pictures / f"{sequence.key}.png")
-        words = sequence.caption.removesuffix(f", {sequence.facts['renderer']['phrase']}")
-        (pictures / f"{sequence.key}.txt").write_text(words, encoding="utf-8")
+        caption = sequence.caption.removesuffix(f", {sequence.facts['renderer']['phrase']}")
+        (pictures / f"{sequence.key}.txt").write_text(caption, encoding="utf-8")
     _synth(
         "source=folder", f"source.path={pictures}", "renderer=region", "renderer.fill=wash",
         f"renderer.canvas={_PAPER}", f"renderer.phrase={_TRIGGER}", "val_fraction=0.5",
@@ -43,8 +43,8 @@ def main() -> None:
     )  # fmt: skip
 
 
-def _synth(*words: str) -> None:
-    command = [sys.executable, "-m", "pipelines.synth", *words, "size=64", "cluster=inline", "gallery=false"]
+def _synth(*overrides: str) -> None:
+    command = [sys.executable, "-m", "pipelines.synth", *overrides, "size=64", "cluster=inline", "gallery=false"]
     subprocess.run(command, check=True)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.painter import Trial, errors_at, processes, trial_words
+from benchmarks.painter import Trial, errors_at, processes, trial_parser
 from pipelines.evaluation.process import VISIBLE, Process, colour_difference
 from pipelines.painting.loading import load_painter_pipeline
 
@@ -38,7 +38,7 @@ class Change:
 
 def main() -> None:
     """Measure, and print."""
-    parser = trial_words(__doc__ or "")
+    parser = trial_parser(__doc__ or "")
     parser.add_argument("--frame", type=int, default=2, help="which frame is given, from 0")
     arguments = parser.parse_args()
     pipeline, _ = load_painter_pipeline(arguments.painter, torch.float32, torch.device("cpu"), {})
@@ -63,14 +63,14 @@ def main() -> None:
     print(f"\nthe real process leaves {100 * np.mean(masks):.0f} % of the pixels as they are after frame {at}")
     print("dE of the finished frame from  the given frame        its own frame")
     print(f"{'':<30}kept   elsewhere      kept   elsewhere")
-    for name, found in sets.items():
-        given = [change(one.lab[at], two.lab[-1], mask) for one, two, mask in zip(real, found, masks, strict=True)]
-        own = [change(one.lab[at], one.lab[-1], mask) for one, mask in zip(found, masks, strict=True)]
+    for name, sequences in sets.items():
+        given = [change(one.lab[at], two.lab[-1], mask) for one, two, mask in zip(real, sequences, masks, strict=True)]
+        own = [change(one.lab[at], one.lab[-1], mask) for one, mask in zip(sequences, masks, strict=True)]
         print(f"{name:<26}{_cells(given)}    {_cells(own)}")
 
     print(f"\nmean dE to the own finished frame, frames {at} to {last}; share in which it falls at every one of them")
-    for name, found in sets.items():
-        curves = np.stack([one.to_end[at:].mean((1, 2)) for one in found])
+    for name, sequences in sets.items():
+        curves = np.stack([one.to_end[at:].mean((1, 2)) for one in sequences])
         falls = falls_throughout(curves).mean()
         print(f"{name:<16}{' '.join(f'{value:5.1f}' for value in curves.mean(0))}   {100 * falls:.0f} %")
 

@@ -30,26 +30,28 @@ _MOST_SECONDS_A_ROW = 150.0
 _FEWEST_SECONDS_A_ROW = 20.0
 
 
-def train_row(stage: str, *words: str, steps: int = 16) -> Callable[[Path, bool], Values]:
-    """A row that trains; `words` are those of `training.train`."""
+def train_row(stage: str, *overrides: str, steps: int = 16) -> Callable[[Path, bool], Values]:
+    """A row that trains; `overrides` are keys of `training.train`."""
 
     def measure(out: Path, trial: bool) -> Values:
-        return _train(out, [f"stage={stage}", *words], 4 if trial else steps, trial)
+        return _train(out, [f"stage={stage}", *overrides], 4 if trial else steps, trial)
 
     return measure
 
 
-def _motion(*words: str) -> Callable[[Path, bool], Values]:
-    return train_row("motion", "model=sd15", "precision=bf16", *words)
+def _motion(*overrides: str) -> Callable[[Path, bool], Values]:
+    return train_row("motion", "model=sd15", "precision=bf16", *overrides)
 
 
-def _base(*words: str) -> Callable[[Path, bool], Values]:
-    return train_row("base", "model=tiny", "model.shape.channels=[96,192,192]", "batch_size=256", *words, steps=60)
+def _base(*overrides: str) -> Callable[[Path, bool], Values]:
+    return train_row("base", "model=tiny", "model.shape.channels=[96,192,192]", "batch_size=256", *overrides, steps=60)
 
 
-def _paint_row(*words: str) -> Callable[[Path, bool], Values]:
+def _paint_row(*options: str) -> Callable[[Path, bool], Values]:
     def measure(out: Path, trial: bool) -> Values:
-        return _command("benchmarks.paint", "--sd15-shaped", "--steps", "3" if trial else "12", *words, *_small(trial))
+        return _command(
+            "benchmarks.paint", "--sd15-shaped", "--steps", "3" if trial else "12", *options, *_small(trial)
+        )
 
     return measure
 
@@ -129,10 +131,10 @@ def _line(row: str, values: Values | None) -> str:
 
 
 def _in_process(row: str, arguments: argparse.Namespace, seconds: float) -> Values | None:
-    words = ["--row", row, "--out", str(arguments.out), *(["--trial"] if arguments.trial else [])]
+    options = ["--row", row, "--out", str(arguments.out), *(["--trial"] if arguments.trial else [])]
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.gpu", *words], capture_output=True, text=True, timeout=seconds
+            [sys.executable, "-m", "benchmarks.gpu", *options], capture_output=True, text=True, timeout=seconds
         )
     except subprocess.TimeoutExpired:
         return None
@@ -180,12 +182,14 @@ def _scenes(folder: Path, num_sequences: int, size_px: int) -> None:
     """A data set of bundled scenes; of a few processes, for Ray may not be there."""
     if (folder / "dataset.json").is_file():
         return
-    words = [f"out={folder}", f"num_sequences={num_sequences}", f"size={size_px}", "renderer=small", "gallery=false",
-             "val_fraction=0", "cluster=inline"]  # fmt: skip
-    subprocess.run([sys.executable, "-m", "pipelines.synth", *words], check=True, stdout=subprocess.DEVNULL)
+    overrides = [
+        f"out={folder}", f"num_sequences={num_sequences}", f"size={size_px}", "renderer=small", "gallery=false",
+        "val_fraction=0", "cluster=inline",
+    ]  # fmt: skip
+    subprocess.run([sys.executable, "-m", "pipelines.synth", *overrides], check=True, stdout=subprocess.DEVNULL)
 
 
-def _train(out: Path, words: list[str], steps: int, trial: bool) -> Values:
+def _train(out: Path, overrides: list[str], steps: int, trial: bool) -> Values:
     """The second half of so many steps of the trainer's loop."""
     from conf.compose import compose
     from training.run import loop
@@ -199,10 +203,12 @@ def _train(out: Path, words: list[str], steps: int, trial: bool) -> Values:
         def _save_weights(self) -> None:
             pass
 
-    sd15 = "model=sd15" in words
+    sd15 = "model=sd15" in overrides
     data = out / ("large" if sd15 else "small")
-    words = [
-        word for word in words if not (trial and word.startswith(("batch_size", "precision", "compile", "model.shape")))
+    overrides = [
+        override
+        for override in overrides
+        if not (trial and override.startswith(("batch_size", "precision", "compile", "model.shape")))
     ]
     given = [
         f"data={data}", f"max_steps={steps}", f"log_every={steps // 2}", "validate_every=0", "sample_every=0",
@@ -213,7 +219,7 @@ def _train(out: Path, words: list[str], steps: int, trial: bool) -> Values:
     if first := os.environ.get("RANK", "0") == "0":
         shutil.rmtree(folder, ignore_errors=True)
     with mock.patch.object(loop, "Training", Unsaved):
-        run(train_config(compose("train", [*words, *given, f"out={folder}"])))
+        run(train_config(compose("train", [*overrides, *given, f"out={folder}"])))
     if not first:
         return {}
     line = json.loads((folder / "log.jsonl").read_text("utf-8").splitlines()[-1])
@@ -223,9 +229,9 @@ def _train(out: Path, words: list[str], steps: int, trial: bool) -> Values:
     return {keys[key]: line[f"perf/{key}"] * factor for key, factor in named.items() if f"perf/{key}" in line}
 
 
-def _command(module: str, *words: str) -> Values:
+def _command(module: str, *options: str) -> Values:
     """A benchmark with a table of its own: printed as it is, with the last number of its last line."""
-    done = subprocess.run([sys.executable, "-m", module, *words], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-m", module, *options], capture_output=True, text=True, check=False)
     print(done.stdout, file=sys.stderr)
     if done.returncode:
         raise SystemExit(done.stderr[-2000:])

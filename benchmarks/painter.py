@@ -32,32 +32,32 @@ _AT_ONCE = 16
 
 def main() -> None:
     """Measure, and print."""
-    arguments = trial_words(__doc__ or "").parse_args()
+    arguments = trial_parser(__doc__ or "").parse_args()
     pipeline, _ = load_painter_pipeline(arguments.painter, torch.float32, torch.device("cpu"), {})
     trial = Trial(pipeline, arguments.data, arguments.num_sequences, arguments.steps, arguments.guidance)
     last = len(trial.real[0]) - 1
 
     print(f"{len(trial.real)} held-out sequences, DDIM {arguments.steps}, guidance {arguments.guidance}")
-    shown = {"real": trial.real}
+    sequences = {"real": trial.real}
     print("\nlast frame pinned           MSE      L1     PSNR      paper: MSE 0.0148, L1 0.0822")
     for network in (True, False) if pipeline.networks.takes_conditions else (False,):
         for inversion in (True, False):
             frames = trial.painted([last], network=network, inversion=inversion, keep=False)
-            told = errors_at([last], frames, trial.real)
-            told += "" if network or inversion else "  as if nothing were pinned"
-            print(f"network {_word(network)}, inversion {_word(inversion)}  {told}", flush=True)
+            errors = errors_at([last], frames, trial.real)
+            errors += "" if network or inversion else "  as if nothing were pinned"
+            print(f"network {_word(network)}, inversion {_word(inversion)}  {errors}", flush=True)
             if network == inversion:
-                shown[f"both {_word(network)}"] = frames
-    shown["both on, paint kept"] = trial.painted([last])
-    print(f"both on, paint kept        {errors_at([last], shown['both on, paint kept'], trial.real)}")
+                sequences[f"both {_word(network)}"] = frames
+    sequences["both on, paint kept"] = trial.painted([last])
+    print(f"both on, paint kept        {errors_at([last], sequences['both on, paint kept'], trial.real)}")
     print("\nmean dE from frame to frame; MSE of the frames between the first and the last against the real ones")
-    for name, frames in shown.items():
+    for name, frames in sequences.items():
         error = (frames - trial.real)[:, 1:last].square().mean()
         print(f"{name:<21}{' '.join(f'{step:5.1f}' for step in _steps(frames))}   {error:.4f}")
     print(f"\ninversion, then sampling without guidance: PSNR {trial.inversion_psnr_db():.2f} dB")
 
 
-def trial_words(description: str) -> argparse.ArgumentParser:
+def trial_parser(description: str) -> argparse.ArgumentParser:
     """What every trial of a painter on held-out sequences is told."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--painter", type=Path, default=Path("tiny"), help="by default the one that comes along")
@@ -109,14 +109,14 @@ def painted_in_batches(
     pipeline: PaintingPipeline,
     prompts: Sequence[str],
     conditions: Sequence[Sequence[PinnedPicture]] | None = None,
-    **said: Any,
+    **options: Any,
 ) -> Tensor:
-    """(N, T, 3, H, W) sequences in [0, 1] for any number of prompts; what else is said goes to the pipeline."""
+    """(N, T, 3, H, W) sequences in [0, 1] for any number of prompts; options go to the pipeline."""
     made = []
     for first in range(0, len(prompts), _AT_ONCE):
-        some = slice(first, first + _AT_ONCE)
-        pinned = None if conditions is None else conditions[some]
-        made.append(pipeline(prompts[some], pinned, seed=first, **said).frames)
+        batch = slice(first, first + _AT_ONCE)
+        pinned = None if conditions is None else conditions[batch]
+        made.append(pipeline(prompts[batch], pinned, seed=first, **options).frames)
     return torch.cat(made)
 
 
@@ -135,8 +135,8 @@ def errors_at(places: Sequence[int], frames: Tensor, real: Tensor) -> str:
 
 def _steps(frames: Tensor) -> list[float]:
     """(T - 1,) mean dE from each frame to the next."""
-    found = [[colour_difference(*pair).mean() for pair in pairwise(one.lab)] for one in processes(frames)]
-    return [float(step) for step in np.mean(found, axis=0)]
+    differences = [[colour_difference(*pair).mean() for pair in pairwise(one.lab)] for one in processes(frames)]
+    return [float(step) for step in np.mean(differences, axis=0)]
 
 
 def _word(switch: bool) -> str:

@@ -58,15 +58,15 @@ def _print_orders(scenes: list[KnownScene]) -> None:
         config = region.Config(segment=SegmentChoice(method=method))
         subjects, things, grounds, counts, overlaps = 0, 0, 0, [], []
         for scene in scenes:
-            found = region.paint(scene.image, config, _SEED, known=scene.knowledge).regions
-            assert found is not None
-            first = region_object(scene, found.labels == found.order[0])
+            regions = region.paint(scene.image, config, _SEED, known=scene.knowledge).regions
+            assert regions is not None
+            first = region_object(scene, regions.labels == regions.order[0])
             subjects += first == scene.subject
             things += first >= 0
-            last = np.bincount(scene.labels[found.labels == found.order[-1]])
+            last = np.bincount(scene.labels[regions.labels == regions.order[-1]])
             grounds += int(np.argmax(last)) == 0
-            counts.append(len(found.order))
-            overlaps.append(float(np.mean(best_overlaps(scene, found.labels))))
+            counts.append(len(regions.order))
+            overlaps.append(float(np.mean(best_overlaps(scene, regions.labels))))
         share = 100 / len(scenes)
         print(
             f"{method}, mbd: first region in the subject {share * subjects:.1f} %, "

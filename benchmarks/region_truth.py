@@ -86,11 +86,11 @@ def best_overlaps(scene: KnownScene, regions: NDArray[np.integer]) -> list[float
     count, num_labels = int(regions.max()) + 1, len(scene.objects)
     both = np.bincount((scene.labels * count + regions).ravel(), minlength=num_labels * count)
     both = both.reshape(num_labels, count)
-    true, found = both.sum(1), both.sum(0)
+    true_areas, region_areas = both.sum(1), both.sum(0)
     return [
-        float((both[label] / (true[label] + found - both[label])).max())
+        float((both[label] / (true_areas[label] + region_areas - both[label])).max())
         for label in range(num_labels)
-        if true[label] >= _LEAST_AREA * scene.labels.size
+        if true_areas[label] >= _LEAST_AREA * scene.labels.size
     ]
 
 

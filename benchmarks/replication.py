@@ -59,12 +59,12 @@ class Faithfulness:
             mean, _ = self._network.posterior(batch)
             strengths = torch.zeros(mean.shape[:2])
             strengths[:, list(frames)] = 1
-            shown = Conditions.among(mean * self._base.scaling, strengths)
-            shown = Conditions(latents=shown.latents.roll(slots_moved, 1), mask=shown.mask.roll(slots_moved, 1))
+            given = Conditions.among(mean * self._base.scaling, strengths)
+            given = Conditions(latents=given.latents.roll(slots_moved, 1), mask=given.mask.roll(slots_moved, 1))
             made.append(
                 sample_sequences(
                     self._base,
-                    partial(self._with, conditions=shown) if frames else self._without,
+                    partial(self._with, conditions=given) if frames else self._without,
                     self._config,
                     batch.captions,
                     number,
@@ -97,10 +97,10 @@ def main() -> None:
     print(f"{'frames':<12}{'network':>18}{'none':>18}{'of none':>10} in other slots")
     for frames in cases:
         made, _ = faithfulness.painted(frames)
-        shown = [made, without]
+        variants = [made, without]
         if frames in controls:
-            shown.append(faithfulness.painted(frames, slots_moved=1)[0])
-        rows = [faithfulness.errors(sequences, real, frames) for sequences in shown]
+            variants.append(faithfulness.painted(frames, slots_moved=1)[0])
+        rows = [faithfulness.errors(sequences, real, frames) for sequences in variants]
         cells = [f"{mse:.4f} ({absolute:.4f})" for mse, absolute in rows]
         ratio = rows[0][0] / rows[1][0]
         print(

@@ -93,10 +93,10 @@ def scene_of(source_id: str, kinds: tuple[str, ...] = SCENE_KINDS) -> Scene:
     Raises:
         ValueError: if it is not a scene's.
     """
-    found = re.fullmatch(r"scenes/(\d+)/(\d+)(/alone)?", source_id)
-    if found is None:
+    match = re.fullmatch(r"scenes/(\d+)/(\d+)(/alone)?", source_id)
+    if match is None:
         raise ValueError(f"{source_id}: not the id of a scene")
-    return ScenesSource(seed=int(found[1]), kinds=kinds, alone=found[3] is not None).scene(int(found[2]))
+    return ScenesSource(seed=int(match[1]), kinds=kinds, alone=match[3] is not None).scene(int(match[2]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,7 +224,7 @@ def _block(inner: int, outer: int, stride: int) -> tuple[nn.Module, ...]:
     return nn.Conv2d(inner, outer, 3, stride, 1, bias=False), nn.BatchNorm2d(outer), nn.ReLU(inplace=True)
 
 
-def found(reading: Reading, subjects: Sequence[Subject], threshold: float) -> tuple[Tensor, Tensor]:
+def subjects_found(reading: Reading, subjects: Sequence[Subject], threshold: float) -> tuple[Tensor, Tensor]:
     """Whether pictures show what they should.
 
     A kind is found when its logit is above the threshold, which is chosen on real frames (`equal_error`): other things
@@ -239,13 +239,13 @@ def found(reading: Reading, subjects: Sequence[Subject], threshold: float) -> tu
     return reading.kinds[rows, kinds] > threshold, reading.colours[rows, kinds].argmax(-1) == colours
 
 
-def equal_error(logits: Tensor, there: Tensor) -> tuple[float, float]:
+def equal_error(logits: Tensor, is_present: Tensor) -> tuple[float, float]:
     """The threshold at which as large a share of present things is missed as of absent ones is seen, and that share.
 
     Args:
-        logits, there: of the same shape; of any number of pairs of a picture and a kind.
+        logits, is_present: of the same shape; of any number of pairs of a picture and a kind.
     """
-    present, absent = logits[there].sort().values, logits[~there].sort().values
+    present, absent = logits[is_present].sort().values, logits[~is_present].sort().values
     candidates = present.contiguous()
     misses = torch.arange(len(present)) / len(present)  # just below each candidate
     alarms = 1 - torch.searchsorted(absent, candidates) / len(absent)
@@ -291,22 +291,24 @@ def _varied(pictures: Tensor) -> Tensor:
     Without blotches the network fails on generated pictures in which a person still sees what is there.
     """
     varied, (height_px, width_px) = pictures.float() / 255, pictures.shape[-2:]
-    some = (len(varied), 1, 1, 1)
-    varied = torch.where(torch.rand(some) < 0.5, varied.flip(-1), varied)
+    per_picture = (len(varied), 1, 1, 1)
+    varied = torch.where(torch.rand(per_picture) < 0.5, varied.flip(-1), varied)
     for _ in range(2):
         blurred = functional.avg_pool2d(functional.pad(varied, (1, 1, 1, 1), mode="replicate"), 3, 1)
-        varied = varied.lerp(blurred, torch.rand(some) * (torch.rand(some) < 0.5))
-    varied = varied * (1 + 0.05 * torch.randn(some)) + 0.02 * torch.randn(len(varied), 3, 1, 1)
+        varied = varied.lerp(blurred, torch.rand(per_picture) * (torch.rand(per_picture) < 0.5))
+    varied = varied * (1 + 0.05 * torch.randn(per_picture)) + 0.02 * torch.randn(len(varied), 3, 1, 1)
     for cell_px, most in ((1, 0.08), (_BLOTCH_PX, 0.1)):
         noise = torch.randn(len(varied), 3, height_px // cell_px, width_px // cell_px)
         noise = functional.interpolate(noise, scale_factor=float(cell_px))
-        varied = varied + most * torch.rand(some) * (torch.rand(some) < 0.6) * noise
+        varied = varied + most * torch.rand(per_picture) * (torch.rand(per_picture) < 0.6) * noise
     return varied.contiguous(memory_format=torch.channels_last)
 
 
 def _loss(reading: Reading, labels: Tensor) -> Tensor:
-    there, colours = labels[..., 0].float(), labels[..., 1]
-    presence = functional.binary_cross_entropy_with_logits(reading.kinds, there, reduction="sum") / len(labels)
+    presence_labels, colours = labels[..., 0].float(), labels[..., 1]
+    presence = functional.binary_cross_entropy_with_logits(reading.kinds, presence_labels, reduction="sum") / len(
+        labels
+    )
     colour = functional.cross_entropy(reading.colours.flatten(0, 1), colours.flatten(), ignore_index=_UNSURE)
     return presence + colour
 

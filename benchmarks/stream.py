@@ -68,8 +68,8 @@ def main() -> None:
     print(f"{len(stream)} sequences of {stream.num_frames} frames, {width_px}x{height_px} px, shuffled\n")
     print(f"{'':22} samples/CPU-s   of tar   samples/s")
     yardstick = max(cpu for cpu, _ in rates["tar, from end to end"])
-    for kind, found in rates.items():
-        cpu, wall = max(cpu for cpu, _ in found), max(wall for _, wall in found)
+    for kind, measured in rates.items():
+        cpu, wall = max(cpu for cpu, _ in measured), max(wall for _, wall in measured)
         print(f"{kind:22} {cpu:13.1f} {cpu / yardstick:8.2f} {wall:11.1f}")
 
 
@@ -114,8 +114,8 @@ def _cpu_s() -> float:
 
 
 def _make(out: Path, size: int, num_sequences: int) -> Path:
-    words = ("renderer=bezier", "renderer.preset=fast", f"num_sequences={num_sequences}", f"size={size}")
-    run(synth_config(compose("synth", [*words, f"out={out}", "gallery=false", "cluster=inline"])))
+    overrides = ("renderer=bezier", "renderer.preset=fast", f"num_sequences={num_sequences}", f"size={size}")
+    run(synth_config(compose("synth", [*overrides, f"out={out}", "gallery=false", "cluster=inline"])))
     return out
 
 

@@ -78,9 +78,9 @@ def main() -> int:
 
 def _run(arguments: argparse.Namespace) -> None:
     source = f"source.path={arguments.pictures}" if arguments.pictures else f"source.seed={_SEED + 5}"
-    words = [f"source={'folder' if arguments.pictures else 'scenes'}", source, f"size={arguments.size}"]
+    overrides = [f"source={'folder' if arguments.pictures else 'scenes'}", source, f"size={arguments.size}"]
     specs = arguments.renderers or [name for name in _RENDERERS if name in choices("renderer")]
-    runs = {spec: _synth(spec, words, arguments.num_pictures) for spec in specs}  # refused before any work
+    runs = {spec: _synth(spec, overrides, arguments.num_pictures) for spec in specs}  # refused before any work
     with tempfile.TemporaryDirectory() as folder:
         real = {length: _real(arguments.real, length, Path(folder)) for length in arguments.lengths}
     painted = {spec: _painted(spec, run, arguments.lengths) for spec, run in runs.items()}
@@ -116,20 +116,26 @@ def _real(folders: Sequence[Path], length: int, scratch: Path) -> list[Process]:
         if not folder.is_dir():
             raise UserError(f"--real {folder}: no such folder")
         out = scratch / f"{length}-{number}"
-        words = [
+        overrides = [
             f"source.path={folder}", f"layout={detect(folder, GridConfig())}", f"out={out}", f"num_frames={length}",
             "frames.spacing=uniform", "val_fraction=0", "max_quarantined=1", "gallery=false",
         ]  # fmt: skip
-        ingest(ingest_config(compose("ingest", words)))
+        ingest(ingest_config(compose("ingest", overrides)))
         ingested = read_set("--real", out, "dataset", wanted)
         processes += [process.named(f"{number}/{process.name}") for process in ingested.processes]
     return processes
 
 
-def _synth(spec: str, words: Sequence[str], num_pictures: int) -> SynthConfig:
-    name, *besides = spec.split(":")
-    said = [f"renderer={name}", *words, f"num_sequences={num_pictures}", "cluster=inline", *besides]
-    return synth_config(compose("synth", said))
+def _synth(spec: str, overrides: Sequence[str], num_pictures: int) -> SynthConfig:
+    name, *renderer_overrides = spec.split(":")
+    all_overrides = [
+        f"renderer={name}",
+        *overrides,
+        f"num_sequences={num_pictures}",
+        "cluster=inline",
+        *renderer_overrides,
+    ]
+    return synth_config(compose("synth", all_overrides))
 
 
 def _painted(spec: str, run: SynthConfig, lengths: Sequence[int]) -> dict[int, list[Process]]:
@@ -163,9 +169,9 @@ def _print_tables(length: int, sets: Sequence[_Set]) -> None:
     if len(real) < LEAST_OF_A_SET:
         print(f"  no gaps: {LEAST_OF_A_SET} real sequences of {length} frames are needed at least")
     else:
-        for name, ours in [*_controls(real), *described[1:]]:
+        for name, description in [*_controls(real), *described[1:]]:
             rng = np.random.default_rng(_SEED)
-            _print_gaps(name, distance_to_painters(ours, reference, rng, made_from_real=name in CONTROLS))
+            _print_gaps(name, distance_to_painters(description, reference, rng, made_from_real=name in CONTROLS))
     print()
     _print_row("", _MEASURES)
     for each in sets:

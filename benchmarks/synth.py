@@ -32,19 +32,24 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, help="paint the pictures of this folder instead of scenes")
     arguments = parser.parse_args()
     source = ["source=folder", f"source.path={arguments.pictures}"] if arguments.pictures else ["source=scenes"]
-    words = [*source, "renderer=bezier", f"renderer.preset={arguments.preset}", f"num_sequences={arguments.sequences}"]
-    config = synth_config(compose("synth", words))
-    list(_reports(synth_config(compose("synth", [*words[:-1], "num_sequences=2"])), "inline", 1))  # compile
+    overrides = [
+        *source,
+        "renderer=bezier",
+        f"renderer.preset={arguments.preset}",
+        f"num_sequences={arguments.sequences}",
+    ]
+    config = synth_config(compose("synth", overrides))
+    list(_reports(synth_config(compose("synth", [*overrides[:-1], "num_sequences=2"])), "inline", 1))  # compile
     print(f"yardstick {min(yardstick_s() for _ in range(3)):.3f} CPU-s; ", end="")
     print(f"{arguments.sequences} sequences, 256 px, 8 frames, {arguments.preset}\n")
     _print_phases(config)
     print()
-    print_scaling(words[:-1], arguments.sequences)
+    print_scaling(overrides[:-1], arguments.sequences)
 
 
-def print_scaling(words: list[str], num_sequences: int) -> None:
+def print_scaling(overrides: list[str], num_sequences: int) -> None:
     """Sequences a second with one Ray worker and with two."""
-    config = synth_config(compose("synth", [*words, f"num_sequences={num_sequences}"]))
+    config = synth_config(compose("synth", [*overrides, f"num_sequences={num_sequences}"]))
     rates = {workers: _rate(config, workers) for workers in (1, 2) if workers <= num_workers(None)}
     for workers, rate in rates.items():
         print(f"{workers} Ray workers: {rate:6.2f} sequences/s, {rate / rates[1]:.2f} times one")

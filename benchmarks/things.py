@@ -37,16 +37,18 @@ def main() -> None:
     scenes = known_scenes(arguments.series, arguments.scenes, _SIZE_PX)
     things_of(scenes[0].image)  # compile
     start = time.process_time()
-    found = [things_of(scene.image) for scene in scenes]
+    things_of_scenes = [things_of(scene.image) for scene in scenes]
     seconds = (time.process_time() - start) / len(scenes)
-    overlaps = [subject_overlap(scene, things) for scene, things in zip(scenes, found, strict=True)]
-    rightly = np.sum([depth_pairs(scene, things) for scene, things in zip(scenes, found, strict=True)], axis=0)
+    overlaps = [subject_overlap(scene, things) for scene, things in zip(scenes, things_of_scenes, strict=True)]
+    rightly = np.sum(
+        [depth_pairs(scene, things) for scene, things in zip(scenes, things_of_scenes, strict=True)], axis=0
+    )
     unit = min(yardstick_s() for _ in range(3))
     print(f"{len(scenes)} scenes of series {arguments.series}, {_SIZE_PX} px")
     print(
         f"IoU of the subject and the thing most like it: mean {np.mean(overlaps):.3f}, median {np.median(overlaps):.3f}"
     )
-    print(f"{np.mean([len(things.names) for things in found]):.1f} things")
+    print(f"{np.mean([len(things.names) for things in things_of_scenes]):.1f} things")
     print(f"in front of one another rightly: {100 * rightly[0] / rightly[1]:.1f} % of pairs of things (by chance 50)")
     print(f"{seconds:.3f} CPU-s = {seconds / unit:.2f} yardsticks")
     if arguments.pictures and arguments.sheet:

@@ -61,9 +61,9 @@ def main() -> None:
     captions = [caption for batch in batches for caption in batch.captions]
     painted: list[torch.Tensor] = []
     for first in range(0, len(captions), _SHOWN):
-        some = captions[first : first + _SHOWN]
+        prompts = captions[first : first + _SHOWN]
         shape = (real.shape[1], base.latent_channels, *_grid(real, base.patch_px))
-        painted.append(sample_sequences(base, denoiser, config, some, first, shape))
+        painted.append(sample_sequences(base, denoiser, config, prompts, first, shape))
     made = torch.cat(painted)
     distances = (made - made[:, -1:]).square().mean((2, 3, 4)).sqrt().mean(0)
     blank = ((made[:, 0] - real[:, 0]).abs().amax(1) < _BLANK).float().mean()
@@ -100,7 +100,7 @@ def held_out(data: Path, count: int) -> list[SequenceBatch]:
 @torch.no_grad()
 def losses(network: DenoisingNetwork, batches: list[SequenceBatch]) -> NDArray[np.float64]:
     """(N,) loss of each sequence, at the same noise every time."""
-    found = []
+    losses_of_batches = []
     for batch in batches:
         draws = [
             network(SequenceBatch(
@@ -108,8 +108,8 @@ def losses(network: DenoisingNetwork, batches: list[SequenceBatch]) -> NDArray[n
             )).per_sample
             for draw in range(_DRAWS)
         ]  # fmt: skip
-        found.append(torch.stack(draws).mean(0))
-    return torch.cat(found).double().numpy()
+        losses_of_batches.append(torch.stack(draws).mean(0))
+    return torch.cat(losses_of_batches).double().numpy()
 
 
 def interval(differences: NDArray[np.float64]) -> tuple[float, float]:

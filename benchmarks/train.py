@@ -59,15 +59,17 @@ def _ways(text: str) -> list[str]:
     return ways
 
 
-def _run(words: list[str], steps: int) -> list[dict[str, Any]] | None:
+def _run(overrides: list[str], steps: int) -> list[dict[str, Any]] | None:
     """Train in a temporary folder; two lines of the log, a half of the steps each."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
-        said = [
+        run_overrides = [
             f"out={out}", f"max_steps={steps}", f"log_every={steps // 2}", f"checkpoint_every={steps}",
             "validate_every=0", "sample_every=0", "tracker=none",
         ]  # fmt: skip
-        done = subprocess.run([sys.executable, "-m", "training.train", *words, *said], capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "training.train", *overrides, *run_overrides], capture_output=True, text=True
+        )
         if done.returncode:
             print(done.stderr, file=sys.stderr)
             return None

@@ -31,10 +31,10 @@ from benchmarks.scene_classifier import (
     SceneClassifier,
     Subject,
     finished_frames,
-    found,
     load_or_train,
     scene_of,
     subject_of,
+    subjects_found,
 )
 from benchmarks.tiny import add_trained
 from pipelines.painting.loading import load_painter_pipeline
@@ -101,8 +101,11 @@ def main() -> None:
         _print_rows(f"painted, guidance {guidance:g}", classifier, reading, [prompt.subject for prompt in prompts])
         for phrase in phrases:
             rows = [number for number, prompt in enumerate(prompts) if prompt.phrase == phrase]
-            some = Reading(kinds=reading.kinds[rows], colours=reading.colours[rows])
-            _print_row(f"  {phrase}", *found(some, [prompts[row].subject for row in rows], float(classifier.threshold)))
+            phrase_reading = Reading(kinds=reading.kinds[rows], colours=reading.colours[rows])
+            _print_row(
+                f"  {phrase}",
+                *subjects_found(phrase_reading, [prompts[row].subject for row in rows], float(classifier.threshold)),
+            )
         sheet = _write(arguments.out, f"guidance-{guidance:g}", frames, prompts, reading, float(classifier.threshold))
         print(f"  {sheet}", flush=True)
 
@@ -124,11 +127,11 @@ def unseen_prompts(
     while len(prompts) < count:
         scene = scene_of(f"scenes/{series}/{index}{'/alone' if alone else ''}")
         index += 1
-        words, subject = caption(scene), subject_of(scene)
-        if subject is None or any(f"{words}, {phrase}" in known for phrase in phrases):
+        scene_caption, subject = caption(scene), subject_of(scene)
+        if subject is None or any(f"{scene_caption}, {phrase}" in known for phrase in phrases):
             continue
         phrase = phrases[len(prompts) % len(phrases)]
-        prompts.append(Prompt(text=f"{words}, {phrase}", subject=subject, phrase=phrase))
+        prompts.append(Prompt(text=f"{scene_caption}, {phrase}", subject=subject, phrase=phrase))
     return prompts
 
 
@@ -139,7 +142,7 @@ def chance(reading: Reading, subjects: Sequence[Subject], threshold: float) -> t
     """
     shares = []
     for shift in range(1, len(subjects)):
-        kinds, colours = found(reading, [*subjects[shift:], *subjects[:shift]], threshold)
+        kinds, colours = subjects_found(reading, [*subjects[shift:], *subjects[:shift]], threshold)
         shares.append([_share(kinds), _share(colours), _share(kinds & colours)])
     kind, colour, both = np.mean(shares, axis=0) if shares else (float("nan"),) * 3
     return float(kind), float(colour), float(both)
@@ -147,7 +150,7 @@ def chance(reading: Reading, subjects: Sequence[Subject], threshold: float) -> t
 
 def _print_rows(name: str, classifier: SceneClassifier, reading: Reading, subjects: Sequence[Subject]) -> None:
     threshold = float(classifier.threshold)
-    _print_row(name, *found(reading, subjects, threshold))
+    _print_row(name, *subjects_found(reading, subjects, threshold))
     cells = "".join(f"{100 * share:>7.1f}%" for share in chance(reading, subjects, threshold))
     print(f"{'  asked for what another one shows':<50}{cells}")
 
@@ -165,7 +168,7 @@ def _write(
     folder: Path, name: str, frames: Tensor, prompts: Sequence[Prompt], reading: Reading, threshold: float
 ) -> Path:
     """Write the sheet, and beside it what was read."""
-    kinds, colours = found(reading, [prompt.subject for prompt in prompts], threshold)
+    kinds, colours = subjects_found(reading, [prompt.subject for prompt in prompts], threshold)
     verdicts = list(zip(kinds.tolist(), colours.tolist(), strict=True))
     rows = []
     for number, (prompt, (kind, colour)) in enumerate(zip(prompts, verdicts, strict=True)):

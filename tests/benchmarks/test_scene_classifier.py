@@ -13,11 +13,11 @@ from benchmarks.scene_classifier import (
     Subject,
     drawings,
     equal_error,
-    found,
     labels_of,
     main_thing,
     scene_of,
     subject_of,
+    subjects_found,
     train_classifier,
 )
 from pipelines.sources.scenes.caption import caption
@@ -94,13 +94,13 @@ def test_a_thing_is_found_whatever_else_is_there_but_only_in_its_own_colour() ->
     reading = reading_of({"house": 2.0, "tree": 6.0}, {"house": "red", "tree": "green"})
 
     def verdict(kind: str, colour: str) -> tuple[bool, bool]:
-        kinds, colours = found(reading, [Subject(kind, colour)], threshold=0.0)
+        kinds, colours = subjects_found(reading, [Subject(kind, colour)], threshold=0.0)
         return bool(kinds), bool(colours)
 
     assert verdict("house", "red") == (True, True)
     assert verdict("house", "green") == (True, False)
     assert verdict("cat", "red")[0] is False
-    assert bool(found(reading, [Subject("house", "red")], threshold=3.0)[0]) is False
+    assert bool(subjects_found(reading, [Subject("house", "red")], threshold=3.0)[0]) is False
     assert reading.words(0) == Subject("tree", "green")
 
 
