@@ -13,16 +13,16 @@ _SECONDS_BETWEEN_LINES = 10.0
 class Progress:
     """Counts items; shows count, rate and time to go. Items done before the run began do not count in the rate.
 
-    With `shown=False` it only counts, as on all but one of the processes of a run.
+    With `visible=False` it only counts, as on all but one of the processes of a run.
     """
 
-    def __init__(self, label: str, total: int, done: int = 0, unit: str = "sequences", *, shown: bool = True) -> None:
-        self._label, self._total, self._unit, self._shown = label, total, unit, shown
+    def __init__(self, label: str, total: int, done: int = 0, unit: str = "sequences", *, visible: bool = True) -> None:
+        self._label, self._total, self._unit, self._visible = label, total, unit, visible
         self.done = self._before = done
         self._start = self._last_line = time.monotonic()
         self._news = ""
         self._bar = None
-        if shown and sys.stderr.isatty():
+        if visible and sys.stderr.isatty():
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
             from rich.progress import Progress as Bar
 
@@ -45,7 +45,7 @@ class Progress:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
-        elif self._shown and kind is None:
+        elif self._visible and kind is None:
             self._line()
 
     @property
@@ -64,7 +64,7 @@ class Progress:
         if self._bar is not None:
             rate = f"{self.rate:.2f} {self._unit}/s"
             self._bar.update(self._task, completed=self.done, rate=rate, news=self._news)
-        elif self._shown and time.monotonic() - self._last_line >= _SECONDS_BETWEEN_LINES:
+        elif self._visible and time.monotonic() - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._line()
 
     def tell(self, news: str) -> None:

@@ -130,12 +130,12 @@ def encode(config: EncodeConfig, splits: Mapping[str, StoredSplit], encoder: Enc
     task = _plan(config, splits, encoder, device)
     with dataset_folder(config.out, task.card):
         committed = sound_manifests(config.out, task.card)
-        there = {manifest.name for manifest in committed}
+        committed_shards = {manifest.name for manifest in committed}
         total = sum(map(len, splits.values())) + len(task.captions)
         done = sum(manifest.num_samples for manifest in committed)
         with Progress("encoding", total, done, unit="sequences and captions") as progress:
             for name in task.card.shards:
-                if name not in there:
+                if name not in committed_shards:
                     progress.advance(_encode_shard(name, task).num_samples)
         manifests = list(committed_manifests(config.out, task.card))
         write_tables(config.out, manifests)
@@ -162,8 +162,12 @@ def open_splits(url: str) -> dict[str, StoredSplit]:
     train = open_split(url, "train")
     if encoding_of(train.card) is not None:
         raise ConfigError("dataset", url, "a data set of frames; this one is encoded already")
-    there = (train.card.totals or {})["splits"]
-    return {split: train if split == "train" else open_split(url, split) for split in SPLITS if there.get(split)}
+    sequences_of_splits = (train.card.totals or {})["splits"]
+    return {
+        split: train if split == "train" else open_split(url, split)
+        for split in SPLITS
+        if sequences_of_splits.get(split)
+    }
 
 
 def _plan(config: EncodeConfig, splits: Mapping[str, StoredSplit], encoder: Encoder, device: "device") -> _Task:
@@ -265,12 +269,12 @@ def _texts(captions: Sequence[str], task: _Task) -> Iterator[tuple[str, dict[str
     import torch
 
     for first in range(0, len(captions), task.config.batch_size):
-        some = captions[first : first + task.config.batch_size]
+        batch = captions[first : first + task.config.batch_size]
         with torch.inference_mode():
-            embedded = task.encoder.embed(some)
+            embedded = task.encoder.embed(batch)
         for tensor in embedded.tensors.values():
             finite(tensor, f"{task.config.dataset}: embeddings of captions")
-        for row, caption in enumerate(some):
+        for row, caption in enumerate(batch):
             members = {
                 TEXT_MEMBER: pack(dict(embedded.rows(row).tensors), task.config.dtype),
                 "json": to_json({"key": caption_key(caption)}).encode(),

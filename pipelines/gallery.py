@@ -46,8 +46,8 @@ def run(config: GalleryConfig) -> Summary:
     """
     contents = gather(config.dataset, config.max_sequences, config.thumbnail_px)
     page = _write(config.dataset, contents)
-    shown = f"{len(contents.cards)} of {contents.num_sequences} sequences, {page.stat().st_size / 1e6:.1f} MB"
-    lines = [f"{page}: {shown}"]
+    size = f"{len(contents.cards)} of {contents.num_sequences} sequences, {page.stat().st_size / 1e6:.1f} MB"
+    lines = [f"{page}: {size}"]
     if contents.num_quarantined:
         lines.append(f"{contents.num_quarantined} inputs were refused; the page lists the reasons")
     if not contents.complete:

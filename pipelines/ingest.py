@@ -84,25 +84,25 @@ def ingest_config(plain: dict[str, Any]) -> IngestConfig:
     Raises:
         ConfigError: naming the key, the value and what is allowed.
     """
-    words = typed(_Composed, plain)
-    width, height = parse_size(words.size)
+    composed = typed(_Composed, plain)
+    width, height = parse_size(composed.size)
     return IngestConfig(
-        source=words.source,
-        layout=words.layout,
-        out=words.out,
-        grid=words.grid,
-        treatment=words.treatment,
-        caption=words.caption,
-        framing=Framing(height_px=height, width_px=width, fit=words.fit),
-        schedule=FrameSchedule(num_frames=words.num_frames, spacing=words.frames.spacing),
-        frame_format=words.frames.format,
-        num_workers=words.num_workers,
-        shard_size=words.shard_size,
-        val_fraction=words.val_fraction,
-        max_quarantined=words.max_quarantined,
-        gallery=words.gallery,
-        cluster=words.cluster,
-        tracker=words.tracker,
+        source=composed.source,
+        layout=composed.layout,
+        out=composed.out,
+        grid=composed.grid,
+        treatment=composed.treatment,
+        caption=composed.caption,
+        framing=Framing(height_px=height, width_px=width, fit=composed.fit),
+        schedule=FrameSchedule(num_frames=composed.num_frames, spacing=composed.frames.spacing),
+        frame_format=composed.frames.format,
+        num_workers=composed.num_workers,
+        shard_size=composed.shard_size,
+        val_fraction=composed.val_fraction,
+        max_quarantined=composed.max_quarantined,
+        gallery=composed.gallery,
+        cluster=composed.cluster,
+        tracker=composed.tracker,
     )
 
 

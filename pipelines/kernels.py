@@ -32,8 +32,8 @@ def compile_kernels(families: Collection[str], cluster: ClusterConfig) -> None:
     if cluster.kind == "ray" or all(marker.exists() for marker in markers):
         return
     tell("compiling stroke kernels, once on this machine, about a minute")
-    words = [sys.executable, "-m", "process_painter", "kernels", *sorted(families)]
-    done = subprocess.run(words, env={**environ, **worker_variables(cluster)}, stderr=subprocess.DEVNULL)
+    arguments = [sys.executable, "-m", "process_painter", "kernels", *sorted(families)]
+    done = subprocess.run(arguments, env={**environ, **worker_variables(cluster)}, stderr=subprocess.DEVNULL)
     if done.returncode == 0:
         with contextlib.suppress(OSError):  # a home that cannot be written
             for marker in markers:

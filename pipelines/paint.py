@@ -81,7 +81,9 @@ def _paint(config: PaintConfig) -> Summary:
     card = read_painter_card(painter_folder(config.painter))
     hashes = {request.out: request_hash(request, card) for request in requests}
     todo = {one.out for one in requests if not several or not is_painted(one.out, hashes[one.out])}
-    told = [f"{len(requests) - len(todo)} of {len(requests)} pictures were painted already"] if several else []
+    lines_of_pictures = (
+        [f"{len(requests) - len(todo)} of {len(requests)} pictures were painted already"] if several else []
+    )
     for request in requests:
         if request.out in todo:
             _folder(request).check(request.num_frames - _first_frame(request))
@@ -90,13 +92,13 @@ def _paint(config: PaintConfig) -> Summary:
     if several:
         _check_overview(config.out)
     if todo:
-        told += _paint_all(config, requests, todo, hashes, card, device)
+        lines_of_pictures += _paint_all(config, requests, todo, hashes, card, device)
     if several:
         _write_overview(config.out, requests)
-        if len(told) > _MOST_TOLD:
-            told = [*told[:_MOST_TOLD], f"  and so on; {config.out}/*/report.json tells all"]
+        if len(lines_of_pictures) > _MOST_TOLD:
+            lines_of_pictures = [*lines_of_pictures[:_MOST_TOLD], f"  and so on; {config.out}/*/report.json tells all"]
     skipped = [f"skipped {reason}" for reason in unreadable]
-    lines = (*told, *skipped, f"look at it: {config.out / 'index.html'}")
+    lines = (*lines_of_pictures, *skipped, f"look at it: {config.out / 'index.html'}")
     return Summary(lines=lines, exit_code=PARTIAL if skipped else COMPLETE)
 
 
@@ -117,7 +119,7 @@ def _paint_all(
 
     from pipelines.painting.loading import load_painter_pipeline
 
-    told: list[str] = []
+    lines: list[str] = []
     groups = [group for group in batches(requests, config.batch_size) if any(one.out in todo for one in group)]
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[config.dtype]
     with naming_memory(config, on_gpu=device.type != "cpu", at_once=len(groups[0])):
@@ -128,18 +130,18 @@ def _paint_all(
             tell(f"warning: the captions that this painter learned from did not hold {', '.join(unknown)}")
         framing = _framing(config, card["size_px"], pipeline.cell_px)
         steps_shown = config.steps * len(groups) if config.num_frames <= card["num_frames"] else None
-        with Progress("painting", steps_shown, 0, "steps") if steps_shown else nullcontext() as shown:
+        with Progress("painting", steps_shown, 0, "steps") if steps_shown else nullcontext() as progress:
             for group in groups:
                 pictures = [
                     {frame: framing.apply(read_picture(file.path)) for frame, file in request.pinned.items()}
                     for request in group
                 ]
                 conditions = [_pinned(*pair) for pair in zip(group, pictures, strict=True)]
-                painted = _painted(config, pipeline, framing, conditions, card["num_frames"], shown)
-                for request, some, (frames, pieces) in zip(group, pictures, painted, strict=True):
+                painted = _painted(config, pipeline, framing, conditions, card["num_frames"], progress)
+                for request, request_pictures, (frames, pieces) in zip(group, pictures, painted, strict=True):
                     if request.out in todo:
-                        told += _written(request, frames, some, pieces, hashes[request.out])
-    return told
+                        lines += _written(request, frames, request_pictures, pieces, hashes[request.out])
+    return lines
 
 
 def _framing(config: PaintConfig, trained_px: Sequence[int], cell_px: int) -> Framing:
@@ -170,7 +172,7 @@ def _painted(
     framing: Framing,
     conditions: "Sequence[Sequence[PinnedPicture]]",
     trained_frames: int,
-    shown: Progress | None,
+    progress: Progress | None,
 ) -> "list[tuple[NDArray[np.uint8], Pieces | None]]":
     """Processes (T, H, W, 3), and of what pieces they are where they have more frames than the painter was trained on.
 
@@ -192,14 +194,14 @@ def _painted(
         keep=config.keep,
         shared=config.shared,
     )
-    if shown is not None:
-        alone, on_step = [0] * len(conditions), partial(shown.advance, 1)
+    if progress is not None:
+        alone, on_step = [0] * len(conditions), partial(progress.advance, 1)
         prompts = [config.prompt] * len(conditions)
         painted = paint(prompts, conditions, seed=config.seed, positions=alone, on_step=on_step).frames
         return [(_bytes(frames), None) for frames in painted]
 
-    def paint_pieces(conditions: "Sequence[Sequence[PinnedPicture]]", **words: Any) -> "Tensor":
-        return paint([config.prompt] * len(conditions), conditions, **words).frames
+    def paint_pieces(conditions: "Sequence[Sequence[PinnedPicture]]", **options: Any) -> "Tensor":
+        return paint([config.prompt] * len(conditions), conditions, **options).frames
 
     long = [
         paint_long(paint_pieces, config.num_frames, trained_frames, pinned, steps=config.steps, seed=config.seed)
@@ -259,17 +261,17 @@ def _written(
         _folder(config).write(frames[first:], report, {frame: to_uint8(given) for frame, given in pictures.items()})
     except OSError as error:
         raise UserError(f"out={config.out}: {error.filename or config.out}: {error.strerror or error}") from error
-    told = [f"painted {len(frames) - first} frames: {config.out}"]
-    told += [
+    lines = [f"painted {len(frames) - first} frames: {config.out}"]
+    lines += [
         f"  frame {one['frame']} keeps to {one['picture']}: PSNR {one['psnr_db']:.2f} dB, SSIM {one['ssim']:.3f}"
         for one in kept
     ]
     if pieces is not None:
-        told.append(
+        lines.append(
             f"  {sum(pieces.sequences)} sequences on {len(pieces.sequences)} levels; steps at {seams.num} seams are "
             f"{seams.mean_ratio:.2f} times the median, at most {seams.max_ratio:.2f}"
         )
-    return told
+    return lines
 
 
 def _first_frame(config: PaintConfig) -> int:

@@ -65,10 +65,10 @@ def camera_motion(frames: Sequence[Frame]) -> list[Homography]:
     for at in range(last - 1, -1, -1):
         ahead = sorted({min(at + step, last) for step in _AHEAD} | {last})
         pairs = [_matches(features[at], features[other], motion[other]) for other in ahead]
-        here, there = (np.concatenate([pair[side] for pair in pairs]) for side in (0, 1))
-        found = _homography(here, there)
-        sane = found is not None and motion_px(found, height, width) < _LARGEST * np.hypot(height, width)
-        motion[at] = found if found is not None and sane else motion[at + 1]
+        points, points_on_last = (np.concatenate([pair[side] for pair in pairs]) for side in (0, 1))
+        homography = _homography(points, points_on_last)
+        sane = homography is not None and motion_px(homography, height, width) < _LARGEST * np.hypot(height, width)
+        motion[at] = homography if homography is not None and sane else motion[at + 1]
     return motion
 
 
@@ -80,10 +80,10 @@ def motion_px(homography: Homography, height: int, width: int) -> float:
 
 def same_view(one: Frame, other: Frame) -> bool | None:
     """Whether what one frame shows is found again in another; None if either shows too little to be recognised."""
-    here, there = _features(one), _features(other)
-    if min(len(here.points), len(there.points)) < 2 * _LEAST:
+    features, other_features = _features(one), _features(other)
+    if min(len(features.points), len(other_features.points)) < 2 * _LEAST:
         return None
-    return _homography(*_matches(here, there, np.eye(3))) is not None
+    return _homography(*_matches(features, other_features, np.eye(3))) is not None
 
 
 def _features(frame: Frame) -> _Features:
@@ -93,27 +93,32 @@ def _features(frame: Frame) -> _Features:
 
 
 def _matches(
-    here: _Features, there: _Features, onto_last: Homography
+    features: _Features, other_features: _Features, onto_last: Homography
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """(K, 2) points of a frame, and where they are on the last one, by way of another frame."""
-    if here.descriptors is None or there.descriptors is None or len(there.points) < 2:
+    if features.descriptors is None or other_features.descriptors is None or len(other_features.points) < 2:
         return np.empty((0, 2), np.float32), np.empty((0, 2), np.float32)
-    nearest = cv2.BFMatcher(cv2.NORM_L2).knnMatch(here.descriptors, there.descriptors, k=2)
+    nearest = cv2.BFMatcher(cv2.NORM_L2).knnMatch(features.descriptors, other_features.descriptors, k=2)
     good = [best for best, second in nearest if best.distance < _RATIO * second.distance]
-    from_, to = here.points[[match.queryIdx for match in good]], there.points[[match.trainIdx for match in good]]
+    from_, to = (
+        features.points[[match.queryIdx for match in good]],
+        other_features.points[[match.trainIdx for match in good]],
+    )
     if not good:
         return from_.reshape(0, 2), to.reshape(0, 2)
     return from_, cv2.perspectiveTransform(to[None].astype(np.float64), onto_last)[0].astype(np.float32)
 
 
-def _homography(here: NDArray[np.float32], there: NDArray[np.float32]) -> Homography | None:
+def _homography(points: NDArray[np.float32], points_on_last: NDArray[np.float32]) -> Homography | None:
     """The homography that most matches agree on (MAGSAC++, Barath et al. 2020), or None."""
-    if len(here) < _LEAST:
+    if len(points) < _LEAST:
         return None
-    found, agree = cv2.findHomography(here, there, cv2.USAC_MAGSAC, _MISSED_PX, maxIters=2000, confidence=0.999)
-    if found is None or agree is None or int(agree.sum()) < _LEAST:
+    robust, agree = cv2.findHomography(
+        points, points_on_last, cv2.USAC_MAGSAC, _MISSED_PX, maxIters=2000, confidence=0.999
+    )
+    if robust is None or agree is None or int(agree.sum()) < _LEAST:
         return None
-    kept = agree.ravel().astype(bool)
-    refined, _ = cv2.findHomography(here[kept], there[kept], 0)
-    best: Homography = found if refined is None else refined
+    inliers = agree.ravel().astype(bool)
+    refined, _ = cv2.findHomography(points[inliers], points_on_last[inliers], 0)
+    best: Homography = robust if refined is None else refined
     return best

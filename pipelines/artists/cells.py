@@ -64,9 +64,9 @@ def cell_shifts(frames: Sequence[Frame]) -> list[Shift]:
 
 def _shift_onto(target: Edges, edges: Edges, largest_px: int) -> Shift:
     """Where edges correlate most with those of a target; none when that is not nearer than the largest shift."""
-    found = ifft2(fft2(target) * np.conj(fft2(edges))).real
+    correlation = ifft2(fft2(target) * np.conj(fft2(edges))).real
     reach = np.arange(-largest_px, largest_px + 1)
-    near = found[np.ix_(reach, reach)]
+    near = correlation[np.ix_(reach, reach)]
     down, across = (int(reach[place]) for place in np.unravel_index(int(near.argmax()), near.shape))
     return (down, across) if max(abs(down), abs(across)) < largest_px else (0, 0)
 

@@ -68,8 +68,8 @@ class CaptionConfig:
     def __post_init__(self) -> None:
         allowed = {"name", "trigger"} if self.trigger else {"name"}
         if not CaptionTemplate(self.template or "").allows(allowed):
-            words = "text that may hold %name, and %trigger where caption.trigger is given; %% is a percent sign"
-            raise ConfigError("template", self.template, words)
+            allowed_text = "text that may hold %name, and %trigger where caption.trigger is given; %% is a percent sign"
+            raise ConfigError("template", self.template, allowed_text)
 
     def of(self, entry: SourceEntry) -> str:
         """The caption of a sequence; empty when there is nothing to say."""

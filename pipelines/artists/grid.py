@@ -151,11 +151,11 @@ def _alike_lines(bands: list[_Band], places: list[int], cell: float) -> Iterator
     reach = _reach(cell)
     near = [[band for band in bands if place - reach <= band.start and band.end <= place + reach] for place in places]
     for model in sorted(near[0] if near else [], key=lambda band: band.start - band.end):
-        alike = [[band for band in there if band.is_like(model)] for there in near]
+        alike = [[band for band in candidates if band.is_like(model)] for candidates in near]
         if all(alike):
             yield [
-                min(there, key=lambda band: abs(band.start + band.end - 2 * place))
-                for there, place in zip(alike, places, strict=True)
+                min(candidates, key=lambda band: abs(band.start + band.end - 2 * place))
+                for candidates, place in zip(alike, places, strict=True)
             ]
 
 

@@ -47,8 +47,8 @@ class Screen:
             height = max(1, round(height / self.pixel_aspect))
         transparent = any(component.is_alpha for component in frame.format.components)
         kind = "rgba" if transparent else "rgb48le" if self.colours.are_hdr else "rgb24"
-        shown = cast(Pixels, frame.to_ndarray(format=kind, width=width, height=height, interpolation="BICUBIC"))
-        return _upright(on_white(cast(Frame, shown)) if transparent else shown, frame)
+        decoded = cast(Pixels, frame.to_ndarray(format=kind, width=width, height=height, interpolation="BICUBIC"))
+        return _upright(on_white(cast(Frame, decoded)) if transparent else decoded, frame)
 
     def developed(self, pixels: Pixels) -> Frame:
         """Their sRGB values; after frames have been chosen and made smaller, because it takes long."""
@@ -75,7 +75,7 @@ def _upright(pixels: Pixels, frame: "VideoFrame") -> Pixels:
         return pixels
     a, b, _, c, d, *_ = struct.unpack("=9i", matrix[:36])
     if abs(b) + abs(c) > abs(a) + abs(d):
-        shown, across, down = pixels.transpose(1, 0, 2), c, b
+        turned, across, down = pixels.transpose(1, 0, 2), c, b
     else:
-        shown, across, down = pixels, a, d
-    return cast(Pixels, np.ascontiguousarray(shown[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1]))
+        turned, across, down = pixels, a, d
+    return cast(Pixels, np.ascontiguousarray(turned[:: -1 if down < 0 else 1, :: -1 if across < 0 else 1]))

@@ -70,7 +70,12 @@ def halves(count: int, rng: np.random.Generator) -> tuple[Matrix, Matrix]:
 
 
 def energy_distances(
-    ours: Matrix, theirs: Matrix, our_weights: Matrix, their_weights: Matrix, *, made_from_theirs: bool = False
+    generated: Matrix,
+    reference: Matrix,
+    generated_weights: Matrix,
+    reference_weights: Matrix,
+    *,
+    made_from_reference: bool = False,
 ) -> NDArray[np.float64]:
     """Energy distance (Székely & Rizzo 2013) of two sets of vectors under mean absolute difference, for many weights.
 
@@ -80,22 +85,24 @@ def energy_distances(
     then a little below.
 
     Args:
-        ours: (N, D), N at least 2. theirs: (M, D), M at least 2.
-        our_weights: (R, N) at least 0, at least two above. their_weights: (R, M) likewise.
-        made_from_theirs: row n of `ours` was made from row n of `theirs`, and the two are no pair: what was made from
-            one of them is near to it by birth.
+        generated: (N, D), N at least 2. reference: (M, D), M at least 2.
+        generated_weights: (R, N) at least 0, at least two above. reference_weights: (R, M) likewise.
+        made_from_reference: row n of `generated` was made from row n of `reference`, and the two are not compared, as
+            whatever is made from a process is near to it.
 
     Returns:
         (R,).
     """
-    across = _mean_differences(ours, theirs)
-    pairs = our_weights.sum(1) * their_weights.sum(1)
-    if made_from_theirs:
+    across = _mean_differences(generated, reference)
+    pairs = generated_weights.sum(1) * reference_weights.sum(1)
+    if made_from_reference:
         np.fill_diagonal(across, 0.0)
-        pairs = pairs - (our_weights * their_weights).sum(1)
-    between = np.einsum("rn,nm,rm->r", our_weights, across, their_weights, optimize=True) / pairs
+        pairs = pairs - (generated_weights * reference_weights).sum(1)
+    between = np.einsum("rn,nm,rm->r", generated_weights, across, reference_weights, optimize=True) / pairs
     distances: NDArray[np.float64] = (
-        2 * between - differences_within(ours, our_weights) - differences_within(theirs, their_weights)
+        2 * between
+        - differences_within(generated, generated_weights)
+        - differences_within(reference, reference_weights)
     )
     return distances
 

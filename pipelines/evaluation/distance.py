@@ -26,7 +26,7 @@ MEAN = "mean"
 
 
 def distance_to_painters(
-    ours: Mapping[str, Description],
+    generated: Mapping[str, Description],
     real: Mapping[str, Description],
     rng: np.random.Generator,
     *,
@@ -37,25 +37,29 @@ def distance_to_painters(
     0 for another sample of the same painters (now and then a little below), 1 when as far as they are from each other.
 
     Args:
-        ours, real: what `describe` says of both sets.
+        generated, real: what `describe` says of both sets.
         rng: of the resamples, which take both sets.
-        made_from_real: process n of `ours` was made from process n of `real`, and is not compared with that one.
+        made_from_real: process n of `generated` was made from process n of `real`, and is not compared with that one.
 
     Returns:
         Name -> distance, `mean` first; without the metrics by which the real ones do not differ; empty where a set has
         fewer than two processes.
     """
-    one, other = ours[DISTANCE_METRICS[0]], real[DISTANCE_METRICS[0]]
+    one, other = generated[DISTANCE_METRICS[0]], real[DISTANCE_METRICS[0]]
     if min(len(one), len(other)) < LEAST_OF_A_SET:
         return {}
-    their_weights = weights_of(other.pictures, rng)
-    our_weights = their_weights if made_from_real else weights_of(one.pictures, rng)
+    real_weights = weights_of(other.pictures, rng)
+    generated_weights = real_weights if made_from_real else weights_of(one.pictures, rng)
     distances: dict[str, NDArray[np.float64]] = {}
     for name in DISTANCE_METRICS:
-        among = differences_within(real[name].vectors, their_weights)
+        among = differences_within(real[name].vectors, real_weights)
         if among[0] > 0:
             gaps = energy_distances(
-                ours[name].vectors, real[name].vectors, our_weights, their_weights, made_from_theirs=made_from_real
+                generated[name].vectors,
+                real[name].vectors,
+                generated_weights,
+                real_weights,
+                made_from_reference=made_from_real,
             )
             # A resample may hold only real ones that do not differ by this metric: it has no unit.
             distances[name] = np.divide(gaps, among, out=np.full_like(gaps, np.nan), where=among > 0)

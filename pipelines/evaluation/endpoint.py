@@ -63,9 +63,12 @@ def endpoint_rows(
         rng: of the bootstrap.
     """
     rows = []
-    pictures = [picture(ours) for ours, _ in pairs]
+    pictures = [picture(process) for process, _ in pairs]
     for name, (direction, measure) in MEASURES.items():
-        values = [np.mean([measure(unit(_last(ours)), unit(_last(one))) for one in theirs]) for ours, theirs in pairs]
+        values = [
+            np.mean([measure(unit(_last(process)), unit(_last(one))) for one in same_picture])
+            for process, same_picture in pairs
+        ]
         rows.append(_row(name, direction, np.array(values), pictures, None, rng))
     perceived = _perceived(pairs, networks)
     for name, direction in _PERCEPTUAL.items():
@@ -78,9 +81,9 @@ def _row(
     name: str, direction: str, values: NDArray[np.float64], pictures: Sequence[str], lacking: str | None,
     rng: np.random.Generator,
 ) -> EndpointRow:  # fmt: skip
-    told = np.flatnonzero(np.isfinite(values))
-    if len(told):
-        value = mean_estimate(values[told], [pictures[int(place)] for place in told], rng)
+    finite = np.flatnonzero(np.isfinite(values))
+    if len(finite):
+        value = mean_estimate(values[finite], [pictures[int(place)] for place in finite], rng)
         return EndpointRow(name=name, direction=direction, value=value)
     reason = lacking or ("no generated sequence has a caption" if len(values) else _UNPAIRED)
     return EndpointRow(name=name, direction=direction, value=None, reason=reason)
@@ -91,12 +94,12 @@ def _perceived(pairs: Pairs, networks: Networks) -> dict[str, NDArray[np.float64
     values: dict[str, list[NDArray[np.float64]]] = {}
     for start in range(0, len(pairs), BATCH):
         batch = pairs[start : start + BATCH]
-        finished = np.stack([_last(ours) for ours, _ in batch])
-        targets = np.stack([_last(theirs[0]) for _, theirs in batch])
+        finished = np.stack([_last(process) for process, _ in batch])
+        targets = np.stack([_last(same_picture[0]) for _, same_picture in batch])
         for measure in networks.measures:
-            for name, found in measure(finished, targets, [ours.caption for ours, _ in batch]).items():
-                values.setdefault(name, []).append(found)
-    return {name: np.concatenate(found) for name, found in values.items()}
+            for name, measured in measure(finished, targets, [process.caption for process, _ in batch]).items():
+                values.setdefault(name, []).append(measured)
+    return {name: np.concatenate(measured) for name, measured in values.items()}
 
 
 def _fid_row(
@@ -107,13 +110,17 @@ def _fid_row(
     if min(len(generated), len(references)) < _LEAST_FID:
         reason = f"needs {_LEAST_FID} sequences in each set at least, and says little below some thousand"
         return EndpointRow(name="FID", direction="lower", value=None, reason=reason)
-    ours, theirs = (networks.inception(np.stack([_last(one) for one in each])) for each in (generated, references))
+    generated_features, reference_features = (
+        networks.inception(np.stack([_last(one) for one in each])) for each in (generated, references)
+    )
     draws = [
-        frechet_distance(*(each[rng.integers(len(each), size=len(each))] for each in (ours, theirs)))
+        frechet_distance(
+            *(each[rng.integers(len(each), size=len(each))] for each in (generated_features, reference_features))
+        )
         for _ in range(_FID_DRAWS)
     ]
-    value = frechet_distance(ours, theirs)
-    return EndpointRow(name="FID", direction="lower", value=estimate(value, np.array(draws), len(ours)))
+    value = frechet_distance(generated_features, reference_features)
+    return EndpointRow(name="FID", direction="lower", value=estimate(value, np.array(draws), len(generated_features)))
 
 
 def _last(process: Process) -> NDArray[np.uint8]:

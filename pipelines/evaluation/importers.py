@@ -76,15 +76,15 @@ def read_set(key: str, folder: Path, layout: Layout, wanted: Wanted) -> Imported
     """
     if not folder.is_dir():
         raise ConfigError(key, folder, "a folder of sequences; there is none")
-    found = detect(folder, wanted.grid) if layout == "auto" else layout
-    if found == "dataset":
+    read_as = detect(folder, wanted.grid) if layout == "auto" else layout
+    if read_as == "dataset":
         members = _of_datasets(folder)
-    elif found == "painter":
+    elif read_as == "painter":
         members = _of_painter(folder)
     else:
-        members = _of_others(folder, found, wanted)
+        members = _of_others(folder, read_as, wanted)
     if not members:
-        raise ConfigError(key, folder, f"a folder of sequences; it holds none (read as {found})")
+        raise ConfigError(key, folder, f"a folder of sequences; it holds none (read as {read_as})")
     processes, refused, lengths = [], [], []
     places = spread(len(members), wanted.max_sequences)
     with Progress(f"reading {key}", len(places)) as progress:

@@ -41,20 +41,22 @@ class Metric:
 
     def gaps(
         self,
-        ours: Matrix,
-        theirs: Matrix,
-        our_weights: Matrix,
-        their_weights: Matrix,
+        generated: Matrix,
+        reference: Matrix,
+        generated_weights: Matrix,
+        reference_weights: Matrix,
         *,
-        made_from_theirs: bool = False,
+        made_from_reference: bool = False,
     ) -> NDArray[np.float64]:
         """(R,) gaps of a set with vectors (N, D) to a reference with (M, D), for weights (R, N) and (R, M).
 
-        With `made_from_theirs`, row n of both belongs together, and the two are not compared.
+        With `made_from_reference`, row n of both belongs together, and the two are not compared.
         """
         if not self.paired:
-            return energy_distances(ours, theirs, our_weights, their_weights, made_from_theirs=made_from_theirs)
-        means: NDArray[np.float64] = our_weights @ ours[:, 0] / our_weights.sum(1)
+            return energy_distances(
+                generated, reference, generated_weights, reference_weights, made_from_reference=made_from_reference
+            )
+        means: NDArray[np.float64] = generated_weights @ generated[:, 0] / generated_weights.sum(1)
         return means
 
 
@@ -212,15 +214,15 @@ def describe(
         references: likewise. Of a process that is among them, it is not its own reference.
         made_from: for each process the reference that it was made from, which is none to it either.
     """
-    found: dict[str, list[tuple[str, Described]]] = {metric.name: [] for metric in METRICS}
+    described_processes: dict[str, list[tuple[str, Described]]] = {metric.name: [] for metric in METRICS}
     for process, origin in zip(processes, made_from or processes, strict=True):
         paired = [other for other in mates(process, references) if other is not process and other is not origin]
         siblings = [other for other in mates(process, processes) if other is not process]
         for metric in METRICS:
             described = metric.describe(process, paired, siblings)
             if described is not None:
-                found[metric.name].append((picture(process), described))
-    return {name: _stack(rows) for name, rows in found.items()}
+                described_processes[metric.name].append((picture(process), described))
+    return {name: _stack(rows) for name, rows in described_processes.items()}
 
 
 def _stack(rows: list[tuple[str, Described]]) -> Description:

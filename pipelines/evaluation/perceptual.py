@@ -114,17 +114,20 @@ def clip(folder: Path) -> PairMeasure:
         processor = CLIPProcessor.from_pretrained(folder, local_files_only=True)
 
     @torch.inference_mode()
-    def measure(ours: Pictures, theirs: Pictures, captions: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    def measure(generated: Pictures, reference: Pictures, captions: Sequence[str]) -> dict[str, NDArray[np.float64]]:
         def images(pictures: Pictures) -> "Tensor":
             pixels = processor(images=list(pictures), return_tensors="pt")["pixel_values"]
             embedded: Tensor = model.visual_projection(model.vision_model(pixel_values=pixels).pooler_output)
             return embedded
 
-        words = processor(text=list(captions), padding=True, truncation=True, return_tensors="pt")
-        text = model.text_projection(model.text_model(**words).pooler_output)
-        one = images(ours)
-        told = np.array([bool(caption) for caption in captions])
-        return {"CLIP-I": _cosines(one, images(theirs)), "CLIP-T": np.where(told, 100.0 * _cosines(one, text), np.nan)}
+        tokens = processor(text=list(captions), padding=True, truncation=True, return_tensors="pt")
+        text = model.text_projection(model.text_model(**tokens).pooler_output)
+        one = images(generated)
+        has_caption = np.array([bool(caption) for caption in captions])
+        return {
+            "CLIP-I": _cosines(one, images(reference)),
+            "CLIP-T": np.where(has_caption, 100.0 * _cosines(one, text), np.nan),
+        }
 
     return measure
 
@@ -144,12 +147,12 @@ def dino(folder: Path) -> PairMeasure:
         processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
 
     @torch.inference_mode()
-    def measure(ours: Pictures, theirs: Pictures, captions: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    def measure(generated: Pictures, reference: Pictures, captions: Sequence[str]) -> dict[str, NDArray[np.float64]]:
         def embed(pictures: Pictures) -> "Tensor":
             tokens: Tensor = model(**processor(images=list(pictures), return_tensors="pt")).last_hidden_state
             return tokens[:, 0]
 
-        return {"DINO": _cosines(embed(ours), embed(theirs))}
+        return {"DINO": _cosines(embed(generated), embed(reference))}
 
     return measure
 
@@ -173,8 +176,8 @@ def lpips(backbone: Path, heads: Path) -> PairMeasure:
     shift, scale = (torch.tensor(values).view(1, 3, 1, 1) for values in (_SHIFT, _SCALE))
 
     @torch.inference_mode()
-    def measure(ours: Pictures, theirs: Pictures, captions: Sequence[str]) -> dict[str, NDArray[np.float64]]:
-        one, two = ((_tensor(pictures) * 2 - 1 - shift) / scale for pictures in (ours, theirs))
+    def measure(generated: Pictures, reference: Pictures, captions: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+        one, two = ((_tensor(pictures) * 2 - 1 - shift) / scale for pictures in (generated, reference))
         total, start = torch.zeros(len(one)), 0
         for end, weight in zip(_ALEX_ENDS, weights, strict=True):
             one, two = layers[start:end](one), layers[start:end](two)
@@ -200,28 +203,28 @@ def inception_features(file: Path) -> Features:
 
     @torch.inference_mode()
     def features(pictures: Pictures) -> NDArray[np.float64]:
-        found = []
+        batches = []
         for start in range(0, len(pictures), BATCH):
             batch = torch.from_numpy(pictures[start : start + BATCH]).permute(0, 3, 1, 2)
-            found.append(network(batch, return_features=True).double().numpy())
-        return np.concatenate(found)
+            batches.append(network(batch, return_features=True).double().numpy())
+        return np.concatenate(batches)
 
     return features
 
 
-def frechet_distance(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
+def frechet_distance(generated: NDArray[np.float64], reference: NDArray[np.float64]) -> float:
     """FID (Heusel et al. 2017) of two sets of features: |m - n|² + tr(S + R - 2 (S R)^½).
 
     The trace of the root is the nuclear norm of the product of the centred features, which is exact, and cheap when
     there are fewer pictures than features.
 
     Args:
-        ours: (N, D), N at least 2. theirs: (M, D), M at least 2.
+        generated: (N, D), N at least 2. reference: (M, D), M at least 2.
     """
-    one, two = (each - each.mean(0) for each in (ours, theirs))
+    one, two = (each - each.mean(0) for each in (generated, reference))
     one, two = one / np.sqrt(len(one) - 1), two / np.sqrt(len(two) - 1)
     root = np.linalg.svd(one @ two.T, compute_uv=False).sum()
-    shift = ours.mean(0) - theirs.mean(0)
+    shift = generated.mean(0) - reference.mean(0)
     return float(shift @ shift + (one**2).sum() + (two**2).sum() - 2 * root)
 
 

@@ -111,13 +111,13 @@ def mates(process: Process, others: Sequence[Process]) -> list[Process]:
     Sources decide where both are known, and then of several media the one that the caption names; else a caption that
     belongs to one picture only; else equal names.
     """
-    same = [other for other in others if process.source is not None and other.source == process.source]
-    if same:
-        return [other for other in same if other.caption == process.caption] or same
+    same_source = [other for other in others if process.source is not None and other.source == process.source]
+    if same_source:
+        return [other for other in same_source if other.caption == process.caption] or same_source
     unknown = [other for other in others if process.source is None or other.source is None]
-    told = [other for other in unknown if process.caption and other.caption == process.caption]
-    if told and len({picture(other) for other in told}) == 1:
-        return told
+    same_caption = [other for other in unknown if process.caption and other.caption == process.caption]
+    if same_caption and len({picture(other) for other in same_caption}) == 1:
+        return same_caption
     return [other for other in unknown if other.name == process.name]
 
 

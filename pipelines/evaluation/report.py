@@ -101,9 +101,9 @@ def evaluate(
         seed: of the controls and of all bootstraps.
     """
     trial_seed, gap_seed, end_seed, distance_seed = seed.spawn(4)
-    pairs = [(process, found) for process in generated if (found := mates(process, references))]
+    pairs = [(process, same_picture) for process in generated if (same_picture := mates(process, references))]
     trial = try_metrics(references, trial_seed)
-    ours, theirs = describe(generated, references), trial.references
+    generated_descriptions, reference_descriptions = describe(generated, references), trial.references
     return Report(
         settings=settings,
         counts={
@@ -112,33 +112,39 @@ def evaluate(
         refused=refused,
         endpoint=endpoint_rows(generated, references, pairs, networks, np.random.default_rng(end_seed)),
         process=[
-            _process(metric, trial.verdicts[metric.name], ours[metric.name], theirs[metric.name], one)
-            for metric, one in zip(METRICS, gap_seed.spawn(len(METRICS)), strict=True)
+            _process(
+                metric, trial.verdicts[metric.name], generated_descriptions[metric.name],
+                reference_descriptions[metric.name], metric_seed,
+            )
+            for metric, metric_seed in zip(METRICS, gap_seed.spawn(len(METRICS)), strict=True)
         ],
-        distance=_distances(ours, trial, distance_seed),
+        distance=_distances(generated_descriptions, trial, distance_seed),
         profiles={
             name: described["distance profile"].vectors.mean(0).tolist()
-            for name, described in ((GENERATED, ours), ("reference", theirs))
+            for name, described in ((GENERATED, generated_descriptions), ("reference", reference_descriptions))
         },
     )  # fmt: skip
 
 
 def _process(
-    metric: Metric, verdict: Verdict, ours: Description, theirs: Description, seed: np.random.SeedSequence
+    metric: Metric, verdict: Verdict, generated: Description, reference: Description, seed: np.random.SeedSequence
 ) -> ProcessRow:
     rng = np.random.default_rng(seed)
-    reason = _lack(metric, ours, theirs)
+    reason = _lack(metric, generated, reference)
     gap = None
     if reason is None:
         gaps = metric.gaps(
-            ours.vectors, theirs.vectors, weights_of(ours.pictures, rng), weights_of(theirs.pictures, rng)
+            generated.vectors,
+            reference.vectors,
+            weights_of(generated.pictures, rng),
+            weights_of(reference.pictures, rng),
         )
-        gap = estimate(float(gaps[0]), gaps[1:], len(ours))
+        gap = estimate(float(gaps[0]), gaps[1:], len(generated))
     return ProcessRow(
         name=metric.name,
         unit=metric.unit,
         direction=metric.direction,
-        value=mean_estimate(ours.values, ours.pictures, rng) if len(ours) else None,
+        value=mean_estimate(generated.values, generated.pictures, rng) if len(generated) else None,
         reference=verdict.value,
         gap=gap,
         real=verdict.real,
@@ -148,9 +154,9 @@ def _process(
     )
 
 
-def _lack(metric: Metric, ours: Description, theirs: Description) -> str | None:
+def _lack(metric: Metric, generated: Description, reference: Description) -> str | None:
     """Why there can be no gap; None when there can."""
-    for name, described in ((GENERATED, ours), ("reference", theirs)):
+    for name, described in ((GENERATED, generated), ("reference", reference)):
         if metric.paired and name == "reference":
             continue  # what is paired is measured from the generated set alone
         if not len(described) and metric.lacks:
@@ -161,9 +167,9 @@ def _lack(metric: Metric, ours: Description, theirs: Description) -> str | None:
 
 
 def _distances(
-    ours: Mapping[str, Description], trial: Trial, seed: np.random.SeedSequence
+    generated: Mapping[str, Description], trial: Trial, seed: np.random.SeedSequence
 ) -> dict[str, dict[str, Estimate]]:
-    sets = {GENERATED: ours, **trial.controls}
+    sets = {GENERATED: generated, **trial.controls}
     distances = {
         name: distance_to_painters(
             described, trial.references, np.random.default_rng(one), made_from_real=name != GENERATED

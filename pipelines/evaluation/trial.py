@@ -92,9 +92,9 @@ def _judge(metric: Metric, real: Description, controls: Mapping[str, Description
         lack = f"cannot be tried on controls: {metric.lacks_in_trial}" if metric.lacks else _too_few(len(real))
         return Verdict(value=value, real=None, controls={}, doubt=lack)
     weights = weights_of(real.pictures, rng)
-    base = metric.gaps(real.vectors, real.vectors, weights, weights, made_from_theirs=True)
+    base = metric.gaps(real.vectors, real.vectors, weights, weights, made_from_reference=True)
     gaps = {
-        name: metric.gaps(one.vectors, real.vectors, weights, weights, made_from_theirs=True)
+        name: metric.gaps(one.vectors, real.vectors, weights, weights, made_from_reference=True)
         for name, one in controls.items()
     }
     alike = [name for name, gap in gaps.items() if estimate(0.0, (gap - base)[1:], 0).low <= 0]

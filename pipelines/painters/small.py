@@ -52,14 +52,14 @@ class Size:
         channels: of the UNet's levels.
         batches: samples a step of each stage.
         num_painted: held-out pictures whose processes are painted and judged at the end.
-        words: more keys of `training.train`.
+        training_keys: more keys of `training.train`.
     """
 
     size_px: int
     channels: tuple[int, ...]
     batches: dict[str, int]
     num_painted: int
-    words: tuple[str, ...] = ()
+    training_keys: tuple[str, ...] = ()
 
 
 ON_GPU = Size(
@@ -67,14 +67,14 @@ ON_GPU = Size(
     channels=(96, 192, 192),
     batches={"words": 512, "base": 256, "motion": 32, "replication": 32},
     num_painted=16,
-    words=("precision=bf16", "num_workers=6"),
+    training_keys=("precision=bf16", "num_workers=6"),
 )
 ON_CPU = Size(
     size_px=64,
     channels=(32, 64, 64),
     batches={"words": 64, "base": 16, "motion": 4, "replication": 4},
     num_painted=4,
-    words=("num_workers=0",),
+    training_keys=("num_workers=0",),
 )
 
 
@@ -174,13 +174,13 @@ def _synth(folder: Path, num_sequences: int, seed: int, size: Size, *, alone: bo
 
 
 def _start_synth(folder: Path, num_sequences: int, seed: int, size: Size, *, alone: bool) -> subprocess.Popen[bytes]:
-    words = [
+    overrides = [
         "renderer=small", f"size={size.size_px}", f"num_sequences={num_sequences}", f"source.seed={seed}",
         f"source.alone={str(alone).lower()}", "cluster=inline", "gallery=false", "val_fraction=0.1", f"out={folder}",
     ]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [sys.executable, "-m", "process_painter", "synth", *words], env=environment, stdout=subprocess.DEVNULL
+        [sys.executable, "-m", "process_painter", "synth", *overrides], env=environment, stdout=subprocess.DEVNULL
     )
 
 
@@ -224,7 +224,7 @@ def _config(
     mixture = ",".join(f"{{path: {path}}}" for path in data)
     parent_keys = {"words": {}, "base": {"base": "words"}, "motion": {"base": "base"}}
     named = parent_keys.get(stage, {"base": "base", "motion": "motion"})
-    words = [
+    overrides = [
         f"stage={stage}", f"data=[{mixture}]", f"out={folder}", f"max_steps={max_steps}",
         *(f"{key}={parents[run]}" for key, run in named.items()),
         f"batch_size={size.batches[stage]}", f"optimizer.cooldown_steps={round(_COOLDOWN * (cooldown or max_steps))}",
@@ -235,9 +235,9 @@ def _config(
         *(["noise.shared=0.8"] if stage in ("motion", "replication") else []),
         *(["stage.conditions.spread=0.5", "optimizer.learning_rate=2e-3"] if stage == "replication" else []),
         *(["optimizer.learning_rate=2e-3"] if stage == "base" else []),
-        *size.words,
+        *size.training_keys,
     ]  # fmt: skip
-    return train_config(compose("train", words))
+    return train_config(compose("train", overrides))
 
 
 def _run_stage(config: "TrainConfig", until_s: float | None = None) -> Summary:
@@ -287,8 +287,8 @@ def _assemble(parents: dict[str, Path], out: Path) -> Path:
     from training.assemble import run as assemble
 
     painter = out / "painter"
-    words = [f"{key}={folder}" for key, folder in parents.items()]
-    assemble(assemble_config(compose("assemble", [*words, "dtype=fp16", f"out={painter}"])))
+    overrides = [f"{key}={folder}" for key, folder in parents.items()]
+    assemble(assemble_config(compose("assemble", [*overrides, "dtype=fp16", f"out={painter}"])))
     return painter
 
 
@@ -300,8 +300,10 @@ def _judge(painter: Path, reference: Path, out: Path, size: Size, clock: Clock) 
     from pipelines.painting.config import paint_config
 
     pictures = _held_out_pictures(reference, out / "pictures", size.num_painted)
-    words = [f"painter={painter}", "steps=20", "guidance=1", f"batch_size={size.num_painted}"]
-    paint(paint_config(compose("paint", ["task=reconstruct", f"image={pictures}", f"out={out / 'painted'}", *words])))
+    overrides = [f"painter={painter}", "steps=20", "guidance=1", f"batch_size={size.num_painted}"]
+    paint(
+        paint_config(compose("paint", ["task=reconstruct", f"image={pictures}", f"out={out / 'painted'}", *overrides]))
+    )
     clock.say(f"painted: {out / 'painted' / 'index.html'}")
     _sheet(out / "painted", out / "sheet.png")
     compared = [f"generated={out / 'painted'}", f"reference={reference}", f"out={out / 'evaluation'}", "num_frames=8"]

@@ -64,5 +64,5 @@ def naming_memory(config: "PaintConfig", *, on_gpu: bool, at_once: int) -> Itera
         ) from error
 
 
-def _listed(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+def _listed(keys: Sequence[str]) -> str:
+    return keys[0] if len(keys) == 1 else f"{', '.join(keys[:-1])} or {keys[-1]}"

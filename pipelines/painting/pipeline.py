@@ -172,16 +172,16 @@ def _denoiser(
     Those without are predicted as if they were painted alone.
     """
     num_processes = len(conditions)
-    with_some = [row for row, some in enumerate(conditions) if some]
-    with_none = [row for row, some in enumerate(conditions) if not some]
+    conditioned_rows = [row for row, pictures in enumerate(conditions) if pictures]
+    plain_rows = [row for row, pictures in enumerate(conditions) if not pictures]
     plain, conditioned = networks.denoiser(None), networks.denoiser(pinned)
-    if pinned is None or not with_none:
+    if pinned is None or not plain_rows:
         return conditioned
 
     def denoise(latents: Tensor, timesteps: Tensor, text: Text) -> Tensor:
         halves = range(0, len(latents), num_processes)  # of guidance
         predicted = torch.empty_like(latents)
-        for denoiser, rows in ((conditioned, with_some), (plain, with_none)):
+        for denoiser, rows in ((conditioned, conditioned_rows), (plain, plain_rows)):
             index = [row + half for half in halves for row in rows]
             predicted[index] = denoiser(latents[index], timesteps[index], text.rows(index))
         return predicted
@@ -203,10 +203,10 @@ def _replace_noise(
 
     `_INVERTED_AT_ONCE` pictures are inverted together.
     """
-    pictures = torch.cat([some for some in latents if len(some)])
+    pictures = torch.cat([part for part in latents if len(part)])
     inverted = torch.cat([
-        invert(inverter, base.objective, some, nothing.repeated(len(some)), num_steps=steps)
-        for some in torch.split(pictures, _INVERTED_AT_ONCE)
+        invert(inverter, base.objective, part, nothing.repeated(len(part)), num_steps=steps)
+        for part in torch.split(pictures, _INVERTED_AT_ONCE)
     ])  # fmt: skip
     of_each = iter(torch.split(inverted, [len(pinned) for pinned in conditions if pinned]))
     for row, pinned in enumerate(conditions):

@@ -45,10 +45,10 @@ def _pictures_in(path: Path) -> list[Path]:
     if not path.expanduser().is_dir():
         return [path]
     inside = sorted(path.expanduser().iterdir())
-    found = [one for one in inside if one.suffix.lower() in PICTURE_EXTENSIONS and not one.name.startswith(".")]
-    if not found:
+    pictures = [one for one in inside if one.suffix.lower() in PICTURE_EXTENSIONS and not one.name.startswith(".")]
+    if not pictures:
         raise UserError(f"image={path}: holds no pictures ({', '.join(PICTURE_EXTENSIONS)})")
-    return found
+    return pictures
 
 
 def readable(config: "PaintConfig", requests: Sequence["PaintConfig"]) -> tuple[list["PaintConfig"], list[str]]:
@@ -92,8 +92,8 @@ def request_hash(request: "PaintConfig", card: Mapping[str, Any]) -> str:
         frame: (hash_file(file.path.expanduser()), file.strength, file.path.name)
         for frame, file in request.pinned.items()
     }
-    told = [settings, pictures, card["files"], version("process-painter")]
-    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
+    decisive = [settings, pictures, card["files"], version("process-painter")]
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def is_painted(folder: Path, request: str) -> bool:

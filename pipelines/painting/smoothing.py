@@ -37,11 +37,11 @@ def smooth(frames: NDArray[np.uint8], frames_per_s: float, smoothing: Smoothing)
         return frames, frames_per_s
     inner = _flowing if smoothing == "flow" and min(frames.shape[1:3]) >= _LEAST_PX else _dissolving
     shares = np.arange(1, factor) / factor
-    shown: list[Frame] = []
+    smoothed: list[Frame] = []
     for left, right in pairwise(frames):
-        shown += [left, *inner(left, right, shares)]
+        smoothed += [left, *inner(left, right, shares)]
     held = [frames[-1]] * (_HELD * (factor - 1) + 1)  # the writer of the video holds it as well
-    return np.stack([*shown, *held]), frames_per_s * factor
+    return np.stack([*smoothed, *held]), frames_per_s * factor
 
 
 def _dissolving(left: Frame, right: Frame, shares: NDArray[np.float64]) -> Iterator[Frame]:

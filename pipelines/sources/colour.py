@@ -144,11 +144,11 @@ def with_profile(picture: Image.Image, pixels: Floats, profile: bytes) -> Floats
         )  # fmt: skip
         if kind == "RGB" and _changes_nothing(transform):
             return pixels
-        shown = ImageCms.applyTransform(coded, transform)
+        converted = ImageCms.applyTransform(coded, transform)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return pixels
-    assert shown is not None
-    values = np.clip(np.asarray(shown, np.float32) / np.float32(255) + finer, 0, 1)
+    assert converted is not None
+    values = np.clip(np.asarray(converted, np.float32) / np.float32(255) + finer, 0, 1)
     return np.concatenate([values, pixels[..., 3:]], axis=-1, dtype=np.float32)
 
 
@@ -156,8 +156,8 @@ def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
     """Whether a transform of RGB keeps every colour to one level of 255."""
     levels = np.arange(0, 256, 17, dtype=np.uint8)
     cube = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(64, 64, 3)
-    shown = ImageCms.applyTransform(Image.fromarray(cube), transform)
-    return shown is not None and int(np.abs(np.asarray(shown, np.int16) - cube).max()) <= 1
+    converted = ImageCms.applyTransform(Image.fromarray(cube), transform)
+    return converted is not None and int(np.abs(np.asarray(converted, np.int16) - cube).max()) <= 1
 
 
 def _to_srgb_matrix(chromaticities: Chromaticities) -> NDArray[np.float64]:

@@ -100,10 +100,10 @@ class WebDatasetSource(StoredSource):
         for pattern in patterns:
             filesystem, root = open_storage(pattern)
             with naming(pattern):
-                found = filesystem.glob(root)
-            if not found:
+                matches = filesystem.glob(root)
+            if not matches:
                 raise UserError(f"{self.path}: missing" + (f" ({pattern})" if pattern != self.path else ""))
-            tars += found
+            tars += matches
         return filesystem, sorted(set(tars))
 
     def _entries(self, filesystem: AbstractFileSystem, limit: int | None, tar: str, name: str) -> Listing:
@@ -146,9 +146,9 @@ class WebDatasetSource(StoredSource):
         if picture is None:
             return None
         locator, sha256 = picture
-        found = beside.over(default)
+        annotation = beside.over(default)
         return SourceEntry(
-            id=printable(id_), sha256=sha256, locator=locator, caption=found.caption, licence=found.licence
+            id=printable(id_), sha256=sha256, locator=locator, caption=annotation.caption, licence=annotation.licence
         )
 
 

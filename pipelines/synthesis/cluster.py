@@ -125,14 +125,14 @@ def _on_ray(
         ray.shutdown()
 
 
-def _check_gpus(cluster: ClusterConfig, there: float) -> None:
+def _check_gpus(cluster: ClusterConfig, num_gpus: float) -> None:
     """Tasks that ask for more than there is would wait for ever.
 
     Raises:
         ConfigError: if workers cannot get what they are to have.
     """
-    if cluster.gpus_per_worker > there:
-        raise ConfigError("cluster.gpus_per_worker", cluster.gpus_per_worker, f"0: this cluster has {there:g} GPUs")
+    if cluster.gpus_per_worker > num_gpus:
+        raise ConfigError("cluster.gpus_per_worker", cluster.gpus_per_worker, f"0: this cluster has {num_gpus:g} GPUs")
 
 
 def _knock(address: str) -> None:

@@ -238,33 +238,33 @@ def synth_config(plain: dict[str, Any]) -> SynthConfig:
     Raises:
         ConfigError: naming the key, the value and what is allowed.
     """
-    words = typed(_Composed, plain)
-    kind = str(words.source.get("kind"))
+    composed = typed(_Composed, plain)
+    kind = str(composed.source.get("kind"))
     try:
         source_type = source_class(kind)
     except ConfigError as error:
         raise error.under("source") from None
-    width, height = parse_size(words.size)
-    renderers, left_out = _renderers(words.renderer, words.out)
+    width, height = parse_size(composed.size)
+    renderers, left_out = _renderers(composed.renderer, composed.out)
     return SynthConfig(
         source_kind=kind,
-        source=typed(source_type, {key: value for key, value in words.source.items() if key != "kind"}, "source"),
+        source=typed(source_type, {key: value for key, value in composed.source.items() if key != "kind"}, "source"),
         renderers=renderers,
         left_out=left_out,
-        out=words.out,
-        framing=Framing(height_px=height, width_px=width, fit=words.fit),
-        schedule=FrameSchedule(num_frames=words.num_frames, spacing=words.frames.spacing),
-        frame_format=words.frames.format,
-        step_captions=words.caption.steps,
-        num_sequences=words.num_sequences,
-        seed=words.seed,
-        num_workers=words.num_workers,
-        shard_size=words.shard_size,
-        val_fraction=words.val_fraction,
-        max_quarantined=words.max_quarantined,
-        gallery=words.gallery,
-        cluster=words.cluster,
-        tracker=words.tracker,
+        out=composed.out,
+        framing=Framing(height_px=height, width_px=width, fit=composed.fit),
+        schedule=FrameSchedule(num_frames=composed.num_frames, spacing=composed.frames.spacing),
+        frame_format=composed.frames.format,
+        step_captions=composed.caption.steps,
+        num_sequences=composed.num_sequences,
+        seed=composed.seed,
+        num_workers=composed.num_workers,
+        shard_size=composed.shard_size,
+        val_fraction=composed.val_fraction,
+        max_quarantined=composed.max_quarantined,
+        gallery=composed.gallery,
+        cluster=composed.cluster,
+        tracker=composed.tracker,
     )
 
 

@@ -75,7 +75,7 @@ def sound_manifests(root: Path, card: DatasetCard) -> list[ShardManifest]:
         UserError: if the storage fails.
     """
     manifests, sound = list(committed_manifests(root, card)), []
-    with Progress("checking", len(manifests), unit="shards", shown=bool(manifests)) as progress:
+    with Progress("checking", len(manifests), unit="shards", visible=bool(manifests)) as progress:
         for manifest in manifests:
             tar = tar_path(root, manifest.name)
             if retried(tar, partial(hash_file, tar)) == manifest.sha256:
@@ -117,22 +117,26 @@ def _undone_when_useless(root: Path) -> Iterator[None]:
 
 
 def _refuse_other(root: Path, card: DatasetCard) -> None:
-    there = read_card(root)
-    if there.config_hash != card.config_hash:
-        raise ConfigError("out", root, f"another folder; this one holds a data set with {_difference(there, card)}")
-    if there.code_version != card.code_version:
+    stored_card = read_card(root)
+    if stored_card.config_hash != card.config_hash:
         raise ConfigError(
-            "out", root, f"another folder; this one was begun by version {there.code_version}, not {card.code_version}"
+            "out", root, f"another folder; this one holds a data set with {_difference(stored_card, card)}"
+        )
+    if stored_card.code_version != card.code_version:
+        raise ConfigError(
+            "out",
+            root,
+            f"another folder; this one was begun by version {stored_card.code_version}, not {card.code_version}",
         )
 
 
-def _difference(there: DatasetCard, here: DatasetCard) -> str:
+def _difference(stored_card: DatasetCard, card: DatasetCard) -> str:
     """The first key in which two recipes differ, in words."""
-    found = first_difference(there.recipe, here.recipe, last="pictures")
-    if found is None:
+    difference = first_difference(stored_card.recipe, card.recipe, last="pictures")
+    if difference is None:
         return "another configuration"
-    key, theirs, ours = found
-    return "other pictures: the source has changed since" if key == "pictures" else f"{key}={theirs}, not {ours}"
+    key, stored, requested = difference
+    return "other pictures: the source has changed since" if key == "pictures" else f"{key}={stored}, not {requested}"
 
 
 def has_shards(config: HasOut) -> bool:

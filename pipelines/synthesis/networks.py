@@ -139,8 +139,8 @@ def _saliency_network(
         outputs = run(batch)
         if not -len(outputs) <= output < len(outputs):
             raise ConfigError(_beside(key, "output"), output, f"one of its {len(outputs)} outputs")
-        found: NDArray[np.float32] = np.asarray(outputs[output], np.float32)[0].squeeze()
-        return found
+        picture: NDArray[np.float32] = np.asarray(outputs[output], np.float32)[0].squeeze()
+        return picture
 
     return answer
 

@@ -181,8 +181,8 @@ def _artist_faults(facts: dict[str, Any], frames: Any | None) -> Iterator[str]:
     if frames is None:
         return
     canvases = [frame / np.float32(255) for frame in frames]
-    told = [frame["distance"] for frame in facts["frames"]]
-    if np.abs(canvas_distances(canvases, canvases[0]) - told).max() > _ROUNDING:
+    stored_distances = [frame["distance"] for frame in facts["frames"]]
+    if np.abs(canvas_distances(canvases, canvases[0]) - stored_distances).max() > _ROUNDING:
         yield "the frames are not as far from the finished painting as its json says"
 
 

@@ -33,7 +33,7 @@ class _Tally:
     """What has happened so far, in this run and in those before it."""
 
     made: int = 0
-    there: int = 0
+    committed: int = 0
     quarantined: int = 0
     num_bytes: int = 0
     elapsed_s: float = 0.0
@@ -61,7 +61,7 @@ def make_dataset(
     with dataset_folder(config.out, card):
         committed = sound_manifests(config.out, card)
         tally = _Tally(
-            there=sum(manifest.num_samples for manifest in committed),
+            committed=sum(manifest.num_samples for manifest in committed),
             quarantined=sum(len(manifest.quarantined) for manifest in committed),
         )
         if len(committed) < len(card.shards) and not _too_many_refused(config, plan, tally):
@@ -170,7 +170,7 @@ def _summary(config: RunConfig, plan: Plan, tally: _Tally, totals: dict[str, Any
     rate = f" in {tally.elapsed_s:.1f} s, {tally.made / tally.elapsed_s:.2f}/s" if tally.made else ""
     renderers = "".join(f", {count} {name}" for name, count in totals["renderers"].items())
     lines = [
-        f"made {tally.made} sequences{rate}; {tally.there} were there already",
+        f"made {tally.made} sequences{rate}; {tally.committed} were there already",
         f"{config.out}: {totals['num_sequences']} of {plan.num_sequences} sequences in {totals['num_shards']} shards, "
         f"{totals['num_bytes'] / 1e6:.1f} MB{renderers}",
     ]

@@ -123,7 +123,7 @@ class Training:
         with (
             StopSignal() as stop,
             closing(self._batches(self._parts.train, self.position, config.num_workers)) as batches,
-            Progress("training", config.max_steps, self.step, "steps", shown=ranks.first) as progress,
+            Progress("training", config.max_steps, self.step, "steps", visible=ranks.first) as progress,
         ):
             self._progress = progress
             ahead = self._begin(batches)

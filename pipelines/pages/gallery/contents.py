@@ -177,7 +177,7 @@ def spread(count: int, wanted: int) -> list[int]:
 
 def summarise_psnr(by_renderer: Mapping[str, Sequence[float]]) -> dict[str, Any] | None:
     """Histogram, percentiles and medians by renderer of the PSNR in dB; bins are 0.5, 1, 2, 5 or 10 dB wide."""
-    values = np.array([value for some in by_renderer.values() for value in some], np.float64)
+    values = np.array([value for renderer_values in by_renderer.values() for value in renderer_values], np.float64)
     if not len(values):
         return None
     for width in (0.5, 1.0, 2.0, 5.0, 10.0):
@@ -231,7 +231,7 @@ def _cards(root: Path, places: Sequence[Place], thumbnail_px: int) -> Iterator[d
     by_shard: dict[str, list[Place]] = {}
     for place in places:
         by_shard.setdefault(place.shard, []).append(place)
-    for name, some in by_shard.items():
+    for name, shard_places in by_shard.items():
         path = tar_path(root, name)
         try:
             manifest = read_checked_manifest(root, name)
@@ -240,7 +240,7 @@ def _cards(root: Path, places: Sequence[Place], thumbnail_px: int) -> Iterator[d
             spans = {span.key: span for span in manifest.samples}
             records = {record["key"]: record for record in manifest.records}
             with path.open("rb") as file:
-                for place in some:
+                for place in shard_places:
                     file.seek(spans[place.key].offset)
                     sequence = read_span(spans[place.key], file.read(spans[place.key].length))
                     yield _card(sequence, records[place.key], thumbnail_px)

@@ -25,7 +25,7 @@ def render_player(
         (f"frame {one['frame']} against its picture", f"PSNR {one['psnr_db']:.2f} dB, SSIM {one['ssim']:.3f}")
         for one in report["conditions"]
     ]
-    shown = {key: str(report[key]) for key in ("task", "seed", "steps", "guidance", "painter") if key in report}
+    settings = {key: str(report[key]) for key in ("task", "seed", "steps", "guidance", "painter") if key in report}
     return fill_page(
         template=_part("page.html"),
         style=_part("page.css"),
@@ -40,7 +40,7 @@ def render_player(
             ],
             "firstFrame": report.get("first_frame", 0),
             "caption": report["prompt"] or "A painting process",
-            "facts": [*shown.items(), *conditions],
+            "facts": [*settings.items(), *conditions],
             "note": report["note"],
         },
     )

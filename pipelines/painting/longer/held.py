@@ -64,7 +64,7 @@ class HeldPath:
 
     def states(self) -> Picture:
         """(M + 1, H, W, 3) the sequence, held; its first and last are the keys."""
-        return self._shown(self.done)
+        return self._states(self.done)
 
     def lengths(self, blank: Picture, finished: Picture) -> NDArray[np.float64]:
         """(M,) distances between neighbours, of which 1 is the way from blank to finished."""
@@ -76,9 +76,9 @@ class HeldPath:
         times = np.interp(shares * way[-1], way, np.arange(len(way)))
         before = np.minimum(times.astype(int), len(self.done) - 2)
         later = (times - before).astype(np.float32)[:, None, None]
-        return self._shown((1 - later) * self.done[before] + later * self.done[before + 1])
+        return self._states((1 - later) * self.done[before] + later * self.done[before + 1])
 
-    def _shown(self, done: NDArray[np.float32]) -> Picture:
+    def _states(self, done: NDArray[np.float32]) -> Picture:
         share = done[..., None]
-        shown: Picture = (1 - share) * self.left + share * self.right
-        return shown
+        states: Picture = (1 - share) * self.left + share * self.right
+        return states

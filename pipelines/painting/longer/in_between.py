@@ -91,12 +91,12 @@ class _Line:
             (frame, frame + 1): HeldPath.straight(self.frames[frame], self.frames[frame + 1])
             for frame in sorted(self.frames.keys() - covered)[:-1]
         }
-        paths, shown = sorted({**straight, **self.paths}.items(), key=itemgetter(0)), []
+        paths, states = sorted({**straight, **self.paths}.items(), key=itemgetter(0)), []
         of = np.searchsorted([right for (_, right), _ in paths[:-1]], times)
         for number, ((left, right), path) in enumerate(paths):
             if (within := times[of == number]).size:
-                shown.append(path.along((within - left) / (right - left), *self.ends))
-        return np.concatenate(shown)
+                states.append(path.along((within - left) / (right - left), *self.ends))
+        return np.concatenate(states)
 
     def waiting_in(self, left: int, right: int) -> list[int]:
         return sorted(frame for frame in self.waiting if left < frame < right)
@@ -120,8 +120,8 @@ def paint_long(
     """
     line = _Line({one.frame % num_frames: one for one in pinned})
     fixed = sorted({0, num_frames - 1, *line.waiting})
-    with Progress(f"painting {num_slots} key frames", steps, 0, "steps") as shown:
-        _paint_keys(paint, line, num_frames, num_slots, seed, partial(shown.advance, 1))
+    with Progress(f"painting {num_slots} key frames", steps, 0, "steps") as progress:
+        _paint_keys(paint, line, num_frames, num_slots, seed, partial(progress.advance, 1))
     height, width = line.frames[0].shape[:2]
     together = max(1, _PIXELS_TOGETHER // (num_slots * height * width))
     sequences = [1]
@@ -129,8 +129,8 @@ def paint_long(
         level = len(sequences)
         batches = [range(len(gaps))[first : first + together] for first in range(0, len(gaps), together)]
         label = f"painting in-betweens, level {level}, {len(gaps)} sequences"
-        with Progress(label, len(batches) * num_steps_of(SHARE, steps), 0, "steps") as shown:
-            _paint_level(paint, line, gaps, batches, num_slots, _level_seed(seed, level), partial(shown.advance, 1))
+        with Progress(label, len(batches) * num_steps_of(SHARE, steps), 0, "steps") as progress:
+            _paint_level(paint, line, gaps, batches, num_slots, _level_seed(seed, level), partial(progress.advance, 1))
         sequences.append(len(gaps))
     times = even_times(line.at, fixed)
     seams = {round(float(np.interp(seam, times, np.arange(num_frames)))) for seam in line.seams} - {0, num_frames - 1}
@@ -166,12 +166,12 @@ def _paint_level(
     seed: int,
     on_step: Callable[[], None],
 ) -> None:
-    for some in batches:
-        slots = [_slots_in(line, *gaps[number], num_slots) for number in some]
+    for batch in batches:
+        slots = [_slots_in(line, *gaps[number], num_slots) for number in batch]
         conditions = [_conditions(line, one) for one in slots]
-        painted = paint(conditions, seed=seed, positions=some, share=SHARE, on_step=on_step)
-        for found, sequence in zip(slots, painted, strict=True):
-            _fill(line, found, _pictures(sequence))
+        painted = paint(conditions, seed=seed, positions=batch, share=SHARE, on_step=on_step)
+        for sequence_slots, sequence in zip(slots, painted, strict=True):
+            _fill(line, sequence_slots, _pictures(sequence))
 
 
 def _slots_in(line: _Line, left: int, right: int, num_slots: int) -> dict[int, int]:

@@ -143,9 +143,9 @@ def _keep_promises(canvas: Canvas) -> None:
         mean = sums[labels].sum(0) / counts[labels].sum()
         shift = towards(mean, colour) - mean
         if shift.any():
-            shown = np.isin(canvas.labels, labels).astype(np.float32)
-            fringe = np.asarray(cv2.GaussianBlur(shown, (0, 0), 0.6), np.float32)
-            canvas.image += np.maximum(shown, fringe)[..., None] * shift.astype(np.float32)
+            visible = np.isin(canvas.labels, labels).astype(np.float32)
+            fringe = np.asarray(cv2.GaussianBlur(visible, (0, 0), 0.6), np.float32)
+            canvas.image += np.maximum(visible, fringe)[..., None] * shift.astype(np.float32)
 
 
 def _truth(canvas: Canvas) -> GroundTruth:

@@ -92,9 +92,9 @@ def lit_by(rgb: Colour, name: str, tint: NDArray[np.float32]) -> Colour:
 def leaning(rgb: Colour, name: str, goal: NDArray[np.float32], most: float = 1.0) -> Colour:
     """A named colour moved towards another, `most` of the way or as far as its name allows."""
     for share in (most, 0.75 * most, 0.5 * most, 0.25 * most):
-        shown = np.clip(rgb + share * (goal - rgb), 0.0, 1.0).astype(np.float32)
-        if clearance(shown, name) > 6:
-            return shown
+        leant = np.clip(rgb + share * (goal - rgb), 0.0, 1.0).astype(np.float32)
+        if clearance(leant, name) > 6:
+            return leant
     return rgb
 
 

@@ -65,8 +65,8 @@ def _foam(canvas: Canvas, mask: Mask, water: Water) -> None:
 
 def reflect(canvas: Canvas, labels: tuple[int, ...], foot_px: float, water: int, seed: int, tone: Colour) -> None:
     """Mirror what floats in the water below its foot, broken by ripples; the water keeps its label."""
-    shown = np.isin(canvas.labels, labels)
-    ys, xs = np.nonzero(shown)
+    floating = np.isin(canvas.labels, labels)
+    ys, xs = np.nonzero(floating)
     foot = min(round(foot_px), canvas.height - 1)
     if not len(ys) or foot <= ys.min():
         return
@@ -77,7 +77,7 @@ def reflect(canvas: Canvas, labels: tuple[int, ...], foot_px: float, water: int,
     if rows < 2:
         return
     source = canvas.image[foot - rows : foot, left:right][::-1]
-    alpha = shown[foot - rows : foot, left:right][::-1].astype(np.float32)
+    alpha = floating[foot - rows : foot, left:right][::-1].astype(np.float32)
     depth = np.arange(rows, dtype=np.float32)[:, None] / canvas.unit
     sway = (
         ground_noise(rows, right - left, canvas.unit, 24, seed % 40009, stretch=2.0)

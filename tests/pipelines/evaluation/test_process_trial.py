@@ -73,13 +73,13 @@ def test_no_control_is_judged_by_the_process_that_it_was_made_from() -> None:
     alone = describe(made[:1], references[:1], made_from=references[:1])
     assert len(alone["DTW"]) == 0
     vectors, weights = described["coverage"].vectors, np.ones((1, 4))
-    assert energy_distances(vectors, vectors, weights, weights, made_from_theirs=True)[0] == pytest.approx(0)
+    assert energy_distances(vectors, vectors, weights, weights, made_from_reference=True)[0] == pytest.approx(0)
 
 
 def test_a_set_and_what_is_made_from_it_are_compared_pair_by_pair_except_with_their_own() -> None:
     real = np.array([[0.0], [1.0], [5.0]])
     made = real + 0.1
-    (gap,) = energy_distances(made, real, np.ones((1, 3)), np.ones((1, 3)), made_from_theirs=True)
+    (gap,) = energy_distances(made, real, np.ones((1, 3)), np.ones((1, 3)), made_from_reference=True)
     across = np.mean([abs(made[i] - real[j]) for i in range(3) for j in range(3) if i != j])
     among = np.mean([abs(real[i] - real[j]) for i in range(3) for j in range(3) if i != j])
     assert gap == pytest.approx(2 * across - 2 * among)
@@ -114,7 +114,7 @@ def test_a_control_that_is_no_other_than_the_real_ones_seldom_ranks_below_them_a
         rng = np.random.default_rng(seed)
         real, control = rng.normal(size=(8, 2)), rng.normal(size=(8, 2)) + shift
         weights = weights_of([str(number) for number in range(8)], rng)
-        gaps = energy_distances(control, real, weights, weights, made_from_theirs=True)
+        gaps = energy_distances(control, real, weights, weights, made_from_reference=True)
         below += estimate(0.0, gaps[1:], 0).low > 0
     assert below <= 3 if shift == 0 else below >= 57
 
