@@ -72,8 +72,8 @@ class RandomSearch:
     def _best(self, strokes: Image, canvas: Image, target: Image) -> Image:
         masks = disc_masks(strokes, self.size_px).reshape(len(strokes), -1)
         squares = masks**2
-        wanted = masks @ (target - canvas) + squares @ canvas  # least squares of canvas (1 - M) + M colour
-        colours = np.clip(wanted / (squares.sum(1, keepdims=True) + 1e-6), 0, 1)
+        numerators = masks @ (target - canvas) + squares @ canvas  # least squares of canvas (1 - M) + M colour
+        colours = np.clip(numerators / (squares.sum(1, keepdims=True) + 1e-6), 0, 1)
         painted = canvas + masks[..., None] * (colours[:, None] - canvas)
         errors = np.append(((painted - target) ** 2).mean((1, 2)), ((canvas - target) ** 2).mean())
         best = int(errors.argmin())

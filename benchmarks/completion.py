@@ -86,10 +86,10 @@ def left_alone(real: Process, frame: int) -> NDArray[np.bool_]:
     return same
 
 
-def change(before: NDArray[np.float32], after: NDArray[np.float32], kept: NDArray[np.bool_]) -> Change:
+def change(before: NDArray[np.float32], after: NDArray[np.float32], unchanged: NDArray[np.bool_]) -> Change:
     """How far apart two frames (H, W, 3) in CIELAB are, inside a mask (H, W) and outside."""
     difference = colour_difference(after, before)
-    return Change(kept=_mean(difference[kept]), elsewhere=_mean(difference[~kept]))
+    return Change(kept=_mean(difference[unchanged]), elsewhere=_mean(difference[~unchanged]))
 
 
 def falls_throughout(curves: NDArray[np.floating]) -> NDArray[np.bool_]:
@@ -103,8 +103,8 @@ def _mean(values: NDArray[np.float32]) -> float:
 
 def _cells(changes: Sequence[Change]) -> str:
     """Means over sequences that have such pixels."""
-    kept, elsewhere = np.nanmean([(one.kept, one.elsewhere) for one in changes], axis=0)
-    return f"{kept:8.2f}    {elsewhere:8.2f}"
+    unchanged, elsewhere = np.nanmean([(one.kept, one.elsewhere) for one in changes], axis=0)
+    return f"{unchanged:8.2f}    {elsewhere:8.2f}"
 
 
 if __name__ == "__main__":

@@ -108,8 +108,8 @@ def main() -> int:
         return _one(arguments)
     end = time.monotonic() + arguments.seconds
     _prepare(arguments.out, arguments.trial)
-    kept = arguments.out / "rows.json"
-    measured: dict[str, Values] = json.loads(kept.read_text("utf-8")) if kept.is_file() else {}
+    results_file = arguments.out / "rows.json"
+    measured: dict[str, Values] = json.loads(results_file.read_text("utf-8")) if results_file.is_file() else {}
     print(f"{'':<32}" + "".join(f"{name:>11}" for name in COLUMNS), flush=True)
     for row in arguments.rows:
         left = end - time.monotonic()
@@ -117,7 +117,7 @@ def main() -> int:
             values = _in_process(row, arguments, min(left, _MOST_SECONDS_A_ROW))
             if values is not None:
                 measured[row] = values
-                kept.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
+                results_file.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
         print(_line(row, measured.get(row)), flush=True)
     return 0
 

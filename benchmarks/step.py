@@ -119,7 +119,7 @@ def _rows(workload: Workload, folder: Path) -> list[Row]:
     generator = torch.Generator().manual_seed(_SEED)
     positions, losses = torch.arange(size), torch.rand(size, generator=generator)
     timesteps = torch.randint(_NUM_STEPS, (size,), generator=generator)
-    kept = torch.rand(size, generator=generator) >= _DROPOUT
+    has_caption = torch.rand(size, generator=generator) >= _DROPOUT
     captions = tuple(
         f"a {_COLOURS[n % 6]} {_THINGS[n % 8]} by a {_THINGS[n // 8 % 8]} at dusk, painted in oil" for n in range(size)
     )
@@ -134,7 +134,7 @@ def _rows(workload: Workload, folder: Path) -> list[Row]:
     norm, parameters = torch.tensor(1.0), list(weights.values())
 
     def words_in_the_step() -> Tensor:
-        return tokens([caption if keep else "" for caption, keep in zip(captions, kept.tolist(), strict=True)])
+        return tokens([caption if keep else "" for caption, keep in zip(captions, has_caption.tolist(), strict=True)])
 
     def arrive() -> None:
         arrivals.finish([arrivals.begin(batch)])
@@ -159,7 +159,7 @@ def _rows(workload: Workload, folder: Path) -> list[Row]:
             lambda: _draw_before(positions.tolist(), shape),
             lambda: _draw_now(positions, workload),
         ),
-        Row("numbers of words", words_in_the_step, lambda: torch.where(kept[:, None], token_ids, no_words)),
+        Row("numbers of words", words_in_the_step, lambda: torch.where(has_caption[:, None], token_ids, no_words)),
         Row("batch to the device (this CPU)", lambda: batch.to(_CPU), arrive),
         Row("checks of losses and gradients", read_every_step, lambda: read_once(Unread()), now_every=_LOG_EVERY),
         Row(
@@ -206,15 +206,15 @@ def _average_before(average: MovingAverage) -> None:
 def _draw_before(positions: Sequence[int], shape: Sequence[int]) -> list[Tensor]:
     """Noise, latents, captions kept and timesteps, by a generator a sample."""
     (start,) = np.random.SeedSequence(_SEED, spawn_key=(0,)).generate_state(1)
-    noises, latents, kept, timesteps = [], [], [], []
+    noises, latents, has_caption, timesteps = [], [], [], []
     for position in positions:
         state = np.random.SeedSequence(_SEED, spawn_key=(1, position)).generate_state(1, np.uint64)[0]
         generator = torch.Generator().manual_seed(int(state))
         noises.append(torch.randn(*shape, generator=generator))
         latents.append(torch.randn(*shape, generator=generator))
-        kept.append(float(torch.rand((), generator=generator)) >= _DROPOUT)
+        has_caption.append(float(torch.rand((), generator=generator)) >= _DROPOUT)
         timesteps.append(int((int(start) / 2**32 + position * 0.6180339887498949) % 1.0 * _NUM_STEPS))
-    return [torch.stack(noises), torch.stack(latents), torch.tensor(kept), torch.tensor(timesteps)]
+    return [torch.stack(noises), torch.stack(latents), torch.tensor(has_caption), torch.tensor(timesteps)]
 
 
 if __name__ == "__main__":

@@ -122,7 +122,7 @@ def _choice_help(
 
 def _split_defaults(text: str) -> tuple[str, list[tuple[str, str]]]:
     """A YAML text without its defaults list, and the (group, choice) pairs of that list."""
-    kept, groups, inside = [], [], False
+    description, groups, inside = [], [], False
     for line in text.splitlines():
         if line.startswith("defaults:"):
             inside = True
@@ -132,8 +132,8 @@ def _split_defaults(text: str) -> tuple[str, list[tuple[str, str]]]:
                 groups.append((group, choice))
         else:
             inside = False
-            kept.append(line)
-    return "\n".join(kept).strip(), groups
+            description.append(line)
+    return "\n".join(description).strip(), groups
 
 
 def _without_config_dir(arguments: Sequence[str]) -> tuple[list[str], Path | None]:

@@ -224,7 +224,7 @@ def _written(
     from pipelines.painting.output_folder import adherence, progress
 
     first = _first_frame(config)
-    kept = [
+    conditions = [
         {"frame": frame, "strength": config.pinned[frame].strength, "picture": config.pinned[frame].path.name,
          **adherence(frames[frame], picture)}
         for frame, picture in pictures.items()
@@ -249,7 +249,7 @@ def _written(
         "keep": config.keep,
         "shared": config.shared,
         "dtype": config.dtype,
-        "conditions": kept,
+        "conditions": conditions,
         "progress": progress(frames[first:]),
         "pieces": None if pieces is None else {"sequences": pieces.sequences, "seams": asdict(seams)},
         "smoothing": config.smoothing,
@@ -264,7 +264,7 @@ def _written(
     lines = [f"painted {len(frames) - first} frames: {config.out}"]
     lines += [
         f"  frame {one['frame']} keeps to {one['picture']}: PSNR {one['psnr_db']:.2f} dB, SSIM {one['ssim']:.3f}"
-        for one in kept
+        for one in conditions
     ]
     if pieces is not None:
         lines.append(

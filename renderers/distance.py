@@ -87,8 +87,8 @@ def step_distances(
     """
     exact = [canvas.astype(np.float64) for canvas in canvases]
     energies = [lowpass_energies(later - earlier) for earlier, later in pairwise(exact)]
-    whole = lowpass_energies(finished.astype(np.float64) - blank.astype(np.float64))
-    return distances_from_energies(np.stack(energies), whole, blank.shape[0] * blank.shape[1])
+    blank_energies = lowpass_energies(finished.astype(np.float64) - blank.astype(np.float64))
+    return distances_from_energies(np.stack(energies), blank_energies, blank.shape[0] * blank.shape[1])
 
 
 class Ledger(NamedTuple):

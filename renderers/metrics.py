@@ -34,8 +34,8 @@ def coverage(frame: NDArray[np.uint8], blank: NDArray[np.uint8]) -> float:
 def progress_violation(distances: Sequence[float]) -> float:
     """Distance gained where it should fall, as a share of the whole way: 0 for a process that never steps back."""
     way = np.diff(distances)
-    whole = distances[0] - distances[-1]
-    return float(way[way > 0].sum() / whole) if whole > 0 else 0.0
+    total = distances[0] - distances[-1]
+    return float(way[way > 0].sum() / total) if total > 0 else 0.0
 
 
 def sequence_metrics(

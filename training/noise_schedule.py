@@ -75,29 +75,29 @@ class NoiseSchedule:
 
     def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """Noisy latents: (B, ...) both, and (B,) timesteps."""
-        kept, added = self._roots(timesteps, latents)
-        return kept * latents + added * noise
+        signal, added = self._roots(timesteps, latents)
+        return signal * latents + added * noise
 
     def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """What the network should predict."""
         if self.prediction == "epsilon":
             return noise
-        kept, added = self._roots(timesteps, latents)
-        return kept * noise - added * latents
+        signal, added = self._roots(timesteps, latents)
+        return signal * noise - added * latents
 
     def clean(self, latents: Tensor, prediction: Tensor, timesteps: Tensor) -> Tensor:
         """What the latents would be without noise, by what was predicted: (B, ...) both, and (B,) timesteps."""
-        kept, added = self._roots(timesteps, latents)
+        signal, added = self._roots(timesteps, latents)
         if self.prediction == "epsilon":
-            return (latents - added * prediction) / kept
-        return kept * latents - added * prediction
+            return (latents - added * prediction) / signal
+        return signal * latents - added * prediction
 
     def prediction_of(self, latents: Tensor, clean: Tensor, timesteps: Tensor) -> Tensor:
         """The prediction by which `clean` would have this result."""
-        kept, added = self._roots(timesteps, latents)
+        signal, added = self._roots(timesteps, latents)
         if self.prediction == "epsilon":
-            return (latents - kept * clean) / added
-        return (kept * latents - clean) / added
+            return (latents - signal * clean) / added
+        return (signal * latents - clean) / added
 
     def loss_weights(self, timesteps: Tensor, min_snr: float | None) -> Tensor:
         """(B,) weights of the squared errors: 1, or min-SNR (Hang et al. 2023, equations 5 and 6).

@@ -53,8 +53,8 @@ def cell_shifts(frames: Sequence[Frame]) -> list[Shift]:
     for frame in reversed(frames[:-1]):
         edges = _edges(frame)
         shift = _shift_onto(later, edges, round(_LARGEST * max(frame.shape[:2])))
-        kept, kept_unmoved = (_kept(np.roll(edges, by, (0, 1)), following) for by in (shift, (0, 0)))
-        if kept < _KEPT or kept < _BETTER * kept_unmoved:
+        share_kept, share_kept_unmoved = (_kept(np.roll(edges, by, (0, 1)), following) for by in (shift, (0, 0)))
+        if share_kept < _KEPT or share_kept < _BETTER * share_kept_unmoved:
             shift = (0, 0)
         following = np.roll(edges, shift, (0, 1))
         later = later + following

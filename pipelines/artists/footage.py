@@ -52,12 +52,12 @@ class Footage:
 
     def chosen(self, places: Iterable[int]) -> "Footage":
         """Only the frames at these places."""
-        kept = list(places)
+        chosen_places = list(places)
         return replace(
             self,
-            frames=[self.frames[place] for place in kept],
-            before=[self.before[place] for place in kept],
-            numbers=[self.numbers[place] for place in kept],
+            frames=[self.frames[place] for place in chosen_places],
+            before=[self.before[place] for place in chosen_places],
+            numbers=[self.numbers[place] for place in chosen_places],
         )
 
     def changed(self, frames: Sequence[Frame], **notes: Any) -> "Footage":
@@ -68,7 +68,7 @@ class Footage:
 def gather(
     frames: Iterable[Pixels],
     canvas_px: int,
-    wanted: range,
+    num_frames: range,
     developed: Callable[[Pixels], Frame] = lambda pixels: pixels.astype(np.uint8, copy=False),
 ) -> Footage:
     """Keep a number of frames that fits the memory, evenly spaced in time, the last one always.
@@ -78,32 +78,32 @@ def gather(
     Args:
         frames: all frames in order of time; one that is held comes again, the very same array.
         canvas_px: longer side of the canvas that they are for; larger frames are made smaller.
-        wanted: how many are kept of a long one: the least, whatever their size, and the most.
+        num_frames: how many are kept of a long one: the least, whatever their size, and the most.
         developed: sRGB values of a frame; asked for of those that are kept, when they are small.
 
     Raises:
         RefusedPicture: if there is none, or they differ in size.
     """
-    kept: list[tuple[int, Frame]] = []
-    stride, most, last, number = 1, wanted[-1], None, -1
+    numbered_frames: list[tuple[int, Frame]] = []
+    stride, most, last, number = 1, num_frames[-1], None, -1
     for moment, frame in enumerate(frames):
         if last is None:
-            most = max(2 * wanted[0], min(most, _MEMORY_BYTES // _smaller(frame, canvas_px).nbytes))
+            most = max(2 * num_frames[0], min(most, _MEMORY_BYTES // _smaller(frame, canvas_px).nbytes))
         elif frame.shape != last.shape:
             raise RefusedPicture(f"mixed sizes: frame {moment + 1} is not of the first one's size")
         number += frame is not last
         last = frame
         if moment % stride == 0:
-            if len(kept) == most:
-                kept, stride = kept[::2], 2 * stride
+            if len(numbered_frames) == most:
+                numbered_frames, stride = numbered_frames[::2], 2 * stride
             if moment % stride == 0:
-                kept.append((number, developed(_smaller(frame, canvas_px))))
+                numbered_frames.append((number, developed(_smaller(frame, canvas_px))))
     if last is None:
         raise RefusedPicture("holds no frames")
-    if kept[-1][0] != number:
-        kept.append((number, developed(_smaller(last, canvas_px))))
-    pictures = [frame for _, frame in kept]
-    return Footage(frames=pictures, before=pictures, numbers=[number for number, _ in kept])
+    if numbered_frames[-1][0] != number:
+        numbered_frames.append((number, developed(_smaller(last, canvas_px))))
+    pictures = [frame for _, frame in numbered_frames]
+    return Footage(frames=pictures, before=pictures, numbers=[number for number, _ in numbered_frames])
 
 
 def unit(frame: Frame) -> Image:

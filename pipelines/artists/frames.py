@@ -11,13 +11,13 @@ from renderers.painting import to_uint8
 from training.data.storage import open_storage
 
 
-def read_frames(folder: str, names: Sequence[str], canvas_px: int, wanted: range) -> Footage:
+def read_frames(folder: str, names: Sequence[str], canvas_px: int, num_frames: range) -> Footage:
     """The pictures of a folder, in the order of their numbers.
 
     Args:
         folder: path or URL.
         names: of its pictures, in order.
-        canvas_px, wanted: see `footage.gather`.
+        canvas_px, num_frames: see `footage.gather`.
 
     Raises:
         RefusedPicture: if one is not a picture, or they differ in size; it names the file.
@@ -33,7 +33,7 @@ def read_frames(folder: str, names: Sequence[str], canvas_px: int, wanted: range
                 raise RefusedPicture("mixed sizes: " + ", ".join(sizes))
             yield frame
 
-    return gather(pictures(), canvas_px, wanted)
+    return gather(pictures(), canvas_px, num_frames)
 
 
 def read_picture(path: str, name: str) -> Frame:

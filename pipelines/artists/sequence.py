@@ -82,10 +82,10 @@ class IngestSettings:
         if self.layout == "grid":
             return read_grid(entry.locator, self.grid)
         canvas_px = max(self.framing.height_px, self.framing.width_px)
-        wanted = range(self.schedule.num_frames, self.treatment.max_frames + 1)
+        num_frames = range(self.schedule.num_frames, self.treatment.max_frames + 1)
         if self.layout == "video":
-            return read_video(entry.locator, canvas_px, wanted)
-        return read_frames(entry.locator, names, canvas_px, wanted)
+            return read_video(entry.locator, canvas_px, num_frames)
+        return read_frames(entry.locator, names, canvas_px, num_frames)
 
     def key_frames(self, footage: Footage) -> tuple[Footage, list[float]]:
         """T frames of the canvas's size, treated, and the distance of each from the last.
@@ -123,8 +123,8 @@ class IngestSettings:
             raise RefusedPicture(f"{footage.num_moments} {what}, fewer than num_frames={self.schedule.num_frames}")
 
     def _candidates(self, count: int) -> list[int]:
-        wanted = min(count, max(_CANDIDATES, 4 * self.schedule.num_frames))
-        return sorted({round(place) for place in np.linspace(0, count - 1, wanted).tolist()})
+        num_candidates = min(count, max(_CANDIDATES, 4 * self.schedule.num_frames))
+        return sorted({round(place) for place in np.linspace(0, count - 1, num_candidates).tolist()})
 
     def _framed(self, frame: Frame) -> Frame:
         return to_uint8(self.framing.apply(unit(frame)))

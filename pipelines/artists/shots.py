@@ -38,9 +38,9 @@ def without_pauses(footage: Footage, ends: int) -> Footage:
             runs[-1].append(at)
         else:
             runs.append([at])
-    kept = [run[-1:] for run in runs]
-    kept[0], kept[-1] = runs[0][-ends:], runs[-1][-ends:]
-    chosen = footage.chosen(sorted({place for run in kept for place in run}))
+    places_of_runs = [run[-1:] for run in runs]
+    places_of_runs[0], places_of_runs[-1] = runs[0][-ends:], runs[-1][-ends:]
+    chosen = footage.chosen(sorted({place for run in places_of_runs for place in run}))
     return chosen.changed(chosen.frames, still_frames=len(footage) - len(chosen))
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _LEAST_SHARE = 0.9  # of its length that a sound video shows
 
 
-def read_video(path: str, canvas_px: int, wanted: range) -> Footage:
+def read_video(path: str, canvas_px: int, num_frames: range) -> Footage:
     """The frames of a video as a screen shows them (see `screen`), or of an animated picture.
 
     Of several tracks, the main one (see `main_track`). A frame that is held for long stands as often as frames of
@@ -30,7 +30,7 @@ def read_video(path: str, canvas_px: int, wanted: range) -> Footage:
 
     Args:
         path: path or URL.
-        canvas_px, wanted: see `footage.gather`.
+        canvas_px, num_frames: see `footage.gather`.
 
     Raises:
         RefusedPicture: if it is no video, or damaged; a video whose end is cut off counts as damaged.
@@ -40,10 +40,10 @@ def read_video(path: str, canvas_px: int, wanted: range) -> Footage:
     head = read_patiently(lambda: bytes(filesystem.cat_file(locator, start=0, end=16)), path)
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         data = read_patiently(lambda: bytes(filesystem.cat_file(locator)), path)
-        return gather(_held(_webp_frames(data), wanted[-1]), canvas_px, wanted)
+        return gather(_held(_webp_frames(data), num_frames[-1]), canvas_px, num_frames)
     with read_patiently(lambda: filesystem.open(locator, "rb"), path) as file:
         video = _Video(PatientFile(file, path))
-        return gather(_held(video.frames(), wanted[-1]), canvas_px, wanted, video.developed)
+        return gather(_held(video.frames(), num_frames[-1]), canvas_px, num_frames, video.developed)
 
 
 def main_track(container: "InputContainer") -> "VideoStream":

@@ -58,8 +58,10 @@ def _moments_of_work(process: Process) -> NDArray[np.float64]:
     """(8, 8) mean step of each block, weighted by the colour difference that the step makes there."""
     work = np.stack([block_means(step, BLOCKS) for step in process.steps]).astype(np.float64)
     steps = np.arange(len(work), dtype=np.float64).reshape(-1, 1, 1)
-    whole = work.sum(0)
-    moments: NDArray[np.float64] = np.where(whole > 0, (work * steps).sum(0) / np.where(whole > 0, whole, 1.0), 0.0)
+    total_work = work.sum(0)
+    moments: NDArray[np.float64] = np.where(
+        total_work > 0, (work * steps).sum(0) / np.where(total_work > 0, total_work, 1.0), 0.0
+    )
     return moments
 
 

@@ -53,7 +53,7 @@ def interval(one: Estimate) -> str:
 
 
 def _endpoint(report: Report) -> "Table":
-    table = _table("endpoint", "better", "value", "95 %", "n", whole=("endpoint", "95 %"))
+    table = _table("endpoint", "better", "value", "95 %", "n", unwrapped=("endpoint", "95 %"))
     for end in report.endpoint:
         if end.value is not None:
             value = end.value
@@ -63,7 +63,7 @@ def _endpoint(report: Report) -> "Table":
 
 def _process(report: Report) -> "Table":
     head = ("process", "ours", "reference", "gap", "95 %", "real", *CONTROLS, "trial")
-    table = _table(*head, whole=("process", "95 %", "cross-fade", "trial"))
+    table = _table(*head, unwrapped=("process", "95 %", "cross-fade", "trial"))
     for row in report.process:
         if row.gap is not None:
             table.add_row(
@@ -76,7 +76,9 @@ def _process(report: Report) -> "Table":
 
 def _distance(report: Report) -> "Table":
     """A line a metric, a column a set; the generated set's with its interval."""
-    table = _table("distance to real painters", *report.distance, "95 % of ours", whole=("distance to real painters",))
+    table = _table(
+        "distance to real painters", *report.distance, "95 % of ours", unwrapped=("distance to real painters",)
+    )
     for metric in (MEAN, *DISTANCE_METRICS):
         estimates = [of_set.get(metric) for of_set in report.distance.values()]
         if estimates and estimates[0] is not None:
@@ -84,10 +86,10 @@ def _distance(report: Report) -> "Table":
     return table
 
 
-def _table(*head: str, whole: tuple[str, ...]) -> "Table":
+def _table(*head: str, unwrapped: tuple[str, ...]) -> "Table":
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 1, 0, 0))
     for name in head:
-        table.add_column(name, no_wrap=name in whole)
+        table.add_column(name, no_wrap=name in unwrapped)
     return table

@@ -71,8 +71,8 @@ class PaintConfig:
             raise ConfigError("compile", "true", "false, with offload=sequential, whose layers come and go")
         given = self.image if self.image is not None else [str(path) for path in self.pictures] or None
         if (given is None) == (self.task != "generate"):
-            wanted = f"the picture to {self.task}" if given is None else f"null, with task={self.task}"
-            raise ConfigError("image", given, wanted)
+            allowed = f"the picture to {self.task}" if given is None else f"null, with task={self.task}"
+            raise ConfigError("image", given, allowed)
         if self.task == "generate" and not self.prompt and not self.conditions:
             raise ConfigError("prompt", "''", "what to paint; or give an image with task=reconstruct, or conditions")
         taken: dict[int, int] = {}

@@ -40,10 +40,10 @@ def acting(
     Returns:
         The same of fewer pictures.
     """
-    kept = [[number for number, one in enumerate(pinned) if one.strength] for pinned in conditions]
+    numbers_of_acting = [[number for number, one in enumerate(pinned) if one.strength] for pinned in conditions]
     pairs = [
         ([pinned[number] for number in numbers], encoded[numbers])
-        for pinned, encoded, numbers in zip(conditions, latents, kept, strict=True)
+        for pinned, encoded, numbers in zip(conditions, latents, numbers_of_acting, strict=True)
     ]
     return [pinned for pinned, _ in pairs], [encoded for _, encoded in pairs]
 

@@ -109,8 +109,8 @@ def _heif(data: bytes) -> tuple[str, ...]:
     try:
         from pillow_heif import register_heif_opener
     except ImportError:
-        wanted = "HEIC pictures need: pip install 'process-painter[heic]'; or export it as JPEG or PNG"
-        raise RefusedPicture(wanted) from None
+        advice = "HEIC pictures need: pip install 'process-painter[heic]'; or export it as JPEG or PNG"
+        raise RefusedPicture(advice) from None
     register_heif_opener()
     return ("HEIF",)
 

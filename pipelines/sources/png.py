@@ -31,8 +31,8 @@ def readable_png(data: bytes) -> tuple[bytes, PngColours]:
 
     Small texts that may hold an orientation stay. What is not built like a PNG is returned as it is.
     """
-    kept, colours = [SIGNATURE], PngColours()
-    for name, body, whole in _chunks(data):
+    chunks, colours = [SIGNATURE], PngColours()
+    for name, body, chunk in _chunks(data):
         if name == b"iCCP":
             colours = PngColours(_inflated(body.partition(b"\0")[2][1:]), colours.code_points)
         elif name in _TEXTS and (not body.startswith(_ORIENTING) or len(_text(name, body)) > _LARGEST_TEXT):
@@ -40,8 +40,8 @@ def readable_png(data: bytes) -> tuple[bytes, PngColours]:
         else:
             if name == b"cICP" and len(body) == 4:
                 colours = PngColours(colours.profile, (body[0], body[1]))
-            kept.append(whole)
-    return b"".join(kept), colours
+            chunks.append(chunk)
+    return b"".join(chunks), colours
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:

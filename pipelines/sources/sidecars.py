@@ -63,8 +63,8 @@ class Sidecars:
     def _texts_of(self, name: str, *, folder: bool) -> list[str]:
         """Texts beside a file, what counts most last: `photo.txt` counts more than `photo.jpg.txt`."""
         stems = dict.fromkeys((name,) if folder else (posixpath.splitext(name)[0], name))
-        wanted = [_alike(stem + ending) for stem in stems for ending in TEXT_ENDINGS]
-        return [self._texts[text] for text in reversed(wanted) if text in self._texts]
+        file_names = [_alike(stem + ending) for stem in stems for ending in TEXT_ENDINGS]
+        return [self._texts[text] for text in reversed(file_names) if text in self._texts]
 
     def _table_annotations(self) -> tuple[Mapping[str, Annotation], Mapping[str, str]]:
         """Annotations by name, and the table that each name is in.

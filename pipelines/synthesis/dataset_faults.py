@@ -116,13 +116,13 @@ def _table_fault(data: bytes, manifests: Sequence[ShardManifest], *, exact: bool
         table = file.read()
         seconds = dict(zip(table["key"].to_pylist(), table["seconds"].to_pylist(), strict=True))
         expected = samples_table(manifests, seconds)
-        wanted = pq.ParquetFile(pa.BufferReader(expected))
+        expected_table = pq.ParquetFile(pa.BufferReader(expected))
         if data == expected:
             return None
-        if table.schema != wanted.schema_arrow or table.to_pylist() != wanted.read().to_pylist():
+        if table.schema != expected_table.schema_arrow or table.to_pylist() != expected_table.read().to_pylist():
             return "not the rows of the manifests"
         writer = str(file.metadata.created_by)
-        own_bytes = writer == wanted.metadata.created_by or _ANY_PYARROW.fullmatch(writer) is None
+        own_bytes = writer == expected_table.metadata.created_by or _ANY_PYARROW.fullmatch(writer) is None
     except Exception as error:  # damaged Parquet raises anything
         return f"damaged ({' '.join(str(error).split())[:100] or type(error).__name__})"
     return "not the bytes that were written" if exact and own_bytes else None

@@ -99,10 +99,10 @@ def _without_captions(manifests: list[ShardManifest], key: str) -> list[str]:
 
 def dataset_card(recipe: dict[str, Any], plan: Plan) -> DatasetCard:
     """What a new data set says of itself: its recipe, with the pictures that it is made from, and its shards."""
-    whole = {**recipe, "pictures": plan.fingerprint()}
+    full_recipe = {**recipe, "pictures": plan.fingerprint()}
     return DatasetCard(
-        recipe=whole,
-        config_hash=recipe_hash(whole),
+        recipe=full_recipe,
+        config_hash=recipe_hash(full_recipe),
         code_version=version("process-painter"),
         shards=plan.shard_names,
         num_planned=plan.num_sequences,

@@ -38,10 +38,10 @@ def transport_pull(canvas: Image, target: Image) -> Image:
     height, width = canvas.shape[:2]
     scale = min(1.0, CELLS / min(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    light, wanted = (_light(picture, size) for picture in (canvas, target))
-    if light.mean() <= 1e-6 or wanted.mean() <= 1e-6:
+    light, target_light = (_light(picture, size) for picture in (canvas, target))
+    if light.mean() <= 1e-6 or target_light.mean() <= 1e-6:
         return np.zeros_like(canvas)
-    have, want = (_distribution(mass) for mass in (light, wanted))
+    have, want = (_distribution(mass) for mass in (light, target_light))
     slope = divergence_slope(have, want, size) * ((1.0 - _FLOOR) / light.mean())
     spread = cv2.resize(slope.reshape(size[::-1]), (width, height), interpolation=cv2.INTER_LINEAR)
     return np.repeat(spread[..., None], 3, axis=-1).astype(np.float32)

@@ -100,7 +100,7 @@ def brush_mask(stroke: Floats, grid: Grid, marks: Marks, scratch: BrushScratch) 
     r_base, r_slope = stroke[R0] * unit, (stroke[R2] - stroke[R0]) * unit
     mx, my = vx + wx, vy + wy  # B'(1/2): its length is near enough to that of the curve
     length = np.sqrt(mx * mx + my * my)
-    whole = length + stroke[R0] * unit + stroke[R2] * unit + _TINY
+    full_length = length + stroke[R0] * unit + stroke[R2] * unit + _TINY
     opacity, fading = stroke[A0], stroke[A2] - stroke[A0]
     which = int(stroke[MARK]) % marks.cover.shape[0]
     across_px, along_px = marks.cover.shape[1], marks.cover.shape[2]
@@ -111,7 +111,7 @@ def brush_mask(stroke: Floats, grid: Grid, marks: Marks, scratch: BrushScratch) 
         inverse = _ONE / np.sqrt(sx * sx + sy * sy + _TINY)
         sx *= inverse
         sy *= inverse
-        u = (stroke[R0] * unit + t * length + ex * sx + ey * sy) / whole
+        u = (stroke[R0] * unit + t * length + ex * sx + ey * sy) / full_length
         u = min(_ONE, max(_ZERO, u))
         v = (sx * ey - sy * ex) / max(r_base + r_slope * t, _TINY)
         v = min(_ONE, max(_ZERO, (v + _ONE) * _HALF))

@@ -79,10 +79,10 @@ def _transport(colours: NDArray[np.float32], palette: NDArray[np.float32], rng: 
     moved, palette = colours * scale, palette * scale
     for turn in range(_ROUNDS):
         axes = np.eye(3) if turn == 0 else np.linalg.qr(rng.normal(size=(3, 3)))[0]
-        along, wanted = moved @ axes, palette @ axes
+        along, palette_along = moved @ axes, palette @ axes
         shift = np.empty_like(along)
         for c in range(3):
-            have, want = np.quantile(along[:, c], _QUANTILES), np.quantile(wanted[:, c], _QUANTILES)
+            have, want = np.quantile(along[:, c], _QUANTILES), np.quantile(palette_along[:, c], _QUANTILES)
             # A flat area holds many quantiles at once: it goes to their mean (the barycentric projection) as a whole.
             knots, which = np.unique(have, return_inverse=True)
             values = np.bincount(which, want) / np.bincount(which)
@@ -103,13 +103,13 @@ def _guided_fit(guide: Image, values: Image) -> tuple[NDArray[np.float32], Image
         flat = cv2.blur(field.reshape(*field.shape[:2], -1), (side, side), borderType=cv2.BORDER_REFLECT_101)
         return np.asarray(flat, np.float64).reshape(field.shape)
 
-    guides, wanted = guide.astype(np.float64), values.astype(np.float64)
-    guide_mean, wanted_mean = mean(guides), mean(wanted)
+    guides, targets = guide.astype(np.float64), values.astype(np.float64)
+    guide_mean, target_mean = mean(guides), mean(targets)
     outer = mean(guides[..., :, None] * guides[..., None, :]) - guide_mean[..., :, None] * guide_mean[..., None, :]
-    cross = mean(wanted[..., :, None] * guides[..., None, :]) - wanted_mean[..., :, None] * guide_mean[..., None, :]
+    cross = mean(targets[..., :, None] * guides[..., None, :]) - target_mean[..., :, None] * guide_mean[..., None, :]
     inverse = np.linalg.inv(outer + _GUIDE_NOISE**2 * np.eye(3))
     slope = cross @ inverse
-    offset = wanted_mean - (slope @ guide_mean[..., None])[..., 0]
+    offset = target_mean - (slope @ guide_mean[..., None])[..., 0]
     return mean(slope).astype(np.float32), mean(offset).astype(np.float32)
 
 

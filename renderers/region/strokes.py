@@ -87,9 +87,9 @@ def replay_strokes(program: StrokeProgram, sheet: Sheet, label: int, locals_: Se
 def _roomy(box: tuple[slice, slice], size: tuple[int, ...]) -> tuple[slice, slice]:
     """The box with a margin, and not too small to be painted."""
     wider = []
-    for side, whole in zip(box, size, strict=True):
+    for side, length in zip(box, size, strict=True):
         margin = max(2, round(_MARGIN * (side.stop - side.start)), (_LEAST_PX - (side.stop - side.start) + 1) // 2)
-        wider.append(slice(max(0, side.start - margin), min(whole, side.stop + margin)))
+        wider.append(slice(max(0, side.start - margin), min(length, side.stop + margin)))
     return wider[0], wider[1]
 
 
@@ -113,8 +113,8 @@ def _continued(image: Image, mask: NDArray[np.bool_]) -> Image:
     colours[nearest[mask]] = image[mask]
     continued = colours[nearest]
     soft = cv2.GaussianBlur(continued, (0, 0), max(1.0, 0.03 * min(mask.shape)))
-    whole: Image = np.ascontiguousarray(np.where(mask[..., None], image, soft), np.float32)
-    return whole
+    filled: Image = np.ascontiguousarray(np.where(mask[..., None], image, soft), np.float32)
+    return filled
 
 
 def _moved(program: StrokeProgram, box: tuple[slice, slice], unit_px: int) -> NDArray[np.float32]:

@@ -15,23 +15,23 @@ _GUIDE_SCALE = 0.02
 
 
 def paint_accents(
-    easel: Easel, wanted: Image, count: int, palette: Palette, config: StudioConfig, rng: np.random.Generator
+    easel: Easel, goal: Image, count: int, palette: Palette, config: StudioConfig, rng: np.random.Generator
 ) -> None:
-    """Set so many accents on the canvas as it is, towards what is wanted (h, w, 3)."""
+    """Set so many accents on the canvas as it is, towards `goal` (h, w, 3)."""
     medium = palette.medium
     if medium.absorbs:
-        wanted = np.maximum(wanted, easel.canvas)  # what paper has taken in cannot be lightened
+        goal = np.maximum(goal, easel.canvas)  # what paper has taken in cannot be lightened
     last = medium.radii[1] * np.sqrt(500 / config.num_strokes)
     brief = Brief(
-        target=wanted,
+        target=goal,
         blank=easel.canvas,
         radii=np.geomspace(max(_BROADEST, 1.5 * last), last, count, dtype=np.float32),
         min_opacity=medium.min_opacity,
         lengths=medium.lengths,
-        guide=guide_along(wanted, _GUIDE_SCALE),
+        guide=guide_along(goal, _GUIDE_SCALE),
         area=count / config.num_strokes,
     )
     phases = np.full(count, PHASES.index("accents"), np.uint8)
     strokes = palette.strokes(fit_brief(brief, config.effort, rng), phases, rng)
-    easel.solve(strokes, wanted)
+    easel.solve(strokes, goal)
     easel.lay(strokes, phases, WHOLE)

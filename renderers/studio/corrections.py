@@ -21,10 +21,10 @@ def chosen_for_correction(
     return [label for place, label in enumerate(able) if place in chosen]
 
 
-def wrong_colours(wanted: Image, own: NDArray[np.float32], rng: np.random.Generator) -> Image:
+def wrong_colours(goal: Image, own: NDArray[np.float32], rng: np.random.Generator) -> Image:
     """The picture (h, w, 3) in a key and in hues that the object does not have."""
-    mean = wanted[own > 0.5].mean(0)
+    mean = goal[own > 0.5].mean(0)
     opposite = 2.0 * mean.mean() - mean
     key = _KEY[int(rng.random() < 0.5)]
-    wrong: Image = np.clip(key * (wanted + _TOWARDS_OPPOSITE * (opposite - mean)), 0.0, 1.0).astype(np.float32)
+    wrong: Image = np.clip(key * (goal + _TOWARDS_OPPOSITE * (opposite - mean)), 0.0, 1.0).astype(np.float32)
     return wrong

@@ -46,17 +46,17 @@ class Easel:
         self._objects.append(np.broadcast_to(np.asarray(things, np.int16), len(strokes)))
 
     def solve(
-        self, strokes: Floats, wanted: Image, box: Box = WHOLE_CANVAS, after: NDArray[np.int64] | None = None
+        self, strokes: Floats, goal: Image, box: Box = WHOLE_CANVAS, after: NDArray[np.int64] | None = None
     ) -> None:
-        """Give strokes the colours that bring a part of the canvas, as it is, nearest to what is wanted; in place.
+        """Give strokes the colours that bring a part of the canvas, as it is, nearest to `goal`; in place.
 
         Args:
             strokes: in coordinates of the part.
-            wanted: (h, w, 3) of the whole canvas.
+            goal: (h, w, 3) of the whole canvas.
             box: the part.
             after: numbers of strokes after which the canvas should look well already.
         """
-        target = np.ascontiguousarray(wanted[box]).reshape(-1)
+        target = np.ascontiguousarray(goal[box]).reshape(-1)
         below = np.ascontiguousarray(self.canvas[box])
         pixels = grid(*below.shape[:2])
         solve_colours(

@@ -47,7 +47,7 @@ class Medium:
         radii: of the first and the last stroke of 500, in units of the canvas's shorter side.
         lengths: half lengths of strokes, least and most, in radii.
         min_opacity: of strokes.
-        first_strength: of a block-in: below 1 a first wash is thinner than what is wanted.
+        first_strength: of a block-in: below 1 a first wash is thinner than the goal.
         restates: whether contours are drawn again over a finished object.
         constructs: whether a drawing keeps its construction lines.
         tones: whether the ground is toned.
@@ -160,17 +160,17 @@ def palette_of(name: str) -> Palette:
     medium = MEDIA[name]
     brushes = list(dict.fromkeys(medium.brushes))  # a brush that serves twice is stored once
     textures = [*(make_brush(brush) for brush in brushes), pencil_texture(name)]
-    whole = BrushTexture(
+    all_marks = BrushTexture(
         np.concatenate([texture.cover for texture in textures]),
         np.concatenate([texture.relief for texture in textures]),
     )
     counts = [texture.num_variants for texture in textures]
     starts = np.cumsum([0, *counts]).tolist()
     serving = [*(brushes.index(brush) for brush in medium.brushes), len(brushes)]
-    return Palette(medium, whole, tuple(starts[at] for at in serving), tuple(counts[at] for at in serving))
+    return Palette(medium, all_marks, tuple(starts[at] for at in serving), tuple(counts[at] for at in serving))
 
 
-def wanted_of(name: str, image: Image, paper: tuple[float, float, float]) -> tuple[Image, Image]:
+def goals_of(name: str, image: Image, paper: tuple[float, float, float]) -> tuple[Image, Image]:
     """What a medium makes of a picture, in its own terms (RGB, or amounts): of its objects, and in the end.
 
     Watercolour keeps the lightest paper bare and is light in key. Ink sees tones, and is tinted in the end.

@@ -40,14 +40,14 @@ class Commission:
     Attributes:
         own: (h, w) share of each pixel that is the object; more than half somewhere.
         unpainted: (h, w) where others' turn is still to come.
-        wanted: (h, w, 3) the picture, in RGB or in amounts.
+        goal: (h, w, 3) the picture, in RGB or in amounts.
         count: strokes.
         phases: which of `OBJECT_PHASES` it goes through.
     """
 
     own: NDArray[np.float32]
     unpainted: NDArray[np.bool_]
-    wanted: Image
+    goal: Image
     count: int
     phases: tuple[Phase, ...]
 
@@ -67,7 +67,7 @@ def paint_piece(
     spill = max(1, round(_SPILL * short))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * spill + 1, 2 * spill + 1))
     mine = inside | ((cv2.dilate(inside.astype(np.uint8), disc) > 0) & piece.unpainted[box])
-    goal = piece.wanted[box]
+    goal = piece.goal[box]
     foil = _foil(goal[inside].mean(0), mine, piece.unpainted[box])
     target = np.where(mine[..., None], _continued(goal, inside), foil)
     unit = min(target.shape[:2]) / short  # of the crop, in units of the canvas
@@ -86,18 +86,18 @@ def paint_piece(
         area=float(mine.mean()),
     )
     fitted = fit_brief(brief, effort, rng)
-    kept = _share_inside(fitted, mine) >= _INSIDE
-    kept[0] |= not kept.any()
-    phases = phases[kept]
-    strokes = palette.strokes(fitted[kept], phases, rng)
-    easel.solve(strokes, piece.wanted, box, underpaintings_after(len(strokes)))
+    on_object = _share_inside(fitted, mine) >= _INSIDE
+    on_object[0] |= not on_object.any()
+    phases = phases[on_object]
+    strokes = palette.strokes(fitted[on_object], phases, rng)
+    easel.solve(strokes, piece.goal, box, underpaintings_after(len(strokes)))
     first_washes = int((phases == PHASES.index("block_in")).sum()) if medium.first_strength < 1.0 else 0
-    if first_washes:  # thinner than wanted: what follows is coloured for what they leave
+    if first_washes:  # thinner than the goal: what follows is coloured for what they leave
         for end in (slice(RED, RED + 3), slice(FAR_RED, FAR_RED + 3)):
             strokes[:first_washes, end] *= medium.first_strength
         easel.lay(_moved(strokes[:first_washes], box, short), phases[:first_washes], label)
         strokes, phases = strokes[first_washes:].copy(), phases[first_washes:]
-        easel.solve(strokes, piece.wanted, box)
+        easel.solve(strokes, piece.goal, box)
     easel.lay(_moved(strokes, box, short), phases if phase is None else phase, label)
 
 
@@ -127,10 +127,10 @@ def _box(inside: NDArray[np.bool_], margin: int) -> Box:
     sides = []
     for axis in (1, 0):
         places = np.flatnonzero(inside.any(axis=axis))
-        whole = inside.shape[1 - axis]
+        length = inside.shape[1 - axis]
         start, stop = int(places[0]) - margin, int(places[-1]) + 1 + margin
         lack = max(0, _LEAST_PX - (stop - start))
-        sides.append(slice(max(0, start - lack // 2), min(whole, stop + lack - lack // 2)))
+        sides.append(slice(max(0, start - lack // 2), min(length, stop + lack - lack // 2)))
     return sides[0], sides[1]
 
 

@@ -15,7 +15,7 @@ from renderers.studio.corrections import chosen_for_correction, wrong_colours
 from renderers.studio.drawing import CONSTRUCTION, CONTOUR, HATCHING, DrawnLines, draw
 from renderers.studio.easel import Easel
 from renderers.studio.ground import paint_ground
-from renderers.studio.media import palette_of, wanted_of
+from renderers.studio.media import goals_of, palette_of
 from renderers.studio.order import objects_in_order, strokes_of_objects
 from renderers.studio.phases import PHASES, phase_shares
 from renderers.studio.piece import Commission, paint_piece
@@ -83,7 +83,7 @@ def _paint(
 ) -> None:  # fmt: skip
     """Paint all objects, one after the other, and the accents."""
     palette = palette_of(config.medium)
-    of_objects, of_all = wanted_of(config.medium, small, config.ground)
+    of_objects, of_all = goals_of(config.medium, small, config.ground)
     num_accents = round(config.accents * config.num_strokes) if "accents" in config.phases else 0
     if config.object_phases:
         shares = strokes_of_objects(things, config.num_strokes - num_accents)
@@ -92,7 +92,7 @@ def _paint(
         for label in chosen_for_correction(order, covers, corrections, rng):
             piece = Commission(
                 own=covers[label], unpainted=np.ones(small.shape[:2], bool), count=max(4, int(shares[label]) // 6),
-                wanted=wrong_colours(of_objects, covers[label], rng), phases=("block_in",),
+                goal=wrong_colours(of_objects, covers[label], rng), phases=("block_in",),
             )  # fmt: skip
             paint_piece(easel, piece, label, palette, config.effort, rng, phase="correction")
         left = np.ones(small.shape[:2], np.float32)
@@ -101,7 +101,7 @@ def _paint(
             if covers[label].max() <= 0.5:
                 continue  # thinner than a pixel of what so few strokes can show
             piece = Commission(
-                own=covers[label], unpainted=left > 0.5, wanted=of_objects, count=int(shares[label]),
+                own=covers[label], unpainted=left > 0.5, goal=of_objects, count=int(shares[label]),
                 phases=config.object_phases,
             )  # fmt: skip
             paint_piece(easel, piece, label, palette, config.effort, rng)

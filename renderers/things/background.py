@@ -63,10 +63,10 @@ def _background(cells: Cells, usual: float) -> Scores:
     steps = np.linalg.norm(cells.means[rows] - cells.means[columns], axis=1)
     count = len(cells.areas)
     near = np.flatnonzero(steps - usual < _FAR_LAB)
-    _, kept = np.unique(rows[near] * count + columns[near], return_index=True)
-    kept = near[kept]
-    lengths = np.maximum(steps - usual, _LEAST_STEP)[kept]
-    graph = coo_matrix((lengths, (rows[kept], columns[kept])), shape=(count, count)).tocsr()
+    _, edges = np.unique(rows[near] * count + columns[near], return_index=True)
+    edges = near[edges]
+    lengths = np.maximum(steps - usual, _LEAST_STEP)[edges]
+    graph = coo_matrix((lengths, (rows[edges], columns[edges])), shape=(count, count)).tocsr()
     nearness = np.exp(-((dijkstra(graph, directed=False, limit=_FAR_LAB) / _REACH_LAB) ** 2) / 2)
     areas = nearness @ (cells.areas / cells.areas.mean())
     lengths_on_border = nearness @ (cells.on_border > 0)

@@ -59,8 +59,8 @@ def cells_of(image: Image) -> Cells:
     small = lab_of(shrink(image, _WORKING_PX))
     height, width = small.shape[:2]
     lab = cv2.bilateralFilter(small, _SMOOTHED_PX, _SMOOTHED_LAB, _SMOOTHED_PX / 2)
-    wanted = min(_MOST, max(1, round(_AT_A_SQUARE * max(height, width) / min(height, width))))
-    labels = numbered(slic(lab, wanted, _COMPACTNESS, max_num_iter=_ROUNDS, start_label=0, convert2lab=False))
+    num_cells = min(_MOST, max(1, round(_AT_A_SQUARE * max(height, width) / min(height, width))))
+    labels = numbered(slic(lab, num_cells, _COMPACTNESS, max_num_iter=_ROUNDS, start_label=0, convert2lab=False))
     flat, count = labels.ravel(), int(labels.max()) + 1
     pixels = np.bincount(flat, minlength=count)
     means = np.stack([np.bincount(flat, lab[..., c].ravel(), count) for c in range(3)], 1) / pixels[:, None]

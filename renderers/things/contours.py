@@ -32,7 +32,7 @@ def guided_labels(labels: Labels, image: Image) -> Labels:
     height, width = image.shape[:2]
     guide = lab_of(shrink(image, _GUIDED_PX))
     coarse = resized_labels(labels, *guide.shape[:2])
-    whole = guide if guide.shape == image.shape else lab_of(image)
+    lab = guide if guide.shape == image.shape else lab_of(image)
     reach = max(1, round(_REACH * min(guide.shape[:2])))
     guided_filter = _GuidedFilter(guide, 2 * reach + 1)
     best, guided = np.full((height, width), -np.inf, np.float32), np.zeros((height, width), np.int32)
@@ -40,7 +40,7 @@ def guided_labels(labels: Labels, image: Image) -> Labels:
         room = _roomy(box, coarse.shape, 4 * reach)
         slope, level = guided_filter.coefficients((coarse[room] == label).astype(np.float32), room)
         (slope, place), (level, _) = (_moved(values, room, guide.shape, image.shape) for values in (slope, level))
-        share = np.einsum("hwc,hwc->hw", slope, whole[place]) + level
+        share = np.einsum("hwc,hwc->hw", slope, lab[place]) + level
         better = share > best[place]
         best[place][better] = share[better]
         guided[place][better] = label
@@ -120,9 +120,9 @@ def without_specks(labels: Labels, least_piece: float, least_area: float = 0.0) 
         _, nearest = cv2.distanceTransformWithLabels(
             lost.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
         )
-        kept = np.zeros(int(nearest.max()) + 1, np.int32)
-        kept[nearest[~lost]] = labels[~lost]
-        labels = kept[nearest]
+        label_of_part = np.zeros(int(nearest.max()) + 1, np.int32)
+        label_of_part[nearest[~lost]] = labels[~lost]
+        labels = label_of_part[nearest]
 
 
 def resized_labels(labels: Labels, height: int, width: int) -> Labels:
@@ -187,7 +187,7 @@ def boxes(labels: Labels) -> list[tuple[int, tuple[slice, slice]]]:
 
 def _roomy(box: tuple[slice, slice], size: tuple[int, ...], margin: int) -> tuple[slice, slice]:
     rows, columns = (
-        slice(max(0, side.start - margin), min(whole, side.stop + margin))
-        for side, whole in zip(box, size, strict=True)
+        slice(max(0, side.start - margin), min(length, side.stop + margin))
+        for side, length in zip(box, size, strict=True)
     )
     return rows, columns

@@ -41,14 +41,16 @@ def wholes(masks: Sequence[Mapping[str, Any]], num_pixels: int) -> list[Mapping[
     A mask lies in a larger one if nearly all of its pixels do. One of more than half the canvas is the surroundings of
     what lies in it, no whole of it.
     """
-    kept: list[Mapping[str, Any]] = []
+    masks_of_wholes: list[Mapping[str, Any]] = []
     around = []
     for mask in sorted(masks, key=lambda mask: -int(mask["area"])):
         if mask["area"] > _SURROUNDINGS * num_pixels:
             around.append(mask)
-        elif not any((mask["segmentation"] & whole["segmentation"]).sum() > _INSIDE * mask["area"] for whole in kept):
-            kept.append(mask)
-    return around + kept
+        elif not any(
+            (mask["segmentation"] & whole["segmentation"]).sum() > _INSIDE * mask["area"] for whole in masks_of_wholes
+        ):
+            masks_of_wholes.append(mask)
+    return around + masks_of_wholes
 
 
 def partition(image: Image, masks: Sequence[Mapping[str, Any]], max_regions: int, least_area: float) -> Labels:

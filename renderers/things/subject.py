@@ -65,8 +65,8 @@ def _likeness(cells: Cells) -> NDArray[np.float64]:
 
 
 def _log_odds(probability: Scores, margin: float) -> Scores:
-    kept = np.clip(probability, margin, 1 - margin)
-    odds: Scores = np.log(kept / (1 - kept))
+    clipped = np.clip(probability, margin, 1 - margin)
+    odds: Scores = np.log(clipped / (1 - clipped))
     return odds
 
 
@@ -78,8 +78,8 @@ def _cut(gain: Scores, pairs: NDArray[np.int64], links: Scores) -> NDArray[np.bo
     starts = np.concatenate([np.full(count, source), nodes, one, two])
     ends = np.concatenate([nodes, np.full(count, sink), two, one])
     capacities = np.concatenate([np.maximum(gain, 0), np.maximum(-gain, 0), links, links])
-    whole = np.rint(capacities * _UNIT).astype(np.int32)
-    graph = csr_matrix((whole, (starts, ends)), shape=(count + 2, count + 2))
+    integers = np.rint(capacities * _UNIT).astype(np.int32)
+    graph = csr_matrix((integers, (starts, ends)), shape=(count + 2, count + 2))
     left = graph - maximum_flow(graph, source, sink).flow
     left.data = np.maximum(left.data, 0)
     left.eliminate_zeros()

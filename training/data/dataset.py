@@ -240,11 +240,11 @@ def quarantine_rows(manifests: Iterable[ShardManifest]) -> bytes:
 
 
 def _samples_schema(pa: Any) -> Any:
-    text, number, whole = pa.string(), pa.float64(), pa.int64()
+    text, number, integer = pa.string(), pa.float64(), pa.int64()
     columns = {
-        "key": text, "index": whole, "split": text, "shard": text, "source": text, "source_sha256": text,
-        "licence": text, "caption": text, "renderer": text, "renderer_config_hash": text, "seed": whole,
-        "num_steps": whole, "frame_steps": pa.list_(whole), "psnr_db": number, "ssim": number,
+        "key": text, "index": integer, "split": text, "shard": text, "source": text, "source_sha256": text,
+        "licence": text, "caption": text, "renderer": text, "renderer_config_hash": text, "seed": integer,
+        "num_steps": integer, "frame_steps": pa.list_(integer), "psnr_db": number, "ssim": number,
         "coverage": pa.list_(number), "distance": pa.list_(number), "progress_violation": number, "seconds": number,
     }  # fmt: skip
     return pa.schema(list(columns.items()))

@@ -47,11 +47,11 @@ class Text:
 
         return Text({name: torch.cat([tensor, other[name]]) for name, tensor in self.tensors.items()})
 
-    def where(self, kept: "torch.Tensor", other: "Text") -> "Text":
-        """These captions where (B,) `kept` is true, elsewhere the other, which may be a single one."""
+    def where(self, mask: "torch.Tensor", other: "Text") -> "Text":
+        """These captions where (B,) `mask` is true, elsewhere the other, which may be a single one."""
         import torch
 
         return Text({
-            name: torch.where(kept.reshape(-1, *[1] * (tensor.ndim - 1)), tensor, other[name])
+            name: torch.where(mask.reshape(-1, *[1] * (tensor.ndim - 1)), tensor, other[name])
             for name, tensor in self.tensors.items()
         })  # fmt: skip

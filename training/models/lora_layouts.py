@@ -96,12 +96,12 @@ def without_text_encoder(tensors: Mapping[str, Tensor], names: LoraNames) -> tup
     Raises:
         ValueError: if all are.
     """
-    kept = {name: tensor for name, tensor in tensors.items() if not name.startswith(_TEXT)}
-    if tensors and not kept:
+    of_unet = {name: tensor for name, tensor in tensors.items() if not name.startswith(_TEXT)}
+    if tensors and not of_unet:
         raise ValueError(
             f"changes the text encoder alone, which is not supported; allowed: a LoRA of the {names.network}"
         )
-    return kept, len(tensors) - len(kept)
+    return of_unet, len(tensors) - len(of_unet)
 
 
 def lora_settings(file: Path, tensors: Iterable[str], names: LoraNames) -> dict[str, Any] | None:

@@ -56,7 +56,7 @@ class PointingActor(nn.Module):
     def forward(self, canvases: Tensor, pictures: Tensor, done: float) -> Tensor:
         """(B, 5, 13) strokes; see `Actor.forward`."""
         seen = torch.cat([2 * observed(canvases, pictures, done) - 1, 2 * (pictures - canvases)], 1)
-        cells, whole = self._features(seen)
+        cells, whole_picture = self._features(seen)
         looks = self._looks(cells, canvases, pictures)
         count, rows, columns = len(cells), *cells.shape[2:]
         centres = torch.stack(
@@ -73,7 +73,7 @@ class PointingActor(nn.Module):
         every = (count, STROKES_AT_ONCE)
         about = [
             cells_looked_at,
-            whole[:, None].expand(*every, -1),
+            whole_picture[:, None].expand(*every, -1),
             places,
             colours,
             places.new_full((*every, 1), done),
@@ -93,11 +93,11 @@ class PointingActor(nn.Module):
         fine = functional.relu(self.down1(functional.relu(self.stem(seen))))
         deep = functional.relu(self.down2(fine))
         deep = functional.relu(deep + self.inner(deep))
-        whole = functional.relu(self.whole(deep.mean((2, 3))))
+        whole_picture = functional.relu(self.whole(deep.mean((2, 3))))
         cells = functional.relu(
-            self.lateral(fine) + functional.interpolate(deep, scale_factor=2.0) + whole[:, :, None, None]
+            self.lateral(fine) + functional.interpolate(deep, scale_factor=2.0) + whole_picture[:, :, None, None]
         )
-        return functional.relu(cells + self.merge(cells)), whole
+        return functional.relu(cells + self.merge(cells)), whole_picture
 
     def _looks(self, cells: Tensor, canvases: Tensor, pictures: Tensor) -> Tensor:
         """(B, 5, cells) how each stroke spreads its attention, 1 in all."""

@@ -41,12 +41,12 @@ def trained_parameters(network: "nn.Module") -> "dict[str, nn.Parameter]":
 @contextmanager
 def holding(network: "nn.Module", weights: "Mapping[str, Tensor]") -> Iterator[None]:
     """Within, parameters of these names have these values; afterwards their own again."""
-    kept = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
-    network.load_state_dict({**kept, **weights}, strict=False)
+    own_weights = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
+    network.load_state_dict({**own_weights, **weights}, strict=False)
     try:
         yield
     finally:
-        network.load_state_dict(kept, strict=False)
+        network.load_state_dict(own_weights, strict=False)
 
 
 def part_of(network: "nn.Module", belongs: Callable[[str], bool]) -> "nn.Module":

@@ -36,12 +36,12 @@ class MovingAverage:
     @contextmanager
     def applied(self) -> Iterator[None]:
         """Within, the parameters are their averages."""
-        kept = {name: parameter.detach().clone() for name, parameter in self._parameters.items()}
+        trained_values = {name: parameter.detach().clone() for name, parameter in self._parameters.items()}
         self._assign(self.averages)
         try:
             yield
         finally:
-            self._assign(kept)
+            self._assign(trained_values)
 
     @torch.no_grad()
     def _assign(self, values: Mapping[str, Tensor]) -> None:

@@ -99,10 +99,10 @@ class RunFolder:
             sha256: what the checkpoint says of the log, if it does; measurements that are not those that were made are
                 told of, and end no training.
         """
-        kept = "".join(json.dumps(line) + "\n" for line in self._logged() if line["step"] <= step).encode()
-        if sha256 not in (None, hashlib.sha256(kept).hexdigest()):
+        lines = "".join(json.dumps(line) + "\n" for line in self._logged() if line["step"] <= step).encode()
+        if sha256 not in (None, hashlib.sha256(lines).hexdigest()):
             tell(f"{self.log}: not what was written; measurements up to step {step} are missing or wrong in it")
-        write_atomically(self.log, kept)
+        write_atomically(self.log, lines)
 
     def _logged(self) -> Iterator[dict[str, Any]]:
         """The lines of the log that can be read, which say their step. What a kill or a disk spoilt is passed over."""

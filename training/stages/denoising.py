@@ -104,15 +104,17 @@ class DenoisingNetwork(nn.Module):
         mean, logvar = self._base.encode_sequences(batch.frames)
         return mean.float(), logvar.float()
 
-    def _text(self, batch: SequenceBatch, kept: Tensor) -> Text:
+    def _text(self, batch: SequenceBatch, has_caption: Tensor) -> Text:
         no_words = self.get_buffer("no_words")
         if batch.latents is None:
-            token_ids = torch.where(kept[:, None], batch.tokenised(self._base.tokens).to(no_words.device), no_words)
+            token_ids = torch.where(
+                has_caption[:, None], batch.tokenised(self._base.tokens).to(no_words.device), no_words
+            )
             with torch.set_grad_enabled(self._trains_text and torch.is_grad_enabled()):
                 return self._base.embed_tokens(token_ids)
         with torch.no_grad():
             nothing = self._base.embed_tokens(no_words)
-        return batch.latents.text.where(kept, nothing)
+        return batch.latents.text.where(has_caption, nothing)
 
 
 class DenoisingStage:

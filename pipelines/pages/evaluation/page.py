@@ -119,7 +119,7 @@ def _distance(report: Report) -> list[str]:
     ]
 
 
-def _gaps(kept: Sequence[ProcessRow]) -> str:
+def _gaps(rows: Sequence[ProcessRow]) -> str:
     """A line a metric, from real processes (0) to the farthest control (1)."""
     parts = []
     for at, (name, mark) in enumerate(zip(CONTROLS, _MARKS, strict=True)):
@@ -130,9 +130,9 @@ def _gaps(kept: Sequence[ProcessRow]) -> str:
         x = _LEFT + 90 * at
         parts.append(f'<circle class="{kind}" cx="{x}" cy="12" r="5"/>')
         parts.append(f'<text class="quiet" x="{x + 12}" y="16">{name}</text>')
-    for number, row in enumerate(kept):
+    for number, row in enumerate(rows):
         parts += _gap_line(row, 48 + number * _ROW)
-    height = 40 + len(kept) * _ROW
+    height = 40 + len(rows) * _ROW
     title = "<title>Gap of generated processes and of controls to the reference, metric by metric</title>"
     return f'<div class="wide"><svg viewBox="0 0 800 {height}" role="img">{title}{"".join(parts)}</svg></div>'
 

@@ -166,13 +166,13 @@ def choose(places: Mapping[str, Sequence[Place]], count: int) -> list[Place]:
     return sorted(chosen, key=lambda place: place.number)
 
 
-def spread(count: int, wanted: int) -> list[int]:
-    """`wanted` of range(count) at even distances, the first and the last included; the last alone when only one."""
-    if wanted >= count:
+def spread(count: int, num_chosen: int) -> list[int]:
+    """`num_chosen` of range(count) at even distances, the first and the last included; the last alone when only one."""
+    if num_chosen >= count:
         return list(range(count))
-    if wanted < 2:
-        return [count - 1] * wanted
-    return [round(step * (count - 1) / (wanted - 1)) for step in range(wanted)]
+    if num_chosen < 2:
+        return [count - 1] * num_chosen
+    return [round(step * (count - 1) / (num_chosen - 1)) for step in range(num_chosen)]
 
 
 def summarise_psnr(by_renderer: Mapping[str, Sequence[float]]) -> dict[str, Any] | None:

@@ -48,8 +48,8 @@ class HeldPath:
         met = painted + (1 - late) * (left - painted[0]) + late * (right - painted[-1])
         change = right - left
         sigma = min(left.shape[:2]) / _BLUR_OF
-        whole = cv2.GaussianBlur(np.square(change).sum(-1), (0, 0), sigma) + np.float32(_LEAST)
-        made = [cv2.GaussianBlur(((state - left) * change).sum(-1), (0, 0), sigma) / whole for state in met]
+        change_energy = cv2.GaussianBlur(np.square(change).sum(-1), (0, 0), sigma) + np.float32(_LEAST)
+        made = [cv2.GaussianBlur(((state - left) * change).sum(-1), (0, 0), sigma) / change_energy for state in met]
         done = np.clip(np.stack(made), 0, 1)
         done[0], done[-1] = 0, 1
         forth, back = np.maximum.accumulate(done), np.minimum.accumulate(done[::-1])[::-1]

@@ -53,8 +53,8 @@ def place(lengths: Sequence[float] | NDArray[np.floating], left: int, right: int
     if right - left < len(steps):
         return _chosen(steps, left, right)
     spare = right - left - len(steps)  # each picture gets the next frame at least
-    wanted = np.maximum(steps / steps.sum() * (right - left) - 1, 0.0)
-    extra = wanted * (spare / max(float(wanted.sum()), _NOTHING))
+    wished = np.maximum(steps / steps.sum() * (right - left) - 1, 0.0)
+    extra = wished * (spare / max(float(wished.sum()), _NOTHING))
     counts = np.floor(extra + _NOTHING).astype(int)
     largest = np.argsort(counts - extra, kind="stable")  # largest remainder first
     counts[largest[: spare - counts.sum()]] += 1

@@ -65,8 +65,8 @@ class ScenesSource:
 
     def scene(self, index: int) -> Scene:
         """What is at one place of the series."""
-        whole = compose(self.seed, index, self.kinds)
-        return portrait(whole) if self.alone else whole
+        composition = compose(self.seed, index, self.kinds)
+        return portrait(composition) if self.alone else composition
 
     def load(self, entry: SourceEntry, framing: Framing, ground: Ground = WHITE) -> Picture:
         """Draw a scene at the size asked for; fit and ground have nothing to do, as scenes fill any shape."""

@@ -96,8 +96,8 @@ def _best(trials: Tensor, pyramid: Pyramid, number: int) -> tuple[Tensor, Tensor
     """The (B, 13) best of (B, K, 13) strokes, each in its best colour, and what they gain."""
     gains, colours = score(trials, pyramid, number)
     gain, which = gains.max(1)
-    whole = torch.cat([trials[..., :RED], colours], -1)
-    return whole.gather(1, which[:, None, None].expand(-1, 1, NUM_COLUMNS))[:, 0], gain
+    strokes = torch.cat([trials[..., :RED], colours], -1)
+    return strokes.gather(1, which[:, None, None].expand(-1, 1, NUM_COLUMNS))[:, 0], gain
 
 
 class _Footprint(NamedTuple):

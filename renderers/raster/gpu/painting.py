@@ -126,8 +126,8 @@ class _Painting(torch.autograd.Function):
         onto_strokes = torch.segment_reduce(
             onto_pairs[tiling.by_stroke], "sum", lengths=tiling.per_stroke, axis=0, unsafe=True, initial=0
         )
-        whole = tiling.canvases.join(onto_ground[tiling.rank][None])[0]
-        return onto_strokes.view(shape), whole, None, None, None, None
+        ground_gradient = tiling.canvases.join(onto_ground[tiling.rank][None])[0]
+        return onto_strokes.view(shape), ground_gradient, None, None, None, None
 
 
 def is_fused(device: torch.device) -> bool:

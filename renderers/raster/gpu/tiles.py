@@ -56,8 +56,10 @@ class Canvases:
     def join(self, tiles: Tensor) -> Tensor:
         """(S, tiles, 3, pixels of a tile) back to (S, B, H, W, 3)."""
         split = tiles.reshape(-1, self.num, self.rows, self.columns, 3, SIDE_PX, SIDE_PX)
-        whole = split.permute(0, 1, 2, 5, 3, 6, 4).reshape(-1, self.num, self.rows * SIDE_PX, self.columns * SIDE_PX, 3)
-        return whole[:, :, : self.height, : self.width]
+        canvases = split.permute(0, 1, 2, 5, 3, 6, 4).reshape(
+            -1, self.num, self.rows * SIDE_PX, self.columns * SIDE_PX, 3
+        )
+        return canvases[:, :, : self.height, : self.width]
 
 
 @dataclass(frozen=True)

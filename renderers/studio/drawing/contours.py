@@ -73,14 +73,14 @@ def contours_of(image: Image, things: Things) -> list[Contour]:
     high = max(_LEAST_HIGH, _HIGH_SHARE * float(np.quantile(contours.strength, 0.98)))
     parts = _by_thing(trace_chains(contours, high, _LOW_SHARE * high), labels, things.depth_rank)
     unit_px = np.float32(min(height, width))
-    kept = []
+    long_enough = []
     for chain, thing, silhouette in parts:
         draws_eye = float(things.saliency[thing])
         firm = min(1.0, chain.strength / _FULL_STRENGTH)
         least_px = _STABS_PX * (1 - 0.5 * firm) if draws_eye > _SALIENT else _DULL_STABS_PX  # eyes are small
         if chain.length_px < least_px:
             continue
-        kept.append(
+        long_enough.append(
             Contour(
                 points=(chain.points + np.float32(0.5)) / unit_px,
                 thing=thing,
@@ -89,7 +89,7 @@ def contours_of(image: Image, things: Things) -> list[Contour]:
                 weight=0.35 + 0.45 * firm + 0.25 * draws_eye + (0.1 if silhouette else 0.0),
             )
         )
-    return sorted(kept, key=lambda contour: -contour.importance)
+    return sorted(long_enough, key=lambda contour: -contour.importance)
 
 
 def _by_thing(

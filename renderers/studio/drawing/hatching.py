@@ -25,30 +25,30 @@ _FORM_PX, _FORMLESS = 3.0, 2e-4
 _TRIES, _WIDEST_SPACING = 6, 0.05
 
 
-def wanted_darkness(image: Image, shadows_only: bool) -> Floats:
+def goal_darkness(image: Image, shadows_only: bool) -> Floats:
     """(h, w) share of the light that lines should take, in [0, 1], stretched from the picture's lightest to darkest."""
     luma = image @ _LUMA
     darkest, lightest = (float(value) for value in np.quantile(luma, (0.01, 0.98)))
     lightest = min(1.0, max(lightest, 0.5 * (darkest + lightest + _LEAST_RANGE)))  # a flat grey picture stays grey
     darkest = min(darkest, lightest - _LEAST_RANGE)
     dark = np.clip((lightest - luma) / (lightest - darkest), 0.0, 1.0)
-    wanted: Floats = np.clip((dark - 0.55) / 0.45, 0.0, 1.0) * np.float32(0.6) if shadows_only else dark
-    return wanted
+    darkness: Floats = np.clip((dark - 0.55) / 0.45, 0.0, 1.0) * np.float32(0.6) if shadows_only else dark
+    return darkness
 
 
 class Sheet:
     """A small sheet on which the drawing so far is looked at.
 
     Attributes:
-        wanted: (h, w) the share of the light that lines should take.
+        goal: (h, w) the share of the light that lines should take.
     """
 
-    def __init__(self, wanted: Floats, marks: Marks) -> None:
-        self.wanted = wanted
+    def __init__(self, goal: Floats, marks: Marks) -> None:
+        self.goal = goal
         self._marks = marks
-        self._grid = grid(*wanted.shape)
+        self._grid = grid(*goal.shape)
         self._scratch = new_brush_scratch(self._grid)
-        self._taken = np.zeros(3 * wanted.size, np.float32)
+        self._taken = np.zeros(3 * goal.size, np.float32)
 
     def lay(self, strokes: Floats) -> None:
         """Lay strokes (N, NUM_BRUSH_COLUMNS), whatever their colour."""
@@ -58,10 +58,10 @@ class Sheet:
 
     def lacks(self, blur_px: float) -> Floats:
         """(h, w) optical density that lines have still to add, seen from so far that `blur_px` run together."""
-        taken = cv2.GaussianBlur(self._taken.reshape(*self.wanted.shape, 3)[..., 0], (0, 0), blur_px)
+        taken = cv2.GaussianBlur(self._taken.reshape(*self.goal.shape, 3)[..., 0], (0, 0), blur_px)
         reach = 1 + 2 * round(0.5 * blur_px)
-        wanted = cv2.GaussianBlur(cv2.erode(self.wanted, np.ones((reach, reach), np.uint8)), (0, 0), 0.5 * blur_px)
-        return _density(wanted) - _density(taken)
+        goal = cv2.GaussianBlur(cv2.erode(self.goal, np.ones((reach, reach), np.uint8)), (0, 0), 0.5 * blur_px)
+        return _density(goal) - _density(taken)
 
 
 def form_of(image: Image, slant: float) -> tuple[Floats, Floats]:

@@ -119,7 +119,7 @@ def test_pauses_are_left_out_except_at_both_ends(truth: Frames) -> None:
 
 def test_a_video_of_any_length_is_looked_at_evenly_and_its_last_frame_always() -> None:
     frames = [np.full((16, 16, 3), number, np.uint8) for number in range(203)]
-    footage = gather(iter(frames), canvas_px=64, wanted=range(2, 21))
+    footage = gather(iter(frames), canvas_px=64, num_frames=range(2, 21))
     numbers = np.array(footage.numbers)
     assert len(numbers) <= 21 and numbers[0] == 0 and numbers[-1] == 202
     assert len(set(np.diff(numbers)[:-1])) == 1
