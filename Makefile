@@ -17,9 +17,7 @@ BUDGET_S ?= 600
 # Two processes of one thread each: on two cores that is faster than one process of two threads.
 TRAIN := $(BIN)/torchrun --standalone --nproc_per_node=2 -m training.train
 TINY_PICTURES := renderer=small size=64 num_sequences=12000 gallery=false
-TINY_KEYS := data='[{path: $(TINY)/alone, weight: 3}, {path: $(TINY)/scenes}]' num_workers=0 tracker=none \
-    ema_decay=0.995 optimizer.betas=[0.9,0.99] augmentation.flip=0.5 noise.zero_terminal_snr=true guidance=2.5 \
-    log_every=50 validate_every=500 sample_every=1000 checkpoint_every=250
+TINY_KEYS := +experiment=tiny data='[{path: $(TINY)/alone, weight: 3}, {path: $(TINY)/scenes}]'
 
 .PHONY: demo train-tiny train-small test test-gpu setup lint types contract unit nightly chaos fuzz mutate audit bench clean
 
@@ -33,14 +31,10 @@ demo: setup
 train-tiny: setup
 	$(BIN)/python -m pipelines.synth $(TINY_PICTURES) out=$(TINY)/scenes
 	$(BIN)/python -m pipelines.synth $(TINY_PICTURES) source.seed=1 source.alone=true out=$(TINY)/alone
-	$(TRAIN) stage=words out=$(TINY)/words max_steps=400 batch_size=128 optimizer.cooldown_steps=300 $(TINY_KEYS)
-	$(TRAIN) stage=base base=$(TINY)/words out=$(TINY)/base max_steps=10000 batch_size=16 \
-	    optimizer.learning_rate=2e-3 optimizer.cooldown_steps=3500 $(TINY_KEYS)
-	$(TRAIN) stage=motion base=$(TINY)/base out=$(TINY)/motion max_steps=1700 batch_size=4 \
-	    optimizer.cooldown_steps=1000 noise.shared=0.8 $(TINY_KEYS)
-	$(TRAIN) stage=replication base=$(TINY)/base motion=$(TINY)/motion out=$(TINY)/replication max_steps=1300 \
-	    batch_size=4 optimizer.learning_rate=2e-3 optimizer.cooldown_steps=700 stage.conditions.spread=0.5 \
-	    noise.shared=0.8 $(TINY_KEYS)
+	$(TRAIN) stage=words out=$(TINY)/words $(TINY_KEYS)
+	$(TRAIN) stage=base base=$(TINY)/words out=$(TINY)/base $(TINY_KEYS)
+	$(TRAIN) stage=motion base=$(TINY)/base out=$(TINY)/motion $(TINY_KEYS)
+	$(TRAIN) stage=replication base=$(TINY)/base motion=$(TINY)/motion out=$(TINY)/replication $(TINY_KEYS)
 	$(BIN)/python -m training.assemble words=$(TINY)/words base=$(TINY)/base motion=$(TINY)/motion \
 	    replication=$(TINY)/replication dtype=fp16 out=$(TINY)/painter
 

@@ -7,23 +7,23 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, TypeVar
 
-from conf.compose import CONF_FOLDER, choices, compose
+from conf.compose import choices, compose
 from conf.errors import UserError
+from conf.help import help_text
+from conf.info import info_text
+from conf.launch import RESULTS, is_launcher_word, launch, table
+from conf.options import Options, read_options
 from conf.shown import shell_words, shown
-from conf.value import at_home, plain_value
+from conf.sweep import in_own_folder, jobs_of, sweep_folder
+from conf.value import plain_value
 from process_painter.console import as_started
 
 _Config = TypeVar("_Config")
 
 _LONGEST = 4000  # of an error
 COMPLETE, BAD_CONFIGURATION, PARTIAL, INTERRUPTED = 0, 2, 3, 130
-
-
-_USAGE = """Keys are set as key=value; `--cfg job` shows the outcome without running. `--config-dir FOLDER` adds YAML
-files of your own: FOLDER/renderer/mine.yaml is renderer=mine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +41,7 @@ def command(
     description: str,
     arguments_given: Sequence[str] | None = None,
     can_continue: Callable[[_Config], bool] = lambda _: False,
+    out_is_file: bool = False,
 ) -> int:
     """Run a command and return its exit code.
 
@@ -51,29 +52,54 @@ def command(
         description: what `--help` opens with.
         arguments_given: of the command line; those of this process if null.
         can_continue: whether the same command can continue what an interrupted run left.
+        out_is_file: whether `out` is a file, not a folder.
     """
     config = None
-    arguments = list(sys.argv[1:] if arguments_given is None else arguments_given)
-    if arguments == ["--version"]:
-        return _tell(f"process-painter {version('process-painter')}", COMPLETE)
     try:
-        arguments, own_folder = _without_config_dir(arguments)
-        if any(word in ("-h", "--help") for word in arguments):
-            return _tell(_lines_shown(help_text(name, description, own_folder)), COMPLETE)
-        beside_cfg = _without_cfg(arguments)
-        plain = compose(name, arguments if beside_cfg is None else beside_cfg, own_folder)
+        options = read_options(sys.argv[1:] if arguments_given is None else arguments_given)
+        if options.show == "version":
+            return _tell(f"process-painter {version('process-painter')}", COMPLETE)
+        if options.show == "help":
+            return _tell(_lines_shown(help_text(name, description, options.own_folder)), COMPLETE)
+        if options.show == "info":
+            return _tell(_lines_shown(info_text(name, options.own_folder)), COMPLETE)
+        if options.multirun:
+            return _run_several(name, configure, options, out_is_file)
+        plain = compose(name, options.words, options.own_folder)
         config = configure(plain)
-        if beside_cfg is not None:
+        if options.show == "configuration":
             return _tell(_yaml(plain), COMPLETE)
         summary = run(config)
     except UserError as error:
         print("error: " + _cut(shown(as_started(" ".join(str(error).splitlines())))), file=sys.stderr)
         return BAD_CONFIGURATION
     except KeyboardInterrupt:
-        again = config is not None and can_continue(config)
+        again = options.multirun or (config is not None and can_continue(config))
         print("interrupted" + "; the same command again goes on from here" * again, file=sys.stderr)
         return INTERRUPTED
     return _tell("\n".join(map(shown, summary.lines)), summary.exit_code)
+
+
+def _run_several(name: str, configure: Callable[[dict[str, Any]], Any], options: Options, out_is_file: bool) -> int:
+    """All jobs of `-m`: every configuration is checked before the first job begins, and a table closes."""
+    words = [word for word in options.words if not is_launcher_word(word)]
+    launcher_words = [word for word in options.words if is_launcher_word(word)]
+    jobs = jobs_of(words, lambda group: choices(group, options.own_folder))
+    out = compose(name, jobs[0].words, options.own_folder).get("out")
+    if out is not None:
+        jobs = [in_own_folder(job, str(out), file=out_is_file) for job in jobs]
+    composed = [compose(name, job.words, options.own_folder) for job in jobs]
+    for plain in composed:
+        configure(plain)
+    if options.show == "configuration":
+        return _tell("\n---\n".join(map(_yaml, composed)), COMPLETE)
+    folder = None if out is None or "out" in jobs[0].swept else sweep_folder(str(out), file=out_is_file)
+    own_folder = [] if options.own_folder is None else ["--config-dir", str(options.own_folder)]
+    outcomes = launch(name, jobs, own_folder, launcher_words, folder)
+    printed = [line for outcome in outcomes for line in outcome.lines] if folder is None else []
+    written = [] if folder is None else [f"{folder / RESULTS}: the same, with all that each job printed"]
+    complete = all(outcome.exit_code == COMPLETE for outcome in outcomes)
+    return _tell("\n".join(map(shown, [*printed, *table(outcomes), *written])), COMPLETE if complete else PARTIAL)
 
 
 def _cut(line: str) -> str:
@@ -88,77 +114,6 @@ def _cut(line: str) -> str:
 def next_line(*arguments: str, placeholder: str = "") -> str:
     """What to do next, as a line to copy into a shell; `placeholder` is for the user to fill in."""
     return f"next: {shell_words(*arguments)} {placeholder}".rstrip()
-
-
-def help_text(name: str, description: str, own_folder: Path | None = None) -> str:
-    """The description, and every key with its default and meaning, as `conf/` and the user's own folder have them."""
-    root = (CONF_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
-    head, groups = _split_defaults(root)
-    parts = [description.strip(), _USAGE, head]
-    for group, chosen in groups:
-        parts.append(f"{group}={'|'.join(choices(group, own_folder))}   (default: {chosen})")
-        for choice in choices(group, own_folder):
-            text, held = _choice_help(group, choice, group, own_folder)
-            parts.append(f"  {group}={choice}\n{text}")
-            for inner, inner_chosen in held:
-                inner_group, _, place = inner.lstrip("/").partition("@")
-                word = f"{inner_group}@{group}.{place}"
-                parts.append(f"    {word}={'|'.join(choices(inner_group))}   (default: {inner_chosen})")
-                parts.append(_choice_help(inner_group, inner_chosen, f"{group}.{place}")[0])
-    return "\n\n".join(parts)
-
-
-def _choice_help(
-    group: str, choice: str, below: str, own_folder: Path | None = None
-) -> tuple[str, list[tuple[str, str]]]:
-    """The keys of a choice, which stand below `below`, and the groups that it holds."""
-    path = CONF_FOLDER / group / f"{choice}.yaml"
-    if not path.exists() and own_folder is not None:
-        path = own_folder / group / f"{choice}.yaml"
-    text, held = _split_defaults(path.read_text(encoding="utf-8", errors="replace"))
-    lines = [line for line in text.splitlines() if not line.startswith(("kind:", "family:", "name:"))]
-    return "\n".join(f"    {below}.{line}" if line and line[0].isalpha() else f"    {line}" for line in lines), held
-
-
-def _split_defaults(text: str) -> tuple[str, list[tuple[str, str]]]:
-    """A YAML text without its defaults list, and the (group, choice) pairs of that list."""
-    description, groups, inside = [], [], False
-    for line in text.splitlines():
-        if line.startswith("defaults:"):
-            inside = True
-        elif inside and line.startswith("  - "):
-            group, _, choice = line[4:].partition(": ")
-            if choice:
-                groups.append((group, choice))
-        else:
-            inside = False
-            description.append(line)
-    return "\n".join(description).strip(), groups
-
-
-def _without_config_dir(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
-    """The other arguments, and the folder that `--config-dir FOLDER` or `--config-dir=FOLDER` names."""
-    for at, word in enumerate(arguments):
-        option, sign, value = word.partition("=")
-        if option in ("--config-dir", "-cd"):
-            named = [value] if sign else list(arguments[at + 1 : at + 2])
-            folder = Path(at_home(named[0])) if named else None
-            if folder is None or not folder.is_dir():
-                raise UserError(
-                    f"{' '.join([option, *named])}: not a folder; say --config-dir FOLDER, of your own YAML"
-                )
-            return [*arguments[:at], *arguments[at + (1 if sign else 2) :]], folder
-    return list(arguments), None
-
-
-def _without_cfg(arguments: Sequence[str]) -> list[str] | None:
-    """The words beside `--cfg job`; None where it was not said."""
-    if "--cfg" not in arguments:
-        return None
-    at = arguments.index("--cfg")
-    if arguments[at + 1 : at + 2] != ["job"]:
-        raise UserError("--cfg: not understood; say --cfg job")
-    return [*arguments[:at], *arguments[at + 2 :]]
 
 
 def _yaml(plain: dict[str, Any]) -> str:

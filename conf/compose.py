@@ -41,10 +41,11 @@ def compose(name: str, overrides: Sequence[str], own_folder: Path | None = None)
     Raises:
         UserError: if a word is malformed, or names a key, group or choice that does not exist, or a key is missing.
     """
-    chosen = tuple(word for word in overrides if _is_choice(word, own_folder))
+    choosing = [word for word in overrides if _is_choice(word, own_folder)]
+    chosen = tuple(_without_plus(name, word) for word in choosing)
     plain = copy.deepcopy(_with_groups(name, chosen, own_folder))
     for word in overrides:
-        if word not in chosen:
+        if word not in choosing:
             key, _, value = word.partition("=")
             try:
                 _put(plain, key.lstrip("+").split("."), read_value(value), add=key.startswith("+"))
@@ -73,6 +74,13 @@ def _is_choice(word: str, own_folder: Path | None) -> bool:
     return True
 
 
+def _without_plus(name: str, word: str) -> str:
+    """`experiment=tiny` for `+experiment=tiny`, which Hydra refuses where the command has that group already."""
+    group = word.lstrip("+").partition("=")[0]
+    listed = re.search(rf"^  - {re.escape(group)}: ", (CONF_FOLDER / f"{name}.yaml").read_text("utf-8"), re.MULTILINE)
+    return word.lstrip("+") if listed else word
+
+
 @functools.cache
 def _with_groups(name: str, chosen: tuple[str, ...], own_folder: Path | None = None) -> dict[str, Any]:
     """The configuration with its groups as chosen, and before any value is set. Not to be changed: it is kept."""
@@ -87,7 +95,7 @@ def _with_groups(name: str, chosen: tuple[str, ...], own_folder: Path | None = N
     GlobalHydra.instance().clear()
     if own_folder is not None:
         check_own_folder(own_folder)
-    search = [] if own_folder is None else [f"hydra.searchpath=[{_quoted(f'file://{own_folder.resolve()}')}]"]
+    search = [] if own_folder is None else [f"hydra.searchpath=[{quoted(f'file://{own_folder.resolve()}')}]"]
     try:
         with initialize_config_dir(str(CONF_FOLDER), version_base="1.3"):
             config = hydra_compose(name, [*chosen, *search])
@@ -98,10 +106,26 @@ def _with_groups(name: str, chosen: tuple[str, ...], own_folder: Path | None = N
     plain = typing.cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
     for key in OmegaConf.missing_keys(config):
         _put(plain, key.split("."), _MISSING)
+    return _with_own_stage(plain)
+
+
+def _with_own_stage(plain: dict[str, Any]) -> dict[str, Any]:
+    """A configuration without `by_stage`, in which an experiment says what holds for one stage alone."""
+    by_stage = plain.pop("by_stage", None)
+    if by_stage is None:
+        return plain
+    stage = plain["stage"]["name"]
+    if stage not in by_stage:
+        raise UserError(f"stage={stage}: not a stage of this experiment; allowed: stage={' | '.join(by_stage)}")
+    for key, value in _leaves(by_stage[stage]):
+        try:
+            _put(plain, key.split("."), value)
+        except KeyError:
+            raise UserError(f"by_stage.{stage}.{key}: no such key; {_nearest(plain, key)}") from None
     return plain
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """A text in quotes, as Hydra's grammar takes it."""
     escaped = re.sub(r"(\\*)'", lambda match: match[1] * 2 + "\\'", text)
     return f"'{escaped}'"

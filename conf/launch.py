@@ -1,0 +1,162 @@
+"""Runs the jobs of a sweep by Hydra's launchers, and says how each ended."""
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from conf.compose import quoted
+from conf.errors import UserError
+from conf.shown import shown, without_secrets
+from conf.sweep import Job
+
+RESULTS = "sweep.json"
+_PLUGINS = {
+    "joblib": "hydra-joblib-launcher", "submitit_local": "hydra-submitit-launcher",
+    "submitit_slurm": "hydra-submitit-launcher", "ray": "hydra-ray-launcher", "ray_aws": "hydra-ray-launcher",
+    "rq": "hydra-rq-launcher",
+}  # fmt: skip
+_OURS = ("hydra.sweep.dir", "hydra.sweep.subdir", "hydra.run.dir", "hydra.output_subdir", "hydra.job.chdir")
+_WIDTH = 120  # of a result in the table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a job ended: with which exit code, after how long, its summary, and its last message (an error, if any)."""
+
+    job: Job
+    exit_code: int
+    seconds: float
+    lines: tuple[str, ...]
+    last: str
+
+
+def is_launcher_word(word: str) -> bool:
+    """Whether a word is for Hydra and not for the command: `hydra/launcher=joblib`, `hydra.launcher.n_jobs=2`."""
+    return word.lstrip("+").startswith(("hydra/", "hydra."))
+
+
+def launch(
+    verb: str, jobs: Sequence[Job], options: Sequence[str], launcher_words: Sequence[str], folder: Path | None
+) -> list[Outcome]:
+    """Run all jobs, one after another unless a launcher was chosen that does otherwise.
+
+    Args:
+        verb: of the command.
+        jobs: to run.
+        options: of the command line that every job gets as well.
+        launcher_words: what a user said to Hydra.
+        folder: of the jobs' logs and of `sweep.json`; None for commands that write nothing.
+
+    Raises:
+        UserError: if the launcher is not installed or not understood, or these processes are torchrun's.
+    """
+    if "LOCAL_RANK" in os.environ:
+        raise UserError("-m: not under torchrun, of which every process would start all jobs; run the jobs one by one")
+    for word in launcher_words:
+        if word.partition("=")[0].lstrip("+") in _OURS:
+            raise UserError(f"{word}: not possible; say out=, below which each job has a folder of its own")
+    with ExitStack() as stack:
+        scratch = folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        launcher = _launcher(launcher_words, scratch.resolve())
+        scratch.mkdir(parents=True, exist_ok=True)
+        returned = launcher.launch([[_override(verb, jobs, at, options, folder)] for at in range(len(jobs))], 0)
+    outcomes = [
+        Outcome(job=job, **{**one_return.return_value, "lines": tuple(one_return.return_value["lines"])})
+        for job, one_return in zip(jobs, returned, strict=True)
+    ]
+    if folder is not None:
+        _write_results(folder / RESULTS, verb, outcomes)
+    return outcomes
+
+
+def table(outcomes: Sequence[Outcome]) -> list[str]:
+    """One line a job: its number, the values that it differs by, how it ended, and the first line of what it said."""
+    keys = list(outcomes[0].job.swept)
+    rows = [["job", *keys, "exit code", "seconds", "result"]] + [
+        [str(number), *(outcome.job.swept[key] for key in keys), str(outcome.exit_code), f"{outcome.seconds:.1f}",
+         _result(outcome)]
+        for number, outcome in enumerate(outcomes, start=1)
+    ]  # fmt: skip
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]) - 1)]
+    return [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]) for row in rows
+    ]
+
+
+def _result(outcome: Outcome) -> str:
+    line = outcome.last if outcome.exit_code or not outcome.lines else outcome.lines[0]
+    return line if len(line) <= _WIDTH else line[: _WIDTH - 3] + "..."
+
+
+def _override(verb: str, jobs: Sequence[Job], at: int, options: Sequence[str], folder: Path | None) -> str:
+    """A job as a word of Hydra's grammar."""
+    job = jobs[at]
+    log = str((folder / f"{job.name or 'job'}.log").resolve()) if folder is not None else None
+    title = shown(" ".join(f"{key}={value}" for key, value in job.swept.items()) or " ".join(job.words))
+    facts = {
+        "number": at + 1, "count": len(jobs), "title": title, "verb": verb, "words": [*options, *job.words], "log": log,
+    }  # fmt: skip
+    return f"job={quoted(json.dumps(facts))}"
+
+
+def _launcher(words: Sequence[str], folder: Path) -> Any:
+    """A launcher of Hydra, made ready to run `process_painter.job.run_job`."""
+    from hydra import compose, initialize
+    from hydra._internal.callbacks import Callbacks
+    from hydra.core.config_store import ConfigStore
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.plugins import Plugins
+    from hydra.core.utils import setup_globals
+    from hydra.errors import HydraException
+    from hydra.types import HydraContext
+    from omegaconf.errors import OmegaConfBaseException
+
+    from process_painter.job import run_job
+
+    ConfigStore.instance().store(name="job", node={"job": "???"})
+    GlobalHydra.instance().clear()
+    ours = [
+        f"hydra.sweep.dir={quoted(str(folder))}", "hydra.sweep.subdir=.", "hydra.output_subdir=null",
+        "hydra.job.name=job", "hydra.mode=MULTIRUN", "hydra/hydra_logging=disabled", "hydra/job_logging=disabled",
+    ]  # fmt: skip
+    setup_globals()
+    try:
+        with initialize(config_path=None, version_base="1.3"):
+            config = compose("job", [*ours, *words], return_hydra_config=True)
+            context = HydraContext(config_loader=GlobalHydra.instance().config_loader(), callbacks=Callbacks(config))
+            return Plugins.instance().instantiate_launcher(hydra_context=context, task_function=run_job, config=config)
+    except (HydraException, OmegaConfBaseException, ImportError) as error:
+        raise UserError(_refused_launcher(words, str(error))) from error
+
+
+def _refused_launcher(words: Sequence[str], reason: str) -> str:
+    named = [
+        re.sub(r"^\+*hydra/launcher=", "", word) for word in words if word.lstrip("+").startswith("hydra/launcher=")
+    ]
+    if named and f"hydra/launcher/{named[-1]}" in reason:
+        package = _PLUGINS.get(named[-1])
+        return f"hydra/launcher={named[-1]}: not installed; " + (
+            f"run pip install {package}" if package else f"allowed: basic, {', '.join(_PLUGINS)}"
+        )
+    return f"{' '.join(words)}: not understood by Hydra: {' '.join(reason.split())}"
+
+
+def _write_results(path: Path, verb: str, outcomes: Sequence[Outcome]) -> None:
+    results = [
+        {
+            "command": verb, "words": [without_secrets(word) for word in outcome.job.words],
+            "swept": {key: without_secrets(value) for key, value in outcome.job.swept.items()},
+            "exit_code": outcome.exit_code, "seconds": round(outcome.seconds, 3), "lines": list(outcome.lines),
+            "last": outcome.last,
+        }
+        for outcome in outcomes
+    ]  # fmt: skip
+    whole = path.with_name(f".{path.name}.new")
+    whole.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", errors="replace")
+    whole.replace(path)

@@ -1,0 +1,73 @@
+"""The options of every command, which begin with a dash and stand beside `key=value`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from conf.errors import UserError
+from conf.value import at_home
+
+USAGE = """Keys are set as key=value; `--cfg job` shows the outcome without running. `--config-dir FOLDER` adds YAML
+files of your own: FOLDER/renderer/mine.yaml is renderer=mine. `-m seed=0,1,2 renderer=oil,ink` runs one job for each
+combination, each in a folder of its own below out; hydra/launcher=joblib or submitit_slurm runs them side by side.
+`--info` shows versions, folders and launchers."""
+_FOLDER_OPTIONS = ("--config-dir", "-cd")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """A command line, taken apart.
+
+    Attributes:
+        words: what is left beside the options: `key=value` and `group=choice`.
+        show: what to print instead of running.
+        multirun: whether commas in values mean several jobs.
+        own_folder: of the user's own YAML files.
+    """
+
+    words: tuple[str, ...]
+    show: Literal["help", "version", "configuration", "info"] | None = None
+    multirun: bool = False
+    own_folder: Path | None = None
+
+
+def read_options(arguments: Sequence[str]) -> Options:
+    """Take a command line apart.
+
+    Raises:
+        UserError: if an option lacks its value, or is not one of ours.
+    """
+    words: list[str] = []
+    show: Literal["help", "version", "configuration", "info"] | None = None
+    own_folder, multirun = None, False
+    waiting = list(arguments)
+    while waiting:
+        word = waiting.pop(0)
+        option, sign, value = word.partition("=")
+        if option in _FOLDER_OPTIONS:
+            named = [value] if sign else [waiting.pop(0) for _ in waiting[:1]]
+            own_folder = _folder(option, named)
+        elif option in ("--cfg", "-c"):
+            named = [value] if sign else [waiting.pop(0) for _ in waiting[:1]]
+            if named != ["job"]:
+                raise UserError("--cfg: not understood; say --cfg job")
+            show = show or "configuration"
+        elif word in ("-h", "--help"):
+            show = "help"
+        elif word == "--info":
+            show = show or "info"
+        elif word == "--version" and len(arguments) == 1:
+            show = "version"
+        elif word in ("-m", "--multirun"):
+            multirun = True
+        else:
+            words.append(word)
+    return Options(words=tuple(words), show=show, multirun=multirun, own_folder=own_folder)
+
+
+def _folder(option: str, named: Sequence[str]) -> Path:
+    folder = Path(at_home(named[0])) if named and named[0] else None
+    if folder is None or not folder.is_dir():
+        raise UserError(f"{' '.join([option, *named])}: not a folder; say --config-dir FOLDER, of your own YAML")
+    return folder

@@ -1,0 +1,132 @@
+"""Several jobs from one command line: `-m seed=0,1,2 renderer=oil,ink` is six."""
+
+import fnmatch
+import hashlib
+import itertools
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from conf.errors import UserError
+
+_MOST_JOBS = 10_000
+_LONGEST_NAME = 120  # characters of a folder's name; file systems take 255 bytes
+_FUNCTION = re.compile(r"(range|glob|choice)\((.*)\)", re.DOTALL)
+_CLOSING = {"(": ")", "[": "]", "{": "}"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One combination of values.
+
+    Attributes:
+        words: `key=value`, one for each key.
+        swept: key -> value as typed, of the keys that differ between jobs.
+    """
+
+    words: tuple[str, ...]
+    swept: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """Its swept keys and values, as a file name: `seed=0,renderer=oil`."""
+        text = ",".join(f"{key}={value}" for key, value in self.swept.items())
+        name = re.sub(r"[^\w.,=+@-]", "_", text)
+        if name == text and len(name) <= _LONGEST_NAME:
+            return name
+        return f"{name[: _LONGEST_NAME - 9]}-{hashlib.sha256(text.encode(errors='surrogateescape')).hexdigest()[:8]}"
+
+
+def jobs_of(words: Sequence[str], choices: Callable[[str], Sequence[str]]) -> list[Job]:
+    """All combinations, in the order in which Hydra runs them: the last swept key changes first.
+
+    Args:
+        words: `key=value`, where a value may be `a,b`, `choice(a,b)`, `range(start,stop,step)` or, for a group,
+            `glob(pattern)`. Commas in quotes and brackets belong to one value.
+        choices: the names that a group has; empty for what is no group.
+
+    Raises:
+        UserError: if a value names no job, a key is swept twice, or there are too many jobs.
+    """
+    for word in words:
+        if "=" not in word:
+            raise UserError(f"{word}: not understood; say key=value, in quotes where the value has blanks")
+    values = [_values(word, choices) for word in words]
+    keys = [word.partition("=")[0] for word in words]
+    swept = [at for at, several in enumerate(values) if len(several) > 1]
+    for at in swept:
+        if keys.count(keys[at]) > 1:
+            raise UserError(f"{words[at]}: {keys[at]} is set twice; say its values once, as {keys[at]}=a,b")
+    combinations = itertools.product(*values)
+    count = math.prod(map(len, values))
+    if count > _MOST_JOBS:
+        raise UserError(f"-m: {count} jobs; allowed: at most {_MOST_JOBS}")
+    return [
+        Job(
+            tuple(
+                value if key is word else f"{key}={value}" for word, key, value in zip(words, keys, chosen, strict=True)
+            ),
+            {keys[at].lstrip("+"): chosen[at] for at in swept},
+        )
+        for chosen in combinations
+    ]
+
+
+def sweep_folder(out: str, *, file: bool) -> Path:
+    """Where the jobs of a sweep write: `outputs/x` itself, or `film` beside a file `film.mp4`."""
+    return Path(out).with_suffix("") if file else Path(out)
+
+
+def in_own_folder(job: Job, out: str, *, file: bool) -> Job:
+    """A job that writes to a place of its own: `outputs/x/seed=0`, or `film/seed=0.mp4`."""
+    if not job.swept or "out" in job.swept:
+        return job
+    own = sweep_folder(out, file=file) / (job.name + (Path(out).suffix if file else ""))
+    return Job((*(word for word in job.words if word.partition("=")[0] != "out"), f"out={own}"), job.swept)
+
+
+def _values(word: str, choices: Callable[[str], Sequence[str]]) -> list[str]:
+    """The values that a word lists; one where it is not a sweep."""
+    key, _, text = word.partition("=")
+    called = _FUNCTION.fullmatch(text.strip())
+    if called is None:
+        return _split(text)
+    function, inside = called.groups()
+    if function == "glob":
+        named = [name for name in choices(key.lstrip("+").partition("@")[0]) if fnmatch.fnmatchcase(name, inside)]
+        if not named:
+            there_are = ", ".join(choices(key)) or f"none, as {key} is no group such as renderer"
+            raise UserError(f"{word}: no choice fits; there are {there_are}")
+        return named
+    parts = _split(inside)
+    if function == "choice":
+        return parts
+    try:
+        numbers = [str(number) for number in range(*(int(part) for part in parts))]
+    except (TypeError, ValueError):
+        raise UserError(f"{word}: not understood; say range(start,stop) or range(start,stop,step)") from None
+    if not numbers:
+        raise UserError(f"{word}: no number is in this range")
+    return numbers
+
+
+def _split(text: str) -> list[str]:
+    """At the commas that stand in no quotes and no brackets; blanks around values do not count."""
+    parts, open_brackets, quote, start = [], "", "", 0
+    for at, letter in enumerate(text):
+        if quote:
+            quote = "" if letter == quote and text[at - 1] != "\\" else quote
+        elif letter in "'\"":
+            quote = letter
+        elif letter in _CLOSING:
+            open_brackets += _CLOSING[letter]
+        elif open_brackets and letter == open_brackets[-1]:
+            open_brackets = open_brackets[:-1]
+        elif letter == "," and not open_brackets:
+            parts.append(text[start:at])
+            start = at + 1
+    if quote or open_brackets:
+        return [text]  # an apostrophe or a lone bracket: it is text
+    return [part.strip() for part in (*parts, text[start:])] if parts else [text]

@@ -1,0 +1,82 @@
+"""One job of a sweep, as a process of its own, so that jobs can neither slow, change nor end one another.
+
+Hydra's launchers call `run_job` where the job belongs: here, in a pool of processes, or on another machine.
+"""
+
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+INTERRUPTED = 130
+
+
+def run_job(config: Any) -> dict[str, Any]:
+    """Run a command and wait for its end.
+
+    Args:
+        config: its `job` is JSON with `number` and `count` (of jobs), `title`, `verb`, `words`, and `log`, a file for
+            all that the command prints, or null.
+
+    Returns:
+        `exit_code`, `seconds`, `lines`, what the command printed to its standard output, and `last`, the last line of
+        what it said besides, as errors are.
+
+    Raises:
+        KeyboardInterrupt: after the command has ended, if this process was told to stop.
+    """
+    job = json.loads(config.job)
+    heading = f"job {job['number']} of {job['count']}: {job['title']}"
+    _say(f"{heading}{'; it writes to ' + job['log'] if job['log'] else ''}")
+    start = time.monotonic()
+    command = [sys.executable, "-m", "process_painter", job["verb"], *job["words"]]
+    with Path(job["log"]).open("a+b") if job["log"] else tempfile.TemporaryFile() as said:
+        before = said.seek(0, 2)
+        exit_code, output = _waited_for(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said))
+        said.seek(before)
+        messages = _text(said.read())
+        said.write(output)
+    seconds = time.monotonic() - start
+    if not job["log"]:
+        sys.stderr.write(messages)
+    _say(f"{heading}: exit code {exit_code} after {seconds:.1f} s")
+    last = messages.splitlines()[-1:]
+    return {"exit_code": exit_code, "seconds": seconds, "lines": _text(output).splitlines(), "last": "".join(last)}
+
+
+def _waited_for(process: subprocess.Popen[bytes]) -> tuple[int, bytes]:
+    """What a process ended with; whoever tells this one to stop tells that one, which may save and end well."""
+    stopped = False
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal stopped
+        stopped = True
+        process.send_signal(number)
+
+    ours = signal.getsignal(signal.SIGTERM) == signal.SIG_DFL  # launchers of queues have handlers of their own
+    if ours:
+        signal.signal(signal.SIGTERM, stop)
+    try:
+        output = process.communicate()[0]
+    except KeyboardInterrupt:  # a terminal has told the other process as well
+        process.communicate()
+        raise
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if stopped or process.returncode == INTERRUPTED:
+        raise KeyboardInterrupt
+    return process.returncode, output
+
+
+def _text(output: bytes) -> str:
+    return output.decode(errors="backslashreplace")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
