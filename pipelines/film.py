@@ -195,4 +195,4 @@ def film_config(plain: dict[str, Any]) -> FilmConfig:
 
 
 if __name__ == "__main__":
-    sys.exit(command("film", film_config, run, __doc__ or ""))
+    sys.exit(command("film", film_config, run, __doc__ or "", out_is_file=True))

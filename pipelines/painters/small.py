@@ -67,21 +67,13 @@ ON_GPU = Size(
     channels=(96, 192, 192),
     batches={"words": 512, "base": 256, "motion": 32, "replication": 32},
     num_painted=16,
-<<<<<<< HEAD
-    training_keys=("precision=bf16", "num_workers=6"),
-=======
->>>>>>> a187e23 (Sweeps by -m with a table at the end, Hydra's launchers, --info, and four experiments)
 )
 ON_CPU = Size(
     size_px=64,
     channels=(32, 64, 64),
     batches={"words": 64, "base": 16, "motion": 4, "replication": 4},
     num_painted=4,
-<<<<<<< HEAD
-    training_keys=("num_workers=0",),
-=======
-    words=("num_workers=0", "precision=fp32"),
->>>>>>> a187e23 (Sweeps by -m with a table at the end, Hydra's launchers, --info, and four experiments)
+    training_keys=("num_workers=0", "precision=fp32"),
 )
 
 
@@ -231,28 +223,13 @@ def _config(
     mixture = ",".join(f"{{path: {path}}}" for path in data)
     parent_keys = {"words": {}, "base": {"base": "words"}, "motion": {"base": "base"}}
     named = parent_keys.get(stage, {"base": "base", "motion": "motion"})
-<<<<<<< HEAD
     overrides = [
-        f"stage={stage}", f"data=[{mixture}]", f"out={folder}", f"max_steps={max_steps}",
-        *(f"{key}={parents[run]}" for key, run in named.items()),
-        f"batch_size={size.batches[stage]}", f"optimizer.cooldown_steps={round(_COOLDOWN * (cooldown or max_steps))}",
-        f"model.shape.channels={list(size.channels)}".replace(" ", ""),
-        "tracker=none", "ema_decay=0.995", "optimizer.betas=[0.9,0.99]", "augmentation.flip=0.5",
-        "noise.zero_terminal_snr=true", f"log_every={max(1, min(20, max_steps // 4))}", "validate_every=0",
-        "sample_every=0", "checkpoint_every=1000000", "guidance=2.5",
-        *(["noise.shared=0.8"] if stage in ("motion", "replication") else []),
-        *(["stage.conditions.spread=0.5", "optimizer.learning_rate=2e-3"] if stage == "replication" else []),
-        *(["optimizer.learning_rate=2e-3"] if stage == "base" else []),
-        *size.training_keys,
-=======
-    words = [
         "+experiment=small", f"stage={stage}", f"data=[{mixture}]", f"out={folder}", f"max_steps={max_steps}",
         *(f"{key}={parents[run]}" for key, run in named.items()),
         f"batch_size={size.batches[stage]}", f"optimizer.cooldown_steps={round(_COOLDOWN * (cooldown or max_steps))}",
         f"model.shape.channels={list(size.channels)}".replace(" ", ""),
         f"log_every={max(1, min(20, max_steps // 4))}", "validate_every=0", "sample_every=0",
-        "checkpoint_every=1000000", *size.words,
->>>>>>> a187e23 (Sweeps by -m with a table at the end, Hydra's launchers, --info, and four experiments)
+        "checkpoint_every=1000000", *size.training_keys,
     ]  # fmt: skip
     return train_config(compose("train", overrides))
 
