@@ -21,6 +21,7 @@ VERBS = {
     "gallery": "pipelines.gallery",
     "encode": "pipelines.encode",
     "train": "training.train",
+    "dashboard": "training.dashboard",
     "assemble": "training.assemble",
     "paint": "pipelines.paint",
     "film": "pipelines.film",

@@ -18,7 +18,7 @@ from conf.errors import UserError
 from pipelines import encode, evaluate, film, gallery, ingest, status, verify
 from pipelines.painting.config import paint_config
 from pipelines.synthesis.config import synth_config
-from training import assemble
+from training import assemble, dashboard
 from training.config import train_config
 
 COMMANDS: dict[str, tuple[Callable[[dict[str, Any]], Any], list[str]]] = {
@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[Callable[[dict[str, Any]], Any], list[str]]] = {
     "evaluate": (evaluate.evaluate_config, ["generated=a", "reference=a"]),
     "train": (train_config, ["data=a", "out=a", "base=a", "motion=a"]),
     "assemble": (assemble.assemble_config, ["out=a", "base=a", "motion=a"]),
+    "dashboard": (dashboard.dashboard_config, []),
 }
 """What makes the typed configuration of each command, and keys that a user must say, as `SAID`."""
 SAID = "a"

@@ -1,0 +1,183 @@
+"""Make the Weights & Biases workspace and report in which training runs are followed, and a sweep file.
+
+    python -m training.dashboard                                # writes three files, and needs no network
+    python -m training.dashboard mode=online entity=my-team     # also saves both there; prints addresses
+
+Needs the package wandb-workspaces: pip install 'process-painter[dashboard]'. The key comes from the environment
+(WANDB_API_KEY) or from `wandb login`. sweep.yaml is for `wandb sweep`, which tries learning rates and batch sizes.
+"""
+
+import importlib.util
+import json
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from conf.command import Summary, command
+from conf.compose import typed
+from conf.errors import ConfigError, UserError
+from training.panels import SECTIONS, STEP, Panel
+
+if TYPE_CHECKING:
+    from wandb_workspaces.reports.v2 import LinePlot, MediaBrowser, Report
+    from wandb_workspaces.workspaces import Workspace
+
+_NOBODY = "entity"  # stands for the user's own where none is said and nothing is saved
+_SMOOTHING = "exponentialTimeWeighted"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DashboardConfig:
+    """Whose runs, and where the files go. `conf/dashboard.yaml` says what each key means."""
+
+    entity: str | None
+    project: str
+    name: str
+    out: Path
+    mode: Literal["offline", "online"]
+
+    def __post_init__(self) -> None:
+        for key in ("project", "name"):
+            if not getattr(self, key):
+                raise ConfigError(key, getattr(self, key), "a name")
+
+
+def run(config: DashboardConfig) -> Summary:
+    """Write the three files; with `mode=online` save workspace and report as well.
+
+    Raises:
+        UserError: if wandb-workspaces is missing, the folder cannot be written, or wandb refuses.
+    """
+    if importlib.util.find_spec("wandb_workspaces") is None:
+        raise UserError("wandb-workspaces is not installed; run pip install 'process-painter[dashboard]'")
+    entity = config.entity or (_own_entity() if config.mode == "online" else _NOBODY)
+    workspace, report = make_workspace(entity, config), make_report(entity, config, online=config.mode == "online")
+    files = {
+        "workspace.json": _json(workspace._to_model()),
+        "report.json": _json(report._to_model()),
+        "sweep.yaml": sweep_text(config),
+    }
+    try:
+        config.out.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (config.out / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"out={config.out}: {error.strerror or error}") from error
+    lines = [f"{config.out}: {', '.join(files)}"]
+    if config.mode == "online":
+        lines += _saved(workspace, report)
+    else:
+        lines.append("next: python -m training.dashboard mode=online entity=YOU_OR_YOUR_TEAM")
+    return Summary(lines=tuple(lines))
+
+
+def make_workspace(entity: str, config: DashboardConfig) -> "Workspace":
+    """The workspace: one section a question, the training step as the horizontal axis throughout."""
+    import wandb_workspaces.workspaces as ws
+
+    return ws.Workspace(
+        entity=entity,
+        project=config.project,
+        name=config.name,
+        sections=[
+            ws.Section(name=question, panels=[_panel(panel) for panel in panels], is_open=True)
+            for question, panels in SECTIONS.items()
+        ],
+        settings=ws.WorkspaceSettings(x_axis=STEP),
+        auto_generate_panels=False,
+    )
+
+
+def make_report(entity: str, config: DashboardConfig, *, online: bool = False) -> "Report":
+    """The report: the same panels, each section with what a reader should look for."""
+    import wandb_workspaces.reports.v2 as wr
+
+    blocks: list[Any] = [
+        wr.P("Made by process-painter. Frames of a sequence go from the blank canvas to the finished picture."),
+        wr.TableOfContents(),
+    ]
+    for question, panels in SECTIONS.items():
+        blocks.append(wr.H2(question))
+        blocks += [wr.P(panel.sense) for panel in panels if panel.sense]
+        # Looking a project up needs wandb's server; a runset without one shows the report's own project.
+        runs = wr.Runset(entity=entity if online else "", project=config.project if online else "")
+        blocks.append(wr.PanelGrid(runsets=[runs], panels=[_panel(panel) for panel in panels]))
+    return wr.Report(entity=entity, project=config.project, title=config.name, blocks=blocks)
+
+
+def sweep_text(config: DashboardConfig) -> str:
+    """A file for `wandb sweep`: what is tried, by which command, and what counts as better."""
+    import yaml
+
+    # The agent says a run's id in its environment alone, and every run needs a folder of its own.
+    train = (
+        f"process-painter train stage=motion data=DATA base=BASE max_steps=2000 tracker.mode=online "
+        f'tracker.project={shlex.quote(config.project)} out=outputs/sweep/"$WANDB_RUN_ID" "$@"'
+    )
+    sweep = {
+        "project": config.project,
+        "method": "bayes",
+        "metric": {"name": "val/loss", "goal": "minimize"},
+        "parameters": {
+            "optimizer.learning_rate": {"distribution": "log_uniform_values", "min": 1e-5, "max": 3e-3},
+            "batch_size": {"values": [4, 8, 16]},
+            "seed": {"values": [0]},
+        },
+        "command": ["${env}", "bash", "-c", train, "train", "${args_no_hyphens}"],
+    }  # fmt: skip
+    head = "# wandb sweep sweep.yaml; then wandb agent ID on every machine. DATA and BASE are yours to fill in.\n"
+    return head + yaml.safe_dump(sweep, sort_keys=False)
+
+
+def _panel(panel: Panel) -> "LinePlot | MediaBrowser":
+    import wandb_workspaces.reports.v2 as wr
+
+    if panel.media:
+        return wr.MediaBrowser(title=panel.title, media_keys=list(panel.metrics))
+    smoothed = {"smoothing_type": _SMOOTHING, "smoothing_factor": panel.smoothing} if panel.smoothing else {}
+    return wr.LinePlot(
+        title=panel.title,
+        x=STEP,
+        y=list(panel.metrics),
+        metric_regex=panel.pattern,
+        log_y=panel.log_scale or None,
+        range_y=panel.limits or (None, None),
+        **smoothed,
+    )
+
+
+def _own_entity() -> str:
+    import wandb
+
+    try:
+        entity = wandb.Api().default_entity
+    except Exception as error:  # wandb raises a class for each of many causes: no key, no network, a wrong key
+        raise UserError(f"mode=online: {' '.join(str(error).split())}") from error
+    if not entity:
+        raise UserError("entity is needed: say entity=YOU_OR_YOUR_TEAM")
+    return str(entity)
+
+
+def _saved(workspace: "Workspace", report: "Report") -> list[str]:
+    try:
+        workspace.save()
+        report.save()
+    except Exception as error:
+        raise UserError(f"mode=online: {' '.join(str(error).split())}") from error
+    return [f"workspace: {workspace.url}", f"report: {report.url}"]
+
+
+def _json(model: Any) -> str:
+    text = json.dumps(json.loads(model.model_dump_json(by_alias=True, exclude_none=True)), indent=1, ensure_ascii=False)
+    return text + "\n"
+
+
+def dashboard_config(plain: dict[str, Any]) -> DashboardConfig:
+    """The typed configuration."""
+    return typed(DashboardConfig, plain)
+
+
+if __name__ == "__main__":
+    sys.exit(command("dashboard", dashboard_config, run, __doc__ or ""))
