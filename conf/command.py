@@ -65,7 +65,7 @@ def command(
             return _tell(_lines_shown(info_text(name, options.own_folder)), COMPLETE)
         if options.multirun:
             return _run_several(name, configure, options, out_is_file)
-        plain = compose(name, options.words, options.own_folder)
+        plain = compose(name, options.settings, options.own_folder)
         config = configure(plain)
         if options.show == "configuration":
             return _tell(_yaml(plain), COMPLETE)
@@ -82,20 +82,20 @@ def command(
 
 def _run_several(name: str, configure: Callable[[dict[str, Any]], Any], options: Options, out_is_file: bool) -> int:
     """All jobs of `-m`: every configuration is checked before the first job begins, and a table closes."""
-    words = [word for word in options.words if not is_launcher_word(word)]
-    launcher_words = [word for word in options.words if is_launcher_word(word)]
-    jobs = jobs_of(words, lambda group: choices(group, options.own_folder))
-    out = compose(name, jobs[0].words, options.own_folder).get("out")
+    settings = [word for word in options.settings if not is_launcher_word(word)]
+    launcher_settings = [word for word in options.settings if is_launcher_word(word)]
+    jobs = jobs_of(settings, lambda group: choices(group, options.own_folder))
+    out = compose(name, jobs[0].settings, options.own_folder).get("out")
     if out is not None:
         jobs = [in_own_folder(job, str(out), file=out_is_file) for job in jobs]
-    composed = [compose(name, job.words, options.own_folder) for job in jobs]
+    composed = [compose(name, job.settings, options.own_folder) for job in jobs]
     for plain in composed:
         configure(plain)
     if options.show == "configuration":
         return _tell("\n---\n".join(map(_yaml, composed)), COMPLETE)
     folder = None if out is None or "out" in jobs[0].swept else sweep_folder(str(out), file=out_is_file)
     own_folder = [] if options.own_folder is None else ["--config-dir", str(options.own_folder)]
-    outcomes = launch(name, jobs, own_folder, launcher_words, folder)
+    outcomes = launch(name, jobs, own_folder, launcher_settings, folder)
     printed = [line for outcome in outcomes for line in outcome.lines] if folder is None else []
     written = [] if folder is None else [f"{folder / RESULTS}: the same, with all that each job printed"]
     complete = all(outcome.exit_code == COMPLETE for outcome in outcomes)

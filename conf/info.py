@@ -34,7 +34,7 @@ def info_text(name: str, own_folder: Path | None = None) -> str:
         f"  {group}: {choice}"
         for group, choice in split_defaults((CONF_FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))[1]
     ]
-    launchers = sorted({"basic", *(found for found in map(_launcher, distributions()) if found)})
+    launchers = sorted({"basic", *(name for name in map(_launcher, distributions()) if name)})
     return "\n".join(
         [
             f"process-painter {version('process-painter')}, command {name}",

@@ -21,7 +21,7 @@ _PLUGINS = {
     "submitit_slurm": "hydra-submitit-launcher", "ray": "hydra-ray-launcher", "ray_aws": "hydra-ray-launcher",
     "rq": "hydra-rq-launcher",
 }  # fmt: skip
-_OURS = ("hydra.sweep.dir", "hydra.sweep.subdir", "hydra.run.dir", "hydra.output_subdir", "hydra.job.chdir")
+_FIXED = ("hydra.sweep.dir", "hydra.sweep.subdir", "hydra.run.dir", "hydra.output_subdir", "hydra.job.chdir")
 _WIDTH = 120  # of a result in the table
 
 
@@ -42,7 +42,7 @@ def is_launcher_word(word: str) -> bool:
 
 
 def launch(
-    verb: str, jobs: Sequence[Job], options: Sequence[str], launcher_words: Sequence[str], folder: Path | None
+    verb: str, jobs: Sequence[Job], options: Sequence[str], launcher_settings: Sequence[str], folder: Path | None
 ) -> list[Outcome]:
     """Run all jobs, one after another unless a launcher was chosen that does otherwise.
 
@@ -50,7 +50,7 @@ def launch(
         verb: of the command.
         jobs: to run.
         options: of the command line that every job gets as well.
-        launcher_words: what a user said to Hydra.
+        launcher_settings: what a user said to Hydra.
         folder: of the jobs' logs and of `sweep.json`; None for commands that write nothing.
 
     Raises:
@@ -58,12 +58,12 @@ def launch(
     """
     if "LOCAL_RANK" in os.environ:
         raise UserError("-m: not under torchrun, of which every process would start all jobs; run the jobs one by one")
-    for word in launcher_words:
-        if word.partition("=")[0].lstrip("+") in _OURS:
+    for word in launcher_settings:
+        if word.partition("=")[0].lstrip("+") in _FIXED:
             raise UserError(f"{word}: not possible; say out=, below which each job has a folder of its own")
     with ExitStack() as stack:
         scratch = folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        launcher = _launcher(launcher_words, scratch.resolve())
+        launcher = _launcher(launcher_settings, scratch.resolve())
         scratch.mkdir(parents=True, exist_ok=True)
         returned = launcher.launch([[_override(verb, jobs, at, options, folder)] for at in range(len(jobs))], 0)
     outcomes = [
@@ -98,14 +98,14 @@ def _override(verb: str, jobs: Sequence[Job], at: int, options: Sequence[str], f
     """A job as a word of Hydra's grammar."""
     job = jobs[at]
     log = str((folder / f"{job.name or 'job'}.log").resolve()) if folder is not None else None
-    title = shown(" ".join(f"{key}={value}" for key, value in job.swept.items()) or " ".join(job.words))
+    title = shown(" ".join(f"{key}={value}" for key, value in job.swept.items()) or " ".join(job.settings))
     facts = {
-        "number": at + 1, "count": len(jobs), "title": title, "verb": verb, "words": [*options, *job.words], "log": log,
+        "number": at + 1, "count": len(jobs), "title": title, "verb": verb, "words": [*options, *job.settings], "log": log,
     }  # fmt: skip
     return f"job={quoted(json.dumps(facts))}"
 
 
-def _launcher(words: Sequence[str], folder: Path) -> Any:
+def _launcher(settings: Sequence[str], folder: Path) -> Any:
     """A launcher of Hydra, made ready to run `process_painter.job.run_job`."""
     from hydra import compose, initialize
     from hydra._internal.callbacks import Callbacks
@@ -121,36 +121,34 @@ def _launcher(words: Sequence[str], folder: Path) -> Any:
 
     ConfigStore.instance().store(name="job", node={"job": "???"})
     GlobalHydra.instance().clear()
-    ours = [
+    fixed = [
         f"hydra.sweep.dir={quoted(str(folder))}", "hydra.sweep.subdir=.", "hydra.output_subdir=null",
         "hydra.job.name=job", "hydra.mode=MULTIRUN", "hydra/hydra_logging=disabled", "hydra/job_logging=disabled",
     ]  # fmt: skip
     setup_globals()
     try:
         with initialize(config_path=None, version_base="1.3"):
-            config = compose("job", [*ours, *words], return_hydra_config=True)
+            config = compose("job", [*fixed, *settings], return_hydra_config=True)
             context = HydraContext(config_loader=GlobalHydra.instance().config_loader(), callbacks=Callbacks(config))
             return Plugins.instance().instantiate_launcher(hydra_context=context, task_function=run_job, config=config)
     except (HydraException, OmegaConfBaseException, ImportError) as error:
-        raise UserError(_refused_launcher(words, str(error))) from error
+        raise UserError(_refused_launcher(settings, str(error))) from error
 
 
-def _refused_launcher(words: Sequence[str], reason: str) -> str:
-    named = [
-        re.sub(r"^\+*hydra/launcher=", "", word) for word in words if word.lstrip("+").startswith("hydra/launcher=")
-    ]
+def _refused_launcher(settings: Sequence[str], reason: str) -> str:
+    named = [match[1] for word in settings if (match := re.fullmatch(r"\+*hydra/launcher=(.*)", word))]
     if named and f"hydra/launcher/{named[-1]}" in reason:
         package = _PLUGINS.get(named[-1])
         return f"hydra/launcher={named[-1]}: not installed; " + (
             f"run pip install {package}" if package else f"allowed: basic, {', '.join(_PLUGINS)}"
         )
-    return f"{' '.join(words)}: not understood by Hydra: {' '.join(reason.split())}"
+    return f"{' '.join(settings)}: not understood by Hydra: {' '.join(reason.split())}"
 
 
 def _write_results(path: Path, verb: str, outcomes: Sequence[Outcome]) -> None:
     results = [
         {
-            "command": verb, "words": [without_secrets(word) for word in outcome.job.words],
+            "command": verb, "words": [without_secrets(word) for word in outcome.job.settings],
             "swept": {key: without_secrets(value) for key, value in outcome.job.swept.items()},
             "exit_code": outcome.exit_code, "seconds": round(outcome.seconds, 3), "lines": list(outcome.lines),
             "last": outcome.last,

@@ -20,13 +20,13 @@ class Options:
     """A command line, taken apart.
 
     Attributes:
-        words: what is left beside the options: `key=value` and `group=choice`.
+        settings: what is left beside the options: `key=value` and `group=choice`.
         show: what to print instead of running.
         multirun: whether commas in values mean several jobs.
         own_folder: of the user's own YAML files.
     """
 
-    words: tuple[str, ...]
+    settings: tuple[str, ...]
     show: Literal["help", "version", "configuration", "info"] | None = None
     multirun: bool = False
     own_folder: Path | None = None
@@ -38,7 +38,7 @@ def read_options(arguments: Sequence[str]) -> Options:
     Raises:
         UserError: if an option lacks its value, or is not one of ours.
     """
-    words: list[str] = []
+    settings: list[str] = []
     show: Literal["help", "version", "configuration", "info"] | None = None
     own_folder, multirun = None, False
     waiting = list(arguments)
@@ -62,8 +62,8 @@ def read_options(arguments: Sequence[str]) -> Options:
         elif word in ("-m", "--multirun"):
             multirun = True
         else:
-            words.append(word)
-    return Options(words=tuple(words), show=show, multirun=multirun, own_folder=own_folder)
+            settings.append(word)
+    return Options(settings=tuple(settings), show=show, multirun=multirun, own_folder=own_folder)
 
 
 def _folder(option: str, named: Sequence[str]) -> Path:

@@ -22,11 +22,11 @@ class Job:
     """One combination of values.
 
     Attributes:
-        words: `key=value`, one for each key.
+        settings: `key=value`, one for each key.
         swept: key -> value as typed, of the keys that differ between jobs.
     """
 
-    words: tuple[str, ...]
+    settings: tuple[str, ...]
     swept: Mapping[str, str]
 
     @property
@@ -39,35 +39,33 @@ class Job:
         return f"{name[: _LONGEST_NAME - 9]}-{hashlib.sha256(text.encode(errors='surrogateescape')).hexdigest()[:8]}"
 
 
-def jobs_of(words: Sequence[str], choices: Callable[[str], Sequence[str]]) -> list[Job]:
+def jobs_of(settings: Sequence[str], choices: Callable[[str], Sequence[str]]) -> list[Job]:
     """All combinations, in the order in which Hydra runs them: the last swept key changes first.
 
     Args:
-        words: `key=value`, where a value may be `a,b`, `choice(a,b)`, `range(start,stop,step)` or, for a group,
+        settings: `key=value`, where a value may be `a,b`, `choice(a,b)`, `range(start,stop,step)` or, for a group,
             `glob(pattern)`. Commas in quotes and brackets belong to one value.
         choices: the names that a group has; empty for what is no group.
 
     Raises:
         UserError: if a value names no job, a key is swept twice, or there are too many jobs.
     """
-    for word in words:
+    for word in settings:
         if "=" not in word:
             raise UserError(f"{word}: not understood; say key=value, in quotes where the value has blanks")
-    values = [_values(word, choices) for word in words]
-    keys = [word.partition("=")[0] for word in words]
+    values = [_values(word, choices) for word in settings]
+    keys = [word.partition("=")[0] for word in settings]
     swept = [at for at, several in enumerate(values) if len(several) > 1]
     for at in swept:
         if keys.count(keys[at]) > 1:
-            raise UserError(f"{words[at]}: {keys[at]} is set twice; say its values once, as {keys[at]}=a,b")
+            raise UserError(f"{settings[at]}: {keys[at]} is set twice; say its values once, as {keys[at]}=a,b")
     combinations = itertools.product(*values)
     count = math.prod(map(len, values))
     if count > _MOST_JOBS:
         raise UserError(f"-m: {count} jobs; allowed: at most {_MOST_JOBS}")
     return [
         Job(
-            tuple(
-                value if key is word else f"{key}={value}" for word, key, value in zip(words, keys, chosen, strict=True)
-            ),
+            tuple(f"{key}={value}" for key, value in zip(keys, chosen, strict=True)),
             {keys[at].lstrip("+"): chosen[at] for at in swept},
         )
         for chosen in combinations
@@ -84,7 +82,7 @@ def in_own_folder(job: Job, out: str, *, file: bool) -> Job:
     if not job.swept or "out" in job.swept:
         return job
     own = sweep_folder(out, file=file) / (job.name + (Path(out).suffix if file else ""))
-    return Job((*(word for word in job.words if word.partition("=")[0] != "out"), f"out={own}"), job.swept)
+    return Job((*(word for word in job.settings if word.partition("=")[0] != "out"), f"out={own}"), job.swept)
 
 
 def _values(word: str, choices: Callable[[str], Sequence[str]]) -> list[str]:

@@ -35,12 +35,12 @@ def run_job(config: Any) -> dict[str, Any]:
     _say(f"{heading}{'; it writes to ' + job['log'] if job['log'] else ''}")
     start = time.monotonic()
     command = [sys.executable, "-m", "process_painter", job["verb"], *job["words"]]
-    with Path(job["log"]).open("a+b") if job["log"] else tempfile.TemporaryFile() as said:
-        before = said.seek(0, 2)
-        exit_code, output = _waited_for(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said))
-        said.seek(before)
-        messages = _text(said.read())
-        said.write(output)
+    with Path(job["log"]).open("a+b") if job["log"] else tempfile.TemporaryFile() as messages_file:
+        before = messages_file.seek(0, 2)
+        exit_code, output = _waited_for(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=messages_file))
+        messages_file.seek(before)
+        messages = _text(messages_file.read())
+        messages_file.write(output)
     seconds = time.monotonic() - start
     if not job["log"]:
         sys.stderr.write(messages)
@@ -58,8 +58,8 @@ def _waited_for(process: subprocess.Popen[bytes]) -> tuple[int, bytes]:
         stopped = True
         process.send_signal(number)
 
-    ours = signal.getsignal(signal.SIGTERM) == signal.SIG_DFL  # launchers of queues have handlers of their own
-    if ours:
+    is_default = signal.getsignal(signal.SIGTERM) == signal.SIG_DFL  # launchers of queues have handlers of their own
+    if is_default:
         signal.signal(signal.SIGTERM, stop)
     try:
         output = process.communicate()[0]
@@ -67,7 +67,7 @@ def _waited_for(process: subprocess.Popen[bytes]) -> tuple[int, bytes]:
         process.communicate()
         raise
     finally:
-        if ours:
+        if is_default:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if stopped or process.returncode == INTERRUPTED:
         raise KeyboardInterrupt

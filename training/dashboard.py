@@ -1,4 +1,4 @@
-"""Make the Weights & Biases workspace and report in which training runs are followed, and a sweep file.
+"""Make a Weights & Biases workspace, a report and a sweep file for training runs.
 
     python -m training.dashboard                                # writes three files, and needs no network
     python -m training.dashboard mode=online entity=my-team     # also saves both there; prints addresses

@@ -15,7 +15,7 @@ from training.config import TrainConfig, train_config
 
 GROUPS = sorted(folder.name for folder in CONF_FOLDER.iterdir() if folder.is_dir() and list(folder.glob("*.yaml")))
 CHOICES = [(group, choice) for group in GROUPS for choice in choices(group)]
-TRAIN_GROUPS = ("stage", "model", "optimizer")
+TRAIN_GROUPS = ("experiment", "stage", "model", "optimizer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +63,7 @@ def test_every_choice_of_every_group_gives_a_typed_configuration(group: str, cho
     if group in TRAIN_GROUPS:
         parents = [] if choice in ("words", "agent") else ["base=c"]
         parents += ["motion=d"] if choice in ("replication", "motion_lora") else []
+        parents = [] if choice == "paper" else parents
         plain = compose("train", [f"{group}={choice}", "data=a", "out=b", *parents])
         assert isinstance(train_config(plain), TrainConfig)
         return

@@ -25,7 +25,7 @@ def no_choices(group: str) -> list[str]:
 
 
 def words_of(*words: str) -> list[tuple[str, ...]]:
-    return [job.words for job in jobs_of(words, lambda group: RENDERERS if group == "renderer" else [])]
+    return [job.settings for job in jobs_of(words, lambda group: RENDERERS if group == "renderer" else [])]
 
 
 def test_every_combination_is_a_job_and_the_last_key_changes_first() -> None:
@@ -81,8 +81,8 @@ def test_jobs_have_names_of_their_own_that_are_safe_file_names(values: list[str]
 
 def test_each_job_writes_to_a_place_of_its_own() -> None:
     job = Job(("seed=1", "out=x"), {"seed": "1"})
-    assert in_own_folder(job, "outputs/v1.5", file=False).words == ("seed=1", "out=outputs/v1.5/seed=1")
-    assert in_own_folder(job, "a/film.mp4", file=True).words == ("seed=1", "out=a/film/seed=1.mp4")
+    assert in_own_folder(job, "outputs/v1.5", file=False).settings == ("seed=1", "out=outputs/v1.5/seed=1")
+    assert in_own_folder(job, "a/film.mp4", file=True).settings == ("seed=1", "out=a/film/seed=1.mp4")
     own = Job(("out=x",), {"out": "x"})
     assert in_own_folder(own, "x", file=False) == own
 
