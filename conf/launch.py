@@ -100,7 +100,8 @@ def _override(verb: str, jobs: Sequence[Job], at: int, options: Sequence[str], f
     log = str((folder / f"{job.name or 'job'}.log").resolve()) if folder is not None else None
     title = shown(" ".join(f"{key}={value}" for key, value in job.swept.items()) or " ".join(job.settings))
     facts = {
-        "number": at + 1, "count": len(jobs), "title": title, "verb": verb, "words": [*options, *job.settings], "log": log,
+        "number": at + 1, "count": len(jobs), "title": title, "verb": verb, "words": [*options, *job.settings],
+        "log": log,
     }  # fmt: skip
     return f"job={quoted(json.dumps(facts))}"
 
