@@ -132,18 +132,18 @@ def _painters(arguments: argparse.Namespace, size_px: int) -> Iterator[tuple[str
 
 def _agent(weights: Path, arguments: argparse.Namespace, size_px: int) -> Painter:
     config = agent.Config(actor=str(weights), width_px=arguments.width, num_steps=arguments.steps)
-    assets = read_assets(agent.asset_files(config)).content
+    assets = read_assets(agent.RENDERER.asset_files(config)).content
 
     def paint(picture: Image) -> Iterator[Image]:
-        program = agent.plan(picture, config, assets)
-        return agent.replay(program, _LOOKED_AT, (size_px, size_px))
+        program = agent.RENDERER.plan(picture, config, np.random.SeedSequence(0), assets)
+        return agent.RENDERER.replay(program, _LOOKED_AT, (size_px, size_px))
 
     return paint
 
 
 def _planner(config: bezier.Config) -> Painter:
     def paint(picture: Image) -> Iterator[Image]:
-        return bezier.replay(bezier.plan(picture, config, np.random.SeedSequence(0)), _LOOKED_AT)
+        return bezier.RENDERER.replay(bezier.RENDERER.plan(picture, config, np.random.SeedSequence(0)), _LOOKED_AT)
 
     return paint
 

@@ -60,8 +60,8 @@ def _measure(pictures: list[Image], config: bezier.Config) -> tuple[float, float
             start = time.process_time()
             strokes = fit(picture, config, np.random.default_rng(0))
             spent.append(time.process_time() - start)
-        painting = bezier.paint(picture, config, np.random.SeedSequence(0))
-        early, end = bezier.replay(painting.program, [_EARLY, len(strokes)])
+        painting = bezier.RENDERER.paint(picture, config, np.random.SeedSequence(0))
+        early, end = bezier.RENDERER.replay(painting.program, [_EARLY, len(strokes)])
         rows.append((min(spent), psnr_db(end, picture), psnr_db(early, picture)))
     seconds, end_db, early_db = np.mean(rows, axis=0)
     return float(seconds), float(end_db), float(early_db)
@@ -73,9 +73,9 @@ def _folder(folder: Path, sheet: Path | None, unit: float) -> None:
     for path in paths:
         picture = Framing().apply(decode(path.read_bytes(), max_pixels=10**8))
         start = time.process_time()
-        painting = bezier.paint(picture, bezier.Config(), np.random.SeedSequence(0))
+        painting = bezier.RENDERER.paint(picture, bezier.Config(), np.random.SeedSequence(0))
         seconds = time.process_time() - start
-        frames = list(bezier.replay(painting.program, FrameSchedule().steps(painting.distances)))
+        frames = list(bezier.RENDERER.replay(painting.program, FrameSchedule().steps(painting.distances)))
         rows.append((path.stem, psnr_db(frames[-1], picture), ssim(frames[-1], picture), seconds))
         strips.append(np.hstack([to_uint8(frame) for frame in [*frames, picture]]))
     decibels = [row[1] for row in rows]

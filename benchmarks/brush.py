@@ -94,9 +94,9 @@ def _config(medium: Literal["oil", "ink"], preset: Literal["std", "best"] = "std
 
 def _paint(picture: NDArray[np.float32], config: brush.Config) -> tuple[float, list[NDArray[np.float32]]]:
     start = time.process_time()
-    painting = brush.paint(picture, config, np.random.SeedSequence(0))
+    painting = brush.RENDERER.paint(picture, config, np.random.SeedSequence(0))
     seconds = time.process_time() - start
-    return seconds, list(brush.replay(painting.program, FrameSchedule().steps(painting.distances)))
+    return seconds, list(brush.RENDERER.replay(painting.program, FrameSchedule().steps(painting.distances)))
 
 
 if __name__ == "__main__":

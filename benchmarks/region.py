@@ -58,7 +58,7 @@ def _print_orders(scenes: list[KnownScene]) -> None:
         config = region.Config(segment=SegmentChoice(method=method))
         subjects, things, grounds, counts, overlaps = 0, 0, 0, [], []
         for scene in scenes:
-            regions = region.paint(scene.image, config, _SEED, known=scene.knowledge).regions
+            regions = region.RENDERER.paint(scene.image, config, _SEED, known=scene.knowledge).regions
             assert regions is not None
             first = region_object(scene, regions.labels == regions.order[0])
             subjects += first == scene.subject
@@ -101,7 +101,7 @@ def _print_seconds() -> None:
         config = region.Config(fill=fill, segment=SegmentChoice(method="truth"))  # type: ignore[arg-type]
 
         def make(scene: KnownScene, config: region.Config = config) -> object:
-            return _frames(region.paint(scene.image, config, _SEED, known=scene.knowledge), 8)
+            return _frames(region.RENDERER.paint(scene.image, config, _SEED, known=scene.knowledge), 8)
 
         seconds = _seconds(make, scenes)
         print(f"  {fill:>7} without segmentation {seconds:.3f} = {seconds / unit:.2f} yardsticks   target 0.35")
@@ -117,7 +117,7 @@ def _seconds(work: Callable[[KnownScene], object], scenes: list[KnownScene]) -> 
 
 def _frames(painting: Painting, count: int) -> list[Image]:
     steps = FrameSchedule(num_frames=count).steps(painting.distances)
-    return list(region.replay(painting.program, steps))
+    return list(region.RENDERER.replay(painting.program, steps))
 
 
 def _write_sheets(folder: Path, prefix: str) -> None:
@@ -129,7 +129,7 @@ def _write_sheets(folder: Path, prefix: str) -> None:
     for fill, order in kinds:
         places = ((0.5, 0.05), (0.5, 0.95)) if order == "user" else ()
         config = region.Config(fill=fill, order=order, user_order=places, canvas=_CANVAS)  # type: ignore[arg-type]
-        rows = [_row(picture, region.paint(picture, config, _SEED)) for picture in pictures]
+        rows = [_row(picture, region.RENDERER.paint(picture, config, _SEED)) for picture in pictures]
         for first in range(0, len(rows), _SHEET_ROWS):
             sheet = np.vstack(rows[first : first + _SHEET_ROWS])
             cv2.imwrite(f"{prefix}-{fill}-{order}-{first // _SHEET_ROWS}.png", sheet[..., ::-1])

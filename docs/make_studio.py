@@ -12,7 +12,7 @@ from PIL import Image
 from pipelines.sources.framing import Framing
 from pipelines.sources.scenes.source import ScenesSource
 from renderers.painting import FrameSchedule, to_uint8
-from renderers.studio import Config, paint, replay
+from renderers.studio import RENDERER, Config
 from renderers.studio.config import Medium
 
 OUT = Path(__file__).parent / "images" / "studio.webp"
@@ -31,9 +31,9 @@ def sheet(index: int, medium: Medium, seed: int) -> np.ndarray:
     source = ScenesSource(seed=_SEED)
     picture = source.load(source.entry(index), Framing(height_px=_SIZE_PX, width_px=_SIZE_PX))
     config = Config(medium=medium, num_strokes=_HATCHING if medium == "pencil" else 500)
-    painting = paint(picture.image, config, np.random.SeedSequence(seed), known=picture.knowledge())
+    painting = RENDERER.paint(picture.image, config, np.random.SeedSequence(seed), known=picture.knowledge())
     steps = FrameSchedule(num_frames=8).steps(painting.left)
-    canvases = [*replay(painting.program, steps)][1:]
+    canvases = [*RENDERER.replay(painting.program, steps)][1:]
     cells = [
         cv2.resize(to_uint8(canvas), (_CELL_PX, _CELL_PX), interpolation=cv2.INTER_AREA)
         for canvas in (*canvases, picture.image)

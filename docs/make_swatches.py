@@ -63,7 +63,7 @@ def _swatch(texture: BrushTexture, *, ink: bool) -> Picture:
             "relief": np.array(0.0 if ink else 0.6),
         },
     )  # fmt: skip
-    (canvas,) = brush.replay(program, [len(strokes)])
+    (canvas,) = brush.RENDERER.replay(program, [len(strokes)])
     return canvas
 
 

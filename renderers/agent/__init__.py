@@ -20,7 +20,7 @@ from renderers.painting import NO_ASSETS, NOTHING_KNOWN, Assets, Image, Knowledg
 from renderers.raster.discs import paint_discs
 from renderers.raster.ribbon import NUM_COLUMNS, Floats
 
-__all__ = ["RENDERER", "Actor", "Config", "asset_files", "check_assets", "paint", "plan", "replay"]
+__all__ = ["RENDERER", "Actor", "Config"]
 
 Actor = Callable[[Floats, Floats, float], Floats]
 """Canvases and pictures (B, 3, W, W) BGR in [0, 1], and the share of the steps that are done: (B, 5, 13) strokes."""
@@ -29,57 +29,86 @@ _TOP, _LEFT, _SIDE = NUM_COLUMNS, NUM_COLUMNS + 1, NUM_COLUMNS + 2
 """Columns after a stroke's 13 numbers: the square that they are relative to, in shares of the canvas."""
 
 
-def asset_files(config: Config) -> Mapping[str, AssetFile]:
-    """Files that a configuration names: `actor`, the weights."""
-    assert config.actor is not None  # the configuration has checked
-    return {"actor": AssetFile(key="actor", path=config.actor, kind="actor")}
+class AgentRenderer(Renderer):
+    """The family `agent`."""
+
+    config_type = Config
+
+    def paint(
+        self, image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets = NO_ASSETS,
+        known: Knowledge = NOTHING_KNOWN,
+    ) -> Painting:  # fmt: skip
+        """Paint a (H, W, 3) float32 RGB image in [0, 1]. Nothing is random: the seed changes nothing.
+
+        Args:
+            assets: what `asset_files` names: a handle whose `load` gives the `Actor`.
+        """
+        program = self.plan(image, config, seed, assets)
+        return Painting(program=program, distances=self._distances(program))
+
+    def plan(
+        self, image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets = NO_ASSETS,
+        known: Knowledge = NOTHING_KNOWN,
+    ) -> StrokeProgram:  # fmt: skip
+        """The strokes alone, for whoever does not ask how far each of them gets."""
+        height, width = image.shape[:2]
+        actor: Actor = assets["actor"].load()
+        rows = _strokes(image, config, actor, np.zeros((0, _SIDE + 1), np.float32), 1)
+        if config.divide > 1:
+            rows = np.vstack([rows, _strokes(image, config, actor, rows, config.divide)])
+        return StrokeProgram(family="agent", strokes=rows, canvas=config.canvas, height_px=height, width_px=width)
+
+    def replay(
+        self, program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None
+    ) -> Iterator[Image]:
+        """The (height, width, 3) canvas after each of the given steps (ascending; 0 is the blank canvas).
+
+        Strokes are drawn on a square of the longer side, which is then squeezed to the shorter, as the actor saw it.
+        """
+        height, width = size_px or (program.height_px, program.width_px)
+        rows = program.rows(_SIDE + 1)
+        tiles = _num_tiles(rows)
+        side_px = -(-max(height, width) // tiles) * tiles
+        canvas, done = _blank(program.canvas, side_px), 0
+        for step in steps:
+            _draw(rows[done:step], canvas)
+            done = step
+            resized = canvas if (height, width) == canvas.shape[:2] else _resized(canvas, height, width)
+            yield np.ascontiguousarray(resized[..., ::-1])
+
+    def ground(self, config: Config) -> tuple[float, float, float]:
+        """The blank canvas that the actor was trained on."""
+        return config.canvas
+
+    def asset_files(self, config: Config) -> Mapping[str, AssetFile]:
+        """Files that a configuration names: `actor`, the weights."""
+        assert config.actor is not None  # the configuration has checked
+        return {"actor": AssetFile(key="actor", path=config.actor, kind="actor")}
+
+    def check_assets(self, config: Config, assets: Assets) -> None:
+        """Load the weights that a configuration names, and try them on a blank canvas.
+
+        Raises:
+            ConfigError: naming the key, if they will not do.
+        """
+        blank = _cut(_blank(config.canvas, config.width_px), 1)
+        assets["actor"].load()(blank, blank, 0.0)
+
+    def _distances(self, program: StrokeProgram) -> NDArray[np.float64]:
+        count = len(program.strokes)
+        (finished,) = self.replay(program, [count])
+        energies = np.stack(
+            [
+                lowpass_energies((canvas - finished).astype(np.float64))
+                for canvas in self.replay(program, range(count + 1))
+            ]
+        )
+        distances = distances_from_energies(energies, energies[0], finished[..., 0].size)
+        distances[-1] = 0.0
+        return distances
 
 
-def check_assets(config: Config, assets: Assets) -> None:
-    """Load the weights that a configuration names, and try them on a blank canvas.
-
-    Raises:
-        ConfigError: naming the key, if they will not do.
-    """
-    blank = _cut(_blank(config.canvas, config.width_px), 1)
-    assets["actor"].load()(blank, blank, 0.0)
-
-
-def paint(image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets = NO_ASSETS) -> Painting:
-    """Paint a (H, W, 3) float32 RGB image in [0, 1]. Nothing is random: the seed changes nothing.
-
-    Args:
-        assets: what `asset_files` names: a handle whose `load` gives the `Actor`.
-    """
-    program = plan(image, config, assets)
-    return Painting(program=program, distances=_distances(program))
-
-
-def plan(image: Image, config: Config, assets: Assets) -> StrokeProgram:
-    """The strokes alone, for whoever does not ask how far each of them gets."""
-    height, width = image.shape[:2]
-    actor: Actor = assets["actor"].load()
-    rows = _strokes(image, config, actor, np.zeros((0, _SIDE + 1), np.float32), 1)
-    if config.divide > 1:
-        rows = np.vstack([rows, _strokes(image, config, actor, rows, config.divide)])
-    return StrokeProgram(family="agent", strokes=rows, canvas=config.canvas, height_px=height, width_px=width)
-
-
-def replay(program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None) -> Iterator[Image]:
-    """The (height, width, 3) canvas after each of the given steps (ascending; 0 is the blank canvas).
-
-    Strokes are drawn on a square of the longer side, which is then squeezed to the shorter, as the actor saw it.
-    """
-    height, width = size_px or (program.height_px, program.width_px)
-    rows = program.rows(_SIDE + 1)
-    tiles = _num_tiles(rows)
-    side_px = -(-max(height, width) // tiles) * tiles
-    canvas, done = _blank(program.canvas, side_px), 0
-    for step in steps:
-        _draw(rows[done:step], canvas)
-        done = step
-        resized = canvas if (height, width) == canvas.shape[:2] else _resized(canvas, height, width)
-        yield np.ascontiguousarray(resized[..., ::-1])
+RENDERER = AgentRenderer()
 
 
 def _strokes(image: Image, config: Config, actor: Actor, before: Floats, tiles: int) -> Floats:
@@ -145,48 +174,3 @@ def _resized(image: Image, height: int, width: int) -> Image:
     method = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
     resized: Image = np.asarray(cv2.resize(image, (width, height), interpolation=method), np.float32)
     return resized
-
-
-def _distances(program: StrokeProgram) -> NDArray[np.float64]:
-    count = len(program.strokes)
-    (finished,) = replay(program, [count])
-    energies = np.stack(
-        [lowpass_energies((canvas - finished).astype(np.float64)) for canvas in replay(program, range(count + 1))]
-    )
-    distances = distances_from_energies(energies, energies[0], finished[..., 0].size)
-    distances[-1] = 0.0
-    return distances
-
-
-class AgentRenderer(Renderer):
-    """The family `agent`."""
-
-    config_type = Config
-
-    def paint(
-        self, image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets = NO_ASSETS,
-        known: Knowledge = NOTHING_KNOWN,
-    ) -> Painting:  # fmt: skip
-        """Paint an image; see `renderers.agent.paint`."""
-        return paint(image, config, seed, assets)
-
-    def replay(
-        self, program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None
-    ) -> Iterator[Image]:
-        """The canvas after each of the given steps."""
-        return replay(program, steps, size_px)
-
-    def ground(self, config: Config) -> tuple[float, float, float]:
-        """The blank canvas that the actor was trained on."""
-        return config.canvas
-
-    def asset_files(self, config: Config) -> Mapping[str, AssetFile]:
-        """The weights of the actor."""
-        return asset_files(config)
-
-    def check_assets(self, config: Config, assets: Assets) -> None:
-        """Refuse weights that do not paint."""
-        check_assets(config, assets)
-
-
-RENDERER = AgentRenderer()

@@ -16,72 +16,7 @@ from renderers.painting import NO_ASSETS, NOTHING_KNOWN, Assets, Image, Knowledg
 from renderers.raster.ribbon import NUM_COLUMNS, R0, R2, X0, grid
 from renderers.raster.stamp import draw_all, new_scratch
 
-__all__ = ["RENDERER", "Config", "paint", "paint_batch", "plan", "replay", "replay_batch"]
-
-
-def paint_batch(images: Sequence[Image], config: Config, seeds: Sequence[np.random.SeedSequence]) -> list[Painting]:
-    """Paint (H, W, 3) float32 RGB images of one size in [0, 1], on a GPU all at once.
-
-    Raises:
-        MemoryError: if the GPU has too little.
-    """
-    if config.device == "cpu":
-        return [paint(image, config, seed) for image, seed in zip(images, seeds, strict=True)]
-    from renderers.bezier.gpu.batch import plan_batch
-
-    programs = plan_batch(images, config, seeds)
-    return [Painting(program=program, distances=_distances(program)) for program in programs]
-
-
-def replay_batch(
-    programs: Sequence[StrokeProgram], steps: Sequence[Sequence[int]], config: Config
-) -> list[list[Image]]:
-    """The canvases of each program after each of its steps; on a GPU all at once, the steps being equally many.
-
-    Raises:
-        MemoryError: if the GPU has too little.
-    """
-    if config.device == "cpu":
-        return [list(replay(program, chosen)) for program, chosen in zip(programs, steps, strict=True)]
-    from renderers.bezier.gpu.batch import canvases_of
-
-    return canvases_of(programs, steps, config.device)
-
-
-def paint(image: Image, config: Config, seed: np.random.SeedSequence) -> Painting:
-    """Paint a (H, W, 3) float32 RGB image in [0, 1] with `config.num_strokes` strokes."""
-    if config.device != "cpu":
-        return paint_batch([image], config, [seed])[0]
-    program = plan(image, config, seed)
-    return Painting(program=program, distances=_distances(program))
-
-
-def plan(image: Image, config: Config, seed: np.random.SeedSequence) -> StrokeProgram:
-    """The strokes alone, for whoever does not ask how far each of them gets; on the CPU."""
-    strokes = fit(image, config, np.random.Generator(np.random.PCG64(seed)))
-    height, width = image.shape[:2]
-    return StrokeProgram(family="bezier", strokes=strokes, canvas=config.canvas, height_px=height, width_px=width)
-
-
-def replay(program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None) -> Iterator[Image]:
-    """The (height, width, 3) canvas after each of the given steps (ascending; 0 is the blank canvas)."""
-    height, width = size_px or (program.height_px, program.width_px)
-    strokes = program.rows(NUM_COLUMNS, lengths=slice(X0, R2 + 1), radii=slice(R0, R2 + 1))
-    pixels, scratch, done = _blank(program, height, width), new_scratch(grid(height, width)), 0
-    for step in steps:
-        draw_all(strokes[done:step], grid(height, width), pixels, scratch)
-        done = step
-        yield pixels.reshape(height, width, 3).copy()
-
-
-def _blank(program: StrokeProgram, height: int, width: int) -> Image:
-    return np.tile(np.array(program.canvas, np.float32), height * width)
-
-
-def _distances(program: StrokeProgram) -> NDArray[np.float64]:
-    height, width = program.height_px, program.width_px
-    (finished,) = replay(program, [len(program.strokes)])
-    return stroke_distances(program.strokes, grid(height, width), _blank(program, height, width), finished.reshape(-1))
+__all__ = ["RENDERER", "Config"]
 
 
 class BezierRenderer(Renderer):
@@ -93,21 +28,32 @@ class BezierRenderer(Renderer):
         self, image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets = NO_ASSETS,
         known: Knowledge = NOTHING_KNOWN,
     ) -> Painting:  # fmt: skip
-        """Paint an image; see `renderers.bezier.paint`."""
-        return paint(image, config, seed)
+        """Paint a (H, W, 3) float32 RGB image in [0, 1] with `config.num_strokes` strokes."""
+        if config.device != "cpu":
+            return self.paint_batch([image], config, [seed])[0]
+        program = self.plan(image, config, seed)
+        return Painting(program=program, distances=self._distances(program))
 
     def plan(
         self, image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets = NO_ASSETS,
         known: Knowledge = NOTHING_KNOWN,
     ) -> StrokeProgram:  # fmt: skip
-        """The strokes alone."""
-        return plan(image, config, seed)
+        """The strokes alone, for whoever does not ask how far each of them gets; on the CPU."""
+        strokes = fit(image, config, np.random.Generator(np.random.PCG64(seed)))
+        height, width = image.shape[:2]
+        return StrokeProgram(family="bezier", strokes=strokes, canvas=config.canvas, height_px=height, width_px=width)
 
     def replay(
         self, program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None
     ) -> Iterator[Image]:
-        """The canvas after each of the given steps."""
-        return replay(program, steps, size_px)
+        """The (height, width, 3) canvas after each of the given steps (ascending; 0 is the blank canvas)."""
+        height, width = size_px or (program.height_px, program.width_px)
+        strokes = program.rows(NUM_COLUMNS, lengths=slice(X0, R2 + 1), radii=slice(R0, R2 + 1))
+        pixels, scratch, done = _blank(program, height, width), new_scratch(grid(height, width)), 0
+        for step in steps:
+            draw_all(strokes[done:step], grid(height, width), pixels, scratch)
+            done = step
+            yield pixels.reshape(height, width, 3).copy()
 
     def gains_by_batches(self, config: Config) -> bool:
         """On a GPU."""
@@ -117,14 +63,31 @@ class BezierRenderer(Renderer):
         self, images: Sequence[Image], config: Config, seeds: Sequence[np.random.SeedSequence],
         assets: Assets = NO_ASSETS, known: Sequence[Knowledge] = (),
     ) -> list[Painting]:  # fmt: skip
-        """Paint images of one size, on a GPU all at once."""
-        return paint_batch(images, config, seeds)
+        """Paint (H, W, 3) float32 RGB images of one size in [0, 1], on a GPU all at once.
+
+        Raises:
+            MemoryError: if the GPU has too little.
+        """
+        if config.device == "cpu":
+            return [self.paint(image, config, seed) for image, seed in zip(images, seeds, strict=True)]
+        from renderers.bezier.gpu.batch import plan_batch
+
+        programs = plan_batch(images, config, seeds)
+        return [Painting(program=program, distances=self._distances(program)) for program in programs]
 
     def replay_batch(
         self, programs: Sequence[StrokeProgram], steps: Sequence[Sequence[int]], config: Config
     ) -> list[list[Image]]:
-        """The canvases of each program after each of its steps, on a GPU all at once."""
-        return replay_batch(programs, steps, config)
+        """The canvases of each program after each of its steps; on a GPU all at once, the steps being equally many.
+
+        Raises:
+            MemoryError: if the GPU has too little.
+        """
+        if config.device == "cpu":
+            return [list(self.replay(program, chosen)) for program, chosen in zip(programs, steps, strict=True)]
+        from renderers.bezier.gpu.batch import canvases_of
+
+        return canvases_of(programs, steps, config.device)
 
     def device(self, config: Config) -> str:
         """Where strokes are placed, refined and painted."""
@@ -134,5 +97,16 @@ class BezierRenderer(Renderer):
         """The blank canvas."""
         return config.canvas
 
+    def _distances(self, program: StrokeProgram) -> NDArray[np.float64]:
+        height, width = program.height_px, program.width_px
+        (finished,) = self.replay(program, [len(program.strokes)])
+        return stroke_distances(
+            program.strokes, grid(height, width), _blank(program, height, width), finished.reshape(-1)
+        )
+
 
 RENDERER = BezierRenderer()
+
+
+def _blank(program: StrokeProgram, height: int, width: int) -> Image:
+    return np.tile(np.array(program.canvas, np.float32), height * width)

@@ -20,77 +20,100 @@ from renderers.brush.texture import BrushTexture, make_brush
 from renderers.family import AssetFile, Renderer
 from renderers.painting import NO_ASSETS, NOTHING_KNOWN, Assets, Image, Knowledge, Painting, StrokeProgram
 
-__all__ = ["RENDERER", "Config", "asset_files", "check_assets", "paint", "plan", "replay"]
+__all__ = ["RENDERER", "Config"]
 
 _STYLE_PX = 1024  # a style is colours and strokes: more pixels say nothing more
 
 
-def asset_files(config: Config) -> Mapping[str, AssetFile]:
-    """Files that a configuration names: pictures `brush`, its height map `brush_height`, and `style`; and `weights`."""
-    files: dict[str, AssetFile] = {}
-    if (path := config.brush.path) is not None:
-        files["brush"] = AssetFile(key="brush.path", path=path, kind="rgba", what="a picture of a brush mark")
-    if (path := config.brush.height_path) is not None:
-        files["brush_height"] = AssetFile(
-            key="brush.height_path", path=path, kind="grey", what="a picture of heights in grey"
+class BrushRenderer(Renderer):
+    """The family `brush`."""
+
+    config_type = Config
+
+    def paint(
+        self, image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets = NO_ASSETS,
+        known: Knowledge = NOTHING_KNOWN,
+    ) -> Painting:  # fmt: skip
+        """Paint a (H, W, 3) float32 RGB image in [0, 1].
+
+        Args:
+            assets: what `asset_files` names, read: `brush` (h, w, 4), `brush_height` (h, w) and `style` (h, w, 3) in
+                [0, 1], `weights` tensors.
+
+        Raises:
+            ConfigError: if the brush picture will not do, or the weights are of another network.
+        """
+        program = self.plan(image, config, seed, assets)
+        return Painting(program=program, distances=step_distances(program))
+
+    def plan(
+        self, image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets = NO_ASSETS,
+        known: Knowledge = NOTHING_KNOWN,
+    ) -> StrokeProgram:  # fmt: skip
+        """The strokes alone, for whoever does not ask how far each of them gets; as `paint` otherwise."""
+        rng = np.random.Generator(np.random.PCG64(seed))
+        height, width = image.shape[:2]
+        texture = _texture(config, assets)
+        character = None
+        if "style" in assets:
+            image = _styled(image, config, assets, rng)
+            character = stroke_character(assets["style"])
+        ink = config.medium == "ink"
+        marks = marks_of(texture, 0.0 if ink else config.relief)
+        strokes = plan_ink(image, config, marks, rng) if ink else plan_oil(image, config, character, marks, rng)
+        return StrokeProgram(
+            family="brush",
+            strokes=strokes,
+            canvas=config.canvas,
+            height_px=height,
+            width_px=width,
+            arrays=program_arrays(texture, DENSITY if ink else 0.0, 0.0 if ink else config.relief),
         )
-    if (path := config.style.path) is not None:
-        files["style"] = AssetFile(key="style.path", path=path, kind="picture", what="a picture", largest_px=_STYLE_PX)
-    if (path := config.style.weights) is not None:
-        files["weights"] = AssetFile(key="style.weights", path=path, kind="tensors")
-    return files
+
+    def replay(
+        self, program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None
+    ) -> Iterator[Image]:
+        """The canvas after each of the given steps; see `renderers.brush.canvas.replay`."""
+        return replay(program, steps, size_px)
+
+    def ground(self, config: Config) -> tuple[float, float, float]:
+        """The toned canvas, or the paper."""
+        return config.canvas
+
+    def asset_files(self, config: Config) -> Mapping[str, AssetFile]:
+        """The pictures `brush`, its height map `brush_height`, and `style`; and `weights`, of VGG."""
+        files: dict[str, AssetFile] = {}
+        if (path := config.brush.path) is not None:
+            files["brush"] = AssetFile(key="brush.path", path=path, kind="rgba", what="a picture of a brush mark")
+        if (path := config.brush.height_path) is not None:
+            files["brush_height"] = AssetFile(
+                key="brush.height_path", path=path, kind="grey", what="a picture of heights in grey"
+            )
+        if (path := config.style.path) is not None:
+            files["style"] = AssetFile(
+                key="style.path", path=path, kind="picture", what="a picture", largest_px=_STYLE_PX
+            )
+        if (path := config.style.weights) is not None:
+            files["weights"] = AssetFile(key="style.weights", path=path, kind="tensors")
+        return files
+
+    def check_assets(self, config: Config, assets: Assets) -> None:
+        """Find out before the first painting whether the pictures make a brush.
+
+        Raises:
+            ConfigError: naming the key of the picture that does not.
+        """
+        if "brush" not in assets:
+            return
+        try:
+            brush_from_picture(coverage_of(assets["brush"]), assets.get("brush_height"))
+        except ConfigError as error:
+            name = "height_path" if error.key == "height_path" else "path"
+            path = config.brush.height_path if name == "height_path" else config.brush.path
+            raise ConfigError(f"brush.{name}", path, error.allowed) from None
 
 
-def check_assets(config: Config, assets: Assets) -> None:
-    """Find out before the first painting whether the pictures make a brush.
-
-    Raises:
-        ConfigError: naming the key of the picture that does not.
-    """
-    if "brush" not in assets:
-        return
-    try:
-        brush_from_picture(coverage_of(assets["brush"]), assets.get("brush_height"))
-    except ConfigError as error:
-        name = "height_path" if error.key == "height_path" else "path"
-        path = config.brush.height_path if name == "height_path" else config.brush.path
-        raise ConfigError(f"brush.{name}", path, error.allowed) from None
-
-
-def paint(image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets = NO_ASSETS) -> Painting:
-    """Paint a (H, W, 3) float32 RGB image in [0, 1].
-
-    Args:
-        assets: what `asset_files` names, read: `brush` (h, w, 4), `brush_height` (h, w) and `style` (h, w, 3) in
-            [0, 1], `weights` tensors.
-
-    Raises:
-        ConfigError: if the brush picture will not do, or the weights are of another network.
-    """
-    program = plan(image, config, seed, assets)
-    return Painting(program=program, distances=step_distances(program))
-
-
-def plan(image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets = NO_ASSETS) -> StrokeProgram:
-    """The strokes alone, for whoever does not ask how far each of them gets; as `paint` otherwise."""
-    rng = np.random.Generator(np.random.PCG64(seed))
-    height, width = image.shape[:2]
-    texture = _texture(config, assets)
-    character = None
-    if "style" in assets:
-        image = _styled(image, config, assets, rng)
-        character = stroke_character(assets["style"])
-    ink = config.medium == "ink"
-    marks = marks_of(texture, 0.0 if ink else config.relief)
-    strokes = plan_ink(image, config, marks, rng) if ink else plan_oil(image, config, character, marks, rng)
-    return StrokeProgram(
-        family="brush",
-        strokes=strokes,
-        canvas=config.canvas,
-        height_px=height,
-        width_px=width,
-        arrays=program_arrays(texture, DENSITY if ink else 0.0, 0.0 if ink else config.relief),
-    )
+RENDERER = BrushRenderer()
 
 
 def _styled(image: Image, config: Config, assets: Assets, rng: np.random.Generator) -> Image:
@@ -106,44 +129,3 @@ def _texture(config: Config, assets: Assets) -> BrushTexture:
     if "brush" in assets:
         return brush_from_picture(coverage_of(assets["brush"]), assets.get("brush_height"))
     return ink_brushes(config) if config.medium == "ink" else make_brush(config.brush)
-
-
-class BrushRenderer(Renderer):
-    """The family `brush`."""
-
-    config_type = Config
-
-    def paint(
-        self, image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets = NO_ASSETS,
-        known: Knowledge = NOTHING_KNOWN,
-    ) -> Painting:  # fmt: skip
-        """Paint an image; see `renderers.brush.paint`."""
-        return paint(image, config, seed, assets)
-
-    def plan(
-        self, image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets = NO_ASSETS,
-        known: Knowledge = NOTHING_KNOWN,
-    ) -> StrokeProgram:  # fmt: skip
-        """The strokes alone."""
-        return plan(image, config, seed, assets)
-
-    def replay(
-        self, program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None
-    ) -> Iterator[Image]:
-        """The canvas after each of the given steps."""
-        return replay(program, steps, size_px)
-
-    def ground(self, config: Config) -> tuple[float, float, float]:
-        """The toned canvas, or the paper."""
-        return config.canvas
-
-    def asset_files(self, config: Config) -> Mapping[str, AssetFile]:
-        """Pictures of a brush and of a style, and the network of a style."""
-        return asset_files(config)
-
-    def check_assets(self, config: Config, assets: Assets) -> None:
-        """Refuse pictures that make no brush."""
-        check_assets(config, assets)
-
-
-RENDERER = BrushRenderer()

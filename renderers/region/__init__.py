@@ -5,7 +5,7 @@ carving or watercolour.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,101 +35,114 @@ from renderers.things.graph import Labels
 from renderers.things.saliency import judge
 from renderers.things.survey import survey
 
-__all__ = ["RENDERER", "Config", "asset_paths", "check_assets", "needs_labels", "paint", "region_distances", "replay"]
+__all__ = ["RENDERER", "Config"]
 
 _MEASURED_PX = 96
 _MOST_WASHES, _FEWEST_WASHES = 32, 4
 _NOTHING = 1e-9
 
 
-def asset_paths(config: Config) -> Mapping[str, str]:
-    """Files that a configuration names: `sam`, a checkpoint, and `network`, of saliency."""
-    return network_paths(config.segment.sam if config.segment.method == "sam" else None, config.saliency)
+class RegionRenderer(Renderer):
+    """The family `region`."""
+
+    config_type = Config
+
+    def paint(
+        self, image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets = NO_ASSETS,
+        known: Knowledge = NOTHING_KNOWN,
+    ) -> Painting:  # fmt: skip
+        """Paint a (H, W, 3) float32 RGB image in [0, 1] region by region.
+
+        Args:
+            assets: what `asset_files` names: handles whose `load` gives the networks.
+            known: the source's label map and depth.
+
+        Raises:
+            ConfigError: if the configuration asks for a label map, a region or a network that is not there.
+        """
+        cut = segment(image, config.segment, assets, known)
+        labels = cut.labels
+        region_survey = survey(labels, judge(image, config.saliency, assets), lab_of(image))
+        order = painting_order(labels, cut.things, region_survey, config, known)
+        program = _program(image, labels, order, config, seed)
+        pixels = np.bincount(labels.ravel())
+        regions = Regions(
+            labels=labels.astype(np.uint16),
+            order=order,
+            saliency=tuple(round(float(score), 6) for score in region_survey.scores),
+            areas_px=tuple(int(count) for count in pixels),
+        )
+        return Painting(program=program, distances=_distances(program), regions=regions)
+
+    def replay(
+        self, program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None
+    ) -> Iterator[Image]:
+        """The (height, width, 3) canvas after each of the given steps (ascending; 0 is the blank canvas)."""
+        height, width = size_px or (program.height_px, program.width_px)
+        sheet = unpacked(program, height, width)
+        canvas = np.tile(sheet.blank, (height * width, 1))
+        yield from (canvas.reshape(height, width, 3).copy() for step in steps if step == 0)
+        for label, start, end in _turns(program):
+            if start >= steps[-1]:
+                return
+            steps_here = [step for step in steps if start < step <= end]
+            region_steps = sorted({*steps_here, end})
+            for step, pixels in zip(region_steps, _region(program, sheet, label, start, region_steps), strict=True):
+                canvas[sheet.members[label]] = pixels
+                yield from (canvas.reshape(height, width, 3).copy() for _ in range(steps_here.count(step)))
+
+    def ground(self, config: Config) -> tuple[float, float, float]:
+        """The blank canvas."""
+        return config.canvas
+
+    def asset_files(self, config: Config) -> Mapping[str, AssetFile]:
+        """The networks that find regions and what draws the eye."""
+        paths = network_paths(config.segment.sam if config.segment.method == "sam" else None, config.saliency)
+        files: dict[str, AssetFile] = {}
+        if "sam" in paths:
+            files["sam"] = AssetFile(key="segment.sam.checkpoint", path=paths["sam"], kind="sam")
+        if "network" in paths:
+            files["network"] = AssetFile(key="saliency.network", path=paths["network"], kind="saliency")
+        return files
+
+    def check_assets(self, config: Config, assets: Assets) -> None:
+        """Load the networks that a configuration names, and try the one for saliency on a blank picture.
+
+        Raises:
+            ConfigError: naming the key, if one will not do.
+        """
+        check_networks(config.segment.sam, config.saliency, assets)
+
+    def check_source(self, config: Config, *, brings_labels: bool) -> None:
+        """Refuse a source without label maps where regions are to be taken from them."""
+        if config.segment.method == "truth" and not brings_labels:
+            raise ConfigError("segment.method", config.segment.method, "graph or sam")
+
+    def distances(self, program: StrokeProgram, canvases: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
+        """Distances of (h, w, 3) canvases in [0, 1] from the finished one.
+
+        Each region counts by the root of its area, so that a small subject is not passed over between two frames, with
+        the share that is still missing of it: |C - finished|^2 / |blank - finished|^2 over its pixels. As finished
+        pixels never change, this falls with every step of `reveal`, `wash` and `flat`.
+        """
+        missing: list[NDArray[np.float64]] = []
+        finished: NDArray[np.floating] | None = None
+        for canvas in canvases:
+            if finished is None:
+                finished = next(iter(self.replay(program, [len(program.strokes)], canvas.shape[:2])))
+                labels = unpacked(program, *canvas.shape[:2]).labels.ravel()
+                weights = np.sqrt(np.bincount(labels))
+                blank_energies = _energies(np.array(program.canvas, np.float32) - finished, labels)
+            missing.append(_energies(canvas - finished, labels))
+        measurable = blank_energies > _NOTHING * labels.size
+        if not measurable.any():
+            return np.zeros(len(missing))
+        shares = np.stack(missing)[:, measurable] / blank_energies[measurable]
+        distances: NDArray[np.float64] = np.minimum(1.0, shares @ weights[measurable] / weights[measurable].sum())
+        return distances
 
 
-def needs_labels(config: Config) -> bool:
-    """Whether only pictures that bring a label map can be painted."""
-    return config.segment.method == "truth"
-
-
-def check_assets(config: Config, assets: Assets) -> None:
-    """Load the networks that a configuration names, and try the one for saliency on a blank picture.
-
-    Raises:
-        ConfigError: naming the key, if one will not do.
-    """
-    check_networks(config.segment.sam, config.saliency, assets)
-
-
-def paint(
-    image: Image,
-    config: Config,
-    seed: np.random.SeedSequence,
-    assets: Assets = NO_ASSETS,
-    known: Knowledge = NOTHING_KNOWN,
-) -> Painting:
-    """Paint a (H, W, 3) float32 RGB image in [0, 1] region by region.
-
-    Args:
-        assets: what `asset_paths` names: handles whose `load` gives the networks.
-        known: the source's label map and depth.
-
-    Raises:
-        ConfigError: if the configuration asks for a label map, a region or a network that is not there.
-    """
-    cut = segment(image, config.segment, assets, known)
-    labels = cut.labels
-    region_survey = survey(labels, judge(image, config.saliency, assets), lab_of(image))
-    order = painting_order(labels, cut.things, region_survey, config, known)
-    program = _program(image, labels, order, config, seed)
-    pixels = np.bincount(labels.ravel())
-    regions = Regions(
-        labels=labels.astype(np.uint16),
-        order=order,
-        saliency=tuple(round(float(score), 6) for score in region_survey.scores),
-        areas_px=tuple(int(count) for count in pixels),
-    )
-    return Painting(program=program, distances=_distances(program), regions=regions)
-
-
-def replay(program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None) -> Iterator[Image]:
-    """The (height, width, 3) canvas after each of the given steps (ascending; 0 is the blank canvas)."""
-    height, width = size_px or (program.height_px, program.width_px)
-    sheet = unpacked(program, height, width)
-    canvas = np.tile(sheet.blank, (height * width, 1))
-    yield from (canvas.reshape(height, width, 3).copy() for step in steps if step == 0)
-    for label, start, end in _turns(program):
-        if start >= steps[-1]:
-            return
-        steps_here = [step for step in steps if start < step <= end]
-        region_steps = sorted({*steps_here, end})
-        for step, pixels in zip(region_steps, _region(program, sheet, label, start, region_steps), strict=True):
-            canvas[sheet.members[label]] = pixels
-            yield from (canvas.reshape(height, width, 3).copy() for _ in range(steps_here.count(step)))
-
-
-def region_distances(program: StrokeProgram, canvases: Iterable[NDArray[np.floating]]) -> NDArray[np.float64]:
-    """Distances of (h, w, 3) canvases in [0, 1] from the finished one.
-
-    Each region counts by the root of its area, so that a small subject is not passed over between two frames, with the
-    share that is still missing of it: |C - finished|^2 / |blank - finished|^2 over its pixels. As finished pixels never
-    change, this falls with every step of `reveal`, `wash` and `flat`.
-    """
-    missing: list[NDArray[np.float64]] = []
-    finished: NDArray[np.floating] | None = None
-    for canvas in canvases:
-        if finished is None:
-            finished = next(iter(replay(program, [len(program.strokes)], canvas.shape[:2])))
-            labels = unpacked(program, *canvas.shape[:2]).labels.ravel()
-            weights = np.sqrt(np.bincount(labels))
-            blank_energies = _energies(np.array(program.canvas, np.float32) - finished, labels)
-        missing.append(_energies(canvas - finished, labels))
-    measurable = blank_energies > _NOTHING * labels.size
-    if not measurable.any():
-        return np.zeros(len(missing))
-    shares = np.stack(missing)[:, measurable] / blank_energies[measurable]
-    distances: NDArray[np.float64] = np.minimum(1.0, shares @ weights[measurable] / weights[measurable].sum())
-    return distances
+RENDERER = RegionRenderer()
 
 
 def _program(
@@ -193,8 +206,8 @@ def _energies(difference: NDArray[np.floating], labels: NDArray[np.int32]) -> ND
 
 
 def _distances(program: StrokeProgram) -> NDArray[np.float64]:
-    """As `region_distances` after every step; on a small canvas, as a share needs no detail, and only where a region is
-    at work, as nothing else changes."""
+    """As `RegionRenderer.distances` after every step; on a small canvas, as a share needs no detail, and only where a
+    region is at work, as nothing else changes."""
     scale = min(1.0, _MEASURED_PX / min(program.height_px, program.width_px))
     sheet = unpacked(program, round(program.height_px * scale), round(program.width_px * scale))
     progress = np.zeros(len(program.strokes) + 1)  # by how much the distance falls at each step, times all weights
@@ -211,52 +224,3 @@ def _distances(program: StrokeProgram) -> NDArray[np.float64]:
 
 def _energy(difference: NDArray[np.float32]) -> float:
     return float((difference.astype(np.float64) ** 2).sum())
-
-
-class RegionRenderer(Renderer):
-    """The family `region`."""
-
-    config_type = Config
-
-    def paint(
-        self, image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets = NO_ASSETS,
-        known: Knowledge = NOTHING_KNOWN,
-    ) -> Painting:  # fmt: skip
-        """Paint an image; see `renderers.region.paint`."""
-        return paint(image, config, seed, assets, known)
-
-    def replay(
-        self, program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None
-    ) -> Iterator[Image]:
-        """The canvas after each of the given steps."""
-        return replay(program, steps, size_px)
-
-    def ground(self, config: Config) -> tuple[float, float, float]:
-        """The blank canvas."""
-        return config.canvas
-
-    def asset_files(self, config: Config) -> Mapping[str, AssetFile]:
-        """The networks that find regions and what draws the eye."""
-        paths = asset_paths(config)
-        files: dict[str, AssetFile] = {}
-        if "sam" in paths:
-            files["sam"] = AssetFile(key="segment.sam.checkpoint", path=paths["sam"], kind="sam")
-        if "network" in paths:
-            files["network"] = AssetFile(key="saliency.network", path=paths["network"], kind="saliency")
-        return files
-
-    def check_assets(self, config: Config, assets: Assets) -> None:
-        """Load and try the networks."""
-        check_assets(config, assets)
-
-    def check_source(self, config: Config, *, brings_labels: bool) -> None:
-        """Refuse a source without label maps where regions are to be taken from them."""
-        if needs_labels(config) and not brings_labels:
-            raise ConfigError("segment.method", config.segment.method, "graph or sam")
-
-    def distances(self, program: StrokeProgram, canvases: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
-        """By regions; see `region_distances`."""
-        return region_distances(program, canvases)
-
-
-RENDERER = RegionRenderer()

@@ -16,40 +16,7 @@ from renderers.studio.pace import time_left
 from renderers.studio.phases import Turns
 from renderers.studio.process import plan
 
-__all__ = ["RENDERER", "Config", "notes", "paint", "plan", "replay"]
-
-
-def paint(
-    image: Image,
-    config: Config,
-    seed: np.random.SeedSequence,
-    assets: Assets = NO_ASSETS,
-    known: Knowledge = NOTHING_KNOWN,
-) -> Painting:
-    """Paint a (H, W, 3) float32 RGB image in [0, 1].
-
-    Args:
-        assets: `sam` and `network`, handles whose `load` gives the networks.
-        known: the source's label map and depth.
-
-    Raises:
-        ConfigError: if the configuration asks for a label map, an object or a network that is not there.
-    """
-    program = plan(image, config, seed, assets, known)
-    turns = Turns.from_arrays(program.arrays, len(program.strokes))
-    ledger = ledger_of(program)
-    distances = ledger.distances(program.height_px * program.width_px)
-    return Painting(
-        program=program,
-        distances=distances,
-        pace=time_left(turns, distances, ledger.energies[:, 0]),
-    )
-
-
-def notes(program: StrokeProgram, steps: Sequence[int]) -> list[Note]:
-    """What is at work at each of the given steps (ascending), and whether it was to bring the canvas nearer."""
-    turns = Turns.from_arrays(program.arrays, len(program.strokes))
-    return [turns.note(before, step) for before, step in pairwise([0, *steps])]
+__all__ = ["RENDERER", "Config"]
 
 
 class StudioRenderer(Renderer):
@@ -61,8 +28,24 @@ class StudioRenderer(Renderer):
         self, image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets = NO_ASSETS,
         known: Knowledge = NOTHING_KNOWN,
     ) -> Painting:  # fmt: skip
-        """Paint an image; see `renderers.studio.paint`."""
-        return paint(image, config, seed, assets, known)
+        """Paint a (H, W, 3) float32 RGB image in [0, 1].
+
+        Args:
+            assets: `sam` and `network`, handles whose `load` gives the networks.
+            known: the source's label map and depth.
+
+        Raises:
+            ConfigError: if the configuration asks for a label map, an object or a network that is not there.
+        """
+        program = plan(image, config, seed, assets, known)
+        turns = Turns.from_arrays(program.arrays, len(program.strokes))
+        ledger = ledger_of(program)
+        distances = ledger.distances(program.height_px * program.width_px)
+        return Painting(
+            program=program,
+            distances=distances,
+            pace=time_left(turns, distances, ledger.energies[:, 0]),
+        )
 
     def plan(
         self, image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets = NO_ASSETS,
@@ -74,12 +57,13 @@ class StudioRenderer(Renderer):
     def replay(
         self, program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None
     ) -> Iterator[Image]:
-        """The canvas after each of the given steps."""
+        """The canvas after each of the given steps; see `renderers.brush.canvas.replay`."""
         return replay(program, steps, size_px)
 
     def notes(self, program: StrokeProgram, steps: Sequence[int]) -> list[Note]:
-        """Phase and object of each step."""
-        return notes(program, steps)
+        """What is at work at each of the given steps (ascending), and whether it was to bring the canvas nearer."""
+        turns = Turns.from_arrays(program.arrays, len(program.strokes))
+        return [turns.note(before, step) for before, step in pairwise([0, *steps])]
 
     def phrase(self, config: Config) -> str:
         """That of the medium."""

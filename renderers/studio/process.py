@@ -31,7 +31,7 @@ def plan(
     assets: Assets = NO_ASSETS,
     known: Knowledge = NOTHING_KNOWN,
 ) -> StrokeProgram:
-    """The strokes alone; arguments as of `renderers.studio.paint`."""
+    """The strokes alone; arguments as of `Renderer.paint`."""
     rng = np.random.Generator(np.random.PCG64(seed))
     things = find_things(image, known, config.things, rng, assets)
     palette = palette_of(config.medium)

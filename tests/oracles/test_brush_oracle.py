@@ -47,7 +47,7 @@ def painted(strokes: Floats, kind: Brush, relief: float, steps: list[int]) -> li
         family="brush", strokes=strokes, canvas=CANVAS, height_px=40, width_px=72,
         arrays={**texture.to_arrays(), "density": np.array(0.0), "relief": np.array(relief)},
     )  # fmt: skip
-    return list(brush.replay(program, steps))
+    return list(brush.RENDERER.replay(program, steps))
 
 
 def true(strokes: Floats, kind: Brush, relief: float, steps: list[int]) -> list[NDArray[np.float64]]:
@@ -83,7 +83,7 @@ def test_ink_is_the_oracles() -> None:
         family="brush", strokes=strokes, canvas=CANVAS, height_px=40, width_px=72,
         arrays={**texture.to_arrays(), "density": np.array(3.0), "relief": np.array(0.0)},
     )  # fmt: skip
-    paper, canvas = brush.replay(program, [0, 40])
+    paper, canvas = brush.RENDERER.replay(program, [0, 40])
     nothing = torch.zeros((40, 72, 3))
     (amount,) = warp.paint(torch.tensor(strokes), marks_of(texture, 0.0), nothing, covers=0.0)
     assert np.abs(canvas - paper * np.exp(-3.0 * amount.numpy())).max() < 2e-3

@@ -8,7 +8,7 @@ import numpy as np
 from pipelines.sources.framing import Framing
 from pipelines.sources.scenes.source import ScenesSource
 from renderers.painting import Image, Knowledge, Painting
-from renderers.region import Config, paint, replay
+from renderers.region import RENDERER, Config
 from renderers.region.config import RegionStrokes, SegmentChoice
 
 TRUTH = SegmentChoice(method="truth")
@@ -27,9 +27,9 @@ def painted(index: int, seed: int = 0, **keys: Any) -> Painting:
     """A scene painted by its true regions, unless `segment` says otherwise."""
     image, known = scene(index)
     config = Config(**{"segment": TRUTH, "strokes": FEW_STROKES, **keys})
-    return paint(image, config, np.random.SeedSequence(seed), known=known)
+    return RENDERER.paint(image, config, np.random.SeedSequence(seed), known=known)
 
 
 def canvases(painting: Painting) -> list[Image]:
     """The canvas after every step, the blank one first."""
-    return list(replay(painting.program, range(len(painting.program.strokes) + 1)))
+    return list(RENDERER.replay(painting.program, range(len(painting.program.strokes) + 1)))

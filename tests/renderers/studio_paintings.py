@@ -7,10 +7,12 @@ import cv2
 import numpy as np
 
 from renderers.painting import Image, Painting
-from renderers.studio import Config, paint
+from renderers.studio import RENDERER, Config
 from renderers.studio.phases import Turns
 from tests.renderers.pictures import landscape, plain
 from tests.renderers.region_scenes import scene
+
+paint = RENDERER.paint
 
 FEW: dict[str, Any] = {"num_strokes": 120, "num_lines": 60, "preset": "fast"}
 

@@ -14,6 +14,7 @@ from renderers.raster.discs import paint_discs
 from tests.renderers.actors import RELEASED_PARAMETERS, SquareOfColour, save_released_actor
 from training.models.actor import Actor
 
+AGENT = agent.RENDERER
 SEED = np.random.SeedSequence(0)
 ASSETS = {"actor": SquareOfColour()}
 
@@ -53,9 +54,9 @@ def test_the_network_has_the_released_names_and_shapes() -> None:
 
 def test_a_file_of_the_released_layout_paints_and_always_alike(released: Path) -> None:
     chosen = agent.Config(actor=str(released), num_steps=2)
-    assets = read_assets(agent.asset_files(chosen)).content
-    agent.check_assets(chosen, assets)
-    one, two = (agent.paint(picture(), chosen, SEED, assets) for _ in range(2))
+    assets = read_assets(agent.RENDERER.asset_files(chosen)).content
+    agent.RENDERER.check_assets(chosen, assets)
+    one, two = (AGENT.paint(picture(), chosen, SEED, assets) for _ in range(2))
     assert one.program.to_bytes() == two.program.to_bytes()
     assert one.program.strokes.shape == (10, 16)
     assert np.array_equal(one.distances, two.distances)
@@ -71,27 +72,27 @@ def test_the_actor_sees_and_answers_in_bgr() -> None:
 
     red = np.zeros((32, 32, 3), np.float32)
     red[..., 0] = 1
-    painting = agent.paint(red, config(num_steps=1, canvas=(0.0, 0.5, 0.0)), SEED, {"actor": Watching()})
+    painting = AGENT.paint(red, config(num_steps=1, canvas=(0.0, 0.5, 0.0)), SEED, {"actor": Watching()})
     assert (seen[0][0, :, 0, 0] == [0, 0.5, 0]).all() and (seen[1][0, :, 5, 5] == [0, 0, 1]).all()
-    blank, finished = agent.replay(painting.program, [0, 5])
+    blank, finished = AGENT.replay(painting.program, [0, 5])
     assert (blank[0, 0] == [0, 0.5, 0]).all()
     assert finished[16, 16, 0] > 0.8 and finished[16, 16, 2] == 0
 
 
 def test_the_whole_canvas_holds_the_exact_discs() -> None:
-    program = agent.paint(picture(), config(), SEED, ASSETS).program
-    (finished,) = agent.replay(program, [len(program.strokes)])
+    program = AGENT.paint(picture(), config(), SEED, ASSETS).program
+    (finished,) = AGENT.replay(program, [len(program.strokes)])
     expected = paint_discs(program.strokes[:, :13], np.zeros((32, 32, 3), np.float32))[..., ::-1]
     assert np.array_equal(finished, expected)
 
 
 def test_in_tiles_the_second_half_paints_each_tile_as_a_canvas() -> None:
-    divided = agent.paint(picture(64, 64), config(divide=2), SEED, ASSETS).program
+    divided = AGENT.paint(picture(64, 64), config(divide=2), SEED, ASSETS).program
     assert len(divided.strokes) == 2 * 5 + 2 * 5 * 4
     whole, tiled = divided.strokes[:10], divided.strokes[10:]
     assert (whole[:, 13:] == [0, 0, 1]).all()
     assert {tuple(row) for row in tiled[:, 13:]} == {(y, x, 0.5) for y in (0, 0.5) for x in (0, 0.5)}
-    before, after = agent.replay(divided, [10, 50])
+    before, after = AGENT.replay(divided, [10, 50])
     lower_left = tiled[(tiled[:, 13:15] == [0.5, 0]).all(1), :13]
     expected = paint_discs(lower_left, np.ascontiguousarray(before[32:, :32, ::-1]))[..., ::-1]
     assert np.array_equal(after[32:, :32], expected)
@@ -99,25 +100,25 @@ def test_in_tiles_the_second_half_paints_each_tile_as_a_canvas() -> None:
 
 @pytest.mark.parametrize("divide", [1, 2, 3])
 def test_steps_in_one_go_or_one_by_one_are_the_same_canvas(divide: int) -> None:
-    program = agent.paint(picture(30, 50), config(divide=divide), SEED, ASSETS).program
+    program = AGENT.paint(picture(30, 50), config(divide=divide), SEED, ASSETS).program
     count = len(program.strokes)
-    *_, slowly = agent.replay(program, range(count + 1))
-    (at_once,) = agent.replay(program, [count])
+    *_, slowly = AGENT.replay(program, range(count + 1))
+    (at_once,) = AGENT.replay(program, [count])
     assert slowly.shape == (30, 50, 3)
     assert np.array_equal(slowly, at_once)
 
 
 def test_a_program_looks_alike_at_any_size() -> None:
-    program = agent.paint(picture(64, 64), config(width_px=64, divide=2), SEED, ASSETS).program
-    (small,), (large,) = (agent.replay(program, [len(program.strokes)], size) for size in ((64, 64), (256, 256)))
+    program = AGENT.paint(picture(64, 64), config(width_px=64, divide=2), SEED, ASSETS).program
+    (small,), (large,) = (AGENT.replay(program, [len(program.strokes)], size) for size in ((64, 64), (256, 256)))
     shrunk = cv2.resize(large, (64, 64), interpolation=cv2.INTER_AREA)
     assert np.abs(shrunk - small).mean() < 0.02
     again = StrokeProgram.from_bytes(program.to_bytes())
-    assert np.array_equal(next(agent.replay(again, [50])), next(agent.replay(program, [50])))
+    assert np.array_equal(next(AGENT.replay(again, [50])), next(AGENT.replay(program, [50])))
 
 
 def test_distances_start_at_one_and_end_at_nothing() -> None:
-    distances = agent.paint(picture(), config(), SEED, ASSETS).distances
+    distances = AGENT.paint(picture(), config(), SEED, ASSETS).distances
     assert distances.shape == (21,)
     assert distances[0] == 1 and distances[-1] == 0
 

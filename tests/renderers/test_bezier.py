@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 
 from conf.errors import ConfigError
 from renderers import families, renderer
-from renderers.bezier import Config, paint, replay
+from renderers.bezier import RENDERER, Config
 from renderers.distance import canvas_distances
 from renderers.metrics import psnr_db
 from renderers.painting import Image, Painting, StrokeProgram, to_uint8
 from renderers.raster.ribbon import A0, A2, NUM_COLUMNS, R0, RED
 from tests.renderers.pictures import landscape, plain
+
+paint, replay = RENDERER.paint, RENDERER.replay
 
 sizes = st.integers(64, 96)
 counts = st.integers(10, 40)
@@ -155,7 +157,10 @@ def test_program_cut_short_is_refused(length: int) -> None:
 @given(sizes, counts)
 def test_program_at_twice_the_size_is_the_same_picture(width: int, num_strokes: int) -> None:
     program = painting_of(landscape(72, width), fast(num_strokes)).program
-    (small,), (large,) = replay(program, [num_strokes]), replay(program, [num_strokes], (144, 2 * width))
+    (small,), (large,) = (
+        replay(program, [num_strokes]),
+        replay(program, [num_strokes], (144, 2 * width)),
+    )
     halved = large.reshape(72, 2, width, 2, 3).mean((1, 3))
     assert psnr_db(halved, small) > 34
     assert psnr_db(large, small.repeat(2, 0).repeat(2, 1)) > 24

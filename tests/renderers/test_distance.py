@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from renderers.bezier import replay
+from renderers.bezier import RENDERER
 from renderers.distance import canvas_distances, num_octaves, step_distances, stroke_distances
 from renderers.painting import StrokeProgram
 from renderers.raster.ribbon import Floats, grid
@@ -17,7 +17,7 @@ def test_incremental_distances_are_those_of_the_canvases(height: int, width: int
     strokes[5, [0, 2, 4]] = -9  # beside the canvas
     strokes[6, [1, 3, 5]] = 9  # below it
     program = StrokeProgram(family="bezier", strokes=strokes, canvas=(1, 1, 1), height_px=height, width_px=width)
-    canvases: list[Floats] = list(replay(program, range(41)))
+    canvases: list[Floats] = list(RENDERER.replay(program, range(41)))
     blank, finished = canvases[0].reshape(-1), canvases[-1].reshape(-1)
     distances = stroke_distances(strokes, grid(height, width), blank, finished)
     np.testing.assert_allclose(distances, canvas_distances(list(canvases), canvases[0]), atol=1e-4)

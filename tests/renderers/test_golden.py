@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from renderers.bezier import replay
+from renderers.bezier import RENDERER
 from renderers.painting import StrokeProgram, to_uint8
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "bezier_48x64.png"
@@ -26,7 +26,7 @@ def painted() -> np.ndarray:
     program = StrokeProgram(
         family="bezier", strokes=np.array(STROKES, np.float32), canvas=(1.0, 0.97, 0.92), height_px=48, width_px=64
     )
-    return to_uint8(next(iter(replay(program, [len(STROKES)]))))
+    return to_uint8(next(iter(RENDERER.replay(program, [len(STROKES)]))))
 
 
 def test_strokes_look_as_they_always_did() -> None:
@@ -41,7 +41,7 @@ def test_golden_picture_shows_every_stroke() -> None:
     for index in range(len(STROKES)):
         fewer = np.array(STROKES[:index] + STROKES[index + 1 :], np.float32)
         program = StrokeProgram(family="bezier", strokes=fewer, canvas=(1.0, 0.97, 0.92), height_px=48, width_px=64)
-        assert np.abs(to_uint8(next(iter(replay(program, [len(fewer)])))) - golden).max() > 20
+        assert np.abs(to_uint8(next(iter(RENDERER.replay(program, [len(fewer)])))) - golden).max() > 20
 
 
 if __name__ == "__main__" and "--renew" in sys.argv:  # python -m tests.renderers.test_golden --renew

@@ -10,7 +10,7 @@ from renderers.brush.canvas import program_arrays
 from renderers.brush.stroke import FAR_RED, MARK, NUM_BRUSH_COLUMNS
 from renderers.painting import StrokeProgram, to_uint8
 from renderers.raster.ribbon import NUM_COLUMNS, RED
-from renderers.studio import replay
+from renderers.studio import RENDERER
 from renderers.studio.media import palette_of
 from tests.renderers.test_golden import STROKES
 
@@ -32,7 +32,7 @@ def program(*, merges: bool = True) -> StrokeProgram:
 
 
 def painted(*, merges: bool = True) -> np.ndarray:
-    return to_uint8(next(iter(replay(program(merges=merges), [len(STROKES)]))))
+    return to_uint8(next(iter(RENDERER.replay(program(merges=merges), [len(STROKES)]))))
 
 
 def test_washes_look_as_they_always_did() -> None:

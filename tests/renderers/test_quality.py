@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
-from renderers.bezier import Config, paint, replay
+from renderers.bezier import RENDERER, Config
 from renderers.metrics import coverage, progress_violation, psnr_db, sequence_metrics, ssim
 from renderers.painting import FrameSchedule, Image, to_uint8
 from tests.renderers.pictures import landscape, plain
+
+paint, replay = RENDERER.paint, RENDERER.replay
 
 NUM_STROKES = 200
 EARLY = NUM_STROKES // 5

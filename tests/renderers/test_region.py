@@ -14,12 +14,14 @@ from conf.errors import ConfigError
 from renderers import families
 from renderers.metrics import psnr_db
 from renderers.painting import FrameSchedule, Image, Knowledge, Painting, StrokeProgram, to_uint8
-from renderers.region import Config, paint, region_distances, replay
+from renderers.region import RENDERER, Config
 from renderers.region.config import SegmentChoice
 from renderers.region.sheet import REGION, SHARE, unpacked
 from renderers.region.wash import amounts, washed
 from tests.renderers.pictures import landscape, plain
 from tests.renderers.region_scenes import FEW_STROKES, TRUTH, canvases, painted, scene
+
+paint, replay = RENDERER.paint, RENDERER.replay
 
 Fill = Literal["reveal", "wash", "flat", "strokes"]
 FILLS: tuple[Fill, ...] = get_args(Fill)
@@ -246,7 +248,7 @@ def test_any_shape_of_canvas_can_be_painted(height: int, width: int) -> None:
 def test_distance_measures_what_is_missing(index: int, fill: Fill) -> None:
     painting = painted(index, fill=fill)
     shown = canvases(painting)
-    distances = region_distances(painting.program, shown)
+    distances = RENDERER.distances(painting.program, shown)
     assert distances[0] == pytest.approx(1) and distances[-1] == 0
     assert (np.diff(distances) <= 1e-9).all()
     np.testing.assert_allclose(painting.distances, distances, atol=1e-9)

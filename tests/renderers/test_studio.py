@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 
 from conf.errors import ConfigError
 from renderers import families
+from renderers.brush import RENDERER as OIL
 from renderers.brush import Config as BrushConfig
-from renderers.brush import paint as paint_oil
-from renderers.brush import replay as replay_oil
 from renderers.metrics import psnr_db
 from renderers.painting import NOTHING_KNOWN, FrameSchedule, StrokeProgram, to_uint8
-from renderers.studio import RENDERER, Config, notes, paint, replay
+from renderers.studio import RENDERER, Config
 from renderers.studio.config import Medium
 from renderers.studio.media import MEDIA
 from renderers.studio.phases import CHOSEN_PHASES, OBJECT_PHASES, PHASES, WHOLE, Turns
@@ -23,6 +22,8 @@ from renderers.things import Things, ThingsConfig, find_things
 from tests.renderers.pictures import landscape, plain
 from tests.renderers.region_scenes import scene
 from tests.renderers.studio_paintings import FEW, awkward_pictures, painted, turns_of
+
+paint, replay, notes = RENDERER.paint, RENDERER.replay, RENDERER.notes
 
 MEDIUMS: tuple[str, ...] = get_args(Medium)
 PAINTED = tuple(name for name in MEDIUMS if MEDIA[name].paints)
@@ -191,8 +192,8 @@ def test_nothing_is_corrected_on_paper() -> None:
 def test_oil_of_the_studio_is_nearly_as_like_as_oil() -> None:
     image = landscape(128, 128)
     ours = paint(image, Config(num_strokes=200), np.random.SeedSequence(0)).program
-    oil = paint_oil(image, BrushConfig(num_strokes=200), np.random.SeedSequence(0)).program
-    (studio,), (plain_oil,) = (replay(ours, [len(ours.strokes)]), replay_oil(oil, [len(oil.strokes)]))
+    oil = OIL.paint(image, BrushConfig(num_strokes=200), np.random.SeedSequence(0)).program
+    (studio,), (plain_oil,) = (replay(ours, [len(ours.strokes)]), OIL.replay(oil, [len(oil.strokes)]))
     assert psnr_db(studio, image) > psnr_db(plain_oil, image) - 2.5
 
 

@@ -117,7 +117,7 @@ def test_a_fault_of_ours_stops_the_run_in_one_line_and_costs_no_picture(
 ) -> None:
     import renderers.bezier
 
-    paint = renderers.bezier.paint
+    paint = renderers.bezier.RENDERER.paint
     calls: list[int] = []
 
     def sometimes(*arguments: Any) -> Any:
@@ -127,7 +127,7 @@ def test_a_fault_of_ours_stops_the_run_in_one_line_and_costs_no_picture(
         return paint(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(renderers.bezier, "paint", sometimes)
+        patch.setattr(renderers.bezier.RENDERER, "paint", sometimes)
         assert synth(*SMALL, f"out={tmp_path / 'out'}") == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
     for part in ("scenes/0/", "fault of this program", "ZeroDivisionError: float division by zero", "in sometimes"):
@@ -262,7 +262,7 @@ def test_memory_that_runs_out_costs_its_shard_and_no_traceback(
     import renderers.bezier
 
     calls: list[int] = []
-    paint = renderers.bezier.paint
+    paint = renderers.bezier.RENDERER.paint
 
     def sometimes(*arguments: Any) -> Any:
         calls.append(1)
@@ -270,7 +270,7 @@ def test_memory_that_runs_out_costs_its_shard_and_no_traceback(
             raise MemoryError
         return paint(*arguments)
 
-    monkeypatch.setattr(renderers.bezier, "paint", sometimes)
+    monkeypatch.setattr(renderers.bezier.RENDERER, "paint", sometimes)
     assert synth(*SMALL, f"out={tmp_path / 'out'}") == 3
     assert "1 shards are missing" in capsys.readouterr().out
     assert not (tmp_path / "out" / "quarantine.jsonl").exists()

@@ -84,7 +84,7 @@ def test_it_learns_to_paint_what_it_sees() -> None:
 def test_the_renderer_paints_what_the_stage_trained(trained: Path) -> None:
     weights = trained / "weights" / ACTOR_FILE
     chosen = agent.Config(actor=str(weights), width_px=16, num_steps=3)
-    assets = read_assets(agent.asset_files(chosen)).content
+    assets = read_assets(agent.RENDERER.asset_files(chosen)).content
     actor = PointingActor(4)
     actor.load_state_dict(load_file(weights))
     network = AgentNetwork(actor, num_steps=3)
@@ -94,8 +94,8 @@ def test_the_renderer_paints_what_the_stage_trained(trained: Path) -> None:
         canvases = network.rollout(bgr(frames[:, 0]))[-1].flip(1).permute(0, 2, 3, 1).numpy()
     for frame, canvas in zip(frames[:, 0], canvases, strict=True):
         image = (frame.permute(1, 2, 0).numpy() / 2 + 0.5).astype(np.float32)
-        program = agent.paint(image, chosen, np.random.SeedSequence(0), assets).program
-        (finished,) = agent.replay(program, [len(program.strokes)])
+        program = agent.RENDERER.paint(image, chosen, np.random.SeedSequence(0), assets).program
+        (finished,) = agent.RENDERER.replay(program, [len(program.strokes)])
         assert np.abs(finished - canvas).max() < 1e-4
 
 
