@@ -59,6 +59,11 @@ class StageConfig:
         """Whether it reads whole sequences, or finished pictures only."""
         return "last" if self.name in ("words", "base", "agent") or self.pictures == "last" else "all"
 
+    @property
+    def captions_required(self) -> bool:
+        """Whether every sequence needs a caption: an agent reads none."""
+        return self.name != "agent"
+
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:

@@ -86,7 +86,7 @@ def _open_streams(config: TrainConfig, ranks: "Ranks") -> "tuple[SequenceStream,
     """Both splits, looked at from outside, and large enough for all ranks."""
     from training.data.stream import SequenceStream
 
-    frames, captions_required = config.stage.frames, config.stage.name != "agent"
+    frames, captions_required = config.stage.frames, config.stage.captions_required
     train = SequenceStream.open(
         config.data, split="train", frames=frames, captions_required=captions_required,
         augmentation=config.augmentation,

@@ -14,10 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from conf.command import command
-from pipelines import film
 from pipelines.film import film_config, run
 from pipelines.painting import video
-from renderers.painting import to_uint8
 from tests.pipelines.runs import REPOSITORY
 
 FAST = ("renderer=bezier", "renderer.num_strokes=12", "renderer.preset=fast", "canvas_px=64", "seconds=1", "hold=0.5")
@@ -153,8 +151,3 @@ def test_colours_of_a_film_are_those_of_its_picture(tmp_path: Path) -> None:
         *_, last = container.decode(stream)
         pixels = last.reformat(format="rgb24", src_colorspace="ITU709").to_ndarray()
     np.testing.assert_allclose(pixels[20:40, 30:60].reshape(-1, 3).mean(0), (200, 30, 60), atol=6)
-
-
-def test_levels_are_those_of_every_other_picture() -> None:
-    canvas = np.random.default_rng(0).normal(0.5, 0.4, (40, 50, 3)).astype(np.float32)
-    np.testing.assert_array_equal(film._levels(canvas), to_uint8(canvas))

@@ -143,8 +143,7 @@ def _sample_batch(config: TrainConfig, train: SequenceStream) -> SequenceBatch |
 
 def _held_out(config: TrainConfig, train: SequenceStream, count: int) -> SequenceBatch:
     """The first sequences of the val split; of the train split where a run does without the other."""
-    captions_required = config.stage.name != "agent"
     stream = train
     if config.validate_every:
-        stream = SequenceStream.open(config.data, split="val", captions_required=captions_required)
+        stream = SequenceStream.open(config.data, split="val", captions_required=config.stage.captions_required)
     return stream.first(config.seed, count)
