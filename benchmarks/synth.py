@@ -15,7 +15,8 @@ from typing import Literal
 from benchmarks.yardstick import yardstick_s
 from conf.compose import compose
 from pipelines.synthesis.cluster import num_workers, render_shards
-from pipelines.synthesis.config import ClusterConfig, SynthConfig, synth_config
+from pipelines.synthesis.config import SynthConfig, synth_config
+from pipelines.synthesis.run_config import ClusterConfig
 from pipelines.synthesis.plan import make_plan
 from pipelines.synthesis.shard import ShardReport
 from pipelines.synthesis.sequence import RenderSettings

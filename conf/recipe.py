@@ -1,9 +1,12 @@
 """What decided a result, as plain data: its hash, and where two recipes differ."""
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
+
+from conf.shown import without_secrets
 
 
 def recipe_hash(recipe: Mapping[str, Any]) -> str:
@@ -39,3 +42,16 @@ def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
     for key, inner in items:
         flat |= flatten(inner, f"{prefix}.{key}" if prefix else str(key))
     return flat
+
+
+def plain_containers(value: Any) -> Any:
+    """Plain containers, without what of URLs logs people in."""
+    return _without_secrets(json.loads(json.dumps(dataclasses.asdict(value), ensure_ascii=False)))
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_secrets(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_secrets(item) for item in value]
+    return without_secrets(value) if isinstance(value, str) else value

@@ -162,3 +162,9 @@ def parse_size(size: object) -> tuple[int, int]:
     if match is None:
         raise ConfigError("size", size, "pixels a side, as 256, or width x height, as 384x256")
     return int(match[1]), int(match[2] or match[1])
+
+
+def check_whole(key: str, value: int | None, lowest: int, highest: int) -> None:
+    """Raise ConfigError unless a number that was given is in its range."""
+    if value is not None and not lowest <= value <= highest:
+        raise ConfigError(key, value, f"a whole number from {lowest} to {highest}")

@@ -23,13 +23,14 @@ import numpy as np
 from conf.command import COMPLETE, PARTIAL, Summary, command
 from conf.compose import typed
 from conf.errors import ConfigError
+from conf.recipe import plain_containers
+from conf.value import check_whole
 from pipelines.artists.grid import GridConfig
 from pipelines.evaluation.importers import Imported, Layout, Wanted, read_set
 from pipelines.evaluation.perceptual import WeightsConfig, load_networks
 from pipelines.evaluation.report import Report, evaluate
 from pipelines.evaluation.tables import tables
 from pipelines.pages.evaluation.page import render_page
-from pipelines.synthesis.config import check_whole, plain_containers
 from training.data.claim import claimed_folder, naming_out
 from training.data.manifest import sweep_temporaries, to_json, write_atomically
 from training.data.plain import parse_json

@@ -12,23 +12,18 @@ Running the same command again resumes where a killed run stopped; once everythi
 
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from conf.command import Summary, command
 from conf.compose import typed
-from conf.value import parse_size
 from pipelines.artists.config import CaptionConfig, IngestConfig, TreatmentConfig
 from pipelines.artists.find import ArtistSource, Layout, find_sequences
 from pipelines.artists.grid import GridConfig
 from pipelines.artists.sequence import IngestSettings
-from pipelines.sources.framing import Fit, Framing
-from pipelines.synthesis.config import ClusterConfig, FramesConfig
 from pipelines.synthesis.folder import has_shards
 from pipelines.synthesis.plan import make_plan
 from pipelines.synthesis.run import dataset_card, make_dataset
-from renderers.painting import FrameSchedule
-from training.tracking import TrackerConfig
+from pipelines.synthesis.run_config import RunKeys
 
 
 def run(config: IngestConfig) -> Summary:
@@ -56,26 +51,14 @@ def run(config: IngestConfig) -> Summary:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Composed:
-    """`conf/ingest.yaml` as a user sees it, types checked and ranges not yet."""
+class _Composed(RunKeys):
+    """`conf/ingest.yaml` as a user sees it."""
 
     source: ArtistSource
     layout: Layout
-    out: Path
     grid: GridConfig
     treatment: TreatmentConfig
     caption: CaptionConfig
-    size: Any
-    fit: Fit
-    num_frames: int
-    frames: FramesConfig
-    num_workers: int | None
-    shard_size: int | None
-    val_fraction: float
-    max_quarantined: float
-    gallery: bool
-    cluster: ClusterConfig
-    tracker: TrackerConfig
 
 
 def ingest_config(plain: dict[str, Any]) -> IngestConfig:
@@ -85,24 +68,13 @@ def ingest_config(plain: dict[str, Any]) -> IngestConfig:
         ConfigError: naming the key, the value and what is allowed.
     """
     composed = typed(_Composed, plain)
-    width, height = parse_size(composed.size)
     return IngestConfig(
+        **composed.run_fields(),
         source=composed.source,
         layout=composed.layout,
-        out=composed.out,
         grid=composed.grid,
         treatment=composed.treatment,
         caption=composed.caption,
-        framing=Framing(height_px=height, width_px=width, fit=composed.fit),
-        schedule=FrameSchedule(num_frames=composed.num_frames, spacing=composed.frames.spacing),
-        frame_format=composed.frames.format,
-        num_workers=composed.num_workers,
-        shard_size=composed.shard_size,
-        val_fraction=composed.val_fraction,
-        max_quarantined=composed.max_quarantined,
-        gallery=composed.gallery,
-        cluster=composed.cluster,
-        tracker=composed.tracker,
     )
 
 

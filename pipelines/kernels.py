@@ -16,7 +16,8 @@ from conf.compose import choices, compose
 from conf.errors import ConfigError
 from conf.progress import tell
 from pipelines.synthesis.cluster import worker_variables
-from pipelines.synthesis.config import ClusterConfig, synth_config
+from pipelines.synthesis.config import synth_config
+from pipelines.synthesis.run_config import ClusterConfig
 
 _SIZE_PX = 64
 

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from conf.errors import ConfigError
+from conf.recipe import plain_containers
+from conf.value import check_whole
 from pipelines.artists.find import ArtistSource, Layout
 from pipelines.artists.grid import GridConfig
 from pipelines.sources.base import SourceEntry
 from pipelines.sources.captions import CaptionTemplate
-from pipelines.synthesis.config import RunConfig, check_whole, plain_containers
+from pipelines.synthesis.run_config import RunConfig
 
 Decision = Literal["auto", "always", "never"]
 

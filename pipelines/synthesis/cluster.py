@@ -12,8 +12,8 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 from conf.errors import ConfigError, UserError
-from pipelines.synthesis.config import ClusterConfig
 from pipelines.synthesis.plan import ShardPlan
+from pipelines.synthesis.run_config import ClusterConfig
 from pipelines.synthesis.shard import ShardReport, ShardSettings, fault_of_ours, render_shard
 from process_painter import worker
 

@@ -15,10 +15,10 @@ from PIL import Image as PillowImage
 
 from pipelines.sources.base import Picture, Source
 from pipelines.sources.framing import Framing
-from pipelines.synthesis.config import RendererChoice
 from pipelines.synthesis.painted import Painted, paint_sequence, spawn_key
 from pipelines.synthesis.plan import PlannedSequence
 from pipelines.synthesis.regions import label_map_bytes, region_facts
+from pipelines.synthesis.renderer_choice import RendererChoice
 from renderers.family import Note
 from renderers.metrics import sequence_metrics
 from renderers.painting import FrameSchedule, Painting

@@ -9,8 +9,9 @@ import pytest
 from conf.command import Summary, command
 from conf.compose import _with_groups, compose
 from conf.errors import UserError
+from conf.recipe import plain_containers
 from conf.value import read_value
-from pipelines.synthesis.config import plain_containers, synth_config
+from pipelines.synthesis.config import synth_config
 from tests.pipelines.runs import PAINT_FAST, save_picture, synth
 
 LOOKED_UP = ("${oc.env:PAINTER_SECRET}", "${oc.decode:${oc.env:PAINTER_SECRET}}", "${hydra:runtime.cwd}", "${seed}")

@@ -9,10 +9,11 @@ import pytest
 from conf.command import Summary, command
 from conf.errors import UserError
 from conf.progress import tell
+from conf.recipe import plain_containers
 from conf.shown import shown, without_secrets
 from pipelines.sources.base import SourceEntry
 from pipelines.sources.webdataset import WebDatasetSource
-from pipelines.synthesis.config import plain_containers, synth_config
+from pipelines.synthesis.config import synth_config
 from tests.fuzz.mutations import tar
 from tests.pipelines.runs import PAINT_FAST, save_picture, synth
 from tests.pipelines.small_dataset import small_dataset

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from conf.recipe import plain_containers
 from pipelines.sources.webdataset import WebDatasetSource
-from pipelines.synthesis.config import plain_containers
 from pipelines.synthesis.contact_sheet import contact_sheet, write_sheet
 from tests.pipelines.small_dataset import SHARDS, painted_frames, small_dataset
 

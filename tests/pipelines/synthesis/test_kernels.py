@@ -8,7 +8,7 @@ import numba
 import pytest
 
 from pipelines.kernels import compile_kernels
-from pipelines.synthesis.config import ClusterConfig
+from pipelines.synthesis.run_config import ClusterConfig
 from tests.pipelines.runs import synth
 
 LINE = "compiling stroke kernels, once on this machine, about a minute\n"

@@ -19,8 +19,9 @@ from conf.errors import ConfigError
 from conf.recipe import recipe_hash
 from pipelines import synth, verify
 from pipelines.pages.gallery.contents import gather
-from pipelines.synthesis.config import ClusterConfig, SynthConfig, synth_config
+from pipelines.synthesis.config import SynthConfig, synth_config
 from pipelines.synthesis.regions import label_map_bytes, read_label_map, region_faults
+from pipelines.synthesis.run_config import ClusterConfig
 from renderers.painting import StrokeProgram
 from tests.pipelines.runs import assert_same, contents, save_picture
 from tests.small_sam import save_small_sam, small_sam

@@ -89,7 +89,7 @@ def test_frames_of_a_gpu_are_held_to_one_level(
 
     def canvases_of(programs: Any, steps: Any, _: str) -> list[list[Image]]:
         return [
-            [off(canvas, step) for step, canvas in zip(chosen, bezier.replay(program, chosen), strict=True)]
+            [off(canvas, step) for step, canvas in zip(chosen, bezier.RENDERER.replay(program, chosen), strict=True)]
             for program, chosen in zip(programs, steps, strict=True)
         ]
 
@@ -100,13 +100,13 @@ def test_frames_of_a_gpu_are_held_to_one_level(
 
 def test_frames_of_the_cpu_are_held_to_the_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert synth(*SMALL, "num_sequences=1", "gallery=false", f"out={tmp_path / 'cpu'}") == 0
-    replay = bezier.replay
+    replay = bezier.RENDERER.replay
 
     def off(program: StrokeProgram, steps: Sequence[int]) -> Iterator[Image]:
         for step, canvas in zip(steps, replay(program, steps), strict=True):
             yield np.abs(canvas - np.float32((step > 0) / 255))
 
-    monkeypatch.setattr(bezier, "replay", off)
+    monkeypatch.setattr(bezier.RENDERER, "replay", off)
     assert verified(tmp_path / "cpu") == verify.FAULTY
 
 
@@ -198,13 +198,13 @@ def test_too_little_gpu_memory_is_blamed_on_no_picture(tmp_path: Path, monkeypat
 def test_the_batch_door_of_a_family_paints_what_single_pictures_are() -> None:
     images = [landscape(64, 80), np.ascontiguousarray(landscape(64, 80)[:, ::-1])]
     together = bezier.RENDERER.paint_batch(images, CONFIG, seeds(2))
-    alone = [bezier.paint(image, CONFIG, seed) for image, seed in zip(images, seeds(2), strict=True)]
+    alone = [bezier.RENDERER.paint(image, CONFIG, seed) for image, seed in zip(images, seeds(2), strict=True)]
     for one, two in zip(together, alone, strict=True):
         assert np.abs(one.program.strokes - two.program.strokes).max() < 1e-3
     steps = [(0, 7, 20), (0, 3, 20)]
     canvases = bezier.RENDERER.replay_batch([one.program for one in together], steps, CONFIG)
     for painting, chosen, shown in zip(together, steps, canvases, strict=True):
-        for canvas, exact in zip(shown, bezier.replay(painting.program, chosen), strict=True):
+        for canvas, exact in zip(shown, bezier.RENDERER.replay(painting.program, chosen), strict=True):
             assert np.abs(to_uint8(canvas).astype(int) - to_uint8(exact)).max() <= 1
     with pytest.raises(ValueError, match="size"):
         bezier.RENDERER.paint_batch([images[0], images[1][:40]], CONFIG, seeds(2))

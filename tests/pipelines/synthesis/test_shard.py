@@ -14,8 +14,9 @@ from PIL import Image
 from conf.compose import compose
 from pipelines.sources.base import SourceEntry
 from pipelines.synthesis import sequence as sequence_module
-from pipelines.synthesis.config import RendererChoice, synth_config
+from pipelines.synthesis.config import synth_config
 from pipelines.synthesis.plan import PlannedSequence, ShardPlan, make_plan
+from pipelines.synthesis.renderer_choice import RendererChoice
 from pipelines.synthesis.sequence import RenderSettings, Stopwatch, caption_of, encode_frame, render_sequence
 from pipelines.synthesis.shard import render_shard
 from tests.pipelines.runs import SMALL

@@ -10,8 +10,8 @@ import pytest
 from conf.errors import ConfigError, UserError
 from pipelines.synthesis import cluster
 from pipelines.synthesis.cluster import check_cpu, num_workers, render_shards, worker_variables
-from pipelines.synthesis.config import ClusterConfig
 from pipelines.synthesis.plan import ShardPlan
+from pipelines.synthesis.run_config import ClusterConfig
 from pipelines.synthesis.sequence import RenderSettings
 from pipelines.synthesis.shard import ShardReport
 from tests.pipelines.runs import COMMAND, SMALL, assert_same, contents

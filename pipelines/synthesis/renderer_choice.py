@@ -1,0 +1,132 @@
+"""Which renderers a run paints with, and with what configuration."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from conf.compose import typed
+from conf.errors import ConfigError, UserError
+from conf.recipe import plain_containers
+from pipelines.sources.framing import Ground
+from pipelines.synthesis.assets import AssetFiles, read_assets
+from renderers import families, renderer
+from renderers.family import Renderer
+from training.data.dataset import read_card
+
+
+@dataclass(frozen=True, kw_only=True)
+class RendererChoice:
+    """One renderer of a run: its name in `conf/renderer/`, its package, its configuration, and its share of the deal.
+
+    `phrase` is the method phrase: the words appended to captions.
+    """
+
+    name: str
+    family: str
+    phrase: str
+    config: Any
+    weight: float = 1.0
+    assets: AssetFiles = field(default_factory=AssetFiles)
+
+    @property
+    def renderer(self) -> Renderer:
+        """What paints."""
+        return renderer(self.family)
+
+    def plain_config(self) -> dict[str, Any]:
+        """Its configuration as plain containers; where it computes is said only where that is not the CPU.
+
+        So recipes from before there was a choice keep their hashes.
+        """
+        plain: dict[str, Any] = plain_containers(self.config)
+        return {key: value for key, value in plain.items() if (key, value) != ("device", "cpu")}
+
+    @property
+    def ground(self) -> Ground:
+        """The colour of its bare canvas; pictures are laid on it."""
+        return self.renderer.ground(self.config)
+
+    def recipe(self) -> dict[str, Any]:
+        """What of it decides bytes: of files, their hashes."""
+        return {
+            "name": self.name,
+            "family": self.family,
+            "phrase": self.phrase,
+            "config": self.plain_config(),
+            "weight": self.weight,
+            "assets": dict(self.assets.sha256),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Mix:
+    """`renderer=mix`."""
+
+    family: Literal["mix"]
+    weights: dict[str, float | None]
+    members: dict[str, dict[str, Any]]
+
+
+def chosen_renderers(plain: Mapping[str, Any], out: Path) -> tuple[tuple[RendererChoice, ...], tuple[str, ...]]:
+    """The renderers that are chosen, and the members of a mix that are left out because the data set is older."""
+    if plain.get("family") != "mix":
+        return (single_renderer(plain),), ()
+    mix = typed(_Mix, plain, "renderer")
+    for name, weight in mix.weights.items():
+        if name not in mix.members:
+            raise ConfigError(f"renderer.weights.{name}", weight, f"one of the members {', '.join(mix.members)}")
+        if weight is not None and not 0.0 <= weight < math.inf:
+            raise ConfigError(f"renderer.weights.{name}", weight, "a number from 0, or null")
+    begun = _weights_begun_with(out)
+    weights = {
+        name: begun.get(name, 0.0 if begun else 1.0) if weight is None else weight
+        for name, weight in sorted(mix.weights.items())
+    }
+    chosen = {name: weight for name, weight in weights.items() if weight > 0}
+    if not chosen:
+        raise ConfigError("renderer.weights", mix.weights, "at least one weight above 0")
+    choices = (_choice(name, mix.members[name], f"renderer.members.{name}", chosen[name]) for name in chosen)
+    left_out = (name for name, weight in mix.weights.items() if weight is None and name not in chosen)
+    return tuple(choices), tuple(left_out)
+
+
+def _weights_begun_with(out: Path) -> dict[str, float]:
+    """The renderers of the mix that a data set in a folder was begun with; empty where there is none.
+
+    A member that the mix gained since then does not make the same command ask for another data set.
+    """
+    try:
+        renderers = read_card(out).recipe.get("renderers", [])
+    except UserError:  # whoever claims the folder says what is wrong with it
+        return {}
+    weights = {choice["name"]: choice["weight"] for choice in renderers if isinstance(choice.get("weight"), float)}
+    return weights if len(weights) > 1 else {}
+
+
+def single_renderer(plain: Mapping[str, Any]) -> RendererChoice:
+    """The renderer that the composed group `renderer` chooses, for commands that paint with one.
+
+    Raises:
+        ConfigError: naming the key, the value and what is allowed; also of a mix.
+    """
+    if plain.get("family") == "mix":
+        raise ConfigError("renderer", "mix", "one renderer, such as " + " or ".join(sorted(plain["members"])))
+    return _choice(str(plain.get("name") or plain.get("family")), plain, "renderer", 1.0)
+
+
+def _choice(name: str, plain: Mapping[str, Any], key: str, weight: float) -> RendererChoice:
+    fields = dict(plain)
+    family, phrase = str(fields.pop("family", "")), fields.pop("phrase", None)
+    fields.pop("name", None)  # of the YAML; in a mix, members are named by their keys
+    if family not in families():
+        raise ConfigError(f"{key}.family", family, "one of " + ", ".join(families()))
+    config = typed(renderer(family).config_type, fields, key)
+    try:
+        assets = read_assets(renderer(family).asset_files(config))
+        renderer(family).check_assets(config, assets.content)
+    except ConfigError as error:
+        raise error.under(key) from None
+    phrase = str(renderer(family).phrase(config) if phrase is None else phrase)
+    return RendererChoice(name=name, family=family, phrase=phrase, config=config, weight=weight, assets=assets)

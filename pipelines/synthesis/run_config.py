@@ -1,0 +1,106 @@
+"""The configuration that all runs share which write a data set, whatever its sequences are made of."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from conf.errors import ConfigError
+from conf.value import check_whole, parse_size
+from pipelines.sources.framing import Fit, Framing
+from renderers.painting import FrameSchedule
+from training.data.layout import MOST_SEQUENCES, FrameFormat
+from training.tracking import TrackerConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterConfig:
+    """Where shards are rendered: on a Ray of our own (`local`), on an existing one (`ray`), or here (`inline`).
+
+    Workers are processes that live as long as the run: what one has loaded, it keeps for its next task.
+
+    Attributes:
+        address: of the existing one.
+        cpu: the processor that kernels are compiled for.
+        gpus_per_worker: share of a GPU that each worker gets, 0 to 1; Ray hides GPUs from workers that get none.
+    """
+
+    kind: Literal["local", "ray", "inline"] = "local"
+    address: str | None = None
+    cpu: str = "native"
+    gpus_per_worker: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.gpus_per_worker <= 1.0:
+            raise ConfigError("gpus_per_worker", self.gpus_per_worker, "0 to 1; 0.25 lets four workers share a GPU")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """The settings of a run that writes a data set. `conf/synth.yaml` says what each key means."""
+
+    out: Path
+    framing: Framing
+    schedule: FrameSchedule
+    frame_format: FrameFormat
+    num_workers: int | None
+    shard_size: int | None
+    val_fraction: float
+    max_quarantined: float
+    gallery: bool
+    cluster: ClusterConfig
+    tracker: TrackerConfig
+
+    def __post_init__(self) -> None:
+        check_whole("num_workers", self.num_workers, 1, 1_000_000)
+        check_whole("shard_size", self.shard_size, 1, MOST_SEQUENCES)
+        if not 0.0 <= self.val_fraction < 1.0:
+            raise ConfigError("val_fraction", self.val_fraction, "0 to less than 1")
+        if not 0.0 <= self.max_quarantined <= 1.0:
+            raise ConfigError("max_quarantined", self.max_quarantined, "0 to 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FramesConfig:
+    """The group `frames`."""
+
+    spacing: Literal["distance", "log", "uniform"]
+    format: FrameFormat
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunKeys:
+    """The keys that all commands have which write a data set, as a user sees them: types checked, ranges not yet."""
+
+    out: Path
+    size: Any
+    fit: Fit
+    num_frames: int
+    frames: FramesConfig
+    num_workers: int | None
+    shard_size: int | None
+    val_fraction: float
+    max_quarantined: float
+    gallery: bool
+    cluster: ClusterConfig
+    tracker: TrackerConfig
+
+    def run_fields(self) -> dict[str, Any]:
+        """The fields of `RunConfig`, by name.
+
+        Raises:
+            ConfigError: naming the key, the value and what is allowed.
+        """
+        width, height = parse_size(self.size)
+        return {
+            "out": self.out,
+            "framing": Framing(height_px=height, width_px=width, fit=self.fit),
+            "schedule": FrameSchedule(num_frames=self.num_frames, spacing=self.frames.spacing),
+            "frame_format": self.frames.format,
+            "num_workers": self.num_workers,
+            "shard_size": self.shard_size,
+            "val_fraction": self.val_fraction,
+            "max_quarantined": self.max_quarantined,
+            "gallery": self.gallery,
+            "cluster": self.cluster,
+            "tracker": self.tracker,
+        }
