@@ -75,7 +75,7 @@ def command(
         return BAD_CONFIGURATION
     except KeyboardInterrupt:
         again = options.multirun or (config is not None and can_continue(config))
-        print("interrupted" + "; the same command again goes on from here" * again, file=sys.stderr)
+        print("interrupted" + "; run the same command again to continue" * again, file=sys.stderr)
         return INTERRUPTED
     return _tell("\n".join(map(shown, summary.lines)), summary.exit_code)
 

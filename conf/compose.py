@@ -55,7 +55,7 @@ def compose(name: str, overrides: Sequence[str], own_folder: Path | None = None)
                 ) from None
     for key, value in _leaves(plain):
         if value is _MISSING:
-            raise UserError(f"{key} is needed: say {key}=...")
+            raise UserError(f"{key} is required: set {key}=...")
     return plain
 
 
@@ -63,9 +63,9 @@ def _is_choice(word: str, own_folder: Path | None) -> bool:
     """Whether a word chooses from a group; refuses what is neither that nor `key=value`."""
     key, sign, value = word.partition("=")
     if not sign or not key.lstrip("+"):
-        raise UserError(f"{word}: not understood; say key=value, in quotes where the value has blanks")
+        raise UserError(f"{word}: not understood; write key=value, in quotes where the value has blanks")
     if key.startswith("~"):
-        raise UserError(f"{word}: keys cannot be taken away; say {key[1:]}=null")
+        raise UserError(f"{word}: keys cannot be removed; set {key[1:]}=null")
     group = key.lstrip("+").partition("@")[0]
     if group not in _groups():
         return False
@@ -221,10 +221,10 @@ def typed(cls: type[_Config], values: Any, key: str = "") -> _Config:
     hints = typing.get_type_hints(cls, include_extras=True)
     for name in values:
         if name not in fields:
-            raise ConfigError(_join(key, str(name)), values[name], f"the keys {', '.join(fields)}")
+            raise ConfigError(_join(key, str(name)), values[name], f"one of the keys {', '.join(fields)}")
     for name, field in fields.items():
         if name not in values and field.default is field.default_factory is dataclasses.MISSING:
-            raise UserError(f"{_join(key, name)} is needed: say {_join(key, name)}=...")
+            raise UserError(f"{_join(key, name)} is required: set {_join(key, name)}=...")
     converted = {name: _convert(hints[name], value, _join(key, name)) for name, value in values.items()}
     try:
         return cls(**converted)

@@ -60,7 +60,7 @@ def launch(
         raise UserError("-m: not under torchrun, of which every process would start all jobs; run the jobs one by one")
     for word in launcher_settings:
         if word.partition("=")[0].lstrip("+") in _FIXED:
-            raise UserError(f"{word}: not possible; say out=, below which each job has a folder of its own")
+            raise UserError(f"{word}: not possible; use out=, below which each job has a folder of its own")
     with ExitStack() as stack:
         scratch = folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         launcher = _launcher(launcher_settings, scratch.resolve())

@@ -51,7 +51,7 @@ def read_options(arguments: Sequence[str]) -> Options:
         elif option in ("--cfg", "-c"):
             named = [value] if sign else [waiting.pop(0) for _ in waiting[:1]]
             if named != ["job"]:
-                raise UserError("--cfg: not understood; say --cfg job")
+                raise UserError("--cfg: not understood; use --cfg job")
             show = show or "configuration"
         elif word in ("-h", "--help"):
             show = "help"
@@ -69,5 +69,5 @@ def read_options(arguments: Sequence[str]) -> Options:
 def _folder(option: str, named: Sequence[str]) -> Path:
     folder = Path(at_home(named[0])) if named and named[0] else None
     if folder is None or not folder.is_dir():
-        raise UserError(f"{' '.join([option, *named])}: not a folder; say --config-dir FOLDER, of your own YAML")
+        raise UserError(f"{' '.join([option, *named])}: not a folder; use --config-dir FOLDER, a folder of your own YAML")
     return folder

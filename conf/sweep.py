@@ -52,13 +52,13 @@ def jobs_of(settings: Sequence[str], choices: Callable[[str], Sequence[str]]) ->
     """
     for word in settings:
         if "=" not in word:
-            raise UserError(f"{word}: not understood; say key=value, in quotes where the value has blanks")
+            raise UserError(f"{word}: not understood; use key=value, in quotes where the value has blanks")
     values = [_values(word, choices) for word in settings]
     keys = [word.partition("=")[0] for word in settings]
     swept = [at for at, several in enumerate(values) if len(several) > 1]
     for at in swept:
         if keys.count(keys[at]) > 1:
-            raise UserError(f"{settings[at]}: {keys[at]} is set twice; say its values once, as {keys[at]}=a,b")
+            raise UserError(f"{settings[at]}: {keys[at]} is set twice; set it once, as {keys[at]}=a,b")
     combinations = itertools.product(*values)
     count = math.prod(map(len, values))
     if count > _MOST_JOBS:
@@ -104,7 +104,7 @@ def _values(word: str, choices: Callable[[str], Sequence[str]]) -> list[str]:
     try:
         numbers = [str(number) for number in range(*(int(part) for part in parts))]
     except (TypeError, ValueError):
-        raise UserError(f"{word}: not understood; say range(start,stop) or range(start,stop,step)") from None
+        raise UserError(f"{word}: not understood; use range(start,stop) or range(start,stop,step)") from None
     if not numbers:
         raise UserError(f"{word}: no number is in this range")
     return numbers

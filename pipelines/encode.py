@@ -81,7 +81,7 @@ class EncodeConfig:
         if not 1 <= self.batch_size <= 4096:
             raise ConfigError("batch_size", self.batch_size, "a whole number from 1 to 4096")
         if self.base is None and self.model.path is None:
-            raise UserError(f"base is needed with model={self.model.name}: say base=...")
+            raise UserError(f"base is needed with model={self.model.name}: set base=...")
 
     @property
     def base_path(self) -> str:

@@ -73,7 +73,7 @@ class EvaluateConfig:
         if self.max_sequences > most:
             raise ConfigError("max_sequences", self.max_sequences, f"at most {most} at this size and num_frames")
         if self.generated.resolve() == self.reference.resolve():
-            raise ConfigError("reference", self.reference, "another folder than generated: a set agrees with itself")
+            raise ConfigError("reference", self.reference, "another folder than generated: a set always matches itself")
 
 
 def run(config: EvaluateConfig) -> Summary:
@@ -154,7 +154,7 @@ def _refuse_other(out: Path, settings: dict[str, Any]) -> None:
         allowed = f"a new or empty folder; {_JSON} in this one is not an evaluation"
         raise ConfigError("out", out, allowed) from None
     if stored_settings != settings:
-        raise ConfigError("out", out, "another folder; this one holds an evaluation of other things")
+        raise ConfigError("out", out, "another folder; this one holds an evaluation of other data or settings")
 
 
 def _write(out: Path, report: Report) -> Path:

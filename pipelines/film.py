@@ -70,7 +70,7 @@ class FilmConfig:
         if self.out.is_dir():
             raise ConfigError("out", self.out, "a file; this is a folder")
         if self.out.exists() and not self.overwrite:
-            raise ConfigError("out", self.out, "a new file, or say overwrite=true")
+            raise ConfigError("out", self.out, "a new file, or overwrite=true")
 
     @property
     def ending(self) -> str:

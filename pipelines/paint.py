@@ -74,7 +74,7 @@ def _paint(config: PaintConfig) -> Summary:
     requests, unreadable = readable(config, requests)
     device = compute_device(config.device)
     if config.offload != "none" and device.type == "cpu":
-        raise ConfigError("offload", config.offload, "none without a GPU: networks would wait where they compute")
+        raise ConfigError("offload", config.offload, "none on a CPU: offloading saves GPU memory only")
     from pipelines.painters import painter_folder
     from training.models.painter_folder import read_painter_card
 
@@ -127,7 +127,7 @@ def _paint_all(
             config.painter, dtype, device, config.loras, config.offload, config.vae, compiled=config.compile
         )
         if unknown := pipeline.base.unknown_words(config.prompt):
-            tell(f"warning: the captions that this painter learned from did not hold {', '.join(unknown)}")
+            tell(f"warning: this painter was not trained on the words {', '.join(unknown)}")
         framing = _framing(config, card["size_px"], pipeline.cell_px)
         steps_shown = config.steps * len(groups) if config.num_frames <= card["num_frames"] else None
         with Progress("painting", steps_shown, 0, "steps") if steps_shown else nullcontext() as progress:
@@ -181,7 +181,9 @@ def _painted(
     from pipelines.painting.longer.in_between import LEAST_SLOTS, paint_long
 
     if config.num_frames > trained_frames < LEAST_SLOTS:
-        raise ConfigError("num_frames", config.num_frames, f"2 to {trained_frames}, as the painter knows no more")
+        raise ConfigError(
+            "num_frames", config.num_frames, f"2 to {trained_frames}, the most that this painter was trained for"
+        )
     paint = partial(
         pipeline,
         negative_prompt=config.negative,
@@ -291,7 +293,7 @@ def _check_overview(out: Path) -> None:
     """Refuse a folder whose page is not an overview that was written here."""
     page = out / "index.html"
     if page.exists() and PROVENANCE.encode() not in retried(page, page.read_bytes):
-        raise ConfigError("out", out, "another folder; index.html in this one was not written here")
+        raise ConfigError("out", out, "another folder; index.html in this one was not written by paint")
 
 
 def has_paintings(config: PaintConfig) -> bool:

@@ -51,7 +51,7 @@ def run(config: StatusConfig) -> Summary:
         lines.append(f"  refused {reasons.total()} inputs:")
         lines += [f"    {count} x {reason}" for reason, count in reasons.most_common(_REASONS_SHOWN)]
     if state == "stopped":
-        lines.append("next: the command that began it, again; it goes on from here")
+        lines.append("next: the command that began it, again; it continues from here")
     return Summary(lines=tuple(lines), exit_code=COMPLETE if state == "complete" else PARTIAL)
 
 

@@ -180,7 +180,7 @@ def _facts(config: AssembleConfig, parts: Mapping[str, Part]) -> dict[str, Any]:
     num_frames, size = config.num_frames or data.get("num_frames"), config.size or data.get("size_px")
     if num_frames is None or size is None:
         key = "num_frames" if num_frames is None else "size"
-        raise UserError(f"{key} is needed: the card of motion={config.motion} does not say it; say {key}=...")
+        raise UserError(f"{key} is needed: the card of motion={config.motion} does not give it; set {key}=...")
     return {
         "num_frames": num_frames,
         "size_px": list(size),
@@ -200,7 +200,7 @@ def _licences(config: AssembleConfig, part: Part) -> dict[str, Any]:
         return {"weights": config.licences[part.key]}
     if part.card is None:
         raise UserError(
-            f"{part.key}={config.places[part.key]}: not trained here; say its licence: licences={{{part.key}: NAME}}"
+            f"{part.key}={config.places[part.key]}: not trained here; state its licence: licences={{{part.key}: NAME}}"
         )
     return {"data": part.data.get("licences", {})}
 

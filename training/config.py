@@ -52,7 +52,9 @@ class StageConfig:
     def __post_init__(self) -> None:
         for key, stages in _TOLD.items():
             if (getattr(self, key) is not None) != (self.name in stages):
-                raise ConfigError(key, getattr(self, key), f"to be told to stage={' or stage='.join(stages)} alone")
+                raise ConfigError(
+                    key, getattr(self, key), f"set with, and only with, stage={' or stage='.join(stages)}"
+                )
 
     @property
     def frames(self) -> Literal["all", "last"]:
@@ -204,19 +206,19 @@ class TrainConfig:
     def _check_parents(self) -> None:
         stage = self.stage.name
         if stage == "words" and self.base is not None:
-            raise ConfigError("base", self.base, "null with stage=words, which makes the base's words itself")
+            raise ConfigError("base", self.base, "null with stage=words, which trains a new text encoder")
         if stage == "agent":
             for key in PARENTS:
                 if getattr(self, key) is not None:
-                    raise ConfigError(key, getattr(self, key), "null with stage=agent, which starts from nothing")
+                    raise ConfigError(key, getattr(self, key), "null with stage=agent, which trains from scratch")
             return
         model = registered(self.model.name)
         if stage not in ("words", "base") and not model.comes_trained and self.base is None:
             raise UserError(
-                f"base is needed with stage={stage} model={model.name}: say base=FOLDER of a run of stage=base"
+                f"base is needed with stage={stage} model={model.name}: set base=FOLDER of a run of stage=base"
             )
         if stage in ("replication", "motion_lora") and self.motion is None:
-            raise UserError(f"motion is needed with stage={stage}: say motion=FOLDER of a run of stage=motion")
+            raise UserError(f"motion is needed with stage={stage}: set motion=FOLDER of a run of stage=motion")
         for key, readers in _READERS.items():
             if getattr(self, key) is not None and stage not in readers:
                 raise ConfigError(key, getattr(self, key), f"null, or stage={' or stage='.join(readers)}")

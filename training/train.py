@@ -141,13 +141,15 @@ def _find_checkpoint(config: TrainConfig, folder: "RunFolder", ranks: "Ranks") -
     newest = ranks.agreed(lambda: newest_sound(folder.checkpoints, tell) if ranks.first else None)
     checkpoint: Checkpoint | None = ranks.from_first(newest)
     if checkpoint is None and config.resume == "must":
-        raise UserError(f"{folder.checkpoints}: no checkpoint to go on from; resume=auto begins at the first step")
+        raise UserError(f"{folder.checkpoints}: no checkpoint to resume from; resume=auto starts at the first step")
 
     def seen() -> None:
         if checkpoint is not None and not checkpoint.folder.is_dir():
-            raise UserError(f"out={config.out}: rank {ranks.rank} does not see what rank 0 wrote; say a shared folder")
+            raise UserError(f"out={config.out}: rank {ranks.rank} does not see what rank 0 wrote; use a shared folder")
         if checkpoint is not None and checkpoint.step > config.max_steps:
-            raise UserError(f"max_steps={config.max_steps}: {checkpoint.step} are done already; allowed: that or more")
+            raise UserError(
+                f"max_steps={config.max_steps}: {checkpoint.step} steps are done already; allowed: that or more"
+            )
 
     ranks.agreed(seen)
     return checkpoint
@@ -187,7 +189,7 @@ def _begin(
         folder.cut_log(0)
     else:
         folder.cut_log(checkpoint.step, checkpoint.facts.get("log"))
-        tell(f"going on from step {checkpoint.step} of {config.max_steps}")
+        tell(f"resuming from step {checkpoint.step} of {config.max_steps}")
     frozen = ", ".join(stage.frozen) or "nothing"
     tell(f"{config.out}: stage {stage.name}, {trained / 1e6:.2f} M parameters trained; frozen: {frozen}")
 
@@ -228,7 +230,9 @@ def _has_checkpoints(config: TrainConfig) -> bool:
 def _summary(config: TrainConfig, step: int, finished: bool) -> Summary:
     if not finished:
         return Summary(
-            lines=(f"{config.out}: stopped at step {step} of {config.max_steps}; the same command goes on from there",),
+            lines=(
+                f"{config.out}: stopped at step {step} of {config.max_steps}; run the same command again to continue",
+            ),
             exit_code=PARTIAL,
         )
     return Summary(

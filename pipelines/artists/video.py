@@ -102,7 +102,7 @@ class _Video:
                 if shown_s < _LEAST_SHARE * promised_s and not all_there:
                     # Of a file that was cut off, some containers decode what there is.
                     raise RefusedPicture(
-                        f"damaged after {decoded} frames: {shown_s:.1f} of {promised_s:.1f} s are there"
+                        f"damaged after {decoded} frames: {shown_s:.1f} of {promised_s:.1f} s can be read"
                     )
                 yield waiting, max(last_s, promised_s - (now_s - first_s))
         except (RefusedPicture, StorageFault, MemoryError):

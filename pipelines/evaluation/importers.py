@@ -75,7 +75,7 @@ def read_set(key: str, folder: Path, layout: Layout, wanted: Wanted) -> Imported
         UserError: if a data set or a report is damaged.
     """
     if not folder.is_dir():
-        raise ConfigError(key, folder, "a folder of sequences; there is none")
+        raise ConfigError(key, folder, "a folder of sequences; this path does not exist")
     read_as = detect(folder, wanted.grid) if layout == "auto" else layout
     if read_as == "dataset":
         members = _of_datasets(folder)

@@ -55,7 +55,7 @@ class WeightsConfig:
         for key in ("clip", "dino", "lpips_backbone", "lpips_heads", "inception"):
             path = getattr(self, key)
             if path is not None and not path.exists():
-                raise ConfigError(key, path, "a local file or folder of weights, or null; there is none")
+                raise ConfigError(key, path, "a local file or folder of weights, or null; this path does not exist")
         if (self.lpips_backbone is None) != (self.lpips_heads is None):
             raise ConfigError("lpips_heads", self.lpips_heads, "given together with lpips_backbone, or neither")
 

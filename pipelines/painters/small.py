@@ -160,15 +160,13 @@ def _synthesise(out: Path, num_processes: int, size: Size, seconds: float, clock
     ]
     failed = [process for process in running if process.wait() != COMPLETE]
     if failed:
-        raise UserError(
-            f"{len(failed)} of {num_processes} processes of pipelines.synth failed; what they said is above"
-        )
+        raise UserError(f"{len(failed)} of {num_processes} processes of pipelines.synth failed; their output is above")
     return folders
 
 
 def _synth(folder: Path, num_sequences: int, seed: int, size: Size, *, alone: bool) -> None:
     if _start_synth(folder, num_sequences, seed, size, alone=alone).wait() != COMPLETE:
-        raise UserError(f"{folder}: pipelines.synth failed; what it said is above")
+        raise UserError(f"{folder}: pipelines.synth failed; its output is above")
     shutil.rmtree(folder)
 
 
@@ -200,7 +198,7 @@ def _train(
     config = _config(stage, parents, data, folder, size, max_steps)
     if _run_stage(config, until_s=left_s).exit_code != COMPLETE:
         done = _newest_step(folder)
-        clock.say(f"stage {stage}: its time is over after {done} steps")
+        clock.say(f"stage {stage}: out of time after {done} steps")
         _run_stage(_config(stage, parents, data, folder, size, done, cooldown=max_steps))
     if "train/loss" in (last := _last_line(folder)):
         clock.say(f"stage {stage}: loss {last['train/loss']:.4f}")

@@ -68,7 +68,7 @@ class PaintConfig:
             if not lowest <= getattr(self, key) <= highest:
                 raise ConfigError(key, getattr(self, key), f"{lowest} to {highest}")
         if self.compile and self.offload == "sequential":
-            raise ConfigError("compile", "true", "false, with offload=sequential, whose layers come and go")
+            raise ConfigError("compile", "true", "false with offload=sequential, which moves layers between devices")
         given = self.image if self.image is not None else [str(path) for path in self.pictures] or None
         if (given is None) == (self.task != "generate"):
             allowed = f"the picture to {self.task}" if given is None else f"null, with task={self.task}"

@@ -52,7 +52,7 @@ def own_files(root: Path) -> frozenset[str]:
     if not any("files" in listing for listing in listings):
         page = _bytes(root / PAGE)
         if not listings and PROVENANCE.encode() not in page:
-            raise ConfigError("out", root, "a new or empty folder; this one holds something that was not painted here")
+            raise ConfigError("out", root, "a new or empty folder; this one holds something that paint did not write")
         listed = {name.decode() for name in _FRAME_ON_PAGE.findall(page)} | _ALWAYS
     return frozenset(name for name in listed if _OWN_NAME.fullmatch(name)) | {REPORT}
 
@@ -66,7 +66,7 @@ def check_writable(root: Path, names: Collection[str]) -> frozenset[str]:
     owned = own_files(root)
     foreign = sorted(name for name in set(names) - owned if (root / name).exists())
     if foreign:
-        raise ConfigError("out", root, f"another folder; {foreign[0]} in this one was not painted here")
+        raise ConfigError("out", root, f"another folder; {foreign[0]} in this one was not written by paint")
     return owned
 
 

@@ -63,7 +63,7 @@ def at_latents(
     """
     for one in pinned:
         if not -num_frames <= one.frame < num_frames:
-            raise ValueError(f"frame {one.frame} of {num_frames}; there are {-num_frames} to {num_frames - 1}")
+            raise ValueError(f"frame {one.frame} of {num_frames}; allowed: {-num_frames} to {num_frames - 1}")
     return [replace(one, frame=slot_of(one.frame % num_frames, num_frames)) for one in pinned]
 
 

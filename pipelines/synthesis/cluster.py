@@ -98,7 +98,7 @@ def _on_ray(
             )
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
         if cluster.kind == "local":
-            raise UserError(f"cluster=local: Ray does not start ({error}); cluster=inline does without") from error
+            raise UserError(f"cluster=local: Ray does not start ({error}); cluster=inline works without Ray") from error
         raise ConfigError(
             "cluster.address", cluster.address, f"the address of a running Ray cluster ({error})"
         ) from error

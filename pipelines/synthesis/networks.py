@@ -101,7 +101,7 @@ def _actor(path: str, sha256: str, key: str) -> "Actor":
         with torch.inference_mode():
             answer: NDArray[np.float32] = network(torch.from_numpy(canvases), torch.from_numpy(pictures), done).numpy()
         if not np.isfinite(answer).all():
-            raise ConfigError(key, path, "weights that are finite: this actor answers with NaN")
+            raise ConfigError(key, path, "weights that are finite: this actor outputs NaN")
         return answer
 
     return strokes

@@ -139,7 +139,7 @@ def _num_tiles(rows: Floats) -> int:
     squares = np.unique(rows[:, _TOP:], axis=0)
     corners, sides = squares[:, :2], squares[:, 2:]
     if not ((corners >= 0) & (corners < 1) & (sides >= np.float32(1 / MOST_TILES)) & (sides <= 1)).all():
-        raise ValueError("strokes in squares beside the canvas, or smaller than any")
+        raise ValueError("strokes in squares that are outside the canvas or too small")
     if len(squares) > 1 + MOST_TILES**2:
         raise ValueError(f"strokes in {len(squares)} different squares")
     return max((round(1 / float(side)) for side in np.unique(sides)), default=1)

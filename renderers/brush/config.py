@@ -89,7 +89,9 @@ class BrushConfig:
             raise ConfigError("canvas", list(self.canvas), "three numbers from 0 to 1, such as [1,1,1]")
         for key in ("line_brush", "dry_brush", "wash_brush"):
             if (path := getattr(self, key).path) is not None:
-                raise ConfigError(f"{key}.path", path, "none: a picture takes the place of all three, by brush.path")
+                raise ConfigError(
+                    f"{key}.path", path, "null; brush.path gives a picture that replaces all three brushes"
+                )
         if not 0.0 <= self.relief <= 1.0:
             raise ConfigError("relief", self.relief, "0 to 1")
         if self.palette != 0 and not 2 <= self.palette <= 64:

@@ -91,9 +91,11 @@ def brush_from_picture(picture: Field, height: Field | None = None) -> BrushText
         raise ConfigError("height_path", f"a picture of {height_size} px", f"the size of the brush picture, {size}")
     most = float(picture.max()) if picture.size else 0.0
     if not most > _FAINT:
-        raise ConfigError("path", f"an empty picture of {size}", "one with a shape, in alpha or in grey on its ground")
+        raise ConfigError("path", f"an empty picture of {size}", "one that shows a mark, in its alpha or in grey")
     if float((picture < 0.9 * most).mean()) < 1e-3:
-        raise ConfigError("path", f"a picture of {size} covered all over", "one with a shape, and empty ground")
+        raise ConfigError(
+            "path", f"a picture of {size} covered all over", "one that shows a mark on an empty background"
+        )
 
     content = np.nonzero(picture > _FAINT)
     box = tuple(slice(int(places.min()), int(places.max()) + 1) for places in content)

@@ -53,7 +53,7 @@ WRONG = [
     (["hydra.run.dir=elsewhere"], ["hydra.run.dir=elsewhere", "no such key"]),
     (["hydra/launcher=joblib"], ["hydra/launcher=joblib", "no such key"]),
     (["/tmp=x"], ["/tmp=x", "no such key"]),
-    (["~tracker=none"], ["~tracker=none", "cannot be taken away"]),
+    (["~tracker=none"], ["~tracker=none", "cannot be removed"]),
     (["size.x=3"], ["size.x=3", "no such key"]),
     (["--cfg", "hydra"], ["--cfg job"]),
     (["--cfg"], ["--cfg job"]),
@@ -204,7 +204,7 @@ def test_an_interrupted_run_promises_to_go_on_where_something_was_kept(
 
     assert command("synth", synth_config, run, "", [], can_continue=lambda _: kept) == INTERRUPTED
     line = capsys.readouterr().err
-    assert line.startswith("interrupted") and ("goes on from here" in line) == kept
+    assert line.startswith("interrupted") and ("to continue" in line) == kept
 
 
 def test_interrupted_before_anything_is_known_promises_nothing(capsys: pytest.CaptureFixture[str]) -> None:

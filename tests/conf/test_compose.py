@@ -166,7 +166,7 @@ def test_typed_converts_what_yaml_can_say() -> None:
         ({"folder": ""}, "top.folder", "a path"),
         ({"inner": None}, "top.inner", "a group of keys: share"),
         ({"inner": {"share": 2}}, "top.inner.share", "0 to 1"),
-        ({"inner": {"shar": 1}}, "top.inner.shar", "the keys share"),
+        ({"inner": {"shar": 1}}, "top.inner.shar", "one of the keys share"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_whole_key_and_what_is_allowed(

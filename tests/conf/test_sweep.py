@@ -99,7 +99,7 @@ def test_a_wrong_job_is_refused_before_any_begins(tmp_path: Path, capsys: pytest
         (["hydra/launcher=ray"], "pip install hydra-ray-launcher"),
         (["hydra/launcher=nobody"], "basic"),
         (["hydra.launcher.nothing=2"], "not understood by Hydra"),
-        (["hydra.sweep.dir=elsewhere"], "say out="),
+        (["hydra.sweep.dir=elsewhere"], "use out="),
     ],
 )
 def test_a_launcher_that_will_not_do_is_told_in_one_line(

@@ -326,7 +326,7 @@ def test_a_folder_of_another_evaluation_is_refused(
     words = f"generated={folders / 'ours'}", f"reference={folders / 'theirs'}", f"out={tmp_path / 'out'}"
     assert judge(*words, "max_sequences=4") == 0
     assert judge(*words, "max_sequences=5") == 2
-    assert "holds an evaluation of other things" in capsys.readouterr().err
+    assert "holds an evaluation of other data or settings" in capsys.readouterr().err
 
 
 @pytest.mark.browser

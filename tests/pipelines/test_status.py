@@ -98,7 +98,7 @@ def test_a_run_that_stopped_is_told_how_to_go_on(tmp_path: Path) -> None:
     summary = run(StatusConfig(dataset=tmp_path / "data"))
     assert "stopped, 33 % done" in summary.lines[0] and summary.exit_code == 3
     assert "2 of 6 sequences in 1 of 3 shards" in summary.lines[1]
-    assert summary.lines[-1] == "next: the command that began it, again; it goes on from here"
+    assert summary.lines[-1] == "next: the command that began it, again; it continues from here"
 
 
 def test_reasons_are_counted_and_the_most_frequent_come_first(tmp_path: Path) -> None:

@@ -286,7 +286,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "card a list": (lambda root: (root / CARD).write_text("[]"), "dataset.json: not a data set card"),
     "card no text": (lambda root: (root / CARD).write_bytes(b"\xff"), "dataset.json: not a data set card"),
     "card deep": (lambda root: (root / CARD).write_bytes(DEEP), "dataset.json: not a data set card"),
-    "card written by others": (lambda root: rewrite_json(root / CARD), "its checksum is gone"),
+    "card written by others": (lambda root: rewrite_json(root / CARD), "its checksum is missing"),
     "card gone": (lambda root: (root / CARD).unlink(), "dataset.json: missing"),
     "card a folder": (lambda root: folder_instead(root / CARD), "dataset.json: a folder where a file should be"),
     "recipe changed": (
@@ -325,7 +325,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "record out of range": (lambda root: rerecord(root, frame_steps=[-1]), "its record: frame_steps.0"),
     "a negative offset": (lambda root: spans(root, offset=-512), "samples.0.offset"),
     "a huge length": (lambda root: spans(root, length=2**60), "samples.0.length"),
-    "a length of nothing": (lambda root: spans(root, length=0), "stands at 0, 0 bytes, but 0 is next"),
+    "a length of nothing": (
+        lambda root: spans(root, length=0),
+        "begins at byte 0, 0 bytes, but 0 is next",
+    ),
     "a length of too much": (lambda root: spans(root, length=2**40), "bytes, but 1099511627776 is next"),
     "a tar that is longer": (lambda root: write_manifest(root, num_bytes=2**40), "its sequences end at"),
     "refused for no reason": (lambda root: remanifest(root, quarantined=({"source": "x"},), num_planned=3), "reason"),

@@ -218,7 +218,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(runs: Folders, tmp_pat
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        ({"licences": "{}"}, "base=.*: not trained here; say its licence: licences={base: NAME}"),
+        ({"licences": "{}"}, "base=.*: not trained here; state its licence: licences={base: NAME}"),
         ({"licences": "{bass: x}"}, "licences=bass: not allowed; allowed: the parts base, motion, replication"),
         ({"motion": "/nowhere"}, "motion=/nowhere: no such file or folder"),
         ({"size": "tall"}, "size=tall: not allowed"),

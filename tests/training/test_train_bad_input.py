@@ -82,7 +82,7 @@ class _Refusal(NamedTuple):
         _Refusal({"data": "/nowhere"}, "/nowhere: no such folder"),
         _Refusal({"batch_size": 13}, "12 sequences; a step takes 13"),
         _Refusal({"base": "/nowhere"}, "base=/nowhere: no such file or folder"),
-        _Refusal({"resume": "must"}, "no run to go on with"),
+        _Refusal({"resume": "must"}, "no run to resume"),
     ],
 )
 def test_nothing_is_left_of_a_run_that_was_refused(sequences: Path, tmp_path: Path, refusal: _Refusal) -> None:
@@ -199,7 +199,7 @@ def test_a_run_that_drew_other_random_numbers_does_not_go_on_but_is_a_parent(
 
 def test_fewer_steps_than_are_done_are_refused(sequences: Path, tmp_path: Path) -> None:
     train(sequences, tmp_path / "run", max_steps=4)
-    with pytest.raises(UserError, match="max_steps=3: 4 are done already"):
+    with pytest.raises(UserError, match="max_steps=3: 4 steps are done already"):
         train(sequences, tmp_path / "run", max_steps=3)
 
 

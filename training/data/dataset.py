@@ -151,14 +151,14 @@ def parse_card(data: bytes, where: str) -> DatasetCard:
     try:
         fields = parse_object(data, dict[str, Any])
         if is_sealed(data) != ("manifests" in fields):
-            raise ValueError("its checksum is gone")
+            raise ValueError("its checksum is missing")
         version = fields.get("schema_version", "unknown")
         if version != SCHEMA_VERSION:
             raise UserError(f"{where}: schema version {version}; this code reads {SCHEMA_VERSION}")
         card = shaped({name: value for name, value in fields.items() if name != CHECKSUM}, _StoredCard)
         names = tuple(card["shards"])
         if len(set(names)) != len(names) or not all(map(is_shard_name, names)):
-            raise ValueError("shards: not names of shards, each once")
+            raise ValueError("shards: not a list of different shard names")
         return DatasetCard(**{**card, "recipe": dict(card["recipe"]), "shards": names})  # type: ignore[arg-type]
     except ValueError as error:
         raise DamagedCard(f"{where}: not a data set card ({error})") from error

@@ -116,7 +116,7 @@ class Batches(Iterator[SequenceBatch]):
             self.close()
             raise UserError(
                 f"a process that reads data has died ({' '.join(str(error).split())}); is memory or /dev/shm full? "
-                "num_workers=0 reads without"
+                "num_workers=0 reads in the training process"
             ) from error
         if isinstance(loaded, _Failure):
             self.close()

@@ -110,7 +110,7 @@ class ShardManifest:
                 raise ValueError(f"{span.key!r} is no key of a sequence")
             if span.offset != end or not span.length or span.length % _BLOCK:
                 raise ValueError(
-                    f"sequence {span.key}: stands at {span.offset}, {span.length} bytes, but {end} is next"
+                    f"sequence {span.key}: begins at byte {span.offset}, {span.length} bytes, but {end} is next"
                 )
             end = span.offset + span.length
         if not end <= self.num_bytes <= end + 2 * _RECORD:

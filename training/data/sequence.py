@@ -159,7 +159,7 @@ def parse_sequence(key: str, data: bytes) -> StoredSequence:
     except ValueError as error:
         raise ValueError(f"sequence {key}: {error}") from error
     if at != len(data):
-        raise ValueError(f"sequence {key}: {len(data)} bytes where its members take {at}")
+        raise ValueError(f"sequence {key}: {len(data)} bytes but its members end at {at}")
     for name in ("json", "txt"):
         if name not in members:
             raise ValueError(f"sequence {key}: no {name} member")

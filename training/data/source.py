@@ -134,7 +134,7 @@ def open_source(url: str, split: str, *, captions_required: bool, base_fingerpri
     if encoding is None:
         return StreamSource(split=stored, num_frames=num_frames, size_px=size_px)
     if base_fingerprint not in (None, encoding.base):
-        raise UserError(f"{url}: encoded with another base than the one that is trained; run pipelines.encode with it")
+        raise UserError(f"{url}: encoded with another base model than this run's; run pipelines.encode with that one")
     texts = open_split(url, TEXT_SPLIT)
     with naming_damage(url):
         mean, _ = latents_of(first)

@@ -125,7 +125,7 @@ def _read_card(filesystem: AbstractFileSystem, root: str, url: str) -> DatasetCa
             raise UserError(f"{url}: not a data set (no dataset.json)") from None
     card = parse_card(data, f"{url}: dataset.json")
     if card.totals is None:
-        raise UserError(f"{url}: not complete; the command that began it goes on with it")
+        raise UserError(f"{url}: not complete; run the command that began it again to complete it")
     return card
 
 

@@ -54,7 +54,7 @@ class Conditions:
             raise ValueError(f"{len(pictures)} pictures, {len(frames)} frames, {len(strengths)} strengths")
         for frame, strength in zip(frames, strengths, strict=True):
             if not -num_frames <= frame < num_frames:
-                raise ValueError(f"frame {frame} of {num_frames}; there are {-num_frames} to {num_frames - 1}")
+                raise ValueError(f"frame {frame} of {num_frames}; allowed: {-num_frames} to {num_frames - 1}")
             if not 0 <= strength <= 1:
                 raise ValueError(f"strength {strength} of frame {frame}; allowed: 0 to 1")
         slots = [frame % num_frames for frame in frames]

@@ -65,7 +65,7 @@ def torch_file(path: Path, where: str) -> Any:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
-                    raise UserError(f"{where}: packed; save it with torch.save, which does not pack")
+                    raise UserError(f"{where}: compressed; save it with torch.save, which does not compress")
     except UserError:
         raise
     except Exception as error:  # as below: names that are no UTF-8, numbers that lie, ...

@@ -282,5 +282,5 @@ def refuse_full_disk(root: Path, checkpoint_bytes: int, keep: int) -> None:
     if free < needed:
         raise UserError(
             f"{root}: {free / 1e9:.2f} GB free, {needed / 1e9:.2f} GB needed for checkpoints; "
-            "free some, or say out=FOLDER on another disk, or a smaller keep_checkpoints"
+            "free some, or set out=FOLDER on another disk, or a smaller keep_checkpoints"
         )

@@ -208,7 +208,7 @@ class Training:
             more = f" and {len(fault.keys) - _SHOWN_KEYS} more" if len(fault.keys) > _SHOWN_KEYS else ""
             raise UserError(
                 f"step {fault.step}: {fault.what} is not finite; sequences {keys}{more}; "
-                "nothing of this step was kept, the last checkpoint stands"
+                "this step was discarded; the last checkpoint is intact"
             )
         for outcome in outcomes:
             self._window.add(outcome.losses, outcome.timesteps)

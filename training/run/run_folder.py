@@ -131,7 +131,7 @@ def claimed(root: Path, recipe: Mapping[str, Any], resume: Literal["auto", "neve
     """
     folder = RunFolder(root)
     if resume == "must" and not folder.card.exists():
-        raise UserError(f"out={root}: no run to go on with; resume=auto begins one")
+        raise UserError(f"out={root}: no run to resume; resume=auto starts one")
     check = partial(_refuse_other, folder, recipe, resume)
     with naming_out(root), claimed_folder(root, what="a run", card=folder.card.name, check=check):
         for place in (root, folder.samples, folder.checkpoints):
@@ -148,8 +148,8 @@ def _refuse_other(folder: RunFolder, recipe: Mapping[str, Any], resume: str) -> 
         raise UserError(f"{folder.card}: cannot be read (recipe: not an object)")
     if stored_recipe.get("draws") != recipe.get("draws"):
         raise UserError(
-            f"out={root}: this run was begun by another version, which draws other random numbers, and cannot go on; "
-            "say another folder (what it trained stays usable as base=, motion=, ...)"
+            f"out={root}: this run was begun by another version, with other random numbers, and cannot be resumed; "
+            "use another folder (its weights can still be given as base=, motion=, ...)"
         )
     difference = first_difference(stored_recipe, json.loads(json.dumps(recipe)))
     if difference is not None:

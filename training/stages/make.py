@@ -74,7 +74,7 @@ def _denoising_stage(name: DenoisingStageName, config: TrainConfig, train: Seque
 def _untrained_base(config: TrainConfig, train: SequenceStream) -> Base:
     if train.encoded:
         where = train.sources[0].split.url
-        raise UserError(f"{where}: latents; a base makes its own codec and needs the data set of frames")
+        raise UserError(f"{where}: latents; a new base trains its own codec and needs the data set of frames")
     kind = _from_nothing(config)
     objective = kind.objective(config.model, config.noise, None, trained_here=True)
     return untrained_base(kind, config.model, config.data, train, objective, config.seed)

@@ -163,7 +163,7 @@ def test_a_report_that_lists_foreign_files_has_none_of_them_removed(tmp_path: Pa
     (out / "notes.txt").write_text("mine")
     listing = {"note": PROVENANCE, "files": ["../kept.txt", "notes.txt", str(kept), "frames/../../kept.txt"]}
     (out / "report.json").write_text(json.dumps(listing))
-    with pytest.raises(ConfigError, match="not painted here"):
+    with pytest.raises(ConfigError, match="not written by paint"):
         ProcessFolder(root=out).write(painted(), report())  # its own frames are no longer listed
     assert kept.read_text() == (out / "notes.txt").read_text() == "mine"
 

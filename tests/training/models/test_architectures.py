@@ -182,7 +182,7 @@ def test_what_an_architecture_does_not_know_is_refused(
 def test_keys_of_a_model_are_those_of_its_architecture(scenes: Path, base: Path, tmp_path: Path) -> None:
     plain = compose("train", words(scenes, tmp_path / "run", base=base, stage="motion"))
     for model, error in (
-        ({"name": "toy", "shape": {}}, r"model\.shape=.*allowed: the keys name, path, shift"),
+        ({"name": "toy", "shape": {}}, r"model\.shape=.*allowed: one of the keys name, path, shift"),
         ({"name": "toy", "shift": 0.0}, r"model\.shift=0\.0: not allowed; allowed: more than 0"),
         ({"name": "toyish"}, r"model\.name=toyish: not allowed; allowed: one of tiny, sd15, toy"),
     ):

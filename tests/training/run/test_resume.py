@@ -46,7 +46,7 @@ def test_killed_twice_in_one_epoch_a_run_ends_as_if_it_had_not_been(
     kill_at(spawn(arguments, SLOW | _noting(tmp_path / "keys")), out, 5)
     code, _, err = finish(spawn([*arguments, "resume=must"], _noting(tmp_path / "keys")))
     assert code == 0, err
-    assert "going on from step" in err
+    assert "resuming from step" in err
     assert losses(out) == losses(uninterrupted / "run")
     assert seen(tmp_path / "keys") == seen(uninterrupted / "keys")
     ours, theirs = _tensors(out), _tensors(uninterrupted / "run")
@@ -72,7 +72,7 @@ def test_two_processes_killed_and_told_to_stop_end_as_if_they_had_not_been(seque
     wait_for(process, out, 5)
     process.send_signal(signal.SIGTERM)
     _, printed, err = finish(process)
-    assert "the same command goes on from there" in printed, err
+    assert "run the same command again to continue" in printed, err
     assert max(path.name for path in (out / "checkpoints").iterdir()) != "step-00000002"
     code, _, err = finish(spawn(arguments, _noting(tmp_path / "ours"), ranks=2))
     assert code == 0, err
@@ -94,7 +94,7 @@ def test_told_to_stop_a_run_saves_at_the_next_step_and_says_how_to_go_on(
     assert code == 3, err
     (step,) = [int(path.name[5:]) for path in (out / "checkpoints").iterdir()]
     assert 2 <= step < STEPS
-    assert f"stopped at step {step} of {STEPS}; the same command goes on from there" in printed
+    assert f"stopped at step {step} of {STEPS}; run the same command again to continue" in printed
     assert max(line["step"] for line in log(out)) == step
     code, _, err = finish(spawn(arguments, DROPOUT))
     assert code == 0, err
@@ -122,7 +122,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
         (newest / "checkpoint.json").unlink()
     train(sequences, out, max_steps=6)
     said = capsys.readouterr().err
-    assert f"{newest}: damaged" in said and "going on from step 2 of 6" in said
+    assert f"{newest}: damaged" in said and "resuming from step 2 of 6" in said
     assert losses(out) == losses(whole)
 
 

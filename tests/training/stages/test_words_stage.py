@@ -96,7 +96,7 @@ def test_a_base_whose_text_encoder_stays_learns_from_latents_too(sequences: Path
     for here, there in zip(losses(tmp_path / "other"), losses(tmp_path / "one"), strict=True):
         assert here == pytest.approx(there, rel=1e-4)
     for stage in ("words", "base"):
-        with pytest.raises(UserError, match="latents; a base makes its own codec"):
+        with pytest.raises(UserError, match="latents; a new base trains its own codec"):
             train(tmp_path / "latents", tmp_path / "new", stage=stage, base="null")
 
 

@@ -269,7 +269,7 @@ def _refuse_mismatch(base: BaseModel, name: str) -> None:
     unet, text = base.unet.config, base.text_encoder.config
     width, reads = text.hidden_size, unet.cross_attention_dim
     if width != reads:
-        raise UserError(f"{name}: its text encoder gives {width} numbers a word, its UNet reads {reads}")
+        raise UserError(f"{name}: its text encoder outputs {width} features a token, but its UNet takes {reads}")
     channels = int(cast(Any, base.vae).config.latent_channels)
     if (unet.in_channels, unet.out_channels) != (channels, channels):
         aside = ", as those for inpainting do," if unet.in_channels == 2 * channels + 1 else ""
@@ -279,18 +279,20 @@ def _refuse_mismatch(base: BaseModel, name: str) -> None:
         )
     asked = [key for key in _ASKS_FOR_MORE if unet.get(key) is not None]
     if asked:
-        raise UserError(f"{name}: its UNet asks for more than words ({asked[0]}={unet[asked[0]]}), as SDXL's does")
+        raise UserError(
+            f"{name}: its UNet needs other inputs besides text ({asked[0]}={unet[asked[0]]}), as SDXL's does"
+        )
     shifted = [key for key in _OTHER_LATENTS if cast(Any, base.vae).config.get(key) is not None]
     if shifted:
         raise UserError(f"{name}: its VAE has a {shifted[0]}; allowed: one whose latents are scaled by a factor alone")
     pieces = len(base.tokenizer)
     if pieces != text.vocab_size or max(base.tokenizer.get_vocab().values()) >= text.vocab_size:
         raise UserError(
-            f"{name}: its tokenizer is not its text encoder's; it knows {pieces} pieces of words, not {text.vocab_size}"
+            f"{name}: its tokenizer is not its text encoder's; it has {pieces} tokens, not {text.vocab_size}"
         )
     if text.eos_token_id not in (_UNSTATED_END, base.tokenizer.eos_token_id):
         raise UserError(
-            f"{name}: its tokenizer is not its text encoder's; it ends sentences by number "
+            f"{name}: its tokenizer is not its text encoder's; its end token is "
             f"{base.tokenizer.eos_token_id}, not {text.eos_token_id}"
         )
 

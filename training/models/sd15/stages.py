@@ -213,5 +213,5 @@ def _replication(base: BaseModel, request: StageRequest, draw: ConditionDraw) ->
 def _refuse_long(key: str, place: Path, most: int, request: StageRequest) -> None:
     if request.num_frames > most:
         raise UserError(
-            f"{key}={place}: knows {most} positions; sequences of {request.data} have {request.num_frames} frames"
+            f"{key}={place}: has {most} positions; sequences of {request.data} have {request.num_frames} frames"
         )

@@ -113,7 +113,7 @@ def _of_another_text_encoder(folder: Path) -> None:
         (lambda folder: _without("unet", folder), "lacks unet"),
         (_truncated, "cannot be loaded"),
         (_of_another_vae, "its VAE is a VQModel"),
-        (_of_another_text_encoder, "gives 32 numbers a word, its UNet reads 16"),
+        (_of_another_text_encoder, "outputs 32 features a token, but its UNet takes 16"),
     ],
 )
 def test_what_is_no_base_is_refused_in_one_line(saved: Path, tmp_path: Path, damage: object, said: str) -> None:
