@@ -36,7 +36,7 @@ def _choice_help(
         comments = [line.removeprefix("# ") for line in whole.splitlines()[1:] if line.startswith("# ")]
         return "\n".join(f"    {line}" for line in [*comments, str(path)]), []
     text, held = split_defaults(whole)
-    lines = [line for line in text.splitlines() if not line.startswith(("kind:", "family:", "name:"))]
+    lines = [line for line in text.splitlines() if not line.startswith(("kind:", "family:", f"name: {choice}"))]
     return "\n".join(f"    {below}.{line}" if line and line[0].isalpha() else f"    {line}" for line in lines), held
 
 

@@ -8,10 +8,10 @@ from typing import Literal
 from conf.errors import UserError
 from conf.value import at_home
 
-USAGE = """Keys are set as key=value; `--cfg job` shows the outcome without running. `--config-dir FOLDER` adds YAML
-files of your own: FOLDER/renderer/mine.yaml is renderer=mine. `-m seed=0,1,2 renderer=oil,ink` runs one job for each
-combination, each in a folder of its own below out; hydra/launcher=joblib or submitit_slurm runs them side by side.
-`--info` shows versions, folders and launchers."""
+USAGE = """Keys are set as key=value; those shown as ??? are required. `--cfg job` prints the configuration that results,
+and stops. `--config-dir FOLDER` adds YAML files of your own: FOLDER/renderer/mine.yaml becomes renderer=mine.
+`-m seed=0,1,2 renderer=oil,ink` runs one job for each combination, each in a folder of its own below out, one after
+another, or side by side with hydra/launcher=joblib or submitit_slurm. `--info` prints versions, folders and launchers."""
 _FOLDER_OPTIONS = ("--config-dir", "-cd")
 
 

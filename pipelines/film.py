@@ -3,8 +3,8 @@
     python -m pipelines.film picture=photo.jpg out=film.mp4
     python -m pipelines.film picture=photo.jpg out=film.webm renderer.medium=ink size=3840 seconds=30
 
-The strokes are found by a renderer, without a trained model, on a small canvas, and painted at the size of the film,
-which has the shape of the picture.
+A renderer plans the strokes on a small canvas (no trained model is needed); they are then painted at the size of the
+film, which keeps the proportions of the picture.
 """
 
 import contextlib

@@ -7,8 +7,8 @@
     python -m pipelines.paint painter=outputs/painter 'conditions={2: block_in.png, -1: boat.png}' out=outputs/both
 
 OUT gets the numbered frames, a video, report.json and index.html. A given picture fixes one frame of the process: the
-last (reconstruct), number `at` (complete), or any (conditions). Three means hold it there: the keys network, inversion
-and keep. The report says how far each fixed frame is from its picture.
+last (reconstruct), number `at` (complete), or any (conditions). The keys network, inversion and keep choose by which
+methods the process is led to it. The report says how far each fixed frame is from its picture.
 If image is a folder or a list, each picture gets a process of its own, independent of the others up to rounding.
 Finished ones are not painted again; unreadable files of a folder are skipped and named (exit code 3).
 """

@@ -1,6 +1,8 @@
 """Tell how much of a data set is done, whether a run is working on it, and what was refused.
 
-python -m pipelines.status dataset=outputs/dataset
+    python -m pipelines.status dataset=outputs/dataset
+
+Exit code 0: complete; 2: the folder is no data set, or a manifest is damaged; 3: unfinished.
 """
 
 import sys
