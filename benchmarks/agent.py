@@ -25,7 +25,7 @@ from pipelines.synthesis.assets import read_assets
 from pipelines.sources.decode import decode
 from pipelines.sources.framing import Framing
 from renderers import agent, bezier
-from renderers.metrics import psnr_db
+from renderers.quality import psnr_db
 from renderers.raster.discs import disc_masks
 from training.data.stream import DataMixture, SequenceStream
 from training.models.pointing import PointingActor

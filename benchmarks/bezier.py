@@ -20,7 +20,7 @@ from pipelines.sources.decode import decode
 from pipelines.sources.framing import Framing
 from renderers import bezier
 from renderers.bezier.fit import fit
-from renderers.metrics import psnr_db, ssim
+from renderers.quality import psnr_db, ssim
 from renderers.painting import FrameSchedule, to_uint8
 
 Image = NDArray[np.float32]

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pipelines.sources.decode import decode
 from pipelines.sources.framing import Framing
 from renderers import brush
-from renderers.metrics import psnr_db, ssim
+from renderers.quality import psnr_db, ssim
 from renderers.painting import FrameSchedule, to_uint8
 
 _LUMA = np.array([0.299, 0.587, 0.114])

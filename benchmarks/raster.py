@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from renderers.raster.gpu import rasteriser
 from renderers.bezier import Config
 from renderers.bezier.fit import RATES, bezier_brief, fit, limits_of
 from renderers.bezier.gpu.fit import fit_batch
@@ -25,9 +26,8 @@ from renderers.brush.gpu import TexturedShade
 from renderers.brush.kinds import BristleBrush
 from renderers.brush.stroke import NUM_BRUSH_COLUMNS, lay_all, marks_of, new_brush_scratch
 from renderers.brush.texture import make_brush
-from renderers.metrics import psnr_db
+from renderers.quality import psnr_db
 from renderers.painting import Image
-from renderers.raster.gpu import painting
 from renderers.raster.gradient import Loss
 from renderers.raster.ribbon import Floats, Grid, grid
 from renderers.raster.stamp import draw_all, new_scratch
@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--no-cpu", action="store_true", help="leave out the kernels of the CPU")
     arguments = parser.parse_args()
     if arguments.torch:
-        vars(painting)["is_fused"] = lambda _: False
+        vars(rasteriser)["is_fused"] = lambda _: False
     torch.set_num_threads(1)
     device = torch.device(arguments.device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU, one thread"
@@ -114,19 +114,19 @@ def _rasterise(programs: Floats, pictures: list[Image], device: torch.device, se
     textured = torch.cat([strokes, strokes[..., 10:], torch.zeros_like(strokes[..., :2])], -1)
     steps = torch.linspace(0, strokes.shape[1], 8, device=device).long().expand(len(strokes), -1)
     marks = TexturedShade.of(marks_of(make_brush(BristleBrush()), 0.2), device)
-    off = np.abs(painting.paint(strokes, ground)[0, 0].cpu().numpy() - _painted(programs[0], pictures[0].shape[0]))
+    off = np.abs(rasteriser.paint(strokes, ground)[0, 0].cpu().numpy() - _painted(programs[0], pictures[0].shape[0]))
     _say("Bézier, furthest from the CPU's kernels", 255 * float(off.max()), "of 255")
-    for name, rows, shade in (("Bézier", strokes, painting.ribbon_shade), ("textured", textured, marks)):
+    for name, rows, shade in (("Bézier", strokes, rasteriser.ribbon_shade), ("textured", textured, marks)):
 
-        def forward(rows: Tensor = rows, shade: painting.Shade = shade) -> Tensor:
-            return painting.paint(rows, ground, shade=shade)
+        def forward(rows: Tensor = rows, shade: rasteriser.Shade = shade) -> Tensor:
+            return rasteriser.paint(rows, ground, shade=shade)
 
-        def snapshots(rows: Tensor = rows, shade: painting.Shade = shade) -> Tensor:
-            return painting.paint(rows, ground, steps, shade)
+        def snapshots(rows: Tensor = rows, shade: rasteriser.Shade = shade) -> Tensor:
+            return rasteriser.paint(rows, ground, steps, shade)
 
-        def both(rows: Tensor = rows, shade: painting.Shade = shade) -> object:
+        def both(rows: Tensor = rows, shade: rasteriser.Shade = shade) -> object:
             leaf = rows.detach().requires_grad_()
-            return torch.autograd.grad((painting.paint(leaf, ground, shade=shade) - targets).square().sum(), leaf)
+            return torch.autograd.grad((rasteriser.paint(leaf, ground, shade=shade) - targets).square().sum(), leaf)
 
         with torch.no_grad():
             _say(f"{name}, forward, batch {len(rows)}", _rate(forward, amount, seconds, device), "strokes/s")

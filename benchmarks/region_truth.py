@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.sources.base import GroundTruth
+from pipelines.sources.source import GroundTruth
 from pipelines.sources.framing import Framing
 from pipelines.sources.scenes.composition import compose
 from pipelines.sources.scenes.description import Scene

@@ -8,10 +8,10 @@ from typing import Literal
 from conf.errors import UserError
 from conf.value import at_home
 
-USAGE = """Keys are set as key=value; those shown as ??? are required. `--cfg job` prints the configuration that results,
-and stops. `--config-dir FOLDER` adds YAML files of your own: FOLDER/renderer/mine.yaml becomes renderer=mine.
+USAGE = """Keys are set as key=value; those shown as ??? are required. `--cfg job` prints the configuration that
+results, and stops. `--config-dir FOLDER` adds YAML files of your own: FOLDER/renderer/mine.yaml is renderer=mine.
 `-m seed=0,1,2 renderer=oil,ink` runs one job for each combination, each in a folder of its own below out, one after
-another, or side by side with hydra/launcher=joblib or submitit_slurm. `--info` prints versions, folders and launchers."""
+another, or side by side with hydra/launcher=joblib or submitit_slurm. `--info` prints versions, folders, launchers."""
 _FOLDER_OPTIONS = ("--config-dir", "-cd")
 
 
@@ -69,5 +69,7 @@ def read_options(arguments: Sequence[str]) -> Options:
 def _folder(option: str, named: Sequence[str]) -> Path:
     folder = Path(at_home(named[0])) if named and named[0] else None
     if folder is None or not folder.is_dir():
-        raise UserError(f"{' '.join([option, *named])}: not a folder; use --config-dir FOLDER, a folder of your own YAML")
+        raise UserError(
+            f"{' '.join([option, *named])}: not a folder; use --config-dir FOLDER, a folder of your own YAML"
+        )
     return folder

@@ -25,7 +25,7 @@ from conf.errors import ConfigError, UserError
 from conf.progress import Progress
 from conf.recipe import recipe_hash
 from conf.value import Location
-from pipelines.synthesis.folder import committed_manifests, dataset_folder, has_shards, sound_manifests
+from pipelines.synthesis.dataset_folder import committed_manifests, dataset_folder, has_shards, sound_manifests
 from training.data.dataset import DatasetCard, dataset_totals, write_tables
 from training.data.encoded import LATENTS_MEMBER, TEXT_MEMBER, Encoding, LatentType, caption_key, encoding_of, pack
 from training.data.layout import SPLITS, TEXT_SPLIT, shard_name

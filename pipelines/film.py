@@ -29,8 +29,8 @@ from pipelines.sources.framing import Framing
 from pipelines.sources.picture_file import read_picture
 from pipelines.synthesis.renderer_choice import RendererChoice, single_renderer
 from pipelines.synthesis.run_config import ClusterConfig
-from renderers.metrics import psnr_db
 from renderers.painting import Image, Painting, Spacing, spaced_steps, to_uint8
+from renderers.quality import psnr_db
 
 _LONGEST_BY_ITSELF_PX = 1920
 _SHORTEST_CANVAS_PX, _LONGEST_CANVAS_PX = 64, 1024

@@ -20,7 +20,7 @@ from pipelines.artists.config import CaptionConfig, IngestConfig, TreatmentConfi
 from pipelines.artists.find import ArtistSource, Layout, find_sequences
 from pipelines.artists.grid import GridConfig
 from pipelines.artists.sequence import IngestSettings
-from pipelines.synthesis.folder import has_shards
+from pipelines.synthesis.dataset_folder import has_shards
 from pipelines.synthesis.plan import make_plan
 from pipelines.synthesis.run import dataset_card, make_dataset
 from pipelines.synthesis.run_config import RunKeys

@@ -22,7 +22,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from pipelines.painting.pipeline import PaintingPipeline
 from training.models.codec import PatchCodec
 from training.models.sd15.base import BaseModel
-from training.models.sd15.painting import StableDiffusionNetworks
+from training.models.sd15.networks import StableDiffusionNetworks
 from training.noise_schedule import schedule_of
 
 

@@ -16,7 +16,7 @@ from dataclasses import replace
 from conf.command import Summary, command
 from pipelines.synthesis.cluster import check_cpu
 from pipelines.synthesis.config import SynthConfig, synth_config
-from pipelines.synthesis.folder import has_shards
+from pipelines.synthesis.dataset_folder import has_shards
 from pipelines.synthesis.plan import Plan, make_plan
 from pipelines.synthesis.run import dataset_card, make_dataset
 from pipelines.synthesis.sequence import RenderSettings

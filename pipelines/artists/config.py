@@ -10,8 +10,8 @@ from conf.recipe import plain_containers
 from conf.value import check_whole
 from pipelines.artists.find import ArtistSource, Layout
 from pipelines.artists.grid import GridConfig
-from pipelines.sources.base import SourceEntry
 from pipelines.sources.captions import CaptionTemplate
+from pipelines.sources.source import SourceEntry
 from pipelines.synthesis.run_config import RunConfig
 
 Decision = Literal["auto", "always", "never"]

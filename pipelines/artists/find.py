@@ -13,10 +13,10 @@ from fsspec import AbstractFileSystem
 
 from conf.errors import UserError
 from conf.value import Location
-from pipelines.sources.base import Listing, RefusedPicture, SourceEntry, StorageFault
 from pipelines.sources.png import SIGNATURE
 from pipelines.sources.reading import PatientFile, read_patiently
 from pipelines.sources.sidecars import Sidecars
+from pipelines.sources.source import Listing, RefusedPicture, SourceEntry, StorageFault
 from pipelines.sources.stored import PICTURE_EXTENSIONS, ending, list_files, printable
 from training.data.storage import naming, open_storage
 

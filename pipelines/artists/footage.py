@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.sources.base import RefusedPicture
+from pipelines.sources.source import RefusedPicture
 from renderers.painting import Image
 
 Frame = NDArray[np.uint8]

@@ -4,9 +4,9 @@ import posixpath
 from collections.abc import Iterator, Sequence
 
 from pipelines.artists.footage import Footage, Frame, gather
-from pipelines.sources.base import RefusedPicture
 from pipelines.sources.decode import MAX_PIXELS, decode
 from pipelines.sources.reading import read_patiently
+from pipelines.sources.source import RefusedPicture
 from renderers.painting import to_uint8
 from training.data.storage import open_storage
 

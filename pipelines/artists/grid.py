@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from conf.errors import ConfigError
 from pipelines.artists.footage import Footage, Frame
 from pipelines.artists.frames import read_picture
-from pipelines.sources.base import RefusedPicture
+from pipelines.sources.source import RefusedPicture
 
 _UNIFORM = 40  # of 255: a line across the grid varies less than this, JPEG included
 _NEAR = 0.06  # of a cell: lines are this near to where equal cells would meet, and thinner than this
@@ -54,13 +54,15 @@ def read_grid(path: str, config: GridConfig) -> Footage:
     rows, columns = config.rows, config.columns
     if rows is None or columns is None:
         rows, columns = shape_in_name(name)
-    sheet = read_picture(path, name)
-    tops = cell_spans(sheet, rows, "rows")
-    lefts = cell_spans(sheet.transpose(1, 0, 2), columns, "columns")
+    grid_picture = read_picture(path, name)
+    tops = cell_spans(grid_picture, rows, "rows")
+    lefts = cell_spans(grid_picture.transpose(1, 0, 2), columns, "columns")
     order = reading_order(rows, columns, config.order)
-    cells = [sheet[slice(*tops[row]), slice(*lefts[column])] for row, column in order]
-    height, width = sheet.shape[0] // rows, sheet.shape[1] // columns
-    before = [sheet[row * height : (row + 1) * height, column * width : (column + 1) * width] for row, column in order]
+    cells = [grid_picture[slice(*tops[row]), slice(*lefts[column])] for row, column in order]
+    height, width = grid_picture.shape[0] // rows, grid_picture.shape[1] // columns
+    before = [
+        grid_picture[row * height : (row + 1) * height, column * width : (column + 1) * width] for row, column in order
+    ]
     return Footage(
         frames=[np.ascontiguousarray(cell) for cell in cells],
         before=before,
@@ -91,24 +93,24 @@ def reading_order(rows: int, columns: int, order: str) -> list[tuple[int, int]]:
     return cells
 
 
-def cell_spans(sheet: Frame, count: int, what: str) -> list[tuple[int, int]]:
-    """Where cells begin and end along the first axis of a sheet: spans of one length.
+def cell_spans(grid_picture: Frame, count: int, what: str) -> list[tuple[int, int]]:
+    """Where cells begin and end along the first axis of a grid picture: spans of one length.
 
     Lines are looked for where equal cells would meet. When every one is found, cells are what is left between them;
-    when not, the sheet must divide evenly.
+    when not, the picture must divide evenly.
 
     Args:
-        sheet: (L, M, 3).
+        grid_picture: (L, M, 3).
         count: how many cells.
         what: `rows` or `columns`, for the message.
 
     Raises:
         RefusedPicture: if it does not divide.
     """
-    length = len(sheet)
+    length = len(grid_picture)
     if length < 16 * count:
         raise RefusedPicture(f"{length} px are too few for {count} {what}")
-    bands = _bands(sheet, length / count)
+    bands = _bands(grid_picture, length / count)
     places = [round(length * at / count) for at in range(1, count)]
     for lines in _alike_lines(bands, places, length / count):
         spans = _between(lines, *_outer_lines(bands, lines, length, length / count), length / count)
@@ -122,7 +124,7 @@ def cell_spans(sheet: Frame, count: int, what: str) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True)
 class _Band:
-    """[start, end): neighbouring lines across the sheet that have one colour, and are too few to be ground."""
+    """[start, end): neighbouring lines across the picture that have one colour, and are too few to be ground."""
 
     start: int
     end: int
@@ -132,13 +134,13 @@ class _Band:
         return bool(np.abs(self.colour - other.colour).max() < _UNIFORM)
 
 
-def _bands(sheet: Frame, cell: float) -> list[_Band]:
+def _bands(grid_picture: Frame, cell: float) -> list[_Band]:
     """All bands of one colour. Where the ground is plain, too, a band ends where the colour changes."""
-    plain = np.ptp(sheet, axis=1).max(-1) < _UNIFORM
-    colours = sheet.mean(1)
+    plain = np.ptp(grid_picture, axis=1).max(-1) < _UNIFORM
+    colours = grid_picture.mean(1)
     steps = np.abs(np.diff(colours, axis=0)).max(-1) >= _UNIFORM
     begins = np.flatnonzero(np.concatenate([[True], steps | (plain[1:] != plain[:-1])]))
-    ends = np.append(begins[1:], len(sheet))
+    ends = np.append(begins[1:], len(grid_picture))
     return [
         _Band(int(start), int(end), colours[start:end].mean(0))
         for start, end in zip(begins, ends, strict=True)
@@ -162,7 +164,7 @@ def _alike_lines(bands: list[_Band], places: list[int], cell: float) -> Iterator
 def _between(lines: list[_Band], first: int, last: int, cell: float) -> list[tuple[int, int]] | None:
     """Spans of one length between lines, or None where these do not stand in equal steps.
 
-    The first and the last cell may be cut by the edge of the sheet; as much is then cut from all.
+    The first and the last cell may be cut by the edge of the picture; as much is then cut from all.
     """
     inner = [after.start - before.end for before, after in pairwise(lines)]
     outer = lines[0].start - first, last - lines[-1].end

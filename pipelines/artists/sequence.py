@@ -20,12 +20,12 @@ from pipelines.artists.grid import GridConfig, read_grid
 from pipelines.artists.keyframes import key_moments
 from pipelines.artists.shots import is_one_still, longest_shot, without_pauses
 from pipelines.artists.video import read_video
-from pipelines.sources.base import RefusedPicture, SourceEntry
 from pipelines.sources.framing import Framing
+from pipelines.sources.source import RefusedPicture, SourceEntry
 from pipelines.synthesis.plan import PlannedSequence
 from pipelines.synthesis.sequence import Made, Stopwatch, encode_frame, record_of
-from renderers.metrics import coverage, progress_violation
 from renderers.painting import FrameSchedule, to_uint8
+from renderers.quality import coverage, progress_violation
 from training.data.layout import ARTIST, FrameFormat, before_member, frame_member
 from training.data.manifest import to_json
 

@@ -10,9 +10,9 @@ from PIL import Image
 
 from pipelines.artists.footage import Footage, Frame, Pixels, gather
 from pipelines.artists.screen import Screen, on_white
-from pipelines.sources.base import RefusedPicture, StorageFault
 from pipelines.sources.decode import MAX_PIXELS
 from pipelines.sources.reading import PatientFile, read_patiently
+from pipelines.sources.source import RefusedPicture, StorageFault
 from training.data.storage import open_storage
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from pipelines.evaluation.process import BLOCKS, VISIBLE, Process, block_means
-from renderers.metrics import progress_violation as share_of_way
+from renderers.quality import progress_violation as share_of_way
 
 Curve = NDArray[np.float64]
 

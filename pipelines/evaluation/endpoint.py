@@ -11,8 +11,8 @@ from pipelines.artists.footage import unit
 from pipelines.evaluation.agreement import Estimate, estimate, mean_estimate
 from pipelines.evaluation.perceptual import BATCH, Networks, frechet_distance
 from pipelines.evaluation.process import Process, picture
-from renderers.metrics import psnr_db, ssim
 from renderers.painting import Image
+from renderers.quality import psnr_db, ssim
 
 Measure = Callable[[Image, Image], float]
 

@@ -18,7 +18,7 @@ from pipelines.artists.video import read_video
 from pipelines.evaluation.process import Process
 from pipelines.pages.gallery.contents import spread
 from pipelines.painting.own_files import read_report
-from pipelines.sources.base import RefusedPicture, SourceEntry, StorageFault
+from pipelines.sources.source import RefusedPicture, SourceEntry, StorageFault
 from pipelines.synthesis.dataset_faults import read_sound_manifests
 from training.data.dataset import read_card
 from training.data.manifest import SampleSpan, tar_path

@@ -92,16 +92,18 @@ def _judge(metric: Metric, real: Description, controls: Mapping[str, Description
         lack = f"cannot be tried on controls: {metric.lacks_in_trial}" if metric.lacks else _too_few(len(real))
         return Verdict(value=value, real=None, controls={}, doubt=lack)
     weights = weights_of(real.pictures, rng)
-    base = metric.gaps(real.vectors, real.vectors, weights, weights, made_from_reference=True)
+    real_gaps = metric.gaps(real.vectors, real.vectors, weights, weights, made_from_reference=True)
     gaps = {
         name: metric.gaps(one.vectors, real.vectors, weights, weights, made_from_reference=True)
         for name, one in controls.items()
     }
-    alike = [name for name, gap in gaps.items() if estimate(0.0, (gap - base)[1:], 0).low <= 0]
+    alike = [name for name, gap in gaps.items() if estimate(0.0, (gap - real_gaps)[1:], 0).low <= 0]
     doubt = f"does not rank {' and '.join(alike)} below real processes" if alike else None
     return Verdict(
         value=value,
-        real=estimate(float(base[0]), base[1:] if metric.paired else _between_halves(metric, real, rng), len(real)),
+        real=estimate(
+            float(real_gaps[0]), real_gaps[1:] if metric.paired else _between_halves(metric, real, rng), len(real)
+        ),
         controls={name: estimate(float(gap[0]), gap[1:], len(real)) for name, gap in gaps.items()},
         doubt=_too_few(len(real)) if len(real) < LEAST else doubt,
     )

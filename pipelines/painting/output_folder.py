@@ -25,7 +25,7 @@ from pipelines.pages.player.page import render_player
 from pipelines.painting.own_files import PAGE, PROVENANCE, REPORT, check_writable, claim, release, write_report
 from pipelines.painting.smoothing import Smoothing, smooth
 from renderers.distance import canvas_distances
-from renderers.metrics import psnr_db, ssim
+from renderers.quality import psnr_db, ssim
 from training.data.layout import frame_member
 from training.data.manifest import write_atomically
 from training.data.pixels import png_of

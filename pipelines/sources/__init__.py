@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from conf.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pipelines.sources.base import Source
+    from pipelines.sources.source import Source
 
 SOURCES: Mapping[str, str] = {
     "scenes": "pipelines.sources.scenes:ScenesSource",

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile
 
-from pipelines.sources.base import RefusedPicture
 from pipelines.sources.colour import ADOBE_GAMMA, ADOBE_RGB, Colours, with_profile
 from pipelines.sources.framing import WHITE, Ground
 from pipelines.sources.png import SIGNATURE, PngColours, readable_png
+from pipelines.sources.source import RefusedPicture
 
 MIN_SIDE_PX = 16
 MAX_PIXELS = 178_956_970

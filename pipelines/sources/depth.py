@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.sources.base import RefusedPicture
 from pipelines.sources.decode import MAX_PIXELS
+from pipelines.sources.source import RefusedPicture
 from renderers.stored_picture import decoded, size_of
 
 DEPTH_ENDING = ".depth.png"

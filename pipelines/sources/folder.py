@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from fsspec import AbstractFileSystem
 
 from conf.errors import UserError
-from pipelines.sources.base import Listing, Picture, RefusedPicture, SourceEntry, StorageFault
 from pipelines.sources.depth import DEPTH_ENDING, decode_depth, is_depth_map
 from pipelines.sources.framing import WHITE, Framing, Ground
 from pipelines.sources.reading import read_patiently
 from pipelines.sources.sidecars import Sidecars
+from pipelines.sources.source import Listing, Picture, RefusedPicture, SourceEntry, StorageFault
 from pipelines.sources.stored import StoredSource, ending, list_files, printable
 from training.data.storage import naming, open_storage
 

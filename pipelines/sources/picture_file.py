@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conf.errors import UserError
-from pipelines.sources.base import RefusedPicture, StorageFault
 from pipelines.sources.decode import decode
 from pipelines.sources.framing import WHITE, Ground
 from pipelines.sources.reading import read_patiently
+from pipelines.sources.source import RefusedPicture, StorageFault
 from training.data.storage import open_storage
 
 _MAX_PIXELS = 100_000_000

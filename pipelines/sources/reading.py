@@ -5,7 +5,7 @@ import io
 from collections.abc import Callable
 from typing import IO, TypeVar
 
-from pipelines.sources.base import RefusedPicture, StorageFault
+from pipelines.sources.source import RefusedPicture, StorageFault
 from training.data.retries import tried_again
 
 _Read = TypeVar("_Read")

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from fsspec import AbstractFileSystem
 
 from conf.errors import UserError
-from pipelines.sources.base import RefusedPicture, StorageFault
 from pipelines.sources.captions import TABLES, TEXT_ENDINGS, Annotation, table_annotations, text_caption
 from pipelines.sources.reading import read_patiently
+from pipelines.sources.source import RefusedPicture, StorageFault
 from pipelines.sources.stored import printable
 
 

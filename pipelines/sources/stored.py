@@ -13,11 +13,11 @@ from fsspec.implementations.local import LocalFileSystem
 
 from conf.errors import ConfigError, UserError
 from conf.value import Location
-from pipelines.sources.base import Listing, Picture, RefusedPicture, SourceEntry, StorageFault
 from pipelines.sources.captions import CaptionTemplate
 from pipelines.sources.decode import MAX_PIXELS, decode
 from pipelines.sources.framing import WHITE, Framing, Ground
 from pipelines.sources.reading import read_patiently
+from pipelines.sources.source import Listing, Picture, RefusedPicture, SourceEntry, StorageFault
 
 # .heic and .heif need an extra; without it they are refused with its name: ignoring them would surprise.
 PICTURE_EXTENSIONS = (

@@ -16,8 +16,8 @@ from braceexpand import braceexpand
 from fsspec import AbstractFileSystem
 
 from conf.errors import ConfigError, UserError
-from pipelines.sources.base import Listing, SourceEntry
 from pipelines.sources.captions import TEXT_ENDINGS, Annotation, json_annotation, text_caption
+from pipelines.sources.source import Listing, SourceEntry
 from pipelines.sources.stored import StoredSource, list_files, printable
 from training.data.storage import naming, open_storage
 
@@ -201,8 +201,8 @@ def _samples(
 def _names(tars: Sequence[str]) -> list[str]:
     """What to call each tar: its path without the folders that all of them share."""
     parts = [tar.split("/") for tar in tars]
-    shared = itertools.takewhile(
+    alike_parts = itertools.takewhile(
         lambda column: len(set(column)) == 1, zip(*(part[:-1] for part in parts), strict=False)
     )
-    num_shared = sum(1 for _ in shared)
-    return ["/".join(part[num_shared:]) for part in parts]
+    num_alike = sum(1 for _ in alike_parts)
+    return ["/".join(part[num_alike:]) for part in parts]

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conf.errors import ConfigError
-from pipelines.sources.base import RefusedPicture
 from pipelines.sources.decode import decode, decode_rgba
+from pipelines.sources.source import RefusedPicture
 from pipelines.synthesis.networks import ActorWeights, SaliencyNetwork, SamCheckpoint
 from renderers.family import AssetFile
 from training.data.manifest import hash_file

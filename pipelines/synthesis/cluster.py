@@ -113,12 +113,12 @@ def _on_ray(
             memory=_task_memory(cluster, workers),
             max_retries=_MAX_RETRIES,
         )(worker.render_shard)
-        shared = ray.put(settings)
+        settings_reference = ray.put(settings)
         waiting: dict[Any, str] = {}  # task -> shard
         for plan in plans:
             if len(waiting) >= _IN_FLIGHT_PER_WORKER * workers:
                 yield _next(waiting)
-            waiting[task.remote(plan, shared)] = plan.name
+            waiting[task.remote(plan, settings_reference)] = plan.name
         while waiting:
             yield _next(waiting)
     finally:

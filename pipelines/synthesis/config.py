@@ -9,7 +9,7 @@ from conf.errors import ConfigError
 from conf.recipe import plain_containers
 from conf.value import check_whole
 from pipelines.sources import source_class
-from pipelines.sources.base import Source
+from pipelines.sources.source import Source
 from pipelines.synthesis.renderer_choice import RendererChoice, chosen_renderers
 from pipelines.synthesis.run_config import RunConfig, RunKeys
 from training.data.layout import MOST_SEQUENCES

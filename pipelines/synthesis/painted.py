@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.sources.base import Picture, RefusedPicture, StorageFault
+from pipelines.sources.source import Picture, RefusedPicture, StorageFault
 from pipelines.synthesis.plan import PlannedSequence
 from renderers.painting import Painting, to_uint8
 

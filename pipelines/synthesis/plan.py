@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.sources.base import SourceEntry
+from pipelines.sources.source import SourceEntry
 from training.data.layout import SPLITS, sequence_key, shard_name
 
 _LEAST_SHARD, _MOST_SHARD, _SHARDS_WANTED = 4, 256, 32

@@ -47,7 +47,7 @@ def region_faults(
     Raises:
         ValueError: if a label map cannot be read.
     """
-    from renderers.region.sheet import REGION, decoded_labels  # compiles kernels: only for who looks at regions
+    from renderers.region.region_map import REGION, decoded_labels  # compiles kernels: only for who looks at regions
 
     facts = sequence.facts
     labels = read_label_map(sequence.members["regions.png"])

@@ -11,10 +11,10 @@ from conf.errors import UserError
 from conf.progress import Progress
 from conf.recipe import recipe_hash
 from pipelines.kernels import compile_kernels
-from pipelines.sources.base import Listing
+from pipelines.sources.source import Listing
 from pipelines.synthesis.cluster import num_workers, render_shards
 from pipelines.synthesis.contact_sheet import write_sheet
-from pipelines.synthesis.folder import committed_manifests, dataset_folder, sound_manifests
+from pipelines.synthesis.dataset_folder import committed_manifests, dataset_folder, sound_manifests
 from pipelines.synthesis.plan import Plan
 from pipelines.synthesis.run_config import RunConfig
 from pipelines.synthesis.sequence import RenderSettings

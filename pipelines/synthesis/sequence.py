@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from pipelines.sources.base import Picture, Source
 from pipelines.sources.framing import Framing
+from pipelines.sources.source import Picture, Source
 from pipelines.synthesis.painted import Painted, paint_sequence, spawn_key
 from pipelines.synthesis.plan import PlannedSequence
 from pipelines.synthesis.regions import label_map_bytes, region_facts
 from pipelines.synthesis.renderer_choice import RendererChoice
 from renderers.family import Note
-from renderers.metrics import sequence_metrics
 from renderers.painting import FrameSchedule, Painting
+from renderers.quality import sequence_quality
 from training.data.layout import FrameFormat, caption_member, frame_member
 from training.data.manifest import to_json
 
@@ -87,7 +87,7 @@ def render_sequence(
     painted = painted or paint_sequence(sequence, settings, watch)
     picture, painting, steps, frames = painted.picture, painted.painting, painted.steps, painted.frames
     distances = painting.distances[list(steps)]
-    metrics = sequence_metrics(frames, picture.image, [float(distance) for distance in distances])
+    metrics = sequence_quality(frames, picture.image, [float(distance) for distance in distances])
     watch.lap("metrics")
     members = {
         frame_member(number, len(frames), settings.frame_format): encode_frame(frame, settings.frame_format)

@@ -11,7 +11,7 @@ import cv2
 
 from conf.errors import ConfigError
 from conf.shown import without_secrets
-from pipelines.sources.base import RefusedPicture, StorageFault
+from pipelines.sources.source import RefusedPicture, StorageFault
 from pipelines.synthesis.painted import Batches
 from pipelines.synthesis.plan import PlannedSequence, ShardPlan
 from pipelines.synthesis.sequence import Made, RenderSettings, Stopwatch, render_sequence

@@ -34,7 +34,7 @@ class TexturedShade:
     def __call__(
         self, strokes: Tensor, unit_px: Tensor | float, soften_px: float, t: Tensor, xs: Tensor, ys: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """See `renderers.raster.gpu.painting.Shade`; differentiable in all of (R, 18) but the number of the mark."""
+        """See `renderers.raster.gpu.rasteriser.Shade`; differentiable in all of (R, 18) but the number of the mark."""
         curve = curve_of(strokes, unit_px)
         along = implicit(curve, t, xs, ys)
         cover = coverage(strokes, curve, unit_px, soften_px, along, xs, ys)

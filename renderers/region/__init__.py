@@ -26,8 +26,8 @@ from renderers.painting import (
 from renderers.region.config import FILLS
 from renderers.region.config import RegionConfig as Config
 from renderers.region.order import painting_order
+from renderers.region.region_map import REGION, SHARE, WASHES, RegionMap, packed, unpacked
 from renderers.region.segment import segment
-from renderers.region.sheet import REGION, SHARE, WASHES, Sheet, packed, unpacked
 from renderers.region.strokes import plan_strokes, replay_strokes
 from renderers.things.assets import check_networks, network_paths
 from renderers.things.colour import lab_of
@@ -79,16 +79,16 @@ class RegionRenderer(Renderer):
     ) -> Iterator[Image]:
         """The (height, width, 3) canvas after each of the given steps (ascending; 0 is the blank canvas)."""
         height, width = size_px or (program.height_px, program.width_px)
-        sheet = unpacked(program, height, width)
-        canvas = np.tile(sheet.blank, (height * width, 1))
+        region_map = unpacked(program, height, width)
+        canvas = np.tile(region_map.blank, (height * width, 1))
         yield from (canvas.reshape(height, width, 3).copy() for step in steps if step == 0)
         for label, start, end in _turns(program):
             if start >= steps[-1]:
                 return
             steps_here = [step for step in steps if start < step <= end]
-            region_steps = sorted({*steps_here, end})
-            for step, pixels in zip(region_steps, _region(program, sheet, label, start, region_steps), strict=True):
-                canvas[sheet.members[label]] = pixels
+            its_steps = sorted({*steps_here, end})
+            for step, pixels in zip(its_steps, _region(program, region_map, label, start, its_steps), strict=True):
+                canvas[region_map.members[label]] = pixels
                 yield from (canvas.reshape(height, width, 3).copy() for _ in range(steps_here.count(step)))
 
     def ground(self, config: Config) -> tuple[float, float, float]:
@@ -186,17 +186,17 @@ def _turns(program: StrokeProgram) -> Iterator[tuple[int, int, int]]:
 
 
 def _region(
-    program: StrokeProgram, sheet: Sheet, label: int, start: int, steps: list[int]
+    program: StrokeProgram, region_map: RegionMap, label: int, start: int, steps: list[int]
 ) -> Iterator[NDArray[np.float32]]:
     """Pixels of a region after each of the given steps, the first of its own being start + 1."""
-    if sheet.picture is None:
-        yield from replay_strokes(program, sheet, label, [step - start for step in steps])
+    if region_map.picture is None:
+        yield from replay_strokes(program, region_map, label, [step - start for step in steps])
         return
     fill = str(program.arrays.get("fill"))
     if fill not in (*FILLS, WASHES):
         raise ValueError(f"the program's regions are filled by '{fill}'")
     for step in steps:
-        yield sheet.partly(fill, label, float(program.strokes[step - 1, SHARE]))
+        yield region_map.partly(fill, label, float(program.strokes[step - 1, SHARE]))
 
 
 def _energies(difference: NDArray[np.floating], labels: NDArray[np.int32]) -> NDArray[np.float64]:
@@ -209,12 +209,12 @@ def _distances(program: StrokeProgram) -> NDArray[np.float64]:
     """As `RegionRenderer.distances` after every step; on a small canvas, as a share needs no detail, and only where a
     region is at work, as nothing else changes."""
     scale = min(1.0, _MEASURED_PX / min(program.height_px, program.width_px))
-    sheet = unpacked(program, round(program.height_px * scale), round(program.width_px * scale))
+    region_map = unpacked(program, round(program.height_px * scale), round(program.width_px * scale))
     progress = np.zeros(len(program.strokes) + 1)  # by how much the distance falls at each step, times all weights
     for label, start, end in _turns(program):
-        *unfinished, finished = _region(program, sheet, label, start, list(range(start + 1, end + 1)))
-        blank_energy = _energy(sheet.blank - finished)
-        if blank_energy > _NOTHING * sheet.labels.size:
+        *unfinished, finished = _region(program, region_map, label, start, list(range(start + 1, end + 1)))
+        blank_energy = _energy(region_map.blank - finished)
+        if blank_energy > _NOTHING * region_map.labels.size:
             missing = np.minimum(1.0, [1.0, *(_energy(pixels - finished) / blank_energy for pixels in unfinished), 0.0])
             progress[start + 1 : end + 1] = -np.diff(missing) * math.sqrt(len(finished))
     distances: NDArray[np.float64] = 1.0 - np.cumsum(progress) / max(float(progress.sum()), _NOTHING)

@@ -11,7 +11,7 @@ from renderers import renderer
 from renderers.painting import Image, StrokeProgram
 from renderers.raster.ribbon import R0, R2, X0, Y0, Y2
 from renderers.region.config import RegionStrokes
-from renderers.region.sheet import NUM_COLUMNS, REGION, Sheet
+from renderers.region.region_map import NUM_COLUMNS, REGION, RegionMap
 from renderers.region.wash import Pixels
 from renderers.things.contours import boxes
 from renderers.things.graph import Labels
@@ -60,9 +60,11 @@ def plan_strokes(
     }
 
 
-def replay_strokes(program: StrokeProgram, sheet: Sheet, label: int, locals_: Sequence[int]) -> Iterator[Pixels]:
+def replay_strokes(
+    program: StrokeProgram, region_map: RegionMap, label: int, locals_: Sequence[int]
+) -> Iterator[Pixels]:
     """(n, 3) the pixels of a region after each of so many of its rows (ascending, from 1: blocked in)."""
-    height, width = sheet.labels.shape
+    height, width = region_map.labels.shape
     rows = program.strokes[program.strokes[:, REGION] == label]
     medium, grounds = str(program.arrays.get("medium")), program.arrays.get("grounds")
     if medium not in _FAMILIES.values() or grounds is None or grounds.ndim != 2 or not label < len(grounds):
@@ -79,7 +81,7 @@ def replay_strokes(program: StrokeProgram, sheet: Sheet, label: int, locals_: Se
             if name.startswith(_OF_STROKES)
         },
     )
-    pixels = sheet.members[label]
+    pixels = region_map.members[label]
     for canvas in renderer(inner.family).replay(inner, [step - 1 for step in locals_], (height, width)):
         yield canvas.reshape(-1, 3)[pixels]
 

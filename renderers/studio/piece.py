@@ -1,8 +1,8 @@
 """Strokes for one object: fitted inside its silhouette, then coloured for what they leave on the canvas as it is.
 
-The planner knows no masks. It is told of the silhouette by what it sees: inside, the object; outside, a colour that the
-object does not have, of which the sheet is made as well. So paint outside is an error, and so is sheet left bare
-inside. Where a neighbour's turn is still to come, a narrow band beyond the border goes on in the object's own colours:
+The planner has no notion of masks, so the silhouette is put into its target: inside, the object; outside, a colour that
+the object does not have. Its blank canvas has such a colour too. Paint outside is then an error, and so is canvas left
+bare inside. Where a neighbour is painted later, a narrow band beyond the border continues the object's own colours:
 spilling there costs nothing, and no bare seam is left between the two.
 """
 
@@ -25,7 +25,7 @@ from renderers.studio.phases import PHASES, Phase, phase_shares
 _SPILL = 0.012  # how far paint may go over a border behind which nothing is painted yet, in units
 _MARGIN = 0.03
 _LEAST_PX = 16
-# How far the colour of the sheet is from the object's mean: inside, outside, and where others have painted.
+# How far the colour of the planner's blank canvas is from the object's mean: inside, outside, and where others have painted.
 _BARE, _OUTSIDE, _GUARD = 0.3, 0.6, 1.6
 _RADIUS_POWER = 0.33
 _INSIDE = 0.45  # a stroke that has less of itself inside is not the object's
@@ -102,7 +102,7 @@ def paint_piece(
 
 
 def _foil(mean: NDArray[np.float32], mine: NDArray[np.bool_], unpainted: NDArray[np.bool_]) -> Image:
-    """(h, w, 3) what the sheet is made of.
+    """(h, w, 3) the planner's blank canvas.
 
     What others have finished is guarded by a colour so far off that no stroke is worth crossing it.
     """

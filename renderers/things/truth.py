@@ -25,13 +25,13 @@ def known_wholes(known: Knowledge) -> Labels:
     edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     is_ground = (areas > _LARGE * labels.size) | (np.bincount(edge, minlength=count) > _ON_BORDER * len(edge))
     touching = borders(labels, np.zeros((*labels.shape, 3), np.float32))
-    shared = np.zeros((count, count))
+    common_border = np.zeros((count, count))
     one, two = touching.pairs.T
-    shared[one, two] = shared[two, one] = touching.lengths
-    perimeters = shared.sum(1)
+    common_border[one, two] = common_border[two, one] = touching.lengths
+    perimeters = common_border.sum(1)
     wholes = np.arange(count)
     for behind, part in zip(*_neighbours_in_depth(far), strict=True):
-        against = shared[part, wholes == wholes[behind]].sum()
+        against = common_border[part, wholes == wholes[behind]].sum()
         if not is_ground[[behind, part]].any() and against >= _SHARED * perimeters[part]:
             wholes[part] = wholes[behind]
     return numbered(wholes[labels])

@@ -19,7 +19,7 @@ from conf.errors import ConfigError, UserError
 from pipelines.paint import has_paintings
 from pipelines.painting.config import paint_config
 from pipelines.synthesis.config import SynthConfig, synth_config
-from pipelines.synthesis.folder import has_shards
+from pipelines.synthesis.dataset_folder import has_shards
 from tests.pipelines.runs import COMMAND, REPOSITORY
 
 MIX = yaml.safe_load((REPOSITORY / "conf" / "renderer" / "mix.yaml").read_text())

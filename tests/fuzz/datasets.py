@@ -20,7 +20,7 @@ from pipelines.evaluation.importers import _painted
 from pipelines.gallery import GalleryConfig
 from pipelines.gallery import run as show
 from pipelines.painting.own_files import own_files
-from pipelines.sources.base import RefusedPicture
+from pipelines.sources.source import RefusedPicture
 from pipelines.status import StatusConfig
 from pipelines.status import run as tell_status
 from pipelines.synthesis.dataset_faults import _table_fault

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from pipelines.artists.video import read_video
-from pipelines.sources.base import RefusedPicture
 from pipelines.sources.decode import decode, decode_rgba
 from pipelines.sources.depth import decode_depth
+from pipelines.sources.source import RefusedPicture
 from renderers.stored_picture import MOST_PIXELS, decoded, size_of
 from tests.fuzz.mutations import mutated, mutated_png
 from tests.fuzz.target import Target

@@ -10,9 +10,9 @@ from conf.compose import compose
 from conf.shown import shell_words, shown
 from conf.value import read_value
 from pipelines.pages.html import embed_json
-from pipelines.sources.base import RefusedPicture
 from pipelines.sources.captions import json_annotation, table_annotations, text_caption
 from pipelines.sources.framing import Framing
+from pipelines.sources.source import RefusedPicture
 from pipelines.sources.webdataset import WebDatasetSource
 from pipelines.synthesis.config import synth_config
 from tests.fuzz.mutations import mutated, mutated_document, tar

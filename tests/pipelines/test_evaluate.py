@@ -25,7 +25,7 @@ from pipelines.evaluation.report import Report, evaluate
 from pipelines.evaluation.tables import tables
 from pipelines.pages.evaluation.page import render_page
 from pipelines.painting.output_folder import PROVENANCE, ProcessFolder
-from pipelines.sources.base import StorageFault
+from pipelines.sources.source import StorageFault
 from tests.pipelines.artists.ingest_runs import save, sheet_of, stages
 from tests.pipelines.artists.time_lapse import write_video
 from tests.pipelines.pages.gallery_visit import a_chromium

@@ -13,8 +13,8 @@ from conf.command import command
 from pipelines import gallery, status, verify
 from pipelines.artists.config import CaptionConfig
 from pipelines.artists.find import find_sequences
-from pipelines.sources.base import SourceEntry
 from pipelines.sources.framing import Framing
+from pipelines.sources.source import SourceEntry
 from pipelines.synthesis import promises
 from tests.pipelines.artists.ingest_runs import ingest, refused, save, sequences, sheet_of, stages
 from tests.pipelines.runs import assert_same, contents, rows

@@ -10,7 +10,7 @@ from conf.errors import UserError
 from pipelines import evaluate, paint, synth
 from pipelines.painting.config import paint_config
 from pipelines.synthesis.config import synth_config
-from pipelines.synthesis.folder import dataset_folder
+from pipelines.synthesis.dataset_folder import dataset_folder
 from training import assemble
 from training.data.claim import sole_writer
 from training.data.dataset import DatasetCard

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import webdataset as wds
 
-from pipelines.synthesis.folder import dataset_folder
+from pipelines.synthesis.dataset_folder import dataset_folder
 from renderers import renderer
 from renderers.painting import StrokeProgram, to_uint8
 from tests.pipelines.runs import SMALL, assert_same, contents, rows, save_picture, synth

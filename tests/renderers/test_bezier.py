@@ -11,8 +11,8 @@ from conf.errors import ConfigError
 from renderers import families, renderer
 from renderers.bezier import RENDERER, Config
 from renderers.distance import canvas_distances
-from renderers.metrics import psnr_db
 from renderers.painting import Image, Painting, StrokeProgram, to_uint8
+from renderers.quality import psnr_db
 from renderers.raster.ribbon import A0, A2, NUM_COLUMNS, R0, RED
 from tests.renderers.pictures import landscape, plain
 

@@ -13,8 +13,8 @@ from renderers.bezier.gpu.fit import fit_batch
 from renderers.bezier.gpu.place import place, ranges
 from renderers.bezier.gpu.score import pyramid_of, score
 from renderers.bezier.gpu.shrink import shrink_batch, shrink_to_levels
-from renderers.metrics import psnr_db
 from renderers.painting import Image
+from renderers.quality import psnr_db
 from renderers.raster.ribbon import Floats, grid
 from renderers.raster.stamp import draw_all, new_scratch
 from tests.renderers.pictures import landscape

@@ -15,8 +15,8 @@ from renderers.brush.ink import TONES
 from renderers.brush.kinds import BristleBrush, WashBrush
 from renderers.brush.stroke import FAR_RED, THICKNESS
 from renderers.distance import canvas_distances
-from renderers.metrics import psnr_db
 from renderers.painting import FrameSchedule, Painting, StrokeProgram, to_uint8
+from renderers.quality import psnr_db
 from renderers.raster.ribbon import RED
 from tests.renderers.pictures import landscape
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from renderers.bezier import RENDERER, Config
-from renderers.metrics import coverage, progress_violation, psnr_db, sequence_metrics, ssim
 from renderers.painting import FrameSchedule, Image, to_uint8
+from renderers.quality import coverage, progress_violation, psnr_db, sequence_quality, ssim
 from tests.renderers.pictures import landscape, plain
 
 paint, replay = RENDERER.paint, RENDERER.replay
@@ -50,7 +50,7 @@ def test_frames_of_a_painting_draw_nearer_to_the_end_and_to_the_picture() -> Non
     frames = list(replay(painting.program, steps))
     assert (np.diff(painting.distances[list(steps)]) < 0).all()
     assert (np.diff([psnr_db(frame, image) for frame in frames]) > 0).all()
-    metrics = sequence_metrics(
+    metrics = sequence_quality(
         np.stack([to_uint8(frame) for frame in frames]), image, list(painting.distances[list(steps)])
     )
     assert metrics["progress_violation"] == 0

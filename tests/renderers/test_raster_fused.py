@@ -14,7 +14,7 @@ from renderers.brush.gpu import TexturedShade
 from renderers.brush.kinds import BristleBrush, WashBrush
 from renderers.brush.stroke import marks_of
 from renderers.brush.texture import make_brush
-from renderers.raster.gpu import painting
+from renderers.raster.gpu import rasteriser
 from tests.oracles.test_brush_oracle import textured_strokes
 from tests.renderers.pictures import landscape, plain
 from tests.renderers.strokes import gentle_strokes, wild_strokes
@@ -34,12 +34,12 @@ def test_kernels_do_what_torch_does() -> None:
     assert run.returncode == 0 and "7 passed" in run.stdout, run.stdout[-3000:]
 
 
-def painted(strokes: Tensor, shade: painting.Shade, covers: float, steps: list[int]) -> tuple[Tensor, Tensor, Tensor]:
+def painted(strokes: Tensor, shade: rasteriser.Shade, covers: float, steps: list[int]) -> tuple[Tensor, Tensor, Tensor]:
     """Frames, and the gradients of strokes and ground."""
     leaf = strokes.clone().requires_grad_()
     ground = torch.tensor(plain(HEIGHT, WIDTH, (0.9, 0.8, 0.7))).expand(len(strokes), -1, -1, -1).clone()
     ground.requires_grad_()
-    frames = painting.paint(leaf, ground, torch.tensor([steps] * len(strokes)), shade, 1.3, covers)
+    frames = rasteriser.paint(leaf, ground, torch.tensor([steps] * len(strokes)), shade, 1.3, covers)
     error = (frames - torch.tensor(landscape(HEIGHT, WIDTH))).square().sum()
     onto_strokes, onto_ground = torch.autograd.grad(error, [leaf, ground])
     return frames.detach(), onto_strokes, onto_ground
@@ -54,9 +54,9 @@ def test_kernels_paint_and_differentiate_as_torch_does(
     make = {"gentle": gentle_strokes, "wild": wild_strokes, "textured": textured_strokes}[kind]
     strokes = torch.tensor(np.stack([make(5, HEIGHT, WIDTH, seed=seed) for seed in range(2)]))
     marks = marks_of(make_brush(BristleBrush()), 0.5)
-    shade = TexturedShade.of(marks) if kind == "textured" else painting.ribbon_shade
+    shade = TexturedShade.of(marks) if kind == "textured" else rasteriser.ribbon_shade
     expected = painted(strokes, shade, covers, [0, 3, 3, 5])
-    monkeypatch.setattr(painting, "is_fused", lambda _: True)
+    monkeypatch.setattr(rasteriser, "is_fused", lambda _: True)
     for value, true in zip(painted(strokes, shade, covers, [0, 3, 3, 5]), expected, strict=True):
         assert (value - true).norm() <= 2e-3 * true.norm()
     assert (painted(strokes, shade, covers, [5])[0] - expected[0][:, 3:]).abs().max() < 1 / 255
@@ -72,7 +72,7 @@ def test_kernel_scores_candidates_as_torch_does(monkeypatch: pytest.MonkeyPatch)
     for number in range(2):
         expected = scoring.score(torch.tensor(candidates), pyramid, number)
         with monkeypatch.context() as patch:
-            patch.setattr(painting, "is_fused", lambda _: True)
+            patch.setattr(rasteriser, "is_fused", lambda _: True)
             gains, colours = scoring.score(torch.tensor(candidates), pyramid, number)
         assert torch.allclose(gains, expected[0], atol=1e-4) and gains[0, 0] == -1
         some = gains > 0
@@ -87,11 +87,11 @@ def test_a_gpu_paints_and_differentiates_as_the_cpu_does_and_twice_alike(kind: s
     programs, marks = np.stack([make(60, 64, 80, seed=seed) for seed in range(3)]), marks_of(make_brush(WashBrush()), 0)
     results = []
     for device in ("cpu", "cuda", "cuda"):
-        shade = TexturedShade.of(marks, device) if kind == "textured" else painting.ribbon_shade
+        shade = TexturedShade.of(marks, device) if kind == "textured" else rasteriser.ribbon_shade
         leaf = torch.tensor(programs, device=device, requires_grad=True)
         target = torch.tensor(landscape(64, 80), device=device)
         steps = torch.tensor([[0, 9, 60]] * 3, device=device)
-        frames = painting.paint(leaf, torch.ones_like(target).expand(3, -1, -1, -1), steps, shade)
+        frames = rasteriser.paint(leaf, torch.ones_like(target).expand(3, -1, -1, -1), steps, shade)
         (gradient,) = torch.autograd.grad((frames - target).square().sum(), leaf)
         results.append((frames.detach().cpu(), gradient.cpu()))
     (frames, gradient), (gpu_frames, gpu_gradient), again = results

@@ -13,8 +13,8 @@ from renderers.brush.kinds import BristleBrush, WashBrush
 from renderers.brush.stroke import NUM_BRUSH_COLUMNS, Marks, lay_all, marks_of, new_brush_scratch
 from renderers.brush.texture import make_brush
 from renderers.painting import Image
-from renderers.raster.gpu import painting
-from renderers.raster.gpu.painting import paint, passes
+from renderers.raster.gpu import rasteriser
+from renderers.raster.gpu.rasteriser import paint, passes
 from renderers.raster.ribbon import NUM_COLUMNS, Floats, grid
 from renderers.raster.stamp import draw_all, new_scratch
 from tests.oracles import warp
@@ -53,7 +53,7 @@ def painted(
 ) -> Floats:  # fmt: skip
     """(B, S, H, W, 3) from the rasteriser."""
     ground = torch.tensor(plain(height, width, GROUND)).expand(len(programs), -1, -1, -1)
-    shade = painting.ribbon_shade if marks is None else TexturedShade.of(marks)
+    shade = rasteriser.ribbon_shade if marks is None else TexturedShade.of(marks)
     batch, wanted = torch.tensor(np.stack(programs)), torch.tensor([list(steps)] * len(programs))
     return paint(batch, ground, wanted, shade, covers=covers).numpy()
 
@@ -148,8 +148,8 @@ def test_a_batch_is_its_pictures_one_by_one(brush: str | None, monkeypatch: pyte
     together = painted(programs, 40, 48, [0, 9, 30], marks=marks)
     for number, program in enumerate(programs):
         assert np.abs(painted([program], 40, 48, [0, 9, 30], marks=marks)[0] - together[number]).max() < 1e-5
-    monkeypatch.setattr(painting, "_MOST_PAIRS", {"cpu": 700})
-    monkeypatch.setattr(painting, "_PAIRS_AT_ONCE", {"cpu": 13})
+    monkeypatch.setattr(rasteriser, "_MOST_PAIRS", {"cpu": 700})
+    monkeypatch.setattr(rasteriser, "_PAIRS_AT_ONCE", {"cpu": 13})
     assert len(list(passes(torch.tensor(np.stack(programs)), 40, 48, 1.0))) > 1
     assert np.abs(painted(programs, 40, 48, [0, 9, 30], marks=marks) - together).max() < 1e-5
 
@@ -207,6 +207,6 @@ def test_nothing_is_left_on_the_cpu() -> None:
     """On `meta`, which computes shapes only, anything left on the CPU would be an error, as on a GPU."""
     shade = TexturedShade.of(MARKS["bristle"], "meta")
     rows, pixels = torch.zeros((5, NUM_BRUSH_COLUMNS), device="meta"), torch.zeros((5, 64), device="meta")
-    for kind in (painting.ribbon_shade, shade):
+    for kind in (rasteriser.ribbon_shade, shade):
         mask, colour = kind(rows, 16.0, 1.0, pixels, pixels, pixels)
         assert mask.device.type == colour.device.type == "meta" and mask.shape == (5, 64)

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from conf.errors import ConfigError
 from renderers import families
-from renderers.metrics import psnr_db
 from renderers.painting import FrameSchedule, Image, Knowledge, Painting, StrokeProgram, to_uint8
+from renderers.quality import psnr_db
 from renderers.region import RENDERER, Config
 from renderers.region.config import SegmentChoice
-from renderers.region.sheet import REGION, SHARE, unpacked
+from renderers.region.region_map import REGION, SHARE, unpacked
 from renderers.region.wash import amounts, washed
 from tests.renderers.pictures import landscape, plain
 from tests.renderers.region_scenes import FEW_STROKES, TRUTH, canvases, painted, scene

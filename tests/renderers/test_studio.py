@@ -12,8 +12,8 @@ from conf.errors import ConfigError
 from renderers import families
 from renderers.brush import RENDERER as OIL
 from renderers.brush import Config as BrushConfig
-from renderers.metrics import psnr_db
 from renderers.painting import NOTHING_KNOWN, FrameSchedule, StrokeProgram, to_uint8
+from renderers.quality import psnr_db
 from renderers.studio import RENDERER, Config
 from renderers.studio.config import Medium
 from renderers.studio.media import MEDIA

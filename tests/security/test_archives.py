@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from conf.errors import ConfigError, UserError
-from pipelines.sources.base import RefusedPicture
 from pipelines.sources.framing import Framing
+from pipelines.sources.source import RefusedPicture
 from pipelines.sources.webdataset import WebDatasetSource
 from tests.fuzz.mutations import tar
 from tests.fuzz.pictures import pictures

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from pipelines.artists.video import read_video
-from pipelines.sources.base import RefusedPicture
 from pipelines.sources.decode import MAX_PIXELS, decode
 from pipelines.sources.depth import decode_depth
+from pipelines.sources.source import RefusedPicture
 from renderers.stored_picture import decoded, size_of
 from tests.fuzz.pictures import pictures
 from training.data.sequence import StoredSequence

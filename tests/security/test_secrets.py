@@ -11,7 +11,7 @@ from conf.errors import UserError
 from conf.progress import tell
 from conf.recipe import plain_containers
 from conf.shown import shown, without_secrets
-from pipelines.sources.base import SourceEntry
+from pipelines.sources.source import SourceEntry
 from pipelines.sources.webdataset import WebDatasetSource
 from pipelines.synthesis.config import synth_config
 from tests.fuzz.mutations import tar

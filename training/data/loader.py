@@ -88,7 +88,7 @@ class Batches(Iterator[SequenceBatch]):
         if pixels_shape is not None:
             # Of each worker: those that wait, and the one that is turned to floats here while it fills the next.
             count = (_PREFETCHED + 1) * num_workers or 1
-            slots = pixel_slots(count, pixels_shape, shared=num_workers > 0)
+            slots = pixel_slots(count, pixels_shape, in_shared_memory=num_workers > 0)
         self._steps, self._step = _Steps(load, slots), 0
         self._take = (lambda pixels: pixels) if as_bytes else FloatFrames().signed_unit
         loader: DataLoader[Loaded | _Failure] = DataLoader(

@@ -21,16 +21,16 @@ def png_of(picture: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
     return buffer.getvalue()
 
 
-def pixel_slots(count: int, shape: Sequence[int], *, shared: bool) -> "Tensor":
+def pixel_slots(count: int, shape: Sequence[int], *, in_shared_memory: bool) -> "Tensor":
     """(count, *shape) uint8: places where batches stand until they are floats, used again and again.
 
     Fresh memory for every batch would cost more than decoding: its pages are first touched by whoever writes and,
-    when shared, again by whoever reads.
+    when in shared memory, again by whoever reads.
     """
     import torch
 
     slots = torch.zeros(count, *shape, dtype=torch.uint8)
-    if shared:
+    if in_shared_memory:
         slots.share_memory_()  # type: ignore[no-untyped-call]
     return slots
 

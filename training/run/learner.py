@@ -15,7 +15,7 @@ from training.models.weights import trained_parameters
 from training.run.checkpoint import Checkpoint
 from training.run.ema import MovingAverage
 from training.run.optimizers import make_optimizer, set_learning_rate
-from training.run.parallel import Ranks, full, gathering, sharded_like, share, unsharded, whole
+from training.run.parallel import Ranks, distribute, full, gathering, sharded_like, unsharded, whole
 from training.run.random_state import undisturbed
 from training.stages import Stage
 
@@ -39,7 +39,7 @@ class Learner:
         self._config, self._stage, self._device = config, stage, ranks.device
         if checkpoint is not None:
             self._load_weights(checkpoint)
-        self._model = share(stage.network, ranks, config.distributed)
+        self._model = distribute(stage.network, ranks, config.distributed)
         self._trained = trained_parameters(stage.network)
         self._optimizer = make_optimizer(config.optimizer, self._trained.values())
         self._average = MovingAverage(self._trained, config.ema_decay) if config.ema_decay is not None else None

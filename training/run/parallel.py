@@ -100,7 +100,7 @@ class Ranks:
         self.accelerator.wait_for_everyone()
 
 
-class Shared(nn.Module):
+class RankNetwork(nn.Module):
     """A stage's network as the ranks share it: gradients are averaged over them, whichever way it is done.
 
     `forward` gives a tuple, whose tensors FSDP can find.
@@ -119,24 +119,24 @@ class Shared(nn.Module):
         return result.loss, result.per_sample, result.timesteps
 
 
-def share(network: nn.Module, ranks: Ranks, distributed: str) -> nn.Module:
+def distribute(network: nn.Module, ranks: Ranks, distributed: str) -> nn.Module:
     """Make the ranks train `network` together.
 
     With `ddp` each rank holds all; with `fsdp2` the trained weights, their gradients, moments and averages are sharded,
     while frozen weights, which need no memory but their own, stay whole on each rank.
     """
-    shared = Shared(network).to(ranks.device)
+    rank_network = RankNetwork(network).to(ranks.device)
     if ranks.count == 1:
-        return shared
+        return rank_network
     if distributed == "ddp":
-        return cast(nn.Module, ranks.accelerator.prepare_model(shared))
+        return cast(nn.Module, ranks.accelerator.prepare_model(rank_network))
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
-    frozen = {parameter for parameter in shared.parameters() if not parameter.requires_grad}
+    frozen = {parameter for parameter in rank_network.parameters() if not parameter.requires_grad}
     mesh = init_device_mesh(ranks.device.type, (ranks.count,))
-    fully_shard(shared, mesh=mesh, ignored_params=frozen)
-    return shared
+    fully_shard(rank_network, mesh=mesh, ignored_params=frozen)
+    return rank_network
 
 
 def gathering(model: nn.Module, now: bool) -> AbstractContextManager[None]:

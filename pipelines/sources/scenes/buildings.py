@@ -132,8 +132,8 @@ def draw_tower(pen: Pen, label: int) -> None:
         thing.kind
     ]
     bend = np.linspace(0, np.pi, 9)
-    base = [(-foot * np.cos(a), -0.025 * np.sin(a)) for a in bend]
-    mask = pen.mask([(-head, top), *base, (head, top)])
+    foot_line = [(-foot * np.cos(a), -0.025 * np.sin(a)) for a in bend]
+    mask = pen.mask([(-head, top), *foot_line, (head, top)])
     pen.fill(mask, walls, label, texture=_round(mask, pen) + _courses(mask, pen, 0.045))
     roof_label = pen.canvas.label(thing.part_name or "roof", 1.6)
     if thing.kind == "lighthouse":

@@ -3,7 +3,6 @@
 import cv2
 import numpy as np
 
-from pipelines.sources.base import GroundTruth, Picture
 from pipelines.sources.scenes.animals import draw_animal
 from pipelines.sources.scenes.boats import draw_boat
 from pipelines.sources.scenes.buildings import draw_building, draw_tower
@@ -19,6 +18,7 @@ from pipelines.sources.scenes.plants import draw_bush, draw_pine, draw_tree
 from pipelines.sources.scenes.sky import paint_fall, paint_mist, paint_sky, sky_light
 from pipelines.sources.scenes.tableware import draw_fruit, draw_vessel, paint_room
 from pipelines.sources.scenes.water import paint_water, reflect
+from pipelines.sources.source import GroundTruth, Picture
 
 _DRAW = {
     "tree": draw_tree, "pine tree": draw_pine, "bush": draw_bush,

@@ -47,9 +47,9 @@ def paint_ridge(canvas: Canvas, ridge: Ridge, haze: Colour) -> None:
         colours = colours + cover * (shaded(snow, shade * np.float32(0.8), canvas.light) - colours)
         colours = colours + air * (haze - colours)
     else:
-        base = leaning(named(ridge.colour, rng, canvas.light, low, high), ridge.colour, haze, 0.3)
-        colours = shaded(base, shade, canvas.light)
-        colours = settled(colours + air * (haze - colours), mask.alpha, base)
+        colour = leaning(named(ridge.colour, rng, canvas.light, low, high), ridge.colour, haze, 0.3)
+        colours = shaded(colour, shade, canvas.light)
+        colours = settled(colours + air * (haze - colours), mask.alpha, colour)
     canvas.paint(mask, np.asarray(colours, np.float32), label)
 
 
@@ -94,7 +94,7 @@ def paint_ground(canvas: Canvas, ground: Ground, top: float, haze: Colour, seed:
     rng = np.random.default_rng(seed + 2)
     unit, width = canvas.unit, canvas.width
     low, high = {"snow": (0.35, 1.0), "beach": (0.5, 1.0), "street": (0.3, 0.9)}.get(ground.kind, (0.25, 0.85))
-    base = named(ground.colour, rng, canvas.light, low, high)
+    colour = named(ground.colour, rng, canvas.light, low, high)
     waves = _profile("hills", width, rng) - 0.5
     crest = (top * canvas.height - waves * rolling * canvas.height).astype(np.float32)
     mask = _below(canvas, crest, canvas.height)
@@ -111,12 +111,12 @@ def paint_ground(canvas: Canvas, ground: Ground, top: float, haze: Colour, seed:
         shade = shade + 0.55 * _rows(height, width, unit, rng)
     if ground.kind == "street":
         shade = shade - 0.5 * _cobbles(height, width, unit)
-    colours = shaded(base, shade, canvas.light)
+    colours = shaded(colour, shade, canvas.light)
     # Warm and cool patches: land is never of one hue.
     hue = np.array([0.05, 0.02, -0.05], np.float32) * (0.3 if ground.kind in ("snow", "street") else 1.0)
     colours = colours + (broad * 0.8 + fine * 0.4)[..., None] * hue
     air = (0.45 * (1 - near) ** 3)[..., None]
-    colours = settled(colours + air * (haze - colours), mask.alpha, base)
+    colours = settled(colours + air * (haze - colours), mask.alpha, colour)
     canvas.paint(mask, colours, canvas.label(ground.name, 0.4))
     if ground.path:
         _path(canvas, top, rng)
@@ -152,9 +152,9 @@ def _path(canvas: Canvas, top: float, rng: np.random.Generator) -> None:
     mask = canvas.shape(np.concatenate([np.stack([x - half, y], 1), np.stack([x + half, y], 1)[::-1]]))
     if not mask.alpha.size:
         return
-    base = named("brown", rng, canvas.light, 0.7, 1.0)
+    colour = named("brown", rng, canvas.light, 0.7, 1.0)
     grain = fractal_noise(mask.alpha.shape[0], mask.alpha.shape[1], 0.04 * canvas.unit, int(rng.integers(9999)), 4, 3.0)
-    canvas.paint(mask, shaded(base, 0.3 * grain, canvas.light, mask.alpha), canvas.label("path", 0.5))
+    canvas.paint(mask, shaded(colour, 0.3 * grain, canvas.light, mask.alpha), canvas.label("path", 0.5))
 
 
 def paint_tufts(canvas: Canvas, ground: Ground, top: float, seed: int) -> None:
@@ -162,7 +162,7 @@ def paint_tufts(canvas: Canvas, ground: Ground, top: float, seed: int) -> None:
     if ground.kind != "meadow":
         return
     rng = np.random.default_rng(seed + 4)
-    base = named(ground.colour, rng, canvas.light, 0.25, 0.8)
+    colour = named(ground.colour, rng, canvas.light, 0.25, 0.8)
     for tone in (0.72, 1.2):
         dabs = []
         for x, y, size in rng.random((110, 3)):
@@ -176,7 +176,7 @@ def paint_tufts(canvas: Canvas, ground: Ground, top: float, seed: int) -> None:
             )
         mask = canvas.shape(*dabs)
         canvas.paint(
-            Mask(mask.top, mask.left, mask.alpha * np.float32(0.4)), np.clip(base * tone, 0, 1).astype(np.float32)
+            Mask(mask.top, mask.left, mask.alpha * np.float32(0.4)), np.clip(colour * tone, 0, 1).astype(np.float32)
         )
 
 
@@ -186,7 +186,7 @@ def paint_foreground(canvas: Canvas, ground: Ground, seed: int) -> None:
         return
     rng = np.random.default_rng(seed + 3)
     light, unit = canvas.light, canvas.unit
-    base = named(ground.colour if ground.kind == "meadow" else "brown", rng, light, 0.2, 0.7)
+    colour = named(ground.colour if ground.kind == "meadow" else "brown", rng, light, 0.2, 0.7)
     count = 90 if ground.kind == "meadow" else 14
     for tone in (0.62, 1.25):
         blades = []
@@ -198,7 +198,7 @@ def paint_foreground(canvas: Canvas, ground: Ground, seed: int) -> None:
             blades.append(np.stack([foot - half, bend - 0.6 * half, tip, bend + 0.6 * half, foot + half]))
         mask = canvas.shape(*blades)
         canvas.paint(
-            Mask(mask.top, mask.left, mask.alpha * np.float32(0.8)), np.clip(base * tone, 0, 1).astype(np.float32)
+            Mask(mask.top, mask.left, mask.alpha * np.float32(0.8)), np.clip(colour * tone, 0, 1).astype(np.float32)
         )
     if ground.flowers is not None:
         _flowers(canvas, ground.flowers, rng)

@@ -37,11 +37,11 @@ class Light:
         return np.asarray(vector / np.linalg.norm(vector), np.float32)
 
 
-def shaded(base: Colour, shade: Field, light: Light, alpha: Field | None = None) -> NDArray[np.float32]:
-    """Colour of a surface in light and shade whose mean stays the base colour, so that captions stay true.
+def shaded(mean_colour: Colour, shade: Field, light: Light, alpha: Field | None = None) -> NDArray[np.float32]:
+    """Colour of a surface in light and shade whose mean stays that colour, so that captions stay true.
 
     Args:
-        base: (3,) colour of the surface.
+        mean_colour: (3,) of the surface.
         shade: (H, W) from -1 (full shade) to 1 (full light).
         light: the light of the scene.
         alpha: (H, W) where the surface is, in [0, 1]; the mean is taken there. None takes the mean nowhere.
@@ -50,11 +50,11 @@ def shaded(base: Colour, shade: Field, light: Light, alpha: Field | None = None)
         (H, W, 3) float32 in [0, 1].
     """
     toned = np.clip(shade * np.float32(light.strength), -1.0, 1.0)
-    lit = np.maximum(toned, 0.0)[..., None] * (0.5 * (light.warm - base) + 0.06)
-    dark = np.minimum(toned, 0.0)[..., None] * (base * (1 - light.cool))
-    colours = base + lit + dark
+    lit = np.maximum(toned, 0.0)[..., None] * (0.5 * (light.warm - mean_colour) + 0.06)
+    dark = np.minimum(toned, 0.0)[..., None] * (mean_colour * (1 - light.cool))
+    colours = mean_colour + lit + dark
     if alpha is not None:
-        return settled(colours, alpha, base)
+        return settled(colours, alpha, mean_colour)
     return np.asarray(np.clip(colours, 0.0, 1.0), np.float32)
 
 
@@ -66,14 +66,14 @@ def relief(height_px: Field, light: Light) -> Field:
     return np.asarray(np.clip((facing - 0.35) / 0.65, -1.0, 1.0), np.float32)
 
 
-def settled(colours: NDArray[np.float32], weight: Field, base: Colour) -> NDArray[np.float32]:
-    """Colours shifted so that their weighted mean is the base colour: (H, W, 3), (H, W), (3,) to (H, W, 3)."""
+def settled(colours: NDArray[np.float32], weight: Field, mean_colour: Colour) -> NDArray[np.float32]:
+    """Colours shifted so that their weighted mean is `mean_colour`: (H, W, 3), (H, W), (3,) to (H, W, 3)."""
     total = float(cv2.sumElems(weight)[0]) if weight.size else 0.0
     if total <= 0:
         return colours
     # Not a product of matrices: BLAS adds up in another order with another number of threads.
     mean = (np.array(cv2.sumElems(colours * weight[..., None])[:3]) / total).astype(np.float32)
-    return np.asarray(np.clip(colours + (base - mean), 0.0, 1.0), np.float32)
+    return np.asarray(np.clip(colours + (mean_colour - mean), 0.0, 1.0), np.float32)
 
 
 def named(name: str, rng: np.random.Generator, light: Light, low: float = 0.0, high: float = 1.0) -> Colour:

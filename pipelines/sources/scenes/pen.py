@@ -52,7 +52,7 @@ class Pen:
     def fill(
         self,
         mask: Mask,
-        base: Colour,
+        mean_colour: Colour,
         label: int | None,
         *,
         level: float = 1.0,
@@ -64,7 +64,7 @@ class Pen:
 
         Args:
             mask: its shape.
-            base: its mean colour.
+            mean_colour: of the filled shape.
             label: its label; None leaves the labels alone.
             level: factor on the mean colour: above 1 for parts in the light, below for parts in the shade.
             across: how much lighter the side to the light is, down: how much darker the foot is; 0 to 1.
@@ -81,13 +81,13 @@ class Pen:
         shade = shade + 0.12 * grain
         if texture is not None:
             shade = shade + texture
-        tone = np.clip(base * level, 0.0, 1.0).astype(np.float32)
+        tone = np.clip(mean_colour * level, 0.0, 1.0).astype(np.float32)
         self.canvas.paint(mask, shaded(tone, shade, self.canvas.light, mask.alpha), label)
 
     def bulge(
         self,
         circles: ArrayLike,
-        base: Colour,
+        mean_colour: Colour,
         label: int | None,
         *,
         rough: float = 0.0,
@@ -99,7 +99,7 @@ class Pen:
 
         Args:
             circles: (N, 3) x, y and radius of the balls, in the thing's coordinates.
-            base: mean colour.
+            mean_colour: of the shape.
             label: its label; None leaves the labels alone.
             rough: how ragged the edge is, in shares of the thing's height.
             leafy: height of the relief of leaves or fur, in shares of the thing's height.
@@ -137,7 +137,7 @@ class Pen:
         if leafy > 0:
             shade += np.float32(min(0.3, 16 * leafy)) * leaves
         shade += np.linspace(fall, -fall, height, dtype=np.float32)[:, None]
-        colours = shaded(base, shade, self.canvas.light, mask.alpha)
+        colours = shaded(mean_colour, shade, self.canvas.light, mask.alpha)
         if gloss > 0:
             right_, down_, _ = self.canvas.light.direction
             main = int(radii.argmax())
@@ -145,11 +145,13 @@ class Pen:
             spread = (0.2 * radii[main]) ** 2
             shine = np.exp(-((x - spot_x) ** 2 + (y - spot_y) ** 2) / (2 * spread)).astype(np.float32)
             colours += (np.float32(gloss) * shine)[..., None] * (self.canvas.light.warm - colours)
-            colours = settled(colours, mask.alpha, base)
+            colours = settled(colours, mask.alpha, mean_colour)
         self.canvas.paint(mask, colours, label)
         return mask
 
-    def line(self, points: Points, width: float, base: Colour, label: int | None, end: float | None = None) -> None:
+    def line(
+        self, points: Points, width: float, mean_colour: Colour, label: int | None, end: float | None = None
+    ) -> None:
         """Paint a limb or a stem along points, `width` thick (`end` at its end), in the thing's coordinates."""
         path = np.asarray(points, np.float64)
         along = np.gradient(path, axis=0)
@@ -159,7 +161,7 @@ class Pen:
         # A line thinner than a pixel would vanish on a small canvas.
         half = np.maximum(half, 0.4 / self.scale)
         outline = np.concatenate([path + normal * half, (path - normal * half)[::-1]])
-        self.fill(self.mask(outline), base, label, across=0.6)
+        self.fill(self.mask(outline), mean_colour, label, across=0.6)
 
     def cast(self, width: float, length: float, amount: float = 0.75) -> None:
         """The shadow on the ground, `width` wide at the foot, `length` long, in the thing's coordinates."""

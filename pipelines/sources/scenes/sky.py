@@ -68,13 +68,13 @@ def paint_sky(canvas: Canvas, sky: Sky, horizon: float, seed: int) -> Colour:
     low, high = {"black": (0.0, 0.7), "grey": (0.3, 1.0), "red": (0.65, 1.0), "orange": (0.4, 1.0)}.get(
         sky.colour, (0.45, 1.0)
     )
-    base = named(sky.colour, rng, canvas.light, low, high)
+    mean_colour = named(sky.colour, rng, canvas.light, low, high)
     warm = canvas.light.warm
     down = np.clip((np.arange(height, dtype=np.float32)[:, None] + 0.5) / height / horizon, 0, 1)
     soft = fractal_noise(height, width, 0.3 * canvas.unit, int(rng.integers(1 << 20)), 4, stretch=4.0)
     night = sky.colour == "black"
     high_tone, low_tone = (
-        base + np.float32(0.78) * (np.array(tone, np.float32) - base) for tone in _GRADIENTS[sky.colour]
+        mean_colour + np.float32(0.78) * (np.array(tone, np.float32) - mean_colour) for tone in _GRADIENTS[sky.colour]
     )
     drift = 0.08 if sky.weather in ("rain", "mist", "snow") or sky.colour in ("grey", "white") else 0.05
     place = np.clip(down + drift * 1.5 * soft, 0, 1)[..., None]
@@ -87,13 +87,13 @@ def paint_sky(canvas: Canvas, sky: Sky, horizon: float, seed: int) -> Colour:
         colours = colours + glow * (warm - colours)
     colours = colours.astype(np.float32)
     visible = np.repeat((down < 0.85).astype(np.float32), width, 1)
-    colours = settled(colours, visible, base)
+    colours = settled(colours, visible, mean_colour)
     canvas.image[...] = colours
     if night and sky.weather == "clear":
         _stars(canvas, horizon, rng)
     if sky.body is not None:
         _body(canvas, sky, colours)
-    _clouds(canvas, sky, horizon, base, rng)
+    _clouds(canvas, sky, horizon, mean_colour, rng)
     rows = slice(int(0.75 * horizon * height), max(int(horizon * height), 1))
     return np.asarray(colours[rows].mean((0, 1)), np.float32)
 
@@ -121,7 +121,7 @@ def _body(canvas: Canvas, sky: Sky, colours: NDArray[np.float32]) -> None:
     canvas.paint(disc, tone - (0.06 * np.maximum(seas, 0))[..., None].astype(np.float32), label)
 
 
-def _clouds(canvas: Canvas, sky: Sky, horizon: float, base: Colour, rng: np.random.Generator) -> None:
+def _clouds(canvas: Canvas, sky: Sky, horizon: float, sky_colour: Colour, rng: np.random.Generator) -> None:
     """Heaped clouds when the sky is cloudy; else a few wisps that belong to the sky."""
     height, width = min(canvas.height, int(horizon * canvas.height) + 2), canvas.width
     seed = int(rng.integers(1 << 20))
@@ -129,7 +129,7 @@ def _clouds(canvas: Canvas, sky: Sky, horizon: float, base: Colour, rng: np.rand
         if sky.weather == "clear" and sky.colour != "black":
             wisps = fractal_noise(height, width, 0.06 * canvas.unit, seed, 4, stretch=6.0, gain=0.6)
             veil = np.clip(wisps - 0.35, 0, 1) * 0.35
-            light = (base + 0.7 * (canvas.light.warm - base)).astype(np.float32)
+            light = (sky_colour + 0.7 * (canvas.light.warm - sky_colour)).astype(np.float32)
             canvas.paint(Mask(0, 0, veil.astype(np.float32)), light)
         return
     billow = fractal_noise(height, width, 0.22 * canvas.unit, seed, 5, stretch=1.6, gain=0.5)
@@ -146,8 +146,10 @@ def _clouds(canvas: Canvas, sky: Sky, horizon: float, base: Colour, rng: np.rand
     toward = np.array([[1, 0, -np.sign(canvas.light.side) * reach * 0.7], [0, 1, reach]], np.float32)
     behind = cv2.warpAffine(thick, toward, (width, height), borderMode=cv2.BORDER_REPLICATE)
     light_on = np.clip(0.5 + 0.7 * (thick - behind) / 0.6, 0, 1)[..., None]
-    top = base + (0.88 if sky.colour != "black" else 0.3) * (np.minimum(canvas.light.warm + 0.08, 1.0) - base)
-    under = base * (0.7 + 0.3 * canvas.light.cool)
+    top = sky_colour + (0.88 if sky.colour != "black" else 0.3) * (
+        np.minimum(canvas.light.warm + 0.08, 1.0) - sky_colour
+    )
+    under = sky_colour * (0.7 + 0.3 * canvas.light.cool)
     colours = under + light_on * (top - under)
     label = canvas.label("clouds", 0.3)
     # The label takes the rim too, so that what is called the sky has the sky's colour.

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import overload
 
 from conf.errors import ConfigError
-from pipelines.sources.base import Picture, RefusedPicture, SourceEntry
 from pipelines.sources.framing import WHITE, Framing, Ground
 from pipelines.sources.scenes.caption import caption
 from pipelines.sources.scenes.composition import KINDS, compose
 from pipelines.sources.scenes.description import Scene
 from pipelines.sources.scenes.drawing import draw
 from pipelines.sources.scenes.portrait import portrait
+from pipelines.sources.source import Picture, RefusedPicture, SourceEntry
 
 GENERATOR = "scenes-1"
 """Version of the generator: raise it with every change that shows in pictures or captions."""

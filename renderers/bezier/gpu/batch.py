@@ -9,7 +9,7 @@ import torch
 from renderers.bezier.config import BezierConfig
 from renderers.bezier.gpu.fit import fit_batch
 from renderers.painting import Image, StrokeProgram
-from renderers.raster.gpu.painting import paint
+from renderers.raster.gpu.rasteriser import paint
 
 _MOST_VALUES = 1 << 28  # of canvases painted at once
 

@@ -15,7 +15,7 @@ from torch.nn.functional import avg_pool2d
 from renderers.bezier.gpu.draws import draw
 from renderers.bezier.gpu.score import SIDE_PX, Level, Pyramid, middle_of, score
 from renderers.bezier.place import MARGIN, MAX_CELLS, Limits, Search
-from renderers.raster.gpu import painting
+from renderers.raster.gpu import rasteriser
 from renderers.raster.gpu.ribbon import nearest, window_pixels
 from renderers.raster.ribbon import NUM_COLUMNS, R0, RED, Floats
 
@@ -153,10 +153,10 @@ def _paint(strokes: Tensor, pyramid: Pyramid, footprint: _Footprint) -> None:
 def _mask(strokes: Tensor, unit_px: Tensor, left: Tensor, top: Tensor) -> Tensor:
     """(B * W, P) opacity times coverage in the W windows of each stroke."""
     which = torch.arange(len(left), device=strokes.device) // (len(left) // len(strokes))
-    if painting.is_fused(strokes.device):
+    if rasteriser.is_fused(strokes.device):
         from renderers.raster.gpu import fused
 
         return fused.measure(strokes, which, unit_px, 1.0, left, top, SIDE_PX)[1]
     rows, units = strokes[which], unit_px[:, None]
     xs, ys = window_pixels(left, top, SIDE_PX)
-    return painting.ribbon_shade(rows, units, 1.0, nearest(rows, units, xs, ys), xs, ys)[0]
+    return rasteriser.ribbon_shade(rows, units, 1.0, nearest(rows, units, xs, ys), xs, ys)[0]

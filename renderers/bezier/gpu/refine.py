@@ -8,7 +8,7 @@ from torch import Tensor
 from renderers.bezier.gpu.place import ranges
 from renderers.bezier.place import Limits
 from renderers.bezier.refine import BETA1, BETA2, Rates
-from renderers.raster.gpu.painting import paint, passes
+from renderers.raster.gpu.rasteriser import paint, passes
 from renderers.raster.ribbon import R0, R2, Floats
 
 

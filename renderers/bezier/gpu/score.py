@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from renderers.raster.gpu import painting
+from renderers.raster.gpu import rasteriser
 from renderers.raster.gpu.ribbon import nearest, window_pixels
 from renderers.raster.ribbon import R0, X0
 
@@ -71,7 +71,7 @@ def score(strokes: Tensor, pyramid: Pyramid, number: int) -> tuple[Tensor, Tenso
         (B, K) gains, -1 where a stroke covers nothing to speak of, and (B, K, 3) those colours, in [0, 1].
     """
     level = pyramid.levels[number]
-    if painting.is_fused(strokes.device):
+    if rasteriser.is_fused(strokes.device):
         from renderers.bezier.gpu import fused
 
         return fused.score(strokes, pyramid, level, SIDE_PX, _MIN_WEIGHT)
@@ -80,7 +80,7 @@ def score(strokes: Tensor, pyramid: Pyramid, number: int) -> tuple[Tensor, Tenso
     num_pictures, num_candidates = left.shape
     rows = strokes.flatten(0, 1)
     xs, ys = window_pixels(left.flatten(), top.flatten(), SIDE_PX)
-    mask, _ = painting.ribbon_shade(rows, level.unit_px, 1.0, nearest(rows, level.unit_px, xs, ys), xs, ys)
+    mask, _ = rasteriser.ribbon_shade(rows, level.unit_px, 1.0, nearest(rows, level.unit_px, xs, ys), xs, ys)
     pixel = (level.start + ys.long() * level.width + xs.long()).view(num_pictures, -1, 1).expand(-1, -1, 3)
     shape = (num_pictures, num_candidates, -1, 3)
     canvas, target = (pixels.gather(1, pixel).view(shape) for pixels in (pyramid.canvases, pyramid.targets))

@@ -15,7 +15,7 @@ from renderers.raster.ribbon import RED, Floats
 from renderers.studio.drawing.construction import construct
 from renderers.studio.drawing.contours import contours_of, draw_contours, resized
 from renderers.studio.drawing.hand import NUM_LINE_COLUMNS
-from renderers.studio.drawing.hatching import Sheet, goal_darkness, hatched
+from renderers.studio.drawing.hatching import Preview, goal_darkness, hatched
 from renderers.studio.drawing.pencils import PENCILS, pencil_texture
 from renderers.things import Things
 
@@ -94,10 +94,10 @@ def _tones(
     """Strokes of hatching, and the thing of each; from light to dark, at once or thing by thing."""
     texture = pencil_texture(medium)
     small, labels = resized(image, things.labels, _SHEET_PX)
-    sheet = Sheet(goal_darkness(small, shadows_only=not PENCILS[medium].tonal), marks_of(texture, 0.0))
-    sheet.lay(strokes)
+    preview = Preview(goal_darkness(small, shadows_only=not PENCILS[medium].tonal), marks_of(texture, 0.0))
+    preview.lay(strokes)
     cover = float(texture.cover[NUM_VARIANTS:].mean()) / 255
-    tones, belongs = hatched(small, labels, things.saliency, sheet, PENCILS[medium].layers, cover, num_strokes, rng)
+    tones, belongs = hatched(small, labels, things.saliency, preview, PENCILS[medium].layers, cover, num_strokes, rng)
     rank = np.empty(len(things.saliency), np.int64)
     rank[np.argsort(-things.saliency, kind="stable")] = np.arange(len(rank))
     number, thing = belongs[:, 0], belongs[:, 1]

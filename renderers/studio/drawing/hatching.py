@@ -2,7 +2,7 @@
 
 Layers go from broad and pale to narrow and dark, the first ones in parallel lines, the darkest crossed, the last ones
 along the forms. Lines end where their thing or their shadow ends; nothing is masked. What lacks is measured on the
-drawing itself: all strokes so far, laid with their marks on a small sheet.
+drawing itself: all strokes so far, laid with their marks on a small preview.
 """
 
 import cv2
@@ -36,8 +36,8 @@ def goal_darkness(image: Image, shadows_only: bool) -> Floats:
     return darkness
 
 
-class Sheet:
-    """A small sheet on which the drawing so far is looked at.
+class Preview:
+    """The drawing so far, small, to see how dark it is already.
 
     Attributes:
         goal: (h, w) the share of the light that lines should take.
@@ -82,7 +82,7 @@ def hatched(
     image: Image,
     labels: NDArray[np.uint16],
     saliency: Floats,
-    sheet: Sheet,
+    preview: Preview,
     layers: tuple[Layer, ...],
     mean_cover: float,
     num_strokes: int,
@@ -91,10 +91,10 @@ def hatched(
     """Lines of hatching, layer by layer.
 
     Args:
-        image: (h, w, 3) the picture at the size of the sheet.
+        image: (h, w, 3) the picture at the size of the preview.
         labels: (h, w) the thing that each of its pixels shows.
         saliency: (K,) how much each thing draws the eye: it gets more of the finer lines.
-        sheet: with all that is drawn already.
+        preview: with all that is drawn already.
         mean_cover: of the pencil's marks.
         num_strokes: the most lines.
 
@@ -113,7 +113,7 @@ def hatched(
         budget = round(float(reached[number]) * num_strokes) - sum(len(rows) for rows in strokes)
         dice, spacing = rng.random(_NUM_DICE), layer.spacing
         for _ in range(_TRIES):
-            lacks = np.float32(layer.filling) * sheet.lacks(0.6 * spacing * unit_px)
+            lacks = np.float32(layer.filling) * preview.lacks(0.6 * spacing * unit_px)
             longest = layer.longest * np.sqrt(spacing / layer.spacing)  # broad strokes come from the arm
             pitch = Pitch(spacing * unit_px, longest * unit_px, layer.width * mean_cover, layer.pressure)
             if layer.turned is None:
@@ -132,7 +132,7 @@ def hatched(
         laid[:, R0], laid[:, R2] = 0.5 * layer.width * spacing, 0.5 * layer.width * spacing * _TIP
         laid[:, A0], laid[:, A2] = rows[:, 6], rows[:, 7]
         laid[:, MARK] = NUM_VARIANTS + rng.integers(0, NUM_VARIANTS, len(rows))
-        sheet.lay(laid)
+        preview.lay(laid)
         strokes.append(laid)
         belongs.append(np.stack([np.full(len(rows), number), rows[:, 8].astype(np.int64)], axis=1))
     return np.concatenate(strokes), np.concatenate(belongs)

@@ -14,7 +14,7 @@ from pipelines.artists.borders import without_mats
 from pipelines.artists.cells import cell_shifts, laid_together
 from pipelines.artists.footage import Footage
 from pipelines.artists.grid import GridConfig, read_grid, reading_order, shape_in_name
-from pipelines.sources.base import RefusedPicture
+from pipelines.sources.source import RefusedPicture
 from tests.pipelines.artists.ingest_runs import ingest, save, sequences, sheet_of, stages
 
 GREY = 128

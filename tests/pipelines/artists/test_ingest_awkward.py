@@ -13,7 +13,7 @@ from fsspec.implementations.local import LocalFileSystem
 from pipelines.artists.find import VIDEO_EXTENSIONS, ArtistSource, find_sequences
 from pipelines.artists.footage import Footage
 from pipelines.artists.video import read_video
-from pipelines.sources.base import StorageFault
+from pipelines.sources.source import StorageFault
 from tests.pipelines.artists.awkward_videos import (
     Picture,
     animation,

@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms
 
-from pipelines.sources.base import RefusedPicture
 from pipelines.sources.colour import Colours
 from pipelines.sources.decode import MAX_PIXELS, decode
+from pipelines.sources.source import RefusedPicture
 
 PAPER = (236, 230, 214)
 RED_IN_P3 = (202, 59, 51)  # sRGB (220, 40, 40), under sRGB's own curve

@@ -9,8 +9,8 @@ import pytest
 import tifffile
 from PIL import Image, ImageFile
 
-from pipelines.sources.base import RefusedPicture
 from pipelines.sources.decode import MAX_PIXELS, decode
+from pipelines.sources.source import RefusedPicture
 
 H, W = 40, 56
 

@@ -16,9 +16,9 @@ from PIL import Image
 
 from conf.errors import ConfigError, UserError
 from pipelines.sources import SOURCES, source_class
-from pipelines.sources.base import RefusedPicture, StorageFault
 from pipelines.sources.folder import FolderSource
 from pipelines.sources.framing import Framing
+from pipelines.sources.source import RefusedPicture, StorageFault
 
 FRAMING = Framing(height_px=64, width_px=64)
 

@@ -9,10 +9,10 @@ import pytest
 from skimage.color import rgb2lab
 
 from conf.errors import ConfigError
-from pipelines.sources.base import GroundTruth, Picture
 from pipelines.sources.framing import Framing
 from pipelines.sources.scenes import ScenesSource
 from pipelines.sources.scenes.palette import COLOURS, VOCABULARY
+from pipelines.sources.source import GroundTruth, Picture
 
 KINDS = ("landscape", "still_life", "building", "boat", "figure")
 SMALL = Framing(height_px=128, width_px=128)

@@ -13,8 +13,8 @@ import webdataset
 from PIL import Image
 
 from conf.errors import UserError
-from pipelines.sources.base import RefusedPicture, StorageFault
 from pipelines.sources.framing import Framing
+from pipelines.sources.source import RefusedPicture, StorageFault
 from pipelines.sources.webdataset import WebDatasetSource
 
 FRAMING = Framing(height_px=64, width_px=64)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.sources.base import SourceEntry
+from pipelines.sources.source import SourceEntry
 from pipelines.synthesis.plan import Plan, deal, in_val, make_plan
 from training.data.layout import is_shard_name
 

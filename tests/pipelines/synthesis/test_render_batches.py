@@ -14,7 +14,7 @@ import torch
 
 from conf.compose import compose
 from pipelines import verify
-from pipelines.sources.base import RefusedPicture
+from pipelines.sources.source import RefusedPicture
 from pipelines.synthesis import config as pipelines_config
 from pipelines.synthesis import painted
 from pipelines.synthesis.config import synth_config

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from conf.compose import compose
-from pipelines.sources.base import SourceEntry
+from pipelines.sources.source import SourceEntry
 from pipelines.synthesis import sequence as sequence_module
 from pipelines.synthesis.config import synth_config
 from pipelines.synthesis.plan import PlannedSequence, ShardPlan, make_plan

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.sources.base import SourceEntry
+from pipelines.sources.source import SourceEntry
 from tests.pipelines.runs import COMMAND, PAINT_FAST, SMALL, assert_same, contents, rows, save_picture, synth
 from tests.pipelines.torn_pictures import TORN
 from training.data.dataset import read_card

@@ -81,7 +81,7 @@ def _refuse_other_computing(unet: UNet2DConditionModel, adapter: MotionAdapter) 
         )
 
 
-def share_weights(unet: UNetMotionModel, *parts: nn.Module) -> None:
+def tie_weights(unet: UNetMotionModel, *parts: nn.Module) -> None:
     """Let a motion UNet hold the very parameters of what it was made of, in place of its copies.
 
     For Stable Diffusion 1.5 that saves as much as the whole motion UNet takes. The parameters then move between devices

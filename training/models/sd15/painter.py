@@ -16,7 +16,7 @@ from training.models.painter_folder import LORAS, seal_painter
 from training.models.sd15.base import BaseModel, load_base
 from training.models.sd15.lora import kind_of, load_lora, save_lora
 from training.models.sd15.motion import add_motion, load_motion
-from training.models.sd15.painting import StableDiffusionNetworks
+from training.models.sd15.networks import StableDiffusionNetworks
 from training.models.sd15.replication import load_replication
 from training.models.weights import module_hash
 

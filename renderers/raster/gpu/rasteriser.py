@@ -73,7 +73,7 @@ def paint(
     if steps is None:
         steps = torch.full((len(strokes), 1), strokes.shape[1], device=strokes.device)
     parts = [
-        _Painting.apply(strokes[part], ground[part], steps[part], shade, soften_px, covers)
+        _Paint.apply(strokes[part], ground[part], steps[part], shade, soften_px, covers)
         for part in passes(strokes, ground.shape[1], ground.shape[2], soften_px)
     ]
     return torch.cat(parts) if parts else ground.new_empty((0, steps.shape[1], *ground.shape[1:]))
@@ -92,7 +92,7 @@ def passes(strokes: Tensor, height: int, width: int, soften_px: float) -> Iterat
         yield slice(start, len(pairs))
 
 
-class _Painting(torch.autograd.Function):
+class _Paint(torch.autograd.Function):
     """One pass. Backward, the gradient of the canvas runs from the last stroke to the first; what it leaves at each
     pair then goes through the shade, by autograd, a chunk of pairs at a time, or by a kernel."""
 

@@ -17,7 +17,7 @@ from training.models.conditions import Conditions
 from training.models.painter import PaintingStep
 from training.models.sd15.base import BaseModel
 from training.models.sd15.blocks import compile_network
-from training.models.sd15.motion import add_motion, predict, share_weights
+from training.models.sd15.motion import add_motion, predict, tie_weights
 from training.models.sd15.replication import predict_conditioned
 
 
@@ -42,7 +42,7 @@ class StableDiffusionNetworks:
         """Those of a base, its temporal modules and its replication network."""
         adapter.to(base.unet.dtype)
         motion = add_motion(base.unet, adapter).eval()
-        share_weights(motion, base.unet, adapter)
+        tie_weights(motion, base.unet, adapter)
         motion.requires_grad_(False)
         return cls(base=base, motion_adapter=adapter, motion=motion, replication=replication)
 
@@ -71,7 +71,7 @@ class StableDiffusionNetworks:
     def rejoin(self) -> None:
         """The motion UNet follows its parts, and holds their very parameters: some devices want new ones."""
         self.motion.to(device=self.base.unet.device, dtype=self.dtype)
-        share_weights(self.motion, self.base.unet, self.motion_adapter)
+        tie_weights(self.motion, self.base.unet, self.motion_adapter)
 
     @property
     def takes_conditions(self) -> bool:

@@ -38,7 +38,7 @@ def progress_violation(distances: Sequence[float]) -> float:
     return float(way[way > 0].sum() / total) if total > 0 else 0.0
 
 
-def sequence_metrics(
+def sequence_quality(
     frames: NDArray[np.uint8], source: Image, distances: Sequence[float]
 ) -> dict[str, float | list[float]]:
     """The metrics of one sequence.

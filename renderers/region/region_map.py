@@ -26,7 +26,7 @@ _SOFTNESS = 0.25  # of the edge of what fades in, as a share of the time that th
 
 
 @dataclass(frozen=True)
-class Sheet:
+class RegionMap:
     """The canvas of a region program.
 
     Attributes:
@@ -87,8 +87,8 @@ class Sheet:
         return soft
 
 
-def unpacked(program: StrokeProgram, height: int, width: int) -> Sheet:
-    """The sheet of a program at any size.
+def unpacked(program: StrokeProgram, height: int, width: int) -> RegionMap:
+    """The region map of a program at any size.
 
     Raises:
         ValueError: if the program's maps are damaged.
@@ -105,7 +105,7 @@ def unpacked(program: StrokeProgram, height: int, width: int) -> Sheet:
     count = int(program.strokes[:, REGION].max()) + 1
     order = np.argsort(labels, axis=None, kind="stable")
     members = np.split(order, np.cumsum(np.bincount(labels.ravel(), minlength=count))[:-1])
-    return Sheet(labels, np.array(program.canvas, np.float32), picture, tuple(members))
+    return RegionMap(labels, np.array(program.canvas, np.float32), picture, tuple(members))
 
 
 def packed(labels: Labels, picture: NDArray[np.uint8] | None) -> dict[str, NDArray[Any]]:
