@@ -25,7 +25,7 @@ from renderers.studio.phases import PHASES, Phase, phase_shares
 _SPILL = 0.012  # how far paint may go over a border behind which nothing is painted yet, in units
 _MARGIN = 0.03
 _LEAST_PX = 16
-# How far the colour of the planner's blank canvas is from the object's mean: inside, outside, and where others have painted.
+# How far the planner's blank canvas is from the object's mean colour: inside, outside, and where others have painted.
 _BARE, _OUTSIDE, _GUARD = 0.3, 0.6, 1.6
 _RADIUS_POWER = 0.33
 _INSIDE = 0.45  # a stroke that has less of itself inside is not the object's
