@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from benchmarks.region_truth import KnownScene, best_overlaps, f_measures, known_scenes, region_object
 from benchmarks.synth import print_scaling
-from pipelines.pages.gallery.region_map import order_colours
+from pipelines.pages.gallery.order_map import order_colours
 from pipelines.sources.decode import decode
 from pipelines.sources.framing import Framing
 from renderers import region

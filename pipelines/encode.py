@@ -46,7 +46,7 @@ _TEXTS_A_SHARD = 256
 
 
 class Encoder(Protocol):
-    """What of a base is needed here; see `training.models.architecture.Base`."""
+    """What of a base is required here; see `training.models.architecture.Base`."""
 
     @property
     def patch_px(self) -> int:
@@ -81,7 +81,7 @@ class EncodeConfig:
         if not 1 <= self.batch_size <= 4096:
             raise ConfigError("batch_size", self.batch_size, "a whole number from 1 to 4096")
         if self.base is None and self.model.path is None:
-            raise UserError(f"base is needed with model={self.model.name}: set base=...")
+            raise UserError(f"base is required with model={self.model.name}: set base=...")
 
     @property
     def base_path(self) -> str:

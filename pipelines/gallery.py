@@ -15,7 +15,8 @@ from typing import Any
 from conf.command import COMPLETE, PARTIAL, Summary, command
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
-from pipelines.pages.gallery.contents import MAX_PX, Contents, gather
+from pipelines.pages.gallery.cards import MAX_PX
+from pipelines.pages.gallery.contents import Contents, gather
 from pipelines.pages.gallery.page import render_page
 from training.data.claim import sole_writer
 from training.data.manifest import sweep_temporaries, write_atomically

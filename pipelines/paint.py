@@ -32,15 +32,14 @@ from conf.progress import Progress, tell
 from conf.value import parse_size
 from pipelines.painting.config import PaintConfig, paint_config
 from pipelines.painting.memory import naming_memory
-from pipelines.painting.own_files import PROVENANCE, REPORT, release
+from pipelines.painting.overview import check_overview, write_overview
+from pipelines.painting.own_files import PROVENANCE, release
 from pipelines.painting.requests import batches, is_painted, readable, request_hash, requests_of
 from pipelines.sources.framing import Framing
 from pipelines.sources.picture_file import read_picture
 from renderers.painting import to_uint8
 from training.data.claim import held_folder
-from training.data.manifest import hash_file, sweep_temporaries, write_atomically
-from training.data.plain import parse_object
-from training.data.retries import retried
+from training.data.manifest import hash_file
 
 if TYPE_CHECKING:
     import torch
@@ -90,11 +89,11 @@ def _paint(config: PaintConfig) -> Summary:
         else:
             release(request.out)  # the run may have been killed right before
     if several:
-        _check_overview(config.out)
+        check_overview(config.out)
     if todo:
         lines_of_pictures += _paint_all(config, requests, todo, hashes, card, device)
     if several:
-        _write_overview(config.out, requests)
+        write_overview(config.out, [request.out for request in requests])
         if len(lines_of_pictures) > _MOST_TOLD:
             lines_of_pictures = [*lines_of_pictures[:_MOST_TOLD], f"  and so on; {config.out}/*/report.json tells all"]
     skipped = [f"skipped {reason}" for reason in unreadable]
@@ -289,30 +288,9 @@ def _folder(config: PaintConfig) -> "ProcessFolder":
     )
 
 
-def _check_overview(out: Path) -> None:
-    """Refuse a folder whose page is not an overview that was written here."""
-    page = out / "index.html"
-    if page.exists() and PROVENANCE.encode() not in retried(page, page.read_bytes):
-        raise ConfigError("out", out, "another folder; index.html in this one was not written by paint")
-
-
 def has_paintings(config: PaintConfig) -> bool:
-    """Whether some of several pictures are painted, which a run of the same words leaves as they are."""
+    """Whether some of several pictures are painted already; the same command does not paint them again."""
     return any(config.out.glob("*/report.json"))
-
-
-def _write_overview(out: Path, requests: Sequence[PaintConfig]) -> None:
-    """Write the page that shows all processes of one command, those that were painted before as well."""
-    from pipelines.pages.overview.page import ShownReport, render_overview
-
-    try:
-        reports = {one.out.name: parse_object((one.out / REPORT).read_bytes(), ShownReport) for one in requests}
-        sweep_temporaries(out)
-        write_atomically(out / "index.html", render_overview(reports))
-    except OSError as error:
-        raise UserError(f"out={out}: {error.filename or out}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise UserError(f"out={out}: a {REPORT} in it is damaged ({error})") from error
 
 
 if __name__ == "__main__":

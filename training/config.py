@@ -215,10 +215,10 @@ class TrainConfig:
         model = registered(self.model.name)
         if stage not in ("words", "base") and not model.comes_trained and self.base is None:
             raise UserError(
-                f"base is needed with stage={stage} model={model.name}: set base=FOLDER of a run of stage=base"
+                f"base is required with stage={stage} model={model.name}: set base=FOLDER of a run of stage=base"
             )
         if stage in ("replication", "motion_lora") and self.motion is None:
-            raise UserError(f"motion is needed with stage={stage}: set motion=FOLDER of a run of stage=motion")
+            raise UserError(f"motion is required with stage={stage}: set motion=FOLDER of a run of stage=motion")
         for key, readers in _READERS.items():
             if getattr(self, key) is not None and stage not in readers:
                 raise ConfigError(key, getattr(self, key), f"null, or stage={' or stage='.join(readers)}")

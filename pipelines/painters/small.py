@@ -13,20 +13,21 @@ import argparse
 import json
 import os
 import shutil
-import signal
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conf.command import COMPLETE, Summary
+from conf.command import COMPLETE
 from conf.compose import compose
 from conf.errors import UserError
 from conf.shown import shown
+from pipelines.painters.clock import Clock
+from pipelines.painters.small_data import synthesise
+from pipelines.painters.small_judging import judge
+from pipelines.painters.timed_run import last_line, newest_step, run_stage
 from training.data.claim import claimed_folder
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ STAGES = {"words": 0.06, "base": 0.48, "motion": 0.26, "replication": 0.20}
 """Stages in their order, and the share of the time for training that each gets."""
 _SYNTHESIS_SHARE = 0.15  # of all the time, kernels not counted
 _ENDING_SHARE = 0.15  # of all the time, for assembling, painting and judging
-_ALONE = 0.75  # share of the data that shows one thing alone, from which words are learnt
 _TRIAL_STEPS = 12
 _COOLDOWN = 0.35  # share of a stage's steps over which its learning rate falls
 _SMALLEST_SECONDS = 60.0
@@ -77,27 +77,6 @@ ON_CPU = Size(
 )
 
 
-class Clock:
-    """What is left of the time.
-
-    Args:
-        seconds: from now to the end.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._start, self._end = time.monotonic(), time.monotonic() + seconds
-
-    @property
-    def left_s(self) -> float:
-        """Seconds until the end."""
-        return self._end - time.monotonic()
-
-    def say(self, line: str) -> None:
-        """Print a line behind the seconds since the beginning."""
-        sys.stdout.write(f"[{time.monotonic() - self._start:6.1f} s] {line}\n")
-        sys.stdout.flush()
-
-
 def make(out: Path, seconds: float, num_processes: int, size: Size) -> Path:
     """Make a painter; returns its folder.
 
@@ -119,14 +98,14 @@ def make(out: Path, seconds: float, num_processes: int, size: Size) -> Path:
 def _made(out: Path, seconds: float, num_processes: int, size: Size) -> Path:
     _emptied(out)
     clock = Clock(seconds)
-    data = _synthesise(out, num_processes, size, seconds * _SYNTHESIS_SHARE, clock)
+    data = synthesise(out, num_processes, size.size_px, seconds * _SYNTHESIS_SHARE, clock)
     parents: dict[str, Path] = {}
     for number, (stage, share) in enumerate(STAGES.items()):
         later = sum(list(STAGES.values())[number:])
         stage_s = (clock.left_s - seconds * _ENDING_SHARE) * share / later
         parents[stage] = _train(stage, parents, data, out, size, stage_s, clock)
     painter = _assemble(parents, out)
-    _judge(painter, data[-1], out, size, clock)
+    judge(painter, data[-1], out, size.num_painted, clock)
     clock.say(f"{painter}: done with {clock.left_s:.0f} s left")
     return painter
 
@@ -141,66 +120,26 @@ def _emptied(out: Path) -> None:
     (out / _MARK).write_text(json.dumps({"stages": list(STAGES)}) + "\n", encoding="utf-8")
 
 
-def _synthesise(out: Path, num_processes: int, size: Size, seconds: float, clock: Clock) -> list[Path]:
-    """Data sets of as many sequences as the time allows; the last one shows whole scenes and is the reference."""
-    trial = out / "trial_data"
-    clock.say("compiling kernels, once on a machine")
-    _synth(trial, 4, 10_000, size, alone=False)
-    start = time.monotonic()
-    _synth(out / "timed_data", 24, 10_001, size, alone=False)
-    per_process = max(24, round(seconds / max((time.monotonic() - start) / 24, 1e-3)))
-    clock.say(f"painting {per_process * num_processes} sequences in {num_processes} processes")
-    num_alone = min(num_processes - 1, round(_ALONE * num_processes))
-    folders = [
-        out / "data" / f"{'alone' if number < num_alone else 'scenes'}-{number:02d}" for number in range(num_processes)
-    ]
-    running = [
-        _start_synth(folder, per_process, number, size, alone=number < num_alone)
-        for number, folder in enumerate(folders)
-    ]
-    failed = [process for process in running if process.wait() != COMPLETE]
-    if failed:
-        raise UserError(f"{len(failed)} of {num_processes} processes of pipelines.synth failed; their output is above")
-    return folders
-
-
-def _synth(folder: Path, num_sequences: int, seed: int, size: Size, *, alone: bool) -> None:
-    if _start_synth(folder, num_sequences, seed, size, alone=alone).wait() != COMPLETE:
-        raise UserError(f"{folder}: pipelines.synth failed; its output is above")
-    shutil.rmtree(folder)
-
-
-def _start_synth(folder: Path, num_sequences: int, seed: int, size: Size, *, alone: bool) -> subprocess.Popen[bytes]:
-    overrides = [
-        "renderer=small", f"size={size.size_px}", f"num_sequences={num_sequences}", f"source.seed={seed}",
-        f"source.alone={str(alone).lower()}", "cluster=inline", "gallery=false", "val_fraction=0.1", f"out={folder}",
-    ]  # fmt: skip
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "process_painter", "synth", *overrides], env=environment, stdout=subprocess.DEVNULL
-    )
-
-
 def _train(
     stage: str, parents: dict[str, Path], data: Sequence[Path], out: Path, size: Size, seconds: float, clock: Clock
 ) -> Path:
     """One stage, in its time; returns the run's folder."""
     start = time.monotonic()
     trial = out / "trial" / stage
-    _run_stage(_config(stage, parents, data, trial, size, _TRIAL_STEPS), until_s=seconds / 3)
+    run_stage(_config(stage, parents, data, trial, size, _TRIAL_STEPS), until_s=seconds / 3)
     trial_s = time.monotonic() - start
-    step_s = _last_line(trial).get("perf/step_s", trial_s / _TRIAL_STEPS)
+    step_s = last_line(trial).get("perf/step_s", trial_s / _TRIAL_STEPS)
     starting_s = max(0.0, trial_s - _TRIAL_STEPS * step_s)  # loading and first steps, which come once more
     left_s = max(1.0, seconds - trial_s)
     max_steps = max(_TRIAL_STEPS, round((left_s - starting_s) / step_s))
     clock.say(f"stage {stage}: {max_steps} steps of {step_s * 1000:.1f} ms")
     folder = out / "runs" / stage
     config = _config(stage, parents, data, folder, size, max_steps)
-    if _run_stage(config, until_s=left_s).exit_code != COMPLETE:
-        done = _newest_step(folder)
+    if run_stage(config, until_s=left_s).exit_code != COMPLETE:
+        done = newest_step(folder)
         clock.say(f"stage {stage}: out of time after {done} steps")
-        _run_stage(_config(stage, parents, data, folder, size, done, cooldown=max_steps))
-    if "train/loss" in (last := _last_line(folder)):
+        run_stage(_config(stage, parents, data, folder, size, done, cooldown=max_steps))
+    if "train/loss" in (last := last_line(folder)):
         clock.say(f"stage {stage}: loss {last['train/loss']:.4f}")
     shutil.rmtree(trial)
     return folder
@@ -232,48 +171,6 @@ def _config(
     return train_config(compose("train", overrides))
 
 
-def _run_stage(config: "TrainConfig", until_s: float | None = None) -> Summary:
-    """Train; after `until_s` seconds the run is told to save and stop, as a scheduler would."""
-    from training.train import run
-
-    over = threading.Event()
-
-    def remind() -> None:
-        while not over.wait(until_s if not reminded else 1.0):
-            reminded.append(True)
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    reminded: list[bool] = []
-    # The run has a handler of its own while it trains; before and after that the signal would end this process.
-    before = signal.signal(signal.SIGTERM, lambda *_: None)
-    reminder = threading.Thread(target=remind, daemon=True)
-    if until_s is not None:
-        reminder.start()
-    try:
-        return run(config)
-    finally:
-        over.set()
-        if until_s is not None:
-            reminder.join()
-        signal.signal(signal.SIGTERM, before)
-
-
-def _last_line(folder: Path) -> dict[str, float]:
-    """What a run measured last; nothing, where it was stopped before its first line."""
-    lines = (folder / "log.jsonl").read_text("utf-8").splitlines()
-    line: dict[str, float] = json.loads(lines[-1]) if lines else {}
-    return line
-
-
-def _newest_step(folder: Path) -> int:
-    from training.run.checkpoint import newest_sound
-
-    checkpoint = newest_sound(folder / "checkpoints", print)
-    if checkpoint is None:
-        raise UserError(f"{folder}: no step was done in its time; allowed: more --seconds")
-    return checkpoint.step
-
-
 def _assemble(parents: dict[str, Path], out: Path) -> Path:
     from training.assemble import assemble_config
     from training.assemble import run as assemble
@@ -282,53 +179,6 @@ def _assemble(parents: dict[str, Path], out: Path) -> Path:
     overrides = [f"{key}={folder}" for key, folder in parents.items()]
     assemble(assemble_config(compose("assemble", [*overrides, "dtype=fp16", f"out={painter}"])))
     return painter
-
-
-def _judge(painter: Path, reference: Path, out: Path, size: Size, clock: Clock) -> None:
-    """Paint held-out pictures' processes, a sheet of them, and judge them by the process metrics."""
-    from pipelines.evaluate import evaluate_config
-    from pipelines.evaluate import run as evaluate
-    from pipelines.paint import run as paint
-    from pipelines.painting.config import paint_config
-
-    pictures = _held_out_pictures(reference, out / "pictures", size.num_painted)
-    overrides = [f"painter={painter}", "steps=20", "guidance=1", f"batch_size={size.num_painted}"]
-    paint(
-        paint_config(compose("paint", ["task=reconstruct", f"image={pictures}", f"out={out / 'painted'}", *overrides]))
-    )
-    clock.say(f"painted: {out / 'painted' / 'index.html'}")
-    _sheet(out / "painted", out / "sheet.png")
-    compared = [f"generated={out / 'painted'}", f"reference={reference}", f"out={out / 'evaluation'}", "num_frames=8"]
-    for line in evaluate(evaluate_config(compose("evaluate", compared))).lines:
-        clock.say(line)
-
-
-def _held_out_pictures(reference: Path, folder: Path, most: int) -> Path:
-    """The finished pictures of the val split, as files."""
-    from PIL import Image
-
-    from training.data.stream import DataMixture, SequenceStream
-
-    stream = SequenceStream.open((DataMixture(path=str(reference)),), split="val", frames="last")
-    first = stream.first(0, min(most, len(stream)))
-    assert first.frames is not None
-    pixels = ((first.frames[:, -1] + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
-    folder.mkdir()
-    for key, picture in zip(first.keys, pixels, strict=True):
-        Image.fromarray(picture).save(folder / f"{Path(key).name}.png")  # by which judging finds the real process
-    return folder
-
-
-def _sheet(painted: Path, path: Path) -> None:
-    """All frames of all processes: a row each."""
-    import numpy as np
-    from PIL import Image
-
-    from training.run.samples import side_by_side
-
-    processes = [sorted(folder.glob("*.png")) for folder in sorted(painted.glob("*/frames"))]
-    frames = np.stack([np.stack([np.asarray(Image.open(frame)) for frame in process]) for process in processes])
-    Image.fromarray(side_by_side(frames)).save(path)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

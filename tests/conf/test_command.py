@@ -45,7 +45,7 @@ WRONG = [
     (["source=folders"], ["source=folders", "folder", "scenes"]),
     (["cluster=cloud"], ["cluster=cloud", "inline", "local", "ray"]),
     (["tracker=null"], ["tracker=null", "wandb"]),
-    (["source=folder"], ["source.path", "needed"]),
+    (["source=folder"], ["source.path", "required"]),
     (["render=oil"], ["render=oil", "renderer"]),
     (["q=1"], ["q=1", "there are source, renderer, cluster, tracker, out", "frames"]),
     (["stage=motion"], ["stage=motion", "no such key", "renderer"]),

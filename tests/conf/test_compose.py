@@ -107,7 +107,7 @@ def test_every_choice_of_a_group_is_found() -> None:
 
 
 def test_a_key_without_a_default_must_be_given() -> None:
-    with pytest.raises(UserError, match=r"^source\.path is needed"):
+    with pytest.raises(UserError, match=r"^source\.path is required"):
         compose("synth", ["source=folder"])
 
 
@@ -178,7 +178,7 @@ def test_a_wrong_value_is_named_with_its_whole_key_and_what_is_allowed(
 
 
 def test_a_field_without_a_default_must_be_given() -> None:
-    with pytest.raises(UserError, match=r"^top\.name is needed"):
+    with pytest.raises(UserError, match=r"^top\.name is required"):
         typed(Outer, {}, "top")
 
 

@@ -270,10 +270,10 @@ def test_frames_are_as_stored_when_they_are_encoded(scenes: Path, encoded: Path)
     ("words", "told"),
     [
         (["dataset=/none", "base=x", "out=/tmp/o"], "no such folder"),
-        (["dataset=/none", "model=tiny"], "base is needed"),
+        (["dataset=/none", "model=tiny"], "base is required"),
         (["dataset=/none", "batch_size=0"], "batch_size=0"),
         (["dataset=/none", "dtype=fp16"], "dtype=fp16"),
-        (["model=tiny"], "dataset is needed"),
+        (["model=tiny"], "dataset is required"),
     ],
 )
 def test_bad_words_are_one_line_and_exit_code_2(

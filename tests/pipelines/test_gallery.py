@@ -19,7 +19,8 @@ from conf.command import command
 from conf.compose import compose
 from pipelines import synth
 from pipelines.gallery import gallery_config, run, write_gallery
-from pipelines.pages.gallery.contents import Place, choose, spread, summarise_psnr
+from pipelines.pages.gallery.choice import Place, choose, spread
+from pipelines.pages.gallery.contents import summarise_psnr
 from pipelines.synthesis.config import synth_config
 from tests.pipelines.small_dataset import SHARDS, painted_frames, small_dataset
 from training.data.manifest import tar_path

@@ -174,8 +174,8 @@ def test_pictures_in_the_folder_itself_are_one_sequence_with_its_name(folders: P
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["layout=frames"], "source.path is needed"),
-        (["source.path={in}"], "layout is needed"),
+        (["layout=frames"], "source.path is required"),
+        (["source.path={in}"], "layout is required"),
         (["source.path={in}", "layout=film"], "layout=film"),
         (["source.path=/nowhere/at/all", "layout=grid"], "/nowhere/at/all: missing"),
         (["source.path={in}", "layout=video"], "holds no videos"),

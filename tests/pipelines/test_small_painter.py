@@ -13,13 +13,11 @@ from pipelines.painters.small import (
     STAGES,
     Size,
     _config,
-    _held_out_pictures,
-    _newest_step,
-    _run_stage,
-    _sheet,
     main,
     make,
 )
+from pipelines.painters.small_judging import held_out_pictures, write_sheet
+from pipelines.painters.timed_run import newest_step, run_stage
 from tests.pipelines.small_dataset import small_dataset
 from tests.training import toy_runs
 from training.config import TrainConfig
@@ -64,12 +62,12 @@ def test_a_stage_ends_when_its_time_is_over(tmp_path: Path) -> None:
         **{"model.shape.channels": "[16]", "model.shape.plain_levels": 0, "model.shape.text_width": 16,
            "model.shape.patch_px": 8},
     )  # fmt: skip
-    assert _run_stage(config, until_s=1.0).exit_code == PARTIAL
-    assert 0 <= _newest_step(tmp_path / "run") < 100_000
+    assert run_stage(config, until_s=1.0).exit_code == PARTIAL
+    assert 0 <= newest_step(tmp_path / "run") < 100_000
 
 
 def test_pictures_are_named_by_their_sequences_and_a_sheet_has_a_row_for_each(dataset: Path, tmp_path: Path) -> None:
-    folder = _held_out_pictures(dataset, tmp_path / "pictures", 2)
+    folder = held_out_pictures(dataset, tmp_path / "pictures", 2)
     names = [path.stem for path in folder.glob("*.png")]
     keys = {
         record["key"]
@@ -80,5 +78,5 @@ def test_pictures_are_named_by_their_sequences_and_a_sheet_has_a_row_for_each(da
     for name in names:
         (tmp_path / "painted" / name / "frames").mkdir(parents=True)
         (folder / f"{name}.png").rename(tmp_path / "painted" / name / "frames" / "00.png")
-    _sheet(tmp_path / "painted", tmp_path / "sheet.png")
+    write_sheet(tmp_path / "painted", tmp_path / "sheet.png")
     assert (tmp_path / "sheet.png").stat().st_size > 0

@@ -43,7 +43,7 @@ from training.run.run_folder import claimed
         ({"prompts": "[]"}, r"prompts=\[\]"),
         ({"model": "sd15", "model.path": ""}, "model.path="),
         ({"stage": "base", "model": "sd15"}, "model=sd15: not allowed; allowed: tiny"),
-        ({"base": "null"}, "base is needed"),
+        ({"base": "null"}, "base is required"),
         ({"data": "[]"}, r"data=\[\]"),
         ({"stage": "words", "base": "null", "motion": "x"}, "motion=x: not allowed; allowed: null, or stage=motion or"),
         ({"stage": "base", "motion": "x"}, "motion=x: not allowed; allowed: null, or stage=motion or"),

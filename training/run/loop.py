@@ -1,8 +1,8 @@
-"""The training loop: steps, what is measured on the way, and checkpoints from which a run goes on exactly."""
+"""The training loop: steps, measurements, and checkpoints from which a run resumes exactly."""
 
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +14,13 @@ from conf.errors import UserError
 from conf.progress import Progress
 from training.config import TrainConfig
 from training.data.batch import SequenceBatch
-from training.data.loader import Batches
 from training.data.manifest import to_json
 from training.data.seal import sealed
 from training.data.stream import SequenceStream
 from training.models.weights import RUN_CARD, WEIGHTS_HASH, weights_hash
 from training.run.checkpoint import Checkpoint, prune, replaced_folder, write_checkpoint
-from training.run.device import Arrivals, DeviceClock, allow_tensor_cores
+from training.run.device import DeviceClock, allow_tensor_cores
+from training.run.feed import Feed, Fetched
 from training.run.learner import Learner, autocast
 from training.run.measurements import LossWindow, Speed, count_flops, peak_tflops
 from training.run.parallel import Ranks
@@ -65,26 +65,6 @@ class RunParts:
     recipe_hash: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Fetched:
-    """The batches of one step of one rank.
-
-    Attributes:
-        batches: `accumulate` of them, on their way to the device.
-        waited_s: seconds that training waited for them.
-        error: why there are none.
-    """
-
-    batches: Sequence[SequenceBatch] = ()
-    waited_s: float = 0.0
-    error: str | None = None
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """Of all samples."""
-        return tuple(key for batch in self.batches for key in batch.keys)
-
-
 class Training:
     """One run from its beginning, or its last checkpoint, to its end.
 
@@ -101,7 +81,7 @@ class Training:
         self._stopping, self._failure = False, ""
         self._shown_losses: dict[str, float] = {}
         self._window, self._unread = LossWindow(self._config.noise.num_steps), Unread()
-        self._arrivals, self._clock = Arrivals(self._device), DeviceClock(self._device)
+        self._feed, self._clock = Feed(self._config, self._stage, self._ranks), DeviceClock(self._device)
         allow_tensor_cores(self._device)
         self._stage.network.to(self._device).train()
         if parts.checkpoint is not None:
@@ -122,7 +102,7 @@ class Training:
         seed_all(config.seed, ranks.rank)
         with (
             StopSignal() as stop,
-            closing(self._batches(self._parts.train, self.position, config.num_workers)) as batches,
+            closing(self._feed.batches(self._parts.train, self.position, config.num_workers)) as batches,
             Progress("training", config.max_steps, self.step, "steps", visible=ranks.first) as progress,
         ):
             self._progress = progress
@@ -142,11 +122,11 @@ class Training:
 
     def _begin(self, batches: Iterator[SequenceBatch]) -> Fetched:
         """Read the first step's batches, count the work in one, and put everything where the checkpoint left it."""
-        first, checkpoint = self._fetch(batches), self._parts.checkpoint
+        first, checkpoint = self._feed.fetch(batches), self._parts.checkpoint
         error = self._first_error(first.error)
         if error is not None:
             raise UserError(error)
-        self._arrivals.finish(first.batches)
+        self._feed.arrivals.finish(first.batches)
         self._speed = Speed(
             self._flops_per_sample(first.batches[0]), peak_tflops(self._device, self._config.peak_tflops)
         )
@@ -155,14 +135,14 @@ class Training:
             if self._ranks.first:
                 self._window = LossWindow(self._config.noise.num_steps, checkpoint.state("loop")["window"])
             states = checkpoint.state("random")
-            if self._ranks.rank < len(states):  # a rank that was not there goes on with what it was seeded with
+            if self._ranks.rank < len(states):  # a rank that the run had not before keeps its new seed
                 restore(states[self._ranks.rank])
         return first
 
     def _train_step(self, now: Fetched, batches: Iterator[SequenceBatch], stop: StopSignal) -> Fetched:
         """Tell the device to do one step; returns the batches of the next, read and sent while it computes."""
         start = time.perf_counter()
-        self._arrivals.finish(now.batches)
+        self._feed.arrivals.finish(now.batches)
         with self._clock.running():
             losses, timesteps = self._learner.find_gradient(now.batches)
             norm = self._learner.clip_gradient()
@@ -170,7 +150,7 @@ class Training:
         self.step += 1
         self.position += self._config.batch_size * self._config.accumulate * self._ranks.count
         self._unread.add(StepOutcome(step=self.step, keys=now.keys, losses=losses, timesteps=timesteps, norm=norm))
-        ahead = self._fetch(batches) if self.step < self._config.max_steps else Fetched()
+        ahead = self._feed.fetch(batches) if self.step < self._config.max_steps else Fetched()
         self._agree(ahead, stop)
         self._speed.add(
             seconds=time.perf_counter() - start,
@@ -215,7 +195,7 @@ class Training:
         self._norm = float(outcomes[-1].norm)
 
     def _first_error(self, error: str | None) -> str | None:
-        """What the lowest rank that has something to say says."""
+        """The error of the lowest rank that has one."""
         return next((message for message in self._ranks.gathered(error) if message is not None), None)
 
     def _look_around(self) -> None:
@@ -259,10 +239,10 @@ class Training:
         ranks, most = self._ranks, min(self._config.val_sequences, len(val))
         batch_size = min(self._config.batch_size, len(val) // ranks.count)
         window = LossWindow(self._config.noise.num_steps)
-        with self._learner.painting(), closing(self._batches(val, 0, 0, batch_size)) as batches:
+        with self._learner.painting(), closing(self._feed.batches(val, 0, 0, batch_size)) as batches:
             for batch in itertools.islice(batches, -(-most // (batch_size * ranks.count))):
-                arriving = self._arrivals.begin(batch)
-                self._arrivals.finish([arriving])
+                arriving = self._feed.arrivals.begin(batch)
+                self._feed.arrivals.finish([arriving])
                 result = self._stage.network(arriving)
                 counted = batch.positions < most
                 steps = result.timesteps.cpu()[counted] if result.timesteps is not None else None
@@ -317,27 +297,6 @@ class Training:
                 (folder / RUN_CARD).write_bytes(sealed(to_json(card)))
 
         self._ranks.agreed(lambda: write() if self._ranks.first else None)
-
-    def _batches(self, stream: SequenceStream, start: int, num_workers: int, batch_size: int | None = None) -> Batches:
-        return stream.batches(
-            seed=self._config.seed,
-            batch_size=batch_size or self._config.batch_size,
-            start=start,
-            rank=self._ranks.rank,
-            world_size=self._ranks.count,
-            num_workers=num_workers,
-            tokenise=self._stage.tokenise,
-            as_bytes=self._arrivals.as_bytes,
-        )
-
-    def _fetch(self, batches: Iterator[SequenceBatch]) -> Fetched:
-        """The batches of a step. An error is kept, so that all ranks can stop for it together."""
-        start = time.perf_counter()
-        try:
-            fetched = [self._arrivals.begin(next(batches)) for _ in range(self._config.accumulate)]
-        except UserError as error:
-            return Fetched(error=str(error))
-        return Fetched(batches=fetched, waited_s=time.perf_counter() - start)
 
     def _flops_per_sample(self, batch: SequenceBatch) -> float:
         """Of forward and backward, counted once on a batch whose gradient is thrown away."""

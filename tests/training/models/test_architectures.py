@@ -166,7 +166,7 @@ def test_a_base_is_known_by_how_it_looks_or_by_its_run(base: Path, motion: Path,
     ("options", "error"),
     [
         ({"stage": "base", "base": "null"}, "model=toy: not allowed; allowed: tiny, with stage=base"),
-        ({"stage": "motion", "base": "null"}, "base is needed with stage=motion model=toy"),
+        ({"stage": "motion", "base": "null"}, "base is required with stage=motion model=toy"),
         ({"stage": "motion", "noise.beta_start": 0.01}, r"noise\.beta_start=0\.01: not allowed; allowed: 0\.00085"),
         ({"stage": "motion", "noise.prediction": "v"}, r"noise\.prediction=v: not allowed; allowed: None"),
         ({"stage": "spatial_lora"}, "model=toy: not allowed; allowed: tiny or sd15, with stage=spatial_lora"),

@@ -197,9 +197,9 @@ def test_a_spatial_lora_is_trained_on_finished_pictures_unless_told_otherwise(
 @pytest.mark.parametrize(
     ("stage", "said", "error"),
     [
-        ("replication", {"motion": "null"}, "motion is needed with stage=replication"),
-        ("motion_lora", {"motion": "null"}, "motion is needed with stage=motion_lora"),
-        ("spatial_lora", {"base": "null"}, "base is needed with stage=spatial_lora"),
+        ("replication", {"motion": "null"}, "motion is required with stage=replication"),
+        ("motion_lora", {"motion": "null"}, "motion is required with stage=motion_lora"),
+        ("spatial_lora", {"base": "null"}, "base is required with stage=spatial_lora"),
         ("motion", {"replication": "x"}, "replication=x: not allowed; allowed: null, or stage=replication"),
         ("spatial_lora", {"spatial_lora": "x"}, "spatial_lora=x: not allowed; allowed: null, or stage=motion_lora"),
         ("replication", {"stage.conditions": "null"}, "stage.conditions=None: not allowed"),

@@ -1,0 +1,61 @@
+"""A training run that is stopped when its time is up."""
+
+import json
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from conf.command import Summary
+from conf.errors import UserError
+
+if TYPE_CHECKING:
+    from training.config import TrainConfig
+
+
+def run_stage(config: "TrainConfig", until_s: float | None = None) -> Summary:
+    """Train; after `until_s` seconds a signal makes the run save and stop, as a scheduler would."""
+    from training.train import run
+
+    over = threading.Event()
+
+    def remind() -> None:
+        while not over.wait(until_s if not reminded else 1.0):
+            reminded.append(True)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    reminded: list[bool] = []
+    # The run has a handler of its own while it trains; before and after that the signal would end this process.
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    reminder = threading.Thread(target=remind, daemon=True)
+    if until_s is not None:
+        reminder.start()
+    try:
+        return run(config)
+    finally:
+        over.set()
+        if until_s is not None:
+            reminder.join()
+        signal.signal(signal.SIGTERM, before)
+
+
+def last_line(folder: Path) -> dict[str, float]:
+    """What a run measured last; nothing, where it was stopped before its first line."""
+    lines = (folder / "log.jsonl").read_text("utf-8").splitlines()
+    line: dict[str, float] = json.loads(lines[-1]) if lines else {}
+    return line
+
+
+def newest_step(folder: Path) -> int:
+    """Step of a run's newest checkpoint.
+
+    Raises:
+        UserError: if it has none.
+    """
+    from training.run.checkpoint import newest_sound
+
+    checkpoint = newest_sound(folder / "checkpoints", print)
+    if checkpoint is None:
+        raise UserError(f"{folder}: no step was done in its time; allowed: more --seconds")
+    return checkpoint.step
