@@ -17,6 +17,9 @@ class TrackerConfig:
     project: str = "process-painter"
     mode: Literal["offline", "online"] = "offline"
     name: str | None = None
+    entity: str | None = None
+    group: str | None = None
+    tags: tuple[str, ...] = ()
 
 
 class Tracker(Protocol):
@@ -66,7 +69,9 @@ class WandbTracker:
     machine's name are not sent.
 
     Args:
-        project, mode, name: as in `TrackerConfig`.
+        settings: project, mode, entity, group and tags.
+        name: of the run, in lists of runs.
+        job_type: the command, or the training stage.
         folder: where its files go.
         step_metric: name of the horizontal axis of all plots.
         config: of the run, to tell runs apart.
@@ -79,9 +84,9 @@ class WandbTracker:
     def __init__(
         self,
         *,
-        project: str,
-        mode: str,
+        settings: TrackerConfig,
         name: str | None,
+        job_type: str,
         folder: Path,
         step_metric: str,
         config: Mapping[str, Any],
@@ -95,8 +100,12 @@ class WandbTracker:
         folder.mkdir(parents=True, exist_ok=True)
         try:
             self._run = wandb.init(
-                project=project,
-                mode="online" if mode == "online" else "offline",
+                project=settings.project,
+                mode=settings.mode,
+                entity=settings.entity,
+                group=settings.group,
+                tags=settings.tags,
+                job_type=job_type,
                 name=name,
                 dir=str(folder),
                 config=dict(config),

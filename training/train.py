@@ -203,9 +203,9 @@ def _tracker(
         yield NoTracker()
         return
     tracker = WandbTracker(
-        project=config.tracker.project,
-        mode=config.tracker.mode,
+        settings=config.tracker,
         name=config.tracker.name or _run_name(config),
+        job_type=config.stage.name,
         folder=folder.root,
         step_metric="train/step",
         config={**recipe, "max_steps": config.max_steps},

@@ -201,9 +201,9 @@ def _tracker(config: RunConfig, card: DatasetCard) -> Iterator[Tracker]:
         yield NoTracker()
         return
     tracker = WandbTracker(
-        project=config.tracker.project,
-        mode=config.tracker.mode,
+        settings=config.tracker,
         name=config.tracker.name,
+        job_type="data",
         folder=config.out,
         step_metric="data/sequences",
         config=card.recipe,

@@ -7,7 +7,7 @@ import pytest
 import wandb
 
 from conf.errors import UserError
-from training.tracking import NoTracker, Tracker, WandbTracker
+from training.tracking import NoTracker, Tracker, TrackerConfig, WandbTracker
 
 
 class _Run:
@@ -39,7 +39,12 @@ def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[WandbTracker
 
     monkeypatch.setattr(wandb, "init", init)
     tracker = WandbTracker(
-        project="p", mode="offline", name=None, folder=tmp_path / "out", step_metric="data/step", config={"seed": 0}
+        settings=TrackerConfig(project="p", mode="offline"),
+        job_type="motion",
+        name=None,
+        folder=tmp_path / "out",
+        step_metric="data/step",
+        config={"seed": 0},
     )
     return tracker, run, asked
 
@@ -47,7 +52,14 @@ def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[WandbTracker
 def test_variables_that_are_set_but_empty_are_as_if_unset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("WANDB_MODE", "WANDB_DIR", "WANDB_RUN_ID", "WANDB_RESUME"):
         monkeypatch.setenv(name, "")
-    tracker = WandbTracker(project="p", mode="offline", name=None, folder=tmp_path, step_metric="s", config={})
+    tracker = WandbTracker(
+        settings=TrackerConfig(project="p", mode="offline"),
+        job_type="motion",
+        name=None,
+        folder=tmp_path,
+        step_metric="s",
+        config={},
+    )
     tracker.finish()
     assert list(tmp_path.glob("wandb/offline-run-*"))
 
@@ -68,6 +80,16 @@ def test_a_run_is_offline_in_its_folder_and_takes_no_code_along(
     assert asked["settings"].x_disable_meta is True and asked["settings"].x_disable_machine_info is True
 
 
+def test_a_run_stands_where_its_settings_put_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked = dict[str, Any]()
+    monkeypatch.setattr(wandb, "init", lambda **words: asked.update(words) or _Run())
+    settings = TrackerConfig(kind="wandb", entity="studio", group="spring", tags=("ink", "ablation"))
+    WandbTracker(settings=settings, job_type="motion", name="a", folder=tmp_path, step_metric="s", config={})
+    assert (asked["entity"], asked["group"], asked["tags"], asked["job_type"]) == (
+        "studio", "spring", ("ink", "ablation"), "motion",
+    )  # fmt: skip
+
+
 def test_finishing_closes_the_run(begun: tuple[WandbTracker, _Run, dict[str, Any]]) -> None:
     tracker, run, _ = begun
     tracker.finish()
@@ -80,14 +102,27 @@ def test_a_tracker_that_cannot_begin_says_so_in_its_own_words(monkeypatch: pytes
 
     monkeypatch.setattr(wandb, "init", init)
     with pytest.raises(UserError, match="tracker=wandb: No API key"):
-        WandbTracker(project="p", mode="online", name=None, folder=tmp_path, step_metric="s", config={})
+        WandbTracker(
+            settings=TrackerConfig(project="p", mode="online"),
+            job_type="motion",
+            name=None,
+            folder=tmp_path,
+            step_metric="s",
+            config={},
+        )
 
 
 def test_a_run_goes_on_under_its_id(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked = dict[str, Any]()
     monkeypatch.setattr(wandb, "init", lambda **words: asked.update(words) or _Run())
     tracker = WandbTracker(
-        project="p", mode="offline", name=None, folder=tmp_path, step_metric="s", config={}, run_id="abc"
+        settings=TrackerConfig(project="p", mode="offline"),
+        job_type="motion",
+        name=None,
+        folder=tmp_path,
+        step_metric="s",
+        config={},
+        run_id="abc",
     )
     assert (asked["id"], asked["resume"], tracker.run_id) == ("abc", "allow", "abc")
 
