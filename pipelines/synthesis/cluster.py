@@ -1,25 +1,17 @@
 """Where shards are rendered: in this process, on a Ray of our own, or on an existing Ray cluster.
 
-The bytes are the same everywhere. One task is one shard. Only so many are in flight, and a task takes and returns a
-few kilobytes: pixels stay with it.
+The bytes are the same everywhere, if all machines compile for the same processor.
 """
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Generator, Iterator
-from typing import Any
 
 from conf.errors import ConfigError, UserError
 from pipelines.synthesis.plan import ShardPlan
 from pipelines.synthesis.run_config import ClusterConfig
-from pipelines.synthesis.shard import ShardReport, ShardSettings, fault_of_ours, render_shard
-from process_painter import worker
-
-_IN_FLIGHT_PER_WORKER = 2
-_MAX_RETRIES = 5  # of a task whose worker died; a Python exception is a report, never a retry
-_MEMORY_BYTES = 1 << 30  # of one worker, for Ray's admission control; 5,000 strokes at 1024 px take 0.9 GB
+from pipelines.synthesis.shard import ShardReport, ShardSettings, render_shard
 
 # One thread a worker: libraries that each take all cores slow one another down sixfold.
 THREAD_VARIABLES = {
@@ -76,101 +68,9 @@ def render_shards(
         for plan in plans:
             yield render_shard(plan, settings)
     else:
-        yield from _on_ray(plans, settings, cluster, workers)
+        from pipelines.synthesis.ray_tasks import render_on_ray
 
-
-def _on_ray(
-    plans: Iterator[ShardPlan], settings: ShardSettings, cluster: ClusterConfig, asked: int | None
-) -> Generator[ShardReport]:
-    import ray
-
-    workers = num_workers(asked)
-    try:
-        if cluster.kind == "local":
-            # By name: without it, Ray would join any Ray that runs here or is named in RAY_ADDRESS.
-            ray.init(
-                address="local", num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level="error"
-            )
-        else:
-            _knock(cluster.address or "auto")
-            ray.init(
-                address=cluster.address, runtime_env={"env_vars": worker_variables(cluster)}, logging_level="error"
-            )
-    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-        if cluster.kind == "local":
-            raise UserError(f"cluster=local: Ray does not start ({error}); cluster=inline works without Ray") from error
-        raise ConfigError(
-            "cluster.address", cluster.address, f"the address of a running Ray cluster ({error})"
-        ) from error
-    try:
-        if cluster.gpus_per_worker:
-            _check_gpus(cluster, float(ray.cluster_resources().get("GPU", 0.0)))
-        if cluster.kind == "ray" and asked is None:
-            workers = max(workers, int(ray.cluster_resources().get("CPU", 0)))
-        task = ray.remote(
-            num_cpus=1,
-            num_gpus=cluster.gpus_per_worker,
-            memory=_task_memory(cluster, workers),
-            max_retries=_MAX_RETRIES,
-        )(worker.render_shard)
-        settings_reference = ray.put(settings)
-        waiting: dict[Any, str] = {}  # task -> shard
-        for plan in plans:
-            if len(waiting) >= _IN_FLIGHT_PER_WORKER * workers:
-                yield _next(waiting)
-            waiting[task.remote(plan, settings_reference)] = plan.name
-        while waiting:
-            yield _next(waiting)
-    finally:
-        ray.shutdown()
-
-
-def _check_gpus(cluster: ClusterConfig, num_gpus: float) -> None:
-    """Tasks that ask for more than there is would wait for ever.
-
-    Raises:
-        ConfigError: if workers cannot get what they are to have.
-    """
-    if cluster.gpus_per_worker > num_gpus:
-        raise ConfigError("cluster.gpus_per_worker", cluster.gpus_per_worker, f"0: this cluster has {num_gpus:g} GPUs")
-
-
-def _knock(address: str) -> None:
-    """Ray tries for minutes to reach a machine that does not answer, so ask first.
-
-    Raises:
-        OSError: if nobody answers at `host:port`; other kinds of address are Ray's to judge.
-    """
-    host, _, port = address.rpartition(":")
-    if host and "/" not in host and port.isdecimal():
-        socket.create_connection((host, int(port)), timeout=10.0).close()
-
-
-def _task_memory(cluster: ClusterConfig, workers: int) -> int:
-    """Ask for what a task needs, but never so much that our own small machine could not run its workers."""
-    if cluster.kind == "ray":
-        return _MEMORY_BYTES
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return min(_MEMORY_BYTES, int(free * 0.3) // workers)
-
-
-def _next(waiting: dict[Any, str]) -> ShardReport:
-    """Wait for any one task; a task whose worker died too often becomes a report, so that the others go on.
-
-    One that failed in Python is no such task: all others would fail as well.
-    """
-    import ray
-
-    (done,), _ = ray.wait(list(waiting), num_returns=1)
-    name = waiting.pop(done)
-    try:
-        report: ShardReport = ray.get(done)
-    except ray.exceptions.RayTaskError as error:
-        cause = error.cause if isinstance(error.cause, Exception) else error
-        return ShardReport(name=name, error=f"{name}: {fault_of_ours(cause)}", fatal=True)
-    except ray.exceptions.RayError as error:
-        return ShardReport(name=name, error=f"worker lost: {' '.join(str(error).split())[:300]}")
-    return report
+        yield from render_on_ray(plans, settings, cluster, workers)
 
 
 def check_cpu(cluster: ClusterConfig) -> None:

@@ -22,12 +22,14 @@ class ClusterConfig:
         address: of the existing one.
         cpu: the processor that kernels are compiled for.
         gpus_per_worker: share of a GPU that each worker gets, 0 to 1; Ray hides GPUs from workers that get none.
+        code: whether the machines of an existing cluster are sent this program, or have it installed.
     """
 
     kind: Literal["local", "ray", "inline"] = "local"
     address: str | None = None
     cpu: str = "native"
     gpus_per_worker: float = 0.0
+    code: Literal["send", "installed"] = "send"
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.gpus_per_worker <= 1.0:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from conf.errors import ConfigError, UserError
-from pipelines.synthesis import cluster
+from pipelines.synthesis import ray_tasks
 from pipelines.synthesis.cluster import check_cpu, num_workers, render_shards, worker_variables
 from pipelines.synthesis.plan import ShardPlan
 from pipelines.synthesis.run_config import ClusterConfig
@@ -90,7 +90,7 @@ def test_an_existing_cluster_is_filled_however_few_cores_the_driver_has(
     monkeypatch.setitem(sys.modules, "ray", ray)
     monkeypatch.setattr(os, "environ", dict(os.environ))
     plans = [ShardPlan(name=str(number), split="train", first_index=0, sequences=()) for number in range(500)]
-    reports = render_shards(iter(plans), None, ClusterConfig(kind="ray"), workers=asked)  # type: ignore[arg-type]
+    reports = render_shards(iter(plans), None, ClusterConfig(kind="ray", cpu="x86-64-v3"), workers=asked)  # type: ignore[arg-type]
     assert len(list(reports)) == 500 and ray.most_in_flight == most
 
 
@@ -158,19 +158,19 @@ class _StandInForRay:
         return value
 
     def remote(self, **options: object) -> object:
-        assert options["max_retries"] == cluster._MAX_RETRIES
+        assert options.get("max_retries", ray_tasks._MAX_RETRIES) == ray_tasks._MAX_RETRIES
 
         class Task:
             remote = staticmethod(self._begin)
 
         return lambda function: Task
 
-    def _begin(self, plan: ShardPlan, settings: RenderSettings) -> str:
+    def _begin(self, plan: ShardPlan, settings: RenderSettings, processor: str | None) -> str:
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         return plan.name
 
-    def wait(self, waiting: list[str], num_returns: int) -> tuple[list[str], list[str]]:
+    def wait(self, waiting: list[str], num_returns: int, timeout: float) -> tuple[list[str], list[str]]:
         return waiting[:1], waiting[1:]
 
     def get(self, name: str) -> ShardReport:
