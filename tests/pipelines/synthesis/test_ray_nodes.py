@@ -90,7 +90,7 @@ def test_room_grows_with_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     ray = Ray()
     monkeypatch.setitem(sys.modules, "ray", ray)
     clock = [0.0]
-    monkeypatch.setattr(ray_tasks.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
     room = ray_tasks._Room(ClusterConfig(kind="ray"), None)
     assert room.in_flight() == 8
     ray.cores = 1000.0
