@@ -273,8 +273,8 @@ def train_classifier(frames: ScenePictures, drawn: ScenePictures, num_updates: i
         if update % 200 == 0:
             print(f"classifier: update {update}, loss {loss:.3f}", file=sys.stderr, flush=True)
     classifier.eval().requires_grad_(False)
-    held = frames.of(list(aside))
-    threshold, error = equal_error(classifier.read(held.pictures).kinds, held.labels[..., 0] == 1)
+    held_out = frames.of(list(aside))
+    threshold, error = equal_error(classifier.read(held_out.pictures).kinds, held_out.labels[..., 0] == 1)
     classifier.threshold.fill_(threshold)
     print(f"classifier: {time.process_time() - start:.0f} s of CPU, equal error {100 * error:.1f} %", file=sys.stderr)
     return classifier

@@ -28,7 +28,7 @@ COMPLETE, BAD_CONFIGURATION, PARTIAL, INTERRUPTED = 0, 2, 3, 130
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What a command tells at its end."""
+    """What a command prints at its end."""
 
     lines: tuple[str, ...]
     exit_code: int = COMPLETE
@@ -124,12 +124,12 @@ def _yaml(plain: dict[str, Any]) -> str:
 
 
 def _lines_shown(text: str) -> str:
-    """A text of our own layout, in which strangers' words may stand."""
+    """A text of several lines, each made safe to print: names in it may come from strangers."""
     return "\n".join(map(shown, text.split("\n")))
 
 
 def _tell(text: str, exit_code: int) -> int:
-    """Print what a command has to say; a reader who has seen enough, as `head` has, is no fault."""
+    """Print what a command reports; a reader that closes the pipe early, as `head` does, is no error."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be UTF-8
     try:

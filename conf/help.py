@@ -14,9 +14,9 @@ def help_text(name: str, description: str, own_folder: Path | None = None) -> st
     for group, chosen in groups:
         parts.append(f"{group}={'|'.join(choices(group, own_folder))}   (default: {chosen})")
         for choice in choices(group, own_folder):
-            text, held = _choice_help(group, choice, group, own_folder)
+            text, inner_groups = _choice_help(group, choice, group, own_folder)
             parts.append(f"  {group}={choice}\n{text}")
-            for inner, inner_chosen in held:
+            for inner, inner_chosen in inner_groups:
                 inner_group, _, place = inner.lstrip("/").partition("@")
                 word = f"{inner_group}@{group}.{place}"
                 parts.append(f"    {word}={'|'.join(choices(inner_group))}   (default: {inner_chosen})")
@@ -31,13 +31,15 @@ def _choice_help(
     path = CONF_FOLDER / group / f"{choice}.yaml"
     if not path.exists() and own_folder is not None:
         path = own_folder / group / f"{choice}.yaml"
-    whole = path.read_text(encoding="utf-8", errors="replace")
-    if whole.startswith("# @package _global_"):  # an experiment: it sets keys that are described elsewhere
-        comments = [line.removeprefix("# ") for line in whole.splitlines()[1:] if line.startswith("# ")]
+    yaml_text = path.read_text(encoding="utf-8", errors="replace")
+    if yaml_text.startswith("# @package _global_"):  # an experiment: it sets keys that are described elsewhere
+        comments = [line.removeprefix("# ") for line in yaml_text.splitlines()[1:] if line.startswith("# ")]
         return "\n".join(f"    {line}" for line in [*comments, str(path)]), []
-    text, held = split_defaults(whole)
+    text, inner_groups = split_defaults(yaml_text)
     lines = [line for line in text.splitlines() if not line.startswith(("kind:", "family:", f"name: {choice}"))]
-    return "\n".join(f"    {below}.{line}" if line and line[0].isalpha() else f"    {line}" for line in lines), held
+    return "\n".join(
+        f"    {below}.{line}" if line and line[0].isalpha() else f"    {line}" for line in lines
+    ), inner_groups
 
 
 def split_defaults(text: str) -> tuple[str, list[tuple[str, str]]]:

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from pipelines.painting.pinned import PinnedPicture
     from pipelines.painting.pipeline import PaintingPipeline
 
-_MOST_TOLD = 10
+_MOST_LINES = 10
 
 Pictures = Mapping[int, NDArray[np.float32]]
 """Frame -> (H, W, 3) in [0, 1], framed."""
@@ -94,8 +94,11 @@ def _paint(config: PaintConfig) -> Summary:
         lines_of_pictures += _paint_all(config, requests, todo, hashes, card, device)
     if several:
         write_overview(config.out, [request.out for request in requests])
-        if len(lines_of_pictures) > _MOST_TOLD:
-            lines_of_pictures = [*lines_of_pictures[:_MOST_TOLD], f"  and so on; {config.out}/*/report.json tells all"]
+        if len(lines_of_pictures) > _MOST_LINES:
+            lines_of_pictures = [
+                *lines_of_pictures[:_MOST_LINES],
+                f"  and so on; {config.out}/*/report.json has the others",
+            ]
     skipped = [f"skipped {reason}" for reason in unreadable]
     lines = (*lines_of_pictures, *skipped, f"look at it: {config.out / 'index.html'}")
     return Summary(lines=lines, exit_code=PARTIAL if skipped else COMPLETE)
@@ -109,7 +112,7 @@ def _paint_all(
     card: Mapping[str, Any],
     device: "torch.device",
 ) -> list[str]:
-    """Paint those whose folders are to do, and write each as soon as it is painted; what to tell of them, as lines.
+    """Paint those whose folders are to do, and write each as soon as it is painted; returns lines about them.
 
     What is painted beside a picture changes how it is rounded. So batches are of the same pictures, whatever of them a
     run that was killed has painted already.
@@ -220,7 +223,7 @@ def _bytes(frames: "Tensor") -> NDArray[np.uint8]:
 def _written(
     config: PaintConfig, frames: NDArray[np.uint8], pictures: Pictures, pieces: "Pieces | None", request: str
 ) -> list[str]:
-    """Write a process; what to tell of it, as lines."""
+    """Write a process; returns lines about it."""
     from pipelines.painting.longer.seams import measure_seams
     from pipelines.painting.output_folder import adherence, progress
 

@@ -75,10 +75,10 @@ class StrokeProgram:
                 if sum(entry.file_size for entry in archive.infolist()) > len(data):
                     raise ValueError("its arrays are longer than the file")  # as written they are not compressed
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-                held = {name: _plain_array(arrays[name], name) for name in arrays.files}
-            red, green, blue = (float(value) for value in held["canvas"])
-            height_px, width_px = (int(value) for value in held["size_px"])
-            strokes = held["strokes"]
+                members = {name: _plain_array(arrays[name], name) for name in arrays.files}
+            red, green, blue = (float(value) for value in members["canvas"])
+            height_px, width_px = (int(value) for value in members["size_px"])
+            strokes = members["strokes"]
             if strokes.ndim != 2 or strokes.dtype != np.float32:
                 raise ValueError(f"strokes {strokes.shape} of {strokes.dtype}")
             if not all(0 <= value <= 1 for value in (red, green, blue)):
@@ -86,14 +86,14 @@ class StrokeProgram:
             if not 1 <= min(height_px, width_px) <= max(height_px, width_px) < _LONGEST_PX:
                 raise ValueError(f"size {height_px} x {width_px}")
             return cls(
-                family=str(held["family"]),
+                family=str(members["family"]),
                 strokes=strokes,
                 canvas=(red, green, blue),
                 height_px=height_px,
                 width_px=width_px,
                 arrays={
                     name.removeprefix(_ARRAY_PREFIX): array
-                    for name, array in held.items()
+                    for name, array in members.items()
                     if name.startswith(_ARRAY_PREFIX)
                 },
             )

@@ -41,7 +41,7 @@ NUM_PROMPTS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class StageConfig:
-    """Which phase of training, and what only that phase is told."""
+    """The stage of training, and the keys that only this stage has."""
 
     name: StageName
     conditions: ConditionDraw | None = None

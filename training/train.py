@@ -218,7 +218,7 @@ def _tracker(
 
 
 def _run_name(config: TrainConfig) -> str:
-    """What tells runs apart in a list, without a path."""
+    """What distinguishes runs in a list, without a path."""
     batch = f"{config.max_steps} steps of {config.batch_size * config.accumulate}"
     return f"{config.out.resolve().name}: {config.stage.name}, {config.model.name}, {batch}, seed {config.seed}"
 
@@ -245,7 +245,7 @@ def _summary(config: TrainConfig, step: int, finished: bool) -> Summary:
 
 
 def main(make_stage: StageMaker | None = None) -> int:
-    """The command, alone or as one of the processes that torchrun started; only the first of these speaks."""
+    """The command, alone or as one of the processes that torchrun started; only the first of these prints."""
 
     def run_it(config: TrainConfig) -> Summary:
         return run(config, make_stage=make_stage)

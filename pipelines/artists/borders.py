@@ -1,8 +1,8 @@
 """Mats and bars: the plain border, the same in every frame, that a frame was set into. It is not part of the painting.
 
-A drawing on white paper has a plain border, too, and so has a thing on a plain ground. A mat is told from them by
-standing on two opposite sides, equally broad, as letterboxing makes it, and by its straight edge: the picture begins in
-all of a line.
+A drawing on white paper has a plain border, too, and so has a thing on a plain ground. What makes a
+border a mat is that it stands on two opposite sides, equally broad, as letterboxing makes it, and has a straight edge:
+the picture begins in all of a line.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Cells of a grid, laid onto each other: whoever cut and pasted them left them some pixels off."""
+"""Alignment of the cells of a grid, which may be some pixels off after cutting and pasting."""
 
 from collections.abc import Sequence
 

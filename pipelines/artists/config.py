@@ -1,4 +1,4 @@
-"""What `pipelines.ingest` is told."""
+"""The configuration of `pipelines.ingest`."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Shots and stills of a video: only the longest shot shows the painting grow, and a pause in it tells nothing new."""
+"""Shots and stills of a video: only the longest shot shows the painting grow, and pauses in it are dropped."""
 
 import itertools
 from collections.abc import Sequence

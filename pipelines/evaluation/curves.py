@@ -1,4 +1,4 @@
-"""How a process goes, told without regard to what is painted: every description is a short vector, one value a metric.
+"""How a process goes, whatever is painted: every description is a short vector, one value a metric.
 
 Each function takes a `Process` of T frames. Definitions and sources: docs/metrics.md.
 """

@@ -122,5 +122,5 @@ def mates(process: Process, others: Sequence[Process]) -> list[Process]:
 
 
 def picture(process: Process) -> str:
-    """What tells the paintings of one picture from all others."""
+    """An identifier of the picture that is painted."""
     return process.source or process.name

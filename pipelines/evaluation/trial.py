@@ -12,7 +12,7 @@ from pipelines.evaluation.metrics import METRICS, Description, Metric, describe
 from pipelines.evaluation.process import Process, picture
 
 LEAST = 4
-"""References below which nothing can be told."""
+"""Number of references below which no conclusion is drawn."""
 
 
 @dataclass(frozen=True, kw_only=True)

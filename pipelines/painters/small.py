@@ -5,7 +5,7 @@
 
 Every stage of training gets a share of the time. A few steps are run first and thrown away; their speed says how many
 steps the stage takes, so that its learning rate falls at the right moment. A stage that is slower than its trial
-is told to stop when its time is over, and ends with the steps it has done. Ray is not needed: several processes of
+is stopped when its time is up, and ends with the steps it has done. Ray is not needed: several processes of
 `pipelines.synth cluster=inline` paint data sets of their own.
 """
 

@@ -1,4 +1,4 @@
-"""What `pipelines.paint` is told, checked; heavy imports stay out of here."""
+"""The configuration of `pipelines.paint`, checked; no heavy imports here."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

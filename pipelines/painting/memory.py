@@ -1,4 +1,4 @@
-"""Memory that ran out, told in one line with what would save some."""
+"""Running out of memory is reported in one line that names the keys that would save some."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

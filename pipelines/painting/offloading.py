@@ -2,8 +2,8 @@
 
 diffusers' offloading goes by the registered parts of a pipeline. A network that paints may be none: the motion UNet is
 made of two of them and shares their weights. So networks move by the steps of a painting, each once a step, and those
-made of parts are told of every move. diffusers' hooks, which look at the first weight, would take the motion UNet for
-moved as soon as the 2D UNet is.
+made of parts are notified of every move. diffusers' hooks, which look at the first weight, would take the motion UNet
+for moved as soon as the 2D UNet is.
 """
 
 from collections.abc import Iterator

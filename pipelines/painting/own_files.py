@@ -2,7 +2,7 @@
 
 `report.json` lists them, with their hashes and one of itself, so that damage is seen. While a process is written,
 `.painting.json` lists them, so that a folder whose run was killed is still known as ours. A folder of the first
-version, whose report has no list, is told by the page that it wrote.
+version, whose report has no list, is recognised by the page that it wrote.
 """
 
 import re

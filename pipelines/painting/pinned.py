@@ -130,9 +130,9 @@ def shared_noise(pinned: Sequence[PinnedPicture], inverted: Tensor, own: Tensor,
     shares[:first] *= _coarse(first, *own.shape[-2:])[:, None].to(own)
     change = shares * torch.fft.fft2(common) + ((1 - shares.square()).sqrt() - 1) * torch.fft.fft2(own)
     mixed: Tensor = own + torch.fft.ifft2(change).real  # exactly their own where nothing is shared
-    held = torch.tensor([one.strength for one in pinned]).to(own)[:, None, None, None]
+    pinned_strengths = torch.tensor([one.strength for one in pinned]).to(own)[:, None, None, None]
     frames = [one.frame for one in pinned]
-    mixed[frames] = held * inverted + (1 - held.square()).sqrt() * own[frames]
+    mixed[frames] = pinned_strengths * inverted + (1 - pinned_strengths.square()).sqrt() * own[frames]
     return mixed
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _MOST_NAMED = 5
 _FREE = ("image", "pictures", "conditions", "painter", "out", "device", "batch_size", "offload")
-"""Keys that do not change what is painted, or are told by the hashes of what they name."""
+"""Keys that do not change what is painted, or whose files are hashed instead."""
 
 
 def requests_of(config: "PaintConfig") -> list["PaintConfig"]:

@@ -40,8 +40,8 @@ def smooth(frames: NDArray[np.uint8], frames_per_s: float, smoothing: Smoothing)
     smoothed: list[Frame] = []
     for left, right in pairwise(frames):
         smoothed += [left, *inner(left, right, shares)]
-    held = [frames[-1]] * (_HELD * (factor - 1) + 1)  # the writer of the video holds it as well
-    return np.stack([*smoothed, *held]), frames_per_s * factor
+    last_frame = [frames[-1]] * (_HELD * (factor - 1) + 1)  # the writer of the video holds it as well
+    return np.stack([*smoothed, *last_frame]), frames_per_s * factor
 
 
 def _dissolving(left: Frame, right: Frame, shares: NDArray[np.float64]) -> Iterator[Frame]:

@@ -14,7 +14,7 @@ from pipelines.sources.source import RefusedPicture
 
 MIN_SIDE_PX = 16
 MAX_PIXELS = 178_956_970
-"""Where Pillow itself speaks of a decompression bomb; no `max_pixels` can be larger. It takes 3.4 GB to decode."""
+"""From here on Pillow itself reports a decompression bomb; no `max_pixels` can be larger. It takes 3.4 GB to decode."""
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 """Raster formats that Pillow decodes itself: no PostScript, PDF or anything else that runs a program."""

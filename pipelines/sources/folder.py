@@ -64,7 +64,7 @@ class FolderSource(StoredSource):
         return self.listing(entries, scan.passed_over(pictures))
 
     def _single(self, filesystem: AbstractFileSystem, path: str) -> Listing:
-        """The one picture that `path` names, with what lies beside it and speaks of it.
+        """The one picture that `path` names, with the captions and depth map beside it.
 
         Raises:
             UserError: if its name is not that of a picture.

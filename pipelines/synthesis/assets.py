@@ -84,4 +84,4 @@ _HANDLES: Mapping[str, Callable[..., Any]] = {
     "saliency": SaliencyNetwork,
     "actor": ActorWeights,
 }
-"""Large: not read here but by whoever uses them, once in a process."""
+"""Large files: not read here but where they are used, once in a process."""

@@ -66,7 +66,7 @@ def committed_manifests(root: Path, card: DatasetCard) -> Iterator[ShardManifest
 
 
 def sound_manifests(root: Path, card: DatasetCard) -> list[ShardManifest]:
-    """As `committed_manifests`, of shards that hold the very bytes that were committed; damaged ones are told of.
+    """As `committed_manifests`, of shards that hold the very bytes that were committed; damaged ones are reported.
 
     Reading a shard takes a thousandth of the time that painting it took; without it, a run that goes on would call a
     data set complete that `pipelines.verify` then rejects.

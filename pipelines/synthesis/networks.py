@@ -1,4 +1,4 @@
-"""Networks of renderers, in files that a user has: opened by whoever uses them, once in a process."""
+"""Networks of renderers, in files that a user has: opened where they are used, once in a process."""
 
 import warnings
 from collections.abc import Callable

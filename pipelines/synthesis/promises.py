@@ -149,12 +149,12 @@ def sequence_faults(
 
 
 def _note_faults(sequence: StoredSequence, notes: Sequence[Note] | None) -> Iterator[str]:
-    """Frames whose json or caption tells of something else than the program does there."""
+    """Frames whose json or caption does not match what the program does there."""
     frames = sequence.facts["frames"]
     for number, frame in enumerate(frames):
         expected = {} if notes is None else note_facts(notes[number])
         if {key: frame[key] for key in NOTED if key in frame} != expected:
-            yield f"frame {number} is not at the phase or the object that its json tells"
+            yield f"frame {number} is not at the phase or the object that its json gives"
             return
     texts = [sequence.members.get(caption_member(number, len(frames))) for number in range(len(frames))]
     if any(text is not None for text in texts):
@@ -173,7 +173,7 @@ def _artist_faults(facts: dict[str, Any], frames: Any | None) -> Iterator[str]:
 
     Args:
         facts: its json.
-        frames: None where they were stored with loss, and distances cannot be told again.
+        frames: None where they were stored with loss, and distances cannot be computed again.
     """
     steps = [frame["step"] for frame in facts["frames"]]
     if steps != sorted(set(steps)):

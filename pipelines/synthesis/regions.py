@@ -57,11 +57,11 @@ def region_faults(
     painted = program.strokes[:, REGION].astype(int)
     order = painted[np.flatnonzero(np.diff(painted, prepend=-1))].tolist()
     if order != [region["label"] for region in facts["regions"]] or len(set(order)) != len(order):
-        yield "regions are not painted in the order that the json tells"
+        yield "regions are not painted in the order that the json gives"
         return
     areas = np.bincount(labels.ravel())
     if [int(areas[label]) for label in order] != [region["area_px"] for region in facts["regions"]]:
-        yield "the areas that the json tells are not those of regions.png"
+        yield "the areas in the json are not those of regions.png"
     yield from _revisions(labels, painted, [frame["step"] for frame in facts["frames"]], frames, tolerance)
 
 

@@ -99,7 +99,7 @@ def _weights_begun_with(out: Path) -> dict[str, float]:
     """
     try:
         renderers = read_card(out).recipe.get("renderers", [])
-    except UserError:  # whoever claims the folder says what is wrong with it
+    except UserError:  # reported when the folder is claimed
         return {}
     weights = {choice["name"]: choice["weight"] for choice in renderers if isinstance(choice.get("weight"), float)}
     return weights if len(weights) > 1 else {}

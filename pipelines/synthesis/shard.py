@@ -50,7 +50,7 @@ class ShardSettings(Protocol):
 
 @dataclass(kw_only=True)
 class ShardReport:
-    """What a worker tells of a shard; never pixels.
+    """What a worker reports about a shard; never pixels.
 
     Attributes:
         seconds: spent on each phase.

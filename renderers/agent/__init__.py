@@ -50,7 +50,7 @@ class AgentRenderer(Renderer):
         self, image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets = NO_ASSETS,
         known: Knowledge = NOTHING_KNOWN,
     ) -> StrokeProgram:  # fmt: skip
-        """The strokes alone, for whoever does not ask how far each of them gets."""
+        """The strokes alone, for callers that do not need the distance after each of them."""
         height, width = image.shape[:2]
         actor: Actor = assets["actor"].load()
         rows = _strokes(image, config, actor, np.zeros((0, _SIDE + 1), np.float32), 1)

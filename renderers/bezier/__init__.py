@@ -38,7 +38,7 @@ class BezierRenderer(Renderer):
         self, image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets = NO_ASSETS,
         known: Knowledge = NOTHING_KNOWN,
     ) -> StrokeProgram:  # fmt: skip
-        """The strokes alone, for whoever does not ask how far each of them gets; on the CPU."""
+        """The strokes alone, for callers that do not need the distance after each of them; on the CPU."""
         strokes = fit(image, config, np.random.Generator(np.random.PCG64(seed)))
         height, width = image.shape[:2]
         return StrokeProgram(family="bezier", strokes=strokes, canvas=config.canvas, height_px=height, width_px=width)

@@ -1,4 +1,4 @@
-"""Optimal transport between a canvas and its picture: it tells a stroke of paint that is wanted far away.
+"""Optimal transport between a canvas and its picture: it shows a stroke paint that is needed far away.
 
 Errors pixel by pixel push a stroke only where it already touches what it should paint. Transport moves the canvas's
 light as a whole to where the picture has it, and its potential slopes towards there from anywhere. (Zou et al.,

@@ -50,7 +50,7 @@ class BrushRenderer(Renderer):
         self, image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets = NO_ASSETS,
         known: Knowledge = NOTHING_KNOWN,
     ) -> StrokeProgram:  # fmt: skip
-        """The strokes alone, for whoever does not ask how far each of them gets; as `paint` otherwise."""
+        """The strokes alone, for callers that do not need the distance after each of them; as `paint` otherwise."""
         rng = np.random.Generator(np.random.PCG64(seed))
         height, width = image.shape[:2]
         texture = _texture(config, assets)

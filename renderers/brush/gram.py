@@ -176,6 +176,6 @@ def _summary(weights: "Mapping[str, torch.Tensor]") -> str:
     if not weights:
         return "no tensors"
     name, value = next(iter(weights.items()))
-    convolutions = sum(1 for held in weights.values() if len(held.shape) == 4)
+    convolutions = sum(1 for tensor in weights.values() if len(tensor.shape) == 4)
     shape = "x".join(str(size) for size in value.shape) or "scalar"
     return f"{len(weights)} tensors with {convolutions} convolutions, the first {name} ({shape})"

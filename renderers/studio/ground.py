@@ -1,4 +1,4 @@
-"""The ground of a painting: thin umber masses the darks, so that they are told from the lights at the start."""
+"""The ground of a painting: thin umber in the dark areas separates them from the light ones at the start."""
 
 import cv2
 import numpy as np

@@ -23,7 +23,7 @@ def guessed_distances(labels: Labels, rng: np.random.Generator) -> NDArray[np.fl
 
     Args:
         labels: (H, W) numbered without gaps.
-        rng: decides between things that nothing tells apart.
+        rng: decides between things that nothing else distinguishes.
     """
     height, width = labels.shape
     scale = min(1.0, _LOOKED_AT_PX / min(height, width))

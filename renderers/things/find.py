@@ -37,7 +37,7 @@ def find_things(
 
     Args:
         known: the source's label map, names and depth, which are believed.
-        rng: decides what lies in front where nothing tells.
+        rng: decides what lies in front where nothing else does.
         assets: what `asset_paths` names: handles whose `load` gives the networks.
 
     Raises:

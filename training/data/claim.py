@@ -15,7 +15,7 @@ from pathlib import Path
 from conf.errors import ConfigError, UserError
 from training.data.manifest import is_temporary
 
-_LOOK_S = 0.2  # longer than anybody looks
+_LOOK_S = 0.2  # longer than any check takes
 
 
 @contextmanager
@@ -115,7 +115,7 @@ def sole_writer(root: Path) -> Iterator[None]:
 
 
 def _lock(folder: int) -> None:
-    """Take the writers' lock; who only looks holds it for microseconds, so one more try tells a writer from a look."""
+    """Take the writers' lock. Readers that check it hold it for microseconds: a second try fails only for a writer."""
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

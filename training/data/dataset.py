@@ -177,7 +177,7 @@ def read_manifests(root: Path, names: Iterable[str]) -> Iterator[ShardManifest]:
 
 
 def committed_names(root: Path) -> list[str]:
-    """Names of all shards that have a manifest, whoever planned them."""
+    """Names of all shards that have a manifest, in the plan or not."""
     return sorted(path.stem for path in shards_folder(root).glob("*.json") if is_shard_name(path.stem))
 
 

@@ -77,10 +77,10 @@ def latents_of(sequence: StoredSequence) -> "tuple[Tensor, Tensor]":
     Raises:
         ValueError: if the sequence holds none.
     """
-    held = _unpack(sequence, LATENTS_MEMBER)
-    if set(held) != {"mean", "logvar"}:
-        raise ValueError(f"sequence {sequence.key}: {LATENTS_MEMBER} holds {', '.join(held)}, not mean, logvar")
-    return held["mean"], held["logvar"]
+    tensors = _unpack(sequence, LATENTS_MEMBER)
+    if set(tensors) != {"mean", "logvar"}:
+        raise ValueError(f"sequence {sequence.key}: {LATENTS_MEMBER} holds {', '.join(tensors)}, not mean, logvar")
+    return tensors["mean"], tensors["logvar"]
 
 
 def embedding_of(sequence: StoredSequence) -> "dict[str, Tensor]":
@@ -111,9 +111,9 @@ def _unpack(sequence: StoredSequence, member: str) -> "dict[str, Tensor]":
     from safetensors.torch import load
 
     try:
-        held = load(sequence.members.get(member, b""))
+        tensors = load(sequence.members.get(member, b""))
     except SafetensorError as error:
         raise ValueError(f"sequence {sequence.key}: {member} is missing or damaged") from error
-    if not held:
+    if not tensors:
         raise ValueError(f"sequence {sequence.key}: {member} holds nothing")
-    return held
+    return tensors

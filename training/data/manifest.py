@@ -269,7 +269,7 @@ def is_temporary(path: Path) -> bool:
 
 
 def sweep_temporaries(folder: Path) -> int:
-    """Remove what killed writers left behind in a folder that is held for us; returns how many files and folders."""
+    """Remove what killed writers left in a folder that this process has claimed; returns how many files and folders."""
     stale = [path for path in folder.glob(".*.tmp") if is_temporary(path)]
     for path in stale:
         if path.is_dir() and not path.is_symlink():

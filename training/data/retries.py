@@ -1,4 +1,4 @@
-"""Reading from disks that hiccup: a fault of the machine is waited out, then told; it is never taken for damage."""
+"""Reading from unreliable storage: errors of the machine are retried, then reported, and never taken for damage."""
 
 import errno
 import stat

@@ -1,4 +1,4 @@
-"""JSON that carries a hash of itself, so that a bit flipped in it is seen by whoever reads it.
+"""JSON that carries a hash of itself, so that a bit flipped in it is noticed by every reader.
 
     {
      "checksum": "<SHA-256 of all that follows this line>",

@@ -155,7 +155,7 @@ def _manifest(data: bytes, name: str, card: DatasetCard, url: str) -> ShardManif
 def _check_shards(
     filesystem: AbstractFileSystem, root: str, url: str, card: DatasetCard, manifests: Iterable[ShardManifest]
 ) -> None:
-    """One listing tells the sizes of all tars, however many there are."""
+    """One listing gives the sizes of all tars, however many they are."""
     with naming(url):
         listed = filesystem.ls(f"{root}/shards", detail=True)
     sizes = {posixpath.basename(entry["name"]): entry["size"] for entry in listed}

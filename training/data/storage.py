@@ -10,7 +10,7 @@ from conf.errors import ConfigError, UserError
 
 
 def open_storage(path: str, key: str = "path") -> tuple[AbstractFileSystem, str]:
-    """The filesystem that a path or URL speaks of, and the path in its own terms.
+    """The filesystem of a path or URL, and the path within it.
 
     Raises:
         ConfigError: if the protocol is unknown, not installed, or would run a command.

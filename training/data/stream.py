@@ -251,7 +251,7 @@ def _stack(latents: "dict[int, tuple[torch.Tensor, torch.Tensor, dict[str, torch
 
 
 def _refuse_mixed(sources: Sequence[StreamSource]) -> None:
-    """Data sets of one stream must look alike, and be told apart by the names of their folders."""
+    """Data sets of one stream must have the same shapes, and folders of different names."""
     first = sources[0]
     names: set[str] = set()
     for source in sources:

@@ -35,7 +35,7 @@ DenoisingStageName = Literal["base", "motion", "replication", "spatial_lora", "m
 
 
 class Base(Protocol):
-    """A loaded base: frozen, in float32, on the CPU, until it is told otherwise.
+    """A loaded base: frozen, in float32, on the CPU, until it is moved.
 
     Attributes:
         objective: what it was trained on, or is going to be.
@@ -118,7 +118,7 @@ class Base(Protocol):
         """The same of captions as `tokens` gives them, on the device where it computes."""
 
     def unknown_words(self, prompt: str) -> list[str]:
-        """Words that its captions never held, for a warning; none where it was trained on more than can be known."""
+        """Words of a prompt that its training captions never contained, for a warning; empty if these are unknown."""
 
     def fingerprint(self) -> str:
         """Hash of all that cached latents and embeddings depend on."""

@@ -105,7 +105,7 @@ def without_text_encoder(tensors: Mapping[str, Tensor], names: LoraNames) -> tup
 
 
 def lora_settings(file: Path, tensors: Iterable[str], names: LoraNames) -> dict[str, Any] | None:
-    """What peft was told when a LoRA was made: in the file's header as diffusers writes it, or beside it as peft does.
+    """The settings that peft made a LoRA with: in the file's header (diffusers), or in a file beside it (peft).
 
     Args:
         file: of the LoRA.

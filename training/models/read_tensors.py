@@ -17,7 +17,7 @@ _CODE_SIGNS = ("Unsupported global", "Unsupported class", "TorchScript", "GLOBAL
 def read_tensors(path: Path, key: str = "weights") -> "dict[str, torch.Tensor]":
     """The state dict in a `.safetensors` file, or in a `.pth`, `.pt`, `.ckpt` or `.bin` file as `torch.save` writes it.
 
-    What network it belongs to, whoever asked tells from the names and shapes. A checkpoint that keeps it under
+    The caller finds out from names and shapes which network it belongs to. A checkpoint that keeps it under
     `state_dict` or `controlnet` is opened up.
 
     Args:
@@ -38,8 +38,8 @@ def read_tensors(path: Path, key: str = "weights") -> "dict[str, torch.Tensor]":
             file.read(1)
     except OSError as error:
         raise UserError(f"{where}: cannot be read ({error.strerror or error})") from error
-    held = _safetensors(path, where) if path.suffix == ".safetensors" else torch_file(path, where)
-    return _tensors(held, where)
+    content = _safetensors(path, where) if path.suffix == ".safetensors" else torch_file(path, where)
+    return _tensors(content, where)
 
 
 def _safetensors(path: Path, where: str) -> object:
@@ -86,21 +86,23 @@ def _is_about_code(message: str) -> bool:
     return any(sign in message for sign in _CODE_SIGNS)
 
 
-def _tensors(held: Any, where: str) -> "dict[str, torch.Tensor]":
+def _tensors(content: Any, where: str) -> "dict[str, torch.Tensor]":
     import torch
 
     for inner in ("state_dict", "controlnet"):
-        if isinstance(held, dict) and isinstance(held.get(inner), dict):
-            held = held[inner]
-    if isinstance(held, dict):
-        held = {name: value for name, value in held.items() if name != "animatediff_config"}  # as its trainer leaves it
-    if not isinstance(held, dict) or not held:
+        if isinstance(content, dict) and isinstance(content.get(inner), dict):
+            content = content[inner]
+    if isinstance(content, dict):
+        content = {
+            name: value for name, value in content.items() if name != "animatediff_config"
+        }  # as its trainer leaves it
+    if not isinstance(content, dict) or not content:
         raise UserError(f"{where}: holds no tensors by name; save the network's state_dict()")
-    for name, value in held.items():
+    for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, torch.Tensor):
             raise UserError(f"{where}: {str(name)[:60]!r} is not a tensor but {type(value).__name__}")
         if value.layout is not torch.strided or value.device.type != "cpu" or value.is_quantized or value.is_complex():
             raise UserError(f"{where}: {name[:60]!r} is no plain tensor of numbers, but sparse, quantized or the like")
         if value.numel() * value.element_size() > value.untyped_storage().nbytes():
             raise UserError(f"{where}: {name[:60]!r} has {value.numel()} numbers, of which the file holds fewer")
-    return dict(held)
+    return dict(content)

@@ -11,7 +11,7 @@ _MOST_PIECES = 10_000
 
 
 def unknown_words(tokenizer: "PreTrainedTokenizerBase", prompt: str) -> list[str]:
-    """Words that the captions which a small painter learned from never held, or hardly ever.
+    """Words of a prompt that the training captions of a small painter never, or hardly ever, contained.
 
     Its tokenizer was made from those captions, and gives a piece of its own to every word that comes up in them
     (`training.models.tiny.build`), so a word in several pieces was rare or absent.

@@ -31,7 +31,7 @@ class Stream(IntEnum):
         SAMPLE_NOISE: that the sequences shown during training are painted from; (number of the prompt).
         WEIGHTS: the tiny model's before training; no place.
         CODEC_FRAMES: that the tiny model's codec is fitted to; no place.
-        VALIDATION: the seed that held-out samples are drawn with, at positions that training has too; no place.
+        VALIDATION: the seed of held-out samples, whose positions training has too; not a place in the code.
         LIBRARIES: seeds of the generators of Python, NumPy and torch, from which layers of libraries draw; (rank).
     """
 

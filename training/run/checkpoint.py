@@ -213,7 +213,7 @@ def newest_sound(root: Path, tell: Callable[[str], None]) -> Checkpoint | None:
     """The newest checkpoint all of whose bytes are what was written; None when there is none.
 
     Only a checkpoint that can be read, and holds other bytes than were written, is damaged. Damaged ones that are newer
-    are told of and renamed, lest the run's later checkpoints be taken for older; they are never deleted.
+    are reported and renamed, so that they do not stand in the way of later checkpoints; they are never deleted.
 
     Raises:
         UserError: if the storage fails (nothing is then renamed), or a checkpoint is of another format.

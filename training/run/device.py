@@ -48,7 +48,7 @@ class Arrivals:
         return tensor.pin_memory().to(self._device, non_blocking=True)
 
     def finish(self, batches: Sequence[SequenceBatch]) -> None:
-        """What the device is told to do from here on waits for these batches; the caller does not."""
+        """Work queued on the device from here on waits for these batches; the caller does not."""
         if self._stream is None:
             return
         computing = torch.cuda.current_stream(self._device)
@@ -68,10 +68,10 @@ def signed_unit(pixels: Tensor) -> Tensor:
 
 
 class DeviceClock:
-    """How long the device is at work on what it is told to do; asking waits for it, measuring does not.
+    """How long the device computes; reading the time waits for it, measuring does not.
 
     Args:
-        device: a GPU says so itself; other devices work while they are told.
+        device: a GPU measures itself; other devices compute while they are called.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -81,7 +81,7 @@ class DeviceClock:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """What is told within is measured, from when the device begins it to when it has done it."""
+        """Measures the work that is queued within, from its begin to its end on the device."""
         if self._on_gpu:
             begun, done = _mark(), _mark()
             begun.record()

@@ -113,10 +113,10 @@ class Learner:
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """For a checkpoint: weights and averages, whole; every rank must ask."""
-        held = {"trained": {name: full(value) for name, value in self._trained.items()}}
+        groups = {"trained": {name: full(value) for name, value in self._trained.items()}}
         if self._average is not None:
-            held["average"] = {name: full(value) for name, value in self._average.averages.items()}
-        return held
+            groups["average"] = {name: full(value) for name, value in self._average.averages.items()}
+        return groups
 
     def optimizer_state(self) -> dict[str, Any]:
         """For a checkpoint: the optimizer's state, whole; every rank must ask."""
@@ -128,8 +128,8 @@ class Learner:
 
     def result(self) -> dict[str, Tensor]:
         """What training was for: the averaged weights, or without an average the last; every rank must ask."""
-        held = self.tensors()
-        return held.get("average", held["trained"])
+        groups = self.tensors()
+        return groups.get("average", groups["trained"])
 
 
 def autocast(config: TrainConfig, device: torch.device) -> torch.autocast:

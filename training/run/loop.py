@@ -161,9 +161,9 @@ class Training:
         return ahead
 
     def _agree(self, ahead: Fetched, stop: StopSignal) -> None:
-        """One exchange a step: was anybody told to stop, has everybody data to go on with?
+        """One exchange a step: did any rank get a signal to stop, has every rank data for the next step?
 
-        What a rank alone knows must not decide when it stops, or the others would wait for it for ever.
+        A rank must never stop on what it alone knows, or the others would wait for it for ever.
         """
         stopped, without = self._ranks.any_of(stop.asked, ahead.error is not None)
         if without:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 NUM_BANDS = 4
-"""Equal parts of the noise schedule for which losses are told apart."""
+"""Equal parts of the noise schedule for which losses are reported separately."""
 
 _PEAK_TFLOPS = {
     # Dense bf16 figures of the vendor's data sheets; a card's name contains the key.
@@ -110,7 +110,7 @@ class Stopwatch:
 
 
 def peak_memory_gib() -> float:
-    """Most memory that this process held: of its GPU, or of the machine where it uses none."""
+    """Most memory that this process used: of its GPU, or of the machine where it uses none."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**30
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # Linux counts KiB

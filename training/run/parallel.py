@@ -49,7 +49,7 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """True of the one rank that writes and speaks."""
+        """True for the one rank that writes files and prints."""
         return self.rank == 0
 
     def agreed(self, work: Callable[[], _Result]) -> _Result:

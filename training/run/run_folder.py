@@ -97,7 +97,7 @@ class RunFolder:
         Args:
             step: of the checkpoint that the run goes on from.
             sha256: what the checkpoint says of the log, if it does; measurements that are not those that were made are
-                told of, and end no training.
+                reported, and end no training.
         """
         lines = "".join(json.dumps(line) + "\n" for line in self._logged() if line["step"] <= step).encode()
         if sha256 not in (None, hashlib.sha256(lines).hexdigest()):

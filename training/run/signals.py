@@ -1,4 +1,4 @@
-"""Being told to stop: by a scheduler, by torchrun, or by Ctrl-C."""
+"""Signals to stop: from a scheduler, torchrun, or Ctrl-C."""
 
 import signal
 import time

@@ -69,7 +69,7 @@ class AgentStage:
 
     Args:
         shape: of the actor and its paintings.
-        shown: held-out pictures, which samples paint.
+        sample_batch: held-out pictures, which samples paint.
     """
 
     name = "agent"

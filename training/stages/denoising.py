@@ -79,7 +79,7 @@ class DenoisingNetwork(nn.Module):
 
     @property
     def seed(self) -> int:
-        """Of all draws: the run's, and in eval mode another, for positions of held-out samples are training's too."""
+        """Seed of all draws: the run's; another in eval mode, as held-out samples have positions that training has."""
         return self._config.seed if self.training else Stream.VALIDATION.seed(self._config.seed)
 
     def predict(self, noisy: Tensor, timesteps: Tensor, text: Text, clean: Tensor, positions: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ class WordsStage:
     Args:
         base: untrained.
         network: of it.
-        shown: held-out pictures, among which samples are chosen.
+        sample_batch: held-out pictures, among which samples are chosen.
     """
 
     name = "words"

@@ -4,9 +4,10 @@ Level 0 is a sequence as the painter learned it, with the user's conditions in t
 frames are spread over the long process at equal steps of the distance in which paintings are measured; a condition's
 frame stays where the user put it. On every further level all neighbours with frames missing in between become the
 conditions of a sequence of their own (first and last frame, by network and inversion). It begins from the cross-fade
-of the two, noised for half of the steps, and is held between them (`pipelines.painting.longer.held`). Where it is long
-enough, it gives all the frames that are missing; else its frames are the keys of the next level. At last all is looked
-at again at an even pace (`pipelines.painting.longer.pace`); only the user's frames stay where they are.
+of the two, noised for half of the steps, and decides how the two are blended
+(`pipelines.painting.longer.blend`). Where it is long enough, it gives all the frames that are missing; else its frames
+are the keys of the next level. At last all frames are spaced again at an even pace
+(`pipelines.painting.longer.pace`); only the user's frames stay where they are.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,20 +23,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from conf.progress import Progress
-from pipelines.painting.longer.held import HeldPath, Picture
+from pipelines.painting.longer.blend import BlendPath, Picture
 from pipelines.painting.longer.pace import even_times
 from pipelines.painting.longer.time_line import place, slots_for
 from pipelines.painting.pinned import PinnedPicture
 from renderers.distance import step_distances
 from training.diffusion import num_steps_of
 
-SHARE = 0.5
-"""Of the steps, for in-betweens. With all of them a weak painter leaves the keys; half of them cost half as much."""
+STEPS_SHARE = 0.5
+"""Share of the denoising steps that in-betweens get. With all of them a weak painter leaves the keys."""
 
 LEAST_SLOTS = 3
 """Frames that a painter must know for one to lie between two."""
 
-_FINEST = 2  # frames that one step of a held sequence may be divided into; more, and it is painted as a piece itself
+_FINEST = 2  # frames that one step of a blended sequence may be divided into; more, and it is painted as a piece itself
 _PIXELS_TOGETHER = 2**18  # small sequences fill a GPU together; large ones need no more memory than a short process
 
 
@@ -73,7 +74,7 @@ class _Line:
 
     waiting: dict[int, PinnedPicture]
     frames: dict[int, Picture] = field(default_factory=dict)
-    paths: dict[tuple[int, int], HeldPath] = field(default_factory=dict)
+    paths: dict[tuple[int, int], BlendPath] = field(default_factory=dict)
     seams: set[int] = field(default_factory=set)
 
     @property
@@ -88,7 +89,7 @@ class _Line:
         """(S, H, W, 3) how the finished line stands at ascending times, counted in frames."""
         covered = {frame for left, right in self.paths for frame in range(left, right)}
         straight = {
-            (frame, frame + 1): HeldPath.straight(self.frames[frame], self.frames[frame + 1])
+            (frame, frame + 1): BlendPath.straight(self.frames[frame], self.frames[frame + 1])
             for frame in sorted(self.frames.keys() - covered)[:-1]
         }
         paths, states = sorted({**straight, **self.paths}.items(), key=itemgetter(0)), []
@@ -129,7 +130,7 @@ def paint_long(
         level = len(sequences)
         batches = [range(len(gaps))[first : first + together] for first in range(0, len(gaps), together)]
         label = f"painting in-betweens, level {level}, {len(gaps)} sequences"
-        with Progress(label, len(batches) * num_steps_of(SHARE, steps), 0, "steps") as progress:
+        with Progress(label, len(batches) * num_steps_of(STEPS_SHARE, steps), 0, "steps") as progress:
             _paint_level(paint, line, gaps, batches, num_slots, _level_seed(seed, level), partial(progress.advance, 1))
         sequences.append(len(gaps))
     times = even_times(line.at, fixed)
@@ -169,7 +170,7 @@ def _paint_level(
     for batch in batches:
         slots = [_slots_in(line, *gaps[number], num_slots) for number in batch]
         conditions = [_conditions(line, one) for one in slots]
-        painted = paint(conditions, seed=seed, positions=batch, share=SHARE, on_step=on_step)
+        painted = paint(conditions, seed=seed, positions=batch, share=STEPS_SHARE, on_step=on_step)
         for sequence_slots, sequence in zip(slots, painted, strict=True):
             _fill(line, sequence_slots, _pictures(sequence))
 
@@ -193,7 +194,7 @@ def _conditions(line: _Line, slots: Mapping[int, int]) -> list[PinnedPicture]:
 def _fill(line: _Line, slots: Mapping[int, int], painted: Picture) -> None:
     """Put a painted piece into its gap.
 
-    Frames of conditions are taken as they are painted; what lies between two of them is held between them.
+    Frames of conditions are taken as they are painted; what lies between two of them blends them.
     """
     for frame, slot in slots.items():
         if frame not in line.frames:
@@ -204,7 +205,7 @@ def _fill(line: _Line, slots: Mapping[int, int], painted: Picture) -> None:
         num_steps = to_slot - from_slot
         if num_steps < 2 or right - left < 2 or line.waiting_in(left, right):
             continue  # neighbours, or left to the next level
-        path = HeldPath.between(line.frames[left], line.frames[right], painted[from_slot : to_slot + 1])
+        path = BlendPath.between(line.frames[left], line.frames[right], painted[from_slot : to_slot + 1])
         inner = np.arange(left + 1, right)
         if right - left > _FINEST * num_steps:  # too few for all: keys of the next level
             inner = np.linspace(left, right, num_steps + 1).round().astype(int)[1:-1]

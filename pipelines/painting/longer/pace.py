@@ -1,7 +1,7 @@
 """An even pace: when to look at a process so that all its steps are about equally long.
 
 Pieces get their frames by how far apart their keys are; the way that a piece then takes may be twice as long as that of
-another with keys as far apart. Only what has been painted tells.
+another with keys as far apart. Only the painted frames show it.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.painting.longer.held import Picture
+from pipelines.painting.longer.blend import Picture
 from renderers.distance import step_distances
 
 _ROUNDS = 4  # distances do not add up: steps are measured again where they will be

@@ -73,7 +73,7 @@ def _parts(programs: Sequence[StrokeProgram], steps: Sequence[Sequence[int]]) ->
 
 @contextmanager
 def _memory() -> Iterator[None]:
-    """A GPU's lack of memory is the machine's trouble, not the picture's, and is told like the CPU's."""
+    """A GPU that runs out of memory is not a picture's fault; it is reported as a MemoryError, as on the CPU."""
     try:
         yield
     except torch.OutOfMemoryError as error:

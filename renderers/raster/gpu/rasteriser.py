@@ -82,12 +82,12 @@ def paint(
 def passes(strokes: Tensor, height: int, width: int, soften_px: float) -> Iterator[slice]:
     """Deal a batch of (B, N, C) strokes into parts, as many pictures at a time as memory allows."""
     pairs = num_candidates(strokes.detach(), height, width, soften_px).sum(1).tolist()
-    most, start, held = _MOST_PAIRS[strokes.device.type], 0, 0
+    most, start, num_pairs = _MOST_PAIRS[strokes.device.type], 0, 0
     for number, more in enumerate(pairs):
-        if held and held + more > most:
+        if num_pairs and num_pairs + more > most:
             yield slice(start, number)
-            start, held = number, 0
-        held += more
+            start, num_pairs = number, 0
+        num_pairs += more
     if start < len(pairs):
         yield slice(start, len(pairs))
 

@@ -2,7 +2,7 @@
 
 ProcessPainter's artwork replication network (Song et al. 2024) is SparseCtrl (Guo et al. 2023): a copy of the UNet's
 encoder with temporal modules in its down blocks. It never sees the noisy frames; it sees condition latents at the
-chosen frames and a mask that tells which these are. Published networks see zeros at all other frames; those of this
+chosen frames and a mask that marks them. Published networks see zeros at all other frames; those of this
 project see there what was shown last and what is shown next (docs/decisions/017). All it puts out starts at zero, so
 that an untrained network changes nothing.
 """

@@ -44,7 +44,7 @@ class FakePainter:
     ) -> Tensor:
         on_step()
         sequences = [self._one(*pair, seed) for pair in zip(conditions, positions, strict=True)]
-        assert share == (1.0 if len(self.asked) == 1 else in_between.SHARE)
+        assert share == (1.0 if len(self.asked) == 1 else in_between.STEPS_SHARE)
         return torch.stack(sequences)
 
     def _one(self, pinned: Sequence[PinnedPicture], position: int, seed: int) -> Tensor:

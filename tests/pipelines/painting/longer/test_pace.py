@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipelines.painting.longer.held import Picture
+from pipelines.painting.longer.blend import Picture
 from pipelines.painting.longer.pace import even_times
 from renderers.distance import step_distances
 

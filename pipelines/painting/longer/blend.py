@@ -1,10 +1,10 @@
-"""In-betweens that are held between their keys: the painter says when and where, the keys say what.
+"""In-between frames that blend two key frames; a painted sequence decides where and when each pixel changes.
 
-A sequence that is painted between two keys does not begin and end at them, and from frame to frame it flickers by more
-than the keys differ. What it can tell is which parts of the change from one key to the other come first. So each pixel
-goes from its colour in the left key to its colour in the right one, once, at the time at which the painted sequence
-goes that way there. Nothing goes back, keys are met exactly, what is the same in both stays the same, and every state
-is made of paint from the keys. docs/decisions/013 has what was measured.
+A sequence that is painted between two key frames does not begin and end exactly at them, and from frame to frame it
+flickers by more than they differ. What it shows reliably is which parts of the change come first. So each pixel is
+blended from its colour in the left key to its colour in the right one, once, at the time at which the painted sequence
+changes there. No pixel changes back, the keys are met exactly, and what is the same in both keys stays the same.
+docs/decisions/013 has the measurements.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _LEAST = 1e-4  # squared colour difference below which the painted sequence says
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeldPath:
+class BlendPath:
     """The way from one picture to another.
 
     Attributes:
@@ -63,7 +63,7 @@ class HeldPath:
         return cls(left=left, right=right, done=np.stack([np.zeros_like(left[..., 0]), np.ones_like(left[..., 0])]))
 
     def states(self) -> Picture:
-        """(M + 1, H, W, 3) the sequence, held; its first and last are the keys."""
+        """(M + 1, H, W, 3) the blended sequence; its first and last are the keys."""
         return self._states(self.done)
 
     def lengths(self, blank: Picture, finished: Picture) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.painting.longer.held import HeldPath
+from pipelines.painting.longer.blend import BlendPath
 from pipelines.painting.longer.seams import measure_seams
 from renderers.distance import step_distances
 
@@ -16,7 +16,7 @@ def pictures(seed: int, count: int) -> NDArray[np.float32]:
 
 def test_keys_are_met_and_no_pixel_ever_goes_back() -> None:
     left, right = pictures(0, 2)
-    states = HeldPath.between(left, right, pictures(1, 8)).states()
+    states = BlendPath.between(left, right, pictures(1, 8)).states()
     assert np.array_equal(states[0], left) and np.array_equal(states[-1], right)
     to_right = np.abs(states - right)
     assert (np.diff(to_right, axis=0) <= 1e-6).all()
@@ -26,7 +26,7 @@ def test_what_is_the_same_in_both_keys_stays() -> None:
     left = pictures(0, 1)[0]
     right = left.copy()
     right[:, SIDE // 2 :] = 0
-    states = HeldPath.between(left, right, pictures(1, 8)).states()
+    states = BlendPath.between(left, right, pictures(1, 8)).states()
     assert np.allclose(states[:, :, : SIDE // 2], left[:, : SIDE // 2], atol=1e-6)
 
 
@@ -41,14 +41,14 @@ def wiped(late: NDArray[np.float64]) -> NDArray[np.float32]:
 def test_the_painter_says_where_the_change_begins() -> None:
     white, blue = wiped(np.array([0.0, 1.0]))
     off = wiped(np.linspace(0, 1, 8)) * 0.8 + 0.05 * pictures(0, 8)  # neither begins nor ends at the keys
-    states = HeldPath.between(white, blue, off).states()
+    states = BlendPath.between(white, blue, off).states()
     middle = states[3, :, :, 0].mean(0)
     assert middle[: SIDE // 4].max() < 0.1 and middle[-SIDE // 4 :].min() > 0.9
 
 
 def test_uneven_painting_is_shown_at_an_even_pace() -> None:
     white, blue = wiped(np.array([0.0, 1.0]))
-    path = HeldPath.between(white, blue, wiped(np.linspace(0, 1, 8) ** 0.3))  # most of it at the first step
+    path = BlendPath.between(white, blue, wiped(np.linspace(0, 1, 8) ** 0.3))  # most of it at the first step
     lengths = path.lengths(white, blue)
     assert lengths.max() > 2 * np.median(lengths)
     even = step_distances([white, *path.along(np.arange(1, 10) / 10, white, blue), blue], white, blue)
