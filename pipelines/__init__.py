@@ -1,3 +1,3 @@
-"""What a user runs: `python -m pipelines.<verb>`."""
+"""The commands: `python -m pipelines.<verb>`."""
 
 import process_painter  # noqa: F401  (before packages of the same names in the working directory)

@@ -46,7 +46,7 @@ _TEXTS_A_SHARD = 256
 
 
 class Encoder(Protocol):
-    """What of a base is required here; see `training.models.architecture.Base`."""
+    """The part of a base that is used here; see `training.models.architecture.Base`."""
 
     @property
     def patch_px(self) -> int:
@@ -59,7 +59,7 @@ class Encoder(Protocol):
         """Mean and logarithm of variance, (B, S, C, h, w) each, of (B, T, 3, H, W) frames in [-1, 1]."""
 
     def embed(self, captions: Sequence[str]) -> Text:
-        """What the base reads of captions."""
+        """Embeddings of captions."""
 
     def fingerprint(self) -> str:
         """Hash of the weights that both depend on."""
@@ -67,7 +67,7 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class EncodeConfig:
-    """What to encode with what; `conf/encode.yaml` says what each key means."""
+    """The data set and the base to encode it with; `conf/encode.yaml` says what each key means."""
 
     dataset: Location
     out: Path
@@ -97,7 +97,7 @@ class EncodeConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class _Task:
-    """What all shards of a run share."""
+    """The settings of all shards of a run."""
 
     config: EncodeConfig
     encoder: Encoder
@@ -126,7 +126,7 @@ def run(config: EncodeConfig) -> Summary:
 
 
 def encode(config: EncodeConfig, splits: Mapping[str, StoredSplit], encoder: Encoder, device: "device") -> Summary:
-    """The same with a base that is loaded."""
+    """Encode with a base that is loaded."""
     task = _plan(config, splits, encoder, device)
     with dataset_folder(config.out, task.card):
         committed = sound_manifests(config.out, task.card)

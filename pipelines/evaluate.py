@@ -51,7 +51,7 @@ class LayoutConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
-    """What is judged by what; `conf/evaluate.yaml` says what each key means."""
+    """The sets to compare and how; `conf/evaluate.yaml` says what each key means."""
 
     generated: Path
     reference: Path
@@ -121,7 +121,7 @@ def _judged(config: EvaluateConfig, settings: dict[str, Any]) -> Summary:
 
 
 def _stretched(key: str, imported: Imported, num_frames: int) -> list[str]:
-    """A warning of processes that show some frames twice, which makes of a step two, and of one of them none."""
+    """A warning if processes have fewer frames than are compared: some frames are then used twice."""
     short = [length for length in imported.lengths if length < num_frames]
     if not short:
         return []
@@ -147,7 +147,7 @@ def _settings(config: EvaluateConfig) -> dict[str, Any]:
 
 
 def _refuse_other(out: Path, settings: dict[str, Any]) -> None:
-    """An evaluation may be made again where it was."""
+    """Refuse a folder that holds an evaluation of other sets; the same evaluation may be repeated."""
     try:
         stored_settings = parse_json(retried(out / _JSON, (out / _JSON).read_bytes))["settings"]
     except (IsADirectoryError, ValueError, KeyError, TypeError, AttributeError):

@@ -113,7 +113,7 @@ def run(config: FilmConfig) -> Summary:
 
 
 def _write(config: FilmConfig, painting: Painting, size_px: tuple[int, int], examples: list[Frame]) -> None:
-    """Write the film under another name, and give it its own once it is whole.
+    """Write the film under a temporary name, and rename it once it is complete.
 
     Args:
         examples: canvases of any one size whose colours a GIF should have.

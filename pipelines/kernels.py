@@ -1,4 +1,4 @@
-"""Stroke kernels, compiled before a run begins, so that it neither looks hung nor misjudges how long it will take.
+"""Compiles stroke kernels before a run begins, so that it does not seem to hang and its estimate of time is right.
 
 Kernels stay compiled on a machine until their source changes. One process compiles them all; without it, each worker
 would compile its own.
@@ -23,7 +23,7 @@ _SIZE_PX = 64
 
 
 def compile_kernels(families: Collection[str], cluster: ClusterConfig) -> None:
-    """Compile what renderers of some families need, unless this machine has it already, and say so.
+    """Compile the kernels of some renderer families, with a message, unless this machine has them already.
 
     Machines of another Ray cluster compile for themselves; a process that fails to is no harm, as workers compile too.
     """

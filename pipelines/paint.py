@@ -112,7 +112,7 @@ def _paint_all(
     card: Mapping[str, Any],
     device: "torch.device",
 ) -> list[str]:
-    """Paint those whose folders are to do, and write each as soon as it is painted; returns lines about them.
+    """Paint the requests in `todo`, and write each as soon as it is painted; returns lines about them.
 
     What is painted beside a picture changes how it is rounded. So batches are of the same pictures, whatever of them a
     run that was killed has painted already.
@@ -176,7 +176,7 @@ def _painted(
     trained_frames: int,
     progress: Progress | None,
 ) -> "list[tuple[NDArray[np.uint8], Pieces | None]]":
-    """Processes (T, H, W, 3), and of what pieces they are where they have more frames than the painter was trained on.
+    """Processes (T, H, W, 3); those with more frames than the painter was trained on also with their pieces.
 
     Each is painted from the noise it would have alone.
     """

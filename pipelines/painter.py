@@ -1,4 +1,4 @@
-"""The painter as a diffusers pipeline: what stock diffusers makes of a painter's folder of Stable Diffusion's kind.
+"""The painter as a diffusers pipeline: what stock diffusers loads from a painter's folder (architectures like SD 1.5).
 
     DiffusionPipeline.from_pretrained(PAINTER, custom_pipeline="pipelines/painter.py", trust_remote_code=True)
 
@@ -66,7 +66,7 @@ class ProcessPainterPipeline(PaintingPipeline, DiffusionPipeline):  # type: igno
 
     @property
     def base(self) -> BaseModel:
-        """The parts that turn captions and pictures into numbers and back."""
+        """The base: it turns captions and pictures into numbers and back."""
         return BaseModel(
             vae=self.vae,
             tokenizer=self.tokenizer,

@@ -37,7 +37,7 @@ def run(config: SynthConfig) -> Summary:
 
 
 def _left_out(config: SynthConfig) -> list[str]:
-    """Renderers of the mix that the data set goes on without."""
+    """Renderers of the mix that the data set was begun without."""
     names = ", ".join(config.left_out)
     return [f"left out of the mix: {names}; the data set was begun without (a new out has all)"] if names else []
 

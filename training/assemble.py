@@ -34,7 +34,7 @@ _STAGES = {"words": ("words",), "base": ("base", "words"), "motion": ("motion",)
 
 @dataclass(frozen=True, kw_only=True)
 class LoraChoice:
-    """A LoRA, and what the painter calls it."""
+    """A LoRA, and its name in the painter."""
 
     path: Path
     name: str
@@ -74,7 +74,7 @@ class AssembleConfig:
 
     @property
     def places(self) -> dict[str, Path]:
-        """Part -> what was named for it."""
+        """Part -> the path that the user gave for it."""
         places = {"base": self.base, "motion": self.motion}
         for key, place in (("words", self.words), ("replication", self.replication)):
             if place is not None:
@@ -110,7 +110,7 @@ class Part:
 
 
 def run(config: AssembleConfig) -> Summary:
-    """Put a painter together.
+    """Assemble a painter.
 
     Raises:
         UserError: if a part is missing, of another kind, or does not belong to the others, or `out` is something else.
@@ -145,7 +145,7 @@ def _part(key: str, place: Path) -> Part:
 
 
 def _refuse_other_stages(config: AssembleConfig, parts: Mapping[str, Part]) -> None:
-    """Whatever was trained here must be what the key asks for: said before what it was trained on is compared."""
+    """Refuse a part trained by another stage than its key asks for; checked before its parents are compared."""
     for key, part in parts.items():
         stages = _STAGES.get(key, ("spatial_lora", "motion_lora"))
         stage = part.card.get("stage", stages[0]) if part.card is not None else stages[0]
@@ -155,7 +155,7 @@ def _refuse_other_stages(config: AssembleConfig, parts: Mapping[str, Part]) -> N
 
 
 def _refuse_strangers(parts: Mapping[str, Part]) -> None:
-    """Whatever a part was trained on must be here."""
+    """Refuse a part that was trained on models that are not among the parts."""
     if "words" in parts and parts["base"].parents.get("base") != parts["words"].hash:
         raise UserError(f"words: base={parts['base'].weights} did not begin from words={parts['words'].weights}")
     keys_by_hash = {part.hash: key for key, part in parts.items()}
@@ -195,7 +195,7 @@ def _facts(config: AssembleConfig, parts: Mapping[str, Part]) -> dict[str, Any]:
 
 
 def _licences(config: AssembleConfig, part: Part) -> dict[str, Any]:
-    """Of the pictures that it was trained on, or as the user says of a part that comes from elsewhere."""
+    """Licences of the pictures that a part was trained on; the user states those of parts that come from elsewhere."""
     if part.key in config.licences:
         return {"weights": config.licences[part.key]}
     if part.card is None:
@@ -218,7 +218,7 @@ def _assemble(config: AssembleConfig, parts: Mapping[str, Part], facts: Mapping[
 
 
 def _refuse_other(out: Path, facts: Mapping[str, Any]) -> None:
-    """A painter of the same parts may be put together again, in place of the whole folder."""
+    """Refuse a folder that holds anything but a painter of the same parts, which may be assembled again."""
     try:
         stored = parse_json(retried(out / PAINTER_CARD, (out / PAINTER_CARD).read_bytes))
         hashes = {key: part["hash"] for key, part in stored["parts"].items()}

@@ -69,7 +69,7 @@ class StageConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
-    """How weights move. The learning rate rises over the warm-up, is constant, and falls over the cool-down."""
+    """The optimizer. The learning rate rises over the warm-up, is constant, and falls over the cool-down."""
 
     name: Literal["adamw", "prodigy"]
     learning_rate: float | None
@@ -224,7 +224,7 @@ class TrainConfig:
                 raise ConfigError(key, getattr(self, key), f"null, or stage={' or stage='.join(readers)}")
 
     def recipe(self) -> dict[str, Any]:
-        """What must not change when a run goes on, and nothing secret: neither folders, URLs nor the tracker."""
+        """What must not change when a run is resumed, and nothing secret: neither folders, URLs nor the tracker."""
         return {**{key: value for key, value in asdict(self).items() if key not in _FREE}, "draws": DRAWS}
 
 

@@ -1,4 +1,4 @@
-"""Where a run's progress is followed: nowhere, or on Weights & Biases. Only one process of a run tracks."""
+"""Tracking of a run's progress: none, or on Weights & Biases. Only one process of a run tracks."""
 
 import os
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from conf.errors import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class TrackerConfig:
-    """Where progress is tracked."""
+    """The group `tracker`."""
 
     kind: Literal["none", "wandb"] = "none"
     project: str = "process-painter"
@@ -23,10 +23,10 @@ class TrackerConfig:
 
 
 class Tracker(Protocol):
-    """Follows one run.
+    """Tracks one run.
 
     Attributes:
-        run_id: by which a later process goes on with the same run; None where nothing is followed.
+        run_id: by which a later process continues the same run; None without a tracker.
     """
 
     run_id: str | None
@@ -35,7 +35,7 @@ class Tracker(Protocol):
         """Numbers, under names such as `data/sequences_per_s`, at a step."""
 
     def picture(self, name: str, path: Path, step: int) -> None:
-        """A picture file, which is on disk already whatever becomes of the tracker."""
+        """A picture file, which is on disk already."""
 
     def video(self, name: str, path: Path, step: int) -> None:
         """An MP4 file, likewise."""
@@ -45,7 +45,7 @@ class Tracker(Protocol):
 
 
 class NoTracker:
-    """Follows nothing."""
+    """Tracks nothing."""
 
     run_id: str | None = None
 
@@ -75,7 +75,7 @@ class WandbTracker:
         folder: where its files go.
         step_metric: name of the horizontal axis of all plots.
         config: of the run, to tell runs apart.
-        run_id: of a run to go on with; a new one otherwise.
+        run_id: of a run to continue; None starts a new one.
 
     Raises:
         UserError: if the run cannot be begun, as for want of a key.
@@ -128,7 +128,7 @@ class WandbTracker:
         self._run.define_metric("*", step_metric=step_metric)
 
     def log(self, values: Mapping[str, float], step: int) -> None:
-        """Log numbers. A step that was logged before the run was killed, and is done again, is not taken twice."""
+        """Log numbers. A step that was logged before the run was killed, and is done again, is logged once."""
         self._log(values, step)
 
     def picture(self, name: str, path: Path, step: int) -> None:

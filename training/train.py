@@ -42,7 +42,7 @@ StageMaker = Callable[[TrainConfig, "SequenceStream"], "Stage"]
 
 
 def run(config: TrainConfig, make_stage: StageMaker | None = None) -> Summary:
-    """Train, or go on training. Everything that can be wrong is looked at before any work is done.
+    """Train, or resume training. Everything that can be wrong is checked before any work is done.
 
     Args:
         config: of the run.
@@ -83,7 +83,7 @@ def _default_stage_maker() -> StageMaker:
 
 
 def _open_streams(config: TrainConfig, ranks: "Ranks") -> "tuple[SequenceStream, SequenceStream | None]":
-    """Both splits, looked at from outside, and large enough for all ranks."""
+    """Open both splits; their shards are not read yet. They must be large enough for all ranks."""
     from training.data.stream import SequenceStream
 
     frames, captions_required = config.stage.frames, config.stage.captions_required
@@ -163,7 +163,7 @@ def _begin(
     folder: "RunFolder",
     checkpoint: "Checkpoint | None",
 ) -> None:
-    """The last refusal, and then the first mark: from here on the folder is a run."""
+    """Check the folder a last time, then write its run card: from here on it is a run."""
     from conf.progress import tell
     from training.run.checkpoint import refuse_full_disk
 
@@ -198,7 +198,7 @@ def _begin(
 def _tracker(
     config: TrainConfig, recipe: dict[str, Any], folder: "RunFolder", checkpoint: "Checkpoint | None", ranks: "Ranks"
 ) -> Iterator[Tracker]:
-    """The tracker that was asked for, on the first rank; a run that goes on is the same run there."""
+    """The tracker that was asked for, on the first rank; a resumed run continues the same run there."""
     if config.tracker.kind == "none" or not ranks.first:
         yield NoTracker()
         return
@@ -273,7 +273,7 @@ def main(make_stage: StageMaker | None = None) -> int:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """What command lines say is kept back; an unexpected exception still shows, outside."""
+    """Context in which nothing is printed; an unexpected exception still shows outside it."""
     with (
         open(os.devnull, "w", encoding="utf-8") as nowhere,  # noqa: PTH123
         contextlib.redirect_stdout(nowhere),

@@ -1,4 +1,4 @@
-"""Camera motion, taken out: every frame is laid onto the last one by a homography.
+"""Removal of camera motion: every frame is aligned with the last one by a homography.
 
 Paint that dries between two frames looks alike, a hand does not stay; so frames are matched to the next one, and to
 some that are much later, all of which are already laid onto the last. What is far ahead stops drift, what is near

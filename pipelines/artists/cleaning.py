@@ -1,4 +1,4 @@
-"""Hands and tools, taken out: a canvas keeps its colour from frame to frame, a hand does not stay.
+"""Removal of hands and tools: a canvas keeps its colour from frame to frame, a hand does not stay.
 
 A temporal median would do where a pixel has two states; where paint has just been laid, it has three (bare, hand,
 paint), and the median of each channel may well be the hand. So pixels vote: the state that most frames of a window

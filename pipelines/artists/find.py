@@ -119,7 +119,7 @@ def _planned_hash(filesystem: AbstractFileSystem, root: str, names: Sequence[str
     """The same; of the names where the files cannot be read, so that they are refused when their turn comes.
 
     Raises:
-        UserError: if the storage fails: to go on would make another plan than a run on a better day.
+        UserError: if the storage fails: without it the plan would differ from that of another run.
     """
     try:
         return content_hash(filesystem, root, names)

@@ -1,4 +1,4 @@
-"""What an artist left of one painting, as pictures in the order of time, and how much of it is kept in memory."""
+"""The recording of one painting: its pictures in the order of time, and how many of them are kept in memory."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -42,7 +42,7 @@ class Footage:
 
     @property
     def num_moments(self) -> int:
-        """Frames, each counted once however long it was held."""
+        """Number of different frames; one that was shown for long counts once."""
         return len(set(self.numbers))
 
     def moments(self) -> "Footage":

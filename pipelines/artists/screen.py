@@ -21,7 +21,7 @@ _MOST_UNEVEN = 8  # pixels that are so much wider than high are a fault of the f
 
 @dataclass(frozen=True)
 class Screen:
-    """What a stream says of how its frames are to be shown.
+    """How the frames of a stream are to be displayed.
 
     Attributes:
         pixel_aspect: width of a pixel by its height.

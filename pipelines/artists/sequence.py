@@ -34,7 +34,7 @@ _CANDIDATES = 64  # moments that are cleaned, and of which key frames are chosen
 
 @dataclass(frozen=True, kw_only=True)
 class IngestSettings:
-    """What all shards of a run of `pipelines.ingest` share."""
+    """The settings of all shards of a run of `pipelines.ingest`."""
 
     root: Path
     layout: Layout
@@ -130,7 +130,7 @@ class IngestSettings:
         return to_uint8(self.framing.apply(unit(frame)))
 
     def _whole(self, frame: Frame) -> Frame:
-        """All of a frame, on a canvas of the same size."""
+        """A frame resized to a canvas, uncropped."""
         pad = Framing(height_px=self.framing.height_px, width_px=self.framing.width_px, fit="pad")
         return to_uint8(pad.apply(unit(frame)))
 

@@ -63,7 +63,7 @@ def main_track(container: "InputContainer") -> "VideoStream":
 
 
 class _Video:
-    """What PyAV decodes of a file."""
+    """A video file as PyAV decodes it."""
 
     def __init__(self, file: PatientFile) -> None:
         self._file = file

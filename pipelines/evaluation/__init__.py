@@ -1,1 +1,1 @@
-"""How good a painting process is: its finished picture, its way there, and controls that no metric may prefer."""
+"""The quality of painting processes: their finished pictures, the way there, and controls that no metric may prefer."""

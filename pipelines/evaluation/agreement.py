@@ -32,7 +32,7 @@ def mean_estimate(values: NDArray[np.float64], pictures: Sequence[str], rng: np.
 
 
 def estimate(value: float, resamples: NDArray[np.float64], count: int) -> Estimate:
-    """A figure and the middle 95 % of what resamples gave."""
+    """An estimate with the middle 95 % of its resamples."""
     low, high = np.percentile(resamples, _TAILS)
     return Estimate(value=value, low=float(low), high=float(high), count=count)
 

@@ -1,4 +1,4 @@
-"""How a process goes, whatever is painted: every description is a short vector, one value a metric.
+"""Descriptions of how a process proceeds, whatever it paints: each is a short vector; a metric is one number of it.
 
 Each function takes a `Process` of T frames. Definitions and sources: docs/metrics.md.
 """

@@ -1,4 +1,4 @@
-"""The finished picture against the one that was to be painted."""
+"""Measures of the finished picture against the reference picture."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

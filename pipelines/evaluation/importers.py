@@ -1,4 +1,4 @@
-"""Processes from wherever they lie: our data sets and paintings, and what other systems give: frames, videos, grids."""
+"""Reading processes: of data sets, of `paint`, and of other systems as frames, videos or grids."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -53,7 +53,7 @@ class Imported:
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """How sets are read: grids' shapes, how many sequences at most (evenly chosen), at what length and size."""
+    """How sets are read: the shape of grids, the most sequences (evenly chosen), their length and size."""
 
     grid: GridConfig
     max_sequences: int

@@ -1,4 +1,4 @@
-"""Every process metric: what it says of one process, and how far a set of processes is from the reference by it."""
+"""Every process metric: its value for one process, and the gap of a set of processes to the reference."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -188,7 +188,7 @@ METRICS: tuple[Metric, ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """What one metric says of a set.
+    """The values of one metric for a set.
 
     Attributes:
         vectors: (N, D), a row a process that it can describe.
@@ -207,7 +207,7 @@ class Description:
 def describe(
     processes: Sequence[Process], references: Sequence[Process], *, made_from: Sequence[Process] | None = None
 ) -> dict[str, Description]:
-    """What every metric says of a set, by name; sets that it cannot describe at all have no rows.
+    """The values of every metric for a set, by name; empty for metrics that cannot describe the set.
 
     Args:
         processes: all of one length and size.

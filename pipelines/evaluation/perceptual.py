@@ -1,4 +1,4 @@
-"""Endpoint measures that need weights. Without them a measure is missing, and the report says so: nothing stands in.
+"""Endpoint measures that need weights. Without them a measure is missing, and the report says so.
 
 Weights are local files in the formats in which they are published; nothing is downloaded and no code of theirs is run
 but the TorchScript of the Inception network.

@@ -74,7 +74,7 @@ class Process:
         return replace(self, frames=frames)
 
     def named(self, name: str) -> "Process":
-        """The same, found elsewhere."""
+        """The same process under another name."""
         return replace(self, name=name)
 
     def prepared(self, num_frames: int, size_px: int) -> "Process":
@@ -106,7 +106,7 @@ def block_means(values: NDArray[Any], blocks: int) -> NDArray[np.float32]:
 
 
 def mates(process: Process, others: Sequence[Process]) -> list[Process]:
-    """Those of other processes that paint the same picture.
+    """The other processes that paint the same picture.
 
     Sources decide where both are known, and then of several media the one that the caption names; else a caption that
     belongs to one picture only; else equal names.

@@ -1,4 +1,4 @@
-"""What an evaluation finds. `tables` and `pipelines.pages.evaluation` show it."""
+"""The results of an evaluation. `tables` and `pipelines.pages.evaluation` show them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -155,7 +155,7 @@ def _process(
 
 
 def _lack(metric: Metric, generated: Description, reference: Description) -> str | None:
-    """Why there can be no gap; None when there can."""
+    """Why a gap cannot be computed; None if it can."""
     for name, described in ((GENERATED, generated), ("reference", reference)):
         if metric.paired and name == "reference":
             continue  # what is paired is measured from the generated set alone

@@ -17,7 +17,7 @@ LEAST = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What the trial found of one metric.
+    """The result of the trial for one metric.
 
     Attributes:
         value: mean value of the references; None where it can describe none.

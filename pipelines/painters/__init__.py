@@ -1,4 +1,4 @@
-"""Painters that come with the package: `painter=tiny`."""
+"""Painters that come with the package, such as `painter=tiny`."""
 
 from pathlib import Path
 

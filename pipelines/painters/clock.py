@@ -5,7 +5,7 @@ import time
 
 
 class Clock:
-    """What is left of the time.
+    """A deadline.
 
     Args:
         seconds: from now to the end.

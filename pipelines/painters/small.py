@@ -45,7 +45,7 @@ _MARK = "small_painter.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """How large everything is.
+    """Sizes of pictures, networks and batches.
 
     Attributes:
         size_px: side of the pictures.
@@ -111,7 +111,7 @@ def _made(out: Path, seconds: float, num_processes: int, size: Size) -> Path:
 
 
 def _emptied(out: Path) -> None:
-    """Take away what this command made before, and say that the folder is its own."""
+    """Remove what this command made before, and mark the folder as its own."""
     for path in out.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -154,7 +154,7 @@ def _config(
     max_steps: int,
     cooldown: int | None = None,
 ) -> "TrainConfig":
-    """Of a run. `cooldown`: the steps that the run was planned for, where it ends before."""
+    """The configuration of a run. `cooldown`: the steps that the run was planned for, if it ends earlier."""
     from training.config import train_config
 
     mixture = ",".join(f"{{path: {path}}}" for path in data)

@@ -41,7 +41,7 @@ def run_stage(config: "TrainConfig", until_s: float | None = None) -> Summary:
 
 
 def last_line(folder: Path) -> dict[str, float]:
-    """What a run measured last; nothing, where it was stopped before its first line."""
+    """The last measurements of a run; empty if it was stopped before its first line."""
     lines = (folder / "log.jsonl").read_text("utf-8").splitlines()
     line: dict[str, float] = json.loads(lines[-1]) if lines else {}
     return line

@@ -15,7 +15,7 @@ _MOST_FRAMES = 256
 
 @dataclass(frozen=True, kw_only=True)
 class PinnedFile:
-    """A picture file for a frame, and how strongly it holds."""
+    """A picture file for a frame, and its strength."""
 
     path: Path
     strength: float = 1.0
@@ -87,7 +87,7 @@ class PaintConfig:
 
     @property
     def image_frame(self) -> int:
-        """The frame that `image` is."""
+        """The frame that `image` is pinned to."""
         return self.at if self.task == "complete" else -1
 
     @property

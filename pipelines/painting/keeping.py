@@ -1,4 +1,4 @@
-"""Paint stays: what a given picture shows stays as it is there, where nothing else is painted.
+"""Keeps the paint of given pictures in other frames, where nothing else is painted.
 
 A diffusion model repaints every frame whole. Frames come out softer than the given ones beside them, and all of an
 unfinished picture is changed a little with every frame. A painter changes some places and leaves the others alone. So
@@ -66,7 +66,7 @@ def _kept(process: Tensor, pinned: Sequence[PinnedPicture], latents: Tensor) -> 
 
 
 def _alike(one: Tensor, other: Tensor, least: float) -> Tensor:
-    """(1, h, w) how far two frames (C, h, w) show the same: 1 where they do, near 0 where they differ by far more."""
+    """(1, h, w) similarity of two frames (C, h, w): 1 where they are equal, near 0 where they differ much."""
     row = one.new_tensor(_BINOMIAL) / sum(_BINOMIAL)
     squared = (one - other).square().mean(0)[None, None]
     around = functional.conv2d(

@@ -1,4 +1,4 @@
-"""A painter's folder, or its parts, as a pipeline that is ready to paint; whatever its architecture."""
+"""Loads a painter's folder, or its parts, as a pipeline that is ready to paint, for any architecture."""
 
 from collections.abc import Mapping
 from pathlib import Path

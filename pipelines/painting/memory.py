@@ -18,14 +18,14 @@ _SIGNS = (
 
 
 def ran_out_of_memory(error: BaseException) -> bool:
-    """Whether it says that the memory of the CPU or of a GPU is short; torch raises several kinds."""
+    """Whether an error means that CPU or GPU memory ran out; torch raises several kinds."""
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
     )
 
 
 def savings(config: "PaintConfig", *, on_gpu: bool, at_once: int) -> list[str]:
-    """What would save memory and is not switched on, the cheapest first.
+    """Keys that would save memory and are not used yet, the cheapest first.
 
     Args:
         config: what was asked for.
@@ -46,7 +46,7 @@ def savings(config: "PaintConfig", *, on_gpu: bool, at_once: int) -> list[str]:
 
 @contextmanager
 def naming_memory(config: "PaintConfig", *, on_gpu: bool, at_once: int) -> Iterator[None]:
-    """Raise `UserError` for memory that ran out within.
+    """Context that turns running out of memory into a `UserError`.
 
     Args:
         config: what was asked for.

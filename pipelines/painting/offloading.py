@@ -94,7 +94,7 @@ class OffloadingPipeline:
 
     @contextmanager
     def _computing(self, step: PaintingStep, *, conditioned: bool = False) -> Iterator[None]:
-        """The networks of a step are where they compute; with whole networks offloaded, none is there afterwards."""
+        """Context in which the networks of a step are on the computing device; offloaded ones leave it afterwards."""
         device = self._computes_on
         if device is None or self._by_layer:
             yield

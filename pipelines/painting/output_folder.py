@@ -1,4 +1,4 @@
-"""What a painted process leaves on disk: frames, video, animation, sheet, report, and a page that plays it.
+"""The files of a painted process: frames, video, animation, sheet, report, and a page that plays it.
 
 OUT/frames/00.png ...   the frames
 OUT/process.mp4         for players (H.264, 4:2:0); OUT/process.mkv is lossless, when asked for
@@ -90,7 +90,7 @@ class ProcessFolder:
         release(self.root)
 
     def check(self, num_frames: int) -> None:
-        """Look, before hours of painting, whether a process of so many frames may be written.
+        """Check, before hours of painting, that a process of so many frames may be written.
 
         Raises:
             UserError: as `write`.
@@ -125,7 +125,7 @@ def _frame_names(num_frames: int) -> list[str]:
 
 
 def adherence(frame: NDArray[np.uint8], condition: NDArray[np.float32]) -> dict[str, float]:
-    """How near a painted frame is to the picture that was pinned to it.
+    """PSNR and SSIM of a painted frame and the picture that was pinned to it.
 
     Args:
         frame: (H, W, 3).

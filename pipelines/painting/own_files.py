@@ -71,7 +71,7 @@ def check_writable(root: Path, names: Collection[str]) -> frozenset[str]:
 
 
 def claim(root: Path, names: Collection[str]) -> None:
-    """Say that files of these names are about to be written; what an earlier process left besides is removed.
+    """Record that files of these names are about to be written; other files of an earlier process are removed.
 
     Raises:
         UserError: as `check_writable`.
@@ -89,7 +89,7 @@ def claim(root: Path, names: Collection[str]) -> None:
 
 
 def read_report(root: Path) -> dict[str, Any]:
-    """The report of a process that is whole: every file that it lists is the one that was written.
+    """The report of a complete process: every file that it lists is unchanged.
 
     Reports of the first versions list no hashes; of them, what they say is taken as it is.
 
@@ -123,7 +123,7 @@ def write_report(root: Path, report: Mapping[str, Any], sha256: Mapping[str, str
 
 
 def release(root: Path) -> None:
-    """The process is written whole, and its report lists its files."""
+    """Remove the claim of a process that is completely written, as its report lists its files."""
     (root / _CLAIM).unlink(missing_ok=True)
 
 

@@ -31,7 +31,7 @@ class PinnedPicture:
 def acting(
     conditions: Sequence[Sequence[PinnedPicture]], latents: Sequence[Tensor]
 ) -> tuple[list[list[PinnedPicture]], list[Tensor]]:
-    """Without the pictures of strength 0.
+    """The conditions without pictures of strength 0.
 
     Args:
         conditions: (N,) lists of K pictures each.

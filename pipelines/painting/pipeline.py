@@ -60,7 +60,7 @@ class PaintingPipeline(OffloadingPipeline):
 
     @property
     def base(self) -> Base:
-        """What turns captions and pictures into numbers and back."""
+        """The base: it turns captions and pictures into numbers and back."""
         return self.networks.base
 
     @property
@@ -167,7 +167,7 @@ class PaintingPipeline(OffloadingPipeline):
 def _denoiser(
     networks: PaintingNetworks, conditions: Sequence[Sequence[PinnedPicture]], pinned: Conditions | None
 ) -> Denoiser:
-    """What predicts; it is shown conditions for the processes that have some, if these are given.
+    """The denoiser; it gets the conditions of those processes that have some.
 
     Those without are predicted as if they were painted alone.
     """

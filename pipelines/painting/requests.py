@@ -52,7 +52,7 @@ def _pictures_in(path: Path) -> list[Path]:
 
 
 def readable(config: "PaintConfig", requests: Sequence["PaintConfig"]) -> tuple[list["PaintConfig"], list[str]]:
-    """Read every picture once: hours of painting should not end at the last one.
+    """Read every picture once, so that hours of painting do not end at an unreadable one.
 
     Args:
         config: as it was typed.
@@ -97,7 +97,7 @@ def request_hash(request: "PaintConfig", card: Mapping[str, Any]) -> str:
 
 
 def is_painted(folder: Path, request: str) -> bool:
-    """Whether a folder holds, whole, what a request of that hash asks for; its report is written last."""
+    """Whether a folder holds the complete process of a request with that hash; its report is written last."""
     try:
         return read_report(folder).get("request") == request
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError):

@@ -95,7 +95,7 @@ class VideoFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Encode what waits, and close the file."""
+        """Encode the remaining frames, and close the file."""
         self._waiting.put(None)
         self._thread.join()
         try:
@@ -108,7 +108,7 @@ class VideoFile:
         number, failed = 0, False
         while (item := self._waiting.get()) is not None:
             if failed:
-                continue  # whoever waits for a free place goes on, and sees the fault
+                continue  # a writer that waits for a free place continues, and sees the fault
             try:
                 number = self._encode(*item, number)
             except BaseException as fault:

@@ -40,7 +40,7 @@ class CaptionTemplate(string.Template):
 
 @dataclass(frozen=True, kw_only=True)
 class Annotation:
-    """What is written about a picture; None where nothing is."""
+    """Caption and licence of a picture; None where unknown."""
 
     caption: str | None = None
     licence: str | None = None

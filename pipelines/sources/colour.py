@@ -1,4 +1,4 @@
-"""Colours as a file means them, brought to sRGB: ICC profiles, gamma and primaries, wide gamuts, high dynamic range.
+"""Conversion to sRGB of what files hold: ICC profiles, gamma and primaries, wide gamuts, high dynamic range.
 
 Code points are those of ITU-T H.273, which PNG (cICP), AVIF (nclx) and videos share.
 """

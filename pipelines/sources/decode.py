@@ -1,4 +1,4 @@
-"""From the bytes of a picture file to RGB, or one line that says why not."""
+"""Decodes picture files to RGB, or says in one line why it cannot."""
 
 import io
 

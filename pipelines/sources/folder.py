@@ -130,7 +130,7 @@ class _Scan:
         """Of a file's bytes; of its name where it cannot be read.
 
         Raises:
-            UserError: if the storage fails: to go on would make another plan than a run on a better day.
+            UserError: if the storage fails: without it the plan would differ from that of another run.
         """
         locator = printable(posixpath.join(self._root, name))
         try:

@@ -1,4 +1,4 @@
-"""What Pillow does not tell of a PNG, or refuses it for: colour code points, large profiles, large texts."""
+"""Parts of PNG files that Pillow ignores or refuses: colour code points, large profiles, large texts."""
 
 import struct
 import zlib

@@ -1,4 +1,4 @@
-"""Reading from storage that may hiccup: what passes is waited for, what stays is the file's fault or the storage's."""
+"""Reading from unreliable storage: errors are retried; what remains is the file's fault or the storage's."""
 
 import errno
 import io
@@ -39,7 +39,7 @@ def read_patiently(read: Callable[[], _Read], name: str) -> _Read:
 
 
 def _is_an_answer(error: Exception) -> bool:
-    """Whether the storage works, and says what is wrong with the file; nothing is gained by asking again."""
+    """Whether an error is the storage's answer about the file, so that trying again is of no use."""
     if isinstance(error, (MemoryError, RefusedPicture, StorageFault, *_OF_THE_FILE)):
         return True
     return getattr(error, "errno", None) in _OF_ITS_NAME

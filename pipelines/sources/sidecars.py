@@ -55,7 +55,7 @@ class Sidecars:
             yield from self._texts_of(name, folder=folders)
 
     def rows_without(self, names: Iterable[str]) -> list[str]:
-        """What tables speak of and is none of these files, each with the table's name."""
+        """Names in tables that are none of these files, each with its table."""
         known = {_alike(name) for name in names}
         rows = ((name, table) for name, table in self._rows.items() if _alike(name) not in known)
         return [f"{printable(name)} (in {printable(table)})" for name, table in rows]

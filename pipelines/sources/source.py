@@ -1,4 +1,4 @@
-"""What every source of pictures promises."""
+"""The interface of all sources of pictures."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from renderers.painting import Knowledge
 
 
 class RefusedPicture(Exception):
-    """A picture that cannot be painted. The run goes on; the reason goes to `quarantine.jsonl`."""
+    """A picture that cannot be painted. The run continues; the reason goes to `quarantine.jsonl`."""
 
 
 class StorageFault(Exception):
-    """The storage fails, which is no picture's fault. The run stops, so that the same command can go on later."""
+    """The storage fails, which is no picture's fault. The run stops, so that the same command can resume it later."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,7 @@ class Picture:
     depth: NDArray[np.float32] | None = None
 
     def knowledge(self) -> Knowledge:
-        """What renderers may use of it."""
+        """The part of it that renderers may use."""
         if self.truth is None:
             return Knowledge(depth=self.depth)
         far_first = np.zeros(len(self.truth.names), np.float32)

@@ -69,7 +69,7 @@ class StoredSource(ABC):
         """The storage, and the path in it of the folder or tar that holds a picture."""
 
     def read_planned(self, entry: SourceEntry) -> bytes:
-        """The bytes of one picture, with patience.
+        """The bytes of one picture, which must be those that were planned; storage errors are retried.
 
         Raises:
             RefusedPicture, StorageFault: as `load`.

@@ -1,4 +1,4 @@
-"""What is wrong with a data set besides its sequences: card, manifests, tables, and what does not belong."""
+"""Faults of a data set outside its sequences: card, manifests, tables, and files that do not belong to it."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ _ANY_PYARROW = re.compile(r"parquet-cpp-arrow version [0-9.]+")
 
 
 def card_faults(root: Path, card: DatasetCard) -> Iterator[str]:
-    """What is wrong with `dataset.json` alone."""
+    """Faults of `dataset.json` itself."""
     if recipe_hash(card.recipe) != card.config_hash:
         yield f"{root / 'dataset.json'}: its recipe is not the one that its config_hash is of"
 
@@ -63,7 +63,7 @@ def _manifest_faults(root: Path, manifest: ShardManifest, card: DatasetCard) -> 
 
 
 def faults_between_shards(root: Path, card: DatasetCard, manifests: Sequence[ShardManifest]) -> Iterator[str]:
-    """What only all manifests together tell."""
+    """Faults that show only when all manifests are compared."""
     keys: dict[str, str] = {}
     splits: dict[str, str] = {}
     for manifest in manifests:
@@ -79,7 +79,7 @@ def faults_between_shards(root: Path, card: DatasetCard, manifests: Sequence[Sha
 
 
 def foreign_faults(root: Path, card: DatasetCard) -> Iterator[str]:
-    """What stands among the shards and nobody planned. A killed writer's temporary is no fault."""
+    """Files among the shards that the plan does not contain. Temporary files of killed writers are no fault."""
     planned = {path(root, name) for name in card.shards for path in (tar_path, manifest_path)}
     for path in sorted(shards_folder(root).iterdir() if shards_folder(root).is_dir() else ()):
         if path not in planned and not is_temporary(path):

@@ -1,4 +1,4 @@
-"""The folder of a run: made, claimed, refused when it is somebody else's, and left clean."""
+"""The folder of a run: created, claimed, refused if it holds another data set, and left clean."""
 
 import shutil
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ def dataset_folder(root: Path, card: DatasetCard) -> Iterator[None]:
 
 
 def committed_manifests(root: Path, card: DatasetCard) -> Iterator[ShardManifest]:
-    """Manifests of the shards that need not be made (again), after a cheap look.
+    """Manifests of the shards that need not be made (again), by a cheap check.
 
     Raises:
         UserError: if the storage fails.
@@ -68,7 +68,7 @@ def committed_manifests(root: Path, card: DatasetCard) -> Iterator[ShardManifest
 def sound_manifests(root: Path, card: DatasetCard) -> list[ShardManifest]:
     """As `committed_manifests`, of shards that hold the very bytes that were committed; damaged ones are reported.
 
-    Reading a shard takes a thousandth of the time that painting it took; without it, a run that goes on would call a
+    Reading a shard takes a thousandth of the time that painting it took; without it, a resumed run would call a
     data set complete that `pipelines.verify` then rejects.
 
     Raises:
@@ -87,7 +87,7 @@ def sound_manifests(root: Path, card: DatasetCard) -> list[ShardManifest]:
 
 
 def _prepare(root: Path, card: DatasetCard) -> None:
-    """The card comes first: a run that is killed right after leaves a folder that says what it is."""
+    """Write the card first, so that a run that is killed right after leaves a folder that can be recognised."""
     sweep_temporaries(root)
     if not dataset_file(root).exists():
         card.write(root)
@@ -103,7 +103,7 @@ def _sweep(root: Path) -> None:
 
 @contextmanager
 def _undone_when_useless(root: Path) -> Iterator[None]:
-    """When the run that began the data set fails with nothing committed, leave nothing; what was there before stays."""
+    """If the run that began the data set fails before a shard is committed, remove what it made."""
     begins = not dataset_file(root).exists()
     try:
         yield
@@ -131,7 +131,7 @@ def _refuse_other(root: Path, card: DatasetCard) -> None:
 
 
 def _difference(stored_card: DatasetCard, card: DatasetCard) -> str:
-    """The first key in which two recipes differ, in words."""
+    """A phrase that names the first key in which two recipes differ."""
     difference = first_difference(stored_card.recipe, card.recipe, last="pictures")
     if difference is None:
         return "another configuration"

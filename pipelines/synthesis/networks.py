@@ -31,7 +31,7 @@ class SamCheckpoint:
     key: str
 
     def load(self, variant: str, device: str) -> "Sam":
-        """The network, loaded when a process first asks.
+        """The network, loaded once in a process.
 
         Raises:
             ConfigError: if the file is not a checkpoint of that variant, or the device is not there.
@@ -48,7 +48,7 @@ class SaliencyNetwork:
     key: str
 
     def load(self, device: str, output: int) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-        """The network as a function, (1, 3, h, w) -> (h, w), loaded when a process first asks.
+        """The network as a function, (1, 3, h, w) -> (h, w), loaded once in a process.
 
         Args:
             output: which of its outputs, as in Python.
@@ -68,7 +68,7 @@ class ActorWeights:
     key: str
 
     def load(self) -> "Actor":
-        """The actor as a function, loaded when a process first asks.
+        """The actor as a function, loaded once in a process.
 
         Raises:
             ConfigError: if the file holds no actor.

@@ -34,7 +34,7 @@ class Painted:
 
 
 def spawn_key(sequence: PlannedSequence) -> tuple[int, int]:
-    """What the random numbers of a painting follow from, beside the seed of the run."""
+    """The spawn key of a painting's random numbers, which the seed of the run completes."""
     return sequence.index, _PAINT_STAGE
 
 

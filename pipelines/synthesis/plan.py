@@ -137,7 +137,7 @@ def make_plan(
 
 
 def deal(weights: Sequence[float], count: int) -> NDArray[np.int64]:
-    """Deal `count` turns so that at any moment everybody has had their share, to less than one turn each.
+    """Deal `count` turns by weight, so that at any moment each share is met to within one turn.
 
     A turn goes to the one who must have it soonest, among those who are due one: earliest deadline first, which keeps
     this promise whatever the weights (proportionate fairness). To serve whoever is furthest behind does not: with many

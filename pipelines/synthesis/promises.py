@@ -1,4 +1,4 @@
-"""What a data set promises of each sequence, checked: its record, its frames, and the painting that they show."""
+"""Checks of what a data set promises of each sequence: its record, its frames, and the painting that they show."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -50,7 +50,7 @@ def shard_faults(root: Path, manifest: ShardManifest, card: DatasetCard, *, repl
 def _faults_of(
     sequence: StoredSequence, number: int, manifest: ShardManifest, card: DatasetCard, *, replay: bool
 ) -> list[str]:
-    """Everything wrong with a sequence of whatever kind; content that nobody foresaw is a fault as well."""
+    """All faults of a sequence of any kind; unexpected content is a fault as well."""
     try:
         if manifest.split == TEXT_SPLIT:
             return list(_text_faults(sequence))
@@ -65,7 +65,7 @@ def _faults_of(
 
 
 def record_faults(sequence: StoredSequence, manifest: ShardManifest, record: Mapping[str, Any]) -> Iterator[str]:
-    """Where the manifest's record of a sequence is not what the sequence says of itself."""
+    """Differences between the manifest's record of a sequence and the sequence itself."""
     stored = record_of(sequence.facts, sequence.caption) | {"split": manifest.split, "shard": manifest.name}
     for name in sorted({*stored, *record}):
         if name not in stored or name not in record or stored[name] != record[name]:
@@ -169,7 +169,7 @@ def _rounding_of(facts: dict[str, Any]) -> int:
 
 
 def _artist_faults(facts: dict[str, Any], frames: Any | None) -> Iterator[str]:
-    """What an artist's sequence promises: there is nothing to replay, and people do step back.
+    """Faults of an artist's sequence: it has no strokes to replay, and its distance may rise, as people do step back.
 
     Args:
         facts: its json.

@@ -1,4 +1,4 @@
-"""What a sequence painted region by region stores besides its program, and what it must hold to."""
+"""The regions that a sequence painted region by region stores besides its program, and their checks."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

@@ -49,7 +49,7 @@ class RendererChoice:
         return self.renderer.ground(self.config)
 
     def recipe(self) -> dict[str, Any]:
-        """What of it decides bytes: of files, their hashes."""
+        """The part that decides the bytes of a painting; files count by their hashes."""
         return {
             "name": self.name,
             "family": self.family,

@@ -1,4 +1,4 @@
-"""Making a data set out of a plan, or what is missing of it: the same for painted and for filmed sequences."""
+"""Makes a data set from a plan, or what is missing of it: for `synth` and `ingest` alike."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -30,7 +30,7 @@ _MOST_NAMED = 5
 
 @dataclass
 class _Tally:
-    """What has happened so far, in this run and in those before it."""
+    """Counts so far, of this run and of those before it."""
 
     made: int = 0
     committed: int = 0
@@ -83,14 +83,14 @@ def make_dataset(
 
 
 def _passed_over(plan: Plan) -> list[str]:
-    """What lies in the source and is neither painted nor refused."""
+    """A line about files of the source that are neither painted nor refused."""
     names = plan.entries.passed_over if isinstance(plan.entries, Listing) else ()
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     return [f"passed over {len(names)} files of the source: {', '.join(names[:_MOST_NAMED])}{more}"] if names else []
 
 
 def _without_captions(manifests: list[ShardManifest], key: str) -> list[str]:
-    """Data without captions cannot be trained on, which should not be found out after the painting."""
+    """A warning about sequences without captions, which cannot be trained on."""
     captions = [record["caption"] for manifest in manifests for record in manifest.records]
     lacking = sum(not caption for caption in captions)
     remedy = f"write them in photo.txt beside photo.jpg, or give {key}='a painting of %name', into a new out"
@@ -98,7 +98,7 @@ def _without_captions(manifests: list[ShardManifest], key: str) -> list[str]:
 
 
 def dataset_card(recipe: dict[str, Any], plan: Plan) -> DatasetCard:
-    """What a new data set says of itself: its recipe, with the pictures that it is made from, and its shards."""
+    """The card of a new data set: its recipe, with the pictures that it is made from, and its shards."""
     full_recipe = {**recipe, "pictures": plan.fingerprint()}
     return DatasetCard(
         recipe=full_recipe,

@@ -50,7 +50,7 @@ Made = tuple[dict[str, bytes], dict[str, Any], float]
 
 @dataclass(frozen=True, kw_only=True)
 class RenderSettings:
-    """What all shards of a synthesis run share."""
+    """The settings of all shards of a synthesis run."""
 
     root: Path
     source: Source
@@ -68,7 +68,7 @@ class RenderSettings:
         return render_sequence(sequence, self, watch)
 
     def seed_of(self, sequence: PlannedSequence) -> dict[str, Any]:
-        """What all random numbers of a sequence follow from."""
+        """The seed of all random numbers of a sequence."""
         return {"root": self.seed, "spawn_key": list(spawn_key(sequence))}
 
 
@@ -174,7 +174,7 @@ def _facts(
 
 
 def note_facts(note: Note) -> dict[str, Any]:
-    """What the json of a frame says of the process."""
+    """The entries about the process in the json of a frame."""
     return dict(zip(NOTED, (note.phase, note.thing, note.doing, note.receding), strict=True))
 
 

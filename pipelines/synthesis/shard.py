@@ -23,7 +23,7 @@ _FATAL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno
 
 
 class ShardSettings(Protocol):
-    """What all shards of a run share, whatever its sequences are made of; small enough to send with every task."""
+    """The settings of all shards of a run, whatever its sequences are made of; small enough to send with every task."""
 
     @property
     def root(self) -> Path:
@@ -120,7 +120,7 @@ def render_shard(plan: ShardPlan, settings: ShardSettings) -> ShardReport:
 
 
 def _maker(plan: ShardPlan, settings: ShardSettings) -> Callable[[PlannedSequence, Stopwatch], Made]:
-    """How to make the sequences of a shard: those whose renderer gains by it, many at once."""
+    """The function that makes the sequences of a shard; in batches where their renderer gains by it."""
     if not isinstance(settings, RenderSettings):
         return settings.make
     if not any(choice.renderer.gains_by_batches(choice.config) for choice in settings.renderers):

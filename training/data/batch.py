@@ -1,4 +1,4 @@
-"""What a step of training gets to see."""
+"""The batch of a training step."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ Tokenise = Callable[[Sequence[str]], "torch.Tensor"]
 
 @dataclass(frozen=True, kw_only=True)
 class CachedLatents:
-    """What `pipelines.encode` stored of a batch, instead of frames.
+    """What `pipelines.encode` stored for a batch, instead of frames.
 
     Attributes:
         mean, logvar: (B, S, C, h, w) float32: the posterior of the codec, not scaled; S is T where it encodes each
@@ -34,7 +34,7 @@ class CachedLatents:
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceBatch:
-    """One rank's share of a step.
+    """The samples of one rank in a step.
 
     Attributes:
         keys: (B,) `<folder name>/<sequence key>`.

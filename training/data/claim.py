@@ -20,7 +20,7 @@ _LOOK_S = 0.2  # longer than any check takes
 
 @contextmanager
 def claimed_folder(root: Path, *, what: str, card: str, check: Callable[[], None]) -> Iterator[None]:
-    """Hold a folder for what a command is about to make.
+    """Claim a folder for what a command is about to make.
 
     Args:
         root: the folder; it and those above it are made if they are not there.
@@ -41,7 +41,7 @@ def claimed_folder(root: Path, *, what: str, card: str, check: Callable[[], None
 
 @contextmanager
 def held_folder(root: Path) -> Iterator[None]:
-    """Make a folder, and hold it for this process; what was made is removed again if it stays empty.
+    """Make a folder and lock it for this process; if it was made here and stays empty, it is removed again.
 
     Raises:
         UserError: if it cannot be made, is a file, or is in use.
@@ -62,13 +62,13 @@ def held_folder(root: Path) -> Iterator[None]:
 
 
 def is_free(root: Path) -> bool:
-    """Whether a folder holds nothing but what a killed writer left half written."""
+    """Whether a folder holds nothing but temporary files of killed writers."""
     return all(map(is_temporary, root.iterdir()))
 
 
 @contextmanager
 def naming_out(root: Path) -> Iterator[None]:
-    """Say what the system refuses as one line about the output folder.
+    """Turn an OSError into one line that names the output folder.
 
     Raises:
         UserError: in place of an OSError.
@@ -83,7 +83,7 @@ _held: set[int] = set()
 
 
 def _let_go() -> None:
-    """A lock lasts as long as any process has its file open: one that was forked must not outlive its parent's."""
+    """Close the lock's file in a forked process, as the lock lasts while any process has it open."""
     while _held:
         os.close(_held.pop())
 
@@ -93,7 +93,7 @@ os.register_at_fork(after_in_child=_let_go)
 
 @contextmanager
 def sole_writer(root: Path) -> Iterator[None]:
-    """Hold the folder for this process, and none that it forks; the lock goes with the process, however it ends.
+    """Lock a folder for this process, and none that it forks; the lock ends with the process, however it ends.
 
     Raises:
         UserError: if another run is writing here.
@@ -124,7 +124,7 @@ def _lock(folder: int) -> None:
 
 
 def is_being_written(root: Path) -> bool:
-    """Whether a run holds the folder now. Looking disturbs nobody: not a run, nor one that starts, nor another look."""
+    """Whether a run is writing to the folder now. The check disturbs neither runs nor other checks."""
     folder = os.open(root, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -55,7 +55,7 @@ class DatasetCard:
     schema_version: int = SCHEMA_VERSION
 
     def write(self, root: Path) -> None:
-        """Put it in place, whole or not at all."""
+        """Write it, whole or not at all."""
         fields = asdict(self)
         if self.manifests is None:
             del fields["manifests"]
@@ -72,7 +72,7 @@ class DatasetCard:
 
 
 class DamagedCard(UserError):
-    """There is a `dataset.json`, and it is not what was written."""
+    """The `dataset.json` is not what was written."""
 
 
 class _Totals(TypedDict):
@@ -95,7 +95,7 @@ class _Renderer(TypedDict):
 
 
 class _Recipe(TypedDict):
-    """What readers take from a recipe."""
+    """The part of a recipe that readers use."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
 

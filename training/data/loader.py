@@ -27,14 +27,14 @@ _PREFETCHED = 2  # batches a worker
 
 @dataclass(frozen=True)
 class _Failure:
-    """Why there is no batch: an exception out of a worker would bring a traceback into the message."""
+    """Why there is no batch. It is sent as a value, since an exception out of a worker would bring a traceback."""
 
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """A batch on its way: as `SequenceBatch`, with frames apart, latents as stored, and no tensor that need not be one.
+    """A batch on its way from a worker: a `SequenceBatch` with frames apart, latents as stored, and few tensors.
 
     Every tensor that a process sends takes a file descriptor and as long as decoding a small frame.
     """
@@ -52,7 +52,7 @@ Load = Callable[[int, "Tensor | None"], Loaded]
 
 @dataclass(frozen=True)
 class _Steps:
-    """What a worker is sent: batches by number."""
+    """The object that workers are sent: step number -> batch."""
 
     load: Load
     slots: "Tensor | None"
@@ -139,7 +139,7 @@ class Batches(Iterator[SequenceBatch]):
 
 
 def _arrived(loaded: Loaded, frames: "Tensor | None") -> SequenceBatch:
-    """A batch as training sees it."""
+    """The batch as training needs it."""
     import torch
 
     latents = loaded.latents

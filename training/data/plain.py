@@ -1,4 +1,4 @@
-"""The one door for JSON: whatever the bytes are, a value of the expected shape comes in, or a ValueError in one line.
+"""The only place that reads JSON: any bytes give a value of the expected shape, or a ValueError in one line.
 
 Text that is not UTF-8, NaN, nesting deeper than 200, halves of characters, missing fields, values of another type or
 out of range: all are refused, with the place in the document where they stand.

@@ -41,7 +41,7 @@ def retried(where: object, read: Callable[[], _Read]) -> _Read:
         read: called up to four times; it must begin anew each time.
 
     Raises:
-        UserError: if the storage goes on failing, or forbids it; `where` names what could not be read.
+        UserError: if the storage keeps failing, or forbids it; `where` names what could not be read.
         FileNotFoundError, IsADirectoryError, NotADirectoryError: as they come: the storage works, and that is its
             answer.
     """

@@ -1,1 +1,1 @@
-"""What is trained: a base that makes pictures, and what is added to it so that it paints."""
+"""The models: a base that makes pictures, and what is added to it so that it paints."""

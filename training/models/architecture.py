@@ -1,4 +1,4 @@
-"""The door for architectures: everything that training and painting ask of a family of models, and nothing else.
+"""The interface that every model architecture implements: all that training and painting ask of it.
 
 An architecture is one folder of `training/models/`. docs/adding-a-model.md walks through one. It gives
 
@@ -173,7 +173,7 @@ class Trainable:
 
 
 class Architecture(Protocol):
-    """A family of models. It has no state: what it loads it returns."""
+    """A model architecture. It has no state: what it loads it returns."""
 
     def load_base(self, path: str | Path, model: "ModelConfig", key: str = "base") -> Base:
         """A base from a local folder or from the hub, whole; frozen, in evaluation mode, in float32.
@@ -237,7 +237,7 @@ class Architecture(Protocol):
 
 
 class FromNothing(Architecture, Protocol):
-    """An architecture whose base is trained here, from nothing, by the stages `words` and `base`."""
+    """An architecture whose base is trained from scratch, by the stages `words` and `base`."""
 
     def cell_of(self, model: Any) -> int:
         """Pixels that the sides of frames must be multiples of, for a base of this configuration."""

@@ -1,4 +1,4 @@
-"""Numbers that are none are an error, and never a picture."""
+"""Checks for NaN and infinity: an error, and never a picture."""
 
 from typing import TYPE_CHECKING
 

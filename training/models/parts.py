@@ -1,4 +1,4 @@
-"""One network out of a folder or from the hub: whole, of the right kind, in float32; or refused by name.
+"""Loads one network from a folder or the hub: complete, of the right class, in float32; or an error says why not.
 
 diffusers and transformers fill up with random numbers, or leave empty, what a file lacks, and go on with a warning.
 Here nothing is filled up: what is missing, foreign or of another shape is an error that names it.
@@ -41,7 +41,7 @@ _KINDS = {
 
 
 def load_network(network: type[_Network], where: str, name: str, part: str = "") -> _Network:
-    """A network with all its weights, and with these alone.
+    """A network with all its weights and no others.
 
     Weights are read from safetensors; where a local folder has only a variant of them (`*.fp16.safetensors`), from
     that; where it has only a `.bin` file, from its tensors, and no code that it carries is run.

@@ -1,4 +1,4 @@
-"""Words of a prompt that a painter cannot know, so that nobody waits for what it has never seen."""
+"""Words of a prompt that a painter cannot know, for a warning before it paints."""
 
 import re
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Weights as a whole: which are trained, where a parent's are, and what they hash to."""
+"""Weights of networks: which are trained, where a parent run's are, and their hashes."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
@@ -40,7 +40,7 @@ def trained_parameters(network: "nn.Module") -> "dict[str, nn.Parameter]":
 
 @contextmanager
 def holding(network: "nn.Module", weights: "Mapping[str, Tensor]") -> Iterator[None]:
-    """Within, parameters of these names have these values; afterwards their own again."""
+    """Context in which parameters of these names have these values; afterwards their own again."""
     own_weights = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
     network.load_state_dict({**own_weights, **weights}, strict=False)
     try:
@@ -67,7 +67,7 @@ def parent_weights(key: str, folder: Path) -> Path:
         raise UserError(f"{key}={folder}: no such file or folder")
     if (folder / "run.json").exists():
         if not (folder / WEIGHTS).is_dir():
-            raise UserError(f"{key}={folder}: this run has not ended, so it has no weights yet; let it go on first")
+            raise UserError(f"{key}={folder}: this run has not ended, so it has no weights yet; resume it first")
         return folder / WEIGHTS
     return folder
 
@@ -89,7 +89,7 @@ def sound_hash(key: str, weights: Path) -> str:
 
 
 def read_run_card(weights: Path) -> dict[str, Any] | None:
-    """What made weights; None where they have no run card.
+    """The run card of weights; None if they have none.
 
     Raises:
         UserError: if it cannot be read, or is not what was written.

@@ -10,7 +10,7 @@ from enum import IntEnum, unique
 import numpy as np
 
 DRAWS = 2
-"""Version of what is drawn: part of a run's recipe, for a run goes on with the numbers that it began with."""
+"""Version of what is drawn: part of a run's recipe, as a resumed run must draw the numbers that it began with."""
 
 _WORD = 2**64 - 1
 

@@ -29,13 +29,13 @@ class MovingAverage:
 
     @torch.no_grad()
     def load(self, averages: Mapping[str, Tensor]) -> None:
-        """Go on from averages that were saved."""
+        """Load averages that were saved."""
         for name, average in averages.items():
             self.averages[name].copy_(average)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Within, the parameters are their averages."""
+        """Context in which the parameters are their averages."""
         trained_values = {name: parameter.detach().clone() for name, parameter in self._parameters.items()}
         self._assign(self.averages)
         try:

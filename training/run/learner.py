@@ -1,4 +1,4 @@
-"""What learns: a stage's network as the ranks share it, the optimizer that moves it, and the average of its weights."""
+"""The state of training: a stage's network on all ranks, its optimizer, and the moving average of its weights."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -23,13 +23,13 @@ _KERNELS = {"foreach", "fused"}  # how an optimizer computes belongs to the devi
 
 
 class Learner:
-    """The state of learning, from its beginning or from a checkpoint.
+    """Network, optimizer and average, from the start or from a checkpoint.
 
     Args:
         config: of the run.
         stage: whose network learns; it is on the ranks' device.
         ranks: who learn together.
-        checkpoint: where to go on.
+        checkpoint: to resume from.
 
     Raises:
         UserError: if the checkpoint holds other weights than the stage trains.
@@ -102,7 +102,7 @@ class Learner:
 
     @contextmanager
     def painting(self) -> Iterator[None]:
-        """The network as it would be used: averaged weights, in eval mode, no gradients; learning does not notice."""
+        """Context for validation and samples: averaged weights, eval mode, no gradients; training is not affected."""
         averaged = self._average.applied() if self._average is not None else nullcontext()
         with undisturbed(), averaged, whole(self._model), torch.no_grad(), autocast(self._config, self._device):
             self._stage.network.eval()
@@ -112,14 +112,14 @@ class Learner:
                 self._stage.network.train()
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
-        """For a checkpoint: weights and averages, whole; every rank must ask."""
+        """Weights and averages for a checkpoint, not sharded; every rank must call it."""
         groups = {"trained": {name: full(value) for name, value in self._trained.items()}}
         if self._average is not None:
             groups["average"] = {name: full(value) for name, value in self._average.averages.items()}
         return groups
 
     def optimizer_state(self) -> dict[str, Any]:
-        """For a checkpoint: the optimizer's state, whole; every rank must ask."""
+        """The optimizer's state for a checkpoint, not sharded; every rank must call it."""
         state = self._optimizer.state_dict()
         state["state"] = {
             number: {key: full(value) for key, value in moments.items()} for number, moments in state["state"].items()
@@ -127,7 +127,7 @@ class Learner:
         return state
 
     def result(self) -> dict[str, Tensor]:
-        """What training was for: the averaged weights, or without an average the last; every rank must ask."""
+        """The result: the averaged weights, or without an average the last; every rank must call it."""
         groups = self.tensors()
         return groups.get("average", groups["trained"])
 

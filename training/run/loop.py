@@ -39,7 +39,7 @@ _MOST_UNREAD = 100  # steps, however seldom a line of the log is due
 
 @dataclass(frozen=True, kw_only=True)
 class RunParts:
-    """Everything a training needs, checked.
+    """Everything that a training run needs, checked.
 
     Attributes:
         config: of the run.
@@ -49,7 +49,7 @@ class RunParts:
         ranks: who trains.
         folder: of the run.
         tracker: follows it, on the first rank.
-        checkpoint: to go on from.
+        checkpoint: to resume from.
         recipe_hash: of what must not change.
     """
 
@@ -66,7 +66,7 @@ class RunParts:
 
 
 class Training:
-    """One run from its beginning, or its last checkpoint, to its end.
+    """One run, from its start or its last checkpoint to its end.
 
     Attributes:
         step: optimizer steps done.
@@ -140,7 +140,7 @@ class Training:
         return first
 
     def _train_step(self, now: Fetched, batches: Iterator[SequenceBatch], stop: StopSignal) -> Fetched:
-        """Tell the device to do one step; returns the batches of the next, read and sent while it computes."""
+        """Queue one step on the device; returns the batches of the next, read and sent while it computes."""
         start = time.perf_counter()
         self._feed.arrivals.finish(now.batches)
         with self._clock.running():
@@ -287,7 +287,7 @@ class Training:
         prune(parts.folder.checkpoints, self._config.keep_checkpoints)
 
     def _save_weights(self) -> None:
-        """What the run was for, in the field's format."""
+        """Write the trained weights, in the field's format."""
         weights = self._learner.result()
 
         def write() -> None:

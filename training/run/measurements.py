@@ -1,4 +1,4 @@
-"""What a run measures of itself: losses by timestep band, speed, memory, utilisation."""
+"""What a run measures: losses by timestep band, speed, memory, utilisation."""
 
 import itertools
 import resource
@@ -24,7 +24,7 @@ class LossWindow:
 
     Args:
         num_steps: of the noise schedule.
-        sums: (1 + NUM_BANDS, 2) float64, to go on from.
+        sums: (1 + NUM_BANDS, 2) float64, of a resumed run.
     """
 
     def __init__(self, num_steps: int, sums: Tensor | None = None) -> None:
@@ -66,7 +66,7 @@ class Speed:
         self._seconds = self._waited_s = 0.0
 
     def add(self, *, seconds: float, waited_s: float, samples: int, frames: int) -> None:
-        """A step of this rank: how long telling the device took, how much of that was waiting for data, its samples."""
+        """A step of this rank: how long it took to queue, how much of that was waiting for data, and its samples."""
         self._steps += 1
         self._seconds += seconds
         self._waited_s += waited_s
@@ -74,7 +74,7 @@ class Speed:
         self._frames += frames
 
     def waited_for_device(self, seconds: float) -> None:
-        """What of its steps the device had still to do when they were asked for."""
+        """Time that this rank waited for the device to finish its steps."""
         self._seconds += seconds
 
     def taken(self, num_ranks: int, computing_s: float) -> dict[str, float]:
@@ -117,7 +117,7 @@ def peak_memory_gib() -> float:
 
 
 def peak_tflops(device: torch.device, configured: float | None) -> float | None:
-    """What a device can do at best: as the user said, or by its name."""
+    """Peak TFLOP/s of a device: as configured, or by its name."""
     if configured is not None or device.type != "cuda":
         return configured
     name = torch.cuda.get_device_name(device)

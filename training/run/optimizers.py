@@ -1,4 +1,4 @@
-"""How weights move: the optimizer, and its learning rate over the run."""
+"""The optimizer, and its learning rate over the run."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""The processes that train one network together: how they start, agree, and share the work.
+"""The processes that train one network together: how they start, agree, and divide the work.
 
 One process is the case of a single rank; nothing else in training asks how many there are.
 """
@@ -76,7 +76,7 @@ class Ranks:
         return list(gather_object([value])) if self.count > 1 else [value]
 
     def any_of(self, *flags: bool) -> tuple[bool, ...]:
-        """Of each flag, whether it is up on any rank; hosts ask each other, and no device is waited for."""
+        """For each flag, whether it is set on any rank; exchanged between hosts, without waiting for a device."""
         if self.count == 1:
             return flags
         raised = torch.tensor(flags, dtype=torch.int32)
@@ -153,7 +153,7 @@ def gathering(model: nn.Module, now: bool) -> AbstractContextManager[None]:
 
 @contextmanager
 def whole(model: nn.Module) -> Iterator[None]:
-    """Within, every rank holds all weights, so that parts of the network can be used by themselves."""
+    """Context in which every rank has all weights, so that parts of the network can be used by themselves."""
     from torch.distributed.fsdp import FSDPModule
 
     if isinstance(model, FSDPModule):
@@ -166,14 +166,14 @@ def whole(model: nn.Module) -> Iterator[None]:
 
 
 def unsharded(value: Tensor) -> Tensor:
-    """A tensor, whole, from what every rank holds of it; nobody waits for it."""
+    """A full tensor, from every rank's part of it; without waiting for the device."""
     from torch.distributed.tensor import DTensor
 
     return (value.full_tensor() if isinstance(value, DTensor) else value).detach()
 
 
 def full(value: Any) -> Any:
-    """A tensor, whole and on the CPU, from what every rank holds of it; other values as they are."""
+    """A full tensor on the CPU, from every rank's part of it; other values as they are."""
     return unsharded(value).cpu() if isinstance(value, Tensor) else value
 
 

@@ -31,7 +31,7 @@ def capture() -> dict[str, Any]:
 
 
 def restore(state: dict[str, Any]) -> None:
-    """Go on where `capture` was."""
+    """Set all generators to a captured state."""
     version, generator_state, gauss = state["python"]
     random.setstate((version, tuple(generator_state), gauss))
     kind, keys, position, has_gauss, cached = state["numpy"]
@@ -43,7 +43,7 @@ def restore(state: dict[str, Any]) -> None:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """What is drawn within does not change what is drawn after."""
+    """Context that leaves the random generators as it found them."""
     state = capture()
     try:
         yield

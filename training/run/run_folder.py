@@ -1,4 +1,4 @@
-"""The folder of a run: claimed by one process, refused when it is another run's, and left clean when nothing was begun.
+"""The folder of a run: claimed by one process, refused if it is another run's, and removed if nothing was begun.
 
 RUN/run.json          recipe and its hash, data, parents, what is trained and what is frozen
 RUN/log.jsonl         a line a measurement; no step stands twice, however often the run was killed
@@ -92,10 +92,10 @@ class RunFolder:
         return hash_file(self.log)
 
     def cut_log(self, step: int, sha256: str | None = None) -> None:
-        """Forget lines of later steps than `step`, which will be done again, and what a killed run wrote half.
+        """Remove lines of later steps than `step`, which will be done again, and a half-written last line.
 
         Args:
-            step: of the checkpoint that the run goes on from.
+            step: of the checkpoint that the run resumes from.
             sha256: what the checkpoint says of the log, if it does; measurements that are not those that were made are
                 reported, and end no training.
         """
@@ -105,7 +105,7 @@ class RunFolder:
         write_atomically(self.log, lines)
 
     def _logged(self) -> Iterator[dict[str, Any]]:
-        """The lines of the log that can be read, which say their step. What a kill or a disk spoilt is passed over."""
+        """The lines of the log that can be read, which say their step. Damaged lines are skipped."""
         try:
             data = retried(self.log, self.log.read_bytes)
         except FileNotFoundError:
@@ -119,12 +119,12 @@ class RunFolder:
 
 @contextmanager
 def claimed(root: Path, recipe: Mapping[str, Any], resume: Literal["auto", "never", "must"]) -> Iterator[RunFolder]:
-    """Hold the folder for this run until it ends. A folder that was made and got no `run.json` is removed again.
+    """Claim the folder until the run ends. A folder that was made here and got no `run.json` is removed again.
 
     Args:
         root: the folder.
-        recipe: what must not change when a run goes on.
-        resume: whether a run that is there goes on.
+        recipe: what must not change when a run is resumed.
+        resume: whether a run in the folder is resumed.
 
     Raises:
         UserError: if it cannot be written, is in use, or holds another run or something else.

@@ -1,4 +1,4 @@
-"""What steps have left on the device: losses and norms of gradients, read once for many steps.
+"""Losses and gradient norms that steps leave on the device, read once for many steps.
 
 Whoever reads a number waits for the device, and the device then waits for whoever reads: a step must not ask. So a loss
 that is not finite is found some steps late. Until then nothing that outlives the process is made of the weights: the
@@ -16,7 +16,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class StepOutcome:
-    """What came of a step on this rank.
+    """The results of a step on this rank.
 
     Attributes:
         step: its number.
@@ -80,7 +80,7 @@ def first_fault(faults: Sequence[StepFault | None]) -> StepFault | None:
 
 
 class Unread:
-    """Outcomes of steps that nobody has read yet."""
+    """Outcomes of steps that were not read from the device yet."""
 
     def __init__(self) -> None:
         self._outcomes: list[StepOutcome] = []

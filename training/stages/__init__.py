@@ -1,4 +1,4 @@
-"""The phases of training. A stage says what is trained, what stays frozen, and what the loss is."""
+"""The stages of training. A stage defines what is trained, what stays frozen, and what the loss is."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class StageLoss:
 
 
 class Stage(Protocol):
-    """One phase of training, made ready by `make_stage`: parents loaded, parts frozen, compiled where asked.
+    """One stage of training, prepared by `make_stage`: parents loaded, parts frozen, compiled where asked.
 
     Attributes:
         name: as in `conf/stage/`.

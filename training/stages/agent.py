@@ -65,7 +65,7 @@ class AgentNetwork(nn.Module):
 
 
 class AgentStage:
-    """Trains an actor; nothing else is there. See `training.stages.Stage`.
+    """Trains an actor; it has no other parts. See `training.stages.Stage`.
 
     Args:
         shape: of the actor and its paintings.

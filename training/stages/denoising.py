@@ -83,7 +83,7 @@ class DenoisingNetwork(nn.Module):
         return self._config.seed if self.training else Stream.VALIDATION.seed(self._config.seed)
 
     def predict(self, noisy: Tensor, timesteps: Tensor, text: Text, clean: Tensor, positions: Tensor) -> Tensor:
-        """What the denoiser says of noisy latents; stages that show it more than these see the clean ones as well.
+        """The denoiser's prediction for noisy latents; stages that condition it use the clean latents as well.
 
         Args:
             noisy: (B, S, C, h, w).

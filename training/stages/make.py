@@ -97,7 +97,7 @@ def _agent_stage(config: TrainConfig, train: SequenceStream) -> Stage:
 
 
 def _denoising(config: TrainConfig, base: Base) -> DenoisingConfig:
-    """How the stage trains, on noise that its parents know."""
+    """The denoising settings of a stage, with the noise that its parents were trained on."""
     kind = architecture(config.model.name)
     _refuse_other_noise(config)
     return DenoisingConfig(
@@ -128,7 +128,7 @@ def _parent_base(config: TrainConfig, train: SequenceStream) -> Base:
 
 
 def _refuse_other_noise(config: TrainConfig) -> None:
-    """What frames share of their noise must be as the motion model was trained with; it alone may be trained anew."""
+    """Refuse another `noise.shared` than the motion model was trained with, except for the motion stage itself."""
     if config.motion is None or config.stage.name == "motion":
         return
     noise = noise_of_run(parent_weights("motion", config.motion))
@@ -137,12 +137,12 @@ def _refuse_other_noise(config: TrainConfig) -> None:
 
 
 def _sample_batch(config: TrainConfig, train: SequenceStream) -> SequenceBatch | None:
-    """The sequences whose captions are the prompts of the samples; none when other prompts were said."""
+    """The sequences whose captions are the prompts of the samples; None if the user gave other prompts."""
     return _held_out(config, train, NUM_PROMPTS) if config.prompts is None else None
 
 
 def _held_out(config: TrainConfig, train: SequenceStream, count: int) -> SequenceBatch:
-    """The first sequences of the val split; of the train split where a run does without the other."""
+    """The first sequences of the val split; of the train split in runs without validation."""
     stream = train
     if config.validate_every:
         stream = SequenceStream.open(config.data, split="val", captions_required=config.stage.captions_required)

@@ -1,4 +1,4 @@
-"""Stage `replication`: pictures pinned to frames. Some of the clean frames are shown to what is trained."""
+"""Stage `replication`: pictures pinned to frames. Some of the clean frames are shown to the network."""
 
 from collections.abc import Sequence
 
@@ -28,7 +28,7 @@ class ReplicationNetwork(DenoisingNetwork):
         self._draw = draw
 
     def predict(self, noisy: Tensor, timesteps: Tensor, text: Text, clean: Tensor, positions: Tensor) -> Tensor:
-        """As in `DenoisingNetwork`; a condition is the frame that stands there, after any augmentation of it."""
+        """As in `DenoisingNetwork`; a condition is the frame at its position, augmented like the others."""
         strengths = self._draw.strengths(self.seed, positions.to(clean.device), clean.shape[1])
         predicted: Tensor = self.denoiser(noisy, timesteps, text, Conditions.among(clean, strengths))
         return predicted

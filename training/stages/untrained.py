@@ -1,4 +1,4 @@
-"""The base that a run begins from nothing with, made from the data that it will be trained on."""
+"""The untrained base that a run starts from, made to fit the data that it will be trained on."""
 
 import itertools
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ def untrained_base(
     objective: Objective,
     seed: int,
 ) -> Base:
-    """The base that a run begins with. The same data and seed give the same one, so a resumed run makes it again.
+    """The base that a run starts from. The same data and seed give the same one, so a resumed run makes it again.
 
     Args:
         architecture: of it.

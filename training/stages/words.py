@@ -1,6 +1,6 @@
-"""Stage `words`: which words go with which pictures, for bases that are made here; others come with a text encoder.
+"""Stage `words`: trains the text encoder of a base that is made here to match captions with pictures.
 
-What it leaves is a base whose text encoder is trained, and whose denoiser is not: stage `base` goes on from there.
+Its result is a base whose text encoder is trained and whose denoiser is not: stage `base` starts from it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,7 +47,7 @@ class WordsStage:
         }
 
     def save(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
-        """Write the base with these weights; what matched its words with pictures has done its work."""
+        """Write the base with these weights; the picture encoder, which served training only, is dropped."""
         with holding(self.network, weights):
             self.base.save(folder)
 

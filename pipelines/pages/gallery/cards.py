@@ -119,7 +119,7 @@ def _picture(sequence: StoredSequence, member: str) -> Image.Image:
 
 
 def _beside(before: Image.Image, after: Image.Image) -> Image.Image:
-    """What an artist left on the left, the frame made from it on the right."""
+    """The recorded frame on the left, the frame made from it on the right."""
     gap = max(2, after.width // 32)
     both = Image.new("RGB", (before.width + gap + after.width, after.height), "white")
     both.paste(before, (0, 0))

@@ -50,20 +50,20 @@ class Contents:
     cards: list[dict[str, Any]]
 
     def to_plain(self) -> dict[str, Any]:
-        """As containers that JSON knows."""
+        """As plain containers for JSON."""
         return asdict(self)
 
 
 @dataclass
 class _Survey:
-    """What one pass over the manifests gathers; of a million sequences, only places and one number each are kept."""
+    """What one pass over the manifests collects: of each sequence, its place and one number."""
 
     places: dict[str, list[Place]] = field(default_factory=dict)
     psnr_db: dict[str, list[float]] = field(default_factory=dict)
     refused: dict[str, list[str]] = field(default_factory=dict)
 
     def noting(self, manifests: Iterable[ShardManifest]) -> Iterator[ShardManifest]:
-        """The same manifests, noted as they pass."""
+        """Yield the manifests unchanged, and collect from each."""
         number = 0
         for manifest in manifests:
             for record in manifest.records:

@@ -1,1 +1,1 @@
-"""The page of several processes: each with its sheet, and a way to its player."""
+"""The page of several processes: each with its sheet, and a link to its player."""

@@ -21,7 +21,7 @@ class _Kept(TypedDict):
 
 
 class ShownReport(TypedDict):
-    """What is shown of a `report.json`."""
+    """The fields of a `report.json` that are shown."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
 

@@ -38,7 +38,7 @@ class BlendPath:
 
     @classmethod
     def between(cls, left: Picture, right: Picture, painted: Picture) -> Self:
-        """Hold a painted sequence.
+        """Blend two keys as a painted sequence shows.
 
         Args:
             left, right: (H, W, 3) keys, in [0, 1].
@@ -59,7 +59,7 @@ class BlendPath:
 
     @classmethod
     def straight(cls, left: Picture, right: Picture) -> Self:
-        """From one frame to the next: there is nothing to say in between."""
+        """A plain cross-fade from one frame to the next."""
         return cls(left=left, right=right, done=np.stack([np.zeros_like(left[..., 0]), np.ones_like(left[..., 0])]))
 
     def states(self) -> Picture:

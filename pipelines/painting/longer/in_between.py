@@ -57,7 +57,7 @@ class PaintSequences(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Pieces:
-    """Of what a long process is made.
+    """The short sequences that a long process is made of.
 
     Attributes:
         seams: frames at which pieces meet that were painted apart.
@@ -70,7 +70,7 @@ class Pieces:
 
 @dataclass
 class _Line:
-    """What is known of the process so far."""
+    """The frames of the process so far."""
 
     waiting: dict[int, PinnedPicture]
     frames: dict[int, Picture] = field(default_factory=dict)
@@ -86,7 +86,7 @@ class _Line:
         return self.frames[0], self.frames[max(self.frames)]
 
     def at(self, times: NDArray[np.float64]) -> Picture:
-        """(S, H, W, 3) how the finished line stands at ascending times, counted in frames."""
+        """(S, H, W, 3) the finished process at ascending times, counted in frames."""
         covered = {frame for left, right in self.paths for frame in range(left, right)}
         straight = {
             (frame, frame + 1): BlendPath.straight(self.frames[frame], self.frames[frame + 1])
@@ -180,7 +180,7 @@ def _slots_in(line: _Line, left: int, right: int, num_slots: int) -> dict[int, i
 
 
 def _conditions(line: _Line, slots: Mapping[int, int]) -> list[PinnedPicture]:
-    """What is pinned to the slots: the user's pictures, or frames that are painted already."""
+    """The conditions of the slots: the user's pictures, or frames that are painted already."""
     conditions = []
     for frame, slot in slots.items():
         if frame in line.frames:
@@ -223,7 +223,7 @@ def _pictures(sequence: Tensor) -> Picture:
 
 
 def _level_seed(seed: int, level: int) -> int:
-    """Level 0 begins from the noise that a short process of that seed begins from."""
+    """Seed of a level; level 0 has the seed, and so the noise, of a short process."""
     if level == 0:
         return seed
     return int(np.random.SeedSequence(seed, spawn_key=(level,)).generate_state(1, np.uint32)[0])

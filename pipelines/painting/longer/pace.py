@@ -1,4 +1,4 @@
-"""An even pace: when to look at a process so that all its steps are about equally long.
+"""An even pace: the times at which to sample a process so that all its steps are about equally long.
 
 Pieces get their frames by how far apart their keys are; the way that a piece then takes may be twice as long as that of
 another with keys as far apart. Only the painted frames show it.
@@ -18,7 +18,7 @@ _NOTHING = 1e-9
 
 
 def even_times(show: Callable[[NDArray[np.float64]], Picture], fixed: Sequence[int]) -> NDArray[np.float64]:
-    """Times at which to look at a process, one for each frame.
+    """Times at which to sample a process, one for each frame.
 
     Args:
         show: (S,) times, counted in frames -> (S, H, W, 3) how the process stands then, in [0, 1].

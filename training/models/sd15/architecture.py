@@ -58,7 +58,7 @@ class StableDiffusion:
         """A painter that samples on the noise that its temporal modules were trained on.
 
         That need not be the base's own. Those that were not trained here do not say; all releases of AnimateDiff, and
-        what goes on from them, were trained on variances that rise linearly.
+        what is trained from them, were trained on variances that rise linearly.
         """
         base, recipe = load_base(parts.base), parts.motion_recipe
         try:

@@ -191,7 +191,7 @@ class BaseModel:
         return Tokens(self.tokenizer, self.text_encoder.config.max_position_embeddings)
 
     def unknown_words(self, prompt: str) -> list[str]:
-        """Words of a prompt that a small base has never met."""
+        """Words of a prompt that a small base was not trained on."""
         return unknown_words(self.tokenizer, prompt)
 
     def fingerprint(self) -> str:

@@ -69,7 +69,7 @@ def add_motion(unet: UNet2DConditionModel, adapter: MotionAdapter | None, *, max
 
 
 def _refuse_other_computing(unet: UNet2DConditionModel, adapter: MotionAdapter) -> None:
-    """Refuse what diffusers takes without a word, though shapes do not show it and the motion UNet then errs."""
+    """Refuse settings that diffusers ignores silently: shapes fit, but the motion UNet computes something else."""
     if adapter.config.conv_in_channels:
         asked = f"its UNet would read {adapter.config.conv_in_channels} channels, as PIA's does"
         raise UserError(f"motion: {asked}; allowed: temporal modules alone")
@@ -82,7 +82,7 @@ def _refuse_other_computing(unet: UNet2DConditionModel, adapter: MotionAdapter) 
 
 
 def tie_weights(unet: UNetMotionModel, *parts: nn.Module) -> None:
-    """Let a motion UNet hold the very parameters of what it was made of, in place of its copies.
+    """Let a motion UNet use the very parameters of the networks that it was made of, in place of its copies.
 
     For Stable Diffusion 1.5 that saves as much as the whole motion UNet takes. The parameters then move between devices
     and precisions with either owner; buffers, and LoRAs that come later, are each owner's own.
@@ -205,7 +205,7 @@ def load_motion(path: str | Path, unet: UNet2DConditionModel) -> MotionAdapter:
 
 
 def _heads_in(path: Path) -> int:
-    """Heads of the attentions in a file, which tensors do not tell.
+    """Attention heads of the modules in a file, which cannot be read off the tensors.
 
     Raises:
         ValueError: if its header says no number.

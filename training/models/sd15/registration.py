@@ -9,7 +9,7 @@ from training.models.tiny.shape import TinyShape
 
 @dataclass(frozen=True, kw_only=True)
 class SD15Config(ModelConfig):
-    """The keys `model.*`. `shape` has no meaning here; it is part of the recipe hashes of runs that are there."""
+    """The keys `model.*`. `shape` has no meaning here; it is part of the recipe hashes of existing runs."""
 
     shape: TinyShape = field(default_factory=TinyShape)
 

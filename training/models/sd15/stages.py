@@ -56,7 +56,7 @@ def trainable(base: BaseModel, request: StageRequest) -> Trainable:
 
 
 def unet_trainable(base: BaseModel, *, trains_text: bool, checkpointing: bool = False) -> Trainable:
-    """The 2D UNet, and a text encoder that knows nothing yet; all else is frozen.
+    """The 2D UNet, and a text encoder that is untrained; all else is frozen.
 
     Args:
         base: to begin with.
@@ -80,7 +80,7 @@ def unet_trainable(base: BaseModel, *, trains_text: bool, checkpointing: bool = 
 def motion_trainable(
     base: BaseModel, adapter: MotionAdapter | None, num_frames: int, *, checkpointing: bool = False
 ) -> Trainable:
-    """Temporal modules, from nothing or from AnimateDiff's; everything of the base is frozen.
+    """Temporal modules, from scratch or from AnimateDiff's; the base is frozen.
 
     Args:
         base: of it.
@@ -192,7 +192,7 @@ def _frozen_encoders(base: BaseModel) -> dict[str, nn.Module]:
 
 
 def _adapter(base: BaseModel, request: StageRequest) -> MotionAdapter:
-    """The temporal modules that a stage adds to, or goes on with."""
+    """The temporal modules that a stage adds, or trains further."""
     place = request.parents["motion"]
     adapter = load_motion(parent_weights("motion", place), base.unet)
     _refuse_long("motion", place, adapter.config.motion_max_seq_length, request)
@@ -200,7 +200,7 @@ def _adapter(base: BaseModel, request: StageRequest) -> MotionAdapter:
 
 
 def _replication(base: BaseModel, request: StageRequest, draw: ConditionDraw) -> SparseControlNetModel:
-    """The replication network that the stage goes on with."""
+    """The replication network that the stage trains further."""
     place = request.parents["replication"]
     network = load_replication(parent_weights("replication", place), base.unet)
     _refuse_long("replication", place, network.config.motion_max_seq_length, request)

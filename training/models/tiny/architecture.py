@@ -1,4 +1,4 @@
-"""The tiny model as an architecture: a small Stable Diffusion that is made and trained here, words and all."""
+"""The tiny model as an architecture: a small Stable Diffusion that is trained from scratch, text encoder included."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,7 +41,7 @@ class TinyModel(StableDiffusion):
         compile_blocks(network, (PictureEncoder,))
 
     def recognises(self, folder: Path) -> bool:
-        """Never: what was not made here and looks like one is a Stable Diffusion."""
+        """Never: a folder that looks like one, and was not made here, is a Stable Diffusion."""
         return False
 
 
