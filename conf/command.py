@@ -1,4 +1,4 @@
-"""The edge of every command: words in; help, one-line errors, a summary and an exit code out."""
+"""The edge of every command: arguments in; help, one-line errors, a summary and an exit code out."""
 
 import io
 import math

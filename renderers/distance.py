@@ -1,4 +1,4 @@
-"""How far a canvas is from the finished one, fairly between composition and detail.
+"""Distance of a canvas from the finished one, in which composition and detail count alike.
 
 A plain RMS distance is spent by the first few broad strokes: five of 500 can take nine tenths of it, and all that
 follows, drawing and detail, would count as nothing. So the difference is split into octaves, from single pixels to
@@ -155,7 +155,7 @@ def record(
     step: int, top: int, rows: int, row_lo: Ints, row_hi: Ints, grid: Grid, canvas: Floats, ground: Floats,
     density: np.float32, visible: Floats, finished: Floats, ledger: Ledger,
 ) -> None:  # fmt: skip
-    """Enter into the ledger what stroke number `step` has changed, looking only at the pixels of its spans.
+    """Enter the change made by stroke number `step` into the ledger; only the pixels of its spans are read.
 
     Args:
         canvas: (3n,) paint, or ink on the paper, with the stroke.

@@ -1,4 +1,4 @@
-"""What a family of renderers offers: the one door through which data sets, checks and benchmarks use all of them."""
+"""The interface that every family of renderers implements, and through which all other code uses them."""
 
 import difflib
 import inspect
@@ -197,7 +197,7 @@ class Renderer(ABC):
 
 
 def _check_hook(where: str, name: str, value: object) -> None:
-    """Refuse what nobody would call, and what could not be called as all renderers are."""
+    """Refuse attributes that are no hooks, and hooks with another signature."""
     hooks = ("config_type", *(hook for hook in vars(Renderer) if not hook.startswith("_")))
     if name not in hooks:
         (nearest,) = difflib.get_close_matches(name, hooks, 1, cutoff=0.0)

@@ -1,4 +1,4 @@
-"""The vocabulary that every renderer shares: the program of a painting, the painting, and which steps become frames."""
+"""Types that all renderers use: the program of a painting, the painting, and which steps become frames."""
 
 import io
 import struct
@@ -131,7 +131,7 @@ def _plain_array(array: NDArray[Any], name: str) -> NDArray[Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Knowledge:
-    """What a source knows of a picture besides its colours; maps are (H, W), None where it does not know.
+    """Ground truth of a picture; maps are (H, W), None where the source does not know.
 
     Attributes:
         labels: which object each pixel shows.

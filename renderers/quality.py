@@ -1,4 +1,4 @@
-"""What a sequence is worth, in numbers that need no weights."""
+"""Quality of a sequence, by measures that need no weights."""
 
 from collections.abc import Sequence
 
@@ -41,7 +41,7 @@ def progress_violation(distances: Sequence[float]) -> float:
 def sequence_quality(
     frames: NDArray[np.uint8], source: Image, distances: Sequence[float]
 ) -> dict[str, float | list[float]]:
-    """The metrics of one sequence.
+    """The quality measures of one sequence.
 
     Args:
         frames: (T, H, W, 3) uint8, from the blank canvas to the finished painting.

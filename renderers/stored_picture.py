@@ -1,4 +1,4 @@
-"""Decoding pictures that were stored here, in the three formats that are stored and in no size but the expected one.
+"""Decodes pictures of data sets: only the three formats that are stored, and only of the expected size.
 
 OpenCV decodes a dozen formats more, raises errors of its own, and takes room for whatever size a header promises.
 """

@@ -131,7 +131,7 @@ def _strokes(image: Image, config: Config, actor: Actor, before: Floats, tiles: 
 
 
 def _num_tiles(rows: Floats) -> int:
-    """How many squares stand side by side at most.
+    """The most squares along a side of the canvas.
 
     Raises:
         ValueError: if a square is not one of a canvas that was divided.

@@ -8,7 +8,7 @@ from conf.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class Effort:
-    """What a preset spends on one painting.
+    """The effort of a preset for one painting.
 
     Attributes:
         num_candidates, num_climbs: random starts, and steps of hill climbing, for each stroke placed.
@@ -58,5 +58,5 @@ class BezierConfig:
 
     @property
     def effort(self) -> Effort:
-        """What the preset spends."""
+        """The effort of the preset."""
         return EFFORTS[self.preset]

@@ -35,7 +35,7 @@ ANYWHERE = Guide(np.zeros((1, 1), np.float32), np.ones((1, 1), np.float32))
 
 
 def worth_px(num_strokes: int, aspect: float) -> float:
-    """The size, along the shorter side, that so many strokes can do justice to; no larger one is looked at.
+    """The size, along the shorter side, beyond which so many strokes cannot show more; targets are made no larger.
 
     500 strokes are worth 256 x 256 px, and strokes are worth area. Fitting therefore takes the same time on any canvas
     that is large enough.
@@ -78,7 +78,7 @@ class Brief:
 
     @property
     def worth_px(self) -> float:
-        """The size, along the shorter side, at which the target is looked at."""
+        """The size of the target, along the shorter side."""
         return worth_px(len(self.radii), aspect_of(self.target)) / math.sqrt(self.area)
 
     def ground(self, short_px: int) -> Floats:
@@ -103,7 +103,7 @@ def fit(image: Image, config: BezierConfig, rng: np.random.Generator) -> Floats:
 
 
 def bezier_brief(image: Image, config: BezierConfig) -> Brief:
-    """What the Bézier renderer is to paint."""
+    """The brief of the Bézier renderer."""
     return Brief(
         target=image,
         blank=config.canvas,
@@ -113,7 +113,7 @@ def bezier_brief(image: Image, config: BezierConfig) -> Brief:
 
 
 def limits_of(brief: Brief) -> Limits:
-    """What strokes may be."""
+    """The ranges of stroke parameters."""
     height, width = brief.target.shape[:2]
     short, worth = min(height, width), brief.worth_px
     return Limits(
@@ -125,7 +125,7 @@ def limits_of(brief: Brief) -> Limits:
 
 
 def search_of(brief: Brief, effort: Effort) -> Search:
-    """How to look for each stroke."""
+    """Settings of the search for each stroke."""
     return Search(
         effort.num_candidates, effort.num_climbs, np.float32(_SCORED_RADIUS_PX), *map(np.float32, brief.lengths)
     )

@@ -53,7 +53,7 @@ class Limits(NamedTuple):
 
 
 class Search(NamedTuple):
-    """How to look for each stroke.
+    """Settings of the search for each stroke.
 
     `num_candidates` random starts and `num_climbs` steps of hill climbing; `radius_px` is its radius in pixels when
     scored; new strokes have a half length of `min_length` to `max_length` radii.

@@ -74,7 +74,7 @@ def _marks(program: StrokeProgram) -> Marks:
 
 
 def _density(program: StrokeProgram) -> float:
-    """What full ink absorbs; 0 for paint that covers."""
+    """Absorption of full ink; 0 for paint that covers."""
     return _strength(program, "density")
 
 
@@ -96,7 +96,7 @@ def _grid(program: StrokeProgram, height: int, width: int) -> Grid:
 
 
 def _ground(program: StrokeProgram, height: int, width: int) -> NDArray[np.float32]:
-    """What is seen before the first stroke, (3n,)."""
+    """The visible canvas before the first stroke, (3n,)."""
     make = xuan if _density(program) > 0 else plain
     return make(program.canvas, height, width).reshape(-1)
 

@@ -103,5 +103,5 @@ class BrushConfig:
 
     @property
     def effort(self) -> Effort:
-        """What the preset spends."""
+        """The effort of the preset."""
         return EFFORTS[self.preset]

@@ -1,4 +1,4 @@
-"""What is painted on: a plain toned canvas, or xuan paper."""
+"""The surface that is painted on: a plain toned canvas, or xuan paper."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""Which kinds of brush there are, and all that can be said of one. The named brushes are `conf/brush/*.yaml`.
+"""The kinds of brush and their parameters. The named brushes are `conf/brush/*.yaml`.
 
 Lengths along a stroke are shares of its length, lengths across it shares of its radius.
 """
@@ -12,7 +12,7 @@ from conf.value import Location
 
 @dataclass(frozen=True, kw_only=True)
 class OwnPicture:
-    """What any brush can be replaced by: a picture of the user's own.
+    """A picture of the user's own, which can replace any brush.
 
     Attributes:
         path: a picture of the mark; alpha or grey is where paint goes. None for the procedural mark.

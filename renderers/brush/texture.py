@@ -1,4 +1,4 @@
-"""What a brush leaves in a stroke: a small picture in the stroke's own coordinates, and how it is sampled.
+"""The mark of a brush: a small picture in the stroke's own coordinates, and how it is sampled.
 
 U runs along the whole stroke, round ends included: the first column is the tip of the first cap, the last column that
 of the last. V runs across it: row 0 is the edge at the left hand of one who walks along the stroke, the last row the

@@ -38,7 +38,7 @@ _1, _2, _3 = np.uint64(1), np.uint64(2), np.uint64(3)
 
 
 class Tape(NamedTuple):
-    """What the forward pass remembers, for N strokes on a canvas of n pixels.
+    """Results of the forward pass that the backward pass needs, for N strokes on a canvas of n pixels.
 
     `cover`, `along` (capacity,) and `below` (3 * capacity,) hold coverage, t and the colours hidden, for all pixels of
     all strokes; `pixel_start` and `row_start` (N + 1,) say where each stroke's begin. `row_lo`, `row_hi` are the
@@ -61,7 +61,7 @@ class Tape(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """What counts as error, and where.
+    """The terms of the error, and where they count.
 
     `absolute` takes the sum of absolute errors (L1) instead of that of their squares. Intermediate canvases should look
     like the picture too: after stroke `after[c]` (C,), `weight` times the error counts; `pull` (C, 3n) is scratch.

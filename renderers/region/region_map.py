@@ -1,4 +1,4 @@
-"""What of a region program does not change from step to step, at the size asked for, and how regions fill it."""
+"""The parts of a region program that do not change from step to step, at any size, and how regions fill them."""
 
 from dataclasses import dataclass
 from functools import cached_property

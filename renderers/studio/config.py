@@ -82,7 +82,7 @@ class StudioConfig:
 
     @property
     def effort(self) -> Effort:
-        """What the preset spends."""
+        """The effort of the preset."""
         return _EFFORTS[self.preset]
 
     @property

@@ -1,4 +1,4 @@
-"""What is painted with: how paint meets the canvas, which brushes there are, how strokes of each phase may be."""
+"""The media of the studio: how paint meets the canvas, the brushes, and the limits of strokes in each phase."""
 
 from dataclasses import dataclass
 from functools import lru_cache

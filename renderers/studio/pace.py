@@ -1,4 +1,4 @@
-"""How far along a painting is at each step: the time that a painter takes, by which frames are placed.
+"""Progress of a painting at each step, as the time that a painter would take; frames are spaced by it.
 
 The distance to the finished canvas alone will not do. A drawing brings a canvas no nearer to it, and takes its time.
 And real painters take longer over what they begin with: after three quarters of their frames half the way is left.

@@ -78,7 +78,7 @@ class Turns:
         return turns
 
     def note(self, before: int, step: int) -> Note:
-        """What was done from step `before`, exclusive, to `step`; at step 0 nothing yet."""
+        """Note of what was done from step `before`, exclusive, to `step`; at step 0 nothing yet."""
         if step == 0:
             return Note(phase="blank", thing=None, doing="a blank canvas", receding=False)
         phase, label = PHASES[int(self.phases[step - 1])], int(self.objects[step - 1])

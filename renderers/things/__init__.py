@@ -1,4 +1,4 @@
-"""The things of a picture: what a painter takes up one after the other. No renderer; renderers use it."""
+"""The things of a picture, which a painter paints one after the other. Used by renderers; not one itself."""
 
 from renderers.things.assets import asset_paths, check_assets
 from renderers.things.config import SaliencyChoice, SamChoice, ThingsConfig

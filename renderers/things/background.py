@@ -1,4 +1,4 @@
-"""What is background: what hangs together with the border of the canvas by small steps of colour.
+"""Background detection: cells that are connected with the border of the canvas by small steps of colour.
 
 After Zhu, Liang, Wei and Sun: Saliency Optimization from Robust Background Detection, CVPR 2014 (equations are
 numbered as there), and Zhang et al.: Minimum Barrier Salient Object Detection at 80 FPS, ICCV 2015. On bundled scenes

@@ -1,4 +1,4 @@
-"""What is to be found in a picture, and by which means."""
+"""Configuration of finding the things of a picture."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -42,7 +42,7 @@ class SamChoice:
 
 @dataclass(frozen=True, kw_only=True)
 class SaliencyChoice:
-    """How it is judged what draws the eye.
+    """How saliency is computed.
 
     Attributes:
         method: `mbd` (minimum barrier distance), `background` (what does not hang together with the border) and

@@ -1,4 +1,4 @@
-"""What captions call the things of a picture."""
+"""Names for the things of a picture, for captions."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""How much every pixel draws the eye, in [0, 1]."""
+"""Saliency of every pixel, in [0, 1]."""
 
 from collections.abc import Callable
 
@@ -39,7 +39,7 @@ def judge(image: Image, choice: SaliencyChoice, assets: Assets) -> Saliency:
 
 
 def background_saliency(image: Image) -> Saliency:
-    """What stands out from the background (see `renderers.things.background`).
+    """Saliency as standing out from the background (see `renderers.things.background`).
 
     Args:
         image: (H, W, 3) float32 RGB in [0, 1].
@@ -52,7 +52,7 @@ def background_saliency(image: Image) -> Saliency:
 
 
 def barrier_saliency(image: Image) -> Saliency:
-    """What stands apart from the border: minimum barrier distance, colour distance to the borders, centre prior.
+    """Saliency as standing apart: minimum barrier distance and colour distance to the borders, and a centre prior.
 
     MB+ of Zhang et al., ICCV 2015, sections 4.1 and 4.2, with lighter weights on colour and centre, and left linear:
     regions are compared by their means, which a steep contrast curve would tie at its two ends.
@@ -71,7 +71,7 @@ def barrier_saliency(image: Image) -> Saliency:
 
 
 def spectral_saliency(image: Image) -> Saliency:
-    """What the spectrum does not lead one to expect (Hou and Zhang: Saliency Detection: A Spectral Residual Approach,
+    """Saliency as spectral residual (Hou and Zhang: Saliency Detection: A Spectral Residual Approach,
     CVPR 2007), summed over the channels of Lab.
 
     Args:
@@ -94,7 +94,7 @@ def spectral_saliency(image: Image) -> Saliency:
 def network_saliency(
     image: Image, network: Network, input_px: int, mean: tuple[float, ...], std: tuple[float, ...]
 ) -> Saliency:
-    """What a trained network sees.
+    """Saliency by a trained network.
 
     Args:
         image: (H, W, 3) float32 RGB in [0, 1].

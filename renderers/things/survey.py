@@ -1,4 +1,4 @@
-"""What is measured of the regions of a picture: how much each draws the eye, and how far away it looks."""
+"""Measurements of the regions of a picture: their saliency, and how far away they look."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ _MIDDLE, _REACH = (0.5, 0.55), 0.6  # where a subject mostly is, and how far it 
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """What is measured of R regions; each array is (R,) unless it says otherwise.
+    """Measurements of R regions; each array is (R,) unless stated otherwise.
 
     Attributes:
         areas: shares of the canvas.

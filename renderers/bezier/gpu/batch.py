@@ -1,4 +1,4 @@
-"""The batch door of the Bézier renderer on a GPU: images in, programs out, and programs in, canvases out."""
+"""The batch interface of the Bézier renderer on a GPU: images in, programs out, and programs in, canvases out."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ _MOST_VALUES = 1 << 28  # of canvases painted at once
 
 
 def device_of(name: str) -> torch.device:
-    """What the configuration's `device` stands for."""
+    """The torch device of the configuration's `device`."""
     return torch.device(name)
 
 

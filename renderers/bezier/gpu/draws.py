@@ -1,4 +1,4 @@
-"""What chance decides in a placement: how strokes start, and how they are changed to see whether that is better.
+"""Random numbers of placement: how strokes start, and how they are changed in search of better ones.
 
 Random numbers are a hash of (seed of the picture, number of the stroke, place), so a picture's strokes do not depend on
 what else is in the batch, and a GPU draws the numbers of all pictures at once.
@@ -45,7 +45,7 @@ def picture_keys(seeds: Sequence[np.random.SeedSequence], device: torch.device) 
 
 
 def draw(keys: Tensor, radii: Floats, first: int, search: Search) -> Draws:
-    """What chance decides for some strokes.
+    """The random numbers of some strokes.
 
     Args:
         keys: (B,) of the pictures.

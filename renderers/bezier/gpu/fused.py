@@ -1,4 +1,4 @@
-"""What takes the time of placement on a GPU, as a Triton kernel; only imported where strokes are on a GPU."""
+"""The slow part of placement as a Triton kernel; only imported where strokes are on a GPU."""
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
 # Triton takes annotations of its kernels for code.

@@ -13,7 +13,7 @@ from renderers.raster.ribbon import R0, R2, Floats
 
 
 class Aim(NamedTuple):
-    """What canvases should look like, and when.
+    """The targets of refinement, and after which strokes they count.
 
     Attributes:
         targets: (B, H, W, 3) the pictures.

@@ -1,4 +1,4 @@
-"""What takes the time of `painting` on a GPU, as Triton kernels: each does in registers what torch does in 100 kernels.
+"""The slow parts of `rasteriser` on a GPU, as Triton kernels: each does in registers what torch does in 100 kernels.
 
 The formulas are those of `ribbon` and `painting`, which say what they mean; gradients of a stroke's shape are written
 out as in `renderers.raster.gradient.shape_gradient`. Only imported where strokes are on a GPU.
@@ -224,7 +224,7 @@ def shape_gradient(
 def compose(
     mask: Tensor, colour: Tensor, canvas: Tensor, layer_starts: Tensor, totals: Tensor, covers: float
 ) -> Tensor:
-    """As `painting._compose`: (M + tiles, 3, P), the canvas below every pair, and then the finished ones."""
+    """As `rasteriser._compose`: (M + tiles, 3, P), the canvas below every pair, and then the finished ones."""
     tape = canvas.new_empty((len(mask) + len(canvas), *canvas.shape[1:]))
     _compose[(len(canvas),)](
         mask, colour, *_strides(colour), canvas.contiguous(), layer_starts, totals, tape, len(mask), float(covers),

@@ -1,4 +1,4 @@
-"""What an artist measures before contours: a horizon, axes of the subjects, and their silhouettes in a few straights.
+"""Construction lines before contours: a horizon, axes of the subjects, and their silhouettes in a few straight lines.
 
 All of it is drawn faintly, with a free arm: straight flicks that cross at the corners, loose ellipses about what is
 round.

@@ -26,7 +26,7 @@ _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
 
 
 class Contours(NamedTuple):
-    """What lines are traced on.
+    """The maps that lines are traced on.
 
     Attributes:
         strength: (h, w) contrast of the contour at a pixel, in units of Lab / 100; 0 where there is none.

@@ -1,4 +1,4 @@
-"""What lines are drawn with: the mark it leaves, how wide, how dark, in which colours. One a medium.
+"""The drawing tool of each medium: its mark, width, darkness and colours.
 
 Colours are those of paint that covers (see `renderers.raster.ribbon.Grid`). Lengths are in units of the canvas's
 shorter side.
