@@ -61,7 +61,7 @@ def test_radii_below_nothing_reach_no_kernel() -> None:
 def test_squares_beside_the_canvas_or_too_small_are_refused(square: tuple[float, ...]) -> None:
     strokes = program_arrays("agent")["strokes"].copy()
     strokes[:, 13:] = square
-    with pytest.raises(ValueError, match="squares beside the canvas"):
+    with pytest.raises(ValueError, match="squares that are outside the canvas"):
         replayed({**program_arrays("agent"), "strokes": strokes})
 
 

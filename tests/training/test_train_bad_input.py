@@ -174,7 +174,7 @@ def test_resume_never_and_must_mean_it(sequences: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="a new folder, with resume=never"):
         train(sequences, tmp_path / "run", resume="never")
     shutil.rmtree(tmp_path / "run" / "checkpoints")
-    with pytest.raises(UserError, match="no checkpoint to go on from"):
+    with pytest.raises(UserError, match="no checkpoint to resume from"):
         train(sequences, tmp_path / "run", resume="must")
 
 
@@ -190,7 +190,7 @@ def test_a_run_that_drew_other_random_numbers_does_not_go_on_but_is_a_parent(
         card["recipe"]["draws"] = version
     (old / "run.json").write_text(json.dumps(card))
     before = {path: path.read_bytes() for path in old.rglob("*") if path.is_file()}
-    with pytest.raises(UserError, match="draws other random numbers, and cannot go on") as error:
+    with pytest.raises(UserError, match="with other random numbers, and cannot be resumed") as error:
         train(sequences, old, max_steps=4, seed=1)
     assert "\n" not in str(error.value)
     assert {path: path.read_bytes() for path in old.rglob("*") if path.is_file()} == before
