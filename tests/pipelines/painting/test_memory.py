@@ -65,4 +65,4 @@ def test_the_command_ends_with_that_line(
     assert capsys.readouterr().err.splitlines()[-1].startswith("error: out of memory on this machine; try dtype=bf16")
     assert not (tmp_path / "out").exists()
     assert command("paint", paint_config, run, "A test.", [*words, "offload=model"]) == 2
-    assert "offload=model: not allowed; allowed: none without a GPU" in capsys.readouterr().err
+    assert "offload=model: not allowed; allowed: none on a CPU" in capsys.readouterr().err
