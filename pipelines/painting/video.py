@@ -61,7 +61,8 @@ class VideoFile:
         import av
 
         kind, codec, options = _CODECS[ending]
-        self._container = av.open(str(path), "w", format=kind)
+        # Without the option, WebM holds an id drawn at random.
+        self._container = av.open(str(path), "w", format=kind, options={"fflags": "bitexact"})
         self._frame_s = 1 / Fraction(frames_per_s).limit_denominator(1000)
         stream = self._container.add_stream(codec, rate=1 / self._frame_s, options=options)
         self._stream = cast("av.VideoStream", stream)
