@@ -91,7 +91,7 @@ def run(config: FilmConfig) -> Summary:
     """
     compile_kernels({config.renderer.family}, ClusterConfig(kind="inline"))
     image = read_picture(config.picture, config.renderer.ground)
-    canvas = _canvas(image, config)
+    canvas = canvas_of(image, config.canvas_px, config.picture)
     choice, seed = config.renderer, np.random.SeedSequence(config.seed)
     painting = choice.renderer.paint(canvas, choice.config, seed, choice.assets.content)
     height, width = size_px = _film_size(image, config.size)
@@ -144,18 +144,23 @@ def _film_size(image: NDArray[np.float32], size: int | None) -> tuple[int, int]:
     return even(image.shape[0] * scale), even(image.shape[1] * scale)
 
 
-def _canvas(image: NDArray[np.float32], config: FilmConfig) -> Image:
+def canvas_of(image: NDArray[np.float32], canvas_px: int, picture: Location) -> Image:
     """The picture at the size at which strokes are planned, with its own shape.
+
+    Args:
+        image: (H, W, 3).
+        canvas_px: long side.
+        picture: for error messages.
 
     Raises:
         UserError: if it is too slender for any canvas.
     """
     shortest, longest = sorted(image.shape[:2])
-    scale = max(config.canvas_px / longest, _SHORTEST_CANVAS_PX / shortest)
+    scale = max(canvas_px / longest, _SHORTEST_CANVAS_PX / shortest)
     if round(longest * scale) > _LONGEST_CANVAS_PX:
         most = _LONGEST_CANVAS_PX // _SHORTEST_CANVAS_PX
         raise UserError(
-            f"{config.picture}: {image.shape[1]}x{image.shape[0]} px; one side may be {most} times the other at most"
+            f"{picture}: {image.shape[1]}x{image.shape[0]} px; one side may be {most} times the other at most"
         )
     height, width = (round(side * scale) for side in image.shape[:2])
     return Framing(height_px=height, width_px=width, fit="stretch").apply(image)
