@@ -25,6 +25,7 @@ VERBS = {
     "assemble": "training.assemble",
     "paint": "pipelines.paint",
     "film": "pipelines.film",
+    "export": "pipelines.export",
     "evaluate": "pipelines.evaluate",
 }
 """Verb -> the module that does it, in the order of a project."""

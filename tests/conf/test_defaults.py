@@ -15,7 +15,7 @@ import pytest
 from conf import compose as composing
 from conf.compose import CONF_FOLDER, choices, compose
 from conf.errors import UserError
-from pipelines import encode, evaluate, film, gallery, ingest, status, verify
+from pipelines import encode, evaluate, export, film, gallery, ingest, status, verify
 from pipelines.painting.config import paint_config
 from pipelines.synthesis.config import synth_config
 from training import assemble, dashboard
@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[Callable[[dict[str, Any]], Any], list[str]]] = {
     "gallery": (gallery.gallery_config, ["dataset=a"]),
     "paint": (paint_config, ["prompt=a"]),
     "film": (film.film_config, ["picture=a", "renderer.actor=a"]),
+    "export": (export.export_config, ["dataset=a", "key=a", "out=a.svg", "renderer.actor=a"]),
     "evaluate": (evaluate.evaluate_config, ["generated=a", "reference=a"]),
     "train": (train_config, ["data=a", "out=a", "base=a", "motion=a"]),
     "assemble": (assemble.assemble_config, ["out=a", "base=a", "motion=a"]),

@@ -1,10 +1,19 @@
-"""A data set to read, made once."""
+"""Data sets to read, made once."""
 
 from pathlib import Path
 
 import pytest
 
 from tests.pipelines.runs import SMALL, synth
+
+_SIZE = ("size=128", "num_frames=5", "num_sequences=1", "cluster=inline", "source.seed=4")
+_KINDS = {
+    "bezier": ("renderer.num_strokes=150", "renderer.preset=fast"),
+    "oil": ("renderer.num_strokes=150", "renderer.preset=fast"),
+    "ink": ("renderer.num_strokes=80", "renderer.preset=fast"),
+    "studio": ("renderer.num_strokes=120", "renderer.preset=fast"),
+    "region": (),
+}
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +22,12 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("small") / "dataset"
     assert synth(*SMALL, f"out={out}") == 0
     return out
+
+
+@pytest.fixture(scope="session")
+def painted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Renderer -> data set of one sequence, 00000000, of 5 frames of 128 px. Nothing may be changed in it."""
+    root = tmp_path_factory.mktemp("painted")
+    for name, words in _KINDS.items():
+        assert synth(f"renderer={name}", *words, *_SIZE, f"out={root / name}") == 0
+    return {name: root / name for name in _KINDS}

@@ -1,0 +1,158 @@
+"""Export a painting process for other programs: vector, layers, film, print, plotter, a lesson.
+
+    python -m pipelines.export dataset=outputs/demo key=00000003 out=boat.svg
+    python -m pipelines.export painting=outputs/painting out=process.psd
+    python -m pipelines.export picture=photo.jpg out=lesson.pdf format=lesson
+    python -m pipelines.export dataset=outputs/demo key='[00000000,00000003]' format=ora out=layers
+
+What each format keeps and what it loses is in docs/export.md. Exit code 0: written; 2: not, and nothing is there.
+"""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from conf.command import Summary, command
+from conf.compose import typed
+from conf.errors import ConfigError
+from conf.progress import Progress
+from conf.value import Location
+from pipelines.exports.inputs import Wanted, from_dataset, from_painting, from_picture
+from pipelines.exports.placing import check_free, placed
+from pipelines.exports.process import Process
+from pipelines.exports.registry import FORMATS, Format, format_of
+from pipelines.exports.settings import PageName, Settings
+from pipelines.synthesis.config import RendererChoice, single_renderer
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """One export. `conf/export.yaml` says what each key means."""
+
+    dataset: Path | None
+    key: tuple[str, ...]
+    painting: Path | None
+    picture: Location | None
+    renderer: RendererChoice
+    canvas_px: int
+    seed: int
+    wanted: Wanted
+    out: Path
+    format: str | None
+    overwrite: bool
+    settings: Settings
+
+    def __post_init__(self) -> None:
+        inputs = ("dataset", "painting", "picture")
+        given = [name for name in inputs if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ConfigError("/".join(given or inputs), "null" if not given else "...", "exactly one of the three")
+        if (self.dataset is not None) != bool(self.key):
+            raise ConfigError("key", list(self.key), "the sequences of a data set, and nothing else")
+        if len(set(self.key)) != len(self.key):
+            raise ConfigError("key", list(self.key), "each sequence once")
+        if not 64 <= self.canvas_px <= 1024:
+            raise ConfigError("canvas_px", self.canvas_px, "64 to 1024")
+        if not 0 <= self.seed < 2**63:
+            raise ConfigError("seed", self.seed, f"0 to {2**63 - 1}")
+        if len(self.key) > 1 and self.is_file:
+            raise ConfigError("out", self.out, "a folder, for several sequences; say the format with format=")
+        check_free(self.out, is_folder=not self.is_file, overwrite=self.overwrite)
+
+    @property
+    def format_name(self) -> str:
+        """The format that was chosen."""
+        return format_of(self.format, self.out)
+
+    @property
+    def is_file(self) -> bool:
+        """Whether `out` is one file, not a folder."""
+        return self.out.suffix.lower() in FORMATS[self.format_name].endings
+
+
+def run(config: ExportConfig) -> Summary:
+    """Write every process that was asked for.
+
+    Raises:
+        UserError: if something cannot be read, does not fit the format, or cannot be written; nothing is then left.
+    """
+    name, made = config.format_name, FORMATS[config.format_name]
+    lines = []
+    with placed(config.out) as path, Progress("exporting", max(1, len(config.key)), unit="processes") as progress:
+        one_path = config.is_file or (not made.endings and len(config.key) < 2)
+        if not one_path:
+            path.mkdir()
+        for process in _processes(config):
+            made.refuse(process, name)
+            made.write(process, config.settings, path if one_path else path / _file_name(process, made))
+            height, width = process.size_px
+            lines.append(f"{process.name}: {len(process.frames)} frames of {width}x{height} px as {name}")
+            progress.advance(1)
+    return Summary(lines=(*lines, f"look at it: {config.out}"))
+
+
+def _processes(config: ExportConfig) -> Iterator[Process]:
+    if config.dataset is not None:
+        yield from map(partial(from_dataset, config.dataset, wanted=config.wanted), config.key)
+    elif config.painting is not None:
+        yield from_painting(config.painting, config.wanted)
+    elif config.picture is not None:
+        yield from_picture(config.picture, config.renderer, config.canvas_px, config.seed, config.wanted)
+
+
+def _file_name(process: Process, made: Format) -> str:
+    return process.name + (made.endings[0] if made.endings else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Composed:
+    """`conf/export.yaml` as a user sees it, types checked and ranges not yet."""
+
+    dataset: Path | None
+    key: str | tuple[str, ...] | None
+    painting: Path | None
+    picture: Location | None
+    renderer: dict[str, Any]
+    canvas_px: int
+    seed: int
+    num_frames: int | None
+    size: int | None
+    out: Path
+    format: str | None
+    overwrite: bool
+    animated: bool
+    seconds: float
+    hold: float
+    page: PageName
+    margin_mm: float
+    dpi: int
+    pen_mm: float
+    font: Path | None
+
+
+_OF_FORMATS = ("animated", "seconds", "hold", "page", "margin_mm", "dpi", "pen_mm", "font")
+_OF_STROKES = ("num_frames", "size")
+
+
+def export_config(plain: dict[str, Any]) -> ExportConfig:
+    """The typed configuration.
+
+    Raises:
+        ConfigError: naming the key, the value and what is allowed.
+    """
+    fields = dict(vars(typed(_Composed, plain)))
+    keys = fields.pop("key") or ()
+    return ExportConfig(
+        settings=Settings(**{name: fields.pop(name) for name in _OF_FORMATS}),
+        wanted=Wanted(**{name: fields.pop(name) for name in _OF_STROKES}),
+        key=(keys,) if isinstance(keys, str) else keys,
+        renderer=single_renderer(fields.pop("renderer")),
+        **fields,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(command("export", export_config, run, __doc__ or ""))

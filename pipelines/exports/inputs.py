@@ -1,0 +1,211 @@
+"""Where processes come from: sequences of a data set, a folder of `paint`, a picture that a renderer paints."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from conf.errors import ConfigError, UserError
+from conf.shown import shown
+from conf.value import Location
+from pipelines.exports.process import Frame, Process
+from pipelines.painting.own_files import PROVENANCE, REPORT, read_report
+from pipelines.synthesis.config import ClusterConfig, RendererChoice
+from renderers.family import Renderer
+from renderers.painting import FrameSchedule, StrokeProgram, to_uint8
+from renderers.stored_picture import decoded
+from training.data.dataset import read_card, read_manifests
+from training.data.encoded import encoding_of
+from training.data.manifest import ShardManifest, tar_path
+from training.data.retries import retried
+from training.data.sequence import StoredSequence, read_span
+
+_MOST_PIXELS = 2**28  # of all frames together: 800 MB
+_NAMED_KEYS = 5
+_FRAMES_OF_PICTURE = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """How frames are to be made from strokes.
+
+    Attributes:
+        num_frames: None: as many as are stored, or 8 of a picture.
+        size: long side in px; None: as stored.
+    """
+
+    num_frames: int | None
+    size: int | None
+
+    def __post_init__(self) -> None:
+        if self.num_frames is not None and not 2 <= self.num_frames <= 256:
+            raise ConfigError("num_frames", self.num_frames, "2 to 256")
+        if self.size is not None and not 64 <= self.size <= 4096:
+            raise ConfigError("size", self.size, "64 to 4096")
+
+    @property
+    def as_stored(self) -> bool:
+        """Whether nothing is asked for that only strokes can give."""
+        return self.num_frames is self.size is None
+
+    def refuse(self, why: str) -> None:
+        """Raise ConfigError, naming the key, if something is asked for that only strokes can give."""
+        for key, value in vars(self).items():
+            if value is not None:
+                raise ConfigError(key, value, f"null: {why}, so frames are exported as they are")
+
+    def replayed(self, program: StrokeProgram, family: Renderer, stored_steps: Sequence[int]) -> tuple[Frame, ...]:
+        """Frames painted again from strokes, at the pace of the stored ones."""
+        count = self.num_frames or len(stored_steps)
+        places = np.linspace(0, len(stored_steps) - 1, count)
+        steps = [round(float(step)) for step in np.interp(places, np.arange(len(stored_steps)), stored_steps)]
+        scale = (self.size or max(program.height_px, program.width_px)) / max(program.height_px, program.width_px)
+        height, width = (max(1, round(side * scale)) for side in (program.height_px, program.width_px))
+        if count * height * width > _MOST_PIXELS:
+            key, value = ("num_frames", self.num_frames) if self.size is None else ("size", self.size)
+            raise ConfigError(key, value, f"less: {count} frames of {width}x{height} px are too many at once")
+        notes = family.notes(program, steps)
+        canvases = family.replay(program, steps, (height, width))
+        return tuple(
+            Frame(
+                picture=to_uint8(canvas),
+                step=step,
+                phase=notes[number].phase if notes else "",
+                doing=shown(notes[number].doing) if notes else "",
+            )
+            for number, (step, canvas) in enumerate(zip(steps, canvases, strict=True))
+        )
+
+
+def from_dataset(root: Path, key: str, wanted: Wanted) -> Process:
+    """One sequence of a data set.
+
+    Raises:
+        UserError: if there is no such data set or sequence, or it is damaged.
+    """
+    sequence, record = _stored(root, key)
+    try:
+        facts = sequence.facts
+        program = _program(sequence)
+        if program is None:
+            wanted.refuse(f"sequence {key} has no strokes")
+        if program is None or wanted.as_stored:
+            frames = _stored_frames(sequence, program is not None)
+        else:
+            steps = [int(frame["step"]) for frame in facts["frames"]]
+            frames = wanted.replayed(program, _family(program), steps)
+    except ValueError as error:
+        raise UserError(f"dataset={root}: sequence {key}: {error}; run python -m pipelines.verify") from error
+    credit = f"source {record['source']}, licence {record['licence'] or 'unknown'}"
+    return Process(name=key, caption=shown(sequence.caption), credit=shown(credit), frames=frames, program=program)
+
+
+def _stored(root: Path, key: str) -> tuple[StoredSequence, Mapping[str, Any]]:
+    """A sequence, and its row of the manifest."""
+    card = read_card(root)
+    if encoding_of(card) is not None:
+        raise UserError(f"dataset={root}: holds latents; export the data set of frames that they were made of")
+    manifests: list[ShardManifest] = []
+    try:
+        for manifest in read_manifests(root, card.shards):
+            manifests.append(manifest)
+            for span, record in zip(manifest.samples, manifest.records, strict=True):
+                if span.key == key:
+                    path = tar_path(root, manifest.name)
+                    return read_span(span, retried(path, partial(_read, path, span.offset, span.length))), record
+    except (ValueError, KeyError, OSError) as error:
+        raise UserError(f"dataset={root}: {error}; run python -m pipelines.verify dataset={root}") from error
+    some = list(islice((span.key for manifest in manifests for span in manifest.samples), _NAMED_KEYS))
+    raise ConfigError("key", key, f"one of {', '.join(some)}, ..." if some else "none yet: no shard is committed")
+
+
+def _read(path: Path, offset: int, length: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(length)
+
+
+def _stored_frames(sequence: StoredSequence, of_strokes: bool) -> tuple[Frame, ...]:
+    return tuple(
+        Frame(
+            picture=sequence.frame(number),
+            step=int(frame["step"]) if of_strokes else None,
+            phase=shown(str(frame.get("phase") or "")),
+            doing=shown(str(frame.get("doing") or "")),
+        )
+        for number, frame in enumerate(sequence.facts["frames"])
+    )
+
+
+def _program(sequence: StoredSequence) -> StrokeProgram | None:
+    if "strokes.npz" not in sequence.members:
+        return None
+    return StrokeProgram.from_bytes(sequence.members["strokes.npz"])
+
+
+def _family(program: StrokeProgram) -> Renderer:
+    from renderers import renderer
+
+    return renderer(program.family)
+
+
+def from_painting(root: Path, wanted: Wanted) -> Process:
+    """The process in an output folder of `paint`.
+
+    Raises:
+        UserError: if it holds none, or a damaged one.
+    """
+    wanted.refuse("a painter's process has no strokes")
+    try:
+        report: dict[str, Any] = read_report(root)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        raise UserError(f"painting={root}: not an output folder of pipelines.paint (no {REPORT})") from None
+    except ValueError as error:
+        raise UserError(f"painting={root}: {error}") from error
+    paths = sorted((root / "frames").glob("[0-9]*.png"))
+    if not paths:
+        raise UserError(f"painting={root}: no frames/*.png")
+    frames: list[Frame] = []
+    for path in paths:
+        picture = decoded(retried(path, path.read_bytes), cv2.IMREAD_COLOR_RGB)
+        if picture is None or (frames and picture.shape != frames[0].picture.shape):
+            raise UserError(f"{path}: not a picture, or of another size than the first")
+        frames.append(Frame(picture=np.asarray(picture, np.uint8)))
+    return Process(
+        name=root.resolve().name,
+        caption=shown(str(report.get("prompt") or "")),
+        credit=PROVENANCE,
+        frames=tuple(frames),
+    )
+
+
+def from_picture(picture: Location, choice: RendererChoice, canvas_px: int, seed: int, wanted: Wanted) -> Process:
+    """A picture as a renderer paints it.
+
+    Raises:
+        UserError: if the picture cannot be read or is too slender.
+    """
+    from pipelines.film import canvas_of
+    from pipelines.kernels import compile_kernels
+    from pipelines.sources.picture_file import read_picture
+
+    compile_kernels({choice.family}, ClusterConfig(kind="inline"))
+    canvas = canvas_of(read_picture(picture, choice.ground), canvas_px, picture)
+    painting = choice.renderer.paint(canvas, choice.config, np.random.SeedSequence(seed), choice.assets.content)
+    schedule = FrameSchedule(num_frames=wanted.num_frames or _FRAMES_OF_PICTURE)
+    steps = schedule.steps(painting.left)
+    frames = wanted.replayed(painting.program, choice.renderer, steps)
+    name = Path(picture).stem
+    subject = name.replace("_", " ")
+    return Process(
+        name=name,
+        caption=shown(f"{subject}, {choice.phrase}" if choice.phrase else subject),
+        credit=shown(f"painted from {Path(picture).name} by process-painter"),
+        frames=frames,
+        program=painting.program,
+    )

@@ -1,0 +1,206 @@
+"""A lesson for teachers, as PDF: the finished painting, a palette with mixes, then each step in pictures and words.
+
+Set by reportlab.
+"""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import escape
+
+import numpy as np
+from numpy.typing import NDArray
+
+from conf.errors import ConfigError
+from pipelines.exports.palette import Colour, Rgb, nearest_colours, palette_of
+from pipelines.exports.process import Picture, Process
+from pipelines.exports.settings import Settings
+from renderers.raster.ribbon import R0, R2
+from training.data.pixels import png_of
+
+if TYPE_CHECKING:
+    from reportlab.platypus import Flowable, Table
+
+_NUM_COLOURS = 8
+_FADED = 0.25  # of what earlier steps painted, in the picture that shows what is new
+_SWATCH_MM = 9.0
+_CAVEAT = (
+    "On the pages that follow, the left picture is the painting after a step, and the right one what is new in it. "
+    "Mixes are computed (Kubelka and Munk) from rough values of common paints and the colours of a screen: a "
+    "beginning, to be tried on scrap paper."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Step:
+    """What the lesson says of one frame.
+
+    Attributes:
+        new: (H, W) what it changed.
+        facts: sentences.
+        colours: numbers in the palette.
+    """
+
+    title: str
+    new: NDArray[np.bool_]
+    facts: str
+    colours: list[int]
+
+
+def write(process: Process, settings: Settings, path: Path) -> None:
+    """Write one process.
+
+    Raises:
+        ConfigError: if the margins leave no room, or the font cannot be read.
+    """
+    from reportlab.lib.units import mm
+    from reportlab.platypus import KeepTogether, PageBreak, SimpleDocTemplate
+
+    width_mm, height_mm = settings.page_mm(wide=False)
+    room_mm = width_mm - 2 * settings.margin_mm
+    if room_mm < 60:
+        raise ConfigError("margin_mm", settings.margin_mm, f"less: {room_mm:.0f} mm of {settings.page} are left")
+    styles = _styles(settings)
+    colours = palette_of(process.frames[-1].picture, _NUM_COLOURS)
+    story: list[Flowable] = [*_cover(process, colours, styles, room_mm, height_mm), PageBreak()]
+    for number in range(1, len(process.frames)):
+        story.append(KeepTogether(_shown_step(process, number, colours, styles, room_mm)))
+    document = SimpleDocTemplate(
+        str(path), pagesize=(width_mm * mm, height_mm * mm), title=process.title, author="process-painter",
+        leftMargin=settings.margin_mm * mm, rightMargin=settings.margin_mm * mm,
+        topMargin=settings.margin_mm * mm, bottomMargin=settings.margin_mm * mm,
+        invariant=1,  # no date, no random id
+    )  # fmt: skip
+    document.build(story)
+
+
+def _styles(settings: Settings) -> dict[str, Any]:
+    """Paragraph styles by name."""
+    from reportlab.lib.styles import ParagraphStyle
+    from reportlab.pdfbase import pdfmetrics
+    from reportlab.pdfbase.ttfonts import TTFError, TTFont
+
+    plain, bold = "Helvetica", "Helvetica-Bold"
+    if settings.font is not None:
+        plain = bold = "own"
+        try:
+            pdfmetrics.registerFont(TTFont(plain, str(settings.font)))
+        except (TTFError, OSError) as error:
+            raise ConfigError("font", settings.font, f"a TrueType file ({error})") from error
+    return {
+        "title": ParagraphStyle("title", fontName=bold, fontSize=20, leading=25, spaceAfter=8),
+        "step": ParagraphStyle("step", fontName=bold, fontSize=13, leading=17, spaceBefore=6, spaceAfter=4),
+        "text": ParagraphStyle("text", fontName=plain, fontSize=10, leading=14),
+        "small": ParagraphStyle("small", fontName=plain, fontSize=8, leading=11, textColor="#666666", spaceBefore=6),
+    }
+
+
+def _cover(
+    process: Process, colours: list[Colour], styles: dict[str, Any], room_mm: float, height_mm: float
+) -> list["Flowable"]:
+    """The finished painting, and the palette."""
+    from reportlab.platypus import Paragraph
+
+    height, width = process.size_px
+    picture_mm = min(room_mm, 0.42 * height_mm * width / height)
+    steps = len(process.frames) - 1
+    last = process.frames[-1].step
+    strokes = "" if last is None else f", {last} {process.step_word}s"
+    return [
+        Paragraph(escape(process.title), styles["title"]),
+        _image(process.frames[-1].picture, picture_mm),
+        Paragraph(f"{steps} steps{strokes}. {len(colours)} main colours:", styles["step"]),
+        _palette_table(colours, styles, room_mm),
+        Paragraph(_CAVEAT, styles["small"]),
+        Paragraph(escape(process.credit), styles["small"]),
+    ]
+
+
+def _palette_table(colours: list[Colour], styles: dict[str, Any], room_mm: float) -> "Table":
+    """A row a colour: its number, itself, what to mix, the tubes, and the mix."""
+    from reportlab.lib.units import mm
+    from reportlab.platypus import Paragraph, Table
+
+    rows: list[list[Any]] = [[Paragraph(text, styles["small"]) for text in ("", "colour", "share", "mix", "gives")]]
+    fills: list[tuple[Any, ...]] = [("VALIGN", (0, 0), (-1, -1), "MIDDLE")]
+    for number, colour in enumerate(colours, 1):
+        text = f"{colour.mix}" + (f" (dE {colour.distance:.0f} off)" if colour.distance >= 5 else "")
+        rows.append([str(number), "", f"{100 * colour.share:.0f} %", Paragraph(text, styles["text"]), ""])
+        fills += [_filled(1, number, colour.rgb), _filled(4, number, colour.mix.rgb)]
+    fixed = [6, 18, 14, room_mm - 6 - 18 - 14 - 18, 18]
+    return Table(rows, [side * mm for side in fixed], style=[*fills, ("TOPPADDING", (0, 0), (-1, -1), 1)])
+
+
+def _shown_step(
+    process: Process, number: int, colours: list[Colour], styles: dict[str, Any], room_mm: float
+) -> list["Flowable"]:
+    """The painting after the step, what is new in it, and words."""
+    from reportlab.lib.units import mm
+    from reportlab.platypus import Paragraph, Spacer, Table
+
+    step = _step(process, number, colours)
+    picture = process.frames[number].picture
+    faded = np.where(step.new[..., None], picture, 255 - _FADED * (255 - picture.astype(np.float32)))
+    half = (room_mm - 4) / 2
+    pictures = Table([[_image(picture, half), _image(faded.astype(np.uint8), half)]], [(half + 2) * mm] * 2)
+    swatches = [
+        Table(
+            [[str(colour + 1) for colour in step.colours]], [_SWATCH_MM * mm] * len(step.colours), hAlign="LEFT",
+            style=[_filled(at, 0, colours[colour].rgb) for at, colour in enumerate(step.colours)]
+            + [("TEXTCOLOR", (at, 0), (at, 0), _ink_on(colours[colour].rgb)) for at, colour in enumerate(step.colours)],
+        )
+    ] if step.colours else []  # fmt: skip
+    return [
+        Paragraph(escape(step.title), styles["step"]),
+        pictures,
+        Paragraph(escape(step.facts), styles["text"]),
+        *swatches,
+        Spacer(1, 8 * mm),
+    ]
+
+
+def _step(process: Process, number: int, colours: list[Colour]) -> _Step:
+    frame, before = process.frames[number], process.frames[number - 1]
+    doing = frame.doing[:1].upper() + frame.doing[1:]
+    new = (frame.picture != before.picture).any(axis=2)
+    facts = [f"The step changes {100 * new.mean():.0f} % of the picture."]
+    if frame.step is not None and before.step is not None:
+        count = frame.step - before.step
+        facts.insert(0, f"{count} {process.step_word}{'' if count == 1 else 's'}, {frame.step} in all.")
+        width = _median_width(process, before.step, frame.step)
+        if width is not None:
+            facts.insert(1, f"Their median width is {width:.1f} % of the short side.")
+    used = nearest_colours(frame.picture, new, colours) if new.any() else []
+    title = f"Step {number} of {len(process.frames) - 1}" + (f": {doing}" if doing else "")
+    return _Step(title=title, new=new, facts=" ".join(facts), colours=used)
+
+
+def _median_width(process: Process, start: int, end: int) -> float | None:
+    """The median width of some strokes, in percent of the short side; None where widths are not known."""
+    program = process.program
+    if program is None or program.family not in ("bezier", "brush", "studio") or end <= start:
+        return None
+    rows = program.strokes[start:end]
+    return float(100 * np.median(rows[:, R0] + rows[:, R2]))
+
+
+def _image(picture: Picture, width_mm: float) -> "Flowable":
+    from reportlab.lib.units import mm
+    from reportlab.platypus import Image
+
+    height, width = picture.shape[:2]
+    image: Flowable = Image(io.BytesIO(png_of(picture)), width_mm * mm, width_mm * mm * height / width)
+    return image
+
+
+def _filled(column: int, row: int, rgb: Rgb) -> tuple[Any, ...]:
+    """The background of a cell."""
+    from reportlab.lib.colors import Color
+
+    return ("BACKGROUND", (column, row), (column, row), Color(*(value / 255 for value in rgb)))
+
+
+def _ink_on(rgb: Rgb) -> str:
+    """Black or white, whichever is read better on a colour."""
+    return "black" if 0.3 * rgb[0] + 0.6 * rgb[1] + 0.1 * rgb[2] > 128 else "white"

@@ -1,0 +1,52 @@
+"""Putting what a command makes in its place, whole or not at all."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from conf.errors import ConfigError, UserError
+from training.data.claim import sole_writer
+
+
+def check_free(out: Path, *, is_folder: bool, overwrite: bool) -> None:
+    """Refuse a place that is taken.
+
+    Raises:
+        ConfigError: if a folder would not be new or empty, or a file is there and may not be replaced.
+    """
+    if is_folder:
+        if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+            raise ConfigError("out", out, "a new or empty folder")
+    elif out.is_dir():
+        raise ConfigError("out", out, "a file; this is a folder")
+    elif out.exists() and not overwrite:
+        raise ConfigError("out", out, "a new file, or say overwrite=true")
+
+
+@contextmanager
+def placed(out: Path) -> Iterator[Path]:
+    """A path beside `out` to write a file or a folder to; it gets the name `out` when the context ends without error.
+
+    Raises:
+        UserError: if it cannot be written, or another run is writing there.
+    """
+    work = out.with_name(f".{out.name}.tmp")
+    made = [folder for folder in (out.parent, *out.parent.parents) if not folder.exists()]
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        with sole_writer(work):
+            try:
+                for left_behind in work.iterdir():  # by a run that was killed
+                    shutil.rmtree(left_behind) if left_behind.is_dir() else left_behind.unlink()
+                yield work / out.name
+                os.replace(work / out.name, out)
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
+    except OSError as error:
+        raise UserError(f"out={out}: cannot be written ({error.strerror or error})") from error
+    finally:
+        for folder in made:
+            with suppress(OSError):  # not empty: it holds what was made
+                folder.rmdir()

@@ -1,0 +1,106 @@
+"""Which formats there are, and which the ending of a name stands for."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from conf.errors import ConfigError, UserError
+from pipelines.exports.process import Process
+from pipelines.exports.settings import Settings
+
+Writer = Callable[[Process, Settings, Path], None]
+"""Writes one process to a path that is not there yet; the same process and settings give the same bytes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """One format.
+
+    Attributes:
+        module: of this package; its `write` is a `Writer`.
+        endings: of its files, the first by itself; none: it is a folder of files.
+        strokes: families whose strokes it can draw; empty: it is made of frames.
+        extra: of the distribution, that it needs.
+    """
+
+    module: str
+    endings: tuple[str, ...]
+    strokes: tuple[str, ...] = ()
+    extra: str | None = None
+
+    def refuse(self, process: Process, name: str) -> None:
+        """Refuse a process that it cannot hold.
+
+        Raises:
+            ConfigError: saying which could.
+        """
+        if not self.strokes:
+            return
+        allowed = f"a process of {', '.join(self.strokes)}, whose strokes are curves; "
+        others = ", ".join(other for other, one in FORMATS.items() if not one.strokes)
+        if process.program is None:
+            raise ConfigError("format", name, f"{allowed}{process.name} has frames and no strokes: {others}")
+        if process.program.family not in self.strokes:
+            raise ConfigError("format", name, f"{allowed}{process.name} is of {process.program.family}: {others}")
+
+    def write(self, process: Process, settings: Settings, path: Path) -> None:
+        """Write one process.
+
+        Raises:
+            UserError: if a package that it needs is not installed, or the strokes are damaged.
+            OSError: if it cannot be written.
+        """
+        module = importlib.import_module(f"pipelines.exports.{self.module}")
+        try:
+            cast(Writer, module.write)(process, settings, path)
+        except ModuleNotFoundError as error:
+            if self.extra is None:
+                raise
+            package = str(error.name).partition(".")[0]
+            raise UserError(f"this format needs {package}: pip install 'process-painter[{self.extra}]'") from error
+        except ValueError as error:
+            if not self.strokes:
+                raise
+            raise UserError(f"{process.name}: its strokes are damaged: {error}") from error
+
+
+_CURVES = ("bezier", "brush", "studio")
+
+FORMATS: Mapping[str, Format] = {
+    "svg": Format(module="svg", endings=(".svg",), strokes=_CURVES),
+    "plotter": Format(module="plotter", endings=(".svg",), strokes=_CURVES),
+    "ora": Format(module="openraster", endings=(".ora",)),
+    "psd": Format(module="photoshop", endings=(".psd",), extra="exports"),
+    "krita": Format(module="recorder", endings=()),
+    "mp4": Format(module="film", endings=(".mp4",)),
+    "webm": Format(module="film", endings=(".webm",)),
+    "gif": Format(module="film", endings=(".gif",)),
+    "apng": Format(module="animation", endings=(".apng",)),
+    "webp": Format(module="animation", endings=(".webp",)),
+    "sheet": Format(module="sheet", endings=(".pdf", ".png")),
+    "lesson": Format(module="lesson", endings=(".pdf",), extra="exports"),
+}
+
+
+def format_of(name: str | None, out: Path) -> str:
+    """The format that was named, or else that of the ending.
+
+    Raises:
+        ConfigError: if neither names one, or the two do not go together.
+    """
+    ending = out.suffix.lower()
+    if name is None:
+        for known, one in FORMATS.items():
+            if ending in one.endings:
+                return known
+        endings = dict.fromkeys(ending for one in FORMATS.values() for ending in one.endings)
+        raise ConfigError("out", out, f"a name that ends with {', '.join(endings)}; or say format=")
+    if name not in FORMATS:
+        raise ConfigError("format", name, f"one of {', '.join(FORMATS)}")
+    others = {ending for one in FORMATS.values() for ending in one.endings}
+    if ending in others and ending not in FORMATS[name].endings:
+        wanted = " or ".join(FORMATS[name].endings)
+        raise ConfigError("out", out, f"a name that ends with {wanted}, or a folder" if wanted else "a folder")
+    return name

@@ -1,0 +1,103 @@
+"""A print sheet: all frames of a process on one page, with their strokes, as PDF or PNG."""
+
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from conf.errors import ConfigError
+from pipelines.exports.process import Process
+from pipelines.exports.settings import MM_PER_INCH, Settings
+
+_TEXT_MM, _TITLE_MM, _GAP_MM = 2.6, 5.0, 3.0
+_LEAST_MM = 5.0  # of the short side of a picture
+_JPEG_QUALITY = 95
+_BLACK, _GREY = (0, 0, 0), (110, 110, 110)
+_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+
+def write(process: Process, settings: Settings, path: Path) -> None:
+    """Write one process.
+
+    Raises:
+        ConfigError: if the margins leave no room, or the font cannot be read.
+    """
+    page = _page(process, settings)
+    if path.suffix.lower() == ".png":
+        page.save(path, "PNG", dpi=(settings.dpi, settings.dpi))
+    else:  # without dates, which would be those of today
+        page.save(
+            path, "PDF", resolution=settings.dpi, quality=_JPEG_QUALITY, title=process.title, creationDate=None,
+            modDate=None,
+        )  # fmt: skip
+
+
+def _page(process: Process, settings: Settings) -> Image.Image:
+    height, width = process.size_px
+    dots = settings.dpi / MM_PER_INCH
+    page_mm = max(
+        (settings.page_mm(wide=wide) for wide in (False, True)),
+        key=lambda size: _arranged(process, settings, size)[1],
+    )
+    columns, scale_mm = _arranged(process, settings, page_mm)
+    if scale_mm * min(height, width) < _LEAST_MM:
+        raise ConfigError("margin_mm", settings.margin_mm, f"less: {settings.page} has no room for the pictures")
+    page = Image.new("RGB", (round(page_mm[0] * dots), round(page_mm[1] * dots)), "white")
+    draw = ImageDraw.Draw(page)
+    text = font_of(settings, round(_TEXT_MM * dots))
+    cell_width, cell_height = width * scale_mm * dots, height * scale_mm * dots
+    gap, line = _GAP_MM * dots, 2 * _TEXT_MM * dots
+    inner = columns * cell_width + (columns - 1) * gap
+    left, top = (page.width - inner) / 2, settings.margin_mm * dots
+    wanted = font_of(settings, round(_TITLE_MM * dots))
+    shrunk = max(_TEXT_MM, _TITLE_MM * min(1.0, inner / max(1.0, wanted.getlength(process.title))))
+    title = font_of(settings, int(shrunk * dots))
+    draw.text((left, top), _fitted(process.title, title, inner), _BLACK, title)
+    top += 2 * _TITLE_MM * dots
+    for number, frame in enumerate(process.frames):
+        x, y = left + number % columns * (cell_width + gap), top + number // columns * (cell_height + line + gap)
+        picture = Image.fromarray(frame.picture)
+        page.paste(
+            picture.resize((round(cell_width), round(cell_height)), Image.Resampling.LANCZOS), (round(x), round(y))
+        )
+        draw.text((x, y + cell_height + line / 4), _fitted(process.label(number), text, cell_width), _BLACK, text)
+    credit = _fitted(process.credit, text, inner)
+    draw.text((left, page.height - settings.margin_mm * dots - _TEXT_MM * dots), credit, _GREY, text)
+    return page
+
+
+def _arranged(process: Process, settings: Settings, page_mm: tuple[float, float]) -> tuple[int, float]:
+    """In how many columns frames are largest on a page, and how many mm a pixel then has."""
+    height, width = process.size_px
+    count = len(process.frames)
+    room_x = page_mm[0] - 2 * settings.margin_mm
+    room_y = page_mm[1] - 2 * settings.margin_mm - 2 * _TITLE_MM - 2 * _TEXT_MM
+    best = (1, 0.0)
+    for columns in range(1, count + 1):
+        rows = -(-count // columns)
+        across = (room_x - (columns - 1) * _GAP_MM) / (columns * width)
+        down = (room_y - rows * (2 * _TEXT_MM + _GAP_MM)) / (rows * height)
+        best = max(best, (columns, min(across, down)), key=lambda arranged: arranged[1])
+    return best
+
+
+def font_of(settings: Settings, size_px: int) -> _Font:
+    """The user's font, or the one that comes with Pillow.
+
+    Raises:
+        ConfigError: if the file is no font.
+    """
+    if settings.font is None:
+        return ImageFont.load_default(max(1, size_px))
+    try:
+        return ImageFont.truetype(settings.font, max(1, size_px))
+    except OSError as error:
+        raise ConfigError("font", settings.font, f"a TrueType file ({error})") from error
+
+
+def _fitted(text: str, font: _Font, width_px: float) -> str:
+    """As much of a text as there is room for."""
+    if font.getlength(text) <= width_px:
+        return text
+    while text and font.getlength(text + "...") > width_px:
+        text = text[:-1]
+    return text + "..."

@@ -1,0 +1,103 @@
+"""What is printed: sheets and lessons, turned back into pictures and text."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from conf.errors import ConfigError
+from pipelines.exports import lesson, sheet
+from pipelines.exports.inputs import Wanted, from_dataset
+from pipelines.exports.palette import TUBES, mix_of, palette_of
+from tests.pipelines.exports.runs import Picture, grown, optional, settings
+
+
+def pages(path: Path, dpi: int = 72) -> tuple[list[Picture], str]:
+    """The pages of a PDF as pictures, and all its text."""
+    document = optional("pypdfium2").PdfDocument(path)
+    pictures = [np.asarray(page.render(scale=dpi / 72).to_pil().convert("RGB")) for page in document]
+    return pictures, "\n".join(page.get_textpage().get_text_range() for page in document)
+
+
+def num_pictures(page: Picture, least_px: int) -> int:
+    """How many dark areas a white page has that are at least so wide and high."""
+    _, _, boxes, _ = cv2.connectedComponentsWithStats((page < 250).any(axis=2).astype(np.uint8))
+    large = (boxes[1:, cv2.CC_STAT_WIDTH] >= least_px) & (boxes[1:, cv2.CC_STAT_HEIGHT] >= least_px)
+    return int(large.sum())
+
+
+def test_a_png_sheet_has_the_size_of_its_page(tmp_path: Path) -> None:
+    sheet.write(grown(), settings(page="a5", dpi=100), tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as page:
+        assert sorted(page.size) == [round(148 / 25.4 * 100), round(210 / 25.4 * 100)]
+        assert page.info["dpi"] == pytest.approx((100, 100), abs=0.01)
+
+
+def test_a_pdf_sheet_is_one_page_of_the_paper_with_every_frame(tmp_path: Path) -> None:
+    process = grown(6, phases=False)
+    for frame in process.frames:
+        frame.picture[:] = frame.picture // 2  # no white
+    sheet.write(process, settings(page="letter", dpi=100), tmp_path / "a.pdf")
+    pictures, _ = pages(tmp_path / "a.pdf", 100)
+    assert len(pictures) == 1
+    assert sorted(pictures[0].shape[:2]) == pytest.approx([850, 1100], abs=1)
+    assert num_pictures(pictures[0], 100) == 6
+    border = round(11 / 25.4 * 100)  # the margin is 12 mm
+    inner = pictures[0][border:-border, border:-border]
+    assert pictures[0].min(axis=2)[:border].min() > 250 and inner.min() < 150
+
+
+def test_margins_that_leave_no_room_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="margin_mm=60"):
+        sheet.write(grown(40, 200, 400), settings(page="a5", margin_mm=60), tmp_path / "a.pdf")
+    with pytest.raises(ConfigError, match="margin_mm=60"):
+        lesson.write(grown(), settings(page="a5", margin_mm=60), tmp_path / "a.pdf")
+
+
+def test_a_font_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.ttf").write_text("no font")
+    for made in (sheet, lesson):
+        with pytest.raises(ConfigError, match=r"a\.ttf"):
+            made.write(grown(), settings(font=tmp_path / "a.ttf"), tmp_path / "a.pdf")
+
+
+def test_a_lesson_says_every_step_its_strokes_and_its_colours(painted: dict[str, Path], tmp_path: Path) -> None:
+    optional("reportlab")
+    process = from_dataset(painted["studio"], "00000000", Wanted(num_frames=None, size=None))
+    lesson.write(process, settings(), tmp_path / "a.pdf")
+    pictures, text = pages(tmp_path / "a.pdf")
+    assert len(pictures) >= 3 and all(picture.std() > 10 for picture in pictures)
+    flat = " ".join(text.split())
+    steps = [frame.step or 0 for frame in process.frames]
+    for number in range(1, len(steps)):
+        assert f"Step {number} of {len(steps) - 1}: {process.frames[number].doing[:1].upper()}" in flat
+        assert f"{steps[number] - steps[number - 1]} stroke" in flat and f"{steps[number]} in all" in flat
+    assert process.title in flat and process.credit in flat and "median width" in flat
+    assert any(tube in flat for tube in TUBES)
+
+
+def test_a_lesson_of_frames_alone_says_no_more_than_it_knows(tmp_path: Path) -> None:
+    optional("reportlab")
+    lesson.write(grown(), settings(), tmp_path / "a.pdf")
+    _, text = pages(tmp_path / "a.pdf")
+    assert "Step 1 of 4: Doing 1 & more" in text and "Squares <here>" in text
+    assert "stroke" not in text and "width" not in text
+
+
+def test_main_colours_are_those_of_the_picture() -> None:
+    picture = Image.new("RGB", (100, 100), (200, 30, 40))
+    ImageDraw.Draw(picture).rectangle((0, 0, 99, 29), (20, 60, 200))
+    colours = palette_of(np.asarray(picture), 8)
+    assert [colour.rgb for colour in colours] == [(200, 30, 40), (20, 60, 200)]
+    assert [colour.share for colour in colours] == [0.7, 0.3]
+
+
+def test_a_tube_is_mixed_of_itself_and_a_tint_of_it_and_white() -> None:
+    for name, (rgb, _) in TUBES.items():
+        mix, distance = mix_of(rgb)
+        assert set(mix.parts) == {name} and distance < 8
+    mix, _ = mix_of((150, 150, 150))
+    assert set(mix.parts) == {"titanium white", "ivory black"}
+    assert str(mix).count("+") == 1 and sum(mix.parts.values()) <= 10
