@@ -132,8 +132,13 @@ EVALUATE = Subject(
     words=("pipelines.evaluate", "generated=in/painted", "reference=in/data", "num_frames=4", f"out={OUT}"),
     needs=("painted", "data"),
 )
+EXPORT = Subject(
+    name="export",
+    words=("pipelines.export", "dataset=in/data", "key=00000000", "overwrite=true", f"out={OUT}/a.ora"),
+    needs=("data",),
+)
 
 SUBJECTS = (
     SCENES, FOLDER, MIX, RAY, INGEST, VIDEO, ENCODE, VERIFY, STATUS, GALLERY, WORDS, BASE, MOTION, REPLICATION,
-    SPATIAL_LORA, MOTION_LORA, LATENTS, ASSEMBLE, PAINT, BATCH, EVALUATE,
+    SPATIAL_LORA, MOTION_LORA, LATENTS, ASSEMBLE, PAINT, BATCH, EVALUATE, EXPORT,
 )  # fmt: skip
