@@ -28,6 +28,7 @@ SCALED = {
     "pipelines.synth": FEW,
     "pipelines.ingest": ["size=64", "gallery=false", "cluster=inline"],
     "pipelines.film": ["size=128", "seconds=1", "canvas_px=64", "overwrite=true"],
+    "pipelines.export": ["canvas_px=64", "renderer.num_strokes=12", "overwrite=true"],
     "training.train": ["max_steps=1", "batch_size=2", "num_workers=0", "tracker=none", "sample_every=0"],
     "training.assemble": [],
     "pipelines.encode": [],
