@@ -25,7 +25,7 @@ from pipelines.exports.placing import check_free, placed
 from pipelines.exports.process import Process
 from pipelines.exports.registry import FORMATS, Format, format_of
 from pipelines.exports.settings import PageName, Settings
-from pipelines.synthesis.config import RendererChoice, single_renderer
+from pipelines.synthesis.renderer_choice import RendererChoice, single_renderer
 
 
 @dataclass(frozen=True, kw_only=True)

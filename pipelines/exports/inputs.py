@@ -15,7 +15,8 @@ from conf.shown import shown
 from conf.value import Location
 from pipelines.exports.process import Frame, Process
 from pipelines.painting.own_files import PROVENANCE, REPORT, read_report
-from pipelines.synthesis.config import ClusterConfig, RendererChoice
+from pipelines.synthesis.renderer_choice import RendererChoice
+from pipelines.synthesis.run_config import ClusterConfig
 from renderers.family import Renderer
 from renderers.painting import FrameSchedule, StrokeProgram, to_uint8
 from renderers.stored_picture import decoded

@@ -58,14 +58,14 @@ def grown(num_frames: int = 5, height: int = 40, width: int = 61, *, phases: boo
 
 def of_strokes(rows: NDArray[np.float32], height_px: int = 64, width_px: int = 64) -> Process:
     """A process of smooth strokes, (N, 13), on a light canvas, in two frames."""
-    from renderers.bezier import replay
+    from renderers.bezier import RENDERER
 
     program = StrokeProgram(
         family="bezier", strokes=rows, canvas=(0.9, 0.9, 0.8), height_px=height_px, width_px=width_px
     )
     frames = tuple(
         Frame(picture=np.rint(canvas * 255).astype(np.uint8), step=step)
-        for step, canvas in zip([0, len(rows)], replay(program, [0, len(rows)]), strict=True)
+        for step, canvas in zip([0, len(rows)], RENDERER.replay(program, [0, len(rows)]), strict=True)
     )
     return Process(name="strokes", caption="", credit="", frames=frames, program=program)
 
