@@ -6,6 +6,7 @@
 # make chaos   kills and disturbs every command, by seed, and runs it again (CHAOS_KILLS, CHAOS_FAULTS, CHAOS_SECONDS)
 # make fuzz    hostile bytes at every reader of strangers' files, FUZZ_SECONDS (600) in all
 # make mutate  mutation testing of the modules that carry promises: hours
+# make docs   the documentation as a site: outputs/site/index.html
 # make audit   known faults of the pinned packages: a report, which needs a network and fails nothing
 PYTHON ?= python3
 VENV ?= .venv
@@ -19,7 +20,7 @@ TRAIN := $(BIN)/torchrun --standalone --nproc_per_node=2 -m training.train
 TINY_PICTURES := renderer=small size=64 num_sequences=12000 gallery=false
 TINY_KEYS := +experiment=tiny data='[{path: $(TINY)/alone, weight: 3}, {path: $(TINY)/scenes}]'
 
-.PHONY: demo train-tiny train-small test test-gpu setup lint types contract unit nightly chaos fuzz mutate audit bench clean
+.PHONY: demo train-tiny train-small test test-gpu setup lint types contract unit nightly chaos fuzz mutate audit docs bench clean
 
 demo: setup
 	$(BIN)/python -m pipelines.synth num_sequences=24 out=outputs/demo
@@ -88,6 +89,9 @@ mutate: setup
 audit: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[nightly]'
 	-$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
+
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 bench: setup
 	$(BIN)/python -m benchmarks.bezier
