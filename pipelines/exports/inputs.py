@@ -121,8 +121,8 @@ def _stored(root: Path, key: str) -> tuple[StoredSequence, Mapping[str, Any]]:
                     return read_span(span, retried(path, partial(_read, path, span.offset, span.length))), record
     except (ValueError, KeyError, OSError) as error:
         raise UserError(f"dataset={root}: {error}; run python -m pipelines.verify dataset={root}") from error
-    some = list(islice((span.key for manifest in manifests for span in manifest.samples), _NAMED_KEYS))
-    raise ConfigError("key", key, f"one of {', '.join(some)}, ..." if some else "none yet: no shard is committed")
+    keys = list(islice((span.key for manifest in manifests for span in manifest.samples), _NAMED_KEYS))
+    raise ConfigError("key", key, f"one of {', '.join(keys)}, ..." if keys else "none yet: no shard is committed")
 
 
 def _read(path: Path, offset: int, length: int) -> bytes:

@@ -25,8 +25,8 @@ def outline(stroke: Stroke) -> str:
         left, right = p0 - radius, p0 + radius
         return f"M{_xy(left)}{_arc(radius, right)}{_arc(radius, left)}Z"
     side = _Sides(_without_cusps(p0, p1, p2), (r0, r2))
-    there, back = side.cubics(0.0, 1.0, 1), side.cubics(1.0, 0.0, -1)
-    return f"M{_xy(side.at(0.0, 1))}{there}{_arc(r2, side.at(1.0, -1))}{back}{_arc(r0, side.at(0.0, 1))}Z"
+    forward, backward = side.cubics(0.0, 1.0, 1), side.cubics(1.0, 0.0, -1)
+    return f"M{_xy(side.at(0.0, 1))}{forward}{_arc(r2, side.at(1.0, -1))}{backward}{_arc(r0, side.at(0.0, 1))}Z"
 
 
 class _Sides:
