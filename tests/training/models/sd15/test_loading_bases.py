@@ -182,7 +182,7 @@ def _infinite(folder: Path) -> None:
         (_nine_channels, "its UNet reads 9 channels, as those for inpainting do, and gives 4, its VAE makes 4"),
         (_other_words, "its tokenizer is not its text encoder's; it has 3 tokens, not"),
         (_no_words, "its tokenizer"),
-        (_words_in_another_order, "its tokenizer is not its text encoder's; its end token is number"),
+        (_words_in_another_order, "its tokenizer is not its text encoder's; its end token is"),
         (_epsilon_without_signal, "epsilon and rescale_betas_zero_snr"),
         (_code, "holds code besides tensors, which is not run"),
         (_nothing, "its unet has no weights that can be read; it holds config.json, model.ckpt; save them as"),

@@ -206,7 +206,7 @@ def test_half_the_strength_is_halfway_in_what_the_network_first_sees(base: BaseM
 @pytest.mark.parametrize(
     ("frames", "strengths", "words"),
     [
-        ([8], None, "frame 8 of 8; there are -8 to 7"),
+        ([8], None, "frame 8 of 8; allowed: -8 to 7"),
         ([-9], None, "frame -9"),
         ([0, -8], None, "named twice"),
         ([0], [1.5], "strength 1.5 of frame 0; allowed: 0 to 1"),
