@@ -20,7 +20,7 @@ from conf.compose import typed
 from conf.errors import ConfigError
 from conf.progress import Progress
 from conf.value import Location
-from pipelines.exports.inputs import Wanted, from_dataset, from_painting, from_picture
+from pipelines.exports.inputs import Replay, from_dataset, from_painting, from_picture
 from pipelines.exports.placing import check_free, placed
 from pipelines.exports.process import Process
 from pipelines.exports.registry import FORMATS, Format, format_of
@@ -39,7 +39,7 @@ class ExportConfig:
     renderer: RendererChoice
     canvas_px: int
     seed: int
-    wanted: Wanted
+    replay: Replay
     out: Path
     format: str | None
     overwrite: bool
@@ -79,32 +79,32 @@ def run(config: ExportConfig) -> Summary:
     Raises:
         UserError: if something cannot be read, does not fit the format, or cannot be written; nothing is then left.
     """
-    name, made = config.format_name, FORMATS[config.format_name]
+    chosen = FORMATS[config.format_name]
     lines = []
     with placed(config.out) as path, Progress("exporting", max(1, len(config.key)), unit="processes") as progress:
-        one_path = config.is_file or (not made.endings and len(config.key) < 2)
+        one_path = config.is_file or (not chosen.endings and len(config.key) < 2)
         if not one_path:
             path.mkdir()
         for process in _processes(config):
-            made.refuse(process, name)
-            made.write(process, config.settings, path if one_path else path / _file_name(process, made))
+            chosen.refuse(process, config.format_name)
+            chosen.write(process, config.settings, path if one_path else path / _file_name(process, chosen))
             height, width = process.size_px
-            lines.append(f"{process.name}: {len(process.frames)} frames of {width}x{height} px as {name}")
+            lines.append(f"{process.name}: {len(process.frames)} frames of {width}x{height} px as {config.format_name}")
             progress.advance(1)
     return Summary(lines=(*lines, f"look at it: {config.out}"))
 
 
 def _processes(config: ExportConfig) -> Iterator[Process]:
     if config.dataset is not None:
-        yield from map(partial(from_dataset, config.dataset, wanted=config.wanted), config.key)
+        yield from map(partial(from_dataset, config.dataset, replay=config.replay), config.key)
     elif config.painting is not None:
-        yield from_painting(config.painting, config.wanted)
+        yield from_painting(config.painting, config.replay)
     elif config.picture is not None:
-        yield from_picture(config.picture, config.renderer, config.canvas_px, config.seed, config.wanted)
+        yield from_picture(config.picture, config.renderer, config.canvas_px, config.seed, config.replay)
 
 
-def _file_name(process: Process, made: Format) -> str:
-    return process.name + (made.endings[0] if made.endings else "")
+def _file_name(process: Process, chosen: Format) -> str:
+    return process.name + (chosen.endings[0] if chosen.endings else "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +147,7 @@ def export_config(plain: dict[str, Any]) -> ExportConfig:
     keys = fields.pop("key") or ()
     return ExportConfig(
         settings=Settings(**{name: fields.pop(name) for name in _OF_FORMATS}),
-        wanted=Wanted(**{name: fields.pop(name) for name in _OF_STROKES}),
+        replay=Replay(**{name: fields.pop(name) for name in _OF_STROKES}),
         key=(keys,) if isinstance(keys, str) else keys,
         renderer=single_renderer(fields.pop("renderer")),
         **fields,

@@ -32,7 +32,7 @@ _FRAMES_OF_PICTURE = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class Replay:
     """How frames are to be made from strokes.
 
     Attributes:
@@ -60,7 +60,7 @@ class Wanted:
             if value is not None:
                 raise ConfigError(key, value, f"null: {why}, so frames are exported as they are")
 
-    def replayed(self, program: StrokeProgram, family: Renderer, stored_steps: Sequence[int]) -> tuple[Frame, ...]:
+    def frames(self, program: StrokeProgram, family: Renderer, stored_steps: Sequence[int]) -> tuple[Frame, ...]:
         """Frames painted again from strokes, at the pace of the stored ones."""
         count = self.num_frames or len(stored_steps)
         places = np.linspace(0, len(stored_steps) - 1, count)
@@ -83,7 +83,7 @@ class Wanted:
         )
 
 
-def from_dataset(root: Path, key: str, wanted: Wanted) -> Process:
+def from_dataset(root: Path, key: str, replay: Replay) -> Process:
     """One sequence of a data set.
 
     Raises:
@@ -94,12 +94,12 @@ def from_dataset(root: Path, key: str, wanted: Wanted) -> Process:
         facts = sequence.facts
         program = _program(sequence)
         if program is None:
-            wanted.refuse(f"sequence {key} has no strokes")
-        if program is None or wanted.as_stored:
+            replay.refuse(f"sequence {key} has no strokes")
+        if program is None or replay.as_stored:
             frames = _stored_frames(sequence, program is not None)
         else:
             steps = [int(frame["step"]) for frame in facts["frames"]]
-            frames = wanted.replayed(program, _family(program), steps)
+            frames = replay.frames(program, _family(program), steps)
     except ValueError as error:
         raise UserError(f"dataset={root}: sequence {key}: {error}; run python -m pipelines.verify") from error
     credit = f"source {record['source']}, licence {record['licence'] or 'unknown'}"
@@ -155,13 +155,13 @@ def _family(program: StrokeProgram) -> Renderer:
     return renderer(program.family)
 
 
-def from_painting(root: Path, wanted: Wanted) -> Process:
+def from_painting(root: Path, replay: Replay) -> Process:
     """The process in an output folder of `paint`.
 
     Raises:
         UserError: if it holds none, or a damaged one.
     """
-    wanted.refuse("a painter's process has no strokes")
+    replay.refuse("a painter's process has no strokes")
     try:
         report: dict[str, Any] = read_report(root)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
@@ -185,7 +185,7 @@ def from_painting(root: Path, wanted: Wanted) -> Process:
     )
 
 
-def from_picture(picture: Location, choice: RendererChoice, canvas_px: int, seed: int, wanted: Wanted) -> Process:
+def from_picture(picture: Location, choice: RendererChoice, canvas_px: int, seed: int, replay: Replay) -> Process:
     """A picture as a renderer paints it.
 
     Raises:
@@ -198,9 +198,9 @@ def from_picture(picture: Location, choice: RendererChoice, canvas_px: int, seed
     compile_kernels({choice.family}, ClusterConfig(kind="inline"))
     canvas = canvas_of(read_picture(picture, choice.ground), canvas_px, picture)
     painting = choice.renderer.paint(canvas, choice.config, np.random.SeedSequence(seed), choice.assets.content)
-    schedule = FrameSchedule(num_frames=wanted.num_frames or _FRAMES_OF_PICTURE)
+    schedule = FrameSchedule(num_frames=replay.num_frames or _FRAMES_OF_PICTURE)
     steps = schedule.steps(painting.left)
-    frames = wanted.replayed(painting.program, choice.renderer, steps)
+    frames = replay.frames(painting.program, choice.renderer, steps)
     name = Path(picture).stem
     subject = name.replace("_", " ")
     return Process(

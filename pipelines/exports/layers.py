@@ -32,9 +32,8 @@ def layers_of(process: Process) -> list[Layer]:
     layers, before = [], None
     for number, frame in enumerate(process.frames):
         picture = frame.picture
-        changed = (
-            np.ones(picture.shape[:2], bool) if before is None else (picture != before).any(axis=2)
-        )  # the first hides nothing, and is whole
+        # The first layer is its whole frame, as there is nothing below it.
+        changed = np.ones(picture.shape[:2], bool) if before is None else (picture != before).any(axis=2)
         left, top, width, height = cv2.boundingRect(changed.astype(np.uint8)) if changed.any() else (0, 0, 1, 1)
         box = np.s_[top : top + height, left : left + width]
         alpha = np.where(changed[box], 255, 0).astype(np.uint8)

@@ -22,6 +22,6 @@ def write(process: Process, settings: Settings, path: Path) -> None:
             group = document.create_group(open_folder=False)
             group.name = phase
         for layer in layers:
-            made = group.create_pixel_layer(Image.fromarray(layer.rgba), top=layer.top, left=layer.left)
-            made.name = layer.name
+            pixel_layer = group.create_pixel_layer(Image.fromarray(layer.rgba), top=layer.top, left=layer.left)
+            pixel_layer.name = layer.name
     document.save(path)

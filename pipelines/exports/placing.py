@@ -33,7 +33,7 @@ def placed(out: Path) -> Iterator[Path]:
         UserError: if it cannot be written, or another run is writing there.
     """
     work = out.with_name(f".{out.name}.tmp")
-    made = [folder for folder in (out.parent, *out.parent.parents) if not folder.exists()]
+    new_folders = [folder for folder in (out.parent, *out.parent.parents) if not folder.exists()]
     try:
         work.mkdir(parents=True, exist_ok=True)
         with sole_writer(work):
@@ -47,6 +47,6 @@ def placed(out: Path) -> Iterator[Path]:
     except OSError as error:
         raise UserError(f"out={out}: cannot be written ({error.strerror or error})") from error
     finally:
-        for folder in made:
+        for folder in new_folders:
             with suppress(OSError):  # not empty: it holds what was made
                 folder.rmdir()

@@ -95,12 +95,12 @@ def format_of(name: str | None, out: Path) -> str:
         for known, one in FORMATS.items():
             if ending in one.endings:
                 return known
-        endings = dict.fromkeys(ending for one in FORMATS.values() for ending in one.endings)
-        raise ConfigError("out", out, f"a name that ends with {', '.join(endings)}; or say format=")
+        known_endings = dict.fromkeys(ending for one in FORMATS.values() for ending in one.endings)
+        raise ConfigError("out", out, f"a name that ends with {', '.join(known_endings)}; or say format=")
     if name not in FORMATS:
         raise ConfigError("format", name, f"one of {', '.join(FORMATS)}")
     others = {ending for one in FORMATS.values() for ending in one.endings}
     if ending in others and ending not in FORMATS[name].endings:
-        wanted = " or ".join(FORMATS[name].endings)
-        raise ConfigError("out", out, f"a name that ends with {wanted}, or a folder" if wanted else "a folder")
+        endings = " or ".join(FORMATS[name].endings)
+        raise ConfigError("out", out, f"a name that ends with {endings}, or a folder" if endings else "a folder")
     return name

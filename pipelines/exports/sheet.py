@@ -48,8 +48,8 @@ def _page(process: Process, settings: Settings) -> Image.Image:
     gap, line = _GAP_MM * dots, 2 * _TEXT_MM * dots
     inner = columns * cell_width + (columns - 1) * gap
     left, top = (page.width - inner) / 2, settings.margin_mm * dots
-    wanted = font_of(settings, round(_TITLE_MM * dots))
-    shrunk = max(_TEXT_MM, _TITLE_MM * min(1.0, inner / max(1.0, wanted.getlength(process.title))))
+    full_size = font_of(settings, round(_TITLE_MM * dots))
+    shrunk = max(_TEXT_MM, _TITLE_MM * min(1.0, inner / max(1.0, full_size.getlength(process.title))))
     title = font_of(settings, int(shrunk * dots))
     draw.text((left, top), _fitted(process.title, title, inner), _BLACK, title)
     top += 2 * _TITLE_MM * dots

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.exports import plotter
-from pipelines.exports.inputs import Wanted, from_dataset
+from pipelines.exports.inputs import Replay, from_dataset
 from tests.pipelines.exports.runs import of_strokes, rastered, settings
 
 _SVG = "{http://www.w3.org/2000/svg}"
@@ -19,7 +19,7 @@ _PATH = re.compile(rf"M{_NUMBER} {_NUMBER}Q{_NUMBER} {_NUMBER} {_NUMBER} {_NUMBE
 
 
 def test_nothing_is_filled_and_all_lines_stay_within_the_margins(painted: dict[str, Path], tmp_path: Path) -> None:
-    process = from_dataset(painted["bezier"], "00000000", Wanted(num_frames=None, size=None))
+    process = from_dataset(painted["bezier"], "00000000", Replay(num_frames=None, size=None))
     plotter.write(process, settings(page="a5", margin_mm=20), tmp_path / "a.svg")
     root = ElementTree.parse(tmp_path / "a.svg").getroot()
     assert (root.get("width"), root.get("height"), root.get("viewBox")) == ("148.0mm", "210.0mm", "0 0 148.0 210.0")

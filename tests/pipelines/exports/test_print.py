@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from conf.errors import ConfigError
 from pipelines.exports import lesson, sheet
-from pipelines.exports.inputs import Wanted, from_dataset
+from pipelines.exports.inputs import Replay, from_dataset
 from pipelines.exports.palette import TUBES, mix_of, palette_of
 from tests.pipelines.exports.runs import Picture, grown, optional, settings
 
@@ -65,7 +65,7 @@ def test_a_font_that_is_none_is_refused(tmp_path: Path) -> None:
 
 def test_a_lesson_says_every_step_its_strokes_and_its_colours(painted: dict[str, Path], tmp_path: Path) -> None:
     optional("reportlab")
-    process = from_dataset(painted["studio"], "00000000", Wanted(num_frames=None, size=None))
+    process = from_dataset(painted["studio"], "00000000", Replay(num_frames=None, size=None))
     lesson.write(process, settings(), tmp_path / "a.pdf")
     pictures, text = pages(tmp_path / "a.pdf")
     assert len(pictures) >= 3 and all(picture.std() > 10 for picture in pictures)

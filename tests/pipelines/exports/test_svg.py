@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipelines.exports import svg
-from pipelines.exports.inputs import Wanted, from_dataset
+from pipelines.exports.inputs import Replay, from_dataset
 from pipelines.exports.outline import outline
 from pipelines.exports.process import Process
 from pipelines.exports.strokes import strokes_of
@@ -25,7 +25,7 @@ from tests.pipelines.exports.runs import of_strokes, psnr, rastered, settings
 from tests.pipelines.pages.gallery_visit import a_chromium
 
 _SVG = "{http://www.w3.org/2000/svg}"
-_AS_STORED = Wanted(num_frames=None, size=None)
+_AS_STORED = Replay(num_frames=None, size=None)
 
 
 def stored(painted: dict[str, Path], name: str) -> Process:
