@@ -10,6 +10,7 @@ from conf.command import PARTIAL, Summary, next_line
 from conf.errors import UserError
 from conf.progress import Progress
 from conf.recipe import recipe_hash
+from pipelines.hub.dataset_page import write_dataset_page
 from pipelines.kernels import compile_kernels
 from pipelines.sources.source import Listing
 from pipelines.synthesis.cluster import num_workers, render_shards
@@ -75,7 +76,9 @@ def make_dataset(
                 f"max_quarantined={config.max_quarantined} allows; reasons in {quarantine_file(config.out)}, "
                 f"the first: {_first_reason(manifests)}"
             )
-        card.completed(config.out, manifests).write(config.out)
+        completed = card.completed(config.out, manifests)
+        completed.write(config.out)
+        write_dataset_page(config.out, completed, manifests)
         pages = _gallery(config) if config.gallery and manifests else []
     summary = _summary(config, plan, tally, totals, pages)
     notes = [*_passed_over(plan), *_without_captions(manifests, caption_key)]

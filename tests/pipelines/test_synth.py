@@ -51,7 +51,9 @@ def test_a_data_set_is_complete_and_its_totals_are_true(dataset: Path) -> None:
         assert hash_file(tar_path(dataset, manifest.name)) == manifest.sha256
         assert manifest.config_hash == card.config_hash
     names = {path.name for path in dataset.iterdir()}
-    assert names == {"dataset.json", "gallery", "samples.parquet", "shards", "timings"}
+    assert names == {
+        "README.md", "contact_sheet.png", "dataset.json", "gallery", "samples.parquet", "shards", "timings"
+    }  # fmt: skip
 
 
 def test_the_table_has_a_sane_row_for_every_sequence(dataset: Path) -> None:

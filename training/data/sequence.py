@@ -120,6 +120,17 @@ def read_sequences(root: Path, manifest: ShardManifest) -> Iterator[StoredSequen
             yield read_span(span, retried(path, partial(_read_at, file, span.offset, span.length)))
 
 
+def read_sequence(root: Path, shard: str, span: SampleSpan) -> StoredSequence:
+    """One sequence of a shard.
+
+    Raises:
+        ValueError: if the bytes at its offset are not the sequence that its span names.
+    """
+    path = tar_path(root, shard)
+    with retried(path, lambda: path.open("rb")) as file:
+        return read_span(span, retried(path, partial(_read_at, file, span.offset, span.length)))
+
+
 def _read_at(file: IO[bytes], offset: int, length: int) -> bytes:
     file.seek(offset)
     return file.read(length)

@@ -1,0 +1,164 @@
+"""The card of a data set, `README.md`: what is in it, and how the `datasets` library reads it.
+
+The Hub shows the card, and the library takes from its head which files make up a split and what columns there are. So a
+folder of ours loads as it is, from disk or from the Hub.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from pipelines.hub.features import Feature, dataset_features
+from pipelines.hub.markdown import front_matter, plain, table
+from pipelines.synthesis.contact_sheet import write_sheet
+from training.data.dataset import DatasetCard, dataset_totals
+from training.data.layout import SPLITS
+from training.data.licences import licence_fields
+from training.data.manifest import ShardManifest, write_atomically
+from training.data.own_page import README, page_for
+
+SHEET = "contact_sheet.png"
+"""The picture in the card."""
+_TITLE = "Painting processes"
+_SHEET_ROWS = 6
+_MEMBERS = {
+    "webp": "a frame, from the earliest to the finished picture; lossless",
+    "png": "a frame, from the earliest to the finished picture; lossless",
+    "jpg": "a frame, from the earliest to the finished picture",
+    "txt": "the caption, with the words that name the method",
+    "json": "source, licence, renderer, seed, size, what each frame shows, metrics",
+    "strokes.npz": "the strokes: they repaint every frame at any size",
+    "regions.png": "which region a pixel belongs to; the json says when each is painted",
+    "truth.npz": "of a generated picture: labels, names, depth and saliency of its things",
+}
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+
+
+def write_dataset_page(root: Path, card: DatasetCard, manifests: Sequence[ShardManifest]) -> None:
+    """Write the card of what is committed of a data set, and its contact sheet; nothing while nothing is.
+
+    A card that somebody changed by hand stays as it is.
+
+    Raises:
+        ValueError: if a sequence is damaged.
+    """
+    shards = [manifest for manifest in manifests if manifest.split in SPLITS and manifest.samples]
+    if not shards:
+        return
+    text = dataset_page(card, shards, dataset_features(root, shards))
+    write_sheet(root, shards[0].name, root / SHEET)
+    write_atomically(root / README, page_for(root / README, text))
+
+
+def dataset_page(card: DatasetCard, shards: Sequence[ShardManifest], features: Sequence[Feature]) -> str:
+    """The text of the card: the same for the same data, whatever its folder is called.
+
+    Args:
+        card: of the data set.
+        shards: what is committed; all hold sequences.
+        features: the columns, as `dataset_features` gives them.
+    """
+    totals = dataset_totals(shards)
+    splits = [split for split in SPLITS if split in totals["splits"]]
+    head = {
+        "pretty_name": _TITLE,
+        **licence_fields(totals["licences"]),
+        "task_categories": ["text-to-image", "text-to-video"],
+        "tags": ["painting", "painting-process", "webdataset", "process-painter"],
+        "size_categories": [_size(totals["num_sequences"])],
+        "configs": [
+            {
+                "config_name": "default",
+                "data_files": [{"split": split, "path": f"shards/{split}-*.tar"} for split in splits],
+            }
+        ],
+        "dataset_info": {"config_name": "default", "features": list(features)},
+    }
+    return "\n".join([front_matter(head), *_body(card, shards, totals, features)]) + "\n"
+
+
+def _body(
+    card: DatasetCard, shards: Sequence[ShardManifest], totals: Mapping[str, Any], features: Sequence[Feature]
+) -> list[str]:
+    recipe, schedule = card.recipe, card.recipe.get("schedule", {})
+    of_splits = ", ".join(f"{count:,} {split}" for split, count in totals["splits"].items())
+    unfinished = f" It is not finished: {len(card.shards)} shards are planned." if card.totals is None else ""
+    captions = [str(record["caption"]) for record in shards[0].records[:_SHEET_ROWS]]
+    counts = Counter((record["renderer"], manifest.split) for manifest in shards for record in manifest.records)
+    phrases = {str(each["name"]): str(each.get("phrase", "")) for each in recipe.get("renderers", [])}
+    return [
+        f"# {_TITLE}",
+        "",
+        f"How {totals['num_sequences']:,} pictures come about, each in {schedule.get('num_frames', 'several')} frames "
+        f"from the first marks to the finished picture: {of_splits}. {totals['num_bytes'] / 1e6:,.1f} MB in "
+        f"{totals['num_shards']} tars.{unfinished}",
+        "",
+        f"![A row a sequence, its frames from left to right]({SHEET})",
+        "",
+        *[f"{number}. {plain(caption) or '(no caption)'}" for number, caption in enumerate(captions, 1)],
+        "",
+        "## How to load it",
+        "",
+        "```python",
+        "from datasets import load_dataset",
+        "",
+        'sequences = load_dataset("FOLDER OR USER/NAME", streaming=True)',
+        f'first = next(iter(sequences["{shards[0].split}"]))',
+        "```",
+        "",
+        "The tars are plain WebDataset. What a sequence lacks, such as a map of regions, is empty.",
+        "",
+        "## What is in a sequence",
+        "",
+        table(("column", "what"), _columns(features)),
+        "",
+        "## How it was made",
+        "",
+        f"By process-painter {card.code_version}, from {_source(recipe)}. `dataset.json` holds the whole recipe; its "
+        f"hash is `{card.config_hash[:16]}`.",
+        "",
+        table(
+            ("renderer", "words in the caption", *totals["splits"]),
+            (
+                (plain(name), plain(phrases.get(name, "")), *(f"{counts[name, split]:,}" for split in totals["splits"]))
+                for name in totals["renderers"]
+            ),
+        ),
+        "",
+        "## Licences of the pictures",
+        "",
+        table(("licence", "sequences"), [(plain(each), f"{count:,}") for each, count in totals["licences"].items()]),
+        "",
+        "`samples.parquet` states source and licence of each sequence.",
+        "",
+    ]  # fmt: skip
+
+
+def _columns(features: Sequence[Feature]) -> Iterator[tuple[str, str]]:
+    """Rows of a table; frames share one."""
+    for meaning, group in groupby((str(feature["name"]) for feature in features), _meaning):
+        names = list(group)
+        yield " to ".join(f"`{name}`" for name in dict.fromkeys((names[0], names[-1]))), meaning
+
+
+def _meaning(name: str) -> str:
+    """What a column holds."""
+    if name.startswith("__"):
+        return "the sequence's key" if name == "__key__" else "the tar that it stands in"
+    if name.startswith("before."):
+        return "the recorded frame that a frame was made from"
+    ending = name.rpartition(".")[2]
+    if ending == "txt" and name != "txt":
+        return "the caption of a frame, with what is being done"
+    return _MEMBERS.get(name) or _MEMBERS.get(ending, "")
+
+
+def _source(recipe: Mapping[str, Any]) -> str:
+    kind = recipe.get("source", {}).get("kind", "recordings of artists at work")
+    return {"scenes": "scenes that it drew itself", "folder": "a folder of pictures"}.get(str(kind), str(kind))
+
+
+def _size(num_sequences: int) -> str:
+    return next((name for limit, name in _SIZES if num_sequences < limit), "n>1M")

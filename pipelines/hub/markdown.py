@@ -1,0 +1,27 @@
+"""Strangers' words in a Markdown page: names, captions and licences that mean nothing but themselves there."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from conf.shown import shown
+
+_MEANS_SOMETHING = re.compile(r"([\\`*_{}\[\]()#+!|~&<>$:@])")
+
+
+def plain(text: str) -> str:
+    """A text on one line in which no character has a meaning for Markdown or HTML."""
+    return _MEANS_SOMETHING.sub(r"\\\1", shown(text)).replace("\\<", "&lt;").replace("\\>", "&gt;")
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table; cells are Markdown already."""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))
+
+
+def front_matter(fields: Mapping[str, Any]) -> str:
+    """The head of a card."""
+    return f"---\n{yaml.safe_dump(dict(fields), sort_keys=False, allow_unicode=True, width=math.inf)}---\n"
