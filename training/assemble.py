@@ -20,6 +20,7 @@ from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from conf.value import parse_size
 from training.data.claim import claimed_folder
+from training.data.own_page import README
 from training.data.plain import parse_json
 from training.data.retries import retried
 from training.models.weights import PAINTER_CARD, parent_weights, read_run_card, sound_hash
@@ -209,12 +210,14 @@ def _assemble(config: AssembleConfig, parts: Mapping[str, Part], facts: Mapping[
     """Load all parts, and put the painter in place, whole."""
     import torch
 
+    from training.models.painter_page import write_painter_page
     from training.run.checkpoint import replaced_folder
 
     painter = _loaded(config, parts, facts)
     cards = {key: part.card for key, part in parts.items() if part.card is not None}
     with replaced_folder(config.out) as folder:
         painter.save(folder, cards, {"fp32": torch.float32, "fp16": torch.float16}[config.dtype])
+        write_painter_page(folder, before=config.out / README)
 
 
 def _refuse_other(out: Path, facts: Mapping[str, Any]) -> None:
@@ -222,7 +225,7 @@ def _refuse_other(out: Path, facts: Mapping[str, Any]) -> None:
     try:
         stored = parse_json(retried(out / PAINTER_CARD, (out / PAINTER_CARD).read_bytes))
         hashes = {key: part["hash"] for key, part in stored["parts"].items()}
-        own_names = {PAINTER_CARD, *stored["files"]}
+        own_names = {PAINTER_CARD, README, *stored["files"]}
     except (IsADirectoryError, ValueError, KeyError, TypeError, AttributeError):
         allowed = f"a new or empty folder; {PAINTER_CARD} in this one is not a painter's"
         raise ConfigError("out", out, allowed) from None

@@ -10,8 +10,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from conf.markdown import front_matter, plain, table
 from pipelines.hub.features import Feature, dataset_features
-from pipelines.hub.markdown import front_matter, plain, table
 from pipelines.synthesis.contact_sheet import write_sheet
 from training.data.dataset import DatasetCard, dataset_totals
 from training.data.layout import SPLITS

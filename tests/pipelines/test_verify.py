@@ -483,7 +483,7 @@ FLIPS = 200
 
 
 def test_a_bit_flipped_anywhere_is_named(data: Path) -> None:
-    """In every kind of file, described and describing; only timings and what is for people to read may be flipped unseen."""
+    """In every kind of file, described and describing; timings and pages for people alone may be flipped unseen."""
     rng = random.Random(37)
     kinds: dict[str, list[Path]] = {}
     for path in sorted(path for path in data.rglob("*") if path.is_file() and path.parent.name != "timings"):

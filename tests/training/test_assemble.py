@@ -19,6 +19,7 @@ from tests.training.stages import runs as stage_runs
 from tests.training.stages.parents import train, untrained_parents
 from tests.training.toy_runs import ROOT
 from training.assemble import assemble_config, run
+from training.data.own_page import README
 from training.models import painter_folder
 from training.models.lora import apply_lora
 from training.models.sd15.base import load_base
@@ -280,8 +281,22 @@ def test_a_painter_that_is_not_whole_is_refused(painter: Path, tmp_path: Path, h
     assert "\n" not in str(caught.value)
 
 
+def test_a_painter_has_a_card_that_stays_once_somebody_changed_it(runs: Folders, tmp_path: Path) -> None:
+    folder = assemble(runs, tmp_path / "painter")
+    made = (folder / README).read_text("utf-8")
+    assert "| base | not trained here |" in made and "| motion | motion | 2 |" in made
+    assert "license: cc0-1.0" in made and "num_frames=8" in made and 'custom_pipeline="pipeline"' in made
+    (folder / README).write_text("mine")
+    painter_folder.check_painter(folder)
+    assemble(runs, folder)
+    assert (folder / README).read_text() == "mine"
+    (folder / README).unlink()
+    assemble(runs, folder)
+    assert (folder / README).read_text("utf-8") == made
+
+
 def test_a_bit_flipped_in_any_file_of_a_painter_is_named(painter: Path, tmp_path: Path) -> None:
-    files = sorted(path.relative_to(painter) for path in painter.rglob("*") if path.is_file())
+    files = sorted(path.relative_to(painter) for path in painter.rglob("*") if path.is_file() and path.name != README)
     for number, name in enumerate(files):
         hurt = shutil.copytree(painter, tmp_path / str(number))
         data = bytearray((hurt / name).read_bytes())

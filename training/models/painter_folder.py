@@ -2,6 +2,8 @@
 
 PAINTER/painter.json         format, frames, size, method phrases, hashes and licences of the parts, all files
 PAINTER/model_index.json     the same parts for diffusers' `DiffusionPipeline`, where it knows such
+PAINTER/pipeline.py          with these, what makes it one of diffusers' pipelines where this package is not installed
+PAINTER/README.md            its card, which is its reader's to change: not among the hashes
 PAINTER/...                  the parts, as the architecture has them: of a Stable Diffusion vae/, text_encoder/,
                              tokenizer/, unet/, scheduler/, motion_adapter/ and replication/
 PAINTER/loras/NAME/          LoRAs
@@ -19,6 +21,7 @@ from typing_extensions import TypedDict
 
 from conf.errors import UserError
 from training.data.manifest import hash_file, to_json
+from training.data.own_page import README
 from training.data.plain import OPEN, Count, Number, Side, shaped
 from training.data.retries import retried
 from training.data.seal import sealed, sealed_fields
@@ -87,7 +90,7 @@ def seal_painter(
         (folder / "model_index.json").write_text(to_json(model_index), encoding="utf-8")
     files = {
         path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": hash_file(path)}
-        for path in sorted(path for path in folder.rglob("*") if path.is_file())
+        for path in sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / README)
     }
     (folder / PAINTER_CARD).write_bytes(sealed(to_json({"format": _FORMAT, **facts, "files": files})))
 

@@ -12,10 +12,10 @@ import pytest
 from huggingface_hub import DatasetCard
 
 from conf.command import command
+from conf.markdown import plain
 from conf.shown import shown
 from pipelines import status, verify
 from pipelines.hub.dataset_page import SHEET, write_dataset_page
-from pipelines.hub.markdown import plain
 from renderers.painting import StrokeProgram
 from tests.pipelines.artists.ingest_runs import ingest, save, sheet_of, stages
 from tests.pipelines.hub.loading import assert_rows_are_sequences, loaded, stored

@@ -1,5 +1,7 @@
 """A painter of Stable Diffusion's kind: base, temporal modules, replication network and LoRAs in one folder."""
 
+import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,9 +12,12 @@ from diffusers import MotionAdapter, SparseControlNetModel
 from diffusers import __version__ as diffusers_version
 from torch import Tensor
 
+from training.models import codec
+from training.models.codec import PatchCodec
 from training.models.lora import LORA_FILE, apply_lora
 from training.models.painter import PainterParts
-from training.models.painter_folder import LORAS, seal_painter
+from training.models.painter_folder import LORAS, PAINTER_CARD, check_painter, seal_painter
+from training.models.sd15 import stand_alone
 from training.models.sd15.base import BaseModel, load_base
 from training.models.sd15.lora import kind_of, load_lora, save_lora
 from training.models.sd15.motion import add_motion, load_motion
@@ -20,6 +25,9 @@ from training.models.sd15.networks import StableDiffusionNetworks
 from training.models.sd15.replication import load_replication
 from training.models.weights import module_hash
 
+PIPELINE_FILE, CODEC_FILE = "pipeline.py", "vae/codec.py"
+"""What makes a painter one of diffusers' pipelines wherever diffusers is installed, and this package is not."""
+_CODEC_PLACE = ("codec", PatchCodec.__name__)  # in `model_index.json`: a module in the folder of the part
 _SHARED = "shared_noise"
 _MOTION, _REPLICATION = "motion_adapter", "replication"
 
@@ -63,6 +71,7 @@ class Painter:
         for name, state in self.loras.items():
             (folder / LORAS / name).mkdir(parents=True)
             save_lora({key: tensor.to(dtype) for key, tensor in state.items()}, kind_of(state), folder / LORAS / name)
+        copy_code(folder)
         seal_painter(folder, {**self.facts, _SHARED: self.base.schedule.shared}, run_cards, self._model_index())
 
     def networks(self, loras: Mapping[str, float]) -> StableDiffusionNetworks:
@@ -79,8 +88,9 @@ class Painter:
             if part is None:
                 return [None, None]
             kind = type(part)
-            library = kind.__module__.partition(".")[0]
-            return [library if library in ("diffusers", "transformers") else kind.__module__, kind.__name__]
+            if isinstance(part, PatchCodec):
+                return [*_CODEC_PLACE]
+            return [kind.__module__.partition(".")[0], kind.__name__]
 
         parts = {
             "vae": self.base.vae, "text_encoder": self.base.text_encoder, "tokenizer": self.base.tokenizer,
@@ -93,6 +103,34 @@ class Painter:
             _SHARED: self.base.schedule.shared,
             **{name: place(part) for name, part in parts.items()},
         }
+
+
+def copy_code(folder: Path) -> None:
+    """Put into a painter what stock diffusers needs to paint with it: the pipeline, and a codec that it does not have.
+
+    Args:
+        folder: of the painter, whose parts are there.
+    """
+    shutil.copyfile(stand_alone.__file__, folder / PIPELINE_FILE)
+    if json.loads((folder / "vae" / "config.json").read_text(encoding="utf-8"))["_class_name"] == PatchCodec.__name__:
+        shutil.copyfile(codec.__file__, folder / CODEC_FILE)
+
+
+def renew_code(folder: Path) -> None:
+    """Give a painter of an earlier version the code that painters carry now; its weights stay as they are.
+
+    Raises:
+        UserError: if the folder is no painter, or not whole.
+    """
+    facts = check_painter(folder)
+    model_index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    copy_code(folder)
+    if (folder / CODEC_FILE).exists():
+        model_index["vae"] = _CODEC_PLACE
+    (folder / PAINTER_CARD).unlink()
+    seal_painter(
+        folder, {key: value for key, value in facts.items() if key not in ("format", "files")}, {}, model_index
+    )
 
 
 def assemble(base: BaseModel, parts: PainterParts) -> Painter:

@@ -1,0 +1,87 @@
+"""The tiny model's codec: squares of pixels to a few numbers each and back, linear, in closed form.
+
+It has the interface of `AutoencoderKL`. It stands here, and not with the tiny model, because the name of this module is
+part of every painter's `model_index.json`.
+
+A convolutional autoencoder needs hours of two cores to reach what principal components of patches give in seconds. The
+encoder is those components; the decoder is the best linear map from a patch's code *and its neighbours'* to its pixels,
+which also takes most of the edges between patches away.
+"""
+
+import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.autoencoders.vae import DecoderOutput, DiagonalGaussianDistribution
+from diffusers.models.modeling_outputs import AutoencoderKLOutput
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor, nn
+from torch.nn import functional
+
+_WHITENING = 0.25  # 0 keeps the spread of the components, 1 makes it equal: what is large counts most, details a little
+_RIDGE = 1e-4
+_LOG_VARIANCE = -30.0  # the least that diffusers knows: this codec is exact about what it encodes
+
+
+class PatchCodec(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers is not typed
+    """Linear codec of square patches.
+
+    Attributes:
+        config.patch_px: side of a patch; sides of pictures must be multiples of it.
+        config.latent_channels: numbers a patch.
+        config.scaling_factor: as in `AutoencoderKL`; codes have unit variance already.
+    """
+
+    @register_to_config  # type: ignore[untyped-decorator]
+    def __init__(self, patch_px: int = 8, latent_channels: int = 32, scaling_factor: float = 1.0) -> None:
+        super().__init__()
+        self.to_code = nn.Conv2d(3, latent_channels, patch_px, stride=patch_px)
+        self.to_pixels = nn.Conv2d(
+            latent_channels, 3 * patch_px**2, 3, padding=1, padding_mode="replicate"
+        )  # to pixels of a patch, from its code and its neighbours'
+
+    def encode(self, pictures: Tensor) -> AutoencoderKLOutput:
+        """Codes of (N, 3, H, W) pictures in [-1, 1], as a (certain) distribution over (N, C, H / 8, W / 8)."""
+        codes = self.to_code(pictures)
+        parameters = torch.cat([codes, torch.full_like(codes, _LOG_VARIANCE)], dim=1)
+        return AutoencoderKLOutput(latent_dist=DiagonalGaussianDistribution(parameters))
+
+    def decode(self, codes: Tensor) -> DecoderOutput:
+        """Pictures (N, 3, H, W), about in [-1, 1], of (N, C, H / 8, W / 8) codes."""
+        return DecoderOutput(sample=functional.pixel_shuffle(self.to_pixels(codes), self.config.patch_px))
+
+
+@torch.no_grad()
+def fit_codec(pictures: Tensor, *, patch_px: int = 8, latent_channels: int = 32) -> PatchCodec:
+    """The best linear codec for some pictures.
+
+    Args:
+        pictures: (N, 3, H, W) in [-1, 1], H and W multiples of `patch_px`.
+        patch_px: side of a patch.
+        latent_channels: numbers a patch, at most 3 * patch_px ** 2.
+
+    Returns:
+        A codec whose codes have mean 0 and, over all channels, variance 1.
+    """
+    codec: PatchCodec = PatchCodec(patch_px=patch_px, latent_channels=latent_channels)
+    patches = functional.pixel_unshuffle(pictures.double(), patch_px)  # (N, 3 * p * p, h, w)
+    size = patches.shape[1]
+    flat = patches.movedim(1, -1).reshape(-1, size)
+    mean = flat.mean(0)
+    variances, directions = torch.linalg.eigh((flat - mean).T @ (flat - mean) / len(flat))
+    variances, directions = variances.flip(0)[:latent_channels], directions.flip(1)[:, :latent_channels]
+    directions = directions * torch.sign(directions.sum(0)).where(directions.sum(0) != 0, torch.ones(()).double())
+    gains = variances.clamp_min(1e-8) ** (-_WHITENING / 2)
+    gains = gains / (variances * gains**2).mean().clamp_min(1e-12).sqrt()
+    analysis = (directions * gains).T  # (C, 3 * p * p)
+    codec.to_code.weight.copy_(analysis.reshape(latent_channels, 3, patch_px, patch_px))
+    assert codec.to_code.bias is not None and codec.to_pixels.bias is not None
+    codec.to_code.bias.copy_(-analysis @ mean)
+
+    codes = codec.to_code(pictures).double()
+    around = functional.unfold(functional.pad(codes, (1, 1, 1, 1), mode="replicate"), 3)  # (N, 9 * C, h * w)
+    inputs = around.movedim(1, -1).reshape(-1, around.shape[1])
+    inputs = torch.cat([inputs, torch.ones_like(inputs[:, :1])], dim=1)
+    gram = inputs.T @ inputs + _RIDGE * len(inputs) * torch.eye(inputs.shape[1], dtype=torch.float64)
+    solution = torch.linalg.solve(gram, inputs.T @ flat)  # (9 * C + 1, 3 * p * p)
+    codec.to_pixels.weight.copy_(solution[:-1].T.reshape(size, latent_channels, 3, 3))
+    codec.to_pixels.bias.copy_(solution[-1])
+    return codec

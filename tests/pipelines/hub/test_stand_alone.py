@@ -1,0 +1,156 @@
+"""A painter paints with diffusers alone, and what it paints is what `pipelines.paint` paints."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DiffusionPipeline
+from PIL import Image
+
+from conf.command import command
+from pipelines.paint import run
+from pipelines.painter import ProcessPainterPipeline
+from pipelines.painters import painter_folder
+from pipelines.painting.config import paint_config
+from pipelines.painting.loading import load_painter_pipeline
+from tests.pipelines.hub.bare import run_bare
+from tests.pipelines.small_painter import PROMPT, save_untrained_painter
+from training.data.own_page import README, is_as_made
+from training.models import codec
+from training.models.painter_folder import PAINTER_CARD, check_painter, seal_painter
+from training.models.sd15 import stand_alone
+from training.models.sd15.painter import CODEC_FILE, PIPELINE_FILE, renew_code
+
+TINY = painter_folder(Path("tiny"))
+FEW: dict[str, Any] = {"num_frames": 3, "num_inference_steps": 2, "output_type": "pt"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained painter. Do not change it."""
+    return save_untrained_painter(tmp_path_factory.mktemp("painter") / "painter")
+
+
+@pytest.fixture(scope="module")
+def painter(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The same as stock diffusers loads it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("diffusers.utils.dynamic_modules_utils.HF_MODULES_CACHE", str(tmp_path_factory.mktemp("modules")))
+        loaded = DiffusionPipeline.from_pretrained(folder, custom_pipeline="pipeline", trust_remote_code=True)
+    loaded.set_progress_bar_config(disable=True)
+    return loaded
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+BARE = """
+import torch
+from diffusers import DiffusionPipeline
+try:
+    import training
+    raise SystemExit("this project is installed here")
+except ModuleNotFoundError:
+    pass
+painter = DiffusionPipeline.from_pretrained(painter, custom_pipeline=f"{painter}/pipeline.py", trust_remote_code=True)
+frames = painter(prompt, num_inference_steps=3, generator=torch.Generator().manual_seed(5)).frames[0]
+for number, frame in enumerate(frames):
+    frame.save(f"{number:02d}.png")
+"""
+
+
+def test_where_this_project_is_not_installed_it_paints_the_very_frames_of_paint(tmp_path: Path) -> None:
+    prompt = "a red house by a lake, painted in oil"
+    (bare := tmp_path / "bare").mkdir()
+    run_bare(BARE, bare, painter=str(TINY), prompt=prompt)
+    words = [f"prompt={prompt}", "steps=3", "seed=5", "device=cpu", f"out={tmp_path / 'out'}"]
+    assert command("paint", paint_config, run, "A test.", words) == 0
+    painted = sorted((tmp_path / "out" / "frames").glob("*.png"))
+    assert len(painted) == 8
+    for path in painted:
+        assert np.array_equal(np.asarray(Image.open(path)), np.asarray(Image.open(bare / path.name)))
+
+
+def test_several_prompts_guidance_and_sizes_give_the_frames_of_our_own_pipeline(painter: Any, folder: Path) -> None:
+    own, _ = load_painter_pipeline(folder, torch.float32, torch.device("cpu"), {})
+    said = {"num_frames": 3, "steps": 2, "guidance": 3.0, "negative_prompt": "a boat"}
+    expected = own([PROMPT, "cat"], size_px=(32, 48), seed=7, **said).frames  # type: ignore[arg-type]
+    painted = painter(
+        [PROMPT, "cat"], height=32, width=48, guidance_scale=3.0, negative_prompt="a boat", generator=seeded(7), **FEW
+    ).frames
+    assert torch.equal(painted, expected)
+
+
+def test_a_lone_string_is_one_prompt(painter: Any) -> None:
+    alone, listed = (painter(prompt, generator=seeded(0), **FEW).frames for prompt in (PROMPT, [PROMPT]))
+    assert alone.shape == (1, 3, 3, 64, 64) and torch.equal(alone, listed)
+
+
+def test_a_generator_goes_on_as_generators_do(painter: Any) -> None:
+    generator = seeded(1)
+    first, second = (painter(PROMPT, generator=generator, **FEW).frames for _ in range(2))
+    assert torch.equal(first, painter(PROMPT, generator=seeded(1), **FEW).frames)
+    assert not torch.equal(first, second)
+    assert not torch.equal(painter(PROMPT, **FEW).frames, painter(PROMPT, **FEW).frames)
+
+
+def test_output_types_are_those_of_diffusers(painter: Any) -> None:
+    few = {**FEW, "generator": None}
+    as_type = {
+        kind: painter(PROMPT, **{**few, "generator": seeded(0), "output_type": kind}).frames for kind in ("pt", "np")
+    }
+    assert np.array_equal(as_type["np"], as_type["pt"].permute(0, 1, 3, 4, 2).numpy())
+    pictures = painter(PROMPT, **{**few, "generator": seeded(0), "output_type": "pil"}, return_dict=False)[0]
+    assert np.array_equal(np.stack(pictures[0]), (as_type["np"][0] * 255).round().astype(np.uint8))
+    assert painter(PROMPT, **{**few, "output_type": "latent"}).frames.shape == (1, 3, 8, 8, 8)
+
+
+def test_each_step_calls_back_and_may_change_the_latents(painter: Any) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def look(_: Any, step: int, timestep: int, tensors: dict[str, Any]) -> dict[str, Any]:
+        seen.append((step, int(timestep)))
+        return {"latents": torch.zeros_like(tensors["latents"])}
+
+    blank = painter(PROMPT, callback_on_step_end=look, **{**FEW, "output_type": "latent"}).frames
+    assert [step for step, _ in seen] == [0, 1] and seen[0][1] > seen[1][1] and not blank.any()
+
+
+def test_impossible_sizes_and_tensors_are_refused(painter: Any) -> None:
+    with pytest.raises(ValueError, match="multiples of 16, and are 40 and 64"):
+        painter(PROMPT, height=40, **FEW)
+    with pytest.raises(ValueError, match="noise is not one of latents"):
+        painter(PROMPT, callback_on_step_end_tensor_inputs=["noise"], **FEW)
+
+
+def test_a_painter_of_before_goes_on_loading_and_may_be_given_the_code(
+    folder: Path, painter: Any, tmp_path: Path
+) -> None:
+    old = shutil.copytree(folder, tmp_path / "old")
+    index = json.loads((old / "model_index.json").read_text())
+    index["vae"] = ["training.models.codec", "PatchCodec"]
+    for name in (PIPELINE_FILE, CODEC_FILE, PAINTER_CARD):
+        (old / name).unlink()
+    seal_painter(old, {"num_frames": 3, "size_px": [64, 64], "phrases": {}, "parts": {}}, {}, index)
+    expected = painter(PROMPT, generator=seeded(0), **FEW).frames
+    said: dict[str, Any] = {"num_frames": 3, "size_px": (64, 64), "steps": 2, "guidance": 5.0}
+    assert torch.equal(ProcessPainterPipeline.from_pretrained(old)([PROMPT], **said).frames, expected)
+    assert torch.equal(
+        load_painter_pipeline(old, torch.float32, torch.device("cpu"), {})[0]([PROMPT], **said).frames, expected
+    )
+    renew_code(old)
+    assert check_painter(old)["files"] == check_painter(folder)["files"]
+
+
+def test_the_shipped_painter_carries_the_code_of_this_version_and_a_card() -> None:
+    remedy = "python -c \"from training.models.sd15.painter import renew_code; renew_code('pipelines/painters/tiny')\""
+    for source, name in ((stand_alone, PIPELINE_FILE), (codec, CODEC_FILE)):
+        assert (TINY / name).read_bytes() == Path(str(source.__file__)).read_bytes(), remedy
+    page = (TINY / README).read_bytes()
+    assert is_as_made(page) and b"license: cc0-1.0" in page and check_painter(TINY)["files"].keys() >= {PIPELINE_FILE}
+    assert README not in check_painter(TINY)["files"]
