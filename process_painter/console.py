@@ -27,6 +27,7 @@ VERBS = {
     "film": "pipelines.film",
     "export": "pipelines.export",
     "evaluate": "pipelines.evaluate",
+    "publish": "pipelines.publish",
 }
 """Verb -> the module that does it, in the order of a project."""
 _PARTS = {"kernels": "pipelines.kernels"}  # which commands start themselves, as processes of their own

@@ -15,12 +15,13 @@ import pytest
 from conf import compose as composing
 from conf.compose import CONF_FOLDER, choices, compose
 from conf.errors import UserError
-from pipelines import encode, evaluate, export, film, gallery, ingest, status, verify
+from pipelines import encode, evaluate, export, film, gallery, ingest, publish, status, verify
 from pipelines.painting.config import paint_config
 from pipelines.synthesis.config import synth_config
 from training import assemble, dashboard
 from training.config import train_config
 
+A_REPOSITORY = "a/a"
 COMMANDS: dict[str, tuple[Callable[[dict[str, Any]], Any], list[str]]] = {
     "synth": (synth_config, ["source.path=a", "renderer.actor=a"]),
     "ingest": (ingest.ingest_config, ["source.path=a", "layout=frames"]),
@@ -32,6 +33,7 @@ COMMANDS: dict[str, tuple[Callable[[dict[str, Any]], Any], list[str]]] = {
     "film": (film.film_config, ["picture=a", "renderer.actor=a"]),
     "export": (export.export_config, ["dataset=a", "key=a", "out=a.svg", "renderer.actor=a"]),
     "evaluate": (evaluate.evaluate_config, ["generated=a", "reference=a"]),
+    "publish": (publish.publish_config, ["dataset=a", f"repo={A_REPOSITORY}"]),
     "train": (train_config, ["data=a", "out=a", "base=a", "motion=a"]),
     "assemble": (assemble.assemble_config, ["out=a", "base=a", "motion=a"]),
     "dashboard": (dashboard.dashboard_config, []),

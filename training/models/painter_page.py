@@ -12,6 +12,7 @@ from training.data.own_page import README, page_for
 from training.data.plain import parse_object
 from training.models.painter_folder import read_painter_card
 
+_ROW = ("part", "stage", "steps", "parameters trained", "loss on held-out pictures, first and last", "weights")
 _SUBJECT = "a red house by a lake"
 _WITH_DIFFUSERS = """```python
 import torch
@@ -93,7 +94,7 @@ def painter_page(facts: Mapping[str, Any], run_cards: Mapping[str, Mapping[str, 
         "## How its parts were trained",
         "",
         table(
-            ("part", "stage", "steps", "parameters trained", "loss on held-out pictures, first and last", "weights"),
+            _ROW,
             (_row(name, part, run_cards.get(name)) for name, part in facts["parts"].items()),
         ),
         "",
@@ -124,6 +125,36 @@ def _row(name: str, part: Mapping[str, Any], run_card: Mapping[str, Any] | None)
     trained = run_card.get("trained", {}).get("parameters")
     count = f"{trained:,}" if isinstance(trained, int) else ""
     return plain(name), plain(str(run_card["stage"])), f"{run_card['max_steps']:,}", count, curve, weights
+
+
+def run_page(card: Mapping[str, Any]) -> str:
+    """The card of the weights of a run.
+
+    Args:
+        card: its run card.
+    """
+    stage, part = str(card["stage"]), {"licences": {"data": card.get("data", {}).get("licences", {})}}
+    head = {**licence_fields(run_licences(card)), "tags": ["painting", "painting-process", "process-painter"]}
+    row = _row(stage, {**part, "hash": card.get("weights_hash", "unknown")}, card)
+    return "\n".join([
+        front_matter(head),
+        f"# Weights of stage {plain(stage)}",
+        "",
+        "Trained by process-painter, whose `assemble` makes a painter of such parts. `run_card.json` holds the whole "
+        "recipe and the curves.",
+        "",
+        table(_ROW, [row]),
+        "",
+        "## Licences",
+        "",
+        table(("part", "licence", "of"), _licence_rows({stage: part})),
+        "",
+    ])  # fmt: skip
+
+
+def run_licences(card: Mapping[str, Any]) -> set[str]:
+    """Of the data that a run was trained on, by its card."""
+    return _licences({"licences": {"data": card.get("data", {}).get("licences", {})}})
 
 
 def _licences(part: Mapping[str, Any]) -> set[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from training.data.manifest import hash_file
+from training.data.own_page import README
 from training.data.retries import retried
 from training.data.seal import sealed_fields
 
@@ -121,7 +122,9 @@ def noise_of_run(weights: Path) -> "NoiseConfig | None":
 
 
 def weights_hash(path: Path) -> str:
-    """SHA-256 over a weights file, or over the names and contents of all files of a folder but the run card.
+    """SHA-256 over a weights file, or over the names and contents of all files of a folder.
+
+    Not counted are the run card, and what a download from the Hub adds: a README and hidden files.
 
     Raises:
         UserError: if one cannot be read; it names the file.
@@ -129,9 +132,13 @@ def weights_hash(path: Path) -> str:
     if path.is_file():
         return retried(path, partial(hash_file, path))
     digest = hashlib.sha256()
-    for file in sorted(file for file in path.rglob("*") if file.is_file() and file.name != RUN_CARD):
+    for file in sorted(file for file in path.rglob("*") if file.is_file() and not _describes(file.relative_to(path))):
         digest.update(f"{file.relative_to(path).as_posix()} {retried(file, partial(hash_file, file))}\n".encode())
     return digest.hexdigest()
+
+
+def _describes(name: Path) -> bool:
+    return name.name == RUN_CARD or name == Path(README) or name.parts[0].startswith(".")
 
 
 def module_hash(module: "nn.Module") -> str:

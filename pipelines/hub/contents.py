@@ -1,0 +1,106 @@
+"""What of a folder is published: its data or weights, what describes them, and a card. Nothing that a run keeps for
+itself: no timings, checkpoints, optimizer states, logs, locks or half-written files."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from conf.errors import UserError
+from pipelines.hub.dataset_page import SHEET, write_dataset_page
+from pipelines.synthesis.dataset_folder import sound_manifests
+from training.data.claim import is_being_written
+from training.data.dataset import read_card
+from training.data.layout import dataset_file, manifest_name, quarantine_file, samples_file, tar_name
+from training.data.own_page import README
+from training.models.painter_folder import check_painter
+from training.models.painter_page import painter_licences, run_licences, run_page, write_painter_page
+from training.models.weights import PAINTER_CARD, RUN_CARD, parent_weights, read_run_card, sound_hash
+
+RepoType = Literal["dataset", "model"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """What goes into a repository.
+
+    Attributes:
+        kind: of the repository.
+        files: name there -> file here, or its bytes.
+        licences: of all that they were made from, as their sources state them.
+    """
+
+    kind: RepoType
+    files: Mapping[str, Path | bytes]
+    licences: frozenset[str]
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Name -> bytes."""
+        return {
+            name: len(file) if isinstance(file, bytes) else file.stat().st_size for name, file in self.files.items()
+        }
+
+
+def dataset_contents(root: Path) -> Contents:
+    """A data set, which is given a card if it has none.
+
+    Raises:
+        UserError: if there is none, or it is not whole, or a run is at work on it.
+    """
+    card = read_card(root)
+    if is_being_written(root):
+        raise UserError(f"dataset={root}: a run is writing it; publish it when that has ended")
+    shards = sound_manifests(root, card)
+    if len(shards) < len(card.shards) or card.totals is None:
+        lacking = f"{len(shards)} of {len(card.shards)} shards are there and sound"
+        raise UserError(f"dataset={root}: not complete; {lacking}; run the command that made it again")
+    if not (root / README).exists():
+        write_dataset_page(root, card, shards)
+    described = [dataset_file(root), samples_file(root), quarantine_file(root), root / README, root / SHEET]
+    files = {path.name: path for path in described if path.is_file()}
+    for manifest in shards:
+        files |= {name: root / name for name in (tar_name(manifest.name), manifest_name(manifest.name))}
+    return Contents(kind="dataset", files=files, licences=frozenset(card.totals["licences"]))
+
+
+def painter_contents(folder: Path) -> Contents:
+    """A painter, which is given a card if it has none.
+
+    Raises:
+        UserError: if the folder is no painter, or not whole.
+    """
+    facts = check_painter(folder)
+    if not (folder / README).exists():
+        write_painter_page(folder)
+    names = [*facts["files"], PAINTER_CARD, README]
+    return Contents(
+        kind="model", files={name: folder / name for name in names}, licences=frozenset(painter_licences(facts))
+    )
+
+
+def run_contents(folder: Path) -> Contents:
+    """The weights of a run that has ended, at the top of the repository, where others' tools look for them.
+
+    Raises:
+        UserError: if there are none, or they are not what the run wrote.
+    """
+    weights = parent_weights("run", folder)
+    card = _card_of(weights)
+    sound_hash("run", weights)
+    files: dict[str, Path | bytes] = {
+        path.relative_to(weights).as_posix(): path for path in sorted(weights.rglob("*")) if path.is_file()
+    }
+    if README not in files:
+        files[README] = run_page(card).encode()
+    return Contents(kind="model", files=files, licences=frozenset(run_licences(card)))
+
+
+def _card_of(weights: Path) -> dict[str, Any]:
+    try:
+        card = read_run_card(weights)
+    except (OSError, ValueError) as error:
+        raise UserError(f"run={weights}: {RUN_CARD} cannot be read ({error})") from error
+    if card is None:
+        raise UserError(f"run={weights}: not the weights of a run (no {RUN_CARD})")
+    return card

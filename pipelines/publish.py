@@ -1,0 +1,99 @@
+"""Upload a data set, a painter or a run's weights to the Hugging Face Hub, with its card and its licences.
+
+    python -m pipelines.publish dataset=outputs/dataset repo=USER/NAME dry_run=true   # what would go, and how much
+    python -m pipelines.publish dataset=outputs/dataset repo=USER/NAME
+    python -m pipelines.publish painter=outputs/painter repo=USER/NAME private=false
+
+The variable HF_TOKEN has to hold a token that may write there. What is on the Hub already is not sent again: after an
+upload that was cut off, the same command goes on.
+"""
+
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from conf.command import Summary, command
+from conf.compose import typed
+from conf.errors import ConfigError, UserError
+from training.data.licences import is_free
+
+_LISTED = 20
+_REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishConfig:
+    """What to upload, and where to; `conf/publish.yaml` says what each key means."""
+
+    dataset: Path | None
+    painter: Path | None
+    run: Path | None
+    repo: str
+    private: bool
+    licences: Literal["free", "any"]
+    dry_run: bool
+
+    def __post_init__(self) -> None:
+        if not _REPO.fullmatch(self.repo):
+            raise ConfigError("repo", self.repo, "USER/NAME, of letters, digits, -, _ and .")
+        if sum(place is not None for place in (self.dataset, self.painter, self.run)) != 1:
+            raise UserError("say exactly one of dataset=DIR, painter=DIR and run=DIR")
+
+
+def run(config: PublishConfig) -> Summary:
+    """Upload, or say what would be uploaded.
+
+    Raises:
+        UserError: if what is named is not whole, is under a licence that is not free, or the Hub refuses it.
+    """
+    from pipelines.hub import contents, upload
+    from pipelines.painters import painter_folder
+
+    if config.dataset is not None:
+        chosen = contents.dataset_contents(config.dataset)
+    elif config.painter is not None:
+        chosen = contents.painter_contents(painter_folder(config.painter))
+    else:
+        assert config.run is not None
+        chosen = contents.run_contents(config.run)
+    _refuse_unfree(config, chosen.licences)
+    sizes = chosen.sizes
+    total = f"{len(sizes)} files, {sum(sizes.values()) / 1e6:.1f} MB"
+    seen_by = "private" if config.private else "for everybody to see"
+    if config.dry_run:
+        lines = [f"  {size / 1e3:12,.1f} kB  {name}" for name, size in list(sizes.items())[:_LISTED]]
+        lines += [f"  and {len(sizes) - _LISTED} more"] * (len(sizes) > _LISTED)
+        terms = ", ".join(sorted(chosen.licences)) or "none stated"
+        return Summary(lines=(f"would upload {total}, to {chosen.kind} {config.repo}, {seen_by}; {terms}", *lines))
+    url = upload.upload(chosen, config.repo, private=config.private)
+    return Summary(lines=(f"uploaded {total}: {url}", f"load it: {_loading(config)}"))
+
+
+def _loading(config: PublishConfig) -> str:
+    """How others load it."""
+    if config.dataset is not None:
+        return f"datasets.load_dataset('{config.repo}')"
+    if config.painter is not None:
+        said = "custom_pipeline='pipeline', trust_remote_code=True"
+        return f"diffusers.DiffusionPipeline.from_pretrained('{config.repo}', {said})"
+    return f"huggingface_hub.snapshot_download('{config.repo}'), a folder for base=, motion= and the like"
+
+
+def _refuse_unfree(config: PublishConfig, licences: frozenset[str]) -> None:
+    unfree = sorted(name for name in licences if not is_free(name))
+    if unfree and config.licences == "free":
+        raise UserError(
+            f"licences: {', '.join(unfree)}: unknown, or not free to pass on; "
+            "say licences=any if you may publish it all the same"
+        )
+
+
+def publish_config(plain: dict[str, Any]) -> PublishConfig:
+    """The typed configuration."""
+    return typed(PublishConfig, plain)
+
+
+if __name__ == "__main__":
+    sys.exit(command("publish", publish_config, run, __doc__ or ""))
