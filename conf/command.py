@@ -1,13 +1,17 @@
 """The edge of every command: arguments in; help, one-line errors, a summary and an exit code out."""
 
+import atexit
 import io
 import math
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from conf.compose import choices, compose
 from conf.errors import UserError
@@ -78,6 +82,21 @@ def command(
         print("interrupted" + "; run the same command again to continue" * again, file=sys.stderr)
         return INTERRUPTED
     return _tell("\n".join(map(shown, summary.lines)), summary.exit_code)
+
+
+def leave(exit_code: int) -> NoReturn:
+    """End this process after its command: do all that Python does at exit except finalizing the interpreter.
+
+    All work is done and printed, so Ctrl-C is ignored. Threads of libraries that still run while an interpreter is
+    finalized abort the process now and then ("terminate called without an active exception").
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading._shutdown()  # type: ignore[attr-defined]  # in the order of Python itself
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(exit_code)
 
 
 def _run_several(name: str, configure: Callable[[dict[str, Any]], Any], options: Options, out_is_file: bool) -> int:

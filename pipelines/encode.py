@@ -9,7 +9,6 @@ fit only the base model that they were computed with, and frames can no longer b
 Running the same command again resumes where a killed run stopped; once everything is done it does nothing.
 """
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from conf.command import Summary, command, next_line
+from conf.command import Summary, command, leave, next_line
 from conf.compose import typed
 from conf.devices import compute_device
 from conf.errors import ConfigError, UserError
@@ -289,4 +288,4 @@ def encode_config(plain: dict[str, Any]) -> EncodeConfig:
 
 
 if __name__ == "__main__":
-    sys.exit(command("encode", encode_config, run, __doc__ or "", can_continue=has_shards))
+    leave(command("encode", encode_config, run, __doc__ or "", can_continue=has_shards))

@@ -12,7 +12,6 @@ Exit code 0: everything was read and judged; 3: some processes could not be read
 measured.
 """
 
-import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from conf.command import COMPLETE, PARTIAL, Summary, command
+from conf.command import COMPLETE, PARTIAL, Summary, command, leave
 from conf.compose import typed
 from conf.errors import ConfigError
 from conf.recipe import plain_containers
@@ -172,4 +171,4 @@ def evaluate_config(plain: dict[str, Any]) -> EvaluateConfig:
 
 
 if __name__ == "__main__":
-    sys.exit(command("evaluate", evaluate_config, run, __doc__ or ""))
+    leave(command("evaluate", evaluate_config, run, __doc__ or ""))

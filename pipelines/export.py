@@ -8,14 +8,13 @@
 What each format keeps and what it loses is in docs/export.md. Exit code 0: written; 2: not, and nothing is there.
 """
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from conf.command import Summary, command
+from conf.command import Summary, command, leave
 from conf.compose import typed
 from conf.errors import ConfigError
 from conf.progress import Progress
@@ -155,4 +154,4 @@ def export_config(plain: dict[str, Any]) -> ExportConfig:
 
 
 if __name__ == "__main__":
-    sys.exit(command("export", export_config, run, __doc__ or ""))
+    leave(command("export", export_config, run, __doc__ or ""))

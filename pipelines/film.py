@@ -9,7 +9,6 @@ film, which keeps the proportions of the picture.
 
 import contextlib
 import os
-import sys
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conf.command import Summary, command
+from conf.command import Summary, command, leave
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from conf.progress import Progress
@@ -194,4 +193,4 @@ def film_config(plain: dict[str, Any]) -> FilmConfig:
 
 
 if __name__ == "__main__":
-    sys.exit(command("film", film_config, run, __doc__ or "", out_is_file=True))
+    leave(command("film", film_config, run, __doc__ or "", out_is_file=True))

@@ -7,12 +7,11 @@ be sent to somebody.
 Exit code 0: written; 2: the folder is no data set, or a shard is damaged; 3: written, but the data set is unfinished.
 """
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from conf.command import COMPLETE, PARTIAL, Summary, command
+from conf.command import COMPLETE, PARTIAL, Summary, command, leave
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from pipelines.pages.gallery.cards import MAX_PX
@@ -89,4 +88,4 @@ def gallery_config(plain: dict[str, Any]) -> GalleryConfig:
 
 
 if __name__ == "__main__":
-    sys.exit(command("gallery", gallery_config, run, __doc__ or ""))
+    leave(command("gallery", gallery_config, run, __doc__ or ""))

@@ -10,11 +10,10 @@ From what remains, num_frames frames are chosen. The gallery shows each beside t
 Running the same command again resumes where a killed run stopped; once everything is done it does nothing.
 """
 
-import sys
 from dataclasses import dataclass
 from typing import Any
 
-from conf.command import Summary, command
+from conf.command import Summary, command, leave
 from conf.compose import typed
 from pipelines.artists.config import CaptionConfig, IngestConfig, TreatmentConfig
 from pipelines.artists.find import ArtistSource, Layout, find_sequences
@@ -79,4 +78,4 @@ def ingest_config(plain: dict[str, Any]) -> IngestConfig:
 
 
 if __name__ == "__main__":
-    sys.exit(command("ingest", ingest_config, run, __doc__ or "", can_continue=has_shards))
+    leave(command("ingest", ingest_config, run, __doc__ or "", can_continue=has_shards))

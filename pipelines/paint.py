@@ -13,7 +13,6 @@ If image is a folder or a list, each picture gets a process of its own, independ
 Finished ones are not painted again; unreadable files of a folder are skipped and named (exit code 3).
 """
 
-import sys
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -25,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conf.command import COMPLETE, PARTIAL, Summary, command
+from conf.command import COMPLETE, PARTIAL, Summary, command, leave
 from conf.devices import compute_device
 from conf.errors import ConfigError, UserError
 from conf.progress import Progress, tell
@@ -297,4 +296,4 @@ def has_paintings(config: PaintConfig) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(command("paint", paint_config, run, __doc__ or "", can_continue=has_paintings))
+    leave(command("paint", paint_config, run, __doc__ or "", can_continue=has_paintings))

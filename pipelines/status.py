@@ -5,13 +5,12 @@
 Exit code 0: complete; 2: the folder is no data set, or a manifest is damaged; 3: unfinished.
 """
 
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from conf.command import COMPLETE, PARTIAL, Summary, command
+from conf.command import COMPLETE, PARTIAL, Summary, command, leave
 from conf.compose import typed
 from conf.errors import UserError
 from pipelines.synthesis.dataset_faults import read_sound_manifests
@@ -63,4 +62,4 @@ def status_config(plain: dict[str, Any]) -> StatusConfig:
 
 
 if __name__ == "__main__":
-    sys.exit(command("status", status_config, run, __doc__ or ""))
+    leave(command("status", status_config, run, __doc__ or ""))

@@ -10,10 +10,9 @@ Running the same command again resumes where a killed run stopped; once everythi
 Look at the result with pipelines.gallery, check it with pipelines.verify, train on it with training.train.
 """
 
-import sys
 from dataclasses import replace
 
-from conf.command import Summary, command
+from conf.command import Summary, command, leave
 from pipelines.synthesis.cluster import check_cpu
 from pipelines.synthesis.config import SynthConfig, synth_config
 from pipelines.synthesis.dataset_folder import has_shards
@@ -64,4 +63,4 @@ def _settings(config: SynthConfig, card: DatasetCard) -> RenderSettings:
 
 
 if __name__ == "__main__":
-    sys.exit(command("synth", synth_config, run, __doc__ or "", can_continue=has_shards))
+    leave(command("synth", synth_config, run, __doc__ or "", can_continue=has_shards))

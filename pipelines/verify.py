@@ -8,14 +8,13 @@ Exit code 0: no faults; 1: faults were found; 2: the folder is no data set;
 """
 
 import math
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from conf.command import PARTIAL, Summary, command
+from conf.command import PARTIAL, Summary, command, leave
 from conf.compose import typed
 from conf.errors import UserError
 from conf.progress import Progress
@@ -109,4 +108,4 @@ def verify_config(plain: dict[str, Any]) -> VerifyConfig:
 
 
 if __name__ == "__main__":
-    sys.exit(command("verify", verify_config, run, __doc__ or ""))
+    leave(command("verify", verify_config, run, __doc__ or ""))

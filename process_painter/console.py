@@ -32,7 +32,7 @@ VERBS = {
 """Verb -> the module that does it, in the order of a project."""
 _PARTS = {"kernels": "pipelines.kernels"}  # which commands start themselves, as processes of their own
 _started: set[str] = set()
-BAD_CONFIGURATION = 2
+BAD_CONFIGURATION, INTERRUPTED = 2, 130
 _WIDTH = 110
 
 
@@ -55,7 +55,11 @@ def main() -> int:
     _forget_working_directory()
     _started.add(verb)
     sys.argv = [f"process-painter {verb}", *rest]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except KeyboardInterrupt:  # while a command is imported, which can take seconds
+        sys.stderr.write("interrupted\n")
+        return INTERRUPTED
     return 0
 
 

@@ -8,14 +8,13 @@ and a part that does not match is refused. Licences and run cards of all parts a
 """
 
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from conf.command import Summary, command, next_line
+from conf.command import Summary, command, leave, next_line
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from conf.value import parse_size
@@ -268,4 +267,4 @@ def assemble_config(plain: dict[str, Any]) -> AssembleConfig:
 
 
 if __name__ == "__main__":
-    sys.exit(command("assemble", assemble_config, run, __doc__ or ""))
+    leave(command("assemble", assemble_config, run, __doc__ or ""))

@@ -10,12 +10,11 @@ Needs the package wandb-workspaces: pip install 'process-painter[dashboard]'. Th
 import importlib.util
 import json
 import shlex
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from conf.command import Summary, command
+from conf.command import Summary, command, leave
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from training.panels import SECTIONS, STEP, Panel
@@ -180,4 +179,4 @@ def dashboard_config(plain: dict[str, Any]) -> DashboardConfig:
 
 
 if __name__ == "__main__":
-    sys.exit(command("dashboard", dashboard_config, run, __doc__ or ""))
+    leave(command("dashboard", dashboard_config, run, __doc__ or ""))

@@ -23,7 +23,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conf.command import BAD_CONFIGURATION, PARTIAL, Summary, command
+from conf.command import BAD_CONFIGURATION, PARTIAL, Summary, command, leave
 from conf.errors import UserError
 from conf.recipe import recipe_hash
 from conf.shown import shown
@@ -264,11 +264,7 @@ def main(make_stage: StageMaker | None = None) -> int:
             return BAD_CONFIGURATION
         code = command("train", train_config, run_it, __doc__ or "", can_continue=_has_checkpoints)
         ranks.wait()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Everything is on disk. Taking gloo down in order aborts now and then ("terminate called without an active
-    # exception"), and a rank that aborts makes torchrun report a finished run as failed.
-    os._exit(code)
+    return code
 
 
 @contextmanager
@@ -283,4 +279,4 @@ def _silence() -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -27,6 +27,11 @@ _runs: set[int] = set()
 """Processes of runs whose end nobody has waited for."""
 
 
+def on_busy_machine(seconds: float) -> float:
+    """How long to wait for what takes so many seconds where nothing else runs."""
+    return seconds * max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0)))
+
+
 @dataclass(frozen=True, kw_only=True)
 class End:
     """How a run ended.
@@ -113,9 +118,9 @@ class Running:
             os.close(gate)
             if prepare is not None:
                 prepare()
-            code = _outcome(words)
             if modules is not None:
-                modules.write_text("\n".join(sorted(sys.modules)))
+                atexit.register(lambda: modules.write_text("\n".join(sorted(sys.modules))))
+            code = _outcome(words)
         except BaseException:
             traceback.print_exc()
         finally:
@@ -153,6 +158,14 @@ class Running:
             time.sleep(min(left_s, 0.002))
         return False
 
+    def kinds(self) -> dict[str, list[int]]:
+        """Name of a process -> those that it started itself or through others: `ray::render_shard`, `raylet`."""
+        kinds: dict[str, list[int]] = {}
+        for pid in self.processes():
+            if pid != self.pid:
+                kinds.setdefault(_name(pid), []).append(pid)
+        return kinds
+
     def signal(self, number: int, pids: Sequence[int] | None = None) -> None:
         """Send a signal to all of its processes, or to some."""
         for pid in self.processes() if pids is None else pids:
@@ -160,9 +173,9 @@ class Running:
                 os.kill(pid, number)
 
     def end(self, patience_s: float = _PATIENCE_S) -> End:
-        """Wait for its end; after so many seconds it counts as hung."""
+        """Wait for its end; after so many seconds, or more on a busy machine, it counts as hung."""
         while self.is_going():
-            if time.monotonic() - self.started > patience_s:
+            if time.monotonic() - self.started > on_busy_machine(patience_s):
                 self.signal(signal.SIGKILL)
                 while self.is_going():
                     time.sleep(0.01)
@@ -176,10 +189,10 @@ class Running:
         return End(code=code, out=out, err=err, took_s=self.took_s)
 
     def left_after(self, seconds: float) -> list[str]:
-        """Command lines of what still lives after at most so many seconds; it is then killed."""
-        deadline = time.monotonic() + seconds
+        """Command lines of what still lives after so many seconds, or more on a busy machine; it is then killed."""
+        start = time.monotonic()
         while left := self.processes():
-            if time.monotonic() > deadline:
+            if time.monotonic() - start > on_busy_machine(seconds):
                 lines = [_command_line(pid) for pid in left]
                 self.signal(signal.SIGKILL, left)
                 # Ray's own agents write nothing, and some wait a minute for the return of a driver that was killed.
@@ -241,6 +254,13 @@ def _session(pid: int) -> int:
 def _command_line(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    except OSError:
+        return "ended"
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
     except OSError:
         return "ended"
 

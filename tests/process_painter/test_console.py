@@ -141,3 +141,41 @@ def test_the_wheel_holds_every_package_and_the_command() -> None:
     assert set(PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]) == {"process_painter", *PACKAGES}
     module, _, function = PYPROJECT["project"]["scripts"]["process-painter"].partition(":")
     assert callable(getattr(import_module(module), function))
+
+
+AT_THE_END = """
+import atexit, ctypes, os, signal
+c = ctypes.CDLL(None)
+c.__cxa_atexit(c.abort, None, None)  # as a library's thread that outlives the interpreter
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+atexit.register(os.kill, os.getpid(), signal.SIGINT)
+atexit.register(print, "said at the end")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="by way of the C library")
+@pytest.mark.parametrize("verb", VERBS)
+def test_ctrl_c_and_stray_threads_at_the_end_of_a_command_change_nothing(verb: str, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(AT_THE_END)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(REPOSITORY)])}
+    for words in ([verb, "--help"], [verb, "no_such_key=1"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "process_painter", *words],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == (0 if "--help" in words else 2)
+        assert done.stdout.endswith("said at the end\n")
+        assert len(done.stderr.splitlines()) == done.returncode / 2, done.stderr
+
+
+def test_ctrl_c_while_a_command_is_imported_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "numpy.py").write_text("raise KeyboardInterrupt\n")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(REPOSITORY)])}
+    done = subprocess.run(
+        [sys.executable, "-m", "process_painter", "verify", "dataset=x"],
+        env=environment, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")

@@ -309,7 +309,10 @@ def test_a_bit_flipped_in_any_file_of_a_painter_is_named(painter: Path, tmp_path
 
 
 def test_help_comes_at_once() -> None:
-    code = "import runpy, sys; sys.argv[1:] = ['--help']\ntry: runpy.run_module('training.assemble', run_name='__main__')\nfinally: print(sorted(sys.modules))"  # noqa: E501
+    code = (
+        "import atexit, runpy, sys\natexit.register(lambda: print(sorted(sys.modules)))\nsys.argv[1:] = ['--help']\n"
+        "runpy.run_module('training.assemble', run_name='__main__')"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     text, _, modules = done.stdout.rpartition("\n[")
     assert not {"torch", "diffusers", "hydra"} & set(modules.rstrip("]\n").replace("'", "").split(", "))

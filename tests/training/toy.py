@@ -7,7 +7,6 @@ TOY_POISON=KEY: the loss of this sequence is not a number.
 """
 
 import os
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from conf.command import leave
 from training.config import TrainConfig
 from training.data.batch import SequenceBatch, Tokenise
 from training.data.stream import SequenceStream
@@ -86,4 +86,4 @@ def make_toy_stage(config: TrainConfig, data: SequenceStream) -> ToyStage:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    sys.exit(main(make_toy_stage))
+    leave(main(make_toy_stage))
