@@ -1,7 +1,7 @@
 """The commands, with inputs so small that a run takes about a second."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.chaos import results
@@ -22,6 +22,7 @@ class Subject:
         result: of the folder that it wrote, all that must be the same however it came about.
         kept: of that folder, what must never be made again.
         tells: its result is what it says; then every damage must show in it.
+        launched: under torchrun, which says in a traceback of its own that one of its processes was lost.
         share: how often it is chosen, beside others of 1.
     """
 
@@ -32,6 +33,7 @@ class Subject:
     result: Callable[[Path], Result] = results.all_files
     kept: Callable[[Path], Kept] = results.nothing_kept
     tells: bool = False
+    launched: bool = False
     share: float = 1.0
 
 
@@ -57,14 +59,16 @@ def _dataset(name: str, *words: str, needs: Sequence[str] = (), share: float = 1
     )  # fmt: skip
 
 
-def _training(stage: str, *words: str, data: str = "data", name: str = "", **parents: str) -> Subject:
+def _training(stage: str, *words: str, data: str = "data", name: str = "", ranks: int = 1, **parents: str) -> Subject:
     given = (f"{key}=in/{folder}" for key, folder in parents.items())
+    launcher = ("torch.distributed.run", "--standalone", f"--nproc_per_node={ranks}", "-m") if ranks > 1 else ()
     return Subject(
         name=f"train {name or stage}",
-        words=(*_TRAINED, f"stage={stage}", f"data=in/{data}", *given, *words, f"out={OUT}"),
+        words=(*launcher, *_TRAINED, f"stage={stage}", f"data=in/{data}", *given, *words, f"out={OUT}"),
         needs=(data, *parents.values()),
         result=results.training,
-        share=0.2,
+        launched=ranks > 1,
+        share=0.4,
     )
 
 
@@ -82,7 +86,7 @@ MIX = _dataset(
     "synth mix", "pipelines.synth", "renderer=mix", *_FEW_STROKES, "num_sequences=5", *_PAINTED, "cluster=inline",
     share=0.5,
 )  # fmt: skip
-RAY = _dataset("synth local", *_SCENES, "cluster=local", "num_workers=2", share=0.05)
+RAY = _dataset("synth local", *_SCENES, "cluster=local", "num_workers=2", share=0.1)
 INGEST = _dataset(
     "ingest", "pipelines.ingest", "layout=frames", "source.path=in/scans", *_PAINTED[:3], "val_fraction=0",
     "caption.template='a painting'", needs=("scans",),
@@ -106,6 +110,10 @@ SPATIAL_LORA = _training("spatial_lora", "num_workers=0", "validate_every=0", ba
 MOTION_LORA = _training("motion_lora", "num_workers=0", "validate_every=0", base="base", motion="motion")
 LATENTS = _training(
     "motion", "num_workers=1", "validate_every=0", base="base", data="latents", name="motion of latents"
+)
+RANKS = replace(
+    _training("motion", "num_workers=1", "validate_every=0", base="base", name="motion on two ranks", ranks=2),
+    share=0.05,
 )
 ASSEMBLE = Subject(
     name="assemble",
@@ -140,5 +148,5 @@ EXPORT = Subject(
 
 SUBJECTS = (
     SCENES, FOLDER, MIX, RAY, INGEST, VIDEO, ENCODE, VERIFY, STATUS, GALLERY, WORDS, BASE, MOTION, REPLICATION,
-    SPATIAL_LORA, MOTION_LORA, LATENTS, ASSEMBLE, PAINT, BATCH, EVALUATE, EXPORT,
+    SPATIAL_LORA, MOTION_LORA, LATENTS, RANKS, ASSEMBLE, PAINT, BATCH, EVALUATE, EXPORT,
 )  # fmt: skip

@@ -12,7 +12,9 @@ from tests.chaos.commands import OUT, Subject
 from tests.chaos.results import Kept, Result, all_files
 from tests.chaos.running import FIRST_RUN_S, HUNG, End, Running
 
-REFUSED = 2
+REFUSED, PARTIAL = 2, 3
+_TRACEBACK = "Traceback (most recent call last)"
+_LOST_RANK = "multiprocessing.errors.ChildFailedError"
 _ORPHANS_S = 12.0  # torch looks every five seconds whether a reader's trainer lives
 
 Breach = Literal["lost", "repeated", "silent", "traceback", "unclear", "hung", "left behind"]
@@ -133,13 +135,21 @@ class Trial:
         """
         if end.code == HUNG:
             raise Broken("hung", f"{end.took_s:.0f} s: {(end.out + end.err).strip()[-300:]}")
-        if "Traceback (most recent call last)" in end.out + end.err:
+        if self.lost_a_worker(end) and end.err.count(_TRACEBACK) == end.err.count(_LOST_RANK):
+            return
+        if _TRACEBACK in end.out + end.err:
             raise Broken("traceback", end.err.strip()[-1500:])
         errors = [line for line in end.err.splitlines() if line.startswith("error: ")]
         if end.code == REFUSED and len(errors) != 1:
             raise Broken("unclear", f"exit code 2 with {len(errors)} lines that say why: {end.err.strip()[-300:]}")
-        if end.code not in (0, REFUSED, 3, -9) and not (self.subject.tells and end.code == 1):
+        if end.code not in (0, REFUSED, PARTIAL, -9) and not (self.subject.tells and end.code == 1):
             raise Broken("unclear", f"exit code {end.code}: {(end.out + end.err).strip()[-300:]}")
+
+    def lost_a_worker(self, end: End) -> bool:
+        """It says that one of its processes was lost, and ended without the work of that one."""
+        if self.subject.launched:
+            return end.code == 1 and _LOST_RANK in end.err
+        return end.code == PARTIAL and "worker lost" in end.out
 
     def _must_have_kept(self) -> None:
         now = self._still_kept()

@@ -10,6 +10,7 @@ from tests.chaos.machine import Tracer, can_trace
 from tests.chaos.running import Running
 
 _MOST = 8
+_LAUNCHED_S = 60.0  # what is left of a training
 _CALLS = (
     "openat", "write", "pwrite64", "rename", "fsync", "unlink", "mkdir", "close", "newfstatat", "rmdir", "flock",
     "getdents64", "read", "mmap", "ftruncate",
@@ -32,13 +33,16 @@ def kill_again_and_again(trial: Trial) -> None:
 
 
 def _count(trial: Trial, run: Running, what: str) -> bool:
-    """Note a kill; a run that ended before must have ended well.
+    """Note a kill; a run that ended before must have ended well, and one that says it lost a worker may have.
 
     Returns:
         Whether it was at work.
     """
     end = run.end()
-    if not end.killed:
+    if trial.lost_a_worker(end):
+        trial.must_be_honest(end)
+        what += f" in a worker (exit code {end.code})"
+    elif not end.killed:
         trial.must_be_right(end, f"after {'; '.join(trial.what) or 'nothing'} (and then {what}, too late)")
         return False
     trial.kills += 1
@@ -56,12 +60,15 @@ def _kill_all(trial: Trial) -> bool:
 
 
 def _kill_first(trial: Trial) -> bool:
-    """Its workers may outlive it for a while, as the next run begins."""
+    """Its workers may outlive it for a while, as the next run begins. Those of torchrun go on to their end."""
     moment_s = trial.moment_s()
     run = trial.start()
     if run.wait_until(moment_s):
         os.kill(run.pid, signal.SIGKILL)
-    return _count(trial, run, f"the first process killed at {moment_s:.3f} s")
+    killed = _count(trial, run, f"the first process killed at {moment_s:.3f} s")
+    if trial.subject.launched:
+        run.left_after(_LAUNCHED_S)
+    return killed
 
 
 def _kill_worker(trial: Trial) -> bool:
@@ -70,15 +77,16 @@ def _kill_worker(trial: Trial) -> bool:
     run = trial.start()
     if not run.wait_until(moment_s):
         return _count(trial, run, f"a worker killed at {moment_s:.3f} s")
-    workers = [pid for pid in run.processes() if pid != run.pid]
+    workers = run.kinds()
     if not workers:
         os.kill(run.pid, signal.SIGKILL)
         return _count(trial, run, f"the only process killed at {moment_s:.3f} s")
-    run.signal(signal.SIGKILL, [trial.rng.choice(workers)])
+    kind = trial.rng.choice(sorted(workers))
+    run.signal(signal.SIGKILL, [trial.rng.choice(workers[kind])])
     end = run.end()
     trial.must_be_honest(end)
     trial.kills += 1
-    trial.what.append(f"a worker killed at {moment_s:.3f} s (exit code {end.code})")
+    trial.what.append(f"a worker ({kind}) killed at {moment_s:.3f} s (exit code {end.code})")
     trial.note_kept()
     return True
 

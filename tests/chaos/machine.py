@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.chaos.running import on_busy_machine
+
 _NEW_MOUNTS = 0x00020000
 _RDONLY, _REMOUNT, _BIND, _REC, _PRIVATE = 1, 32, 4096, 16384, 1 << 18
 _CAPABILITIES_3 = 0x20080522
@@ -126,7 +128,7 @@ class Tracer:
 
     def wait(self) -> None:
         """Until all that it traces has ended."""
-        self._strace.wait(60)
+        self._strace.wait(on_busy_machine(60))
 
 
 def call_counts(table: Path) -> dict[str, int]:
