@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from pipelines.painting.pipeline import PaintingPipeline
 
 _MOST_LINES = 10
+_FOREIGN_SIZE = 2  # times the side that a painter learned from, or its half
 
 Pictures = Mapping[int, NDArray[np.float32]]
 """Frame -> (H, W, 3) in [0, 1], framed."""
@@ -130,6 +131,7 @@ def _paint_all(
         if unknown := pipeline.base.unknown_words(config.prompt):
             tell(f"warning: this painter was not trained on the words {', '.join(unknown)}")
         framing = _framing(config, card["size_px"], pipeline.cell_px)
+        _warn_of_foreign_size(framing, card["size_px"])
         steps_shown = config.steps * len(groups) if config.num_frames <= card["num_frames"] else None
         with Progress("painting", steps_shown, 0, "steps") if steps_shown else nullcontext() as progress:
             for group in groups:
@@ -150,6 +152,16 @@ def _framing(config: PaintConfig, trained_px: Sequence[int], cell_px: int) -> Fr
     if height % cell_px or width % cell_px:
         raise ConfigError("size", f"{width}x{height}", f"multiples of {cell_px}")
     return Framing(height_px=height, width_px=width, fit=config.fit)
+
+
+def _warn_of_foreign_size(framing: Framing, trained_px: Sequence[int]) -> None:
+    """A painter knows things at about the size at which it saw them."""
+    sides = ((framing.height_px, trained_px[0]), (framing.width_px, trained_px[1]))
+    if any(max(side, trained) >= _FOREIGN_SIZE * min(side, trained) for side, trained in sides):
+        tell(
+            f"warning: size={framing.width_px}x{framing.height_px}: this painter learned from pictures of "
+            f"{trained_px[1]}x{trained_px[0]}, and of other sizes it makes little"
+        )
 
 
 def _pinned(request: PaintConfig, pictures: Pictures) -> "list[PinnedPicture]":

@@ -130,13 +130,21 @@ def _refuse_other(root: Path, card: DatasetCard) -> None:
         )
 
 
+_HOW_TO_ADD = (
+    "; a data set does not grow: make another one of other pictures or another seed, and train on both, "
+    "data='[{path: ONE}, {path: OTHER}]'"
+)
+
+
 def _difference(stored_card: DatasetCard, card: DatasetCard) -> str:
-    """A phrase that names the first key in which two recipes differ."""
+    """A phrase that names the first key in which two recipes differ, and says how to add sequences."""
     difference = first_difference(stored_card.recipe, card.recipe, last="pictures")
     if difference is None:
         return "another configuration"
     key, stored, requested = difference
-    return "other pictures: the source has changed since" if key == "pictures" else f"{key}={stored}, not {requested}"
+    if key == "pictures":
+        return "other pictures: the source has changed since" + _HOW_TO_ADD
+    return f"{key}={stored}, not {requested}" + (_HOW_TO_ADD if key == "num_sequences" else "")
 
 
 def has_shards(config: HasOut) -> bool:

@@ -136,6 +136,15 @@ def test_what_cannot_be_painted_is_one_line_and_leaves_nothing(
     assert not out.exists()
 
 
+@pytest.mark.parametrize(("size", "foreign"), [("64", False), ("64x96", False), ("128x64", True)])
+def test_a_size_far_from_what_a_painter_learned_from_is_warned_of(
+    painter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], size: str, foreign: bool
+) -> None:
+    assert paint(painter, "prompt=a", "steps=1", "num_frames=2", f"size={size}", f"out={tmp_path / 'out'}") == 0
+    warned = f"warning: size={size}: this painter learned from pictures of 64x64" in capsys.readouterr().err
+    assert warned == foreign
+
+
 def test_more_frames_than_a_painter_knows_are_painted_in_pieces(
     painter: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

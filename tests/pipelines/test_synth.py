@@ -19,6 +19,7 @@ from training.data.claim import sole_writer
 from training.data.dataset import DatasetCard, dataset_totals, read_card, read_manifests
 from training.data.manifest import ShardManifest, hash_file, tar_path
 from training.data.sequence import StoredSequence, read_sequences
+from training.data.stream import DataMixture, SequenceStream
 
 
 @pytest.fixture
@@ -158,6 +159,21 @@ def test_another_configuration_in_the_folder_is_refused_and_named(
     assert_same(contents(copy), before)
 
 
+def test_more_sequences_than_a_data_set_was_begun_with_are_refused_with_how_to_add_them(
+    copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = contents(copy)
+    assert synth(*SMALL, "num_sequences=40", f"out={copy}") == 2
+    told = capsys.readouterr().err
+    assert "num_sequences=" in told and "data='[{path: ONE}, {path: OTHER}]'" in told and told.count("\n") == 1
+    assert_same(contents(copy), before)
+    more = tmp_path / "more"
+    assert synth(*SMALL, "seed=1", "source.seed=1", f"out={more}") == 0
+    one, other = (SequenceStream.open([DataMixture(path=str(path))]) for path in (copy, more))
+    both = SequenceStream.open([DataMixture(path=str(path)) for path in (copy, more)])
+    assert len(both) == len(one) + len(other)
+
+
 def test_a_folder_of_somebody_else_is_refused_and_left_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -279,7 +295,8 @@ def test_a_source_that_changed_since_is_refused_saying_so(tmp_path: Path, capsys
     _folder_of_pictures(tmp_path / "pictures", 4)
     capsys.readouterr()
     assert synth(*words) == 2
-    assert "the source has changed since" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "the source has changed since" in told and "train on both" in told
     assert_same(contents(tmp_path / "a"), before)
 
 
