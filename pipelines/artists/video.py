@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 _LEAST_SHARE = 0.9  # of its length that a sound video shows
+_IMAGE, _EXTENSION, _TRAILER = 0x2C, 0x21, 0x3B  # blocks of a GIF
 
 
 def read_video(path: str, canvas_px: int, num_frames: range) -> Footage:
@@ -41,6 +42,10 @@ def read_video(path: str, canvas_px: int, num_frames: range) -> Footage:
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         data = read_patiently(lambda: bytes(filesystem.cat_file(locator)), path)
         return gather(_held(_webp_frames(data), num_frames[-1]), canvas_px, num_frames)
+    if head[:3] == b"GIF":
+        data = read_patiently(lambda: bytes(filesystem.cat_file(locator)), path)
+        if not _gif_has_its_end(data):  # of which FFmpeg decodes what there is
+            raise RefusedPicture("damaged: the end of the GIF is missing")
     with read_patiently(lambda: filesystem.open(locator, "rb"), path) as file:
         video = _Video(PatientFile(file, path))
         return gather(_held(video.frames(), num_frames[-1]), canvas_px, num_frames, video.developed)
@@ -116,6 +121,29 @@ class _Video:
         """sRGB values of a frame."""
         assert self._screen is not None
         return self._screen.developed(pixels)
+
+
+def _gif_has_its_end(data: bytes) -> bool:
+    """Whether the blocks of a GIF lead to its trailer. https://www.w3.org/Graphics/GIF/spec-gif89a.txt"""
+
+    def after_colours(place: int, flags: int) -> int:
+        return place + (3 << ((flags & 7) + 1) if flags & 0x80 else 0)
+
+    try:
+        place = after_colours(13, data[10])
+        while data[place] != _TRAILER:
+            if data[place] == _IMAGE:
+                place = after_colours(place + 10, data[place + 9]) + 1
+            elif data[place] == _EXTENSION:
+                place += 2
+            else:
+                return False
+            while data[place]:  # sub-blocks, each with its length in front
+                place += 1 + data[place]
+            place += 1
+    except IndexError:
+        return False
+    return True
 
 
 def _webp_frames(data: bytes) -> Iterator[tuple[Pixels, float]]:

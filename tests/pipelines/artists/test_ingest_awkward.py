@@ -13,7 +13,7 @@ from fsspec.implementations.local import LocalFileSystem
 from pipelines.artists.find import VIDEO_EXTENSIONS, ArtistSource, find_sequences
 from pipelines.artists.footage import Footage
 from pipelines.artists.video import read_video
-from pipelines.sources.source import StorageFault
+from pipelines.sources.source import RefusedPicture, StorageFault
 from tests.pipelines.artists.awkward_videos import (
     Picture,
     animation,
@@ -74,6 +74,28 @@ def test_animations_of_every_format_are_videos(name: str, tmp_path: Path) -> Non
     footage = read(tmp_path / name)
     assert footage.num_moments == 12 and list(footage.numbers[11:]) == [11] * 30
     assert max(difference(one, other) for one, other in zip(footage.frames, pictures, strict=False)) < 12
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.png", "a.avif"])
+def test_an_animation_that_is_cut_off_is_refused_or_has_lost_no_frame(name: str, tmp_path: Path) -> None:
+    animation(tmp_path / name, painted(), 0.5)
+    whole = (tmp_path / name).read_bytes()
+    for length in (*range(len(whole) // 8, len(whole), len(whole) // 8), len(whole) - 1):
+        (tmp_path / name).write_bytes(whole[:length])
+        try:
+            assert read(tmp_path / name).num_moments == 12
+        except RefusedPicture as error:
+            assert "damaged" in str(error) or "not a video" in str(error)
+
+
+def test_a_gif_that_is_cut_between_two_frames_is_refused(tmp_path: Path) -> None:
+    animation(tmp_path / "a.gif", painted(), 0.5)
+    whole = (tmp_path / "a.gif").read_bytes()
+    between = whole.index(b"\x00\x21\xf9", len(whole) // 2) + 1
+    for data in (whole[:between], whole[:12], whole[:6], whole[:-1] + b"\x01"):
+        (tmp_path / "a.gif").write_bytes(data)
+        with pytest.raises(RefusedPicture, match="damaged: the end of the GIF is missing"):
+            read(tmp_path / "a.gif")
 
 
 def test_a_video_with_its_last_frame_held_ends_with_that_frame(tmp_path: Path) -> None:
