@@ -54,7 +54,7 @@ def shaped(value: Any, shape: type[_Shape]) -> _Shape:
     try:
         return cast(_Shape, _adapter(cast(Hashable, shape)).validate_python(value))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
+        first = error.errors()[0]
         place = ".".join(str(step) for step in first["loc"])
         raise ValueError(_one_line(f"{place}: {first['msg']}" if place else first["msg"])) from error
 

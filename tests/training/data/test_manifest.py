@@ -55,6 +55,31 @@ def test_a_write_that_fails_keeps_the_old_file_and_leaves_no_other(
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"one"}
 
 
+def test_a_write_that_cannot_begin_says_why_in_the_disk_s_own_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError("no room")
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(OSError, match="no room"):
+        write_atomically(tmp_path / "a", b"one")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_another_has_swept_already_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    temporary_path(tmp_path / "kept").touch()
+    is_dir = Path.is_dir
+
+    def swept_meanwhile(path: Path) -> bool:
+        if path.suffix == ".tmp":
+            os.unlink(path)
+        return is_dir(path)
+
+    monkeypatch.setattr(Path, "is_dir", swept_meanwhile)
+    assert sweep_temporaries(tmp_path) == 1 and list(tmp_path.iterdir()) == []
+
+
 def test_a_file_reaches_the_disk_before_it_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
     fsync, replace = os.fsync, os.replace

@@ -105,3 +105,7 @@ GOLDEN_MIXED = [(1, 2), (1, 1), (0, 2), (1, 0), (1, 3), (0, 0), (0, 1), (1, 0)]
 )
 def test_weights_become_thousandths(weights: list[float], shares: tuple[int, ...]) -> None:
     assert shares_of(weights) == shares
+
+
+def test_of_many_equal_weights_the_first_get_what_is_left_over() -> None:
+    assert shares_of([1.0] * 300) == (4,) * 100 + (3,) * 200

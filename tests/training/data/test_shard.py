@@ -97,7 +97,7 @@ def test_until_the_commit_nothing_has_the_shard_s_name(tmp_path: Path) -> None:
     with ShardWriter(tmp_path, NAME) as writer:
         writer.add("00000000", members(0))
         (temporary,) = shards_folder(tmp_path).iterdir()
-        assert temporary.name.startswith(".") and temporary.suffix == ".tmp"
+        assert temporary.name.startswith(f".{NAME}.tar.") and temporary.suffix == ".tmp"
 
 
 def test_a_disk_that_fills_at_the_last_byte_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
