@@ -131,8 +131,9 @@ def test_a_run_of_another_configuration_is_refused_by_the_first_key_that_differs
 ) -> None:
     train(sequences, tmp_path / "run", max_steps=2)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    with pytest.raises(UserError, match=difference):
+    with pytest.raises(UserError, match=difference) as told:
         train(sequences, tmp_path / "run", **{"max_steps": 4, **said})
+    assert str(told.value).startswith(f"out={tmp_path / 'run'}: ")
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
@@ -171,8 +172,9 @@ def test_a_parent_run_that_has_not_ended_is_refused(sequences: Path, tmp_path: P
 
 def test_resume_never_and_must_mean_it(sequences: Path, tmp_path: Path) -> None:
     train(sequences, tmp_path / "run", max_steps=2)
-    with pytest.raises(UserError, match="a new folder, with resume=never"):
+    with pytest.raises(UserError, match="a new folder, with resume=never") as told:
         train(sequences, tmp_path / "run", resume="never")
+    assert str(told.value).startswith(f"out={tmp_path / 'run'}: ")
     shutil.rmtree(tmp_path / "run" / "checkpoints")
     with pytest.raises(UserError, match="no checkpoint to resume from"):
         train(sequences, tmp_path / "run", resume="must")

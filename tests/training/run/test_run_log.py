@@ -7,6 +7,7 @@ import pytest
 
 from conf.errors import UserError
 from tests.training.toy_runs import log, train
+from training.data.seal import sealed
 from training.run.run_folder import RunFolder
 
 DAMAGE = {
@@ -57,3 +58,11 @@ def test_a_damaged_card_is_one_line(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"run\.json: cannot be read") as told:
             folder.report()
         assert "\n" not in str(told.value)
+
+
+def test_a_card_without_a_recipe_is_one_line(sequences: Path, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.root.mkdir()
+    folder.card.write_bytes(sealed('{\n "recipe": []\n}\n'))
+    with pytest.raises(UserError, match=r"run\.json: cannot be read \(recipe: not an object\)"):
+        train(sequences, folder.root)
