@@ -1,11 +1,13 @@
 """Batches made here or in other processes, always in order."""
 
 import itertools
+import multiprocessing
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
@@ -81,28 +83,11 @@ class Batches(Iterator[SequenceBatch]):
     def __init__(
         self, load: Load, pixels_shape: tuple[int, ...] | None, num_workers: int, *, as_bytes: bool = False
     ) -> None:
-        import torch
-        from torch.utils.data import DataLoader
-
-        slots = None
-        if pixels_shape is not None:
-            # Of each worker: those that wait, and the one that is turned to floats here while it fills the next.
-            count = (_PREFETCHED + 1) * num_workers or 1
-            slots = pixel_slots(count, pixels_shape, in_shared_memory=num_workers > 0)
-        self._steps, self._step = _Steps(load, slots), 0
-        self._take = (lambda pixels: pixels) if as_bytes else FloatFrames().signed_unit
-        loader: DataLoader[Loaded | _Failure] = DataLoader(
-            self._steps,  # type: ignore[arg-type]  # torch only indexes it
-            batch_size=None,
-            sampler=itertools.count(),  # endless, as a sampler may be; worker n gets every n-th step
-            num_workers=num_workers,
-            prefetch_factor=_PREFETCHED if num_workers else None,
-            worker_init_fn=partial(_begin_worker, os.getpid()),
-            collate_fn=_as_it_is,
-            generator=torch.Generator(),  # or it would draw from, and so move, the global one
-        )
         handler = signal.getsignal(signal.SIGCHLD)
-        self._iterator: Iterator[Loaded | _Failure] = iter(loader)
+        with _naming_shared_memory(num_workers):
+            self._steps, self._iterator = _begin(load, pixels_shape, num_workers)
+        self._step = 0
+        self._take = (lambda pixels: pixels) if as_bytes else FloatFrames().signed_unit
         if signal.getsignal(signal.SIGCHLD) is not handler:
             # torch would raise in the middle of whatever the trainer does, a checkpoint say; `next` finds out as well.
             signal.signal(signal.SIGCHLD, handler)
@@ -136,6 +121,48 @@ class Batches(Iterator[SequenceBatch]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _begin(
+    load: Load, pixels_shape: tuple[int, ...] | None, num_workers: int
+) -> tuple[_Steps, Iterator[Loaded | _Failure]]:
+    """Steps with their places for frames, and what they give one after the other."""
+    import torch
+    from torch.utils.data import DataLoader
+
+    slots = None
+    if pixels_shape is not None:
+        # Of each worker: those that wait, and the one that is turned to floats here while it fills the next.
+        count = (_PREFETCHED + 1) * num_workers or 1
+        slots = pixel_slots(count, pixels_shape, in_shared_memory=num_workers > 0)
+    steps = _Steps(load, slots)
+    loader: DataLoader[Loaded | _Failure] = DataLoader(
+        steps,  # type: ignore[arg-type]  # torch only indexes it
+        batch_size=None,
+        sampler=itertools.count(),  # endless, as a sampler may be; worker n gets every n-th step
+        num_workers=num_workers,
+        prefetch_factor=_PREFETCHED if num_workers else None,
+        worker_init_fn=partial(_begin_worker, os.getpid()),
+        collate_fn=_as_it_is,
+        generator=torch.Generator(),  # or it would draw from, and so move, the global one
+    )
+    return steps, iter(loader)
+
+
+@contextmanager
+def _naming_shared_memory(num_workers: int) -> Iterator[None]:
+    """Processes share memory and semaphores by way of /dev/shm, which not every container has."""
+    try:
+        if num_workers:
+            multiprocessing.Lock()  # where that fails, torch's own half-made iterator ends in a traceback
+        yield
+    except (OSError, RuntimeError) as error:
+        if not num_workers or (isinstance(error, RuntimeError) and "shared memory" not in str(error)):
+            raise
+        raise UserError(
+            f"num_workers={num_workers}: processes that read data cannot begin ({' '.join(str(error).split())}); is "
+            "/dev/shm missing or full? num_workers=0 reads without"
+        ) from error
 
 
 def _arrived(loaded: Loaded, frames: "Tensor | None") -> SequenceBatch:

@@ -73,6 +73,30 @@ def test_batches_stay_as_they_were_while_others_are_read(stream: SequenceStream)
             assert fresh.frames is not None and torch.equal(view, fresh.frames.flatten(0, 1)[1:])
 
 
+def _no_memory(*_: object) -> None:
+    raise RuntimeError("unable to open shared memory object </torch_1> in read-write mode: Read-only file system (30)")
+
+
+def _no_semaphore(*_: object, **__: object) -> None:
+    raise OSError(30, "Read-only file system")
+
+
+@pytest.mark.parametrize(
+    ("what", "fails"),
+    [("torch.Tensor.share_memory_", _no_memory), ("_multiprocessing.SemLock", _no_semaphore)],
+)
+def test_without_shared_memory_readers_are_refused_in_one_line(
+    what: str, fails: Callable[..., None], stream: SequenceStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = set(ours())
+    monkeypatch.setattr(what, fails)
+    with pytest.raises(UserError, match=r"^num_workers=1: .*Read-only file system.*num_workers=0 reads without$"):
+        stream.batches(seed=0, batch_size=1, num_workers=1)
+    with stream.batches(seed=0, batch_size=1) as batches:
+        next(batches)
+    assert set(ours()) == before
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_reading_does_not_touch_the_global_random_state(stream: SequenceStream, workers: int) -> None:
     before = torch.get_rng_state()

@@ -73,7 +73,7 @@ def test_what_another_has_swept_already_is_no_error(tmp_path: Path, monkeypatch:
 
     def swept_meanwhile(path: Path) -> bool:
         if path.suffix == ".tmp":
-            os.unlink(path)
+            path.unlink()
         return is_dir(path)
 
     monkeypatch.setattr(Path, "is_dir", swept_meanwhile)
