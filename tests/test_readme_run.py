@@ -1,4 +1,4 @@
-"""README followed to the letter in an empty folder: its commands run, and those whose output is shown print it.
+"""README and docs followed to the letter in an empty folder: commands run, and those whose output is shown print it.
 
 That every shell passes every line on as it is meant is tested in `test_commands_in_docs.py`; here lines run, in turn by
 each shell at hand. Commands whose output is not shown are scaled down by keys at their end.
@@ -6,6 +6,7 @@ each shell at hand. Commands whose output is not shown are scaled down by keys a
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -34,8 +35,8 @@ SCALED = {
     "pipelines.encode": [],
     "pipelines.evaluate": [],
 }
-NEEDS_WEIGHTS = ("model=sd15", "sam.checkpoint=", "cluster.address=")
-"""Lines that need weights or machines of others; that they are understood is tested elsewhere."""
+NOT_RUN = ("model=sd15", "sam.checkpoint=", "cluster.address=", "benchmarks.", "docs.", "tests.chaos")
+"""Lines that need weights or machines of others, or measure for long; that they are understood is tested elsewhere."""
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 TOLERANCE = 0.1  # of figures: kernels round differently on other processors
 RATES = re.compile(r" in [\d.]+ s, [\d.]+/s")
@@ -139,13 +140,45 @@ def test_what_is_shown_is_printed(workplace: Workplace) -> None:
 def test_all_other_commands_run(workplace: Workplace) -> None:
     shown = {" ".join(command.split()) for command, _ in shown_runs(README)}
     lines = [line for line in printed_lines(README) if " ".join(line.split()) not in shown]
-    chosen = [line for line in lines if not any(word in line for word in NEEDS_WEIGHTS) and "benchmarks." not in line]
+    assert _run_all(lines, workplace) > 12
+
+
+@pytest.mark.parametrize(
+    ("page", "count"), [("training", 8), ("adding-a-model", 4), ("brushes", 6), ("studio", 5), ("promises", 1)]
+)
+def test_commands_of_the_pages_run(page: str, count: int, pages: Workplace) -> None:
+    shutil.rmtree(pages.root / "outputs" / "painter", ignore_errors=True)  # each page assembles its own
+    lines = printed_lines((REPOSITORY / "docs" / f"{page}.md").read_text(encoding="utf-8"))
+    assert _run_all(lines, pages) >= count
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    """With the data that the pages train on, by the names that they give them, and the base that all stages need."""
+    place = Workplace(tmp_path_factory.mktemp("docs"))
+    small = "python -m pipelines.synth size=64 num_frames=4 val_fraction=0.3 cluster=inline renderer=small"
+    train = " ".join(["python -m training.train data=outputs/scenes", *SCALED["training.train"]])
+    for command in (
+        f"{small} num_sequences=12 out=outputs/scenes && ln -s outputs/scenes DIR && ln -s outputs/scenes ARTIST",
+        f"{train} stage=words out=outputs/words",
+        f"{train} stage=base base=outputs/words out=outputs/base",
+    ):
+        done = place.run(command)
+        assert done.returncode == 0, done.stderr
+    return place
+
+
+def _run_all(lines: list[str], place: Workplace) -> int:
+    """Run all that needs no weights or machines of others, each scaled down; returns how many these are."""
+    chosen = [line for line in lines if not any(word in line for word in NOT_RUN)]
     failed = []
-    for line in chosen:
+    for number, line in enumerate(chosen):
         name = re.findall(r"-m ([\w.]+)", line)[-1]
         command = line.partition("  #")[0].replace("--nproc_per_node=8", "--nproc_per_node=2")
-        done = workplace.run(" ".join([command, *SCALED.get(name, [])]))
+        scaled = SCALED.get(name, []) if "--help" not in line else []
+        out = [f"out=outputs/{name}-{number}"] if name == "pipelines.synth" and " out=" not in line else []
+        done = place.run(" ".join([command, *scaled, *out]))
         if done.returncode not in (0, 3):
             failed.append(f"{line}\n    {done.stderr.strip().splitlines()[-1:]}")
-    assert len(chosen) > 12
     assert not failed, "\n".join(failed)
+    return len(chosen)
