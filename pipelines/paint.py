@@ -159,8 +159,8 @@ def _warn_of_foreign_size(framing: Framing, trained_px: Sequence[int]) -> None:
     sides = ((framing.height_px, trained_px[0]), (framing.width_px, trained_px[1]))
     if any(max(side, trained) >= _FOREIGN_SIZE * min(side, trained) for side, trained in sides):
         tell(
-            f"warning: size={framing.width_px}x{framing.height_px}: this painter learned from pictures of "
-            f"{trained_px[1]}x{trained_px[0]}, and of other sizes it makes little"
+            f"warning: size={framing.width_px}x{framing.height_px}: this painter was trained on "
+            f"{trained_px[1]}x{trained_px[0]} px; at other sizes it paints badly"
         )
 
 

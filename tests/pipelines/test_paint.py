@@ -141,7 +141,7 @@ def test_a_size_far_from_what_a_painter_learned_from_is_warned_of(
     painter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], size: str, foreign: bool
 ) -> None:
     assert paint(painter, "prompt=a", "steps=1", "num_frames=2", f"size={size}", f"out={tmp_path / 'out'}") == 0
-    warned = f"warning: size={size}: this painter learned from pictures of 64x64" in capsys.readouterr().err
+    warned = f"warning: size={size}: this painter was trained on 64x64 px" in capsys.readouterr().err
     assert warned == foreign
 
 

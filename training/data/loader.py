@@ -161,7 +161,7 @@ def _naming_shared_memory(num_workers: int) -> Iterator[None]:
             raise
         raise UserError(
             f"num_workers={num_workers}: processes that read data cannot begin ({' '.join(str(error).split())}); is "
-            "/dev/shm missing or full? num_workers=0 reads without"
+            "/dev/shm missing or full? num_workers=0 reads in the training process"
         ) from error
 
 

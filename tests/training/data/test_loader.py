@@ -90,7 +90,7 @@ def test_without_shared_memory_readers_are_refused_in_one_line(
 ) -> None:
     before = set(ours())
     monkeypatch.setattr(what, fails)
-    with pytest.raises(UserError, match=r"^num_workers=1: .*Read-only file system.*num_workers=0 reads without$"):
+    with pytest.raises(UserError, match=r"^num_workers=1: .*Read-only file system.*num_workers=0 reads in"):
         stream.batches(seed=0, batch_size=1, num_workers=1)
     with stream.batches(seed=0, batch_size=1) as batches:
         next(batches)
