@@ -245,7 +245,7 @@ def test_fewer_than_three_sequences_make_no_lora(folders: Folders, tmp_path: Pat
 
 def test_longer_sequences_than_the_motion_model_knows_are_refused(folders: Folders, tmp_path: Path) -> None:
     data = small_dataset(tmp_path / "data", captions=("a", "b", "c", "d", "e", "f"), size_px=(32, 32), num_frames=33)
-    with pytest.raises(UserError, match=r"motion=.*: knows 32 positions; .* have 33 frames"):
+    with pytest.raises(UserError, match=r"motion=.*: has 32 positions; .* have 33 frames"):
         train("replication", data, folders, tmp_path / "run")
 
 
