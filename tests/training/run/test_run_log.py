@@ -66,3 +66,14 @@ def test_a_card_without_a_recipe_is_one_line(sequences: Path, tmp_path: Path) ->
     folder.card.write_bytes(sealed('{\n "recipe": []\n}\n'))
     with pytest.raises(UserError, match=r"run\.json: cannot be read \(recipe: not an object\)"):
         train(sequences, folder.root)
+
+
+def test_a_log_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    folder = RunFolder(tmp_path)
+    folder.log.write_text("{}\n")
+    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    with pytest.raises(UserError, match=r"log\.jsonl: .*Permission denied"):
+        folder.cut_log(1)
