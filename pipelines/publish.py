@@ -9,12 +9,11 @@ upload that was cut off, the same command goes on.
 """
 
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from conf.command import Summary, command
+from conf.command import Summary, command, leave
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from training.data.licences import is_free
@@ -96,4 +95,4 @@ def publish_config(plain: dict[str, Any]) -> PublishConfig:
 
 
 if __name__ == "__main__":
-    sys.exit(command("publish", publish_config, run, __doc__ or ""))
+    leave(command("publish", publish_config, run, __doc__ or ""))
