@@ -5,12 +5,15 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from renderers.painting import NO_ASSETS, NOTHING_KNOWN, Assets, Image, Knowledge, Painting, StrokeProgram
+
+if TYPE_CHECKING:
+    from renderers.time_line import TimeLine
 
 WHITE = (1.0, 1.0, 1.0)
 
@@ -107,6 +110,25 @@ class Renderer(ABC):
     ) -> StrokeProgram:
         """The strokes alone, as `paint` otherwise, for callers that do not need the distance after each of them."""
         return self.paint(image, config, seed, assets, known).program
+
+    def follows(self, config: Any) -> bool:
+        """Whether it can `follow` a painter with that configuration."""
+        return False
+
+    def follow(
+        self, image: Image, time_line: "TimeLine", config: Any, seed: np.random.SeedSequence, assets: Assets = NO_ASSETS
+    ) -> Painting:
+        """Paint a (H, W, 3) image in the order in which a painter did; its pace is the painter's time.
+
+        Args:
+            image: as in `paint`.
+            time_line: the painter's frames, and what is on the canvas already.
+            config, seed, assets: as in `paint`.
+
+        Raises:
+            NotImplementedError: in families that do not follow.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def replay(

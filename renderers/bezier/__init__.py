@@ -4,17 +4,21 @@ A stroke is 13 numbers: three control points, a radius and an opacity at both en
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from renderers.begun import begun_arrays, begun_canvas
+from renderers.bezier.along import fit_along
 from renderers.bezier.config import BezierConfig as Config
-from renderers.bezier.fit import fit
+from renderers.bezier.fit import aspect_of, bezier_brief, fit, shrink, worth_px
 from renderers.distance import stroke_distances
 from renderers.family import Renderer
 from renderers.painting import NO_ASSETS, NOTHING_KNOWN, Assets, Image, Knowledge, Painting, StrokeProgram
 from renderers.raster.ribbon import NUM_COLUMNS, R0, R2, X0, grid
 from renderers.raster.stamp import draw_all, new_scratch
+from renderers.time_line import TimeLine, stroke_moments, time_left
 
 __all__ = ["RENDERER", "Config"]
 
@@ -42,6 +46,30 @@ class BezierRenderer(Renderer):
         strokes = fit(image, config, np.random.Generator(np.random.PCG64(seed)))
         height, width = image.shape[:2]
         return StrokeProgram(family="bezier", strokes=strokes, canvas=config.canvas, height_px=height, width_px=width)
+
+    def follows(self, config: Config) -> bool:
+        """On the CPU."""
+        return config.device == "cpu"
+
+    def follow(
+        self, image: Image, time_line: TimeLine, config: Config, seed: np.random.SeedSequence,
+        assets: Assets = NO_ASSETS,
+    ) -> Painting:  # fmt: skip
+        """Paint an image in a painter's order; see `renderers.bezier.along`."""
+        short_px = round(worth_px(config.num_strokes, aspect_of(image)))
+        small, begun = shrink(image, short_px), time_line.begun
+        brief = bezier_brief(small, config)
+        if begun is not None:
+            brief = replace(brief, blank=shrink(begun, short_px))
+        rng = np.random.Generator(np.random.PCG64(seed))
+        strokes, ends = fit_along(brief, time_line.states(small), time_line.progress, config.effort, rng)
+        height, width = image.shape[:2]
+        program = StrokeProgram(
+            family="bezier", strokes=strokes, canvas=config.canvas, height_px=height, width_px=width,
+            arrays=begun_arrays(begun),
+        )  # fmt: skip
+        distances = self._distances(program)
+        return Painting(program=program, distances=distances, pace=time_left(stroke_moments(ends), distances))
 
     def replay(
         self, program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None
@@ -109,4 +137,5 @@ RENDERER = BezierRenderer()
 
 
 def _blank(program: StrokeProgram, height: int, width: int) -> Image:
-    return np.tile(np.array(program.canvas, np.float32), height * width)
+    begun = begun_canvas(program, height, width)
+    return np.tile(np.array(program.canvas, np.float32), height * width) if begun is None else begun.reshape(-1)

@@ -5,20 +5,25 @@ through them, and their colours solved again for what those marks really leave.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from conf.errors import ConfigError
+from renderers.begun import begun_arrays
+from renderers.bezier.fit import aspect_of, shrink, worth_px
 from renderers.brush.canvas import program_arrays, replay, step_distances
 from renderers.brush.config import BrushConfig as Config
 from renderers.brush.custom import brush_from_picture, coverage_of
-from renderers.brush.ink import DENSITY, ink_brushes, plan_ink
-from renderers.brush.oil import plan_oil
-from renderers.brush.stroke import marks_of
-from renderers.brush.style import stroke_character, transfer_colours
+from renderers.brush.ink import DENSITY, along, ink_brushes, plan_ink
+from renderers.brush.oil import plan_oil, plan_oil_along
+from renderers.brush.stroke import Marks, marks_of
+from renderers.brush.style import StrokeCharacter, stroke_character, transfer_colours
 from renderers.brush.texture import BrushTexture, make_brush
 from renderers.family import AssetFile, Renderer
 from renderers.painting import NO_ASSETS, NOTHING_KNOWN, Assets, Image, Knowledge, Painting, StrokeProgram
+from renderers.raster.ribbon import Floats
+from renderers.time_line import TimeLine, stroke_moments, time_left
 
 __all__ = ["RENDERER", "Config"]
 
@@ -51,24 +56,37 @@ class BrushRenderer(Renderer):
         known: Knowledge = NOTHING_KNOWN,
     ) -> StrokeProgram:  # fmt: skip
         """The strokes alone, for callers that do not need the distance after each of them; as `paint` otherwise."""
-        rng = np.random.Generator(np.random.PCG64(seed))
-        height, width = image.shape[:2]
-        texture = _texture(config, assets)
-        character = None
-        if "style" in assets:
-            image = _styled(image, config, assets, rng)
-            character = stroke_character(assets["style"])
-        ink = config.medium == "ink"
-        marks = marks_of(texture, 0.0 if ink else config.relief)
-        strokes = plan_ink(image, config, marks, rng) if ink else plan_oil(image, config, character, marks, rng)
-        return StrokeProgram(
-            family="brush",
-            strokes=strokes,
-            canvas=config.canvas,
-            height_px=height,
-            width_px=width,
-            arrays=program_arrays(texture, DENSITY if ink else 0.0, 0.0 if ink else config.relief),
-        )
+        sitting = _sitting(image, config, seed, assets)
+        if config.medium == "ink":
+            strokes = plan_ink(sitting.image, config, sitting.marks, sitting.rng)
+        else:
+            strokes = plan_oil(sitting.image, config, sitting.character, sitting.marks, sitting.rng)
+        return _program(strokes, sitting, config)
+
+    def follows(self, config: Config) -> bool:
+        """Always."""
+        return True
+
+    def follow(
+        self, image: Image, time_line: TimeLine, config: Config, seed: np.random.SeedSequence,
+        assets: Assets = NO_ASSETS,
+    ) -> Painting:  # fmt: skip
+        """Paint an image in a painter's order: oil as `renderers.bezier.along` says, ink as `renderers.brush.ink`."""
+        sitting = _sitting(image, config, seed, assets)
+        if config.medium == "ink":
+            planned = plan_ink(sitting.image, config, sitting.marks, sitting.rng)
+            strokes, moments = along(planned, time_line)
+        else:
+            short_px = round(worth_px(config.num_strokes, aspect_of(image)))
+            begun = None if time_line.begun is None else shrink(time_line.begun, short_px)
+            strokes, ends = plan_oil_along(
+                shrink(sitting.image, short_px), replace(time_line, begun=begun), config, sitting.character,
+                sitting.marks, sitting.rng,
+            )  # fmt: skip
+            moments = stroke_moments(ends)
+        program = _program(strokes, sitting, config, time_line.begun)
+        distances = step_distances(program)
+        return Painting(program=program, distances=distances, pace=time_left(moments, distances))
 
     def replay(
         self, program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None
@@ -114,6 +132,38 @@ class BrushRenderer(Renderer):
 
 
 RENDERER = BrushRenderer()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sitting:
+    """What is ready before the first stroke is planned: the picture in the wanted colours, and the brush."""
+
+    image: Image
+    texture: BrushTexture
+    marks: Marks
+    character: StrokeCharacter | None
+    rng: np.random.Generator
+
+
+def _sitting(image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets) -> _Sitting:
+    rng = np.random.Generator(np.random.PCG64(seed))
+    texture = _texture(config, assets)
+    character = None
+    if "style" in assets:
+        image = _styled(image, config, assets, rng)
+        character = stroke_character(assets["style"])
+    marks = marks_of(texture, 0.0 if config.medium == "ink" else config.relief)
+    return _Sitting(image=image, texture=texture, marks=marks, character=character, rng=rng)
+
+
+def _program(strokes: Floats, sitting: _Sitting, config: Config, begun: Image | None = None) -> StrokeProgram:
+    height, width = sitting.image.shape[:2]
+    ink = config.medium == "ink"
+    arrays = program_arrays(sitting.texture, DENSITY if ink else 0.0, 0.0 if ink else config.relief)
+    return StrokeProgram(
+        family="brush", strokes=strokes, canvas=config.canvas, height_px=height, width_px=width,
+        arrays={**arrays, **begun_arrays(begun)},
+    )  # fmt: skip
 
 
 def _styled(image: Image, config: Config, assets: Assets, rng: np.random.Generator) -> Image:

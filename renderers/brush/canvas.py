@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from renderers.begun import begun_canvas
 from renderers.brush.ground import plain, xuan
 from renderers.brush.stroke import NUM_BRUSH_COLUMNS, Marks, lay_all, marks_of, new_brush_scratch, trace
 from renderers.brush.texture import BrushTexture
@@ -97,6 +98,8 @@ def _grid(program: StrokeProgram, height: int, width: int) -> Grid:
 
 def _ground(program: StrokeProgram, height: int, width: int) -> NDArray[np.float32]:
     """The visible canvas before the first stroke, (3n,)."""
+    if (begun := begun_canvas(program, height, width)) is not None:
+        return begun.reshape(-1)
     make = xuan if _density(program) > 0 else plain
     return make(program.canvas, height, width).reshape(-1)
 

@@ -15,7 +15,9 @@ from renderers.brush.guide import guide_along
 from renderers.brush.stroke import FAR_RED, MARK, NUM_BRUSH_COLUMNS, Marks, new_brush_scratch, solve_colours
 from renderers.brush.texture import BrushTexture, make_brush
 from renderers.painting import Image
-from renderers.raster.ribbon import NUM_COLUMNS, R0, R2, RED, Floats, grid
+from renderers.raster.gradient import NO_STATES
+from renderers.raster.ribbon import NUM_COLUMNS, R0, R2, RED, X0, X1, X2, Y0, Y1, Y2, Floats, grid
+from renderers.time_line import TimeLine
 
 DENSITY = 3.0  # what an amount of 1 absorbs, in nepers: the darkest ink reflects a twentieth
 TONES = (0.05, 0.13, 0.28, 0.55, 1.0)  # the five tones of ink, as amounts: from clear to burnt
@@ -37,6 +39,8 @@ _LEAST_AMOUNT = 0.03
 _LEAST_CHROMA = 0.16
 _SOLVE_PX, _SOLVE_STEPS = 256, 48
 _NUM_BRUSHES = 3
+_ALONG = (0.1, 0.3, 0.5, 0.7, 0.9)  # of a stroke
+_TO_DO = 0.5  # share of a stroke's middle line
 
 
 def ink_brushes(config: BrushConfig) -> BrushTexture:
@@ -99,6 +103,36 @@ def plan_ink(image: Image, config: BrushConfig, marks: Marks, rng: np.random.Gen
     return np.ascontiguousarray(strokes[order][seen[order]])
 
 
+def along(strokes: Floats, time_line: TimeLine) -> tuple[Floats, NDArray[np.float64]]:
+    """Ink strokes in a painter's order. What overlaps adds up, so any order gives the same painting.
+
+    Args:
+        strokes: (N, NUM_BRUSH_COLUMNS), of which those are left out that lie where the time line has nothing to do.
+
+    Returns:
+        The strokes, and (N,) when each of them is done, from 0 to 1: when its middle line arrives, on average.
+    """
+    moments = _on_middle_line(strokes, time_line.arrival)
+    if time_line.begun is not None:
+        to_do = _on_middle_line(strokes, (time_line.arrival > 0).astype(np.float32)) > _TO_DO
+        to_do[0] |= not to_do.any()
+        strokes, moments = strokes[to_do], moments[to_do]
+    order = np.argsort(moments, kind="stable")
+    return np.ascontiguousarray(strokes[order]), moments[order]
+
+
+def _on_middle_line(strokes: Floats, field: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(N,) means of a (h, w) field over places along each stroke."""
+    height, width = field.shape
+    unit = min(height, width)
+    t = np.array(_ALONG)
+    weights = np.stack([(1 - t) ** 2, 2 * t * (1 - t), t**2])
+    columns = np.clip(strokes[:, [X0, X1, X2]] @ weights * unit, 0, width - 1).astype(int)
+    rows = np.clip(strokes[:, [Y0, Y1, Y2]] @ weights * unit, 0, height - 1).astype(int)
+    means: NDArray[np.float64] = field[rows, columns].mean(1, dtype=np.float64)
+    return means
+
+
 def ink_targets(image: Image, empty: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Amounts of ink wanted of washes and of lines, (H, W) each; negative where paper should stay.
 
@@ -145,6 +179,7 @@ def _solve(strokes: Floats, wash: NDArray[np.float32], line: NDArray[np.float32]
         np.float32(0),
         _SOLVE_STEPS,
         new_brush_scratch(pixels),
+        NO_STATES,
     )
 
 

@@ -4,13 +4,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from renderers.bezier.along import fit_along
 from renderers.bezier.fit import Brief, fit_brief, shrink, underpaintings_after
 from renderers.brush.config import BrushConfig
 from renderers.brush.guide import guide_along
 from renderers.brush.stroke import FAR_RED, MARK, NUM_BRUSH_COLUMNS, THICKNESS, Marks, new_brush_scratch, solve_colours
 from renderers.brush.style import StrokeCharacter
 from renderers.painting import Image
+from renderers.raster.gradient import NO_STATES
 from renderers.raster.ribbon import NUM_COLUMNS, RED, Floats, grid
+from renderers.time_line import TimeLine
 
 _RADIUS_FIRST, _RADIUS_LAST, _RADIUS_POWER = 0.16, 0.009, 0.33
 _MIN_OPACITY = 0.9
@@ -33,14 +36,44 @@ def plan_oil(
     Returns:
         (N, NUM_BRUSH_COLUMNS) strokes in painting order.
     """
+    brief = _brief(image, config.canvas, config, character)
+    ribbons = fit_brief(brief, config.effort, rng)
+    return _with_marks(ribbons, brief, underpaintings_after(len(ribbons)), NO_STATES, config, character, marks, rng)
+
+
+def plan_oil_along(
+    image: Image, time_line: TimeLine, config: BrushConfig, character: StrokeCharacter | None, marks: Marks,
+    rng: np.random.Generator,
+) -> tuple[Floats, NDArray[np.int64]]:  # fmt: skip
+    """Strokes of an oil painting that follow a painter; arguments as of `plan_oil`.
+
+    Args:
+        time_line: whose `begun` has the size of the image.
+
+    Returns:
+        The strokes, and (S,) how many of them are painted at each state.
+    """
+    brief = _brief(image, config.canvas if time_line.begun is None else time_line.begun, config, character)
+    states = time_line.states(image)
+    ribbons, ends = fit_along(brief, states, time_line.progress, config.effort, rng)
+    painted = ends[:-1] > 0
+    wanted = [shrink(state, _SOLVE_PX).reshape(-1) for state, some in zip(states[:-1], painted, strict=True) if some]
+    below = np.stack(wanted) if wanted else NO_STATES
+    strokes = _with_marks(ribbons, brief, ends[:-1][painted] - 1, below, config, character, marks, rng)
+    return strokes, ends
+
+
+def _brief(
+    image: Image, blank: tuple[float, float, float] | Image, config: BrushConfig, character: StrokeCharacter | None
+) -> Brief:
     count = config.num_strokes
     lengths = _LENGTHS if character is None else (max(1.0, 0.5 * character.elongation), 1.5 * character.elongation)
     last = _RADIUS_LAST if character is None else float(np.clip(0.5 * character.width, 0.006, 0.03))
     share = (np.arange(count) / count) ** _RADIUS_POWER
     last = min(_RADIUS_FIRST / 2, last * np.sqrt(500 / count))
-    brief = Brief(
+    return Brief(
         target=image,
-        blank=config.canvas,
+        blank=blank,
         radii=(_RADIUS_FIRST * (last / _RADIUS_FIRST) ** share).astype(np.float32),
         min_opacity=_MIN_OPACITY,
         lengths=lengths,
@@ -49,16 +82,28 @@ def plan_oil(
         absolute=config.loss == "absolute",
         transport=config.transport,
     )
+
+
+def _with_marks(
+    ribbons: Floats, brief: Brief, after: NDArray[np.int64], states: Floats, config: BrushConfig,
+    character: StrokeCharacter | None, marks: Marks, rng: np.random.Generator,
+) -> Floats:  # fmt: skip
+    """Oil strokes through fitted ribbons (N, 13), coloured for what their marks leave.
+
+    Args:
+        after, states: under-paintings, as of `solve_colours`.
+    """
+    count = len(ribbons)
     strokes = np.zeros((count, NUM_BRUSH_COLUMNS), np.float32)
-    strokes[:, :NUM_COLUMNS] = fit_brief(brief, config.effort, rng)
+    strokes[:, :NUM_COLUMNS] = ribbons
     strokes[:, FAR_RED : FAR_RED + 3] = strokes[:, RED : RED + 3]
     strokes[:, MARK] = rng.integers(0, len(marks.cover), count)
     strokes[:, THICKNESS] = np.linspace(_LEAST_THICKNESS, 1.0, count)
-    small = shrink(image, _SOLVE_PX)
+    small = shrink(brief.target, _SOLVE_PX)
     pixels = grid(*small.shape[:2])
     solve_colours(
-        strokes, pixels, marks, small.reshape(-1), np.tile(np.array(config.canvas, np.float32), small.size // 3),
-        underpaintings_after(count), np.float32(_UNDERPAINTING_WEIGHT), _SOLVE_STEPS, new_brush_scratch(pixels),
+        strokes, pixels, marks, small.reshape(-1), brief.ground(_SOLVE_PX), after, np.float32(_UNDERPAINTING_WEIGHT),
+        _SOLVE_STEPS, new_brush_scratch(pixels), states,
     )  # fmt: skip
     if character is not None:
         vary = rng.standard_normal((count, 1)) * character.colour_variation * 0.5

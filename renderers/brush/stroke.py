@@ -172,7 +172,7 @@ def trace(
 @kernel
 def solve_colours(
     strokes: Floats, grid: Grid, marks: Marks, target: Floats, blank: Floats, after: NDArray[np.int64],
-    weight: np.float32, steps: int, scratch: BrushScratch,
+    weight: np.float32, steps: int, scratch: BrushScratch, states: Floats,
 ) -> None:  # fmt: skip
     """Colours at both ends of every stroke, for the marks the brush really leaves.
 
@@ -182,7 +182,7 @@ def solve_colours(
     Args:
         strokes: (N, 18) of which the colours change.
         target, blank: (3n,) the picture, and the canvas before the first stroke.
-        after, weight: under-paintings, as in `renderers.raster.gradient.Loss`.
+        after, weight, states: under-paintings, as in `renderers.raster.gradient.Loss`.
     """
     count = strokes.shape[0]
     starts, tops = np.zeros(count + 1, np.int64), np.zeros(count, np.int64)
@@ -222,8 +222,9 @@ def solve_colours(
                 packed += last - first
             for z in range(after.shape[0]):
                 if after[z] == i:
+                    wanted = states[z] if states.shape[0] else target
                     for j in range(target.shape[0]):
-                        pulls[z, j] = weight * (target[j] - canvas[j])
+                        pulls[z, j] = weight * (wanted[j] - canvas[j])
         for j in range(target.shape[0]):
             upstream[j] = target[j] - canvas[j]
         for i in range(count - 1, -1, -1):

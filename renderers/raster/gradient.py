@@ -36,6 +36,9 @@ _ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.flo
 _TINY = np.float32(1e-6)
 _1, _2, _3 = np.uint64(1), np.uint64(2), np.uint64(3)
 
+NO_STATES: Floats = np.empty((0, 0), np.float32)
+"""For under-paintings that should look like the picture."""
+
 
 class Tape(NamedTuple):
     """Results of the forward pass that the backward pass needs, for N strokes on a canvas of n pixels.
@@ -64,7 +67,8 @@ class Loss(NamedTuple):
     """The terms of the error, and where they count.
 
     `absolute` takes the sum of absolute errors (L1) instead of that of their squares. Intermediate canvases should look
-    like the picture too: after stroke `after[c]` (C,), `weight` times the error counts; `pull` (C, 3n) is scratch.
+    like the picture too, or each like one of `states` (C, 3n), if there are any: after stroke `after[c]` (C,),
+    `weight` times the error counts; `pull` (C, 3n) is scratch.
     `more` is the gradient of what else counts with respect to the finished canvas: (3n,), or (0,) for nothing.
     """
 
@@ -73,6 +77,7 @@ class Loss(NamedTuple):
     weight: np.float32
     pull: Floats
     more: Floats
+    states: Floats = NO_STATES
 
 
 @part
@@ -150,8 +155,9 @@ def paint_forward(
         for c in range(loss.after.shape[0]):
             if loss.after[c] == i:
                 pull = loss.pull[c]
+                wanted = loss.states[c] if loss.states.shape[0] else target
                 for j in range(pull.shape[0]):
-                    pull[j] = loss.weight * error_slope(canvas[j] - target[j], loss.absolute)
+                    pull[j] = loss.weight * error_slope(canvas[j] - wanted[j], loss.absolute)
     tape.pixel_start[strokes.shape[0]], tape.row_start[strokes.shape[0]] = used, rows_used
     return used
 

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from renderers.brush.stroke import NUM_BRUSH_COLUMNS, Marks, lay_all, new_brush_scratch, solve_colours
 from renderers.painting import Image
+from renderers.raster.gradient import NO_STATES
 from renderers.raster.ribbon import Floats, grid
 from renderers.studio.phases import PHASES, Phase, Turns
 
@@ -61,7 +62,7 @@ class Easel:
         pixels = grid(*below.shape[:2])
         solve_colours(
             strokes, pixels, self.marks, target, below.reshape(-1), np.zeros(0, np.int64) if after is None else after,
-            np.float32(_UNDERPAINTING_WEIGHT), _SOLVE_STEPS, new_brush_scratch(pixels),
+            np.float32(_UNDERPAINTING_WEIGHT), _SOLVE_STEPS, new_brush_scratch(pixels), NO_STATES,
         )  # fmt: skip
 
     def strokes(self) -> Floats:

@@ -20,6 +20,7 @@ from renderers.brush.stroke import (
 )
 from renderers.brush.texture import make_brush
 from renderers.painting import Image, StrokeProgram
+from renderers.raster.gradient import NO_STATES
 from renderers.raster.ribbon import RED, Floats, grid
 from tests.oracles import dense, warp
 from tests.renderers.pictures import landscape, plain
@@ -157,7 +158,7 @@ def test_solved_colours_are_the_best_there_are(covers: float) -> None:
     pixels = grid(40, 40, covers)
     solve_colours(
         strokes, pixels, marks, target.reshape(-1), blank.reshape(-1), np.zeros(0, np.int64), np.float32(0), 400,
-        new_brush_scratch(pixels),
+        new_brush_scratch(pixels), NO_STATES,
     )  # fmt: skip
     (canvas,) = warp.paint(torch.tensor(strokes), marks, torch.tensor(blank), covers=covers)
     found = float(((canvas.numpy() - target) ** 2).sum())

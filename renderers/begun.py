@@ -1,0 +1,41 @@
+"""A picture that was on the canvas before the first stroke, beside a stroke program."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from renderers.painting import Image, StrokeProgram, to_uint8
+from renderers.stored_picture import decoded
+
+_NAME = "begun"
+
+
+def begun_arrays(picture: Image | None) -> dict[str, NDArray[Any]]:
+    """What a program stores of it: a PNG; nothing for a blank canvas."""
+    if picture is None:
+        return {}
+    _, png = cv2.imencode(".png", cv2.cvtColor(to_uint8(picture), cv2.COLOR_RGB2BGR))
+    return {_NAME: np.asarray(png).reshape(-1)}
+
+
+def begun_canvas(program: StrokeProgram, height: int, width: int) -> Image | None:
+    """The (height, width, 3) picture that a program was begun on; None if the canvas was blank.
+
+    Raises:
+        ValueError: if what is stored is no picture.
+    """
+    arrays: Mapping[str, NDArray[Any]] = program.arrays
+    if _NAME not in arrays:
+        return None
+    stored = arrays[_NAME]
+    picture = decoded(stored.tobytes(), cv2.IMREAD_COLOR) if stored.dtype == np.uint8 else None
+    if picture is None:
+        raise ValueError("the picture that the program was begun on is damaged")
+    shrinks = height * width < picture.shape[0] * picture.shape[1]
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    levels = cv2.resize(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), (width, height), interpolation=how)
+    canvas: Image = levels.astype(np.float32) / np.float32(255)
+    return canvas

@@ -1,0 +1,173 @@
+"""When a painter paints what: its few small frames, read as a time line for strokes on a canvas of any size.
+
+A place has arrived when it stays at most half as far from its final colours as it ever was. Frames in between two of
+the painter's are not known; the moment is interpolated.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from renderers.painting import Image
+
+_Field = NDArray[np.float32]
+
+CELLS = 16
+"""Places along each side of a canvas for which arrivals are compared: what latents of a painter of 64 px tell apart."""
+
+_ARRIVED = 0.5  # of the largest distance from the final colours
+_LEAST_LAB = 6.0  # colours that are nearer count as the same, on a canvas of strokes
+_STARTED_LAB = 3.0  # a place that was always nearer than this to its final colours has nothing to do
+_SOFT_PX = 0.7  # of the painter's frames, which flicker from pixel to pixel
+_FLAT = 2e-3  # variance of lightness below which a neighbourhood has no edge to keep to
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeLine:
+    """A painter's process.
+
+    Attributes:
+        frames: (T, h, w, 3) float32 RGB in [0, 1]; the last is the finished painting.
+        begun: (H, W, 3) what is on the canvas already, of the size of the picture; None for a blank canvas.
+    """
+
+    frames: NDArray[np.float32]
+    begun: Image | None = None
+
+    @property
+    def progress(self) -> _Field:
+        """(T, h, w) how much of its way to its final colours each place has gone for good: 0 to 1, never falling."""
+        squares = ((lab := _lab(self.frames)) - lab[-1]) ** 2
+        far = np.stack([np.sqrt(cv2.GaussianBlur(square.sum(-1), (0, 0), _SOFT_PX)) for square in squares])
+        left = np.maximum.accumulate(far[::-1])[::-1]
+        gone: _Field = (1.0 - left / np.maximum(left[0], _STARTED_LAB)).astype(np.float32)
+        return gone
+
+    def states(self, picture: Image) -> list[Image]:
+        """How a canvas of the picture should look at each frame but the first: T - 1 of (H, W, 3) in [0, 1].
+
+        The painter's colours, with edges where the picture has them; and the picture's detail as far as a place has
+        gone its way. The last is the picture.
+        """
+        finished = upsampled(self.frames[-1], picture)
+        states = [
+            upsampled(frame, picture) + np.clip(upsampled(gone[..., None], picture), 0.0, 1.0) * (picture - finished)
+            for frame, gone in zip(self.frames[1:-1], self.progress[1:-1], strict=True)
+        ]
+        return [*(np.clip(state, 0.0, 1.0).astype(np.float32) for state in states), picture]
+
+    @property
+    def arrival(self) -> _Field:
+        """(h, w) when each place arrives, from 0 to 1."""
+        return arrivals(self.frames, self.frames, self.frames.shape[1:3])
+
+
+def stroke_moments(ends: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(N,) when each stroke is done, from 0 to 1, those between two states at an even pace.
+
+    Args:
+        ends: (S,) how many strokes are done at each state.
+    """
+    marks = np.concatenate([[0], ends])
+    steps = np.arange(1, marks[-1] + 1)
+    state = np.searchsorted(ends, steps)
+    within = (steps - marks[state]) / np.maximum(ends[state] - marks[state], 1)
+    moments: NDArray[np.float64] = (state + within) / len(ends)
+    return moments
+
+
+def time_left(moments: NDArray[np.float64], distances: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N + 1,) share of the painter's time that is left after each stroke: the pace of a `Painting`.
+
+    It stands still at strokes after which the canvas is farther from the finished one than before, so that no frame
+    shows it then.
+
+    Args:
+        moments: (N,) when each stroke is done, from 0 to 1, never falling.
+        distances: (N + 1,) from the finished canvas.
+    """
+    left = 1.0 - np.concatenate([[0.0], moments])
+    left[-1] = 0.0
+    nearest = distances <= np.minimum.accumulate(distances)
+    shown = np.maximum.accumulate(np.where(nearest, np.arange(len(left)), 0))
+    standing: NDArray[np.float64] = left[shown]
+    return standing
+
+
+def upsampled(field: _Field, guide: Image) -> _Field:
+    """A small (h, w, C) field at the size of a picture, its edges where the picture has edges.
+
+    The guided filter (He, Sun and Tang 2013), its coefficients found on the small grid (He and Sun 2015).
+    """
+    height, width = field.shape[:2]
+    light = guide.mean(-1, dtype=np.float32)
+    small = np.asarray(cv2.resize(light, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+    mean = _around(small)
+    variance = _around(np.square(small)) - mean * mean
+    grown = []
+    for channel in np.moveaxis(field, -1, 0):
+        level = _around(channel)
+        slope = (_around(np.asarray(small * channel, np.float32)) - mean * level) / (variance + _FLAT)
+        offset = np.asarray(level - slope * mean, np.float32)
+        size = light.shape[::-1]
+        gain, base = (cv2.resize(_around(part), size, interpolation=cv2.INTER_LINEAR) for part in (slope, offset))
+        grown.append(gain * light + base)
+    return np.stack(grown, -1).astype(np.float32)
+
+
+def arrivals(frames: NDArray[np.float32], painter: NDArray[np.float32], cells: tuple[int, int]) -> _Field:
+    """When places of a process arrive, judged by the differences that the painter's own process has there.
+
+    Args:
+        frames: (T, H, W, 3) in [0, 1] of the process.
+        painter: (T', h, w, 3) of the painter, who may be the same.
+        cells: rows and columns of places; a place is as far away as its pixels are on average (root of mean square).
+
+    Returns:
+        (rows, columns) from 0 = at the first frame to 1 = at the last.
+    """
+    whole = _far(painter, cells).max(0)
+    level = np.maximum(_ARRIVED * whole, _LEAST_LAB)
+    far = _far(frames, cells)
+    last = len(far) - 1
+    above = far > level
+    before = np.where(above.any(0), last - np.argmax(above[::-1], 0), 0)
+    after = np.minimum(before + 1, last)
+    here, there = (np.take_along_axis(far, frame[None], 0)[0] for frame in (before, after))
+    part = np.clip((here - level) / np.maximum(here - there, 1e-6), 0.0, 1.0)
+    moments: _Field = np.where(above.any(0), (before + part) / last, 0.0).astype(np.float32)
+    return moments
+
+
+def arrival_agreement(frames: NDArray[np.float32], painter: NDArray[np.float32]) -> float:
+    """Spearman's rho, over `CELLS` x `CELLS` places, of when they arrive in a process and in the painter's.
+
+    Args:
+        frames, painter: (T, H, W, 3) and (T', h, w, 3) in [0, 1], at even steps of the painter's time.
+    """
+    from scipy.stats import spearmanr
+
+    cells = (CELLS, CELLS)
+    ours, theirs = arrivals(frames, painter, cells), arrivals(painter, painter, cells)
+    if np.ptp(ours) == 0 or np.ptp(theirs) == 0:
+        return 0.0
+    return float(spearmanr(ours.ravel(), theirs.ravel()).statistic)
+
+
+def _far(frames: NDArray[np.float32], cells: tuple[int, int]) -> _Field:
+    """(T, rows, columns) distance of places from their last colours, in CIELAB."""
+    squares = (((lab := _lab(frames)) - lab[-1]) ** 2).sum(-1)
+    size = (cells[1], cells[0])
+    far: _Field = np.sqrt([cv2.resize(square, size, interpolation=cv2.INTER_AREA) for square in squares])
+    return far
+
+
+def _lab(frames: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.stack([cv2.cvtColor(np.ascontiguousarray(frame, np.float32), cv2.COLOR_RGB2LAB) for frame in frames])
+
+
+def _around(field: _Field) -> _Field:
+    """Means over 3 x 3 cells."""
+    return np.asarray(cv2.blur(np.ascontiguousarray(field), (3, 3)), np.float32)
