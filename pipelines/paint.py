@@ -2,6 +2,7 @@
 
     python -m pipelines.paint prompt="a red house by a lake under an orange sky, painted in oil"
     python -m pipelines.paint task=reconstruct image=boat.png out=outputs/boat
+    python -m pipelines.paint task=reconstruct image=photo.jpg execution=strokes out=outputs/own
     python -m pipelines.paint task=reconstruct image=photographs batch_size=4 out=outputs/ways
     python -m pipelines.paint task=complete image=begun.png at=3 out=outputs/ended
     python -m pipelines.paint painter=outputs/painter 'conditions={2: block_in.png, -1: boat.png}' out=outputs/both
@@ -28,12 +29,12 @@ from conf.command import COMPLETE, PARTIAL, Summary, command, leave
 from conf.devices import compute_device
 from conf.errors import ConfigError, UserError
 from conf.progress import Progress, tell
-from conf.value import parse_size
 from pipelines.painting.config import PaintConfig, paint_config
 from pipelines.painting.memory import naming_memory
 from pipelines.painting.overview import check_overview, write_overview
 from pipelines.painting.own_files import PROVENANCE, release
 from pipelines.painting.requests import batches, is_painted, readable, request_hash, requests_of
+from pipelines.painting.sizes import framing_for, known_sizes
 from pipelines.sources.framing import Framing
 from pipelines.sources.picture_file import read_picture
 from renderers.painting import to_uint8
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from pipelines.painting.execution import Executed
     from pipelines.painting.longer.in_between import Pieces
     from pipelines.painting.output_folder import ProcessFolder
     from pipelines.painting.pinned import PinnedPicture
@@ -85,7 +87,7 @@ def _paint(config: PaintConfig) -> Summary:
     )
     for request in requests:
         if request.out in todo:
-            _folder(request).check(request.num_frames - _first_frame(request))
+            _folder(request).check(_num_written(request))
         else:
             release(request.out)  # the run may have been killed right before
     if several:
@@ -122,19 +124,26 @@ def _paint_all(
     from pipelines.painting.loading import load_painter_pipeline
 
     lines: list[str] = []
-    groups = [group for group in batches(requests, config.batch_size) if any(one.out in todo for one in group)]
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[config.dtype]
-    with naming_memory(config, on_gpu=device.type != "cpu", at_once=len(groups[0])):
+    with naming_memory(config, on_gpu=device.type != "cpu", at_once=min(config.batch_size, len(requests))):
         pipeline, _ = load_painter_pipeline(
             config.painter, dtype, device, config.loras, config.offload, config.vae, compiled=config.compile
         )
         if unknown := pipeline.base.unknown_words(config.prompt):
             tell(f"warning: this painter was not trained on the words {', '.join(unknown)}")
-        framing = _framing(config, card["size_px"], pipeline.cell_px)
-        _warn_of_foreign_size(framing, card["size_px"])
+        framings = {request.out: _framing(request, card, pipeline.cell_px) for request in requests}
+        for framing in dict.fromkeys(framings.values()):
+            _warn_of_foreign_size(framing, card)
+        groups = [
+            group
+            for framing in dict.fromkeys(framings.values())
+            for group in batches([one for one in requests if framings[one.out] == framing], config.batch_size)
+            if any(one.out in todo for one in group)
+        ]
         steps_shown = config.steps * len(groups) if config.num_frames <= card["num_frames"] else None
         with Progress("painting", steps_shown, 0, "steps") if steps_shown else nullcontext() as progress:
             for group in groups:
+                framing = framings[group[0].out]
                 pictures = [
                     {frame: framing.apply(read_picture(file.path)) for frame, file in request.pinned.items()}
                     for request in group
@@ -143,19 +152,24 @@ def _paint_all(
                 painted = _painted(config, pipeline, framing, conditions, card["num_frames"], progress)
                 for request, request_pictures, (frames, pieces) in zip(group, pictures, painted, strict=True):
                     if request.out in todo:
-                        lines += _written(request, frames, request_pictures, pieces, hashes[request.out])
+                        lines += _written(request, framing, frames, request_pictures, pieces, hashes[request.out])
     return lines
 
 
-def _framing(config: PaintConfig, trained_px: Sequence[int], cell_px: int) -> Framing:
-    width, height = parse_size(config.size) if config.size is not None else (trained_px[1], trained_px[0])
-    if height % cell_px or width % cell_px:
-        raise ConfigError("size", f"{width}x{height}", f"multiples of {cell_px}")
-    return Framing(height_px=height, width_px=width, fit=config.fit)
+def _framing(request: PaintConfig, card: Mapping[str, Any], cell_px: int) -> Framing:
+    """For the picture that a process ends with, or the last that it is given."""
+    shape = None
+    if request.size is None and request.pinned and len(known_sizes(card)) > 1:
+        *_, last = request.pinned.values()
+        shape = read_picture(last.path).shape[:2]
+    return framing_for(request.size, request.fit, card, cell_px, shape)
 
 
-def _warn_of_foreign_size(framing: Framing, trained_px: Sequence[int]) -> None:
-    """A painter knows things at about the size at which it saw them."""
+def _warn_of_foreign_size(framing: Framing, card: Mapping[str, Any]) -> None:
+    """A painter knows things at about the size at which it saw them, and at those that its card lists."""
+    trained_px = card["size_px"]
+    if (framing.height_px, framing.width_px) in known_sizes(card):
+        return
     sides = ((framing.height_px, trained_px[0]), (framing.width_px, trained_px[1]))
     if any(max(side, trained) >= _FOREIGN_SIZE * min(side, trained) for side, trained in sides):
         tell(
@@ -232,13 +246,20 @@ def _bytes(frames: "Tensor") -> NDArray[np.uint8]:
 
 
 def _written(
-    config: PaintConfig, frames: NDArray[np.uint8], pictures: Pictures, pieces: "Pieces | None", request: str
+    config: PaintConfig,
+    framing: Framing,
+    frames: NDArray[np.uint8],
+    pictures: Pictures,
+    pieces: "Pieces | None",
+    request: str,
 ) -> list[str]:
     """Write a process; returns lines about it."""
     from pipelines.painting.longer.seams import measure_seams
     from pipelines.painting.output_folder import adherence, progress
 
     first = _first_frame(config)
+    shown = _unpadded(config, framing)
+    frames, pictures = frames[:, *shown], {frame: picture[shown] for frame, picture in pictures.items()}
     conditions = [
         {"frame": frame, "strength": config.pinned[frame].strength, "picture": config.pinned[frame].path.name,
          **adherence(frames[frame], picture)}
@@ -272,11 +293,19 @@ def _written(
         "request": request,
         "code_version": version("process-painter"),
     }
+    executed = None if config.strokes is None else _executed(config, framing, frames[first:])
+    given = {frame: to_uint8(picture) for frame, picture in pictures.items()}
     try:
-        _folder(config).write(frames[first:], report, {frame: to_uint8(given) for frame, given in pictures.items()})
+        if executed is None:
+            _folder(config).write(frames[first:], report, given)
+        else:
+            changed = {"first_frame": 0, "num_frames": len(executed.frames), "size_px": executed.facts["size_px"]}
+            report |= {**changed, "progress": progress(executed.frames), "strokes": executed.facts}
+            _folder(config).write(executed.frames, report, strokes=executed.program.to_bytes())
     except OSError as error:
         raise UserError(f"out={config.out}: {error.filename or config.out}: {error.strerror or error}") from error
-    lines = [f"painted {len(frames) - first} frames: {config.out}"]
+    num_written = len(frames) - first if executed is None else len(executed.frames)
+    lines = [f"painted {num_written} frames: {config.out}", *([executed.line] if executed is not None else [])]
     lines += [
         f"  frame {one['frame']} keeps to {one['picture']}: PSNR {one['psnr_db']:.2f} dB, SSIM {one['ssim']:.3f}"
         for one in conditions
@@ -289,17 +318,46 @@ def _written(
     return lines
 
 
+def _unpadded(config: PaintConfig, framing: Framing) -> tuple[slice, slice]:
+    """Rows and columns of a frame that show something of the picture; all where several pictures are given."""
+    if len(config.pinned) != 1:
+        return slice(None), slice(None)
+    (file,) = config.pinned.values()
+    return framing.inside(*read_picture(file.path).shape[:2])
+
+
+def _executed(config: PaintConfig, framing: Framing, frames: NDArray[np.uint8]) -> "Executed":
+    """The process in strokes."""
+    from pipelines.kernels import compile_kernels
+    from pipelines.painting.execution import execute
+    from pipelines.synthesis.run_config import ClusterConfig
+
+    assert config.strokes is not None
+    compile_kernels({config.strokes.renderer.family}, ClusterConfig(kind="inline"))
+    picture = None
+    if config.image is not None:
+        picture = framing.seen(read_picture(config.image, config.strokes.renderer.ground))
+    return execute(config.strokes, frames, picture, config.seed, begun=config.task == "complete")
+
+
 def _first_frame(config: PaintConfig) -> int:
     """The first frame that is written: an unfinished picture is where its own process begins."""
     return config.at if config.task == "complete" else 0
+
+
+def _num_written(config: PaintConfig) -> int:
+    if config.strokes is not None and config.strokes.shown_frames is not None:
+        return config.strokes.shown_frames
+    return config.num_frames - _first_frame(config)
 
 
 def _folder(config: PaintConfig) -> "ProcessFolder":
     from pipelines.painting.output_folder import ProcessFolder
 
     return ProcessFolder(
-        root=config.out, frames_per_s=config.frames_per_s, lossless=config.lossless, smoothing=config.smoothing
-    )
+        root=config.out, frames_per_s=config.frames_per_s, lossless=config.lossless, smoothing=config.smoothing,
+        has_strokes=config.strokes is not None,
+    )  # fmt: skip
 
 
 def has_paintings(config: PaintConfig) -> bool:

@@ -19,6 +19,7 @@ CELLS = 16
 
 _ARRIVED = 0.5  # of the largest distance from the final colours
 _LEAST_LAB = 6.0  # colours that are nearer count as the same, on a canvas of strokes
+_FEWEST_PLACES = 8
 _STARTED_LAB = 3.0  # a place that was always nearer than this to its final colours has nothing to do
 _SOFT_PX = 0.7  # of the painter's frames, which flicker from pixel to pixel
 _FLAT = 2e-3  # variance of lightness below which a neighbourhood has no edge to keep to
@@ -61,7 +62,8 @@ class TimeLine:
     @property
     def arrival(self) -> _Field:
         """(h, w) when each place arrives, from 0 to 1."""
-        return arrivals(self.frames, self.frames, self.frames.shape[1:3])
+        far = _far(self.frames, self.frames.shape[1:3])
+        return arrivals(far, np.maximum(_ARRIVED * far.max(0), _LEAST_LAB))
 
 
 def stroke_moments(ends: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -109,7 +111,8 @@ def upsampled(field: _Field, guide: Image) -> _Field:
     grown = []
     for channel in np.moveaxis(field, -1, 0):
         level = _around(channel)
-        slope = (_around(np.asarray(small * channel, np.float32)) - mean * level) / (variance + _FLAT)
+        together = _around(np.asarray(small * channel, np.float32)) - mean * level
+        slope = np.asarray(together / (variance + _FLAT), np.float32)
         offset = np.asarray(level - slope * mean, np.float32)
         size = light.shape[::-1]
         gain, base = (cv2.resize(_around(part), size, interpolation=cv2.INTER_LINEAR) for part in (slope, offset))
@@ -117,20 +120,16 @@ def upsampled(field: _Field, guide: Image) -> _Field:
     return np.stack(grown, -1).astype(np.float32)
 
 
-def arrivals(frames: NDArray[np.float32], painter: NDArray[np.float32], cells: tuple[int, int]) -> _Field:
-    """When places of a process arrive, judged by the differences that the painter's own process has there.
+def arrivals(far: _Field, level: _Field) -> _Field:
+    """When places arrive: the last moment at which they are farther than a level from their last colours.
 
     Args:
-        frames: (T, H, W, 3) in [0, 1] of the process.
-        painter: (T', h, w, 3) of the painter, who may be the same.
-        cells: rows and columns of places; a place is as far away as its pixels are on average (root of mean square).
+        far: (T, rows, columns) distance of each place from its last colours, at even steps of time.
+        level: (rows, columns).
 
     Returns:
         (rows, columns) from 0 = at the first frame to 1 = at the last.
     """
-    whole = _far(painter, cells).max(0)
-    level = np.maximum(_ARRIVED * whole, _LEAST_LAB)
-    far = _far(frames, cells)
     last = len(far) - 1
     above = far > level
     before = np.where(above.any(0), last - np.argmax(above[::-1], 0), 0)
@@ -142,22 +141,29 @@ def arrivals(frames: NDArray[np.float32], painter: NDArray[np.float32], cells: t
 
 
 def arrival_agreement(frames: NDArray[np.float32], painter: NDArray[np.float32]) -> float:
-    """Spearman's rho, over `CELLS` x `CELLS` places, of when they arrive in a process and in the painter's.
+    """Spearman's rho, over places in which both paint, of when they arrive in a process and in the painter's.
+
+    There are `CELLS` x `CELLS` places. In each, both are judged by the same level: half of the shorter of their ways.
 
     Args:
         frames, painter: (T, H, W, 3) and (T', h, w, 3) in [0, 1], at even steps of the painter's time.
+
+    Returns:
+        -1 to 1; 0 where fewer than 8 places are painted, or all at once.
     """
     from scipy.stats import spearmanr
 
-    cells = (CELLS, CELLS)
-    ours, theirs = arrivals(frames, painter, cells), arrivals(painter, painter, cells)
-    if np.ptp(ours) == 0 or np.ptp(theirs) == 0:
+    both = [_far(process, (CELLS, CELLS)) for process in (frames, painter)]
+    way = np.minimum(*(far.max(0) for far in both))
+    level = np.maximum(_ARRIVED * way, _LEAST_LAB)
+    executed, wanted = (arrivals(far, level)[way > level] for far in both)
+    if len(wanted) < _FEWEST_PLACES or np.ptp(executed) == 0 or np.ptp(wanted) == 0:
         return 0.0
-    return float(spearmanr(ours.ravel(), theirs.ravel()).statistic)
+    return float(spearmanr(executed, wanted).statistic)
 
 
 def _far(frames: NDArray[np.float32], cells: tuple[int, int]) -> _Field:
-    """(T, rows, columns) distance of places from their last colours, in CIELAB."""
+    """(T, rows, columns) distance of places from their last colours in CIELAB, as root of the mean square of pixels."""
     squares = (((lab := _lab(frames)) - lab[-1]) ** 2).sum(-1)
     size = (cells[1], cells[0])
     far: _Field = np.sqrt([cv2.resize(square, size, interpolation=cv2.INTER_AREA) for square in squares])

@@ -58,6 +58,7 @@ class AssembleConfig:
     licences: Mapping[str, str]
     num_frames: int | None
     size: tuple[int, int] | None
+    sizes: tuple[tuple[int, int], ...]
     dtype: Literal["fp32", "fp16"]
 
     def __post_init__(self) -> None:
@@ -68,6 +69,8 @@ class AssembleConfig:
             raise ConfigError("num_frames", self.num_frames, "2 to 256")
         if self.size is not None and min(self.size) < 8:
             raise ConfigError("size", self.size, "at least 8")
+        if any(min(size) < 8 for size in self.sizes):
+            raise ConfigError("sizes", [list(size) for size in self.sizes], "at least 8 a side")
         unknown = self.licences.keys() - self.places.keys()
         if unknown:
             raise ConfigError("licences", min(unknown), f"the parts {', '.join(self.places)}")
@@ -184,6 +187,7 @@ def _facts(config: AssembleConfig, parts: Mapping[str, Part]) -> dict[str, Any]:
     return {
         "num_frames": num_frames,
         "size_px": list(size),
+        **({"sizes_px": [list(known) for known in config.sizes]} if config.sizes else {}),
         "phrases": data.get("phrases", {}),
         "dtype": config.dtype,
         "code_version": version("process-painter"),
@@ -262,7 +266,8 @@ def assemble_config(plain: dict[str, Any]) -> AssembleConfig:
     loras = [lora if isinstance(lora, dict) else {"path": lora} for lora in listed]
     named = [{"name": Path(str(lora.get("path", ""))).stem, **lora} for lora in loras]
     size = None if plain["size"] is None else parse_size(plain["size"])
-    given = {"loras": named, "licences": plain["licences"] or {}, "size": size and [*reversed(size)]}
+    sizes = [[*reversed(parse_size(one))] for one in plain["sizes"] or []]
+    given = {"loras": named, "licences": plain["licences"] or {}, "size": size and [*reversed(size)], "sizes": sizes}
     return typed(AssembleConfig, {**plain, **given})
 
 

@@ -1,5 +1,6 @@
 """The configuration of `pipelines.paint`, checked; no heavy imports here."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,13 @@ from conf.compose import typed
 from conf.errors import ConfigError
 from pipelines.painting.smoothing import Smoothing
 from pipelines.sources.framing import Fit
+from pipelines.synthesis.renderer_choice import RendererChoice, single_renderer
+
+LONGEST_CANVAS_PX = 2048
+"""Of a canvas on which strokes are painted."""
 
 _MOST_FRAMES = 256
+_OF_STROKES = ("renderer", "canvas_px", "shown_frames")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +29,30 @@ class PinnedFile:
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1:
             raise ConfigError("strength", self.strength, "0 to 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrokeExecution:
+    """How a process is executed in strokes.
+
+    Attributes:
+        renderer: whose strokes.
+        canvas_px: long side of the canvas; None for the picture's own.
+        shown_frames: how many frames are written; None for as many as the painter paints.
+    """
+
+    renderer: RendererChoice
+    canvas_px: int | None
+    shown_frames: int | None
+
+    def __post_init__(self) -> None:
+        if not self.renderer.renderer.follows(self.renderer.config):
+            allowed = "bezier, oil or ink, on the CPU: strokes in a painter's order"
+            raise ConfigError("renderer", self.renderer.name, allowed)
+        for key, lowest, highest in (("canvas_px", 64, LONGEST_CANVAS_PX), ("shown_frames", 2, _MOST_FRAMES)):
+            value = getattr(self, key)
+            if value is not None and not lowest <= value <= highest:
+                raise ConfigError(key, value, f"{lowest} to {highest}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +88,7 @@ class PaintConfig:
     frames_per_s: float
     lossless: bool
     smoothing: Smoothing
+    strokes: StrokeExecution | None = None
 
     def __post_init__(self) -> None:
         for key, lowest, highest in (
@@ -99,6 +130,15 @@ class PaintConfig:
         return dict(sorted(pinned.items()))
 
 
+@dataclass(frozen=True, kw_only=True)
+class _OfStrokes:
+    """The keys of `StrokeExecution` as a user sees them, types checked and ranges not yet."""
+
+    renderer: dict[str, Any]
+    canvas_px: int | None
+    shown_frames: int | None
+
+
 def paint_config(plain: dict[str, Any]) -> PaintConfig:
     """The typed configuration.
 
@@ -123,4 +163,16 @@ def paint_config(plain: dict[str, Any]) -> PaintConfig:
         if not several:
             raise ConfigError("image", image, "a picture, a folder, or a list of them")
         plain = {**plain, "image": None, "pictures": several}
-    return typed(PaintConfig, {**plain, "conditions": pinned, "loras": plain["loras"] or {}})
+    execution = plain["execution"]
+    if execution not in ("frames", "strokes"):
+        raise ConfigError("execution", execution, "frames or strokes")
+    of_strokes = typed(_OfStrokes, {key: plain[key] for key in _OF_STROKES})
+    given = {key: value for key, value in plain.items() if key not in (*_OF_STROKES, "execution")}
+    config = typed(PaintConfig, {**given, "conditions": pinned, "loras": plain["loras"] or {}})
+    if execution == "frames":
+        for key in ("canvas_px", "shown_frames"):
+            if getattr(of_strokes, key) is not None:
+                raise ConfigError(key, getattr(of_strokes, key), "null, or set execution=strokes")
+        return config
+    strokes = StrokeExecution(**{**vars(of_strokes), "renderer": single_renderer(of_strokes.renderer)})
+    return dataclasses.replace(config, strokes=strokes)

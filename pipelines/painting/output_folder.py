@@ -4,6 +4,7 @@ OUT/frames/00.png ...   the frames
 OUT/process.mp4         for players (H.264, 4:2:0); OUT/process.mkv is lossless, when asked for
 OUT/process.webp        animation
 OUT/sheet.png           all frames side by side; this, animation and process.mp4 show small frames enlarged
+OUT/strokes.npz         the stroke program of a process that was executed in strokes
 OUT/report.json         all that is needed to paint it again, and how well it keeps to its conditions
 OUT/index.html          a player; needs no network
 """
@@ -49,20 +50,29 @@ class ProcessFolder:
         frames_per_s: of video and animation.
         lossless: also write a lossless video.
         smoothing: of `process.mp4` alone.
+        has_strokes: whether the stroke program is written too.
     """
 
     root: Path
     frames_per_s: float = 2.0
     lossless: bool = False
     smoothing: Smoothing = "none"
+    has_strokes: bool = False
 
-    def write(self, frames: Frames, report: Mapping[str, Any], given: Mapping[int, Frames] = NOTHING_GIVEN) -> None:
+    def write(
+        self,
+        frames: Frames,
+        report: Mapping[str, Any],
+        given: Mapping[int, Frames] = NOTHING_GIVEN,
+        strokes: bytes | None = None,
+    ) -> None:
         """Write everything; the report last, so that a folder with one is whole.
 
         Args:
             frames: (T, H, W, 3).
             report: plain data; `files` is added, the names of all that was written, and `sha256`, their hashes.
             given: (H, W, 3) the pictures that the user gave, by their frames, for the page.
+            strokes: the stroke program, if `has_strokes`.
 
         Raises:
             UserError: if the folder holds something that no process wrote; nothing in it is then changed.
@@ -84,6 +94,8 @@ class ProcessFolder:
             write("process.mkv", mp4(frames, frames_per_s=self.frames_per_s, lossless=True))
         write("process.webp", self._animation(large))
         write("sheet.png", png_of(side_by_side(large[None])))
+        if strokes is not None:
+            write("strokes.npz", strokes)
         pictures = {frame: png_of(picture) for frame, picture in given.items()}
         write(PAGE, render_player(names, self.frames_per_s, report, pictures))
         write_report(self.root, report, sha256)
@@ -99,7 +111,8 @@ class ProcessFolder:
 
     def _files(self, num_frames: int) -> list[str]:
         videos = ["process.mp4", *(["process.mkv"] if self.lossless else []), "process.webp"]
-        return [*_frame_names(num_frames), *videos, "sheet.png", PAGE, REPORT]
+        strokes = ["strokes.npz"] if self.has_strokes else []
+        return [*_frame_names(num_frames), *videos, "sheet.png", *strokes, PAGE, REPORT]
 
     def _animation(self, frames: Frames) -> bytes:
         pictures = [PillowImage.fromarray(frame) for frame in frames]

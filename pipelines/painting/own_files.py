@@ -25,7 +25,7 @@ REPORT, PAGE = "report.json", "index.html"
 _CLAIM, _HASHES = ".painting.json", "sha256"
 _ALWAYS = frozenset({"process.mp4", "process.webp", "sheet.png", PAGE, REPORT})
 _FRAME_ON_PAGE = re.compile(rb"frames/\d{2,3}\.png")
-_OWN_NAME = re.compile(r"frames/\d{2,3}\.png|process\.(mp4|webp|mkv)|sheet\.png|index\.html|report\.json")
+_OWN_NAME = re.compile(r"frames/\d{2,3}\.png|process\.(mp4|webp|mkv)|sheet\.png|strokes\.npz|index\.html|report\.json")
 
 
 class _Listing(TypedDict):

@@ -87,7 +87,11 @@ def request_hash(request: "PaintConfig", card: Mapping[str, Any]) -> str:
         request: for one process.
         card: the painter's.
     """
-    settings = {key: value for key, value in dataclasses.asdict(request).items() if key not in _FREE}
+    plain = dataclasses.asdict(dataclasses.replace(request, strokes=None))
+    settings = {key: value for key, value in plain.items() if key not in (*_FREE, "strokes")}
+    if request.strokes is not None:
+        recipe = request.strokes.renderer.recipe()
+        settings["strokes"] = [recipe, request.strokes.canvas_px, request.strokes.shown_frames]
     pictures = {
         frame: (hash_file(file.path.expanduser()), file.strength, file.path.name)
         for frame, file in request.pinned.items()

@@ -50,20 +50,33 @@ class Framing:
             (height_px, width_px, 3) float32 RGB in [0, 1].
         """
         height, width = image.shape[:2]
-        scale_y, scale_x = self.height_px / height, self.width_px / width
         if self.fit == "stretch":
             return _resize(image, self.height_px, self.width_px)
         if self.fit == "crop":
-            scale = max(scale_y, scale_x)
-            crop_h, crop_w = min(height, round(self.height_px / scale)), min(width, round(self.width_px / scale))
-            top, left = (height - crop_h) // 2, (width - crop_w) // 2
-            return _resize(image[top : top + crop_h, left : left + crop_w], self.height_px, self.width_px)
-        scale = min(scale_y, scale_x)
-        inner_h, inner_w = max(1, round(height * scale)), max(1, round(width * scale))
+            return _resize(self.seen(image), self.height_px, self.width_px)
+        rows, columns = self.inside(height, width)
         framed = np.full((self.height_px, self.width_px, 3), ground, np.float32)
-        top, left = (self.height_px - inner_h) // 2, (self.width_px - inner_w) // 2
-        framed[top : top + inner_h, left : left + inner_w] = _resize(image, inner_h, inner_w)
+        framed[rows, columns] = _resize(image, rows.stop - rows.start, columns.stop - columns.start)
         return framed
+
+    def seen(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The part of a (h, w, 3) picture that its frame shows, at the picture's own size."""
+        if self.fit != "crop":
+            return image
+        height, width = image.shape[:2]
+        scale = max(self.height_px / height, self.width_px / width)
+        crop_h, crop_w = min(height, round(self.height_px / scale)), min(width, round(self.width_px / scale))
+        top, left = (height - crop_h) // 2, (width - crop_w) // 2
+        return image[top : top + crop_h, left : left + crop_w]
+
+    def inside(self, height_px: int, width_px: int) -> tuple[slice, slice]:
+        """Rows and columns of the frame in which a picture of that size lies; `pad` leaves borders beside it."""
+        if self.fit != "pad":
+            return slice(0, self.height_px), slice(0, self.width_px)
+        scale = min(self.height_px / height_px, self.width_px / width_px)
+        inner_h, inner_w = max(1, round(height_px * scale)), max(1, round(width_px * scale))
+        top, left = (self.height_px - inner_h) // 2, (self.width_px - inner_w) // 2
+        return slice(top, top + inner_h), slice(left, left + inner_w)
 
 
 def _resize(image: NDArray[np.float32], height_px: int, width_px: int) -> NDArray[np.float32]:

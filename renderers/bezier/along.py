@@ -35,7 +35,7 @@ from renderers.raster.stamp import new_scratch
 STATE_WEIGHT = 0.06
 """How much each of the painter's frames counts beside the finished picture."""
 
-_PATIENCE = 2  # times the refinement of a painting without a time line: it has several pictures to be like
+_PATIENCE = 4  # times the refinement of a painting without a time line: it has several pictures to be like
 _AT_WORK = 4.0  # 1 / share of a place's way: what does so much of it between two frames is fully at work
 _GOLDEN = 0.6180339887  # a low-discrepancy sequence: strokes next to each other are dealt far apart in time
 

@@ -54,6 +54,7 @@ class _Card(TypedDict):
 
     num_frames: Annotated[int, Field(strict=True, ge=1, le=_MOST_FRAMES)]
     size_px: Annotated[list[Side], Field(min_length=2, max_length=2)]
+    sizes_px: NotRequired[list[Annotated[list[Side], Field(min_length=2, max_length=2)]]]
     phrases: NotRequired[dict[str, str]]
     shared_noise: NotRequired[Number]
     architecture: NotRequired[str]

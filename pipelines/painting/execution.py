@@ -1,0 +1,130 @@
+"""A process executed in strokes: the painter says when each place of the canvas gets its colours, a renderer how.
+
+The painter's frames are small; the picture, or what the painter made of an unfinished one, is painted at its own size.
+"""
+
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.painting.config import LONGEST_CANVAS_PX, StrokeExecution
+from renderers.painting import Image, Painting, StrokeProgram, spaced_steps, to_uint8
+from renderers.quality import psnr_db, ssim
+from renderers.time_line import TimeLine, arrival_agreement, upsampled
+
+_LONG_PX = 1024  # of a canvas for which there is no picture
+_SHORTEST_PX = 64
+_COMPARED = 4  # canvases are compared with the painter's frames at so many times their size
+
+
+@dataclass(frozen=True, kw_only=True)
+class Executed:
+    """A process in strokes.
+
+    Attributes:
+        frames: (F, H, W, 3).
+        program: the strokes, to be painted again at any size.
+        facts: for the report.
+    """
+
+    frames: NDArray[np.uint8]
+    program: StrokeProgram
+    facts: dict[str, Any]
+
+    @property
+    def line(self) -> str:
+        """What to tell of it."""
+        return (
+            f"  {self.facts['num_strokes']} strokes of {self.facts['renderer']} on {self.frames.shape[2]}x"
+            f"{self.frames.shape[1]} px in {self.facts['seconds']:.1f} s: arrival agreement "
+            f"{self.facts['arrival_agreement']:.2f}, PSNR {self.facts['psnr_db']:.2f} dB, SSIM {self.facts['ssim']:.3f}"
+        )
+
+
+def execute(
+    execution: StrokeExecution, painted: NDArray[np.uint8], picture: Image | None, seed: int, *, begun: bool
+) -> Executed:
+    """Paint in strokes what a painter painted.
+
+    Args:
+        execution: with which strokes, how large.
+        painted: (T, h, w, 3) the painter's frames; of a completion, from the given one on.
+        picture: (H, W, 3) in [0, 1] what the frames show the whole of; None if there is only what the painter made.
+        seed: of the strokes.
+        begun: whether the picture is what the canvas begins with, not what it ends with.
+    """
+    start = time.process_time()
+    frames = painted.astype(np.float32) / np.float32(255)
+    height, width = canvas_size(frames.shape[1:3] if picture is None else picture.shape[:2], execution, picture)
+    given = None if picture is None else _resized(picture, height, width)
+    time_line = TimeLine(frames=frames, begun=given if begun else None)
+    wanted = _resized(frames[-1], height, width) if given is None else given
+    if begun and given is not None:
+        wanted = _completed(time_line, given)
+    choice = execution.renderer
+    painting = choice.renderer.follow(
+        wanted, time_line, choice.config, np.random.SeedSequence(seed), choice.assets.content
+    )
+    steps = spaced_steps(painting.left, execution.shown_frames or len(frames), "distance")
+    shown = np.stack([to_uint8(canvas) for canvas in choice.renderer.replay(painting.program, steps)])
+    finished = shown[-1].astype(np.float32) / np.float32(255)
+    return Executed(
+        frames=shown,
+        program=painting.program,
+        facts={
+            "renderer": choice.name,
+            "num_strokes": len(painting.program.strokes),
+            "size_px": [height, width],
+            "steps": list(steps),
+            "arrival_agreement": round(_agreement(execution, painting, frames), 4),
+            "psnr_db": round(float(psnr_db(finished, wanted)), 3),
+            "ssim": round(float(ssim(finished, wanted)), 4),
+            "seconds": round(time.process_time() - start, 2),
+            "peak_memory_mb": round(_peak_memory_mb()),
+        },
+    )
+
+
+def canvas_size(shape: Sequence[int], execution: StrokeExecution, picture: Image | None) -> tuple[int, int]:
+    """(height, width) of the canvas for something of that (height, width)."""
+    longest = max(shape)
+    own = min(longest, LONGEST_CANVAS_PX) if picture is not None else _LONG_PX
+    scale = (execution.canvas_px or own) / longest
+    scale = max(scale, _SHORTEST_PX / min(shape))
+    return round(shape[0] * scale), round(shape[1] * scale)
+
+
+def _completed(time_line: TimeLine, begun: Image) -> Image:
+    """The painter's finished painting as large as the unfinished picture, whose paint stays where it was finished."""
+    first, last = (upsampled(time_line.frames[frame], begun) for frame in (0, -1))
+    kept = np.clip(upsampled(time_line.progress[0][..., None], begun), 0.0, 1.0)
+    completed: Image = np.clip(last + kept * (begun - first), 0.0, 1.0).astype(np.float32)
+    return completed
+
+
+def _agreement(execution: StrokeExecution, painting: Painting, frames: NDArray[np.float32]) -> float:
+    steps = spaced_steps(painting.left, len(frames), "distance")
+    size_px = (_COMPARED * frames.shape[1], _COMPARED * frames.shape[2])
+    canvases = np.stack(list(execution.renderer.renderer.replay(painting.program, steps, size_px)))
+    return arrival_agreement(canvases, frames)
+
+
+def _resized(picture: Image, height: int, width: int) -> Image:
+    if picture.shape[:2] == (height, width):
+        return picture
+    how = cv2.INTER_AREA if height < picture.shape[0] else cv2.INTER_CUBIC
+    resized: Image = np.clip(cv2.resize(picture, (width, height), interpolation=how), 0.0, 1.0).astype(np.float32)
+    return resized
+
+
+def _peak_memory_mb() -> float:
+    """The most memory that this process has held so far."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
