@@ -82,7 +82,7 @@ def _run(arguments: argparse.Namespace) -> None:
     specs = arguments.renderers or [name for name in _RENDERERS if name in choices("renderer")]
     runs = {spec: _synth(spec, overrides, arguments.num_pictures) for spec in specs}  # refused before any work
     with tempfile.TemporaryDirectory() as folder:
-        real = {length: _real(arguments.real, length, Path(folder)) for length in arguments.lengths}
+        real = {length: real_sequences(arguments.real, length, Path(folder)) for length in arguments.lengths}
     painted = {spec: _painted(spec, run, arguments.lengths) for spec, run in runs.items()}
     for length in arguments.lengths:
         sets = [_Set(name="real", processes=real[length])]
@@ -108,7 +108,7 @@ class _Set:
         return [process.altered(process.frames[int(self.blank_first) :]) for process in self.processes]
 
 
-def _real(folders: Sequence[Path], length: int, scratch: Path) -> list[Process]:
+def real_sequences(folders: Sequence[Path], length: int, scratch: Path) -> list[Process]:
     """Real sequences of at least so many frames; which are left out is printed."""
     processes: list[Process] = []
     wanted = Wanted(grid=GridConfig(), max_sequences=2000, num_frames=length, size_px=_SIZE_PX)

@@ -301,7 +301,7 @@ def _written(
         else:
             changed = {"first_frame": 0, "num_frames": len(executed.frames), "size_px": executed.facts["size_px"]}
             report |= {**changed, "progress": progress(executed.frames), "strokes": executed.facts}
-            _folder(config).write(executed.frames, report, strokes=executed.program.to_bytes())
+            _folder(config).write(executed.frames, report, strokes=executed.painting.program.to_bytes())
     except OSError as error:
         raise UserError(f"out={config.out}: {error.filename or config.out}: {error.strerror or error}") from error
     num_written = len(frames) - first if executed is None else len(executed.frames)

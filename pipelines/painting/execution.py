@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.painting.config import LONGEST_CANVAS_PX, StrokeExecution
-from renderers.painting import Image, Painting, StrokeProgram, spaced_steps, to_uint8
+from renderers.painting import Image, Painting, spaced_steps, to_uint8
 from renderers.quality import psnr_db, ssim
 from renderers.time_line import TimeLine, arrival_agreement, upsampled
 
@@ -30,12 +30,12 @@ class Executed:
 
     Attributes:
         frames: (F, H, W, 3).
-        program: the strokes, to be painted again at any size.
+        painting: the strokes, to be painted again at any size, and their pace.
         facts: for the report.
     """
 
     frames: NDArray[np.uint8]
-    program: StrokeProgram
+    painting: Painting
     facts: dict[str, Any]
 
     @property
@@ -63,9 +63,9 @@ def execute(
     start = time.process_time()
     frames = painted.astype(np.float32) / np.float32(255)
     height, width = canvas_size(frames.shape[1:3] if picture is None else picture.shape[:2], execution, picture)
-    given = None if picture is None else _resized(picture, height, width)
+    given = None if picture is None else resized(picture, height, width)
     time_line = TimeLine(frames=frames, begun=given if begun else None)
-    wanted = _resized(frames[-1], height, width) if given is None else given
+    wanted = resized(frames[-1], height, width) if given is None else given
     if begun and given is not None:
         wanted = _completed(time_line, given)
     choice = execution.renderer
@@ -77,13 +77,13 @@ def execute(
     finished = shown[-1].astype(np.float32) / np.float32(255)
     return Executed(
         frames=shown,
-        program=painting.program,
+        painting=painting,
         facts={
             "renderer": choice.name,
             "num_strokes": len(painting.program.strokes),
             "size_px": [height, width],
             "steps": list(steps),
-            "arrival_agreement": round(_agreement(execution, painting, frames), 4),
+            "arrival_agreement": round(agreement(execution, painting, frames), 4),
             "psnr_db": round(float(psnr_db(finished, wanted)), 3),
             "ssim": round(float(ssim(finished, wanted)), 4),
             "seconds": round(time.process_time() - start, 2),
@@ -109,14 +109,16 @@ def _completed(time_line: TimeLine, begun: Image) -> Image:
     return completed
 
 
-def _agreement(execution: StrokeExecution, painting: Painting, frames: NDArray[np.float32]) -> float:
+def agreement(execution: StrokeExecution, painting: Painting, frames: NDArray[np.float32]) -> float:
+    """How closely a painting follows the painter's frames (T, h, w, 3); see `arrival_agreement`."""
     steps = spaced_steps(painting.left, len(frames), "distance")
     size_px = (_COMPARED * frames.shape[1], _COMPARED * frames.shape[2])
     canvases = np.stack(list(execution.renderer.renderer.replay(painting.program, steps, size_px)))
     return arrival_agreement(canvases, frames)
 
 
-def _resized(picture: Image, height: int, width: int) -> Image:
+def resized(picture: Image, height: int, width: int) -> Image:
+    """A picture at another size."""
     if picture.shape[:2] == (height, width):
         return picture
     how = cv2.INTER_AREA if height < picture.shape[0] else cv2.INTER_CUBIC

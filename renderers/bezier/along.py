@@ -7,6 +7,7 @@ under-paintings.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -32,7 +33,7 @@ from renderers.raster.gradient import Loss
 from renderers.raster.ribbon import NUM_COLUMNS, Floats, grid
 from renderers.raster.stamp import new_scratch
 
-STATE_WEIGHT = 0.06
+STATE_WEIGHT = 0.04
 """How much each of the painter's frames counts beside the finished picture."""
 
 _PATIENCE = 4  # times the refinement of a painting without a time line: it has several pictures to be like
@@ -59,14 +60,13 @@ def fit_along(
     limits, stages = limits_of(brief), list(stages_of(brief, effort))
     strokes = np.zeros((len(radii), NUM_COLUMNS), np.float32)
     _place_all(strokes, radii, brief, states, progress, ends, effort, stages[0].short_px, rng)
-    after = ends[:-1] - 1
-    painted = after >= 0
+    after, shown = under_paintings(ends)
     for stage in stages:
         small = shrink(brief.target, stage.short_px)
-        wanted = [shrink(state, stage.short_px).reshape(-1) for state in states[:-1]]
-        below = np.stack(wanted)[painted] if painted.any() else np.empty((0, small.size), np.float32)
+        wanted = [shrink(state, stage.short_px).reshape(-1) for state in states]
+        below = np.stack([wanted[state] for state in shown]) if shown else np.empty((0, small.size), np.float32)
         loss = Loss(
-            brief.absolute, after[painted], np.float32(STATE_WEIGHT), np.empty_like(below), np.zeros(0, np.float32),
+            brief.absolute, after, np.float32(STATE_WEIGHT), np.empty_like(below), np.zeros(0, np.float32),
             below,
         )  # fmt: skip
         paces, softs_px = (np.repeat(values, _PATIENCE) for values in (stage.paces, stage.softs_px))
@@ -76,6 +76,25 @@ def fit_along(
             Moments(np.zeros_like(strokes), np.zeros_like(strokes)), 0, RATES, limits,
         )  # fmt: skip
     return strokes, ends
+
+
+def under_paintings(ends: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[int]]:
+    """Where a canvas on its way should look like a state: at each state, and already halfway to it.
+
+    Without the latter, strokes that others soon cover take any colour, and are seen in the frames between.
+
+    Args:
+        ends: (S,) how many strokes are painted at each state.
+
+    Returns:
+        Numbers of strokes, ascending, and the state that each of them is followed by.
+    """
+    marks: dict[int, int] = {}
+    for state, (start, end) in enumerate(pairwise([0, *ends.tolist()])):
+        for mark in ((start + end) // 2, end):
+            if start < mark < ends[-1]:
+                marks[mark - 1] = state
+    return np.array(list(marks), np.int64), list(marks.values())
 
 
 def _place_all(

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from renderers.bezier.along import fit_along
+from renderers.bezier.along import fit_along, under_paintings
 from renderers.bezier.fit import Brief, fit_brief, shrink, underpaintings_after
 from renderers.brush.config import BrushConfig
 from renderers.brush.guide import guide_along
@@ -56,10 +56,10 @@ def plan_oil_along(
     brief = _brief(image, config.canvas if time_line.begun is None else time_line.begun, config, character)
     states = time_line.states(image)
     ribbons, ends = fit_along(brief, states, time_line.progress, config.effort, rng)
-    painted = ends[:-1] > 0
-    wanted = [shrink(state, _SOLVE_PX).reshape(-1) for state, some in zip(states[:-1], painted, strict=True) if some]
-    below = np.stack(wanted) if wanted else NO_STATES
-    strokes = _with_marks(ribbons, brief, ends[:-1][painted] - 1, below, config, character, marks, rng)
+    after, shown = under_paintings(ends)
+    wanted = [shrink(state, _SOLVE_PX).reshape(-1) for state in states]
+    below = np.stack([wanted[state] for state in shown]) if shown else NO_STATES
+    strokes = _with_marks(ribbons, brief, after, below, config, character, marks, rng)
     return strokes, ends
 
 

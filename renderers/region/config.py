@@ -6,6 +6,7 @@ from typing import Literal
 from conf.errors import ConfigError
 from renderers.bezier.config import EFFORTS
 from renderers.things.config import SaliencyChoice, SamChoice, one_of, within
+from renderers.things.spoken_order import EXAMPLE, is_spoken
 
 SEGMENTERS = ("graph", "sam", "truth")
 ORDERS = ("salient", "back_to_front", "area", "user")
@@ -76,7 +77,8 @@ class RegionConfig:
     Attributes:
         segment: how the picture is cut.
         saliency: how it is judged what draws the eye.
-        order: `salient`, `back_to_front`, `area` (large first) or `user`.
+        order: `salient`, `back_to_front`, `area` (large first), `user`, or words that name
+            things in their order.
         user_order: for `order=user`: points [x, y] in shares of the canvas, or labels of regions, in painting order;
             regions that it does not name follow in the order `salient`.
         fill: how a region appears: `reveal` at once; `wash` in washes from light to dark; `flat` in its mean colour,
@@ -87,14 +89,15 @@ class RegionConfig:
 
     segment: SegmentChoice = field(default_factory=SegmentChoice)
     saliency: SaliencyChoice = field(default_factory=SaliencyChoice)
-    order: Literal["salient", "back_to_front", "area", "user"] = "salient"
+    order: str = "salient"
     user_order: tuple[Place, ...] = ()
     fill: Literal["reveal", "wash", "flat", "strokes"] = "reveal"
     strokes: RegionStrokes = field(default_factory=RegionStrokes)
     canvas: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
     def __post_init__(self) -> None:
-        one_of("order", self.order, ORDERS)
+        if self.order not in ORDERS and not is_spoken(self.order):
+            raise ConfigError("order", self.order, f"one of {', '.join(ORDERS)}; or {EXAMPLE}")
         one_of("fill", self.fill, FILLS)
         if len(self.canvas) != 3 or not all(0.0 <= value <= 1.0 for value in self.canvas):
             raise ConfigError("canvas", list(self.canvas), "three numbers from 0 to 1, such as [1,1,1]")

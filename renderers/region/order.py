@@ -9,6 +9,8 @@ from conf.errors import ConfigError
 from renderers.painting import Knowledge
 from renderers.region.config import Place, RegionConfig
 from renderers.things.graph import Labels
+from renderers.things.naming import names_of
+from renderers.things.spoken_order import is_spoken, spoken_order
 from renderers.things.survey import Survey
 
 _COHESION = 4.0
@@ -25,7 +27,7 @@ def painting_order(
         known: its depth map, if there is one, drives `back_to_front`; without, that is `salient` backwards.
 
     Raises:
-        ConfigError: if `user_order` names a region that is not there, or one twice.
+        ConfigError: if `user_order` names a region that is not there, or one twice; or `order`, in words, none that is.
     """
     if config.order == "area":
         return _by(-region_survey.areas)
@@ -38,6 +40,9 @@ def painting_order(
     if config.order == "user":
         first = named(labels, config.user_order)
         return (*first, *(label for label in outward if label not in first))
+    if is_spoken(config.order):
+        first, last = spoken_order(config.order, names_of(labels, region_survey, known))
+        return (*first, *(label for label in outward if label not in (*first, *last)), *last)
     return outward
 
 

@@ -9,6 +9,7 @@ from renderers.region.config import Place, is_place
 from renderers.studio.media import MEDIA
 from renderers.studio.phases import CHOSEN_PHASES, OBJECT_PHASES, Phase
 from renderers.things import ThingsConfig
+from renderers.things.spoken_order import EXAMPLE, is_spoken
 
 Medium = Literal["oil", "ink", "pencil", "watercolour", "digital"]
 Order = Literal["mixed", "salient", "back_to_front", "user"]
@@ -30,7 +31,8 @@ class StudioConfig:
             many instead.
         num_lines: the most strokes of the drawing, 10 to 5,000.
         hatching: whether its shadows are hatched.
-        order: which object comes first: `salient`; `back_to_front`; `user`; or `mixed`, one of the first two by chance.
+        order: which object comes first: `salient`; `back_to_front`; `user`; `mixed`, one of the first two by chance; or
+            words that name objects in their order.
         user_order: for `order=user`: points [x, y] in shares of the canvas, or labels of objects, in painting order;
             objects that it does not name follow, the salient ones first.
         phases: which phases there are; they come in the order of `CHOSEN_PHASES`.
@@ -45,7 +47,7 @@ class StudioConfig:
     num_strokes: int = 500
     num_lines: int = 200
     hatching: bool = False
-    order: Order = "mixed"
+    order: str = "mixed"
     user_order: tuple[Place, ...] = ()
     phases: tuple[str, ...] = CHOSEN_PHASES
     accents: float = 0.2
@@ -56,7 +58,8 @@ class StudioConfig:
     def __post_init__(self) -> None:
         _one_of("medium", self.medium, get_args(Medium))
         _one_of("preset", self.preset, tuple(_EFFORTS))
-        _one_of("order", self.order, get_args(Order))
+        if self.order not in get_args(Order) and not is_spoken(self.order):
+            raise ConfigError("order", self.order, f"one of {', '.join(get_args(Order))}; or {EXAMPLE}")
         if not 50 <= self.num_strokes <= 5000:
             raise ConfigError("num_strokes", self.num_strokes, "50 to 5000")
         if not 10 <= self.num_lines <= 5000:

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from renderers.region.order import named
 from renderers.studio.config import StudioConfig
 from renderers.things import Things
+from renderers.things.spoken_order import is_spoken, spoken_order
 
 _FEWEST = 8
 _AREA_POWER = 0.75
@@ -16,7 +17,7 @@ def objects_in_order(things: Things, config: StudioConfig, rng: np.random.Genera
     """All labels, in painting order.
 
     Raises:
-        ConfigError: if `user_order` names an object that is not there.
+        ConfigError: if `user_order` names an object that is not there, or `order`, in words, none that is.
     """
     order = config.order
     if order == "mixed":
@@ -27,6 +28,9 @@ def objects_in_order(things: Things, config: StudioConfig, rng: np.random.Genera
     if order == "user":
         first = named(things.labels.astype(np.int32), config.user_order)
         return (*first, *(label for label in salient if label not in first))
+    if is_spoken(order):
+        first, last = spoken_order(order, things.names)
+        return (*first, *(label for label in salient if label not in (*first, *last)), *last)
     return salient
 
 

@@ -1,0 +1,174 @@
+"""How closely strokes follow a painter, and what that costs the finished picture.
+
+    python -m pipelines.paint task=reconstruct image=PICTURES batch_size=5 fit=stretch out=PAINTED
+    python -m benchmarks.execution --pictures PICTURES --painted PAINTED [--renderers oil bezier ink] \\
+        [--num-strokes 1500] [--canvas-px 768] [--real REAL]
+
+PAINTED holds what the first command painted, a folder for each picture of the folder PICTURES. Each is executed in
+strokes, and painted by the same renderer in its own order, with as many strokes. For every picture: `arrival`, the
+agreement of when places get their colours (Spearman's rho; in brackets that of the renderer's own order); PSNR to the
+picture, and by how much it is above that of the renderer's own order; whether the distance to the finished picture
+falls at every frame; seconds of one core, without the painter's.
+
+With --real, a folder of real sequences as `benchmarks.studio` reads them, also how far both are from real painters by
+each process metric (docs/metrics.md), on states without the blank canvas: 0 is alike.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import benchmarks.yardstick  # noqa: F401  # first: it pins threads
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.studio import real_sequences
+from conf.compose import compose
+from conf.errors import UserError
+from pipelines.evaluation.distance import DISTANCE_METRICS, MEAN, distance_to_painters
+from pipelines.evaluation.metrics import describe
+from pipelines.evaluation.process import Process
+from pipelines.painting.config import StrokeExecution, paint_config
+from pipelines.painting.execution import agreement, canvas_size, execute, resized
+from pipelines.sources.picture_file import read_picture
+from renderers.distance import canvas_distances
+from renderers.painting import Painting, spaced_steps, to_uint8
+from renderers.quality import psnr_db
+
+_LENGTHS = (4, 7)  # frames of real sequences
+_SIZE_PX = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    """What is measured of one picture."""
+
+    arrival: float
+    own_arrival: float
+    psnr_db: float
+    gain_db: float
+    falls: bool
+    seconds: float
+
+
+def main() -> int:
+    """Run and print tables; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", type=Path, required=True)
+    parser.add_argument("--painted", type=Path, required=True)
+    parser.add_argument("--renderers", nargs="+", default=["oil", "bezier", "ink"])
+    parser.add_argument("--num-strokes", type=int, default=1500)
+    parser.add_argument("--canvas-px", type=int, default=768)
+    parser.add_argument("--real", type=Path)
+    arguments = parser.parse_args()
+    try:
+        for name in arguments.renderers:
+            _run(name, arguments)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _run(name: str, arguments: argparse.Namespace) -> None:
+    overrides = [
+        "task=reconstruct", "image=any", "execution=strokes", f"renderer={name}", f"canvas_px={arguments.canvas_px}",
+        f"renderer.num_strokes={arguments.num_strokes}",
+    ]  # fmt: skip
+    execution = paint_config(compose("paint", overrides)).strokes
+    assert execution is not None
+    rows: list[_Row] = []
+    executed: dict[int, list[Process]] = {length: [] for length in _LENGTHS}
+    own: dict[int, list[Process]] = {length: [] for length in _LENGTHS}
+    print(f"\n{name:<36} arrival (own)     PSNR    gain  falls  seconds")
+    for path in sorted(arguments.pictures.iterdir()):
+        frames = _frames(arguments.painted / path.stem)
+        if frames is None:
+            continue
+        row, followed, alone = _measured(execution, path, frames)
+        rows.append(row)
+        for length in _LENGTHS:
+            executed[length].append(_states(path.stem, followed, execution, length))
+            own[length].append(_states(path.stem, alone, execution, length))
+        print(f"{path.stem:<36} {_cells(row)}", flush=True)
+    if not rows:
+        raise UserError(f"--painted {arguments.painted}: holds no process of a picture of --pictures")
+    means = {key: float(np.mean([getattr(row, key) for row in rows])) for key in vars(rows[0]) if key != "falls"}
+    print(f"{'mean':<36} {_cells(_Row(**means, falls=all(row.falls for row in rows)))}", flush=True)
+    if arguments.real is not None:
+        for length in _LENGTHS:
+            _print_distances(length, arguments.real, executed[length], own[length])
+
+
+def _cells(row: _Row) -> str:
+    return (
+        f"{row.arrival:7.2f} ({row.own_arrival:5.2f}) {row.psnr_db:8.2f} {row.gain_db:+7.2f}  "
+        f"{'yes' if row.falls else 'no':<5} {row.seconds:8.1f}"
+    )
+
+
+def _frames(folder: Path) -> NDArray[np.uint8] | None:
+    files = sorted((folder / "frames").glob("*.png"))
+    if not files:
+        return None
+    return np.stack([to_uint8(read_picture(file)) for file in files])
+
+
+def _measured(execution: StrokeExecution, path: Path, frames: NDArray[np.uint8]) -> tuple[_Row, Painting, Painting]:
+    picture = read_picture(path)
+    done = execute(execution, frames, picture, 0, begun=False)
+    choice = execution.renderer
+    wanted = resized(picture, *canvas_size(picture.shape[:2], execution, picture))
+    own = choice.renderer.paint(wanted, choice.config, np.random.SeedSequence(0))
+    (own_finished,) = choice.renderer.replay(own.program, [len(own.program.strokes)])
+    canvases = [frame / np.float32(255) for frame in done.frames]
+    distances = canvas_distances(list(canvases), canvases[0])
+    row = _Row(
+        arrival=done.facts["arrival_agreement"],
+        own_arrival=agreement(execution, own, frames / np.float32(255)),
+        psnr_db=float(psnr_db(canvases[-1], wanted)),
+        gain_db=float(psnr_db(canvases[-1], wanted) - psnr_db(own_finished, wanted)),
+        falls=bool((np.diff(distances) < 0).all()),
+        seconds=done.facts["seconds"],
+    )
+    return row, done.painting, own
+
+
+def _states(name: str, painting: Painting, execution: StrokeExecution, length: int) -> Process:
+    """So many frames without the blank canvas, at the size at which processes are compared."""
+    steps = spaced_steps(painting.left, length + 1, "distance")[1:]
+    size_px = (4 * _SIZE_PX, 4 * _SIZE_PX)
+    aspect = painting.program.width_px / painting.program.height_px
+    if aspect > 1:
+        size_px = (size_px[0], round(size_px[0] * aspect))
+    elif aspect < 1:
+        size_px = (round(size_px[1] / aspect), size_px[1])
+    canvases = execution.renderer.renderer.replay(painting.program, steps, size_px)
+    return Process(name=name, frames=np.stack([to_uint8(canvas) for canvas in canvases])).prepared(length, _SIZE_PX)
+
+
+def _print_distances(length: int, folder: Path, executed: Sequence[Process], own: Sequence[Process]) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        reference = describe(real_sequences([folder], length, Path(scratch)), [])
+    distances = [
+        distance_to_painters(describe(some, []), reference, np.random.default_rng(0)) for some in (executed, own)
+    ]
+    if not all(distances):
+        print(f"{length} frames: too few sequences for distances")
+        return
+    ours, theirs = distances
+    print(f"\n{length} frames, distance to real painters: the painter's order, and the renderer's own")
+    nearer = 0
+    for metric in (MEAN, *DISTANCE_METRICS):
+        if metric in ours:
+            print(f"  {metric:<22} {ours[metric].value:6.2f} {theirs[metric].value:6.2f}")
+            nearer += metric != MEAN and ours[metric].value < theirs[metric].value
+    print(f"  nearer to the real ones by {nearer} of {sum(metric in ours for metric in DISTANCE_METRICS)}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
