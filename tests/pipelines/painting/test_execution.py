@@ -1,0 +1,117 @@
+"""What a process executed in strokes promises, and how pictures of any shape are framed for a painter."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conf.command import command
+from conf.errors import ConfigError
+from pipelines.paint import run
+from pipelines.painting.config import paint_config
+from pipelines.painting.sizes import framing_for
+from renderers import renderer
+from renderers.painting import StrokeProgram, to_uint8
+from tests.pipelines.small_painter import save_untrained_painter
+from tests.renderers.pictures import landscape
+
+FAST = ("num_frames=3", "steps=1", "device=cpu", "renderer.num_strokes=30", "renderer.preset=fast")
+CARD = {"size_px": [64, 64], "sizes_px": [[64, 96], [96, 64]]}
+
+
+@pytest.fixture(scope="module")
+def painter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_untrained_painter(tmp_path_factory.mktemp("painter") / "small")
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("pictures") / "wide.png"
+    Image.fromarray(to_uint8(landscape(80, 120))).save(path)
+    return path
+
+
+def paint(painter: Path, *overrides: object) -> int:
+    return command("paint", paint_config, run, "A test.", [f"painter={painter}", *FAST, *map(str, overrides)])
+
+
+def report(out: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((out / "report.json").read_text())
+    return loaded
+
+
+def frames(out: Path) -> list[np.ndarray]:
+    return [np.asarray(Image.open(path)) for path in sorted((out / "frames").iterdir())]
+
+
+@pytest.mark.parametrize(("fit", "size"), [("pad", (80, 120)), ("crop", (80, 80)), ("stretch", (80, 120))])
+def test_strokes_paint_the_picture_at_its_own_size(
+    painter: Path, picture: Path, tmp_path: Path, fit: str, size: tuple[int, int]
+) -> None:
+    overrides = ("task=reconstruct", f"image={picture}", "execution=strokes", f"fit={fit}", "shown_frames=5")
+    assert paint(painter, *overrides, f"out={tmp_path}") == 0
+    painted = frames(tmp_path)
+    assert [frame.shape[:2] for frame in painted] == [size] * 5
+    facts = report(tmp_path)["strokes"]
+    assert facts["num_strokes"] == 30
+    assert {"arrival_agreement", "psnr_db", "ssim", "seconds", "peak_memory_mb"} <= facts.keys()
+    program = StrokeProgram.from_bytes((tmp_path / "strokes.npz").read_bytes())
+    *_, last = renderer(program.family).replay(program, facts["steps"])
+    assert (to_uint8(last) == painted[-1]).all()
+
+
+def test_words_are_painted_in_strokes_on_a_canvas_of_the_size_asked_for(painter: Path, tmp_path: Path) -> None:
+    overrides = ("prompt='a house'", "execution=strokes", "renderer=bezier", "renderer.preset=fast", "canvas_px=128")
+    assert paint(painter, *overrides, "renderer.num_strokes=30", f"out={tmp_path}") == 0
+    assert {frame.shape[:2] for frame in frames(tmp_path)} == {(128, 128)}
+
+
+def test_an_unfinished_picture_is_what_the_strokes_begin_on(painter: Path, picture: Path, tmp_path: Path) -> None:
+    overrides = ("task=complete", f"image={picture}", "at=1", "execution=strokes", "fit=stretch", "num_frames=3")
+    assert paint(painter, *overrides, f"out={tmp_path}") == 0
+    begun = np.asarray(Image.open(picture)).astype(int)
+    assert np.abs(frames(tmp_path)[0].astype(int) - begun).max() <= 1
+    assert len(frames(tmp_path)) == 2
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (("execution=strokes", "renderer=region"), "bezier, oil or ink"),
+        (("execution=brush",), "frames or strokes"),
+        (("canvas_px=512",), "execution=strokes"),
+        (("execution=strokes", "canvas_px=9000"), "64 to 2048"),
+    ],
+)
+def test_what_strokes_cannot_do_is_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], overrides: tuple[str, ...], words: str
+) -> None:
+    out = tmp_path / "out"
+    assert command("paint", paint_config, run, "A test.", ["prompt=a", f"out={out}", *overrides]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert words in line
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"), [((600, 800), (64, 96)), ((800, 780), (64, 64)), ((900, 500), (96, 64)), (None, (64, 64))]
+)
+def test_a_picture_is_framed_in_the_known_size_of_its_shape(
+    shape: tuple[int, int] | None, size: tuple[int, int]
+) -> None:
+    framing = framing_for(None, "crop", CARD, 8, shape)
+    assert (framing.height_px, framing.width_px) == size
+
+
+def test_a_size_that_is_no_multiple_of_cells_is_refused() -> None:
+    with pytest.raises(ConfigError, match="multiples of 8"):
+        framing_for("70x64", "crop", CARD, 8, None)
+
+
+def test_a_padded_picture_comes_back_in_its_own_shape(painter: Path, picture: Path, tmp_path: Path) -> None:
+    assert paint(painter, "task=reconstruct", f"image={picture}", "fit=pad", f"out={tmp_path}") == 0
+    assert {frame.shape[:2] for frame in frames(tmp_path)} == {(43, 64)}
+    assert report(tmp_path)["size_px"] == [43, 64]
