@@ -37,7 +37,7 @@ train-tiny: setup
 	$(TRAIN) stage=motion base=$(TINY)/base out=$(TINY)/motion $(TINY_KEYS)
 	$(TRAIN) stage=replication base=$(TINY)/base motion=$(TINY)/motion out=$(TINY)/replication $(TINY_KEYS)
 	$(BIN)/python -m training.assemble words=$(TINY)/words base=$(TINY)/base motion=$(TINY)/motion \
-	    replication=$(TINY)/replication dtype=fp16 out=$(TINY)/painter
+	    replication=$(TINY)/replication dtype=fp16 'sizes=[80x64,96x64,64x80,64x96]' out=$(TINY)/painter
 
 train-small: setup
 	$(BIN)/python -m pipelines.painters.small --seconds $(BUDGET_S) --out outputs/small

@@ -1,7 +1,7 @@
 """Strokes that follow a painter's time line: each is placed in the time between two frames, for what is done in it.
 
 Strokes that were fitted to the finished picture alone cannot be put into another order: what lies below was coloured
-for what lies above it (docs/decisions/030). So the strokes of a schedule are dealt to the times between frames, placed
+for what lies above it (docs/decisions/028). So the strokes of a schedule are dealt to the times between frames, placed
 on the canvas as it is then, where the painter works; and refined together, with the painter's frames as
 under-paintings.
 """
@@ -33,7 +33,7 @@ from renderers.raster.gradient import Loss
 from renderers.raster.ribbon import NUM_COLUMNS, Floats, grid
 from renderers.raster.stamp import new_scratch
 
-STATE_WEIGHT = 0.04
+STATE_WEIGHT = 0.02
 """How much each of the painter's frames counts beside the finished picture."""
 
 _PATIENCE = 4  # times the refinement of a painting without a time line: it has several pictures to be like

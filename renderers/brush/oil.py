@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from renderers.bezier.along import fit_along, under_paintings
+from renderers.bezier.along import STATE_WEIGHT, fit_along, under_paintings
 from renderers.bezier.fit import Brief, fit_brief, shrink, underpaintings_after
 from renderers.brush.config import BrushConfig
 from renderers.brush.guide import guide_along
@@ -102,7 +102,8 @@ def _with_marks(
     small = shrink(brief.target, _SOLVE_PX)
     pixels = grid(*small.shape[:2])
     solve_colours(
-        strokes, pixels, marks, small.reshape(-1), brief.ground(_SOLVE_PX), after, np.float32(_UNDERPAINTING_WEIGHT),
+        strokes, pixels, marks, small.reshape(-1), brief.ground(_SOLVE_PX), after,
+        np.float32(STATE_WEIGHT if len(states) else _UNDERPAINTING_WEIGHT),
         _SOLVE_STEPS, new_brush_scratch(pixels), states,
     )  # fmt: skip
     if character is not None:
