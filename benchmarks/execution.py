@@ -129,7 +129,7 @@ def _measured(execution: StrokeExecution, path: Path, frames: NDArray[np.uint8])
     distances = canvas_distances(list(canvases), canvases[0])
     row = _Row(
         arrival=done.facts["arrival_agreement"],
-        own_arrival=agreement(execution, own, frames / np.float32(255)),
+        own_arrival=agreement(execution, own, (frames / np.float32(255)).astype(np.float32)),
         psnr_db=float(psnr_db(canvases[-1], wanted)),
         gain_db=float(psnr_db(canvases[-1], wanted) - psnr_db(own_finished, wanted)),
         falls=bool((np.diff(distances) < 0).all()),
