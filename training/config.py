@@ -1,15 +1,16 @@
 """The typed configuration of a training run, and what of it decides the weights."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from training.data.augment import Augmentation
 from training.data.stream import DataMixture
-from training.models.registration import ModelConfig, Prediction, StageName
+from training.models.registration import ModelConfig, Prediction, Registration, StageName
 from training.models.registry import ARCHITECTURES, model_config, registered
 from training.models.shape import AgentShape, LoraShape
 from training.random.streams import DRAWS
@@ -20,6 +21,7 @@ _LORA_STAGES = ("spatial_lora", "motion_lora")
 _TOLD = {  # key -> its stages
     "conditions": ("replication",), "lora": _LORA_STAGES, "pictures": ("spatial_lora",), "agent": ("agent",),
 }  # fmt: skip
+_BY_MODEL = {"motion": ("conditions", "lora")}  # stage -> keys that it is told for some models
 _READERS = {
     "motion": ("motion", "replication", "motion_lora"),
     "replication": ("replication",),
@@ -51,6 +53,8 @@ class StageConfig:
 
     def __post_init__(self) -> None:
         for key, stages in _TOLD.items():
+            if key in _BY_MODEL.get(self.name, ()):
+                continue  # which depends on the model, see `TrainConfig`
             if (getattr(self, key) is not None) != (self.name in stages):
                 raise ConfigError(
                     key, getattr(self, key), f"set with, and only with, stage={' or stage='.join(stages)}"
@@ -199,6 +203,11 @@ class TrainConfig:
         if stage not in model.stages:
             known = " or ".join(name for name, each in ARCHITECTURES.items() if stage in each.stages)
             raise ConfigError("model", self.model.name, f"{known}, with stage={stage}{_WHY.get(stage, '')}")
+        for key in _BY_MODEL.get(stage, ()):
+            value = getattr(self.stage, key)
+            if value is not None and key not in model.stage_defaults.get(stage, {}):
+                stages = " or stage=".join(_TOLD[key])
+                raise ConfigError(f"stage.{key}", value, f"to be told to stage={stages} alone with model={model.name}")
         model.check_noise(self.noise)
         if self.stage.lora is not None:
             model.check_lora(self.stage.lora)
@@ -235,8 +244,10 @@ def train_config(plain: dict[str, Any]) -> TrainConfig:
         UserError: naming the key, the value and what is allowed.
     """
     data = [_mixture_words(item) for item in _as_list(plain["data"])]
-    config = typed(TrainConfig, {**plain, "data": data, "model": model_config(plain["model"])})
-    model = registered(config.model.name)
+    model_keys = model_config(plain["model"])
+    model = registered(model_keys.name)
+    stage = _stage_words(plain["stage"], model)
+    config = typed(TrainConfig, {**plain, "data": data, "model": model_keys, "stage": stage})
     rate = model.learning_rate if config.stage.lora is None else model.lora_learning_rate
     try:
         noise = replace(config.noise, prediction=config.noise.prediction or model.prediction)
@@ -244,6 +255,17 @@ def train_config(plain: dict[str, Any]) -> TrainConfig:
         raise error.under("noise") from None
     optimizer = replace(config.optimizer, learning_rate=config.optimizer.learning_rate or rate)
     return replace(config, optimizer=optimizer, noise=noise)
+
+
+def _stage_words(stage: Any, model: Registration) -> Any:
+    """The keys `stage.*` with those that the model adds, where these are not said."""
+    if not isinstance(stage, Mapping):
+        return stage
+    merged = dict(stage)
+    for key, default in model.stage_defaults.get(cast(StageName, stage.get("name")), {}).items():
+        value = stage.get(key, {})
+        merged[key] = {**default, **value} if isinstance(value, Mapping) else value
+    return merged
 
 
 def _as_list(value: Any) -> list[Any]:

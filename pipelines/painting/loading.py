@@ -72,7 +72,6 @@ def pipeline_of(
     pipeline = PaintingPipeline(painter.networks(loras))
     if vae != "whole":
         pipeline.networks.spare_memory(vae)
-    pipeline.to(pipeline.networks.dtype)  # the LoRAs
     if compiled:
         pipeline.networks.compile()
     if offload == "model":

@@ -49,12 +49,14 @@ class LoraNames:
         prefix: that diffusers puts before the names of its layers, such as `unet.`.
         kohya: that stands before kohya's names, in which dots are underscores.
         renamed: a name in a layout that is this architecture's alone -> the network's own; others stay.
+        kohya_layer: name of a layer -> what kohya's names are made of, where it is not the same.
     """
 
     network: str
     prefix: str
     kohya: str
     renamed: Callable[[str], str] = str
+    kohya_layer: Callable[[str], str] = str
 
 
 def lora_from_file(
@@ -75,7 +77,7 @@ def lora_from_file(
         method = next((method for sign, method in _OTHER_METHODS.items() if sign in name), None)
         if method is not None:
             raise ValueError(f"{method} ({name}); allowed: a LoRA of two matrices a layer")
-    dotted = {layer.replace(".", "_"): layer for layer in layers}
+    dotted = {called.replace(".", "_"): layer for layer in layers for called in (layer, names.kohya_layer(layer))}
     named = {_peft_name(name, dotted, names): tensor.float() for name, tensor in tensors.items()}
     if not named or not all(name.endswith((".lora_A.weight", ".lora_B.weight", ".alpha")) for name in named):
         kind = kind_of_tensors(tensors.keys())

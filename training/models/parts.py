@@ -1,4 +1,4 @@
-"""Loads one network from a folder or the hub: complete, of the right class, in float32; or an error says why not.
+"""Loads one network from a folder or the hub: complete and of the right class; or an error says why not.
 
 diffusers and transformers fill up with random numbers, or leave empty, what a file lacks, and go on with a warning.
 Here nothing is filled up: what is missing, foreign or of another shape is an error that names it.
@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import torch
 from diffusers import ModelMixin
 from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError
@@ -40,7 +41,9 @@ _KINDS = {
 }
 
 
-def load_network(network: type[_Network], where: str, name: str, part: str = "") -> _Network:
+def load_network(
+    network: type[_Network], where: str, name: str, part: str = "", dtype: torch.dtype = torch.float32
+) -> _Network:
     """A network with all its weights and no others.
 
     Weights are read from safetensors; where a local folder has only a variant of them (`*.fp16.safetensors`), from
@@ -51,6 +54,7 @@ def load_network(network: type[_Network], where: str, name: str, part: str = "")
         where: a folder, or a name on the hub.
         name: of the network, for messages, such as `base=DIR: its unet`.
         part: the folder within, if any.
+        dtype: of its weights; below float32 without those that diffusers keeps in it.
 
     Raises:
         UserError: if it is not there, is of another class, lacks tensors, or has others or of other shapes.
@@ -59,11 +63,12 @@ def load_network(network: type[_Network], where: str, name: str, part: str = "")
     which = _chosen_file(network, folder, name) if folder.is_dir() else {"use_safetensors": True}
     is_diffusers = issubclass(network, ModelMixin)
     lenient = {} if is_diffusers else {"ignore_mismatched_sizes": True}  # which are refused below, by name
+    small = {} if dtype == torch.float32 else {"torch_dtype" if is_diffusers else "dtype": dtype}
     try:
         with _quiet():
             _refuse_other_class(network, where, part, name)
             loaded, report = cast(Any, network).from_pretrained(
-                where, subfolder=part, output_loading_info=True, **lenient, **which
+                where, subfolder=part, output_loading_info=True, **lenient, **small, **which
             )
     except LOADING_ERRORS as error:
         reason = " ".join(str(error).split()).partition(" If you want")[0].replace("Cannot load because ", "")
@@ -71,7 +76,7 @@ def load_network(network: type[_Network], where: str, name: str, part: str = "")
     _refuse_lacking(network, report, name)
     for tensor_name, tensor in loaded.state_dict().items():
         finite(tensor, f"{name}: {tensor_name}")
-    return cast(_Network, loaded.float())
+    return cast(_Network, loaded if small else loaded.float())
 
 
 def kind_of_folder(folder: Path) -> str:

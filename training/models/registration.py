@@ -1,7 +1,8 @@
 """What is known of an architecture before any network is imported: `--help` and a wrong key take no seconds."""
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Literal, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from conf.errors import ConfigError
 from conf.value import Location
@@ -43,6 +44,8 @@ class Registration:
         prediction: what its networks predict when nothing is said, in `noise.prediction`.
         lora_targets: layers that a LoRA may change, `stage.lora.targets`.
         ignored_noise: keys of `noise.*` that mean nothing to its objective, and must be left as they are.
+        stage_defaults: stage -> keys `stage.*` that it takes besides those of `conf/stage/`, and their values when
+            nothing is said.
     """
 
     name: str
@@ -55,6 +58,7 @@ class Registration:
     prediction: Prediction | None = None
     lora_targets: tuple[str, ...] = ATTENTION_LAYERS
     ignored_noise: frozenset[str] = frozenset()
+    stage_defaults: Mapping[StageName, Mapping[str, Any]] = field(default_factory=dict)
 
     def check_lora(self, lora: LoraShape) -> None:
         """Refuse layers that it has not.
@@ -71,8 +75,8 @@ class Registration:
         Raises:
             ConfigError: naming the key.
         """
-        for field in fields(noise):
-            value = getattr(noise, field.name)
-            if field.name in self.ignored_noise and value != field.default:
-                allowed = f"{field.default}, as the noise of model={self.name} has no such key"
-                raise ConfigError(f"noise.{field.name}", value, allowed)
+        for each in fields(noise):
+            value = getattr(noise, each.name)
+            if each.name in self.ignored_noise and value != each.default:
+                allowed = f"{each.default}, as the noise of model={self.name} has no such key"
+                raise ConfigError(f"noise.{each.name}", value, allowed)

@@ -11,12 +11,13 @@ from conf.errors import ConfigError
 from training.models.registration import ModelConfig, Registration
 from training.models.sd15.registration import SD15
 from training.models.tiny.registration import TINY
+from training.models.wan22.registration import WAN22, WAN22_TINY
 from training.models.weights import RUN_CARD
 
 if TYPE_CHECKING:
     from training.models.architecture import Architecture
 
-ARCHITECTURES: dict[str, Registration] = {each.name: each for each in (TINY, SD15)}
+ARCHITECTURES: dict[str, Registration] = {each.name: each for each in (TINY, SD15, WAN22, WAN22_TINY)}
 """Name -> architecture."""
 
 

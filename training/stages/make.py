@@ -67,7 +67,7 @@ def _denoising_stage(name: DenoisingStageName, config: TrainConfig, train: Seque
     if trainable.sees_conditions:
         draw = config.stage.conditions
         assert draw is not None  # the configuration has checked
-        return ReplicationStage(base, trainable, denoising, draw, shape, _sample_batch(config, train))
+        return ReplicationStage(name, base, trainable, denoising, draw, shape, _sample_batch(config, train))
     return DenoisingStage(name, config.stage.frames, base, trainable, denoising, shape)
 
 

@@ -1,4 +1,4 @@
-"""Stage `replication`: pictures pinned to frames. Some of the clean frames are shown to the network."""
+"""Pictures pinned to frames: some of the clean frames are shown to the network. Stage `replication` is for that."""
 
 from collections.abc import Sequence
 
@@ -38,13 +38,14 @@ class ReplicationStage(DenoisingStage):
     """Trains a denoiser that is shown conditions. See `training.stages.Stage`.
 
     Args:
-        base, trainable, config, shape: as in `DenoisingStage`.
+        name, base, trainable, config, shape: as in `DenoisingStage`.
         draw: of the condition frames.
         shown: sequences whose last frames are the conditions of the samples; None samples without conditions.
     """
 
     def __init__(
         self,
+        name: str,
         base: Base,
         trainable: Trainable,
         config: DenoisingConfig,
@@ -52,7 +53,7 @@ class ReplicationStage(DenoisingStage):
         shape: tuple[int, int, int, int],
         sample_batch: SequenceBatch | None,
     ) -> None:
-        super().__init__("replication", "all", base, trainable, config, shape)
+        super().__init__(name, "all", base, trainable, config, shape)
         self._sample_batch = sample_batch
         self.network = self._network = ReplicationNetwork(base, trainable, config, draw)
 

@@ -81,6 +81,7 @@ class Painter:
             apply_lora(networks.motion, name, self.loras[name])
         if loras:
             networks.motion.set_adapters(list(loras), list(loras.values()))
+            networks.rejoin()  # they are float32
         return networks
 
     def _model_index(self) -> dict[str, Any]:

@@ -1,0 +1,361 @@
+"""The base: a Wan that takes one timestep a token, in the folder layout of diffusers' `WanPipeline`.
+
+Configuration files are read at once, and whatever does not suit is refused by them; weights when they are asked for.
+"""
+
+import functools
+import hashlib
+import html
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from diffusers import AutoencoderKLWan, DiffusionPipeline, FlowMatchEulerDiscreteScheduler, WanTransformer3DModel
+from diffusers import __version__ as diffusers_version
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoTokenizer, UMT5EncoderModel
+from transformers.utils import logging as transformers_logging
+
+from conf.errors import UserError
+from training.data.text import Text
+from training.models.finite import finite
+from training.models.parts import LOADING_ERRORS, kind_of_folder, load_network
+from training.models.unknown_words import unknown_words
+from training.models.wan22.flow import Flow
+from training.models.wan22.registration import FramesAs, Order, TextEncoderPlace, WanConfig
+from training.models.weights import module_hash
+
+transformers_logging.disable_progress_bar()  # a bar for each of a few files
+
+_NETWORKS = {"vae": AutoencoderKLWan, "text_encoder": UMT5EncoderModel, "transformer": WanTransformer3DModel}
+_PARTS = (*_NETWORKS, "tokenizer", "scheduler")
+_MOST_TOKENS = 512  # that Wan was trained on; shorter captions are filled up with zeros
+_PIXELS_AT_ONCE = 8 * 512 * 512  # of pictures that the VAE takes together
+_DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """(B,) captions -> (B, L) int64 numbers of their pieces, filled up or cut off to L."""
+
+    tokenizer: Any
+
+    def __call__(self, captions: Sequence[str]) -> Tensor:
+        """Numbers of the pieces of some captions, which are cleaned as Wan's own code does."""
+        cleaned = [" ".join(html.unescape(html.unescape(caption)).split()) for caption in captions]
+        length = min(_MOST_TOKENS, self.tokenizer.model_max_length)
+        ids: Tensor = self.tokenizer(
+            cleaned, padding="max_length", truncation=True, max_length=length, return_tensors="pt"
+        ).input_ids
+        return ids
+
+
+@dataclass(frozen=True, kw_only=True)
+class WanBase:
+    """A base and how it is used. See `training.models.architecture.Base`.
+
+    Attributes:
+        configs: of its networks, by part.
+        load: a part -> its network, with weights; asked once.
+        tokenizer: of captions.
+        objective: what it was trained on.
+        frames: whether each frame is encoded alone, or all together as a video.
+        order: which frame the transformer sees first. Outside it, latents are always in the order of the frames.
+        text_encoder_place: whether the text encoder moves with the other networks, or computes on the CPU.
+        exact: Wan's latents are the mean of the posterior.
+    """
+
+    configs: Mapping[str, Mapping[str, Any]]
+    load: Callable[[str], nn.Module]
+    tokenizer: Any
+    objective: Flow
+    frames: FramesAs = "pictures"
+    order: Order = "forward"
+    text_encoder_place: TextEncoderPlace = "network"
+    exact: bool = True
+    _embedded: dict[bytes, Tensor] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def vae(self) -> AutoencoderKLWan:
+        """Between frames and latents."""
+        return cast(AutoencoderKLWan, self.load("vae"))
+
+    @cached_property
+    def text_encoder(self) -> UMT5EncoderModel:
+        """Of captions."""
+        return cast(UMT5EncoderModel, self.load("text_encoder"))
+
+    @cached_property
+    def transformer(self) -> WanTransformer3DModel:
+        """What predicts."""
+        return cast(WanTransformer3DModel, self.load("transformer"))
+
+    @property
+    def encoders(self) -> Mapping[str, nn.Module]:
+        """Those that move with the transformer."""
+        text = {} if self.text_encoder_place == "cpu" else {"text_encoder": self.text_encoder}
+        return {**text, "vae": self.vae}
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return cast(torch.device, self.vae.device)
+
+    @property
+    def patch_px(self) -> int:
+        """Pixels a side that one cell of the latent grid stands for."""
+        config = self.configs["vae"]
+        return int((config.get("patch_size") or 1) * 2 ** (len(config["dim_mult"]) - 1))
+
+    @property
+    def cell_px(self) -> int:
+        """Pixels a side of a token."""
+        return self.patch_px * int(max(self.configs["transformer"]["patch_size"][1:]))
+
+    @property
+    def _frames_a_latent(self) -> int:
+        """Of a video, in all its latents but the first, which shows one."""
+        return int(2 ** sum(self.configs["vae"]["temperal_downsample"]))
+
+    def latent_shape(self, num_frames: int, size_px: tuple[int, int]) -> tuple[int, int, int, int]:
+        """(S, C, h, w) of the latents of T frames of (height, width).
+
+        Raises:
+            UserError: if the codec knows no video of so many frames.
+        """
+        grid = (size_px[0] // self.patch_px, size_px[1] // self.patch_px)
+        return self._num_latents(num_frames), int(self.configs["vae"]["z_dim"]), *grid
+
+    def _num_latents(self, num_frames: int) -> int:
+        if self.frames == "pictures":
+            return num_frames
+        each = self._frames_a_latent
+        if num_frames % each != 1 % each:
+            near = num_frames // each * each + 1
+            raise UserError(
+                f"model.frames=video: sequences of {num_frames} frames; allowed: {near}, {near + each} or another "
+                f"multiple of {each} and 1, or model.frames=pictures"
+            )
+        return 1 + num_frames // each
+
+    def latent_slot(self, frame: int, num_frames: int) -> int:
+        """Which latent shows a frame."""
+        if self.frames == "pictures":
+            return frame
+        each = self._frames_a_latent
+        if self.order == "reversed":
+            return self._num_latents(num_frames) - 1 - -(-(num_frames - 1 - frame) // each)
+        return -(-frame // each)
+
+    def encode_sequences(self, frames: Tensor, at_once: int | None = None) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance (B, S, C, h, w) of frames (B, T, 3, H, W)."""
+        shape = frames.shape[:2]
+        if self.frames == "pictures":
+            posteriors = [self._encoded(some) for some in self._a_few(frames.flatten(0, 1)[:, None], at_once)]
+            mean, logvar = (torch.cat(tensors) for tensors in zip(*posteriors, strict=True))
+            return mean.reshape(*shape, *mean.shape[2:]), logvar.reshape(*shape, *logvar.shape[2:])
+        mean, logvar = self._encoded(self._ordered(frames))
+        return self._ordered(mean), self._ordered(logvar)
+
+    def _encoded(self, videos: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, T, 3, H, W) -> two (N, S, C, h, w)."""
+        posterior = self.vae.encode(videos.to(self.vae.dtype).transpose(1, 2)).latent_dist
+        return posterior.mean.transpose(1, 2), posterior.logvar.transpose(1, 2)
+
+    def scaled(self, mean: Tensor) -> Tensor:
+        """Latents that noise is added to."""
+        return (mean - self._per_channel("latents_mean", mean)) / self._per_channel("latents_std", mean)
+
+    def deviation(self, logvar: Tensor) -> Tensor:
+        """Standard deviation of these."""
+        return (0.5 * logvar).exp() / self._per_channel("latents_std", logvar)
+
+    def _per_channel(self, key: str, like: Tensor) -> Tensor:
+        return torch.tensor(self.configs["vae"][key]).to(like)[:, None, None]
+
+    def decode_sequences(self, latents: Tensor) -> Tensor:
+        """Frames (B, T, 3, H, W) in [0, 1] of scaled latents (B, S, C, h, w).
+
+        Raises:
+            UserError: if latents or frames are not finite.
+        """
+        finite(latents, "what was painted, as latents")
+        codes = latents * self._per_channel("latents_std", latents) + self._per_channel("latents_mean", latents)
+        if self.frames == "pictures":
+            pictures = torch.cat([self._decoded(some) for some in self._a_few(codes.flatten(0, 1)[:, None], None)])
+            frames = pictures.reshape(*latents.shape[:2], *pictures.shape[2:])
+        else:
+            frames = self._ordered(self._decoded(self._ordered(codes)))
+        return (finite(frames, "pictures that the VAE makes of latents") / 2 + 0.5).clamp(0, 1)
+
+    def _decoded(self, codes: Tensor) -> Tensor:
+        """(N, S, C, h, w) -> (N, T, 3, H, W)."""
+        frames: Tensor = self.vae.decode(codes.to(self.vae.dtype).transpose(1, 2)).sample.transpose(1, 2)
+        return frames
+
+    def _ordered(self, sequences: Tensor) -> Tensor:
+        return sequences.flip(1) if self.order == "reversed" else sequences
+
+    def _a_few(self, pictures: Tensor, at_once: int | None) -> tuple[Tensor, ...]:
+        """Pictures, or latents of some, in parts that the VAE can take together."""
+        side = 1 if pictures.shape[2] == 3 else self.patch_px
+        most = max(1, _PIXELS_AT_ONCE // (pictures.shape[-1] * pictures.shape[-2] * side**2))
+        return torch.split(pictures, min(at_once or most, most))
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """Turns captions to what the text encoder reads."""
+        return Tokens(self.tokenizer)
+
+    def embed(self, captions: Sequence[str], device: torch.device | None = None) -> Text:
+        """`text` (B, L, D), embeddings of captions, zeros where a caption has ended."""
+        return self.embed_tokens(self.tokens(captions).to(self.device if device is None else device))
+
+    def embed_tokens(self, token_ids: Tensor) -> Text:
+        """`text` (B, L, D), embeddings of captions, (B, L) as numbers of pieces.
+
+        With cached captions training asks at every step for the empty one alone: a text encoder that stays on the CPU
+        remembers it.
+        """
+        if self.text_encoder_place == "network":
+            return Text({"text": self._embedded_here(token_ids)})
+        key = token_ids.cpu().numpy().tobytes()
+        if len(token_ids) > 1:
+            return Text({"text": self._embedded_here(token_ids.cpu()).to(token_ids.device)})
+        if key not in self._embedded:
+            self._embedded.clear()
+            self._embedded[key] = self._embedded_here(token_ids.cpu()).to(token_ids.device)
+        return Text({"text": self._embedded[key]})
+
+    def _embedded_here(self, token_ids: Tensor) -> Tensor:
+        mask: Tensor = token_ids != self.tokenizer.pad_token_id
+        embedded: Tensor = self.text_encoder(token_ids, mask.long()).last_hidden_state
+        return embedded * mask[..., None].to(embedded)
+
+    def unknown_words(self, prompt: str) -> list[str]:
+        """Words of a prompt that a small base has never met."""
+        return unknown_words(self.tokenizer, prompt)
+
+    def fingerprint(self) -> str:
+        """Hash of all that cached latents and embeddings depend on: the VAE, the text encoder, how time is encoded."""
+        digest = hashlib.sha256(json.dumps(self.tokenizer.get_vocab(), sort_keys=True).encode())
+        time = "" if self.frames == "pictures" else f"{self.frames} {self.order}"
+        digest.update(f"{module_hash(self.vae)} {module_hash(self.text_encoder)} {time}".encode())
+        return digest.hexdigest()
+
+    def save(self, folder: Path) -> None:
+        """Write it as a folder of diffusers' `WanPipeline`, safetensors only."""
+        for part in _NETWORKS:
+            cast(Any, getattr(self, part)).save_pretrained(folder / part, safe_serialization=True)
+        self.tokenizer.save_pretrained(folder / "tokenizer")
+        FlowMatchEulerDiscreteScheduler(shift=self.objective.shift).save_pretrained(folder / "scheduler")
+        index = {
+            "_class_name": "WanPipeline",
+            "_diffusers_version": diffusers_version,
+            "boundary_ratio": None,
+            "expand_timesteps": True,
+            "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"],
+            "text_encoder": ["transformers", "UMT5EncoderModel"],
+            "tokenizer": ["transformers", type(self.tokenizer).__name__],
+            "transformer": ["diffusers", "WanTransformer3DModel"],
+            "transformer_2": [None, None],
+            "vae": ["diffusers", "AutoencoderKLWan"],
+        }
+        (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+
+
+def load_base(path: str | Path, model: WanConfig, key: str = "base", dtype: torch.dtype | None = None) -> WanBase:
+    """A base from a local diffusers folder or from the hub; its weights are read when they are asked for.
+
+    Args:
+        path: the folder, or a name on the hub.
+        model: how it is used.
+        key: of the configuration that named it, for messages.
+        dtype: of the transformer and the text encoder; when not said, as the configuration says.
+
+    Raises:
+        UserError: if it is not there, lacks a part, or is another Wan; by its configuration files alone. Its networks
+            raise the same if they lack tensors or have others.
+    """
+    folder, name = Path(path).expanduser(), f"{key}={path}"
+    where = str(folder) if folder.exists() else str(path)
+    if folder.exists():
+        lacking = [part for part in _PARTS if not (folder / part).is_dir()]
+        if lacking or not (folder / "model_index.json").is_file():
+            what = ", ".join(lacking) or "model_index.json"
+            raise UserError(f"{name}: not a folder of a Wan pipeline, but {kind_of_folder(folder)}; it lacks {what}")
+    try:
+        index = DiffusionPipeline.load_config(where)
+        _refuse_other_pipeline(index, name)
+        configs = {part: _config(where, part) for part in _NETWORKS}
+        scheduler = FlowMatchEulerDiscreteScheduler.load_config(where, subfolder="scheduler")
+        _refuse_mismatch(configs, name)
+        tokenizer = AutoTokenizer.from_pretrained(where, subfolder="tokenizer")
+    except LOADING_ERRORS as error:
+        raise UserError(f"{name}: cannot be loaded: {' '.join(str(error).split())[:300]}") from error
+    shift = scheduler.get("flow_shift") or scheduler.get("shift") or 1.0
+
+    @functools.cache
+    def load(part: str) -> nn.Module:
+        precision = torch.float32 if part == "vae" else dtype or _DTYPES[model.dtype]  # below it the VAE loses detail
+        network: nn.Module = load_network(_NETWORKS[part], where, f"{name}: its {part}", part, precision)
+        return network.requires_grad_(False).eval()
+
+    return WanBase(
+        configs=configs,
+        load=load,
+        tokenizer=tokenizer,
+        objective=Flow(shift=float(shift), levels=model.levels),
+        frames=model.frames,
+        order=model.order,
+        text_encoder_place=model.text_encoder,
+    )
+
+
+def _config(where: str, part: str) -> dict[str, Any]:
+    if part == "text_encoder":
+        config: dict[str, Any] = AutoConfig.from_pretrained(where, subfolder=part).to_dict()
+        return config
+    network = cast(Any, _NETWORKS[part])
+    config = network.load_config(where, subfolder=part)
+    kind = config.get("_class_name")
+    if kind != network.__name__:
+        raise ValueError(f"its {part} is a {kind}, not a {network.__name__}")
+    return dict(config)
+
+
+def _refuse_other_pipeline(index: Mapping[str, Any], name: str) -> None:
+    """Refuse what is not a Wan, has two transformers, or takes one timestep for all."""
+    kind = index.get("_class_name")
+    if kind not in ("WanPipeline", "WanImageToVideoPipeline"):
+        raise UserError(f"{name}: a {kind}; allowed: a WanPipeline, such as Wan2.2-TI2V-5B")
+    if (index.get("transformer_2") or [None])[0] is not None:
+        raise UserError(f"{name}: a Wan with two transformers (A14B); allowed: one with one, such as Wan2.2-TI2V-5B")
+    if not index.get("expand_timesteps"):
+        raise UserError(
+            f"{name}: a Wan that takes one timestep for all frames, as Wan 2.1 does; allowed: one that takes one for "
+            f"each token (expand_timesteps in model_index.json), such as Wan2.2-TI2V-5B"
+        )
+
+
+def _refuse_mismatch(configs: Mapping[str, Mapping[str, Any]], name: str) -> None:
+    """Refuse parts that do not belong together."""
+    transformer, vae, text = configs["transformer"], configs["vae"], configs["text_encoder"]
+    channels, codes = (transformer["in_channels"], transformer["out_channels"]), vae["z_dim"]
+    if channels != (codes, codes):
+        raise UserError(
+            f"{name}: its transformer reads {channels[0]} channels and gives {channels[1]}, its VAE makes {codes}"
+        )
+    if transformer["patch_size"][0] != 1:
+        raise UserError(f"{name}: its transformer joins {transformer['patch_size'][0]} latents in time; allowed: 1")
+    if transformer.get("image_dim") is not None:
+        raise UserError(f"{name}: its transformer asks for more than words (image_dim); allowed: one of words alone")
+    if text["d_model"] != transformer["text_dim"]:
+        raise UserError(
+            f"{name}: its text encoder gives {text['d_model']} numbers a word, its transformer reads "
+            f"{transformer['text_dim']}"
+        )

@@ -1,0 +1,61 @@
+"""The transformer as the loss and sampling ask it, shown pictures at some frames or none.
+
+Wan2.2 takes one timestep for each token. A pinned frame needs no network beside the transformer: it is tokens without
+noise, at timestep 0. With a strength s from 0 to 1, its tokens are (1 - s) of the noisy frame and s of the picture. On
+straight lines to noise that is a frame with (1 - s) of the noise, and so they stand at (1 - s) of the timestep. The
+prediction is likewise (1 - s) of the transformer's and s of the one that leads to the picture. At strength 1, as in
+training, it is the target itself: pinned frames add nothing to the loss.
+"""
+
+from typing import Any, cast
+
+from diffusers import WanTransformer3DModel
+from torch import Tensor, nn
+
+from training.data.text import Text
+from training.models.conditions import Conditions
+from training.models.wan22.registration import Order
+from training.objective import Objective
+
+
+class WanDenoiser(nn.Module):
+    """A transformer over whole sequences.
+
+    Args:
+        transformer: of them.
+        objective: by which pinned pictures become predictions.
+        order: which latent the transformer sees first.
+    """
+
+    def __init__(self, transformer: WanTransformer3DModel, objective: Objective, order: Order = "forward") -> None:
+        super().__init__()
+        self.transformer = transformer
+        self._objective, self._order = objective, order
+
+    def forward(self, latents: Tensor, timesteps: Tensor, text: Text, conditions: Conditions | None = None) -> Tensor:
+        """(B, S, C, h, w) noisy latents, (B,) timesteps, text and conditions -> (B, S, C, h, w)."""
+        if conditions is None:
+            return self._predicted(latents, timesteps, text)
+        pinned = conditions.repeated(len(latents))
+        strengths = pinned.mask.to(latents)[:, :, None, None, None]
+        pictures = pinned.latents.to(latents)
+        shown = (1 - strengths) * latents + pictures
+        predicted = self._predicted(shown, (1 - pinned.mask.to(timesteps)) * timesteps[:, None], text)
+        # Linear in both, so that it is s of what leads to the picture.
+        towards = self._objective.prediction_of(strengths * latents, pictures, timesteps)
+        return (1 - strengths) * predicted + towards
+
+    def _predicted(self, latents: Tensor, timesteps: Tensor, text: Text) -> Tensor:
+        """What the transformer predicts: timesteps are (B,), or (B, S) of each latent."""
+        config, dtype = cast(Any, self.transformer).config, self.transformer.dtype
+        if timesteps.ndim == 2:
+            _, down, across = config.patch_size
+            tokens = (latents.shape[-2] // down) * (latents.shape[-1] // across)
+            timesteps = self._ordered(timesteps).repeat_interleave(tokens, dim=1)
+        predicted: Tensor = self.transformer(
+            self._ordered(latents).transpose(1, 2).to(dtype), timesteps, text["text"].to(dtype), return_dict=False
+        )[0]
+        return self._ordered(predicted.transpose(1, 2)).to(latents)
+
+    def _ordered(self, sequences: Tensor) -> Tensor:
+        return sequences.flip(1) if self._order == "reversed" else sequences

@@ -1,0 +1,82 @@
+"""Wan2.2-TI2V-5B and the tiny Wan, as configurations know them."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from conf.errors import ConfigError
+from training.models.registration import ModelConfig, Registration, StageName
+from training.models.wan22.shape import LORA_LAYERS, WanShape
+
+FramesAs = Literal["pictures", "video"]
+Order = Literal["forward", "reversed"]
+Levels = Literal["uniform", "logit_normal"]
+Precision = Literal["bf16", "fp32"]
+TextEncoderPlace = Literal["network", "cpu"]
+
+_IGNORED_NOISE = frozenset({"num_steps", "beta_start", "beta_end", "prediction", "min_snr", "zero_terminal_snr"})
+_MOTION = {
+    "conditions": {},
+    "lora": {"rank": 32, "alpha": 32.0, "targets": list(LORA_LAYERS)},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class WanConfig(ModelConfig):
+    """The keys `model.*` of both; `conf/model/wan22.yaml` says what each means."""
+
+    frames: FramesAs = "pictures"
+    order: Order = "forward"
+    shift: float | None = None
+    levels: Levels = "logit_normal"
+    dtype: Precision = "bf16"
+    text_encoder: TextEncoderPlace = "network"
+
+    def __post_init__(self) -> None:
+        if self.shift is not None and not 0 < self.shift < math.inf:
+            raise ConfigError("shift", self.shift, "more than 0, or null")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wan22Config(WanConfig):
+    """Those of the released model."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.path:
+            raise ConfigError("path", self.path, "a name on the hub, or a local diffusers folder")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WanTinyConfig(WanConfig):
+    """Those of the tiny one."""
+
+    shape: WanShape = field(default_factory=WanShape)
+    dtype: Precision = "fp32"
+
+
+_STAGES: frozenset[StageName] = frozenset({"words", "base", "motion", "spatial_lora", "motion_lora"})
+
+WAN22 = Registration(
+    name="wan22",
+    module="training.models.wan22.architecture",
+    config=Wan22Config,
+    stages=_STAGES - {"words", "base"},
+    learning_rate=1e-5,
+    lora_learning_rate=1e-4,
+    lora_targets=LORA_LAYERS,
+    ignored_noise=_IGNORED_NOISE,
+    stage_defaults={"motion": _MOTION},
+)
+WAN22_TINY = Registration(
+    name="wan22_tiny",
+    module="training.models.wan22.tiny",
+    config=WanTinyConfig,
+    comes_trained=False,
+    stages=_STAGES,
+    learning_rate=1e-3,
+    lora_learning_rate=1e-3,
+    lora_targets=LORA_LAYERS,
+    ignored_noise=_IGNORED_NOISE,
+    stage_defaults={"motion": _MOTION},
+)

@@ -1,0 +1,47 @@
+"""The tiny Wan as an architecture: made and trained here, words and all."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from torch import Tensor, nn
+
+from training.models.architecture import Base, FromNothing
+from training.models.compiling import compile_blocks
+from training.models.tiny.contrast import PictureEncoder
+from training.models.wan22.architecture import Wan
+from training.models.wan22.base import WanBase
+from training.models.wan22.build import build_tiny
+from training.models.wan22.flow import Flow
+from training.models.wan22.words import WanWords
+from training.objective import Objective
+
+
+class TinyWan(Wan):
+    """See `training.models.architecture.FromNothing`."""
+
+    def cell_of(self, model: Any) -> int:
+        """Pixels a side of a token, which is two cells wide."""
+        return int(2 * model.shape.patch_px)
+
+    def build_base(
+        self, model: Any, captions: Sequence[str], pictures: Tensor, objective: Objective, seed: int
+    ) -> Base:
+        """One whose tokenizer knows the captions and whose VAE fits the pictures; all else is untrained."""
+        return build_tiny(model, captions, pictures, cast(Flow, objective), seed)
+
+    def words_network(self, base: Base, size_px: tuple[int, int]) -> WanWords:
+        """What stage `words` trains."""
+        return WanWords(cast(WanBase, base), size_px)
+
+    def compile(self, network: nn.Module) -> None:
+        """Compile its blocks, those of stage `words` too."""
+        super().compile(network)
+        compile_blocks(network, (PictureEncoder,))
+
+    def recognises(self, folder: Path) -> bool:
+        """Never: what was not made here and looks like one is a Wan."""
+        return False
+
+
+ARCHITECTURE: FromNothing = TinyWan()
