@@ -57,10 +57,11 @@ class WanPainter:
         """
         if self.base_folder is None:
             for network in (self.base.vae, self.base.text_encoder, self.base.transformer):
-                cast(Any, network).to(dtype)
+                nn.Module.to(network, dtype)
             self.base.save(folder)
         elif self.motion is None:
-            cast(Any, self.base.transformer).to(dtype).save_pretrained(folder / _MOTION, safe_serialization=True)
+            transformer = nn.Module.to(self.base.transformer, dtype)
+            cast(Any, transformer).save_pretrained(folder / _MOTION, safe_serialization=True)
         states = {f"{LORAS}/{name}": state for name, state in self.loras.items()}
         if self.motion is not None:
             states[_MOTION] = self.motion
@@ -151,7 +152,7 @@ def load(folder: Path, facts: Mapping[str, Any], dtype: torch.dtype) -> WanPaint
 
 def _with_transformer(base: WanBase, folder: Path, key: str) -> WanBase:
     """The base with a transformer that was trained whole, in the precision of its own."""
-    transformer = load_transformer(key, folder, base).to(base.transformer.dtype)
+    transformer = nn.Module.to(load_transformer(key, folder, base), base.transformer.dtype)
 
     def load_part(part: str) -> nn.Module:
         return transformer if part == "transformer" else base.load(part)
