@@ -21,7 +21,7 @@ _LORA_STAGES = ("spatial_lora", "motion_lora")
 _TOLD = {  # key -> its stages
     "conditions": ("replication",), "lora": _LORA_STAGES, "pictures": ("spatial_lora",), "agent": ("agent",),
 }  # fmt: skip
-_BY_MODEL = {"motion": ("conditions", "lora")}  # stage -> keys that it is told for some models
+_BY_MODEL = {"motion": ("conditions", "lora")}  # stage -> keys that are set with it too, for some models
 _READERS = {
     "motion": ("motion", "replication", "motion_lora"),
     "replication": ("replication",),
@@ -207,7 +207,7 @@ class TrainConfig:
             value = getattr(self.stage, key)
             if value is not None and key not in model.stage_defaults.get(stage, {}):
                 stages = " or stage=".join(_TOLD[key])
-                raise ConfigError(f"stage.{key}", value, f"to be told to stage={stages} alone with model={model.name}")
+                raise ConfigError(f"stage.{key}", value, f"set with, and only with, stage={stages}, model={model.name}")
         model.check_noise(self.noise)
         if self.stage.lora is not None:
             model.check_lora(self.stage.lora)

@@ -153,7 +153,9 @@ def test_a_painter_of_an_unknown_architecture_is_refused_in_one_line(painter: Pa
     copy = shutil.copytree(painter, tmp_path / "painter")
     card = json.loads((copy / "painter.json").read_text())
     (copy / "painter.json").write_text(json.dumps({**card, "architecture": "os"}))
-    with pytest.raises(UserError, match=r"painter=\S+: architecture=os: not allowed; allowed: one of tiny, sd15, toy"):
+    with pytest.raises(
+        UserError, match=r"painter=\S+: architecture=os: not allowed; allowed: one of tiny, sd15, wan22, "
+    ):
         load_painter(copy)
 
 
@@ -165,11 +167,11 @@ def test_a_base_is_known_by_how_it_looks_or_by_its_run(base: Path, motion: Path,
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        ({"stage": "base", "base": "null"}, "model=toy: not allowed; allowed: tiny, with stage=base"),
+        ({"stage": "base", "base": "null"}, "model=toy: not allowed; allowed: tiny or wan22_tiny, with stage=base"),
         ({"stage": "motion", "base": "null"}, "base is required with stage=motion model=toy"),
         ({"stage": "motion", "noise.beta_start": 0.01}, r"noise\.beta_start=0\.01: not allowed; allowed: 0\.00085"),
         ({"stage": "motion", "noise.prediction": "v"}, r"noise\.prediction=v: not allowed; allowed: None"),
-        ({"stage": "spatial_lora"}, "model=toy: not allowed; allowed: tiny or sd15, with stage=spatial_lora"),
+        ({"stage": "spatial_lora"}, "model=toy: not allowed; allowed: tiny or sd15 or wan22 or wan22_tiny, with"),
     ],
 )
 def test_what_an_architecture_does_not_know_is_refused(
@@ -184,7 +186,7 @@ def test_keys_of_a_model_are_those_of_its_architecture(scenes: Path, base: Path,
     for model, error in (
         ({"name": "toy", "shape": {}}, r"model\.shape=.*allowed: one of the keys name, path, shift"),
         ({"name": "toy", "shift": 0.0}, r"model\.shift=0\.0: not allowed; allowed: more than 0"),
-        ({"name": "toyish"}, r"model\.name=toyish: not allowed; allowed: one of tiny, sd15, toy"),
+        ({"name": "toyish"}, r"model\.name=toyish: not allowed; allowed: one of tiny, sd15, wan22, wan22_tiny, toy"),
     ):
         with pytest.raises(UserError, match=error):
             train_config({**plain, "model": model})
@@ -218,11 +220,13 @@ def test_flow_matching_samples_and_inverts_through_the_same_code() -> None:
 
 def test_shared_code_names_no_architecture() -> None:
     """Whatever is not an architecture's own reaches it through the registry."""
-    own = tuple(f"training.models.{name}" for name in ("sd15", "tiny"))
+    own = tuple(f"training.models.{name}" for name in ("sd15", "tiny", "wan22"))
     guilty = []
     for path in (path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))):
         place = path.relative_to(ROOT).as_posix()
-        if place in KNOWS_ONE or place.startswith(("training/models/sd15/", "training/models/tiny/")):
+        if place in KNOWS_ONE or place.startswith(
+            ("training/models/sd15/", "training/models/tiny/", "training/models/wan22/")
+        ):
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []

@@ -54,7 +54,9 @@ def replication_stage(
     trainable = replication_trainable(
         model, adapter, None, num_frames, carried=draw.carried, checkpointing=checkpointing
     )
-    return ReplicationStage(model, trainable, config, draw, model.latent_shape(num_frames, size_px), shown)
+    return ReplicationStage(
+        "replication", model, trainable, config, draw, model.latent_shape(num_frames, size_px), shown
+    )
 
 
 def unet_of(stage: Stage) -> Any:

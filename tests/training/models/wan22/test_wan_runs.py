@@ -264,6 +264,6 @@ def test_sizes_and_numbers_of_frames_are_refused_before_weights_are_read(scenes:
 
 def test_stages_of_other_models_take_no_keys_of_wan(scenes: Path, tmp_path: Path) -> None:
     with pytest.raises(
-        UserError, match=r"stage\.lora=.*allowed: to be told to stage=spatial_lora or stage=motion_lora"
+        UserError, match=r"stage\.lora=.*allowed: set with, and only with, stage=spatial_lora or stage=motion_lora"
     ):
         train_config(compose("train", words(scenes, tmp_path, stage="motion", **{"+stage.lora.rank": 4})))
