@@ -35,7 +35,7 @@ _NETWORKS = {"vae": AutoencoderKLWan, "text_encoder": UMT5EncoderModel, "transfo
 _PARTS = (*_NETWORKS, "tokenizer", "scheduler")
 _MOST_TOKENS = 512  # that Wan was trained on; shorter captions are filled up with zeros
 _PIXELS_AT_ONCE = 8 * 512 * 512  # of pictures that the VAE takes together
-_DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
+_DTYPES = {"fp8": torch.bfloat16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ class WanBase:
         frames: whether each frame is encoded alone, or all together as a video.
         order: which frame the transformer sees first. Outside it, latents are always in the order of the frames.
         text_encoder_place: whether the text encoder moves with the other networks, or computes on the CPU.
+        in_fp8: whether training keeps the transformer's frozen weights in 8 bits.
         exact: Wan's latents are the mean of the posterior.
     """
 
@@ -76,6 +77,7 @@ class WanBase:
     frames: FramesAs = "pictures"
     order: Order = "forward"
     text_encoder_place: TextEncoderPlace = "network"
+    in_fp8: bool = False
     exact: bool = True
     _embedded: dict[bytes, Tensor] = field(default_factory=dict, repr=False)
 
@@ -313,6 +315,7 @@ def load_base(path: str | Path, model: WanConfig, key: str = "base", dtype: torc
         frames=model.frames,
         order=model.order,
         text_encoder_place=model.text_encoder,
+        in_fp8=model.dtype == "fp8",
     )
 
 

@@ -11,7 +11,7 @@ from training.models.wan22.shape import LORA_LAYERS, WanShape
 FramesAs = Literal["pictures", "video"]
 Order = Literal["forward", "reversed"]
 Levels = Literal["uniform", "logit_normal"]
-Precision = Literal["bf16", "fp32"]
+Precision = Literal["fp8", "bf16", "fp32"]
 TextEncoderPlace = Literal["network", "cpu"]
 
 _IGNORED_NOISE = frozenset({"num_steps", "beta_start", "beta_end", "prediction", "min_snr", "zero_terminal_snr"})

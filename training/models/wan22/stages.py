@@ -10,10 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from diffusers import WanTransformer3DModel
 from torch import Tensor, nn
 
-from conf.errors import UserError
+from conf.errors import ConfigError, UserError
 from training.models.architecture import StageRequest, Trainable
 from training.models.lora import apply_lora, is_lora, lora_of
 from training.models.parts import load_network
@@ -47,7 +48,12 @@ def trainable(base: WanBase, request: StageRequest) -> Trainable:
     if request.checkpointing:
         transformer.enable_gradient_checkpointing()
     if request.lora is None:
+        if base.in_fp8:
+            raise ConfigError("model.dtype", "fp8", "bf16 or fp32, where the whole transformer is trained")
         return _whole(base, transformer, request)
+    if base.in_fp8:
+        # Each layer is cast for its own computation; what needs more bits, such as norms, keeps them.
+        transformer.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=torch.bfloat16)
     if request.stage == "motion" and "motion" in applied:
         raise UserError(
             f"motion={motion}: a LoRA, which stage=motion does not go on with; allowed: a whole transformer"

@@ -217,6 +217,17 @@ def test_gradient_checkpointing_changes_no_loss(scenes: Path, base: Path, tmp_pa
     assert losses(plain) == losses(spared)
 
 
+def test_frozen_weights_in_8_bits_train_nearly_the_same(scenes: Path, base: Path, tmp_path: Path) -> None:
+    exact = train(scenes, tmp_path / "exact", "motion", base=base)
+    options = {"base": base, "model.dtype": "fp8", "gradient_checkpointing": "true"}
+    small = train(scenes, tmp_path / "small", "motion", **options)
+    for one, other in zip(losses(exact), losses(small), strict=True):
+        assert one != other and one["train/loss"] == pytest.approx(other["train/loss"], rel=0.05)
+    assembled(tmp_path / "painter", base=base, motion=small)  # it is still the same base's
+    with pytest.raises(UserError, match=r"model\.dtype=fp8: .* where the whole transformer is trained"):
+        train(scenes, tmp_path / "all", "motion", **options, **{"+stage.lora": "null"})
+
+
 @pytest.mark.parametrize(
     ("stage", "options", "error"),
     [
@@ -233,7 +244,7 @@ def test_gradient_checkpointing_changes_no_loss(scenes: Path, base: Path, tmp_pa
             {"motion": "x"},
             r"model=wan22_tiny: not allowed; allowed: tiny or sd15, with stage=replication",
         ),
-        ("motion", {"base": "null"}, "base is needed with stage=motion model=wan22_tiny"),
+        ("motion", {"base": "null"}, "base is required with stage=motion model=wan22_tiny"),
         ("motion", {"model.shape.width": 40}, r"model\.shape\.width=40: not allowed; allowed: a multiple of 32"),
     ],
 )
