@@ -17,6 +17,7 @@ import os
 import resource
 import time
 import weakref
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -152,10 +153,11 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         made = func(*args, **kwargs)
         for tensor in made if isinstance(made, tuple | list) else (made,):
             if isinstance(tensor, Tensor) and not func.is_view:
-                self._count(tensor.untyped_storage(), [one for one in args if isinstance(one, Tensor)])
+                self.count(tensor.untyped_storage(), [one for one in args if isinstance(one, Tensor)])
         return made
 
-    def _count(self, storage: torch.UntypedStorage, given: list[Tensor]) -> None:
+    def count(self, storage: torch.UntypedStorage, given: Sequence[Tensor] = ()) -> None:
+        """Count a storage from now on, unless it is counted, or is that of a given tensor."""
         place = storage._cdata
         if place in self._known or any(one.untyped_storage()._cdata == place for one in given):
             return  # written in place, or handed on

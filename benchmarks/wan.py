@@ -1,0 +1,215 @@
+"""What Wan2.2-TI2V-5B would hold in memory, counted on the meta device in its real shapes.
+
+    python -m benchmarks.wan
+
+Nothing is computed and no weights are needed: the networks have the shapes that the release's configuration says.
+Memory is what tensors hold at the peak, weights included, with attention as by the fused kernels, which hold no scores.
+What kernels take for themselves while they run does not count. FLOPs are those of products, as
+`torch.utils.flop_counter` counts them.
+"""
+
+import gc
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+from unittest import mock
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+import torch
+from diffusers import AutoencoderKLWan, WanTransformer3DModel
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import UMT5Config, UMT5EncoderModel
+
+from benchmarks.paint import LiveTensors
+from training.data.text import Text
+from training.models.conditions import Conditions
+from training.models.shape import LoraShape
+from training.models.wan22.denoiser import WanDenoiser
+from training.models.wan22.flow import Flow
+from training.models.wan22.lora import add_lora
+from training.models.wan22.shape import LORA_LAYERS
+
+_GIB = 2**30
+_RANK = 64
+_WORDS = 512
+
+
+def released_transformer() -> WanTransformer3DModel:
+    """In bf16, but for what diffusers keeps in float32."""
+    transformer: WanTransformer3DModel = WanTransformer3DModel(
+        num_attention_heads=24, attention_head_dim=128, in_channels=48, out_channels=48, text_dim=4096, freq_dim=256,
+        ffn_dim=14336, num_layers=30,
+    )  # fmt: skip
+    fine = transformer._keep_in_fp32_modules
+    for name, parameter in transformer.named_parameters():
+        if not any(part in name for part in fine):
+            parameter.data = parameter.data.to(torch.bfloat16)
+    return transformer.requires_grad_(False)
+
+
+def released_vae() -> AutoencoderKLWan:
+    """In float32."""
+    vae: AutoencoderKLWan = AutoencoderKLWan(
+        base_dim=160, decoder_base_dim=256, z_dim=48, dim_mult=[1, 2, 4, 4], num_res_blocks=2,
+        temperal_downsample=[False, True, True], is_residual=True, in_channels=12, out_channels=12, patch_size=2,
+        scale_factor_spatial=16, latents_mean=[0.0] * 48, latents_std=[1.0] * 48,
+    )  # fmt: skip
+    return vae.requires_grad_(False)
+
+
+def released_text_encoder() -> UMT5EncoderModel:
+    """In bf16."""
+    config = UMT5Config(
+        vocab_size=256384, d_model=4096, d_kv=64, d_ff=10240, num_layers=24, num_heads=64,
+        feed_forward_proj="gated-gelu", tie_word_embeddings=False,
+    )  # fmt: skip
+    return UMT5EncoderModel(config).to(torch.bfloat16).requires_grad_(False)
+
+
+class _Fused(torch.autograd.Function):
+    """Attention that keeps what fused kernels keep for the way back: query, key, value and result."""
+
+    @staticmethod
+    def forward(context: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """(B, H, N, D) of each."""
+        result = torch.empty_like(query)
+        context.save_for_backward(query, key, value, result)
+        return result
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Of the same shapes."""
+        query, key, value, _ = context.saved_tensors
+        return torch.empty_like(query), torch.empty_like(key), torch.empty_like(value)
+
+
+def _fused(query: Tensor, key: Tensor, value: Tensor, *_: object, **__: object) -> Tensor:
+    result: Tensor = _Fused.apply(query, key, value)
+    return result
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Latents as the transformer sees them: S of them, h x w cells each."""
+
+    num_latents: int
+    height: int
+    width: int
+
+    @property
+    def num_tokens(self) -> int:
+        """Of one."""
+        return self.num_latents * (self.height // 2) * (self.width // 2)
+
+    def inputs(self, count: int = 1) -> tuple[Tensor, Tensor, Text, Conditions]:
+        """Noisy latents, timesteps, text, and the last frame as a condition."""
+        latents = torch.empty(count, self.num_latents, 48, self.height, self.width)
+        text = Text({"text": torch.empty(count, _WORDS, 4096, dtype=torch.bfloat16)})
+        strengths = torch.empty(count, self.num_latents)
+        return latents, torch.empty(count), text, Conditions(latents=torch.empty_like(latents), mask=strengths)
+
+
+PICTURES = Sequences(8, 32, 32)  # 8 frames of 512 px, each encoded alone
+VIDEO = Sequences(21, 30, 52)  # 81 frames of 480 x 832
+
+
+@contextmanager
+def counted(*networks: nn.Module) -> Iterator[LiveTensors]:
+    """Counts, beginning with what these networks hold."""
+    gc.collect()
+    tensors = LiveTensors(0)
+    for network in networks:
+        for weight in network.parameters():
+            tensors.count(weight.untyped_storage())
+    with _fused_attention(), tensors:
+        yield tensors
+
+
+def _fused_attention() -> AbstractContextManager[object]:
+    return mock.patch.object(functional, "scaled_dot_product_attention", _fused)
+
+
+def attention_flops(sequences: Sequences, passes: int) -> float:
+    """Of the products within attentions, which are not computed here: two of tokens by tokens, two by words."""
+    tokens, width, blocks = sequences.num_tokens, 3072, 30
+    return passes * blocks * 4.0 * tokens * (tokens + _WORDS) * width
+
+
+def training_row(precision: str, *, checkpointing: bool) -> str:
+    """A step of rank 64 at 8 x 512 px, with cached latents and text, batch size 1."""
+    transformer = released_transformer()
+    if precision == "fp8":
+        transformer.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=torch.bfloat16)
+    if checkpointing:
+        transformer.enable_gradient_checkpointing()
+    add_lora(transformer, "motion", LoraShape(rank=_RANK, alpha=_RANK, targets=LORA_LAYERS))
+    trained = [parameter for parameter in transformer.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, foreach=False)
+    denoiser, flops = WanDenoiser(transformer, Flow()), FlopCounterMode(display=False)
+
+    def step() -> None:
+        latents, timesteps, text, conditions = PICTURES.inputs()
+        loss = (denoiser(latents, timesteps, text, conditions).float() - latents).square().mean()
+        loss.backward()
+        optimizer.step()
+
+    with counted(transformer) as tensors:
+        step()
+    with _fused_attention(), flops:  # which holds on to tensors, and so is another step
+        step()
+    weights = sum(weight.nbytes for weight in transformer.parameters()) / _GIB
+    millions = sum(parameter.numel() for parameter in trained) / 1e6
+    total = (flops.get_total_flops() + attention_flops(PICTURES, 4 if checkpointing else 3)) / 1e12
+    return (
+        f"training, rank {_RANK} ({millions:.0f} M), 8 x 512 px, base in {precision}"
+        f"{', checkpointing' if checkpointing else ''}: weights {weights:.1f}, peak {tensors.peak / _GIB:.1f} GiB; "
+        f"{total:.0f} TFLOP a sample"
+    )
+
+
+def sampling_row(name: str, sequences: Sequences) -> str:
+    """What a step of painting holds, with guidance and one pinned frame."""
+    transformer = released_transformer()
+    denoiser, flops = WanDenoiser(transformer, Flow()), FlopCounterMode(display=False)
+    with torch.no_grad(), counted(transformer) as tensors:
+        denoiser(*sequences.inputs(2))
+    with torch.no_grad(), _fused_attention(), flops:
+        denoiser(*sequences.inputs(2))
+    total = (flops.get_total_flops() + 2 * attention_flops(sequences, 1)) / 1e12
+    return (
+        f"painting, {name}: {sequences.num_tokens} tokens; peak {tensors.peak / _GIB:.1f} GiB; {total:.0f} TFLOP a step"
+    )
+
+
+def vae_row(name: str, shape: tuple[int, int, int, int, int], *, tiled: bool) -> str:
+    """What decoding holds: latents (N, C, S, h, w)."""
+    vae = released_vae()
+    if tiled:
+        vae.enable_tiling()
+    with torch.no_grad(), counted(vae) as tensors:
+        vae.decode(torch.empty(shape))
+    weights = sum(weight.nbytes for weight in vae.parameters()) / _GIB
+    return f"VAE decodes {name}{', tiled' if tiled else ''}: weights {weights:.1f}, peak {tensors.peak / _GIB:.1f} GiB"
+
+
+def main() -> None:
+    """Count, and print."""
+    with torch.device("meta"):
+        for precision, checkpointing in (("bf16", True), ("fp8", True), ("bf16", False)):
+            print(training_row(precision, checkpointing=checkpointing), flush=True)
+        print(sampling_row("8 x 512 px", PICTURES), flush=True)
+        print(sampling_row("81 x 480 x 832 px as video", VIDEO), flush=True)
+        print(vae_row("a picture of 512 px", (1, 48, 1, 32, 32), tiled=False), flush=True)
+        for tiled in (False, True):
+            print(vae_row("81 frames of 480 x 832 px", (1, 48, 21, 30, 52), tiled=tiled), flush=True)
+        text = released_text_encoder()
+        print(f"text encoder in bf16: {sum(weight.nbytes for weight in text.parameters()) / _GIB:.1f} GiB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""What the tiny Wan has learned, on held-out sequences: its loss, pinned frames, and progress.
+
+    python -m benchmarks.wan_recipe --data DATASET --base RUN --motion RUN --out FOLDER
+
+The loss is compared with that of the same base without the motion LoRA, on the same noise, sequence by sequence. Then
+processes are painted from the same noise: from captions alone; with the last frame of the sequence pinned; and, as a
+control, with that frame shown in the first slot. Each is compared with the sequence, and its frames with its own last.
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from training.data.stream import DataMixture, SequenceStream
+from training.data.text import Text
+from training.diffusion import draw, draw_noise, sample
+from training.models.conditions import Conditions
+from training.models.lora import apply_lora
+from training.models.weights import noise_of_run, parent_weights
+from training.models.wan22.base import WanBase, load_base
+from training.models.wan22.denoiser import WanDenoiser
+from training.models.wan22.lora import load_lora
+from training.models.wan22.registration import WanTinyConfig
+from training.random.streams import Stream
+
+_AT_ONCE, _STEPS, _DRAWS, _GUIDANCE, _ROWS = 8, 20, 4, 1.5, 8
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Some sequences: (B, T, 3, H, W) frames in [-1, 1], their captions, and where their noise stands."""
+
+    frames: Tensor
+    captions: Sequence[str]
+    positions: Tensor
+
+    def latents(self, base: WanBase) -> Tensor:
+        """(B, T, C, h, w), scaled."""
+        return base.scaled(base.encode_sequences(self.frames)[0])
+
+
+def losses(base: WanBase, held_out: HeldOut, shared: float) -> Tensor:
+    """(B,) without conditions, each the mean over some levels and noises."""
+    latents, text, flow = held_out.latents(base), base.embed(held_out.captions), base.objective
+    denoiser, errors = WanDenoiser(base.transformer, flow), []
+    for number in range(_DRAWS):
+        draws = draw(1, held_out.positions + 1000 * number, latents.shape[1:], replace(flow, shared=shared), 0.0)
+        noisy = flow.add_noise(latents, draws.noise, draws.timesteps)
+        predicted = denoiser(noisy, draws.timesteps, text)
+        errors.append((predicted - flow.target(latents, draws.noise, draws.timesteps)).square().flatten(1).mean(1))
+    return torch.stack(errors).mean(0)
+
+
+def painted(base: WanBase, held_out: HeldOut, shared: float, conditions: Conditions | None) -> Tensor:
+    """(B, T, 3, H, W) processes in [0, 1], from the same noise whatever is given."""
+    count, num_frames, _, height, width = held_out.frames.shape
+    shape = base.latent_shape(num_frames, (height, width))
+    noise = draw_noise(2, Stream.SAMPLE_NOISE, held_out.positions, shape, shared)
+    denoiser = WanDenoiser(base.transformer, base.objective)
+
+    def denoise(latents: Tensor, timesteps: Tensor, text: Text) -> Tensor:
+        predicted: Tensor = denoiser(latents, timesteps, text, conditions)
+        return predicted
+
+    text, nothing = base.embed(held_out.captions), base.embed([""]).repeated(count)
+    made = sample(denoise, base.objective, noise, text, nothing, num_steps=_STEPS, guidance=_GUIDANCE)
+    return base.decode_sequences(made)
+
+
+def interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    """95 % of the mean, by resampling."""
+    drawn = np.random.default_rng(0).integers(0, len(values), (4000, len(values)))
+    low, high = np.quantile(values[drawn].mean(1), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def sheet(rows: Tensor) -> Image.Image:
+    """(R, T, 3, H, W) in [0, 1] as rows of frames."""
+    pixels = torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)
+    return Image.fromarray((pixels.clamp(0, 1) * 255).byte().permute(1, 2, 0).numpy())
+
+
+@torch.no_grad()
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("data", "base", "motion", "out"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--count", type=int, default=64)
+    arguments = parser.parse_args()
+    model = WanTinyConfig(name="wan22_tiny")
+    plain, adapted = (load_base(parent_weights("base", arguments.base), model) for _ in range(2))
+    motion = parent_weights("motion", arguments.motion)
+    apply_lora(adapted.transformer, "motion", load_lora("motion", motion, adapted.transformer, {}))
+    noise = noise_of_run(motion)
+    shared = 0.0 if noise is None else noise.shared
+    stream = SequenceStream.open([DataMixture(path=str(arguments.data))], split="val")
+    batch = stream.first(0, min(arguments.count, len(stream)))
+    assert batch.frames is not None
+    before: list[Tensor] = []
+    after: list[Tensor] = []
+    painted_as: dict[str, list[Tensor]] = {name: [] for name in ("plain", "pinned", "in another slot")}
+    for first in range(0, len(batch), _AT_ONCE):
+        rows = slice(first, first + _AT_ONCE)
+        held_out = HeldOut(batch.frames[rows].float(), batch.captions[rows], torch.arange(len(batch))[rows])
+        before.append(losses(plain, held_out, shared))
+        after.append(losses(adapted, held_out, shared))
+        latents = held_out.latents(adapted)
+        last = torch.zeros(latents.shape[:2])
+        last[:, -1] = 1
+        given = {
+            "plain": None, "pinned": Conditions.among(latents, last),
+            "in another slot": Conditions.among(latents.flip(1), last.flip(1)),
+        }  # fmt: skip
+        for name, conditions in given.items():
+            painted_as[name].append(painted(adapted, held_out, shared, conditions))
+    less = (1 - torch.cat(after) / torch.cat(before)).double().numpy()
+    low, high = interval(less)
+    print(
+        f"{len(less)} held-out sequences: loss {torch.cat(before).mean():.3f} without the LoRA, "
+        f"{torch.cat(after).mean():.3f} with it, {less.mean():.1%} less (95 %: {low:.1%} to {high:.1%})"
+    )
+    real = batch.frames.float() / 2 + 0.5
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for name, processes in {"real": [real], **painted_as}.items():
+        frames = torch.cat(processes)
+        errors = (frames - real).square().mean((0, 2, 3, 4))
+        away = (frames - frames[:, -1:]).square().mean((2, 3, 4))
+        falling = (away.diff(dim=1) < 0).double().mean()
+        print(
+            f"{name}: MSE at the last frame {errors[-1]:.4f}, over all {errors.mean():.4f}; distance from its own last "
+            f"frame {' '.join(f'{value:.3f}' for value in away.mean(0))}, falling in {falling:.0%} of steps"
+        )
+        sheet(frames[:_ROWS]).save(arguments.out / f"{name}.png")
+
+
+if __name__ == "__main__":
+    main()
