@@ -24,7 +24,8 @@ from training.diffusion import draw, draw_noise, sample
 from training.models.conditions import Conditions
 from training.models.lora import apply_lora
 from training.models.weights import noise_of_run, parent_weights
-from training.models.wan22.base import WanBase, load_base
+from training.models.wan22.base import WanBase
+from training.models.wan22.loading import load_base
 from training.models.wan22.denoiser import WanDenoiser
 from training.models.wan22.lora import load_lora
 from training.models.wan22.registration import WanTinyConfig

@@ -15,8 +15,9 @@ from training.models.compiling import compile_blocks
 from training.models.painter import Painter, PainterParts
 from training.models.registration import ModelConfig
 from training.models.wan22 import painter, stages
-from training.models.wan22.base import WanBase, load_base
+from training.models.wan22.base import WanBase
 from training.models.wan22.flow import Flow
+from training.models.wan22.loading import load_base
 from training.models.wan22.registration import WanConfig
 from training.objective import Objective
 

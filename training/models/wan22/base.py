@@ -1,9 +1,5 @@
-"""The base: a Wan that takes one timestep a token, in the folder layout of diffusers' `WanPipeline`.
+"""The base: a Wan that takes one timestep a token, in the folder layout of diffusers' `WanPipeline`."""
 
-Configuration files are read at once, and whatever does not suit is refused by them; weights when they are asked for.
-"""
-
-import functools
 import hashlib
 import html
 import json
@@ -14,28 +10,26 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from diffusers import AutoencoderKLWan, DiffusionPipeline, FlowMatchEulerDiscreteScheduler, WanTransformer3DModel
+from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanTransformer3DModel
 from diffusers import __version__ as diffusers_version
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoTokenizer, UMT5EncoderModel
+from transformers import UMT5EncoderModel
 from transformers.utils import logging as transformers_logging
 
 from conf.errors import UserError
 from training.data.text import Text
 from training.models.finite import finite
-from training.models.parts import LOADING_ERRORS, kind_of_folder, load_network
 from training.models.unknown_words import unknown_words
 from training.models.wan22.flow import Flow
-from training.models.wan22.registration import FramesAs, Order, TextEncoderPlace, WanConfig
+from training.models.wan22.registration import FramesAs, Order, TextEncoderPlace
 from training.models.weights import module_hash
 
 transformers_logging.disable_progress_bar()  # a bar for each of a few files
 
-_NETWORKS = {"vae": AutoencoderKLWan, "text_encoder": UMT5EncoderModel, "transformer": WanTransformer3DModel}
-_PARTS = (*_NETWORKS, "tokenizer", "scheduler")
+NETWORKS = {"vae": AutoencoderKLWan, "text_encoder": UMT5EncoderModel, "transformer": WanTransformer3DModel}
+"""Part -> class of its network."""
 _MOST_TOKENS = 512  # that Wan was trained on; shorter captions are filled up with zeros
 _PIXELS_AT_ONCE = 8 * 512 * 512  # of pictures that the VAE takes together
-_DTYPES = {"fp8": torch.bfloat16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
 
 @dataclass(frozen=True)
@@ -251,7 +245,7 @@ class WanBase:
 
     def save(self, folder: Path) -> None:
         """Write it as a folder of diffusers' `WanPipeline`, safetensors only."""
-        for part in _NETWORKS:
+        for part in NETWORKS:
             cast(Any, getattr(self, part)).save_pretrained(folder / part, safe_serialization=True)
         self.tokenizer.save_pretrained(folder / "tokenizer")
         FlowMatchEulerDiscreteScheduler(shift=self.objective.shift).save_pretrained(folder / "scheduler")
@@ -268,97 +262,3 @@ class WanBase:
             "vae": ["diffusers", "AutoencoderKLWan"],
         }
         (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
-
-
-def load_base(path: str | Path, model: WanConfig, key: str = "base", dtype: torch.dtype | None = None) -> WanBase:
-    """A base from a local diffusers folder or from the hub; its weights are read when they are asked for.
-
-    Args:
-        path: the folder, or a name on the hub.
-        model: how it is used.
-        key: of the configuration that named it, for messages.
-        dtype: of the transformer and the text encoder; when not said, as the configuration says.
-
-    Raises:
-        UserError: if it is not there, lacks a part, or is another Wan; by its configuration files alone. Its networks
-            raise the same if they lack tensors or have others.
-    """
-    folder, name = Path(path).expanduser(), f"{key}={path}"
-    where = str(folder) if folder.exists() else str(path)
-    if folder.exists():
-        lacking = [part for part in _PARTS if not (folder / part).is_dir()]
-        if lacking or not (folder / "model_index.json").is_file():
-            what = ", ".join(lacking) or "model_index.json"
-            raise UserError(f"{name}: not a folder of a Wan pipeline, but {kind_of_folder(folder)}; it lacks {what}")
-    try:
-        index = DiffusionPipeline.load_config(where)
-        _refuse_other_pipeline(index, name)
-        configs = {part: _config(where, part) for part in _NETWORKS}
-        scheduler = FlowMatchEulerDiscreteScheduler.load_config(where, subfolder="scheduler")
-        _refuse_mismatch(configs, name)
-        tokenizer = AutoTokenizer.from_pretrained(where, subfolder="tokenizer")
-    except LOADING_ERRORS as error:
-        raise UserError(f"{name}: cannot be loaded: {' '.join(str(error).split())[:300]}") from error
-    shift = scheduler.get("flow_shift") or scheduler.get("shift") or 1.0
-
-    @functools.cache
-    def load(part: str) -> nn.Module:
-        precision = torch.float32 if part == "vae" else dtype or _DTYPES[model.dtype]  # below it the VAE loses detail
-        network: nn.Module = load_network(_NETWORKS[part], where, f"{name}: its {part}", part, precision)
-        return network.requires_grad_(False).eval()
-
-    return WanBase(
-        configs=configs,
-        load=load,
-        tokenizer=tokenizer,
-        objective=Flow(shift=float(shift), levels=model.levels),
-        frames=model.frames,
-        order=model.order,
-        text_encoder_place=model.text_encoder,
-        in_fp8=model.dtype == "fp8",
-    )
-
-
-def _config(where: str, part: str) -> dict[str, Any]:
-    if part == "text_encoder":
-        config: dict[str, Any] = AutoConfig.from_pretrained(where, subfolder=part).to_dict()
-        return config
-    network = cast(Any, _NETWORKS[part])
-    config = network.load_config(where, subfolder=part)
-    kind = config.get("_class_name")
-    if kind != network.__name__:
-        raise ValueError(f"its {part} is a {kind}, not a {network.__name__}")
-    return dict(config)
-
-
-def _refuse_other_pipeline(index: Mapping[str, Any], name: str) -> None:
-    """Refuse what is not a Wan, has two transformers, or takes one timestep for all."""
-    kind = index.get("_class_name")
-    if kind not in ("WanPipeline", "WanImageToVideoPipeline"):
-        raise UserError(f"{name}: a {kind}; allowed: a WanPipeline, such as Wan2.2-TI2V-5B")
-    if (index.get("transformer_2") or [None])[0] is not None:
-        raise UserError(f"{name}: a Wan with two transformers (A14B); allowed: one with one, such as Wan2.2-TI2V-5B")
-    if not index.get("expand_timesteps"):
-        raise UserError(
-            f"{name}: a Wan that takes one timestep for all frames, as Wan 2.1 does; allowed: one that takes one for "
-            f"each token (expand_timesteps in model_index.json), such as Wan2.2-TI2V-5B"
-        )
-
-
-def _refuse_mismatch(configs: Mapping[str, Mapping[str, Any]], name: str) -> None:
-    """Refuse parts that do not belong together."""
-    transformer, vae, text = configs["transformer"], configs["vae"], configs["text_encoder"]
-    channels, codes = (transformer["in_channels"], transformer["out_channels"]), vae["z_dim"]
-    if channels != (codes, codes):
-        raise UserError(
-            f"{name}: its transformer reads {channels[0]} channels and gives {channels[1]}, its VAE makes {codes}"
-        )
-    if transformer["patch_size"][0] != 1:
-        raise UserError(f"{name}: its transformer joins {transformer['patch_size'][0]} latents in time; allowed: 1")
-    if transformer.get("image_dim") is not None:
-        raise UserError(f"{name}: its transformer asks for more than words (image_dim); allowed: one of words alone")
-    if text["d_model"] != transformer["text_dim"]:
-        raise UserError(
-            f"{name}: its text encoder gives {text['d_model']} numbers a word, its transformer reads "
-            f"{transformer['text_dim']}"
-        )

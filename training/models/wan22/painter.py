@@ -17,7 +17,8 @@ from conf.errors import UserError
 from training.models.lora import LORA_FILE, apply_lora, is_lora
 from training.models.painter import PainterParts
 from training.models.painter_folder import LORAS, seal_painter
-from training.models.wan22.base import WanBase, load_base
+from training.models.wan22.base import WanBase
+from training.models.wan22.loading import load_base
 from training.models.wan22.lora import load_lora, save_lora
 from training.models.wan22.marks import network_mark
 from training.models.wan22.painting import WanNetworks

@@ -30,7 +30,7 @@ _TRANSFORMER, _TEXT = "transformer.", "text_encoder."
 
 def trainable(base: WanBase, request: StageRequest) -> Trainable:
     """As `training.models.architecture.Architecture.trainable` says."""
-    if request.stage != "spatial_lora" and request.stage != "base":
+    if request.stage not in ("base", "spatial_lora"):
         base.latent_shape(request.num_frames, (base.cell_px, base.cell_px))  # refuses, before weights are read
     transformer, marks = base.transformer, {"base": network_mark(base.transformer)}
     applied: dict[str, Mapping[str, Tensor]] = {}

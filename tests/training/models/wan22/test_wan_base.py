@@ -14,7 +14,7 @@ from tests.training.models.small_base import pictures
 from tests.training.models.wan22.small_wan import SHAPE, small_wan, video_wan
 from training.models.codec import fit_codec
 from training.models.registry import architecture_of_base
-from training.models.wan22.base import load_base
+from training.models.wan22.loading import load_base
 from training.models.wan22.registration import WanConfig
 
 MODEL = WanConfig(name="wan22", dtype="fp32")

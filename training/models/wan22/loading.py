@@ -1,0 +1,114 @@
+"""From a folder or the hub to a base; what does not suit is refused by configuration files, before weights are read."""
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from diffusers import DiffusionPipeline, FlowMatchEulerDiscreteScheduler
+from torch import nn
+from transformers import AutoConfig, AutoTokenizer
+
+from conf.errors import UserError
+from training.models.parts import LOADING_ERRORS, kind_of_folder, load_network
+from training.models.wan22.base import NETWORKS, WanBase
+from training.models.wan22.flow import Flow
+from training.models.wan22.registration import WanConfig
+
+_PARTS = (*NETWORKS, "tokenizer", "scheduler")
+_DTYPES = {"fp8": torch.bfloat16, "bf16": torch.bfloat16, "fp32": torch.float32}
+
+
+def load_base(path: str | Path, model: WanConfig, key: str = "base", dtype: torch.dtype | None = None) -> WanBase:
+    """A base from a local diffusers folder or from the hub; its weights are read when they are asked for.
+
+    Args:
+        path: the folder, or a name on the hub.
+        model: how it is used.
+        key: of the configuration that named it, for messages.
+        dtype: of the transformer and the text encoder; when not said, as the configuration says.
+
+    Raises:
+        UserError: if it is not there, lacks a part, or is another Wan; by its configuration files alone. Its networks
+            raise the same if they lack tensors or have others.
+    """
+    folder, name = Path(path).expanduser(), f"{key}={path}"
+    where = str(folder) if folder.exists() else str(path)
+    if folder.exists():
+        lacking = [part for part in _PARTS if not (folder / part).is_dir()]
+        if lacking or not (folder / "model_index.json").is_file():
+            what = ", ".join(lacking) or "model_index.json"
+            raise UserError(f"{name}: not a folder of a Wan pipeline, but {kind_of_folder(folder)}; it lacks {what}")
+    try:
+        index = DiffusionPipeline.load_config(where)
+        _refuse_other_pipeline(index, name)
+        configs = {part: _config(where, part) for part in NETWORKS}
+        scheduler = FlowMatchEulerDiscreteScheduler.load_config(where, subfolder="scheduler")
+        _refuse_mismatch(configs, name)
+        tokenizer = AutoTokenizer.from_pretrained(where, subfolder="tokenizer")
+    except LOADING_ERRORS as error:
+        raise UserError(f"{name}: cannot be loaded: {' '.join(str(error).split())[:300]}") from error
+    shift = scheduler.get("flow_shift") or scheduler.get("shift") or 1.0
+
+    @functools.cache
+    def load(part: str) -> nn.Module:
+        precision = torch.float32 if part == "vae" else dtype or _DTYPES[model.dtype]  # below it the VAE loses detail
+        network: nn.Module = load_network(NETWORKS[part], where, f"{name}: its {part}", part, precision)
+        return network.requires_grad_(False).eval()
+
+    return WanBase(
+        configs=configs,
+        load=load,
+        tokenizer=tokenizer,
+        objective=Flow(shift=float(shift), levels=model.levels),
+        frames=model.frames,
+        order=model.order,
+        text_encoder_place=model.text_encoder,
+        in_fp8=model.dtype == "fp8",
+    )
+
+
+def _config(where: str, part: str) -> dict[str, Any]:
+    if part == "text_encoder":
+        config: dict[str, Any] = AutoConfig.from_pretrained(where, subfolder=part).to_dict()
+        return config
+    network = cast(Any, NETWORKS[part])
+    config = network.load_config(where, subfolder=part)
+    kind = config.get("_class_name")
+    if kind != network.__name__:
+        raise ValueError(f"its {part} is a {kind}, not a {network.__name__}")
+    return dict(config)
+
+
+def _refuse_other_pipeline(index: Mapping[str, Any], name: str) -> None:
+    """Refuse what is not a Wan, has two transformers, or takes one timestep for all."""
+    kind = index.get("_class_name")
+    if kind not in ("WanPipeline", "WanImageToVideoPipeline"):
+        raise UserError(f"{name}: a {kind}; allowed: a WanPipeline, such as Wan2.2-TI2V-5B")
+    if (index.get("transformer_2") or [None])[0] is not None:
+        raise UserError(f"{name}: a Wan with two transformers (A14B); allowed: one with one, such as Wan2.2-TI2V-5B")
+    if not index.get("expand_timesteps"):
+        raise UserError(
+            f"{name}: a Wan that takes one timestep for all frames, as Wan 2.1 does; allowed: one that takes one for "
+            f"each token (expand_timesteps in model_index.json), such as Wan2.2-TI2V-5B"
+        )
+
+
+def _refuse_mismatch(configs: Mapping[str, Mapping[str, Any]], name: str) -> None:
+    """Refuse parts that do not belong together."""
+    transformer, vae, text = configs["transformer"], configs["vae"], configs["text_encoder"]
+    channels, codes = (transformer["in_channels"], transformer["out_channels"]), vae["z_dim"]
+    if channels != (codes, codes):
+        raise UserError(
+            f"{name}: its transformer reads {channels[0]} channels and gives {channels[1]}, its VAE makes {codes}"
+        )
+    if transformer["patch_size"][0] != 1:
+        raise UserError(f"{name}: its transformer joins {transformer['patch_size'][0]} latents in time; allowed: 1")
+    if transformer.get("image_dim") is not None:
+        raise UserError(f"{name}: its transformer asks for more than words (image_dim); allowed: one of words alone")
+    if text["d_model"] != transformer["text_dim"]:
+        raise UserError(
+            f"{name}: its text encoder gives {text['d_model']} numbers a word, its transformer reads "
+            f"{transformer['text_dim']}"
+        )
