@@ -155,19 +155,23 @@ def _print_distances(length: int, folder: Path, executed: Sequence[Process], own
     with tempfile.TemporaryDirectory() as scratch:
         reference = describe(real_sequences([folder], length, Path(scratch)), [])
     distances = [
-        distance_to_painters(describe(some, []), reference, np.random.default_rng(0)) for some in (executed, own)
+        distance_to_painters(describe(sequences, []), reference, np.random.default_rng(0))
+        for sequences in (executed, own)
     ]
     if not all(distances):
         print(f"{length} frames: too few sequences for distances")
         return
-    ours, theirs = distances
+    painters_order, renderers_order = distances
     print(f"\n{length} frames, distance to real painters: the painter's order, and the renderer's own")
     nearer = 0
     for metric in (MEAN, *DISTANCE_METRICS):
-        if metric in ours:
-            print(f"  {metric:<22} {ours[metric].value:6.2f} {theirs[metric].value:6.2f}")
-            nearer += metric != MEAN and ours[metric].value < theirs[metric].value
-    print(f"  nearer to the real ones by {nearer} of {sum(metric in ours for metric in DISTANCE_METRICS)}", flush=True)
+        if metric in painters_order:
+            print(f"  {metric:<22} {painters_order[metric].value:6.2f} {renderers_order[metric].value:6.2f}")
+            nearer += metric != MEAN and painters_order[metric].value < renderers_order[metric].value
+    print(
+        f"  nearer to the real ones by {nearer} of {sum(metric in painters_order for metric in DISTANCE_METRICS)}",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

@@ -258,8 +258,8 @@ def _written(
     from pipelines.painting.output_folder import adherence, progress
 
     first = _first_frame(config)
-    shown = _unpadded(config, framing)
-    frames, pictures = frames[:, *shown], {frame: picture[shown] for frame, picture in pictures.items()}
+    visible = _unpadded(config, framing)
+    frames, pictures = frames[:, *visible], {frame: picture[visible] for frame, picture in pictures.items()}
     conditions = [
         {"frame": frame, "strength": config.pinned[frame].strength, "picture": config.pinned[frame].path.name,
          **adherence(frames[frame], picture)}

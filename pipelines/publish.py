@@ -75,8 +75,8 @@ def _loading(config: PublishConfig) -> str:
     if config.dataset is not None:
         return f"datasets.load_dataset('{config.repo}')"
     if config.painter is not None:
-        said = "custom_pipeline='pipeline', trust_remote_code=True"
-        return f"diffusers.DiffusionPipeline.from_pretrained('{config.repo}', {said})"
+        options = "custom_pipeline='pipeline', trust_remote_code=True"
+        return f"diffusers.DiffusionPipeline.from_pretrained('{config.repo}', {options})"
     return f"huggingface_hub.snapshot_download('{config.repo}'), a folder for base=, motion= and the like"
 
 

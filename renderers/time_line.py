@@ -93,8 +93,8 @@ def time_left(moments: NDArray[np.float64], distances: NDArray[np.float64]) -> N
     left = 1.0 - np.concatenate([[0.0], moments])
     left[-1] = 0.0
     nearest = distances <= np.minimum.accumulate(distances)
-    shown = np.maximum.accumulate(np.where(nearest, np.arange(len(left)), 0))
-    standing: NDArray[np.float64] = left[shown]
+    stands_at = np.maximum.accumulate(np.where(nearest, np.arange(len(left)), 0))
+    standing: NDArray[np.float64] = left[stands_at]
     return standing
 
 
@@ -134,8 +134,8 @@ def arrivals(far: _Field, level: _Field) -> _Field:
     above = far > level
     before = np.where(above.any(0), last - np.argmax(above[::-1], 0), 0)
     after = np.minimum(before + 1, last)
-    here, there = (np.take_along_axis(far, frame[None], 0)[0] for frame in (before, after))
-    part = np.clip((here - level) / np.maximum(here - there, 1e-6), 0.0, 1.0)
+    far_before, far_after = (np.take_along_axis(far, frame[None], 0)[0] for frame in (before, after))
+    part = np.clip((far_before - level) / np.maximum(far_before - far_after, 1e-6), 0.0, 1.0)
     moments: _Field = np.where(above.any(0), (before + part) / last, 0.0).astype(np.float32)
     return moments
 

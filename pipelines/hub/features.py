@@ -60,8 +60,8 @@ def _feature(name: str, data: bytes) -> Feature:
         return _named(name, "string")
     if kind == "npz":
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            held = {each: arrays[each] for each in arrays.files}
-        return {"name": name, "struct": [_array(*each) for each in held.items() if each[1].ndim <= _MOST_AXES]}
+            by_name = {each: arrays[each] for each in arrays.files}
+        return {"name": name, "struct": [_array(*each) for each in by_name.items() if each[1].ndim <= _MOST_AXES]}
     return _named(name, "binary")
 
 

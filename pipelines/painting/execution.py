@@ -73,10 +73,10 @@ def execute(
         wanted, time_line, choice.config, np.random.SeedSequence(seed), choice.assets.content
     )
     steps = spaced_steps(painting.left, execution.shown_frames or len(frames), "distance")
-    shown = np.stack([to_uint8(canvas) for canvas in choice.renderer.replay(painting.program, steps)])
-    finished = shown[-1].astype(np.float32) / np.float32(255)
+    painted = np.stack([to_uint8(canvas) for canvas in choice.renderer.replay(painting.program, steps)])
+    finished = painted[-1].astype(np.float32) / np.float32(255)
     return Executed(
-        frames=shown,
+        frames=painted,
         painting=painting,
         facts={
             "renderer": choice.name,
@@ -104,8 +104,8 @@ def canvas_size(shape: Sequence[int], execution: StrokeExecution, picture: Image
 def _completed(time_line: TimeLine, begun: Image) -> Image:
     """The painter's finished painting as large as the unfinished picture, whose paint stays where it was finished."""
     first, last = (upsampled(time_line.frames[frame], begun) for frame in (0, -1))
-    kept = np.clip(upsampled(time_line.progress[0][..., None], begun), 0.0, 1.0)
-    completed: Image = np.clip(last + kept * (begun - first), 0.0, 1.0).astype(np.float32)
+    done = np.clip(upsampled(time_line.progress[0][..., None], begun), 0.0, 1.0)
+    completed: Image = np.clip(last + done * (begun - first), 0.0, 1.0).astype(np.float32)
     return completed
 
 

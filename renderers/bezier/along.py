@@ -60,11 +60,11 @@ def fit_along(
     limits, stages = limits_of(brief), list(stages_of(brief, effort))
     strokes = np.zeros((len(radii), NUM_COLUMNS), np.float32)
     _place_all(strokes, radii, brief, states, progress, ends, effort, stages[0].short_px, rng)
-    after, shown = under_paintings(ends)
+    after, compared = under_paintings(ends)
     for stage in stages:
         small = shrink(brief.target, stage.short_px)
         wanted = [shrink(state, stage.short_px).reshape(-1) for state in states]
-        below = np.stack([wanted[state] for state in shown]) if shown else np.empty((0, small.size), np.float32)
+        below = np.stack([wanted[state] for state in compared]) if compared else np.empty((0, small.size), np.float32)
         loss = Loss(
             brief.absolute, after, np.float32(STATE_WEIGHT), np.empty_like(below), np.zeros(0, np.float32),
             below,

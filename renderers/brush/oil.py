@@ -56,9 +56,9 @@ def plan_oil_along(
     brief = _brief(image, config.canvas if time_line.begun is None else time_line.begun, config, character)
     states = time_line.states(image)
     ribbons, ends = fit_along(brief, states, time_line.progress, config.effort, rng)
-    after, shown = under_paintings(ends)
+    after, compared = under_paintings(ends)
     wanted = [shrink(state, _SOLVE_PX).reshape(-1) for state in states]
-    below = np.stack([wanted[state] for state in shown]) if shown else NO_STATES
+    below = np.stack([wanted[state] for state in compared]) if compared else NO_STATES
     strokes = _with_marks(ribbons, brief, after, below, config, character, marks, rng)
     return strokes, ends
 

@@ -51,6 +51,6 @@ def _place(name: str, clause: str) -> int:
     if not plain:
         return -1
     for spoken in (plain, plain.split()[-1]):
-        if found := re.search(rf"\b{re.escape(spoken)}(e?s)?\b", clause):
-            return found.start()
+        if mention := re.search(rf"\b{re.escape(spoken)}(e?s)?\b", clause):
+            return mention.start()
     return -1

@@ -1,5 +1,6 @@
 """The card of a painter, `README.md`: how to paint with it, how its parts were trained, and under which licences."""
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,9 @@ def painter_page(facts: Mapping[str, Any], run_cards: Mapping[str, Mapping[str, 
     height, width = facts["size_px"]
     phrases = facts.get("phrases", {})
     prompt = ", ".join([_SUBJECT, *list(phrases.values())[:1]])
-    example = _WITH_DIFFUSERS.format(prompt=repr(prompt), num_frames=facts["num_frames"], height=height, width=width)
+    example = _WITH_DIFFUSERS.format(
+        prompt=json.dumps(prompt, ensure_ascii=False), num_frames=facts["num_frames"], height=height, width=width
+    )
     head = {
         **licence_fields(painter_licences(facts)),
         **({"library_name": "diffusers"} if runs_alone else {}),

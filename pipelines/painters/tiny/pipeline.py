@@ -193,7 +193,7 @@ class ProcessPainterPipeline(DiffusionPipeline):  # type: ignore[misc]  # diffus
 
     def _decoded(self, latents: Tensor, output_type: str) -> Any:
         pictures = latents.flatten(0, 1).to(self.vae.dtype) / self.vae.config.scaling_factor
-        decoded = torch.cat([self.vae.decode(some).sample for some in torch.split(pictures, _FRAMES_AT_ONCE)])
+        decoded = torch.cat([self.vae.decode(part).sample for part in torch.split(pictures, _FRAMES_AT_ONCE)])
         video = decoded.reshape(*latents.shape[:2], *decoded.shape[1:]).transpose(1, 2).float()
         return self.video_processor.postprocess_video(video, output_type=output_type)
 

@@ -151,7 +151,7 @@ class WanBase:
         """Mean and log-variance (B, S, C, h, w) of frames (B, T, 3, H, W)."""
         shape = frames.shape[:2]
         if self.frames == "pictures":
-            posteriors = [self._encoded(some) for some in self._a_few(frames.flatten(0, 1)[:, None], at_once)]
+            posteriors = [self._encoded(part) for part in self._a_few(frames.flatten(0, 1)[:, None], at_once)]
             mean, logvar = (torch.cat(tensors) for tensors in zip(*posteriors, strict=True))
             return mean.reshape(*shape, *mean.shape[2:]), logvar.reshape(*shape, *logvar.shape[2:])
         mean, logvar = self._encoded(self._ordered(frames))
@@ -182,7 +182,7 @@ class WanBase:
         finite(latents, "what was painted, as latents")
         codes = latents * self._per_channel("latents_std", latents) + self._per_channel("latents_mean", latents)
         if self.frames == "pictures":
-            pictures = torch.cat([self._decoded(some) for some in self._a_few(codes.flatten(0, 1)[:, None], None)])
+            pictures = torch.cat([self._decoded(part) for part in self._a_few(codes.flatten(0, 1)[:, None], None)])
             frames = pictures.reshape(*latents.shape[:2], *pictures.shape[2:])
         else:
             frames = self._ordered(self._decoded(self._ordered(codes)))

@@ -82,14 +82,14 @@ def word_tokenizer(captions: Iterable[str]) -> T5Tokenizer:
     Raises:
         ValueError: if there are no captions.
     """
-    words: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for caption in sorted(set(captions)):
-        words.update(re.findall(r"[^\W\d_]+", caption))
-    if not words:
+        counts.update(re.findall(r"[^\W\d_]+", caption))
+    if not counts:
         raise ValueError("no captions to learn words from")
-    total = sum(words.values())
-    known = [(_SPACE + word, math.log(count / total)) for word, count in sorted(words.items())]
-    letters = sorted({*map(chr, range(33, 127)), *"".join(words), _SPACE})
+    total = sum(counts.values())
+    known = [(_SPACE + word, math.log(count / total)) for word, count in sorted(counts.items())]
+    letters = sorted({*map(chr, range(33, 127)), *"".join(counts), _SPACE})
     spelt = [(letter, _LETTER_SCORE) for letter in letters]
     special = [(_PAD, 0.0), (_END, 0.0), (_UNKNOWN, 0.0)]
     return T5Tokenizer(vocab=[*special, *known, *spelt], extra_ids=0, model_max_length=_MAX_TOKENS)

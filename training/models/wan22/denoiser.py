@@ -39,8 +39,8 @@ class WanDenoiser(nn.Module):
         pinned = conditions.repeated(len(latents))
         strengths = pinned.mask.to(latents)[:, :, None, None, None]
         pictures = pinned.latents.to(latents)
-        shown = (1 - strengths) * latents + pictures
-        predicted = self._predicted(shown, (1 - pinned.mask.to(timesteps)) * timesteps[:, None], text)
+        mixed = (1 - strengths) * latents + pictures
+        predicted = self._predicted(mixed, (1 - pinned.mask.to(timesteps)) * timesteps[:, None], text)
         # Linear in both, so that it is s of what leads to the picture.
         towards = self._objective.prediction_of(strengths * latents, pictures, timesteps)
         return (1 - strengths) * predicted + towards
