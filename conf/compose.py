@@ -206,7 +206,8 @@ def typed(cls: type[_Config], values: Any, key: str = "") -> _Config:
 
     Args:
         cls: a dataclass; its annotations may be scalars, Literals, unions with None, tuples, dicts, dataclasses or
-            unions of dataclasses, of which the field `kind`, a Literal, chooses one (the first when it is not said).
+            unions of dataclasses, of which the field `kind`, a Literal, chooses one (the first when it is not said);
+            a union with a class that has `from_url` takes URLs by it.
         values: a mapping with exactly its fields (fields with defaults may lack); what is nested may be a dataclass
             already.
         key: where this stands in the configuration, for messages.
@@ -261,6 +262,8 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
             raise ConfigError(key, value, "a group of keys")
         names = {name: str(name) if arguments[0] is str else name for name in value}
         return {names[name]: _convert(arguments[1], item, _join(key, str(name))) for name, item in value.items()}
+    if isinstance(value, str) and hasattr(hint, "from_url"):
+        return hint.from_url(value, key)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return value if isinstance(value, hint) else typed(hint, value, key)
     return _converted_scalar(hint, value, key)
@@ -303,6 +306,8 @@ def _member(hints: Sequence[Any], value: Any, key: str) -> Any:
     """Which member of a union a value is for."""
     if isinstance(value, list):
         return next((hint for hint in hints if typing.get_origin(hint) is tuple), hints[0])
+    if isinstance(value, str) and _URL.match(value):
+        return next((hint for hint in hints if hasattr(hint, "from_url")), hints[0])
     if len(hints) == 1 or not isinstance(value, Mapping) or "kind" not in value:
         return hints[0]
     kinds = {kind: hint for hint in hints for kind in typing.get_args(typing.get_type_hints(hint)["kind"])}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from conf.errors import UserError
+from conf.errors import ConfigError, UserError
 
 _MOST_JOBS = 10_000
 _LONGEST_NAME = 120  # characters of a folder's name; file systems take 255 bytes
@@ -73,7 +73,13 @@ def jobs_of(settings: Sequence[str], choices: Callable[[str], Sequence[str]]) ->
 
 
 def sweep_folder(out: str, *, file: bool) -> Path:
-    """Where the jobs of a sweep write: `outputs/x` itself, or `film` beside a file `film.mp4`."""
+    """Where the jobs of a sweep write: `outputs/x` itself, or `film` beside a file `film.mp4`.
+
+    Raises:
+        ConfigError: if it is a URL.
+    """
+    if "://" in out:
+        raise ConfigError("out", out, "a local path, with --multirun")
     return Path(out).with_suffix("") if file else Path(out)
 
 

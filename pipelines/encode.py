@@ -29,6 +29,7 @@ from training.data.dataset import DatasetCard, dataset_totals, write_tables
 from training.data.encoded import LATENTS_MEMBER, TEXT_MEMBER, Encoding, LatentType, caption_key, encoding_of, pack
 from training.data.layout import SPLITS, TEXT_SPLIT, shard_name
 from training.data.manifest import ShardManifest, to_json
+from training.data.remote import AnyPath, located
 from training.data.sequence import StoredSequence
 from training.data.shard import ShardWriter
 from training.data.split import StoredSplit, open_split
@@ -69,7 +70,7 @@ class EncodeConfig:
     """The data set and the base to encode it with; `conf/encode.yaml` says what each key means."""
 
     dataset: Location
-    out: Path
+    out: AnyPath
     model: ModelConfig
     base: Location | None
     dtype: LatentType
@@ -90,7 +91,7 @@ class EncodeConfig:
             UserError: if it is a run that has not ended.
         """
         path = self.base or self.model.path or ""
-        folder = Path(path).expanduser()
+        folder = located(path) if "://" in path else Path(path).expanduser()
         return str(parent_weights("base", folder)) if folder.exists() else path
 
 

@@ -8,7 +8,6 @@ Exit code 0: written; 2: the folder is no data set, or a shard is damaged; 3: wr
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from conf.command import COMPLETE, PARTIAL, Summary, command, leave
@@ -19,6 +18,7 @@ from pipelines.pages.gallery.contents import Contents, gather
 from pipelines.pages.gallery.page import render_page
 from training.data.claim import sole_writer
 from training.data.manifest import sweep_temporaries, write_atomically
+from training.data.remote import AnyPath, Place, below
 
 _MOST_SEQUENCES = 2000  # at some 10 to 40 KB each, more would no longer open on a phone
 
@@ -27,7 +27,7 @@ _MOST_SEQUENCES = 2000  # at some 10 to 40 KB each, more would no longer open on
 class GalleryConfig:
     """What to show; `conf/gallery.yaml` says what each key means."""
 
-    dataset: Path
+    dataset: AnyPath
     max_sequences: int
     thumbnail_px: int
 
@@ -56,7 +56,7 @@ def run(config: GalleryConfig) -> Summary:
     return Summary(lines=tuple(lines), exit_code=COMPLETE if contents.complete else PARTIAL)
 
 
-def write_gallery(root: Path, *, max_sequences: int = 200, thumbnail_px: int = 192) -> Path:
+def write_gallery(root: Place, *, max_sequences: int = 200, thumbnail_px: int = 192) -> Place:
     """Write `DIR/gallery/index.html` and return its path. The same data set gives the same bytes.
 
     Args:
@@ -70,8 +70,8 @@ def write_gallery(root: Path, *, max_sequences: int = 200, thumbnail_px: int = 1
     return _write(root, gather(root, max_sequences, thumbnail_px))
 
 
-def _write(root: Path, contents: Contents) -> Path:
-    page = root / "gallery" / "index.html"
+def _write(root: Place, contents: Contents) -> Place:
+    page = below(root, "gallery/index.html")
     try:
         page.parent.mkdir(exist_ok=True)
         with sole_writer(page.parent):

@@ -7,7 +7,6 @@ Exit code 0: complete; 2: the folder is no data set, or a manifest is damaged; 3
 
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from conf.command import COMPLETE, PARTIAL, Summary, command, leave
@@ -16,6 +15,7 @@ from conf.errors import UserError
 from pipelines.synthesis.dataset_faults import read_sound_manifests
 from training.data.claim import is_being_written
 from training.data.dataset import dataset_totals, read_card
+from training.data.remote import AnyPath
 
 _REASONS_SHOWN = 5
 
@@ -24,7 +24,7 @@ _REASONS_SHOWN = 5
 class StatusConfig:
     """Which data set."""
 
-    dataset: Path
+    dataset: AnyPath
 
 
 def run(config: StatusConfig) -> Summary:

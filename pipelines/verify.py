@@ -9,7 +9,6 @@ Exit code 0: no faults; 1: faults were found; 2: the folder is no data set;
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,7 @@ from pipelines.synthesis.promises import shard_faults
 from training.data.dataset import DamagedCard, DatasetCard, committed_names, dataset_totals, read_card
 from training.data.layout import ARTIST, dataset_file
 from training.data.manifest import ShardManifest
+from training.data.remote import AnyPath
 
 FAULTY = 1
 _SHOWN = 20  # faults listed; the rest are counted
@@ -38,7 +38,7 @@ _SHOWN = 20  # faults listed; the rest are counted
 class VerifyConfig:
     """What to verify; `conf/verify.yaml` says what each key means."""
 
-    dataset: Path
+    dataset: AnyPath
     replay: bool = True
 
 

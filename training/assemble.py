@@ -19,8 +19,10 @@ from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from conf.value import parse_size
 from training.data.claim import claimed_folder
+from training.data.mirror import local_copy
 from training.data.own_page import README
 from training.data.plain import parse_json
+from training.data.remote import AnyPath
 from training.data.retries import retried
 from training.models.weights import PAINTER_CARD, parent_weights, read_run_card, sound_hash
 from training.run.run_folder import RunFolder
@@ -50,10 +52,10 @@ class AssembleConfig:
     """What goes into a painter; `conf/assemble.yaml` says what each key means."""
 
     out: Path
-    base: Path
-    motion: Path
-    words: Path | None
-    replication: Path | None
+    base: AnyPath
+    motion: AnyPath
+    words: AnyPath | None
+    replication: AnyPath | None
     loras: tuple[LoraChoice, ...]
     licences: Mapping[str, str]
     num_frames: int | None
@@ -76,9 +78,9 @@ class AssembleConfig:
             raise ConfigError("licences", min(unknown), f"the parts {', '.join(self.places)}")
 
     @property
-    def places(self) -> dict[str, Path]:
+    def places(self) -> dict[str, AnyPath]:
         """Part -> the path that the user gave for it."""
-        places = {"base": self.base, "motion": self.motion}
+        places: dict[str, AnyPath] = {"base": self.base, "motion": self.motion}
         for key, place in (("words", self.words), ("replication", self.replication)):
             if place is not None:
                 places[key] = place
@@ -134,12 +136,13 @@ def run(config: AssembleConfig) -> Summary:
     )
 
 
-def _part(key: str, place: Path) -> Part:
-    weights = parent_weights(key, place)
+def _part(key: str, place: AnyPath) -> Part:
+    folder = local_copy(key, place)
+    weights = parent_weights(key, folder)
     try:
         card = read_run_card(weights)
-        if card is None and (place / "run.json").is_file():
-            card = RunFolder(place).report()
+        if card is None and (folder / "run.json").is_file():
+            card = RunFolder(folder).report()
         part = Part(key=key, weights=weights, hash=sound_hash(key, weights), card=card)
         _ = part.parents
     except (OSError, ValueError, KeyError, TypeError) as error:

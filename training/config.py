@@ -3,12 +3,12 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any, Literal, cast
 
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from training.data.augment import Augmentation
+from training.data.remote import AnyPath
 from training.data.stream import DataMixture
 from training.models.registration import ModelConfig, Prediction, Registration, StageName
 from training.models.registry import ARCHITECTURES, model_config, registered
@@ -34,8 +34,9 @@ _WHY = {  # stage -> why most models are not trained by it
 PARENTS = ("base", "motion", "replication", "spatial_lora")
 """Keys that name what other runs trained; their hashes, not their paths, are part of the recipe."""
 _FREE = (
-    *PARENTS, "out", "data", "resume", "max_steps", "num_workers", "log_every", "checkpoint_every", "keep_checkpoints",
-    "validate_every", "val_sequences", "sample_every", "prompts", "guidance", "peak_tflops", "tracker",
+    *PARENTS, "out", "data", "resume", "max_steps", "num_workers", "stream", "cache_gb", "log_every",
+    "checkpoint_every", "keep_checkpoints", "validate_every", "val_sequences", "sample_every", "prompts", "guidance",
+    "peak_tflops", "tracker",
 )  # fmt: skip
 NUM_PROMPTS = 4
 """Captions of the val split that samples are made for, when no prompts are said."""
@@ -132,17 +133,19 @@ class TrainConfig:
     noise: NoiseConfig
     tracker: TrackerConfig
     data: tuple[DataMixture, ...]
-    out: Path
-    base: Path | None
-    motion: Path | None
-    replication: Path | None
-    spatial_lora: Path | None
+    out: AnyPath
+    base: AnyPath | None
+    motion: AnyPath | None
+    replication: AnyPath | None
+    spatial_lora: AnyPath | None
     resume: Literal["auto", "never", "must"]
     max_steps: int
     batch_size: int
     accumulate: int
     seed: int
     num_workers: int
+    stream: Literal["auto", "random", "sequential"]
+    cache_gb: float
     precision: Literal["fp32", "bf16"]
     compile: bool
     gradient_checkpointing: bool
@@ -188,6 +191,8 @@ class TrainConfig:
             raise ConfigError("caption_dropout", self.caption_dropout, "0 to 1")
         if self.prompts is not None and not self.prompts:
             raise ConfigError("prompts", "[]", "at least one caption, or null")
+        if not 0 <= self.cache_gb < math.inf:
+            raise ConfigError("cache_gb", self.cache_gb, "0 or more")
         if not 1 <= self.guidance < math.inf:
             raise ConfigError("guidance", self.guidance, "1, which is none, or more")
         if self.peak_tflops is not None and not 0 < self.peak_tflops < math.inf:
@@ -231,6 +236,11 @@ class TrainConfig:
         for key, readers in _READERS.items():
             if getattr(self, key) is not None and stage not in readers:
                 raise ConfigError(key, getattr(self, key), f"null, or stage={' or stage='.join(readers)}")
+
+    @property
+    def sequential(self) -> bool:
+        """Whether shards are read whole, one after the other; chosen by itself where the data is not on a disk."""
+        return self.stream == "sequential" or (self.stream == "auto" and any("://" in part.path for part in self.data))
 
     def recipe(self) -> dict[str, Any]:
         """What must not change when a run is resumed, and nothing secret: neither folders, URLs nor the tracker."""

@@ -28,6 +28,7 @@ from conf.errors import UserError
 from conf.recipe import recipe_hash
 from conf.shown import shown
 from training.config import NUM_PROMPTS, PARENTS, TrainConfig, train_config
+from training.data.remote import AnyPath
 from training.models.weights import parent_weights, sound_hash, trained_parameters
 from training.tracking import NoTracker, Tracker, WandbTracker
 
@@ -58,7 +59,7 @@ def run(config: TrainConfig, make_stage: StageMaker | None = None) -> Summary:
     ranks = Ranks()
     with ExitStack() as stack:
         train, val = ranks.agreed(lambda: _open_streams(config, ranks))
-        recipe = ranks.from_first(ranks.agreed(lambda: _recipe(config, train) if ranks.first else {}))
+        recipe = ranks.from_first(ranks.agreed(lambda: _recipe(config, train, ranks) if ranks.first else {}))
         folder = ranks.agreed(lambda: _claim(config, recipe, ranks, stack))
         checkpoint = _find_checkpoint(config, folder, ranks)
         seed_all(config.seed, rank=0)  # new weights are the same on all ranks
@@ -84,12 +85,14 @@ def _default_stage_maker() -> StageMaker:
 
 def _open_streams(config: TrainConfig, ranks: "Ranks") -> "tuple[SequenceStream, SequenceStream | None]":
     """Open both splits; their shards are not read yet. They must be large enough for all ranks."""
+    from training.data.shard_cache import ShardCache
     from training.data.stream import SequenceStream
 
     frames, captions_required = config.stage.frames, config.stage.captions_required
     train = SequenceStream.open(
         config.data, split="train", frames=frames, captions_required=captions_required,
         augmentation=config.augmentation,
+        cache=ShardCache(max_bytes=int(config.cache_gb * 1e9)) if config.sequential else None,
     )  # fmt: skip
     _refuse_too_few(train, config.batch_size, ranks)
     if not config.validate_every:
@@ -108,16 +111,18 @@ def _refuse_too_few(stream: "SequenceStream", batch_size: int, ranks: "Ranks") -
     stream.batches(seed=0, batch_size=batch_size, rank=ranks.rank, world_size=ranks.count).close()
 
 
-def _recipe(config: TrainConfig, train: "SequenceStream") -> dict[str, Any]:
+def _recipe(config: TrainConfig, train: "SequenceStream", ranks: "Ranks") -> dict[str, Any]:
     """What decides the weights: the configuration, the data's hashes, the parents' hashes; no path, nothing secret."""
-    parents = {key: getattr(config, key) for key in PARENTS}
+    parents: dict[str, AnyPath | None] = {key: getattr(config, key) for key in PARENTS}
     recipe = config.recipe()
     local = Path(config.model.path) if config.model.path is not None else None
     if local is not None and local.exists():
         parents["model"] = local
         recipe["model"]["path"] = local.name
+    lanes = {"processes": ranks.count, "num_workers": config.num_workers}  # of which the order depends
     return {
         **recipe,
+        **({"stream": {"kind": "sequential", **lanes}} if config.sequential else {}),
         "data": {"weights": [part.weight for part in config.data], "hashes": train.manifest_hashes},
         "parents": {
             key: sound_hash(key, parent_weights(key, path)) for key, path in parents.items() if path is not None
@@ -126,11 +131,19 @@ def _recipe(config: TrainConfig, train: "SequenceStream") -> dict[str, Any]:
 
 
 def _claim(config: TrainConfig, recipe: dict[str, Any], ranks: "Ranks", stack: ExitStack) -> "RunFolder":
+    from training.data.mirror import Mirror
     from training.run.run_folder import RunFolder, claimed
 
-    if ranks.first:
-        return stack.enter_context(claimed(config.out, recipe, config.resume))
-    return RunFolder(config.out)
+    if isinstance(config.out, Path):
+        root, mirror = config.out, None
+    else:
+        mirror = Mirror(config.out)
+        root = mirror.local
+    if not ranks.first:
+        return RunFolder(root)
+    if mirror is not None:
+        stack.enter_context(mirror.held())
+    return stack.enter_context(claimed(root, recipe, config.resume, mirror))
 
 
 def _find_checkpoint(config: TrainConfig, folder: "RunFolder", ranks: "Ranks") -> "Checkpoint | None":

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from renderers.painting import FrameSchedule, to_uint8
 from renderers.quality import coverage, progress_violation
 from training.data.layout import ARTIST, FrameFormat, before_member, frame_member
 from training.data.manifest import to_json
+from training.data.remote import AnyPath
 
 _CANDIDATES = 64  # moments that are cleaned, and of which key frames are chosen: at least so many, and 4 a frame
 
@@ -36,7 +36,7 @@ _CANDIDATES = 64  # moments that are cleaned, and of which key frames are chosen
 class IngestSettings:
     """The settings of all shards of a run of `pipelines.ingest`."""
 
-    root: Path
+    root: AnyPath
     layout: Layout
     grid: GridConfig
     treatment: TreatmentConfig

@@ -22,6 +22,7 @@ from pipelines.sources.source import RefusedPicture, SourceEntry, StorageFault
 from pipelines.synthesis.dataset_faults import read_sound_manifests
 from training.data.dataset import read_card
 from training.data.manifest import SampleSpan, tar_path
+from training.data.remote import AnyPath
 from training.data.retries import retried
 from training.data.sequence import read_span
 
@@ -139,7 +140,7 @@ def _of_datasets(folder: Path) -> list[_Member]:
     return members
 
 
-def _stored(name: str, tar: Path, span: SampleSpan) -> Process:
+def _stored(name: str, tar: AnyPath, span: SampleSpan) -> Process:
     def read() -> bytes:
         with tar.open("rb") as file:
             file.seek(span.offset)

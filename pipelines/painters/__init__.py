@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from training.data.mirror import local_copy
+from training.data.remote import AnyPath
 from training.models.weights import PAINTER_CARD
 
 _HERE = Path(__file__).parent
@@ -12,6 +14,9 @@ def shipped() -> list[str]:
     return sorted(card.parent.name for card in _HERE.glob(f"*/{PAINTER_CARD}"))
 
 
-def painter_folder(painter: Path) -> Path:
-    """The folder of a painter: a shipped one by its name, any other by its path (`./tiny` is yours, `tiny` is ours)."""
-    return _HERE / painter if str(painter) in shipped() else painter
+def painter_folder(painter: AnyPath) -> Path:
+    """The folder of a painter: a shipped one by its name, any other by its path (`./tiny` is yours, `tiny` is ours).
+
+    Of one in an object store it is a copy in the cache.
+    """
+    return _HERE / str(painter) if str(painter) in shipped() else local_copy("painter", painter)

@@ -11,6 +11,7 @@ from conf.errors import ConfigError
 from pipelines.painting.smoothing import Smoothing
 from pipelines.sources.framing import Fit
 from pipelines.synthesis.renderer_choice import RendererChoice, single_renderer
+from training.data.remote import AnyPath
 
 LONGEST_CANVAS_PX = 2048
 """Of a canvas on which strokes are painted."""
@@ -67,7 +68,7 @@ class PaintConfig:
     batch_size: int
     at: int
     conditions: Mapping[int, PinnedFile]
-    painter: Path
+    painter: AnyPath
     loras: Mapping[str, float]
     out: Path
     num_frames: int

@@ -1,7 +1,6 @@
 """Loads a painter's folder, or its parts, as a pipeline that is ready to paint, for any architecture."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -9,6 +8,7 @@ import torch
 from conf.errors import ConfigError
 from pipelines.painters import painter_folder
 from pipelines.painting.pipeline import PaintingPipeline
+from training.data.remote import AnyPath
 from training.models.painter import Painter
 from training.models.painter_folder import load_painter
 
@@ -17,7 +17,7 @@ VaeMemory = Literal["whole", "sliced", "tiled"]
 
 
 def load_painter_pipeline(
-    folder: Path,
+    folder: AnyPath,
     dtype: torch.dtype,
     device: torch.device,
     loras: Mapping[str, float],

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from training.data.manifest import read_manifest, write_atomically
 from training.data.pixels import png_of
+from training.data.remote import AnyPath
 from training.data.sequence import read_sequences
 
 _ROWS, _COLUMNS, _FRAME_PX = 6, 8, 128
 
 
-def contact_sheet(root: Path, shard: str) -> NDArray[np.uint8]:
+def contact_sheet(root: AnyPath, shard: str) -> NDArray[np.uint8]:
     """The first sequences of a committed shard, at most six rows of eight frames evenly chosen; (H, W, 3) uint8.
 
     Raises:
@@ -32,7 +33,7 @@ def contact_sheet(root: Path, shard: str) -> NDArray[np.uint8]:
     return np.vstack(rows)
 
 
-def write_sheet(root: Path, shard: str, path: Path) -> None:
+def write_sheet(root: AnyPath, shard: str, path: Path) -> None:
     """Write the contact sheet of a shard as a PNG."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, png_of(contact_sheet(root, shard)))

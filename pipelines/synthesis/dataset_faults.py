@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path
 
 from conf.recipe import recipe_hash
 from training.data.dataset import DatasetCard, dataset_totals, quarantine_rows, samples_table
@@ -16,19 +15,20 @@ from training.data.manifest import (
     read_checked_manifest,
     tar_path,
 )
+from training.data.remote import AnyPath
 from training.data.retries import retried
 from training.data.seal import CHECKSUM, is_sealed
 
 _ANY_PYARROW = re.compile(r"parquet-cpp-arrow version [0-9.]+")
 
 
-def card_faults(root: Path, card: DatasetCard) -> Iterator[str]:
+def card_faults(root: AnyPath, card: DatasetCard) -> Iterator[str]:
     """Faults of `dataset.json` itself."""
     if recipe_hash(card.recipe) != card.config_hash:
         yield f"{root / 'dataset.json'}: its recipe is not the one that its config_hash is of"
 
 
-def read_sound_manifests(root: Path, card: DatasetCard, faults: list[str]) -> list[ShardManifest]:
+def read_sound_manifests(root: AnyPath, card: DatasetCard, faults: list[str]) -> list[ShardManifest]:
     """The manifests that can be read and belong to the data set; what is wrong with the others is added to `faults`.
 
     Raises:
@@ -49,7 +49,7 @@ def read_sound_manifests(root: Path, card: DatasetCard, faults: list[str]) -> li
     return manifests
 
 
-def _manifest_faults(root: Path, manifest: ShardManifest, card: DatasetCard) -> Iterator[str]:
+def _manifest_faults(root: AnyPath, manifest: ShardManifest, card: DatasetCard) -> Iterator[str]:
     path = manifest_path(root, manifest.name)
     if card.manifests is not None:
         if retried(path, partial(hash_file, path)) != card.manifests.get(manifest.name):
@@ -62,7 +62,7 @@ def _manifest_faults(root: Path, manifest: ShardManifest, card: DatasetCard) -> 
         yield f"{path}: made by version {manifest.code_version}, the data set by {card.code_version}"
 
 
-def faults_between_shards(root: Path, card: DatasetCard, manifests: Sequence[ShardManifest]) -> Iterator[str]:
+def faults_between_shards(root: AnyPath, card: DatasetCard, manifests: Sequence[ShardManifest]) -> Iterator[str]:
     """Faults that show only when all manifests are compared."""
     keys: dict[str, str] = {}
     splits: dict[str, str] = {}
@@ -78,15 +78,17 @@ def faults_between_shards(root: Path, card: DatasetCard, manifests: Sequence[Sha
         yield f"{root}: the totals of dataset.json are not those of its shards"
 
 
-def foreign_faults(root: Path, card: DatasetCard) -> Iterator[str]:
+def foreign_faults(root: AnyPath, card: DatasetCard) -> Iterator[str]:
     """Files among the shards that the plan does not contain. Temporary files of killed writers are no fault."""
     planned = {path(root, name) for name in card.shards for path in (tar_path, manifest_path)}
-    for path in sorted(shards_folder(root).iterdir() if shards_folder(root).is_dir() else ()):
+    folder = shards_folder(root)
+    paths: list[AnyPath] = list(folder.iterdir()) if folder.is_dir() else []
+    for path in sorted(paths, key=str):
         if path not in planned and not is_temporary(path):
             yield f"{path}: a shard that nobody planned"
 
 
-def table_faults(root: Path, card: DatasetCard, manifests: Sequence[ShardManifest]) -> Iterator[str]:
+def table_faults(root: AnyPath, card: DatasetCard, manifests: Sequence[ShardManifest]) -> Iterator[str]:
     """Whether the tables are what is made of the manifests; they are written when a run ends.
 
     Raises:
@@ -128,7 +130,7 @@ def _table_fault(data: bytes, manifests: Sequence[ShardManifest], *, exact: bool
     return "not the bytes that were written" if exact and own_bytes else None
 
 
-def _bytes(path: Path) -> bytes:
+def _bytes(path: AnyPath) -> bytes:
     try:
         return retried(path, path.read_bytes)
     except (FileNotFoundError, IsADirectoryError):

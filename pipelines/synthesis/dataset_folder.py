@@ -1,10 +1,8 @@
 """The folder of a run: created, claimed, refused if it holds another data set, and left clean."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Protocol
 
 from conf.errors import ConfigError
@@ -13,7 +11,15 @@ from conf.recipe import first_difference
 from training.data.claim import claimed_folder, naming_out
 from training.data.dataset import DatasetCard, committed_names, read_card
 from training.data.layout import dataset_file, quarantine_file, samples_file, shards_folder, timings_folder
-from training.data.manifest import ShardManifest, hash_file, read_checked_manifest, sweep_temporaries, tar_path
+from training.data.manifest import (
+    ShardManifest,
+    hash_file,
+    read_checked_manifest,
+    remove_tree,
+    sweep_temporaries,
+    tar_path,
+)
+from training.data.remote import AnyPath, RemotePath, answers
 from training.data.retries import retried
 
 
@@ -21,12 +27,12 @@ class HasOut(Protocol):
     """The configuration of a run that writes a data set."""
 
     @property
-    def out(self) -> Path:
+    def out(self) -> AnyPath:
         """Its folder."""
 
 
 @contextmanager
-def dataset_folder(root: Path, card: DatasetCard) -> Iterator[None]:
+def dataset_folder(root: AnyPath, card: DatasetCard) -> Iterator[None]:
     """Claim a folder for the data set that `card` describes, and keep it claimed.
 
     A new folder gets its card; one with the same data set is swept of what killed writers left. When the run that began
@@ -47,34 +53,39 @@ def dataset_folder(root: Path, card: DatasetCard) -> Iterator[None]:
             _sweep(root)
 
 
-def committed_manifests(root: Path, card: DatasetCard) -> Iterator[ShardManifest]:
+def committed_manifests(root: AnyPath, card: DatasetCard) -> Iterator[ShardManifest]:
     """Manifests of the shards that need not be made (again), by a cheap check.
 
     Raises:
         UserError: if the storage fails.
     """
-    for name in card.shards:
+
+    def committed(name: str) -> ShardManifest | None:
         try:
             manifest = read_checked_manifest(root, name)
         except ValueError:
-            continue  # a damaged manifest is none
+            return None  # a damaged manifest is none
         if manifest is None or manifest.config_hash != card.config_hash:
-            continue
+            return None
         tar = tar_path(root, name)
-        if tar.is_file() and tar.stat().st_size == manifest.num_bytes:
-            yield manifest
+        return manifest if tar.is_file() and tar.stat().st_size == manifest.num_bytes else None
+
+    return (manifest for manifest in answers(root, committed, card.shards) if manifest is not None)
 
 
-def sound_manifests(root: Path, card: DatasetCard) -> list[ShardManifest]:
+def sound_manifests(root: AnyPath, card: DatasetCard) -> list[ShardManifest]:
     """As `committed_manifests`, of shards that hold the very bytes that were committed; damaged ones are reported.
 
     Reading a shard takes a thousandth of the time that painting it took; without it, a resumed run would call a
-    data set complete that `pipelines.verify` then rejects.
+    data set complete that `pipelines.verify` then rejects. Of an object store, which checks what it takes and keeps
+    checksums of it, nothing is fetched again.
 
     Raises:
         UserError: if the storage fails.
     """
     manifests, sound = list(committed_manifests(root, card)), []
+    if isinstance(root, RemotePath):
+        return manifests
     with Progress("checking", len(manifests), unit="shards", visible=bool(manifests)) as progress:
         for manifest in manifests:
             tar = tar_path(root, manifest.name)
@@ -86,23 +97,23 @@ def sound_manifests(root: Path, card: DatasetCard) -> list[ShardManifest]:
     return sound
 
 
-def _prepare(root: Path, card: DatasetCard) -> None:
+def _prepare(root: AnyPath, card: DatasetCard) -> None:
     """Write the card first, so that a run that is killed right after leaves a folder that can be recognised."""
     sweep_temporaries(root)
     if not dataset_file(root).exists():
-        card.write(root)
+        card.begin(root)
     for folder in (shards_folder(root), timings_folder(root)):
         folder.mkdir(exist_ok=True)
     _sweep(root)
 
 
-def _sweep(root: Path) -> None:
+def _sweep(root: AnyPath) -> None:
     for folder in (root, shards_folder(root), timings_folder(root), root / "gallery", root / "wandb" / "sheets"):
         sweep_temporaries(folder)
 
 
 @contextmanager
-def _undone_when_useless(root: Path) -> Iterator[None]:
+def _undone_when_useless(root: AnyPath) -> Iterator[None]:
     """If the run that began the data set fails before a shard is committed, remove what it made."""
     begins = not dataset_file(root).exists()
     try:
@@ -110,13 +121,13 @@ def _undone_when_useless(root: Path) -> Iterator[None]:
     except BaseException:
         if begins and not committed_names(root):
             for folder in (shards_folder(root), timings_folder(root), root / "wandb"):
-                shutil.rmtree(folder, ignore_errors=True)
+                remove_tree(folder)
             for path in (dataset_file(root), samples_file(root), quarantine_file(root)):
                 path.unlink(missing_ok=True)
         raise
 
 
-def _refuse_other(root: Path, card: DatasetCard) -> None:
+def _refuse_other(root: AnyPath, card: DatasetCard) -> None:
     stored_card = read_card(root)
     if stored_card.config_hash != card.config_hash:
         raise ConfigError(

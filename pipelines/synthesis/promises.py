@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from training.data.encoded import Encoding, caption_key, embedding_of, encoding_
 from training.data.layout import ARTIST, TEXT_SPLIT, caption_member
 from training.data.manifest import ShardManifest, hash_file, tar_path
 from training.data.plain import parse_json
+from training.data.remote import AnyPath
 from training.data.retries import retried
 from training.data.sequence import StoredSequence, read_sequences
 
@@ -26,7 +26,7 @@ _LOSSLESS = ("webp", "png")
 _ROUNDING = 2e-3  # distances are of 8-bit frames here, and of exact canvases when frames were chosen
 
 
-def shard_faults(root: Path, manifest: ShardManifest, card: DatasetCard, *, replay: bool) -> Iterator[str]:
+def shard_faults(root: AnyPath, manifest: ShardManifest, card: DatasetCard, *, replay: bool) -> Iterator[str]:
     """Everything wrong with one shard, a line each.
 
     Raises:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from conf.compose import typed
@@ -14,6 +13,7 @@ from pipelines.synthesis.assets import AssetFiles, read_assets
 from renderers import families, renderer
 from renderers.family import Renderer
 from training.data.dataset import read_card
+from training.data.remote import AnyPath
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ class _Mix:
     members: dict[str, dict[str, Any]]
 
 
-def chosen_renderers(plain: Mapping[str, Any], out: Path) -> tuple[tuple[RendererChoice, ...], tuple[str, ...]]:
+def chosen_renderers(plain: Mapping[str, Any], out: AnyPath) -> tuple[tuple[RendererChoice, ...], tuple[str, ...]]:
     """The renderers that are chosen, and the members of a mix that are left out because the data set is older."""
     if plain.get("family") != "mix":
         return (single_renderer(plain),), ()
@@ -92,7 +92,7 @@ def chosen_renderers(plain: Mapping[str, Any], out: Path) -> tuple[tuple[Rendere
     return tuple(choices), tuple(left_out)
 
 
-def _weights_begun_with(out: Path) -> dict[str, float]:
+def _weights_begun_with(out: AnyPath) -> dict[str, float]:
     """The renderers of the mix that a data set in a folder was begun with; empty where there is none.
 
     A member that the mix gained since then does not make the same command ask for another data set.

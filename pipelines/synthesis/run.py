@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from conf.command import PARTIAL, Summary, next_line
@@ -23,6 +24,7 @@ from pipelines.synthesis.shard import ShardReport, ShardSettings
 from training.data.dataset import DatasetCard, dataset_totals, write_tables
 from training.data.layout import quarantine_file
 from training.data.manifest import ShardManifest
+from training.data.remote import RemotePath
 from training.tracking import NoTracker, Tracker, WandbTracker
 
 _SECONDS_BETWEEN_SHEETS = 60.0
@@ -136,7 +138,7 @@ def _render_missing(
             tally.elapsed_s = progress.elapsed_s
             tracker.log(_metrics(progress, tally, report), step=progress.done)
             if config.tracker.kind != "none" and report.num_samples and progress.elapsed_s >= next_sheet_s:
-                sheet = config.out / "wandb" / "sheets" / f"{report.name}.png"
+                sheet = _tracker_folder(config) / "wandb" / "sheets" / f"{report.name}.png"
                 write_sheet(config.out, report.name, sheet)
                 tracker.picture("samples/sheet", sheet, step=progress.done)
                 next_sheet_s = progress.elapsed_s + _SECONDS_BETWEEN_SHEETS
@@ -197,6 +199,11 @@ def _metrics(progress: Progress, tally: _Tally, report: ShardReport) -> dict[str
     }
 
 
+def _tracker_folder(config: RunConfig) -> Path:
+    """Where the tracker keeps its files, which must be on this machine."""
+    return Path("outputs") / config.out.name if isinstance(config.out, RemotePath) else config.out
+
+
 @contextmanager
 def _tracker(config: RunConfig, card: DatasetCard) -> Iterator[Tracker]:
     """The tracker that was asked for, closed however the run ends."""
@@ -207,7 +214,7 @@ def _tracker(config: RunConfig, card: DatasetCard) -> Iterator[Tracker]:
         settings=config.tracker,
         name=config.tracker.name,
         job_type="data",
-        folder=config.out,
+        folder=_tracker_folder(config),
         step_metric="data/sequences",
         config=card.recipe,
     )

@@ -1,7 +1,6 @@
 """The configuration that all runs share which write a data set, whatever its sequences are made of."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from conf.errors import ConfigError
@@ -9,6 +8,7 @@ from conf.value import check_whole, parse_size
 from pipelines.sources.framing import Fit, Framing
 from renderers.painting import FrameSchedule
 from training.data.layout import MOST_SEQUENCES, FrameFormat
+from training.data.remote import AnyPath, RemotePath
 from training.tracking import TrackerConfig
 
 
@@ -40,7 +40,7 @@ class ClusterConfig:
 class RunConfig:
     """The settings of a run that writes a data set. `conf/synth.yaml` says what each key means."""
 
-    out: Path
+    out: AnyPath
     framing: Framing
     schedule: FrameSchedule
     frame_format: FrameFormat
@@ -55,6 +55,8 @@ class RunConfig:
     def __post_init__(self) -> None:
         check_whole("num_workers", self.num_workers, 1, 1_000_000)
         check_whole("shard_size", self.shard_size, 1, MOST_SEQUENCES)
+        if isinstance(self.out, RemotePath) and self.out.url.startswith("memory:") and self.cluster.kind != "inline":
+            raise ConfigError("out", self.out, "a place that other processes see, or cluster=inline")
         if not 0.0 <= self.val_fraction < 1.0:
             raise ConfigError("val_fraction", self.val_fraction, "0 to less than 1")
         if not 0.0 <= self.max_quarantined <= 1.0:
@@ -73,7 +75,7 @@ class FramesConfig:
 class RunKeys:
     """The keys that all commands have which write a data set, as a user sees them: types checked, ranges not yet."""
 
-    out: Path
+    out: AnyPath
     size: Any
     fit: Fit
     num_frames: int

@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from renderers.painting import FrameSchedule, Painting
 from renderers.quality import sequence_quality
 from training.data.layout import FrameFormat, caption_member, frame_member
 from training.data.manifest import to_json
+from training.data.remote import AnyPath
 
 NOTED = ("phase", "object", "doing", "receding")
 """What the json of a frame says of the process, where the renderer knows phases: see `renderers.family.Note`."""
@@ -52,7 +52,7 @@ Made = tuple[dict[str, bytes], dict[str, Any], float]
 class RenderSettings:
     """The settings of all shards of a synthesis run."""
 
-    root: Path
+    root: AnyPath
     source: Source
     renderers: tuple[RendererChoice, ...]
     framing: Framing

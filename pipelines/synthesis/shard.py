@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import cv2
 
-from conf.errors import ConfigError
+from conf.errors import ConfigError, UserError
 from conf.shown import without_secrets
 from pipelines.sources.source import RefusedPicture, StorageFault
 from pipelines.synthesis.painted import Batches
@@ -17,6 +17,7 @@ from pipelines.synthesis.plan import PlannedSequence, ShardPlan
 from pipelines.synthesis.sequence import Made, RenderSettings, Stopwatch, render_sequence
 from training.data.layout import timings_folder
 from training.data.manifest import ShardManifest, to_json, write_atomically
+from training.data.remote import AnyPath
 from training.data.shard import ShardWriter
 
 _FATAL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT})
@@ -26,7 +27,7 @@ class ShardSettings(Protocol):
     """The settings of all shards of a run, whatever its sequences are made of; small enough to send with every task."""
 
     @property
-    def root(self) -> Path:
+    def root(self) -> AnyPath:
         """Folder of the data set."""
 
     @property
@@ -108,7 +109,7 @@ def render_shard(plan: ShardPlan, settings: ShardSettings) -> ShardReport:
         where = error.filename or (settings.root if report.fatal else type(error).__name__)
         report.error = f"{where}: {error.strerror or error}"
         return report
-    except StorageFault as fault:
+    except (StorageFault, UserError) as fault:
         report.fatal, report.error = True, str(fault)
         return report
     except MemoryError:
@@ -153,7 +154,7 @@ def _refusal(
     }
 
 
-def _write_timing(root: Path, manifest: ShardManifest, watch: Stopwatch, paint_seconds: dict[str, float]) -> None:
+def _write_timing(root: AnyPath, manifest: ShardManifest, watch: Stopwatch, paint_seconds: dict[str, float]) -> None:
     timing = {
         "phases": {phase: round(seconds, 4) for phase, seconds in watch.seconds.items()},
         "paint": paint_seconds,

@@ -1,4 +1,7 @@
-"""A URL where a local path is wanted is refused: `Path` would make a folder called `s3:` of it, without a word."""
+"""What a URL becomes behind each key that takes a path: a place in a store, or one line of refusal.
+
+Never a local one: `Path` would make a folder called `s3:` of it, without a word.
+"""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -9,19 +12,25 @@ import pytest
 
 from conf.compose import compose
 from conf.errors import ConfigError
+from training.data.remote import RemotePath
 
 COMMANDS = {
-    "synth": ("pipelines.synthesis.config:synth_config", {"out"}),
-    "ingest": ("pipelines.ingest:ingest_config", {"out"}),
-    "encode": ("pipelines.encode:encode_config", {"out"}),
+    "synth": ("pipelines.synthesis.config:synth_config", set()),
+    "ingest": ("pipelines.ingest:ingest_config", set()),
+    "encode": ("pipelines.encode:encode_config", set()),
     "evaluate": ("pipelines.evaluate:evaluate_config", {"generated", "reference", "out"}),
-    "gallery": ("pipelines.gallery:gallery_config", {"dataset"}),
-    "status": ("pipelines.status:status_config", {"dataset"}),
-    "verify": ("pipelines.verify:verify_config", {"dataset"}),
-    "paint": ("pipelines.painting.config:paint_config", {"out", "image", "painter"}),
-    "assemble": ("training.assemble:assemble_config", {"out", "base", "motion"}),
-    "train": ("training.config:train_config", {"out", "base", "motion"}),
+    "gallery": ("pipelines.gallery:gallery_config", set()),
+    "status": ("pipelines.status:status_config", set()),
+    "verify": ("pipelines.verify:verify_config", set()),
+    "paint": ("pipelines.painting.config:paint_config", {"out", "image"}),
+    "assemble": ("training.assemble:assemble_config", {"out"}),
+    "train": ("training.config:train_config", set()),
 }
+REMOTE = [
+    ("synth", "out"), ("ingest", "out"), ("encode", "out"), ("gallery", "dataset"), ("status", "dataset"),
+    ("verify", "dataset"), ("paint", "painter"), ("assemble", "base"), ("assemble", "motion"), ("train", "out"),
+    ("train", "base"), ("train", "motion"),
+]  # fmt: skip
 NEEDED = {
     "ingest": ["source.path=x", "layout=video", "out=x"],
     "encode": ["dataset=x", "out=x"],
@@ -50,6 +59,26 @@ def test_urls_for_local_folders_and_files_are_refused_by_key(command: str, key: 
     with pytest.raises(ConfigError) as caught:
         configure(command)(compose(command, [*words, f"{key}={url}"]))
     assert caught.value.key == key and str(caught.value).startswith(f"{key}={url}: not allowed; allowed: a local path")
+
+
+@pytest.mark.parametrize(("command", "key"), REMOTE)
+def test_urls_of_data_sets_runs_and_painters_are_places_in_a_store(command: str, key: str) -> None:
+    words = [word for word in NEEDED.get(command, []) if not word.startswith(f"{key}=")]
+    config = configure(command)(compose(command, [*words, f"{key}=s3://bucket/x/"]))
+    assert getattr(config, key) == RemotePath("s3://bucket/x")
+
+
+def test_memory_is_refused_where_other_processes_write() -> None:
+    with pytest.raises(ConfigError, match="a place that other processes see, or cluster=inline"):
+        configure("synth")(compose("synth", ["out=memory://x"]))
+    configure("synth")(compose("synth", ["out=memory://x", "cluster=inline"]))
+
+
+@pytest.mark.parametrize("url", ["nosuch://bucket/x", "simplecache::memory://x/y", "file:///x", "memory://a:b@x/y"])
+def test_urls_that_no_store_answers_to_are_refused_by_key(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"allowed: a local path,? or ") as caught:
+        configure("verify")(compose("verify", [f"dataset={url}"]))
+    assert caught.value.key == "dataset"
 
 
 @pytest.mark.parametrize("path", ["a:b", "/tmp/a:b/c", "s3:/bucket", "x//y"])

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conf.command import BAD_CONFIGURATION, COMPLETE, PARTIAL, command
-from conf.errors import UserError
+from conf.errors import ConfigError, UserError
 from conf.sweep import Job, in_own_folder, jobs_of
 from pipelines.verify import run as run_verify
 from pipelines.verify import verify_config
@@ -85,6 +85,8 @@ def test_each_job_writes_to_a_place_of_its_own() -> None:
     assert in_own_folder(job, "a/film.mp4", file=True).settings == ("seed=1", "out=a/film/seed=1.mp4")
     own = Job(("out=x",), {"out": "x"})
     assert in_own_folder(own, "x", file=False) == own
+    with pytest.raises(ConfigError, match="a local path, with --multirun"):
+        in_own_folder(job, "s3://bucket/x", file=False)
 
 
 def test_a_wrong_job_is_refused_before_any_begins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,6 +28,7 @@ from pipelines.verify import verify_config
 from tests.pipelines.runs import REPOSITORY
 from training.assemble import assemble_config
 from training.config import train_config
+from training.data.remote import RemotePath
 
 Configure = Callable[[dict[str, Any]], Any]
 
@@ -146,9 +147,12 @@ def test_a_key_that_is_text_or_a_path_takes_what_was_typed(place: str, text: str
     except ConfigError as error:
         assert (
             place == "ingest caption.trigger"
-            or error.allowed == "a local path, not a URL"
+            or error.allowed.startswith("a local path")
             or (place == "paint prompt" and not text)
         ), error
+        return
+    if isinstance(value, RemotePath):
+        assert value.url == text.rstrip("/")
         return
     expected = text if place in ANYTHING_BUT_PATHS else at_home(text)
     assert value == (Path(expected) if isinstance(value, Path) else expected)

@@ -2,7 +2,8 @@
 
 A command writes into a folder that is new, empty, or its own: of the same kind and recipe. Anything else is refused in
 one line, and nothing in it is touched. While a command writes it holds the folder, so that no second one does; the hold
-ends with the process, however that ends. Folders that were made and stayed empty are removed again.
+ends with the process, however that ends. Folders that were made and stayed empty are removed again. Of an object store
+it is `training.data.remote_claim` that holds.
 """
 
 import fcntl
@@ -10,16 +11,17 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 
 from conf.errors import ConfigError, UserError
 from training.data.manifest import is_temporary
+from training.data.remote import AnyPath, RemotePath
+from training.data.remote_claim import is_claim, is_claimed, sole_remote_writer
 
 _LOOK_S = 0.2  # longer than any check takes
 
 
 @contextmanager
-def claimed_folder(root: Path, *, what: str, card: str, check: Callable[[], None]) -> Iterator[None]:
+def claimed_folder(root: AnyPath, *, what: str, card: str, check: Callable[[], None]) -> Iterator[None]:
     """Claim a folder for what a command is about to make.
 
     Args:
@@ -40,12 +42,16 @@ def claimed_folder(root: Path, *, what: str, card: str, check: Callable[[], None
 
 
 @contextmanager
-def held_folder(root: Path) -> Iterator[None]:
+def held_folder(root: AnyPath) -> Iterator[None]:
     """Make a folder and lock it for this process; if it was made here and stays empty, it is removed again.
 
     Raises:
         UserError: if it cannot be made, is a file, or is in use.
     """
+    if isinstance(root, RemotePath):
+        with sole_remote_writer(root):
+            yield
+        return
     if root.exists() and not root.is_dir():
         raise ConfigError("out", root, "a folder; this is a file")
     made = [path for path in (root, *root.parents) if not path.exists()]
@@ -61,13 +67,13 @@ def held_folder(root: Path) -> Iterator[None]:
                 path.rmdir()
 
 
-def is_free(root: Path) -> bool:
+def is_free(root: AnyPath) -> bool:
     """Whether a folder holds nothing but temporary files of killed writers."""
-    return all(map(is_temporary, root.iterdir()))
+    return all(is_temporary(path) or is_claim(path) for path in root.iterdir())
 
 
 @contextmanager
-def naming_out(root: Path) -> Iterator[None]:
+def naming_out(root: AnyPath) -> Iterator[None]:
     """Turn an OSError into one line that names the output folder.
 
     Raises:
@@ -92,12 +98,16 @@ os.register_at_fork(after_in_child=_let_go)
 
 
 @contextmanager
-def sole_writer(root: Path) -> Iterator[None]:
+def sole_writer(root: AnyPath) -> Iterator[None]:
     """Lock a folder for this process, and none that it forks; the lock ends with the process, however it ends.
 
     Raises:
         UserError: if another run is writing here.
     """
+    if isinstance(root, RemotePath):
+        with sole_remote_writer(root):
+            yield
+        return
     folder, holder = os.open(root, os.O_RDONLY), os.getpid()
     try:
         try:
@@ -123,8 +133,10 @@ def _lock(folder: int) -> None:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def is_being_written(root: Path) -> bool:
+def is_being_written(root: AnyPath) -> bool:
     """Whether a run is writing to the folder now. The check disturbs neither runs nor other checks."""
+    if isinstance(root, RemotePath):
+        return is_claimed(root)
     folder = os.open(root, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_SH | fcntl.LOCK_NB)

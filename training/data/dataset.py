@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from functools import partial
 from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
@@ -28,6 +28,7 @@ from training.data.manifest import (
     write_atomically,
 )
 from training.data.plain import CLOSED, OPEN, Count, Number, parse_object, shaped
+from training.data.remote import AnyPath, RemotePath, answers
 from training.data.retries import retried
 from training.data.seal import CHECKSUM, is_sealed, sealed
 
@@ -54,16 +55,30 @@ class DatasetCard:
     manifests: dict[str, str] | None = None
     schema_version: int = SCHEMA_VERSION
 
-    def write(self, root: Path) -> None:
+    def write(self, root: AnyPath) -> None:
         """Write it, whole or not at all."""
+        write_atomically(dataset_file(root), self._document())
+
+    def begin(self, root: AnyPath) -> None:
+        """The same where there is none yet.
+
+        Raises:
+            UserError: if another run has put its own into a folder of an object store at this moment.
+        """
+        path = dataset_file(root)
+        if not isinstance(path, RemotePath):
+            self.write(root)
+        elif not path.create(self._document()):
+            raise UserError(f"{root}: another run has begun a data set here at this moment")
+
+    def _document(self) -> bytes:
         fields = asdict(self)
         if self.manifests is None:
             del fields["manifests"]
-            write_atomically(dataset_file(root), to_json(fields).encode())
-        else:
-            write_atomically(dataset_file(root), sealed(to_json(fields)))
+            return to_json(fields).encode()
+        return sealed(to_json(fields))
 
-    def completed(self, root: Path, manifests: Sequence[ShardManifest]) -> "DatasetCard":
+    def completed(self, root: AnyPath, manifests: Sequence[ShardManifest]) -> "DatasetCard":
         """The same with totals and hashes when all shards are there; without them as long as some lack."""
         if len(manifests) < len(self.shards):
             return replace(self, totals=None, manifests=None)
@@ -119,7 +134,7 @@ class _StoredCard(TypedDict):
     schema_version: Count
 
 
-def read_card(root: Path) -> DatasetCard:
+def read_card(root: AnyPath) -> DatasetCard:
     """The card of a data set.
 
     Raises:
@@ -164,19 +179,18 @@ def parse_card(data: bytes, where: str) -> DatasetCard:
         raise DamagedCard(f"{where}: not a data set card ({error})") from error
 
 
-def read_manifests(root: Path, names: Iterable[str]) -> Iterator[ShardManifest]:
+def read_manifests(root: AnyPath, names: Iterable[str]) -> Iterator[ShardManifest]:
     """Manifests of the committed shards among those named, in order.
 
     Raises:
         ValueError: if one is damaged.
     """
-    for name in names:
-        manifest = read_checked_manifest(root, name)
+    for manifest in answers(root, partial(read_checked_manifest, root), names):
         if manifest is not None:
             yield manifest
 
 
-def committed_names(root: Path) -> list[str]:
+def committed_names(root: AnyPath) -> list[str]:
     """Names of all shards that have a manifest, in the plan or not."""
     return sorted(path.stem for path in shards_folder(root).glob("*.json") if is_shard_name(path.stem))
 
@@ -207,7 +221,7 @@ def dataset_totals(manifests: Iterable[ShardManifest]) -> dict[str, Any]:
     }
 
 
-def write_tables(root: Path, manifests: Sequence[ShardManifest]) -> None:
+def write_tables(root: AnyPath, manifests: Sequence[ShardManifest]) -> None:
     """Write `samples.parquet` and `quarantine.jsonl` from the manifests (and `seconds` from the timings)."""
     seconds = {key: value for manifest in manifests for key, value in _paint_seconds(root, manifest.name).items()}
     write_atomically(samples_file(root), samples_table(manifests, seconds))
@@ -256,7 +270,7 @@ class _Timing(TypedDict):
     paint: dict[str, Number]
 
 
-def _paint_seconds(root: Path, name: str) -> dict[str, float]:
+def _paint_seconds(root: AnyPath, name: str) -> dict[str, float]:
     """Seconds by key; empty when the worker was killed after the commit and before it could note them.
 
     They are a by-product: without them a data set is as whole, so a damaged file is as good as none.

@@ -1,8 +1,9 @@
 """Names of everything in a data set folder, and of the members of a sequence."""
 
 import re
-from pathlib import Path
 from typing import Literal
+
+from training.data.remote import Place, below
 
 SCHEMA_VERSION = 2
 SPLITS = ("train", "val")
@@ -20,29 +21,29 @@ _KEY = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}")
 _SHARD_NAME = re.compile(r"(train|val|text)-([0-9]{5,9})-of-([0-9]{5,9})")
 
 
-def dataset_file(root: Path) -> Path:
+def dataset_file(root: Place) -> Place:
     """What the data set is: configuration, totals, licences."""
-    return root / "dataset.json"
+    return below(root, "dataset.json")
 
 
-def samples_file(root: Path) -> Path:
+def samples_file(root: Place) -> Place:
     """A row a sequence, with its metrics."""
-    return root / "samples.parquet"
+    return below(root, "samples.parquet")
 
 
-def quarantine_file(root: Path) -> Path:
+def quarantine_file(root: Place) -> Place:
     """A row a refused input."""
-    return root / "quarantine.jsonl"
+    return below(root, "quarantine.jsonl")
 
 
-def shards_folder(root: Path) -> Path:
+def shards_folder(root: Place) -> Place:
     """Where tars and manifests are."""
-    return root / "shards"
+    return below(root, "shards")
 
 
-def timings_folder(root: Path) -> Path:
+def timings_folder(root: Place) -> Place:
     """Seconds spent on each shard: the one thing that differs from run to run, so it stands apart."""
-    return root / "timings"
+    return below(root, "timings")
 
 
 def tar_name(shard: str) -> str:

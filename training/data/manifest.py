@@ -9,13 +9,14 @@ import tarfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import IO, Annotated, Any
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from training.data.layout import SCHEMA_VERSION, TEXT_SPLIT, is_key, is_shard_name, manifest_name, tar_name
 from training.data.plain import CLOSED, OPEN, Count, Number, Whole, parse_object, shaped
+from training.data.remote import AnyPath, NewObject, Place, RemotePath, below
 from training.data.retries import retried
 from training.data.seal import CHECKSUM, is_sealed
 
@@ -166,17 +167,17 @@ def _check_record(record: Mapping[str, Any], key: str, manifest: ShardManifest) 
         raise ValueError(f"sequence {key}: its record is of shard {row['shard']}, split {row['split']}")
 
 
-def manifest_path(root: Path, name: str) -> Path:
+def manifest_path(root: Place, name: str) -> Place:
     """Where the manifest of a shard is."""
-    return root / manifest_name(name)
+    return below(root, manifest_name(name))
 
 
-def tar_path(root: Path, name: str) -> Path:
+def tar_path(root: Place, name: str) -> Place:
     """Where the tar of a shard is."""
-    return root / tar_name(name)
+    return below(root, tar_name(name))
 
 
-def read_manifest(root: Path, name: str) -> ShardManifest | None:
+def read_manifest(root: AnyPath, name: str) -> ShardManifest | None:
     """The manifest of a shard, or None if the shard is not committed.
 
     Raises:
@@ -207,7 +208,7 @@ def parse_manifest(data: bytes, name: str) -> ShardManifest:
     return manifest
 
 
-def read_checked_manifest(root: Path, name: str) -> ShardManifest | None:
+def read_checked_manifest(root: AnyPath, name: str) -> ShardManifest | None:
     """As `read_manifest`, for readers that rely on more than the places of sequences.
 
     Raises:
@@ -228,24 +229,58 @@ def to_json(value: object) -> str:
     return json.dumps(value, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
 
 
-def hash_file(path: Path) -> str:
+def hash_file(path: AnyPath) -> str:
     """SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file that is whole or absent at any instant: temporary file, fsync, rename, fsync of the folder."""
-    temporary = temporary_path(path)
+def write_atomically(path: AnyPath, data: bytes) -> None:
+    """Write a file that is whole or absent at any instant."""
+    if isinstance(path, RemotePath):
+        path.write_bytes(data)
+        return
+    file = NewFile(path)
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        commit(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        file.file.write(data)
+        file.commit()
+    finally:
+        file.close()
+
+
+class NewFile:
+    """A file that is absent until it is committed: temporary file, fsync, rename, fsync of the folder."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._temporary = path, temporary_path(path)
+        self.file: IO[bytes] = self._temporary.open("wb")
+
+    def commit(self) -> None:
+        """Put it in place."""
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self.file.close()
+        commit(self._temporary, self._path)
+
+    def close(self) -> None:
+        """Leave nothing else behind."""
+        try:
+            self.file.close()  # which writes what is buffered, and fails on a full disk
+        finally:
+            self._temporary.unlink(missing_ok=True)
+
+
+def new_file(path: AnyPath) -> NewFile | NewObject:
+    """A file to be written piece by piece to `file`, and then committed."""
+    return NewObject(path) if isinstance(path, RemotePath) else NewFile(path)
+
+
+def remove_tree(folder: AnyPath) -> None:
+    """Remove a folder of ours and all in it, as far as that goes."""
+    if isinstance(folder, RemotePath):
+        folder.rmtree()
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def temporary_path(path: Path) -> Path:
@@ -263,13 +298,15 @@ def commit(temporary: Path, path: Path) -> None:
         os.close(folder)
 
 
-def is_temporary(path: Path) -> bool:
+def is_temporary(path: AnyPath) -> bool:
     """Whether `temporary_path` made the name; what people call .tmp is theirs."""
     return _TEMPORARY.fullmatch(path.name) is not None
 
 
-def sweep_temporaries(folder: Path) -> int:
+def sweep_temporaries(folder: AnyPath) -> int:
     """Remove what killed writers left in a folder that this process has claimed; returns how many files and folders."""
+    if isinstance(folder, RemotePath):
+        return 0  # objects are whole
     stale = [path for path in folder.glob(".*.tmp") if is_temporary(path)]
     for path in stale:
         if path.is_dir() and not path.is_symlink():

@@ -37,7 +37,7 @@ class StreamOrder:
     def at(self, position: int) -> tuple[int, int]:
         """The data set and the sequence in it."""
         number, place = divmod(position, ROUND)
-        turns, earlier = _round(self.seed, number, self.shares)
+        turns, earlier = turns_of_round(self.seed, number, self.shares)
         dataset = int(turns[place])
         epoch, place = divmod(number * self.shares[dataset] + int(earlier[place]), self.sizes[dataset])
         return dataset, int(_permutation(self.seed, dataset, epoch, self.sizes[dataset])[place])
@@ -68,7 +68,7 @@ def _permutation(seed: int, dataset: int, epoch: int, size: int) -> NDArray[np.i
 
 
 @lru_cache(maxsize=8)
-def _round(seed: int, number: int, shares: tuple[int, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def turns_of_round(seed: int, number: int, shares: tuple[int, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(ROUND,) whose turn it is, and how many turns that data set has had in this round before."""
     turns = np.repeat(np.arange(len(shares)), shares)
     if len(shares) > 1:

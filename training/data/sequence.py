@@ -5,7 +5,6 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
-from pathlib import Path
 from typing import IO, Annotated, Any, cast
 
 import cv2
@@ -18,6 +17,7 @@ from renderers.stored_picture import MOST_PIXELS, decoded
 from training.data.layout import caption_member
 from training.data.manifest import SampleSpan, ShardManifest, tar_path
 from training.data.plain import OPEN, Count, Number, Side, parse_object
+from training.data.remote import AnyPath
 from training.data.retries import retried
 
 _MOST_FRAMES = 1000
@@ -108,7 +108,7 @@ class StoredSequence:
         return np.stack([self.frame(number) for number in range(self.num_frames)])
 
 
-def read_sequences(root: Path, manifest: ShardManifest) -> Iterator[StoredSequence]:
+def read_sequences(root: AnyPath, manifest: ShardManifest) -> Iterator[StoredSequence]:
     """The sequences of a shard, in order, read by offset.
 
     Raises:

@@ -6,30 +6,28 @@ package costs 1.5 s a worker. The format itself is a plain tar, so the standard 
 
 import hashlib
 import io
-import os
 import tarfile
 import zlib
 from collections.abc import Mapping
-from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import IO, Any, Self
 
 from training.data.manifest import (
     SampleSpan,
     ShardManifest,
-    commit,
     manifest_path,
+    new_file,
     tar_path,
-    temporary_path,
     write_atomically,
 )
+from training.data.remote import AnyPath
 from training.data.seal import sealed
 
 
 class _HashingFile(io.RawIOBase):
     """Counts and hashes what is written through it; `crc32` is of what came since it was last set to 0."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: IO[bytes]) -> None:
         self._file, self.sha256, self.num_bytes, self.crc32 = file, hashlib.sha256(), 0, 0
 
     def write(self, data: Any) -> int:
@@ -45,14 +43,13 @@ class _HashingFile(io.RawIOBase):
 class ShardWriter:
     """Context in which sequences are added and the shard is committed; leaving it otherwise leaves no trace."""
 
-    def __init__(self, root: Path, name: str) -> None:
+    def __init__(self, root: AnyPath, name: str) -> None:
         self._root, self._name = root, name
-        self._temporary = temporary_path(tar_path(root, name))
         self._samples: list[SampleSpan] = []
 
     def __enter__(self) -> Self:
-        self._file = self._temporary.open("wb")
-        self._hashing = _HashingFile(self._file)
+        self._file = new_file(tar_path(self._root, self._name))
+        self._hashing = _HashingFile(self._file.file)
         # Only `write` and `tell` are used of a tar that is written without seeking.
         self._tar = tarfile.open(fileobj=self._hashing, mode="w", format=tarfile.USTAR_FORMAT)
         return self
@@ -60,10 +57,7 @@ class ShardWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        try:
-            self._file.close()  # which writes what is buffered, and fails on a full disk
-        finally:
-            self._temporary.unlink(missing_ok=True)
+        self._file.close()
 
     def add(self, key: str, members: Mapping[str, bytes]) -> None:
         """Add a sequence: `{"00.webp": ..., "json": ...}`, written in the order of their names."""
@@ -78,9 +72,6 @@ class ShardWriter:
     def commit(self, **facts: Any) -> ShardManifest:
         """Put the tar in place, then its manifest; `facts` are the manifest's fields that the writer cannot know."""
         self._tar.close()
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
         manifest = ShardManifest(
             name=self._name,
             sha256=self._hashing.sha256.hexdigest(),
@@ -89,6 +80,6 @@ class ShardWriter:
             samples=tuple(self._samples),
             **facts,
         )
-        commit(self._temporary, tar_path(self._root, self._name))
+        self._file.commit()
         write_atomically(manifest_path(self._root, self._name), sealed(manifest.to_json()))
         return manifest

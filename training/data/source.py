@@ -18,6 +18,8 @@ from training.data.split import StoredSplit, open_split
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from training.data.shard_cache import OpenShards
+
 FramePick = Literal["all", "last"]
 """Whole sequences, or the finished pictures alone."""
 
@@ -68,7 +70,11 @@ class StreamSource:
                 cv2.split(frame, list(out[place].numpy()))
 
     def latents(
-        self, sequences: Sequence[StoredSequence], indices: Sequence[int], pick: FramePick
+        self,
+        sequences: Sequence[StoredSequence],
+        indices: Sequence[int],
+        pick: FramePick,
+        whole: "OpenShards | None" = None,
     ) -> "list[tuple[Tensor, Tensor, dict[str, Tensor]]]":
         """Mean, logarithm of variance, and embedding of each sequence; what captions share is read once.
 
@@ -78,7 +84,7 @@ class StreamSource:
         assert self.texts is not None and self.text_of is not None
         text_indices = [int(self.text_of[index]) for index in indices]
         distinct = sorted(set(text_indices))
-        texts = dict(zip(distinct, self.texts.read(distinct), strict=True))
+        texts = dict(zip(distinct, self.texts.read(distinct, whole), strict=True))
         first = 0 if pick == "all" else -1
         samples = []
         with self._naming_damage():

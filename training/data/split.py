@@ -1,11 +1,10 @@
 """One split of a data set, on any storage: checked once, then read at any place."""
 
 import hashlib
-import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from fsspec import AbstractFileSystem
@@ -14,11 +13,15 @@ from numpy.typing import NDArray
 from conf.errors import UserError
 from conf.shown import without_secrets
 from training.data.dataset import DatasetCard, parse_card
-from training.data.layout import manifest_name, tar_name
-from training.data.manifest import SampleSpan, ShardManifest, parse_manifest
+from training.data.layout import dataset_file, manifest_name, shards_folder, tar_name
+from training.data.manifest import SampleSpan, ShardManifest, parse_manifest, tar_path
+from training.data.remote import AnyPath, RemotePath, answers, asked, located
 from training.data.retries import retried
 from training.data.sequence import StoredSequence, read_span
 from training.data.storage import naming, open_storage
+
+if TYPE_CHECKING:
+    from training.data.shard_cache import OpenShards
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,6 +36,7 @@ class StoredSplit:
         keys: (N,) of the sequences.
         shard: (N,) number of each sequence's shard in `shards`.
         offset, length, crc32: (N,) as in `SampleSpan`.
+        sha256, num_bytes: of each shard.
         manifests_hash: changes when any byte of the split does.
         records: rows of the manifests, for checks before training; not sent to other processes.
     """
@@ -46,6 +50,8 @@ class StoredSplit:
     offset: NDArray[np.int64]
     length: NDArray[np.int64]
     crc32: NDArray[np.uint32]
+    sha256: tuple[str, ...]
+    num_bytes: tuple[int, ...]
     manifests_hash: str
     records: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
 
@@ -55,19 +61,37 @@ class StoredSplit:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "records": ()}
 
-    def read(self, indices: Sequence[int]) -> list[StoredSequence]:
-        """Sequences by number; of remote storage at once, as ranges of bytes.
+    def read(self, indices: Sequence[int], whole: "OpenShards | None" = None) -> list[StoredSequence]:
+        """Sequences by number: as ranges of bytes, of remote storage at once; or out of shards that are fetched whole.
 
         Raises:
             UserError: if the storage fails, or the bytes are not those that were committed.
         """
-        filesystem, root = open_storage(self.url, "data")  # fsspec keeps one a process
         spans = [self._span(index) for index in indices]
-        paths = [f"{root}/{tar_name(self.shards[self.shard[index]])}" for index in indices]
-        starts, ends = [span.offset for span in spans], [span.offset + span.length for span in spans]
-        with naming(self.url):
-            records = retried(self.url, partial(filesystem.cat_ranges, paths, starts, ends, on_error="raise"))
+        if whole is None:
+            records = self._ranges(indices, spans)
+        else:
+            for index in indices:
+                whole.begin(self, int(self.shard[index]))
+            records = [
+                whole.read(self, int(self.shard[index]), span.offset, span.length)
+                for index, span in zip(indices, spans, strict=True)
+            ]
         return [self._parse(index, span, data) for index, span, data in zip(indices, spans, records, strict=True)]
+
+    def _ranges(self, indices: Sequence[int], spans: Sequence[SampleSpan]) -> list[bytes]:
+        names = [tar_name(self.shards[self.shard[index]]) for index in indices]
+        starts, ends = [span.offset for span in spans], [span.offset + span.length for span in spans]
+
+        def read(storage: AbstractFileSystem, root: str) -> list[bytes]:
+            paths = [f"{root}/{name}" for name in names]
+            records: list[bytes] = storage.cat_ranges(paths, starts, ends, on_error="raise")
+            return records
+
+        with naming(self.url):
+            if "://" in self.url:
+                return asked(self.url, "read", read)
+            return retried(self.url, partial(read, *open_storage(self.url, "data")))
 
     def _span(self, index: int) -> SampleSpan:
         return SampleSpan(
@@ -91,18 +115,19 @@ def open_split(url: str, split: str) -> StoredSplit:
         UserError: if this is no data set, of another schema version, not complete, has no such split, or holds shards
             that are damaged or come from another run.
     """
-    filesystem, root = open_storage(url, "data")
-    card = _read_card(filesystem, root, url)
+    _, name = open_storage(url, "data")  # which refuses what is no place to read from
+    root = located(url)
+    card = _read_card(root)
     shards = tuple(name for name in card.shards if name.startswith(f"{split}-"))
-    files = _read_manifests(filesystem, root, url, shards)
+    files = _read_manifests(root, shards)
     manifests = [_manifest(files[name], name, card, url) for name in shards]
-    _check_shards(filesystem, root, url, card, manifests)
+    _check_shards(root, card, manifests)
     spans = [span for manifest in manifests for span in manifest.samples]
     if not spans:
         raise UserError(f"{url}: no sequences in its {split} split")
     return StoredSplit(
         url=url,
-        name=without_secrets(root.rstrip("/").rpartition("/")[2]),
+        name=without_secrets(name.rstrip("/").rpartition("/")[2]),
         card=card,
         shards=shards,
         keys=np.array([span.key for span in spans]),
@@ -110,35 +135,42 @@ def open_split(url: str, split: str) -> StoredSplit:
         offset=np.array([span.offset for span in spans], np.int64),
         length=np.array([span.length for span in spans], np.int64),
         crc32=np.array([span.crc32 for span in spans], np.uint32),
+        sha256=tuple(manifest.sha256 for manifest in manifests),
+        num_bytes=tuple(manifest.num_bytes for manifest in manifests),
         manifests_hash=hashlib.sha256(b"".join(files[name] for name in shards)).hexdigest(),
         records=tuple(record for manifest in manifests for record in manifest.records),
     )
 
 
-def _read_card(filesystem: AbstractFileSystem, root: str, url: str) -> DatasetCard:
-    with naming(url):
-        if not filesystem.isdir(root):
-            raise UserError(f"{url}: no such folder")
-        try:
-            data = retried(f"{url}: dataset.json", partial(filesystem.cat_file, f"{root}/dataset.json"))
-        except FileNotFoundError:
-            raise UserError(f"{url}: not a data set (no dataset.json)") from None
-    card = parse_card(data, f"{url}: dataset.json")
+def _read_card(root: AnyPath) -> DatasetCard:
+    path = dataset_file(root)
+    try:
+        data = retried(path, path.read_bytes)
+    except (FileNotFoundError, NotADirectoryError):
+        reason = "not a data set (no dataset.json)" if root.is_dir() else "no such folder"
+        raise UserError(f"{root}: {reason}") from None
+    except IsADirectoryError as error:
+        raise UserError(f"{path}: a folder where a file should be") from error
+    card = parse_card(data, f"{root}: dataset.json")
     if card.totals is None:
-        raise UserError(f"{url}: not complete; run the command that began it again to complete it")
+        raise UserError(f"{root}: not complete; run the command that began it again to complete it")
     return card
 
 
-def _read_manifests(filesystem: AbstractFileSystem, root: str, url: str, shards: Sequence[str]) -> dict[str, bytes]:
-    if not shards:
-        return {}
-    with naming(url):
-        manifests_by_path = filesystem.cat([f"{root}/{manifest_name(name)}" for name in shards], on_error="omit")
-    by_name = {path.rpartition("/")[2].removesuffix(".json"): data for path, data in manifests_by_path.items()}
-    lacking = [name for name in shards if name not in by_name]
+def _read_manifests(root: AnyPath, shards: Sequence[str]) -> dict[str, bytes]:
+    def read(name: str) -> bytes | None:
+        path = root / manifest_name(name)
+        try:
+            return retried(path, path.read_bytes)
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            return None
+
+    by_name = dict(zip(shards, answers(root, read, shards), strict=True))
+    present = {name: data for name, data in by_name.items() if data is not None}
+    lacking = [name for name in shards if name not in present]
     if lacking:
-        raise UserError(f"{url}: {len(lacking)} of {len(shards)} manifests are gone or unreadable, first {lacking[0]}")
-    return by_name
+        raise UserError(f"{root}: {len(lacking)} of {len(shards)} manifests are gone or unreadable, first {lacking[0]}")
+    return present
 
 
 def _manifest(data: bytes, name: str, card: DatasetCard, url: str) -> ShardManifest:
@@ -152,18 +184,24 @@ def _manifest(data: bytes, name: str, card: DatasetCard, url: str) -> ShardManif
         raise UserError(f"{url}: {name}.json: damaged: {error}; run python -m pipelines.verify") from error
 
 
-def _check_shards(
-    filesystem: AbstractFileSystem, root: str, url: str, card: DatasetCard, manifests: Iterable[ShardManifest]
-) -> None:
+def _check_shards(root: AnyPath, card: DatasetCard, manifests: Iterable[ShardManifest]) -> None:
     """One listing gives the sizes of all tars, however many they are."""
-    with naming(url):
-        listed = filesystem.ls(f"{root}/shards", detail=True)
-    sizes = {posixpath.basename(entry["name"]): entry["size"] for entry in listed}
+    sizes = _sizes(shards_folder(root))
     for manifest in manifests:
-        tar = posixpath.basename(tar_name(manifest.name))
+        tar = tar_path(root, manifest.name)
         if manifest.config_hash != card.config_hash:
-            raise UserError(f"{url}: {tar} belongs to another data set (another configuration made it)")
-        if tar not in sizes:
-            raise UserError(f"{url}: {tar} is missing, but has a manifest")
-        if sizes[tar] != manifest.num_bytes:
-            raise UserError(f"{url}: {tar} is damaged: {sizes[tar]} bytes, {manifest.num_bytes} were committed")
+            raise UserError(f"{root}: {tar.name} belongs to another data set (another configuration made it)")
+        if tar.name not in sizes and not tar.is_file():  # a store may not list yet what it has
+            raise UserError(f"{root}: {tar.name} is missing, but has a manifest")
+        num_bytes = sizes.get(tar.name) or tar.stat().st_size
+        if num_bytes != manifest.num_bytes:
+            raise UserError(f"{root}: {tar.name} is damaged: {num_bytes} bytes, {manifest.num_bytes} were committed")
+
+
+def _sizes(folder: AnyPath) -> dict[str, int]:
+    if isinstance(folder, RemotePath):
+        return folder.listed_sizes()
+    try:
+        return retried(folder, lambda: {path.name: path.stat().st_size for path in folder.iterdir()})
+    except (FileNotFoundError, NotADirectoryError):
+        return {}

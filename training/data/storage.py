@@ -2,11 +2,17 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
+from fsspec.utils import get_protocol
 
 from conf.errors import ConfigError, UserError
+
+# botocore would wait out every fault by itself, in each of the tries of s3fs, in each of ours: minutes for one request.
+_S3 = {"config_kwargs": {"retries": {"mode": "standard", "total_max_attempts": 1}, "connect_timeout": 10}}
+_OPTIONS: dict[str, dict[str, Any]] = {"s3": _S3, "s3a": _S3}
 
 
 def open_storage(path: str, key: str = "path") -> tuple[AbstractFileSystem, str]:
@@ -22,8 +28,13 @@ def open_storage(path: str, key: str = "path") -> tuple[AbstractFileSystem, str]
         raise ConfigError(key, path, "a path or URL")
     with naming(path):
         try:
-            filesystem, root = url_to_fs(path)
-        except (ValueError, ImportError) as error:
+            # A listing that is kept would hide what other processes have written since.
+            filesystem, root = url_to_fs(path, use_listings_cache=False, **_OPTIONS.get(get_protocol(path), {}))
+        except ImportError as error:
+            allowed = "a local path, or a URL whose package is there: pip install 'process-painter[remote]'"
+            allowed += f" ({_reason(error)})"
+            raise ConfigError(key, path, allowed) from error
+        except ValueError as error:
             raise ConfigError(key, path, f"a local path or a URL that fsspec can open ({_reason(error)})") from error
     return filesystem, root
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from conf.errors import ConfigError, UserError
@@ -13,11 +13,15 @@ from training.data.batch import CachedLatents, SequenceBatch, Tokenise
 from training.data.loader import Batches, Loaded
 from training.data.order import ROUND, StreamOrder, rank_positions, shares_of
 from training.data.sequence import StoredSequence
+from training.data.sequential import SequentialOrder, shard_sizes
+from training.data.shard_cache import OpenShards, ShardCache
 from training.data.source import FramePick, StreamSource, open_source
 from training.data.text import Text
 
 if TYPE_CHECKING:
     import torch
+
+_FETCHED_AHEAD = 2  # shards
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,12 +45,14 @@ class SequenceStream:
         shares: turns of each in every thousand positions.
         frames: which frames of a sequence are read.
         augmentation: what is changed at random about frames.
+        cache: of whole shards, which are read one after the other; None to read any sequence by itself.
     """
 
     sources: tuple[StreamSource, ...]
     shares: tuple[int, ...]
     frames: FramePick = "all"
     augmentation: Augmentation = field(default_factory=Augmentation)
+    cache: ShardCache | None = None
 
     @classmethod
     def open(
@@ -59,6 +65,7 @@ class SequenceStream:
         captions_required: bool = True,
         base_fingerprint: str | None = None,
         augmentation: Augmentation | None = None,
+        cache: ShardCache | None = None,
     ) -> Self:
         """Check everything that can be checked without reading the shards.
 
@@ -70,6 +77,7 @@ class SequenceStream:
             captions_required: refuse sequences without one.
             base_fingerprint: of the base that is trained: latents of another are refused. Frames fit any.
             augmentation: none by default.
+            cache: to read whole shards one after the other; by default any sequence is read by itself.
 
         Raises:
             UserError: in one line: not a data set, of another schema version, not complete, damaged, mixed with
@@ -87,7 +95,8 @@ class SequenceStream:
             for part in data
         )
         _refuse_mixed(sources)
-        stream = cls(sources=sources, shares=shares, frames=frames, augmentation=augmentation or Augmentation())
+        augmentation = augmentation or Augmentation()
+        stream = cls(sources=sources, shares=shares, frames=frames, augmentation=augmentation, cache=cache)
         first = sources[0]
         if size_px not in (None, first.size_px):
             raise UserError(f"{first.split.url}: {first.size_px} px (height, width); {size_px} are needed")
@@ -155,7 +164,8 @@ class SequenceStream:
             batch_size: of one rank.
             start: global position of the first step: batch_size * world_size * steps done, to resume.
             rank, world_size: which of how many processes this is.
-            num_workers: processes that read ahead for this rank; they change nothing but speed.
+            num_workers: processes that read ahead for this rank; they change nothing but speed, except with `cache`,
+                where each has shards of its own.
             tokenise: what readers do to captions; not to those of cached latents, which have embeddings.
             as_bytes: leave frames uint8, for a GPU to turn to floats; they are good until the next batch is asked for.
 
@@ -168,10 +178,9 @@ class SequenceStream:
                 f"{', '.join(source.split.url for source in self.sources)}: {len(self)} sequences; "
                 f"a step takes {batch_size * world_size} ({world_size} processes x batch_size={batch_size})"
             )
-        sizes = tuple(len(source.split) for source in self.sources)
         steps = _RankSteps(
             stream=self,
-            order=StreamOrder(seed=seed, sizes=sizes, shares=self.shares),
+            order=self._order(seed, batch_size, world_size, num_workers),
             start=start,
             batch_size=batch_size,
             rank=rank,
@@ -181,19 +190,36 @@ class SequenceStream:
         shape = None if self.encoded else (batch_size, self.num_frames, 3, *self.size_px)
         return Batches(steps, shape, num_workers, as_bytes=as_bytes)
 
+    def _order(self, seed: int, batch_size: int, world_size: int, num_workers: int) -> StreamOrder | SequentialOrder:
+        splits = [source.split for source in self.sources]
+        if self.cache is None:
+            return StreamOrder(seed=seed, sizes=tuple(map(len, splits)), shares=self.shares)
+        return SequentialOrder(
+            seed=seed,
+            shard_sizes=tuple(shard_sizes(split.shard, split.shards) for split in splits),
+            shares=self.shares,
+            batch_size=batch_size,
+            world_size=world_size,
+            num_readers=max(1, num_workers),
+        )
+
     def first(self, seed: int, count: int) -> SequenceBatch:
         """The samples at positions 0 to `count` - 1 of the order with this seed, or all when there are fewer."""
-        with closing(self.batches(seed=seed, batch_size=min(count, len(self)))) as batches:
+        without_cache = replace(self, cache=None)  # a few are not worth whole shards
+        with closing(without_cache.batches(seed=seed, batch_size=min(count, len(self)))) as batches:
             return next(batches)
 
     def load(
         self,
         positions: Sequence[int],
-        order: StreamOrder,
+        order: StreamOrder | SequentialOrder,
         pixels: "torch.Tensor | None",
         tokenise: Tokenise | None = None,
+        whole: OpenShards | None = None,
     ) -> Loaded:
         """The samples at some positions; their frames are written to `pixels` (B, T, 3, H, W) uint8.
+
+        With `whole`, out of shards that are fetched whole.
 
         Raises:
             UserError: if bytes are damaged, or the storage fails.
@@ -204,10 +230,10 @@ class SequenceStream:
         for number, source in enumerate(self.sources):
             rows = [row for row, (dataset, _) in enumerate(places) if dataset == number]
             indices = [places[row][1] for row in rows]
-            read = source.split.read(indices)
+            read = source.split.read(indices, whole)
             sequences.update(zip(rows, read, strict=True))
             if pixels is None:
-                latents.update(zip(rows, source.latents(read, indices, self.frames), strict=True))
+                latents.update(zip(rows, source.latents(read, indices, self.frames, whole), strict=True))
                 continue
             for row, sequence in zip(rows, read, strict=True):
                 source.decode(sequence, self.frames, pixels[row])
@@ -223,23 +249,30 @@ class SequenceStream:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class _RankSteps:
     """Step -> batch, for one rank; what workers are sent."""
 
     stream: SequenceStream
-    order: StreamOrder
+    order: StreamOrder | SequentialOrder
     start: int
     batch_size: int
     rank: int
     world_size: int
     tokenise: Tokenise | None
+    whole: OpenShards | None = None  # of the process that reads
 
     def __call__(self, step: int, pixels: "torch.Tensor | None") -> Loaded:
         positions = rank_positions(
             self.start, step, batch_size=self.batch_size, rank=self.rank, world_size=self.world_size
         )
-        return self.stream.load(positions, self.order, pixels, self.tokenise)
+        if self.stream.cache is None or not isinstance(self.order, SequentialOrder):
+            return self.stream.load(positions, self.order, pixels, self.tokenise)
+        if self.whole is None:
+            self.whole = OpenShards(self.stream.cache)
+        for dataset, shard in self.order.soon(positions[-1], _FETCHED_AHEAD):
+            self.whole.begin(self.stream.sources[dataset].split, shard)
+        return self.stream.load(positions, self.order, pixels, self.tokenise, self.whole)
 
 
 def _stack(latents: "dict[int, tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]]") -> CachedLatents:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from training.data.batch import Tokenise
+from training.data.remote import AnyPath
 from training.data.text import Text
 from training.models.painter import Painter, PainterParts
 from training.objective import Objective
@@ -145,7 +146,7 @@ class StageRequest:
 
     stage: DenoisingStageName
     num_frames: int
-    parents: Mapping[str, Path] = field(default_factory=dict)
+    parents: Mapping[str, AnyPath] = field(default_factory=dict)
     data: str = ""
     lora: "LoraShape | None" = None
     conditions: "ConditionDraw | None" = None

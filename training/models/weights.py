@@ -11,6 +11,8 @@ from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from training.data.manifest import hash_file
 from training.data.own_page import README
+from training.data.mirror import local_copy
+from training.data.remote import AnyPath
 from training.data.retries import retried
 from training.data.seal import sealed_fields
 
@@ -58,12 +60,13 @@ def part_of(network: "nn.Module", belongs: Callable[[str], bool]) -> "nn.Module"
     return nn.ParameterDict({name.replace(".", "/"): value for name, value in parameters if belongs(name)})
 
 
-def parent_weights(key: str, folder: Path) -> Path:
-    """The weights that `key=folder` names: those of a run folder, or the folder itself.
+def parent_weights(key: str, place: AnyPath) -> Path:
+    """The weights that `key=place` names: those of a run folder, or the folder itself; of a store, a copy of them.
 
     Raises:
         UserError: if there is nothing, or the run has not ended yet.
     """
+    folder = local_copy(key, place)
     if not folder.exists():
         raise UserError(f"{key}={folder}: no such file or folder")
     if (folder / "run.json").exists():

@@ -33,6 +33,7 @@ class Stream(IntEnum):
         CODEC_FRAMES: that the tiny model's codec is fitted to; no place.
         VALIDATION: the seed of held-out samples, whose positions training has too; not a place in the code.
         LIBRARIES: seeds of the generators of Python, NumPy and torch, from which layers of libraries draw; (rank).
+        BUFFER: which sequence leaves the shuffle buffer of a stream of whole shards; (data set, epoch, lane).
     """
 
     NOISE = 0
@@ -48,6 +49,7 @@ class Stream(IntEnum):
     CODEC_FRAMES = 10
     VALIDATION = 11
     LIBRARIES = 12
+    BUFFER = 13
 
     def generator(self, seed: int, *place: int) -> np.random.Generator:
         """NumPy's generator for one draw of a few numbers; `training.random.philox` draws for whole batches.

@@ -285,6 +285,7 @@ class Training:
         }
         write_checkpoint(parts.folder.checkpoints, self.step, facts=facts, tensors=tensors, states=states)
         prune(parts.folder.checkpoints, self._config.keep_checkpoints)
+        parts.folder.put()
 
     def _save_weights(self) -> None:
         """Write the trained weights, in the field's format."""

@@ -23,6 +23,7 @@ from conf.progress import tell
 from conf.recipe import first_difference
 from training.data.claim import claimed_folder, naming_out
 from training.data.manifest import hash_file, sweep_temporaries, to_json, write_atomically
+from training.data.mirror import Mirror
 from training.data.retries import retried
 from training.data.seal import sealed, sealed_fields
 from training.models.weights import WEIGHTS
@@ -36,6 +37,16 @@ class RunFolder:
     """Names of everything in a run's folder, and its log."""
 
     root: Path
+    mirror: Mirror | None = None
+
+    def put(self) -> None:
+        """Bring the store to what is here, where the run's folder is in one.
+
+        Raises:
+            UserError: if the storage fails.
+        """
+        if self.mirror is not None:
+            self.mirror.put()
 
     @property
     def card(self) -> Path:
@@ -118,18 +129,21 @@ class RunFolder:
 
 
 @contextmanager
-def claimed(root: Path, recipe: Mapping[str, Any], resume: Literal["auto", "never", "must"]) -> Iterator[RunFolder]:
+def claimed(
+    root: Path, recipe: Mapping[str, Any], resume: Literal["auto", "never", "must"], mirror: Mirror | None = None
+) -> Iterator[RunFolder]:
     """Claim the folder until the run ends. A folder that was made here and got no `run.json` is removed again.
 
     Args:
         root: the folder.
         recipe: what must not change when a run is resumed.
         resume: whether a run in the folder is resumed.
+        mirror: of the folder, where it is in an object store.
 
     Raises:
         UserError: if it cannot be written, is in use, or holds another run or something else.
     """
-    folder = RunFolder(root)
+    folder = RunFolder(root, mirror)
     if resume == "must" and not folder.card.exists():
         raise UserError(f"out={root}: no run to resume; resume=auto starts one")
     check = partial(_refuse_other, folder, recipe, resume)

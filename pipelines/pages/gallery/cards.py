@@ -5,7 +5,6 @@ import errno
 import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import cv2
@@ -22,6 +21,7 @@ from renderers.stored_picture import decoded
 from training.data.layout import ARTIST
 from training.data.manifest import read_checked_manifest, tar_path
 from training.data.plain import OPEN, Count, Number, shaped
+from training.data.remote import AnyPath
 from training.data.sequence import StoredSequence, read_span
 
 MAX_PX = 512  # a sheet of 8 such frames a row is 4096 px wide, which every browser decodes
@@ -41,7 +41,7 @@ class _Region(TypedDict):
     area_px: Count
 
 
-def make_cards(root: Path, places: Sequence[Place], thumbnail_px: int) -> Iterator[dict[str, Any]]:
+def make_cards(root: AnyPath, places: Sequence[Place], thumbnail_px: int) -> Iterator[dict[str, Any]]:
     """A card for each sequence, grouped by shard.
 
     Raises:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from pipelines.pages.gallery.choice import Place, choose
 from training.data.dataset import DatasetCard, dataset_totals, read_card, read_manifests
 from training.data.encoded import encoding_of
 from training.data.manifest import ShardManifest
+from training.data.remote import AnyPath
 
 _MAX_BINS = 24
 _MAX_REASONS, _MAX_SOURCES = 100, 5
@@ -77,7 +77,7 @@ class _Survey:
             yield manifest
 
 
-def gather(root: Path, max_sequences: int, thumbnail_px: int) -> Contents:
+def gather(root: AnyPath, max_sequences: int, thumbnail_px: int) -> Contents:
     """Everything the page of a data set shows.
 
     Raises:

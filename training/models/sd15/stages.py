@@ -12,6 +12,7 @@ from diffusers import MotionAdapter, SparseControlNetModel
 from torch import Tensor, nn
 
 from conf.errors import ConfigError, UserError
+from training.data.remote import AnyPath
 from training.models.architecture import StageRequest, Trainable
 from training.models.lora import apply_lora, is_lora, lora_of
 from training.models.sd15.base import BaseModel
@@ -210,7 +211,7 @@ def _replication(base: BaseModel, request: StageRequest, draw: ConditionDraw) ->
     return network
 
 
-def _refuse_long(key: str, place: Path, most: int, request: StageRequest) -> None:
+def _refuse_long(key: str, place: AnyPath, most: int, request: StageRequest) -> None:
     if request.num_frames > most:
         raise UserError(
             f"{key}={place}: has {most} positions; sequences of {request.data} have {request.num_frames} frames"

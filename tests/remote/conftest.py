@@ -1,0 +1,33 @@
+"""One object store for all tests of a module, and a bucket of its own for each test."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.object_store import ObjectStore
+from training.data import remote
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    pytest.importorskip("moto", reason="Skipped: needs moto")
+    with ObjectStore(tmp_path_factory.mktemp("object-store")) as store:
+        yield store
+
+
+@pytest.fixture
+def store(server: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
+    """The server, working, with the environment of its clients."""
+    server.works()
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(remote, "WAITS_S", (0.01,) * 6)
+    return server
+
+
+@pytest.fixture
+def bucket(store: ObjectStore, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    name = "bucket-" + tmp_path.name.replace("_", "-").lower()[-40:].strip("-")
+    store.storage().mkdir(name)
+    return f"s3://{name}"

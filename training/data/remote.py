@@ -1,0 +1,357 @@
+"""A place in an object store, which answers as a `Path` does.
+
+Names, reads and writes of a data set are the same code for a disk and a bucket: both answer to `/`, `read_bytes`,
+`open`, `stat`, `iterdir`, `unlink`. It is no `os.PathLike`, so that what opens local files alone fails on it instead of
+making a folder called `s3:`. Every request goes through `_asked`, which waits out what passes.
+"""
+
+import errno
+import fnmatch
+import io
+import posixpath
+import re
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
+
+from conf.errors import ConfigError, UserError
+from conf.shown import without_secrets
+from training.data.retries import tried_again
+from training.data.storage import open_storage
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+_Answer = TypeVar("_Answer")
+_Thing = TypeVar("_Thing")
+
+WAITS_S: Sequence[float] = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""How long to wait before each further try, on top of what the store's own client tries."""
+_PLAIN_ANSWERS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
+_NOT_PASSING = (PermissionError, NotImplementedError, ImportError, ValueError, TypeError, MemoryError, UserError)
+_REFUSED = frozenset({errno.EINVAL, errno.ENAMETOOLONG, errno.EPERM, errno.ENOSPC})
+_LOGIN = re.compile("Credential|Auth|Token")  # in the name of an error: of botocore, google-auth, azure-identity
+_PASSWORD = re.compile(r"[a-z0-9+.-]+://[^/?#]*:[^/?#]*@", re.IGNORECASE)
+_REQUESTS_AT_ONCE = 16
+_BUFFER_BYTES = 1 << 20  # read at once; small reads from a tar then cost one request a megabyte
+
+
+@dataclass(frozen=True, order=True)
+class RemotePath:
+    """A file or folder of an object store. Folders are names before a slash: there are none without a file.
+
+    Attributes:
+        url: with its protocol, and without a slash at its end.
+
+    Every method raises `UserError` in one line if the storage goes on failing or forbids it, and `FileNotFoundError`
+    or another plain answer as the method of `Path` does.
+    """
+
+    url: str
+
+    @classmethod
+    def from_url(cls, text: str, key: str) -> "RemotePath":
+        """What a user said behind `key=`.
+
+        Raises:
+            ConfigError: if it is a chain of URLs, holds a password, or names no storage that is installed.
+        """
+        if "::" in text or text.lower().startswith("file:"):
+            raise ConfigError(key, text, "a local path, or one URL such as s3://bucket/folder")
+        if _PASSWORD.match(text):
+            raise ConfigError(key, text, "a local path, or a URL without password: credentials are of the environment")
+        path = cls(text.rstrip("/"))
+        if not path.name or path.name.endswith(":"):
+            raise ConfigError(key, text, "a local path, or a URL with a folder, such as s3://bucket/folder")
+        open_storage(path.url, key)
+        return path
+
+    def __str__(self) -> str:
+        return without_secrets(self.url)
+
+    def __truediv__(self, name: str) -> "RemotePath":
+        return RemotePath(f"{self.url}/{name}")
+
+    @property
+    def name(self) -> str:
+        """Its last part."""
+        return self.url.rpartition("/")[2]
+
+    @property
+    def stem(self) -> str:
+        """The same without suffix."""
+        return posixpath.splitext(self.name)[0]
+
+    @property
+    def suffix(self) -> str:
+        """`.json`."""
+        return posixpath.splitext(self.name)[1]
+
+    @property
+    def parent(self) -> "RemotePath":
+        """The folder that it is in."""
+        return RemotePath(self.url.rpartition("/")[0])
+
+    def resolve(self) -> "RemotePath":
+        """Itself: a URL is absolute."""
+        return self
+
+    def as_uri(self) -> str:
+        """What a browser or another tool is given."""
+        return str(self)
+
+    def is_file(self) -> bool:
+        """Whether there is an object of this name."""
+        return self._info().get("type") == "file"
+
+    def is_dir(self) -> bool:
+        """Whether there are objects below this name."""
+        return self._info().get("type") == "directory"
+
+    def exists(self) -> bool:
+        """Either."""
+        return bool(self._info())
+
+    def stat(self) -> "Stat":
+        """How large it is."""
+        info = self._info()
+        if not info:
+            raise FileNotFoundError(errno.ENOENT, "no such object", str(self))
+        return Stat(int(info.get("size") or 0))
+
+    def iterdir(self) -> Iterator["RemotePath"]:
+        """What is in a folder, by one listing; nothing where there is none."""
+        for name in self.listed_sizes():
+            yield self / name
+
+    def glob(self, pattern: str) -> Iterator["RemotePath"]:
+        """Those of `iterdir` whose names match."""
+        return (path for path in self.iterdir() if fnmatch.fnmatchcase(path.name, pattern))
+
+    def listed_sizes(self) -> dict[str, int]:
+        """Names and sizes in bytes of what is in a folder; a store may take a moment to list what it has just taken."""
+        try:
+            listed = self._asked("listed", lambda storage, path: storage.ls(path, detail=True))
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        own = self.name
+        names = ((posixpath.basename(entry["name"].rstrip("/")), int(entry["size"] or 0)) for entry in listed)
+        return {name: size for name, size in names if name and name != own}
+
+    def tree(self) -> dict[str, str]:
+        """Names of all files below a folder, each with a text that is another when its content is."""
+
+        def find(storage: "AbstractFileSystem", path: str) -> dict[str, str]:
+            listed = storage.find(path, detail=True)
+            return {name[len(path) + 1 :]: _version(info) for name, info in listed.items() if name != path}
+
+        try:
+            return self._asked("listed", find)
+        except FileNotFoundError:
+            return {}
+
+    def read_bytes(self) -> bytes:
+        """All of it."""
+        return bytes(self._asked("read", lambda storage, path: storage.cat_file(path)))
+
+    def read_span(self, start: int, end: int) -> bytes:
+        """The bytes [start, end), all of which must be there."""
+
+        def read(storage: "AbstractFileSystem", path: str) -> bytes:
+            data = bytes(storage.cat_file(path, start=start, end=end))
+            if len(data) != end - start:
+                raise OSError(errno.EIO, f"{len(data)} bytes came where {end - start} were asked for")
+            return data
+
+        return self._asked("read", read) if end > start else b""
+
+    def open(self, mode: str = "rb") -> io.BufferedReader:
+        """For reading: it is asked for in pieces of a megabyte, each tried again by itself."""
+        if mode != "rb":
+            raise ValueError(f"{self}: objects are written whole, not opened as {mode}")
+        return io.BufferedReader(_RemoteFile(self, self.stat().st_size), _BUFFER_BYTES)
+
+    def write_bytes(self, data: bytes) -> None:
+        """Put it in place, whole or not at all."""
+        self._asked("written", lambda storage, path: storage.pipe_file(path, data))
+
+    def create(self, data: bytes) -> bool:
+        """The same if there is none yet (a conditional put); whether it is this one that is there now."""
+
+        def put(storage: "AbstractFileSystem", path: str) -> None:
+            try:
+                storage.pipe_file(path, data, mode="create")
+            except OSError as error:
+                if "precondition" in str(error).lower().replace("-", ""):
+                    raise FileExistsError(errno.EEXIST, "there is one", path) from error  # as not all clients say it
+                raise
+
+        try:
+            self._asked("written", put)
+        except FileExistsError:
+            return self.read_bytes() == data  # perhaps an earlier try succeeded, and its answer was lost
+        return True
+
+    def upload(self, file: IO[bytes]) -> None:
+        """Put a local file in place, whole or not at all, and see that it is there as long as it should be."""
+        num_bytes = file.seek(0, io.SEEK_END)
+
+        def put(storage: "AbstractFileSystem", path: str) -> None:
+            storage.put_file(f"/proc/self/fd/{file.fileno()}", path)  # the file may have no name
+            size = storage.info(path)["size"]
+            if size != num_bytes:
+                raise OSError(errno.EIO, f"{size} bytes are there, {num_bytes} were sent")
+
+        self._asked("written", put)
+
+    def unlink(self, missing_ok: bool = False) -> None:
+        """Remove an object."""
+        try:
+            self._asked("removed", lambda storage, path: storage.rm_file(path))
+        except FileNotFoundError:
+            if not missing_ok:
+                raise
+
+    def rmtree(self) -> None:
+        """Remove all objects below this name."""
+        with suppress(FileNotFoundError):
+            self._asked("removed", lambda storage, path: storage.rm(path, recursive=True))
+
+    def mkdir(self, parents: bool = False, exist_ok: bool = False) -> None:
+        """Nothing: a folder comes with its first object."""
+
+    def _info(self) -> dict[str, Any]:
+        try:
+            info: dict[str, Any] = self._asked("read", lambda storage, path: storage.info(path))
+        except FileNotFoundError:
+            return {}
+        return info
+
+    def _asked(self, done: str, ask: "Callable[[AbstractFileSystem, str], _Answer]") -> _Answer:
+        return asked(self.url, done, ask)
+
+
+def asked(url: str, done: str, ask: "Callable[[AbstractFileSystem, str], _Answer]") -> _Answer:
+    """The answer to a request, which is repeated after a while when the storage fails.
+
+    Args:
+        url: of what is asked for.
+        done: the participle of what is tried, for the message.
+        ask: called with the storage and the path in its own terms; it must begin anew each time.
+
+    Raises:
+        UserError: if the storage goes on failing, or forbids it.
+        FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError: as they come, from whoever reads.
+    """
+    storage, path = open_storage(url)  # fsspec keeps one a process
+    try:
+        return tried_again(lambda: ask(storage, path), WAITS_S, _may_pass)
+    except UserError:
+        raise
+    except Exception as error:
+        if isinstance(error, _PLAIN_ANSWERS) and not (isinstance(error, FileNotFoundError) and done == "written"):
+            raise  # a missing bucket answers as a missing file does
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, PermissionError) or _LOGIN.search(type(error).__name__) or "Bad Request" in reason:
+            reason += "; are the credentials in the environment right, and not expired?"
+        elif _may_pass(error):
+            reason += f"; {len(WAITS_S) + 1} tries; the same command again goes on when the storage answers"
+        raise UserError(f"{without_secrets(url)}: cannot be {done} ({reason})") from error
+
+
+@dataclass(frozen=True)
+class Stat:
+    """What is known of an object."""
+
+    st_size: int
+
+
+class NewObject:
+    """An object that is absent until it is committed: made in a local file without a name, which a kill takes along."""
+
+    def __init__(self, path: RemotePath) -> None:
+        self._path = path
+        self.file = tempfile.TemporaryFile()  # noqa: SIM115  (closed by `close`)
+
+    def commit(self) -> None:
+        """Upload it under its name."""
+        self.file.flush()
+        self._path.upload(self.file)
+
+    def close(self) -> None:
+        """Let go of the local file."""
+        self.file.close()
+
+
+class _RemoteFile(io.RawIOBase):
+    """An object as a file that is read here and there."""
+
+    def __init__(self, path: RemotePath, num_bytes: int) -> None:
+        self._path, self._num_bytes, self._at = path, num_bytes, 0
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._path.read_span(self._at, min(self._at + len(buffer), self._num_bytes))
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._num_bytes}[whence]
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+
+def _version(info: Mapping[str, Any]) -> str:
+    """What changes in a listing when an object is written again; stores call it by different names."""
+    marks = (info.get(key) for key in ("size", "ETag", "etag", "md5Hash", "content_md5", "blob_id", "LastModified"))
+    return " ".join(str(mark) for mark in marks if mark is not None)
+
+
+def answers(root: "AnyPath", ask: Callable[[_Thing], _Answer], things: Iterable[_Thing]) -> Iterator[_Answer]:
+    """What `ask` returns for each thing below `root`, in order; of a store, many requests are on their way at once."""
+    if not isinstance(root, RemotePath):
+        yield from map(ask, things)
+        return
+    left = iter(things)
+    with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
+        while batch := list(islice(left, 4 * _REQUESTS_AT_ONCE)):
+            yield from pool.map(ask, batch)
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether a fault is worth another try: of the network and the store, not of the question or of who asks it.
+
+    Clients of storage raise whatever they like, so what is not known to stay is taken to pass.
+    """
+    if isinstance(error, (*_PLAIN_ANSWERS, *_NOT_PASSING)) or _LOGIN.search(type(error).__name__):
+        return False
+    return getattr(error, "errno", None) not in _REFUSED
+
+
+AnyPath = Path | RemotePath
+"""A file or folder of this machine, or of an object store; `conf.compose.typed` makes one or the other of a text."""
+
+Place = TypeVar("Place", bound=Path | RemotePath)
+
+
+def below(root: Place, name: str) -> Place:
+    """What is called so below a folder: of the same kind."""
+    return cast(Place, root / name)
+
+
+def located(text: str) -> AnyPath:
+    """The place that a path or URL names."""
+    return RemotePath(text.rstrip("/")) if "://" in text else Path(text)

@@ -1,0 +1,148 @@
+"""Shards of slow storage, fetched whole, checked, and kept on this machine up to a size.
+
+CACHE/ab/abcd….tar    a tar, named by the SHA-256 that its manifest gives
+
+So what is kept cannot be out of date, and data sets, runs and processes share it. The shards that were used longest ago
+go first; a reader that has one open reads on.
+"""
+
+import errno
+import hashlib
+import os
+import time
+from collections import OrderedDict
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from io import FileIO
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from conf.errors import UserError
+from training.data.layout import tar_name
+from training.data.manifest import is_temporary, new_file
+from training.data.remote import RemotePath, located
+from training.data.retries import retried
+
+if TYPE_CHECKING:
+    from training.data.split import StoredSplit
+
+_PIECE_BYTES = 16 << 20
+_MOST_OPEN = 128
+_FETCHED_AT_ONCE = 4
+_LONGEST_FETCH_S = 3600.0
+
+
+def cache_folder() -> Path:
+    """Where shards are kept: below `XDG_CACHE_HOME`, or `~/.cache`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "process-painter" / "shards"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardCache:
+    """A folder of shards.
+
+    Attributes:
+        folder: where.
+        max_bytes: of all shards together, besides those that are being read.
+    """
+
+    folder: Path = field(default_factory=cache_folder)
+    max_bytes: int = 20 << 30
+
+    def open(self, split: "StoredSplit", number: int) -> FileIO:
+        """A shard of a split as an open file; of a disk the shard itself.
+
+        Raises:
+            UserError: if the storage fails, the tar is not the one that was committed, or the disk is full.
+        """
+        tar = located(split.url) / tar_name(split.shards[number])
+        if not isinstance(tar, RemotePath):
+            return retried(tar, lambda: FileIO(tar))
+        sha256 = split.sha256[number]
+        path = self.folder / sha256[:2] / f"{sha256}.tar"
+        try:
+            file = FileIO(path)
+        except FileNotFoundError:
+            return self._fetched(split, number, tar, path)
+        os.utime(file.fileno())
+        return file
+
+    def _fetched(self, split: "StoredSplit", number: int, tar: RemotePath, path: Path) -> FileIO:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            new = new_file(path)
+            try:
+                fetch(tar, split.num_bytes[number], split.sha256[number], new.file)
+                new.file.flush()
+                file = FileIO(f"/proc/self/fd/{new.file.fileno()}")  # by its name another process might remove it first
+                new.commit()
+            finally:
+                new.close()
+            self._keep_to_size()
+        except OSError as error:
+            full = "; a smaller cache_gb keeps less" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+            raise UserError(f"{error.filename or path}: {error.strerror or error}{full}") from error
+        return file
+
+    def _keep_to_size(self) -> None:
+        """Remove what was used longest ago, and what killed processes left half fetched."""
+        stats = []
+        for path in self.folder.glob("*/*"):
+            with suppress(FileNotFoundError):  # another process made room as well
+                stats.append((path.stat().st_mtime, path.stat().st_size, path))
+        total = sum(size for _, size, path in stats if not is_temporary(path))
+        for modified_s, size, path in sorted(stats):
+            if is_temporary(path):
+                if modified_s < time.time() - _LONGEST_FETCH_S:
+                    path.unlink(missing_ok=True)
+            elif total > self.max_bytes:
+                path.unlink(missing_ok=True)
+                total -= size
+
+
+def fetch(tar: RemotePath, num_bytes: int, sha256: str, file: IO[bytes]) -> None:
+    """Write a shard to a file, piece by piece.
+
+    Raises:
+        UserError: if it is not the tar that was committed.
+    """
+    digest = hashlib.sha256()
+    for start in range(0, num_bytes, _PIECE_BYTES):
+        piece = tar.read_span(start, min(start + _PIECE_BYTES, num_bytes))
+        digest.update(piece)
+        file.write(piece)
+    if digest.hexdigest() != sha256:
+        raise UserError(f"{tar}: not the bytes that were committed; run python -m pipelines.verify")
+
+
+class OpenShards:
+    """Shards of one reader: the latest are open, and the next ones are fetched while others are decoded."""
+
+    def __init__(self, cache: ShardCache) -> None:
+        self._cache = cache
+        self._open: OrderedDict[str, Future[FileIO]] = OrderedDict()
+        self._pool = ThreadPoolExecutor(_FETCHED_AT_ONCE)
+
+    def begin(self, split: "StoredSplit", number: int) -> Future[FileIO]:
+        """Have a shard fetched."""
+        name = split.sha256[number]
+        if name not in self._open:
+            self._open[name] = self._pool.submit(self._cache.open, split, number)
+        self._open.move_to_end(name)
+        while len(self._open) > _MOST_OPEN:
+            self._open.popitem(last=False)
+        return self._open[name]
+
+    def read(self, split: "StoredSplit", number: int, offset: int, length: int) -> bytes:
+        """Bytes of a shard.
+
+        Raises:
+            UserError: as `ShardCache.open`.
+        """
+        future = self.begin(split, number)
+        try:
+            return os.pread(future.result().fileno(), length, offset)
+        except UserError:
+            del self._open[split.sha256[number]]  # it may be had when it is asked for again
+            raise
