@@ -7,7 +7,6 @@ folder of ours loads as it is, from disk or from the Hub.
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 from conf.markdown import front_matter, plain, table
@@ -18,6 +17,7 @@ from training.data.layout import SPLITS
 from training.data.licences import licence_fields
 from training.data.manifest import ShardManifest, write_atomically
 from training.data.own_page import README, page_for
+from training.data.remote import AnyPath
 
 SHEET = "contact_sheet.png"
 """The picture in the card."""
@@ -36,7 +36,7 @@ _MEMBERS = {
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
-def write_dataset_page(root: Path, card: DatasetCard, manifests: Sequence[ShardManifest]) -> None:
+def write_dataset_page(root: AnyPath, card: DatasetCard, manifests: Sequence[ShardManifest]) -> None:
     """Write the card of what is committed of a data set, and its contact sheet; nothing while nothing is.
 
     A card that somebody changed by hand stays as it is.

@@ -6,13 +6,13 @@ a map of regions, and each has arrays of its own.
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from training.data.layout import FRAME_FORMATS
 from training.data.manifest import ShardManifest
+from training.data.remote import AnyPath
 from training.data.sequence import StoredSequence, read_sequence
 
 Feature = dict[str, Any]
@@ -24,7 +24,7 @@ _MOST_AXES = (
 _OF_THE_LIBRARY = ("__key__", "__url__")
 
 
-def dataset_features(root: Path, manifests: Sequence[ShardManifest]) -> list[Feature]:
+def dataset_features(root: AnyPath, manifests: Sequence[ShardManifest]) -> list[Feature]:
     """All columns, in the order in which members stand in a sequence.
 
     They are those of the first sequence of each renderer in each split. Columns that a sequence lacks are empty there.
@@ -40,7 +40,7 @@ def dataset_features(root: Path, manifests: Sequence[ShardManifest]) -> list[Fea
     return [columns[name] for name in sorted(columns)] + [_named(name, "string") for name in _OF_THE_LIBRARY]
 
 
-def _first_of_each_kind(root: Path, manifests: Iterable[ShardManifest]) -> Iterator[StoredSequence]:
+def _first_of_each_kind(root: AnyPath, manifests: Iterable[ShardManifest]) -> Iterator[StoredSequence]:
     seen: set[tuple[str, str]] = set()
     for manifest in manifests:
         for span, record in zip(manifest.samples, manifest.records, strict=True):

@@ -1,7 +1,6 @@
 """A contact sheet of a shard: a row a sequence, its frames from left to right."""
 
 from itertools import islice
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -33,7 +32,7 @@ def contact_sheet(root: AnyPath, shard: str) -> NDArray[np.uint8]:
     return np.vstack(rows)
 
 
-def write_sheet(root: AnyPath, shard: str, path: Path) -> None:
+def write_sheet(root: AnyPath, shard: str, path: AnyPath) -> None:
     """Write the contact sheet of a shard as a PNG."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, png_of(contact_sheet(root, shard)))

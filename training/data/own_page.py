@@ -5,7 +5,8 @@ The last line of a page carries a hash of all above it. A page without one, or w
 
 import hashlib
 import re
-from pathlib import Path
+
+from training.data.remote import AnyPath
 
 README = "README.md"
 """The card of a data set or a painter, where the Hub looks for it."""
@@ -13,7 +14,7 @@ _MARK = "<!-- Made by process-painter, which writes this page anew until you cha
 _LAST_LINE = re.compile(re.escape(_MARK).replace(re.escape("{}"), "([0-9a-f]{64})").encode() + rb"\Z")
 
 
-def page_for(stored: Path, text: str) -> bytes:
+def page_for(stored: AnyPath, text: str) -> bytes:
     """What should stand in a file: the page that was changed by hand there, or else this text.
 
     Args:

@@ -120,7 +120,7 @@ def read_sequences(root: AnyPath, manifest: ShardManifest) -> Iterator[StoredSeq
             yield read_span(span, retried(path, partial(_read_at, file, span.offset, span.length)))
 
 
-def read_sequence(root: Path, shard: str, span: SampleSpan) -> StoredSequence:
+def read_sequence(root: AnyPath, shard: str, span: SampleSpan) -> StoredSequence:
     """One sequence of a shard.
 
     Raises:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from training.data.manifest import hash_file
-from training.data.own_page import README
 from training.data.mirror import local_copy
+from training.data.own_page import README
 from training.data.remote import AnyPath
 from training.data.retries import retried
 from training.data.seal import sealed_fields
