@@ -141,9 +141,10 @@ def arrivals(far: _Field, level: _Field) -> _Field:
 
 
 def arrival_agreement(frames: NDArray[np.float32], painter: NDArray[np.float32]) -> float:
-    """Spearman's rho, over places in which both paint, of when they arrive in a process and in the painter's.
+    """Spearman's rho of when places arrive in a process and in the painter's, where the painter paints.
 
-    There are `CELLS` x `CELLS` places. In each, both are judged by the same level: half of the painter's way.
+    There are `CELLS` x `CELLS` places. In each, both are judged by the same level: half of the painter's way. What is
+    never farther than that from its last colours has arrived from the beginning.
 
     Args:
         frames, painter: (T, H, W, 3) and (T', h, w, 3) in [0, 1], at even steps of the painter's time.
@@ -155,7 +156,7 @@ def arrival_agreement(frames: NDArray[np.float32], painter: NDArray[np.float32])
 
     executed_far, painter_far = (_far(process, (CELLS, CELLS)) for process in (frames, painter))
     level = np.maximum(_ARRIVED * painter_far.max(0), _LEAST_LAB)
-    painted = (executed_far.max(0) > level) & (painter_far.max(0) > level)
+    painted = painter_far.max(0) > level
     executed, wanted = (arrivals(far, level)[painted] for far in (executed_far, painter_far))
     if len(wanted) < _FEWEST_PLACES or np.ptp(executed) == 0 or np.ptp(wanted) == 0:
         return 0.0
