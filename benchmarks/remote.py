@@ -53,8 +53,8 @@ def main() -> None:
         if arguments.only != "stream":
             _kills(store, local, arguments.sequences, arguments.size, arguments.kills)
         if arguments.only != "kills":
-            words = [f"shard_size={_SHARD_SIZE}", "val_fraction=0"]
-            made = [*_synth(str(local.with_name("stream")), arguments.sequences, arguments.size), *words]
+            settings = [f"shard_size={_SHARD_SIZE}", "val_fraction=0"]
+            made = [*_synth(str(local.with_name("stream")), arguments.sequences, arguments.size), *settings]
             subprocess.run(made, check=True, capture_output=True)
             store.storage().put(str(local.with_name("stream")), "s3://bucket/stream", recursive=True)
             _stream(store, "s3://bucket/stream", local.with_name("stream"), arguments.latency_ms / 1000)
