@@ -1,7 +1,7 @@
 """Strokes that follow a painter's time line: each is placed in the time between two frames, for what is done in it.
 
 Strokes that were fitted to the finished picture alone cannot be put into another order: what lies below was coloured
-for what lies above it (docs/decisions/028). So the strokes of a schedule are dealt to the times between frames, placed
+for what lies above it (docs/decisions/029). So the strokes of a schedule are dealt to the times between frames, placed
 on the canvas as it is then, where the painter works; and refined together, with the painter's frames as
 under-paintings.
 """
