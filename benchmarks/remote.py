@@ -139,7 +139,7 @@ def read_once(kind: str, url: str) -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     name, _, workers = kind.partition(" ")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # shards may still be on their way
         cache = ShardCache(folder=Path(folder), max_bytes=0) if name == "sequential" else None
         stream = SequenceStream.open([DataMixture(path=url)], cache=cache, captions_required=False)
         began = time.monotonic()
