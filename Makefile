@@ -12,7 +12,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-SOURCES := process_painter conf renderers training pipelines tests benchmarks
+SOURCES := process_painter conf renderers training pipelines tests benchmarks integrations
 TINY := outputs/tiny
 BUDGET_S ?= 600
 # Two processes of one thread each: on two cores that is faster than one process of two threads.

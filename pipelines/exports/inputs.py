@@ -1,6 +1,6 @@
 """Where processes come from: sequences of a data set, a folder of `paint`, a picture that a renderer paints."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from conf.errors import ConfigError, UserError
 from conf.shown import shown
@@ -60,8 +61,14 @@ class Replay:
             if value is not None:
                 raise ConfigError(key, value, f"null: {why}, so frames are exported as they are")
 
-    def frames(self, program: StrokeProgram, family: Renderer, stored_steps: Sequence[int]) -> tuple[Frame, ...]:
-        """Frames painted again from strokes, at the pace of the stored ones."""
+    def frames(
+        self,
+        program: StrokeProgram,
+        family: Renderer,
+        stored_steps: Sequence[int],
+        on_frame: Callable[[], None] | None = None,
+    ) -> tuple[Frame, ...]:
+        """Frames painted again from strokes, at the pace of the stored ones; `on_frame` is called after each."""
         count = self.num_frames or len(stored_steps)
         places = np.linspace(0, len(stored_steps) - 1, count)
         steps = [round(float(step)) for step in np.interp(places, np.arange(len(stored_steps)), stored_steps)]
@@ -72,15 +79,13 @@ class Replay:
             raise ConfigError(key, value, f"less: {count} frames of {width}x{height} px are too many at once")
         notes = family.notes(program, steps)
         canvases = family.replay(program, steps, (height, width))
-        return tuple(
-            Frame(
-                picture=to_uint8(canvas),
-                step=step,
-                phase=notes[number].phase if notes else "",
-                doing=shown(notes[number].doing) if notes else "",
-            )
-            for number, (step, canvas) in enumerate(zip(steps, canvases, strict=True))
-        )
+        frames: list[Frame] = []
+        for number, (step, canvas) in enumerate(zip(steps, canvases, strict=True)):
+            phase, doing = (notes[number].phase, shown(notes[number].doing)) if notes else ("", "")
+            frames.append(Frame(picture=to_uint8(canvas), step=step, phase=phase, doing=doing))
+            if on_frame is not None:
+                on_frame()
+        return tuple(frames)
 
 
 def from_dataset(root: Path, key: str, replay: Replay) -> Process:
@@ -191,22 +196,47 @@ def from_picture(picture: Location, choice: RendererChoice, canvas_px: int, seed
     Raises:
         UserError: if the picture cannot be read or is too slender.
     """
-    from pipelines.film import canvas_of
-    from pipelines.kernels import compile_kernels
     from pipelines.sources.picture_file import read_picture
 
+    image = read_picture(picture, choice.ground)
+    return from_image(image, Path(picture).stem, Path(picture).name, choice, canvas_px, seed, replay)
+
+
+def from_image(
+    image: NDArray[np.float32],
+    name: str,
+    origin: str,
+    choice: RendererChoice,
+    canvas_px: int,
+    seed: int,
+    replay: Replay,
+    on_frame: Callable[[], None] | None = None,
+) -> Process:
+    """A picture in memory as a renderer paints it.
+
+    Args:
+        image: (H, W, 3) in [0, 1].
+        name: of the process; its caption begins with it.
+        origin: what it is painted from, for the credit and for messages.
+        choice, canvas_px, seed, replay: as in `from_picture`.
+        on_frame: called after each frame.
+
+    Raises:
+        UserError: if the picture is too slender.
+    """
+    from pipelines.film import canvas_of
+    from pipelines.kernels import compile_kernels
+
     compile_kernels({choice.family}, ClusterConfig(kind="inline"))
-    canvas = canvas_of(read_picture(picture, choice.ground), canvas_px, picture)
+    canvas = canvas_of(image, canvas_px, origin)
     painting = choice.renderer.paint(canvas, choice.config, np.random.SeedSequence(seed), choice.assets.content)
     schedule = FrameSchedule(num_frames=replay.num_frames or _FRAMES_OF_PICTURE)
     steps = schedule.steps(painting.left)
-    frames = replay.frames(painting.program, choice.renderer, steps)
-    name = Path(picture).stem
     subject = name.replace("_", " ")
     return Process(
         name=name,
         caption=shown(f"{subject}, {choice.phrase}" if choice.phrase else subject),
-        credit=shown(f"painted from {Path(picture).name} by process-painter"),
-        frames=frames,
+        credit=shown(f"painted from {origin} by process-painter"),
+        frames=replay.frames(painting.program, choice.renderer, steps, on_frame),
         program=painting.program,
     )

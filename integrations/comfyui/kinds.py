@@ -1,0 +1,51 @@
+"""What travels between nodes besides pictures."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from comfy_api.latest import io
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pipelines.painting.pipeline import PaintingPipeline
+
+CATEGORY = "process-painter"
+
+ProcessKind = io.Custom("PROCESS_PAINTER_PROCESS")
+"""A `pipelines.exports.process.Process`: frames, and strokes where they are known."""
+
+PainterKind = io.Custom("PROCESS_PAINTER_PAINTER")
+"""A `LoadedPainter`."""
+
+PinsKind = io.Custom("PROCESS_PAINTER_PINS")
+"""A tuple of `Pin`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedPainter:
+    """A painter, ready to paint.
+
+    Attributes:
+        facts: what its card says.
+    """
+
+    pipeline: "PaintingPipeline"
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pin:
+    """A picture that a frame is to be.
+
+    Attributes:
+        picture: (H, W, 3) in [0, 1], of any size.
+        frame: its number; negative ones count from the end.
+        strength: 0 to 1.
+    """
+
+    picture: "NDArray[np.float32]"
+    frame: int
+    strength: float
