@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 _ROOT = Path(__file__).parents[1]
-_PACKAGES = ("benchmarks", "conf", "pipelines", "process_painter", "renderers", "training")
+_PACKAGES = ("benchmarks", "conf", "integrations", "pipelines", "process_painter", "renderers", "training")
 _SAY_NOTHING = frozenset({
     "found", "held", "here", "kept", "ours", "said", "shown", "some", "stuff", "theirs", "there", "told", "words",
 })  # fmt: skip

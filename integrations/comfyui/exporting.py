@@ -39,7 +39,7 @@ class ExportProcess(io.ComfyNode):  # type: ignore[misc]
                 ProcessKind.Input("process", optional=True),
                 io.Image.Input("frames", optional=True, tooltip="In place of a process; in order, blank to finished."),
             ],
-            outputs=[io.String.Output("path")],
+            outputs=[io.String.Output("path", display_name="path")],
             is_output_node=True,
         )
 
@@ -67,10 +67,10 @@ class ExportProcess(io.ComfyNode):  # type: ignore[misc]
             raise UserError("export needs either a process or frames")
         chosen = FORMATS[format]
         chosen.refuse(process, format)
-        out = _free_path(filename_prefix, chosen.endings[0] if chosen.endings else "")
         composed = compose("export", ["out=unused"])
         plain = {field.name: composed[field.name] for field in fields(Settings)}
         settings = typed(Settings, {**plain, "seconds": seconds, "hold": hold, "animated": animated})
+        out = _free_path(filename_prefix, chosen.endings[0] if chosen.endings else "")
         advance = step_counter(1)
         with placed(out) as path:
             chosen.write(process, settings, path)

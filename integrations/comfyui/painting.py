@@ -119,7 +119,10 @@ class Paint(io.ComfyNode):  # type: ignore[misc]
                 io.Int.Input("seed", default=0, min=0, max=2**63 - 1, control_after_generate=True),
                 PinsKind.Input("pins", optional=True),
             ],
-            outputs=[io.Image.Output("frames"), ProcessKind.Output("process")],
+            outputs=[
+                io.Image.Output("frames", display_name="frames"),
+                ProcessKind.Output("process", display_name="process"),
+            ],
         )
 
     @classmethod

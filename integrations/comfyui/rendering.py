@@ -68,7 +68,10 @@ class RenderProcess(io.ComfyNode):  # type: ignore[misc]
                 io.Int.Input("seed", default=0, min=0, max=2**63 - 1, control_after_generate=True),
                 io.String.Input("title", default="painting", tooltip="Of the process, for sheets and lessons."),
             ],
-            outputs=[io.Image.Output("frames"), ProcessKind.Output("process")],
+            outputs=[
+                io.Image.Output("frames", display_name="frames"),
+                ProcessKind.Output("process", display_name="process"),
+            ],
         )
 
     @classmethod

@@ -93,13 +93,13 @@ class Schema:
     node_id: str
     display_name: str
     category: str
-    inputs: list[Input]
-    outputs: list[Output]
+    inputs: Sequence[Input]
+    outputs: Sequence[Output]
     description: str = ""
     is_output_node: bool = False
 
     def __post_init__(self) -> None:
-        ids = [one.id for one in (*self.inputs, *self.outputs)]
+        ids = [one.id for one in self.inputs] + [one.id for one in self.outputs]
         assert len(set(ids)) == len(ids), f"{self.node_id}: ids must be unique between inputs and outputs"
 
 
@@ -211,7 +211,7 @@ def comfy_with_the_pack(output: Path) -> Iterator[Comfy]:
             "comfy.model_management", throw_exception_if_processing_interrupted=comfy.check_interrupted
         ),
         "folder_paths": _module(
-            "folder_paths", get_output_directory=lambda: str(output), get_save_image_path=comfy.save_path
+            "folder_paths", get_output_directory=lambda: str(comfy.output), get_save_image_path=comfy.save_path
         ),
     }
     name = "custom_nodes_process_painter"

@@ -29,10 +29,23 @@ RENDER, LOAD, PIN, PAINT, EXPORT = (
 SMALL = {"num_strokes": 60, "canvas_px": 64, "preset": "fast"}
 
 
-@pytest.fixture
-def comfy(tmp_path: Path) -> Iterator[Comfy]:
-    with comfy_with_the_pack(tmp_path / "output") as comfy:
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Comfy]:
+    with comfy_with_the_pack(tmp_path_factory.mktemp("output")) as comfy:
         yield comfy
+
+
+@pytest.fixture(scope="module")
+def painter(started: Comfy) -> Any:
+    (painter,) = started.run(LOAD).args
+    return painter
+
+
+@pytest.fixture
+def comfy(started: Comfy, tmp_path: Path) -> Comfy:
+    started.output, started.interrupt_after = tmp_path / "output", None
+    started.bars.clear()
+    return started
 
 
 @pytest.fixture
@@ -108,8 +121,7 @@ def test_a_rendered_process_goes_from_blank_to_the_picture(comfy: Comfy, picture
     assert comfy.bars == [[4, 4], [4, 4]]
 
 
-def test_a_user_can_interrupt_rendering_and_painting(comfy: Comfy, picture: Tensor) -> None:
-    (painter,) = comfy.run(LOAD).args
+def test_a_user_can_interrupt_rendering_and_painting(comfy: Comfy, painter: Any, picture: Tensor) -> None:
     comfy.interrupt_after = 2
     with pytest.raises(InterruptProcessingException):
         comfy.run(RENDER, image=picture, renderer="bezier", num_frames=8, size=64, **SMALL)
@@ -119,8 +131,7 @@ def test_a_user_can_interrupt_rendering_and_painting(comfy: Comfy, picture: Tens
     assert comfy.bars == [[2, 5]]
 
 
-def test_a_painter_paints_words_and_keeps_to_chained_pins(comfy: Comfy, picture: Tensor) -> None:
-    (painter,) = comfy.run(LOAD).args
+def test_a_painter_paints_words_and_keeps_to_chained_pins(comfy: Comfy, painter: Any, picture: Tensor) -> None:
     free, process = comfy.run(PAINT, painter=painter, prompt="a red house, painted in oil", steps=2, num_frames=4).args
     assert free.shape == (4, 64, 64, 3) and free.dtype == torch.float32 and process.program is None
     assert "made by a model" in process.credit and process.caption == "a red house, painted in oil"
@@ -182,19 +193,18 @@ def test_what_cannot_be_done_is_one_clear_line_and_leaves_nothing(
     assert not [path for path in comfy.output.parent.rglob("*") if path.is_file()]
 
 
-def test_pins_and_frames_beyond_the_process_are_refused(comfy: Comfy, picture: Tensor) -> None:
-    (painter,) = comfy.run(LOAD).args
+def test_pins_and_frames_beyond_the_process_are_refused(comfy: Comfy, painter: Any, picture: Tensor) -> None:
     (pins,) = comfy.run(PIN, image=picture, frame=7).args
-    with pytest.raises(ConfigError, match="frame=7: .* pinned already"):
+    with pytest.raises(ConfigError, match=r"frame=7: .* pinned already"):
         comfy.run(PIN, image=picture, frame=7, pins=pins)
     (twice,) = comfy.run(PIN, image=picture, frame=-1, pins=pins).args
     with pytest.raises(UserError, match="frame 7 of 8 is pinned twice"):
         comfy.run(PAINT, painter=painter, pins=twice)
-    with pytest.raises(ConfigError, match="pins=frame 7: .* -4 to 3"):
+    with pytest.raises(ConfigError, match=r"pins=frame 7: .* -4 to 3"):
         comfy.run(PAINT, painter=painter, pins=pins, num_frames=4)
-    with pytest.raises(ConfigError, match="num_frames=9: .* 2 to 8"):
+    with pytest.raises(ConfigError, match=r"num_frames=9: .* 2 to 8"):
         comfy.run(PAINT, painter=painter, num_frames=9)
-    with pytest.raises(ConfigError, match="prompt='': .* what to paint"):
+    with pytest.raises(ConfigError, match=r"prompt='': .* what to paint"):
         comfy.run(PAINT, painter=painter, prompt=" ")
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.integrations.comfyui.stand_in import PACK, Choice, Comfy, Number, Widget, comfy_with_the_pack
 
 WORKFLOWS = sorted((PACK / "example_workflows").glob("*.json"))
-OF_COMFYUI = {
+OF_COMFYUI: dict[str, dict[str, Any]] = {
     "LoadImage": {"inputs": [], "outputs": ["IMAGE", "MASK"]},
     "PreviewImage": {"inputs": [("images", "IMAGE")], "outputs": []},
 }
