@@ -50,10 +50,8 @@ class LoadPainter(io.ComfyNode):  # type: ignore[misc]
 
         if not painter.strip():
             raise ConfigError("painter", "''", "tiny, or a painter's folder")
-        with torch.inference_mode(False):  # ComfyUI's own; what is loaded in it could not be loaded into a network
-            pipeline, facts = load_painter_pipeline(
-                Path(painter.strip()).expanduser(), _DTYPES[dtype], compute_device("auto"), {}
-            )
+        folder = Path(painter.strip()).expanduser()
+        pipeline, facts = load_painter_pipeline(folder, _DTYPES[dtype], compute_device("auto"), {})
         return io.NodeOutput(LoadedPainter(pipeline=pipeline, facts=facts))
 
 

@@ -1,7 +1,6 @@
 """The nodes in ComfyUI, of which `stand_in` stands in for the published interface."""
 
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,9 @@ from torch import Tensor
 
 from conf.compose import choices, compose
 from conf.errors import ConfigError, UserError
+from pipelines.export import export_config
 from pipelines.exports.registry import FORMATS
+from pipelines.painting.config import paint_config
 from pipelines.synthesis.renderer_choice import single_renderer
 from tests.integrations.comfyui.stand_in import (
     Choice,
@@ -75,21 +76,28 @@ def test_defaults_of_widgets_are_those_of_the_command(comfy: Comfy, node: str, c
 
 
 @pytest.mark.parametrize(
-    ("node", "yaml"), [(RENDER, "export"), (RENDER, "renderer/studio"), (PAINT, "paint"), (EXPORT, "export")]
+    ("node", "config", "overrides"),
+    [
+        (RENDER, export_config, ("export", "picture=a.png", "out=a.svg")),
+        (EXPORT, export_config, ("export", "picture=a.png", "out=a.svg")),
+        (PAINT, paint_config, ("paint", "prompt=a boat")),
+    ],
 )
-def test_ranges_of_widgets_are_those_that_the_configuration_states(comfy: Comfy, node: str, yaml: str) -> None:
-    path = Path(compose.__code__.co_filename).parent / f"{yaml}.yaml"
-    stated = {
-        key: (float(low), float(high))
-        for key, low, high in re.findall(
-            r"^(\w+):.*#.*?(\d[\d.]*) to (\d+)", path.read_text(encoding="utf-8"), re.MULTILINE
-        )
-    }
-    compared = {key: widget for key, widget in _widgets(comfy, node).items() if isinstance(widget, Number)}
-    compared = {key: widget for key, widget in compared.items() if key in stated and key != "seed"}
-    assert compared and {key: (one.min, one.max) for key, one in compared.items()} == {
-        key: stated[key] for key in compared
-    }
+def test_ranges_of_widgets_are_those_of_the_command(
+    comfy: Comfy, node: str, config: Callable[[dict[str, Any]], object], overrides: tuple[str, ...]
+) -> None:
+    command, *given = overrides
+    for key, widget in _widgets(comfy, node).items():
+        if not isinstance(widget, Number):
+            continue
+        assert widget.min is not None and widget.max is not None
+        beyond = 1 if isinstance(widget.default, int) else 0.01
+        word = "renderer.num_strokes" if key == "num_strokes" else key
+        for value in (widget.min, widget.max):
+            config(compose(command, [*given, f"{word}={value}"]))
+        for value in (widget.min - beyond, widget.max + beyond):
+            with pytest.raises(ConfigError, match=f"{key}="):
+                config(compose(command, [*given, f"{word}={value}"]))
 
 
 def test_every_renderer_that_needs_no_weights_can_be_chosen(comfy: Comfy, picture: Tensor) -> None:
