@@ -43,6 +43,7 @@ SAID = "a"
 NOT_IN_YAML = {
     ("DataMixture", "weight"),  # of a list of data sets
     ("PaintConfig", "pictures"),  # what `image` is when it is a list
+    ("PaintConfig", "strokes"),  # made of several keys, with execution=strokes
     ("FolderSource", "extensions"), ("FolderSource", "max_pixels"),  # long, and set by nobody yet
     ("WebDatasetSource", "extensions"), ("WebDatasetSource", "max_pixels"),
     ("SD15Config", "shape"), ("TinyConfig", "path"),  # of other architectures
