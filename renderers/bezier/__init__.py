@@ -12,12 +12,16 @@ from numpy.typing import NDArray
 from renderers.begun import begun_arrays, begun_canvas
 from renderers.bezier.along import fit_along
 from renderers.bezier.config import BezierConfig as Config
-from renderers.bezier.fit import aspect_of, bezier_brief, fit, shrink, worth_px
+from renderers.bezier.fit import aspect_of, bezier_brief, fit, worth_px
+from renderers.bezier.precedence import subject_first
 from renderers.distance import stroke_distances
 from renderers.family import Renderer
+from renderers.pace import by_logarithm
 from renderers.painting import NO_ASSETS, NOTHING_KNOWN, Assets, Image, Knowledge, Painting, StrokeProgram
 from renderers.raster.ribbon import NUM_COLUMNS, R0, R2, X0, grid
 from renderers.raster.stamp import draw_all, new_scratch
+from renderers.shrink import shrink
+from renderers.things.saliency import rough_saliency
 from renderers.time_line import TimeLine, stroke_moments, time_left
 
 __all__ = ["RENDERER", "Config"]
@@ -35,15 +39,16 @@ class BezierRenderer(Renderer):
         """Paint a (H, W, 3) float32 RGB image in [0, 1] with `config.num_strokes` strokes."""
         if config.device != "cpu":
             return self.paint_batch([image], config, [seed])[0]
-        program = self.plan(image, config, seed)
-        return Painting(program=program, distances=self._distances(program))
+        return self._painting(self.plan(image, config, seed))
 
     def plan(
         self, image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets = NO_ASSETS,
         known: Knowledge = NOTHING_KNOWN,
     ) -> StrokeProgram:  # fmt: skip
         """The strokes alone, for callers that do not need the distance after each of them; on the CPU."""
-        strokes = fit(image, config, np.random.Generator(np.random.PCG64(seed)))
+        saliency = rough_saliency(image)
+        strokes = fit(image, config, np.random.Generator(np.random.PCG64(seed)), saliency)
+        strokes = strokes[subject_first(strokes, saliency, config.attention)]
         height, width = image.shape[:2]
         return StrokeProgram(family="bezier", strokes=strokes, canvas=config.canvas, height_px=height, width_px=width)
 
@@ -101,7 +106,10 @@ class BezierRenderer(Renderer):
         from renderers.bezier.gpu.batch import plan_batch
 
         programs = plan_batch(images, config, seeds)
-        return [Painting(program=program, distances=self._distances(program)) for program in programs]
+        return [
+            self._painting(replace(program, strokes=_in_turn(program.strokes, image, config.attention)))
+            for program, image in zip(programs, images, strict=True)
+        ]
 
     def replay_batch(
         self, programs: Sequence[StrokeProgram], steps: Sequence[Sequence[int]], config: Config
@@ -125,6 +133,10 @@ class BezierRenderer(Renderer):
         """The blank canvas."""
         return config.canvas
 
+    def _painting(self, program: StrokeProgram) -> Painting:
+        distances = self._distances(program)
+        return Painting(program=program, distances=distances, pace=by_logarithm(distances))
+
     def _distances(self, program: StrokeProgram) -> NDArray[np.float64]:
         height, width = program.height_px, program.width_px
         (finished,) = self.replay(program, [len(program.strokes)])
@@ -134,6 +146,10 @@ class BezierRenderer(Renderer):
 
 
 RENDERER = BezierRenderer()
+
+
+def _in_turn(strokes: NDArray[np.float32], image: Image, attention: float) -> NDArray[np.float32]:
+    return strokes[subject_first(strokes, rough_saliency(image), attention)]
 
 
 def _blank(program: StrokeProgram, height: int, width: int) -> Image:

@@ -21,8 +21,6 @@ from renderers.bezier.fit import (
     limits_of,
     pyramid_sizes,
     search_of,
-    shrink,
-    shrunk_size,
     stages_of,
 )
 from renderers.bezier.place import MAX_CELLS, level_grid, place
@@ -32,6 +30,7 @@ from renderers.painting import Image
 from renderers.raster.gradient import Loss
 from renderers.raster.ribbon import NUM_COLUMNS, Floats, grid
 from renderers.raster.stamp import new_scratch
+from renderers.shrink import shrink, shrunk_size
 
 STATE_WEIGHT = 0.02
 """How much each of the painter's frames counts beside the finished picture."""

@@ -35,6 +35,8 @@ class BezierConfig:
         preset: `fast`, `std` or `best`: how much time a painting may take.
         num_strokes: 10 to 5,000.
         opaque: strokes cover fully instead of letting what is below shine through.
+        attention: how early what draws the eye is painted and finished, 0 to 4; 0: all parts alike. On a GPU it decides
+            the order of strokes alone.
         canvas: RGB of the blank canvas, each in [0, 1].
         device: where strokes are placed, refined and painted. On `cuda` many pictures are painted at once; strokes are
             others than the CPU's, as good, and frames within 1/255 of what the CPU paints of them.
@@ -43,6 +45,7 @@ class BezierConfig:
     preset: Literal["fast", "std", "best"] = "std"
     num_strokes: int = 500
     opaque: bool = False
+    attention: float = 1.0
     canvas: tuple[float, float, float] = (1.0, 1.0, 1.0)
     device: Literal["cpu", "cuda"] = "cpu"
 
@@ -51,6 +54,8 @@ class BezierConfig:
             raise ConfigError("preset", self.preset, "one of " + ", ".join(EFFORTS))
         if not 10 <= self.num_strokes <= 5000:
             raise ConfigError("num_strokes", self.num_strokes, "10 to 5000")
+        if not 0.0 <= self.attention <= 4.0:
+            raise ConfigError("attention", self.attention, "0 to 4")
         if len(self.canvas) != 3 or not all(0.0 <= value <= 1.0 for value in self.canvas):
             raise ConfigError("canvas", list(self.canvas), "three numbers from 0 to 1, such as [1,1,1]")
         if self.device not in ("cpu", "cuda"):

@@ -4,22 +4,24 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from renderers.bezier.config import BezierConfig, Effort
-from renderers.bezier.place import MAX_CELLS, Guide, Limits, Pyramid, Search, level_grid, place
+from renderers.bezier.place import MAX_CELLS, NO_ATTENTION, Guide, Limits, Pyramid, Search, level_grid, place
 from renderers.bezier.refine import Moments, Rates, refine
 from renderers.bezier.transport import transport_pull
 from renderers.painting import Image
 from renderers.raster.gradient import Loss
 from renderers.raster.ribbon import NUM_COLUMNS, RED, Floats, grid
 from renderers.raster.stamp import draw_all, new_scratch
+from renderers.shrink import shrink, shrunk_size
 
 # All found by a random search over three photographs, maximising dB at a given time (docs/decisions/003).
 _RADIUS_FIRST, _RADIUS_LAST, _RADIUS_POWER = 0.21, 0.0065, 0.23
+_ATTENTION = 4.0
 _SCORED_RADIUS_PX = 0.45
 RATES = Rates(place_px=np.float32(1.0), girth_px=np.float32(0.41), tone=np.float32(0.0425), stretch=np.float32(0.042))
 _LAST_PACE = 0.32
@@ -30,6 +32,20 @@ UNDERPAINTING_WEIGHT = 0.04
 _LEAST_PX = 16
 _TRANSPORT_EVERY = 5  # steps of refinement for one solution of the transport
 
+
+class Beginning(NamedTuple):
+    """How the first strokes are chosen, besides by what they take off the error.
+
+    Attributes:
+        attention: (h, w) 0 or more, how much more errors count (see `Guide`).
+        crossing: what a broad stroke is charged for crossing silhouettes (see `Search`).
+    """
+
+    attention: Floats = NO_ATTENTION
+    crossing: float = 0.0
+
+
+ANYHOW = Beginning()
 ANYWHERE = Guide(np.zeros((1, 1), np.float32), np.ones((1, 1), np.float32))
 """A guide that leaves every direction open."""
 
@@ -62,6 +78,7 @@ class Brief:
         absolute: refine down the sum of absolute errors instead of that of their squares.
         transport: weight of optimal transport in the refinement (see `transport_pull`), 0 for none.
         area: share of the target that strokes are for; where it is small, they are worth more pixels of it.
+        beginning: how the first strokes are chosen.
     """
 
     target: Image
@@ -75,6 +92,7 @@ class Brief:
     absolute: bool = False
     transport: float = 0.0
     area: float = 1.0
+    beginning: Beginning = ANYHOW
 
     @property
     def worth_px(self) -> float:
@@ -90,24 +108,26 @@ class Brief:
         return shrink(self.blank, short_px).reshape(-1).copy()
 
 
-def fit(image: Image, config: BezierConfig, rng: np.random.Generator) -> Floats:
+def fit(image: Image, config: BezierConfig, rng: np.random.Generator, saliency: Floats = NO_ATTENTION) -> Floats:
     """Find strokes that paint the image.
 
     Args:
         image: (H, W, 3) float32 RGB in [0, 1].
+        saliency: (h, w) in [0, 1], what draws the eye; used with `config.attention`.
 
     Returns:
-        (num_strokes, 13) strokes in painting order.
+        (num_strokes, 13) strokes, coarse to fine.
     """
-    return fit_brief(bezier_brief(image, config), config.effort, rng)
+    return fit_brief(bezier_brief(image, config, saliency), config.effort, rng)
 
 
-def bezier_brief(image: Image, config: BezierConfig) -> Brief:
-    """The brief of the Bézier renderer."""
+def bezier_brief(image: Image, config: BezierConfig, saliency: Floats = NO_ATTENTION) -> Brief:
+    """The brief of the Bézier renderer; `saliency` as of `fit`."""
     return Brief(
         target=image,
         blank=config.canvas,
         radii=stroke_radii(config.num_strokes, aspect_of(image)),
+        beginning=attentive(saliency, config.attention, _ATTENTION),
         min_opacity=1.0 if config.opaque else _MIN_OPACITY,
     )
 
@@ -126,9 +146,11 @@ def limits_of(brief: Brief) -> Limits:
 
 def search_of(brief: Brief, effort: Effort) -> Search:
     """Settings of the search for each stroke."""
+    shortest, longest = map(np.float32, brief.lengths)
     return Search(
-        effort.num_candidates, effort.num_climbs, np.float32(_SCORED_RADIUS_PX), *map(np.float32, brief.lengths)
-    )
+        effort.num_candidates, effort.num_climbs, np.float32(_SCORED_RADIUS_PX), shortest, longest,
+        crossing=np.float32(brief.beginning.crossing),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,10 +183,11 @@ def stages_of(brief: Brief, effort: Effort) -> Iterator[Stage]:
 def fit_brief(brief: Brief, effort: Effort, rng: np.random.Generator) -> Floats:
     """Place strokes coarse to fine, then refine them together; returns (N, 13) strokes in painting order."""
     limits, search, stages = limits_of(brief), search_of(brief, effort), list(stages_of(brief, effort))
+    guide = brief.guide._replace(attention=brief.beginning.attention)
     strokes = np.zeros((len(brief.radii), NUM_COLUMNS), np.float32)
     pyramid = build_pyramid(brief, stages[0].short_px)
     scratch, errors = new_scratch(level_grid(pyramid, 0)), np.zeros(MAX_CELLS, np.float32)
-    place(strokes, brief.radii, pyramid, scratch, errors, search, limits, brief.guide, rng)
+    place(strokes, brief.radii, pyramid, scratch, errors, search, limits, guide, rng)
     if brief.dark_to_light:
         strokes = _darks_first(strokes)
     for stage in stages:
@@ -193,6 +216,13 @@ def aspect_of(image: Image) -> float:
     """Longer side over shorter."""
     height, width = image.shape[:2]
     return float(max(height, width) / min(height, width))
+
+
+def attentive(saliency: Floats, attention: float, weight: float, crossing: float = 0.0) -> Beginning:
+    """A beginning that turns to what draws the eye and keeps within silhouettes; any at all where `attention` is 0."""
+    if not attention:
+        return ANYHOW
+    return Beginning(np.ascontiguousarray(np.float32(weight * attention) * saliency), crossing)
 
 
 def stroke_radii(num_strokes: int, aspect: float) -> Floats:
@@ -228,21 +258,6 @@ def pyramid_sizes(height: int, width: int, finest_px: int) -> list[int]:
     while sizes[-1] // 2 >= _LEAST_PX:
         sizes.append(sizes[-1] // 2)
     return sizes
-
-
-def shrunk_size(height: int, width: int, short_px: int) -> tuple[int, int]:
-    """Height and width of a picture that is averaged down to `short_px` along its shorter side."""
-    scale = short_px / min(height, width)
-    return max(short_px, round(height * scale)), max(short_px, round(width * scale))
-
-
-def shrink(image: Image, short_px: int) -> Image:
-    """The image, averaged down to `short_px` along its shorter side."""
-    height, width = image.shape[:2]
-    if short_px >= min(height, width):
-        return np.ascontiguousarray(image, np.float32)
-    rows, columns = shrunk_size(height, width, short_px)
-    return np.ascontiguousarray(cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _fade(part: float) -> float:

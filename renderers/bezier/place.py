@@ -15,6 +15,7 @@ from renderers.raster.ribbon import A0, A2, BLUE, GREEN, NUM_COLUMNS, R0, R2, RE
 from renderers.raster.stamp import Scratch, draw, stroke_mask
 
 _ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
+_TINY = np.float32(1e-6)
 _1, _2, _3 = np.uint64(1), np.uint64(2), np.uint64(3)
 MAX_CELLS = 4096
 MARGIN = np.float32(0.02)  # how far a control point may leave the canvas
@@ -36,11 +37,19 @@ class Pyramid(NamedTuple):
     covers: np.float32
 
 
+NO_ATTENTION = np.zeros((1, 1), np.float32)
+
+
 class Guide(NamedTuple):
-    """Where strokes should run: `angles` (h, w) in radians, followed to within `spread` (h, w) times a quarter turn."""
+    """Where strokes should run: `angles` (h, w) in radians, followed to within `spread` (h, w) times a quarter turn.
+
+    `attention` (rows, columns), 0 or more: errors count 1 + attention times when a spot for a stroke is looked for, and
+    less and less towards the last stroke.
+    """
 
     angles: Floats
     spread: Floats
+    attention: Floats = NO_ATTENTION
 
 
 class Limits(NamedTuple):
@@ -56,7 +65,9 @@ class Search(NamedTuple):
     """Settings of the search for each stroke.
 
     `num_candidates` random starts and `num_climbs` steps of hill climbing; `radius_px` is its radius in pixels when
-    scored; new strokes have a half length of `min_length` to `max_length` radii.
+    scored; new strokes have a half length of `min_length` to `max_length` radii. The broadest stroke is charged
+    `crossing` times what the picture's colours vary under it, so that it stays within silhouettes; finer ones as much
+    less as they are finer.
     """
 
     num_candidates: int
@@ -64,6 +75,7 @@ class Search(NamedTuple):
     radius_px: np.float32
     min_length: np.float32
     max_length: np.float32
+    crossing: np.float32 = _ZERO
 
 
 @part
@@ -81,19 +93,25 @@ def clamp(stroke: Floats, limits: Limits) -> None:
 
 
 @part
-def score(stroke: Floats, grid: Grid, canvas: Floats, target: Floats, scratch: Scratch) -> np.float32:
+def score(
+    stroke: Floats, grid: Grid, canvas: Floats, target: Floats, scratch: Scratch, crossing: np.float32
+) -> np.float32:
     """What painting the stroke in its best colour would take off the squared error, in units of area.
 
     A mask m and a colour q leave (T - C + m C) - m q of the residual T - C, so q = sum m (T - C + m C) / sum m^2.
     That colour, clipped to [0, 1], is written into the stroke.
 
+    Args:
+        crossing: charge for sum m |T - mean T|^2, how much the target varies under the stroke.
+
     Returns:
-        The gain, or -1 if the stroke covers nothing to speak of.
+        The gain less the charge, or -1 if the stroke covers nothing to speak of.
     """
     top, rows = stroke_mask(stroke, grid, scratch)
     mask = scratch.mask
     weight = _ZERO
     a0, a1, a2, d = _ZERO, _ZERO, _ZERO, _ZERO
+    area, t0, t1, t2, squares = _TINY, _ZERO, _ZERO, _ZERO, _ZERO
     packed = np.uint64(0)
     for row in range(rows):
         at = _3 * np.uint64((top + row) * grid.width + scratch.row_lo[row])
@@ -103,7 +121,13 @@ def score(stroke: Floats, grid: Grid, canvas: Floats, target: Floats, scratch: S
             m = mask[packed + np.uint64(j)]
             covering = grid.covers * m
             z0, z1, z2 = covering * canvas[q], covering * canvas[q + _1], covering * canvas[q + _2]
-            r0, r1, r2 = target[q] - canvas[q], target[q + _1] - canvas[q + _1], target[q + _2] - canvas[q + _2]
+            w0, w1, w2 = target[q], target[q + _1], target[q + _2]
+            r0, r1, r2 = w0 - canvas[q], w1 - canvas[q + _1], w2 - canvas[q + _2]
+            area += m
+            t0 += m * w0
+            t1 += m * w1
+            t2 += m * w2
+            squares += m * (w0 * w0 + w1 * w1 + w2 * w2)
             weight += m * m
             a0 += m * (r0 + z0)
             a1 += m * (r1 + z1)
@@ -118,15 +142,20 @@ def score(stroke: Floats, grid: Grid, canvas: Floats, target: Floats, scratch: S
     c2 = min(_ONE, max(_ZERO, a2 * inverse))
     stroke[RED], stroke[GREEN], stroke[BLUE] = c0, c1, c2
     gain = _TWO * (c0 * a0 + c1 * a1 + c2 * a2) - (c0 * c0 + c1 * c1 + c2 * c2) * weight - d
+    gain -= crossing * (squares - (t0 * t0 + t1 * t1 + t2 * t2) / area)
     return gain / (grid.unit_px * grid.unit_px)
 
 
 @part
 def _cell_errors(
     errors: Floats, cell_px: int, grid: Grid, canvas: Floats, target: Floats, window: tuple[int, int, int, int],
-    columns: int,
+    columns: int, attention: Floats, share: np.float32,
 ) -> None:  # fmt: skip
-    """Squared error of the grid cells in a window (first row, last row, first column, last column), into `errors`."""
+    """Squared error of the grid cells in a window (first row, last row, first column, last column), into `errors`.
+
+    Each counts 1 + `share` * attention times.
+    """
+    seen_rows, seen_columns = attention.shape
     for gy in range(window[0], window[1]):
         for gx in range(window[2], window[3]):
             total = _ZERO
@@ -136,7 +165,9 @@ def _cell_errors(
                 for j in range(3 * (right - left)):
                     difference = target[at + np.uint64(j)] - canvas[at + np.uint64(j)]
                     total += difference * difference
-            errors[gy * columns + gx] = total
+            row = min(seen_rows - 1, (gy * cell_px + cell_px // 2) * seen_rows // grid.height)
+            column = min(seen_columns - 1, (gx * cell_px + cell_px // 2) * seen_columns // grid.width)
+            errors[gy * columns + gx] = total * (_ONE + share * attention[row, column])
 
 
 @part
@@ -194,7 +225,8 @@ def place(
         window = (0, rows, 0, columns)
         if level == last_level and cell_px == last_cell:  # only what the last stroke touched has changed
             window = _touched(best, grid.unit_px, cell_px, rows, columns)
-        _cell_errors(errors, cell_px, grid, canvas, target, window, columns)
+        share = _ONE - np.float32(i) / np.float32(strokes.shape[0])
+        _cell_errors(errors, cell_px, grid, canvas, target, window, columns, guide.attention, share)
         last_level, last_cell = level, cell_px
         best_gain, reach = np.float32(-2), r
         for attempt in range(search.num_candidates + search.num_climbs):
@@ -208,7 +240,7 @@ def place(
                 _copy(best, trial)
                 _perturb(trial, reach, rng)
             clamp(trial, limits)
-            gain = score(trial, grid, canvas, target, scratch)
+            gain = score(trial, grid, canvas, target, scratch, search.crossing * r / radii[0])
             if gain > best_gain:
                 best_gain = gain
                 _copy(trial, best)

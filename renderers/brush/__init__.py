@@ -11,7 +11,7 @@ import numpy as np
 
 from conf.errors import ConfigError
 from renderers.begun import begun_arrays
-from renderers.bezier.fit import aspect_of, shrink, worth_px
+from renderers.bezier.fit import aspect_of, worth_px
 from renderers.brush.canvas import program_arrays, replay, step_distances
 from renderers.brush.config import BrushConfig as Config
 from renderers.brush.custom import brush_from_picture, coverage_of
@@ -21,8 +21,10 @@ from renderers.brush.stroke import Marks, marks_of
 from renderers.brush.style import StrokeCharacter, stroke_character, transfer_colours
 from renderers.brush.texture import BrushTexture, make_brush
 from renderers.family import AssetFile, Renderer
+from renderers.pace import by_logarithm
 from renderers.painting import NO_ASSETS, NOTHING_KNOWN, Assets, Image, Knowledge, Painting, StrokeProgram
 from renderers.raster.ribbon import Floats
+from renderers.shrink import shrink
 from renderers.time_line import TimeLine, stroke_moments, time_left
 
 __all__ = ["RENDERER", "Config"]
@@ -49,7 +51,8 @@ class BrushRenderer(Renderer):
             ConfigError: if the brush picture will not do, or the weights are of another network.
         """
         program = self.plan(image, config, seed, assets)
-        return Painting(program=program, distances=step_distances(program))
+        distances = step_distances(program)
+        return Painting(program=program, distances=distances, pace=by_logarithm(distances))
 
     def plan(
         self, image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets = NO_ASSETS,

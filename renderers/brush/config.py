@@ -42,6 +42,8 @@ class BrushConfig:
         medium: `oil` covers; `ink` only darkens.
         preset: `fast`, `std` or `best`: how much time a painting may take.
         num_strokes: 10 to 5,000; ink may leave some out that would hardly be seen.
+        attention: how early what draws the eye is painted and finished, 0 to 4; 0: all parts alike. Above 0, the first
+            strokes of oil keep within silhouettes, and washes of ink run from one tone to the next.
         loss: what all strokes are refined together down: the sum of squared errors, or of absolute ones (L1).
         transport: 0 to 100, how much optimal transport counts beside it, for strokes far from where they belong.
         canvas: RGB of the toned canvas or the paper, each in [0, 1].
@@ -59,6 +61,7 @@ class BrushConfig:
     medium: Literal["oil", "ink"] = "oil"
     preset: Literal["fast", "std", "best"] = "std"
     num_strokes: int = 500
+    attention: float = 1.0
     loss: Literal["squares", "absolute"] = "squares"
     transport: float = 0.0
     canvas: tuple[float, float, float] = (0.82, 0.76, 0.66)
@@ -81,6 +84,8 @@ class BrushConfig:
             raise ConfigError("preset", self.preset, "one of " + ", ".join(EFFORTS))
         if not 10 <= self.num_strokes <= 5000:
             raise ConfigError("num_strokes", self.num_strokes, "10 to 5000")
+        if not 0.0 <= self.attention <= 4.0:
+            raise ConfigError("attention", self.attention, "0 to 4")
         if self.loss not in ("squares", "absolute"):
             raise ConfigError("loss", self.loss, "squares or absolute")
         if not 0.0 <= self.transport <= 100.0:

@@ -3,9 +3,9 @@
 import cv2
 import numpy as np
 
-from renderers.bezier.fit import shrink
 from renderers.bezier.place import Guide
 from renderers.painting import Image
+from renderers.shrink import shrink
 
 _GUIDE_PX = 128
 _LEAST_SPREAD = 0.1  # of a quarter turn: no hand is exact

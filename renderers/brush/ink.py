@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from renderers.bezier.fit import Brief, fit_brief, shrink
+from renderers.bezier.fit import Brief, attentive, fit_brief
+from renderers.bezier.precedence import subject_first
 from renderers.brush.config import BrushConfig
 from renderers.brush.guide import guide_along
 from renderers.brush.stroke import FAR_RED, MARK, NUM_BRUSH_COLUMNS, Marks, new_brush_scratch, solve_colours
@@ -17,6 +18,8 @@ from renderers.brush.texture import BrushTexture, make_brush
 from renderers.painting import Image
 from renderers.raster.gradient import NO_STATES
 from renderers.raster.ribbon import NUM_COLUMNS, R0, R2, RED, X0, X1, X2, Y0, Y1, Y2, Floats, grid
+from renderers.shrink import shrink
+from renderers.things.saliency import rough_saliency
 from renderers.time_line import TimeLine
 
 DENSITY = 3.0  # what an amount of 1 absorbs, in nepers: the darkest ink reflects a twentieth
@@ -27,6 +30,7 @@ PIGMENTS = {  # absorption of red, green and blue
     "ochre": (0.36, 0.72, 1.0),
     "cinnabar": (0.25, 0.90, 1.0),
     "gamboge": (0.12, 0.36, 1.0),
+    "violet": (0.70, 1.0, 0.42),
 }
 _INK_IN_PIGMENT = 0.3  # pigments are never used pure
 
@@ -41,6 +45,7 @@ _SOLVE_PX, _SOLVE_STEPS = 256, 48
 _NUM_BRUSHES = 3
 _ALONG = (0.1, 0.3, 0.5, 0.7, 0.9)  # of a stroke
 _TO_DO = 0.5  # share of a stroke's middle line
+_ATTENTION, _CROSSING, _HASTE = 2.0, 0.5, 0.4
 
 
 def ink_brushes(config: BrushConfig) -> BrushTexture:
@@ -63,6 +68,7 @@ def plan_ink(image: Image, config: BrushConfig, marks: Marks, rng: np.random.Gen
         (N, NUM_BRUSH_COLUMNS) strokes in painting order; colours are amounts absorbed of red, green and blue.
     """
     wash, line = ink_targets(image, config.empty)
+    saliency = rough_saliency(image)
     num_lines = round(_LINE_SHARE * config.num_strokes)
     guide = guide_along(image, 0.012)
     washes, lines = (
@@ -77,6 +83,7 @@ def plan_ink(image: Image, config: BrushConfig, marks: Marks, rng: np.random.Gen
                 guide=guide,
                 absolute=config.loss == "absolute",
                 transport=config.transport,
+                beginning=attentive(saliency, config.attention, _ATTENTION, _CROSSING),
             ),
             config.effort,
             rng,
@@ -95,11 +102,13 @@ def plan_ink(image: Image, config: BrushConfig, marks: Marks, rng: np.random.Gen
     else:
         strokes[:, MARK] = rng.integers(0, len(marks.cover), config.num_strokes)
     _solve(strokes, wash, line, marks)
-    amounts = _settle_tones(strokes, is_line, image, config.pigments)
+    amounts = _settle_tones(strokes, is_line, image, config.pigments, graded=config.attention > 0)
     seen = amounts > _LEAST_AMOUNT
     if not seen.any():  # an empty sheet is no painting: keep the strongest
         seen = amounts >= amounts.max()
-    order = np.argsort(~is_line if config.order == "lines_first" else is_line, kind="stable")
+    order = subject_first(strokes, saliency, _HASTE * config.attention, covers=0.0)
+    late = ~is_line if config.order == "lines_first" else is_line
+    order = order[np.argsort(late[order], kind="stable")]
     return np.ascontiguousarray(strokes[order][seen[order]])
 
 
@@ -177,24 +186,39 @@ def _solve(strokes: Floats, wash: NDArray[np.float32], line: NDArray[np.float32]
         np.zeros_like(target),
         none,
         np.float32(0),
+        np.float32(0),
         _SOLVE_STEPS,
         new_brush_scratch(pixels),
         NO_STATES,
     )
 
 
-def _settle_tones(strokes: Floats, is_line: NDArray[np.bool_], image: Image, pigments: bool) -> NDArray[np.float32]:
-    """Give every stroke the nearest of five tones: lines in ink, washes in their place's pigment; returns amounts."""
+def _settle_tones(
+    strokes: Floats, is_line: NDArray[np.bool_], image: Image, pigments: bool, graded: bool
+) -> NDArray[np.float32]:
+    """Give every stroke the nearest of five tones: lines in ink, washes in their place's pigment; returns amounts.
+
+    Args:
+        graded: a wash runs from one tone to its neighbour where its two ends ask for it.
+    """
     ends = slice(RED, RED + 3), slice(FAR_RED, FAR_RED + 3)
-    amounts: NDArray[np.float32] = np.stack([strokes[:, end].mean(1) for end in ends]).mean(0)
-    tones = np.array(TONES, np.float32)
-    nearest = np.abs(np.log(amounts[:, None] + 1e-3) - np.log(tones + 1e-3)).argmin(1)
+    of_ends = [strokes[:, end].mean(1) for end in ends]
+    amounts: NDArray[np.float32] = np.stack(of_ends).mean(0)
+    nearest = _nearest_tones(amounts)
     absorption = np.tile(np.array(INK, np.float32), (len(strokes), 1))
     if pigments:
         absorption[~is_line] = _pigments_at(strokes[~is_line], image)
-    for end in ends:
-        strokes[:, end] = tones[nearest, None] * absorption
+    for end, amount in zip(ends, of_ends, strict=True):
+        wanted = np.where(is_line, nearest, np.clip(_nearest_tones(amount), nearest - 1, nearest + 1))
+        strokes[:, end] = np.array(TONES, np.float32)[wanted if graded else nearest, None] * absorption
     return amounts
+
+
+def _nearest_tones(amounts: NDArray[np.float32]) -> NDArray[np.int_]:
+    """(N,) which of the five tones is nearest to each amount, as the eye judges."""
+    tones = np.array(TONES, np.float32)
+    nearest: NDArray[np.int_] = np.abs(np.log(amounts[:, None] + 1e-3) - np.log(tones + 1e-3)).argmin(1)
+    return nearest
 
 
 def _pigments_at(strokes: Floats, image: Image) -> NDArray[np.float32]:

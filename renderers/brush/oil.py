@@ -1,11 +1,14 @@
 """Oil: opaque bristle strokes on a toned canvas, broad first, then along the form, then detail."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from renderers.bezier.along import STATE_WEIGHT, fit_along, under_paintings
-from renderers.bezier.fit import Brief, fit_brief, shrink, underpaintings_after
+from renderers.bezier.fit import ANYHOW, Beginning, Brief, attentive, fit_brief, underpaintings_after
+from renderers.bezier.precedence import subject_first
 from renderers.brush.config import BrushConfig
 from renderers.brush.guide import guide_along
 from renderers.brush.stroke import FAR_RED, MARK, NUM_BRUSH_COLUMNS, THICKNESS, Marks, new_brush_scratch, solve_colours
@@ -13,9 +16,12 @@ from renderers.brush.style import StrokeCharacter
 from renderers.painting import Image
 from renderers.raster.gradient import NO_STATES
 from renderers.raster.ribbon import NUM_COLUMNS, RED, Floats, grid
+from renderers.shrink import shrink
+from renderers.things.saliency import rough_saliency
 from renderers.time_line import TimeLine
 
 _RADIUS_FIRST, _RADIUS_LAST, _RADIUS_POWER = 0.16, 0.009, 0.33
+_ATTENTIVE_FIRST, _ATTENTION, _CROSSING, _LOYALTY = 0.1, 8.0, 3.0, 0.02
 _MIN_OPACITY = 0.9
 _LENGTHS = (1.5, 5.0)
 _GUIDE_SCALE = 0.02
@@ -36,16 +42,21 @@ def plan_oil(
     Returns:
         (N, NUM_BRUSH_COLUMNS) strokes in painting order.
     """
-    brief = _brief(image, config.canvas, config, character)
+    saliency = rough_saliency(image)
+    brief = _brief(
+        image, config.canvas, config, character, attentive(saliency, config.attention, _ATTENTION, _CROSSING)
+    )
     ribbons = fit_brief(brief, config.effort, rng)
-    return _with_marks(ribbons, brief, underpaintings_after(len(ribbons)), NO_STATES, config, character, marks, rng)
+    after = underpaintings_after(len(ribbons))
+    strokes = _with_marks(ribbons, brief, after, NO_STATES, config, character, marks, rng)
+    return strokes if config.dark_to_light else strokes[subject_first(strokes, saliency, config.attention)]
 
 
 def plan_oil_along(
     image: Image, time_line: TimeLine, config: BrushConfig, character: StrokeCharacter | None, marks: Marks,
     rng: np.random.Generator,
 ) -> tuple[Floats, NDArray[np.int64]]:  # fmt: skip
-    """Strokes of an oil painting that follow a painter; arguments as of `plan_oil`.
+    """Strokes of an oil painting that follow a painter, whose attention is not ours; arguments as of `plan_oil`.
 
     Args:
         time_line: whose `begun` has the size of the image.
@@ -53,6 +64,7 @@ def plan_oil_along(
     Returns:
         The strokes, and (S,) how many of them are painted at each state.
     """
+    config = replace(config, attention=0.0)
     brief = _brief(image, config.canvas if time_line.begun is None else time_line.begun, config, character)
     states = time_line.states(image)
     ribbons, ends = fit_along(brief, states, time_line.progress, config.effort, rng)
@@ -64,23 +76,26 @@ def plan_oil_along(
 
 
 def _brief(
-    image: Image, blank: tuple[float, float, float] | Image, config: BrushConfig, character: StrokeCharacter | None
-) -> Brief:
+    image: Image, blank: tuple[float, float, float] | Image, config: BrushConfig, character: StrokeCharacter | None,
+    beginning: Beginning = ANYHOW,
+) -> Brief:  # fmt: skip
     count = config.num_strokes
     lengths = _LENGTHS if character is None else (max(1.0, 0.5 * character.elongation), 1.5 * character.elongation)
     last = _RADIUS_LAST if character is None else float(np.clip(0.5 * character.width, 0.006, 0.03))
+    first = _ATTENTIVE_FIRST if config.attention else _RADIUS_FIRST
     share = (np.arange(count) / count) ** _RADIUS_POWER
-    last = min(_RADIUS_FIRST / 2, last * np.sqrt(500 / count))
+    last = min(first / 2, last * np.sqrt(500 / count))
     return Brief(
         target=image,
         blank=blank,
-        radii=(_RADIUS_FIRST * (last / _RADIUS_FIRST) ** share).astype(np.float32),
+        radii=(first * (last / first) ** share).astype(np.float32),
         min_opacity=_MIN_OPACITY,
         lengths=lengths,
         guide=guide_along(image, _GUIDE_SCALE, 1.0 if character is None else 1.5 - character.alignment),
         dark_to_light=config.dark_to_light,
         absolute=config.loss == "absolute",
         transport=config.transport,
+        beginning=beginning,
     )
 
 
@@ -104,7 +119,7 @@ def _with_marks(
     solve_colours(
         strokes, pixels, marks, small.reshape(-1), brief.ground(_SOLVE_PX), after,
         np.float32(STATE_WEIGHT if len(states) else _UNDERPAINTING_WEIGHT),
-        _SOLVE_STEPS, new_brush_scratch(pixels), states,
+        np.float32(_LOYALTY if config.attention else 0.0), _SOLVE_STEPS, new_brush_scratch(pixels), states,
     )  # fmt: skip
     if character is not None:
         vary = rng.standard_normal((count, 1)) * character.colour_variation * 0.5

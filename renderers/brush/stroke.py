@@ -172,7 +172,7 @@ def trace(
 @kernel
 def solve_colours(
     strokes: Floats, grid: Grid, marks: Marks, target: Floats, blank: Floats, after: NDArray[np.int64],
-    weight: np.float32, steps: int, scratch: BrushScratch, states: Floats,
+    weight: np.float32, loyalty: np.float32, steps: int, scratch: BrushScratch, states: Floats,
 ) -> None:  # fmt: skip
     """Colours at both ends of every stroke, for the marks the brush really leaves.
 
@@ -183,6 +183,8 @@ def solve_colours(
         strokes: (N, 18) of which the colours change.
         target, blank: (3n,) the picture, and the canvas before the first stroke.
         after, weight, states: under-paintings, as in `renderers.raster.gradient.Loss`.
+        loyalty: what straying from the picture's mean colour under a stroke counts, 1 being as much as an error of all
+            its pixels. Of strokes that others cover, nothing else says what colour they should have.
     """
     count = strokes.shape[0]
     starts, tops = np.zeros(count + 1, np.int64), np.zeros(count, np.int64)
@@ -204,6 +206,20 @@ def solve_colours(
     canvas, upstream = np.empty_like(target), np.empty_like(target)
     pulls = np.empty((after.shape[0], target.shape[0]), np.float32)
     velocity = np.zeros((count, 6), np.float32)
+    local = np.zeros((count, 3), np.float32)
+    for i in range(count):
+        area, packed = _TINY, starts[i]
+        for row in range(row_starts[i + 1] - row_starts[i]):
+            first, last = lo[row_starts[i] + row], hi[row_starts[i] + row]
+            at = _3 * np.uint64((tops[i] + row) * grid.width + first)
+            for j in range(last - first):
+                m = masks[packed + j]
+                area += m
+                for c in range(3):
+                    local[i, c] += m * target[at + _3 * np.uint64(j) + np.uint64(c)]
+            packed += last - first
+        for c in range(3):
+            local[i, c] /= area
     for _ in range(steps):
         for j in range(target.shape[0]):
             canvas[j] = blank[j]
@@ -252,7 +268,8 @@ def solve_colours(
                         upstream[q] = g - grid.covers * m * g
                 packed += last - first
             for c in range(3):
-                step_near, step_far = pull_near[c] / (nn + nf), pull_far[c] / (ff + nf)
+                step_near = pull_near[c] / (nn + nf) + loyalty * (local[i, c] - strokes[i, RED + c])
+                step_far = pull_far[c] / (ff + nf) + loyalty * (local[i, c] - strokes[i, FAR_RED + c])
                 velocity[i, c] = _HALF * velocity[i, c] + _HALF * step_near
                 velocity[i, 3 + c] = _HALF * velocity[i, 3 + c] + _HALF * step_far
                 strokes[i, RED + c] = min(_ONE, max(_ZERO, strokes[i, RED + c] + velocity[i, c]))

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conf.errors import ConfigError
-from renderers.bezier.fit import shrink
 from renderers.painting import Assets, Image, Knowledge
 from renderers.region.config import SegmentChoice
+from renderers.shrink import shrink
 from renderers.things.background import standing_out
 from renderers.things.cells import cells_of
 from renderers.things.colour import lab_of

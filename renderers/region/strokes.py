@@ -45,7 +45,8 @@ def plan_strokes(
         grounds[label] = image[labels == label].mean(0)
         ground = tuple(float(value) for value in grounds[label])
         medium_key = {"medium": "oil"} if choice.medium == "oil" else {}
-        config = family.config_type(preset=choice.preset, num_strokes=count, canvas=ground, **medium_key)
+        # A region is a silhouette already, and its surroundings go on in its own colours.
+        config = family.config_type(preset=choice.preset, num_strokes=count, canvas=ground, attention=0.0, **medium_key)
         branch = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, label))
         program = family.plan(own, config, branch)
         strokes = _moved(program, box, min(image.shape[:2]))

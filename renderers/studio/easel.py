@@ -62,7 +62,7 @@ class Easel:
         pixels = grid(*below.shape[:2])
         solve_colours(
             strokes, pixels, self.marks, target, below.reshape(-1), np.zeros(0, np.int64) if after is None else after,
-            np.float32(_UNDERPAINTING_WEIGHT), _SOLVE_STEPS, new_brush_scratch(pixels), NO_STATES,
+            np.float32(_UNDERPAINTING_WEIGHT), np.float32(0), _SOLVE_STEPS, new_brush_scratch(pixels), NO_STATES,
         )  # fmt: skip
 
     def strokes(self) -> Floats:

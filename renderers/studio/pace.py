@@ -7,6 +7,7 @@ And real painters take longer over what they begin with: after three quarters of
 import numpy as np
 from numpy.typing import NDArray
 
+from renderers.pace import without_setbacks
 from renderers.studio.phases import PHASES, Turns
 
 _DRAWING = 0.2
@@ -37,19 +38,4 @@ def time_left(turns: Turns, distances: NDArray[np.float64], energies: NDArray[np
         work = gone + _BY_STROKES * (np.linspace(0.0, 1.0, len(gone)) - gone)
         left[first:] = (1.0 - drawing) * (1.0 - work ** (1.0 / _HASTE))
     left[-1] = 0.0
-    return _without_setbacks(left, turns.receding, distances)
-
-
-def _without_setbacks(
-    left: NDArray[np.float64], receding: NDArray[np.bool_], distances: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """The time that is left, standing still where a step is no nearer to the end than one before it."""
-    nearest = distances[0]
-    for step in range(1, len(left)):
-        if receding[step - 1]:
-            nearest = distances[step]
-        elif distances[step] > nearest and step < len(left) - 1:
-            left[step] = left[step - 1]
-        else:
-            nearest = distances[step]
-    return left
+    return without_setbacks(left, turns.receding, distances)

@@ -4,11 +4,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from renderers.bezier.fit import aspect_of, shrink, worth_px
+from renderers.bezier.fit import aspect_of, worth_px
 from renderers.brush.canvas import program_arrays
 from renderers.brush.stroke import marks_of
 from renderers.painting import NO_ASSETS, NOTHING_KNOWN, Assets, Image, Knowledge, StrokeProgram
 from renderers.raster.ribbon import Floats
+from renderers.shrink import shrink
 from renderers.studio.accents import paint_accents
 from renderers.studio.config import StudioConfig
 from renderers.studio.corrections import chosen_for_correction, wrong_colours

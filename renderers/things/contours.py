@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from renderers.bezier.fit import shrink
 from renderers.painting import Image
+from renderers.shrink import shrink
 from renderers.things.colour import lab_of
 from renderers.things.graph import Labels
 

@@ -5,8 +5,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conf.errors import ConfigError
-from renderers.bezier.fit import shrink
 from renderers.painting import Assets, Image, Knowledge
+from renderers.shrink import shrink
 from renderers.things.background import Scores, standing_out, stretched
 from renderers.things.cells import Cells, cells_of
 from renderers.things.colour import lab_of

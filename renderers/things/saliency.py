@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conf.errors import ConfigError
-from renderers.bezier.fit import shrink
 from renderers.painting import Assets, Image
+from renderers.shrink import shrink
 from renderers.things.background import standing_out, stretched
 from renderers.things.barrier import barrier_distance
 from renderers.things.cells import cells_of
@@ -20,7 +20,7 @@ Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 _WORKING_PX = 192
 _BORDER = 0.1
-_SPECTRUM_PX = 64
+_SPECTRUM_PX, _ROUGH_PX = 64, 64
 _BORDERS_WEIGHT, _CENTRE_WEIGHT = 0.3, 0.5
 
 
@@ -68,6 +68,11 @@ def barrier_saliency(image: Image) -> Saliency:
     apart = np.sum([barrier_distance(np.ascontiguousarray(lab[..., c])) for c in range(3)], axis=0)
     unlike = stretched(apart) + _BORDERS_WEIGHT * stretched(_from_borders(lab))
     return _enlarged(stretched(unlike * _centre(small)), image)
+
+
+def rough_saliency(image: Image) -> Saliency:
+    """`barrier_saliency` on a copy of 64 px along the shorter side, in its size: enough for the order of strokes."""
+    return barrier_saliency(shrink(image, _ROUGH_PX))
 
 
 def spectral_saliency(image: Image) -> Saliency:

@@ -157,8 +157,8 @@ def test_solved_colours_are_the_best_there_are(covers: float) -> None:
     best = _least_squares(strokes, marks, blank, target, covers)
     pixels = grid(40, 40, covers)
     solve_colours(
-        strokes, pixels, marks, target.reshape(-1), blank.reshape(-1), np.zeros(0, np.int64), np.float32(0), 400,
-        new_brush_scratch(pixels), NO_STATES,
+        strokes, pixels, marks, target.reshape(-1), blank.reshape(-1), np.zeros(0, np.int64), np.float32(0),
+        np.float32(0), 400, new_brush_scratch(pixels), NO_STATES,
     )  # fmt: skip
     (canvas,) = warp.paint(torch.tensor(strokes), marks, torch.tensor(blank), covers=covers)
     found = float(((canvas.numpy() - target) ** 2).sum())

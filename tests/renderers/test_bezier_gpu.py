@@ -6,7 +6,7 @@ import torch
 
 from renderers.bezier import Config
 from renderers.bezier.fit import bezier_brief as brief_of
-from renderers.bezier.fit import fit, limits_of, search_of, shrink
+from renderers.bezier.fit import fit, limits_of, search_of
 from renderers.bezier.gpu import fit as fitting
 from renderers.bezier.gpu.draws import draw, picture_keys, uniform
 from renderers.bezier.gpu.fit import fit_batch
@@ -17,6 +17,7 @@ from renderers.painting import Image
 from renderers.quality import psnr_db
 from renderers.raster.ribbon import Floats, grid
 from renderers.raster.stamp import draw_all, new_scratch
+from renderers.shrink import shrink
 from tests.renderers.pictures import landscape
 from tests.renderers.strokes import gentle_strokes
 

@@ -1,10 +1,11 @@
-"""Averaging pictures down, many at once: what `renderers.bezier.fit.shrink` does with OpenCV, on any device."""
+"""Averaging pictures down, many at once: what `renderers.shrink.shrink` does with OpenCV, on any device."""
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from renderers.bezier.fit import pyramid_sizes, shrunk_size
+from renderers.bezier.fit import pyramid_sizes
+from renderers.shrink import shrunk_size
 
 
 def shrink_batch(pictures: Tensor, short_px: int) -> Tensor:
