@@ -43,16 +43,17 @@ def compile_kernels(families: Collection[str], cluster: ClusterConfig) -> None:
 
 
 def main(families: Collection[str]) -> None:
-    """Paint noise with each choice of renderer that is of one of the families."""
+    """Paint noise with each choice of renderer that is of one of the families, and with each member of a mix."""
     picture = np.random.default_rng(0).random((_SIZE_PX, _SIZE_PX, 3), dtype=np.float32)
+    painted: list[tuple[str, object]] = []
     for name in choices("renderer"):
-        plain = compose("synth", [f"renderer={name}"])
-        if plain["renderer"]["family"] not in families:
-            continue
         with contextlib.suppress(ConfigError):  # it needs a file, such as weights; workers compile what it needs
-            (choice,) = synth_config(plain).renderers
-            painting = choice.renderer.paint(picture, choice.config, np.random.SeedSequence(0))
-            list(choice.renderer.replay(painting.program, [len(painting.program.strokes)]))
+            for choice in synth_config(compose("synth", [f"renderer={name}"])).renderers:
+                if choice.family not in families or (choice.family, choice.config) in painted:
+                    continue
+                painted.append((choice.family, choice.config))
+                painting = choice.renderer.paint(picture, choice.config, np.random.SeedSequence(0))
+                list(choice.renderer.replay(painting.program, [len(painting.program.strokes)]))
 
 
 if __name__ == "__main__":

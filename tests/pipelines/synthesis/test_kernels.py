@@ -2,13 +2,17 @@
 
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numba
+import numpy as np
 import pytest
 
-from pipelines.kernels import compile_kernels
+from pipelines.kernels import compile_kernels, main
 from pipelines.synthesis.run_config import ClusterConfig
+from renderers.painting import Image, Painting, StrokeProgram
+from renderers.studio import RENDERER
+from renderers.studio.config import Medium, StudioConfig
 from tests.pipelines.runs import synth
 
 LINE = "compiling stroke kernels, once on this machine, about a minute\n"
@@ -39,6 +43,22 @@ def test_kernels_are_compiled_once_with_a_word_before(
     compile_kernels({"brush"}, ClusterConfig())
     compile_kernels({"bezier"}, ClusterConfig(cpu="x86-64-v3"))
     assert compiled == [["bezier"], ["bezier", "brush"], ["bezier"]]
+
+
+def test_every_medium_of_the_studio_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A medium that is only a member of a mix, such as pencil, has kernels of its own."""
+    media: list[str] = []
+
+    def paint(image: Image, config: StudioConfig, seed: np.random.SeedSequence) -> Painting:
+        media.append(config.medium)
+        nothing = np.zeros((0, 18), np.float32)
+        program = StrokeProgram(family="studio", strokes=nothing, canvas=(1.0, 1.0, 1.0), height_px=64, width_px=64)
+        return Painting(program=program, distances=np.zeros(1))
+
+    monkeypatch.setattr(RENDERER, "paint", paint)
+    monkeypatch.setattr(RENDERER, "replay", lambda program, steps: iter(()))
+    main({"studio"})
+    assert sorted(media) == sorted(get_args(Medium))  # each once
 
 
 def test_machines_of_a_foreign_cluster_compile_for_themselves(compiled: list[list[str]]) -> None:
