@@ -49,7 +49,10 @@ def plan_oil(
     ribbons = fit_brief(brief, config.effort, rng)
     after = underpaintings_after(len(ribbons))
     strokes = _with_marks(ribbons, brief, after, NO_STATES, config, character, marks, rng)
-    return strokes if config.dark_to_light else strokes[subject_first(strokes, saliency, config.attention)]
+    if not config.dark_to_light:
+        strokes = strokes[subject_first(strokes, saliency, config.attention)]
+        strokes[:, THICKNESS] = np.sort(strokes[:, THICKNESS])  # still thin first, thick last
+    return strokes
 
 
 def plan_oil_along(
