@@ -11,7 +11,7 @@ from conf.errors import ConfigError, UserError
 from conf.shown import shown
 from pipelines.exports.process import Frame, Process
 from pipelines.painting.own_files import PROVENANCE
-from pipelines.sources.framing import Framing
+from pipelines.painting.sizes import framing_for
 from renderers.painting import to_uint8
 
 from .kinds import CATEGORY, LoadedPainter, PainterKind, Pin, PinsKind, ProcessKind
@@ -99,7 +99,7 @@ class Paint(io.ComfyNode):  # type: ignore[misc]
             node_id="ProcessPainterPaint",
             display_name="Paint a process",
             category=CATEGORY,
-            description="Paints a process with a painter, at the size that it was trained at.",
+            description="Paints a process with a painter, at that of its sizes which suits the last pin.",
             inputs=[
                 PainterKind.Input("painter"),
                 io.String.Input(
@@ -148,8 +148,8 @@ class Paint(io.ComfyNode):  # type: ignore[misc]
             allowed = f"2 to {painter.facts['num_frames']}, which this painter was trained on"
             raise ConfigError("num_frames", num_frames, allowed)
         _check_pins(pins, num_frames)
-        height, width = painter.facts["size_px"]
-        framing = Framing(height_px=height, width_px=width)
+        shape = pins[-1].picture.shape[:2] if pins else None
+        framing = framing_for(None, "crop", painter.facts, painter.pipeline.cell_px, shape)
         conditions = [
             PinnedPicture(
                 frame=pin.frame,
@@ -160,7 +160,8 @@ class Paint(io.ComfyNode):  # type: ignore[misc]
         ]
         painted = painter.pipeline(
             prompt.strip(), [conditions], negative_prompt=negative.strip(), num_frames=num_frames,
-            size_px=(height, width), steps=steps, guidance=guidance, seed=seed, on_step=step_counter(steps),
+            size_px=(framing.height_px, framing.width_px), steps=steps, guidance=guidance, seed=seed,
+            on_step=step_counter(steps),
         )  # fmt: skip
         pictures = painted.frames[0].permute(0, 2, 3, 1).numpy()
         process = Process(

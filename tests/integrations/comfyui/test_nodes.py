@@ -14,6 +14,7 @@ from conf.errors import ConfigError, UserError
 from pipelines.export import export_config
 from pipelines.exports.registry import FORMATS
 from pipelines.painting.config import paint_config
+from pipelines.painting.sizes import known_sizes
 from pipelines.synthesis.renderer_choice import single_renderer
 from tests.integrations.comfyui.stand_in import (
     Choice,
@@ -144,7 +145,7 @@ def test_a_painter_paints_words_and_keeps_to_chained_pins(comfy: Comfy, painter:
     assert free.shape == (4, 64, 64, 3) and free.dtype == torch.float32 and process.program is None
     assert "made by a model" in process.credit and process.caption == "a red house, painted in oil"
     (pins,) = comfy.run(PIN, image=torch.ones(1, 64, 64, 3), frame=0).args
-    (pins,) = comfy.run(PIN, image=picture, frame=-1, pins=pins).args
+    (pins,) = comfy.run(PIN, image=picture[:, :, 8:56], frame=-1, pins=pins).args
     assert [pin.frame for pin in pins] == [0, -1]
     led, _ = comfy.run(PAINT, painter=painter, prompt="", steps=2, num_frames=4, pins=pins).args
     target = picture[0, :, 8:56]
@@ -152,6 +153,16 @@ def test_a_painter_paints_words_and_keeps_to_chained_pins(comfy: Comfy, painter:
     target = target.permute(1, 2, 0)
     assert (led[-1] - target).abs().mean() < 0.5 * (free[-1] - target).abs().mean()
     assert comfy.bars == [[2, 2], [2, 2]]
+
+
+def test_frames_have_the_size_of_the_painter_that_suits_the_pinned_picture(
+    comfy: Comfy, painter: Any, picture: Tensor
+) -> None:
+    (pins,) = comfy.run(PIN, image=picture).args
+    frames, _ = comfy.run(PAINT, painter=painter, prompt="", steps=1, num_frames=2, pins=pins).args
+    assert (frames.shape[1], frames.shape[2]) == min(
+        known_sizes(painter.facts), key=lambda size: abs(size[1] / size[0] - 64 / 48)
+    )
 
 
 @pytest.mark.parametrize("name", [name for name, one in FORMATS.items() if one.extra is None])
