@@ -46,7 +46,7 @@ NOT_IN_YAML = {
     ("PaintConfig", "strokes"),  # made of several keys, with execution=strokes
     ("FolderSource", "extensions"), ("FolderSource", "max_pixels"),  # long, and set by nobody yet
     ("WebDatasetSource", "extensions"), ("WebDatasetSource", "max_pixels"),
-    ("SD15Config", "shape"), ("TinyConfig", "path"),  # of other architectures
+    ("SD15Config", "shape"), ("TinyConfig", "path"), ("WanTinyConfig", "path"),  # of other architectures
     ("RoundBrush", "path"), ("RoundBrush", "height_path"), ("WashBrush", "path"), ("WashBrush", "height_path"),
 }  # fmt: skip
 NO_DEFAULTS = {("SD15Config", "path")}

@@ -89,7 +89,7 @@ class SequentialOrder:
 
     def _shards(self, dataset: int, lane: int, epoch: int) -> NDArray[np.int64]:
         """Shards that a lane reads in an epoch: every so many of all, shuffled; of few, lanes have them in turn."""
-        shuffled = Stream.ORDER.generator(self.seed, dataset, epoch).permutation(len(self.shard_sizes[dataset]))
+        shuffled = Stream.SHARDS.generator(self.seed, dataset, epoch).permutation(len(self.shard_sizes[dataset]))
         num_lanes = self.world_size * self.num_readers
         return shuffled[(lane + epoch) % num_lanes :: num_lanes]
 

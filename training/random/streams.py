@@ -33,6 +33,7 @@ class Stream(IntEnum):
         CODEC_FRAMES: that the tiny model's codec is fitted to; no place.
         VALIDATION: the seed of held-out samples, whose positions training has too; not a place in the code.
         LIBRARIES: seeds of the generators of Python, NumPy and torch, from which layers of libraries draw; (rank).
+        SHARDS: of the shards of a stream of whole shards; (data set, epoch).
         BUFFER: which sequence leaves the shuffle buffer of a stream of whole shards; (data set, epoch, lane).
     """
 
@@ -50,6 +51,7 @@ class Stream(IntEnum):
     VALIDATION = 11
     LIBRARIES = 12
     BUFFER = 13
+    SHARDS = 14
 
     def generator(self, seed: int, *place: int) -> np.random.Generator:
         """NumPy's generator for one draw of a few numbers; `training.random.philox` draws for whole batches.

@@ -18,7 +18,10 @@ from tests.pipelines.processes import drawn, drawn_set, paint_scenes, read
 
 few = settings(max_examples=25)
 SEED = 0
-BLIND = {("bare canvas", "cross-fade")}  # which covers everything at once, as a wash does
+BLIND = {
+    ("bare canvas", "cross-fade"),  # which covers everything at once, as a wash does
+    ("kept edges", "random reveal"),  # strokes revise most edges of their first state, too
+}
 
 
 @pytest.fixture(scope="module")

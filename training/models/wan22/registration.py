@@ -41,6 +41,8 @@ class WanConfig(ModelConfig):
 class Wan22Config(WanConfig):
     """Those of the released model."""
 
+    path: str | None = "Wan-AI/Wan2.2-TI2V-5B-Diffusers"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.path:
@@ -53,6 +55,7 @@ class WanTinyConfig(WanConfig):
 
     shape: WanShape = field(default_factory=WanShape)
     dtype: Precision = "fp32"
+    shift: float | None = 2.0
 
 
 _STAGES: frozenset[StageName] = frozenset({"words", "base", "motion", "spatial_lora", "motion_lora"})
