@@ -1,10 +1,11 @@
 """How closely strokes follow a painter, and what that costs the finished picture.
 
-    python -m pipelines.paint task=reconstruct image=PICTURES batch_size=5 fit=stretch out=PAINTED
-    python -m benchmarks.execution --pictures PICTURES --painted PAINTED [--renderers oil bezier ink] \\
-        [--num-strokes 1500] [--canvas-px 768] [--real REAL]
+    python -m pipelines.paint task=reconstruct image=outputs/execution/pictures batch_size=5 fit=stretch \\
+        out=outputs/execution/painted
+    python -m benchmarks.execution [--pictures outputs/execution/pictures] [--painted outputs/execution/painted] \\
+        [--renderers oil bezier ink] [--num-strokes 1500] [--canvas-px 768] [--real REAL]
 
-PAINTED holds what the first command painted, a folder for each picture of the folder PICTURES. Each is executed in
+--painted holds what the first command painted, a folder for each picture of the folder --pictures. Each is executed in
 strokes, and painted by the same renderer in its own order, with as many strokes. For every picture: `arrival`, the
 agreement of when places get their colours (Spearman's rho; in brackets that of the renderer's own order); PSNR to the
 picture, and by how much it is above that of the renderer's own order; whether the distance to the finished picture
@@ -58,14 +59,17 @@ class _Row:
 def main() -> int:
     """Run and print tables; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=Path, required=True)
-    parser.add_argument("--painted", type=Path, required=True)
+    parser.add_argument("--pictures", type=Path, default=Path("outputs/execution/pictures"))
+    parser.add_argument("--painted", type=Path, default=Path("outputs/execution/painted"))
     parser.add_argument("--renderers", nargs="+", default=["oil", "bezier", "ink"])
     parser.add_argument("--num-strokes", type=int, default=1500)
     parser.add_argument("--canvas-px", type=int, default=768)
     parser.add_argument("--real", type=Path)
     arguments = parser.parse_args()
     try:
+        for folder in (arguments.pictures, arguments.painted):
+            if not folder.is_dir():
+                raise UserError(f"{folder}: no such folder; --help says what it holds")
         for name in arguments.renderers:
             _run(name, arguments)
     except UserError as error:

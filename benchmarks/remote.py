@@ -1,12 +1,13 @@
 """What an object store costs: a data set made in one that fails, and training's stream out of one that is slow.
 
-    python -m benchmarks.remote [--sequences 500] [--kills 20] [--size 64] [--latency-ms 20] [--only kills|stream]
+    python -m benchmarks.remote [--sequences 500] [--kills 20] [--size 64] [--latency-ms 20] [--only kills]
 
 The store is an S3 server of its own process on this machine (moto's). `kills` makes a data set in it while 1 % of all
 requests fail (a third each: throttled, dropped, cut short) and 5 % take a second longer, kills the command or one of
 its workers again and again, and compares what is there with the same data set made on the disk. `stream` reads a data
 set from the store when every request takes so long: the yardstick fetches tars whole and decodes all their frames with
 the standard library's tarfile, one after the other, without checks, order or batches. Nothing is kept in the cache.
+`--only` runs one of the two.
 """
 
 import os

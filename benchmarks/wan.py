@@ -8,6 +8,7 @@ What kernels take for themselves while they run does not count. FLOPs are those 
 `torch.utils.flop_counter` counts them.
 """
 
+import argparse
 import gc
 import os
 from collections.abc import Iterator
@@ -199,6 +200,7 @@ def vae_row(name: str, shape: tuple[int, int, int, int, int], *, tiled: bool) ->
 
 def main() -> None:
     """Count, and print."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     with torch.device("meta"):
         for precision, checkpointing in (("bf16", True), ("fp8", True), ("bf16", False)):
             print(training_row(precision, checkpointing=checkpointing), flush=True)

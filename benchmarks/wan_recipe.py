@@ -1,6 +1,9 @@
 """What the tiny Wan has learned, on held-out sequences: its loss, pinned frames, and progress.
 
-    python -m benchmarks.wan_recipe --data DATASET --base RUN --motion RUN --out FOLDER
+    python -m benchmarks.wan_recipe [--data outputs/wan/scenes] [--base outputs/wan/base] \\
+        [--motion outputs/wan/motion] [--out outputs/wan/sheets] [--count 64]
+
+The folders are those that the commands of docs/wan22.md make.
 
 The loss is compared with that of the same base without the motion LoRA, on the same noise, sequence by sequence. Then
 processes are painted from the same noise: from captions alone; with the last frame of the sequence pinned; and, as a
@@ -8,6 +11,7 @@ control, with that frame shown in the first slot. Each is compared with the sequ
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from conf.errors import UserError
 from training.data.stream import DataMixture, SequenceStream
 from training.data.text import Text
 from training.diffusion import draw, draw_noise, sample
@@ -88,14 +93,23 @@ def sheet(rows: Tensor) -> Image.Image:
     return Image.fromarray((pixels.clamp(0, 1) * 255).byte().permute(1, 2, 0).numpy())
 
 
-@torch.no_grad()
-def main() -> None:
-    """Measure, and print."""
+def main() -> int:
+    """Measure, and print; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("data", "base", "motion", "out"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
+    for name, folder in (("data", "scenes"), ("base", "base"), ("motion", "motion"), ("out", "sheets")):
+        parser.add_argument(f"--{name}", type=Path, default=Path("outputs/wan") / folder)
     parser.add_argument("--count", type=int, default=64)
     arguments = parser.parse_args()
+    try:
+        _measure(arguments)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+@torch.no_grad()
+def _measure(arguments: argparse.Namespace) -> None:
     model = WanTinyConfig(name="wan22_tiny")
     plain, adapted = (load_base(parent_weights("base", arguments.base), model) for _ in range(2))
     motion = parent_weights("motion", arguments.motion)
@@ -143,4 +157,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
