@@ -58,18 +58,20 @@ def sources_hash(renderers: Path = Path(__file__).parents[1]) -> str:
 
 _SOURCES_HASH = sources_hash()
 
-if not os.environ.get("NUMBA_CACHE_DIR"):
-    _home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    numba.config.CACHE_DIR = str(_home / "process-painter" / f"kernels-{_SOURCES_HASH}")
+_home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+CACHE_FOLDER = Path(os.environ.get("NUMBA_CACHE_DIR") or _home / "process-painter" / f"kernels-{_SOURCES_HASH}")
+"""Where compiled kernels are kept."""
 
 
 def compiled_marker(family: str, cpu: str) -> Path:
     """The file that says that kernels of a family of renderers, as they are now, have been compiled for a processor."""
-    return Path(numba.config.CACHE_DIR) / f"compiled-{family}-{cpu}-{_SOURCES_HASH}"
+    return CACHE_FOLDER / f"compiled-{family}-{cpu}-{_SOURCES_HASH}"
 
 
 def kernel(function: _Function) -> _Function:
     """Compile to machine code. `fastmath` lets sums be reordered for SIMD: the same bits on one kind of CPU only."""
+    # Each time, as numba reads its settings anew, and forgets this, when a variable of its own changes on the way.
+    numba.config.CACHE_DIR = str(CACHE_FOLDER)
     return cast(_Function, numba.njit(function, cache=True, **_OPTIONS))
 
 

@@ -11,6 +11,7 @@ import pytest
 from pipelines.kernels import compile_kernels, main
 from pipelines.synthesis.run_config import ClusterConfig
 from renderers.painting import Image, Painting, StrokeProgram
+from renderers.raster import jit
 from renderers.studio import RENDERER
 from renderers.studio.config import Medium, StudioConfig
 from tests.pipelines.runs import synth
@@ -27,9 +28,20 @@ def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]
         calls.append(command[4:])
         return subprocess.CompletedProcess(command, 0)
 
-    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(jit, "CACHE_FOLDER", tmp_path / "cache")
     monkeypatch.setattr("pipelines.kernels.subprocess.run", run)
     return calls
+
+
+def test_kernels_are_kept_in_one_place_whatever_becomes_of_the_variables_of_numba(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Workers set one of them, whereupon numba reads all of them anew."""
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "1")
+    numba.config.reload_config()
+    jit.kernel(lambda: None)
+    assert str(jit.CACHE_FOLDER) == numba.config.CACHE_DIR
+    assert jit.compiled_marker("bezier", "native").is_absolute()
 
 
 def test_kernels_are_compiled_once_with_a_word_before(
