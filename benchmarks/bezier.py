@@ -75,7 +75,7 @@ def _folder(folder: Path, sheet: Path | None, unit: float) -> None:
         start = time.process_time()
         painting = bezier.RENDERER.paint(picture, bezier.Config(), np.random.SeedSequence(0))
         seconds = time.process_time() - start
-        frames = list(bezier.RENDERER.replay(painting.program, FrameSchedule().steps(painting.distances)))
+        frames = list(bezier.RENDERER.replay(painting.program, FrameSchedule().steps(painting.left)))
         rows.append((path.stem, psnr_db(frames[-1], picture), ssim(frames[-1], picture), seconds))
         strips.append(np.hstack([to_uint8(frame) for frame in [*frames, picture]]))
     decibels = [row[1] for row in rows]

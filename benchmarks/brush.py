@@ -96,7 +96,7 @@ def _paint(picture: NDArray[np.float32], config: brush.Config) -> tuple[float, l
     start = time.process_time()
     painting = brush.RENDERER.paint(picture, config, np.random.SeedSequence(0))
     seconds = time.process_time() - start
-    return seconds, list(brush.RENDERER.replay(painting.program, FrameSchedule().steps(painting.distances)))
+    return seconds, list(brush.RENDERER.replay(painting.program, FrameSchedule().steps(painting.left)))
 
 
 if __name__ == "__main__":

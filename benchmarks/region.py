@@ -116,7 +116,7 @@ def _seconds(work: Callable[[KnownScene], object], scenes: list[KnownScene]) -> 
 
 
 def _frames(painting: Painting, count: int) -> list[Image]:
-    steps = FrameSchedule(num_frames=count).steps(painting.distances)
+    steps = FrameSchedule(num_frames=count).steps(painting.left)
     return list(region.RENDERER.replay(painting.program, steps))
 
 

@@ -1,6 +1,7 @@
 """Makes docs/images/processes.webp, the picture in the README: python -m docs.make_picture"""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -8,14 +9,15 @@ from PIL import Image
 from pipelines.sources.framing import Framing
 from pipelines.sources.scenes import ScenesSource
 from renderers import bezier, brush, region
+from renderers.family import Renderer
 from renderers.painting import FrameSchedule, to_uint8
 
-_ROWS = (
-    (38, bezier, bezier.Config()),
-    (21, brush, brush.Config(medium="oil")),
-    (26, brush, brush.Config(medium="oil")),
-    (5, brush, brush.Config(medium="ink", canvas=(0.955, 0.935, 0.885))),
-    (38, region, region.Config(fill="wash")),
+_ROWS: tuple[tuple[int, Renderer, Any], ...] = (
+    (38, bezier.RENDERER, bezier.Config()),
+    (21, brush.RENDERER, brush.Config(medium="oil")),
+    (26, brush.RENDERER, brush.Config(medium="oil")),
+    (5, brush.RENDERER, brush.Config(medium="ink", canvas=(0.955, 0.935, 0.885))),
+    (38, region.RENDERER, region.Config(fill="wash")),
 )
 _GAP_PX = 6
 
@@ -26,7 +28,7 @@ def main() -> None:
     for number, renderer, config in _ROWS:
         picture = source.load(source.index(number + 1)[number], Framing()).image
         painting = renderer.paint(picture, config, np.random.SeedSequence(number))
-        frames = list(renderer.replay(painting.program, FrameSchedule().steps(painting.distances)))[1:]
+        frames = list(renderer.replay(painting.program, FrameSchedule().steps(painting.left)))[1:]
         rows.append(np.hstack([_framed(to_uint8(frame)) for frame in frames]))
     sheet = Image.fromarray(np.vstack(rows))
     sheet.resize((sheet.width // 2, sheet.height // 2), Image.Resampling.LANCZOS).save(
