@@ -17,13 +17,21 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
 
 
 @pytest.fixture
-def store(server: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
-    """The server, working, with the environment of its clients."""
+def store(server: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
+    """The server, working, with the environment of its clients.
+
+    fsspec keeps one client a process, with the credentials that were there when it was first used: those of tests
+    without a server would be without any, and stay so.
+    """
+    from s3fs import S3FileSystem
+
     server.works()
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(remote, "WAITS_S", (0.01,) * 6)
-    return server
+    S3FileSystem.clear_instance_cache()
+    yield server
+    S3FileSystem.clear_instance_cache()
 
 
 @pytest.fixture

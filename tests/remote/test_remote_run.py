@@ -64,6 +64,7 @@ def test_a_checkpoint_that_went_up_half_is_passed_over(store: ObjectStore, bucke
     assert weights(store.files(out)) == weights(whole) and set(store.files(out)) == set(whole)
 
 
+@pytest.mark.nightly
 def test_a_run_that_is_killed_while_it_writes_goes_on(store: ObjectStore, bucket: str, data: Path) -> None:
     train(data, data, out=f"{bucket}/whole", checkpoint_every=1)
     out = f"{bucket}/run"

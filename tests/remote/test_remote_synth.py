@@ -2,6 +2,7 @@
 
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -115,13 +116,16 @@ def test_listings_that_lag_lose_nothing(store: ObjectStore, bucket: str, local: 
     assert remote_contents(store, out) == local_contents(local)
 
 
+@pytest.mark.parametrize(
+    "kills", [pytest.param((1, 3), id="2"), pytest.param(range(6), marks=pytest.mark.nightly, id="6")]
+)
 def test_a_run_that_is_killed_goes_on_and_leaves_the_bytes_of_one_that_was_not(
-    store: ObjectStore, bucket: str, local: Path
+    store: ObjectStore, bucket: str, local: Path, kills: Sequence[int]
 ) -> None:
     out = f"{bucket}/data"
     words = [*COMMAND, *SMALL, f"out={out}"]
     wholes: set[str] = set()
-    for kill in range(6):
+    for kill in kills:
         process = subprocess.Popen(words, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < deadline:
