@@ -9,7 +9,7 @@ What each format keeps and what it loses is in docs/export.md. Exit code 0: writ
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from pipelines.exports.inputs import Replay, from_dataset, from_painting, from_p
 from pipelines.exports.placing import check_free, placed
 from pipelines.exports.process import Process
 from pipelines.exports.registry import FORMATS, Format, format_of
-from pipelines.exports.settings import PageName, Settings
+from pipelines.exports.settings import Settings
 from pipelines.synthesis.renderer_choice import RendererChoice, single_renderer
 
 
@@ -108,7 +108,7 @@ def _file_name(process: Process, chosen: Format) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class _Composed:
-    """`conf/export.yaml` as a user sees it, types checked and ranges not yet."""
+    """The keys of `conf/export.yaml` beside those of `Settings` and `Replay`; types checked, ranges not yet."""
 
     dataset: Path | None
     key: str | tuple[str, ...] | None
@@ -117,23 +117,9 @@ class _Composed:
     renderer: dict[str, Any]
     canvas_px: int
     seed: int
-    num_frames: int | None
-    size: int | None
     out: Path
     format: str | None
     overwrite: bool
-    animated: bool
-    seconds: float
-    hold: float
-    page: PageName
-    margin_mm: float
-    dpi: int
-    pen_mm: float
-    font: Path | None
-
-
-_OF_FORMATS = ("animated", "seconds", "hold", "page", "margin_mm", "dpi", "pen_mm", "font")
-_OF_STROKES = ("num_frames", "size")
 
 
 def export_config(plain: dict[str, Any]) -> ExportConfig:
@@ -142,14 +128,17 @@ def export_config(plain: dict[str, Any]) -> ExportConfig:
     Raises:
         ConfigError: naming the key, the value and what is allowed.
     """
-    fields = dict(vars(typed(_Composed, plain)))
-    keys = fields.pop("key") or ()
+    remaining = dict(plain)
+    settings = typed(Settings, {field.name: remaining.pop(field.name) for field in fields(Settings)})
+    replay = typed(Replay, {field.name: remaining.pop(field.name) for field in fields(Replay)})
+    composed = dict(vars(typed(_Composed, remaining)))
+    keys = composed.pop("key") or ()
     return ExportConfig(
-        settings=Settings(**{name: fields.pop(name) for name in _OF_FORMATS}),
-        replay=Replay(**{name: fields.pop(name) for name in _OF_STROKES}),
+        settings=settings,
+        replay=replay,
         key=(keys,) if isinstance(keys, str) else keys,
-        renderer=single_renderer(fields.pop("renderer")),
-        **fields,
+        renderer=single_renderer(composed.pop("renderer")),
+        **composed,
     )
 
 

@@ -1,7 +1,7 @@
 """Trackers: what is logged, and under which step."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import wandb
@@ -29,6 +29,12 @@ class _Run:
         self.finished += 1
 
 
+def begin(folder: Path, mode: Literal["offline", "online"] = "offline", **more: Any) -> WandbTracker:
+    settings = TrackerConfig(project="p", mode=mode)
+    arguments = {"name": None, "step_metric": "s", "config": {}, **more}
+    return WandbTracker(settings=settings, job_type="motion", folder=folder, **arguments)
+
+
 @pytest.fixture
 def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[WandbTracker, _Run, dict[str, Any]]:
     run, asked = _Run(), dict[str, Any]()
@@ -38,28 +44,14 @@ def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[WandbTracker
         return run
 
     monkeypatch.setattr(wandb, "init", init)
-    tracker = WandbTracker(
-        settings=TrackerConfig(project="p", mode="offline"),
-        job_type="motion",
-        name=None,
-        folder=tmp_path / "out",
-        step_metric="data/step",
-        config={"seed": 0},
-    )
+    tracker = begin(tmp_path / "out", step_metric="data/step", config={"seed": 0})
     return tracker, run, asked
 
 
 def test_variables_that_are_set_but_empty_are_as_if_unset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("WANDB_MODE", "WANDB_DIR", "WANDB_RUN_ID", "WANDB_RESUME"):
         monkeypatch.setenv(name, "")
-    tracker = WandbTracker(
-        settings=TrackerConfig(project="p", mode="offline"),
-        job_type="motion",
-        name=None,
-        folder=tmp_path,
-        step_metric="s",
-        config={},
-    )
+    tracker = begin(tmp_path)
     tracker.finish()
     assert list(tmp_path.glob("wandb/offline-run-*"))
 
@@ -102,28 +94,13 @@ def test_a_tracker_that_cannot_begin_says_so_in_its_own_words(monkeypatch: pytes
 
     monkeypatch.setattr(wandb, "init", init)
     with pytest.raises(UserError, match="tracker=wandb: No API key"):
-        WandbTracker(
-            settings=TrackerConfig(project="p", mode="online"),
-            job_type="motion",
-            name=None,
-            folder=tmp_path,
-            step_metric="s",
-            config={},
-        )
+        begin(tmp_path, "online")
 
 
 def test_a_run_goes_on_under_its_id(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked = dict[str, Any]()
     monkeypatch.setattr(wandb, "init", lambda **words: asked.update(words) or _Run())
-    tracker = WandbTracker(
-        settings=TrackerConfig(project="p", mode="offline"),
-        job_type="motion",
-        name=None,
-        folder=tmp_path,
-        step_metric="s",
-        config={},
-        run_id="abc",
-    )
+    tracker = begin(tmp_path, run_id="abc")
     assert (asked["id"], asked["resume"], tracker.run_id) == ("abc", "allow", "abc")
 
 
