@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from benchmarks.painter import Trial, errors_at, processes, trial_parser
 from pipelines.evaluation.process import VISIBLE, Process, colour_difference
-from pipelines.painting.loading import load_painter_pipeline
+from pipelines.inference.loading import load_painter_pipeline
 
 
 @dataclass(frozen=True, kw_only=True)

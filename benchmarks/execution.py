@@ -33,8 +33,8 @@ from conf.errors import UserError
 from pipelines.evaluation.distance import DISTANCE_METRICS, MEAN, distance_to_painters
 from pipelines.evaluation.metrics import describe
 from pipelines.evaluation.process import Process
-from pipelines.painting.config import StrokeExecution, paint_config
-from pipelines.painting.execution import agreement, canvas_size, execute, resized
+from pipelines.inference.config import StrokeExecution, paint_config
+from pipelines.inference.execution import agreement, canvas_size, execute, resized
 from pipelines.sources.picture_file import read_picture
 from renderers.distance import canvas_distances
 from renderers.painting import Painting, spaced_steps, to_uint8

@@ -32,10 +32,10 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from pipelines.painting.loading import pipeline_of
-from pipelines.painting.pipeline import PaintingPipeline
+from pipelines.inference.loading import pipeline_of
+from pipelines.inference.pipeline import PaintingPipeline
 from pipelines.painters import painter_folder
-from pipelines.painting.pinned import PinnedPicture
+from pipelines.inference.pinned import PinnedPicture
 from training.noise_schedule import NoiseSchedule
 from training.models.sd15.base import BaseModel
 from training.models.sd15.motion import adapter_of, add_motion

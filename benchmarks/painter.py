@@ -22,9 +22,9 @@ from torch import Tensor
 
 from benchmarks.tiny import add_trained, held_out
 from pipelines.evaluation.process import Process, colour_difference
-from pipelines.painting.loading import load_painter_pipeline
-from pipelines.painting.pipeline import PaintingPipeline
-from pipelines.painting.pinned import PinnedPicture
+from pipelines.inference.loading import load_painter_pipeline
+from pipelines.inference.pipeline import PaintingPipeline
+from pipelines.inference.pinned import PinnedPicture
 from training.diffusion import invert, sample
 
 _AT_ONCE = 16

@@ -37,7 +37,7 @@ from benchmarks.scene_classifier import (
     subjects_found,
 )
 from benchmarks.tiny import add_trained
-from pipelines.painting.loading import load_painter_pipeline
+from pipelines.inference.loading import load_painter_pipeline
 from pipelines.sources.scenes.caption import caption
 from training.data.manifest import to_json
 from training.data.split import open_split

@@ -19,7 +19,7 @@ from conf.help import help_text
 from conf.info import info_text
 from conf.launch import RESULTS, is_launcher_word, launch, table
 from conf.options import Options, read_options
-from conf.shown import shell_words, shown
+from conf.printable import printable, shell_words
 from conf.sweep import in_own_folder, jobs_of, sweep_folder
 from conf.value import plain_value
 from process_painter.console import as_started
@@ -75,13 +75,13 @@ def command(
             return _tell(_yaml(plain), COMPLETE)
         summary = run(config)
     except UserError as error:
-        print("error: " + _cut(shown(as_started(" ".join(str(error).splitlines())))), file=sys.stderr)
+        print("error: " + _cut(printable(as_started(" ".join(str(error).splitlines())))), file=sys.stderr)
         return BAD_CONFIGURATION
     except KeyboardInterrupt:
         again = options.multirun or (config is not None and can_continue(config))
         print("interrupted" + "; run the same command again to continue" * again, file=sys.stderr)
         return INTERRUPTED
-    return _tell("\n".join(map(shown, summary.lines)), summary.exit_code)
+    return _tell("\n".join(map(printable, summary.lines)), summary.exit_code)
 
 
 def leave(exit_code: int) -> NoReturn:
@@ -118,7 +118,7 @@ def _run_several(name: str, configure: Callable[[dict[str, Any]], Any], options:
     printed = [line for outcome in outcomes for line in outcome.lines] if folder is None else []
     written = [] if folder is None else [f"{folder / RESULTS}: the same, with all that each job printed"]
     complete = all(outcome.exit_code == COMPLETE for outcome in outcomes)
-    return _tell("\n".join(map(shown, [*printed, *table(outcomes), *written])), COMPLETE if complete else PARTIAL)
+    return _tell("\n".join(map(printable, [*printed, *table(outcomes), *written])), COMPLETE if complete else PARTIAL)
 
 
 def _cut(line: str) -> str:
@@ -144,7 +144,7 @@ def _yaml(plain: dict[str, Any]) -> str:
 
 def _lines_shown(text: str) -> str:
     """A text of several lines, each made safe to print: names in it may come from strangers."""
-    return "\n".join(map(shown, text.split("\n")))
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def _tell(text: str, exit_code: int) -> int:

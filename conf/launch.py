@@ -12,7 +12,7 @@ from typing import Any
 
 from conf.compose import quoted
 from conf.errors import UserError
-from conf.shown import shown, without_secrets
+from conf.printable import printable, without_secrets
 from conf.sweep import Job
 
 RESULTS = "sweep.json"
@@ -98,7 +98,7 @@ def _override(verb: str, jobs: Sequence[Job], at: int, options: Sequence[str], f
     """A job as a word of Hydra's grammar."""
     job = jobs[at]
     log = str((folder / f"{job.name or 'job'}.log").resolve()) if folder is not None else None
-    title = shown(" ".join(f"{key}={value}" for key, value in job.swept.items()) or " ".join(job.settings))
+    title = printable(" ".join(f"{key}={value}" for key, value in job.swept.items()) or " ".join(job.settings))
     facts = {
         "number": at + 1, "count": len(jobs), "title": title, "verb": verb, "words": [*options, *job.settings],
         "log": log,

@@ -7,14 +7,14 @@ from typing import Any
 
 import yaml
 
-from conf.shown import shown
+from conf.printable import printable
 
 _MEANS_SOMETHING = re.compile(r"([\\`*_{}\[\]()#+!|~&<>$:@])")
 
 
 def plain(text: str) -> str:
     """A text on one line in which no character has a meaning for Markdown or HTML."""
-    return _MEANS_SOMETHING.sub(r"\\\1", shown(text)).replace("\\<", "&lt;").replace("\\>", "&gt;")
+    return _MEANS_SOMETHING.sub(r"\\\1", printable(text)).replace("\\<", "&lt;").replace("\\>", "&gt;")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -5,7 +5,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-from conf.shown import shown
+from conf.printable import printable
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -84,4 +84,4 @@ class Progress:
 
 def tell(text: str) -> None:
     """A line of news while a command runs."""
-    print(shown(text), file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from conf.shown import without_secrets
+from conf.printable import without_secrets
 
 
 def recipe_hash(recipe: Mapping[str, Any]) -> str:

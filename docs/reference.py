@@ -14,7 +14,7 @@ _PYTHON = {
     "Renderers": ("renderers.family", "renderers.painting"),
     "Data sets": ("training.data.dataset", "training.data.stream", "training.data.layout"),
     "Models": ("training.models.architecture", "training.objective"),
-    "Painting": ("pipelines.painting.pipeline",),
+    "Painting": ("pipelines.inference.pipeline",),
     "Metrics": ("pipelines.evaluation.metrics",),
 }
 """Heading -> modules whose public names are documented."""

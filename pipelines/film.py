@@ -22,8 +22,8 @@ from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from conf.progress import Progress
 from conf.value import Location
+from pipelines.inference.video import ENDINGS, Frame, VideoFile, even
 from pipelines.kernels import compile_kernels
-from pipelines.painting.video import ENDINGS, Frame, VideoFile, even
 from pipelines.sources.framing import Framing
 from pipelines.sources.picture_file import read_picture
 from pipelines.synthesis.renderer_choice import RendererChoice, single_renderer

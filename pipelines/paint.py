@@ -29,12 +29,12 @@ from conf.command import COMPLETE, PARTIAL, Summary, command, leave
 from conf.devices import compute_device
 from conf.errors import ConfigError, UserError
 from conf.progress import Progress, tell
-from pipelines.painting.config import PaintConfig, paint_config
-from pipelines.painting.memory import naming_memory
-from pipelines.painting.overview import check_overview, write_overview
-from pipelines.painting.own_files import PROVENANCE, release
-from pipelines.painting.requests import batches, is_painted, readable, request_hash, requests_of
-from pipelines.painting.sizes import framing_for, known_sizes
+from pipelines.inference.config import PaintConfig, paint_config
+from pipelines.inference.memory import naming_memory
+from pipelines.inference.overview import check_overview, write_overview
+from pipelines.inference.own_files import PROVENANCE, release
+from pipelines.inference.requests import batches, is_painted, readable, request_hash, requests_of
+from pipelines.inference.sizes import framing_for, known_sizes
 from pipelines.sources.framing import Framing
 from pipelines.sources.picture_file import read_picture
 from renderers.painting import to_uint8
@@ -45,11 +45,11 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from pipelines.painting.execution import Executed
-    from pipelines.painting.longer.in_between import Pieces
-    from pipelines.painting.output_folder import ProcessFolder
-    from pipelines.painting.pinned import PinnedPicture
-    from pipelines.painting.pipeline import PaintingPipeline
+    from pipelines.inference.execution import Executed
+    from pipelines.inference.longer.in_between import Pieces
+    from pipelines.inference.output_folder import ProcessFolder
+    from pipelines.inference.pinned import PinnedPicture
+    from pipelines.inference.pipeline import PaintingPipeline
 
 _MOST_LINES = 10
 _FOREIGN_SIZE = 2  # times the side that a painter learned from, or its half
@@ -121,7 +121,7 @@ def _paint_all(
     """
     import torch
 
-    from pipelines.painting.loading import load_painter_pipeline
+    from pipelines.inference.loading import load_painter_pipeline
 
     lines: list[str] = []
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[config.dtype]
@@ -181,7 +181,7 @@ def _warn_of_foreign_size(framing: Framing, card: Mapping[str, Any]) -> None:
 def _pinned(request: PaintConfig, pictures: Pictures) -> "list[PinnedPicture]":
     import torch
 
-    from pipelines.painting.pinned import PinnedPicture
+    from pipelines.inference.pinned import PinnedPicture
 
     return [
         PinnedPicture(
@@ -205,7 +205,7 @@ def _painted(
 
     Each is painted from the noise it would have alone.
     """
-    from pipelines.painting.longer.in_between import LEAST_SLOTS, paint_long
+    from pipelines.inference.longer.in_between import LEAST_SLOTS, paint_long
 
     if config.num_frames > trained_frames < LEAST_SLOTS:
         raise ConfigError(
@@ -254,8 +254,8 @@ def _written(
     request: str,
 ) -> list[str]:
     """Write a process; returns lines about it."""
-    from pipelines.painting.longer.seams import measure_seams
-    from pipelines.painting.output_folder import adherence, progress
+    from pipelines.inference.longer.seams import measure_seams
+    from pipelines.inference.output_folder import adherence, progress
 
     first = _first_frame(config)
     visible = _unpadded(config, framing)
@@ -328,8 +328,8 @@ def _unpadded(config: PaintConfig, framing: Framing) -> tuple[slice, slice]:
 
 def _executed(config: PaintConfig, framing: Framing, frames: NDArray[np.uint8]) -> "Executed":
     """The process in strokes."""
+    from pipelines.inference.execution import execute
     from pipelines.kernels import compile_kernels
-    from pipelines.painting.execution import execute
     from pipelines.synthesis.run_config import ClusterConfig
 
     assert config.strokes is not None
@@ -352,7 +352,7 @@ def _num_written(config: PaintConfig) -> int:
 
 
 def _folder(config: PaintConfig) -> "ProcessFolder":
-    from pipelines.painting.output_folder import ProcessFolder
+    from pipelines.inference.output_folder import ProcessFolder
 
     return ProcessFolder(
         root=config.out, frames_per_s=config.frames_per_s, lossless=config.lossless, smoothing=config.smoothing,

@@ -2,7 +2,7 @@
 
     DiffusionPipeline.from_pretrained(PAINTER, custom_pipeline="pipelines/painter.py", trust_remote_code=True)
 
-How it paints is the same for all architectures and stands in `pipelines.painting.pipeline`.
+How it paints is the same for all architectures and stands in `pipelines.inference.pipeline`.
 """
 
 from dataclasses import replace
@@ -19,7 +19,7 @@ from diffusers import (
 )
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from pipelines.painting.pipeline import PaintingPipeline
+from pipelines.inference.pipeline import PaintingPipeline
 from training.models.codec import PatchCodec
 from training.models.sd15.base import BaseModel
 from training.models.sd15.networks import StableDiffusionNetworks

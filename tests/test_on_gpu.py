@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from conf.command import command
+from pipelines.inference.config import paint_config
 from pipelines.paint import run as paint
-from pipelines.painting.config import paint_config
 from tests.training.stages.parents import STAGES, train, untrained_parents
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")]

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 from conf.command import BAD_CONFIGURATION, PARTIAL, Summary, command, leave
 from conf.errors import UserError
+from conf.printable import printable
 from conf.recipe import recipe_hash
-from conf.shown import shown
 from training.config import NUM_PROMPTS, PARENTS, TrainConfig, train_config
 from training.data.remote import AnyPath
 from training.models.weights import parent_weights, sound_hash, trained_parameters
@@ -272,7 +272,7 @@ def main(make_stage: StageMaker | None = None) -> int:
         try:
             ranks = Ranks()
         except UserError as error:
-            sys.stderr.write(f"error: {shown(str(error))}\n")
+            sys.stderr.write(f"error: {printable(str(error))}\n")
             time.sleep(0.0 if speaks else 2.0)  # torchrun ends all processes when one has ended
             return BAD_CONFIGURATION
         code = command("train", train_config, run_it, __doc__ or "", can_continue=_has_checkpoints)

@@ -8,7 +8,7 @@ if find_spec("process_painter") is None:
 from comfy_api.latest import ComfyExtension, io
 
 from .exporting import ExportProcess
-from .painting import LoadPainter, Paint, PinFrame
+from .painter import LoadPainter, Paint, PinFrame
 from .rendering import RenderProcess
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pipelines.painting.pipeline import PaintingPipeline
+    from pipelines.inference.pipeline import PaintingPipeline
 
 CATEGORY = "process-painter"
 

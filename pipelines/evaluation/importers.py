@@ -16,8 +16,8 @@ from pipelines.artists.frames import read_frames
 from pipelines.artists.grid import GridConfig, read_grid, shape_in_name
 from pipelines.artists.video import read_video
 from pipelines.evaluation.process import Process
+from pipelines.inference.own_files import read_report
 from pipelines.pages.gallery.choice import spread
-from pipelines.painting.own_files import read_report
 from pipelines.sources.source import RefusedPicture, SourceEntry, StorageFault
 from pipelines.synthesis.dataset_faults import read_sound_manifests
 from training.data.dataset import read_card

@@ -7,7 +7,7 @@ import numpy as np
 from conf.errors import ConfigError
 from pipelines.exports.process import Picture, Process
 from pipelines.exports.settings import Settings
-from pipelines.painting.video import VideoFile
+from pipelines.inference.video import VideoFile
 
 _FRAMES_PER_S = 25  # in whole hundredths of a second, as a GIF counts
 

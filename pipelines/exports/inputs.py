@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conf.errors import ConfigError, UserError
-from conf.shown import shown
+from conf.printable import printable
 from conf.value import Location
 from pipelines.exports.process import Frame, Process
-from pipelines.painting.own_files import PROVENANCE, REPORT, read_report
+from pipelines.inference.own_files import PROVENANCE, REPORT, read_report
 from pipelines.synthesis.renderer_choice import RendererChoice
 from pipelines.synthesis.run_config import ClusterConfig
 from renderers.family import Renderer
@@ -81,7 +81,7 @@ class Replay:
         canvases = family.replay(program, steps, (height, width))
         frames: list[Frame] = []
         for number, (step, canvas) in enumerate(zip(steps, canvases, strict=True)):
-            phase, doing = (notes[number].phase, shown(notes[number].doing)) if notes else ("", "")
+            phase, doing = (notes[number].phase, printable(notes[number].doing)) if notes else ("", "")
             frames.append(Frame(picture=to_uint8(canvas), step=step, phase=phase, doing=doing))
             if on_frame is not None:
                 on_frame()
@@ -108,7 +108,9 @@ def from_dataset(root: Path, key: str, replay: Replay) -> Process:
     except ValueError as error:
         raise UserError(f"dataset={root}: sequence {key}: {error}; run python -m pipelines.verify") from error
     credit = f"source {record['source']}, licence {record['licence'] or 'unknown'}"
-    return Process(name=key, caption=shown(sequence.caption), credit=shown(credit), frames=frames, program=program)
+    return Process(
+        name=key, caption=printable(sequence.caption), credit=printable(credit), frames=frames, program=program
+    )
 
 
 def _stored(root: Path, key: str) -> tuple[StoredSequence, Mapping[str, Any]]:
@@ -141,8 +143,8 @@ def _stored_frames(sequence: StoredSequence, of_strokes: bool) -> tuple[Frame, .
         Frame(
             picture=sequence.frame(number),
             step=int(frame["step"]) if of_strokes else None,
-            phase=shown(str(frame.get("phase") or "")),
-            doing=shown(str(frame.get("doing") or "")),
+            phase=printable(str(frame.get("phase") or "")),
+            doing=printable(str(frame.get("doing") or "")),
         )
         for number, frame in enumerate(sequence.facts["frames"])
     )
@@ -184,7 +186,7 @@ def from_painting(root: Path, replay: Replay) -> Process:
         frames.append(Frame(picture=np.asarray(picture, np.uint8)))
     return Process(
         name=root.resolve().name,
-        caption=shown(str(report.get("prompt") or "")),
+        caption=printable(str(report.get("prompt") or "")),
         credit=PROVENANCE,
         frames=tuple(frames),
     )
@@ -235,8 +237,8 @@ def from_image(
     subject = name.replace("_", " ")
     return Process(
         name=name,
-        caption=shown(f"{subject}, {choice.phrase}" if choice.phrase else subject),
-        credit=shown(f"painted from {origin} by process-painter"),
+        caption=printable(f"{subject}, {choice.phrase}" if choice.phrase else subject),
+        credit=printable(f"painted from {origin} by process-painter"),
         frames=replay.frames(painting.program, choice.renderer, steps, on_frame),
         program=painting.program,
     )

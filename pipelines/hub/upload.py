@@ -4,7 +4,7 @@ import os
 import sys
 
 from conf.errors import UserError
-from conf.shown import shown
+from conf.printable import printable
 from pipelines.hub.contents import Contents
 
 TOKEN = "HF_TOKEN"
@@ -45,10 +45,10 @@ def upload(contents: Contents, repo: str, *, private: bool) -> str:
         )
     except HfHubHTTPError as error:
         reason = error.server_message or str(error).splitlines()[0]
-        raise UserError(f"repo={repo}: the Hub refuses: {shown(reason)}") from error
+        raise UserError(f"repo={repo}: the Hub refuses: {printable(reason)}") from error
     except (HFValidationError, ValueError) as error:
-        raise UserError(f"repo={repo}: {shown(str(error))}") from error
+        raise UserError(f"repo={repo}: {printable(str(error))}") from error
     except (httpx.HTTPError, OSError, RuntimeError) as error:
-        reason = shown(" ".join(str(error.__cause__ or error).split()))
+        reason = printable(" ".join(str(error.__cause__ or error).split()))
         raise UserError(f"repo={repo}: not uploaded ({reason}); the same command goes on from here") from error
     return str(url)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from conf.command import COMPLETE
 from conf.compose import compose
 from conf.errors import UserError
-from conf.shown import shown
+from conf.printable import printable
 from pipelines.painters.clock import Clock
 from pipelines.painters.small_data import synthesise
 from pipelines.painters.small_judging import judge
@@ -194,7 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         make(given.out, given.seconds, max(2, given.processes), size)
     except UserError as error:
-        sys.stderr.write("error: " + shown(" ".join(str(error).splitlines())) + "\n")
+        sys.stderr.write("error: " + printable(" ".join(str(error).splitlines())) + "\n")
         return 2
     return 0
 

@@ -10,8 +10,8 @@ def judge(painter: Path, reference: Path, out: Path, num_painted: int, clock: Cl
     """Paint held-out pictures' processes, a sheet of them, and judge them by the process metrics."""
     from pipelines.evaluate import evaluate_config
     from pipelines.evaluate import run as evaluate
+    from pipelines.inference.config import paint_config
     from pipelines.paint import run as paint
-    from pipelines.painting.config import paint_config
 
     pictures = held_out_pictures(reference, out / "pictures", num_painted)
     overrides = [f"painter={painter}", "steps=20", "guidance=1", f"batch_size={num_painted}"]

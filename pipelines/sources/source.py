@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from conf.shown import without_secrets
+from conf.printable import without_secrets
 from pipelines.sources.framing import WHITE, Framing, Ground
 from renderers.painting import Knowledge
 

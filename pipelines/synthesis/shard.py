@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import cv2
 
 from conf.errors import ConfigError, UserError
-from conf.shown import without_secrets
+from conf.printable import without_secrets
 from pipelines.sources.source import RefusedPicture, StorageFault
 from pipelines.synthesis.painted import Batches
 from pipelines.synthesis.plan import PlannedSequence, ShardPlan

@@ -16,8 +16,8 @@ import yaml
 from conf.command import COMPLETE, INTERRUPTED, PARTIAL, Summary, command
 from conf.compose import compose
 from conf.errors import ConfigError, UserError
+from pipelines.inference.config import paint_config
 from pipelines.paint import has_paintings
-from pipelines.painting.config import paint_config
 from pipelines.synthesis.config import SynthConfig, synth_config
 from pipelines.synthesis.dataset_folder import has_shards
 from tests.pipelines.runs import COMMAND, REPOSITORY

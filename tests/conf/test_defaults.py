@@ -16,7 +16,7 @@ from conf import compose as composing
 from conf.compose import CONF_FOLDER, choices, compose
 from conf.errors import UserError
 from pipelines import encode, evaluate, export, film, gallery, ingest, publish, status, verify
-from pipelines.painting.config import paint_config
+from pipelines.inference.config import paint_config
 from pipelines.synthesis.config import synth_config
 from training import assemble, dashboard
 from training.config import train_config

@@ -22,7 +22,7 @@ COMMANDS = {
     "gallery": ("pipelines.gallery:gallery_config", set()),
     "status": ("pipelines.status:status_config", set()),
     "verify": ("pipelines.verify:verify_config", set()),
-    "paint": ("pipelines.painting.config:paint_config", {"out", "image"}),
+    "paint": ("pipelines.inference.config:paint_config", {"out", "image"}),
     "assemble": ("training.assemble:assemble_config", {"out"}),
     "train": ("training.config:train_config", set()),
 }

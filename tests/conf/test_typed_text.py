@@ -20,8 +20,8 @@ from conf.value import at_home, read_value, text_of
 from pipelines.encode import encode_config
 from pipelines.evaluate import evaluate_config
 from pipelines.gallery import gallery_config
+from pipelines.inference.config import paint_config
 from pipelines.ingest import ingest_config
-from pipelines.painting.config import paint_config
 from pipelines.status import status_config
 from pipelines.synthesis.config import synth_config
 from pipelines.verify import verify_config

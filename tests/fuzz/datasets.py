@@ -19,7 +19,7 @@ from conf.errors import UserError
 from pipelines.evaluation.importers import _painted
 from pipelines.gallery import GalleryConfig
 from pipelines.gallery import run as show
-from pipelines.painting.own_files import own_files
+from pipelines.inference.own_files import own_files
 from pipelines.sources.source import RefusedPicture
 from pipelines.status import StatusConfig
 from pipelines.status import run as tell_status

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from conf.compose import compose
-from conf.shown import shell_words, shown
+from conf.printable import printable, shell_words
 from conf.value import read_value
 from pipelines.pages.html import embed_json
 from pipelines.sources.captions import json_annotation, table_annotations, text_caption
@@ -84,7 +84,7 @@ def _write(notes: Any) -> None:
             text.encode()
             page = embed_json({"caption": text})
             assert "<" not in page and "&" not in page and ">" not in page
-            assert shown(text).isprintable() or "\n" not in shown(text)
+            assert printable(text).isprintable() or "\n" not in printable(text)
 
 
 def _read_words(data: bytes, _: Path) -> None:

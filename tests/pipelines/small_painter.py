@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 from diffusers import DDIMScheduler
 
+from pipelines.inference.pinned import PinnedPicture
 from pipelines.painter import ProcessPainterPipeline
-from pipelines.painting.pinned import PinnedPicture
 from tests.training.models.small_base import pictures, small_base
 from training.models.sd15.motion import adapter_of, add_motion, is_temporal
 from training.models.sd15.painter import Painter

@@ -23,8 +23,8 @@ from pipelines.evaluation.perceptual import WeightsConfig, load_networks
 from pipelines.evaluation.process import Process
 from pipelines.evaluation.report import Report, evaluate
 from pipelines.evaluation.tables import tables
+from pipelines.inference.output_folder import PROVENANCE, ProcessFolder
 from pipelines.pages.evaluation.page import render_page
-from pipelines.painting.output_folder import PROVENANCE, ProcessFolder
 from pipelines.sources.source import StorageFault
 from tests.pipelines.artists.ingest_runs import save, sheet_of, stages
 from tests.pipelines.artists.time_lapse import write_video

@@ -13,8 +13,8 @@ from PIL import Image
 
 from pipelines.exports import svg
 from pipelines.exports.registry import FORMATS
-from pipelines.painting.output_folder import ProcessFolder
-from pipelines.painting.own_files import PROVENANCE
+from pipelines.inference.output_folder import ProcessFolder
+from pipelines.inference.own_files import PROVENANCE
 from tests.pipelines.exports.runs import export, optional
 from tests.pipelines.runs import REPOSITORY, save_picture
 from tests.pipelines.small_dataset import painted_frames, small_dataset

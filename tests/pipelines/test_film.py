@@ -15,7 +15,7 @@ from PIL import Image
 
 from conf.command import command
 from pipelines.film import film_config, run
-from pipelines.painting import video
+from pipelines.inference import video
 from tests.pipelines.runs import REPOSITORY
 
 FAST = ("renderer=bezier", "renderer.num_strokes=12", "renderer.preset=fast", "canvas_px=64", "seconds=1", "hold=0.5")

@@ -8,7 +8,7 @@ import pytest
 from conf.compose import compose
 from conf.errors import UserError
 from pipelines import evaluate, paint, synth
-from pipelines.painting.config import paint_config
+from pipelines.inference.config import paint_config
 from pipelines.synthesis.config import synth_config
 from pipelines.synthesis.dataset_folder import dataset_folder
 from training import assemble
@@ -67,7 +67,7 @@ def _nothing_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     for where, name in (
         ("pipelines.synthesis.run", "_render_missing"),
         ("training.assemble", "_assemble"),
-        ("pipelines.painting.loading", "load_painter_pipeline"),
+        ("pipelines.inference.loading", "load_painter_pipeline"),
     ):
         monkeypatch.setattr(f"{where}.{name}", fail)
     part = assemble.Part(key="base", weights=Path(), hash="h", card=None)

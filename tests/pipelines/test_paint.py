@@ -10,8 +10,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from conf.command import command
+from pipelines.inference.config import paint_config
 from pipelines.paint import run
-from pipelines.painting.config import paint_config
 from tests.training.models.sd15.test_motion import moved
 from tests.training.models.small_base import small_base
 from training.models.sd15.motion import adapter_of

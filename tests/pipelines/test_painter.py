@@ -8,9 +8,9 @@ import torch
 from diffusers import DiffusionPipeline
 
 from conf.errors import UserError
+from pipelines.inference.pinned import shared_noise
+from pipelines.inference.pipeline import shares_of_noise
 from pipelines.painter import ProcessPainterPipeline
-from pipelines.painting.pinned import shared_noise
-from pipelines.painting.pipeline import shares_of_noise
 from tests.pipelines.small_painter import PROMPT, SIZE, at, paint, untrained_pipeline
 
 

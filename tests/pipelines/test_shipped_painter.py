@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from conf.command import command
+from pipelines.inference.config import paint_config
 from pipelines.paint import run
 from pipelines.painters import painter_folder, shipped
-from pipelines.painting.config import paint_config
 from training.data.manifest import hash_file
 from training.models.painter_folder import read_painter_card
 

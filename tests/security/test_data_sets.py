@@ -109,7 +109,7 @@ def test_recipes_of_another_shape_are_refused(root: Path) -> None:
 def test_reasons_and_names_of_strangers_are_told_in_harmless_lines(tmp_path: Path) -> None:
     refused = [{"source": "\x1b[2J", "reason": "a\nfault: none\x1b]0;x\x07"}]
     root = small_dataset(tmp_path / "data", refused=refused, num_frames=2)
-    from conf.shown import shown
+    from conf.printable import printable
 
-    lines = [shown(line) for line in tell_status(StatusConfig(dataset=root)).lines]
+    lines = [printable(line) for line in tell_status(StatusConfig(dataset=root)).lines]
     assert all(map(harmless, lines)) and any("a\\x0afault: none" in line for line in lines)

@@ -8,9 +8,9 @@ import pytest
 
 from conf.command import Summary, command
 from conf.errors import UserError
+from conf.printable import printable, without_secrets
 from conf.progress import tell
 from conf.recipe import plain_containers
-from conf.shown import shown, without_secrets
 from pipelines.sources.source import SourceEntry
 from pipelines.sources.webdataset import WebDatasetSource
 from pipelines.synthesis.config import synth_config
@@ -26,7 +26,7 @@ from training.data.split import open_split
 def test_passwords_and_tokens_are_neither_shown_nor_kept(
     given: str, kept: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert without_secrets(given) == kept and shown(f"x {given} y") == f"x {kept} y"
+    assert without_secrets(given) == kept and printable(f"x {given} y") == f"x {kept} y"
     assert plain_containers(WebDatasetSource(path=given))["path"] == kept
     assert SourceEntry(id=given, sha256="", locator=given).id == kept
     assert SourceEntry(id=given, sha256="", locator=given).locator == given

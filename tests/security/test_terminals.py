@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from conf.command import Summary, command, next_line
 from conf.errors import ConfigError, UserError
+from conf.printable import printable, shell_words
 from conf.progress import tell
-from conf.shown import shell_words, shown
 from tests.pipelines.runs import PAINT_FAST, save_picture, synth
 from tests.security.hostile import CONTROL
 
@@ -23,15 +23,15 @@ def harmless(text: str) -> bool:
 
 @given(st.text(alphabet=st.characters(codec=None)))
 def test_whatever_is_shown_is_one_line_of_plain_text(text: str) -> None:
-    line = shown(text)
-    assert harmless(line) and line.encode().decode() == line == shown(line)
+    line = printable(text)
+    assert harmless(line) and line.encode().decode() == line == printable(line)
 
 
 @pytest.mark.parametrize(
     "text", ["une maison près du lac", "赤い家、湖のほとり", "بيت أحمر", "a 100% C:\\x [b] ~é", "👩‍🎨"]
 )
 def test_what_people_write_is_shown_as_it_is(text: str) -> None:
-    assert shown(text) == text
+    assert printable(text) == text
 
 
 @pytest.mark.parametrize("text", CONTROL)
@@ -80,7 +80,7 @@ def test_hostile_names_of_files_are_told_of_in_harmless_lines(
 @pytest.mark.parametrize("piece", ["x", "://", "a://", "?token", "&", "?a=", "\x1b", "user@", "\u202e"])
 def test_long_texts_are_shown_soon(piece: str) -> None:
     start = time.monotonic()
-    shown(piece * 200_000)
+    printable(piece * 200_000)
     assert time.monotonic() - start < 20
 
 

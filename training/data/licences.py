@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from conf.shown import shown
+from conf.printable import printable
 
 UNKNOWN, OTHER = "unknown", "other"
 _FREE = frozenset({
@@ -42,7 +42,7 @@ def licence_fields(names: Iterable[str]) -> dict[str, Any]:
     others = [name for name in ordered if licence_id(name) == OTHER]
     return {
         "license": ids[0] if len(ids) == 1 else ids,
-        **({"license_name": shown(", ".join(others))} if others else {}),
+        **({"license_name": printable(", ".join(others))} if others else {}),
     }
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 from conf.errors import ConfigError, UserError
-from conf.shown import without_secrets
+from conf.printable import without_secrets
 from training.data.retries import tried_again
 from training.data.storage import open_storage
 

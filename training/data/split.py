@@ -11,7 +11,7 @@ from fsspec import AbstractFileSystem
 from numpy.typing import NDArray
 
 from conf.errors import UserError
-from conf.shown import without_secrets
+from conf.printable import without_secrets
 from training.data.dataset import DatasetCard, parse_card
 from training.data.layout import dataset_file, manifest_name, shards_folder, tar_name
 from training.data.manifest import SampleSpan, ShardManifest, parse_manifest, tar_path

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from conf.markdown import front_matter, plain, table
-from conf.shown import shell_words
+from conf.printable import shell_words
 from training.data.licences import UNKNOWN, licence_fields
 from training.data.manifest import write_atomically
 from training.data.own_page import README, page_for

@@ -13,8 +13,8 @@ from conf.compose import choices, compose
 from conf.errors import ConfigError, UserError
 from pipelines.export import export_config
 from pipelines.exports.registry import FORMATS
-from pipelines.painting.config import paint_config
-from pipelines.painting.sizes import known_sizes
+from pipelines.inference.config import paint_config
+from pipelines.inference.sizes import known_sizes
 from pipelines.synthesis.renderer_choice import single_renderer
 from tests.integrations.comfyui.stand_in import (
     Choice,

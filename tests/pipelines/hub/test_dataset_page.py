@@ -13,7 +13,7 @@ from huggingface_hub import DatasetCard
 
 from conf.command import command
 from conf.markdown import plain
-from conf.shown import shown
+from conf.printable import printable
 from pipelines import status, verify
 from pipelines.hub.dataset_page import SHEET, write_dataset_page
 from renderers.painting import StrokeProgram
@@ -112,7 +112,7 @@ def test_strange_captions_licences_and_phrases_stay_words(tmp_path: Path) -> Non
             "pretty_name", "license", "task_categories", "tags", "size_categories", "configs", "dataset_info",
             *(["license_name"] if text else []),
         }  # fmt: skip
-        assert head(page).get("license_name", "") == shown(text)
+        assert head(page).get("license_name", "") == printable(text)
         body = page.read_text("utf-8").split("---\n", 2)[2]
         assert f"1. {plain(text) or '(no caption)'}\n" in body and body.count("\n## ") == 4
         assert "\x1b" not in body and "\u202e" not in body and "![x]" not in body and "<script" not in body

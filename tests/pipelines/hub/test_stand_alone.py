@@ -12,11 +12,11 @@ from diffusers import DiffusionPipeline
 from PIL import Image
 
 from conf.command import command
+from pipelines.inference.config import paint_config
+from pipelines.inference.loading import load_painter_pipeline
 from pipelines.paint import run
 from pipelines.painter import ProcessPainterPipeline
 from pipelines.painters import painter_folder
-from pipelines.painting.config import paint_config
-from pipelines.painting.loading import load_painter_pipeline
 from tests.pipelines.hub.bare import run_bare
 from tests.pipelines.small_painter import PROMPT, save_untrained_painter
 from training.data.own_page import README, is_as_made

@@ -17,7 +17,7 @@ from conf.compose import compose
 from conf.errors import UserError
 from pipelines import encode, paint, verify
 from pipelines.encode import encode_config
-from pipelines.painting.config import paint_config
+from pipelines.inference.config import paint_config
 from tests.pipelines.small_dataset import small_dataset
 from tests.training.models.toy_architecture.base import new_base
 from tests.training.models.toy_architecture.flow import Flow

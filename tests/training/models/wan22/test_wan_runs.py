@@ -15,7 +15,7 @@ from conf.compose import compose
 from conf.errors import UserError
 from pipelines import encode, paint
 from pipelines.encode import encode_config
-from pipelines.painting.config import paint_config
+from pipelines.inference.config import paint_config
 from tests.pipelines.small_dataset import small_dataset
 from tests.training.models.wan22.small_wan import small_wan
 from tests.training.toy_runs import losses, words

@@ -10,9 +10,9 @@ from PIL import Image
 
 from conf.command import command
 from conf.errors import ConfigError
+from pipelines.inference.config import paint_config
+from pipelines.inference.sizes import framing_for
 from pipelines.paint import run
-from pipelines.painting.config import paint_config
-from pipelines.painting.sizes import framing_for
 from renderers import renderer
 from renderers.painting import StrokeProgram, to_uint8
 from tests.pipelines.small_painter import save_untrained_painter

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.painting.config import LONGEST_CANVAS_PX, StrokeExecution
+from pipelines.inference.config import LONGEST_CANVAS_PX, StrokeExecution
 from renderers.painting import Image, Painting, spaced_steps, to_uint8
 from renderers.quality import psnr_db, ssim
 from renderers.time_line import TimeLine, arrival_agreement, upsampled

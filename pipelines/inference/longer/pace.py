@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.painting.longer.blend import Picture
+from pipelines.inference.longer.blend import Picture
 from renderers.distance import step_distances
 
 _ROUNDS = 4  # distances do not add up: steps are measured again where they will be

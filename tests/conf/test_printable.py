@@ -2,7 +2,7 @@
 
 import pytest
 
-from conf.shown import shell_words, shown, without_secrets
+from conf.printable import printable, shell_words, without_secrets
 
 ESCAPED = {
     "\x00": "\\x00", "\x1b": "\\x1b", "\x1f": "\\x1f", "\x7f": "\\x7f", "\x80": "\\x80", "\x9f": "\\x9f",
@@ -13,14 +13,14 @@ ESCAPED = {
 
 @pytest.mark.parametrize(("character", "escape"), ESCAPED.items(), ids=ascii)
 def test_characters_that_control_are_escaped_where_they_stand(character: str, escape: str) -> None:
-    assert shown(f"a{character}b{character}") == f"a{escape}b{escape}"
+    assert printable(f"a{character}b{character}") == f"a{escape}b{escape}"
 
 
 @pytest.mark.parametrize(
     "character", [" ", "~", "\xa0", "\u200f", "\u2027", "\u202f", "\u2065", "\u206a", "\ue000", "é", "家"], ids=ascii
 )
 def test_other_characters_are_shown_as_they_are(character: str) -> None:
-    assert shown(character) == character
+    assert printable(character) == character
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ _SECRET_WORDS = "token|secret|password|passwd|pwd|key|signature|sig|credential|a
 _SECRET = re.compile(rf"""([?&;][\w.-]{{0,40}}(?:{_SECRET_WORDS})[\w.-]{{0,40}}=)[^&;#\s"']+""", re.IGNORECASE)
 
 
-def shown(text: str) -> str:
+def printable(text: str) -> str:
     """One line that does nothing to a terminal but stand there: control characters escaped, `\\x1b`; no secrets."""
     return _CONTROL.sub(_escaped, without_secrets(text))
 

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pipelines.painting.longer import in_between
-from pipelines.painting.longer.in_between import Pieces, paint_long
-from pipelines.painting.longer.seams import measure_seams
-from pipelines.painting.pinned import PinnedPicture
+from pipelines.inference.longer import in_between
+from pipelines.inference.longer.in_between import Pieces, paint_long
+from pipelines.inference.longer.seams import measure_seams
+from pipelines.inference.pinned import PinnedPicture
 
 SIDE = 16
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipelines.painting.pinned import PinnedPicture
+from pipelines.inference.pinned import PinnedPicture
 
 # Differences, in standard deviations of latents, at which 1 / e of a cell is kept.
 _FINISHED = 0.6  # from the prediction of a later given frame

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipelines.painting.longer.blend import Picture
-from pipelines.painting.longer.pace import even_times
+from pipelines.inference.longer.blend import Picture
+from pipelines.inference.longer.pace import even_times
 from renderers.distance import step_distances
 
 SIDE = 16

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from conf.errors import ConfigError, UserError
-from pipelines.painting.own_files import PROVENANCE, REPORT
+from pipelines.inference.own_files import PROVENANCE, REPORT
 from training.data.manifest import sweep_temporaries, write_atomically
 from training.data.plain import parse_object
 from training.data.retries import retried

@@ -7,8 +7,8 @@ import torch
 from diffusers import AutoencoderKL
 from torch import nn
 
+from pipelines.inference.loading import pipeline_of
 from pipelines.painter import ProcessPainterPipeline
-from pipelines.painting.loading import pipeline_of
 from tests.pipelines.small_painter import PROMPT, SIZE, at, paint, untrained_pipeline
 from tests.training.models.small_base import small_base
 from training.models.lora import lora_of

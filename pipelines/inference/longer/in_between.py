@@ -5,9 +5,9 @@ frames are spread over the long process at equal steps of the distance in which 
 frame stays where the user put it. On every further level all neighbours with frames missing in between become the
 conditions of a sequence of their own (first and last frame, by network and inversion). It begins from the cross-fade
 of the two, noised for half of the steps, and decides how the two are blended
-(`pipelines.painting.longer.blend`). Where it is long enough, it gives all the frames that are missing; else its frames
+(`pipelines.inference.longer.blend`). Where it is long enough, it gives all the frames that are missing; else its frames
 are the keys of the next level. At last all frames are spaced again at an even pace
-(`pipelines.painting.longer.pace`); only the user's frames stay where they are.
+(`pipelines.inference.longer.pace`); only the user's frames stay where they are.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from conf.progress import Progress
-from pipelines.painting.longer.blend import BlendPath, Picture
-from pipelines.painting.longer.pace import even_times
-from pipelines.painting.longer.time_line import place, slots_for
-from pipelines.painting.pinned import PinnedPicture
+from pipelines.inference.longer.blend import BlendPath, Picture
+from pipelines.inference.longer.pace import even_times
+from pipelines.inference.longer.time_line import place, slots_for
+from pipelines.inference.pinned import PinnedPicture
 from renderers.distance import step_distances
 from training.diffusion import num_steps_of
 

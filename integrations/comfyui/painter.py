@@ -8,10 +8,10 @@ from torch import Tensor
 
 from conf.devices import compute_device
 from conf.errors import ConfigError, UserError
-from conf.shown import shown
+from conf.printable import printable
 from pipelines.exports.process import Frame, Process
-from pipelines.painting.own_files import PROVENANCE
-from pipelines.painting.sizes import framing_for
+from pipelines.inference.own_files import PROVENANCE
+from pipelines.inference.sizes import framing_for
 from renderers.painting import to_uint8
 
 from .kinds import CATEGORY, LoadedPainter, PainterKind, Pin, PinsKind, ProcessKind
@@ -46,7 +46,7 @@ class LoadPainter(io.ComfyNode):  # type: ignore[misc]
         Raises:
             UserError: if the folder is no painter or not whole.
         """
-        from pipelines.painting.loading import load_painter_pipeline
+        from pipelines.inference.loading import load_painter_pipeline
 
         if not painter.strip():
             raise ConfigError("painter", "''", "tiny, or a painter's folder")
@@ -140,7 +140,7 @@ class Paint(io.ComfyNode):  # type: ignore[misc]
         Raises:
             UserError: if there is nothing to paint, a pin is beyond the frames, or the painter knows fewer frames.
         """
-        from pipelines.painting.pinned import PinnedPicture
+        from pipelines.inference.pinned import PinnedPicture
 
         if not prompt.strip() and not pins:
             raise ConfigError("prompt", "''", "what to paint, or pinned frames")
@@ -166,7 +166,7 @@ class Paint(io.ComfyNode):  # type: ignore[misc]
         pictures = painted.frames[0].permute(0, 2, 3, 1).numpy()
         process = Process(
             name="painting",
-            caption=shown(prompt.strip()),
+            caption=printable(prompt.strip()),
             credit=PROVENANCE,
             frames=tuple(Frame(picture=to_uint8(picture)) for picture in pictures),
         )

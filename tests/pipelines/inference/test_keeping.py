@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipelines.painting.keeping import keep_paint
-from pipelines.painting.pinned import PinnedPicture
+from pipelines.inference.keeping import keep_paint
+from pipelines.inference.pinned import PinnedPicture
 
 _FRAMES, _SIDE = 5, 12
 _LEFT, _RIGHT = slice(0, 4), slice(8, 12)  # columns; those in between see both

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from conf.compose import typed
 from conf.errors import ConfigError
-from pipelines.painting.smoothing import Smoothing
+from pipelines.inference.smoothing import Smoothing
 from pipelines.sources.framing import Fit
 from pipelines.synthesis.renderer_choice import RendererChoice, single_renderer
 from training.data.remote import AnyPath

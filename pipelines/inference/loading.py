@@ -6,8 +6,8 @@ from typing import Any, Literal
 import torch
 
 from conf.errors import ConfigError
+from pipelines.inference.pipeline import PaintingPipeline
 from pipelines.painters import painter_folder
-from pipelines.painting.pipeline import PaintingPipeline
 from training.data.remote import AnyPath
 from training.models.painter import Painter
 from training.models.painter_folder import load_painter

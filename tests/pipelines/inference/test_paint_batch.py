@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from conf.command import command
+from pipelines.inference.config import paint_config
 from pipelines.pages.overview.page import render_overview
 from pipelines.paint import run
-from pipelines.painting.config import paint_config
 from tests.pipelines.pages.gallery_visit import a_chromium
 from tests.pipelines.small_painter import save_untrained_painter
 

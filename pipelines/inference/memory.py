@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from conf.errors import UserError
 
 if TYPE_CHECKING:
-    from pipelines.painting.config import PaintConfig
+    from pipelines.inference.config import PaintConfig
 
 _SIGNS = (
     "out of memory",

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conf.errors import UserError
-from pipelines.painting.own_files import read_report
+from pipelines.inference.own_files import read_report
 from pipelines.sources.picture_file import read_picture
 from pipelines.sources.stored import PICTURE_EXTENSIONS
 from training.data.manifest import hash_file
 
 if TYPE_CHECKING:
-    from pipelines.painting.config import PaintConfig
+    from pipelines.inference.config import PaintConfig
 
 _MOST_NAMED = 5
 _FREE = ("image", "pictures", "conditions", "painter", "out", "device", "batch_size", "offload")

@@ -3,7 +3,7 @@
 Pictures pinned to frames act in three ways. The denoiser is shown them at every step; each is inverted (sampling undone
 by the base itself, on the objective that sampling uses) to the noise it would come from, which replaces the initial
 noise of its frame (Song et al. 2024); and their paint stays where nothing else is painted
-(`pipelines.painting.keeping`).
+(`pipelines.inference.keeping`).
 """
 
 from collections.abc import Callable, Sequence
@@ -14,10 +14,10 @@ import torch
 from diffusers.utils import BaseOutput
 from torch import Tensor
 
-from pipelines.painting.initial_noise import initial_noise
-from pipelines.painting.keeping import keep_paint
-from pipelines.painting.offloading import OffloadingPipeline
-from pipelines.painting.pinned import PinnedPicture, acting, at_latents, interpolated, pinned_conditions, shared_noise
+from pipelines.inference.initial_noise import initial_noise
+from pipelines.inference.keeping import keep_paint
+from pipelines.inference.offloading import OffloadingPipeline
+from pipelines.inference.pinned import PinnedPicture, acting, at_latents, interpolated, pinned_conditions, shared_noise
 from training.data.text import Text
 from training.diffusion import Denoiser, begin_between, invert, num_steps_of, sample
 from training.models.architecture import Base

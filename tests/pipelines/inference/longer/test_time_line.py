@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.painting.longer.time_line import place, slots_for
+from pipelines.inference.longer.time_line import place, slots_for
 
 
 @st.composite

@@ -2,7 +2,7 @@
 
 import torch
 
-from pipelines.painting.initial_noise import initial_noise
+from pipelines.inference.initial_noise import initial_noise
 
 _PLAIN = [0.782283127, 0.424356312, -0.664032519, -0.402080923, 0.544986248, 0.124200784, 0.258632392, 0.349906296]
 _SHARING = [0.121536344, -1.304480553, -0.162798285]

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from conf.errors import ConfigError
-from pipelines.painting import output_folder, own_files
-from pipelines.painting.output_folder import PROVENANCE, ProcessFolder, adherence, enlarged, progress
-from pipelines.painting.own_files import read_report
+from pipelines.inference import output_folder, own_files
+from pipelines.inference.output_folder import PROVENANCE, ProcessFolder, adherence, enlarged, progress
+from pipelines.inference.own_files import read_report
 from tests.pipelines.pages.gallery_visit import a_chromium, set_range
 from training.data.manifest import write_atomically
 

@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
+from pipelines.inference.own_files import PAGE, PROVENANCE, REPORT, check_writable, claim, release, write_report
+from pipelines.inference.smoothing import Smoothing, smooth
 from pipelines.pages.player.page import render_player
-from pipelines.painting.own_files import PAGE, PROVENANCE, REPORT, check_writable, claim, release, write_report
-from pipelines.painting.smoothing import Smoothing, smooth
 from renderers.distance import canvas_distances
 from renderers.quality import psnr_db, ssim
 from training.data.layout import frame_member

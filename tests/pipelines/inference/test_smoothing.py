@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipelines.painting.smoothing import Smoothing, smooth
+from pipelines.inference.smoothing import Smoothing, smooth
 
 
 def moving(count: int = 3, side: int = 64, step_px: int = 6) -> NDArray[np.uint8]:

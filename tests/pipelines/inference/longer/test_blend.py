@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.painting.longer.blend import BlendPath
-from pipelines.painting.longer.seams import measure_seams
+from pipelines.inference.longer.blend import BlendPath
+from pipelines.inference.longer.seams import measure_seams
 from renderers.distance import step_distances
 
 SIDE = 32

@@ -9,10 +9,10 @@ import torch
 from conf.command import command
 from conf.compose import compose
 from conf.errors import UserError
+from pipelines.inference.config import PaintConfig, paint_config
+from pipelines.inference.memory import naming_memory
+from pipelines.inference.pipeline import PaintingPipeline
 from pipelines.paint import run
-from pipelines.painting.config import PaintConfig, paint_config
-from pipelines.painting.memory import naming_memory
-from pipelines.painting.pipeline import PaintingPipeline
 from tests.pipelines.small_painter import save_untrained_painter
 
 ALLOCATOR = "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to"
