@@ -2,7 +2,7 @@
 
     python -m docs.make_painted outputs/words outputs/way outputs/ended outputs/both
 
-A row for each folder, as README's commands make them.
+A row for each folder, as the commands in docs/painter.md make them.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Makes docs/images/processes.webp, the picture in the README: python -m docs.make_picture"""
+"""Makes docs/images/processes.webp, the picture of the renderers in docs/pictures.md: python -m docs.make_picture"""
 
 from pathlib import Path
 from typing import Any

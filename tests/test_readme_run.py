@@ -23,7 +23,8 @@ from tests.test_commands_in_docs import SHELLS, printed_lines
 
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(3600)]
 
-README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+FIRST = ("README.md", "docs/pictures.md", "docs/artists.md", "docs/painter.md")
+"""Pages for newcomers, in the order in which they are followed: in one folder, which holds what `make demo` makes."""
 FEW = ["size=64", "num_frames=2", "gallery=false", "cluster=inline", "num_sequences=2", "val_fraction=0"]
 SCALED = {
     "pipelines.synth": FEW,
@@ -71,7 +72,7 @@ def assert_printed(expected: list[str], printed: str, command: str) -> None:
 
 
 class Workplace:
-    """An empty folder, with a home that holds what README's lines name."""
+    """An empty folder, with a home that holds what the lines of the first pages name."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.home, self._count = root / "work", root / "home", 0
@@ -127,9 +128,10 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     return place
 
 
-def test_what_is_shown_is_printed(workplace: Workplace) -> None:
-    runs = shown_runs(README)
-    assert len(runs) > 6
+@pytest.mark.parametrize(("page", "count"), [("README.md", 3), ("docs/pictures.md", 2), ("docs/painter.md", 5)])
+def test_what_is_shown_is_printed(page: str, count: int, workplace: Workplace) -> None:
+    runs = shown_runs(_text(page))
+    assert len(runs) >= count
     for command, expected in runs:
         done = workplace.run(command)
         assert done.returncode == 0, f"{command}\n{done.stderr}"
@@ -137,10 +139,11 @@ def test_what_is_shown_is_printed(workplace: Workplace) -> None:
             assert_printed(expected, done.stdout, command)
 
 
-def test_all_other_commands_run(workplace: Workplace) -> None:
-    shown = {" ".join(command.split()) for command, _ in shown_runs(README)}
-    lines = [line for line in printed_lines(README) if " ".join(line.split()) not in shown]
-    assert _run_all(lines, workplace) > 12
+@pytest.mark.parametrize(("page", "count"), zip(FIRST, (4, 8, 3, 1), strict=True))
+def test_all_other_commands_run(page: str, count: int, workplace: Workplace) -> None:
+    shown = {" ".join(command.split()) for command, _ in shown_runs(_text(page))}
+    lines = [line for line in printed_lines(_text(page)) if " ".join(line.split()) not in shown]
+    assert _run_all(lines, workplace) >= count
 
 
 @pytest.mark.parametrize(
@@ -148,7 +151,7 @@ def test_all_other_commands_run(workplace: Workplace) -> None:
 )
 def test_commands_of_the_pages_run(page: str, count: int, pages: Workplace) -> None:
     shutil.rmtree(pages.root / "outputs" / "painter", ignore_errors=True)  # each page assembles its own
-    lines = printed_lines((REPOSITORY / "docs" / f"{page}.md").read_text(encoding="utf-8"))
+    lines = printed_lines(_text(f"docs/{page}.md"))
     assert _run_all(lines, pages) >= count
 
 
@@ -166,6 +169,10 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
         done = place.run(command)
         assert done.returncode == 0, done.stderr
     return place
+
+
+def _text(page: str) -> str:
+    return (REPOSITORY / page).read_text(encoding="utf-8")
 
 
 def _run_all(lines: list[str], place: Workplace) -> int:
