@@ -16,9 +16,7 @@ Finished ones are not painted again; unreadable files of a folder are skipped an
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,35 +25,29 @@ from numpy.typing import NDArray
 
 from conf.command import COMPLETE, PARTIAL, Summary, command, leave
 from conf.devices import compute_device
-from conf.errors import ConfigError, UserError
+from conf.errors import ConfigError
 from conf.progress import Progress, tell
 from pipelines.inference.config import PaintConfig, paint_config
 from pipelines.inference.memory import naming_memory
 from pipelines.inference.overview import check_overview, write_overview
-from pipelines.inference.own_files import PROVENANCE, release
+from pipelines.inference.own_files import release
 from pipelines.inference.requests import batches, is_painted, readable, request_hash, requests_of
+from pipelines.inference.result import Pictures, num_written, output_folder, write_result
 from pipelines.inference.sizes import framing_for, known_sizes
 from pipelines.sources.framing import Framing
 from pipelines.sources.picture_file import read_picture
-from renderers.painting import to_uint8
 from training.data.claim import held_folder
-from training.data.manifest import hash_file
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from pipelines.inference.execution import Executed
     from pipelines.inference.longer.in_between import Pieces
-    from pipelines.inference.output_folder import ProcessFolder
     from pipelines.inference.pinned import PinnedPicture
     from pipelines.inference.pipeline import PaintingPipeline
 
 _MOST_LINES = 10
 _FOREIGN_SIZE = 2  # times the side that a painter learned from, or its half
-
-Pictures = Mapping[int, NDArray[np.float32]]
-"""Frame -> (H, W, 3) in [0, 1], framed."""
 
 
 def run(config: PaintConfig) -> Summary:
@@ -87,7 +79,7 @@ def _paint(config: PaintConfig) -> Summary:
     )
     for request in requests:
         if request.out in todo:
-            _folder(request).check(_num_written(request))
+            output_folder(request).check(num_written(request))
         else:
             release(request.out)  # the run may have been killed right before
     if several:
@@ -152,7 +144,7 @@ def _paint_all(
                 painted = _painted(config, pipeline, framing, conditions, card["num_frames"], progress)
                 for request, request_pictures, (frames, pieces) in zip(group, pictures, painted, strict=True):
                     if request.out in todo:
-                        lines += _written(request, framing, frames, request_pictures, pieces, hashes[request.out])
+                        lines += write_result(request, framing, frames, request_pictures, pieces, hashes[request.out])
     return lines
 
 
@@ -243,121 +235,6 @@ def _bytes(frames: "Tensor") -> NDArray[np.uint8]:
     """(T, H, W, 3) of (T, 3, H, W) in [0, 1]."""
     rounded: NDArray[np.uint8] = (frames * 255).round().byte().permute(0, 2, 3, 1).numpy()
     return rounded
-
-
-def _written(
-    config: PaintConfig,
-    framing: Framing,
-    frames: NDArray[np.uint8],
-    pictures: Pictures,
-    pieces: "Pieces | None",
-    request: str,
-) -> list[str]:
-    """Write a process; returns lines about it."""
-    from pipelines.inference.longer.seams import measure_seams
-    from pipelines.inference.output_folder import adherence, progress
-
-    first = _first_frame(config)
-    visible = _unpadded(config, framing)
-    frames, pictures = frames[:, *visible], {frame: picture[visible] for frame, picture in pictures.items()}
-    conditions = [
-        {"frame": frame, "strength": config.pinned[frame].strength, "picture": config.pinned[frame].path.name,
-         **adherence(frames[frame], picture)}
-        for frame, picture in pictures.items()
-    ]  # fmt: skip
-    seams = measure_seams(frames[first:], [seam - first for seam in pieces.seams if seam > first] if pieces else [])
-    report = {
-        "note": PROVENANCE,
-        "task": config.task,
-        "prompt": config.prompt,
-        "negative": config.negative,
-        "painter": config.painter.name,
-        "loras": dict(config.loras),
-        "seed": config.seed,
-        "steps": config.steps,
-        "guidance": config.guidance,
-        "num_frames": config.num_frames,
-        "first_frame": first,
-        "size_px": list(frames.shape[1:3]),
-        "fit": config.fit,
-        "network": config.network,
-        "inversion": config.inversion,
-        "keep": config.keep,
-        "shared": config.shared,
-        "dtype": config.dtype,
-        "conditions": conditions,
-        "progress": progress(frames[first:]),
-        "pieces": None if pieces is None else {"sequences": pieces.sequences, "seams": asdict(seams)},
-        "smoothing": config.smoothing,
-        "source": None if config.image is None else hash_file(config.image.expanduser()),
-        "request": request,
-        "code_version": version("process-painter"),
-    }
-    executed = None if config.strokes is None else _executed(config, framing, frames[first:])
-    given = {frame: to_uint8(picture) for frame, picture in pictures.items()}
-    try:
-        if executed is None:
-            _folder(config).write(frames[first:], report, given)
-        else:
-            changed = {"first_frame": 0, "num_frames": len(executed.frames), "size_px": executed.facts["size_px"]}
-            report |= {**changed, "progress": progress(executed.frames), "strokes": executed.facts}
-            _folder(config).write(executed.frames, report, strokes=executed.painting.program.to_bytes())
-    except OSError as error:
-        raise UserError(f"out={config.out}: {error.filename or config.out}: {error.strerror or error}") from error
-    num_written = len(frames) - first if executed is None else len(executed.frames)
-    lines = [f"painted {num_written} frames: {config.out}", *([executed.line] if executed is not None else [])]
-    lines += [
-        f"  frame {one['frame']} keeps to {one['picture']}: PSNR {one['psnr_db']:.2f} dB, SSIM {one['ssim']:.3f}"
-        for one in conditions
-    ]
-    if pieces is not None:
-        lines.append(
-            f"  {sum(pieces.sequences)} sequences on {len(pieces.sequences)} levels; steps at {seams.num} seams are "
-            f"{seams.mean_ratio:.2f} times the median, at most {seams.max_ratio:.2f}"
-        )
-    return lines
-
-
-def _unpadded(config: PaintConfig, framing: Framing) -> tuple[slice, slice]:
-    """Rows and columns of a frame that show something of the picture; all where several pictures are given."""
-    if len(config.pinned) != 1:
-        return slice(None), slice(None)
-    (file,) = config.pinned.values()
-    return framing.inside(*read_picture(file.path).shape[:2])
-
-
-def _executed(config: PaintConfig, framing: Framing, frames: NDArray[np.uint8]) -> "Executed":
-    """The process in strokes."""
-    from pipelines.inference.execution import execute
-    from pipelines.kernels import compile_kernels
-    from pipelines.synthesis.run_config import ClusterConfig
-
-    assert config.strokes is not None
-    compile_kernels({config.strokes.renderer.family}, ClusterConfig(kind="inline"))
-    picture = None
-    if config.image is not None:
-        picture = framing.seen(read_picture(config.image, config.strokes.renderer.ground))
-    return execute(config.strokes, frames, picture, config.seed, begun=config.task == "complete")
-
-
-def _first_frame(config: PaintConfig) -> int:
-    """The first frame that is written: an unfinished picture is where its own process begins."""
-    return config.at if config.task == "complete" else 0
-
-
-def _num_written(config: PaintConfig) -> int:
-    if config.strokes is not None and config.strokes.shown_frames is not None:
-        return config.strokes.shown_frames
-    return config.num_frames - _first_frame(config)
-
-
-def _folder(config: PaintConfig) -> "ProcessFolder":
-    from pipelines.inference.output_folder import ProcessFolder
-
-    return ProcessFolder(
-        root=config.out, frames_per_s=config.frames_per_s, lossless=config.lossless, smoothing=config.smoothing,
-        has_strokes=config.strokes is not None,
-    )  # fmt: skip
 
 
 def has_paintings(config: PaintConfig) -> bool:

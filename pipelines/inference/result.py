@@ -1,0 +1,157 @@
+"""What is written of one process: frames, in strokes if asked, and a report; and the lines that are printed of it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from conf.errors import UserError
+from pipelines.inference.config import PaintConfig
+from pipelines.inference.own_files import PROVENANCE
+from pipelines.sources.framing import Framing
+from pipelines.sources.picture_file import read_picture
+from renderers.painting import to_uint8
+from training.data.manifest import hash_file
+
+if TYPE_CHECKING:
+    from pipelines.inference.execution import Executed
+    from pipelines.inference.longer.in_between import Pieces
+    from pipelines.inference.output_folder import ProcessFolder
+
+Pictures = Mapping[int, NDArray[np.float32]]
+"""Frame -> (H, W, 3) in [0, 1], framed."""
+
+
+def write_result(
+    config: PaintConfig,
+    framing: Framing,
+    frames: NDArray[np.uint8],
+    pictures: Pictures,
+    pieces: "Pieces | None",
+    request: str,
+) -> list[str]:
+    """Write a process.
+
+    Args:
+        config: the request that it answers.
+        framing: how given pictures were cut or padded for the painter.
+        frames: (T, H, W, 3), all that were painted; those before the first of `complete` are left out.
+        pictures: what was given, framed.
+        pieces: the sequences that a long process was painted in; None for a short one.
+        request: hash of the request, kept in the report.
+
+    Returns:
+        The lines to print.
+
+    Raises:
+        UserError: if the folder cannot be written.
+    """
+    from pipelines.inference.longer.seams import measure_seams
+    from pipelines.inference.output_folder import adherence, progress
+
+    first = _first_frame(config)
+    visible = _unpadded(config, framing)
+    frames, pictures = frames[:, *visible], {frame: picture[visible] for frame, picture in pictures.items()}
+    conditions = [
+        {"frame": frame, "strength": config.pinned[frame].strength, "picture": config.pinned[frame].path.name,
+         **adherence(frames[frame], picture)}
+        for frame, picture in pictures.items()
+    ]  # fmt: skip
+    seams = measure_seams(frames[first:], [seam - first for seam in pieces.seams if seam > first] if pieces else [])
+    report = {
+        "note": PROVENANCE,
+        "task": config.task,
+        "prompt": config.prompt,
+        "negative": config.negative,
+        "painter": config.painter.name,
+        "loras": dict(config.loras),
+        "seed": config.seed,
+        "steps": config.steps,
+        "guidance": config.guidance,
+        "num_frames": config.num_frames,
+        "first_frame": first,
+        "size_px": list(frames.shape[1:3]),
+        "fit": config.fit,
+        "network": config.network,
+        "inversion": config.inversion,
+        "keep": config.keep,
+        "shared": config.shared,
+        "dtype": config.dtype,
+        "conditions": conditions,
+        "progress": progress(frames[first:]),
+        "pieces": None if pieces is None else {"sequences": pieces.sequences, "seams": asdict(seams)},
+        "smoothing": config.smoothing,
+        "source": None if config.image is None else hash_file(config.image.expanduser()),
+        "request": request,
+        "code_version": version("process-painter"),
+    }
+    executed = None if config.strokes is None else _executed(config, framing, frames[first:])
+    given = {frame: to_uint8(picture) for frame, picture in pictures.items()}
+    try:
+        if executed is None:
+            output_folder(config).write(frames[first:], report, given)
+        else:
+            changed = {"first_frame": 0, "num_frames": len(executed.frames), "size_px": executed.facts["size_px"]}
+            report |= {**changed, "progress": progress(executed.frames), "strokes": executed.facts}
+            output_folder(config).write(executed.frames, report, strokes=executed.painting.program.to_bytes())
+    except OSError as error:
+        raise UserError(f"out={config.out}: {error.filename or config.out}: {error.strerror or error}") from error
+    num_written = len(frames) - first if executed is None else len(executed.frames)
+    lines = [f"painted {num_written} frames: {config.out}", *([executed.line] if executed is not None else [])]
+    lines += [
+        f"  frame {one['frame']} keeps to {one['picture']}: PSNR {one['psnr_db']:.2f} dB, SSIM {one['ssim']:.3f}"
+        for one in conditions
+    ]
+    if pieces is not None:
+        lines.append(
+            f"  {sum(pieces.sequences)} sequences on {len(pieces.sequences)} levels; steps at {seams.num} seams are "
+            f"{seams.mean_ratio:.2f} times the median, at most {seams.max_ratio:.2f}"
+        )
+    return lines
+
+
+def _unpadded(config: PaintConfig, framing: Framing) -> tuple[slice, slice]:
+    """Rows and columns of a frame that show something of the picture; all where several pictures are given."""
+    if len(config.pinned) != 1:
+        return slice(None), slice(None)
+    (file,) = config.pinned.values()
+    return framing.inside(*read_picture(file.path).shape[:2])
+
+
+def _executed(config: PaintConfig, framing: Framing, frames: NDArray[np.uint8]) -> "Executed":
+    """The process in strokes."""
+    from pipelines.inference.execution import execute
+    from pipelines.kernels import compile_kernels
+    from pipelines.synthesis.run_config import ClusterConfig
+
+    assert config.strokes is not None
+    compile_kernels({config.strokes.renderer.family}, ClusterConfig(kind="inline"))
+    picture = None
+    if config.image is not None:
+        picture = framing.seen(read_picture(config.image, config.strokes.renderer.ground))
+    return execute(config.strokes, frames, picture, config.seed, begun=config.task == "complete")
+
+
+def _first_frame(config: PaintConfig) -> int:
+    """The first frame that is written: an unfinished picture is where its own process begins."""
+    return config.at if config.task == "complete" else 0
+
+
+def num_written(config: PaintConfig) -> int:
+    """How many frames a process will have on disk."""
+    if config.strokes is not None and config.strokes.shown_frames is not None:
+        return config.strokes.shown_frames
+    return config.num_frames - _first_frame(config)
+
+
+def output_folder(config: PaintConfig) -> "ProcessFolder":
+    """Where a process goes, not made yet."""
+    from pipelines.inference.output_folder import ProcessFolder
+
+    return ProcessFolder(
+        root=config.out, frames_per_s=config.frames_per_s, lossless=config.lossless, smoothing=config.smoothing,
+        has_strokes=config.strokes is not None,
+    )  # fmt: skip
