@@ -62,8 +62,26 @@ class NoiseSchedule:
         return shares * self.num_steps >> 32
 
     def sampler(self, num_steps: int) -> "DdimSampler":
-        """DDIM in so many steps."""
+        """DDIM in so many steps.
+
+        Raises:
+            ConfigError: if so many do not divide the schedule evenly enough: diffusers rounds the distance between two
+                steps down, and sampling would begin where much less than pure noise is expected (600 of 1,000 steps
+                begin at timestep 600).
+        """
+        if not self._is_covered(num_steps):
+            possible = [steps for steps in range(self.num_steps + 1) if steps and self._is_covered(steps)]
+            below = max(steps for steps in possible if steps < num_steps)
+            above = [f" or {steps}" for steps in possible if steps > num_steps][:1]
+            allowed = f"{below}{''.join(above)}, which divide the schedule's {self.num_steps} (nearly)"
+            raise ConfigError("steps", num_steps, allowed)
         return DdimSampler(self, num_steps)
+
+    def _is_covered(self, num_steps: int) -> bool:
+        """Whether diffusers' steps, a whole number of timesteps apart, begin in the noisiest eighth of the schedule."""
+        distance, rest = divmod(self.num_steps, num_steps)
+        beyond = distance == 1 and not rest and not self.zero_terminal_snr  # leading steps have an offset of 1
+        return distance > 0 and not beyond and 8 * rest <= self.num_steps
 
     @cached_property
     def signal(self) -> Tensor:
@@ -142,7 +160,8 @@ class DdimSampler:
 
         self._scheduler = DDIMScheduler(**schedule.scheduler_config())
         self._scheduler.set_timesteps(num_steps)
-        self.timesteps: Tensor = self._scheduler.timesteps
+        # For some numbers (61) diffusers' trailing spacing has one more, -1: the rounding of its range.
+        self.timesteps: Tensor = self._scheduler.timesteps[:num_steps]
 
     def step(self, prediction: Tensor, number: int, latents: Tensor) -> Tensor:
         """Latents after a step."""

@@ -10,6 +10,7 @@ from diffusers.training_utils import compute_snr
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conf.errors import ConfigError
 from training.data.order import rank_positions
 from training.data.text import Text
 from training.diffusion import begin_between, draw, invert, sample
@@ -243,3 +244,24 @@ def test_guidance_goes_past_the_text_and_1_does_not_ask_without() -> None:
 def test_a_schedule_comes_back_from_disk(schedule: NoiseSchedule, tmp_path: Path) -> None:
     save_schedule(schedule, tmp_path / "scheduler")
     assert load_schedule(str(tmp_path)) == schedule
+
+
+@pytest.mark.parametrize("zero_terminal_snr", [False, True])
+def test_sampling_begins_in_the_noisiest_eighth_or_is_refused(zero_terminal_snr: bool) -> None:
+    schedule = NoiseSchedule(prediction="v", zero_terminal_snr=zero_terminal_snr)
+    refused = []
+    for num_steps in range(1, 1002):
+        try:
+            timesteps = schedule.sampler(num_steps).timesteps
+        except ConfigError:
+            refused.append(num_steps)
+        else:
+            assert len(timesteps) == num_steps and timesteps[-1] >= 0
+            assert 875 - 1000 // num_steps <= timesteps[0] < 1000  # leading steps begin at the end of their share
+    assert {600, 999, 1001} & set(refused) == {600, 1001} and (1000 in refused) is not zero_terminal_snr
+    assert not set(range(1, 126)) & set(refused)
+
+
+def test_the_nearest_numbers_of_steps_are_named() -> None:
+    with pytest.raises(ConfigError, match=r"steps=600: not allowed; allowed: 500 or 875, which divide"):
+        NoiseSchedule().sampler(600)
