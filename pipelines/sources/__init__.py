@@ -13,6 +13,8 @@ SOURCES: Mapping[str, str] = {
     "scenes": "pipelines.sources.scenes:ScenesSource",
     "folder": "pipelines.sources.folder:FolderSource",
     "webdataset": "pipelines.sources.webdataset:WebDatasetSource",
+    "parquet": "pipelines.sources.parquet:ParquetSource",
+    "hf": "pipelines.sources.hub:HubSource",
 }
 """Kind of source -> `module:Class`."""
 

@@ -56,7 +56,7 @@ def text_caption(data: bytes, where: str) -> str | None:
     Raises:
         UserError: if the bytes are not UTF-8; it names `where`.
     """
-    return _one_line(_text(data, where))
+    return text_line(_text(data, where))
 
 
 def json_annotation(data: bytes, where: str) -> Annotation:
@@ -130,7 +130,7 @@ def _annotation(fields: Mapping[str, object], where: str) -> Annotation:
             value = fields.get(key)
             if value is not None and not isinstance(value, str):
                 raise UserError(f"{where}: {key} is not text but {value!r}")
-            if value and (line := _one_line(value)):
+            if value and (line := text_line(value)):
                 return line
         return None
 
@@ -154,6 +154,9 @@ def _text(data: bytes, where: str) -> str:
         raise UserError(f"{where}: not UTF-8 text (byte {error.start}); save it as UTF-8") from error
 
 
-def _one_line(text: str) -> str | None:
-    """Captions become prompts and table cells: runs of blanks, line ends and what is no letter are one space."""
+def text_line(text: str) -> str | None:
+    """A caption or licence as one line; None if it holds only blanks.
+
+    Captions become prompts and table cells: runs of blanks, line ends and what is no letter are one space.
+    """
     return " ".join(_NO_LETTERS.sub(" ", text).split()) or None

@@ -52,6 +52,12 @@ class FolderSource(StoredSource):
             if not filesystem.isdir(root):
                 raise UserError(f"{self.path}: missing")
             names = list_files(filesystem, root)
+        return self.index_files(filesystem, root, names, limit)
+
+    def index_files(
+        self, filesystem: AbstractFileSystem, root: str, names: Sequence[str], limit: int | None
+    ) -> Listing:  # fmt: skip
+        """The same of these files of a folder, by their paths relative to it; raises what `index` does."""
         pictures = [name for name in names if ending(name) in self.extensions and not is_depth_map(name)]
         if not pictures:
             raise UserError(f"{self.path}: holds no pictures ({', '.join(self.extensions)})")

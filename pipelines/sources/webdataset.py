@@ -4,7 +4,6 @@ import hashlib
 import itertools
 import json
 import posixpath
-import re
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,20 +11,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import IO
 
-from braceexpand import braceexpand
 from fsspec import AbstractFileSystem
 
-from conf.errors import ConfigError, UserError
+from conf.errors import UserError
 from pipelines.sources.captions import TEXT_ENDINGS, Annotation, json_annotation, text_caption
+from pipelines.sources.patterns import matching_files, short_names
 from pipelines.sources.source import Listing, SourceEntry
-from pipelines.sources.stored import StoredSource, list_files, printable
+from pipelines.sources.stored import StoredSource, printable
 from training.data.storage import naming, open_storage
 
 NUM_READERS = 8
 """Tars that are scanned side by side."""
-
-_MOST_TARS = 1_000_000
-_RANGE = re.compile(r"\{(-?[0-9]{1,40})\.\.(-?[0-9]{1,40})")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,14 +45,17 @@ class WebDatasetSource(StoredSource):
             UserError: if there are no tars or no pictures in them, a tar is truncated or damaged, a caption is
                 malformed, or captions are required and lacking; one line that names the tar.
         """
-        filesystem, tars = self._tars()
+        return self.index_tars(*matching_files(self.path, ".tar", "tars"), limit)
+
+    def index_tars(self, filesystem: AbstractFileSystem, tars: Sequence[str], limit: int | None) -> Listing:
+        """The same of these tars; raises what `index` does."""
         scan = partial(self._entries, filesystem, limit)
         entries: list[SourceEntry] = []
         passed_over: list[str] = []
         with ThreadPoolExecutor(NUM_READERS) as readers:
             for start in range(0, len(tars), NUM_READERS):
                 batch = slice(start, start + NUM_READERS)
-                for listing in readers.map(scan, tars[batch], _names(tars)[batch]):
+                for listing in readers.map(scan, tars[batch], short_names(tars)[batch]):
                     entries += listing
                     passed_over += listing.passed_over
                 if limit is not None and len(entries) >= limit:
@@ -76,35 +75,6 @@ class WebDatasetSource(StoredSource):
         """The tar."""
         filesystem, _ = open_storage(self.path)
         return filesystem, json.loads(entry.locator)["tar"]
-
-    def _tars(self) -> tuple[AbstractFileSystem, list[str]]:
-        """The filesystem, and the paths of all tars, sorted."""
-        filesystem, root = open_storage(self.path)
-        with naming(self.path):
-            if filesystem.isdir(root):
-                tars = [posixpath.join(root, name) for name in list_files(filesystem, root) if name.endswith(".tar")]
-                if not tars:
-                    raise UserError(f"{self.path}: holds no tars (*.tar)")
-                return filesystem, tars
-            if filesystem.exists(root):
-                return filesystem, [root]
-        try:
-            if any(abs(int(last) - int(first)) >= _MOST_TARS for first, last in _RANGE.findall(self.path)):
-                raise ValueError(f"more than {_MOST_TARS} tars")
-            patterns = list(itertools.islice(braceexpand(self.path), _MOST_TARS + 1))
-            if len(patterns) > _MOST_TARS:
-                raise ValueError(f"more than {_MOST_TARS} tars")
-        except ValueError as error:
-            raise ConfigError("path", self.path, f"a pattern such as train-{{00000..00015}}.tar ({error})") from error
-        tars = []
-        for pattern in patterns:
-            filesystem, root = open_storage(pattern)
-            with naming(pattern):
-                matches = filesystem.glob(root)
-            if not matches:
-                raise UserError(f"{self.path}: missing" + (f" ({pattern})" if pattern != self.path else ""))
-            tars += matches
-        return filesystem, sorted(set(tars))
 
     def _entries(self, filesystem: AbstractFileSystem, limit: int | None, tar: str, name: str) -> Listing:
         """The first pictures of one tar, and the samples without any."""
@@ -196,13 +166,3 @@ def _samples(
         stem, ending = posixpath.splitext(member.name)
         by_last_dot.setdefault(stem, []).append((ending.lower(), member))
     return by_last_dot
-
-
-def _names(tars: Sequence[str]) -> list[str]:
-    """What to call each tar: its path without the folders that all of them share."""
-    parts = [tar.split("/") for tar in tars]
-    alike_parts = itertools.takewhile(
-        lambda column: len(set(column)) == 1, zip(*(part[:-1] for part in parts), strict=False)
-    )
-    num_alike = sum(1 for _ in alike_parts)
-    return ["/".join(part[num_alike:]) for part in parts]

@@ -273,7 +273,7 @@ def test_urls_are_read_like_folders() -> None:
 
 @pytest.mark.parametrize("path", ["pipe:cat /etc/passwd", "PIPE:ls", "simplecache::pipe:ls", "nosuch://bucket/x", " "])
 def test_urls_that_run_commands_or_are_unknown_are_bad_configuration(path: str) -> None:
-    for kind in ("folder", "webdataset"):
+    for kind in ("folder", "webdataset", "parquet", "hf"):
         with pytest.raises(ConfigError) as caught:
             source_type: Any = source_class(kind)
             source_type(path=path).index(None)
@@ -424,5 +424,5 @@ def test_fields_decide_what_is_listed_and_decoded(tmp_path: Path) -> None:
 def test_every_kind_of_source_has_its_class_and_no_other() -> None:
     for kind, target in SOURCES.items():
         assert source_class(kind).__name__ == target.split(":")[1]
-    with pytest.raises(ConfigError, match="kind=laion: not allowed; allowed: one of folder, scenes, webdataset"):
+    with pytest.raises(ConfigError, match="kind=laion: not allowed; allowed: one of folder, hf, parquet, scenes"):
         source_class("laion")

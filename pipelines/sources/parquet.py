@@ -1,0 +1,263 @@
+"""Pictures in parquet files, as the Hub, img2dataset and `datasets` write them: a row a picture."""
+
+import hashlib
+import json
+import posixpath
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec import AbstractFileSystem
+
+from conf.errors import UserError
+from pipelines.sources.captions import Annotation, text_line
+from pipelines.sources.patterns import matching_files, short_names
+from pipelines.sources.reading import PatientFile
+from pipelines.sources.source import Listing, RefusedPicture, SourceEntry, StorageFault
+from pipelines.sources.stored import StoredSource, printable
+from training.data.storage import naming, open_storage
+
+NUM_READERS = 8
+"""Files that are scanned side by side."""
+
+_PICTURE_COLUMN = "image"
+_CAPTION_COLUMNS = ("text", "caption")
+_LICENCE_COLUMNS = ("licence", "license")
+_BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParquetSource(StoredSource):
+    """The pictures of parquet files, in the order of the files' names and then of their rows.
+
+    `path` is a file, a folder of files, or a pattern: `train-*.parquet`. Pictures are bytes, or a struct of `bytes` and
+    `path` as `datasets` writes it. A row without bytes is refused by name when its turn comes: a path in its place is
+    not followed. All columns but those of the picture, its caption and its licence are passed over and named.
+
+    Attributes:
+        column: of the pictures; None: the only one that holds any, or of several `image`.
+        caption_column: of the captions, texts or lists of them, whose first counts; None: `text`, else `caption`.
+    """
+
+    column: str | None = None
+    caption_column: str | None = None
+
+    def index(self, limit: int | None) -> Listing:
+        """The first `limit` pictures (all, when None); files beyond them are not read.
+
+        Raises:
+            UserError: if there are no files or no rows in them, a file is damaged or lacks a column, or captions are
+                required and lacking; one line that names the file.
+        """
+        return self.index_tables(*matching_files(self.path, ".parquet", "parquet files"), limit)
+
+    def index_tables(self, filesystem: AbstractFileSystem, files: Sequence[str], limit: int | None) -> Listing:
+        """The same of these files; raises what `index` does."""
+        scan = partial(self._entries, filesystem, limit)
+        entries: list[SourceEntry] = []
+        passed_over: dict[str, None] = {}
+        with ThreadPoolExecutor(NUM_READERS) as readers:
+            for start in range(0, len(files), NUM_READERS):
+                batch = slice(start, start + NUM_READERS)
+                for listing in readers.map(scan, files[batch], short_names(files)[batch]):
+                    entries += listing
+                    passed_over |= dict.fromkeys(listing.passed_over)
+                if limit is not None and len(entries) >= limit:
+                    break
+        if not entries:
+            raise UserError(f"{self.path}: holds no rows")
+        return self.listing(entries[:limit], passed_over)
+
+    def read(self, entry: SourceEntry) -> bytes:
+        """The bytes of one picture, as they are now."""
+        filesystem, _ = open_storage(self.path)
+        place = json.loads(entry.locator)
+        return _rows.picture(filesystem, place["file"], place["column"], place["group"], place["row"])
+
+    def home(self, entry: SourceEntry) -> tuple[AbstractFileSystem, str]:
+        """The parquet file."""
+        filesystem, _ = open_storage(self.path)
+        return filesystem, json.loads(entry.locator)["file"]
+
+    def _entries(self, filesystem: AbstractFileSystem, limit: int | None, path: str, name: str) -> Listing:
+        """The first pictures of one file, and the columns that are not read."""
+        entries: list[SourceEntry] = []
+        default = Annotation(licence=self.licence)
+        try:
+            with naming(path), _opened(filesystem, path) as table:
+                columns = self._columns(table.schema_arrow, path)
+                numbered_rows = enumerate(_all_rows(table, columns.names))
+                for number, (group, row, values) in numbered_rows:
+                    if limit is not None and number == limit:
+                        break
+                    note = columns.annotation(values).over(default)
+                    data, file_name = _bytes_and_name(values[columns.picture])
+                    id_ = printable("/".join(filter(None, (f"{name}:{number}", posixpath.basename(file_name)))))
+                    place = {"file": path, "column": columns.picture, "group": group, "row": row}
+                    digest = hashlib.sha256(id_.encode() if data is None else data).hexdigest()
+                    entries.append(
+                        SourceEntry(
+                            id=id_,
+                            sha256=digest,
+                            locator=json.dumps(place),
+                            caption=note.caption,
+                            licence=note.licence,
+                        )
+                    )
+        except RefusedPicture as damage:
+            raise UserError(f"{path}: {damage}") from damage
+        except StorageFault as fault:
+            raise UserError(str(fault)) from fault
+        return Listing(entries, (f"column {printable(column)}" for column in columns.unread))
+
+    def _columns(self, schema: pa.Schema, path: str) -> "_Columns":
+        """Which columns are read.
+
+        Raises:
+            UserError: if one that was asked for is not there or holds something else, or it is not clear which to read.
+        """
+        all_names = ", ".join(map(printable, schema.names))
+        pictures = [each.name for each in schema if _holds_bytes(each.type)]
+        texts = [each.name for each in schema if _holds_text(each.type)]
+        for key, column, fitting in (("column", self.column, pictures), ("caption_column", self.caption_column, texts)):
+            if column is not None and column not in fitting:
+                what = "bytes of pictures" if key == "column" else "texts"
+                raise UserError(f"{path}: {key}={column} is no column of {what}; its columns are {all_names}")
+        picture = self.column or (pictures[0] if len(pictures) == 1 else _PICTURE_COLUMN)
+        if picture not in pictures:
+            candidates = f"pictures may be in {', '.join(pictures)}" if pictures else "none holds bytes of pictures"
+            raise UserError(f"{path}: say which column to read (source.column=): {candidates}; all are {all_names}")
+        captions = (self.caption_column,) if self.caption_column else _CAPTION_COLUMNS
+        return _Columns(
+            picture=picture,
+            caption=next((name for name in captions if name in texts), None),
+            licence=next((name for name in _LICENCE_COLUMNS if name in texts), None),
+            all=tuple(schema.names),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Columns:
+    """Names of the columns that are read, None where there is none, and of all."""
+
+    picture: str
+    caption: str | None
+    licence: str | None
+    all: tuple[str, ...]
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name in (self.picture, self.caption, self.licence) if name is not None]
+
+    @property
+    def unread(self) -> list[str]:
+        return [name for name in self.all if name not in self.names]
+
+    def annotation(self, values: Mapping[str, Any]) -> Annotation:
+        """Caption and licence of a row."""
+        caption, licence = (values[name] if name else None for name in (self.caption, self.licence))
+        if isinstance(caption, list):
+            caption = caption[0] if caption else None
+        return Annotation(caption=text_line(caption or ""), licence=text_line(licence or ""))
+
+
+@dataclass
+class _RowReader:
+    """The row groups of files, read forwards: pictures are mostly asked for in their order, some several times.
+
+    Attributes:
+        place: file, column and group that are being read, or None.
+        rows: what is left of the group.
+        row: number of the row that was read last.
+        value: what its column holds.
+    """
+
+    place: tuple[str, str, int] | None = None
+    rows: Iterator[Mapping[str, Any]] = field(default_factory=lambda: iter(()))
+    row: int = -1
+    value: Any = None
+
+    def picture(self, filesystem: AbstractFileSystem, path: str, column: str, group: int, row: int) -> bytes:
+        """The bytes of one row.
+
+        Raises:
+            RefusedPicture: if there are none, or the file is damaged.
+        """
+        if self.place != (path, column, group) or row < self.row:
+            self.place, self.row, self.value = None, -1, None
+            self.rows = _group_rows(filesystem, path, column, group)
+        self.place = None  # what is raised below leaves nothing half read
+        while self.row < row:
+            values = next(self.rows, None)
+            if values is None:
+                raise RefusedPicture("changed since the run was planned")
+            self.row, self.value = self.row + 1, values[column]
+        self.place = path, column, group
+        data, file_name = _bytes_and_name(self.value)
+        if data is None:
+            raise RefusedPicture(f"names a file ({file_name}) and does not hold it" if file_name else "holds no bytes")
+        return data
+
+
+_rows = _RowReader()
+
+
+def _group_rows(filesystem: AbstractFileSystem, path: str, column: str, group: int) -> Iterator[Mapping[str, Any]]:
+    with _opened(filesystem, path) as table:
+        if group >= table.num_row_groups or column not in table.schema_arrow.names:
+            return
+        for _, _, values in _all_rows(table, [column], range(group, group + 1)):
+            yield values
+
+
+@contextmanager
+def _opened(filesystem: AbstractFileSystem, path: str) -> Iterator[pq.ParquetFile]:
+    """A parquet file, of which a block is in memory at a time.
+
+    Raises:
+        RefusedPicture: if it is damaged, when opened or later.
+        StorageFault: if the storage fails.
+    """
+    with filesystem.open(path, "rb") as opened:
+        file = PatientFile(opened, printable(path))
+        try:
+            yield pq.ParquetFile(pa.PythonFile(file, "r"), buffer_size=_BLOCK_BYTES, pre_buffer=False)
+        except (pa.ArrowException, OSError) as error:  # of damaged bytes; what the storage raises is in `fault`
+            reason = " ".join(str(error).split())
+            raise file.fault or RefusedPicture(f"damaged, or not a parquet file ({reason})") from error
+
+
+def _all_rows(
+    table: pq.ParquetFile, columns: Sequence[str], groups: Iterable[int] | None = None
+) -> Iterator[tuple[int, int, Mapping[str, Any]]]:
+    """Row group, number in it, and values of all rows. One at a time: a column may unpack to far more than it is."""
+    for group in range(table.num_row_groups) if groups is None else groups:
+        batches = table.iter_batches(batch_size=1, row_groups=[group], columns=list(columns), use_threads=False)
+        for row, batch in enumerate(batches):
+            yield group, row, batch.to_pylist()[0]
+
+
+def _bytes_and_name(value: Any) -> tuple[bytes | None, str]:
+    """The bytes of a picture, None where there are none, and the name of its file where that is known."""
+    if isinstance(value, dict):
+        name = value.get("path")
+        return value["bytes"], name if isinstance(name, str) else ""
+    return value, ""
+
+
+def _holds_bytes(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        index = kind.get_field_index("bytes")
+        return bool(index >= 0 and _holds_bytes(kind.field(index).type))
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))
+
+
+def _holds_text(kind: pa.DataType) -> bool:
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_dictionary(kind):
+        return _holds_text(kind.value_type)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))

@@ -1,0 +1,70 @@
+"""Which files a path stands for: one file, all of a folder, or those that a pattern names."""
+
+import itertools
+import posixpath
+import re
+from collections.abc import Sequence
+
+from braceexpand import braceexpand
+from fsspec import AbstractFileSystem
+
+from conf.errors import ConfigError, UserError
+from pipelines.sources.stored import list_files
+from training.data.storage import naming, open_storage
+
+_MOST_FILES = 1_000_000
+_RANGE = re.compile(r"\{(-?[0-9]{1,40})\.\.(-?[0-9]{1,40})")
+
+
+def matching_files(path: str, ending: str, kind: str) -> tuple[AbstractFileSystem, list[str]]:
+    """The filesystem, and the paths of all files, sorted.
+
+    Args:
+        path: a file, a folder, or a pattern: `train-{00000..00015}.tar`, `train-*.tar`; local, or any fsspec URL.
+        ending: which files of a folder count, such as `.tar`.
+        kind: what to call them in messages: `tars`.
+
+    Raises:
+        UserError: if there is none; ConfigError: if the pattern is none, or of more than a million files.
+    """
+    filesystem, root = open_storage(path)
+    with naming(path):
+        if filesystem.isdir(root):
+            files = [posixpath.join(root, name) for name in list_files(filesystem, root) if name.endswith(ending)]
+            if not files:
+                raise UserError(f"{path}: holds no {kind} (*{ending})")
+            return filesystem, files
+        if filesystem.exists(root):
+            return filesystem, [root]
+    files = []
+    for pattern in _patterns(path, ending, kind):
+        filesystem, root = open_storage(pattern)
+        with naming(pattern):
+            matches = filesystem.glob(root)
+        if not matches:
+            raise UserError(f"{path}: missing" + (f" ({pattern})" if pattern != path else ""))
+        files += matches
+    return filesystem, sorted(set(files))
+
+
+def short_names(files: Sequence[str]) -> list[str]:
+    """What to call each file: its path without the folders that all of them share."""
+    parts = [file.split("/") for file in files]
+    alike_parts = itertools.takewhile(
+        lambda column: len(set(column)) == 1, zip(*(part[:-1] for part in parts), strict=False)
+    )
+    num_alike = sum(1 for _ in alike_parts)
+    return ["/".join(part[num_alike:]) for part in parts]
+
+
+def _patterns(path: str, ending: str, kind: str) -> list[str]:
+    """A path with its braces expanded."""
+    try:
+        if any(abs(int(last) - int(first)) >= _MOST_FILES for first, last in _RANGE.findall(path)):
+            raise ValueError(f"more than {_MOST_FILES} {kind}")
+        patterns = list(itertools.islice(braceexpand(path), _MOST_FILES + 1))
+        if len(patterns) > _MOST_FILES:
+            raise ValueError(f"more than {_MOST_FILES} {kind}")
+    except ValueError as error:
+        raise ConfigError("path", path, f"a pattern such as train-{{00000..00015}}{ending} ({error})") from error
+    return patterns

@@ -1,0 +1,99 @@
+"""The Hub's interface for readers, as far as `datasets` and huggingface_hub ask it: one data set, on this machine."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+COMMIT = "c0ffee" + "0" * 34
+
+
+@dataclass
+class ReadableHub:
+    """The files of `datasets/USER/NAME` by their path; `asked` are ranges of bytes that were read, by file."""
+
+    name: str
+    files: dict[str, bytes]
+    endpoint: str = ""
+    asked: list[tuple[str, str]] = field(default_factory=list)
+
+    def answer(self, path: str, byte_range: str) -> tuple[int, bytes, dict[str, str]]:
+        """Status, body and headers."""
+        path = unquote(path.partition("?")[0]).strip("/")
+        about = f"api/datasets/{self.name}"
+        files = f"datasets/{self.name}/resolve/"
+        if path in (about, f"{about}/revision/main", f"{about}/revision/{COMMIT}"):
+            siblings = [{"rfilename": name} for name in self.files]
+            return 200, _json({"id": self.name, "sha": COMMIT, "siblings": siblings, "private": False}), {}
+        if path.startswith(f"{about}/tree/"):
+            return 200, _json(self._tree(path.removeprefix(f"{about}/tree/").partition("/")[2])), {}
+        if path.startswith(f"{about}/paths-info/"):
+            return 200, _json(self._tree("")), {}
+        name = path.removeprefix(files).partition("/")[2]
+        if path.startswith(files) and name in self.files:
+            return self._bytes(name, byte_range)
+        return 404, _json({"error": "Entry not found"}), {"X-Error-Code": "EntryNotFound"}
+
+    def _bytes(self, name: str, byte_range: str) -> tuple[int, bytes, dict[str, str]]:
+        data = self.files[name]
+        head = {"ETag": f'"{hashlib.sha256(data).hexdigest()}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
+        if not byte_range:
+            return 200, data, head
+        self.asked.append((name, byte_range))
+        first, _, last = byte_range.removeprefix("bytes=").partition("-")
+        end = min(int(last) + 1 if last else len(data), len(data))
+        head["Content-Range"] = f"bytes {first}-{end - 1}/{len(data)}"
+        return 206, data[int(first) : end], head
+
+    def _tree(self, folder: str) -> list[dict[str, Any]]:
+        """Files and folders under a folder."""
+        paths = [name for name in self.files if name.startswith(f"{folder}/") or not folder]
+        folders = sorted({str(parent) for name in paths for parent in Path(name).parents} - {".", folder})
+        tree: list[dict[str, Any]] = [
+            {"type": "directory", "path": each, "oid": "0" * 40, "size": 0} for each in folders
+        ]
+        return tree + [{"type": "file", "path": each, "oid": "1" * 40, "size": len(self.files[each])} for each in paths]
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+@contextmanager
+def readable_hub(name: str, files: dict[str, bytes]) -> Iterator[ReadableHub]:
+    """A Hub that is there within."""
+    hub = ReadableHub(name, files)
+
+    class Handler(BaseHTTPRequestHandler):
+        def _reply(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            status, body, headers = hub.answer(self.path, self.headers.get("Range", ""))
+            self.send_response(status)
+            for key, value in {"Content-Type": "application/json", **headers}.items():
+                self.send_header(key, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        do_GET = do_HEAD = do_POST = _reply  # names of the standard library's
+
+        def log_message(self, *args: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    hub.endpoint = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield hub
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
