@@ -3,8 +3,10 @@
     python -m pipelines.ingest source.path=timelapses layout=video out=data/artist
     python -m pipelines.ingest source.path=grids layout=grid num_frames=4 caption.trigger=sks out=data/grids
     python -m pipelines.ingest source.path=scans layout=frames size=384x512 out=data/scans
+    python -m pipelines.ingest source.path=documents layout=layers num_frames=4 out=data/layers
 
-A sequence is a time-lapse video, a folder of numbered pictures, or one picture with all stages in a grid. Videos are
+A sequence is a time-lapse video, a folder of numbered pictures, one picture with all stages in a grid, a layered
+document, or what other projects store (docs/importing.md). Videos are
 cut to their longest shot, camera motion is undone, and hands and tools are removed; grids are cut into their cells.
 From what remains, num_frames frames are chosen. The gallery shows each beside the recorded frame it was made from.
 Running the same command again resumes where a killed run stopped; once everything is done it does nothing.

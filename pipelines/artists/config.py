@@ -9,7 +9,7 @@ from conf.errors import ConfigError
 from conf.recipe import plain_containers
 from conf.value import check_whole
 from pipelines.artists.find import ArtistSource, Layout
-from pipelines.artists.grid import GridConfig
+from pipelines.artists.grid import GridConfig, without_instructions
 from pipelines.sources.captions import CaptionTemplate
 from pipelines.sources.source import SourceEntry
 from pipelines.synthesis.run_config import RunConfig
@@ -22,6 +22,9 @@ _AUTO: Mapping[str, tuple[Layout, ...]] = {
     "clean": ("video",),
 }
 """For which layouts `auto` means `always`."""
+
+
+_NEW_SOURCE_KEYS = ("split_file", "split", "most_per_file")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +78,8 @@ class CaptionConfig:
 
     def of(self, entry: SourceEntry) -> str:
         """The caption of a sequence; empty when there is nothing to say."""
-        caption = entry.caption or CaptionTemplate(self.template or "").caption(entry.id, trigger=self.trigger or "")
+        own = without_instructions(entry.caption or "")
+        caption = own or CaptionTemplate(self.template or "").caption(entry.id, trigger=self.trigger or "")
         if not self.trigger or re.search(rf"(?<!\w){re.escape(self.trigger)}(?!\w)", caption, re.IGNORECASE):
             return caption
         return f"{caption}, {self.trigger}" if caption else self.trigger
@@ -104,7 +108,7 @@ class IngestConfig(RunConfig):
     def recipe(self) -> dict[str, Any]:
         """Everything that decides the bytes of the data set, and nothing else."""
         return {
-            "source": {"kind": self.layout, **plain_containers(self.source)},
+            "source": {"kind": self.layout, **_without_new_keys(plain_containers(self.source))},
             "grid": plain_containers(self.grid),
             "treatment": plain_containers(self.treatment),
             "caption": plain_containers(self.caption),
@@ -114,3 +118,8 @@ class IngestConfig(RunConfig):
             "shard_size": self.shard_size,
             "val_fraction": self.val_fraction,
         }
+
+
+def _without_new_keys(source: dict[str, Any]) -> dict[str, Any]:
+    """Without the keys that earlier data sets had not, where they say nothing."""
+    return {key: value for key, value in source.items() if key not in _NEW_SOURCE_KEYS or value is not None}

@@ -10,9 +10,15 @@ from functools import partial
 from typing import Literal
 
 from fsspec import AbstractFileSystem
+from fsspec.implementations.local import LocalFileSystem
 
-from conf.errors import UserError
-from conf.value import Location
+from conf.errors import ConfigError, UserError
+from conf.value import Location, check_whole
+from pipelines.artists.drawings import DRAWING_EXTENSIONS, drawings_in
+from pipelines.artists.hdf5 import HDF5_EXTENSIONS, archive_caption
+from pipelines.artists.layers.reading import LAYERED_EXTENSIONS
+from pipelines.artists.procreate import PROCREATE
+from pipelines.artists.splits import read_splits, split_of
 from pipelines.sources.png import SIGNATURE
 from pipelines.sources.reading import PatientFile, read_patiently
 from pipelines.sources.sidecars import Sidecars
@@ -20,12 +26,28 @@ from pipelines.sources.source import Listing, RefusedPicture, SourceEntry, Stora
 from pipelines.sources.stored import PICTURE_EXTENSIONS, ending, list_files, printable
 from training.data.storage import naming, open_storage
 
-Layout = Literal["frames", "video", "grid"]
+Layout = Literal["frames", "video", "grid", "layers", "drawings", "hdf5"]
 
 VIDEO_EXTENSIONS = (
     *(".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".mkv", ".webm", ".avi", ".wmv", ".asf", ".flv", ".f4v"),
     *(".mpg", ".mpeg", ".m2v", ".vob", ".mts", ".m2ts", ".m2t", ".ts", ".ogv", ".ogm", ".mxf", ".dv", ".gif", ".apng"),
 )
+_EXTENSIONS: Mapping[Layout, tuple[str, ...]] = {
+    "frames": PICTURE_EXTENSIONS,
+    "video": (*VIDEO_EXTENSIONS, PROCREATE),
+    "grid": PICTURE_EXTENSIONS,
+    "layers": LAYERED_EXTENSIONS,
+    "drawings": DRAWING_EXTENSIONS,
+    "hdf5": HDF5_EXTENSIONS,
+}
+_CALLED: Mapping[Layout, str] = {
+    "frames": "folders of pictures",
+    "video": "videos",
+    "grid": "pictures",
+    "layers": f"layered documents ({', '.join(LAYERED_EXTENSIONS)})",
+    "drawings": "drawings (.ndjson)",
+    "hdf5": "archives (.h5, .hdf5)",
+}
 ANIMATED_EXTENSIONS = (".webp", ".png", ".avif")
 """Of pictures that may be animated, which only their first bytes tell."""
 
@@ -37,18 +59,29 @@ class ArtistSource:
     """Where an artist's sequences are.
 
     Attributes:
-        path: a folder, or for videos and grids one file; a local path or any fsspec URL.
+        path: a folder, or one file unless a sequence is a folder; a local path or any fsspec URL.
         licence: of sequences that do not state their own.
         require_captions: refuse to start when a sequence has no caption of its own.
+        split_file: which split each video is in (see `splits`); None: all are taken.
+        split: take only those of this split.
+        most_per_file: take only the first so many drawings of each file.
     """
 
     path: Location
     licence: str | None = None
     require_captions: bool = False
+    split_file: Location | None = None
+    split: str | None = None
+    most_per_file: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.split_file is None) != (self.split is None):
+            raise ConfigError("split", self.split, "given together with source.split_file, or neither")
+        check_whole("most_per_file", self.most_per_file, 1, 10_000_000)
 
 
 def find_sequences(source: ArtistSource, layout: Layout) -> Listing:
-    """Every sequence, in the order of names: a folder with pictures in it, a video, or a grid picture.
+    """Every sequence, in the order of names: a folder with pictures in it, a file, or of files of drawings a line.
 
     Animated pictures are videos. What is neither a sequence nor belongs to one is passed over and named.
 
@@ -61,36 +94,49 @@ def find_sequences(source: ArtistSource, layout: Layout) -> Listing:
     filesystem, root = open_storage(source.path)
     with naming(source.path):
         if filesystem.isdir(root):
-            names = list_files(filesystem, root)
+            names = beside = list_files(filesystem, root)
         elif filesystem.exists(root):
             root, _, name = root.rpartition("/")
             names = [name]
+            paths = (each["name"] for each in filesystem.ls(root, detail=True) if each["type"] == "file")
+            beside = [name, *map(posixpath.basename, paths)]
         else:
             raise UserError(f"{source.path}: missing")
-    captions = Sidecars(filesystem, root, frozenset(names), source.licence)
+    captions = Sidecars(filesystem, root, frozenset(beside), source.licence)
     animated = {name for name in names if layout == "video" and _is_animated(filesystem, root, name)}
     members = _members(names, layout, animated)
     if not members:
-        what = {"frames": "folders of pictures", "video": "videos", "grid": "pictures"}[layout]
-        raise UserError(f"{source.path}: holds no {what} (layout={layout})")
-    entries = []
+        raise UserError(f"{source.path}: holds no {_CALLED[layout]} (layout={layout})")
+    passed_over = captions.rows_without(members) if beside is names else []
+    belonging = {*itertools.chain(*members.values()), *captions.files_of(members, folders=layout == "frames")}
+    if source.split_file is not None:
+        members, num_others = _of_split(source, members)
+        passed_over.append(f"{num_others} sequences of other splits")
+    entries: list[SourceEntry] = []
     for name, files in members.items():
         note = captions.annotation(name, folder=layout == "frames")
+        address = _address(filesystem, posixpath.join(root, name) if name != "." else root)
+        if layout == "drawings":
+            drawings, unrecognised = drawings_in(address, name, note, source.most_per_file)
+            entries += drawings
+            if unrecognised:
+                passed_over.append(f"{unrecognised} drawings of {printable(name)} that were not recognised")
+            continue
         entries.append(
             SourceEntry(
                 id=printable(name if name != "." else posixpath.basename(root)),
                 sha256=_planned_hash(filesystem, root, files),
-                locator=printable(posixpath.join(root, name) if name != "." else root),
-                caption=note.caption,
+                locator=address,
+                caption=note.caption or (_archive_caption(address) if layout == "hdf5" else None),
                 licence=note.licence,
             )
         )
+    if not entries:
+        raise UserError(f"{source.path}: holds no {_CALLED[layout]} (layout={layout})")
     lacking = [entry.id for entry in entries if entry.caption is None] if source.require_captions else []
     if lacking:
         raise UserError(f"{source.path}: {len(lacking)} of {len(entries)} sequences have no caption, as {lacking[0]}")
-    belonging = {*itertools.chain(*members.values()), *captions.files_of(members, folders=layout == "frames")}
-    passed_over = [*sorted(map(printable, {*names} - belonging)), *captions.rows_without(members)]
-    return Listing(entries, passed_over)
+    return Listing(entries, [*sorted(map(printable, {*names} - belonging)), *passed_over])
 
 
 def picture_files(names: Iterable[str]) -> list[str]:
@@ -147,6 +193,29 @@ def _is_animated(filesystem: AbstractFileSystem, root: str, name: str) -> bool:
     return head[4:12] == b"ftypavis"
 
 
+def _of_split(source: ArtistSource, members: Mapping[str, list[str]]) -> tuple[Mapping[str, list[str]], int]:
+    """The sequences of the split that is to be taken, and how many others there are; UserError if it has none."""
+    assert source.split_file is not None
+    splits = read_splits(source.split_file)
+    chosen = {name: files for name, files in members.items() if split_of(name, splits) == source.split}
+    if not chosen:
+        raise UserError(f"{source.path}: no sequence is in the split {source.split} of {source.split_file}")
+    return chosen, len(members) - len(chosen)
+
+
+def _address(filesystem: AbstractFileSystem, path: str) -> str:
+    """What `open_storage` finds a file of a storage by: a URL, unless it is this machine's."""
+    return printable(path if isinstance(filesystem, LocalFileSystem) else filesystem.unstrip_protocol(path))
+
+
+def _archive_caption(path: str) -> str | None:
+    """The caption in an HDF5 archive, if any; raises UserError as `_planned_hash` does."""
+    try:
+        return archive_caption(path)
+    except StorageFault as fault:
+        raise UserError(str(fault)) from fault
+
+
 def files_of(entry: SourceEntry, layout: Layout) -> tuple[AbstractFileSystem, str, list[str]]:
     """The storage of a sequence, its folder there, and the names of its files in their order.
 
@@ -164,14 +233,11 @@ def files_of(entry: SourceEntry, layout: Layout) -> tuple[AbstractFileSystem, st
 
 def _members(names: Iterable[str], layout: Layout, animated: Set[str]) -> Mapping[str, list[str]]:
     """Name of each sequence -> its files."""
-    if layout == "video":
-        videos = (name for name in names if ending(name) in VIDEO_EXTENSIONS or name in animated)
-        return {name: [name] for name in sorted(videos, key=_by_number)}
-    pictures = picture_files(names)
-    if layout == "grid":
-        return {name: [name] for name in pictures}
+    files = sorted((name for name in names if ending(name) in _EXTENSIONS[layout] or name in animated), key=_by_number)
+    if layout != "frames":
+        return {name: [name] for name in files}
     folders: dict[str, list[str]] = {}
-    for name in pictures:
+    for name in files:
         folders.setdefault(posixpath.dirname(name) or ".", []).append(name)
     return folders
 

@@ -15,6 +15,11 @@ from pipelines.artists.footage import Footage, Frame
 from pipelines.artists.frames import read_picture
 from pipelines.sources.source import RefusedPicture
 
+_SUB_IMAGES = re.compile(
+    r"\s*(?P<rows>\d{1,2})\s*[*x]\s*(?P<columns>\d{1,2}) of \d{1,3} sub-?images\s*,?", re.IGNORECASE
+)
+_LORA = re.compile(r"\s--lora_up\s+\d+\s*$")
+
 _UNIFORM = 40  # of 255: a line across the grid varies less than this, JPEG included
 _NEAR = 0.06  # of a cell: lines are this near to where equal cells would meet, and thinner than this
 _SOFT_PX = 1  # a line that was resampled has soft edges
@@ -44,8 +49,10 @@ class GridConfig:
             raise ConfigError("rows", self.rows, "more than one cell")
 
 
-def read_grid(path: str, config: GridConfig) -> Footage:
+def read_grid(path: str, config: GridConfig, caption: str = "") -> Footage:
     """The cells of a grid picture, in the order in which they were painted; lines between and around them are cut off.
+
+    How many there are is said by the configuration, else by the picture's name, else by its caption.
 
     Raises:
         RefusedPicture: if it cannot be read, its shape is not known, or it does not divide into equal cells.
@@ -53,7 +60,7 @@ def read_grid(path: str, config: GridConfig) -> Footage:
     name = posixpath.basename(path)
     rows, columns = config.rows, config.columns
     if rows is None or columns is None:
-        rows, columns = shape_in_name(name)
+        rows, columns = _shape(name, caption)
     grid_picture = read_picture(path, name)
     tops = cell_spans(grid_picture, rows, "rows")
     lefts = cell_spans(grid_picture.transpose(1, 0, 2), columns, "columns")
@@ -82,6 +89,25 @@ def shape_in_name(name: str) -> tuple[int, int]:
     if not (1 <= rows <= 32 and 1 <= columns <= 32 and rows * columns > 1):
         raise RefusedPicture("its name does not say how many rows and columns it has (boat_2x3.png, or grid.rows=)")
     return rows, columns
+
+
+def _shape(name: str, caption: str) -> tuple[int, int]:
+    """The same, where the name does not say of a caption `2*2 of 4 sub-images, ...`."""
+    stated = _SUB_IMAGES.match(caption)
+    try:
+        return shape_in_name(name)
+    except RefusedPicture:
+        if stated is None:
+            raise
+        return shape_in_name(f"{stated['rows']}x{stated['columns']}")
+
+
+def without_instructions(caption: str) -> str:
+    """A caption of MakeAnything without what tells its model the grid and which of its LoRAs to use.
+
+    https://github.com/showlab/MakeAnything, "Settings for dataset": `3*3 of 9 sub-images, ..., 1 girl --lora_up 6`.
+    """
+    return _LORA.sub("", _SUB_IMAGES.sub("", caption, count=1)).strip(" ,")
 
 
 def reading_order(rows: int, columns: int, order: str) -> list[tuple[int, int]]:

@@ -12,15 +12,20 @@ from pipelines.artists.borders import without_mats
 from pipelines.artists.cells import laid_together
 from pipelines.artists.cleaning import cleaned
 from pipelines.artists.config import CaptionConfig, TreatmentConfig
+from pipelines.artists.drawings import read_drawing
 from pipelines.artists.find import Layout, content_hash, files_of
 from pipelines.artists.footage import Footage, Frame, unit
 from pipelines.artists.frames import read_frames
 from pipelines.artists.grid import GridConfig, read_grid
+from pipelines.artists.hdf5 import read_archive
 from pipelines.artists.keyframes import key_moments
+from pipelines.artists.layers.reading import read_layers
+from pipelines.artists.procreate import PROCREATE, read_procreate
 from pipelines.artists.shots import is_one_still, longest_shot, without_pauses
 from pipelines.artists.video import read_video
 from pipelines.sources.framing import Framing
 from pipelines.sources.source import RefusedPicture, SourceEntry
+from pipelines.sources.stored import ending
 from pipelines.synthesis.plan import PlannedSequence
 from pipelines.synthesis.sequence import Made, Stopwatch, encode_frame, record_of
 from renderers.painting import FrameSchedule, to_uint8
@@ -28,6 +33,9 @@ from renderers.quality import coverage, progress_violation
 from training.data.layout import ARTIST, FrameFormat, before_member, frame_member
 from training.data.manifest import to_json
 from training.data.remote import AnyPath
+
+_READERS = {"video": read_video, "layers": read_layers, "hdf5": read_archive}
+"""Of sequences that are one file, by layout."""
 
 _CANDIDATES = 64  # moments that are cleaned, and of which key frames are chosen: at least so many, and 4 a frame
 
@@ -76,16 +84,19 @@ class IngestSettings:
         Raises:
             RefusedPicture, StorageFault: as `make`.
         """
+        canvas_px = max(self.framing.height_px, self.framing.width_px)
+        num_frames = range(self.schedule.num_frames, self.treatment.max_frames + 1)
+        if self.layout == "drawings":
+            return read_drawing(entry, canvas_px, num_frames)
         filesystem, folder, names = files_of(entry, self.layout)
         if content_hash(filesystem, folder, names) != entry.sha256:
             raise RefusedPicture("changed since the run was planned")
         if self.layout == "grid":
-            return read_grid(entry.locator, self.grid)
-        canvas_px = max(self.framing.height_px, self.framing.width_px)
-        num_frames = range(self.schedule.num_frames, self.treatment.max_frames + 1)
-        if self.layout == "video":
-            return read_video(entry.locator, canvas_px, num_frames)
-        return read_frames(entry.locator, names, canvas_px, num_frames)
+            return read_grid(entry.locator, self.grid, entry.caption or "")
+        if self.layout == "frames":
+            return read_frames(entry.locator, names, canvas_px, num_frames)
+        read = read_procreate if ending(entry.locator) == PROCREATE else _READERS[self.layout]
+        return read(entry.locator, canvas_px, num_frames)
 
     def key_frames(self, footage: Footage) -> tuple[Footage, list[float]]:
         """T frames of the canvas's size, treated, and the distance of each from the last.

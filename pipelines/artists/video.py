@@ -41,14 +41,14 @@ def read_video(path: str, canvas_px: int, num_frames: range) -> Footage:
     head = read_patiently(lambda: bytes(filesystem.cat_file(locator, start=0, end=16)), path)
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         data = read_patiently(lambda: bytes(filesystem.cat_file(locator)), path)
-        return gather(_held(_webp_frames(data), num_frames[-1]), canvas_px, num_frames)
+        return gather(held(_webp_frames(data), num_frames[-1]), canvas_px, num_frames)
     if head[:3] == b"GIF":
         data = read_patiently(lambda: bytes(filesystem.cat_file(locator)), path)
         if not _gif_has_its_end(data):  # of which FFmpeg decodes what there is
             raise RefusedPicture("damaged: the end of the GIF is missing")
     with read_patiently(lambda: filesystem.open(locator, "rb"), path) as file:
-        video = _Video(PatientFile(file, path))
-        return gather(_held(video.frames(), num_frames[-1]), canvas_px, num_frames, video.developed)
+        video = Video(PatientFile(file, path))
+        return gather(held(video.frames(), num_frames[-1]), canvas_px, num_frames, video.developed)
 
 
 def main_track(container: "InputContainer") -> "VideoStream":
@@ -67,7 +67,7 @@ def main_track(container: "InputContainer") -> "VideoStream":
     return max(tracks, key=lambda track: (bool(track.disposition & Disposition.default), _length_s(track)))
 
 
-class _Video:
+class Video:
     """A video file as PyAV decodes it."""
 
     def __init__(self, file: PatientFile) -> None:
@@ -165,7 +165,7 @@ def _webp_frames(data: bytes) -> Iterator[tuple[Pixels, float]]:
         raise RefusedPicture(f"{where} ({' '.join(str(error).split()) or type(error).__name__})") from error
 
 
-def _held(frames: Iterable[tuple[Pixels, float]], most: int) -> Iterator[Pixels]:
+def held(frames: Iterable[tuple[Pixels, float]], most: int) -> Iterator[Pixels]:
     """Frames, each as often as frames of the average length before it fit into the time for which it is seen."""
     count, total_s = 0, 0.0
     for pixels, seen_s in frames:

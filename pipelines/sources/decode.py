@@ -45,23 +45,23 @@ def decode(data: bytes, *, max_pixels: int, ground: Ground = WHITE) -> NDArray[n
     return np.ascontiguousarray(_over(_decoded(data, max_pixels), ground))
 
 
-def decode_rgba(data: bytes, *, max_pixels: int) -> NDArray[np.float32]:
+def decode_rgba(data: bytes, *, max_pixels: int, min_side_px: int = MIN_SIDE_PX) -> NDArray[np.float32]:
     """The same with transparency kept: (h, w, 4) float32 RGBA in [0, 1], opaque where the file says nothing of it."""
-    pixels = _decoded(data, max_pixels)
+    pixels = _decoded(data, max_pixels, min_side_px)
     if pixels.shape[2] == 3:
         pixels = np.dstack([pixels, np.ones_like(pixels[..., 0])])
     return np.ascontiguousarray(pixels)
 
 
-def _decoded(data: bytes, max_pixels: int) -> NDArray[np.float32]:
+def _decoded(data: bytes, max_pixels: int, min_side_px: int = MIN_SIDE_PX) -> NDArray[np.float32]:
     """(h, w, 3 or 4) sRGB, upright."""
     data, png_colours = readable_png(data) if data.startswith(SIGNATURE) else (data, PngColours())
     picture = _open(data)
     width_px, height_px = picture.size
     if width_px * height_px > max_pixels:
         raise RefusedPicture(f"{width_px}x{height_px} px is more than max_pixels={max_pixels}")
-    if min(width_px, height_px) < MIN_SIDE_PX:
-        raise RefusedPicture(f"{width_px}x{height_px} px is too small: {MIN_SIDE_PX} px a side at least")
+    if min(width_px, height_px) < min_side_px:
+        raise RefusedPicture(f"{width_px}x{height_px} px is too small: {min_side_px} px a side at least")
     # Pillow has no mode for colour of 16 bits a channel: loading drops the low bytes, so look before.
     deep_colour = picture.mode in ("RGB", "RGBA") and any(";16" in str(tile[3]) for tile in picture.tile)
     try:

@@ -1,4 +1,4 @@
-"""One picture that a user names, by a path or a URL."""
+"""One file that a user names, by a path or a URL."""
 
 from pathlib import Path
 
@@ -28,15 +28,24 @@ def read_picture(path: Path | str, ground: Ground = WHITE) -> NDArray[np.float32
     Raises:
         UserError: if it cannot be read, in one line that names it.
     """
-    name = str(path.expanduser() if isinstance(path, Path) else path)
-    filesystem, locator = open_storage(name)
-    try:
-        data = read_patiently(lambda: filesystem.cat_file(locator), name)
-    except StorageFault as fault:
-        raise UserError(str(fault)) from fault
-    except RefusedPicture as refused:
-        raise UserError(f"{path}: {refused}") from refused
+    data = read_bytes(path)
     try:
         return decode(data, max_pixels=_MAX_PIXELS, ground=ground)
     except RefusedPicture as refused:
         raise UserError(f"{path}: not a picture that can be read ({refused})") from refused
+
+
+def read_bytes(path: Path | str) -> bytes:
+    """The bytes of a file; a local path, or any URL that fsspec opens.
+
+    Raises:
+        UserError: if it cannot be read, in one line that names it.
+    """
+    name = str(path.expanduser() if isinstance(path, Path) else path)
+    filesystem, locator = open_storage(name)
+    try:
+        return bytes(read_patiently(lambda: filesystem.cat_file(locator), name))
+    except StorageFault as fault:
+        raise UserError(str(fault)) from fault
+    except RefusedPicture as refused:
+        raise UserError(f"{path}: {refused}") from refused

@@ -3,7 +3,7 @@
 import errno
 import io
 from collections.abc import Callable
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 from pipelines.sources.source import RefusedPicture, StorageFault
 from training.data.retries import tried_again
@@ -69,6 +69,12 @@ class PatientFile(io.RawIOBase):
         except StorageFault as fault:
             self.fault = fault
             raise
+
+    def readinto(self, buffer: Any) -> int:
+        """The same into a buffer; how many bytes."""
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Where the next read begins."""

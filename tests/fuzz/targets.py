@@ -1,5 +1,5 @@
 """All targets, by name."""
 
-from tests.fuzz import datasets, pictures, texts, weights
+from tests.fuzz import datasets, documents, pictures, texts, weights
 
-TARGETS = {**pictures.TARGETS, **texts.TARGETS, **weights.TARGETS, **datasets.TARGETS}
+TARGETS = {**pictures.TARGETS, **documents.TARGETS, **texts.TARGETS, **weights.TARGETS, **datasets.TARGETS}

@@ -1,0 +1,133 @@
+"""A layered document, and the pictures that it shows as its layers are laid on one after the other."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.artists.footage import Frame
+from pipelines.artists.layers.blending import blended, clear
+from pipelines.sources.source import RefusedPicture
+from renderers.painting import to_uint8
+
+Floats = NDArray[np.float32]
+
+MOST_PIXELS = 60_000_000
+"""Of a document and of each of its layers. Compositing takes up to 3 GB for as many."""
+MOST_LAYERS = 2_000
+DEEPEST = 64
+"""Groups within groups."""
+
+_UNLIKE = 24 / 255  # of the range: a channel of a pixel is not what was saved; profiles and rounding change less
+_MOST_UNLIKE = 0.01  # share of such pixels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patch:
+    """Pixels somewhere on a canvas: (h, w, 4) RGBA in [0, 1], straight alpha."""
+
+    rgba: Floats
+    left: int
+    top: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """A visible layer of pixels, which are read when they are needed; `mode` is one of `blending`."""
+
+    read: Callable[[], Patch]
+    opacity: float = 1.0
+    mode: str = "normal"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """A visible group of layers, from the bottom to the top; one that passes through only orders its layers."""
+
+    children: "Sequence[Layer | Group]"
+    opacity: float = 1.0
+    mode: str = "normal"
+    passes_through: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """A layered document.
+
+    Attributes:
+        width_px, height_px: of the canvas.
+        nodes: from the bottom to the top.
+        merged: (h, w, 3) the whole picture as its program saved it.
+        unread: what of it is not read: layers, masks and modes of other kinds.
+    """
+
+    width_px: int
+    height_px: int
+    nodes: Sequence[Layer | Group]
+    merged: Floats
+    unread: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 < self.width_px * self.height_px <= MOST_PIXELS:
+            raise RefusedPicture(f"{self.width_px}x{self.height_px} px is not 1 to {MOST_PIXELS}")
+
+    def canvases(self) -> Iterator[Floats]:
+        """(h, w, 3) white paper, and the canvas after each layer.
+
+        Raises:
+            RefusedPicture: if a layer cannot be read.
+        """
+        blank = clear(self.height_px, self.width_px)
+        yield on_white(blank)
+        yield from map(on_white, _laid(self.nodes, blank))
+
+
+def frames_of(canvases: Iterator[Floats], merged: Floats, unread: Sequence[str]) -> Iterator[Frame]:
+    """(H, W, 3) canvases that differ from the one before, the last of which must be the picture that was saved.
+
+    Raises:
+        RefusedPicture: if it is not.
+    """
+    frame: Frame | None = None
+    for canvas in canvases:
+        picture = to_uint8(canvas)
+        if frame is None or not np.array_equal(picture, frame):
+            frame = picture
+            yield frame
+    assert frame is not None
+    if merged.shape != frame.shape:
+        raise RefusedPicture("the picture saved with its layers has another size than they have")
+    unlike = np.abs(merged - frame / np.float32(255)).max(-1) > _UNLIKE
+    if unlike.mean() > _MOST_UNLIKE:
+        reason = f"its layers make another picture than the one saved with them ({unlike.mean():.0%} of it differs)"
+        raise RefusedPicture(reason + (f"; not read: {', '.join(unread[:5])}" if unread else ""))
+
+
+def on_white(canvas: Floats) -> Floats:
+    """(h, w, 3) of a canvas of `blending`, on white paper."""
+    picture: Floats = np.clip(canvas[..., :3] + (1 - canvas[..., 3:]), 0, 1)
+    return picture
+
+
+def _laid(nodes: Sequence[Layer | Group], below: Floats) -> Iterator[Floats]:
+    """The canvas after each layer of some nodes."""
+    for node in nodes:
+        under = below
+        if isinstance(node, Layer):
+            patch = node.read()
+            below = blended(under, patch.rgba, patch.left, patch.top, node.mode, node.opacity)
+            yield below
+        elif node.passes_through:
+            for below in _laid(node.children, under):
+                yield below
+        else:
+            for inside in _laid(node.children, clear(*under.shape[:2])):
+                below = blended(under, _straight(inside), 0, 0, node.mode, node.opacity)
+                yield below
+
+
+def _straight(canvas: Floats) -> Floats:
+    """Straight alpha of a canvas, whose colours are multiplied with theirs."""
+    alpha = canvas[..., 3:]
+    return np.concatenate([canvas[..., :3] / np.maximum(alpha, 1e-6), alpha], axis=-1, dtype=np.float32)

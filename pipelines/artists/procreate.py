@@ -1,0 +1,57 @@
+"""Procreate's documents (.procreate): the time-lapse that is recorded in them while they are painted.
+
+Such a document is a zip; the recording is `video/segments/segment-1.mp4` and on, as its viewers of other authors
+describe it (https://git.sr.ht/~redstrate/silica-viewer, "Reverse Engineering Notes"). Layers are in chunks of a format
+that is not published, and are not read.
+"""
+
+import io
+import re
+from collections.abc import Iterator
+
+from pipelines.artists.archive import Archive, opened_archive
+from pipelines.artists.footage import Footage, Frame, Pixels, gather
+from pipelines.artists.video import Video, held
+from pipelines.sources.reading import PatientFile
+from pipelines.sources.source import RefusedPicture
+
+PROCREATE = ".procreate"
+
+_SEGMENT = re.compile(r"video/segments/segment-(\d{1,6})\.(?:mp4|mov|m4v)", re.IGNORECASE)
+
+
+def read_procreate(path: str, canvas_px: int, num_frames: range) -> Footage:
+    """The frames of the segments, one after the other.
+
+    Args:
+        path: path or URL.
+        canvas_px, num_frames: see `footage.gather`.
+
+    Raises:
+        RefusedPicture: if it is damaged, holds no recording, or its canvas changed its size in between.
+        StorageFault: if the storage fails.
+    """
+    with opened_archive(path) as archive:
+        recording = _Recording(archive)
+        return gather(held(recording.frames(), num_frames[-1]), canvas_px, num_frames, recording.developed)
+
+
+class _Recording:
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        numbers = {name: int(match[1]) for name in archive.names if (match := _SEGMENT.fullmatch(name))}
+        self._segments = sorted(numbers, key=lambda name: numbers[name])
+        if not self._segments:
+            raise RefusedPicture("holds no time-lapse (video/segments): it was switched off, or removed")
+        self._video: Video | None = None
+
+    def frames(self) -> Iterator[tuple[Pixels, float]]:
+        """Every frame, not yet `developed`, and for how many seconds it is seen."""
+        for name in self._segments:
+            self._video = Video(PatientFile(io.BytesIO(self._archive.read(name)), name))
+            yield from self._video.frames()
+
+    def developed(self, pixels: Pixels) -> Frame:
+        """sRGB values of a frame of the segment that is being read."""
+        assert self._video is not None
+        return self._video.developed(pixels)
