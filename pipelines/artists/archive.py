@@ -4,8 +4,6 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from fsspec import AbstractFileSystem
-
 from pipelines.sources.reading import PatientFile, read_patiently
 from pipelines.sources.source import RefusedPicture, StorageFault
 from pipelines.sources.stored import printable
@@ -16,17 +14,25 @@ MOST_BYTES = 1 << 29
 
 
 class Archive:
-    """A zip that is open for reading."""
+    """A zip that is open for reading.
 
-    def __init__(self, archive: zipfile.ZipFile) -> None:
-        self._archive = archive
-        self.names = archive.namelist()
+    Raises:
+        RefusedPicture: if it is none.
+        StorageFault: if the storage fails.
+    """
+
+    def __init__(self, file: PatientFile) -> None:
+        self._file = file
+        with self._refusing():
+            self._archive = zipfile.ZipFile(file)
+        self.names = self._archive.namelist()
 
     def read(self, name: str, most: int = MOST_BYTES) -> bytes:
         """A member.
 
         Raises:
-            RefusedPicture: if there is none of this name, or it unpacks to more bytes than `most`.
+            RefusedPicture: if there is none of this name, it is damaged, or it unpacks to more bytes than `most`.
+            StorageFault: if the storage fails.
         """
         try:
             size = self._archive.getinfo(name).file_size  # no more than this is unpacked
@@ -34,30 +40,24 @@ class Archive:
             raise RefusedPicture(f"holds no {printable(name)}") from None
         if size > most:
             raise RefusedPicture(f"{printable(name)} unpacks to {size} bytes, more than {most}")
-        return self._archive.read(name)
+        with self._refusing():
+            return self._archive.read(name)
+
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        try:
+            yield
+        except (StorageFault, MemoryError):
+            raise
+        except Exception as error:  # what zipfile and its decompressors raise on hostile bytes has no common class
+            reason = " ".join(str(error).split()) or type(error).__name__
+            fault = self._file.fault
+            raise fault or RefusedPicture(f"damaged, or not the archive that it should be ({reason})") from error
 
 
 @contextmanager
 def opened_archive(path: str) -> Iterator[Archive]:
-    """A zip, by a path or URL.
-
-    Raises:
-        RefusedPicture: if it is none or damaged, when opened or later.
-        StorageFault: if the storage fails.
-    """
+    """A zip, by a path or URL; raises what `Archive` does."""
     filesystem, locator = open_storage(path)
-    with _file(filesystem, locator, path) as file:
-        try:
-            with zipfile.ZipFile(file) as archive:
-                yield Archive(archive)
-        except (RefusedPicture, StorageFault, MemoryError):
-            raise
-        except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError, ValueError, EOFError) as error:
-            reason = " ".join(str(error).split())
-            raise file.fault or RefusedPicture(f"damaged, or not the archive that it should be ({reason})") from error
-
-
-@contextmanager
-def _file(filesystem: AbstractFileSystem, locator: str, path: str) -> Iterator[PatientFile]:
     with read_patiently(lambda: filesystem.open(locator, "rb"), path) as opened:
-        yield PatientFile(opened, path)
+        yield Archive(PatientFile(opened, path))

@@ -5,27 +5,27 @@ As `DynamicVideoArchive` writes them: https://github.com/Markus-Pobitzer/painvid
 models made of the last one, which are passed over.
 """
 
+import io
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
+from pipelines.artists import hdf5_process
 from pipelines.artists.footage import Footage, Frame, gather
 from pipelines.sources.captions import text_line
 from pipelines.sources.decode import MAX_PIXELS, decode
-from pipelines.sources.reading import PatientFile, read_patiently
-from pipelines.sources.source import RefusedPicture, StorageFault
+from pipelines.sources.reading import read_patiently
+from pipelines.sources.source import RefusedPicture
 from renderers.painting import to_uint8
 from training.data.storage import open_storage
 
-if TYPE_CHECKING:
-    from h5py import Dataset, File
-
 HDF5_EXTENSIONS = (".h5", ".hdf5")
 
-_FRAMES, _EXCLUDED, _TAGS = "frames", "exclude_video", "reference_frame_tags"
-_MOST_FRAME_BYTES = 1 << 26
-_OWN_FILTERS = range(1, 7)  # those of the library itself: others are plugins, which it would look for on the disk
+_MOST_BYTES = 1 << 30
+_MOST_CPU_S = 60
 
 
 def read_archive(path: str, canvas_px: int, num_frames: range) -> Footage:
@@ -39,20 +39,15 @@ def read_archive(path: str, canvas_px: int, num_frames: range) -> Footage:
         RefusedPicture: if it is damaged or none, keeps its frames elsewhere, or its author excluded it.
         StorageFault: if the storage fails.
     """
+    answer, stored = _asked(path, "frames")
 
     def frames() -> Iterator[Frame]:
-        with _opened(path) as file:
-            if file.attrs.get(_EXCLUDED, False):
-                raise RefusedPicture(f"its author excluded it ({_EXCLUDED})")
-            dataset = _frames_in(file)
-            for number in range(len(dataset)):
-                data = bytes(dataset[number])
-                if len(data) > _MOST_FRAME_BYTES:
-                    raise RefusedPicture(f"frame {number} is of {len(data)} bytes, more than {_MOST_FRAME_BYTES}")
-                try:
-                    yield to_uint8(decode(data, max_pixels=MAX_PIXELS))
-                except RefusedPicture as error:
-                    raise RefusedPicture(f"frame {number}: {error}") from error
+        for number in range(answer["frames"]):
+            data = stored.read(int.from_bytes(stored.read(8), "big"))
+            try:
+                yield to_uint8(decode(data, max_pixels=MAX_PIXELS))
+            except RefusedPicture as error:
+                raise RefusedPicture(f"frame {number}: {error}") from error
 
     return gather(frames(), canvas_px, num_frames)
 
@@ -64,51 +59,31 @@ def archive_caption(path: str) -> str | None:
         StorageFault: if the storage fails.
     """
     try:
-        with _opened(path) as file:
-            tags = json.loads(file.attrs.get(_TAGS, "[]"))
-            return text_line(tags[0]["tag"]) if tags else None
-    except (RefusedPicture, ValueError, TypeError, KeyError, RecursionError):
+        answer, _ = _asked(path, "caption")
+        tags = json.loads(answer["tags"])
+        return text_line(tags[0]["tag"]) if tags else None
+    except (RefusedPicture, ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return None
 
 
-@contextmanager
-def _opened(path: str) -> Iterator["File"]:
-    try:
-        import h5py
-    except ImportError:
-        raise RefusedPicture("HDF5 needs: pip install 'process-painter[import]'") from None
-    filesystem, locator = open_storage(path)
-    with read_patiently(lambda: filesystem.open(locator, "rb"), path) as opened:
-        patient = PatientFile(opened, path)
-        try:
-            with h5py.File(patient, "r") as file:
-                yield file
-        except (RefusedPicture, StorageFault, MemoryError):
-            raise
-        except Exception as error:  # what the library raises on hostile bytes has no common class
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise patient.fault or RefusedPicture(f"damaged, or not an HDF5 file ({reason[:200]})") from error
-
-
-def _frames_in(file: "File") -> "Dataset":
-    """The frames of an archive, which must lie in this file and need none of the disk's plugins.
+def _asked(path: str, what: str) -> tuple[dict[str, Any], io.BytesIO]:
+    """What `hdf5_process` says of an archive, and the frames behind it.
 
     Raises:
-        RefusedPicture: if it has none, or they lie elsewhere.
+        RefusedPicture: if it says that it cannot be read, or does not come to an end.
     """
-    import h5py
-
-    link: Any = file.get(_FRAMES, getlink=True)
-    if not isinstance(link, h5py.HardLink):
-        what = "has no frames" if link is None else "its frames are a link to elsewhere"
-        raise RefusedPicture(f"not an archive of painvidpro: {what}")
-    dataset = file[_FRAMES]
-    if not isinstance(dataset, h5py.Dataset) or dataset.ndim != 1 or h5py.check_vlen_dtype(dataset.dtype) != "uint8":
-        raise RefusedPicture("not an archive of painvidpro: its frames are not bytes of pictures")
-    if dataset.external or dataset.is_virtual:
-        raise RefusedPicture("not an archive of painvidpro: its frames lie in other files")
-    properties = dataset.id.get_create_plist()
-    filters = [properties.get_filter(number)[0] for number in range(properties.get_nfilters())]
-    if any(code not in _OWN_FILTERS for code in filters):
-        raise RefusedPicture("its frames are compressed by a plugin")
-    return dataset
+    filesystem, locator = open_storage(path)
+    size = read_patiently(lambda: int(filesystem.size(locator) or 0), path)
+    if size > _MOST_BYTES:
+        raise RefusedPicture(f"{size} bytes are more than {_MOST_BYTES}")
+    data = read_patiently(lambda: bytes(filesystem.cat_file(locator)), path)
+    command = [sys.executable, "-P", str(Path(hdf5_process.__file__)), what, str(_MOST_CPU_S)]
+    done = subprocess.run(command, input=data, capture_output=True, check=False)
+    stored = io.BytesIO(done.stdout)
+    line = stored.readline()
+    if done.returncode or not line:
+        raise RefusedPicture(f"damaged: the HDF5 library did not come to an end with it in {_MOST_CPU_S} s")
+    answer: dict[str, Any] = json.loads(line)
+    if "refused" in answer:
+        raise RefusedPicture(answer["refused"])
+    return answer, stored

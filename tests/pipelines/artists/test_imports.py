@@ -17,7 +17,7 @@ from conf.errors import ConfigError, UserError
 from pipelines.artists.config import CaptionConfig
 from pipelines.artists.drawings import strokes_of
 from pipelines.artists.find import ArtistSource, find_sequences
-from pipelines.artists.hdf5 import read_archive
+from pipelines.artists.hdf5 import _asked, archive_caption, read_archive
 from pipelines.artists.procreate import read_procreate
 from pipelines.sources.source import RefusedPicture
 from tests.pipelines.artists.ingest_runs import ingest, refused, save, sequences, sheet_of, stages
@@ -150,6 +150,21 @@ def test_archives_that_lead_elsewhere_or_are_none_are_refused_in_one_line(tmp_pa
     for number, data in enumerate((b"", whole[:100], whole[: len(whole) // 2], b"x" * 4000)):
         (damaged := tmp_path / f"damaged{number}.h5").write_bytes(data)
         assert "damaged, or not an HDF5 file" in refusal(damaged)
+
+
+def test_an_archive_that_keeps_the_library_busy_for_ever_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A heap that `make fuzz` made: its objects are of no length, so that the library never comes to its end."""
+    path = write_archive(tmp_path / "a.h5", stages(3), reference_frame_tags=[{"tag": "a boat"}])
+    assert archive_caption(str(path)) == "a boat"
+    data = bytearray(path.read_bytes())
+    heap = data.index(b"GCOL") + 16
+    data[heap + 8 : heap + 16] = (2**64 - 16).to_bytes(8, "little")
+    path.write_bytes(data)
+    monkeypatch.setattr("pipelines.artists.hdf5._MOST_CPU_S", 2)
+    with pytest.raises(RefusedPicture, match="did not come to an end"):
+        _asked(str(path), "caption")
 
 
 CAT = [[[0, 255, 255], [0, 0, 100]], [[10, 20], [30, 90]], [[128], [50]]]
