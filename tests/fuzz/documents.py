@@ -21,7 +21,7 @@ from psd_tools import PSDImage
 from conf.errors import UserError
 from pipelines.artists.drawings import strokes_of
 from pipelines.artists.footage import Footage
-from pipelines.artists.hdf5 import archive_caption, read_archive
+from pipelines.artists.hdf5 import read_archive
 from pipelines.artists.layers.krita import tiles
 from pipelines.artists.layers.reading import read_layers
 from pipelines.sources.framing import Framing
@@ -99,8 +99,7 @@ def _read_footage(ending: str, read: Callable[[str, int, range], Footage]) -> Ca
 
 def _read_archive(data: bytes, folder: Path) -> None:
     (path := folder / "a.h5").write_bytes(data)
-    with mock.patch("pipelines.artists.hdf5._MOST_CPU_S", 3):
-        archive_caption(str(path))
+    with mock.patch("pipelines.artists.hdf5._MOST_CPU_S", 1):
         read_archive(str(path), 32, range(2, 9))
 
 

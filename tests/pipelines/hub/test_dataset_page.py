@@ -1,6 +1,7 @@
 """Every data set has a card, and loads as it is with the `datasets` library."""
 
 import io
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,15 @@ from conf.command import command
 from conf.markdown import plain
 from conf.printable import printable
 from pipelines import status, verify
+from pipelines.exports import openraster
 from pipelines.hub.dataset_page import SHEET, write_dataset_page
 from renderers.painting import StrokeProgram
 from tests.pipelines.artists.ingest_runs import ingest, save, sheet_of, stages
+from tests.pipelines.exports.runs import grown, settings
 from tests.pipelines.hub.loading import assert_rows_are_sequences, loaded, stored
 from tests.pipelines.runs import SMALL, synth
 from tests.pipelines.small_dataset import SHARDS, small_dataset
+from tests.renderers.actors import save_released_actor
 from training.data.dataset import read_card, read_manifests
 from training.data.own_page import README, is_as_made, page_for
 
@@ -78,6 +82,37 @@ def test_the_data_of_each_renderer_loads(renderer: str, tmp_path: Path) -> None:
     strokes = ["renderer.num_strokes=50"] if renderer in ("bezier", "oil", "ink", "studio") else []
     steps = ["caption.steps=true"] if renderer == "studio" else []
     assert synth(f"renderer={renderer}", *strokes, *steps, *words, f"out={tmp_path / 'out'}") == 0
+    assert_rows_are_sequences(loaded(tmp_path / "out", tmp_path / "cache"), stored(tmp_path / "out"))
+
+
+def test_the_data_of_the_atelier_loads_with_every_medium_in_it(tmp_path: Path) -> None:
+    media = ("oil", "ink", "pencil", "watercolour", "digital")
+    strokes = [f"renderer.members.studio_{medium}.num_strokes=50" for medium in media]
+    words = ["size=64", "num_frames=3", "num_sequences=6", "val_fraction=0", "cluster=inline", "gallery=false"]
+    assert synth("renderer=atelier", *strokes, *words, "caption.steps=true", f"out={tmp_path / 'out'}") == 0
+    rows = loaded(tmp_path / "out", tmp_path / "cache")
+    assert_rows_are_sequences(rows, stored(tmp_path / "out"))
+    assert len({row["json"]["renderer"]["name"] for row in rows["train"]}) == 5
+
+
+def test_the_data_of_the_agent_loads(tmp_path: Path) -> None:
+    actor = save_released_actor(tmp_path / "actor.pkl")
+    words = ["renderer=agent", f"renderer.actor={actor}", "renderer.num_steps=2", "size=64", "num_frames=3"]
+    words += ["num_sequences=2", "val_fraction=0", "cluster=inline", "gallery=false"]
+    assert synth(*words, f"out={tmp_path / 'out'}") == 0
+    assert_rows_are_sequences(loaded(tmp_path / "out", tmp_path / "cache"), stored(tmp_path / "out"))
+
+
+@pytest.mark.parametrize("layout", ["layers", "drawings"])
+def test_layers_and_drawings_of_an_artist_load(layout: str, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    if layout == "layers":
+        openraster.write(grown(height=80, width=96), settings(), tmp_path / "in" / "boat.ora")
+    else:
+        drawing = [[[0, 255, 90], [0, 40, 200]], [[10, 70], [30, 90]]]
+        (tmp_path / "in" / "cat.ndjson").write_text(json.dumps({"word": "cat", "key_id": "5", "drawing": drawing}))
+    words = [f"layout={layout}", "num_frames=3", "cluster=inline", "gallery=false", f"out={tmp_path / 'out'}"]
+    assert ingest(f"source.path={tmp_path / 'in'}", *words) == 0
     assert_rows_are_sequences(loaded(tmp_path / "out", tmp_path / "cache"), stored(tmp_path / "out"))
 
 
