@@ -7,8 +7,6 @@ A renderer plans the strokes on a small canvas (no trained model is needed); the
 film, which keeps the proportions of the picture.
 """
 
-import contextlib
-import os
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -22,6 +20,7 @@ from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from conf.progress import Progress
 from conf.value import Location
+from pipelines.exports.placing import check_free, placed
 from pipelines.inference.video import ENDINGS, Frame, VideoFile, even
 from pipelines.kernels import compile_kernels
 from pipelines.sources.framing import Framing
@@ -66,10 +65,7 @@ class FilmConfig:
             value = getattr(self, key)
             if value is not None and not lowest <= value <= highest:
                 raise ConfigError(key, value, f"{lowest} to {highest}")
-        if self.out.is_dir():
-            raise ConfigError("out", self.out, "a file; this is a folder")
-        if self.out.exists() and not self.overwrite:
-            raise ConfigError("out", self.out, "a new file, or overwrite=true")
+        check_free(self.out, is_folder=False, overwrite=self.overwrite)
 
     @property
     def ending(self) -> str:
@@ -96,11 +92,8 @@ def run(config: FilmConfig) -> Summary:
     height, width = size_px = _film_size(image, config.size)
     num_steps = len(painting.distances) - 1
     bare, finished = choice.renderer.replay(painting.program, [0, num_steps])
-    try:
-        config.out.parent.mkdir(parents=True, exist_ok=True)
-        _write(config, painting, size_px, [to_uint8(bare), to_uint8(finished)])
-    except OSError as error:
-        raise UserError(f"{config.out}: cannot be written ({error.strerror or error})") from error
+    with placed(config.out) as path:
+        _write(config, painting, path, size_px, [to_uint8(bare), to_uint8(finished)])
     seconds = config.num_frames / config.frames_per_s + config.hold
     return Summary(
         lines=(
@@ -111,29 +104,25 @@ def run(config: FilmConfig) -> Summary:
     )
 
 
-def _write(config: FilmConfig, painting: Painting, size_px: tuple[int, int], examples: list[Frame]) -> None:
-    """Write the film under a temporary name, and rename it once it is complete.
+def _write(config: FilmConfig, painting: Painting, path: Path, size_px: tuple[int, int], examples: list[Frame]) -> None:
+    """Write the film.
 
     Args:
+        path: of the new file.
+        size_px: (height, width), both even.
         examples: canvases of any one size whose colours a GIF should have.
     """
     steps = spaced_steps(painting.left, config.num_frames, config.spacing)
     counts = {step: len(list(frames)) for step, frames in groupby(steps)}
     counts[steps[-1]] += round(config.hold * config.frames_per_s)
     canvases = config.renderer.renderer.replay(painting.program, list(counts), size_px)
-    temporary = config.out.with_name(f".{config.out.name}.tmp")
-    try:
-        with (
-            Progress("filming", sum(counts.values()), unit="frames") as progress,
-            VideoFile(temporary, config.ending, size_px, config.frames_per_s, examples) as video,
-        ):
-            for canvas, count in zip(canvases, counts.values(), strict=True):
-                video.write(to_uint8(canvas), count)
-                progress.advance(count)
-        os.replace(temporary, config.out)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
+    with (
+        Progress("filming", sum(counts.values()), unit="frames") as progress,
+        VideoFile(path, config.ending, size_px, config.frames_per_s, examples) as video,
+    ):
+        for canvas, count in zip(canvases, counts.values(), strict=True):
+            video.write(to_uint8(canvas), count)
+            progress.advance(count)
 
 
 def _film_size(image: NDArray[np.float32], size: int | None) -> tuple[int, int]:

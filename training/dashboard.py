@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from conf.command import Summary, command, leave
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
+from training.data.manifest import write_atomically
 from training.panels import SECTIONS, STEP, Panel
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def run(config: DashboardConfig) -> Summary:
     try:
         config.out.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
-            (config.out / name).write_text(text, encoding="utf-8")
+            write_atomically(config.out / name, text.encode())
     except OSError as error:
         raise UserError(f"out={config.out}: {error.strerror or error}") from error
     lines = [f"{config.out}: {', '.join(files)}"]

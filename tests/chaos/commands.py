@@ -86,7 +86,7 @@ MIX = _dataset(
     "synth mix", "pipelines.synth", "renderer=mix", *_FEW_STROKES, "num_sequences=5", *_PAINTED, "cluster=inline",
     share=0.5,
 )  # fmt: skip
-RAY = _dataset("synth local", *_SCENES, "cluster=local", "num_workers=2", share=0.1)
+RAY = _dataset("synth local", *_SCENES, "cluster=local", "num_workers=2", share=0.3)
 INGEST = _dataset(
     "ingest", "pipelines.ingest", "layout=frames", "source.path=in/scans", *_PAINTED[:3], "val_fraction=0",
     "caption.template='a painting'", needs=("scans",),
@@ -113,7 +113,7 @@ LATENTS = _training(
 )
 RANKS = replace(
     _training("motion", "num_workers=1", "validate_every=0", base="base", name="motion on two ranks", ranks=2),
-    share=0.05,
+    share=0.2,
 )
 ASSEMBLE = Subject(
     name="assemble",
@@ -146,7 +146,28 @@ EXPORT = Subject(
     needs=("data",),
 )
 
+FILM = Subject(
+    name="film",
+    words=(
+        "pipelines.film", "picture=in/pictures/picture0.png", "renderer=bezier", "renderer.num_strokes=12",
+        "renderer.preset=fast", "canvas_px=64", "size=64", "seconds=1", "hold=0", "frames_per_s=8", "overwrite=true",
+        f"out={OUT}/a.mp4",
+    ),
+    needs=("pictures",),
+)  # fmt: skip
+DASHBOARD = Subject(name="dashboard", words=("training.dashboard", f"out={OUT}"), result=results.without_ids, share=0.5)
+_TO = ("repo=somebody/something", "dry_run=true")
+PUBLISH = Subject(name="publish", words=("pipelines.publish", "dataset=in/data", *_TO), needs=("data",), tells=True)
+PUBLISH_PAINTER = Subject(
+    name="publish a painter", words=("pipelines.publish", "painter=in/painter", *_TO), needs=("painter",), tells=True,
+    share=0.5,
+)  # fmt: skip
+PUBLISH_RUN = Subject(
+    name="publish a run", words=("pipelines.publish", "run=in/base", *_TO), needs=("base",), tells=True, share=0.5
+)
+
 SUBJECTS = (
     SCENES, FOLDER, MIX, RAY, INGEST, VIDEO, ENCODE, VERIFY, STATUS, GALLERY, WORDS, BASE, MOTION, REPLICATION,
-    SPATIAL_LORA, MOTION_LORA, LATENTS, RANKS, ASSEMBLE, PAINT, BATCH, EVALUATE, EXPORT,
+    SPATIAL_LORA, MOTION_LORA, LATENTS, RANKS, ASSEMBLE, PAINT, BATCH, EVALUATE, EXPORT, FILM,
+    DASHBOARD, PUBLISH, PUBLISH_PAINTER, PUBLISH_RUN,
 )  # fmt: skip

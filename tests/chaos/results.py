@@ -1,6 +1,7 @@
 """What a run left that must be the same however it came about, and what of it must never be made again."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -57,6 +58,12 @@ def training(out: Path) -> Result:
         **{f"{folder.name}/{name}": data for folder in (out / "weights", out / "samples", checkpoint)
            for name, data in all_files(folder).items() if name != "checkpoint.json"},
     }  # fmt: skip
+
+
+def without_ids(out: Path) -> Result:
+    """Every file, without the names that a library draws for the parts of some."""
+    ids = re.compile(rb'^ *"(__)?id(__)?": ".*",?\n', re.MULTILINE)
+    return {name: ids.sub(b"", data) for name, data in all_files(out).items() if isinstance(data, bytes)}
 
 
 def nothing_kept(out: Path) -> Kept:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from process_painter.console import VERBS
+from tests.chaos.commands import SUBJECTS
 from tests.training.toy_runs import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked, and looked at in /proc")
@@ -65,6 +67,11 @@ def test_every_broken_promise_is_called_by_its_name(tmp_path: Path) -> None:
     done = _python("-c", _TRY_ALL, str(tmp_path), *BREACHES)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {breach: breach for breach in BREACHES}
+
+
+def test_every_command_is_tried() -> None:
+    tried = {word for subject in SUBJECTS for word in subject.words}
+    assert set(VERBS.values()) <= tried
 
 
 def test_a_few_kills_and_faults_break_nothing(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from conf.command import command
 from pipelines.film import film_config, run
 from pipelines.inference import video
 from tests.pipelines.runs import REPOSITORY
+from training.data.claim import sole_writer
 
 FAST = ("renderer=bezier", "renderer.num_strokes=12", "renderer.preset=fast", "canvas_px=64", "seconds=1", "hold=0.5")
 
@@ -75,6 +76,21 @@ def test_a_file_that_is_there_is_replaced_only_when_told(tmp_path: Path, capsys:
     assert out.read_bytes() == b"holidays" and "overwrite=true" in capsys.readouterr().err
     assert make(f"picture={source}", f"out={out}", "overwrite=true", "frames_per_s=4", *FAST) == 0
     assert len(frames_of(out)) == 6
+
+
+def test_a_second_film_of_the_same_name_leaves_the_first_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = picture(tmp_path / "a.png"), tmp_path / "film.mp4"
+    work = tmp_path / ".film.mp4.tmp"
+    work.mkdir()
+    (work / "film.mp4").write_bytes(b"half of it")
+    with sole_writer(work):
+        assert make(f"picture={source}", f"out={out}", "frames_per_s=4", *FAST) == 2
+    assert "another run is writing here" in capsys.readouterr().err
+    assert not out.exists() and (work / "film.mp4").read_bytes() == b"half of it"
+    assert make(f"picture={source}", f"out={out}", "frames_per_s=4", *FAST) == 0  # the first was killed
+    assert not work.exists() and len(frames_of(out)) == 6
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The Weights & Biases workspace, report and sweep file."""
 
+import errno
 import importlib.util
 import json
 import re
@@ -73,6 +74,22 @@ def test_the_command_writes_three_files_and_no_path_or_secret(
     assert sorted(files) == ["report.json", "sweep.yaml", "workspace.json"]
     for text in files.values():
         assert "0123456789abcdef" not in text and str(config.out) not in text and str(Path.home()) + "/" not in text
+
+
+@needs_workspaces
+def test_a_full_disk_leaves_the_files_that_are_there_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dashboard(f"out={tmp_path}") == COMPLETE
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    assert dashboard(f"out={tmp_path}", "name=Other") == BAD_CONFIGURATION
+    assert "No space left on device" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 @needs_workspaces
