@@ -130,6 +130,33 @@ def test_a_painter_of_unknown_licence_is_refused(tmp_path: Path, capsys: pytest.
     assert "creativeml-openrail-m: unknown, or not free" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("pattern", ["dataset.json", "samples.parquet", "shards/*.json", "shards/*.tar"])
+def test_a_bit_flipped_anywhere_is_named_and_goes_nowhere(
+    dataset: Path, hub: FakeHub, tmp_path: Path, capsys: pytest.CaptureFixture[str], pattern: str
+) -> None:
+    out = shutil.copytree(dataset, tmp_path / "out")
+    path = sorted(out.glob(pattern))[0]
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    for dry_run in ("true", "false"):
+        assert publish(f"dataset={out}", "repo=me/x", f"dry_run={dry_run}") == 2
+        assert path.stem in capsys.readouterr().err.strip().splitlines()[-1]
+    assert not hub.repositories
+
+
+@pytest.mark.parametrize("name", [README, SHEET])
+def test_a_page_that_is_no_file_is_named(
+    dataset: Path, hub: FakeHub, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    out = shutil.copytree(dataset, tmp_path / "out")
+    (out / name).unlink()
+    (out / name).mkdir()
+    assert publish(f"dataset={out}", "repo=me/x") == 2
+    assert f"{out / name}: Is a directory" in capsys.readouterr().err
+    assert not hub.repositories
+
+
 def test_what_is_not_whole_or_not_said_is_refused_in_one_line(
     dataset: Path, hub: FakeHub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -139,7 +166,7 @@ def test_what_is_not_whole_or_not_said_is_refused_in_one_line(
     busy = shutil.copytree(dataset, tmp_path / "busy")
     (tmp_path / "empty").mkdir()
     refusals = {
-        (f"dataset={part}",): "not complete",
+        (f"dataset={part}",): "not complete and sound",
         (f"dataset={tmp_path / 'none'}",): "no such folder",
         (f"painter={tmp_path / 'empty'}",): "not a painter",
         (f"run={tmp_path / 'empty'}",): f"no {RUN_CARD}",
