@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conf.command import COMPLETE, PARTIAL, Summary, command, leave
-from conf.devices import compute_device
+from conf.devices import compute_device, warn_of_slow_numbers
 from conf.errors import ConfigError
 from conf.progress import Progress, tell
 from pipelines.inference.config import PaintConfig, paint_config
@@ -37,6 +37,7 @@ from pipelines.inference.sizes import framing_for, known_sizes
 from pipelines.sources.framing import Framing
 from pipelines.sources.picture_file import read_picture
 from training.data.claim import held_folder
+from training.models.trained_size import is_far
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from pipelines.inference.pipeline import PaintingPipeline
 
 _MOST_LINES = 10
-_FOREIGN_SIZE = 2  # times the side that a painter learned from, or its half
 
 
 def run(config: PaintConfig) -> Summary:
@@ -117,6 +117,7 @@ def _paint_all(
 
     lines: list[str] = []
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[config.dtype]
+    warn_of_slow_numbers("dtype", config.dtype, device)
     with naming_memory(config, on_gpu=device.type != "cpu", at_once=min(config.batch_size, len(requests))):
         pipeline, _ = load_painter_pipeline(
             config.painter, dtype, device, config.loras, config.offload, config.vae, compiled=config.compile
@@ -162,8 +163,7 @@ def _warn_of_foreign_size(framing: Framing, card: Mapping[str, Any]) -> None:
     trained_px = card["size_px"]
     if (framing.height_px, framing.width_px) in known_sizes(card):
         return
-    sides = ((framing.height_px, trained_px[0]), (framing.width_px, trained_px[1]))
-    if any(max(side, trained) >= _FOREIGN_SIZE * min(side, trained) for side, trained in sides):
+    if is_far((framing.height_px, framing.width_px), trained_px):
         tell(
             f"warning: size={framing.width_px}x{framing.height_px}: this painter was trained on "
             f"{trained_px[1]}x{trained_px[0]} px; at other sizes it paints badly"

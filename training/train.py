@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conf.command import BAD_CONFIGURATION, PARTIAL, Summary, command, leave
+from conf.devices import warn_of_slow_numbers
 from conf.errors import UserError
 from conf.printable import printable
 from conf.recipe import recipe_hash
@@ -62,6 +63,7 @@ def run(config: TrainConfig, make_stage: StageMaker | None = None) -> Summary:
         recipe = ranks.from_first(ranks.agreed(lambda: _recipe(config, train, ranks) if ranks.first else {}))
         folder = ranks.agreed(lambda: _claim(config, recipe, ranks, stack))
         checkpoint = _find_checkpoint(config, folder, ranks)
+        warn_of_slow_numbers("precision", config.precision, ranks.device)
         seed_all(config.seed, rank=0)  # new weights are the same on all ranks
         stage = ranks.agreed(lambda: (make_stage or _default_stage_maker())(config, train))
         ranks.agreed(lambda: _begin(config, recipe, stage, train, folder, checkpoint) if ranks.first else None)

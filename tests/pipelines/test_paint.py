@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageOps
 
 from conf.command import command
@@ -143,6 +144,16 @@ def test_a_size_far_from_what_a_painter_learned_from_is_warned_of(
     assert paint(painter, "prompt=a", "steps=1", "num_frames=2", f"size={size}", f"out={tmp_path / 'out'}") == 0
     warned = f"warning: size={size}: this painter was trained on 64x64 px" in capsys.readouterr().err
     assert warned == foreign
+
+
+def test_slow_numbers_are_warned_of_before_painting(
+    painter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": False}, raising=False)
+    said = ("prompt=a", "steps=1", "num_frames=2", "device=cpu")
+    for dtype in ("bf16", "fp32"):
+        assert paint(painter, *said, f"dtype={dtype}", f"out={tmp_path / dtype}") == 0
+        assert ("warning: dtype=bf16: this CPU" in capsys.readouterr().err) == (dtype == "bf16")
 
 
 def test_more_frames_than_a_painter_knows_are_painted_in_pieces(

@@ -3,12 +3,14 @@
 from typing import cast
 
 from conf.errors import ConfigError, UserError
-from training.config import NUM_PROMPTS, TrainConfig
+from conf.progress import tell
+from training.config import NUM_PROMPTS, PARENTS, TrainConfig
 from training.data.batch import SequenceBatch
 from training.data.stream import SequenceStream
 from training.models.architecture import Base, DenoisingStageName, FromNothing, StageRequest
 from training.models.pointing import ACTOR_CELL_PX
 from training.models.registry import architecture
+from training.models.trained_size import is_far, trained_size
 from training.models.weights import noise_of_run, parent_weights
 from training.stages import Stage
 from training.stages.agent import AgentStage
@@ -37,6 +39,7 @@ def make_stage(config: TrainConfig, train: SequenceStream) -> Stage:
             stage = _agent_stage(config, train)
         case "base" | "motion" | "replication" | "spatial_lora" | "motion_lora" as name:
             stage = _denoising_stage(name, config, train)
+    _warn_of_other_sizes(config, train)
     if config.compile:
         architecture(config.model.name).compile(stage.network)
     return stage
@@ -134,6 +137,19 @@ def _refuse_other_noise(config: TrainConfig) -> None:
     noise = noise_of_run(parent_weights("motion", config.motion))
     if noise is not None and noise.shared != config.noise.shared:
         raise ConfigError("noise.shared", config.noise.shared, f"{noise.shared:g}, as of its motion model")
+
+
+def _warn_of_other_sizes(config: TrainConfig, train: SequenceStream) -> None:
+    """Networks know things at about the size at which they saw them."""
+    height_px, width_px = train.size_px
+    for key in PARENTS:
+        place = getattr(config, key)
+        trained_px = trained_size(parent_weights(key, place)) if place is not None else None
+        if trained_px is not None and is_far(train.size_px, trained_px):
+            tell(
+                f"warning: {key}={place}: was trained on {trained_px[1]}x{trained_px[0]} px, and this data has "
+                f"{width_px}x{height_px} px; it has to learn anew how large things are"
+            )
 
 
 def _sample_batch(config: TrainConfig, train: SequenceStream) -> SequenceBatch | None:

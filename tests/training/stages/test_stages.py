@@ -270,3 +270,26 @@ def test_the_shipped_painter_is_a_base_to_train_on(tmp_path: Path) -> None:
     shipped = {"base": painter_folder(Path("tiny"))}
     said = {"noise.zero_terminal_snr": "true", "max_steps": 1}
     assert losses(train("spatial_lora", data, shipped, tmp_path / "run", **said))
+
+
+@pytest.mark.parametrize(("side_px", "far"), [(32, True), (48, False), (64, False), (128, True)])
+def test_parts_that_learned_from_pictures_of_far_other_size_are_warned_of(
+    larger: Path, folders: Folders, tmp_path: Path, capsys: pytest.CaptureFixture[str], side_px: int, far: bool
+) -> None:
+    data = small_dataset(tmp_path / "data", captions=[f"{n}" for n in range(9)], size_px=(side_px, side_px))
+    shipped = {"base": painter_folder(Path("tiny"))}  # learned from pictures of 64 px
+    prepared(config("spatial_lora", data, shipped, tmp_path / "run", **{"noise.zero_terminal_snr": "true"}))
+    warning = f"warning: base={shipped['base']}: was trained on 64x64 px, and this data has {side_px}x{side_px} px"
+    assert (warning in capsys.readouterr().err) == far
+
+
+def test_every_part_that_a_run_trained_is_warned_of_and_none_of_whose_size_nothing_is_known(
+    larger: Path, folders: Folders, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    motion = train("motion", larger, folders, tmp_path / "motion", max_steps=1)
+    data = small_dataset(tmp_path / "data", captions=[f"{n}" for n in range(9)], size_px=(64, 64))
+    capsys.readouterr()
+    prepared(config("motion_lora", data, {**folders, "motion": motion}, tmp_path / "run"))
+    warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
+    assert len(warnings) == 1  # the base has no card
+    assert warnings[0].startswith(f"warning: motion={motion}: was trained on 32x32 px, and this data has 64x64 px")
