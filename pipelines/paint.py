@@ -62,9 +62,6 @@ def run(config: PaintConfig) -> Summary:
 
 
 def _paint(config: PaintConfig) -> Summary:
-    requests = requests_of(config)
-    several = requests != [config]
-    requests, unreadable = readable(config, requests)
     device = compute_device(config.device)
     if config.offload != "none" and device.type == "cpu":
         raise ConfigError("offload", config.offload, "none on a CPU: offloading saves GPU memory only")
@@ -72,10 +69,14 @@ def _paint(config: PaintConfig) -> Summary:
     from training.models.painter_folder import read_painter_card
 
     card = read_painter_card(painter_folder(config.painter))
+    requests = requests_of(config)
+    several = requests != [config]
+    requests, unreadable = readable(config, requests)
     hashes = {request.out: request_hash(request, card) for request in requests}
     todo = {one.out for one in requests if not several or not is_painted(one.out, hashes[one.out])}
+    kind = "captions" if several and config.task == "generate" else "pictures"
     lines_of_pictures = (
-        [f"{len(requests) - len(todo)} of {len(requests)} pictures were painted already"] if several else []
+        [f"{len(requests) - len(todo)} of {len(requests)} {kind} were painted already"] if several else []
     )
     for request in requests:
         if request.out in todo:
@@ -122,7 +123,8 @@ def _paint_all(
         pipeline, _ = load_painter_pipeline(
             config.painter, dtype, device, config.loras, config.offload, config.vae, compiled=config.compile
         )
-        if unknown := pipeline.base.unknown_words(config.prompt):
+        prompts = dict.fromkeys(request.prompt for request in requests)
+        if unknown := pipeline.base.unknown_words(" ".join(prompts)):
             tell(f"warning: this painter was not trained on the words {', '.join(unknown)}")
         framings = {request.out: _framing(request, card, pipeline.cell_px) for request in requests}
         for framing in dict.fromkeys(framings.values()):
@@ -142,7 +144,8 @@ def _paint_all(
                     for request in group
                 ]
                 conditions = [_pinned(*pair) for pair in zip(group, pictures, strict=True)]
-                painted = _painted(config, pipeline, framing, conditions, card["num_frames"], progress)
+                prompted = list(zip([request.prompt for request in group], conditions, strict=True))
+                painted = _painted(config, pipeline, framing, prompted, card["num_frames"], progress)
                 for request, request_pictures, (frames, pieces) in zip(group, pictures, painted, strict=True):
                     if request.out in todo:
                         lines += write_result(request, framing, frames, request_pictures, pieces, hashes[request.out])
@@ -189,11 +192,11 @@ def _painted(
     config: PaintConfig,
     pipeline: "PaintingPipeline",
     framing: Framing,
-    conditions: "Sequence[Sequence[PinnedPicture]]",
+    prompted: "Sequence[tuple[str, Sequence[PinnedPicture]]]",
     trained_frames: int,
     progress: Progress | None,
 ) -> "list[tuple[NDArray[np.uint8], Pieces | None]]":
-    """Processes (T, H, W, 3); those with more frames than the painter was trained on also with their pieces.
+    """Processes (T, H, W, 3) of prompts with pictures; those of more frames than the painter learned with their pieces.
 
     Each is painted from the noise it would have alone.
     """
@@ -216,18 +219,16 @@ def _painted(
         shared=config.shared,
     )
     if progress is not None:
-        alone, on_step = [0] * len(conditions), partial(progress.advance, 1)
-        prompts = [config.prompt] * len(conditions)
-        painted = paint(prompts, conditions, seed=config.seed, positions=alone, on_step=on_step).frames
+        alone, on_step = [0] * len(prompted), partial(progress.advance, 1)
+        prompts, conditions = zip(*prompted, strict=True)
+        painted = paint(list(prompts), list(conditions), seed=config.seed, positions=alone, on_step=on_step).frames
         return [(_bytes(frames), None) for frames in painted]
 
-    def paint_pieces(conditions: "Sequence[Sequence[PinnedPicture]]", **options: Any) -> "Tensor":
-        return paint([config.prompt] * len(conditions), conditions, **options).frames
+    def paint_pieces(prompt: str, conditions: "Sequence[Sequence[PinnedPicture]]", **options: Any) -> "Tensor":
+        return paint([prompt] * len(conditions), conditions, **options).frames
 
-    long = [
-        paint_long(paint_pieces, config.num_frames, trained_frames, pinned, steps=config.steps, seed=config.seed)
-        for pinned in conditions
-    ]
+    sizes, settings = (config.num_frames, trained_frames), {"steps": config.steps, "seed": config.seed}
+    long = [paint_long(partial(paint_pieces, prompt), *sizes, pinned, **settings) for prompt, pinned in prompted]
     return [(_bytes(frames), pieces) for frames, pieces in long]
 
 

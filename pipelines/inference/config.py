@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from conf.compose import typed
 from conf.errors import ConfigError
+from conf.value import Location
 from pipelines.inference.smoothing import Smoothing
 from pipelines.sources.framing import Fit
 from pipelines.synthesis.renderer_choice import RendererChoice, single_renderer
@@ -65,6 +66,9 @@ class PaintConfig:
     negative: str
     image: Path | None
     pictures: tuple[Path, ...] = ()  # what `image` is when it is a list
+    dataset: Location | None
+    split: Literal["val", "train"]
+    num_sequences: int | None
     batch_size: int
     at: int
     conditions: Mapping[int, PinnedFile]
@@ -95,17 +99,20 @@ class PaintConfig:
         for key, lowest, highest in (
             ("num_frames", 2, _MOST_FRAMES), ("steps", 1, 1000), ("guidance", 1, 100), ("seed", 0, 2**63 - 1),
             ("frames_per_s", 0.1, 60), ("at", 0, self.num_frames - 2 if self.task == "complete" else self.at),
-            ("batch_size", 1, 1024), *([("shared", 0, 1)] if self.shared is not None else []),
+            ("batch_size", 1, 1024), *([("num_sequences", 1, 10**9)] if self.num_sequences is not None else []),
+            *([("shared", 0, 1)] if self.shared is not None else []),
         ):  # fmt: skip
             if not lowest <= getattr(self, key) <= highest:
                 raise ConfigError(key, getattr(self, key), f"{lowest} to {highest}")
         if self.compile and self.offload == "sequential":
             raise ConfigError("compile", "true", "false with offload=sequential, which moves layers between devices")
         given = self.image if self.image is not None else [str(path) for path in self.pictures] or None
-        if (given is None) == (self.task != "generate"):
+        if self.dataset is not None:
+            self._check_dataset(given)
+        elif (given is None) == (self.task != "generate"):
             allowed = f"the picture to {self.task}" if given is None else f"null, with task={self.task}"
             raise ConfigError("image", given, allowed)
-        if self.task == "generate" and not self.prompt and not self.conditions:
+        if self.task == "generate" and not (self.prompt or self.conditions or self.dataset):
             raise ConfigError("prompt", "''", "what to paint; or give an image with task=reconstruct, or conditions")
         taken: dict[int, int] = {}
         for frame in self.conditions:
@@ -116,6 +123,13 @@ class PaintConfig:
             taken[slot] = frame
         if self.task != "generate" and (slot := self.image_frame % self.num_frames) in taken:
             raise ConfigError("conditions", taken[slot], f"other frames; task={self.task} puts its image there")
+
+    def _check_dataset(self, given: object) -> None:
+        """Its pictures or captions stand for what is otherwise said."""
+        if given is not None:
+            raise ConfigError("image", given, "null beside dataset=, whose pictures are painted")
+        if self.task == "generate" and self.prompt:
+            raise ConfigError("prompt", self.prompt, "'' with dataset= and task=generate, which paints its captions")
 
     @property
     def image_frame(self) -> int:

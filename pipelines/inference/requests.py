@@ -18,18 +18,34 @@ if TYPE_CHECKING:
     from pipelines.inference.config import PaintConfig
 
 _MOST_NAMED = 5
-_FREE = ("image", "pictures", "conditions", "painter", "out", "device", "batch_size", "offload")
+_FREE = (
+    "image",
+    "pictures",
+    "dataset",
+    "split",
+    "num_sequences",
+    "conditions",
+    "painter",
+    "out",
+    "device",
+    "batch_size",
+    "offload",
+)
 """Keys that do not change what is painted, or whose files are hashed instead."""
 
 
 def requests_of(config: "PaintConfig") -> list["PaintConfig"]:
-    """One configuration a picture, each with a folder of its own under `out`; a single picture has `out` itself.
+    """One configuration a picture or sequence, with a folder of its own under `out`; a single picture has `out` itself.
 
     A folder stands for the pictures in it, in the order of their names; folders in it and hidden files are left alone.
 
     Raises:
-        UserError: if a folder holds no picture, or two pictures would share a folder.
+        UserError: if a folder holds no picture, two pictures would share a folder, or a data set cannot be read.
     """
+    if config.dataset is not None:
+        from pipelines.inference.of_dataset import requests_of_dataset
+
+        return requests_of_dataset(config)
     named = config.pictures if config.image is None else (config.image,)
     if not config.pictures and (config.image is None or not config.image.expanduser().is_dir()):
         return [config]

@@ -1,0 +1,70 @@
+"""A data set to paint: its captions, or its pictures, each into a folder that has the sequence's key for a name."""
+
+import dataclasses
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from conf.errors import ConfigError, UserError
+from training.data.manifest import write_atomically
+from training.data.sequence import StoredSequence
+from training.data.split import StoredSplit, open_split
+
+if TYPE_CHECKING:
+    from pipelines.inference.config import PaintConfig
+
+GIVEN = "given"
+"""Folder in `out` of the pictures that were given, as they stand in the data set."""
+_AT_ONCE = 64
+
+
+def requests_of_dataset(config: "PaintConfig") -> list["PaintConfig"]:
+    """One configuration a sequence: a caption is the prompt of one that generates, a picture the image of others.
+
+    The pictures are written below `out`, to the byte as they are stored: the finished one to reconstruct, frame `at`
+    to complete.
+
+    Raises:
+        UserError: if the data set cannot be read, lacks a caption or a picture, or a folder cannot be written.
+    """
+    assert config.dataset is not None
+    split = open_split(config.dataset, config.split)
+    if config.num_sequences is not None and config.num_sequences > len(split):
+        raise ConfigError("num_sequences", config.num_sequences, f"1 to {len(split)}, in the {config.split} split")
+    indices = range(config.num_sequences or len(split))
+    requests = []
+    for first in range(0, len(indices), _AT_ONCE):
+        for sequence in split.read(indices[first : first + _AT_ONCE]):
+            requests.append(_request(config, split, sequence))
+    return requests
+
+
+def _request(config: "PaintConfig", split: StoredSplit, sequence: StoredSequence) -> "PaintConfig":
+    where = f"dataset={split.url}: sequence {sequence.key}"
+    request = partial(dataclasses.replace, config, dataset=None, out=config.out / sequence.key)
+    if config.task == "generate":
+        if not sequence.caption:
+            raise UserError(f"{where}: no caption; task=reconstruct paints from its picture")
+        return request(prompt=sequence.caption)
+    try:
+        frames = sequence.facts["frames"]
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from error
+    frame = len(frames) - 1 if config.task == "reconstruct" else config.at
+    member = frames[frame]["member"] if frame < len(frames) else None
+    if member not in sequence.members:
+        raise UserError(f"{where}: holds no picture of frame {frame}")
+    path = config.out / GIVEN / f"{sequence.key}{Path(member).suffix}"
+    _write(path, sequence.members[member])
+    return request(image=path)
+
+
+def _write(path: Path, picture: bytes) -> None:
+    try:
+        if path.exists() and path.read_bytes() != picture:
+            raise UserError(f"{path}: another picture is there; say a new folder with out=")
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, picture)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
