@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from conf.errors import ConfigError
 from training.data.order import rank_positions
 from training.data.text import Text
-from training.diffusion import begin_between, draw, invert, sample
+from training.diffusion import begin_between, draw, invert, num_steps_of, sample
 from training.models.registration import Prediction
 from training.noise_schedule import NoiseSchedule, load_schedule, save_schedule
 from training.random.streams import DRAWS
@@ -226,7 +226,7 @@ def test_what_is_predicted_can_be_corrected(schedule: NoiseSchedule) -> None:
 
 def test_guidance_goes_past_the_text_and_1_does_not_ask_without() -> None:
     schedule = NoiseSchedule()
-    noise, text, no_text = torch.randn(2, 16), texts(2, 1.0), texts(2)
+    noise, text, no_text = torch.randn(3, 16), texts(3, 1.0), texts(3)
 
     def denoise(latents: torch.Tensor, timesteps: torch.Tensor, text: Text) -> torch.Tensor:
         return text["text"][:, 0].expand(-1, latents.shape[1]) * 0.1
@@ -238,6 +238,10 @@ def test_guidance_goes_past_the_text_and_1_does_not_ask_without() -> None:
     asked = Gaussian(schedule, 0.0, 1.0)
     sample(asked, schedule, noise, text, no_text, num_steps=2, guidance=1.0)
     assert all(torch.equal(seen["text"], text["text"]) for seen in asked.seen)
+
+
+def test_a_share_of_the_steps_is_one_at_least() -> None:
+    assert [num_steps_of(share, 10) for share in (0.0, 0.04, 0.26, 1.0)] == [1, 1, 3, 10]
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
