@@ -1,7 +1,7 @@
 """Sound videos and animations of kinds that are often misread, made up."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -45,6 +45,14 @@ def animation(path: Path, pictures: Sequence[Picture], last_held_s: float) -> Pa
     return path
 
 
+def _boxes(data: bytes) -> Iterator[bytes]:
+    """The boxes of an MP4 file, or within one: a length, a name, a content (ISO 14496-12)."""
+    while data:
+        length = int.from_bytes(data[:4], "big")
+        yield data[:length]
+        data = data[length:]
+
+
 def with_cover(path: Path, pictures: Sequence[Picture], cover: Picture) -> Path:
     """A video after a cover, which is the file's first stream."""
     with av.open(str(path), "w") as container:
@@ -61,7 +69,20 @@ def with_cover(path: Path, pictures: Sequence[Picture], cover: Picture) -> Path:
         for picture in pictures:
             container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(video.encode())
+    path.write_bytes(_with_metadata_first(path.read_bytes()))
     return path
+
+
+def _with_metadata_first(movie: bytes) -> bytes:
+    """An MP4 file whose `udta`, which holds the cover, stands before its tracks, as some programs write it."""
+
+    def is_no_metadata(box: bytes) -> bool:
+        return box[4:8] != b"udta"
+
+    return b"".join(
+        box[:8] + b"".join(sorted(_boxes(box[8:]), key=is_no_metadata)) if box[4:8] == b"moov" else box
+        for box in _boxes(movie)
+    )
 
 
 def two_tracks(path: Path, short: Sequence[Picture], long: Sequence[Picture], default: int | None) -> Path:
