@@ -76,13 +76,11 @@ def with_cover(path: Path, pictures: Sequence[Picture], cover: Picture) -> Path:
 def _with_metadata_first(movie: bytes) -> bytes:
     """An MP4 file whose `udta`, which holds the cover, stands before its tracks, as some programs write it."""
 
-    def is_no_metadata(box: bytes) -> bool:
-        return box[4:8] != b"udta"
+    def moved(box: bytes) -> bytes:
+        inner: list[bytes] = sorted(_boxes(box[8:]), key=lambda part: part[4:8] != b"udta")
+        return box[:8] + b"".join(inner)
 
-    return b"".join(
-        box[:8] + b"".join(sorted(_boxes(box[8:]), key=is_no_metadata)) if box[4:8] == b"moov" else box
-        for box in _boxes(movie)
-    )
+    return b"".join(moved(box) if box[4:8] == b"moov" else box for box in _boxes(movie))
 
 
 def two_tracks(path: Path, short: Sequence[Picture], long: Sequence[Picture], default: int | None) -> Path:
