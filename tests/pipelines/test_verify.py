@@ -542,3 +542,31 @@ def test_the_root_is_written_when_all_is_there_and_not_before(data: Path) -> Non
     code, faults = verified(data)
     assert (code, faults) == (3, [])
     assert isinstance(read_card(data), DatasetCard) and read_checked_manifest(data, SECOND) is not None
+
+
+def test_what_verify_prints_is_what_there_is_how_good_it_is_and_the_verdict(data: Path) -> None:
+    records = [record for manifest in manifests_of(data) for record in manifest.records]
+    size_mb = sum(path.stat().st_size for path in data.glob("shards/*.tar")) / 1e6
+    psnr_db, ssim, violation = (
+        sum(record[metric] for record in records) / 6 for metric in ("psnr_db", "ssim", "progress_violation")
+    )
+    lines = (
+        f"{data}: 6 sequences in 5 of 5 shards, {size_mb:.1f} MB, 2 inputs refused",
+        f"  bezier: 6 sequences, PSNR {psnr_db:.2f} dB, SSIM {ssim:.3f}, progress violation {violation:.4f}",
+    )
+    assert run(VerifyConfig(dataset=data)).lines == (*lines, "sound, complete")
+    (data / "samples.parquet").unlink()
+    named = (f"fault: {data / 'samples.parquet'}: missing", "1 faults, complete")
+    assert run(VerifyConfig(dataset=data)).lines == (*lines, *named)
+
+
+def test_an_unfinished_data_set_is_said_to_be_so_and_of_many_faults_twenty_are_listed(data: Path) -> None:
+    card = read_card(data)
+    replace(card, totals=None, manifests=None).write(data)
+    summary = run(VerifyConfig(dataset=data))
+    assert (summary.exit_code, summary.lines[-1]) == (3, "sound, not complete")
+    assert not any("carry no hashes" in line for line in summary.lines)
+    for number in range(25):
+        (data / "shards" / f"foreign-{number}").touch()
+    *_, last_listed, more, verdict = run(VerifyConfig(dataset=data)).lines
+    assert last_listed.startswith("fault: ") and (more, verdict) == ("and 5 more", "25 faults, not complete")
