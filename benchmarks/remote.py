@@ -25,6 +25,7 @@ import sys
 import tarfile
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
@@ -76,13 +77,14 @@ def _kills(store: ObjectStore, local: Path, sequences: int, size_px: int, kills:
     undisturbed_s, began = time.monotonic() - began, time.monotonic()
     store.fails(_FAILING)
     draws, url, whole, lost = random.Random(0), "s3://bucket/data", set[str](), 0
+    num_shards = len(_manifests(str(path) for path in local.rglob("*")))
     killed = {"command": 0, "worker": 0}
     while sum(killed.values()) < kills:
         process = subprocess.Popen(
             _synth(url, sequences, size_px), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         victim = draws.choice(("command", "worker"))
-        _wait_for_work(process, store, url, draws.uniform(0.0, 4.0))
+        _wait_for_work(process, store, url, len(whole) + num_shards // (kills + 1), draws.uniform(0.0, 4.0))
         if process.poll() is not None:
             break  # it is complete
         for target in _targets(process.pid, victim, draws):
@@ -94,7 +96,7 @@ def _kills(store: ObjectStore, local: Path, sequences: int, size_px: int, kills:
                 target.kill()
             killed["command"] += 1
         process.wait()
-        manifests = {name for name in store.files(url) if name.startswith("shards/") and name.endswith(".json")}
+        manifests = _manifests(store.storage().find(url))
         lost, whole = lost + len(whole - manifests), manifests
     done = subprocess.run(_synth(url, sequences, size_px), capture_output=True, text=True)
     faults, remote_s = store.counts(), time.monotonic() - began
@@ -172,13 +174,18 @@ def _read_stream(stream: SequenceStream, workers: int) -> int:
         return sum(len(batch.keys) for _, batch in zip(range(batches), arriving, strict=False))
 
 
-def _wait_for_work(process: "subprocess.Popen[bytes]", store: ObjectStore, url: str, more_s: float) -> None:
-    """Until another shard than before is there, and a little longer."""
-    before = len(store.storage().find(url))
-    deadline = time.monotonic() + 120
-    while process.poll() is None and len(store.storage().find(url)) <= before + 1 and time.monotonic() < deadline:
-        time.sleep(0.2)
+def _wait_for_work(
+    process: "subprocess.Popen[bytes]", store: ObjectStore, url: str, num_shards: int, more_s: float
+) -> None:
+    """Until so many shards are there, so that kills spread over the run, and a little longer."""
+    while process.poll() is None and len(_manifests(store.storage().find(url))) < num_shards:
+        time.sleep(0.5)
     time.sleep(more_s)
+
+
+def _manifests(paths: Iterable[str]) -> set[str]:
+    """Names of shards that are committed, out of the paths of all files."""
+    return {Path(path).stem for path in paths if "/shards/" in path and path.endswith(".json")}
 
 
 def _targets(pid: int, victim: str, draws: random.Random) -> list[psutil.Process]:

@@ -25,14 +25,16 @@ from conf.progress import Progress
 from conf.recipe import recipe_hash
 from conf.value import Location
 from pipelines.synthesis.dataset_folder import committed_manifests, dataset_folder, has_shards, sound_manifests
-from training.data.dataset import DatasetCard, dataset_totals, write_tables
+from training.data.dataset import DatasetCard
 from training.data.encoded import LATENTS_MEMBER, TEXT_MEMBER, Encoding, LatentType, caption_key, encoding_of, pack
-from training.data.layout import SPLITS, TEXT_SPLIT, shard_name
+from training.data.layout import SPLITS, TEXT_SPLIT, number_of, shard_names, split_of
 from training.data.manifest import ShardManifest, to_json
 from training.data.remote import AnyPath, located
 from training.data.sequence import StoredSequence
 from training.data.shard import ShardWriter
 from training.data.split import StoredSplit, open_split
+from training.data.survey import Survey
+from training.data.tables import write_tables
 from training.data.text import Text
 from training.models.finite import finite
 from training.models.registration import ModelConfig
@@ -129,25 +131,23 @@ def encode(config: EncodeConfig, splits: Mapping[str, StoredSplit], encoder: Enc
     """Encode with a base that is loaded."""
     task = _plan(config, splits, encoder, device)
     with dataset_folder(config.out, task.card):
-        committed = sound_manifests(config.out, task.card)
-        committed_shards = {manifest.name for manifest in committed}
+        committed = {manifest.name: manifest.num_samples for manifest in sound_manifests(config.out, task.card)}
         total = sum(map(len, splits.values())) + len(task.captions)
-        done = sum(manifest.num_samples for manifest in committed)
+        done = sum(committed.values())
         with Progress("encoding", total, done, unit="sequences and captions") as progress:
             for name in task.card.shards:
-                if name not in committed_shards:
+                if name not in committed:
                     progress.advance(_encode_shard(name, task).num_samples)
-        manifests = list(committed_manifests(config.out, task.card))
-        write_tables(config.out, manifests)
-        totals = dataset_totals(manifests)
-        task.card.completed(config.out, manifests).write(config.out)
+        survey = Survey()
+        write_tables(config.out, survey.noting(committed_manifests(config.out, task.card)))
+        task.card.completed(config.out, survey.totals()).write(config.out)
     training = ("stage=motion", f"model={config.model.name}", f"base={config.base_path}")
     return Summary(
         lines=(
             f"encoded {progress.done - done} sequences and captions in {progress.elapsed_s:.1f} s; "
             f"{done} were there already",
-            f"{config.out}: {totals['num_sequences']} sequences, {len(task.captions)} captions, "
-            f"{totals['num_bytes'] / 1e6:.1f} MB",
+            f"{config.out}: {survey.num_sequences} sequences, {len(task.captions)} captions, "
+            f"{survey.num_bytes / 1e6:.1f} MB",
             next_line("python", "-m", "training.train", *training, f"data={config.out}", "out=runs/motion"),
         )
     )
@@ -194,7 +194,7 @@ def _plan(config: EncodeConfig, splits: Mapping[str, StoredSplit], encoder: Enco
         code_version=version("process-painter"),
         shards=(
             *(name for split in splits.values() for name in split.shards),
-            *(shard_name(TEXT_SPLIT, number, num_texts) for number in range(num_texts)),
+            *shard_names({TEXT_SPLIT: num_texts}),
         ),
         num_planned=sum(map(len, splits.values())),
     )
@@ -210,10 +210,10 @@ def _plan(config: EncodeConfig, splits: Mapping[str, StoredSplit], encoder: Enco
 
 def _encode_shard(name: str, task: _Task) -> ShardManifest:
     """Encode and commit one shard of sequences, or of captions."""
-    split_name, _, numbers = name.partition("-")
+    split_name = split_of(name)
     records: list[Mapping[str, Any]] = []
     if split_name == TEXT_SPLIT:
-        first = int(numbers.partition("-")[0]) * _TEXTS_A_SHARD
+        first = number_of(name) * _TEXTS_A_SHARD
         captions = task.captions[first : first + _TEXTS_A_SHARD]
         count, samples = len(captions), _texts(captions, task)
     else:

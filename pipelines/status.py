@@ -14,8 +14,9 @@ from conf.compose import typed
 from conf.errors import UserError
 from pipelines.synthesis.dataset_faults import read_sound_manifests
 from training.data.claim import is_being_written
-from training.data.dataset import dataset_totals, read_card
+from training.data.dataset import read_card
 from training.data.remote import AnyPath
+from training.data.survey import Survey
 
 _REASONS_SHOWN = 5
 
@@ -35,19 +36,19 @@ def run(config: StatusConfig) -> Summary:
     """
     card = read_card(config.dataset)
     faults: list[str] = []
-    manifests = read_sound_manifests(config.dataset, card, faults)
+    survey, reasons = Survey(), Counter[str]()
+    for manifest in survey.noting(read_sound_manifests(config.dataset, card, faults)):
+        reasons.update(row["reason"] for row in manifest.quarantined)
     if faults:
         more = f"; and {len(faults) - 1} more (pipelines.verify names all)" if faults[1:] else ""
         raise UserError(f"{faults[0]}{more}; remove it and run the command that began it again")
-    totals = dataset_totals(manifests)
-    share = 100 * (totals["num_sequences"] + totals["num_quarantined"]) / max(1, card.num_planned)
+    share = 100 * (survey.num_sequences + survey.num_quarantined) / max(1, card.num_planned)
     state = "complete" if card.totals is not None else ("running" if is_being_written(config.dataset) else "stopped")
     lines = [
         f"{config.dataset}: {state}, {share:.0f} % done",
-        f"  {totals['num_sequences']} of {card.num_planned} sequences in {totals['num_shards']} of {len(card.shards)} "
-        f"shards, {totals['num_bytes'] / 1e6:.1f} MB",
+        f"  {survey.num_sequences} of {card.num_planned} sequences in {survey.num_shards} of {len(card.shards)} "
+        f"shards, {survey.num_bytes / 1e6:.1f} MB",
     ]
-    reasons = Counter(row["reason"] for manifest in manifests for row in manifest.quarantined)
     if reasons:
         lines.append(f"  refused {reasons.total()} inputs:")
         lines += [f"    {count} x {reason}" for reason, count in reasons.most_common(_REASONS_SHOWN)]

@@ -8,29 +8,25 @@ Exit code 0: no faults; 1: faults were found; 2: the folder is no data set;
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
-
-import numpy as np
 
 from conf.command import PARTIAL, Summary, command, leave
 from conf.compose import typed
 from conf.errors import UserError
 from conf.progress import Progress
-from pipelines.synthesis.dataset_faults import (
-    card_faults,
-    faults_between_shards,
-    foreign_faults,
-    read_sound_manifests,
-    table_faults,
-)
+from pipelines.synthesis.dataset_faults import card_faults, foreign_faults
+from pipelines.synthesis.examination import examine
 from pipelines.synthesis.promises import shard_faults
-from training.data.dataset import DamagedCard, DatasetCard, committed_names, dataset_totals, read_card
+from training.data.dataset import DamagedCard, DatasetCard, committed_names, read_card
 from training.data.layout import ARTIST, dataset_file
 from training.data.manifest import ShardManifest
 from training.data.remote import AnyPath
+from training.data.survey import Survey
 
 FAULTY = 1
+_METRICS = ("psnr_db", "ssim", "progress_violation")
 _SHOWN = 20  # faults listed; the rest are counted
 
 
@@ -57,49 +53,65 @@ def run(config: VerifyConfig) -> Summary:
             return _without_card(f"{dataset_file(config.dataset)}: missing")
         raise
     faults = list(card_faults(config.dataset, card))
-    manifests = read_sound_manifests(config.dataset, card, faults)
-    total = sum(manifest.num_samples for manifest in manifests)
-    with Progress("verifying", total) as progress:
-        for manifest in manifests:
-            faults += shard_faults(config.dataset, manifest, card, replay=config.replay)
-            progress.advance(manifest.num_samples)
+    quality = _Quality()
+    with Progress("verifying", card.num_planned) as progress:
+
+        def look(manifest: ShardManifest) -> Iterator[str]:
+            quality.note(manifest)
+            yield from shard_faults(config.dataset, manifest, card, replay=config.replay)
+            progress.advance(manifest.num_planned)
+
+        survey = examine(config.dataset, card, faults, look)
     faults += foreign_faults(config.dataset, card)
-    faults += faults_between_shards(config.dataset, card, manifests)
-    faults += table_faults(config.dataset, card, manifests)
-    return _summary(config, card, manifests, faults)
+    return _summary(config, card, survey, quality, faults)
 
 
 def _without_card(fault: str) -> Summary:
     return Summary(lines=(f"fault: {fault}", "1 faults, not complete"), exit_code=FAULTY)
 
 
-def _summary(config: VerifyConfig, card: DatasetCard, manifests: list[ShardManifest], faults: list[str]) -> Summary:
-    totals = dataset_totals(manifests)
-    records = [record for manifest in manifests for record in manifest.records]
+@dataclass
+class _Quality:
+    """Sum and count of each metric of each renderer."""
+
+    sums: dict[tuple[str, str], float] = field(default_factory=dict)
+    counts: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def note(self, manifest: ShardManifest) -> None:
+        """Add the sequences of a shard."""
+        for record in manifest.records:
+            for metric in _METRICS:
+                if (value := record[metric]) is not None:
+                    key = (record["renderer"], metric)
+                    self.sums[key] = self.sums.get(key, 0.0) + value
+                    self.counts[key] = self.counts.get(key, 0) + 1
+
+    def mean(self, renderer: str, metric: str) -> float:
+        """NaN of none."""
+        key = (renderer, metric)
+        return self.sums[key] / self.counts[key] if key in self.counts else math.nan
+
+
+def _summary(config: VerifyConfig, card: DatasetCard, survey: Survey, quality: _Quality, faults: list[str]) -> Summary:
     lines = [
-        f"{config.dataset}: {totals['num_sequences']} sequences in {totals['num_shards']} of {len(card.shards)} "
-        f"shards, {totals['num_bytes'] / 1e6:.1f} MB, {totals['num_quarantined']} inputs refused"
+        f"{config.dataset}: {survey.num_sequences} sequences in {survey.num_shards} of {len(card.shards)} "
+        f"shards, {survey.num_bytes / 1e6:.1f} MB, {survey.num_quarantined} inputs refused"
     ]
-    for name in totals["renderers"]:
-        chosen = [record for record in records if record["renderer"] == name]
-        means = [f"progress violation {_mean(chosen, 'progress_violation'):.4f}"]
+    for name, count in survey.renderers.items():
+        psnr_db, ssim, violation = (quality.mean(name, metric) for metric in _METRICS)
+        means = [f"progress violation {violation:.4f}"]
         if name != ARTIST:
-            means = [f"PSNR {_mean(chosen, 'psnr_db'):.2f} dB", f"SSIM {_mean(chosen, 'ssim'):.3f}", *means]
-        lines.append(f"  {name}: {len(chosen)} sequences, {', '.join(means)}")
+            means = [f"PSNR {psnr_db:.2f} dB", f"SSIM {ssim:.3f}", *means]
+        lines.append(f"  {name}: {count} sequences, {', '.join(means)}")
     lines += [f"fault: {fault}" for fault in faults[:_SHOWN]]
     if len(faults) > _SHOWN:
         lines.append(f"and {len(faults) - _SHOWN} more")
-    complete = card.totals is not None and len(manifests) == len(card.shards)
+    complete = card.totals is not None and survey.num_shards == len(card.shards)
     if card.totals is not None and card.manifests is None:
         lines.append("its dataset.json and manifests carry no hashes; the command that made it, again, adds them")
     verdict = "sound" if not faults else f"{len(faults)} faults"
     lines.append(f"{verdict}, {'complete' if complete else 'not complete'}")
     return Summary(lines=tuple(lines), exit_code=FAULTY if faults else (0 if complete else PARTIAL))
-
-
-def _mean(records: list[Any], metric: str) -> float:
-    values = [record[metric] for record in records if record[metric] is not None]
-    return float(np.mean(values)) if values else math.nan
 
 
 def verify_config(plain: dict[str, Any]) -> VerifyConfig:

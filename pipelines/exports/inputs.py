@@ -23,7 +23,7 @@ from renderers.painting import FrameSchedule, StrokeProgram, to_uint8
 from renderers.stored_picture import decoded
 from training.data.dataset import read_card, read_manifests
 from training.data.encoded import encoding_of
-from training.data.manifest import ShardManifest, tar_path
+from training.data.manifest import tar_path
 from training.data.retries import retried
 from training.data.sequence import StoredSequence, read_span
 
@@ -118,17 +118,16 @@ def _stored(root: Path, key: str) -> tuple[StoredSequence, Mapping[str, Any]]:
     card = read_card(root)
     if encoding_of(card) is not None:
         raise UserError(f"dataset={root}: holds latents; export the data set of frames that they were made of")
-    manifests: list[ShardManifest] = []
+    keys: list[str] = []
     try:
         for manifest in read_manifests(root, card.shards):
-            manifests.append(manifest)
+            keys += islice((span.key for span in manifest.samples), _NAMED_KEYS - len(keys))
             for span, record in zip(manifest.samples, manifest.records, strict=True):
                 if span.key == key:
                     path = tar_path(root, manifest.name)
                     return read_span(span, retried(path, partial(_read, path, span.offset, span.length))), record
     except (ValueError, KeyError, OSError) as error:
         raise UserError(f"dataset={root}: {error}; run python -m pipelines.verify dataset={root}") from error
-    keys = list(islice((span.key for manifest in manifests for span in manifest.samples), _NAMED_KEYS))
     raise ConfigError("key", key, f"one of {', '.join(keys)}, ..." if keys else "none yet: no shard is committed")
 
 

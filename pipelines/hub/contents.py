@@ -1,7 +1,7 @@
 """What of a folder is published: its data or weights, what describes them, and a card. Nothing that a run keeps for
 itself: no timings, checkpoints, optimizer states, logs, locks or half-written files."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,13 +9,14 @@ from typing import Any, Literal
 
 from conf.errors import UserError
 from pipelines.hub.dataset_page import SHEET, write_dataset_page
-from pipelines.synthesis.dataset_faults import faults_between_shards, read_sound_manifests, table_faults
+from pipelines.synthesis.examination import examine
 from training.data.claim import is_being_written
 from training.data.dataset import DatasetCard, read_card
 from training.data.layout import dataset_file, manifest_name, quarantine_file, samples_file, tar_name
 from training.data.manifest import ShardManifest, hash_file, tar_path
 from training.data.own_page import README
 from training.data.retries import retried
+from training.data.survey import Survey
 from training.models.painter_folder import check_painter
 from training.models.painter_page import painter_licences, run_licences, run_page, write_painter_page
 from training.models.weights import PAINTER_CARD, RUN_CARD, parent_weights, read_run_card, sound_hash
@@ -54,7 +55,7 @@ def dataset_contents(root: Path) -> Contents:
     card = read_card(root)
     if is_being_written(root):
         raise UserError(f"dataset={root}: a run is writing it; publish it when that has ended")
-    shards, faults = _examined(root, card)
+    survey, faults = _examined(root, card)
     if faults or card.totals is None:
         more = f"; and {len(faults) - 1} more" if faults[1:] else ""
         raise UserError(
@@ -62,32 +63,31 @@ def dataset_contents(root: Path) -> Contents:
         )
     try:
         if not (root / README).exists() or not (root / SHEET).exists():
-            write_dataset_page(root, card, shards)
+            write_dataset_page(root, card, survey)
         for page in (root / README, root / SHEET):
             retried(page, page.read_bytes)
     except OSError as error:
         raise UserError(f"dataset={root}: {error.filename or root}: {error.strerror or error}") from error
     described = [dataset_file(root), samples_file(root), quarantine_file(root), root / README, root / SHEET]
     files = {path.name: path for path in described if path.is_file()}
-    for manifest in shards:
-        files |= {name: root / name for name in (tar_name(manifest.name), manifest_name(manifest.name))}
+    files |= {name: root / name for shard in card.shards for name in (tar_name(shard), manifest_name(shard))}
     return Contents(kind="dataset", files=files, licences=frozenset(card.totals["licences"]))
 
 
-def _examined(root: Path, card: DatasetCard) -> tuple[list[ShardManifest], list[str]]:
-    """The manifests of a data set, and what speaks against passing it on: a line for everything lost or changed."""
-    faults: list[str] = []
-    manifests = read_sound_manifests(root, card, faults)
-    for manifest in manifests:
+def _examined(root: Path, card: DatasetCard) -> tuple[Survey, list[str]]:
+    """What a data set holds, and what speaks against passing it on: a line for everything lost or changed."""
+
+    def look(manifest: ShardManifest) -> Iterator[str]:
         tar = tar_path(root, manifest.name)
         if retried(tar, partial(hash_file, tar)) != manifest.sha256:
-            faults.append(f"{tar}: not the bytes that were committed")
-    faults += faults_between_shards(root, card, manifests)
-    if card.manifests is not None:  # else it is of the first version, which promised nothing of its tables
-        faults += table_faults(root, card, manifests)
-    if not faults and (card.totals is None or len(manifests) < len(card.shards)):
-        faults.append(f"{len(manifests)} of {len(card.shards)} shards are there")
-    return manifests, faults
+            yield f"{tar}: not the bytes that were committed"
+
+    faults: list[str] = []
+    # A data set of the first version promised nothing of its tables.
+    survey = examine(root, card, faults, look, tables=card.manifests is not None)
+    if not faults and (card.totals is None or survey.num_shards < len(card.shards)):
+        faults.append(f"{survey.num_shards} of {len(card.shards)} shards are there")
+    return survey, faults
 
 
 def painter_contents(folder: Path) -> Contents:

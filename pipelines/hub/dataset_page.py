@@ -4,7 +4,6 @@ The Hub shows the card, and the library takes from its head which files make up 
 folder of ours loads as it is, from disk or from the Hub.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -12,12 +11,13 @@ from typing import Any
 from conf.markdown import front_matter, plain, table
 from pipelines.hub.features import Feature, dataset_features
 from pipelines.synthesis.contact_sheet import write_sheet
-from training.data.dataset import DatasetCard, dataset_totals
+from training.data.dataset import DatasetCard
 from training.data.layout import SPLITS
 from training.data.licences import licence_fields
-from training.data.manifest import ShardManifest, write_atomically
+from training.data.manifest import write_atomically
 from training.data.own_page import README, page_for
 from training.data.remote import AnyPath
+from training.data.survey import Kind, Survey
 
 SHEET = "contact_sheet.png"
 """The picture in the card."""
@@ -36,7 +36,7 @@ _MEMBERS = {
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
-def write_dataset_page(root: AnyPath, card: DatasetCard, manifests: Sequence[ShardManifest]) -> None:
+def write_dataset_page(root: AnyPath, card: DatasetCard, survey: Survey) -> None:
     """Write the card of what is committed of a data set, and its contact sheet; nothing while nothing is.
 
     A card that somebody changed by hand stays as it is.
@@ -44,56 +44,53 @@ def write_dataset_page(root: AnyPath, card: DatasetCard, manifests: Sequence[Sha
     Raises:
         ValueError: if a sequence is damaged.
     """
-    shards = [manifest for manifest in manifests if manifest.split in SPLITS and manifest.samples]
-    if not shards:
+    if survey.first_shard is None:
         return
-    text = dataset_page(card, shards, dataset_features(root, shards))
-    write_sheet(root, shards[0].name, root / SHEET)
+    text = dataset_page(card, survey, dataset_features(root, survey))
+    write_sheet(root, survey.first_shard[0], root / SHEET)
     write_atomically(root / README, page_for(root / README, text))
 
 
-def dataset_page(card: DatasetCard, shards: Sequence[ShardManifest], features: Sequence[Feature]) -> str:
+def dataset_page(card: DatasetCard, survey: Survey, features: Sequence[Feature]) -> str:
     """The text of the card: the same for the same data, whatever its folder is called.
 
     Args:
         card: of the data set.
-        shards: what is committed; all hold sequences.
+        survey: of what is committed, which holds sequences.
         features: the columns, as `dataset_features` gives them.
     """
-    totals = dataset_totals(shards)
-    splits = [split for split in SPLITS if split in totals["splits"]]
+    splits = _splits(survey)
+    in_folder = any("/" in name for name in card.shards)
     head = {
         "pretty_name": _TITLE,
-        **licence_fields(totals["licences"]),
+        **licence_fields(survey.licences),
         "task_categories": ["text-to-image", "text-to-video"],
         "tags": ["painting", "painting-process", "webdataset", "process-painter"],
-        "size_categories": [_size(totals["num_sequences"])],
+        "size_categories": [_size(survey.num_sequences)],
         "configs": [
             {
                 "config_name": "default",
-                "data_files": [{"split": split, "path": f"shards/{split}-*.tar"} for split in splits],
+                "data_files": [{"split": split, "path": f"shards/{'*/' * in_folder}{split}-*.tar"} for split in splits],
             }
         ],
         "dataset_info": {"config_name": "default", "features": list(features)},
     }
-    return "\n".join([front_matter(head), *_body(card, shards, totals, features)]) + "\n"
+    return "\n".join([front_matter(head), *_body(card, survey, features)]) + "\n"
 
 
-def _body(
-    card: DatasetCard, shards: Sequence[ShardManifest], totals: Mapping[str, Any], features: Sequence[Feature]
-) -> list[str]:
-    recipe, schedule = card.recipe, card.recipe.get("schedule", {})
-    of_splits = ", ".join(f"{count:,} {split}" for split, count in totals["splits"].items())
+def _body(card: DatasetCard, survey: Survey, features: Sequence[Feature]) -> list[str]:
+    assert survey.first_shard is not None
+    recipe, schedule, splits = card.recipe, card.recipe.get("schedule", {}), _splits(survey)
+    of_splits = ", ".join(f"{survey.splits[split]:,} {split}" for split in splits)
     unfinished = f" It is not finished: {len(card.shards)} shards are planned." if card.totals is None else ""
-    captions = [str(record["caption"]) for record in shards[0].records[:_SHEET_ROWS]]
-    counts = Counter((record["renderer"], manifest.split) for manifest in shards for record in manifest.records)
+    captions = [str(record["caption"]) for record in survey.first_shard[1][:_SHEET_ROWS]]
     phrases = {str(each["name"]): str(each.get("phrase", "")) for each in recipe.get("renderers", [])}
     return [
         f"# {_TITLE}",
         "",
-        f"How {totals['num_sequences']:,} pictures come about, each in {schedule.get('num_frames', 'several')} frames "
-        f"from the first marks to the finished picture: {of_splits}. {totals['num_bytes'] / 1e6:,.1f} MB in "
-        f"{totals['num_shards']} tars.{unfinished}",
+        f"How {survey.num_sequences:,} pictures come about, each in {schedule.get('num_frames', 'several')} frames "
+        f"from the first marks to the finished picture: {of_splits}. {survey.num_bytes / 1e6:,.1f} MB in "
+        f"{survey.num_shards} tars.{unfinished}",
         "",
         f"![A row a sequence, its frames from left to right]({SHEET})",
         "",
@@ -105,7 +102,7 @@ def _body(
         "from datasets import load_dataset",
         "",
         'sequences = load_dataset("FOLDER OR USER/NAME", streaming=True)',
-        f'first = next(iter(sequences["{shards[0].split}"]))',
+        f'first = next(iter(sequences["{splits[0]}"]))',
         "```",
         "",
         "The tars are plain WebDataset. What a sequence lacks, such as a map of regions, is empty.",
@@ -120,20 +117,28 @@ def _body(
         f"hash is `{card.config_hash[:16]}`.",
         "",
         table(
-            ("renderer", "words in the caption", *totals["splits"]),
+            ("renderer", "words in the caption", *splits),
             (
-                (plain(name), plain(phrases.get(name, "")), *(f"{counts[name, split]:,}" for split in totals["splits"]))
-                for name in totals["renderers"]
+                (plain(name), plain(phrases.get(name, "")), *(f"{_count(survey, split, name):,}" for split in splits))
+                for name in survey.renderers
             ),
         ),
         "",
         "## Licences of the pictures",
         "",
-        table(("licence", "sequences"), [(plain(each), f"{count:,}") for each, count in totals["licences"].items()]),
+        table(("licence", "sequences"), [(plain(each), f"{count:,}") for each, count in survey.licences.items()]),
         "",
         "`samples.parquet` states source and licence of each sequence.",
         "",
     ]  # fmt: skip
+
+
+def _splits(survey: Survey) -> list[str]:
+    return [split for split in SPLITS if survey.splits.get(split)]
+
+
+def _count(survey: Survey, split: str, renderer: str) -> int:
+    return survey.kinds.get(Kind(split=split, renderer=renderer), 0)
 
 
 def _columns(features: Sequence[Feature]) -> Iterator[tuple[str, str]]:

@@ -5,15 +5,14 @@ a map of regions, and each has arrays of its own.
 """
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from training.data.layout import FRAME_FORMATS
-from training.data.manifest import ShardManifest
 from training.data.remote import AnyPath
-from training.data.sequence import StoredSequence, read_sequence
+from training.data.sequence import read_sequence
+from training.data.survey import Survey
 
 Feature = dict[str, Any]
 """A column in the head of a card: `{"name": "00.webp", "dtype": "image"}`."""
@@ -24,7 +23,7 @@ _MOST_AXES = (
 _OF_THE_LIBRARY = ("__key__", "__url__")
 
 
-def dataset_features(root: AnyPath, manifests: Sequence[ShardManifest]) -> list[Feature]:
+def dataset_features(root: AnyPath, survey: Survey) -> list[Feature]:
     """All columns, in the order in which members stand in a sequence.
 
     They are those of the first sequence of each renderer in each split. Columns that a sequence lacks are empty there.
@@ -33,21 +32,12 @@ def dataset_features(root: AnyPath, manifests: Sequence[ShardManifest]) -> list[
         ValueError: if one of these sequences is damaged.
     """
     columns: dict[str, Feature] = {}
-    for sequence in _first_of_each_kind(root, manifests):
+    for shard, span in survey.firsts.values():
+        sequence = read_sequence(root, shard, span)
         for name, data in sequence.members.items():
             feature = _feature(name, data)
             columns[name] = _joined(columns[name], feature) if name in columns else feature
     return [columns[name] for name in sorted(columns)] + [_named(name, "string") for name in _OF_THE_LIBRARY]
-
-
-def _first_of_each_kind(root: AnyPath, manifests: Iterable[ShardManifest]) -> Iterator[StoredSequence]:
-    seen: set[tuple[str, str]] = set()
-    for manifest in manifests:
-        for span, record in zip(manifest.samples, manifest.records, strict=True):
-            kind = (manifest.split, record["renderer"])
-            if kind not in seen:
-                seen.add(kind)
-                yield read_sequence(root, manifest.name, span)
 
 
 def _feature(name: str, data: bytes) -> Feature:

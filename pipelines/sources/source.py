@@ -1,6 +1,7 @@
 """The interface of all sources of pictures."""
 
-from collections.abc import Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -44,6 +45,19 @@ class SourceEntry:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "id", without_secrets(self.id))  # it is stored; a locator is not
+
+
+class ComputedPictures(Sequence[SourceEntry], ABC):
+    """The pictures of a source that makes them when they are asked for: however many there are, it keeps none."""
+
+    @property
+    @abstractmethod
+    def formula(self) -> str:
+        """All that they follow from, but their number."""
+
+    @abstractmethod
+    def hashes(self) -> Iterator[str]:
+        """`sha256` of each, in their order, at less than the price of an entry."""
 
 
 class Listing(list[SourceEntry]):

@@ -50,7 +50,7 @@ def dataset_folder(root: AnyPath, card: DatasetCard) -> Iterator[None]:
         try:
             yield
         finally:
-            _sweep(root)
+            _sweep(root, card)
 
 
 def committed_manifests(root: AnyPath, card: DatasetCard) -> Iterator[ShardManifest]:
@@ -73,7 +73,7 @@ def committed_manifests(root: AnyPath, card: DatasetCard) -> Iterator[ShardManif
     return (manifest for manifest in answers(root, committed, card.shards) if manifest is not None)
 
 
-def sound_manifests(root: AnyPath, card: DatasetCard) -> list[ShardManifest]:
+def sound_manifests(root: AnyPath, card: DatasetCard) -> Iterator[ShardManifest]:
     """As `committed_manifests`, of shards that hold the very bytes that were committed; damaged ones are reported.
 
     Reading a shard takes a thousandth of the time that painting it took; without it, a resumed run would call a
@@ -83,18 +83,19 @@ def sound_manifests(root: AnyPath, card: DatasetCard) -> list[ShardManifest]:
     Raises:
         UserError: if the storage fails.
     """
-    manifests, sound = list(committed_manifests(root, card)), []
+    manifests = committed_manifests(root, card)
     if isinstance(root, RemotePath):
-        return manifests
-    with Progress("checking", len(manifests), unit="shards", visible=bool(manifests)) as progress:
+        yield from manifests
+        return
+    num_committed = len(committed_names(root))
+    with Progress("checking", num_committed, unit="shards", visible=num_committed > 0) as progress:
         for manifest in manifests:
             tar = tar_path(root, manifest.name)
             if retried(tar, partial(hash_file, tar)) == manifest.sha256:
-                sound.append(manifest)
+                yield manifest
             else:
                 tell(f"{tar}: not the bytes that were committed; made again")
             progress.advance(1)
-    return sound
 
 
 def _prepare(root: AnyPath, card: DatasetCard) -> None:
@@ -102,13 +103,21 @@ def _prepare(root: AnyPath, card: DatasetCard) -> None:
     sweep_temporaries(root)
     if not dataset_file(root).exists():
         card.begin(root)
-    for folder in (shards_folder(root), timings_folder(root)):
+    for folder in _folders(root, card):
         folder.mkdir(exist_ok=True)
-    _sweep(root)
+    _sweep(root, card)
 
 
-def _sweep(root: AnyPath) -> None:
-    for folder in (root, shards_folder(root), timings_folder(root), root / "gallery", root / "wandb" / "sheets"):
+def _folders(root: AnyPath, card: DatasetCard) -> Iterator[AnyPath]:
+    """All that shards and their timings go into, from the top down."""
+    below_it = sorted({name.rpartition("/")[0] for name in card.shards} - {""})
+    for folder in (shards_folder(root), timings_folder(root)):
+        yield folder
+        yield from (folder / name for name in below_it)
+
+
+def _sweep(root: AnyPath, card: DatasetCard) -> None:
+    for folder in (root, *_folders(root, card), root / "gallery", root / "wandb" / "sheets"):
         sweep_temporaries(folder)
 
 
@@ -160,4 +169,4 @@ def _difference(stored_card: DatasetCard, card: DatasetCard) -> str:
 
 def has_shards(config: HasOut) -> bool:
     """Whether a run that was interrupted has committed shards, which the same command does not make again."""
-    return any(shards_folder(config.out).glob("*.json"))
+    return bool(committed_names(config.out))

@@ -1,20 +1,27 @@
 """What a run will make: which picture, renderer and seed becomes which sequence, in which shard. Pure and cheap.
 
 The plan depends on the configuration and the source alone, never on how many workers there are or what has been done.
+It does not grow with the run: sequences are computed when their shard is asked for. Kept are a bit a picture (whether
+it is held out) and, where several renderers are dealt, two bytes a turn.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.sources.source import SourceEntry
-from training.data.layout import SPLITS, sequence_key, shard_name
+from pipelines.sources.source import ComputedPictures, SourceEntry
+from training.data.layout import SPLITS, sequence_key, shard_names
 
 _LEAST_SHARD, _MOST_SHARD, _SHARDS_WANTED = 4, 256, 32
+_BLOCK = 1 << 16  # sequences looked at together
+_MOST_READ = 100_000
+"""Computed pictures that are described one by one in a fingerprint; of more, the formula is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,77 +44,100 @@ class ShardPlan:
     sequences: tuple[PlannedSequence, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """All shards of a run.
 
     Attributes:
         entries: pictures of the source, in its order.
-        pictures, renderers: (N,) for each sequence the number of its picture and of its renderer.
+        num_sequences: in all.
+        num_renderers: R.
+        turns: renderer of each turn of the deal; None where every picture is painted once by every renderer.
         shard_size: sequences a shard.
         val_fraction: share of pictures in the `val` split.
     """
 
     entries: Sequence[SourceEntry]
-    pictures: NDArray[np.int64]
-    renderers: NDArray[np.int64]
+    num_sequences: int
+    num_renderers: int
+    turns: NDArray[np.uint16] | None
     shard_size: int
     val_fraction: float
-
-    @property
-    def num_sequences(self) -> int:
-        """Sequences in all."""
-        return len(self.pictures)
-
-    @cached_property
-    def split_indices(self) -> dict[str, NDArray[np.int64]]:
-        """Indices of the sequences in each split. A picture is wholly in one, by its hash."""
-        held_out = np.array([in_val(entry.sha256, self.val_fraction) for entry in self.entries], bool)
-        mask = held_out[self.pictures]
-        return {"train": np.flatnonzero(~mask), "val": np.flatnonzero(mask)}
 
     @cached_property
     def shard_names(self) -> tuple[str, ...]:
         """Names of all shards, in the order in which they are rendered."""
-        return tuple(
-            shard_name(split, number, count)
-            for split in SPLITS
-            for count in [self._num_shards(split)]
-            for number in range(count)
-        )
+        counts = {split: sum(map(len, self._indices(split))) for split in SPLITS}
+        return tuple(shard_names({split: -(-count // self.shard_size) for split, count in counts.items()}))
 
-    def shards(self) -> Iterator[ShardPlan]:
-        """The shards, in the order of `shard_names`."""
+    def shards(self, made: Container[str] = ()) -> Iterator[ShardPlan]:
+        """The shards, in the order of `shard_names`, but those that are made."""
+        names = iter(self.shard_names)
         for split in SPLITS:
-            indices, count = self.split_indices[split], self._num_shards(split)
-            for number in range(count):
-                first = number * self.shard_size
-                chosen = indices[first : first + self.shard_size]
-                yield ShardPlan(
-                    name=shard_name(split, number, count),
-                    split=split,
-                    first_index=first,
-                    sequences=tuple(self._sequence(int(index)) for index in chosen),
-                )
+            for number, indices in enumerate(_in_shards(self._indices(split), self.shard_size)):
+                if (name := next(names)) not in made:
+                    yield ShardPlan(
+                        name=name,
+                        split=split,
+                        first_index=number * self.shard_size,
+                        sequences=tuple(self._sequences(indices)),
+                    )
 
     def fingerprint(self) -> str:
         """Hash of all pictures, captions and licences: another source, another plan."""
         digest = hashlib.sha256()
+        if isinstance(self.entries, ComputedPictures) and len(self.entries) > _MOST_READ:
+            digest.update(f"{len(self.entries)} of {self.entries.formula}".encode())
+            return digest.hexdigest()
         for entry in self.entries:
             depth = () if entry.depth_sha256 is None else (entry.depth_sha256,)
             digest.update(repr((entry.id, entry.sha256, entry.caption, entry.licence, *depth)).encode())
         return digest.hexdigest()
 
-    def _num_shards(self, split: str) -> int:
-        return -(-len(self.split_indices[split]) // self.shard_size)
+    def _indices(self, split: str) -> Iterator[NDArray[np.int64]]:
+        """Indices of the sequences of a split, ascending, block by block. A picture is wholly in one, by its hash."""
+        for first in range(0, self.num_sequences, _BLOCK):
+            indices = np.arange(first, min(first + _BLOCK, self.num_sequences))
+            pictures, _ = self._dealt(indices)
+            held_out = (self._held_out[pictures >> 3] << (pictures & 7).astype(np.uint8)) & 128 > 0
+            yield indices[held_out == (split == "val")]
 
-    def _sequence(self, index: int) -> PlannedSequence:
-        return PlannedSequence(
-            index=index,
-            key=sequence_key(index),
-            entry=self.entries[self.pictures[index]],
-            renderer=int(self.renderers[index]),
-        )
+    @cached_property
+    def _held_out(self) -> NDArray[np.uint8]:
+        """A bit a picture."""
+        if not self.val_fraction:
+            return np.zeros(len(self.entries) // 8 + 1, np.uint8)
+        entries = self.entries
+        hashes = entries.hashes() if isinstance(entries, ComputedPictures) else (entry.sha256 for entry in entries)
+        drawn = (in_val(sha256, self.val_fraction) for sha256 in hashes)
+        return np.concatenate([np.packbits(block) for block in iter(lambda: list(islice(drawn, _BLOCK)), [])])
+
+    def _dealt(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.integer]]:
+        """(n,) picture and renderer of each of (n,) sequences."""
+        if self.turns is None:
+            return indices // self.num_renderers, indices % self.num_renderers
+        rounds, pictures = np.divmod(indices, len(self.entries))
+        # A picture's own turns are consecutive ones of the deal: however many pictures there are, one that comes again
+        # meets the other renderers in their shares.
+        return pictures, self.turns[pictures + rounds]
+
+    def _sequences(self, indices: NDArray[np.int64]) -> Iterator[PlannedSequence]:
+        for index, picture, renderer in zip(
+            indices.tolist(), *map(np.ndarray.tolist, self._dealt(indices)), strict=True
+        ):
+            yield PlannedSequence(index=index, key=sequence_key(index), entry=self.entries[picture], renderer=renderer)
+
+
+def _in_shards(blocks: Iterable[NDArray[np.int64]], size: int) -> Iterator[NDArray[np.int64]]:
+    """The same numbers in arrays of `size`, but for the last."""
+    left = np.empty(0, np.int64)
+    for block in blocks:
+        left = np.concatenate([left, block])
+        whole = len(left) // size * size
+        yield from left[:whole].reshape(-1, size)
+        left = left[whole:]
+    if len(left):
+        yield left
 
 
 def make_plan(
@@ -122,21 +152,23 @@ def make_plan(
     Without a number, every picture is painted once by every renderer. With one, pictures are taken in order, again from
     the first when they run out, and renderers are dealt by weight.
     """
+    turns = None
     if num_sequences is None:
         num_sequences = len(entries) * len(weights)
-        pictures = np.arange(num_sequences) // len(weights)
-        renderers = np.arange(num_sequences) % len(weights)
     else:
-        rounds, pictures = np.divmod(np.arange(num_sequences), len(entries))
-        # A picture's own turns are consecutive ones of the deal: however many pictures there are, one that comes again
-        # meets the other renderers in their shares.
-        turns = pictures + rounds
-        renderers = deal(weights, int(turns.max()) + 1)[turns]
-    size = shard_size or min(_MOST_SHARD, max(_LEAST_SHARD, -(-num_sequences // _SHARDS_WANTED)))
-    return Plan(entries, pictures, renderers, size, val_fraction)
+        rounds, last = divmod(num_sequences - 1, len(entries))
+        turns = deal(weights, rounds + (len(entries) if rounds else last + 1))
+    return Plan(
+        entries=entries,
+        num_sequences=num_sequences,
+        num_renderers=len(weights),
+        turns=turns,
+        shard_size=shard_size or min(_MOST_SHARD, max(_LEAST_SHARD, -(-num_sequences // _SHARDS_WANTED))),
+        val_fraction=val_fraction,
+    )
 
 
-def deal(weights: Sequence[float], count: int) -> NDArray[np.int64]:
+def deal(weights: Sequence[float], count: int) -> NDArray[np.uint16]:
     """Deal `count` turns by weight, so that at any moment each share is met to within one turn.
 
     A turn goes to the one who must have it soonest, among those who are due one: earliest deadline first, which keeps
@@ -147,14 +179,18 @@ def deal(weights: Sequence[float], count: int) -> NDArray[np.int64]:
         weights: all above 0.
         count: how many turns.
     """
-    share = np.asarray(weights, float) / np.sum(weights)
-    if len(share) == 1:
-        return np.zeros(count, np.int64)
-    had, turns = np.zeros(len(share)), np.empty(count, np.int64)
+    turns = np.zeros(count, np.uint16)
+    if len(weights) == 1:
+        return turns
+    shares: list[float] = (np.asarray(weights, float) / np.sum(weights)).tolist()
+    had = [0] * len(shares)
     for turn in range(count):
-        due = share * (turn + 1) > had
-        turns[turn] = np.argmin(np.where(due, (had + 1) / share, np.inf))
-        had[turns[turn]] += 1
+        chosen, soonest = 0, math.inf
+        for number, share in enumerate(shares):  # numbers of Python: arrays as short as these are slower
+            if share * (turn + 1) > had[number] and (deadline := (had[number] + 1) / share) < soonest:
+                chosen, soonest = number, deadline
+        turns[turn] = chosen
+        had[chosen] += 1
     return turns
 
 

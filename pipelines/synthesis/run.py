@@ -21,10 +21,11 @@ from pipelines.synthesis.plan import Plan
 from pipelines.synthesis.run_config import RunConfig
 from pipelines.synthesis.sequence import RenderSettings
 from pipelines.synthesis.shard import ShardReport, ShardSettings
-from training.data.dataset import DatasetCard, dataset_totals, write_tables
+from training.data.dataset import DatasetCard
 from training.data.layout import quarantine_file
-from training.data.manifest import ShardManifest
 from training.data.remote import RemotePath
+from training.data.survey import Survey
+from training.data.tables import write_tables
 from training.tracking import NoTracker, Tracker, WandbTracker
 
 _SECONDS_BETWEEN_SHEETS = 60.0
@@ -62,28 +63,27 @@ def make_dataset(
         UserError: as `run`.
     """
     with dataset_folder(config.out, card):
-        committed = sound_manifests(config.out, card)
-        tally = _Tally(
-            committed=sum(manifest.num_samples for manifest in committed),
-            quarantined=sum(len(manifest.quarantined) for manifest in committed),
-        )
+        tally, committed = _Tally(), set[str]()
+        for manifest in sound_manifests(config.out, card):
+            committed.add(manifest.name)
+            tally.committed += manifest.num_samples
+            tally.quarantined += len(manifest.quarantined)
         if len(committed) < len(card.shards) and not _too_many_refused(config, plan, tally):
             _render_missing(config, plan, card, committed, tally, settings, doing)
-        manifests = list(committed_manifests(config.out, card))
-        totals = dataset_totals(manifests)
-        write_tables(config.out, manifests)
+        survey = Survey()
+        write_tables(config.out, survey.noting(committed_manifests(config.out, card)))
         if _too_many_refused(config, plan, tally):
             raise UserError(
                 f"{tally.quarantined} of {plan.num_sequences} inputs were refused, more than "
                 f"max_quarantined={config.max_quarantined} allows; reasons in {quarantine_file(config.out)}, "
-                f"the first: {_first_reason(manifests)}"
+                f"the first: {_first_reason(survey)}"
             )
-        completed = card.completed(config.out, manifests)
+        completed = card.completed(config.out, survey.totals())
         completed.write(config.out)
-        write_dataset_page(config.out, completed, manifests)
-        pages = _gallery(config) if config.gallery and manifests else []
-    summary = _summary(config, plan, tally, totals, pages)
-    notes = [*_passed_over(plan), *_without_captions(manifests, caption_key)]
+        write_dataset_page(config.out, completed, survey)
+        pages = _gallery(config) if config.gallery and survey.num_shards else []
+    summary = _summary(config, plan, tally, survey, pages)
+    notes = [*_passed_over(plan), *_without_captions(survey, caption_key)]
     return replace(summary, lines=(*summary.lines[:-1], *notes, summary.lines[-1]))
 
 
@@ -94,17 +94,19 @@ def _passed_over(plan: Plan) -> list[str]:
     return [f"passed over {len(names)} files of the source: {', '.join(names[:_MOST_NAMED])}{more}"] if names else []
 
 
-def _without_captions(manifests: list[ShardManifest], key: str) -> list[str]:
+def _without_captions(survey: Survey, key: str) -> list[str]:
     """A warning about sequences without captions, which cannot be trained on."""
-    captions = [record["caption"] for manifest in manifests for record in manifest.records]
-    lacking = sum(not caption for caption in captions)
+    if not survey.num_without_caption:
+        return []
     remedy = f"write them in photo.txt beside photo.jpg, or give {key}='a painting of %name', into a new out"
-    return [f"warning: {lacking} of {len(captions)} sequences have no caption to train on; {remedy}"] if lacking else []
+    lacking = f"{survey.num_without_caption} of {survey.num_sequences} sequences have no caption to train on"
+    return [f"warning: {lacking}; {remedy}"]
 
 
 def dataset_card(recipe: dict[str, Any], plan: Plan) -> DatasetCard:
     """The card of a new data set: its recipe, with the pictures that it is made from, and its shards."""
-    full_recipe = {**recipe, "pictures": plan.fingerprint()}
+    in_folders = {"shards_in_folders": True} if any("/" in name for name in plan.shard_names[:1]) else {}
+    full_recipe = {**recipe, **in_folders, "pictures": plan.fingerprint()}
     return DatasetCard(
         recipe=full_recipe,
         config_hash=recipe_hash(full_recipe),
@@ -115,22 +117,20 @@ def dataset_card(recipe: dict[str, Any], plan: Plan) -> DatasetCard:
 
 
 def _render_missing(
-    config: RunConfig, plan: Plan, card: DatasetCard, committed: list[ShardManifest], tally: _Tally,
+    config: RunConfig, plan: Plan, card: DatasetCard, committed: set[str], tally: _Tally,
     settings: ShardSettings, doing: str,
 ) -> None:  # fmt: skip
     """Render all shards that are not there yet, or as many as it takes to see that too many inputs are refused."""
     if isinstance(settings, RenderSettings):
         compile_kernels({choice.family for choice in settings.renderers}, config.cluster)
-    names = {manifest.name for manifest in committed}
-    missing = (shard for shard in plan.shards() if shard.name not in names)
     workers = config.num_workers
     if workers is not None or config.cluster.kind != "ray":  # whose cores are counted over there
-        workers = min(num_workers(workers), len(card.shards) - len(names))
-    done, next_sheet_s = sum(manifest.num_planned for manifest in committed), 0.0
+        workers = min(num_workers(workers), len(card.shards) - len(committed))
+    done, next_sheet_s = tally.committed + tally.quarantined, 0.0
     with (
         _tracker(config, card) as tracker,
         Progress(doing, plan.num_sequences, done) as progress,
-        closing(render_shards(missing, settings, config.cluster, workers)) as reports,
+        closing(render_shards(plan.shards(made=committed), settings, config.cluster, workers)) as reports,
     ):
         for report in reports:
             _count(report, tally)
@@ -138,7 +138,7 @@ def _render_missing(
             tally.elapsed_s = progress.elapsed_s
             tracker.log(_metrics(progress, tally, report), step=progress.done)
             if config.tracker.kind != "none" and report.num_samples and progress.elapsed_s >= next_sheet_s:
-                sheet = _tracker_folder(config) / "wandb" / "sheets" / f"{report.name}.png"
+                sheet = _tracker_folder(config) / "wandb" / "sheets" / f"{Path(report.name).name}.png"
                 write_sheet(config.out, report.name, sheet)
                 tracker.picture("samples/sheet", sheet, step=progress.done)
                 next_sheet_s = progress.elapsed_s + _SECONDS_BETWEEN_SHEETS
@@ -160,9 +160,9 @@ def _too_many_refused(config: RunConfig, plan: Plan, tally: _Tally) -> bool:
     return tally.quarantined > config.max_quarantined * plan.num_sequences
 
 
-def _first_reason(manifests: list[ShardManifest]) -> str:
-    rows = (row for manifest in manifests for row in manifest.quarantined)
-    return next((f"{row['source']}: {row['reason']}" for row in rows), "unknown")
+def _first_reason(survey: Survey) -> str:
+    row = survey.first_refusal
+    return f"{row['source']}: {row['reason']}" if row else "unknown"
 
 
 def _gallery(config: RunConfig) -> list[str]:
@@ -171,13 +171,13 @@ def _gallery(config: RunConfig) -> list[str]:
     return [str(write_gallery(config.out))]
 
 
-def _summary(config: RunConfig, plan: Plan, tally: _Tally, totals: dict[str, Any], pages: list[str]) -> Summary:
+def _summary(config: RunConfig, plan: Plan, tally: _Tally, survey: Survey, pages: list[str]) -> Summary:
     rate = f" in {tally.elapsed_s:.1f} s, {tally.made / tally.elapsed_s:.2f}/s" if tally.made else ""
-    renderers = "".join(f", {count} {name}" for name, count in totals["renderers"].items())
+    renderers = "".join(f", {count} {name}" for name, count in survey.renderers.items())
     lines = [
         f"made {tally.made} sequences{rate}; {tally.committed} were there already",
-        f"{config.out}: {totals['num_sequences']} of {plan.num_sequences} sequences in {totals['num_shards']} shards, "
-        f"{totals['num_bytes'] / 1e6:.1f} MB{renderers}",
+        f"{config.out}: {survey.num_sequences} of {plan.num_sequences} sequences in {survey.num_shards} shards, "
+        f"{survey.num_bytes / 1e6:.1f} MB{renderers}",
     ]
     if tally.quarantined:
         lines.append(f"refused {tally.quarantined} inputs; reasons in {quarantine_file(config.out)}")

@@ -1,6 +1,7 @@
 """Readers of data sets: programs, sequences, and forged data sets all of whose hashes fit."""
 
 import hashlib
+import io
 import json
 import shutil
 import tempfile
@@ -23,8 +24,8 @@ from pipelines.inference.own_files import own_files
 from pipelines.sources.source import RefusedPicture
 from pipelines.status import StatusConfig
 from pipelines.status import run as tell_status
-from pipelines.synthesis.dataset_faults import _table_fault
 from pipelines.synthesis.regions import read_label_map
+from pipelines.synthesis.table_faults import samples_fault
 from pipelines.verify import VerifyConfig
 from pipelines.verify import run as verify
 from renderers import families, renderer
@@ -33,11 +34,12 @@ from tests.fuzz.mutations import mutated, mutated_document, mutated_value, npz, 
 from tests.fuzz.pictures import pictures
 from tests.fuzz.target import Target
 from tests.pipelines.small_dataset import small_dataset
-from training.data.dataset import parse_card, read_card, read_manifests, samples_table
+from training.data.dataset import parse_card, read_card, read_manifests
 from training.data.manifest import parse_manifest
 from training.data.seal import sealed
 from training.data.sequence import parse_sequence
 from training.data.source import open_source
+from training.data.tables import write_samples
 from training.run.run_folder import RunFolder
 
 _SIDES = (20, 24)
@@ -186,8 +188,16 @@ def _read_report(data: bytes, folder: Path) -> None:
     _painted(folder)
 
 
-def _read_table(data: bytes, _: Path) -> None:
-    _table_fault(data, [], exact=True)
+def _read_table(data: bytes, folder: Path) -> None:
+    path = folder / "samples.parquet"
+    path.write_bytes(data)
+    samples_fault(path, [], exact=True)
+
+
+def _table() -> bytes:
+    file = io.BytesIO()
+    write_samples(file, [])
+    return file.getvalue()
 
 
 TARGETS = {
@@ -203,7 +213,7 @@ TARGETS = {
         read=lambda data, _: parse_card(data, "dataset.json"),
     ),
     "dataset": Target(files=_forged, read=_read_dataset),
-    "table": Target(files=lambda: mutated([samples_table([], {})]), read=_read_table),
+    "table": Target(files=lambda: mutated([_table()]), read=_read_table),
     "label-map": Target(
         files=lambda: mutated([pictures()["grey16"], pictures()["png"]]),
         read=lambda data, _: read_label_map(data),

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from training.data.dataset import DatasetCard, dataset_totals, read_manifests
+from training.data.dataset import DatasetCard, read_manifests
 from training.data.layout import frame_member, sequence_key, shard_name, shards_folder
 from training.data.shard import ShardWriter
+from training.data.survey import surveyed
 
 SHARDS = (shard_name("train", 0, 2), shard_name("train", 1, 2), shard_name("val", 0, 1))
 RENDERERS = ("bezier", "oil")
@@ -69,7 +70,7 @@ def small_dataset(
         code_version="0.1.0",
         shards=SHARDS,
         num_planned=len(captions) + len(refused),
-        totals=dataset_totals(read_manifests(root, SHARDS)) if complete else None,
+        totals=surveyed(read_manifests(root, SHARDS)).totals() if complete else None,
     ).write(root)
     return root
 

@@ -24,13 +24,14 @@ from tests.pipelines.small_dataset import painted_frames, small_dataset
 from tests.training.models.small_base import small_base
 from training.data.augment import Augmentation
 from training.data.batch import SequenceBatch
-from training.data.dataset import read_card
+from training.data.dataset import read_card, read_manifests
 from training.data.encoded import caption_key
 from training.data.manifest import manifest_path, read_manifest, tar_path
 from training.data.sequence import StoredSequence, read_sequences
 from training.data.shard import ShardWriter
 from training.data.split import open_split
 from training.data.stream import DataMixture, SequenceStream
+from training.data.survey import surveyed
 from training.data.text import Text
 
 # Some captions are the same, and share an embedding.
@@ -238,7 +239,7 @@ def test_forged_latents_are_named(
         names = ("split", "first_index", "num_planned", "config_hash", "code_version", "records", "quarantined")
         writer.commit(**{field: getattr(manifest, field) for field in names})
     card = read_card(out)
-    card.completed(out, [one for shard in card.shards if (one := read_manifest(out, shard)) is not None]).write(out)
+    card.completed(out, surveyed(read_manifests(out, card.shards)).totals()).write(out)
     summary = verify.run(verify.VerifyConfig(dataset=out))
     assert summary.exit_code == 1
     assert any(reason in line for line in summary.lines), summary.lines

@@ -16,10 +16,11 @@ from renderers import renderer
 from renderers.painting import StrokeProgram, to_uint8
 from tests.pipelines.runs import SMALL, assert_same, contents, rows, save_picture, synth
 from training.data.claim import sole_writer
-from training.data.dataset import DatasetCard, dataset_totals, read_card, read_manifests
+from training.data.dataset import DatasetCard, read_card, read_manifests
 from training.data.manifest import ShardManifest, hash_file, tar_path
 from training.data.sequence import StoredSequence, read_sequences
 from training.data.stream import DataMixture, SequenceStream
+from training.data.survey import surveyed
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def test_a_data_set_is_complete_and_its_totals_are_true(dataset: Path) -> None:
     card = read_card(dataset)
     made = manifests(dataset)
     assert [manifest.name for manifest in made] == list(card.shards)
-    assert card.totals == dataset_totals(made)
+    assert card.totals == surveyed(made).totals()
     assert card.totals is not None
     assert (card.num_planned, card.totals["num_sequences"], card.totals["num_quarantined"]) == (6, 6, 0)
     assert sum(card.totals["splits"].values()) == sum(card.totals["licences"].values()) == 6

@@ -23,7 +23,7 @@ from pipelines.verify import VerifyConfig, run
 from renderers.painting import StrokeProgram
 from tests.pipelines.runs import PAINT_FAST, save_picture, synth
 from training.data import retries
-from training.data.dataset import DatasetCard, read_card, write_tables
+from training.data.dataset import DatasetCard, read_card
 from training.data.layout import shard_name
 from training.data.manifest import (
     ShardManifest,
@@ -39,6 +39,8 @@ from training.data.seal import sealed
 from training.data.sequence import StoredSequence, read_sequences
 from training.data.shard import ShardWriter
 from training.data.split import open_split
+from training.data.survey import surveyed
+from training.data.tables import write_tables
 
 FIRST, SECOND = (shard_name("train", number, 3) for number in range(2))
 Change = Callable[[dict[str, Any], dict[str, bytes]], None]
@@ -89,7 +91,7 @@ def resum(root: Path, **fields: Any) -> None:
     card = replace(read_card(root), **fields)
     manifests = manifests_of(root)
     write_tables(root, manifests)
-    card.completed(root, manifests).write(root)
+    card.completed(root, surveyed(manifests).totals()).write(root)
 
 
 def remanifest(root: Path, name: str = FIRST, **fields: Any) -> None:
@@ -534,7 +536,7 @@ def test_a_flipped_manifest_is_made_again_by_the_same_command(made: Path, data: 
 def test_the_root_is_written_when_all_is_there_and_not_before(data: Path) -> None:
     card = read_card(data)
     assert card.manifests is not None and set(card.manifests) == set(card.shards)
-    half = card.completed(data, manifests_of(data)[1:])
+    half = card.completed(data, surveyed(manifests_of(data)[1:]).totals())
     assert half.manifests is None and half.totals is None
     half.write(data)
     manifest_path(data, FIRST).unlink()

@@ -14,8 +14,9 @@ import pytest
 from conf.errors import UserError
 from tests.pipelines.small_dataset import SHARDS, small_dataset
 from tests.training.toy_runs import ROOT, config, finish, log, losses, spawn, train, words
-from training.data.dataset import dataset_totals, read_card, read_manifests
+from training.data.dataset import read_card, read_manifests
 from training.data.manifest import read_manifest, tar_path
+from training.data.survey import surveyed
 from training.models import weights
 from training.run.checkpoint import newest_sound
 from training.run.run_folder import claimed
@@ -95,7 +96,7 @@ def test_a_data_set_without_a_val_split_says_what_to_do(tmp_path: Path) -> None:
     data = small_dataset(tmp_path / "data", size_px=(16, 16))
     shards = SHARDS[:2]
     card = read_card(data)
-    replace(card, shards=shards, totals=dataset_totals(read_manifests(data, shards))).write(data)
+    replace(card, shards=shards, totals=surveyed(read_manifests(data, shards)).totals()).write(data)
     with pytest.raises(UserError, match=r"validate_every=0 trains without"):
         train(data, tmp_path / "run", batch_size=1, validate_every=1)
     assert not (tmp_path / "run").exists()

@@ -1,7 +1,6 @@
-"""A data set folder as a whole: what it is, its manifests, and the tables made from them."""
+"""A data set folder as a whole: what it is, and its manifests."""
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, NotRequired
@@ -11,13 +10,10 @@ from typing_extensions import TypedDict
 from conf.errors import UserError
 from training.data.layout import (
     SCHEMA_VERSION,
-    SPLITS,
     dataset_file,
+    is_folder_of_shards,
     is_shard_name,
-    quarantine_file,
-    samples_file,
     shards_folder,
-    timings_folder,
 )
 from training.data.manifest import (
     ShardManifest,
@@ -27,7 +23,7 @@ from training.data.manifest import (
     to_json,
     write_atomically,
 )
-from training.data.plain import CLOSED, OPEN, Count, Number, parse_object, shaped
+from training.data.plain import CLOSED, OPEN, Count, parse_object, shaped
 from training.data.remote import AnyPath, RemotePath, answers
 from training.data.retries import retried
 from training.data.seal import CHECKSUM, is_sealed, sealed
@@ -78,12 +74,16 @@ class DatasetCard:
             return to_json(fields).encode()
         return sealed(to_json(fields))
 
-    def completed(self, root: AnyPath, manifests: Sequence[ShardManifest]) -> "DatasetCard":
+    def completed(self, root: AnyPath, totals: dict[str, Any]) -> "DatasetCard":
         """The same with totals and hashes when all shards are there; without them as long as some lack."""
-        if len(manifests) < len(self.shards):
+        if totals["num_shards"] < len(self.shards):
             return replace(self, totals=None, manifests=None)
-        hashes = {manifest.name: hash_file(manifest_path(root, manifest.name)) for manifest in manifests}
-        return replace(self, totals=dataset_totals(manifests), manifests=hashes)
+
+        def hashed(name: str) -> str:
+            return hash_file(manifest_path(root, name))
+
+        hashes = dict(zip(self.shards, answers(root, hashed, self.shards), strict=True))
+        return replace(self, totals=totals, manifests=hashes)
 
 
 class DamagedCard(UserError):
@@ -192,91 +192,14 @@ def read_manifests(root: AnyPath, names: Iterable[str]) -> Iterator[ShardManifes
 
 def committed_names(root: AnyPath) -> list[str]:
     """Names of all shards that have a manifest, in the plan or not."""
-    return sorted(path.stem for path in shards_folder(root).glob("*.json") if is_shard_name(path.stem))
+    names = (f"{folder}{path.stem}" for folder, paths in shard_files(root) for path in paths if path.suffix == ".json")
+    return sorted(name for name in names if is_shard_name(name))
 
 
-def dataset_totals(manifests: Iterable[ShardManifest]) -> dict[str, Any]:
-    """Counts of a data set: sequences by split and renderer, bytes, licences, refused inputs."""
-    splits: dict[str, int] = {}
-    renderers: dict[str, int] = {}
-    licences: dict[str, int] = {}
-    num_bytes = num_quarantined = num_shards = 0
-    for manifest in manifests:
-        num_shards += 1
-        num_bytes += manifest.num_bytes
-        num_quarantined += len(manifest.quarantined)
-        splits[manifest.split] = splits.get(manifest.split, 0) + manifest.num_samples
-        for record in manifest.records:
-            renderers[record["renderer"]] = renderers.get(record["renderer"], 0) + 1
-            licence = record["licence"] or "unknown"
-            licences[licence] = licences.get(licence, 0) + 1
-    return {
-        "num_sequences": sum(splits.get(split, 0) for split in SPLITS),
-        "num_shards": num_shards,
-        "num_bytes": num_bytes,
-        "num_quarantined": num_quarantined,
-        "splits": splits,
-        "renderers": renderers,
-        "licences": licences,
-    }
-
-
-def write_tables(root: AnyPath, manifests: Sequence[ShardManifest]) -> None:
-    """Write `samples.parquet` and `quarantine.jsonl` from the manifests (and `seconds` from the timings)."""
-    seconds = {key: value for manifest in manifests for key, value in _paint_seconds(root, manifest.name).items()}
-    write_atomically(samples_file(root), samples_table(manifests, seconds))
-    rows = quarantine_rows(manifests)
-    if rows:
-        write_atomically(quarantine_file(root), rows)
-    else:
-        quarantine_file(root).unlink(missing_ok=True)
-
-
-def samples_table(manifests: Iterable[ShardManifest], seconds: Mapping[str, float | None]) -> bytes:
-    """`samples.parquet`; the same manifests and seconds give the same bytes with the same pyarrow."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    records = [
-        {**record, "seconds": seconds.get(record["key"])} for manifest in manifests for record in manifest.records
-    ]
-    buffer = pa.BufferOutputStream()
-    table = pa.Table.from_pylist(records, schema=_samples_schema(pa))
-    pq.write_table(table, buffer, write_page_checksum=True)
-    written: bytes = buffer.getvalue().to_pybytes()
-    return written
-
-
-def quarantine_rows(manifests: Iterable[ShardManifest]) -> bytes:
-    """`quarantine.jsonl`; empty when nothing was refused, and then there is no such file."""
-    rows = (row for manifest in manifests for row in manifest.quarantined)
-    return "".join(json.dumps(row, sort_keys=True, ensure_ascii=False) + "\n" for row in rows).encode()
-
-
-def _samples_schema(pa: Any) -> Any:
-    text, number, integer = pa.string(), pa.float64(), pa.int64()
-    columns = {
-        "key": text, "index": integer, "split": text, "shard": text, "source": text, "source_sha256": text,
-        "licence": text, "caption": text, "renderer": text, "renderer_config_hash": text, "seed": integer,
-        "num_steps": integer, "frame_steps": pa.list_(integer), "psnr_db": number, "ssim": number,
-        "coverage": pa.list_(number), "distance": pa.list_(number), "progress_violation": number, "seconds": number,
-    }  # fmt: skip
-    return pa.schema(list(columns.items()))
-
-
-class _Timing(TypedDict):
-    __pydantic_config__ = OPEN  # type: ignore[misc]
-
-    paint: dict[str, Number]
-
-
-def _paint_seconds(root: AnyPath, name: str) -> dict[str, float]:
-    """Seconds by key; empty when the worker was killed after the commit and before it could note them.
-
-    They are a by-product: without them a data set is as whole, so a damaged file is as good as none.
-    """
-    path = timings_folder(root) / f"{name}.json"
-    try:
-        return parse_object(retried(path, path.read_bytes), _Timing)["paint"]
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError):
-        return {}
+def shard_files(root: AnyPath) -> Iterator[tuple[str, list[AnyPath]]]:
+    """What is in each folder of shards, listed one after the other, with its part in their names: "" or `00012/`."""
+    top: list[AnyPath] = list(shards_folder(root).iterdir()) if shards_folder(root).is_dir() else []
+    below_it = {path.name: path for path in top if is_folder_of_shards(path.name)}
+    yield "", [path for path in top if path.name not in below_it]
+    for name, folder in sorted(below_it.items()):
+        yield f"{name}/", list(folder.iterdir()) if folder.is_dir() else [folder]

@@ -1,6 +1,7 @@
 """Names of everything in a data set folder, and of the members of a sequence."""
 
 import re
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from training.data.remote import Place, below
@@ -17,8 +18,12 @@ MOST_SEQUENCES = 100_000_000
 ARTIST = "artist"
 """Family, and renderer's name, of sequences that people painted: they have frames, and no stroke program."""
 
+MOST_SHARDS_TOGETHER = 5_000
+"""In one folder: a tar and a manifest each; file systems and object stores are slow with more than 10,000 entries."""
+_SHARDS_A_FOLDER = 1_000  # of each split
 _KEY = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}")
-_SHARD_NAME = re.compile(r"(train|val|text)-([0-9]{5,9})-of-([0-9]{5,9})")
+_FOLDER_NAME = re.compile(r"[0-9]{5,6}")
+_SHARD_NAME = re.compile(r"(?:[0-9]{5,6}/)?(train|val|text)-([0-9]{5,9})-of-([0-9]{5,9})")
 
 
 def dataset_file(root: Place) -> Place:
@@ -56,14 +61,38 @@ def manifest_name(shard: str) -> str:
     return f"shards/{shard}.json"
 
 
-def shard_name(split: str, number: int, count: int) -> str:
-    """`train-00003-of-00016`."""
-    return f"{split}-{number:05d}-of-{count:05d}"
+def shard_name(split: str, number: int, count: int, *, in_folder: bool = False) -> str:
+    """`train-00003-of-00016`; `00012/train-12003-of-39063` where there are too many for one folder."""
+    folder = f"{number // _SHARDS_A_FOLDER:05d}/" if in_folder else ""
+    return f"{folder}{split}-{number:05d}-of-{count:05d}"
+
+
+def shard_names(counts: Mapping[str, int]) -> Iterator[str]:
+    """Names of all shards of a data set, given how many each split has."""
+    in_folder = sum(counts.values()) > MOST_SHARDS_TOGETHER
+    for split, count in counts.items():
+        for number in range(count):
+            yield shard_name(split, number, count, in_folder=in_folder)
 
 
 def is_shard_name(name: str) -> bool:
     """True for what `shard_name` writes."""
     return _SHARD_NAME.fullmatch(name) is not None
+
+
+def split_of(shard: str) -> str:
+    """`train` of `train-00003-of-00016`, wherever that is."""
+    return shard.rpartition("/")[2].partition("-")[0]
+
+
+def number_of(shard: str) -> int:
+    """3 of `train-00003-of-00016`."""
+    return int(shard.rpartition("/")[2].split("-")[1])
+
+
+def is_folder_of_shards(name: str) -> bool:
+    """True for the folders in the names of shards."""
+    return _FOLDER_NAME.fullmatch(name) is not None
 
 
 def sequence_key(index: int) -> str:

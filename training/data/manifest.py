@@ -14,7 +14,7 @@ from typing import IO, Annotated, Any
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from training.data.layout import SCHEMA_VERSION, TEXT_SPLIT, is_key, is_shard_name, manifest_name, tar_name
+from training.data.layout import SCHEMA_VERSION, TEXT_SPLIT, is_key, is_shard_name, manifest_name, split_of, tar_name
 from training.data.plain import CLOSED, OPEN, Count, Number, Whole, parse_object, shaped
 from training.data.remote import AnyPath, NewObject, Place, RemotePath, below
 from training.data.retries import retried
@@ -95,7 +95,7 @@ class ShardManifest:
         Raises:
             ValueError: naming the first that does not.
         """
-        if not is_shard_name(self.name) or self.split != self.name.partition("-")[0]:
+        if not is_shard_name(self.name) or self.split != split_of(self.name):
             raise ValueError(f"'{self.name}' is no shard of split '{self.split}'")
         texts = self.split == TEXT_SPLIT
         if len(self.samples) != self.num_samples or (not texts and len(self.records) != self.num_samples):
@@ -184,15 +184,27 @@ def read_manifest(root: AnyPath, name: str) -> ShardManifest | None:
         ValueError: if there is a file that is not a manifest, or not the one that was written.
         UserError: if the storage fails.
     """
+    data = manifest_bytes(root, name)
+    try:
+        return None if data is None else parse_manifest(data, name)
+    except ValueError as error:
+        raise ValueError(f"{manifest_path(root, name)}: {error}") from error
+
+
+def manifest_bytes(root: AnyPath, name: str) -> bytes | None:
+    """What is written where the manifest of a shard should be; None if nothing is.
+
+    Raises:
+        ValueError: if it is a folder.
+        UserError: if the storage fails.
+    """
     path = manifest_path(root, name)
     try:
-        return parse_manifest(retried(path, path.read_bytes), name)
+        return retried(path, path.read_bytes)
     except FileNotFoundError:
         return None
     except IsADirectoryError as error:
         raise ValueError(f"{path}: a folder where a file should be") from error
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
 
 
 def parse_manifest(data: bytes, name: str) -> ShardManifest:
@@ -215,10 +227,19 @@ def read_checked_manifest(root: AnyPath, name: str) -> ShardManifest | None:
         ValueError: also if parts of the manifest disagree.
         UserError: if the storage fails.
     """
-    manifest = read_manifest(root, name)
+    data = manifest_bytes(root, name)
+    return None if data is None else checked_manifest(root, name, data)
+
+
+def checked_manifest(root: AnyPath, name: str, data: bytes) -> ShardManifest:
+    """The same of what is written there.
+
+    Raises:
+        ValueError: as `read_checked_manifest`.
+    """
     try:
-        if manifest is not None:
-            manifest.check()
+        manifest = parse_manifest(data, name)
+        manifest.check()
     except ValueError as error:
         raise ValueError(f"{manifest_path(root, name)}: {error}") from error
     return manifest

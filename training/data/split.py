@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from conf.errors import UserError
 from conf.printable import without_secrets
 from training.data.dataset import DatasetCard, parse_card
-from training.data.layout import dataset_file, manifest_name, shards_folder, tar_name
+from training.data.layout import dataset_file, manifest_name, shards_folder, split_of, tar_name
 from training.data.manifest import SampleSpan, ShardManifest, parse_manifest, tar_path
 from training.data.remote import AnyPath, RemotePath, answers, asked, located
 from training.data.retries import retried
@@ -118,7 +119,7 @@ def open_split(url: str, split: str) -> StoredSplit:
     _, name = open_storage(url, "data")  # which refuses what is no place to read from
     root = located(url)
     card = _read_card(root)
-    shards = tuple(name for name in card.shards if name.startswith(f"{split}-"))
+    shards = tuple(name for name in card.shards if split_of(name) == split)
     files = _read_manifests(root, shards)
     manifests = [_manifest(files[name], name, card, url) for name in shards]
     _check_shards(root, card, manifests)
@@ -185,8 +186,8 @@ def _manifest(data: bytes, name: str, card: DatasetCard, url: str) -> ShardManif
 
 
 def _check_shards(root: AnyPath, card: DatasetCard, manifests: Iterable[ShardManifest]) -> None:
-    """One listing gives the sizes of all tars, however many they are."""
-    sizes = _sizes(shards_folder(root))
+    """One listing a folder gives the sizes of all tars, however many they are."""
+    sizes = _sizes(root, {manifest.name.rpartition("/")[0] for manifest in manifests})
     for manifest in manifests:
         tar = tar_path(root, manifest.name)
         if manifest.config_hash != card.config_hash:
@@ -198,9 +199,16 @@ def _check_shards(root: AnyPath, card: DatasetCard, manifests: Iterable[ShardMan
             raise UserError(f"{root}: {tar.name} is damaged: {num_bytes} bytes, {manifest.num_bytes} were committed")
 
 
-def _sizes(folder: AnyPath) -> dict[str, int]:
-    if isinstance(folder, RemotePath):
-        return folder.listed_sizes()
+def _sizes(root: AnyPath, folders: Iterable[str]) -> dict[str, int]:
+    """Size in bytes of each file in some folders of shards, by its name alone."""
+    sizes: dict[str, int] = {}
+    for name in folders:
+        folder = shards_folder(root) / name if name else shards_folder(root)
+        sizes |= folder.listed_sizes() if isinstance(folder, RemotePath) else _local_sizes(folder)
+    return sizes
+
+
+def _local_sizes(folder: Path) -> dict[str, int]:
     try:
         return retried(folder, lambda: {path.name: path.stat().st_size for path in folder.iterdir()})
     except (FileNotFoundError, NotADirectoryError):

@@ -14,7 +14,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from conf.errors import UserError
-from pipelines.pages.gallery.choice import Place, spread
+from pipelines.pages.gallery.choice import spread
 from pipelines.pages.gallery.order_map import order_map
 from pipelines.synthesis.regions import read_label_map
 from renderers.stored_picture import decoded
@@ -41,29 +41,27 @@ class _Region(TypedDict):
     area_px: Count
 
 
-def make_cards(root: AnyPath, places: Sequence[Place], thumbnail_px: int) -> Iterator[dict[str, Any]]:
-    """A card for each sequence, grouped by shard.
+def make_cards(root: AnyPath, places: Sequence[tuple[str, int]], thumbnail_px: int) -> Iterator[dict[str, Any]]:
+    """A card for each sequence, given the name of its shard and its place in it; grouped by shard.
 
     Raises:
         UserError: naming a shard that is damaged or missing.
     """
-    by_shard: dict[str, list[Place]] = {}
-    for place in places:
-        by_shard.setdefault(place.shard, []).append(place)
+    by_shard: dict[str, list[int]] = {}
+    for shard, place in places:
+        by_shard.setdefault(shard, []).append(place)
     for name, shard_places in by_shard.items():
         path = tar_path(root, name)
         try:
             manifest = read_checked_manifest(root, name)
             if manifest is None or path.stat().st_size != manifest.num_bytes:
                 raise ValueError("not the bytes that were committed")
-            spans = {span.key: span for span in manifest.samples}
-            records = {record["key"]: record for record in manifest.records}
             with path.open("rb") as file:
                 for place in shard_places:
-                    file.seek(spans[place.key].offset)
-                    sequence = read_span(spans[place.key], file.read(spans[place.key].length))
-                    yield _card(sequence, records[place.key], thumbnail_px)
-        except (OSError, ValueError, KeyError) as error:
+                    span = manifest.samples[place]
+                    file.seek(span.offset)
+                    yield _card(read_span(span, file.read(span.length)), manifest.records[place], thumbnail_px)
+        except (OSError, ValueError, KeyError, IndexError) as error:
             by_machine = isinstance(error, OSError) and error.errno not in (None, errno.ENOENT, errno.EISDIR)
             reason = error.strerror if isinstance(error, OSError) and error.strerror else error
             fault = "cannot be read" if by_machine else "damaged or missing"

@@ -1,29 +1,19 @@
 """Which sequences a page shows: a fair choice over a data set and its renderers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where a sequence is: its number in the data set as committed, its shard, its key."""
-
-    number: int
-    shard: str
-    key: str
-
-
-def choose(places: Mapping[str, Sequence[Place]], count: int) -> list[Place]:
-    """At most `count` places, as equally many of each renderer as there are, evenly spread over each one's.
+def choose(numbers: Mapping[str, Sequence[int]], count: int) -> list[int]:
+    """At most `count` of the numbers of sequences, as equally many of each renderer as there are, evenly spread.
 
     The first and the last of a renderer are among them, so that the validation split, which comes last, is too.
     """
     left, chosen = count, []
-    for at, name in enumerate(ranked := sorted(places, key=lambda name: (len(places[name]), name))):
-        share = min(len(places[name]), left // (len(ranked) - at))  # what a rare renderer leaves, the others get
-        chosen += [places[name][where] for where in spread(len(places[name]), share)]
+    for at, name in enumerate(ranked := sorted(numbers, key=lambda name: (len(numbers[name]), name))):
+        share = min(len(numbers[name]), left // (len(ranked) - at))  # what a rare renderer leaves, the others get
+        chosen += [numbers[name][where] for where in spread(len(numbers[name]), share)]
         left -= share
-    return sorted(chosen, key=lambda place: place.number)
+    return sorted(chosen)
 
 
 def spread(count: int, num_chosen: int) -> list[int]:

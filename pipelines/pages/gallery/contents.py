@@ -1,6 +1,8 @@
 """What the gallery shows of a data set: its totals, and a fair choice of its sequences."""
 
 import math
+from array import array
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -10,11 +12,12 @@ import numpy as np
 from conf.errors import UserError
 from conf.progress import Progress
 from pipelines.pages.gallery.cards import make_cards
-from pipelines.pages.gallery.choice import Place, choose
-from training.data.dataset import DatasetCard, dataset_totals, read_card, read_manifests
+from pipelines.pages.gallery.choice import choose
+from training.data.dataset import DatasetCard, read_card, read_manifests
 from training.data.encoded import encoding_of
 from training.data.manifest import ShardManifest
 from training.data.remote import AnyPath
+from training.data.survey import Survey
 
 _MAX_BINS = 24
 _MAX_REASONS, _MAX_SOURCES = 100, 5
@@ -54,27 +57,51 @@ class Contents:
         return asdict(self)
 
 
-@dataclass
-class _Survey:
-    """What one pass over the manifests collects: of each sequence, its place and one number."""
+@dataclass(kw_only=True)
+class Refused:
+    """How many inputs were refused for one reason, and some of them."""
 
-    places: dict[str, list[Place]] = field(default_factory=dict)
-    psnr_db: dict[str, list[float]] = field(default_factory=dict)
-    refused: dict[str, list[str]] = field(default_factory=dict)
+    count: int = 0
+    sources: list[str] = field(default_factory=list)
+
+
+@dataclass(kw_only=True)
+class Collection:
+    """What the page tells of all sequences, from one pass over the manifests: of each sequence two numbers.
+
+    Attributes:
+        shards, firsts: names of shards, and the number of the first sequence in each.
+        numbers, psnr_db: of the sequences of each renderer.
+        refused: by reason.
+    """
+
+    shards: list[str] = field(default_factory=list)
+    firsts: list[int] = field(default_factory=list)
+    numbers: dict[str, "array[int]"] = field(default_factory=dict)
+    psnr_db: dict[str, "array[float]"] = field(default_factory=dict)
+    refused: dict[str, Refused] = field(default_factory=dict)
 
     def noting(self, manifests: Iterable[ShardManifest]) -> Iterator[ShardManifest]:
-        """Yield the manifests unchanged, and collect from each."""
+        """The same manifests, each looked at as it passes."""
         number = 0
         for manifest in manifests:
+            self.shards.append(manifest.name)
+            self.firsts.append(number)
             for record in manifest.records:
-                place = Place(number=number, shard=manifest.name, key=record["key"])
-                self.places.setdefault(record["renderer"], []).append(place)
+                self.numbers.setdefault(record["renderer"], array("L")).append(number)
                 if record["psnr_db"] is not None:
-                    self.psnr_db.setdefault(record["renderer"], []).append(record["psnr_db"])
+                    self.psnr_db.setdefault(record["renderer"], array("d")).append(record["psnr_db"])
                 number += 1
             for row in manifest.quarantined:
-                self.refused.setdefault(str(row["reason"]), []).append(str(row["source"]))
+                refused = self.refused.setdefault(str(row["reason"]), Refused())
+                refused.count += 1
+                refused.sources = sorted([*refused.sources, str(row["source"])])[:_MAX_SOURCES]
             yield manifest
+
+    def place(self, number: int) -> tuple[str, int]:
+        """Of a sequence: the name of its shard, and its place in it."""
+        shard = bisect_right(self.firsts, number) - 1
+        return self.shards[shard], number - self.firsts[shard]
 
 
 def gather(root: AnyPath, max_sequences: int, thumbnail_px: int) -> Contents:
@@ -86,41 +113,42 @@ def gather(root: AnyPath, max_sequences: int, thumbnail_px: int) -> Contents:
     card = read_card(root)
     if encoding_of(card) is not None:
         raise UserError(f"dataset={root}: holds latents; look at the data set of frames that they were made of")
-    survey = _Survey()
+    survey, collection = Survey(), Collection()
     try:
-        totals = dataset_totals(survey.noting(read_manifests(root, card.shards)))
+        for _ in collection.noting(survey.noting(read_manifests(root, card.shards))):
+            pass
     except (ValueError, KeyError) as error:
         raise UserError(f"{error}; run python -m pipelines.verify dataset={root}") from error
-    places = choose(survey.places, max_sequences)
+    places = [collection.place(number) for number in choose(collection.numbers, max_sequences)]
     with Progress("gallery", len(places)) as progress:
         cards = []
         for made in make_cards(root, places, thumbnail_px):
             cards.append(made)
             progress.advance(1)
     return Contents(
-        num_sequences=totals["num_sequences"],
-        num_shards=totals["num_shards"],
-        num_bytes=totals["num_bytes"],
-        num_quarantined=totals["num_quarantined"],
-        splits=dict(sorted(totals["splits"].items())),
-        renderers=dict(sorted(totals["renderers"].items())),
-        licences=dict(sorted(totals["licences"].items())),
+        num_sequences=survey.num_sequences,
+        num_shards=survey.num_shards,
+        num_bytes=survey.num_bytes,
+        num_quarantined=survey.num_quarantined,
+        splits=dict(sorted(survey.splits.items())),
+        renderers=dict(sorted(survey.renderers.items())),
+        licences=dict(sorted(survey.licences.items())),
         num_planned=card.num_planned,
         num_shards_planned=len(card.shards),
-        complete=totals["num_shards"] == len(card.shards),
+        complete=survey.num_shards == len(card.shards),
         config_hash=card.config_hash,
         code_version=card.code_version,
         source_kind=_recipe_word(card, "source", "kind"),
         spacing=_recipe_word(card, "schedule", "spacing"),
-        psnr_db=summarise_psnr(survey.psnr_db),
-        refused=_reasons(survey.refused),
+        psnr_db=summarise_psnr(collection.psnr_db),
+        refused=_reasons(collection.refused),
         cards=cards,
     )
 
 
 def summarise_psnr(by_renderer: Mapping[str, Sequence[float]]) -> dict[str, Any] | None:
     """Histogram, percentiles and medians by renderer of the PSNR in dB; bins are 0.5, 1, 2, 5 or 10 dB wide."""
-    values = np.array([value for renderer_values in by_renderer.values() for value in renderer_values], np.float64)
+    values = np.concatenate([np.empty(0), *map(np.asarray, by_renderer.values())])
     if not len(values):
         return None
     for width in (0.5, 1.0, 2.0, 5.0, 10.0):
@@ -139,12 +167,9 @@ def summarise_psnr(by_renderer: Mapping[str, Sequence[float]]) -> dict[str, Any]
     }
 
 
-def _reasons(refused: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
-    ranked = sorted(refused.items(), key=lambda pair: (-len(pair[1]), pair[0]))[:_MAX_REASONS]
-    return [
-        {"reason": reason, "count": len(sources), "sources": sorted(sources)[:_MAX_SOURCES]}
-        for reason, sources in ranked
-    ]
+def _reasons(refused: Mapping[str, Refused]) -> list[dict[str, Any]]:
+    ranked = sorted(refused.items(), key=lambda pair: (-pair[1].count, pair[0]))[:_MAX_REASONS]
+    return [{"reason": reason, **asdict(each)} for reason, each in ranked]
 
 
 def _recipe_word(card: DatasetCard, group: str, key: str) -> str:

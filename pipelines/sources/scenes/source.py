@@ -12,7 +12,7 @@ from pipelines.sources.scenes.composition import KINDS, compose
 from pipelines.sources.scenes.description import Scene
 from pipelines.sources.scenes.drawing import draw
 from pipelines.sources.scenes.portrait import portrait
-from pipelines.sources.source import Picture, RefusedPicture, SourceEntry
+from pipelines.sources.source import ComputedPictures, Picture, RefusedPicture, SourceEntry
 
 GENERATOR = "scenes-1"
 """Version of the generator: raise it with every change that shows in pictures or captions."""
@@ -54,14 +54,18 @@ class ScenesSource:
 
     def entry(self, index: int) -> SourceEntry:
         """The scene at one place of the series."""
-        recipe = f"{GENERATOR} seed={self.seed} index={index} kinds={','.join(self.kinds)}"
         return SourceEntry(
             id=f"scenes/{self.seed}/{index}{'/alone' if self.alone else ''}",
-            sha256=hashlib.sha256((recipe + (" alone" if self.alone else "")).encode()).hexdigest(),
+            sha256=self.sha256(index),
             locator=str(index),
             caption=caption(self.scene(index)),
             licence="CC0-1.0",
         )
+
+    def sha256(self, index: int) -> str:
+        """Hash of all that decides a scene."""
+        recipe = f"{GENERATOR} seed={self.seed} index={index} kinds={','.join(self.kinds)}"
+        return hashlib.sha256((recipe + (" alone" if self.alone else "")).encode()).hexdigest()
 
     def scene(self, index: int) -> Scene:
         """What is at one place of the series."""
@@ -76,11 +80,20 @@ class ScenesSource:
 
 
 @dataclass(frozen=True)
-class _Series(Sequence[SourceEntry]):
+class _Series(ComputedPictures):
     """A stretch of the series."""
 
     source: ScenesSource
     places: range
+
+    @property
+    def formula(self) -> str:
+        """The generator, the series, and where in it they begin."""
+        return f"{GENERATOR} {self.source} from {self.places.start}"
+
+    def hashes(self) -> Iterator[str]:
+        """`sha256` of each; captions take forty times as long."""
+        return map(self.source.sha256, self.places)
 
     def __len__(self) -> int:
         return len(self.places)

@@ -27,6 +27,7 @@ from tests.pipelines.small_dataset import SHARDS, small_dataset
 from tests.renderers.actors import save_released_actor
 from training.data.dataset import read_card, read_manifests
 from training.data.own_page import README, is_as_made, page_for
+from training.data.survey import surveyed
 
 FEW_STROKES = tuple(f"renderer.members.{name}.num_strokes=50" for name in ("bezier", "oil", "ink", "studio"))
 MIX = ("renderer=mix", *FEW_STROKES, "size=64", "num_frames=3", "cluster=inline", "gallery=false")
@@ -35,7 +36,7 @@ MIX = ("renderer=mix", *FEW_STROKES, "size=64", "num_frames=3", "cluster=inline"
 def written(root: Path) -> Path:
     """The card of a data set that was made by hand."""
     card = read_card(root)
-    write_dataset_page(root, card, list(read_manifests(root, card.shards)))
+    write_dataset_page(root, card, surveyed(read_manifests(root, card.shards)))
     return root / README
 
 

@@ -1,6 +1,8 @@
 """What the plan of a run promises, whatever the source, the weights and the sizes."""
 
 import hashlib
+import tracemalloc
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.sources.scenes.source import ScenesSource
 from pipelines.sources.source import SourceEntry
 from pipelines.synthesis.plan import Plan, deal, in_val, make_plan
 from training.data.layout import is_shard_name
@@ -126,6 +129,40 @@ def test_a_picture_keeps_its_split_when_the_source_grows() -> None:
     in_small = {s.entry.id: shard.split for shard in small.shards() for s in shard.sequences}
     in_large = {s.entry.id: shard.split for shard in large.shards() for s in shard.sequences}
     assert in_small.items() <= in_large.items()
+
+
+def test_a_plan_keeps_a_few_bytes_of_a_sequence_and_resuming_computes_none_that_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def asked(*_: object) -> SourceEntry:
+        raise AssertionError("no caption is needed to plan")
+
+    monkeypatch.setattr(ScenesSource, "entry", asked)
+    monkeypatch.setattr("pipelines.synthesis.plan._BLOCK", 1_000)
+    peaks = []
+    for count in (5_000, 50_000):
+        tracemalloc.start()
+        plan = make_plan(ScenesSource().index(count), [1.0, 2.0], count, 256, 0.05)
+        assert list(plan.shards(made=plan.shard_names)) == []
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 20 * 45_000
+
+
+def test_many_computed_pictures_are_described_by_their_formula_and_few_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    source = ScenesSource(seed=3)
+    monkeypatch.setattr("pipelines.synthesis.plan._MOST_READ", 4)
+
+    def fingerprint(source: ScenesSource, count: int) -> str:
+        return make_plan(source.index(count), [1.0], count, None, 0.0).fingerprint()
+
+    assert fingerprint(source, 4) == make_plan(list(source.index(4)), [1.0], 4, None, 0.0).fingerprint()
+    many = [fingerprint(source, 5), fingerprint(source, 6), fingerprint(ScenesSource(seed=4), 5)]
+    many += [fingerprint(replace(source, kinds=("boat",)), 5), fingerprint(replace(source, alone=True), 5)]
+    monkeypatch.setattr(ScenesSource, "entry", None)
+    assert len(set(many)) == 5 and fingerprint(source, 5) == many[0]
 
 
 def test_another_picture_caption_or_licence_is_another_fingerprint() -> None:

@@ -11,8 +11,10 @@ import pytest
 
 from conf.errors import UserError
 from training.data.claim import sole_writer
-from training.data.dataset import DatasetCard, committed_names, dataset_totals, read_card, write_tables
+from training.data.dataset import DatasetCard, committed_names, read_card
 from training.data.manifest import ShardManifest
+from training.data.survey import surveyed
+from training.data.tables import write_tables
 
 CARD = DatasetCard(
     recipe={"seed": 0}, config_hash="c", code_version="0", shards=("train-00000-of-00001",), num_planned=3
@@ -64,7 +66,7 @@ def test_a_folder_without_a_card_is_no_data_set(tmp_path: Path) -> None:
 
 
 def test_totals_count_everything_once() -> None:
-    assert dataset_totals(MANIFESTS) == {
+    assert surveyed(MANIFESTS).totals() == {
         "num_sequences": 3,
         "num_shards": 2,
         "num_bytes": 20,

@@ -3,12 +3,23 @@
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from training.data.layout import frame_member, is_shard_name, sequence_key, shard_name
+from training.data.layout import (
+    MOST_SHARDS_TOGETHER,
+    frame_member,
+    is_folder_of_shards,
+    is_shard_name,
+    number_of,
+    sequence_key,
+    shard_name,
+    shard_names,
+    split_of,
+)
 from training.data.manifest import (
     SampleSpan,
     ShardManifest,
@@ -157,6 +168,28 @@ def test_names_are_as_the_layout_says() -> None:
     assert is_shard_name("val-00000-of-123456")
     assert not any(is_shard_name(name) for name in ("train-3-of-16", "test-00000-of-00001", ".train-00000-of-00001"))
     assert sequence_key(12) == "00000012"
+
+
+@pytest.mark.parametrize("counts", [{"train": 2_600, "val": 2_401}, {"train": 39_063, "val": 5_000, "text": 30_000}])
+def test_no_folder_of_shards_holds_more_than_ten_thousand_files(counts: dict[str, int]) -> None:
+    names = list(shard_names(counts))
+    assert len(set(names)) == sum(counts.values()) and all(map(is_shard_name, names))
+    assert {split: sum(split_of(name) == split for name in names) for split in counts} == counts
+    assert sorted(number_of(name) for name in names if split_of(name) == "train") == list(range(counts["train"]))
+    folders = Counter(name.rpartition("/")[0] for name in names)
+    assert 2 * max(folders.values()) <= 10_000 and len(folders) <= 10_000
+    assert all(map(is_folder_of_shards, folders))
+
+
+def test_few_shards_stand_in_one_folder_as_ever() -> None:
+    names = list(shard_names({"train": MOST_SHARDS_TOGETHER - 1, "val": 1}))
+    assert 2 * len(names) == 10_000
+    assert names[:1] + names[-1:] == ["train-00000-of-04999", "val-00000-of-00001"]
+
+
+@pytest.mark.parametrize("name", ["../train-00000-of-00001", "0/train-00000-of-00001", "00000/../a", "00000/"])
+def test_no_shard_is_outside_the_folders_of_shards(name: str) -> None:
+    assert not is_shard_name(name)
 
 
 @pytest.mark.parametrize("num_frames", [2, 8, 99, 100, 101, 256])

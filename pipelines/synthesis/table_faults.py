@@ -1,0 +1,115 @@
+"""Faults of the tables of a data set, which are read by row groups beside the manifests that they are made of."""
+
+import hashlib
+import io
+import re
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import islice
+from typing import Any
+
+from conf.errors import UserError
+from training.data.dataset import DatasetCard
+from training.data.layout import quarantine_file, samples_file
+from training.data.manifest import ShardManifest, hash_file
+from training.data.remote import AnyPath
+from training.data.retries import retried
+from training.data.tables import samples_group, samples_writer
+
+_ANY_PYARROW = re.compile(r"parquet-cpp-arrow version [0-9.]+")
+_OTHER_ROWS = "not the rows of the manifests"
+
+
+def table_faults(
+    root: AnyPath, card: DatasetCard, refused: str, manifests: Callable[[], Iterable[ShardManifest]]
+) -> Iterator[str]:
+    """Whether the tables are what is made of the manifests; they are written when a run ends.
+
+    Args:
+        root, card: of the data set.
+        refused: SHA-256 of `quarantine_lines` of the sound manifests.
+        manifests: reads these anew.
+
+    Raises:
+        UserError: if the storage fails.
+    """
+    if card.totals is None:
+        return
+    if _sha256(quarantine_file(root)) != refused:
+        yield f"{quarantine_file(root)}: not the rows of refused inputs that the manifests hold"
+    path = samples_file(root)
+    try:
+        reason = retried(path, lambda: samples_fault(path, manifests(), exact=card.manifests is not None))
+    except (FileNotFoundError, IsADirectoryError):
+        reason = "missing"
+    if reason is not None:
+        yield f"{path}: {reason}"
+
+
+def samples_fault(path: AnyPath, manifests: Iterable[ShardManifest], *, exact: bool) -> str | None:
+    """What is wrong with a `samples.parquet`.
+
+    The seconds that painting took stand nowhere else for certain, so they are taken from the table itself; pages carry
+    checksums. Another pyarrow writes the same rows as other bytes, so bytes are compared with our own alone.
+
+    Raises:
+        OSError: if the storage fails.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    records = (record for manifest in manifests for record in manifest.records)
+    written = _Digest()
+    with path.open("rb") as opened:
+        try:
+            file = pq.ParquetFile(opened, page_checksum_verification=True)
+            with samples_writer(written) as writer:
+                for number in range(file.num_row_groups):
+                    table = file.read_row_group(number)
+                    seconds = table["seconds"].to_pylist()
+                    group = islice(records, len(seconds))
+                    expected = samples_group(
+                        [{**row, "seconds": each} for row, each in zip(group, seconds, strict=False)]
+                    )
+                    if table.schema != expected.schema or not table.equals(expected):
+                        return _OTHER_ROWS
+                    writer.write_table(expected, row_group_size=max(1, len(seconds)))
+            if next(records, None) is not None:
+                return _OTHER_ROWS
+            created_by = str(file.metadata.created_by)
+        except UserError:
+            raise
+        except Exception as error:  # damaged Parquet raises anything
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            return f"damaged ({' '.join(str(error).split())[:100] or type(error).__name__})"
+    if not exact or written.sha256.hexdigest() == _sha256(path):
+        return None
+    from_another = _ANY_PYARROW.fullmatch(created_by) and created_by != f"parquet-cpp-arrow version {pa.cpp_version}"
+    return None if from_another else "not the bytes that were written"
+
+
+class _Digest(io.RawIOBase):
+    """A file of which only the hash is kept."""
+
+    def __init__(self) -> None:
+        self.sha256, self._num_bytes = hashlib.sha256(), 0
+
+    def write(self, data: Any) -> int:
+        self.sha256.update(data)
+        self._num_bytes += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self._num_bytes
+
+    def writable(self) -> bool:
+        return True
+
+
+def _sha256(path: AnyPath) -> str:
+    """Of a file; one that is not there is as good as an empty one."""
+    try:
+        return retried(path, partial(hash_file, path))
+    except (FileNotFoundError, IsADirectoryError):
+        return hashlib.sha256().hexdigest()

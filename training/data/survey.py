@@ -1,0 +1,104 @@
+"""What one pass over the manifests of a data set tells of it as a whole.
+
+A data set of ten million sequences has manifests of ten gigabytes. They are read one by one, and what is kept of them
+grows with how many kinds of sequences there are, not with how many sequences.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from training.data.layout import SPLITS
+from training.data.manifest import SampleSpan, ShardManifest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """Sequences of one renderer in one split."""
+
+    split: str
+    renderer: str
+
+
+@dataclass(kw_only=True)
+class Survey:
+    """Counts of a data set, and its first sequences.
+
+    Attributes:
+        num_shards, num_bytes, num_quarantined: in all.
+        splits: sequences, or texts, in each split.
+        kinds, licences: sequences of each.
+        first_shard: name of the first shard that holds sequences, and the records of these.
+        firsts: of each kind, the shard and the place of its first sequence.
+        num_without_caption: sequences that cannot be trained on.
+        first_refusal: row of `quarantine.jsonl`.
+    """
+
+    num_shards: int = 0
+    num_bytes: int = 0
+    num_quarantined: int = 0
+    splits: dict[str, int] = field(default_factory=dict)
+    kinds: dict[Kind, int] = field(default_factory=dict)
+    licences: dict[str, int] = field(default_factory=dict)
+    first_shard: tuple[str, tuple[Mapping[str, Any], ...]] | None = None
+    firsts: dict[Kind, tuple[str, SampleSpan]] = field(default_factory=dict)
+    num_without_caption: int = 0
+    first_refusal: Mapping[str, Any] | None = None
+
+    def noting(self, manifests: Iterable[ShardManifest]) -> Iterator[ShardManifest]:
+        """The same manifests, each looked at as it passes."""
+        for manifest in manifests:
+            self._note(manifest)
+            yield manifest
+
+    def _note(self, manifest: ShardManifest) -> None:
+        self.num_shards += 1
+        self.num_bytes += manifest.num_bytes
+        self.num_quarantined += len(manifest.quarantined)
+        self.splits[manifest.split] = self.splits.get(manifest.split, 0) + manifest.num_samples
+        if self.first_refusal is None and manifest.quarantined:
+            self.first_refusal = manifest.quarantined[0]
+        if self.first_shard is None and manifest.split in SPLITS and manifest.samples:
+            self.first_shard = manifest.name, manifest.records
+        for number, record in enumerate(manifest.records):
+            kind = Kind(split=manifest.split, renderer=record["renderer"])
+            if kind not in self.kinds and number < len(manifest.samples):
+                self.firsts[kind] = manifest.name, manifest.samples[number]
+            self.kinds[kind] = self.kinds.get(kind, 0) + 1
+            licence = record["licence"] or "unknown"
+            self.licences[licence] = self.licences.get(licence, 0) + 1
+            self.num_without_caption += not record.get("caption")
+
+    @property
+    def num_sequences(self) -> int:
+        """Sequences in all."""
+        return sum(self.splits.get(split, 0) for split in SPLITS)
+
+    @property
+    def renderers(self) -> dict[str, int]:
+        """Sequences of each renderer."""
+        counts = Counter[str]()
+        for kind, count in self.kinds.items():
+            counts[kind.renderer] += count
+        return dict(counts)
+
+    def totals(self) -> dict[str, Any]:
+        """As they stand in `dataset.json`."""
+        return {
+            "num_sequences": self.num_sequences,
+            "num_shards": self.num_shards,
+            "num_bytes": self.num_bytes,
+            "num_quarantined": self.num_quarantined,
+            "splits": self.splits,
+            "renderers": self.renderers,
+            "licences": self.licences,
+        }
+
+
+def surveyed(manifests: Iterable[ShardManifest]) -> Survey:
+    """The survey of these manifests."""
+    survey = Survey()
+    for _ in survey.noting(manifests):
+        pass
+    return survey
