@@ -11,13 +11,29 @@ from torch import Tensor, nn
 
 from training.data.batch import SequenceBatch, Tokenise
 from training.models.architecture import Base
+from training.models.contrast import contrastive_losses
 from training.models.weights import holding
+from training.stages import StageLoss
 
 _SHOWN = 4  # pictures a prompt
 
 
 class MatchingNetwork(nn.Module):
-    """From a batch of finished pictures to the loss of matching them with their captions (`StageLoss`)."""
+    """From a batch to its loss; captions and pictures of the batch are each other's wrong answers.
+
+    Args:
+        tokens: turns captions to numbers of words.
+    """
+
+    def __init__(self, tokens: Tokenise) -> None:
+        super().__init__()
+        self._tokens = tokens
+
+    def forward(self, batch: SequenceBatch) -> StageLoss:
+        """The loss of a batch of finished pictures."""
+        assert batch.frames is not None  # latents are refused before
+        losses = contrastive_losses(self.suits(batch.frames[:, -1], batch.tokenised(self._tokens)))
+        return StageLoss(loss=losses.mean(), per_sample=losses.detach(), timesteps=None)
 
     def suits(self, pictures: Tensor, token_ids: Tensor) -> Tensor:
         """(N, M): how well captions, (N, L) as numbers of words, suit (M, 3, H, W) pictures in [-1, 1]."""

@@ -14,8 +14,8 @@ from tests.training.models.small_base import small_base
 from tests.training.stages.runs import train
 from tests.training.toy_runs import config, log, losses
 from training.data.batch import SequenceBatch
+from training.models.contrast import Contrast, PictureEncoder, contrastive_losses
 from training.models.sd15.base import load_base
-from training.models.tiny.contrast import Contrast, PictureEncoder, contrastive_losses
 from training.models.tiny.shape import TinyShape
 from training.models.tiny.words import WordsNetwork
 from training.models.weights import module_hash, trained_parameters

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from training.models.architecture import Base, FromNothing
 from training.models.compiling import compile_blocks
+from training.models.contrast import PictureEncoder
 from training.models.sd15.architecture import StableDiffusion
 from training.models.sd15.base import BaseModel
 from training.models.tiny.build import build_tiny
-from training.models.tiny.contrast import PictureEncoder
 from training.models.tiny.registration import TinyConfig
 from training.models.tiny.words import WordsNetwork
 from training.noise_schedule import NoiseSchedule

@@ -3,15 +3,13 @@
 import torch
 from torch import Tensor
 
-from training.data.batch import SequenceBatch
+from training.models.contrast import Contrast, PictureEncoder
 from training.models.sd15.base import BaseModel
-from training.models.tiny.contrast import Contrast, PictureEncoder, contrastive_losses
-from training.stages import StageLoss
 from training.stages.words import MatchingNetwork
 
 
 class WordsNetwork(MatchingNetwork):
-    """From a batch to its loss; captions and pictures of the batch are each other's wrong answers.
+    """See `training.stages.words.MatchingNetwork`.
 
     Args:
         base: its text encoder is trained; its codec gives the pictures' codes.
@@ -19,19 +17,13 @@ class WordsNetwork(MatchingNetwork):
     """
 
     def __init__(self, base: BaseModel, size_px: tuple[int, int]) -> None:
-        super().__init__()
+        super().__init__(base.tokens)
         self._base = base
         base.text_encoder.requires_grad_(True)
         width = int(base.text_encoder.config.hidden_size)
         grid = (size_px[0] // base.patch_px, size_px[1] // base.patch_px)
         self.text_encoder, self.vae = base.text_encoder, base.vae
         self.contrast = Contrast(PictureEncoder(base.latent_channels, grid, width), width, width)
-
-    def forward(self, batch: SequenceBatch) -> StageLoss:
-        """The loss of a batch of finished pictures."""
-        assert batch.frames is not None  # latents are refused before
-        losses = contrastive_losses(self.suits(batch.frames[:, -1], batch.tokenised(self._base.tokens)))
-        return StageLoss(loss=losses.mean(), per_sample=losses.detach(), timesteps=None)
 
     def suits(self, pictures: Tensor, token_ids: Tensor) -> Tensor:
         """(N, M): how well captions, (N, L) as numbers of words, suit (M, 3, H, W) pictures in [-1, 1]."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from training.models.architecture import Base, FromNothing
 from training.models.compiling import compile_blocks
-from training.models.tiny.contrast import PictureEncoder
+from training.models.contrast import PictureEncoder
 from training.models.wan22.architecture import Wan
 from training.models.wan22.base import WanBase
 from training.models.wan22.build import build_tiny
