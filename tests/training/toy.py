@@ -21,6 +21,7 @@ from conf.command import leave
 from training.config import TrainConfig
 from training.data.batch import SequenceBatch, Tokenise
 from training.data.stream import SequenceStream
+from training.models.weights import holding
 from training.stages import StageLoss
 from training.train import main
 
@@ -71,7 +72,9 @@ class ToyStage:
         self.frozen: Mapping[str, nn.Module] = {"frozen": self.network.get_submodule("frozen")}
 
     def save(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
-        save_file(dict(weights), folder / "toy.safetensors")
+        with holding(self.network, weights):
+            state = {name: self.network.get_parameter(name).detach() for name in weights}
+            save_file(state, folder / "toy.safetensors")
 
     def samples(self, prompts: Sequence[str], seed: int) -> Tensor:
         generator = torch.Generator().manual_seed(seed)

@@ -43,13 +43,27 @@ def trained_parameters(network: "nn.Module") -> "dict[str, nn.Parameter]":
 
 @contextmanager
 def holding(network: "nn.Module", weights: "Mapping[str, Tensor]") -> Iterator[None]:
-    """Context in which parameters of these names have these values; afterwards their own again."""
-    own_weights = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
-    network.load_state_dict({**own_weights, **weights}, strict=False)
+    """Context in which parameters of these names are these tensors, also where they are shared or sharded.
+
+    Afterwards they are the network's own again.
+    """
+    from torch import nn
+
+    own = dict(network.named_parameters(remove_duplicate=False))
+    held = {id(own[name]): nn.Parameter(tensor, requires_grad=False) for name, tensor in weights.items()}
+    replaced = {name: parameter for name, parameter in own.items() if id(parameter) in held}
     try:
+        for name, parameter in replaced.items():
+            _put(network, name, held[id(parameter)])
         yield
     finally:
-        network.load_state_dict(own_weights, strict=False)
+        for name, parameter in replaced.items():
+            _put(network, name, parameter)
+
+
+def _put(network: "nn.Module", name: str, parameter: "nn.Parameter") -> None:
+    place, _, last = name.rpartition(".")
+    setattr(network.get_submodule(place), last, parameter)
 
 
 def part_of(network: "nn.Module", belongs: Callable[[str], bool]) -> "nn.Module":
