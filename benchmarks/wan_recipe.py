@@ -22,13 +22,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from conf.compose import typed
 from conf.errors import UserError
 from training.data.stream import DataMixture, SequenceStream
 from training.data.text import Text
 from training.diffusion import draw, draw_noise, sample
 from training.models.conditions import Conditions
 from training.models.lora import apply_lora
-from training.models.weights import noise_of_run, parent_weights
+from training.models.weights import parent_weights, read_run_card
 from training.models.wan22.base import WanBase
 from training.models.wan22.loading import load_base
 from training.models.wan22.denoiser import WanDenoiser
@@ -36,7 +37,7 @@ from training.models.wan22.lora import load_lora
 from training.models.wan22.registration import WanTinyConfig
 from training.random.streams import Stream
 
-_AT_ONCE, _STEPS, _DRAWS, _GUIDANCE, _ROWS = 8, 20, 4, 1.5, 8
+_AT_ONCE, _STEPS, _DRAWS, _GUIDANCE, _ROWS = 8, 30, 4, 1.5, 8
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,19 @@ class HeldOut:
         return base.scaled(base.encode_sequences(self.frames)[0])
 
 
+def as_trained(motion: Path) -> tuple[WanTinyConfig, float]:
+    """How a run used its model, and how much of their noise its frames shared."""
+    card = read_run_card(motion)
+    if card is None:
+        raise UserError(f"motion={motion}: it has no run card")
+    recipe = card["recipe"]
+    return typed(WanTinyConfig, recipe["model"], "model"), float(recipe["noise"]["shared"])
+
+
 def losses(base: WanBase, held_out: HeldOut, shared: float) -> Tensor:
     """(B,) without conditions, each the mean over some levels and noises."""
     latents, text, flow = held_out.latents(base), base.embed(held_out.captions), base.objective
-    denoiser, errors = WanDenoiser(base.transformer, flow), []
+    denoiser, errors = WanDenoiser(base.transformer, flow, base.order), []
     for number in range(_DRAWS):
         draws = draw(1, held_out.positions + 1000 * number, latents.shape[1:], replace(flow, shared=shared), 0.0)
         noisy = flow.add_noise(latents, draws.noise, draws.timesteps)
@@ -69,7 +79,7 @@ def painted(base: WanBase, held_out: HeldOut, shared: float, conditions: Conditi
     count, num_frames, _, height, width = held_out.frames.shape
     shape = base.latent_shape(num_frames, (height, width))
     noise = draw_noise(2, Stream.SAMPLE_NOISE, held_out.positions, shape, shared)
-    denoiser = WanDenoiser(base.transformer, base.objective)
+    denoiser = WanDenoiser(base.transformer, base.objective, base.order)
 
     def denoise(latents: Tensor, timesteps: Tensor, text: Text) -> Tensor:
         predicted: Tensor = denoiser(latents, timesteps, text, conditions)
@@ -110,12 +120,10 @@ def main() -> int:
 
 @torch.no_grad()
 def _measure(arguments: argparse.Namespace) -> None:
-    model = WanTinyConfig(name="wan22_tiny")
-    plain, adapted = (load_base(parent_weights("base", arguments.base), model) for _ in range(2))
     motion = parent_weights("motion", arguments.motion)
+    model, shared = as_trained(motion)
+    plain, adapted = (load_base(parent_weights("base", arguments.base), model) for _ in range(2))
     apply_lora(adapted.transformer, "motion", load_lora("motion", motion, adapted.transformer, {}))
-    noise = noise_of_run(motion)
-    shared = 0.0 if noise is None else noise.shared
     stream = SequenceStream.open([DataMixture(path=str(arguments.data))], split="val")
     batch = stream.first(0, min(arguments.count, len(stream)))
     assert batch.frames is not None

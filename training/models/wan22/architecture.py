@@ -35,9 +35,12 @@ class Wan:
     def objective(
         self, model: ModelConfig, noise: "NoiseConfig", base: Base | None, *, trained_here: bool
     ) -> Objective:
-        """Flow matching, with the shift of the base where none is said."""
+        """Flow matching, with the shift and the solver of the base where none is said."""
         config, known = cast(WanConfig, model), Flow() if base is None else cast(WanBase, base).objective
-        return replace(known, shift=config.shift or known.shift, levels=config.levels, shared=noise.shared)
+        return replace(
+            known, shift=config.shift or known.shift, solver=config.solver or known.solver, levels=config.levels,
+            lead=config.lead, shared=noise.shared,
+        )  # fmt: skip
 
     def trainable(self, base: Base, request: StageRequest) -> Trainable:
         """The network of a stage."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanTransformer3DModel
+from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler, WanTransformer3DModel
 from diffusers import __version__ as diffusers_version
 from torch import Tensor, nn
 from transformers import UMT5EncoderModel
@@ -30,6 +30,13 @@ NETWORKS = {"vae": AutoencoderKLWan, "text_encoder": UMT5EncoderModel, "transfor
 """Part -> class of its network."""
 _MOST_TOKENS = 512  # that Wan was trained on; shorter captions are filled up with zeros
 _PIXELS_AT_ONCE = 8 * 512 * 512  # of pictures that the VAE takes together
+
+
+def scheduler_of(flow: Flow) -> FlowMatchEulerDiscreteScheduler | UniPCMultistepScheduler:
+    """As diffusers calls a flow, all frames being equally noisy."""
+    if flow.solver == "euler":
+        return FlowMatchEulerDiscreteScheduler(shift=flow.shift)
+    return UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=flow.shift)
 
 
 @dataclass(frozen=True)
@@ -248,13 +255,14 @@ class WanBase:
         for part in NETWORKS:
             cast(Any, getattr(self, part)).save_pretrained(folder / part, safe_serialization=True)
         self.tokenizer.save_pretrained(folder / "tokenizer")
-        FlowMatchEulerDiscreteScheduler(shift=self.objective.shift).save_pretrained(folder / "scheduler")
+        scheduler = scheduler_of(self.objective)
+        scheduler.save_pretrained(folder / "scheduler")
         index = {
             "_class_name": "WanPipeline",
             "_diffusers_version": diffusers_version,
             "boundary_ratio": None,
             "expand_timesteps": True,
-            "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"],
+            "scheduler": ["diffusers", type(scheduler).__name__],
             "text_encoder": ["transformers", "UMT5EncoderModel"],
             "tokenizer": ["transformers", type(self.tokenizer).__name__],
             "transformer": ["diffusers", "WanTransformer3DModel"],

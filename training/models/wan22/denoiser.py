@@ -4,7 +4,8 @@ Wan2.2 takes one timestep for each token. A pinned frame needs no network beside
 noise, at timestep 0. With a strength s from 0 to 1, its tokens are (1 - s) of the noisy frame and s of the picture. On
 straight lines to noise that is a frame with (1 - s) of the noise, and so they stand at (1 - s) of the timestep. The
 prediction is likewise (1 - s) of the transformer's and s of the one that leads to the picture. At strength 1, as in
-training, it is the target itself: pinned frames add nothing to the loss.
+training, it is the target itself: pinned frames add nothing to the loss. Frames that are not equally noisy
+(`training.models.wan22.flow`) also tell their timesteps so.
 """
 
 from typing import Any, cast
@@ -14,8 +15,8 @@ from torch import Tensor, nn
 
 from training.data.text import Text
 from training.models.conditions import Conditions
+from training.models.wan22.flow import Flow
 from training.models.wan22.registration import Order
-from training.objective import Objective
 
 
 class WanDenoiser(nn.Module):
@@ -23,26 +24,27 @@ class WanDenoiser(nn.Module):
 
     Args:
         transformer: of them.
-        objective: by which pinned pictures become predictions.
+        flow: how noisy each frame is, and by which pinned pictures become predictions.
         order: which latent the transformer sees first.
     """
 
-    def __init__(self, transformer: WanTransformer3DModel, objective: Objective, order: Order = "forward") -> None:
+    def __init__(self, transformer: WanTransformer3DModel, flow: Flow, order: Order = "forward") -> None:
         super().__init__()
         self.transformer = transformer
-        self._objective, self._order = objective, order
+        self._flow, self._order = flow, order
 
     def forward(self, latents: Tensor, timesteps: Tensor, text: Text, conditions: Conditions | None = None) -> Tensor:
         """(B, S, C, h, w) noisy latents, (B,) timesteps, text and conditions -> (B, S, C, h, w)."""
+        of_frames = timesteps if self._flow.lead == 1 else self._flow.of_frames(timesteps, latents.shape[1])
         if conditions is None:
-            return self._predicted(latents, timesteps, text)
+            return self._predicted(latents, of_frames, text)
         pinned = conditions.repeated(len(latents))
         strengths = pinned.mask.to(latents)[:, :, None, None, None]
         pictures = pinned.latents.to(latents)
         mixed = (1 - strengths) * latents + pictures
-        predicted = self._predicted(mixed, (1 - pinned.mask.to(timesteps)) * timesteps[:, None], text)
+        predicted = self._predicted(mixed, (1 - pinned.mask.to(timesteps)) * of_frames.reshape(len(latents), -1), text)
         # Linear in both, so that it is s of what leads to the picture.
-        towards = self._objective.prediction_of(strengths * latents, pictures, timesteps)
+        towards = self._flow.prediction_of(strengths * latents, pictures, timesteps)
         return (1 - strengths) * predicted + towards
 
     def _predicted(self, latents: Tensor, timesteps: Tensor, text: Text) -> Tensor:

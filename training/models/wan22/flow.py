@@ -2,6 +2,10 @@
 
 The share of noise, 0 to 1, is bent towards the noisy end by the shift of Esser et al. 2024, section 5.3.2; both
 training and sampling use it. A timestep is that share times `num_steps`, as diffusers' schedulers count.
+
+Frames of a sequence need not be equally noisy (Chen et al. 2024, Diffusion Forcing): with `lead`, the finished picture
+is ahead, and earlier frames follow from it. Each frame then has a shift of its own, on top of the common one. All begin
+as noise and end without, and as shifts by a and by b are a shift by ab, nothing else changes.
 """
 
 from dataclasses import dataclass
@@ -9,7 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.models.wan22.registration import Levels
+from training.models.wan22.registration import Levels, Solver
+from training.models.wan22.steps import AXES_OF_SEQUENCES, EulerSteps, UniPcSteps
 
 _SMALLEST_SHARE = 2.0**-12  # that is trained at: nearer to 0, what leads to a given frame is lost to rounding
 
@@ -22,12 +27,16 @@ class Flow:
         shift: how far shares of noise lean to the noisy end; 1 not at all.
         levels: how training draws them before the shift: all alike, or those in the middle more often.
         shared: how much of a frame's noise is that of its whole sequence.
+        lead: the shift of the first frame over that of the last; 1 where all are equally noisy.
+        solver: of the steps of sampling.
     """
 
     num_steps: int = 1000
     shift: float = 5.0
     levels: Levels = "logit_normal"
     shared: float = 0.0
+    lead: float = 1.0
+    solver: Solver = "euler"
 
     def timesteps_of(self, shares: Tensor) -> Tensor:
         """Timesteps (B,) to train at.
@@ -42,7 +51,7 @@ class Flow:
 
     def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """On the straight line from latents (B, ...) to noise."""
-        return torch.lerp(latents, noise, self._shares(timesteps, latents))
+        return torch.lerp(latents, noise, self.shares(timesteps, latents))
 
     def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """The direction of the line."""
@@ -50,41 +59,38 @@ class Flow:
 
     def clean(self, latents: Tensor, prediction: Tensor, timesteps: Tensor) -> Tensor:
         """The beginning of the line."""
-        return latents - self._shares(timesteps, latents) * prediction
+        return latents - self.shares(timesteps, latents) * prediction
 
     def prediction_of(self, latents: Tensor, clean: Tensor, timesteps: Tensor) -> Tensor:
         """The direction of the line that begins at `clean`."""
-        return (latents - clean) / self._shares(timesteps, latents)
+        return (latents - clean) / self.shares(timesteps, latents)
 
     def loss_weights(self, timesteps: Tensor, min_snr: float | None) -> Tensor:
         """All alike."""
         assert min_snr is None  # the registration refuses it
         return torch.ones_like(timesteps)
 
-    def sampler(self, num_steps: int) -> "EulerSteps":
-        """Straight steps between shares of noise that lie evenly before the shift, as in Wan's own code."""
-        return EulerSteps(self.num_steps, self.shifted(torch.linspace(1, 0, num_steps + 1)))
+    def sampler(self, num_steps: int) -> EulerSteps:
+        """Steps between shares of noise that lie evenly before the shift, as in Wan's own code."""
+        steps = EulerSteps if self.solver == "euler" else UniPcSteps
+        return steps(self, self.shifted(torch.linspace(1, 0, num_steps + 1)) * self.num_steps)
 
     def shifted(self, shares: Tensor) -> Tensor:
         """Shares of noise, 0 to 1, bent towards the noisy end."""
-        return self.shift * shares / (1 + (self.shift - 1) * shares)
+        return _bent(shares, self.shift)
 
-    def _shares(self, timesteps: Tensor, like: Tensor) -> Tensor:
+    def of_frames(self, timesteps: Tensor, num_frames: int) -> Tensor:
+        """(B,) timesteps of sequences -> (B, S) of each of their frames."""
+        shares = timesteps[:, None] / self.num_steps
+        places = torch.linspace(0.5, -0.5, num_frames) if num_frames > 1 else torch.zeros(1)
+        return _bent(shares, self.lead ** places.to(shares)) * self.num_steps
+
+    def shares(self, timesteps: Tensor, like: Tensor) -> Tensor:
+        """Of noise, at (B,) timesteps, to be multiplied with (B, ...) numbers; these are sequences if of 5 axes."""
+        if like.ndim == AXES_OF_SEQUENCES:
+            return (self.of_frames(timesteps.to(like), like.shape[1]) / self.num_steps)[..., None, None, None]
         return (timesteps.to(like) / self.num_steps).reshape(-1, *[1] * (like.ndim - 1))
 
 
-class EulerSteps:
-    """See `training.objective.Sampler`.
-
-    Args:
-        num_steps: where timesteps end.
-        shares: (S + 1,) of noise, from 1 to 0.
-    """
-
-    def __init__(self, num_steps: int, shares: Tensor) -> None:
-        self._lengths = shares.diff()
-        self.timesteps = shares[:-1] * num_steps
-
-    def step(self, prediction: Tensor, number: int, latents: Tensor) -> Tensor:
-        """Latents (B, ...) after step `number`."""
-        return latents + self._lengths[number].to(latents) * prediction
+def _bent(shares: Tensor, shift: Tensor | float) -> Tensor:
+    return shift * shares / (1 + (shift - 1) * shares)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from diffusers import DiffusionPipeline, FlowMatchEulerDiscreteScheduler
+from diffusers import DiffusionPipeline, FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
 from torch import nn
 from transformers import AutoConfig, AutoTokenizer
 
@@ -14,7 +14,7 @@ from conf.errors import UserError
 from training.models.parts import LOADING_ERRORS, kind_of_folder, load_network
 from training.models.wan22.base import NETWORKS, WanBase
 from training.models.wan22.flow import Flow
-from training.models.wan22.registration import WanConfig
+from training.models.wan22.registration import Solver, WanConfig
 
 _PARTS = (*NETWORKS, "tokenizer", "scheduler")
 _DTYPES = {"fp8": torch.bfloat16, "bf16": torch.bfloat16, "fp32": torch.float32}
@@ -50,6 +50,8 @@ def load_base(path: str | Path, model: WanConfig, key: str = "base", dtype: torc
     except LOADING_ERRORS as error:
         raise UserError(f"{name}: cannot be loaded: {' '.join(str(error).split())[:300]}") from error
     shift = scheduler.get("flow_shift") or scheduler.get("shift") or 1.0
+    comes_with: Solver = "unipc" if scheduler.get("_class_name") == UniPCMultistepScheduler.__name__ else "euler"
+    flow = Flow(shift=float(shift), levels=model.levels, lead=model.lead, solver=model.solver or comes_with)
 
     @functools.cache
     def load(part: str) -> nn.Module:
@@ -61,7 +63,7 @@ def load_base(path: str | Path, model: WanConfig, key: str = "base", dtype: torc
         configs=configs,
         load=load,
         tokenizer=tokenizer,
-        objective=Flow(shift=float(shift), levels=model.levels),
+        objective=flow,
         frames=model.frames,
         order=model.order,
         text_encoder_place=model.text_encoder,

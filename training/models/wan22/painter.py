@@ -27,7 +27,8 @@ from training.models.wan22.stages import is_transformer, load_transformer
 
 _MOTION = "motion"
 _LARGEST_COPIED = 4 * 2**30  # bytes of a base's files
-_USE = ("frames", "order", "shift", "levels")  # keys of the model that painting needs as training had them
+# Keys of the model that painting needs as training had them.
+_USE = ("frames", "order", "shift", "levels", "lead", "solver")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +73,8 @@ class WanPainter:
         flow = self.base.objective
         facts = {
             **self.facts, "architecture": WAN22.name, "frames": self.base.frames, "order": self.base.order,
-            "shift": flow.shift, "levels": flow.levels, "shared": flow.shared,
+            "shift": flow.shift, "levels": flow.levels, "lead": flow.lead, "solver": flow.solver,
+            "shared": flow.shared,
         }  # fmt: skip
         if self.base_folder is not None:
             facts["base_folder"] = {"path": str(self.base_folder), "bytes": _bytes_of(self.base_folder)}

@@ -11,9 +11,11 @@ from training.models.wan22.shape import LORA_LAYERS, WanShape
 FramesAs = Literal["pictures", "video"]
 Order = Literal["forward", "reversed"]
 Levels = Literal["uniform", "logit_normal"]
+Solver = Literal["euler", "unipc"]
 Precision = Literal["fp8", "bf16", "fp32"]
 TextEncoderPlace = Literal["network", "cpu"]
 
+_MOST_LEAD = 100
 _IGNORED_NOISE = frozenset({"num_steps", "beta_start", "beta_end", "prediction", "min_snr", "zero_terminal_snr"})
 _MOTION = {
     "conditions": {},
@@ -29,12 +31,16 @@ class WanConfig(ModelConfig):
     order: Order = "forward"
     shift: float | None = None
     levels: Levels = "logit_normal"
+    lead: float = 1.0
+    solver: Solver | None = None
     dtype: Precision = "bf16"
     text_encoder: TextEncoderPlace = "network"
 
     def __post_init__(self) -> None:
         if self.shift is not None and not 0 < self.shift < math.inf:
             raise ConfigError("shift", self.shift, "more than 0, or null")
+        if not 1 <= self.lead <= _MOST_LEAD:
+            raise ConfigError("lead", self.lead, f"1 to {_MOST_LEAD}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +62,7 @@ class WanTinyConfig(WanConfig):
     shape: WanShape = field(default_factory=WanShape)
     dtype: Precision = "fp32"
     shift: float | None = 2.0
+    lead: float = 16.0
 
 
 _STAGES: frozenset[StageName] = frozenset({"words", "base", "motion", "spatial_lora", "motion_lora"})

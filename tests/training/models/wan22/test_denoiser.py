@@ -12,6 +12,7 @@ from training.data.text import Text
 from training.diffusion import sample
 from training.models.conditions import Conditions
 from training.models.wan22.denoiser import WanDenoiser
+from training.models.wan22.flow import Flow
 
 SHAPE = (2, 5, 6, 8, 4)  # sequences, latents, channels, cells down, cells across
 
@@ -125,3 +126,24 @@ def test_a_pinned_first_frame_is_what_diffusers_gives_wan22(base: Any, text: Tex
         denoiser = WanDenoiser(base.transformer, base.objective)
         ours = denoiser(noisy, torch.full((2,), timestep), text, pinned(clean, 0))
     assert torch.allclose(ours[:, 1:], theirs[:, 1:], atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("order", ["forward", "reversed"])
+def test_each_frame_tells_how_noisy_it_is(base: Any, text: Text, monkeypatch: pytest.MonkeyPatch, order: Any) -> None:
+    seen: list[Tensor] = []
+    forward = base.transformer.forward
+
+    def recorded(latents: Tensor, timesteps: Tensor, *others: Any, **options: Any) -> Any:
+        of_frames = timesteps.reshape(2, 5, 8)[0, :, 0]  # 4 x 2 tokens a frame
+        seen.append(of_frames if order == "forward" else of_frames.flip(0))
+        return forward(latents, timesteps, *others, **options)
+
+    monkeypatch.setattr(base.transformer, "forward", recorded)
+    clean, timesteps = drawn(0), torch.tensor([500.0, 500.0])
+    denoiser = WanDenoiser(base.transformer, Flow(lead=16.0), order)
+    denoiser(drawn(1), timesteps, text)
+    shown = denoiser(drawn(1), timesteps, text, pinned(clean, 4))
+    expected = torch.tensor([800.0, 2000 / 3, 500.0, 1000 / 3, 200.0])
+    assert torch.allclose(seen[0], expected) and torch.allclose(seen[1][:4], expected[:4]) and not seen[1][4]
+    assert torch.allclose(shown[:, 4], (drawn(1) - clean)[:, 4] / 0.2, atol=1e-4)  # leads to the picture

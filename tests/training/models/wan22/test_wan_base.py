@@ -2,18 +2,20 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from diffusers import AutoencoderKLWan, WanPipeline
+from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler, WanPipeline
 
 from conf.errors import UserError
 from tests.training.models.small_base import pictures
 from tests.training.models.wan22.small_wan import SHAPE, small_wan, video_wan
 from training.models.codec import fit_codec
 from training.models.registry import architecture_of_base
+from training.models.wan22.flow import Flow
 from training.models.wan22.loading import load_base
 from training.models.wan22.registration import WanConfig
 
@@ -111,6 +113,16 @@ def test_stock_wan_pipeline_loads_the_tiny_base_and_paints_with_it(folder: Path)
     pipe.set_progress_bar_config(disable=True)
     frames = pipe("a red house", height=32, width=32, num_frames=5, num_inference_steps=2, output_type="pt").frames
     assert frames.shape[2:] == (3, 32, 32) and torch.isfinite(frames).all()
+
+
+@pytest.mark.parametrize("solver", ["euler", "unipc"])
+def test_a_base_goes_on_sampling_as_it_came(tmp_path: Path, solver: Any) -> None:
+    base = small_wan()
+    replace(base, objective=replace(base.objective, solver=solver)).save(tmp_path)
+    assert load_base(tmp_path, MODEL).objective == Flow(shift=3.0, solver=solver)
+    assert load_base(tmp_path, replace(MODEL, solver="euler")).objective.solver == "euler"
+    scheduler = WanPipeline.from_pretrained(tmp_path).scheduler
+    assert type(scheduler) is {"euler": FlowMatchEulerDiscreteScheduler, "unipc": UniPCMultistepScheduler}[solver]
 
 
 def changed(name: str, **values: Any) -> Callable[[Path], None]:
