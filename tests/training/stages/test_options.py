@@ -8,9 +8,9 @@ import torch
 
 from tests.training.models.small_base import small_base
 from tests.training.stages.made import base_stage, spatial_lora_stage
+from tests.training.stages.outcomes import prepared
 from tests.training.stages.parents import config
 from tests.training.stages.test_motion_stage import batch_of, stage_of
-from tests.training.stages.test_stages import prepared
 from training.noise_schedule import NoiseSchedule
 from training.stages.denoising import DenoisingConfig, DenoisingNetwork
 

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,56 +14,15 @@ from safetensors.torch import load_file
 from conf.errors import UserError
 from pipelines.painters import painter_folder
 from tests.pipelines.small_dataset import small_dataset
+from tests.training.stages.outcomes import mean_gradients, moved_by, prepared
 from tests.training.stages.parents import STAGES, config, said_of, stir, train
 from tests.training.toy_runs import ROOT, kill_at, log, losses, words
-from training.config import TrainConfig
-from training.data.stream import SequenceStream
 from training.models.lora import LORA_FILE
 from training.models.sd15.base import load_base
 from training.models.sd15.replication import add_replication, is_carried, load_replication, save_replication
-from training.models.weights import module_hash, trained_parameters, weights_hash
-from training.run.checkpoint import newest_sound
-from training.stages import Stage
-from training.stages.make import make_stage
-from training.train import run
+from training.models.weights import weights_hash
 
 Folders = dict[str, Path]
-
-
-def prepared(config: TrainConfig) -> Stage:
-    return make_stage(config, SequenceStream.open(config.data, split="train", frames=config.stage.frames))
-
-
-@dataclass(frozen=True)
-class Moved:
-    """What a run did to the parts of its stage: hashes, and trained parameters, before and after."""
-
-    frozen_before: dict[str, str]
-    frozen_after: dict[str, str]
-    trained_before: dict[str, torch.Tensor]
-    trained_after: dict[str, torch.Tensor]
-    stage: Stage
-
-
-def moved_by(config: TrainConfig) -> Moved:
-    made: list[Stage] = []
-    frozen: dict[str, str] = {}
-    trained: dict[str, torch.Tensor] = {}
-
-    def remembered(config: TrainConfig, stream: SequenceStream) -> Stage:
-        made.append(make_stage(config, stream))
-        frozen.update({name: module_hash(module) for name, module in made[0].frozen.items()})
-        trained.update({name: p.detach().clone() for name, p in trained_parameters(made[0].network).items()})
-        return made[0]
-
-    run(config, remembered)
-    return Moved(
-        frozen_before=frozen,
-        frozen_after={name: module_hash(module) for name, module in made[0].frozen.items()},
-        trained_before=trained,
-        trained_after=dict(trained_parameters(made[0].network)),
-        stage=made[0],
-    )
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -130,12 +88,6 @@ def test_two_processes_are_one_with_twice_the_batch(larger: Path, folders: Folde
     # Not the weights, and one step only: Adam takes a whole step wherever a gradient is mere rounding.
     for ours, theirs in zip(mean_gradients(tmp_path / "two"), mean_gradients(tmp_path / "one"), strict=True):
         assert (ours - theirs).abs().max() < 1e-5
-
-
-def mean_gradients(run: Path) -> list[torch.Tensor]:
-    checkpoint = newest_sound(run / "checkpoints", print)
-    assert checkpoint is not None
-    return [moments["exp_avg"] for _, moments in sorted(checkpoint.state("optimizer")["state"].items())]
 
 
 @pytest.mark.parametrize("stage", ["replication", "motion_lora"])

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import WanPipeline, WanTransformer3DModel
+from diffusers import WanPipeline
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from conf.errors import UserError
+from tests.training.models.wan22.released import random_lora, released_transformer
 from tests.training.models.wan22.small_wan import small_wan
 from training.models.lora import LORA_FILE, apply_lora
 from training.models.shape import LoraShape
@@ -18,27 +19,6 @@ from training.models.wan22.lora import add_lora, kohya_from_lora, load_lora, sav
 from training.models.wan22.shape import LORA_LAYERS
 
 State = dict[str, Tensor]
-_BLOCKS, _WIDTH, _INNER = 30, 3072, 14336  # of Wan2.2-TI2V-5B
-
-
-def released_transformer() -> WanTransformer3DModel:
-    """In the real shapes, and of no memory."""
-    with torch.device("meta"):
-        transformer: WanTransformer3DModel = WanTransformer3DModel(
-            num_attention_heads=24, attention_head_dim=128, in_channels=48, out_channels=48, text_dim=4096,
-            freq_dim=256, ffn_dim=_INNER, num_layers=_BLOCKS,
-        )  # fmt: skip
-    return transformer
-
-
-def random_lora(transformer: WanTransformer3DModel, rank: int = 2) -> State:
-    """One that changes every layer that a LoRA may change."""
-    generator, state = torch.Generator().manual_seed(0), {}
-    for name, layer in transformer.named_modules():
-        if isinstance(layer, torch.nn.Linear) and name.startswith("blocks.") and name.endswith(LORA_LAYERS):
-            state[f"{name}.lora_A.weight"] = torch.randn(rank, layer.in_features, generator=generator)
-            state[f"{name}.lora_B.weight"] = torch.randn(layer.out_features, rank, generator=generator)
-    return state
 
 
 def diffusers_layout(state: State) -> State:

@@ -16,40 +16,19 @@ from conf.errors import UserError
 from pipelines import encode, paint
 from pipelines.encode import encode_config
 from pipelines.inference.config import paint_config
-from tests.pipelines.small_dataset import small_dataset
 from tests.training.models.wan22.small_wan import small_wan
+from tests.training.models.wan22.wan_runs import SHAPE, config, small_scenes, train
 from tests.training.toy_runs import losses, words
 from training import assemble
-from training.config import TrainConfig, train_config
+from training.config import train_config
 from training.models.weights import weights_hash
-from training.train import run
 
-_SHAPE = {"width": 32, "num_blocks": 2, "text_width": 16, "latent_channels": 6}
-_KEYS = {
-    "model": "wan22_tiny", "batch_size": 2, "max_steps": 2, "optimizer.learning_rate": 0.01, "+stage.lora.rank": 4,
-    **{f"model.shape.{key}": value for key, value in _SHAPE.items()},
-}  # fmt: skip
-_WHOLE = ("words", "base")  # stages without a LoRA
 Frames = list[np.ndarray[Any, Any]]
 
 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    captions = [f"picture {number}, painted" for number in range(9)]
-    return small_dataset(tmp_path_factory.mktemp("wan") / "scenes", captions=captions, size_px=(64, 64))
-
-
-def config(data: Path, out: Path, stage: str, /, **options: Any) -> TrainConfig:
-    keys = {key: value for key, value in _KEYS.items() if "lora" not in key or stage == "motion"}
-    keys = {
-        key: value for key, value in keys.items() if not (key in ("+stage.lora.rank",) and "+stage.lora" in options)
-    }
-    return train_config(compose("train", words(data, out, **{**keys, "stage": stage, **options})))
-
-
-def train(data: Path, out: Path, stage: str, /, **options: Any) -> Path:
-    run(config(data, out, stage, **options))
-    return out
+    return small_scenes(tmp_path_factory.mktemp("wan"))
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +82,7 @@ def test_motion_trains_a_lora_of_300_such_layers_and_nothing_else(motion: Path) 
 
 
 def test_latents_and_text_are_cached_and_trained_on_alike(scenes: Path, base: Path, tmp_path: Path) -> None:
-    model = [f"model.shape.{key}={value}" for key, value in _SHAPE.items()]
+    model = [f"model.shape.{key}={value}" for key, value in SHAPE.items()]
     typed = [f"dataset={scenes}", f"out={tmp_path / 'latents'}", f"base={base}", "dtype=fp32", "model=wan22_tiny"]
     encode.run(encode_config(compose("encode", [*typed, *model])))
     of_frames = train(scenes, tmp_path / "of_frames", "motion", base=base)
