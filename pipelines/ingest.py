@@ -20,6 +20,7 @@ from conf.compose import typed
 from pipelines.artists.config import CaptionConfig, IngestConfig, TreatmentConfig
 from pipelines.artists.find import ArtistSource, Layout, find_sequences
 from pipelines.artists.grid import GridConfig
+from pipelines.artists.hands import MaskConfig
 from pipelines.artists.sequence import IngestSettings
 from pipelines.synthesis.dataset_folder import has_shards
 from pipelines.synthesis.plan import make_plan
@@ -33,6 +34,7 @@ def run(config: IngestConfig) -> Summary:
     Raises:
         UserError: if the source or the folder will not do, the disk is full, or too many inputs were refused.
     """
+    config.mask.check()
     entries = find_sequences(config.source, config.layout)
     plan = make_plan(entries, [1.0], None, config.shard_size, config.val_fraction)
     card = dataset_card(config.recipe(), plan)
@@ -41,6 +43,7 @@ def run(config: IngestConfig) -> Summary:
         layout=config.layout,
         grid=config.grid,
         treatment=config.treatment,
+        mask=config.mask,
         caption=config.caption,
         framing=config.framing,
         schedule=config.schedule,
@@ -59,6 +62,7 @@ class _Composed(RunKeys):
     layout: Layout
     grid: GridConfig
     treatment: TreatmentConfig
+    mask: MaskConfig
     caption: CaptionConfig
 
 
@@ -75,6 +79,7 @@ def ingest_config(plain: dict[str, Any]) -> IngestConfig:
         layout=composed.layout,
         grid=composed.grid,
         treatment=composed.treatment,
+        mask=composed.mask,
         caption=composed.caption,
     )
 

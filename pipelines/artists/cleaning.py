@@ -18,25 +18,30 @@ from pipelines.artists.footage import Footage, Frame
 _ALIKE = 20  # of 255: noise, compression and what is left of the camera's motion change a canvas by less
 
 
-def cleaned(footage: Footage, places: Sequence[int], window: int) -> Footage:
+def cleaned(
+    footage: Footage, places: Sequence[int], window: int, covered: Sequence[NDArray[np.bool_]] | None = None
+) -> Footage:  # fmt: skip
     """The canvas at some places of a footage, without what covers it for less than half of a window.
 
     Args:
         footage: N frames that show one canvas from one place.
         places: ascending, of range(N).
         window: frames that vote, odd; fewer at the ends of the footage.
+        covered: of each frame, (H, W) where it is known to show something else than the canvas.
     """
     frames = []
     for place in places:
         first = max(0, place - window // 2)
-        frames.append(consensus(footage.frames[first : place + window // 2 + 1], place - first))
+        voters = slice(first, place + window // 2 + 1)
+        frames.append(consensus(footage.frames[voters], place - first, covered and covered[voters]))
     return footage.chosen(places).changed(without_returns(frames, places, window), cleaned_over=window)
 
 
-def consensus(frames: Sequence[Frame], place: int) -> Frame:
+def consensus(frames: Sequence[Frame], place: int, covered: Sequence[NDArray[np.bool_]] | None = None) -> Frame:
     """What most frames agree on, pixel by pixel, averaged over those that agree.
 
-    Of two equally frequent states, the one seen nearest to the place counts.
+    Of two equally frequent states, the one seen nearest to the place counts. Where a frame is covered it neither votes
+    nor is voted for, unless all of them are.
     """
     # Judged by a little more than one pixel, edges that are half a pixel off still agree.
     looks = [cv2.GaussianBlur(frame, (0, 0), 0.8).astype(np.uint8) for frame in frames]
@@ -45,6 +50,10 @@ def consensus(frames: Sequence[Frame], place: int) -> Frame:
     for one in range(count):
         for other in range(one + 1, count):
             agree[one, other] = agree[other, one] = _alike(looks[one], looks[other])
+    if covered:
+        hidden = np.stack(covered)
+        visible = ~hidden | hidden.all(0)
+        agree &= visible[:, None] & visible[None]
     away = np.abs(np.arange(count) - place).reshape(-1, 1, 1)
     elected = np.argmax(agree.sum(0) * count - away, axis=0)
     share = np.take_along_axis(agree, elected[None, None], axis=0)[0].astype(np.float32)

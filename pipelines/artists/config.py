@@ -10,6 +10,7 @@ from conf.recipe import plain_containers
 from conf.value import check_whole
 from pipelines.artists.find import ArtistSource, Layout
 from pipelines.artists.grid import GridConfig, without_instructions
+from pipelines.artists.hands import MaskConfig
 from pipelines.sources.captions import CaptionTemplate
 from pipelines.sources.source import SourceEntry
 from pipelines.synthesis.run_config import RunConfig
@@ -93,6 +94,7 @@ class IngestConfig(RunConfig):
     layout: Layout
     grid: GridConfig
     treatment: TreatmentConfig
+    mask: MaskConfig
     caption: CaptionConfig
 
     def __post_init__(self) -> None:
@@ -100,6 +102,10 @@ class IngestConfig(RunConfig):
         num_frames = self.schedule.num_frames
         if self.treatment.max_frames < num_frames:
             raise ConfigError("treatment.max_frames", self.treatment.max_frames, f"num_frames={num_frames} at least")
+        if self.mask.model is not None and not self.treatment.does("clean", self.layout):
+            raise ConfigError(
+                "treatment.clean", self.treatment.clean, "always: mask.model is used as frames are cleaned"
+            )
         if self.layout == "grid" and self.grid.rows and self.grid.columns:
             cells = self.grid.rows * self.grid.columns
             if cells < num_frames:
@@ -111,6 +117,7 @@ class IngestConfig(RunConfig):
             "source": {"kind": self.layout, **_without_new_keys(plain_containers(self.source))},
             "grid": plain_containers(self.grid),
             "treatment": plain_containers(self.treatment),
+            **({} if self.mask.model is None else {"mask": self.mask.recipe()}),
             "caption": plain_containers(self.caption),
             "framing": plain_containers(self.framing),
             "schedule": plain_containers(self.schedule),

@@ -62,7 +62,11 @@ class Footage:
 
     def changed(self, frames: Sequence[Frame], **notes: Any) -> "Footage":
         """Other pixels for the same moments."""
-        return replace(self, frames=frames, notes={**self.notes, **notes})
+        return replace(self, frames=frames).noted(**notes)
+
+    def noted(self, **notes: Any) -> "Footage":
+        """The same with more notes."""
+        return replace(self, notes={**self.notes, **notes})
 
 
 def gather(

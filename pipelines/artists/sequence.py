@@ -17,6 +17,7 @@ from pipelines.artists.find import Layout, content_hash, files_of
 from pipelines.artists.footage import Footage, Frame, unit
 from pipelines.artists.frames import read_frames
 from pipelines.artists.grid import GridConfig, read_grid
+from pipelines.artists.hands import MaskConfig
 from pipelines.artists.hdf5 import read_archive
 from pipelines.artists.keyframes import key_moments
 from pipelines.artists.layers.reading import read_layers
@@ -48,6 +49,7 @@ class IngestSettings:
     layout: Layout
     grid: GridConfig
     treatment: TreatmentConfig
+    mask: MaskConfig
     caption: CaptionConfig
     framing: Framing
     schedule: FrameSchedule
@@ -120,7 +122,7 @@ class IngestSettings:
                 footage = without_mats(footage)  # what was left of mats that were not in one place
         footage = footage.changed([self._framed(frame) for frame in footage.frames])
         if treatment.does("clean", layout):
-            footage = cleaned(footage, self._candidates(len(footage)), treatment.window)
+            footage = self._cleaned(footage)
         footage = footage.moments()
         self._refuse_short(footage, "frames that differ")
         if is_one_still(footage.frames):
@@ -128,6 +130,17 @@ class IngestSettings:
         canvases = [unit(frame) for frame in footage.frames]
         places, distances = key_moments(canvases, self.schedule)
         return footage.chosen(places), [round(float(distances[place]), 6) for place in places]
+
+    def _cleaned(self, footage: Footage) -> Footage:
+        """Without hands and tools; those that a network finds have no vote."""
+        candidates, window = self._candidates(len(footage)), self.treatment.window
+        if self.mask.model is None:
+            return cleaned(footage, candidates, window)
+        firsts = {number: place for place, number in reversed(list(enumerate(footage.numbers)))}
+        masks = dict(zip(firsts, self.mask.masks([footage.frames[place] for place in firsts.values()]), strict=True))
+        covered = [masks[number] for number in footage.numbers]
+        shares = [round(float(mask.mean()), 4) for mask in masks.values()]
+        return cleaned(footage, candidates, window, covered).noted(masked_share=round(float(np.mean(shares)), 4))
 
     def _refuse_short(self, footage: Footage, what: str) -> None:
         if footage.num_moments < self.schedule.num_frames:

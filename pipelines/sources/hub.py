@@ -54,15 +54,11 @@ class HubSource(StoredSource):
     column: str | None = None
     caption_column: str | None = None
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not Path(self.path).is_dir() and not _ID.fullmatch(self.path):
-            raise ConfigError("path", self.path, "USER/NAME of the Hub, or a local folder that exists")
-
     def index(self, limit: int | None) -> Listing:
         """The first `limit` pictures (all, when None) in the order of the source that reads them.
 
         Raises:
+            ConfigError: if the path is neither a folder nor a name on the Hub.
             UserError: if there is no such data set, subset or split, it holds no pictures, the Hub cannot be reached,
                 or what the source that reads it raises.
         """
@@ -107,6 +103,8 @@ class HubSource(StoredSource):
 
     def _split(self) -> tuple[str, str, Sequence[str]]:
         """Kind and place of the data set, and the names of the split's files in it."""
+        if not Path(self.path).is_dir() and not _ID.fullmatch(self.path):
+            raise ConfigError("path", self.path, "USER/NAME of the Hub, or a local folder that exists")
         try:
             import datasets
         except ImportError as error:

@@ -46,6 +46,8 @@ NOT_IN_YAML = {
     ("PaintConfig", "strokes"),  # made of several keys, with execution=strokes
     ("FolderSource", "extensions"), ("FolderSource", "max_pixels"),  # long, and set by nobody yet
     ("WebDatasetSource", "extensions"), ("WebDatasetSource", "max_pixels"),
+    ("ParquetSource", "extensions"), ("ParquetSource", "max_pixels"),
+    ("HubSource", "extensions"), ("HubSource", "max_pixels"),
     ("SD15Config", "shape"), ("TinyConfig", "path"), ("WanTinyConfig", "path"),  # of other architectures
     ("RoundBrush", "path"), ("RoundBrush", "height_path"), ("WashBrush", "path"), ("WashBrush", "height_path"),
 }  # fmt: skip

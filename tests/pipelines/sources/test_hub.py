@@ -125,7 +125,7 @@ def test_folders_that_hold_scripts_texts_or_nothing_are_refused_and_nothing_is_r
     assert "scripts are no longer supported" in one_line_error(HubSource(path=str(beside))) and not ran.exists()
     for path in ("nowhere", "a/b/c", "../x", "parquet", "s3://bucket/x"):
         with pytest.raises(ConfigError, match="path="):
-            HubSource(path=path)
+            HubSource(path=path).index(None)
     broken = fill(tmp_path / "card", {"train.parquet": table("red"), "README.md": b"---\nlicense: [\n---\n"})
     assert str(broken) in one_line_error(HubSource(path=str(broken)))
 

@@ -1,0 +1,187 @@
+"""Hands and tools that SAM 3 finds by words, so that they have no vote about what is canvas.
+
+Segment Anything 3 (https://arxiv.org/abs/2511.16719) as transformers has it: `Sam3Model` cuts out every thing that a
+prompt names. SAM 1 and 2 know no words, and cannot be given here.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from conf.devices import compute_device
+from conf.errors import ConfigError, UserError
+from conf.value import Location
+from pipelines.artists.footage import Frame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Mask = NDArray[np.bool_]
+"""(H, W) where a hand or a tool is."""
+
+_FILES = ["*.json", "*.safetensors", "*.txt"]
+_MOST_PROMPTS = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskConfig:
+    """The group `mask`.
+
+    Attributes:
+        model: a folder in transformers' layout, or a name on the Hub; None: nothing is masked.
+        prompts: what to find, 1 to 16 phrases.
+        threshold: how sure the network must be of a thing, 0 to 1.
+        device: where it runs: cpu, cuda or cuda:N.
+    """
+
+    model: Location | None
+    prompts: tuple[str, ...]
+    threshold: float
+    device: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "prompts", tuple(self.prompts))
+        if self.model is not None and not (1 <= len(self.prompts) <= _MOST_PROMPTS and all(self.prompts)):
+            raise ConfigError("prompts", list(self.prompts), f"1 to {_MOST_PROMPTS} phrases such as [a hand]")
+        if not 0 <= self.threshold <= 1:
+            raise ConfigError("threshold", self.threshold, "0 to 1")
+        if self.model is not None:
+            compute_device(self.device)
+
+    def check(self) -> None:
+        """Load the network once, before anything is written.
+
+        Raises:
+            UserError: if it cannot be loaded.
+        """
+        if self.model is not None:
+            _loaded(self.model)
+
+    def recipe(self) -> dict[str, Any]:
+        """What of it decides the bytes of a data set: the weights by their hash, wherever they are.
+
+        Raises:
+            UserError: if there are none.
+        """
+        assert self.model is not None
+        digest = hashlib.sha256()
+        for path in sorted(_folder(self.model).glob("*")):
+            if path.is_file() and path.suffix in (".json", ".safetensors", ".txt"):
+                with path.open("rb") as file:
+                    digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+        return {"weights": digest.hexdigest(), "prompts": list(self.prompts), "threshold": self.threshold}
+
+    def masks(self, frames: Sequence[Frame]) -> list[Mask]:
+        """Where things that the prompts name are, for each frame.
+
+        Raises:
+            UserError: if the network cannot be loaded.
+        """
+        assert self.model is not None
+        segmenter = _segmenter(self.model, self.prompts, self.device)
+        return [segmenter.mask(frame, self.threshold) for frame in frames]
+
+
+class _Segmenter:
+    """A network, and the embeddings of its prompts."""
+
+    def __init__(self, model: str, prompts: Sequence[str], device: str) -> None:
+        import torch
+
+        network, self._processor = _loaded(model)
+        self._network = network.to(device).eval()
+        self._device = device
+        with torch.inference_mode():
+            tokens = self._processor(text=list(prompts), return_tensors="pt").to(device)
+        self._prompts = list(zip(tokens["input_ids"].split(1), tokens["attention_mask"].split(1), strict=True))
+
+    def mask(self, frame: Frame, threshold: float) -> Mask:
+        """(H, W) of a (H, W, 3) frame."""
+        import torch
+
+        mask: Mask = np.zeros(frame.shape[:2], bool)
+        with torch.inference_mode():
+            pixels = self._processor(images=frame, return_tensors="pt")["pixel_values"].to(self._device)
+            seen = self._network.get_vision_features(pixel_values=pixels)
+            for ids, attention in self._prompts:
+                output = self._network(vision_embeds=seen, input_ids=ids, attention_mask=attention)
+                (things,) = self._processor.post_process_instance_segmentation(
+                    output, threshold=threshold, target_sizes=[frame.shape[:2]]
+                )
+                if len(things["masks"]):
+                    mask |= things["masks"].bool().any(0).cpu().numpy()
+        return mask
+
+
+@lru_cache(maxsize=1)
+def _segmenter(model: str, prompts: tuple[str, ...], device: str) -> _Segmenter:
+    return _Segmenter(model, prompts, device)
+
+
+def _folder(model: str) -> Path:
+    """Where the files of a model are; those of the Hub are fetched once.
+
+    Raises:
+        UserError: if there are none.
+    """
+    if Path(model).is_dir():
+        return Path(model)
+    try:
+        from huggingface_hub import snapshot_download
+
+        return Path(snapshot_download(model, allow_patterns=_FILES))
+    except Exception as error:  # what the library and the network raise has no common class
+        raise UserError(f"mask.model={model}: no such folder, and not on the Hub ({_one_line(error)})") from error
+
+
+def _loaded(model: str) -> tuple[Any, Any]:
+    """The network with all its weights, and its processor; releases bring a tracker for videos, which is left out.
+
+    Raises:
+        UserError: if it is another network, is not whole, or transformers is too old.
+    """
+    try:
+        from transformers import Sam3Model, Sam3Processor
+    except ImportError as error:
+        raise UserError("mask.model needs transformers 5 or newer") from error
+    from training.models.finite import finite
+    from training.models.parts import LOADING_ERRORS
+
+    folder = str(_folder(model))
+    try:
+        with _quiet():
+            network, report = Sam3Model.from_pretrained(folder, use_safetensors=True, output_loading_info=True)
+            processor = Sam3Processor.from_pretrained(folder)
+    except LOADING_ERRORS as error:
+        raise UserError(f"mask.model={model}: not a SAM 3 that can be loaded ({_one_line(error)[:300]})") from error
+    lacking = sorted([*report["missing_keys"], *report["mismatched_keys"]], key=str)
+    if lacking:
+        raise UserError(f"mask.model={model}: not a whole SAM 3: {len(lacking)} tensors lack, as {lacking[0]}")
+    for name, tensor in network.state_dict().items():
+        finite(tensor, f"mask.model={model}: {name}")
+    return network.float(), processor
+
+
+@contextmanager
+def _quiet() -> "Iterator[None]":
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        logging.enable_progress_bar()
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
