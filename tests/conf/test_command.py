@@ -151,7 +151,7 @@ def test_help_tells_every_key_and_choice(capsys: pytest.CaptureFixture[str]) -> 
         "renderer.num_strokes",
         "cluster.address",
         "tracker.mode",
-        "source=folder|scenes|",
+        "source=folder|hf|parquet|scenes|",
         "brush@renderer.brush=dry|fan|",
         "brush@renderer.wash_brush=",
         "renderer.brush.bristles",

@@ -91,7 +91,8 @@ def test_a_kind_chooses_among_dataclasses() -> None:
 def _needed(choice: str, folder: Path) -> list[str]:
     if choice == "agent":
         return [f"renderer.actor={save_small_actor(folder / 'actor.pth')}"]
-    return {"folder": ["source.path=a"], "webdataset": ["source.path=a.tar"]}.get(choice, [])
+    paths = {"folder": "a", "webdataset": "a.tar", "parquet": "a.parquet", "hf": "ann/walls"}
+    return [f"source.path={paths[choice]}"] if choice in paths else []
 
 
 @pytest.mark.parametrize("tracker", choices("tracker"))
@@ -100,7 +101,7 @@ def test_training_takes_every_tracker(tracker: str) -> None:
 
 
 def test_every_choice_of_a_group_is_found() -> None:
-    assert {"scenes", "folder", "webdataset"} <= set(choices("source"))
+    assert {"scenes", "folder", "webdataset", "parquet", "hf"} <= set(choices("source"))
     assert {"mix", "bezier"} <= set(choices("renderer"))
     assert {"local", "ray", "inline"} == set(choices("cluster"))
     assert {"none", "wandb"} == set(choices("tracker"))
