@@ -17,10 +17,10 @@ from fsspec import AbstractFileSystem
 from conf.errors import UserError
 from pipelines.sources.captions import Annotation, text_line
 from pipelines.sources.patterns import matching_files, short_names
-from pipelines.sources.reading import PatientFile
+from pipelines.sources.reading import PatientFile, read_patiently
 from pipelines.sources.source import Listing, RefusedPicture, SourceEntry, StorageFault
 from pipelines.sources.stored import StoredSource, printable
-from training.data.storage import naming, open_storage
+from training.data.storage import open_storage
 
 NUM_READERS = 8
 """Files that are scanned side by side."""
@@ -89,7 +89,7 @@ class ParquetSource(StoredSource):
         entries: list[SourceEntry] = []
         default = Annotation(licence=self.licence)
         try:
-            with naming(path), _opened(filesystem, path) as table:
+            with _opened(filesystem, path) as table:
                 columns = self._columns(table.schema_arrow, path)
                 numbered_rows = enumerate(_all_rows(table, columns.names))
                 for number, (group, row, values) in numbered_rows:
@@ -223,7 +223,7 @@ def _opened(filesystem: AbstractFileSystem, path: str) -> Iterator[pq.ParquetFil
         RefusedPicture: if it is damaged, when opened or later.
         StorageFault: if the storage fails.
     """
-    with filesystem.open(path, "rb") as opened:
+    with read_patiently(lambda: filesystem.open(path, "rb"), printable(path)) as opened:
         file = PatientFile(opened, printable(path))
         try:
             yield pq.ParquetFile(pa.PythonFile(file, "r"), buffer_size=_BLOCK_BYTES, pre_buffer=False)

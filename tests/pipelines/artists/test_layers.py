@@ -1,6 +1,7 @@
 """`ingest layout=layers`: documents that other programs write become the process of their layers, bottom to top."""
 
 import io
+import sys
 import zipfile
 from pathlib import Path
 
@@ -288,3 +289,8 @@ def test_a_member_that_unpacks_to_too_much_is_not_unpacked(tmp_path: Path, monke
     monkeypatch.setattr("pipelines.artists.archive.Archive.read.__defaults__", (1_000_000,))
     monkeypatch.setattr(zipfile.ZipFile, "read", lambda *args: b"<image w='9' h='9'><stack/></image>")
     assert "mergedimage.png unpacks to 3000000 bytes, more than 1000000" in refusal(path)
+
+
+def test_without_psd_tools_a_line_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psd_tools", None)
+    assert "pip install 'process-painter[import]'" in refusal(tmp_path / "a.psd")

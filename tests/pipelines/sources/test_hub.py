@@ -1,6 +1,7 @@
 """`source=hf`: data sets of the Hub and folders laid out as such, read by the sources of this project."""
 
 import io
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -152,3 +153,8 @@ def test_a_data_set_of_the_hub_is_read_in_place_and_pinned_to_its_commit(hub: Re
     assert source.load(listing[1], FRAMING).image[5, 5].tolist() == [0, 0, 1]
     assert {name for name, _ in hub.asked if name != "README.md"} == {"data/train-0.parquet"}
     assert "no data set that can be opened" in one_line_error(HubSource(path="ann/doors"))
+
+
+def test_without_datasets_a_line_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    assert "pip install 'process-painter[import]'" in one_line_error(HubSource(path=str(tmp_path)))
