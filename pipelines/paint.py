@@ -45,23 +45,28 @@ if TYPE_CHECKING:
 
     from pipelines.inference.longer.in_between import Pieces
     from pipelines.inference.pinned import PinnedPicture
-    from pipelines.inference.pipeline import PaintingPipeline
+    from pipelines.inference.pipeline import OnGuess, PaintingPipeline
 
 _MOST_LINES = 10
 
 
-def run(config: PaintConfig) -> Summary:
+def run(config: PaintConfig, pipeline: "PaintingPipeline | None" = None, on_guess: "OnGuess | None" = None) -> Summary:
     """Paint.
+
+    Args:
+        config: what, and where to.
+        pipeline: of `config.painter`, with its LoRAs, device and the like, if it is loaded already.
+        on_guess: called in each step with what the process may become; what it raises ends the painting.
 
     Raises:
         UserError: if a picture that was named or all of a folder cannot be read, the painter will not do, or memory is
             short.
     """
     with held_folder(config.out):
-        return _paint(config)
+        return _paint(config, pipeline, on_guess)
 
 
-def _paint(config: PaintConfig) -> Summary:
+def _paint(config: PaintConfig, pipeline: "PaintingPipeline | None", on_guess: "OnGuess | None") -> Summary:
     device = compute_device(config.device)
     if config.offload != "none" and device.type == "cpu":
         raise ConfigError("offload", config.offload, "none on a CPU: offloading saves GPU memory only")
@@ -86,7 +91,7 @@ def _paint(config: PaintConfig) -> Summary:
     if several:
         check_overview(config.out)
     if todo:
-        lines_of_pictures += _paint_all(config, requests, todo, hashes, card, device)
+        lines_of_pictures += _paint_all(config, requests, todo, hashes, card, device, pipeline, on_guess)
     if several:
         write_overview(config.out, [request.out for request in requests])
         if len(lines_of_pictures) > _MOST_LINES:
@@ -106,6 +111,8 @@ def _paint_all(
     hashes: Mapping[Path, str],
     card: Mapping[str, Any],
     device: "torch.device",
+    pipeline: "PaintingPipeline | None",
+    on_guess: "OnGuess | None",
 ) -> list[str]:
     """Paint the requests in `todo`, and write each as soon as it is painted; returns lines about them.
 
@@ -120,9 +127,10 @@ def _paint_all(
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[config.dtype]
     warn_of_slow_numbers("dtype", config.dtype, device)
     with naming_memory(config, on_gpu=device.type != "cpu", at_once=min(config.batch_size, len(requests))):
-        pipeline, _ = load_painter_pipeline(
-            config.painter, dtype, device, config.loras, config.offload, config.vae, compiled=config.compile
-        )
+        if pipeline is None:
+            pipeline, _ = load_painter_pipeline(
+                config.painter, dtype, device, config.loras, config.offload, config.vae, compiled=config.compile
+            )
         prompts = dict.fromkeys(request.prompt for request in requests)
         if unknown := pipeline.base.unknown_words(" ".join(prompts)):
             tell(f"warning: this painter was not trained on the words {', '.join(unknown)}")
@@ -145,7 +153,7 @@ def _paint_all(
                 ]
                 conditions = [_pinned(*pair) for pair in zip(group, pictures, strict=True)]
                 prompted = list(zip([request.prompt for request in group], conditions, strict=True))
-                painted = _painted(config, pipeline, framing, prompted, card["num_frames"], progress)
+                painted = _painted(config, pipeline, framing, prompted, card["num_frames"], progress, on_guess)
                 for request, request_pictures, (frames, pieces) in zip(group, pictures, painted, strict=True):
                     if request.out in todo:
                         lines += write_result(request, framing, frames, request_pictures, pieces, hashes[request.out])
@@ -195,6 +203,7 @@ def _painted(
     prompted: "Sequence[tuple[str, Sequence[PinnedPicture]]]",
     trained_frames: int,
     progress: Progress | None,
+    on_guess: "OnGuess | None",
 ) -> "list[tuple[NDArray[np.uint8], Pieces | None]]":
     """Processes (T, H, W, 3) of prompts with pictures; those of more frames than the painter learned with their pieces.
 
@@ -217,6 +226,7 @@ def _painted(
         inversion=config.inversion,
         keep=config.keep,
         shared=config.shared,
+        on_guess=on_guess,
     )
     if progress is not None:
         alone, on_step = [0] * len(prompted), partial(progress.advance, 1)

@@ -101,6 +101,7 @@ def sample(
     guidance: float = 5.0,
     correct: Callable[[Tensor], Tensor] | None = None,
     on_step: Callable[[], None] | None = None,
+    on_guess: Callable[[Tensor], None] | None = None,
 ) -> Tensor:
     """Latents from noise, with classifier-free guidance.
 
@@ -114,6 +115,7 @@ def sample(
         guidance: 1 for none.
         correct: what each step predicts (B, ...) without noise -> what it should have predicted.
         on_step: called after each step.
+        on_guess: called in each step with what it predicts (B, ...) without noise; what it raises ends the sampling.
 
     Returns:
         (B, ...) latents.
@@ -121,10 +123,12 @@ def sample(
     sampler, latents = objective.sampler(num_steps), noise
     for number, timestep in list(enumerate(sampler.timesteps))[skipped:]:
         prediction = _guided(denoise, latents, timestep, text, no_text, guidance)
+        steps = timestep.expand(len(latents))
         if correct is not None:
-            steps = timestep.expand(len(latents))
             clean = correct(objective.clean(latents, prediction, steps))
             prediction = objective.prediction_of(latents, clean, steps)
+        if on_guess is not None:
+            on_guess(objective.clean(latents, prediction, steps))
         latents = sampler.step(prediction, number, latents)
         if on_step is not None:
             on_step()

@@ -30,6 +30,10 @@ _SHARED_UNTRAINED = (0.0, 0.6)  # the same, by painters whose frames were traine
 _INVERTED_AT_ONCE = 32  # pictures: fewer than a batch of processes has frames
 
 
+OnGuess = Callable[[Callable[[], Tensor]], None]
+"""Given, in each step, what decodes its guess of the finished processes to (N, T, 3, H, W) in [0, 1]."""
+
+
 @dataclass
 class PaintedProcesses(BaseOutput):  # type: ignore[misc]
     """What the pipeline returns.
@@ -87,6 +91,7 @@ class PaintingPipeline(OffloadingPipeline):
         positions: Sequence[int] | None = None,
         share: float = 1.0,
         on_step: Callable[[], None] | None = None,
+        on_guess: OnGuess | None = None,
     ) -> PaintedProcesses:
         """Paint.
 
@@ -108,6 +113,7 @@ class PaintingPipeline(OffloadingPipeline):
             share: of the steps, counted from the last, that are done. Below 1 a process begins from its conditions,
                 interpolated over its frames, instead of from noise alone.
             on_step: called after each step of sampling.
+            on_guess: called in each step of sampling; what it raises ends the painting.
 
         Raises:
             ValueError: if a frame is out of range or named twice, counts differ, or a process with a share of the steps
@@ -150,10 +156,14 @@ class PaintingPipeline(OffloadingPipeline):
                 _denoiser(networks, conditions, pinned_to),
                 base.objective, noise, text, no_text.repeated(len(prompts)),
                 num_steps=steps, skipped=skipped, guidance=guidance, correct=keeping, on_step=on_step,
+                on_guess=None if on_guess is None else lambda latents: on_guess(partial(self._decoded, latents)),
             )  # fmt: skip
+        return PaintedProcesses(frames=self._decoded(painted), noise=noise.cpu())
+
+    def _decoded(self, latents: Tensor) -> Tensor:
+        """(N, T, 3, H, W) in [0, 1], on the CPU."""
         with self._computing("decoding"):
-            frames = base.decode_sequences(painted).float().cpu()
-        return PaintedProcesses(frames=frames, noise=noise.cpu())
+            return self.base.decode_sequences(latents).float().cpu()
 
     def _encoded(self, base: Base, pinned: Sequence[PinnedPicture]) -> Tensor:
         """(K, C, h, w) scaled mean latents, each picture encoded alone."""

@@ -34,6 +34,23 @@ def test_a_process_is_the_same_alone_and_among_others(painter: ProcessPainterPip
     assert torch.allclose(both[:1], paint(painter, at(-1)), atol=1e-2)
 
 
+def test_each_step_tells_its_guess_and_painting_goes_on_as_without(painter: ProcessPainterPipeline) -> None:
+    guesses: list[torch.Tensor] = []
+    painted = paint(painter, at(-1), on_guess=lambda decode: guesses.append(decode()))
+    assert torch.equal(painted, paint(painter, at(-1)))
+    assert len(guesses) == 3 and {guess.shape for guess in guesses} == {painted.shape}
+    distances = [float((guess - painted).abs().mean()) for guess in guesses]
+    assert distances[0] > distances[-1]
+
+
+def test_a_guess_can_end_the_painting(painter: ProcessPainterPipeline) -> None:
+    def enough(decode: object) -> None:
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        paint(painter, on_guess=enough)
+
+
 def test_the_order_in_which_conditions_are_told_does_not_matter(painter: ProcessPainterPipeline) -> None:
     one, two, three = at(3, 0), at(0, 1), at(-3, 2)
     assert torch.equal(paint(painter, one, two, three), paint(painter, three, one, two))
