@@ -24,6 +24,7 @@ VERBS = {
     "dashboard": "training.dashboard",
     "assemble": "training.assemble",
     "paint": "pipelines.paint",
+    "app": "pipelines.app",
     "film": "pipelines.film",
     "export": "pipelines.export",
     "evaluate": "pipelines.evaluate",

@@ -71,7 +71,8 @@ def test_every_broken_promise_is_called_by_its_name(tmp_path: Path) -> None:
 
 def test_every_command_is_tried() -> None:
     tried = {word for subject in SUBJECTS for word in subject.words}
-    assert set(VERBS.values()) <= tried
+    serving = {"pipelines.app"}  # until it is ended: tests/pipelines/web
+    assert set(VERBS.values()) - serving <= tried
 
 
 def test_a_few_kills_and_faults_break_nothing(tmp_path: Path) -> None:

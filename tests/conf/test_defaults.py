@@ -18,6 +18,7 @@ from conf.errors import UserError
 from pipelines import encode, evaluate, export, film, gallery, ingest, publish, status, verify
 from pipelines.inference.config import paint_config
 from pipelines.synthesis.config import synth_config
+from pipelines.web.settings import app_config
 from training import assemble, dashboard
 from training.config import train_config
 
@@ -30,6 +31,7 @@ COMMANDS: dict[str, tuple[Callable[[dict[str, Any]], Any], list[str]]] = {
     "status": (status.status_config, ["dataset=a"]),
     "gallery": (gallery.gallery_config, ["dataset=a"]),
     "paint": (paint_config, ["prompt=a"]),
+    "app": (app_config, []),
     "film": (film.film_config, ["picture=a", "renderer.actor=a"]),
     "export": (export.export_config, ["dataset=a", "key=a", "out=a.svg", "renderer.actor=a"]),
     "evaluate": (evaluate.evaluate_config, ["generated=a", "reference=a"]),

@@ -64,4 +64,5 @@
     document.getElementById("given").append(given);
   }
   show(last);
+  if (location.hash === "#playing" && !matchMedia("(prefers-reduced-motion: reduce)").matches) toggle();
 })();

@@ -1,0 +1,174 @@
+"""What a visitor asks for, checked against the limits, as a configuration of `paint`."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from conf.errors import UserError
+from pipelines.web.settings import AppConfig
+
+if TYPE_CHECKING:
+    from pipelines.inference.config import PaintConfig
+
+Start = Literal["words", "finished", "unfinished", "frames"]
+"""What a painting is made from: words alone, a finished picture, an unfinished one, or pictures for some frames."""
+
+NOT_UNDERSTOOD = "This was not understood. Please load the page again."
+_MOST_SEED = 2**31 - 1
+_TWICE = "Two pictures are given for the same frame. Please give them different ones."
+_STROKES = ("oil", "bezier", "ink")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """One painting that a visitor asks for.
+
+    Attributes:
+        painter: name of the painter.
+        start: what it is made from.
+        subject: what to paint, in words.
+        method: key of the painter's `phrases`: how it is painted; empty for whatever the words say.
+        pictures: uploaded pictures by frame, -1 the last. Of a finished or an unfinished picture there is one.
+        num_frames: length of the process.
+        in_strokes: whether it is executed in strokes, at the size of the picture.
+        steps: of denoising.
+        seed: None for another one each time.
+    """
+
+    painter: str
+    start: Start
+    subject: str
+    method: str
+    pictures: Mapping[int, Path]
+    num_frames: int
+    in_strokes: bool
+    steps: int
+    seed: int | None
+
+    @classmethod
+    def of(
+        cls, start: Any, subject: Any, method: Any, finished: Any, unfinished: Any, at: Any, num_frames: Any,
+        in_strokes: Any, steps: Any, seed: Any, painter: Any, *pins: Any,
+    ) -> Self:  # fmt: skip
+        """What a visitor filled in, or a stranger's program sent in its place.
+
+        Args:
+            start, subject, method, num_frames, in_strokes, steps, painter: as the attributes.
+            seed: in digits; nothing for another one each time.
+            finished, unfinished: uploaded files, with their `path`; None for none.
+            at: frame of the unfinished picture.
+            pins: uploaded files and their frames, by turns.
+
+        Raises:
+            UserError: if it has another shape.
+        """
+        try:
+            given = {
+                "words": [], "finished": [(finished, -1)], "unfinished": [(unfinished, at)],
+                "frames": list(zip(pins[0::2], pins[1::2], strict=True)),
+            }[start]  # fmt: skip
+            pictures = [(_whole(frame), Path(picture["path"])) for picture, frame in given if picture is not None]
+            order = cls(
+                painter=_text(painter), start=start, subject=_text(subject or ""), method=_text(method or ""),
+                pictures=dict(pictures), num_frames=_whole(num_frames), in_strokes=bool(in_strokes),
+                steps=_whole(steps), seed=None if seed in (None, "") else int(seed),
+            )  # fmt: skip
+        except (TypeError, ValueError, KeyError, OverflowError) as error:
+            raise UserError(NOT_UNDERSTOOD) from error
+        if len(order.pictures) < len(pictures):
+            raise UserError(_TWICE)
+        return order
+
+    def checked(self, config: AppConfig, phrases: Mapping[str, str]) -> None:
+        """Check all but the pictures.
+
+        Args:
+            config: of the app.
+            phrases: of the painter, by method.
+
+        Raises:
+            UserError: in a sentence for the visitor.
+        """
+        limits = config.limits
+        for what, value, lowest, highest in (
+            ("Length", self.num_frames, 2, limits.frames),
+            ("Steps", self.steps, 1, limits.steps),
+            ("Seed", self.seed or 0, 0, _MOST_SEED),
+        ):
+            if not lowest <= value <= highest:
+                raise UserError(f"{what} can be a whole number from {lowest} to {highest}.")
+        if self.painter not in config.by_name:
+            raise UserError("There is no such painter here.")
+        if self.method and self.method not in phrases:
+            raise UserError("This painter does not know that method.")
+        if len(self.subject) > limits.letters:
+            raise UserError(f"Please describe the painting in {limits.letters} letters or fewer.")
+        if self.start == "words" and not self.subject.strip():
+            raise UserError("Please say what to paint.")
+        if self.start != "words" and not self.pictures:
+            raise UserError("Please choose a picture.")
+        for frame in self.pictures:
+            if not -self.num_frames <= frame < self.num_frames:
+                raise UserError(f"This process has the frames 0 to {self.num_frames - 1}; there is no frame {frame}.")
+        frames = [frame % self.num_frames for frame in self.pictures]
+        if len(set(frames)) < len(frames):
+            raise UserError(_TWICE)
+        if self.start == "unfinished" and frames[0] == self.num_frames - 1:
+            raise UserError("An unfinished picture cannot be the last frame. Please choose an earlier one.")
+
+    def paint_config(self, config: AppConfig, phrases: Mapping[str, str], out: Path) -> "PaintConfig":
+        """The same in the terms of `paint`; values are put in place as they are, and never read as `key=value`.
+
+        Raises:
+            UserError: if `paint` has no such thing.
+        """
+        from conf.compose import compose
+        from pipelines.inference.config import paint_config
+
+        subject = " ".join(self.subject.split())
+        parts = [subject, phrases.get(self.method, "")]
+        keys: dict[str, Any] = {
+            "prompt": ", ".join(part for part in parts if part),
+            "painter": str(config.by_name[self.painter]),
+            "num_frames": self.num_frames,
+            "steps": self.steps,
+            "seed": secrets.randbelow(_MOST_SEED) if self.seed is None else self.seed,
+            "device": config.device,
+            "out": str(out),
+        }
+        if self.start == "frames":
+            keys["conditions"] = {frame: str(path) for frame, path in self.pictures.items()}
+        elif self.start != "words":
+            ((frame, path),) = self.pictures.items()
+            keys["image"] = str(path)
+            keys["task"] = "reconstruct" if self.start == "finished" else "complete"
+            if self.start == "unfinished":
+                keys["at"] = frame % self.num_frames
+        strokes = self.method if self.method in _STROKES else _STROKES[0]
+        if self.in_strokes:
+            keys |= {"execution": "strokes", "canvas_px": config.limits.canvas_px}
+        return paint_config({**compose("paint", [f"renderer={strokes}"]), **keys})
+
+
+def _text(value: Any) -> str:
+    """A text of JSON.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is no text")
+    return value
+
+
+def _whole(value: Any) -> int:
+    """A whole number of JSON, which may be written as 8.0.
+
+    Raises:
+        ValueError, TypeError, OverflowError: if it is none.
+    """
+    if isinstance(value, bool) or int(value) != value:
+        raise ValueError(f"{value!r} is no whole number")
+    return int(value)

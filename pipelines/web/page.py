@@ -1,0 +1,189 @@
+"""The page: a form on one side, the easel on the other, the gallery below."""
+
+import html
+import re
+from collections.abc import Callable, Iterator, Sequence
+from importlib.resources import files
+from typing import Any
+
+import gradio as gr
+
+from conf.errors import UserError
+from pipelines.web import panel
+from pipelines.web.easel import Easel, Glance
+from pipelines.web.order import NOT_UNDERSTOOD, Order
+from pipelines.web.paintings import Paintings, StoredPainting
+from pipelines.web.settings import AppConfig
+
+TITLE = "process-painter"
+STYLE = files(__package__).joinpath("page.css").read_text(encoding="utf-8")
+
+_PINNED = 4  # pictures for frames
+_SHOWN = 60  # paintings in the gallery
+_STARTS = [
+    ("Words", "words"), ("A finished picture", "finished"), ("An unfinished picture", "unfinished"),
+    ("Pictures for some frames", "frames"),
+]  # fmt: skip
+_EXAMPLE = "a red house by a lake under an orange sky"
+_ADDRESS = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*:")
+_DEFAULT_FRAMES, _DEFAULT_STEPS, _DEFAULT_AT = 8, 30, 2
+
+
+class _Page(gr.Blocks):
+    """Blocks that fetch nothing: by itself Gradio downloads whatever address a client gives in place of a file."""
+
+    async def preprocess_data(self, block_fn: Any, inputs: list[Any], *more: Any, **options: Any) -> list[Any]:
+        """As the parent, without addresses, and with a sentence instead of a traceback for what is malformed."""
+        if _names_address(inputs):
+            raise _refusal("Pictures are taken from your files, not from addresses.")
+        try:
+            answers: list[Any] = await super().preprocess_data(block_fn, inputs, *more, **options)
+        except ValueError as error:
+            raise _refusal(NOT_UNDERSTOOD) from error
+        return answers
+
+
+def make_page(config: AppConfig, easel: Easel, paintings: Paintings) -> gr.Blocks:
+    """The page, its queue included, ready to be launched."""
+    names, limits = list(config.by_name), config.limits
+    page = _Page(title=TITLE, analytics_enabled=False, delete_cache=(600, 3600))
+    with page:
+        own_names = gr.BrowserState([], storage_key="process-painter-paintings")
+        gr.HTML(panel.introduction(), elem_id="introduction")
+        with gr.Row():
+            with gr.Column(scale=5, min_width=320):
+                start = gr.Radio(_STARTS, value="words", label="Start from")
+                subject = gr.Textbox(
+                    label="What to paint", placeholder=_EXAMPLE, max_length=limits.letters, lines=1, max_lines=4,
+                    submit_btn=False,
+                )  # fmt: skip
+                with gr.Column(visible=False) as of_finished:
+                    finished = _given_picture("The finished picture")
+                with gr.Column(visible=False) as of_unfinished:
+                    unfinished = _given_picture("The unfinished picture")
+                    at = gr.Slider(
+                        0, limits.frames - 2, value=min(_DEFAULT_AT, limits.frames - 2), step=1,
+                        label="How far it is: which frame it is",
+                    )  # fmt: skip
+                with gr.Column(visible=False) as of_frames:
+                    gr.HTML("<p>Frame 0 is the blank canvas, -1 the finished painting.</p>")
+                    with gr.Row():
+                        pinned = [_pinned_picture(number) for number in range(_PINNED)]
+                method = _method_choice(easel, names[0])
+                in_strokes = gr.Radio(
+                    [("Small, in pixels, as the painter sees it", False), ("Large, in strokes", True)],
+                    value=False, label="Size",
+                )  # fmt: skip
+                with gr.Accordion("Length, care, seed", open=False):
+                    num_frames = gr.Slider(
+                        2, limits.frames, value=min(_DEFAULT_FRAMES, limits.frames), step=1, label="Length in frames"
+                    )
+                    steps = gr.Slider(
+                        1, limits.steps, value=min(_DEFAULT_STEPS, limits.steps), step=1, label="Steps: more are finer"
+                    )
+                    seed = gr.Textbox(label="Seed", placeholder="another one each time", max_length=10, max_lines=1)
+                painter = gr.Dropdown(names, value=names[0], label="Painter", visible=len(names) > 1)
+                with gr.Row():
+                    paint_button = gr.Button("Paint", variant="primary", scale=3, min_width=150)
+                    stop_button = gr.Button("Stop", scale=1, min_width=80)
+            with gr.Column(scale=7, min_width=320):
+                easel_html = gr.HTML(panel.EMPTY, elem_id="easel")
+        gallery_html = gr.HTML(elem_id="gallery", js_on_load=panel.NAMING_PAINTINGS)
+
+        def shown(names_of_visitor: Sequence[str]) -> str:
+            among = None if config.gallery == "all" else frozenset(map(str, names_of_visitor))
+            title = "Painted here before" if among is None else "Painted by you"
+            return panel.gallery(title, paintings.latest(_SHOWN, among))
+
+        def paint(*answers: Any) -> Iterator[tuple[Any, Any, Any]]:
+            *asked, names_of_visitor = answers
+            names_of_visitor = names_of_visitor or []
+            for seen in _painted(easel, asked):
+                if isinstance(seen, Glance):
+                    yield panel.forming(seen), gr.skip(), gr.skip()
+                else:
+                    names_of_visitor = [*names_of_visitor, seen.name][-_SHOWN:]
+                    yield panel.playing(seen), names_of_visitor, shown(names_of_visitor)
+
+        def open_painting(event: gr.EventData) -> str:
+            painting = paintings.find(str(event.name))
+            if painting is None:
+                raise _refusal("This painting is no longer here.")
+            return panel.playing(painting)
+
+        asked = [start, subject, method, finished, unfinished, at, num_frames, in_strokes, steps, seed, painter]
+        pins = [part for picture_and_frame in pinned for part in picture_and_frame]
+        painted = gr.on(
+            [paint_button.click, subject.submit], paint, [*asked, *pins, own_names],
+            [easel_html, own_names, gallery_html], preprocess=False, api_name="paint", concurrency_limit=1,
+            trigger_mode="once", show_progress_on=[easel_html], scroll_to_output=True,
+        )  # fmt: skip
+        _without_queue(stop_button.click, lambda: panel.EMPTY, None, easel_html, cancels=[painted])
+        _without_queue(start.change, lambda chosen: _visible(chosen), start, [of_finished, of_unfinished, of_frames])
+        _without_queue(painter.change, lambda name: _method_choice(easel, name), painter, method)
+        _without_queue(gallery_html.click, open_painting, None, easel_html)
+        _without_queue(page.load, shown, own_names, gallery_html)
+    page.queue(max_size=limits.queue, api_open=False)
+    return page
+
+
+def theme() -> gr.themes.Base:
+    """Paper and ink, as on the player's page; all fonts are the visitor's own."""
+    fonts = ["system-ui", "sans-serif"]
+    base = gr.themes.Base(
+        primary_hue="orange", neutral_hue="stone", font=fonts, font_mono=["ui-monospace", "monospace"], radius_size="lg"
+    )
+    return base.set(
+        body_background_fill="#f4f1ea", body_background_fill_dark="#1d1b19", body_text_color="#2b2723",
+        body_text_color_dark="#ece7df", block_background_fill="#fffdf8", block_background_fill_dark="#282522",
+        button_primary_background_fill="#a8410f", button_primary_background_fill_hover="#8a350c",
+        button_primary_background_fill_dark="#a8410f", button_primary_text_color="#ffffff",
+    )  # fmt: skip
+
+
+def _painted(easel: Easel, answers: Sequence[Any]) -> Iterator[Glance | StoredPainting]:
+    try:
+        yield from easel.paint(Order.of(*answers))
+    except UserError as error:
+        raise _refusal(str(error)) from error
+
+
+def _pinned_picture(number: int) -> tuple[gr.Image, gr.Number]:
+    with gr.Column(min_width=150):
+        picture = _given_picture(f"Picture {number + 1}")
+        frame = gr.Number(-1 if number == 0 else number, precision=0, label=f"Frame of picture {number + 1}")
+    return picture, frame
+
+
+def _given_picture(label: str) -> gr.Image:
+    """A place for a picture, whose file `accepted_picture` looks at."""
+    return gr.Image(label=label, sources=["upload", "clipboard"], image_mode=None, buttons=[], height=200)
+
+
+def _method_choice(easel: Easel, painter: str) -> gr.Radio:
+    """The methods that a painter knows, oil first where it does."""
+    phrases = easel.card(painter)["phrases"]
+    choices = sorted(((phrase, name) for name, phrase in phrases.items()), key=lambda one: (one[1] != "oil", one))
+    return gr.Radio([*choices, ("as described", "")], value=choices[0][1] if choices else "", label="Manner")
+
+
+def _visible(start: str) -> list[Any]:
+    return [gr.Column(visible=start == one) for one in ("finished", "unfinished", "frames")]
+
+
+def _without_queue(
+    event: Callable[..., Any], act: Callable[..., Any], inputs: Any, outputs: Any, cancels: Any = None
+) -> None:
+    event(act, inputs, outputs, cancels=cancels, queue=False, show_progress="hidden", api_visibility="private")
+
+
+def _names_address(value: Any) -> bool:
+    """Whether some file in what a client sent is an address."""
+    if isinstance(value, dict):
+        return bool(_ADDRESS.match(str(value.get("path")))) or any(map(_names_address, value.values()))
+    return isinstance(value, list) and any(map(_names_address, value))
+
+
+def _refusal(sentence: str) -> gr.Error:
+    """A sentence for the visitor; Gradio takes it for HTML."""
+    return gr.Error(html.escape(sentence), title="Not possible", print_exception=False)

@@ -1,0 +1,106 @@
+"""What the server answers besides the page itself: files of paintings, and refusals of what is too large."""
+
+import re
+import tempfile
+from collections.abc import Iterator
+from typing import IO
+
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pipelines.web.paintings import Paintings
+
+_IN_MEMORY_BYTES = 16_000_000
+_PIECE_BYTES = 1 << 16
+_FORM_BYTES = 1_000_000  # of a request beside the file that it uploads
+_POLICY = (
+    "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
+    "style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'self'; form-action 'self'"
+)
+"""Nothing is fetched from other places. What is unsafe, Gradio's page needs."""
+_HEADERS = [
+    (b"content-security-policy", _POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+]
+
+
+def painting_routes(paintings: Paintings) -> list[Route]:
+    """`paintings/NAME/FILE`, such as its player's page, and `paintings/NAME.zip`."""
+
+    def file(request: Request) -> Response:
+        painting = paintings.find(request.path_params["name"])
+        name = request.path_params["file"]
+        if painting is None or name not in painting.files:
+            return _nothing()
+        return FileResponse(painting.folder / name)
+
+    def archive(request: Request) -> Response:
+        painting = paintings.find(request.path_params["name"])
+        if painting is None:
+            return _nothing()
+        zipped = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 - closed when it is sent
+        painting.zipped(zipped)
+        headers = {"content-disposition": f'attachment; filename="{painting.name}.zip"'}
+        return StreamingResponse(_pieces(zipped), media_type="application/zip", headers=headers)
+
+    return [Route("/paintings/{name}.zip", archive), Route("/paintings/{name}/{file:path}", file)]
+
+
+def guard(most_bytes: int) -> Middleware:
+    """Refuses requests with more bytes than an upload may have, and forbids pages to reach other places."""
+    return Middleware(_Guard, most_bytes=most_bytes + _FORM_BYTES)
+
+
+class _TooLarge(Exception):
+    """A request goes on beyond its limit."""
+
+
+class _Guard:
+    def __init__(self, app: ASGIApp, most_bytes: int) -> None:
+        self._app, self._most_bytes = app, most_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        received, begun = 0, False
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._most_bytes:
+                raise _TooLarge
+            return message
+
+        async def with_headers(message: Message) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                begun = True
+                message = {**message, "headers": [*message.get("headers", []), *_HEADERS]}
+            await send(message)
+
+        stated = dict(scope["headers"]).get(b"content-length", b"0")
+        try:
+            if not re.fullmatch(rb"[0-9]{1,18}", stated) or int(stated) > self._most_bytes:
+                raise _TooLarge
+            await self._app(scope, counted, with_headers)
+        except _TooLarge:
+            if not begun:
+                sentence = f"This is more than {self._most_bytes // 1_000_000} MB, which is all that is taken here."
+                await PlainTextResponse(sentence, 413)(scope, receive, with_headers)
+
+
+def _nothing() -> Response:
+    return PlainTextResponse("There is no such painting.", 404)
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    with file:
+        file.seek(0)
+        while piece := file.read(_PIECE_BYTES):
+            yield piece

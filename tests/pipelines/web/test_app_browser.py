@@ -1,0 +1,128 @@
+"""The app in a real Chromium: by keyboard alone on a telephone's screen, and by mouse on a desk's."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.pipelines.pages.gallery_visit import a_chromium
+from tests.pipelines.web.served import Served, answers, painted
+from tests.pipelines.web.test_app import GREY
+
+pytestmark = pytest.mark.browser
+PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 860}
+_PATIENCE_MS = 120_000
+_MOST_STOPS = 40  # of the tab key
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with a_chromium() as browser:
+        yield browser
+
+
+class Visit:
+    """A page of the app, and all that it asked for or complained of."""
+
+    def __init__(self, browser: Browser, app: Served, size: dict[str, int]) -> None:
+        self.page: Page = browser.new_page(viewport=size, reduced_motion="no-preference")  # type: ignore[arg-type]
+        self.page.set_default_timeout(_PATIENCE_MS)
+        self.troubles: list[str] = []
+        self.strange: list[str] = []
+        self.page.on("console", lambda message: self.troubles.append(message.text))
+        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
+        self.page.on(
+            "request",
+            lambda one: None if one.url.startswith((app.url, "data:", "blob:")) else self.strange.append(one.url),
+        )
+        self.page.goto(app.url)
+        expect(self.button("Paint")).to_be_visible(timeout=_PATIENCE_MS)
+
+    def button(self, name: str) -> Locator:
+        return self.page.get_by_role("button", name=name, exact=True)
+
+    def tab_to(self, wanted: Locator) -> None:
+        """Press the tab key until something has the focus; it must then be seen to have it."""
+        for _ in range(_MOST_STOPS):
+            self.page.keyboard.press("Tab")
+            if wanted.evaluate("element => element === document.activeElement"):
+                outline = wanted.evaluate("element => getComputedStyle(element).outlineStyle")
+                assert outline != "none", "the focus cannot be seen"
+                return
+        raise AssertionError("the tab key does not lead there")
+
+    def leave(self) -> None:
+        assert self.strange == [], "asked other places"
+        assert self.troubles == []
+        self.page.close()
+
+
+def test_words_become_a_playing_process_by_keyboard_on_a_telephone(browser: Browser, app: Served) -> None:
+    visit = Visit(browser, app, PHONE)
+    page = visit.page
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    visit.tab_to(page.get_by_label("What to paint"))
+    page.keyboard.type("a green boat")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    visit.tab_to(visit.button("Length, care, seed ▼"))
+    page.keyboard.press("Enter")
+    for label in ("Length in frames", "Steps"):
+        slider = page.get_by_role("slider", name=re.compile(label))
+        visit.tab_to(slider)
+        page.keyboard.press("Home")
+        page.keyboard.press("ArrowRight")
+    visit.tab_to(visit.button("Paint"))
+    page.keyboard.press("Enter")
+    player = page.frame_locator(".pp-playing iframe")
+    expect(player.locator("#caption")).to_contain_text("a green boat", timeout=_PATIENCE_MS)
+    expect(player.locator("#number")).to_have_text("2 / 2")  # it played to its end by itself
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    visit.tab_to(page.get_by_role("link", name="Everything (zip)"))
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Shift+Tab")
+    player.locator("#frame").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(player.locator("#number")).to_have_text("1 / 2")
+    visit.leave()
+
+
+def test_an_earlier_painting_is_opened_by_keyboard(browser: Browser, app: Served) -> None:
+    painted(app.url, answers())
+    visit = Visit(browser, app, DESK)
+    card = visit.page.locator("ul.pp-gallery button").first
+    expect(card).to_be_visible()
+    caption = card.inner_text()
+    visit.tab_to(card)
+    visit.page.keyboard.press("Enter")
+    expect(visit.page.frame_locator(".pp-playing iframe").locator("#caption")).to_have_text(caption)
+    visit.leave()
+
+
+def test_a_picture_is_given_by_file_and_a_hostile_one_is_refused_in_a_sentence(
+    browser: Browser, app: Served, tmp_path: Path
+) -> None:
+    (tmp_path / "a.png").write_bytes(GREY)
+    (tmp_path / "evil.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>')
+    visit = Visit(browser, app, DESK)
+    page = visit.page
+    page.get_by_label("A finished picture").check()
+    page.get_by_role("button", name="Length, care, seed ▼").click()
+    page.get_by_label(re.compile("number input for Steps")).fill("2")
+    chooser = page.locator('input[type="file"]:visible, .column:visible input[type="file"]').first
+    chooser.set_input_files(tmp_path / "evil.svg")
+    page.get_by_role("button", name="Remove Image").wait_for()
+    visit.button("Paint").click()
+    expect(page.get_by_text("This is not a picture that can be read.")).to_be_visible(timeout=_PATIENCE_MS)
+    page.get_by_role("button", name="Remove Image").click()
+    chooser.set_input_files(tmp_path / "a.png")
+    page.get_by_role("button", name="Remove Image").wait_for()
+    visit.button("Paint").click()
+    page.locator(".pp-playing iframe").wait_for()
+    newest = max(app.out.glob("*/report.json"))
+    assert json.loads(newest.read_text())["task"] == "reconstruct"
+    assert visit.strange == []
+    page.close()

@@ -1,0 +1,99 @@
+"""What visitors ask for becomes what `paint` understands, and nothing else."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conf.compose import compose
+from conf.errors import UserError
+from pipelines.web.order import Order
+from pipelines.web.settings import AppConfig, app_config
+from tests.pipelines.web.served import answers
+
+PHRASES = {"oil": "painted in oil", "ink": "painted in Chinese ink"}
+GIVEN = {"path": "/uploads/a.png"}
+
+
+def config(**changed: Any) -> AppConfig:
+    plain = compose("app", [])
+    return app_config({**plain, "painters": ["a/painter"], "limits": {**plain["limits"], **changed}})
+
+
+def order(**said: Any) -> Order:
+    return Order.of(*answers(**said)[:-1])
+
+
+def refusal(asked: Order) -> str:
+    with pytest.raises(UserError) as caught:
+        asked.checked(config(), PHRASES)
+    return str(caught.value)
+
+
+def test_words_reach_paint_letter_for_letter_and_the_manner_is_appended() -> None:
+    for subject in ("${oc.env:HOME}", "out=/tmp/x", "null", "[1, 2]", "'a' \\ \"b\"", "é 画"):
+        painted = order(subject=subject, method="oil").paint_config(config(), PHRASES, Path("out"))
+        assert painted.prompt == f"{subject}, painted in oil" and painted.out == Path("out")
+    assert order(subject=" a \n\n boat\t").paint_config(config(), PHRASES, Path("out")).prompt == "a boat"
+
+
+def test_each_start_is_a_task_of_paint() -> None:
+    for start, task, frames in (("finished", "reconstruct", [2]), ("unfinished", "complete", [1])):
+        asked = order(start=start, **{start: GIVEN})
+        asked.checked(config(), PHRASES)
+        painted = asked.paint_config(config(), PHRASES, Path("out"))
+        assert (painted.task, list(painted.pinned)) == (task, frames)
+    pins = [GIVEN, -1, None, 1, GIVEN, 0, None, 3]
+    painted = order(start="frames", pins=pins).paint_config(config(), PHRASES, Path("out"))
+    assert (painted.task, list(painted.pinned)) == ("generate", [0, 2])
+    assert order(finished=GIVEN).paint_config(config(), PHRASES, Path("out")).pinned == {}, "words alone"
+
+
+def test_strokes_are_those_of_the_manner_and_as_large_as_allowed() -> None:
+    for method, renderer in (("oil", "oil"), ("ink", "ink"), ("", "oil")):
+        strokes = order(in_strokes=True, method=method).paint_config(config(canvas_px=320), PHRASES, Path("o")).strokes
+        assert strokes is not None and (strokes.renderer.name, strokes.canvas_px) == (renderer, 320)
+    assert order().paint_config(config(), PHRASES, Path("out")).strokes is None
+
+
+def test_an_empty_seed_is_another_one_each_time() -> None:
+    seeds = {order(seed="").paint_config(config(), PHRASES, Path("out")).seed for _ in range(5)}
+    assert len(seeds) > 1 and order(seed="7").paint_config(config(), PHRASES, Path("out")).seed == 7
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ({"num_frames": 1}, "Length can be a whole number from 2 to 32."),
+        ({"steps": 51}, "Steps can be a whole number from 1 to 50."),
+        ({"seed": -1}, "Seed can be"),
+        ({"painter": "tiny"}, "There is no such painter here."),
+        ({"method": "gouache"}, "This painter does not know that method."),
+        ({"subject": " "}, "Please say what to paint."),
+        ({"subject": "a" * 301}, "Please describe the painting in 300 letters or fewer."),
+        ({"start": "finished"}, "Please choose a picture."),
+        ({"start": "frames", "pins": [GIVEN, 3]}, "there is no frame 3"),
+        ({"start": "frames", "pins": [GIVEN, 2, GIVEN, -1]}, "Two pictures are given for the same frame."),
+        ({"start": "unfinished", "unfinished": GIVEN, "at": 2}, "An unfinished picture cannot be the last frame."),
+    ],
+)
+def test_what_is_not_possible_is_said_in_a_sentence(said: dict[str, Any], reason: str) -> None:
+    assert reason in refusal(order(**said))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"start": "else"}, {"start": None}, {"num_frames": 2.5}, {"num_frames": None}, {"steps": float("inf")},
+        {"seed": "many"}, {"subject": 3}, {"method": 3}, {"start": "finished", "finished": "a.png"},
+        {"start": "finished", "finished": {"path": 3}}, {"start": "frames", "pins": [GIVEN, 0, GIVEN]},
+    ],
+)  # fmt: skip
+def test_what_no_form_sends_is_not_understood(said: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="not understood"):
+        order(**said)
+
+
+def test_a_frame_is_given_once() -> None:
+    with pytest.raises(UserError, match="same frame"):
+        order(start="frames", pins=[GIVEN, 1, GIVEN, 1])
