@@ -1,7 +1,7 @@
 """What the tiny Wan has learned, on held-out sequences: its loss, pinned frames, and progress.
 
     python -m benchmarks.wan_recipe [--data outputs/wan/scenes] [--base outputs/wan/base] \\
-        [--motion outputs/wan/motion] [--out outputs/wan/sheets] [--count 64]
+        [--motion outputs/wan/motion] [--out outputs/wan/sheets] [--count 64] [--painted 16]
 
 The folders are those that the commands of docs/wan22.md make.
 
@@ -24,6 +24,7 @@ from torch import Tensor
 
 from conf.compose import typed
 from conf.errors import UserError
+from training.data.batch import SequenceBatch
 from training.data.stream import DataMixture, SequenceStream
 from training.data.text import Text
 from training.diffusion import draw, draw_noise, sample
@@ -37,7 +38,7 @@ from training.models.wan22.lora import load_lora
 from training.models.wan22.registration import WanTinyConfig
 from training.random.streams import Stream
 
-_AT_ONCE, _STEPS, _DRAWS, _GUIDANCE, _ROWS = 8, 30, 4, 1.5, 8
+_AT_ONCE, _STEPS, _DRAWS, _GUIDANCE, _ROWS = 8, 20, 4, 1.5, 8
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,16 @@ class HeldOut:
     def latents(self, base: WanBase) -> Tensor:
         """(B, T, C, h, w), scaled."""
         return base.scaled(base.encode_sequences(self.frames)[0])
+
+
+def held_out_sequences(batch: SequenceBatch) -> list[HeldOut]:
+    """In parts that are computed together."""
+    assert batch.frames is not None
+    rows, places = batch.frames.float().split(_AT_ONCE), torch.arange(len(batch)).split(_AT_ONCE)
+    return [
+        HeldOut(frames, batch.captions[int(at[0]) : int(at[-1]) + 1], at)
+        for frames, at in zip(rows, places, strict=True)
+    ]
 
 
 def as_trained(motion: Path) -> tuple[WanTinyConfig, float]:
@@ -108,7 +119,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, folder in (("data", "scenes"), ("base", "base"), ("motion", "motion"), ("out", "sheets")):
         parser.add_argument(f"--{name}", type=Path, default=Path("outputs/wan") / folder)
-    parser.add_argument("--count", type=int, default=64)
+    parser.add_argument("--count", type=int, default=64, help="sequences whose loss is measured")
+    parser.add_argument("--painted", type=int, default=16, help="so many of them are painted")
     arguments = parser.parse_args()
     try:
         _measure(arguments)
@@ -125,43 +137,44 @@ def _measure(arguments: argparse.Namespace) -> None:
     plain, adapted = (load_base(parent_weights("base", arguments.base), model) for _ in range(2))
     apply_lora(adapted.transformer, "motion", load_lora("motion", motion, adapted.transformer, {}))
     stream = SequenceStream.open([DataMixture(path=str(arguments.data))], split="val")
-    batch = stream.first(0, min(arguments.count, len(stream)))
-    assert batch.frames is not None
-    before: list[Tensor] = []
-    after: list[Tensor] = []
-    painted_as: dict[str, list[Tensor]] = {name: [] for name in ("plain", "pinned", "in another slot")}
-    for first in range(0, len(batch), _AT_ONCE):
-        rows = slice(first, first + _AT_ONCE)
-        held_out = HeldOut(batch.frames[rows].float(), batch.captions[rows], torch.arange(len(batch))[rows])
-        before.append(losses(plain, held_out, shared))
-        after.append(losses(adapted, held_out, shared))
-        latents = held_out.latents(adapted)
-        last = torch.zeros(latents.shape[:2])
-        last[:, -1] = 1
-        given = {
-            "plain": None, "pinned": Conditions.among(latents, last),
-            "in another slot": Conditions.among(latents.flip(1), last.flip(1)),
-        }  # fmt: skip
-        for name, conditions in given.items():
-            painted_as[name].append(painted(adapted, held_out, shared, conditions))
-    less = (1 - torch.cat(after) / torch.cat(before)).double().numpy()
+    parts = held_out_sequences(stream.first(0, min(arguments.count, len(stream))))
+    before, after = (torch.cat([losses(base, part, shared) for part in parts]) for base in (plain, adapted))
+    less = (1 - after / before).double().numpy()
     low, high = interval(less)
     print(
-        f"{len(less)} held-out sequences: loss {torch.cat(before).mean():.3f} without the LoRA, "
-        f"{torch.cat(after).mean():.3f} with it, {less.mean():.1%} less (95 %: {low:.1%} to {high:.1%})"
+        f"{len(less)} held-out sequences: loss {before.mean():.3f} without the LoRA, {after.mean():.3f} with it, "
+        f"{less.mean():.1%} less (95 %: {low:.1%} to {high:.1%})",
+        flush=True,
     )
-    real = batch.frames.float() / 2 + 0.5
     arguments.out.mkdir(parents=True, exist_ok=True)
-    for name, processes in {"real": [real], **painted_as}.items():
-        frames = torch.cat(processes)
-        errors = (frames - real).square().mean((0, 2, 3, 4))
-        away = (frames - frames[:, -1:]).square().mean((2, 3, 4))
-        falling = (away.diff(dim=1) < 0).double().mean()
-        print(
-            f"{name}: MSE at the last frame {errors[-1]:.4f}, over all {errors.mean():.4f}; distance from its own last "
-            f"frame {' '.join(f'{value:.3f}' for value in away.mean(0))}, falling in {falling:.0%} of steps"
-        )
-        sheet(frames[:_ROWS]).save(arguments.out / f"{name}.png")
+    shown = parts[: -(-arguments.painted // _AT_ONCE)]
+    real = torch.cat([part.frames for part in shown]) / 2 + 0.5
+    _tell("real", real, real, arguments.out)
+    for name in ("plain", "pinned", "in another slot"):
+        processes = [painted(adapted, part, shared, given(name, part.latents(adapted))) for part in shown]
+        _tell(name, torch.cat(processes), real, arguments.out)
+
+
+def given(name: str, latents: Tensor) -> Conditions | None:
+    """Nothing; the last of latents (B, T, C, h, w) where it stands; or the last in the first slot."""
+    last = torch.zeros(latents.shape[:2])
+    last[:, -1] = 1
+    if name == "plain":
+        return None
+    return Conditions.among(latents, last) if name == "pinned" else Conditions.among(latents.flip(1), last.flip(1))
+
+
+def _tell(name: str, frames: Tensor, real: Tensor, out: Path) -> None:
+    """Print how (B, T, 3, H, W) processes progress and how near they come to the real ones; save a sheet."""
+    errors = (frames - real).square().mean((0, 2, 3, 4))
+    away = (frames - frames[:, -1:]).square().mean((2, 3, 4))
+    falling = (away.diff(dim=1) < 0).double().mean()
+    print(
+        f"{name}: MSE at the last frame {errors[-1]:.4f}, over all {errors.mean():.4f}; distance from its own last "
+        f"frame {' '.join(f'{value:.3f}' for value in away.mean(0))}, falling in {falling:.0%} of steps",
+        flush=True,
+    )
+    sheet(frames[:_ROWS]).save(out / f"{name}.png")
 
 
 if __name__ == "__main__":
