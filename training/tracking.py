@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -20,6 +20,28 @@ class TrackerConfig:
     entity: str | None = None
     group: str | None = None
     tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """A data set or weights, as others are told of it: by its hash, never by where it is, and without its bytes.
+
+    Attributes:
+        kind: of it.
+        sha256: of a data set, `DatasetCard.digest`; of weights, `weights_hash`.
+        facts: what else is said of it; plain values.
+        made_from: what it was made from.
+    """
+
+    kind: Literal["dataset", "weights"]
+    sha256: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    made_from: "tuple[Artifact, ...]" = ()
+
+    @property
+    def name(self) -> str:
+        """The same wherever it is made or used."""
+        return f"{self.kind}-{self.sha256[:16]}"
 
 
 class Tracker(Protocol):
@@ -40,6 +62,9 @@ class Tracker(Protocol):
     def video(self, name: str, path: Path, step: int) -> None:
         """An MP4 file, likewise."""
 
+    def artifact(self, artifact: Artifact) -> None:
+        """What the run has made, and from what."""
+
     def finish(self) -> None:
         """The run is over."""
 
@@ -56,6 +81,9 @@ class NoTracker:
         """Nothing."""
 
     def video(self, name: str, path: Path, step: int) -> None:
+        """Nothing."""
+
+    def artifact(self, artifact: Artifact) -> None:
         """Nothing."""
 
     def finish(self) -> None:
@@ -138,6 +166,27 @@ class WandbTracker:
     def video(self, name: str, path: Path, step: int) -> None:
         """Log an MP4 file."""
         self._log({name: self._wandb.Video(str(path), format="mp4")}, step)
+
+    def artifact(self, artifact: Artifact) -> None:
+        """Note a reference to what the run has made; a service that is online is told what it was made from as well.
+
+        Offline, wandb cannot say what a run uses, so the names of that stand in the metadata too.
+        """
+        if not self._run.offline:
+            for used in artifact.made_from:
+                self._run.use_artifact(self._reference(used))
+        self._run.log_artifact(self._reference(artifact))
+
+    def _reference(self, artifact: Artifact) -> Any:
+        from wandb.sdk.artifacts.artifact_manifest_entry import ArtifactManifestEntry
+
+        made_from = [used.name for used in artifact.made_from]
+        metadata = {"sha256": artifact.sha256, **artifact.facts, "made_from": made_from}
+        reference = self._wandb.Artifact(artifact.name, type=artifact.kind, metadata=metadata)
+        # As `add_reference` does it, which warns of every scheme that it does not know.
+        entry = ArtifactManifestEntry(path="sha256", ref=f"sha256:{artifact.sha256}", digest=artifact.sha256)
+        reference.manifest.add_entry(entry)
+        return reference
 
     def _log(self, values: Mapping[str, Any], step: int) -> None:
         self._run.log({**values, self._step_metric: step}, step=step)

@@ -17,7 +17,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -30,8 +30,8 @@ from conf.printable import printable
 from conf.recipe import recipe_hash
 from training.config import NUM_PROMPTS, PARENTS, TrainConfig, train_config
 from training.data.remote import AnyPath
-from training.models.weights import parent_weights, sound_hash, trained_parameters
-from training.tracking import NoTracker, Tracker, WandbTracker
+from training.models.weights import parent_weights, sound_hash, trained_parameters, weights_hash
+from training.tracking import Artifact, NoTracker, Tracker, WandbTracker
 
 if TYPE_CHECKING:
     from training.data.stream import SequenceStream
@@ -76,6 +76,8 @@ def run(config: TrainConfig, make_stage: StageMaker | None = None) -> Summary:
             )
         )  # fmt: skip
         finished = training.run()
+        if finished and ranks.first and config.tracker.kind != "none":
+            tracker.artifact(_artifact(config, recipe, train, folder))
     return _summary(config, training.step, finished)
 
 
@@ -230,6 +232,19 @@ def _tracker(
         yield tracker
     finally:
         tracker.finish()
+
+
+def _artifact(config: TrainConfig, recipe: Mapping[str, Any], train: "SequenceStream", folder: "RunFolder") -> Artifact:
+    """The weights of a run that has ended, with the data sets and the parents that they were made from."""
+    return Artifact(
+        kind="weights",
+        sha256=weights_hash(folder.weights),
+        facts={"stage": config.stage.name, "model": config.model.name, "steps": config.max_steps},
+        made_from=(
+            *(Artifact(kind="dataset", sha256=digest) for digest in train.digests),
+            *(Artifact(kind="weights", sha256=sha256) for sha256 in recipe["parents"].values()),
+        ),
+    )
 
 
 def _run_name(config: TrainConfig) -> str:

@@ -1,10 +1,8 @@
 """Makes a data set from a plan, or what is missing of it: for `synth` and `ingest` alike."""
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from conf.command import PARTIAL, Summary, next_line
@@ -15,20 +13,17 @@ from pipelines.hub.dataset_page import write_dataset_page
 from pipelines.kernels import compile_kernels
 from pipelines.sources.source import Listing
 from pipelines.synthesis.cluster import num_workers, render_shards
-from pipelines.synthesis.contact_sheet import write_sheet
 from pipelines.synthesis.dataset_folder import committed_manifests, dataset_folder, sound_manifests
 from pipelines.synthesis.plan import Plan
 from pipelines.synthesis.run_config import RunConfig
 from pipelines.synthesis.sequence import RenderSettings
 from pipelines.synthesis.shard import ShardReport, ShardSettings
+from pipelines.synthesis.tracked import TrackedRun, tracked_run
 from training.data.dataset import DatasetCard
 from training.data.layout import quarantine_file
-from training.data.remote import RemotePath
 from training.data.survey import Survey
 from training.data.tables import write_tables
-from training.tracking import NoTracker, Tracker, WandbTracker
 
-_SECONDS_BETWEEN_SHEETS = 60.0
 _MOST_NAMED = 5
 
 
@@ -62,14 +57,17 @@ def make_dataset(
     Raises:
         UserError: as `run`.
     """
-    with dataset_folder(config.out, card):
-        tally, committed = _Tally(), set[str]()
+    with dataset_folder(config.out, card), ExitStack() as stack:
+        tally, committed, tracked = _Tally(), set[str](), None
         for manifest in sound_manifests(config.out, card):
             committed.add(manifest.name)
             tally.committed += manifest.num_samples
             tally.quarantined += len(manifest.quarantined)
         if len(committed) < len(card.shards) and not _too_many_refused(config, plan, tally):
-            _render_missing(config, plan, card, committed, tally, settings, doing)
+            if isinstance(settings, RenderSettings):
+                compile_kernels({choice.family for choice in settings.renderers}, config.cluster)
+            tracked = stack.enter_context(tracked_run(config, card))
+            _render_missing(config, plan, committed, tally, settings, doing, tracked)
         survey = Survey()
         write_tables(config.out, survey.noting(committed_manifests(config.out, card)))
         if _too_many_refused(config, plan, tally):
@@ -81,6 +79,8 @@ def make_dataset(
         completed = card.completed(config.out, survey.totals())
         completed.write(config.out)
         write_dataset_page(config.out, completed, survey)
+        if tracked is not None:
+            tracked.end(completed, survey)
         pages = _gallery(config) if config.gallery and survey.num_shards else []
     summary = _summary(config, plan, tally, survey, pages)
     notes = [*_passed_over(plan), *_without_captions(survey, caption_key)]
@@ -117,18 +117,15 @@ def dataset_card(recipe: dict[str, Any], plan: Plan) -> DatasetCard:
 
 
 def _render_missing(
-    config: RunConfig, plan: Plan, card: DatasetCard, committed: set[str], tally: _Tally,
-    settings: ShardSettings, doing: str,
+    config: RunConfig, plan: Plan, committed: set[str], tally: _Tally, settings: ShardSettings, doing: str,
+    tracked: TrackedRun,
 ) -> None:  # fmt: skip
     """Render all shards that are not there yet, or as many as it takes to see that too many inputs are refused."""
-    if isinstance(settings, RenderSettings):
-        compile_kernels({choice.family for choice in settings.renderers}, config.cluster)
     workers = config.num_workers
     if workers is not None or config.cluster.kind != "ray":  # whose cores are counted over there
-        workers = min(num_workers(workers), len(card.shards) - len(committed))
-    done, next_sheet_s = tally.committed + tally.quarantined, 0.0
+        workers = min(num_workers(workers), len(plan.shard_names) - len(committed))
+    done = tally.committed + tally.quarantined
     with (
-        _tracker(config, card) as tracker,
         Progress(doing, plan.num_sequences, done) as progress,
         closing(render_shards(plan.shards(made=committed), settings, config.cluster, workers)) as reports,
     ):
@@ -136,12 +133,7 @@ def _render_missing(
             _count(report, tally)
             progress.advance(report.num_samples + report.num_quarantined)
             tally.elapsed_s = progress.elapsed_s
-            tracker.log(_metrics(progress, tally, report), step=progress.done)
-            if config.tracker.kind != "none" and report.num_samples and progress.elapsed_s >= next_sheet_s:
-                sheet = _tracker_folder(config) / "wandb" / "sheets" / f"{Path(report.name).name}.png"
-                write_sheet(config.out, report.name, sheet)
-                tracker.picture("samples/sheet", sheet, step=progress.done)
-                next_sheet_s = progress.elapsed_s + _SECONDS_BETWEEN_SHEETS
+            tracked.note(report, progress.done, progress.elapsed_s, _counts(progress, tally))
             if _too_many_refused(config, plan, tally):
                 return
 
@@ -188,37 +180,10 @@ def _summary(config: RunConfig, plan: Plan, tally: _Tally, survey: Survey, pages
     return Summary(lines=tuple(lines), exit_code=PARTIAL if tally.quarantined or tally.lost else 0)
 
 
-def _metrics(progress: Progress, tally: _Tally, report: ShardReport) -> dict[str, float]:
-    busy = sum(report.seconds.values()) or 1.0
+def _counts(progress: Progress, tally: _Tally) -> dict[str, float]:
     return {
-        "data/sequences_per_s": progress.rate,
-        "data/sequences": progress.done,
-        "data/quarantined": tally.quarantined,
-        "data/megabytes": tally.num_bytes / 1e6,
-        **{f"share/{phase}": seconds / busy for phase, seconds in report.seconds.items()},
+        "sequences_per_s": progress.rate,
+        "quarantined": tally.quarantined,
+        "lost_shards": len(tally.lost),
+        "megabytes": tally.num_bytes / 1e6,
     }
-
-
-def _tracker_folder(config: RunConfig) -> Path:
-    """Where the tracker keeps its files, which must be on this machine."""
-    return Path("outputs") / config.out.name if isinstance(config.out, RemotePath) else config.out
-
-
-@contextmanager
-def _tracker(config: RunConfig, card: DatasetCard) -> Iterator[Tracker]:
-    """The tracker that was asked for, closed however the run ends."""
-    if config.tracker.kind == "none":
-        yield NoTracker()
-        return
-    tracker = WandbTracker(
-        settings=config.tracker,
-        name=config.tracker.name,
-        job_type="data",
-        folder=_tracker_folder(config),
-        step_metric="data/sequences",
-        config=card.recipe,
-    )
-    try:
-        yield tracker
-    finally:
-        tracker.finish()

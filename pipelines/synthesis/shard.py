@@ -1,6 +1,7 @@
 """Rendering one shard: the unit of work, of commit and of retry. Runs in a worker, or in the process itself."""
 
 import errno
+import platform
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -54,6 +55,7 @@ class ShardReport:
     """What a worker reports about a shard; never pixels.
 
     Attributes:
+        node: name of the machine that made it.
         seconds: spent on each phase.
         error: why the shard could not be committed, or None.
         fatal: no other shard could be committed either, or the data set would have a hole: the disk is full or may not
@@ -61,6 +63,7 @@ class ShardReport:
     """
 
     name: str
+    node: str = field(default_factory=platform.node)
     num_samples: int = 0
     num_quarantined: int = 0
     num_bytes: int = 0

@@ -11,6 +11,7 @@ from conf.command import command
 from pipelines import gallery, status, verify
 from tests.object_store import Faults, ObjectStore
 from tests.pipelines.runs import COMMAND, REPOSITORY, SMALL, contents, synth
+from training.data.split import open_split
 
 VARYING = ("timings/", "samples.parquet")
 
@@ -52,6 +53,19 @@ def test_a_data_set_made_in_a_bucket_is_the_local_one_byte_for_byte(
     assert all(before[name]["LastModified"] == after[name]["LastModified"] for name in shards)
     assert [look(name, f"dataset={out}") for name in ("verify", "status", "gallery")] == [0, 0, 0]
     assert "complete, 100 % done" in capsys.readouterr().out
+
+
+def test_shards_in_folders_are_found_in_a_bucket(
+    store: ObjectStore, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.data.layout.MOST_SHARDS_TOGETHER", 2)
+    monkeypatch.setattr("training.data.layout._SHARDS_A_FOLDER", 2)
+    for out in (f"{bucket}/data", tmp_path / "data"):
+        assert synth(*SMALL, "val_fraction=0", f"out={out}") == 0
+    assert remote_contents(store, f"{bucket}/data") == local_contents(tmp_path / "data")
+    assert "shards/00001/train-00002-of-00003.tar" in store.files(f"{bucket}/data")
+    assert [look(name, f"dataset={bucket}/data") for name in ("verify", "status", "gallery")] == [0, 0, 0]
+    assert len(open_split(f"{bucket}/data", "train").read(range(6))) == 6
 
 
 def test_faults_of_the_store_leave_no_hole(store: ObjectStore, bucket: str, local: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 import wandb
 
 from conf.errors import UserError
-from training.tracking import NoTracker, Tracker, TrackerConfig, WandbTracker
+from training.tracking import Artifact, NoTracker, Tracker, TrackerConfig, WandbTracker
 
 
 class _Run:
@@ -18,6 +18,15 @@ class _Run:
         self.logged: list[tuple[int, dict[str, Any]]] = []
         self.metrics: list[tuple[str, str | None]] = []
         self.finished = 0
+        self.offline = True
+        self.made: list[Any] = []
+        self.used: list[Any] = []
+
+    def log_artifact(self, artifact: Any) -> None:
+        self.made.append(artifact)
+
+    def use_artifact(self, artifact: Any) -> None:
+        self.used.append(artifact)
 
     def define_metric(self, name: str, step_metric: str | None = None) -> None:
         self.metrics.append((name, step_metric))
@@ -80,6 +89,36 @@ def test_a_run_stands_where_its_settings_put_it(monkeypatch: pytest.MonkeyPatch,
     assert (asked["entity"], asked["group"], asked["tags"], asked["job_type"]) == (
         "studio", "spring", ("ink", "ablation"), "motion",
     )  # fmt: skip
+
+
+DATA = Artifact(kind="dataset", sha256="cd" * 32)
+WEIGHTS = Artifact(kind="weights", sha256="ab" * 32, facts={"steps": 3}, made_from=(DATA,))
+
+
+def test_what_a_run_made_is_noted_by_its_hash_with_what_it_was_made_from(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tracker = begin(tmp_path)
+    tracker.artifact(WEIGHTS)
+    tracker.finish()
+    (log,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    content = log.read_bytes()
+    for text in (WEIGHTS.name, WEIGHTS.sha256, DATA.name, '"steps":3'):
+        assert text.encode() in content
+    assert str(tmp_path).encode() not in content and str(Path.home()).encode() not in content
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("offline", [True, False])
+def test_a_service_is_told_what_was_used_and_an_offline_run_is_not_asked_to(
+    begun: tuple[WandbTracker, _Run, dict[str, Any]], offline: bool
+) -> None:
+    tracker, run, _ = begun
+    run.offline = offline
+    tracker.artifact(WEIGHTS)
+    assert [artifact.name for artifact in run.made] == [WEIGHTS.name]
+    assert [artifact.name for artifact in run.used] == ([] if offline else [DATA.name])
+    assert run.made[0].type == "weights" and run.made[0].metadata["made_from"] == [DATA.name]
 
 
 def test_finishing_closes_the_run(begun: tuple[WandbTracker, _Run, dict[str, Any]]) -> None:

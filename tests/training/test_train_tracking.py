@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from wandb import Artifact
 
 from tests.training.toy_runs import log, train
+from training.data.dataset import read_card
+from training.models.weights import weights_hash
 from training.run.checkpoint import newest_sound
 from training.run.measurements import NUM_BANDS, LossWindow, Speed, count_flops
 from training.run.samples import write_samples
@@ -96,7 +99,12 @@ def test_files_are_written_before_the_tracker_hears_of_them(
     heard: list[str] = []
 
     class Run:
-        id = "abc"
+        id, offline = "abc", True
+
+        def log_artifact(self, artifact: Artifact) -> None:
+            assert weights_hash(tmp_path / "run" / "weights") == artifact.metadata["sha256"]
+            assert artifact.metadata["made_from"] == [f"dataset-{read_card(sequences).digest[:16]}"]
+            heard.append(artifact.name)
 
         def define_metric(self, *_: object, **__: object) -> None: ...
 
@@ -115,6 +123,7 @@ def test_files_are_written_before_the_tracker_hears_of_them(
     monkeypatch.setattr("wandb.init", lambda **_: Run())
     train(sequences, tmp_path / "run", max_steps=2, tracker="wandb", sample_every=2, validate_every=2)
     assert {"train/loss", "val/loss", "samples/sequences", "samples/sheet", "finished"} <= set(heard)
+    assert f"weights-{weights_hash(tmp_path / 'run' / 'weights')[:16]}" in heard
 
 
 def test_losses_are_told_apart_by_band() -> None:

@@ -1,5 +1,6 @@
 """A data set folder as a whole: what it is, and its manifests."""
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -66,6 +67,11 @@ class DatasetCard:
             self.write(root)
         elif not path.create(self._document()):
             raise UserError(f"{root}: another run has begun a data set here at this moment")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of `dataset.json`, which changes with any byte of a complete data set."""
+        return hashlib.sha256(self._document()).hexdigest()
 
     def _document(self) -> bytes:
         fields = asdict(self)

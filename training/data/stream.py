@@ -134,6 +134,11 @@ class SequenceStream:
         return {source.split.name: source.split.manifests_hash for source in self.sources}
 
     @property
+    def digests(self) -> list[str]:
+        """`DatasetCard.digest` of each data set."""
+        return [source.split.card.digest for source in self.sources]
+
+    @property
     def facts(self) -> dict[str, Any]:
         """What a run card says of the data: shape of the sequences, phrases of their methods, licences of pictures."""
         cards = {source.split.name: source.split.card for source in self.sources}

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from conf.errors import UserError
 from training.data.claim import sole_writer
 from training.data.dataset import DatasetCard, committed_names, read_card
-from training.data.manifest import ShardManifest
+from training.data.manifest import ShardManifest, hash_file
 from training.data.survey import surveyed
 from training.data.tables import write_tables
 
@@ -48,8 +49,10 @@ MANIFESTS = [
 
 
 def test_a_card_is_read_as_written(tmp_path: Path) -> None:
-    CARD.write(tmp_path)
-    assert read_card(tmp_path) == CARD
+    for card in (CARD, replace(CARD, totals=surveyed(MANIFESTS).totals(), manifests={CARD.shards[0]: "ab"})):
+        card.write(tmp_path)
+        assert read_card(tmp_path) == card
+        assert read_card(tmp_path).digest == hash_file(tmp_path / "dataset.json")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema_version": 99}', '{"schema_version": 2, "shards": []}', "1"])
