@@ -80,12 +80,12 @@ def _kills(store: ObjectStore, local: Path, sequences: int, size_px: int, kills:
     num_shards = len(_manifests(str(path) for path in local.rglob("*")))
     killed = {"command": 0, "worker": 0}
     while sum(killed.values()) < kills:
-        process = subprocess.Popen(
-            _synth(url, sequences, size_px), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        process = subprocess.Popen(_synth(url, sequences, size_px), stdout=subprocess.DEVNULL)
         victim = draws.choice(("command", "worker"))
         _wait_for_work(process, store, url, len(whole) + num_shards // (kills + 1), draws.uniform(0.0, 4.0))
         if process.poll() is not None:
+            if process.returncode != 0:
+                raise RuntimeError(f"a run ended by itself, with exit code {process.returncode}")
             break  # it is complete
         for target in _targets(process.pid, victim, draws):
             target.kill()
@@ -98,7 +98,7 @@ def _kills(store: ObjectStore, local: Path, sequences: int, size_px: int, kills:
         process.wait()
         manifests = _manifests(store.storage().find(url))
         lost, whole = lost + len(whole - manifests), manifests
-    done = subprocess.run(_synth(url, sequences, size_px), capture_output=True, text=True)
+    done = subprocess.run(_synth(url, sequences, size_px), stdout=subprocess.DEVNULL)
     faults, remote_s = store.counts(), time.monotonic() - began
     store.works()
     remote, differing = store.files(url), 0
