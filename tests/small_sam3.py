@@ -4,7 +4,15 @@ import string
 from pathlib import Path
 
 import torch
-from transformers import CLIPTokenizer, Sam3Config, Sam3ImageProcessor, Sam3Model, Sam3Processor
+from transformers import (
+    CLIPTokenizer,
+    Sam3Config,
+    Sam3ImageProcessor,
+    Sam3Model,
+    Sam3Processor,
+    Sam3VideoConfig,
+    Sam3VideoModel,
+)
 
 _SIDE, _WIDTH = 56, 32
 
@@ -37,11 +45,30 @@ def small_sam3() -> Sam3Model:
     return Sam3Model(config)
 
 
-def save_small_sam3(folder: Path, seed: int = 0) -> Path:
+def small_sam3_video(detector: Sam3Model) -> Sam3VideoModel:
+    """The same with the tracker that the release has beside it."""
+    prompts = {"hidden_size": _WIDTH, "image_size": _SIDE, "patch_size": 14, "mask_input_channels": 4}
+    masks = {
+        "hidden_size": _WIDTH, "mlp_dim": _WIDTH, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "iou_head_hidden_dim": _WIDTH,
+    }  # fmt: skip
+    tracker = {
+        "vision_config": detector.config.vision_config.to_dict(), "prompt_encoder_config": prompts,
+        "mask_decoder_config": masks, "memory_attention_hidden_size": _WIDTH, "memory_attention_num_layers": 1,
+        "memory_attention_feed_forward_hidden_size": _WIDTH, "memory_encoder_hidden_size": _WIDTH,
+        "memory_encoder_output_channels": 16, "image_size": _SIDE,
+    }  # fmt: skip
+    video = Sam3VideoModel(Sam3VideoConfig(detector_config=detector.config.to_dict(), tracker_config=tracker))
+    video.detector_model.load_state_dict(detector.state_dict())
+    return video
+
+
+def save_small_sam3(folder: Path, seed: int = 0, *, tracker: bool = False) -> Path:
     """A folder as `save_pretrained` of transformers leaves it."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        small_sam3().save_pretrained(folder)
+        detector = small_sam3()
+        (small_sam3_video(detector) if tracker else detector).save_pretrained(folder)
     letters = string.ascii_lowercase
     tokens = ["<|startoftext|>", "<|endoftext|>", *letters, *(f"{letter}</w>" for letter in letters)]
     tokenizer = CLIPTokenizer(vocab={token: number for number, token in enumerate(tokens)}, merges=[])

@@ -70,6 +70,14 @@ def test_a_small_network_in_the_real_layout_masks_by_words_and_the_same_every_ti
         np.testing.assert_array_equal(one, two)
 
 
+def test_the_released_layout_with_its_tracker_is_read_as_the_network_in_it(sam3: Path, tmp_path: Path) -> None:
+    released = save_small_sam3(tmp_path / "sam3", tracker=True)
+    assert json.loads((released / "config.json").read_text())["architectures"] == ["Sam3VideoModel"]
+    frames = stages(2, height=60, width=48, seed=1)
+    alone, beside_tracker = (replace(SMALL, model=str(path), threshold=0.0).masks(frames) for path in (sam3, released))
+    np.testing.assert_array_equal(alone, beside_tracker)
+
+
 def test_masks_change_the_data_set_and_weights_prompts_and_threshold_are_in_its_recipe(
     sam3: Path, tmp_path: Path
 ) -> None:

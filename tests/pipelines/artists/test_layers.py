@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from psd_tools import PSDImage
 from psd_tools.composite.blend import get_blend_func
-from psd_tools.constants import BlendMode, ColorMode
+from psd_tools.constants import BlendMode, ColorMode, Tag
 
 from pipelines.artists.footage import Frame
 from pipelines.artists.layers.blending import MODES, blended, clear
 from pipelines.artists.layers.krita import unpacked
+from pipelines.artists.layers.photoshop import canvases_of, opened_photoshop
 from pipelines.artists.layers.reading import read_layers
 from pipelines.exports import openraster, photoshop
 from pipelines.sources.source import RefusedPicture
@@ -132,6 +133,20 @@ def test_what_is_clipped_to_a_layer_of_a_psd_is_laid_on_with_it(tmp_path: Path) 
     painted = frames(tmp_path / "a.psd")
     assert len(painted) == 2
     np.testing.assert_array_equal(painted[-1], shown)
+
+
+def test_an_adjustment_of_a_psd_changes_what_is_below_it(tmp_path: Path) -> None:
+    """psd-tools saves a whole picture without it, so that the canvases alone are compared."""
+    document = PSDImage.frompil(Image.new("RGBA", (40, 40)))
+    document.create_pixel_layer(Image.new("RGBA", (40, 40), (200, 30, 60, 255)), name="below")
+    document.create_pixel_layer(Image.new("RGBA", (1, 1)), name="invert")._record.tagged_blocks.set_data(Tag.INVERT)
+    document.create_pixel_layer(Image.new("RGBA", (10, 10), "white"), name="above")
+    document.save(tmp_path / "a.psd")
+    with opened_photoshop(str(tmp_path / "a.psd")) as opened:
+        painted = [np.rint(canvas * 255).astype(int) for canvas in canvases_of(opened)]
+    middle, corner = ([canvas[at, at].tolist() for canvas in painted] for at in (20, 2))
+    assert middle == [[255, 255, 255], [200, 30, 60], [55, 225, 195], [55, 225, 195]]
+    assert corner == [*middle[:3], [255, 255, 255]]
 
 
 def test_groups_are_blended_as_one(tmp_path: Path) -> None:
