@@ -1,5 +1,6 @@
 """Shards as tasks of Ray: so many are in flight, and a task takes and returns a few kilobytes; pixels stay with it."""
 
+import atexit
 import os
 import socket
 import time
@@ -19,6 +20,8 @@ _IN_FLIGHT_PER_WORKER = 2  # more than there are cores, which also tells an auto
 _MAX_RETRIES = 5  # of a task whose worker died; a Python exception is a report, never a retry
 _MEMORY_BYTES = 1 << 30  # of one worker, for Ray's admission control; 5,000 strokes at 1024 px take 0.9 GB
 _SECONDS_BETWEEN_COUNTS = 5.0  # of the cores of a cluster that may grow
+_SECONDS_BETWEEN_LOOKS = 1.0  # at tasks that are done and at Ray itself
+_SERVICES = {"raylet", "gcs_server"}  # of Ray, which nothing replaces when they die
 
 
 def render_on_ray(
@@ -33,7 +36,7 @@ def render_on_ray(
 
     with ExitStack() as stack:
         _connect(cluster, num_workers(asked), stack)
-        stack.callback(ray.shutdown)
+        stack.push(_shut_down)
         if cluster.gpus_per_worker:
             _check_gpus(cluster, float(ray.cluster_resources().get("GPU", 0.0)))
         room = _Room(cluster, asked)
@@ -48,10 +51,42 @@ def render_on_ray(
         waiting: dict[Any, str] = {}  # task -> shard
         for plan in plans:
             while len(waiting) >= room.in_flight():
+                _check_services()
                 yield from _done(waiting)
             waiting[task.remote(plan, settings_reference, processor)] = plan.name
         while waiting:
+            _check_services()
             yield from _done(waiting)
+
+
+class _LostRay(UserError):
+    """Our own Ray lost one of the processes that it cannot do without."""
+
+
+def _check_services() -> None:
+    """Stop in time: some seconds after such a loss, Ray's library ends the driver, without a line that says why.
+
+    Raises:
+        _LostRay: naming the process.
+    """
+    import ray
+
+    node = ray._private.worker._global_node
+    dead = {name for name, _ in node.dead_processes()} & _SERVICES if node is not None else set()
+    if dead:
+        atexit.unregister(ray.shutdown)  # it would wait for what is lost
+        node.kill_all_processes(check_alive=False)
+        raise _LostRay(
+            f"cluster=local: {min(dead)}, a process of Ray, was killed; run the same command again to continue"
+        )
+
+
+def _shut_down(kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
+    """End Ray, unless it has ended."""
+    import ray
+
+    if not isinstance(error, _LostRay):
+        ray.shutdown()
 
 
 class _Room:
@@ -158,10 +193,10 @@ def _task_memory(cluster: ClusterConfig, workers: int) -> int:
 
 
 def _done(waiting: dict[Any, str]) -> Iterator[ShardReport]:
-    """The report of a task that is done; none if none is after some seconds, in which a cluster may have grown."""
+    """The report of a task that is done; none if none is after a while, in which a cluster may have grown."""
     import ray
 
-    ready, _ = ray.wait(list(waiting), num_returns=1, timeout=_SECONDS_BETWEEN_COUNTS)
+    ready, _ = ray.wait(list(waiting), num_returns=1, timeout=_SECONDS_BETWEEN_LOOKS)
     for task in ready:
         yield _report(task, waiting.pop(task))
 

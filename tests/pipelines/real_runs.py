@@ -76,6 +76,11 @@ class RealRun:
             time.sleep(0.01)
         return False
 
+    def kill_service(self, name: str) -> None:
+        """SIGKILL to a process of Ray itself: `raylet` or `gcs_server`."""
+        (service,) = (pid for pid, line in self.processes().items() if line.split()[0].endswith(f"/{name}"))
+        os.kill(service, signal.SIGKILL)
+
     def kill_driver(self) -> None:
         """SIGKILL the driver alone, and see it end."""
         self.driver.kill()

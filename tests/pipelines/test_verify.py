@@ -460,6 +460,21 @@ def test_a_data_set_of_the_first_version_is_sound_and_said_to_carry_no_hashes(da
     assert len(open_split(str(data), "train")) > 0
 
 
+def test_a_table_that_another_pyarrow_wrote_is_sound(data: Path) -> None:
+    path = data / "samples.parquet"
+    written = path.read_bytes()
+    program = re.findall(rb"parquet-cpp-arrow version [0-9.]+", written)[-1]
+    path.write_bytes(written.replace(program, program[:-1] + (b"8" if program.endswith(b"9") else b"9")))
+    assert path.read_bytes() != written
+    assert verified(data) == (0, [])
+
+
+def test_a_manifest_that_was_written_again_is_refused_by_training(data: Path) -> None:
+    write_manifest(data, code_version="0.0.1")
+    with pytest.raises(UserError, match=FIRST):
+        open_split(str(data), "train")
+
+
 def test_what_is_no_data_set_is_refused(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "none"):
         with pytest.raises(UserError, match="no"):
