@@ -145,6 +145,16 @@ def test_a_bit_flipped_anywhere_is_named_and_goes_nowhere(
     assert not hub.repositories
 
 
+def test_a_data_set_that_lost_its_table_is_refused(
+    dataset: Path, hub: FakeHub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = shutil.copytree(dataset, tmp_path / "out")
+    (out / "samples.parquet").unlink()
+    assert publish(f"dataset={out}", "repo=me/x") == 2
+    assert f"{out / 'samples.parquet'}: missing" in capsys.readouterr().err
+    assert not hub.repositories
+
+
 @pytest.mark.parametrize("name", [README, SHEET])
 def test_a_page_that_is_no_file_is_named(
     dataset: Path, hub: FakeHub, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
