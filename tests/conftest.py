@@ -20,7 +20,7 @@ cv2.setNumThreads(1)
 settings.register_profile("same-every-time", derandomize=True, deadline=None, database=None)
 settings.load_profile("same-every-time")
 
-_MAY_LACK = ("av", "ot", "playwright", "ray", "segment_anything", "wandb", "webdataset")
+_MAY_LACK = ("av", "gradio", "ot", "playwright", "ray", "segment_anything", "wandb", "webdataset")
 """Packages of single features; on a machine without one its tests are skipped. Where CI is set they fail."""
 _LACKS = re.compile(rf"ModuleNotFoundError: No module named '({'|'.join(_MAY_LACK)})[.']")
 

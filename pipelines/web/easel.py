@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pipelines.inference.pipeline import PaintingPipeline
 
 _LOOKED_S = 0.5  # between two looks at how far a painting is
+_GUESS_PX = 192
 _SHARE_FOR_GUESSES = 0.1  # of the time, at most, goes into previews
 
 
@@ -36,7 +37,7 @@ class Glance:
         done: steps of denoising that are done.
         steps: of how many; None where that is not known beforehand, as of processes longer than the painter knows.
         finishing: whether all steps are done, and the painting is executed in strokes or written.
-        guess: (T, H, W, 3) what the frames may become; None until there is a guess.
+        guess: (T, h, w, 3) what the frames may become, at most `_GUESS_PX` a side; None until there is a guess.
     """
 
     done: int = 0
@@ -97,7 +98,7 @@ class Easel:
         return self._loaded[1]
 
     def paint(self, order: Order) -> Iterator[Glance | StoredPainting]:
-        """Glances, two a second, and at last the painting; whoever closes the iterator ends it.
+        """Glances, two a second at most, and at last the painting; whoever closes the iterator ends it.
 
         Raises:
             UserError: if the order is refused, takes too long, or cannot be painted.
@@ -106,9 +107,12 @@ class Easel:
         sitting = _Sitting(self._config.limits.seconds, self._steps_of(order))
         thread = threading.Thread(target=sitting.run, args=[lambda: self._painted(order, sitting)], daemon=True)
         thread.start()
+        seen = None
         try:
             while (outcome := sitting.outcome()) is None:
-                yield sitting.glance
+                if seen is not sitting.glance:
+                    seen = sitting.glance
+                    yield seen
         finally:
             sitting.stop()
         if isinstance(outcome, BaseException):
@@ -187,8 +191,19 @@ class _Sitting:
             raise UserError(f"{limit} Please ask for fewer steps or frames.")
         guess = self.glance.guess
         if start_s >= self._next_guess_s:
-            guess = (decode()[0] * 255).round().byte().permute(0, 2, 3, 1).numpy()
+            guess = _small(decode()[0])
             now_s = time.monotonic()
             self._next_guess_s = now_s + max(_LOOKED_S, (now_s - start_s) / _SHARE_FOR_GUESSES)
         done = self.glance.done + 1
         self.glance = dataclasses.replace(self.glance, done=done, guess=guess, finishing=done == self.glance.steps)
+
+
+def _small(frames: "Tensor") -> NDArray[np.uint8]:
+    """(T, h, w, 3) of (T, 3, H, W) in [0, 1]."""
+    from torch.nn.functional import interpolate
+
+    scale = _GUESS_PX / max(frames.shape[-2:])
+    if scale < 1:
+        frames = interpolate(frames, scale_factor=scale, mode="area")
+    pixels: NDArray[np.uint8] = (frames * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    return pixels

@@ -3,6 +3,7 @@
 import html
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
@@ -26,7 +27,7 @@ _STARTS = [
 ]  # fmt: skip
 _EXAMPLE = "a red house by a lake under an orange sky"
 _ADDRESS = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*:")
-_DEFAULT_FRAMES, _DEFAULT_STEPS, _DEFAULT_AT = 8, 30, 2
+_FRAMES, _STEPS, _AT = 8, 30, 2  # where the sliders stand at first
 
 
 class _Page(gr.Blocks):
@@ -45,44 +46,13 @@ class _Page(gr.Blocks):
 
 def make_page(config: AppConfig, easel: Easel, paintings: Paintings) -> gr.Blocks:
     """The page, its queue included, ready to be launched."""
-    names, limits = list(config.by_name), config.limits
     page = _Page(title=TITLE, analytics_enabled=False, delete_cache=(600, 3600))
     with page:
         own_names = gr.BrowserState([], storage_key="process-painter-paintings")
         gr.HTML(panel.introduction(), elem_id="introduction")
         with gr.Row():
             with gr.Column(scale=5, min_width=320):
-                start = gr.Radio(_STARTS, value="words", label="Start from")
-                subject = gr.Textbox(
-                    label="What to paint", placeholder=_EXAMPLE, max_length=limits.letters, lines=1, max_lines=4,
-                    submit_btn=False,
-                )  # fmt: skip
-                with gr.Column(visible=False) as of_finished:
-                    finished = _given_picture("The finished picture")
-                with gr.Column(visible=False) as of_unfinished:
-                    unfinished = _given_picture("The unfinished picture")
-                    at = gr.Slider(
-                        0, limits.frames - 2, value=min(_DEFAULT_AT, limits.frames - 2), step=1,
-                        label="How far it is: which frame it is",
-                    )  # fmt: skip
-                with gr.Column(visible=False) as of_frames:
-                    gr.HTML("<p>Frame 0 is the blank canvas, -1 the finished painting.</p>")
-                    with gr.Row():
-                        pinned = [_pinned_picture(number) for number in range(_PINNED)]
-                method = _method_choice(easel, names[0])
-                in_strokes = gr.Radio(
-                    [("Small, in pixels, as the painter sees it", False), ("Large, in strokes", True)],
-                    value=False, label="Size",
-                )  # fmt: skip
-                with gr.Accordion("Length, care, seed", open=False):
-                    num_frames = gr.Slider(
-                        2, limits.frames, value=min(_DEFAULT_FRAMES, limits.frames), step=1, label="Length in frames"
-                    )
-                    steps = gr.Slider(
-                        1, limits.steps, value=min(_DEFAULT_STEPS, limits.steps), step=1, label="Steps: more are finer"
-                    )
-                    seed = gr.Textbox(label="Seed", placeholder="another one each time", max_length=10, max_lines=1)
-                painter = gr.Dropdown(names, value=names[0], label="Painter", visible=len(names) > 1)
+                form = _form(config, easel)
                 with gr.Row():
                     paint_button = gr.Button("Paint", variant="primary", scale=3, min_width=150)
                     stop_button = gr.Button("Stop", scale=1, min_width=80)
@@ -90,41 +60,79 @@ def make_page(config: AppConfig, easel: Easel, paintings: Paintings) -> gr.Block
                 easel_html = gr.HTML(panel.EMPTY, elem_id="easel")
         gallery_html = gr.HTML(elem_id="gallery", js_on_load=panel.NAMING_PAINTINGS)
 
-        def shown(names_of_visitor: Sequence[str]) -> str:
-            among = None if config.gallery == "all" else frozenset(map(str, names_of_visitor))
+        def gallery(names: Any) -> str:
+            among = None if config.gallery == "all" else frozenset(_texts(names))
             title = "Painted here before" if among is None else "Painted by you"
             return panel.gallery(title, paintings.latest(_SHOWN, among))
 
         def paint(*answers: Any) -> Iterator[tuple[Any, Any, Any]]:
-            *asked, names_of_visitor = answers
-            names_of_visitor = names_of_visitor or []
+            *asked, names = answers
             for seen in _painted(easel, asked):
                 if isinstance(seen, Glance):
                     yield panel.forming(seen), gr.skip(), gr.skip()
                 else:
-                    names_of_visitor = [*names_of_visitor, seen.name][-_SHOWN:]
-                    yield panel.playing(seen), names_of_visitor, shown(names_of_visitor)
+                    names = [*_texts(names), seen.name][-_SHOWN:]
+                    yield panel.playing(seen), names, gallery(names)
 
         def open_painting(event: gr.EventData) -> str:
-            painting = paintings.find(str(event.name))
+            painting = paintings.find(str(getattr(event, "name", "")))
             if painting is None:
                 raise _refusal("This painting is no longer here.")
             return panel.playing(painting)
 
-        asked = [start, subject, method, finished, unfinished, at, num_frames, in_strokes, steps, seed, painter]
-        pins = [part for picture_and_frame in pinned for part in picture_and_frame]
         painted = gr.on(
-            [paint_button.click, subject.submit], paint, [*asked, *pins, own_names],
+            [paint_button.click, form.subject.submit], paint, [*form.answers, own_names],
             [easel_html, own_names, gallery_html], preprocess=False, api_name="paint", concurrency_limit=1,
             trigger_mode="once", show_progress_on=[easel_html], scroll_to_output=True,
         )  # fmt: skip
         _without_queue(stop_button.click, lambda: panel.EMPTY, None, easel_html, cancels=[painted])
-        _without_queue(start.change, lambda chosen: _visible(chosen), start, [of_finished, of_unfinished, of_frames])
-        _without_queue(painter.change, lambda name: _method_choice(easel, name), painter, method)
         _without_queue(gallery_html.click, open_painting, None, easel_html)
-        _without_queue(page.load, shown, own_names, gallery_html)
-    page.queue(max_size=limits.queue, api_open=False)
+        _without_queue(page.load, gallery, own_names, gallery_html)
+    page.queue(max_size=config.limits.queue, api_open=False)
     return page
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Form:
+    """What visitors fill in.
+
+    Attributes:
+        subject: what to paint.
+        answers: all of it, in the order of `Order.of`.
+    """
+
+    subject: gr.Textbox
+    answers: list[Any]
+
+
+def _form(config: AppConfig, easel: Easel) -> _Form:
+    names, limits = list(config.by_name), config.limits
+    frames, steps, at = (
+        min(*pair) for pair in ((_FRAMES, limits.frames), (_STEPS, limits.steps), (_AT, limits.frames - 2))
+    )
+    start_choice = gr.Radio(_STARTS, value="words", label="Start from")
+    subject = gr.Textbox(label="What to paint", placeholder=_EXAMPLE, max_length=limits.letters, lines=1, max_lines=4)
+    with gr.Column(visible=False) as of_finished:
+        finished = _given_picture("The finished picture")
+    with gr.Column(visible=False) as of_unfinished:
+        unfinished = _given_picture("The unfinished picture")
+        at_slider = gr.Slider(0, limits.frames - 2, value=at, step=1, label="How far it is: which frame it is")
+    with gr.Column(visible=False) as of_frames:
+        gr.HTML("<p>Frame 0 is the blank canvas, -1 the finished painting.</p>")
+        with gr.Row():
+            pins = [part for number in range(_PINNED) for part in _pinned_picture(number)]
+    method = _method_choice(easel, names[0])
+    sizes = [("Small, in pixels, as the painter sees it", False), ("Large, in strokes", True)]
+    in_strokes = gr.Radio(sizes, value=False, label="Size")
+    with gr.Accordion("Length, care, seed", open=False):
+        num_frames = gr.Slider(2, limits.frames, value=frames, step=1, label="Length in frames")
+        step_slider = gr.Slider(1, limits.steps, value=steps, step=1, label="Steps: more are finer")
+        seed = gr.Textbox(label="Seed", placeholder="another one each time", max_length=10, max_lines=1)
+    painter = gr.Dropdown(names, value=names[0], label="Painter", visible=len(names) > 1)
+    _without_queue(start_choice.change, _visible, start_choice, [of_finished, of_unfinished, of_frames])
+    _without_queue(painter.change, lambda name: _method_choice(easel, name), painter, method)
+    first = [start_choice, subject, method, finished, unfinished, at_slider]
+    return _Form(subject=subject, answers=[*first, num_frames, in_strokes, step_slider, seed, painter, *pins])
 
 
 def theme() -> gr.themes.Base:
@@ -175,6 +183,11 @@ def _without_queue(
     event: Callable[..., Any], act: Callable[..., Any], inputs: Any, outputs: Any, cancels: Any = None
 ) -> None:
     event(act, inputs, outputs, cancels=cancels, queue=False, show_progress="hidden", api_visibility="private")
+
+
+def _texts(value: Any) -> list[str]:
+    """The texts in a list that a browser kept, whatever became of it there."""
+    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
 
 
 def _names_address(value: Any) -> bool:

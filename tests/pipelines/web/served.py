@@ -11,6 +11,7 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,8 @@ def free_port() -> int:
 @contextmanager
 def serving(folder: Path, command: Sequence[str], port: int, out: Path, **environment: str) -> Iterator[Served]:
     """An app that was started with this command, in this folder, once it answers."""
+    if find_spec("gradio") is None:
+        raise ModuleNotFoundError("No module named 'gradio'")
     log = folder / "app.log"
     paths = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", **environment}
     with log.open("wb") as file:

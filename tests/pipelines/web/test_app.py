@@ -26,10 +26,13 @@ GREY = png_of(np.full((48, 64, 3), 120, np.uint8))
 
 
 def test_ten_people_at_once_queue_and_all_are_served(app: Served) -> None:
+    events_of_page = httpx.get(f"{app.url}/config", timeout=60).json()["dependencies"]
+    (painting,) = (event["id"] for event in events_of_page if event["api_name"] == "paint")
+
     def visit(number: int) -> tuple[str, int]:
         """The painting that a visitor got, and how far behind they stood in the queue."""
         session = f"visitor{number}"
-        request = {"data": answers(subject=f"boat {number}"), "fn_index": 0, "session_hash": session}
+        request = {"data": answers(subject=f"boat {number}"), "fn_index": painting, "session_hash": session}
         httpx.post(f"{app.url}/gradio_api/queue/join", json=request, timeout=60).raise_for_status()
         place = 0
         address = f"{app.url}/gradio_api/queue/data?session_hash={session}"
