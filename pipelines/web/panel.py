@@ -19,10 +19,12 @@ EMPTY = (
 NAMING_PAINTINGS = """
 element.addEventListener("click", (event) => {
   const button = event.target.closest("button[data-name]");
-  if (button) trigger("click", { name: button.dataset.name });
+  if (!button) return;
+  trigger("click", { name: button.dataset.name });
+  document.getElementById("easel").scrollIntoView();
 });
 """
-"""Script of the gallery: a click on a painting is an event that says its name."""
+"""Script of the gallery: a click on a painting is an event that says its name, and leads to where it plays."""
 
 
 def forming(glance: Glance) -> str:

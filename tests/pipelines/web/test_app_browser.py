@@ -92,13 +92,14 @@ def test_words_become_a_playing_process_by_keyboard_on_a_telephone(browser: Brow
 
 def test_an_earlier_painting_is_opened_by_keyboard(browser: Browser, app: Served) -> None:
     painted(app.url, answers())
-    visit = Visit(browser, app, DESK)
+    visit = Visit(browser, app, PHONE)
     card = visit.page.locator("ul.pp-gallery button").first
     expect(card).to_be_visible()
     caption = card.inner_text()
     visit.tab_to(card)
     visit.page.keyboard.press("Enter")
     expect(visit.page.frame_locator(".pp-playing iframe").locator("#caption")).to_have_text(caption)
+    expect(visit.page.locator(".pp-playing iframe")).to_be_in_viewport()
     visit.leave()
 
 
