@@ -57,11 +57,9 @@ class HeldOut:
 def held_out_sequences(batch: SequenceBatch) -> list[HeldOut]:
     """In parts that are computed together."""
     assert batch.frames is not None
-    rows, places = batch.frames.float().split(_AT_ONCE), torch.arange(len(batch)).split(_AT_ONCE)
-    return [
-        HeldOut(frames, batch.captions[int(at[0]) : int(at[-1]) + 1], at)
-        for frames, at in zip(rows, places, strict=True)
-    ]
+    frames, places = batch.frames.float(), torch.arange(len(batch))
+    parts = [slice(first, first + _AT_ONCE) for first in range(0, len(batch), _AT_ONCE)]
+    return [HeldOut(frames[part], batch.captions[part], places[part]) for part in parts]
 
 
 def as_trained(motion: Path) -> tuple[WanTinyConfig, float]:
@@ -147,11 +145,11 @@ def _measure(arguments: argparse.Namespace) -> None:
         flush=True,
     )
     arguments.out.mkdir(parents=True, exist_ok=True)
-    shown = parts[: -(-arguments.painted // _AT_ONCE)]
-    real = torch.cat([part.frames for part in shown]) / 2 + 0.5
+    painted_parts = parts[: -(-arguments.painted // _AT_ONCE)]
+    real = torch.cat([part.frames for part in painted_parts]) / 2 + 0.5
     _tell("real", real, real, arguments.out)
     for name in ("plain", "pinned", "in another slot"):
-        processes = [painted(adapted, part, shared, given(name, part.latents(adapted))) for part in shown]
+        processes = [painted(adapted, part, shared, given(name, part.latents(adapted))) for part in painted_parts]
         _tell(name, torch.cat(processes), real, arguments.out)
 
 
