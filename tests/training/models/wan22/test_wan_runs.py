@@ -216,6 +216,8 @@ def test_frozen_weights_in_8_bits_train_nearly_the_same(scenes: Path, base: Path
             r"stage\.lora\.targets=.*allowed: some of to_q, .*ffn\.net\.2",
         ),
         ("motion", {"model.shift": -1}, r"model\.shift=-1\.?0?: not allowed; allowed: more than 0, or null"),
+        ("motion", {"model.lead": 0.5}, r"model\.lead=0\.5: not allowed; allowed: 1 to 100"),
+        ("motion", {"model.solver": "ddim"}, r"model\.solver=ddim: not allowed; allowed: one of euler, unipc"),
         ("motion", {"model.frames": "film"}, r"model\.frames=film: not allowed; allowed: one of pictures, video"),
         ("motion", {"noise.min_snr": 5}, r"noise\.min_snr=5\.0: not allowed"),
         (
