@@ -14,10 +14,12 @@ ones are from each other, - where they do not differ. The mean is over the nine 
 another one (docs/metrics.md); beside it stands their median, for of few real sequences one metric may make the mean.
 Controls are made from the real sequences, each compared with the others only.
 
-The second table: `way left` to the finished picture at the middle frame; `locality` of the last two steps; `fine`,
-Spearman's correlation of time and fineness; `bare`, the share of the canvas not yet touched in the first state, after a
-sixth, a third and a half of the way, and at the end; `waiting`, the pixels that change in the last step; `revision`,
-those changed in separate runs of steps; `edges` of the first state that stay to the end, corrected for chance.
+The second table holds means; of the real sequences also what the middle 80 % of them range over, and `in` or `out` says
+whether a renderer's mean lies there. `way left` to the finished picture at the middle frame; `locality` of the last two
+steps; `fine`, Spearman's correlation of time and fineness; `bare`, the share of the canvas not yet touched in the first
+state, after a sixth, a third and a half of the way, and at the end; `waiting`, the pixels that change in the last step;
+`revision`, those changed in separate runs of steps; `edges` of the first state that stay to the end, corrected for
+chance.
 """
 
 import argparse
@@ -52,6 +54,7 @@ from renderers import renderer
 from renderers.painting import FrameSchedule, to_uint8
 from conf.progress import Progress
 
+_SPREAD = (10.0, 90.0)  # percent of the real sequences
 _SIZE_PX = 64  # at which processes are compared, as in pipelines.evaluate
 _RENDERERS = ("oil", "bezier", "ink", "region", "studio")
 _SEED = 0
@@ -174,8 +177,13 @@ def _print_tables(length: int, sets: Sequence[_Set]) -> None:
             _print_gaps(name, distance_to_painters(description, reference, rng, made_from_real=name in CONTROLS))
     print()
     _print_row("", _MEASURES)
-    for each in sets:
-        _print_row(each.name, [f"{np.mean(measure(each)):.2f}" for measure in _MEASURES.values()])
+    spreads = [np.percentile(measure(sets[0]), _SPREAD) for measure in _MEASURES.values()]
+    _print_row("real", [f"{np.mean(measure(sets[0])):.2f}" for measure in _MEASURES.values()])
+    _print_row("real, 10 to 90 %", [f"{low:.2f}..{high:.2f}" for low, high in spreads])
+    for each in sets[1:]:
+        means = [float(np.mean(measure(each))) for measure in _MEASURES.values()]
+        verdicts = ["in" if low <= mean <= high else "out" for mean, (low, high) in zip(means, spreads, strict=True)]
+        _print_row(each.name, [f"{mean:.2f} {verdict}" for mean, verdict in zip(means, verdicts, strict=True)])
 
 
 def _print_gaps(name: str, gaps: Mapping[str, Estimate]) -> None:

@@ -21,6 +21,7 @@ Spacing = Literal["distance", "log", "uniform"]
 
 _ARRAY_PREFIX = "family_"
 _LONGEST_PX = 2**16
+_WORTH_PACKING, _MOST_UNPACKED = 2**16, 2**24  # bytes; nothing small unpacks to more
 _FARTHEST = 1e4  # lengths of a canvas: nobody paints so far out, and pixels beside it still count in 32 bits
 _PLAIN_KINDS = frozenset("biufU")  # of arrays: bool, whole numbers, floats, text
 # All that a damaged or foreign archive was seen to raise.
@@ -51,7 +52,7 @@ class StrokeProgram:
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
-        """A `.npz` without pickle; the same program gives the same bytes."""
+        """A `.npz` without pickle; the same program gives the same bytes. Marks of brushes make it worth deflating."""
         buffer = io.BytesIO()
         arrays: dict[str, Any] = {
             "family": np.array(self.family),
@@ -60,7 +61,11 @@ class StrokeProgram:
             "size_px": np.array([self.height_px, self.width_px], "<i4"),
         }
         arrays |= {_ARRAY_PREFIX + name: array for name, array in sorted(self.arrays.items())}
-        np.savez(buffer, **arrays)
+        marks = sum(array.nbytes for array in self.arrays.values())
+        if marks >= _WORTH_PACKING and marks + self.strokes.nbytes < _MOST_UNPACKED // 2:
+            np.savez_compressed(buffer, **arrays)
+        else:
+            np.savez(buffer, **arrays)
         return buffer.getvalue()
 
     @classmethod
@@ -72,8 +77,9 @@ class StrokeProgram:
         """
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                if sum(entry.file_size for entry in archive.infolist()) > len(data):
-                    raise ValueError("its arrays are longer than the file")  # as written they are not compressed
+                unpacked = sum(entry.file_size for entry in archive.infolist())
+                if unpacked > max(len(data), _MOST_UNPACKED):
+                    raise ValueError("its arrays are longer than the file")
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
                 members = {name: _plain_array(arrays[name], name) for name in arrays.files}
             red, green, blue = (float(value) for value in members["canvas"])

@@ -62,26 +62,26 @@ class BrushTexture:
         return cls(*(np.ascontiguousarray(arrays[name]) for name in ("brush_cover", "brush_relief")))
 
 
-def make_brush(brush: Brush, seed: int = 0) -> BrushTexture:
+def make_brush(brush: Brush, seed: int = 0, num_across: int = NUM_ACROSS) -> BrushTexture:
     """Make the texture of a procedural brush; the same brush and seed give the same bytes. Its `path` is not looked at.
 
     Brushes of one kind throw the same dice, so that a change of a parameter changes what it is about and no more.
     """
-    shape = (NUM_VARIANTS, NUM_ACROSS, NUM_ALONG)
+    shape = (NUM_VARIANTS, num_across, NUM_ALONG)
     cover, relief = np.empty(shape, np.uint8), np.empty(shape, np.uint8)
     for k in range(NUM_VARIANTS):
         dice = np.random.SeedSequence(seed, spawn_key=(zlib.crc32(brush.kind.encode()), k))
-        mark, height = _mark(brush, np.random.Generator(np.random.PCG64(dice)))
+        mark, height = _mark(brush, np.random.Generator(np.random.PCG64(dice)), num_across)
         cover[k], relief[k] = levels(mark), relief_levels(mark, height)
     return BrushTexture(cover, relief)
 
 
-def _mark(brush: Brush, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _mark(brush: Brush, rng: np.random.Generator, num_across: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     if isinstance(brush, BristleBrush):
-        return bristle_mark(brush, rng, NUM_ACROSS, NUM_ALONG)
+        return bristle_mark(brush, rng, num_across, NUM_ALONG)
     if isinstance(brush, RoundBrush):
-        return round_mark(brush, rng, NUM_ACROSS, NUM_ALONG)
-    return wash_mark(brush, rng, NUM_ACROSS, NUM_ALONG)
+        return round_mark(brush, rng, num_across, NUM_ALONG)
+    return wash_mark(brush, rng, num_across, NUM_ALONG)
 
 
 def levels(values: NDArray[np.float32]) -> NDArray[np.uint8]:

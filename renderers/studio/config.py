@@ -38,6 +38,8 @@ class StudioConfig:
         phases: which phases there are; they come in the order of `CHOSEN_PHASES`.
         accents: share of the strokes that are set everywhere at the end, 0 to 0.5.
         corrections: share of the objects that are begun in a wrong colour, which is painted over at their turn, 0 to 1.
+        spill: how far paint may go over the border of an object whose turn is still to come, in units of the canvas's
+            shorter side, 0 to 0.05.
         canvas: RGB of the blank canvas, each in [0, 1]; None for the medium's own.
         things: how the objects of a picture are found.
     """
@@ -50,8 +52,9 @@ class StudioConfig:
     order: str = "mixed"
     user_order: tuple[Place, ...] = ()
     phases: tuple[str, ...] = CHOSEN_PHASES
-    accents: float = 0.2
-    corrections: float = 0.3
+    accents: float = 0.15
+    corrections: float = 0.25
+    spill: float = 0.012
     canvas: tuple[float, float, float] | None = None
     things: ThingsConfig = field(default_factory=ThingsConfig)
 
@@ -75,6 +78,8 @@ class StudioConfig:
             raise ConfigError("accents", self.accents, "0 to 0.5")
         if not 0.0 <= self.corrections <= 1.0:
             raise ConfigError("corrections", self.corrections, "0 to 1")
+        if not 0.0 <= self.spill <= 0.05:
+            raise ConfigError("spill", self.spill, "0 to 0.05")
         if self.canvas is not None and (len(self.canvas) != 3 or not all(0.0 <= value <= 1.0 for value in self.canvas)):
             raise ConfigError("canvas", list(self.canvas), "three numbers from 0 to 1, such as [1,1,1]")
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from renderers.painting import Image
 
+_LARGEST = 0.3  # of the canvas: nobody tries a colour on more of it
 _TOWARDS_OPPOSITE = 0.45
 _KEY = (0.7, 1.3)  # a correction is too dark or too light
 
@@ -14,8 +15,8 @@ _KEY = (0.7, 1.3)  # a correction is too dark or too light
 def chosen_for_correction(
     order: Sequence[int], covers: Sequence[NDArray[np.float32]], share: float, rng: np.random.Generator
 ) -> list[int]:
-    """Labels of so large a share of the objects, of those that have a turn of their own after others."""
-    able = [label for label in order[1:] if covers[label].max() > 0.5]
+    """Labels of so large a share of the objects, of those that are not too large and have their turn after others."""
+    able = [label for label in order[1:] if covers[label].max() > 0.5 and covers[label].mean() <= _LARGEST]
     count = min(len(able), int(share * len(order) + rng.random()))
     chosen = set(rng.choice(len(able), count, replace=False).tolist()) if count else set()
     return [label for place, label in enumerate(able) if place in chosen]

@@ -1,18 +1,19 @@
 """The media of the studio: how paint meets the canvas, the brushes, and the limits of strokes in each phase."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from renderers.brush.ink import INK, ink_targets
-from renderers.brush.kinds import FEIBAI, FILBERT, BristleBrush, Brush, WashBrush
+from renderers.brush.kinds import FEIBAI, BristleBrush, Brush, WashBrush
 from renderers.brush.stroke import FAR_RED, MARK, NUM_BRUSH_COLUMNS, THICKNESS
-from renderers.brush.texture import BrushTexture, make_brush
+from renderers.brush.texture import NUM_ACROSS, BrushTexture, make_brush
 from renderers.painting import Image
 from renderers.raster.ribbon import NUM_COLUMNS, RED, Floats
 from renderers.studio.drawing.pencils import pencil_texture
+from renderers.studio.marks import FLAT_ACROSS, flat_marks, in_few_levels, lengthened, num_shapes, shapes_of
 from renderers.studio.phases import PHASES
 
 _SOLID = BristleBrush(
@@ -20,9 +21,14 @@ _SOLID = BristleBrush(
     ridges=0.0,
 )  # fmt: skip
 _BLOCKING = BristleBrush(
-    bristles=26, hold=0.5, clumps=0.6, grain=0.1, oval=0.5, ragged=(0.05, 0.14), runs_out=0.16, runs_out_from=0.4,
-    softness=0.35, rough=0.04,
+    bristles=40, hold=0.6, clumps=0.35, grain=0.06, oval=0.25, ragged=(0.06, 0.2), runs_out=0.12,
+    runs_out_from=0.35, softness=0.6, rough=0.05,
 )  # fmt: skip
+_FLAT = BristleBrush(
+    bristles=28, hold=0.7, clumps=0.4, grain=0.02, oval=0.3, ragged=(0.02, 0.08), runs_out=0.03, runs_out_from=0.5,
+    rough=0.03, ridges=0.8,
+)  # fmt: skip
+_SMALL_FLAT = replace(_FLAT, grain=0.0, ragged=(0.01, 0.03), runs_out=0.02)
 _WET_WASH = WashBrush(tone=0.95, rim=0.02, blooms=0.8, tide=0.05, granulation=0.04, fades=(0.16, 0.24))
 _WASH = WashBrush(tone=0.88, rim=0.12, blooms=0.6, tide=0.04, granulation=0.04, fades=(0.06, 0.08))
 _INK_WASH = WashBrush(tone=0.75, rim=0.12, blooms=0.8, tide=0.03, granulation=0.012, fades=(0.08, 0.12))
@@ -44,6 +50,7 @@ class Medium:
         density: what full paint absorbs, in nepers; 0 for paint that covers.
         relief: how thick paint is.
         brushes: for block-in, for form, for detail.
+        flat: whether they are flat brushes, whose strokes end square.
         radii: of the first and the last stroke of 500, in units of the canvas's shorter side.
         lengths: half lengths of strokes, least and most, in radii.
         min_opacity: of strokes.
@@ -59,6 +66,7 @@ class Medium:
     density: float = 0.0
     relief: float = 0.0
     brushes: tuple[Brush, Brush, Brush]
+    flat: bool = False
     radii: tuple[float, float] = (0.05, 0.008)
     lengths: tuple[float, float] = (1.5, 5.0)
     min_opacity: float = 0.8
@@ -80,7 +88,8 @@ MEDIA = {
         canvas=(0.82, 0.76, 0.66),
         relief=0.2,
         tones=True,
-        brushes=(_BLOCKING, FILBERT, FILBERT),
+        brushes=(_BLOCKING, _FLAT, _SMALL_FLAT),
+        flat=True,
     ),
     "digital": Medium(
         phrase="drawn and painted digitally",
@@ -137,9 +146,12 @@ class Palette:
         """Ribbons (N, 13) of phases (N,) with marks of the brushes for these; accents are set with that for detail."""
         brush = np.clip(phases.astype(int) - PHASES.index("block_in"), 0, 2)
         strokes = np.zeros((len(ribbons), NUM_BRUSH_COLUMNS), np.float32)
-        strokes[:, :NUM_COLUMNS] = ribbons
+        strokes[:, :NUM_COLUMNS] = lengthened(ribbons) if self.medium.flat else ribbons
         strokes[:, FAR_RED : FAR_RED + 3] = strokes[:, RED : RED + 3]
-        which = np.floor(rng.random(len(ribbons)) * np.array(self.num_marks)[brush])
+        chance, num_marks = rng.random(len(ribbons)), np.array(self.num_marks)[brush]
+        if self.medium.flat:
+            chance = (shapes_of(ribbons) + chance) / num_shapes()
+        which = np.floor(chance * num_marks)
         strokes[:, MARK] = np.array(self.first_marks)[brush] + which
         strokes[:, THICKNESS] = np.array(_THICKNESSES, np.float32)[brush]  # fat over lean
         return strokes
@@ -159,15 +171,22 @@ def palette_of(name: str) -> Palette:
     """Everything to paint with in one medium."""
     medium = MEDIA[name]
     brushes = list(dict.fromkeys(medium.brushes))  # a brush that serves twice is stored once
-    textures = [*(make_brush(brush) for brush in brushes), pencil_texture(name)]
+    across = FLAT_ACROSS if medium.flat else NUM_ACROSS
+    textures = [*(_marks_of(brush, medium) for brush in brushes), pencil_texture(name, across)]
     all_marks = BrushTexture(
         np.concatenate([texture.cover for texture in textures]),
         np.concatenate([texture.relief for texture in textures]),
     )
+    if medium.flat:
+        all_marks = in_few_levels(all_marks)
     counts = [texture.num_variants for texture in textures]
     starts = np.cumsum([0, *counts]).tolist()
     serving = [*(brushes.index(brush) for brush in medium.brushes), len(brushes)]
     return Palette(medium, all_marks, tuple(starts[at] for at in serving), tuple(counts[at] for at in serving))
+
+
+def _marks_of(brush: Brush, medium: Medium) -> BrushTexture:
+    return flat_marks(brush) if medium.flat and isinstance(brush, BristleBrush) else make_brush(brush)
 
 
 def goals_of(name: str, image: Image, paper: tuple[float, float, float]) -> tuple[Image, Image]:

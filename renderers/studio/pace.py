@@ -12,7 +12,7 @@ from renderers.studio.phases import PHASES, Turns
 
 _DRAWING = 0.2
 _HASTE = 1.5  # way gone = time gone ** haste, once there is paint
-_BY_STROKES = 0.4  # how much strokes count beside the area that they bring nearer to the end
+_BY_STROKES = 0.3  # how much strokes count beside the area that they bring nearer to the end
 
 
 def time_left(turns: Turns, distances: NDArray[np.float64], energies: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -22,7 +22,6 @@ from renderers.studio.easel import Box, Easel
 from renderers.studio.media import Palette
 from renderers.studio.phases import PHASES, Phase, phase_shares
 
-_SPILL = 0.012  # how far paint may go over a border behind which nothing is painted yet, in units
 _MARGIN = 0.03
 _LEAST_PX = 16
 # How far the planner's blank canvas is from the object's mean colour: inside, outside, and where others have painted.
@@ -43,6 +42,7 @@ class Commission:
         goal: (h, w, 3) the picture, in RGB or in amounts.
         count: strokes.
         phases: which of `OBJECT_PHASES` it goes through.
+        spill: how far paint may go over a border behind which nothing is painted yet, in units of the canvas.
     """
 
     own: NDArray[np.float32]
@@ -50,6 +50,7 @@ class Commission:
     goal: Image
     count: int
     phases: tuple[Phase, ...]
+    spill: float
 
 
 def paint_piece(
@@ -64,8 +65,8 @@ def paint_piece(
     short, medium = easel.short_px, palette.medium
     box = _box(piece.own > 0.5, round(_MARGIN * short))
     inside = piece.own[box] > 0.5
-    spill = max(1, round(_SPILL * short))
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * spill + 1, 2 * spill + 1))
+    spill_px = round(piece.spill * short)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * spill_px + 1, 2 * spill_px + 1))
     mine = inside | ((cv2.dilate(inside.astype(np.uint8), disc) > 0) & piece.unpainted[box])
     goal = piece.goal[box]
     foil = _foil(goal[inside].mean(0), mine, piece.unpainted[box])

@@ -93,7 +93,7 @@ def _paint(
         for label in chosen_for_correction(order, covers, corrections, rng):
             piece = Commission(
                 own=covers[label], unpainted=np.ones(small.shape[:2], bool), count=max(4, int(shares[label]) // 6),
-                goal=wrong_colours(of_objects, covers[label], rng), phases=("block_in",),
+                goal=wrong_colours(of_objects, covers[label], rng), phases=("block_in",), spill=config.spill,
             )  # fmt: skip
             paint_piece(easel, piece, label, palette, config.effort, rng, phase="correction")
         left = np.ones(small.shape[:2], np.float32)
@@ -103,7 +103,7 @@ def _paint(
                 continue  # thinner than a pixel of what so few strokes can show
             piece = Commission(
                 own=covers[label], unpainted=left > 0.5, goal=of_objects, count=int(shares[label]),
-                phases=config.object_phases,
+                phases=config.object_phases, spill=config.spill,
             )  # fmt: skip
             paint_piece(easel, piece, label, palette, config.effort, rng)
             if lines is not None and palette.medium.restates:

@@ -43,6 +43,13 @@ def test_every_renderer_gets_a_gap_by_every_metric_and_short_sequences_are_left_
     assert low <= float(mean) <= high and float(median) > 0
     assert len(by_metric) == len(DISTANCE_METRICS)
     assert by_metric[DISTANCE_METRICS.index("flicker")] == "-"  # the real ones do not differ by it
+    spread = next(line.split("%")[1].split() for line in short.splitlines() if "10 to 90 %" in line)
+    measured = [row[1:] for row in rows if row[:1] == [spec]][1]
+    means, verdicts = map(float, measured[::2]), measured[1::2]
+    ranges = [tuple(map(float, cell.split(".."))) for cell in spread]
+    assert len(ranges) == len(verdicts)
+    for mean, verdict, (least, most) in zip(means, verdicts, ranges, strict=True):
+        assert mean in (least, most) or verdict == ("in" if least < mean < most else "out")
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from renderers.painting import NOTHING_KNOWN, FrameSchedule, StrokeProgram, to_u
 from renderers.quality import psnr_db
 from renderers.studio import RENDERER, Config
 from renderers.studio.config import Medium
+from renderers.studio.corrections import chosen_for_correction
 from renderers.studio.media import MEDIA
 from renderers.studio.phases import CHOSEN_PHASES, OBJECT_PHASES, PHASES, WHOLE, Turns
 from renderers.things import Things, ThingsConfig, find_things
@@ -184,6 +185,27 @@ def test_corrections_are_painted_over_and_marked() -> None:
     assert abs(psnr_db(ends[0], image) - psnr_db(ends[1], image)) < 1.5
 
 
+def test_nobody_tries_a_colour_on_half_of_the_canvas() -> None:
+    half, quarter, last = (np.zeros((16, 16), np.float32) for _ in range(3))
+    half[:8], quarter[8:, :8], last[8:, 8:] = 1.0, 1.0, 1.0
+    order, covers = (2, 0, 1), [half, quarter, last]  # the first has its turn before any other
+    assert chosen_for_correction(order, covers, 1.0, np.random.default_rng(0)) == [1]
+
+
+def painted_outside(spill: float) -> float:
+    """Share of the canvas that the first object's turn changes beside the object itself."""
+    painting = painted(4, order="back_to_front", corrections=0.0, phases=("block_in", "form", "detail"), spill=spill)
+    objects = turns_of(painting).objects
+    first = int(objects[0])
+    blank, done = replay(painting.program, [0, int(np.flatnonzero(objects == first)[-1]) + 1])
+    beside = things_of(4).coverage(first) < 0.01
+    return float((np.abs(done - blank).max(-1)[beside] > 0.1).mean())
+
+
+def test_paint_goes_over_borders_as_far_as_asked() -> None:
+    assert painted_outside(0.05) > painted_outside(0.0) + 0.02
+
+
 def test_nothing_is_corrected_on_paper() -> None:
     for medium in ("ink", "watercolour", "pencil"):
         assert "correction" not in phase_names(turns_of(painted(6, medium=medium, corrections=1.0)))
@@ -244,6 +266,7 @@ def test_awkward_pictures_are_painted(medium: str, name: str) -> None:
         ({"num_lines": 9}, "10 to 5000"),
         ({"accents": 0.6}, "0 to 0.5"),
         ({"corrections": -0.1}, "0 to 1"),
+        ({"spill": 0.06}, "0 to 0.05"),
         ({"canvas": (1.0, 2.0, 0.0)}, "three numbers from 0 to 1"),
         ({"preset": "slow"}, "one of fast, std, best"),
     ],

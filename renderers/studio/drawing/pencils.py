@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from renderers.brush.kinds import BristleBrush
-from renderers.brush.texture import BrushTexture, make_brush
+from renderers.brush.texture import NUM_ACROSS, BrushTexture, make_brush
 from renderers.studio.drawing.hand import Hand
 
 Colour = tuple[float, float, float]
@@ -132,10 +132,10 @@ PENCILS = {
 
 
 @lru_cache(maxsize=len(PENCILS))
-def pencil_texture(medium: str) -> BrushTexture:
+def pencil_texture(medium: str, num_across: int = NUM_ACROSS) -> BrushTexture:
     """Marks of the lines of `drawing.draw` in that medium, counted from 0 in column MARK of its strokes.
 
     The first NUM_VARIANTS are those of lines, as many again are those of hatching.
     """
-    lines, hatching = make_brush(PENCILS[medium].brush), make_brush(_SIDE)
+    lines, hatching = (make_brush(brush, num_across=num_across) for brush in (PENCILS[medium].brush, _SIDE))
     return BrushTexture(np.concatenate([lines.cover, hatching.cover]), np.concatenate([lines.relief, hatching.relief]))
