@@ -66,7 +66,7 @@ class SynthConfig(RunConfig):
     def recipe(self) -> dict[str, Any]:
         """Everything that decides the bytes of the data set, and nothing else."""
         return {
-            "source": {"kind": self.source_kind, **_without_empty_caption(plain_containers(self.source))},
+            "source": {"kind": self.source_kind, **_without_later_keys(plain_containers(self.source))},
             "renderers": [choice.recipe() for choice in self.renderers],
             "framing": plain_containers(self.framing),
             "schedule": plain_containers(self.schedule),
@@ -128,6 +128,8 @@ def synth_config(plain: dict[str, Any]) -> SynthConfig:
     )
 
 
-def _without_empty_caption(source: dict[str, Any]) -> dict[str, Any]:
-    """Without the key that sources had not had in earlier data sets, where it says nothing."""
-    return {key: value for key, value in source.items() if (key, value) != ("caption", None)}
+def _without_later_keys(source: dict[str, Any]) -> dict[str, Any]:
+    """Without keys that sources had not had in earlier data sets, where they change nothing."""
+    return {
+        key: value for key, value in source.items() if (key, value) not in (("caption", None), ("wording", "plain"))
+    }

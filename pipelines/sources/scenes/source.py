@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import Literal, overload
 
 from conf.errors import ConfigError
 from pipelines.sources.framing import WHITE, Framing, Ground
@@ -12,6 +12,7 @@ from pipelines.sources.scenes.composition import KINDS, compose
 from pipelines.sources.scenes.description import Scene
 from pipelines.sources.scenes.drawing import draw
 from pipelines.sources.scenes.portrait import portrait
+from pipelines.sources.scenes.wording import reworded
 from pipelines.sources.source import ComputedPictures, Picture, RefusedPicture, SourceEntry
 
 GENERATOR = "scenes-1"
@@ -27,12 +28,14 @@ class ScenesSource:
         num_pictures: how many `index(None)` gives.
         kinds: kinds of scenes to choose among.
         alone: whether the subject stands alone, large and in the middle.
+        wording: of captions: `plain`, or `varied` as people's own sentences are.
     """
 
     seed: int = 0
     num_pictures: int = 64
     kinds: tuple[str, ...] = KINDS
     alone: bool = False
+    wording: Literal["plain", "varied"] = "plain"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kinds", tuple(self.kinds))
@@ -58,7 +61,7 @@ class ScenesSource:
             id=f"scenes/{self.seed}/{index}{'/alone' if self.alone else ''}",
             sha256=self.sha256(index),
             locator=str(index),
-            caption=caption(self.scene(index)),
+            caption=self._caption(index),
             licence="CC0-1.0",
         )
 
@@ -66,6 +69,10 @@ class ScenesSource:
         """Hash of all that decides a scene."""
         recipe = f"{GENERATOR} seed={self.seed} index={index} kinds={','.join(self.kinds)}"
         return hashlib.sha256((recipe + (" alone" if self.alone else "")).encode()).hexdigest()
+
+    def _caption(self, index: int) -> str:
+        scene = self.scene(index)
+        return caption(scene) if self.wording == "plain" else reworded(caption(scene), scene.seed)
 
     def scene(self, index: int) -> Scene:
         """What is at one place of the series."""
