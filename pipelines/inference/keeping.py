@@ -6,7 +6,8 @@ at every step of sampling the frames that are predicted are corrected (docs/deci
 
 - a given frame is what was given;
 - a frame before a given one that already looks, in places, as that one is predicted, has its own paint there;
-- a frame after a given one is that one where it hardly differs from it; and likewise the frame before it.
+- a frame after a given one is that one where it hardly differs from it; and likewise the frame before it. Bare canvas
+  is no paint: where the given one still looks as the blank canvas does, it holds nothing back.
 
 "Hardly" is a soft threshold, as in proximal guidance (Han et al. 2024), which keeps what an edit does not mean.
 """
@@ -23,6 +24,7 @@ from pipelines.inference.pinned import PinnedPicture
 _FINISHED = 0.6  # from the prediction of a later given frame
 _PAINTED = 0.25  # from an earlier given frame
 _STILL = 0.05  # from the frame before
+_BARE = 0.5  # of what is held, from the blank canvas: so much of it is let go
 _BINOMIAL = (1.0, 2.0, 1.0)  # over cells: paint covers more than one
 
 
@@ -59,10 +61,23 @@ def _kept(process: Tensor, pinned: Sequence[PinnedPicture], latents: Tensor) -> 
             painted = painted + strength * finished * (picture - process[after])
         if before is not None:
             strength, picture = given[before]
-            painted = painted + strength * _alike(process[frame], process[before], _PAINTED) * (picture - painted)
-            painted = painted + strength * _alike(painted, frames[-1], _STILL) * (frames[-1] - painted)
+            blank = _canvas(frames[0]) if before else None  # a given first frame may have paint already
+            unchanged = _alike(process[frame], process[before], _PAINTED)
+            painted = painted + strength * unchanged * _paint(picture, blank) * (picture - painted)
+            still = _alike(painted, frames[-1], _STILL)
+            painted = painted + strength * still * _paint(frames[-1], blank) * (frames[-1] - painted)
         frames.append(painted)
     return torch.stack(frames)
+
+
+def _canvas(first: Tensor) -> Tensor:
+    """The blank canvas (C, 1, 1), by the first frame (C, h, w): its median, as a ghost of the picture may show there."""
+    return first.flatten(1).median(1).values[:, None, None]
+
+
+def _paint(frame: Tensor, blank: Tensor | None) -> Tensor | float:
+    """How much of a frame (C, h, w) is paint and not bare canvas: (1, h, w), 0 to 1; all of it if no blank is known."""
+    return 1.0 if blank is None else 1 - _alike(frame, blank, _BARE)
 
 
 def _alike(one: Tensor, other: Tensor, least: float) -> Tensor:

@@ -43,12 +43,28 @@ def test_a_given_frame_is_what_was_given_as_far_as_it_is_strong(strength: float)
 
 def test_after_a_given_frame_its_paint_stays_but_where_something_else_is_painted() -> None:
     predicted = process(drift=0.02)
+    predicted[0] -= 2  # the blank canvas
     given = predicted[1] + 0.1 * torch.randn_like(predicted[1])  # predicted softer than it is
     painted = kept(predicted, {1: given})
     away = (painted - given).abs().amax(1)
     assert float(away[2:, :, _LEFT].max()) < 0.05
     assert float((predicted - given).abs().amax(1)[2:, :, _LEFT].mean()) > 0.1
     assert torch.allclose(painted[2:, ..., _RIGHT], predicted[2:, ..., _RIGHT], atol=1e-6)
+
+
+def test_bare_canvas_is_no_paint_and_is_held_by_nothing() -> None:
+    """What is bare in a given picture comes to its turn, however little of it is painted at a time."""
+    blank = torch.zeros(4, _SIDE, _SIDE)
+    given = blank.clone()
+    given[..., _LEFT] = 2.0
+    predicted = torch.stack([blank, given, *[given.clone() for _ in range(3)]])
+    for frame, part in enumerate((0.03, 0.06, 0.09), start=2):
+        predicted[frame] += part
+    painted = kept(predicted, {1: given})
+    assert torch.allclose(painted[2:, ..., _RIGHT], predicted[2:, ..., _RIGHT], atol=0.003)
+    assert float((painted[2:] - given)[..., :3].abs().max()) < 0.02
+    known = kept(predicted, {0: given})  # a given first frame leaves no blank canvas to compare with
+    assert float((known[2, ..., _RIGHT] - given[..., _RIGHT]).abs().max()) < 0.02
 
 
 def test_a_change_too_small_to_be_a_stroke_is_no_change_from_the_frame_before() -> None:
