@@ -14,12 +14,14 @@ from training.models.registration import ModelConfig, Prediction, Registration, 
 from training.models.registry import ARCHITECTURES, model_config, registered
 from training.models.shape import AgentShape, LoraShape
 from training.random.streams import DRAWS
+from training.stages.codec_settings import CodecSettings
 from training.stages.condition_draw import ConditionDraw
 from training.tracking import TrackerConfig
 
 _LORA_STAGES = ("spatial_lora", "motion_lora")
 _TOLD = {  # key -> its stages
     "conditions": ("replication",), "lora": _LORA_STAGES, "pictures": ("spatial_lora",), "agent": ("agent",),
+    "codec": ("codec",),
 }  # fmt: skip
 _BY_MODEL = {"motion": ("conditions", "lora")}  # stage -> keys that are set with it too, for some models
 _READERS = {
@@ -27,11 +29,13 @@ _READERS = {
     "replication": ("replication",),
     "spatial_lora": ("motion_lora",),
 }  # parent -> the stages that read it; any but `words` reads `base`
+_FROM_SCRATCH = ("codec", "agent")
 _WHY = {  # stage -> why most models are not trained by it
+    "codec": ": other base models come trained",
     "words": ": other base models come trained", "base": ": other base models come trained",
     "agent": ", whose network is an actor's",
 }  # fmt: skip
-PARENTS = ("base", "motion", "replication", "spatial_lora")
+PARENTS = ("codec", "base", "motion", "replication", "spatial_lora")
 """Keys that name what other runs trained; their hashes, not their paths, are part of the recipe."""
 _FREE = (
     *PARENTS, "out", "data", "resume", "max_steps", "num_workers", "stream", "cache_gb", "log_every",
@@ -51,6 +55,7 @@ class StageConfig:
     lora: LoraShape | None = None
     pictures: Literal["last", "all"] | None = None
     agent: AgentShape | None = None
+    codec: CodecSettings | None = None
 
     def __post_init__(self) -> None:
         for key, stages in _TOLD.items():
@@ -68,8 +73,8 @@ class StageConfig:
 
     @property
     def captions_required(self) -> bool:
-        """Whether every sequence needs a caption: an agent reads none."""
-        return self.name != "agent"
+        """Whether every sequence needs a caption: codecs and agents read none."""
+        return self.name not in _FROM_SCRATCH
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +139,7 @@ class TrainConfig:
     tracker: TrackerConfig
     data: tuple[DataMixture, ...]
     out: AnyPath
+    codec: AnyPath | None
     base: AnyPath | None
     motion: AnyPath | None
     replication: AnyPath | None
@@ -221,11 +227,15 @@ class TrainConfig:
         stage = self.stage.name
         if stage == "words" and self.base is not None:
             raise ConfigError("base", self.base, "null with stage=words, which trains a new text encoder")
-        if stage == "agent":
+        if stage in _FROM_SCRATCH:
             for key in PARENTS:
                 if getattr(self, key) is not None:
-                    raise ConfigError(key, getattr(self, key), "null with stage=agent, which trains from scratch")
+                    raise ConfigError(key, getattr(self, key), f"null with stage={stage}, which trains from scratch")
             return
+        if self.codec is not None and not (stage in ("words", "base") and self.base is None):
+            raise ConfigError("codec", self.codec, "null, or stage=words; later stages have the codec of their base")
+        if self.codec is not None and "codec" not in registered(self.model.name).stages:
+            raise ConfigError("codec", self.codec, f"null with model={self.model.name}")
         model = registered(self.model.name)
         if stage not in ("words", "base") and not model.comes_trained and self.base is None:
             raise UserError(
@@ -258,7 +268,11 @@ def train_config(plain: dict[str, Any]) -> TrainConfig:
     model = registered(model_keys.name)
     stage = _stage_words(plain["stage"], model)
     config = typed(TrainConfig, {**plain, "data": data, "model": model_keys, "stage": stage})
-    rate = model.learning_rate if config.stage.lora is None else model.lora_learning_rate
+    rate = model.learning_rate
+    if config.stage.lora is not None:
+        rate = model.lora_learning_rate
+    elif config.stage.codec is not None:
+        rate = model.codec_learning_rate
     try:
         noise = replace(config.noise, prediction=config.noise.prediction or model.prediction)
     except ConfigError as error:

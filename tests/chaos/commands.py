@@ -102,6 +102,7 @@ ENCODE = _dataset(
 VERIFY = _reading("verify", "pipelines.verify", tells=True)
 STATUS = _reading("status", "pipelines.status", tells=True, share=0.5)
 GALLERY = _reading("gallery", "pipelines.gallery", result=results.page)
+CODEC = _training("codec", "num_workers=0", "validate_every=3", "stage.codec.width=8", "stage.codec.crop_px=16")
 WORDS = _training("words", "num_workers=0", "validate_every=3")
 BASE = _training("base", "num_workers=0", "validate_every=0", base="words")
 MOTION = _training("motion", "num_workers=2", "validate_every=2", "val_sequences=2", "sample_every=4", base="base")
@@ -167,7 +168,7 @@ PUBLISH_RUN = Subject(
 )
 
 SUBJECTS = (
-    SCENES, FOLDER, MIX, RAY, INGEST, VIDEO, ENCODE, VERIFY, STATUS, GALLERY, WORDS, BASE, MOTION, REPLICATION,
+    SCENES, FOLDER, MIX, RAY, INGEST, VIDEO, ENCODE, VERIFY, STATUS, GALLERY, CODEC, WORDS, BASE, MOTION, REPLICATION,
     SPATIAL_LORA, MOTION_LORA, LATENTS, RANKS, ASSEMBLE, PAINT, BATCH, EVALUATE, EXPORT, FILM,
     DASHBOARD, PUBLISH, PUBLISH_PAINTER, PUBLISH_RUN,
 )  # fmt: skip

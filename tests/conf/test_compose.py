@@ -61,7 +61,7 @@ class Slot:
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
 def test_every_choice_of_every_group_gives_a_typed_configuration(group: str, choice: str, tmp_path: Path) -> None:
     if group in TRAIN_GROUPS:
-        parents = [] if choice in ("words", "agent") else ["base=c"]
+        parents = [] if choice in ("codec", "words", "agent") else ["base=c"]
         parents += ["motion=d"] if choice in ("replication", "motion_lora") else []
         parents = [] if choice == "paper" else parents
         plain = compose("train", [f"{group}={choice}", "data=a", "out=b", *parents])

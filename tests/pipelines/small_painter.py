@@ -1,5 +1,6 @@
 """An untrained painter, small enough to be made anew wherever it is needed."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -8,6 +9,7 @@ from diffusers import DDIMScheduler
 from pipelines.inference.pinned import PinnedPicture
 from pipelines.painter import ProcessPainterPipeline
 from tests.training.models.small_base import pictures, small_base
+from training.models.codec import PatchCodec
 from training.models.sd15.motion import adapter_of, add_motion, is_temporal
 from training.models.sd15.painter import Painter
 from training.models.sd15.replication import add_replication
@@ -48,10 +50,11 @@ def at(frame: int, number: int = 0, strength: float = 1.0) -> PinnedPicture:
     return PinnedPicture(frame=frame, picture=picture, strength=strength)
 
 
-def save_untrained_painter(folder: Path) -> Path:
-    """An untrained painter of 64 px on disk; returns the folder, which is made."""
+def save_untrained_painter(folder: Path, codec: PatchCodec | None = None) -> Path:
+    """An untrained painter of 64 px on disk, with the linear codec or this one; returns the folder, which is made."""
     folder.mkdir()
     base = small_base(shape=TinyShape(channels=(16, 32), plain_levels=0, patch_px=8, text_width=16, latent_channels=8))
+    base = base if codec is None else replace(base, vae=codec)
     facts = {"num_frames": 3, "size_px": [64, 64], "phrases": {}, "parts": {}}
     motion = adapter_of(add_motion(base.unet, None))
     Painter(base=base, motion=motion, replication=add_replication(base.unet), facts=facts).save(folder, {})

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from training.data.batch import Tokenise
 from training.data.remote import AnyPath
 from training.data.text import Text
+from training.models.codec import PatchCodec
 from training.models.painter import Painter, PainterParts
 from training.objective import Objective
 
@@ -258,3 +259,27 @@ class FromNothing(Architecture, Protocol):
 
     def words_network(self, base: Base, size_px: tuple[int, int]) -> "MatchingNetwork":
         """What stage `words` trains: the text encoder of an untrained base, for frames of (height, width)."""
+
+
+class TrainsCodec(FromNothing, Protocol):
+    """One whose codec can be trained as well, by the stage `codec`."""
+
+    def new_codec(self, model: Any, pictures: Tensor, width: int) -> PatchCodec:
+        """A codec to be trained.
+
+        Args:
+            model: the architecture's configuration, such as its sizes.
+            pictures: (N, 3, H, W) in [-1, 1], which it fits already as well as it can without training.
+            width: of its networks, in channels.
+        """
+
+    def with_codec(self, base: Base, folder: Path) -> Base:
+        """An untrained base with a codec that was trained, in place of its own.
+
+        Args:
+            base: that `build_base` made.
+            folder: weights of a run of stage `codec`, or another base, whose codec is taken.
+
+        Raises:
+            UserError: if it is not whole, or its cells are not those of the base.
+        """

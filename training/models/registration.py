@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Prediction = Literal["epsilon", "v"]
 """What a network may be trained to predict of the noise of `training.noise_schedule`."""
-StageName = Literal["words", "base", "motion", "replication", "spatial_lora", "motion_lora", "agent"]
+StageName = Literal["codec", "words", "base", "motion", "replication", "spatial_lora", "motion_lora", "agent"]
 ALL_STAGES: frozenset[StageName] = frozenset(get_args(StageName))
 
 
@@ -40,7 +40,8 @@ class Registration:
         config: of the keys `model.*`.
         comes_trained: whether there are bases of it to begin with, which `model.path` names; others need `base=`.
         stages: that it can be trained by.
-        learning_rate, lora_learning_rate: when none is said, of stages that train whole networks, and LoRAs.
+        learning_rate, lora_learning_rate, codec_learning_rate: when none is said, of stages that train whole networks,
+            LoRAs, and codecs.
         prediction: what its networks predict when nothing is said, in `noise.prediction`.
         lora_targets: layers that a LoRA may change, `stage.lora.targets`.
         ignored_noise: keys of `noise.*` that mean nothing to its objective, and must be left as they are.
@@ -52,9 +53,10 @@ class Registration:
     module: str
     config: type[ModelConfig] = ModelConfig
     comes_trained: bool = True
-    stages: frozenset[StageName] = ALL_STAGES - {"words", "base", "agent"}
+    stages: frozenset[StageName] = ALL_STAGES - {"codec", "words", "base", "agent"}
     learning_rate: float
     lora_learning_rate: float
+    codec_learning_rate: float = 4e-4  # at 1.5e-3 its losses rise tenfold within 50 steps
     prediction: Prediction | None = None
     lora_targets: tuple[str, ...] = ATTENTION_LAYERS
     ignored_noise: frozenset[str] = frozenset()

@@ -34,6 +34,8 @@ class Stream(IntEnum):
         VALIDATION: the seed of held-out samples, whose positions training has too; not a place in the code.
         LIBRARIES: seeds of the generators of Python, NumPy and torch, from which layers of libraries draw; (rank).
         SHARDS: of the shards of a stream of whole shards; (data set, epoch).
+        CROPS: which parts of which frames of a sequence a codec is trained on.
+        CODEC_NOISE: on the latents of these.
         BUFFER: which sequence leaves the shuffle buffer of a stream of whole shards; (data set, epoch, lane).
     """
 
@@ -52,6 +54,8 @@ class Stream(IntEnum):
     LIBRARIES = 12
     BUFFER = 13
     SHARDS = 14
+    CROPS = 15
+    CODEC_NOISE = 16
 
     def generator(self, seed: int, *place: int) -> np.random.Generator:
         """NumPy's generator for one draw of a few numbers; `training.random.philox` draws for whole batches.
@@ -71,3 +75,8 @@ class Stream(IntEnum):
         return np.random.Philox(
             key=np.array([seed & _WORD, self.value], np.uint64), counter=np.array(counter, np.uint64)
         )
+
+
+def seed_of_samples(seed: int, *, training: bool) -> int:
+    """Seed of all draws of samples: the run's; another of held-out samples, which have positions that training has."""
+    return seed if training else Stream.VALIDATION.seed(seed)

@@ -14,7 +14,7 @@ from training.diffusion import Denoiser, draw, draw_noise, sample
 from training.models.architecture import Base, Trainable
 from training.objective import Objective
 from training.random.philox import normals
-from training.random.streams import Stream
+from training.random.streams import Stream, seed_of_samples
 from training.stages import StageLoss
 
 _SAMPLING_STEPS = 30
@@ -79,8 +79,8 @@ class DenoisingNetwork(nn.Module):
 
     @property
     def seed(self) -> int:
-        """Seed of all draws: the run's; another in eval mode, as held-out samples have positions that training has."""
-        return self._config.seed if self.training else Stream.VALIDATION.seed(self._config.seed)
+        """Seed of all draws."""
+        return seed_of_samples(self._config.seed, training=self.training)
 
     def predict(self, noisy: Tensor, timesteps: Tensor, text: Text, clean: Tensor, positions: Tensor) -> Tensor:
         """The denoiser's prediction for noisy latents; stages that condition it use the clean latents as well.

@@ -7,19 +7,22 @@ from conf.progress import tell
 from training.config import NUM_PROMPTS, PARENTS, TrainConfig
 from training.data.batch import SequenceBatch
 from training.data.stream import SequenceStream
-from training.models.architecture import Base, DenoisingStageName, FromNothing, StageRequest
+from training.models.architecture import Base, DenoisingStageName, FromNothing, StageRequest, TrainsCodec
 from training.models.pointing import ACTOR_CELL_PX
 from training.models.registry import architecture
 from training.models.trained_size import is_far, trained_size
 from training.models.weights import noise_of_run, parent_weights
 from training.stages import Stage
 from training.stages.agent import AgentStage
+from training.stages.codec import CodecNetwork, CodecStage
 from training.stages.denoising import DenoisingConfig, DenoisingStage
 from training.stages.replication import ReplicationStage
-from training.stages.untrained import untrained_base
+from training.stages.untrained import some_frames, untrained_base
 from training.stages.words import WordsStage
 
 _NUM_PICTURES = 64  # among which the stage `words` looks for what prompts say
+_NUM_FITTED = 1024  # pictures that a codec which is trained further is first fitted to: of 128 px, 2 GB of numbers
+_NUM_SCALED = 512  # of these, by which its latents are brought to unit variance
 _FEWEST = 3  # sequences from which a LoRA can tell what they have in common
 
 
@@ -35,6 +38,8 @@ def make_stage(config: TrainConfig, train: SequenceStream) -> Stage:
             base = _untrained_base(config, train)
             network = _from_nothing(config).words_network(base, train.size_px)
             stage = WordsStage(base, network, _held_out(config, train, _NUM_PICTURES))
+        case "codec":
+            stage = _codec_stage(config, train)
         case "agent":
             stage = _agent_stage(config, train)
         case "base" | "motion" | "replication" | "spatial_lora" | "motion_lora" as name:
@@ -80,11 +85,26 @@ def _untrained_base(config: TrainConfig, train: SequenceStream) -> Base:
         raise UserError(f"{where}: latents; a new base trains its own codec and needs the data set of frames")
     kind = _from_nothing(config)
     objective = kind.objective(config.model, config.noise, None, trained_here=True)
-    return untrained_base(kind, config.model, config.data, train, objective, config.seed)
+    return untrained_base(kind, config.model, config.data, train, objective, config.seed, config.codec)
 
 
 def _from_nothing(config: TrainConfig) -> FromNothing:
     return cast(FromNothing, architecture(config.model.name))  # which the configuration has checked
+
+
+def _codec_stage(config: TrainConfig, train: SequenceStream) -> Stage:
+    where, settings = train.sources[0].split.url, config.stage.codec
+    assert settings is not None  # the configuration has checked
+    if train.encoded:
+        raise UserError(f"{where}: latents; a codec is trained on the data set of frames")
+    kind = cast(TrainsCodec, architecture(config.model.name))
+    height_px, width_px = train.size_px
+    cell = kind.cell_of(config.model)
+    if height_px % cell or width_px % cell:
+        raise UserError(f"{where}: frames of {width_px} x {height_px} px; sides must be multiples of {cell}")
+    pictures = some_frames(config.data, config.seed)[:_NUM_FITTED]
+    network = CodecNetwork(kind.new_codec(config.model, pictures, settings.width), settings, config.seed)
+    return CodecStage(network, pictures[:_NUM_SCALED], _held_out(config, train, NUM_PROMPTS))
 
 
 def _agent_stage(config: TrainConfig, train: SequenceStream) -> Stage:

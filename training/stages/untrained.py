@@ -3,14 +3,17 @@
 import itertools
 from collections.abc import Sequence
 from contextlib import closing
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from conf.errors import UserError
+from training.data.remote import AnyPath
 from training.data.stream import DataMixture, SequenceStream
-from training.models.architecture import Base, FromNothing
+from training.models.architecture import Base, FromNothing, TrainsCodec
 from training.models.registration import ModelConfig
+from training.models.weights import parent_weights
 from training.objective import Objective
 from training.random.streams import Stream
 
@@ -25,6 +28,7 @@ def untrained_base(
     train: SequenceStream,
     objective: Objective,
     seed: int,
+    codec: AnyPath | None = None,
 ) -> Base:
     """The base that a run starts from. The same data and seed give the same one, so a resumed run makes it again.
 
@@ -35,9 +39,10 @@ def untrained_base(
         train: the same, opened.
         objective: that it will be trained on.
         seed: of the run.
+        codec: folder of a codec that was trained, in place of one that is fitted to the frames.
 
     Raises:
-        UserError: if the frames will not do.
+        UserError: if the frames or the codec will not do.
     """
     where = train.sources[0].split.url
     height_px, width_px = train.size_px
@@ -45,12 +50,15 @@ def untrained_base(
     if height_px % cell or width_px % cell:
         raise UserError(f"{where}: frames of {width_px} x {height_px} px; sides must be multiples of {cell}")
     captions = [str(record["caption"] or "") for source in train.sources for record in source.split.records]
-    return architecture.build_base(model, captions, _some_frames(data, seed), objective, Stream.WEIGHTS.seed(seed))
+    base = architecture.build_base(model, captions, some_frames(data, seed), objective, Stream.WEIGHTS.seed(seed))
+    if codec is None:
+        return base
+    return cast(TrainsCodec, architecture).with_codec(base, parent_weights("codec", codec))
 
 
-def _some_frames(data: Sequence[DataMixture], seed: int) -> Tensor:
-    """(N, 3, H, W) frames in [-1, 1], drawn from all the data."""
-    stream = SequenceStream.open(data, split="train", frames="all")
+def some_frames(data: Sequence[DataMixture], seed: int) -> Tensor:
+    """(N, 3, H, W) frames in [-1, 1], drawn from all the data, to fit a codec to."""
+    stream = SequenceStream.open(data, split="train", frames="all", captions_required=False)
     batch_size = min(64, len(stream))
     generator = Stream.CODEC_FRAMES.generator(seed)
     chosen: list[Tensor] = []

@@ -19,6 +19,7 @@ from pipelines.painter import ProcessPainterPipeline
 from pipelines.painters import painter_folder
 from tests.pipelines.hub.bare import run_bare
 from tests.pipelines.small_painter import PROMPT, save_untrained_painter
+from tests.training.models.small_base import pictures
 from training.data.own_page import README, is_as_made
 from training.models import codec
 from training.models.painter_folder import PAINTER_CARD, check_painter, seal_painter
@@ -38,8 +39,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def painter(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The same as stock diffusers loads it."""
+    return stock(folder, tmp_path_factory.mktemp("modules"))
+
+
+def stock(folder: Path, modules: Path) -> Any:
+    """A painter as diffusers loads it, which copies its code to a folder for modules."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("diffusers.utils.dynamic_modules_utils.HF_MODULES_CACHE", str(tmp_path_factory.mktemp("modules")))
+        patch.setattr("diffusers.utils.dynamic_modules_utils.HF_MODULES_CACHE", str(modules))
         loaded = DiffusionPipeline.from_pretrained(folder, custom_pipeline="pipeline", trust_remote_code=True)
     loaded.set_progress_bar_config(disable=True)
     return loaded
@@ -145,6 +151,20 @@ def test_a_painter_of_before_goes_on_loading_and_may_be_given_the_code(
     )
     renew_code(old)
     assert check_painter(old)["files"] == check_painter(folder)["files"]
+
+
+def test_a_convolutional_codec_paints_with_diffusers_alone(folder: Path, painter: Any, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    trained = codec.fit_codec(pictures(64), latent_channels=8, width=16)
+    with torch.no_grad():
+        for parameter in trained.parameters():
+            parameter.add_(0.02 * torch.randn_like(parameter))
+    own = save_untrained_painter(tmp_path / "painter", trained)
+    frames = stock(own, tmp_path / "modules")(PROMPT, generator=seeded(0), **FEW).frames
+    assert not torch.allclose(frames, painter(PROMPT, generator=seeded(0), **FEW).frames, atol=0.02)
+    said: dict[str, Any] = {"num_frames": 3, "size_px": (64, 64), "steps": 2, "guidance": 5.0}
+    pipeline, _ = load_painter_pipeline(own, torch.float32, torch.device("cpu"), {})
+    assert torch.equal(pipeline([PROMPT], **said).frames, frames)
 
 
 def test_the_shipped_painter_carries_the_code_of_this_version_and_a_card() -> None:

@@ -49,14 +49,25 @@ def test_other_pictures_of_the_kind_come_back_too() -> None:
     assert -10 * np.log10(_error(codec, unseen) / 4) > 35
 
 
-def test_it_comes_back_from_disk_as_it_was(tmp_path: Path) -> None:
-    codec = fit_codec(pictures(16), latent_channels=6)
+@pytest.mark.parametrize("width", [0, 8])
+def test_it_comes_back_from_disk_as_it_was(width: int, tmp_path: Path) -> None:
+    codec = fit_codec(pictures(16), latent_channels=6, width=width)
+    with torch.no_grad():
+        for parameter in codec.parameters():
+            parameter.add_(0.01)
     codec.save_pretrained(tmp_path)
     loaded = PatchCodec.from_pretrained(tmp_path)
     assert loaded.config.latent_channels == 6
     codes = codec.encode(pictures(2)).latent_dist.mean
     assert torch.equal(codes, loaded.encode(pictures(2)).latent_dist.mean)
     assert torch.equal(codec.decode(codes).sample, loaded.decode(codes).sample)
+
+
+@pytest.mark.parametrize("patch_px", [2, 4, 8, 16])
+def test_networks_that_are_not_trained_change_nothing(patch_px: int) -> None:
+    shown = pictures(32)
+    linear, wide = (fit_codec(shown, patch_px=patch_px, latent_channels=6, width=width) for width in (0, 16))
+    assert torch.equal(linear.autoencode(shown), wide.autoencode(shown))
 
 
 def test_a_picture_of_any_shape_in_patches_is_taken() -> None:

@@ -246,13 +246,12 @@ def load_base(path: str | Path, key: str = "base") -> BaseModel:
             kind = kind_of_folder(folder)
             raise UserError(f"{name}: not a diffusers folder, but {kind}; it lacks {', '.join(lacking)}")
     try:
-        vae_class = _CODECS[_class_name(where)]
         schedule = load_schedule(where)
         tokenizer = CLIPTokenizer.from_pretrained(where, subfolder="tokenizer")
     except LOADING_ERRORS as error:
         raise UserError(f"{name}: cannot be loaded: {' '.join(str(error).split())[:300]}") from error
     base = BaseModel(
-        vae=load_network(vae_class, where, f"{name}: its vae", "vae"),
+        vae=load_codec(where, name),
         tokenizer=tokenizer,
         text_encoder=load_network(CLIPTextModel, where, f"{name}: its text_encoder", "text_encoder"),
         unet=load_network(UNet2DConditionModel, where, f"{name}: its unet", "unet"),
@@ -262,6 +261,24 @@ def load_base(path: str | Path, key: str = "base") -> BaseModel:
     for part in (base.vae, base.text_encoder, base.unet):
         part.requires_grad_(False).eval()
     return base
+
+
+def load_codec(where: str, name: str) -> nn.Module:
+    """The codec of a base, frozen, in float32.
+
+    Args:
+        where: a folder that has it as `vae`, or a name on the hub.
+        name: of that, for messages, such as `base=DIR`.
+
+    Raises:
+        UserError: if it is not there, is not whole, or of a kind that is not known.
+    """
+    try:
+        vae_class = _CODECS[_class_name(where)]
+    except LOADING_ERRORS as error:
+        raise UserError(f"{name}: cannot be loaded: {' '.join(str(error).split())[:300]}") from error
+    codec: nn.Module = load_network(vae_class, where, f"{name}: its vae", "vae")
+    return codec.requires_grad_(False).eval()
 
 
 def _refuse_mismatch(base: BaseModel, name: str) -> None:

@@ -1,16 +1,19 @@
 """The tiny model as an architecture: a small Stable Diffusion that is trained from scratch, text encoder included."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 from torch import Tensor, nn
 
-from training.models.architecture import Base, FromNothing
+from conf.errors import UserError
+from training.models.architecture import Base, TrainsCodec
+from training.models.codec import PatchCodec, fit_codec
 from training.models.compiling import compile_blocks
 from training.models.contrast import PictureEncoder
 from training.models.sd15.architecture import StableDiffusion
-from training.models.sd15.base import BaseModel
+from training.models.sd15.base import BaseModel, load_codec
 from training.models.tiny.build import build_tiny
 from training.models.tiny.registration import TinyConfig
 from training.models.tiny.words import WordsNetwork
@@ -19,7 +22,7 @@ from training.objective import Objective
 
 
 class TinyModel(StableDiffusion):
-    """See `training.models.architecture.FromNothing`."""
+    """See `training.models.architecture.TrainsCodec`."""
 
     def cell_of(self, model: TinyConfig) -> int:
         """Pixels that the sides of frames must be multiples of: the UNet halves the grid at each level but one."""
@@ -30,6 +33,24 @@ class TinyModel(StableDiffusion):
     ) -> Base:
         """One whose tokenizer knows the captions and whose codec fits the pictures; all else is untrained."""
         return build_tiny(model.shape, captions, pictures, cast(NoiseSchedule, objective), seed)
+
+    def new_codec(self, model: TinyConfig, pictures: Tensor, width: int) -> PatchCodec:
+        """The linear one, with networks beside it that change nothing yet."""
+        shape = model.shape
+        return fit_codec(pictures, patch_px=shape.patch_px, latent_channels=shape.latent_channels, width=width)
+
+    def with_codec(self, base: Base, folder: Path) -> Base:
+        """One with that codec, whichever its kind."""
+        own = cast(BaseModel, base)
+        other = replace(own, vae=load_codec(str(folder), f"codec={folder}"))
+        given, needed = (
+            f"{each.patch_px} px and {cast(PatchCodec, each.vae).config.latent_channels} channels"
+            for each in (other, own)
+        )
+        if given != needed:
+            keys = "model.shape.patch_px and model.shape.latent_channels"
+            raise UserError(f"codec={folder}: its cells have {given}, not {needed}, which {keys} say")
+        return other
 
     def words_network(self, base: Base, size_px: tuple[int, int]) -> WordsNetwork:
         """What stage `words` trains."""
@@ -45,4 +66,4 @@ class TinyModel(StableDiffusion):
         return False
 
 
-ARCHITECTURE: FromNothing = TinyModel()
+ARCHITECTURE: TrainsCodec = TinyModel()
