@@ -1,5 +1,6 @@
 # make demo    sets up .venv if needed, paints a small data set from the bundled source, and one of its scenes again
 # make train-tiny   paints 24,000 scenes and trains the shipped painter on them (two cores: two and a half hours)
+# make train-fine   a painter of 128 px, in several goes: run it again after each stop (two cores: two nights)
 # make train-small  a painter on one GPU in ten minutes: data, training, what it paints and how good that is
 # make test    sets up, then lint, types, import contract, tests
 # make test-gpu     what only a GPU can tell
@@ -19,8 +20,11 @@ BUDGET_S ?= 600
 TRAIN := $(BIN)/torchrun --standalone --nproc_per_node=2 -m training.train
 TINY_PICTURES := renderer=small size=64 num_sequences=12000 gallery=false
 TINY_KEYS := +experiment=tiny data='[{path: $(TINY)/alone, weight: 3}, {path: $(TINY)/scenes}]'
+FINE := outputs/fine
+FINE_PICTURES := renderer=lessons size=128 num_sequences=12000 source.wording=varied gallery=false
+FINE_KEYS := +experiment=fine data='[{path: $(FINE)/alone, weight: 3}, {path: $(FINE)/scenes}]'
 
-.PHONY: demo train-tiny train-small test test-gpu setup lint types contract unit nightly chaos fuzz mutate audit docs bench clean
+.PHONY: demo train-tiny train-fine train-small test test-gpu setup lint types contract unit nightly chaos fuzz mutate audit docs bench clean
 
 demo: setup
 	$(BIN)/python -m pipelines.synth num_sequences=24 out=outputs/demo
@@ -38,6 +42,17 @@ train-tiny: setup
 	$(TRAIN) stage=replication base=$(TINY)/base motion=$(TINY)/motion out=$(TINY)/replication $(TINY_KEYS)
 	$(BIN)/python -m training.assemble words=$(TINY)/words base=$(TINY)/base motion=$(TINY)/motion \
 	    replication=$(TINY)/replication dtype=fp16 'sizes=[80x64,96x64,64x80,64x96]' out=$(TINY)/painter
+
+train-fine: setup
+	$(BIN)/python -m pipelines.synth $(FINE_PICTURES) out=$(FINE)/scenes
+	$(BIN)/python -m pipelines.synth $(FINE_PICTURES) source.seed=1 source.alone=true out=$(FINE)/alone
+	$(TRAIN) stage=codec out=$(FINE)/codec $(FINE_KEYS)
+	$(TRAIN) stage=words codec=$(FINE)/codec out=$(FINE)/words $(FINE_KEYS)
+	$(TRAIN) stage=base base=$(FINE)/words out=$(FINE)/base $(FINE_KEYS)
+	$(TRAIN) stage=motion base=$(FINE)/base out=$(FINE)/motion $(FINE_KEYS)
+	$(TRAIN) stage=replication base=$(FINE)/base motion=$(FINE)/motion out=$(FINE)/replication $(FINE_KEYS)
+	$(BIN)/python -m training.assemble words=$(FINE)/words base=$(FINE)/base motion=$(FINE)/motion \
+	    replication=$(FINE)/replication dtype=fp16 out=$(FINE)/painter
 
 train-small: setup
 	$(BIN)/python -m pipelines.painters.small --seconds $(BUDGET_S) --out outputs/small
