@@ -10,11 +10,10 @@ Ctrl-C ends it. It needs Gradio: pip install 'process-painter[app]'.
 """
 
 import os
+import signal
 import socket
-import tempfile
 import threading
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conf.command import Summary, command, leave
@@ -40,25 +39,25 @@ def run(config: AppConfig) -> Summary:
     _check_address(config)
     from pipelines.web.paintings import CARD, Paintings
 
-    with (
-        claimed_folder(config.out, what="the paintings of an app", card=CARD, check=lambda: None),
-        tempfile.TemporaryDirectory(prefix="process-painter-uploads-") as uploads,
-    ):
-        paintings = Paintings(config.out.resolve())
-        paintings.begin()
-        return _serve(config, paintings, Path(uploads))
+    paintings = Paintings(config.out.resolve())
+    with claimed_folder(config.out, what="the paintings of an app", card=CARD, check=lambda: None):
+        try:
+            return _serve(config, paintings)
+        finally:
+            paintings.end()
 
 
-def _serve(config: AppConfig, paintings: "Paintings", uploads: Path) -> Summary:
-    os.environ["GRADIO_TEMP_DIR"] = str(uploads)  # Gradio reads these when it is imported
+def _serve(config: AppConfig, paintings: "Paintings") -> Summary:
+    os.environ["GRADIO_TEMP_DIR"] = str(paintings.uploads)  # Gradio reads these when it is imported
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     from pipelines.web.easel import Easel
     from pipelines.web.page import STYLE, make_page, theme
     from pipelines.web.routes import guard, painting_routes
 
-    easel = Easel(config, paintings, uploads)
+    easel = Easel(config, paintings)
     for name in config.by_name:
         easel.card(name)
+    paintings.begin()
     easel.load(next(iter(config.by_name)))
     page = make_page(config, easel, paintings)
     app_kwargs = {"routes": painting_routes(paintings), "middleware": [guard(config.limits.upload_bytes)]}
@@ -67,6 +66,7 @@ def _serve(config: AppConfig, paintings: "Paintings", uploads: Path) -> Summary:
         css=STYLE, app_kwargs=app_kwargs, footer_links=[], run_history=False, share=False, ssr_mode=False,
         mcp_server=False, enable_monitoring=False, pwa=False, quiet=True, prevent_thread_lock=True,
     )  # fmt: skip
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what services and containers are ended by
     tell(f"painting at http://{config.host}:{config.port}; Ctrl-C ends it")
     try:
         threading.Event().wait()

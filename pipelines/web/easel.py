@@ -55,12 +55,11 @@ class Easel:
 
     Args:
         config: of the app.
-        paintings: where to.
-        uploads: the folder in which uploaded pictures are; no other files are read, whatever a stranger asks for.
+        paintings: where to; no other files are read than those uploaded there, whatever a stranger asks for.
     """
 
-    def __init__(self, config: AppConfig, paintings: Paintings, uploads: Path) -> None:
-        self._config, self._paintings, self._uploads = config, paintings, uploads
+    def __init__(self, config: AppConfig, paintings: Paintings) -> None:
+        self._config, self._paintings = config, paintings
         self._busy = threading.Lock()
         self._loaded: tuple[str, PaintingPipeline] | None = None
         self._cards: dict[str, Mapping[str, Any]] = {}
@@ -126,12 +125,12 @@ class Easel:
         """Paint an order from its pictures to its folder; waits while another is still being stopped."""
         from pipelines import paint
 
-        limits = self._config.limits
-        with self._busy, tempfile.TemporaryDirectory(prefix="process-painter-") as scratch:
+        limits, uploads = self._config.limits, self._paintings.uploads
+        with self._busy, tempfile.TemporaryDirectory(dir=uploads) as scratch:
             pictures = {}
             for number, (frame, path) in enumerate(order.pictures.items()):
                 pictures[frame] = Path(scratch) / f"picture-{number + 1}.png"
-                write_picture(accepted_picture(path, self._uploads, limits), pictures[frame])
+                write_picture(accepted_picture(path, uploads, limits), pictures[frame])
             order = dataclasses.replace(order, pictures=pictures)
             if limits.paintings is not None:
                 self._paintings.make_room(limits.paintings)

@@ -1,6 +1,7 @@
 """The folder of an app: a painting a folder, each as `paint` writes it, named by when it was begun.
 
 OUT/app.json                  says that this folder is an app's
+OUT/uploads                   what visitors upload, while the app runs
 OUT/20261127-151255-9f3a61c2  a painting; the last eight letters are drawn at random, so that nobody guesses the name
 """
 
@@ -79,12 +80,23 @@ class Paintings:
 
     root: Path
 
+    @property
+    def uploads(self) -> Path:
+        """Folder of what visitors upload; it is there between `begin` and `end`."""
+        return self.root / "uploads"
+
     def begin(self) -> None:
-        """Write the card, and remove what was being painted when an app was killed here."""
+        """Write the card, and remove what an app that was killed here left: half a painting, and uploads."""
         write_atomically(self.root / CARD, to_json({"what": "paintings of process-painter's app"}).encode())
         for folder in self._folders():
             if not (folder / REPORT).exists():
                 shutil.rmtree(folder)
+        self.end()
+        self.uploads.mkdir()
+
+    def end(self) -> None:
+        """Remove what was uploaded."""
+        shutil.rmtree(self.uploads, ignore_errors=True)
 
     def new_folder(self) -> Path:
         """A name for a painting that begins now; the folder is not made."""

@@ -40,4 +40,5 @@ def test_it_starts_paints_and_ends_with_ctrl_c(tmp_path: Path) -> None:
         name = painted(served.url, answers(painter="tiny", method="oil", num_frames=2, steps=1))
         assert served.end() == COMPLETE
         assert served.log.read_text().splitlines()[-1] == "1 paintings: paintings"
+        assert not (tmp_path / "paintings" / "uploads").exists()
     assert read_report(tmp_path / "paintings" / name)["prompt"] == "a boat, painted in oil"

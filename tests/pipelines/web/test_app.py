@@ -215,3 +215,4 @@ def test_a_painter_that_is_none_is_refused_before_anything_is_served(
     (tmp_path / "other").mkdir()
     assert run(f"painters=[{tmp_path / 'other'}]", f"out={tmp_path / 'out'}") == BAD_CONFIGURATION
     assert "other" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

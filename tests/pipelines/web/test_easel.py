@@ -24,13 +24,20 @@ from training.data.pixels import png_of
 @pytest.fixture
 def paintings(tmp_path: Path) -> Paintings:
     (tmp_path / "out").mkdir()
-    return Paintings(tmp_path / "out")
+    paintings = Paintings(tmp_path / "out")
+    paintings.begin()
+    return paintings
+
+
+def folders(paintings: Paintings) -> list[str]:
+    """Of paintings, whole or not."""
+    return [path.name for path in paintings.root.iterdir() if path.is_dir() and path != paintings.uploads]
 
 
 def easel(painter: Path, paintings: Paintings, /, **limits: Any) -> Easel:
     plain = compose("app", [])
     changed = {"painters": [str(painter)], "device": "cpu", "limits": {**plain["limits"], "steps": 500, **limits}}
-    return Easel(app_config({**plain, **changed}), paintings, paintings.root.parent)
+    return Easel(app_config({**plain, **changed}), paintings)
 
 
 def order(**said: Any) -> Order:
@@ -56,7 +63,7 @@ def test_a_painting_is_seen_while_it_forms(painter: Path, paintings: Paintings) 
 def test_what_takes_too_long_is_stopped_in_a_sentence_and_leaves_nothing(painter: Path, paintings: Paintings) -> None:
     with pytest.raises(UserError, match="took longer than 1 seconds and was stopped"):
         list(easel(painter, paintings, seconds=1).paint(order(steps=500, num_frames=32)))
-    assert not list(paintings.root.iterdir())
+    assert not folders(paintings)
 
 
 def test_whoever_leaves_ends_the_painting_and_the_next_one_is_painted(painter: Path, paintings: Paintings) -> None:
@@ -66,7 +73,7 @@ def test_whoever_leaves_ends_the_painting_and_the_next_one_is_painted(painter: P
         assert isinstance(glance, Glance)
     slow.close()  # type: ignore[attr-defined]
     painting = painted(shared)
-    assert [folder.name for folder in paintings.root.iterdir()] == [painting.name]
+    assert folders(paintings) == [painting.name]
 
 
 def test_the_same_seed_paints_what_paint_paints(painter: Path, paintings: Paintings, tmp_path: Path) -> None:
@@ -82,8 +89,8 @@ def test_the_same_seed_paints_what_paint_paints(painter: Path, paintings: Painti
 def test_a_picture_is_painted_in_strokes_at_the_size_that_is_allowed(painter: Path, paintings: Paintings) -> None:
     picture = np.zeros((600, 900, 3), np.uint8)
     picture[:300] = (200, 90, 40)
-    (paintings.root.parent / "a.png").write_bytes(png_of(picture))
-    given = {"path": str(paintings.root.parent / "a.png")}
+    (paintings.uploads / "a.png").write_bytes(png_of(picture))
+    given = {"path": str(paintings.uploads / "a.png")}
     strokes = easel(painter, paintings, canvas_px=96)
     painting = painted(strokes, start="finished", finished=given, in_strokes=True, steps=1)
     assert "strokes.npz" in painting.files and max(read_report(painting.folder)["size_px"]) == 96
@@ -100,11 +107,12 @@ def test_the_oldest_make_room(painter: Path, paintings: Paintings) -> None:
 
 def test_an_app_that_was_killed_leaves_no_half_paintings(paintings: Paintings) -> None:
     half, other = paintings.new_folder(), paintings.root / "notes"
+    (paintings.uploads / "a.png").write_bytes(b"")
     for folder in (half, other):
         folder.mkdir()
         (folder / "0.png").write_bytes(b"")
     paintings.begin()
-    assert not half.exists() and other.exists()
+    assert not half.exists() and other.exists() and not list(paintings.uploads.iterdir())
 
 
 @pytest.mark.parametrize("name", ["", "..", "../out", "20261127-151255-9f3a61c2", "a\0b", "20261127-151255-9f3a61c2\n"])
