@@ -81,8 +81,8 @@ def take_step(step: str, root: str, count: int) -> None:
 
 def _planned(count: int, *overrides: str) -> tuple[Plan, DatasetCard]:
     """The plan of a run over so many scenes, and its card."""
-    words = ["renderer=mix", f"num_sequences={count}", f"shard_size={_SHARD_SIZE}", *overrides]
-    config = synth_config(compose("synth", words))
+    keys = ["renderer=mix", f"num_sequences={count}", f"shard_size={_SHARD_SIZE}", *overrides]
+    config = synth_config(compose("synth", keys))
     weights = [choice.weight for choice in config.renderers]
     entries = config.source.index(config.num_sequences)
     plan = make_plan(entries, weights, config.num_sequences, config.shard_size, config.val_fraction)
@@ -97,11 +97,15 @@ def make(root: Path, count: int) -> None:
     for name in plan.shard_names:
         tar, first = tar_path(root, name), number_of(name) * _SHARD_SIZE
         size = min(_SHARD_SIZE, count - first)
-        words: dict[str, Any] = {"shard": name, "first": first}
+        fields: dict[str, Any] = {"shard": name, "first": first}
         for place, index in enumerate(range(first, first + size)):
-            words |= {f"index{place}": index, f"key{place}": sequence_key(index), f"sha{place}": _sha256(b"%d" % index)}
+            fields |= {
+                f"index{place}": index,
+                f"key{place}": sequence_key(index),
+                f"sha{place}": _sha256(b"%d" % index),
+            }
         tar.parent.mkdir(parents=True, exist_ok=True)
-        manifest_path(root, name).write_bytes(sealed(_template(size, card.config_hash, card.code_version) % words))
+        manifest_path(root, name).write_bytes(sealed(_template(size, card.config_hash, card.code_version) % fields))
         with tar.open("wb") as file:
             file.truncate(size * _SEQUENCE_BYTES)
 

@@ -179,12 +179,15 @@ class WandbTracker:
 
     def _reference(self, artifact: Artifact) -> Any:
         from wandb.sdk.artifacts.artifact_manifest_entry import ArtifactManifestEntry
+        from wandb.sdk.lib.paths import LogicalPath
 
         made_from = [used.name for used in artifact.made_from]
         metadata = {"sha256": artifact.sha256, **artifact.facts, "made_from": made_from}
         reference = self._wandb.Artifact(artifact.name, type=artifact.kind, metadata=metadata)
         # As `add_reference` does it, which warns of every scheme that it does not know.
-        entry = ArtifactManifestEntry(path="sha256", ref=f"sha256:{artifact.sha256}", digest=artifact.sha256)
+        entry = ArtifactManifestEntry(
+            path=LogicalPath("sha256"), ref=f"sha256:{artifact.sha256}", digest=artifact.sha256
+        )
         reference.manifest.add_entry(entry)
         return reference
 

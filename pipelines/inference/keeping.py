@@ -71,7 +71,7 @@ def _kept(process: Tensor, pinned: Sequence[PinnedPicture], latents: Tensor) -> 
 
 
 def _canvas(first: Tensor) -> Tensor:
-    """The blank canvas (C, 1, 1), by the first frame (C, h, w): its median, as a ghost of the picture may show there."""
+    """The blank canvas (C, 1, 1), by the first frame (C, h, w): its median, as a ghost may show there."""
     return first.flatten(1).median(1).values[:, None, None]
 
 

@@ -48,8 +48,8 @@ def test_every_renderer_gets_a_gap_by_every_metric_and_short_sequences_are_left_
     means, verdicts = map(float, measured[::2]), measured[1::2]
     ranges = [tuple(map(float, cell.split(".."))) for cell in spread]
     assert len(ranges) == len(verdicts)
-    for mean, verdict, (least, most) in zip(means, verdicts, ranges, strict=True):
-        assert mean in (least, most) or verdict == ("in" if least < mean < most else "out")
+    for value, verdict, (least, most) in zip(means, verdicts, ranges, strict=True):
+        assert value in (least, most) or verdict == ("in" if least < value < most else "out")
 
 
 @pytest.mark.parametrize(

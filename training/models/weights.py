@@ -50,11 +50,11 @@ def holding(network: "nn.Module", weights: "Mapping[str, Tensor]") -> Iterator[N
     from torch import nn
 
     own = dict(network.named_parameters(remove_duplicate=False))
-    held = {id(own[name]): nn.Parameter(tensor, requires_grad=False) for name, tensor in weights.items()}
-    replaced = {name: parameter for name, parameter in own.items() if id(parameter) in held}
+    given = {id(own[name]): nn.Parameter(tensor, requires_grad=False) for name, tensor in weights.items()}
+    replaced = {name: parameter for name, parameter in own.items() if id(parameter) in given}
     try:
         for name, parameter in replaced.items():
-            _put(network, name, held[id(parameter)])
+            _put(network, name, given[id(parameter)])
         yield
     finally:
         for name, parameter in replaced.items():
