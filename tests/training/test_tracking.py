@@ -1,5 +1,6 @@
 """Trackers: what is logged, and under which step."""
 
+import time
 from pathlib import Path
 from typing import Any, Literal
 
@@ -102,7 +103,9 @@ def test_what_a_run_made_is_noted_by_its_hash_with_what_it_was_made_from(
     tracker.artifact(WEIGHTS)
     tracker.finish()
     (log,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
-    content = log.read_bytes()
+    deadline = time.monotonic() + 60
+    while WEIGHTS.name.encode() not in (content := log.read_bytes()) and time.monotonic() < deadline:
+        time.sleep(0.1)  # another process writes it, on a busy machine a moment after `finish`
     for text in (WEIGHTS.name, WEIGHTS.sha256, DATA.name, '"steps":3'):
         assert text.encode() in content
     assert str(tmp_path).encode() not in content and str(Path.home()).encode() not in content
