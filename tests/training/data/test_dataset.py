@@ -83,6 +83,8 @@ def test_a_completed_card_holds_the_totals_and_the_hash_of_every_manifest(tmp_pa
     completed = replace(CARD, shards=tuple(one.name for one in MANIFESTS)).completed(tmp_path, totals)
     assert completed.totals == totals
     assert completed.manifests == {one.name: hashlib.sha256(one.name.encode()).hexdigest() for one in MANIFESTS}
+    unfinished = CARD.completed(tmp_path, {**totals, "num_shards": 0})
+    assert (unfinished.totals, unfinished.manifests) == (None, None)
 
 
 def test_totals_count_everything_once() -> None:
