@@ -135,11 +135,16 @@ def _connect(cluster: ClusterConfig, workers: int, stack: ExitStack) -> None:
         if cluster.code == "send" and not is_sent_already():
             environment["working_dir"] = str(stack.enter_context(code_for_workers()))
         ray.init(address=cluster.address, runtime_env=environment, logging_level="error")
-    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # of no class of its own where a machine is too busy to start Ray in time
+        reason = " ".join(str(error).split())
         if cluster.kind == "local":
-            raise UserError(f"cluster=local: Ray does not start ({error}); cluster=inline works without Ray") from error
+            raise UserError(
+                f"cluster=local: Ray does not start ({reason}); cluster=inline works without Ray"
+            ) from error
         raise ConfigError(
-            "cluster.address", cluster.address, f"the address of a running Ray cluster ({error})"
+            "cluster.address", cluster.address, f"the address of a running Ray cluster ({reason})"
         ) from error
 
 

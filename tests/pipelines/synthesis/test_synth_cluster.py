@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -180,3 +181,12 @@ class _StandInForRay:
         if name in self._lost:
             raise self.exceptions.RayError("the worker died\nfive times")
         return ShardReport(name=name)
+
+
+def test_a_machine_too_busy_to_start_ray_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(**said: object) -> None:
+        raise Exception("The current node timed out during startup.\nThis could happen because ...")
+
+    monkeypatch.setattr("ray.init", late)
+    with ExitStack() as stack, pytest.raises(UserError, match="cluster=local: Ray does not start"):
+        ray_tasks._connect(ClusterConfig(kind="local"), 1, stack)
