@@ -173,14 +173,15 @@ def _loaded(model: str) -> tuple[Any, Any]:
 def _quiet() -> "Iterator[None]":
     from transformers.utils import logging
 
-    level = logging.get_verbosity()
+    level, has_bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(logging.CRITICAL)
     logging.disable_progress_bar()
     try:
         yield
     finally:
         logging.set_verbosity(level)
-        logging.enable_progress_bar()
+        if has_bar:
+            logging.enable_progress_bar()
 
 
 def _one_line(error: Exception) -> str:

@@ -13,10 +13,12 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _OPTIONS: dict[str, Any] = {"fastmath": True, "nogil": True, "error_model": "numpy"}
 _THIS_MODULE = "renderers.raster.jit"
+_OURS = ("conf", "renderers")
+"""Packages that kernels are made of. Installed, they lie beside numpy and numba, which are not looked into."""
 
 
 def _imported_files(tree: ast.Module, root: Path) -> Iterator[Path]:
-    """Files under the project's root folder that a module imports, or imports from."""
+    """Files of our packages, in the root folder, that a module imports, or imports from."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -25,6 +27,8 @@ def _imported_files(tree: ast.Module, root: Path) -> Iterator[Path]:
         else:
             continue
         for name in names:
+            if name.partition(".")[0] not in _OURS:
+                continue
             module = root / name.replace(".", "/")
             yield from (path for path in (module.with_suffix(".py"), module / "__init__.py") if path.is_file())
 

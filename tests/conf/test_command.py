@@ -219,7 +219,7 @@ def test_what_is_kept_is_what_was_committed(tmp_path: Path) -> None:
     synth = synth_config(compose("synth", [f"out={tmp_path / 'data'}"]))
     paint = paint_config(compose("paint", ["prompt=a", f"out={tmp_path / 'paintings'}"]))
     assert not has_shards(synth) and not has_paintings(paint)
-    for name in ("data/shards/train-0.json", "paintings/boat/report.json"):
+    for name in ("data/shards/train-00000-of-00001.json", "paintings/boat/report.json"):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).touch()
     assert has_shards(synth) and has_paintings(paint)

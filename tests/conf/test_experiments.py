@@ -16,8 +16,8 @@ STAGES = [
 ]
 
 
-def test_the_four_experiments_come_with_the_package() -> None:
-    assert choices("experiment") == ["artist_lora", "paper", "small", "tiny"]
+def test_the_experiments_come_with_the_package() -> None:
+    assert choices("experiment") == ["artist_lora", "fine", "paper", "small", "tiny"]
 
 
 @pytest.mark.parametrize(("name", "stage"), STAGES)

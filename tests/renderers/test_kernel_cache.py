@@ -33,6 +33,13 @@ def test_code_of_a_kernel_or_of_what_it_imports_makes_another_cache(tmp_path: Pa
     assert project(tmp_path, kernel=KERNEL.replace("*", "+")) != before
 
 
+def test_packages_that_lie_beside_ours_are_not_looked_into(tmp_path: Path) -> None:
+    before = project(tmp_path, kernel=f"import numpy as np\n{KERNEL}")
+    (tmp_path / "numpy").mkdir()
+    (tmp_path / "numpy" / "__init__.py").write_text("VERSION = 2")
+    assert project(tmp_path, kernel=f"import numpy as np\n{KERNEL}") == before
+
+
 def test_docstrings_comments_and_other_modules_keep_the_cache(tmp_path: Path) -> None:
     before = project(tmp_path)
     assert project(tmp_path, width='"""How wide."""\n\nWIDTH = 3  # px') == before

@@ -304,7 +304,13 @@ def test_help_comes_at_once_and_names_every_key() -> None:
     text, _, modules = done.stdout.rpartition("\n[")
     heavy = {"torch", "diffusers", "wandb", "accelerate", "hydra", "kornia", "av"}
     assert not heavy & set(modules.rstrip("]\n").replace("'", "").split(", "))
-    for word in ("stage=agent|base|motion", "prediction", "clip_norm", "optimizer=adamw|prodigy", "tracker=none|wandb"):
+    for word in (
+        "stage=agent|base|codec|motion",
+        "prediction",
+        "clip_norm",
+        "optimizer=adamw|prodigy",
+        "tracker=none|wandb",
+    ):
         assert word in text
 
 

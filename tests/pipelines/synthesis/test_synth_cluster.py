@@ -134,6 +134,10 @@ def test_there_is_a_worker_for_every_core_unless_asked_otherwise() -> None:
 class _StandInForRay:
     """Just enough of Ray to count tasks: they are done in the order in which they were given."""
 
+    class _private:
+        class worker:
+            _global_node = None  # no services of its own
+
     class exceptions:
         class RayError(Exception):
             pass
