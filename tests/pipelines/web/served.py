@@ -11,6 +11,7 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,11 @@ def serving(folder: Path, command: Sequence[str], port: int, out: Path, **enviro
     log = folder / "app.log"
     paths = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", **environment}
     with log.open("wb") as file:
-        process = subprocess.Popen([sys.executable, *command], cwd=folder, stderr=file, stdout=file, env=paths)
+        process = subprocess.Popen(
+            [sys.executable, *command], cwd=folder, stderr=file, stdout=file, env=paths,
+            # A shell's background jobs ignore Ctrl-C, and so would what they start.
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+        )  # fmt: skip
     try:
         deadline_s = time.monotonic() + START_S
         while b"painting at" not in log.read_bytes():
