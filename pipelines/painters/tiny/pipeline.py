@@ -125,7 +125,8 @@ class ProcessPainterPipeline(DiffusionPipeline):  # type: ignore[misc]  # diffus
         latents = self._noise(generator, len(prompts), num_frames, size).to(device)
         self.scheduler.set_timesteps(num_inference_steps)
         with self.progress_bar(total=num_inference_steps) as progress:
-            for step, timestep in enumerate(self.scheduler.timesteps):
+            # For some numbers (61) trailing spacing has one timestep more, -1: the rounding of its range.
+            for step, timestep in enumerate(self.scheduler.timesteps[:num_inference_steps]):
                 if guidance_scale == 1.0:
                     prediction = self._predicted(latents.to(dtype), timestep, text)
                 else:

@@ -127,6 +127,23 @@ def test_each_step_calls_back_and_may_change_the_latents(painter: Any) -> None:
     assert [step for step, _ in seen] == [0, 1] and seen[0][1] > seen[1][1] and not blank.any()
 
 
+def test_there_are_as_many_steps_as_were_asked_for(painter: Any) -> None:
+    """Diffusers' trailing spacing gives 62 timesteps for 61 steps."""
+    seen: list[int] = []
+
+    def look(_: Any, step: int, timestep: int, tensors: dict[str, Any]) -> dict[str, Any]:
+        seen.append(int(timestep))
+        return {}
+
+    few = {**FEW, "num_inference_steps": 61, "guidance_scale": 1.0, "output_type": "latent"}
+    painter.scheduler.register_to_config(timestep_spacing="trailing")
+    try:
+        painter(PROMPT, callback_on_step_end=look, callback_on_step_end_tensor_inputs=[], **few)
+    finally:
+        painter.scheduler.register_to_config(timestep_spacing="leading")
+    assert len(seen) == 61 and seen[-1] >= 0
+
+
 def test_impossible_sizes_and_tensors_are_refused(painter: Any) -> None:
     with pytest.raises(ValueError, match="multiples of 16, and are 40 and 64"):
         painter(PROMPT, height=40, **FEW)
