@@ -36,7 +36,7 @@ SCALED = {
     "pipelines.encode": [],
     "pipelines.evaluate": [],
 }
-NOT_RUN = ("model=sd15", "sam.checkpoint=", "cluster.address=", "benchmarks.", "docs.", "tests.chaos")
+NOT_RUN = ("model=sd15", "mode=online", "sam.checkpoint=", "cluster.address=", "benchmarks.", "docs.", "tests.chaos")
 """Lines that need weights or machines of others, or measure for long; that they are understood is tested elsewhere."""
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 TOLERANCE = 0.1  # of figures: kernels round differently on other processors

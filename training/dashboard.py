@@ -10,6 +10,8 @@ Needs the package wandb-workspaces: pip install 'process-painter[dashboard]'. Th
 import importlib.util
 import json
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -53,12 +55,13 @@ def run(config: DashboardConfig) -> Summary:
     if importlib.util.find_spec("wandb_workspaces") is None:
         raise UserError("wandb-workspaces is not installed; run pip install 'process-painter[dashboard]'")
     entity = config.entity or (_own_entity() if config.mode == "online" else _NOBODY)
-    workspace, report = make_workspace(entity, config), make_report(entity, config, online=config.mode == "online")
-    files = {
-        "workspace.json": _json(workspace._to_model()),
-        "report.json": _json(report._to_model()),
-        "sweep.yaml": sweep_text(config),
-    }
+    with _one_line_if_refused():
+        workspace, report = make_workspace(entity, config), make_report(entity, config, online=config.mode == "online")
+        files = {
+            "workspace.json": _json(workspace._to_model()),
+            "report.json": _json(report._to_model()),
+            "sweep.yaml": sweep_text(config),
+        }
     try:
         config.out.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
@@ -148,24 +151,31 @@ def _panel(panel: Panel) -> "LinePlot | MediaBrowser":
     )
 
 
+@contextmanager
+def _one_line_if_refused() -> Iterator[None]:
+    """Around everything that may ask wandb's server."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # wandb raises a class for each of many causes: no key, no network, a wrong key
+        raise UserError(f"mode=online: {' '.join(str(error).split())}") from error
+
+
 def _own_entity() -> str:
     import wandb
 
-    try:
+    with _one_line_if_refused():
         entity = wandb.Api().default_entity
-    except Exception as error:  # wandb raises a class for each of many causes: no key, no network, a wrong key
-        raise UserError(f"mode=online: {' '.join(str(error).split())}") from error
     if not entity:
         raise UserError("entity is needed: say entity=YOU_OR_YOUR_TEAM")
     return str(entity)
 
 
 def _saved(workspace: "Workspace", report: "Report") -> list[str]:
-    try:
+    with _one_line_if_refused():
         workspace.save()
         report.save()
-    except Exception as error:
-        raise UserError(f"mode=online: {' '.join(str(error).split())}") from error
     return [f"workspace: {workspace.url}", f"report: {report.url}"]
 
 

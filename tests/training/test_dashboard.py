@@ -121,3 +121,16 @@ def test_without_the_package_one_line_names_the_extra(
 def test_bad_words_are_refused(word: str, config: DashboardConfig, capsys: pytest.CaptureFixture[str]) -> None:
     assert dashboard(f"out={config.out}", word) == BAD_CONFIGURATION
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@needs_workspaces
+def test_whoever_is_not_logged_in_is_told_in_one_line(
+    config: DashboardConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # nobody is asked
+    for overrides in ([], ["entity=me"]):
+        assert dashboard(f"out={config.out}", "mode=online", *overrides) == BAD_CONFIGURATION
+        assert re.fullmatch(r"error: mode=online: .+\n", capsys.readouterr().err)
+    assert not config.out.exists()
