@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.object_store import ObjectStore
-from training.data import remote
+from training.data import requests
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +28,7 @@ def store(server: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Obje
     server.works()
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(remote, "WAITS_S", (0.01,) * 6)
+    monkeypatch.setattr(requests, "WAITS_S", (0.01,) * 6)
     S3FileSystem.clear_instance_cache()
     yield server
     S3FileSystem.clear_instance_cache()

@@ -62,7 +62,7 @@ def test_a_large_file_goes_up_and_comes_back_whole_through_a_store_that_fails(st
 def test_a_store_that_does_not_answer_is_told_of_in_one_line(
     store: ObjectStore, bucket: str, faults: Faults, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.data.remote.WAITS_S", (0.01,))
+    monkeypatch.setattr("training.data.requests.WAITS_S", (0.01,))
     monkeypatch.setattr("s3fs.S3FileSystem.retries", 1)  # its own would take seconds for each request
     path = RemotePath(f"{bucket}/data/a")
     store.fails(faults)

@@ -11,7 +11,7 @@ import io
 import posixpath
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
-from conf.errors import ConfigError, UserError
+from conf.errors import ConfigError
 from conf.printable import without_secrets
-from training.data.retries import tried_again
+from training.data.requests import asked
 from training.data.storage import open_storage
 
 if TYPE_CHECKING:
@@ -30,12 +30,6 @@ if TYPE_CHECKING:
 _Answer = TypeVar("_Answer")
 _Thing = TypeVar("_Thing")
 
-WAITS_S: Sequence[float] = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
-"""How long to wait before each further try, on top of what the store's own client tries."""
-_PLAIN_ANSWERS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
-_NOT_PASSING = (PermissionError, NotImplementedError, ImportError, ValueError, TypeError, MemoryError, UserError)
-_REFUSED = frozenset({errno.EINVAL, errno.ENAMETOOLONG, errno.EPERM, errno.ENOSPC})
-_LOGIN = re.compile("Credential|Auth|Token")  # in the name of an error: of botocore, google-auth, azure-identity
 _PASSWORD = re.compile(r"[a-z0-9+.-]+://[^/?#]*:[^/?#]*@", re.IGNORECASE)
 _REQUESTS_AT_ONCE = 16
 _BUFFER_BYTES = 1 << 20  # read at once; small reads from a tar then cost one request a megabyte
@@ -236,34 +230,6 @@ class RemotePath:
         return asked(self.url, done, ask)
 
 
-def asked(url: str, done: str, ask: "Callable[[AbstractFileSystem, str], _Answer]") -> _Answer:
-    """The answer to a request, which is repeated after a while when the storage fails.
-
-    Args:
-        url: of what is asked for.
-        done: the participle of what is tried, for the message.
-        ask: called with the storage and the path in its own terms; it must begin anew each time.
-
-    Raises:
-        UserError: if the storage goes on failing, or forbids it.
-        FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError: as they come, from whoever reads.
-    """
-    storage, path = open_storage(url)  # fsspec keeps one a process
-    try:
-        return tried_again(lambda: ask(storage, path), WAITS_S, _may_pass)
-    except UserError:
-        raise
-    except Exception as error:
-        if isinstance(error, _PLAIN_ANSWERS) and not (isinstance(error, FileNotFoundError) and done == "written"):
-            raise  # a missing bucket answers as a missing file does
-        reason = " ".join(str(error).split()) or type(error).__name__
-        if isinstance(error, PermissionError) or _LOGIN.search(type(error).__name__) or "Bad Request" in reason:
-            reason += "; are the credentials in the environment right, and not expired?"
-        elif _may_pass(error):
-            reason += f"; {len(WAITS_S) + 1} tries; the same command again goes on when the storage answers"
-        raise UserError(f"{without_secrets(url)}: cannot be {done} ({reason})") from error
-
-
 @dataclass(frozen=True)
 class Stat:
     """What is known of an object."""
@@ -329,16 +295,6 @@ def answers(root: "AnyPath", ask: Callable[[_Thing], _Answer], things: Iterable[
     with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
         while batch := list(islice(left, 4 * _REQUESTS_AT_ONCE)):
             yield from pool.map(ask, batch)
-
-
-def _may_pass(error: Exception) -> bool:
-    """Whether a fault is worth another try: of the network and the store, not of the question or of who asks it.
-
-    Clients of storage raise whatever they like, so what is not known to stay is taken to pass.
-    """
-    if isinstance(error, (*_PLAIN_ANSWERS, *_NOT_PASSING)) or _LOGIN.search(type(error).__name__):
-        return False
-    return getattr(error, "errno", None) not in _REFUSED
 
 
 AnyPath = Path | RemotePath

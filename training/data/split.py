@@ -16,7 +16,8 @@ from conf.printable import without_secrets
 from training.data.dataset import DatasetCard, parse_card
 from training.data.layout import dataset_file, manifest_name, shards_folder, split_of, tar_name
 from training.data.manifest import SampleSpan, ShardManifest, parse_manifest, tar_path
-from training.data.remote import AnyPath, RemotePath, answers, asked, located
+from training.data.remote import AnyPath, RemotePath, answers, located
+from training.data.requests import asked
 from training.data.retries import retried
 from training.data.sequence import StoredSequence, read_span
 from training.data.storage import naming, open_storage
