@@ -7,7 +7,6 @@ version, whose report has no list, is recognised by the page that it wrote.
 
 import re
 from collections.abc import Collection, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, NotRequired
 
@@ -15,7 +14,7 @@ from typing_extensions import TypedDict
 
 from conf.errors import ConfigError
 from training.data.claim import is_free
-from training.data.manifest import hash_file, sweep_temporaries, to_json, write_atomically
+from training.data.manifest import stored_hash, sweep_temporaries, to_json, write_atomically
 from training.data.plain import OPEN, parse_object, shaped
 from training.data.retries import retried
 from training.data.seal import sealed, sealed_fields
@@ -103,7 +102,7 @@ def read_report(root: Path) -> dict[str, Any]:
         if not _OWN_NAME.fullmatch(name):
             raise ValueError(f"{name} is not a file of a process")
         try:
-            if retried(root / name, partial(hash_file, root / name)) != sha256:
+            if stored_hash(root / name) != sha256:
                 raise ValueError(f"{name} is not what was written")
         except OSError as error:
             raise ValueError(f"{name}: {error.strerror or error}") from error

@@ -12,7 +12,7 @@ from conf.errors import UserError
 from pipelines.inference.own_files import read_report
 from pipelines.sources.picture_file import read_picture
 from pipelines.sources.stored import PICTURE_EXTENSIONS
-from training.data.manifest import hash_file
+from training.data.manifest import stored_hash
 
 if TYPE_CHECKING:
     from pipelines.inference.config import PaintConfig
@@ -109,7 +109,7 @@ def request_hash(request: "PaintConfig", card: Mapping[str, Any]) -> str:
         recipe = request.strokes.renderer.recipe()
         settings["strokes"] = [recipe, request.strokes.canvas_px, request.strokes.shown_frames]
     pictures = {
-        frame: (hash_file(file.path.expanduser()), file.strength, file.path.name)
+        frame: (stored_hash(file.path.expanduser()), file.strength, file.path.name)
         for frame, file in request.pinned.items()
     }
     decisive = [settings, pictures, card["files"], version("process-painter")]

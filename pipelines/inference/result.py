@@ -14,7 +14,7 @@ from pipelines.inference.own_files import PROVENANCE
 from pipelines.sources.framing import Framing
 from pipelines.sources.picture_file import read_picture
 from renderers.painting import to_uint8
-from training.data.manifest import hash_file
+from training.data.manifest import stored_hash
 
 if TYPE_CHECKING:
     from pipelines.inference.execution import Executed
@@ -84,7 +84,7 @@ def write_result(
         "progress": progress(frames[first:]),
         "pieces": None if pieces is None else {"sequences": pieces.sequences, "seams": asdict(seams)},
         "smoothing": config.smoothing,
-        "source": None if config.image is None else hash_file(config.image.expanduser()),
+        "source": None if config.image is None else stored_hash(config.image.expanduser()),
         "request": request,
         "code_version": version("process-painter"),
     }

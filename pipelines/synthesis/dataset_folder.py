@@ -13,14 +13,13 @@ from training.data.dataset import DatasetCard, committed_names, read_card
 from training.data.layout import dataset_file, quarantine_file, samples_file, shards_folder, timings_folder
 from training.data.manifest import (
     ShardManifest,
-    hash_file,
     read_checked_manifest,
     remove_tree,
+    stored_hash,
     sweep_temporaries,
     tar_path,
 )
 from training.data.remote import AnyPath, RemotePath, answers
-from training.data.retries import retried
 
 
 class HasOut(Protocol):
@@ -91,7 +90,7 @@ def sound_manifests(root: AnyPath, card: DatasetCard) -> Iterator[ShardManifest]
     with Progress("checking", num_committed, unit="shards", visible=num_committed > 0) as progress:
         for manifest in manifests:
             tar = tar_path(root, manifest.name)
-            if retried(tar, partial(hash_file, tar)) == manifest.sha256:
+            if stored_hash(tar) == manifest.sha256:
                 yield manifest
             else:
                 tell(f"{tar}: not the bytes that were committed; made again")

@@ -1,7 +1,6 @@
 """Checks of what a data set promises of each sequence: its record, its frames, and the painting that they show."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,9 @@ from renderers.painting import StrokeProgram, to_uint8
 from training.data.dataset import DatasetCard
 from training.data.encoded import Encoding, caption_key, embedding_of, encoding_of, latents_of
 from training.data.layout import ARTIST, TEXT_SPLIT, caption_member
-from training.data.manifest import ShardManifest, hash_file, tar_path
+from training.data.manifest import ShardManifest, stored_hash, tar_path
 from training.data.plain import parse_json
 from training.data.remote import AnyPath
-from training.data.retries import retried
 from training.data.sequence import StoredSequence, read_sequences
 
 _LOSSLESS = ("webp", "png")
@@ -36,7 +34,7 @@ def shard_faults(root: AnyPath, manifest: ShardManifest, card: DatasetCard, *, r
     if not path.is_file():
         yield f"{path}: missing, but it has a manifest"
         return
-    if path.stat().st_size != manifest.num_bytes or retried(path, partial(hash_file, path)) != manifest.sha256:
+    if path.stat().st_size != manifest.num_bytes or stored_hash(path) != manifest.sha256:
         yield f"{path}: not the bytes that were committed"
         return
     try:

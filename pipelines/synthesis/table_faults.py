@@ -4,14 +4,13 @@ import hashlib
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from itertools import islice
 from typing import Any
 
 from conf.errors import UserError
 from training.data.dataset import DatasetCard
 from training.data.layout import quarantine_file, samples_file
-from training.data.manifest import ShardManifest, hash_file
+from training.data.manifest import ShardManifest, stored_hash
 from training.data.remote import AnyPath
 from training.data.retries import retried
 from training.data.tables import samples_group, samples_writer
@@ -110,6 +109,6 @@ class _Digest(io.RawIOBase):
 def _sha256(path: AnyPath) -> str:
     """Of a file; one that is not there is as good as an empty one."""
     try:
-        return retried(path, partial(hash_file, path))
+        return stored_hash(path)
     except (FileNotFoundError, IsADirectoryError):
         return hashlib.sha256().hexdigest()

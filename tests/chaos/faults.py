@@ -69,7 +69,7 @@ def told_to_stop(trial: Trial) -> None:
         run.signal(number)
     end = run.end()
     trial.what.append(f"{number.name} at {moment_s:.3f} s (exit code {end.code})")
-    if end.code not in (-signal.SIGTERM, -signal.SIGINT, 130):
+    if end.code not in (-signal.SIGTERM, -signal.SIGINT, 130, signal.SIGTERM):  # the last is how Ray ends at SIGTERM
         trial.must_be_honest(end)
     trial.note_kept()
     trial.must_be_right(trial.run(), f"after {'; '.join(trial.what)}")

@@ -18,9 +18,9 @@ from training.data.layout import (
 )
 from training.data.manifest import (
     ShardManifest,
-    hash_file,
     manifest_path,
     read_checked_manifest,
+    stored_hash,
     to_json,
     write_atomically,
 )
@@ -86,7 +86,7 @@ class DatasetCard:
             return replace(self, totals=None, manifests=None)
 
         def hashed(name: str) -> str:
-            return hash_file(manifest_path(root, name))
+            return stored_hash(manifest_path(root, name))
 
         hashes = dict(zip(self.shards, answers(root, hashed, self.shards), strict=True))
         return replace(self, totals=totals, manifests=hashes)

@@ -8,6 +8,7 @@ import shutil
 import tarfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, Annotated, Any
 
@@ -254,6 +255,11 @@ def hash_file(path: AnyPath) -> str:
     """SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def stored_hash(path: AnyPath) -> str:
+    """The same of what may lie on a storage that hiccups; raises what `retried` does."""
+    return retried(path, partial(hash_file, path))
 
 
 def write_atomically(path: AnyPath, data: bytes) -> None:

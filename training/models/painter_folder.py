@@ -12,7 +12,6 @@ PAINTER/run_cards/PART.json  how each part that was trained here came about
 
 import json
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, NotRequired
 
@@ -20,7 +19,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from conf.errors import UserError
-from training.data.manifest import hash_file, to_json
+from training.data.manifest import hash_file, stored_hash, to_json
 from training.data.own_page import README
 from training.data.plain import OPEN, Count, Number, Side, shaped
 from training.data.retries import retried
@@ -137,7 +136,7 @@ def check_painter(folder: Path, key: str = "painter") -> dict[str, Any]:
     """
     card = read_painter_card(folder)
     for name, facts in card["files"].items():
-        if retried(folder / name, partial(hash_file, folder / name)) != facts["sha256"]:
+        if stored_hash(folder / name) != facts["sha256"]:
             raise UserError(f"{key}={folder}: not whole; {name} is damaged or changed")
     return card
 

@@ -3,13 +3,12 @@
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
-from training.data.manifest import hash_file
+from training.data.manifest import stored_hash
 from training.data.mirror import local_copy
 from training.data.own_page import README
 from training.data.remote import AnyPath
@@ -147,10 +146,10 @@ def weights_hash(path: Path) -> str:
         UserError: if one cannot be read; it names the file.
     """
     if path.is_file():
-        return retried(path, partial(hash_file, path))
+        return stored_hash(path)
     digest = hashlib.sha256()
     for file in sorted(file for file in path.rglob("*") if file.is_file() and not _describes(file.relative_to(path))):
-        digest.update(f"{file.relative_to(path).as_posix()} {retried(file, partial(hash_file, file))}\n".encode())
+        digest.update(f"{file.relative_to(path).as_posix()} {stored_hash(file)}\n".encode())
     return digest.hexdigest()
 
 

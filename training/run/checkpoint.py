@@ -11,14 +11,13 @@ import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NotRequired
 
 from typing_extensions import TypedDict
 
 from conf.errors import UserError
-from training.data.manifest import hash_file, is_temporary, temporary_path, to_json
+from training.data.manifest import hash_file, is_temporary, stored_hash, temporary_path, to_json
 from training.data.plain import OPEN, Count, parse_object
 from training.data.retries import retried
 from training.models.read_tensors import torch_file
@@ -235,7 +234,7 @@ def _read(folder: Path) -> Checkpoint:
         for name, sha256 in facts["files"].items():
             if Path(name).name != name or name in ("", ".."):
                 raise ValueError(f"{name} is not a file in it")
-            if retried(folder / name, partial(hash_file, folder / name)) != sha256:
+            if stored_hash(folder / name) != sha256:
                 raise ValueError(f"{name} is not what was written")
         if checkpoint_name(facts["step"]) != folder.name:
             raise ValueError(f"it is of step {facts['step']}")

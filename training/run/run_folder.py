@@ -22,7 +22,7 @@ from conf.errors import ConfigError, UserError
 from conf.progress import tell
 from conf.recipe import first_difference
 from training.data.claim import claimed_folder, naming_out
-from training.data.manifest import hash_file, sweep_temporaries, to_json, write_atomically
+from training.data.manifest import stored_hash, sweep_temporaries, to_json, write_atomically
 from training.data.mirror import Mirror
 from training.data.retries import retried
 from training.data.seal import sealed, sealed_fields
@@ -100,7 +100,7 @@ class RunFolder:
         """Bring the log to disk, before a checkpoint says that its steps are done; its SHA-256, for the checkpoint."""
         with self.log.open("a", encoding="utf-8") as file:
             os.fsync(file.fileno())
-        return hash_file(self.log)
+        return stored_hash(self.log)
 
     def cut_log(self, step: int, sha256: str | None = None) -> None:
         """Remove lines of later steps than `step`, which will be done again, and a half-written last line.

@@ -1,5 +1,6 @@
 """What painting several pictures with one command promises."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -15,6 +16,7 @@ from pipelines.pages.overview.page import render_overview
 from pipelines.paint import run
 from tests.pipelines.pages.gallery_visit import a_chromium
 from tests.pipelines.small_painter import save_untrained_painter
+from training.data import manifest, retries
 
 FAST = ("task=reconstruct", "num_frames=3", "at=1", "steps=2", "device=cpu", "prompt=boat")
 
@@ -171,3 +173,20 @@ def test_pictures_that_would_share_a_folder_are_refused(
     assert "holds no pictures" in capsys.readouterr().err
     assert paint(painter, "image=[]", f"out={tmp_path / 'out'}") == 2
     assert "image=[]: not allowed; allowed: a picture, a folder, or a list of them" in capsys.readouterr().err
+
+
+def test_a_picture_whose_storage_hiccups_is_read_again(
+    painter: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hash_file, failed = manifest.hash_file, set[Path]()
+
+    def failing_once(path: Path) -> str:
+        if path not in failed:
+            failed.add(path)
+            raise OSError(errno.ETIMEDOUT, "Connection timed out")
+        return hash_file(path)
+
+    monkeypatch.setattr(retries, "WAITS_S", (0.0,))
+    monkeypatch.setattr(manifest, "hash_file", failing_once)
+    assert paint(painter, f"image={pictures / 'boat.png'}", f"out={tmp_path / 'out'}") == 0
+    assert pictures / "boat.png" in failed
