@@ -80,7 +80,7 @@ def test_a_run_killed_before_its_first_shard_ends_in_the_same_data_set(untouched
     assert_same(contents(out), contents(untouched))
 
 
-@pytest.mark.parametrize("service", ["raylet", "gcs_server"])
+@pytest.mark.parametrize("service", ["raylet", pytest.param("gcs_server", marks=pytest.mark.nightly)])
 def test_a_ray_that_lost_a_process_is_named_and_the_same_command_goes_on(
     untouched: Path, tmp_path: Path, service: str
 ) -> None:
