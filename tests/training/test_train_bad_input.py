@@ -14,10 +14,10 @@ import pytest
 from conf.errors import UserError
 from tests.pipelines.small_dataset import SHARDS, small_dataset
 from tests.training.toy_runs import ROOT, config, finish, log, losses, spawn, train, words
+from training.data import manifest
 from training.data.dataset import read_card, read_manifests
 from training.data.manifest import read_manifest, tar_path
 from training.data.survey import surveyed
-from training.models import weights
 from training.run.checkpoint import newest_sound
 from training.run.run_folder import claimed
 
@@ -365,6 +365,6 @@ def test_weights_that_may_not_be_read_are_one_line(
         raise PermissionError(13, "Permission denied", str(path))
 
     train(sequences, tmp_path / "parent", max_steps=2)
-    monkeypatch.setattr(weights, "hash_file", forbidden)
+    monkeypatch.setattr(manifest, "hash_file", forbidden)
     with pytest.raises(UserError, match=r"parent/weights/toy.safetensors: cannot be read \(Permission denied\)"):
         train(sequences, tmp_path / "run", max_steps=2, base=tmp_path / "parent")
