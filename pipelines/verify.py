@@ -18,7 +18,6 @@ from conf.errors import UserError
 from conf.progress import Progress
 from pipelines.synthesis.dataset_faults import card_faults, foreign_faults
 from pipelines.synthesis.examination import examine
-from pipelines.synthesis.promises import shard_faults
 from training.data.dataset import DamagedCard, DatasetCard, committed_names, read_card
 from training.data.layout import ARTIST, dataset_file
 from training.data.manifest import ShardManifest
@@ -44,6 +43,8 @@ def run(config: VerifyConfig) -> Summary:
     Raises:
         UserError: if there is none.
     """
+    from pipelines.synthesis.promises import shard_faults  # brings the renderers, for which `--help` does not wait
+
     try:
         card = read_card(config.dataset)
     except DamagedCard as error:
