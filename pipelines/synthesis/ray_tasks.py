@@ -47,13 +47,13 @@ def render_on_ray(
             max_retries=_MAX_RETRIES,
         )(worker.render_shard)
         processor = _processor(cluster)
-        settings_reference = ray.put(settings)
         waiting: dict[Any, str] = {}  # task -> shard
         for plan in plans:
             while len(waiting) >= room.in_flight():
                 _check_services()
                 yield from _done(waiting)
-            waiting[task.remote(plan, settings_reference, processor)] = plan.name
+            # Not by `ray.put`: a driver that owns an object is ended by Ray while it looks for it on a lost node.
+            waiting[task.remote(plan, settings, processor)] = plan.name
         while waiting:
             _check_services()
             yield from _done(waiting)
@@ -77,7 +77,7 @@ def _check_services() -> None:
         atexit.unregister(ray.shutdown)  # it would wait for what is lost
         node.kill_all_processes(check_alive=False)
         raise _LostRay(
-            f"cluster=local: {min(dead)}, a process of Ray, was killed; run the same command again to continue"
+            f"cluster=local: {min(dead)}, a process of Ray, has ended; run the same command again to continue"
         )
 
 

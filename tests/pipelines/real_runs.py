@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+import psutil
+
 from tests.pipelines.runs import COMMAND
 
 _MARK = "PROCESS_PAINTER_TEST_RUN"
@@ -77,9 +79,12 @@ class RealRun:
         return False
 
     def kill_service(self, name: str) -> None:
-        """SIGKILL to a process of Ray itself: `raylet` or `gcs_server`."""
-        (service,) = (pid for pid, line in self.processes().items() if line.split()[0].endswith(f"/{name}"))
-        os.kill(service, signal.SIGKILL)
+        """SIGKILL to a process of Ray itself: `raylet`, `gcs_server`, `ray::RuntimeEnvAgent`."""
+        for process in psutil.Process(self.driver.pid).children(recursive=True):
+            if Path(process.cmdline()[0].strip()).name == name:
+                process.kill()
+                return
+        raise AssertionError(f"no {name}")
 
     def kill_driver(self) -> None:
         """SIGKILL the driver alone, and see it end."""
