@@ -23,6 +23,7 @@ from conf.printable import printable, shell_words
 from conf.sweep import in_own_folder, jobs_of, sweep_folder
 from conf.value import plain_value
 from process_painter.console import as_started
+from process_painter.stop import stopped_as_by_ctrl_c
 
 _Config = TypeVar("_Config")
 
@@ -38,6 +39,7 @@ class Summary:
     exit_code: int = COMPLETE
 
 
+@stopped_as_by_ctrl_c()
 def command(
     name: str,
     configure: Callable[[dict[str, Any]], _Config],
@@ -87,16 +89,25 @@ def command(
 def leave(exit_code: int) -> NoReturn:
     """End this process after its command: do all that Python does at exit except finalizing the interpreter.
 
-    All work is done and printed, so Ctrl-C is ignored. Threads of libraries that still run while an interpreter is
-    finalized abort the process now and then ("terminate called without an active exception").
+    All work is done and printed, so Ctrl-C and SIGTERM are ignored, and what libraries cannot clean up is a line of
+    warning. Threads of libraries that still run while an interpreter is finalized abort the process now and then
+    ("terminate called without an active exception").
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    sys.unraisablehook = _warn
     threading._shutdown()  # type: ignore[attr-defined]  # in the order of Python itself
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
     os._exit(exit_code)
+
+
+def _warn(failed: "sys.UnraisableHookArgs") -> None:
+    """Tell of an exception that nobody can catch, in place of Python's traceback."""
+    reason = str(failed.exc_value) or failed.exc_type.__name__
+    print(f"warning: the work is done, but not all was cleaned up: {printable(reason)}", file=sys.stderr)
 
 
 def _run_several(name: str, configure: Callable[[dict[str, Any]], Any], options: Options, out_is_file: bool) -> int:

@@ -10,7 +10,6 @@ Ctrl-C ends it. It needs Gradio: pip install 'process-painter[app]'.
 """
 
 import os
-import signal
 import socket
 import threading
 from importlib.util import find_spec
@@ -66,7 +65,6 @@ def _serve(config: AppConfig, paintings: "Paintings") -> Summary:
         css=STYLE, app_kwargs=app_kwargs, footer_links=[], run_history=False, share=False, ssr_mode=False,
         mcp_server=False, enable_monitoring=False, pwa=False, quiet=True, prevent_thread_lock=True,
     )  # fmt: skip
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what services and containers are ended by
     tell(f"painting at http://{config.host}:{config.port}; Ctrl-C ends it")
     try:
         threading.Event().wait()

@@ -5,6 +5,7 @@ It works in any folder, whatever packages lie there, as a user's modules are nev
 
 import ast
 import difflib
+import os
 import re
 import runpy
 import sys
@@ -12,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from process_painter import ROOT
+from process_painter.stop import stopped_as_by_ctrl_c
 
 VERBS = {
     "synth": "pipelines.synth",
@@ -37,6 +39,7 @@ BAD_CONFIGURATION, INTERRUPTED = 2, 130
 _WIDTH = 110
 
 
+@stopped_as_by_ctrl_c()
 def main() -> int:
     """Run the command that the arguments of this process name; returns its exit code."""
     arguments = sys.argv[1:]
@@ -60,7 +63,8 @@ def main() -> int:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     except KeyboardInterrupt:  # while a command is imported, which can take seconds
         sys.stderr.write("interrupted\n")
-        return INTERRUPTED
+        sys.stderr.flush()
+        os._exit(INTERRUPTED)  # Python itself would end by SIGINT where a library in C has seen the exception pass
     return 0
 
 

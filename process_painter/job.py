@@ -58,8 +58,9 @@ def _waited_for(process: subprocess.Popen[bytes]) -> tuple[int, bytes]:
         stopped = True
         process.send_signal(number)
 
-    is_default = signal.getsignal(signal.SIGTERM) == signal.SIG_DFL  # launchers of queues have handlers of their own
-    if is_default:
+    before = signal.getsignal(signal.SIGTERM)
+    is_ours = before in (signal.SIG_DFL, signal.default_int_handler)  # launchers of queues have handlers of their own
+    if is_ours:
         signal.signal(signal.SIGTERM, stop)
     try:
         output = process.communicate()[0]
@@ -67,8 +68,8 @@ def _waited_for(process: subprocess.Popen[bytes]) -> tuple[int, bytes]:
         process.communicate()
         raise
     finally:
-        if is_default:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if is_ours:
+            signal.signal(signal.SIGTERM, before)
     if stopped or process.returncode == INTERRUPTED:
         raise KeyboardInterrupt
     return process.returncode, output

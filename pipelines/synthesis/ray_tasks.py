@@ -2,10 +2,12 @@
 
 import atexit
 import os
+import signal
 import socket
+import threading
 import time
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from conf.errors import ConfigError, UserError
@@ -35,8 +37,10 @@ def render_on_ray(
     import ray
 
     with ExitStack() as stack:
-        _connect(cluster, num_workers(asked), stack)
-        stack.push(_shut_down)
+        stack.enter_context(_sigterm_left_as_it_was())
+        stack.callback(_shut_down)
+        with _sigterm_left_as_it_was():
+            _connect(cluster, num_workers(asked), stack)
         if cluster.gpus_per_worker:
             _check_gpus(cluster, float(ray.cluster_resources().get("GPU", 0.0)))
         room = _Room(cluster, asked)
@@ -59,34 +63,35 @@ def render_on_ray(
             yield from _done(waiting)
 
 
-class _LostRay(UserError):
-    """Our own Ray lost one of the processes that it cannot do without."""
+def _dead_services() -> set[str]:
+    """Those processes of our own Ray that have ended and that it cannot do without."""
+    import ray
+
+    node = ray._private.worker._global_node
+    return set() if node is None else {name for name, _ in node.dead_processes()} & _SERVICES
 
 
 def _check_services() -> None:
     """Stop in time: some seconds after such a loss, Ray's library ends the driver, without a line that says why.
 
     Raises:
-        _LostRay: naming the process.
+        UserError: naming the process.
     """
-    import ray
-
-    node = ray._private.worker._global_node
-    dead = {name for name, _ in node.dead_processes()} & _SERVICES if node is not None else set()
-    if dead:
-        atexit.unregister(ray.shutdown)  # it would wait for what is lost
-        node.kill_all_processes(check_alive=False)
-        raise _LostRay(
+    if dead := _dead_services():
+        raise UserError(
             f"cluster=local: {min(dead)}, a process of Ray, has ended; run the same command again to continue"
         )
 
 
-def _shut_down(kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
-    """End Ray, unless it has ended."""
+def _shut_down() -> None:
+    """End Ray; of one that has lost a service, what is left is killed, as it would be waited for."""
     import ray
 
-    if not isinstance(error, _LostRay):
+    if not _dead_services():
         ray.shutdown()
+        return
+    atexit.unregister(ray.shutdown)
+    ray._private.worker._global_node.kill_all_processes(check_alive=False)
 
 
 class _Room:
@@ -117,6 +122,23 @@ class _Room:
     def in_flight(self) -> int:
         """Tasks that may be in flight now."""
         return _IN_FLIGHT_PER_WORKER * self.workers
+
+
+@contextmanager
+def _sigterm_left_as_it_was() -> Iterator[None]:
+    """Around the start of Ray, which takes SIGTERM for itself and ends the process by an exit code of its own.
+
+    Raises:
+        KeyboardInterrupt: if SIGTERM came while Ray started.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    except SystemExit as stop:
+        raise KeyboardInterrupt from stop
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 def _connect(cluster: ClusterConfig, workers: int, stack: ExitStack) -> None:

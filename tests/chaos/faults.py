@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from conf.command import INTERRUPTED
 from pipelines.hub.dataset_page import SHEET
 from tests.chaos import machine
 from tests.chaos.damage import damage
@@ -69,7 +70,9 @@ def told_to_stop(trial: Trial) -> None:
         run.signal(number)
     end = run.end()
     trial.what.append(f"{number.name} at {moment_s:.3f} s (exit code {end.code})")
-    if end.code not in (-signal.SIGTERM, -signal.SIGINT, 130, signal.SIGTERM):  # the last is how Ray ends at SIGTERM
+    if end.code == INTERRUPTED and sum(line.startswith("interrupted") for line in end.err.splitlines()) != 1:
+        raise Broken("unclear", f"exit code {end.code}: {end.err.strip()[-300:]}")
+    if end.code not in (-signal.SIGTERM, -signal.SIGINT, INTERRUPTED):  # signals end what has not begun, or has ended
         trial.must_be_honest(end)
     trial.note_kept()
     trial.must_be_right(trial.run(), f"after {'; '.join(trial.what)}")

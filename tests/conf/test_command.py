@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -196,15 +197,18 @@ def test_an_error_of_several_lines_is_told_in_one(error: UserError, capsys: pyte
 
 
 @pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_promises_to_go_on_where_something_was_kept(
-    kept: bool, capsys: pytest.CaptureFixture[str]
+    kept: bool, number: signal.Signals, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def run(config: SynthConfig) -> Summary:
-        raise KeyboardInterrupt
+        signal.raise_signal(number)
+        raise AssertionError("it was told to stop")
 
     assert command("synth", synth_config, run, "", [], can_continue=lambda _: kept) == INTERRUPTED
     line = capsys.readouterr().err
-    assert line.startswith("interrupted") and ("to continue" in line) == kept
+    assert line.startswith("interrupted") and ("to continue" in line) == kept and line.count("\n") == 1
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 def test_interrupted_before_anything_is_known_promises_nothing(capsys: pytest.CaptureFixture[str]) -> None:

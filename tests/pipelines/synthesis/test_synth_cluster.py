@@ -1,6 +1,7 @@
 """The same data set wherever it is rendered."""
 
 import os
+import signal
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -194,3 +195,27 @@ def test_a_machine_too_busy_to_start_ray_is_one_line(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("ray.init", late)
     with ExitStack() as stack, pytest.raises(UserError, match="cluster=local: Ray does not start"):
         ray_tasks._connect(ClusterConfig(kind="local"), 1, stack)
+
+
+def test_ray_does_not_keep_sigterm_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray's own answer to it ends the process without a line, with exit code 15."""
+    ray = _StandInForRay()
+    monkeypatch.setattr(ray, "init", lambda **_: signal.signal(signal.SIGTERM, lambda number, _: sys.exit(number)))
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    plan = ShardPlan(name="a", split="train", first_index=0, sequences=())
+    before = signal.getsignal(signal.SIGTERM)
+    reports = render_shards(iter([plan] * 5), None, ClusterConfig(kind="local"), workers=1)  # type: ignore[arg-type]
+    next(reports)
+    assert signal.getsignal(signal.SIGTERM) == before
+    reports.close()
+
+
+def test_sigterm_while_ray_starts_stops_like_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = _StandInForRay()
+    monkeypatch.setattr(ray, "init", lambda **_: sys.exit(15))
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    with pytest.raises(KeyboardInterrupt):
+        next(render_shards(iter([]), None, ClusterConfig(kind="local"), workers=1))  # type: ignore[arg-type]
+    assert ray.is_shut_down
