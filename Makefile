@@ -21,7 +21,7 @@ TRAIN := $(BIN)/torchrun --standalone --nproc_per_node=2 -m training.train
 TINY_PICTURES := renderer=small size=64 num_sequences=12000 gallery=false
 TINY_KEYS := +experiment=tiny data='[{path: $(TINY)/alone, weight: 3}, {path: $(TINY)/scenes}]'
 FINE := outputs/fine
-FINE_PICTURES := renderer=lessons size=128 num_sequences=12000 source.wording=varied gallery=false
+FINE_PICTURES := renderer=lessons size=128 num_sequences=6000 source.wording=varied gallery=false
 FINE_KEYS := +experiment=fine data='[{path: $(FINE)/alone, weight: 3}, {path: $(FINE)/scenes}]'
 
 .PHONY: demo train-tiny train-fine train-small test test-gpu setup lint types contract unit nightly chaos fuzz mutate audit docs bench clean
@@ -46,8 +46,7 @@ train-tiny: setup
 train-fine: setup
 	$(BIN)/python -m pipelines.synth $(FINE_PICTURES) out=$(FINE)/scenes
 	$(BIN)/python -m pipelines.synth $(FINE_PICTURES) source.seed=1 source.alone=true out=$(FINE)/alone
-	$(TRAIN) stage=codec out=$(FINE)/codec $(FINE_KEYS)
-	$(TRAIN) stage=words codec=$(FINE)/codec out=$(FINE)/words $(FINE_KEYS)
+	$(TRAIN) stage=words out=$(FINE)/words $(FINE_KEYS)
 	$(TRAIN) stage=base base=$(FINE)/words out=$(FINE)/base $(FINE_KEYS)
 	$(TRAIN) stage=motion base=$(FINE)/base out=$(FINE)/motion $(FINE_KEYS)
 	$(TRAIN) stage=replication base=$(FINE)/base motion=$(FINE)/motion out=$(FINE)/replication $(FINE_KEYS)

@@ -23,6 +23,7 @@ _TOLD = {  # key -> its stages
     "conditions": ("replication",), "lora": _LORA_STAGES, "pictures": ("spatial_lora",), "agent": ("agent",),
     "codec": ("codec",),
 }  # fmt: skip
+_OF_PICTURES = ("words", "base")  # stages that read single pictures, unfinished ones too where that is asked for
 _BY_MODEL = {"motion": ("conditions", "lora")}  # stage -> keys that are set with it too, for some models
 _READERS = {
     "motion": ("motion", "replication", "motion_lora"),
@@ -54,6 +55,7 @@ class StageConfig:
     conditions: ConditionDraw | None = None
     lora: LoraShape | None = None
     pictures: Literal["last", "all"] | None = None
+    unfinished: float | None = None
     agent: AgentShape | None = None
     codec: CodecSettings | None = None
 
@@ -66,10 +68,16 @@ class StageConfig:
                     key, getattr(self, key), f"set with, and only with, stage={' or stage='.join(stages)}"
                 )
 
+        if self.unfinished is not None:
+            if self.name not in _OF_PICTURES:
+                raise ConfigError("unfinished", self.unfinished, f"set only with stage={' or stage='.join(_OF_PICTURES)}")
+            if not 0 <= self.unfinished <= 1:
+                raise ConfigError("unfinished", self.unfinished, "0 to 1, or null")
+
     @property
     def frames(self) -> Literal["all", "last"]:
-        """Whether it reads whole sequences, or finished pictures only."""
-        return "last" if self.name in ("words", "base", "agent") or self.pictures == "last" else "all"
+        """Whether it reads whole sequences, or one picture of each: finished ones, and `unfinished` of them not."""
+        return "last" if self.name in (*_OF_PICTURES, "agent") or self.pictures == "last" else "all"
 
     @property
     def captions_required(self) -> bool:

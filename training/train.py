@@ -93,8 +93,9 @@ def _open_streams(config: TrainConfig, ranks: "Ranks") -> "tuple[SequenceStream,
     from training.data.stream import SequenceStream
 
     frames, captions_required = config.stage.frames, config.stage.captions_required
+    unfinished = config.stage.unfinished or 0.0
     train = SequenceStream.open(
-        config.data, split="train", frames=frames, captions_required=captions_required,
+        config.data, split="train", frames=frames, unfinished=unfinished, captions_required=captions_required,
         augmentation=config.augmentation,
         cache=ShardCache(max_bytes=int(config.cache_gb * 1e9)) if config.sequential else None,
     )  # fmt: skip
@@ -103,8 +104,9 @@ def _open_streams(config: TrainConfig, ranks: "Ranks") -> "tuple[SequenceStream,
         return train, None
     try:
         val = SequenceStream.open(
-            config.data, split="val", frames=frames, size_px=train.size_px, captions_required=captions_required
-        )
+            config.data, split="val", frames=frames, unfinished=unfinished, size_px=train.size_px,
+            captions_required=captions_required,
+        )  # fmt: skip
         _refuse_too_few(val, 1, ranks)
     except UserError as error:
         raise UserError(f"{error} (val split; validate_every=0 trains without)") from error

@@ -47,6 +47,8 @@ from training.run.run_folder import claimed
         ({"base": "null"}, "base is required"),
         ({"data": "[]"}, r"data=\[\]"),
         ({"stage": "words", "base": "null", "motion": "x"}, "motion=x: not allowed; allowed: null, or stage=motion or"),
+        ({"stage": "base", "stage.unfinished": "1.5"}, "unfinished=1.5: not allowed; allowed: 0 to 1, or null"),
+        ({"stage": "motion", "+stage.unfinished": "0.5"}, "unfinished=0.5: not allowed; allowed: set only with stage="),
         ({"stage": "base", "motion": "x"}, "motion=x: not allowed; allowed: null, or stage=motion or"),
         ({"stage": "spatial_lora", "motion": "x"}, "motion=x: not allowed; allowed: null, or stage=motion or"),
         ({"stage": "motion", "replication": "x"}, "replication=x: not allowed; allowed: null, or stage=replication"),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from training.data.shard_cache import OpenShards
 
 FramePick = Literal["all", "last"]
-"""Whole sequences, or the finished pictures alone."""
+"""Whole sequences, or one picture of each: the finished one, unless `SequenceStream.unfinished` says otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,17 +53,16 @@ class StreamSource:
             "text embeddings": self.text_shapes,
         }
 
-    def decode(self, sequence: StoredSequence, pick: FramePick, out: "Tensor") -> None:
-        """Write frames into (T, 3, H, W) or (1, 3, H, W) uint8.
+    def decode(self, sequence: StoredSequence, frames: slice, out: "Tensor") -> None:
+        """Write some of the T frames into (S, 3, H, W) uint8.
 
         Raises:
             UserError: if they are damaged, or of another count or size than the rest of the data set.
         """
         with self._naming_damage():
-            numbers = range(self.num_frames) if pick == "all" else (self.num_frames - 1,)
             if sequence.num_frames != self.num_frames:
                 raise ValueError(f"sequence {sequence.key}: {sequence.num_frames} frames, not {self.num_frames}")
-            for place, number in enumerate(numbers):
+            for place, number in enumerate(range(self.num_frames)[frames]):
                 frame = sequence.frame(number)
                 if frame.shape[:2] != self.size_px:
                     raise ValueError(f"sequence {sequence.key}: frames of {frame.shape[:2]} px, not {self.size_px}")
@@ -73,10 +72,15 @@ class StreamSource:
         self,
         sequences: Sequence[StoredSequence],
         indices: Sequence[int],
-        pick: FramePick,
+        frames: Sequence[slice],
         whole: "OpenShards | None" = None,
     ) -> "list[tuple[Tensor, Tensor, dict[str, Tensor]]]":
         """Mean, logarithm of variance, and embedding of each sequence; what captions share is read once.
+
+        Args:
+            sequences, indices: what was read, and which of the split they are.
+            frames: which latents of each are taken.
+            whole: shards that are fetched whole, to read embeddings from.
 
         Raises:
             UserError: if they are damaged, or the storage fails.
@@ -85,15 +89,14 @@ class StreamSource:
         text_indices = [int(self.text_of[index]) for index in indices]
         distinct = sorted(set(text_indices))
         texts = dict(zip(distinct, self.texts.read(distinct, whole), strict=True))
-        first = 0 if pick == "all" else -1
         samples = []
         with self._naming_damage():
-            for sequence, text in zip(sequences, text_indices, strict=True):
+            for sequence, text, taken in zip(sequences, text_indices, frames, strict=True):
                 mean, logvar = latents_of(sequence)
                 embedding = embedding_of(texts[text])
                 if mean.shape != self.latent_shape or _shapes(embedding) != self.text_shapes:
                     raise ValueError(f"sequence {sequence.key}: latents of another shape than the others'")
-                samples.append((mean[first:], logvar[first:], embedding))
+                samples.append((mean[taken], logvar[taken], embedding))
         return samples
 
     @contextmanager

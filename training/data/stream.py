@@ -17,6 +17,7 @@ from training.data.sequential import SequentialOrder, shard_sizes
 from training.data.shard_cache import OpenShards, ShardCache
 from training.data.source import FramePick, StreamSource, open_source
 from training.data.text import Text
+from training.random.streams import Stream
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +44,8 @@ class SequenceStream:
     Attributes:
         sources: the data sets.
         shares: turns of each in every thousand positions.
-        frames: which frames of a sequence are read.
+        frames: whole sequences, or one picture of each.
+        unfinished: how often that picture is an earlier frame than the last, 0 to 1.
         augmentation: what is changed at random about frames.
         cache: of whole shards, which are read one after the other; None to read any sequence by itself.
     """
@@ -51,6 +53,7 @@ class SequenceStream:
     sources: tuple[StreamSource, ...]
     shares: tuple[int, ...]
     frames: FramePick = "all"
+    unfinished: float = 0.0
     augmentation: Augmentation = field(default_factory=Augmentation)
     cache: ShardCache | None = None
 
@@ -61,6 +64,7 @@ class SequenceStream:
         *,
         split: Literal["train", "val"] = "train",
         frames: FramePick = "all",
+        unfinished: float = 0.0,
         size_px: tuple[int, int] | None = None,
         captions_required: bool = True,
         base_fingerprint: str | None = None,
@@ -72,7 +76,8 @@ class SequenceStream:
         Args:
             data: the data sets, at least one.
             split: which part of them.
-            frames: whole sequences, or the finished pictures alone.
+            frames: whole sequences, or one picture of each.
+            unfinished: how often that picture is an earlier frame than the last, 0 to 1.
             size_px: what frames must have, (height, width); None takes what there is.
             captions_required: refuse sequences without one.
             base_fingerprint: of the base that is trained: latents of another are refused. Frames fit any.
@@ -96,7 +101,14 @@ class SequenceStream:
         )
         _refuse_mixed(sources)
         augmentation = augmentation or Augmentation()
-        stream = cls(sources=sources, shares=shares, frames=frames, augmentation=augmentation, cache=cache)
+        stream = cls(
+            sources=sources,
+            shares=shares,
+            frames=frames,
+            unfinished=unfinished,
+            augmentation=augmentation,
+            cache=cache,
+        )
         first = sources[0]
         if size_px not in (None, first.size_px):
             raise UserError(f"{first.split.url}: {first.size_px} px (height, width); {size_px} are needed")
@@ -120,7 +132,7 @@ class SequenceStream:
 
     @property
     def num_frames(self) -> int:
-        """T of what it yields: 1 when only last frames are read."""
+        """T of what it yields: 1 when single pictures are read."""
         return self.sources[0].num_frames if self.frames == "all" else 1
 
     @property
@@ -238,10 +250,11 @@ class SequenceStream:
             read = source.split.read(indices, whole)
             sequences.update(zip(rows, read, strict=True))
             if pixels is None:
-                latents.update(zip(rows, source.latents(read, indices, self.frames, whole), strict=True))
+                frames = [self._frames(order.seed, positions[row]) for row in rows]
+                latents.update(zip(rows, source.latents(read, indices, frames, whole), strict=True))
                 continue
             for row, sequence in zip(rows, read, strict=True):
-                source.decode(sequence, self.frames, pixels[row])
+                source.decode(sequence, self._frames(order.seed, positions[row]), pixels[row])
                 self.augmentation.apply(pixels[row], order.seed, positions[row])
         names = [self.sources[dataset].split.name for dataset, _ in places]
         captions = tuple(sequences[row].caption for row in range(len(places)))
@@ -252,6 +265,15 @@ class SequenceStream:
             token_ids=None if self.encoded or tokenise is None else tokenise(captions).numpy(),
             latents=_stack(latents) if self.encoded else None,
         )
+
+    def _frames(self, seed: int, position: int) -> slice:
+        """Which frames of the sample at a position are read."""
+        if self.frames == "all":
+            return slice(None)
+        last = self.sources[0].num_frames - 1
+        rng = Stream.UNFINISHED.generator(seed, position)
+        number = int(rng.integers(last)) if last and rng.random() < self.unfinished else last
+        return slice(number, number + 1)
 
 
 @dataclass(kw_only=True)

@@ -36,6 +36,7 @@ class Stream(IntEnum):
         SHARDS: of the shards of a stream of whole shards; (data set, epoch).
         CROPS: which parts of which frames of a sequence a codec is trained on.
         CODEC_NOISE: on the latents of these.
+        UNFINISHED: which frame of a sequence is read where single pictures are.
         BUFFER: which sequence leaves the shuffle buffer of a stream of whole shards; (data set, epoch, lane).
     """
 
@@ -56,6 +57,7 @@ class Stream(IntEnum):
     SHARDS = 14
     CROPS = 15
     CODEC_NOISE = 16
+    UNFINISHED = 17
 
     def generator(self, seed: int, *place: int) -> np.random.Generator:
         """NumPy's generator for one draw of a few numbers; `training.random.philox` draws for whole batches.

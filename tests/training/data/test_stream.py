@@ -66,6 +66,25 @@ def test_the_last_frame_alone_is_the_last_of_all_frames(folder: Path, stream: Se
     assert torch.equal(joined(take(last, 3, 3)), joined(take(stream, 3, 3))[:, -1:])
 
 
+def test_a_share_of_single_pictures_are_earlier_frames_of_their_sequences(
+    folder: Path, stream: SequenceStream
+) -> None:
+    def drawn(unfinished: float, steps: int = 40, **how: Any) -> torch.Tensor:
+        pictures = SequenceStream.open([DataMixture(path=str(folder))], frames="last", unfinished=unfinished)
+        return joined(take(pictures, steps, 5, **how))
+
+    def numbers(pictures: torch.Tensor) -> torch.Tensor:
+        """Which frame of its sequence each picture is."""
+        is_frame = (pictures == joined(take(stream, 40, 5))).flatten(2).all(2)
+        assert is_frame.any(1).all()
+        return is_frame.int().argmax(1)
+
+    counts = numbers(drawn(0.5)).bincount(minlength=3) / 200
+    assert counts[2] == pytest.approx(0.5, abs=0.1) and counts[0] > 0.15 and counts[1] > 0.15
+    assert (numbers(drawn(0.0)) == 2).all() and (numbers(drawn(1.0)) < 2).all()
+    assert torch.equal(drawn(0.5, 3, start=50), drawn(0.5)[50:65])  # resumed
+
+
 def test_resume_twice_in_one_epoch_sees_every_sample_once(stream: SequenceStream) -> None:
     legs = [take(stream, 2, 2), take(stream, 1, 2, start=4), take(stream, 2, 2, start=6)]
     assert sorted(keys([batch for leg in legs for batch in leg])) == [f"scenes/{index:08d}" for index in range(10)]
