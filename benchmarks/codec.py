@@ -102,7 +102,7 @@ def _measure(codec: PatchCodec, data: Path, held_out: Path, sheet: Path | None) 
     stream = SequenceStream.open([DataMixture(path=str(held_out))], captions_required=False)
     batch = stream.first(seed=0, count=len(stream))
     assert batch.frames is not None
-    names = {record["key"]: str(record["renderer"]) for record in stream.sources[0].split.records}
+    names = {record["key"]: str(record["renderer"]) for record in stream.sources[0].split.records()}
     renderers = [names[key.rpartition("/")[2]] for key in batch.keys]
     parameters = sum(parameter.numel() for parameter in codec.parameters())
     print(

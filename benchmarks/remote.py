@@ -66,7 +66,7 @@ def main() -> None:
 def _synth(out: str, sequences: int, size_px: int) -> list[str]:
     return [
         sys.executable, "-m", "pipelines.synth", f"out={out}", f"num_sequences={sequences}", f"size={size_px}",
-        "renderer=bezier", "renderer.num_strokes=20", "renderer.preset=fast", "shard_size=8", "num_workers=2",
+        "renderer=bezier", "renderer.num_strokes=20", "renderer.preset=fast", "shard_size=16", "num_workers=2",
         "gallery=false",
     ]  # fmt: skip
 

@@ -9,8 +9,8 @@ its own; its seconds are those that it computes, and its memory is the most that
 are Python and its libraries.
 
 `plan` deals pictures to shards, `resume` reads all manifests and hashes all tars, `tables` writes samples.parquet and
-dataset.json, `status` is the command, `gallery` collects what its page says of all sequences, and `verify` is what the
-command does besides reading the sequences themselves.
+dataset.json, `status` is the command, `gallery` collects what its page says of all sequences, `verify` is what the
+command does besides reading the sequences themselves, and `open` what training does before its first batch.
 """
 
 import argparse
@@ -41,6 +41,7 @@ from training.data.dataset import DatasetCard, read_card, read_manifests
 from training.data.layout import number_of, sequence_key
 from training.data.manifest import SampleSpan, ShardManifest, manifest_path, tar_path
 from training.data.seal import sealed
+from training.data.split import open_split
 from training.data.survey import Survey
 from training.data.tables import write_tables
 
@@ -187,8 +188,13 @@ def _verify(root: Path, count: int) -> None:
     assert not faults, faults[0]
 
 
+def _open(root: Path, count: int) -> None:
+    assert len(open_split(str(root), "train")) == count
+
+
 STEPS: dict[str, Callable[[Path, int], None]] = {
     "plan": _plan, "resume": _resume, "tables": _tables, "status": _status, "gallery": _gallery, "verify": _verify,
+    "open": _open,
 }  # fmt: skip
 
 

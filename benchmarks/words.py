@@ -80,7 +80,7 @@ def main() -> None:
     arguments = parser.parse_args()
     classifier = load_or_train(arguments.cache, arguments.data, arguments.num_drawings, arguments.num_updates)
     stored = [open_split(str(data), "train") for data in arguments.data]
-    known = {str(record["caption"]) for split in stored for record in split.records}
+    known = {str(record["caption"]) for split in stored for record in split.records()}
     phrases = [renderer["phrase"] for renderer in stored[0].card.recipe["renderers"]]
     prompts = unseen_prompts(arguments.series, arguments.num_prompts, phrases, known, alone=arguments.alone)
     pipeline, card = load_painter_pipeline(arguments.painter, torch.float32, torch.device("cpu"), {})

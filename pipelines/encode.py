@@ -175,7 +175,7 @@ def _plan(config: EncodeConfig, splits: Mapping[str, StoredSplit], encoder: Enco
     height_px, width_px = first.facts["size_px"]
     if height_px % encoder.patch_px or width_px % encoder.patch_px:
         raise UserError(f"{config.dataset}: {width_px}x{height_px} px; sides must be multiples of {encoder.patch_px}")
-    captions = {str(record["caption"] or "") for split in splits.values() for record in split.records}
+    captions = {str(record["caption"] or "") for split in splits.values() for record in split.records()}
     source = next(iter(splits.values())).card
     num_frames = first.num_frames
     num_latents = encoder.latent_shape(num_frames, (height_px, width_px))[0]
@@ -219,7 +219,7 @@ def _encode_shard(name: str, task: _Task) -> ShardManifest:
     else:
         split = task.splits[split_name]
         first, end = np.searchsorted(split.shard, split.shards.index(name) + np.array([0, 1])).tolist()
-        records = list(split.records[first:end])
+        records = list(split.records([name]))
         count, samples = end - first, _sequences(split, range(first, end), task)
     with ShardWriter(task.config.out, name) as writer:
         for key, members in samples:

@@ -5,7 +5,7 @@ its frames were. Embeddings stand in a split of their own, `text`, once a captio
 keys the hashes of these, in ascending order.
 """
 
-import hashlib
+import itertools
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,7 +16,7 @@ from conf.compose import typed
 from conf.errors import UserError
 from training.data.dataset import DatasetCard
 from training.data.sequence import StoredSequence
-from training.data.split import StoredSplit
+from training.data.split import StoredSplit, caption_digest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,7 +59,7 @@ def encoding_of(card: DatasetCard) -> Encoding | None:
 
 def caption_key(caption: str) -> str:
     """Key of a caption in the split of embeddings: half of its SHA-256, in hex."""
-    return hashlib.sha256(caption.encode()).hexdigest()[:32]
+    return caption_digest(caption).hex()
 
 
 def pack(tensors: "dict[str, Tensor]", dtype: LatentType) -> bytes:
@@ -92,18 +92,20 @@ def embedding_of(sequence: StoredSequence) -> "dict[str, Tensor]":
     return _unpack(sequence, TEXT_MEMBER)
 
 
-def caption_indices(texts: StoredSplit, captions: "list[str]") -> NDArray[np.int64]:
-    """Where in the split of embeddings each caption stands.
+def caption_indices(texts: StoredSplit, split: StoredSplit) -> NDArray[np.int64]:
+    """(N,) where in the split of embeddings the caption of each sequence of a split stands.
 
     Raises:
         UserError: if one has no embedding.
     """
-    keys = np.array([caption_key(caption) for caption in captions])
+    digests, caption_of = np.unique(split.captions, return_inverse=True)
+    keys = np.array([digest.ljust(16, b"\0").hex() for digest in digests.tolist()], np.bytes_)  # numpy strips zeros
     indices = np.minimum(np.searchsorted(texts.keys, keys), len(texts) - 1)
-    lacking = np.flatnonzero(texts.keys[indices] != keys)
-    if len(lacking):
-        raise UserError(f"{texts.url}: {len(lacking)} captions have no embedding, first '{captions[lacking[0]]}'")
-    return indices
+    lacking = (texts.keys[indices] != keys)[caption_of]
+    if lacking.any():
+        caption = next(itertools.compress(split.records(), lacking))["caption"] or ""
+        raise UserError(f"{texts.url}: {lacking.sum()} captions have no embedding, first '{caption}'")
+    return np.asarray(indices[caption_of], np.int64)
 
 
 def _unpack(sequence: StoredSequence, member: str) -> "dict[str, Tensor]":

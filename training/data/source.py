@@ -13,7 +13,7 @@ from conf.errors import UserError
 from training.data.encoded import caption_indices, embedding_of, encoding_of, latents_of
 from training.data.layout import TEXT_SPLIT
 from training.data.sequence import StoredSequence
-from training.data.split import StoredSplit, open_split
+from training.data.split import StoredSplit, caption_digest, open_split
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -125,17 +125,16 @@ def open_source(url: str, split: str, *, captions_required: bool, base_fingerpri
         UserError: as `open_split`; if captions are missing, frame counts differ, or it was encoded with another base.
     """
     stored = open_split(url, split)
-    captions = [str(record["caption"] or "") for record in stored.records]
-    lacking = [record["key"] for record, caption in zip(stored.records, captions, strict=True) if not caption]
-    if captions_required and lacking:
-        raise UserError(f"{url}: {len(lacking)} of {len(stored)} sequences have no caption, first {lacking[0]}")
+    lacking = np.flatnonzero(stored.captions == caption_digest(""))
+    if captions_required and len(lacking):
+        first_key = stored.key(lacking[0])
+        raise UserError(f"{url}: {len(lacking)} of {len(stored)} sequences have no caption, first {first_key}")
     (first,) = stored.read([0])
     with naming_damage(url):
         num_frames = first.num_frames
-    for record in stored.records:
-        if len(record["frame_steps"]) != num_frames:
-            count = len(record["frame_steps"])
-            raise UserError(f"{url}: sequence {record['key']} has {count} frames, others {num_frames}")
+    for index in np.flatnonzero(stored.num_frames != num_frames)[:1]:
+        count = stored.num_frames[index]
+        raise UserError(f"{url}: sequence {stored.key(index)} has {count} frames, others {num_frames}")
     with naming_damage(url):
         height_px, width_px = first.facts["size_px"]
     size_px = (int(height_px), int(width_px))
@@ -155,7 +154,7 @@ def open_source(url: str, split: str, *, captions_required: bool, base_fingerpri
         latent_shape=(encoding.num_latents or num_frames, *mean.shape[1:]),
         text_shapes=_shapes(embedding),
         texts=texts,
-        text_of=caption_indices(texts, captions),
+        text_of=caption_indices(texts, stored),
     )
 
 

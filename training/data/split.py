@@ -1,8 +1,8 @@
 """One split of a data set, on any storage: checked once, then read at any place."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,38 +30,52 @@ if TYPE_CHECKING:
 class StoredSplit:
     """Where every sequence of a split stands. Small, and can be sent to other processes.
 
+    Of a sequence it keeps some fifty bytes, so that ten million fit a training process; `records` reads the rest again.
+
     Attributes:
         url: path or fsspec URL of the data set.
         name: of its folder.
         card: of the data set.
         shards: names of the split's shards.
-        keys: (N,) of the sequences.
+        keys: (N,) of the sequences, in ASCII.
         shard: (N,) number of each sequence's shard in `shards`.
         offset, length, crc32: (N,) as in `SampleSpan`.
+        num_frames: (N,) of each sequence.
+        captions: (N,) `caption_digest` of each sequence's caption.
         sha256, num_bytes: of each shard.
         manifests_hash: changes when any byte of the split does.
-        records: rows of the manifests, for checks before training; not sent to other processes.
     """
 
     url: str
     name: str
     card: DatasetCard
     shards: tuple[str, ...]
-    keys: NDArray[np.str_]
+    keys: NDArray[np.bytes_]
     shard: NDArray[np.int32]
     offset: NDArray[np.int64]
     length: NDArray[np.int64]
     crc32: NDArray[np.uint32]
+    num_frames: NDArray[np.int32]
+    captions: NDArray[np.bytes_]
     sha256: tuple[str, ...]
     num_bytes: tuple[int, ...]
     manifests_hash: str
-    records: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
 
     def __len__(self) -> int:
         return len(self.keys)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "records": ()}
+    def key(self, index: int) -> str:
+        """Of a sequence."""
+        return str(self.keys[index].decode())
+
+    def records(self, shards: Sequence[str] | None = None) -> Iterator[Mapping[str, Any]]:
+        """The manifests' rows of some shards, or of all, in order; they are read again.
+
+        Raises:
+            UserError: as `open_split`.
+        """
+        for name, data in _manifest_files(located(self.url), self.shards if shards is None else shards):
+            yield from _manifest(data, name, self.card, self.url).records
 
     def read(self, indices: Sequence[int], whole: "OpenShards | None" = None) -> list[StoredSequence]:
         """Sequences by number: as ranges of bytes, of remote storage at once; or out of shards that are fetched whole.
@@ -97,7 +111,7 @@ class StoredSplit:
 
     def _span(self, index: int) -> SampleSpan:
         return SampleSpan(
-            key=str(self.keys[index]),
+            key=self.key(index),
             offset=int(self.offset[index]),
             length=int(self.length[index]),
             crc32=int(self.crc32[index]),
@@ -121,26 +135,53 @@ def open_split(url: str, split: str) -> StoredSplit:
     root = located(url)
     card = _read_card(root)
     shards = tuple(name for name in card.shards if split_of(name) == split)
-    files = _read_manifests(root, shards)
-    manifests = [_manifest(files[name], name, card, url) for name in shards]
-    _check_shards(root, card, manifests)
-    spans = [span for manifest in manifests for span in manifest.samples]
-    if not spans:
+    sizes = _sizes(root, {shard.rpartition("/")[0] for shard in shards})
+    columns: list[tuple[NDArray[Any], ...]] = []
+    sha256, num_bytes, manifests_hash = [], [], hashlib.sha256()
+    for shard, data in _manifest_files(root, shards):
+        manifest = _manifest(data, shard, card, url)
+        _check_shard(root, card, manifest, sizes)
+        columns.append(_columns(manifest))
+        sha256.append(manifest.sha256)
+        num_bytes.append(manifest.num_bytes)
+        manifests_hash.update(data)
+    counts = [len(keys) for keys, *_ in columns]
+    if not sum(counts):
         raise UserError(f"{url}: no sequences in its {split} split")
+    keys, offset, length, crc32, num_frames, captions = (np.concatenate(parts) for parts in zip(*columns, strict=True))
     return StoredSplit(
         url=url,
         name=without_secrets(name.rstrip("/").rpartition("/")[2]),
         card=card,
         shards=shards,
-        keys=np.array([span.key for span in spans]),
-        shard=np.repeat(np.arange(len(shards), dtype=np.int32), [len(manifest.samples) for manifest in manifests]),
-        offset=np.array([span.offset for span in spans], np.int64),
-        length=np.array([span.length for span in spans], np.int64),
-        crc32=np.array([span.crc32 for span in spans], np.uint32),
-        sha256=tuple(manifest.sha256 for manifest in manifests),
-        num_bytes=tuple(manifest.num_bytes for manifest in manifests),
-        manifests_hash=hashlib.sha256(b"".join(files[name] for name in shards)).hexdigest(),
-        records=tuple(record for manifest in manifests for record in manifest.records),
+        keys=keys,
+        shard=np.repeat(np.arange(len(shards), dtype=np.int32), counts),
+        offset=offset,
+        length=length,
+        crc32=crc32,
+        num_frames=num_frames,
+        captions=captions,
+        sha256=tuple(sha256),
+        num_bytes=tuple(num_bytes),
+        manifests_hash=manifests_hash.hexdigest(),
+    )
+
+
+def caption_digest(caption: str) -> bytes:
+    """Sixteen bytes that stand for a caption: half of its SHA-256."""
+    return hashlib.sha256(caption.encode()).digest()[:16]
+
+
+def _columns(manifest: ShardManifest) -> tuple[NDArray[Any], ...]:
+    """Keys, offsets, lengths, CRC-32s, numbers of frames and captions of a shard's sequences; texts have no records."""
+    samples, records = manifest.samples, manifest.records
+    return (
+        np.array([span.key.encode() for span in samples], np.bytes_),
+        np.array([span.offset for span in samples], np.int64),
+        np.array([span.length for span in samples], np.int64),
+        np.array([span.crc32 for span in samples], np.uint32),
+        np.array([len(record["frame_steps"]) for record in records], np.int32),
+        np.array([caption_digest(record["caption"] or "") for record in records], "S16"),
     )
 
 
@@ -159,20 +200,28 @@ def _read_card(root: AnyPath) -> DatasetCard:
     return card
 
 
-def _read_manifests(root: AnyPath, shards: Sequence[str]) -> dict[str, bytes]:
-    def read(name: str) -> bytes | None:
-        path = root / manifest_name(name)
+def _manifest_files(root: AnyPath, shards: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    """Shards and the bytes of their manifests, one after the other.
+
+    Raises:
+        UserError: if any lack; it is raised after the last of those that do not.
+    """
+
+    def read(shard: str) -> bytes | None:
+        path = root / manifest_name(shard)
         try:
             return retried(path, path.read_bytes)
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             return None
 
-    by_name = dict(zip(shards, answers(root, read, shards), strict=True))
-    present = {name: data for name, data in by_name.items() if data is not None}
-    lacking = [name for name in shards if name not in present]
+    lacking = []
+    for shard, data in zip(shards, answers(root, read, shards), strict=True):
+        if data is None:
+            lacking.append(shard)
+        elif not lacking:
+            yield shard, data
     if lacking:
         raise UserError(f"{root}: {len(lacking)} of {len(shards)} manifests are gone or unreadable, first {lacking[0]}")
-    return present
 
 
 def _manifest(data: bytes, name: str, card: DatasetCard, url: str) -> ShardManifest:
@@ -186,22 +235,19 @@ def _manifest(data: bytes, name: str, card: DatasetCard, url: str) -> ShardManif
         raise UserError(f"{url}: {name}.json: damaged: {error}; run python -m pipelines.verify") from error
 
 
-def _check_shards(root: AnyPath, card: DatasetCard, manifests: Iterable[ShardManifest]) -> None:
-    """One listing a folder gives the sizes of all tars, however many they are."""
-    sizes = _sizes(root, {manifest.name.rpartition("/")[0] for manifest in manifests})
-    for manifest in manifests:
-        tar = tar_path(root, manifest.name)
-        if manifest.config_hash != card.config_hash:
-            raise UserError(f"{root}: {tar.name} belongs to another data set (another configuration made it)")
-        if tar.name not in sizes and not tar.is_file():  # a store may not list yet what it has
-            raise UserError(f"{root}: {tar.name} is missing, but has a manifest")
-        num_bytes = sizes.get(tar.name) or tar.stat().st_size
-        if num_bytes != manifest.num_bytes:
-            raise UserError(f"{root}: {tar.name} is damaged: {num_bytes} bytes, {manifest.num_bytes} were committed")
+def _check_shard(root: AnyPath, card: DatasetCard, manifest: ShardManifest, sizes: Mapping[str, int]) -> None:
+    tar = tar_path(root, manifest.name)
+    if manifest.config_hash != card.config_hash:
+        raise UserError(f"{root}: {tar.name} belongs to another data set (another configuration made it)")
+    if tar.name not in sizes and not tar.is_file():  # a store may not list yet what it has
+        raise UserError(f"{root}: {tar.name} is missing, but has a manifest")
+    num_bytes = sizes.get(tar.name) or tar.stat().st_size
+    if num_bytes != manifest.num_bytes:
+        raise UserError(f"{root}: {tar.name} is damaged: {num_bytes} bytes, {manifest.num_bytes} were committed")
 
 
 def _sizes(root: AnyPath, folders: Iterable[str]) -> dict[str, int]:
-    """Size in bytes of each file in some folders of shards, by its name alone."""
+    """Size in bytes of each file in some folders of shards, by its name alone: one listing a folder."""
     sizes: dict[str, int] = {}
     for name in folders:
         folder = shards_folder(root) / name if name else shards_folder(root)

@@ -11,7 +11,7 @@ Shapes: B sequences of T frames; their latents (B, S, C, h, w), where S is T for
 and less for those that compress time.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -245,7 +245,7 @@ class FromNothing(Architecture, Protocol):
         """Pixels that the sides of frames must be multiples of, for a base of this configuration."""
 
     def build_base(
-        self, model: Any, captions: Sequence[str], pictures: Tensor, objective: Objective, seed: int
+        self, model: Any, captions: Iterable[str], pictures: Tensor, objective: Objective, seed: int
     ) -> Base:
         """An untrained base.
 

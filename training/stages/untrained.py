@@ -49,7 +49,7 @@ def untrained_base(
     cell = architecture.cell_of(model)
     if height_px % cell or width_px % cell:
         raise UserError(f"{where}: frames of {width_px} x {height_px} px; sides must be multiples of {cell}")
-    captions = [str(record["caption"] or "") for source in train.sources for record in source.split.records]
+    captions = (str(record["caption"] or "") for source in train.sources for record in source.split.records())
     base = architecture.build_base(model, captions, some_frames(data, seed), objective, Stream.WEIGHTS.seed(seed))
     if codec is None:
         return base

@@ -1,6 +1,6 @@
 """The tiny model as an architecture: a small Stable Diffusion that is trained from scratch, text encoder included."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -29,7 +29,7 @@ class TinyModel(StableDiffusion):
         return int(model.shape.patch_px * 2 ** (len(model.shape.channels) - 1))
 
     def build_base(
-        self, model: TinyConfig, captions: Sequence[str], pictures: Tensor, objective: Objective, seed: int
+        self, model: TinyConfig, captions: Iterable[str], pictures: Tensor, objective: Objective, seed: int
     ) -> Base:
         """One whose tokenizer knows the captions and whose codec fits the pictures; all else is untrained."""
         return build_tiny(model.shape, captions, pictures, cast(NoiseSchedule, objective), seed)

@@ -1,6 +1,6 @@
 """The tiny Wan as an architecture: made and trained here, words and all."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,7 +25,7 @@ class TinyWan(Wan):
         return int(2 * model.shape.patch_px)
 
     def build_base(
-        self, model: Any, captions: Sequence[str], pictures: Tensor, objective: Objective, seed: int
+        self, model: Any, captions: Iterable[str], pictures: Tensor, objective: Objective, seed: int
     ) -> Base:
         """One whose tokenizer knows the captions and whose VAE fits the pictures; all else is untrained."""
         return build_tiny(model, captions, pictures, cast(Flow, objective), seed)
