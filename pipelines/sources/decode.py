@@ -5,7 +5,7 @@ import io
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageFile
+from PIL import ExifTags, Image, ImageFile, TiffImagePlugin
 
 from pipelines.sources.colour import ADOBE_GAMMA, ADOBE_RGB, Colours, with_profile
 from pipelines.sources.framing import WHITE, Ground
@@ -20,6 +20,7 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 """Raster formats that Pillow decodes itself: no PostScript, PDF or anything else that runs a program."""
 
 
+_PHOTOMETRIC = TiffImagePlugin.PHOTOMETRIC_INTERPRETATION
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 _ADOBE_RGB_FILE = "R03"  # of Exif's interoperability index: cameras name no profile for it
 
@@ -62,6 +63,8 @@ def _decoded(data: bytes, max_pixels: int, min_side_px: int = MIN_SIDE_PX) -> ND
         raise RefusedPicture(f"{width_px}x{height_px} px is more than max_pixels={max_pixels}")
     if min(width_px, height_px) < min_side_px:
         raise RefusedPicture(f"{width_px}x{height_px} px is too small: {min_side_px} px a side at least")
+    if isinstance(picture, TiffImagePlugin.TiffImageFile):
+        _check_planes(picture)
     # Pillow has no mode for colour of 16 bits a channel: loading drops the low bytes, so look before.
     deep_colour = picture.mode in ("RGB", "RGBA") and any(";16" in str(tile[3]) for tile in picture.tile)
     try:
@@ -72,7 +75,7 @@ def _decoded(data: bytes, max_pixels: int, min_side_px: int = MIN_SIDE_PX) -> ND
     except Exception as error:  # what a decoder raises on hostile bytes has no common class
         raise RefusedPicture(f"truncated or damaged {picture.format} ({_one_line(error)})") from error
     if deep_colour:
-        pixels = _with_low_bytes(data, pixels)
+        pixels = _with_low_bytes(data, pixels, keyed="transparency" in picture.info)
     return _upright(_in_srgb(picture, pixels, data, png_colours), _orientation(picture))
 
 
@@ -94,8 +97,18 @@ def _open(data: bytes) -> ImageFile.ImageFile:
         except MemoryError:
             raise
         except Exception as error:  # as above: plugins raise SyntaxError, KeyError, struct.error, ...
+            if "unknown pixel mode" in str(error):
+                raise RefusedPicture(f"{name} of a rare kind of pixels: save it with 8 or 16 bits a channel") from error
             raise RefusedPicture(f"truncated or damaged {name} ({_one_line(error)})") from error
     raise RefusedPicture(f"not a picture of a known format ({', '.join(_FORMATS)})")
+
+
+def _check_planes(picture: TiffImagePlugin.TiffImageFile) -> None:
+    """Raise RefusedPicture for 16 bits a channel, plane by plane, of which Pillow takes every byte for a value."""
+    apart = picture.tag_v2.get(TiffImagePlugin.PLANAR_CONFIGURATION) == 2
+    deep = max(picture.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (1,))) > 8
+    if apart and deep and any(tile.codec_name == "raw" for tile in picture.tile):
+        raise RefusedPicture("16 bits a channel, stored plane by plane: save it pixel by pixel, or compressed")
 
 
 def _heif(data: bytes) -> tuple[str, ...]:
@@ -159,6 +172,8 @@ def _pixels(picture: Image.Image) -> NDArray[np.float32]:
     """(h, w, 3 or 4) float32 RGB or RGBA in [0, 1] of a loaded picture, not yet turned upright."""
     if picture.mode.startswith("I;16"):
         grey = np.asarray(picture).astype(np.uint16)
+        if isinstance(picture, TiffImagePlugin.TiffImageFile) and picture.tag_v2.get(_PHOTOMETRIC) == 0:
+            grey = 65535 - grey  # 0 is white; of 8 bits, Pillow sees to it
         channels = [grey.astype(np.float32) / 65535] * 3
         if "transparency" in picture.info:
             channels.append((grey != picture.info["transparency"]).astype(np.float32))
@@ -178,18 +193,20 @@ def _pixels(picture: Image.Image) -> NDArray[np.float32]:
     return pixels
 
 
-def _with_low_bytes(data: bytes, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+def _with_low_bytes(data: bytes, pixels: NDArray[np.float32], *, keyed: bool) -> NDArray[np.float32]:
     """The same pixels with the 16-bit precision that Pillow dropped.
 
     OpenCV has its own ideas of orientation, premultiplied alpha and damage; it is believed only where it says the same
-    as Pillow to within the dropped byte, else the picture stays at 8 bits.
+    as Pillow to within the dropped byte, else the picture stays at 8 bits. Of one that is `keyed`, transparent wherever
+    it has some colour, Pillow cannot tell where that is without the low bytes.
     """
     deep = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if deep is None or deep.dtype != np.uint16 or deep.shape != pixels.shape:
         return pixels
     order = cv2.COLOR_BGR2RGB if deep.shape[2] == 3 else cv2.COLOR_BGRA2RGBA
     refined: NDArray[np.float32] = np.divide(cv2.cvtColor(deep, order), np.float32(65535), dtype=np.float32)
-    return refined if np.abs(refined - pixels).max() < 1.5 / 255 else pixels
+    compared = slice(3 if keyed else None)
+    return refined if np.abs(refined - pixels)[..., compared].max() < 1.5 / 255 else pixels
 
 
 def _over(pixels: NDArray[np.float32], ground: Ground) -> NDArray[np.float32]:

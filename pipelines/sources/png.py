@@ -1,4 +1,4 @@
-"""Parts of PNG files that Pillow ignores or refuses: colour code points, large profiles, large texts."""
+"""Parts of PNG files that Pillow ignores, refuses or mistakes: code points, large profiles, texts, transparent grey."""
 
 import struct
 import zlib
@@ -32,6 +32,7 @@ def readable_png(data: bytes) -> tuple[bytes, PngColours]:
     Small texts that may hold an orientation stay. What is not built like a PNG is returned as it is.
     """
     chunks, colours = [SIGNATURE], PngColours()
+    bits, kind = data[24:25], data[25:26]
     for name, body, chunk in _chunks(data):
         if name == b"iCCP":
             colours = PngColours(_inflated(body.partition(b"\0")[2][1:]), colours.code_points)
@@ -40,8 +41,15 @@ def readable_png(data: bytes) -> tuple[bytes, PngColours]:
         else:
             if name == b"cICP" and len(body) == 4:
                 colours = PngColours(colours.profile, (body[0], body[1]))
-            chunks.append(chunk)
+            grey_of_few_bits = name == b"tRNS" and kind == b"\0" and bits in (b"\2", b"\4") and len(body) == 2
+            chunks.append(_in_eight_bits(body, bits[0]) if grey_of_few_bits else chunk)
     return b"".join(chunks), colours
+
+
+def _in_eight_bits(value: bytes, bits: int) -> bytes:
+    """A chunk with the transparent grey as Pillow looks for it, among values that it has widened to 8 bits."""
+    body = b"tRNS" + (int.from_bytes(value, "big") * 255 // (2**bits - 1) & 0xFFFF).to_bytes(2, "big")
+    return b"\0\0\0\2" + body + zlib.crc32(body).to_bytes(4, "big")
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:

@@ -59,6 +59,7 @@ def test_all_secrets_of_a_text_are_hidden_and_the_rest_stays() -> None:
         ((), ""),
         (("a", "b c", "é"), "a 'b c' é" if shell_words("é") == "é" else "a 'b c' 'é'"),
         (("\x1b'\\é~ ",), "$'\\033\\047\\134\\303\\251~ '"),
+        (("X\x7f",), "$'X\\177'"),
         (("a\nb", "\udce9"), "$'a\\012b' $'\\351'"),
     ],
 )

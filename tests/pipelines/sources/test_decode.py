@@ -146,6 +146,16 @@ def test_transparent_colour_is_white(mode: str) -> None:
     np.testing.assert_array_equal(decoded(data), np.ones((H, W, 3)))
 
 
+@pytest.mark.parametrize(("bits", "colour", "value", "other"), [(2, 0, 1, 2), (4, 0, 5, 3), (16, 2, 0x1234, 0x1235)])
+def test_a_transparent_value_of_any_depth_is_white(bits: int, colour: int, value: int, other: int) -> None:
+    samples = 1 if colour == 0 else 3
+    row = "".join(f"{number:0{bits}b}" * samples for number in [value] * 16 + [other] * 16)
+    lines = (b"\0" + int(row, 2).to_bytes(len(row) // 8, "big")) * 16
+    rgb = decoded(png(32, 16, lines, bits=bits, colour=colour, extra=(b"tRNS", struct.pack(">H", value) * samples)))
+    np.testing.assert_array_equal(rgb[:, :16], 1)
+    np.testing.assert_allclose(rgb[:, 16:], other / (2**bits - 1), atol=1e-6)
+
+
 def test_animation_gives_its_first_frame() -> None:
     frames = [Image.new("RGB", (W, H), colour) for colour in ("red", "lime", "blue")]
     for kind in ("GIF", "WEBP", "PNG"):
@@ -164,6 +174,13 @@ def test_sixteen_bit_grey_keeps_its_precision() -> None:
     for kind in ("PNG", "TIFF"):
         rgb = decoded(saved(Image.fromarray(grey), kind))
         np.testing.assert_array_equal(rgb[..., 1], grey.astype(np.float32) / np.float32(65535))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_grey_that_counts_from_white_is_no_negative(dtype: type) -> None:
+    out = io.BytesIO()
+    tifffile.imwrite(out, np.full((H, W), np.iinfo(dtype).max, dtype), photometric="miniswhite")
+    np.testing.assert_array_equal(decoded(out.getvalue()), 0)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tiff"])
@@ -306,3 +323,20 @@ def test_unpaintable_floats_are_refused(value: float, said: str) -> None:
 def test_floats_in_range_are_taken_as_they_are() -> None:
     grey = np.linspace(0, 1, H * W, dtype=np.float32).reshape(H, W)
     np.testing.assert_array_equal(decoded(saved(Image.fromarray(grey), "TIFF"))[..., 2], grey)
+
+
+@pytest.mark.parametrize(
+    ("array", "options", "said"),
+    [
+        (np.zeros((3, H, W), np.uint16), {"photometric": "rgb", "planarconfig": "separate"}, "plane by plane"),
+        (np.zeros((H, W, 3), np.float32), {"photometric": "rgb"}, "8 or 16 bits"),
+    ],
+    ids=["planes", "floats"],
+)
+def test_kinds_of_pixels_that_cannot_be_read_are_refused_with_what_can(
+    array: np.ndarray, options: dict[str, str], said: str
+) -> None:
+    out = io.BytesIO()
+    tifffile.imwrite(out, array, **options)
+    reason = refusal(out.getvalue())
+    assert said in reason and "damaged" not in reason
