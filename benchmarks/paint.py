@@ -47,6 +47,7 @@ from training.models.tiny.build import train_tokenizer
 
 _GIB = 2**30
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_OFFLOADS = ("none", "model", "group", "sequential")
 _PROMPT = "a red house by a lake under an orange sky, painted in oil"
 
 
@@ -59,7 +60,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--dtypes", nargs="+", choices=_DTYPES)
     parser.add_argument("--vaes", nargs="+", choices=("whole", "sliced", "tiled"), default=["sliced"])
-    parser.add_argument("--offloads", nargs="+", choices=("none", "model", "sequential"))
+    parser.add_argument("--offloads", nargs="+", choices=_OFFLOADS)
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--guidance", type=float, default=5.0)
@@ -69,7 +70,7 @@ def main() -> None:
     device = torch.device(arguments.device)
     on_gpu = device.type == "cuda"
     dtypes = arguments.dtypes or (["fp16"] if on_gpu else ["fp32", "bf16"])
-    offloads = arguments.offloads or (["none", "model", "sequential"] if on_gpu else ["none"])
+    offloads = arguments.offloads or (_OFFLOADS if on_gpu else ["none"])
 
     print(f"{arguments.num_frames} frames, the last pinned, DDIM {arguments.steps}, guidance {arguments.guidance}")
     print("dtype  VAE     offload     weights    peak  resident GiB   seconds   a step")
@@ -79,7 +80,7 @@ def main() -> None:
             painter: painters.Painter
             folder = None if arguments.sd15_shaped else painter_folder(arguments.painter)
             painter = sd15_shaped(precision) if folder is None else load_painter(folder, precision)
-            compiled = arguments.compile and offload != "sequential"
+            compiled = arguments.compile and offload in ("none", "model")
             pipeline = pipeline_of(painter, device, {}, offload, vae, compiled=compiled)
             if compiled:
                 measure(pipeline, device, arguments, size_of(painter, arguments))  # compiles

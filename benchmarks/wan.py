@@ -11,6 +11,7 @@ What kernels take for themselves while they run does not count. FLOPs are those 
 import argparse
 import gc
 import os
+from collections import deque
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from benchmarks.paint import LiveTensors
 from training.data.text import Text
 from training.models.conditions import Conditions
 from training.models.shape import LoraShape
+from training.models.waiting import WaitingLinear, let_wait
 from training.models.wan22.denoiser import WanDenoiser
 from training.models.wan22.flow import Flow
 from training.models.wan22.lora import add_lora
@@ -131,6 +133,26 @@ def counted(*networks: nn.Module) -> Iterator[LiveTensors]:
         yield tensors
 
 
+@contextmanager
+def fetched(network: nn.Module) -> Iterator[None]:
+    """A network's weights are elsewhere: each layer fetches its own while the one before still holds its own.
+
+    As `offload=group` does on a GPU.
+    """
+    copies: deque[list[Tensor]] = deque(maxlen=2)
+
+    def fetch(layer: nn.Module, _: object) -> None:
+        copies.append([weight.clone() for weight in layer.parameters(recurse=False)])
+
+    layers = [layer for layer in network.modules() if any(True for _ in layer.parameters(recurse=False))]
+    hooks = [layer.register_forward_pre_hook(fetch) for layer in layers]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
 def _fused_attention() -> AbstractContextManager[object]:
     return mock.patch.object(functional, "scaled_dot_product_attention", _fused)
 
@@ -141,7 +163,12 @@ def attention_flops(sequences: Sequences, passes: int) -> float:
     return passes * blocks * 4.0 * tokens * (tokens + _WORDS) * width
 
 
-def training_row(precision: str, *, checkpointing: bool) -> str:
+def _copied(layer: WaitingLinear, inputs: Tensor) -> Tensor:
+    """As a layer computes whose weights wait elsewhere; here, both places are the meta device."""
+    return functional.linear(inputs, layer.weight.clone(), None if layer.bias is None else layer.bias.clone())
+
+
+def training_row(precision: str, *, checkpointing: bool, offload: bool = False) -> str:
     """A step of rank 64 at 8 x 512 px, with cached latents and text, batch size 1."""
     transformer = released_transformer()
     if precision == "fp8":
@@ -149,6 +176,8 @@ def training_row(precision: str, *, checkpointing: bool) -> str:
     if checkpointing:
         transformer.enable_gradient_checkpointing()
     add_lora(transformer, "motion", LoraShape(rank=_RANK, alpha=_RANK, targets=LORA_LAYERS))
+    if offload:
+        let_wait(transformer)
     trained = [parameter for parameter in transformer.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, foreach=False)
     denoiser, flops = WanDenoiser(transformer, Flow()), FlopCounterMode(display=False)
@@ -159,17 +188,19 @@ def training_row(precision: str, *, checkpointing: bool) -> str:
         loss.backward()
         optimizer.step()
 
-    with counted(transformer) as tensors:
+    gpu_layers = [layer for layer in transformer.modules() if not isinstance(layer, WaitingLinear)]
+    gpu_weights = nn.ParameterList(weight for layer in gpu_layers for weight in layer.parameters(recurse=False))
+    with mock.patch.object(WaitingLinear, "forward", _copied), counted(gpu_weights) as tensors:
         step()
     with _fused_attention(), flops:  # which holds on to tensors, and so is another step
         step()
-    weights = sum(weight.nbytes for weight in transformer.parameters()) / _GIB
+    weights = sum(weight.nbytes for weight in gpu_weights) / _GIB
     millions = sum(parameter.numel() for parameter in trained) / 1e6
     total = (flops.get_total_flops() + attention_flops(PICTURES, 4 if checkpointing else 3)) / 1e12
+    savings = ", checkpointing" * checkpointing + ", offload" * offload
     return (
-        f"training, rank {_RANK} ({millions:.0f} M), 8 x 512 px, base in {precision}"
-        f"{', checkpointing' if checkpointing else ''}: weights {weights:.1f}, peak {tensors.peak / _GIB:.1f} GiB; "
-        f"{total:.0f} TFLOP a sample"
+        f"training, rank {_RANK} ({millions:.0f} M), 8 x 512 px, base in {precision}{savings}: "
+        f"weights {weights:.1f}, peak {tensors.peak / _GIB:.1f} GiB; {total:.0f} TFLOP a sample"
     )
 
 
@@ -181,9 +212,12 @@ def sampling_row(name: str, sequences: Sequences) -> str:
         denoiser(*sequences.inputs(2))
     with torch.no_grad(), _fused_attention(), flops:
         denoiser(*sequences.inputs(2))
+    with torch.no_grad(), fetched(transformer), counted() as by_layer:
+        denoiser(*sequences.inputs(2))
     total = (flops.get_total_flops() + 2 * attention_flops(sequences, 1)) / 1e12
     return (
-        f"painting, {name}: {sequences.num_tokens} tokens; peak {tensors.peak / _GIB:.1f} GiB; {total:.0f} TFLOP a step"
+        f"painting, {name}: {sequences.num_tokens} tokens; peak {tensors.peak / _GIB:.1f} GiB, with offload=group "
+        f"{by_layer.peak / _GIB:.1f}; {total:.0f} TFLOP a step"
     )
 
 
@@ -198,19 +232,28 @@ def vae_row(name: str, shape: tuple[int, int, int, int, int], *, tiled: bool) ->
     return f"VAE decodes {name}{', tiled' if tiled else ''}: weights {weights:.1f}, peak {tensors.peak / _GIB:.1f} GiB"
 
 
+def text_row() -> str:
+    """What two captions of 512 words ask of the text encoder."""
+    encoder = released_text_encoder()
+    weights = sum(weight.nbytes for weight in encoder.parameters()) / _GIB
+    with torch.no_grad(), fetched(encoder), counted() as by_layer:
+        encoder(torch.zeros(2, _WORDS, dtype=torch.long))
+    return f"text encoder in bf16: weights {weights:.1f} GiB; with offload=group peak {by_layer.peak / _GIB:.1f}"
+
+
 def main() -> None:
     """Count, and print."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     with torch.device("meta"):
         for precision, checkpointing in (("bf16", True), ("fp8", True), ("bf16", False)):
             print(training_row(precision, checkpointing=checkpointing), flush=True)
+        print(training_row("bf16", checkpointing=True, offload=True), flush=True)
         print(sampling_row("8 x 512 px", PICTURES), flush=True)
         print(sampling_row("81 x 480 x 832 px as video", VIDEO), flush=True)
         print(vae_row("a picture of 512 px", (1, 48, 1, 32, 32), tiled=False), flush=True)
         for tiled in (False, True):
             print(vae_row("81 frames of 480 x 832 px", (1, 48, 21, 30, 52), tiled=tiled), flush=True)
-        text = released_text_encoder()
-        print(f"text encoder in bf16: {sum(weight.nbytes for weight in text.parameters()) / _GIB:.1f} GiB")
+        print(text_row(), flush=True)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ PARENTS = ("codec", "base", "motion", "replication", "spatial_lora")
 _FREE = (
     *PARENTS, "out", "data", "resume", "max_steps", "num_workers", "stream", "cache_gb", "log_every",
     "checkpoint_every", "keep_checkpoints", "validate_every", "val_sequences", "sample_every", "prompts", "guidance",
-    "peak_tflops", "tracker",
+    "peak_tflops", "tracker", "offload",
 )  # fmt: skip
 NUM_PROMPTS = 4
 """Captions of the val split that samples are made for, when no prompts are said."""
@@ -163,6 +163,7 @@ class TrainConfig:
     precision: Literal["fp32", "bf16"]
     compile: bool
     gradient_checkpointing: bool
+    offload: bool
     distributed: Literal["ddp", "fsdp2"]
     clip_norm: float | None
     ema_decay: float | None
@@ -211,11 +212,23 @@ class TrainConfig:
             raise ConfigError("guidance", self.guidance, "1, which is none, or more")
         if self.peak_tflops is not None and not 0 < self.peak_tflops < math.inf:
             raise ConfigError("peak_tflops", self.peak_tflops, "more than 0, or null")
+        if self.offload:
+            self._check_offload()
         self._check_model()
         self._check_parents()
         if self.distributed == "fsdp2" and self.optimizer.name == "prodigy":
             # Prodigy's step size is a sum over all weights, of which a process then holds a part.
             raise ConfigError("distributed", "fsdp2", "ddp, with optimizer=prodigy")
+
+    def _check_offload(self) -> None:
+        if not self.gradient_checkpointing:
+            raise ConfigError(
+                "offload", "true", "false, or gradient_checkpointing=true: else copies of all layers stay"
+            )
+        if self.compile:
+            raise ConfigError("compile", "true", "false with offload=true, which moves layers between devices")
+        if getattr(self.model, "dtype", None) == "fp8":
+            raise ConfigError("model.dtype", "fp8", "bf16 or fp32 with offload=true: casts would be made on the CPU")
 
     def _check_model(self) -> None:
         stage, model = self.stage.name, registered(self.model.name)

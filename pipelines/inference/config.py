@@ -87,7 +87,7 @@ class PaintConfig:
     seed: int
     dtype: Literal["fp32", "bf16", "fp16"]
     device: str
-    offload: Literal["none", "model", "sequential"]
+    offload: Literal["none", "model", "group", "sequential"]
     vae: Literal["whole", "sliced", "tiled"]
     compile: bool
     frames_per_s: float
@@ -104,8 +104,10 @@ class PaintConfig:
         ):  # fmt: skip
             if not lowest <= getattr(self, key) <= highest:
                 raise ConfigError(key, getattr(self, key), f"{lowest} to {highest}")
-        if self.compile and self.offload == "sequential":
-            raise ConfigError("compile", "true", "false with offload=sequential, which moves layers between devices")
+        if self.compile and self.offload in ("group", "sequential"):
+            raise ConfigError(
+                "compile", "true", f"false with offload={self.offload}, which moves layers between devices"
+            )
         given = self.image if self.image is not None else [str(path) for path in self.pictures] or None
         if self.dataset is not None:
             self._check_dataset(given)

@@ -12,7 +12,7 @@ from training.data.remote import AnyPath
 from training.models.painter import Painter
 from training.models.painter_folder import load_painter
 
-Offload = Literal["none", "model", "sequential"]
+Offload = Literal["none", "model", "group", "sequential"]
 VaeMemory = Literal["whole", "sliced", "tiled"]
 
 
@@ -57,11 +57,11 @@ def pipeline_of(
         painter: its parts, of one precision.
         device: where they compute.
         loras: name -> scale, of those in the painter.
-        offload: what waits in the CPU's memory: nothing, networks that another step of a painting needs, or every
-            layer but the one that computes.
+        offload: what waits in the CPU's memory: nothing, networks that another step of a painting needs, every layer
+            but the one that computes and the next (`group`), or every layer but that one (`sequential`).
         vae: `sliced` takes pictures one by one, `tiled` also those beyond the size it was trained at in pieces, where
             the codec can.
-        compiled: compile the blocks of the networks that are asked at every step; not with `offload="sequential"`.
+        compiled: compile the blocks of the networks that are asked at every step; not with an offload by layers.
 
     Raises:
         UserError: if the painter has no such LoRA.
@@ -76,6 +76,8 @@ def pipeline_of(
         pipeline.networks.compile()
     if offload == "model":
         pipeline.enable_model_cpu_offload(device=device)
+    elif offload == "group":
+        pipeline.enable_group_offload(device)
     elif offload == "sequential":
         pipeline.enable_sequential_cpu_offload(device=device)
     else:

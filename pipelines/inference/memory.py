@@ -33,7 +33,7 @@ def savings(config: "PaintConfig", *, on_gpu: bool, at_once: int) -> list[str]:
         at_once: processes painted together.
     """
     next_vae = {"whole": "sliced", "sliced": "tiled"}.get(config.vae)
-    next_offload = {"none": "model", "model": "sequential"}.get(config.offload) if on_gpu else None
+    next_offload = {"none": "model", "model": "group", "group": "sequential"}.get(config.offload) if on_gpu else None
     return [
         *(["dtype=bf16"] if config.dtype == "fp32" else []),
         *([f"vae={next_vae}"] if next_vae else []),

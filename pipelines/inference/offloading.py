@@ -11,10 +11,14 @@ from contextlib import contextmanager
 from typing import Any, Self, get_args
 
 import torch
+from diffusers.hooks import HookRegistry, apply_group_offloading
 from diffusers.utils.torch_utils import empty_device_cache, get_device
 from torch import nn
 
 from training.models.painter import PaintingNetworks, PaintingStep
+
+# Of diffusers' group offloading, which has no call that ends it.
+_GROUP_HOOKS = ("group_offloading", "layer_execution_tracker", "lazy_prefetch_group_offloading")
 
 
 class OffloadingPipeline:
@@ -73,6 +77,25 @@ class OffloadingPipeline:
         for network in self._all_networks():
             cpu_offload(network, self._computes_on)
 
+    def enable_group_offload(self, onload_device: torch.device | str | None = None) -> None:
+        """Keep in the accelerator's memory only the layer that computes and the one after it, which arrives meanwhile.
+
+        diffusers' group offloading, by single layers: its blocks are fetched by the call of a whole network, and a VAE
+        is asked for its halves. On a GPU layers come from pinned memory on a stream of their own; elsewhere each one
+        is waited for.
+
+        Args:
+            onload_device: where to compute; the accelerator when not said.
+        """
+        self.to("cpu")
+        device = _accelerator(None, onload_device)
+        self._computes_on, self._by_layer = device, True
+        on_stream = device.type == "cuda"
+        for network in self._all_networks():
+            apply_group_offloading(
+                network, device, offload_type="leaf_level", use_stream=on_stream, record_stream=on_stream
+            )
+
     def remove_all_hooks(self) -> None:
         """End offloading; all weights are in the CPU's memory then."""
         from accelerate.hooks import remove_hook_from_module
@@ -80,6 +103,10 @@ class OffloadingPipeline:
         if self._by_layer:
             for network in self._all_networks():
                 remove_hook_from_module(network, recurse=True)
+                hooks = HookRegistry.check_if_exists_or_initialize(network)
+                for name in _GROUP_HOOKS:
+                    hooks.remove_hook(name, recurse=True)
+                network.to("cpu")  # a failure may have left a layer elsewhere
             self.networks.rejoin()
         self._computes_on, self._by_layer = None, False
 

@@ -129,6 +129,11 @@ def distribute(network: nn.Module, ranks: Ranks, distributed: str) -> nn.Module:
     if ranks.count == 1:
         return rank_network
     if distributed == "ddp":
+        from torch.nn.parallel import DistributedDataParallel
+
+        # DDP wants all weights on one kind of device, but for those that wait elsewhere (`training.models.waiting`).
+        elsewhere = [name for name, each in rank_network.named_parameters() if each.device.type != ranks.device.type]
+        cast(Any, DistributedDataParallel)._set_params_and_buffers_to_ignore_for_model(rank_network, elsewhere)
         return cast(nn.Module, ranks.accelerator.prepare_model(rank_network))
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard

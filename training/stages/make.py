@@ -11,6 +11,7 @@ from training.models.architecture import Base, DenoisingStageName, FromNothing, 
 from training.models.pointing import ACTOR_CELL_PX
 from training.models.registry import architecture
 from training.models.trained_size import is_far, trained_size
+from training.models.waiting import let_wait
 from training.models.weights import noise_of_run, parent_weights
 from training.stages import Stage
 from training.stages.agent import AgentStage
@@ -45,6 +46,8 @@ def make_stage(config: TrainConfig, train: SequenceStream) -> Stage:
         case "base" | "motion" | "replication" | "spatial_lora" | "motion_lora" as name:
             stage = _denoising_stage(name, config, train)
     _warn_of_other_sizes(config, train)
+    if config.offload:
+        let_wait(stage.network)
     if config.compile:
         architecture(config.model.name).compile(stage.network)
     return stage

@@ -41,9 +41,8 @@ def test_every_kind_of_shortage_is_one_line(error: Exception) -> None:
 def test_only_what_is_off_is_named() -> None:
     error = MemoryError()
     assert "try dtype=bf16, vae=sliced, offload=model, a smaller size" in told(error)
-    assert "try vae=tiled, offload=sequential, a smaller size" in told(
-        error, dtype="fp16", vae="sliced", offload="model"
-    )
+    assert "try vae=tiled, offload=group, a smaller size" in told(error, dtype="fp16", vae="sliced", offload="model")
+    assert "try offload=sequential, a smaller size" in told(error, dtype="fp16", vae="tiled", offload="group")
     assert "try batch_size=2, a smaller size" in told(error, dtype="fp16", vae="tiled", offload="sequential", at_once=4)
 
 
@@ -64,5 +63,6 @@ def test_the_command_ends_with_that_line(
     assert command("paint", paint_config, run, "A test.", words) == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith("error: out of memory on this machine; try dtype=bf16")
     assert not (tmp_path / "out").exists()
-    assert command("paint", paint_config, run, "A test.", [*words, "offload=model"]) == 2
-    assert "offload=model: not allowed; allowed: none on a CPU" in capsys.readouterr().err
+    for offload in ("model", "group", "sequential"):
+        assert command("paint", paint_config, run, "A test.", [*words, f"offload={offload}"]) == 2
+        assert f"offload={offload}: not allowed; allowed: none on a CPU" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """What keeping networks out of the accelerator's memory promises."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from torch import nn
 
 from pipelines.inference.loading import pipeline_of
 from pipelines.painter import ProcessPainterPipeline
+from tests.pipelines.inference.absent_weights import hide_absent_weights
 from tests.pipelines.small_painter import PROMPT, SIZE, at, paint, untrained_pipeline
 from tests.training.models.small_base import small_base
 from training.models.lora import lora_of
@@ -109,6 +111,20 @@ def test_layers_offloaded_one_by_one_paint_the_same(painter: ProcessPainterPipel
     assert {parameter.device.type for parameter in painter.motion.parameters()} == {"meta"}
 
 
+def test_layers_fetched_in_time_paint_the_same(
+    painter: ProcessPainterPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = paint(painter, at(-1))
+    fetches = hide_absent_weights(monkeypatch)
+    painter.enable_group_offload("cpu")
+    networks = (painter.unet, painter.motion, painter.replication, painter.vae, painter.text_encoder)
+    for _ in range(2):
+        assert all(weight.isnan().all() for network in networks for weight in network.parameters())
+        assert torch.equal(paint(painter, at(-1)), expected)
+    layers = sum(1 for network in networks for module in network.modules() if list(module.parameters(recurse=False)))
+    assert len(fetches) > layers and max(fetches) <= 2  # a weight and its bias: never a whole network
+
+
 def test_layers_offloaded_one_by_one_hold_weights_once(painter: ProcessPainterPipeline) -> None:
     painter.enable_sequential_cpu_offload(device="cpu")
     name = "conv_in.weight"
@@ -117,15 +133,24 @@ def test_layers_offloaded_one_by_one_hold_weights_once(painter: ProcessPainterPi
 
 
 def test_offloading_ends_where_the_pipeline_is_moved(painter: ProcessPainterPipeline) -> None:
-    for begin in (painter.enable_sequential_cpu_offload, painter.enable_model_cpu_offload):
-        begin(device="cpu")
+    ways: tuple[Callable[[], None], ...] = (
+        lambda: painter.enable_sequential_cpu_offload(device="cpu"),
+        lambda: painter.enable_group_offload("cpu"),
+        lambda: painter.enable_model_cpu_offload(device="cpu"),
+    )
+    for begin in ways:
+        expected = paint(painter, at(-1))
+        begin()
         painter.to("cpu")
         assert painter._computes_on is None
-        assert not any(hasattr(module, "_hf_hook") for module in painter.motion.modules())
+        for module in painter.motion.modules():
+            assert not hasattr(module, "_hf_hook")
+            assert not hasattr(module, "_diffusers_hook") or not module._diffusers_hook.hooks
+        assert torch.equal(paint(painter, at(-1)), expected)
         test_weights_are_held_once(painter)
 
 
-@pytest.mark.parametrize("offload", ["model", "sequential"])
+@pytest.mark.parametrize("offload", ["model", "group", "sequential"])
 def test_loras_count_while_offloaded(offload: Any) -> None:
     painted = {}
     for how in ("none", offload):

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pipelines.inference.loading import pipeline_of
 from pipelines.inference.pinned import PinnedPicture
+from tests.pipelines.inference.absent_weights import hide_absent_weights
 from tests.training.models.wan22.small_wan import small_wan
 from training.models.compiling import compile_blocks
 from training.models.lora import lora_of
@@ -45,10 +46,17 @@ def painted(motion: Lora | None, **how: Any) -> Tensor:
 
 def test_weights_that_wait_elsewhere_paint_the_same(motion: Lora) -> None:
     expected = painted(motion)
-    for offload in ("model", "sequential"):
+    for offload in ("model", "group", "sequential"):
         assert torch.equal(painted(motion, offload=offload), expected), offload
     assert torch.allclose(painted(motion, vae="tiled"), expected, atol=1e-5)
     assert not torch.allclose(painted(None), expected, atol=1e-3)
+
+
+def test_layers_are_fetched_in_time(motion: Lora, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = painted(motion)
+    fetches = hide_absent_weights(monkeypatch)
+    assert torch.equal(painted(motion, offload="group"), expected)
+    assert fetches and max(fetches) <= 2  # a weight and its bias: never a whole network
 
 
 def test_compiled_blocks_predict_the_same() -> None:

@@ -190,10 +190,14 @@ def test_stock_diffusers_paints_with_the_base_and_the_lora_of_a_run(base: Path, 
     assert torch.isfinite(adapted).all() and not torch.allclose(without, adapted, atol=1e-3)
 
 
-def test_gradient_checkpointing_changes_no_loss(scenes: Path, base: Path, tmp_path: Path) -> None:
+def test_gradient_checkpointing_and_waiting_weights_change_no_loss(scenes: Path, base: Path, tmp_path: Path) -> None:
     plain = train(scenes, tmp_path / "plain", "motion", base=base)
     spared = train(scenes, tmp_path / "spared", "motion", base=base, gradient_checkpointing="true")
-    assert losses(plain) == losses(spared)
+    waiting = {"base": base, "gradient_checkpointing": "true", "offload": "true"}
+    for max_steps in (1, 2):
+        train(scenes, tmp_path / "waiting", "motion", **waiting, max_steps=max_steps)
+    assert losses(plain) == losses(spared) == losses(tmp_path / "waiting")
+    assert weights_hash(spared / "weights") == weights_hash(tmp_path / "waiting" / "weights")
 
 
 def test_frozen_weights_in_8_bits_train_nearly_the_same(scenes: Path, base: Path, tmp_path: Path) -> None:
@@ -219,6 +223,17 @@ def test_frozen_weights_in_8_bits_train_nearly_the_same(scenes: Path, base: Path
         ("motion", {"model.lead": 0.5}, r"model\.lead=0\.5: not allowed; allowed: 1 to 100"),
         ("motion", {"model.solver": "ddim"}, r"model\.solver=ddim: not allowed; allowed: one of euler, unipc"),
         ("motion", {"model.frames": "film"}, r"model\.frames=film: not allowed; allowed: one of pictures, video"),
+        ("motion", {"offload": "true"}, r"offload=true: not allowed; allowed: false, or gradient_checkpointing=true"),
+        (
+            "motion",
+            {"offload": "true", "gradient_checkpointing": "true", "model.dtype": "fp8"},
+            r"model\.dtype=fp8: not allowed; allowed: bf16 or fp32 with offload=true",
+        ),
+        (
+            "motion",
+            {"offload": "true", "gradient_checkpointing": "true", "compile": "true"},
+            r"compile=true: not allowed; allowed: false with offload=true",
+        ),
         ("motion", {"noise.min_snr": 5}, r"noise\.min_snr=5\.0: not allowed"),
         (
             "replication",

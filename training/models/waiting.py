@@ -1,0 +1,38 @@
+"""Frozen linear layers that wait in the CPU's memory, and are copied to where they compute each time they do.
+
+Nearly all weights of a transformer are those of such layers. With gradient checkpointing only one block's copies are
+kept at a time, for its way back; without it those of all blocks would be, and nothing would be saved.
+"""
+
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class WaitingLinear(nn.Linear):
+    """A frozen layer that moves with no network that it is part of."""
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Self:
+        return self
+
+    def forward(self, input: Tensor) -> Tensor:
+        """As of `torch.nn.Linear`, where its input is."""
+        weight = self.weight.to(input.device, non_blocking=True)
+        bias = None if self.bias is None else self.bias.to(input.device, non_blocking=True)
+        return functional.linear(input, weight, bias)
+
+
+def let_wait(network: nn.Module) -> None:
+    """Let the frozen linear layers of a network wait in the CPU's memory, from where a GPU can fetch them by itself.
+
+    Args:
+        network: on the CPU; what it computes stays the same.
+    """
+    for layer in network.modules():
+        if type(layer) is nn.Linear and not any(weight.requires_grad for weight in layer.parameters()):
+            layer.__class__ = WaitingLinear
+            for weight in layer.parameters():
+                if torch.cuda.is_available() and weight.device.type == "cpu":
+                    weight.data = weight.data.pin_memory()
