@@ -70,7 +70,8 @@ class StageConfig:
 
         if self.unfinished is not None:
             if self.name not in _OF_PICTURES:
-                raise ConfigError("unfinished", self.unfinished, f"set only with stage={' or stage='.join(_OF_PICTURES)}")
+                allowed = f"set only with stage={' or stage='.join(_OF_PICTURES)}"
+                raise ConfigError("unfinished", self.unfinished, allowed)
             if not 0 <= self.unfinished <= 1:
                 raise ConfigError("unfinished", self.unfinished, "0 to 1, or null")
 
