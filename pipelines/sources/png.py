@@ -48,7 +48,7 @@ def readable_png(data: bytes) -> tuple[bytes, PngColours]:
 
 def _in_eight_bits(value: bytes, bits: int) -> bytes:
     """A chunk with the transparent grey as Pillow looks for it, among values that it has widened to 8 bits."""
-    body = b"tRNS" + (int.from_bytes(value, "big") * 255 // (2**bits - 1) & 0xFFFF).to_bytes(2, "big")
+    body = b"tRNS" + (int.from_bytes(value, "big") * 255 // ((1 << bits) - 1) & 0xFFFF).to_bytes(2, "big")
     return b"\0\0\0\2" + body + zlib.crc32(body).to_bytes(4, "big")
 
 
