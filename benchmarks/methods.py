@@ -81,8 +81,9 @@ def main() -> None:
 def real_sequences(stored: StoredSplit, most: int, methods: Sequence[str]) -> tuple[Tensor, Tensor]:
     """(N, T, 3, H, W) in [0, 1], the first of a split, and (N,) which of the methods each is painted in."""
     count = min(most, len(stored))
-    frames = np.stack([sequence.frames() for sequence in stored.read(range(count))])
-    numbers = [methods.index(str(stored.records[index]["renderer"])) for index in range(count)]
+    sequences = stored.read(range(count))
+    frames = np.stack([sequence.frames() for sequence in sequences])
+    numbers = [methods.index(sequence.facts["renderer"]["name"]) for sequence in sequences]
     return torch.from_numpy(frames).permute(0, 1, 4, 2, 3) / 255, torch.tensor(numbers)
 
 
