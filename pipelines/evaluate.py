@@ -34,6 +34,7 @@ from training.data.claim import claimed_folder, naming_out
 from training.data.manifest import sweep_temporaries, to_json, write_atomically
 from training.data.plain import parse_json
 from training.data.retries import retried
+from training.data.staging import to_stores
 
 _JSON, _PAGE = "evaluation.json", "index.html"
 _MEMORY_BYTES = 4_000_000_000
@@ -171,4 +172,4 @@ def evaluate_config(plain: dict[str, Any]) -> EvaluateConfig:
 
 
 if __name__ == "__main__":
-    leave(command("evaluate", evaluate_config, run, __doc__ or ""))
+    leave(command("evaluate", *to_stores(evaluate_config, run, mark=_JSON), __doc__ or ""))

@@ -25,6 +25,7 @@ from pipelines.exports.process import Process
 from pipelines.exports.registry import FORMATS, Format, format_of
 from pipelines.exports.settings import Settings
 from pipelines.synthesis.renderer_choice import RendererChoice, single_renderer
+from training.data.staging import to_stores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,4 +144,4 @@ def export_config(plain: dict[str, Any]) -> ExportConfig:
 
 
 if __name__ == "__main__":
-    leave(command("export", export_config, run, __doc__ or ""))
+    leave(command("export", *to_stores(export_config, run), __doc__ or ""))

@@ -29,6 +29,7 @@ from pipelines.synthesis.renderer_choice import RendererChoice, single_renderer
 from pipelines.synthesis.run_config import ClusterConfig
 from renderers.painting import Image, Painting, Spacing, spaced_steps, to_uint8
 from renderers.quality import psnr_db
+from training.data.staging import to_stores
 
 _LONGEST_BY_ITSELF_PX = 1920
 _SHORTEST_CANVAS_PX, _LONGEST_CANVAS_PX = 64, 1024
@@ -182,4 +183,4 @@ def film_config(plain: dict[str, Any]) -> FilmConfig:
 
 
 if __name__ == "__main__":
-    leave(command("film", film_config, run, __doc__ or "", out_is_file=True))
+    leave(command("film", *to_stores(film_config, run), __doc__ or "", out_is_file=True))

@@ -37,6 +37,7 @@ from pipelines.inference.sizes import framing_for, known_sizes
 from pipelines.sources.framing import Framing
 from pipelines.sources.picture_file import read_picture
 from training.data.claim import held_folder
+from training.data.staging import to_stores
 from training.models.trained_size import is_far
 
 if TYPE_CHECKING:
@@ -254,4 +255,5 @@ def has_paintings(config: PaintConfig) -> bool:
 
 
 if __name__ == "__main__":
-    leave(command("paint", paint_config, run, __doc__ or "", can_continue=has_paintings))
+    configure, run_staged = to_stores(paint_config, run, mark="index.html")
+    leave(command("paint", configure, run_staged, __doc__ or "", can_continue=lambda it: has_paintings(it.config)))

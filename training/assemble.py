@@ -8,7 +8,8 @@ and a part that does not match is refused. Licences and run cards of all parts a
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,13 +20,16 @@ from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from conf.value import parse_size
 from training.data.claim import claimed_folder
+from training.data.manifest import stored_hash
 from training.data.mirror import local_copy
 from training.data.own_page import README
 from training.data.plain import parse_json
 from training.data.remote import AnyPath
 from training.data.retries import retried
+from training.data.staging import to_stores
 from training.models.weights import PAINTER_CARD, parent_weights, read_run_card, sound_hash
 from training.run.run_folder import RunFolder
+from training.tracking import Artifact, NoTracker, Tracker, TrackerConfig, WandbTracker
 
 if TYPE_CHECKING:
     from training.models.painter import Painter
@@ -62,6 +66,7 @@ class AssembleConfig:
     size: tuple[int, int] | None
     sizes: tuple[tuple[int, int], ...]
     dtype: Literal["fp32", "fp16"]
+    tracker: TrackerConfig
 
     def __post_init__(self) -> None:
         names = [lora.name for lora in self.loras]
@@ -125,14 +130,41 @@ def run(config: AssembleConfig) -> Summary:
     _refuse_strangers(parts)
     facts = _facts(config, parts)
     check = partial(_refuse_other, config.out, facts)
-    with claimed_folder(config.out, what="a painter", card=PAINTER_CARD, check=check):
+    with claimed_folder(config.out, what="a painter", card=PAINTER_CARD, check=check), _tracker(config) as tracker:
         _assemble(config, parts, facts)
+        tracker.artifact(_artifact(config, parts, facts))
     megabytes = sum(path.stat().st_size for path in config.out.rglob("*") if path.is_file()) / 1e6
     return Summary(
         lines=(
             f"{config.out}: a painter of {', '.join(parts)}; {megabytes:.1f} MB",
             next_line("python", "-m", "pipelines.paint", f"painter={config.out}", placeholder='prompt="..."'),
         )
+    )
+
+
+@contextmanager
+def _tracker(config: AssembleConfig) -> Iterator[Tracker]:
+    """The tracker that was asked for; its files are not in the painter, which holds nothing that is not its own."""
+    if config.tracker.kind == "none":
+        yield NoTracker()
+        return
+    name = config.tracker.name or f"{config.out.resolve().name}: painter"
+    tracker = WandbTracker(
+        settings=config.tracker, name=name, job_type="assemble", folder=Path("outputs"), step_metric="step", config={}
+    )
+    try:
+        yield tracker
+    finally:
+        tracker.finish()
+
+
+def _artifact(config: AssembleConfig, parts: Mapping[str, Part], facts: Mapping[str, Any]) -> Artifact:
+    """The painter, with the weights that it was made from, which name the data sets that they were made from."""
+    return Artifact(
+        kind="painter",
+        sha256=stored_hash(config.out / PAINTER_CARD),
+        facts={"parts": list(parts), **{key: facts[key] for key in ("num_frames", "size_px", "dtype")}},
+        made_from=tuple(Artifact(kind="weights", sha256=part.hash) for part in parts.values()),
     )
 
 
@@ -275,4 +307,4 @@ def assemble_config(plain: dict[str, Any]) -> AssembleConfig:
 
 
 if __name__ == "__main__":
-    leave(command("assemble", assemble_config, run, __doc__ or ""))
+    leave(command("assemble", *to_stores(assemble_config, run, mark=PAINTER_CARD), __doc__ or ""))

@@ -24,16 +24,16 @@ class TrackerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
-    """A data set or weights, as others are told of it: by its hash, never by where it is, and without its bytes.
+    """A data set, weights or a painter, as others are told of it: by its hash, never by where it is, without its bytes.
 
     Attributes:
         kind: of it.
-        sha256: of a data set, `DatasetCard.digest`; of weights, `weights_hash`.
+        sha256: of a data set, `DatasetCard.digest`; of weights, `weights_hash`; of a painter, the hash of its card.
         facts: what else is said of it; plain values.
         made_from: what it was made from.
     """
 
-    kind: Literal["dataset", "weights"]
+    kind: Literal["dataset", "weights", "painter"]
     sha256: str
     facts: Mapping[str, Any] = field(default_factory=dict)
     made_from: "tuple[Artifact, ...]" = ()

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from tests.training.stages import runs as stage_runs
 from tests.training.stages.parents import train, untrained_parents
 from tests.training.toy_runs import ROOT
 from training.assemble import assemble_config, run
+from training.data.manifest import hash_file
 from training.data.own_page import README
 from training.models import painter_folder
 from training.models.lora import apply_lora
@@ -28,6 +30,7 @@ from training.models.sd15.painter import Painter
 from training.models.sd15.replication import load_replication
 from training.models.weights import module_hash, sound_hash, weights_hash
 from training.noise_schedule import NoiseSchedule
+from training.tracking import Artifact
 
 Folders = dict[str, Path]
 
@@ -65,6 +68,29 @@ def painter(runs: Folders, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With everything in it. Do not change it."""
     out = tmp_path_factory.mktemp("painters") / "painter"
     return assemble(runs, out, loras=f"[{runs['spatial']},{runs['way']}]")
+
+
+def test_a_tracked_painter_is_noted_with_the_weights_that_it_was_made_from(
+    runs: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[tuple[Path, Any]] = []
+    noted: list[Artifact] = []
+    tracker = SimpleNamespace(artifact=noted.append, finish=lambda: begun.append((tmp_path, "finished")))
+
+    def begin(*, folder: Path, name: str, **_: Any) -> SimpleNamespace:
+        begun.append((folder, name))
+        return tracker
+
+    monkeypatch.setattr("training.assemble.WandbTracker", begin)
+    out = assemble(runs, tmp_path / "painter", tracker="wandb")
+    assert begun == [(Path("outputs"), "painter: painter"), (tmp_path, "finished")]
+    (painter,) = noted
+    weights = [runs["base"], *(runs[key] / "weights" for key in ("motion", "replication"))]
+    assert [part.name for part in painter.made_from] == [
+        Artifact(kind="weights", sha256=weights_hash(path)).name
+        for path in weights  # as `training.train` notes them
+    ]
+    assert painter.sha256 == hash_file(out / "painter.json") and str(tmp_path) not in str(painter)
 
 
 @torch.no_grad()

@@ -42,7 +42,7 @@ def local_copy(key: str, place: AnyPath) -> Path:
     if not folder.exists():
         temporary = temporary_path(folder)
         try:
-            _fetch(place, tree, temporary)
+            fetch_files(place, tree, temporary)
             with suppress(OSError):  # another process was faster
                 temporary.rename(folder)
         finally:
@@ -80,7 +80,7 @@ class Mirror:
                 )
             whole = {name.rpartition("/")[0] for name in tree if name.endswith(_LAST)}
             halves = [name for name in tree if name.startswith("checkpoints/") and name.rpartition("/")[0] not in whole]
-            _fetch(self.place, [name for name in tree if name not in halves], self.local)
+            fetch_files(self.place, [name for name in tree if name not in halves], self.local)
             self._there = {**dict.fromkeys(halves, (0, 0)), **self._files()}
             try:
                 yield
@@ -112,7 +112,7 @@ class Mirror:
         }
 
 
-def _fetch(place: RemotePath, names: Iterable[str], folder: Path) -> None:
+def fetch_files(place: RemotePath, names: Iterable[str], folder: Path) -> None:
     """Fetch files of a folder by name.
 
     Raises:

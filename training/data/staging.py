@@ -1,0 +1,153 @@
+"""A command whose `out` may be in an object store: it works in a folder of this machine, and its result goes up whole.
+
+What libraries write (films, weights, pages) they write to local files. So such a command is given a local `out` in the
+cache; what an earlier run put into the store is fetched there first, so that the command judges, keeps and replaces it
+as it would on a disk. A file goes up in one request. Of a folder the file that makes it valid goes up last, and while
+files go up there is OUT/.unfinished: who finds it takes what is there for half of a result, and replaces it.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from conf.command import Summary
+from conf.errors import ConfigError, UserError
+from training.data.claim import sole_writer
+from training.data.manifest import is_temporary
+from training.data.mirror import fetch_files
+from training.data.remote import RemotePath
+from training.data.remote_claim import is_claim
+from training.data.shard_cache import cache_folder
+
+UNFINISHED = ".unfinished"
+
+_Config = TypeVar("_Config")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Staged(Generic[_Config]):
+    """A configuration with a local `out`, and where that goes.
+
+    Attributes:
+        config: of the command.
+        place: in a store; None where the user's `out` is local.
+        local: the `out` of `config`, where there is a `place`.
+        overwrite: whether a file at `place` may be replaced.
+    """
+
+    config: _Config
+    place: RemotePath | None = None
+    local: Path = Path()
+    overwrite: bool = False
+
+
+def to_stores(
+    configure: Callable[[dict[str, Any]], _Config], run: Callable[[_Config], Summary], mark: str | None = None
+) -> tuple[Callable[[dict[str, Any]], Staged[_Config]], Callable[[Staged[_Config]], Summary]]:
+    """The two functions of a command that writes to a local `out`, as those of one that writes to URLs as well.
+
+    Args:
+        configure, run: of the command.
+        mark: the file without which a folder is no result of this command; None if `out` must be new.
+    """
+
+    def configured(plain: dict[str, Any]) -> Staged[_Config]:
+        out = plain.get("out")
+        if not isinstance(out, str) or "://" not in out:
+            return Staged(config=configure(plain))
+        place = RemotePath.from_url(out, "out")
+        version = hashlib.sha256(place.url.encode()).hexdigest()[:32]
+        local = cache_folder().with_name("staging") / version / place.name
+        config = configure({**plain, "out": str(local)})
+        return Staged(config=config, place=place, local=local, overwrite=bool(plain.get("overwrite")))
+
+    def ran(staged: Staged[_Config]) -> Summary:
+        if staged.place is None:
+            return run(staged.config)
+        with _staging(staged.place, staged.local, mark, staged.overwrite):
+            summary = run(staged.config)
+        return replace(summary, lines=tuple(_as_named(line, staged.local, staged.place) for line in summary.lines))
+
+    return configured, ran
+
+
+@contextmanager
+def _staging(place: RemotePath, local: Path, mark: str | None, overwrite: bool) -> Iterator[None]:
+    """What the store has is here, and what is here at the end is in the store.
+
+    Raises:
+        UserError: if another run is writing, the place holds something else, or the storage fails.
+    """
+    local.parent.mkdir(parents=True, exist_ok=True)
+    with sole_writer(local.parent):
+        try:
+            _empty(local.parent)
+            with sole_writer(place) if mark is not None else nullcontext():
+                tree = [name for name in place.tree() if not is_claim(place / name)]
+                if UNFINISHED not in tree:
+                    _refuse_other(place, tree, mark, overwrite)
+                    if mark in tree:
+                        fetch_files(place, tree, local)
+                fetched = _files(local)
+                try:
+                    yield
+                except UserError as error:  # the place that the user said
+                    raise UserError(_as_named(str(error), local, place)) from error
+                _put(place, local, fetched, mark)
+        finally:
+            shutil.rmtree(local.parent, ignore_errors=True)
+
+
+def _refuse_other(place: RemotePath, tree: list[str], mark: str | None, overwrite: bool) -> None:
+    is_file = mark is None and place.is_file()
+    if is_file and not overwrite:
+        raise ConfigError("out", place, "a new file, or say overwrite=true")
+    if tree and not is_file and mark not in tree:
+        allowed = "a new or empty folder" + (f"; this one holds something without {mark}" if mark is not None else "")
+        raise ConfigError("out", place, allowed)
+
+
+def _put(place: RemotePath, local: Path, fetched: dict[str, tuple[int, int]], mark: str | None) -> None:
+    """Upload the result: a file, or what is new in a folder, the pages after other files and `mark` at the end."""
+    if local.is_file():
+        _upload(place, local)
+        return
+    files = _files(local)
+    new = [name for name in files if files[name] != fetched.get(name)]
+    with nullcontext() if mark is not None else sole_writer(place):
+        gone = [name for name in place.tree() if name not in files and not is_claim(place / name)]
+        if not new and not gone:
+            return
+        (place / UNFINISHED).write_bytes(b"files are being put here, or were when their command was killed\n")
+        for name in sorted(new, key=lambda name: (name == mark, name.endswith(".html"), name)):
+            _upload(place / name, local / name)
+        for name in gone:
+            (place / name).unlink(missing_ok=True)
+        (place / UNFINISHED).unlink(missing_ok=True)
+
+
+def _upload(place: RemotePath, local: Path) -> None:
+    with local.open("rb") as file:
+        place.upload(file)
+
+
+def _files(local: Path) -> dict[str, tuple[int, int]]:
+    """Name, size and time of every file of a folder; none where there is no folder."""
+    paths = [path for path in local.rglob("*") if path.is_file() and not is_temporary(path)]
+    stats = {path.relative_to(local).as_posix(): path.stat() for path in paths}
+    return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()}
+
+
+def _empty(folder: Path) -> None:
+    """Remove what a run that was killed has left."""
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _as_named(line: str, local: Path, place: RemotePath) -> str:
+    """A line that names the place that the user said, not the folder that it was made in."""
+    return line.replace(local.resolve().as_uri(), str(place)).replace(str(local), str(place))
