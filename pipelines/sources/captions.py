@@ -84,7 +84,7 @@ def table_annotations(name: str, data: bytes, where: str) -> dict[str, Annotatio
         UserError: if the table is malformed; it names `where` and the line.
     """
     text = _text(data, where)
-    rows = _jsonl_rows(text, where) if name.endswith(".jsonl") else _csv_rows(text, where)
+    rows = _jsonl_rows(text, where) if name.lower().endswith(".jsonl") else _csv_rows(text, where)
     return dict(_named_annotations(rows, posixpath.dirname(name)))
 
 
@@ -149,9 +149,12 @@ def _json_object(text: str, where: str) -> Mapping[str, object]:
 
 def _text(data: bytes, where: str) -> str:
     try:
-        return data.decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{where}: not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+    if "\0" in text:  # UTF-16 without its mark
+        raise UserError(f"{where}: not UTF-8 text (byte {data.index(0)} is 0); save it as UTF-8")
+    return text
 
 
 def text_line(text: str) -> str | None:

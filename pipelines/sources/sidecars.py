@@ -31,8 +31,8 @@ class Sidecars:
         self._filesystem, self._root = filesystem, root
         self._texts = {_alike(name): name for name in sorted(names) if name.lower().endswith(TEXT_ENDINGS)}
         self._tables = sorted(
-            (name for name in names if posixpath.basename(name) in TABLES),
-            key=lambda name: (name.count("/"), TABLES.index(posixpath.basename(name)), name),
+            (name for name in names if posixpath.basename(name).lower() in TABLES),
+            key=lambda name: (name.count("/"), TABLES.index(posixpath.basename(name).lower()), name),
         )
         self._default = Annotation(licence=licence)
         self._annotations, self._rows = self._table_annotations()

@@ -246,6 +246,8 @@ def test_required_captions_that_lack_are_counted_and_the_first_is_named(tmp_path
         ("captions.csv", 'file,caption\na.png,"b', "captions.csv, line 2: not CSV"),
         ("captions.csv", b"file,caption\na.png,caf\xe9", "captions.csv: not UTF-8"),
         ("a.txt", b"caf\xe9", "a.txt: not UTF-8"),
+        ("a.txt", "a lake".encode("utf-16-le"), "a.txt: not UTF-8"),
+        ("Metadata.CSV", b"name,text", "Metadata.CSV, line 1: no column"),
     ],
 )
 def test_malformed_captions_name_file_and_line(tmp_path: Path, name: str, content: bytes | str, said: str) -> None:
