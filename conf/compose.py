@@ -287,11 +287,19 @@ def local_path(text: str, key: str) -> Path:
     """A path of this machine.
 
     Raises:
-        ConfigError: if it is a URL, of which `Path` would make a folder called `s3:`.
+        ConfigError: if it is a URL, of which `Path` would make a folder called `s3:`, or no path that can be looked at.
     """
     if _URL.match(text):
         raise ConfigError(key, text, "a local path, not a URL")
-    return Path(at_home(text))
+    path = Path(at_home(text))
+    try:
+        path.resolve()
+        path.exists()
+    except RuntimeError:
+        raise ConfigError(key, text, "a path, not a link that leads back to itself") from None
+    except OSError as error:
+        raise ConfigError(key, text, f"a path that can be looked at ({error.strerror})") from error
+    return path
 
 
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path"}

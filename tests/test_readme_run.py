@@ -75,7 +75,7 @@ class Workplace:
     """An empty folder, with a home that holds what the lines of the first pages name."""
 
     def __init__(self, root: Path) -> None:
-        self.root, self.home, self._count = root / "work", root / "home", 0
+        self.root, self.home, self.count = root / "work", root / "home", 0
         self.root.mkdir()
         for number in range(2):
             (self.home / "pictures").mkdir(parents=True, exist_ok=True)
@@ -92,9 +92,9 @@ class Workplace:
 
     def run(self, command: str) -> "subprocess.CompletedProcess[str]":
         """Run a line as printed, by the next shell in turn."""
-        self._count += 1
+        self.count += 1
         return subprocess.run(
-            [SHELLS[self._count % len(SHELLS)], "-c", command],
+            [SHELLS[self.count % len(SHELLS)], "-c", command],
             cwd=self.root,
             env={
                 **os.environ,
@@ -179,11 +179,11 @@ def _run_all(lines: list[str], place: Workplace) -> int:
     """Run all that needs no weights or machines of others, each scaled down; returns how many these are."""
     chosen = [line for line in lines if not any(word in line for word in NOT_RUN)]
     failed = []
-    for number, line in enumerate(chosen):
+    for line in chosen:
         name = re.findall(r"-m ([\w.]+)", line)[-1]
         command = line.partition("  #")[0].replace("--nproc_per_node=8", "--nproc_per_node=2")
         scaled = SCALED.get(name, []) if "--help" not in line else []
-        out = [f"out=outputs/{name}-{number}"] if name == "pipelines.synth" and " out=" not in line else []
+        out = [f"out=outputs/{name}-{place.count}"] if name == "pipelines.synth" and " out=" not in line else []
         done = place.run(" ".join([command, *scaled, *out]))
         if done.returncode not in (0, 3):
             failed.append(f"{line}\n    {done.stderr.strip().splitlines()[-1:]}")

@@ -86,3 +86,17 @@ def test_paths_that_only_look_like_urls_are_paths(path: str) -> None:
     from conf.compose import local_path
 
     assert local_path(path, "out") == Path(path)
+
+
+@pytest.mark.parametrize(
+    ("command", "key"), [("synth", "out"), ("evaluate", "reference"), ("gallery", "dataset"), ("paint", "image")]
+)
+@pytest.mark.parametrize(("name", "said"), [("loop", "link"), ("a" * 300, "too long")], ids=["loop", "long"])
+def test_a_path_that_cannot_be_looked_at_is_refused_by_key(
+    command: str, key: str, name: str, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    words = [word for word in NEEDED.get(command, []) if not word.startswith(f"{key}=")]
+    with pytest.raises(ConfigError) as caught:
+        configure(command)(compose(command, [*words, f"{key}={tmp_path / name}"]))
+    assert caught.value.key == key and said in caught.value.allowed
