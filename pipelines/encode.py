@@ -51,8 +51,8 @@ class Encoder(Protocol):
     """The part of a base that is used here; see `training.models.architecture.Base`."""
 
     @property
-    def patch_px(self) -> int:
-        """Pixels that the sides of frames must be multiples of."""
+    def cell_px(self) -> int:
+        """Pixels that the sides of frames must be multiples of, to be trained on."""
 
     def latent_shape(self, num_frames: int, size_px: tuple[int, int]) -> tuple[int, int, int, int]:
         """(S, C, h, w) of the latents of T frames of (height, width)."""
@@ -122,6 +122,7 @@ def run(config: EncodeConfig) -> Summary:
     base = architecture(config.model.name).load_base(
         config.base_path, config.model
     )  # seconds: after what is refused at once
+    _sizes(config, splits, base)  # a base that reads its weights when they are asked for has read none yet
     for encoder in base.encoders.values():
         encoder.to(device)
     return encode(config, splits, base, device)
@@ -170,19 +171,26 @@ def open_splits(url: str) -> dict[str, StoredSplit]:
     }
 
 
-def _plan(config: EncodeConfig, splits: Mapping[str, StoredSplit], encoder: Encoder, device: "device") -> _Task:
+def _sizes(
+    config: EncodeConfig, splits: Mapping[str, StoredSplit], encoder: Encoder
+) -> tuple[tuple[int, int], int, int]:
+    """(height, width) of the frames, and how many frames and latents a sequence has."""
     (first,) = next(iter(splits.values())).read([0])
     height_px, width_px = first.facts["size_px"]
-    if height_px % encoder.patch_px or width_px % encoder.patch_px:
-        raise UserError(f"{config.dataset}: {width_px}x{height_px} px; sides must be multiples of {encoder.patch_px}")
+    if height_px % encoder.cell_px or width_px % encoder.cell_px:
+        raise UserError(f"{config.dataset}: {width_px}x{height_px} px; sides must be multiples of {encoder.cell_px}")
+    num_latents = encoder.latent_shape(first.num_frames, (height_px, width_px))[0]
+    return (height_px, width_px), first.num_frames, num_latents
+
+
+def _plan(config: EncodeConfig, splits: Mapping[str, StoredSplit], encoder: Encoder, device: "device") -> _Task:
+    size_px, num_frames, num_latents = _sizes(config, splits, encoder)
     captions = {str(record["caption"] or "") for split in splits.values() for record in split.records()}
     source = next(iter(splits.values())).card
-    num_frames = first.num_frames
-    num_latents = encoder.latent_shape(num_frames, (height_px, width_px))[0]
     recipe = Encoding(
         base=encoder.fingerprint(),
         dtype=config.dtype,
-        size_px=(height_px, width_px),
+        size_px=size_px,
         source=source.config_hash,
         manifests={name: split.manifests_hash for name, split in splits.items()},
         num_latents=num_latents if num_latents != num_frames else None,

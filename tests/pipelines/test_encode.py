@@ -42,7 +42,7 @@ CPU = torch.device("cpu")
 class FakeBase:
     """Means of 8 x 8 patches as latents, and numbers from the hash of a caption as its embedding."""
 
-    patch_px = 8
+    cell_px = 8
 
     def __init__(self, name: str = "fake", dies_after: int = 10**9) -> None:
         self.name, self.left, self.embedded = name, dies_after, [""][:0]

@@ -5,6 +5,7 @@ Here nothing is filled up: what is missing, foreign or of another shape is an er
 """
 
 import logging
+import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ _Network = TypeVar("_Network", bound=nn.Module)
 
 LOADING_ERRORS = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError)
 """What diffusers and transformers raise on folders that they cannot read."""
+_HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 _NOT_NEEDED = (".position_ids", "vision_model.", "visual_projection.", "text_projection.", "logit_scale")
 """Tensors of a whole CLIP, some of which come along with a text encoder, as releases have it."""
 _COMPUTED = ".pos_embed.pe"
@@ -77,6 +79,17 @@ def load_network(
     for tensor_name, tensor in loaded.state_dict().items():
         finite(tensor, f"{name}: {tensor_name}")
     return cast(_Network, loaded if small else loaded.float())
+
+
+def refuse_absent(path: str | Path, name: str) -> None:
+    """Refuse a folder that is not there, before the hub is asked for it, whose names have no such form.
+
+    Raises:
+        UserError: naming it.
+    """
+    folder = Path(path).expanduser()
+    if not folder.exists() and not _HUB_NAME.fullmatch(str(path)):
+        raise UserError(f"{name}: no such folder")
 
 
 def kind_of_folder(folder: Path) -> str:

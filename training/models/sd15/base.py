@@ -20,7 +20,7 @@ from conf.errors import UserError
 from training.data.text import Text
 from training.models.codec import PatchCodec
 from training.models.finite import finite
-from training.models.parts import LOADING_ERRORS, kind_of_folder, load_network
+from training.models.parts import LOADING_ERRORS, kind_of_folder, load_network, refuse_absent
 from training.models.unknown_words import unknown_words
 from training.models.weights import module_hash
 from training.noise_schedule import NoiseSchedule, load_schedule, save_schedule
@@ -239,6 +239,7 @@ def load_base(path: str | Path, key: str = "base") -> BaseModel:
         UserError: if it is not there, lacks a part or a tensor, or is of another architecture.
     """
     folder, name = Path(path).expanduser(), f"{key}={path}"
+    refuse_absent(path, name)
     where = str(folder) if folder.exists() else str(path)
     if folder.exists():
         lacking = [part for part in _PARTS if not (folder / part).is_dir()]

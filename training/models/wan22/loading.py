@@ -11,7 +11,7 @@ from torch import nn
 from transformers import AutoConfig, AutoTokenizer
 
 from conf.errors import UserError
-from training.models.parts import LOADING_ERRORS, kind_of_folder, load_network
+from training.models.parts import LOADING_ERRORS, kind_of_folder, load_network, refuse_absent
 from training.models.wan22.base import NETWORKS, WanBase
 from training.models.wan22.flow import Flow
 from training.models.wan22.registration import Solver, WanConfig
@@ -34,6 +34,7 @@ def load_base(path: str | Path, model: WanConfig, key: str = "base", dtype: torc
             raise the same if they lack tensors or have others.
     """
     folder, name = Path(path).expanduser(), f"{key}={path}"
+    refuse_absent(path, name)
     where = str(folder) if folder.exists() else str(path)
     if folder.exists():
         lacking = [part for part in _PARTS if not (folder / part).is_dir()]

@@ -212,6 +212,10 @@ def test_parts_that_do_not_belong_together_are_refused(
     assert not (folder / "ran").exists()
 
 
+def test_a_folder_that_is_not_there_is_not_looked_for_on_the_hub(tmp_path: Path) -> None:
+    assert refusal(tmp_path / "nowhere") == f"base={tmp_path / 'nowhere'}: no such folder"
+
+
 def test_a_folder_of_another_kind_is_called_by_its_name(tmp_path: Path) -> None:
     save_motion(adapter_of(add_motion(small_base().unet, None)), tmp_path)
     assert "not a diffusers folder, but temporal modules (a MotionAdapter); it lacks vae" in refusal(tmp_path)

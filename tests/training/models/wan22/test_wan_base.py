@@ -164,6 +164,8 @@ def test_another_wan_is_refused_in_one_line_before_any_weight_is_read(
             (copy / path.relative_to(folder)).parent.mkdir(parents=True, exist_ok=True)
             (copy / path.relative_to(folder)).write_bytes(path.read_bytes())
     load_base(copy, MODEL)
+    with pytest.raises(UserError, match=f"base={tmp_path / 'nowhere'}: no such folder"):
+        load_base(tmp_path / "nowhere", MODEL)
     change(copy)
     with pytest.raises(UserError, match=error) as refusal:
         load_base(copy, MODEL)

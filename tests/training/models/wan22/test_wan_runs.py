@@ -267,6 +267,10 @@ def test_sizes_and_numbers_of_frames_are_refused_before_weights_are_read(scenes:
         (place / "vae" / "config.json").write_text(json.dumps(vae))
         with pytest.raises(UserError, match=error):
             train(scenes, tmp_path / f"run{network}", "motion", base=place, **{"model.frames": frames})
+        typed = [f"dataset={scenes}", f"out={tmp_path / 'latents'}", f"base={place}", "model=wan22_tiny"]
+        with pytest.raises(UserError, match=error):
+            encode.run(encode_config(compose("encode", [*typed, f"model.frames={frames}"])))
+        assert not (tmp_path / "latents").exists()
 
 
 def test_stages_of_other_models_take_no_keys_of_wan(scenes: Path, tmp_path: Path) -> None:
