@@ -8,6 +8,7 @@ kohya, musubi    lora_unet_blocks_0_self_attn_q.lora_down.weight, and .alpha
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import WanTransformer3DModel
@@ -88,3 +89,21 @@ def load_lora(
 ) -> dict[str, Tensor]:
     """A LoRA for a transformer; see `training.models.lora.load_lora`."""
     return lora.load_lora(key, path, transformer, NAMES, parents)
+
+
+def refuse_misfits(files: Mapping[str, Path], config: Mapping[str, Any]) -> None:
+    """Refuse LoRAs that change layers, or widths of layers, which a transformer of this configuration does not have.
+
+    Args:
+        files: key -> file or folder.
+        config: of the transformer, whose weights need not be read for it.
+
+    Raises:
+        UserError: if one does.
+    """
+    if not files:
+        return
+    with torch.device("meta"):
+        transformer = WanTransformer3DModel.from_config(dict(config))
+    for key, path in files.items():
+        load_lora(key, path, transformer, {})

@@ -19,7 +19,7 @@ from training.models.painter import PainterParts
 from training.models.painter_folder import LORAS, seal_painter
 from training.models.wan22.base import WanBase
 from training.models.wan22.loading import load_base
-from training.models.wan22.lora import load_lora, save_lora
+from training.models.wan22.lora import load_lora, refuse_misfits, save_lora
 from training.models.wan22.marks import network_mark
 from training.models.wan22.painting import WanNetworks
 from training.models.wan22.registration import WAN22, WanConfig
@@ -114,6 +114,8 @@ def assemble(parts: PainterParts) -> WanPainter:
     size = _bytes_of(parts.base)
     large = size > _LARGEST_COPIED
     base = load_base(parts.base, replace(model, dtype="bf16") if large else model)
+    loras = dict(parts.loras) if is_transformer(parts.motion) else {"motion": parts.motion, **parts.loras}
+    refuse_misfits(loras, base.configs["transformer"])
     flow = replace(base.objective, shift=model.shift or base.objective.shift, shared=shared)
     base = replace(base, objective=flow)
     marks, motion = {"base": network_mark(base.transformer)}, None
@@ -122,11 +124,11 @@ def assemble(parts: PainterParts) -> WanPainter:
     else:
         motion = load_lora("motion", parts.motion, base.transformer, marks)
     marks["motion"] = network_mark(base.transformer, motion)
-    loras = {name: load_lora(name, place, base.transformer, marks) for name, place in parts.loras.items()}
+    states = {name: load_lora(name, place, base.transformer, marks) for name, place in parts.loras.items()}
     return WanPainter(
         base=base,
         motion=motion,
-        loras=loras,
+        loras=states,
         base_folder=parts.base.resolve() if large else None,
         facts=parts.facts,
     )

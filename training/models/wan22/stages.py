@@ -21,7 +21,7 @@ from training.models.parts import load_network
 from training.models.shape import LoraShape
 from training.models.wan22.base import WanBase
 from training.models.wan22.denoiser import WanDenoiser
-from training.models.wan22.lora import add_lora, load_lora, save_lora
+from training.models.wan22.lora import add_lora, load_lora, refuse_misfits, save_lora
 from training.models.wan22.marks import network_mark
 from training.models.weights import holding, parent_weights, part_of
 
@@ -32,19 +32,23 @@ def trainable(base: WanBase, request: StageRequest) -> Trainable:
     """As `training.models.architecture.Architecture.trainable` says."""
     if request.stage not in ("base", "spatial_lora"):
         base.latent_shape(request.num_frames, (base.cell_px, base.cell_px))  # refuses, before weights are read
+    places = {key: parent_weights(key, place) for key, place in request.parents.items()}
+    loras = {key: place for key, place in places.items() if not is_transformer(place)}
+    if request.stage == "motion" and "motion" in loras:
+        raise UserError(
+            f"motion={loras['motion']}: a LoRA, which stage=motion does not go on with; allowed: a whole transformer"
+        )
+    refuse_misfits(loras, base.configs["transformer"])
     transformer, marks = base.transformer, {"base": network_mark(base.transformer)}
     applied: dict[str, Mapping[str, Tensor]] = {}
-    motion = request.parents.get("motion")
-    if motion is not None:
-        place = parent_weights("motion", motion)
-        if is_transformer(place):
-            transformer = load_transformer("motion", place, base)
+    if "motion" in places:
+        if "motion" in loras:
+            applied["motion"] = load_lora("motion", places["motion"], transformer, marks)
         else:
-            applied["motion"] = load_lora("motion", place, transformer, marks)
+            transformer = load_transformer("motion", places["motion"], base)
         marks["motion"] = network_mark(transformer, applied.get("motion"))
-    if "spatial_lora" in request.parents:
-        place = parent_weights("spatial_lora", request.parents["spatial_lora"])
-        applied["spatial"] = load_lora("spatial_lora", place, transformer, {"base": marks["base"]})
+    if "spatial_lora" in places:
+        applied["spatial"] = load_lora("spatial_lora", places["spatial_lora"], transformer, {"base": marks["base"]})
     if request.checkpointing:
         transformer.enable_gradient_checkpointing()
     if request.lora is None:
@@ -54,10 +58,6 @@ def trainable(base: WanBase, request: StageRequest) -> Trainable:
     if base.in_fp8:
         # Each layer is cast for its own computation; what needs more bits, such as norms, keeps them.
         transformer.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=torch.bfloat16)
-    if request.stage == "motion" and "motion" in applied:
-        raise UserError(
-            f"motion={motion}: a LoRA, which stage=motion does not go on with; allowed: a whole transformer"
-        )
     return _lora(base, transformer, applied, request, request.lora, marks)
 
 

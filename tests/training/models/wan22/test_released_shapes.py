@@ -41,7 +41,7 @@ def released_base() -> WanBase:
     return WanBase(
         configs={
             "vae": {"dim_mult": [1, 2, 4, 4], "patch_size": 2, "z_dim": 48},
-            "transformer": {"patch_size": (1, 2, 2)},
+            "transformer": dict(released_transformer().config),
         },
         load=networks.__getitem__,
         tokenizer=None,

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
@@ -12,9 +14,11 @@ from torch import Tensor
 
 from conf.errors import UserError
 from tests.training.models.wan22.released import random_lora, released_transformer
-from tests.training.models.wan22.small_wan import small_wan
+from tests.training.models.wan22.small_wan import SHAPE, small_wan
+from training.models.architecture import StageRequest
 from training.models.lora import LORA_FILE, apply_lora
 from training.models.shape import LoraShape
+from training.models.wan22 import stages
 from training.models.wan22.lora import add_lora, kohya_from_lora, load_lora, save_lora, wan_name
 from training.models.wan22.shape import LORA_LAYERS
 
@@ -108,6 +112,19 @@ def test_a_new_lora_is_float32_and_changes_nothing_yet() -> None:
         assert torch.equal(transformer(latents, torch.tensor([500.0]), text, return_dict=False)[0], before)
     trained = {name: each for name, each in transformer.named_parameters() if each.requires_grad}
     assert len(trained) == 40 and all(each.dtype == torch.float32 for each in trained.values())
+
+
+def test_a_lora_of_other_layers_is_refused_before_weights_are_read(tmp_path: Path) -> None:
+    save_lora(random_lora(small_wan(replace(SHAPE, width=64)).transformer), tmp_path)
+    base = replace(small_wan(), load=lambda part: pytest.fail(f"weights of its {part} were read"))
+    for stage, key, error in (
+        ("motion_lora", "motion", "made for another base"),
+        ("motion_lora", "spatial_lora", "made for another base"),
+        ("motion", "motion", "a LoRA, which stage=motion does not go on with"),
+    ):
+        request = StageRequest(stage=cast(Any, stage), num_frames=8, parents={key: tmp_path})
+        with pytest.raises(UserError, match=f"{key}={tmp_path}.*{error}"):
+            stages.trainable(base, request)
 
 
 def test_foreign_files_are_refused_in_one_line(tmp_path: Path) -> None:
