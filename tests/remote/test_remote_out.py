@@ -117,6 +117,20 @@ def test_a_command_killed_while_files_go_up_leaves_no_valid_result_and_is_done_b
     assert content_of(place) == whole("two")
 
 
+@pytest.mark.parametrize("mark", ["mark.json", None])
+def test_a_bucket_that_is_not_there_is_told_before_anything_is_made(
+    store: object, mark: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def make(config: _Config) -> Summary:
+        raise AssertionError("something is made")
+
+    configure, run_staged = to_stores(_configure, make, mark=mark)
+    with pytest.raises(UserError, match="cannot be written"):
+        run_staged(configure({"out": "s3://not-there/one", "content": ""}))
+
+
 def test_a_url_that_cannot_be_is_refused_before_anything_is_made() -> None:
     configure, _ = to_stores(_configure, _make_file)
     for url in ("nope://bucket/one", "s3://user:password@bucket/one", "simplecache::s3://bucket/one", "s3://"):

@@ -90,6 +90,8 @@ def _staging(place: RemotePath, local: Path, mark: str | None, overwrite: bool) 
                 tree = [name for name in place.tree() if not is_claim(place / name)]
                 if UNFINISHED not in tree:
                     _refuse_other(place, tree, mark, overwrite)
+                    if mark is None:
+                        _try_to_write(place)
                     if mark in tree:
                         fetch_files(place, tree, local)
                 fetched = _files(local)
@@ -109,6 +111,13 @@ def _refuse_other(place: RemotePath, tree: list[str], mark: str | None, overwrit
     if tree and not is_file and mark not in tree:
         allowed = "a new or empty folder" + (f"; this one holds something without {mark}" if mark is not None else "")
         raise ConfigError("out", place, allowed)
+
+
+def _try_to_write(place: RemotePath) -> None:
+    """Find out that nothing can be written before anything is made; a claim, of a folder with a mark, shows it too."""
+    trial = RemotePath(place.url + UNFINISHED)
+    trial.write_bytes(b"")
+    trial.unlink(missing_ok=True)
 
 
 def _put(place: RemotePath, local: Path, fetched: dict[str, tuple[int, int]], mark: str | None) -> None:
