@@ -54,6 +54,31 @@ def test_a_bit_flipped_in_a_header_is_refused(header: int, place: int, bit: int)
     assert found.members == MEMBERS  # a flip that the format does not notice may not change anything
 
 
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (tar_of({"json": b"{}", "txt": b""}, "00000001"), "found 00000001.json where 00000000 should be"),
+        (tar_of({"txt": b""}), "no json member"),
+        (tar_of({"json": b"{}"}), "no txt member"),
+        (tar_of({"json": b"{}", "txt": b"\xe9"}), "txt: not UTF-8"),
+        (WHOLE[:100], "a header is damaged"),
+        (WHOLE[:-1], f"{len(WHOLE) - 1} bytes but its members end at {len(WHOLE)}"),
+    ],
+    ids=["key", "json", "txt", "utf8", "header", "length"],
+)
+def test_what_is_wrong_with_a_sequence_is_said(data: bytes, said: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        parse_sequence(KEY, data)
+    assert str(caught.value) == f"sequence {KEY}: {said}"
+
+
+def test_what_is_no_file_in_a_tar_is_no_member() -> None:
+    folder = tarfile.TarInfo(f"{KEY}.json")
+    folder.type = tarfile.DIRTYPE
+    with pytest.raises(ValueError, match=r": a member is not a file$"):
+        parse_sequence(KEY, folder.tobuf(tarfile.USTAR_FORMAT))
+
+
 @given(st.binary(max_size=4096))
 def test_noise_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError):

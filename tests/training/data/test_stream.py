@@ -66,9 +66,7 @@ def test_the_last_frame_alone_is_the_last_of_all_frames(folder: Path, stream: Se
     assert torch.equal(joined(take(last, 3, 3)), joined(take(stream, 3, 3))[:, -1:])
 
 
-def test_a_share_of_single_pictures_are_earlier_frames_of_their_sequences(
-    folder: Path, stream: SequenceStream
-) -> None:
+def test_a_share_of_single_pictures_are_earlier_frames_of_their_sequences(folder: Path, stream: SequenceStream) -> None:
     def drawn(unfinished: float, steps: int = 40, **how: Any) -> torch.Tensor:
         pictures = SequenceStream.open([DataMixture(path=str(folder))], frames="last", unfinished=unfinished)
         return joined(take(pictures, steps, 5, **how))
