@@ -12,7 +12,7 @@ from torch.nn import functional
 
 
 class WaitingLinear(nn.Linear):
-    """A frozen layer that moves with no network that it is part of."""
+    """A frozen layer that is neither moved nor converted with the network that it is part of."""
 
     def _apply(self, fn: Any, recurse: bool = True) -> Self:
         return self
