@@ -4,21 +4,28 @@ import hashlib
 import posixpath
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from fsspec import AbstractFileSystem
+from fsspec.implementations.local import LocalFileSystem
 
 from conf.errors import UserError
 from pipelines.sources.depth import DEPTH_ENDING, decode_depth, is_depth_map
 from pipelines.sources.framing import WHITE, Framing, Ground
+from pipelines.sources.known_hashes import KnownHashes
 from pipelines.sources.reading import read_patiently
 from pipelines.sources.sidecars import Sidecars
 from pipelines.sources.source import Listing, Picture, RefusedPicture, SourceEntry, StorageFault
 from pipelines.sources.stored import StoredSource, ending, list_files, printable
+from training.data.shard_cache import cache_folder
 from training.data.storage import naming, open_storage
 
 NUM_READERS = 16
 """Threads that hash pictures: enough to keep remote storage busy; local files need fewer."""
+
+_WORTH_NOTING = 1000
+"""Pictures from which on their hashes are kept for the next time."""
 
 _BATCH = 4096
 """Pictures handed to the threads at once, so that a folder of millions does not become millions of futures."""
@@ -61,10 +68,14 @@ class FolderSource(StoredSource):
         pictures = [name for name in names if ending(name) in self.extensions and not is_depth_map(name)]
         if not pictures:
             raise UserError(f"{self.path}: holds no pictures ({', '.join(self.extensions)})")
-        scan = _Scan(filesystem, root, frozenset(names), self.licence)
         chosen = pictures[:limit]
         entries: list[SourceEntry] = []
-        with ThreadPoolExecutor(NUM_READERS) as readers:
+        is_noted = len(chosen) >= _WORTH_NOTING and isinstance(filesystem, LocalFileSystem)
+        with (
+            KnownHashes.open(cache_folder().with_name("hashes.sqlite")) if is_noted else nullcontext() as known,
+            ThreadPoolExecutor(NUM_READERS) as readers,
+        ):
+            scan = _Scan(filesystem, root, frozenset(names), self.licence, known)
             for start in range(0, len(chosen), _BATCH):
                 entries += readers.map(scan.entry, chosen[start : start + _BATCH])
         return self.listing(entries, scan.passed_over(pictures))
@@ -110,8 +121,11 @@ class FolderSource(StoredSource):
 class _Scan:
     """One pass over a folder."""
 
-    def __init__(self, filesystem: AbstractFileSystem, root: str, names: frozenset[str], licence: str | None) -> None:
-        self._filesystem, self._root, self._names = filesystem, root, names
+    def __init__(
+        self, filesystem: AbstractFileSystem, root: str, names: frozenset[str], licence: str | None,
+        known: KnownHashes | None = None,
+    ) -> None:  # fmt: skip
+        self._filesystem, self._root, self._names, self._known = filesystem, root, names, known
         self._sidecars = Sidecars(filesystem, root, names, licence)
 
     def entry(self, name: str) -> SourceEntry:
@@ -139,13 +153,17 @@ class _Scan:
             UserError: if the storage fails: without it the plan would differ from that of another run.
         """
         locator = printable(posixpath.join(self._root, name))
-        try:
+
+        def compute() -> str:
             data = read_patiently(lambda: _bytes(self._filesystem, locator), locator)
+            return hashlib.sha256(data).hexdigest()
+
+        try:
+            return compute() if self._known is None else self._known.of(locator, compute)
         except StorageFault as fault:
             raise UserError(str(fault)) from fault
         except RefusedPicture:
-            data = printable(name).encode()
-        return hashlib.sha256(data).hexdigest()
+            return hashlib.sha256(printable(name).encode()).hexdigest()
 
     def _depth(self, picture: str) -> str | None:
         """Name of the depth map of a picture, if it has one."""

@@ -1,0 +1,73 @@
+"""Hashes of files that were hashed before, so that a folder of a million pictures is read once and not at every start.
+
+~/.cache/process-painter/hashes.sqlite    a row a file: hash of its path, what tells its version, SHA-256 of its bytes
+
+A file is taken for unchanged while its device, number, size, time of writing and time of change are: nobody can set the
+last of these back. A file that changed within the last seconds may change again without another time, and is not noted.
+What cannot be read or written here is done without: it saves time, and decides nothing.
+"""
+
+import hashlib
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Self
+
+SETTLED_S = 2.0
+_ROWS_AT_ONCE = 4096
+_TABLE = "CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, version BLOB, sha256 BLOB) WITHOUT ROWID"
+
+
+class KnownHashes:
+    """What is known of local files; for any thread."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database, self._lock, self._num_new = database, threading.Lock(), 0
+
+    @classmethod
+    @contextmanager
+    def open(cls, file: Path) -> Iterator[Self | None]:
+        """Those noted in a file, which is made if there is none; None if it cannot be used."""
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            database = sqlite3.connect(file, check_same_thread=False)
+            database.execute(_TABLE)
+        except (OSError, sqlite3.Error):
+            yield None
+            return
+        with closing(database):
+            yield cls(database)
+            with suppress(sqlite3.Error):
+                database.commit()
+
+    def of(self, path: str, compute: Callable[[], str]) -> str:
+        """SHA-256 of the file at an absolute path, as hex: as it was noted, or else by `compute`, which may raise."""
+        key, version = hashlib.sha256(path.encode()).digest()[:16], _version(path)
+        with self._lock, suppress(sqlite3.Error):
+            row = self._database.execute("SELECT version, sha256 FROM files WHERE path = ?", (key,)).fetchone()
+            if row is not None and version is not None and row[0] == version:
+                return bytes(row[1]).hex()
+        sha256 = compute()
+        if version is not None and version == _version(path):
+            with self._lock, suppress(sqlite3.Error):
+                self._database.execute("REPLACE INTO files VALUES (?, ?, ?)", (key, version, bytes.fromhex(sha256)))
+                self._num_new += 1
+                if self._num_new % _ROWS_AT_ONCE == 0:
+                    self._database.commit()  # other commands may wait to write
+        return sha256
+
+
+def _version(path: str) -> bytes | None:
+    """What changes whenever a file does; None while it may change unseen, or if it is not there."""
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return None
+    if time.time_ns() - max(stat.st_ctime_ns, stat.st_mtime_ns) < SETTLED_S * 1e9:
+        return None
+    facts = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    return hashlib.sha256(repr(facts).encode()).digest()[:16]
