@@ -109,6 +109,13 @@ def test_a_failed_write_leaves_nothing_and_says_why(tmp_path: Path, monkeypatch:
     assert _steps(tmp_path) == ["step-00000001"]
 
 
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), RuntimeError("I/O error (os error 5)")])
+def test_a_disk_that_fails_while_a_folder_is_filled_is_named_whoever_wrote(error: Exception, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"weights: cannot be written: I"), replaced_folder(tmp_path / "weights"):
+        raise error
+    assert _steps(tmp_path) == []
+
+
 def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     for text in ("one", "two"):
         with replaced_folder(tmp_path / "weights") as folder:
