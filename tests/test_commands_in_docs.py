@@ -129,11 +129,11 @@ def _split(shell: str, line: str, home: Path) -> list[str]:
     return done.stdout.decode().split("\0")[:-1]
 
 
-def _parse_benchmark(module: str, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def _parse_benchmark(module: str, overrides: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     parse = argparse.ArgumentParser.parse_known_args
 
     def parse_only(self: argparse.ArgumentParser, *given: object) -> None:
-        _, unknown = parse(self, words)
+        _, unknown = parse(self, overrides)
         assert not unknown or module in WORDS_FOR_TRAINING, f"{module}: {unknown}"
         raise _Parsed
 

@@ -25,10 +25,10 @@ def test_a_run_that_went_on_has_the_losses_of_one_that_was_not_stopped(
     sequences: Path, tmp_path: Path, stage: str
 ) -> None:
     folders = untrained_parents(tmp_path / "parents")
-    said = {"log_every": 1, "checkpoint_every": 2}
-    whole = train(stage, sequences, folders, tmp_path / "whole", **said)
-    train(stage, sequences, folders, tmp_path / "parts", **said, max_steps=2)
-    parts = train(stage, sequences, folders, tmp_path / "parts", **said)
+    options = {"log_every": 1, "checkpoint_every": 2}
+    whole = train(stage, sequences, folders, tmp_path / "whole", **options)
+    train(stage, sequences, folders, tmp_path / "parts", **options, max_steps=2)
+    parts = train(stage, sequences, folders, tmp_path / "parts", **options)
     assert np.allclose(losses(whole), losses(parts), rtol=1e-4)
 
 
@@ -44,7 +44,7 @@ def test_compiled_blocks_have_the_losses_of_others(sequences: Path, tmp_path: Pa
 def test_a_gpu_paints_what_the_cpu_paints(tmp_path: Path) -> None:
     finished = []
     for device in ("cpu", "cuda"):
-        words = ["prompt=a red house by a lake", "steps=4", f"device={device}", f"out={tmp_path / device}"]
-        assert command("paint", paint_config, paint, "A test.", words) == 0
+        overrides = ["prompt=a red house by a lake", "steps=4", f"device={device}", f"out={tmp_path / device}"]
+        assert command("paint", paint_config, paint, "A test.", overrides) == 0
         finished.append(np.asarray(Image.open(tmp_path / device / "frames" / "07.png"), np.float32))
     assert np.abs(finished[0] - finished[1]).mean() < 2

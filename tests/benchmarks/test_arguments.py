@@ -57,8 +57,8 @@ def test_ways_and_words_of_a_training_stand_in_any_order(
 
     ran: list[tuple[list[str], int]] = []
 
-    def run(words: list[str], steps: int) -> None:
-        ran.append((words, steps))
+    def run(overrides: list[str], steps: int) -> None:
+        ran.append((overrides, steps))
 
     monkeypatch.setattr(train, "_run", run)
     for line in ("--ways eager stage=motion data=x --steps 4", "stage=motion data=x --steps=4 --ways=eager"):

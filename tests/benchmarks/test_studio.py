@@ -20,9 +20,9 @@ def real(tmp_path: Path) -> Path:
     return tmp_path / "real"
 
 
-def run(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
+def run(monkeypatch: pytest.MonkeyPatch, *overrides: object) -> int:
     """The command's exit code."""
-    monkeypatch.setattr(sys, "argv", ["studio", *map(str, words)])
+    monkeypatch.setattr(sys, "argv", ["studio", *map(str, overrides)])
     return studio.main()
 
 
@@ -53,7 +53,7 @@ def test_every_renderer_gets_a_gap_by_every_metric_and_short_sequences_are_left_
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("overrides", "message"),
     [
         (("--renderers", "guild"), "renderer=guild: not allowed; allowed: one of"),
         (("--renderers", "region:renderer.fill=mud"), "renderer.fill=mud: not allowed"),
@@ -61,12 +61,12 @@ def test_every_renderer_gets_a_gap_by_every_metric_and_short_sequences_are_left_
     ],
 )
 def test_what_does_not_exist_is_refused_in_one_line(
-    real: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: tuple[str, ...],
+    real: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], overrides: tuple[str, ...],
     message: str,
 ) -> None:  # fmt: skip
-    assert run(monkeypatch, "--real", real, "--num-pictures", 2, "--lengths", 4, *words) == 2
-    told = capsys.readouterr().err.splitlines()[-1]
-    assert told.startswith("error: ") and message in told
+    assert run(monkeypatch, "--real", real, "--num-pictures", 2, "--lengths", 4, *overrides) == 2
+    reason = capsys.readouterr().err.splitlines()[-1]
+    assert reason.startswith("error: ") and message in reason
 
 
 def test_a_folder_of_real_sequences_that_is_not_there_is_named(

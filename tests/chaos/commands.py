@@ -52,19 +52,21 @@ _TRAINED = (
 _STEPS = ("steps=2", "num_frames=4", "painter=in/painter")
 
 
-def _dataset(name: str, *words: str, needs: Sequence[str] = (), share: float = 1.0) -> Subject:
+def _dataset(name: str, *overrides: str, needs: Sequence[str] = (), share: float = 1.0) -> Subject:
     return Subject(
-        name=name, words=(*words, f"out={OUT}"), needs=needs, result=results.dataset, kept=results.kept_shards,
+        name=name, words=(*overrides, f"out={OUT}"), needs=needs, result=results.dataset, kept=results.kept_shards,
         share=share,
     )  # fmt: skip
 
 
-def _training(stage: str, *words: str, data: str = "data", name: str = "", ranks: int = 1, **parents: str) -> Subject:
+def _training(
+    stage: str, *overrides: str, data: str = "data", name: str = "", ranks: int = 1, **parents: str
+) -> Subject:
     given = (f"{key}=in/{folder}" for key, folder in parents.items())
     launcher = ("torch.distributed.run", "--standalone", f"--nproc_per_node={ranks}", "-m") if ranks > 1 else ()
     return Subject(
         name=f"train {name or stage}",
-        words=(*launcher, *_TRAINED, f"stage={stage}", f"data=in/{data}", *given, *words, f"out={OUT}"),
+        words=(*launcher, *_TRAINED, f"stage={stage}", f"data=in/{data}", *given, *overrides, f"out={OUT}"),
         needs=(data, *parents.values()),
         result=results.training,
         launched=ranks > 1,
@@ -72,8 +74,8 @@ def _training(stage: str, *words: str, data: str = "data", name: str = "", ranks
     )
 
 
-def _reading(name: str, module: str, *words: str, **more: object) -> Subject:
-    return Subject(name=name, words=(module, f"dataset={OUT}", *words), begun="data", **more)  # type: ignore[arg-type]
+def _reading(name: str, module: str, *overrides: str, **more: object) -> Subject:
+    return Subject(name=name, words=(module, f"dataset={OUT}", *overrides), begun="data", **more)  # type: ignore[arg-type]
 
 
 SCENES = _dataset("synth", *_SCENES, "cluster=inline")

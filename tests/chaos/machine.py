@@ -117,10 +117,10 @@ class Tracer:
 
     def __init__(self, pid: int, inject: str | None = None, path: Path | None = None, count: Path | None = None):
         calls = (inject or "").partition(":")[0]
-        words = ["strace", "-f", "-q", "-p", str(pid), "-o", str(count or os.devnull)]
-        words += ["-c"] if count is not None else ["-e", f"trace={calls}", "-e", f"inject={inject}"]
-        words += ["-P", str(path)] if path is not None else []
-        self._strace = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        command = ["strace", "-f", "-q", "-p", str(pid), "-o", str(count or os.devnull)]
+        command += ["-c"] if count is not None else ["-e", f"trace={calls}", "-e", f"inject={inject}"]
+        command += ["-P", str(path)] if path is not None else []
+        self._strace = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while f"TracerPid:\t{self._strace.pid}\n" not in Path(f"/proc/{pid}/status").read_text():
             if self._strace.poll() is not None:
                 raise RuntimeError("strace cannot trace here")

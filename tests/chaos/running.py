@@ -65,7 +65,7 @@ class Running:
 
     def __init__(
         self,
-        words: Sequence[str],
+        overrides: Sequence[str],
         folder: Path,
         prepare: Callable[[], None] | None = None,
         *,
@@ -81,7 +81,7 @@ class Running:
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self._gate)
-            self._be_the_command(words, folder, prepare, gate, modules)
+            self._be_the_command(overrides, folder, prepare, gate, modules)
         os.close(gate)
         _runs.add(self.pid)
         self._status: int | None = None
@@ -95,7 +95,7 @@ class Running:
 
     def _be_the_command(
         self,
-        words: Sequence[str],
+        overrides: Sequence[str],
         folder: Path,
         prepare: Callable[[], None] | None,
         gate: int,
@@ -120,7 +120,7 @@ class Running:
                 prepare()
             if modules is not None:
                 atexit.register(lambda: modules.write_text("\n".join(sorted(sys.modules))))
-            code = _outcome(words)
+            code = _outcome(overrides)
         except BaseException:
             traceback.print_exc()
         finally:
@@ -203,9 +203,9 @@ class Running:
         return []
 
 
-def _outcome(words: Sequence[str]) -> int:
+def _outcome(overrides: Sequence[str]) -> int:
     """Be `python -m WORDS`; returns the exit code."""
-    module, *arguments = words
+    module, *arguments = overrides
     sys.argv = [module, *arguments]
     warnings.filterwarnings("ignore", message=".*found in sys.modules.*", category=RuntimeWarning)
     try:

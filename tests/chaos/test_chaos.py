@@ -55,11 +55,11 @@ print(json.dumps(seen))
 """
 
 
-def _python(*words: str) -> "subprocess.CompletedProcess[str]":
+def _python(*overrides: str) -> "subprocess.CompletedProcess[str]":
     """In a process of its own, which has no threads and can be forked."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        [sys.executable, *words], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240
+        [sys.executable, *overrides], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240
     )
 
 

@@ -117,25 +117,28 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("words", "said"), WRONG, ids=[" ".join(words)[:40] for words, _ in WRONG])
+@pytest.mark.parametrize(("overrides", "messages"), WRONG, ids=[" ".join(overrides)[:40] for overrides, _ in WRONG])
 def test_bad_words_are_told_in_one_line_and_leave_nothing(
-    words: list[str],
-    said: list[str],
+    overrides: list[str],
+    messages: list[str],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert _synth(["cluster=inline", *words] if not any(w.startswith("cluster=") for w in words) else words) == 2
-    _check_line(capsys.readouterr().err, said)
+    assert (
+        _synth(["cluster=inline", *overrides] if not any(w.startswith("cluster=") for w in overrides) else overrides)
+        == 2
+    )
+    _check_line(capsys.readouterr().err, messages)
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("words", [["sizee=64"], ["renderer=finger"], ["size=0"], ["source=folder"], ["seed=x"]])
-def test_a_real_process_exits_with_2_and_one_line(words: list[str], tmp_path: Path) -> None:
-    done = subprocess.run([*COMMAND, *words], cwd=tmp_path, capture_output=True, text=True)
+@pytest.mark.parametrize("overrides", [["sizee=64"], ["renderer=finger"], ["size=0"], ["source=folder"], ["seed=x"]])
+def test_a_real_process_exits_with_2_and_one_line(overrides: list[str], tmp_path: Path) -> None:
+    done = subprocess.run([*COMMAND, *overrides], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
-    _check_line(done.stderr, [words[0].partition("=")[0]])
+    _check_line(done.stderr, [overrides[0].partition("=")[0]])
     assert done.stdout == ""
     assert list(tmp_path.iterdir()) == []
 
@@ -241,17 +244,21 @@ def test_the_next_command_can_be_copied_into_a_shell(
     assert shlex.split(line.removeprefix("next: ")) == ["python", "-m", "pipelines.verify", f"dataset={out}"]
 
 
-@pytest.mark.parametrize(("words", "said"), [(["size=0"], "64 to 1024"), (["renderer=oil", "renderer.palette=1"], "2")])
-def test_cfg_checks_values_as_a_run_does(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command("synth", synth_config, _never, "", [*words, "--cfg", "job"]) == 2
-    _check_line(capsys.readouterr().err, [words[-1], said])
+@pytest.mark.parametrize(
+    ("overrides", "message"), [(["size=0"], "64 to 1024"), (["renderer=oil", "renderer.palette=1"], "2")]
+)
+def test_cfg_checks_values_as_a_run_does(
+    overrides: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("synth", synth_config, _never, "", [*overrides, "--cfg", "job"]) == 2
+    _check_line(capsys.readouterr().err, [overrides[-1], message])
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--cfg", "job"]])
-def test_a_reader_that_has_seen_enough_is_no_fault(words: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("overrides", [["--help"], ["--cfg", "job"]])
+def test_a_reader_that_has_seen_enough_is_no_fault(overrides: list[str], tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    done = subprocess.run([*COMMAND, *words], cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run([*COMMAND, *overrides], cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE, text=True)
     os.close(writing)
     assert (done.returncode, done.stderr) == (COMPLETE, "")
 
@@ -267,19 +274,19 @@ def test_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"process-painter {version('process-painter')}\n"
 
 
-def _synth(words: Sequence[str]) -> int:
+def _synth(overrides: Sequence[str]) -> int:
     from tests.pipelines.runs import synth
 
-    return synth(*words)
+    return synth(*overrides)
 
 
 def _never(config: SynthConfig) -> Summary:
     raise AssertionError("it ran")
 
 
-def _check_line(text: str, said: Sequence[str]) -> None:
+def _check_line(text: str, messages: Sequence[str]) -> None:
     assert text.startswith("error: ")
     assert text.count("\n") == 1
     assert "Traceback" not in text
-    for part in said:
+    for part in messages:
         assert part in text

@@ -26,10 +26,10 @@ def test_every_stage_of_an_experiment_is_a_training_run(name: str, stage: str, t
         "base": ["base=RUN"], "motion": ["base=RUN"], "replication": ["base=RUN", "motion=RUN"],
         "spatial_lora": ["base=RUN"], "motion_lora": ["base=RUN", "motion=RUN"],
     }.get(stage, [])  # fmt: skip
-    words = [f"stage={stage}", f"+experiment={name}", "data=DATA", "out=OUT", *parents]
+    overrides = [f"stage={stage}", f"+experiment={name}", "data=DATA", "out=OUT", *parents]
     if name == "paper":
-        words.remove("base=RUN")
-    config = train_config(compose("train", words))
+        overrides.remove("base=RUN")
+    config = train_config(compose("train", overrides))
     assert config.stage.name == stage
     assert config.max_steps > 0
 

@@ -91,12 +91,12 @@ def test_paths_that_only_look_like_urls_are_paths(path: str) -> None:
 @pytest.mark.parametrize(
     ("command", "key"), [("synth", "out"), ("evaluate", "reference"), ("gallery", "dataset"), ("paint", "image")]
 )
-@pytest.mark.parametrize(("name", "said"), [("loop", "link"), ("a" * 300, "too long")], ids=["loop", "long"])
+@pytest.mark.parametrize(("name", "message"), [("loop", "link"), ("a" * 300, "too long")], ids=["loop", "long"])
 def test_a_path_that_cannot_be_looked_at_is_refused_by_key(
-    command: str, key: str, name: str, said: str, tmp_path: Path
+    command: str, key: str, name: str, message: str, tmp_path: Path
 ) -> None:
     (tmp_path / "loop").symlink_to("loop")
     words = [word for word in NEEDED.get(command, []) if not word.startswith(f"{key}=")]
     with pytest.raises(ConfigError) as caught:
         configure(command)(compose(command, [*words, f"{key}={tmp_path / name}"]))
-    assert caught.value.key == key and said in caught.value.allowed
+    assert caught.value.key == key and message in caught.value.allowed

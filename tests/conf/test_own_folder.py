@@ -25,8 +25,8 @@ def never(_: object) -> Any:
     raise AssertionError("it ran")
 
 
-def cfg(*words: str) -> int:
-    return command("synth", synth_config, never, "A test.", [*words, "--cfg", "job"])
+def cfg(*overrides: str) -> int:
+    return command("synth", synth_config, never, "A test.", [*overrides, "--cfg", "job"])
 
 
 def test_a_choice_of_ones_own_extends_one_that_comes_along(own: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_data_set_says_the_name_that_the_file_gives(own: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("overrides", "message"),
     [
         (["--config-dir"], "not a folder"),
         (["--config-dir", "nowhere"], "not a folder"),
@@ -66,13 +66,17 @@ def test_a_data_set_says_the_name_that_the_file_gives(own: Path) -> None:
     ],
 )
 def test_a_folder_that_will_not_do_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    overrides: list[str],
+    message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     (tmp_path / "own" / "renderer").mkdir(parents=True)
     (tmp_path / "own" / "renderer" / "torn.yaml").write_text("family: [brush\nnum_strokes: {")
     (tmp_path / "own" / "renderer" / "latin.yaml").write_bytes(b"family: caf\xe9\n")
-    assert cfg(*words) == 2
+    assert cfg(*overrides) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
-    assert line.startswith("error: ") and said in line
+    assert line.startswith("error: ") and message in line

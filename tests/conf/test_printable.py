@@ -54,7 +54,7 @@ def test_all_secrets_of_a_text_are_hidden_and_the_rest_stays() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "line"),
+    ("overrides", "line"),
     [
         ((), ""),
         (("a", "b c", "é"), "a 'b c' é" if shell_words("é") == "é" else "a 'b c' 'é'"),
@@ -63,5 +63,5 @@ def test_all_secrets_of_a_text_are_hidden_and_the_rest_stays() -> None:
         (("a\nb", "\udce9"), "$'a\\012b' $'\\351'"),
     ],
 )
-def test_words_are_for_a_shell_that_reads_them_as_they_are(words: tuple[str, ...], line: str) -> None:
-    assert shell_words(*words) == line
+def test_words_are_for_a_shell_that_reads_them_as_they_are(overrides: tuple[str, ...], line: str) -> None:
+    assert shell_words(*overrides) == line

@@ -12,8 +12,8 @@ from conf.progress import Progress
 def test_a_log_gets_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     with Progress("painting", 10, done=4) as progress:
         progress.advance(6)
-    told = capsys.readouterr().err
-    assert re.fullmatch(r"painting: 10/10 sequences, \d+\.\d\d/s, 0 s to go\n", told)
+    message = capsys.readouterr().err
+    assert re.fullmatch(r"painting: 10/10 sequences, \d+\.\d\d/s, 0 s to go\n", message)
 
 
 def test_news_stand_beside_the_count(capsys: pytest.CaptureFixture[str]) -> None:
@@ -52,5 +52,5 @@ def test_a_terminal_gets_a_bar(capsys: pytest.CaptureFixture[str], monkeypatch: 
     with Progress("painting", 10) as progress:
         progress.tell("loss 0.2087")
         progress.advance(10)
-    told = capsys.readouterr().err
-    assert "10/10" in told and "loss 0.2087" in told and "sequences/s" in told and "\x1b[" in told
+    message = capsys.readouterr().err
+    assert "10/10" in message and "loss 0.2087" in message and "sequences/s" in message and "\x1b[" in message

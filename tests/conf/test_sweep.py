@@ -24,8 +24,8 @@ def no_choices(group: str) -> list[str]:
     return []
 
 
-def words_of(*words: str) -> list[tuple[str, ...]]:
-    return [job.settings for job in jobs_of(words, lambda group: RENDERERS if group == "renderer" else [])]
+def words_of(*overrides: str) -> list[tuple[str, ...]]:
+    return [job.settings for job in jobs_of(overrides, lambda group: RENDERERS if group == "renderer" else [])]
 
 
 def test_every_combination_is_a_job_and_the_last_key_changes_first() -> None:
@@ -96,7 +96,7 @@ def test_a_wrong_job_is_refused_before_any_begins(tmp_path: Path, capsys: pytest
 
 
 @pytest.mark.parametrize(
-    ("words", "reason"),
+    ("overrides", "reason"),
     [
         (["hydra/launcher=ray"], "pip install hydra-ray-launcher"),
         (["hydra/launcher=nobody"], "basic"),
@@ -105,9 +105,9 @@ def test_a_wrong_job_is_refused_before_any_begins(tmp_path: Path, capsys: pytest
     ],
 )
 def test_a_launcher_that_will_not_do_is_told_in_one_line(
-    words: list[str], reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    overrides: list[str], reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert synth("-m", "seed=0,1", f"out={tmp_path / 'out'}", *words) == BAD_CONFIGURATION
+    assert synth("-m", "seed=0,1", f"out={tmp_path / 'out'}", *overrides) == BAD_CONFIGURATION
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and reason in error
     assert not (tmp_path / "out").exists()
@@ -121,10 +121,10 @@ def test_torchrun_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_sweep_runs_its_jobs_closes_with_a_table_and_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = [
+    overrides = [
         "-m", "seed=0,1", *PAINT_FAST, "num_sequences=2", "cluster=inline", "gallery=false", f"out={tmp_path / 'out'}",
     ]  # fmt: skip
-    assert synth(*words) == COMPLETE
+    assert synth(*overrides) == COMPLETE
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["job", "seed", "exit", "code", "seconds", "result"]
     assert [line.split()[:3] for line in lines[1:3]] == [["1", "0", "0"], ["2", "1", "0"]]
@@ -134,7 +134,7 @@ def test_a_sweep_runs_its_jobs_closes_with_a_table_and_goes_on(
     assert (first / "dataset.json").read_bytes() != (second / "dataset.json").read_bytes()
     assert "painting: 2/2" in (tmp_path / "out" / "seed=0.log").read_text()
 
-    assert synth(*words) == COMPLETE  # again: everything is there
+    assert synth(*overrides) == COMPLETE  # again: everything is there
     assert "2 were there already" in capsys.readouterr().out
 
     # What writes nothing is swept as well, and one job's fault does not end the others.

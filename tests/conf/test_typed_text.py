@@ -218,7 +218,7 @@ def test_what_is_nearly_a_list_or_a_dict_is_text(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "value"),
+    ("overrides", "value"),
     [
         (["optimizer.learning_rate=1e-4"], 1e-4),
         (["optimizer.learning_rate=.50"], 0.5),
@@ -230,9 +230,9 @@ def test_what_is_nearly_a_list_or_a_dict_is_text(text: str) -> None:
         (["augmentation.flip=1."], 1.0),
     ],
 )
-def test_a_number_may_be_typed_in_every_way(words: list[str], value: object) -> None:
-    config = train_config(compose("train", ["stage=base", "data=a", "out=b", *words]))
-    for name in words[0].partition("=")[0].split("."):
+def test_a_number_may_be_typed_in_every_way(overrides: list[str], value: object) -> None:
+    config = train_config(compose("train", ["stage=base", "data=a", "out=b", *overrides]))
+    for name in overrides[0].partition("=")[0].split("."):
         config = getattr(config, name)
     assert config == value
 

@@ -81,8 +81,18 @@ def main(names: list[str]) -> int:
     _KEPT.mkdir(parents=True, exist_ok=True)
     failed = []
     for name in chosen:
-        words = [sys.executable, "-X", "faulthandler", "-m", "tests.fuzz", "--one", name, str(seconds), str(first_seed)]
-        done = subprocess.run(words, stderr=subprocess.PIPE, check=False)
+        command = [
+            sys.executable,
+            "-X",
+            "faulthandler",
+            "-m",
+            "tests.fuzz",
+            "--one",
+            name,
+            str(seconds),
+            str(first_seed),
+        ]
+        done = subprocess.run(command, stderr=subprocess.PIPE, check=False)
         if done.returncode:
             if done.returncode < 0:  # a crash: faulthandler says where
                 sys.stderr.write(done.stderr.decode(errors="replace")[-6000:])

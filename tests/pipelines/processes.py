@@ -46,8 +46,8 @@ def drawn_set(num_pictures: int, first: int = 0, paintings: int = 4) -> list[Pro
 def paint_scenes(folder: Path, num_scenes: int, paintings: int = 4) -> Path:
     """A folder of data sets: the same scenes, in three media, painted several times with other seeds."""
     for seed in range(paintings):
-        words = ("renderer=small", "size=64", "source.seed=11", "val_fraction=0", "gallery=false", "cluster=inline")
-        assert synth(*words, f"seed={seed + 1}", f"num_sequences={num_scenes}", f"out={folder / f'by_{seed}'}") == 0
+        overrides = ("renderer=small", "size=64", "source.seed=11", "val_fraction=0", "gallery=false", "cluster=inline")
+        assert synth(*overrides, f"seed={seed + 1}", f"num_sequences={num_scenes}", f"out={folder / f'by_{seed}'}") == 0
     return folder
 
 

@@ -23,11 +23,11 @@ class RealRun:
     whatever group or parent they end up with.
     """
 
-    def __init__(self, out: Path, words: tuple[str, ...], log: IO[bytes]) -> None:
+    def __init__(self, out: Path, overrides: tuple[str, ...], log: IO[bytes]) -> None:
         self.out = out
         self._mark = uuid.uuid4().hex
         self.driver = subprocess.Popen(
-            [*COMMAND, *words, f"out={out}"],
+            [*COMMAND, *overrides, f"out={out}"],
             env={**os.environ, _MARK: self._mark},
             cwd=out.parent,
             stdin=subprocess.DEVNULL,
@@ -142,9 +142,9 @@ class RealRuns:
         self._log = log
         self.started: list[RealRun] = []
 
-    def start(self, out: Path, words: tuple[str, ...]) -> RealRun:
+    def start(self, out: Path, overrides: tuple[str, ...]) -> RealRun:
         """Start one more."""
-        run = RealRun(out, words, self._log)
+        run = RealRun(out, overrides, self._log)
         self.started.append(run)
         return run
 

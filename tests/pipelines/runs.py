@@ -21,10 +21,10 @@ PAINT_FAST = ("renderer=bezier", "renderer.num_strokes=20", "renderer.preset=fas
 SMALL = (*PAINT_FAST, "num_sequences=6", "shard_size=2", "cluster=inline")
 
 
-def synth(*words: object) -> int:
+def synth(*overrides: object) -> int:
     """Run the command in this process, whose environment stays as it is; returns the exit code."""
     with mock.patch.dict(os.environ):
-        return command("synth", synth_config, run, "A test.", [str(word) for word in words])
+        return command("synth", synth_config, run, "A test.", [str(word) for word in overrides])
 
 
 def contents(root: Path) -> dict[str, object]:

@@ -40,9 +40,9 @@ def untrained_pipeline() -> ProcessPainterPipeline:
     )
 
 
-def paint(painter: ProcessPainterPipeline, *pinned: PinnedPicture, **said: object) -> torch.Tensor:
-    words: dict[str, object] = {"num_frames": 4, "size_px": SIZE, "steps": 3, "guidance": 2.0, **said}
-    return painter([PROMPT], [pinned], **words).frames  # type: ignore[arg-type]
+def paint(painter: ProcessPainterPipeline, *pinned: PinnedPicture, **keys: object) -> torch.Tensor:
+    options: dict[str, object] = {"num_frames": 4, "size_px": SIZE, "steps": 3, "guidance": 2.0, **keys}
+    return painter([PROMPT], [pinned], **options).frames  # type: ignore[arg-type]
 
 
 def at(frame: int, number: int = 0, strength: float = 1.0) -> PinnedPicture:

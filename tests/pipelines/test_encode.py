@@ -200,14 +200,14 @@ def test_a_caption_without_embedding_is_refused(encoded: Path, tmp_path: Path) -
 def test_an_encoded_data_set_can_be_verified_and_not_shown(encoded: Path, tmp_path: Path) -> None:
     out = tmp_path / "latents"
     shutil.copytree(encoded, out)
-    words = [f"dataset={out}"]
-    assert command("verify", verify.verify_config, verify.run, "", words) == 0
-    assert command("gallery", gallery.gallery_config, gallery.run, "", words) == 2
+    overrides = [f"dataset={out}"]
+    assert command("verify", verify.verify_config, verify.run, "", overrides) == 0
+    assert command("gallery", gallery.gallery_config, gallery.run, "", overrides) == 2
     tar = tar_path(out, read_card(out).shards[-1])
     data = bytearray(tar.read_bytes())
     data[1000] ^= 1
     tar.write_bytes(data)
-    assert command("verify", verify.verify_config, verify.run, "", words) == 1
+    assert command("verify", verify.verify_config, verify.run, "", overrides) == 1
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_frames_are_as_stored_when_they_are_encoded(scenes: Path, encoded: Path)
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("overrides", "reason"),
     [
         (["dataset=/none", "base=x", "out=/tmp/o"], "no such folder"),
         (["dataset=/none", "model=tiny"], "base is required"),
@@ -279,11 +279,11 @@ def test_frames_are_as_stored_when_they_are_encoded(scenes: Path, encoded: Path)
     ],
 )
 def test_bad_words_are_one_line_and_exit_code_2(
-    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+    overrides: list[str], reason: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command("encode", encode_config, encode.run, "", words) == 2
+    assert command("encode", encode_config, encode.run, "", overrides) == 2
     message = capsys.readouterr().err
-    assert told in message and message.count("\n") == 1
+    assert reason in message and message.count("\n") == 1
 
 
 def test_a_real_base_encodes_through_the_command_and_its_stream_knows_it(scenes: Path, tmp_path: Path) -> None:
@@ -297,8 +297,8 @@ def test_a_real_base_encodes_through_the_command_and_its_stream_knows_it(scenes:
     shape = TinyShape(channels=(16, 16), plain_levels=0, patch_px=8, text_width=16, latent_channels=8)
     build_tiny(shape, CAPTIONS, pictures.flatten(0, 1), NoiseSchedule(), seed=0).save(tmp_path / "run" / "weights")
     (tmp_path / "run" / "run.json").write_text("{}")
-    words = [f"dataset={scenes}", f"out={tmp_path / 'latents'}", "model=tiny", f"base={tmp_path / 'run'}"]
-    assert command("encode", encode_config, encode.run, "", [*words, "device=cpu", "dtype=fp32"]) == 0
+    overrides = [f"dataset={scenes}", f"out={tmp_path / 'latents'}", "model=tiny", f"base={tmp_path / 'run'}"]
+    assert command("encode", encode_config, encode.run, "", [*overrides, "device=cpu", "dtype=fp32"]) == 0
     base = load_base(tmp_path / "run" / "weights")
     held = batches_of(tmp_path / "latents", base_fingerprint=base.fingerprint())
     for batch, frames in zip(held, batches_of(scenes), strict=True):
@@ -331,6 +331,6 @@ def test_a_base_in_half_precision_encodes_as_the_same_numbers_in_float32(
     half.save(tmp_path / "half")
     half.to("cpu", torch.float32).save(tmp_path / "whole")
     for name in ("half", "whole"):
-        words = [f"dataset={scenes}", f"out={tmp_path / f'out_{name}'}", f"base={tmp_path / name}", "dtype=fp32"]
-        encode.run(encode_config(compose("encode", words)))
+        overrides = [f"dataset={scenes}", f"out={tmp_path / f'out_{name}'}", f"base={tmp_path / name}", "dtype=fp32"]
+        encode.run(encode_config(compose("encode", overrides)))
     assert_same(contents(tmp_path / "out_half"), contents(tmp_path / "out_whole"))

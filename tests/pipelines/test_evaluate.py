@@ -35,9 +35,9 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "evaluation.json"
 SETTINGS = {"generated": "ours", "reference": "theirs", "num_frames": 8, "size": 64, "seed": 0}
 
 
-def judge(*words: object) -> int:
+def judge(*overrides: object) -> int:
     """The command's exit code."""
-    return command("evaluate", evaluate_config, run, "", [str(word) for word in words])
+    return command("evaluate", evaluate_config, run, "", [str(word) for word in overrides])
 
 
 def report_of(generated: list[Process], references: list[Process]) -> Report:
@@ -217,8 +217,8 @@ def test_a_video_for_players_is_read_too(tmp_path: Path) -> None:
 def test_the_command_writes_json_a_table_and_a_page(
     folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = f"generated={folders / 'ours'}", f"reference={folders / 'theirs'}", f"out={tmp_path / 'out'}"
-    assert judge(*words) == 0
+    overrides = f"generated={folders / 'ours'}", f"reference={folders / 'theirs'}", f"out={tmp_path / 'out'}"
+    assert judge(*overrides) == 0
     printed = capsys.readouterr().out
     told = json.loads((tmp_path / "out" / "evaluation.json").read_text("utf-8"))
     assert told["counts"] == {"generated": 10, "reference": 10, "paired": 10, "refused": 0}
@@ -229,7 +229,7 @@ def test_the_command_writes_json_a_table_and_a_page(
     assert "distance to real painters" in printed
     assert "missing: FID: needs weights.inception" in printed
     before = (tmp_path / "out" / "index.html").read_bytes()
-    assert judge(*words) == 0
+    assert judge(*overrides) == 0
     assert (tmp_path / "out" / "index.html").read_bytes() == before
 
 
@@ -252,14 +252,14 @@ def test_hostile_names_are_text(report: Report) -> None:
 def test_processes_that_show_frames_twice_are_warned_of_and_those_long_enough_are_not(
     folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = f"generated={folders / 'ours'}", f"reference={folders / 'theirs'}"
-    assert judge(*words, f"out={tmp_path / 'long'}") == 0
+    overrides = f"generated={folders / 'ours'}", f"reference={folders / 'theirs'}"
+    assert judge(*overrides, f"out={tmp_path / 'long'}") == 0
     (warning,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: "))
     assert warning == (
         "warning: 10 of 10 reference sequences have fewer than 8 frames and show some twice; "
         "num_frames=6 compares them better"
     )
-    assert judge(*words, "num_frames=6", f"out={tmp_path / 'short'}") == 0
+    assert judge(*overrides, "num_frames=6", f"out={tmp_path / 'short'}") == 0
     assert "warning" not in capsys.readouterr().out
 
 
@@ -279,7 +279,7 @@ def test_one_bad_process_is_named_and_the_others_are_judged(
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("overrides", "message"),
     [
         (("generated={here}/nowhere",), "generated={here}/nowhere: not allowed; allowed: a folder of sequences"),
         (("generated={here}/empty",), "holds no folders of pictures"),
@@ -298,13 +298,13 @@ def test_one_bad_process_is_named_and_the_others_are_judged(
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(
-    folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str
+    folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], overrides: tuple[str, ...], message: str
 ) -> None:
     (tmp_path / "empty").mkdir()
     save(tmp_path / "still" / "0.png", stages(1, 64, 64)[0])
     names = {"here": tmp_path, "theirs": folders / "theirs"}
     defaults = (f"generated={folders / 'ours'}", f"reference={folders / 'theirs'}", f"out={tmp_path / 'out'}")
-    assert judge(*defaults, *(word.format(**names) for word in words)) == 2
+    assert judge(*defaults, *(word.format(**names) for word in overrides)) == 2
     (error,) = (line for line in capsys.readouterr().err.splitlines() if not line.startswith("reading "))
     assert error.startswith("error: ") and message.format(**names) in error
     assert not (tmp_path / "out").exists()
@@ -323,9 +323,9 @@ def test_an_evaluation_that_measures_nothing_is_not_complete(
 def test_a_folder_of_another_evaluation_is_refused(
     folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = f"generated={folders / 'ours'}", f"reference={folders / 'theirs'}", f"out={tmp_path / 'out'}"
-    assert judge(*words, "max_sequences=4") == 0
-    assert judge(*words, "max_sequences=5") == 2
+    overrides = f"generated={folders / 'ours'}", f"reference={folders / 'theirs'}", f"out={tmp_path / 'out'}"
+    assert judge(*overrides, "max_sequences=4") == 0
+    assert judge(*overrides, "max_sequences=5") == 2
     assert "holds an evaluation of other data or settings" in capsys.readouterr().err
 
 
@@ -370,14 +370,14 @@ def test_an_evaluation_that_was_killed_as_it_wrote_is_made_again(
     left: tuple[str, ...], folders: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    words = f"generated={folders / 'ours'}", f"reference={folders / 'theirs'}", f"out={out}"
-    assert judge(*words) == 0
+    overrides = f"generated={folders / 'ours'}", f"reference={folders / 'theirs'}", f"out={out}"
+    assert judge(*overrides) == 0
     whole = {path.name: path.read_bytes() for path in out.iterdir()}
     for name in whole.keys() - set(left):
         (out / name).unlink()
     (out / ".evaluation.json.77-0123abcd.tmp").write_text("{")
     (out / ".index.html.77-0123abcd.tmp").write_text("<")
-    assert judge(*words) == 0
+    assert judge(*overrides) == 0
     assert {path.name: path.read_bytes() for path in out.iterdir()} == whole
 
 
@@ -423,8 +423,8 @@ def _rewrite(path: Path, old: str, new: str) -> None:
 def test_a_painting_that_is_not_whole_is_named_and_not_judged(damage: str, tmp_path: Path) -> None:
     for number in range(2):
         pictures = np.stack(stages(5, 64, 64, seed=number))
-        said = {"task": "generate", "seed": 0, "steps": 1, "guidance": 1.0, "painter": "tiny", "conditions": []}
-        report = {"note": PROVENANCE, "prompt": "a boat", **said}
+        options = {"task": "generate", "seed": 0, "steps": 1, "guidance": 1.0, "painter": "tiny", "conditions": []}
+        report = {"note": PROVENANCE, "prompt": "a boat", **options}
         ProcessFolder(root=tmp_path / f"boat{number}").write(pictures, report)
     assert len(read_set("generated", tmp_path, "auto", WANTED).processes) == 2
     DAMAGE[damage](tmp_path / "boat1")

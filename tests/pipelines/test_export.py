@@ -41,8 +41,8 @@ def test_every_format_has_the_same_bytes_every_time(painted: dict[str, Path], tm
         optional({"psd": "psd_tools", "lesson": "reportlab"}[name])
     ending = (FORMATS[name].endings or ("",))[0]
     for folder in ("one", "two"):
-        words = (f"dataset={painted['bezier']}", KEY, f"format={name}", "dpi=72", "seconds=1", "hold=0")
-        assert export(*words, f"out={tmp_path / folder / f'a{ending}'}") == 0
+        overrides = (f"dataset={painted['bezier']}", KEY, f"format={name}", "dpi=72", "seconds=1", "hold=0")
+        assert export(*overrides, f"out={tmp_path / folder / f'a{ending}'}") == 0
     assert everything(tmp_path / "one") == everything(tmp_path / "two") != {}
 
 
@@ -77,8 +77,8 @@ def test_a_painters_process_is_exported_with_its_prompt_and_that_it_is_invented(
 
 def test_a_picture_is_painted_and_exported(tmp_path: Path) -> None:
     save_picture(tmp_path / "boat.png", 3)
-    words = ("renderer=bezier", "renderer.num_strokes=40", "renderer.preset=fast", "canvas_px=96")
-    assert export(f"picture={tmp_path / 'boat.png'}", *words, f"out={tmp_path / 'boat.svg'}") == 0
+    overrides = ("renderer=bezier", "renderer.num_strokes=40", "renderer.preset=fast", "canvas_px=96")
+    assert export(f"picture={tmp_path / 'boat.png'}", *overrides, f"out={tmp_path / 'boat.svg'}") == 0
     text = (tmp_path / "boat.svg").read_text(encoding="utf-8")
     assert text.count("<path") == 40 and "painted from boat.png" in text
 
@@ -113,15 +113,15 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("words", "said"), REFUSED)
+@pytest.mark.parametrize(("overrides", "message"), REFUSED)
 def test_what_cannot_be_exported_is_one_line_and_leaves_nothing(
     painted: dict[str, Path],
     painting: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    words: tuple[str, ...],
-    said: str,
+    overrides: tuple[str, ...],
+    message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there.svg").write_text("mine")
@@ -129,18 +129,18 @@ def test_what_cannot_be_exported_is_one_line_and_leaves_nothing(
     (tmp_path / "full" / "mine.txt").write_text("mine")
     before = everything(tmp_path)
     capsys.readouterr()
-    assert export(*(word.format(**painted, painting=painting) for word in words)) == 2
+    assert export(*(word.format(**painted, painting=painting) for word in overrides)) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert error.startswith("error: ") and said in error
+    assert error.startswith("error: ") and message in error
     assert everything(tmp_path) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["full", "painting", "there.svg"]
 
 
 def test_a_file_that_is_there_is_replaced_only_when_told(painted: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "a.svg").write_text("holidays")
-    words = (f"dataset={painted['bezier']}", KEY, f"out={tmp_path / 'a.svg'}")
-    assert export(*words) == 2 and (tmp_path / "a.svg").read_text() == "holidays"
-    assert export(*words, "overwrite=true") == 0 and "<svg" in (tmp_path / "a.svg").read_text()
+    overrides = (f"dataset={painted['bezier']}", KEY, f"out={tmp_path / 'a.svg'}")
+    assert export(*overrides) == 2 and (tmp_path / "a.svg").read_text() == "holidays"
+    assert export(*overrides, "overwrite=true") == 0 and "<svg" in (tmp_path / "a.svg").read_text()
 
 
 def test_a_full_disk_is_one_line_and_leaves_what_was_there(
@@ -151,8 +151,8 @@ def test_a_full_disk_is_one_line_and_leaves_what_was_there(
     (tmp_path / "a.svg").write_text("holidays")
     full = mock.Mock(side_effect=OSError(28, "No space left on device"))
     with mock.patch.object(svg, "layer_tag", full):
-        words = (f"dataset={painted['bezier']}", KEY, f"out={tmp_path / 'a.svg'}", "overwrite=true")
-        assert export(*words) == 2
+        overrides = (f"dataset={painted['bezier']}", KEY, f"out={tmp_path / 'a.svg'}", "overwrite=true")
+        assert export(*overrides) == 2
     assert "No space left on device" in capsys.readouterr().err
     assert everything(tmp_path) == {"a.svg": b"holidays"} and len(list(tmp_path.iterdir())) == 1
 
@@ -187,20 +187,22 @@ def test_a_package_that_lacks_is_named_with_its_extra(
     for name, package, ending in (("psd", "psd_tools", "psd"), ("lesson", "reportlab", "pdf")):
         parts = [loaded for loaded in sys.modules if loaded.partition(".")[0] == package]
         with mock.patch.dict(sys.modules, dict.fromkeys([package, *parts])):
-            words = (f"dataset={painted['bezier']}", KEY, f"format={name}", f"out={tmp_path / f'a.{ending}'}")
-            assert export(*words) == 2
+            overrides = (f"dataset={painted['bezier']}", KEY, f"format={name}", f"out={tmp_path / f'a.{ending}'}")
+            assert export(*overrides) == 2
         error = capsys.readouterr().err
         assert package in error and "pip install 'process-painter[exports]'" in error
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_killed_run_leaves_no_file_and_the_same_command_makes_it(painted: dict[str, Path], tmp_path: Path) -> None:
-    words = [f"dataset={painted['bezier']}", KEY, f"out={tmp_path / 'a.mp4'}", "seconds=600", "size=1024"]
-    alone = subprocess.Popen([sys.executable, "-m", "pipelines.export", *words], cwd=REPOSITORY, stderr=subprocess.PIPE)
+    overrides = [f"dataset={painted['bezier']}", KEY, f"out={tmp_path / 'a.mp4'}", "seconds=600", "size=1024"]
+    alone = subprocess.Popen(
+        [sys.executable, "-m", "pipelines.export", *overrides], cwd=REPOSITORY, stderr=subprocess.PIPE
+    )
     while alone.poll() is None and not (tmp_path / ".a.mp4.tmp" / "a.mp4").exists():
         pass
     os.kill(alone.pid, signal.SIGKILL)
     alone.communicate()
     assert not (tmp_path / "a.mp4").exists()
-    assert export(*words[:3], "seconds=1") == 0
+    assert export(*overrides[:3], "seconds=1") == 0
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]

@@ -30,8 +30,8 @@ def picture(path: Path, width: int = 96, height: int = 64) -> Path:
     return path
 
 
-def make(*words: object) -> int:
-    return command("film", film_config, run, "A test.", [str(word) for word in words])
+def make(*overrides: object) -> int:
+    return command("film", film_config, run, "A test.", [str(word) for word in overrides])
 
 
 def frames_of(path: Path) -> list[NDArray[np.uint8]]:
@@ -94,7 +94,7 @@ def test_a_second_film_of_the_same_name_leaves_the_first_alone(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("overrides", "message"),
     [
         (("out=film.avi",), ".mp4, .webm, .gif"),
         (("out=film.gif", "frames_per_s=60"), "1 to 50"),
@@ -111,17 +111,17 @@ def test_what_cannot_be_filmed_is_one_line_and_leaves_nothing(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    words: tuple[str, ...],
-    said: str,
+    overrides: tuple[str, ...],
+    message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     picture(tmp_path / "a.png")
     picture(tmp_path / "line.png", 1200, 20)
     (tmp_path / "notes.txt").write_text("no picture")
     before = sorted(tmp_path.iterdir())
-    assert make("picture=a.png", *FAST, *words) == 2
+    assert make("picture=a.png", *FAST, *overrides) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert error.startswith("error: ") and said in error
+    assert error.startswith("error: ") and message in error
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -143,9 +143,9 @@ def test_a_full_disk_in_the_middle_is_one_line_and_leaves_no_film(
 
 def test_a_killed_run_leaves_no_film_and_the_same_command_makes_it(tmp_path: Path) -> None:
     source, out = picture(tmp_path / "a.png"), tmp_path / "film.mp4"
-    words = [f"picture={source}", f"out={out}", *FAST, "seconds=600", "frames_per_s=60", "size=1024"]
+    overrides = [f"picture={source}", f"out={out}", *FAST, "seconds=600", "frames_per_s=60", "size=1024"]
     run_alone = subprocess.Popen(
-        [sys.executable, "-m", "pipelines.film", *words], cwd=REPOSITORY, stderr=subprocess.DEVNULL
+        [sys.executable, "-m", "pipelines.film", *overrides], cwd=REPOSITORY, stderr=subprocess.DEVNULL
     )
     while run_alone.poll() is None and not (tmp_path / ".film.mp4.tmp").exists():
         pass

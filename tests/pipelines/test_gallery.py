@@ -28,9 +28,9 @@ from training.data.manifest import tar_path
 HOSTILE = "</script><script>alert(1)</script><!-- <img src=x onerror=alert(2)> & \u2028"
 
 
-def gallery(*words: str) -> int:
+def gallery(*overrides: str) -> int:
     """The command's exit code."""
-    return command("gallery", gallery_config, run, "", words)
+    return command("gallery", gallery_config, run, "", overrides)
 
 
 def page_data(page: Path) -> Any:
@@ -51,8 +51,8 @@ def shown_frames(sheet: dict[str, Any], count: int) -> list[np.ndarray]:
 
 def test_a_painted_data_set_gets_its_gallery_and_the_same_one_again(tmp_path: Path) -> None:
     out = tmp_path / "painted"
-    words = ["num_sequences=4", "size=64", "renderer=bezier", "renderer.num_strokes=20", "cluster=inline"]
-    synth.run(synth_config(compose("synth", [*words, f"out={out}", "val_fraction=0"])))
+    overrides = ["num_sequences=4", "size=64", "renderer=bezier", "renderer.num_strokes=20", "cluster=inline"]
+    synth.run(synth_config(compose("synth", [*overrides, f"out={out}", "val_fraction=0"])))
     page = out / "gallery" / "index.html"
     by_synth = page.read_bytes()
     page.unlink()
@@ -208,7 +208,7 @@ def test_a_damaged_shard_is_named_and_the_old_page_stays(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("overrides", "message"),
     [
         ([], "dataset"),
         (["dataset=/nowhere"], "/nowhere"),
@@ -219,11 +219,11 @@ def test_a_damaged_shard_is_named_and_the_old_page_stays(
     ],
 )
 def test_a_wrong_word_is_one_line_and_exit_code_2(
-    tmp_path: Path, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, overrides: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert gallery(*[word.format(empty=tmp_path) for word in words]) == 2
+    assert gallery(*[word.format(empty=tmp_path) for word in overrides]) == 2
     errors = capsys.readouterr().err.strip().splitlines()
-    assert len(errors) == 1 and said in errors[0]
+    assert len(errors) == 1 and message in errors[0]
 
 
 def test_a_folder_that_cannot_hold_the_page_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,8 +45,10 @@ def grids(tmp_path_factory: pytest.TempPathFactory) -> Path:
         painted = stages(down * across, seed=number)
         save(root / "in" / f"{name}.png", sheet_of(painted, down, across, "boustrophedon", line_px=3))
     (root / "in" / "boat_2x2.txt").write_text("a boat at sea")
-    words = (f"source.path={root / 'in'}", "layout=grid", "num_frames=4", "caption.trigger=in sks style")
-    assert ingest(*words, "caption.template=a painting of %name", "source.licence=CC0-1.0", f"out={root / 'out'}") == 0
+    overrides = (f"source.path={root / 'in'}", "layout=grid", "num_frames=4", "caption.trigger=in sks style")
+    assert (
+        ingest(*overrides, "caption.template=a painting of %name", "source.licence=CC0-1.0", f"out={root / 'out'}") == 0
+    )
     return root
 
 
@@ -117,17 +119,17 @@ def test_verify_finds_a_sequence_whose_frames_are_not_in_the_order_of_time(grids
 def test_the_same_command_again_changes_nothing_and_another_folder_gets_the_same_bytes(
     grids: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = (f"source.path={grids / 'in'}", "layout=grid", "num_frames=4", "shard_size=1")
-    assert ingest(*words, f"out={tmp_path / 'one'}") == ingest(*words, f"out={tmp_path / 'two'}") == 0
+    overrides = (f"source.path={grids / 'in'}", "layout=grid", "num_frames=4", "shard_size=1")
+    assert ingest(*overrides, f"out={tmp_path / 'one'}") == ingest(*overrides, f"out={tmp_path / 'two'}") == 0
     before = contents(tmp_path / "one")
     assert_same(before, contents(tmp_path / "two"))
     shard = sorted((tmp_path / "one" / "shards").glob("*.tar"))[1]
     shard.with_suffix(".json").unlink()  # as if it had been killed before that shard was committed
     capsys.readouterr()
-    assert ingest(*words, f"out={tmp_path / 'one'}") == 0
+    assert ingest(*overrides, f"out={tmp_path / 'one'}") == 0
     assert "made 1 sequences" in capsys.readouterr().out
     assert_same(before, contents(tmp_path / "one"))
-    assert ingest(*words, "caption.trigger=sks", f"out={tmp_path / 'one'}") == 2
+    assert ingest(*overrides, "caption.trigger=sks", f"out={tmp_path / 'one'}") == 2
 
 
 @pytest.fixture
@@ -172,7 +174,7 @@ def test_pictures_in_the_folder_itself_are_one_sequence_with_its_name(folders: P
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("overrides", "message"),
     [
         (["layout=frames"], "source.path is required"),
         (["source.path={in}"], "layout is required"),
@@ -191,13 +193,13 @@ def test_pictures_in_the_folder_itself_are_one_sequence_with_its_name(folders: P
     ],
 )
 def test_a_wrong_configuration_or_nothing_but_refusals_is_one_line_and_exit_code_2(
-    folders: Path, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    folders: Path, overrides: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.rmtree(folders / "in" / "mixed")
-    words = [word.format(**{"in": folders / "in"}) for word in words]
-    assert ingest(*words, f"out={folders / 'out'}") == 2
+    overrides = [word.format(**{"in": folders / "in"}) for word in overrides]
+    assert ingest(*overrides, f"out={folders / 'out'}") == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
-    assert said in line
+    assert message in line
 
 
 def test_a_sequence_that_changes_under_a_run_is_refused(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:

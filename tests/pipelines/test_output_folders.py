@@ -26,8 +26,8 @@ def fail(*_: object, **__: object) -> None:
 
 
 def run_synth(out: Path) -> None:
-    words = ["renderer=bezier", "num_sequences=1", "cluster=inline", f"out={out}"]
-    synth.run(synth_config(compose("synth", words)))
+    overrides = ["renderer=bezier", "num_sequences=1", "cluster=inline", f"out={out}"]
+    synth.run(synth_config(compose("synth", overrides)))
 
 
 def run_train(out: Path) -> None:
@@ -42,13 +42,13 @@ def run_encode_or_ingest(out: Path) -> None:
 
 
 def run_evaluate(out: Path) -> None:
-    words = [f"generated={out.parent / 'none'}", f"reference={out.parent / 'other'}", f"out={out}"]
-    evaluate.run(evaluate.evaluate_config(compose("evaluate", words)))
+    overrides = [f"generated={out.parent / 'none'}", f"reference={out.parent / 'other'}", f"out={out}"]
+    evaluate.run(evaluate.evaluate_config(compose("evaluate", overrides)))
 
 
 def run_assemble(out: Path) -> None:
-    words = ["base=base", "motion=motion", f"out={out}"]
-    assemble.run(assemble.assemble_config(compose("assemble", words)))
+    overrides = ["base=base", "motion=motion", f"out={out}"]
+    assemble.run(assemble.assemble_config(compose("assemble", overrides)))
 
 
 def run_paint(out: Path) -> None:

@@ -42,8 +42,8 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def paint(painter: Path, *words: object) -> int:
-    return command("paint", paint_config, run, "A test.", [f"painter={painter}", *FAST, *map(str, words)])
+def paint(painter: Path, *overrides: object) -> int:
+    return command("paint", paint_config, run, "A test.", [f"painter={painter}", *FAST, *map(str, overrides)])
 
 
 def frames(out: Path) -> list[bytes]:
@@ -105,7 +105,7 @@ def test_pictures_at_any_frames_each_with_its_strength(painter: Path, picture: P
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("overrides", "message"),
     [
         ((), "prompt=''"),
         (("task=reconstruct",), "image=None"),
@@ -128,12 +128,12 @@ def test_pictures_at_any_frames_each_with_its_strength(painter: Path, picture: P
     ],
 )
 def test_what_cannot_be_painted_is_one_line_and_leaves_nothing(
-    painter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
+    painter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], overrides: tuple[str, ...], message: str
 ) -> None:
     out = tmp_path / "out"
-    assert paint(painter, *words, f"out={out}") == 2
+    assert paint(painter, *overrides, f"out={out}") == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
-    assert said in line
+    assert message in line
     assert not out.exists()
 
 

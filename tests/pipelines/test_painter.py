@@ -101,12 +101,12 @@ def test_frames_that_were_trained_to_share_noise_begin_with_nearly_all_of_it(
     painter: ProcessPainterPipeline, tmp_path: Path
 ) -> None:
     sharing = ProcessPainterPipeline(**painter.components, shared_noise=0.8)
-    said: dict[str, Any] = {"num_frames": 4, "size_px": (256, 256), "steps": 1}
-    noise = sharing([PROMPT], **said).noise[0].flatten(1)
+    options: dict[str, Any] = {"num_frames": 4, "size_px": (256, 256), "steps": 1}
+    noise = sharing([PROMPT], **options).noise[0].flatten(1)
     assert torch.allclose(torch.corrcoef(noise), 0.96 + 0.04 * torch.eye(4), atol=0.02)
     sharing.save_pretrained(tmp_path)
     again = ProcessPainterPipeline.from_pretrained(tmp_path)
-    assert torch.equal(again([PROMPT], **said).noise[0].flatten(1), noise)
+    assert torch.equal(again([PROMPT], **options).noise[0].flatten(1), noise)
 
 
 def test_how_much_noise_is_shared_when_nobody_says() -> None:
@@ -145,18 +145,18 @@ def test_each_way_of_a_condition_grows_with_its_strength_from_nothing(
 
 
 def test_strength_mixes_the_noise_of_a_picture_with_its_frames_own(painter: ProcessPainterPipeline) -> None:
-    said: dict[str, Any] = {"num_frames": 4, "size_px": SIZE, "steps": 3, "shared": 0.6}
-    own = painter([PROMPT], **said).noise[0]
-    whole = painter([PROMPT], [[at(1)]], **said).noise[0]
-    weak = painter([PROMPT], [[at(1, strength=0.6)]], **said).noise[0]
+    options: dict[str, Any] = {"num_frames": 4, "size_px": SIZE, "steps": 3, "shared": 0.6}
+    own = painter([PROMPT], **options).noise[0]
+    whole = painter([PROMPT], [[at(1)]], **options).noise[0]
+    weak = painter([PROMPT], [[at(1, strength=0.6)]], **options).noise[0]
     assert torch.allclose(weak[1], 0.6 * whole[1] + 0.8 * own[1], atol=1e-5)
     share = 0.6 * 0.6  # of what is left to other frames
     assert torch.allclose(weak[3], share * whole[1] + (1 - share**2) ** 0.5 * own[3], atol=1e-5)
 
 
 def test_one_prompt_is_one_process(painter: ProcessPainterPipeline) -> None:
-    said: dict[str, Any] = {"num_frames": 3, "size_px": SIZE, "steps": 2}
-    assert torch.equal(painter("cat", **said).frames, painter(["cat"], **said).frames)
+    options: dict[str, Any] = {"num_frames": 3, "size_px": SIZE, "steps": 2}
+    assert torch.equal(painter("cat", **options).frames, painter(["cat"], **options).frames)
 
 
 @torch.no_grad()
@@ -190,9 +190,9 @@ def test_a_given_picture_is_kept_unless_told_otherwise(painter: ProcessPainterPi
     base = painter.base
     mean, _ = base.encode_frames(one.picture[None] * 2 - 1)
     as_coded = base.decode(mean * base.scaling)[0]
-    said: dict[str, Any] = {"network": False, "inversion": False, "steps": 5}
-    assert torch.allclose(paint(painter, one, **said)[0, 1], as_coded, atol=0.03)  # DDIM ends at the least noise
-    assert not torch.allclose(paint(painter, one, keep=False, **said)[0, 1], as_coded, atol=0.1)
+    options: dict[str, Any] = {"network": False, "inversion": False, "steps": 5}
+    assert torch.allclose(paint(painter, one, **options)[0, 1], as_coded, atol=0.03)  # DDIM ends at the least noise
+    assert not torch.allclose(paint(painter, one, keep=False, **options)[0, 1], as_coded, atol=0.1)
 
 
 def test_noise_goes_by_the_position_of_a_process(painter: ProcessPainterPipeline) -> None:
@@ -252,17 +252,17 @@ def test_a_process_without_conditions_is_the_same_among_others_that_have_some(pa
 def test_what_guidance_cannot_change_is_computed_once(painter: ProcessPainterPipeline) -> None:
     sizes: list[int] = []
     seen = painter.motion.register_forward_pre_hook(lambda _module, inputs: sizes.append(len(inputs[0])))
-    words: dict[str, Any] = {"num_frames": 4, "size_px": SIZE, "steps": 2, "guidance": 5.0}
-    painter([""], **words)
-    painter([PROMPT], negative_prompt=PROMPT, **words)
-    painter([PROMPT], **words)
+    options: dict[str, Any] = {"num_frames": 4, "size_px": SIZE, "steps": 2, "guidance": 5.0}
+    painter([""], **options)
+    painter([PROMPT], negative_prompt=PROMPT, **options)
+    painter([PROMPT], **options)
     seen.remove()
     assert sizes == [1, 1, 1, 1, 2, 2]
 
 
 def test_a_process_follows_its_number_wherever_it_stands(painter: ProcessPainterPipeline) -> None:
-    words: dict[str, Any] = {"num_frames": 4, "size_px": SIZE, "steps": 2}
-    four = painter([PROMPT] * 4, **words)
-    some = painter([PROMPT] * 3, positions=[3, 0, 0], **words)
+    options: dict[str, Any] = {"num_frames": 4, "size_px": SIZE, "steps": 2}
+    four = painter([PROMPT] * 4, **options)
+    some = painter([PROMPT] * 3, positions=[3, 0, 0], **options)
     assert torch.equal(some.noise, four.noise[[3, 0, 0]])
     assert torch.allclose(some.frames, four.frames[[3, 0, 0]], atol=1e-4)

@@ -39,8 +39,8 @@ def test_it_was_trained_on_our_own_scenes_alone_and_says_how() -> None:
 
 
 def test_it_paints_without_being_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["prompt=a red house by a lake", "steps=2", "device=cpu", f"out={tmp_path / 'out'}"]
-    assert command("paint", paint_config, run, "A test.", words) == 0
+    overrides = ["prompt=a red house by a lake", "steps=2", "device=cpu", f"out={tmp_path / 'out'}"]
+    assert command("paint", paint_config, run, "A test.", overrides) == 0
     assert "painted 8 frames" in capsys.readouterr().out
     with Image.open(tmp_path / "out" / "frames" / "07.png") as frame:
         assert frame.size == (64, 64)

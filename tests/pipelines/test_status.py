@@ -30,8 +30,8 @@ with sole_writer(pathlib.Path(sys.argv[1])):
 def writer(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
     """Another process that writes to `tmp_path` / "data"."""
     small_dataset(tmp_path / "data", shards=SHARDS[:1])
-    words = [sys.executable, "-c", _HOLD, str(tmp_path / "data")]
-    holder = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", _HOLD, str(tmp_path / "data")]
+    holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
     try:
         assert holder.stdout.readline() == "held\n"

@@ -155,8 +155,8 @@ def test_another_configuration_in_the_folder_is_refused_and_named(
 ) -> None:
     before = contents(copy)
     assert synth(*SMALL, word, f"out={copy}") == 2
-    told = capsys.readouterr().err
-    assert str(copy) in told and named in told and told.count("\n") == 1
+    message = capsys.readouterr().err
+    assert str(copy) in message and named in message and message.count("\n") == 1
     assert_same(contents(copy), before)
 
 
@@ -165,8 +165,8 @@ def test_more_sequences_than_a_data_set_was_begun_with_are_refused_with_how_to_a
 ) -> None:
     before = contents(copy)
     assert synth(*SMALL, "num_sequences=40", f"out={copy}") == 2
-    told = capsys.readouterr().err
-    assert "num_sequences=" in told and "data='[{path: ONE}, {path: OTHER}]'" in told and told.count("\n") == 1
+    message = capsys.readouterr().err
+    assert "num_sequences=" in message and "data='[{path: ONE}, {path: OTHER}]'" in message and message.count("\n") == 1
     assert_same(contents(copy), before)
     more = tmp_path / "more"
     assert synth(*SMALL, "seed=1", "source.seed=1", f"out={more}") == 0
@@ -251,8 +251,8 @@ def test_a_failure_after_the_first_shard_keeps_it(dataset: Path, copy: Path) -> 
 
 
 def test_frames_size_and_format_are_as_asked(tmp_path: Path) -> None:
-    words = ("size=96x64", "num_frames=3", "frames.format=png", "frames.spacing=log", "num_sequences=1")
-    assert synth(*SMALL, *words, f"out={tmp_path / 'a'}") == 0
+    overrides = ("size=96x64", "num_frames=3", "frames.format=png", "frames.spacing=log", "num_sequences=1")
+    assert synth(*SMALL, *overrides, f"out={tmp_path / 'a'}") == 0
     (sequence,) = sequences(tmp_path / "a")
     assert sequence.frames().shape == (3, 64, 96, 3)
     assert {"00.png", "01.png", "02.png"} <= set(sequence.members)
@@ -260,8 +260,8 @@ def test_frames_size_and_format_are_as_asked(tmp_path: Path) -> None:
 
 
 def test_frames_of_a_long_sequence_sort_by_name(tmp_path: Path) -> None:
-    words = ("num_frames=101", "renderer.num_strokes=110", "frames.format=jpg", "num_sequences=1")
-    assert synth(*SMALL, *words, f"out={tmp_path / 'a'}") == 0
+    overrides = ("num_frames=101", "renderer.num_strokes=110", "frames.format=jpg", "num_sequences=1")
+    assert synth(*SMALL, *overrides, f"out={tmp_path / 'a'}") == 0
     (sequence,) = sequences(tmp_path / "a")
     members = [frame["member"] for frame in sequence.facts["frames"]]
     assert members == sorted(members) and members[100] == "100.jpg"
@@ -281,8 +281,8 @@ def test_every_seed_paints_otherwise_and_each_sequence_has_its_own(dataset: Path
 def test_a_source_painted_again_is_painted_otherwise(tmp_path: Path) -> None:
     """The same picture comes again when the source runs out; its seed is the sequence's, not the picture's."""
     pictures = _folder_of_pictures(tmp_path / "pictures", 1)
-    words = ("source=folder", f"source.path={pictures}", "num_sequences=2", f"out={tmp_path / 'a'}")
-    assert synth(*SMALL, *words) == 0
+    overrides = ("source=folder", f"source.path={pictures}", "num_sequences=2", f"out={tmp_path / 'a'}")
+    assert synth(*SMALL, *overrides) == 0
     one, two = sequences(tmp_path / "a")
     assert one.facts["source"] == two.facts["source"]
     assert one.members["strokes.npz"] != two.members["strokes.npz"]
@@ -290,14 +290,14 @@ def test_a_source_painted_again_is_painted_otherwise(tmp_path: Path) -> None:
 
 def test_a_source_that_changed_since_is_refused_saying_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pictures = _folder_of_pictures(tmp_path / "pictures", 3)
-    words = (*SMALL, "source=folder", f"source.path={pictures}", "num_sequences=null", f"out={tmp_path / 'a'}")
-    assert synth(*words) == 0
+    overrides = (*SMALL, "source=folder", f"source.path={pictures}", "num_sequences=null", f"out={tmp_path / 'a'}")
+    assert synth(*overrides) == 0
     before = contents(tmp_path / "a")
     _folder_of_pictures(tmp_path / "pictures", 4)
     capsys.readouterr()
-    assert synth(*words) == 2
-    told = capsys.readouterr().err
-    assert "the source has changed since" in told and "train on both" in told
+    assert synth(*overrides) == 2
+    message = capsys.readouterr().err
+    assert "the source has changed since" in message and "train on both" in message
     assert_same(contents(tmp_path / "a"), before)
 
 

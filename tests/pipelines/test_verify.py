@@ -56,8 +56,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         save_picture(root / "pictures" / f"{number}.png", number)
     for name in ("empty.png", "torn.png"):
         (root / "pictures" / name).write_bytes(b"\x89PNG"[: len(name) - 5])
-    words = (*PAINT_FAST, "shard_size=2", "cluster=inline", "source=folder", "val_fraction=0.3", "gallery=false")
-    assert synth(*words, f"source.path={root / 'pictures'}", f"out={root / 'data'}") == 3
+    overrides = (*PAINT_FAST, "shard_size=2", "cluster=inline", "source=folder", "val_fraction=0.3", "gallery=false")
+    assert synth(*overrides, f"source.path={root / 'pictures'}", f"out={root / 'data'}") == 3
     return root / "data"
 
 
@@ -484,10 +484,10 @@ def test_what_is_no_data_set_is_refused(tmp_path: Path) -> None:
 def test_a_disk_that_fails_is_no_fault_of_the_data(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = Path.open
 
-    def fails(suffix: str, self: Path, mode: str = "r", *given: Any, **said: Any) -> Any:
+    def fails(suffix: str, self: Path, mode: str = "r", *given: Any, **options: Any) -> Any:
         if self.suffix == suffix and "r" in mode:
             raise OSError(errno.EIO, os.strerror(errno.EIO), str(self))
-        return opened(self, mode, *given, **said)
+        return opened(self, mode, *given, **options)
 
     monkeypatch.setattr(retries, "WAITS_S", (0.0,))
     for suffix in (".json", ".tar", ".parquet", ".jsonl"):
@@ -540,8 +540,8 @@ def test_training_refuses_flipped_descriptions(data: Path) -> None:
 
 def test_a_flipped_manifest_is_made_again_by_the_same_command(made: Path, data: Path) -> None:
     flip(manifest_path(data, FIRST))
-    words = (*PAINT_FAST, "shard_size=2", "cluster=inline", "source=folder", "val_fraction=0.3", "gallery=false")
-    assert synth(*words, f"source.path={made.parent / 'pictures'}", f"out={data}") == 3
+    overrides = (*PAINT_FAST, "shard_size=2", "cluster=inline", "source=folder", "val_fraction=0.3", "gallery=false")
+    assert synth(*overrides, f"source.path={made.parent / 'pictures'}", f"out={data}") == 3
     assert verified(data) == (0, [])
     for name in read_card(made).shards:
         assert manifest_path(data, name).read_bytes() == manifest_path(made, name).read_bytes()

@@ -38,14 +38,14 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
-def run(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+def run(folder: Path, *overrides: str) -> "subprocess.CompletedProcess[str]":
     """Run Python in a folder, with this package installed: on the path, behind the working directory."""
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    return subprocess.run([sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True)
+    return subprocess.run([sys.executable, *overrides], cwd=folder, env=environment, capture_output=True, text=True)
 
 
-def console(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    return run(folder, str(folder.parent / "bin" / "process-painter"), *words)
+def console(folder: Path, *overrides: str) -> "subprocess.CompletedProcess[str]":
+    return run(folder, str(folder.parent / "bin" / "process-painter"), *overrides)
 
 
 def test_help_lists_every_command_in_a_line(project: Path) -> None:

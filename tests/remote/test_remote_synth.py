@@ -31,9 +31,9 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def look(name: str, *words: str) -> int:
+def look(name: str, *overrides: str) -> int:
     module = {"verify": verify, "status": status, "gallery": gallery}[name]
-    return command(name, getattr(module, f"{name}_config"), module.run, "A test.", list(words))
+    return command(name, getattr(module, f"{name}_config"), module.run, "A test.", list(overrides))
 
 
 def test_a_data_set_made_in_a_bucket_is_the_local_one_byte_for_byte(
@@ -137,10 +137,10 @@ def test_a_run_that_is_killed_goes_on_and_leaves_the_bytes_of_one_that_was_not(
     store: ObjectStore, bucket: str, local: Path, kills: Sequence[int]
 ) -> None:
     out = f"{bucket}/data"
-    words = [*COMMAND, *SMALL, f"out={out}"]
+    overrides = [*COMMAND, *SMALL, f"out={out}"]
     wholes: set[str] = set()
     for kill in kills:
-        process = subprocess.Popen(words, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(overrides, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < deadline:
             if len(store.storage().find(out)) > min(2 * kill, 8):  # a little later every time
@@ -151,5 +151,5 @@ def test_a_run_that_is_killed_goes_on_and_leaves_the_bytes_of_one_that_was_not(
         there = {name for name in remote_contents(store, out) if name.endswith(".json") and "shards" in name}
         assert wholes <= there
         wholes = there
-    assert subprocess.run(words, cwd=REPOSITORY, capture_output=True).returncode == 0
+    assert subprocess.run(overrides, cwd=REPOSITORY, capture_output=True).returncode == 0
     assert remote_contents(store, out) == local_contents(local)

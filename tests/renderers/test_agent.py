@@ -25,8 +25,8 @@ def picture(height: int = 32, width: int = 32) -> Image:
     return np.stack([1 - columns, rows, columns], -1).astype(np.float32)
 
 
-def config(**said: object) -> agent.Config:
-    return agent.Config(**{"actor": "not opened here", "width_px": 32, "num_steps": 4, **said})  # type: ignore[arg-type]
+def config(**options: object) -> agent.Config:
+    return agent.Config(**{"actor": "not opened here", "width_px": 32, "num_steps": 4, **options})  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_distances_start_at_one_and_end_at_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "key"),
+    ("options", "key"),
     [
         ({"actor": None}, "actor"),
         ({"width_px": 8}, "width_px"),
@@ -134,7 +134,7 @@ def test_distances_start_at_one_and_end_at_nothing() -> None:
         ({"canvas": (0.0, 0.0, 2.0)}, "canvas"),
     ],
 )
-def test_a_wrong_configuration_names_its_key(said: dict[str, object], key: str) -> None:
+def test_a_wrong_configuration_names_its_key(options: dict[str, object], key: str) -> None:
     with pytest.raises(ConfigError) as refused:
-        config(**said)
+        config(**options)
     assert refused.value.key == key

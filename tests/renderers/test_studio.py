@@ -251,7 +251,7 @@ def test_awkward_pictures_are_painted(medium: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "told"),
+    ("keys", "message"),
     [
         ({"medium": "fresco"}, "medium=fresco: not allowed; allowed: one of oil, ink, pencil, watercolour, digital"),
         ({"order": "random"}, "order=random"),
@@ -272,10 +272,10 @@ def test_awkward_pictures_are_painted(medium: str, name: str) -> None:
     ],
     ids=str,
 )
-def test_wrong_keys_are_refused_in_one_line(keys: dict[str, object], told: str) -> None:
+def test_wrong_keys_are_refused_in_one_line(keys: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         Config(**keys)  # type: ignore[arg-type]
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

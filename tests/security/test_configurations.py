@@ -32,8 +32,8 @@ def test_values_that_mean_something_elsewhere_are_text_here(
 ) -> None:
     monkeypatch.setenv("PAINTER_SECRET", "s3cret")
     monkeypatch.chdir(tmp_path)
-    words = ["source=folder", "source.path=p", "out=o", f"{key}={value}"]
-    plain = compose("synth", words)
+    overrides = ["source=folder", "source.path=p", "out=o", f"{key}={value}"]
+    plain = compose("synth", overrides)
     assert "s3cret" not in repr(plain) and value in repr(plain).replace("'", "")
     try:
         config = synth_config(plain)
@@ -71,8 +71,8 @@ def test_no_variable_of_the_environment_reaches_a_data_set(
     save_picture(tmp_path / "in" / f"{secret}.png", 1)
     (tmp_path / "in" / f"{secret}.txt").write_text(secret)
     out = tmp_path / "out"
-    words = (*PAINT_FAST, "cluster=inline", "source=folder", f"source.path={tmp_path / 'in'}", f"out={out}")
-    assert synth(*words, f"source.licence={secret}", f"renderer.phrase={secret}") == 0
+    overrides = (*PAINT_FAST, "cluster=inline", "source=folder", f"source.path={tmp_path / 'in'}", f"out={out}")
+    assert synth(*overrides, f"source.licence={secret}", f"renderer.phrase={secret}") == 0
     assert secret in (out / "dataset.json").read_text()
     assert not [path for path in out.rglob("*") if path.is_file() and b"s3cret" in path.read_bytes()]
     printed = capsys.readouterr()
@@ -104,13 +104,13 @@ def test_yaml_of_strangers_looks_up_makes_and_repeats_nothing(
     folder = tmp_path / "own"
     (folder / "renderer").mkdir(parents=True)
     (folder / "renderer" / "mine.yaml").write_text("defaults:\n  - oil\n  - _self_\nphrase: painted by me\n")
-    words = ["--config-dir", str(folder), "renderer=mine", "out=o", "--cfg", "job"]
-    assert command("synth", synth_config, lambda _: Summary(lines=()), "A test.", words) == 0
+    overrides = ["--config-dir", str(folder), "renderer=mine", "out=o", "--cfg", "job"]
+    assert command("synth", synth_config, lambda _: Summary(lines=()), "A test.", overrides) == 0
     assert "phrase: painted by me" in capsys.readouterr().out
     (folder / "renderer" / "mine.yaml").write_text(HOSTILE_FILES[kind])
     _with_groups.cache_clear()
     start = time.monotonic()
-    assert command("synth", synth_config, lambda _: Summary(lines=()), "A test.", words) == 2
+    assert command("synth", synth_config, lambda _: Summary(lines=()), "A test.", overrides) == 2
     output = capsys.readouterr()
     assert output.err.startswith(f"error: --config-dir {folder}: renderer/mine.yaml: ") and output.err.count("\n") == 1
     assert "s3cret" not in output.out + output.err and time.monotonic() - start < 20

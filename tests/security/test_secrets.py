@@ -50,8 +50,8 @@ def test_what_is_no_secret_stays(text: str) -> None:
 
 
 def test_a_configuration_is_shown_without_secrets(capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["source=webdataset", "source.path=https://ann:s3cret@host/a.tar?sig=s3cret", "out=o", "--cfg", "job"]
-    assert command("synth", synth_config, lambda _: Summary(lines=()), "A test.", words) == 0
+    overrides = ["source=webdataset", "source.path=https://ann:s3cret@host/a.tar?sig=s3cret", "out=o", "--cfg", "job"]
+    assert command("synth", synth_config, lambda _: Summary(lines=()), "A test.", overrides) == 0
     assert "s3cret" not in capsys.readouterr().out
 
 
@@ -64,8 +64,8 @@ def test_no_file_of_a_data_set_tells_how_its_pictures_were_reached(
     with fsspec.open(place, "wb") as file:
         file.write(tar(members))
     out = tmp_path / "data"
-    words = (*PAINT_FAST, "cluster=inline", "source=webdataset", f"source.path={place}", f"out={out}")
-    assert synth(*words) == 3
+    overrides = (*PAINT_FAST, "cluster=inline", "source=webdataset", f"source.path={place}", f"out={out}")
+    assert synth(*overrides) == 3
     stored = [path for path in out.rglob("*") if path.is_file()]
     assert len(stored) > 5 and not [path for path in stored if b"s3cret" in path.read_bytes()]
     assert "token=***" in json.dumps(read_card(out).recipe)

@@ -70,8 +70,15 @@ def test_hostile_names_of_files_are_told_of_in_harmless_lines(
     (tmp_path / "\x1b]0;x\x07.pdf").write_text("")
     (tmp_path / "\x1b[31mtorn.png").write_bytes(b"\x89PNG")
     out = tmp_path / "out"
-    words = (*PAINT_FAST, "cluster=inline", "source=folder", "gallery=false", f"source.path={tmp_path}", f"out={out}")
-    assert synth(*words) == 3
+    overrides = (
+        *PAINT_FAST,
+        "cluster=inline",
+        "source=folder",
+        "gallery=false",
+        f"source.path={tmp_path}",
+        f"out={out}",
+    )
+    assert synth(*overrides) == 3
     output = capsys.readouterr()
     assert all(map(harmless, output.out.split("\n"))) and "\\x1b]0;x\\x07.pdf" in output.out
     assert all(map(harmless, output.err.replace("\r", "").split("\n")))

@@ -55,10 +55,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Folders:
     return found
 
 
-def assemble(runs: Folders, out: Path, /, **said: Any) -> Path:
+def assemble(runs: Folders, out: Path, /, **options: Any) -> Path:
     """A painter of base, motion and replication, unless `said` overrules."""
     given: dict[str, Any] = {key: runs[key] for key in ("base", "motion", "replication") if key in runs}
-    values = {**given, "licences": "{base: CC0-1.0}", "out": out, **said}
+    values = {**given, "licences": "{base: CC0-1.0}", "out": out, **options}
     run(assemble_config(compose("assemble", [f"{key}={value}" for key, value in values.items()])))
     return out
 
@@ -220,9 +220,9 @@ def test_numbers_too_large_for_fp16_are_not_stored_as_infinite(runs: Folders, tm
         next(base.vae.parameters())[0] = 1e6
     base.save(tmp_path / "base")
     parts = {"base": tmp_path / "base", "motion": runs["motion"] / "weights" / "animatediff.safetensors"}
-    said = {"replication": "null", "licences": "{base: x, motion: x}", "num_frames": 8, "size": 32}
+    options = {"replication": "null", "licences": "{base: x, motion: x}", "num_frames": 8, "size": 32}
     with pytest.raises(UserError, match=r"vae/.*: .* values are not finite; fp16 holds numbers up to 65504"):
-        assemble(parts, tmp_path / "painter", dtype="fp16", **said)
+        assemble(parts, tmp_path / "painter", dtype="fp16", **options)
     assert [path.name for path in tmp_path.iterdir()] == ["base"]
 
 
@@ -243,7 +243,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(runs: Folders, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("said", "words"),
+    ("options", "message"),
     [
         ({"licences": "{}"}, "base=.*: not trained here; state its licence: licences={base: NAME}"),
         ({"licences": "{bass: x}"}, "licences=bass: not allowed; allowed: the parts base, motion, replication"),
@@ -254,9 +254,9 @@ def test_a_folder_that_holds_something_else_is_left_alone(runs: Folders, tmp_pat
         ({"loras": "[a/x,b/x]"}, "allowed: LoRAs of different names"),
     ],
 )
-def test_impossible_painters_are_refused(runs: Folders, tmp_path: Path, said: dict[str, Any], words: str) -> None:
-    with pytest.raises(UserError, match=words):
-        assemble(runs, tmp_path / "painter", **said)
+def test_impossible_painters_are_refused(runs: Folders, tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        assemble(runs, tmp_path / "painter", **options)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -276,11 +276,11 @@ def test_parts_that_were_trained_on_others_are_refused(runs: Folders, tmp_path: 
         bare = tmp_path / "bare"
         shutil.copytree(runs["spatial"] / "weights", bare)
         (bare / "run_card.json").unlink()
-        said = {"licences": "{base: x, motion: x, spatial: x}", "num_frames": 8, "size": 32, "replication": "null"}
+        options = {"licences": "{base: x, motion: x, spatial: x}", "num_frames": 8, "size": 32, "replication": "null"}
         motion = shutil.copytree(runs["motion"] / "weights", tmp_path / "motion")
         (motion / "run_card.json").unlink()
         folders = {**runs, "base": tmp_path / "base", "motion": motion}
-        assemble(folders, tmp_path / "painter", loras=f"[{{path: {bare}, name: spatial}}]", **said)
+        assemble(folders, tmp_path / "painter", loras=f"[{{path: {bare}, name: spatial}}]", **options)
     assert not (tmp_path / "painter").exists()
 
 

@@ -23,8 +23,8 @@ needs_workspaces = pytest.mark.skipif(
 PANELS = [panel for panels in SECTIONS.values() for panel in panels]
 
 
-def dashboard(*words: str) -> int:
-    return command("dashboard", dashboard_config, run, "", words)
+def dashboard(*overrides: str) -> int:
+    return command("dashboard", dashboard_config, run, "", overrides)
 
 
 @pytest.fixture

@@ -49,8 +49,8 @@ def begin(folder: Path, mode: Literal["offline", "online"] = "offline", **more: 
 def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[WandbTracker, _Run, dict[str, Any]]:
     run, asked = _Run(), dict[str, Any]()
 
-    def init(**words: Any) -> _Run:
-        asked.update(words)
+    def init(**options: Any) -> _Run:
+        asked.update(options)
         return run
 
     monkeypatch.setattr(wandb, "init", init)
@@ -84,7 +84,7 @@ def test_a_run_is_offline_in_its_folder_and_takes_no_code_along(
 
 def test_a_run_stands_where_its_settings_put_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked = dict[str, Any]()
-    monkeypatch.setattr(wandb, "init", lambda **words: asked.update(words) or _Run())
+    monkeypatch.setattr(wandb, "init", lambda **options: asked.update(options) or _Run())
     settings = TrackerConfig(kind="wandb", entity="studio", group="spring", tags=("ink", "ablation"))
     WandbTracker(settings=settings, job_type="motion", name="a", folder=tmp_path, step_metric="s", config={})
     assert (asked["entity"], asked["group"], asked["tags"], asked["job_type"]) == (
@@ -141,7 +141,7 @@ def test_a_tracker_that_cannot_begin_says_so_in_its_own_words(monkeypatch: pytes
 
 def test_a_run_goes_on_under_its_id(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked = dict[str, Any]()
-    monkeypatch.setattr(wandb, "init", lambda **words: asked.update(words) or _Run())
+    monkeypatch.setattr(wandb, "init", lambda **options: asked.update(options) or _Run())
     tracker = begin(tmp_path, run_id="abc")
     assert (asked["id"], asked["resume"], tracker.run_id) == ("abc", "allow", "abc")
 

@@ -47,8 +47,8 @@ def test_a_moved_weight_changes_the_hash_of_a_module() -> None:
 
 
 def test_training_drives_the_loss_down(sequences: Path, tmp_path: Path) -> None:
-    said = {"max_steps": 150, "batch_size": 12, "optimizer.learning_rate": 0.02, "checkpoint_every": 1000}
-    train(sequences, tmp_path / "run", **said)
+    options = {"max_steps": 150, "batch_size": 12, "optimizer.learning_rate": 0.02, "checkpoint_every": 1000}
+    train(sequences, tmp_path / "run", **options)
     values = [line["train/loss"] for line in losses(tmp_path / "run")]
     assert sum(values[-10:]) / 10 < 0.3 * values[0]
 

@@ -23,7 +23,7 @@ from training.run.run_folder import claimed
 
 
 @pytest.mark.parametrize(
-    ("said", "words_of_error"),
+    ("options", "words_of_error"),
     [
         ({"max_steps": 0}, "max_steps=0: not allowed"),
         ({"batch_size": 0}, "batch_size=0"),
@@ -57,15 +57,15 @@ from training.run.run_folder import claimed
     ],
 )
 def test_impossible_configurations_are_refused(
-    sequences: Path, tmp_path: Path, said: dict[str, Any], words_of_error: str
+    sequences: Path, tmp_path: Path, options: dict[str, Any], words_of_error: str
 ) -> None:
     with pytest.raises(UserError, match=words_of_error):
-        config(sequences, tmp_path / "run", **said)
+        config(sequences, tmp_path / "run", **options)
 
 
 def test_possible_combinations_are_not_refused(sequences: Path, tmp_path: Path) -> None:
-    said = {"noise.prediction": "v", "noise.zero_terminal_snr": "true", "noise.min_snr": 5}
-    assert config(sequences, tmp_path, **said).noise.zero_terminal_snr
+    options = {"noise.prediction": "v", "noise.zero_terminal_snr": "true", "noise.min_snr": 5}
+    assert config(sequences, tmp_path, **options).noise.zero_terminal_snr
     assert config(sequences, tmp_path, model="sd15", base="null").optimizer.learning_rate == 2e-5
 
 
@@ -118,7 +118,7 @@ def test_a_file_is_no_folder(sequences: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "difference"),
+    ("options", "difference"),
     [
         ({"batch_size": 2}, "batch_size=4, not 2"),
         ({"seed": 1}, "seed=0, not 1"),
@@ -130,21 +130,21 @@ def test_a_file_is_no_folder(sequences: Path, tmp_path: Path) -> None:
     ],
 )
 def test_a_run_of_another_configuration_is_refused_by_the_first_key_that_differs(
-    sequences: Path, tmp_path: Path, said: dict[str, Any], difference: str
+    sequences: Path, tmp_path: Path, options: dict[str, Any], difference: str
 ) -> None:
     train(sequences, tmp_path / "run", max_steps=2)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(UserError, match=difference) as told:
-        train(sequences, tmp_path / "run", **{"max_steps": 4, **said})
+        train(sequences, tmp_path / "run", **{"max_steps": 4, **options})
     assert str(told.value).startswith(f"out={tmp_path / 'run'}: ")
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def test_what_does_not_decide_the_weights_may_change(sequences: Path, tmp_path: Path) -> None:
     train(sequences, tmp_path / "run", max_steps=2)
-    said = {"checkpoint_every": 1, "keep_checkpoints": 1, "validate_every": 1, "log_every": 2, "num_workers": 1}
+    options = {"checkpoint_every": 1, "keep_checkpoints": 1, "validate_every": 1, "log_every": 2, "num_workers": 1}
     moved = shutil.copytree(sequences, tmp_path / "elsewhere" / sequences.name)
-    train(moved, tmp_path / "run", max_steps=4, **said)
+    train(moved, tmp_path / "run", max_steps=4, **options)
     assert max(line["step"] for line in log(tmp_path / "run")) == 4
 
 

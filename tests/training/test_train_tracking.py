@@ -53,8 +53,8 @@ def test_no_secret_and_no_path_leaves_and_a_resumed_run_is_the_same_run(
 
 
 def test_a_run_is_measured_in_every_respect(sequences: Path, tmp_path: Path) -> None:
-    said = {"log_every": 4, "validate_every": 8, "peak_tflops": 0.001, "batch_size": 3}
-    train(sequences, tmp_path / "run", **said)
+    options = {"log_every": 4, "validate_every": 8, "peak_tflops": 0.001, "batch_size": 3}
+    train(sequences, tmp_path / "run", **options)
     first, last, validated = log(tmp_path / "run")
     assert set(first) == set(last) >= {
         "step", "train/loss", "train/lr", "train/gradient_norm", "data/samples", "data/epoch", "perf/step_s",
@@ -70,8 +70,8 @@ def test_a_run_is_measured_in_every_respect(sequences: Path, tmp_path: Path) -> 
 
 def test_validation_is_of_the_averaged_weights_on_fixed_noise(sequences: Path, tmp_path: Path) -> None:
     """With weights that do not move, every validation gives the same."""
-    said = {"optimizer.learning_rate": 1e-30, "validate_every": 2, "max_steps": 4, "optimizer.weight_decay": 0}
-    train(sequences, tmp_path / "run", **said)
+    options = {"optimizer.learning_rate": 1e-30, "validate_every": 2, "max_steps": 4, "optimizer.weight_decay": 0}
+    train(sequences, tmp_path / "run", **options)
     first, last = [line["val/loss"] for line in log(tmp_path / "run") if "val/loss" in line]
     assert first == last
 
@@ -81,8 +81,8 @@ def test_a_run_says_to_the_tracker_what_tells_it_from_others(
 ) -> None:
     begun: list[dict[str, Any]] = []
 
-    def init(**words: Any) -> None:
-        begun.append(words)
+    def init(**options: Any) -> None:
+        begun.append(options)
         raise KeyboardInterrupt
 
     monkeypatch.setattr("wandb.init", init)

@@ -21,24 +21,24 @@ ROOT = Path(__file__).resolve().parents[2]
 _TIMEOUT_S = 200
 
 
-def words(data: Path, out: Path, /, **said: Any) -> list[str]:
+def words(data: Path, out: Path, /, **options: Any) -> list[str]:
     """A short run, every step logged, no tracker; `said` overrules."""
     values: dict[str, Any] = {
         "data": data, "out": out, "base": data, "model": "tiny", "max_steps": 8, "batch_size": 4, "num_workers": 0,
         "log_every": 1, "checkpoint_every": 2, "validate_every": 0, "sample_every": 0, "tracker": "none",
-        "optimizer.warmup_steps": 0, **said,
+        "optimizer.warmup_steps": 0, **options,
     }  # fmt: skip
     return [f"{key}={value}" for key, value in values.items()]
 
 
-def config(data: Path, out: Path, /, **said: Any) -> TrainConfig:
+def config(data: Path, out: Path, /, **options: Any) -> TrainConfig:
     """The typed configuration of such a run."""
-    return train_config(compose("train", words(data, out, **said)))
+    return train_config(compose("train", words(data, out, **options)))
 
 
-def train(data: Path, out: Path, /, **said: Any) -> Summary:
+def train(data: Path, out: Path, /, **options: Any) -> Summary:
     """Such a run, here."""
-    return run(config(data, out, **said), make_toy_stage)
+    return run(config(data, out, **options), make_toy_stage)
 
 
 def spawn(

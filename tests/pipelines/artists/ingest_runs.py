@@ -17,10 +17,10 @@ from training.data.dataset import read_card, read_manifests
 from training.data.sequence import StoredSequence, read_sequences
 
 
-def ingest(*words: object) -> int:
+def ingest(*overrides: object) -> int:
     """Run the command in this process, whose environment stays as it is; returns the exit code."""
     with mock.patch.dict(os.environ):
-        return command("ingest", ingest_config, run, "A test.", ["size=64", "val_fraction=0", *map(str, words)])
+        return command("ingest", ingest_config, run, "A test.", ["size=64", "val_fraction=0", *map(str, overrides)])
 
 
 def sequences(out: Path) -> dict[str, StoredSequence]:

@@ -84,17 +84,23 @@ def test_masks_change_the_data_set_and_weights_prompts_and_threshold_are_in_its_
     _, seen, masks = resting_hand(9)
     (tmp_path / "in").mkdir()
     write_video(tmp_path / "in" / "boat.mkv", seen)
-    words = [f"source.path={tmp_path / 'in'}", "layout=video", "num_frames=4", "gallery=false", "treatment.trim=never"]
-    words += ["treatment.straighten=never"]
+    overrides = [
+        f"source.path={tmp_path / 'in'}",
+        "layout=video",
+        "num_frames=4",
+        "gallery=false",
+        "treatment.trim=never",
+    ]
+    overrides += ["treatment.straighten=never"]
     detector = [f"mask.model={sam3}", "mask.prompts=[a hand, a brush]"]
 
     def all_masked(_: MaskConfig, frames: Sequence[Frame]) -> list[Mask]:
         return masks[-len(frames) :]
 
     with mock.patch.object(MaskConfig, "masks", all_masked):
-        assert ingest(*words, *detector, f"out={tmp_path / 'masked'}") == 0
-    assert ingest(*words, f"out={tmp_path / 'plain'}") == 0
-    assert ingest(*words, *detector, f"out={tmp_path / 'real'}") == 0
+        assert ingest(*overrides, *detector, f"out={tmp_path / 'masked'}") == 0
+    assert ingest(*overrides, f"out={tmp_path / 'plain'}") == 0
+    assert ingest(*overrides, *detector, f"out={tmp_path / 'real'}") == 0
     masked, plain, real = (sequences(tmp_path / name)["boat.mkv"] for name in ("masked", "plain", "real"))
     assert masked.facts["footage"]["masked_share"] > 0.1 and "masked_share" not in plain.facts["footage"]
     assert "masked_share" in real.facts["footage"]
@@ -102,7 +108,7 @@ def test_masks_change_the_data_set_and_weights_prompts_and_threshold_are_in_its_
     recipe = json.loads((tmp_path / "masked" / "dataset.json").read_text())["recipe"]["mask"]
     assert recipe["prompts"] == list(PROMPTS) and recipe["threshold"] == 0.5 and len(recipe["weights"]) == 64
     assert "mask" not in json.loads((tmp_path / "plain" / "dataset.json").read_text())["recipe"]
-    assert ingest(*words, *detector, "mask.threshold=0.6", f"out={tmp_path / 'masked'}") == 2
+    assert ingest(*overrides, *detector, "mask.threshold=0.6", f"out={tmp_path / 'masked'}") == 2
 
 
 def test_folders_that_hold_no_whole_sam3_are_refused_in_one_line_before_anything_is_written(
@@ -127,5 +133,5 @@ def test_folders_that_hold_no_whole_sam3_are_refused_in_one_line_before_anything
         with pytest.raises(ConfigError) as caught:
             replace(whole, **{key: value})  # type: ignore[arg-type]
         assert caught.value.key == key
-    words = [f"source.path={tmp_path}", "layout=frames", f"mask.model={sam3}", f"out={tmp_path / 'out'}"]
-    assert ingest(*words) == 2 and not (tmp_path / "out").exists()
+    overrides = [f"source.path={tmp_path}", "layout=frames", f"mask.model={sam3}", f"out={tmp_path / 'out'}"]
+    assert ingest(*overrides) == 2 and not (tmp_path / "out").exists()

@@ -65,14 +65,14 @@ def test_makeanythings_captions_say_the_grid_and_are_freed_of_what_is_for_its_mo
     said = "3*3 of 9 sub-images, step-by-step portrait painting process, 1 girl"
     (tmp_path / "in" / "portrait_001.caption").write_text(f"{said} --lora_up 6\n")
     (tmp_path / "in" / "ink_002.caption").write_text("2*2 of 4 sub-images, step-by-step ink painting process, a crane")
-    words = (
+    overrides = (
         f"source.path={tmp_path / 'in'}",
         "layout=grid",
         "num_frames=4",
         "gallery=false",
         f"out={tmp_path / 'out'}",
     )
-    assert ingest(*words) == 0
+    assert ingest(*overrides) == 0
     found = sequences(tmp_path / "out")
     assert found["portrait_001.png"].caption == "step-by-step portrait painting process, 1 girl"
     assert found["ink_002.png"].caption == "step-by-step ink painting process, a crane"
@@ -185,15 +185,15 @@ def test_drawings_of_quickdraw_are_drawn_point_by_point_simplified_and_raw(tmp_p
     assert [entry.id for entry in listing] == names
     assert listing.passed_over == ("1 drawings of cat.ndjson that were not recognised",)
     assert len(find_sequences(ArtistSource(path=str(tmp_path / "in"), most_per_file=2), "drawings")) == 2
-    words: tuple[str, ...] = (
+    overrides: tuple[str, ...] = (
         f"source.path={tmp_path / 'in'}",
         "layout=drawings",
         "num_frames=4",
         "gallery=false",
         "shard_size=1",
     )
-    words += ("source.licence=CC-BY-4.0", "max_quarantined=1")
-    assert ingest(*words, f"out={tmp_path / 'out'}") == 3
+    overrides += ("source.licence=CC-BY-4.0", "max_quarantined=1")
+    assert ingest(*overrides, f"out={tmp_path / 'out'}") == 3
     found = sequences(tmp_path / "out")
     assert set(found) == set(names[:2]) and {each.caption for each in found.values()} == {"cat"}
     assert {reason for reason in refused(tmp_path / "out").values()} == {"not a drawing of Quick, Draw!: no strokes"}
@@ -204,9 +204,9 @@ def test_drawings_of_quickdraw_are_drawn_point_by_point_simplified_and_raw(tmp_p
         ink = [int((canvas < 128).any(-1).sum()) for canvas in canvases]
         assert ink == sorted(ink) and 20 < ink[-1] < 600
         assert (np.diff(canvases.astype(int), axis=0) <= 0).all()  # ink stays
-    assert ingest(*words, f"out={tmp_path / 'again'}") == 3
+    assert ingest(*overrides, f"out={tmp_path / 'again'}") == 3
     next((tmp_path / "again" / "shards").glob("*.json")).unlink()
-    assert ingest(*words, f"out={tmp_path / 'again'}") == 3
+    assert ingest(*overrides, f"out={tmp_path / 'again'}") == 3
     assert_same(contents(tmp_path / "out"), contents(tmp_path / "again"))
 
 
@@ -260,8 +260,14 @@ def test_the_time_lapse_in_a_procreate_document_is_read_segment_after_segment(tm
     errors = [[np.abs(frame.astype(int) - picture).mean() for picture in painted] for frame in footage.frames]
     assert [int(np.argmin(each)) for each in errors] == list(range(14))
     segments(tmp_path / "in" / "Long.procreate", painted, (9, 5))
-    words = (f"source.path={tmp_path / 'in'}", "layout=video", "num_frames=4", "gallery=false", "treatment.clean=never")
-    assert ingest(*words, f"out={tmp_path / 'out'}") == 0
+    overrides = (
+        f"source.path={tmp_path / 'in'}",
+        "layout=video",
+        "num_frames=4",
+        "gallery=false",
+        "treatment.clean=never",
+    )
+    assert ingest(*overrides, f"out={tmp_path / 'out'}") == 0
     assert set(sequences(tmp_path / "out")) == {"Boat.procreate", "Long.procreate"}
 
 
@@ -282,14 +288,14 @@ def test_procreate_documents_without_a_sound_recording_are_refused_in_one_line(t
 def test_a_folder_of_kritas_recorder_is_a_sequence(tmp_path: Path) -> None:
     for number, picture in enumerate(stages(12, height=80, width=96)):
         save(tmp_path / "in" / "20261127093015" / f"{number:07d}.png", picture)
-    words = (
+    overrides = (
         f"source.path={tmp_path / 'in'}",
         "layout=frames",
         "num_frames=4",
         "gallery=false",
         f"out={tmp_path / 'out'}",
     )
-    assert ingest(*words) == 0
+    assert ingest(*overrides) == 0
     assert sequences(tmp_path / "out")["20261127093015"].facts["num_steps"] == 11
 
 
@@ -304,9 +310,9 @@ def test_layered_documents_become_a_data_set_and_recordings_may_be_remote(tmp_pa
     memory.pipe({"/documents/house.ora": (tmp_path / "house.ora").read_bytes(), "/documents/notes.md": b"x"})
     memory.pipe("/drawings/cat.ndjson", line().encode())
     out = tmp_path / "out"
-    words = ("num_frames=4", "gallery=false", "caption.template=a painting of %name")
-    assert ingest("source.path=memory://documents", "layout=layers", *words, f"out={out}") == 0
+    overrides = ("num_frames=4", "gallery=false", "caption.template=a painting of %name")
+    assert ingest("source.path=memory://documents", "layout=layers", *overrides, f"out={out}") == 0
     (sequence,) = sequences(out).values()
     assert sequence.caption == "a painting of house" and sequence.facts["num_steps"] == 4
-    assert ingest("source.path=memory://drawings", "layout=drawings", *words, f"out={tmp_path / 'cats'}") == 0
+    assert ingest("source.path=memory://drawings", "layout=drawings", *overrides, f"out={tmp_path / 'cats'}") == 0
     assert len(sequences(tmp_path / "cats")) == 1

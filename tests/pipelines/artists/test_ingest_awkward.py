@@ -112,8 +112,8 @@ def test_a_video_with_its_last_frame_held_ends_with_that_frame(tmp_path: Path) -
 def test_held_frames_do_not_stand_in_for_frames_that_lack(tmp_path: Path) -> None:
     animation(tmp_path / "short.gif", painted(5), 3.0)
     write_video(tmp_path / "good.mkv", painted(24))
-    words = (f"source.path={tmp_path}", "layout=video", "treatment.straighten=never", f"out={tmp_path / 'out'}")
-    assert ingest(*words) == 3
+    overrides = (f"source.path={tmp_path}", "layout=video", "treatment.straighten=never", f"out={tmp_path / 'out'}")
+    assert ingest(*overrides) == 3
     assert refused(tmp_path / "out") == {"short.gif": "5 frames, fewer than num_frames=8"}
 
 
@@ -208,8 +208,8 @@ def test_what_is_no_video_is_passed_over_and_named(tmp_path: Path, capsys: pytes
     for name in ("still.webp", "still.png", "still.avif"):
         Image.new("RGB", (64, 64)).save(videos / name)
     (videos / "project.psd").write_bytes(b"8BPS")
-    words = (f"source.path={videos}", "layout=video", "treatment.straighten=never", f"out={tmp_path / 'out'}")
-    assert ingest(*words) == 0
+    overrides = (f"source.path={videos}", "layout=video", "treatment.straighten=never", f"out={tmp_path / 'out'}")
+    assert ingest(*overrides) == 0
     told = capsys.readouterr().out
     assert "passed over 4 files of the source: project.psd, still.avif, still.png, still.webp" in told
     assert "no caption" not in told
@@ -222,7 +222,7 @@ def test_storage_that_fails_while_a_video_is_read_is_not_held_against_it(
     videos = tmp_path / "in"
     videos.mkdir()
     path = write_video(videos / "good.mkv", painted(24))
-    words = (f"source.path={videos}", "layout=video", "treatment.straighten=never", f"out={tmp_path / 'out'}")
+    overrides = (f"source.path={videos}", "layout=video", "treatment.straighten=never", f"out={tmp_path / 'out'}")
 
     def fails(self: object, *_: object, **__: object) -> object:
         raise OSError(5, "Input/output error")
@@ -231,10 +231,10 @@ def test_storage_that_fails_while_a_video_is_read_is_not_held_against_it(
         patch.setattr(LocalFileSystem, "open", fails)
         with pytest.raises(StorageFault, match=r"good\.mkv"):
             read(path)
-        assert ingest(*words) == 2
+        assert ingest(*overrides) == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
     assert str(path) in line and "Input/output error" in line
-    assert ingest(*words) == 0
+    assert ingest(*overrides) == 0
 
 
 def test_a_video_that_is_a_broken_link_is_refused_and_spoils_no_other(tmp_path: Path) -> None:
@@ -242,8 +242,8 @@ def test_a_video_that_is_a_broken_link_is_refused_and_spoils_no_other(tmp_path: 
     videos.mkdir()
     write_video(videos / "good.mkv", painted(24))
     (videos / "link.mp4").symlink_to(tmp_path / "gone")
-    words = (f"source.path={videos}", "layout=video", "treatment.straighten=never", f"out={tmp_path / 'out'}")
-    assert ingest(*words) == 3
+    overrides = (f"source.path={videos}", "layout=video", "treatment.straighten=never", f"out={tmp_path / 'out'}")
+    assert ingest(*overrides) == 3
     assert refused(tmp_path / "out") == {"link.mp4": "cannot be read: No such file or directory"}
 
 

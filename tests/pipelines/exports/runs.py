@@ -20,9 +20,9 @@ from renderers.painting import StrokeProgram
 Picture = NDArray[np.uint8]
 
 
-def export(*words: object) -> int:
+def export(*overrides: object) -> int:
     """Run the command in this process; returns the exit code."""
-    return command("export", export_config, run, "A test.", [str(word) for word in words])
+    return command("export", export_config, run, "A test.", [str(word) for word in overrides])
 
 
 def optional(name: str) -> ModuleType:

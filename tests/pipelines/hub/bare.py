@@ -19,9 +19,9 @@ sys.path[:] = [place for place in sys.path if place not in ("", {str(ROOT)!r})]
 """
 
 
-def run_bare(code: str, folder: Path, **said: object) -> str:
+def run_bare(code: str, folder: Path, **options: object) -> str:
     """What code prints there, in an empty folder, without a network; `said` are its variables."""
-    variables = "".join(f"{name} = {value!r}\n" for name, value in said.items())
+    variables = "".join(f"{name} = {value!r}\n" for name, value in options.items())
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     environment |= {"HF_HUB_OFFLINE": "1", "HF_MODULES_CACHE": str(folder / "modules"), "HF_HOME": str(folder / "hub")}
     done = subprocess.run(

@@ -79,18 +79,18 @@ def test_strokes_and_ground_truth_are_columns_of_numbers(mix: Path, tmp_path: Pa
 
 @pytest.mark.parametrize("renderer", ["bezier", "oil", "ink", "region", "studio", "small"])
 def test_the_data_of_each_renderer_loads(renderer: str, tmp_path: Path) -> None:
-    words = ["size=64", "num_frames=3", "num_sequences=2", "val_fraction=0", "cluster=inline", "gallery=false"]
+    overrides = ["size=64", "num_frames=3", "num_sequences=2", "val_fraction=0", "cluster=inline", "gallery=false"]
     strokes = ["renderer.num_strokes=50"] if renderer in ("bezier", "oil", "ink", "studio") else []
     steps = ["caption.steps=true"] if renderer == "studio" else []
-    assert synth(f"renderer={renderer}", *strokes, *steps, *words, f"out={tmp_path / 'out'}") == 0
+    assert synth(f"renderer={renderer}", *strokes, *steps, *overrides, f"out={tmp_path / 'out'}") == 0
     assert_rows_are_sequences(loaded(tmp_path / "out", tmp_path / "cache"), stored(tmp_path / "out"))
 
 
 def test_the_data_of_the_atelier_loads_with_every_medium_in_it(tmp_path: Path) -> None:
     media = ("oil", "ink", "pencil", "watercolour", "digital")
     strokes = [f"renderer.members.studio_{medium}.num_strokes=50" for medium in media]
-    words = ["size=64", "num_frames=3", "num_sequences=6", "val_fraction=0", "cluster=inline", "gallery=false"]
-    assert synth("renderer=atelier", *strokes, *words, "caption.steps=true", f"out={tmp_path / 'out'}") == 0
+    overrides = ["size=64", "num_frames=3", "num_sequences=6", "val_fraction=0", "cluster=inline", "gallery=false"]
+    assert synth("renderer=atelier", *strokes, *overrides, "caption.steps=true", f"out={tmp_path / 'out'}") == 0
     rows = loaded(tmp_path / "out", tmp_path / "cache")
     assert_rows_are_sequences(rows, stored(tmp_path / "out"))
     assert len({row["json"]["renderer"]["name"] for row in rows["train"]}) == 5
@@ -98,9 +98,9 @@ def test_the_data_of_the_atelier_loads_with_every_medium_in_it(tmp_path: Path) -
 
 def test_the_data_of_the_agent_loads(tmp_path: Path) -> None:
     actor = save_released_actor(tmp_path / "actor.pkl")
-    words = ["renderer=agent", f"renderer.actor={actor}", "renderer.num_steps=2", "size=64", "num_frames=3"]
-    words += ["num_sequences=2", "val_fraction=0", "cluster=inline", "gallery=false"]
-    assert synth(*words, f"out={tmp_path / 'out'}") == 0
+    overrides = ["renderer=agent", f"renderer.actor={actor}", "renderer.num_steps=2", "size=64", "num_frames=3"]
+    overrides += ["num_sequences=2", "val_fraction=0", "cluster=inline", "gallery=false"]
+    assert synth(*overrides, f"out={tmp_path / 'out'}") == 0
     assert_rows_are_sequences(loaded(tmp_path / "out", tmp_path / "cache"), stored(tmp_path / "out"))
 
 
@@ -112,16 +112,16 @@ def test_layers_and_drawings_of_an_artist_load(layout: str, tmp_path: Path) -> N
     else:
         drawing = [[[0, 255, 90], [0, 40, 200]], [[10, 70], [30, 90]]]
         (tmp_path / "in" / "cat.ndjson").write_text(json.dumps({"word": "cat", "key_id": "5", "drawing": drawing}))
-    words = [f"layout={layout}", "num_frames=3", "cluster=inline", "gallery=false", f"out={tmp_path / 'out'}"]
-    assert ingest(f"source.path={tmp_path / 'in'}", *words) == 0
+    overrides = [f"layout={layout}", "num_frames=3", "cluster=inline", "gallery=false", f"out={tmp_path / 'out'}"]
+    assert ingest(f"source.path={tmp_path / 'in'}", *overrides) == 0
     assert_rows_are_sequences(loaded(tmp_path / "out", tmp_path / "cache"), stored(tmp_path / "out"))
 
 
 def test_what_an_artist_left_loads(tmp_path: Path) -> None:
     for number in range(3):
         save(tmp_path / "in" / f"{number}_2x2.png", sheet_of(stages(4, seed=number), 2, 2, "boustrophedon"))
-    words = ["layout=grid", "num_frames=4", "source.licence=CC BY 4.0", "caption.template=a painting of %name"]
-    assert ingest(f"source.path={tmp_path / 'in'}", *words, "cluster=inline", f"out={tmp_path / 'out'}") == 0
+    overrides = ["layout=grid", "num_frames=4", "source.licence=CC BY 4.0", "caption.template=a painting of %name"]
+    assert ingest(f"source.path={tmp_path / 'in'}", *overrides, "cluster=inline", f"out={tmp_path / 'out'}") == 0
     assert_rows_are_sequences(loaded(tmp_path / "out", tmp_path / "cache"), stored(tmp_path / "out"))
     page = tmp_path / "out" / README
     assert head(page)["license"] == "cc-by-4.0" and "before.00.jpg" in page.read_text("utf-8")
@@ -206,9 +206,9 @@ def test_the_card_is_no_part_of_what_verify_and_status_judge(dataset: Path, tmp_
 
 
 def test_a_run_that_is_killed_before_its_card_leaves_none_and_the_next_writes_it(dataset: Path, tmp_path: Path) -> None:
-    words = [*SMALL, f"out={tmp_path / 'out'}"]
+    overrides = [*SMALL, f"out={tmp_path / 'out'}"]
     with mock.patch("pipelines.synthesis.run.write_dataset_page", side_effect=KeyboardInterrupt):
-        assert synth(*words) == 130
+        assert synth(*overrides) == 130
     assert not (tmp_path / "out" / README).exists()
-    assert synth(*words) == 0
+    assert synth(*overrides) == 0
     assert (tmp_path / "out" / README).read_bytes() == (dataset / README).read_bytes()

@@ -43,9 +43,9 @@ def ended_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "out"
 
 
-def publish(*words: object) -> int:
+def publish(*overrides: object) -> int:
     """Run the command in this process; returns the exit code."""
-    return command("publish", publish_config, run, "A test.", [str(word) for word in words])
+    return command("publish", publish_config, run, "A test.", [str(word) for word in overrides])
 
 
 def test_a_data_set_comes_back_from_the_hub_as_it_was(dataset: Path, hub: FakeHub, tmp_path: Path) -> None:
@@ -115,10 +115,10 @@ def test_what_is_not_free_is_refused_unless_the_user_says_otherwise(
     licence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = small_dataset(tmp_path / "data", facts={"licence": licence})
-    words = [f"dataset={root}", "repo=me/data", "dry_run=true"]
-    assert publish(*words) == 2
+    overrides = [f"dataset={root}", "repo=me/data", "dry_run=true"]
+    assert publish(*overrides) == 2
     assert f"licences: {licence or 'unknown'}: unknown, or not free" in capsys.readouterr().err
-    assert publish(*words, "licences=any") == 0
+    assert publish(*overrides, "licences=any") == 0
 
 
 def test_a_painter_of_unknown_licence_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -190,8 +190,8 @@ def test_what_is_not_whole_or_not_said_is_refused_in_one_line(
     assert "a run is writing it" in capsys.readouterr().err
     for words, reason in refusals.items():
         assert publish("repo=me/x", *words) == 2, words
-        told = capsys.readouterr().err.strip()
-        assert reason in told.splitlines()[-1] and told.splitlines()[-1].startswith("error: "), told
+        message = capsys.readouterr().err.strip()
+        assert reason in message.splitlines()[-1] and message.splitlines()[-1].startswith("error: "), message
     assert not hub.repositories
 
 
@@ -200,8 +200,8 @@ def test_the_token_comes_from_the_environment_alone_and_is_never_shown(
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_wrong_secret")
     assert publish(f"dataset={dataset}", "repo=me/scenes") == 2
-    told = capsys.readouterr().err
-    assert "the Hub refuses: Invalid token" in told and "hf_wrong" not in told
+    message = capsys.readouterr().err
+    assert "the Hub refuses: Invalid token" in message and "hf_wrong" not in message
     monkeypatch.delenv("HF_TOKEN")
     assert publish(f"dataset={dataset}", "repo=me/scenes") == 2
     assert "HF_TOKEN is needed in the environment" in capsys.readouterr().err

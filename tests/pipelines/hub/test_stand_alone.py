@@ -74,8 +74,8 @@ def test_where_this_project_is_not_installed_it_paints_the_very_frames_of_paint(
     prompt = "a red house by a lake, painted in oil"
     (bare := tmp_path / "bare").mkdir()
     run_bare(BARE, bare, painter=str(TINY), prompt=prompt)
-    words = [f"prompt={prompt}", "steps=3", "seed=5", "device=cpu", f"out={tmp_path / 'out'}"]
-    assert command("paint", paint_config, run, "A test.", words) == 0
+    overrides = [f"prompt={prompt}", "steps=3", "seed=5", "device=cpu", f"out={tmp_path / 'out'}"]
+    assert command("paint", paint_config, run, "A test.", overrides) == 0
     painted = sorted((tmp_path / "out" / "frames").glob("*.png"))
     assert len(painted) == 8
     for path in painted:
@@ -84,8 +84,8 @@ def test_where_this_project_is_not_installed_it_paints_the_very_frames_of_paint(
 
 def test_several_prompts_guidance_and_sizes_give_the_frames_of_our_own_pipeline(painter: Any, folder: Path) -> None:
     own, _ = load_painter_pipeline(folder, torch.float32, torch.device("cpu"), {})
-    said = {"num_frames": 3, "steps": 2, "guidance": 3.0, "negative_prompt": "a boat"}
-    expected = own([PROMPT, "cat"], size_px=(32, 48), seed=7, **said).frames  # type: ignore[arg-type]
+    options = {"num_frames": 3, "steps": 2, "guidance": 3.0, "negative_prompt": "a boat"}
+    expected = own([PROMPT, "cat"], size_px=(32, 48), seed=7, **options).frames  # type: ignore[arg-type]
     painted = painter(
         [PROMPT, "cat"], height=32, width=48, guidance_scale=3.0, negative_prompt="a boat", generator=seeded(7), **FEW
     ).frames
@@ -161,10 +161,10 @@ def test_a_painter_of_before_goes_on_loading_and_may_be_given_the_code(
         (old / name).unlink()
     seal_painter(old, {"num_frames": 3, "size_px": [64, 64], "phrases": {}, "parts": {}}, {}, index)
     expected = painter(PROMPT, generator=seeded(0), **FEW).frames
-    said: dict[str, Any] = {"num_frames": 3, "size_px": (64, 64), "steps": 2, "guidance": 5.0}
-    assert torch.equal(ProcessPainterPipeline.from_pretrained(old)([PROMPT], **said).frames, expected)
+    options: dict[str, Any] = {"num_frames": 3, "size_px": (64, 64), "steps": 2, "guidance": 5.0}
+    assert torch.equal(ProcessPainterPipeline.from_pretrained(old)([PROMPT], **options).frames, expected)
     assert torch.equal(
-        load_painter_pipeline(old, torch.float32, torch.device("cpu"), {})[0]([PROMPT], **said).frames, expected
+        load_painter_pipeline(old, torch.float32, torch.device("cpu"), {})[0]([PROMPT], **options).frames, expected
     )
     renew_code(old)
     assert check_painter(old)["files"] == check_painter(folder)["files"]
@@ -179,9 +179,9 @@ def test_a_convolutional_codec_paints_with_diffusers_alone(folder: Path, painter
     own = save_untrained_painter(tmp_path / "painter", trained)
     frames = stock(own, tmp_path / "modules")(PROMPT, generator=seeded(0), **FEW).frames
     assert not torch.allclose(frames, painter(PROMPT, generator=seeded(0), **FEW).frames, atol=0.02)
-    said: dict[str, Any] = {"num_frames": 3, "size_px": (64, 64), "steps": 2, "guidance": 5.0}
+    options: dict[str, Any] = {"num_frames": 3, "size_px": (64, 64), "steps": 2, "guidance": 5.0}
     pipeline, _ = load_painter_pipeline(own, torch.float32, torch.device("cpu"), {})
-    assert torch.equal(pipeline([PROMPT], **said).frames, frames)
+    assert torch.equal(pipeline([PROMPT], **options).frames, frames)
 
 
 def test_the_shipped_painter_carries_the_code_of_this_version_and_a_card() -> None:

@@ -78,7 +78,7 @@ def test_an_unfinished_picture_is_what_the_strokes_begin_on(painter: Path, pictu
 
 
 @pytest.mark.parametrize(
-    ("overrides", "words"),
+    ("overrides", "message"),
     [
         (("execution=strokes", "renderer=region"), "bezier, oil or ink"),
         (("execution=brush",), "frames or strokes"),
@@ -87,12 +87,12 @@ def test_an_unfinished_picture_is_what_the_strokes_begin_on(painter: Path, pictu
     ],
 )
 def test_what_strokes_cannot_do_is_refused_in_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], overrides: tuple[str, ...], words: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], overrides: tuple[str, ...], message: str
 ) -> None:
     out = tmp_path / "out"
     assert command("paint", paint_config, run, "A test.", ["prompt=a", f"out={out}", *overrides]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
-    assert words in line
+    assert message in line
     assert not out.exists()
 
 

@@ -18,13 +18,13 @@ from tests.pipelines.small_painter import save_untrained_painter
 ALLOCATOR = "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to"
 
 
-def config(**said: Any) -> PaintConfig:
-    typed = [f"{key}={value}" for key, value in said.items()]
+def config(**options: Any) -> PaintConfig:
+    typed = [f"{key}={value}" for key, value in options.items()]
     return paint_config(compose("paint", ["prompt=a boat", "painter=painter", "out=out", *typed]))
 
 
-def told(error: Exception, *, on_gpu: bool = True, at_once: int = 1, **said: Any) -> str:
-    with pytest.raises(UserError) as raised, naming_memory(config(**said), on_gpu=on_gpu, at_once=at_once):
+def told(error: Exception, *, on_gpu: bool = True, at_once: int = 1, **options: Any) -> str:
+    with pytest.raises(UserError) as raised, naming_memory(config(**options), on_gpu=on_gpu, at_once=at_once):
         raise error
     return str(raised.value)
 
@@ -59,10 +59,10 @@ def test_the_command_ends_with_that_line(
 
     painter = save_untrained_painter(tmp_path / "painter")
     monkeypatch.setattr(PaintingPipeline, "__call__", short)
-    words = [f"painter={painter}", "prompt=a boat", "device=cpu", f"out={tmp_path / 'out'}"]
-    assert command("paint", paint_config, run, "A test.", words) == 2
+    overrides = [f"painter={painter}", "prompt=a boat", "device=cpu", f"out={tmp_path / 'out'}"]
+    assert command("paint", paint_config, run, "A test.", overrides) == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith("error: out of memory on this machine; try dtype=bf16")
     assert not (tmp_path / "out").exists()
     for offload in ("model", "group", "sequential"):
-        assert command("paint", paint_config, run, "A test.", [*words, f"offload={offload}"]) == 2
+        assert command("paint", paint_config, run, "A test.", [*overrides, f"offload={offload}"]) == 2
         assert f"offload={offload}: not allowed; allowed: none on a CPU" in capsys.readouterr().err

@@ -33,10 +33,10 @@ def painted(count: int = 5, height: int = 20, width: int = 30) -> NDArray[np.uin
     return frames
 
 
-def report(**said: object) -> dict[str, object]:
+def report(**options: object) -> dict[str, object]:
     return {
         "note": PROVENANCE, "prompt": "a red house", "task": "generate", "seed": 3, "steps": 50, "guidance": 5.0,
-        "painter": "tiny", "conditions": [{"frame": 4, "psnr_db": 31.25, "ssim": 0.9}], **said,
+        "painter": "tiny", "conditions": [{"frame": 4, "psnr_db": 31.25, "ssim": 0.9}], **options,
     }  # fmt: skip
 
 
@@ -257,7 +257,7 @@ def test_a_folder_whose_run_was_killed_as_it_began_can_be_painted_into(
 ) -> None:
     root, left = tmp_path / "out", itertools.count()
 
-    def until(made: Path, **said: bool) -> None:
+    def until(made: Path, **options: bool) -> None:
         if next(left) >= calls:
             raise KeyboardInterrupt
         os.makedirs(made, exist_ok=True)  # noqa: PTH103  Path.mkdir is what is patched

@@ -40,8 +40,8 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def paint(painter: Path, *words: object) -> int:
-    return command("paint", paint_config, run, "A test.", [f"painter={painter}", *FAST, *map(str, words)])
+def paint(painter: Path, *overrides: object) -> int:
+    return command("paint", paint_config, run, "A test.", [f"painter={painter}", *FAST, *map(str, overrides)])
 
 
 def frames(out: Path) -> Any:

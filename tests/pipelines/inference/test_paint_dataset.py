@@ -30,8 +30,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return small_dataset(tmp_path_factory.mktemp("data") / "set", captions=captions, size_px=(64, 64))
 
 
-def paint(painter: Path, *words: str) -> int:
-    return command("paint", paint_config, run, "", [f"painter={painter}", *FAST, *words])
+def paint(painter: Path, *overrides: str) -> int:
+    return command("paint", paint_config, run, "", [f"painter={painter}", *FAST, *overrides])
 
 
 def sequences(dataset: Path, split: str = "val") -> list[StoredSequence]:
@@ -59,14 +59,14 @@ def test_every_caption_is_painted_as_it_is_alone(painter: Path, dataset: Path, t
     assert frames(out / key) == frames(tmp_path / "one")
 
 
-@pytest.mark.parametrize(("words", "frame"), [(("task=reconstruct",), -1), (("task=complete", "at=1"), 1)])
+@pytest.mark.parametrize(("overrides", "frame"), [(("task=reconstruct",), -1), (("task=complete", "at=1"), 1)])
 def test_every_picture_is_given_as_it_is_stored(
-    painter: Path, dataset: Path, tmp_path: Path, words: tuple[str, ...], frame: int
+    painter: Path, dataset: Path, tmp_path: Path, overrides: tuple[str, ...], frame: int
 ) -> None:
-    assert paint(painter, f"dataset={dataset}", "split=train", *words, f"out={tmp_path}") == 0
+    assert paint(painter, f"dataset={dataset}", "split=train", *overrides, f"out={tmp_path}") == 0
     stored = {one.key: one.members[one.facts["frames"][frame]["member"]] for one in sequences(dataset, "train")}
     assert {path.stem: path.read_bytes() for path in (tmp_path / GIVEN).iterdir()} == stored and len(stored) == 4
-    assert all(report(tmp_path / key)["task"] == words[0].partition("=")[2] for key in stored)
+    assert all(report(tmp_path / key)["task"] == overrides[0].partition("=")[2] for key in stored)
 
 
 def test_what_is_painted_stays_when_more_are_asked_for(
@@ -78,7 +78,7 @@ def test_what_is_painted_stays_when_more_are_asked_for(
 
 
 @pytest.mark.parametrize(
-    ("words", "reason"),
+    ("overrides", "reason"),
     [
         (("prompt=a boat",), "prompt=a boat: not allowed; allowed: '' with dataset="),
         (("task=reconstruct", "image=a.png"), "image=a.png: not allowed; allowed: null beside dataset="),
@@ -95,11 +95,11 @@ def test_what_cannot_be_painted_of_a_set_is_one_line_and_leaves_nothing(
     dataset: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    words: tuple[str, ...],
+    overrides: tuple[str, ...],
     reason: str,
 ) -> None:
     out = tmp_path / "out"
-    assert paint(painter, f"dataset={dataset}", *words, f"out={out}") == 2
+    assert paint(painter, f"dataset={dataset}", *overrides, f"out={out}") == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert reason in line
     assert not out.exists()

@@ -313,11 +313,13 @@ def test_large_pictures_leak_no_warning_and_leave_pillow_alone() -> None:
     assert before == (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES)
 
 
-@pytest.mark.parametrize(("value", "said"), [(np.nan, "not finite"), (np.inf, "not finite"), (7.5, "outside 0 to 1")])
-def test_unpaintable_floats_are_refused(value: float, said: str) -> None:
+@pytest.mark.parametrize(
+    ("value", "message"), [(np.nan, "not finite"), (np.inf, "not finite"), (7.5, "outside 0 to 1")]
+)
+def test_unpaintable_floats_are_refused(value: float, message: str) -> None:
     grey = np.full((H, W), 0.5, np.float32)
     grey[3, 4] = value
-    assert said in refusal(saved(Image.fromarray(grey), "TIFF"))
+    assert message in refusal(saved(Image.fromarray(grey), "TIFF"))
 
 
 def test_floats_in_range_are_taken_as_they_are() -> None:
@@ -326,7 +328,7 @@ def test_floats_in_range_are_taken_as_they_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("array", "options", "said"),
+    ("array", "options", "message"),
     [
         (np.zeros((3, H, W), np.uint16), {"photometric": "rgb", "planarconfig": "separate"}, "plane by plane"),
         (np.zeros((H, W, 3), np.float32), {"photometric": "rgb"}, "8 or 16 bits"),
@@ -334,9 +336,9 @@ def test_floats_in_range_are_taken_as_they_are() -> None:
     ids=["planes", "floats"],
 )
 def test_kinds_of_pixels_that_cannot_be_read_are_refused_with_what_can(
-    array: np.ndarray, options: dict[str, str], said: str
+    array: np.ndarray, options: dict[str, str], message: str
 ) -> None:
     out = io.BytesIO()
     tifffile.imwrite(out, array, **options)
     reason = refusal(out.getvalue())
-    assert said in reason and "damaged" not in reason
+    assert message in reason and "damaged" not in reason

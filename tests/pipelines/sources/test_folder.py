@@ -229,13 +229,13 @@ def test_a_blank_caption_is_none(tmp_path: Path) -> None:
 
 def test_required_captions_that_lack_are_counted_and_the_first_is_named(tmp_path: Path) -> None:
     fill(tmp_path, {"a.png": png(), "a.txt": "a", "b.png": png(), "c.png": png()})
-    said = one_line_error(FolderSource(path=str(tmp_path), require_captions=True))
-    assert "2 of 3" in said and "b.png" in said
+    message = one_line_error(FolderSource(path=str(tmp_path), require_captions=True))
+    assert "2 of 3" in message and "b.png" in message
     assert len(FolderSource(path=str(tmp_path), require_captions=True).index(1)) == 1
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("metadata.jsonl", '{"file_name": "a.png"}\n{oops', "metadata.jsonl, line 2: not JSON"),
         ("metadata.jsonl", "[1]", "metadata.jsonl, line 1: not a JSON object"),
@@ -250,9 +250,9 @@ def test_required_captions_that_lack_are_counted_and_the_first_is_named(tmp_path
         ("Metadata.CSV", b"name,text", "Metadata.CSV, line 1: no column"),
     ],
 )
-def test_malformed_captions_name_file_and_line(tmp_path: Path, name: str, content: bytes | str, said: str) -> None:
+def test_malformed_captions_name_file_and_line(tmp_path: Path, name: str, content: bytes | str, message: str) -> None:
     fill(tmp_path, {"a.png": png(), name: content})
-    assert f"{tmp_path}/{said}" in one_line_error(FolderSource(path=str(tmp_path)))
+    assert f"{tmp_path}/{message}" in one_line_error(FolderSource(path=str(tmp_path)))
 
 
 def test_a_folder_that_is_missing_a_file_or_bare_is_named(tmp_path: Path) -> None:
@@ -327,8 +327,8 @@ def test_storage_that_hiccups_is_waited_for_and_one_that_fails_is_not_held_again
     failing(monkeypatch, error, ending, times=1000)
     with pytest.raises(StorageFault, match=ending):
         source.load(entry, FRAMING)
-    said = one_line_error(source)
-    assert str(tmp_path / ending) in said and "fails" in said
+    message = one_line_error(source)
+    assert str(tmp_path / ending) in message and "fails" in message
 
 
 def test_a_depth_map_that_is_a_broken_link_or_vanishes_is_refused_like_a_picture(tmp_path: Path) -> None:

@@ -185,22 +185,22 @@ def test_a_data_set_of_parquet_resumes_to_the_same_bytes_with_broken_rows_in_qua
     columns["image"].insert(3, b"no picture")
     columns["license"] = ["CC0-1.0"] * 6
     write(tmp_path / "in" / "a.parquet", columns)
-    words = [
+    overrides = [
         "source=parquet",
         f"source.path={tmp_path / 'in'}",
         "renderer=bezier",
         "renderer.num_strokes=20",
         "size=64",
     ]
-    words += ["num_frames=3", "cluster=inline", "gallery=false", "shard_size=2", "val_fraction=0.3"]
-    assert synth(*words, f"out={tmp_path / 'a'}") == 3
+    overrides += ["num_frames=3", "cluster=inline", "gallery=false", "shard_size=2", "val_fraction=0.3"]
+    assert synth(*overrides, f"out={tmp_path / 'a'}") == 3
     (refused,) = [json.loads(line) for line in (tmp_path / "a" / "quarantine.jsonl").read_text().splitlines()]
     assert refused["source"] == "a.parquet:3" and "not a picture" in refused["reason"]
     table = rows(tmp_path / "a" / "samples.parquet")
     assert sorted(str(row["caption"])[:8] for row in table) == [f"noise {n}," for n in (0, 1, 2, 4, 5)]
     assert {row["licence"] for row in table} == {"CC0-1.0"}
-    assert synth(*words, f"out={tmp_path / 'b'}") == 3
+    assert synth(*overrides, f"out={tmp_path / 'b'}") == 3
     shard = sorted((tmp_path / "b" / "shards").glob("*.json"))[0]
     shard.unlink()
-    assert synth(*words, f"out={tmp_path / 'b'}") == 3
+    assert synth(*overrides, f"out={tmp_path / 'b'}") == 3
     assert_same(contents(tmp_path / "a"), contents(tmp_path / "b"))

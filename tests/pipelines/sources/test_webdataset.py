@@ -171,8 +171,8 @@ def test_a_truncated_tar_is_named_wherever_it_was_cut(tmp_path: Path) -> None:
     path = tmp_path / "cut.tar"
     for length in (0, 100, 511, *range(512, end_mark, 256), end_mark):
         path.write_bytes(whole[:length])
-        said = one_line_error(WebDatasetSource(path=str(path)))
-        assert str(path) in said and "truncated" in said, length
+        message = one_line_error(WebDatasetSource(path=str(path)))
+        assert str(path) in message and "truncated" in message, length
     path.write_bytes(whole[: end_mark + 512])  # one block of the end mark is enough
     assert len(WebDatasetSource(path=str(path)).index(None)) == 2
 
@@ -220,21 +220,21 @@ def test_members_that_lie_apart_are_refused_with_advice(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("member", "content", "said"),
+    ("member", "content", "message"),
     [
         ("k.txt", b"caf\xe9", "a.tar:k.txt: not UTF-8"),
         ("k.json", b"{oops", "a.tar:k.json: not JSON"),
         ("k.json", b'{"caption": [1]}', "a.tar:k.json: caption is not text"),
     ],
 )
-def test_malformed_captions_name_tar_and_member(tmp_path: Path, member: str, content: bytes, said: str) -> None:
-    assert said in one_line_error(source_of(tmp_path / "a.tar", [("k.png", picture()), (member, content)]))
+def test_malformed_captions_name_tar_and_member(tmp_path: Path, member: str, content: bytes, message: str) -> None:
+    assert message in one_line_error(source_of(tmp_path / "a.tar", [("k.png", picture()), (member, content)]))
 
 
 def test_required_captions_that_lack_are_counted_and_the_first_is_named(tmp_path: Path) -> None:
     source_of(tmp_path / "a.tar", [*samples("a"), ("b.png", picture()), ("c.png", picture())])
-    said = one_line_error(WebDatasetSource(path=str(tmp_path / "a.tar"), require_captions=True))
-    assert "2 of 3" in said and "a.tar:b" in said
+    message = one_line_error(WebDatasetSource(path=str(tmp_path / "a.tar"), require_captions=True))
+    assert "2 of 3" in message and "a.tar:b" in message
 
 
 def test_tars_at_urls_are_read_like_files() -> None:

@@ -14,8 +14,8 @@ COUNT = 400
 NUMBERS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 
-def captions(wording: str, **said: object) -> list[str]:
-    source = ScenesSource(seed=5, wording=wording, **said)  # type: ignore[arg-type]
+def captions(wording: str, **options: object) -> list[str]:
+    source = ScenesSource(seed=5, wording=wording, **options)  # type: ignore[arg-type]
     return [str(entry.caption) for entry in source.index(COUNT)]
 
 

@@ -33,8 +33,8 @@ def batch_sizes() -> list[int]:
     return sizes
 
 
-def configured(out: Path, *words: str, **keys: Any) -> SynthConfig:
-    plain = compose("synth", [*SMALL, f"out={out}", *words])
+def configured(out: Path, *overrides: str, **keys: Any) -> SynthConfig:
+    plain = compose("synth", [*SMALL, f"out={out}", *overrides])
     return synth_config(plain | {"renderer": {"family": "squares", "phrase": "painted in squares", **keys}})
 
 

@@ -14,12 +14,12 @@ from tests.renderers.actors import save_released_actor, save_small_actor
 from training.models.actor import Actor
 
 
-def words(out: Path, actor: Path | str, **said: object) -> list[str]:
+def words(out: Path, actor: Path | str, **options: object) -> list[str]:
     """A run of two small sequences."""
     return [
         "renderer=agent", f"renderer.actor={actor}", "renderer.num_steps=2", "num_sequences=2", "num_frames=3",
         "size=64", "cluster=inline", "gallery=false", "tracker=none", f"out={out}",
-        *(f"{key}={value}" for key, value in said.items()),
+        *(f"{key}={value}" for key, value in options.items()),
     ]  # fmt: skip
 
 
@@ -42,9 +42,9 @@ def test_the_weights_and_not_their_path_are_in_the_recipe(released: Path, tmp_pa
     assert here["assets"] == there["assets"] and len(here["assets"]["actor"]) == 64
 
 
-def refused(actor: Path | str, tmp_path: Path, **said: object) -> str:
+def refused(actor: Path | str, tmp_path: Path, **options: object) -> str:
     with pytest.raises(ConfigError) as error:
-        synth_config(compose("synth", words(tmp_path / "data", actor, **said)))
+        synth_config(compose("synth", words(tmp_path / "data", actor, **options)))
     assert not (tmp_path / "data").exists()
     return str(error.value)
 

@@ -23,8 +23,8 @@ SMALL = [
 ]  # fmt: skip
 
 
-def configured(out: Path, *words: str) -> SynthConfig:
-    return synth_config(compose("synth", [*SMALL, f"out={out}", *words]))
+def configured(out: Path, *overrides: str) -> SynthConfig:
+    return synth_config(compose("synth", [*SMALL, f"out={out}", *overrides]))
 
 
 def program_of(out: Path) -> StrokeProgram:
@@ -43,8 +43,8 @@ def fork(path: Path) -> Path:
 
 
 def test_own_brush_is_in_the_program_and_its_hash_in_the_recipe(tmp_path: Path) -> None:
-    words = [f"renderer.brush.path={fork(tmp_path / 'fork.png')}"]
-    assert synth.run(configured(tmp_path / "out", *words)).exit_code == 0
+    overrides = [f"renderer.brush.path={fork(tmp_path / 'fork.png')}"]
+    assert synth.run(configured(tmp_path / "out", *overrides)).exit_code == 0
     cover = program_of(tmp_path / "out").arrays["brush_cover"].astype(float).mean((0, 2))
     assert cover[: len(cover) // 2].max() > 2 * cover[len(cover) // 2]
     (choice,) = read_card(tmp_path / "out").recipe["renderers"]
@@ -60,18 +60,18 @@ def heights(path: Path, size: tuple[int, int] = (120, 40)) -> Path:
 
 
 def test_height_map_is_in_the_program_and_its_hash_in_the_recipe(tmp_path: Path) -> None:
-    words = [
+    overrides = [
         f"renderer.brush.path={fork(tmp_path / 'fork.png')}",
         f"renderer.brush.height_path={heights(tmp_path / 'heights.png')}",
     ]
-    assert synth.run(configured(tmp_path / "out", *words)).exit_code == 0
+    assert synth.run(configured(tmp_path / "out", *overrides)).exit_code == 0
     relief = program_of(tmp_path / "out").arrays["brush_relief"][0].astype(float).mean(0)
     assert relief[-10:].mean() > relief[:10].mean() + 100
     (choice,) = read_card(tmp_path / "out").recipe["renderers"]
     assert set(choice["assets"]) == {"brush", "brush_height"}
-    before = recipe_hash(configured(tmp_path / "out", *words).recipe())
+    before = recipe_hash(configured(tmp_path / "out", *overrides).recipe())
     Image.new("L", (120, 40), 9).save(tmp_path / "heights.png")
-    assert recipe_hash(configured(tmp_path / "out", *words).recipe()) != before
+    assert recipe_hash(configured(tmp_path / "out", *overrides).recipe()) != before
 
 
 def test_another_file_under_the_same_name_is_another_data_set(tmp_path: Path) -> None:
@@ -93,8 +93,8 @@ def test_style_colours_the_painting(tmp_path: Path) -> None:
     style = np.zeros((64, 64, 3), np.uint8)
     style[..., 0], style[..., 2] = 200, np.linspace(0, 80, 64)
     Image.fromarray(style).save(tmp_path / "red.png")
-    words = [f"renderer.style.path={tmp_path / 'red.png'}", "renderer.style.strength=1"]
-    assert synth.run(configured(tmp_path / "out", *words)).exit_code == 0
+    overrides = [f"renderer.style.path={tmp_path / 'red.png'}", "renderer.style.strength=1"]
+    assert synth.run(configured(tmp_path / "out", *overrides)).exit_code == 0
     red, green, _ = program_of(tmp_path / "out").strokes[:, 10:13].mean(0)
     assert red > 2 * green
     assert "red.png" in json.dumps(read_card(tmp_path / "out").recipe)

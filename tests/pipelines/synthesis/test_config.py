@@ -21,16 +21,16 @@ def _no_data_set_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def configured(*words: str) -> SynthConfig:
-    return synth_config(compose("synth", words))
+def configured(*overrides: str) -> SynthConfig:
+    return synth_config(compose("synth", overrides))
 
 
-def hashed(*words: str) -> str:
-    return recipe_hash(configured(*words).recipe())
+def hashed(*overrides: str) -> str:
+    return recipe_hash(configured(*overrides).recipe())
 
 
 @pytest.mark.parametrize(
-    "words",
+    "overrides",
     [
         ["size=128"],
         ["size=256x128"],
@@ -54,12 +54,12 @@ def hashed(*words: str) -> str:
     ],
     ids=" ".join,
 )
-def test_what_decides_the_bytes_changes_the_hash(words: list[str]) -> None:
-    assert hashed(*words) != hashed()
+def test_what_decides_the_bytes_changes_the_hash(overrides: list[str]) -> None:
+    assert hashed(*overrides) != hashed()
 
 
 @pytest.mark.parametrize(
-    "words",
+    "overrides",
     [
         ["out=elsewhere"],
         ["cluster=inline"],
@@ -71,8 +71,8 @@ def test_what_decides_the_bytes_changes_the_hash(words: list[str]) -> None:
     ],
     ids=" ".join,
 )
-def test_what_does_not_decide_the_bytes_leaves_the_hash(words: list[str]) -> None:
-    assert hashed(*words) == hashed()
+def test_what_does_not_decide_the_bytes_leaves_the_hash(overrides: list[str]) -> None:
+    assert hashed(*overrides) == hashed()
 
 
 def test_a_mix_of_one_is_that_one() -> None:

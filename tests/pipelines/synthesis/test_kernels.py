@@ -81,9 +81,9 @@ def test_machines_of_a_foreign_cluster_compile_for_themselves(compiled: list[lis
 def test_a_run_compiles_before_its_clock_starts(
     compiled: list[list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ("size=64", "num_sequences=1", "renderer=small", "gallery=false", f"out={tmp_path / 'out'}")
-    assert synth(*words) == 0
-    told = capsys.readouterr().err
-    assert told.startswith(LINE) and "painting: 1/1" in told
-    assert synth(*words) == 0
+    overrides = ("size=64", "num_sequences=1", "renderer=small", "gallery=false", f"out={tmp_path / 'out'}")
+    assert synth(*overrides) == 0
+    message = capsys.readouterr().err
+    assert message.startswith(LINE) and "painting: 1/1" in message
+    assert synth(*overrides) == 0
     assert compiled == [["bezier", "brush"]]

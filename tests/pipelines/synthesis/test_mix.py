@@ -22,8 +22,8 @@ SMALL = (
 MEMBERS = ("bezier", "ink", "oil", "region", "studio")
 
 
-def plain_of(out: Path, *words: str) -> dict[str, Any]:
-    return compose("synth", [*SMALL, f"out={out}", *words])
+def plain_of(out: Path, *overrides: str) -> dict[str, Any]:
+    return compose("synth", [*SMALL, f"out={out}", *overrides])
 
 
 def grown(plain: dict[str, Any], weight: float | None = None) -> dict[str, Any]:

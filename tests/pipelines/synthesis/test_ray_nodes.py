@@ -50,8 +50,8 @@ def test_machines_that_die_and_join_give_the_bytes_of_one(code: str, cluster: ob
     assert synth(*WORDS, "cluster=inline", f"out={alone}") == 0
     nodes = [cluster.add_node(num_cpus=cpus, include_dashboard=False) for cpus in (0, 1, 1)]  # type: ignore[attr-defined]
     address = cluster.address  # type: ignore[attr-defined]
-    words = [*WORDS, "cluster=ray", f"cluster.address={address}", f"cluster.code={code}", f"out={out}"]
-    command = [sys.executable, "-m", "process_painter", "synth", *words]
+    overrides = [*WORDS, "cluster=ray", f"cluster.address={address}", f"cluster.code={code}", f"out={out}"]
+    command = [sys.executable, "-m", "process_painter", "synth", *overrides]
     with (tmp_path / "log").open("wb") as log:
         run = subprocess.Popen(command, stdout=log, stderr=log)
         wait_for(out, 3, run)

@@ -37,8 +37,8 @@ SAM = ["renderer.segment.method=sam", "renderer.segment.sam.points_per_side=3", 
 DEEP = ["renderer.saliency.method=deep", "renderer.saliency.input_px=32"]
 
 
-def configured(out: Path, *words: str) -> SynthConfig:
-    return synth_config(compose("synth", [*REGION, f"out={out}", *words]))
+def configured(out: Path, *overrides: str) -> SynthConfig:
+    return synth_config(compose("synth", [*REGION, f"out={out}", *overrides]))
 
 
 def sequences_of(out: Path) -> list[StoredSequence]:
@@ -47,9 +47,9 @@ def sequences_of(out: Path) -> list[StoredSequence]:
     return list(read_sequences(out, manifest))
 
 
-def refusal(out: Path, *words: str) -> ConfigError:
+def refusal(out: Path, *overrides: str) -> ConfigError:
     with pytest.raises(ConfigError) as caught:
-        configured(out, *words)
+        configured(out, *overrides)
     assert "\n" not in str(caught.value) and not out.exists()
     return caught.value
 
@@ -64,8 +64,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("fill", ["wash", "flat", "strokes"])
 @pytest.mark.parametrize("order", ["back_to_front", "area"])
 def test_every_fill_and_order_is_verified(tmp_path: Path, fill: str, order: str) -> None:
-    words = [f"renderer.fill={fill}", f"renderer.order={order}", "renderer.segment.method=truth"]
-    assert synth.run(configured(tmp_path / "out", *words)).exit_code == 0
+    overrides = [f"renderer.fill={fill}", f"renderer.order={order}", "renderer.segment.method=truth"]
+    assert synth.run(configured(tmp_path / "out", *overrides)).exit_code == 0
     assert verify.run(verify.VerifyConfig(dataset=tmp_path / "out")).exit_code == 0
 
 
@@ -144,15 +144,15 @@ def test_verify_finds_what_is_wrong_with_regions(made: Path) -> None:
 
 
 def test_a_region_that_no_picture_has_refuses_the_run_with_its_reason(tmp_path: Path) -> None:
-    words = ["renderer.order=user", "renderer.user_order=[999]"]
+    overrides = ["renderer.order=user", "renderer.user_order=[999]"]
     with pytest.raises(Exception, match=r"2 of 2 inputs were refused.*user_order=999"):
-        synth.run(configured(tmp_path / "out", *words))
+        synth.run(configured(tmp_path / "out", *overrides))
     assert "user_order=999" in (tmp_path / "out" / "quarantine.jsonl").read_text()
 
 
 def test_an_artist_begins_where_they_point(tmp_path: Path) -> None:
-    words = ["renderer.order=user", "renderer.user_order=[[0.02,0.02],[0.5,0.98]]"]
-    assert synth.run(configured(tmp_path / "out", *words)).exit_code == 0
+    overrides = ["renderer.order=user", "renderer.user_order=[[0.02,0.02],[0.5,0.98]]"]
+    assert synth.run(configured(tmp_path / "out", *overrides)).exit_code == 0
     for sequence in sequences_of(tmp_path / "out"):
         labels = read_label_map(sequence.members["regions.png"])
         assert sequence.facts["regions"][0]["label"] == labels[1, 1]
@@ -160,8 +160,8 @@ def test_an_artist_begins_where_they_point(tmp_path: Path) -> None:
 
 def test_truth_is_refused_where_the_source_has_none(tmp_path: Path) -> None:
     save_picture(tmp_path / "a.png", 0)
-    words = ["renderer.segment.method=truth", "source=folder", f"source.path={tmp_path}"]
-    error = refusal(tmp_path / "out", *words)
+    overrides = ["renderer.segment.method=truth", "source=folder", f"source.path={tmp_path}"]
+    error = refusal(tmp_path / "out", *overrides)
     assert error.key == "renderer.segment.method" and "source=folder brings no label map" in str(error)
 
 
@@ -173,8 +173,8 @@ def test_a_depth_map_beside_the_picture_drives_back_to_front(tmp_path: Path) -> 
     Image.fromarray(picture).save(folder / "bars.png")
     near = np.repeat(np.array([[60000, 100, 30000]], np.uint16), 32, axis=1)
     Image.fromarray(np.repeat(near, 64, axis=0)).save(folder / "bars.depth.png")
-    words = ["source=folder", f"source.path={folder}", "num_sequences=1", "renderer.order=back_to_front"]
-    config = configured(tmp_path / "out", *words)
+    overrides = ["source=folder", f"source.path={folder}", "num_sequences=1", "renderer.order=back_to_front"]
+    config = configured(tmp_path / "out", *overrides)
     assert synth.run(config).exit_code == 0
     (sequence,) = sequences_of(tmp_path / "out")
     labels = read_label_map(sequence.members["regions.png"])
@@ -184,20 +184,20 @@ def test_a_depth_map_beside_the_picture_drives_back_to_front(tmp_path: Path) -> 
     assert synth._plan(config).fingerprint() != before  # another data set
     (folder / "bars.depth.png").write_bytes(b"no map")
     with pytest.raises(Exception, match="refused"):
-        synth.run(configured(tmp_path / "out2", *words))
+        synth.run(configured(tmp_path / "out2", *overrides))
     assert "depth map" in (tmp_path / "out2" / "quarantine.jsonl").read_text()
 
 
 def test_sam_from_a_checkpoint_paints_and_is_loaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build = mock.Mock(side_effect=small_sam)
     monkeypatch.setitem(segment_anything.sam_model_registry, "vit_b", build)
-    words = [*SAM, f"renderer.segment.sam.checkpoint={save_small_sam(tmp_path / 'small.pth')}"]
-    config = configured(tmp_path / "out", *words)
+    overrides = [*SAM, f"renderer.segment.sam.checkpoint={save_small_sam(tmp_path / 'small.pth')}"]
+    config = configured(tmp_path / "out", *overrides)
     assert set(config.renderers[0].assets.sha256) == {"sam"}
     assert synth.run(config).exit_code == 0 and build.call_count == 1
     assert verify.run(verify.VerifyConfig(dataset=tmp_path / "out")).exit_code == 0
     save_small_sam(tmp_path / "small.pth", seed=1)
-    assert recipe_hash(configured(tmp_path / "out", *words).recipe()) != recipe_hash(config.recipe())
+    assert recipe_hash(configured(tmp_path / "out", *overrides).recipe()) != recipe_hash(config.recipe())
 
 
 def test_a_checkpoint_that_changes_under_a_run_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,8 +224,8 @@ def test_bad_checkpoints_are_one_line_that_names_path_and_variant(
     torch.save({"other": torch.zeros(3)}, tmp_path / "other.pth")
     torch.save({"code": SamCode()}, tmp_path / "code.pth")
     for name in ("missing.pth", "cut.pth", "words.pth", "other.pth", "code.pth"):
-        words = [*SAM, "renderer.segment.sam.variant=vit_l", f"{key}={tmp_path / name}"]
-        error = refusal(tmp_path / "out", *words)
+        overrides = [*SAM, "renderer.segment.sam.variant=vit_l", f"{key}={tmp_path / name}"]
+        error = refusal(tmp_path / "out", *overrides)
         assert error.key == key and name in str(error)
         assert name == "missing.pth" or "vit_l" in str(error)
     error = refusal(
@@ -273,10 +273,16 @@ def test_a_saliency_network_decides_what_comes_first(tmp_path: Path, kind: str) 
     picture[16:48, 14:38], picture[16:48, 58:82] = (230, 20, 20), (20, 230, 20)
     Image.fromarray(picture).save(folder / "two.png")
     path = onnx_network(tmp_path / "net.onnx", 32) if kind == "onnx" else torchscript_network(tmp_path / "net.pt")
-    words = [*DEEP, f"renderer.saliency.network={path}", "source=folder", f"source.path={folder}", "num_sequences=1"]
+    overrides = [
+        *DEEP,
+        f"renderer.saliency.network={path}",
+        "source=folder",
+        f"source.path={folder}",
+        "num_sequences=1",
+    ]
     for output, x in ((0, 26), (-1, 70)):
         out = tmp_path / f"out{output}"
-        assert synth.run(configured(out, *words, f"renderer.saliency.output={output}")).exit_code == 0
+        assert synth.run(configured(out, *overrides, f"renderer.saliency.output={output}")).exit_code == 0
         (sequence,) = sequences_of(out)
         assert sequence.facts["regions"][0]["label"] == read_label_map(sequence.members["regions.png"])[32, x]
 
@@ -304,9 +310,9 @@ def test_shares_of_a_gpu_are_from_none_to_one() -> None:
 
 
 def test_a_mix_has_a_member_that_paints_by_regions(tmp_path: Path) -> None:
-    words = ["renderer=mix", *(f"renderer.weights.{name}=0" for name in ("bezier", "oil", "ink", "studio"))]
+    overrides = ["renderer=mix", *(f"renderer.weights.{name}=0" for name in ("bezier", "oil", "ink", "studio"))]
     kept = [word for word in REGION if not word.startswith("renderer")]
-    config = synth_config(compose("synth", [*kept, *words, f"out={tmp_path / 'out'}"]))
+    config = synth_config(compose("synth", [*kept, *overrides, f"out={tmp_path / 'out'}"]))
     assert [(choice.name, choice.phrase) for choice in config.renderers] == [("region", "painted region by region")]
     assert synth.run(config).exit_code == 0
 
@@ -324,9 +330,9 @@ def test_vit_b_with_random_weights_paints_from_end_to_end(tmp_path: Path) -> Non
     with torch.random.fork_rng():
         torch.manual_seed(0)
         torch.save(segment_anything.sam_model_registry["vit_b"]().state_dict(), tmp_path / "vit_b.pth")
-    words = [*SAM, f"renderer.segment.sam.checkpoint={tmp_path / 'vit_b.pth'}", "num_sequences=1"]
+    overrides = [*SAM, f"renderer.segment.sam.checkpoint={tmp_path / 'vit_b.pth'}", "num_sequences=1"]
     try:
-        assert synth.run(configured(tmp_path / "out", *words)).exit_code == 0
+        assert synth.run(configured(tmp_path / "out", *overrides)).exit_code == 0
         assert verify.run(verify.VerifyConfig(dataset=tmp_path / "out")).exit_code == 0
     finally:
         shutil.rmtree(tmp_path / "out", ignore_errors=True)

@@ -31,8 +31,8 @@ def planned() -> ShardPlan:
     return next(plan.shards())
 
 
-def settings_in(root: Path, *words: str) -> RenderSettings:
-    config = synth_config(compose("synth", [*SMALL, *words]))
+def settings_in(root: Path, *overrides: str) -> RenderSettings:
+    config = synth_config(compose("synth", [*SMALL, *overrides]))
     (root / "shards").mkdir(parents=True, exist_ok=True)
     (root / "timings").mkdir(exist_ok=True)
     return RenderSettings(
@@ -114,7 +114,7 @@ def test_a_report_tells_counts_and_phases_and_never_pixels(planned: ShardPlan, t
 
 
 @pytest.mark.parametrize(
-    ("error", "fatal", "said"),
+    ("error", "fatal", "message"),
     [
         (OSError(errno.ENOSPC, "No space left on device"), True, "No space left"),
         (OSError(errno.EROFS, "Read-only file system", "/there"), True, "/there: Read-only"),
@@ -124,7 +124,7 @@ def test_a_report_tells_counts_and_phases_and_never_pixels(planned: ShardPlan, t
     ],
 )
 def test_the_machine_s_trouble_is_reported_and_blamed_on_no_picture(
-    error: BaseException, fatal: bool, said: str, planned: ShardPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    error: BaseException, fatal: bool, message: str, planned: ShardPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: Any) -> Any:
         raise error
@@ -132,7 +132,7 @@ def test_the_machine_s_trouble_is_reported_and_blamed_on_no_picture(
     monkeypatch.setattr(sequence_module, "render_sequence", fails)
     report = render_shard(planned, settings_in(tmp_path))
     assert report.fatal is fatal
-    assert said in str(report.error)
+    assert message in str(report.error)
     assert report.num_quarantined == 0
     assert list((tmp_path / "shards").iterdir()) == []
 
@@ -144,8 +144,8 @@ def test_what_a_picture_does_not_reach_is_bare_canvas(renderer: str, tmp_path: P
     rgba[:, :60] = (30, 60, 150, 255)
     (tmp_path / "in").mkdir()
     Image.fromarray(rgba).save(tmp_path / "in" / "wide.png")
-    words = (f"renderer={renderer}", "renderer.canvas=[0.82,0.76,0.66]", "size=64", "fit=pad", "cluster=inline")
-    config = synth_config(compose("synth", [*words, "source=folder", f"source.path={tmp_path / 'in'}"]))
+    overrides = (f"renderer={renderer}", "renderer.canvas=[0.82,0.76,0.66]", "size=64", "fit=pad", "cluster=inline")
+    config = synth_config(compose("synth", [*overrides, "source=folder", f"source.path={tmp_path / 'in'}"]))
     (choice,) = config.renderers
     (entry,) = config.source.index(None)
     picture = config.source.load(entry, config.framing, choice.ground).image

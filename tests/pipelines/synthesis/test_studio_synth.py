@@ -27,8 +27,8 @@ STUDIO = ("renderer=studio", *KEYS, "num_frames=4", "cluster=inline", "gallery=f
 SHARD = "train-00000-of-00001"
 
 
-def configured(out: Path, *words: str) -> SynthConfig:
-    return synth_config(compose("synth", [*STUDIO, f"out={out}", *words]))
+def configured(out: Path, *overrides: str) -> SynthConfig:
+    return synth_config(compose("synth", [*STUDIO, f"out={out}", *overrides]))
 
 
 def manifest_of(out: Path) -> ShardManifest:
@@ -61,8 +61,8 @@ def test_what_is_made_is_verified_and_made_again_to_the_byte(made: Path, tmp_pat
 
 @pytest.mark.parametrize("medium", ["ink", "pencil", "watercolour", "digital"])
 def test_every_medium_is_verified(tmp_path: Path, medium: str) -> None:
-    words = [f"renderer.medium={medium}", "num_sequences=2"]
-    assert synth.run(configured(tmp_path / "out", *words)).exit_code == 0
+    overrides = [f"renderer.medium={medium}", "num_sequences=2"]
+    assert synth.run(configured(tmp_path / "out", *overrides)).exit_code == 0
     assert verify.run(verify.VerifyConfig(dataset=tmp_path / "out")).exit_code == 0
 
 
@@ -89,9 +89,9 @@ def test_without_the_key_there_are_no_texts_of_frames_and_the_recipe_is_as_befor
 
 
 def test_renderers_without_phases_give_every_frame_the_caption(tmp_path: Path) -> None:
-    words = ["renderer=bezier", "renderer.num_strokes=20", "size=64", "num_sequences=1", "caption.steps=true"]
-    words += ["cluster=inline", "gallery=false", "val_fraction=0", f"out={tmp_path / 'out'}"]
-    assert synth.run(synth_config(compose("synth", words))).exit_code == 0
+    overrides = ["renderer=bezier", "renderer.num_strokes=20", "size=64", "num_sequences=1", "caption.steps=true"]
+    overrides += ["cluster=inline", "gallery=false", "val_fraction=0", f"out={tmp_path / 'out'}"]
+    assert synth.run(synth_config(compose("synth", overrides))).exit_code == 0
     (sequence,) = sequences_of(tmp_path / "out")
     assert {sequence.step_caption(number) for number in range(8)} == {sequence.caption}
     assert "phase" not in sequence.facts["frames"][0]
@@ -127,7 +127,7 @@ def test_the_gallery_tells_what_is_being_done(made: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "told"),
+    ("word", "message"),
     [
         ("renderer.medium=fresco", "renderer.medium=fresco"),
         ("renderer.order=random", "renderer.order=random"),
@@ -140,10 +140,10 @@ def test_the_gallery_tells_what_is_being_done(made: Path) -> None:
         ("caption.steps=maybe", "caption.steps"),
     ],
 )
-def test_what_is_not_there_is_refused_in_one_line(tmp_path: Path, word: str, told: str) -> None:
+def test_what_is_not_there_is_refused_in_one_line(tmp_path: Path, word: str, message: str) -> None:
     with pytest.raises(UserError) as caught:
         configured(tmp_path / "out", word)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
 
@@ -163,26 +163,34 @@ def test_a_phrase_of_ones_own_counts_and_so_does_none(tmp_path: Path) -> None:
 
 def test_a_mix_gains_the_studio_and_a_mix_begun_without_it_goes_on_without(tmp_path: Path) -> None:
     few = [f"renderer.members.{name}.num_strokes=50" for name in ("bezier", "oil", "ink", "studio")]
-    words = ["renderer=mix", "size=64", "num_sequences=5", "cluster=inline", "gallery=false", "val_fraction=0", *few]
+    overrides = [
+        "renderer=mix",
+        "size=64",
+        "num_sequences=5",
+        "cluster=inline",
+        "gallery=false",
+        "val_fraction=0",
+        *few,
+    ]
     begun = tmp_path / "begun"
-    assert synth_command(*words, f"out={begun}", "renderer.weights.studio=0") == 0
+    assert synth_command(*overrides, f"out={begun}", "renderer.weights.studio=0") == 0
     before = contents(begun)
-    assert synth_command(*words, f"out={begun}") == 0
+    assert synth_command(*overrides, f"out={begun}") == 0
     assert_same(before, contents(begun))
-    fresh = synth_config(compose("synth", [*words, f"out={tmp_path / 'fresh'}"]))
+    fresh = synth_config(compose("synth", [*overrides, f"out={tmp_path / 'fresh'}"]))
     assert "studio" in {choice.name for choice in fresh.renderers}
 
 
 def test_killed_again_and_again_it_ends_in_the_same_data_set(tmp_path: Path) -> None:
-    words = ("renderer=studio", *KEYS, "num_sequences=24", "shard_size=2", "num_frames=4", "cluster=inline")
+    overrides = ("renderer=studio", *KEYS, "num_sequences=24", "shard_size=2", "num_frames=4", "cluster=inline")
     whole, out = tmp_path / "whole", tmp_path / "out"
-    assert synth_command(*words, f"out={whole}") == 0
+    assert synth_command(*overrides, f"out={whole}") == 0
     killings = Killings(out, len(read_card(whole).shards), random.Random(6))
     with real_runs(tmp_path / "log") as runs:
         for _ in range(2):
-            run = runs.start(out, words)
+            run = runs.start(out, overrides)
             assert killings.wait_for_a_moment(run, num_committed(out), most=3)
             run.kill_driver()
             killings.note()
-        assert runs.start(out, words).finish() == 0
+        assert runs.start(out, overrides).finish() == 0
     assert_same(contents(out), contents(whole))

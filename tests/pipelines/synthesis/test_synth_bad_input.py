@@ -79,14 +79,14 @@ def test_a_run_with_refused_pictures_is_complete_and_is_not_tried_again(
 def test_more_refused_than_allowed_fails_in_one_line_and_says_where_the_reasons_are(
     torn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = (*FROM_FOLDER, f"source.path={torn / 'pictures'}", f"out={tmp_path / 'out'}")
-    assert synth(*words, "max_quarantined=0.1") == 2
+    overrides = (*FROM_FOLDER, f"source.path={torn / 'pictures'}", f"out={tmp_path / 'out'}")
+    assert synth(*overrides, "max_quarantined=0.1") == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
     assert "max_quarantined=0.1" in line and str(tmp_path / "out" / "quarantine.jsonl") in line
     assert quarantine(tmp_path / "out")
     assert read_card(tmp_path / "out").totals is None
-    assert synth(*words, "max_quarantined=0.1") == 2
-    assert synth(*words, "max_quarantined=0.5") == 3  # nothing is lost: the rest is made, under a wider limit
+    assert synth(*overrides, "max_quarantined=0.1") == 2
+    assert synth(*overrides, "max_quarantined=0.5") == 3  # nothing is lost: the rest is made, under a wider limit
     assert_same(contents(tmp_path / "out"), contents(torn / "out"))
 
 
@@ -150,7 +150,7 @@ def test_a_storage_that_fails_stops_the_run_with_its_name_and_the_same_command_g
     pictures.mkdir()
     for number in range(6):
         save_picture(pictures / f"{number}.png", number)
-    words = (*FROM_FOLDER, f"source.path={pictures}", "source.caption=%name")
+    overrides = (*FROM_FOLDER, f"source.path={pictures}", "source.caption=%name")
     read = FolderSource.read
 
     def fails(self: FolderSource, entry: SourceEntry) -> bytes:
@@ -160,11 +160,11 @@ def test_a_storage_that_fails_stops_the_run_with_its_name_and_the_same_command_g
 
     with monkeypatch.context() as patch:
         patch.setattr(FolderSource, "read", fails)
-        assert synth(*words, f"out={tmp_path / 'out'}") == 2
+        assert synth(*overrides, f"out={tmp_path / 'out'}") == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
     assert str(pictures / "4.png") in line and str(error.strerror) in line
-    assert synth(*words, f"out={tmp_path / 'out'}") == 0
-    assert synth(*words, f"out={tmp_path / 'other'}") == 0
+    assert synth(*overrides, f"out={tmp_path / 'out'}") == 0
+    assert synth(*overrides, f"out={tmp_path / 'other'}") == 0
     assert_same(contents(tmp_path / "out"), contents(tmp_path / "other"))
 
 
@@ -176,19 +176,19 @@ def test_data_without_captions_are_warned_of_with_the_remedy_and_what_is_passed_
     for number in range(2):
         save_picture(pictures / f"a_{number}.png", number)
     (pictures / "clip.MTS").write_bytes(b"")
-    words = (*FROM_FOLDER, f"source.path={pictures}")
-    assert synth(*words, f"out={tmp_path / 'bare'}") == 0
+    overrides = (*FROM_FOLDER, f"source.path={pictures}")
+    assert synth(*overrides, f"out={tmp_path / 'bare'}") == 0
     told = capsys.readouterr().out
     assert "warning: 2 of 2 sequences have no caption" in told and "source.caption=" in told
     assert "passed over 1 files of the source: clip.MTS" in told
-    assert synth(*words, f"out={tmp_path / 'out'}", "source.caption=a picture of %name") == 0
+    assert synth(*overrides, f"out={tmp_path / 'out'}", "source.caption=a picture of %name") == 0
     assert "no caption" not in capsys.readouterr().out
     captions = sorted(str(row["caption"]) for row in rows(tmp_path / "out" / "samples.parquet"))
     assert [caption.partition(",")[0] for caption in captions] == ["a picture of a 0", "a picture of a 1"]
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("overrides", "messages"),
     [
         (["source=folder", "source.path={}/nowhere"], ["nowhere", "missing"]),
         (["source=folder", "source.path={}/empty"], ["empty", "no pictures"]),
@@ -203,18 +203,18 @@ def test_data_without_captions_are_warned_of_with_the_remedy_and_what_is_passed_
     ids=lambda words: " ".join(words)[:50],
 )
 def test_what_cannot_be_read_or_written_is_told_in_one_line_and_leaves_nothing(
-    words: list[str], said: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    overrides: list[str], messages: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "bare").mkdir()
     save_picture(tmp_path / "bare" / "0.png", 0)
     (tmp_path / "file").write_text("x")
     before = sorted(tmp_path.rglob("*"))
-    assert synth(*SMALL, f"out={tmp_path / 'out'}", *(word.replace("{}", str(tmp_path)) for word in words)) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("error: ") and told.count("\n") == 1
-    for part in said:
-        assert part in told
+    assert synth(*SMALL, f"out={tmp_path / 'out'}", *(word.replace("{}", str(tmp_path)) for word in overrides)) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("error: ") and message.count("\n") == 1
+    for part in messages:
+        assert part in message
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -230,8 +230,10 @@ def small_disk(tmp_path: Path) -> Any:
 
 
 def test_a_disk_that_fills_up_ends_the_run_in_one_line_and_loses_nothing(small_disk: Path, tmp_path: Path) -> None:
-    words = (*PAINT_FAST, "cluster=inline", "num_sequences=40", "shard_size=2", "gallery=false")
-    done = subprocess.run([*COMMAND, *words, f"out={small_disk / 'out'}"], cwd=tmp_path, capture_output=True, text=True)
+    overrides = (*PAINT_FAST, "cluster=inline", "num_sequences=40", "shard_size=2", "gallery=false")
+    done = subprocess.run(
+        [*COMMAND, *overrides, f"out={small_disk / 'out'}"], cwd=tmp_path, capture_output=True, text=True
+    )
     assert done.returncode == 2, done.stderr
     (line,) = [line for line in done.stderr.splitlines() if not line.startswith("painting")]
     assert line.startswith("error: ") and "No space left on device" in line
@@ -239,8 +241,8 @@ def test_a_disk_that_fills_up_ends_the_run_in_one_line_and_loses_nothing(small_d
     assert any(name.endswith(".json") for name in shards)
     assert not [name for name in shards if name.endswith(".tmp")]
     subprocess.run(["mount", "-o", "remount,size=40m", small_disk], check=True)
-    assert synth(*words, f"out={small_disk / 'out'}") == 0
-    assert synth(*words, f"out={tmp_path / 'other'}") == 0
+    assert synth(*overrides, f"out={small_disk / 'out'}") == 0
+    assert synth(*overrides, f"out={tmp_path / 'other'}") == 0
     assert_same(contents(small_disk / "out"), contents(tmp_path / "other"))
 
 

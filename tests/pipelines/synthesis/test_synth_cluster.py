@@ -26,8 +26,8 @@ def test_ray_with_any_number_of_workers_gives_the_bytes_of_inline(workers: int, 
     out = tmp_path / "out"
     # An address in the environment is another cluster's, which `cluster=local` may not join.
     environment = {**os.environ, "RAY_ADDRESS": "192.0.2.1:6379"}
-    words = [*ON_RAY, f"num_workers={workers}", f"out={out}"]
-    done = subprocess.run([*COMMAND, *words], env=environment, cwd=tmp_path, capture_output=True, text=True)
+    overrides = [*ON_RAY, f"num_workers={workers}", f"out={out}"]
+    done = subprocess.run([*COMMAND, *overrides], env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert_same(contents(out), contents(dataset))
     assert (out / "gallery" / "index.html").stat().st_size > 10_000
@@ -36,8 +36,8 @@ def test_ray_with_any_number_of_workers_gives_the_bytes_of_inline(workers: int, 
 
 
 def test_a_cluster_that_does_not_answer_is_told_soon_and_in_one_line(tmp_path: Path) -> None:
-    words = [*SMALL, "cluster=ray", "cluster.address=127.0.0.1:9", f"out={tmp_path / 'out'}"]
-    done = subprocess.run([*COMMAND, *words], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    overrides = [*SMALL, "cluster=ray", "cluster.address=127.0.0.1:9", f"out={tmp_path / 'out'}"]
+    done = subprocess.run([*COMMAND, *overrides], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert done.stderr.startswith("error: cluster.address=127.0.0.1:9") and done.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
@@ -189,7 +189,7 @@ class _StandInForRay:
 
 
 def test_a_machine_too_busy_to_start_ray_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    def late(**said: object) -> None:
+    def late(**options: object) -> None:
         raise Exception("The current node timed out during startup.\nThis could happen because ...")
 
     monkeypatch.setattr("ray.init", late)

@@ -70,15 +70,15 @@ def serving(folder: Path, command: Sequence[str], port: int, out: Path, **enviro
         process.wait()
 
 
-def answers(**said: Any) -> list[Any]:
+def answers(**options: Any) -> list[Any]:
     """What the form sends, in its order; two steps of a boat where nothing else is said."""
     form: dict[str, Any] = {
         "start": "words", "subject": "a boat", "method": "", "finished": None, "unfinished": None, "at": 1,
         "num_frames": 3, "in_strokes": False, "steps": 2, "seed": 1, "painter": "painter",
         "pins": [None, -1, None, 1, None, 2, None, 3], "own_names": None,
     }  # fmt: skip
-    assert said.keys() <= form.keys()
-    form |= said
+    assert options.keys() <= form.keys()
+    form |= options
     pins, own_names = form.pop("pins"), form.pop("own_names")
     return [*form.values(), *pins, own_names]
 

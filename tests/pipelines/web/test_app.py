@@ -205,8 +205,8 @@ def test_wrong_settings_are_named(word: str, reason: str, capsys: pytest.Capture
     assert capsys.readouterr().err.startswith(f"error: {reason}")
 
 
-def run(*words: str) -> int:
-    return command("app", app_config, app_command.run, "", words)
+def run(*overrides: str) -> int:
+    return command("app", app_config, app_command.run, "", overrides)
 
 
 def test_a_painter_that_is_none_is_refused_before_anything_is_served(

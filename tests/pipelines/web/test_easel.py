@@ -40,12 +40,12 @@ def easel(painter: Path, paintings: Paintings, /, **limits: Any) -> Easel:
     return Easel(app_config({**plain, **changed}), paintings)
 
 
-def order(**said: Any) -> Order:
-    return Order.of(*answers(**said)[:-1])
+def order(**options: Any) -> Order:
+    return Order.of(*answers(**options)[:-1])
 
 
-def painted(easel: Easel, **said: Any) -> StoredPainting:
-    *_, painting = easel.paint(order(**said))
+def painted(easel: Easel, **options: Any) -> StoredPainting:
+    *_, painting = easel.paint(order(**options))
     assert isinstance(painting, StoredPainting)
     return painting
 
@@ -81,8 +81,8 @@ def test_the_same_seed_paints_what_paint_paints(painter: Path, paintings: Painti
     from pipelines.inference.config import paint_config
 
     painting = painted(easel(painter, paintings), seed=5, subject="a boat")
-    words = ["prompt=a boat", f"painter={painter}", "num_frames=3", "steps=2", "seed=5", "device=cpu"]
-    paint.run(paint_config(compose("paint", [*words, f"out={tmp_path / 'same'}"])))
+    overrides = ["prompt=a boat", f"painter={painter}", "num_frames=3", "steps=2", "seed=5", "device=cpu"]
+    paint.run(paint_config(compose("paint", [*overrides, f"out={tmp_path / 'same'}"])))
     assert (painting.folder / "sheet.png").read_bytes() == (tmp_path / "same" / "sheet.png").read_bytes()
 
 

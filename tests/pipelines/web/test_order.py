@@ -20,8 +20,8 @@ def config(**changed: Any) -> AppConfig:
     return app_config({**plain, "painters": ["a/painter"], "limits": {**plain["limits"], **changed}})
 
 
-def order(**said: Any) -> Order:
-    return Order.of(*answers(**said)[:-1])
+def order(**options: Any) -> Order:
+    return Order.of(*answers(**options)[:-1])
 
 
 def refusal(asked: Order) -> str:
@@ -62,7 +62,7 @@ def test_an_empty_seed_is_another_one_each_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "reason"),
+    ("options", "reason"),
     [
         ({"num_frames": 1}, "Length can be a whole number from 2 to 32."),
         ({"steps": 51}, "Steps can be a whole number from 1 to 50."),
@@ -77,21 +77,21 @@ def test_an_empty_seed_is_another_one_each_time() -> None:
         ({"start": "unfinished", "unfinished": GIVEN, "at": 2}, "An unfinished picture cannot be the last frame."),
     ],
 )
-def test_what_is_not_possible_is_said_in_a_sentence(said: dict[str, Any], reason: str) -> None:
-    assert reason in refusal(order(**said))
+def test_what_is_not_possible_is_said_in_a_sentence(options: dict[str, Any], reason: str) -> None:
+    assert reason in refusal(order(**options))
 
 
 @pytest.mark.parametrize(
-    "said",
+    "options",
     [
         {"start": "else"}, {"start": None}, {"num_frames": 2.5}, {"num_frames": None}, {"steps": float("inf")},
         {"seed": "many"}, {"subject": 3}, {"method": 3}, {"start": "finished", "finished": "a.png"},
         {"start": "finished", "finished": {"path": 3}}, {"start": "frames", "pins": [GIVEN, 0, GIVEN]},
     ],
 )  # fmt: skip
-def test_what_no_form_sends_is_not_understood(said: dict[str, Any]) -> None:
+def test_what_no_form_sends_is_not_understood(options: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="not understood"):
-        order(**said)
+        order(**options)
 
 
 def test_a_frame_is_given_once() -> None:

@@ -146,8 +146,8 @@ time.sleep(float(sys.argv[2]))
 @pytest.mark.parametrize("killed", [True, False])
 def test_readers_end_with_a_trainer_that_is_killed_or_exits_without_closing(tmp_path: Path, killed: bool) -> None:
     root = small_dataset(tmp_path / "scenes", captions=CAPTIONS, num_frames=2)
-    words = [sys.executable, "-c", _READ, str(root), "60" if killed else "0"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as trainer:
+    command = [sys.executable, "-c", _READ, str(root), "60" if killed else "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as trainer:
         assert trainer.stdout is not None
         readers = [int(pid) for pid in trainer.stdout.readline().split()]
         if killed:

@@ -129,7 +129,7 @@ def test_a_manifest_comes_back_with_its_seal_and_without(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         (sealed(SOUND.to_json()).replace(b"torn", b"worn"), "^not the bytes that were written$"),
         (sealed(replace(SOUND, name="train-00000-of-00002").to_json()), "^the manifest of train-00000-of-00002$"),
@@ -146,12 +146,12 @@ def test_a_manifest_comes_back_with_its_seal_and_without(tmp_path: Path) -> None
         (SOUND.to_json().replace('"sha256": "a"', '"more": 1').encode(), "^not a shard manifest: (sha256|more)"),
     ],
 )
-def test_what_is_not_the_manifest_that_was_written_is_refused(data: bytes, said: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_what_is_not_the_manifest_that_was_written_is_refused(data: bytes, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=message):
         parse_manifest(data, NAME)
     shards_folder(tmp_path).mkdir()
     manifest_path(tmp_path, NAME).write_bytes(data)
-    with pytest.raises(ValueError, match=said.replace("^", f"^{manifest_path(tmp_path, NAME)}: ")):
+    with pytest.raises(ValueError, match=message.replace("^", f"^{manifest_path(tmp_path, NAME)}: ")):
         read_manifest(tmp_path, NAME)
 
 

@@ -55,7 +55,7 @@ def test_a_bit_flipped_in_a_header_is_refused(header: int, place: int, bit: int)
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         (tar_of({"json": b"{}", "txt": b""}, "00000001"), "found 00000001.json where 00000000 should be"),
         (tar_of({"txt": b""}), "no json member"),
@@ -66,10 +66,10 @@ def test_a_bit_flipped_in_a_header_is_refused(header: int, place: int, bit: int)
     ],
     ids=["key", "json", "txt", "utf8", "header", "length"],
 )
-def test_what_is_wrong_with_a_sequence_is_said(data: bytes, said: str) -> None:
+def test_what_is_wrong_with_a_sequence_is_said(data: bytes, message: str) -> None:
     with pytest.raises(ValueError) as caught:
         parse_sequence(KEY, data)
-    assert str(caught.value) == f"sequence {KEY}: {said}"
+    assert str(caught.value) == f"sequence {KEY}: {message}"
 
 
 def test_what_is_no_file_in_a_tar_is_no_member() -> None:

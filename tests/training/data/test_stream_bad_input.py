@@ -30,11 +30,11 @@ def opened(*folders: Path | str, **how: Any) -> SequenceStream:
     return SequenceStream.open([DataMixture(path=str(folder)) for folder in folders], **how)
 
 
-def refused(does: Callable[[], Any], *words: str) -> None:
+def refused(does: Callable[[], Any], *overrides: str) -> None:
     with pytest.raises(UserError) as told:
         does()
     assert "\n" not in str(told.value)
-    for word in words:
+    for word in overrides:
         assert word in str(told.value)
 
 

@@ -165,11 +165,11 @@ def _fail_to_read(patch: pytest.MonkeyPatch, name: str, number: int, times: int)
     """Opening a file of that name fails so many times."""
     opened, left = Path.open, [times]
 
-    def fails(self: Path, mode: str = "r", *given: Any, **said: Any) -> Any:
+    def fails(self: Path, mode: str = "r", *given: Any, **options: Any) -> Any:
         if self.name == name and "r" in mode and left[0]:
             left[0] -= 1
             raise OSError(number, os.strerror(number), str(self))
-        return opened(self, mode, *given, **said)
+        return opened(self, mode, *given, **options)
 
     patch.setattr(Path, "open", fails)
     patch.setattr(retries, "WAITS_S", (0.0, 0.0, 0.0))
@@ -268,8 +268,8 @@ write_checkpoint(Path(sys.argv[1]), 2, facts={}, **what)
 @pytest.mark.parametrize("library", ["safetensors", "torch"])
 def test_a_file_that_may_not_grow_is_one_line_whichever_library_writes_it(tmp_path: Path, library: str) -> None:
     _write(tmp_path, 1)
-    words = [sys.executable, "-c", _SHORT_FILES, str(tmp_path), library]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    command = [sys.executable, "-c", _SHORT_FILES, str(tmp_path), library]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.stderr.strip().splitlines()[-1].startswith("conf.errors.UserError: ")
     assert "step-00000002: cannot be written: " in done.stderr
     assert _steps(tmp_path) == ["step-00000001"]

@@ -47,8 +47,8 @@ def test_two_processes_are_one_with_twice_the_batch(
     sequences: Path, tmp_path: Path, one_process: Path, distributed: str
 ) -> None:
     out = tmp_path / "run"
-    said = {**SAID, "distributed": distributed, "sample_every": 6}
-    code, _, err = finish(spawn(words(sequences, out, batch_size=2, **said), ranks=2))
+    options = {**SAID, "distributed": distributed, "sample_every": 6}
+    code, _, err = finish(spawn(words(sequences, out, batch_size=2, **options), ranks=2))
     assert code == 0, err
     _assert_same(out, one_process)
 
@@ -75,10 +75,10 @@ def test_gathering_batches_is_a_larger_batch(
 def test_sharded_training_goes_on_exactly(sequences: Path, tmp_path: Path, one_process: Path) -> None:
     """A checkpoint holds whole weights and moments, whatever they were sharded over."""
     out = tmp_path / "run"
-    said = {**SAID, "distributed": "fsdp2"}
-    code, _, err = finish(spawn(words(sequences, out, batch_size=2, **{**said, "max_steps": 3}), ranks=2))
+    options = {**SAID, "distributed": "fsdp2"}
+    code, _, err = finish(spawn(words(sequences, out, batch_size=2, **{**options, "max_steps": 3}), ranks=2))
     assert code == 0, err
-    code, _, err = finish(spawn(words(sequences, out, batch_size=2, **said), ranks=2))
+    code, _, err = finish(spawn(words(sequences, out, batch_size=2, **options), ranks=2))
     assert code == 0, err
     _assert_same(out, one_process)
 

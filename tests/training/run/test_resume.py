@@ -62,11 +62,11 @@ def test_every_sequence_comes_once_an_epoch(uninterrupted: Path) -> None:
 
 def test_two_processes_killed_and_told_to_stop_end_as_if_they_had_not_been(sequences: Path, tmp_path: Path) -> None:
     whole, out = tmp_path / "whole", tmp_path / "run"
-    said = {"max_steps": STEPS, "batch_size": 1, "checkpoint_every": 2}
-    code, printed, err = finish(spawn(words(sequences, whole, **said), _noting(tmp_path / "keys"), ranks=2))
+    options = {"max_steps": STEPS, "batch_size": 1, "checkpoint_every": 2}
+    code, printed, err = finish(spawn(words(sequences, whole, **options), _noting(tmp_path / "keys"), ranks=2))
     assert code == 0, err
     assert printed.count("10 steps of stage motion done") == 1  # one process speaks
-    arguments = words(sequences, out, **said)
+    arguments = words(sequences, out, **options)
     kill_at(spawn(arguments, SLOW | _noting(tmp_path / "ours"), ranks=2), out, 3)
     process = spawn([*arguments, "checkpoint_every=1000"], SLOW | _noting(tmp_path / "ours"), ranks=2)
     wait_for(process, out, 5)
@@ -121,8 +121,8 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
     else:
         (newest / "checkpoint.json").unlink()
     train(sequences, out, max_steps=6)
-    said = capsys.readouterr().err
-    assert f"{newest}: damaged" in said and "resuming from step 2 of 6" in said
+    message = capsys.readouterr().err
+    assert f"{newest}: damaged" in message and "resuming from step 2 of 6" in message
     assert losses(out) == losses(whole)
 
 

@@ -52,9 +52,9 @@ def test_a_bad_loss_that_nobody_has_read_reaches_neither_checkpoint_nor_validati
     """12 sequences in steps of 4: it is met in the first three steps, and a reading is due after the fourth."""
     poison = f"{sequences.name}/00000007"
     monkeypatch.setenv("TOY_POISON", poison)
-    said = {"checkpoint_every": 1000, "log_every": 1000, **due}
+    options = {"checkpoint_every": 1000, "log_every": 1000, **due}
     with pytest.raises(UserError, match=rf"^step [1-3]: the loss is not finite; sequences {poison}; this step"):
-        train(sequences, tmp_path / "run", batch_size=4, max_steps=8, **said)
+        train(sequences, tmp_path / "run", batch_size=4, max_steps=8, **options)
     assert newest_sound(tmp_path / "run" / "checkpoints", print) is None
     assert log(tmp_path / "run") == [] and not list((tmp_path / "run").glob("samples/*"))
     assert not (tmp_path / "run" / "weights").exists()

@@ -37,18 +37,18 @@ def stir(network: nn.Module, belongs: Callable[[str], bool] = lambda name: True,
             parameter.add_(by * torch.randn(parameter.shape, generator=generator))
 
 
-def said_of(stage: str, folders: dict[str, Path], /, **said: Any) -> dict[str, Any]:
+def said_of(stage: str, folders: dict[str, Path], /, **options: Any) -> dict[str, Any]:
     """What a short run of a stage is told; `said` overrules."""
     read = folders if stage in ("replication", "motion_lora") else {"base": folders["base"]}
-    return {"stage": stage, "max_steps": 4, "batch_size": 2, **read, **said}
+    return {"stage": stage, "max_steps": 4, "batch_size": 2, **read, **options}
 
 
-def config(stage: str, data: Path, folders: dict[str, Path], out: Path, /, **said: Any) -> TrainConfig:
+def config(stage: str, data: Path, folders: dict[str, Path], out: Path, /, **options: Any) -> TrainConfig:
     """The typed configuration of such a run."""
-    return toy_runs.config(data, out, **said_of(stage, folders, **said))
+    return toy_runs.config(data, out, **said_of(stage, folders, **options))
 
 
-def train(stage: str, data: Path, folders: dict[str, Path], out: Path, /, **said: Any) -> Path:
+def train(stage: str, data: Path, folders: dict[str, Path], out: Path, /, **options: Any) -> Path:
     """Such a run, here; returns its folder."""
-    run(config(stage, data, folders, out, **said))
+    run(config(stage, data, folders, out, **options))
     return out

@@ -15,6 +15,6 @@ SMALL = {
 }  # fmt: skip
 
 
-def train(data: Path, out: Path, /, **said: Any) -> Summary:
+def train(data: Path, out: Path, /, **options: Any) -> Summary:
     """A run of the stage that `stage=` names."""
-    return run(train_config(compose("train", words(data, out, **{**SMALL, **said}))))
+    return run(train_config(compose("train", words(data, out, **{**SMALL, **options}))))

@@ -141,13 +141,13 @@ def test_stable_diffusion_is_trained_from_a_local_folder_and_from_its_own_motion
     stable_diffusion: Path, tmp_path: Path
 ) -> None:
     data = small_dataset(tmp_path / "data", captions=["a"] * 9, size_px=(64, 64), num_frames=4)
-    said = {"stage": "motion", "model": "sd15", "model.path": stable_diffusion, "base": "null", "batch_size": 1}
-    run(config(data, tmp_path / "one", max_steps=2, sample_every=2, **said))
+    options = {"stage": "motion", "model": "sd15", "model.path": stable_diffusion, "base": "null", "batch_size": 1}
+    run(config(data, tmp_path / "one", max_steps=2, sample_every=2, **options))
     layouts = tmp_path / "one" / "weights", tmp_path / "one" / "weights" / "animatediff.safetensors"
     found = []
     for number, motion in enumerate(layouts):
         out = tmp_path / f"two{number}"
-        run(config(data, out, max_steps=1, motion=motion, gradient_checkpointing="true", **said))
+        run(config(data, out, max_steps=1, motion=motion, gradient_checkpointing="true", **options))
         found.append(losses(out)[0])
     assert found[0] == found[1]
     assert (tmp_path / "one" / "samples" / "step-00000002.png").exists()

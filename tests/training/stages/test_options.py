@@ -37,8 +37,11 @@ def test_the_loss_is_weighted_by_min_snr(prediction: str) -> None:
 @pytest.mark.parametrize("stage", ["base", "motion", "replication", "spatial_lora", "motion_lora"])
 def test_what_the_command_is_told_reaches_the_stage(stage: str, larger: Path, folders: dict[str, Path]) -> None:
     for checkpointing in (False, True):
-        said = {"gradient_checkpointing": str(checkpointing).lower(), "noise.min_snr": 4.0 if checkpointing else "null"}
-        made = prepared(config(stage, larger, folders, larger / "none", **said))
+        options = {
+            "gradient_checkpointing": str(checkpointing).lower(),
+            "noise.min_snr": 4.0 if checkpointing else "null",
+        }
+        made = prepared(config(stage, larger, folders, larger / "none", **options))
         marks = [
             module.gradient_checkpointing
             for module in made.network.modules()

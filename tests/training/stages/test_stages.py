@@ -112,12 +112,12 @@ def test_samples_are_sequences_or_pictures(larger: Path, folders: Folders, tmp_p
 def test_stable_diffusion_is_trained_from_a_local_folder(
     larger: Path, folders: Folders, tmp_path: Path, stage: str
 ) -> None:
-    said = {"model": "sd15", "model.path": folders["base"], "base": "null", "noise.prediction": "v", "max_steps": 1}
-    out = train(stage, larger, folders, tmp_path / "run", **said)
+    options = {"model": "sd15", "model.path": folders["base"], "base": "null", "noise.prediction": "v", "max_steps": 1}
+    out = train(stage, larger, folders, tmp_path / "run", **options)
     card = json.loads((out / "run.json").read_text())
     assert card["recipe"]["parents"]["model"] == weights_hash(folders["base"])
     if stage == "replication":
-        again = train(stage, larger, folders, tmp_path / "again", **said, replication=out)
+        again = train(stage, larger, folders, tmp_path / "again", **options, replication=out)
         card = json.loads((again / "run.json").read_text())
         assert card["recipe"]["parents"]["replication"] == weights_hash(out / "weights")
 
@@ -139,15 +139,15 @@ def test_a_spatial_lora_is_trained_on_finished_pictures_unless_told_otherwise(
     larger: Path, folders: Folders, tmp_path: Path
 ) -> None:
     assert config("spatial_lora", larger, folders, tmp_path).stage.frames == "last"
-    said = {"stage.pictures": "all", "max_steps": 1}
-    out = train("spatial_lora", larger, folders, tmp_path / "run", **said)
+    options = {"stage.pictures": "all", "max_steps": 1}
+    out = train("spatial_lora", larger, folders, tmp_path / "run", **options)
     # Eight frames a sequence, in the same time.
     (line,) = (line for line in log(out) if "perf/frames_per_s" in line)
     assert line["perf/frames_per_s"] == pytest.approx(8 * line["perf/samples_per_s"], rel=1e-3)
 
 
 @pytest.mark.parametrize(
-    ("stage", "said", "error"),
+    ("stage", "options", "error"),
     [
         ("replication", {"motion": "null"}, "motion is required with stage=replication"),
         ("motion_lora", {"motion": "null"}, "motion is required with stage=motion_lora"),
@@ -161,10 +161,10 @@ def test_a_spatial_lora_is_trained_on_finished_pictures_unless_told_otherwise(
     ],
 )
 def test_impossible_configurations_are_refused(
-    larger: Path, folders: Folders, tmp_path: Path, stage: str, said: dict[str, Any], error: str
+    larger: Path, folders: Folders, tmp_path: Path, stage: str, options: dict[str, Any], error: str
 ) -> None:
     with pytest.raises(UserError, match=error):
-        config(stage, larger, folders, tmp_path, **said)
+        config(stage, larger, folders, tmp_path, **options)
 
 
 @pytest.mark.parametrize(
@@ -183,8 +183,8 @@ def test_a_network_goes_on_seeing_what_it_was_trained_to_see(larger: Path, folde
     published = train("replication", larger, folders, tmp_path / "one", max_steps=1, **{key: "false"})
     with pytest.raises(UserError, match=rf"{key}=true: not allowed; allowed: false, as .*one was trained"):
         train("replication", larger, folders, tmp_path / "two", replication=published)
-    said = {"max_steps": 1, "replication": published, key: "false"}
-    again = train("replication", larger, folders, tmp_path / "two", **said)
+    options = {"max_steps": 1, "replication": published, key: "false"}
+    again = train("replication", larger, folders, tmp_path / "two", **options)
     assert not is_carried(load_replication(again / "weights", load_base(folders["base"]).unet))
 
 
@@ -220,8 +220,8 @@ def test_a_base_in_half_precision_is_trained_on_as_the_same_numbers_in_float32(
 def test_the_shipped_painter_is_a_base_to_train_on(tmp_path: Path) -> None:
     data = small_dataset(tmp_path / "data", captions=[f"picture {n}" for n in range(9)], size_px=(64, 64))
     shipped = {"base": painter_folder(Path("tiny"))}
-    said = {"noise.zero_terminal_snr": "true", "max_steps": 1}
-    assert losses(train("spatial_lora", data, shipped, tmp_path / "run", **said))
+    options = {"noise.zero_terminal_snr": "true", "max_steps": 1}
+    assert losses(train("spatial_lora", data, shipped, tmp_path / "run", **options))
 
 
 @pytest.mark.parametrize(("side_px", "far"), [(32, True), (48, False), (64, False), (128, True)])

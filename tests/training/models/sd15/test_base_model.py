@@ -108,7 +108,7 @@ def _of_another_text_encoder(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
         (lambda folder: _without("unet", folder), "lacks unet"),
         (_truncated, "cannot be loaded"),
@@ -116,11 +116,11 @@ def _of_another_text_encoder(folder: Path) -> None:
         (_of_another_text_encoder, "outputs 32 features a token, but its UNet takes 16"),
     ],
 )
-def test_what_is_no_base_is_refused_in_one_line(saved: Path, tmp_path: Path, damage: object, said: str) -> None:
+def test_what_is_no_base_is_refused_in_one_line(saved: Path, tmp_path: Path, damage: object, message: str) -> None:
     folder = tmp_path / "base"
     shutil.copytree(saved, folder)
     damage(folder)  # type: ignore[operator]
-    with pytest.raises(UserError, match=said) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         load_base(folder)
     assert str(folder) in str(caught.value)
     assert "\n" not in str(caught.value)

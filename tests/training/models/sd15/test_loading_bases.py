@@ -102,7 +102,7 @@ def foreign(file: str) -> Change:
 
 @pytest.mark.parametrize("file", [UNET, VAE, TEXT])
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
         (dropped, r"lacks 1 tensors of a \w+, such as [\w.]+\.(weight|bias)"),
         (reshaped, r"[\w.]+\.(weight|bias)"),
@@ -112,13 +112,13 @@ def foreign(file: str) -> Change:
 )
 def test_missing_foreign_and_reshaped_tensors_are_refused_by_name(
     stable_diffusion: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], file: str,
-    damage: Callable[[str], Change], said: str,
+    damage: Callable[[str], Change], message: str,
 ) -> None:  # fmt: skip
     folder = released.copied(stable_diffusion, tmp_path / "sd")
     damage(file)(folder)
     line = refusal(folder)
     assert f"its {file.partition('/')[0]}" in line
-    assert re.search(said, line)
+    assert re.search(message, line)
     assert capfd.readouterr().err == ""  # no table of a library
 
 
@@ -175,7 +175,7 @@ def _infinite(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
         (_infinite, "values are not finite"),
         (lambda folder: edit_json(folder / "vae/config.json", shift_factor=0.1), "its VAE has a shift_factor; allowed"),
@@ -204,11 +204,11 @@ def _infinite(folder: Path) -> None:
     ],
 )
 def test_parts_that_do_not_belong_together_are_refused(
-    stable_diffusion: Path, tmp_path: Path, damage: Change, said: str
+    stable_diffusion: Path, tmp_path: Path, damage: Change, message: str
 ) -> None:
     folder = released.copied(stable_diffusion, tmp_path / "sd")
     damage(folder)
-    assert said in refusal(folder)
+    assert message in refusal(folder)
     assert not (folder / "ran").exists()
 
 

@@ -193,16 +193,16 @@ def test_a_lora_of_another_base_is_refused(base: BaseModel, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("tensors", "words"),
+    ("tensors", "message"),
     [
         ({"conv.weight": torch.zeros(1)}, "not a LoRA in the layout of"),
         ({"text_encoder.a.lora_A.weight": torch.zeros(1)}, "changes the text encoder alone"),
         ({"lora_unet_nowhere.lora_down.weight": torch.zeros(1)}, "belongs to no layer"),
     ],
 )
-def test_other_files_are_refused(base: BaseModel, tmp_path: Path, tensors: dict[str, Tensor], words: str) -> None:
+def test_other_files_are_refused(base: BaseModel, tmp_path: Path, tensors: dict[str, Tensor], message: str) -> None:
     save_file(tensors, tmp_path / "x.safetensors")
-    with pytest.raises(UserError, match=words):
+    with pytest.raises(UserError, match=message):
         load_lora("lora", tmp_path / "x.safetensors", base.unet, {})
 
 

@@ -187,7 +187,7 @@ def lone(end: str) -> Callable[[State], State]:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lone("lora_A"), "missing) fits no layer of this one"),
         (lone("lora_B"), "(missing, "),
@@ -203,14 +203,14 @@ def lone(end: str) -> Callable[[State], State]:
     ],
 )
 def test_nothing_is_filled_up_and_other_methods_are_called_by_their_name(
-    tmp_path: Path, change: Callable[[State], State], said: str
+    tmp_path: Path, change: Callable[[State], State], message: str
 ) -> None:
     save_file(change(state_of(unet_with(configured("alpha is twice the rank")))), tmp_path / "x.safetensors")
-    assert said in refusal(tmp_path / "x.safetensors")
+    assert message in refusal(tmp_path / "x.safetensors")
 
 
 @pytest.mark.parametrize(
-    ("header", "said"),
+    ("header", "message"),
     [
         ("{", "its header cannot be read"),
         ("[1]", "its header cannot be read"),
@@ -221,10 +221,10 @@ def test_nothing_is_filled_up_and_other_methods_are_called_by_their_name(
         ('{"unet.use_dora": true, "unet.lora_alpha": 1}', "a DORA adapter"),
     ],
 )
-def test_a_header_that_cannot_be_followed_is_refused(tmp_path: Path, header: str, said: str) -> None:
+def test_a_header_that_cannot_be_followed_is_refused(tmp_path: Path, header: str, message: str) -> None:
     state = state_of(unet_with(configured("alpha is twice the rank")))
     save_file(state, tmp_path / LORA_FILE, {"lora_adapter_metadata": header})
-    assert said in refusal(tmp_path)
+    assert message in refusal(tmp_path)
 
 
 def test_a_part_of_another_kind_is_called_by_its_name(tmp_path: Path) -> None:

@@ -183,7 +183,7 @@ def test_a_release_in_half_precision_without_tables_of_positions_is_whole(base: 
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (
             lambda state: {name: state[name] for name in sorted(state)[1:]},
@@ -194,11 +194,11 @@ def test_a_release_in_half_precision_without_tables_of_positions_is_whole(base: 
     ],
 )
 def test_motion_that_is_not_whole_is_refused_by_name(
-    base: BaseModel, tmp_path: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]], said: str
+    base: BaseModel, tmp_path: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]], message: str
 ) -> None:
     save_motion(adapter_of(add_motion(base.unet, None)), tmp_path)
     edit_tensors(tmp_path / _FILE, change)
-    with pytest.raises(UserError, match=said) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         load_motion(tmp_path, base.unet)
     assert "\n" not in str(caught.value)
 

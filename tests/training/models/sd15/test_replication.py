@@ -204,7 +204,7 @@ def test_half_the_strength_is_halfway_in_what_the_network_first_sees(base: BaseM
 
 
 @pytest.mark.parametrize(
-    ("frames", "strengths", "words"),
+    ("frames", "strengths", "message"),
     [
         ([8], None, "frame 8 of 8; allowed: -8 to 7"),
         ([-9], None, "frame -9"),
@@ -213,8 +213,8 @@ def test_half_the_strength_is_halfway_in_what_the_network_first_sees(base: BaseM
         ([0, 1], [1.0], "2 pictures, 2 frames, 1 strengths"),
     ],
 )
-def test_impossible_conditions_are_refused(frames: list[int], strengths: list[float] | None, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+def test_impossible_conditions_are_refused(frames: list[int], strengths: list[float] | None, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         Conditions.pinned(torch.ones(len(frames), 1, 1, 1), frames, 8, strengths)
 
 
