@@ -17,7 +17,8 @@ Controls are made from the real sequences, each compared with the others only.
 The second table holds means; of the real sequences also what the middle 80 % of them range over, and `in` or `out` says
 whether a renderer's mean lies there. `way left` to the finished picture at the middle frame; `locality` of the last two
 steps; `fine`, Spearman's correlation of time and fineness; `bare`, the share of the canvas not yet touched in the first
-state, after a sixth, a third and a half of the way, and at the end; `waiting`, the pixels that change in the last step;
+state, after a sixth, a third and a half of the way, and at the end, where the ground is what most of the first state
+shows (a coat of one colour, for real painters and for ours); `waiting`, the pixels that change in the last step;
 `revision`, those changed in separate runs of steps; `edges` of the first state that stay to the end, corrected for
 chance.
 """
@@ -213,11 +214,7 @@ def _of_states(measure: Callable[[Process], float]) -> Callable[[_Set], list[flo
 
 def _bare_at(share: float) -> Callable[[_Set], list[float]]:
     def bare(each: _Set) -> list[float]:
-        first = int(each.blank_first)
-        return [
-            float(bare_shares(process)[first + round(share * (len(process.frames) - 1 - first))])
-            for process in each.processes
-        ]
+        return [float(bare_shares(process)[round(share * (len(process.frames) - 1))]) for process in each.states]
 
     return bare
 

@@ -1,26 +1,36 @@
-"""The last strokes: wherever the canvas is still farthest from the picture, whatever object that is."""
+"""The last strokes: small ones, where the canvas is still farthest from the picture, rather where the eye goes.
 
+They go from one object to the next, and come to the most salient one last, as a painter keeps the lights of the eyes.
+"""
+
+import cv2
 import numpy as np
 
-from renderers.bezier.fit import Brief, fit_brief
+from renderers.bezier.fit import Beginning, Brief, fit_brief
 from renderers.brush.guide import guide_along
 from renderers.painting import Image
+from renderers.raster.ribbon import X1, Y1
 from renderers.studio.config import StudioConfig
 from renderers.studio.easel import Easel
 from renderers.studio.media import Palette
 from renderers.studio.phases import PHASES, WHOLE
+from renderers.things import Things
 
-_BROADEST = 0.02
+_BROADEST = 0.016
+_ATTENTION = 2.0  # how much more errors count in the most salient object
 _GUIDE_SCALE = 0.02
 
 
 def paint_accents(
-    easel: Easel, goal: Image, count: int, palette: Palette, config: StudioConfig, rng: np.random.Generator
-) -> None:
+    easel: Easel, goal: Image, things: Things, count: int, palette: Palette, config: StudioConfig,
+    rng: np.random.Generator,
+) -> None:  # fmt: skip
     """Set so many accents on the canvas as it is, towards `goal` (h, w, 3)."""
     medium = palette.medium
     if medium.absorbs:
         goal = np.maximum(goal, easel.canvas)  # what paper has taken in cannot be lightened
+    height, width = goal.shape[:2]
+    labels = cv2.resize(things.labels, (width, height), interpolation=cv2.INTER_NEAREST)
     last = medium.radii[1] * np.sqrt(500 / config.num_strokes)
     brief = Brief(
         target=goal,
@@ -30,8 +40,13 @@ def paint_accents(
         lengths=medium.lengths,
         guide=guide_along(goal, _GUIDE_SCALE),
         area=count / config.num_strokes,
+        beginning=Beginning(np.ascontiguousarray(_ATTENTION * things.saliency[labels], np.float32)),
     )
     phases = np.full(count, PHASES.index("accents"), np.uint8)
-    strokes = palette.strokes(fit_brief(brief, config.effort, rng), phases, rng)
+    ribbons = fit_brief(brief, config.effort, rng)
+    columns = np.clip(ribbons[:, X1] * easel.short_px, 0, width - 1).astype(int)
+    rows = np.clip(ribbons[:, Y1] * easel.short_px, 0, height - 1).astype(int)
+    ribbons = ribbons[np.argsort(things.saliency[labels[rows, columns]], kind="stable")]
+    strokes = palette.strokes(ribbons, phases, rng)
     easel.solve(strokes, goal)
     easel.lay(strokes, phases, WHOLE)

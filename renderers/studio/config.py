@@ -27,7 +27,8 @@ class StudioConfig:
     Attributes:
         medium: what it is painted with.
         preset: `fast`, `std` or `best`: how much time a painting may take.
-        num_strokes: strokes of paint, 50 to 5,000; those of the drawing come on top. Pencil hatches with four times as
+        num_strokes: strokes that model, finish and accent, 50 to 5,000; those of drawing and block-ins, which are laid
+            side by side, come on top. Pencil hatches with four times as
             many instead.
         num_lines: the most strokes of the drawing, 10 to 5,000.
         hatching: whether its shadows are hatched.
@@ -40,6 +41,8 @@ class StudioConfig:
         corrections: share of the objects that are begun in a wrong colour, which is painted over at their turn, 0 to 1.
         spill: how far paint may go over the border of an object whose turn is still to come, in units of the canvas's
             shorter side, 0 to 0.05.
+        toned: share of the paintings (oil, digital) whose ground is first coated in the colour of the largest
+            mass, 0 to 1.
         canvas: RGB of the blank canvas, each in [0, 1]; None for the medium's own.
         things: how the objects of a picture are found.
     """
@@ -55,6 +58,7 @@ class StudioConfig:
     accents: float = 0.15
     corrections: float = 0.25
     spill: float = 0.012
+    toned: float = 0.75
     canvas: tuple[float, float, float] | None = None
     things: ThingsConfig = field(default_factory=ThingsConfig)
 
@@ -80,6 +84,8 @@ class StudioConfig:
             raise ConfigError("corrections", self.corrections, "0 to 1")
         if not 0.0 <= self.spill <= 0.05:
             raise ConfigError("spill", self.spill, "0 to 0.05")
+        if not 0.0 <= self.toned <= 1.0:
+            raise ConfigError("toned", self.toned, "0 to 1")
         if self.canvas is not None and (len(self.canvas) != 3 or not all(0.0 <= value <= 1.0 for value in self.canvas)):
             raise ConfigError("canvas", list(self.canvas), "three numbers from 0 to 1, such as [1,1,1]")
 

@@ -1,15 +1,21 @@
-"""The ground of a painting: thin umber in the dark areas separates them from the light ones at the start."""
+"""The ground of a painting: a coat in the colour of its largest mass, and thin umber where it will be dark."""
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from renderers.bezier.fit import Brief, fit_brief
 from renderers.painting import Image
+from renderers.raster.ribbon import RED
 from renderers.studio.config import StudioConfig
 from renderers.studio.easel import Easel
 from renderers.studio.media import LUMA, Palette
+from renderers.studio.patch import Handling, patch
 from renderers.studio.phases import WHOLE
+from renderers.things import Things
 
+_COAT, _COAT_LEAST_PX, _MOST_OF_COAT = Handling(radius=0.08, spacing=0.85, longest=9.0), 3.0, 60
+_SALIENT_IS_NO_GROUND = 0.5  # how much less the area of what draws the eye counts
 _SHARE, _FEWEST = 0.02, 6  # of the strokes
 _RADII, _LENGTHS = (0.16, 0.1), (1.5, 3.0)
 _UMBER, _DEPTH = np.array([0.45, 0.36, 0.27], np.float32), 0.28
@@ -17,20 +23,42 @@ _OPACITY = 0.6
 _BLUR = 0.04
 _LIGHTS = 0.7  # quantile of lightness above which nothing is toned
 
+Colour = tuple[float, float, float]
 
-def paint_ground(
-    easel: Easel, image: Image, paper: tuple[float, float, float], palette: Palette, config: StudioConfig,
-    rng: np.random.Generator,
-) -> None:  # fmt: skip
-    """Tone the darks of a picture (h, w, 3)."""
+
+def ground_colour(image: Image, things: Things) -> Colour:
+    """The middle colour of the largest thing that does not draw the eye.
+
+    Painters choose a ground that the picture can use: what of it shows through, or is painted last, is right already.
+
+    Args:
+        image: (H, W, 3), as large as the things' labels.
+    """
+    largest = int(np.argmax(things.areas_px * (1.0 - _SALIENT_IS_NO_GROUND * things.saliency)))
+    red, green, blue = np.median(image[things.labels == largest], axis=0).tolist()
+    return red, green, blue
+
+
+def coat_ground(easel: Easel, colour: Colour, palette: Palette, rng: np.random.Generator) -> None:
+    """Lay the canvas in with one colour, broad strokes side by side; here and there the canvas shows between them."""
+    everywhere: NDArray[np.bool_] = np.ones(easel.canvas.shape[:2], bool)
+    ribbons = patch(everywhere, _COAT, _COAT_LEAST_PX, easel.short_px, _MOST_OF_COAT, rng)
+    ribbons[:, RED : RED + 3] = colour
+    easel.lay(palette.strokes(ribbons, np.zeros(len(ribbons), np.uint8), rng), "ground", WHOLE)
+
+
+def tone_darks(
+    easel: Easel, image: Image, ground: Colour, palette: Palette, config: StudioConfig, rng: np.random.Generator
+) -> None:
+    """Tone the darks of a picture (h, w, 3) on a ground of one colour, which separates them from the lights."""
     luma = cv2.GaussianBlur(image @ LUMA, (0, 0), _BLUR * easel.short_px)
     dark = (np.quantile(luma, _LIGHTS) - luma) / max(1e-3, float(np.ptp(luma)))
-    bare = np.array(paper, np.float32)
+    bare = np.array(ground, np.float32)
     tone = _DEPTH * np.clip(1.6 * dark, 0.0, 1.0)[..., None]
     count = max(_FEWEST, round(_SHARE * config.num_strokes))
     brief = Brief(
         target=(bare + tone * (_UMBER - bare)).astype(np.float32),
-        blank=paper,
+        blank=ground,
         radii=np.geomspace(*_RADII, count, dtype=np.float32),
         min_opacity=_OPACITY,
         lengths=_LENGTHS,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +15,7 @@ from renderers.painting import Image
 from renderers.raster.ribbon import NUM_COLUMNS, RED, Floats
 from renderers.studio.drawing.pencils import pencil_texture
 from renderers.studio.marks import FLAT_ACROSS, flat_marks, in_few_levels, lengthened, num_shapes, shapes_of
+from renderers.studio.patch import Handling
 from renderers.studio.phases import PHASES
 
 _SOLID = BristleBrush(
@@ -30,13 +32,16 @@ _FLAT = BristleBrush(
 )  # fmt: skip
 _SMALL_FLAT = replace(_FLAT, grain=0.0, ragged=(0.01, 0.03), runs_out=0.02)
 _WET_WASH = WashBrush(tone=0.95, rim=0.02, blooms=0.8, tide=0.05, granulation=0.04, fades=(0.16, 0.24))
+_POOL = WashBrush(tone=0.92, rim=0.06, blooms=1.0, tide=0.06, granulation=0.04, fades=(0.04, 0.06))
 _WASH = WashBrush(tone=0.88, rim=0.12, blooms=0.6, tide=0.04, granulation=0.04, fades=(0.06, 0.08))
 _INK_WASH = WashBrush(tone=0.75, rim=0.12, blooms=0.8, tide=0.03, granulation=0.012, fades=(0.08, 0.12))
 
 
+_SIDE_BY_SIDE = Handling()
 _THICKNESSES = (0.3, 0.6, 1.0)  # of block-in, form and detail
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _EMPTY, _TINT = 0.28, 0.5  # of ink: share of the paper that stays bare, and how much of the picture's hues it takes on
+_BROAD, _OPENED = 0.05, 0.45  # of ink: how large darks are that are thinned, and by how much of their tone
 _RESERVED, _KEY = 0.85, 0.92  # of watercolour: quantile of lightness above which paper stays bare, and the lighter key
 
 
@@ -54,10 +59,12 @@ class Medium:
         radii: of the first and the last stroke of 500, in units of the canvas's shorter side.
         lengths: half lengths of strokes, least and most, in radii.
         min_opacity: of strokes.
+        handling: how masses are blocked in.
         first_strength: of a block-in: below 1 a first wash is thinner than the goal.
         restates: whether contours are drawn again over a finished object.
         constructs: whether a drawing keeps its construction lines.
-        tones: whether the ground is toned.
+        tones: whether the darks of the ground are toned.
+        coats: whether the ground may have a coat of one colour.
         paints: whether there is paint, or drawing alone.
     """
 
@@ -70,10 +77,12 @@ class Medium:
     radii: tuple[float, float] = (0.05, 0.008)
     lengths: tuple[float, float] = (1.5, 5.0)
     min_opacity: float = 0.8
+    handling: Handling = _SIDE_BY_SIDE
     first_strength: float = 1.0
     restates: bool = False
     constructs: bool = True
     tones: bool = False
+    coats: bool = False
     paints: bool = True
 
     @property
@@ -88,6 +97,7 @@ MEDIA = {
         canvas=(0.82, 0.76, 0.66),
         relief=0.2,
         tones=True,
+        coats=True,
         brushes=(_BLOCKING, _FLAT, _SMALL_FLAT),
         flat=True,
     ),
@@ -96,6 +106,8 @@ MEDIA = {
         canvas=(0.97, 0.97, 0.97),
         brushes=(_SOLID, _SOLID, _SOLID),
         lengths=(1.0, 5.0),
+        handling=Handling(radius=0.018, spacing=1.3, longest=60.0, loose=0.0, even=True, strokes=2.0),
+        coats=True,
         restates=True,
     ),
     "pencil": Medium(
@@ -111,6 +123,7 @@ MEDIA = {
         brushes=(_INK_WASH, _INK_WASH, FEIBAI),
         radii=(0.06, 0.007),
         min_opacity=0.5,
+        handling=Handling(radius=0.045, spacing=1.1, longest=16.0, within=0.85, loose=0.7, strokes=0.8),
         first_strength=0.7,
         restates=True,
         constructs=False,
@@ -119,8 +132,9 @@ MEDIA = {
         phrase="drawn and painted in watercolour",
         canvas=(0.97, 0.96, 0.93),
         density=3.0,
-        brushes=(_WET_WASH, _WASH, _WASH),
+        brushes=(_POOL, _WASH, _WASH),
         min_opacity=0.55,
+        handling=Handling(radius=0.045, spacing=1.0, longest=20.0, within=0.85, loose=0.7, strokes=0.8),
         first_strength=0.75,
     ),
 }
@@ -190,9 +204,10 @@ def _marks_of(brush: Brush, medium: Medium) -> BrushTexture:
 
 
 def goals_of(name: str, image: Image, paper: tuple[float, float, float]) -> tuple[Image, Image]:
-    """What a medium makes of a picture, in its own terms (RGB, or amounts): of its objects, and in the end.
+    """What a medium makes of a picture, in its own terms (RGB, or amounts): of block-ins, and of all that follows.
 
-    Watercolour keeps the lightest paper bare and is light in key. Ink sees tones, and is tinted in the end.
+    Watercolour keeps the lightest paper bare and is light in key. Ink sees tones first and tints them later, object by
+    object; broad darks stay transparent, so that full black is left to small accents.
 
     Args:
         image: (h, w, 3) float32 RGB in [0, 1].
@@ -201,9 +216,10 @@ def goals_of(name: str, image: Image, paper: tuple[float, float, float]) -> tupl
     if not medium.absorbs:
         return image, image
     if name == "ink":
-        tones, _ = ink_targets(image, _EMPTY)
+        tones = np.maximum(ink_targets(image, _EMPTY)[0], 0.0)
+        broad = cv2.GaussianBlur(tones, (0, 0), _BROAD * min(tones.shape))
         amounts = amounts_of(image, paper, medium.density)
-        grey = np.maximum(tones, 0.0)[..., None] * np.array(INK, np.float32)
+        grey = (tones * (1.0 - _OPENED * broad))[..., None] * np.array(INK, np.float32)
         pigment = amounts - amounts.min(-1, keepdims=True)  # what is no grey
         return grey, grey + _TINT * pigment
     light = image @ LUMA

@@ -1,9 +1,11 @@
-"""Strokes for one object: fitted inside its silhouette, then coloured for what they leave on the canvas as it is.
+"""Strokes for one object: blocked in mass by mass, then fitted inside its silhouette, coloured for what they leave.
 
-The planner has no notion of masks, so the silhouette is put into its target: inside, the object; outside, a colour that
-the object does not have. Its blank canvas has such a colour too. Paint outside is then an error, and so is canvas left
-bare inside. Where a neighbour is painted later, a narrow band beyond the border continues the object's own colours:
-spilling there costs nothing, and no bare seam is left between the two.
+A block-in is laid as a hand does it, strokes side by side (`patch`). It goes on beneath what is small and still to
+come, as one paints a sky behind branches. What models and finishes is planned, on what the block-in left. The planner
+has no notion of masks, so the silhouette is put into its target: inside, the object; outside, a colour that the object
+does not have. Its canvas has that colour there, too. Paint outside is then an error. Where a neighbour is painted
+later, a narrow band beyond the border continues the object's own colours: spilling there costs nothing, and no bare
+seam is left between the two.
 """
 
 from dataclasses import dataclass
@@ -19,17 +21,24 @@ from renderers.brush.stroke import FAR_RED
 from renderers.painting import Image
 from renderers.raster.ribbon import R0, R2, RED, X0, X1, X2, Y0, Y1, Y2, Floats
 from renderers.studio.easel import Box, Easel
+from renderers.studio.masses import masses_of
 from renderers.studio.media import Palette
+from renderers.studio.patch import patch
 from renderers.studio.phases import PHASES, Phase, phase_shares
 
 _MARGIN = 0.03
 _LEAST_PX = 16
-# How far the planner's blank canvas is from the object's mean colour: inside, outside, and where others have painted.
+# How far the planner's canvas is from the object's mean colour: inside, where there is no block-in; outside; and where
+# others have painted.
 _BARE, _OUTSIDE, _GUARD = 0.3, 0.6, 1.6
 _RADIUS_POWER = 0.33
 _INSIDE = 0.45  # a stroke that has less of itself inside is not the object's
 _GUIDE_SCALE = 0.02
 _SAMPLES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_FEWEST = 8  # of a block-in
+_MOST_MASSES, _STROKES_OF_A_MASS = 3, 5
+_NARROWEST_PX = 1.6  # of a block-in; of the canvas that all strokes together are worth
+_THROUGH = 0.04  # half the width of what a block-in goes on beneath, in units of the canvas
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +50,7 @@ class Commission:
         unpainted: (h, w) where others' turn is still to come.
         goal: (h, w, 3) the picture, in RGB or in amounts.
         count: strokes.
-        phases: which of `OBJECT_PHASES` it goes through.
+        blocked_in: whether there is a block-in before what models and finishes it.
         spill: how far paint may go over a border behind which nothing is painted yet, in units of the canvas.
     """
 
@@ -49,36 +58,73 @@ class Commission:
     unpainted: NDArray[np.bool_]
     goal: Image
     count: int
-    phases: tuple[Phase, ...]
     spill: float
+    blocked_in: bool = True
 
 
-def paint_piece(
-    easel: Easel, piece: Commission, label: int, palette: Palette, effort: Effort, rng: np.random.Generator,
-    phase: Phase | None = None,
-) -> None:  # fmt: skip
-    """Paint one object, coarse to fine.
+def block_in(
+    easel: Easel, piece: Commission, label: int, palette: Palette, rng: np.random.Generator, phase: Phase = "block_in"
+) -> NDArray[np.bool_]:
+    """Lay in the masses of one object, each with strokes side by side.
 
     Args:
-        phase: what its strokes count as, where not as their own phases.
+        phase: what its strokes count as.
+
+    Returns:
+        (h, w) what they were to cover: the object, and what is small in it or across it and still to come.
+    """
+    medium, short = palette.medium, easel.short_px
+    box = _box(piece.own > 0.5, round(_MARGIN * short))
+    inside = piece.own[box] > 0.5
+    area = inside
+    if not medium.absorbs:  # on paper everything shines through
+        area = inside | (_closed(inside, round(_THROUGH * short)) & piece.unpainted[box])
+    goal = _continued(piece.goal[box], inside)
+    most = max(_FEWEST, round(medium.handling.strokes * piece.count))
+    laid: list[Floats] = []
+    for mass in masses_of(goal, area, min(_MOST_MASSES, max(1, most // _STROKES_OF_A_MASS)), short):
+        share = max(1, round(most * float(mass.sum()) / float(area.sum())))
+        ribbons = patch(mass, medium.handling, _NARROWEST_PX, short, share, rng)
+        ribbons[:, RED : RED + 3] = goal[mass].mean(0)
+        laid.append(ribbons)
+    ribbons = np.concatenate(laid)
+    strokes = palette.strokes(ribbons, np.full(len(ribbons), PHASES.index("block_in"), np.uint8), rng)
+    if not medium.handling.even:
+        whole = piece.goal.copy()
+        whole[box] = np.where(area[..., None], goal, whole[box])
+        easel.solve(strokes, whole, box)
+    for end in (slice(RED, RED + 3), slice(FAR_RED, FAR_RED + 3)):
+        strokes[:, end] *= medium.first_strength  # thinner than the goal: what follows is coloured for what they leave
+    easel.lay(_moved(strokes, box, short), phase, label)
+    covered = np.zeros(piece.own.shape, bool)
+    covered[box] = area
+    return covered
+
+
+def finish(
+    easel: Easel, piece: Commission, label: int, palette: Palette, phases: tuple[Phase, ...], effort: Effort,
+    rng: np.random.Generator,
+) -> None:  # fmt: skip
+    """Model and finish one object, coarse to fine.
+
+    Args:
+        phases: which of those after the block-in it goes through.
     """
     short, medium = easel.short_px, palette.medium
     box = _box(piece.own > 0.5, round(_MARGIN * short))
     inside = piece.own[box] > 0.5
-    spill_px = round(piece.spill * short)
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * spill_px + 1, 2 * spill_px + 1))
-    mine = inside | ((cv2.dilate(inside.astype(np.uint8), disc) > 0) & piece.unpainted[box])
-    goal = piece.goal[box]
+    goal = _continued(piece.goal[box], inside)
+    mine = inside | (_grown(inside, round(piece.spill * short)) & piece.unpainted[box])
     foil = _foil(goal[inside].mean(0), mine, piece.unpainted[box])
-    target = np.where(mine[..., None], _continued(goal, inside), foil)
+    target = np.where(mine[..., None], goal, foil)
     unit = min(target.shape[:2]) / short  # of the crop, in units of the canvas
     depth = cv2.distanceTransform(np.pad(inside, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
     last = medium.radii[1] * np.sqrt(500 / piece.count * min(1.0, float(mine.sum()) / short**2))
     first = max(1.5 * last, min(medium.radii[0], 0.8 * float(depth.max()) / short))
-    shares, phases = phase_shares(piece.phases, piece.count)
+    shares, places = phase_shares(phases, piece.count)
     brief = Brief(
         target=target,
-        blank=foil,
+        blank=np.where(mine[..., None], easel.canvas[box], foil) if piece.blocked_in else foil,
         radii=(first / unit * (last / first) ** (shares**_RADIUS_POWER)).astype(np.float32),
         min_opacity=medium.min_opacity,
         lengths=medium.lengths,
@@ -89,17 +135,26 @@ def paint_piece(
     fitted = fit_brief(brief, effort, rng)
     on_object = _share_inside(fitted, mine) >= _INSIDE
     on_object[0] |= not on_object.any()
-    phases = phases[on_object]
-    strokes = palette.strokes(fitted[on_object], phases, rng)
+    strokes = palette.strokes(fitted[on_object], places[on_object], rng)
     easel.solve(strokes, piece.goal, box, underpaintings_after(len(strokes)))
-    first_washes = int((phases == PHASES.index("block_in")).sum()) if medium.first_strength < 1.0 else 0
-    if first_washes:  # thinner than the goal: what follows is coloured for what they leave
-        for end in (slice(RED, RED + 3), slice(FAR_RED, FAR_RED + 3)):
-            strokes[:first_washes, end] *= medium.first_strength
-        easel.lay(_moved(strokes[:first_washes], box, short), phases[:first_washes], label)
-        strokes, phases = strokes[first_washes:].copy(), phases[first_washes:]
-        easel.solve(strokes, piece.goal, box)
-    easel.lay(_moved(strokes, box, short), phases if phase is None else phase, label)
+    easel.lay(_moved(strokes, box, short), places[on_object], label)
+
+
+def _grown(inside: NDArray[np.bool_], reach_px: int) -> NDArray[np.bool_]:
+    grown: NDArray[np.bool_] = cv2.dilate(inside.astype(np.uint8), _disc(reach_px)) > 0
+    return grown
+
+
+def _closed(inside: NDArray[np.bool_], reach_px: int) -> NDArray[np.bool_]:
+    """The object with what lies within it, or across it, and is no wider than twice the reach."""
+    framed = np.pad(inside, 2 * reach_px + 1).astype(np.uint8)
+    closed: NDArray[np.bool_] = cv2.morphologyEx(framed, cv2.MORPH_CLOSE, _disc(reach_px)) > 0
+    return closed[2 * reach_px + 1 : -2 * reach_px - 1, 2 * reach_px + 1 : -2 * reach_px - 1]
+
+
+def _disc(reach_px: int) -> NDArray[np.uint8]:
+    disc: NDArray[np.uint8] = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach_px + 1, 2 * reach_px + 1))
+    return disc
 
 
 def _foil(mean: NDArray[np.float32], mine: NDArray[np.bool_], unpainted: NDArray[np.bool_]) -> Image:

@@ -1,27 +1,30 @@
 """The plan of a painting: ground, drawing, one object after another, accents."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from renderers.bezier.fit import aspect_of, worth_px
 from renderers.brush.canvas import program_arrays
-from renderers.brush.stroke import marks_of
+from renderers.brush.stroke import FAR_RED, marks_of
 from renderers.painting import NO_ASSETS, NOTHING_KNOWN, Assets, Image, Knowledge, StrokeProgram
-from renderers.raster.ribbon import Floats
+from renderers.raster.ribbon import RED, X1, Y1, Floats
 from renderers.shrink import shrink
 from renderers.studio.accents import paint_accents
 from renderers.studio.config import StudioConfig
 from renderers.studio.corrections import chosen_for_correction, wrong_colours
 from renderers.studio.drawing import CONSTRUCTION, CONTOUR, HATCHING, DrawnLines, draw
 from renderers.studio.easel import Easel
-from renderers.studio.ground import paint_ground
-from renderers.studio.media import goals_of, palette_of
+from renderers.studio.ground import Colour, coat_ground, ground_colour, tone_darks
+from renderers.studio.media import LUMA, goals_of, palette_of
 from renderers.studio.order import objects_in_order, strokes_of_objects
 from renderers.studio.phases import PHASES, phase_shares
-from renderers.studio.piece import Commission, paint_piece
+from renderers.studio.piece import Commission, block_in, finish
 from renderers.things import Things, find_things
 
+_DARK_GROUND, _CHALK = 0.4, (0.86, 0.84, 0.78)  # luma below which one draws with chalk
 _LINES_A_STROKE = 4  # of a pencil, which cover together what one of a brush does
 
 
@@ -42,9 +45,8 @@ def plan(
     bare = np.zeros(3, np.float32) if medium.absorbs else np.array(paper, np.float32)
     easel = Easel(np.tile(bare, (*small.shape[:2], 1)), marks_of(palette.texture, 0.0))
     order = objects_in_order(things, config, rng)
-    if "ground" in config.phases and medium.tones:
-        paint_ground(easel, small, paper, palette, config, rng)
-    lines = _draw(easel, image, things, config, rng) if "drawing" in config.phases else None
+    ground = _prepared(easel, image, small, things, config, rng) if "ground" in config.phases else paper
+    lines = _draw(easel, image, things, ground, config, rng) if "drawing" in config.phases else None
     if medium.paints:
         _paint(easel, small, things, order, lines, config, rng)
     height, width = image.shape[:2]
@@ -61,7 +63,23 @@ def plan(
     )
 
 
-def _draw(easel: Easel, image: Image, things: Things, config: StudioConfig, rng: np.random.Generator) -> DrawnLines:
+def _prepared(
+    easel: Easel, image: Image, small: Image, things: Things, config: StudioConfig, rng: np.random.Generator
+) -> Colour:
+    """Prepare the ground; returns its colour."""
+    palette = palette_of(config.medium)
+    ground = config.ground
+    if palette.medium.coats and rng.random() < config.toned:
+        ground = ground_colour(image, things)
+        coat_ground(easel, ground, palette, rng)
+    if palette.medium.tones:
+        tone_darks(easel, small, ground, palette, config, rng)
+    return ground
+
+
+def _draw(
+    easel: Easel, image: Image, things: Things, ground: Colour, config: StudioConfig, rng: np.random.Generator
+) -> DrawnLines:
     """Draw. Where there is no paint, all strokes are the drawing's, and hatching blocks in, models and finishes."""
     palette = palette_of(config.medium)
     tonal = not palette.medium.paints and bool(config.object_phases)
@@ -74,7 +92,10 @@ def _draw(easel: Easel, image: Image, things: Things, config: StudioConfig, rng:
         for label in np.unique(lines.things[lines.kinds == HATCHING]):
             its = np.flatnonzero((lines.kinds == HATCHING) & (lines.things == label))
             phases[its] = phase_shares(config.object_phases, len(its))[1]
-    easel.lay(palette.lines(lines.strokes), phases, lines.things)
+    strokes = palette.lines(lines.strokes)
+    if palette.medium.coats and np.dot(ground, LUMA) < _DARK_GROUND:
+        strokes[:, RED : RED + 3] = strokes[:, FAR_RED : FAR_RED + 3] = _CHALK
+    easel.lay(strokes, phases, lines.things)
     return lines
 
 
@@ -84,7 +105,7 @@ def _paint(
 ) -> None:  # fmt: skip
     """Paint all objects, one after the other, and the accents."""
     palette = palette_of(config.medium)
-    of_objects, of_all = goals_of(config.medium, small, config.ground)
+    of_block_ins, goal = goals_of(config.medium, small, config.ground)
     num_accents = round(config.accents * config.num_strokes) if "accents" in config.phases else 0
     if config.object_phases:
         shares = strokes_of_objects(things, config.num_strokes - num_accents)
@@ -92,24 +113,31 @@ def _paint(
         corrections = 0.0 if palette.medium.absorbs else config.corrections  # on paper nothing can be painted over
         for label in chosen_for_correction(order, covers, corrections, rng):
             piece = Commission(
-                own=covers[label], unpainted=np.ones(small.shape[:2], bool), count=max(4, int(shares[label]) // 6),
-                goal=wrong_colours(of_objects, covers[label], rng), phases=("block_in",), spill=config.spill,
+                own=covers[label], unpainted=np.ones(small.shape[:2], bool), count=int(shares[label]),
+                goal=wrong_colours(of_block_ins, covers[label], rng), spill=config.spill,
             )  # fmt: skip
-            paint_piece(easel, piece, label, palette, config.effort, rng, phase="correction")
+            block_in(easel, piece, label, palette, rng, phase="correction")
         left = np.ones(small.shape[:2], np.float32)
+        begins = "block_in" in config.object_phases
+        phases = tuple(phase for phase in config.object_phases if phase != "block_in")
         for label in order:
             left -= covers[label]
             if covers[label].max() <= 0.5:
                 continue  # thinner than a pixel of what so few strokes can show
             piece = Commission(
-                own=covers[label], unpainted=left > 0.5, goal=of_objects, count=int(shares[label]),
-                phases=config.object_phases, spill=config.spill,
+                own=covers[label], unpainted=left > 0.5, goal=goal, count=int(shares[label]),
+                spill=config.spill, blocked_in=begins,
             )  # fmt: skip
-            paint_piece(easel, piece, label, palette, config.effort, rng)
-            if lines is not None and palette.medium.restates:
-                easel.lay(palette.lines(_contours_of(lines, label)), config.object_phases[-1], label)
+            if begins:
+                covered = block_in(easel, replace(piece, goal=of_block_ins), label, palette, rng)
+                if lines is not None and palette.medium.handling.even:  # line art lies above flats
+                    easel.lay(palette.lines(_contours_in(lines, covered)), "block_in", label)
+            if phases:
+                finish(easel, piece, label, palette, phases, config.effort, rng)
+                if lines is not None and palette.medium.restates:
+                    easel.lay(palette.lines(_contours_of(lines, label)), phases[-1], label)
     if num_accents:
-        paint_accents(easel, of_all, num_accents, palette, config, rng)
+        paint_accents(easel, goal, things, num_accents, palette, config, rng)
 
 
 def _coverages(things: Things, small: Image) -> list[NDArray[np.float32]]:
@@ -124,4 +152,13 @@ def _coverages(things: Things, small: Image) -> list[NDArray[np.float32]]:
 def _contours_of(lines: DrawnLines, label: int) -> Floats:
     """Contours of one object."""
     chosen: Floats = lines.strokes[(lines.things == label) & (lines.kinds == CONTOUR)]
+    return chosen
+
+
+def _contours_in(lines: DrawnLines, area: NDArray[np.bool_]) -> Floats:
+    """Contours whose middle lies in an area (h, w)."""
+    short, (height, width) = min(area.shape), area.shape
+    columns = np.clip(lines.strokes[:, X1] * short, 0, width - 1).astype(int)
+    rows = np.clip(lines.strokes[:, Y1] * short, 0, height - 1).astype(int)
+    chosen: Floats = lines.strokes[area[rows, columns] & (lines.kinds == CONTOUR)]
     return chosen

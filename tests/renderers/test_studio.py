@@ -267,6 +267,7 @@ def test_awkward_pictures_are_painted(medium: str, name: str) -> None:
         ({"accents": 0.6}, "0 to 0.5"),
         ({"corrections": -0.1}, "0 to 1"),
         ({"spill": 0.06}, "0 to 0.05"),
+        ({"toned": 1.5}, "0 to 1"),
         ({"canvas": (1.0, 2.0, 0.0)}, "three numbers from 0 to 1"),
         ({"preset": "slow"}, "one of fast, std, best"),
     ],
