@@ -5,6 +5,7 @@ strokes leave bare at its borders is filled by narrower ones.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -114,34 +115,25 @@ def _ways(
     along = np.array([np.cos(direction), np.sin(direction)])
     aside = np.array([-along[1], along[0]])
     middle, half = np.array([width / 2, height / 2]), 0.5 * float(np.hypot(height, width))
-    steps = np.arange(-half, half)
-    ways: list[NDArray[np.float64]] = []
-    forth = True
-    for offset in np.arange(-half, half, handling.spacing * radius):
-        points = middle + offset * aside + steps[:, None] * along
-        columns, rows = np.rint(points).astype(int).T
-        within = (columns >= 0) & (rows >= 0) & (columns < width) & (rows < height)
-        columns, rows = np.clip(columns, 0, width - 1), np.clip(rows, 0, height - 1)
-        open_here = within & (depths[rows, columns] >= handling.within * radius)
-        bare_here = bare[rows, columns] > 0
-        runs = []
-        for first, last in _runs(open_here):
-            pieces = max(1, round((last - first) / (handling.longest * radius)))
-            cuts = np.linspace(first, last, pieces + 1).round().astype(int)
-            runs += list(zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True))
-        for first, last in runs if forth else runs[::-1]:
-            if last - first >= _SHORTEST * radius and bare_here[first : last + 1].mean() >= _NEW:
-                way = points[[first, last]]
-                ways.append(way if forth else way[::-1])
-        forth = not forth
-    return ways
-
-
-def _runs(inside: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """First and last place of every run of True."""
-    edges = np.diff(np.concatenate([[0], inside.astype(np.int8), [0]]))
-    starts, stops = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
-    return list(zip(starts.tolist(), (stops - 1).tolist(), strict=True))
+    offsets, steps = np.arange(-half, half, handling.spacing * radius), np.arange(-half, half)
+    points = middle + offsets[:, None, None] * aside + steps[:, None] * along
+    columns, rows = np.moveaxis(np.rint(points).astype(int), -1, 0)
+    within = (columns >= 0) & (rows >= 0) & (columns < width) & (rows < height)
+    columns, rows = np.clip(columns, 0, width - 1), np.clip(rows, 0, height - 1)
+    inside = within & (depths[rows, columns] >= handling.within * radius)
+    num_bare = np.pad(np.cumsum(bare[rows, columns] > 0, axis=1), ((0, 0), (1, 0)))
+    edges = np.diff(inside.astype(np.int8), axis=1, prepend=0, append=0)
+    (lines, starts), (_, stops) = np.nonzero(edges == 1), np.nonzero(edges == -1)
+    ways: list[list[NDArray[np.float64]]] = [[] for _ in offsets]
+    for line, start, stop in zip(lines.tolist(), starts.tolist(), stops.tolist(), strict=True):
+        pieces = max(1, round((stop - 1 - start) / (handling.longest * radius)))
+        cuts = np.linspace(start, stop - 1, pieces + 1).round().astype(int).tolist()
+        for first, last in pairwise(cuts):
+            share_bare = (num_bare[line, last + 1] - num_bare[line, first]) / (last + 1 - first)
+            if last - first >= _SHORTEST * radius and share_bare >= _NEW:
+                ways[line].append(points[line, [first, last]])
+    to_and_fro = ([way[::-1] for way in reversed(line)] if number % 2 else line for number, line in enumerate(ways))
+    return [way for line in to_and_fro for way in line]
 
 
 def _stroke(way: NDArray[np.float64], radius: float, loose: float, rng: np.random.Generator) -> Floats:
