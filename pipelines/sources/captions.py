@@ -152,7 +152,7 @@ def _text(data: bytes, where: str) -> str:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{where}: not UTF-8 text (byte {error.start}); save it as UTF-8") from error
-    if "\0" in text:  # UTF-16 without its mark
+    if text.count("\0") > len(text) // 4:  # UTF-16 without its mark; a few are dropped as other control characters are
         raise UserError(f"{where}: not UTF-8 text (byte {data.index(0)} is 0); save it as UTF-8")
     return text
 

@@ -208,7 +208,11 @@ def test_an_interrupted_run_promises_to_go_on_where_something_was_kept(
         signal.raise_signal(number)
         raise AssertionError("it was told to stop")
 
-    assert command("synth", synth_config, run, "", [], can_continue=lambda _: kept) == INTERRUPTED
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background ignore it
+    try:
+        assert command("synth", synth_config, run, "", [], can_continue=lambda _: kept) == INTERRUPTED
+    finally:
+        signal.signal(signal.SIGINT, before)
     line = capsys.readouterr().err
     assert line.startswith("interrupted") and ("to continue" in line) == kept and line.count("\n") == 1
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
