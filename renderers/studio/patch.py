@@ -5,7 +5,6 @@ strokes leave bare at its borders is filled by narrower ones.
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -65,10 +64,11 @@ def patch(
     widest = float(cv2.distanceTransform(np.pad(area, 1).astype(np.uint8), cv2.DIST_L2, 3).max())
     broad_px = max(least_px, min(handling.radius * unit_px, 0.7 * widest))
     while True:
-        strokes = _filled(padded, depths, direction, handling, (broad_px, least_px), rng)
+        strokes = _filled(padded, depths, direction, handling, (broad_px, least_px), most, rng)
         if len(strokes) <= most or broad_px > max(area.shape):
             break
-        broad_px, least_px = _GROWS * broad_px, _GROWS * least_px
+        wider = max(_GROWS, float(np.sqrt(len(strokes) / most)))
+        broad_px, least_px = wider * broad_px, wider * least_px
     strokes = strokes[:most]
     strokes[:, [X0, Y0, X1, Y1, X2, Y2]] += 0.5 - reach
     strokes[:, [X0, Y0, X1, Y1, X2, Y2, R0, R2]] /= min(area.shape)
@@ -89,65 +89,81 @@ def _direction(area: NDArray[np.bool_], rng: np.random.Generator) -> float:
 
 def _filled(
     padded: NDArray[np.uint8], depths: Floats, direction: float, handling: Handling, radii_px: tuple[float, float],
-    rng: np.random.Generator,
+    most: int, rng: np.random.Generator,
 ) -> Floats:  # fmt: skip
-    """Strokes in pixels of `padded`, the broadest first."""
+    """Strokes in pixels of `padded`, the broadest first; of more than `most` not all are made."""
     bare = padded.copy()
     strokes = [np.zeros((0, NUM_COLUMNS), np.float32)]
     radius = radii_px[0]
     for _ in range(_ROUNDS):
-        for way in _ways(bare, depths, direction, radius, handling):
-            stroke = _stroke(way, radius, handling.loose, rng)
-            strokes.append(stroke[None])
-            ends = [tuple(round(float(value)) for value in stroke[[x, y]]) for x, y in ((X0, Y0), (X2, Y2))]
-            cv2.line(bare, ends[0], ends[1], 0, max(1, round(1.9 * radius)))
+        laid = _strokes(_ways(bare, depths, direction, radius, handling), radius, handling.loose, rng)
+        strokes.append(laid)
+        for x0, y0, x2, y2 in laid[:, [X0, Y0, X2, Y2]].astype(np.float64).round().astype(int).tolist():
+            cv2.line(bare, (x0, y0), (x2, y2), 0, max(1, round(1.9 * radius)))
         radius *= _NARROWER
-        if radius < radii_px[1] or not bare.any():
+        if sum(map(len, strokes)) > most or radius < radii_px[1] or not bare.any():
             break
     return np.concatenate(strokes)
 
 
 def _ways(
     bare: NDArray[np.uint8], depths: Floats, direction: float, radius: float, handling: Handling
-) -> list[NDArray[np.float64]]:
-    """(2, 2) first and last point (x, y) of each stroke, side by side, to and fro."""
+) -> NDArray[np.float64]:
+    """(N, 2, 2) first and last point (x, y) of each stroke, side by side, to and fro."""
     height, width = bare.shape
     along = np.array([np.cos(direction), np.sin(direction)])
     aside = np.array([-along[1], along[0]])
-    middle, half = np.array([width / 2, height / 2]), 0.5 * float(np.hypot(height, width))
-    offsets, steps = np.arange(-half, half, handling.spacing * radius), np.arange(-half, half)
-    points = middle + offsets[:, None, None] * aside + steps[:, None] * along
-    columns, rows = np.moveaxis(np.rint(points).astype(int), -1, 0)
+    half = 0.5 * float(np.hypot(height, width))
+    lines, offsets = _crossing(np.arange(-half, half, handling.spacing * radius), depths, aside)
+    _, steps = _crossing(np.arange(-half, half), depths, along)
+    x = width / 2 + offsets[:, None] * aside[0] + steps * along[0]
+    y = height / 2 + offsets[:, None] * aside[1] + steps * along[1]
+    columns, rows = np.rint(x).astype(int), np.rint(y).astype(int)
     within = (columns >= 0) & (rows >= 0) & (columns < width) & (rows < height)
     columns, rows = np.clip(columns, 0, width - 1), np.clip(rows, 0, height - 1)
-    inside = within & (depths[rows, columns] >= handling.within * radius)
+    inside = np.pad(within & (depths[rows, columns] >= handling.within * radius), ((0, 0), (1, 1))).astype(np.int8)
     num_bare = np.pad(np.cumsum(bare[rows, columns] > 0, axis=1), ((0, 0), (1, 0)))
-    edges = np.diff(inside.astype(np.int8), axis=1, prepend=0, append=0)
-    (lines, starts), (_, stops) = np.nonzero(edges == 1), np.nonzero(edges == -1)
-    ways: list[list[NDArray[np.float64]]] = [[] for _ in offsets]
-    for line, start, stop in zip(lines.tolist(), starts.tolist(), stops.tolist(), strict=True):
-        pieces = max(1, round((stop - 1 - start) / (handling.longest * radius)))
-        cuts = np.linspace(start, stop - 1, pieces + 1).round().astype(int).tolist()
-        for first, last in pairwise(cuts):
-            share_bare = (num_bare[line, last + 1] - num_bare[line, first]) / (last + 1 - first)
-            if last - first >= _SHORTEST * radius and share_bare >= _NEW:
-                ways[line].append(points[line, [first, last]])
-    to_and_fro = ([way[::-1] for way in reversed(line)] if number % 2 else line for number, line in enumerate(ways))
-    return [way for line in to_and_fro for way in line]
+    edges = inside[:, 1:] - inside[:, :-1]
+    (row, start), (_, stop) = np.nonzero(edges == 1), np.nonzero(edges == -1)
+    length = stop - 1 - start
+    pieces = np.maximum(1, np.rint(length / (handling.longest * radius))).astype(int)
+    row, start, length, of = (np.repeat(each, pieces) for each in (row, start, length, pieces))
+    piece = np.arange(len(of)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    first, last = (np.rint(start + length / of * (piece + end)).astype(int) for end in (0, 1))
+    share_bare = (num_bare[row, last + 1] - num_bare[row, first]) / (last + 1 - first)
+    kept = (last - first >= _SHORTEST * radius) & (share_bare >= _NEW)
+    row, first, last = row[kept], first[kept], last[kept]
+    fro = lines[row] % 2 == 1
+    order = np.lexsort((np.where(fro, -first, first), row))
+    ends = np.stack([np.where(fro, last, first), np.where(fro, first, last)], axis=1)[order]
+    return np.stack([x[row[order, None], ends], y[row[order, None], ends]], axis=2)
 
 
-def _stroke(way: NDArray[np.float64], radius: float, loose: float, rng: np.random.Generator) -> Floats:
-    """A ribbon (13,) from point to point, as little straight as a hand is."""
-    first, last = way
-    length = max(1e-6, float(np.linalg.norm(last - first)))
+def _crossing(
+    places: NDArray[np.float64], depths: Floats, axis: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Which places along an axis through the middle of an array can be those of an area's pixels, and these places."""
+    height, width = depths.shape
+    left, top, across, down = cv2.boundingRect((depths > 0).astype(np.uint8))
+    corners = [
+        (x - width / 2) * axis[0] + (y - height / 2) * axis[1] for x in (left, left + across) for y in (top, top + down)
+    ]
+    numbers = np.flatnonzero((places >= min(corners) - 1.0) & (places <= max(corners) + 1.0))
+    return numbers, places[numbers]
+
+
+def _strokes(ways: NDArray[np.float64], radius: float, loose: float, rng: np.random.Generator) -> Floats:
+    """(N, 13) ribbons from point to point, as little straight as a hand is."""
+    first, last = ways[:, 0], ways[:, 1]
+    length = np.maximum(1e-6, np.linalg.norm(last - first, axis=1, keepdims=True))
     along = (last - first) / length
-    aside = np.array([-along[1], along[0]])
-    dice = loose * rng.standard_normal(6)
-    first = first + radius * (0.3 * dice[0] * along + 0.15 * dice[1] * aside)
-    last = last + radius * (0.3 * dice[2] * along + 0.15 * dice[3] * aside)
-    middle = 0.5 * (first + last) + min(0.05 * length, 0.4 * radius) * dice[4] * aside
-    stroke = np.zeros(NUM_COLUMNS, np.float32)
-    stroke[[X0, Y0, X1, Y1, X2, Y2]] = *first, *middle, *last
-    stroke[[R0, R2]] = radius * (1.0 + 0.08 * np.clip(dice[5], -2.0, 2.0))
-    stroke[[A0, A2]] = 1.0
-    return stroke
+    aside = np.stack([-along[:, 1], along[:, 0]], axis=1)
+    dice = loose * rng.standard_normal((len(ways), 6, 1))
+    first = first + radius * (0.3 * dice[:, 0] * along + 0.15 * dice[:, 1] * aside)
+    last = last + radius * (0.3 * dice[:, 2] * along + 0.15 * dice[:, 3] * aside)
+    middle = 0.5 * (first + last) + np.minimum(0.05 * length, 0.4 * radius) * dice[:, 4] * aside
+    strokes = np.zeros((len(ways), NUM_COLUMNS), np.float32)
+    strokes[:, [X0, Y0, X1, Y1, X2, Y2]] = np.concatenate([first, middle, last], axis=1)
+    strokes[:, [R0, R2]] = radius * (1.0 + 0.08 * np.clip(dice[:, 5], -2.0, 2.0))
+    strokes[:, [A0, A2]] = 1.0
+    return strokes
