@@ -131,8 +131,8 @@ def _ways(
     piece = np.arange(len(of)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
     first, last = (np.rint(start + length / of * (piece + end)).astype(int) for end in (0, 1))
     share_bare = (num_bare[row, last + 1] - num_bare[row, first]) / (last + 1 - first)
-    kept = (last - first >= _SHORTEST * radius) & (share_bare >= _NEW)
-    row, first, last = row[kept], first[kept], last[kept]
+    is_laid = (last - first >= _SHORTEST * radius) & (share_bare >= _NEW)
+    row, first, last = row[is_laid], first[is_laid], last[is_laid]
     fro = lines[row] % 2 == 1
     order = np.lexsort((np.where(fro, -first, first), row))
     ends = np.stack([np.where(fro, last, first), np.where(fro, first, last)], axis=1)[order]
