@@ -9,9 +9,8 @@ import numpy as np
 from renderers.bezier.fit import Beginning, Brief, fit_brief
 from renderers.brush.guide import guide_along
 from renderers.painting import Image
-from renderers.raster.ribbon import X1, Y1
 from renderers.studio.config import StudioConfig
-from renderers.studio.easel import Easel
+from renderers.studio.easel import Easel, pixels_at_middles
 from renderers.studio.media import Palette
 from renderers.studio.phases import PHASES, WHOLE
 from renderers.things import Things
@@ -44,9 +43,8 @@ def paint_accents(
     )
     phases = np.full(count, PHASES.index("accents"), np.uint8)
     ribbons = fit_brief(brief, config.effort, rng)
-    columns = np.clip(ribbons[:, X1] * easel.short_px, 0, width - 1).astype(int)
-    rows = np.clip(ribbons[:, Y1] * easel.short_px, 0, height - 1).astype(int)
-    ribbons = ribbons[np.argsort(things.saliency[labels[rows, columns]], kind="stable")]
+    objects = labels[pixels_at_middles(ribbons, (height, width))]
+    ribbons = ribbons[np.argsort(things.saliency[objects], kind="stable")]
     strokes = palette.strokes(ribbons, phases, rng)
     easel.solve(strokes, goal)
     easel.lay(strokes, phases, WHOLE)

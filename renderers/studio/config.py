@@ -28,8 +28,7 @@ class StudioConfig:
         medium: what it is painted with.
         preset: `fast`, `std` or `best`: how much time a painting may take.
         num_strokes: strokes that model, finish and accent, 50 to 5,000; those of drawing and block-ins, which are laid
-            side by side, come on top. Pencil hatches with four times as
-            many instead.
+            side by side, come on top. Pencil hatches with four times as many instead.
         num_lines: the most strokes of the drawing, 10 to 5,000.
         hatching: whether its shadows are hatched.
         order: which object comes first: `salient`; `back_to_front`; `user`; `mixed`, one of the first two by chance; or

@@ -6,13 +6,21 @@ from numpy.typing import NDArray
 from renderers.brush.stroke import NUM_BRUSH_COLUMNS, Marks, lay_all, new_brush_scratch, solve_colours
 from renderers.painting import Image
 from renderers.raster.gradient import NO_STATES
-from renderers.raster.ribbon import Floats, grid
+from renderers.raster.ribbon import X1, Y1, Floats, grid
 from renderers.studio.phases import PHASES, Phase, Turns
 
 Box = tuple[slice, slice]
 WHOLE_CANVAS: Box = (slice(None), slice(None))
 
 _SOLVE_STEPS, _UNDERPAINTING_WEIGHT = 8, 0.04
+
+
+def pixels_at_middles(strokes: Floats, size_px: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(n,) rows and (n,) columns of the pixels at the middle points of strokes, on a canvas (height, width)."""
+    height, width = size_px
+    short = min(size_px)
+    rows = np.clip(strokes[:, Y1] * short, 0, height - 1).astype(int)
+    return rows, np.clip(strokes[:, X1] * short, 0, width - 1).astype(int)
 
 
 class Easel:

@@ -10,13 +10,13 @@ from renderers.bezier.fit import aspect_of, worth_px
 from renderers.brush.canvas import program_arrays
 from renderers.brush.stroke import FAR_RED, marks_of
 from renderers.painting import NO_ASSETS, NOTHING_KNOWN, Assets, Image, Knowledge, StrokeProgram
-from renderers.raster.ribbon import RED, X1, Y1, Floats
+from renderers.raster.ribbon import RED, Floats
 from renderers.shrink import shrink
 from renderers.studio.accents import paint_accents
 from renderers.studio.config import StudioConfig
 from renderers.studio.corrections import chosen_for_correction, wrong_colours
 from renderers.studio.drawing import CONSTRUCTION, CONTOUR, HATCHING, DrawnLines, draw
-from renderers.studio.easel import Easel
+from renderers.studio.easel import Easel, pixels_at_middles
 from renderers.studio.ground import Colour, coat_ground, ground_colour, tone_darks
 from renderers.studio.media import LUMA, goals_of, palette_of
 from renderers.studio.order import objects_in_order, strokes_of_objects
@@ -157,8 +157,7 @@ def _contours_of(lines: DrawnLines, label: int) -> Floats:
 
 def _contours_in(lines: DrawnLines, area: NDArray[np.bool_]) -> Floats:
     """Contours whose middle lies in an area (h, w)."""
-    short, (height, width) = min(area.shape), area.shape
-    columns = np.clip(lines.strokes[:, X1] * short, 0, width - 1).astype(int)
-    rows = np.clip(lines.strokes[:, Y1] * short, 0, height - 1).astype(int)
-    chosen: Floats = lines.strokes[area[rows, columns] & (lines.kinds == CONTOUR)]
+    height, width = area.shape
+    is_inside = area[pixels_at_middles(lines.strokes, (height, width))]
+    chosen: Floats = lines.strokes[is_inside & (lines.kinds == CONTOUR)]
     return chosen
