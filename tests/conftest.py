@@ -20,9 +20,15 @@ cv2.setNumThreads(1)
 settings.register_profile("same-every-time", derandomize=True, deadline=None, database=None)
 settings.load_profile("same-every-time")
 
-_MAY_LACK = ("av", "gradio", "ot", "playwright", "ray", "segment_anything", "wandb", "webdataset")
+_MAY_LACK = (
+    "av", "boto3", "datasets", "gradio", "h5py", "hydra_plugins", "krita", "krita4python", "mkdocs", "moto", "onnx",
+    "onnxruntime", "ot", "playwright", "prodigyopt", "psd_tools", "pyora", "pypdfium2", "ray", "reportlab", "resvg_py",
+    "s3fs", "segment_anything", "tifffile", "wandb", "wandb_workspaces", "webdataset",
+)  # fmt: skip
 """Packages of single features; on a machine without one its tests are skipped. Where CI is set they fail."""
-_LACKS = re.compile(rf"ModuleNotFoundError: No module named '({'|'.join(_MAY_LACK)})[.']")
+_LACKS = re.compile(
+    rf"No module named '(?P<package>{'|'.join(_MAY_LACK)})[.']|pip install 'process-painter\[(?P<extra>\w+)\]"
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -56,4 +62,4 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 def _lacking(failure: Any) -> str | None:
     """The package whose absence a failure is about; None where all have to be there."""
     lacks = _LACKS.search(str(failure)) if failure is not None and not os.environ.get("CI") else None
-    return lacks.group(1) if lacks else None
+    return lacks.group("package") or f"the extra {lacks.group('extra')}" if lacks else None

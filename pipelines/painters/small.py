@@ -2,6 +2,7 @@
 
     python -m pipelines.painters.small --seconds 600 --out outputs/small        # as `make train-small`
     python -m pipelines.painters.small --seconds 120 --out outputs/trial --processes 2
+    python -m pipelines.painters.small --data outputs/alone outputs/scenes      # data sets that are there
 
 Every stage of training gets a share of the time. A few steps are run first and thrown away; their speed says how many
 steps the stage takes, so that its learning rate falls at the right moment. A stage that is slower than its trial
@@ -38,6 +39,9 @@ STAGES = {"words": 0.06, "base": 0.48, "motion": 0.26, "replication": 0.20}
 _SYNTHESIS_SHARE = 0.15  # of all the time, kernels not counted
 _ENDING_SHARE = 0.15  # of all the time, for assembling, painting and judging
 _TRIAL_STEPS = 12
+_MOST_OF_TRIAL = (
+    0.2  # of the time that is left: where that is short, starting alone may take longer than a stage's share
+)
 _COOLDOWN = 0.35  # share of a stage's steps over which its learning rate falls
 _SMALLEST_SECONDS = 60.0
 _MARK = "small_painter.json"
@@ -64,20 +68,21 @@ class Size:
 
 ON_GPU = Size(
     size_px=128,
-    channels=(96, 192, 192),
-    batches={"words": 512, "base": 256, "motion": 32, "replication": 32},
+    channels=(48, 96, 144, 144),
+    batches={"words": 512, "base": 512, "motion": 32, "replication": 32},
     num_painted=16,
+    training_keys=(f"num_workers={max(1, (os.cpu_count() or 1) - 2)}",),
 )
 ON_CPU = Size(
     size_px=64,
     channels=(32, 64, 64),
     batches={"words": 64, "base": 16, "motion": 4, "replication": 4},
     num_painted=4,
-    training_keys=("num_workers=0", "precision=fp32"),
+    training_keys=("num_workers=0", "precision=fp32", "model.shape.plain_levels=1"),
 )
 
 
-def make(out: Path, seconds: float, num_processes: int, size: Size) -> Path:
+def make(out: Path, seconds: float, num_processes: int, size: Size, given: Sequence[Path] = ()) -> Path:
     """Make a painter; returns its folder.
 
     Args:
@@ -85,6 +90,7 @@ def make(out: Path, seconds: float, num_processes: int, size: Size) -> Path:
         seconds: for everything.
         num_processes: that paint the data.
         size: of pictures and networks.
+        given: data sets to train on instead; the last one's held-out pictures are painted and judged.
 
     Raises:
         UserError: if the folder holds something else, the time is too short, or a part fails.
@@ -92,18 +98,16 @@ def make(out: Path, seconds: float, num_processes: int, size: Size) -> Path:
     if seconds < _SMALLEST_SECONDS:
         raise UserError(f"--seconds {seconds:g}: too few; allowed: {_SMALLEST_SECONDS:g} or more")
     with claimed_folder(out, what="a painter made by this command", card=_MARK, check=lambda: None):
-        return _made(out, seconds, num_processes, size)
+        return _made(out, seconds, num_processes, size, given)
 
 
-def _made(out: Path, seconds: float, num_processes: int, size: Size) -> Path:
+def _made(out: Path, seconds: float, num_processes: int, size: Size, given: Sequence[Path]) -> Path:
     _emptied(out)
     clock = Clock(seconds)
-    data = synthesise(out, num_processes, size.size_px, seconds * _SYNTHESIS_SHARE, clock)
+    data = given or synthesise(out, num_processes, size.size_px, seconds * _SYNTHESIS_SHARE, clock)
     parents: dict[str, Path] = {}
-    for number, (stage, share) in enumerate(STAGES.items()):
-        later = sum(list(STAGES.values())[number:])
-        stage_s = (clock.left_s - seconds * _ENDING_SHARE) * share / later
-        parents[stage] = _train(stage, parents, data, out, size, stage_s, clock)
+    for stage in STAGES:
+        parents[stage] = _train(stage, parents, data, out, size, seconds * _ENDING_SHARE, clock)
     painter = _assemble(parents, out)
     judge(painter, data[-1], out, size.num_painted, clock)
     clock.say(f"{painter}: done with {clock.left_s:.0f} s left")
@@ -121,21 +125,24 @@ def _emptied(out: Path) -> None:
 
 
 def _train(
-    stage: str, parents: dict[str, Path], data: Sequence[Path], out: Path, size: Size, seconds: float, clock: Clock
+    stage: str, parents: dict[str, Path], data: Sequence[Path], out: Path, size: Size, ending_s: float, clock: Clock
 ) -> Path:
-    """One stage, in its time; returns the run's folder."""
+    """One stage, in its share of the time that is left but for the last `ending_s`; returns the run's folder."""
     start = time.monotonic()
     trial = out / "trial" / stage
-    run_stage(_config(stage, parents, data, trial, size, _TRIAL_STEPS), until_s=seconds / 3)
+    run_stage(_config(stage, parents, data, trial, size, _TRIAL_STEPS), until_s=clock.left_s * _MOST_OF_TRIAL)
     trial_s = time.monotonic() - start
     step_s = last_line(trial).get("perf/step_s", trial_s / _TRIAL_STEPS)
     starting_s = max(0.0, trial_s - _TRIAL_STEPS * step_s)  # loading and first steps, which come once more
-    left_s = max(1.0, seconds - trial_s)
-    max_steps = max(_TRIAL_STEPS, round((left_s - starting_s) / step_s))
+    later = list(STAGES)[list(STAGES).index(stage) + 1 :]
+    starts_s = starting_s * (1 + 2 * len(later))  # of this stage, and the later ones with their trials
+    share = STAGES[stage] / sum(STAGES[each] for each in (stage, *later))
+    training_s = max(0.0, (clock.left_s - ending_s - starts_s) * share)
+    max_steps = max(_TRIAL_STEPS, round(training_s / step_s))
     clock.say(f"stage {stage}: {max_steps} steps of {step_s * 1000:.1f} ms")
     folder = out / "runs" / stage
     config = _config(stage, parents, data, folder, size, max_steps)
-    if run_stage(config, until_s=left_s).exit_code != COMPLETE:
+    if run_stage(config, until_s=starting_s + training_s).exit_code != COMPLETE:
         done = newest_step(folder)
         clock.say(f"stage {stage}: out of time after {done} steps")
         run_stage(_config(stage, parents, data, folder, size, done, cooldown=max_steps))
@@ -187,12 +194,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("outputs/small"))
     parser.add_argument("--seconds", type=float, default=600.0, help="for everything, kernels and start included")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="that paint the data")
+    parser.add_argument("--data", type=Path, nargs="+", default=(), help="data sets to train on, instead of new ones")
     given = parser.parse_args(arguments)
     import torch
 
     size = ON_GPU if torch.cuda.is_available() else ON_CPU
     try:
-        make(given.out, given.seconds, max(2, given.processes), size)
+        make(given.out, given.seconds, max(2, given.processes), size, given.data)
     except UserError as error:
         sys.stderr.write("error: " + printable(" ".join(str(error).splitlines())) + "\n")
         return 2

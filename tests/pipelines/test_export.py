@@ -195,6 +195,7 @@ def test_a_package_that_lacks_is_named_with_its_extra(
 
 
 def test_a_killed_run_leaves_no_file_and_the_same_command_makes_it(painted: dict[str, Path], tmp_path: Path) -> None:
+    pytest.importorskip("av")
     overrides = [f"dataset={painted['bezier']}", KEY, f"out={tmp_path / 'a.mp4'}", "seconds=600", "size=1024"]
     alone = subprocess.Popen(
         [sys.executable, "-m", "pipelines.export", *overrides], cwd=REPOSITORY, stderr=subprocess.PIPE

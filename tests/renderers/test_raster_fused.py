@@ -31,6 +31,8 @@ def test_kernels_do_what_torch_does() -> None:
     """Whether Triton compiles or interprets is settled when it is imported, so this takes a process of its own."""
     tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", "as_torch_does"]
     run = subprocess.run(tests, env={**os.environ, _VARIABLE: "1"}, capture_output=True, text=True)
+    if "only 0-dimensional arrays can be converted" in run.stdout:
+        pytest.skip(f"this Triton's interpreter cannot count with NumPy {np.__version__}")
     assert run.returncode == 0 and "7 passed" in run.stdout, run.stdout[-3000:]
 
 

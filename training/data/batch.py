@@ -57,6 +57,11 @@ class SequenceBatch:
     def __len__(self) -> int:
         return len(self.keys)
 
+    def first(self, number: int) -> "SequenceBatch":
+        """The first so many samples."""
+        part = self.moved(lambda tensor: tensor[:number])
+        return replace(part, keys=self.keys[:number], captions=self.captions[:number])
+
     def to(self, device: "torch.device | str") -> "SequenceBatch":
         """The same on another device; keys and captions stay where they are."""
         return self.moved(lambda tensor: tensor.to(device))

@@ -303,6 +303,7 @@ def test_the_key_of_a_tracker_is_never_written(tmp_path: Path) -> None:
 
 
 def test_an_online_tracker_without_a_key_is_told_in_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("wandb")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
     cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")  # where kernels are compiled already
     environment |= {"HOME": str(tmp_path / "home"), "WANDB_BASE_URL": "http://127.0.0.1:9", "XDG_CACHE_HOME": cache}

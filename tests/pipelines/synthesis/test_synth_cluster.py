@@ -36,6 +36,7 @@ def test_ray_with_any_number_of_workers_gives_the_bytes_of_inline(workers: int, 
 
 
 def test_a_cluster_that_does_not_answer_is_told_soon_and_in_one_line(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
     overrides = [*SMALL, "cluster=ray", "cluster.address=127.0.0.1:9", f"out={tmp_path / 'out'}"]
     done = subprocess.run([*COMMAND, *overrides], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2

@@ -91,6 +91,7 @@ def test_a_run_killed_before_its_first_shard_ends_in_the_same_data_set(untouched
 def test_a_ray_that_lost_a_process_is_named_and_the_same_command_goes_on(
     untouched: Path, tmp_path: Path, killed: str, lost: str
 ) -> None:
+    pytest.importorskip("ray")
     out = tmp_path / "out"
     with real_runs(tmp_path / "log") as runs:
         run = runs.start(out, RAY)
@@ -107,6 +108,7 @@ def test_a_ray_that_lost_a_process_is_named_and_the_same_command_goes_on(
 
 
 def test_killed_workers_drivers_and_groups_of_ray_end_in_the_same_data_set(untouched: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
     out = tmp_path / "out"
     killings = Killings(out, num_shards(untouched), random.Random(3))
     with real_runs(tmp_path / "log") as runs:

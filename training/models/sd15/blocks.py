@@ -21,5 +21,5 @@ def compile_network(network: nn.Module, backend: str = "inductor") -> None:
         backend: torch's name of a compiler.
     """
     if torch.cuda.is_available():
-        attend_over_frames(network)
+        attend_over_frames(network, as_sums=True)
     compile_blocks(network, BLOCKS, backend)

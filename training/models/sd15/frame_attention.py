@@ -1,23 +1,32 @@
-"""Attention over the few frames of one place, for the compiler.
+"""Attention over the few frames of one place.
 
-Fused attention kernels work in blocks of 64 queries and more; a temporal module asks for as many places as a picture
-has cells, of 8 frames each, and seven eighths of every block are thrown away. Written as sums, it is one kernel of the
-compiler's, which reads each number once. Without the compiler every product would be kept: it is for compiled networks.
+A temporal module asks for as many places as all pictures of a step have cells, which is more than torch's fused kernels
+take at once: 16 sequences of 512 px are 65,536 places. So they are asked in parts.
+
+For the compiler attention is written as sums. Fused kernels work in blocks of 64 queries and more, and of 8 frames
+seven eighths of every block are thrown away; as sums it is one kernel of the compiler's, which reads each number once.
+Without the compiler every product would be kept.
 """
 
 from typing import Any
 
+import torch
 from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
-_MOST_FRAMES = 32  # the products grow with the square; from here on blocks are full enough
+_MOST_PLACES = 32_768  # of a call; CUDA counts blocks along a batch to 65,535
+_MOST_FRAMES = 32  # as sums: the products grow with the square, and from here on blocks are full enough
 
 
 class FrameAttention:
-    """A diffusers attention processor for self-attention over at most `_MOST_FRAMES` frames, without a mask.
+    """A diffusers attention processor for self-attention over frames, without a mask.
 
-    Longer sequences, and attention to something else, are left to torch's own kernels.
+    Args:
+        as_sums: for compiled networks; more than `_MOST_FRAMES` frames are left to torch's kernels all the same.
     """
+
+    def __init__(self, *, as_sums: bool = False) -> None:
+        self._as_sums = as_sums
 
     def __call__(
         self, attention: Attention, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None, **_: Any
@@ -33,18 +42,23 @@ class FrameAttention:
                 (attention.to_v, attended),
             )
         )
-        if max(num_frames, attended.shape[1]) > _MOST_FRAMES:
-            mixed = nn.functional.scaled_dot_product_attention(
-                query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
-            ).transpose(1, 2)
-        else:
-            mixed = attend(query, key, value)
+        few = max(num_frames, attended.shape[1]) <= _MOST_FRAMES
+        mixed = sums(query, key, value) if self._as_sums and few else fused(query, key, value)
         projected: Tensor = attention.to_out[0](mixed.reshape(num_places, num_frames, width))
         dropped: Tensor = attention.to_out[1](projected)
         return dropped
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+def fused(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Attention by torch's kernels; arguments as of `sums`."""
+    parts = [
+        nn.functional.scaled_dot_product_attention(*(each.transpose(1, 2) for each in part)).transpose(1, 2)
+        for part in zip(*(each.split(_MOST_PLACES) for each in (query, key, value)), strict=True)
+    ]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def sums(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Attention as sums of products, in float32 inside.
 
     Args:
@@ -59,8 +73,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     return mixed.to(value.dtype)
 
 
-def attend_over_frames(network: nn.Module) -> None:
-    """Let the temporal modules of a network attend so, in place."""
+def attend_over_frames(network: nn.Module, *, as_sums: bool = False) -> None:
+    """Let the temporal modules of a network attend so, in place; `as_sums` where it is compiled."""
     for name, module in network.named_modules():
         if ".motion_modules." in name and isinstance(module, Attention):
-            module.set_processor(FrameAttention())
+            module.set_processor(FrameAttention(as_sums=as_sums))

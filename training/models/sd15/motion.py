@@ -17,6 +17,7 @@ from conf.errors import UserError
 from training.models.parts import kind_of_folder, load_network
 from training.models.read_tensors import read_tensors
 from training.models.sd15.animatediff import adapter_from_original, original_from_motion
+from training.models.sd15.frame_attention import attend_over_frames
 from training.models.shape import num_heads
 
 Residuals = tuple[Sequence[Tensor], Tensor]
@@ -65,6 +66,7 @@ def add_motion(unet: UNet2DConditionModel, adapter: MotionAdapter | None, *, max
         ) from error
     if fresh:
         silence_motion(motion)
+    attend_over_frames(motion)
     return cast(UNetMotionModel, motion)
 
 

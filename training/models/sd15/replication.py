@@ -21,6 +21,7 @@ from training.models.conditions import Conditions
 from training.models.parts import kind_of_folder, kind_of_tensors, load_network
 from training.models.read_tensors import read_tensors
 from training.models.sd15.animatediff import diffusers_name
+from training.models.sd15.frame_attention import attend_over_frames
 from training.models.sd15.motion import Residuals, predict, silence_motion
 from training.models.shape import num_heads
 
@@ -42,6 +43,7 @@ def add_replication(unet: UNet2DConditionModel, *, max_frames: int = 32, carried
     state = network.state_dict()
     network.load_state_dict({**state, **{name: value for name, value in unet.state_dict().items() if name in state}})
     silence_motion(network)
+    attend_over_frames(network)
     return cast(SparseControlNetModel, network)
 
 
@@ -128,13 +130,15 @@ def load_replication(path: str | Path, unet: UNet2DConditionModel) -> SparseCont
         UserError: if it is not there, is something else, or belongs to another base.
     """
     place, name = Path(path).expanduser(), f"replication={path}"
-    if place.is_file():
-        return _from_original(place, unet)
     if place.is_dir() and not (place / "config.json").is_file():
         kind = kind_of_folder(place)
         raise UserError(f"{name}: holds no replication network (a SparseControlNetModel's config.json), but {kind}")
-    network = load_network(SparseControlNetModel, str(place if place.exists() else path), name)
-    _refuse_foreign(path, network.state_dict(), unet)
+    if place.is_file():
+        network = _from_original(place, unet)
+    else:
+        network = load_network(SparseControlNetModel, str(place if place.exists() else path), name)
+        _refuse_foreign(path, network.state_dict(), unet)
+    attend_over_frames(network)
     return network
 
 
