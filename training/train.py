@@ -280,22 +280,27 @@ def main(make_stage: StageMaker | None = None) -> int:
     """The command, alone or as one of the processes that torchrun started; only the first of these prints."""
 
     def run_it(config: TrainConfig) -> Summary:
-        return run(config, make_stage=make_stage)
+        from training.run.parallel import naming_broken_connections
+
+        with naming_broken_connections():
+            return run(config, make_stage=make_stage)
 
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return command("train", train_config, run_it, __doc__ or "", can_continue=_has_checkpoints)
-    from training.run.parallel import Ranks
+    from training.run.parallel import Ranks, naming_broken_connections
 
     speaks = os.environ["RANK"] == "0"
     with contextlib.nullcontext() if speaks else _silence():
         try:
-            ranks = Ranks()
+            with naming_broken_connections():
+                ranks = Ranks()
         except UserError as error:
             sys.stderr.write(f"error: {printable(str(error))}\n")
             time.sleep(0.0 if speaks else 2.0)  # torchrun ends all processes when one has ended
             return BAD_CONFIGURATION
         code = command("train", train_config, run_it, __doc__ or "", can_continue=_has_checkpoints)
-        ranks.wait()
+        with contextlib.suppress(UserError), naming_broken_connections():
+            ranks.wait()  # of a rank that has ended torchrun tells
     return code
 
 

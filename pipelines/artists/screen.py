@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 _MOST_UNEVEN = 8  # pixels that are so much wider than high are a fault of the file
+_UNTOLD_MATRIX = 2  # of ITU-T H.273
+_HD_WIDTH_PX, _SD_HEIGHT_PX = 1280, 576  # where players change from BT.601 to BT.709 when a file does not say
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,12 @@ class Screen:
             height = max(1, round(height / self.pixel_aspect))
         transparent = any(component.is_alpha for component in frame.format.components)
         kind = "rgba" if transparent else "rgb48le" if self.colours.are_hdr else "rgb24"
-        decoded = cast(Pixels, frame.to_ndarray(format=kind, width=width, height=height, interpolation="BICUBIC"))
+        is_hd = frame.width >= _HD_WIDTH_PX or frame.height > _SD_HEIGHT_PX
+        matrix = "ITU709" if frame.colorspace == _UNTOLD_MATRIX and is_hd else None
+        decoded = cast(
+            Pixels,
+            frame.to_ndarray(format=kind, width=width, height=height, src_colorspace=matrix, interpolation="BICUBIC"),
+        )
         return _upright(on_white(cast(Frame, decoded)) if transparent else decoded, frame)
 
     def developed(self, pixels: Pixels) -> Frame:

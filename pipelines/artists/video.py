@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from pipelines.artists.cut_off import gif_has_its_end, matroska_has_its_end
 from pipelines.artists.footage import Footage, Frame, Pixels, gather
 from pipelines.artists.screen import Screen, on_white
 from pipelines.sources.decode import MAX_PIXELS
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 _LEAST_SHARE = 0.9  # of its length that a sound video shows
-_IMAGE, _EXTENSION, _TRAILER = 0x2C, 0x21, 0x3B  # blocks of a GIF
+_HEAD_BYTES = 256
 
 
 def read_video(path: str, canvas_px: int, num_frames: range) -> Footage:
@@ -38,14 +39,17 @@ def read_video(path: str, canvas_px: int, num_frames: range) -> Footage:
         StorageFault: if the storage fails.
     """
     filesystem, locator = open_storage(path)
-    head = read_patiently(lambda: bytes(filesystem.cat_file(locator, start=0, end=16)), path)
+    head = read_patiently(lambda: bytes(filesystem.cat_file(locator, start=0, end=_HEAD_BYTES)), path)
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         data = read_patiently(lambda: bytes(filesystem.cat_file(locator)), path)
         return gather(held(_webp_frames(data), num_frames[-1]), canvas_px, num_frames)
     if head[:3] == b"GIF":
         data = read_patiently(lambda: bytes(filesystem.cat_file(locator)), path)
-        if not _gif_has_its_end(data):  # of which FFmpeg decodes what there is
+        if not gif_has_its_end(data):  # of which FFmpeg decodes what there is
             raise RefusedPicture("damaged: the end of the GIF is missing")
+    num_bytes = read_patiently(lambda: filesystem.size(locator), path)
+    if num_bytes is not None and not matroska_has_its_end(head, num_bytes):
+        raise RefusedPicture("damaged: the end of the file is missing")
     with read_patiently(lambda: filesystem.open(locator, "rb"), path) as file:
         video = Video(PatientFile(file, path))
         return gather(held(video.frames(), num_frames[-1]), canvas_px, num_frames, video.developed)
@@ -78,7 +82,7 @@ class Video:
         """Every frame, not yet `developed`, and for how many seconds it is seen, 0 where the file does not say."""
         import av
 
-        decoded, first_s, now_s = 0, 0.0, 0.0
+        decoded, now_s, last_s, shown_s = 0, 0.0, 0.0, 0.0
         waiting: Pixels | None = None  # until it is known how long it is seen
         try:
             # A video may name others, or hosts to listen to (play lists, `ffconcat`, SDP): nothing but itself is read.
@@ -93,23 +97,26 @@ class Video:
                 for frame in container.decode(stream):
                     if frame.is_corrupt:
                         raise RefusedPicture(f"damaged after {decoded} frames")
-                    before_s, now_s = now_s, frame.time or now_s
+                    before_s, now_s = now_s, now_s if frame.time is None else frame.time
                     if waiting is not None:
-                        yield waiting, max(now_s - before_s, 0.0)
+                        # Time goes back where one recording was appended to another.
+                        seen_s = now_s - before_s if now_s > before_s else last_s
+                        shown_s += seen_s
+                        yield waiting, seen_s
                     if self._screen is None:
-                        self._screen, first_s = Screen.of(stream), now_s
+                        self._screen = Screen.of(stream)
                     waiting, decoded = self._screen.pixels(frame), decoded + 1
                     last_s = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 0.0
                 if waiting is None:
                     return
-                promised_s, shown_s = _promised_s(container, stream), now_s + last_s - first_s
+                promised_s = _promised_s(container, stream)
                 all_there = 0 < stream.frames <= decoded
-                if shown_s < _LEAST_SHARE * promised_s and not all_there:
+                if shown_s + last_s < _LEAST_SHARE * promised_s and not all_there:
                     # Of a file that was cut off, some containers decode what there is.
                     raise RefusedPicture(
-                        f"damaged after {decoded} frames: {shown_s:.1f} of {promised_s:.1f} s can be read"
+                        f"damaged after {decoded} frames: {shown_s + last_s:.1f} of {promised_s:.1f} s can be read"
                     )
-                yield waiting, max(last_s, promised_s - (now_s - first_s))
+                yield waiting, max(last_s, promised_s - shown_s)
         except (RefusedPicture, StorageFault, MemoryError):
             raise
         except Exception as error:  # as below
@@ -121,29 +128,6 @@ class Video:
         """sRGB values of a frame."""
         assert self._screen is not None
         return self._screen.developed(pixels)
-
-
-def _gif_has_its_end(data: bytes) -> bool:
-    """Whether the blocks of a GIF lead to its trailer. https://www.w3.org/Graphics/GIF/spec-gif89a.txt"""
-
-    def after_colours(place: int, flags: int) -> int:
-        return place + (3 << ((flags & 7) + 1) if flags & 0x80 else 0)
-
-    try:
-        place = after_colours(13, data[10])
-        while data[place] != _TRAILER:
-            if data[place] == _IMAGE:
-                place = after_colours(place + 10, data[place + 9]) + 1
-            elif data[place] == _EXTENSION:
-                place += 2
-            else:
-                return False
-            while data[place]:  # sub-blocks, each with its length in front
-                place += 1 + data[place]
-            place += 1
-    except IndexError:
-        return False
-    return True
 
 
 def _webp_frames(data: bytes) -> Iterator[tuple[Pixels, float]]:
@@ -177,10 +161,10 @@ def held(frames: Iterable[tuple[Pixels, float]], most: int) -> Iterator[Pixels]:
 
 def _length_s(track: "VideoStream") -> float:
     """How long a track is; 0 when the file does not say. Matroska says so in a tag, `00:00:04.800000000`."""
-    if track.duration and track.time_base:
-        return float(track.duration * track.time_base)
     match = re.fullmatch(r"(\d{1,6}):(\d{1,2}):(\d{1,2}(?:\.\d{1,18})?)", track.metadata.get("DURATION", ""))
-    return 3600.0 * int(match[1]) + 60.0 * int(match[2]) + float(match[3]) if match else 0.0
+    if match:  # where it stands, FFmpeg's own figure may be that of the whole file
+        return 3600.0 * int(match[1]) + 60.0 * int(match[2]) + float(match[3])
+    return float(track.duration * track.time_base) if track.duration and track.time_base else 0.0
 
 
 def _promised_s(container: "InputContainer", stream: "VideoStream") -> float:

@@ -85,6 +85,13 @@ def kill_all(process: "subprocess.Popen[str]") -> None:
     process.kill()
 
 
+def kill_rank(process: "subprocess.Popen[str]", rank: int) -> None:
+    """SIGKILL to one of the processes that torchrun started."""
+    for child in psutil.Process(process.pid).children(recursive=True):
+        if child.environ().get("RANK") == str(rank):
+            child.kill()
+
+
 def wait_for(process: "subprocess.Popen[str]", out: Path, step: int) -> None:
     """Until a run has logged a step."""
     deadline = time.monotonic() + _TIMEOUT_S

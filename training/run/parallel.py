@@ -4,6 +4,7 @@ One process is the case of a single rank; nothing else in training asks how many
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
@@ -98,6 +99,24 @@ class Ranks:
     def wait(self) -> None:
         """Until all ranks are here."""
         self.accelerator.wait_for_everyone()
+
+
+@contextmanager
+def naming_broken_connections() -> Iterator[None]:
+    """Context in which a broken connection between ranks, as when one was killed, is an error of one line.
+
+    Raises:
+        UserError: in place of what gloo, NCCL or torch's store raise.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, torch.distributed.DistError) and "/gloo/" not in str(error):
+            raise
+        reason = re.sub(r"^\[\S+\] ", "", " ".join(str(error).split())).partition(". ")[0]
+        raise UserError(
+            f"the connection to another process of this run broke ({reason}); the same command continues the run"
+        ) from error
 
 
 class RankNetwork(nn.Module):

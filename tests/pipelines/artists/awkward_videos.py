@@ -127,3 +127,18 @@ def deep_greys(path: Path, signals: Sequence[float], primaries: int, transfer: i
             container.mux(stream.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p10le")))
         container.mux(stream.encode())
     return path
+
+
+def untold_matrix(path: Path, colour: tuple[int, int, int], size_px: tuple[int, int], matrix: str) -> Path:
+    """A video of one colour, coded by a matrix that the file does not name."""
+    frame = av.VideoFrame.from_ndarray(np.full((*size_px, 3), colour, np.uint8), format="rgb24")
+    coded = frame.reformat(format="yuv420p", dst_colorspace=matrix)
+    coded.colorspace = 2  # of ITU-T H.273: not told
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=10)
+        assert isinstance(stream, av.VideoStream)
+        stream.height, stream.width, stream.pix_fmt = *size_px, "yuv420p"
+        for _ in range(9):
+            container.mux(stream.encode(coded))
+        container.mux(stream.encode())
+    return path

@@ -20,6 +20,7 @@ from tests.pipelines.artists.awkward_videos import (
     deep_greys,
     timed_video,
     two_tracks,
+    untold_matrix,
     wide_pixels,
     with_cover,
 )
@@ -98,6 +99,23 @@ def test_a_gif_that_is_cut_between_two_frames_is_refused(tmp_path: Path) -> None
             read(tmp_path / "a.gif")
 
 
+@pytest.mark.parametrize("name", ["a.mkv", "a.webm"])
+def test_a_matroska_that_lacks_its_very_end_is_refused(name: str, tmp_path: Path) -> None:
+    path, codec = tmp_path / name, ("libvpx", "yuv420p") if name == "a.webm" else ("ffv1", "bgr0")
+    write_video(path, painted(40), *codec)
+    whole = path.read_bytes()
+    for length in (len(whole) * 97 // 100, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(RefusedPicture, match="damaged: the end of the file is missing"):
+            read(path)
+
+
+def test_recordings_that_were_appended_to_each_other_are_one_video(tmp_path: Path) -> None:
+    parts = [write_video(tmp_path / f"{count}.ts", painted(count), "libx264", "yuv420p") for count in (40, 5)]
+    (tmp_path / "a.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
+    assert read(tmp_path / "a.ts").num_moments == 45
+
+
 def test_a_video_with_its_last_frame_held_ends_with_that_frame(tmp_path: Path) -> None:
     pictures = painted(20)
     animation(tmp_path / "held.gif", pictures, 3.0)
@@ -136,12 +154,12 @@ def test_a_cover_is_not_the_video(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "default", "chosen"),
-    [("a.mkv", None, 20), ("a.mkv", 1, 20), ("a.mkv", 0, 9), ("a.mp4", 1, 20), ("a.mp4", 0, 9)],
+    [("a.mkv", None, 20), ("a.mkv", 1, 20), ("a.mkv", 0, 3), ("a.mp4", 1, 20), ("a.mp4", 0, 3)],
 )
 def test_of_several_tracks_the_default_or_else_the_longest_counts(
     name: str, default: int | None, chosen: int, tmp_path: Path
 ) -> None:
-    path = two_tracks(tmp_path / name, painted(9), painted(20), default)
+    path = two_tracks(tmp_path / name, painted(3), painted(20), default)
     assert read(path).num_moments == chosen
 
 
@@ -174,6 +192,14 @@ def test_turned_and_mirrored_videos_are_shown_as_their_matrix_says(
     expected[down - down.min(), across - across.min()] = pictures[-1]
     shown = read_video(str(path), 128, WANTED).frames[-1]
     assert shown.shape == expected.shape and difference(shown, expected) < 12
+
+
+@pytest.mark.parametrize(("size_px", "matrix"), [((72, 128), "ITU601"), ((720, 1280), "ITU709")])
+def test_colours_of_a_video_that_does_not_say_its_matrix_are_those_of_players(
+    size_px: tuple[int, int], matrix: str, tmp_path: Path
+) -> None:
+    path = untold_matrix(tmp_path / "a.mkv", (200, 40, 40), size_px, matrix)
+    np.testing.assert_allclose(read(path).frames[0].mean((0, 1)), (200, 40, 40), atol=2)
 
 
 @pytest.mark.parametrize(("transfer", "paper"), [(18, 0.7152), (16, 0.5637)])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.training.toy_runs import finish, kill_at, log, losses, seen, spawn, train, wait_for, words
+from tests.training.toy_runs import finish, kill_at, kill_rank, log, losses, seen, spawn, train, wait_for, words
 from training.run.checkpoint import newest_sound
 
 STEPS = 10
@@ -67,7 +67,13 @@ def test_two_processes_killed_and_told_to_stop_end_as_if_they_had_not_been(seque
     assert code == 0, err
     assert printed.count("10 steps of stage motion done") == 1  # one process speaks
     arguments = words(sequences, out, **options)
-    kill_at(spawn(arguments, SLOW | _noting(tmp_path / "ours"), ranks=2), out, 3)
+    process = spawn(arguments, SLOW | _noting(tmp_path / "ours"), ranks=2)
+    wait_for(process, out, 3)
+    kill_rank(process, 1)
+    _, _, err = finish(process)
+    (error,) = [line for line in err.splitlines() if line.startswith("error:")]
+    assert error.startswith("error: the connection to another process of this run broke (")
+    assert "[rank0]: Traceback" not in err
     process = spawn([*arguments, "checkpoint_every=1000"], SLOW | _noting(tmp_path / "ours"), ranks=2)
     wait_for(process, out, 5)
     process.send_signal(signal.SIGTERM)
