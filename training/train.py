@@ -23,7 +23,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conf.command import BAD_CONFIGURATION, PARTIAL, Summary, command, leave
+from conf.command import BAD_CONFIGURATION, COMPLETE, PARTIAL, Summary, command, leave
 from conf.devices import warn_of_slow_numbers
 from conf.errors import UserError
 from conf.printable import printable
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from training.run.parallel import Ranks
     from training.run.run_folder import RunFolder
     from training.stages import Stage
+
+_BEFORE_SILENT_END_S = 2.0
 
 StageMaker = Callable[[TrainConfig, "SequenceStream"], "Stage"]
 
@@ -296,11 +298,14 @@ def main(make_stage: StageMaker | None = None) -> int:
                 ranks = Ranks()
         except UserError as error:
             sys.stderr.write(f"error: {printable(str(error))}\n")
-            time.sleep(0.0 if speaks else 2.0)  # torchrun ends all processes when one has ended
-            return BAD_CONFIGURATION
-        code = command("train", train_config, run_it, __doc__ or "", can_continue=_has_checkpoints)
-        with contextlib.suppress(UserError), naming_broken_connections():
-            ranks.wait()  # of a rank that has ended torchrun tells
+            code = BAD_CONFIGURATION
+        else:
+            code = command("train", train_config, run_it, __doc__ or "", can_continue=_has_checkpoints)
+        if code in (COMPLETE, PARTIAL):
+            with contextlib.suppress(UserError), naming_broken_connections():
+                ranks.wait()
+        elif not speaks:
+            time.sleep(_BEFORE_SILENT_END_S)  # torchrun ends all processes when one has failed
     return code
 
 

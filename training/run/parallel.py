@@ -54,20 +54,24 @@ class Ranks:
         return self.rank == 0
 
     def agreed(self, work: Callable[[], _Result]) -> _Result:
-        """Do `work` on every rank; where it fails on one, every rank raises the error of the lowest.
+        """Do `work` on every rank; where it fails on one, all fail: no rank waits for one that went on without it.
 
         Raises:
-            UserError: as `work` did, here or elsewhere.
+            UserError: what `work` raised on the lowest rank where it failed.
+            Exception: where `work` failed here: what it raised, if that is no UserError.
         """
         result: _Result | None = None
-        error_text = None
+        failure: Exception | None = None
         try:
             result = work()
-        except UserError as error:
-            error_text = str(error)
-        failed = next((message for message in self.gathered(error_text) if message is not None), None)
-        if failed is not None:
-            raise UserError(failed)
+        except Exception as error:
+            failure = error
+        message = None if failure is None else str(failure) or type(failure).__name__
+        first_message = next((each for each in self.gathered(message) if each is not None), None)
+        if failure is not None and not isinstance(failure, UserError):
+            raise failure
+        if first_message is not None:
+            raise UserError(first_message)
         return cast(_Result, result)
 
     def gathered(self, value: Any) -> list[Any]:

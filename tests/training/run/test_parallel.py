@@ -1,12 +1,16 @@
 """Several processes, and several batches a step, are one process with a larger batch."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from conf.errors import UserError
 from tests.training.toy_runs import finish, losses, spawn, train, words
+from training.run import parallel
 from training.run.checkpoint import newest_sound
+from training.train import main
 
 
 def _weights(out: Path) -> dict[str, torch.Tensor]:
@@ -90,3 +94,57 @@ def test_bad_input_is_one_line_from_one_process(sequences: Path, tmp_path: Path)
     assert len(said) == 1 and "12 sequences; a step takes 14 (2 processes x batch_size=7)" in said[0]
     assert "exitcode  : 2" in err  # torchrun's own words for it; its own exit code is always 1
     assert not (tmp_path / "run").exists()
+
+
+class _TwoRanks(parallel.Ranks):
+    """As one of two processes sees them."""
+
+    def __init__(self, other: str | None = None) -> None:
+        self.rank, self.count, self.gathered_values, self.other = 0, 2, list[Any](), other
+
+    def gathered(self, value: Any) -> list[Any]:
+        self.gathered_values.append(value)
+        return [value, self.other]
+
+    def wait(self) -> None:
+        raise AssertionError("it waits for ranks that may never come")
+
+
+def _failing_disk() -> None:
+    raise OSError(30, "Read-only file system")
+
+
+def test_whatever_fails_on_one_rank_fails_on_all() -> None:
+    here = _TwoRanks()
+    with pytest.raises(OSError, match="Read-only"):
+        here.agreed(_failing_disk)
+    assert here.gathered_values == ["[Errno 30] Read-only file system"]  # the other rank is told
+    with pytest.raises(UserError, match="full"):
+        _TwoRanks(other="full").agreed(lambda: None)
+    assert _TwoRanks().agreed(lambda: 7) == 7
+
+
+def test_a_rank_that_failed_waits_for_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {"WORLD_SIZE": "2", "RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(parallel, "Ranks", _TwoRanks)
+    monkeypatch.setattr("sys.argv", ["train", "stage=motion", f"data={tmp_path}", f"out={tmp_path / 'run'}"])
+    assert main() == 2
+    assert capsys.readouterr().err.count("error: ") == 1
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        RuntimeError("[/src/gloo/transport/tcp/pair.cc:561] Connection closed by peer [10.0.0.2]:9. This is typical"),
+        torch.distributed.DistNetworkError("Connection closed by peer [10.0.0.2]:9"),
+    ],
+)
+def test_a_lost_rank_is_named_in_one_line(lost: RuntimeError) -> None:
+    wanted = r"broke \(Connection closed by peer \[10.0.0.2\]:9\)"
+    with pytest.raises(UserError, match=wanted), parallel.naming_broken_connections():
+        raise lost
+    with pytest.raises(RuntimeError, match="shapes"), parallel.naming_broken_connections():
+        raise RuntimeError("shapes differ")
