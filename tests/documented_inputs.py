@@ -25,6 +25,7 @@ def make_importable(root: Path, home: Path) -> None:
     write_archive(root / "painvidpro" / "youtube" / "v0" / "frame_data.h5", stages(12))
     (root / "video_sources_split.json").write_text(json.dumps({"youtube": {"v0": "train"}}))
     (root / "quickdraw").mkdir()
-    (root / "quickdraw" / "cat.ndjson").write_text("\n".join(line(key_id=str(number)) for number in range(3)))
+    spiral = [[[128 + 9 * n * (-1) ** (n // 2) for n in range(14)], [128 + 9 * n * (-1) ** n for n in range(14)]]]
+    (root / "quickdraw" / "cat.ndjson").write_text("\n".join(line(spiral, key_id=str(number)) for number in range(3)))
     (root / "ipad").mkdir()
     segments(root / "ipad" / "boat.procreate", stages(14, height=80, width=96), (9, 5))

@@ -37,8 +37,10 @@ SCALED = {
     "pipelines.paint": ["steps=2"],
     "pipelines.publish": ["dry_run=true"],
     "pipelines.film": ["size=128", "seconds=1", "canvas_px=64", "overwrite=true"],
-    "pipelines.export": ["canvas_px=64", "renderer.num_strokes=12", "overwrite=true"],
-    "training.train": ["max_steps=1", "batch_size=2", "num_workers=0", "tracker=none", "sample_every=0"],
+    "pipelines.export": ["canvas_px=64", "renderer.num_strokes=50", "overwrite=true"],
+    "training.train": [
+        *("max_steps=1", "batch_size=2", "num_workers=0", "tracker=none", "sample_every=0", "validate_every=0")
+    ],
     "training.assemble": [],
     "pipelines.encode": [],
     "pipelines.evaluate": [],

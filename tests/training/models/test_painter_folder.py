@@ -1,7 +1,9 @@
 """A painter's folder: what is written of it, and every way in which it is not what was written."""
 
+import errno
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from conf.errors import UserError
+from training.data import retries
 from training.data.manifest import to_json
 from training.data.seal import CHECKSUM, sealed
 from training.models import registry
@@ -159,6 +162,19 @@ def test_a_changed_byte_is_found_under_the_name_of_the_key(painter: Path) -> Non
         with pytest.raises(UserError) as caught:
             found(painter)
         assert str(caught.value) == f"{key}={painter}: not whole; {WEIGHTS} is damaged or changed"
+
+
+def test_a_storage_that_fails_is_named_with_the_file_and_not_taken_for_damage(
+    painter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(path: Path) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    monkeypatch.setattr(retries, "WAITS_S", ())
+    monkeypatch.setattr(Path, "read_bytes", fails)
+    with pytest.raises(UserError) as caught:
+        read_painter_card(painter)
+    assert str(caught.value).startswith(f"{painter / 'painter.json'}: ")
 
 
 class _Known:
