@@ -1,10 +1,14 @@
-"""What stands in more than one place of a data set is named, and nothing else."""
+"""What stands in more than one place of a data set, or does not belong to it, is named, and nothing else."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
-from pipelines.synthesis.dataset_faults import Crossings
+from pipelines.synthesis.dataset_faults import Crossings, foreign_faults
+from training.data.dataset import DatasetCard
 from training.data.manifest import SampleSpan, ShardManifest
 
 
@@ -52,3 +56,19 @@ def test_what_stands_twice_is_named_and_nothing_else(shards: Sequence[ShardManif
     assert list(crossings.noting(shards)) == shards
     assert list(crossings.faults(manifests)) == faults
     assert bool(read_again) == bool(faults)  # a sound data set is read once
+
+
+def test_files_and_folders_of_shards_that_nobody_planned_are_named_one_by_one(tmp_path: Path) -> None:
+    planned, shards = "00001/train-00000-of-00002", tmp_path / "shards"
+    for name in (
+        "00000/old.tar", "00000/old.json", f"{planned}.tar", f"{planned}.json", f"{planned}.txt",
+        "00001/other.tar", "00001/.a.tar.7-0123abcd.tmp", "00002/new.tar", "loose.tar", f"{Path(planned).name}.tar",
+    ):  # fmt: skip
+        (shards / name).parent.mkdir(parents=True, exist_ok=True)
+        (shards / name).touch()
+    card = cast(DatasetCard, SimpleNamespace(shards=(planned, "00001/train-00001-of-00002")))
+    others = ("loose.tar", "train-00000-of-00002.tar", "00000/", "00001/other.tar", f"{planned}.txt", "00002/")
+    assert list(foreign_faults(tmp_path, card)) == [
+        f"{shards}/{name}: a {'folder of shards' if name.endswith('/') else 'shard'} that nobody planned"
+        for name in others
+    ]
