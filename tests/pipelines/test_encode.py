@@ -210,6 +210,10 @@ def test_an_encoded_data_set_can_be_verified_and_not_shown(encoded: Path, tmp_pa
     assert command("verify", verify.verify_config, verify.run, "", overrides) == 1
 
 
+TWO_OF_THREE = save({"mean": torch.zeros(2, 1, 4, 4), "logvar": torch.zeros(2, 1, 4, 4)})
+UNEQUAL = save({"mean": torch.zeros(3, 1, 4, 4), "logvar": torch.zeros(3, 2, 4, 4)})
+
+
 @pytest.mark.parametrize(
     ("split", "member", "content", "reason"),
     [
@@ -217,6 +221,8 @@ def test_an_encoded_data_set_can_be_verified_and_not_shown(encoded: Path, tmp_pa
         ("train", "latents.safetensors", b"", "latents.safetensors is missing or damaged"),
         ("train", "json", None, "the manifest's frame_steps is not the sequence's"),
         ("train", "latents.safetensors", None, "its latents are not finite"),
+        ("train", "latents.safetensors", TWO_OF_THREE, "latents (2, 1, 4, 4) and (2, 1, 4, 4) for 3 frames"),
+        ("train", "latents.safetensors", UNEQUAL, "latents (3, 1, 4, 4) and (3, 2, 4, 4) for 3 frames"),
         ("text", "txt", b"another caption", "its key is not that of its caption"),
         ("text", "json", b"[]", "its key is not that of its caption"),
         ("text", "text.safetensors", None, "its embedding is not finite"),

@@ -12,8 +12,8 @@ from training.data.dataset import DatasetCard
 from training.data.manifest import SampleSpan, ShardManifest
 
 
-def shard(name: str, split: str, *sequences: tuple[str, str]) -> ShardManifest:
-    """A shard of sequences, each of a key and a picture."""
+def shard(name: str, split: str, *sequences: tuple[str, str | int]) -> ShardManifest:
+    """A shard of sequences, each of a key and a picture; a whole number is its own hash."""
     return ShardManifest(
         name=name, split=split, sha256="", num_bytes=0, first_index=0, num_planned=len(sequences),
         num_samples=len(sequences), config_hash="", code_version="",
@@ -39,6 +39,10 @@ def shard(name: str, split: str, *sequences: tuple[str, str]) -> ShardManifest:
         (
             [shard("a", "train", ("0", "x"), ("1", "y")), shard("b", "val", ("2", "z"), ("3", "y"), ("4", "w"))],
             ["picture y.png stands in both splits"],
+        ),
+        (
+            [shard("a", "train", ("0", -5)), shard("b", "val", ("1", -5))],  # no number, if it were read as a float
+            ["picture -5.png stands in both splits"],
         ),
         (
             [shard("a", "train", ("0", "x")), shard("b", "val", ("0", "x"))],
