@@ -143,15 +143,17 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     return place
 
 
-@pytest.mark.parametrize(("page", "count"), [("README.md", 3), ("docs/pictures.md", 2), ("docs/painter.md", 5)])
+@pytest.mark.parametrize(
+    ("page", "count"), [("README.md", 3), ("docs/pictures.md", 2), ("docs/painter.md", 5), ("docs/export.md", 1)]
+)
 def test_what_is_shown_is_printed(page: str, count: int, workplace: Workplace) -> None:
     runs = shown_runs(_text(page))
     assert len(runs) >= count
     for command, expected in runs:
-        done = workplace.run(command)
-        assert done.returncode == 0, f"{command}\n{done.stderr}"
+        done, is_refused = workplace.run(command), bool(expected) and expected[0].startswith("error: ")
+        assert done.returncode == (2 if is_refused else 0), f"{command}\n{done.stderr}"
         if expected:
-            assert_printed(expected, done.stdout, command)
+            assert_printed(expected, done.stderr if is_refused else done.stdout, command)
 
 
 @pytest.mark.parametrize(("page", "count"), FIRST.items())
