@@ -416,7 +416,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a stroke less": (lambda root: forge(root, reprogram(one_stroke_less)), "its program has 19 steps, its json 20"),
     "steps in disorder": (lambda root: forge(root, disordered), "not in the order of their steps"),
     "not blank": (lambda root: forge(root, repaint(blank_first)), "the first frame is not the blank canvas"),
-    "distance rises": (lambda root: forge(root, repaint(swap_middle)), "the distance to the finished canvas rises at"),
+    "distance rises": (
+        lambda root: forge(root, repaint(swap_middle)),
+        "the distance to the finished canvas rises at frame 4",
+    ),
     "another stroke": (lambda root: forge(root, repaint(touch_middle)), "frame 4 is not what its program paints"),
     "a schedule of other frames": (
         lambda root: rerecipe(root, schedule={"num_frames": 9, "spacing": "distance"}),
