@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _PREFETCHED = 2  # batches a worker
+_OF_SHARED_MEMORY = ("shared memory", "file </torch_")  # in what torch says of it
 
 
 @dataclass(frozen=True)
@@ -157,11 +158,12 @@ def _naming_shared_memory(num_workers: int) -> Iterator[None]:
             multiprocessing.Lock()  # where that fails, torch's own half-made iterator ends in a traceback
         yield
     except (OSError, RuntimeError) as error:
-        if not num_workers or (isinstance(error, RuntimeError) and "shared memory" not in str(error)):
+        is_of_others = isinstance(error, RuntimeError) and not any(each in str(error) for each in _OF_SHARED_MEMORY)
+        if not num_workers or is_of_others:
             raise
         raise UserError(
             f"num_workers={num_workers}: processes that read data cannot begin ({' '.join(str(error).split())}); is "
-            "/dev/shm missing or full? num_workers=0 reads in the training process"
+            "/dev/shm missing, full or too small? num_workers=0 reads in the training process"
         ) from error
 
 

@@ -77,20 +77,33 @@ def _no_memory(*_: object) -> None:
     raise RuntimeError("unable to open shared memory object </torch_1> in read-write mode: Read-only file system (30)")
 
 
+def _too_little_memory(*_: object) -> None:
+    raise RuntimeError("unable to write to file </torch_7_19_0>: No space left on device (28)")
+
+
+def _short_files(*_: object) -> None:
+    raise RuntimeError("unable to resize file </torch_7_19_0> to the right size: File too large (27)")
+
+
 def _no_semaphore(*_: object, **__: object) -> None:
     raise OSError(30, "Read-only file system")
 
 
 @pytest.mark.parametrize(
-    ("what", "fails"),
-    [("torch.Tensor.share_memory_", _no_memory), ("_multiprocessing.SemLock", _no_semaphore)],
+    ("what", "fails", "reason"),
+    [
+        ("torch.Tensor.share_memory_", _no_memory, "Read-only file system"),
+        ("torch.Tensor.share_memory_", _too_little_memory, "No space left on device"),
+        ("torch.Tensor.share_memory_", _short_files, "File too large"),
+        ("_multiprocessing.SemLock", _no_semaphore, "Read-only file system"),
+    ],
 )
 def test_without_shared_memory_readers_are_refused_in_one_line(
-    what: str, fails: Callable[..., None], stream: SequenceStream, monkeypatch: pytest.MonkeyPatch
+    what: str, fails: Callable[..., None], reason: str, stream: SequenceStream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = set(ours())
     monkeypatch.setattr(what, fails)
-    with pytest.raises(UserError, match=r"^num_workers=1: .*Read-only file system.*num_workers=0 reads in"):
+    with pytest.raises(UserError, match=rf"^num_workers=1: .*{reason}.*num_workers=0 reads in"):
         stream.batches(seed=0, batch_size=1, num_workers=1)
     with stream.batches(seed=0, batch_size=1) as batches:
         next(batches)
