@@ -58,14 +58,16 @@ def step_distances(program: StrokeProgram) -> NDArray[np.float64]:
 def ledger_of(program: StrokeProgram) -> Ledger:
     """The ledger of what every stroke changes, from the first to the last."""
     height, width = program.height_px, program.width_px
-    density = np.float32(_density(program))
-    (finished,) = replay(program, [len(program.strokes)])
+    density, marks = np.float32(_density(program)), _marks(program)
     pixels = _grid(program, height, width)
-    ground = _ground(program, height, width)
-    ledger = new_ledger(ground, finished.reshape(-1), pixels, len(program.strokes))
+    ground, layer = _ground(program, height, width), _bare(program, height, width)
+    scratch = new_brush_scratch(pixels)
+    lay_all(program.strokes, pixels, marks, layer, scratch)
+    finished = _shown(layer, ground, float(density))
+    ledger = new_ledger(ground, finished, pixels, len(program.strokes))
     trace(
-        program.strokes, pixels, _marks(program), _bare(program, height, width), ground, density, ground.copy(),
-        finished.reshape(-1), new_brush_scratch(pixels), ledger,
+        program.strokes, pixels, marks, _bare(program, height, width), ground, density, ground.copy(), finished,
+        scratch, ledger,
     )  # fmt: skip
     return ledger
 

@@ -105,6 +105,9 @@ def brush_mask(stroke: Floats, grid: Grid, marks: Marks, scratch: BrushScratch) 
     which = int(stroke[MARK]) % marks.cover.shape[0]
     across_px, along_px = marks.cover.shape[1], marks.cover.shape[2]
     for j in range(n):
+        if mask[j] == _ZERO:  # beside the stroke: rows are hulls
+            scratch.place[j], scratch.light[j] = _ZERO, _ONE
+            continue
         t = along[j]
         ex, ey = scratch.xs[j] - cx - t * (vx + t * wx), scratch.ys[j] - cy - t * (vy + t * wy)
         sx, sy = vx + _TWO * t * wx, vy + _TWO * t * wy

@@ -21,6 +21,7 @@ _FAR_LAB = 25.0  # beyond which their weight is next to nothing
 _NEAR = 0.4  # of equation 7: how far in space contrasts count, in units of the shorter side
 _SMOOTH_LAB = 10.0  # of equation 9
 _LEAST_STEP = 1e-3  # a step of 0 would be no edge of a sparse graph
+_ROUNDING = 1e-6
 _BACKGROUND_WEIGHT = 5.0
 _BARRIER_SHARE = 0.5
 
@@ -57,7 +58,7 @@ def _contrast(cells: Cells) -> Scores:
 def _background(cells: Cells, usual: float) -> Scores:
     """(N,) probability that a cell is background (equations 2 to 6)."""
     at_border = np.flatnonzero(cells.on_border)
-    first, second = np.triu_indices(len(at_border), 1)  # the border is connected behind all that stands on it
+    first, second = _direct_steps(cells.means[at_border], usual)  # it is connected behind all that stands on it
     one, two = cells.touching.pairs.T
     rows, columns = np.concatenate([one, at_border[first]]), np.concatenate([two, at_border[second]])
     steps = np.linalg.norm(cells.means[rows] - cells.means[columns], axis=1)
@@ -73,6 +74,14 @@ def _background(cells: Cells, usual: float) -> Scores:
     connectivity = lengths_on_border / np.sqrt(areas)
     background: Scores = 1 - np.exp(-(connectivity**2) / 2)
     return background
+
+
+def _direct_steps(colours: NDArray[np.floating], usual: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs of places on the border, each with each, but for those between which a way over a third one is shorter."""
+    lengths = np.maximum(np.linalg.norm(colours[:, None] - colours, axis=-1) - usual, _LEAST_STEP)
+    detours = np.array([(from_one[:, None] + lengths).min(0) for from_one in lengths])
+    first, second = np.nonzero(np.triu(lengths <= detours + _ROUNDING, 1))
+    return first, second
 
 
 def _usual_step(cells: Cells) -> float:
