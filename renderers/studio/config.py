@@ -16,7 +16,7 @@ Order = Literal["mixed", "salient", "back_to_front", "user"]
 
 _EFFORTS = EFFORTS | {
     # Strokes that are refined object by object have settled after fewer steps than those of a whole picture.
-    "std": Effort(num_candidates=12, num_climbs=12, stages=((0.25, 10), (0.375, 5), (0.5, 25), (1.0, 6))),
+    "std": Effort(num_candidates=12, num_climbs=12, stages=((0.25, 10), (0.5, 22), (0.8, 7))),
 }
 
 
@@ -40,8 +40,9 @@ class StudioConfig:
         corrections: share of the objects that are begun in a wrong colour, which is painted over at their turn, 0 to 1.
         spill: how far paint may go over the border of an object whose turn is still to come, in units of the canvas's
             shorter side, 0 to 0.05.
-        toned: share of the paintings (oil, digital) whose ground is first coated in the colour of the largest
-            mass, 0 to 1.
+        toned: share of the paintings whose ground is first coated in the colour of the largest mass, 0 to 1; on paper
+            with a thin wash.
+        laid_in: share of the paintings in which all objects are blocked in before the first one is finished, 0 to 1.
         canvas: RGB of the blank canvas, each in [0, 1]; None for the medium's own.
         things: how the objects of a picture are found.
     """
@@ -58,6 +59,7 @@ class StudioConfig:
     corrections: float = 0.25
     spill: float = 0.012
     toned: float = 0.75
+    laid_in: float = 0.3
     canvas: tuple[float, float, float] | None = None
     things: ThingsConfig = field(default_factory=ThingsConfig)
 
@@ -85,6 +87,8 @@ class StudioConfig:
             raise ConfigError("spill", self.spill, "0 to 0.05")
         if not 0.0 <= self.toned <= 1.0:
             raise ConfigError("toned", self.toned, "0 to 1")
+        if not 0.0 <= self.laid_in <= 1.0:
+            raise ConfigError("laid_in", self.laid_in, "0 to 1")
         if self.canvas is not None and (len(self.canvas) != 3 or not all(0.0 <= value <= 1.0 for value in self.canvas)):
             raise ConfigError("canvas", list(self.canvas), "three numbers from 0 to 1, such as [1,1,1]")
 

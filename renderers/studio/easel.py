@@ -7,12 +7,13 @@ from renderers.brush.stroke import NUM_BRUSH_COLUMNS, Marks, lay_all, new_brush_
 from renderers.painting import Image
 from renderers.raster.gradient import NO_STATES
 from renderers.raster.ribbon import X1, Y1, Floats, grid
+from renderers.shrink import shrink
 from renderers.studio.phases import PHASES, Phase, Turns
 
 Box = tuple[slice, slice]
 WHOLE_CANVAS: Box = (slice(None), slice(None))
 
-_SOLVE_STEPS, _UNDERPAINTING_WEIGHT = 8, 0.04
+_SOLVE_STEPS, _UNDERPAINTING_WEIGHT = 5, 0.04
 
 
 def pixels_at_middles(strokes: Floats, size_px: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -55,18 +56,20 @@ class Easel:
         self._objects.append(np.broadcast_to(np.asarray(things, np.int16), len(strokes)))
 
     def solve(
-        self, strokes: Floats, goal: Image, box: Box = WHOLE_CANVAS, after: NDArray[np.int64] | None = None
-    ) -> None:
+        self, strokes: Floats, goal: Image, box: Box = WHOLE_CANVAS, after: NDArray[np.int64] | None = None,
+        share: float = 1.0,
+    ) -> None:  # fmt: skip
         """Give strokes the colours that bring a part of the canvas, as it is, nearest to `goal`; in place.
 
         Args:
             strokes: in coordinates of the part.
-            goal: (h, w, 3) of the whole canvas.
+            goal: (h, w, 3) of the part.
             box: the part.
             after: numbers of strokes after which the canvas should look well already.
+            share: of the size at which that is tried; broad strokes need less than all.
         """
-        target = np.ascontiguousarray(goal[box]).reshape(-1)
-        below = np.ascontiguousarray(self.canvas[box])
+        size_px = max(1, round(share * min(goal.shape[:2])))
+        target, below = shrink(goal, size_px).reshape(-1), shrink(self.canvas[box], size_px)
         pixels = grid(*below.shape[:2])
         solve_colours(
             strokes, pixels, self.marks, target, below.reshape(-1), np.zeros(0, np.int64) if after is None else after,

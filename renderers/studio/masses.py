@@ -9,6 +9,7 @@ from renderers.painting import Image
 _UNLIKE = 0.075  # standard deviation of colour in a mass, above which it is two
 _SEEN_FROM_AFAR = 0.035  # blur, in units of the shorter side: a mass is what half-closed eyes see
 _EVEN = 0.02  # blur of the borders between masses
+_BLUR_PX = 2.0  # of the copy on which masses are found
 _LEAST = 0.12  # of the object: smaller masses are left to later strokes
 
 
@@ -26,31 +27,48 @@ def masses_of(goal: Image, inside: NDArray[np.bool_], most: int, unit_px: float)
     Returns:
         (h, w) masks that do not meet and together are the object.
     """
-    blurred = cv2.GaussianBlur(goal, (0, 0), max(0.5, _SEEN_FROM_AFAR * unit_px))
+    blur_px = max(0.5, _SEEN_FROM_AFAR * unit_px)
+    step = max(1, int(blur_px / _BLUR_PX))  # what is blurred is seen as well on fewer pixels
+    height, width = inside.shape
+    size = max(1, width // step), max(1, height // step)
+    blurred = cv2.GaussianBlur(cv2.resize(goal, size, interpolation=cv2.INTER_AREA), (0, 0), blur_px / step)
     masses = [inside]
+    seen = [_at(inside, size)]
+    whole = float(seen[0].sum())
     while len(masses) < most:
-        widths = [_spread(blurred[mass]) * np.sqrt(mass.sum() / inside.sum()) for mass in masses]
+        widths = [_spread(blurred[mass]) * np.sqrt(mass.sum() / whole) if mass.any() else 0.0 for mass in seen]
         widest = int(np.argmax(widths))
         if widths[widest] < _UNLIKE:
             break
-        one = _one_half(blurred, masses[widest], max(0.5, _EVEN * unit_px))
-        halves = one, masses[widest] & ~one
+        lighter = _lighter(blurred, seen[widest], max(0.5, _EVEN * unit_px / step))
+        beyond = cv2.resize(lighter, (width, height), interpolation=cv2.INTER_LINEAR) > 0.0
+        halves = masses[widest] & beyond, masses[widest] & ~beyond
         if min(half.sum() for half in halves) < _LEAST * inside.sum():
             break
         masses[widest : widest + 1] = halves
-    return sorted(masses, key=lambda mass: float(blurred[mass].mean()))
+        seen[widest : widest + 1] = [_at(half, size) for half in halves]
+    return [masses[place] for place in np.argsort([_tone(blurred, mass) for mass in seen], kind="stable")]
+
+
+def _at(mass: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+    small: NDArray[np.bool_] = cv2.resize(mass.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+    return small
+
+
+def _tone(colours: Image, mass: NDArray[np.bool_]) -> float:
+    return float(colours[mass].mean()) if mass.any() else 0.0
 
 
 def _spread(colours: NDArray[np.float32]) -> float:
     return float(np.sqrt(colours.var(0).sum()))
 
 
-def _one_half(colours: Image, mass: NDArray[np.bool_], blur_px: float) -> NDArray[np.bool_]:
-    """What of a mass lies beyond its mean colour, along the first principal axis; borders are smooth."""
+def _lighter(colours: Image, mass: NDArray[np.bool_], blur_px: float) -> NDArray[np.float32]:
+    """(h, w) above 0 where a mass is beyond its mean colour along the first principal axis; borders are smooth."""
     away = colours[mass] - colours[mass].mean(0)
     axis = np.linalg.eigh(away.T @ away)[1][:, -1]
     axis *= np.sign(axis.sum()) or 1.0  # the first half is the lighter one, whatever sign the axis has
     beyond = np.zeros(mass.shape, np.float32)
     beyond[mass] = np.sign(away @ axis)
-    smooth: NDArray[np.bool_] = mass & (cv2.GaussianBlur(beyond, (0, 0), blur_px) > 0.0)
+    smooth: NDArray[np.float32] = cv2.GaussianBlur(beyond, (0, 0), blur_px)
     return smooth

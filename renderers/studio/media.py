@@ -1,7 +1,7 @@
 """The media of the studio: how paint meets the canvas, the brushes, and the limits of strokes in each phase."""
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from renderers.brush.ink import INK, ink_targets
 from renderers.brush.kinds import FEIBAI, BristleBrush, Brush, WashBrush
-from renderers.brush.stroke import FAR_RED, MARK, NUM_BRUSH_COLUMNS, THICKNESS
+from renderers.brush.stroke import FAR_RED, MARK, NUM_BRUSH_COLUMNS, THICKNESS, Marks, marks_of
 from renderers.brush.texture import NUM_ACROSS, BrushTexture, make_brush
 from renderers.painting import Image
 from renderers.raster.ribbon import NUM_COLUMNS, RED, Floats
@@ -123,10 +123,11 @@ MEDIA = {
         brushes=(_INK_WASH, _INK_WASH, FEIBAI),
         radii=(0.06, 0.007),
         min_opacity=0.5,
-        handling=Handling(radius=0.045, spacing=1.1, longest=16.0, within=0.85, loose=0.7, strokes=0.8),
+        handling=Handling(radius=0.045, spacing=1.1, longest=16.0, within=0.85, loose=0.7, strokes=1.3),
         first_strength=0.7,
         restates=True,
         constructs=False,
+        coats=True,
     ),
     "watercolour": Medium(
         phrase="drawn and painted in watercolour",
@@ -134,8 +135,9 @@ MEDIA = {
         density=3.0,
         brushes=(_POOL, _WASH, _WASH),
         min_opacity=0.55,
-        handling=Handling(radius=0.045, spacing=1.0, longest=20.0, within=0.85, loose=0.7, strokes=0.8),
+        handling=Handling(radius=0.045, spacing=1.0, longest=20.0, within=0.85, loose=0.7, strokes=1.3),
         first_strength=0.75,
+        coats=True,
     ),
 }
 
@@ -155,6 +157,11 @@ class Palette:
     texture: BrushTexture
     first_marks: tuple[int, ...]
     num_marks: tuple[int, ...]
+
+    @cached_property
+    def marks(self) -> Marks:
+        """The marks as colours are solved for: without relief."""
+        return marks_of(self.texture, 0.0)
 
     def strokes(self, ribbons: Floats, phases: NDArray[np.uint8], rng: np.random.Generator) -> Floats:
         """Ribbons (N, 13) of phases (N,) with marks of the brushes for these; accents are set with that for detail."""

@@ -1,7 +1,8 @@
 """Progress of a painting at each step, as the time that a painter would take; frames are spaced by it.
 
-The distance to the finished canvas alone will not do. A drawing brings a canvas no nearer to it, and takes its time.
-And real painters take longer over what they begin with: after three quarters of their frames half the way is left.
+The distance to the finished canvas alone will not do. A drawing brings a canvas no nearer to it, and takes its time; so
+do the last touches, after which nothing large is left to do. And real painters take longer over what they begin with:
+after three quarters of their frames half the way is left.
 """
 
 import numpy as np
@@ -10,9 +11,9 @@ from numpy.typing import NDArray
 from renderers.pace import without_setbacks
 from renderers.studio.phases import PHASES, Turns
 
-_DRAWING = 0.2
-_HASTE = 1.5  # way gone = time gone ** haste, once there is paint
-_BY_STROKES = 0.3  # how much strokes count beside the area that they bring nearer to the end
+_DRAWING, _ACCENTS = 0.2, 0.11  # of the time
+_HASTE = 1.75  # of objects: way gone = time gone ** haste
+_LEAST = 1e-9
 
 
 def time_left(turns: Turns, distances: NDArray[np.float64], energies: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -29,13 +30,21 @@ def time_left(turns: Turns, distances: NDArray[np.float64], energies: NDArray[np
     count = len(turns.phases)
     begun = np.isin(turns.phases, [PHASES.index("ground"), PHASES.index("drawing")])
     first = int(np.argmin(begun)) if not begun.all() else count
-    drawing = _DRAWING if 0 < first < count else float(first == count)
+    last = count - int((turns.phases == PHASES.index("accents")).sum())
+    shares = np.array([_DRAWING * (first > 0), 0.0, _ACCENTS * (count > last)])
+    shares[1] = (1.0 - shares.sum()) * (last > first)
+    shares /= max(float(shares.sum()), _LEAST)
     left = np.empty(count + 1)
-    left[: first + 1] = 1.0 - drawing * np.linspace(0.0, 1.0, first + 1)
-    if first < count:
-        nearest = np.minimum.accumulate(energies[first:])
-        gone = 1.0 - nearest / max(float(nearest[0]), 1e-9)
-        work = gone + _BY_STROKES * (np.linspace(0.0, 1.0, len(gone)) - gone)
-        left[first:] = (1.0 - drawing) * (1.0 - work ** (1.0 / _HASTE))
+    left[: first + 1] = 1.0 - shares[0] * np.linspace(0.0, 1.0, first + 1)
+    left[first : last + 1] = 1.0 - shares[0] - shares[1] * _way_gone(energies[first : last + 1]) ** (1.0 / _HASTE)
+    left[last:] = shares[2] * (1.0 - _way_gone(energies[last:]))
     left[-1] = 0.0
     return without_setbacks(left, turns.receding, distances)
+
+
+def _way_gone(energies: NDArray[np.float64]) -> NDArray[np.float64]:
+    """From 0 at the first to 1 at the last of some energies; it never falls."""
+    nearest = np.minimum.accumulate(energies)
+    gone: NDArray[np.float64] = (nearest[0] - nearest) / max(float(nearest[0] - nearest[-1]), _LEAST)
+    gone[-1] = float(len(energies) > 1)
+    return gone

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from renderers.raster.ribbon import A0, A2, NUM_COLUMNS, R0, R2, X0, X1, X2, Y0, Y1, Y2, Floats
+from renderers.studio.runs import Lines, runs_inside
 
 _NARROWER = 0.55  # from one row of strokes to the next, which fills what the former left
 _ROUNDS = 3
@@ -58,18 +59,15 @@ def patch(
         (N, 13) ribbons, N from 0 to `most`, without colours; in units of the shorter side of the area's array.
     """
     reach = int(np.ceil(2.0 * handling.radius * unit_px)) + 2
-    padded = np.pad(area, reach, mode="edge").astype(np.uint8)  # strokes run off the canvas
+    padded = cv2.copyMakeBorder(
+        area.astype(np.uint8), *4 * (reach,), cv2.BORDER_REPLICATE
+    )  # strokes run off the canvas
     depths = cv2.distanceTransform(padded, cv2.DIST_L2, 3)
     direction = _direction(area, rng)
     widest = float(cv2.distanceTransform(np.pad(area, 1).astype(np.uint8), cv2.DIST_L2, 3).max())
     broad_px = max(least_px, min(handling.radius * unit_px, 0.7 * widest))
-    while True:
-        strokes = _filled(padded, depths, direction, handling, (broad_px, least_px), most, rng)
-        if len(strokes) <= most or broad_px > max(area.shape):
-            break
-        wider = max(_GROWS, float(np.sqrt(len(strokes) / most)))
-        broad_px, least_px = wider * broad_px, wider * least_px
-    strokes = strokes[:most]
+    while (strokes := _filled(padded, depths, direction, handling, (broad_px, least_px), most, rng)) is None:
+        broad_px, least_px = _GROWS * broad_px, _GROWS * least_px
     strokes[:, [X0, Y0, X1, Y1, X2, Y2]] += 0.5 - reach
     strokes[:, [X0, Y0, X1, Y1, X2, Y2, R0, R2]] /= min(area.shape)
     return strokes
@@ -78,10 +76,9 @@ def patch(
 def _direction(area: NDArray[np.bool_], rng: np.random.Generator) -> float:
     """The angle at which strokes lie, in radians."""
     slant = _SLANT + _SLANT_SPREAD * rng.standard_normal()
-    rows, columns = np.nonzero(area)
-    if len(rows) < 2:
-        return float(slant)
-    spreads, axes = np.linalg.eigh(np.cov(columns, rows) + 1e-6 * np.eye(2))
+    moments = cv2.moments(area.astype(np.uint8), binaryImage=True)
+    scatter = np.array([[moments["mu20"], moments["mu11"]], [moments["mu11"], moments["mu02"]]])
+    spreads, axes = np.linalg.eigh(scatter + 1e-6 * np.eye(2))
     if spreads[1] < _ELONGATED**2 * spreads[0]:
         return float(slant)
     return float(np.arctan2(axes[1, 1], axes[0, 1]) + 0.3 * _SLANT_SPREAD * rng.standard_normal())
@@ -90,71 +87,37 @@ def _direction(area: NDArray[np.bool_], rng: np.random.Generator) -> float:
 def _filled(
     padded: NDArray[np.uint8], depths: Floats, direction: float, handling: Handling, radii_px: tuple[float, float],
     most: int, rng: np.random.Generator,
-) -> Floats:  # fmt: skip
-    """Strokes in pixels of `padded`, the broadest first; of more than `most` not all are made."""
+) -> Floats | None:  # fmt: skip
+    """Strokes in pixels of `padded`, the broadest first; None if these alone are more than `most`.
+
+    Of the narrower ones, which fill what those left, the longest are laid.
+    """
     bare = padded.copy()
     strokes = [np.zeros((0, NUM_COLUMNS), np.float32)]
     radius = radii_px[0]
-    for _ in range(_ROUNDS):
-        laid = _strokes(_ways(bare, depths, direction, radius, handling), radius, handling.loose, rng)
-        strokes.append(laid)
-        for x0, y0, x2, y2 in laid[:, [X0, Y0, X2, Y2]].astype(np.float64).round().astype(int).tolist():
+    for number in range(_ROUNDS):
+        lines = Lines(
+            angle=direction, spacing=handling.spacing * radius, within=handling.within * radius,
+            longest=handling.longest * radius, shortest=_SHORTEST * radius, new=_NEW,
+        )  # fmt: skip
+        ways, room = runs_inside(bare, depths, lines), most - sum(map(len, strokes))
+        if len(ways) > room:
+            if number == 0:
+                return None
+            lengths = np.hypot(ways[:, 2] - ways[:, 0], ways[:, 3] - ways[:, 1])
+            ways = ways[np.sort(np.argsort(-lengths, kind="stable")[:room])]
+        strokes.append(_strokes(ways, radius, handling.loose, rng))
+        for x0, y0, x2, y2 in strokes[-1][:, [X0, Y0, X2, Y2]].astype(np.float64).round().astype(int).tolist():
             cv2.line(bare, (x0, y0), (x2, y2), 0, max(1, round(1.9 * radius)))
         radius *= _NARROWER
-        if sum(map(len, strokes)) > most or radius < radii_px[1] or not bare.any():
+        if len(ways) == room or radius < radii_px[1] or not bare.any():
             break
     return np.concatenate(strokes)
 
 
-def _ways(
-    bare: NDArray[np.uint8], depths: Floats, direction: float, radius: float, handling: Handling
-) -> NDArray[np.float64]:
-    """(N, 2, 2) first and last point (x, y) of each stroke, side by side, to and fro."""
-    height, width = bare.shape
-    along = np.array([np.cos(direction), np.sin(direction)])
-    aside = np.array([-along[1], along[0]])
-    half = 0.5 * float(np.hypot(height, width))
-    lines, offsets = _crossing(np.arange(-half, half, handling.spacing * radius), depths, aside)
-    _, steps = _crossing(np.arange(-half, half), depths, along)
-    x = width / 2 + offsets[:, None] * aside[0] + steps * along[0]
-    y = height / 2 + offsets[:, None] * aside[1] + steps * along[1]
-    columns, rows = np.rint(x).astype(int), np.rint(y).astype(int)
-    within = (columns >= 0) & (rows >= 0) & (columns < width) & (rows < height)
-    columns, rows = np.clip(columns, 0, width - 1), np.clip(rows, 0, height - 1)
-    inside = np.pad(within & (depths[rows, columns] >= handling.within * radius), ((0, 0), (1, 1))).astype(np.int8)
-    num_bare = np.pad(np.cumsum(bare[rows, columns] > 0, axis=1), ((0, 0), (1, 0)))
-    edges = inside[:, 1:] - inside[:, :-1]
-    (row, start), (_, stop) = np.nonzero(edges == 1), np.nonzero(edges == -1)
-    length = stop - 1 - start
-    pieces = np.maximum(1, np.rint(length / (handling.longest * radius))).astype(int)
-    row, start, length, of = (np.repeat(each, pieces) for each in (row, start, length, pieces))
-    piece = np.arange(len(of)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
-    first, last = (np.rint(start + length / of * (piece + end)).astype(int) for end in (0, 1))
-    share_bare = (num_bare[row, last + 1] - num_bare[row, first]) / (last + 1 - first)
-    is_laid = (last - first >= _SHORTEST * radius) & (share_bare >= _NEW)
-    row, first, last = row[is_laid], first[is_laid], last[is_laid]
-    fro = lines[row] % 2 == 1
-    order = np.lexsort((np.where(fro, -first, first), row))
-    ends = np.stack([np.where(fro, last, first), np.where(fro, first, last)], axis=1)[order]
-    return np.stack([x[row[order, None], ends], y[row[order, None], ends]], axis=2)
-
-
-def _crossing(
-    places: NDArray[np.float64], depths: Floats, axis: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Which places along an axis through the middle of an array can be those of an area's pixels, and these places."""
-    height, width = depths.shape
-    left, top, across, down = cv2.boundingRect((depths > 0).astype(np.uint8))
-    corners = [
-        (x - width / 2) * axis[0] + (y - height / 2) * axis[1] for x in (left, left + across) for y in (top, top + down)
-    ]
-    numbers = np.flatnonzero((places >= min(corners) - 1.0) & (places <= max(corners) + 1.0))
-    return numbers, places[numbers]
-
-
-def _strokes(ways: NDArray[np.float64], radius: float, loose: float, rng: np.random.Generator) -> Floats:
-    """(N, 13) ribbons from point to point, as little straight as a hand is."""
-    first, last = ways[:, 0], ways[:, 1]
+def _strokes(ways: Floats, radius: float, loose: float, rng: np.random.Generator) -> Floats:
+    """(N, 13) ribbons along ways (N, 4), as little straight as a hand is."""
+    first, last = ways[:, :2], ways[:, 2:]
     length = np.maximum(1e-6, np.linalg.norm(last - first, axis=1, keepdims=True))
     along = (last - first) / length
     aside = np.stack([-along[:, 1], along[:, 0]], axis=1)

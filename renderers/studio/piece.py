@@ -25,9 +25,8 @@ from renderers.studio.masses import masses_of
 from renderers.studio.media import Palette
 from renderers.studio.patch import patch
 from renderers.studio.phases import PHASES, Phase, phase_shares
+from renderers.studio.silhouette import Silhouette
 
-_MARGIN = 0.03
-_LEAST_PX = 16
 # How far the planner's canvas is from the object's mean colour: inside, where there is no block-in; outside; and where
 # others have painted.
 _BARE, _OUTSIDE, _GUARD = 0.3, 0.6, 1.6
@@ -38,6 +37,7 @@ _SAMPLES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _FEWEST = 8  # of a block-in
 _MOST_MASSES, _STROKES_OF_A_MASS = 3, 5
 _NARROWEST_PX = 1.6  # of a block-in; of the canvas that all strokes together are worth
+_SEEN_SHARE = 0.5  # of the size of an object, at which its block-in is given colours
 _THROUGH = 0.04  # half the width of what a block-in goes on beneath, in units of the canvas
 
 
@@ -46,7 +46,7 @@ class Commission:
     """One object to paint.
 
     Attributes:
-        own: (h, w) share of each pixel that is the object; more than half somewhere.
+        silhouette: where it is.
         unpainted: (h, w) where others' turn is still to come.
         goal: (h, w, 3) the picture, in RGB or in amounts.
         count: strokes.
@@ -54,7 +54,7 @@ class Commission:
         spill: how far paint may go over a border behind which nothing is painted yet, in units of the canvas.
     """
 
-    own: NDArray[np.float32]
+    silhouette: Silhouette
     unpainted: NDArray[np.bool_]
     goal: Image
     count: int
@@ -74,29 +74,26 @@ def block_in(
         (h, w) what they were to cover: the object, and what is small in it or across it and still to come.
     """
     medium, short = palette.medium, easel.short_px
-    box = _box(piece.own > 0.5, round(_MARGIN * short))
-    inside = piece.own[box] > 0.5
-    area = inside
+    silhouette, box = piece.silhouette, piece.silhouette.box
+    area = silhouette.inside
     if not medium.absorbs:  # on paper everything shines through
-        area = inside | (_closed(inside, round(_THROUGH * short)) & piece.unpainted[box])
-    goal = _continued(piece.goal[box], inside)
+        area = area | (silhouette.closed(round(_THROUGH * short)) & piece.unpainted[box])
+    goal = silhouette.continued(piece.goal)
     most = max(_FEWEST, round(medium.handling.strokes * piece.count))
     laid: list[Floats] = []
     for mass in masses_of(goal, area, min(_MOST_MASSES, max(1, most // _STROKES_OF_A_MASS)), short):
         share = max(1, round(most * float(mass.sum()) / float(area.sum())))
         ribbons = patch(mass, medium.handling, _NARROWEST_PX, short, share, rng)
-        ribbons[:, RED : RED + 3] = goal[mass].mean(0)
+        ribbons[:, RED : RED + 3] = _mean_colour(goal, mass)
         laid.append(ribbons)
     ribbons = np.concatenate(laid)
     strokes = palette.strokes(ribbons, np.full(len(ribbons), PHASES.index("block_in"), np.uint8), rng)
     if not medium.handling.even:
-        whole = piece.goal.copy()
-        whole[box] = np.where(area[..., None], goal, whole[box])
-        easel.solve(strokes, whole, box)
+        easel.solve(strokes, np.where(area[..., None], goal, piece.goal[box]), box, share=_SEEN_SHARE)
     for end in (slice(RED, RED + 3), slice(FAR_RED, FAR_RED + 3)):
         strokes[:, end] *= medium.first_strength  # thinner than the goal: what follows is coloured for what they leave
     easel.lay(_moved(strokes, box, short), phase, label)
-    covered = np.zeros(piece.own.shape, bool)
+    covered = np.zeros(piece.unpainted.shape, bool)
     covered[box] = area
     return covered
 
@@ -111,16 +108,14 @@ def finish(
         phases: which of those after the block-in it goes through.
     """
     short, medium = easel.short_px, palette.medium
-    box = _box(piece.own > 0.5, round(_MARGIN * short))
-    inside = piece.own[box] > 0.5
-    goal = _continued(piece.goal[box], inside)
-    mine = inside | (_grown(inside, round(piece.spill * short)) & piece.unpainted[box])
-    foil = _foil(goal[inside].mean(0), mine, piece.unpainted[box])
+    silhouette, box = piece.silhouette, piece.silhouette.box
+    goal = silhouette.continued(piece.goal)
+    mine = silhouette.inside | (silhouette.grown(round(piece.spill * short)) & piece.unpainted[box])
+    foil = _foil(_mean_colour(goal, silhouette.inside), mine, piece.unpainted[box])
     target = np.where(mine[..., None], goal, foil)
     unit = min(target.shape[:2]) / short  # of the crop, in units of the canvas
-    depth = cv2.distanceTransform(np.pad(inside, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
     last = medium.radii[1] * np.sqrt(500 / piece.count * min(1.0, float(mine.sum()) / short**2))
-    first = max(1.5 * last, min(medium.radii[0], 0.8 * float(depth.max()) / short))
+    first = max(1.5 * last, min(medium.radii[0], 0.8 * silhouette.deepest_px() / short))
     shares, places = phase_shares(phases, piece.count)
     brief = Brief(
         target=target,
@@ -136,28 +131,16 @@ def finish(
     on_object = _share_inside(fitted, mine) >= _INSIDE
     on_object[0] |= not on_object.any()
     strokes = palette.strokes(fitted[on_object], places[on_object], rng)
-    easel.solve(strokes, piece.goal, box, underpaintings_after(len(strokes)))
+    easel.solve(strokes, piece.goal[box], box, underpaintings_after(len(strokes)))
     easel.lay(_moved(strokes, box, short), places[on_object], label)
 
 
-def _grown(inside: NDArray[np.bool_], reach_px: int) -> NDArray[np.bool_]:
-    grown: NDArray[np.bool_] = cv2.dilate(inside.astype(np.uint8), _disc(reach_px)) > 0
-    return grown
+def _mean_colour(image: Image, where: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(3,) of the pixels of an image (h, w, 3) in a mask (h, w)."""
+    return np.array(cv2.mean(image, where.astype(np.uint8))[:3])
 
 
-def _closed(inside: NDArray[np.bool_], reach_px: int) -> NDArray[np.bool_]:
-    """The object with what lies within it, or across it, and is no wider than twice the reach."""
-    framed = np.pad(inside, 2 * reach_px + 1).astype(np.uint8)
-    closed: NDArray[np.bool_] = cv2.morphologyEx(framed, cv2.MORPH_CLOSE, _disc(reach_px)) > 0
-    return closed[2 * reach_px + 1 : -2 * reach_px - 1, 2 * reach_px + 1 : -2 * reach_px - 1]
-
-
-def _disc(reach_px: int) -> NDArray[np.uint8]:
-    disc: NDArray[np.uint8] = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach_px + 1, 2 * reach_px + 1))
-    return disc
-
-
-def _foil(mean: NDArray[np.float32], mine: NDArray[np.bool_], unpainted: NDArray[np.bool_]) -> Image:
+def _foil(mean: NDArray[np.float64], mine: NDArray[np.bool_], unpainted: NDArray[np.bool_]) -> Image:
     """(h, w, 3) the planner's blank canvas.
 
     What others have finished is guarded by a colour so far off that no stroke is worth crossing it.
@@ -176,31 +159,6 @@ def _moved(strokes: Floats, box: Box, short_px: int) -> Floats:
     placed[:, [X0, X1, X2]] += box[1].start / short_px
     placed[:, [Y0, Y1, Y2]] += box[0].start / short_px
     return placed
-
-
-def _box(inside: NDArray[np.bool_], margin: int) -> Box:
-    """What holds all of it, with a margin, and is not too small to be painted."""
-    sides = []
-    for axis in (1, 0):
-        places = np.flatnonzero(inside.any(axis=axis))
-        length = inside.shape[1 - axis]
-        start, stop = int(places[0]) - margin, int(places[-1]) + 1 + margin
-        lack = max(0, _LEAST_PX - (stop - start))
-        sides.append(slice(max(0, start - lack // 2), min(length, stop + lack - lack // 2)))
-    return sides[0], sides[1]
-
-
-def _continued(image: Image, inside: NDArray[np.bool_]) -> Image:
-    """The image with everything outside in the colour of the nearest pixel inside."""
-    if inside.all():
-        return image
-    _, nearest = cv2.distanceTransformWithLabels(
-        (~inside).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    colours = np.zeros((int(nearest.max()) + 1, 3), np.float32)
-    colours[nearest[inside]] = image[inside]
-    continued: Image = np.where(inside[..., None], image, colours[nearest])
-    return continued
 
 
 def _share_inside(strokes: Floats, mine: NDArray[np.bool_]) -> NDArray[np.float64]:

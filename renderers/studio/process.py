@@ -1,14 +1,14 @@
 """The plan of a painting: ground, drawing, one object after another, accents."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from renderers.bezier.fit import aspect_of, worth_px
 from renderers.brush.canvas import program_arrays
-from renderers.brush.stroke import FAR_RED, marks_of
+from renderers.brush.stroke import FAR_RED
 from renderers.painting import NO_ASSETS, NOTHING_KNOWN, Assets, Image, Knowledge, StrokeProgram
 from renderers.raster.ribbon import RED, Floats
 from renderers.shrink import shrink
@@ -20,8 +20,9 @@ from renderers.studio.easel import Easel, pixels_at_middles
 from renderers.studio.ground import Colour, coat_ground, ground_colour, tone_darks
 from renderers.studio.media import LUMA, goals_of, palette_of
 from renderers.studio.order import objects_in_order, strokes_of_objects
-from renderers.studio.phases import PHASES, phase_shares
+from renderers.studio.phases import PHASES, Phase, phase_shares
 from renderers.studio.piece import Commission, block_in, finish
+from renderers.studio.silhouette import Silhouette
 from renderers.things import Things, find_things
 
 _DARK_GROUND, _CHALK = 0.4, (0.86, 0.84, 0.78)  # luma below which one draws with chalk
@@ -43,12 +44,13 @@ def plan(
     paper = config.ground
     small = shrink(image, round(worth_px(config.num_strokes, aspect_of(image))))
     bare = np.zeros(3, np.float32) if medium.absorbs else np.array(paper, np.float32)
-    easel = Easel(np.tile(bare, (*small.shape[:2], 1)), marks_of(palette.texture, 0.0))
+    easel = Easel(np.tile(bare, (*small.shape[:2], 1)), palette.marks)
     order = objects_in_order(things, config, rng)
-    ground = _prepared(easel, image, small, things, config, rng) if "ground" in config.phases else paper
+    goals = goals_of(config.medium, small, paper)
+    ground = _prepared(easel, small, goals[1], things, config, rng) if "ground" in config.phases else paper
     lines = _draw(easel, image, things, ground, config, rng) if "drawing" in config.phases else None
     if medium.paints:
-        _paint(easel, small, things, order, lines, config, rng)
+        _paint(easel, goals, things, order, lines, config, rng)
     height, width = image.shape[:2]
     return StrokeProgram(
         family="studio",
@@ -64,14 +66,21 @@ def plan(
 
 
 def _prepared(
-    easel: Easel, image: Image, small: Image, things: Things, config: StudioConfig, rng: np.random.Generator
+    easel: Easel, small: Image, goal: Image, things: Things, config: StudioConfig, rng: np.random.Generator
 ) -> Colour:
-    """Prepare the ground; returns its colour."""
+    """Prepare the ground; returns its colour, or that of the paper.
+
+    Args:
+        small: (h, w, 3) the picture.
+        goal: (h, w, 3) the same in the medium's own terms.
+    """
     palette = palette_of(config.medium)
     ground = config.ground
     if palette.medium.coats and rng.random() < config.toned:
-        ground = ground_colour(image, things)
-        coat_ground(easel, ground, palette, rng)
+        colour = ground_colour(goal, things)
+        coat_ground(easel, colour, goal, palette, rng)
+        if not palette.medium.absorbs:
+            ground = colour
     if palette.medium.tones:
         tone_darks(easel, small, ground, palette, config, rng)
     return ground
@@ -100,38 +109,44 @@ def _draw(
 
 
 def _paint(
-    easel: Easel, small: Image, things: Things, order: tuple[int, ...], lines: DrawnLines | None, config: StudioConfig,
-    rng: np.random.Generator,
+    easel: Easel, goals: tuple[Image, Image], things: Things, order: tuple[int, ...], lines: DrawnLines | None,
+    config: StudioConfig, rng: np.random.Generator,
 ) -> None:  # fmt: skip
-    """Paint all objects, one after the other, and the accents."""
+    """Paint all objects, turn by turn, and the accents.
+
+    Args:
+        goals: (h, w, 3) what block-ins are to look like, and what all that follows is.
+    """
     palette = palette_of(config.medium)
-    of_block_ins, goal = goals_of(config.medium, small, config.ground)
+    of_block_ins, goal = goals
+    size = goal.shape[:2]
     num_accents = round(config.accents * config.num_strokes) if "accents" in config.phases else 0
     if config.object_phases:
         shares = strokes_of_objects(things, config.num_strokes - num_accents)
-        covers = _coverages(things, small)
+        covers = things.coverages(*size)
         corrections = 0.0 if palette.medium.absorbs else config.corrections  # on paper nothing can be painted over
         for label in chosen_for_correction(order, covers, corrections, rng):
             piece = Commission(
-                own=covers[label], unpainted=np.ones(small.shape[:2], bool), count=int(shares[label]),
+                silhouette=Silhouette(covers[label]), unpainted=np.ones(size, bool), count=int(shares[label]),
                 goal=wrong_colours(of_block_ins, covers[label], rng), spill=config.spill,
             )  # fmt: skip
             block_in(easel, piece, label, palette, rng, phase="correction")
-        left = np.ones(small.shape[:2], np.float32)
-        begins = "block_in" in config.object_phases
-        phases = tuple(phase for phase in config.object_phases if phase != "block_in")
-        for label in order:
-            left -= covers[label]
-            if covers[label].max() <= 0.5:
-                continue  # thinner than a pixel of what so few strokes can show
-            piece = Commission(
-                own=covers[label], unpainted=left > 0.5, goal=goal, count=int(shares[label]),
-                spill=config.spill, blocked_in=begins,
-            )  # fmt: skip
-            if begins:
+        unpainted = _unpainted_after(covers, order)
+        pieces = {
+            label: Commission(
+                silhouette=Silhouette(covers[label]), unpainted=unpainted[label], goal=goal, count=int(shares[label]),
+                spill=config.spill, blocked_in="block_in" in config.object_phases,
+            )
+            for label in order
+            if covers[label].max() > 0.5  # thinner than a pixel of what so few strokes can show
+        }  # fmt: skip
+        for label, steps in _turns(list(pieces), config, rng):
+            piece = pieces[label]
+            if "block_in" in steps:
                 covered = block_in(easel, replace(piece, goal=of_block_ins), label, palette, rng)
                 if lines is not None and palette.medium.handling.even:  # line art lies above flats
                     easel.lay(palette.lines(_contours_in(lines, covered)), "block_in", label)
+            phases = tuple(phase for phase in steps if phase != "block_in")
             if phases:
                 finish(easel, piece, label, palette, phases, config.effort, rng)
                 if lines is not None and palette.medium.restates:
@@ -140,13 +155,23 @@ def _paint(
         paint_accents(easel, goal, things, num_accents, palette, config, rng)
 
 
-def _coverages(things: Things, small: Image) -> list[NDArray[np.float32]]:
-    """(h, w) share of each pixel, for every object, at the size of `small`."""
-    height, width = small.shape[:2]
-    return [
-        np.asarray(cv2.resize(things.coverage(label), (width, height), interpolation=cv2.INTER_AREA), np.float32)
-        for label in range(len(things.areas_px))
-    ]
+def _turns(order: Sequence[int], config: StudioConfig, rng: np.random.Generator) -> list[tuple[int, tuple[Phase, ...]]]:
+    """Which object is painted through which phases, turn by turn."""
+    first = tuple(phase for phase in config.object_phases if phase == "block_in")
+    rest = tuple(phase for phase in config.object_phases if phase != "block_in")
+    if rng.random() < config.laid_in:
+        return [*((label, first) for label in order), *((label, rest) for label in order)]
+    return [(label, first + rest) for label in order]
+
+
+def _unpainted_after(covers: Sequence[NDArray[np.float32]], order: Sequence[int]) -> dict[int, NDArray[np.bool_]]:
+    """(h, w) for every object where the turn of others is still to come."""
+    left = np.ones(covers[0].shape, np.float32)
+    unpainted = {}
+    for label in order:
+        left -= covers[label]
+        unpainted[label] = left > 0.5
+    return unpainted
 
 
 def _contours_of(lines: DrawnLines, label: int) -> Floats:

@@ -1,8 +1,8 @@
 """The objects of a picture."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,14 +29,14 @@ class Things:
     depth_rank: NDArray[np.int64]
     names: tuple[str, ...]
 
-    def coverage(self, label: int) -> NDArray[np.float32]:
-        """(H, W) share of each pixel that a thing covers, in [0, 1]; over all things the shares add up to 1."""
-        share: NDArray[np.float32] = softened(self.labels, label) / self._claims
-        return share
+    def coverages(self, height: int, width: int) -> list[NDArray[np.float32]]:
+        """K times (height, width) share of each pixel that a thing covers, on a canvas that is no larger.
 
-    @cached_property
-    def _claims(self) -> NDArray[np.float32]:
-        claims = np.zeros(self.labels.shape, np.float32)
-        for label in range(len(self.names)):
-            claims += softened(self.labels, label)
-        return claims
+        All are in [0, 1], and over all things they add up to 1.
+        """
+        claims = [
+            np.asarray(cv2.resize(softened(self.labels, label), (width, height), interpolation=cv2.INTER_AREA))
+            for label in range(len(self.names))
+        ]
+        total = np.sum(claims, axis=0)
+        return [claim / total for claim in claims]

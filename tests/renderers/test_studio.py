@@ -83,7 +83,7 @@ def test_a_program_repaints_at_another_size() -> None:
 @few
 @given(index=scenes)
 def test_a_drawing_comes_first_then_one_object_after_another_then_accents(medium: str, index: int) -> None:
-    turns = turns_of(painted(index, medium=medium, order="salient"))
+    turns = turns_of(painted(index, medium=medium, order="salient", laid_in=0.0))
     names = phase_names(turns)
     begin = [names.index(name) for name in ("drawing", "block_in") if name in names]
     assert begin == sorted(begin)
@@ -98,6 +98,12 @@ def test_a_drawing_comes_first_then_one_object_after_another_then_accents(medium
         last = names.index("accents")
         assert set(names[last:]) == {"accents"}
         assert set(turns.objects[last:]) == {WHOLE}
+
+
+@pytest.mark.parametrize("medium", PAINTED)
+def test_some_lay_in_everything_before_they_finish_anything(medium: str) -> None:
+    names = phase_names(turns_of(painted(1, medium=medium, order="salient", laid_in=1.0)))
+    assert max(place for place, name in enumerate(names) if name == "block_in") < names.index("form")
 
 
 @few
@@ -140,7 +146,7 @@ def test_what_is_not_begun_stays_drawn_and_what_is_finished_is_left_alone(medium
         its = np.flatnonzero(of_objects & (turns.objects == label))
         first, end = int(np.flatnonzero(of_objects)[0]), int(np.flatnonzero(of_objects)[-1]) + 1
         drawn, before, finished, after = replay(painting.program, [first, int(its[0]), int(its[-1]) + 1, end])
-        inside = things.coverage(int(label)) > 0.99
+        inside = things.coverages(*things.labels.shape)[int(label)] > 0.99
         if inside.mean() < 0.02:
             continue
         waiting = np.abs(before - drawn).max(-1)[inside] > 0.1
@@ -173,6 +179,12 @@ def test_a_first_frame_is_the_drawing_and_the_last_is_finished() -> None:
     assert psnr_db(finished, image) > 20
 
 
+def test_accents_have_time_of_their_own() -> None:
+    painting = painted(4)
+    first = int(np.argmax(turns_of(painting).phases == PHASES.index("accents")))
+    assert 0.09 < painting.left[first] <= 0.13
+
+
 def test_corrections_are_painted_over_and_marked() -> None:
     with_them, without = (painted(6, corrections=share) for share in (1.0, 0.0))
     wrong = np.array(phase_names(turns_of(with_them))) == "correction"
@@ -198,7 +210,7 @@ def painted_outside(spill: float) -> float:
     objects = turns_of(painting).objects
     first = int(objects[0])
     blank, done = replay(painting.program, [0, int(np.flatnonzero(objects == first)[-1]) + 1])
-    beside = things_of(4).coverage(first) < 0.01
+    beside = things_of(4).coverages(*things_of(4).labels.shape)[first] < 0.01
     return float((np.abs(done - blank).max(-1)[beside] > 0.1).mean())
 
 
@@ -268,6 +280,7 @@ def test_awkward_pictures_are_painted(medium: str, name: str) -> None:
         ({"corrections": -0.1}, "0 to 1"),
         ({"spill": 0.06}, "0 to 0.05"),
         ({"toned": 1.5}, "0 to 1"),
+        ({"laid_in": -0.5}, "0 to 1"),
         ({"canvas": (1.0, 2.0, 0.0)}, "three numbers from 0 to 1"),
         ({"preset": "slow"}, "one of fast, std, best"),
     ],

@@ -18,6 +18,7 @@ from renderers.studio.media import MEDIA, goals_of, palette_of
 from renderers.studio.patch import Handling, patch
 from renderers.studio.phases import PHASES, Turns
 from renderers.studio.piece import Commission, block_in
+from renderers.studio.silhouette import Silhouette
 from renderers.things import find_things
 from tests.renderers.pictures import plain
 from tests.renderers.region_scenes import scene
@@ -109,7 +110,9 @@ def blocked_in(medium: str, own: NDArray[np.bool_], unpainted: NDArray[np.bool_]
     """A canvas after the block-in of one object, and what it was to cover."""
     palette = palette_of(medium)
     easel = Easel(plain(SIDE, SIDE, MEDIA[medium].canvas), marks_of(palette.texture, 0.0))
-    piece = Commission(own=own.astype(np.float32), unpainted=unpainted, goal=goal, count=40, spill=0.0)
+    piece = Commission(
+        silhouette=Silhouette(own.astype(np.float32)), unpainted=unpainted, goal=goal, count=40, spill=0.0
+    )
     return easel, block_in(easel, piece, 0, palette, np.random.default_rng(0))
 
 
@@ -146,6 +149,30 @@ def test_a_coated_ground_has_the_colour_of_the_largest_mass(medium: str) -> None
         shares.append(float((np.abs(coated - colour).max(-1) < 0.15).mean()))
     assert shares[0] > 0.6
     assert shares[1] < 0.3
+
+
+def test_a_first_wash_goes_round_what_needs_less_of_any_colour_and_is_never_dark() -> None:
+    picture = plain(SIDE, SIDE, (0.55, 0.75, 0.9))
+    picture[SLAB] = (0.9, 0.5, 0.3)
+    config = Config(**FEW, medium="watercolour", toned=1.0, phases=("ground",))
+    for key, washed in ((1.0, True), (0.3, False)):
+        program = RENDERER.paint(key * picture, config, np.random.SeedSequence(0)).program
+        bare, wet = (canvas[..., 0] for canvas in RENDERER.replay(program, [0, len(program.strokes)]))
+        away = np.abs(wet - bare)
+        assert (away[:20].mean() > 0.2) == washed
+        assert away[40:56, 30:70].mean() < 0.05
+
+
+def test_an_object_goes_on_beyond_its_silhouette_in_its_own_colours() -> None:
+    canvas = plain(SIDE, SIDE, (0.0, 0.0, 0.0))
+    canvas[SLAB] = (0.2, 0.4, 0.7)
+    own = area_of(SLAB)
+    own[40:44, 40:44] = False  # a hole
+    silhouette = Silhouette(own.astype(np.float32))
+    assert np.allclose(silhouette.continued(canvas), (0.2, 0.4, 0.7))
+    assert silhouette.grown(0).sum() == own.sum() < silhouette.grown(2).sum()
+    assert silhouette.closed(4).sum() == own.sum() + 16
+    assert silhouette.closed(1).sum() <= own.sum() + 4  # the hole is too wide; its corners are rounded
 
 
 @pytest.mark.parametrize(("luma", "lighter"), [(0.1, True), (0.8, False)])

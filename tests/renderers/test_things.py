@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse.csgraph import shortest_path
 from skimage.measure import label as connected
 
 from conf.errors import ConfigError
 from renderers.painting import NOTHING_KNOWN, Image, Knowledge
 from renderers.things import SaliencyChoice, SamChoice, Things, ThingsConfig, asset_paths, check_assets, find_things
+from renderers.things.background import _direct_steps
 from renderers.things.contours import guided_labels, smoothed, without_specks
 from renderers.things.depth import guessed_distances
 from renderers.things.find import LEAST_PIECE
@@ -44,7 +46,7 @@ def assert_promises(things: Things, shape: tuple[int, ...], most: int = 12, leas
     assert sorted(things.depth_rank) == list(range(count))
     assert things.detail.shape == (count,) and np.isfinite(things.detail).all() and things.detail.min() >= 0
     assert all(name.startswith("the ") for name in things.names)
-    shares = np.stack([things.coverage(label) for label in range(count)])
+    shares = np.stack(things.coverages(*labels.shape))
     assert shares.min() >= 0 and shares.max() <= 1 + 1e-6
     np.testing.assert_allclose(shares.sum(0), 1, atol=1e-5)
     pieces = np.bincount((connected(labels.astype(int), connectivity=1, background=-1) - 1).ravel())
@@ -127,7 +129,7 @@ def test_borders_are_smooth_and_lie_on_edges_at_the_pictures_own_resolution(size
     image[inside] = (0.7, 0.2, 0.2)
     things = things_of(image)
     assert len(things.names) == 2
-    share = things.coverage(int(things.labels[size_px // 2, size_px // 2]))
+    share = things.coverages(*things.labels.shape)[int(things.labels[size_px // 2, size_px // 2])]
     outline = (share > 0.25) & (share < 0.75)
     assert outline.sum() > 0.4 * np.pi * 0.6 * size_px  # soft along all of the outline
     assert np.abs(inside_by[outline]).mean() < 0.7 and np.abs(inside_by[outline]).max() < 2
@@ -277,3 +279,13 @@ def test_choices_that_cannot_be_are_refused(key: str, keys: dict[str, Any]) -> N
     with pytest.raises(ConfigError) as caught:
         ThingsConfig(**keys)
     assert caught.value.key == key
+
+
+@given(seed=st.integers(0, 10**6), count=st.integers(2, 30), usual=st.floats(0, 5))
+def test_ways_along_the_border_are_no_longer_for_steps_that_are_left_out(seed: int, count: int, usual: float) -> None:
+    colours = np.random.default_rng(seed).uniform(0, 60, (count, 3))
+    lengths = np.maximum(np.linalg.norm(colours[:, None] - colours, axis=-1) - usual, 1e-3)
+    few = np.full_like(lengths, np.inf)
+    first, second = _direct_steps(colours, usual)
+    few[first, second] = few[second, first] = lengths[first, second]
+    np.testing.assert_allclose(shortest_path(few), shortest_path(lengths), rtol=1e-9)

@@ -6,6 +6,7 @@ at corners, where a hand lifts or turns.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import cv2
@@ -36,7 +37,7 @@ class Chain:
     points: Floats
     strength: float
 
-    @property
+    @cached_property
     def length_px(self) -> float:
         """Length of the curve."""
         return float(np.hypot(*np.diff(self.points, axis=0).T).sum())
