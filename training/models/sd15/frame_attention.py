@@ -53,7 +53,7 @@ def fused(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Attention by torch's kernels; arguments as of `sums`."""
     parts = [
         nn.functional.scaled_dot_product_attention(*(each.transpose(1, 2) for each in part)).transpose(1, 2)
-        for part in zip(*(each.split(_MOST_PLACES) for each in (query, key, value)), strict=True)
+        for part in zip(*(torch.split(each, _MOST_PLACES) for each in (query, key, value)), strict=True)
     ]
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
