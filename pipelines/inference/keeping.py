@@ -5,7 +5,8 @@ unfinished picture is changed a little with every frame. A painter changes some 
 at every step of sampling the frames that are predicted are corrected (docs/decisions/018):
 
 - a given frame is what was given;
-- a frame before a given one that already looks, in places, as that one is predicted, has its own paint there;
+- a frame before a given one that already looks, in places, as that one is predicted, has its own paint there; where it
+  hardly differs, it is that picture, or the last step would change everything a little;
 - a frame after a given one is that one where it hardly differs from it; and likewise the frame before it. Bare canvas
   is no paint: where the given one still looks as the blank canvas does, it holds nothing back.
 
@@ -21,7 +22,8 @@ from torch.nn import functional
 from pipelines.inference.pinned import PinnedPicture
 
 # Differences, in standard deviations of latents, at which 1 / e of a cell is kept.
-_FINISHED = 0.6  # from the prediction of a later given frame
+_FINISHED = 0.6  # from the prediction of a later given frame: its paint is taken over
+_DONE = 0.15  # likewise: nothing is left to do
 _PAINTED = 0.25  # from an earlier given frame
 _STILL = 0.05  # from the frame before
 _BARE = 0.5  # of what is held, from the blank canvas: so much of it is let go
@@ -59,6 +61,8 @@ def _kept(process: Tensor, pinned: Sequence[PinnedPicture], latents: Tensor) -> 
             strength, picture = given[after]
             finished = _alike(process[frame], process[after], _FINISHED)
             painted = painted + strength * finished * (picture - process[after])
+            done = _alike(process[frame], process[after], _DONE)
+            painted = painted + strength * done * (picture - painted)
         if before is not None:
             strength, picture = given[before]
             blank = _canvas(frames[0]) if before else None  # a given first frame may have paint already

@@ -30,6 +30,7 @@ from pipelines.painters.small_data import synthesise
 from pipelines.painters.small_judging import judge
 from pipelines.painters.timed_run import last_line, newest_step, run_stage
 from training.data.claim import claimed_folder
+from training.data.dataset import read_card
 
 if TYPE_CHECKING:
     from training.config import TrainConfig
@@ -93,10 +94,12 @@ def make(out: Path, seconds: float, num_processes: int, size: Size, given: Seque
         given: data sets to train on instead; the last one's held-out pictures are painted and judged.
 
     Raises:
-        UserError: if the folder holds something else, the time is too short, or a part fails.
+        UserError: if the folder holds something else, the time is too short, a data set is none, or a part fails.
     """
     if seconds < _SMALLEST_SECONDS:
         raise UserError(f"--seconds {seconds:g}: too few; allowed: {_SMALLEST_SECONDS:g} or more")
+    for folder in given:
+        read_card(folder)  # before anything is written
     with claimed_folder(out, what="a painter made by this command", card=_MARK, check=lambda: None):
         return _made(out, seconds, num_processes, size, given)
 

@@ -25,11 +25,13 @@ from training.config import TrainConfig
 PARENTS = {stage: Path(f"runs/{stage}") for stage in STAGES}
 
 
-def test_too_little_time_and_folders_of_others_are_refused_and_left_alone(
+def test_too_little_time_missing_data_and_folders_of_others_are_refused_and_left_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["--seconds", "20", "--out", str(tmp_path / "new")]) == 2
     assert "--seconds 20: too few" in capsys.readouterr().err and not (tmp_path / "new").exists()
+    assert main(["--data", str(tmp_path / "none"), "--out", str(tmp_path / "new")]) == 2
+    assert f"{tmp_path / 'none'}: no such folder" in capsys.readouterr().err and not (tmp_path / "new").exists()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "diary.txt").write_text("mine")
     with pytest.raises(UserError, match="holds something that is not a painter made by this command"):

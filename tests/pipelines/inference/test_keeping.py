@@ -78,12 +78,23 @@ def test_a_change_too_small_to_be_a_stroke_is_no_change_from_the_frame_before() 
 
 
 def test_before_a_given_frame_only_what_is_finished_has_its_paint() -> None:
-    predicted = process(drift=0.05)
+    predicted = process(drift=0.25)
     detail = 0.3 * torch.randn(4, _SIDE, _SIDE)
     painted = kept(predicted, {-1: predicted[-1] + detail})
     added = painted - predicted
-    assert torch.allclose(added[3, ..., _LEFT], detail[..., _LEFT], atol=0.02)
+    finished = torch.exp(torch.tensor(-(0.25**2) / 0.6**2))
+    assert torch.allclose(added[3, ..., :3], finished * detail[..., :3], atol=0.04)
     assert float(added[:-1, ..., _RIGHT].abs().max()) < 1e-3
+
+
+def test_before_a_given_frame_what_is_done_does_not_change_any_more() -> None:
+    """Or the last step would touch all of the canvas, by as much as predictions of neighbouring frames differ."""
+    predicted = process(drift=0.03)
+    given = predicted[-1] + 0.3 * torch.randn(4, _SIDE, _SIDE)
+    painted = kept(predicted, {-1: given})
+    assert float((painted[3] - given)[..., :3].abs().max()) < 0.003
+    assert float((predicted[3] - given)[..., :3].abs().mean()) > 0.1
+    assert torch.allclose(painted[1, ..., _RIGHT], predicted[1, ..., _RIGHT], atol=1e-3)
 
 
 def test_pictures_may_be_told_in_any_order() -> None:
