@@ -12,6 +12,7 @@ from conf.command import command
 from pipelines.inference.config import paint_config
 from pipelines.paint import run as paint
 from tests.training.stages.parents import STAGES, train, untrained_parents
+from training.models.sd15.frame_attention import fused, sums
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")]
 
@@ -39,6 +40,14 @@ def test_compiled_blocks_have_the_losses_of_others(sequences: Path, tmp_path: Pa
         for way in ("false", "true")
     )
     assert np.allclose(eager, compiled, rtol=2e-2)
+
+
+def test_temporal_attention_takes_more_places_than_a_kernel() -> None:
+    query = torch.randn(70_000, 8, 8, 16, device="cuda", dtype=torch.bfloat16, requires_grad=True)
+    mixed = fused(query, query, query)
+    (gradient,) = torch.autograd.grad(mixed.square().sum(), query)
+    torch.testing.assert_close(mixed[-9:], sums(query[-9:], query[-9:], query[-9:]), atol=2e-2, rtol=2e-2)
+    assert bool(gradient.isfinite().all())
 
 
 def test_a_gpu_paints_what_the_cpu_paints(tmp_path: Path) -> None:
