@@ -40,9 +40,8 @@ STAGES = {"words": 0.06, "base": 0.48, "motion": 0.26, "replication": 0.20}
 _SYNTHESIS_SHARE = 0.15  # of all the time, kernels not counted
 _ENDING_SHARE = 0.15  # of all the time, for assembling, painting and judging
 _TRIAL_STEPS = 12
-_MOST_OF_TRIAL = (
-    0.2  # of the time that is left: where that is short, starting alone may take longer than a stage's share
-)
+# Share of the time that is left; where that is short, starting alone takes longer than a stage's share.
+_MOST_OF_TRIAL = 0.2
 _COOLDOWN = 0.35  # share of a stage's steps over which its learning rate falls
 _SMALLEST_SECONDS = 60.0
 _MARK = "small_painter.json"
