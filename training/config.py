@@ -24,6 +24,7 @@ _TOLD = {  # key -> its stages
     "codec": ("codec",),
 }  # fmt: skip
 _OF_PICTURES = ("words", "base")  # stages that read single pictures, unfinished ones too where that is asked for
+_GROWN = ("base", "replication")  # stages whose parent may be that of a painter of half the size
 _BY_MODEL = {"motion": ("conditions", "lora")}  # stage -> keys that are set with it too, for some models
 _READERS = {
     "motion": ("motion", "replication", "motion_lora"),
@@ -56,6 +57,8 @@ class StageConfig:
     lora: LoraShape | None = None
     pictures: Literal["last", "all"] | None = None
     unfinished: float | None = None
+    text_encoder: bool | None = None
+    grown: bool | None = None
     agent: AgentShape | None = None
     codec: CodecSettings | None = None
 
@@ -74,6 +77,10 @@ class StageConfig:
                 raise ConfigError("unfinished", self.unfinished, allowed)
             if not 0 <= self.unfinished <= 1:
                 raise ConfigError("unfinished", self.unfinished, "0 to 1, or null")
+        if self.text_encoder is not None and self.name != "base":
+            raise ConfigError("text_encoder", str(self.text_encoder).lower(), "set only with stage=base")
+        if self.grown is not None and self.name not in _GROWN:
+            raise ConfigError("grown", str(self.grown).lower(), f"set only with stage={' or stage='.join(_GROWN)}")
 
     @property
     def frames(self) -> Literal["all", "last"]:
@@ -241,6 +248,11 @@ class TrainConfig:
             if value is not None and key not in model.stage_defaults.get(stage, {}):
                 stages = " or stage=".join(_TOLD[key])
                 raise ConfigError(f"stage.{key}", value, f"set with, and only with, stage={stages}, model={model.name}")
+        if self.stage.grown:
+            if "codec" not in model.stages:
+                raise ConfigError("stage.grown", "true", f"null with model={model.name}")
+            if getattr(self, stage) is None:
+                raise UserError(f"{stage} is required with stage.grown=true: set {stage}=FOLDER of a smaller painter's")
         model.check_noise(self.noise)
         if self.stage.lora is not None:
             model.check_lora(self.stage.lora)

@@ -142,6 +142,7 @@ class StageRequest:
         lora: sizes of the LoRA, in the stages that train one.
         conditions: how condition frames are drawn, in the stage that trains on them.
         trains_text: whether stage `base` trains the text encoder too.
+        grown: whether the parent of the stage's own kind is that of a painter of half the size.
         checkpointing: whether to compute activations again instead of keeping them.
     """
 
@@ -152,6 +153,7 @@ class StageRequest:
     lora: "LoraShape | None" = None
     conditions: "ConditionDraw | None" = None
     trains_text: bool = False
+    grown: bool = False
     checkpointing: bool = False
 
 
@@ -282,4 +284,17 @@ class TrainsCodec(FromNothing, Protocol):
 
         Raises:
             UserError: if it is not whole, or its cells are not those of the base.
+        """
+
+    def grown_base(self, base: Base, model: Any, pictures: Tensor, name: str) -> Base:
+        """One for pictures twice as wide and as high, that begins with what a base knows.
+
+        Args:
+            base: of smaller pictures.
+            model: the architecture's configuration, whose cells are twice as wide and have more numbers.
+            pictures: (N, 3, H, W) in [-1, 1], whose details its codec has to reproduce.
+            name: of the base, for messages, such as `base=DIR`.
+
+        Raises:
+            UserError: if the base or the configuration is not of that kind.
         """

@@ -133,15 +133,24 @@ def fit_codec(pictures: Tensor, *, patch_px: int = 8, latent_channels: int = 32,
     gains = gains / (variances * gains**2).mean().clamp_min(1e-12).sqrt()
     analysis = (directions * gains).T  # (C, 3 * p * p)
     codec.to_code.weight.copy_(analysis.reshape(latent_channels, 3, patch_px, patch_px))
-    assert codec.to_code.bias is not None and codec.to_pixels.bias is not None
+    assert codec.to_code.bias is not None
     codec.to_code.bias.copy_(-analysis @ mean)
+    fit_decoder(codec, pictures)
+    return codec
 
+
+@torch.no_grad()
+def fit_decoder(codec: PatchCodec, pictures: Tensor) -> None:
+    """Make a codec's decoder the best linear one for its encoder and some pictures (N, 3, H, W) in [-1, 1]."""
+    patch_px, latent_channels = codec.config.patch_px, codec.config.latent_channels
+    patches = functional.pixel_unshuffle(pictures.double(), patch_px)  # (N, 3 * p * p, h, w)
+    size = patches.shape[1]
     codes = codec.to_code(pictures).double()
     around = functional.unfold(functional.pad(codes, (1, 1, 1, 1), mode="replicate"), 3)  # (N, 9 * C, h * w)
     inputs = around.movedim(1, -1).reshape(-1, around.shape[1])
     inputs = torch.cat([inputs, torch.ones_like(inputs[:, :1])], dim=1)
     gram = inputs.T @ inputs + _RIDGE * len(inputs) * torch.eye(inputs.shape[1], dtype=torch.float64)
-    solution = torch.linalg.solve(gram, inputs.T @ flat)  # (9 * C + 1, 3 * p * p)
+    solution = torch.linalg.solve(gram, inputs.T @ patches.movedim(1, -1).reshape(-1, size))  # (9 * C + 1, 3 * p * p)
+    assert codec.to_pixels.bias is not None
     codec.to_pixels.weight.copy_(solution[:-1].T.reshape(size, latent_channels, 3, 3))
     codec.to_pixels.bias.copy_(solution[-1])
-    return codec

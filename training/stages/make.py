@@ -23,6 +23,7 @@ from training.stages.words import WordsStage
 
 _NUM_PICTURES = 64  # among which the stage `words` looks for what prompts say
 _NUM_FITTED = 1024  # pictures that a codec which is trained further is first fitted to: of 128 px, 2 GB of numbers
+_NUM_GROWN = 2048  # pictures that the codec of a grown base is fitted to: as much, as a cell has fewer numbers
 _NUM_SCALED = 512  # of these, by which its latents are brought to unit variance
 _FEWEST = 3  # sequences from which a LoRA can tell what they have in common
 
@@ -60,6 +61,9 @@ def _denoising_stage(name: DenoisingStageName, config: TrainConfig, train: Seque
         raise UserError(f"{where}: {len(train)} sequences to train on; a LoRA needs at least {_FEWEST}")
     from_nothing = name == "base" and config.base is None
     base = _untrained_base(config, train) if from_nothing else _parent_base(config, train)
+    if name == "base" and config.stage.grown:
+        base = _grown_base(config, base)
+    _refuse_size(base, train)
     denoising = _denoising(config, base)
     parents = {"motion": config.motion, "replication": config.replication, "spatial_lora": config.spatial_lora}
     request = StageRequest(
@@ -69,7 +73,8 @@ def _denoising_stage(name: DenoisingStageName, config: TrainConfig, train: Seque
         data=train.sources[0].split.url,
         lora=config.stage.lora,
         conditions=config.stage.conditions,
-        trains_text=from_nothing,
+        trains_text=from_nothing or bool(config.stage.text_encoder),
+        grown=bool(config.stage.grown),
         checkpointing=config.gradient_checkpointing,
     )
     trainable = architecture(config.model.name).trainable(base, request)
@@ -143,14 +148,27 @@ def _parent_base(config: TrainConfig, train: SequenceStream) -> Base:
     else:
         assert config.model.path is not None  # `TrainConfig` has checked
         base = kind.load_base(config.model.path, config.model, "model.path")
+    if train.encoded:
+        if config.stage.name == "base" and config.stage.grown:
+            raise UserError(
+                f"{train.sources[0].split.url}: latents; a grown base has a codec of its own and needs frames"
+            )
+        SequenceStream.open(config.data, base_fingerprint=base.fingerprint())
+    return base
+
+
+def _grown_base(config: TrainConfig, base: Base) -> Base:
+    """The base of a smaller painter, made larger; a resumed run makes it again."""
+    kind, pictures = cast(TrainsCodec, architecture(config.model.name)), some_frames(config.data, config.seed)
+    return kind.grown_base(base, config.model, pictures[:_NUM_GROWN], f"base={config.base}")
+
+
+def _refuse_size(base: Base, train: SequenceStream) -> None:
     height_px, width_px = train.size_px
     cell = base.cell_px
     if height_px % cell or width_px % cell:
         where = train.sources[0].split.url
         raise UserError(f"{where}: frames of {width_px} x {height_px} px; sides must be multiples of {cell}")
-    if train.encoded:
-        SequenceStream.open(config.data, base_fingerprint=base.fingerprint())
-    return base
 
 
 def _refuse_other_noise(config: TrainConfig) -> None:
@@ -167,6 +185,8 @@ def _warn_of_other_sizes(config: TrainConfig, train: SequenceStream) -> None:
     height_px, width_px = train.size_px
     for key in PARENTS:
         place = getattr(config, key)
+        if config.stage.grown and key == config.stage.name:
+            continue
         trained_px = trained_size(parent_weights(key, place)) if place is not None else None
         if trained_px is not None and is_far(train.size_px, trained_px):
             tell(

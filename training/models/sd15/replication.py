@@ -22,11 +22,12 @@ from training.models.parts import kind_of_folder, kind_of_tensors, load_network
 from training.models.read_tensors import read_tensors
 from training.models.sd15.animatediff import diffusers_name
 from training.models.sd15.frame_attention import attend_over_frames
+from training.models.sd15.growth import widened
 from training.models.sd15.motion import Residuals, predict, silence_motion
 from training.models.shape import num_heads
 
 _POSITIONS = ".pos_embed.pe"
-_SEES = "controlnet_cond_embedding.weight"
+_SEES, _READS = "controlnet_cond_embedding.weight", "conv_in.weight"
 _RELEASED_FRAMES = 32  # of SparseCtrl's releases, which may leave the table of positions out
 
 
@@ -66,6 +67,21 @@ def _config(unet: UNet2DConditionModel, max_frames: int, *, carried: bool) -> di
         "concat_conditioning_mask": True,
         "use_simplified_condition_embedding": True,  # latents have the UNet's own grid
     }
+
+
+@torch.no_grad()
+def grown_replication(network: SparseControlNetModel, latent_channels: int) -> SparseControlNetModel:
+    """A replication network that reads conditions of more numbers a cell, and ignores the new ones."""
+    num_pictures = 2 if is_carried(network) else 1  # that a frame sees
+    config = {**network.config, "in_channels": latent_channels, "conditioning_channels": num_pictures * latent_channels}
+    grown = SparseControlNetModel.from_config(config)
+    state = network.state_dict()
+    pictures, mask = state[_SEES][:, :-1], state[_SEES][:, -1:]
+    wider = [widened(weight, latent_channels, dim=1) for weight in pictures.chunk(num_pictures, dim=1)]
+    state[_READS] = widened(state[_READS], latent_channels, dim=1)
+    state[_SEES] = torch.cat([*wider, mask], dim=1)
+    grown.load_state_dict(state)
+    return cast(SparseControlNetModel, grown)
 
 
 def residuals(network: SparseControlNetModel, conditions: Conditions, timesteps: Tensor, text: Tensor) -> Residuals:
@@ -119,12 +135,13 @@ def save_replication(network: SparseControlNetModel, folder: Path, weights: Mapp
     copy.save_pretrained(folder, safe_serialization=True)
 
 
-def load_replication(path: str | Path, unet: UNet2DConditionModel) -> SparseControlNetModel:
+def load_replication(path: str | Path, unet: UNet2DConditionModel, *, grown: bool = False) -> SparseControlNetModel:
     """A replication network, or SparseCtrl-RGB: diffusers folder, hub name, or a file in SparseCtrl's own layout.
 
     Args:
         path: a folder, a name on the hub, or a `.ckpt`, `.pth` or `.safetensors` file.
         unet: the base's, to which it must belong.
+        grown: whether it is that of the smaller painter from which the base was grown.
 
     Raises:
         UserError: if it is not there, is something else, or belongs to another base.
@@ -137,9 +154,18 @@ def load_replication(path: str | Path, unet: UNet2DConditionModel) -> SparseCont
         network = _from_original(place, unet)
     else:
         network = load_network(SparseControlNetModel, str(place if place.exists() else path), name)
+        if grown:
+            network = _grown(network, unet, name)
         _refuse_foreign(path, network.state_dict(), unet)
     attend_over_frames(network)
     return network
+
+
+def _grown(network: SparseControlNetModel, unet: UNet2DConditionModel, name: str) -> SparseControlNetModel:
+    reads, needed = network.config.in_channels, unet.config.in_channels
+    if reads >= needed:
+        raise UserError(f"{name}: reads {reads} numbers a cell, its base {needed}; stage.grown=true needs fewer")
+    return grown_replication(network, needed)
 
 
 def _from_original(path: Path, unet: UNet2DConditionModel) -> SparseControlNetModel:

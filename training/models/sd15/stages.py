@@ -203,7 +203,7 @@ def _adapter(base: BaseModel, request: StageRequest) -> MotionAdapter:
 def _replication(base: BaseModel, request: StageRequest, draw: ConditionDraw) -> SparseControlNetModel:
     """The replication network that the stage trains further."""
     place = request.parents["replication"]
-    network = load_replication(parent_weights("replication", place), base.unet)
+    network = load_replication(parent_weights("replication", place), base.unet, grown=request.grown)
     _refuse_long("replication", place, network.config.motion_max_seq_length, request)
     if is_carried(network) != draw.carried:
         allowed = f"{str(not draw.carried).lower()}, as {place} was trained"

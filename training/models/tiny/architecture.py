@@ -7,13 +7,14 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from conf.errors import UserError
+from conf.errors import ConfigError, UserError
 from training.models.architecture import Base, TrainsCodec
 from training.models.codec import PatchCodec, fit_codec
 from training.models.compiling import compile_blocks
 from training.models.contrast import PictureEncoder
 from training.models.sd15.architecture import StableDiffusion
 from training.models.sd15.base import BaseModel, load_codec
+from training.models.sd15.growth import grown_codec, grown_unet
 from training.models.tiny.build import build_tiny
 from training.models.tiny.registration import TinyConfig
 from training.models.tiny.words import WordsNetwork
@@ -51,6 +52,19 @@ class TinyModel(StableDiffusion):
             keys = "model.shape.patch_px and model.shape.latent_channels"
             raise UserError(f"codec={folder}: its cells have {given}, not {needed}, which {keys} say")
         return other
+
+    def grown_base(self, base: Base, model: TinyConfig, pictures: Tensor, name: str) -> Base:
+        """One whose codec and UNet read and write more numbers a cell; all else is the same."""
+        own = cast(BaseModel, base)
+        codec, patch_px, channels = own.vae, model.shape.patch_px, model.shape.latent_channels
+        if not isinstance(codec, PatchCodec) or codec.config.width:
+            raise UserError(f"{name}: its codec is not the tiny model's linear one, so it cannot be grown")
+        if patch_px != 2 * own.patch_px:
+            raise ConfigError("model.shape.patch_px", patch_px, f"{2 * own.patch_px}, twice that of {name}")
+        if channels <= own.latent_channels:
+            allowed = f"more than {own.latent_channels}, which {name} has"
+            raise ConfigError("model.shape.latent_channels", channels, allowed)
+        return replace(own, vae=grown_codec(codec, pictures, channels), unet=grown_unet(own.unet, channels))
 
     def words_network(self, base: Base, size_px: tuple[int, int]) -> WordsNetwork:
         """What stage `words` trains."""

@@ -1,0 +1,75 @@
+"""A tiny painter for pictures twice as wide and as high, which begins with all that it knows.
+
+Cells of the grid stand for twice as many pixels a side and get more numbers. The first of them are what they were, of
+the picture at half its size; the others, its details, are new. So the networks keep their shapes but for their first
+and last layers, and the larger painter paints at once what the smaller one did, only without details, which training
+then adds. Networks for larger pictures have been grown layer by layer since Karras et al., Progressive Growing of GANs
+(2018); here the layers stay, and what they read and write grows.
+"""
+
+from typing import cast
+
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor
+from torch.nn import functional
+
+from training.models.codec import PatchCodec, fit_decoder
+
+_DEVIATION = 0.35  # of each new number of a cell; those of before have 0.25 to 2.2
+_IN, _OUT = "conv_in.weight", ("conv_out.weight", "conv_out.bias")
+
+
+@torch.no_grad()
+def grown_codec(codec: PatchCodec, pictures: Tensor, latent_channels: int) -> PatchCodec:
+    """A linear codec of cells twice as wide and as high.
+
+    Args:
+        codec: a linear one.
+        pictures: (N, 3, H, W) in [-1, 1], of twice its size, to whose details the new numbers are fitted.
+        latent_channels: numbers a cell, more than its.
+
+    Returns:
+        One whose first numbers are those of `codec` for pictures of half the size; the new ones are the principal
+        components of what these leave out, each with the same deviation.
+    """
+    patch_px, num_coarse = 2 * codec.config.patch_px, codec.config.latent_channels
+    scaling = codec.config.scaling_factor
+    grown: PatchCodec = PatchCodec(patch_px=patch_px, latent_channels=latent_channels, scaling_factor=scaling)
+    # The mean of four pixels, then the codec: one linear map.
+    coarse = functional.interpolate(codec.to_code.weight.double(), scale_factor=2.0, mode="nearest") / 4
+    patches = functional.pixel_unshuffle(pictures.double(), patch_px).movedim(1, -1).reshape(-1, 3 * patch_px**2)
+    mean = patches.mean(0)
+    seen, _ = torch.linalg.qr(coarse.reshape(num_coarse, -1).T)
+    unseen = patches - mean
+    unseen = unseen - (unseen @ seen) @ seen.T
+    variances, directions = torch.linalg.eigh(unseen.T @ unseen / len(unseen))
+    num_new = latent_channels - num_coarse
+    variances, directions = variances.flip(0)[:num_new], directions.flip(1)[:, :num_new]
+    details = (directions * (_DEVIATION / variances.clamp_min(1e-8).sqrt())).T
+    grown.to_code.weight.copy_(torch.cat([coarse, details.reshape(num_new, *coarse.shape[1:])]))
+    assert grown.to_code.bias is not None and codec.to_code.bias is not None
+    grown.to_code.bias.copy_(torch.cat([codec.to_code.bias.double(), -details @ mean]))
+    fit_decoder(grown, pictures)
+    grown.requires_grad_(False).eval()
+    return grown
+
+
+@torch.no_grad()
+def grown_unet(unet: UNet2DConditionModel, latent_channels: int) -> UNet2DConditionModel:
+    """A UNet that reads and writes more numbers a cell; it ignores the new ones and says 0 for them."""
+    config = {**unet.config, "in_channels": latent_channels, "out_channels": latent_channels}
+    grown = UNet2DConditionModel.from_config(config)
+    state = unet.state_dict()
+    state[_IN] = widened(state[_IN], latent_channels, dim=1)
+    for name in _OUT:
+        state[name] = widened(state[name], latent_channels, dim=0)
+    grown.load_state_dict(state)
+    return cast(UNet2DConditionModel, grown.requires_grad_(False).eval())
+
+
+def widened(tensor: Tensor, size: int, dim: int) -> Tensor:
+    """Filled up with zeros along one dimension."""
+    added = list(tensor.shape)
+    added[dim] = size - added[dim]
+    return torch.cat([tensor, tensor.new_zeros(added)], dim=dim)
