@@ -40,6 +40,7 @@ _UNSURE = -1  # colour of a kind that is not there, or there in several colours
 _DRAWN_SERIES = 90_001  # of scenes that nothing else uses
 _ASIDE = 16  # one train frame of so many is kept for the threshold
 _BATCH = 64
+_READ_PX = 64
 _WIDTHS = (24, 48, 96)
 _BLOTCH_PX = 4
 
@@ -131,15 +132,27 @@ def joined(parts: Sequence[ScenePictures]) -> ScenePictures:
 
 
 def finished_frames(data: Path, split: str) -> ScenePictures:
-    """The last frames of a split whose pictures came from scenes."""
+    """The last frames of a split whose pictures came from scenes, at the size at which they are read."""
     stored = open_split(str(data), split)
     kinds = tuple(stored.card.recipe["source"]["kinds"])
     sequences = stored.read(range(len(stored)))
     frames = np.stack([sequence.frame(-1) for sequence in sequences])
     return ScenePictures(
-        pictures=torch.from_numpy(frames).permute(0, 3, 1, 2).contiguous(),
+        pictures=at_reading_size(torch.from_numpy(frames).permute(0, 3, 1, 2)),
         scenes=[scene_of(sequence.facts["source"]["id"], kinds) for sequence in sequences],
     )
+
+
+def at_reading_size(pictures: Tensor) -> Tensor:
+    """Pictures (N, 3, H, W), bytes or in [0, 1], a shorter side of 64 px at most, so that painters are read alike."""
+    shorter = min(pictures.shape[-2:])
+    if shorter <= _READ_PX:
+        return pictures.contiguous()
+    size = [round(side * _READ_PX / shorter) for side in pictures.shape[-2:]]
+    reduced = [functional.interpolate(part.float(), size, mode="area") for part in torch.split(pictures, 256)]
+    if pictures.dtype == torch.uint8:
+        return torch.cat([part.round().byte() for part in reduced])
+    return torch.cat(reduced)
 
 
 def drawings(count: int, size_px: tuple[int, int], series: int = _DRAWN_SERIES) -> ScenePictures:

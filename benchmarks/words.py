@@ -30,6 +30,7 @@ from benchmarks.scene_classifier import (
     Reading,
     SceneClassifier,
     Subject,
+    at_reading_size,
     finished_frames,
     load_or_train,
     scene_of,
@@ -97,7 +98,7 @@ def main() -> None:
             pipeline, [prompt.text for prompt in prompts], num_frames=card["num_frames"],
             size_px=tuple(card["size_px"]), steps=arguments.steps, guidance=guidance,
         )[:, -1]  # fmt: skip
-        reading = classifier.read(frames)
+        reading = classifier.read(at_reading_size(frames))
         _print_rows(f"painted, guidance {guidance:g}", classifier, reading, [prompt.subject for prompt in prompts])
         for phrase in phrases:
             rows = [number for number, prompt in enumerate(prompts) if prompt.phrase == phrase]

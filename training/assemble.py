@@ -34,7 +34,13 @@ from training.tracking import Artifact, NoTracker, Tracker, TrackerConfig, Wandb
 if TYPE_CHECKING:
     from training.models.painter import Painter
 
-_STAGES = {"words": ("words",), "base": ("base", "words"), "motion": ("motion",), "replication": ("replication",)}
+_STAGES = {
+    "words": ("words",),
+    "codec": ("codec",),
+    "base": ("base", "words"),
+    "motion": ("motion",),
+    "replication": ("replication",),
+}
 """Part -> the stages that train such; all other parts are LoRAs."""
 
 
@@ -59,6 +65,7 @@ class AssembleConfig:
     base: AnyPath
     motion: AnyPath
     words: AnyPath | None
+    codec: AnyPath | None
     replication: AnyPath | None
     loras: tuple[LoraChoice, ...]
     licences: Mapping[str, str]
@@ -86,7 +93,7 @@ class AssembleConfig:
     def places(self) -> dict[str, AnyPath]:
         """Part -> the path that the user gave for it."""
         places: dict[str, AnyPath] = {"base": self.base, "motion": self.motion}
-        for key, place in (("words", self.words), ("replication", self.replication)):
+        for key, place in (("words", self.words), ("codec", self.codec), ("replication", self.replication)):
             if place is not None:
                 places[key] = place
         return {**places, **{lora.name: lora.path for lora in self.loras}}
@@ -286,6 +293,7 @@ def _loaded(config: AssembleConfig, parts: Mapping[str, Part], facts: Mapping[st
             replication=parts["replication"].weights if config.replication is not None else None,
             loras={lora.name: parts[lora.name].weights for lora in config.loras},
             motion_recipe=motion.card["recipe"] if motion.card is not None else None,
+            codec=parts["codec"].weights if config.codec is not None else None,
             facts=facts,
         )
     )

@@ -263,7 +263,7 @@ class TrainConfig:
             raise ConfigError("base", self.base, "null with stage=words, which trains a new text encoder")
         if stage in _FROM_SCRATCH:
             for key in PARENTS:
-                if getattr(self, key) is not None:
+                if getattr(self, key) is not None and (stage, key) != ("codec", "base"):
                     raise ConfigError(key, getattr(self, key), f"null with stage={stage}, which trains from scratch")
             return
         if self.codec is not None and not (stage in ("words", "base") and self.base is None):

@@ -24,7 +24,7 @@ from training.data.manifest import hash_file
 from training.data.own_page import README
 from training.models import painter_folder
 from training.models.lora import apply_lora
-from training.models.sd15.base import load_base
+from training.models.sd15.base import load_base, load_codec
 from training.models.sd15.motion import add_motion, load_motion, predict
 from training.models.sd15.painter import Painter
 from training.models.sd15.replication import load_replication
@@ -187,6 +187,27 @@ def test_the_run_that_a_base_learnt_its_words_in_comes_along(runs: Folders, tmp_
     stage_runs.train(data, tmp_path / "others", stage="words", base="null", max_steps=1, seed=1)
     with pytest.raises(UserError, match=r"words: base=.*did not begin from words=.*others"):
         assemble(parents, tmp_path / "other", licences="{}", words=tmp_path / "others")
+
+
+def test_a_decoder_that_was_trained_on_the_base_takes_the_place_of_its_own(tmp_path: Path) -> None:
+    data = small_dataset(tmp_path / "data", captions=[f"picture {n}" for n in range(9)], size_px=(32, 32))
+    decoder = {"stage": "codec", "stage.codec.width": 8, "stage.codec.crop_px": 16, "max_steps": 2}
+    runs: Folders = {}
+    for name in ("one", "other"):
+        runs[name] = tmp_path / name
+        stage_runs.train(data, runs[name], stage="base", base="null", max_steps=1, seed=len(name))
+        stage_runs.train(data, tmp_path / f"{name}_decoder", **decoder, base=str(runs[name]))
+    runs["base"] = runs["one"]
+    runs["motion"] = train("motion", data, {"base": runs["base"]}, tmp_path / "motion", max_steps=1)
+    painter = load_painter(assemble(runs, tmp_path / "painter", codec=tmp_path / "one_decoder"))
+    assert module_hash(painter.base.vae) == module_hash(load_codec(str(tmp_path / "one_decoder" / "weights"), ""))
+    assert (tmp_path / "painter" / "run_cards" / "codec.json").is_file()
+    with pytest.raises(UserError, match=r"^codec: trained on another base than base="):
+        assemble(runs, tmp_path / "new", codec=tmp_path / "other_decoder")
+    shutil.copytree(tmp_path / "other_decoder" / "weights" / "vae", tmp_path / "foreign" / "vae")
+    with pytest.raises(UserError, match=r"^codec=.*latents are not those of the base; allowed: stage=codec base=BASE"):
+        assemble(runs, tmp_path / "new", codec=tmp_path / "foreign", licences="{codec: CC0-1.0}")
+    assert not (tmp_path / "new").exists()
 
 
 def test_weights_carry_their_run_card(runs: Folders) -> None:

@@ -298,3 +298,15 @@ class TrainsCodec(FromNothing, Protocol):
         Raises:
             UserError: if the base or the configuration is not of that kind.
         """
+
+    def codec_of(self, base: Base, width: int, name: str) -> PatchCodec:
+        """The codec of a base, with a decoder that can be trained.
+
+        Args:
+            base: trained.
+            width: of the decoder's network, in channels, where the codec has none.
+            name: of the base, for messages, such as `base=DIR`.
+
+        Raises:
+            UserError: if its codec is of another kind.
+        """

@@ -108,6 +108,7 @@ class PainterParts:
     Attributes:
         base, motion, replication: weights of each; a painter may do without the last.
         loras: name -> weights.
+        codec: whose decoder was trained further on this base; None for the base's own.
         motion_recipe: of the motion model, with the keys `model` and `noise`; None if it was not trained here.
         facts: of the painter, for its card.
     """
@@ -118,3 +119,4 @@ class PainterParts:
     loras: Mapping[str, Path]
     motion_recipe: Mapping[str, Any] | None
     facts: Mapping[str, Any]
+    codec: Path | None = None

@@ -1,5 +1,8 @@
 """Stage `codec`: trains the convolutional codec of a base that is made here, on frames of all times of a process.
 
+With `base=` it trains the decoder of that base's codec alone, whose latents stay what its denoiser knows: under noise
+that is as large as what denoising leaves, the decoder learns to take it away.
+
 Pixels are to come back (L1), and so are their differences to their neighbours, without which edges and bristles blur.
 What a denoiser can learn is made sure of twice: noise on the latents, so that near latents must mean near pictures, and
 a pull of latents towards 0, or the codec would drown the noise by larger numbers. Together they are the divergence from
@@ -35,11 +38,15 @@ class CodecNetwork(nn.Module):
         codec: is trained.
         settings: of the loss.
         seed: of the run.
+        decoder_alone: whether the encoder is frozen.
     """
 
-    def __init__(self, codec: PatchCodec, settings: CodecSettings, seed: int) -> None:
+    def __init__(self, codec: PatchCodec, settings: CodecSettings, seed: int, *, decoder_alone: bool = False) -> None:
         super().__init__()
-        self.codec = codec
+        self.codec = codec.requires_grad_(True)
+        if decoder_alone:
+            for part in encoder_parts(codec).values():
+                part.requires_grad_(False)
         self._settings, self._seed = settings, seed
 
     def forward(self, batch: SequenceBatch) -> StageLoss:
@@ -50,7 +57,8 @@ class CodecNetwork(nn.Module):
         latents = self.codec.encode(pictures).latent_dist.mean
         per_crop = latents.shape[1:]
         noise = normals(seed, Stream.CODEC_NOISE, batch.positions, (_CROPS, *per_crop)).reshape(-1, *per_crop)
-        decoded = self.codec.decode(latents + self._settings.noise * noise.to(latents.device)).sample
+        deviations = self._settings.noise * uniform(batch.positions, seed)[:, None, None, None]
+        decoded = self.codec.decode(latents + (deviations * noise).to(latents.device)).sample
         errors = coding_errors(decoded.float(), pictures, self._settings.edges)
         errors = errors + self._settings.pull / 2 * latents.float().square().flatten(1).mean(1)
         losses = errors.reshape(-1, _CROPS).mean(1)
@@ -77,6 +85,18 @@ def crops(frames: Tensor, positions: Tensor, seed: int, crop_px: int) -> Tensor:
     return chosen.contiguous(memory_format=torch.channels_last)  # in which convolutions on a CPU are faster
 
 
+def uniform(positions: Tensor, seed: int) -> Tensor:
+    """(2 B,) numbers from 0 to 1, of the crops of sequences at some (B,) positions."""
+    drawn = words(seed, Stream.CROPS, positions, 4 * _CROPS).reshape(-1, 4 * _CROPS)[:, 3 * _CROPS :]
+    return drawn.flatten().float() / 2**32
+
+
+def encoder_parts(codec: PatchCodec) -> dict[str, nn.Module]:
+    """The networks between pictures and latents, by name."""
+    parts = {"to_code": codec.to_code, "code_details": codec.code_details}
+    return {name: part for name, part in parts.items() if part is not None}
+
+
 def coding_errors(decoded: Tensor, pictures: Tensor, edges: float) -> Tensor:
     """(N,) mean absolute errors of (N, 3, H, W) pixels, and `edges` times those of their differences to neighbours."""
     difference = decoded - pictures
@@ -90,7 +110,8 @@ class CodecStage:
 
     Args:
         network: of the codec.
-        pictures: (N, 3, H, W) in [-1, 1], of the data, whose latents are brought to unit variance.
+        pictures: (N, 3, H, W) in [-1, 1], of the data, whose latents are brought to unit variance; None where the
+            encoder is frozen, whose latents stay as they are.
         held_out: sequences that samples show.
     """
 
@@ -98,18 +119,19 @@ class CodecStage:
     frames: Literal["all", "last"] = "all"
     tokenise: None = None
 
-    def __init__(self, network: CodecNetwork, pictures: Tensor, held_out: SequenceBatch) -> None:
+    def __init__(self, network: CodecNetwork, pictures: Tensor | None, held_out: SequenceBatch) -> None:
         self._network, self._pictures, self._held_out = network, pictures, held_out
         self.network: nn.Module = network
-        self.frozen: Mapping[str, nn.Module] = {}
+        self.frozen: Mapping[str, nn.Module] = {} if pictures is not None else encoder_parts(network.codec)
 
     def save(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
         """Write the codec as diffusers does, with the factor that brings its latents to unit variance."""
         codec = self._network.codec
         with holding(self.network, weights), torch.no_grad():
-            parts = torch.split(self._pictures, _AT_ONCE)
-            latents = torch.cat([codec.encode(part.to(codec.device)).latent_dist.mean for part in parts])
-            codec.register_to_config(scaling_factor=1 / float(latents.std().clamp_min(_LEAST_DEVIATION)))
+            if self._pictures is not None:
+                parts = torch.split(self._pictures, _AT_ONCE)
+                latents = torch.cat([codec.encode(part.to(codec.device)).latent_dist.mean for part in parts])
+                codec.register_to_config(scaling_factor=1 / float(latents.std().clamp_min(_LEAST_DEVIATION)))
             codec.save_pretrained(folder / CODEC, safe_serialization=True)
 
     def samples(self, prompts: Sequence[str], seed: int) -> Tensor:

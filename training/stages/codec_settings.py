@@ -14,14 +14,14 @@ class CodecSettings:
         width: channels of its networks, at the grid of latents.
         crop_px: side of the squares that are cut out of frames; a multiple of the largest cells.
         edges: weight of the differences between neighbouring pixels, beside the pixels themselves.
-        noise: deviation of the noise on latents.
+        noise: largest deviation of the noise on latents; each square has its own, from 0 on.
         pull: weight of the latents' mean square.
     """
 
     width: int = 128
     crop_px: int = 64
     edges: float = 0.5
-    noise: float = 0.05
+    noise: float = 0.1
     pull: float = 1e-3
 
     def __post_init__(self) -> None:

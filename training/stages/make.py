@@ -63,7 +63,7 @@ def _denoising_stage(name: DenoisingStageName, config: TrainConfig, train: Seque
     base = _untrained_base(config, train) if from_nothing else _parent_base(config, train)
     if name == "base" and config.stage.grown:
         base = _grown_base(config, base)
-    _refuse_size(base, train)
+    _refuse_size(base.cell_px, train)
     denoising = _denoising(config, base)
     parents = {"motion": config.motion, "replication": config.replication, "spatial_lora": config.spatial_lora}
     request = StageRequest(
@@ -105,14 +105,16 @@ def _codec_stage(config: TrainConfig, train: SequenceStream) -> Stage:
     assert settings is not None  # the configuration has checked
     if train.encoded:
         raise UserError(f"{where}: latents; a codec is trained on the data set of frames")
-    kind = cast(TrainsCodec, architecture(config.model.name))
-    height_px, width_px = train.size_px
-    cell = kind.cell_of(config.model)
-    if height_px % cell or width_px % cell:
-        raise UserError(f"{where}: frames of {width_px} x {height_px} px; sides must be multiples of {cell}")
+    kind, held_out = cast(TrainsCodec, architecture(config.model.name)), _held_out(config, train, NUM_PROMPTS)
+    if config.base is not None:
+        base = _parent_base(config, train)
+        _refuse_size(base.cell_px, train)
+        codec = kind.codec_of(base, settings.width, f"base={config.base}")
+        return CodecStage(CodecNetwork(codec, settings, config.seed, decoder_alone=True), None, held_out)
+    _refuse_size(kind.cell_of(config.model), train)
     pictures = some_frames(config.data, config.seed)[:_NUM_FITTED]
     network = CodecNetwork(kind.new_codec(config.model, pictures, settings.width), settings, config.seed)
-    return CodecStage(network, pictures[:_NUM_SCALED], _held_out(config, train, NUM_PROMPTS))
+    return CodecStage(network, pictures[:_NUM_SCALED], held_out)
 
 
 def _agent_stage(config: TrainConfig, train: SequenceStream) -> Stage:
@@ -163,9 +165,8 @@ def _grown_base(config: TrainConfig, base: Base) -> Base:
     return kind.grown_base(base, config.model, pictures[:_NUM_GROWN], f"base={config.base}")
 
 
-def _refuse_size(base: Base, train: SequenceStream) -> None:
+def _refuse_size(cell: int, train: SequenceStream) -> None:
     height_px, width_px = train.size_px
-    cell = base.cell_px
     if height_px % cell or width_px % cell:
         where = train.sources[0].split.url
         raise UserError(f"{where}: frames of {width_px} x {height_px} px; sides must be multiples of {cell}")

@@ -169,3 +169,36 @@ def test_it_trains_on_frames_in_whole_cells(sequences: Path, base: Path, tmp_pat
     with pytest.raises(UserError, match="latents; a codec is trained on the data set of frames"):
         train(tmp_path / "latents", tmp_path / "run", **SMALL, max_steps=1)
     assert not (tmp_path / "run").exists()
+
+
+def test_on_a_base_the_decoder_alone_learns_and_latents_stay(sequences: Path, base: Path, tmp_path: Path) -> None:
+    options = {**SMALL, "base": str(base), "validate_every": 4, "val_sequences": 2}
+    train(sequences, tmp_path / "run", **options, max_steps=2)
+    train(sequences, tmp_path / "run", **options, max_steps=4, resume="must")
+    train(sequences, tmp_path / "whole", **options, max_steps=4)
+    assert losses(tmp_path / "run") == losses(tmp_path / "whole")
+    before = load_base(base / "weights").vae
+    after = PatchCodec.from_pretrained(tmp_path / "run" / "weights" / "vae")
+    assert isinstance(before, PatchCodec)
+    assert after.config.scaling_factor == before.config.scaling_factor and after.code_details is None
+    shown = pictures(2, size_px=32)
+    assert torch.equal(after.encode(shown).latent_dist.mean, before.encode(shown).latent_dist.mean)
+    assert not torch.equal(after.autoencode(shown), before.autoencode(shown))
+
+
+def test_a_decoder_learns_to_take_noise_from_latents_away() -> None:
+    shown, generator = pictures(24), torch.Generator().manual_seed(1)
+    codec = fit_codec(shown, latent_channels=6)
+    latents = codec.encode(shown).latent_dist.mean.detach()
+    noisy = latents + 0.3 * torch.randn(latents.shape, generator=generator)
+    torch.manual_seed(0)
+    wide = codec.with_wide_decoder(16)
+    assert torch.equal(wide.decode(noisy).sample, codec.decode(noisy).sample)
+    network = CodecNetwork(wide, CodecSettings(noise=0.5), seed=0, decoder_alone=True)
+    optimizer = torch.optim.Adam(trained_parameters(network).values(), lr=2e-3)
+    for step in range(80):
+        optimizer.zero_grad()
+        network(batch(shown[:, None], first=24 * step)).loss.backward()
+        optimizer.step()
+    before, after = ((one.decode(noisy).sample - shown).abs().mean() for one in (codec, wide))
+    assert after < 0.8 * before

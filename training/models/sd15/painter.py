@@ -10,15 +10,16 @@ from typing import Any
 import torch
 from diffusers import MotionAdapter, SparseControlNetModel
 from diffusers import __version__ as diffusers_version
-from torch import Tensor
+from torch import Tensor, nn
 
+from conf.errors import UserError
 from training.models import codec
 from training.models.codec import PatchCodec
 from training.models.lora import LORA_FILE, apply_lora
 from training.models.painter import PainterParts
 from training.models.painter_folder import LORAS, PAINTER_CARD, check_painter, seal_painter
 from training.models.sd15 import stand_alone
-from training.models.sd15.base import BaseModel, load_base
+from training.models.sd15.base import BaseModel, load_base, load_codec
 from training.models.sd15.lora import kind_of, load_lora, save_lora
 from training.models.sd15.motion import add_motion, load_motion
 from training.models.sd15.networks import StableDiffusionNetworks
@@ -30,6 +31,7 @@ PIPELINE_FILE, CODEC_FILE = "pipeline.py", "vae/codec.py"
 _CODEC_PLACE = ("codec", PatchCodec.__name__)  # in `model_index.json`: a module in the folder of the part
 _SHARED = "shared_noise"
 _MOTION, _REPLICATION = "motion_adapter", "replication"
+_ENCODES = ("to_code.", "code_details.")  # tensors of a codec that decide what its latents are
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,12 +146,26 @@ def assemble(base: BaseModel, parts: PainterParts) -> Painter:
     Raises:
         UserError: if one is missing, of another kind, or does not fit the others.
     """
+    if parts.codec is not None:
+        base = replace(base, vae=_with_same_codes(base, parts.codec))
     motion = load_motion(parts.motion, base.unet)
     unet = add_motion(base.unet, motion)  # refuses temporal modules of another UNet
     replication = load_replication(parts.replication, base.unet) if parts.replication is not None else None
     marks = {"base": module_hash(base.unet), "motion": module_hash(motion)}
     loras = {name: load_lora(name, weights, unet, marks) for name, weights in parts.loras.items()}
     return Painter(base=base, motion=motion, replication=replication, loras=loras, facts=parts.facts)
+
+
+def _with_same_codes(base: BaseModel, folder: Path) -> nn.Module:
+    """A codec from its folder, whose latents the base's networks know."""
+    vae = load_codec(str(folder), f"codec={folder}")
+    before, after = (
+        {name: tensor for name, tensor in each.state_dict().items() if name.startswith(_ENCODES)}
+        for each in (base.vae, vae)
+    )
+    if before.keys() != after.keys() or any(not torch.equal(before[name], after[name]) for name in before):
+        raise UserError(f"codec={folder}: its latents are not those of the base; allowed: stage=codec base=BASE")
+    return vae
 
 
 def load(folder: Path, facts: Mapping[str, Any], dtype: torch.dtype) -> Painter:

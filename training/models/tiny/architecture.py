@@ -66,6 +66,14 @@ class TinyModel(StableDiffusion):
             raise ConfigError("model.shape.latent_channels", channels, allowed)
         return replace(own, vae=grown_codec(codec, pictures, channels), unet=grown_unet(own.unet, channels))
 
+    def codec_of(self, base: Base, width: int, name: str) -> PatchCodec:
+        """Its own, with a network beside the linear decoder."""
+        codec = cast(BaseModel, base).vae
+        if not isinstance(codec, PatchCodec):
+            raise UserError(f"{name}: its codec is not one of the tiny model")
+        wide: PatchCodec = codec.with_wide_decoder(width)
+        return wide
+
     def words_network(self, base: Base, size_px: tuple[int, int]) -> WordsNetwork:
         """What stage `words` trains."""
         return WordsNetwork(cast(BaseModel, base), size_px)
