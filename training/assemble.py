@@ -205,6 +205,8 @@ def _refuse_strangers(parts: Mapping[str, Part]) -> None:
         raise UserError(f"words: base={parts['base'].weights} did not begin from words={parts['words'].weights}")
     keys_by_hash = {part.hash: key for key, part in parts.items()}
     for key, part in parts.items():
+        if key == "codec":
+            continue  # what counts is that its latents are those of the base, which is seen when they are joined
         for parent, value in part.parents.items():
             # What a network only started from is not needed; a LoRA that another was trained beside is.
             if parent == key or value in keys_by_hash:
