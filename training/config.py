@@ -24,7 +24,7 @@ _TOLD = {  # key -> its stages
     "codec": ("codec",),
 }  # fmt: skip
 _OF_PICTURES = ("words", "base")  # stages that read single pictures, unfinished ones too where that is asked for
-_GROWN = ("base", "replication")  # stages whose parent may be that of a painter of half the size
+_GROWN = ("base", "codec", "replication")  # stages that may begin from a painter of half the size
 _BY_MODEL = {"motion": ("conditions", "lora")}  # stage -> keys that are set with it too, for some models
 _READERS = {
     "motion": ("motion", "replication", "motion_lora"),
@@ -251,8 +251,11 @@ class TrainConfig:
         if self.stage.grown:
             if "codec" not in model.stages:
                 raise ConfigError("stage.grown", "true", f"null with model={model.name}")
-            if getattr(self, stage) is None:
-                raise UserError(f"{stage} is required with stage.grown=true: set {stage}=FOLDER of a smaller painter's")
+            parent = "replication" if stage == "replication" else "base"
+            if getattr(self, parent) is None:
+                raise UserError(
+                    f"{parent} is required with stage.grown=true: set {parent}=FOLDER of a smaller painter's"
+                )
         model.check_noise(self.noise)
         if self.stage.lora is not None:
             model.check_lora(self.stage.lora)

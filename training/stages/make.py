@@ -108,6 +108,7 @@ def _codec_stage(config: TrainConfig, train: SequenceStream) -> Stage:
     kind, held_out = cast(TrainsCodec, architecture(config.model.name)), _held_out(config, train, NUM_PROMPTS)
     if config.base is not None:
         base = _parent_base(config, train)
+        base = _grown_base(config, base) if config.stage.grown else base
         _refuse_size(base.cell_px, train)
         codec = kind.codec_of(base, settings.width, f"base={config.base}")
         return CodecStage(CodecNetwork(codec, settings, config.seed, decoder_alone=True), None, held_out)
@@ -186,7 +187,7 @@ def _warn_of_other_sizes(config: TrainConfig, train: SequenceStream) -> None:
     height_px, width_px = train.size_px
     for key in PARENTS:
         place = getattr(config, key)
-        if config.stage.grown and key == config.stage.name:
+        if config.stage.grown and key == ("replication" if config.stage.name == "replication" else "base"):
             continue
         trained_px = trained_size(parent_weights(key, place)) if place is not None else None
         if trained_px is not None and is_far(train.size_px, trained_px):

@@ -140,7 +140,7 @@ def test_the_text_encoder_of_a_base_stays_frozen_unless_that_is_asked_for(
     ("options", "words_of_error"),
     [
         ({"model.shape.patch_px": 8}, "model.shape.patch_px=8: not allowed; allowed: 16, twice that of base="),
-        ({"model.shape.latent_channels": 8}, "latent_channels=8: not allowed; allowed: more than 8, which base="),
+        ({"model.shape.latent_channels": 7}, "latent_channels=7: not allowed; allowed: at least 8, as base="),
         ({"base": "null"}, "base is required with stage.grown=true"),
         ({"model": "sd15", "stage": "replication"}, "stage.grown=true: not allowed; allowed: null with model=sd15"),
         ({"stage": "motion", "stage.grown": "", "+stage.grown": "true"}, "grown=true: not allowed; allowed: set only"),

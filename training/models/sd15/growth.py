@@ -27,7 +27,7 @@ def grown_codec(codec: PatchCodec, pictures: Tensor, latent_channels: int) -> Pa
     Args:
         codec: a linear one.
         pictures: (N, 3, H, W) in [-1, 1], of twice its size, to whose details the new numbers are fitted.
-        latent_channels: numbers a cell, more than its.
+        latent_channels: numbers a cell, at least as many as its.
 
     Returns:
         One whose first numbers are those of `codec` for pictures of half the size; the new ones are the principal

@@ -61,8 +61,8 @@ class TinyModel(StableDiffusion):
             raise UserError(f"{name}: its codec is not the tiny model's linear one, so it cannot be grown")
         if patch_px != 2 * own.patch_px:
             raise ConfigError("model.shape.patch_px", patch_px, f"{2 * own.patch_px}, twice that of {name}")
-        if channels <= own.latent_channels:
-            allowed = f"more than {own.latent_channels}, which {name} has"
+        if channels < own.latent_channels:
+            allowed = f"at least {own.latent_channels}, as {name} has"
             raise ConfigError("model.shape.latent_channels", channels, allowed)
         return replace(own, vae=grown_codec(codec, pictures, channels), unet=grown_unet(own.unet, channels))
 
