@@ -2,11 +2,13 @@
 
     python -m training.assemble words=RUN base=RUN motion=RUN replication=RUN out=outputs/painter
     python -m training.assemble base=RUN motion=RUN loras=[outputs/ink_spatial,outputs/ink_motion] dtype=fp16 out=DIR
+    python -m training.assemble painter=PAINTER loras=[outputs/ink_spatial] out=DIR    # another painter, and more
 
 RUN is the out= of training.train. Parts must belong together: each run's card names the models that it was trained on,
 and a part that does not match is refused. Licences and run cards of all parts are copied into the painter.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,14 +23,13 @@ from conf.errors import ConfigError, UserError
 from conf.value import parse_size
 from training.data.claim import claimed_folder
 from training.data.manifest import stored_hash
-from training.data.mirror import local_copy
 from training.data.own_page import README
 from training.data.plain import parse_json
 from training.data.remote import AnyPath
 from training.data.retries import retried
 from training.data.staging import to_stores
-from training.models.weights import PAINTER_CARD, parent_weights, read_run_card, sound_hash
-from training.run.run_folder import RunFolder
+from training.models.painter_parts import Part, part_at, parts_of_painter
+from training.models.weights import PAINTER_CARD
 from training.tracking import Artifact, NoTracker, Tracker, TrackerConfig, WandbTracker
 
 if TYPE_CHECKING:
@@ -62,8 +63,9 @@ class AssembleConfig:
     """What goes into a painter; `conf/assemble.yaml` says what each key means."""
 
     out: Path
-    base: AnyPath
-    motion: AnyPath
+    painter: AnyPath | None
+    base: AnyPath | None
+    motion: AnyPath | None
     words: AnyPath | None
     codec: AnyPath | None
     replication: AnyPath | None
@@ -76,6 +78,9 @@ class AssembleConfig:
     tracker: TrackerConfig
 
     def __post_init__(self) -> None:
+        for key in ("base", "motion"):
+            if getattr(self, key) is None and self.painter is None:
+                raise UserError(f"{key} is required: set {key}=RUN, or painter=PAINTER to take it from one")
         names = [lora.name for lora in self.loras]
         if len(set(names)) < len(names):
             raise ConfigError("loras", names, "LoRAs of different names")
@@ -92,38 +97,12 @@ class AssembleConfig:
     @property
     def places(self) -> dict[str, AnyPath]:
         """Part -> the path that the user gave for it."""
-        places: dict[str, AnyPath] = {"base": self.base, "motion": self.motion}
-        for key, place in (("words", self.words), ("codec", self.codec), ("replication", self.replication)):
-            if place is not None:
-                places[key] = place
-        return {**places, **{lora.name: lora.path for lora in self.loras}}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """One part of a painter.
-
-    Attributes:
-        key: what it is called.
-        weights: where they are.
-        hash: of them.
-        card: how it was trained; None when it was not trained here.
-    """
-
-    key: str
-    weights: Path
-    hash: str
-    card: Mapping[str, Any] | None
-
-    @property
-    def parents(self) -> Mapping[str, str]:
-        """Key -> hash of what it was trained on."""
-        return dict(self.card["recipe"]["parents"]) if self.card is not None else {}
-
-    @property
-    def data(self) -> Mapping[str, Any]:
-        """What its card says of the data it was trained on."""
-        return dict(self.card.get("data", {})) if self.card is not None else {}
+        places = {
+            "base": self.base, "motion": self.motion, "words": self.words, "codec": self.codec,
+            "replication": self.replication,
+        }  # fmt: skip
+        given = {key: place for key, place in places.items() if place is not None}
+        return {**given, **{lora.name: lora.path for lora in self.loras}}
 
 
 def run(config: AssembleConfig) -> Summary:
@@ -132,7 +111,8 @@ def run(config: AssembleConfig) -> Summary:
     Raises:
         UserError: if a part is missing, of another kind, or does not belong to the others, or `out` is something else.
     """
-    parts = {key: _part(key, place) for key, place in config.places.items()}
+    parts = parts_of_painter(config.painter) if config.painter is not None else {}
+    parts |= {key: part_at(key, place) for key, place in config.places.items()}
     _refuse_other_stages(config, parts)
     _refuse_strangers(parts)
     facts = _facts(config, parts)
@@ -175,28 +155,14 @@ def _artifact(config: AssembleConfig, parts: Mapping[str, Part], facts: Mapping[
     )
 
 
-def _part(key: str, place: AnyPath) -> Part:
-    folder = local_copy(key, place)
-    weights = parent_weights(key, folder)
-    try:
-        card = read_run_card(weights)
-        if card is None and (folder / "run.json").is_file():
-            card = RunFolder(folder).report()
-        part = Part(key=key, weights=weights, hash=sound_hash(key, weights), card=card)
-        _ = part.parents
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{key}={place}: its run card cannot be read ({error})") from error
-    return part
-
-
 def _refuse_other_stages(config: AssembleConfig, parts: Mapping[str, Part]) -> None:
     """Refuse a part trained by another stage than its key asks for; checked before its parents are compared."""
     for key, part in parts.items():
         stages = _STAGES.get(key, ("spatial_lora", "motion_lora"))
         stage = part.card.get("stage", stages[0]) if part.card is not None else stages[0]
         if stage not in stages:
-            name = key if key in _STAGES else "loras"
-            raise UserError(f"{name}={config.places[key]}: trained by stage={stage}; allowed: {' or '.join(stages)}")
+            name, place = key if key in _STAGES else "loras", config.places.get(key, config.painter)
+            raise UserError(f"{name}={place}: trained by stage={stage}; allowed: {' or '.join(stages)}")
 
 
 def _refuse_strangers(parts: Mapping[str, Part]) -> None:
@@ -224,10 +190,12 @@ def _facts(config: AssembleConfig, parts: Mapping[str, Part]) -> dict[str, Any]:
     from importlib.metadata import version
 
     data = parts["motion"].data
-    num_frames, size = config.num_frames or data.get("num_frames"), config.size or data.get("size_px")
+    num_frames, size = config.num_frames or data.get("num_frames"), config.size or _size(parts)
     if num_frames is None or size is None:
         key = "num_frames" if num_frames is None else "size"
-        raise UserError(f"{key} is needed: the card of motion={config.motion} does not give it; set {key}=...")
+        raise UserError(
+            f"{key} is needed: the card of motion={parts['motion'].weights} does not give it; set {key}=..."
+        )
     return {
         "num_frames": num_frames,
         "size_px": list(size),
@@ -242,10 +210,24 @@ def _facts(config: AssembleConfig, parts: Mapping[str, Part]) -> dict[str, Any]:
     }
 
 
+def _size(parts: Mapping[str, Part]) -> list[int] | None:
+    """(height, width) of the frames that the motion model learned from, at the size at which the codec shows them."""
+    size = parts["motion"].data.get("size_px")
+    if size is None or "codec" not in parts:
+        return size
+    shown, learned = (
+        json.loads((parts[key].weights / "vae" / "config.json").read_text(encoding="utf-8"))["patch_px"]
+        for key in ("codec", "base")
+    )
+    return [side * shown // learned for side in size]
+
+
 def _licences(config: AssembleConfig, part: Part) -> dict[str, Any]:
     """Licences of the pictures that a part was trained on; the user states those of parts that come from elsewhere."""
     if part.key in config.licences:
         return {"weights": config.licences[part.key]}
+    if part.licences is not None:
+        return dict(part.licences)
     if part.card is None:
         raise UserError(
             f"{part.key}={config.places[part.key]}: not trained here; state its licence: licences={{{part.key}: NAME}}"
@@ -292,10 +274,10 @@ def _loaded(config: AssembleConfig, parts: Mapping[str, Part], facts: Mapping[st
         PainterParts(
             base=parts["base"].weights,
             motion=motion.weights,
-            replication=parts["replication"].weights if config.replication is not None else None,
-            loras={lora.name: parts[lora.name].weights for lora in config.loras},
+            replication=parts["replication"].weights if "replication" in parts else None,
+            loras={key: part.weights for key, part in parts.items() if key not in _STAGES},
             motion_recipe=motion.card["recipe"] if motion.card is not None else None,
-            codec=parts["codec"].weights if config.codec is not None else None,
+            codec=parts["codec"].weights if "codec" in parts else None,
             facts=facts,
         )
     )

@@ -70,8 +70,8 @@ def _nothing_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
         ("pipelines.inference.loading", "load_painter_pipeline"),
     ):
         monkeypatch.setattr(f"{where}.{name}", fail)
-    part = assemble.Part(key="base", weights=Path(), hash="h", card=None)
-    monkeypatch.setattr(assemble, "_part", lambda key, place: part)
+    part = Part(key="base", weights=Path(), hash="h", card=None)
+    monkeypatch.setattr(assemble, "part_at", lambda key, place: part)
     monkeypatch.setattr(assemble, "_facts", lambda config, parts: {"parts": {}})
 
 

@@ -207,6 +207,36 @@ def test_a_decoder_that_was_trained_on_the_base_takes_the_place_of_its_own(tmp_p
     assert not (tmp_path / "new").exists()
 
 
+def test_a_painter_gives_its_parts_to_another(runs: Folders, painter: Path, tmp_path: Path) -> None:
+    licences = "null"  # which it states
+    assemble({}, tmp_path / "again", painter=painter, licences=licences)
+    one, other = load_painter(painter), load_painter(tmp_path / "again")
+    assert module_hash(one.base.unet) == module_hash(other.base.unet)
+    assert one.loras.keys() == other.loras.keys() == {"spatial", "way"}
+    for key in ("parts", "num_frames", "size_px", "phrases"):
+        assert one.facts[key] == other.facts[key]
+    plain = assemble(runs, tmp_path / "plain")
+    assemble({}, tmp_path / "more", painter=plain, licences=licences, loras=f"[{runs['spatial']}]")
+    assert load_painter(tmp_path / "more").loras.keys() == {"spatial"}
+    assert load_painter(tmp_path / "more").facts["parts"].keys() == {"base", "motion", "replication", "spatial"}
+
+
+def test_a_decoder_shows_the_latents_of_a_painter_at_twice_the_size(
+    runs: Folders, painter: Path, tmp_path: Path
+) -> None:
+    data = small_dataset(tmp_path / "data", captions=[f"picture {n}" for n in range(9)], size_px=(64, 64))
+    stage_runs.train(
+        data, tmp_path / "decoder", stage="codec", base=str(painter), max_steps=1,
+        **{"stage.grown": "true", "model.shape.patch_px": 16, "stage.codec.width": 8, "stage.codec.crop_px": 16},
+    )  # fmt: skip
+    larger = load_painter(
+        assemble({}, tmp_path / "larger", painter=painter, codec=tmp_path / "decoder", licences="null")
+    )
+    assert larger.facts["size_px"] == [64, 64] and load_painter(painter).facts["size_px"] == [32, 32]
+    latents = torch.randn(1, 8, 4, 4, generator=torch.Generator().manual_seed(0))
+    assert larger.base.decode(latents).shape == (1, 3, 64, 64)
+
+
 def test_weights_carry_their_run_card(runs: Folders) -> None:
     for key in ("motion", "replication", "spatial", "way"):
         card = json.loads((runs[key] / "weights" / "run_card.json").read_text())

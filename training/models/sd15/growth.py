@@ -11,7 +11,7 @@ from typing import cast
 
 import torch
 from diffusers import UNet2DConditionModel
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from training.models.codec import PatchCodec, fit_decoder
@@ -36,8 +36,7 @@ def grown_codec(codec: PatchCodec, pictures: Tensor, latent_channels: int) -> Pa
     patch_px, num_coarse = 2 * codec.config.patch_px, codec.config.latent_channels
     scaling = codec.config.scaling_factor
     grown: PatchCodec = PatchCodec(patch_px=patch_px, latent_channels=latent_channels, scaling_factor=scaling)
-    # The mean of four pixels, then the codec: one linear map.
-    coarse = functional.interpolate(codec.to_code.weight.double(), scale_factor=2.0, mode="nearest") / 4
+    coarse = _of_halves(codec.to_code.weight.double())
     patches = functional.pixel_unshuffle(pictures.double(), patch_px).movedim(1, -1).reshape(-1, 3 * patch_px**2)
     mean = patches.mean(0)
     seen, _ = torch.linalg.qr(coarse.reshape(num_coarse, -1).T)
@@ -48,11 +47,28 @@ def grown_codec(codec: PatchCodec, pictures: Tensor, latent_channels: int) -> Pa
     variances, directions = variances.flip(0)[:num_new], directions.flip(1)[:, :num_new]
     details = (directions * (_DEVIATION / variances.clamp_min(1e-8).sqrt())).T
     grown.to_code.weight.copy_(torch.cat([coarse, details.reshape(num_new, *coarse.shape[1:])]))
-    assert grown.to_code.bias is not None and codec.to_code.bias is not None
-    grown.to_code.bias.copy_(torch.cat([codec.to_code.bias.double(), -details @ mean]))
+    _bias(grown.to_code).copy_(torch.cat([_bias(codec.to_code).double(), -details @ mean]))
     fit_decoder(grown, pictures)
     grown.requires_grad_(False).eval()
     return grown
+
+
+def has_codes_of(codec: PatchCodec, smaller: PatchCodec) -> bool:
+    """Whether a codec's codes are those of a smaller one for pictures of half the size, and no others."""
+    own, expected = codec.to_code, smaller.to_code
+    weight = _of_halves(expected.weight)
+    is_linear = codec.code_details is None and smaller.code_details is None
+    return is_linear and torch.equal(own.weight, weight) and torch.equal(_bias(own), _bias(expected))
+
+
+def _of_halves(weight: Tensor) -> Tensor:
+    """The encoder of a codec, (C, 3, p, p), after the mean of four pixels: (C, 3, 2 p, 2 p)."""
+    return functional.interpolate(weight, scale_factor=2.0, mode="nearest") / 4
+
+
+def _bias(layer: nn.Conv2d) -> Tensor:
+    assert layer.bias is not None
+    return layer.bias
 
 
 @torch.no_grad()

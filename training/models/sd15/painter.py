@@ -20,6 +20,7 @@ from training.models.painter import PainterParts
 from training.models.painter_folder import LORAS, PAINTER_CARD, check_painter, seal_painter
 from training.models.sd15 import stand_alone
 from training.models.sd15.base import BaseModel, load_base, load_codec
+from training.models.sd15.growth import has_codes_of
 from training.models.sd15.lora import kind_of, load_lora, save_lora
 from training.models.sd15.motion import add_motion, load_motion
 from training.models.sd15.networks import StableDiffusionNetworks
@@ -158,12 +159,15 @@ def assemble(base: BaseModel, parts: PainterParts) -> Painter:
 
 def _with_same_codes(base: BaseModel, folder: Path) -> nn.Module:
     """A codec from its folder, whose latents the base's networks know."""
-    vae = load_codec(str(folder), f"codec={folder}")
+    vae: nn.Module = load_codec(str(folder), f"codec={folder}")
+    smaller = base.vae
+    is_larger = isinstance(vae, PatchCodec) and isinstance(smaller, PatchCodec) and has_codes_of(vae, smaller)
     before, after = (
         {name: tensor for name, tensor in each.state_dict().items() if name.startswith(_ENCODES)}
         for each in (base.vae, vae)
     )
-    if before.keys() != after.keys() or any(not torch.equal(before[name], after[name]) for name in before):
+    is_same = before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
+    if not (is_same or is_larger):
         raise UserError(f"codec={folder}: its latents are not those of the base; allowed: stage=codec base=BASE")
     return vae
 

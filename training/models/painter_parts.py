@@ -1,0 +1,88 @@
+"""The parts that a painter is assembled of: runs, weights from elsewhere, or those of a painter that is there."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from conf.errors import UserError
+from training.data.mirror import local_copy
+from training.data.remote import AnyPath
+from training.models.painter_folder import LORAS, check_painter
+from training.models.weights import parent_weights, read_run_card, sound_hash
+from training.run.run_folder import RunFolder
+
+_FOLDERS = {"words": "", "base": "", "motion": "motion_adapter", "replication": "replication", "codec": ""}
+"""Part -> its folder in a painter of Stable Diffusion's kind; the codec is that of the base."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One part of a painter.
+
+    Attributes:
+        key: what it is called.
+        weights: where they are.
+        hash: of them.
+        card: how it was trained; None when it was not trained here.
+        licences: that a painter which holds it already states; None of a part that comes by itself.
+    """
+
+    key: str
+    weights: Path
+    hash: str
+    card: Mapping[str, Any] | None
+    licences: Mapping[str, Any] | None = None
+
+    @property
+    def parents(self) -> Mapping[str, str]:
+        """Key -> hash of what it was trained on."""
+        return dict(self.card["recipe"]["parents"]) if self.card is not None else {}
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """What its card says of the data it was trained on."""
+        return dict(self.card.get("data", {})) if self.card is not None else {}
+
+
+def part_at(key: str, place: AnyPath) -> Part:
+    """A part by its run, or by its weights alone.
+
+    Raises:
+        UserError: if it is not there, or its run card cannot be read.
+    """
+    folder = local_copy(key, place)
+    weights = parent_weights(key, folder)
+    try:
+        card = read_run_card(weights)
+        if card is None and (folder / "run.json").is_file():
+            card = RunFolder(folder).report()
+        part = Part(key=key, weights=weights, hash=sound_hash(key, weights), card=card)
+        _ = part.parents
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{key}={place}: its run card cannot be read ({error})") from error
+    return part
+
+
+def parts_of_painter(place: AnyPath) -> dict[str, Part]:
+    """The parts of a painter that is there, by name; their hashes are those of the weights that went into it.
+
+    Raises:
+        UserError: if it is not whole, or not of Stable Diffusion's kind.
+    """
+    folder = local_copy("painter", place)
+    facts, parts = check_painter(folder), {}
+    if "architecture" in facts:
+        allowed = "a painter of Stable Diffusion's kind, such as the tiny model's"
+        raise UserError(f"painter={place}: of architecture {facts['architecture']}; allowed: {allowed}")
+    for key, of_part in facts["parts"].items():
+        card = folder / "run_cards" / f"{key}.json"
+        parts[key] = Part(
+            key=key,
+            weights=folder / _FOLDERS.get(key, f"{LORAS}/{key}"),
+            hash=of_part["hash"],
+            card=json.loads(card.read_text(encoding="utf-8")) if card.is_file() else None,
+            licences=of_part["licences"],
+        )
+    return parts
