@@ -14,6 +14,7 @@ from pipelines.synthesis.dataset_folder import dataset_folder
 from training import assemble
 from training.data.claim import sole_writer
 from training.data.dataset import DatasetCard
+from training.models.painter_parts import Part
 from training.run.run_folder import claimed
 
 
