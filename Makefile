@@ -1,6 +1,6 @@
 # make demo    sets up .venv if needed, paints a small data set from the bundled source, and one of its scenes again
-# make train-tiny   paints 24,000 scenes and trains the shipped painter on them (two cores: two and a half hours)
-# make train-fine   a painter of 128 px, grown from that one (two cores: three hours with its data)
+# make train-tiny   paints 34,000 scenes and trains the shipped painter on them (two cores: four hours)
+# make train-fine   after that: a painter grown from it that learns details as well (two cores: two hours)
 # make train-small  a painter on one GPU in ten minutes: data, training, what it paints and how good that is
 # make test    sets up, then lint, types, import contract, tests
 # make test-gpu     what only a GPU can tell
@@ -20,11 +20,12 @@ BUDGET_S ?= 600
 TRAIN := $(BIN)/torchrun --standalone --nproc_per_node=2 -m training.train
 TINY_PICTURES := renderer=small size=64 num_sequences=12000 gallery=false
 TINY_KEYS := +experiment=tiny data='[{path: $(TINY)/alone, weight: 3}, {path: $(TINY)/scenes}]'
+SMALLER := $(TINY)/smaller
+LARGE := outputs/large
+LARGE_PICTURES := renderer=lessons size=128 source.wording=varied gallery=false
+LARGE_DATA := data='[{path: $(LARGE)/alone, weight: 2}, {path: $(LARGE)/scenes}]'
 FINE := outputs/fine
-FINE_PICTURES := renderer=lessons size=128 source.wording=varied gallery=false
-FINE_KEYS := +experiment=fine data='[{path: $(FINE)/alone, weight: 2}, {path: $(FINE)/scenes}]'
-# With SMALLER=FOLDER it grows from another painter than that of `make train-tiny`.
-SMALLER ?= $(TINY)/painter
+FINE_KEYS := +experiment=fine $(LARGE_DATA)
 
 .PHONY: demo train-tiny train-fine train-small test test-gpu setup lint types contract unit nightly chaos fuzz mutate audit docs bench clean
 
@@ -43,11 +44,14 @@ train-tiny: setup
 	$(TRAIN) stage=motion base=$(TINY)/base out=$(TINY)/motion $(TINY_KEYS)
 	$(TRAIN) stage=replication base=$(TINY)/base motion=$(TINY)/motion out=$(TINY)/replication $(TINY_KEYS)
 	$(BIN)/python -m training.assemble words=$(TINY)/words base=$(TINY)/base motion=$(TINY)/motion \
-	    replication=$(TINY)/replication dtype=fp16 'sizes=[80x64,96x64,64x80,64x96]' out=$(TINY)/painter
+	    replication=$(TINY)/replication dtype=fp16 'sizes=[80x64,96x64,64x80,64x96]' out=$(SMALLER)
+	$(BIN)/python -m pipelines.synth $(LARGE_PICTURES) num_sequences=6000 out=$(LARGE)/scenes
+	$(BIN)/python -m pipelines.synth $(LARGE_PICTURES) num_sequences=4000 source.seed=1 source.alone=true out=$(LARGE)/alone
+	$(BIN)/python -m training.train +experiment=larger stage=codec base=$(SMALLER) out=$(TINY)/decoder $(LARGE_DATA)
+	$(BIN)/python -m training.assemble painter=$(SMALLER) codec=$(TINY)/decoder dtype=fp16 \
+	    'sizes=[160x128,192x128,128x160,128x192]' out=$(TINY)/painter
 
 train-fine: setup
-	$(BIN)/python -m pipelines.synth $(FINE_PICTURES) num_sequences=6000 out=$(FINE)/scenes
-	$(BIN)/python -m pipelines.synth $(FINE_PICTURES) num_sequences=4000 source.seed=1 source.alone=true out=$(FINE)/alone
 	$(TRAIN) stage=base base=$(SMALLER) out=$(FINE)/base $(FINE_KEYS)
 	$(TRAIN) stage=codec base=$(FINE)/base out=$(FINE)/decoder $(FINE_KEYS)
 	$(TRAIN) stage=motion base=$(FINE)/base motion=$(SMALLER)/motion_adapter out=$(FINE)/motion $(FINE_KEYS)

@@ -17,13 +17,14 @@ STAGES = [
 
 
 def test_the_experiments_come_with_the_package() -> None:
-    assert choices("experiment") == ["artist_lora", "fine", "paper", "small", "tiny"]
+    assert choices("experiment") == ["artist_lora", "fine", "larger", "paper", "small", "tiny"]
 
 
 @pytest.mark.parametrize(("name", "stage"), STAGES)
 def test_every_stage_of_an_experiment_is_a_training_run(name: str, stage: str, tmp_path: Path) -> None:
     parents = {
-        "base": ["base=RUN"], "motion": ["base=RUN"], "replication": ["base=RUN", "motion=RUN"],
+        "codec": ["base=RUN"], "base": ["base=RUN"], "motion": ["base=RUN"],
+        "replication": ["base=RUN", "motion=RUN", "replication=RUN"],
         "spatial_lora": ["base=RUN"], "motion_lora": ["base=RUN", "motion=RUN"],
     }.get(stage, [])  # fmt: skip
     overrides = [f"stage={stage}", f"+experiment={name}", "data=DATA", "out=OUT", *parents]
