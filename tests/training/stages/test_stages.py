@@ -224,14 +224,14 @@ def test_the_shipped_painter_is_a_base_to_train_on(tmp_path: Path) -> None:
     assert losses(train("spatial_lora", data, shipped, tmp_path / "run", **options))
 
 
-@pytest.mark.parametrize(("side_px", "far"), [(32, True), (48, False), (64, False), (128, True)])
+@pytest.mark.parametrize(("side_px", "far"), [(64, True), (96, False), (128, False), (256, True)])
 def test_parts_that_learned_from_pictures_of_far_other_size_are_warned_of(
     larger: Path, folders: Folders, tmp_path: Path, capsys: pytest.CaptureFixture[str], side_px: int, far: bool
 ) -> None:
     data = small_dataset(tmp_path / "data", captions=[f"{n}" for n in range(9)], size_px=(side_px, side_px))
-    shipped = {"base": painter_folder(Path("tiny"))}  # learned from pictures of 64 px
+    shipped = {"base": painter_folder(Path("tiny"))}  # paints pictures of 128 px
     prepared(config("spatial_lora", data, shipped, tmp_path / "run", **{"noise.zero_terminal_snr": "true"}))
-    warning = f"warning: base={shipped['base']}: was trained on 64x64 px, and this data has {side_px}x{side_px} px"
+    warning = f"warning: base={shipped['base']}: was trained on 128x128 px, and this data has {side_px}x{side_px} px"
     assert (warning in capsys.readouterr().err) == far
 
 

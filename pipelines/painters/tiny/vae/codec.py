@@ -30,18 +30,25 @@ class PatchCodec(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers is
         config.latent_channels: numbers a patch.
         config.scaling_factor: as in `AutoencoderKL`; codes have unit variance already.
         config.width: channels of the networks beside the linear maps, at the grid of patches; 0: it is linear.
+        config.encoder_width: of the encoder's alone, where it is another; 0: its codes are the linear ones.
     """
 
     @register_to_config  # type: ignore[untyped-decorator]
     def __init__(
-        self, patch_px: int = 8, latent_channels: int = 32, scaling_factor: float = 1.0, width: int = 0
+        self,
+        patch_px: int = 8,
+        latent_channels: int = 32,
+        scaling_factor: float = 1.0,
+        width: int = 0,
+        encoder_width: int | None = None,
     ) -> None:
         super().__init__()
         self.to_code = nn.Conv2d(3, latent_channels, patch_px, stride=patch_px)
         self.to_pixels = nn.Conv2d(
             latent_channels, 3 * patch_px**2, 3, padding=1, padding_mode="replicate"
         )  # to pixels of a patch, from its code and its neighbours'
-        self.code_details = _code_network(patch_px, latent_channels, width) if width else None
+        encoder_width = width if encoder_width is None else encoder_width
+        self.code_details = _code_network(patch_px, latent_channels, encoder_width) if encoder_width else None
         self.pixel_details = _pixel_network(patch_px, latent_channels, width) if width else None
 
     def encode(self, pictures: Tensor) -> AutoencoderKLOutput:
@@ -58,6 +65,18 @@ class PatchCodec(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers is
         if self.pixel_details is not None:
             pictures = pictures + self.pixel_details(codes)
         return DecoderOutput(sample=pictures)
+
+    def with_wide_decoder(self, width: int) -> "PatchCodec":
+        """One with the same codes, whose decoder has a network that can be trained to do better.
+
+        Args:
+            width: channels of a new network, which changes nothing yet; a decoder that has one keeps it.
+        """
+        if self.pixel_details is not None:
+            return self
+        wide: PatchCodec = PatchCodec(**{**self.config, "width": width, "encoder_width": 0})
+        wide.load_state_dict({**wide.state_dict(), **self.state_dict()})
+        return wide
 
     def autoencode(self, pictures: Tensor) -> Tensor:
         """What comes back of (N, 3, H, W) pictures."""
