@@ -3,8 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
+BLOCK_IN = 0.2
+"""Share of the strokes of a painting that are as if laid at once, where a painter blocks all in from the beginning."""
 
-def by_logarithm(distances: NDArray[np.float64]) -> NDArray[np.float64]:
+
+def by_logarithm(distances: NDArray[np.float64], block_in: float = 0.0) -> NDArray[np.float64]:
     """(N + 1,) share of the time that is left where each stroke takes as long as all before it grow by a share.
 
     Equal steps of log(1 + strokes), because the first of many strokes are broad and well considered: real painters
@@ -12,9 +15,10 @@ def by_logarithm(distances: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Args:
         distances: (N + 1,) from the finished canvas.
+        block_in: share of the strokes that make the first such step; 0 for the first stroke alone.
     """
-    steps = np.arange(len(distances))
-    left = 1.0 - np.log1p(steps) / max(np.log1p(len(distances) - 1), 1e-9)
+    steps = np.arange(len(distances)) / max(1.0, block_in * (len(distances) - 1))
+    left = 1.0 - np.log1p(steps) / max(np.log1p(steps[-1]), 1e-9)
     left[-1] = 0.0
     return without_setbacks(left, np.zeros(len(distances) - 1, bool), distances)
 

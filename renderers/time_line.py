@@ -66,38 +66,6 @@ class TimeLine:
         return arrivals(far, np.maximum(_ARRIVED * far.max(0), _LEAST_LAB))
 
 
-def stroke_moments(ends: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(N,) when each stroke is done, from 0 to 1, those between two states at an even pace.
-
-    Args:
-        ends: (S,) how many strokes are done at each state.
-    """
-    marks = np.concatenate([[0], ends])
-    steps = np.arange(1, marks[-1] + 1)
-    state = np.searchsorted(ends, steps)
-    within = (steps - marks[state]) / np.maximum(ends[state] - marks[state], 1)
-    moments: NDArray[np.float64] = (state + within) / len(ends)
-    return moments
-
-
-def time_left(moments: NDArray[np.float64], distances: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N + 1,) share of the painter's time that is left after each stroke: the pace of a `Painting`.
-
-    It stands still at strokes after which the canvas is farther from the finished one than before, so that no frame
-    shows it then.
-
-    Args:
-        moments: (N,) when each stroke is done, from 0 to 1, never falling.
-        distances: (N + 1,) from the finished canvas.
-    """
-    left = 1.0 - np.concatenate([[0.0], moments])
-    left[-1] = 0.0
-    nearest = distances <= np.minimum.accumulate(distances)
-    stands_at = np.maximum.accumulate(np.where(nearest, np.arange(len(left)), 0))
-    standing: NDArray[np.float64] = left[stands_at]
-    return standing
-
-
 def upsampled(field: _Field, guide: Image) -> _Field:
     """A small (h, w, C) field at the size of a picture, its edges where the picture has edges.
 
@@ -147,7 +115,8 @@ def arrival_agreement(frames: NDArray[np.float32], painter: NDArray[np.float32])
     never farther than that from its last colours has arrived from the beginning.
 
     Args:
-        frames, painter: (T, H, W, 3) and (T', h, w, 3) in [0, 1], at even steps of the painter's time.
+        frames, painter: (T, H, W, 3) and (T', h, w, 3) in [0, 1]. Only the order in which places arrive counts, not
+            the pace.
 
     Returns:
         -1 to 1; 0 where fewer than 8 places are painted, or all at once.

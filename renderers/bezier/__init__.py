@@ -16,13 +16,13 @@ from renderers.bezier.fit import aspect_of, bezier_brief, fit, worth_px
 from renderers.bezier.precedence import subject_first
 from renderers.distance import stroke_distances
 from renderers.family import Renderer
-from renderers.pace import by_logarithm
+from renderers.pace import BLOCK_IN, by_logarithm
 from renderers.painting import NO_ASSETS, NOTHING_KNOWN, Assets, Image, Knowledge, Painting, StrokeProgram
 from renderers.raster.ribbon import NUM_COLUMNS, R0, R2, X0, grid
 from renderers.raster.stamp import draw_all, new_scratch
 from renderers.shrink import shrink
 from renderers.things.saliency import rough_saliency
-from renderers.time_line import TimeLine, stroke_moments, time_left
+from renderers.time_line import TimeLine
 
 __all__ = ["RENDERER", "Config"]
 
@@ -67,14 +67,14 @@ class BezierRenderer(Renderer):
         if begun is not None:
             brief = replace(brief, blank=shrink(begun, short_px))
         rng = np.random.Generator(np.random.PCG64(seed))
-        strokes, ends = fit_along(brief, time_line.states(small), time_line.progress, config.effort, rng)
+        strokes, _ = fit_along(brief, time_line.states(small), time_line.progress, config.effort, rng)
         height, width = image.shape[:2]
         program = StrokeProgram(
             family="bezier", strokes=strokes, canvas=config.canvas, height_px=height, width_px=width,
             arrays=begun_arrays(begun),
         )  # fmt: skip
         distances = self._distances(program)
-        return Painting(program=program, distances=distances, pace=time_left(stroke_moments(ends), distances))
+        return Painting(program=program, distances=distances, pace=by_logarithm(distances, BLOCK_IN))
 
     def replay(
         self, program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None

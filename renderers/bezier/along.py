@@ -6,6 +6,7 @@ on the canvas as it is then, where the painter works; and refined together, with
 under-paintings.
 """
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -35,7 +36,10 @@ from renderers.shrink import shrink, shrunk_size
 STATE_WEIGHT = 0.02
 """How much each of the painter's frames counts beside the finished picture."""
 
-_PATIENCE = 4  # times the refinement of a painting without a time line: it has several pictures to be like
+APART = 0.06
+"""The most strokes from one under-painting to the next, as a share of all."""
+
+_PATIENCE = 8  # times the refinement of a painting without a time line: it has several pictures to be like
 _AT_WORK = 4.0  # 1 / share of a place's way: what does so much of it between two frames is fully at work
 _GOLDEN = 0.6180339887  # a low-discrepancy sequence: strokes next to each other are dealt far apart in time
 
@@ -78,7 +82,7 @@ def fit_along(
 
 
 def under_paintings(ends: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[int]]:
-    """Where a canvas on its way should look like a state: at each state, and already halfway to it.
+    """Where a canvas on its way should look like a state: at each state, and on the way to it.
 
     Without the latter, strokes that others soon cover take any colour, and are seen in the frames between.
 
@@ -89,8 +93,10 @@ def under_paintings(ends: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[in
         Numbers of strokes, ascending, and the state that each of them is followed by.
     """
     marks: dict[int, int] = {}
+    apart = APART * ends[-1]
     for state, (start, end) in enumerate(pairwise([0, *ends.tolist()])):
-        for mark in ((start + end) // 2, end):
+        parts = max(2, math.ceil((end - start) / apart))
+        for mark in np.linspace(start, end, parts + 1).astype(int)[1:].tolist():
             if start < mark < ends[-1]:
                 marks[mark - 1] = state
     return np.array(list(marks), np.int64), list(marks.values())

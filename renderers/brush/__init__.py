@@ -21,11 +21,11 @@ from renderers.brush.stroke import Marks, marks_of
 from renderers.brush.style import StrokeCharacter, stroke_character, transfer_colours
 from renderers.brush.texture import BrushTexture, make_brush
 from renderers.family import AssetFile, Renderer
-from renderers.pace import by_logarithm
+from renderers.pace import BLOCK_IN, by_logarithm
 from renderers.painting import NO_ASSETS, NOTHING_KNOWN, Assets, Image, Knowledge, Painting, StrokeProgram
 from renderers.raster.ribbon import Floats
 from renderers.shrink import shrink
-from renderers.time_line import TimeLine, stroke_moments, time_left
+from renderers.time_line import TimeLine
 
 __all__ = ["RENDERER", "Config"]
 
@@ -78,18 +78,17 @@ class BrushRenderer(Renderer):
         sitting = _sitting(image, config, seed, assets)
         if config.medium == "ink":
             planned = plan_ink(sitting.image, config, sitting.marks, sitting.rng)
-            strokes, moments = along(planned, time_line)
+            strokes = along(planned, time_line)
         else:
             short_px = round(worth_px(config.num_strokes, aspect_of(image)))
             begun = None if time_line.begun is None else shrink(time_line.begun, short_px)
-            strokes, ends = plan_oil_along(
+            strokes = plan_oil_along(
                 shrink(sitting.image, short_px), replace(time_line, begun=begun), config, sitting.character,
                 sitting.marks, sitting.rng,
             )  # fmt: skip
-            moments = stroke_moments(ends)
         program = _program(strokes, sitting, config, time_line.begun)
         distances = step_distances(program)
-        return Painting(program=program, distances=distances, pace=time_left(moments, distances))
+        return Painting(program=program, distances=distances, pace=by_logarithm(distances, BLOCK_IN))
 
     def replay(
         self, program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None

@@ -112,22 +112,21 @@ def plan_ink(image: Image, config: BrushConfig, marks: Marks, rng: np.random.Gen
     return np.ascontiguousarray(strokes[order][seen[order]])
 
 
-def along(strokes: Floats, time_line: TimeLine) -> tuple[Floats, NDArray[np.float64]]:
+def along(strokes: Floats, time_line: TimeLine) -> Floats:
     """Ink strokes in a painter's order. What overlaps adds up, so any order gives the same painting.
 
     Args:
         strokes: (N, NUM_BRUSH_COLUMNS), of which those are left out that lie where the time line has nothing to do.
 
     Returns:
-        The strokes, and (N,) when each of them is done, from 0 to 1: when its middle line arrives, on average.
+        The strokes, by when their middle lines arrive on average.
     """
     moments = _on_middle_line(strokes, time_line.arrival)
     if time_line.begun is not None:
         to_do = _on_middle_line(strokes, (time_line.arrival > 0).astype(np.float32)) > _TO_DO
         to_do[0] |= not to_do.any()
         strokes, moments = strokes[to_do], moments[to_do]
-    order = np.argsort(moments, kind="stable")
-    return np.ascontiguousarray(strokes[order]), moments[order]
+    return np.ascontiguousarray(strokes[np.argsort(moments, kind="stable")])
 
 
 def _on_middle_line(strokes: Floats, field: NDArray[np.float32]) -> NDArray[np.float64]:

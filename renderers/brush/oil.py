@@ -58,14 +58,11 @@ def plan_oil(
 def plan_oil_along(
     image: Image, time_line: TimeLine, config: BrushConfig, character: StrokeCharacter | None, marks: Marks,
     rng: np.random.Generator,
-) -> tuple[Floats, NDArray[np.int64]]:  # fmt: skip
+) -> Floats:  # fmt: skip
     """Strokes of an oil painting that follow a painter, whose attention is not ours; arguments as of `plan_oil`.
 
     Args:
         time_line: whose `begun` has the size of the image.
-
-    Returns:
-        The strokes, and (S,) how many of them are painted at each state.
     """
     config = replace(config, attention=0.0)
     brief = _brief(image, config.canvas if time_line.begun is None else time_line.begun, config, character)
@@ -74,8 +71,7 @@ def plan_oil_along(
     after, compared = under_paintings(ends)
     wanted = [shrink(state, _SOLVE_PX).reshape(-1) for state in states]
     below = np.stack([wanted[state] for state in compared]) if compared else NO_STATES
-    strokes = _with_marks(ribbons, brief, after, below, config, character, marks, rng)
-    return strokes, ends
+    return _with_marks(ribbons, brief, after, below, config, character, marks, rng)
 
 
 def _brief(

@@ -6,13 +6,15 @@ from numpy.typing import NDArray
 
 from renderers.bezier import RENDERER as BEZIER
 from renderers.bezier import Config as BezierConfig
+from renderers.bezier.along import APART, under_paintings
 from renderers.brush import RENDERER as BRUSH
 from renderers.brush import Config as BrushConfig
 from renderers.distance import canvas_distances
 from renderers.family import Renderer
+from renderers.pace import by_logarithm
 from renderers.painting import Image, Painting, StrokeProgram, spaced_steps
 from renderers.quality import psnr_db
-from renderers.time_line import TimeLine, arrival_agreement, stroke_moments, time_left, upsampled
+from renderers.time_line import TimeLine, arrival_agreement, upsampled
 from tests.renderers.pictures import landscape
 
 SIDE = 64
@@ -113,9 +115,16 @@ def test_a_small_field_gets_the_edges_of_the_picture() -> None:
     assert grown[:, 30].mean() - grown[:, 29].mean() > 0.5
 
 
-def test_the_pace_stands_still_where_a_stroke_leads_away() -> None:
-    left = time_left(stroke_moments(np.array([2, 4])), np.array([1.0, 0.5, 0.6, 0.2, 0.0]))
-    assert left.tolist() == [1.0, 0.75, 0.75, 0.25, 0.0]
+def test_canvases_on_their_way_are_compared_with_the_state_that_comes_next_and_often() -> None:
+    after, compared = under_paintings(np.array([400, 500, 1000]))
+    assert {399, 499} < set(after.tolist())
+    assert np.diff([0, *after, 1000]).max() <= APART * 1000 + 1
+    assert compared == np.searchsorted([400, 500, 1000], after + 1).tolist()
+
+
+def test_a_block_in_of_many_strokes_takes_as_long_as_any_doubling_after_it() -> None:
+    left = by_logarithm(np.linspace(1.0, 0.0, 71), block_in=1 / 7)
+    np.testing.assert_allclose(left[[10, 30, 70]], [2 / 3, 1 / 3, 0])
 
 
 def test_agreement_is_that_of_the_same_process_and_against_the_opposite_one() -> None:
