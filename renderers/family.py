@@ -118,7 +118,7 @@ class Renderer(ABC):
     def follow(
         self, image: Image, time_line: "TimeLine", config: Any, seed: np.random.SeedSequence, assets: Assets = NO_ASSETS
     ) -> Painting:
-        """Paint a (H, W, 3) image in the order in which a painter did; its pace is the painter's time.
+        """Paint a (H, W, 3) image in the order in which a painter did, at the pace of `renderers.pace`.
 
         Args:
             image: as in `paint`.
