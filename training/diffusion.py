@@ -7,6 +7,7 @@ whatever the number of processes and the kind of device, and fixed noise for a f
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -58,12 +59,17 @@ def draw(
         device: where all is made. Noise is the same on all to the rounding of float32, the rest exactly.
     """
     places = torch.as_tensor(positions, dtype=torch.int64).to(device)
-    spread = places * _GOLDEN + 2 * (Stream.TIMESTEPS.seed(seed) - 2**62)  # 64 bits, which are a whole turn
+    spread = places * _GOLDEN + _begin_of_spread(seed)  # 64 bits, which are a whole turn
     return Draws(
         timesteps=objective.timesteps_of(spread >> 32 & 0xFFFFFFFF),
         noise=draw_noise(seed, Stream.NOISE, places, shape, objective.shared),
         keeps_caption=words(seed, Stream.CAPTION_DROPOUT, places, 1)[:, 0] >= round(caption_dropout * 2**32),
     )
+
+
+@cache  # a run asks in every step, for two seeds
+def _begin_of_spread(seed: int) -> int:
+    return 2 * (Stream.TIMESTEPS.seed(seed) - 2**62)
 
 
 def draw_noise(seed: int, stream: Stream, positions: Tensor, shape: Sequence[int], shared: float) -> Tensor:

@@ -20,12 +20,13 @@ class MovingAverage:
     def __init__(self, parameters: Mapping[str, nn.Parameter], decay: float) -> None:
         self._parameters, self._decay = dict(parameters), decay
         self.averages = {name: parameter.detach().clone() for name, parameter in parameters.items()}
+        self._means, self._values = list(self.averages.values()), list[Tensor](self._parameters.values())
 
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Take in the weights after `step` steps."""
         share = 1 - min(self._decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(self.averages.values()), list(self._parameters.values()), share)
+        torch._foreach_lerp_(self._means, self._values, share)
 
     @torch.no_grad()
     def load(self, averages: Mapping[str, Tensor]) -> None:

@@ -1,6 +1,5 @@
 """The state of training: a stage's network on all ranks, its optimizer, and the moving average of its weights."""
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -13,9 +12,10 @@ from training.config import TrainConfig
 from training.data.batch import SequenceBatch
 from training.models.weights import trained_parameters
 from training.run.checkpoint import Checkpoint
+from training.run.clipping import Clipping
 from training.run.ema import MovingAverage
 from training.run.optimizers import make_optimizer, set_learning_rate
-from training.run.parallel import Ranks, distribute, full, gathering, sharded_like, unsharded, whole
+from training.run.parallel import Ranks, distribute, full, gathering, sharded_like, whole
 from training.run.random_state import undisturbed
 from training.stages import Stage
 
@@ -42,6 +42,7 @@ class Learner:
         self._model = distribute(stage.network, ranks, config.distributed)
         self._trained = trained_parameters(stage.network)
         self._optimizer = make_optimizer(config.optimizer, self._trained.values())
+        self._clipping = Clipping(self._trained.values(), config.clip_norm, self._optimizer)
         self._average = MovingAverage(self._trained, config.ema_decay) if config.ema_decay is not None else None
         if checkpoint is not None:
             self._load_rest(checkpoint)
@@ -87,9 +88,8 @@ class Learner:
         return torch.cat(losses), torch.cat(timesteps) if timesteps else None
 
     def clip_gradient(self) -> Tensor:
-        """Shorten the gradient of all trained parameters together; returns its length () before, on the device."""
-        limit = self._config.clip_norm if self._config.clip_norm is not None else math.inf
-        return unsharded(torch.nn.utils.clip_grad_norm_(self._trained.values(), limit))
+        """Shorten the gradient that `move` will take; returns its length () before, on the device."""
+        return self._clipping.clip()
 
     def move(self, step: int) -> float:
         """Step `step` of the optimizer and of the average; returns the learning rate."""

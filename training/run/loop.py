@@ -179,10 +179,9 @@ class Training:
         if not self._unread:
             return
         start = time.perf_counter()
-        outcomes = self._unread.read()
+        reading = self._unread.read()
         self._speed.waited_for_device(time.perf_counter() - start)
-        own_fault = next((outcome.fault for outcome in outcomes if outcome.fault is not None), None)
-        fault = first_fault(self._ranks.gathered(own_fault))
+        fault = first_fault(self._ranks.gathered(reading.fault))
         if fault is not None:
             keys = ", ".join(fault.keys[:_SHOWN_KEYS])
             more = f" and {len(fault.keys) - _SHOWN_KEYS} more" if len(fault.keys) > _SHOWN_KEYS else ""
@@ -190,9 +189,8 @@ class Training:
                 f"step {fault.step}: {fault.what} is not finite; sequences {keys}{more}; "
                 "this step was discarded; the last checkpoint is intact"
             )
-        for outcome in outcomes:
-            self._window.add(outcome.losses, outcome.timesteps)
-        self._norm = float(outcomes[-1].norm)
+        self._window.add(reading.losses, reading.timesteps)
+        self._norm = float(reading.norms[-1])
 
     def _first_error(self, error: str | None) -> str | None:
         """The error of the lowest rank that has one."""

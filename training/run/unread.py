@@ -5,10 +5,8 @@ that is not finite is found some steps late. Until then nothing that outlives th
 loop reads before it validates, paints, writes a checkpoint or ends.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 from torch import Tensor
@@ -16,13 +14,13 @@ from torch import Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class StepOutcome:
-    """The results of a step on this rank.
+    """The results of a step on this rank, on the device.
 
     Attributes:
         step: its number.
         keys: (B,) of its samples.
         losses: (B,) float32.
-        timesteps: (B,) int64; None in a stage without noise.
+        timesteps: (B,) whole numbers or not; None in a stage without noise.
         norm: () of the gradient of all ranks, before clipping.
     """
 
@@ -32,32 +30,6 @@ class StepOutcome:
     timesteps: Tensor | None
     norm: Tensor
 
-    @property
-    def tensors(self) -> list[Tensor]:
-        """All numbers, each exact as a float64."""
-        return [self.losses, self.norm[None], *([] if self.timesteps is None else [self.timesteps])]
-
-    def with_numbers(self, numbers: Sequence[Tensor]) -> Self:
-        """The same with other tensors in place of `tensors`."""
-        losses, norm, *timesteps = numbers
-        return type(self)(
-            step=self.step,
-            keys=self.keys,
-            losses=losses,
-            timesteps=timesteps[0].long() if timesteps else None,
-            norm=norm[0],
-        )
-
-    @property
-    def fault(self) -> "StepFault | None":
-        """What is not finite, of an outcome that was read."""
-        wrong = [key for key, loss in zip(self.keys, self.losses.tolist(), strict=True) if not math.isfinite(loss)]
-        if wrong:
-            return StepFault(step=self.step, what="the loss", keys=tuple(wrong))
-        if not math.isfinite(float(self.norm)):
-            return StepFault(step=self.step, what="the gradient", keys=self.keys)
-        return None
-
 
 @dataclass(frozen=True, kw_only=True)
 class StepFault:
@@ -66,6 +38,39 @@ class StepFault:
     step: int
     what: str
     keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """The results of S steps on this rank, on the CPU; what belongs to samples has all N of them, step by step.
+
+    Attributes:
+        steps: (S,) their numbers.
+        keys: (S,) of the samples of each.
+        losses: (N,) float64.
+        timesteps: (N,) int64; None in a stage without noise.
+        norms: (S,) float64.
+    """
+
+    steps: tuple[int, ...]
+    keys: tuple[tuple[str, ...], ...]
+    losses: Tensor
+    timesteps: Tensor | None
+    norms: Tensor
+
+    @property
+    def fault(self) -> StepFault | None:
+        """The first that is not finite."""
+        if self.losses.isfinite().all() and self.norms.isfinite().all():
+            return None
+        losses = torch.split(self.losses, [len(keys) for keys in self.keys])
+        for step, keys, own_losses, norm in zip(self.steps, self.keys, losses, self.norms, strict=True):
+            wrong = tuple(key for key, loss in zip(keys, own_losses, strict=True) if not loss.isfinite())
+            if wrong:
+                return StepFault(step=step, what="the loss", keys=wrong)
+            if not norm.isfinite():
+                return StepFault(step=step, what="the gradient", keys=keys)
+        raise AssertionError("something is not finite, and everything is")
 
 
 def first_fault(faults: Sequence[StepFault | None]) -> StepFault | None:
@@ -92,11 +97,19 @@ class Unread:
         """Keep what a step left on the device."""
         self._outcomes.append(outcome)
 
-    def read(self) -> list[StepOutcome]:
-        """All of them, on the CPU as float64, by one copy; nothing is unread afterwards."""
+    def read(self) -> Reading:
+        """All of them, at least one, by one copy; nothing is unread afterwards."""
         outcomes, self._outcomes = self._outcomes, []
-        if not outcomes:
-            return []
-        parts = [tensor.detach().double() for outcome in outcomes for tensor in outcome.tensors]
-        numbers = iter(torch.split(torch.cat(parts).cpu(), [len(part) for part in parts]))
-        return [outcome.with_numbers([next(numbers) for _ in outcome.tensors]) for outcome in outcomes]
+        losses, norms = torch.cat([each.losses for each in outcomes]), torch.stack([each.norm for each in outcomes])
+        kinds, drawn = [losses, norms], [each.timesteps for each in outcomes if each.timesteps is not None]
+        if drawn:
+            kinds.append(torch.cat(drawn))
+        joined = torch.cat([kind.detach().double() for kind in kinds]).cpu()
+        numbers = torch.split(joined, [len(kind) for kind in kinds])
+        return Reading(
+            steps=tuple(each.step for each in outcomes),
+            keys=tuple(each.keys for each in outcomes),
+            losses=numbers[0],
+            norms=numbers[1],
+            timesteps=numbers[2].long() if drawn else None,
+        )

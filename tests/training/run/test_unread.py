@@ -22,24 +22,31 @@ def outcome(step: int, losses: list[float], norm: float = 1.0) -> StepOutcome:
     )
 
 
-def test_what_is_read_is_what_was_left_to_the_bit() -> None:
-    unread = Unread()
-    steps = [outcome(1, [0.1, 1e-30], 3e38), dataclasses.replace(outcome(2, [0.7]), timesteps=None)]
+@pytest.mark.parametrize("with_noise", [True, False])
+def test_what_is_read_is_what_was_left_to_the_bit(with_noise: bool) -> None:
+    unread, steps = Unread(), [outcome(1, [0.1, 1e-30], 3e38), outcome(2, [0.7])]
     for step in steps:
-        unread.add(step)
+        unread.add(step if with_noise else dataclasses.replace(step, timesteps=None))
     read = unread.read()
-    assert not unread and unread.read() == []
-    for before, after in zip(steps, read, strict=True):
-        assert torch.equal(after.losses, before.losses.double()) and torch.equal(after.norm, before.norm.double())
-        assert (after.step, after.keys) == (before.step, before.keys)
-    assert read[0].timesteps is not None and read[0].timesteps.tolist() == [0, 1] and read[1].timesteps is None
+    assert not unread
+    assert torch.equal(read.losses, torch.cat([step.losses for step in steps]).double())
+    assert torch.equal(read.norms, torch.stack([step.norm for step in steps]).double())
+    assert read.steps == (1, 2) and read.keys == (("1/0", "1/1"), ("2/0",)) and read.fault is None
+    assert (read.timesteps.tolist() if read.timesteps is not None else None) == ([0, 1, 0] if with_noise else None)
+
+
+def first_of(outcomes: list[StepOutcome]) -> StepFault | None:
+    unread = Unread()
+    for each in outcomes:
+        unread.add(each)
+    return unread.read().fault
 
 
 def test_the_first_bad_step_of_all_ranks_is_named_by_its_losses_where_any_is_bad() -> None:
     nan, inf = float("nan"), float("inf")
     here = [outcome(1, [1, 1]), outcome(2, [1, 1], nan), outcome(3, [nan, nan], nan)]
     elsewhere = [outcome(1, [1, 1]), outcome(2, [1, inf], nan)]
-    faults = [next((each.fault for each in rank if each.fault is not None), None) for rank in (here, elsewhere)]
+    faults = [first_of(rank) for rank in (here, elsewhere)]
     assert first_fault(faults) == StepFault(step=2, what="the loss", keys=("2/1",))
     assert first_fault([faults[0], None]) == StepFault(step=2, what="the gradient", keys=("2/0", "2/1"))
     assert first_fault([None, None]) is None
