@@ -2,7 +2,9 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -106,6 +108,23 @@ def test_the_gradient_of_everything_is_clipped_together(sequences: Path, tmp_pat
         moments.append(sum(float(state[number]["exp_avg_sq"].sum()) for number in state) ** 0.5)
     assert norms[0] == norms[1] == pytest.approx(moments[0], rel=1e-5)
     assert moments[1] == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_validation_and_samples_compile_nothing(sequences: Path, tmp_path: Path) -> None:
+    with_gradients: list[bool] = []
+
+    def note(graph: torch.fx.GraphModule, _: list[torch.Tensor]) -> Callable[..., Any]:
+        with_gradients.append(torch.is_grad_enabled())
+        return graph.forward
+
+    def make_compiled(said: TrainConfig, stream: SequenceStream) -> ToyStage:
+        made = ToyStage(said.seed)
+        made.network.get_submodule("first").compile(backend=note, dynamic=False)
+        return made
+
+    torch._dynamo.reset()
+    run(config(sequences, tmp_path / "run", validate_every=4, sample_every=4), make_compiled)
+    assert with_gradients == [True]
 
 
 def test_bf16_trains_weights_that_stay_fp32(sequences: Path, tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def fill_normals(k0: np.uint64, k1: np.uint64, stream: np.uint64, positions: NDA
     count = out.shape[1]
     num_blocks = (count + 3) // 4
     pairs = np.empty((2, _TURN), np.uint64)
-    words = pairs.view(np.uint32)
+    drawn = pairs.view(np.uint32)
     for b in range(len(positions)):
         low, high = np.uint64(positions[b]) & _LOW, np.uint64(positions[b]) >> _HALF
         row = out[b]
@@ -129,6 +129,6 @@ def fill_normals(k0: np.uint64, k1: np.uint64, stream: np.uint64, positions: NDA
             numbers = row[4 * start : 4 * (start + _TURN)]
             whole = len(numbers) // 2
             for i in range(whole):
-                numbers[2 * i], numbers[2 * i + 1] = pair(words[0, i], words[1, i])
+                numbers[2 * i], numbers[2 * i + 1] = pair(drawn[0, i], drawn[1, i])
             if len(numbers) % 2:
-                numbers[2 * whole] = pair(words[0, whole], words[1, whole])[0]
+                numbers[2 * whole] = pair(drawn[0, whole], drawn[1, whole])[0]

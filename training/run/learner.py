@@ -102,9 +102,19 @@ class Learner:
 
     @contextmanager
     def painting(self) -> Iterator[None]:
-        """Context for validation and samples: averaged weights, eval mode, no gradients; training is not affected."""
+        """Context for validation and samples: averaged weights, eval mode, no gradients; training is not affected.
+
+        Nothing is compiled: each would need every block again in sizes of its own, which takes longer than it saves.
+        """
         averaged = self._average.applied() if self._average is not None else nullcontext()
-        with undisturbed(), averaged, whole(self._model), torch.no_grad(), autocast(self._config, self._device):
+        with (
+            undisturbed(),
+            averaged,
+            whole(self._model),
+            torch.no_grad(),
+            autocast(self._config, self._device),
+            torch.compiler.set_stance("force_eager"),
+        ):
             self._stage.network.eval()
             try:
                 yield

@@ -300,8 +300,8 @@ class Training:
     def _flops_per_sample(self, batch: SequenceBatch) -> float:
         """Of forward and backward, counted once on two samples whose gradient is thrown away.
 
-        Few, because nothing is compiled here: blocks that are written for the compiler keep every product in memory.
-        Not one, because norms want more than one number.
+        Few, because nothing is compiled here, and what is not compiled needs more memory. Not one, because norms want
+        more than one number.
         """
         few = batch.first(2)
 

@@ -5,7 +5,7 @@ take at once: 16 sequences of 512 px are 65,536 places. So they are asked in par
 
 For the compiler attention is written as sums. Fused kernels work in blocks of 64 queries and more, and of 8 frames
 seven eighths of every block are thrown away; as sums it is one kernel of the compiler's, which reads each number once.
-Without the compiler every product would be kept.
+Without the compiler every product would be kept, so there it is never done.
 """
 
 from typing import Any
@@ -22,7 +22,8 @@ class FrameAttention:
     """A diffusers attention processor for self-attention over frames, without a mask.
 
     Args:
-        as_sums: for compiled networks; more than `_MOST_FRAMES` frames are left to torch's kernels all the same.
+        as_sums: where the network is compiled; it has no effect where that is not so at the moment, as in samples of
+            training, nor for more than `_MOST_FRAMES` frames.
     """
 
     def __init__(self, *, as_sums: bool = False) -> None:
@@ -43,7 +44,8 @@ class FrameAttention:
             )
         )
         few = max(num_frames, attended.shape[1]) <= _MOST_FRAMES
-        mixed = sums(query, key, value) if self._as_sums and few else fused(query, key, value)
+        as_sums = self._as_sums and few and torch.compiler.is_compiling()
+        mixed = sums(query, key, value) if as_sums else fused(query, key, value)
         projected: Tensor = attention.to_out[0](mixed.reshape(num_places, num_frames, width))
         dropped: Tensor = attention.to_out[1](projected)
         return dropped

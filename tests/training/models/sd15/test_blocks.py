@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 from torch._dynamo.utils import counters
 
 from tests.training.models.small_base import small_base
@@ -31,19 +32,33 @@ def gradients(made: DenoisingStage) -> dict[str, torch.Tensor]:
     return {name: value.grad.clone() for name, value in unet_of(made).named_parameters() if value.grad is not None}
 
 
-def test_gradients_are_the_same_and_the_second_step_compiles_nothing() -> None:
+def sizes_met(made: DenoisingStage) -> set[tuple[object, ...]]:
+    """Of the blocks that compute from here on: type, and sizes of tensors and whether they need gradients."""
+    met: set[tuple[object, ...]] = set()
+
+    def meet(block: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
+        tensors = [each for each in (*args, *kwargs.values(), *block.parameters()) if isinstance(each, torch.Tensor)]
+        met.add((type(block), *((each.shape, each.requires_grad) for each in tensors)))
+
+    for module in made.network.modules():
+        if isinstance(module, BLOCKS):
+            module.register_forward_pre_hook(meet, with_kwargs=True)
+    return met
+
+
+def test_gradients_are_the_same_and_each_kind_and_size_is_compiled_once() -> None:
     eager, compiled = stage(), stage()
+    met = sizes_met(eager)
     torch._dynamo.reset()
     counters.clear()
     compile_network(compiled.network, backend="aot_eager")
     ours, theirs = gradients(compiled), gradients(eager)
     assert ours.keys() == theirs.keys() and ours
     assert all(torch.allclose(ours[name], theirs[name], atol=1e-6) for name in ours)
-    graphs = counters["stats"]["unique_graphs"]
     blocks = [module for module in compiled.network.modules() if isinstance(module, BLOCKS)]
-    assert 0 < graphs < len(blocks)  # those of one kind and size share one
+    assert counters["stats"]["unique_graphs"] == len(met) < len(blocks)
     gradients(compiled)
-    assert counters["stats"]["unique_graphs"] == graphs
+    assert counters["stats"]["unique_graphs"] == len(met)
 
 
 @pytest.mark.parametrize("compiled", [True, False])

@@ -16,7 +16,10 @@ from training.models.sd15.replication import add_replication, load_replication
 
 @pytest.mark.parametrize("as_sums", [False, True])
 @pytest.mark.parametrize("num_frames", [1, 8, 32, 40])  # more than 32 are left to torch
-def test_it_computes_what_the_processor_of_diffusers_computes(num_frames: int, as_sums: bool) -> None:
+def test_it_computes_what_the_processor_of_diffusers_computes(
+    num_frames: int, as_sums: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: as_sums)
     torch.manual_seed(0)
     attention = Attention(query_dim=24, heads=3, dim_head=8)
     places = torch.randn(5, num_frames, 24)
@@ -24,6 +27,12 @@ def test_it_computes_what_the_processor_of_diffusers_computes(num_frames: int, a
     expected = attention(places)
     attention.set_processor(FrameAttention(as_sums=as_sums))
     torch.testing.assert_close(attention(places), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_sums_are_for_the_compiler_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    attention = Attention(query_dim=24, heads=3, dim_head=8, processor=FrameAttention(as_sums=True))
+    monkeypatch.delattr(frame_attention, "sums")
+    attention(torch.randn(5, 8, 24))
 
 
 def test_gradients_are_those_of_torchs_kernel() -> None:
