@@ -36,19 +36,24 @@ class Clipping:
         self._small = [parameter for parameter in self._parameters if parameter.numel() <= _SMALL]
         self._large = [parameter for parameter in self._parameters if parameter.numel() > _SMALL]
 
-    @torch.no_grad()
     def clip(self) -> Tensor:
         """Have the optimizer's next step take shortened gradients; returns their length () before, on the device."""
-        if self._sharded:
-            norm: Tensor = torch.nn.utils.get_total_norm(_gradients(self._parameters))
-            if self._limit is not None:
-                torch.nn.utils.clip_grads_with_norm_(self._parameters, self._limit, norm)
-            return unsharded(norm)
+        return unsharded(self._clip_sharded()) if self._sharded else self._clip()
+
+    @torch.no_grad()
+    def _clip_sharded(self) -> Tensor:
+        norm: Tensor = torch.nn.utils.get_total_norm(_gradients(self._parameters))
+        if self._limit is not None:
+            torch.nn.utils.clip_grads_with_norm_(self._parameters, self._limit, norm)
+        return norm
+
+    @torch.inference_mode()  # prepares for no gradients of its own, which shortens every call
+    def _clip(self) -> Tensor:
         small, large = _gradients(self._small), _gradients(self._large)
         lengths = list(torch._foreach_norm(large)) if large else []
         if small:
             lengths.append(torch.linalg.vector_norm(_joined(small)))
-        norm = torch.linalg.vector_norm(torch.stack(lengths))
+        norm: Tensor = torch.linalg.vector_norm(torch.stack(lengths))
         if self._limit is not None:
             excess = ((norm + _LEAST) / self._limit).clamp(min=1)
             if self._fused:
