@@ -1,8 +1,8 @@
 """Makes docs/images/painted.webp, the README's picture of what the shipped painter paints, of processes painted there.
 
-    python -m docs.make_painted outputs/words outputs/way outputs/ended outputs/both
+    python -m docs.make_painted outputs/{words,tree,way,ended,both,vase,night}
 
-A row for each folder, as the commands in docs/painter.md make them.
+A row for each folder, as the commands in docs/painter.md make them; frames of any size are brought to one height.
 """
 
 import sys
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-_SCALE, _GAP_PX = 2, 2
+_HEIGHT_PX, _GAP_PX = 160, 2
 
 
 def main() -> None:
@@ -25,11 +25,14 @@ def main() -> None:
 
 
 def _frames(folder: Path) -> list[NDArray[np.uint8]]:
-    pictures = [np.asarray(Image.open(path).convert("RGB")) for path in sorted(folder.glob("*.png"))]
+    pictures = [Image.open(path).convert("RGB") for path in sorted(folder.glob("*.png"))]
     return [
-        np.pad(picture.repeat(_SCALE, 0).repeat(_SCALE, 1), ((0, _GAP_PX), (0, _GAP_PX), (0, 0)), constant_values=255)
+        np.pad(
+            np.asarray(picture.resize((_HEIGHT_PX, _HEIGHT_PX), Image.Resampling.LANCZOS)),
+            ((0, _GAP_PX), (0, _GAP_PX), (0, 0)), constant_values=255,
+        )
         for picture in pictures
-    ]
+    ]  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -215,11 +215,11 @@ def _size(parts: Mapping[str, Part]) -> list[int] | None:
     size = parts["motion"].data.get("size_px")
     if size is None or "codec" not in parts:
         return size
-    shown, learned = (
+    codec_px, base_px = (
         json.loads((parts[key].weights / "vae" / "config.json").read_text(encoding="utf-8"))["patch_px"]
         for key in ("codec", "base")
     )
-    return [side * shown // learned for side in size]
+    return [side * codec_px // base_px for side in size]
 
 
 def _licences(config: AssembleConfig, part: Part) -> dict[str, Any]:
