@@ -1,38 +1,54 @@
-"""Makes docs/images/painted.webp, the README's picture of what the shipped painter paints, of processes painted there.
+"""Makes README's pictures of what the shipped painter paints, of processes painted with the commands that stand there.
 
-    python -m docs.make_painted outputs/{words,tree,way,ended,both,vase,night}
+    python -m docs.make_painted painted.webp outputs/{words,tree,way,ended,both}
+    python -m docs.make_painted strokes.webp outputs/{coffee,cat,night} --columns 4 --height 213
 
-A row for each folder, as the commands in docs/painter.md make them; frames of any size are brought to one height.
+The first argument is a file of docs/images. Frames of any size are brought to one height, those of a process to
+`--columns` a row.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-_HEIGHT_PX, _GAP_PX = 160, 2
+_GAP_PX = 2
 
 
 def main() -> None:
-    """A row a process, ends in one column: a completed painting has no beginning."""
-    processes = [_frames(Path(folder) / "frames") for folder in sys.argv[1:]]
-    longest = max(len(frames) for frames in processes)
-    blank = np.full_like(processes[0][0], 255)
-    rows = [np.hstack([blank] * (longest - len(frames)) + frames) for frames in processes]
-    Image.fromarray(np.vstack(rows)).save(Path(__file__).parent / "images" / "painted.webp", quality=88, method=6)
+    """One process below the other, ends in one column: a completed painting has no beginning."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("picture", help="file name in docs/images")
+    parser.add_argument("processes", nargs="+", type=Path, help="out= of pipelines.paint")
+    parser.add_argument("--columns", type=int, default=8, help="frames a row")
+    parser.add_argument("--height", type=int, default=160, help="of a frame in px")
+    arguments = parser.parse_args()
+    rows = [
+        row
+        for process in arguments.processes
+        for row in _rows(_frames(process / "frames", arguments.height), arguments.columns)
+    ]
+    Image.fromarray(np.vstack(rows)).save(
+        Path(__file__).parent / "images" / arguments.picture, quality=88, method=6
+    )  # fmt: skip
 
 
-def _frames(folder: Path) -> list[NDArray[np.uint8]]:
-    pictures = [Image.open(path).convert("RGB") for path in sorted(folder.glob("*.png"))]
-    return [
-        np.pad(
-            np.asarray(picture.resize((_HEIGHT_PX, _HEIGHT_PX), Image.Resampling.LANCZOS)),
-            ((0, _GAP_PX), (0, _GAP_PX), (0, 0)), constant_values=255,
-        )
-        for picture in pictures
-    ]  # fmt: skip
+def _rows(frames: list[NDArray[np.uint8]], columns: int) -> list[NDArray[np.uint8]]:
+    missing = -len(frames) % columns
+    cells = [np.full_like(frames[0], 255)] * missing + frames
+    return [np.hstack(cells[start : start + columns]) for start in range(0, len(cells), columns)]
+
+
+def _frames(folder: Path, height_px: int) -> list[NDArray[np.uint8]]:
+    frames = []
+    for path in sorted(folder.glob("*.png")):
+        picture = Image.open(path).convert("RGB")
+        size_px = (round(picture.width * height_px / picture.height), height_px)
+        frame = np.asarray(picture.resize(size_px, Image.Resampling.LANCZOS))
+        frames.append(np.pad(frame, ((0, _GAP_PX), (0, _GAP_PX), (0, 0)), constant_values=255))
+    return frames
 
 
 if __name__ == "__main__":

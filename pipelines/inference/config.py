@@ -18,7 +18,7 @@ LONGEST_CANVAS_PX = 2048
 """Of a canvas on which strokes are painted."""
 
 _MOST_FRAMES = 256
-_OF_STROKES = ("renderer", "canvas_px", "shown_frames")
+_OF_STROKES = ("renderer", "canvas_px", "shown_frames", "order")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +41,13 @@ class StrokeExecution:
         renderer: whose strokes.
         canvas_px: long side of the canvas; None for the picture's own.
         shown_frames: how many frames are written; None for as many as the painter paints.
+        order: words that name parts of the picture, in the order in which they are painted; None for the painter's.
     """
 
     renderer: RendererChoice
     canvas_px: int | None
     shown_frames: int | None
+    order: str | None
 
     def __post_init__(self) -> None:
         if not self.renderer.renderer.follows(self.renderer.config):
@@ -154,6 +156,7 @@ class _OfStrokes:
     renderer: dict[str, Any]
     canvas_px: int | None
     shown_frames: int | None
+    order: str | None
 
 
 def paint_config(plain: dict[str, Any]) -> PaintConfig:
@@ -187,7 +190,7 @@ def paint_config(plain: dict[str, Any]) -> PaintConfig:
     given = {key: value for key, value in plain.items() if key not in (*_OF_STROKES, "execution")}
     config = typed(PaintConfig, {**given, "conditions": pinned, "loras": plain["loras"] or {}})
     if execution == "frames":
-        for key in ("canvas_px", "shown_frames"):
+        for key in ("canvas_px", "shown_frames", "order"):
             if getattr(of_strokes, key) is not None:
                 raise ConfigError(key, getattr(of_strokes, key), "null, or set execution=strokes")
         return config

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pipelines.inference.config import LONGEST_CANVAS_PX, StrokeExecution
 from renderers.painting import Image, Painting, spaced_steps, to_uint8
 from renderers.quality import psnr_db, ssim
+from renderers.thing_by_thing import by_turns, turns_in_words
 from renderers.time_line import TimeLine, arrival_agreement, upsampled
 
 _LONG_PX = 1024  # of a canvas for which there is no picture
@@ -59,6 +60,9 @@ def execute(
         picture: (H, W, 3) in [0, 1] what the frames show the whole of; None if there is only what the painter made.
         seed: of the strokes.
         begun: whether the picture is what the canvas begins with, not what it ends with.
+
+    Raises:
+        ConfigError: if the order, in words, names nothing of the picture.
     """
     start = time.process_time()
     frames = painted.astype(np.float32) / np.float32(255)
@@ -68,7 +72,13 @@ def execute(
     wanted = resized(frames[-1], height, width) if given is None else given
     if begun and given is not None:
         wanted = _completed(time_line, given)
-    choice = execution.renderer
+    choice, facts = execution.renderer, dict[str, Any]()
+    if execution.order is not None:
+        things, turns = turns_in_words(wanted, execution.order)
+        bare = frames[:1] if begun else np.full_like(frames[:1], choice.ground)
+        in_order = by_turns(np.concatenate([bare, frames[1:]]), things, turns)
+        time_line = TimeLine(frames=in_order, begun=time_line.begun)
+        facts["turns"] = [[things.names[label] for label in turn] for turn in turns]
     painting = choice.renderer.follow(
         wanted, time_line, choice.config, np.random.SeedSequence(seed), choice.assets.content
     )
@@ -83,13 +93,25 @@ def execute(
             "num_strokes": len(painting.program.strokes),
             "size_px": [height, width],
             "steps": list(steps),
-            "arrival_agreement": round(agreement(execution, painting, frames), 4),
+            "arrival_agreement": round(agreement(execution, painting, time_line.frames), 4),
             "psnr_db": round(float(psnr_db(finished, wanted)), 3),
             "ssim": round(float(ssim(finished, wanted)), 4),
             "seconds": round(time.process_time() - start, 2),
             "peak_memory_mb": round(_peak_memory_mb()),
+            **facts,
         },
     )
+
+
+def check_order(execution: StrokeExecution, picture: Image) -> None:
+    """Refuse an order in words that names nothing of a finished picture, before it is painted.
+
+    Raises:
+        ConfigError: it says what there is.
+    """
+    if execution.order is not None:
+        size = canvas_size(picture.shape[:2], execution, picture)
+        turns_in_words(resized(picture, *size), execution.order)
 
 
 def canvas_size(shape: Sequence[int], execution: StrokeExecution, picture: Image | None) -> tuple[int, int]:

@@ -107,7 +107,8 @@ def request_hash(request: "PaintConfig", card: Mapping[str, Any]) -> str:
     settings = {key: value for key, value in plain.items() if key not in (*_FREE, "strokes")}
     if request.strokes is not None:
         recipe = request.strokes.renderer.recipe()
-        settings["strokes"] = [recipe, request.strokes.canvas_px, request.strokes.shown_frames]
+        of_strokes = request.strokes
+        settings["strokes"] = [recipe, of_strokes.canvas_px, of_strokes.shown_frames, of_strokes.order]
     pictures = {
         frame: (stored_hash(file.path.expanduser()), file.strength, file.path.name)
         for frame, file in request.pinned.items()

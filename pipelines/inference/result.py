@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from conf.errors import UserError
+from conf.errors import ConfigError, UserError
 from pipelines.inference.config import PaintConfig
 from pipelines.inference.own_files import PROVENANCE
 from pipelines.sources.framing import Framing
 from pipelines.sources.picture_file import read_picture
-from renderers.painting import to_uint8
+from renderers.painting import Image, to_uint8
 from training.data.manifest import stored_hash
 
 if TYPE_CHECKING:
@@ -129,10 +129,32 @@ def _executed(config: PaintConfig, framing: Framing, frames: NDArray[np.uint8]) 
 
     assert config.strokes is not None
     compile_kernels({config.strokes.renderer.family}, ClusterConfig(kind="inline"))
-    picture = None
-    if config.image is not None:
-        picture = framing.seen(read_picture(config.image, config.strokes.renderer.ground))
+    picture = _picture_in_strokes(config, framing)
     return execute(config.strokes, frames, picture, config.seed, begun=config.task == "complete")
+
+
+def check_order(config: PaintConfig, framing: Framing) -> None:
+    """Refuse an order in words that names nothing of a finished picture, which is known before it is painted.
+
+    Raises:
+        UserError: naming the picture, and what there is in it.
+    """
+    from pipelines.inference.execution import check_order
+
+    picture = _picture_in_strokes(config, framing)
+    if config.strokes is None or picture is None or config.task != "reconstruct":
+        return
+    try:
+        check_order(config.strokes, picture)
+    except ConfigError as error:
+        raise UserError(f"image={config.image}: {error}") from None
+
+
+def _picture_in_strokes(config: PaintConfig, framing: Framing) -> Image | None:
+    """The given picture as far as the painter sees it, at its own size; None where there is none."""
+    if config.image is None or config.strokes is None:
+        return None
+    return framing.seen(read_picture(config.image, config.strokes.renderer.ground))
 
 
 def _first_frame(config: PaintConfig) -> int:

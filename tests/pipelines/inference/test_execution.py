@@ -83,6 +83,7 @@ def test_an_unfinished_picture_is_what_the_strokes_begin_on(painter: Path, pictu
         (("execution=strokes", "renderer=region"), "bezier, oil or ink"),
         (("execution=brush",), "frames or strokes"),
         (("canvas_px=512",), "execution=strokes"),
+        (("order='the subject first'",), "execution=strokes"),
         (("execution=strokes", "canvas_px=9000"), "64 to 2048"),
     ],
 )
@@ -94,6 +95,24 @@ def test_what_strokes_cannot_do_is_refused_in_one_line(
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert message in line
     assert not out.exists()
+
+
+def test_an_order_in_words_is_kept_and_reported(painter: Path, picture: Path, tmp_path: Path) -> None:
+    overrides = ("task=reconstruct", f"image={picture}", "execution=strokes", "fit=stretch", f"out={tmp_path}")
+    assert paint(painter, *overrides, "order='the background first, then the subject'") == 0
+    turns = report(tmp_path)["strokes"]["turns"]
+    assert turns[:2] == [["the background"], ["the subject"]]
+
+
+def test_an_order_of_what_is_not_there_is_refused_before_anything_is_painted(
+    painter: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    overrides = ("task=reconstruct", f"image={picture}", "execution=strokes", f"out={out}")
+    assert paint(painter, *overrides, "order='the elephant first'") == 2
+    *_, line = capsys.readouterr().err.strip().splitlines()
+    assert "wide.png" in line and "elephant" in line and "the background" in line
+    assert not (out / "report.json").exists()
 
 
 @pytest.mark.parametrize(

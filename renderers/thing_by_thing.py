@@ -1,0 +1,71 @@
+"""A painter's process in an order that a person puts in words: "the background first, then the subject".
+
+Each thing that is named is painted as the painter paints it, but in a time of its own; all that is not named share one,
+before what comes last.
+"""
+
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from renderers.painting import NOTHING_KNOWN, Image
+from renderers.shrink import shrink
+from renderers.things import Things, ThingsConfig, find_things
+from renderers.things.spoken_order import spoken_order
+
+_THINGS = ThingsConfig(max_things=6)
+_LOOKED_AT_PX = 512
+_FRAMES_A_TURN = 4
+
+Turns = tuple[tuple[int, ...], ...]
+"""Labels of the things that are painted at a time, from the first to the last."""
+
+
+def turns_in_words(picture: Image, order: str) -> tuple[Things, Turns]:
+    """The things of a (H, W, 3) picture in [0, 1], and whose turn comes when.
+
+    Raises:
+        ConfigError: if the words name none of them; it says what they are called.
+    """
+    looked_at = shrink(picture, _LOOKED_AT_PX)
+    things = find_things(looked_at, NOTHING_KNOWN, _THINGS, np.random.Generator(np.random.PCG64(0)), {})
+    first, last = spoken_order(order, things.names)
+    others = tuple(label for label in range(len(things.names)) if label not in (*first, *last))
+    turns = chain(((label,) for label in first), (others,), ((label,) for label in last))
+    return things, tuple(turn for turn in turns if turn)
+
+
+def by_turns(frames: NDArray[np.float32], things: Things, turns: Turns) -> NDArray[np.float32]:
+    """A painter's frames (T, h, w, 3) in [0, 1] as (T', h, w, 3), one turn after the other.
+
+    Before its turn a place looks as in the first frame, after it as in the last; in between all frames pass. There are
+    at least four steps a turn, and never fewer than before.
+
+    Args:
+        frames: of at least two moments.
+        things: cut the picture up.
+        turns: all of them, each in one turn.
+    """
+    last = len(frames) - 1
+    num_steps = max(last, _FRAMES_A_TURN * len(turns))
+    coverages = things.coverages(*frames.shape[1:3])
+    shares = [np.sum([coverages[label] for label in turn], axis=0)[..., None] for turn in turns]
+    moments = np.linspace(0.0, len(turns), num_steps + 1)
+    painted: NDArray[np.float32] = np.stack([
+        np.sum([
+            share * _between(frames, last * float(np.clip(moment - number, 0.0, 1.0)))
+            for number, share in enumerate(shares)
+        ], axis=0)
+        for moment in moments
+    ]).astype(np.float32)  # fmt: skip
+    painted[-1] = frames[-1]
+    return painted
+
+
+def _between(frames: NDArray[np.float32], moment: float) -> NDArray[np.float32]:
+    """The frame at a moment between two."""
+    before = min(int(moment), len(frames) - 2)
+    part = np.float32(moment - before)
+    between: NDArray[np.float32] = (1 - part) * frames[before] + part * frames[before + 1]
+    return between
