@@ -64,6 +64,7 @@ def test_every_choice_of_every_group_gives_a_typed_configuration(group: str, cho
         parents = [] if choice in ("codec", "words", "agent") else ["base=c"]
         parents += ["motion=d"] if choice in ("replication", "motion_lora") else []
         parents = [] if choice == "paper" else parents
+        parents += ["stage=codec"] if choice == "larger" else []  # its only stage
         plain = compose("train", [f"{group}={choice}", "data=a", "out=b", *parents])
         assert isinstance(train_config(plain), TrainConfig)
         return
