@@ -142,14 +142,14 @@ def test_a_user_can_interrupt_rendering_and_painting(comfy: Comfy, painter: Any,
 
 def test_a_painter_paints_words_and_keeps_to_chained_pins(comfy: Comfy, painter: Any, picture: Tensor) -> None:
     free, process = comfy.run(PAINT, painter=painter, prompt="a red house, painted in oil", steps=2, num_frames=4).args
-    assert free.shape == (4, 64, 64, 3) and free.dtype == torch.float32 and process.program is None
+    assert free.shape == (4, 128, 128, 3) and free.dtype == torch.float32 and process.program is None
     assert "made by a model" in process.credit and process.caption == "a red house, painted in oil"
     (pins,) = comfy.run(PIN, image=torch.ones(1, 64, 64, 3), frame=0).args
     (pins,) = comfy.run(PIN, image=picture[:, :, 8:56], frame=-1, pins=pins).args
     assert [pin.frame for pin in pins] == [0, -1]
     led, _ = comfy.run(PAINT, painter=painter, prompt="", steps=2, num_frames=4, pins=pins).args
     target = picture[0, :, 8:56]
-    target = torch.nn.functional.interpolate(target.permute(2, 0, 1)[None], (64, 64), mode="bilinear")[0]
+    target = torch.nn.functional.interpolate(target.permute(2, 0, 1)[None], (128, 128), mode="bilinear")[0]
     target = target.permute(1, 2, 0)
     assert (led[-1] - target).abs().mean() < 0.5 * (free[-1] - target).abs().mean()
     assert comfy.bars == [[2, 2], [2, 2]]
