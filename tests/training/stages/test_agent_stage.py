@@ -67,7 +67,7 @@ def test_climbing_gains_brings_a_stroke_to_the_picture() -> None:
     for _ in range(80):
         gains, strokes = stroke_gains(odds.sigmoid(), black, picture)
         optimizer.zero_grad()
-        (-gains.sum()).backward()
+        (-gains.sum()).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         errors.append(float((paint_strokes(strokes, black) - picture).square().sum()))
     assert min(errors[-10:]) < 0.1 * errors[0]
