@@ -4,7 +4,8 @@ python -m benchmarks.agent --actor RUN/weights/actor.safetensors --data DIR     
 python -m benchmarks.agent --actor RUN/weights/actor.safetensors --images DIR   # pictures of a folder
 
 All paint on black at the actor's size and are compared at `--size`. Random search puts, for each stroke, some random
-ones of the same kind on trial, each in its best colour, and keeps the one that lessens the error most, if any does.
+ones of the same kind on trial, each in its best colour, and keeps the one that lessens the error most, if any does. An
+actor of stage=agent tries out strokes as well: on a canvas of 64 px, 256 for every five, which is 51 a stroke.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from renderers import agent, bezier
 from renderers.quality import psnr_db
 from renderers.raster.discs import disc_masks
 from training.data.stream import DataMixture, SequenceStream
-from training.models.pointing import PointingActor
+from training.models.proposing import ProposingActor
 from training.models.read_tensors import read_tensors
 
 Image = NDArray[np.float32]
@@ -102,18 +103,18 @@ def main() -> None:
     pictures = load(arguments.data or arguments.images, arguments.count, size_px)
     unit = min(yardstick_s() for _ in range(3))
     print(f"{len(pictures)} pictures of {size_px} px, painted on black; yardstick {unit:.3f} CPU-s\n")
-    print(f"{'':42}{'MSE after ' + ', '.join(map(str, _LOOKED_AT)) + ' strokes':34}{'dB':>7}{'yardsticks':>12}")
+    print(f"{'':46}{'MSE after ' + ', '.join(map(str, _LOOKED_AT)) + ' strokes':34}{'dB':>7}{'yardsticks':>12}")
     for name, painter in _painters(arguments, size_px):
         errors, decibels, seconds = _measure(painter, pictures)
         figures = "".join(f"{error:10.4f}" for error in errors)
-        print(f"{name:42}{figures:34}{decibels:7.2f}{seconds / unit:12.2f}", flush=True)
+        print(f"{name:46}{figures:34}{decibels:7.2f}{seconds / unit:12.2f}", flush=True)
     for name, published, where in _PUBLISHED:
         figures = "".join(f"{'' if error is None else format(error, '.4f'):>10}" for error in published)
-        print(f"{name:42}{figures:34}  {where}")
+        print(f"{name:46}{figures:34}  {where}")
 
 
 def _painters(arguments: argparse.Namespace, size_px: int) -> Iterator[tuple[str, Painter]]:
-    for num_candidates, finer in ((1, False), (10, False), (100, False), (10, True), (100, True)):
+    for num_candidates, finer in ((1, False), (10, False), (100, False), (10, True), (51, True), (100, True)):
         name = f"random search, {num_candidates} a stroke" + (", finer and finer" if finer else "")
         yield name, RandomSearch(num_candidates, finer, size_px)
     yield "agent", _agent(arguments.actor, arguments, size_px)
@@ -121,7 +122,7 @@ def _painters(arguments: argparse.Namespace, size_px: int) -> Iterator[tuple[str
     if "stem.weight" in tensors:
         torch.manual_seed(0)
         untrained = arguments.actor.with_name("untrained.safetensors")
-        save_file(PointingActor(len(tensors["stem.weight"])).state_dict(), untrained)
+        save_file(ProposingActor(len(tensors["stem.weight"])).state_dict(), untrained)
         yield "the same agent, untrained", _agent(untrained, arguments, size_px)
         untrained.unlink()
     for preset in ("fast", "std", "best"):

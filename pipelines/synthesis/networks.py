@@ -81,7 +81,7 @@ def _actor(path: str, sha256: str, key: str) -> "Actor":
     import torch
 
     from training.models.actor_file import actor_of
-    from training.models.pointing import ACTOR_CELL_PX, PointingActor
+    from training.models.proposing import ACTOR_CELL_PX, ProposingActor
 
     _check_unchanged(key, path, sha256)
     expected = "weights of an actor of Learning to Paint"
@@ -96,7 +96,7 @@ def _actor(path: str, sha256: str, key: str) -> "Actor":
 
     def strokes(canvases: NDArray[np.float32], pictures: NDArray[np.float32], done: float) -> NDArray[np.float32]:
         width_px = canvases.shape[-1]
-        if isinstance(network, PointingActor) and width_px % ACTOR_CELL_PX:
+        if isinstance(network, ProposingActor) and width_px % ACTOR_CELL_PX:
             raise ConfigError(_beside(key, "width_px"), width_px, f"a multiple of {ACTOR_CELL_PX} with this actor")
         with torch.inference_mode():
             answer: NDArray[np.float32] = network(torch.from_numpy(canvases), torch.from_numpy(pictures), done).numpy()

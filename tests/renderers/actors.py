@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from renderers.agent import Actor
 from renderers.raster.ribbon import Floats
 from training.models.actor import Actor as ReleasedActor
-from training.models.pointing import PointingActor
+from training.models.proposing import ProposingActor
 
 RELEASED_PARAMETERS = 11_209_857
 """ResNet-18 (11,689,512) with a 3 x 3 stem of nine channels, one more shortcut, and 65 numbers out."""
@@ -27,7 +27,7 @@ def save_small_actor(path: Path) -> Path:
     """An untrained actor of stage `agent`, of a few kilobytes."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        state = PointingActor(4).state_dict()
+        state = ProposingActor(4).state_dict()
     if path.suffix == ".safetensors":
         save_file(state, path)
     else:

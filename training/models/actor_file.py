@@ -7,10 +7,10 @@ from torch import Tensor
 
 from conf.errors import UserError
 from training.models.actor import CHANNELS_SEEN, Actor
-from training.models.pointing import PointingActor
+from training.models.proposing import ProposingActor
 
 
-def actor_of(tensors: Mapping[str, Tensor]) -> Actor | PointingActor:
+def actor_of(tensors: Mapping[str, Tensor]) -> Actor | ProposingActor:
     """The actor that a state dict describes, ready to paint.
 
     Args:
@@ -21,9 +21,9 @@ def actor_of(tensors: Mapping[str, Tensor]) -> Actor | PointingActor:
     """
     with torch.random.fork_rng(devices=[]):  # building draws weights that are replaced at once
         if "conv1.weight" in tensors:
-            actor: Actor | PointingActor = Actor()
+            actor: Actor | ProposingActor = Actor()
         elif "stem.weight" in tensors and tensors["stem.weight"].ndim == 4:
-            actor = PointingActor(len(tensors["stem.weight"]))
+            actor = ProposingActor(len(tensors["stem.weight"]))
         else:
             raise UserError(
                 f"neither conv1.weight (as released, {CHANNELS_SEEN} channels in) nor stem.weight (of stage=agent)"

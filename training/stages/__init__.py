@@ -16,8 +16,9 @@ class StageLoss:
     """What a stage's network gives for a batch.
 
     Attributes:
-        loss: scalar to minimise: the mean of `per_sample`, weighted where min-SNR is on.
-        per_sample: (B,) detached, not weighted.
+        loss: scalar to minimise: the mean of `per_sample`, weighted where min-SNR is on; in stage `agent` what its
+            proposals gain, negative.
+        per_sample: (B,) detached, not weighted: what is logged.
         timesteps: (B,) of the noise, as `training.objective` says; None in a stage without noise.
     """
 

@@ -1,8 +1,9 @@
-"""Stage `agent`: an actor that paints, trained by gradients through the exact strokes.
+"""Stage `agent`: an actor that paints, trained by what its strokes gain.
 
-Learning to Paint trained its actor by reinforcement, through a network that imitates its strokes. Here the strokes
-themselves pass gradients on (`renderers.raster.disc_gradient`), so a whole painting is one differentiable function of
-the actor's weights: no critic, no discriminator, no memory of past canvases.
+Learning to Paint trained its actor by reinforcement, through a network that imitates its strokes and a critic that
+guesses what a stroke is worth. Here what a stroke gains is measured, on the very canvas that the actor looks at, and
+the exact strokes pass gradients on (`renderers.raster.disc_gradient`). Every proposal is told what it was worth at
+every look: no critic, no discriminator, no memory of past canvases, and no gradient through a whole painting.
 """
 
 import math
@@ -15,14 +16,16 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from training.data.batch import SequenceBatch
-from training.models.disc_strokes import paint_strokes
-from training.models.pointing import PointingActor
+from training.models.actor import STROKES_AT_ONCE
+from training.models.proposing import STROKES_A_CELL, ProposingActor
 from training.models.shape import AgentShape
+from training.models.stroke_gains import best_strokes, paint_strokes, stroke_gains
 from training.models.weights import holding
 from training.stages import StageLoss
 
 ACTOR_FILE = "actor.safetensors"
 _LEAST_ERROR = 1e-4  # 40 dB: what is nearer than this counts as reached
+_LEAST_GAIN = 1e-3  # summed over a canvas: less than this counts as this
 _SHOWN = 8  # frames of a sample, from the blank canvas to the last
 
 
@@ -34,34 +37,53 @@ class AgentNetwork(nn.Module):
         num_steps: of a painting, five strokes each.
     """
 
-    def __init__(self, actor: PointingActor, num_steps: int) -> None:
+    def __init__(self, actor: ProposingActor, num_steps: int) -> None:
         super().__init__()
         self.actor, self._num_steps = actor, num_steps
 
     def forward(self, batch: SequenceBatch) -> StageLoss:
-        """The mean over a painting's steps of the logarithm of the mean squared error (0.23 times the PSNR, negative).
+        """What is minimised: minus what proposals gain, see `proposal_loss`, over all looks of a painting.
 
-        The logarithm makes a late step, which refines, count as much as an early one, which has more to gain.
+        What is reported of each sample is the painting itself: the mean over its steps of the logarithm of the mean
+        squared error (0.23 times the PSNR, negative). The two fall together.
         """
         assert batch.frames is not None  # latents are refused before
         pictures = bgr(batch.frames[:, -1])
-        losses = torch.zeros(len(pictures), device=pictures.device)
-        for canvases in self.rollout(pictures):
-            losses = losses + ((canvases - pictures) ** 2).mean((1, 2, 3)).add(_LEAST_ERROR).log()
-        losses = losses / self._num_steps
-        return StageLoss(loss=losses.mean(), per_sample=losses.detach(), timesteps=None)
+        canvases = torch.zeros_like(pictures)
+        losses, errors = torch.zeros((), device=pictures.device), torch.zeros(len(pictures), device=pictures.device)
+        for step in range(self._num_steps):
+            shapes = self.actor.proposals(canvases, pictures, step / self._num_steps)
+            gains, strokes = stroke_gains(shapes, canvases, pictures)
+            losses = losses + proposal_loss(gains)
+            chosen = best_strokes(strokes, gains, canvases, pictures, STROKES_AT_ONCE)
+            canvases = paint_strokes(chosen, canvases)
+            errors = errors + ((canvases - pictures) ** 2).mean((1, 2, 3)).add(_LEAST_ERROR).log()
+        return StageLoss(loss=losses / self._num_steps, per_sample=errors / self._num_steps, timesteps=None)
 
     def rollout(self, pictures: Tensor) -> list[Tensor]:
-        """Canvases (B, 3, W, W) BGR after each step of painting (B, 3, W, W) BGR pictures in [0, 1], from black.
-
-        Gradients flow back through the paint, so a stroke answers for all that is later seen of it, but not through
-        what the actor saw: through twenty looks they explode (norms above 100, and nothing is learnt).
-        """
+        """Canvases (B, 3, W, W) BGR after each step of painting (B, 3, W, W) BGR pictures in [0, 1], from black."""
         canvases, after = torch.zeros_like(pictures), []
         for step in range(self._num_steps):
-            canvases = paint_strokes(self.actor(canvases.detach(), pictures, step / self._num_steps), canvases)
+            canvases = paint_strokes(self.actor(canvases, pictures, step / self._num_steps), canvases)
             after.append(canvases)
         return after
+
+
+def proposal_loss(gains: Tensor) -> Tensor:
+    """Minus what the best proposal of each cell gains, as a share of the best of all, mean over cells.
+
+    Shares make a late look, where little is left to gain, count as much as an early one. Only the best of a cell learns
+    from a look, so that the strokes of a cell come to serve different places.
+
+    Args:
+        gains: (B, cells x 4), as `stroke_gains` gives them, cell by cell.
+
+    Returns:
+        A scalar, -1 at least.
+    """
+    greatest = gains.detach().amax(1, keepdim=True).clamp(min=_LEAST_GAIN)
+    best = gains.reshape(len(gains), -1, STROKES_A_CELL).amax(2)
+    return -(best / greatest).mean()
 
 
 class AgentStage:
@@ -78,7 +100,7 @@ class AgentStage:
 
     def __init__(self, shape: AgentShape, sample_batch: SequenceBatch) -> None:
         self._shape, self._sample_batch = shape, sample_batch
-        self._network = AgentNetwork(PointingActor(shape.width), shape.num_steps)
+        self._network = AgentNetwork(ProposingActor(shape.width), shape.num_steps)
         self.network: nn.Module = self._network
         self.frozen: Mapping[str, nn.Module] = {}
 

@@ -8,7 +8,7 @@ from training.config import NUM_PROMPTS, PARENTS, TrainConfig
 from training.data.batch import SequenceBatch
 from training.data.stream import SequenceStream
 from training.models.architecture import Base, DenoisingStageName, FromNothing, StageRequest, TrainsCodec
-from training.models.pointing import ACTOR_CELL_PX
+from training.models.proposing import ACTOR_CELL_PX
 from training.models.registry import architecture
 from training.models.trained_size import is_far, trained_size
 from training.models.waiting import let_wait

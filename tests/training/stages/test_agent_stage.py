@@ -10,16 +10,15 @@ from safetensors.torch import load_file
 from conf.errors import ConfigError, UserError
 from pipelines.synthesis.assets import read_assets
 from renderers import agent
-from renderers.raster.discs import paint_discs
 from tests.pipelines.small_dataset import small_dataset
 from tests.training.stages.runs import train
 from tests.training.toy_runs import config, losses
 from training.data.batch import SequenceBatch
-from training.models.disc_strokes import paint_strokes
-from training.models.pointing import PointingActor
+from training.models.proposing import STROKES_A_CELL, ProposingActor
 from training.models.shape import AgentShape
+from training.models.stroke_gains import paint_strokes, stroke_gains
 from training.models.weights import trained_parameters
-from training.stages.agent import ACTOR_FILE, AgentNetwork, AgentStage, bgr
+from training.stages.agent import ACTOR_FILE, AgentNetwork, AgentStage, bgr, proposal_loss
 
 SMALL = {"stage": "agent", "base": "null", "stage.agent.width": 4, "stage.agent.num_steps": 3}
 
@@ -39,59 +38,86 @@ def pictures() -> SequenceBatch:
     return SequenceBatch(keys=("a", "b", "c", "d"), positions=torch.arange(4), captions=("",) * 4, frames=frames)
 
 
-def test_strokes_are_the_exact_ones_and_pass_gradients_on() -> None:
-    generator = torch.Generator().manual_seed(0)
-    strokes = torch.rand(2, 5, 13, generator=generator).requires_grad_()
-    canvases = torch.rand(2, 3, 32, 32, generator=generator).requires_grad_()
-    painted = paint_strokes(strokes, canvases)
-    for number in range(2):
-        exact = paint_discs(strokes[number].detach().numpy(), canvases[number].detach().permute(1, 2, 0).numpy())
-        assert np.allclose(painted[number].detach().permute(1, 2, 0).numpy(), exact, atol=1e-5)
-    painted.square().sum().backward()  # type: ignore[no-untyped-call]
-    assert strokes.grad is not None and canvases.grad is not None
-    assert (strokes.grad.abs().sum((0, 1)) > 0).all() and canvases.grad.abs().sum() > 0
+def bgr_pictures() -> torch.Tensor:
+    """The same, as the actor sees them."""
+    frames = pictures().frames
+    assert frames is not None
+    return bgr(frames[:, 0])
 
 
-def test_descent_along_the_gradient_brings_a_stroke_to_the_picture() -> None:
+def test_a_proposal_gains_what_it_takes_off_the_error() -> None:
+    torch.manual_seed(0)
+    goals = bgr_pictures()
+    canvases = torch.rand(goals.shape, generator=torch.Generator().manual_seed(0))
+    gains, strokes = stroke_gains(ProposingActor(4).proposals(canvases, goals, 0.5), canvases, goals)
+    assert gains.shape == (4, 2 * 2 * STROKES_A_CELL)
+    before = (canvases - goals).square().sum((1, 2, 3))
+    for number in range(gains.shape[1]):
+        after = (paint_strokes(strokes[:, number : number + 1], canvases) - goals).square().sum((1, 2, 3))
+        assert torch.allclose(gains[:, number], before - after, atol=1e-2)
+
+
+def test_climbing_gains_brings_a_stroke_to_the_picture() -> None:
     goal = torch.tensor([[[0.3, 0.3, 0.5, 0.5, 0.6, 0.7, 0.3, 0.2, 0.9, 0.8, 0.9, 0.2, 0.1]]])
-    picture = paint_strokes(goal, torch.zeros(1, 3, 32, 32))
-    odds = torch.logit((goal + 0.12).clamp(0.05, 0.95)).requires_grad_()
+    black = torch.zeros(1, 3, 32, 32)
+    picture = paint_strokes(goal, black)
+    odds = torch.logit((goal[..., :10] + 0.12).clamp(0.05, 0.95)).requires_grad_()
     optimizer = torch.optim.Adam([odds], 0.05)
     errors = []
     for _ in range(80):
-        error = (paint_strokes(odds.sigmoid(), torch.zeros(1, 3, 32, 32)) - picture).square().mean()
+        gains, strokes = stroke_gains(odds.sigmoid(), black, picture)
         optimizer.zero_grad()
-        error.backward()  # type: ignore[no-untyped-call]
+        (-gains.sum()).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        errors.append(float(error.detach()))
-    assert errors[-1] < 0.1 * errors[0]
+        errors.append(float((paint_strokes(strokes, black) - picture).square().sum()))
+    assert min(errors[-10:]) < 0.1 * errors[0]
 
 
-def test_it_learns_to_paint_what_it_sees() -> None:
+def test_only_the_best_of_a_cell_learns() -> None:
+    gains = torch.tensor([[1.0, 2.0, 0.5, 0.1, 4.0, 1.0, 1.0, 1.0]], requires_grad=True)
+    loss = proposal_loss(gains)
+    assert float(loss.detach()) == pytest.approx(-(2 + 4) / 2 / 4)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert gains.grad is not None
+    assert gains.grad.nonzero()[:, 1].tolist() == [1, 4]
+
+
+def test_it_paints_the_same_strokes_again_and_each_helps() -> None:
     torch.manual_seed(0)
-    network = AgentNetwork(PointingActor(4), num_steps=3)
-    optimizer = torch.optim.Adam(trained_parameters(network).values(), lr=5e-3)
-    history = []
+    actor, goals = ProposingActor(4), bgr_pictures()
+    canvases = torch.zeros_like(goals)
+    strokes = actor(canvases, goals, 0.0)
+    assert torch.equal(strokes, actor(canvases, goals, 0.0))
+    errors = [float((paint_strokes(strokes[:, :count], canvases) - goals).square().sum()) for count in range(1, 6)]
+    assert errors == sorted(errors, reverse=True)
+
+
+def test_training_does_not_collapse() -> None:
+    torch.manual_seed(0)
+    network = AgentNetwork(ProposingActor(4), num_steps=3)
+    optimizer = torch.optim.Adam(trained_parameters(network).values(), lr=1e-3)
+    errors = []
     for _ in range(40):
         optimizer.zero_grad()
-        loss = network(pictures()).loss
-        loss.backward()
+        result = network(pictures())
+        result.loss.backward()
         optimizer.step()
-        history.append(float(loss.detach()))
-    assert np.mean(history[-5:]) < np.mean(history[:5]) - 0.3  # more than a decibel
+        errors.append(float(result.per_sample.mean()))
+    assert np.mean(errors[-10:]) < errors[0] - 1  # four decibels
+    assert np.mean(errors[-10:]) < min(errors) + 0.4
 
 
 def test_the_renderer_paints_what_the_stage_trained(trained: Path) -> None:
     weights = trained / "weights" / ACTOR_FILE
     chosen = agent.Config(actor=str(weights), width_px=16, num_steps=3)
     assets = read_assets(agent.RENDERER.asset_files(chosen)).content
-    actor = PointingActor(4)
+    actor = ProposingActor(4)
     actor.load_state_dict(load_file(weights))
     network = AgentNetwork(actor, num_steps=3)
     frames = pictures().frames
     assert frames is not None
     with torch.no_grad():
-        canvases = network.rollout(bgr(frames[:, 0]))[-1].flip(1).permute(0, 2, 3, 1).numpy()
+        canvases = network.rollout(bgr_pictures())[-1].flip(1).permute(0, 2, 3, 1).numpy()
     for frame, canvas in zip(frames[:, 0], canvases, strict=True):
         image = (frame.permute(1, 2, 0).numpy() / 2 + 0.5).astype(np.float32)
         program = agent.RENDERER.paint(image, chosen, np.random.SeedSequence(0), assets).program
