@@ -112,6 +112,8 @@ def run(config: AssembleConfig) -> Summary:
         UserError: if a part is missing, of another kind, or does not belong to the others, or `out` is something else.
     """
     parts = parts_of_painter(config.painter) if config.painter is not None else {}
+    if config.base is not None:
+        parts.pop("words", None)  # of the painter's own base
     parts |= {key: part_at(key, place) for key, place in config.places.items()}
     _refuse_other_stages(config, parts)
     _refuse_strangers(parts)

@@ -184,6 +184,10 @@ def test_the_run_that_a_base_learnt_its_words_in_comes_along(runs: Folders, tmp_
     out = assemble(parents, tmp_path / "painter", licences="{}", words=words)
     assert json.loads((out / "run_cards" / "words.json").read_text())["stage"] == "words"
     assert json.loads((out / "painter.json").read_text())["parts"]["words"]["licences"]["data"]
+    further = train("base", data, {"base": base}, tmp_path / "further", max_steps=1)
+    motion = train("motion", data, {"base": further}, tmp_path / "motion_further", max_steps=1)
+    again = assemble({"base": further, "motion": motion}, tmp_path / "again", painter=out, licences="{}")
+    assert not (again / "run_cards" / "words.json").exists()  # of the base that was replaced
     stage_runs.train(data, tmp_path / "others", stage="words", base="null", max_steps=1, seed=1)
     with pytest.raises(UserError, match=r"words: base=.*did not begin from words=.*others"):
         assemble(parents, tmp_path / "other", licences="{}", words=tmp_path / "others")
