@@ -10,6 +10,7 @@ from skimage.metrics import structural_similarity
 from renderers.painting import Image
 
 _UNTOUCHED = 8  # of 255: a channel must differ by more than this before a pixel counts as painted
+_WINDOW_PX = 7
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -20,8 +21,10 @@ def psnr_db(painted: Image, source: Image) -> float:
 
 
 def ssim(painted: Image, source: Image) -> float:
-    """Structural similarity of luma (Wang et al. 2004; 7 x 7 window), at most 1."""
-    return float(structural_similarity(painted @ _LUMA, source @ _LUMA, data_range=1.0))
+    """Structural similarity of luma (Wang et al. 2004; 7 x 7 window), at most 1; smaller pictures go on as they end."""
+    missing = [(0, max(0, _WINDOW_PX - side)) for side in painted.shape[:2]]
+    lumas = [np.pad(picture @ _LUMA, missing, mode="edge") for picture in (painted, source)]
+    return float(structural_similarity(*lumas, win_size=_WINDOW_PX, data_range=1.0))
 
 
 def coverage(frame: NDArray[np.uint8], blank: NDArray[np.uint8]) -> float:

@@ -1,10 +1,10 @@
 """A painter's process in an order that a person puts in words: "the background first, then the subject".
 
-Each thing that is named is painted as the painter paints it, but in a time of its own; all that is not named share one,
-before what comes last.
+Each thing that is named is painted as the painter paints it, but in a time of its own. All that is not named belongs to
+the background, where that is named, and else has a time of its own before what comes last.
 """
 
-from itertools import chain
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,17 +12,38 @@ from numpy.typing import NDArray
 from renderers.painting import NOTHING_KNOWN, Image
 from renderers.shrink import shrink
 from renderers.things import Things, ThingsConfig, find_things
-from renderers.things.spoken_order import spoken_order
+from renderers.things.spoken_order import names_the_rest, not_understood, spoken_order
 
 _THINGS = ThingsConfig(max_things=6)
 _LOOKED_AT_PX = 512
-_FRAMES_A_TURN = 4
+_FRAMES_A_TURN = 8
+_BACKGROUND = "the background"
 
 Turns = tuple[tuple[int, ...], ...]
 """Labels of the things that are painted at a time, from the first to the last."""
 
 
-def turns_in_words(picture: Image, order: str) -> tuple[Things, Turns]:
+@dataclass(frozen=True)
+class Spoken:
+    """An order in words, read beside a picture.
+
+    Attributes:
+        things: of the picture.
+        turns: all of them, in the order in which they are painted.
+        not_there: the clauses that name something else.
+    """
+
+    things: Things
+    turns: Turns
+    not_there: tuple[str, ...]
+
+    @property
+    def names(self) -> list[list[str]]:
+        """What is painted at a time, from first to last."""
+        return [[self.things.names[label] for label in turn] for turn in self.turns]
+
+
+def turns_in_words(picture: Image, order: str) -> Spoken:
     """The things of a (H, W, 3) picture in [0, 1], and whose turn comes when.
 
     Raises:
@@ -32,15 +53,18 @@ def turns_in_words(picture: Image, order: str) -> tuple[Things, Turns]:
     things = find_things(looked_at, NOTHING_KNOWN, _THINGS, np.random.Generator(np.random.PCG64(0)), {})
     first, last = spoken_order(order, things.names)
     others = tuple(label for label in range(len(things.names)) if label not in (*first, *last))
-    turns = chain(((label,) for label in first), (others,), ((label,) for label in last))
-    return things, tuple(turn for turn in turns if turn)
+    turns = [*((label,) for label in first), others, *((label,) for label in last)]
+    if _BACKGROUND in [things.names[label] for label in (*first, *last)] and not names_the_rest(order):
+        turns.remove(others)
+        turns = [(*turn, *others) if things.names[turn[0]] == _BACKGROUND else turn for turn in turns]
+    return Spoken(things, tuple(turn for turn in turns if turn), not_understood(order, things.names))
 
 
 def by_turns(frames: NDArray[np.float32], things: Things, turns: Turns) -> NDArray[np.float32]:
     """A painter's frames (T, h, w, 3) in [0, 1] as (T', h, w, 3), one turn after the other.
 
     Before its turn a place looks as in the first frame, after it as in the last; in between all frames pass. There are
-    at least four steps a turn, and never fewer than before.
+    at least eight steps a turn, and never fewer than before.
 
     Args:
         frames: of at least two moments.

@@ -18,6 +18,7 @@ LONGEST_CANVAS_PX = 2048
 """Of a canvas on which strokes are painted."""
 
 _MOST_FRAMES = 256
+_IN_WORDS = "words such as 'the background first, then the subject', or null"
 _OF_STROKES = ("renderer", "canvas_px", "shown_frames", "order")
 
 
@@ -53,6 +54,8 @@ class StrokeExecution:
         if not self.renderer.renderer.follows(self.renderer.config):
             allowed = "bezier, oil or ink, on the CPU: strokes in a painter's order"
             raise ConfigError("renderer", self.renderer.name, allowed)
+        if self.order is not None and not self.order.strip():
+            raise ConfigError("order", self.order, _IN_WORDS)
         for key, lowest, highest in (("canvas_px", 64, LONGEST_CANVAS_PX), ("shown_frames", 2, _MOST_FRAMES)):
             value = getattr(self, key)
             if value is not None and not lowest <= value <= highest:
@@ -186,6 +189,8 @@ def paint_config(plain: dict[str, Any]) -> PaintConfig:
     execution = plain["execution"]
     if execution not in ("frames", "strokes"):
         raise ConfigError("execution", execution, "frames or strokes")
+    if not isinstance(plain["order"], str | None):
+        raise ConfigError("order", plain["order"], _IN_WORDS)
     of_strokes = typed(_OfStrokes, {key: plain[key] for key in _OF_STROKES})
     given = {key: value for key, value in plain.items() if key not in (*_OF_STROKES, "execution")}
     config = typed(PaintConfig, {**given, "conditions": pinned, "loras": plain["loras"] or {}})

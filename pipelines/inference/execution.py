@@ -7,7 +7,7 @@ import resource
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -40,13 +40,19 @@ class Executed:
     facts: dict[str, Any]
 
     @property
-    def line(self) -> str:
+    def lines(self) -> list[str]:
         """What to tell of it."""
-        return (
-            f"  {self.facts['num_strokes']} strokes of {self.facts['renderer']} on {self.frames.shape[2]}x"
-            f"{self.frames.shape[1]} px in {self.facts['seconds']:.1f} s: arrival agreement "
-            f"{self.facts['arrival_agreement']:.2f}, PSNR {self.facts['psnr_db']:.2f} dB, SSIM {self.facts['ssim']:.3f}"
-        )
+        facts, (height, width) = self.facts, self.frames.shape[1:3]
+        lines = [
+            f"  {facts['num_strokes']} strokes of {facts['renderer']} on {width}x{height} px "
+            f"in {facts['seconds']:.1f} s: arrival agreement {facts['arrival_agreement']:.2f}, "
+            f"PSNR {facts['psnr_db']:.2f} dB, SSIM {facts['ssim']:.3f}"
+        ]
+        if "turns" in facts:
+            lines.append(f"  in this order: {'; then '.join(', '.join(turn) for turn in facts['turns'])}")
+        if facts.get("not_there"):
+            lines.append(f"  not in the picture: {', '.join(facts['not_there'])}")
+        return lines
 
 
 def execute(
@@ -74,14 +80,16 @@ def execute(
         wanted = _completed(time_line, given)
     choice, facts = execution.renderer, dict[str, Any]()
     if execution.order is not None:
-        things, turns = turns_in_words(wanted, execution.order)
+        spoken = turns_in_words(wanted, execution.order)
         bare = frames[:1] if begun else np.full_like(frames[:1], choice.ground)
-        in_order = by_turns(np.concatenate([bare, frames[1:]]), things, turns)
+        in_order = by_turns(np.concatenate([bare, frames[1:]]), spoken.things, spoken.turns)
         time_line = TimeLine(frames=in_order, begun=time_line.begun)
-        facts["turns"] = [[things.names[label] for label in turn] for turn in turns]
+        facts |= {"order": execution.order, "turns": spoken.names, "not_there": list(spoken.not_there)}
     painting = choice.renderer.follow(
         wanted, time_line, choice.config, np.random.SeedSequence(seed), choice.assets.content
     )
+    if execution.order is not None:
+        painting = replace(painting, pace=evenly(painting.left))
     steps = spaced_steps(painting.left, execution.shown_frames or len(frames), "distance")
     painted = np.stack([to_uint8(canvas) for canvas in choice.renderer.replay(painting.program, steps)])
     finished = painted[-1].astype(np.float32) / np.float32(255)
@@ -101,6 +109,22 @@ def execute(
             **facts,
         },
     )
+
+
+def evenly(left: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A pace at which every stroke counts the same, from 1 to 0; it stands still at strokes that lead away.
+
+    A finished thing is a small part of the way to a picture: frames at even steps of the distance would show the first
+    thing many times over, and skip the next.
+
+    Args:
+        left: (N + 1,) as of a `Painting`.
+    """
+    nearer = np.concatenate([[True], left[1:] < np.minimum.accumulate(left)[:-1]])
+    nearer[-1] = True
+    reached = np.maximum.accumulate(np.where(nearer, np.arange(len(left)), 0))
+    pace: NDArray[np.float64] = 1.0 - reached / (len(left) - 1)
+    return pace
 
 
 def check_order(execution: StrokeExecution, picture: Image) -> None:

@@ -100,7 +100,7 @@ def write_result(
     except OSError as error:
         raise UserError(f"out={config.out}: {error.filename or config.out}: {error.strerror or error}") from error
     num_written = len(frames) - first if executed is None else len(executed.frames)
-    lines = [f"painted {num_written} frames: {config.out}", *([executed.line] if executed is not None else [])]
+    lines = [f"painted {num_written} frames: {config.out}", *(executed.lines if executed is not None else [])]
     lines += [
         f"  frame {one['frame']} keeps to {one['picture']}: PSNR {one['psnr_db']:.2f} dB, SSIM {one['ssim']:.3f}"
         for one in conditions
@@ -147,7 +147,7 @@ def check_order(config: PaintConfig, framing: Framing) -> None:
     try:
         check_order(config.strokes, picture)
     except ConfigError as error:
-        raise UserError(f"image={config.image}: {error}") from None
+        raise UserError(f"{error}, in {config.image}") from None
 
 
 def _picture_in_strokes(config: PaintConfig, framing: Framing) -> Image | None:

@@ -8,9 +8,15 @@ from conf.errors import ConfigError
 EXAMPLE = "words such as 'sky first, then the house'"
 
 _CLAUSES = re.compile(r"[,;.]|\bthen\b")
-_LAST = re.compile(r"\b(last|finally|at the end)\b")
-_AFTER = re.compile(r"\bafter\b")
+_BEFORE_ONE = re.compile(r"((?:^|[,;.]|\bthen\b)\s*before\b[^,;.]*),")  # "before B, A" is one clause
+_LAST = re.compile(r"\b(last|lastly|finally|at the (very )?end|in the end)\b")
+_AFTER, _BEFORE, _NOT = re.compile(r"\bafter\b"), re.compile(r"\bbefore\b"), re.compile(r"\bnot\b|n't\b")
+_REST = re.compile(r"\b((every|all|any)(thing)?( else)?|(the )?(rest|others?))\b")
 _ARTICLE = re.compile(r"^(the|a|an) ")
+_PLACES = ("part", "side", "middle", "left", "right")  # things that are named by where they are have no shorter name
+_FILLERS = re.compile(
+    rf"{_LAST.pattern}|{_REST.pattern}|\b(first|second|third|next|now|and|also|paint(ed)?|before|after|the|an?)\b|\W"
+)
 
 
 def is_spoken(order: str) -> bool:
@@ -21,36 +27,73 @@ def is_spoken(order: str) -> bool:
 def spoken_order(text: str, names: Sequence[str]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Labels of the things that a text names, in its order: those that come first, and those that come last.
 
-    Clauses end at commas, semicolons and "then". "A after B" puts B first; what is said with "last" or "finally" comes
-    after all that is not named.
+    Clauses end at commas, semicolons and "then". "A after B" and "after B, A" put B first. What is said with
+    "last" or "finally", or after "the rest" or "everything else", comes after all that is not named.
 
     Args:
-        text: in any case; things are called by their whole name or its last word.
+        text: in any case; things are called by their whole name or, unless that is a place, its last word.
         names: by label; several things may have one name.
 
     Raises:
-        ConfigError: if it names nothing of the picture.
+        ConfigError: if it names nothing of the picture, or says what should not be.
     """
+    if _NOT.search(text.lower()):
+        raise ConfigError("order", text, "words that say what comes when, without 'not'")
     first: list[int] = []
     last: list[int] = []
-    for clause in _CLAUSES.split(text.lower()):
-        mentioned = sorted((place, label) for label, name in enumerate(names) if (place := _place(name, clause)) >= 0)
-        labels = [label for _, label in mentioned]
-        if _AFTER.search(clause):
-            labels.reverse()
-        (last if _LAST.search(clause) else first).extend(labels)
-    first, last = list(dict.fromkeys(first)), list(dict.fromkeys(last))
+    rest_is_named = False
+    for clause in _CLAUSES.split(_BEFORE_ONE.sub(r"\1", text.lower())):
+        at_last = bool(_LAST.search(clause))
+        for label in _in_order(clause, names):
+            if label is None:
+                rest_is_named = True
+            else:
+                (last if at_last or rest_is_named else first).append(label)
     if not first and not last:
         raise ConfigError("order", text, f"words that name things of the picture: {', '.join(dict.fromkeys(names))}")
+    first, last = list(dict.fromkeys(first)), list(dict.fromkeys(last))
     return tuple(label for label in first if label not in last), tuple(last)
 
 
-def _place(name: str, clause: str) -> int:
-    """Where a clause calls a thing by name; -1 where it does not."""
-    plain = _ARTICLE.sub("", name.lower())
-    if not plain:
-        return -1
-    for spoken in (plain, plain.split()[-1]):
-        if mention := re.search(rf"\b{re.escape(spoken)}(e?s)?\b", clause):
-            return mention.start()
-    return -1
+def names_the_rest(text: str) -> bool:
+    """Whether an order says when all that it does not name is painted."""
+    return bool(_REST.search(text.lower()))
+
+
+def not_understood(text: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Clauses of an order that name something which is not there."""
+    clauses = (clause.strip() for clause in _CLAUSES.split(text.lower()))
+    return tuple(clause for clause in clauses if _FILLERS.sub("", clause) and not _mentions(clause, names))
+
+
+def _in_order(clause: str, names: Sequence[str]) -> list[int | None]:
+    """The things of a clause, from the first to be painted; None stands for all others."""
+    mentions = [*_mentions(clause, names)]
+    if rest := _REST.search(clause):
+        mentions.append((rest.start(), None))
+    labels = [label for _, label in sorted(mentions, key=lambda mention: mention[0])]
+    spoken = clause.strip()
+    if (_AFTER.search(clause) and not spoken.startswith("after")) or spoken.startswith("before"):
+        labels.reverse()
+    return labels
+
+
+def _mentions(clause: str, names: Sequence[str]) -> list[tuple[int, int | None]]:
+    """Where a clause names which things: by whole names, and by last words that are no part of a whole name."""
+    plain = [_ARTICLE.sub("", name.lower()) for name in names]
+    whole = [_found(name, clause) for name in plain]
+    taken = [span for span in whole if span is not None]
+    mentions: list[tuple[int, int | None]] = []
+    for label, (name, span) in enumerate(zip(plain, whole, strict=True)):
+        if span is None and name and (short := name.split()[-1]) not in (name, *_PLACES):
+            span = _found(short, clause)
+            if span is not None and any(start <= span[0] < end for start, end in taken):
+                span = None
+        if span is not None:
+            mentions.append((span[0], label))
+    return mentions
+
+
+def _found(name: str, clause: str) -> tuple[int, int] | None:
+    mention = re.search(rf"\b{re.escape(name)}(e?s)?\b", clause) if name else None
+    return None if mention is None else mention.span()

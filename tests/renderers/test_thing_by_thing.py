@@ -25,20 +25,20 @@ def fading_in(picture: Image, num_frames: int = 5) -> np.ndarray:
 @pytest.mark.parametrize("first", ["the subject", "the background"])
 def test_what_is_named_first_is_finished_before_the_rest_is_begun(first: str) -> None:
     picture, inside = disc_on_a_field()
-    things, turns = turns_in_words(picture, f"{first} first, then the rest")
-    frames = by_turns(fading_in(picture), things, turns)
-    assert things.names[turns[0][0]] == first
+    spoken = turns_in_words(picture, f"{first} first, then the rest")
+    frames = by_turns(fading_in(picture), spoken.things, spoken.turns)
+    assert spoken.names[0] == [first]
     early = inside if first == "the subject" else ~inside
-    half = frames[len(frames) // len(turns)]
+    half = frames[len(frames) // len(spoken.turns)]
     assert np.abs(half - picture)[early].mean() < 0.03
     assert np.abs(half - 1)[~early].mean() < 0.03
 
 
 def test_it_begins_and_ends_as_the_painter_did_and_takes_at_least_as_many_steps() -> None:
     picture, _ = disc_on_a_field()
-    things, turns = turns_in_words(picture, "subject")
+    spoken = turns_in_words(picture, "subject")
     painter = fading_in(picture, num_frames=20)
-    frames = by_turns(painter, things, turns)
+    frames = by_turns(painter, spoken.things, spoken.turns)
     assert len(frames) >= len(painter)
     np.testing.assert_allclose(frames[0], painter[0], atol=1e-6)
     np.testing.assert_array_equal(frames[-1], painter[-1])
@@ -46,9 +46,26 @@ def test_it_begins_and_ends_as_the_painter_did_and_takes_at_least_as_many_steps(
 
 def test_every_thing_has_one_turn_and_what_is_last_is_last() -> None:
     picture, _ = disc_on_a_field()
-    things, turns = turns_in_words(picture, "the subject last")
-    assert sorted(label for turn in turns for label in turn) == list(range(len(things.names)))
-    assert [things.names[label] for label in turns[-1]] == ["the subject"]
+    spoken = turns_in_words(picture, "the subject last")
+    assert sorted(label for turn in spoken.turns for label in turn) == list(range(len(spoken.things.names)))
+    assert spoken.names[-1] == ["the subject"]
+
+
+def test_what_is_not_named_belongs_to_the_background_where_that_is_named() -> None:
+    picture, inside = disc_on_a_field()
+    picture = np.where(
+        (np.arange(96) < 24)[:, None, None] & ~inside[..., None], np.array([0.1, 0.2, 0.9], np.float32), picture
+    )
+    spoken = turns_in_words(picture, "the background first, then the subject")
+    assert len(spoken.things.names) > 2
+    assert spoken.names[0][0] == "the background" and spoken.names[1:] == [["the subject"]]
+    rest_last = turns_in_words(picture, "the background first, then the subject, then the rest")
+    assert rest_last.names[:2] == [["the background"], ["the subject"]]
+
+
+def test_what_is_asked_for_and_not_there_is_told() -> None:
+    picture, _ = disc_on_a_field()
+    assert turns_in_words(picture, "the elephant first, then the subject").not_there == ("the elephant first",)
 
 
 def test_words_that_name_nothing_are_refused_with_the_names_that_there_are() -> None:

@@ -76,7 +76,7 @@ def crops(frames: Tensor, positions: Tensor, seed: int, crop_px: int) -> Tensor:
     """
     num_frames, _, height, width = frames.shape[1:]
     tall, wide = min(crop_px, height), min(crop_px, width)
-    drawn = words(seed, Stream.CROPS, positions, 3 * _CROPS).reshape(-1, _CROPS, 3)
+    drawn = _drawn(positions, seed)[:, : 3 * _CROPS].reshape(-1, _CROPS, 3)
     ends = torch.tensor([num_frames, height - tall + 1, width - wide + 1], device=drawn.device)
     frame, top, left = (drawn * ends >> 32).flatten(0, 1).T[..., None, None, None]  # each (2 B, 1, 1, 1)
     sequence = torch.arange(len(frames), device=drawn.device).repeat_interleave(_CROPS)[:, None, None, None]
@@ -87,8 +87,12 @@ def crops(frames: Tensor, positions: Tensor, seed: int, crop_px: int) -> Tensor:
 
 def uniform(positions: Tensor, seed: int) -> Tensor:
     """(2 B,) numbers from 0 to 1, of the crops of sequences at some (B,) positions."""
-    drawn = words(seed, Stream.CROPS, positions, 4 * _CROPS).reshape(-1, 4 * _CROPS)[:, 3 * _CROPS :]
-    return drawn.flatten().float() / 2**32
+    return _drawn(positions, seed)[:, 3 * _CROPS :].flatten().float() / 2**32
+
+
+def _drawn(positions: Tensor, seed: int) -> Tensor:
+    """(B, 8) words: frame, row and column of each of the two squares of a sequence, then a number for each."""
+    return words(seed, Stream.CROPS, positions, 4 * _CROPS)
 
 
 def encoder_parts(codec: PatchCodec) -> dict[str, nn.Module]:

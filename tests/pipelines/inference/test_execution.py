@@ -84,6 +84,9 @@ def test_an_unfinished_picture_is_what_the_strokes_begin_on(painter: Path, pictu
         (("execution=brush",), "frames or strokes"),
         (("canvas_px=512",), "execution=strokes"),
         (("order='the subject first'",), "execution=strokes"),
+        (("execution=strokes", "order='  '"), "words such as"),
+        (("execution=strokes", "order=[subject,background]"), "words such as"),
+        (("execution=strokes", "order=true"), "words such as"),
         (("execution=strokes", "canvas_px=9000"), "64 to 2048"),
     ],
 )
@@ -97,11 +100,23 @@ def test_what_strokes_cannot_do_is_refused_in_one_line(
     assert not out.exists()
 
 
-def test_an_order_in_words_is_kept_and_reported(painter: Path, picture: Path, tmp_path: Path) -> None:
+def test_an_order_in_words_is_kept_and_reported(
+    painter: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     overrides = ("task=reconstruct", f"image={picture}", "execution=strokes", "fit=stretch", f"out={tmp_path}")
     assert paint(painter, *overrides, "order='the background first, then the subject'") == 0
-    turns = report(tmp_path)["strokes"]["turns"]
-    assert turns[:2] == [["the background"], ["the subject"]]
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "in this order" in line)
+    assert line.index("the background") < line.index("; then the subject")
+    facts = report(tmp_path)["strokes"]
+    assert facts["order"] == "the background first, then the subject"
+    assert [turn[0] for turn in facts["turns"]] == ["the background", "the subject"] and facts["not_there"] == []
+
+
+def test_a_strip_of_a_picture_is_painted_and_measured(painter: Path, tmp_path: Path) -> None:
+    strip = tmp_path / "strip.png"
+    Image.fromarray(to_uint8(landscape(16, 480))).save(strip)
+    assert paint(painter, "task=reconstruct", f"image={strip}", "fit=pad", f"out={tmp_path / 'out'}") == 0
+    assert -1 <= report(tmp_path / "out")["conditions"][0]["ssim"] <= 1
 
 
 def test_an_order_of_what_is_not_there_is_refused_before_anything_is_painted(

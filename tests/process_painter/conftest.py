@@ -1,0 +1,13 @@
+"""Tests of signals begin as a command does: with nobody else's handler, such as Ray leaves behind in its process."""
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def no_handler_of_others() -> Iterator[None]:
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGTERM, before)
