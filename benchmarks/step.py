@@ -7,7 +7,7 @@ Two workloads: 256 pictures of 8 x 32 x 32 latents (stage base of the tiny model
 4 x 64 x 64 (Stable Diffusion at 512 px). Times are the least of many on this machine's CPU, which others may use as
 well. Averages, clipping and optimizer go over as many tensors as a tiny UNet has, of few numbers each: what is counted
 is the asking, which a GPU waits for, and not the arithmetic, which it does in passing. What is read once for several
-steps counts for one of them. `before` is how it was done until issue 18: a generator a sample, words looked up in the
+steps counts for one of them. `before` is how it was done at first: a generator a sample, words looked up in the
 step, a kernel a parameter, numbers read every step. The optimizer's step is shown and not in the totals; it takes the
 division of gradients over from clipping.
 """
@@ -56,7 +56,7 @@ class Workload:
         batch_size: samples.
         shape: (T, C, h, w) of one.
         exact: whether the codec's latents are certain, so that none need be drawn from its posterior.
-        target_ms: what issue 18 allows a step.
+        target_ms: what a step may take.
     """
 
     name: str

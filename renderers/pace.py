@@ -23,6 +23,19 @@ def by_logarithm(distances: NDArray[np.float64], block_in: float = 0.0) -> NDArr
     return without_setbacks(left, np.zeros(len(distances) - 1, bool), distances)
 
 
+def by_strokes(distances: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N + 1,) share of the time that is left where each stroke takes as long as any other.
+
+    For paintings that finish one thing after another: to finish one hardly lessens the distance, so that frames at even
+    steps of it show one state many times over, and then skip the beginning of the next thing.
+
+    Args:
+        distances: (N + 1,) from the finished canvas.
+    """
+    left = np.linspace(1.0, 0.0, len(distances))
+    return without_setbacks(left, np.zeros(len(distances) - 1, bool), distances)
+
+
 def without_setbacks(
     left: NDArray[np.float64], receding: NDArray[np.bool_], distances: NDArray[np.float64]
 ) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.inference.config import LONGEST_CANVAS_PX, StrokeExecution
+from renderers.pace import by_strokes
 from renderers.painting import Image, Painting, spaced_steps, to_uint8
 from renderers.quality import psnr_db, ssim
 from renderers.thing_by_thing import by_turns, turns_in_words
@@ -89,7 +90,7 @@ def execute(
         wanted, time_line, choice.config, np.random.SeedSequence(seed), choice.assets.content
     )
     if execution.order is not None:
-        painting = replace(painting, pace=evenly(painting.left))
+        painting = replace(painting, pace=by_strokes(painting.distances))
     steps = spaced_steps(painting.left, execution.shown_frames or len(frames), "distance")
     painted = np.stack([to_uint8(canvas) for canvas in choice.renderer.replay(painting.program, steps)])
     finished = painted[-1].astype(np.float32) / np.float32(255)
@@ -111,31 +112,14 @@ def execute(
     )
 
 
-def evenly(left: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A pace at which every stroke counts the same, from 1 to 0; it stands still at strokes that lead away.
-
-    A finished thing is a small part of the way to a picture: frames at even steps of the distance would show the first
-    thing many times over, and skip the next.
-
-    Args:
-        left: (N + 1,) as of a `Painting`.
-    """
-    nearer = np.concatenate([[True], left[1:] < np.minimum.accumulate(left)[:-1]])
-    nearer[-1] = True
-    reached = np.maximum.accumulate(np.where(nearer, np.arange(len(left)), 0))
-    pace: NDArray[np.float64] = 1.0 - reached / (len(left) - 1)
-    return pace
-
-
-def check_order(execution: StrokeExecution, picture: Image) -> None:
+def refuse_unnamed(order: str, execution: StrokeExecution, picture: Image) -> None:
     """Refuse an order in words that names nothing of a finished picture, before it is painted.
 
     Raises:
         ConfigError: it says what there is.
     """
-    if execution.order is not None:
-        size = canvas_size(picture.shape[:2], execution, picture)
-        turns_in_words(resized(picture, *size), execution.order)
+    size = canvas_size(picture.shape[:2], execution, picture)
+    turns_in_words(resized(picture, *size), order)
 
 
 def canvas_size(shape: Sequence[int], execution: StrokeExecution, picture: Image | None) -> tuple[int, int]:

@@ -139,13 +139,14 @@ def check_order(config: PaintConfig, framing: Framing) -> None:
     Raises:
         UserError: naming the picture, and what there is in it.
     """
-    from pipelines.inference.execution import check_order
+    if config.strokes is None or config.strokes.order is None or config.task != "reconstruct":
+        return
+    from pipelines.inference.execution import refuse_unnamed
 
     picture = _picture_in_strokes(config, framing)
-    if config.strokes is None or picture is None or config.task != "reconstruct":
-        return
+    assert picture is not None  # of a reconstruction
     try:
-        check_order(config.strokes, picture)
+        refuse_unnamed(config.strokes.order, config.strokes, picture)
     except ConfigError as error:
         raise UserError(f"{error}, in {config.image}") from None
 

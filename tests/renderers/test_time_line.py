@@ -11,7 +11,7 @@ from renderers.brush import RENDERER as BRUSH
 from renderers.brush import Config as BrushConfig
 from renderers.distance import canvas_distances
 from renderers.family import Renderer
-from renderers.pace import by_logarithm
+from renderers.pace import by_logarithm, by_strokes
 from renderers.painting import Image, Painting, StrokeProgram, spaced_steps
 from renderers.quality import psnr_db
 from renderers.time_line import TimeLine, arrival_agreement, upsampled
@@ -125,6 +125,10 @@ def test_canvases_on_their_way_are_compared_with_the_state_that_comes_next_and_o
 def test_a_block_in_of_many_strokes_takes_as_long_as_any_doubling_after_it() -> None:
     left = by_logarithm(np.linspace(1.0, 0.0, 71), block_in=1 / 7)
     np.testing.assert_allclose(left[[10, 30, 70]], [2 / 3, 1 / 3, 0])
+
+
+def test_every_stroke_takes_as_long_as_any_other_and_time_stands_still_at_one_that_leads_away() -> None:
+    np.testing.assert_allclose(by_strokes(np.array([1.0, 0.9, 0.95, 0.2, 0.0])), [1, 0.75, 0.75, 0.25, 0])
 
 
 def test_agreement_is_that_of_the_same_process_and_against_the_opposite_one() -> None:
