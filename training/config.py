@@ -12,7 +12,7 @@ from training.data.remote import AnyPath
 from training.data.stream import DataMixture
 from training.models.registration import ModelConfig, Prediction, Registration, StageName
 from training.models.registry import ARCHITECTURES, model_config, registered
-from training.models.shape import AgentShape, LoraShape
+from training.models.shape import AgentShape, LoraShape, OfBase
 from training.random.streams import DRAWS
 from training.stages.codec_settings import CodecSettings
 from training.stages.condition_draw import ConditionDraw
@@ -59,6 +59,7 @@ class StageConfig:
     unfinished: float | None = None
     text_encoder: bool | None = None
     grown: bool | None = None
+    base: OfBase | None = None
     agent: AgentShape | None = None
     codec: CodecSettings | None = None
 
@@ -81,6 +82,9 @@ class StageConfig:
             raise ConfigError("text_encoder", str(self.text_encoder).lower(), "set only with stage=base")
         if self.grown is not None and self.name not in _GROWN:
             raise ConfigError("grown", str(self.grown).lower(), f"set only with stage={' or stage='.join(_GROWN)}")
+
+        if self.base is not None and self.name != "motion":
+            raise ConfigError("base", self.base, "set only with stage=motion")
 
     @property
     def frames(self) -> Literal["all", "last"]:
@@ -248,6 +252,8 @@ class TrainConfig:
             if value is not None and key not in model.stage_defaults.get(stage, {}):
                 stages = " or stage=".join(_TOLD[key])
                 raise ConfigError(f"stage.{key}", value, f"set with, and only with, stage={stages}, model={model.name}")
+        if self.stage.base is not None and self.stage.base not in model.of_base:
+            raise ConfigError("stage.base", self.stage.base, f"null with model={model.name}")
         if self.stage.grown:
             if "codec" not in model.stages:
                 raise ConfigError("stage.grown", "true", f"null with model={model.name}")
@@ -262,8 +268,6 @@ class TrainConfig:
 
     def _check_parents(self) -> None:
         stage = self.stage.name
-        if stage == "words" and self.base is not None:
-            raise ConfigError("base", self.base, "null with stage=words, which trains a new text encoder")
         if stage in _FROM_SCRATCH:
             for key in PARENTS:
                 if getattr(self, key) is not None and (stage, key) != ("codec", "base"):

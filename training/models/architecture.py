@@ -29,7 +29,7 @@ from training.objective import Objective
 if TYPE_CHECKING:
     from training.config import NoiseConfig
     from training.models.registration import ModelConfig
-    from training.models.shape import LoraShape
+    from training.models.shape import LoraShape, OfBase
     from training.stages.condition_draw import ConditionDraw
     from training.stages.words import MatchingNetwork
 
@@ -142,6 +142,7 @@ class StageRequest:
         lora: sizes of the LoRA, in the stages that train one.
         conditions: how condition frames are drawn, in the stage that trains on them.
         trains_text: whether stage `base` trains the text encoder too.
+        of_base: what of the base stage `motion` trains with the temporal modules; None for nothing.
         grown: whether the parent of the stage's own kind is that of a painter of half the size.
         checkpointing: whether to compute activations again instead of keeping them.
     """
@@ -153,6 +154,7 @@ class StageRequest:
     lora: "LoraShape | None" = None
     conditions: "ConditionDraw | None" = None
     trains_text: bool = False
+    of_base: "OfBase | None" = None
     grown: bool = False
     checkpointing: bool = False
 
@@ -259,8 +261,14 @@ class FromNothing(Architecture, Protocol):
             seed: of the initial weights.
         """
 
-    def words_network(self, base: Base, size_px: tuple[int, int]) -> "MatchingNetwork":
-        """What stage `words` trains: the text encoder of an untrained base, for frames of (height, width)."""
+    def words_network(self, base: Base, size_px: tuple[int, int], *, further: bool) -> "MatchingNetwork":
+        """What stage `words` trains.
+
+        Args:
+            base: its text encoder.
+            size_px: (height, width) of frames.
+            further: whether the base is trained already, and has to understand what the text encoder says.
+        """
 
 
 class TrainsCodec(FromNothing, Protocol):

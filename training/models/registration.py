@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from conf.errors import ConfigError
 from conf.value import Location
-from training.models.shape import ATTENTION_LAYERS, LoraShape
+from training.models.shape import ATTENTION_LAYERS, LoraShape, OfBase
 
 if TYPE_CHECKING:
     from training.config import NoiseConfig
@@ -44,6 +44,7 @@ class Registration:
             LoRAs, and codecs.
         prediction: what its networks predict when nothing is said, in `noise.prediction`.
         lora_targets: layers that a LoRA may change, `stage.lora.targets`.
+        of_base: what of the base stage `motion` can train with the temporal modules.
         ignored_noise: keys of `noise.*` that mean nothing to its objective, and must be left as they are.
         stage_defaults: stage -> keys `stage.*` that it takes besides those of `conf/stage/`, and their values when
             nothing is said.
@@ -59,6 +60,7 @@ class Registration:
     codec_learning_rate: float = 4e-4  # at 1.5e-3 its losses rise tenfold within 50 steps
     prediction: Prediction | None = None
     lora_targets: tuple[str, ...] = ATTENTION_LAYERS
+    of_base: frozenset[OfBase] = frozenset()
     ignored_noise: frozenset[str] = frozenset()
     stage_defaults: Mapping[StageName, Mapping[str, Any]] = field(default_factory=dict)
 

@@ -1,12 +1,15 @@
-"""Sizes of LoRAs and actors; apart from them, because a configuration must not import networks."""
+"""Sizes of LoRAs and actors, and what of a base is trained: configurations, which ask here, import no networks."""
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from conf.errors import ConfigError
 
 ATTENTION_LAYERS = ("to_q", "to_k", "to_v", "to_out.0")
 """Linear layers of an attention, as diffusers names them."""
+OfBase = Literal["words", "all"]
+"""What of the base's UNet stage `motion` trains too: its attention to words, or all of it."""
 _MOST_HEADS = 8
 _HEAD_UNIT = 8  # numbers: what fused attention kernels count in
 

@@ -37,9 +37,7 @@ def make_stage(config: TrainConfig, train: SequenceStream) -> Stage:
     stage: Stage
     match config.stage.name:
         case "words":
-            base = _untrained_base(config, train)
-            network = _from_nothing(config).words_network(base, train.size_px)
-            stage = WordsStage(base, network, _held_out(config, train, _NUM_PICTURES))
+            stage = _words_stage(config, train)
         case "codec":
             stage = _codec_stage(config, train)
         case "agent":
@@ -74,6 +72,7 @@ def _denoising_stage(name: DenoisingStageName, config: TrainConfig, train: Seque
         lora=config.stage.lora,
         conditions=config.stage.conditions,
         trains_text=from_nothing or bool(config.stage.text_encoder),
+        of_base=config.stage.base,
         grown=bool(config.stage.grown),
         checkpointing=config.gradient_checkpointing,
     )
@@ -98,6 +97,17 @@ def _untrained_base(config: TrainConfig, train: SequenceStream) -> Base:
 
 def _from_nothing(config: TrainConfig) -> FromNothing:
     return cast(FromNothing, architecture(config.model.name))  # which the configuration has checked
+
+
+def _words_stage(config: TrainConfig, train: SequenceStream) -> Stage:
+    further = config.base is not None
+    if further and train.encoded:
+        where = train.sources[0].split.url
+        raise UserError(f"{where}: latents; a text encoder is trained on the data set of frames")
+    base = _parent_base(config, train) if further else _untrained_base(config, train)
+    _refuse_size(base.cell_px, train)
+    network = _from_nothing(config).words_network(base, train.size_px, further=further)
+    return WordsStage(base, network, _held_out(config, train, _NUM_PICTURES))
 
 
 def _codec_stage(config: TrainConfig, train: SequenceStream) -> Stage:

@@ -1,20 +1,25 @@
 """Stage `words`: trains the text encoder of a base that is made here to match captions with pictures.
 
-Its result is a base whose text encoder is trained and whose denoiser is not: stage `base` starts from it.
+Its result is a base whose text encoder is trained and whose denoiser is not: stage `base` starts from it. The text
+encoder of a base that is trained already learns further so: what its denoiser knows of words has to stay nearly as it
+was, so a drift of what captions mean counts as a loss too.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from training.data.batch import SequenceBatch, Tokenise
 from training.models.architecture import Base
-from training.models.contrast import contrastive_losses
+from training.models.contrast import Contrast, contrastive_losses
 from training.models.weights import holding
 from training.stages import StageLoss
 
+_WEIGHT_OF_DRIFT = 2.0
 _SHOWN = 4  # pictures a prompt
 
 
@@ -22,30 +27,71 @@ class MatchingNetwork(nn.Module):
     """From a batch to its loss; captions and pictures of the batch are each other's wrong answers.
 
     Args:
-        tokens: turns captions to numbers of words.
+        base: whose text encoder is trained.
+        text_encoder: that.
+        contrast: compares the vectors of captions and pictures.
+        further: whether a denoiser knows what the text encoder says, which is then to drift but little.
     """
 
-    def __init__(self, tokens: Tokenise) -> None:
+    def __init__(self, base: Base, text_encoder: nn.Module, contrast: Contrast, *, further: bool) -> None:
         super().__init__()
-        self._tokens = tokens
+        self._base = base
+        self.text_encoder, self.contrast = text_encoder.requires_grad_(True), contrast
+        self.before = copy.deepcopy(text_encoder).requires_grad_(False) if further else None
 
     def forward(self, batch: SequenceBatch) -> StageLoss:
-        """The loss of a batch of finished pictures."""
+        """The loss of a batch of pictures."""
         assert batch.frames is not None  # latents are refused before
-        losses = contrastive_losses(self.suits(batch.frames[:, -1], batch.tokenised(self._tokens)))
+        token_ids = batch.tokenised(self._base.tokens)
+        embedded = self.embedded(token_ids)
+        losses = contrastive_losses(self.suits(batch.frames[:, -1], embedded, token_ids))
+        if self.before is not None:
+            losses = losses + _WEIGHT_OF_DRIFT * drift(embedded, self.embedded_before(token_ids))
         return StageLoss(loss=losses.mean(), per_sample=losses.detach(), timesteps=None)
 
-    def suits(self, pictures: Tensor, token_ids: Tensor) -> Tensor:
-        """(N, M): how well captions, (N, L) as numbers of words, suit (M, 3, H, W) pictures in [-1, 1]."""
+    def embedded(self, token_ids: Tensor) -> Tensor:
+        """(N, L, D) of captions, (N, L) as numbers of words."""
+        return self._base.embed_tokens(token_ids)["text"]
+
+    @torch.no_grad()
+    def embedded_before(self, token_ids: Tensor) -> Tensor:
+        """The same by the text encoder as it was."""
+        assert self.before is not None
+        with holding(self.text_encoder, dict(self.before.named_parameters())):
+            return self.embedded(token_ids)
+
+    def suits(self, pictures: Tensor, embedded: Tensor, token_ids: Tensor) -> Tensor:
+        """How well captions suit pictures.
+
+        Args:
+            pictures: (M, 3, H, W) in [-1, 1].
+            embedded: (N, L, D) captions.
+            token_ids: (N, L), the same as numbers of words.
+
+        Returns:
+            (N, M).
+        """
+        with torch.no_grad():
+            mean, _ = self._base.encode_sequences(pictures[:, None])
+        suits: Tensor = self.contrast(mean[:, 0], self.caption_vectors(embedded, token_ids))
+        return suits
+
+    def caption_vectors(self, embedded: Tensor, token_ids: Tensor) -> Tensor:
+        """(N, D), one for each caption, (N, L, D) embedded and (N, L) as numbers of words."""
         raise NotImplementedError
+
+
+def drift(now: Tensor, before: Tensor) -> Tensor:
+    """(N,): squared distances of what tokens stand for, (N, L, D) both, as shares of squared lengths, on average."""
+    return ((now - before).square().sum(2) / before.square().sum(2)).mean(1)
 
 
 class WordsStage:
     """Trains the text encoder; the codec is frozen, the denoiser is not touched. See `training.stages.Stage`.
 
     Args:
-        base: untrained.
-        network: of it.
+        base: of it.
+        network: that matches its captions.
         sample_batch: held-out pictures, among which samples are chosen.
     """
 
@@ -56,11 +102,14 @@ class WordsStage:
         self.base, self._network, self._sample_batch = base, network, sample_batch
         self.tokenise: Tokenise | None = base.tokens
         self.network: nn.Module = network
-        self.frozen: Mapping[str, nn.Module] = {
+        frozen = {
             name: encoder
             for name, encoder in base.encoders.items()
             if not any(parameter.requires_grad for parameter in encoder.parameters())
         }
+        self.frozen: Mapping[str, nn.Module] = (
+            frozen if network.before is None else {**frozen, "text_encoder_before": network.before}
+        )
 
     def save(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
         """Write the base with these weights; the picture encoder, which served training only, is dropped."""
@@ -72,5 +121,6 @@ class WordsStage:
         assert self._sample_batch.frames is not None
         pictures = self._sample_batch.frames[:, -1].to(self.base.device)
         token_ids = self.base.tokens(prompts).to(self.base.device)
-        best = self._network.suits(pictures, token_ids).topk(min(_SHOWN, len(pictures)), dim=1).indices
+        suits = self._network.suits(pictures, self._network.embedded(token_ids), token_ids)
+        best = suits.topk(min(_SHOWN, len(pictures)), dim=1).indices
         return (pictures[best].float().cpu() / 2 + 0.5).clamp(0, 1)

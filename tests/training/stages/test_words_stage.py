@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ from training.models.sd15.base import load_base
 from training.models.tiny.shape import TinyShape
 from training.models.tiny.words import WordsNetwork
 from training.models.weights import module_hash, trained_parameters
-from training.stages.words import WordsStage
+from training.stages.words import WordsStage, drift
 
 SHAPE = TinyShape(channels=(16,), plain_levels=0, text_width=16, patch_px=8, latent_channels=8)
 COLOURS = {"red": (1.0, -1.0, -1.0), "green": (-1.0, 1.0, -1.0), "blue": (-1.0, -1.0, 1.0), "white": (1.0, 1.0, 1.0)}
@@ -116,9 +117,57 @@ def test_its_log_knows_no_noise(words: Path) -> None:
     assert (words / "samples" / "step-00000003.png").is_file()
 
 
-def test_a_base_is_what_it_makes(sequences: Path, words: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"base=.*null with stage=words"):
-        config(sequences, tmp_path / "run", stage="words", base=str(words))
+def train_further(sequences: Path, base: Path, out: Path, /, **options: Any) -> Path:
+    train(sequences, out, stage="words", base=str(base), **{"stage.unfinished": 0.5, **options})
+    return out
+
+
+def test_a_trained_base_gets_a_text_encoder_that_learnt_further_and_nothing_else(
+    sequences: Path, base: Path, tmp_path: Path
+) -> None:
+    out = train_further(sequences, base, tmp_path / "run", max_steps=3)
+    before, after = load_base(base / "weights"), load_base(out / "weights")
+    assert module_hash(after.text_encoder) != module_hash(before.text_encoder)
+    assert module_hash(after.vae) == module_hash(before.vae) and module_hash(after.unet) == module_hash(before.unet)
+    assert after.tokenizer.get_vocab() == before.tokenizer.get_vocab()
+    train_further(sequences, base, tmp_path / "parts", max_steps=1)
+    assert losses(train_further(sequences, base, tmp_path / "parts", max_steps=3)) == losses(out)
+
+
+def test_what_a_denoiser_knows_of_words_drifts_but_little() -> None:
+    """The drift is what it says: 0 at first, and less when it counts than when it does not."""
+    found = []
+    for weight in (0.0, 20.0):
+        torch.manual_seed(0)
+        base = small_base(shape=SHAPE)
+        network = WordsNetwork(base, (16, 16), further=True)
+        ids = base.tokens(swatches().captions)
+        first = network.embedded(ids).detach()
+        assert torch.equal(network.embedded_before(ids), first)
+        optimizer = torch.optim.Adam(trained_parameters(network).values(), lr=2e-3)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("training.stages.words._WEIGHT_OF_DRIFT", weight)
+            for _ in range(40):
+                optimizer.zero_grad()
+                network(swatches()).loss.backward()
+                optimizer.step()
+        assert torch.equal(network.embedded_before(ids), first)
+        found.append(float(drift(network.embedded(ids), first).detach().mean()))
+    assert 0 < found[1] < found[0] / 3
+
+
+def test_drift_is_a_share_of_squared_lengths() -> None:
+    before = torch.tensor([[[3.0, 4.0], [0.0, 2.0]], [[1.0, 0.0], [0.0, 1.0]]])
+    now = torch.tensor([[[3.0, 9.0], [0.0, 2.0]], [[1.0, 0.0], [0.0, 1.0]]])
+    assert drift(now, before).tolist() == [0.5, 0.0]
+
+
+def test_a_text_encoder_does_not_learn_further_from_latents(sequences: Path, base: Path, tmp_path: Path) -> None:
+    said = [f"dataset={sequences}", f"out={tmp_path / 'latents'}", "model=tiny", f"base={base}", "dtype=fp32"]
+    encode.run(encode_config(compose("encode", said)))
+    with pytest.raises(UserError, match="latents; a text encoder is trained on the data set of frames"):
+        train_further(tmp_path / "latents", base, tmp_path / "run", max_steps=1)
+    assert not (tmp_path / "run").exists()
 
 
 def test_stable_diffusion_has_its_words(sequences: Path, tmp_path: Path) -> None:

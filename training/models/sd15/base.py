@@ -5,7 +5,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -262,6 +262,29 @@ def load_base(path: str | Path, key: str = "base") -> BaseModel:
     for part in (base.vae, base.text_encoder, base.unet):
         part.requires_grad_(False).eval()
     return base
+
+
+def save_its_unet(base: BaseModel, folder: Path) -> None:
+    """Write a base's UNet into the folder of the temporal modules that were trained with it."""
+    cast(Any, base.unet).save_pretrained(folder / "unet", safe_serialization=True)
+
+
+def with_its_unet(base: BaseModel, motion: Path) -> BaseModel:
+    """A base as temporal modules were trained with it: with the UNet in their folder, where there is one.
+
+    Args:
+        base: that they belong to.
+        motion: folder or file of these modules.
+
+    Raises:
+        UserError: if the UNet cannot be loaded.
+    """
+    folder = motion / "unet"
+    if not folder.is_dir():
+        return base
+    # By its own folder: diffusers would prefer a file of the same name above, which holds the temporal modules.
+    unet = load_network(UNet2DConditionModel, str(folder), f"motion={motion}: its unet")
+    return replace(base, unet=unet.requires_grad_(False).eval())
 
 
 def load_codec(where: str, name: str) -> nn.Module:

@@ -19,7 +19,7 @@ from training.models.lora import LORA_FILE, apply_lora
 from training.models.painter import PainterParts
 from training.models.painter_folder import LORAS, PAINTER_CARD, check_painter, seal_painter
 from training.models.sd15 import stand_alone
-from training.models.sd15.base import BaseModel, load_base, load_codec
+from training.models.sd15.base import BaseModel, load_base, load_codec, with_its_unet
 from training.models.sd15.growth import has_codes_of
 from training.models.sd15.lora import kind_of, load_lora, save_lora
 from training.models.sd15.motion import add_motion, load_motion
@@ -147,6 +147,7 @@ def assemble(base: BaseModel, parts: PainterParts) -> Painter:
     Raises:
         UserError: if one is missing, of another kind, or does not fit the others.
     """
+    base = with_its_unet(base, parts.motion)
     if parts.codec is not None:
         base = replace(base, vae=_with_same_codes(base, parts.codec))
     motion = load_motion(parts.motion, base.unet)

@@ -1,9 +1,11 @@
 """Stable Diffusion 1.5, as configurations know it."""
 
 from dataclasses import dataclass, field
+from typing import get_args
 
 from conf.errors import ConfigError
 from training.models.registration import ModelConfig, Registration
+from training.models.shape import OfBase
 from training.models.tiny.shape import TinyShape
 
 
@@ -24,5 +26,6 @@ SD15 = Registration(
     config=SD15Config,
     learning_rate=2e-5,
     lora_learning_rate=1e-4,  # few weights, which start at nothing
+    of_base=frozenset(get_args(OfBase)),
     prediction="epsilon",
 )

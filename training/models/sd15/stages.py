@@ -15,28 +15,33 @@ from conf.errors import ConfigError, UserError
 from training.data.remote import AnyPath
 from training.models.architecture import StageRequest, Trainable
 from training.models.lora import apply_lora, is_lora, lora_of
-from training.models.sd15.base import BaseModel
+from training.models.sd15.base import BaseModel, save_its_unet, with_its_unet
 from training.models.sd15.denoisers import ConditionedDenoiser, FrameDenoiser, SequenceDenoiser
 from training.models.sd15.lora import LoraKind, add_lora, load_lora, save_lora
 from training.models.sd15.motion import adapter_of, add_motion, is_temporal, load_motion, save_motion
 from training.models.sd15.replication import add_replication, is_carried, load_replication, save_replication
-from training.models.shape import LoraShape
+from training.models.shape import LoraShape, OfBase
 from training.models.weights import holding, module_hash, parent_weights, part_of
 from training.stages.condition_draw import ConditionDraw
 
 _UNET, _TEXT, _REPLICATION = "unet.", "text_encoder.", "replication."
+_READS_WORDS = ".attn2."  # of a block of the 2D UNet, whose queries are pictures and whose keys are words
 _FEWEST_POSITIONS = 32  # that new temporal modules know
 
 
 def trainable(base: BaseModel, request: StageRequest) -> Trainable:
     """As `training.models.architecture.Architecture.trainable` says."""
     checkpointing, parents = request.checkpointing, request.parents
+    if "motion" in parents:
+        base = with_its_unet(base, parent_weights("motion", parents["motion"]))
     match request.stage:
         case "base":
             return unet_trainable(base, trains_text=request.trains_text, checkpointing=checkpointing)
         case "motion":
             adapter = _adapter(base, request) if "motion" in parents else None
-            return motion_trainable(base, adapter, request.num_frames, checkpointing=checkpointing)
+            return motion_trainable(
+                base, adapter, request.num_frames, of_base=request.of_base, checkpointing=checkpointing
+            )
         case "replication":
             assert request.conditions is not None  # the configuration has checked
             network = _replication(base, request, request.conditions) if "replication" in parents else None
@@ -79,27 +84,45 @@ def unet_trainable(base: BaseModel, *, trains_text: bool, checkpointing: bool = 
 
 
 def motion_trainable(
-    base: BaseModel, adapter: MotionAdapter | None, num_frames: int, *, checkpointing: bool = False
+    base: BaseModel,
+    adapter: MotionAdapter | None,
+    num_frames: int,
+    *,
+    of_base: OfBase | None = None,
+    checkpointing: bool = False,
 ) -> Trainable:
-    """Temporal modules, from scratch or from AnimateDiff's; the base is frozen.
+    """Temporal modules, from scratch or from AnimateDiff's, and as much of the base as is asked for.
 
     Args:
         base: of it.
         adapter: to start from; None for new ones.
         num_frames: T, as many positions as new ones must know at least.
+        of_base: what of the base's UNet is trained with them; None for nothing.
         checkpointing: of gradients.
     """
     unet = add_motion(base.unet, adapter, max_frames=max(_FEWEST_POSITIONS, num_frames))
+
+    def is_trained(name: str) -> bool:
+        return is_temporal(name) or of_base == "all" or (of_base == "words" and _READS_WORDS in name)
+
     for name, parameter in unet.named_parameters():
-        parameter.requires_grad_(is_temporal(name))
+        parameter.requires_grad_(is_trained(name))
     if checkpointing:
         unet.enable_gradient_checkpointing()
 
     def save(folder: Path, weights: Mapping[str, Tensor]) -> None:
-        """Write the temporal modules, for diffusers and for AnimateDiff's tools."""
-        save_motion(adapter_of(unet, _under(_UNET, weights)), folder)
+        """Write the temporal modules, for diffusers and for AnimateDiff's tools, and the UNet if that moved."""
+        of_unet = _under(_UNET, weights)
+        temporal = {name: tensor for name, tensor in of_unet.items() if is_temporal(name)}
+        save_motion(adapter_of(unet, temporal), folder)
+        if of_base is not None:
+            spatial = {name: tensor for name, tensor in of_unet.items() if not is_temporal(name)}
+            with holding(base.unet, spatial):
+                save_its_unet(base, folder)
 
-    frozen = _frozen_encoders(base) | {"unet": part_of(unet, lambda name: not is_temporal(name))}
+    frozen = _frozen_encoders(base)
+    if of_base != "all":
+        frozen["unet"] = part_of(unet, lambda name: not is_trained(name))
     return Trainable(denoiser=SequenceDenoiser(unet), frozen=frozen, save=save)
 
 

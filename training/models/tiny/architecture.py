@@ -74,9 +74,9 @@ class TinyModel(StableDiffusion):
         wide: PatchCodec = codec.with_wide_decoder(width)
         return wide
 
-    def words_network(self, base: Base, size_px: tuple[int, int]) -> WordsNetwork:
+    def words_network(self, base: Base, size_px: tuple[int, int], *, further: bool) -> WordsNetwork:
         """What stage `words` trains."""
-        return WordsNetwork(cast(BaseModel, base), size_px)
+        return WordsNetwork(cast(BaseModel, base), size_px, further=further)
 
     def compile(self, network: nn.Module) -> None:
         """Compile its blocks, those of stage `words` too."""

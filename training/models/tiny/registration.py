@@ -1,8 +1,10 @@
 """The tiny model, as configurations know it."""
 
 from dataclasses import dataclass, field
+from typing import get_args
 
 from training.models.registration import ALL_STAGES, ModelConfig, Registration
+from training.models.shape import OfBase
 from training.models.tiny.shape import TinyShape
 
 
@@ -21,5 +23,6 @@ TINY = Registration(
     stages=ALL_STAGES,
     learning_rate=1e-3,
     lora_learning_rate=1e-3,
+    of_base=frozenset(get_args(OfBase)),
     prediction="v",  # with so few steps, what a network says at the noisiest levels counts; v is well conditioned there
 )

@@ -14,20 +14,18 @@ class WordsNetwork(MatchingNetwork):
     Args:
         base: its text encoder is trained; its codec gives the pictures' codes.
         size_px: height and width of the frames.
+        further: whether its denoiser is trained already.
     """
 
-    def __init__(self, base: BaseModel, size_px: tuple[int, int]) -> None:
-        super().__init__(base.tokens)
-        self._base = base
-        base.text_encoder.requires_grad_(True)
+    def __init__(self, base: BaseModel, size_px: tuple[int, int], *, further: bool = False) -> None:
         width = int(base.text_encoder.config.hidden_size)
-        grid = (size_px[0] // base.patch_px, size_px[1] // base.patch_px)
-        self.text_encoder, self.vae = base.text_encoder, base.vae
-        self.contrast = Contrast(PictureEncoder(base.latent_channels, grid, width), width, width)
+        _, channels, height, across = base.latent_shape(1, size_px)
+        contrast = Contrast(PictureEncoder(channels, (height, across), width), width, width)
+        super().__init__(base, base.text_encoder, contrast, further=further)
+        self.vae = base.vae
+        self._end = int(base.tokenizer.eos_token_id)
 
-    def suits(self, pictures: Tensor, token_ids: Tensor) -> Tensor:
-        """(N, M): how well captions, (N, L) as numbers of words, suit (M, 3, H, W) pictures in [-1, 1]."""
-        with torch.no_grad():
-            codes, _ = self._base.encode_frames(pictures)
-        suits: Tensor = self.contrast(codes, self.text_encoder(token_ids).pooler_output)
-        return suits
+    def caption_vectors(self, embedded: Tensor, token_ids: Tensor) -> Tensor:
+        """What the end of a caption stands for, which has read all of it, as in CLIP."""
+        ends = (token_ids == self._end).int().argmax(1)  # the first; captions are filled up with more
+        return embedded[torch.arange(len(embedded), device=embedded.device), ends]

@@ -30,9 +30,9 @@ class TinyWan(Wan):
         """One whose tokenizer knows the captions and whose VAE fits the pictures; all else is untrained."""
         return build_tiny(model, captions, pictures, cast(Flow, objective), seed)
 
-    def words_network(self, base: Base, size_px: tuple[int, int]) -> WanWords:
+    def words_network(self, base: Base, size_px: tuple[int, int], *, further: bool) -> WanWords:
         """What stage `words` trains."""
-        return WanWords(cast(WanBase, base), size_px)
+        return WanWords(cast(WanBase, base), size_px, further=further)
 
     def compile(self, network: nn.Module) -> None:
         """Compile its blocks, those of stage `words` too."""

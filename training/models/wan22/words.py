@@ -2,7 +2,6 @@
 
 from typing import cast
 
-import torch
 from torch import Tensor
 
 from training.models.contrast import Contrast, PictureEncoder
@@ -16,20 +15,18 @@ class WanWords(MatchingNetwork):
     Args:
         base: its text encoder is trained; its VAE gives the pictures' codes.
         size_px: height and width of the frames.
+        further: whether its transformer is trained already.
     """
 
-    def __init__(self, base: WanBase, size_px: tuple[int, int]) -> None:
-        super().__init__(base.tokens)
-        self._base = base
-        self.text_encoder, self.vae = base.text_encoder.requires_grad_(True), base.vae
-        _, channels, *grid = base.latent_shape(1, size_px)
+    def __init__(self, base: WanBase, size_px: tuple[int, int], *, further: bool = False) -> None:
         width = int(base.configs["text_encoder"]["d_model"])
-        self.contrast = Contrast(PictureEncoder(channels, cast(tuple[int, int], tuple(grid)), width), width, width)
+        _, channels, height, across = base.latent_shape(1, size_px)
+        contrast = Contrast(PictureEncoder(channels, (height, across), width), width, width)
+        super().__init__(base, base.text_encoder, contrast, further=further)
+        self.vae = base.vae
+        self._padding = base.tokenizer.pad_token_id
 
-    def suits(self, pictures: Tensor, token_ids: Tensor) -> Tensor:
-        """(N, M): how well captions, (N, L) as numbers of pieces, suit (M, 3, H, W) pictures in [-1, 1]."""
-        with torch.no_grad():
-            codes, _ = self._base.encode_sequences(pictures[:, None])
-        embedded = self._base.embed_tokens(token_ids)["text"]
-        num_pieces = (token_ids != self._base.tokenizer.pad_token_id).sum(1, keepdim=True)
-        return cast(Tensor, self.contrast(codes[:, 0], embedded.sum(1) / num_pieces))
+    def caption_vectors(self, embedded: Tensor, token_ids: Tensor) -> Tensor:
+        """What a caption's pieces stand for, on average."""
+        num_pieces = (token_ids != self._padding).sum(1, keepdim=True)
+        return cast(Tensor, embedded.sum(1) / num_pieces)
