@@ -1,5 +1,5 @@
 # make demo    sets up .venv if needed, paints a small data set from the bundled source, and one of its scenes again
-# make train-tiny   paints 34,000 scenes and trains the shipped painter on them (two cores: four hours)
+# make train-tiny   paints 34,000 scenes and trains the shipped painter on them (two cores: five hours)
 # make train-fine   after that: a painter grown from it that learns details as well (two cores: two hours)
 # make train-small  a painter on one GPU in ten minutes: data, training, what it paints and how good that is
 # make test    sets up, then lint, types, import contract, tests
@@ -20,6 +20,7 @@ BUDGET_S ?= 600
 TRAIN := $(BIN)/torchrun --standalone --nproc_per_node=2 -m training.train
 TINY_PICTURES := renderer=small size=64 num_sequences=12000 gallery=false
 TINY_KEYS := +experiment=tiny data='[{path: $(TINY)/alone, weight: 3}, {path: $(TINY)/scenes}]'
+MANNERS_KEYS := +experiment=manners data='[{path: $(TINY)/alone}, {path: $(TINY)/scenes}]'
 SMALLER := $(TINY)/smaller
 LARGE := outputs/large
 LARGE_PICTURES := renderer=lessons size=128 source.wording=varied gallery=false
@@ -43,8 +44,12 @@ train-tiny: setup
 	$(TRAIN) stage=base base=$(TINY)/words out=$(TINY)/base $(TINY_KEYS)
 	$(TRAIN) stage=motion base=$(TINY)/base out=$(TINY)/motion $(TINY_KEYS)
 	$(TRAIN) stage=replication base=$(TINY)/base motion=$(TINY)/motion out=$(TINY)/replication $(TINY_KEYS)
-	$(BIN)/python -m training.assemble words=$(TINY)/words base=$(TINY)/base motion=$(TINY)/motion \
-	    replication=$(TINY)/replication dtype=fp16 'sizes=[80x64,96x64,64x80,64x96]' out=$(SMALLER)
+	$(TRAIN) stage=words base=$(TINY)/base out=$(TINY)/manners $(MANNERS_KEYS)
+	$(TRAIN) stage=motion base=$(TINY)/manners motion=$(TINY)/motion out=$(TINY)/motion-in-manners $(MANNERS_KEYS)
+	$(TRAIN) stage=replication base=$(TINY)/manners motion=$(TINY)/motion-in-manners \
+	    replication=$(TINY)/replication out=$(TINY)/replication-in-manners $(MANNERS_KEYS)
+	$(BIN)/python -m training.assemble base=$(TINY)/base words=$(TINY)/manners motion=$(TINY)/motion-in-manners \
+	    replication=$(TINY)/replication-in-manners dtype=fp16 'sizes=[80x64,96x64,64x80,64x96]' out=$(SMALLER)
 	$(BIN)/python -m pipelines.synth $(LARGE_PICTURES) num_sequences=6000 out=$(LARGE)/scenes
 	$(BIN)/python -m pipelines.synth $(LARGE_PICTURES) num_sequences=4000 source.seed=1 source.alone=true out=$(LARGE)/alone
 	$(BIN)/python -m training.train +experiment=larger stage=codec base=$(SMALLER) out=$(TINY)/decoder $(LARGE_DATA)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from training.data.batch import SequenceBatch
 from training.data.stream import DataMixture, SequenceStream
-from training.models.sd15.base import BaseModel, load_base
+from training.models.sd15.base import BaseModel, load_base, with_its_unet
 from training.models.sd15.motion import add_motion, load_motion, without_motion
 from training.run.samples import write_samples
 from training.stages.denoising import DenoisingConfig, DenoisingNetwork, sample_sequences
@@ -83,7 +83,8 @@ def add_trained(parser: argparse.ArgumentParser, **folders: str) -> None:
 
 def load_animated(base_run: Path, motion_run: Path) -> tuple[BaseModel, UNetMotionModel]:
     """A base on the noise that its temporal modules were trained on, and its UNet with them."""
-    base, weights = load_base(parent_weights("base", base_run)), parent_weights("motion", motion_run)
+    weights = parent_weights("motion", motion_run)
+    base = with_its_unet(load_base(parent_weights("base", base_run)), weights)
     unet = add_motion(base.unet, load_motion(weights, base.unet)).eval()
     noise = noise_of_run(weights)
     return replace(base, schedule=base.schedule if noise is None else schedule_of_recipe(asdict(noise))), unet

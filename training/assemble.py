@@ -169,8 +169,9 @@ def _refuse_other_stages(config: AssembleConfig, parts: Mapping[str, Part]) -> N
 
 def _refuse_strangers(parts: Mapping[str, Part]) -> None:
     """Refuse a part that was trained on models that are not among the parts."""
-    if "words" in parts and parts["base"].parents.get("base") != parts["words"].hash:
-        raise UserError(f"words: base={parts['base'].weights} did not begin from words={parts['words'].weights}")
+    if "words" in parts and not _learnt_further(parts) and parts["base"].parents.get("base") != parts["words"].hash:
+        base, words = parts["base"].weights, parts["words"].weights
+        raise UserError(f"words: base={base} did not begin from words={words}, nor did these learn further from it")
     keys_by_hash = {part.hash: key for key, part in parts.items()}
     for key, part in parts.items():
         if key == "codec":
@@ -185,6 +186,11 @@ def _refuse_strangers(parts: Mapping[str, Part]) -> None:
                 if name in parts
                 else f"{key}: trained beside a {name} that is not among the loras"
             )
+
+
+def _learnt_further(parts: Mapping[str, Part]) -> bool:
+    """Whether `words` is a text encoder of the base that learnt further, and not what the base began from."""
+    return "words" in parts and parts["words"].parents.get("base") == parts["base"].hash
 
 
 def _facts(config: AssembleConfig, parts: Mapping[str, Part]) -> dict[str, Any]:
@@ -274,7 +280,7 @@ def _loaded(config: AssembleConfig, parts: Mapping[str, Part], facts: Mapping[st
     motion = parts["motion"]
     return architecture(architecture_of_base(parts["base"].weights)).assemble(
         PainterParts(
-            base=parts["base"].weights,
+            base=parts["words" if _learnt_further(parts) else "base"].weights,
             motion=motion.weights,
             replication=parts["replication"].weights if "replication" in parts else None,
             loras={key: part.weights for key, part in parts.items() if key not in _STAGES},

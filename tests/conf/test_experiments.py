@@ -17,7 +17,7 @@ STAGES = [
 
 
 def test_the_experiments_come_with_the_package() -> None:
-    assert choices("experiment") == ["artist_lora", "fine", "larger", "paper", "small", "tiny"]
+    assert choices("experiment") == ["artist_lora", "fine", "larger", "manners", "paper", "small", "tiny"]
 
 
 @pytest.mark.parametrize(("name", "stage"), STAGES)

@@ -193,6 +193,28 @@ def test_the_run_that_a_base_learnt_its_words_in_comes_along(runs: Folders, tmp_
         assemble(parents, tmp_path / "other", licences="{}", words=tmp_path / "others")
 
 
+def test_a_text_encoder_that_learnt_further_takes_the_place_of_the_one_of_its_base(
+    runs: Folders, tmp_path: Path
+) -> None:
+    data = runs["motion"].parent / "data"
+    base = train("base", data, {"base": runs["base"]}, tmp_path / "base", max_steps=1)
+    motion = train("motion", data, {"base": base}, tmp_path / "motion", max_steps=1)
+    first = assemble({"base": base, "motion": motion}, tmp_path / "first", licences="{}")
+    words, way = tmp_path / "words", tmp_path / "way"
+    stage_runs.train(data, words, stage="words", base=str(first), max_steps=1)
+    stage_runs.train(data, way, stage="motion", base=str(words), motion=str(motion), max_steps=1)
+    out = assemble({"base": first, "motion": way}, tmp_path / "painter", licences="{}", words=words)
+    painter, before, after = load_painter(out), load_base(first), load_base(words / "weights")
+    assert module_hash(painter.base.text_encoder) == module_hash(after.text_encoder)
+    assert module_hash(painter.base.text_encoder) != module_hash(before.text_encoder)
+    assert module_hash(painter.base.unet) == module_hash(before.unet)
+    for part, stage in (("base", "base"), ("words", "words")):
+        assert json.loads((out / "run_cards" / f"{part}.json").read_text())["stage"] == stage
+    card = json.loads((out / "painter.json").read_text())["parts"]
+    assert card["base"]["licences"] == json.loads((first / "painter.json").read_text())["parts"]["base"]["licences"]
+    assert assemble({}, tmp_path / "again", painter=out, licences="{}", num_frames=4).is_dir()
+
+
 def test_a_decoder_that_was_trained_on_the_base_takes_the_place_of_its_own(tmp_path: Path) -> None:
     data = small_dataset(tmp_path / "data", captions=[f"picture {n}" for n in range(9)], size_px=(32, 32))
     decoder = {"stage": "codec", "stage.codec.width": 8, "stage.codec.crop_px": 16, "max_steps": 2}

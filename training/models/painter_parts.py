@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from conf.errors import UserError
 from training.data.mirror import local_copy
 from training.data.remote import AnyPath
-from training.models.painter_folder import LORAS, check_painter
+from training.models.painter_folder import LORAS, PAINTER_CARD, check_painter
 from training.models.weights import parent_weights, read_run_card, sound_hash
 from training.run.run_folder import RunFolder
 
@@ -47,7 +47,7 @@ class Part:
 
 
 def part_at(key: str, place: AnyPath) -> Part:
-    """A part by its run, or by its weights alone.
+    """A part by its run, or by its weights alone; of a painter, which is a base as well, what it says of its base.
 
     Raises:
         UserError: if it is not there, or its run card cannot be read.
@@ -59,6 +59,9 @@ def part_at(key: str, place: AnyPath) -> Part:
         if card is None and (folder / "run.json").is_file():
             card = RunFolder(folder).report()
         part = Part(key=key, weights=weights, hash=sound_hash(key, weights), card=card)
+        if key == "base" and (weights / PAINTER_CARD).is_file():
+            of_painter = parts_of_painter(weights)["base"]
+            part = replace(part, card=of_painter.card, licences=of_painter.licences)
         _ = part.parents
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{key}={place}: its run card cannot be read ({error})") from error
