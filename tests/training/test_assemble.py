@@ -227,7 +227,9 @@ def test_a_decoder_that_was_trained_on_the_base_takes_the_place_of_its_own(tmp_p
     runs["motion"] = train("motion", data, {"base": runs["base"]}, tmp_path / "motion", max_steps=1)
     painter = load_painter(assemble(runs, tmp_path / "painter", codec=tmp_path / "one_decoder"))
     assert module_hash(painter.base.vae) == module_hash(load_codec(str(tmp_path / "one_decoder" / "weights"), ""))
-    assert (tmp_path / "painter" / "run_cards" / "codec.json").is_file()
+    card = (tmp_path / "painter" / "run_cards" / "codec.json").read_text()
+    again = assemble(runs, tmp_path / "again", codec=tmp_path / "painter", licences="null")  # which states its own
+    assert (again / "run_cards" / "codec.json").read_text() == card
     with pytest.raises(UserError, match=r"^codec=.*latents are not those of the base; allowed: stage=codec base=BASE"):
         assemble(runs, tmp_path / "new", codec=tmp_path / "other_decoder")
     assert not (tmp_path / "new").exists()

@@ -47,7 +47,7 @@ class Part:
 
 
 def part_at(key: str, place: AnyPath) -> Part:
-    """A part by its run, or by its weights alone; of a painter, which is a base as well, what it says of its base.
+    """A part by its run, or by its weights alone. Of a painter, which is a base and a codec too, what it says of these.
 
     Raises:
         UserError: if it is not there, or its run card cannot be read.
@@ -59,8 +59,8 @@ def part_at(key: str, place: AnyPath) -> Part:
         if card is None and (folder / "run.json").is_file():
             card = RunFolder(folder).report()
         part = Part(key=key, weights=weights, hash=sound_hash(key, weights), card=card)
-        if key == "base" and (weights / PAINTER_CARD).is_file():
-            of_painter = parts_of_painter(weights)["base"]
+        of_painter = parts_of_painter(weights).get(key) if (weights / PAINTER_CARD).is_file() else None
+        if of_painter is not None:
             part = replace(part, card=of_painter.card, licences=of_painter.licences)
         _ = part.parents
     except (OSError, ValueError, KeyError, TypeError) as error:
