@@ -1,12 +1,12 @@
 """Makes README's pictures of what the shipped painter paints, of processes painted with the commands that stand there.
 
-    python -m docs.make_painted painted.webp outputs/{words,tree,boat,way,ended,both}
+    python -m docs.make_painted painted.webp outputs/{words,strokes,tree,boat,way,ended,both}
     python -m docs.make_painted strokes.webp outputs/{coffee,cat,night} --columns 4 --height 213
 
 The first argument is a file of docs/images. Frames of any size are brought to one height, those of a process to
-`--columns` a row. The tree is "a green tree on a yellow meadow, beneath a pink sky, painted with translucent strokes",
-the boat "a white sailboat with a red sail on the sea, beneath a blue sky, painted in oil", both with guidance=3; the
-photographs are `skimage.data.chelsea()` and `coffee()`.
+`--columns` a row. The strokes are the words, "painted with translucent strokes"; the tree is "a green tree on a yellow
+meadow, beneath a pink sky, painted with translucent strokes", the boat "a white sailboat with a red sail on the sea,
+beneath a blue sky, painted in oil", all with guidance=3; the photographs are `skimage.data.chelsea()` and `coffee()`.
 """
 
 import argparse
