@@ -170,8 +170,10 @@ def _refuse_other_stages(config: AssembleConfig, parts: Mapping[str, Part]) -> N
 def _refuse_strangers(parts: Mapping[str, Part]) -> None:
     """Refuse a part that was trained on models that are not among the parts."""
     if "words" in parts and not _learnt_further(parts) and parts["base"].parents.get("base") != parts["words"].hash:
-        base, words = parts["base"].weights, parts["words"].weights
-        raise UserError(f"words: base={base} did not begin from words={words}, nor did these learn further from it")
+        base_place, words_place = parts["base"].weights, parts["words"].weights
+        raise UserError(
+            f"words: base={base_place} did not begin from words={words_place}, nor did these learn further from it"
+        )
     keys_by_hash = {part.hash: key for key, part in parts.items()}
     for key, part in parts.items():
         if key == "codec":
