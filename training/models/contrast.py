@@ -54,7 +54,9 @@ class Contrast(nn.Module):
         super().__init__()
         self.pictures = pictures
         self.to_common = nn.Linear(text_width, width)
-        self.log_sharpness = nn.Parameter(torch.tensor(math.log(_FIRST_SHARPNESS)))
+        self.log_sharpness = nn.Parameter(
+            torch.tensor([math.log(_FIRST_SHARPNESS)])
+        )  # sharded training takes no scalars
 
     def forward(self, codes: Tensor, captions: Tensor) -> Tensor:
         """(M, C, h, w) pictures' codes, (N, D) captions -> (N, M), sharpened cosines."""

@@ -82,8 +82,8 @@ class MatchingNetwork(nn.Module):
 
 
 def drift(now: Tensor, before: Tensor) -> Tensor:
-    """(N,): squared distances of what tokens stand for, (N, L, D) both, as shares of squared lengths, on average."""
-    return ((now - before).square().sum(2) / before.square().sum(2)).mean(1)
+    """(N,): squared distance of what a caption's tokens stand for, (N, L, D) both, as a share of squared length."""
+    return (now - before).square().sum((1, 2)) / before.square().sum((1, 2))
 
 
 class WordsStage:

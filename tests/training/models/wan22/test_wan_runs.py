@@ -1,6 +1,7 @@
 """The tiny Wan goes through every command: stages, exact resume, cached latents, a painter, and painting."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,20 @@ def base(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def motion(scenes: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     options = {"max_steps": 4, "sample_every": 4, "validate_every": 4, "val_sequences": 2, "noise.shared": 0.5}
     return train(scenes, tmp_path_factory.mktemp("wan") / "motion", "motion", base=base, **options)
+
+
+def test_the_text_encoder_of_a_trained_base_learns_further(scenes: Path, base: Path, tmp_path: Path) -> None:
+    out = train(
+        scenes, tmp_path / "words", "words", base=base, **{"stage.unfinished": 0.5, "optimizer.warmup_steps": 0}
+    )
+    assert all(math.isfinite(line["train/loss"]) for line in losses(out)) and len(losses(out)) == 2
+    before, after = base / "weights", out / "weights"
+    changed = {
+        path.relative_to(after).parts[0]
+        for path in after.rglob("*.safetensors")
+        if path.read_bytes() != (before / path.relative_to(after)).read_bytes()
+    }
+    assert changed == {"text_encoder"}
 
 
 @pytest.fixture(scope="module")
