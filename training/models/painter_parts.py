@@ -9,7 +9,7 @@ from typing import Any
 from conf.errors import UserError
 from training.data.mirror import local_copy
 from training.data.remote import AnyPath
-from training.models.painter_folder import LORAS, PAINTER_CARD, check_painter
+from training.models.painter_folder import LORAS, PAINTER_CARD, check_painter, read_painter_card
 from training.models.weights import parent_weights, read_run_card, sound_hash
 from training.run.run_folder import RunFolder
 
@@ -59,9 +59,9 @@ def part_at(key: str, place: AnyPath) -> Part:
         if card is None and (folder / "run.json").is_file():
             card = RunFolder(folder).report()
         part = Part(key=key, weights=weights, hash=sound_hash(key, weights), card=card)
-        of_painter = parts_of_painter(weights).get(key) if (weights / PAINTER_CARD).is_file() else None
-        if of_painter is not None:
-            part = replace(part, card=of_painter.card, licences=of_painter.licences)
+        parts = read_painter_card(weights)["parts"] if (weights / PAINTER_CARD).is_file() else {}
+        if key in parts:
+            part = replace(part, card=_card_in_painter(weights, key), licences=parts[key]["licences"])
         _ = part.parents
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{key}={place}: its run card cannot be read ({error})") from error
@@ -80,12 +80,17 @@ def parts_of_painter(place: AnyPath) -> dict[str, Part]:
         allowed = "a painter of Stable Diffusion's kind, such as the tiny model's"
         raise UserError(f"painter={place}: of architecture {facts['architecture']}; allowed: {allowed}")
     for key, of_part in facts["parts"].items():
-        card = folder / "run_cards" / f"{key}.json"
         parts[key] = Part(
             key=key,
             weights=folder / _FOLDERS.get(key, f"{LORAS}/{key}"),
             hash=of_part["hash"],
-            card=json.loads(card.read_text(encoding="utf-8")) if card.is_file() else None,
+            card=_card_in_painter(folder, key),
             licences=of_part["licences"],
         )
     return parts
+
+
+def _card_in_painter(folder: Path, key: str) -> Mapping[str, Any] | None:
+    """How a part of a painter was trained; None when it was not trained here."""
+    card = folder / "run_cards" / f"{key}.json"
+    return json.loads(card.read_text(encoding="utf-8")) if card.is_file() else None

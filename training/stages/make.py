@@ -101,11 +101,14 @@ def _from_nothing(config: TrainConfig) -> FromNothing:
 
 def _words_stage(config: TrainConfig, train: SequenceStream) -> Stage:
     further = config.base is not None
-    if further and train.encoded:
-        where = train.sources[0].split.url
-        raise UserError(f"{where}: latents; a text encoder is trained on the data set of frames")
-    base = _parent_base(config, train) if further else _untrained_base(config, train)
-    _refuse_size(base.cell_px, train)
+    if further:
+        if train.encoded:
+            where = train.sources[0].split.url
+            raise UserError(f"{where}: latents; a text encoder is trained on the data set of frames")
+        base = _parent_base(config, train)
+        _refuse_size(base.cell_px, train)
+    else:
+        base = _untrained_base(config, train)
     network = _from_nothing(config).words_network(base, train.size_px, further=further)
     return WordsStage(base, network, _held_out(config, train, _NUM_PICTURES))
 

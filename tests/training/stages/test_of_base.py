@@ -59,6 +59,16 @@ def test_without_it_a_run_writes_no_unet(larger: Path, folders: Folders, tmp_pat
     assert not (weights / "unet").exists()
 
 
+def test_temporal_modules_that_are_trained_further_keep_their_unet(
+    larger: Path, folders: Folders, tmp_path: Path
+) -> None:
+    first = train_with("all", larger, folders, tmp_path / "first")
+    again = train("motion", larger, folders, tmp_path / "again", max_steps=1, motion=first)
+    base = load_base(folders["base"])
+    one, other = (module_hash(with_its_unet(base, out / "weights").unet) for out in (first, again))
+    assert one == other != module_hash(base.unet)
+
+
 def test_a_run_that_was_interrupted_is_the_run_that_was_not(larger: Path, folders: Folders, tmp_path: Path) -> None:
     whole = train_with("all", larger, folders, tmp_path / "whole", steps=4)
     train_with("all", larger, folders, tmp_path / "parts", steps=2)

@@ -31,7 +31,7 @@ _FEWEST_POSITIONS = 32  # that new temporal modules know
 
 def trainable(base: BaseModel, request: StageRequest) -> Trainable:
     """As `training.models.architecture.Architecture.trainable` says."""
-    checkpointing, parents = request.checkpointing, request.parents
+    checkpointing, parents, original = request.checkpointing, request.parents, base
     if "motion" in parents:
         base = with_its_unet(base, parent_weights("motion", parents["motion"]))
     match request.stage:
@@ -40,8 +40,9 @@ def trainable(base: BaseModel, request: StageRequest) -> Trainable:
         case "motion":
             adapter = _adapter(base, request) if "motion" in parents else None
             return motion_trainable(
-                base, adapter, request.num_frames, of_base=request.of_base, checkpointing=checkpointing
-            )
+                base, adapter, request.num_frames, of_base=request.of_base, own_unet=base is not original,
+                checkpointing=checkpointing,
+            )  # fmt: skip
         case "replication":
             assert request.conditions is not None  # the configuration has checked
             network = _replication(base, request, request.conditions) if "replication" in parents else None
@@ -89,6 +90,7 @@ def motion_trainable(
     num_frames: int,
     *,
     of_base: OfBase | None = None,
+    own_unet: bool = False,
     checkpointing: bool = False,
 ) -> Trainable:
     """Temporal modules, from scratch or from AnimateDiff's, and as much of the base as is asked for.
@@ -98,6 +100,7 @@ def motion_trainable(
         adapter: to start from; None for new ones.
         num_frames: T, as many positions as new ones must know at least.
         of_base: what of the base's UNet is trained with them; None for nothing.
+        own_unet: whether the UNet came with the temporal modules, and has to stay with them.
         checkpointing: of gradients.
     """
     unet = add_motion(base.unet, adapter, max_frames=max(_FEWEST_POSITIONS, num_frames))
@@ -115,7 +118,7 @@ def motion_trainable(
         of_unet = _under(_UNET, weights)
         temporal = {name: tensor for name, tensor in of_unet.items() if is_temporal(name)}
         save_motion(adapter_of(unet, temporal), folder)
-        if of_base is not None:
+        if own_unet or of_base is not None:
             spatial = {name: tensor for name, tensor in of_unet.items() if not is_temporal(name)}
             with holding(base.unet, spatial):
                 save_its_unet(base, folder)

@@ -22,6 +22,7 @@ from tests.training.models.wan22.wan_runs import SHAPE, config, small_scenes, tr
 from tests.training.toy_runs import losses, words
 from training import assemble
 from training.config import train_config
+from training.models.painter_parts import part_at
 from training.models.weights import weights_hash
 
 Frames = list[np.ndarray[Any, Any]]
@@ -62,6 +63,11 @@ def test_the_text_encoder_of_a_trained_base_learns_further(scenes: Path, base: P
 @pytest.fixture(scope="module")
 def painter(base: Path, motion: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return assembled(tmp_path_factory.mktemp("wan") / "painter", base=base, motion=motion)
+
+
+def test_a_painter_that_is_a_base_says_how_that_was_trained(painter: Path) -> None:
+    card = part_at("base", painter).card
+    assert card is not None and card["stage"] == "base"
 
 
 def assembled(out: Path, **parts: Any) -> Path:
