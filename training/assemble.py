@@ -178,6 +178,8 @@ def _refuse_strangers(parts: Mapping[str, Part]) -> None:
     for key, part in parts.items():
         if key == "codec":
             continue  # what counts is that its latents are those of the base, which is seen when they are joined
+        if key == "words" and _learnt_further(parts):
+            continue
         for parent, value in part.parents.items():
             # What a network only started from is not needed; a LoRA that another was trained beside is.
             if parent == key or value in keys_by_hash:
@@ -191,8 +193,12 @@ def _refuse_strangers(parts: Mapping[str, Part]) -> None:
 
 
 def _learnt_further(parts: Mapping[str, Part]) -> bool:
-    """Whether `words` is a text encoder of the base that learnt further, and not what the base began from."""
-    return "words" in parts and parts["words"].parents.get("base") == parts["base"].hash
+    """Whether `words` is a text encoder of the base that learnt further, and not what the base began from.
+
+    It may have learnt further twice: then the base is that of a painter that holds what it learnt first.
+    """
+    begun_from = parts["words"].parents.get("base") if "words" in parts else None
+    return begun_from is not None and begun_from in (parts["base"].hash, parts["base"].words)
 
 
 def _facts(config: AssembleConfig, parts: Mapping[str, Part]) -> dict[str, Any]:

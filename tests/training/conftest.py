@@ -7,7 +7,9 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 
 from tests.pipelines.small_dataset import small_dataset
+from tests.training.assembled import Folders, assemble
 from tests.training.models.small_base import small_base
+from tests.training.stages.parents import train, untrained_parents
 
 
 @pytest.fixture(scope="session")
@@ -51,3 +53,24 @@ def stable_diffusion(tmp_path_factory: pytest.TempPathFactory) -> Path:
         requires_safety_checker=False,
     ).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Folders:
+    """A base from elsewhere, and everything trained on it. Do not change them."""
+    root = tmp_path_factory.mktemp("runs")
+    data = small_dataset(root / "data", captions=[f"picture {n}" for n in range(9)], size_px=(32, 32))
+    found = {"base": untrained_parents(root)["base"]}
+    found["motion"] = train("motion", data, found, root / "run_motion", max_steps=2)
+    found["replication"] = train("replication", data, found, root / "run_replication", max_steps=2)
+    given = {key: found[key] for key in ("base", "motion")}
+    found["spatial"] = train("spatial_lora", data, given, root / "spatial", max_steps=2)
+    found["way"] = train("motion_lora", data, given, root / "way", max_steps=2, spatial_lora=found["spatial"])
+    return found
+
+
+@pytest.fixture(scope="session")
+def painter(runs: Folders, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With everything in it. Do not change it."""
+    out = tmp_path_factory.mktemp("painters") / "painter"
+    return assemble(runs, out, loras=f"[{runs['spatial']},{runs['way']}]")

@@ -12,62 +12,21 @@ from typing import Any
 import pytest
 import torch
 
-from conf.compose import compose
 from conf.errors import UserError
-from tests.pipelines.small_dataset import small_dataset
+from tests.training.assembled import Folders, assemble, load_painter
 from tests.training.models.small_base import small_base
-from tests.training.stages import runs as stage_runs
-from tests.training.stages.parents import train, untrained_parents
+from tests.training.stages.parents import train
 from tests.training.toy_runs import ROOT
-from training.assemble import assemble_config, run
 from training.data.manifest import hash_file
 from training.data.own_page import README
 from training.models import painter_folder
 from training.models.lora import apply_lora
-from training.models.sd15.base import load_base, load_codec
+from training.models.sd15.base import load_base
 from training.models.sd15.motion import add_motion, load_motion, predict
-from training.models.sd15.painter import Painter
 from training.models.sd15.replication import load_replication
 from training.models.weights import module_hash, sound_hash, weights_hash
 from training.noise_schedule import NoiseSchedule
 from training.tracking import Artifact
-
-Folders = dict[str, Path]
-
-
-def load_painter(folder: Path) -> Painter:
-    painter = painter_folder.load_painter(folder)
-    assert isinstance(painter, Painter)
-    return painter
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Folders:
-    """A base from elsewhere, and everything trained on it. Do not change them."""
-    root = tmp_path_factory.mktemp("runs")
-    data = small_dataset(root / "data", captions=[f"picture {n}" for n in range(9)], size_px=(32, 32))
-    found = {"base": untrained_parents(root)["base"]}
-    found["motion"] = train("motion", data, found, root / "run_motion", max_steps=2)
-    found["replication"] = train("replication", data, found, root / "run_replication", max_steps=2)
-    given = {key: found[key] for key in ("base", "motion")}
-    found["spatial"] = train("spatial_lora", data, given, root / "spatial", max_steps=2)
-    found["way"] = train("motion_lora", data, given, root / "way", max_steps=2, spatial_lora=found["spatial"])
-    return found
-
-
-def assemble(runs: Folders, out: Path, /, **options: Any) -> Path:
-    """A painter of base, motion and replication, unless `said` overrules."""
-    given: dict[str, Any] = {key: runs[key] for key in ("base", "motion", "replication") if key in runs}
-    values = {**given, "licences": "{base: CC0-1.0}", "out": out, **options}
-    run(assemble_config(compose("assemble", [f"{key}={value}" for key, value in values.items()])))
-    return out
-
-
-@pytest.fixture(scope="module")
-def painter(runs: Folders, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With everything in it. Do not change it."""
-    out = tmp_path_factory.mktemp("painters") / "painter"
-    return assemble(runs, out, loras=f"[{runs['spatial']},{runs['way']}]")
 
 
 def test_a_tracked_painter_is_noted_with_the_weights_that_it_was_made_from(
@@ -175,66 +134,6 @@ def test_a_painter_shares_the_noise_that_its_motion_was_trained_to_share(runs: F
     assert json.loads((painter / "model_index.json").read_text())["shared_noise"] == 0.7
 
 
-def test_the_run_that_a_base_learnt_its_words_in_comes_along(runs: Folders, tmp_path: Path) -> None:
-    data = runs["motion"].parent / "data"
-    words = tmp_path / "words"
-    stage_runs.train(data, words, stage="words", base="null", max_steps=1)
-    base = train("base", data, {"base": words}, tmp_path / "base", max_steps=1)
-    parents = {"base": base, "motion": train("motion", data, {"base": base}, tmp_path / "motion", max_steps=1)}
-    out = assemble(parents, tmp_path / "painter", licences="{}", words=words)
-    assert json.loads((out / "run_cards" / "words.json").read_text())["stage"] == "words"
-    assert json.loads((out / "painter.json").read_text())["parts"]["words"]["licences"]["data"]
-    further = train("base", data, {"base": base}, tmp_path / "further", max_steps=1)
-    motion = train("motion", data, {"base": further}, tmp_path / "motion_further", max_steps=1)
-    again = assemble({"base": further, "motion": motion}, tmp_path / "again", painter=out, licences="{}")
-    assert not (again / "run_cards" / "words.json").exists()  # of the base that was replaced
-    stage_runs.train(data, tmp_path / "others", stage="words", base="null", max_steps=1, seed=1)
-    with pytest.raises(UserError, match=r"words: base=.*did not begin from words=.*others"):
-        assemble(parents, tmp_path / "other", licences="{}", words=tmp_path / "others")
-
-
-def test_a_text_encoder_that_learnt_further_takes_the_place_of_the_one_of_its_base(
-    runs: Folders, tmp_path: Path
-) -> None:
-    data = runs["motion"].parent / "data"
-    base = train("base", data, {"base": runs["base"]}, tmp_path / "base", max_steps=1)
-    motion = train("motion", data, {"base": base}, tmp_path / "motion", max_steps=1)
-    first = assemble({"base": base, "motion": motion}, tmp_path / "first", licences="{}")
-    words, way = tmp_path / "words", tmp_path / "way"
-    stage_runs.train(data, words, stage="words", base=str(first), max_steps=1)
-    stage_runs.train(data, way, stage="motion", base=str(words), motion=str(motion), max_steps=1)
-    out = assemble({"base": first, "motion": way}, tmp_path / "painter", licences="{}", words=words)
-    painter, before, after = load_painter(out), load_base(first), load_base(words / "weights")
-    assert module_hash(painter.base.text_encoder) == module_hash(after.text_encoder)
-    assert module_hash(painter.base.text_encoder) != module_hash(before.text_encoder)
-    assert module_hash(painter.base.unet) == module_hash(before.unet)
-    for part, stage in (("base", "base"), ("words", "words")):
-        assert json.loads((out / "run_cards" / f"{part}.json").read_text())["stage"] == stage
-    card = json.loads((out / "painter.json").read_text())["parts"]
-    assert card["base"]["licences"] == json.loads((first / "painter.json").read_text())["parts"]["base"]["licences"]
-    assert assemble({}, tmp_path / "again", painter=out, licences="{}", num_frames=4).is_dir()
-
-
-def test_a_decoder_that_was_trained_on_the_base_takes_the_place_of_its_own(tmp_path: Path) -> None:
-    data = small_dataset(tmp_path / "data", captions=[f"picture {n}" for n in range(9)], size_px=(32, 32))
-    decoder = {"stage": "codec", "stage.codec.width": 8, "stage.codec.crop_px": 16, "max_steps": 2}
-    runs: Folders = {}
-    for name in ("one", "other"):
-        runs[name] = tmp_path / name
-        stage_runs.train(data, runs[name], stage="base", base="null", max_steps=1, seed=len(name))
-        stage_runs.train(data, tmp_path / f"{name}_decoder", **decoder, base=str(runs[name]))
-    runs["base"] = runs["one"]
-    runs["motion"] = train("motion", data, {"base": runs["base"]}, tmp_path / "motion", max_steps=1)
-    painter = load_painter(assemble(runs, tmp_path / "painter", codec=tmp_path / "one_decoder"))
-    assert module_hash(painter.base.vae) == module_hash(load_codec(str(tmp_path / "one_decoder" / "weights"), ""))
-    card = (tmp_path / "painter" / "run_cards" / "codec.json").read_text()
-    again = assemble(runs, tmp_path / "again", codec=tmp_path / "painter", licences="null")  # which states its own
-    assert (again / "run_cards" / "codec.json").read_text() == card
-    with pytest.raises(UserError, match=r"^codec=.*latents are not those of the base; allowed: stage=codec base=BASE"):
-        assemble(runs, tmp_path / "new", codec=tmp_path / "other_decoder")
-    assert not (tmp_path / "new").exists()
-
-
 def test_a_painter_gives_its_parts_to_another(runs: Folders, painter: Path, tmp_path: Path) -> None:
     licences = "null"  # which it states
     assemble({}, tmp_path / "again", painter=painter, licences=licences)
@@ -247,22 +146,6 @@ def test_a_painter_gives_its_parts_to_another(runs: Folders, painter: Path, tmp_
     assemble({}, tmp_path / "more", painter=plain, licences=licences, loras=f"[{runs['spatial']}]")
     assert load_painter(tmp_path / "more").loras.keys() == {"spatial"}
     assert load_painter(tmp_path / "more").facts["parts"].keys() == {"base", "motion", "replication", "spatial"}
-
-
-def test_a_decoder_shows_the_latents_of_a_painter_at_twice_the_size(
-    runs: Folders, painter: Path, tmp_path: Path
-) -> None:
-    data = small_dataset(tmp_path / "data", captions=[f"picture {n}" for n in range(9)], size_px=(64, 64))
-    stage_runs.train(
-        data, tmp_path / "decoder", stage="codec", base=str(painter), max_steps=1,
-        **{"stage.grown": "true", "model.shape.patch_px": 16, "stage.codec.width": 8, "stage.codec.crop_px": 16},
-    )  # fmt: skip
-    larger = load_painter(
-        assemble({}, tmp_path / "larger", painter=painter, codec=tmp_path / "decoder", licences="null")
-    )
-    assert larger.facts["size_px"] == [64, 64] and load_painter(painter).facts["size_px"] == [32, 32]
-    latents = torch.randn(1, 8, 4, 4, generator=torch.Generator().manual_seed(0))
-    assert larger.base.decode(latents).shape == (1, 3, 64, 64)
 
 
 def test_weights_carry_their_run_card(runs: Folders) -> None:

@@ -27,6 +27,7 @@ class Part:
         hash: of them.
         card: how it was trained; None when it was not trained here.
         licences: that a painter which holds it already states; None of a part that comes by itself.
+        words: of a painter's base, hash of the run that its words were learnt in; None where there is none.
     """
 
     key: str
@@ -34,6 +35,7 @@ class Part:
     hash: str
     card: Mapping[str, Any] | None
     licences: Mapping[str, Any] | None = None
+    words: str | None = None
 
     @property
     def parents(self) -> Mapping[str, str]:
@@ -61,7 +63,12 @@ def part_at(key: str, place: AnyPath) -> Part:
         part = Part(key=key, weights=weights, hash=sound_hash(key, weights), card=card)
         parts = read_painter_card(weights)["parts"] if (weights / PAINTER_CARD).is_file() else {}
         if key in parts:
-            part = replace(part, card=_card_in_painter(weights, key), licences=parts[key]["licences"])
+            part = replace(
+                part,
+                card=_card_in_painter(weights, key),
+                licences=parts[key]["licences"],
+                words=parts["words"]["hash"] if key == "base" and "words" in parts else None,
+            )
         _ = part.parents
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{key}={place}: its run card cannot be read ({error})") from error

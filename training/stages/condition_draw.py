@@ -27,12 +27,15 @@ class ConditionDraw:
             more often frames beside the endpoints are drawn.
         carried: whether the network sees at all other frames what was shown last and what is shown next; False, as
             published, for nothing.
+        weight: of the error at frames that are shown, where others have 1. They are few, and copying them is learnt
+            the sooner the more they count.
     """
 
     most: int = 3
     endpoints: float = 1 / 3
     spread: float = 1 / 6
     carried: bool = True
+    weight: float = 1.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.most <= 256:
@@ -41,6 +44,8 @@ class ConditionDraw:
             raise ConfigError("endpoints", self.endpoints, "more than 0 and less than 0.5")
         if not 0 < self.spread < math.inf:
             raise ConfigError("spread", self.spread, "more than 0")
+        if not 0 < self.weight <= 100:
+            raise ConfigError("weight", self.weight, "more than 0, 100 at most")
 
     def probabilities(self, num_frames: int) -> NDArray[np.float64]:
         """(T,) how likely each frame is the next one drawn."""

@@ -73,9 +73,11 @@ class DenoisingNetwork(nn.Module):
             latents = clean + base.deviation(logvar) * normals(seed, Stream.POSTERIOR, positions, shape)
         noisy, text = objective.add_noise(latents, noise, timesteps), self._text(batch, draws.keeps_caption)
         predicted = self.predict(noisy, timesteps, text, clean, positions)
-        errors = (predicted.float() - objective.target(latents, noise, timesteps)).square().flatten(1).mean(1)
+        squares = (predicted.float() - objective.target(latents, noise, timesteps)).square()
+        errors = squares.flatten(1).mean(1)
         weights = objective.loss_weights(timesteps, self._config.min_snr)
-        return StageLoss(loss=(weights * errors).mean(), per_sample=errors.detach(), timesteps=timesteps)
+        trained_on = self.weighted(squares, positions) if self.training else errors
+        return StageLoss(loss=(weights * trained_on).mean(), per_sample=errors.detach(), timesteps=timesteps)
 
     @property
     def seed(self) -> int:
@@ -94,6 +96,10 @@ class DenoisingNetwork(nn.Module):
         """
         predicted: Tensor = self.denoiser(noisy, timesteps, text)
         return predicted
+
+    def weighted(self, squares: Tensor, positions: Tensor) -> Tensor:
+        """(B,) errors that are trained on, of squared ones (B, S, C, h, w); stages weigh frames of theirs."""
+        return squares.flatten(1).mean(1)
 
     @torch.no_grad()
     def posterior(self, batch: SequenceBatch) -> tuple[Tensor, Tensor]:

@@ -29,9 +29,20 @@ class ReplicationNetwork(DenoisingNetwork):
 
     def predict(self, noisy: Tensor, timesteps: Tensor, text: Text, clean: Tensor, positions: Tensor) -> Tensor:
         """As in `DenoisingNetwork`; a condition is the frame at its position, augmented like the others."""
-        strengths = self._draw.strengths(self.seed, positions.to(clean.device), clean.shape[1])
-        predicted: Tensor = self.denoiser(noisy, timesteps, text, Conditions.among(clean, strengths))
+        shown = Conditions.among(clean, self._shown(clean, positions))
+        predicted: Tensor = self.denoiser(noisy, timesteps, text, shown)
         return predicted
+
+    def weighted(self, squares: Tensor, positions: Tensor) -> Tensor:
+        """As in `DenoisingNetwork`; frames that are shown count as often as the draw says."""
+        if self._draw.weight == 1:
+            return super().weighted(squares, positions)
+        weights = 1 + (self._draw.weight - 1) * self._shown(squares, positions)
+        return (squares.flatten(2).mean(2) * weights / weights.mean(1, keepdim=True)).mean(1)
+
+    def _shown(self, latents: Tensor, positions: Tensor) -> Tensor:
+        """(B, S) 1 at frames that are shown."""
+        return self._draw.strengths(self.seed, positions.to(latents.device), latents.shape[1])
 
 
 class ReplicationStage(DenoisingStage):

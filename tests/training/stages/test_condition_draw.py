@@ -59,7 +59,9 @@ def test_pairs_come_as_often_as_when_drawn_one_after_the_other() -> None:
         assert pairs.count((i, j)) / len(pairs) == pytest.approx(expected, abs=0.015)
 
 
-@pytest.mark.parametrize("wrong", [{"most": 0}, {"endpoints": 0.5}, {"spread": 0.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"most": 0}, {"endpoints": 0.5}, {"spread": 0.0}, {"weight": 0.0}, {"weight": 101.0}]
+)
 def test_impossible_draws_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError):
         ConditionDraw(**wrong)  # type: ignore[arg-type]

@@ -24,13 +24,13 @@ from training.stages.replication import ReplicationStage
 _SEQUENCES, _FRAMES, _SIDE_PX = 8, 4, 16
 
 
-def stage_of(shown: SequenceBatch | None = None, *, carried: bool = True) -> ReplicationStage:
+def stage_of(shown: SequenceBatch | None = None, *, carried: bool = True, weight: float = 1.0) -> ReplicationStage:
     shape = TinyShape(channels=(32,), plain_levels=0, patch_px=8, text_width=16, latent_channels=8)
     model = small_base(NoiseSchedule(prediction="v"), shape=shape)
     adapter = adapter_of(add_motion(model.unet, None))
     config = DenoisingConfig(objective=model.schedule, caption_dropout=0.0)
     torch.manual_seed(0)
-    draw = ConditionDraw(carried=carried)
+    draw = ConditionDraw(carried=carried, weight=weight)
     return replication_stage(model, adapter, config, draw, _FRAMES, (_SIDE_PX, _SIDE_PX), shown)
 
 
@@ -147,3 +147,26 @@ def test_checkpointing_activations_changes_no_gradient() -> None:
         found.append([parameter.grad for parameter in replication.parameters()])
     for one, two in zip(*found, strict=True):
         assert one is not None and two is not None and torch.allclose(one, two, atol=1e-6)
+
+
+def test_shown_frames_count_as_often_in_the_loss_as_is_said() -> None:
+    stage, batch = stage_of(weight=4.0), batch_of()
+    strengths = ConditionDraw().strengths(0, batch.positions, _FRAMES)
+    squares = torch.rand(_SEQUENCES, _FRAMES, 8, 2, 2, generator=torch.Generator().manual_seed(3))
+    errors = stage.network.weighted(squares, batch.positions)  # type: ignore[operator]
+    for row, shown in enumerate(strengths):
+        counts = [4.0 if one else 1.0 for one in shown]
+        expected = sum(count * float(frame.mean()) for count, frame in zip(counts, squares[row], strict=True))
+        assert float(errors[row]) == pytest.approx(expected / sum(counts), rel=1e-5)
+    assert strengths.any() and not strengths.all(1).any()
+
+
+def test_held_out_losses_of_runs_with_other_weights_compare() -> None:
+    losses = []
+    for weight in (1.0, 4.0):
+        torch.manual_seed(1)
+        stage = stage_of(weight=weight)
+        stir(stage.network.get_submodule("denoiser"))
+        losses.append([stage.network.train(mode)(batch_of()).loss.item() for mode in (True, False)])
+    (trained_on, held_out), (weighted, held_out_weighted) = losses
+    assert held_out == held_out_weighted and trained_on != weighted
