@@ -14,7 +14,8 @@ If image is a folder or a list, each picture gets a process of its own, independ
 Finished ones are not painted again; unreadable files of a folder are skipped and named (exit code 3).
 """
 
-from collections.abc import Collection, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from pipelines.inference.longer.in_between import Pieces
     from pipelines.inference.pinned import PinnedPicture
     from pipelines.inference.pipeline import OnGuess, PaintingPipeline
+    from training.models.architecture import Base
 
 _MOST_LINES = 10
 
@@ -132,9 +134,7 @@ def _paint_all(
             pipeline, _ = load_painter_pipeline(
                 config.painter, dtype, device, config.loras, config.offload, config.vae, compiled=config.compile
             )
-        prompts = dict.fromkeys(request.prompt for request in requests)
-        if unknown := pipeline.base.unknown_words(" ".join(prompts)):
-            tell(f"warning: this painter was not trained on the words {', '.join(unknown)}")
+        warn_of_unknown_words(pipeline.base, [request.prompt for request in requests], card.get("phrases", {}))
         framings = {request.out: _framing(request, card, pipeline.cell_px) for request in requests}
         for framing in dict.fromkeys(framings.values()):
             _warn_of_foreign_size(framing, card)
@@ -171,6 +171,20 @@ def _framing(request: PaintConfig, card: Mapping[str, Any], cell_px: int) -> Fra
         *_, last = request.pinned.values()
         shape = read_picture(last.path).shape[:2]
     return framing_for(request.size, request.fit, card, cell_px, shape)
+
+
+def warn_of_unknown_words(base: "Base", prompts: Iterable[str], phrases: Mapping[str, str]) -> None:
+    """Name the words of prompts that a painter was not trained on.
+
+    Args:
+        base: of the painter.
+        prompts: of all processes.
+        phrases: of its methods, which it was trained on even where its tokenizer is older.
+    """
+    of_methods = set(re.findall(r"[^\W\d_]+", " ".join(phrases.values()).lower()))
+    unknown = [word for word in base.unknown_words(" ".join(dict.fromkeys(prompts))) if word not in of_methods]
+    if unknown:
+        tell(f"warning: this painter was not trained on the words {', '.join(unknown)}")
 
 
 def _warn_of_foreign_size(framing: Framing, card: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ from unittest import mock
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from pipelines.paint import warn_of_unknown_words
 from pipelines.painters import painter_folder
 from pipelines.sources.scenes.source import ScenesSource
 from training.models.unknown_words import unknown_words
@@ -31,3 +32,14 @@ def test_of_a_large_vocabulary_nothing_is_said() -> None:
     general = mock.MagicMock(tokenize=lambda word: list(word))
     general.__len__.return_value = 49408
     assert unknown_words(general, "a dragon") == []
+
+
+def test_words_of_a_painters_methods_are_known_though_its_tokenizer_is_older(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    base = mock.MagicMock(unknown_words=lambda prompt: [word for word in ("dragon", "drawn") if word in prompt])
+    phrases = {"studio": "Drawn, and painted in oil"}
+    warn_of_unknown_words(base, ["a dragon, drawn and painted in oil"], phrases)
+    assert capsys.readouterr().err == "warning: this painter was not trained on the words dragon\n"
+    warn_of_unknown_words(base, ["a boat, drawn and painted in oil"], phrases)
+    assert capsys.readouterr().err == ""
