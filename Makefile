@@ -18,7 +18,7 @@ TINY := outputs/tiny
 BUDGET_S ?= 600
 # Two processes of one thread each: on two cores that is faster than one process of two threads.
 TRAIN := $(BIN)/torchrun --standalone --nproc_per_node=2 -m training.train
-TINY_PICTURES := renderer=manners size=64 num_sequences=12000 gallery=false
+TINY_PICTURES := renderer=small size=64 num_sequences=12000 gallery=false
 TINY_KEYS := +experiment=tiny data='[{path: $(TINY)/alone, weight: 3}, {path: $(TINY)/scenes}]'
 MANNERS_KEYS := +experiment=manners data='[{path: $(TINY)/alone}, {path: $(TINY)/scenes}]'
 SMALLER := $(TINY)/smaller

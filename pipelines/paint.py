@@ -244,6 +244,7 @@ def _painted(
         inversion=config.inversion,
         keep=config.keep,
         shared=config.shared,
+        inverted=config.inverted,
         on_guess=on_guess,
     )
     if progress is not None:

@@ -89,6 +89,7 @@ class PaintConfig:
     inversion: bool
     keep: bool
     shared: float | None
+    inverted: float | None
     seed: int
     dtype: Literal["fp32", "bf16", "fp16"]
     device: str
@@ -105,7 +106,7 @@ class PaintConfig:
             ("num_frames", 2, _MOST_FRAMES), ("steps", 1, 1000), ("guidance", 1, 100), ("seed", 0, 2**63 - 1),
             ("frames_per_s", 0.1, 60), ("at", 0, self.num_frames - 2 if self.task == "complete" else self.at),
             ("batch_size", 1, 1024), *([("num_sequences", 1, 10**9)] if self.num_sequences is not None else []),
-            *([("shared", 0, 1)] if self.shared is not None else []),
+            *((key, 0, 1) for key in ("shared", "inverted") if getattr(self, key) is not None),
         ):  # fmt: skip
             if not lowest <= getattr(self, key) <= highest:
                 raise ConfigError(key, getattr(self, key), f"{lowest} to {highest}")

@@ -129,11 +129,17 @@ def shared_noise(pinned: Sequence[PinnedPicture], inverted: Tensor, own: Tensor,
     shares *= torch.tensor(np.interp(np.arange(len(own)), slots, strengths)).to(own)[:, None, None, None]
     shares[:first] *= _coarse(first, *own.shape[-2:])[:, None].to(own)
     change = shares * torch.fft.fft2(common) + ((1 - shares.square()).sqrt() - 1) * torch.fft.fft2(own)
-    mixed: Tensor = own + torch.fft.ifft2(change).real  # exactly their own where nothing is shared
+    begun: Tensor = own + torch.fft.ifft2(change).real  # exactly their own where nothing is shared
     pinned_strengths = torch.tensor([one.strength for one in pinned]).to(own)[:, None, None, None]
     frames = [one.frame for one in pinned]
-    mixed[frames] = pinned_strengths * inverted + (1 - pinned_strengths.square()).sqrt() * own[frames]
-    return mixed
+    begun[frames] = mixed(inverted, own[frames], pinned_strengths)
+    return begun
+
+
+def mixed(noise: Tensor, other: Tensor, share: float | Tensor) -> Tensor:
+    """Two noises (K, C, h, w), of which the first makes up a share of 0 to 1, with the variance of one."""
+    share = torch.as_tensor(share).to(noise)
+    return share * noise + (1 - share.square()).sqrt() * other
 
 
 def _coarse(first: int, height: int, width: int) -> Tensor:

@@ -17,7 +17,15 @@ from torch import Tensor
 from pipelines.inference.initial_noise import initial_noise
 from pipelines.inference.keeping import keep_paint
 from pipelines.inference.offloading import OffloadingPipeline
-from pipelines.inference.pinned import PinnedPicture, acting, at_latents, interpolated, pinned_conditions, shared_noise
+from pipelines.inference.pinned import (
+    PinnedPicture,
+    acting,
+    at_latents,
+    interpolated,
+    mixed,
+    pinned_conditions,
+    shared_noise,
+)
 from training.data.text import Text
 from training.diffusion import Denoiser, begin_between, invert, num_steps_of, sample
 from training.models.architecture import Base
@@ -27,6 +35,7 @@ from training.models.painter import PaintingNetworks
 
 _SHARED = (0.98, 0.98)  # of one noise, and of what pinned pictures invert to
 _SHARED_UNTRAINED = (0.0, 0.6)  # the same, by painters whose frames were trained to share none
+_INVERTED_BESIDE_NETWORK = 0.65  # of a given frame's noise, where the denoiser is shown the picture too
 _INVERTED_AT_ONCE = 32  # pictures: fewer than a batch of processes has frames
 
 
@@ -87,6 +96,7 @@ class PaintingPipeline(OffloadingPipeline):
         inversion: bool = True,
         keep: bool = True,
         shared: float | None = None,
+        inverted: float | None = None,
         seed: int = 0,
         positions: Sequence[int] | None = None,
         share: float = 1.0,
@@ -108,6 +118,8 @@ class PaintingPipeline(OffloadingPipeline):
             keep: whether paint that they show stays as it is there, where nothing else is painted.
             shared: how much of the noise that they invert to the other frames take over, 0 (as published) to 1; when
                 not said, as `shares_of_noise` says.
+            inverted: how much of a given frame's noise is what its picture inverts to, 0 to 1 (as published); when not
+                said, as `share_of_inverted` says.
             seed: of the noise; that of each process depends on (seed, its position).
             positions: (N,) of the processes; 0, 1, ... when not said.
             share: of the steps, counted from the last, that are done. Below 1 a process begins from its conditions,
@@ -142,7 +154,9 @@ class PaintingPipeline(OffloadingPipeline):
         if inversion and inverter is not None and pinned_to is not None:
             with self._computing("inversion"):
                 shared = of_pinned if shared is None else shared
-                _replace_noise(base, inverter, noise, conditions, latents, nothing, steps, shared)
+                if inverted is None:
+                    inverted = share_of_inverted(base.objective.shared, is_shown=network and networks.takes_conditions)
+                _replace_noise(base, inverter, noise, conditions, latents, nothing, steps, shared, inverted)
         skipped = steps - num_steps_of(share, steps)
         if skipped:
             begun = torch.stack([interpolated(*pair, shape[0]) for pair in all_pinned])
@@ -208,20 +222,22 @@ def _replace_noise(
     nothing: Text,
     steps: int,
     shared: float,
+    inverted: float,
 ) -> None:
     """Write what conditions invert to, mixed with frames' own noise, into the noise, in place.
 
     `_INVERTED_AT_ONCE` pictures are inverted together.
     """
     pictures = torch.cat([part for part in latents if len(part)])
-    inverted = torch.cat([
+    inverted_to = torch.cat([
         invert(inverter, base.objective, part, nothing.repeated(len(part)), num_steps=steps)
         for part in torch.split(pictures, _INVERTED_AT_ONCE)
     ])  # fmt: skip
-    of_each = iter(torch.split(inverted, [len(pinned) for pinned in conditions if pinned]))
+    of_each = iter(torch.split(inverted_to, [len(pinned) for pinned in conditions if pinned]))
     for row, pinned in enumerate(conditions):
         if pinned:
-            noise[row] = shared_noise(pinned, next(of_each), noise[row], shared)
+            own = noise[row][[one.frame for one in pinned]]
+            noise[row] = shared_noise(pinned, mixed(next(of_each), own, inverted), noise[row], shared)
 
 
 def shares_of_noise(trained: float) -> tuple[float, float]:
@@ -231,3 +247,16 @@ def shares_of_noise(trained: float) -> tuple[float, float]:
     """
     common, of_pinned = _SHARED if trained else _SHARED_UNTRAINED
     return max(common, trained), of_pinned
+
+
+def share_of_inverted(trained: float, *, is_shown: bool) -> float:
+    """How much of a given frame's noise is what its picture inverts to: all of it, as published, or less.
+
+    Such noise holds the picture. A denoiser that is shown the picture as well counts it twice, and paints it with too
+    much contrast (docs/decisions/036).
+
+    Args:
+        trained: how much noise its frames were trained to share; less was measured on painters that share some only.
+        is_shown: whether the denoiser is shown the picture.
+    """
+    return _INVERTED_BESIDE_NETWORK if is_shown and trained else 1.0

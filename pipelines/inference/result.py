@@ -79,6 +79,7 @@ def write_result(
         "inversion": config.inversion,
         "keep": config.keep,
         "shared": config.shared,
+        "inverted": config.inverted,
         "dtype": config.dtype,
         "conditions": conditions,
         "progress": progress(frames[first:]),

@@ -9,7 +9,7 @@ from diffusers import DiffusionPipeline
 
 from conf.errors import UserError
 from pipelines.inference.pinned import shared_noise
-from pipelines.inference.pipeline import shares_of_noise
+from pipelines.inference.pipeline import share_of_inverted, shares_of_noise
 from pipelines.painter import ProcessPainterPipeline
 from tests.pipelines.small_painter import PROMPT, SIZE, at, paint, untrained_pipeline
 
@@ -152,6 +152,23 @@ def test_strength_mixes_the_noise_of_a_picture_with_its_frames_own(painter: Proc
     assert torch.allclose(weak[1], 0.6 * whole[1] + 0.8 * own[1], atol=1e-5)
     share = 0.6 * 0.6  # of what is left to other frames
     assert torch.allclose(weak[3], share * whole[1] + (1 - share**2) ** 0.5 * own[3], atol=1e-5)
+
+
+def test_how_much_of_a_given_frames_noise_is_what_its_picture_inverts_to() -> None:
+    assert share_of_inverted(0.8, is_shown=True) == 0.65
+    assert share_of_inverted(0.8, is_shown=False) == share_of_inverted(0.0, is_shown=True) == 1.0  # as published
+
+
+@pytest.mark.parametrize("network", [False, True])
+def test_a_given_frame_may_begin_from_some_noise_of_its_own(painter: ProcessPainterPipeline, network: bool) -> None:
+    options: dict[str, Any] = {"num_frames": 4, "size_px": SIZE, "steps": 3, "shared": 0.6, "network": network}
+    own = painter([PROMPT], **options).noise[0]
+    whole = painter([PROMPT], [[at(1)]], **options, inverted=1.0).noise[0]
+    mixed = painter([PROMPT], [[at(1)]], **options, inverted=0.6).noise[0]
+    assert torch.allclose(mixed[1], 0.6 * whole[1] + 0.8 * own[1], atol=1e-5)
+    assert torch.allclose(mixed[3], 0.6 * mixed[1] + 0.8 * own[3], atol=1e-5)
+    said_by_none = painter([PROMPT], [[at(1)]], **options).noise[0]
+    assert torch.equal(said_by_none, whole)  # this painter was trained to share no noise
 
 
 def test_one_prompt_is_one_process(painter: ProcessPainterPipeline) -> None:

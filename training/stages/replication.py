@@ -29,8 +29,8 @@ class ReplicationNetwork(DenoisingNetwork):
 
     def predict(self, noisy: Tensor, timesteps: Tensor, text: Text, clean: Tensor, positions: Tensor) -> Tensor:
         """As in `DenoisingNetwork`; a condition is the frame at its position, augmented like the others."""
-        shown = Conditions.among(clean, self._shown(clean, positions))
-        predicted: Tensor = self.denoiser(noisy, timesteps, text, shown)
+        conditions = Conditions.among(clean, self._shown(clean, positions))
+        predicted: Tensor = self.denoiser(noisy, timesteps, text, conditions)
         return predicted
 
     def weighted(self, squares: Tensor, positions: Tensor) -> Tensor:
