@@ -27,8 +27,8 @@ class ConditionDraw:
             more often frames beside the endpoints are drawn.
         carried: whether the network sees at all other frames what was shown last and what is shown next; False, as
             published, for nothing.
-        weight: of the error at frames that are shown, where others have 1. They are few, and copying them is learnt
-            the sooner the more they count.
+        weight: of the error at frames that are shown, where others have 1. They are few, so that copying them is a
+            small part of the loss.
     """
 
     most: int = 3
