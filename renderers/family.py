@@ -111,8 +111,8 @@ class Renderer(ABC):
         """The strokes alone, as `paint` otherwise, for callers that do not need the distance after each of them."""
         return self.paint(image, config, seed, assets, known).program
 
-    def follows(self, config: Any) -> bool:
-        """Whether it can `follow` a painter with that configuration."""
+    def follows(self, config: Any, *, begun: bool = False) -> bool:
+        """Whether it can `follow` a painter with that configuration, from a blank canvas or one that is `begun`."""
         return False
 
     def follow(

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from renderers.time_line import TimeLine
+
 BLOCK_IN = 0.2
 """Share of the strokes of a painting that are as if laid at once, where a painter blocks all in from the beginning."""
 
@@ -34,6 +36,11 @@ def by_strokes(distances: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     left = np.linspace(1.0, 0.0, len(distances))
     return without_setbacks(left, np.zeros(len(distances) - 1, bool), distances)
+
+
+def pace_along(time_line: TimeLine, distances: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N + 1,) share of the time that is left where strokes follow a painter, who blocks in all, or thing by thing."""
+    return by_strokes(distances) if time_line.thing_by_thing else by_logarithm(distances, BLOCK_IN)
 
 
 def without_setbacks(

@@ -32,10 +32,12 @@ class TimeLine:
     Attributes:
         frames: (T, h, w, 3) float32 RGB in [0, 1]; the last is the finished painting.
         begun: (H, W, 3) what is on the canvas already, of the size of the picture; None for a blank canvas.
+        thing_by_thing: whether one thing after another is painted, and finished, before the next is begun.
     """
 
     frames: NDArray[np.float32]
     begun: Image | None = None
+    thing_by_thing: bool = False
 
     @property
     def progress(self) -> _Field:
@@ -62,8 +64,19 @@ class TimeLine:
     @property
     def arrival(self) -> _Field:
         """(h, w) when each place arrives, from 0 to 1."""
+        return self.moments(_ARRIVED)
+
+    def to_do(self, height: int, width: int) -> _Field:
+        """(height, width) share of its way that each place has left at the first frame: 1 on a blank canvas."""
+        if self.begun is None:
+            return np.ones((height, width), np.float32)
+        left = cv2.resize(1.0 - self.progress[0], (width, height), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(np.clip(left, 0.0, 1.0), np.float32)
+
+    def moments(self, left: float) -> _Field:
+        """(h, w) when each place has for good no more than a share of its way `left`, from 0 to 1; 0: nothing to do."""
         far = _far(self.frames, self.frames.shape[1:3])
-        return arrivals(far, np.maximum(_ARRIVED * far.max(0), _LEAST_LAB))
+        return arrivals(far, np.maximum(left * far.max(0), _LEAST_LAB))
 
 
 def upsampled(field: _Field, guide: Image) -> _Field:

@@ -52,7 +52,7 @@ class StrokeExecution:
 
     def __post_init__(self) -> None:
         if not self.renderer.renderer.follows(self.renderer.config):
-            allowed = "bezier, oil or ink, on the CPU: strokes in a painter's order"
+            allowed = "bezier, oil, ink or studio, on the CPU: strokes in a painter's order"
             raise ConfigError("renderer", self.renderer.name, allowed)
         if self.order is not None and not self.order.strip():
             raise ConfigError("order", self.order, _IN_WORDS)
@@ -122,6 +122,12 @@ class PaintConfig:
             raise ConfigError("image", given, allowed)
         if self.task == "generate" and not (self.prompt or self.conditions or self.dataset):
             raise ConfigError("prompt", "''", "what to paint; or give an image with task=reconstruct, or conditions")
+        if self.strokes is not None and self.task == "complete":
+            choice = self.strokes.renderer
+            if not choice.renderer.follows(choice.config, begun=True):
+                raise ConfigError(
+                    "renderer", choice.name, "bezier, oil, ink, or studio in oil or digital, with task=complete"
+                )
         taken: dict[int, int] = {}
         for frame in self.conditions:
             if not -self.num_frames <= frame < self.num_frames:

@@ -7,7 +7,7 @@ import resource
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.inference.config import LONGEST_CANVAS_PX, StrokeExecution
-from renderers.pace import by_strokes
 from renderers.painting import Image, Painting, spaced_steps, to_uint8
 from renderers.quality import psnr_db, ssim
 from renderers.thing_by_thing import by_turns, turns_in_words
@@ -84,14 +83,14 @@ def execute(
         spoken = turns_in_words(wanted, execution.order)
         bare = frames[:1] if begun else np.full_like(frames[:1], choice.ground)
         in_order = by_turns(np.concatenate([bare, frames[1:]]), spoken.things, spoken.turns)
-        time_line = TimeLine(frames=in_order, begun=time_line.begun)
+        time_line = TimeLine(frames=in_order, begun=time_line.begun, thing_by_thing=True)
         facts |= {"order": execution.order, "turns": spoken.names, "not_there": list(spoken.not_there)}
     painting = choice.renderer.follow(
         wanted, time_line, choice.config, np.random.SeedSequence(seed), choice.assets.content
     )
-    if execution.order is not None:
-        painting = replace(painting, pace=by_strokes(painting.distances))
     steps = spaced_steps(painting.left, execution.shown_frames or len(frames), "distance")
+    if (notes := choice.renderer.notes(painting.program, steps)) is not None:
+        facts |= {"phases": [note.phase for note in notes], "doing": [note.doing for note in notes]}
     painted = np.stack([to_uint8(canvas) for canvas in choice.renderer.replay(painting.program, steps)])
     finished = painted[-1].astype(np.float32) / np.float32(255)
     return Executed(

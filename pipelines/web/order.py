@@ -18,7 +18,7 @@ Start = Literal["words", "finished", "unfinished", "frames"]
 NOT_UNDERSTOOD = "This was not understood. Please load the page again."
 _MOST_SEED = 2**31 - 1
 _TWICE = "Two pictures are given for the same frame. Please give them different ones."
-_STROKES = ("oil", "bezier", "ink")
+_STROKES = ("oil", "bezier", "ink", "studio")
 
 
 @dataclass(frozen=True, kw_only=True)

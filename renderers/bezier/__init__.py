@@ -16,7 +16,7 @@ from renderers.bezier.fit import aspect_of, bezier_brief, fit, worth_px
 from renderers.bezier.precedence import subject_first
 from renderers.distance import stroke_distances
 from renderers.family import Renderer
-from renderers.pace import BLOCK_IN, by_logarithm
+from renderers.pace import by_logarithm, pace_along
 from renderers.painting import NO_ASSETS, NOTHING_KNOWN, Assets, Image, Knowledge, Painting, StrokeProgram
 from renderers.raster.ribbon import NUM_COLUMNS, R0, R2, X0, grid
 from renderers.raster.stamp import draw_all, new_scratch
@@ -52,7 +52,7 @@ class BezierRenderer(Renderer):
         height, width = image.shape[:2]
         return StrokeProgram(family="bezier", strokes=strokes, canvas=config.canvas, height_px=height, width_px=width)
 
-    def follows(self, config: Config) -> bool:
+    def follows(self, config: Config, *, begun: bool = False) -> bool:
         """On the CPU."""
         return config.device == "cpu"
 
@@ -74,7 +74,7 @@ class BezierRenderer(Renderer):
             arrays=begun_arrays(begun),
         )  # fmt: skip
         distances = self._distances(program)
-        return Painting(program=program, distances=distances, pace=by_logarithm(distances, BLOCK_IN))
+        return Painting(program=program, distances=distances, pace=pace_along(time_line, distances))
 
     def replay(
         self, program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None

@@ -21,7 +21,7 @@ from renderers.brush.stroke import Marks, marks_of
 from renderers.brush.style import StrokeCharacter, stroke_character, transfer_colours
 from renderers.brush.texture import BrushTexture, make_brush
 from renderers.family import AssetFile, Renderer
-from renderers.pace import BLOCK_IN, by_logarithm
+from renderers.pace import by_logarithm, pace_along
 from renderers.painting import NO_ASSETS, NOTHING_KNOWN, Assets, Image, Knowledge, Painting, StrokeProgram
 from renderers.raster.ribbon import Floats
 from renderers.shrink import shrink
@@ -66,7 +66,7 @@ class BrushRenderer(Renderer):
             strokes = plan_oil(sitting.image, config, sitting.character, sitting.marks, sitting.rng)
         return _program(strokes, sitting, config)
 
-    def follows(self, config: Config) -> bool:
+    def follows(self, config: Config, *, begun: bool = False) -> bool:
         """Always."""
         return True
 
@@ -88,7 +88,7 @@ class BrushRenderer(Renderer):
             )  # fmt: skip
         program = _program(strokes, sitting, config, time_line.begun)
         distances = step_distances(program)
-        return Painting(program=program, distances=distances, pace=by_logarithm(distances, BLOCK_IN))
+        return Painting(program=program, distances=distances, pace=pace_along(time_line, distances))
 
     def replay(
         self, program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None

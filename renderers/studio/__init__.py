@@ -15,6 +15,7 @@ from renderers.studio.media import MEDIA
 from renderers.studio.pace import time_left
 from renderers.studio.phases import Turns
 from renderers.studio.process import plan
+from renderers.time_line import TimeLine
 
 __all__ = ["RENDERER", "Config"]
 
@@ -37,15 +38,7 @@ class StudioRenderer(Renderer):
         Raises:
             ConfigError: if the configuration asks for a label map, an object or a network that is not there.
         """
-        program = plan(image, config, seed, assets, known)
-        turns = Turns.from_arrays(program.arrays, len(program.strokes))
-        ledger = ledger_of(program)
-        distances = ledger.distances(program.height_px * program.width_px)
-        return Painting(
-            program=program,
-            distances=distances,
-            pace=time_left(turns, distances, ledger.energies[:, 0]),
-        )
+        return _painting(plan(image, config, seed, assets, known))
 
     def plan(
         self, image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets = NO_ASSETS,
@@ -53,6 +46,22 @@ class StudioRenderer(Renderer):
     ) -> StrokeProgram:  # fmt: skip
         """The strokes alone."""
         return plan(image, config, seed, assets, known)
+
+    def follows(self, config: Config, *, begun: bool = False) -> bool:
+        """From a blank canvas in every medium, on what is begun where paint covers."""
+        medium = MEDIA[config.medium]
+        return not begun or (medium.paints and not medium.absorbs)
+
+    def follow(
+        self, image: Image, time_line: TimeLine, config: Config, seed: np.random.SeedSequence,
+        assets: Assets = NO_ASSETS,
+    ) -> Painting:  # fmt: skip
+        """Paint an image object by object, each blocked in and finished when a painter does; see `StudioConfig`.
+
+        Raises:
+            ConfigError: as `paint`.
+        """
+        return _painting(plan(image, config, seed, assets, time_line=time_line))
 
     def replay(
         self, program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None
@@ -97,3 +106,10 @@ class StudioRenderer(Renderer):
 
 
 RENDERER = StudioRenderer()
+
+
+def _painting(program: StrokeProgram) -> Painting:
+    turns = Turns.from_arrays(program.arrays, len(program.strokes))
+    ledger = ledger_of(program)
+    distances = ledger.distances(program.height_px * program.width_px)
+    return Painting(program=program, distances=distances, pace=time_left(turns, distances, ledger.energies[:, 0]))

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from renderers.begun import begun_arrays
 from renderers.bezier.fit import aspect_of, worth_px
 from renderers.brush.canvas import program_arrays
 from renderers.brush.stroke import FAR_RED
@@ -20,10 +21,12 @@ from renderers.studio.easel import Easel, pixels_at_middles
 from renderers.studio.ground import Colour, coat_ground, ground_colour, tone_darks
 from renderers.studio.media import LUMA, goals_of, palette_of
 from renderers.studio.order import objects_in_order, strokes_of_objects
-from renderers.studio.phases import PHASES, Phase, phase_shares
+from renderers.studio.phases import PHASES, phase_shares
 from renderers.studio.piece import Commission, block_in, finish
 from renderers.studio.silhouette import Silhouette
+from renderers.studio.sittings import Sittings, dealt_sittings, objects_of, sittings_along
 from renderers.things import Things, find_things
+from renderers.time_line import TimeLine
 
 _DARK_GROUND, _CHALK = 0.4, (0.86, 0.84, 0.78)  # luma below which one draws with chalk
 _LINES_A_STROKE = 4  # of a pencil, which cover together what one of a brush does
@@ -35,22 +38,36 @@ def plan(
     seed: np.random.SeedSequence,
     assets: Assets = NO_ASSETS,
     known: Knowledge = NOTHING_KNOWN,
+    time_line: TimeLine | None = None,
 ) -> StrokeProgram:
-    """The strokes alone; arguments as of `Renderer.paint`."""
+    """The strokes alone; arguments as of `Renderer.paint`.
+
+    Args:
+        time_line: of a painter to follow; on what is begun, only what is left to do is drawn and painted.
+    """
     rng = np.random.Generator(np.random.PCG64(seed))
     things = find_things(image, known, config.things, rng, assets)
     palette = palette_of(config.medium)
     medium = palette.medium
     paper = config.ground
     small = shrink(image, round(worth_px(config.num_strokes, aspect_of(image))))
+    begun = None if time_line is None else time_line.begun
     bare = np.zeros(3, np.float32) if medium.absorbs else np.array(paper, np.float32)
-    easel = Easel(np.tile(bare, (*small.shape[:2], 1)), palette.marks)
-    order = objects_in_order(things, config, rng)
+    canvas = np.tile(bare, (*small.shape[:2], 1)) if begun is None else shrink(begun, min(small.shape[:2]))
+    to_do = np.ones(small.shape[:2], np.float32) if time_line is None else time_line.to_do(*small.shape[:2])
+    easel = Easel(canvas, palette.marks)
+    followed = None
+    if time_line is not None and config.order == "mixed":
+        followed = sittings_along(things, time_line, config.object_phases)
+    order = objects_in_order(things, config, rng) if followed is None else objects_of(followed)
     goals = goals_of(config.medium, small, paper)
-    ground = _prepared(easel, small, goals[1], things, config, rng) if "ground" in config.phases else paper
-    lines = _draw(easel, image, things, ground, config, rng) if "drawing" in config.phases else None
+    ground = paper if begun is None else _mean_colour(canvas, to_do)
+    if begun is None and "ground" in config.phases:
+        ground = _prepared(easel, small, goals[1], things, config, rng)
+    lines = _draw(easel, image, things, ground, to_do, config, rng) if "drawing" in config.phases else None
     if medium.paints:
-        _paint(easel, goals, things, order, lines, config, rng)
+        covers = [cover * to_do for cover in things.coverages(*small.shape[:2])]
+        _paint(easel, goals, things, covers, order, followed, lines, config, rng)
     height, width = image.shape[:2]
     return StrokeProgram(
         family="studio",
@@ -61,6 +78,7 @@ def plan(
         arrays={
             **program_arrays(palette.texture, medium.density, medium.relief, merges=medium.absorbs),
             **easel.turns(tuple(things.names)).to_arrays(),
+            **begun_arrays(begun),
         },
     )
 
@@ -87,15 +105,22 @@ def _prepared(
 
 
 def _draw(
-    easel: Easel, image: Image, things: Things, ground: Colour, config: StudioConfig, rng: np.random.Generator
-) -> DrawnLines:
-    """Draw. Where there is no paint, all strokes are the drawing's, and hatching blocks in, models and finishes."""
+    easel: Easel, image: Image, things: Things, ground: Colour, to_do: NDArray[np.float32], config: StudioConfig,
+    rng: np.random.Generator,
+) -> DrawnLines:  # fmt: skip
+    """Draw. Where there is no paint, all strokes are the drawing's, and hatching blocks in, models and finishes.
+
+    Args:
+        ground: what lines have to be seen on.
+        to_do: (h, w) share of each pixel that is not finished.
+    """
     palette = palette_of(config.medium)
     tonal = not palette.medium.paints and bool(config.object_phases)
     count = config.num_lines + (_LINES_A_STROKE * config.num_strokes if tonal else 0)
     lines = draw(image, things, config.medium, count, tonal or config.hatching, rng)
     if not palette.medium.constructs:
         lines = lines.chosen(lines.kinds != CONSTRUCTION)
+    lines = lines.chosen(to_do[pixels_at_middles(lines.strokes, to_do.shape)] > 0.5)
     phases = np.full(len(lines.kinds), PHASES.index("drawing"), np.uint8)
     if tonal:
         for label in np.unique(lines.things[lines.kinds == HATCHING]):
@@ -109,25 +134,27 @@ def _draw(
 
 
 def _paint(
-    easel: Easel, goals: tuple[Image, Image], things: Things, order: tuple[int, ...], lines: DrawnLines | None,
-    config: StudioConfig, rng: np.random.Generator,
+    easel: Easel, goals: tuple[Image, Image], things: Things, covers: Sequence[NDArray[np.float32]],
+    order: tuple[int, ...], followed: Sittings | None, lines: DrawnLines | None, config: StudioConfig,
+    rng: np.random.Generator,
 ) -> None:  # fmt: skip
-    """Paint all objects, turn by turn, and the accents.
+    """Paint all objects, sitting by sitting, and the accents.
 
     Args:
         goals: (h, w, 3) what block-ins are to look like, and what all that follows is.
+        covers: (h, w) share of each pixel that an object covers and that is not finished.
+        followed: the sittings of a painter; None to deal them.
     """
     palette = palette_of(config.medium)
     of_block_ins, goal = goals
-    size = goal.shape[:2]
     num_accents = round(config.accents * config.num_strokes) if "accents" in config.phases else 0
     if config.object_phases:
         shares = strokes_of_objects(things, config.num_strokes - num_accents)
-        covers = things.coverages(*size)
-        corrections = 0.0 if palette.medium.absorbs else config.corrections  # on paper nothing can be painted over
+        # On paper nothing can be painted over; and who follows somebody makes no wrong statements of its own.
+        corrections = 0.0 if palette.medium.absorbs or followed is not None else config.corrections
         for label in chosen_for_correction(order, covers, corrections, rng):
             piece = Commission(
-                silhouette=Silhouette(covers[label]), unpainted=np.ones(size, bool), count=int(shares[label]),
+                silhouette=Silhouette(covers[label]), unpainted=np.ones(goal.shape[:2], bool), count=int(shares[label]),
                 goal=wrong_colours(of_block_ins, covers[label], rng), spill=config.spill,
             )  # fmt: skip
             block_in(easel, piece, label, palette, rng, phase="correction")
@@ -140,7 +167,9 @@ def _paint(
             for label in order
             if covers[label].max() > 0.5  # thinner than a pixel of what so few strokes can show
         }  # fmt: skip
-        for label, steps in _turns(list(pieces), config, rng):
+        for label, steps in dealt_sittings(order, config, rng) if followed is None else followed:
+            if label not in pieces:
+                continue
             piece = pieces[label]
             if "block_in" in steps:
                 covered = block_in(easel, replace(piece, goal=of_block_ins), label, palette, rng)
@@ -155,23 +184,20 @@ def _paint(
         paint_accents(easel, goal, things, num_accents, palette, config, rng)
 
 
-def _turns(order: Sequence[int], config: StudioConfig, rng: np.random.Generator) -> list[tuple[int, tuple[Phase, ...]]]:
-    """Which object is painted through which phases, turn by turn."""
-    first = tuple(phase for phase in config.object_phases if phase == "block_in")
-    rest = tuple(phase for phase in config.object_phases if phase != "block_in")
-    if rng.random() < config.laid_in:
-        return [*((label, first) for label in order), *((label, rest) for label in order)]
-    return [(label, first + rest) for label in order]
-
-
 def _unpainted_after(covers: Sequence[NDArray[np.float32]], order: Sequence[int]) -> dict[int, NDArray[np.bool_]]:
     """(h, w) for every object where the turn of others is still to come."""
-    left = np.ones(covers[0].shape, np.float32)
+    left = np.sum(covers, axis=0)
     unpainted = {}
     for label in order:
         left -= covers[label]
         unpainted[label] = left > 0.5
     return unpainted
+
+
+def _mean_colour(canvas: Image, to_do: NDArray[np.float32]) -> Colour:
+    """Of a canvas (h, w, 3), where it is not finished."""
+    red, green, blue = np.average(canvas.reshape(-1, 3), axis=0, weights=to_do.reshape(-1) + 1e-6).tolist()
+    return red, green, blue
 
 
 def _contours_of(lines: DrawnLines, label: int) -> Floats:

@@ -80,7 +80,18 @@ def test_an_unfinished_picture_is_what_the_strokes_begin_on(painter: Path, pictu
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (("execution=strokes", "renderer=region"), "bezier, oil or ink"),
+        (("execution=strokes", "renderer=region"), "bezier, oil, ink or studio"),
+        (
+            (
+                "execution=strokes",
+                "renderer=studio",
+                "renderer.medium=ink",
+                "task=complete",
+                "image=a.png",
+                "prompt=''",
+            ),
+            "studio in oil or digital",
+        ),
         (("execution=brush",), "frames or strokes"),
         (("canvas_px=512",), "execution=strokes"),
         (("order='the subject first'",), "execution=strokes"),
@@ -98,6 +109,26 @@ def test_what_strokes_cannot_do_is_refused_in_one_line(
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert message in line
     assert not out.exists()
+
+
+@pytest.mark.parametrize("order", [(), ("order='the background first, then the subject'",)])
+def test_the_studio_draws_and_paints_a_picture_object_by_object(
+    painter: Path, picture: Path, tmp_path: Path, order: tuple[str, ...]
+) -> None:
+    overrides = ("task=reconstruct", f"image={picture}", "execution=strokes", "fit=stretch", f"out={tmp_path}")
+    studio = ("renderer=studio", "renderer.num_strokes=60", "renderer.preset=fast", "shown_frames=6")
+    assert paint(painter, *overrides, *studio, *order) == 0
+    facts = report(tmp_path)["strokes"]
+    assert facts["phases"][:2] == ["blank", "drawing"] and facts["phases"][-1] == "accents"
+    assert len(facts["doing"]) == 6 and facts["doing"][0] == "a blank canvas"
+
+
+def test_the_studio_goes_on_from_an_unfinished_picture(painter: Path, picture: Path, tmp_path: Path) -> None:
+    overrides = ("task=complete", f"image={picture}", "at=1", "execution=strokes", "fit=stretch", "num_frames=3")
+    studio = ("renderer=studio", "renderer.num_strokes=60", "renderer.preset=fast")
+    assert paint(painter, *overrides, *studio, f"out={tmp_path}") == 0
+    begun = np.asarray(Image.open(picture)).astype(int)
+    assert np.abs(frames(tmp_path)[0].astype(int) - begun).max() <= 1
 
 
 def test_an_order_in_words_is_kept_and_reported(

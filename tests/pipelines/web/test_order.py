@@ -50,7 +50,7 @@ def test_each_start_is_a_task_of_paint() -> None:
 
 
 def test_strokes_are_those_of_the_manner_and_as_large_as_allowed() -> None:
-    for method, renderer in (("oil", "oil"), ("ink", "ink"), ("", "oil")):
+    for method, renderer in (("oil", "oil"), ("ink", "ink"), ("studio", "studio"), ("region", "oil"), ("", "oil")):
         strokes = order(in_strokes=True, method=method).paint_config(config(canvas_px=320), PHRASES, Path("o")).strokes
         assert strokes is not None and (strokes.renderer.name, strokes.canvas_px) == (renderer, 320)
     assert order().paint_config(config(), PHRASES, Path("out")).strokes is None
