@@ -1,6 +1,5 @@
 """A picture that was on the canvas before the first stroke, beside a stroke program."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import cv2
@@ -21,17 +20,20 @@ def begun_arrays(picture: Image | None) -> dict[str, NDArray[Any]]:
     return {_NAME: np.asarray(png).reshape(-1)}
 
 
+def begun_png(program: StrokeProgram) -> bytes | None:
+    """The PNG that a program was begun on; None if the canvas was blank."""
+    return program.arrays[_NAME].tobytes() if _NAME in program.arrays else None
+
+
 def begun_canvas(program: StrokeProgram, height: int, width: int) -> Image | None:
     """The (height, width, 3) picture that a program was begun on; None if the canvas was blank.
 
     Raises:
         ValueError: if what is stored is no picture.
     """
-    arrays: Mapping[str, NDArray[Any]] = program.arrays
-    if _NAME not in arrays:
+    if (png := begun_png(program)) is None:
         return None
-    stored = arrays[_NAME]
-    picture = decoded(stored.tobytes(), cv2.IMREAD_COLOR) if stored.dtype == np.uint8 else None
+    picture = decoded(png, cv2.IMREAD_COLOR)
     if picture is None:
         raise ValueError("the picture that the program was begun on is damaged")
     shrinks = height * width < picture.shape[0] * picture.shape[1]

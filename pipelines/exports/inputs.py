@@ -1,6 +1,6 @@
 """Where processes come from: sequences of a data set, a folder of `paint`, a picture that a renderer paints."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -77,15 +77,25 @@ class Replay:
         if count * height * width > _MOST_PIXELS:
             key, value = ("num_frames", self.num_frames) if self.size is None else ("size", self.size)
             raise ConfigError(key, value, f"less: {count} frames of {width}x{height} px are too many at once")
-        notes = family.notes(program, steps)
-        canvases = family.replay(program, steps, (height, width))
-        frames: list[Frame] = []
-        for number, (step, canvas) in enumerate(zip(steps, canvases, strict=True)):
-            phase, doing = (notes[number].phase, printable(notes[number].doing)) if notes else ("", "")
-            frames.append(Frame(picture=to_uint8(canvas), step=step, phase=phase, doing=doing))
-            if on_frame is not None:
-                on_frame()
-        return tuple(frames)
+        pictures = (to_uint8(canvas) for canvas in family.replay(program, steps, (height, width)))
+        return _with_notes(pictures, program, family, steps, on_frame)
+
+
+def _with_notes(
+    pictures: Iterable[NDArray[np.uint8]],
+    program: StrokeProgram,
+    family: Renderer,
+    steps: Sequence[int],
+    on_frame: Callable[[], None] | None = None,
+) -> tuple[Frame, ...]:
+    """Pictures of a program after some of its steps, with what was done for each; `on_frame` is called after each."""
+    notes, frames = family.notes(program, steps), list[Frame]()
+    for number, (step, picture) in enumerate(zip(steps, pictures, strict=True)):
+        phase, doing = (notes[number].phase, printable(notes[number].doing)) if notes else ("", "")
+        frames.append(Frame(picture=picture, step=step, phase=phase, doing=doing))
+        if on_frame is not None:
+            on_frame()
+    return tuple(frames)
 
 
 def from_dataset(root: Path, key: str, replay: Replay) -> Process:
@@ -165,30 +175,59 @@ def from_painting(root: Path, replay: Replay) -> Process:
     """The process in an output folder of `paint`.
 
     Raises:
-        UserError: if it holds none, or a damaged one.
+        UserError: if it holds none, or a damaged one; or if something is asked for that only strokes can give, and the
+            process has none.
     """
-    replay.refuse("a painter's process has no strokes")
     try:
         report: dict[str, Any] = read_report(root)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise UserError(f"painting={root}: not an output folder of pipelines.paint (no {REPORT})") from None
     except ValueError as error:
         raise UserError(f"painting={root}: {error}") from error
-    paths = sorted((root / "frames").glob("[0-9]*.png"))
-    if not paths:
-        raise UserError(f"painting={root}: no frames/*.png")
-    frames: list[Frame] = []
-    for path in paths:
-        picture = decoded(retried(path, path.read_bytes), cv2.IMREAD_COLOR_RGB)
-        if picture is None or (frames and picture.shape != frames[0].picture.shape):
-            raise UserError(f"{path}: not a picture, or of another size than the first")
-        frames.append(Frame(picture=np.asarray(picture, np.uint8)))
+    program: StrokeProgram | None = None
+    if "strokes" in report:
+        try:
+            program, frames = _executed(root, report["strokes"]["steps"], replay)
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"painting={root}: {error}; paint it again") from error
+    else:
+        replay.refuse(f"{root.resolve().name} was painted without execution=strokes")
+        frames = tuple(Frame(picture=picture) for picture in _painted(root))
     return Process(
         name=root.resolve().name,
         caption=printable(str(report.get("prompt") or "")),
         credit=PROVENANCE,
-        frames=tuple(frames),
+        frames=frames,
+        program=program,
     )
+
+
+def _executed(root: Path, steps: Sequence[int], replay: Replay) -> tuple[StrokeProgram, tuple[Frame, ...]]:
+    """The strokes of a process, and its frames, which are after so many of them.
+
+    Raises:
+        ValueError: if the strokes are damaged.
+    """
+    path = root / "strokes.npz"
+    program = StrokeProgram.from_bytes(retried(path, path.read_bytes))
+    family = _family(program)
+    if replay.as_stored:
+        return program, _with_notes(_painted(root), program, family, steps)
+    return program, replay.frames(program, family, steps)
+
+
+def _painted(root: Path) -> list[NDArray[np.uint8]]:
+    """The pictures of `frames`, all of one size."""
+    paths = sorted((root / "frames").glob("[0-9]*.png"))
+    if not paths:
+        raise UserError(f"painting={root}: no frames/*.png")
+    pictures: list[NDArray[np.uint8]] = []
+    for path in paths:
+        picture = decoded(retried(path, path.read_bytes), cv2.IMREAD_COLOR_RGB)
+        if picture is None or (pictures and picture.shape != pictures[0].shape):
+            raise UserError(f"{path}: not a picture, or of another size than the first")
+        pictures.append(np.asarray(picture, np.uint8))
+    return pictures
 
 
 def from_picture(picture: Location, choice: RendererChoice, canvas_px: int, seed: int, replay: Replay) -> Process:

@@ -21,7 +21,7 @@ class Format:
     Attributes:
         module: of this package; its `write` is a `Writer`.
         endings: of its files, the first by itself; none: it is a folder of files.
-        strokes: families whose strokes it can draw; empty: it is made of frames.
+        strokes: families whose strokes, which are curves, it can draw; empty: it is made of frames.
         extra: of the distribution, that it needs.
     """
 
@@ -38,12 +38,12 @@ class Format:
         """
         if not self.strokes:
             return
-        allowed = f"a process of {', '.join(self.strokes)}, whose strokes are curves; "
         others = ", ".join(other for other, one in FORMATS.items() if not one.strokes)
+        allowed = f"{others}; {name} needs strokes of bezier, oil, ink or studio, and {process.name}"
         if process.program is None:
-            raise ConfigError("format", name, f"{allowed}{process.name} has frames and no strokes: {others}")
+            raise ConfigError("format", name, f"{allowed} has frames and no strokes")
         if process.program.family not in self.strokes:
-            raise ConfigError("format", name, f"{allowed}{process.name} is of {process.program.family}: {others}")
+            raise ConfigError("format", name, f"{allowed} is of {process.program.family}")
 
     def write(self, process: Process, settings: Settings, path: Path) -> None:
         """Write one process.

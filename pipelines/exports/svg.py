@@ -3,6 +3,7 @@
 Groups carry the names that Inkscape shows as layers.
 """
 
+from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
@@ -14,6 +15,8 @@ from pipelines.exports.outline import outline
 from pipelines.exports.process import Process
 from pipelines.exports.settings import Settings
 from pipelines.exports.strokes import Stop, Stroke, multiplies, strokes_by_frame
+from renderers.begun import begun_png
+from renderers.painting import StrokeProgram
 
 _SAME = 1.5 / 255  # colours and opacities that differ by less are one
 NAMESPACES = 'xmlns="http://www.w3.org/2000/svg" xmlns:inkscape="http://www.inkscape.org/namespaces/inkscape"'
@@ -38,7 +41,7 @@ def _lines(process: Process, settings: Settings) -> Iterator[str]:
     yield f"<desc>{escape(process.credit)}</desc>"
     if settings.animated:
         yield _clock(settings)
-    yield f'<rect id="canvas" width="100%" height="100%" fill="{rgb_hex(program.canvas)}"/>'
+    yield _canvas(program)
     style = ' style="mix-blend-mode:multiply"' if multiplies(program) else ""
     times = _times(process, len(program.strokes), settings.seconds) if settings.animated else ()
     indices = count()
@@ -49,6 +52,16 @@ def _lines(process: Process, settings: Settings) -> Iterator[str]:
             yield _path(stroke, index, style, appears)
         yield "</g>"
     yield "</svg>"
+
+
+def _canvas(program: StrokeProgram) -> str:
+    """What the strokes are laid on: one colour, or the picture that they were begun on."""
+    if (png := begun_png(program)) is None:
+        return f'<rect id="canvas" width="100%" height="100%" fill="{rgb_hex(program.canvas)}"/>'
+    return (
+        '<image id="canvas" width="100%" height="100%" preserveAspectRatio="none" '
+        f'href="data:image/png;base64,{b64encode(png).decode()}"/>'
+    )
 
 
 def layer_tag(process: Process, number: int) -> str:

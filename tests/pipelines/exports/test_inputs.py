@@ -1,13 +1,22 @@
 """Where processes come from, and what only strokes can give."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from conf.command import command
 from conf.errors import ConfigError, UserError
 from pipelines.exports.inputs import Replay, from_dataset, from_painting
+from pipelines.inference.config import paint_config
+from pipelines.paint import run
+from renderers.painting import to_uint8
+from tests.pipelines.exports.runs import export
 from tests.pipelines.small_dataset import small_dataset
+from tests.pipelines.small_painter import save_untrained_painter
+from tests.renderers.pictures import landscape
 
 _AS_STORED = Replay(num_frames=None, size=None)
 
@@ -52,3 +61,48 @@ def test_a_key_that_is_not_there_is_named_beside_some_that_are(painted: dict[str
 def test_a_folder_that_is_no_painting_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not an output folder"):
         from_painting(tmp_path, _AS_STORED)
+
+
+@pytest.fixture(scope="module")
+def in_strokes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """An unfinished picture painted on in strokes, by renderers."""
+    root = tmp_path_factory.mktemp("in_strokes")
+    painter = save_untrained_painter(root / "painter")
+    Image.fromarray(to_uint8(landscape(64, 64))).save(root / "begun.png")
+    few = ("task=complete", "at=1", "num_frames=4", "steps=1", "device=cpu", "renderer.preset=fast", "shown_frames=4")
+    for renderer in ("studio", "bezier"):
+        overrides = (f"image={root / 'begun.png'}", f"painter={painter}", "execution=strokes", f"renderer={renderer}")
+        words = [*few, *overrides, "renderer.num_strokes=50", f"out={root / renderer}"]
+        assert command("paint", paint_config, run, "A test.", words) == 0
+    return {renderer: root / renderer for renderer in ("studio", "bezier")}
+
+
+@pytest.mark.parametrize("renderer", ["studio", "bezier"])
+def test_what_a_painter_painted_in_strokes_has_strokes(in_strokes: dict[str, Path], renderer: str) -> None:
+    stored = from_painting(in_strokes[renderer], _AS_STORED)
+    assert stored.program is not None and stored.program.family == renderer
+    steps = json.loads((in_strokes[renderer] / "report.json").read_text())["strokes"]["steps"]
+    assert [frame.step for frame in stored.frames] == steps and len(steps) == 4
+    assert bool(stored.frames[-1].doing) is (renderer == "studio")
+    more = from_painting(in_strokes[renderer], Replay(num_frames=7, size=128))
+    assert more.size_px == (128, 128) and [frame.step for frame in more.frames[::2]] == steps
+    same = from_painting(in_strokes[renderer], Replay(num_frames=4, size=None))
+    for one, other in zip(stored.frames, same.frames, strict=True):
+        np.testing.assert_array_equal(one.picture, other.picture)
+
+
+def test_a_drawing_in_svg_lies_on_the_picture_that_was_begun(in_strokes: dict[str, Path], tmp_path: Path) -> None:
+    assert export(f"painting={in_strokes['bezier']}", f"out={tmp_path / 'a.svg'}") == 0
+    text = (tmp_path / "a.svg").read_text(encoding="utf-8")
+    assert text.count("<path") == 50 and text.count('<image id="canvas"') == 1 and "<rect" not in text
+
+
+def test_strokes_that_are_damaged_are_one_line(in_strokes: dict[str, Path], tmp_path: Path) -> None:
+    folder = in_strokes["bezier"]
+    whole = (folder / "strokes.npz").read_bytes()
+    try:
+        (folder / "strokes.npz").write_bytes(whole[:100])
+        with pytest.raises(UserError, match=r"strokes\.npz is not what was written"):
+            from_painting(folder, _AS_STORED)
+    finally:
+        (folder / "strokes.npz").write_bytes(whole)
