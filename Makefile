@@ -1,5 +1,5 @@
 # make demo    sets up .venv if needed, paints a small data set from the bundled source, and one of its scenes again
-# make train-tiny   paints 34,000 scenes and trains the shipped painter on them (two cores: five hours)
+# make train-tiny   paints 34,000 scenes and trains a painter like the shipped one on them (two cores: five hours)
 # make train-fine   after that: a painter grown from it that learns details as well (two cores: two hours)
 # make train-small  a painter on one GPU in ten minutes: data, training, what it paints and how good that is
 # make test    sets up, then lint, types, import contract, tests

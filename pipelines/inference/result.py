@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pipelines.inference.longer.in_between import Pieces
     from pipelines.inference.output_folder import ProcessFolder
 
+_UNSEEN_CUT = 0.02  # share of a picture
+
 Pictures = Mapping[int, NDArray[np.float32]]
 """Frame -> (H, W, 3) in [0, 1], framed."""
 
@@ -102,15 +104,30 @@ def write_result(
         raise UserError(f"out={config.out}: {error.filename or config.out}: {error.strerror or error}") from error
     num_written = len(frames) - first if executed is None else len(executed.frames)
     lines = [f"painted {num_written} frames: {config.out}", *(executed.lines if executed is not None else [])]
+    whose = "" if executed is None else "painter's "
     lines += [
-        f"  frame {one['frame']} keeps to {one['picture']}: PSNR {one['psnr_db']:.2f} dB, SSIM {one['ssim']:.3f}"
+        f"  {whose}frame {one['frame']} against {one['picture']}: PSNR {one['psnr_db']:.2f} dB, SSIM {one['ssim']:.3f}"
         for one in conditions
     ]
+    lines += _cuts(config, framing)
     if pieces is not None:
         lines.append(
             f"  {sum(pieces.sequences)} sequences on {len(pieces.sequences)} levels; steps at {seams.num} seams are "
             f"{seams.mean_ratio:.2f} times the median, at most {seams.max_ratio:.2f}"
         )
+    return lines
+
+
+def _cuts(config: PaintConfig, framing: Framing) -> list[str]:
+    """A line about each given picture of which a part that shows is cut off."""
+    lines = []
+    for file in config.pinned.values():
+        picture = read_picture(file.path)
+        (height, width), seen = picture.shape[:2], framing.seen(picture).shape[:2]
+        if seen[0] * seen[1] < (1 - _UNSEEN_CUT) * height * width:
+            lines.append(
+                f"  {file.path.name}: {width}x{height} px cut to the middle {seen[1]}x{seen[0]}; fit=pad keeps all"
+            )
     return lines
 
 

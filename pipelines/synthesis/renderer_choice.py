@@ -112,7 +112,8 @@ def single_renderer(plain: Mapping[str, Any]) -> RendererChoice:
         ConfigError: naming the key, the value and what is allowed; also of a mix.
     """
     if plain.get("family") == "mix":
-        raise ConfigError("renderer", "mix", "one renderer, such as " + " or ".join(sorted(plain["members"])))
+        members = ", ".join(sorted(plain["members"]))
+        raise ConfigError("renderer", f"a mix of {members}", "one renderer, such as bezier, oil or studio")
     return _choice(str(plain.get("name") or plain.get("family")), plain, "renderer", 1.0)
 
 

@@ -127,7 +127,8 @@ def test_what_cannot_be_filmed_is_one_line_and_leaves_nothing(
 
 def test_a_mix_is_not_one_renderer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert make(f"picture={picture(tmp_path / 'a.png')}", f"out={tmp_path / 'film.mp4'}", "renderer=mix") == 2
-    assert "renderer=mix: not allowed; allowed: one renderer" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "renderer=a mix of bezier, ink, oil, region, studio: not allowed; allowed: one renderer" in error
 
 
 def test_a_full_disk_in_the_middle_is_one_line_and_leaves_no_film(

@@ -92,6 +92,14 @@ def refuse_absent(path: str | Path, name: str) -> None:
         raise UserError(f"{name}: no such folder")
 
 
+def unreadable(name: str, where: str, error: Exception) -> UserError:
+    """What to tell of a base that cannot be read, from a folder or from the hub, which may be out of reach."""
+    reason = " ".join(str(error).split())[:300]
+    if Path(where).exists():
+        return UserError(f"{name}: cannot be loaded: {reason}")
+    return UserError(f"{name}: no such folder, and the Hugging Face hub did not give it: {reason}")
+
+
 def kind_of_folder(folder: Path) -> str:
     """What a folder of weights holds, in words; for messages."""
     if (folder / "painter.json").is_file():

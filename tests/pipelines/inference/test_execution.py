@@ -63,6 +63,14 @@ def test_strokes_paint_the_picture_at_its_own_size(
     assert (to_uint8(last) == painted[-1]).all()
 
 
+def test_what_is_cut_off_a_picture_is_said(painter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wide = tmp_path / "panorama.png"
+    Image.fromarray(to_uint8(landscape(40, 120))).save(wide)
+    for fit, told in (("crop", True), ("pad", False), ("stretch", False)):
+        assert paint(painter, "task=reconstruct", f"image={wide}", f"fit={fit}", f"out={tmp_path / fit}") == 0
+        assert ("panorama.png: 120x40 px cut to the middle 40x40; fit=pad" in capsys.readouterr().out) is told
+
+
 def test_words_are_painted_in_strokes_on_a_canvas_of_the_size_asked_for(painter: Path, tmp_path: Path) -> None:
     overrides = ("prompt='a house'", "execution=strokes", "renderer=bezier", "renderer.preset=fast", "canvas_px=128")
     assert paint(painter, *overrides, "renderer.num_strokes=30", f"out={tmp_path}") == 0

@@ -20,7 +20,7 @@ from conf.errors import UserError
 from training.data.text import Text
 from training.models.codec import PatchCodec
 from training.models.finite import finite
-from training.models.parts import LOADING_ERRORS, kind_of_folder, load_network, refuse_absent
+from training.models.parts import LOADING_ERRORS, kind_of_folder, load_network, refuse_absent, unreadable
 from training.models.unknown_words import unknown_words
 from training.models.weights import module_hash
 from training.noise_schedule import NoiseSchedule, load_schedule, save_schedule
@@ -250,7 +250,7 @@ def load_base(path: str | Path, key: str = "base") -> BaseModel:
         schedule = load_schedule(where)
         tokenizer = CLIPTokenizer.from_pretrained(where, subfolder="tokenizer")
     except LOADING_ERRORS as error:
-        raise UserError(f"{name}: cannot be loaded: {' '.join(str(error).split())[:300]}") from error
+        raise unreadable(name, where, error) from error
     base = BaseModel(
         vae=load_codec(where, name),
         tokenizer=tokenizer,
@@ -300,7 +300,7 @@ def load_codec(where: str, name: str) -> nn.Module:
     try:
         vae_class = _CODECS[_class_name(where)]
     except LOADING_ERRORS as error:
-        raise UserError(f"{name}: cannot be loaded: {' '.join(str(error).split())[:300]}") from error
+        raise unreadable(name, where, error) from error
     codec: nn.Module = load_network(vae_class, where, f"{name}: its vae", "vae")
     return codec.requires_grad_(False).eval()
 

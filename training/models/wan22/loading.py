@@ -11,7 +11,7 @@ from torch import nn
 from transformers import AutoConfig, AutoTokenizer
 
 from conf.errors import UserError
-from training.models.parts import LOADING_ERRORS, kind_of_folder, load_network, refuse_absent
+from training.models.parts import LOADING_ERRORS, kind_of_folder, load_network, refuse_absent, unreadable
 from training.models.wan22.base import NETWORKS, WanBase
 from training.models.wan22.flow import Flow
 from training.models.wan22.registration import Solver, WanConfig
@@ -49,7 +49,7 @@ def load_base(path: str | Path, model: WanConfig, key: str = "base", dtype: torc
         _refuse_mismatch(configs, name)
         tokenizer = AutoTokenizer.from_pretrained(where, subfolder="tokenizer")
     except LOADING_ERRORS as error:
-        raise UserError(f"{name}: cannot be loaded: {' '.join(str(error).split())[:300]}") from error
+        raise unreadable(name, where, error) from error
     shift = scheduler.get("flow_shift") or scheduler.get("shift") or 1.0
     comes_with: Solver = "unipc" if scheduler.get("_class_name") == UniPCMultistepScheduler.__name__ else "euler"
     flow = Flow(shift=float(shift), levels=model.levels, lead=model.lead, solver=model.solver or comes_with)

@@ -16,6 +16,7 @@ from tests.training.models.sd15 import released
 from tests.training.models.sd15.released import TEXT, UNET, VAE, edit_json, edit_tensors
 from tests.training.models.small_base import CAPTIONS, small_base
 from tests.training.models.test_read_tensors import Hostile
+from training.models.parts import unreadable
 from training.models.sd15.base import BaseModel, load_base
 from training.models.sd15.motion import adapter_of, add_motion, save_motion
 from training.models.weights import module_hash
@@ -219,3 +220,8 @@ def test_a_folder_that_is_not_there_is_not_looked_for_on_the_hub(tmp_path: Path)
 def test_a_folder_of_another_kind_is_called_by_its_name(tmp_path: Path) -> None:
     save_motion(adapter_of(add_motion(small_base().unet, None)), tmp_path)
     assert "not a diffusers folder, but temporal modules (a MotionAdapter); it lacks vae" in refusal(tmp_path)
+
+
+def test_a_name_that_the_hub_does_not_give_is_said_to_be_no_folder_either() -> None:
+    error = unreadable("base=some/model", "some/model", OSError("offline\n mode"))
+    assert str(error) == "base=some/model: no such folder, and the Hugging Face hub did not give it: offline mode"
