@@ -33,7 +33,7 @@ from pipelines.inference.memory import naming_memory
 from pipelines.inference.overview import check_overview, write_overview
 from pipelines.inference.own_files import release
 from pipelines.inference.requests import batches, is_painted, readable, request_hash, requests_of
-from pipelines.inference.result import Pictures, check_order, num_written, output_folder, write_result
+from pipelines.inference.result import Pictures, check_strokes, num_written, output_folder, write_result
 from pipelines.inference.sizes import framing_for, known_sizes
 from pipelines.sources.framing import Framing
 from pipelines.sources.picture_file import read_picture
@@ -140,7 +140,7 @@ def _paint_all(
             _warn_of_foreign_size(framing, card)
         for request in requests:
             if request.out in todo:
-                check_order(request, framings[request.out])
+                check_strokes(request, framings[request.out])
         groups = [
             group
             for framing in dict.fromkeys(framings.values())

@@ -56,6 +56,13 @@ class StrokeExecution:
             raise ConfigError("renderer", self.renderer.name, allowed)
         if self.order is not None and not self.order.strip():
             raise ConfigError("order", self.order, _IN_WORDS)
+        choice = self.renderer
+        if self.order is not None and choice.family == "studio" and choice.config.order != "mixed":
+            raise ConfigError("renderer.order", choice.config.order, "mixed beside order=, which the studio follows")
+        try:
+            choice.renderer.check_source(choice.config, brings_labels=False)
+        except ConfigError as error:
+            raise error.under("renderer") from None
         for key, lowest, highest in (("canvas_px", 64, LONGEST_CANVAS_PX), ("shown_frames", 2, _MOST_FRAMES)):
             value = getattr(self, key)
             if value is not None and not lowest <= value <= highest:
@@ -126,7 +133,9 @@ class PaintConfig:
             choice = self.strokes.renderer
             if not choice.renderer.follows(choice.config, begun=True):
                 raise ConfigError(
-                    "renderer", choice.name, "bezier, oil, ink, or studio in oil or digital, with task=complete"
+                    "renderer",
+                    choice.name,
+                    "bezier, oil, ink, or studio with renderer.medium=oil or digital, for task=complete",
                 )
         taken: dict[int, int] = {}
         for frame in self.conditions:

@@ -6,6 +6,7 @@ The painter's frames are small; the picture, or what the painter made of an unfi
 import resource
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from conf.errors import ConfigError, UserError
 from pipelines.inference.config import LONGEST_CANVAS_PX, StrokeExecution
 from renderers.painting import Image, Painting, spaced_steps, to_uint8
 from renderers.quality import psnr_db, ssim
@@ -49,7 +51,7 @@ class Executed:
             f"PSNR {facts['psnr_db']:.2f} dB, SSIM {facts['ssim']:.3f}"
         ]
         if "turns" in facts:
-            lines.append(f"  in this order: {'; then '.join(', '.join(turn) for turn in facts['turns'])}")
+            lines.append(f"  in this order: {'; then '.join(map(_in_words, facts['turns']))}")
         if facts.get("not_there"):
             lines.append(f"  not in the picture: {', '.join(facts['not_there'])}")
         return lines
@@ -68,7 +70,7 @@ def execute(
         begun: whether the picture is what the canvas begins with, not what it ends with.
 
     Raises:
-        ConfigError: if the order, in words, names nothing of the picture.
+        ConfigError: if the order, in words, names nothing of the picture, or the renderer's keys do not suit it.
     """
     start = time.process_time()
     frames = painted.astype(np.float32) / np.float32(255)
@@ -85,9 +87,12 @@ def execute(
         in_order = by_turns(np.concatenate([bare, frames[1:]]), spoken.things, spoken.turns)
         time_line = TimeLine(frames=in_order, begun=time_line.begun, thing_by_thing=True)
         facts |= {"order": execution.order, "turns": spoken.names, "not_there": list(spoken.not_there)}
-    painting = choice.renderer.follow(
-        wanted, time_line, choice.config, np.random.SeedSequence(seed), choice.assets.content
-    )
+    try:
+        painting = choice.renderer.follow(
+            wanted, time_line, choice.config, np.random.SeedSequence(seed), choice.assets.content
+        )
+    except ConfigError as error:
+        raise error.under("renderer") from None
     steps = spaced_steps(painting.left, execution.shown_frames or len(frames), "distance")
     if (notes := choice.renderer.notes(painting.program, steps)) is not None:
         facts |= {"phases": [note.phase for note in notes], "doing": [note.doing for note in notes]}
@@ -111,23 +116,36 @@ def execute(
     )
 
 
-def refuse_unnamed(order: str, execution: StrokeExecution, picture: Image) -> None:
-    """Refuse an order in words that names nothing of a finished picture, before it is painted.
+def refuse_unfit(execution: StrokeExecution, picture: Image, *, finished: bool) -> None:
+    """Refuse a picture that is too slender, or finished and without anything that the order, in words, names.
 
     Raises:
-        ConfigError: it says what there is.
+        UserError: it says what is allowed, or what there is in the picture.
     """
     size = canvas_size(picture.shape[:2], execution, picture)
-    turns_in_words(resized(picture, *size), order)
+    if finished and execution.order is not None:
+        turns_in_words(resized(picture, *size), execution.order)
 
 
 def canvas_size(shape: Sequence[int], execution: StrokeExecution, picture: Image | None) -> tuple[int, int]:
-    """(height, width) of the canvas for something of that (height, width)."""
-    longest = max(shape)
+    """(height, width) of the canvas for something of that (height, width), 64 px or more a side.
+
+    Raises:
+        UserError: if it is too slender for that.
+    """
+    longest, most = max(shape), LONGEST_CANVAS_PX // _SHORTEST_PX
+    if longest > most * min(shape):
+        raise UserError(f"{shape[1]}x{shape[0]} px: too slender for strokes; at most {most} times as long as wide")
     own = min(longest, LONGEST_CANVAS_PX) if picture is not None else _LONG_PX
     scale = (execution.canvas_px or own) / longest
     scale = max(scale, _SHORTEST_PX / min(shape))
     return round(shape[0] * scale), round(shape[1] * scale)
+
+
+def _in_words(names: Sequence[str]) -> str:
+    """The names of things, each once."""
+    counts = Counter(names)
+    return ", ".join(name if count == 1 else f"{name} ({count} parts)" for name, count in counts.items())
 
 
 def _completed(time_line: TimeLine, begun: Image) -> Image:

@@ -148,24 +148,26 @@ def _executed(config: PaintConfig, framing: Framing, frames: NDArray[np.uint8]) 
     assert config.strokes is not None
     compile_kernels({config.strokes.renderer.family}, ClusterConfig(kind="inline"))
     picture = _picture_in_strokes(config, framing)
-    return execute(config.strokes, frames, picture, config.seed, begun=config.task == "complete")
+    try:
+        return execute(config.strokes, frames, picture, config.seed, begun=config.task == "complete")
+    except ConfigError as error:
+        raise UserError(f"{error}, in {config.image or config.prompt}") from None
 
 
-def check_order(config: PaintConfig, framing: Framing) -> None:
-    """Refuse an order in words that names nothing of a finished picture, which is known before it is painted.
+def check_strokes(config: PaintConfig, framing: Framing) -> None:
+    """Refuse a picture that strokes cannot paint as asked, where that is known before it is painted.
 
     Raises:
-        UserError: naming the picture, and what there is in it.
+        UserError: naming the picture.
     """
-    if config.strokes is None or config.strokes.order is None or config.task != "reconstruct":
-        return
-    from pipelines.inference.execution import refuse_unnamed
-
     picture = _picture_in_strokes(config, framing)
-    assert picture is not None  # of a reconstruction
+    if config.strokes is None or picture is None:
+        return
+    from pipelines.inference.execution import refuse_unfit
+
     try:
-        refuse_unnamed(config.strokes.order, config.strokes, picture)
-    except ConfigError as error:
+        refuse_unfit(config.strokes, picture, finished=config.task == "reconstruct")
+    except UserError as error:
         raise UserError(f"{error}, in {config.image}") from None
 
 

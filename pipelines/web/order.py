@@ -19,6 +19,8 @@ NOT_UNDERSTOOD = "This was not understood. Please load the page again."
 _MOST_SEED = 2**31 - 1
 _TWICE = "Two pictures are given for the same frame. Please give them different ones."
 _STROKES = ("oil", "bezier", "ink", "studio")
+_MEDIA = ("oil", "ink", "pencil", "watercolour", "digital")  # of the studio
+_COVERING = ("oil", "digital")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,10 +148,18 @@ class Order:
             keys["task"] = "reconstruct" if self.start == "finished" else "complete"
             if self.start == "unfinished":
                 keys["at"] = frame % self.num_frames
-        strokes = self.method if self.method in _STROKES else _STROKES[0]
         if self.in_strokes:
             keys |= {"execution": "strokes", "canvas_px": config.limits.canvas_px}
-        return paint_config({**compose("paint", [f"renderer={strokes}"]), **keys})
+        return paint_config({**compose("paint", self._renderer()), **keys})
+
+    def _renderer(self) -> list[str]:
+        """Whose strokes the method names: those of a renderer, or of a medium of the studio; else oil."""
+        if self.method in _STROKES:
+            return [f"renderer={self.method}"]
+        medium = self.method.removeprefix("studio_")
+        if medium in (_COVERING if self.start == "unfinished" else _MEDIA):
+            return ["renderer=studio", f"renderer.medium={medium}"]
+        return [f"renderer={_STROKES[0]}"]
 
 
 def _text(value: Any) -> str:

@@ -96,7 +96,7 @@ def named(labels: Labels, places: Sequence[Place]) -> tuple[int, ...]:
     for place in places:
         if isinstance(place, int):
             if place >= count:
-                raise ConfigError("user_order", place, f"labels 0 to {count - 1} (see regions.png), or points")
+                raise ConfigError("user_order", place, f"labels 0 to {count - 1}, or points")
             label = place
         else:
             x, y = place

@@ -7,6 +7,7 @@ import numpy as np
 
 from conf.errors import ConfigError
 from renderers import things
+from renderers.begun import begun_png
 from renderers.brush.canvas import ledger_of, replay
 from renderers.family import AssetFile, Note, Renderer
 from renderers.painting import NO_ASSETS, NOTHING_KNOWN, Assets, Image, Knowledge, Painting, StrokeProgram
@@ -18,6 +19,8 @@ from renderers.studio.process import plan
 from renderers.time_line import TimeLine
 
 __all__ = ["RENDERER", "Config"]
+
+_BEGUN = Note(phase="begun", thing=None, doing="the unfinished picture", receding=False)
 
 
 class StudioRenderer(Renderer):
@@ -61,7 +64,7 @@ class StudioRenderer(Renderer):
         Raises:
             ConfigError: as `paint`.
         """
-        return _painting(plan(image, config, seed, assets, time_line=time_line))
+        return _painting(plan(image, config, seed, assets, time_line=time_line), steadily=True)
 
     def replay(
         self, program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int] | None = None
@@ -72,7 +75,10 @@ class StudioRenderer(Renderer):
     def notes(self, program: StrokeProgram, steps: Sequence[int]) -> list[Note]:
         """What is at work at each of the given steps (ascending), and whether it was to bring the canvas nearer."""
         turns = Turns.from_arrays(program.arrays, len(program.strokes))
-        return [turns.note(before, step) for before, step in pairwise([0, *steps])]
+        notes = [turns.note(before, step) for before, step in pairwise([0, *steps])]
+        if begun_png(program) is None:
+            return notes
+        return [_BEGUN if note.phase == "blank" else note for note in notes]
 
     def phrase(self, config: Config) -> str:
         """That of the medium."""
@@ -108,8 +114,9 @@ class StudioRenderer(Renderer):
 RENDERER = StudioRenderer()
 
 
-def _painting(program: StrokeProgram) -> Painting:
+def _painting(program: StrokeProgram, *, steadily: bool = False) -> Painting:
     turns = Turns.from_arrays(program.arrays, len(program.strokes))
     ledger = ledger_of(program)
     distances = ledger.distances(program.height_px * program.width_px)
-    return Painting(program=program, distances=distances, pace=time_left(turns, distances, ledger.energies[:, 0]))
+    pace = time_left(turns, distances, ledger.energies[:, 0], steadily=steadily)
+    return Painting(program=program, distances=distances, pace=pace)

@@ -81,6 +81,9 @@ class StudioConfig:
             )  # fmt: skip
         if not self.phases or list(self.phases) != [phase for phase in CHOSEN_PHASES if phase in self.phases]:
             raise ConfigError("phases", list(self.phases), "some of " + ", ".join(CHOSEN_PHASES) + ", in this order")
+        if not self._paints_anything:
+            needed = "drawing, block_in, form or detail" if MEDIA[self.medium].paints else "drawing"
+            raise ConfigError("phases", list(self.phases), f"{needed} as well: of these alone nothing is painted")
         if not 0.0 <= self.accents <= 0.5:
             raise ConfigError("accents", self.accents, "0 to 0.5")
         if not 0.0 <= self.corrections <= 1.0:
@@ -93,6 +96,15 @@ class StudioConfig:
             raise ConfigError("laid_in", self.laid_in, "0 to 1")
         if self.canvas is not None and (len(self.canvas) != 3 or not all(0.0 <= value <= 1.0 for value in self.canvas)):
             raise ConfigError("canvas", list(self.canvas), "three numbers from 0 to 1, such as [1,1,1]")
+
+    @property
+    def _paints_anything(self) -> bool:
+        """Whether the phases leave anything on a canvas."""
+        medium = MEDIA[self.medium]
+        if "drawing" in self.phases or not medium.paints:
+            return "drawing" in self.phases
+        prepares = "ground" in self.phases and (medium.tones or (medium.coats and self.toned > 0))
+        return bool(self.object_phases) or prepares or ("accents" in self.phases and self.accents > 0)
 
     @property
     def ground(self) -> tuple[float, float, float]:

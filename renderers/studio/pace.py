@@ -16,7 +16,9 @@ _HASTE = 1.75  # of objects: way gone = time gone ** haste
 _LEAST = 1e-9
 
 
-def time_left(turns: Turns, distances: NDArray[np.float64], energies: NDArray[np.float64]) -> NDArray[np.float64]:
+def time_left(
+    turns: Turns, distances: NDArray[np.float64], energies: NDArray[np.float64], *, steadily: bool = False
+) -> NDArray[np.float64]:
     """(N + 1,) share of the time that is left after each step, from 1 falling to 0.
 
     It stands still at steps that are farther from the finished canvas than one before, so that no frame shows them,
@@ -26,6 +28,8 @@ def time_left(turns: Turns, distances: NDArray[np.float64], energies: NDArray[np
         distances: (N + 1,) from the finished canvas.
         energies: (N + 1,) of the difference from the finished canvas: unlike a distance by octaves, they fall in
             proportion to the area that is painted.
+        steadily: whether half of the time of objects goes by strokes: who blocks in all before anything is finished has
+            little energy left then, and most strokes.
     """
     count = len(turns.phases)
     begun = np.isin(turns.phases, [PHASES.index("ground"), PHASES.index("drawing")])
@@ -36,7 +40,10 @@ def time_left(turns: Turns, distances: NDArray[np.float64], energies: NDArray[np
     shares /= max(float(shares.sum()), _LEAST)
     left = np.empty(count + 1)
     left[: first + 1] = 1.0 - shares[0] * np.linspace(0.0, 1.0, first + 1)
-    left[first : last + 1] = 1.0 - shares[0] - shares[1] * _way_gone(energies[first : last + 1]) ** (1.0 / _HASTE)
+    gone = _way_gone(energies[first : last + 1]) ** (1.0 / _HASTE)
+    if steadily:
+        gone = (gone + np.linspace(0.0, 1.0, len(gone))) / 2
+    left[first : last + 1] = 1.0 - shares[0] - shares[1] * gone
     left[last:] = shares[2] * (1.0 - _way_gone(energies[last:]))
     left[-1] = 0.0
     return without_setbacks(left, turns.receding, distances)

@@ -24,7 +24,13 @@ from renderers.studio.order import objects_in_order, strokes_of_objects
 from renderers.studio.phases import PHASES, phase_shares
 from renderers.studio.piece import Commission, block_in, finish
 from renderers.studio.silhouette import Silhouette
-from renderers.studio.sittings import Sittings, dealt_sittings, objects_of, sittings_along
+from renderers.studio.sittings import (
+    Sittings,
+    dealt_sittings,
+    in_order_of_beginnings,
+    in_order_of_endings,
+    sittings_along,
+)
 from renderers.things import Things, find_things
 from renderers.time_line import TimeLine
 
@@ -44,6 +50,9 @@ def plan(
 
     Args:
         time_line: of a painter to follow; on what is begun, only what is left to do is drawn and painted.
+
+    Raises:
+        ConfigError: as `find_things` and `objects_in_order`.
     """
     rng = np.random.Generator(np.random.PCG64(seed))
     things = find_things(image, known, config.things, rng, assets)
@@ -59,12 +68,15 @@ def plan(
     followed = None
     if time_line is not None and config.order == "mixed":
         followed = sittings_along(things, time_line, config.object_phases)
-    order = objects_in_order(things, config, rng) if followed is None else objects_of(followed)
+    order = objects_in_order(things, config, rng) if followed is None else in_order_of_beginnings(followed)
     goals = goals_of(config.medium, small, paper)
     ground = paper if begun is None else _mean_colour(canvas, to_do)
     if begun is None and "ground" in config.phases:
         ground = _prepared(easel, small, goals[1], things, config, rng)
-    lines = _draw(easel, image, things, ground, to_do, config, rng) if "drawing" in config.phases else None
+    told = followed is not None or config.order != "mixed"
+    lines = None
+    if "drawing" in config.phases:
+        lines = _draw(easel, image, things, ground, to_do, order if told else None, config, rng)
     if medium.paints:
         covers = [cover * to_do for cover in things.coverages(*small.shape[:2])]
         _paint(easel, goals, things, covers, order, followed, lines, config, rng)
@@ -105,19 +117,20 @@ def _prepared(
 
 
 def _draw(
-    easel: Easel, image: Image, things: Things, ground: Colour, to_do: NDArray[np.float32], config: StudioConfig,
-    rng: np.random.Generator,
+    easel: Easel, image: Image, things: Things, ground: Colour, to_do: NDArray[np.float32],
+    order: tuple[int, ...] | None, config: StudioConfig, rng: np.random.Generator,
 ) -> DrawnLines:  # fmt: skip
     """Draw. Where there is no paint, all strokes are the drawing's, and hatching blocks in, models and finishes.
 
     Args:
         ground: what lines have to be seen on.
         to_do: (h, w) share of each pixel that is not finished.
+        order: of the objects that are hatched; None for the hand's own.
     """
     palette = palette_of(config.medium)
     tonal = not palette.medium.paints and bool(config.object_phases)
     count = config.num_lines + (_LINES_A_STROKE * config.num_strokes if tonal else 0)
-    lines = draw(image, things, config.medium, count, tonal or config.hatching, rng)
+    lines = draw(image, things, config.medium, count, tonal or config.hatching, rng, order)
     if not palette.medium.constructs:
         lines = lines.chosen(lines.kinds != CONSTRUCTION)
     lines = lines.chosen(to_do[pixels_at_middles(lines.strokes, to_do.shape)] > 0.5)
@@ -159,9 +172,10 @@ def _paint(
             )  # fmt: skip
             block_in(easel, piece, label, palette, rng, phase="correction")
         unpainted = _unpainted_after(covers, order)
+        unfinished = unpainted if followed is None else _unpainted_after(covers, in_order_of_endings(followed))
         pieces = {
             label: Commission(
-                silhouette=Silhouette(covers[label]), unpainted=unpainted[label], goal=goal, count=int(shares[label]),
+                silhouette=Silhouette(covers[label]), unpainted=unfinished[label], goal=goal, count=int(shares[label]),
                 spill=config.spill, blocked_in="block_in" in config.object_phases,
             )
             for label in order
@@ -172,7 +186,8 @@ def _paint(
                 continue
             piece = pieces[label]
             if "block_in" in steps:
-                covered = block_in(easel, replace(piece, goal=of_block_ins), label, palette, rng)
+                laid_in = replace(piece, goal=of_block_ins, unpainted=unpainted[label])
+                covered = block_in(easel, laid_in, label, palette, rng)
                 if lines is not None and palette.medium.handling.even:  # line art lies above flats
                     easel.lay(palette.lines(_contours_in(lines, covered)), "block_in", label)
             phases = tuple(phase for phase in steps if phase != "block_in")

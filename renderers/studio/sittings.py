@@ -37,12 +37,18 @@ def sittings_along(things: Things, time_line: TimeLine, phases: tuple[Phase, ...
     moments = np.concatenate([blocked_in, np.maximum(blocked_in, finished)])
     turns = np.argsort(moments, kind="stable")  # block-ins first, where both are at once
     count = len(blocked_in)
-    return [(int(turn) % count, first if turn < count else rest) for turn in turns]
+    sittings = [(int(turn) % count, first if turn < count else rest) for turn in turns]
+    return [(label, its_phases) for label, its_phases in sittings if its_phases]
 
 
-def objects_of(sittings: Sittings) -> tuple[int, ...]:
-    """All labels, in the order in which they are begun."""
+def in_order_of_beginnings(sittings: Sittings) -> tuple[int, ...]:
+    """The labels, by their first sitting."""
     return tuple(dict.fromkeys(label for label, _ in sittings))
+
+
+def in_order_of_endings(sittings: Sittings) -> tuple[int, ...]:
+    """The labels, by their last sitting."""
+    return in_order_of_beginnings(sittings[::-1])[::-1]
 
 
 def _divided(phases: tuple[Phase, ...]) -> tuple[tuple[Phase, ...], tuple[Phase, ...]]:

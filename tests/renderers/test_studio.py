@@ -5,7 +5,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from conf.errors import ConfigError
@@ -109,6 +109,7 @@ def test_some_lay_in_everything_before_they_finish_anything(medium: str) -> None
 @few
 @given(chosen=st.sets(st.sampled_from(CHOSEN_PHASES), min_size=1), medium=st.sampled_from(MEDIUMS))
 def test_only_chosen_phases_are_painted(chosen: set[str], medium: str) -> None:
+    assume("drawing" in chosen or (chosen & set(OBJECT_PHASES) and medium in PAINTED))
     phases = tuple(name for name in CHOSEN_PHASES if name in chosen)
     turns = turns_of(painted(1, medium=medium, phases=phases, corrections=0.0))
     assert set(phase_names(turns)) <= chosen

@@ -1,14 +1,17 @@
 """What a painting of the studio promises that follows a painter."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from renderers.painting import Image, Painting
+from conf.errors import ConfigError
+from renderers.painting import Image, Painting, spaced_steps
 from renderers.studio import RENDERER, Config
 from renderers.studio.config import Medium
 from renderers.studio.phases import CHOSEN_PHASES, OBJECT_PHASES, PHASES, Phase
-from renderers.studio.sittings import objects_of, sittings_along
+from renderers.studio.sittings import in_order_of_beginnings, in_order_of_endings, sittings_along
 from renderers.things import Things
 from renderers.time_line import TimeLine
 from tests.renderers.pictures import plain
@@ -118,7 +121,66 @@ def test_a_painter_may_block_in_all_before_finishing_anything() -> None:
     sittings = sittings_along(things, TimeLine(frames=frames), ("block_in", "form", "detail"))
     rest = ("form", "detail")
     assert sittings == [(1, ("block_in",)), (0, ("block_in",)), (1, rest), (0, rest)]
-    assert objects_of(sittings) == (1, 0)
+    assert in_order_of_beginnings(sittings) == in_order_of_endings(sittings) == (1, 0)
+
+
+@pytest.mark.parametrize("first", [LEFT, RIGHT])
+def test_hatching_in_pencil_keeps_to_the_painter_as_well(first: tuple[slice, slice]) -> None:
+    painting = followed(painted_after(first), medium="pencil", num_strokes=200)
+    turns = turns_of(painting)
+    hatching = turns.phases != PHASES.index("drawing")
+    is_left = painting.program.strokes[hatching][:, 2] < 0.5
+    tenth = len(is_left) // 10
+    assert is_left[:tenth].all() if first is LEFT else not is_left[:tenth].any()
+
+
+def test_pencil_keeps_to_an_order_that_a_user_gives() -> None:
+    for place, is_first in (((0.2, 0.5), True), ((0.8, 0.5), False)):
+        config = Config(**(FEW | {"medium": "pencil", "order": "user", "user_order": (place,), "num_strokes": 200}))
+        painting = RENDERER.paint(two_halves(), config, SEED)
+        hatching = turns_of(painting).phases != PHASES.index("drawing")
+        assert (painting.program.strokes[hatching][0, 2] < 0.5) is np.bool_(is_first)
+
+
+def test_what_others_finished_is_spared_whoever_was_begun_first() -> None:
+    """Left is begun first and finished last; right, which is finished by then, is not painted over at the border."""
+    picture, bare = two_halves(), np.full((SIDE, SIDE, 3), BARE, np.float32)
+    begun, both, right_done = bare.copy(), 0.3 * bare + 0.7 * picture, 0.3 * bare + 0.7 * picture
+    begun[LEFT] = both[LEFT]
+    right_done[RIGHT] = picture[RIGHT]
+    frames = np.stack([bare, begun, both, right_done, picture]).astype(np.float32)
+    painting = followed(frames, accents=0.0, phases=("block_in", "form", "detail"), spill=0.05)
+    *_, last = RENDERER.replay(painting.program, [len(painting.program.strokes)])
+    beyond = last[:, SIDE // 2 + 1 : SIDE // 2 + 4]
+    assert (beyond[..., 2] > beyond[..., 0]).mean() > 0.9
+
+
+def test_frames_show_how_a_painting_that_is_blocked_in_at_once_is_finished() -> None:
+    picture, bare = two_halves(), np.full((SIDE, SIDE, 3), BARE, np.float32)
+    frames = np.stack([bare, 0.3 * bare + 0.7 * picture, 0.25 * bare + 0.75 * picture, picture]).astype(np.float32)
+    painting = followed(frames, num_strokes=300)
+    notes = RENDERER.notes(painting.program, spaced_steps(painting.left, 10, "distance"))
+    assert sum(note.phase in ("form", "detail") for note in notes) >= 2
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"medium": "pencil", "phases": ("block_in",)},
+        {"phases": ("accents",), "accents": 0.0},
+        {"medium": "ink", "phases": ("ground",), "toned": 0.0},
+    ],
+)
+def test_phases_of_which_nothing_is_painted_are_refused(keys: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="phases="):
+        Config(**keys)
+
+
+def test_the_first_frame_of_a_completion_is_the_unfinished_picture() -> None:
+    begun = np.full((SIDE, SIDE, 3), BARE, np.float32)
+    painting = followed(painted_after(LEFT)[2:], begun)
+    first, *_ = RENDERER.notes(painting.program, [0, 5])
+    assert (first.phase, first.doing) == ("begun", "the unfinished picture")
 
 
 def test_phases_without_objects_have_sittings_in_which_nothing_is_done() -> None:

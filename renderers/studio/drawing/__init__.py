@@ -3,6 +3,7 @@
 Contours are found, chained to long curves, and drawn as a hand draws them: see `edges`, `chains`, `curves`, `hand`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,8 +48,9 @@ class DrawnLines:
 
 
 def draw(
-    image: Image, things: Things, medium: str, num_strokes: int, hatching: bool, rng: np.random.Generator
-) -> DrawnLines:
+    image: Image, things: Things, medium: str, num_strokes: int, hatching: bool, rng: np.random.Generator,
+    order: Sequence[int] | None = None,
+) -> DrawnLines:  # fmt: skip
     """Draw a picture.
 
     Args:
@@ -58,6 +60,7 @@ def draw(
         num_strokes: the most that are drawn.
         hatching: whether shadows are hatched, and in pencil all tones.
         rng: the hand's dice.
+        order: in which things are hatched, one after another; None for the salient first, and now and then all at once.
     """
     pencil = PENCILS[medium]
     colour = pencil.colours[int(rng.integers(len(pencil.colours)))]
@@ -78,7 +81,7 @@ def draw(
     kinds = np.repeat(np.array([kind for _, _, kind in lines], np.uint8), lengths)
     belongs = np.repeat(np.array([thing for _, thing, _ in lines], np.uint16), lengths)
     if hatching:
-        tones, tone_things = _tones(image, things, strokes, medium, num_strokes - len(strokes), rng)
+        tones, tone_things = _tones(image, things, strokes, medium, num_strokes - len(strokes), rng, order)
         strokes, belongs = np.concatenate([strokes, tones]), np.concatenate([belongs, tone_things])
         kinds = np.concatenate([kinds, np.full(len(tones), HATCHING, np.uint8)])
     strokes[:, RED : RED + 3] = colour
@@ -89,8 +92,9 @@ def draw(
 
 
 def _tones(
-    image: Image, things: Things, strokes: Floats, medium: str, num_strokes: int, rng: np.random.Generator
-) -> tuple[Floats, NDArray[np.uint16]]:
+    image: Image, things: Things, strokes: Floats, medium: str, num_strokes: int, rng: np.random.Generator,
+    order: Sequence[int] | None,
+) -> tuple[Floats, NDArray[np.uint16]]:  # fmt: skip
     """Strokes of hatching, and the thing of each; from light to dark, at once or thing by thing."""
     texture = pencil_texture(medium)
     small, labels = resized(image, things.labels, _SHEET_PX)
@@ -99,8 +103,8 @@ def _tones(
     cover = float(texture.cover[NUM_VARIANTS:].mean()) / 255
     tones, belongs = hatched(small, labels, things.saliency, preview, PENCILS[medium].layers, cover, num_strokes, rng)
     rank = np.empty(len(things.saliency), np.int64)
-    rank[np.argsort(-things.saliency, kind="stable")] = np.arange(len(rank))
+    rank[np.argsort(-things.saliency, kind="stable") if order is None else list(order)] = np.arange(len(rank))
     number, thing = belongs[:, 0], belongs[:, 1]
-    by_thing = rng.random() < _ONE_THING_AFTER_ANOTHER
-    order = np.lexsort((number, rank[thing]) if by_thing else (rank[thing], number))
-    return tones[order], thing[order].astype(np.uint16)
+    by_thing = rng.random() < _ONE_THING_AFTER_ANOTHER or order is not None
+    turns = np.lexsort((number, rank[thing]) if by_thing else (rank[thing], number))
+    return tones[turns], thing[turns].astype(np.uint16)

@@ -15,6 +15,7 @@ from pipelines.inference.sizes import framing_for
 from pipelines.paint import run
 from renderers import renderer
 from renderers.painting import StrokeProgram, to_uint8
+from renderers.studio.phases import PHASES
 from tests.pipelines.small_painter import save_untrained_painter
 from tests.renderers.pictures import landscape
 
@@ -98,8 +99,10 @@ def test_an_unfinished_picture_is_what_the_strokes_begin_on(painter: Path, pictu
                 "image=a.png",
                 "prompt=''",
             ),
-            "studio in oil or digital",
+            "renderer.medium=oil or digital",
         ),
+        (("execution=strokes", "renderer=studio", "renderer.things.method=truth"), "renderer.things.method=truth"),
+        (("execution=strokes", "renderer=studio", "renderer.order=salient", "order='the subject last'"), "mixed"),
         (("execution=brush",), "frames or strokes"),
         (("canvas_px=512",), "execution=strokes"),
         (("order='the subject first'",), "execution=strokes"),
@@ -129,6 +132,46 @@ def test_the_studio_draws_and_paints_a_picture_object_by_object(
     facts = report(tmp_path)["strokes"]
     assert facts["phases"][:2] == ["blank", "drawing"] and facts["phases"][-1] == "accents"
     assert len(facts["doing"]) == 6 and facts["doing"][0] == "a blank canvas"
+
+
+def test_the_studio_paints_what_an_order_in_words_names_first(painter: Path, tmp_path: Path) -> None:
+    picture = np.full((96, 96, 3), 0.55, np.float32)
+    picture[30:66, 30:66] = (0.8, 0.1, 0.1)
+    Image.fromarray(to_uint8(picture)).save(tmp_path / "square.png")
+    begun: dict[str, bool] = {}
+    for order in ("the subject first, then the background", "the background first, then the subject"):
+        for medium in ("oil", "pencil"):
+            out = tmp_path / medium / order[4:7]
+            overrides = ("task=reconstruct", f"image={tmp_path / 'square.png'}", "execution=strokes", f"out={out}")
+            studio = ("renderer=studio", f"renderer.medium={medium}", "renderer.num_strokes=60", "renderer.toned=0")
+            assert paint(painter, *overrides, *studio, f"order='{order}'", "shown_frames=6") == 0
+            objects = StrokeProgram.from_bytes((out / "strokes.npz").read_bytes())
+            phases = objects.arrays["phases"]
+            first = objects.strokes[phases == PHASES.index("block_in")][:3]
+            inside = np.abs(first[:, [2, 3]] - 0.5).max(1) < 0.22
+            begun[f"{medium} {order[4:7]}"] = bool(inside.all())
+    assert begun == {"oil sub": True, "pencil sub": True, "oil bac": False, "pencil bac": False}
+
+
+def test_a_picture_that_is_too_slender_for_strokes_is_refused_before_anything_is_painted(
+    painter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(to_uint8(landscape(16, 800))).save(tmp_path / "strip.png")
+    out = tmp_path / "out"
+    overrides = ("task=reconstruct", f"image={tmp_path / 'strip.png'}", "execution=strokes", "fit=pad", f"out={out}")
+    assert paint(painter, *overrides) == 2
+    *_, line = capsys.readouterr().err.strip().splitlines()
+    assert "strip.png" in line and "32 times" in line and not out.exists()
+
+
+def test_keys_of_the_studio_that_do_not_suit_a_picture_are_named_with_it(
+    painter: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overrides = ("task=reconstruct", f"image={picture}", "execution=strokes", "fit=stretch", f"out={tmp_path / 'out'}")
+    studio = ("renderer=studio", "renderer.num_strokes=60", "renderer.order='the elephant first'")
+    assert paint(painter, *overrides, *studio) == 2
+    *_, line = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("error: renderer.order=the elephant first") and "wide.png" in line
 
 
 def test_the_studio_goes_on_from_an_unfinished_picture(painter: Path, picture: Path, tmp_path: Path) -> None:

@@ -56,6 +56,22 @@ def test_strokes_are_those_of_the_manner_and_as_large_as_allowed() -> None:
     assert order().paint_config(config(), PHRASES, Path("out")).strokes is None
 
 
+@pytest.mark.parametrize(
+    ("method", "start", "medium"),
+    [("studio_ink", "words", "ink"), ("pencil", "finished", "pencil"), ("digital", "unfinished", "digital")],
+)
+def test_media_of_the_studio_are_painted_in_the_studio(method: str, start: str, medium: str) -> None:
+    asked = order(in_strokes=True, method=method, start=start, finished=GIVEN, unfinished=GIVEN)
+    strokes = asked.paint_config(config(), PHRASES, Path("out")).strokes
+    assert strokes is not None and (strokes.renderer.family, strokes.renderer.config.medium) == ("studio", medium)
+
+
+def test_an_unfinished_picture_is_painted_on_in_paint_that_covers() -> None:
+    asked = order(in_strokes=True, method="watercolour", start="unfinished", unfinished=GIVEN)
+    strokes = asked.paint_config(config(), PHRASES, Path("out")).strokes
+    assert strokes is not None and strokes.renderer.name == "oil"
+
+
 def test_an_empty_seed_is_another_one_each_time() -> None:
     seeds = {order(seed="").paint_config(config(), PHRASES, Path("out")).seed for _ in range(5)}
     assert len(seeds) > 1 and order(seed="7").paint_config(config(), PHRASES, Path("out")).seed == 7
