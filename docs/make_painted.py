@@ -1,12 +1,13 @@
 """Makes README's pictures of what the shipped painter paints, of processes painted with the commands that stand there.
 
-    python -m docs.make_painted painted.webp outputs/{words,strokes,tree,boat,way,ended,both}
-    python -m docs.make_painted strokes.webp outputs/{coffee,cat,night} --columns 4 --height 213
+    python -m docs.make_painted painted.webp outputs/{words,boat,tree,vase,way,ended,both}
+    python -m docs.make_painted strokes.webp outputs/{cat_drawn,coffee,night} --columns 4 --height 213
 
-The first argument is a file of docs/images. Frames of any size are brought to one height, those of a process to
-`--columns` a row. The strokes are the words, "painted with translucent strokes"; the tree is "a green tree on a yellow
-meadow, beneath a pink sky, painted with translucent strokes", the boat "a white sailboat with a red sail on the sea,
-beneath a blue sky, painted in oil", all with guidance=3; the photographs are `skimage.data.chelsea()` and `coffee()`.
+The first argument is a file of docs/images. Frames of any size are brought to one height and cut to the least width;
+`--columns` of them make a row. The boat is "a white sailboat with a red sail on the sea, beneath a blue sky, painted in
+oil", the tree "a green tree on a yellow meadow, beneath a pink sky, painted with translucent strokes", the vase "a blue
+vase with yellow flowers on a brown table, against a white wall, painted region by region", all with guidance=3; the
+photographs are `skimage.data.chelsea()` and `coffee()`.
 """
 
 import argparse
@@ -27,11 +28,9 @@ def main() -> None:
     parser.add_argument("--columns", type=int, default=8, help="frames a row")
     parser.add_argument("--height", type=int, default=160, help="of a frame in px")
     arguments = parser.parse_args()
-    rows = [
-        row
-        for process in arguments.processes
-        for row in _rows(_frames(process / "frames", arguments.height), arguments.columns)
-    ]
+    processes = [_frames(process / "frames", arguments.height) for process in arguments.processes]
+    width = min(frames[0].shape[1] for frames in processes)
+    rows = [row for frames in processes for row in _rows([frame[:, :width] for frame in frames], arguments.columns)]
     Image.fromarray(np.vstack(rows)).save(
         Path(__file__).parent / "images" / arguments.picture, quality=88, method=6
     )  # fmt: skip

@@ -73,10 +73,10 @@ def plan(
     ground = paper if begun is None else _mean_colour(canvas, to_do)
     if begun is None and "ground" in config.phases:
         ground = _prepared(easel, small, goals[1], things, config, rng)
-    told = followed is not None or config.order != "mixed"
+    is_ordered = followed is not None or config.order != "mixed"
     lines = None
     if "drawing" in config.phases:
-        lines = _draw(easel, image, things, ground, to_do, order if told else None, config, rng)
+        lines = _draw(easel, image, things, ground, to_do, order if is_ordered else None, config, rng)
     if medium.paints:
         covers = [cover * to_do for cover in things.coverages(*small.shape[:2])]
         _paint(easel, goals, things, covers, order, followed, lines, config, rng)

@@ -144,7 +144,7 @@ def test_a_coated_ground_has_the_colour_of_the_largest_mass(medium: str) -> None
     colour = ground_colour(image, things)
     shares = []
     for toned in (1.0, 0.0):
-        painting = painted(4, medium=medium, toned=toned, phases=("ground",))
+        painting = painted(4, medium=medium, toned=toned, phases=("ground", "drawing"))
         (coated,) = RENDERER.replay(painting.program, [len(painting.program.strokes)])
         shares.append(float((np.abs(coated - colour).max(-1) < 0.15).mean()))
     assert shares[0] > 0.6
