@@ -13,6 +13,7 @@ from renderers.studio.phases import PHASES, Turns
 
 _DRAWING, _ACCENTS = 0.2, 0.11  # of the time
 _HASTE = 1.75  # of objects: way gone = time gone ** haste
+_STEADY = 0.25  # of the time of objects
 _LEAST = 1e-9
 
 
@@ -28,7 +29,7 @@ def time_left(
         distances: (N + 1,) from the finished canvas.
         energies: (N + 1,) of the difference from the finished canvas: unlike a distance by octaves, they fall in
             proportion to the area that is painted.
-        steadily: whether half of the time of objects goes by strokes: who blocks in all before anything is finished has
+        steadily: whether some of the time of objects goes by strokes: who blocks in all before anything is finished has
             little energy left then, and most strokes.
     """
     count = len(turns.phases)
@@ -42,7 +43,7 @@ def time_left(
     left[: first + 1] = 1.0 - shares[0] * np.linspace(0.0, 1.0, first + 1)
     gone = _way_gone(energies[first : last + 1]) ** (1.0 / _HASTE)
     if steadily:
-        gone = (gone + np.linspace(0.0, 1.0, len(gone))) / 2
+        gone = (1.0 - _STEADY) * gone + _STEADY * np.linspace(0.0, 1.0, len(gone))
     left[first : last + 1] = 1.0 - shares[0] - shares[1] * gone
     left[last:] = shares[2] * (1.0 - _way_gone(energies[last:]))
     left[-1] = 0.0
