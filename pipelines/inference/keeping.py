@@ -23,7 +23,7 @@ from pipelines.inference.pinned import PinnedPicture
 
 # Differences, in standard deviations of latents, at which 1 / e of a cell is kept.
 _FINISHED = 0.6  # from the prediction of a later given frame: its paint is taken over
-_DONE = 0.2  # likewise: nothing is left to do
+_DONE = 0.3  # likewise: nothing is left to do
 _PAINTED = 0.25  # from an earlier given frame
 _STILL = 0.05  # from the frame before
 _BARE = 0.5  # of what is held, from the blank canvas: so much of it is let go

@@ -78,11 +78,11 @@ def test_a_change_too_small_to_be_a_stroke_is_no_change_from_the_frame_before() 
 
 
 def test_before_a_given_frame_only_what_is_finished_has_its_paint() -> None:
-    predicted = process(drift=0.35)
+    predicted = process(drift=0.6)
     detail = 0.3 * torch.randn(4, _SIDE, _SIDE)
     painted = kept(predicted, {-1: predicted[-1] + detail})
     added = painted - predicted
-    finished = torch.exp(torch.tensor(-(0.35**2) / 0.6**2))
+    finished = torch.exp(torch.tensor(-(0.6**2) / 0.6**2))
     assert torch.allclose(added[3, ..., :3], finished * detail[..., :3], atol=0.04)
     assert float(added[:-1, ..., _RIGHT].abs().max()) < 1e-3
 
