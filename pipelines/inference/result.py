@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pipelines.inference.longer.in_between import Pieces
     from pipelines.inference.output_folder import ProcessFolder
 
-_UNSEEN_CUT = 0.02  # share of a picture
+_SMALL_CUT = 0.02  # share of a picture of which nothing is said
 
 Pictures = Mapping[int, NDArray[np.float32]]
 """Frame -> (H, W, 3) in [0, 1], framed."""
@@ -124,7 +124,7 @@ def _cuts(config: PaintConfig, framing: Framing) -> list[str]:
     for file in config.pinned.values():
         picture = read_picture(file.path)
         (height, width), seen = picture.shape[:2], framing.seen(picture).shape[:2]
-        if seen[0] * seen[1] < (1 - _UNSEEN_CUT) * height * width:
+        if seen[0] * seen[1] < (1 - _SMALL_CUT) * height * width:
             lines.append(
                 f"  {file.path.name}: {width}x{height} px cut to the middle {seen[1]}x{seen[0]}; fit=pad keeps all"
             )

@@ -66,7 +66,7 @@ def plan(
     to_do = np.ones(small.shape[:2], np.float32) if time_line is None else time_line.to_do(*small.shape[:2])
     easel = Easel(canvas, palette.marks)
     followed = None
-    if time_line is not None and config.order == "mixed":
+    if time_line is not None and config.order == "mixed" and config.object_phases:
         followed = sittings_along(things, time_line, config.object_phases)
     order = objects_in_order(things, config, rng) if followed is None else in_order_of_beginnings(followed)
     goals = goals_of(config.medium, small, paper)

@@ -53,9 +53,8 @@ def in_order_of_endings(sittings: Sittings) -> tuple[int, ...]:
 
 def _divided(phases: tuple[Phase, ...]) -> tuple[tuple[Phase, ...], tuple[Phase, ...]]:
     """The block-in, if it is one of the phases, and the others."""
-    return tuple(phase for phase in phases if phase == "block_in"), tuple(
-        phase for phase in phases if phase != "block_in"
-    )
+    first = tuple(phase for phase in phases if phase == "block_in")
+    return first, phases[len(first) :]
 
 
 def _when(things: Things, moments: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -73,6 +73,11 @@ def test_every_medium_follows_with_all_its_phases_and_the_same_bytes_again(mediu
     assert set(OBJECT_PHASES) <= phases and "correction" not in phases
 
 
+def test_a_drawing_alone_may_be_hatched() -> None:
+    painting = followed(painted_after(LEFT), phases=("drawing",), hatching=True)
+    assert {PHASES[place] for place in turns_of(painting).phases} == {"drawing"}
+
+
 @pytest.mark.parametrize("phases", [("drawing",), ("block_in",), ("drawing", "form", "accents")])
 def test_phases_can_be_left_out(phases: tuple[Phase, ...]) -> None:
     painting = followed(painted_after(RIGHT), phases=phases)
