@@ -240,6 +240,7 @@ def _painted(
         size_px=(framing.height_px, framing.width_px),
         steps=config.steps,
         guidance=config.guidance,
+        guidance_rescale=config.guidance_rescale,
         network=config.network,
         inversion=config.inversion,
         keep=config.keep,

@@ -105,6 +105,7 @@ def sample(
     num_steps: int = 50,
     skipped: int = 0,
     guidance: float = 5.0,
+    guidance_rescale: float | None = None,
     correct: Callable[[Tensor], Tensor] | None = None,
     on_step: Callable[[], None] | None = None,
     on_guess: Callable[[Tensor], None] | None = None,
@@ -119,6 +120,8 @@ def sample(
         num_steps: of sampling.
         skipped: so many of the first steps are left out; `noise` is then latents as `begin_between` noises them.
         guidance: 1 for none.
+        guidance_rescale: how much of the contrast that guidance adds is taken back, 0 to 1; when not said, as the
+            objective says.
         correct: what each step predicts (B, ...) without noise -> what it should have predicted.
         on_step: called after each step.
         on_guess: called in each step with what it predicts (B, ...) without noise; what it raises ends the sampling.
@@ -127,8 +130,9 @@ def sample(
         (B, ...) latents.
     """
     sampler, latents = objective.sampler(num_steps), noise
+    rescale = objective.guidance_rescale if guidance_rescale is None else guidance_rescale
     for number, timestep in list(enumerate(sampler.timesteps))[skipped:]:
-        prediction = _guided(denoise, latents, timestep, text, no_text, guidance)
+        prediction = _guided(denoise, latents, timestep, text, no_text, guidance, rescale)
         steps = timestep.expand(len(latents))
         if correct is not None:
             clean = correct(objective.clean(latents, prediction, steps))
@@ -179,15 +183,40 @@ def invert(denoise: Denoiser, objective: Objective, latents: Tensor, text: Text,
         of_prediction = sampler.step(one, number, none).item()
         after = latents
         for _ in range(_ROUNDS):
-            prediction = _guided(denoise, latents, timestep, text, text, 1.0)
+            prediction = _guided(denoise, latents, timestep, text, text, 1.0, 0.0)
             latents = (after - of_prediction * prediction) / of_latents
     return latents
 
 
-def _guided(denoise: Denoiser, latents: Tensor, timestep: Tensor, text: Text, no_text: Text, guidance: float) -> Tensor:
+def _guided(
+    denoise: Denoiser,
+    latents: Tensor,
+    timestep: Tensor,
+    text: Text,
+    no_text: Text,
+    guidance: float,
+    rescale: float,
+) -> Tensor:
     steps = timestep.to(latents.device).expand(len(latents))
     if guidance == 1.0:
         return denoise(latents, steps, text)
     both = denoise(torch.cat([latents, latents]), torch.cat([steps, steps]), no_text.joined(text))
     without, with_text = both.chunk(2)
-    return without + guidance * (with_text - without)
+    return rescaled(without + guidance * (with_text - without), with_text, rescale)
+
+
+def rescaled(guided: Tensor, with_text: Tensor, share: float) -> Tensor:
+    """A guided prediction, with the contrast that it would have without guidance (Lin et al. 2023, section 3.4).
+
+    Guidance spreads predictions: pictures come out with too much contrast, and greys in colour.
+
+    Args:
+        guided: (B, ...) what guidance made of it.
+        with_text: (B, ...) what was predicted of the prompts.
+        share: 0 for none of that, 1 for all.
+    """
+    if not share:
+        return guided
+    of_each = tuple(range(1, guided.ndim))
+    as_before = guided * (with_text.std(of_each, keepdim=True) / guided.std(of_each, keepdim=True))
+    return share * as_before + (1 - share) * guided

@@ -15,6 +15,7 @@ from training.models.registration import Prediction
 
 _TYPES: dict[Prediction, str] = {"epsilon": "epsilon", "v": "v_prediction"}
 _MOST_STEPS = 100_000
+_GUIDANCE_RESCALE = 0.7  # as published
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,11 @@ class NoiseSchedule:
     prediction: Prediction = "epsilon"
     zero_terminal_snr: bool = False
     shared: float = 0.0
+
+    @property
+    def guidance_rescale(self) -> float:
+        """As Lin et al. 2023 recommend beside zero terminal SNR; other models are used without."""
+        return _GUIDANCE_RESCALE if self.zero_terminal_snr else 0.0
 
     def scheduler_config(self) -> dict[str, Any]:
         """The same for diffusers' DDIM schedulers, which do not know that frames share noise."""

@@ -32,6 +32,7 @@ class Objective(Protocol):
     Attributes:
         num_steps: where timesteps end.
         shared: how much of a frame's noise is that of its whole sequence, 0 to 1; see `training.diffusion.draw_noise`.
+        guidance_rescale: how much of the contrast that guidance adds is taken back where nobody says otherwise, 0 to 1.
     """
 
     @property
@@ -40,6 +41,10 @@ class Objective(Protocol):
 
     @property
     def shared(self) -> float:
+        """As above."""
+
+    @property
+    def guidance_rescale(self) -> float:
         """As above."""
 
     def timesteps_of(self, shares: Tensor) -> Tensor:

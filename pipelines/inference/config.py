@@ -92,6 +92,7 @@ class PaintConfig:
     fit: Fit
     steps: int
     guidance: float
+    guidance_rescale: float | None
     network: bool
     inversion: bool
     keep: bool
@@ -113,7 +114,7 @@ class PaintConfig:
             ("num_frames", 2, _MOST_FRAMES), ("steps", 1, 1000), ("guidance", 1, 100), ("seed", 0, 2**63 - 1),
             ("frames_per_s", 0.1, 60), ("at", 0, self.num_frames - 2 if self.task == "complete" else self.at),
             ("batch_size", 1, 1024), *([("num_sequences", 1, 10**9)] if self.num_sequences is not None else []),
-            *((key, 0, 1) for key in ("shared", "inverted") if getattr(self, key) is not None),
+            *((key, 0, 1) for key in ("guidance_rescale", "shared", "inverted") if getattr(self, key) is not None),
         ):  # fmt: skip
             if not lowest <= getattr(self, key) <= highest:
                 raise ConfigError(key, getattr(self, key), f"{lowest} to {highest}")

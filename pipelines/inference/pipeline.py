@@ -92,6 +92,7 @@ class PaintingPipeline(OffloadingPipeline):
         size_px: tuple[int, int] = (512, 512),
         steps: int = 50,
         guidance: float = 5.0,
+        guidance_rescale: float | None = None,
         network: bool = True,
         inversion: bool = True,
         keep: bool = True,
@@ -113,6 +114,8 @@ class PaintingPipeline(OffloadingPipeline):
             size_px: (height, width), multiples of the base's cell.
             steps: of sampling, and of inversion.
             guidance: 1 for none.
+            guidance_rescale: how much of the contrast that guidance adds is taken back, 0 to 1; when not said, as the
+                objective says.
             network: whether the denoiser is shown the conditions.
             inversion: whether the noise that they invert to replaces the initial noise of their frames.
             keep: whether paint that they show stays as it is there, where nothing else is painted.
@@ -169,7 +172,8 @@ class PaintingPipeline(OffloadingPipeline):
             painted = sample(
                 _denoiser(networks, conditions, pinned_to),
                 base.objective, noise, text, no_text.repeated(len(prompts)),
-                num_steps=steps, skipped=skipped, guidance=guidance, correct=keeping, on_step=on_step,
+                num_steps=steps, skipped=skipped, guidance=guidance, guidance_rescale=guidance_rescale,
+                correct=keeping, on_step=on_step,
                 on_guess=None if on_guess is None else lambda latents: on_guess(partial(self._decoded, latents)),
             )  # fmt: skip
         return PaintedProcesses(frames=self._decoded(painted), noise=noise.cpu())

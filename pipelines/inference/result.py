@@ -73,6 +73,7 @@ def write_result(
         "seed": config.seed,
         "steps": config.steps,
         "guidance": config.guidance,
+        "guidance_rescale": config.guidance_rescale,
         "num_frames": config.num_frames,
         "first_frame": first,
         "size_px": list(frames.shape[1:3]),

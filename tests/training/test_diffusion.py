@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DDPMScheduler
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
 from diffusers.training_utils import compute_snr
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from conf.errors import ConfigError
 from training.data.order import rank_positions
 from training.data.text import Text
-from training.diffusion import begin_between, draw, invert, num_steps_of, sample
+from training.diffusion import begin_between, draw, invert, num_steps_of, rescaled, sample
 from training.models.registration import Prediction
 from training.noise_schedule import NoiseSchedule, load_schedule, save_schedule
 from training.random.streams import DRAWS
@@ -238,6 +239,30 @@ def test_guidance_goes_past_the_text_and_1_does_not_ask_without() -> None:
     asked = Gaussian(schedule, 0.0, 1.0)
     sample(asked, schedule, noise, text, no_text, num_steps=2, guidance=1.0)
     assert all(torch.equal(seen["text"], text["text"]) for seen in asked.seen)
+
+
+def test_guidance_keeps_the_contrast_that_it_is_told_to_keep() -> None:
+    """As diffusers' own function has it; where the last step is pure noise, unless told otherwise."""
+    guided, with_text = torch.randn(3, 2, 4, 8) * 5 + 1, torch.randn(3, 2, 4, 8)
+    assert torch.equal(rescaled(guided, with_text, 0.0), guided)
+    assert torch.equal(rescaled(guided, with_text, 0.7), rescale_noise_cfg(guided, with_text, 0.7))
+    contrasts = [one.std((1, 2, 3)) for one in (rescaled(guided, with_text, 1.0), with_text)]
+    assert torch.allclose(*contrasts)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_contrast_is_kept_where_the_last_step_is_pure_noise_or_as_said(schedule: NoiseSchedule) -> None:
+    noise, text, no_text = torch.randn(3, 16), texts(3, 1.0), texts(3)
+
+    def denoise(latents: torch.Tensor, timesteps: torch.Tensor, text: Text) -> torch.Tensor:
+        return latents * (1 + text["text"][:, 0])
+
+    def made(**options: float) -> torch.Tensor:
+        return sample(denoise, schedule, noise, text, no_text, num_steps=2, guidance=3.0, **options)
+
+    default, *others = (made(**({} if share is None else {"guidance_rescale": share})) for share in (None, 0.0, 0.7))
+    assert torch.equal(default, others[1] if schedule.zero_terminal_snr else others[0])
+    assert not torch.allclose(*others, rtol=1e-2)
 
 
 def test_a_share_of_the_steps_is_one_at_least() -> None:

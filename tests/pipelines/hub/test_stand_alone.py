@@ -82,12 +82,15 @@ def test_where_this_project_is_not_installed_it_paints_the_very_frames_of_paint(
         assert np.array_equal(np.asarray(Image.open(path)), np.asarray(Image.open(bare / path.name)))
 
 
-def test_several_prompts_guidance_and_sizes_give_the_frames_of_our_own_pipeline(painter: Any, folder: Path) -> None:
+@pytest.mark.parametrize("share", [None, 0.7])
+def test_several_prompts_guidance_and_sizes_give_the_frames_of_our_own_pipeline(
+    painter: Any, folder: Path, share: float | None
+) -> None:
     own, _ = load_painter_pipeline(folder, torch.float32, torch.device("cpu"), {})
-    options = {"num_frames": 3, "steps": 2, "guidance": 3.0, "negative_prompt": "a boat"}
-    expected = own([PROMPT, "cat"], size_px=(32, 48), seed=7, **options).frames  # type: ignore[arg-type]
+    options: dict[str, Any] = {"negative_prompt": "a boat", "guidance_rescale": share}
+    expected = own([PROMPT, "cat"], num_frames=3, size_px=(32, 48), seed=7, steps=2, guidance=3.0, **options).frames
     painted = painter(
-        [PROMPT, "cat"], height=32, width=48, guidance_scale=3.0, negative_prompt="a boat", generator=seeded(7), **FEW
+        [PROMPT, "cat"], height=32, width=48, guidance_scale=3.0, generator=seeded(7), **options, **FEW
     ).frames
     assert torch.equal(painted, expected)
 

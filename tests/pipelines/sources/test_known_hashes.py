@@ -57,7 +57,7 @@ def test_a_file_that_keeps_its_size_and_time_is_read_again_when_it_changed(pictu
     os.utime(pictures / "3.png", ns=(times.st_atime_ns, times.st_mtime_ns))
     (pictures / "4.png").replace(pictures / "5.png")
     after = hashes_of(pictures)
-    assert read == ["3.png", "5.png"]
+    assert sorted(read) == ["3.png", "5.png"]  # several threads read
     assert after == [*before[:3], after[3], before[4], *before[6:]] and after[3] != before[3]
 
 

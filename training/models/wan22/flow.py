@@ -38,6 +38,11 @@ class Flow:
     lead: float = 1.0
     solver: Solver = "euler"
 
+    @property
+    def guidance_rescale(self) -> float:
+        """None: Wan2.2 is sampled without."""
+        return 0.0
+
     def timesteps_of(self, shares: Tensor) -> Tensor:
         """Timesteps (B,) to train at.
 

@@ -13,6 +13,7 @@ class Flow:
     num_steps: int = 1000
     shift: float = 3.0
     shared: float = 0.0
+    guidance_rescale: float = 0.0
 
     def timesteps_of(self, shares: Tensor) -> Tensor:
         return self._shifted((shares.double() + 0.5) * 2.0**-32).float() * (self.num_steps - 1)
