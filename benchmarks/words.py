@@ -75,6 +75,7 @@ def main() -> None:
     parser.add_argument("--num-prompts", type=int, default=100)
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--guidance", type=float, nargs="+", default=[2.5])
+    parser.add_argument("--guidance-rescale", type=float, help="0 to 1; by default as the painter has it")
     parser.add_argument("--series", type=int, default=4242, help="of the scenes whose captions are the prompts")
     parser.add_argument("--num-drawings", type=int, default=8000, help="the classifier learns from, beside frames")
     parser.add_argument("--num-updates", type=int, default=2200, help="of the classifier")
@@ -97,6 +98,7 @@ def main() -> None:
         frames = painted_in_batches(
             pipeline, [prompt.text for prompt in prompts], num_frames=card["num_frames"],
             size_px=tuple(card["size_px"]), steps=arguments.steps, guidance=guidance,
+            guidance_rescale=arguments.guidance_rescale,
         )[:, -1]  # fmt: skip
         reading = classifier.read(at_reading_size(frames))
         _print_rows(f"painted, guidance {guidance:g}", classifier, reading, [prompt.subject for prompt in prompts])

@@ -6,8 +6,8 @@
 The first argument is a file of docs/images. Frames of any size are brought to one height and cut to the least width;
 `--columns` of them make a row. The boat is "a white sailboat with a red sail on the sea, beneath a blue sky, painted in
 oil", the tree "a green tree on a yellow meadow, beneath a pink sky, painted with translucent strokes", the vase "a blue
-vase with yellow flowers on a brown table, against a white wall, painted region by region", all with guidance=3; the
-photographs are `skimage.data.chelsea()` and `coffee()`.
+vase with yellow flowers on a brown table, against a white wall, painted region by region"; the photographs are
+`skimage.data.chelsea()` and `coffee()`.
 """
 
 import argparse

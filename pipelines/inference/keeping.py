@@ -8,7 +8,8 @@ at every step of sampling the frames that are predicted are corrected (docs/deci
 - a frame before a given one that already looks, in places, as that one is predicted, has its own paint there; where it
   hardly differs, it is that picture, or the last step would change everything a little;
 - a frame after a given one is that one where it hardly differs from it; and likewise the frame before it. Bare canvas
-  is no paint: where the given one still looks as the blank canvas does, it holds nothing back.
+  is no paint: where the given one still looks as the blank canvas does, it holds nothing back. Neither does what a
+  later given one shows to be painted over.
 
 "Hardly" is a soft threshold, as in proximal guidance (Han et al. 2024), which keeps what an edit does not mean.
 """
@@ -23,8 +24,8 @@ from pipelines.inference.pinned import PinnedPicture
 
 # Differences, in standard deviations of latents, at which 1 / e of a cell is kept.
 _FINISHED = 0.6  # from the prediction of a later given frame: its paint is taken over
-_DONE = 0.3  # likewise: nothing is left to do
-_PAINTED = 0.25  # from an earlier given frame
+_DONE = 0.3  # from the same, or from one given frame to the next: nothing is left to do
+_PAINTED = 0.5  # from an earlier given frame
 _STILL = 0.05  # from the frame before
 _BARE = 0.5  # of what is held, from the blank canvas: so much of it is let go
 _BINOMIAL = (1.0, 2.0, 1.0)  # over cells: paint covers more than one
@@ -67,6 +68,8 @@ def _kept(process: Tensor, pinned: Sequence[PinnedPicture], latents: Tensor) -> 
             strength, picture = given[before]
             blank = _canvas(frames[0]) if before else None  # a given first frame may have paint already
             unchanged = _alike(process[frame], process[before], _PAINTED)
+            if after is not None:  # what is known to be painted over is not held
+                unchanged = unchanged * _alike(given[after][1], picture, _DONE)
             painted = painted + strength * unchanged * _paint(picture, blank) * (picture - painted)
             still = _alike(painted, frames[-1], _STILL)
             painted = painted + strength * still * _paint(frames[-1], blank) * (frames[-1] - painted)

@@ -120,6 +120,10 @@ def test_pictures_at_any_frames_each_with_its_strength(painter: Path, picture: P
         (("prompt=a", "steps=0"), "steps=0"),
         (("prompt=a", "num_frames=257"), "num_frames=257: not allowed; allowed: 2 to 256"),
         (("prompt=a", "num_frames=1"), "num_frames=1: not allowed; allowed: 2 to 256"),
+        *(
+            (("prompt=a", f"{share}=1.5"), f"{share}=1.5: not allowed; allowed: 0 to 1")
+            for share in ("guidance_rescale", "inverted", "shared")
+        ),
         (("prompt=a", "smoothing=blur"), "smoothing=blur"),
         (("prompt=a", "keep=some"), "keep=some"),
         (("prompt=a", "size=100"), "multiples of 16"),
@@ -135,6 +139,18 @@ def test_what_cannot_be_painted_is_one_line_and_leaves_nothing(
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert message in line
     assert not out.exists()
+
+
+def test_what_guidance_leaves_of_contrast_is_as_asked(painter: Path, tmp_path: Path) -> None:
+    pixels = {}
+    for share in ("null", "0", "1"):
+        out = tmp_path / share
+        settings = ("prompt=a", "steps=2", "num_frames=2", "guidance=20", f"guidance_rescale={share}")
+        assert paint(painter, *settings, f"out={out}") == 0
+        said = json.loads((out / "report.json").read_text())["guidance_rescale"]
+        assert said == (None if share == "null" else float(share))
+        pixels[share] = [np.asarray(Image.open(path)) for path in sorted((out / "frames").glob("*.png"))]
+    assert np.array_equal(pixels["null"], pixels["0"]) and not np.array_equal(pixels["0"], pixels["1"])
 
 
 @pytest.mark.parametrize(("size", "foreign"), [("64", False), ("64x96", False), ("128x64", True)])

@@ -97,6 +97,19 @@ def test_before_a_given_frame_what_is_done_does_not_change_any_more() -> None:
     assert torch.allclose(painted[1, ..., _RIGHT], predicted[1, ..., _RIGHT], atol=1e-3)
 
 
+def test_what_a_later_given_picture_shows_painted_over_is_not_held_to_an_earlier_one() -> None:
+    predicted = process()[:1].repeat(_FRAMES, 1, 1, 1)
+    predicted[0] -= 2  # the blank canvas
+    earlier, later = predicted[1].clone(), predicted[1].clone()
+    predicted[2:] += 0.2  # too little to be let go, were it not known
+    later[..., _RIGHT] += 3
+    predicted[4, ..., _RIGHT] = later[..., _RIGHT]
+    alone, both = kept(predicted, {1: earlier}), kept(predicted, {1: earlier, 4: later})
+    assert float((alone[2] - earlier).abs().max()) < 0.05
+    assert torch.allclose(both[2, ..., 9:], predicted[2, ..., 9:], atol=1e-3)
+    assert float((both[2] - earlier)[..., :3].abs().max()) < 0.05
+
+
 def test_pictures_may_be_told_in_any_order() -> None:
     predicted = process(drift=0.1)
     one, two = predicted[1] + 0.1, predicted[4] - 0.1
