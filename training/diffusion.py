@@ -120,8 +120,8 @@ def sample(
         num_steps: of sampling.
         skipped: so many of the first steps are left out; `noise` is then latents as `begin_between` noises them.
         guidance: 1 for none.
-        guidance_rescale: how much of the contrast that guidance adds is taken back, 0 to 1; when not said, as the
-            objective says.
+        guidance_rescale: how much of the spread of predictions that guidance adds is taken back, 0 to 1: without that,
+            pictures have too much contrast, and greys are coloured. When not said, as the objective says.
         correct: what each step predicts (B, ...) without noise -> what it should have predicted.
         on_step: called after each step.
         on_guess: called in each step with what it predicts (B, ...) without noise; what it raises ends the sampling.
@@ -202,21 +202,11 @@ def _guided(
         return denoise(latents, steps, text)
     both = denoise(torch.cat([latents, latents]), torch.cat([steps, steps]), no_text.joined(text))
     without, with_text = both.chunk(2)
-    return rescaled(without + guidance * (with_text - without), with_text, rescale)
-
-
-def rescaled(guided: Tensor, with_text: Tensor, share: float) -> Tensor:
-    """A guided prediction, with the contrast that it would have without guidance (Lin et al. 2023, section 3.4).
-
-    Guidance spreads predictions: pictures come out with too much contrast, and greys in colour.
-
-    Args:
-        guided: (B, ...) what guidance made of it.
-        with_text: (B, ...) what was predicted of the prompts.
-        share: 0 for none of that, 1 for all.
-    """
-    if not share:
+    guided = without + guidance * (with_text - without)
+    if not rescale:
         return guided
-    of_each = tuple(range(1, guided.ndim))
-    as_before = guided * (with_text.std(of_each, keepdim=True) / guided.std(of_each, keepdim=True))
-    return share * as_before + (1 - share) * guided
+    # Lin et al. 2023, section 3.4. Imported here, as whoever needs no diffusers should not wait for it.
+    from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
+
+    kept: Tensor = rescale_noise_cfg(guided, with_text, rescale)
+    return kept

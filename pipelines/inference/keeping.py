@@ -69,7 +69,8 @@ def _kept(process: Tensor, pinned: Sequence[PinnedPicture], latents: Tensor) -> 
             blank = _canvas(frames[0]) if before else None  # a given first frame may have paint already
             unchanged = _alike(process[frame], process[before], _PAINTED)
             if after is not None:  # what is known to be painted over is not held
-                unchanged = unchanged * _alike(given[after][1], picture, _DONE)
+                known, later = given[after]
+                unchanged = unchanged * (1 - known * (1 - _alike(later, picture, _DONE)))
             painted = painted + strength * unchanged * _paint(picture, blank) * (picture - painted)
             still = _alike(painted, frames[-1], _STILL)
             painted = painted + strength * still * _paint(frames[-1], blank) * (frames[-1] - painted)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DDPMScheduler
-from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
 from diffusers.training_utils import compute_snr
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 from conf.errors import ConfigError
 from training.data.order import rank_positions
 from training.data.text import Text
-from training.diffusion import begin_between, draw, invert, num_steps_of, rescaled, sample
+from training.diffusion import begin_between, draw, invert, num_steps_of, sample
 from training.models.registration import Prediction
 from training.noise_schedule import NoiseSchedule, load_schedule, save_schedule
 from training.random.streams import DRAWS
@@ -241,12 +240,19 @@ def test_guidance_goes_past_the_text_and_1_does_not_ask_without() -> None:
     assert all(torch.equal(seen["text"], text["text"]) for seen in asked.seen)
 
 
-def test_guidance_keeps_the_contrast_that_it_is_told_to_keep() -> None:
-    """As diffusers' own function has it; where the last step is pure noise, unless told otherwise."""
-    guided, with_text = torch.randn(3, 2, 4, 8) * 5 + 1, torch.randn(3, 2, 4, 8)
-    assert torch.equal(rescaled(guided, with_text, 0.0), guided)
-    assert torch.equal(rescaled(guided, with_text, 0.7), rescale_noise_cfg(guided, with_text, 0.7))
-    assert torch.allclose(rescaled(guided, with_text, 1.0).std((1, 2, 3)), with_text.std((1, 2, 3)))
+@pytest.mark.parametrize("share", [0.0, 0.7, 1.0])
+def test_guidance_keeps_the_contrast_that_it_is_told_to_keep(share: float) -> None:
+    noise, text, no_text = torch.randn(3, 2, 4, 8), texts(3, 1.0), texts(3)
+
+    def denoise(latents: torch.Tensor, timesteps: torch.Tensor, text: Text) -> torch.Tensor:
+        return latents * (1 + text["text"][:, :, :, None]) + 1
+
+    with_text, guided = 2 * noise + 1, 4 * noise + 1  # 1 without text; guidance 3
+    contrast = with_text.std((1, 2, 3), keepdim=True) / guided.std((1, 2, 3), keepdim=True)
+    kept = share * contrast * guided + (1 - share) * guided
+    options = {"num_steps": 1, "guidance": 3.0, "guidance_rescale": share}
+    made = sample(denoise, SCHEDULE, noise, text, no_text, **options)  # type: ignore[arg-type]
+    assert torch.allclose(made, SCHEDULE.sampler(1).step(kept, 0, noise), atol=1e-5)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)

@@ -105,9 +105,13 @@ def test_what_a_later_given_picture_shows_painted_over_is_not_held_to_an_earlier
     later[..., _RIGHT] += 3
     predicted[4, ..., _RIGHT] = later[..., _RIGHT]
     alone, both = kept(predicted, {1: earlier}), kept(predicted, {1: earlier, 4: later})
+    weak = kept(predicted, {1: earlier, 4: later}, strength=0.5)
     assert float((alone[2] - earlier).abs().max()) < 0.05
     assert torch.allclose(both[2, ..., 9:], predicted[2, ..., 9:], atol=1e-3)
     assert float((both[2] - earlier)[..., :3].abs().max()) < 0.05
+    held = (predicted[2] - weak[2])[..., 9:] / 0.2
+    half_of_half = 0.25 * torch.exp(torch.tensor(-(0.2**2) / 0.5**2))  # half as strong, half of it known to change
+    assert torch.allclose(held, half_of_half.expand_as(held), atol=0.01)
 
 
 def test_pictures_may_be_told_in_any_order() -> None:
