@@ -208,5 +208,5 @@ def _guided(
     # Lin et al. 2023, section 3.4. Imported here, as whoever needs no diffusers should not wait for it.
     from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
 
-    kept: Tensor = rescale_noise_cfg(guided, with_text, rescale)
-    return kept
+    rescaled: Tensor = rescale_noise_cfg(guided, with_text, rescale)
+    return rescaled
