@@ -89,15 +89,19 @@ def labels_of(scene: Scene) -> NDArray[np.int64]:
 
 
 def scene_of(source_id: str, kinds: tuple[str, ...] = SCENE_KINDS) -> Scene:
-    """The scene that a sequence shows, by the id of its source: `scenes/<seed>/<index>`, and `/alone` where it is so.
+    """The scene that a sequence shows, by the id of its source.
+
+    That is `scenes/<seed>/<index>`, then `/alone` where a thing stands alone, and `/<thing>` where it was asked for.
 
     Raises:
         ValueError: if it is not a scene's.
     """
-    match = re.fullmatch(r"scenes/(\d+)/(\d+)(/alone)?", source_id)
+    match = re.fullmatch(r"scenes/(\d+)/(\d+)(/alone(?:/([a-z-]+))?)?", source_id)
     if match is None:
         raise ValueError(f"{source_id}: not the id of a scene")
-    return ScenesSource(seed=int(match[1]), kinds=kinds, alone=match[3] is not None).scene(int(match[2]))
+    subjects = None if match[4] is None else (match[4].replace("-", " "),)
+    source = ScenesSource(seed=int(match[1]), kinds=kinds, alone=match[3] is not None, subjects=subjects)
+    return source.scene(int(match[2]))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,6 +52,9 @@ def test_a_source_id_gives_its_scene_again() -> None:
     assert caption(scene_of("scenes/3/17")) == source.entry(17).caption
     alone = ScenesSource(seed=3, alone=True)
     assert caption(scene_of(alone.entry(17).id)) == alone.entry(17).caption
+    asked_for = ScenesSource(seed=3, alone=True, subjects="all")
+    for index in range(40):
+        assert caption(scene_of(asked_for.entry(index).id)) == asked_for.entry(index).caption
     with pytest.raises(ValueError, match=r"boat\.png"):
         scene_of("boat.png")
 

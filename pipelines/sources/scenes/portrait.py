@@ -4,6 +4,7 @@ import random
 from dataclasses import replace
 
 from pipelines.sources.scenes.description import Indoors, Outdoors, Scene, Thing
+from pipelines.sources.scenes.table import FRUIT
 
 _SPAN = 0.64  # of the larger side of the subject, in shares of the shorter side of the picture
 _FOOT = 0.84  # y where it stands, if nothing binds it to a shore
@@ -18,12 +19,36 @@ _SIDES = {
 }  # fmt: skip
 """About how wide and how high things are for a size of 1."""
 
+MOUNTAINS = "mountains"
+"""The subject of a place where mountains rise and nothing stands."""
+
+SUBJECTS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("house", "church"), ("building", "landscape")),
+    **dict.fromkeys(("barn", "tower", "lighthouse", "windmill"), ("building",)),
+    **dict.fromkeys(("sailboat", "rowing boat"), ("boat",)),
+    **dict.fromkeys(("person", "dog", "cat", "horse", "cow", "sheep"), ("figure",)),
+    **dict.fromkeys(("tree", "pine tree", "bush", MOUNTAINS), ("landscape",)),
+    **dict.fromkeys(("bottle", "vase", "bowl", "jug", "cup", "candle", *FRUIT), ("still_life",)),
+}
+"""What may be asked for as a subject, and the kinds of scenes that have it."""
+
 
 def portrait(scene: Scene) -> Scene:
-    """The same place with the subject alone; a place where nothing stands stays as it is."""
-    if not scene.things:
-        return scene
-    subject = _in_the_middle(scene.things[0], scene.place, random.Random(scene.seed))
+    """The same place with what the scene is about alone; a place where nothing stands stays as it is."""
+    return _alone(scene.things[0], scene) if scene.things else scene
+
+
+def portrait_of(subject: str, scene: Scene) -> Scene | None:
+    """The same place with one of `SUBJECTS` alone, or None if the scene has none."""
+    if subject == MOUNTAINS:
+        ridges = scene.place.ridges if isinstance(scene.place, Outdoors) else ()
+        return replace(scene, things=()) if any(ridge.kind == MOUNTAINS for ridge in ridges) else None
+    thing = next((thing for thing in scene.things if thing.kind == subject), None)
+    return None if thing is None else _alone(thing, scene)
+
+
+def _alone(thing: Thing, scene: Scene) -> Scene:
+    subject = _in_the_middle(thing, scene.place, random.Random(scene.seed))
     place = scene.place
     if isinstance(place, Outdoors) and _hides_body(subject, place):
         place = replace(place, sky=replace(place.sky, body=None))

@@ -8,10 +8,10 @@ from typing import Literal, overload
 from conf.errors import ConfigError
 from pipelines.sources.framing import WHITE, Framing, Ground
 from pipelines.sources.scenes.caption import caption
-from pipelines.sources.scenes.composition import KINDS, compose
+from pipelines.sources.scenes.composition import KINDS, compose, compositions
 from pipelines.sources.scenes.description import Scene
 from pipelines.sources.scenes.drawing import draw
-from pipelines.sources.scenes.portrait import portrait
+from pipelines.sources.scenes.portrait import SUBJECTS, portrait, portrait_of
 from pipelines.sources.scenes.wording import reworded
 from pipelines.sources.source import ComputedPictures, Picture, RefusedPicture, SourceEntry
 
@@ -28,6 +28,8 @@ class ScenesSource:
         num_pictures: how many `index(None)` gives.
         kinds: kinds of scenes to choose among.
         alone: whether the subject stands alone, large and in the middle.
+        subjects: with `alone`, what stands there by turns, each as often: out of `portrait.SUBJECTS`, or `all` of them.
+            None: what scenes are about, which is a sheep far less often than a sailboat.
         wording: of captions: `plain`, or `varied` as people's own sentences are.
     """
 
@@ -35,6 +37,7 @@ class ScenesSource:
     num_pictures: int = 64
     kinds: tuple[str, ...] = KINDS
     alone: bool = False
+    subjects: Literal["all"] | tuple[str, ...] | None = None
     wording: Literal["plain", "varied"] = "plain"
 
     def __post_init__(self) -> None:
@@ -45,6 +48,18 @@ class ScenesSource:
             raise ConfigError("num_pictures", self.num_pictures, "1 or more")
         if not self.kinds or len(set(self.kinds)) < len(self.kinds) or not set(self.kinds) <= set(KINDS):
             raise ConfigError("kinds", list(self.kinds), f"one or more of {', '.join(KINDS)}, each once")
+        if self.subjects is not None:
+            self._choose_subjects()
+
+    def _choose_subjects(self) -> None:
+        if not self.alone:
+            raise ConfigError("subjects", _told(self.subjects), "null, as it needs alone=true")
+        possible = tuple(name for name, kinds in SUBJECTS.items() if set(kinds) & set(self.kinds))
+        chosen = possible if self.subjects == "all" else tuple(self.subjects or ())
+        if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(possible):
+            allowed = f"null, all, or a list of {', '.join(possible)}, each once"
+            raise ConfigError("subjects", _told(self.subjects), allowed)
+        object.__setattr__(self, "subjects", chosen)
 
     @property
     def brings_labels(self) -> bool:
@@ -57,8 +72,10 @@ class ScenesSource:
 
     def entry(self, index: int) -> SourceEntry:
         """The scene at one place of the series."""
+        subject = self._subject(index)
+        name = f"/{subject.replace(' ', '-')}" if subject else ""
         return SourceEntry(
-            id=f"scenes/{self.seed}/{index}{'/alone' if self.alone else ''}",
+            id=f"scenes/{self.seed}/{index}{'/alone' if self.alone else ''}{name}",
             sha256=self.sha256(index),
             locator=str(index),
             caption=self._caption(index),
@@ -68,7 +85,12 @@ class ScenesSource:
     def sha256(self, index: int) -> str:
         """Hash of all that decides a scene."""
         recipe = f"{GENERATOR} seed={self.seed} index={index} kinds={','.join(self.kinds)}"
-        return hashlib.sha256((recipe + (" alone" if self.alone else "")).encode()).hexdigest()
+        subject = self._subject(index)
+        recipe += (" alone" if self.alone else "") + (f" subject={subject}" if subject else "")
+        return hashlib.sha256(recipe.encode()).hexdigest()
+
+    def _subject(self, index: int) -> str | None:
+        return self.subjects[index % len(self.subjects)] if self.subjects else None
 
     def _caption(self, index: int) -> str:
         scene = self.scene(index)
@@ -76,6 +98,11 @@ class ScenesSource:
 
     def scene(self, index: int) -> Scene:
         """What is at one place of the series."""
+        subject = self._subject(index)
+        if subject is not None:
+            kinds = tuple(kind for kind in self.kinds if kind in SUBJECTS[subject])
+            portraits = (portrait_of(subject, composition) for composition in compositions(self.seed, index, kinds))
+            return next(scene for scene in portraits if scene is not None)
         composition = compose(self.seed, index, self.kinds)
         return portrait(composition) if self.alone else composition
 
@@ -84,6 +111,10 @@ class ScenesSource:
         if not entry.locator.isdecimal():
             raise RefusedPicture(f"{entry.id}: {entry.locator!r} is not the number of a scene")
         return draw(self.scene(int(entry.locator)), framing.height_px, framing.width_px)
+
+
+def _told(subjects: str | Sequence[str] | None) -> object:
+    return list(subjects) if isinstance(subjects, (tuple, list)) else subjects
 
 
 @dataclass(frozen=True)

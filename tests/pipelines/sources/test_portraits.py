@@ -2,18 +2,20 @@
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from conf.errors import ConfigError
 from pipelines.sources.framing import Framing
 from pipelines.sources.scenes import ScenesSource
 from pipelines.sources.scenes.caption import caption
 from pipelines.sources.scenes.composition import compose
 from pipelines.sources.scenes.description import Outdoors, Scene
 from pipelines.sources.scenes.drawing import draw
-from pipelines.sources.scenes.portrait import portrait
+from pipelines.sources.scenes.portrait import SUBJECTS, portrait
 from tests.pipelines.sources.test_scenes import KINDS, coloured_nouns, label_name, nearest_colour
 
 SMALL = Framing(height_px=96, width_px=96)
@@ -89,3 +91,54 @@ def test_it_is_another_picture_with_a_name_of_its_own() -> None:
     whole, alone = ScenesSource(seed=3), ScenesSource(seed=3, alone=True)
     assert whole.entry(5).id == "scenes/3/5" and alone.entry(5).id == "scenes/3/5/alone"
     assert whole.entry(5).sha256 != alone.entry(5).sha256
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_whatever_is_asked_for_as_a_subject_stands_alone_and_is_named(subject: str) -> None:
+    source = ScenesSource(seed=6, alone=True, subjects=(subject,))
+    for index in range(12):
+        scene = source.scene(index)
+        assert subject in caption(scene), caption(scene)
+        if subject == "mountains":
+            assert not scene.things
+            shown = np.char.find(named(scene), subject) >= 0
+        else:
+            assert [thing.kind for thing in scene.things] == [subject]
+            shown = named(scene) != named(replace(scene, things=()))
+        assert shown.mean() > 0.02, (caption(scene), shown.mean())
+
+
+def test_subjects_come_by_turns_and_do_not_depend_on_the_others() -> None:
+    everything = ScenesSource(seed=6, alone=True, subjects="all")
+    assert [everything.entry(index).id.split("/")[-1].replace("-", " ") for index in range(len(SUBJECTS))] == list(
+        SUBJECTS
+    )
+    few = ScenesSource(seed=6, alone=True, subjects=("cow", "pine tree"))
+    place = list(SUBJECTS).index("pine tree")
+    assert few.entry(place).id == everything.entry(place).id == f"scenes/6/{place}/alone/pine-tree"
+    assert few.entry(place).sha256 == everything.entry(place).sha256
+    assert few.scene(place) == everything.scene(place)
+    assert len({everything.entry(index).caption for index in range(200)}) > 190
+
+
+def test_subjects_are_those_that_the_kinds_of_scenes_have() -> None:
+    assert ScenesSource(alone=True, subjects="all", kinds=("figure",)).subjects == (
+        "person", "dog", "cat", "horse", "cow", "sheep",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"subjects": "all"},
+        {"subjects": ("cow",)},
+        {"alone": True, "subjects": ()},
+        {"alone": True, "subjects": ("unicorn",)},
+        {"alone": True, "subjects": ("cow", "cow")},
+        {"alone": True, "subjects": ("cow",), "kinds": ("boat",)},
+        {"alone": True, "subjects": "cow"},
+    ],
+)
+def test_other_subjects_are_refused(keys: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="subjects"):
+        ScenesSource(**keys)
