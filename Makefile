@@ -18,7 +18,7 @@ TINY := outputs/tiny
 BUDGET_S ?= 600
 # Two processes of one thread each: on two cores that is faster than one process of two threads.
 TRAIN := $(BIN)/torchrun --standalone --nproc_per_node=2 -m training.train
-TINY_PICTURES := renderer=small size=64 num_sequences=12000 gallery=false
+TINY_PICTURES := renderer=manners size=64 num_sequences=12000 gallery=false
 TINY_KEYS := +experiment=tiny data='[{path: $(TINY)/alone, weight: 3}, {path: $(TINY)/scenes}]'
 MANNERS_KEYS := +experiment=manners data='[{path: $(TINY)/alone}, {path: $(TINY)/scenes}]'
 SMALLER := $(TINY)/smaller
@@ -39,7 +39,7 @@ demo: setup
 
 train-tiny: setup
 	$(BIN)/python -m pipelines.synth $(TINY_PICTURES) out=$(TINY)/scenes
-	$(BIN)/python -m pipelines.synth $(TINY_PICTURES) source.seed=1 source.alone=true out=$(TINY)/alone
+	$(BIN)/python -m pipelines.synth $(TINY_PICTURES) source.seed=1 source.alone=true source.subjects=all out=$(TINY)/alone
 	$(TRAIN) stage=words out=$(TINY)/words $(TINY_KEYS)
 	$(TRAIN) stage=base base=$(TINY)/words out=$(TINY)/base $(TINY_KEYS)
 	$(TRAIN) stage=motion base=$(TINY)/base out=$(TINY)/motion $(TINY_KEYS)

@@ -176,10 +176,10 @@ def _refuse_strangers(parts: Mapping[str, Part]) -> None:
         )
     keys_by_hash = {part.hash: key for key, part in parts.items()}
     for key, part in parts.items():
+        if key == "words":
+            continue  # the base began from it, or it from the base, as seen above
         if key == "codec":
             continue  # what counts is that its latents are those of the base, which is seen when they are joined
-        if key == "words" and _learnt_further(parts):
-            continue
         for parent, value in part.parents.items():
             # What a network only started from is not needed; a LoRA that another was trained beside is.
             if parent == key or value in keys_by_hash:

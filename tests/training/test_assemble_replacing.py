@@ -64,6 +64,21 @@ def test_a_text_encoder_that_learnt_further_takes_the_place_of_the_one_of_its_ba
         assemble({"base": first, "motion": way}, tmp_path / "other", licences="{}", words=twice)
 
 
+def test_words_that_learnt_further_come_along_with_a_base_that_went_on_from_them(runs: Folders, tmp_path: Path) -> None:
+    data = runs["motion"].parent / "data"
+    trained = train("base", data, {"base": runs["base"]}, tmp_path / "trained", max_steps=1)
+    motion = train("motion", data, {"base": trained}, tmp_path / "motion", max_steps=1)
+    first = assemble({"base": trained, "motion": motion}, tmp_path / "first", licences="{}")
+    words, base, way = tmp_path / "words", tmp_path / "base", tmp_path / "way"
+    stage_runs.train(data, words, stage="words", base=str(first), max_steps=1)
+    stage_runs.train(data, base, stage="base", base=str(words), max_steps=1)
+    stage_runs.train(data, way, stage="motion", base=str(base), motion=str(motion), max_steps=1)
+    out = assemble({"base": base, "motion": way}, tmp_path / "painter", licences="{}", words=words)
+    assert json.loads((out / "run_cards" / "words.json").read_text())["stage"] == "words"
+    painter, learnt = load_painter(out), load_base(words / "weights")
+    assert module_hash(painter.base.text_encoder) == module_hash(learnt.text_encoder)
+
+
 def test_a_decoder_that_was_trained_on_the_base_takes_the_place_of_its_own(tmp_path: Path) -> None:
     data = small_dataset(tmp_path / "data", captions=[f"picture {n}" for n in range(9)], size_px=(32, 32))
     decoder = {"stage": "codec", "stage.codec.width": 8, "stage.codec.crop_px": 16, "max_steps": 2}
