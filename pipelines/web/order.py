@@ -19,8 +19,6 @@ NOT_UNDERSTOOD = "This was not understood. Please load the page again."
 _MOST_SEED = 2**31 - 1
 _TWICE = "Two pictures are given for the same frame. Please give them different ones."
 _STROKES = ("oil", "bezier", "ink", "studio")
-_MEDIA = ("oil", "ink", "pencil", "watercolour", "digital")  # of the studio
-_COVERING = ("oil", "digital")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,16 +148,22 @@ class Order:
                 keys["at"] = frame % self.num_frames
         if self.in_strokes:
             keys |= {"execution": "strokes", "canvas_px": config.limits.canvas_px}
-        return paint_config({**compose("paint", self._renderer()), **keys})
+        return paint_config({**compose("paint", self._renderer(phrases.get(self.method, ""))), **keys})
 
-    def _renderer(self) -> list[str]:
-        """Whose strokes the method names: those of a renderer, or of a medium of the studio; else oil."""
-        if self.method in _STROKES:
-            return [f"renderer={self.method}"]
-        medium = self.method.removeprefix("studio_")
-        if medium in (_COVERING if self.start == "unfinished" else _MEDIA):
-            return ["renderer=studio", f"renderer.medium={medium}"]
-        return [f"renderer={_STROKES[0]}"]
+    def _renderer(self, phrase: str) -> list[str]:
+        """Whose strokes a phrase names: a medium of the studio, or by the method's own name a renderer; else oil.
+
+        By the phrase, as a method's name is whatever its data set called it: `studio`, `ink` or `studio_ink` may all be
+        ink of the studio. An unfinished picture is painted on in paint that covers.
+        """
+        from renderers.studio.media import MEDIA
+
+        medium = next((name for name, one in MEDIA.items() if one.phrase == phrase), None)
+        if medium is None:
+            return [f"renderer={self.method if self.method in _STROKES else _STROKES[0]}"]
+        if self.start == "unfinished" and (MEDIA[medium].absorbs or not MEDIA[medium].paints):
+            return [f"renderer={_STROKES[0]}"]
+        return ["renderer=studio", f"renderer.medium={medium}"]
 
 
 def _text(value: Any) -> str:

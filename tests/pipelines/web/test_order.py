@@ -9,6 +9,7 @@ from conf.compose import compose
 from conf.errors import UserError
 from pipelines.web.order import Order
 from pipelines.web.settings import AppConfig, app_config
+from renderers.studio.media import MEDIA
 from tests.pipelines.web.served import answers
 
 PHRASES = {"oil": "painted in oil", "ink": "painted in Chinese ink"}
@@ -56,20 +57,19 @@ def test_strokes_are_those_of_the_manner_and_as_large_as_allowed() -> None:
     assert order().paint_config(config(), PHRASES, Path("out")).strokes is None
 
 
-@pytest.mark.parametrize(
-    ("method", "start", "medium"),
-    [("studio_ink", "words", "ink"), ("pencil", "finished", "pencil"), ("digital", "unfinished", "digital")],
-)
-def test_media_of_the_studio_are_painted_in_the_studio(method: str, start: str, medium: str) -> None:
+@pytest.mark.parametrize("start", ["words", "finished", "unfinished"])
+@pytest.mark.parametrize("medium", MEDIA)
+@pytest.mark.parametrize("method", ["studio", "ink", "studio_ink", "mine"])
+def test_media_of_the_studio_are_painted_in_the_studio_whatever_their_name(
+    method: str, medium: str, start: str
+) -> None:
     asked = order(in_strokes=True, method=method, start=start, finished=GIVEN, unfinished=GIVEN)
-    strokes = asked.paint_config(config(), PHRASES, Path("out")).strokes
-    assert strokes is not None and (strokes.renderer.family, strokes.renderer.config.medium) == ("studio", medium)
-
-
-def test_an_unfinished_picture_is_painted_on_in_paint_that_covers() -> None:
-    asked = order(in_strokes=True, method="watercolour", start="unfinished", unfinished=GIVEN)
-    strokes = asked.paint_config(config(), PHRASES, Path("out")).strokes
-    assert strokes is not None and strokes.renderer.name == "oil"
+    strokes = asked.paint_config(config(), {method: MEDIA[medium].phrase}, Path("out")).strokes
+    assert strokes is not None
+    if start == "unfinished" and medium not in ("oil", "digital"):
+        assert strokes.renderer.name == "oil", "an unfinished picture is painted on in paint that covers"
+    else:
+        assert (strokes.renderer.family, strokes.renderer.config.medium) == ("studio", medium)
 
 
 def test_an_empty_seed_is_another_one_each_time() -> None:
