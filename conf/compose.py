@@ -8,22 +8,22 @@ import collections.abc
 import contextlib
 import copy
 import dataclasses
-import difflib
 import functools
 import re
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
+from conf import CONF_FOLDER
 from conf.errors import ConfigError, UserError
+from conf.meant import joined, leaves, meant_by
 from conf.own_folder import check_own_folder
 from conf.value import HOME, at_home, read_value, text_of
 
 _Config = TypeVar("_Config")
 
-CONF_FOLDER = Path(__file__).resolve().parent
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]*://")
 _MISSING = ...  # stands where a user must say a value
 
@@ -51,9 +51,9 @@ def compose(name: str, overrides: Sequence[str], own_folder: Path | None = None)
                 _put(plain, key.lstrip("+").split("."), read_value(value), add=key.startswith("+"))
             except KeyError:
                 raise UserError(
-                    f"{word}: no such key; {_nearest(_with_groups(name, chosen, own_folder), key)}"
+                    f"{word}: no such key; {meant_by(key, _with_groups(name, chosen, own_folder))}"
                 ) from None
-    for key, value in _leaves(plain):
+    for key, value in leaves(plain):
         if value is _MISSING:
             raise UserError(f"{key} is required: set {key}=...")
     return plain
@@ -117,11 +117,11 @@ def _with_own_stage(plain: dict[str, Any]) -> dict[str, Any]:
     stage = plain["stage"]["name"]
     if stage not in by_stage:
         raise UserError(f"stage={stage}: not a stage of this experiment; allowed: stage={' | '.join(by_stage)}")
-    for key, value in _leaves(by_stage[stage]):
+    for key, value in leaves(by_stage[stage]):
         try:
             _put(plain, key.split("."), value)
         except KeyError:
-            raise UserError(f"by_stage.{stage}.{key}: no such key; {_nearest(plain, key)}") from None
+            raise UserError(f"by_stage.{stage}.{key}: no such key; {meant_by(key, plain)}") from None
     return plain
 
 
@@ -140,7 +140,7 @@ def _refused_choice(name: str, chosen: Sequence[str], reason: str) -> str:
     ]
     if held_by:  # a group that stands below another, as brush does in renderer
         return f"{word}: no such key; did you mean {keys[word]}@{held_by[0]}.{keys[word]}?"
-    return f"{word}: no such key; {_nearest(_with_groups(name, ()), keys[word])}"
+    return f"{word}: no such key; {meant_by(keys[word], _with_groups(name, ()))}"
 
 
 def _put(config: dict[str, Any], path: Sequence[str], value: Any, *, add: bool = False) -> None:
@@ -165,29 +165,6 @@ def _put(config: dict[str, Any], path: Sequence[str], value: Any, *, add: bool =
     else:
         takes_text = isinstance(before, str) and value not in (None, _MISSING)
         config[first] = text_of(value) if takes_text else value
-
-
-def _nearest(known: Mapping[str, Any], key: str) -> str:
-    """Which keys a user may have meant by one that does not exist."""
-    above, _, last = key.lstrip("+").rpartition(".")
-    beside = known
-    for part in above.split(".") if above else ():
-        beside = beside.get(part, {}) if isinstance(beside, Mapping) else {}
-    names = list(beside) if isinstance(beside, Mapping) else []
-    namesakes = [other for other, _ in _leaves(known) if other.rpartition(".")[2] == last]
-    near = namesakes or [_join(above, name) for name in difflib.get_close_matches(last, names, n=2)]
-    if near:
-        return f"did you mean {' or '.join(near)}?"
-    return "there are " + ", ".join([_join(above, name) for name in names] or known)
-
-
-def _leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and their values."""
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, _join(above, str(name)))
-        else:
-            yield _join(above, str(name)), value
 
 
 @functools.cache
@@ -222,11 +199,11 @@ def typed(cls: type[_Config], values: Any, key: str = "") -> _Config:
     hints = typing.get_type_hints(cls, include_extras=True)
     for name in values:
         if name not in fields:
-            raise ConfigError(_join(key, str(name)), values[name], f"one of the keys {', '.join(fields)}")
+            raise ConfigError(joined(key, str(name)), values[name], f"one of the keys {', '.join(fields)}")
     for name, field in fields.items():
         if name not in values and field.default is field.default_factory is dataclasses.MISSING:
-            raise UserError(f"{_join(key, name)} is required: set {_join(key, name)}=...")
-    converted = {name: _convert(hints[name], value, _join(key, name)) for name, value in values.items()}
+            raise UserError(f"{joined(key, name)} is required: set {joined(key, name)}=...")
+    converted = {name: _convert(hints[name], value, joined(key, name)) for name, value in values.items()}
     try:
         return cls(**converted)
     except ConfigError as error:
@@ -261,7 +238,7 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
         if not isinstance(value, Mapping):
             raise ConfigError(key, value, "a group of keys")
         names = {name: str(name) if arguments[0] is str else name for name in value}
-        return {names[name]: _convert(arguments[1], item, _join(key, str(name))) for name, item in value.items()}
+        return {names[name]: _convert(arguments[1], item, joined(key, str(name))) for name, item in value.items()}
     if isinstance(value, str) and hasattr(hint, "from_url"):
         return hint.from_url(value, key)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
@@ -320,9 +297,5 @@ def _member(hints: Sequence[Any], value: Any, key: str) -> Any:
         return hints[0]
     kinds = {kind: hint for hint in hints for kind in typing.get_args(typing.get_type_hints(hint)["kind"])}
     if value["kind"] not in kinds:
-        raise ConfigError(_join(key, "kind"), value["kind"], "one of " + ", ".join(kinds))
+        raise ConfigError(joined(key, "kind"), value["kind"], "one of " + ", ".join(kinds))
     return kinds[value["kind"]]
-
-
-def _join(key: str, name: str) -> str:
-    return f"{key}.{name}" if key else name

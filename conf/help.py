@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from conf.compose import CONF_FOLDER, choices
+from conf import CONF_FOLDER
+from conf.compose import choices
 from conf.options import USAGE
 
 

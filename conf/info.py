@@ -5,7 +5,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 
-from conf.compose import CONF_FOLDER
+from conf import CONF_FOLDER
 from conf.help import split_defaults
 
 _PACKAGES = (

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 import pytest
 
-from conf.compose import CONF_FOLDER, choices, compose, typed
+from conf import CONF_FOLDER
+from conf.compose import choices, compose, typed
 from conf.errors import ConfigError, UserError
 from pipelines.synthesis.config import SynthConfig, synth_config
 from renderers.brush.config import BrushConfig

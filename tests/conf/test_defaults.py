@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from conf import CONF_FOLDER
 from conf import compose as composing
-from conf.compose import CONF_FOLDER, choices, compose
+from conf.compose import choices, compose
 from conf.errors import UserError
+from conf.meant import leaves
 from pipelines import encode, evaluate, export, film, gallery, ingest, publish, status, verify
 from pipelines.inference.config import paint_config
 from pipelines.synthesis.config import synth_config
@@ -108,7 +110,7 @@ def choices_of(name: str) -> list[str]:
 def words_for(name: str, choice: str | None, needed: Sequence[str]) -> list[str]:
     """A choice, and those needed words whose keys there then are."""
     chosen = (choice,) if choice else ()
-    keys = {key for key, _ in composing._leaves(composing._with_groups(name, chosen))}
+    keys = {key for key, _ in leaves(composing._with_groups(name, chosen))}
     return [*chosen, *(word for word in needed if word.partition("=")[0] in keys)]
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conf.compose import CONF_FOLDER, choices, compose
+from conf import CONF_FOLDER
+from conf.compose import choices, compose
 from conf.errors import UserError
 from training.config import train_config
 

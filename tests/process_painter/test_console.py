@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conf.compose import CONF_FOLDER
+from conf import CONF_FOLDER
 from process_painter import PACKAGES
 from process_painter.console import VERBS, help_text
 

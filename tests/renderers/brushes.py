@@ -2,7 +2,8 @@
 
 import yaml
 
-from conf.compose import CONF_FOLDER, choices, typed
+from conf import CONF_FOLDER
+from conf.compose import choices, typed
 from renderers.brush.kinds import BristleBrush, Brush, RoundBrush, WashBrush
 
 _KINDS: dict[str, type[Brush]] = {"bristle": BristleBrush, "round": RoundBrush, "wash": WashBrush}

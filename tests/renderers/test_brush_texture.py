@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from conf.compose import CONF_FOLDER
+from conf import CONF_FOLDER
 from conf.errors import ConfigError
 from renderers.brush.custom import brush_from_picture, coverage_of
 from renderers.brush.kinds import BristleBrush, Brush, RoundBrush, WashBrush

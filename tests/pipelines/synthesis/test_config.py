@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conf.compose import CONF_FOLDER, compose
+from conf import CONF_FOLDER
+from conf.compose import compose
 from conf.errors import ConfigError
 from conf.recipe import recipe_hash
 from conf.value import parse_size

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from conf.compose import CONF_FOLDER, compose
+from conf import CONF_FOLDER
+from conf.compose import compose
 from conf.errors import ConfigError, UserError
 from conf.recipe import recipe_hash
 from pipelines import synth
