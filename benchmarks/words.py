@@ -6,13 +6,15 @@ Prompts are captions of scenes that no training uses, whole ones or, with --alon
 in one medium of the data set by turns. Of each the main thing counts, say "a red house". It is found in a finished
 frame when the network sees a house there (above the threshold at which real frames have as many misses as false alarms)
 and takes red for the likeliest colour of a house there. Beside it stands the same for real held-out frames, which is
-what the network allows at best, and for prompts that belong to another picture, which is what chance gives. --out gets
+what the network allows at best, and for prompts that belong to another picture, which is what chance gives. Kinds and
+colours that are missed most follow: what is rare in the data is learnt badly (`source.subjects=all`). --out gets
 a sheet of the finished frames for each guidance (green: both found, amber: the kind, red: not the kind), and what the
 network read in each.
 """
 
 import argparse
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +111,10 @@ def main() -> None:
                 f"  {phrase}",
                 *subjects_found(phrase_reading, [prompts[row].subject for row in rows], float(classifier.threshold)),
             )
+        subjects = [prompt.subject for prompt in prompts]
+        found = torch.logical_and(*subjects_found(reading, subjects, float(classifier.threshold))).tolist()
+        for name, things in (("kinds", [one.kind for one in subjects]), ("colours", [one.colour for one in subjects])):
+            print(f"  {name} missed most: {missed_most(things, found)}")
         sheet = _write(arguments.out, f"guidance-{guidance:g}", frames, prompts, reading, float(classifier.threshold))
         print(f"  {sheet}", flush=True)
 
@@ -149,6 +155,13 @@ def chance(reading: Reading, subjects: Sequence[Subject], threshold: float) -> t
         shares.append([_share(kinds), _share(colours), _share(kinds & colours)])
     kind, colour, both = np.mean(shares, axis=0) if shares else (float("nan"),) * 3
     return float(kind), float(colour), float(both)
+
+
+def missed_most(names: Sequence[str], found: Sequence[bool], most: int = 6) -> str:
+    """The names of which the largest share is missed, with how many of how many: `cow 3 of 3, barn 2 of 4`."""
+    asked, missed = Counter(names), Counter(name for name, was in zip(names, found, strict=True) if not was)
+    worst = sorted(missed, key=lambda name: (-missed[name] / asked[name], -asked[name], name))[:most]
+    return ", ".join(f"{name} {missed[name]} of {asked[name]}" for name in worst) or "none"
 
 
 def _print_rows(name: str, classifier: SceneClassifier, reading: Reading, subjects: Sequence[Subject]) -> None:

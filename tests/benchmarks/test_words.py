@@ -3,7 +3,7 @@
 import torch
 
 from benchmarks.scene_classifier import SUBJECTS, Reading, Subject, scene_of
-from benchmarks.words import chance, judged_sheet, unseen_prompts
+from benchmarks.words import chance, judged_sheet, missed_most, unseen_prompts
 from pipelines.sources.scenes.caption import caption
 from pipelines.sources.scenes.palette import COLOURS
 
@@ -54,3 +54,11 @@ def test_the_sheet_frames_every_picture_by_its_verdict() -> None:
     green, amber, red = corners
     assert green[1] > green[0] and amber[0] > amber[2] and amber[1] > 100 and red[0] > 2 * red[1]
     assert (sheet[3:19, 3:19] == 0).all() and (sheet[22:, 2 * 22 :] == 255).all()
+
+
+def test_what_is_missed_most_comes_first() -> None:
+    names = ["cow", "house", "cow", "house", "barn", "house", "cat"]
+    found = [False, False, False, True, False, True, True]
+    assert missed_most(names, found) == "cow 2 of 2, barn 1 of 1, house 1 of 3"
+    assert missed_most(names, found, most=1) == "cow 2 of 2"
+    assert missed_most(names, [True] * 7) == "none"
