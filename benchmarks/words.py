@@ -112,9 +112,9 @@ def main() -> None:
                 *subjects_found(phrase_reading, [prompts[row].subject for row in rows], float(classifier.threshold)),
             )
         subjects = [prompt.subject for prompt in prompts]
-        found = torch.logical_and(*subjects_found(reading, subjects, float(classifier.threshold))).tolist()
+        painted_right = torch.logical_and(*subjects_found(reading, subjects, float(classifier.threshold))).tolist()
         for name, things in (("kinds", [one.kind for one in subjects]), ("colours", [one.colour for one in subjects])):
-            print(f"  {name} missed most: {missed_most(things, found)}")
+            print(f"  {name} missed most: {missed_most(things, painted_right)}")
         sheet = _write(arguments.out, f"guidance-{guidance:g}", frames, prompts, reading, float(classifier.threshold))
         print(f"  {sheet}", flush=True)
 
@@ -157,9 +157,10 @@ def chance(reading: Reading, subjects: Sequence[Subject], threshold: float) -> t
     return float(kind), float(colour), float(both)
 
 
-def missed_most(names: Sequence[str], found: Sequence[bool], most: int = 6) -> str:
+def missed_most(names: Sequence[str], painted_right: Sequence[bool], most: int = 6) -> str:
     """The names of which the largest share is missed, with how many of how many: `cow 3 of 3, barn 2 of 4`."""
-    asked, missed = Counter(names), Counter(name for name, was in zip(names, found, strict=True) if not was)
+    asked = Counter(names)
+    missed = Counter(name for name, right in zip(names, painted_right, strict=True) if not right)
     worst = sorted(missed, key=lambda name: (-missed[name] / asked[name], -asked[name], name))[:most]
     return ", ".join(f"{name} {missed[name]} of {asked[name]}" for name in worst) or "none"
 

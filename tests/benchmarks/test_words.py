@@ -58,7 +58,7 @@ def test_the_sheet_frames_every_picture_by_its_verdict() -> None:
 
 def test_what_is_missed_most_comes_first() -> None:
     names = ["cow", "house", "cow", "house", "barn", "house", "cat"]
-    found = [False, False, False, True, False, True, True]
-    assert missed_most(names, found) == "cow 2 of 2, barn 1 of 1, house 1 of 3"
-    assert missed_most(names, found, most=1) == "cow 2 of 2"
+    painted_right = [False, False, False, True, False, True, True]
+    assert missed_most(names, painted_right) == "cow 2 of 2, barn 1 of 1, house 1 of 3"
+    assert missed_most(names, painted_right, most=1) == "cow 2 of 2"
     assert missed_most(names, [True] * 7) == "none"
