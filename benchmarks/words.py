@@ -87,6 +87,7 @@ def main() -> None:
     known = {str(record["caption"]) for split in stored for record in split.records()}
     phrases = [renderer["phrase"] for renderer in stored[0].card.recipe["renderers"]]
     prompts = unseen_prompts(arguments.series, arguments.num_prompts, phrases, known, alone=arguments.alone)
+    subjects = [prompt.subject for prompt in prompts]
     pipeline, card = load_painter_pipeline(arguments.painter, torch.float32, torch.device("cpu"), {})
 
     print(f"{len(prompts)} unseen prompts, DDIM {arguments.steps}; share found in finished frames")
@@ -103,15 +104,14 @@ def main() -> None:
             guidance_rescale=arguments.guidance_rescale,
         )[:, -1]  # fmt: skip
         reading = classifier.read(at_reading_size(frames))
-        _print_rows(f"painted, guidance {guidance:g}", classifier, reading, [prompt.subject for prompt in prompts])
+        _print_rows(f"painted, guidance {guidance:g}", classifier, reading, subjects)
         for phrase in phrases:
             rows = [number for number, prompt in enumerate(prompts) if prompt.phrase == phrase]
             phrase_reading = Reading(kinds=reading.kinds[rows], colours=reading.colours[rows])
             _print_row(
                 f"  {phrase}",
-                *subjects_found(phrase_reading, [prompts[row].subject for row in rows], float(classifier.threshold)),
+                *subjects_found(phrase_reading, [subjects[row] for row in rows], float(classifier.threshold)),
             )
-        subjects = [prompt.subject for prompt in prompts]
         painted_right = torch.logical_and(*subjects_found(reading, subjects, float(classifier.threshold))).tolist()
         for name, things in (("kinds", [one.kind for one in subjects]), ("colours", [one.colour for one in subjects])):
             print(f"  {name} missed most: {missed_most(things, painted_right)}")

@@ -24,11 +24,10 @@ def meant_by(key: str, known: Mapping[str, Any]) -> str:
         beside = beside.get(part, {}) if isinstance(beside, Mapping) else {}
     names = [str(name) for name in beside] if isinstance(beside, Mapping) else []
     namesakes = [other for other, _ in leaves(known) if other.rpartition(".")[2] == last]
-    if above:  # those of its own group, unless that has none
-        namesakes = [other for other in namesakes if other.startswith(f"{above}.")] or namesakes
-    if not (namesakes and namesakes[0].startswith(above)) and (choice := _of_other_choices(above, last, known)):
+    in_its_group = [other for other in namesakes if not above or other.startswith(f"{above}.")]
+    if not in_its_group and (choice := _of_other_choices(above, last, known)):
         return choice
-    if meant := namesakes or _alike(last, above, [joined(above, name) for name in names], known):
+    if meant := in_its_group or namesakes or _alike(last, above, [joined(above, name) for name in names], known):
         return f"did you mean {' or '.join(meant)}?"
     return "there are " + ", ".join([joined(above, name) for name in names] or known)
 

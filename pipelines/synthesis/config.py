@@ -130,6 +130,5 @@ def synth_config(plain: dict[str, Any]) -> SynthConfig:
 
 def _without_later_keys(source: dict[str, Any]) -> dict[str, Any]:
     """Without keys that sources had not had in earlier data sets, where they change nothing."""
-    return {
-        key: value for key, value in source.items() if (key, value) not in (("caption", None), ("wording", "plain"))
-    }
+    later = (("caption", None), ("wording", "plain"), ("subjects", None))
+    return {key: value for key, value in source.items() if (key, value) not in later}

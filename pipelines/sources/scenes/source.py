@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, overload
 
 from conf.errors import ConfigError
@@ -37,7 +37,7 @@ class ScenesSource:
     num_pictures: int = 64
     kinds: tuple[str, ...] = KINDS
     alone: bool = False
-    subjects: Literal["all"] | tuple[str, ...] | None = None
+    subjects: str | tuple[str, ...] | None = field(default=None, repr=False)  # see `_Series.formula`
     wording: Literal["plain", "varied"] = "plain"
 
     def __post_init__(self) -> None:
@@ -126,8 +126,9 @@ class _Series(ComputedPictures):
 
     @property
     def formula(self) -> str:
-        """The generator, the series, and where in it they begin."""
-        return f"{GENERATOR} {self.source} from {self.places.start}"
+        """The generator, the series, and where in it they begin; as it was before there were subjects, without any."""
+        subjects = f" of {', '.join(self.source.subjects)}" if self.source.subjects else ""
+        return f"{GENERATOR} {self.source}{subjects} from {self.places.start}"
 
     def hashes(self) -> Iterator[str]:
         """`sha256` of each; captions take forty times as long."""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from conf.compose import compose as composed
 from conf.errors import ConfigError
 from pipelines.sources.framing import Framing
 from pipelines.sources.scenes import ScenesSource
@@ -16,6 +17,8 @@ from pipelines.sources.scenes.composition import compose
 from pipelines.sources.scenes.description import Outdoors, Scene
 from pipelines.sources.scenes.drawing import draw
 from pipelines.sources.scenes.portrait import SUBJECTS, portrait
+from pipelines.sources.source import ComputedPictures
+from pipelines.synthesis.config import synth_config
 from tests.pipelines.sources.test_scenes import KINDS, coloured_nouns, label_name, nearest_colour
 
 SMALL = Framing(height_px=96, width_px=96)
@@ -142,3 +145,19 @@ def test_subjects_are_those_that_the_kinds_of_scenes_have() -> None:
 def test_other_subjects_are_refused(keys: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="subjects"):
         ScenesSource(**keys)
+
+
+def test_what_was_begun_before_there_were_subjects_goes_on() -> None:
+    before = "scenes-1 ScenesSource(seed=3, num_pictures=64, kinds=('boat',), alone=True, wording='plain') from 0"
+    assert _series(None).formula == before
+    assert len({before, _series(("sailboat",)).formula, _series(("rowing boat",)).formula}) == 3
+    recipe = synth_config(composed("synth", ["source.alone=true", "out=a"])).recipe()["source"]
+    assert recipe.keys() == {"kind", "seed", "num_pictures", "kinds", "alone"}
+    asked_for = synth_config(composed("synth", ["source.alone=true", "source.subjects=[cow]", "out=a"])).recipe()
+    assert asked_for["source"]["subjects"] == ["cow"]
+
+
+def _series(subjects: tuple[str, ...] | None) -> ComputedPictures:
+    series = ScenesSource(seed=3, kinds=("boat",), alone=True, subjects=subjects).index(8)
+    assert isinstance(series, ComputedPictures)
+    return series
