@@ -48,10 +48,7 @@ NOT_IN_YAML = {
     ("DataMixture", "weight"),  # of a list of data sets
     ("PaintConfig", "pictures"),  # what `image` is when it is a list
     ("PaintConfig", "strokes"),  # made of several keys, with execution=strokes
-    ("FolderSource", "extensions"), ("FolderSource", "max_pixels"),  # long, and set by nobody yet
-    ("WebDatasetSource", "extensions"), ("WebDatasetSource", "max_pixels"),
-    ("ParquetSource", "extensions"), ("ParquetSource", "max_pixels"),
-    ("HubSource", "extensions"), ("HubSource", "max_pixels"),
+    ("ParquetSource", "extensions"), ("HubSource", "extensions"),  # no names to look at; the card says
     ("SD15Config", "shape"), ("TinyConfig", "path"), ("WanTinyConfig", "path"),  # of other architectures
     ("RoundBrush", "path"), ("RoundBrush", "height_path"), ("WashBrush", "path"), ("WashBrush", "height_path"),
 }  # fmt: skip
