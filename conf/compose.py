@@ -20,7 +20,7 @@ from conf import CONF_FOLDER
 from conf.errors import ConfigError, UserError
 from conf.meant import joined, leaves, meant_by
 from conf.own_folder import check_own_folder
-from conf.value import HOME, at_home, read_value, text_of
+from conf.value import HOME, TypedDict, TypedList, at_home, check_utf8, read_value, text_of
 
 _Config = TypeVar("_Config")
 
@@ -99,10 +99,10 @@ def _with_groups(name: str, chosen: tuple[str, ...], own_folder: Path | None = N
     try:
         with initialize_config_dir(str(CONF_FOLDER), version_base="1.3"):
             config = hydra_compose(name, [*chosen, *search])
-    except (YAMLError, UnicodeDecodeError) as error:  # ours are sound
-        raise UserError(f"--config-dir {own_folder}: {' '.join(str(error).split())}") from error
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(_refused_choice(name, chosen, str(error))) from error
+    except (YAMLError, ValueError) as error:  # ours are sound; values may be bytes or numbers that cannot be read
+        raise UserError(f"--config-dir {own_folder}: {' '.join(str(error).split())}") from error
     plain = typing.cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
     for key in OmegaConf.missing_keys(config):
         _put(plain, key.split("."), _MISSING)
@@ -214,6 +214,8 @@ def typed(cls: type[_Config], values: Any, key: str = "") -> _Config:
 
 def _convert(hint: Any, value: Any, key: str) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if isinstance(value, str | TypedList | TypedDict):
+        check_utf8(key, str(value))
     if hint is Any:
         return value
     if origin in (typing.Union, types.UnionType):
@@ -237,6 +239,8 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
     if origin is Mapping or origin in (dict, collections.abc.Mapping, types.MappingProxyType):
         if not isinstance(value, Mapping):
             raise ConfigError(key, value, "a group of keys")
+        for name in value:
+            check_utf8(key, str(name))
         names = {name: str(name) if arguments[0] is str else name for name in value}
         return {names[name]: _convert(arguments[1], item, joined(key, str(name))) for name, item in value.items()}
     if isinstance(value, str) and hasattr(hint, "from_url"):
@@ -254,7 +258,8 @@ def _converted_scalar(hint: type, value: Any, key: str) -> Any:
         with contextlib.suppress(ValueError, KeyError):
             return _READERS[hint](value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        with contextlib.suppress(OverflowError):  # of 309 digits or more
+            return float(value)
     if hint in _KINDS and (not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool)):
         raise ConfigError(key, value, _KINDS[hint])
     return value
@@ -264,8 +269,10 @@ def local_path(text: str, key: str) -> Path:
     """A path of this machine.
 
     Raises:
-        ConfigError: if it is a URL, of which `Path` would make a folder called `s3:`, or no path that can be looked at.
+        ConfigError: if it is a URL, of which `Path` would make a folder called `s3:`, is not in UTF-8, or cannot be
+            looked at.
     """
+    check_utf8(key, text)
     if _URL.match(text):
         raise ConfigError(key, text, "a local path, not a URL")
     path = Path(at_home(text))
@@ -274,6 +281,8 @@ def local_path(text: str, key: str) -> Path:
         path.exists()
     except RuntimeError:
         raise ConfigError(key, text, "a path, not a link that leads back to itself") from None
+    except ValueError:
+        raise ConfigError(key, text, "a path; this one holds a zero byte") from None
     except OSError as error:
         raise ConfigError(key, text, f"a path that can be looked at ({error.strerror})") from error
     return path

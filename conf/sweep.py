@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conf.errors import ConfigError, UserError
+from conf.value import check_named
 
 _MOST_JOBS = 10_000
 _LONGEST_NAME = 120  # characters of a folder's name; file systems take 255 bytes
@@ -80,6 +81,8 @@ def sweep_folder(out: str, *, file: bool) -> Path:
     """
     if "://" in out:
         raise ConfigError("out", out, "a local path, with --multirun")
+    if file:
+        check_named("out", Path(out))
     return Path(out).with_suffix("") if file else Path(out)
 
 
@@ -108,12 +111,14 @@ def _values(word: str, choices: Callable[[str], Sequence[str]]) -> list[str]:
     if function == "choice":
         return parts
     try:
-        numbers = [str(number) for number in range(*(int(part) for part in parts))]
+        numbers = range(*(int(part) for part in parts))
     except (TypeError, ValueError):
         raise UserError(f"{word}: not understood; use range(start,stop) or range(start,stop,step)") from None
     if not numbers:
         raise UserError(f"{word}: no number is in this range")
-    return numbers
+    if numbers[_MOST_JOBS:]:  # looked at before they are written out, as they may be more than memory holds
+        raise UserError(f"{word}: more than {_MOST_JOBS} jobs; allowed: at most {_MOST_JOBS}")
+    return [str(number) for number in numbers]
 
 
 def _split(text: str) -> list[str]:

@@ -9,6 +9,7 @@ well, which `conf.compose.typed` reads as numbers for the keys that are numbers.
 import os
 import re
 from collections.abc import Iterable
+from pathlib import PurePath
 from typing import Annotated, Any
 
 from conf.errors import ConfigError
@@ -22,6 +23,7 @@ _BLANKS = " \t\n"
 _QUOTED = re.compile(r"""'(?:\\.|[^\\'])*'|"(?:\\.|[^\\"])*\"""", re.DOTALL)
 _KEY = re.compile(rf"({_QUOTED.pattern}|[^:,{{}}\[\]]+?)[{_BLANKS}]*:", re.DOTALL)
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 class TypedList(list[Any]):
@@ -68,6 +70,20 @@ def at_home(path: str) -> str:
     return os.path.expanduser(path)  # noqa: PTH111  (a Path would shorten s3://, and fail where there is no such user)
 
 
+def is_utf8(text: str) -> bool:
+    """Whether files in UTF-8 can hold a text: it has no halves of characters (surrogates).
+
+    Python makes halves of the bytes of a command line that are not UTF-8, and so does JSON that says `"\\ud800"`.
+    """
+    return _HALF_CHARACTER.search(text) is None
+
+
+def check_utf8(key: str, text: str) -> None:
+    """Raise ConfigError for a text or path that recipes, reports, tokenizers and tables could not hold."""
+    if not is_utf8(text):
+        raise ConfigError(key, text, "text in UTF-8; a file or folder whose name is not must be renamed")
+
+
 def plain_value(value: Any) -> Any:
     """The same value in lists and dicts that have no memory."""
     if isinstance(value, dict):
@@ -82,7 +98,10 @@ def _scalar(text: str) -> Any:
         return {"null": None, "true": True, "false": False}[text]
     if (match := _NUMBER.fullmatch(text)) is None:
         return text
-    number = float(text) if match[2] else int(text)
+    try:
+        number = float(text) if match[2] else int(text)
+    except ValueError:  # more digits than Python reads
+        return text
     return number if str(number) == text else text  # what would come back changed, as 0.50, stays text
 
 
@@ -158,10 +177,16 @@ def parse_size(size: object) -> tuple[int, int]:
     Raises:
         ConfigError: if it is neither.
     """
-    match = re.fullmatch(r"([0-9]+)(?:x([0-9]+))?", str(size))
+    match = re.fullmatch(r"([0-9]{1,9})(?:x([0-9]{1,9}))?", str(size))
     if match is None:
         raise ConfigError("size", size, "pixels a side, as 256, or width x height, as 384x256")
     return int(match[1]), int(match[2] or match[1])
+
+
+def check_named(key: str, path: PurePath) -> None:
+    """Raise ConfigError unless a path ends with a name: what is made beside it first could not be renamed to it."""
+    if path.name in ("", ".."):
+        raise ConfigError(key, path, f"a path that ends with a name, such as {path / 'new'}")
 
 
 def check_whole(key: str, value: int | None, lowest: int, highest: int) -> None:

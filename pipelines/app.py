@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from conf.command import Summary, command, leave
 from conf.devices import compute_device
-from conf.errors import UserError
+from conf.errors import ConfigError, UserError
 from conf.progress import tell
 from pipelines.web.settings import AppConfig, app_config
 from training.data.claim import claimed_folder
@@ -75,7 +75,7 @@ def _serve(config: AppConfig, paintings: "Paintings") -> Summary:
 
 
 def _check_address(config: AppConfig) -> None:
-    """Raise UserError, before anything is loaded, if there is nothing to listen on."""
+    """Raise UserError, before anything is loaded, if there is nothing to listen on, or it is no address."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -83,6 +83,8 @@ def _check_address(config: AppConfig) -> None:
         except OSError as error:
             address = f"host={config.host} port={config.port}"
             raise UserError(f"{address}: cannot listen here: {error.strerror or error}; choose another port") from error
+        except (TypeError, ValueError) as error:  # of letters that no name of a host has
+            raise ConfigError("host", config.host, "the address or the name of a host") from error
 
 
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ class EncodeConfig:
             UserError: if it is a run that has not ended.
         """
         path = self.base or self.model.path or ""
-        folder = located(path) if "://" in path else Path(path).expanduser()
+        folder = located(path) if "://" in path else Path(path)
         return str(parent_weights("base", folder)) if folder.exists() else path
 
 
@@ -195,6 +195,8 @@ def _plan(config: EncodeConfig, splits: Mapping[str, StoredSplit], encoder: Enco
         manifests={name: split.manifests_hash for name, split in splits.items()},
         num_latents=num_latents if num_latents != num_frames else None,
     ).recipe()
+    if methods := [{key: method[key] for key in ("name", "phrase")} for method in source.recipe.get("renderers", ())]:
+        recipe["renderers"] = methods  # whoever paints by what is trained on these is told how to ask for them
     num_texts = -(-len(captions) // _TEXTS_A_SHARD)
     card = DatasetCard(
         recipe=recipe,

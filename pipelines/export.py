@@ -61,6 +61,8 @@ class ExportConfig:
         if len(self.key) > 1 and self.is_file:
             raise ConfigError("out", self.out, "a folder, for several sequences; say the format with format=")
         check_free(self.out, is_folder=not self.is_file, overwrite=self.overwrite)
+        if self.picture is not None:
+            self.renderer.refuse_labels()
 
     @property
     def format_name(self) -> str:

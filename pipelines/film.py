@@ -67,6 +67,7 @@ class FilmConfig:
             if value is not None and not lowest <= value <= highest:
                 raise ConfigError(key, value, f"{lowest} to {highest}")
         check_free(self.out, is_folder=False, overwrite=self.overwrite)
+        self.renderer.refuse_labels()
 
     @property
     def ending(self) -> str:
@@ -83,16 +84,16 @@ def run(config: FilmConfig) -> Summary:
     """Paint the picture and film it.
 
     Raises:
-        UserError: if the picture cannot be read or is too slender, or the film cannot be written.
+        UserError: if the picture cannot be read, is too slender or does not suit the renderer's keys, or the film
+            cannot be written.
     """
     compile_kernels({config.renderer.family}, ClusterConfig(kind="inline"))
     image = read_picture(config.picture, config.renderer.ground)
     canvas = canvas_of(image, config.canvas_px, config.picture)
-    choice, seed = config.renderer, np.random.SeedSequence(config.seed)
-    painting = choice.renderer.paint(canvas, choice.config, seed, choice.assets.content)
+    painting = config.renderer.paint(canvas, config.seed)
     height, width = size_px = _film_size(image, config.size)
     num_steps = len(painting.distances) - 1
-    bare, finished = choice.renderer.replay(painting.program, [0, num_steps])
+    bare, finished = config.renderer.renderer.replay(painting.program, [0, num_steps])
     with placed(config.out) as path:
         _write(config, painting, path, size_px, [to_uint8(bare), to_uint8(finished)])
     seconds = config.num_frames / config.frames_per_s + config.hold

@@ -17,6 +17,7 @@ Finished ones are not painted again; unreadable files of a folder are skipped an
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,14 +27,23 @@ from numpy.typing import NDArray
 
 from conf.command import COMPLETE, PARTIAL, Summary, command, leave
 from conf.devices import compute_device, warn_of_slow_numbers
-from conf.errors import ConfigError
+from conf.errors import ConfigError, UserError
 from conf.progress import Progress, tell
 from pipelines.inference.config import PaintConfig, paint_config
 from pipelines.inference.memory import naming_memory
+from pipelines.inference.of_dataset import given_pictures
 from pipelines.inference.overview import check_overview, write_overview
 from pipelines.inference.own_files import release
 from pipelines.inference.requests import batches, is_painted, readable, request_hash, requests_of
-from pipelines.inference.result import Pictures, check_strokes, num_written, output_folder, write_result
+from pipelines.inference.result import (
+    CannotFollow,
+    Pictures,
+    check_slenderness,
+    check_strokes,
+    num_written,
+    output_folder,
+    write_result,
+)
 from pipelines.inference.sizes import framing_for, known_sizes
 from pipelines.sources.framing import Framing
 from pipelines.sources.picture_file import read_picture
@@ -65,7 +75,7 @@ def run(config: PaintConfig, pipeline: "PaintingPipeline | None" = None, on_gues
         UserError: if a picture that was named or all of a folder cannot be read, the painter will not do, or memory is
             short.
     """
-    with held_folder(config.out):
+    with held_folder(config.out), given_pictures(config):
         return _paint(config, pipeline, on_guess)
 
 
@@ -93,18 +103,36 @@ def _paint(config: PaintConfig, pipeline: "PaintingPipeline | None", on_guess: "
             release(request.out)  # the run may have been killed right before
     if several:
         check_overview(config.out)
+    not_followed: dict[Path, str] = {}
     if todo:
-        lines_of_pictures += _paint_all(config, requests, todo, hashes, card, device, pipeline, on_guess)
+        painted = _paint_all(config, requests, todo, hashes, card, device, pipeline, on_guess)
+        lines_of_pictures += painted.lines
+        not_followed = painted.not_followed
+    if not_followed and not several:
+        raise UserError(not_followed[config.out])
     if several:
-        write_overview(config.out, [request.out for request in requests])
+        write_overview(config.out, [request.out for request in requests if request.out not in not_followed])
         if len(lines_of_pictures) > _MOST_LINES:
             lines_of_pictures = [
                 *lines_of_pictures[:_MOST_LINES],
                 f"  and so on; {config.out}/*/report.json has the others",
             ]
-    skipped = [f"skipped {reason}" for reason in unreadable]
+    skipped = [f"skipped {reason}" for reason in (*unreadable, *not_followed.values())]
     lines = (*lines_of_pictures, *skipped, f"look at it: {config.out / 'index.html'}")
     return Summary(lines=lines, exit_code=PARTIAL if skipped else COMPLETE)
+
+
+@dataclass
+class _Painted:
+    """What became of requests.
+
+    Attributes:
+        lines: about those that were written.
+        not_followed: why those were not, by their folders, that strokes could not paint as asked.
+    """
+
+    lines: list[str] = field(default_factory=list)
+    not_followed: dict[Path, str] = field(default_factory=dict)
 
 
 def _paint_all(
@@ -116,8 +144,8 @@ def _paint_all(
     device: "torch.device",
     pipeline: "PaintingPipeline | None",
     on_guess: "OnGuess | None",
-) -> list[str]:
-    """Paint the requests in `todo`, and write each as soon as it is painted; returns lines about them.
+) -> _Painted:
+    """Paint the requests in `todo`, and write each as soon as it is painted.
 
     What is painted beside a picture changes how it is rounded. So batches are of the same pictures, whatever of them a
     run that was killed has painted already.
@@ -126,7 +154,7 @@ def _paint_all(
 
     from pipelines.inference.loading import load_painter_pipeline
 
-    lines: list[str] = []
+    outcome = _Painted()
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[config.dtype]
     warn_of_slow_numbers("dtype", config.dtype, device)
     with naming_memory(config, on_gpu=device.type != "cpu", at_once=min(config.batch_size, len(requests))):
@@ -141,6 +169,7 @@ def _paint_all(
         for request in requests:
             if request.out in todo:
                 check_strokes(request, framings[request.out])
+                check_slenderness(request, framings[request.out])
         groups = [
             group
             for framing in dict.fromkeys(framings.values())
@@ -159,9 +188,14 @@ def _paint_all(
                 prompted = list(zip([request.prompt for request in group], conditions, strict=True))
                 painted = _painted(config, pipeline, framing, prompted, card["num_frames"], progress, on_guess)
                 for request, request_pictures, (frames, pieces) in zip(group, pictures, painted, strict=True):
-                    if request.out in todo:
-                        lines += write_result(request, framing, frames, request_pictures, pieces, hashes[request.out])
-    return lines
+                    if request.out not in todo:
+                        continue
+                    stamp = hashes[request.out]
+                    try:
+                        outcome.lines += write_result(request, framing, frames, request_pictures, pieces, stamp)
+                    except CannotFollow as reason:
+                        outcome.not_followed[request.out] = str(reason)
+    return outcome
 
 
 def _framing(request: PaintConfig, card: Mapping[str, Any], cell_px: int) -> Framing:

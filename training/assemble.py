@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from conf.command import Summary, command, leave, next_line
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
-from conf.value import parse_size
+from conf.value import check_named, parse_size
 from training.data.claim import claimed_folder
 from training.data.manifest import stored_hash
 from training.data.own_page import README
@@ -29,6 +29,7 @@ from training.data.remote import AnyPath
 from training.data.retries import retried
 from training.data.staging import to_stores
 from training.models.painter_parts import Part, part_at, parts_of_painter
+from training.models.painter_sizes import SizePx, check_cells, check_sides, read_sizes
 from training.models.weights import PAINTER_CARD
 from training.tracking import Artifact, NoTracker, Tracker, TrackerConfig, WandbTracker
 
@@ -86,13 +87,17 @@ class AssembleConfig:
             raise ConfigError("loras", names, "LoRAs of different names")
         if self.num_frames is not None and not 2 <= self.num_frames <= 256:
             raise ConfigError("num_frames", self.num_frames, "2 to 256")
-        if self.size is not None and min(self.size) < 8:
-            raise ConfigError("size", self.size, "at least 8")
-        if any(min(size) < 8 for size in self.sizes):
-            raise ConfigError("sizes", [list(size) for size in self.sizes], "at least 8 a side")
+        check_named("out", self.out)
+        for key, size in self.given_sizes:
+            check_sides(key, size)
         unknown = self.licences.keys() - self.places.keys()
         if unknown:
             raise ConfigError("licences", min(unknown), f"the parts {', '.join(self.places)}")
+
+    @property
+    def given_sizes(self) -> list[tuple[str, SizePx]]:
+        """Each size that the user gave, with the key that it was given by."""
+        return [*([("size", self.size)] if self.size is not None else []), *(("sizes", size) for size in self.sizes)]
 
     @property
     def places(self) -> dict[str, AnyPath]:
@@ -116,7 +121,7 @@ def run(config: AssembleConfig) -> Summary:
         parts.pop("words", None)  # of the painter's own base
     parts |= {key: part_at(key, place) for key, place in config.places.items()}
     _refuse_other_stages(config, parts)
-    _refuse_strangers(parts)
+    _refuse_strangers(config, parts)
     facts = _facts(config, parts)
     check = partial(_refuse_other, config.out, facts)
     with claimed_folder(config.out, what="a painter", card=PAINTER_CARD, check=check), _tracker(config) as tracker:
@@ -167,9 +172,11 @@ def _refuse_other_stages(config: AssembleConfig, parts: Mapping[str, Part]) -> N
             raise UserError(f"{name}={place}: trained by stage={stage}; allowed: {' or '.join(stages)}")
 
 
-def _refuse_strangers(parts: Mapping[str, Part]) -> None:
+def _refuse_strangers(config: AssembleConfig, parts: Mapping[str, Part]) -> None:
     """Refuse a part that was trained on models that are not among the parts."""
-    if "words" in parts and not _learnt_further(parts) and parts["base"].parents.get("base") != parts["words"].hash:
+    # Words that nobody gave are the painter's own, and its base holds what they learnt.
+    are_new = config.words is not None and not _learnt_further(parts)
+    if are_new and parts["base"].parents.get("base") != parts["words"].hash:
         base_place, words_place = parts["base"].weights, parts["words"].weights
         raise UserError(
             f"words: base={base_place} did not begin from words={words_place}, nor did these learn further from it"
@@ -259,6 +266,8 @@ def _assemble(config: AssembleConfig, parts: Mapping[str, Part], facts: Mapping[
     from training.run.checkpoint import replaced_folder
 
     painter = _loaded(config, parts, facts)
+    for key, size in config.given_sizes:
+        check_cells(key, size, painter.base.cell_px)
     cards = {key: part.card for key, part in parts.items() if part.card is not None}
     with replaced_folder(config.out) as folder:
         painter.save(folder, cards, {"fp32": torch.float32, "fp16": torch.float16}[config.dtype])
@@ -305,12 +314,16 @@ def assemble_config(plain: dict[str, Any]) -> AssembleConfig:
     Raises:
         UserError: naming the key, the value and what is allowed.
     """
-    listed = plain["loras"] if isinstance(plain["loras"], list) else [plain["loras"]] if plain["loras"] else []
+    listed = [] if plain["loras"] is None else plain["loras"] if isinstance(plain["loras"], list) else [plain["loras"]]
     loras = [lora if isinstance(lora, dict) else {"path": lora} for lora in listed]
     named = [{"name": Path(str(lora.get("path", ""))).stem, **lora} for lora in loras]
     size = None if plain["size"] is None else parse_size(plain["size"])
-    sizes = [[*reversed(parse_size(one))] for one in plain["sizes"] or []]
-    given = {"loras": named, "licences": plain["licences"] or {}, "size": size and [*reversed(size)], "sizes": sizes}
+    given = {
+        "loras": named,
+        "licences": {} if plain["licences"] is None else plain["licences"],
+        "size": size and [*reversed(size)],
+        "sizes": read_sizes("sizes", plain["sizes"]),
+    }
     return typed(AssembleConfig, {**plain, **given})
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from conf.compose import compose, typed
 from conf.errors import ConfigError, UserError
+from conf.value import check_utf8
 from pipelines.exports.placing import placed
 from pipelines.exports.process import Process
 from pipelines.exports.registry import FORMATS
@@ -59,6 +60,7 @@ class ExportProcess(io.ComfyNode):  # type: ignore[misc]
         Raises:
             UserError: if there is nothing to export, the format cannot hold it, or it cannot be written.
         """
+        check_utf8("filename_prefix", filename_prefix)
         if process is None and frames is not None:
             process = Process(
                 name=Path(filename_prefix).name, caption="", credit="", frames=frames_of("frames", frames)

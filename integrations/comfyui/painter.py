@@ -1,14 +1,14 @@
 """The nodes that paint with a trained painter."""
 
-from pathlib import Path
-
 import torch
 from comfy_api.latest import io
 from torch import Tensor
 
+from conf.compose import local_path
 from conf.devices import compute_device
 from conf.errors import ConfigError, UserError
 from conf.printable import printable
+from conf.value import check_utf8
 from pipelines.exports.process import Frame, Process
 from pipelines.inference.own_files import PROVENANCE
 from pipelines.inference.sizes import framing_for
@@ -50,7 +50,7 @@ class LoadPainter(io.ComfyNode):  # type: ignore[misc]
 
         if not painter.strip():
             raise ConfigError("painter", "''", "tiny, or a painter's folder")
-        folder = Path(painter.strip()).expanduser()
+        folder = local_path(painter.strip(), "painter")
         pipeline, facts = load_painter_pipeline(folder, _DTYPES[dtype], compute_device("auto"), {})
         return io.NodeOutput(LoadedPainter(pipeline=pipeline, facts=facts))
 
@@ -142,6 +142,8 @@ class Paint(io.ComfyNode):  # type: ignore[misc]
         """
         from pipelines.inference.pinned import PinnedPicture
 
+        check_utf8("prompt", prompt)
+        check_utf8("negative", negative)
         if not prompt.strip() and not pins:
             raise ConfigError("prompt", "''", "what to paint, or pinned frames")
         if num_frames > painter.facts["num_frames"]:

@@ -7,6 +7,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from conf.compose import compose
+from conf.value import check_utf8
 from pipelines.exports.inputs import Replay, from_image
 from pipelines.synthesis.renderer_choice import single_renderer
 
@@ -90,8 +91,9 @@ class RenderProcess(io.ComfyNode):  # type: ignore[misc]
         """Frames (T, H, W, 3), the first the blank canvas, and the process with its strokes.
 
         Raises:
-            UserError: if the picture is too slender, or not one RGB picture.
+            UserError: if the picture is too slender, or not one RGB picture, or the title is no text in UTF-8.
         """
+        check_utf8("title", title)
         way = WAYS[renderer]
         of_strokes = [f"{way.group}.preset={preset}", f"{way.group}.num_strokes={num_strokes}"]
         choice = single_renderer(compose("export", ["out=unused", *way.overrides, *of_strokes])["renderer"])

@@ -19,6 +19,7 @@ from pipelines.evaluation.process import Process
 from pipelines.inference.own_files import read_report
 from pipelines.pages.gallery.choice import spread
 from pipelines.sources.source import RefusedPicture, SourceEntry, StorageFault
+from pipelines.sources.stored import printable
 from pipelines.synthesis.dataset_faults import read_sound_manifests
 from training.data.dataset import read_card
 from training.data.manifest import SampleSpan, tar_path
@@ -132,7 +133,7 @@ def _of_datasets(folder: Path) -> list[_Member]:
         for manifest in read_sound_manifests(root, read_card(root), faults):
             tar = tar_path(root, manifest.name)
             members += [
-                (f"{root.name}/{span.key}", partial(_stored, f"{root.name}/{span.key}", tar, span))
+                (name := f"{printable(root.name)}/{span.key}", partial(_stored, name, tar, span))
                 for span in manifest.samples
             ]
         if faults:
@@ -161,7 +162,7 @@ def _of_painter(folder: Path) -> list[_Member]:
     """
     roots = set(_with(folder, PAINTER_REPORT))
     begun = {path.parent for path in folder.glob(f"*/{_FRAMES_FOLDER}")} if folder not in roots else set()
-    return [(root.name, partial(_painted, root)) for root in sorted(roots | begun)]
+    return [(printable(root.name), partial(_painted, root)) for root in sorted(roots | begun)]
 
 
 def _painted(root: Path) -> Process:
@@ -176,7 +177,7 @@ def _painted(root: Path) -> Process:
     frames = inside if inside.is_dir() else root
     numbered = picture_files(path.name for path in frames.iterdir() if path.stem[-1:].isdecimal())
     footage = read_frames(str(frames), numbered, _ANY_PX, _KEPT)
-    return _process(root.name, footage, caption, str(source) if source else None)
+    return _process(printable(root.name), footage, caption, str(source) if source else None)
 
 
 def _of_others(folder: Path, layout: _Foreign, wanted: Wanted) -> list[_Member]:

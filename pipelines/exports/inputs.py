@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -194,7 +195,7 @@ def from_painting(root: Path, replay: Replay) -> Process:
         replay.refuse(f"{root.resolve().name} was painted without execution=strokes")
         frames = tuple(Frame(picture=picture) for picture in _painted(root))
     return Process(
-        name=root.resolve().name,
+        name=printable(root.resolve().name),
         caption=printable(str(report.get("prompt") or "")),
         credit=PROVENANCE,
         frames=frames,
@@ -239,7 +240,9 @@ def from_picture(picture: Location, choice: RendererChoice, canvas_px: int, seed
     from pipelines.sources.picture_file import read_picture
 
     image = read_picture(picture, choice.ground)
-    return from_image(image, Path(picture).stem, Path(picture).name, choice, canvas_px, seed, replay)
+    # Of a URL without its query, which may log people in: the name is written into files and into their names.
+    name = PurePosixPath(urlsplit(picture).path if "://" in picture else picture).name
+    return from_image(image, PurePosixPath(name).stem, name, choice, canvas_px, seed, replay)
 
 
 def from_image(
@@ -262,14 +265,14 @@ def from_image(
         on_frame: called after each frame.
 
     Raises:
-        UserError: if the picture is too slender.
+        UserError: if the picture is too slender, or does not suit the renderer's keys.
     """
     from pipelines.film import canvas_of
     from pipelines.kernels import compile_kernels
 
     compile_kernels({choice.family}, ClusterConfig(kind="inline"))
     canvas = canvas_of(image, canvas_px, origin)
-    painting = choice.renderer.paint(canvas, choice.config, np.random.SeedSequence(seed), choice.assets.content)
+    painting = choice.paint(canvas, seed)
     schedule = FrameSchedule(num_frames=replay.num_frames or _FRAMES_OF_PICTURE)
     steps = schedule.steps(painting.left)
     subject = name.replace("_", " ")

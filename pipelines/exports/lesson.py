@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _NUM_COLOURS = 8
 _FADED = 0.25  # of what earlier steps painted, in the picture that shows what is new
 _SWATCH_MM = 9.0
+_LEAST_ROOM_MM = 80.0  # between the margins: the other columns of the palette leave its mixes 24, in which words fit
+_TALLEST_OF_COVER = 0.42  # of the page
+_TALLEST_OF_STEP = 0.6  # of what lies between the margins; title, facts and swatches stand on the same page
 _CAVEAT = (
     "On the pages that follow, the left picture is the painting after a step, and the right one what is new in it. "
     "Mixes are computed (Kubelka and Munk) from rough values of common paints and the colours of a screen: a "
@@ -59,13 +62,15 @@ def write(process: Process, settings: Settings, path: Path) -> None:
 
     width_mm, height_mm = settings.page_mm(wide=False)
     room_mm = width_mm - 2 * settings.margin_mm
-    if room_mm < 60:
-        raise ConfigError("margin_mm", settings.margin_mm, f"less: {room_mm:.0f} mm of {settings.page} are left")
+    if room_mm < _LEAST_ROOM_MM:
+        allowed = f"0 to {(width_mm - _LEAST_ROOM_MM) / 2:g}, for a lesson on {settings.page}"
+        raise ConfigError("margin_mm", settings.margin_mm, allowed)
     styles = _styles(settings)
     colours = palette_of(process.frames[-1].picture, _NUM_COLOURS)
     story: list[Flowable] = [*_cover(process, colours, styles, room_mm, height_mm), PageBreak()]
+    tallest_mm = _TALLEST_OF_STEP * (height_mm - 2 * settings.margin_mm)
     for number in range(1, len(process.frames)):
-        story.append(KeepTogether(_shown_step(process, number, colours, styles, room_mm)))
+        story.append(KeepTogether(_shown_step(process, number, colours, styles, room_mm, tallest_mm)))
     document = SimpleDocTemplate(
         str(path), pagesize=(width_mm * mm, height_mm * mm), title=process.title, author="process-painter",
         leftMargin=settings.margin_mm * mm, rightMargin=settings.margin_mm * mm,
@@ -102,8 +107,7 @@ def _cover(
     """The finished painting, and the palette."""
     from reportlab.platypus import Paragraph
 
-    height, width = process.size_px
-    picture_mm = min(room_mm, 0.42 * height_mm * width / height)
+    picture_mm = _width_mm(process, room_mm, _TALLEST_OF_COVER * height_mm)
     steps = len(process.frames) - 1
     last = process.frames[-1].step
     strokes = "" if last is None else f", {last} {process.step_word}s"
@@ -133,7 +137,12 @@ def _palette_table(colours: list[Colour], styles: dict[str, Any], room_mm: float
 
 
 def _shown_step(
-    process: Process, number: int, colours: list[Colour], styles: dict[str, Any], room_mm: float
+    process: Process,
+    number: int,
+    colours: list[Colour],
+    styles: dict[str, Any],
+    room_mm: float,
+    tallest_mm: float,
 ) -> list["Flowable"]:
     """The painting after the step, what is new in it, and words."""
     from reportlab.lib.units import mm
@@ -142,7 +151,7 @@ def _shown_step(
     step = _step(process, number, colours)
     picture = process.frames[number].picture
     faded = np.where(step.new[..., None], picture, 255 - _FADED * (255 - picture.astype(np.float32)))
-    half = (room_mm - 4) / 2
+    half = _width_mm(process, (room_mm - 4) / 2, tallest_mm)
     pictures = Table([[_image(picture, half), _image(faded.astype(np.uint8), half)]], [(half + 2) * mm] * 2)
     swatches = [
         Table(
@@ -183,6 +192,12 @@ def _median_width(process: Process, start: int, end: int) -> float | None:
         return None
     rows = program.strokes[start:end]
     return float(100 * np.median(rows[:, R0] + rows[:, R2]))
+
+
+def _width_mm(process: Process, widest_mm: float, tallest_mm: float) -> float:
+    """How wide a frame is printed, so that it is neither wider nor taller than that."""
+    height, width = process.size_px
+    return min(widest_mm, tallest_mm * width / height)
 
 
 def _image(picture: Picture, width_mm: float) -> "Flowable":

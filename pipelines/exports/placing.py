@@ -7,15 +7,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from conf.errors import ConfigError, UserError
+from conf.value import check_named
 from training.data.claim import sole_writer
 
 
 def check_free(out: Path, *, is_folder: bool, overwrite: bool) -> None:
-    """Refuse a place that is taken.
+    """Refuse a place that is taken, or has no name.
 
     Raises:
-        ConfigError: if a folder would not be new or empty, or a file is there and may not be replaced.
+        ConfigError: if a folder would not be new or empty, a file is there and may not be replaced, or `out` is `.`.
     """
+    check_named("out", out)
     if is_folder:
         if out.exists() and not (out.is_dir() and not any(out.iterdir())):
             raise ConfigError("out", out, "a new or empty folder")

@@ -40,7 +40,8 @@ def _page(process: Process, settings: Settings) -> Image.Image:
     )
     columns, scale_mm = _arranged(process, settings, page_mm)
     if scale_mm * min(height, width) < _LEAST_MM:
-        raise ConfigError("margin_mm", settings.margin_mm, f"less: {settings.page} has no room for the pictures")
+        allowed = f"less, or a larger page: {settings.page} has no room for {len(process.frames)} such pictures"
+        raise ConfigError("margin_mm", settings.margin_mm, allowed)
     page = Image.new("RGB", (round(page_mm[0] * dots), round(page_mm[1] * dots)), "white")
     draw = ImageDraw.Draw(page)
     text = font_of(settings, round(_TEXT_MM * dots))

@@ -1,17 +1,20 @@
 """The configuration of `pipelines.paint`, checked; no heavy imports here."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from conf.compose import typed
+from conf.compose import compose, typed
 from conf.errors import ConfigError
-from conf.value import Location
+from conf.recipe import first_difference
+from conf.value import Location, text_of
 from pipelines.inference.smoothing import Smoothing
 from pipelines.sources.framing import Fit
 from pipelines.synthesis.renderer_choice import RendererChoice, single_renderer
+from renderers.things.spoken_order import check_spoken
 from training.data.remote import AnyPath
 
 LONGEST_CANVAS_PX = 2048
@@ -56,13 +59,12 @@ class StrokeExecution:
             raise ConfigError("renderer", self.renderer.name, allowed)
         if self.order is not None and not self.order.strip():
             raise ConfigError("order", self.order, _IN_WORDS)
+        if self.order is not None:
+            check_spoken(self.order)
         choice = self.renderer
         if self.order is not None and choice.family == "studio" and choice.config.order != "mixed":
             raise ConfigError("renderer.order", choice.config.order, "mixed beside order=, which the studio follows")
-        try:
-            choice.renderer.check_source(choice.config, brings_labels=False)
-        except ConfigError as error:
-            raise error.under("renderer") from None
+        choice.refuse_labels()
         for key, lowest, highest in (("canvas_px", 64, LONGEST_CANVAS_PX), ("shown_frames", 2, _MOST_FRAMES)):
             value = getattr(self, key)
             if value is not None and not lowest <= value <= highest:
@@ -118,6 +120,9 @@ class PaintConfig:
         ):  # fmt: skip
             if not lowest <= getattr(self, key) <= highest:
                 raise ConfigError(key, getattr(self, key), f"{lowest} to {highest}")
+        for name, strength in self.loras.items():
+            if not math.isfinite(strength):
+                raise ConfigError(f"loras.{name}", strength, "a finite number")
         if self.compile and self.offload in ("group", "sequential"):
             raise ConfigError(
                 "compile", "true", f"false with offload={self.offload}, which moves layers between devices"
@@ -185,7 +190,7 @@ def paint_config(plain: dict[str, Any]) -> PaintConfig:
     Raises:
         UserError: naming the key, the value and what is allowed.
     """
-    conditions = plain["conditions"] or {}
+    conditions = {} if plain["conditions"] is None else plain["conditions"]
     if not isinstance(conditions, Mapping):
         raise ConfigError("conditions", conditions, "pictures by frame, as {0: sketch.png, -1: final.png}")
     pinned = {}
@@ -210,11 +215,33 @@ def paint_config(plain: dict[str, Any]) -> PaintConfig:
         raise ConfigError("order", plain["order"], _IN_WORDS)
     of_strokes = typed(_OfStrokes, {key: plain[key] for key in _OF_STROKES})
     given = {key: value for key, value in plain.items() if key not in (*_OF_STROKES, "execution")}
-    config = typed(PaintConfig, {**given, "conditions": pinned, "loras": plain["loras"] or {}})
+    config = typed(
+        PaintConfig, {**given, "conditions": pinned, "loras": {} if plain["loras"] is None else plain["loras"]}
+    )
+    _refuse_unused(plain, compose("paint", ()))
     if execution == "frames":
-        for key in ("canvas_px", "shown_frames", "order"):
-            if getattr(of_strokes, key) is not None:
-                raise ConfigError(key, getattr(of_strokes, key), "null, or set execution=strokes")
         return config
     strokes = StrokeExecution(**{**vars(of_strokes), "renderer": single_renderer(of_strokes.renderer)})
     return dataclasses.replace(config, strokes=strokes)
+
+
+def _refuse_unused(plain: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+    """Raise ConfigError for a key that was set and would do nothing, as what reads it is switched off.
+
+    Args:
+        plain: as typed.
+        defaults: the same where nothing is typed.
+    """
+    unused = {
+        "execution=strokes": _OF_STROKES if plain["execution"] == "frames" else (),
+        "dataset=...": ("split", "num_sequences") if plain["dataset"] is None else (),
+        "task=complete": ("at",) if plain["task"] != "complete" else (),
+    }
+    for reader, keys in unused.items():
+        for key in keys:
+            given, default = plain[key], defaults[key]
+            if key == "renderer" and given.get("name") != default["name"]:
+                raise ConfigError(key, given.get("name") or given.get("family"), f"{default['name']}, or set {reader}")
+            if difference := first_difference({key: default}, {key: given}):
+                dotted, default_value, given_value = difference
+                raise ConfigError(dotted, given_value, f"{text_of(default_value) or 'null'}, or set {reader}")

@@ -1,11 +1,14 @@
 """A data set to paint: its captions, or its pictures, each into a folder that has the sequence's key for a name."""
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conf.errors import ConfigError, UserError
+from pipelines.inference.own_files import REPORT
 from training.data.manifest import write_atomically
 from training.data.sequence import StoredSequence
 from training.data.split import StoredSplit, open_split
@@ -37,6 +40,32 @@ def requests_of_dataset(config: "PaintConfig") -> list["PaintConfig"]:
         for sequence in split.read(indices[first : first + _AT_ONCE]):
             requests.append(_request(config, split, sequence))
     return requests
+
+
+@contextmanager
+def given_pictures(config: "PaintConfig") -> Iterator[None]:
+    """Around a run: one that is refused removes the pictures that it wrote below `out` and that nothing came of."""
+    if config.dataset is None:
+        yield
+        return
+    folder = config.out / GIVEN
+    is_new = not folder.exists()
+    written_before = frozenset() if is_new else frozenset(path.name for path in folder.glob("*"))
+    try:
+        yield
+    except UserError:
+        with suppress(OSError):  # the refusal is what the user should read
+            _withdraw(config.out, written_before)
+            if is_new:
+                folder.rmdir()
+        raise
+
+
+def _withdraw(out: Path, written_before: frozenset[str]) -> None:
+    """Remove given pictures that were not written before, and whose processes are not painted."""
+    for path in (out / GIVEN).iterdir():
+        if path.name not in written_before and not (out / path.stem / REPORT).exists():
+            path.unlink()
 
 
 def _request(config: "PaintConfig", split: StoredSplit, sequence: StoredSequence) -> "PaintConfig":

@@ -12,6 +12,7 @@ OUT/index.html          a player; needs no network
 import hashlib
 import io
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -22,7 +23,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from pipelines.inference.own_files import PAGE, PROVENANCE, REPORT, check_writable, claim, release, write_report
+from conf.errors import UserError
+from pipelines.inference.own_files import (
+    PAGE,
+    PROVENANCE,
+    REPORT,
+    check_writable,
+    claim,
+    release,
+    withdraw,
+    write_report,
+)
 from pipelines.inference.smoothing import Smoothing, smooth
 from pipelines.pages.player.page import render_player
 from renderers.distance import canvas_distances
@@ -36,6 +47,7 @@ __all__ = ["PROVENANCE", "ProcessFolder", "adherence", "enlarged", "progress"]
 
 _HELD_MS = 2000
 _LEAST_SHOWN_PX = 256
+_MOST_SHOWN_PX = 4096  # a side that players take; WebP and H.264 hold at most 16383 and 16384
 
 Frames = NDArray[np.uint8]
 NOTHING_GIVEN: Mapping[int, Frames] = MappingProxyType({})
@@ -66,7 +78,7 @@ class ProcessFolder:
         given: Mapping[int, Frames] = NOTHING_GIVEN,
         strokes: bytes | None = None,
     ) -> None:
-        """Write everything; the report last, so that a folder with one is whole.
+        """Write everything; the report last, so that a folder with one is whole. What fails leaves nothing behind.
 
         Args:
             frames: (T, H, W, 3).
@@ -76,30 +88,50 @@ class ProcessFolder:
 
         Raises:
             UserError: if the folder holds something that no process wrote; nothing in it is then changed.
+            OSError: if the folder cannot be written.
         """
-        names, files = _frame_names(len(frames)), self._files(len(frames))
-        claim(self.root, files)
+        self.check(len(frames))
+        made_of_all = self._made_of_all(frames, report, given, strokes)  # first, as encoders may fail
+        is_new = not self.root.exists()
         sha256: dict[str, str] = {}
 
         def write(name: str, data: bytes) -> None:
             write_atomically(self.root / name, data)
             sha256[name] = hashlib.sha256(data).hexdigest()
 
-        for name, frame in zip(names, frames, strict=True):
-            write(name, png_of(frame))
+        try:
+            claim(self.root, self._files(len(frames)))
+            for name, frame in zip(_frame_names(len(frames)), frames, strict=True):
+                write(name, png_of(frame))
+            for name, data in made_of_all.items():
+                write(name, data)
+            write_report(self.root, report, sha256)
+        except UserError:
+            raise  # the folder is somebody's
+        except Exception:
+            withdraw(self.root, self._files(len(frames)))
+            if is_new:
+                with suppress(OSError):  # others put something there
+                    self.root.rmdir()
+            raise
+        release(self.root)
+
+    def _made_of_all(
+        self, frames: Frames, report: Mapping[str, Any], given: Mapping[int, Frames], strokes: bytes | None
+    ) -> dict[str, bytes]:
+        """Name -> content of the files that are not one frame each."""
         large = enlarged(frames)
         smoothed, rate = smooth(large, self.frames_per_s, self.smoothing)
-        write("process.mp4", mp4(smoothed, frames_per_s=rate))
+        files = {"process.mp4": mp4(smoothed, frames_per_s=rate)}
         if self.lossless:
-            write("process.mkv", mp4(frames, frames_per_s=self.frames_per_s, lossless=True))
-        write("process.webp", self._animation(large))
-        write("sheet.png", png_of(side_by_side(large[None])))
+            files["process.mkv"] = mp4(frames, frames_per_s=self.frames_per_s, lossless=True)
+        files["process.webp"] = self._animation(large)
+        files["sheet.png"] = png_of(side_by_side(large[None]))
         if strokes is not None:
-            write("strokes.npz", strokes)
+            files["strokes.npz"] = strokes
         pictures = {frame: png_of(picture) for frame, picture in given.items()}
-        write(PAGE, render_player(names, self.frames_per_s, report, pictures))
-        write_report(self.root, report, sha256)
-        release(self.root)
+        files[PAGE] = render_player(_frame_names(len(frames)), self.frames_per_s, report, pictures)
+        return files
 
     def check(self, num_frames: int) -> None:
         """Check, before hours of painting, that a process of so many frames may be written.
@@ -125,8 +157,12 @@ class ProcessFolder:
 
 
 def enlarged(frames: Frames) -> Frames:
-    """(T, H, W, 3) frames for people to look at: small ones made larger by a whole factor, to 256 px or more a side."""
-    factor = -(-_LEAST_SHOWN_PX // min(frames.shape[1:3]))
+    """(T, H, W, 3) frames for people to look at: small ones made larger by a whole factor.
+
+    By the smallest that gives 256 px or more a side, unless the long side then has more than 4096.
+    """
+    shortest, longest = sorted(frames.shape[1:3])
+    factor = min(-(-_LEAST_SHOWN_PX // shortest), _MOST_SHOWN_PX // longest)
     if factor <= 1:
         return frames
     size = (frames.shape[2] * factor, frames.shape[1] * factor)

@@ -7,6 +7,7 @@ version, whose report has no list, is recognised by the page that it wrote.
 
 import re
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NotRequired
 
@@ -124,6 +125,25 @@ def write_report(root: Path, report: Mapping[str, Any], sha256: Mapping[str, str
 def release(root: Path) -> None:
     """Remove the claim of a process that is completely written, as its report lists its files."""
     (root / _CLAIM).unlink(missing_ok=True)
+
+
+def withdraw(root: Path, names: Collection[str]) -> None:
+    """Remove what was written of a process that cannot be written to its end, and its claim.
+
+    Without a claim nothing is removed: then nothing was written, and what is there is an earlier process.
+
+    Args:
+        root: of the process.
+        names: of its files.
+    """
+    if not (root / _CLAIM).exists():
+        return
+    with suppress(OSError):  # nothing can be removed either: the claim still says whose files these are
+        for name in names:
+            (root / name).unlink(missing_ok=True)
+        with suppress(OSError):  # others put something there
+            (root / "frames").rmdir()
+        release(root)
 
 
 def _listing(path: Path) -> _Listing | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conf.errors import UserError
+from conf.value import is_utf8
 from pipelines.inference.own_files import read_report
 from pipelines.sources.picture_file import read_picture
 from pipelines.sources.stored import PICTURE_EXTENSIONS
@@ -47,7 +48,7 @@ def requests_of(config: "PaintConfig") -> list["PaintConfig"]:
 
         return requests_of_dataset(config)
     named = config.pictures if config.image is None else (config.image,)
-    if not config.pictures and (config.image is None or not config.image.expanduser().is_dir()):
+    if not config.pictures and (config.image is None or not config.image.is_dir()):
         return [config]
     paths: dict[str, Path] = {}
     for path in (picture for one in named for picture in _pictures_in(one)):
@@ -58,9 +59,9 @@ def requests_of(config: "PaintConfig") -> list["PaintConfig"]:
 
 
 def _pictures_in(path: Path) -> list[Path]:
-    if not path.expanduser().is_dir():
+    if not path.is_dir():
         return [path]
-    inside = sorted(path.expanduser().iterdir())
+    inside = sorted(path.iterdir())
     pictures = [one for one in inside if one.suffix.lower() in PICTURE_EXTENSIONS and not one.name.startswith(".")]
     if not pictures:
         raise UserError(f"image={path}: holds no pictures ({', '.join(PICTURE_EXTENSIONS)})")
@@ -80,11 +81,13 @@ def readable(config: "PaintConfig", requests: Sequence["PaintConfig"]) -> tuple[
     Raises:
         UserError: if a picture that was named cannot be read, or none that were found in folders; one line for all.
     """
-    named = {path for path in (config.image, *config.pictures) if path is not None and not path.expanduser().is_dir()}
+    named = {path for path in (config.image, *config.pictures) if path is not None and not path.is_dir()}
     refused: dict[Path, str] = {}
     for path in dict.fromkeys(file.path for request in requests for file in request.pinned.values()):
         try:
             read_picture(path)
+            if not is_utf8(path.name):
+                raise UserError(f"{path}: its name is not in UTF-8, as a report has to name it; rename it")
         except UserError as error:
             refused[path] = str(error)
     left = [request for request in requests if refused.keys().isdisjoint(file.path for file in request.pinned.values())]
@@ -110,8 +113,7 @@ def request_hash(request: "PaintConfig", card: Mapping[str, Any]) -> str:
         of_strokes = request.strokes
         settings["strokes"] = [recipe, of_strokes.canvas_px, of_strokes.shown_frames, of_strokes.order]
     pictures = {
-        frame: (stored_hash(file.path.expanduser()), file.strength, file.path.name)
-        for frame, file in request.pinned.items()
+        frame: (stored_hash(file.path), file.strength, file.path.name) for frame, file in request.pinned.items()
     }
     decisive = [settings, pictures, card["files"], version("process-painter")]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True, default=str).encode()).hexdigest()

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conf.errors import ConfigError, UserError
+from conf.printable import without_secrets
 from pipelines.inference.config import PaintConfig
 from pipelines.inference.own_files import PROVENANCE
 from pipelines.sources.framing import Framing
@@ -22,9 +23,14 @@ if TYPE_CHECKING:
     from pipelines.inference.output_folder import ProcessFolder
 
 _SMALL_CUT = 0.02  # share of a picture of which nothing is said
+_LEAST_SEEN_PX = 2  # of a side of a padded picture: fewer show nothing of it, and a video halves its sides
 
 Pictures = Mapping[int, NDArray[np.float32]]
 """Frame -> (H, W, 3) in [0, 1], framed."""
+
+
+class CannotFollow(UserError):
+    """What was painted cannot be painted again in strokes as asked: it has nothing of what the order names, say."""
 
 
 def write_result(
@@ -50,6 +56,7 @@ def write_result(
 
     Raises:
         UserError: if the folder cannot be written.
+        CannotFollow: if strokes cannot paint what was painted as asked; nothing is written.
     """
     from pipelines.inference.longer.seams import measure_seams
     from pipelines.inference.output_folder import adherence, progress
@@ -68,7 +75,7 @@ def write_result(
         "task": config.task,
         "prompt": config.prompt,
         "negative": config.negative,
-        "painter": config.painter.name,
+        "painter": without_secrets(config.painter.name),
         "loras": dict(config.loras),
         "seed": config.seed,
         "steps": config.steps,
@@ -88,7 +95,7 @@ def write_result(
         "progress": progress(frames[first:]),
         "pieces": None if pieces is None else {"sequences": pieces.sequences, "seams": asdict(seams)},
         "smoothing": config.smoothing,
-        "source": None if config.image is None else stored_hash(config.image.expanduser()),
+        "source": None if config.image is None else stored_hash(config.image),
         "request": request,
         "code_version": version("process-painter"),
     }
@@ -152,7 +159,28 @@ def _executed(config: PaintConfig, framing: Framing, frames: NDArray[np.uint8]) 
     try:
         return execute(config.strokes, frames, picture, config.seed, begun=config.task == "complete")
     except ConfigError as error:
-        raise UserError(f"{error}, in {config.image or config.prompt}") from None
+        raise CannotFollow(f"{error}, in {config.image or config.prompt}") from None
+
+
+def check_slenderness(config: PaintConfig, framing: Framing) -> None:
+    """Refuse a picture of which `fit=pad` would leave next to nothing in its frame, before it is painted.
+
+    Raises:
+        ConfigError: naming the picture.
+    """
+    if framing.fit != "pad":
+        return
+    for file in config.pinned.values():
+        height, width = read_picture(file.path).shape[:2]
+        rows, columns = (part.stop - part.start for part in framing.inside(height, width))
+        if min(rows, columns) < _LEAST_SEEN_PX:
+            frame = f"{framing.width_px}x{framing.height_px}"
+            raise ConfigError(
+                "fit",
+                "pad",
+                f"crop, stretch or a larger size= for {file.path.name}: of its {width}x{height} px a frame of {frame} "
+                f"px would show {columns}x{rows}, and {_LEAST_SEEN_PX} a side are needed",
+            )
 
 
 def check_strokes(config: PaintConfig, framing: Framing) -> None:

@@ -41,8 +41,9 @@ def read_bytes(path: Path | str) -> bytes:
     Raises:
         UserError: if it cannot be read, in one line that names it.
     """
-    name = str(path.expanduser() if isinstance(path, Path) else path)
-    filesystem, locator = open_storage(name)
+    name = str(path)
+    # Made absolute, as fsspec would take a folder called `~` in the working directory for the home folder.
+    filesystem, locator = open_storage(str(path.absolute()) if isinstance(path, Path) else name)
     try:
         return bytes(read_patiently(lambda: filesystem.cat_file(locator), name))
     except StorageFault as fault:

@@ -40,10 +40,10 @@ def read_assets(files: Mapping[str, AssetFile]) -> AssetFiles:
     for name, file in files.items():
         try:
             if file.kind in _HANDLES:
-                hashes[name] = hash_file(Path(file.path).expanduser())
+                hashes[name] = hash_file(Path(file.path))
                 content[name] = _HANDLES[file.kind](path=file.path, sha256=hashes[name], key=file.key)
                 continue
-            data = Path(file.path).expanduser().read_bytes()
+            data = Path(file.path).read_bytes()
         except OSError as error:
             raise ConfigError(file.key, file.path, f"a file that can be read ({error.strerror})") from error
         hashes[name] = hashlib.sha256(data).hexdigest()
@@ -54,7 +54,7 @@ def read_assets(files: Mapping[str, AssetFile]) -> AssetFiles:
 def _tensors(file: AssetFile, data: bytes) -> Mapping[str, Any]:
     from training.models.read_tensors import read_tensors
 
-    return read_tensors(Path(file.path).expanduser())
+    return read_tensors(Path(file.path))
 
 
 def _picture(

@@ -86,7 +86,7 @@ def _actor(path: str, sha256: str, key: str) -> "Actor":
     _check_unchanged(key, path, sha256)
     expected = "weights of an actor of Learning to Paint"
     try:
-        tensors = read_tensors(Path(path).expanduser(), key)
+        tensors = read_tensors(Path(path), key)
     except UserError as error:
         raise ConfigError(key, path, f"{expected} ({str(error).partition(': ')[2]})") from error
     try:
@@ -116,7 +116,7 @@ def _sam(path: str, sha256: str, key: str, variant: str, device: str) -> "Sam":
     _check_device(_beside(key, "device"), device)
     expected = f"a whole checkpoint of Segment Anything {variant}"
     try:
-        tensors = read_tensors(Path(path).expanduser(), key)
+        tensors = read_tensors(Path(path), key)
     except UserError as error:
         raise ConfigError(key, path, f"{expected} ({str(error).partition(': ')[2]})") from error
     with torch.random.fork_rng(devices=[]):  # building draws weights that are replaced at once
@@ -156,7 +156,7 @@ def _onnx(path: str, key: str, device: str) -> Callable[[NDArray[np.float32]], l
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # a worker is one core
     try:
-        session = onnxruntime.InferenceSession(str(Path(path).expanduser()), options, providers=_ONNX_PROVIDERS[device])
+        session = onnxruntime.InferenceSession(path, options, providers=_ONNX_PROVIDERS[device])
     except Exception as error:  # the runtime's own exceptions have no common parent
         raise ConfigError(key, path, f"an ONNX network ({_first_line(error)})") from error
     taken = session.get_inputs()
@@ -178,7 +178,7 @@ def _torchscript(path: str, key: str, device: str) -> Callable[[NDArray[np.float
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # TorchScript is deprecated, but it is what such networks are found in
-            network = torch.jit.load(str(Path(path).expanduser()), map_location=device).eval()  # type: ignore[no-untyped-call]
+            network = torch.jit.load(path, map_location=device).eval()  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError) as error:
         raise ConfigError(key, path, "an .onnx file, or a TorchScript file that torch.jit.save wrote") from error
 
@@ -204,7 +204,7 @@ def _fits(declared: list[Any], shape: tuple[int, ...]) -> bool:
 
 def _check_unchanged(key: str, path: str, sha256: str) -> None:
     try:
-        same = hash_file(Path(path).expanduser()) == sha256
+        same = hash_file(Path(path)) == sha256
     except OSError as error:
         raise ConfigError(key, path, f"a file that every worker can read ({error.strerror})") from error
     if not same:

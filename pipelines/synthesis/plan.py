@@ -15,8 +15,10 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from conf.errors import UserError
 from pipelines.sources.source import ComputedPictures, SourceEntry
-from training.data.layout import SPLITS, sequence_key, shard_names
+from training.data.layout import MOST_SEQUENCES, SPLITS, sequence_key, shard_names
+from training.data.order import summable
 
 _LEAST_SHARD, _MOST_SHARD, _SHARDS_WANTED = 4, 256, 32
 _BLOCK = 1 << 16  # sequences looked at together
@@ -151,10 +153,18 @@ def make_plan(
 
     Without a number, every picture is painted once by every renderer. With one, pictures are taken in order, again from
     the first when they run out, and renderers are dealt by weight.
+
+    Raises:
+        UserError: if every picture by every renderer is more than a data set holds.
     """
     turns = None
     if num_sequences is None:
         num_sequences = len(entries) * len(weights)
+        if num_sequences > MOST_SEQUENCES:
+            raise UserError(
+                f"num_sequences=null: {len(entries)} pictures, each by {len(weights)} renderers, are {num_sequences} "
+                f"sequences; allowed: at most {MOST_SEQUENCES}"
+            )
     else:
         rounds, last = divmod(num_sequences - 1, len(entries))
         turns = deal(weights, rounds + (len(entries) if rounds else last + 1))
@@ -182,7 +192,8 @@ def deal(weights: Sequence[float], count: int) -> NDArray[np.uint16]:
     turns = np.zeros(count, np.uint16)
     if len(weights) == 1:
         return turns
-    shares: list[float] = (np.asarray(weights, float) / np.sum(weights)).tolist()
+    relative = summable(weights)
+    shares: list[float] = (relative / np.sum(relative)).tolist()
     had = [0] * len(shares)
     for turn in range(count):
         chosen, soonest = 0, math.inf

@@ -5,13 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from conf.recipe import plain_containers
+from conf.value import plain_value
 from pipelines.sources.framing import Ground
 from pipelines.synthesis.assets import AssetFiles, read_assets
 from renderers import families, renderer
 from renderers.family import Renderer
+from renderers.painting import Image, Painting
 from training.data.dataset import read_card
 from training.data.remote import AnyPath
 
@@ -48,6 +52,28 @@ class RendererChoice:
         """The colour of its bare canvas; pictures are laid on it."""
         return self.renderer.ground(self.config)
 
+    def refuse_labels(self) -> None:
+        """Refuse to need label maps: for commands that paint a user's own pictures, which bring none.
+
+        Raises:
+            ConfigError: naming the full key.
+        """
+        try:
+            self.renderer.check_source(self.config, brings_labels=False)
+        except ConfigError as error:
+            raise error.under("renderer") from None
+
+    def paint(self, picture: Image, seed: int) -> Painting:
+        """A picture (H, W, 3) in [0, 1], in its steps.
+
+        Raises:
+            ConfigError: naming the full key, if what it says does not suit the picture.
+        """
+        try:
+            return self.renderer.paint(picture, self.config, np.random.SeedSequence(seed), self.assets.content)
+        except ConfigError as error:
+            raise error.under("renderer") from None
+
     def recipe(self) -> dict[str, Any]:
         """The part that decides the bytes of a painting; files count by their hashes."""
         return {
@@ -79,6 +105,10 @@ def chosen_renderers(plain: Mapping[str, Any], out: AnyPath) -> tuple[tuple[Rend
             raise ConfigError(f"renderer.weights.{name}", weight, f"one of the members {', '.join(mix.members)}")
         if weight is not None and not 0.0 <= weight < math.inf:
             raise ConfigError(f"renderer.weights.{name}", weight, "a number from 0, or null")
+    for name, member in mix.members.items():
+        if name not in mix.weights:
+            allowed = f"a member with a weight: set +renderer.weights.{name}=1"
+            raise ConfigError(f"renderer.members.{name}", plain_value(member), allowed)
     begun = _weights_begun_with(out)
     weights = {
         name: begun.get(name, 0.0 if begun else 1.0) if weight is None else weight

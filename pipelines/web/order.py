@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from conf.errors import UserError
+from conf.value import is_utf8
 from pipelines.web.settings import AppConfig
+from training.data.remote import AnyPath, RemotePath
 
 if TYPE_CHECKING:
     from pipelines.inference.config import PaintConfig
@@ -131,7 +133,7 @@ class Order:
         parts = [subject, phrases.get(self.method, "")]
         keys: dict[str, Any] = {
             "prompt": ", ".join(part for part in parts if part),
-            "painter": str(config.by_name[self.painter]),
+            "painter": _address(config.by_name[self.painter]),
             "num_frames": self.num_frames,
             "steps": self.steps,
             "seed": secrets.randbelow(_MOST_SEED) if self.seed is None else self.seed,
@@ -146,8 +148,9 @@ class Order:
             keys["task"] = "reconstruct" if self.start == "finished" else "complete"
             if self.start == "unfinished":
                 keys["at"] = frame % self.num_frames
-        if self.in_strokes:
-            keys |= {"execution": "strokes", "canvas_px": config.limits.canvas_px}
+        if not self.in_strokes:
+            return paint_config({**compose("paint", []), **keys})
+        keys |= {"execution": "strokes", "canvas_px": config.limits.canvas_px}
         return paint_config({**compose("paint", self._renderer(phrases.get(self.method, ""))), **keys})
 
     def _renderer(self, phrase: str) -> list[str]:
@@ -166,13 +169,18 @@ class Order:
         return ["renderer=studio", f"renderer.medium={medium}"]
 
 
+def _address(painter: AnyPath) -> str:
+    """Where a painter is, with what logs people in there, which `str` leaves out."""
+    return painter.url if isinstance(painter, RemotePath) else str(painter)
+
+
 def _text(value: Any) -> str:
     """A text of JSON.
 
     Raises:
         ValueError: if it is none.
     """
-    if not isinstance(value, str):
+    if not isinstance(value, str) or not is_utf8(value):
         raise ValueError(f"{value!r} is no text")
     return value
 

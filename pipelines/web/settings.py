@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from conf.compose import typed
 from conf.errors import ConfigError
+from conf.printable import without_secrets
 from training.data.remote import AnyPath
 
 
@@ -56,14 +57,14 @@ class AppConfig:
             raise ConfigError("port", self.port, "1 to 65535")
         if not self.painters:
             raise ConfigError("painters", "[]", "at least one painter, as [tiny]")
-        names = [painter.name for painter in self.painters]
+        names = [without_secrets(painter.name) for painter in self.painters]
         if twice := {name for name in names if names.count(name) > 1}:
             raise ConfigError("painters", min(twice), "folders of different names, by which visitors choose")
 
     @property
     def by_name(self) -> Mapping[str, AnyPath]:
         """The painters by the names that visitors see."""
-        return {painter.name: painter for painter in self.painters}
+        return {without_secrets(painter.name): painter for painter in self.painters}
 
 
 def app_config(plain: dict[str, Any]) -> AppConfig:

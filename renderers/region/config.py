@@ -6,7 +6,7 @@ from typing import Literal
 from conf.errors import ConfigError
 from renderers.bezier.config import EFFORTS
 from renderers.things.config import SaliencyChoice, SamChoice, one_of, within
-from renderers.things.spoken_order import EXAMPLE, is_spoken
+from renderers.things.spoken_order import EXAMPLE, check_spoken, is_spoken
 
 SEGMENTERS = ("graph", "sam", "truth")
 ORDERS = ("salient", "back_to_front", "area", "user")
@@ -98,6 +98,7 @@ class RegionConfig:
     def __post_init__(self) -> None:
         if self.order not in ORDERS and not is_spoken(self.order):
             raise ConfigError("order", self.order, f"one of {', '.join(ORDERS)}; or {EXAMPLE}")
+        check_spoken(self.order)
         one_of("fill", self.fill, FILLS)
         if len(self.canvas) != 3 or not all(0.0 <= value <= 1.0 for value in self.canvas):
             raise ConfigError("canvas", list(self.canvas), "three numbers from 0 to 1, such as [1,1,1]")

@@ -9,7 +9,7 @@ from renderers.region.config import Place, is_place
 from renderers.studio.media import MEDIA
 from renderers.studio.phases import CHOSEN_PHASES, OBJECT_PHASES, Phase
 from renderers.things import ThingsConfig
-from renderers.things.spoken_order import EXAMPLE, is_spoken
+from renderers.things.spoken_order import EXAMPLE, check_spoken, is_spoken
 
 Medium = Literal["oil", "ink", "pencil", "watercolour", "digital"]
 Order = Literal["mixed", "salient", "back_to_front", "user"]
@@ -70,6 +70,7 @@ class StudioConfig:
         _one_of("preset", self.preset, tuple(_EFFORTS))
         if self.order not in get_args(Order) and not is_spoken(self.order):
             raise ConfigError("order", self.order, f"one of {', '.join(get_args(Order))}; or {EXAMPLE}")
+        check_spoken(self.order)
         if not 50 <= self.num_strokes <= 5000:
             raise ConfigError("num_strokes", self.num_strokes, "50 to 5000")
         if not 10 <= self.num_lines <= 5000:

@@ -1,5 +1,6 @@
 """Configuration of finding the things of a picture."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -67,9 +68,9 @@ class SaliencyChoice:
         within("input_px", self.input_px, 16, 2048)
         if self.method == "deep" and not self.network:
             raise ConfigError("network", self.network, "the path of an ONNX or TorchScript saliency network")
-        if len(self.mean) != 3:
+        if len(self.mean) != 3 or not all(map(math.isfinite, self.mean)):
             raise ConfigError("mean", list(self.mean), "three numbers")
-        if len(self.std) != 3 or min(self.std) <= 0:
+        if len(self.std) != 3 or not all(0 < deviation < math.inf for deviation in self.std):
             raise ConfigError("std", list(self.std), "three numbers above 0")
 
 

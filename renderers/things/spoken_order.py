@@ -24,6 +24,16 @@ def is_spoken(order: str) -> bool:
     return " " in order.strip()
 
 
+def check_spoken(order: str) -> None:
+    """Refuse words that no picture can follow.
+
+    Raises:
+        ConfigError: if they say what should not be.
+    """
+    if _NOT.search(order.lower()):
+        raise ConfigError("order", order, "words that say what comes when, without 'not'")
+
+
 def spoken_order(text: str, names: Sequence[str]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Labels of the things that a text names, in its order: those that come first, and those that come last.
 
@@ -37,8 +47,7 @@ def spoken_order(text: str, names: Sequence[str]) -> tuple[tuple[int, ...], tupl
     Raises:
         ConfigError: if it names nothing of the picture, or says what should not be.
     """
-    if _NOT.search(text.lower()):
-        raise ConfigError("order", text, "words that say what comes when, without 'not'")
+    check_spoken(text)
     first: list[int] = []
     last: list[int] = []
     rest_is_named = False

@@ -3,6 +3,7 @@
 Never a local one: `Path` would make a folder called `s3:` of it, without a word.
 """
 
+import ast
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -86,6 +87,36 @@ def test_paths_that_only_look_like_urls_are_paths(path: str) -> None:
     from conf.compose import local_path
 
     assert local_path(path, "out") == Path(path)
+
+
+@pytest.mark.parametrize("path", ["~nobody-of-that-name/a.png", "~a.png", "./~"])
+def test_a_path_that_begins_with_a_tilde_and_names_no_user_is_as_it_stands(path: str) -> None:
+    from conf.compose import local_path
+
+    assert local_path(path, "image") == Path(path)
+
+
+def test_home_folders_are_looked_up_in_one_place() -> None:
+    """Elsewhere `Path.expanduser` would fail where there is no such user, and take a folder called `~` for another."""
+    root = Path(__file__).parents[2]
+    looking_up = {
+        str(path.relative_to(root))
+        for package in ("conf", "integrations", "pipelines", "process_painter", "renderers", "training")
+        for path in (root / package).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr == "expanduser"
+    }
+    assert looking_up == {"conf/value.py"}
+
+
+@pytest.mark.parametrize(("path", "message"), [("a\udcff", "text in UTF-8"), ("a\0b", "zero byte")])
+def test_a_path_that_no_file_can_have_is_refused_by_key(path: str, message: str) -> None:
+    """Such come from YAML files and from other programs; a shell passes no zero byte."""
+    from conf.compose import local_path
+
+    with pytest.raises(ConfigError, match=message) as caught:
+        local_path(path, "image")
+    assert caught.value.key == "image"
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,13 @@ def test_a_data_set_says_the_name_that_the_file_gives(own: Path) -> None:
     assert (renderer.name, renderer.config.num_strokes) == ("mine", 77)
 
 
+def test_a_number_with_more_digits_than_can_be_read_is_one_line(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (own / "renderer" / "mine.yaml").write_text(MINE.replace("77", "7" * 5000))
+    assert cfg("--config-dir", str(own), "renderer=mine") == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith(f"error: --config-dir {own}: ") and "digits" in line
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [

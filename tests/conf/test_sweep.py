@@ -72,6 +72,14 @@ def test_a_key_swept_twice_and_too_many_jobs_are_refused() -> None:
         words_of("seed=range(0,1000)", "size=range(64,100)")
 
 
+@pytest.mark.timeout(20)
+def test_a_range_of_more_jobs_than_memory_holds_is_refused_at_once() -> None:
+    for stop in (10**4 + 1, 10**11, 10**30):
+        with pytest.raises(UserError, match="allowed: at most 10000"):
+            words_of(f"seed=range(0,{stop})")
+    assert len(words_of("seed=range(0,10000)")) == 10_000
+
+
 @given(st.lists(st.text(min_size=1, max_size=40), min_size=2, max_size=5, unique=True))
 def test_jobs_have_names_of_their_own_that_are_safe_file_names(values: list[str]) -> None:
     names = [Job((), {"prompt": value}).name for value in values]
@@ -87,6 +95,10 @@ def test_each_job_writes_to_a_place_of_its_own() -> None:
     assert in_own_folder(own, "x", file=False) == own
     with pytest.raises(ConfigError, match="a local path, with --multirun"):
         in_own_folder(job, "s3://bucket/x", file=False)
+    assert in_own_folder(job, ".", file=False).settings == ("seed=1", "out=seed=1")
+    for out in (".", "..", "/"):
+        with pytest.raises(ConfigError, match=r"^out=[./]+: not allowed; allowed: a path that ends with a name, such"):
+            in_own_folder(job, out, file=True)
 
 
 def test_a_wrong_job_is_refused_before_any_begins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from conf.compose import compose
 from conf.errors import ConfigError
-from conf.value import at_home, read_value, text_of
+from conf.value import at_home, parse_size, read_value, text_of
 from pipelines.encode import encode_config
 from pipelines.evaluate import evaluate_config
 from pipelines.gallery import gallery_config
@@ -235,6 +235,27 @@ def test_a_number_may_be_typed_in_every_way(overrides: list[str], value: object)
     for name in overrides[0].partition("=")[0].split("."):
         config = getattr(config, name)
     assert config == value
+
+
+def test_more_digits_than_python_reads_are_text() -> None:
+    digits = "9" * 5000
+    assert read_value(digits) == digits and read_value(f"[-{digits}]") == [f"-{digits}"]
+    assert read_value(f"{{{digits}: a.png}}") == {digits: "a.png"}
+    assert paint_config(compose("paint", [f"prompt={digits}"])).prompt == digits
+    for key in ("seed", "conditions", "guidance"):
+        with pytest.raises(ConfigError) as caught:
+            paint_config(compose("paint", ["prompt=a", f"{key}={digits}"]))
+        assert caught.value.key == key
+    with pytest.raises(ConfigError, match="256, or width x height, as 384x256"):
+        parse_size(digits)
+
+
+@pytest.mark.parametrize(
+    "word", ["loras={a\udcff: 1}", "conditions={0: {path: a\udcff.png}}", "image=[b.png, a\udcff.png]"]
+)
+def test_what_is_not_utf8_is_refused_inside_lists_and_dicts_too(word: str) -> None:
+    with pytest.raises(ConfigError, match="text in UTF-8"):
+        paint_config(compose("paint", ["prompt=a", word]))
 
 
 def test_home_folders_are_found_in_every_path(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,7 @@ def small_dataset(
     refused: Sequence[dict[str, Any]] = (),
     shards: Sequence[str] = SHARDS,
     facts: dict[str, Any] | None = None,
+    phrases: dict[str, str] | None = None,
 ) -> Path:
     """Write a data set of one sequence a caption, dealt to the renderers and to three shards, and return its folder.
 
@@ -40,6 +41,7 @@ def small_dataset(
         refused: rows of the first shard's quarantine.
         shards: those that are committed; with fewer than three the data set is not complete.
         facts: fields of every record that are to be otherwise.
+        phrases: of methods, by name, as the recipe says them; None for a recipe without.
     """
     shards_folder(root).mkdir(parents=True)
     bounds = np.linspace(0, len(captions), len(SHARDS) + 1).astype(int)
@@ -64,8 +66,13 @@ def small_dataset(
                 quarantined=rows,
             )
     complete = len(shards) == len(SHARDS)
+    methods = [{"name": name, "phrase": phrase} for name, phrase in (phrases or {}).items()]
     DatasetCard(
-        recipe={"source": {"kind": "folder"}, "schedule": {"num_frames": num_frames, "spacing": "distance"}},
+        recipe={
+            "source": {"kind": "folder"},
+            "schedule": {"num_frames": num_frames, "spacing": "distance"},
+            **({"renderers": methods} if methods else {}),
+        },
         config_hash="c" * 64,
         code_version="0.1.0",
         shards=SHARDS,

@@ -149,6 +149,14 @@ def test_batch_size_changes_speed_and_not_bytes(scenes: Path, encoded: Path, tmp
     assert_same(contents(tmp_path / "out"), contents(encoded))
 
 
+def test_what_learns_from_latents_knows_how_methods_are_asked_for(tmp_path: Path) -> None:
+    phrases = {"oil": "painted in oil", "studio": "drawn and washed in ink"}
+    scenes = small_dataset(tmp_path / "scenes", captions=CAPTIONS, num_frames=3, phrases=phrases)
+    encode_to(tmp_path / "latents", scenes)
+    for folder in ("scenes", "latents"):
+        assert SequenceStream.open([DataMixture(path=str(tmp_path / folder))]).facts["phrases"] == phrases
+
+
 def test_latents_of_another_base_are_refused(encoded: Path) -> None:
     assert len(batches_of(encoded, base_fingerprint="fake")) == 4
     with pytest.raises(UserError, match="another base"):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -419,13 +420,26 @@ def _rewrite(path: Path, old: str, new: str) -> None:
     path.write_text(path.read_text().replace(old, new))
 
 
-@pytest.mark.parametrize("damage", DAMAGE)
-def test_a_painting_that_is_not_whole_is_named_and_not_judged(damage: str, tmp_path: Path) -> None:
+def _paint(folder: Path) -> None:
+    """Two boats, as `pipelines.paint` writes them."""
     for number in range(2):
         pictures = np.stack(stages(5, 64, 64, seed=number))
         options = {"task": "generate", "seed": 0, "steps": 1, "guidance": 1.0, "painter": "tiny", "conditions": []}
         report = {"note": PROVENANCE, "prompt": "a boat", **options}
-        ProcessFolder(root=tmp_path / f"boat{number}").write(pictures, report)
+        ProcessFolder(root=folder / f"boat{number}").write(pictures, report)
+
+
+def test_a_name_that_is_not_utf8_stands_in_the_report_by_its_bytes(folders: Path, tmp_path: Path) -> None:
+    _paint(tmp_path / "ours")
+    (tmp_path / "ours" / os.fsdecode(b"caf\xe9") / "frames").mkdir(parents=True)  # not painted to its end
+    assert judge(f"generated={tmp_path / 'ours'}", f"reference={folders / 'theirs'}", f"out={tmp_path / 'out'}") == 3
+    assert "caf\\\\xe9" in (tmp_path / "out" / "evaluation.json").read_text(encoding="utf-8")
+    assert "caf\\xe9" in (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_painting_that_is_not_whole_is_named_and_not_judged(damage: str, tmp_path: Path) -> None:
+    _paint(tmp_path)
     assert len(read_set("generated", tmp_path, "auto", WANTED).processes) == 2
     DAMAGE[damage](tmp_path / "boat1")
     imported = read_set("generated", tmp_path, "auto", WANTED)

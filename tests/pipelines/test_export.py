@@ -110,6 +110,10 @@ REFUSED = [
     (("dataset={bezier}", KEY, "out=a.svg", "speed=2"), "speed=2"),
     (("picture=none.png", "out=a.svg", "renderer=bezier"), "none.png"),
     (("picture=a.png", "out=a.svg", "renderer=mix"), "one renderer"),
+    *(
+        (("picture=a.png", "out=a.ora", f"renderer={name}", f"{key}=truth"), f"{key}=truth: not allowed; allowed: ")
+        for name, key in (("region", "renderer.segment.method"), ("studio", "renderer.things.method"))
+    ),
 ]
 
 
@@ -134,6 +138,32 @@ def test_what_cannot_be_exported_is_one_line_and_leaves_nothing(
     assert error.startswith("error: ") and message in error
     assert everything(tmp_path) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["full", "painting", "there.svg"]
+
+
+@pytest.mark.parametrize("out", [".", "..", "/"])
+def test_an_out_without_a_name_is_one_line(
+    painted: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    out: str,
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    assert export(f"dataset={painted['bezier']}", KEY, "format=ora", f"out={out}") == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith(f"error: out={out}: not allowed; allowed: a path that ends with a name, such as ")
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"] and not list((tmp_path / "empty").iterdir())
+
+
+def test_a_key_that_does_not_suit_the_picture_is_named_with_its_group(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_picture(tmp_path / "boat.png", 3)
+    overrides = ("renderer=region", "renderer.order='the zebra first'", "canvas_px=64")
+    assert export(f"picture={tmp_path / 'boat.png'}", *overrides, f"out={tmp_path / 'a.ora'}") == 2
+    assert "error: renderer.order=the zebra first: not allowed" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["boat.png"]
 
 
 def test_a_file_that_is_there_is_replaced_only_when_told(painted: dict[str, Path], tmp_path: Path) -> None:

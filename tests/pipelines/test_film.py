@@ -125,6 +125,29 @@ def test_what_cannot_be_filmed_is_one_line_and_leaves_nothing(
     assert sorted(tmp_path.iterdir()) == before
 
 
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("renderer=region", "renderer.segment.method=truth"), "renderer.segment.method=truth: not allowed; allowed: "),
+        (("renderer=studio", "renderer.things.method=truth"), "renderer.things.method=truth: not allowed; allowed: "),
+    ],
+)
+def test_a_renderer_that_needs_a_label_map_is_refused_before_the_picture_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], overrides: tuple[str, ...], message: str
+) -> None:
+    assert make("picture=missing.jpg", *overrides, f"out={tmp_path / 'film.mp4'}") == 2
+    assert capsys.readouterr().err.startswith(f"error: {message}")
+
+
+def test_a_key_that_does_not_suit_the_picture_is_named_with_its_group(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overrides = ("renderer=region", "renderer.order='the zebra first'", "canvas_px=64")
+    assert make(f"picture={picture(tmp_path / 'a.png')}", *overrides, f"out={tmp_path / 'film.mp4'}") == 2
+    assert "error: renderer.order=the zebra first: not allowed" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
 def test_a_mix_is_not_one_renderer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert make(f"picture={picture(tmp_path / 'a.png')}", f"out={tmp_path / 'film.mp4'}", "renderer=mix") == 2
     error = capsys.readouterr().err

@@ -129,6 +129,16 @@ def test_pictures_at_any_frames_each_with_its_strength(painter: Path, picture: P
         (("prompt=a", "size=100"), "multiples of 16"),
         (("prompt=a", "device=cuda:99"), "device=cuda:99"),
         (("prompt=a", "loras={ink: 1.0}"), "loras=ink"),
+        (("prompt=a", "loras=0"), "loras=0: not allowed"),
+        (("prompt=a", "loras={ink: nan}"), "loras.ink=nan: not allowed; allowed: a finite number"),
+        (("prompt=a", "loras={ink: -inf}"), "loras.ink=-inf: not allowed; allowed: a finite number"),
+        (("prompt=a \udcff boat",), "prompt=a \\udcff boat: not allowed; allowed: text in UTF-8"),
+        (("task=reconstruct", "image=~nobody-of-that-name/a.png"), "~nobody-of-that-name/a.png: cannot be read"),
+        (("prompt=a", "num_sequences=3"), "num_sequences=3: not allowed; allowed: null, or set dataset="),
+        (("prompt=a", "split=train"), "split=train: not allowed; allowed: val, or set dataset="),
+        (("task=reconstruct", "image=folder", "num_sequences=3"), "num_sequences=3: not allowed; allowed: null, or"),
+        (("prompt=a", "at=3"), "at=3: not allowed; allowed: 2, or set task=complete"),
+        (("prompt=a", "conditions=0"), "conditions=0: not allowed"),
     ],
 )
 def test_what_cannot_be_painted_is_one_line_and_leaves_nothing(
@@ -139,6 +149,28 @@ def test_what_cannot_be_painted_is_one_line_and_leaves_nothing(
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert message in line
     assert not out.exists()
+
+
+@pytest.mark.parametrize("task", [("task=reconstruct",), ("task=complete", "at=1")])
+def test_a_picture_of_which_padding_leaves_a_line_is_refused_before_it_is_painted(
+    painter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], task: tuple[str, ...]
+) -> None:
+    Image.new("RGB", (1300, 20), "navy").save(tmp_path / "line.png")
+    overrides = (*task, f"image={tmp_path / 'line.png'}", "fit=pad", f"out={tmp_path / 'out'}")
+    assert paint(painter, *overrides) == 2
+    *progress, line = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("error: fit=pad: not allowed; allowed: crop, stretch or a larger size= for line.png")
+    assert "of its 1300x20 px a frame of 64x64 px would show 64x1" in line and not progress
+    assert [path.name for path in tmp_path.iterdir()] == ["line.png"]
+
+
+def test_a_slender_picture_that_is_padded_comes_back_whole(painter: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (1024, 32), "navy").save(tmp_path / "line.png")
+    overrides = ("task=reconstruct", f"image={tmp_path / 'line.png'}", "fit=pad", "lossless=true")
+    assert paint(painter, *overrides, f"out={tmp_path / 'out'}") == 0
+    assert report(tmp_path / "out")["size_px"] == [2, 64]
+    with Image.open(tmp_path / "out" / "process.webp") as animation:
+        assert animation.size == (4096, 128)
 
 
 def test_what_guidance_leaves_of_contrast_is_as_asked(painter: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from conf.command import Summary
+from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from training.data.remote import RemotePath
 from training.data.remote_claim import is_claim
@@ -21,10 +22,11 @@ Run = Callable[..., Summary]
 class _Config:
     out: Path
     content: str
+    overwrite: bool
 
 
 def _configure(plain: dict[str, Any]) -> _Config:
-    return _Config(Path(plain["out"]), plain["content"])
+    return typed(_Config, {"overwrite": False, **plain})
 
 
 def _make_folder(config: _Config) -> Summary:
@@ -77,6 +79,9 @@ def test_a_file_is_put_in_place_and_replaced_only_when_that_is_said(place: Remot
     assert run(place, "one", _make_file).lines == (str(place),)
     with pytest.raises(ConfigError, match="a new file, or say overwrite=true"):
         run(place, "two", _make_file)
+    for no in ("False", "no", "off"):  # texts, as they come from a command line
+        with pytest.raises(ConfigError):
+            run(place, "two", _make_file, overwrite=no)
     assert place.read_bytes() == b"one"
     run(place, "two", _make_file, overwrite=True)
     assert place.read_bytes() == b"two"

@@ -52,6 +52,9 @@ def test_whole_names_come_before_short_ones_and_places_have_none() -> None:
 def test_what_should_not_be_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="without 'not'"):
         spoken_order(text, NAMES)
+    for config in (RegionConfig, StudioConfig):
+        with pytest.raises(ConfigError, match="without 'not'"):
+            config(order=text)
 
 
 def test_clauses_that_name_what_is_not_there_are_told_apart() -> None:

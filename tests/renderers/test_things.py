@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from math import inf, nan
 from types import SimpleNamespace
 from typing import Any
 
@@ -266,6 +267,14 @@ def test_networks_are_named_and_tried() -> None:
     assert asset_paths(deep) == {"network": "net.onnx"}
     with pytest.raises(ConfigError, match="network"):
         check_assets(deep, {"network": network_handle(lambda batch: batch)})
+
+
+@pytest.mark.parametrize("key", ["mean", "std"])
+@pytest.mark.parametrize("value", [(nan, 0.4, 0.4), (0.4, nan, 0.4), (0.4, 0.4, inf), (0.4, 0.4)])
+def test_channels_are_normalised_by_numbers(key: str, value: tuple[float, ...]) -> None:
+    with pytest.raises(ConfigError, match="three numbers") as caught:
+        SaliencyChoice(**{key: value})  # type: ignore[arg-type]
+    assert caught.value.key == key
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_released_motion_samples_on_the_linear_schedule_that_it_was_trained_on(r
     released = runs["motion"] / "weights" / "animatediff.safetensors"
     parts = {"base": tmp_path / "base", "motion": released}
     licences = "{base: x, motion: apache-2.0}"
-    out = assemble(parts, tmp_path / "painter", replication="null", licences=licences, num_frames=8, size=32)
+    out = assemble(parts, tmp_path / "painter", replication="null", licences=licences, num_frames=8, size=64)
     assert load_painter(out).base.schedule == NoiseSchedule(prediction="v", spacing="linear")
     assert json.loads((out / "scheduler/scheduler_config.json").read_text())["beta_schedule"] == "linear"
 
@@ -179,7 +179,7 @@ def test_numbers_too_large_for_fp16_are_not_stored_as_infinite(runs: Folders, tm
         next(base.vae.parameters())[0] = 1e6
     base.save(tmp_path / "base")
     parts = {"base": tmp_path / "base", "motion": runs["motion"] / "weights" / "animatediff.safetensors"}
-    options = {"replication": "null", "licences": "{base: x, motion: x}", "num_frames": 8, "size": 32}
+    options = {"replication": "null", "licences": "{base: x, motion: x}", "num_frames": 8, "size": 64}
     with pytest.raises(UserError, match=r"vae/.*: .* values are not finite; fp16 holds numbers up to 65504"):
         assemble(parts, tmp_path / "painter", dtype="fp16", **options)
     assert [path.name for path in tmp_path.iterdir()] == ["base"]
@@ -208,6 +208,14 @@ def test_a_folder_that_holds_something_else_is_left_alone(runs: Folders, tmp_pat
         ({"licences": "{bass: x}"}, "licences=bass: not allowed; allowed: the parts base, motion, replication"),
         ({"motion": "/nowhere"}, "motion=/nowhere: no such file or folder"),
         ({"size": "tall"}, "size=tall: not allowed"),
+        *(({"size": side}, f"size={side}: not allowed; allowed: 64 to 1024 px a side") for side in (0, 32, 65536)),
+        ({"size": "64x2048"}, "size=64x2048: not allowed; allowed: 64 to 1024 px a side"),
+        ({"size": "65"}, "size=65: not allowed; allowed: multiples of 16 px a side"),
+        ({"sizes": "x"}, r"sizes=x: not allowed; allowed: sizes in pixels, as \[80x64,96x64\]"),
+        ({"sizes": "[64,wide]"}, "sizes=wide: not allowed; allowed: sizes in pixels"),
+        *(({"sizes": side}, f"sizes={side}: not allowed; allowed: 64 to 1024 px a side") for side in (0, 32, 100000)),
+        ({"sizes": "[64,96x72]"}, "sizes=96x72: not allowed; allowed: multiples of 16 px a side"),
+        ({"licences": 0}, "licences=0: not allowed"),
         ({"num_frames": 1}, "num_frames=1: not allowed; allowed: 2 to 256"),
         ({"loras": "[{path: x, name: base}]"}, r"loras.*name=base: not allowed"),
         ({"loras": "[a/x,b/x]"}, "allowed: LoRAs of different names"),
@@ -217,6 +225,23 @@ def test_impossible_painters_are_refused(runs: Folders, tmp_path: Path, options:
     with pytest.raises(UserError, match=message):
         assemble(runs, tmp_path / "painter", **options)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_other_sizes_may_be_one_or_a_list(runs: Folders, tmp_path: Path) -> None:
+    for number, (sizes, stored) in enumerate((("64", [[64, 64]]), ("[96x64,64x80]", [[64, 96], [80, 64]]))):
+        out = assemble(runs, tmp_path / str(number), sizes=sizes)
+        assert json.loads((out / "painter.json").read_text())["sizes_px"] == stored
+
+
+@pytest.mark.parametrize("out", [".", ".."])
+def test_an_out_without_a_name_is_refused(
+    runs: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
+) -> None:
+    (tmp_path / "empty" / "also").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "empty" / "also")
+    with pytest.raises(UserError, match=rf"^out={out}: not allowed; allowed: a path that ends with a name, such as"):
+        assemble(runs, Path(out))
+    assert [path.name for path in tmp_path.rglob("*")] == ["empty", "also"]
 
 
 def test_parts_that_were_trained_on_others_are_refused(runs: Folders, tmp_path: Path) -> None:
@@ -235,7 +260,7 @@ def test_parts_that_were_trained_on_others_are_refused(runs: Folders, tmp_path: 
         bare = tmp_path / "bare"
         shutil.copytree(runs["spatial"] / "weights", bare)
         (bare / "run_card.json").unlink()
-        options = {"licences": "{base: x, motion: x, spatial: x}", "num_frames": 8, "size": 32, "replication": "null"}
+        options = {"licences": "{base: x, motion: x, spatial: x}", "num_frames": 8, "size": 64, "replication": "null"}
         motion = shutil.copytree(runs["motion"] / "weights", tmp_path / "motion")
         (motion / "run_card.json").unlink()
         folders = {**runs, "base": tmp_path / "base", "motion": motion}

@@ -60,6 +60,8 @@ def test_a_text_encoder_that_learnt_further_takes_the_place_of_the_one_of_its_ba
     last = load_base(twice / "weights")
     assert module_hash(load_painter(again).base.text_encoder) == module_hash(last.text_encoder)
     assert (again / "run_cards" / "base.json").read_text() == (out / "run_cards" / "base.json").read_text()
+    third = assemble({}, tmp_path / "third", painter=again, licences="{}")
+    assert module_hash(load_painter(third).base.text_encoder) == module_hash(last.text_encoder)
     with pytest.raises(UserError, match=r"words: base=.*did not begin from words=.*nor did these learn further"):
         assemble({"base": first, "motion": way}, tmp_path / "other", licences="{}", words=twice)
 

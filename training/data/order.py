@@ -49,12 +49,29 @@ def rank_positions(start: int, step: int, *, batch_size: int, rank: int, world_s
     return range(first, first + batch_size)
 
 
+def summable(weights: Sequence[float]) -> NDArray[np.float64]:
+    """The same relative weights, each less than 1, so that neither their sum nor a multiple of it is infinite.
+
+    Divided by a power of two, which rounds nothing: what is dealt by them is what was dealt before.
+
+    Args:
+        weights: (n,) finite, the largest above 0.
+    """
+    given = np.asarray(weights, float)
+    scaled: NDArray[np.float64] = np.ldexp(given, -np.frexp(given.max())[1])
+    return scaled
+
+
 def shares_of(weights: Sequence[float]) -> tuple[int, ...]:
     """Weights in whole thousandths that sum to `ROUND`, by largest remainder.
 
     A weight that rounds to no turn at all gives 0; whoever asks decides whether that is an error.
+
+    Args:
+        weights: finite, the largest above 0.
     """
-    exact = ROUND * np.asarray(weights, float) / np.sum(weights)
+    relative = summable(weights)
+    exact = ROUND * relative / np.sum(relative)
     shares = np.floor(exact).astype(int)
     largest = np.argsort(shares - exact, kind="stable")[: ROUND - shares.sum()]
     shares[largest] += 1

@@ -63,7 +63,7 @@ def to_stores(
         version = hashlib.sha256(place.url.encode()).hexdigest()[:32]
         local = cache_folder().with_name("staging") / version / place.name
         config = configure({**plain, "out": str(local)})
-        return Staged(config=config, place=place, local=local, overwrite=bool(plain.get("overwrite")))
+        return Staged(config=config, place=place, local=local, overwrite=getattr(config, "overwrite", False))
 
     def ran(staged: Staged[_Config]) -> Summary:
         if staged.place is None:

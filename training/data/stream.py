@@ -1,7 +1,7 @@
 """The endless stream of batches that training reads from shards."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -10,6 +10,7 @@ from conf.errors import ConfigError, UserError
 from conf.value import Location
 from training.data.augment import Augmentation
 from training.data.batch import CachedLatents, SequenceBatch, Tokenise
+from training.data.dataset import DatasetCard
 from training.data.loader import Batches, Loaded
 from training.data.order import ROUND, StreamOrder, rank_positions, shares_of
 from training.data.sequence import StoredSequence
@@ -154,11 +155,10 @@ class SequenceStream:
     def facts(self) -> dict[str, Any]:
         """What a run card says of the data: shape of the sequences, phrases of their methods, licences of pictures."""
         cards = {source.split.name: source.split.card for source in self.sources}
-        renderers = [renderer for card in cards.values() for renderer in card.recipe.get("renderers", ())]
         return {
             "num_frames": self.sources[0].num_frames,
             "size_px": list(self.size_px),
-            "phrases": {renderer["name"]: renderer["phrase"] for renderer in renderers},
+            "phrases": _phrases(cards),
             "licences": {name: card.totals["licences"] for name, card in cards.items() if card.totals is not None},
         }
 
@@ -324,3 +324,13 @@ def _refuse_mixed(sources: Sequence[StreamSource]) -> None:
                     f"{source.split.url}: {what} {value}, but {first.shapes[what]} in {first.split.url}; "
                     "a mixture needs the same"
                 )
+
+
+def _phrases(cards: Mapping[str, DatasetCard]) -> dict[str, str]:
+    """Phrase of each method. Of two that data sets call alike, the later one's name says of which data set it is."""
+    phrases: dict[str, str] = {}
+    for folder, card in cards.items():
+        for renderer in card.recipe.get("renderers", ()):
+            name, phrase = renderer["name"], renderer["phrase"]
+            phrases[name if phrases.get(name, phrase) == phrase else f"{name} of {folder}"] = phrase
+    return phrases

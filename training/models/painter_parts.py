@@ -93,6 +93,7 @@ def parts_of_painter(place: AnyPath) -> dict[str, Part]:
             hash=of_part["hash"],
             card=_card_in_painter(folder, key),
             licences=of_part["licences"],
+            words=facts["parts"]["words"]["hash"] if key == "base" and "words" in facts["parts"] else None,
         )
     return parts
 

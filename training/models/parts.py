@@ -87,8 +87,7 @@ def refuse_absent(path: str | Path, name: str) -> None:
     Raises:
         UserError: naming it.
     """
-    folder = Path(path).expanduser()
-    if not folder.exists() and not _HUB_NAME.fullmatch(str(path)):
+    if not Path(path).exists() and not _HUB_NAME.fullmatch(str(path)):
         raise UserError(f"{name}: no such folder")
 
 

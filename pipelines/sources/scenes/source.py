@@ -1,11 +1,16 @@
 """The endless, licence-free source of captioned pictures."""
 
 import hashlib
+import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal, overload
 
+import numpy as np
+
 from conf.errors import ConfigError
+from conf.value import check_whole
 from pipelines.sources.framing import WHITE, Framing, Ground
 from pipelines.sources.scenes.caption import caption
 from pipelines.sources.scenes.composition import KINDS, compose, compositions
@@ -14,6 +19,7 @@ from pipelines.sources.scenes.drawing import draw
 from pipelines.sources.scenes.portrait import SUBJECTS, portrait, portrait_of
 from pipelines.sources.scenes.wording import reworded
 from pipelines.sources.source import ComputedPictures, Picture, RefusedPicture, SourceEntry
+from training.data.layout import MOST_SEQUENCES
 
 GENERATOR = "scenes-1"
 """Version of the generator: raise it with every change that shows in pictures or captions."""
@@ -25,11 +31,12 @@ class ScenesSource:
 
     Attributes:
         seed: which endless series of scenes, 0 or more.
-        num_pictures: how many `index(None)` gives.
+        num_pictures: how many `index(None)` gives, 1 to `MOST_SEQUENCES`.
         kinds: kinds of scenes to choose among.
         alone: whether the subject stands alone, large and in the middle.
-        subjects: with `alone`, what stands there by turns, each as often: out of `portrait.SUBJECTS`, or `all` of them.
-            None: what scenes are about, which is a sheep far less often than a sailboat.
+        subjects: with `alone`, what stands there by turns, each as often, in another order each round: out of
+            `portrait.SUBJECTS`, or `all` of them. None: what scenes are about, which is a sheep far less often than a
+            sailboat.
         wording: of captions: `plain`, or `varied` as people's own sentences are.
     """
 
@@ -44,8 +51,7 @@ class ScenesSource:
         object.__setattr__(self, "kinds", tuple(self.kinds))
         if self.seed < 0:
             raise ConfigError("seed", self.seed, "0 or more")
-        if self.num_pictures < 1:
-            raise ConfigError("num_pictures", self.num_pictures, "1 or more")
+        check_whole("num_pictures", self.num_pictures, 1, MOST_SEQUENCES)
         if not self.kinds or len(set(self.kinds)) < len(self.kinds) or not set(self.kinds) <= set(KINDS):
             raise ConfigError("kinds", list(self.kinds), f"one or more of {', '.join(KINDS)}, each once")
         if self.subjects is not None:
@@ -90,7 +96,10 @@ class ScenesSource:
         return hashlib.sha256(recipe.encode()).hexdigest()
 
     def _subject(self, index: int) -> str | None:
-        return self.subjects[index % len(self.subjects)] if self.subjects else None
+        if not self.subjects:
+            return None
+        round_number, turn = divmod(index, len(self.subjects))
+        return self.subjects[_turns(self.seed, round_number, len(self.subjects))[turn]]
 
     def _caption(self, index: int) -> str:
         scene = self.scene(index)
@@ -113,6 +122,13 @@ class ScenesSource:
         return draw(self.scene(int(entry.locator)), framing.height_px, framing.width_px)
 
 
+@lru_cache(maxsize=64)
+def _turns(seed: int, round_number: int, count: int) -> tuple[int, ...]:
+    """The order of one round. In the same order each time, two subjects and four renderers would meet in step."""
+    state = np.random.SeedSequence(seed, spawn_key=(round_number, 0, 0)).generate_state(4)
+    return tuple(random.Random(int.from_bytes(state.tobytes(), "little")).sample(range(count), count))
+
+
 def _told(subjects: str | Sequence[str] | None) -> object:
     return list(subjects) if isinstance(subjects, (tuple, list)) else subjects
 
@@ -127,7 +143,7 @@ class _Series(ComputedPictures):
     @property
     def formula(self) -> str:
         """The generator, the series, and where in it they begin; as it was before there were subjects, without any."""
-        subjects = f" of {', '.join(self.source.subjects)}" if self.source.subjects else ""
+        subjects = f" of {', '.join(self.source.subjects)} in rounds" if self.source.subjects else ""
         return f"{GENERATOR} {self.source}{subjects} from {self.places.start}"
 
     def hashes(self) -> Iterator[str]:

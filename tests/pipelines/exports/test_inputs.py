@@ -1,8 +1,10 @@
 """Where processes come from, and what only strokes can give."""
 
 import json
+import os
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,6 +13,7 @@ from conf.command import command
 from conf.errors import ConfigError, UserError
 from pipelines.exports.inputs import Replay, from_dataset, from_painting
 from pipelines.inference.config import paint_config
+from pipelines.inference.output_folder import PROVENANCE, ProcessFolder
 from pipelines.paint import run
 from renderers.painting import to_uint8
 from tests.pipelines.exports.runs import export
@@ -48,6 +51,19 @@ def test_what_has_no_strokes_is_exported_as_it_is_or_not_at_all(tmp_path: Path) 
         from_dataset(root, "00000001", Replay(num_frames=None, size=300))
 
 
+def test_a_picture_behind_a_signed_url_gives_its_name_and_not_its_signature(tmp_path: Path) -> None:
+    url = "memory://signed/a_boat.png?token=s3cret"
+    with fsspec.open(url, "wb") as file:
+        Image.fromarray(to_uint8(landscape(64, 64))).save(file, "png")
+    out = tmp_path / "out"
+    out.mkdir()
+    small = ("renderer=oil", "renderer.num_strokes=50", "canvas_px=64", "format=svg")
+    assert export(f"picture={url}", *small, f"out={out}") == 0
+    (svg,) = out.iterdir()
+    text = svg.read_text(encoding="utf-8")
+    assert svg.name == "a_boat.svg" and "s3cret" not in text and "A boat, painted in oil" in text
+
+
 def test_more_pixels_than_a_machine_holds_are_refused(painted: dict[str, Path]) -> None:
     with pytest.raises(ConfigError, match="size=4096: not allowed; allowed: less: 256 frames"):
         from_dataset(painted["bezier"], "00000000", Replay(num_frames=256, size=4096))
@@ -61,6 +77,19 @@ def test_a_key_that_is_not_there_is_named_beside_some_that_are(painted: dict[str
 def test_a_folder_that_is_no_painting_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not an output folder"):
         from_painting(tmp_path, _AS_STORED)
+
+
+def test_a_painting_in_a_folder_whose_name_is_not_utf8_is_named_by_its_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    pictures = np.zeros((2, 64, 64, 3), np.uint8)
+    options = {"task": "generate", "seed": 0, "steps": 1, "guidance": 1.0, "painter": "tiny", "conditions": []}
+    ProcessFolder(root=folder).write(pictures, {**options, "note": PROVENANCE, "prompt": ""})
+    monkeypatch.chdir(folder)
+    process = from_painting(Path(), _AS_STORED)
+    assert process.name == "caf\\udce9"
+    assert export("painting=.", f"out={tmp_path / 'a.png'}", "format=sheet") == 0
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from conf.errors import ConfigError
 from pipelines.exports import lesson, sheet
 from pipelines.exports.inputs import Replay, from_dataset
 from pipelines.exports.palette import TUBES, mix_of, palette_of
+from pipelines.exports.settings import PAGES_MM, PageName
 from tests.pipelines.exports.runs import Picture, grown, optional, settings
 
 
@@ -18,7 +19,12 @@ def pages(path: Path, dpi: int = 72) -> tuple[list[Picture], str]:
     """The pages of a PDF as pictures, and all its text."""
     document = optional("pypdfium2").PdfDocument(path)
     pictures = [np.asarray(page.render(scale=dpi / 72).to_pil().convert("RGB")) for page in document]
-    return pictures, "\n".join(page.get_textpage().get_text_range() for page in document)
+    return pictures, "\n".join(texts(path))
+
+
+def texts(path: Path) -> list[str]:
+    """The text of each page of a PDF."""
+    return [page.get_textpage().get_text_range() for page in optional("pypdfium2").PdfDocument(path)]
 
 
 def num_pictures(page: Picture, least_px: int) -> int:
@@ -49,11 +55,39 @@ def test_a_pdf_sheet_is_one_page_of_the_paper_with_every_frame(tmp_path: Path) -
     assert pictures[0].min(axis=2)[:border].min() > 250 and inner.min() < 150
 
 
+_SHAPES = ((64, 1024), (64, 192), (64, 64), (173, 64), (192, 64), (1024, 64))  # as slender as `export` takes them
+
+
+@pytest.mark.parametrize("page", PAGES_MM)
+def test_a_lesson_has_room_for_pictures_of_every_shape(tmp_path: Path, page: PageName) -> None:
+    optional("reportlab")
+    for margin_mm in (0, 34):
+        for height, width in _SHAPES:
+            process = grown(3, height, width, phases=False)
+            lesson.write(process, settings(page=page, margin_mm=margin_mm), tmp_path / "a.pdf")
+            with_steps = [text for text in texts(tmp_path / "a.pdf") if "Step " in text]
+            assert sum(text.count("Step ") for text in with_steps) == 2
+            for text in with_steps:  # the facts of a step stand on its page, below its title and its pictures
+                assert text.count("The step changes") == text.count("Step ")
+
+
+@pytest.mark.parametrize("page", PAGES_MM)
+def test_a_sheet_has_room_for_pictures_of_every_shape(tmp_path: Path, page: PageName) -> None:
+    for height, width in _SHAPES:
+        process = grown(5, height, width)
+        for frame in process.frames:
+            frame.picture[:] = frame.picture // 2  # no white
+        sheet.write(process, settings(page=page, dpi=100), tmp_path / "a.png")
+        least_px = round(5 / 25.4 * 100) - 1
+        assert num_pictures(np.asarray(Image.open(tmp_path / "a.png")), least_px) == 5
+
+
 def test_margins_that_leave_no_room_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="margin_mm=60"):
         sheet.write(grown(40, 200, 400), settings(page="a5", margin_mm=60), tmp_path / "a.pdf")
-    with pytest.raises(ConfigError, match="margin_mm=60"):
-        lesson.write(grown(), settings(page="a5", margin_mm=60), tmp_path / "a.pdf")
+    for margin_mm in (35, 60):
+        with pytest.raises(ConfigError, match=f"margin_mm={margin_mm}: not allowed; allowed: 0 to 34, .* on a5"):
+            lesson.write(grown(), settings(page="a5", margin_mm=margin_mm), tmp_path / "a.pdf")
 
 
 def test_a_font_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from renderers.studio.phases import PHASES
 from tests.pipelines.small_painter import save_untrained_painter
 from tests.renderers.pictures import landscape
 
-FAST = ("num_frames=3", "steps=1", "device=cpu", "renderer.num_strokes=30", "renderer.preset=fast")
+FAST = ("num_frames=3", "steps=1", "device=cpu")
+FEW_STROKES = ("renderer.num_strokes=30", "renderer.preset=fast")
 CARD = {"size_px": [64, 64], "sizes_px": [[64, 96], [96, 64]]}
 
 
@@ -36,7 +37,8 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def paint(painter: Path, *overrides: object) -> int:
-    return command("paint", paint_config, run, "A test.", [f"painter={painter}", *FAST, *map(str, overrides)])
+    few = FEW_STROKES if "execution=strokes" in overrides else ()
+    return command("paint", paint_config, run, "A test.", [f"painter={painter}", *FAST, *few, *map(str, overrides)])
 
 
 def report(out: Path) -> dict[str, Any]:
@@ -104,11 +106,16 @@ def test_an_unfinished_picture_is_what_the_strokes_begin_on(painter: Path, pictu
         (("execution=strokes", "renderer=studio", "renderer.things.method=truth"), "renderer.things.method=truth"),
         (("execution=strokes", "renderer=studio", "renderer.order=salient", "order='the subject last'"), "mixed"),
         (("execution=brush",), "frames or strokes"),
-        (("canvas_px=512",), "execution=strokes"),
+        (("canvas_px=512",), "canvas_px=512: not allowed; allowed: null, or set execution=strokes"),
+        (("renderer=ink",), "renderer=ink: not allowed; allowed: oil, or set execution=strokes"),
+        (("renderer.num_strokes=banana",), "renderer.num_strokes=banana: not allowed; allowed: 500, or set execution="),
+        (("renderer.brush.path=a.png",), "renderer.brush.path=a.png: not allowed; allowed: null, or set execution="),
         (("order='the subject first'",), "execution=strokes"),
         (("execution=strokes", "order='  '"), "words such as"),
         (("execution=strokes", "order=[subject,background]"), "words such as"),
         (("execution=strokes", "order=true"), "words such as"),
+        (("execution=strokes", "order='not the sky'"), "order=not the sky: not allowed; allowed: words that say"),
+        (("execution=strokes", "renderer=studio", "renderer.order='not the sky'"), "renderer.order=not the sky"),
         (("execution=strokes", "canvas_px=9000"), "64 to 2048"),
     ],
 )

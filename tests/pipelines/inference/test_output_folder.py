@@ -1,6 +1,7 @@
 """What the folder of a painted process promises, its page in a real browser included."""
 
 import base64
+import errno
 import io
 import itertools
 import json
@@ -90,6 +91,59 @@ def test_small_frames_are_enlarged_where_people_look(written: Path) -> None:
     assert np.abs(large[:, 6::13, 6::13].astype(int) - painted()).max() <= 1
     assert np.array_equal(enlarged(large), large)
     assert np.array_equal(np.asarray(Image.open(written / "frames" / "04.png")), painted()[4])
+
+
+@pytest.mark.parametrize("shape", [(2, 1024), (1024, 2), (3, 97), (8, 1024), (1024, 64)])
+def test_slender_frames_are_enlarged_no_further_than_players_take(tmp_path: Path, shape: tuple[int, int]) -> None:
+    """A factor of 256 over the short side would make 131,072 px of the first; WebP holds 16,383, H.264 16,384."""
+    frames = np.random.default_rng(0).integers(0, 256, (3, *shape, 3), np.uint8)
+    ProcessFolder(root=tmp_path, lossless=True).write(frames, report())
+    height, width = enlarged(frames).shape[1:3]
+    assert 3000 < max(height, width) <= 4096 and height * shape[1] == width * shape[0]
+    with Image.open(tmp_path / "process.webp") as animation:
+        assert animation.size == (width, height) and getattr(animation, "n_frames", 0) == 3
+    assert _decoded(tmp_path / "process.mp4").shape[1:3] == (height // 2 * 2, width // 2 * 2)
+    assert np.array_equal(_decoded(tmp_path / "process.mkv")[:3], frames)
+
+
+@pytest.mark.parametrize("encoder", ["mp4", "png_of", "render_player"])
+def test_an_encoder_that_fails_leaves_what_was_there(
+    encoder: str, written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {path: path.read_bytes() for path in written.rglob("*.*")}
+
+    def failing(*_: object, **__: object) -> bytes:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(output_folder, encoder, failing)
+    for root in (written, tmp_path / "new"):
+        with pytest.raises(ZeroDivisionError):
+            ProcessFolder(root=root).write(painted(3), report())
+    assert {path: path.read_bytes() for path in written.rglob("*.*")} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("calls", range(9))  # of the claim, three frames, video, animation, sheet, page and report
+def test_a_full_disk_leaves_nothing_half_written(
+    calls: int, written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_after(path: Path, data: bytes) -> None:
+        if next(counted) == calls:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        write_atomically(path, data)
+
+    monkeypatch.setattr(output_folder, "write_atomically", full_after)
+    monkeypatch.setattr(own_files, "write_atomically", full_after)
+    (written / "notes.txt").write_bytes(b"mine")
+    for root in (tmp_path / "new", written):
+        counted = itertools.count()
+        with pytest.raises(OSError, match="No space left"):
+            ProcessFolder(root=root).write(painted(3), report())
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    if calls == 0:  # nothing was written yet, so the process of before is whole
+        assert read_report(written)["prompt"] == "a red house"
+    else:
+        assert [path.name for path in written.rglob("*")] == ["notes.txt"]
 
 
 def test_the_animation_has_every_frame_and_holds_the_last(written: Path) -> None:

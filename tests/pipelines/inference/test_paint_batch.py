@@ -18,7 +18,7 @@ from tests.pipelines.pages.gallery_visit import a_chromium
 from tests.pipelines.small_painter import save_untrained_painter
 from training.data import manifest, retries
 
-FAST = ("task=reconstruct", "num_frames=3", "at=1", "steps=2", "device=cpu", "prompt=boat")
+FAST = ("task=reconstruct", "num_frames=3", "steps=2", "device=cpu", "prompt=boat")
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,32 @@ def test_every_picture_of_a_folder_has_a_folder(painted: Path) -> None:
         assert [one["picture"] for one in report["conditions"]] == [name]
     assert len(frames(painted / "boat")) == 3
     assert np.abs(frames(painted / "boat") - frames(painted / "tree")).max() > 8
+
+
+def test_a_picture_whose_name_begins_with_a_tilde_is_painted(
+    painter: Path, pictures: Path, painted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "~tree.png").write_bytes((pictures / "tree.png").read_bytes())
+    (tmp_path / "in" / "~").mkdir()
+    (tmp_path / "in" / "~" / "tree.png").write_bytes((pictures / "tree.png").read_bytes())
+    monkeypatch.chdir(tmp_path / "in")
+    assert paint(painter, "image=.", f"out={tmp_path / 'all'}") == 0
+    assert paint(painter, "image=./~/tree.png", f"out={tmp_path / 'one'}") == 0
+    for out in (tmp_path / "all" / "~tree", tmp_path / "one"):
+        assert np.abs(frames(out) - frames(painted / "tree")).max() <= 1
+
+
+def test_a_picture_of_a_folder_whose_name_is_not_utf8_is_named_and_the_others_are_painted(
+    painter: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its name could stand neither in a report nor on a page."""
+    (tmp_path / "in").mkdir()
+    for name in ("boat.png", os.fsdecode(b"caf\xe9.png")):
+        (tmp_path / "in" / name).write_bytes((pictures / "boat.png").read_bytes())
+    assert paint(painter, f"image={tmp_path / 'in'}", f"out={tmp_path / 'out'}") == 3
+    assert "caf\\udce9.png: its name is not in UTF-8" in capsys.readouterr().out
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["boat", "index.html"]
 
 
 def test_a_picture_is_painted_the_same_alone_and_in_any_batch(

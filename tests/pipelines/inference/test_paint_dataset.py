@@ -1,13 +1,16 @@
 """One command paints a data set: its captions, its pictures, or how its unfinished pictures go on."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from conf.command import command
-from pipelines.inference.config import paint_config
+from conf.errors import ConfigError
+from pipelines.inference.config import StrokeExecution, paint_config
+from pipelines.inference.execution import Executed, execute
 from pipelines.inference.of_dataset import GIVEN
 from pipelines.paint import run
 from tests.pipelines.small_dataset import small_dataset
@@ -69,6 +72,33 @@ def test_every_picture_is_given_as_it_is_stored(
     assert all(report(tmp_path / key)["task"] == overrides[0].partition("=")[2] for key in stored)
 
 
+def test_a_process_that_strokes_cannot_paint_as_asked_is_skipped_and_named(
+    painter: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = sequences(dataset)
+
+    def without_elephant(execution: StrokeExecution, painted: Any, picture: Any, seed: int, **how: Any) -> Executed:
+        if not skipped:
+            skipped.append(seed)
+            raise ConfigError("order", execution.order, "words that name things of the picture: the background")
+        return execute(replace(execution, order=None), painted, picture, seed, **how)
+
+    skipped: list[int] = []
+    monkeypatch.setattr("pipelines.inference.execution.execute", without_elephant)
+    strokes = ("execution=strokes", "canvas_px=64", "order='the elephant first'", "renderer.num_strokes=60")
+    out = tmp_path / "out"
+    assert paint(painter, f"dataset={dataset}", *strokes, f"out={out}") == 3
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("skipped")]
+    assert len(told) == 1 and "elephant" in told[0] and first.caption in told[0]
+    assert not (out / first.key).exists() and (out / second.key / "report.json").exists()
+    assert second.key in (out / "index.html").read_text() and first.key not in (out / "index.html").read_text()
+    capsys.readouterr()
+    skipped.clear()
+    alone = tmp_path / "alone"
+    assert paint(painter, "prompt=a hat", *strokes, f"out={alone}") == 2
+    assert "elephant" in capsys.readouterr().err and not (alone / "report.json").exists()
+
+
 def test_what_is_painted_stays_when_more_are_asked_for(
     painter: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -103,6 +133,44 @@ def test_what_cannot_be_painted_of_a_set_is_one_line_and_leaves_nothing(
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert reason in line
     assert not out.exists()
+
+
+@pytest.mark.parametrize("task", [("task=reconstruct",), ("task=complete", "at=1")])
+@pytest.mark.parametrize(
+    ("overrides", "reason"),
+    [
+        (("size=70",), "size=70x70: not allowed; allowed: multiples of"),
+        (("loras={ink: 1.0}",), "loras=ink: not allowed"),
+        (("size=32",), "size=32x32: not allowed; allowed: 64 to 1024"),
+    ],
+)
+def test_a_refused_run_leaves_no_given_pictures(
+    painter: Path,
+    dataset: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    task: tuple[str, ...],
+    overrides: tuple[str, ...],
+    reason: str,
+) -> None:
+    out = tmp_path / "out"
+    assert paint(painter, f"dataset={dataset}", *task, *overrides, f"out={out}") == 2
+    assert reason in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_refused_run_leaves_the_given_pictures_of_an_earlier_one(
+    painter: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other = (sequence.key for sequence in sequences(dataset))
+    overrides = (f"dataset={dataset}", "task=reconstruct", f"out={tmp_path}")
+    assert paint(painter, *overrides, "num_sequences=1") == 0
+    (tmp_path / other).mkdir()
+    (tmp_path / other / "notes.txt").write_text("mine")
+    assert paint(painter, *overrides) == 2
+    assert f"out={tmp_path / other}: not allowed; allowed: a new or empty folder" in capsys.readouterr().err
+    assert [path.stem for path in (tmp_path / GIVEN).iterdir()] == [one]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([GIVEN, "index.html", one, other])
 
 
 def test_a_sequence_without_a_caption_is_named(

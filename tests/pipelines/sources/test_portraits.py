@@ -1,6 +1,7 @@
 """What scenes promise whose subject stands alone."""
 
 import re
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from pipelines.sources.scenes.drawing import draw
 from pipelines.sources.scenes.portrait import SUBJECTS, portrait
 from pipelines.sources.source import ComputedPictures
 from pipelines.synthesis.config import synth_config
+from pipelines.synthesis.plan import make_plan
 from tests.pipelines.sources.test_scenes import KINDS, coloured_nouns, label_name, nearest_colour
 
 SMALL = Framing(height_px=96, width_px=96)
@@ -113,15 +115,29 @@ def test_whatever_is_asked_for_as_a_subject_stands_alone_and_is_named(subject: s
 
 def test_subjects_come_by_turns_and_do_not_depend_on_the_others() -> None:
     everything = ScenesSource(seed=6, alone=True, subjects="all")
-    assert [everything.entry(index).id.split("/")[-1].replace("-", " ") for index in range(len(SUBJECTS))] == list(
-        SUBJECTS
-    )
+    shown = [subject_of(everything, index) for index in range(3 * len(SUBJECTS))]
+    rounds = [shown[first : first + len(SUBJECTS)] for first in range(0, len(shown), len(SUBJECTS))]
+    assert all(set(one) == set(SUBJECTS) for one in rounds) and rounds[0] != rounds[1] != rounds[2]
     few = ScenesSource(seed=6, alone=True, subjects=("cow", "pine tree"))
-    place = list(SUBJECTS).index("pine tree")
+    place = next(place for place in range(20 * len(SUBJECTS)) if both_show(everything, few, place, "pine tree"))
     assert few.entry(place).id == everything.entry(place).id == f"scenes/6/{place}/alone/pine-tree"
     assert few.entry(place).sha256 == everything.entry(place).sha256
     assert few.scene(place) == everything.scene(place)
     assert len({everything.entry(index).caption for index in range(200)}) > 190
+
+
+@pytest.mark.parametrize("subjects", [("cow", "sheep"), ("cow", "sheep", "horse", "dog"), tuple(SUBJECTS)[:5]])
+@pytest.mark.parametrize("renderer", ["manners", "mix"])
+def test_every_subject_is_painted_in_every_manner(subjects: tuple[str, ...], renderer: str) -> None:
+    count = 60 * len(subjects)
+    words = ["source.alone=true", f"source.subjects=[{','.join(subjects)}]", f"renderer={renderer}", "out=a"]
+    config = synth_config(composed("synth", [*words, f"num_sequences={count}"]))
+    entries = config.source.index(count)
+    plan = make_plan(entries, [choice.weight for choice in config.renderers], count, None, 0.0)
+    met = Counter(
+        (sequence.entry.id.split("/")[-1], sequence.renderer) for shard in plan.shards() for sequence in shard.sequences
+    )
+    assert len(met) == len(subjects) * len(config.renderers) and min(met.values()) > 60 / len(config.renderers) / 3
 
 
 def test_subjects_are_those_that_the_kinds_of_scenes_have() -> None:
@@ -155,6 +171,14 @@ def test_what_was_begun_before_there_were_subjects_goes_on() -> None:
     assert recipe.keys() == {"kind", "seed", "num_pictures", "kinds", "alone"}
     asked_for = synth_config(composed("synth", ["source.alone=true", "source.subjects=[cow]", "out=a"])).recipe()
     assert asked_for["source"]["subjects"] == ["cow"]
+
+
+def subject_of(source: ScenesSource, index: int) -> str:
+    return source.entry(index).id.split("/")[-1].replace("-", " ")
+
+
+def both_show(one: ScenesSource, other: ScenesSource, index: int, subject: str) -> bool:
+    return subject_of(one, index) == subject_of(other, index) == subject
 
 
 def _series(subjects: tuple[str, ...] | None) -> ComputedPictures:

@@ -208,7 +208,15 @@ def test_recipes_tell_series_and_kinds_apart() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("kinds", ("castle",)), ("kinds", ()), ("kinds", ("boat", "boat")), ("seed", -1), ("num_pictures", 0)],
+    [
+        ("kinds", ("castle",)),
+        ("kinds", ()),
+        ("kinds", ("boat", "boat")),
+        ("seed", -1),
+        ("num_pictures", 0),
+        ("num_pictures", 10**8 + 1),
+        ("num_pictures", 10**20),
+    ],
 )
 def test_bad_configuration_is_named(field: str, value: object) -> None:
     with pytest.raises(ConfigError) as raised:

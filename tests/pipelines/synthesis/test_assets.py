@@ -107,6 +107,7 @@ def test_bad_files_are_named_before_anything_is_written(tmp_path: Path) -> None:
     heights(tmp_path / "other.png", (120, 41))
     for key, name in (
         ("renderer.brush.path", "missing.png"),
+        ("renderer.brush.path", "~nobody-of-that-name/missing.png"),
         ("renderer.brush.path", "words.png"),
         ("renderer.brush.path", "empty.png"),
         ("renderer.brush.path", "full.png"),

@@ -110,6 +110,14 @@ def test_members_added_to_the_mix_must_have_no_weight_of_their_own() -> None:
     assert set(mix["weights"].values()) == {None}
 
 
+def test_a_member_that_has_no_weight_and_would_never_be_painted_is_refused(tmp_path: Path) -> None:
+    member = "+renderer.members.extra={family: brush}"
+    with pytest.raises(ConfigError, match=r"a member with a weight: set \+renderer\.weights\.extra=1") as caught:
+        synth_config(plain_of(tmp_path, member))
+    assert caught.value.key == "renderer.members.extra"
+    assert "extra" in names(synth_config(plain_of(tmp_path, member, "+renderer.weights.extra=1")))
+
+
 @pytest.mark.parametrize("weight", ["-1", "inf", "nan"])
 def test_weights_that_are_no_shares_are_refused(weight: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"renderer\.weights\.ink=.*a number from 0, or null"):

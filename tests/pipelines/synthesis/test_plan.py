@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conf.errors import UserError
 from pipelines.sources.scenes.source import ScenesSource
 from pipelines.sources.source import SourceEntry
 from pipelines.synthesis.plan import Plan, deal, in_val, make_plan
-from training.data.layout import is_shard_name
+from training.data.layout import MOST_SEQUENCES, is_shard_name
 
 WEIGHTS = st.lists(st.integers(1, 1000), min_size=1, max_size=12)
 PLANS = st.builds(
@@ -163,6 +164,19 @@ def test_many_computed_pictures_are_described_by_their_formula_and_few_one_by_on
     many += [fingerprint(replace(source, kinds=("boat",)), 5), fingerprint(replace(source, alone=True), 5)]
     monkeypatch.setattr(ScenesSource, "entry", None)
     assert len(set(many)) == 5 and fingerprint(source, 5) == many[0]
+
+
+def test_weights_too_large_to_be_added_up_are_dealt_by_their_relation() -> None:
+    assert deal([1e308, 1e308], 8).tolist() == deal([1, 1], 8).tolist() == [0, 1] * 4
+    assert deal([1e308, 5e307], 99).tolist() == deal([2, 1], 99).tolist()
+
+
+def test_more_sequences_than_a_data_set_holds_are_refused_whether_said_or_counted() -> None:
+    pictures = ScenesSource(num_pictures=MOST_SEQUENCES).index(None)
+    assert make_plan(pictures, [1.0], None, None, 0.0).num_sequences == MOST_SEQUENCES
+    with pytest.raises(UserError, match=r"100000000 pictures, each by 2 renderers, .*; allowed: at most 100000000"):
+        make_plan(pictures, [1.0, 1.0], None, None, 0.0)
+    assert make_plan(pictures, [1.0, 1.0], 10, None, 0.0).num_sequences == 10
 
 
 def test_another_picture_caption_or_licence_is_another_fingerprint() -> None:

@@ -173,6 +173,18 @@ def test_a_taken_port_is_refused_at_once(app: Served, tmp_path: Path, capsys: py
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("host", "reason"),
+    [("é" * 100, "allowed: the address or the name of a host"), ("a\udcff", "UTF-8"), ("..", "cannot listen here")],
+)
+def test_a_host_that_is_none_is_refused_in_one_line(
+    host: str, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(f"host={host}", f"out={tmp_path / 'out'}") == BAD_CONFIGURATION
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: host=") and reason in line and not (tmp_path / "out").exists()
+
+
 def test_without_gradio_one_line_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

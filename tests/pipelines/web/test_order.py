@@ -11,6 +11,7 @@ from pipelines.web.order import Order
 from pipelines.web.settings import AppConfig, app_config
 from renderers.studio.media import MEDIA
 from tests.pipelines.web.served import answers
+from training.data.remote import RemotePath
 
 PHRASES = {"oil": "painted in oil", "ink": "painted in Chinese ink"}
 GIVEN = {"path": "/uploads/a.png"}
@@ -38,6 +39,15 @@ def test_words_reach_paint_letter_for_letter_and_the_manner_is_appended() -> Non
     assert order(subject=" a \n\n boat\t").paint_config(config(), PHRASES, Path("out")).prompt == "a boat"
 
 
+def test_a_painter_behind_a_signed_url_is_opened_by_it_and_shown_without_its_signature() -> None:
+    url = "memory://models/painter?token=s3cret"
+    signed = app_config({**compose("app", []), "painters": [url]})
+    (name,) = signed.by_name
+    assert name == "painter?token=***"
+    painted = order(painter=name, subject="a boat").paint_config(signed, {}, Path("out"))
+    assert isinstance(painted.painter, RemotePath) and painted.painter.url == url
+
+
 def test_each_start_is_a_task_of_paint() -> None:
     for start, task, frames in (("finished", "reconstruct", [2]), ("unfinished", "complete", [1])):
         asked = order(start=start, **{start: GIVEN})
@@ -54,7 +64,8 @@ def test_strokes_are_those_of_the_manner_and_as_large_as_allowed() -> None:
     for method, renderer in (("oil", "oil"), ("ink", "ink"), ("studio", "studio"), ("region", "oil"), ("", "oil")):
         strokes = order(in_strokes=True, method=method).paint_config(config(canvas_px=320), PHRASES, Path("o")).strokes
         assert strokes is not None and (strokes.renderer.name, strokes.canvas_px) == (renderer, 320)
-    assert order().paint_config(config(), PHRASES, Path("out")).strokes is None
+    for method in ("", "ink"):  # whose renderer has nothing to do where frames are wanted
+        assert order(method=method).paint_config(config(), PHRASES, Path("out")).strokes is None
 
 
 @pytest.mark.parametrize("start", ["words", "finished", "unfinished"])
@@ -101,7 +112,8 @@ def test_what_is_not_possible_is_said_in_a_sentence(options: dict[str, Any], rea
     "options",
     [
         {"start": "else"}, {"start": None}, {"num_frames": 2.5}, {"num_frames": None}, {"steps": float("inf")},
-        {"seed": "many"}, {"subject": 3}, {"method": 3}, {"start": "finished", "finished": "a.png"},
+        {"seed": "many"}, {"seed": "9" * 5000}, {"subject": "a \ud800 boat"}, {"method": "\udcff"},
+        {"painter": "\ud800"}, {"subject": 3}, {"method": 3}, {"start": "finished", "finished": "a.png"},
         {"start": "finished", "finished": {"path": 3}}, {"start": "frames", "pins": [GIVEN, 0, GIVEN]},
     ],
 )  # fmt: skip

@@ -1,12 +1,14 @@
 """The order of the stream: a pure function of (seed, position), fair to every sequence, rank and data set."""
 
+import math
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.data.order import ROUND, StreamOrder, rank_positions, shares_of
+from training.data.order import ROUND, StreamOrder, rank_positions, shares_of, summable
 
 SEEDS = st.integers(0, 2**63 - 1)
 SIZES = st.integers(1, 300)
@@ -105,6 +107,21 @@ GOLDEN_MIXED = [(1, 2), (1, 1), (0, 2), (1, 0), (1, 3), (0, 0), (0, 1), (1, 0)]
 )
 def test_weights_become_thousandths(weights: list[float], shares: tuple[int, ...]) -> None:
     assert shares_of(weights) == shares
+
+
+@pytest.mark.parametrize("scale", [1e308, 1e-308, 5e-324])
+def test_weights_of_any_size_count_by_their_relation_alone(scale: float) -> None:
+    assert shares_of([scale, scale]) == (500, 500)
+    assert shares_of([scale] * 3) == (334, 333, 333)
+
+
+@given(st.lists(st.floats(0.001, 1000.0), min_size=1, max_size=12), st.integers(-900, 900))
+def test_shares_are_what_they_were_before_weights_were_scaled(weights: list[float], exponent: int) -> None:
+    """Streams that were begun with one version of this code go on with the next: powers of two round nothing."""
+    exact = ROUND * np.asarray(weights, float) / np.sum(weights)
+    scaled = summable(weights)
+    assert (ROUND * scaled / np.sum(scaled)).tolist() == exact.tolist()
+    assert shares_of(weights) == shares_of([math.ldexp(weight, exponent) for weight in weights])
 
 
 def test_of_many_equal_weights_the_first_get_what_is_left_over() -> None:

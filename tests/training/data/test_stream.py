@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from tests.pipelines.small_dataset import painted_frames, small_dataset
 from training.data.batch import SequenceBatch
+from training.data.source import StreamSource
 from training.data.stream import DataMixture, SequenceStream
 
 CAPTIONS = tuple(f"picture {number}" for number in range(15))  # ten in train, in two shards of five
@@ -42,6 +44,19 @@ def keys(batches: Sequence[SequenceBatch]) -> list[str]:
 
 def joined(batches: Sequence[SequenceBatch]) -> torch.Tensor:
     return torch.cat([batch.frames for batch in batches if batch.frames is not None])
+
+
+def test_methods_that_two_data_sets_call_alike_keep_their_phrases(stream: SequenceStream) -> None:
+    def called(name: str, **phrases: str) -> StreamSource:
+        (source,) = stream.sources
+        recipe = {"renderers": [{"name": method, "phrase": phrase} for method, phrase in phrases.items()]}
+        card = replace(source.split.card, recipe=recipe)
+        return replace(source, split=replace(source.split, name=name, card=card))
+
+    oils, inks = called("oils", oil="in oil", studio="drawn, in oil"), called("inks", oil="in oil", studio="in ink")
+    assert replace(stream, sources=(oils, inks)).facts["phrases"] == {
+        "oil": "in oil", "studio": "drawn, in oil", "studio of inks": "in ink",
+    }  # fmt: skip
 
 
 def test_an_epoch_shows_every_sequence_once(stream: SequenceStream) -> None:

@@ -238,7 +238,7 @@ def load_base(path: str | Path, key: str = "base") -> BaseModel:
     Raises:
         UserError: if it is not there, lacks a part or a tensor, or is of another architecture.
     """
-    folder, name = Path(path).expanduser(), f"{key}={path}"
+    folder, name = Path(path), f"{key}={path}"
     refuse_absent(path, name)
     where = str(folder) if folder.exists() else str(path)
     if folder.exists():

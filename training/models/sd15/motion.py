@@ -191,7 +191,7 @@ def load_motion(path: str | Path, unet: UNet2DConditionModel) -> MotionAdapter:
     Raises:
         UserError: if it is not there, or is something else.
     """
-    place, name = Path(path).expanduser(), f"motion={path}"
+    place, name = Path(path), f"motion={path}"
     if place.is_file():
         try:
             return adapter_from_original(

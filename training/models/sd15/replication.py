@@ -146,7 +146,7 @@ def load_replication(path: str | Path, unet: UNet2DConditionModel, *, grown: boo
     Raises:
         UserError: if it is not there, is something else, or belongs to another base.
     """
-    place, name = Path(path).expanduser(), f"replication={path}"
+    place, name = Path(path), f"replication={path}"
     if place.is_dir() and not (place / "config.json").is_file():
         kind = kind_of_folder(place)
         raise UserError(f"{name}: holds no replication network (a SparseControlNetModel's config.json), but {kind}")

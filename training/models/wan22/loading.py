@@ -33,7 +33,7 @@ def load_base(path: str | Path, model: WanConfig, key: str = "base", dtype: torc
         UserError: if it is not there, lacks a part, or is another Wan; by its configuration files alone. Its networks
             raise the same if they lack tensors or have others.
     """
-    folder, name = Path(path).expanduser(), f"{key}={path}"
+    folder, name = Path(path), f"{key}={path}"
     refuse_absent(path, name)
     where = str(folder) if folder.exists() else str(path)
     if folder.exists():

@@ -1,0 +1,56 @@
+"""The frame sizes that a painter's card names, as `training.assemble` is given them: read and checked."""
+
+from conf.errors import ConfigError
+from conf.value import parse_size
+
+_SHORTEST_PX, _LONGEST_PX = 64, 1024  # of a side, as in the framing of `pipelines.paint`
+
+SizePx = tuple[int, int]
+"""(height, width)."""
+
+
+def read_sizes(key: str, value: object) -> list[SizePx]:
+    """The sizes that were typed for a key: one, or a list of them.
+
+    Raises:
+        ConfigError: naming the key and the size that is none.
+    """
+    typed_sizes = [] if value is None else value if isinstance(value, list) else [value]
+    sizes = []
+    for typed_size in typed_sizes:
+        try:
+            width, height = parse_size(typed_size)
+        except ConfigError as error:
+            raise ConfigError(key, error.value, "sizes in pixels, as [80x64,96x64]") from None
+        sizes.append((height, width))
+    return sizes
+
+
+def check_sides(key: str, size_px: SizePx) -> None:
+    """Refuse a size that no painter is asked for.
+
+    Raises:
+        ConfigError: naming the key.
+    """
+    if not all(_SHORTEST_PX <= side_px <= _LONGEST_PX for side_px in size_px):
+        raise ConfigError(key, _as_typed(size_px), f"{_SHORTEST_PX} to {_LONGEST_PX} px a side, as 64 or 96x64")
+
+
+def check_cells(key: str, size_px: SizePx, cell_px: int) -> None:
+    """Refuse a size that a painter cannot paint.
+
+    Args:
+        key: to name.
+        size_px: of frames.
+        cell_px: whose multiples the sides of its frames are.
+
+    Raises:
+        ConfigError: naming the key.
+    """
+    if any(side_px % cell_px for side_px in size_px):
+        raise ConfigError(key, _as_typed(size_px), f"multiples of {cell_px} px a side, as this base paints them")
+
+
+def _as_typed(size_px: SizePx) -> str:
+    height, width = size_px
+    return str(width) if width == height else f"{width}x{height}"
