@@ -107,7 +107,6 @@ def test_bad_files_are_named_before_anything_is_written(tmp_path: Path) -> None:
     heights(tmp_path / "other.png", (120, 41))
     for key, name in (
         ("renderer.brush.path", "missing.png"),
-        ("renderer.brush.path", "~nobody-of-that-name/missing.png"),
         ("renderer.brush.path", "words.png"),
         ("renderer.brush.path", "empty.png"),
         ("renderer.brush.path", "full.png"),
@@ -122,3 +121,14 @@ def test_bad_files_are_named_before_anything_is_written(tmp_path: Path) -> None:
             configured(tmp_path / "out", *beside, f"{key}={tmp_path / name}")
         assert caught.value.key == key and name in str(caught.value) and "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("key", ["brush.path", "brush.height_path", "style.path", "style.weights"])
+def test_a_file_in_the_home_folder_of_nobody_is_one_that_is_not_there(key: str, tmp_path: Path) -> None:
+    beside = {
+        "brush.height_path": [f"renderer.brush.path={fork(tmp_path / 'fork.png')}"],
+        "style.weights": [f"renderer.style.path={fork(tmp_path / 'fork.png')}"],
+    }
+    with pytest.raises(ConfigError, match="a file that can be read") as caught:
+        configured(tmp_path / "out", *beside.get(key, []), f"renderer.{key}=~nobody-of-that-name/a.png")
+    assert caught.value.key == f"renderer.{key}"

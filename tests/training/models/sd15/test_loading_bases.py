@@ -123,6 +123,10 @@ def test_missing_foreign_and_reshaped_tensors_are_refused_by_name(
     assert capfd.readouterr().err == ""  # no table of a library
 
 
+def test_the_home_folder_of_nobody_is_no_base() -> None:
+    assert refusal(Path("~nobody-of-that-name/base")).endswith("no such folder")
+
+
 def refusal(folder: Path) -> str:
     with pytest.raises(UserError) as caught:
         load_base(folder)

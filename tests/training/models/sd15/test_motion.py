@@ -218,6 +218,12 @@ def test_parts_of_another_kind_are_called_by_their_name(base: BaseModel, tmp_pat
         assert "\n" not in str(caught.value)
 
 
+def test_the_home_folder_of_nobody_holds_nothing(base: BaseModel) -> None:
+    with pytest.raises(UserError, match=r"^motion=~nobody-of-that-name/motion cannot be loaded: ") as caught:
+        load_motion(Path("~nobody-of-that-name/motion"), base.unet)
+    assert "\n" not in str(caught.value)
+
+
 def test_motion_that_would_be_computed_otherwise_is_refused(base: BaseModel) -> None:
     shape = {"block_out_channels": (16, 32), "motion_layers_per_block": 1}
     with pytest.raises(UserError, match="their norms have 8 groups, the base's UNet 16"):

@@ -280,6 +280,12 @@ def test_a_network_that_is_not_whole_or_of_another_kind_is_refused_by_name(base:
         assert "\n" not in str(caught.value)
 
 
+def test_the_home_folder_of_nobody_holds_nothing(base: BaseModel) -> None:
+    with pytest.raises(UserError, match=r"^replication=~nobody-of-that-name/replication cannot be loaded: ") as caught:
+        load_replication(Path("~nobody-of-that-name/replication"), base.unet)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_network_in_half_precision_without_tables_of_positions_is_whole(base: BaseModel, tmp_path: Path) -> None:
     network = trained(base).half()
     network.save_pretrained(tmp_path)

@@ -166,6 +166,8 @@ def test_another_wan_is_refused_in_one_line_before_any_weight_is_read(
     load_base(copy, MODEL)
     with pytest.raises(UserError, match=f"base={tmp_path / 'nowhere'}: no such folder"):
         load_base(tmp_path / "nowhere", MODEL)
+    with pytest.raises(UserError, match="base=~nobody-of-that-name/base: no such folder"):
+        load_base(Path("~nobody-of-that-name/base"), MODEL)
     change(copy)
     with pytest.raises(UserError, match=error) as refusal:
         load_base(copy, MODEL)
