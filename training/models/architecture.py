@@ -138,6 +138,7 @@ class StageRequest:
         parents: key -> folder or file that the user named, of `motion`, `replication` and `spatial_lora`;
             `training.models.weights.parent_weights` finds the weights in it.
         num_frames: T of the sequences; the motion model must know as many.
+        base: folder of the base that the user named; None for one that comes with the model, or a new one.
         data: where these are, for messages.
         lora: sizes of the LoRA, in the stages that train one.
         conditions: how condition frames are drawn, in the stage that trains on them.
@@ -149,6 +150,7 @@ class StageRequest:
 
     stage: DenoisingStageName
     num_frames: int
+    base: AnyPath | None = None
     parents: Mapping[str, AnyPath] = field(default_factory=dict)
     data: str = ""
     lora: "LoraShape | None" = None

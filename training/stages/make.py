@@ -67,6 +67,7 @@ def _denoising_stage(name: DenoisingStageName, config: TrainConfig, train: Seque
     request = StageRequest(
         stage=name,
         num_frames=train.num_frames,
+        base=config.base,
         parents={key: place for key, place in parents.items() if place is not None},
         data=train.sources[0].split.url,
         lora=config.stage.lora,

@@ -99,6 +99,21 @@ def test_later_stages_and_painters_have_the_unet_that_the_temporal_modules_were_
     assert isinstance(painter, Painter) and module_hash(painter.base.unet) == module_hash(unet)
 
 
+def test_a_unet_that_moved_from_another_base_does_not_replace_that_of_the_base_in_silence(
+    larger: Path, folders: Folders, tmp_path: Path
+) -> None:
+    motion = train_with("all", larger, folders, tmp_path / "motion")
+    further = train("base", larger, {"base": folders["base"]}, tmp_path / "further", max_steps=1)
+    for stage in ("motion", "replication", "motion_lora"):
+        with pytest.raises(UserError, match=rf"motion={motion}: its UNet moved from another base than base={further}"):
+            prepared(config(stage, larger, {**folders, "base": further}, tmp_path / "none", motion=motion))
+    alone = motion / "weights" / "animatediff.safetensors"
+    made = prepared(config("motion", larger, {**folders, "base": further}, tmp_path / "none", motion=alone))
+    held = made.network.get_submodule("denoiser.unet").state_dict()
+    for name, value in load_base(further / "weights").unet.state_dict().items():
+        assert torch.equal(held[name], value), name
+
+
 def test_a_unet_that_is_not_whole_is_refused(larger: Path, folders: Folders, tmp_path: Path) -> None:
     motion = tmp_path / "motion"
     shutil.copytree(folders["motion"], motion)

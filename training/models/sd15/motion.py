@@ -26,7 +26,7 @@ Residuals = tuple[Sequence[Tensor], Tensor]
 _TEMPORAL = ".motion_modules."
 _HEADS = "num_attention_heads"  # in the header of a file; AnimateDiff's own, which do not say it, have 8
 _RELEASED_HEADS = 8
-_ORIGINAL_FILE = "animatediff.safetensors"
+ORIGINAL_FILE = "animatediff.safetensors"
 
 
 def is_temporal(name: str) -> bool:
@@ -178,7 +178,7 @@ def save_motion(adapter: MotionAdapter, folder: Path) -> None:
 
     adapter.save_pretrained(folder, safe_serialization=True)
     heads = {_HEADS: str(adapter.config.motion_num_attention_heads)}
-    save_file(original_from_motion(adapter.state_dict()), folder / _ORIGINAL_FILE, metadata=heads)
+    save_file(original_from_motion(adapter.state_dict()), folder / ORIGINAL_FILE, metadata=heads)
 
 
 def load_motion(path: str | Path, unet: UNet2DConditionModel) -> MotionAdapter:

@@ -15,10 +15,18 @@ from conf.errors import ConfigError, UserError
 from training.data.remote import AnyPath
 from training.models.architecture import StageRequest, Trainable
 from training.models.lora import apply_lora, is_lora, lora_of
+from training.models.painter_parts import part_at
 from training.models.sd15.base import BaseModel, save_its_unet, with_its_unet
 from training.models.sd15.denoisers import ConditionedDenoiser, FrameDenoiser, SequenceDenoiser
 from training.models.sd15.lora import LoraKind, add_lora, load_lora, save_lora
-from training.models.sd15.motion import adapter_of, add_motion, is_temporal, load_motion, save_motion
+from training.models.sd15.motion import (
+    ORIGINAL_FILE,
+    adapter_of,
+    add_motion,
+    is_temporal,
+    load_motion,
+    save_motion,
+)
 from training.models.sd15.replication import add_replication, is_carried, load_replication, save_replication
 from training.models.shape import LoraShape, OfBase
 from training.models.weights import holding, module_hash, parent_weights, part_of
@@ -33,7 +41,7 @@ def trainable(base: BaseModel, request: StageRequest) -> Trainable:
     """As `training.models.architecture.Architecture.trainable` says."""
     checkpointing, parents, original = request.checkpointing, request.parents, base
     if "motion" in parents:
-        base = with_its_unet(base, parent_weights("motion", parents["motion"]))
+        base = _with_moved_unet(base, request)
     match request.stage:
         case "base":
             return unet_trainable(base, trains_text=request.trains_text, checkpointing=checkpointing)
@@ -60,6 +68,27 @@ def trainable(base: BaseModel, request: StageRequest) -> Trainable:
                     spatial = load_lora("spatial_lora", place, base.unet, marks)
                 marks["motion"] = module_hash(adapter)
             return lora_trainable(base, adapter, spatial, request.lora, marks, checkpointing=checkpointing)
+
+
+def _with_moved_unet(base: BaseModel, request: StageRequest) -> BaseModel:
+    """The base as the temporal modules were trained with it: with the UNet beside them, if that moved.
+
+    Raises:
+        UserError: if it moved from another base than the one that was named: its training would be lost in silence.
+    """
+    place = request.parents["motion"]
+    moved = with_its_unet(base, parent_weights("motion", place))
+    if request.base is None or module_hash(moved.unet) == module_hash(base.unet):
+        return moved
+    begun_from, of_base = part_at("motion", place).parents.get("base"), part_at("base", request.base)
+    known = [of_base.hash]
+    if of_base.card is not None and of_base.card.get("stage") == "words":  # it has the UNet of the base it began from
+        known.append(of_base.parents.get("base", of_base.hash))
+    if begun_from is not None and begun_from not in known:
+        file = parent_weights("motion", place) / ORIGINAL_FILE
+        alone = f"motion={file} takes the temporal modules alone, for the UNet of this base"
+        raise UserError(f"motion={place}: its UNet moved from another base than base={request.base}; {alone}")
+    return moved
 
 
 def unet_trainable(base: BaseModel, *, trains_text: bool, checkpointing: bool = False) -> Trainable:
