@@ -8,7 +8,6 @@ RUN is the out= of training.train. Parts must belong together: each run's card n
 and a part that does not match is refused. Licences and run cards of all parts are copied into the painter.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,13 +22,15 @@ from conf.errors import ConfigError, UserError
 from conf.value import check_named, parse_size
 from training.data.claim import claimed_folder
 from training.data.manifest import stored_hash
+from training.data.mirror import local_copy
 from training.data.own_page import README
 from training.data.plain import parse_json
 from training.data.remote import AnyPath
 from training.data.retries import retried
 from training.data.staging import to_stores
+from training.models.painter_folder import read_painter_card
 from training.models.painter_parts import Part, part_at, parts_of_painter
-from training.models.painter_sizes import SizePx, check_cells, check_sides, read_sizes
+from training.models.painter_sizes import SizePx, check_cells, check_sides, read_sizes, shown_by
 from training.models.weights import PAINTER_CARD
 from training.tracking import Artifact, NoTracker, Tracker, TrackerConfig, WandbTracker
 
@@ -213,7 +214,10 @@ def _facts(config: AssembleConfig, parts: Mapping[str, Part]) -> dict[str, Any]:
     from importlib.metadata import version
 
     data = parts["motion"].data
-    num_frames, size = config.num_frames or data.get("num_frames"), config.size or _size(parts)
+    before = _as_before(config, parts)
+    num_frames = config.num_frames or before.get("num_frames") or data.get("num_frames")
+    size = config.size or before.get("size_px") or _size(parts)
+    sizes = config.sizes or before.get("sizes_px", ())
     if num_frames is None or size is None:
         key = "num_frames" if num_frames is None else "size"
         raise UserError(
@@ -222,7 +226,7 @@ def _facts(config: AssembleConfig, parts: Mapping[str, Part]) -> dict[str, Any]:
     return {
         "num_frames": num_frames,
         "size_px": list(size),
-        **({"sizes_px": [list(known) for known in config.sizes]} if config.sizes else {}),
+        **({"sizes_px": [list(known) for known in sizes]} if sizes else {}),
         "phrases": data.get("phrases", {}),
         "dtype": config.dtype,
         "code_version": version("process-painter"),
@@ -233,16 +237,24 @@ def _facts(config: AssembleConfig, parts: Mapping[str, Part]) -> dict[str, Any]:
     }
 
 
+def _as_before(config: AssembleConfig, parts: Mapping[str, Part]) -> dict[str, Any]:
+    """Frames and sizes of `painter=`, the latter as another codec shows them; nothing where it gets other motion."""
+    if config.painter is None or config.motion is not None:
+        return {}
+    folder = local_copy("painter", config.painter)
+    card = read_painter_card(folder)
+    now = parts["codec" if "codec" in parts else "base"].weights
+    sizes = {key: card[key] for key in ("size_px", "sizes_px") if key in card}
+    scaled = shown_by(now, [sizes.pop("size_px"), *sizes.get("sizes_px", [])], instead_of=folder)
+    return {"num_frames": card["num_frames"], "size_px": scaled[0], **({"sizes_px": scaled[1:]} if sizes else {})}
+
+
 def _size(parts: Mapping[str, Part]) -> list[int] | None:
     """(height, width) of the frames that the motion model learned from, at the size at which the codec shows them."""
     size = parts["motion"].data.get("size_px")
     if size is None or "codec" not in parts:
         return size
-    codec_px, base_px = (
-        json.loads((parts[key].weights / "vae" / "config.json").read_text(encoding="utf-8"))["patch_px"]
-        for key in ("codec", "base")
-    )
-    return [side * codec_px // base_px for side in size]
+    return shown_by(parts["codec"].weights, [size], instead_of=parts["base"].weights)[0]
 
 
 def _licences(config: AssembleConfig, part: Part) -> dict[str, Any]:

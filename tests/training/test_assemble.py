@@ -230,7 +230,9 @@ def test_impossible_painters_are_refused(runs: Folders, tmp_path: Path, options:
 def test_other_sizes_may_be_one_or_a_list(runs: Folders, tmp_path: Path) -> None:
     for number, (sizes, stored) in enumerate((("64", [[64, 64]]), ("[96x64,64x80]", [[64, 96], [80, 64]]))):
         out = assemble(runs, tmp_path / str(number), sizes=sizes)
-        assert json.loads((out / "painter.json").read_text())["sizes_px"] == stored
+        again = assemble({}, tmp_path / f"{number} again", painter=out, licences="null")
+        for folder in (out, again):
+            assert json.loads((folder / "painter.json").read_text())["sizes_px"] == stored
 
 
 @pytest.mark.parametrize("out", [".", ".."])

@@ -113,5 +113,7 @@ def test_a_decoder_shows_the_latents_of_a_painter_at_twice_the_size(
         assemble({}, tmp_path / "larger", painter=painter, codec=tmp_path / "decoder", licences="null")
     )
     assert larger.facts["size_px"] == [64, 64] and load_painter(painter).facts["size_px"] == [32, 32]
+    again = assemble({}, tmp_path / "again", painter=tmp_path / "larger", licences="null")
+    assert load_painter(again).facts["size_px"] == [64, 64]
     latents = torch.randn(1, 8, 4, 4, generator=torch.Generator().manual_seed(0))
     assert larger.base.decode(latents).shape == (1, 3, 64, 64)

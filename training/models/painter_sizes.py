@@ -1,5 +1,9 @@
 """The frame sizes that a painter's card names, as `training.assemble` is given them: read and checked."""
 
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
 from conf.errors import ConfigError
 from conf.value import parse_size
 
@@ -24,6 +28,26 @@ def read_sizes(key: str, value: object) -> list[SizePx]:
             raise ConfigError(key, error.value, "sizes in pixels, as [80x64,96x64]") from None
         sizes.append((height, width))
     return sizes
+
+
+def shown_by(base: Path, sizes_px: Sequence[Sequence[int]], *, instead_of: Path) -> list[list[int]]:
+    """Sizes of frames, each as one codec shows the latents that another shows at the size that is given.
+
+    Args:
+        base, instead_of: folders that hold a codec as `vae`.
+        sizes_px: (height, width) of frames, as `instead_of` shows them.
+    """
+    now_px, before_px = _patch_px(base), _patch_px(instead_of)
+    if now_px is None or before_px is None:  # not codecs of the tiny model
+        return [list(size_px) for size_px in sizes_px]
+    return [[side_px * now_px // before_px for side_px in size_px] for size_px in sizes_px]
+
+
+def _patch_px(base: Path) -> int | None:
+    """Side of the square of pixels that is one place of its latents; None where its codec does not say."""
+    config = base / "vae" / "config.json"
+    side_px: int | None = json.loads(config.read_text(encoding="utf-8")).get("patch_px") if config.is_file() else None
+    return side_px
 
 
 def check_sides(key: str, size_px: SizePx) -> None:
