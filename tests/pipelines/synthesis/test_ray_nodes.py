@@ -49,19 +49,20 @@ def wait_for(out: Path, number: int, run: "subprocess.Popen[bytes]") -> None:
 def test_machines_that_die_and_join_give_the_bytes_of_one(code: str, cluster: object, tmp_path: Path) -> None:
     alone, out = tmp_path / "alone", tmp_path / "out"
     assert synth(*WORDS, "cluster=inline", f"out={alone}") == 0
+    cluster.add_node(num_cpus=0, include_dashboard=False)  # type: ignore[attr-defined]
     # Machines of their own unpack the code each for itself; those of one folder would empty it under each other's feet.
     folders = (f"code-{number}" for number in itertools.count())
-    nodes = [
-        cluster.add_node(num_cpus=cpus, include_dashboard=False, runtime_env_dir_name=next(folders))  # type: ignore[attr-defined]
-        for cpus in (0, 1, 1)
-    ]
+    first, *_ = (
+        cluster.add_node(num_cpus=1, include_dashboard=False, runtime_env_dir_name=next(folders))  # type: ignore[attr-defined]
+        for _ in range(2)
+    )
     address = cluster.address  # type: ignore[attr-defined]
     overrides = [*WORDS, "cluster=ray", f"cluster.address={address}", f"cluster.code={code}", f"out={out}"]
     command = [sys.executable, "-m", "process_painter", "synth", *overrides]
     with (tmp_path / "log").open("wb") as log:
         run = subprocess.Popen(command, stdout=log, stderr=log)
         wait_for(out, 3, run)
-        cluster.remove_node(nodes[1], allow_graceful=False)  # type: ignore[attr-defined]
+        cluster.remove_node(first, allow_graceful=False)  # type: ignore[attr-defined]
         assert run.poll() is None, (tmp_path / "log").read_text()
         cluster.add_node(num_cpus=1, runtime_env_dir_name=next(folders))  # type: ignore[attr-defined]
         assert run.wait() == 0, (tmp_path / "log").read_text()
