@@ -244,9 +244,8 @@ def _as_before(config: AssembleConfig, parts: Mapping[str, Part]) -> dict[str, A
     folder = local_copy("painter", config.painter)
     card = read_painter_card(folder)
     now = parts["codec" if "codec" in parts else "base"].weights
-    sizes = {key: card[key] for key in ("size_px", "sizes_px") if key in card}
-    scaled = shown_by(now, [sizes.pop("size_px"), *sizes.get("sizes_px", [])], instead_of=folder)
-    return {"num_frames": card["num_frames"], "size_px": scaled[0], **({"sizes_px": scaled[1:]} if sizes else {})}
+    size, *sizes = shown_by(now, [card["size_px"], *card.get("sizes_px", ())], instead_of=folder)
+    return {"num_frames": card["num_frames"], "size_px": size, "sizes_px": sizes}
 
 
 def _size(parts: Mapping[str, Part]) -> list[int] | None:

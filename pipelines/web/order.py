@@ -148,10 +148,11 @@ class Order:
             keys["task"] = "reconstruct" if self.start == "finished" else "complete"
             if self.start == "unfinished":
                 keys["at"] = frame % self.num_frames
-        if not self.in_strokes:
-            return paint_config({**compose("paint", []), **keys})
-        keys |= {"execution": "strokes", "canvas_px": config.limits.canvas_px}
-        return paint_config({**compose("paint", self._renderer(phrases.get(self.method, ""))), **keys})
+        choices: list[str] = []
+        if self.in_strokes:
+            choices = self._renderer(phrases.get(self.method, ""))
+            keys |= {"execution": "strokes", "canvas_px": config.limits.canvas_px}
+        return paint_config({**compose("paint", choices), **keys})
 
     def _renderer(self, phrase: str) -> list[str]:
         """Whose strokes a phrase names: a medium of the studio, or by the method's own name a renderer; else oil.

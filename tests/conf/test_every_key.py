@@ -2,8 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from importlib import import_module
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -13,24 +12,8 @@ from conf.errors import UserError
 from conf.meant import leaves
 from conf.value import text_of
 from process_painter.console import VERBS
+from tests.conf.test_defaults import COMMANDS as CONFIGURED
 
-CONFIGURES = {
-    "app": "pipelines.web.settings:app_config",
-    "assemble": "training.assemble:assemble_config",
-    "dashboard": "training.dashboard:dashboard_config",
-    "encode": "pipelines.encode:encode_config",
-    "evaluate": "pipelines.evaluate:evaluate_config",
-    "export": "pipelines.export:export_config",
-    "film": "pipelines.film:film_config",
-    "gallery": "pipelines.gallery:gallery_config",
-    "ingest": "pipelines.ingest:ingest_config",
-    "paint": "pipelines.inference.config:paint_config",
-    "publish": "pipelines.publish:publish_config",
-    "status": "pipelines.status:status_config",
-    "synth": "pipelines.synthesis.config:synth_config",
-    "train": "training.config:train_config",
-    "verify": "pipelines.verify:verify_config",
-}
 PARENTS = "data=a out=b base=c"
 COMMANDS = [
     "app", "assemble out=a base=b motion=c", "dashboard project=a", "encode dataset=a out=b base=c",
@@ -77,7 +60,7 @@ def test_text_that_is_not_utf8_is_refused_by_every_key(command: str) -> None:
 
 
 def test_all_commands_are_looked_at() -> None:
-    assert {command.split()[0] for command in COMMANDS} == set(CONFIGURES) == set(VERBS)
+    assert {command.split()[0] for command in COMMANDS} == set(CONFIGURED) == set(VERBS)
     for command in COMMANDS:
         assert configured(command) is not None, command
 
@@ -85,8 +68,7 @@ def test_all_commands_are_looked_at() -> None:
 def configured(command: str, *words: str) -> Any:
     """The typed configuration of a command with more words; None where it is refused in one line."""
     name, *base = command.split()
-    module, function = CONFIGURES[name].split(":")
-    configure: Callable[[dict[str, Any]], Any] = getattr(import_module(module), function)
+    configure, _ = CONFIGURED[name]
     try:
         return configure(compose(name, [*base, *words]))
     except UserError:

@@ -1,4 +1,4 @@
-"""The frame sizes that a painter's card names, as `training.assemble` is given them: read and checked."""
+"""The frame sizes that a painter's card names, as `training.assemble` is given them or takes them over: read, checked, scaled."""
 
 import json
 from collections.abc import Sequence

@@ -78,7 +78,7 @@ def _with_moved_unet(base: BaseModel, request: StageRequest) -> BaseModel:
     """
     place = request.parents["motion"]
     moved = with_its_unet(base, parent_weights("motion", place))
-    if request.base is None or module_hash(moved.unet) == module_hash(base.unet):
+    if moved is base or request.base is None or module_hash(moved.unet) == module_hash(base.unet):
         return moved
     begun_from, of_base = part_at("motion", place).parents.get("base"), part_at("base", request.base)
     known = [of_base.hash]
