@@ -1,4 +1,4 @@
-"""The frame sizes of a painter's card, as `training.assemble` is given them or takes them over: read, checked, scaled."""
+"""The frame sizes of a painter, as `training.assemble` is given them or takes them over: read, checked, scaled."""
 
 import json
 from collections.abc import Sequence
