@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
+from conf.cache_home import cache_home
 from conf.errors import UserError
 from pipelines.sources.depth import DEPTH_ENDING, decode_depth, is_depth_map
 from pipelines.sources.framing import WHITE, Framing, Ground
@@ -18,7 +19,6 @@ from pipelines.sources.reading import read_patiently
 from pipelines.sources.sidecars import Sidecars
 from pipelines.sources.source import Listing, Picture, RefusedPicture, SourceEntry, StorageFault
 from pipelines.sources.stored import StoredSource, ending, list_files, printable
-from training.data.shard_cache import cache_folder
 from training.data.storage import naming, open_storage
 
 NUM_READERS = 16
@@ -72,7 +72,7 @@ class FolderSource(StoredSource):
         entries: list[SourceEntry] = []
         is_noted = len(chosen) >= _WORTH_NOTING and isinstance(filesystem, LocalFileSystem)
         with (
-            KnownHashes.open(cache_folder().with_name("hashes.sqlite")) if is_noted else nullcontext() as known,
+            KnownHashes.open(cache_home() / "hashes.sqlite") if is_noted else nullcontext() as known,
             ThreadPoolExecutor(NUM_READERS) as readers,
         ):
             scan = _Scan(filesystem, root, frozenset(names), self.licence, known)

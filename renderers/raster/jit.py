@@ -9,6 +9,8 @@ from typing import Any, TypeVar, cast
 
 import numba
 
+from conf.cache_home import cache_home
+
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _OPTIONS: dict[str, Any] = {"fastmath": True, "nogil": True, "error_model": "numpy"}
@@ -62,8 +64,7 @@ def sources_hash(renderers: Path = Path(__file__).parents[1]) -> str:
 
 _SOURCES_HASH = sources_hash()
 
-_home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-CACHE_FOLDER = Path(os.environ.get("NUMBA_CACHE_DIR") or _home / "process-painter" / f"kernels-{_SOURCES_HASH}")
+CACHE_FOLDER = Path(os.environ.get("NUMBA_CACHE_DIR") or cache_home() / f"kernels-{_SOURCES_HASH}")
 """Where compiled kernels are kept."""
 
 

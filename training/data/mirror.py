@@ -12,12 +12,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from conf.cache_home import cache_home
 from conf.errors import ConfigError, UserError
 from training.data.claim import sole_writer
 from training.data.manifest import is_temporary, temporary_path
 from training.data.remote import AnyPath, RemotePath, answers
 from training.data.remote_claim import is_claim
-from training.data.shard_cache import cache_folder
 
 _LAST = ("checkpoint.json", "run_card.json")
 """Files that say that all others of their folder are there."""
@@ -38,7 +38,7 @@ def local_copy(key: str, place: AnyPath) -> Path:
     if not tree:
         raise UserError(f"{key}={place}: no such folder")
     version = hashlib.sha256(repr((place.url, sorted(tree.items()))).encode()).hexdigest()[:32]
-    folder = cache_folder().with_name("folders") / version / place.name
+    folder = cache_home() / "folders" / version / place.name
     if not folder.exists():
         temporary = temporary_path(folder)
         try:
@@ -60,7 +60,7 @@ class Mirror:
     def __init__(self, place: RemotePath) -> None:
         self.place = place
         version = hashlib.sha256(place.url.encode()).hexdigest()[:32]
-        self.local = cache_folder().with_name("runs") / version / place.name
+        self.local = cache_home() / "runs" / version / place.name
         self._there: dict[str, tuple[int, int]] = {}  # what the store has: size and time of the local file
 
     @contextmanager

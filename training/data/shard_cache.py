@@ -18,6 +18,7 @@ from io import FileIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from conf.cache_home import cache_home
 from conf.errors import UserError
 from training.data.layout import tar_name
 from training.data.manifest import is_temporary, new_file
@@ -33,11 +34,6 @@ _FETCHED_AT_ONCE = 4
 _LONGEST_FETCH_S = 3600.0
 
 
-def cache_folder() -> Path:
-    """Where shards are kept: below `XDG_CACHE_HOME`, or `~/.cache`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "process-painter" / "shards"
-
-
 @dataclass(frozen=True, kw_only=True)
 class ShardCache:
     """A folder of shards.
@@ -47,7 +43,7 @@ class ShardCache:
         max_bytes: of all shards together, besides those that are being read.
     """
 
-    folder: Path = field(default_factory=cache_folder)
+    folder: Path = field(default_factory=lambda: cache_home() / "shards")
     max_bytes: int = 20 << 30
 
     def open(self, split: "StoredSplit", number: int) -> FileIO:

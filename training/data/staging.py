@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from conf.cache_home import cache_home
 from conf.command import Summary
 from conf.errors import ConfigError, UserError
 from training.data.claim import sole_writer
@@ -21,7 +22,6 @@ from training.data.manifest import is_temporary
 from training.data.mirror import fetch_files
 from training.data.remote import RemotePath
 from training.data.remote_claim import is_claim
-from training.data.shard_cache import cache_folder
 
 UNFINISHED = ".unfinished"
 
@@ -61,7 +61,7 @@ def to_stores(
             return Staged(config=configure(plain))
         place = RemotePath.from_url(out, "out")
         version = hashlib.sha256(place.url.encode()).hexdigest()[:32]
-        local = cache_folder().with_name("staging") / version / place.name
+        local = cache_home() / "staging" / version / place.name
         config = configure({**plain, "out": str(local)})
         return Staged(config=config, place=place, local=local, overwrite=getattr(config, "overwrite", False))
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from fsspec import AbstractFileSystem
 
+from conf.cache_home import cache_home
 from pipelines.sources import folder as folder_source
 from pipelines.sources import known_hashes
 from pipelines.sources.folder import FolderSource
-from training.data.shard_cache import cache_folder
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_a_file_that_cannot_be_read_is_asked_for_again(pictures: Path, read: lis
 
 @pytest.mark.parametrize("damage", ["no database", "a folder"])
 def test_a_cache_that_cannot_be_used_is_done_without(pictures: Path, read: list[str], damage: str) -> None:
-    first, file = hashes_of(pictures), cache_folder().with_name("hashes.sqlite")
+    first, file = hashes_of(pictures), cache_home() / "hashes.sqlite"
     file.unlink()
     file.mkdir() if damage == "a folder" else file.write_bytes(b"no database" * 100)
     assert hashes_of(pictures) == first and len(read) == 20
@@ -86,4 +86,4 @@ def test_a_cache_that_cannot_be_used_is_done_without(pictures: Path, read: list[
 def test_few_pictures_leave_nothing_in_the_cache(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder_source, "_WORTH_NOTING", 11)
     hashes_of(pictures)
-    assert not cache_folder().parent.exists()
+    assert not cache_home().exists()
