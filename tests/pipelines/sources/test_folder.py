@@ -1,63 +1,20 @@
-import errno
+"""What `source=folder` lists, loads and refuses."""
+
 import hashlib
-import io
-import json
 import os
-import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import fsspec
 import numpy as np
 import pytest
-from fsspec.implementations.local import LocalFileSystem
-from PIL import Image
 
 from conf.errors import ConfigError, UserError
 from pipelines.sources import SOURCES, source_class
 from pipelines.sources.folder import FolderSource
-from pipelines.sources.framing import Framing
-from pipelines.sources.source import RefusedPicture, StorageFault
-
-FRAMING = Framing(height_px=64, width_px=64)
-
-Form = Literal["NFC", "NFD"]
-
-
-def png(colour: str = "red") -> bytes:
-    out = io.BytesIO()
-    Image.new("RGB", (80, 60), colour).save(out, "PNG")
-    return out.getvalue()
-
-
-def grey_png() -> bytes:
-    out = io.BytesIO()
-    Image.new("L", (80, 60), 128).save(out, "PNG")
-    return out.getvalue()
-
-
-def fill(root: Path, files: Mapping[str, bytes | str]) -> Path:
-    for name, content in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return root
-
-
-def ids(source: FolderSource, limit: int | None = None) -> list[str]:
-    return [entry.id for entry in source.index(limit)]
-
-
-def caption_of(root: Path, id_: str) -> str | None:
-    return {entry.id: entry.caption for entry in FolderSource(path=str(root)).index(None)}[id_]
-
-
-def one_line_error(source: FolderSource) -> str:
-    with pytest.raises(UserError) as caught:
-        source.index(None)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+from pipelines.sources.source import RefusedPicture
+from tests.pipelines.sources.picture_folders import FRAMING, fill, grey_png, ids, one_line_error, png
 
 
 def test_pictures_are_listed_by_sorted_relative_path_whatever_else_lies_there(tmp_path: Path) -> None:
@@ -195,66 +152,6 @@ def test_a_folder_that_may_not_be_entered_is_not_passed_over_in_silence(
     assert "Permission denied" in one_line_error(FolderSource(path=str(tmp_path)))
 
 
-def test_captions_come_from_sidecar_then_nearest_table_then_jsonl_before_csv(tmp_path: Path) -> None:
-    root_jsonl = [
-        {"file_name": "sub/sidecar.png", "text": "root"},
-        {"file_name": "sub/near.png", "text": "root"},
-        {"file_name": "./sub/far.png", "caption": "root jsonl", "license": "CC-BY"},
-    ]
-    fill(
-        tmp_path,
-        {
-            **{f"sub/{name}.png": png() for name in ("sidecar", "near", "far", "none")},
-            "metadata.jsonl": "\n".join(json.dumps(row) for row in root_jsonl) + "\n\n",
-            "captions.csv": 'path,caption\nsub/far.png,"root, csv"\n',
-            "sub/captions.csv": "\ufefffile,Text\nnear.png,near csv\n",
-            "sub/sidecar.txt": "\ufeff  from the\nsidecar  ",
-        },
-    )
-    found = {entry.id: entry for entry in FolderSource(path=str(tmp_path), licence="CC0").index(None)}
-    assert {id_: entry.caption for id_, entry in found.items()} == {
-        "sub/sidecar.png": "from the sidecar",
-        "sub/near.png": "near csv",
-        "sub/far.png": "root jsonl",
-        "sub/none.png": None,
-    }
-    assert found["sub/far.png"].licence == "CC-BY"  # its own before the source's
-    assert found["sub/none.png"].licence == "CC0"
-
-
-def test_a_blank_caption_is_none(tmp_path: Path) -> None:
-    fill(tmp_path, {"a.png": png(), "a.txt": " \n"})
-    assert caption_of(tmp_path, "a.png") is None
-
-
-def test_required_captions_that_lack_are_counted_and_the_first_is_named(tmp_path: Path) -> None:
-    fill(tmp_path, {"a.png": png(), "a.txt": "a", "b.png": png(), "c.png": png()})
-    message = one_line_error(FolderSource(path=str(tmp_path), require_captions=True))
-    assert "2 of 3" in message and "b.png" in message
-    assert len(FolderSource(path=str(tmp_path), require_captions=True).index(1)) == 1
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("metadata.jsonl", '{"file_name": "a.png"}\n{oops', "metadata.jsonl, line 2: not JSON"),
-        ("metadata.jsonl", "[1]", "metadata.jsonl, line 1: not a JSON object"),
-        ("metadata.jsonl", '{"text": "a"}', "metadata.jsonl, line 1: names no picture"),
-        ("metadata.jsonl", '{"file_name": "a.png", "text": 3}', "metadata.jsonl, line 1: text is not text"),
-        ("captions.csv", "name,caption\na.png,b", "captions.csv, line 1: no column named file_name"),
-        ("captions.csv", "file,caption\na.png,b\na.png,b,c", "captions.csv, line 3: 3 fields where"),
-        ("captions.csv", 'file,caption\na.png,"b', "captions.csv, line 2: not CSV"),
-        ("captions.csv", b"file,caption\na.png,caf\xe9", "captions.csv: not UTF-8"),
-        ("a.txt", b"caf\xe9", "a.txt: not UTF-8"),
-        ("a.txt", "a lake".encode("utf-16-le"), "a.txt: not UTF-8"),
-        ("Metadata.CSV", b"name,text", "Metadata.CSV, line 1: no column"),
-    ],
-)
-def test_malformed_captions_name_file_and_line(tmp_path: Path, name: str, content: bytes | str, message: str) -> None:
-    fill(tmp_path, {"a.png": png(), name: content})
-    assert f"{tmp_path}/{message}" in one_line_error(FolderSource(path=str(tmp_path)))
-
-
 def test_a_folder_that_is_missing_a_file_or_bare_is_named(tmp_path: Path) -> None:
     fill(tmp_path, {"file.png": png(), "bare/readme.md": "x"})
     assert one_line_error(FolderSource(path=f"{tmp_path}/gone")) == f"{tmp_path}/gone: missing"
@@ -280,117 +177,6 @@ def test_urls_that_run_commands_or_are_unknown_are_bad_configuration(path: str) 
             source_type: Any = source_class(kind)
             source_type(path=path).index(None)
         assert caught.value.key == "path"
-
-
-FAULTS = [
-    OSError(errno.EIO, "Input/output error"),
-    OSError(errno.ESTALE, "Stale file handle"),
-    OSError(errno.EMFILE, "Too many open files"),
-    OSError(errno.ENODEV, "No such device"),
-    TimeoutError(errno.ETIMEDOUT, "Connection timed out"),
-    ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"),
-    RuntimeError("whatever a client of remote storage raises"),
-]
-
-
-def failing(monkeypatch: pytest.MonkeyPatch, error: Exception, ending: str, times: int) -> list[float]:
-    """Let local storage fail so many times on files of a kind; the waits in between are told and not taken."""
-    waits: list[float] = []
-    monkeypatch.setattr("training.data.retries.time.sleep", waits.append)
-    read = LocalFileSystem.cat_file
-    left = [times]
-
-    def cat_file(self: LocalFileSystem, path: str, *arguments: Any, **options: Any) -> bytes:
-        if str(path).endswith(ending) and left[0]:
-            left[0] -= 1
-            raise error
-        data: bytes = read(self, path, *arguments, **options)
-        return data
-
-    monkeypatch.setattr(LocalFileSystem, "cat_file", cat_file)
-    return waits
-
-
-@pytest.mark.parametrize("error", FAULTS, ids=lambda error: f"{type(error).__name__} {error}"[:40])
-@pytest.mark.parametrize("ending", ["a.png", "a.depth.png"])
-def test_storage_that_hiccups_is_waited_for_and_one_that_fails_is_not_held_against_the_picture(
-    error: Exception, ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fill(tmp_path, {"a.png": png(), "a.depth.png": grey_png()})
-    source = FolderSource(path=str(tmp_path))
-    with monkeypatch.context() as hiccup:
-        waits = failing(hiccup, error, ending, times=2)
-        (entry,) = source.index(None)
-        assert len(waits) == 2 and waits[0] < waits[1]
-        failing(hiccup, error, ending, times=2)
-        assert source.load(entry, FRAMING).image.shape == (64, 64, 3)
-    failing(monkeypatch, error, ending, times=1000)
-    with pytest.raises(StorageFault, match=ending):
-        source.load(entry, FRAMING)
-    message = one_line_error(source)
-    assert str(tmp_path / ending) in message and "fails" in message
-
-
-def test_a_depth_map_that_is_a_broken_link_or_vanishes_is_refused_like_a_picture(tmp_path: Path) -> None:
-    fill(tmp_path, {"a.png": png(), "b.png": png("blue"), "b.depth.png": grey_png()})
-    (tmp_path / "a.depth.png").symlink_to(tmp_path / "gone")
-    source = FolderSource(path=str(tmp_path))
-    broken, vanishing = source.index(None)
-    (tmp_path / "b.depth.png").unlink()
-    for entry in (broken, vanishing):
-        with pytest.raises(RefusedPicture, match="its depth map cannot be read: No such file"):
-            source.load(entry, FRAMING)
-
-
-def test_a_disk_that_is_unplugged_is_not_held_against_its_pictures(tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    fill(disk, {"a.png": png(), "b.png": png("blue")})
-    source = FolderSource(path=str(disk))
-    entry = source.index(None)[0]
-    (disk / "a.png").unlink()
-    with pytest.raises(RefusedPicture, match="No such file"):
-        source.load(entry, FRAMING)
-    (disk / "b.png").unlink()
-    with pytest.raises(StorageFault, match="gone"):
-        source.load(entry, FRAMING)
-
-
-@pytest.mark.parametrize("text", ["a.txt", "a.TXT", "a.caption", "a.png.txt", "a.png.caption"])
-def test_captions_beside_a_picture_are_found_under_all_their_usual_names(tmp_path: Path, text: str) -> None:
-    fill(tmp_path, {"a.png": png(), text: "a lake"})
-    assert caption_of(tmp_path, "a.png") == "a lake"
-
-
-def test_the_plainest_name_of_a_caption_counts(tmp_path: Path) -> None:
-    fill(tmp_path, {"a.png": png(), "a.png.caption": "4", "a.png.txt": "3", "a.caption": "2"})
-    assert caption_of(tmp_path, "a.png") == "2"
-    fill(tmp_path, {"a.txt": "1"})
-    assert caption_of(tmp_path, "a.png") == "1"
-
-
-@pytest.mark.parametrize("column", ["file_name", "file", "path", "filename", "image"])
-def test_metadata_csv_is_a_table_of_captions(tmp_path: Path, column: str) -> None:
-    fill(tmp_path, {"a.png": png(), "metadata.csv": f"{column},text\na.png,a lake\n"})
-    assert caption_of(tmp_path, "a.png") == "a lake"
-
-
-@pytest.mark.parametrize(("form", "other"), [("NFC", "NFD"), ("NFD", "NFC")])
-def test_names_are_the_same_in_every_unicode_form(tmp_path: Path, form: Form, other: Form) -> None:
-    name, alike = (unicodedata.normalize(each, "château.png") for each in (form, other))
-    fill(tmp_path, {name: png(), "captions.csv": f"file,caption\n{alike},by table\n"})
-    assert caption_of(tmp_path, name) == "by table"
-    fill(tmp_path, {alike.replace(".png", ".txt"): "by text"})
-    assert caption_of(tmp_path, name) == "by text"
-    assert not FolderSource(path=str(tmp_path)).index(None).passed_over
-
-
-def test_a_template_captions_what_has_no_caption(tmp_path: Path) -> None:
-    fill(tmp_path, {"a.png": png(), "a.txt": "a lake", "sub/red_house-2.png": png("red")})
-    source = FolderSource(path=str(tmp_path), caption="a picture of %name, 5 %% grey")
-    assert [entry.caption for entry in source.index(None)] == ["a lake", "a picture of red house 2, 5 % grey"]
-    for wrong in ("%nobody", "100 % wool"):
-        with pytest.raises(ConfigError, match="caption="):
-            FolderSource(path="x", caption=wrong)
 
 
 def test_what_is_passed_over_is_named(tmp_path: Path) -> None:
