@@ -141,3 +141,13 @@ def test_a_url_that_cannot_be_is_refused_before_anything_is_made() -> None:
     for url in ("nope://bucket/one", "s3://user:password@bucket/one", "simplecache::s3://bucket/one", "s3://"):
         with pytest.raises(ConfigError, match="out="):
             configure({"out": url, "content": ""})
+
+
+def test_what_the_configuration_refuses_is_said_of_the_url(place: RemotePath) -> None:
+    def refuse(plain: dict[str, Any]) -> _Config:
+        raise ConfigError("out", plain["out"], "a file that ends in .mp4")
+
+    configure, _ = to_stores(refuse, _make_file)
+    with pytest.raises(UserError) as caught:
+        configure({"out": place.url, "content": ""})
+    assert str(caught.value) == f"out={place}: not allowed; allowed: a file that ends in .mp4"

@@ -62,7 +62,8 @@ def to_stores(
         place = RemotePath.from_url(out, "out")
         version = hashlib.sha256(place.url.encode()).hexdigest()[:32]
         local = cache_home() / "staging" / version / place.name
-        config = configure({**plain, "out": str(local)})
+        with _told_of(place, local):
+            config = configure({**plain, "out": str(local)})
         return Staged(config=config, place=place, local=local, overwrite=getattr(config, "overwrite", False))
 
     def ran(staged: Staged[_Config]) -> Summary:
@@ -95,10 +96,8 @@ def _staging(place: RemotePath, local: Path, mark: str | None, overwrite: bool) 
                     if mark in tree:
                         fetch_files(place, tree, local)
                 fetched = _files(local)
-                try:
+                with _told_of(place, local):
                     yield
-                except UserError as error:  # the place that the user said
-                    raise UserError(_as_named(str(error), local, place)) from error
                 _put(place, local, fetched, mark)
         finally:
             shutil.rmtree(local.parent, ignore_errors=True)
@@ -155,6 +154,18 @@ def _empty(folder: Path) -> None:
     """Remove what a run that was killed has left."""
     for path in folder.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+@contextmanager
+def _told_of(place: RemotePath, local: Path) -> Iterator[None]:
+    """Errors name the place that the user said."""
+    try:
+        yield
+    except ConfigError as error:
+        value, allowed = (_as_named(str(part), local, place) for part in (error.value, error.allowed))
+        raise ConfigError(error.key, value, allowed) from error
+    except UserError as error:
+        raise UserError(_as_named(str(error), local, place)) from error
 
 
 def _as_named(line: str, local: Path, place: RemotePath) -> str:
