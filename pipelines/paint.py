@@ -34,6 +34,7 @@ from pipelines.inference.memory import naming_memory
 from pipelines.inference.of_dataset import given_pictures
 from pipelines.inference.overview import check_overview, write_overview
 from pipelines.inference.own_files import release
+from pipelines.inference.phases import with_phases
 from pipelines.inference.requests import batches, is_painted, readable, request_hash, requests_of
 from pipelines.inference.result import (
     CannotFollow,
@@ -89,7 +90,7 @@ def _paint(config: PaintConfig, pipeline: "PaintingPipeline | None", on_guess: "
     card = read_painter_card(painter_folder(config.painter))
     requests = requests_of(config)
     several = requests != [config]
-    requests, unreadable = readable(config, requests)
+    requests, unreadable = readable(config, [with_phases(request, card.get("phrases", {})) for request in requests])
     hashes = {request.out: request_hash(request, card) for request in requests}
     todo = {one.out for one in requests if not several or not is_painted(one.out, hashes[one.out])}
     kind = "captions" if several and config.task == "generate" else "pictures"

@@ -14,6 +14,7 @@ from conf.value import Location, text_of
 from pipelines.inference.smoothing import Smoothing
 from pipelines.sources.framing import Fit
 from pipelines.synthesis.renderer_choice import RendererChoice, single_renderer
+from renderers.studio.phases import check_chosen
 from renderers.things.spoken_order import check_spoken
 from training.data.remote import AnyPath
 
@@ -78,6 +79,7 @@ class PaintConfig:
     task: Literal["generate", "reconstruct", "complete"]
     prompt: str
     negative: str
+    phases: tuple[str, ...] | None
     image: Path | None
     pictures: tuple[Path, ...] = ()  # what `image` is when it is a list
     dataset: Location | None
@@ -112,6 +114,8 @@ class PaintConfig:
     strokes: StrokeExecution | None = None
 
     def __post_init__(self) -> None:
+        if self.phases is not None:
+            check_chosen(self.phases)
         for key, lowest, highest in (
             ("num_frames", 2, _MOST_FRAMES), ("steps", 1, 1000), ("guidance", 1, 100), ("seed", 0, 2**63 - 1),
             ("frames_per_s", 0.1, 60), ("at", 0, self.num_frames - 2 if self.task == "complete" else self.at),
@@ -213,6 +217,8 @@ def paint_config(plain: dict[str, Any]) -> PaintConfig:
         raise ConfigError("execution", execution, "frames or strokes")
     if not isinstance(plain["order"], str | None):
         raise ConfigError("order", plain["order"], _IN_WORDS)
+    if isinstance(plain["phases"], str):
+        plain = {**plain, "phases": [name.strip().replace("-", "_") for name in plain["phases"].split(",")]}
     of_strokes = typed(_OfStrokes, {key: plain[key] for key in _OF_STROKES})
     given = {key: value for key, value in plain.items() if key not in (*_OF_STROKES, "execution")}
     config = typed(

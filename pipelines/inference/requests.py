@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _MOST_NAMED = 5
 _FREE = (
+    "phases",  # the prompt names them
     "image",
     "pictures",
     "dataset",

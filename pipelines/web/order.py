@@ -162,7 +162,7 @@ class Order:
         """
         from renderers.studio.media import MEDIA
 
-        medium = next((name for name, one in MEDIA.items() if one.phrase == phrase), None)
+        medium = next((name for name, one in MEDIA.items() if phrase.startswith(one.phrase)), None)
         if medium is None:
             return [f"renderer={self.method if self.method in _STROKES else _STROKES[0]}"]
         if self.start == "unfinished" and (MEDIA[medium].absorbs or not MEDIA[medium].paints):

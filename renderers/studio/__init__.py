@@ -14,7 +14,7 @@ from renderers.painting import NO_ASSETS, NOTHING_KNOWN, Assets, Image, Knowledg
 from renderers.studio.config import StudioConfig as Config
 from renderers.studio.media import MEDIA
 from renderers.studio.pace import time_left
-from renderers.studio.phases import Turns
+from renderers.studio.phases import Turns, phases_in_words
 from renderers.studio.process import plan
 from renderers.time_line import TimeLine
 
@@ -81,8 +81,8 @@ class StudioRenderer(Renderer):
         return [_BEGUN if note.phase == "blank" else note for note in notes]
 
     def phrase(self, config: Config) -> str:
-        """That of the medium."""
-        return MEDIA[config.medium].phrase
+        """That of the medium, and which phases there are where it is not all of them."""
+        return ", ".join(part for part in (MEDIA[config.medium].phrase, phases_in_words(config.phases)) if part)
 
     def ground(self, config: Config) -> tuple[float, float, float]:
         """The blank canvas, or the paper."""

@@ -7,7 +7,7 @@ from conf.errors import ConfigError
 from renderers.bezier.config import EFFORTS, Effort
 from renderers.region.config import Place, is_place
 from renderers.studio.media import MEDIA
-from renderers.studio.phases import CHOSEN_PHASES, OBJECT_PHASES, Phase
+from renderers.studio.phases import CHOSEN_PHASES, OBJECT_PHASES, Phase, check_chosen
 from renderers.things import ThingsConfig
 from renderers.things.spoken_order import EXAMPLE, check_spoken, is_spoken
 
@@ -80,8 +80,7 @@ class StudioConfig:
                 "user_order", list(self.user_order),
                 "with order=user, and only then, points [x,y] from 0 to 1 or labels, such as [[0.5,0.4],3]",
             )  # fmt: skip
-        if not self.phases or list(self.phases) != [phase for phase in CHOSEN_PHASES if phase in self.phases]:
-            raise ConfigError("phases", list(self.phases), "some of " + ", ".join(CHOSEN_PHASES) + ", in this order")
+        check_chosen(self.phases)
         if not self._paints_anything:
             needed = "drawing, block_in, form or detail" if MEDIA[self.medium].paints else "drawing"
             raise ConfigError("phases", list(self.phases), f"{needed} as well: of these alone nothing is painted")

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from conf.errors import ConfigError
 from renderers.family import Note
 
 Phase = Literal["ground", "drawing", "block_in", "form", "detail", "accents", "correction"]
@@ -100,6 +101,19 @@ class Turns:
     def spoken(self, label: int) -> str:
         """An object's name in a sentence."""
         return self.names[label] or f"part {label + 1}"
+
+
+def check_chosen(phases: Sequence[str]) -> None:
+    """Raise ConfigError unless phases are some of `CHOSEN_PHASES`, in that order."""
+    if not phases or list(phases) != [phase for phase in CHOSEN_PHASES if phase in phases]:
+        raise ConfigError("phases", list(phases), "some of " + ", ".join(CHOSEN_PHASES) + ", in this order")
+
+
+def phases_in_words(phases: Sequence[str]) -> str:
+    """What captions say of a painting that goes through some phases only; nothing of one that goes through all."""
+    if len(phases) == len(CHOSEN_PHASES):
+        return ""
+    return " and ".join(phase.replace("_", "-") for phase in phases) + " only"
 
 
 def phase_shares(phases: Sequence[Phase], count: int) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:

@@ -1,5 +1,6 @@
 """An untrained painter, small enough to be made anew wherever it is needed."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,12 +51,20 @@ def at(frame: int, number: int = 0, strength: float = 1.0) -> PinnedPicture:
     return PinnedPicture(frame=frame, picture=picture, strength=strength)
 
 
-def save_untrained_painter(folder: Path, codec: PatchCodec | None = None) -> Path:
-    """An untrained painter of 64 px on disk, with the linear codec or this one; returns the folder, which is made."""
+def save_untrained_painter(
+    folder: Path, codec: PatchCodec | None = None, phrases: Mapping[str, str] | None = None
+) -> Path:
+    """An untrained painter of 64 px on disk, with the linear codec or this one; returns the folder, which is made.
+
+    Args:
+        folder: that it becomes.
+        codec: None for the linear one.
+        phrases: of the methods of the data that it would have been trained on.
+    """
     folder.mkdir()
     base = small_base(shape=TinyShape(channels=(16, 32), plain_levels=0, patch_px=8, text_width=16, latent_channels=8))
     base = base if codec is None else replace(base, vae=codec)
-    facts = {"num_frames": 3, "size_px": [64, 64], "phrases": {}, "parts": {}}
+    facts = {"num_frames": 3, "size_px": [64, 64], "phrases": dict(phrases or {}), "parts": {}}
     motion = adapter_of(add_motion(base.unet, None))
     Painter(base=base, motion=motion, replication=add_replication(base.unet), facts=facts).save(folder, {})
     return folder

@@ -18,7 +18,7 @@ from renderers.studio import RENDERER, Config
 from renderers.studio.config import Medium
 from renderers.studio.corrections import chosen_for_correction
 from renderers.studio.media import MEDIA
-from renderers.studio.phases import CHOSEN_PHASES, OBJECT_PHASES, PHASES, WHOLE, Turns
+from renderers.studio.phases import CHOSEN_PHASES, OBJECT_PHASES, PHASES, WHOLE, Turns, phases_in_words
 from renderers.things import Things, ThingsConfig, find_things
 from tests.renderers.pictures import landscape, plain
 from tests.renderers.region_scenes import scene
@@ -328,6 +328,17 @@ def test_every_medium_has_a_phrase_of_its_own(medium: str) -> None:
     phrase = RENDERER.phrase(Config(medium=medium))  # type: ignore[arg-type]
     assert phrase
     assert phrase not in others
+
+
+def test_a_painting_in_some_phases_is_said_to_be_one() -> None:
+    """Each choice in its own words, none of which ends with another's."""
+    whole = RENDERER.phrase(Config())
+    chosen = [phases for count in range(1, 7) for phases in itertools.combinations(CHOSEN_PHASES, count)]
+    words = {phases: phases_in_words(phases) for phases in chosen}
+    assert words.pop(CHOSEN_PHASES) == ""
+    assert RENDERER.phrase(Config(phases=("drawing", "block_in"))) == f"{whole}, drawing and block-in only"
+    for one, other in itertools.permutations(words.values(), 2):
+        assert not f"{whole}, {one}".endswith(f", {other}")
 
 
 def test_frames_tell_what_is_being_done() -> None:

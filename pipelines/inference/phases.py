@@ -1,0 +1,42 @@
+"""Which phases a process goes through, asked for in the words of the data that its painter was trained on."""
+
+import dataclasses
+from collections.abc import Collection, Mapping
+from itertools import combinations
+
+from conf.errors import ConfigError
+from pipelines.inference.config import PaintConfig
+from renderers.studio.phases import CHOSEN_PHASES, phases_in_words
+
+
+def with_phases(request: PaintConfig, phrases: Mapping[str, str]) -> PaintConfig:
+    """A request whose prompt names the phases that it asks for.
+
+    Args:
+        request: as it was made.
+        phrases: of the painter's methods, by their names, as its card has them.
+
+    Raises:
+        ConfigError: if the painter was not trained on data painted in just these phases.
+    """
+    phases_phrase = phases_in_words(request.phases or CHOSEN_PHASES)
+    if not phases_phrase:
+        return request
+    if not _ends_with(phrases.values(), phases_phrase):
+        raise ConfigError("phases", ",".join(request.phases or ()), _allowed(phrases.values()))
+    return dataclasses.replace(
+        request, prompt=f"{request.prompt}, {phases_phrase}" if request.prompt else phases_phrase
+    )
+
+
+def _allowed(phrases: Collection[str]) -> str:
+    """Those that a painter was trained with."""
+    chosen = (phases for count in range(1, len(CHOSEN_PHASES)) for phases in combinations(CHOSEN_PHASES, count))
+    known = [",".join(phases) for phases in chosen if _ends_with(phrases, phases_in_words(phases))]
+    if not known:
+        return "null: the data of this painter are painted in all phases; renderer.phases chooses those of strokes"
+    return f"null, or as in the data of this painter {' | '.join(known)}"
+
+
+def _ends_with(phrases: Collection[str], phases_phrase: str) -> bool:
+    return any(f", {phrase}".endswith(f", {phases_phrase}") for phrase in phrases)
