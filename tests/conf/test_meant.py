@@ -13,7 +13,7 @@ from conf.errors import UserError
         ("synth", ["source.path=a"], "source.path is a key of source=folder|hf|parquet|webdataset"),
         ("synth", ["source=folder", "source.path=a", "alone=true"], "source.alone is a key of source=scenes"),
         ("synth", ["renderer=oil", "renderer.phases=[drawing]"], "renderer.phases is a key of renderer=studio"),
-        ("paint", ["phases=[drawing]"], "renderer.phases is a key of renderer=studio"),
+        ("paint", ["corrections=0"], "renderer.corrections is a key of renderer=studio"),
         ("train", ["data=a", "out=b", "stage=motion", "unfinished=1"], "stage.unfinished is a key of stage=base|words"),
         # Where it stands, if the choices that were made have it.
         ("synth", ["alone=true"], "did you mean source.alone?"),
