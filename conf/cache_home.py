@@ -3,6 +3,7 @@
 import os
 import stat
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from conf.errors import UserError
@@ -26,7 +27,8 @@ def cache_home() -> Path:
 
 def _temporary_folder() -> Path:
     folder = Path(tempfile.gettempdir()) / f"process-painter-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
     about = folder.lstat()
     if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid() or about.st_mode & 0o022:
         raise UserError(f"{folder} belongs to others: set HOME or XDG_CACHE_HOME to a folder of your own")

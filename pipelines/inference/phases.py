@@ -19,11 +19,12 @@ def with_phases(request: PaintConfig, phrases: Mapping[str, str]) -> PaintConfig
     Raises:
         ConfigError: if the painter was not trained on data painted in just these phases.
     """
-    phases_phrase = phases_in_words(request.phases or CHOSEN_PHASES)
-    if not phases_phrase:
+    if request.phases is None or not (phases_phrase := phases_in_words(request.phases)):
         return request
     if not _ends_with(phrases.values(), phases_phrase):
-        raise ConfigError("phases", ",".join(request.phases or ()), _allowed(phrases.values()))
+        raise ConfigError("phases", ",".join(request.phases), _allowed(phrases.values()))
+    if _ends_with([request.prompt], phases_phrase):  # a caption of such data
+        return request
     return dataclasses.replace(
         request, prompt=f"{request.prompt}, {phases_phrase}" if request.prompt else phases_phrase
     )

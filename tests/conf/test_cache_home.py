@@ -63,7 +63,7 @@ def _link(folder: Path) -> None:
     folder.symlink_to(folder.parent)
 
 
-@pytest.mark.parametrize("plant", [_open_to_all, _link])
+@pytest.mark.parametrize("plant", [_open_to_all, _link, Path.touch])
 def test_a_folder_that_others_could_have_filled_is_refused(without_home: Path, plant: Callable[[Path], None]) -> None:
     plant(without_home / f"process-painter-{os.getuid()}")
     with pytest.raises(UserError, match=r"belongs to others: set HOME or XDG_CACHE_HOME"):

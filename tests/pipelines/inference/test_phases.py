@@ -35,6 +35,11 @@ def test_phases_join_the_prompt_as_captions_say_them(phases: str) -> None:
     assert with_phases(asked, PHRASES).prompt == f"a boat, {PHRASES['begun']}"
 
 
+def test_a_caption_that_names_the_phases_already_stays() -> None:
+    asked = request(f"prompt=a boat, {PHRASES['begun']}", "phases=ground,drawing,block_in")
+    assert with_phases(asked, PHRASES) == asked
+
+
 def test_phases_alone_are_a_prompt_and_all_phases_need_no_words() -> None:
     pinned = "conditions={-1: boat.png}"
     assert with_phases(request(pinned, "phases=drawing"), PHRASES).prompt == "drawing only"

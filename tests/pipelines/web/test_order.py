@@ -75,12 +75,14 @@ def test_media_of_the_studio_are_painted_in_the_studio_whatever_their_name(
     method: str, medium: str, start: str
 ) -> None:
     asked = order(in_strokes=True, method=method, start=start, finished=GIVEN, unfinished=GIVEN)
-    strokes = asked.paint_config(config(), {method: MEDIA[medium].phrase}, Path("out")).strokes
-    assert strokes is not None
-    if start == "unfinished" and medium not in ("oil", "digital"):
-        assert strokes.renderer.name == "oil", "an unfinished picture is painted on in paint that covers"
-    else:
-        assert (strokes.renderer.family, strokes.renderer.config.medium) == ("studio", medium)
+    whole = MEDIA[medium].phrase
+    for phrase in (whole, f"{whole}, drawing and block-in only"):
+        strokes = asked.paint_config(config(), {method: phrase}, Path("out")).strokes
+        assert strokes is not None
+        if start == "unfinished" and medium not in ("oil", "digital"):
+            assert strokes.renderer.name == "oil", "an unfinished picture is painted on in paint that covers"
+        else:
+            assert (strokes.renderer.family, strokes.renderer.config.medium) == ("studio", medium)
 
 
 def test_an_empty_seed_is_another_one_each_time() -> None:
