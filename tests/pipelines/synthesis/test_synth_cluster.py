@@ -21,7 +21,9 @@ from tests.pipelines.runs import COMMAND, SMALL, assert_same, contents
 ON_RAY = tuple(word for word in SMALL if not word.startswith("cluster="))
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize(
+    "workers", [pytest.param(1, marks=pytest.mark.nightly), pytest.param(2, marks=pytest.mark.nightly), 3]
+)
 def test_ray_with_any_number_of_workers_gives_the_bytes_of_inline(workers: int, dataset: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     # An address in the environment is another cluster's, which `cluster=local` may not join.

@@ -57,13 +57,13 @@ def test_a_run_killed_again_and_again_ends_in_the_same_data_set(untouched: Path,
     out = tmp_path / "out"
     killings = Killings(out, num_shards(untouched), random.Random(1))
     with real_runs(tmp_path / "log") as runs:
-        for _ in range(7):
+        for _ in range(4):
             run = runs.start(out, INLINE)
             assert killings.wait_for_a_moment(run, num_committed(out), most=4)
             run.kill_driver()
             killings.note()
         assert runs.start(out, INLINE).finish() == 0
-    assert killings.made == 7
+    assert killings.made == 4
     assert_same(contents(out), contents(untouched))
 
 
