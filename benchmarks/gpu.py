@@ -82,10 +82,11 @@ def _raster_row(out: Path, trial: bool) -> Values:
 
 ROWS: Mapping[str, Callable[[Path, bool], Values]] = {
     "base-256": _base("precision=bf16"),
+    "base-256-graph": _base("precision=bf16", "cuda_graphs=true"),
     "paint": _paint_row("--offloads", "none"),
     "motion-4": _motion("batch_size=4"),
     "raster": _raster_row,
-    "base-256-compiled": _base("precision=bf16", "compile=true"),
+    "base-256-graph-compiled": _base("precision=bf16", "cuda_graphs=true", "compile=true"),
     "motion-4-compiled": _motion("batch_size=4", "compile=true"),
     "paint-compiled": _paint_row("--offloads", "none", "--compile"),
     "motion-8-compiled": _motion("batch_size=8", "compile=true"),

@@ -24,6 +24,7 @@ from conf.sweep import in_own_folder, jobs_of, sweep_folder
 from conf.value import plain_value
 from process_painter.console import as_started
 from process_painter.stop import stopped_as_by_ctrl_c
+from process_painter.streams import open_missing, report, tell
 
 _Config = TypeVar("_Config")
 
@@ -60,6 +61,7 @@ def command(
         can_continue: whether the same command can continue what an interrupted run left.
         out_is_file: whether `out` is a file, not a folder.
     """
+    open_missing()
     config = None
     try:
         options = read_options(sys.argv[1:] if arguments_given is None else arguments_given)
@@ -77,11 +79,11 @@ def command(
             return _tell(_yaml(plain), COMPLETE)
         summary = run(config)
     except UserError as error:
-        print("error: " + _cut(printable(as_started(" ".join(str(error).splitlines())))), file=sys.stderr)
+        tell("error: " + _cut(printable(as_started(" ".join(str(error).splitlines())))))
         return BAD_CONFIGURATION
     except KeyboardInterrupt:
         again = options.multirun or (config is not None and can_continue(config))
-        print("interrupted" + "; run the same command again to continue" * again, file=sys.stderr)
+        tell("interrupted" + "; run the same command again to continue" * again)
         return INTERRUPTED
     return _tell("\n".join(map(printable, summary.lines)), summary.exit_code)
 
@@ -107,7 +109,7 @@ def leave(exit_code: int) -> NoReturn:
 def _warn(failed: "sys.UnraisableHookArgs") -> None:
     """Tell of an exception that nobody can catch, in place of Python's traceback."""
     reason = str(failed.exc_value) or failed.exc_type.__name__
-    print(f"warning: the work is done, but not all was cleaned up: {printable(reason)}", file=sys.stderr)
+    tell(f"warning: the work is done, but not all was cleaned up: {printable(reason)}")
 
 
 def _run_several(name: str, configure: Callable[[dict[str, Any]], Any], options: Options, out_is_file: bool) -> int:
@@ -159,11 +161,7 @@ def _lines_shown(text: str) -> str:
 
 
 def _tell(text: str, exit_code: int) -> int:
-    """Print what a command reports; a reader that closes the pipe early, as `head` does, is no error."""
+    """Print what a command reports; its exit code, or that of a full disk where it cannot be written."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be UTF-8
-    try:
-        print(as_started(text), flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains of it at its end
-    return exit_code
+    return exit_code if report(as_started(text)) else BAD_CONFIGURATION

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from conf.printable import printable
+from process_painter import streams
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -75,13 +76,11 @@ class Progress:
         self._last_line = time.monotonic()
         left = (self._total - self.done) / self.rate if self.rate > 0 else 0.0
         news = f"; {self._news}" if self._news else ""
-        print(
-            f"{self._label}: {self.done}/{self._total} {self._unit}, {self.rate:.2f}/s, {left:.0f} s to go{news}",
-            file=sys.stderr,
-            flush=True,
+        streams.tell(
+            f"{self._label}: {self.done}/{self._total} {self._unit}, {self.rate:.2f}/s, {left:.0f} s to go{news}"
         )
 
 
 def tell(text: str) -> None:
     """A line of news while a command runs."""
-    print(printable(text), file=sys.stderr, flush=True)
+    streams.tell(printable(text))

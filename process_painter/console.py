@@ -14,6 +14,7 @@ from pathlib import Path
 
 from process_painter import ROOT
 from process_painter.stop import stopped_as_by_ctrl_c
+from process_painter.streams import open_missing, report, tell
 
 VERBS = {
     "synth": "pipelines.synth",
@@ -42,19 +43,18 @@ _WIDTH = 110
 @stopped_as_by_ctrl_c()
 def main() -> int:
     """Run the command that the arguments of this process name; returns its exit code."""
+    open_missing()
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        sys.stdout.write(help_text())
-        return 0
+        return _printed(help_text())
     if arguments[0] == "--version":
-        sys.stdout.write(f"process-painter {version('process-painter')}\n")
-        return 0
+        return _printed(f"process-painter {version('process-painter')}")
     verb, *rest = arguments
     module = VERBS.get(verb) or _PARTS.get(verb)
     if module is None:
         near = difflib.get_close_matches(verb, VERBS, 1)
         hint = f"did you mean {near[0]}? " if near else ""
-        sys.stderr.write(f"error: {verb!r}: no such command; {hint}There are {', '.join(VERBS)}\n")
+        tell(f"error: {verb!r}: no such command; {hint}There are {', '.join(VERBS)}")
         return BAD_CONFIGURATION
     _forget_working_directory()
     _started.add(verb)
@@ -62,10 +62,13 @@ def main() -> int:
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     except KeyboardInterrupt:  # while a command is imported, which can take seconds
-        sys.stderr.write("interrupted\n")
-        sys.stderr.flush()
+        tell("interrupted")
         os._exit(INTERRUPTED)  # Python itself would end by SIGINT where a library in C has seen the exception pass
     return 0
+
+
+def _printed(text: str) -> int:
+    return 0 if report(text) else BAD_CONFIGURATION
 
 
 def as_started(text: str) -> str:
@@ -89,7 +92,6 @@ def help_text() -> str:
             "process-painter COMMAND --help    every key of a command, with its default and meaning",
             "process-painter --version",
             "torchrun --nproc_per_node=8 --no-python process-painter train ...    the same on several GPUs",
-            "",
         ]
     )
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from process_painter.streams import tell
+
 INTERRUPTED = 130
 
 
@@ -32,7 +34,7 @@ def run_job(config: Any) -> dict[str, Any]:
     """
     job = json.loads(config.job)
     heading = f"job {job['number']} of {job['count']}: {job['title']}"
-    _say(f"{heading}{'; it writes to ' + job['log'] if job['log'] else ''}")
+    tell(f"{heading}{'; it writes to ' + job['log'] if job['log'] else ''}")
     start = time.monotonic()
     command = [sys.executable, "-m", "process_painter", job["verb"], *job["words"]]
     with Path(job["log"]).open("a+b") if job["log"] else tempfile.TemporaryFile() as messages_file:
@@ -44,7 +46,7 @@ def run_job(config: Any) -> dict[str, Any]:
     seconds = time.monotonic() - start
     if not job["log"]:
         sys.stderr.write(messages)
-    _say(f"{heading}: exit code {exit_code} after {seconds:.1f} s")
+    tell(f"{heading}: exit code {exit_code} after {seconds:.1f} s")
     last = messages.splitlines()[-1:]
     return {"exit_code": exit_code, "seconds": seconds, "lines": _text(output).splitlines(), "last": "".join(last)}
 
@@ -77,7 +79,3 @@ def _waited_for(process: subprocess.Popen[bytes]) -> tuple[int, bytes]:
 
 def _text(output: bytes) -> str:
     return output.decode(errors="backslashreplace")
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201

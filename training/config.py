@@ -42,7 +42,7 @@ PARENTS = ("codec", "base", "motion", "replication", "spatial_lora")
 _FREE = (
     *PARENTS, "out", "data", "resume", "max_steps", "num_workers", "stream", "cache_gb", "log_every",
     "checkpoint_every", "keep_checkpoints", "validate_every", "val_sequences", "sample_every", "prompts", "guidance",
-    "peak_tflops", "tracker", "offload",
+    "peak_tflops", "tracker", "offload", "cuda_graphs",
 )  # fmt: skip
 NUM_PROMPTS = 4
 """Captions of the val split that samples are made for, when no prompts are said."""
@@ -71,7 +71,6 @@ class StageConfig:
                 raise ConfigError(
                     key, getattr(self, key), f"set with, and only with, stage={' or stage='.join(stages)}"
                 )
-
         if self.unfinished is not None:
             if self.name not in _OF_PICTURES:
                 allowed = f"set only with stage={' or stage='.join(_OF_PICTURES)}"
@@ -82,7 +81,6 @@ class StageConfig:
             raise ConfigError("text_encoder", str(self.text_encoder).lower(), "set only with stage=base")
         if self.grown is not None and self.name not in _GROWN:
             raise ConfigError("grown", str(self.grown).lower(), f"set only with stage={' or stage='.join(_GROWN)}")
-
         if self.base is not None and self.name != "motion":
             raise ConfigError("base", self.base, "set only with stage=motion")
 
@@ -174,6 +172,7 @@ class TrainConfig:
     cache_gb: float
     precision: Literal["fp32", "bf16"]
     compile: bool
+    cuda_graphs: bool
     gradient_checkpointing: bool
     offload: bool
     distributed: Literal["ddp", "fsdp2"]
@@ -226,6 +225,8 @@ class TrainConfig:
             raise ConfigError("peak_tflops", self.peak_tflops, "more than 0, or null")
         if self.offload:
             self._check_offload()
+        if self.cuda_graphs:
+            self._check_cuda_graphs()
         self._check_model()
         self._check_parents()
         if self.distributed == "fsdp2" and self.optimizer.name == "prodigy":
@@ -241,6 +242,16 @@ class TrainConfig:
             raise ConfigError("compile", "true", "false with offload=true, which moves layers between devices")
         if getattr(self.model, "dtype", None) == "fp8":
             raise ConfigError("model.dtype", "fp8", "bf16 or fp32 with offload=true: casts would be made on the CPU")
+
+    def _check_cuda_graphs(self) -> None:
+        """Refuse what a graph cannot hold: work on the CPU, questions to the GPU, random states that are set again."""
+        refused = {
+            f"model={self.model.name}": not registered(self.model.name).cuda_graphs,
+            "stage=agent": self.stage.name == "agent",
+            "gradient_checkpointing=true": self.gradient_checkpointing,
+        }
+        for other in (name for name, is_set in refused.items() if is_set):
+            raise ConfigError("cuda_graphs", "true", f"false with {other}")
 
     def _check_model(self) -> None:
         stage, model = self.stage.name, registered(self.model.name)
@@ -304,7 +315,7 @@ def train_config(plain: dict[str, Any]) -> TrainConfig:
     Raises:
         UserError: naming the key, the value and what is allowed.
     """
-    data = [_mixture_words(item) for item in _as_list(plain["data"])]
+    data = [item if isinstance(item, dict) else {"path": item} for item in _as_list(plain["data"])]
     model_keys = model_config(plain["model"])
     model = registered(model_keys.name)
     stage = _stage_words(plain["stage"], model)
@@ -335,7 +346,3 @@ def _stage_words(stage: Any, model: Registration) -> Any:
 
 def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
-
-
-def _mixture_words(item: Any) -> Any:
-    return item if isinstance(item, dict) else {"path": item}

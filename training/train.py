@@ -15,7 +15,6 @@ signal after writing a checkpoint.
 
 import contextlib
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -25,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 from conf.command import BAD_CONFIGURATION, COMPLETE, PARTIAL, Summary, command, leave
 from conf.devices import warn_of_slow_numbers
-from conf.errors import UserError
-from conf.printable import printable
+from conf.errors import ConfigError, UserError
+from conf.progress import tell
 from conf.recipe import recipe_hash
 from training.config import NUM_PROMPTS, PARENTS, TrainConfig, train_config
 from training.data.remote import AnyPath
@@ -60,6 +59,8 @@ def run(config: TrainConfig, make_stage: StageMaker | None = None) -> Summary:
     from training.run.random_state import seed_all
 
     ranks = Ranks()
+    if config.cuda_graphs and ranks.count > 1:
+        raise ConfigError("cuda_graphs", "true", f"false with several processes, of which there are {ranks.count}")
     with ExitStack() as stack:
         train, val = ranks.agreed(lambda: _open_streams(config, ranks))
         recipe = ranks.from_first(ranks.agreed(lambda: _recipe(config, train, ranks) if ranks.first else {}))
@@ -156,7 +157,6 @@ def _claim(config: TrainConfig, recipe: dict[str, Any], ranks: "Ranks", stack: E
 
 def _find_checkpoint(config: TrainConfig, folder: "RunFolder", ranks: "Ranks") -> "Checkpoint | None":
     """The newest sound checkpoint, the same on every rank."""
-    from conf.progress import tell
     from training.run.checkpoint import newest_sound
 
     newest = ranks.agreed(lambda: newest_sound(folder.checkpoints, tell) if ranks.first else None)
@@ -185,7 +185,6 @@ def _begin(
     checkpoint: "Checkpoint | None",
 ) -> None:
     """Check the folder a last time, then write its run card: from here on it is a run."""
-    from conf.progress import tell
     from training.run.checkpoint import refuse_full_disk
 
     trained = sum(parameter.numel() for parameter in trained_parameters(stage.network).values())
@@ -297,7 +296,7 @@ def main(make_stage: StageMaker | None = None) -> int:
             with naming_broken_connections():
                 ranks = Ranks()
         except UserError as error:
-            sys.stderr.write(f"error: {printable(str(error))}\n")
+            tell(f"error: {error}")
             code = BAD_CONFIGURATION
         else:
             code = command("train", train_config, run_it, __doc__ or "", can_continue=_has_checkpoints)

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from conf.command import COMPLETE
 from conf.compose import compose
 from conf.errors import UserError
-from conf.printable import printable
+from conf.progress import tell
 from pipelines.painters.clock import Clock
 from pipelines.painters.small_data import synthesise
 from pipelines.painters.small_judging import judge
@@ -204,7 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         make(given.out, given.seconds, max(2, given.processes), size, given.data)
     except UserError as error:
-        sys.stderr.write("error: " + printable(" ".join(str(error).splitlines())) + "\n")
+        tell("error: " + " ".join(str(error).splitlines()))
         return 2
     return 0
 

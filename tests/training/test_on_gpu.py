@@ -42,6 +42,17 @@ def test_compiled_blocks_have_the_losses_of_others(sequences: Path, tmp_path: Pa
     assert np.allclose(eager, compiled, rtol=2e-2)
 
 
+@pytest.mark.parametrize("stage", ["base", *STAGES])
+def test_recorded_steps_have_the_losses_of_others(sequences: Path, tmp_path: Path, stage: str) -> None:
+    folders = untrained_parents(tmp_path / "parents")
+    options = {"log_every": 1, "max_steps": 6, "accumulate": 2}
+    queued, recorded = (
+        losses(train(stage, sequences, folders, tmp_path / f"graphs-{way}", cuda_graphs=way, **options))
+        for way in ("false", "true")
+    )
+    assert np.allclose(queued, recorded, rtol=1e-4)
+
+
 def test_temporal_attention_takes_more_places_than_a_kernel() -> None:
     query = torch.randn(70_000, 8, 8, 16, device="cuda", dtype=torch.bfloat16, requires_grad=True)
     mixed = fused(query, query, query)

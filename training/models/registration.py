@@ -46,6 +46,7 @@ class Registration:
         lora_targets: layers that a LoRA may change, `stage.lora.targets`.
         of_base: what of the base stage `motion` can train with the temporal modules.
         ignored_noise: keys of `noise.*` that mean nothing to its objective, and must be left as they are.
+        cuda_graphs: whether its training asks nothing of the device on the way, so that a CUDA graph can hold it.
         stage_defaults: stage -> keys `stage.*` that it takes besides those of `conf/stage/`, and their values when
             nothing is said.
     """
@@ -62,6 +63,7 @@ class Registration:
     lora_targets: tuple[str, ...] = ATTENTION_LAYERS
     of_base: frozenset[OfBase] = frozenset()
     ignored_noise: frozenset[str] = frozenset()
+    cuda_graphs: bool = False
     stage_defaults: Mapping[StageName, Mapping[str, Any]] = field(default_factory=dict)
 
     def check_lora(self, lora: LoraShape) -> None:

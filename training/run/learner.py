@@ -17,6 +17,7 @@ from training.run.ema import MovingAverage
 from training.run.optimizers import make_optimizer, set_learning_rate
 from training.run.parallel import Ranks, distribute, full, gathering, sharded_like, whole
 from training.run.random_state import undisturbed
+from training.run.recorded import BatchGradient, RecordedGradient, recording_on
 from training.stages import Stage
 
 _KERNELS = {"foreach", "fused"}  # how an optimizer computes belongs to the device, not to what it has learnt
@@ -44,6 +45,11 @@ class Learner:
         self._optimizer = make_optimizer(config.optimizer, self._trained.values())
         self._clipping = Clipping(self._trained.values(), config.clip_norm, self._optimizer)
         self._average = MovingAverage(self._trained, config.ema_decay) if config.ema_decay is not None else None
+        self._gradient: BatchGradient = self._gradient_of_batch
+        recording = recording_on(ranks.device) if config.cuda_graphs else None
+        if recording is not None:
+            self._gradient = RecordedGradient(self._gradient_of_batch, self._trained.values(), recording)
+        self._frees_gradients = recording is None
         if checkpoint is not None:
             self._load_rest(checkpoint)
 
@@ -80,12 +86,17 @@ class Learner:
         timesteps: list[Tensor] = []
         for number, batch in enumerate(batches):
             with gathering(self._model, number == len(batches) - 1):
-                with autocast(self._config, self._device):
-                    loss, per_sample, steps = self._model(batch)
-                (loss / len(batches)).backward()
+                per_sample, steps = self._gradient(batch)
             losses.append(per_sample)
             timesteps += [steps] if steps is not None else []
         return torch.cat(losses), torch.cat(timesteps) if timesteps else None
+
+    def _gradient_of_batch(self, batch: SequenceBatch) -> tuple[Tensor, Tensor | None]:
+        """Forward and backward over one batch; see `training.run.recorded.BatchGradient`."""
+        with autocast(self._config, self._device):
+            loss, per_sample, steps = self._model(batch)
+        (loss / self._config.accumulate).backward()
+        return per_sample, steps
 
     def clip_gradient(self) -> Tensor:
         """Shorten the gradient that `move` will take; returns its length () before, on the device."""
@@ -95,7 +106,7 @@ class Learner:
         """Step `step` of the optimizer and of the average; returns the learning rate."""
         rate = set_learning_rate(self._optimizer, self._config.optimizer, step, self._config.max_steps)
         self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
+        self._optimizer.zero_grad(set_to_none=self._frees_gradients)
         if self._average is not None:
             self._average.update(step)
         return rate

@@ -77,8 +77,10 @@ def crops(frames: Tensor, positions: Tensor, seed: int, crop_px: int) -> Tensor:
     num_frames, _, height, width = frames.shape[1:]
     tall, wide = min(crop_px, height), min(crop_px, width)
     drawn = _drawn(positions, seed)[:, : 3 * _CROPS].reshape(-1, _CROPS, 3)
-    ends = torch.tensor([num_frames, height - tall + 1, width - wide + 1], device=drawn.device)
-    frame, top, left = (drawn * ends >> 32).flatten(0, 1).T[..., None, None, None]  # each (2 B, 1, 1, 1)
+    frame, top, left = (  # each (2 B, 1, 1, 1)
+        (drawn[..., axis] * end >> 32).flatten()[:, None, None, None]
+        for axis, end in enumerate((num_frames, height - tall + 1, width - wide + 1))
+    )
     sequence = torch.arange(len(frames), device=drawn.device).repeat_interleave(_CROPS)[:, None, None, None]
     channel, row, column = (torch.arange(count, device=drawn.device) for count in (3, tall, wide))
     chosen = frames[sequence, frame, channel[:, None, None], top + row[:, None], left + column]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from conf.errors import UserError
+from conf.errors import ConfigError, UserError
 from tests.training.toy_runs import finish, losses, spawn, train, words
 from training.run import parallel
 from training.run.checkpoint import newest_sound
@@ -93,6 +93,15 @@ def test_bad_input_is_one_line_from_one_process(sequences: Path, tmp_path: Path)
     said = [line for line in err.splitlines() if line.startswith("error:")]
     assert len(said) == 1 and "12 sequences; a step takes 14 (2 processes x batch_size=7)" in said[0]
     assert "exitcode  : 2" in err  # torchrun's own words for it; its own exit code is always 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_graph_of_one_process_is_not_recorded_by_two(
+    sequences: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parallel, "Ranks", _TwoRanks)
+    with pytest.raises(ConfigError, match=r"^cuda_graphs=true: not allowed; allowed: false with several processes"):
+        train(sequences, tmp_path / "run", cuda_graphs="true")
     assert not (tmp_path / "run").exists()
 
 

@@ -27,5 +27,6 @@ SD15 = Registration(
     learning_rate=2e-5,
     lora_learning_rate=1e-4,  # few weights, which start at nothing
     of_base=frozenset(get_args(OfBase)),
+    cuda_graphs=True,
     prediction="epsilon",
 )

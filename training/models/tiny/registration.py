@@ -24,5 +24,6 @@ TINY = Registration(
     learning_rate=1e-3,
     lora_learning_rate=1e-3,
     of_base=frozenset(get_args(OfBase)),
+    cuda_graphs=True,
     prediction="v",  # with so few steps, what a network says at the noisiest levels counts; v is well conditioned there
 )
