@@ -38,6 +38,4 @@ def warn_of_slow_numbers(key: str, name: str, where: "device") -> None:
     features = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}  # torch 2.10
     supported = name == "fp32" or any(has and name in feature for feature, has in features.items())
     if where.type == "cpu" and features and not supported:
-        tell(
-            f"warning: {key}={name}: this CPU has no arithmetic of {name}, which takes it longer; {key}=fp32 is faster"
-        )
+        tell(f"warning: {key}={name}: this CPU has no {name} arithmetic, so {name} is slow on it; {key}=fp32 is faster")

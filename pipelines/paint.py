@@ -1,4 +1,4 @@
-"""Generate a painting process from a prompt, from a picture, or on from an unfinished picture.
+"""Generate a painting process from a prompt, reconstruct that of a picture, or continue an unfinished picture.
 
     python -m pipelines.paint prompt="a red house by a lake under an orange sky, painted in oil"
     python -m pipelines.paint task=reconstruct image=boat.png out=outputs/boat
@@ -7,11 +7,11 @@
     python -m pipelines.paint task=complete image=begun.png at=3 out=outputs/ended
     python -m pipelines.paint painter=outputs/painter 'conditions={2: block_in.png, -1: boat.png}' out=outputs/both
 
-OUT gets the numbered frames, a video, report.json and index.html. A given picture fixes one frame of the process: the
-last (reconstruct), number `at` (complete), or any (conditions). The keys network, inversion and keep choose by which
-methods the process is led to it. The report says how far each fixed frame is from its picture.
+The numbered frames, a video, report.json and index.html are written to OUT. A given picture fixes one frame of the
+process: the last (reconstruct), number `at` (complete), or any (conditions). The keys network, inversion and keep
+choose the methods that make the process follow it. The report says how far each fixed frame is from its picture.
 If image is a folder or a list, each picture gets a process of its own, independent of the others up to rounding.
-Finished ones are not painted again; unreadable files of a folder are skipped and named (exit code 3).
+Finished processes are not painted again; unreadable files of a folder are skipped and named (exit code 3).
 """
 
 import re
@@ -73,8 +73,8 @@ def run(config: PaintConfig, pipeline: "PaintingPipeline | None" = None, on_gues
         on_guess: called in each step with what the process may become; what it raises ends the painting.
 
     Raises:
-        UserError: if a picture that was named or all of a folder cannot be read, the painter will not do, or memory is
-            short.
+        UserError: if a named picture or all pictures of a folder are unreadable, the painter is unusable, or memory
+            runs out.
     """
     with held_folder(config.out), given_pictures(config):
         return _paint(config, pipeline, on_guess)

@@ -84,8 +84,8 @@ def _refuse_unfree(config: PublishConfig, licences: frozenset[str]) -> None:
     unfree = sorted(name for name in licences if not is_free(name))
     if unfree and config.licences == "free":
         raise UserError(
-            f"licences: {', '.join(unfree)}: unknown, or not free to pass on; "
-            "say licences=any if you may publish it all the same"
+            f"licences: {', '.join(unfree)}: unknown, or not free to redistribute; "
+            "set licences=any if you may publish it nevertheless"
         )
 
 

@@ -26,7 +26,7 @@ def run(config: SynthConfig) -> Summary:
     """Make the data set, or what is missing of it.
 
     Raises:
-        UserError: if the source or the folder will not do, the disk is full, or too many inputs were refused.
+        UserError: if the source or the folder is unusable, the disk is full, or too many inputs were refused.
     """
     check_cpu(config.cluster)
     plan = _plan(config)
@@ -38,7 +38,7 @@ def run(config: SynthConfig) -> Summary:
 def _left_out(config: SynthConfig) -> list[str]:
     """Renderers of the mix that the data set was begun without."""
     names = ", ".join(config.left_out)
-    return [f"left out of the mix: {names}; the data set was begun without (a new out has all)"] if names else []
+    return [f"left out of the mix: {names}; the data set was begun without them (a new out= has all)"] if names else []
 
 
 def _plan(config: SynthConfig) -> Plan:

@@ -47,10 +47,10 @@ class Note:
 
     Attributes:
         phase: the phase of the painting at the later step.
-        thing: what is at work there, by name or number; None for the whole canvas.
+        thing: the object that is being painted, by name or number; None for the whole canvas.
         doing: the same in words, for captions.
-        receding: whether something was done in between that was not to bring the canvas nearer to the finished one: a
-            drawing, or a statement that is corrected later.
+        receding: whether any step in between was not meant to bring the canvas nearer to the finished one: a drawing,
+            or a wrong colour that is corrected later.
     """
 
     phase: str

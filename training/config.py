@@ -220,7 +220,7 @@ class TrainConfig:
         if not 0 <= self.cache_gb < math.inf:
             raise ConfigError("cache_gb", self.cache_gb, "0 or more")
         if not 1 <= self.guidance < math.inf:
-            raise ConfigError("guidance", self.guidance, "1, which is none, or more")
+            raise ConfigError("guidance", self.guidance, "1 (no guidance) or more")
         if self.peak_tflops is not None and not 0 < self.peak_tflops < math.inf:
             raise ConfigError("peak_tflops", self.peak_tflops, "more than 0, or null")
         if self.offload:
@@ -236,7 +236,7 @@ class TrainConfig:
     def _check_offload(self) -> None:
         if not self.gradient_checkpointing:
             raise ConfigError(
-                "offload", "true", "false, or gradient_checkpointing=true: else copies of all layers stay"
+                "offload", "true", "false, or set gradient_checkpointing=true: otherwise the copies of all layers stay"
             )
         if self.compile:
             raise ConfigError("compile", "true", "false with offload=true, which moves layers between devices")
@@ -271,7 +271,7 @@ class TrainConfig:
             parent = "replication" if stage == "replication" else "base"
             if getattr(self, parent) is None:
                 raise UserError(
-                    f"{parent} is required with stage.grown=true: set {parent}=FOLDER of a smaller painter's"
+                    f"{parent} is required with stage.grown=true: set {parent}=FOLDER, that of a smaller painter"
                 )
         model.check_noise(self.noise)
         if self.stage.lora is not None:

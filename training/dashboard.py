@@ -168,7 +168,7 @@ def _own_entity() -> str:
     with _one_line_if_refused():
         entity = wandb.Api().default_entity
     if not entity:
-        raise UserError("entity is needed: say entity=YOU_OR_YOUR_TEAM")
+        raise UserError("entity is required: set entity=YOU_OR_YOUR_TEAM")
     return str(entity)
 
 

@@ -52,7 +52,7 @@ def run(config: TrainConfig, make_stage: StageMaker | None = None) -> Summary:
         make_stage: for stages of your own.
 
     Raises:
-        UserError: on every rank, if the data, the parents, the folder, the disk or a loss will not do.
+        UserError: on every rank, if the data, a parent or the folder is unusable, the disk full, or a loss not finite.
     """
     from training.run.loop import RunParts, Training
     from training.run.parallel import Ranks
@@ -112,7 +112,7 @@ def _open_streams(config: TrainConfig, ranks: "Ranks") -> "tuple[SequenceStream,
         )  # fmt: skip
         _refuse_too_few(val, 1, ranks)
     except UserError as error:
-        raise UserError(f"{error} (val split; validate_every=0 trains without)") from error
+        raise UserError(f"{error} (val split; validate_every=0 trains without one)") from error
     return train, val
 
 
@@ -169,7 +169,7 @@ def _find_checkpoint(config: TrainConfig, folder: "RunFolder", ranks: "Ranks") -
             raise UserError(f"out={config.out}: rank {ranks.rank} does not see what rank 0 wrote; use a shared folder")
         if checkpoint is not None and checkpoint.step > config.max_steps:
             raise UserError(
-                f"max_steps={config.max_steps}: {checkpoint.step} steps are done already; allowed: that or more"
+                f"max_steps={config.max_steps}: {checkpoint.step} steps are done already; allowed: at least as many"
             )
 
     ranks.agreed(seen)

@@ -65,7 +65,7 @@ def execute(
     Args:
         execution: with which strokes, how large.
         painted: (T, h, w, 3) the painter's frames; of a completion, from the given one on.
-        picture: (H, W, 3) in [0, 1] what the frames show the whole of; None if there is only what the painter made.
+        picture: (H, W, 3) in [0, 1] the given picture that the frames show; None if no picture was given.
         seed: of the strokes.
         begun: whether the picture is what the canvas begins with, not what it ends with.
 

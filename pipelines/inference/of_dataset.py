@@ -91,7 +91,7 @@ def _request(config: "PaintConfig", split: StoredSplit, sequence: StoredSequence
 def _write(path: Path, picture: bytes) -> None:
     try:
         if path.exists() and path.read_bytes() != picture:
-            raise UserError(f"{path}: another picture is there; say a new folder with out=")
+            raise UserError(f"{path}: another picture is there; set out= to a new folder")
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, picture)

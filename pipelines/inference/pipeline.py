@@ -60,7 +60,7 @@ class PaintingPipeline(OffloadingPipeline):
     """Text, pictures at any frames, or both -> processes.
 
     Args:
-        networks: that paint.
+        networks: those of the painter.
     """
 
     def __init__(self, networks: PaintingNetworks) -> None:
@@ -114,8 +114,8 @@ class PaintingPipeline(OffloadingPipeline):
             size_px: (height, width), multiples of the base's cell.
             steps: of sampling, and of inversion.
             guidance: 1 for none.
-            guidance_rescale: how much of the contrast that guidance adds is taken back, 0 to 1; when not said, as the
-                objective says.
+            guidance_rescale: how much of the contrast that guidance adds is removed again, 0 to 1; None: the value of
+                the objective.
             network: whether the denoiser is shown the conditions.
             inversion: whether the noise that they invert to replaces the initial noise of their frames.
             keep: whether paint that they show stays as it is there, where nothing else is painted.

@@ -88,7 +88,7 @@ def readable(config: "PaintConfig", requests: Sequence["PaintConfig"]) -> tuple[
         try:
             read_picture(path)
             if not is_utf8(path.name):
-                raise UserError(f"{path}: its name is not in UTF-8, as a report has to name it; rename it")
+                raise UserError(f"{path}: its name is not in UTF-8, and the report must name it; rename it")
         except UserError as error:
             refused[path] = str(error)
     left = [request for request in requests if refused.keys().isdisjoint(file.path for file in request.pinned.values())]

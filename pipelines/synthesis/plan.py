@@ -1,8 +1,8 @@
 """What a run will make: which picture, renderer and seed becomes which sequence, in which shard. Pure and cheap.
 
 The plan depends on the configuration and the source alone, never on how many workers there are or what has been done.
-It does not grow with the run: sequences are computed when their shard is asked for. Kept are a bit a picture (whether
-it is held out) and, where several renderers are dealt, two bytes a turn.
+It does not grow with the run: sequences are computed when their shard is asked for. Memory holds
+one bit per picture (whether it is held out) and, where there are several renderers, two bytes per turn of the deal.
 """
 
 import hashlib

@@ -83,7 +83,7 @@ class StudioConfig:
         check_chosen(self.phases)
         if not self._paints_anything:
             needed = "drawing, block_in, form or detail" if MEDIA[self.medium].paints else "drawing"
-            raise ConfigError("phases", list(self.phases), f"{needed} as well: of these alone nothing is painted")
+            raise ConfigError("phases", list(self.phases), f"{needed} as well: these phases alone paint nothing")
         if not 0.0 <= self.accents <= 0.5:
             raise ConfigError("accents", self.accents, "0 to 0.5")
         if not 0.0 <= self.corrections <= 1.0:

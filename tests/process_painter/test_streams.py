@@ -31,7 +31,9 @@ def test_a_command_does_its_work_without_a_stream(dataset: Path, redirection: st
     assert done.stdout == ("" if ">&-" in redirection.replace("2>&-", "") else usual.stdout)
 
 
-@pytest.mark.parametrize("arguments", [(*_VERIFY, "dataset={dataset}"), (*_VERIFY, "--help"), ("-m", "process_painter")])
+@pytest.mark.parametrize(
+    "arguments", [(*_VERIFY, "dataset={dataset}"), (*_VERIFY, "--help"), ("-m", "process_painter")]
+)
 def test_a_report_that_cannot_be_written_is_an_error_of_one_line(dataset: Path, arguments: tuple[str, ...]) -> None:
     done = run_in_shell(">/dev/full", *(argument.format(dataset=dataset) for argument in arguments))
     assert done.returncode == 2

@@ -101,7 +101,7 @@ class Batches(Iterator[SequenceBatch]):
                 raise
             self.close()
             raise UserError(
-                f"a process that reads data has died ({' '.join(str(error).split())}); is memory or /dev/shm full? "
+                f"a data-loading process has died ({' '.join(str(error).split())}); is memory or /dev/shm full? "
                 "num_workers=0 reads in the training process"
             ) from error
         if isinstance(loaded, _Failure):
@@ -162,7 +162,7 @@ def _naming_shared_memory(num_workers: int) -> Iterator[None]:
         if not num_workers or is_of_others:
             raise
         raise UserError(
-            f"num_workers={num_workers}: processes that read data cannot begin ({' '.join(str(error).split())}); is "
+            f"num_workers={num_workers}: data-loading processes cannot start ({' '.join(str(error).split())}); is "
             "/dev/shm missing, full or too small? num_workers=0 reads in the training process"
         ) from error
 

@@ -53,7 +53,7 @@ def sole_remote_writer(root: RemotePath) -> Iterator[None]:
                 for path in {claim, *(path for path in _claims(root) if path < claim)}:
                     path.unlink(missing_ok=True)
     if lost.is_set():
-        raise UserError(f"{root}: another run has taken over this folder; it goes on there")
+        raise UserError(f"{root}: another run has taken over this folder and continues there")
 
 
 def is_claim(path: object) -> bool:

@@ -222,7 +222,7 @@ def newest_sound(root: Path, tell: Callable[[str], None]) -> Checkpoint | None:
             return _read(folder)
         except ValueError as error:
             aside = _set_aside(folder)
-            tell(f"{folder}: damaged ({error}); kept as {aside.name}; going back to the one before")
+            tell(f"{folder}: damaged ({error}); kept as {aside.name}; falling back to the previous checkpoint")
     return None
 
 

@@ -44,13 +44,13 @@ class RunParts:
     Attributes:
         config: of the run.
         stage: what is trained.
-        train, val: the data; `val` is None when it is never looked at.
+        train, val: the data; `val` is None without validation.
         prompts: of the samples.
-        ranks: who trains.
+        ranks: the processes that train.
         folder: of the run.
-        tracker: follows it, on the first rank.
+        tracker: the experiment tracker, on the first rank.
         checkpoint: to resume from.
-        recipe_hash: of what must not change.
+        recipe_hash: hash of the settings that must not change on resume.
     """
 
     config: TrainConfig
@@ -70,7 +70,7 @@ class Training:
 
     Attributes:
         step: optimizer steps done.
-        position: samples done, which is the place in the stream.
+        position: samples consumed so far, which is the position in the stream.
     """
 
     def __init__(self, parts: RunParts) -> None:
@@ -121,7 +121,7 @@ class Training:
         return finished
 
     def _begin(self, batches: Iterator[SequenceBatch]) -> Fetched:
-        """Read the first step's batches, count the work in one, and put everything where the checkpoint left it."""
+        """Read the first step's batches, count the FLOPs of a sample, and restore the state of the checkpoint."""
         first, checkpoint = self._feed.fetch(batches), self._parts.checkpoint
         error = self._first_error(first.error)
         if error is not None:
@@ -161,7 +161,7 @@ class Training:
         return ahead
 
     def _agree(self, ahead: Fetched, stop: StopSignal) -> None:
-        """One exchange a step: did any rank get a signal to stop, has every rank data for the next step?
+        """One exchange per step: did any rank get a signal to stop, does every rank have data for the next step?
 
         A rank must never stop on what it alone knows, or the others would wait for it for ever.
         """
@@ -224,7 +224,7 @@ class Training:
         self._note({**losses, **learning, **data, **speed})
 
     def _note(self, values: dict[str, float]) -> None:
-        """First into the run's own log, then to the tracker."""
+        """Write measurements to the run's own log first, then to the tracker."""
         if self._ranks.first:
             self._parts.folder.append({"step": self.step, **{key: float(f"{values[key]:.7g}") for key in values}})
             self._parts.tracker.log(values, self.step)
@@ -298,10 +298,10 @@ class Training:
         self._ranks.agreed(lambda: write() if self._ranks.first else None)
 
     def _flops_per_sample(self, batch: SequenceBatch) -> float:
-        """Of forward and backward, counted once on two samples whose gradient is thrown away.
+        """FLOPs of forward and backward, counted once on two samples whose gradient is discarded.
 
-        Few, because nothing is compiled here, and what is not compiled needs more memory. Not one, because norms want
-        more than one number.
+        Only two, because nothing is compiled here, and uncompiled code needs more memory. Not one, because norms need
+        more than one value.
         """
         few = batch.first(2)
 

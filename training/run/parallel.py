@@ -37,7 +37,7 @@ class Ranks:
 
         local, num_gpus = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
         if num_gpus and local >= num_gpus:
-            raise UserError(f"--nproc_per_node: {local + 1} or more processes on {num_gpus} GPUs; one a GPU is allowed")
+            raise UserError(f"--nproc_per_node: {local + 1} or more processes on {num_gpus} GPUs; at most one per GPU")
         self.accelerator: Accelerator = Accelerator(
             cpu=num_gpus == 0, kwargs_handlers=[InitProcessGroupKwargs(timeout=_TIMEOUT)]
         )

@@ -36,7 +36,7 @@ class Stage(Protocol):
         network: `network(batch: SequenceBatch) -> StageLoss`. Parameters with requires_grad are trained. Everything
             random in it is drawn from (seed, position) of each sample; in eval mode no caption is dropped.
         frozen: parts that training must not move, by name.
-        tokenise: what readers do to captions, so that the network finds `token_ids` in its batches; None without need.
+        tokenise: applied to captions while data is loaded, so that batches hold `token_ids`; None if not needed.
     """
 
     name: str

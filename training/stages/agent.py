@@ -2,7 +2,7 @@
 
 Learning to Paint trained its actor by reinforcement, through a network that imitates its strokes and a critic that
 guesses what a stroke is worth. Here what a stroke gains is measured, on the very canvas that the actor looks at, and
-the exact strokes pass gradients on (`renderers.raster.disc_gradient`). Every proposal is told what it was worth at
+the exact strokes pass gradients on (`renderers.raster.disc_gradient`). Every proposal is trained on its own gain at
 every look: no critic, no discriminator, no memory of past canvases, and no gradient through a whole painting.
 """
 

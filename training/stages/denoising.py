@@ -173,9 +173,9 @@ def sample_sequences(
     """Sequences painted from noise.
 
     Args:
-        base: turns prompts and latents into what they are for.
+        base: encodes the prompts and decodes the latents.
         denoiser: (noisy latents, timesteps, text) -> prediction; with guidance it gets the prompts twice, in order.
-        config: whose objective and guidance count.
+        config: its objective and guidance are used.
         prompts: (N,) captions.
         seed: of the noise; a prompt's noise depends on its place alone.
         shape: (S, C, h, w) of latents.

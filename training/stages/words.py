@@ -1,8 +1,8 @@
 """Stage `words`: trains the text encoder of a base that is made here to match captions with pictures.
 
 Its result is a base whose text encoder is trained and whose denoiser is not: stage `base` starts from it. The text
-encoder of a base that is trained already learns further so: what its denoiser knows of words has to stay nearly as it
-was, so a drift of what captions mean counts as a loss too.
+encoder of a base that is already trained can be trained further in the same way: its denoiser relies on the embeddings
+as they were, so their drift is added to the loss.
 """
 
 import copy
@@ -24,7 +24,7 @@ _SHOWN = 4  # pictures a prompt
 
 
 class MatchingNetwork(nn.Module):
-    """From a batch to its loss; captions and pictures of the batch are each other's wrong answers.
+    """From a batch to its contrastive loss; captions and pictures of the batch are each other's negatives.
 
     Args:
         base: whose text encoder is trained.

@@ -141,7 +141,7 @@ class WanBase:
             near = num_frames // each * each + 1
             raise UserError(
                 f"model.frames=video: sequences of {num_frames} frames; allowed: {near}, {near + each} or another "
-                f"multiple of {each} and 1, or model.frames=pictures"
+                f"multiple of {each} plus 1, or model.frames=pictures"
             )
         return 1 + num_frames // each
 
