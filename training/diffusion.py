@@ -130,8 +130,9 @@ def sample(
         (B, ...) latents.
     """
     sampler, latents = objective.sampler(num_steps), noise
+    timesteps = sampler.timesteps.to(noise.device)  # once: a GPU would be waited for at every copy
     rescale = objective.guidance_rescale if guidance_rescale is None else guidance_rescale
-    for number, timestep in list(enumerate(sampler.timesteps))[skipped:]:
+    for number, timestep in list(enumerate(timesteps))[skipped:]:
         prediction = _guided(denoise, latents, timestep, text, no_text, guidance, rescale)
         steps = timestep.expand(len(latents))
         if correct is not None:
@@ -176,8 +177,9 @@ def invert(denoise: Denoiser, objective: Objective, latents: Tensor, text: Text,
         (B, ...) noise.
     """
     sampler = objective.sampler(num_steps)
+    timesteps = sampler.timesteps.to(latents.device)
     one, none = torch.ones(1), torch.zeros(1)
-    for number, timestep in reversed(list(enumerate(sampler.timesteps))):
+    for number, timestep in reversed(list(enumerate(timesteps))):
         # A step is linear in latents and prediction, whatever is predicted.
         of_latents = sampler.step(none, number, one).item()
         of_prediction = sampler.step(one, number, none).item()
@@ -197,7 +199,7 @@ def _guided(
     guidance: float,
     rescale: float,
 ) -> Tensor:
-    steps = timestep.to(latents.device).expand(len(latents))
+    steps = timestep.expand(len(latents))
     if guidance == 1.0:
         return denoise(latents, steps, text)
     both = denoise(torch.cat([latents, latents]), torch.cat([steps, steps]), no_text.joined(text))

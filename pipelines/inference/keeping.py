@@ -15,6 +15,7 @@ at every step of sampling the frames that are predicted are corrected (docs/deci
 """
 
 from collections.abc import Sequence
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -28,7 +29,7 @@ _DONE = 0.3  # from the same, or from one given frame to the next: nothing is le
 _PAINTED = 0.5  # from an earlier given frame
 _STILL = 0.05  # from the frame before
 _BARE = 0.5  # of what is held, from the blank canvas: so much of it is let go
-_BINOMIAL = (1.0, 2.0, 1.0)  # over cells: paint covers more than one
+_BINOMIAL = (0.25, 0.5, 0.25)  # over cells: paint covers more than one
 
 
 def keep_paint(clean: Tensor, conditions: Sequence[Sequence[PinnedPicture]], latents: Sequence[Tensor]) -> Tensor:
@@ -90,9 +91,12 @@ def _paint(frame: Tensor, blank: Tensor | None) -> Tensor | float:
 
 def _alike(one: Tensor, other: Tensor, least: float) -> Tensor:
     """(1, h, w) similarity of two frames (C, h, w): 1 where they are equal, near 0 where they differ much."""
-    row = one.new_tensor(_BINOMIAL) / sum(_BINOMIAL)
     squared = (one - other).square().mean(0)[None, None]
-    around = functional.conv2d(
-        functional.pad(squared, (1, 1, 1, 1), mode="replicate"), torch.outer(row, row)[None, None]
-    )
+    around = functional.conv2d(functional.pad(squared, (1, 1, 1, 1), mode="replicate"), _kernel(one.device, one.dtype))
     return torch.exp(-around[0] / least**2)
+
+
+@cache  # a GPU would be waited for at every copy
+def _kernel(device: torch.device, dtype: torch.dtype) -> Tensor:
+    row = torch.tensor(_BINOMIAL, device=device, dtype=dtype)
+    return torch.outer(row, row)[None, None]

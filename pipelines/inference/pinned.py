@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from training.models.conditions import Conditions
 
@@ -101,11 +102,14 @@ def interpolated(pinned: Sequence[PinnedPicture], latents: Tensor, num_frames: i
     return torch.einsum("kt,kchw->tchw", _weights(pinned, num_frames).to(latents), latents)
 
 
-def shared_noise(pinned: Sequence[PinnedPicture], inverted: Tensor, own: Tensor, share: float) -> Tensor:
+def shared_noise(
+    pinned: Sequence[PinnedPicture], inverted: Tensor, own: Tensor, share: float, share_of_inverted: float = 1.0
+) -> Tensor:
     """The noise that a process begins from: at pinned frames what they invert to, at the others a mixture.
 
-    A picture's strength says how much of its frame's noise is what it inverts to, the rest is the frame's own; their
-    squares sum to 1, so that noise stays noise. What other frames take over goes by the strengths beside them.
+    What a frame begins from is a share of what pictures invert to, and of its own noise as much that the squares of
+    both sum to 1: the two know nothing of each other, so the mixture is noise of variance 1 too. A picture's strength
+    counts in that share, at other frames by the strengths beside them.
 
     Noise that a picture inverts to holds the picture. Where only the pinned frame begins from it, as published, the
     other frames agree on a composition of their own (docs/decisions/015). Frames before the first picture take over its
@@ -118,28 +122,30 @@ def shared_noise(pinned: Sequence[PinnedPicture], inverted: Tensor, own: Tensor,
         own: (T, C, h, w) noise of theirs.
         share: 0 to 1, of the variance's root that unpinned frames have in common with their neighbours; 0 leaves
             them their own noise.
+        share_of_inverted: 0 to 1, of the variance's root that pinned frames take from what their pictures invert to.
     """
     order = sorted(range(len(pinned)), key=lambda number: pinned[number].frame % len(own))  # sums round by their order
     slots, strengths = ([getattr(pinned[number], key) for number in order] for key in ("frame", "strength"))
     slots = [slot % len(own) for slot in slots]
     weights = _weights(pinned, len(own)).to(own)[order] * torch.tensor(strengths).to(own)[:, None]
-    common = torch.einsum("kt,kchw->tchw", weights / weights.norm(dim=0).clamp_min(1e-12), inverted[order])
+    common = torch.einsum("kt,kchw->tchw", weights / _root_of_variance(weights, inverted[order]), inverted[order])
     first = slots[0]
-    shares = torch.full((len(own), 1, *own.shape[-2:]), share).to(own)
+    shares = torch.full((len(own), 1, *own.shape[-2:]), share * share_of_inverted).to(own)
     shares *= torch.tensor(np.interp(np.arange(len(own)), slots, strengths)).to(own)[:, None, None, None]
     shares[:first] *= _coarse(first, *own.shape[-2:])[:, None].to(own)
     change = shares * torch.fft.fft2(common) + ((1 - shares.square()).sqrt() - 1) * torch.fft.fft2(own)
     begun: Tensor = own + torch.fft.ifft2(change).real  # exactly their own where nothing is shared
-    pinned_strengths = torch.tensor([one.strength for one in pinned]).to(own)[:, None, None, None]
+    taken = torch.tensor([one.strength * share_of_inverted for one in pinned]).to(own)[:, None, None, None]
     frames = [one.frame for one in pinned]
-    begun[frames] = mixed(inverted, own[frames], pinned_strengths)
+    begun[frames] = taken * inverted + (1 - taken.square()).sqrt() * own[frames]
     return begun
 
 
-def mixed(noise: Tensor, other: Tensor, share: float | Tensor) -> Tensor:
-    """Two noises (K, C, h, w), of which the first makes up a share of 0 to 1, with the variance of one."""
-    share = torch.as_tensor(share).to(noise)
-    return share * noise + (1 - share.square()).sqrt() * other
+def _root_of_variance(weights: Tensor, noises: Tensor) -> Tensor:
+    """(T,) of sums of K noises (K, C, h, w) of variance 1, weighed by (K, T); like pictures invert to like noise."""
+    directions = functional.normalize(noises.flatten(1))
+    alike = directions @ directions.T
+    return torch.einsum("kt,kl,lt->t", weights, alike, weights).clamp_min(1e-24).sqrt()
 
 
 def _coarse(first: int, height: int, width: int) -> Tensor:

@@ -22,7 +22,6 @@ from pipelines.inference.pinned import (
     acting,
     at_latents,
     interpolated,
-    mixed,
     pinned_conditions,
     shared_noise,
 )
@@ -240,8 +239,7 @@ def _replace_noise(
     of_each = iter(torch.split(inverted_to, [len(pinned) for pinned in conditions if pinned]))
     for row, pinned in enumerate(conditions):
         if pinned:
-            own = noise[row][[one.frame for one in pinned]]
-            noise[row] = shared_noise(pinned, mixed(next(of_each), own, inverted), noise[row], shared)
+            noise[row] = shared_noise(pinned, next(of_each), noise[row], shared, inverted)
 
 
 def shares_of_noise(trained: float) -> tuple[float, float]:

@@ -8,7 +8,7 @@ import torch
 from diffusers import DiffusionPipeline
 
 from conf.errors import UserError
-from pipelines.inference.pinned import shared_noise
+from pipelines.inference.pinned import PinnedPicture, shared_noise
 from pipelines.inference.pipeline import share_of_inverted, shares_of_noise
 from pipelines.painter import ProcessPainterPipeline
 from tests.pipelines.small_painter import PROMPT, SIZE, at, paint, untrained_pipeline
@@ -72,7 +72,7 @@ def test_other_frames_share_the_noise_of_conditions(painter: ProcessPainterPipel
     assert torch.equal(mixed[[1, 3]], alone[[1, 3]])
     assert torch.equal(mixed[0], plain[0])  # a blank canvas shows nothing of the picture
     assert torch.allclose(mixed[4], 0.6 * alone[3] + 0.8 * plain[4], atol=1e-5)
-    assert torch.allclose(mixed[2], 0.6 * (alone[1] + alone[3]) / 2**0.5 + 0.8 * plain[2], atol=1e-5)
+    assert torch.allclose(mixed[2], 0.6 * (alone[1] + alone[3]) / 2 + 0.8 * plain[2], atol=1e-5)  # the same picture
 
 
 def test_frames_before_the_first_picture_have_its_coarse_noise_first() -> None:
@@ -87,6 +87,22 @@ def test_frames_before_the_first_picture_have_its_coarse_noise_first() -> None:
     )
     assert float(fine[:3].abs().max()) < 0.1 and bool((fine[2:].diff() > 0).all()) and float(fine[6]) > 0.8
     assert bool((coarse[1:7] > fine[1:7]).all()) and float(coarse[3]) > 0.8
+
+
+@pytest.mark.parametrize("alike", [0.0, 0.9, 1.0])
+@pytest.mark.parametrize("pinned", [[at(7)], [at(7, strength=0.7)], [at(0), at(7)], [at(2, strength=0.5), at(5)]])
+def test_noise_stays_noise_whatever_is_pinned_and_shared(pinned: list[PinnedPicture], alike: float) -> None:
+    """Frames share most of theirs, and pictures that are like each other invert to like noise."""
+    torch.manual_seed(0)
+    own, inverted = (
+        share * torch.randn(1, 8, 32, 32) + (1 - share**2) ** 0.5 * torch.randn(count, 8, 32, 32)
+        for share, count in ((0.98, 8), (alike, len(pinned)))
+    )
+    begun = shared_noise(pinned, inverted, own, 0.98, 0.65)
+    assert torch.allclose(begun.flatten(1).std(1), torch.ones(8), atol=0.03)
+    frame = pinned[0].frame
+    (taken,) = {one.strength * 0.65 for one in pinned[:1]}
+    assert torch.allclose(begun[frame], taken * inverted[0] + (1 - taken**2) ** 0.5 * own[frame], atol=1e-6)
 
 
 def coarse_of(noise: torch.Tensor) -> torch.Tensor:
@@ -166,7 +182,7 @@ def test_a_given_frame_may_begin_from_some_noise_of_its_own(painter: ProcessPain
     whole = painter([PROMPT], [[at(1)]], **options, inverted=1.0).noise[0]
     mixed = painter([PROMPT], [[at(1)]], **options, inverted=0.6).noise[0]
     assert torch.allclose(mixed[1], 0.6 * whole[1] + 0.8 * own[1], atol=1e-5)
-    assert torch.allclose(mixed[3], 0.6 * mixed[1] + 0.8 * own[3], atol=1e-5)
+    assert torch.allclose(mixed[3], 0.36 * whole[1] + (1 - 0.36**2) ** 0.5 * own[3], atol=1e-5)
     said_by_none = painter([PROMPT], [[at(1)]], **options).noise[0]
     assert torch.equal(said_by_none, whole)  # this painter was trained to share no noise
 

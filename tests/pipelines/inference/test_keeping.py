@@ -1,11 +1,17 @@
 """Where paint of given pictures stays."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor
 
 from pipelines.inference.keeping import keep_paint
 from pipelines.inference.pinned import PinnedPicture
+from tests.training.host_talk import HostCalls, HostTalk
+from training.data.text import Text
+from training.diffusion import invert, sample
+from training.noise_schedule import NoiseSchedule
 
 _FRAMES, _SIDE = 5, 12
 _LEFT, _RIGHT = slice(0, 4), slice(8, 12)  # columns; those in between see both
@@ -118,3 +124,28 @@ def test_pictures_may_be_told_in_any_order() -> None:
     predicted = process(drift=0.1)
     one, two = predicted[1] + 0.1, predicted[4] - 0.1
     assert torch.equal(kept(predicted, {1: one, 4: two}), kept(predicted, {-1: two, 1: one}))
+
+
+@pytest.mark.parametrize("work", ["sampling", "inversion"])
+def test_no_step_waits_for_the_device(work: str) -> None:
+    """Twice as many steps talk as often to their host: before the first, and never again."""
+    noise, pictures = torch.empty(2, 8, 4, 8, 8, device="meta"), torch.empty(2, 4, 8, 8, device="meta")
+    text = Text({"text": torch.empty(2, 1, 1, device="meta")})
+    pinned = [PinnedPicture(frame=frame, picture=torch.zeros(3, 1, 1)) for frame in (2, 7)]
+    keeping = partial(keep_paint, conditions=[pinned, []], latents=[pictures, pictures[:0]])
+    schedule = NoiseSchedule(prediction="v", zero_terminal_snr=True)
+
+    def counts(steps: int) -> tuple[int, int]:
+        with HostTalk() as talk, HostCalls() as calls:
+            if work == "sampling":
+                sample(denoised, schedule, noise, text, text, num_steps=steps, guidance=5, correct=keeping)
+            else:
+                invert(denoised, schedule, noise, text, num_steps=steps)
+        return talk.operations.total(), calls.names.total()
+
+    counts(4)  # tables are copied once
+    assert counts(8) == counts(4)
+
+
+def denoised(latents: Tensor, timesteps: Tensor, text: Text) -> Tensor:
+    return latents * timesteps[:, None, None, None, None] * text["text"].mean()

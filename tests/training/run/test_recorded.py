@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from conf.errors import ConfigError
 from tests.pipelines.small_dataset import small_dataset
+from tests.training.host_talk import HostCalls, HostTalk
 from tests.training.stages import parents
 from tests.training.toy_runs import log
 from training.config import TrainConfig
@@ -24,8 +23,6 @@ from training.run.recorded import RecordedGradient, recording_on
 from training.stages.make import make_stage
 
 STAGES = ("words", "codec", "base", *parents.STAGES)
-ASKING = {"item", "tolist", "cpu", "numpy", "nonzero", "__bool__", "__int__", "__float__", "__index__"}
-MAKING = {"tensor", "from_numpy", "asarray", "scalar_tensor"}
 
 
 class OnTheCpu:
@@ -45,33 +42,6 @@ class OnTheCpu:
         for place, value in zip(tree_leaves(self._result), tree_leaves(self._work()), strict=True):
             if isinstance(place, Tensor):
                 place.copy_(value)
-
-
-class TalkToTheHost(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Operations that join a tensor on the CPU to the device's."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.operations: set[str] = set()
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = function(*args, **(kwargs or {}))
-        tensors = [each for each in tree_leaves((args, kwargs, result)) if isinstance(each, Tensor)]
-        if any(tensor.device.type == "cpu" for tensor in tensors):
-            self.operations.add(str(function))
-        return result
-
-
-class CallsOfTheHost(TorchFunctionMode):
-    """Calls that wait for the device, or make a tensor of what the host has."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: set[str] = set()
-
-    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.names |= (ASKING | MAKING) & {getattr(function, "__name__", "")}
-        return function(*args, **(kwargs or {}))
 
 
 def network_and_batch(config: TrainConfig) -> tuple[nn.Module, SequenceBatch]:
@@ -100,17 +70,9 @@ def assert_alone_on_its_device(config: TrainConfig) -> None:
     network, batch = network_and_batch(config)
     network, batch = network.to("meta"), batch.to("meta")
     network(batch).loss.backward()  # some tables are copied to the device once
-    with TalkToTheHost() as talk, CallsOfTheHost() as calls:
+    with HostTalk() as talk, HostCalls() as calls:
         network(batch).loss.backward()
-    assert talk.operations == set() and calls.names == set()
-
-
-@pytest.mark.parametrize("modes", [(TalkToTheHost, "operations"), (CallsOfTheHost, "names")])
-def test_talk_is_noticed(modes: tuple[type[Any], str]) -> None:
-    mode, noted = modes
-    with mode() as watching:
-        torch.tensor([1.0]) + 1
-    assert getattr(watching, noted)
+    assert not talk.operations and not calls.names
 
 
 @pytest.mark.parametrize(
