@@ -37,7 +37,7 @@ def run(config: IngestConfig) -> Summary:
     config.mask.check()
     entries = find_sequences(config.source, config.layout)
     plan = make_plan(entries, [1.0], None, config.shard_size, config.val_fraction)
-    card = dataset_card(config.recipe(), plan)
+    card = dataset_card(config.recipe(), plan, config.out)
     settings = IngestSettings(
         root=config.out.resolve(),
         layout=config.layout,

@@ -30,7 +30,7 @@ def run(config: SynthConfig) -> Summary:
     """
     check_cpu(config.cluster)
     plan = _plan(config)
-    card = dataset_card(config.recipe(), plan)
+    card = dataset_card(config.recipe(), plan, config.out)
     summary = make_dataset(config, plan, card, _settings(config, card))
     return replace(summary, lines=(*summary.lines[:-1], *_left_out(config), summary.lines[-1]))
 

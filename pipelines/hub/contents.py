@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from conf.errors import UserError
+from conf.progress import Progress
 from pipelines.hub.dataset_page import SHEET, write_dataset_page
+from pipelines.synthesis.dataset_faults import card_faults
 from pipelines.synthesis.examination import examine
 from training.data.claim import is_being_written
 from training.data.dataset import DatasetCard, read_card
 from training.data.layout import dataset_file, manifest_name, quarantine_file, samples_file, tar_name
-from training.data.manifest import ShardManifest, stored_hash, tar_path
+from training.data.manifest import ShardManifest
 from training.data.own_page import README
 from training.data.retries import retried
 from training.data.survey import Survey
@@ -61,6 +63,8 @@ def dataset_contents(root: Path) -> Contents:
             f"dataset={root}: not complete and sound: {faults[0]}{more}; run the command that made it again"
         )
     try:
+        if survey.first_shard is None:
+            raise UserError(f"dataset={root}: it holds no sequences; all its inputs were refused")
         if not (root / README).exists() or not (root / SHEET).exists():
             write_dataset_page(root, card, survey)
         for page in (root / README, root / SHEET):
@@ -74,16 +78,18 @@ def dataset_contents(root: Path) -> Contents:
 
 
 def _examined(root: Path, card: DatasetCard) -> tuple[Survey, list[str]]:
-    """What a data set holds, and what speaks against passing it on: a line for everything lost or changed."""
+    """What a data set holds, and what speaks against passing it on: all that `verify replay=false` finds in it."""
+    from pipelines.synthesis.promises import shard_faults  # brings the renderers, which painters go without
 
-    def look(manifest: ShardManifest) -> Iterator[str]:
-        tar = tar_path(root, manifest.name)
-        if stored_hash(tar) != manifest.sha256:
-            yield f"{tar}: not the bytes that were committed"
+    faults = list(card_faults(root, card))
+    with Progress("checking", card.num_planned) as progress:
 
-    faults: list[str] = []
-    # A data set of the first version promised nothing of its tables.
-    survey = examine(root, card, faults, look, tables=card.manifests is not None)
+        def look(manifest: ShardManifest) -> Iterator[str]:
+            yield from shard_faults(root, manifest, card, replay=False)
+            progress.advance(manifest.num_planned)
+
+        # A data set of the first version promised nothing of its tables.
+        survey = examine(root, card, faults, look, tables=card.manifests is not None)
     if not faults and (card.totals is None or survey.num_shards < len(card.shards)):
         faults.append(f"{survey.num_shards} of {len(card.shards)} shards are there")
     return survey, faults

@@ -33,6 +33,10 @@ _MEMBERS = {
     "regions.png": "which region a pixel belongs to; the json says when each is painted",
     "truth.npz": "of a generated picture: labels, names, depth and saliency of its things",
 }
+_EMPTY_TARS = (
+    " A tar is empty where all its inputs were refused, so the library `webdataset` is to be told "
+    "`WebDataset(..., empty_check=False)`."
+)
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
@@ -105,7 +109,8 @@ def _body(card: DatasetCard, survey: Survey, features: Sequence[Feature]) -> lis
         f'first = next(iter(sequences["{splits[0]}"]))',
         "```",
         "",
-        "The tars are plain WebDataset. What a sequence lacks, such as a map of regions, is empty.",
+        "The tars are plain WebDataset. What a sequence lacks, such as a map of regions, is empty."
+        + _EMPTY_TARS * bool(survey.num_quarantined),
         "",
         "## What is in a sequence",
         "",

@@ -68,8 +68,8 @@ def json_annotation(data: bytes, where: str) -> Annotation:
     return _annotation(_json_object(_text(data, where), where), where)
 
 
-def table_annotations(name: str, data: bytes, where: str) -> dict[str, Annotation]:
-    """Annotations of a caption table, by the path of the picture relative to the source.
+def table_annotations(name: str, data: bytes, where: str) -> list[tuple[str, Annotation]]:
+    """The rows of a caption table: the path of the picture relative to the source, and its annotation.
 
     `metadata.jsonl` holds an object a line with `file_name`, `text` or `caption`, and optionally `licence` or
     `license`; `metadata.csv` and `captions.csv` have the same as columns. The picture may also be called `file`,
@@ -85,7 +85,7 @@ def table_annotations(name: str, data: bytes, where: str) -> dict[str, Annotatio
     """
     text = _text(data, where)
     rows = _jsonl_rows(text, where) if name.lower().endswith(".jsonl") else _csv_rows(text, where)
-    return dict(_named_annotations(rows, posixpath.dirname(name)))
+    return list(_named_annotations(rows, posixpath.dirname(name)))
 
 
 def _named_annotations(

@@ -3,7 +3,10 @@
 import json
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +20,9 @@ from pipelines.sources.framing import WHITE, Framing, Ground
 from pipelines.sources.parquet import ParquetSource
 from pipelines.sources.reading import read_patiently
 from pipelines.sources.source import Listing, Picture, RefusedPicture, SourceEntry, StorageFault
-from pipelines.sources.stored import StoredSource
+from pipelines.sources.stored import StoredSource, list_files
 from pipelines.sources.webdataset import WebDatasetSource
-from training.data.storage import open_storage
+from training.data.storage import naming, open_storage
 
 _READERS: Mapping[str, type[StoredSource]] = {
     "Parquet": ParquetSource,
@@ -28,6 +31,7 @@ _READERS: Mapping[str, type[StoredSource]] = {
 }
 """By the name of the builder that `datasets` opens a data set with."""
 
+_CARD = "README.md"
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _COMMIT = re.compile(r"hf://datasets/[^@/]+/[^@/]+@[^/]+")
 
@@ -62,7 +66,8 @@ class HubSource(StoredSource):
             UserError: if there is no such data set, subset or split, it holds no pictures, the Hub cannot be reached,
                 or what the source that reads it raises.
         """
-        kind, root, names = self._split()
+        own = _own_data_sets(self.path)
+        kind, root, names = self._split(own)
         filesystem, folder = open_storage(root)
         reader = self._reader(kind, root, self.licence or _stated_licence(filesystem, folder))
         if isinstance(reader, FolderSource):
@@ -73,7 +78,7 @@ class HubSource(StoredSource):
             listing = (reader.index_tables if isinstance(reader, ParquetSource) else reader.index_tars)(
                 filesystem, files, limit
             )
-        return Listing((_wrapped(entry, kind, root) for entry in listing), listing.passed_over)
+        return Listing((_wrapped(entry, kind, root) for entry in listing), listing.passed_over).beside(own)
 
     def load(self, entry: SourceEntry, framing: Framing, ground: Ground = WHITE) -> Picture:
         """As the source that reads it; raises what that raises."""
@@ -101,7 +106,7 @@ class HubSource(StoredSource):
         shared = {each.name: own[each.name] for each in fields(reader)}
         return reader(**{**shared, "path": root, "licence": licence})
 
-    def _split(self) -> tuple[str, str, Sequence[str]]:
+    def _split(self, own: Sequence[str]) -> tuple[str, str, Sequence[str]]:
         """Kind and place of the data set, and the names of the split's files in it."""
         if not Path(self.path).is_dir() and not _ID.fullmatch(self.path):
             raise ConfigError("path", self.path, "USER/NAME of the Hub, or a local folder that exists")
@@ -109,11 +114,12 @@ class HubSource(StoredSource):
             import datasets
         except ImportError as error:
             raise UserError(f"source=hf needs: pip install 'process-painter[import]' ({error})") from error
-        try:
-            builder = datasets.load_dataset_builder(self.path, self.subset, revision=self.revision)
-            data_files = builder.config.data_files or {}
-        except Exception as error:  # what the library and the network raise has no common class
-            raise UserError(f"{self.path}: no data set that can be opened ({_one_line(error)})") from error
+        with _without(own, self.path) as place:
+            try:
+                builder = datasets.load_dataset_builder(place, self.subset, revision=self.revision)
+                data_files = builder.config.data_files or {}
+            except Exception as error:  # what the library and the network raise has no common class
+                raise UserError(f"{self.path}: no data set that can be opened ({_one_line(error)})") from error
         bases = [base.__name__ for base in type(builder).__mro__]  # the builder's own class is named after the data set
         kind = next((name for name in bases if name in _READERS), None)
         if kind is None:
@@ -123,8 +129,37 @@ class HubSource(StoredSource):
             raise UserError(f"{self.path}: has no split {self.split}, but {', '.join(map(str, data_files))}")
         files = [str(file) for file in data_files[self.split]]
         commit = _COMMIT.match(files[0])
+        listed = commit[0] if commit else str(Path(place).resolve())
         root = commit[0] if commit else str(Path(self.path).resolve())
-        return kind, root, sorted(file.removeprefix(root).lstrip("/") for file in files)
+        return kind, root, sorted(file.removeprefix(listed).lstrip("/") for file in files)
+
+
+def _own_data_sets(path: str) -> list[str]:
+    """Data sets of ours below a local folder, by their paths relative to it."""
+    if not Path(path).is_dir():
+        return []
+    with naming(path):
+        return [name for name in list_files(*open_storage(path)) if name.endswith("/")]
+
+
+@contextmanager
+def _without(own: Sequence[str], path: str) -> Iterator[str]:
+    """Where the library is to look: at a folder with the card and the names of this one, but for what is left out.
+
+    That is all it looks at; where nothing is left out, it is the folder itself.
+    """
+    if not own:
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for name in list_files(*open_storage(path)):
+            if not name.endswith("/"):
+                file = Path(folder, name)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.touch()
+        if Path(path, _CARD).is_file():
+            shutil.copyfile(Path(path, _CARD), Path(folder, _CARD))
+        yield folder
 
 
 def _wrapped(entry: SourceEntry, kind: str, root: str) -> SourceEntry:
@@ -139,7 +174,7 @@ def _stated_licence(filesystem: AbstractFileSystem, folder: str) -> str | None:
     """
     from huggingface_hub import DatasetCard
 
-    path = posixpath.join(folder, "README.md")
+    path = posixpath.join(folder, _CARD)
     try:
         text = bytes(read_patiently(lambda: filesystem.cat_file(path), path)).decode("utf-8", "replace")
     except RefusedPicture:

@@ -29,6 +29,11 @@ _PICTURE_COLUMN = "image"
 _CAPTION_COLUMNS = ("text", "caption")
 _LICENCE_COLUMNS = ("licence", "license")
 _BLOCK_BYTES = 1 << 20
+_OF_OTHERS = (
+    *(pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list),
+    *(pa.types.is_list_view, pa.types.is_large_list_view, pa.types.is_dictionary),
+)
+"""Kinds of columns whose values are those of another kind."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +46,8 @@ class ParquetSource(StoredSource):
 
     Attributes:
         column: of the pictures; None: the only one that holds any, or of several `image`.
-        caption_column: of the captions, texts or lists of them, whose first counts; None: `text`, else `caption`.
+        caption_column: of the captions, texts or lists of them, whose first counts; None: `text`, else `caption`. A
+            licence may be a list as well.
     """
 
     column: str | None = None
@@ -54,7 +60,8 @@ class ParquetSource(StoredSource):
             UserError: if there are no files or no rows in them, a file is damaged or lacks a column, or captions are
                 required and lacking; one line that names the file.
         """
-        return self.index_tables(*matching_files(self.path, ".parquet", "parquet files"), limit)
+        filesystem, files, beside = matching_files(self.path, ".parquet", "parquet files")
+        return self.index_tables(filesystem, files, limit).beside(beside)
 
     def index_tables(self, filesystem: AbstractFileSystem, files: Sequence[str], limit: int | None) -> Listing:
         """The same of these files; raises what `index` does."""
@@ -160,9 +167,7 @@ class _Columns:
 
     def annotation(self, values: Mapping[str, Any]) -> Annotation:
         """Caption and licence of a row."""
-        caption, licence = (values[name] if name else None for name in (self.caption, self.licence))
-        if isinstance(caption, list):
-            caption = caption[0] if caption else None
+        caption, licence = (_first(values[name]) if name else None for name in (self.caption, self.licence))
         return Annotation(caption=text_line(caption or ""), licence=text_line(licence or ""))
 
 
@@ -250,6 +255,13 @@ def _bytes_and_name(value: Any) -> tuple[bytes | None, str]:
     return value, ""
 
 
+def _first(value: Any) -> Any:
+    """A text, or the first of a list of them, however deep; None where there is none."""
+    while isinstance(value, list):
+        value = value[0] if value else None
+    return value
+
+
 def _holds_bytes(kind: pa.DataType) -> bool:
     if pa.types.is_struct(kind):
         index = kind.get_field_index("bytes")
@@ -258,6 +270,6 @@ def _holds_bytes(kind: pa.DataType) -> bool:
 
 
 def _holds_text(kind: pa.DataType) -> bool:
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_dictionary(kind):
+    if any(is_kind(kind) for is_kind in _OF_OTHERS):
         return _holds_text(kind.value_type)
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))

@@ -9,19 +9,19 @@ from braceexpand import braceexpand
 from fsspec import AbstractFileSystem
 
 from conf.errors import ConfigError, UserError
-from pipelines.sources.stored import list_files
+from pipelines.sources.stored import list_files, printable
 from training.data.storage import naming, open_storage
 
 _MOST_FILES = 1_000_000
 _RANGE = re.compile(r"\{(-?[0-9]{1,40})\.\.(-?[0-9]{1,40})")
 
 
-def matching_files(path: str, ending: str, kind: str) -> tuple[AbstractFileSystem, list[str]]:
-    """The filesystem, and the paths of all files, sorted.
+def matching_files(path: str, ending: str, kind: str) -> tuple[AbstractFileSystem, list[str], list[str]]:
+    """The filesystem, the paths of all files, sorted, and the names of what else a folder holds.
 
     Args:
         path: a file, a folder, or a pattern: `train-{00000..00015}.tar`, `train-*.tar`; local, or any fsspec URL.
-        ending: which files of a folder count, such as `.tar`.
+        ending: which files of a folder count, such as `.tar`, in capitals or not.
         kind: what to call them in messages: `tars`.
 
     Raises:
@@ -30,12 +30,14 @@ def matching_files(path: str, ending: str, kind: str) -> tuple[AbstractFileSyste
     filesystem, root = open_storage(path)
     with naming(path):
         if filesystem.isdir(root):
-            files = [posixpath.join(root, name) for name in list_files(filesystem, root) if name.endswith(ending)]
-            if not files:
+            names = list_files(filesystem, root)
+            chosen = [name for name in names if name.lower().endswith(ending)]
+            if not chosen:
                 raise UserError(f"{path}: holds no {kind} (*{ending})")
-            return filesystem, files
+            files = [posixpath.join(root, name) for name in chosen]
+            return filesystem, files, sorted(map(printable, {*names} - {*chosen}))
         if filesystem.exists(root):
-            return filesystem, [root]
+            return filesystem, [root], []
     files = []
     for pattern in _patterns(path, ending, kind):
         filesystem, root = open_storage(pattern)
@@ -44,7 +46,7 @@ def matching_files(path: str, ending: str, kind: str) -> tuple[AbstractFileSyste
         if not matches:
             raise UserError(f"{path}: missing" + (f" ({pattern})" if pattern != path else ""))
         files += matches
-    return filesystem, sorted(set(files))
+    return filesystem, sorted(set(files)), []
 
 
 def short_names(files: Sequence[str]) -> list[str]:

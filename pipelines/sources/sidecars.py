@@ -2,6 +2,7 @@
 
 import posixpath
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from fsspec import AbstractFileSystem
@@ -35,6 +36,7 @@ class Sidecars:
             key=lambda name: (name.count("/"), TABLES.index(posixpath.basename(name).lower()), name),
         )
         self._default = Annotation(licence=licence)
+        self._repeated: dict[str, str] = {}
         self._annotations, self._rows = self._table_annotations()
 
     def annotation(self, name: str, *, folder: bool = False) -> Annotation:
@@ -55,10 +57,14 @@ class Sidecars:
             yield from self._texts_of(name, folder=folders)
 
     def rows_without(self, names: Iterable[str]) -> list[str]:
-        """Names in tables that are none of these files, each with its table."""
+        """Rows of tables that do not count, each with its table: of none of these files, or followed by another."""
         known = {_alike(name) for name in names}
         rows = ((name, table) for name, table in self._rows.items() if _alike(name) not in known)
-        return [f"{printable(name)} (in {printable(table)})" for name, table in rows]
+        again = ((name, table) for name, table in self._repeated.items() if _alike(name) in known)
+        return [
+            *(f"{printable(name)} (in {printable(table)})" for name, table in rows),
+            *(f"all rows of {printable(name)} but the last (in {printable(table)})" for name, table in again),
+        ]
 
     def _texts_of(self, name: str, *, folder: bool) -> list[str]:
         """Texts beside a file, what counts most last: `photo.txt` counts more than `photo.jpg.txt`."""
@@ -74,7 +80,10 @@ class Sidecars:
         annotations: dict[str, Annotation] = {}
         rows: dict[str, str] = {}
         for table in self._tables:
-            for name, note in table_annotations(table, self._text_file(table), self._where(table)).items():
+            table_rows = table_annotations(table, self._text_file(table), self._where(table))
+            counts = Counter(name for name, _ in table_rows)
+            self._repeated |= {name: table for name, count in counts.items() if count > 1}
+            for name, note in dict(table_rows).items():
                 rows[name] = table
                 annotations[_alike(name)] = note.over(annotations.get(_alike(name), Annotation()))
         return annotations, rows

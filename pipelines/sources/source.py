@@ -67,6 +67,10 @@ class Listing(list[SourceEntry]):
         super().__init__(entries)
         self.passed_over = tuple(passed_over)
 
+    def beside(self, names: Iterable[str]) -> "Listing":
+        """The same pictures, with more that is passed over."""
+        return Listing(self, (*self.passed_over, *names))
+
 
 @dataclass(frozen=True, kw_only=True)
 class GroundTruth:

@@ -1,6 +1,7 @@
 """What sources of stored pictures share: their configuration, their storage, and loading what was planned."""
 
 import hashlib
+import json
 import os
 import posixpath
 import stat
@@ -18,6 +19,7 @@ from pipelines.sources.decode import MAX_PIXELS, decode
 from pipelines.sources.framing import WHITE, Framing, Ground
 from pipelines.sources.reading import read_patiently
 from pipelines.sources.source import Listing, Picture, RefusedPicture, SourceEntry, StorageFault
+from training.data.layout import DATASET_CARD
 
 # .heic and .heif need an extra; without it they are refused with its name: ignoring them would surprise.
 PICTURE_EXTENSIONS = (
@@ -123,12 +125,40 @@ def list_files(filesystem: AbstractFileSystem, root: str) -> list[str]:
     """Paths of all files under a folder, relative to it, sorted; nothing hidden (`.git`, `._photo.jpg`).
 
     Links are followed, each folder is entered once, so that circles end. Broken links are listed, pipes and devices
-    are not.
+    are not. A data set of ours below the folder, finished or begun, stands as one path that ends in `/`: what a command
+    wrote beside its pictures is no source of its next run.
+
+    Raises:
+        UserError: if the storage fails.
     """
     if isinstance(filesystem, LocalFileSystem):
-        return sorted(_local_files(root))
+        return _without_own(filesystem, root, sorted(_local_files(root)))
     paths = (path.removeprefix(root).lstrip("/") for path in filesystem.find(root))
-    return sorted(path for path in paths if not any(part.startswith(".") for part in path.split("/")))
+    return _without_own(filesystem, root, sorted(path for path in paths if not is_hidden(path)))
+
+
+def _without_own(filesystem: AbstractFileSystem, root: str, names: list[str]) -> list[str]:
+    """The same, with one name for all that is in a data set of ours."""
+    cards = (name for name in names if name.endswith(f"/{DATASET_CARD}"))
+    own = tuple(f"{posixpath.dirname(card)}/" for card in cards if _is_own(filesystem, posixpath.join(root, card)))
+    outermost = [folder for folder in own if not folder.startswith(tuple({*own} - {folder}))]
+    return sorted([*(name for name in names if not name.startswith(own)), *outermost])
+
+
+def _is_own(filesystem: AbstractFileSystem, path: str) -> bool:
+    """Whether a `dataset.json` is of a data set of ours; there are others of that name, and it may be damaged."""
+    try:
+        card = json.loads(read_patiently(lambda: bytes(filesystem.cat_file(path)), printable(path)))
+    except StorageFault as fault:
+        raise UserError(str(fault)) from fault
+    except (RefusedPicture, ValueError, RecursionError):
+        return False
+    return isinstance(card, dict) and {"recipe", "config_hash", "shards"} <= card.keys()
+
+
+def is_hidden(path: str) -> bool:
+    """Whether a relative path is of something hidden, or in something hidden."""
+    return any(part.startswith(".") and part not in (".", "..") for part in path.split("/"))
 
 
 def _local_files(root: str) -> Iterator[str]:

@@ -5,7 +5,7 @@ import itertools
 import json
 import posixpath
 import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +17,7 @@ from conf.errors import UserError
 from pipelines.sources.captions import TEXT_ENDINGS, Annotation, json_annotation, text_caption
 from pipelines.sources.patterns import matching_files, short_names
 from pipelines.sources.source import Listing, SourceEntry
-from pipelines.sources.stored import StoredSource, printable
+from pipelines.sources.stored import StoredSource, is_hidden, printable
 from training.data.storage import naming, open_storage
 
 NUM_READERS = 8
@@ -30,9 +30,9 @@ class WebDatasetSource(StoredSource):
 
     `path` is a tar, a folder of tars, or a pattern: `train-{00000..00015}.tar`, `train-*.tar`. Tars must not be
     compressed, because pictures are read by their place in the tar. Members of a sample follow one another (`tar
-    --sort=name`); its first picture counts. Samples without a picture are passed over and named; of members, all but
-    pictures, `.txt`, `.caption` and `.json` are. A caption comes from `key.txt`, `key.caption` or `key.jpg.txt`, else
-    from `caption` in `key.json`.
+    --sort=name`); its first picture counts. Samples without a picture are passed over and named, and so are all other
+    members but pictures, `.txt`, `.caption` and `.json`; everything hidden is left alone. A caption comes from
+    `key.txt`, `key.caption` or `key.jpg.txt`, else from `caption` in `key.json`.
 
     A key ends at the first dot of a name, as webdataset has it. Where that leaves a sample no member with a plain
     ending, its names have dots in their keys (`study v2.0.jpg`, `study v2.0.txt`), and keys end at the last dot.
@@ -45,7 +45,8 @@ class WebDatasetSource(StoredSource):
             UserError: if there are no tars or no pictures in them, a tar is truncated or damaged, a caption is
                 malformed, or captions are required and lacking; one line that names the tar.
         """
-        return self.index_tars(*matching_files(self.path, ".tar", "tars"), limit)
+        filesystem, tars, beside = matching_files(self.path, ".tar", "tars")
+        return self.index_tars(filesystem, tars, limit).beside(beside)
 
     def index_tars(self, filesystem: AbstractFileSystem, tars: Sequence[str], limit: int | None) -> Listing:
         """The same of these tars; raises what `index` does."""
@@ -77,20 +78,22 @@ class WebDatasetSource(StoredSource):
         return filesystem, json.loads(entry.locator)["tar"]
 
     def _entries(self, filesystem: AbstractFileSystem, limit: int | None, tar: str, name: str) -> Listing:
-        """The first pictures of one tar, and the samples without any."""
+        """The first pictures of one tar, and the names of what is passed over in it."""
         keys: set[str] = set()
         entries: list[SourceEntry] = []
         passed_over: list[str] = []
         with naming(tar), filesystem.open(tar, "rb") as file:
-            groups = itertools.groupby(_members(file, tar), key=lambda member: _key_and_ending(member.name)[0])
+            reading = _members(file, tar, lambda member: passed_over.append(printable(f"{name}:{member}")))
+            groups = itertools.groupby(reading, key=lambda member: _key_and_ending(member.name)[0])
             for key, group in groups:
                 if key in keys:
                     raise UserError(f"{tar}: members of {printable(key)} lie apart; write the tar with --sort=name")
                 keys.add(key)
                 for sample, members in _samples(key, list(group)).items():
-                    entry = self._entry(file, tar, f"{name}:{sample}", members)
+                    entry, unread = self._entry(file, tar, f"{name}:{sample}", members)
                     if entry is not None:
                         entries.append(entry)
+                        passed_over += [printable(f"{name}:{member}") for member in unread]
                     else:
                         passed_over.append(printable(f"{name}:{sample}"))
                 if limit is not None and len(entries) >= limit:
@@ -99,8 +102,9 @@ class WebDatasetSource(StoredSource):
 
     def _entry(
         self, file: IO[bytes], tar: str, id_: str, members: Iterable[tuple[str, tarfile.TarInfo]]
-    ) -> SourceEntry | None:  # fmt: skip
-        """One sample, as (ending, member) each; None if it holds no picture."""
+    ) -> tuple[SourceEntry | None, list[str]]:  # fmt: skip
+        """One sample, as (ending, member) each; None if it holds no picture. And the names of members not read."""
+        unread: list[str] = []
         picture: tuple[str, str] | None = None
         beside, default = Annotation(), Annotation(licence=self.licence)
         captions = {picture_ending + ending for picture_ending in ("", *self.extensions) for ending in TEXT_ENDINGS}
@@ -113,17 +117,20 @@ class WebDatasetSource(StoredSource):
             elif kind in self.extensions and picture is None:
                 place = {"tar": tar, "offset": member.offset_data, "length": member.size}
                 picture = json.dumps(place), hashlib.sha256(_content(file, member)).hexdigest()
+            else:
+                unread.append(member.name)
         if picture is None:
-            return None
+            return None, unread
         locator, sha256 = picture
         annotation = beside.over(default)
-        return SourceEntry(
+        entry = SourceEntry(
             id=printable(id_), sha256=sha256, locator=locator, caption=annotation.caption, licence=annotation.licence
         )
+        return entry, unread
 
 
-def _members(file: IO[bytes], tar: str) -> Iterator[tarfile.TarInfo]:
-    """The files in a tar that belong to samples, up to its end mark.
+def _members(file: IO[bytes], tar: str, pass_over: Callable[[str], None]) -> Iterator[tarfile.TarInfo]:
+    """The files in a tar that belong to samples, up to its end mark; `pass_over` gets the names of others.
 
     Python's reader takes damage after the first header for the end, so the end mark itself is looked for.
     """
@@ -132,8 +139,12 @@ def _members(file: IO[bytes], tar: str) -> Iterator[tarfile.TarInfo]:
             for member in reader:
                 if member.size < 0 or member.issparse():
                     raise UserError(f"{tar}: {printable(member.name)} is no plain file; write the tar without --sparse")
+                if member.isdir() or is_hidden(member.name):
+                    continue
                 if member.isreg() and _key_and_ending(member.name)[0]:
                     yield member
+                else:
+                    pass_over(member.name)
             file.seek(reader.offset)
             if file.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
                 raise UserError(f"{tar}: truncated or damaged after {reader.offset} bytes")

@@ -4,14 +4,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipelines.synthesis.plan import in_val
 from pipelines.synthesis.regions import region_faults
 from pipelines.synthesis.sequence import NOTED, note_facts, record_of, step_captions
 from renderers import families, renderer
 from renderers.distance import canvas_distances
-from renderers.family import Note
-from renderers.painting import StrokeProgram, to_uint8
+from renderers.family import Note, Renderer
+from renderers.painting import Image, StrokeProgram, to_uint8
 from training.data.dataset import DatasetCard
 from training.data.encoded import Encoding, caption_key, embedding_of, encoding_of, latents_of
 from training.data.layout import ARTIST, TEXT_SPLIT, caption_member
@@ -21,7 +22,8 @@ from training.data.remote import AnyPath
 from training.data.sequence import StoredSequence, read_sequences
 
 _LOSSLESS = ("webp", "png")
-_ROUNDING = 2e-3  # distances are of 8-bit frames here, and of exact canvases when frames were chosen
+_LOSS = 32  # levels of 255 by which JPEG may change a pixel
+_ROUNDING = 2e-3  # of distances: of sums, and of 8-bit frames where no octave is nearly empty
 
 
 def shard_faults(root: AnyPath, manifest: ShardManifest, card: DatasetCard, *, replay: bool) -> Iterator[str]:
@@ -99,7 +101,7 @@ def sequence_faults(
         yield "stands in the wrong split"
     if len(frames) != card.recipe["schedule"]["num_frames"]:
         yield f"{len(frames)} frames, {card.recipe['schedule']['num_frames']} planned"
-    lossless = card.recipe["frame_format"] in _LOSSLESS
+    lossless = _is_lossless(card)
     if facts["frames"][-1]["step"] != facts["num_steps"]:
         yield "the last frame is not the finished painting"
     if facts["renderer"]["family"] == ARTIST:
@@ -109,7 +111,7 @@ def sequence_faults(
         yield "no strokes.npz member"
         return
     program = StrokeProgram.from_bytes(sequence.members["strokes.npz"])
-    tolerance = 0 if lossless else 32
+    tolerance = 0 if lossless else _LOSS
     if program.family not in families():
         yield f"no renderer '{program.family}' to replay it"
         return
@@ -131,19 +133,70 @@ def sequence_faults(
     blank = to_uint8(bare)
     if _largest_difference(frames[0], blank) > tolerance:
         yield "the first frame is not the blank canvas"
-    if lossless:
-        canvases = [frame / np.float32(255) for frame in frames]
-        distances = renderer(program.family).distances(program, canvases)
-        rises = np.diff(distances) > _ROUNDING
-        if notes is not None:
-            rises &= [not note.receding for note in notes[1:]]
-        if rises.any() and card.recipe["schedule"]["spacing"] == "distance":
-            yield f"the distance to the finished canvas rises at frame {int(np.argmax(rises)) + 1}"
+    yield from _course_faults(program, facts, frames, notes, card, replay=replay)
     yield from _note_faults(sequence, notes)
     if "regions" in facts:
         yield from region_faults(sequence, program, frames, tolerance)
-    if replay:
-        yield from _replay_faults(program, facts, frames, max(tolerance, _rounding_of(facts)))
+
+
+def _course_faults(
+    program: StrokeProgram, facts: Mapping[str, Any], frames: Any, notes: Sequence[Note] | None, card: DatasetCard, *,
+    replay: bool,
+) -> Iterator[str]:  # fmt: skip
+    """Frames that the program does not paint, that recede from the finished one, or are elsewhere than the json says.
+
+    Frames are chosen by the distances of exact canvases. Of a canvas that hardly differs from the blank one in some
+    octave, or in some region, rounding to 8 bits moves the distance by far more than a frame does. So these are judged
+    by the canvases that the program paints; without `replay`, only where stored frames seem to recede.
+    """
+    stored = [frame["distance"] for frame in facts["frames"]]
+    tolerance = _rounding_of(facts) if _is_lossless(card) else _LOSS
+    rise = None if replay else _rise_of_frames(program, frames, notes, card)
+    if replay or rise is not None:
+        painted = list(renderer(program.family).replay(program, [frame["step"] for frame in facts["frames"]]))
+        other = _first_other(frames, painted, tolerance)
+        if other is not None:
+            yield f"frame {other} is not what its program paints"
+            rise = _rise_of_frames(program, frames, notes, card)
+        else:
+            distances = renderer(program.family).distances(program, painted)
+            rise = _first_rise(distances, notes, card)
+            if _measures_all(program, facts) and np.abs(distances - stored).max() > _ROUNDING:
+                yield "the frames are not as far from the finished painting as its json says"
+    if rise is not None:
+        yield f"the distance to the finished canvas rises at frame {rise}"
+
+
+def _rise_of_frames(
+    program: StrokeProgram, frames: Any, notes: Sequence[Note] | None, card: DatasetCard
+) -> int | None:  # fmt: skip
+    """The first frame that seems to recede by its 8-bit pixels; None where there is none, or they are not exact."""
+    if not _is_lossless(card):
+        return None
+    canvases = [frame / np.float32(255) for frame in frames]
+    return _first_rise(renderer(program.family).distances(program, canvases), notes, card)
+
+
+def _first_rise(distances: NDArray[np.float64], notes: Sequence[Note] | None, card: DatasetCard) -> int | None:
+    """The first frame that is farther from the finished one than the frame before, where it should not be."""
+    if card.recipe["schedule"]["spacing"] != "distance":
+        return None
+    rises = np.diff(distances) > _ROUNDING
+    if notes is not None:
+        rises &= [not note.receding for note in notes[1:]]
+    return int(np.argmax(rises)) + 1 if rises.any() else None
+
+
+def _measures_all(program: StrokeProgram, facts: Mapping[str, Any]) -> bool:
+    """Whether the json's distances are those of the canvases that are replayed here: of this device, at full size.
+
+    Families with a measure of their own may take it of smaller canvases while they paint, as `region` does.
+    """
+    return not _rounding_of(facts) and type(renderer(program.family)).distances is Renderer.distances
+
+
+def _is_lossless(card: DatasetCard) -> bool:
+    return card.recipe["frame_format"] in _LOSSLESS
 
 
 def _note_faults(sequence: StoredSequence, notes: Sequence[Note] | None) -> Iterator[str]:
@@ -161,7 +214,7 @@ def _note_faults(sequence: StoredSequence, notes: Sequence[Note] | None) -> Iter
             yield "the captions of its frames do not tell what its program does"
 
 
-def _rounding_of(facts: dict[str, Any]) -> int:
+def _rounding_of(facts: Mapping[str, Any]) -> int:
     """Levels of 255 by which what is replayed here, on the CPU, may differ: none, unless another device painted it."""
     return 0 if facts["renderer"]["config"].get("device", "cpu") == "cpu" else 1
 
@@ -184,12 +237,12 @@ def _artist_faults(facts: dict[str, Any], frames: Any | None) -> Iterator[str]:
         yield "the frames are not as far from the finished painting as its json says"
 
 
-def _replay_faults(program: StrokeProgram, facts: dict[str, Any], frames: Any, tolerance: int) -> Iterator[str]:
-    steps = [frame["step"] for frame in facts["frames"]]
-    for number, canvas in enumerate(renderer(program.family).replay(program, steps)):
-        if _largest_difference(frames[number], to_uint8(canvas)) > tolerance:
-            yield f"frame {number} is not what its program paints"
-            return
+def _first_other(frames: Any, canvases: Sequence[Image], tolerance: int) -> int | None:
+    """Number of the first frame that differs from its canvas by more than so many levels of 255."""
+    for number, (frame, canvas) in enumerate(zip(frames, canvases, strict=True)):
+        if _largest_difference(frame, to_uint8(canvas)) > tolerance:
+            return number
+    return None
 
 
 def _largest_difference(one: Any, two: Any) -> int:

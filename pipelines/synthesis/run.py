@@ -8,7 +8,7 @@ from typing import Any
 from conf.command import PARTIAL, Summary, next_line
 from conf.errors import UserError
 from conf.progress import Progress
-from conf.recipe import recipe_hash
+from conf.recipe import first_difference, recipe_hash
 from pipelines.hub.dataset_page import write_dataset_page
 from pipelines.kernels import compile_kernels
 from pipelines.sources.source import Listing
@@ -19,12 +19,21 @@ from pipelines.synthesis.run_config import RunConfig
 from pipelines.synthesis.sequence import RenderSettings
 from pipelines.synthesis.shard import ShardReport, ShardSettings
 from pipelines.synthesis.tracked import TrackedRun, tracked_run
-from training.data.dataset import DatasetCard
+from training.data.dataset import DatasetCard, read_card
 from training.data.layout import quarantine_file
+from training.data.remote import AnyPath
 from training.data.survey import Survey
 from training.data.tables import write_tables
 
 _MOST_NAMED = 5
+_CAPTION_PLACES = {
+    "parquet": "name their column in source.caption_column",
+    "hf": "name their column in source.caption_column (of pictures in folders: write them in metadata.jsonl)",
+    "webdataset": "write them in photo.txt beside photo.jpg in the tars",
+}
+"""How pictures of a kind of source get captions, where they are no files of a folder."""
+_PLACES = ("path", "split_file")
+"""Keys of a source that say where pictures are, and not which: these are in the fingerprint."""
 
 
 @dataclass
@@ -83,7 +92,7 @@ def make_dataset(
             tracked.end(completed, survey)
         pages = _gallery(config) if config.gallery and survey.num_shards else []
     summary = _summary(config, plan, tally, survey, pages)
-    notes = [*_passed_over(plan), *_without_captions(survey, caption_key)]
+    notes = [*_passed_over(plan), *_without_captions(survey, caption_key, card)]
     return replace(summary, lines=(*summary.lines[:-1], *notes, summary.lines[-1]))
 
 
@@ -94,19 +103,25 @@ def _passed_over(plan: Plan) -> list[str]:
     return [f"passed over {len(names)} files of the source: {', '.join(names[:_MOST_NAMED])}{more}"] if names else []
 
 
-def _without_captions(survey: Survey, key: str) -> list[str]:
+def _without_captions(survey: Survey, key: str, card: DatasetCard) -> list[str]:
     """A warning about sequences without captions, which cannot be trained on."""
     if not survey.num_without_caption:
         return []
-    remedy = f"write them in photo.txt beside photo.jpg, or give {key}='a painting of %name', into a new out"
+    place = _CAPTION_PLACES.get(card.recipe["source"]["kind"], "write them in photo.txt beside photo.jpg")
+    remedy = f"{place}, or give {key}='a painting of %name', into a new out"
     lacking = f"{survey.num_without_caption} of {survey.num_sequences} sequences have no caption to train on"
     return [f"warning: {lacking}; {remedy}"]
 
 
-def dataset_card(recipe: dict[str, Any], plan: Plan) -> DatasetCard:
-    """The card of a new data set: its recipe, with the pictures that it is made from, and its shards."""
+def dataset_card(recipe: dict[str, Any], plan: Plan, out: AnyPath | None = None) -> DatasetCard:
+    """The card of a data set: its recipe, with the pictures that it is made from, and its shards.
+
+    Args:
+        recipe, plan: of the run.
+        out: where it is made. What was begun there of the same pictures keeps its recipe, wherever these lie now.
+    """
     in_folders = {"shards_in_folders": True} if any("/" in name for name in plan.shard_names[:1]) else {}
-    full_recipe = {**recipe, **in_folders, "pictures": plan.fingerprint()}
+    full_recipe = _as_begun({**recipe, **in_folders, "pictures": plan.fingerprint()}, out)
     return DatasetCard(
         recipe=full_recipe,
         config_hash=recipe_hash(full_recipe),
@@ -114,6 +129,20 @@ def dataset_card(recipe: dict[str, Any], plan: Plan) -> DatasetCard:
         shards=plan.shard_names,
         num_planned=plan.num_sequences,
     )
+
+
+def _as_begun(recipe: dict[str, Any], out: AnyPath | None) -> dict[str, Any]:
+    """The recipe that a data set was begun with, if it is this one but for the path of the pictures."""
+    try:
+        begun = None if out is None else read_card(out).recipe
+    except UserError:  # reported when the folder is claimed
+        return recipe
+    return begun if begun is not None and first_difference(_placeless(begun), _placeless(recipe)) is None else recipe
+
+
+def _placeless(recipe: dict[str, Any]) -> dict[str, Any]:
+    source = {key: value for key, value in recipe.get("source", {}).items() if key not in _PLACES}
+    return {**recipe, "source": source}
 
 
 def _render_missing(

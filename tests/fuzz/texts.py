@@ -70,11 +70,11 @@ def _read_text(data: bytes, _: Path) -> None:
 
 
 def _read_jsonl(data: bytes, _: Path) -> None:
-    _write(table_annotations("metadata.jsonl", data, "metadata.jsonl").values())
+    _write(note for _, note in table_annotations("metadata.jsonl", data, "metadata.jsonl"))
 
 
 def _read_csv(data: bytes, _: Path) -> None:
-    _write(table_annotations("captions.csv", data, "captions.csv").values())
+    _write(note for _, note in table_annotations("captions.csv", data, "captions.csv"))
 
 
 def _write(notes: Any) -> None:

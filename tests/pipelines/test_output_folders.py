@@ -105,6 +105,17 @@ def test_a_file_is_refused_and_stays_as_it_is(command: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("below", ["", "below"])
+def test_a_link_to_nothing_is_refused_and_nothing_is_made_where_it_points(
+    command: str, below: str, tmp_path: Path
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    with pytest.raises(UserError, match="is a link to nothing"):
+        COMMANDS[command](tmp_path / "link" / below)
+    assert not (tmp_path / "gone").exists() and (tmp_path / "link").is_symlink()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_a_folder_in_which_another_run_is_writing_is_refused(command: str, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     with sole_writer(tmp_path / "out"), pytest.raises(UserError, match="another run is writing here"):

@@ -301,6 +301,33 @@ def test_a_source_that_changed_since_is_refused_saying_so(tmp_path: Path, capsys
     assert_same(contents(tmp_path / "a"), before)
 
 
+@pytest.mark.parametrize("path", ["./pictures/", "{}/pictures", "copied"])
+def test_the_same_pictures_at_another_path_continue_a_data_set(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(_folder_of_pictures(tmp_path / "pictures", 3), tmp_path / "copied")
+    overrides = (*SMALL, "source=folder", "num_sequences=null", "out=a")
+    assert synth(*overrides, "source.path=pictures") == 0
+    before = contents(tmp_path / "a")
+    (tmp_path / "a" / "shards" / "train-00000-of-00002.json").unlink()
+    assert synth(*overrides, f"source.path={path.format(tmp_path)}") == 0
+    assert "made 2 sequences" in capsys.readouterr().out
+    assert_same(contents(tmp_path / "a"), before)
+    (tmp_path / "copied" / "0.png").unlink()
+    assert synth(*overrides, "source.path=copied") == 2
+
+
+def test_out_inside_the_source_is_no_part_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pictures = _folder_of_pictures(tmp_path / "pictures", 2)
+    overrides = (*SMALL, "source=folder", f"source.path={pictures}", "num_sequences=null")
+    assert synth(*overrides, f"out={pictures / 'data' / 'one'}") == 0
+    assert synth(*overrides, f"out={pictures / 'data' / 'one'}") == 0
+    assert "passed over 1 files of the source: data/one/" in capsys.readouterr().out
+    assert synth(*overrides, f"out={pictures / 'data' / 'other'}") == 0
+    assert len(rows(pictures / "data" / "other" / "samples.parquet")) == 2
+
+
 def _folder_of_pictures(folder: Path, count: int) -> Path:
     folder.mkdir(exist_ok=True)
     for number in range(count):

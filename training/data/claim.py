@@ -54,6 +54,9 @@ def held_folder(root: AnyPath) -> Iterator[None]:
         return
     if root.exists() and not root.is_dir():
         raise ConfigError("out", root, "a folder; this is a file")
+    for path in (root, *root.parents):
+        if path.is_symlink() and not path.exists():
+            raise ConfigError("out", root, f"a folder; {'this' if path == root else path} is a link to nothing")
     made = [path for path in (root, *root.parents) if not path.exists()]
     try:
         with ExitStack() as stack:

@@ -15,6 +15,9 @@ FRAME_FORMATS = ("webp", "png", "jpg")
 MOST_SEQUENCES = 100_000_000
 """Of one data set: more would not sort by their eight-digit keys."""
 
+DATASET_CARD = "dataset.json"
+"""Name of the file by which a folder is a data set."""
+
 ARTIST = "artist"
 """Family, and renderer's name, of sequences that people painted: they have frames, and no stroke program."""
 
@@ -28,7 +31,7 @@ _SHARD_NAME = re.compile(r"(?:[0-9]{5,6}/)?(train|val|text)-([0-9]{5,9})-of-([0-
 
 def dataset_file(root: Place) -> Place:
     """What the data set is: configuration, totals, licences."""
-    return below(root, "dataset.json")
+    return below(root, DATASET_CARD)
 
 
 def samples_file(root: Place) -> Place:

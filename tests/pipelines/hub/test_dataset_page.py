@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import tarfile
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -10,6 +11,7 @@ from unittest import mock
 import datasets
 import numpy as np
 import pytest
+import webdataset
 from huggingface_hub import DatasetCard
 
 from conf.command import command
@@ -212,3 +214,13 @@ def test_a_run_that_is_killed_before_its_card_leaves_none_and_the_next_writes_it
     assert not (tmp_path / "out" / README).exists()
     assert synth(*overrides) == 0
     assert (tmp_path / "out" / README).read_bytes() == (dataset / README).read_bytes()
+
+
+def test_tars_that_may_be_empty_are_loaded_as_the_card_says(tmp_path: Path) -> None:
+    refused = [{"index": 7, "key": "00000007", "source": "torn.png", "reason": "torn"}]
+    text = written(small_dataset(tmp_path / "data", refused=refused)).read_text("utf-8")
+    assert "`WebDataset(..., empty_check=False)`" in text
+    assert "empty_check" not in written(small_dataset(tmp_path / "whole")).read_text("utf-8")
+    with tarfile.open(tmp_path / "empty.tar", "w"):
+        pass
+    assert not list(webdataset.WebDataset(str(tmp_path / "empty.tar"), shardshuffle=False, empty_check=False))

@@ -12,9 +12,12 @@ from pipelines.painters import painter_folder
 from pipelines.publish import publish_config, run
 from tests.pipelines.hub.fake_hub import TOKEN, FakeHub, fake_hub
 from tests.pipelines.hub.loading import assert_rows_are_sequences, loaded, stored
+from tests.pipelines.runs import PAINT_FAST, save_picture, synth
 from tests.pipelines.small_dataset import small_dataset
+from tests.pipelines.verify.forgery import forge, repaint, resum
 from tests.training import toy_runs
 from training.data.claim import sole_writer
+from training.data.dataset import read_card
 from training.data.manifest import to_json
 from training.data.own_page import README
 from training.data.seal import sealed, sealed_fields
@@ -41,6 +44,20 @@ def ended_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = small_dataset(root / "data", captions=[f"picture {number}" for number in range(9)])
     toy_runs.train(data, root / "out")
     return root / "out"
+
+
+def one_painting(folder: Path, *overrides: str) -> Path:
+    """A data set of one picture."""
+    save_picture(folder / "a.png", 0)
+    words = (
+        *PAINT_FAST,
+        "cluster=inline",
+        "source=folder",
+        f"source.path={folder / 'a.png'}",
+        f"out={folder / 'data'}",
+    )
+    assert synth(*words, *overrides) == 0
+    return folder / "data"
 
 
 def publish(*overrides: object) -> int:
@@ -114,7 +131,7 @@ def test_a_dry_run_tells_names_and_sizes_and_asks_nobody(
 def test_what_is_not_free_is_refused_unless_the_user_says_otherwise(
     licence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root = small_dataset(tmp_path / "data", facts={"licence": licence})
+    root = one_painting(tmp_path, *([f"source.licence={licence}"] if licence else []))
     overrides = [f"dataset={root}", "repo=me/data", "dry_run=true"]
     assert publish(*overrides) == 2
     assert f"licences: {licence or 'unknown'}: unknown, or not free" in capsys.readouterr().err
@@ -153,6 +170,31 @@ def test_a_data_set_that_lost_its_table_is_refused(
     assert publish(f"dataset={out}", "repo=me/x") == 2
     assert f"{out / 'samples.parquet'}: missing" in capsys.readouterr().err
     assert not hub.repositories
+
+
+def test_a_data_set_without_sequences_is_refused_saying_so(
+    hub: FakeHub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "torn.png").write_bytes(b"torn")
+    words = (*PAINT_FAST, "cluster=inline", "source=folder", f"source.path={tmp_path / 'torn.png'}")
+    assert synth(*words, "max_quarantined=1", f"out={tmp_path / 'data'}") == 3
+    assert publish(f"dataset={tmp_path / 'data'}", "repo=me/x") == 2
+    assert "it holds no sequences" in capsys.readouterr().err
+    assert not hub.repositories
+
+
+def test_what_verify_calls_faulty_is_not_published(
+    hub: FakeHub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = one_painting(tmp_path, "source.licence=CC0-1.0", "shard_size=1", "val_fraction=0")
+    assert publish(f"dataset={data}", "repo=me/x", "dry_run=true") == 0
+    forge(data, repaint(lambda frames: [frames[0] ^ 1, *frames[1:]]), name=read_card(data).shards[0])
+    assert publish(f"dataset={data}", "repo=me/x", "dry_run=true") == 2
+    assert "the first frame is not the blank canvas" in capsys.readouterr().err
+    recipe = {**read_card(data).recipe, "seed": 9}
+    resum(data, recipe=recipe)
+    assert publish(f"dataset={data}", "repo=me/x", "dry_run=true") == 2
+    assert "its recipe is not the one that its config_hash is of" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", [README, SHEET])

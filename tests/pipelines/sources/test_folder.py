@@ -214,3 +214,25 @@ def test_every_kind_of_source_has_its_class_and_no_other() -> None:
         assert source_class(kind).__name__ == target.split(":")[1]
     with pytest.raises(ConfigError, match="kind=laion: not allowed; allowed: one of folder, hf, parquet, scenes"):
         source_class("laion")
+
+
+OWN_CARD = '{"recipe": {}, "config_hash": "c", "shards": [], "totals": null}'
+FOREIGN_CARD = '{"labels": [["a.png", 3]]}'
+
+
+@pytest.mark.parametrize("place", ["local", "memory"])
+def test_data_sets_of_ours_below_a_source_are_named_and_not_read(place: str, tmp_path: Path) -> None:
+    files: dict[str, bytes | str] = {
+        **{"a.png": png(), "sets/mine/dataset.json": OWN_CARD, "sets/mine/contact_sheet.png": png()},
+        **{"sets/mine/shards/train-00000-of-00001.tar": b"", "sets/theirs/dataset.json": FOREIGN_CARD},
+        **{"sets/theirs/b.png": png(), "sets/mine.png": png()},
+    }
+    path = str(tmp_path) if place == "local" else "memory://own"
+    for name, content in files.items():
+        with fsspec.open(f"{path}/{name}", "wb", auto_mkdir=True) as file:
+            file.write(content if isinstance(content, bytes) else content.encode())
+    listing = FolderSource(path=path).index(None)
+    assert [entry.id for entry in listing] == ["a.png", "sets/mine.png", "sets/theirs/b.png"]
+    assert listing.passed_over == ("sets/mine/", "sets/theirs/dataset.json")
+    inside = FolderSource(path=f"{path}/sets/mine").index(None)
+    assert [entry.id for entry in inside] == ["contact_sheet.png"]

@@ -114,3 +114,13 @@ def test_a_template_captions_what_has_no_caption(tmp_path: Path) -> None:
     for wrong in ("%nobody", "100 % wool"):
         with pytest.raises(ConfigError, match="caption="):
             FolderSource(path="x", caption=wrong)
+
+
+def test_rows_that_another_row_of_the_same_picture_replaces_are_named(tmp_path: Path) -> None:
+    rows = [("a.png", "one"), ("b.png", "two"), ("a.png", "three")]
+    table = "\n".join(json.dumps({"file_name": name, "text": text}) for name, text in rows)
+    listing = FolderSource(path=str(fill(tmp_path, {"a.png": png(), "b.png": png(), "metadata.jsonl": table}))).index(
+        None
+    )
+    assert [entry.caption for entry in listing] == ["three", "two"]
+    assert listing.passed_over == ("all rows of a.png but the last (in metadata.jsonl)",)

@@ -158,3 +158,16 @@ def test_a_data_set_of_the_hub_is_read_in_place_and_pinned_to_its_commit(hub: Re
 def test_without_datasets_a_line_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
     assert "pip install 'process-painter[import]'" in one_line_error(HubSource(path=str(tmp_path)))
+
+
+@pytest.mark.parametrize("card", [True, False])
+def test_a_data_set_of_ours_below_a_folder_is_named_and_not_read(card: bool, tmp_path: Path) -> None:
+    own = {"dataset.json": b'{"recipe": {}, "config_hash": "c", "shards": []}', "contact_sheet.png": picture()}
+    own |= {f"shards/train-{n}.tar": tar_bytes(samples("x")) for n in range(9)}
+    pictures = {"red.png": picture("red"), "blue.png": picture("blue"), **({"README.md": CARD} if card else {})}
+    root = fill(tmp_path, {**pictures, **{f"out/mine/{name}": data for name, data in own.items()}})
+    source = HubSource(path=str(root))
+    listing = source.index(None)
+    assert [entry.id for entry in listing] == ["blue.png", "red.png"] and listing.passed_over == ("out/mine/",)
+    assert [entry.licence for entry in listing] == ["cc-by-4.0" if card else None] * 2
+    assert corner(source, 0) == [0, 0, 1]

@@ -204,3 +204,26 @@ def test_a_data_set_of_parquet_resumes_to_the_same_bytes_with_broken_rows_in_qua
     shard.unlink()
     assert synth(*overrides, f"out={tmp_path / 'b'}") == 3
     assert_same(contents(tmp_path / "a"), contents(tmp_path / "b"))
+
+
+def test_of_lists_and_lists_of_lists_the_first_text_counts(tmp_path: Path) -> None:
+    texts = [["a", "b"], ["c", "d"], [None, "x"]]
+    kinds = {
+        "fixed": pa.array(texts, pa.list_(pa.string(), 2)),
+        "deep": pa.array([[text] for text in texts], pa.list_(pa.list_(pa.string()))),
+        "large": pa.array(texts, pa.large_list(pa.large_string())),
+    }
+    for name, column in kinds.items():
+        columns = {"image": pictures(*COLOURS[:3]), "caption": column, "licence": column}
+        listing = ParquetSource(path=str(write(tmp_path / f"{name}.parquet", columns))).index(None)
+        assert [entry.caption for entry in listing] == ["a", "c", None], name
+        assert [entry.licence for entry in listing] == ["a", "c", None], name
+
+
+def test_files_in_capitals_count_and_what_lies_beside_them_is_named(tmp_path: Path) -> None:
+    for name in ("a.parquet", "b.PARQUET"):
+        write(tmp_path / name, {"image": pictures("red")})
+    (tmp_path / "README.md").write_text("# Walls")
+    listing = ParquetSource(path=str(tmp_path)).index(None)
+    assert [entry.id for entry in listing] == ["a.parquet:0/red.png", "b.PARQUET:0/red.png"]
+    assert listing.passed_over == ("README.md",)

@@ -274,3 +274,22 @@ def test_a_tar_that_is_gone_is_not_held_against_its_pictures(tmp_path: Path) -> 
     (tmp_path / "a.tar").unlink()
     with pytest.raises(StorageFault, match=r"a\.tar: gone"):
         source.load(entry, FRAMING)
+
+
+def test_what_is_not_read_of_a_tar_is_named_and_what_is_hidden_is_left_alone(tmp_path: Path) -> None:
+    members = [
+        *[("./a.png", picture()), ("./a.webp", b"second"), ("./a.cls", b"3"), ("./README", b"no key")],
+        *[("._a.png", b"hidden"), ("./b.png", picture()), ("./b.txt", b"b"), (".h/z.jpg", picture())],
+        ("failed.cls", b"3"),
+    ]
+    listing = source_of(tmp_path / "a.tar", members).index(None)
+    assert [entry.id for entry in listing] == ["a.tar:./a", "a.tar:./b"]
+    assert sorted(listing.passed_over) == ["a.tar:./README", "a.tar:./a.cls", "a.tar:./a.webp", "a.tar:failed"]
+
+
+def test_tars_in_capitals_count_and_what_lies_beside_them_is_named(tmp_path: Path) -> None:
+    for name in ("a.tar", "b.TAR"):
+        (tmp_path / name).write_bytes(tar_bytes(samples(name[0])))
+    (tmp_path / "list.txt").write_text("a, b")
+    listing = WebDatasetSource(path=str(tmp_path)).index(None)
+    assert [entry.id for entry in listing] == ["a.tar:a", "b.TAR:b"] and listing.passed_over == ("list.txt",)

@@ -4,10 +4,13 @@ import errno
 import json
 import os
 import subprocess
+import tarfile
 import time
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipelines.sources.source import SourceEntry
@@ -319,3 +322,24 @@ def test_an_online_tracker_without_a_key_is_told_in_one_line_and_leaves_nothing(
     assert done.stderr.splitlines()[-1].startswith("error: tracker=wandb: ")
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "place"),
+    [("parquet", "source.caption_column"), ("hf", "source.caption_column"), ("webdataset", "in the tars")],
+)
+def test_where_captions_lack_the_place_is_named_that_this_source_takes_them_from(
+    kind: str, place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_picture(tmp_path / "a.png", 0)
+    column = [{"bytes": (tmp_path / "a.png").read_bytes(), "path": None}]
+    (tmp_path / "set").mkdir()
+    if kind == "webdataset":
+        with tarfile.open(tmp_path / "set" / "train.tar", "w") as tar:
+            tar.add(tmp_path / "a.png", "a.png")
+    else:
+        pq.write_table(pa.table({"image": column}), tmp_path / "set" / "train.parquet")
+    overrides = (*PAINT_FAST, "cluster=inline", f"source={kind}", f"source.path={tmp_path / 'set'}")
+    assert synth(*overrides, f"out={tmp_path / 'out'}") == 0
+    (warning,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: 1 of 1")]
+    assert place in warning and "source.caption=" in warning and ("photo.txt" in warning) == (kind == "webdataset")

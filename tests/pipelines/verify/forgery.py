@@ -70,17 +70,17 @@ def rerecord(root: Path, **fields: Any) -> None:
     remanifest(root, records=({**manifest.records[0], **fields}, *manifest.records[1:]))
 
 
-def forge(root: Path, change: Change, *, raw: bool = False) -> None:
-    """Write the first shard again with a changed first sequence; all hashes and records fit.
+def forge(root: Path, change: Change, *, raw: bool = False, name: str = FIRST) -> None:
+    """Write a shard again with a changed first sequence; all hashes and records fit.
 
     Args:
         raw: the json is what `change` leaves in the members, and the record stays.
     """
-    manifest = read_manifest(root, FIRST)
+    manifest = read_manifest(root, name)
     assert manifest is not None
     sequences = list(read_sequences(root, manifest))
     records = list(manifest.records)
-    with ShardWriter(root, FIRST) as writer:
+    with ShardWriter(root, name) as writer:
         for number, sequence in enumerate(sequences):
             facts, members = sequence.facts, dict(sequence.members)
             if number == 0:
@@ -91,7 +91,7 @@ def forge(root: Path, change: Change, *, raw: bool = False) -> None:
                     records[0] = {**record_of(facts, caption), "split": manifest.split, "shard": manifest.name}
             writer.add(sequence.key, members)
         names = ("split", "first_index", "num_planned", "config_hash", "code_version", "quarantined")
-        writer.commit(records=tuple(records), **{name: getattr(manifest, name) for name in names})
+        writer.commit(records=tuple(records), **{field: getattr(manifest, field) for field in names})
     resum(root)
 
 

@@ -114,6 +114,13 @@ def disordered(facts: dict[str, Any], members: dict[str, bytes]) -> None:
     facts["frames"][3]["step"], facts["frames"][4]["step"] = 15, 14
 
 
+def repeated(facts: dict[str, Any], members: dict[str, bytes]) -> None:
+    """Another step of the program than the schedule chose, which its json tells as if it went on."""
+    steps = [frame["step"] for frame in facts["frames"]]
+    facts["frames"][3]["step"] = steps[2]
+    members[facts["frames"][3]["member"]] = members[facts["frames"][2]["member"]]
+
+
 def unfinished(facts: dict[str, Any], members: dict[str, bytes]) -> None:
     facts["frames"][-1]["step"] -= 1
 
@@ -269,6 +276,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda root: forge(root, repaint(swap_middle)),
         "the distance to the finished canvas rises at frame 4",
     ),
+    "another distance": (lambda root: forge(root, repeated), "not as far from the finished painting as its json says"),
     "another stroke": (lambda root: forge(root, repaint(touch_middle)), "frame 4 is not what its program paints"),
     "a schedule of other frames": (
         lambda root: rerecipe(root, schedule={"num_frames": 9, "spacing": "distance"}),

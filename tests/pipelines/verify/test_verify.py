@@ -8,10 +8,14 @@ from functools import partial, partialmethod
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from conf.errors import UserError
 from pipelines.verify import VerifyConfig, run
+from renderers.distance import canvas_distances
+from tests.pipelines.runs import synth
 from tests.pipelines.verify.forgery import (
     FIRST,
     SECOND,
@@ -27,6 +31,7 @@ from training.data.manifest import (
     read_manifest,
     write_atomically,
 )
+from training.data.sequence import StoredSequence, read_sequences
 from training.data.split import open_split
 from training.data.survey import surveyed
 from training.data.tables import write_tables
@@ -129,3 +134,33 @@ def test_an_unfinished_data_set_is_said_to_be_so_and_of_many_faults_twenty_are_l
             *_, before_verdict, verdict = run(VerifyConfig(dataset=data)).lines
             assert verdict == f"{number + 1} faults, not complete"
             assert before_verdict.startswith("fault: ") if number < 20 else before_verdict == "and 5 more"
+
+
+@pytest.mark.parametrize("grey", [250, 254])
+def test_frames_of_a_picture_that_hardly_differs_from_the_canvas_are_judged_by_exact_canvases(
+    grey: int, tmp_path: Path
+) -> None:
+    Image.new("RGB", (64, 64), (grey, grey, grey)).save(tmp_path / "flat.png")
+    overrides = ("renderer=bezier", "size=64", "num_frames=48", "cluster=inline", "source=folder", "gallery=false")
+    assert synth(*overrides, f"source.path={tmp_path / 'flat.png'}", f"out={tmp_path / 'data'}") == 0
+    assert any(_seems_to_recede(sequence) for sequence in _sequences(tmp_path / "data"))
+    for replay in (True, False):
+        assert verified(tmp_path / "data", replay=replay) == (0, [])
+
+
+def _sequences(root: Path) -> list[StoredSequence]:
+    return [sequence for manifest in manifests_of(root) for sequence in read_sequences(root, manifest)]
+
+
+def _seems_to_recede(sequence: StoredSequence) -> bool:
+    """By the pixels of its frames, which are rounded to 8 bits."""
+    frames = [frame / np.float32(255) for frame in sequence.frames()]
+    return bool((np.diff(canvas_distances(frames, frames[0])) > 2e-3).any())
+
+
+def test_a_picture_that_is_the_blank_canvas_is_sound_by_every_measure(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64), "white").save(tmp_path / "white.png")
+    for name in ("bezier", "region"):
+        overrides = (f"renderer={name}", "size=64", "cluster=inline", "source=folder", f"out={tmp_path / name}")
+        assert synth(*overrides, f"source.path={tmp_path / 'white.png'}") == 0
+        assert verified(tmp_path / name) == (0, [])
