@@ -44,11 +44,12 @@ def compose(name: str, overrides: Sequence[str], own_folder: Path | None = None)
     choosing = [word for word in overrides if _is_choice(word, own_folder)]
     chosen = tuple(_without_plus(name, word) for word in choosing)
     plain = copy.deepcopy(_with_groups(name, chosen, own_folder))
+    defaults = _without_experiment(name, chosen, own_folder)
     for word in overrides:
         if word not in choosing:
             key, _, value = word.partition("=")
             try:
-                _put(plain, key.lstrip("+").split("."), read_value(value), add=key.startswith("+"))
+                _put(plain, key.lstrip("+").split("."), read_value(value), defaults, add=key.startswith("+"))
             except KeyError:
                 raise UserError(
                     f"{word}: no such key; {meant_by(key, _with_groups(name, chosen, own_folder))}"
@@ -109,6 +110,15 @@ def _with_groups(name: str, chosen: tuple[str, ...], own_folder: Path | None = N
     return _with_own_stage(plain)
 
 
+def _without_experiment(name: str, chosen: tuple[str, ...], own_folder: Path | None) -> dict[str, Any]:
+    """The configuration as it is before an experiment sets values. Not to be changed."""
+    groups = tuple(word for word in chosen if word.lstrip("+").partition("=")[0] != "experiment")
+    try:
+        return _with_groups(name, groups, own_folder)
+    except UserError:  # a word chooses from a group that the experiment brings
+        return _with_groups(name, chosen, own_folder)
+
+
 def _with_own_stage(plain: dict[str, Any]) -> dict[str, Any]:
     """A configuration without `by_stage`, in which an experiment says what holds for one stage alone."""
     by_stage = plain.pop("by_stage", None)
@@ -143,8 +153,22 @@ def _refused_choice(name: str, chosen: Sequence[str], reason: str) -> str:
     return f"{word}: no such key; {meant_by(keys[word], _with_groups(name, ()))}"
 
 
-def _put(config: dict[str, Any], path: Sequence[str], value: Any, *, add: bool = False) -> None:
-    """Set a key; a dict is set key by key, and where the default is text, the text as typed is taken.
+def _put(
+    config: dict[str, Any],
+    path: Sequence[str],
+    value: Any,
+    defaults: Mapping[str, Any] | None = None,
+    *,
+    add: bool = False,
+) -> None:
+    """Set a key; where its default is a dict, it is set key by key, and where that is text, the text as typed is taken.
+
+    Args:
+        config: in which it is set.
+        path: of the key.
+        value: as `read_value` reads it, or of a YAML file.
+        defaults: which decide that, not what words before have set; None for `config` as it is.
+        add: whether the key may be new.
 
     Raises:
         KeyError: if there is no such key and none is to be added.
@@ -153,18 +177,20 @@ def _put(config: dict[str, Any], path: Sequence[str], value: Any, *, add: bool =
     if first not in config and not (add and first):
         raise KeyError(first)
     before = config.get(first)
+    default = defaults[first] if defaults is not None and first in defaults else before
+    deeper = default if isinstance(default, Mapping) else None
     if below:
         if add and before is None:
             before = config[first] = {}
         if not isinstance(before, dict):
             raise KeyError(below[0])
-        _put(before, below, value, add=add)
-    elif isinstance(before, dict) and isinstance(value, Mapping):
+        _put(before, below, value, deeper, add=add)
+    elif isinstance(before, dict) and deeper is not None and isinstance(value, Mapping):
         for key, item in value.items():
-            _put(before, [str(key)], item, add=add)
+            _put(before, [str(key)], item, deeper, add=add)
     else:
-        takes_text = isinstance(before, str) and value not in (None, _MISSING)
-        config[first] = text_of(value) if takes_text else value
+        text = text_of(value) if isinstance(default, str) else None
+        config[first] = value if text is None else text
 
 
 @functools.cache

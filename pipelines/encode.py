@@ -39,7 +39,7 @@ from training.data.text import Text
 from training.models.finite import finite
 from training.models.registration import ModelConfig
 from training.models.registry import architecture, model_config
-from training.models.weights import parent_weights, sound_hash
+from training.models.weights import parent_weights, read_run_card, sound_hash
 
 if TYPE_CHECKING:
     from torch import Tensor, device
@@ -96,6 +96,18 @@ class EncodeConfig:
         folder = located(path) if "://" in path else Path(path)
         return str(parent_weights("base", folder)) if folder.exists() else path
 
+    @property
+    def base_word(self) -> str:
+        """How training is given the same base."""
+        return f"base={self.base}" if self.base is not None else f"model.path={self.model.path}"
+
+    @property
+    def next_stage(self) -> str:
+        """What is trained next on the base: the base itself where it knows words only, or else its motion."""
+        card = read_run_card(Path(self.base_path)) or {}
+        has_words_only = card.get("stage") == "words" and "base" not in card.get("recipe", {}).get("parents", {})
+        return "base" if has_words_only else "motion"
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Task:
@@ -142,14 +154,16 @@ def encode(config: EncodeConfig, splits: Mapping[str, StoredSplit], encoder: Enc
         survey = Survey()
         write_tables(config.out, survey.noting(committed_manifests(config.out, task.card)))
         task.card.completed(config.out, survey.totals()).write(config.out)
-    training = ("stage=motion", f"model={config.model.name}", f"base={config.base_path}")
+    training = (f"stage={config.next_stage}", f"model={config.model.name}", config.base_word)
     return Summary(
         lines=(
             f"encoded {progress.done - done} sequences and captions in {progress.elapsed_s:.1f} s; "
             f"{done} were there already",
             f"{config.out}: {survey.num_sequences} sequences, {len(task.captions)} captions, "
             f"{survey.num_bytes / 1e6:.1f} MB",
-            next_line("python", "-m", "training.train", *training, f"data={config.out}", "out=runs/motion"),
+            next_line(
+                "python", "-m", "training.train", *training, f"data={config.out}", f"out=runs/{config.next_stage}"
+            ),
         )
     )
 

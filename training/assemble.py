@@ -29,7 +29,7 @@ from training.data.remote import AnyPath
 from training.data.retries import retried
 from training.data.staging import to_stores
 from training.models.painter_folder import read_painter_card
-from training.models.painter_parts import Part, part_at, parts_of_painter
+from training.models.painter_parts import Part, part_at, parts_of_painter, refuse_other_noise
 from training.models.painter_sizes import SizePx, check_cells, check_sides, read_sizes, shown_by
 from training.models.weights import PAINTER_CARD
 from training.tracking import Artifact, NoTracker, Tracker, TrackerConfig, WandbTracker
@@ -57,7 +57,7 @@ class LoraChoice:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", self.name) or self.name in _STAGES:
             allowed = f"1 to 64 letters, digits, _ and -, but not {', '.join(_STAGES)}"
-            raise ConfigError("name", self.name, allowed)
+            raise ConfigError("name", self.name, f"{allowed}; loras=[{{name: NAME, path: {self.path}}}] names it")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +85,7 @@ class AssembleConfig:
                 raise UserError(f"{key} is required: set {key}=RUN, or painter=PAINTER to take it from one")
         names = [lora.name for lora in self.loras]
         if len(set(names)) < len(names):
-            raise ConfigError("loras", names, "LoRAs of different names")
+            raise ConfigError("loras", names, "LoRAs of different names, as in loras=[{name: NAME, path: PATH}]")
         if self.num_frames is not None and not 2 <= self.num_frames <= 256:
             raise ConfigError("num_frames", self.num_frames, "2 to 256")
         check_named("out", self.out)
@@ -123,6 +123,7 @@ def run(config: AssembleConfig) -> Summary:
     parts |= {key: part_at(key, place) for key, place in config.places.items()}
     _refuse_other_stages(config, parts)
     _refuse_strangers(config, parts)
+    refuse_other_noise(parts)
     facts = _facts(config, parts)
     check = partial(_refuse_other, config.out, facts)
     with claimed_folder(config.out, what="a painter", card=PAINTER_CARD, check=check), _tracker(config) as tracker:
@@ -327,7 +328,7 @@ def assemble_config(plain: dict[str, Any]) -> AssembleConfig:
     """
     listed = [] if plain["loras"] is None else plain["loras"] if isinstance(plain["loras"], list) else [plain["loras"]]
     loras = [lora if isinstance(lora, dict) else {"path": lora} for lora in listed]
-    named = [{"name": Path(str(lora.get("path", ""))).stem, **lora} for lora in loras]
+    named = [{"name": _default_name(Path(str(lora.get("path", "")))), **lora} for lora in loras]
     size = None if plain["size"] is None else parse_size(plain["size"])
     given = {
         "loras": named,
@@ -336,6 +337,11 @@ def assemble_config(plain: dict[str, Any]) -> AssembleConfig:
         "sizes": read_sizes("sizes", plain["sizes"]),
     }
     return typed(AssembleConfig, {**plain, **given})
+
+
+def _default_name(path: Path) -> str:
+    """The name of a file or folder, as a name of a LoRA may be: `ink_v1` for `ink.v1.safetensors`."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", path.stem)[:64]
 
 
 if __name__ == "__main__":

@@ -79,6 +79,8 @@ def run(config: TrainConfig, make_stage: StageMaker | None = None) -> Summary:
             )
         )  # fmt: skip
         finished = training.run()
+        if finished and ranks.first:
+            folder.drop_earlier_weights()
         if finished and ranks.first and config.tracker.kind != "none":
             tracker.artifact(_artifact(config, recipe, train, folder))
     return _summary(config, training.step, finished)
@@ -190,6 +192,7 @@ def _begin(
     trained = sum(parameter.numel() for parameter in trained_parameters(stage.network).values())
     copies = (4 if config.optimizer.name == "prodigy" else 2) + (2 if config.ema_decay is not None else 1)
     refuse_full_disk(folder.checkpoints, 4 * trained * copies, config.keep_checkpoints)
+    folder.begin(checkpoint.step if checkpoint is not None else None, config.max_steps)
     folder.write_card(
         {
             "stage": stage.name,

@@ -204,3 +204,24 @@ def test_quoted_text_lists_and_groups_are_left_as_they_are() -> None:
     plain = compose("paint", ["painter=p", "prompt='a, b'", "conditions={0: a.png, -1: b.png}"])
     assert plain["prompt"] == "a, b"
     assert plain["conditions"] == {0: "a.png", -1: "b.png"}
+
+
+def test_a_word_is_read_as_if_it_stood_alone_whatever_was_set_before(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\ndata: data\nmotion: {a: 1}\n")
+    said = ["stage=base", "out=o", "base=b"]
+    for before in (["+experiment=mine"], ["data=data"], ["data={path: C, weight: 2}"]):
+        for word, value in (("data=[A,B]", ["A", "B"]), ("data={path: A}", {"path": "A"}), ("data=true", True)):
+            assert compose("train", [*before, *said, word], tmp_path)["data"] == value
+            assert compose("train", [*said, word], tmp_path)["data"] == value
+    assert (
+        compose("paint", ["painter=p", "prompt=a", "prompt=[b]"])["prompt"]
+        == compose("paint", ["painter=p", "prompt=[b]"])["prompt"]
+    )
+
+
+def test_an_experiment_may_list_for_a_stage_what_it_names_for_all(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    by_stage = "# @package _global_\ndata: A\nby_stage: {base: {data: [A, B]}}\n"
+    (tmp_path / "experiment" / "mine.yaml").write_text(by_stage)
+    assert compose("train", ["+experiment=mine", "stage=base", "out=o"], tmp_path)["data"] == ["A", "B"]

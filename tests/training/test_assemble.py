@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 import torch
 
+from conf.compose import compose
 from conf.errors import UserError
 from tests.training.assembled import Folders, assemble, load_painter
 from tests.training.models.small_base import small_base
 from tests.training.stages.parents import train
 from tests.training.toy_runs import ROOT
+from training.assemble import assemble_config
 from training.data.manifest import hash_file
 from training.data.own_page import README
 from training.models import painter_folder
@@ -97,7 +99,8 @@ def test_a_painter_samples_on_the_noise_that_its_motion_was_trained_on(runs: Fol
 
 def test_released_motion_samples_on_the_linear_schedule_that_it_was_trained_on(runs: Folders, tmp_path: Path) -> None:
     small_base(NoiseSchedule(prediction="v", spacing="scaled_linear")).save(tmp_path / "base")
-    released = runs["motion"] / "weights" / "animatediff.safetensors"
+    released = tmp_path / "mm_sd_v15.safetensors"
+    shutil.copy(runs["motion"] / "weights" / "animatediff.safetensors", released)
     parts = {"base": tmp_path / "base", "motion": released}
     licences = "{base: x, motion: apache-2.0}"
     out = assemble(parts, tmp_path / "painter", replication="null", licences=licences, num_frames=8, size=64)
@@ -218,13 +221,24 @@ def test_a_folder_that_holds_something_else_is_left_alone(runs: Folders, tmp_pat
         ({"licences": 0}, "licences=0: not allowed"),
         ({"num_frames": 1}, "num_frames=1: not allowed; allowed: 2 to 256"),
         ({"loras": "[{path: x, name: base}]"}, r"loras.*name=base: not allowed"),
+        ({"loras": "[a/base]"}, r"loras.*name=base: not allowed; .*; loras=\[{name: NAME, path: a/base}\] names it"),
         ({"loras": "[a/x,b/x]"}, "allowed: LoRAs of different names"),
+        ({"loras": "[x.v1.safetensors,x v1.safetensors]"}, "allowed: LoRAs of different names, as in loras="),
     ],
 )
 def test_impossible_painters_are_refused(runs: Folders, tmp_path: Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         assemble(runs, tmp_path / "painter", **options)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("ink.v1.safetensors", "ink_v1"), ("a/ink", "ink"), ("ink_.pt", "ink_"), ("a b (1).pt", "a_b_1_")],
+)
+def test_a_lora_is_called_as_its_file_in_letters_that_names_may_have(path: str, name: str) -> None:
+    plain = compose("assemble", ["base=b", "motion=m", "out=o", f"loras=[{path}]"])
+    assert [lora.name for lora in assemble_config(plain).loras] == [name]
 
 
 def test_other_sizes_may_be_one_or_a_list(runs: Folders, tmp_path: Path) -> None:

@@ -11,12 +11,13 @@ import torch
 from PIL import Image
 from wandb import Artifact
 
+from pipelines.artists.video import read_video
 from tests.training.toy_runs import log, train
 from training.data.dataset import read_card
 from training.models.weights import weights_hash
 from training.run.checkpoint import newest_sound
 from training.run.measurements import NUM_BANDS, LossWindow, Speed, count_flops
-from training.run.samples import write_samples
+from training.run.samples import mp4, write_samples
 
 CANARY = "canary-4f1d"
 
@@ -150,6 +151,31 @@ def test_speed_is_of_all_ranks_and_begins_again_after_each_line() -> None:
     assert (values["perf/data_wait_share"], values["perf/tflops_per_device"], values["perf/mfu"]) == (0.25, 2.0, 0.2)
     assert values["perf/compute_share"] == 0.75
     assert speed.taken(num_ranks=2, computing_s=0.0)["perf/samples_per_s"] == 0
+
+
+def test_peak_memory_is_counted_anew_for_each_run_of_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    resets = list[bool]()
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: resets.append(True))
+    Speed(None, None)
+    assert not resets
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    Speed(None, None)
+    assert resets == [True]
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (720, 1280)])
+def test_players_show_the_colours_that_were_painted(tmp_path: Path, height: int, width: int) -> None:
+    """Pictures of 720 lines and more are taken for BT.709 where the file does not say."""
+    colours = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [250, 220, 40], [90, 60, 40], [128, 128, 128]], np.uint8)
+    frames = np.broadcast_to(colours[:, None, None], (len(colours), height, width, 3))
+    video = tmp_path / "video.mp4"
+    video.write_bytes(mp4(np.ascontiguousarray(frames)))
+    footage = read_video(str(video), 1 << 14, range(2, 257))
+    shown = np.stack([frame.reshape(-1, 3).mean(0) for frame in footage.frames])[: len(colours)]
+    assert np.abs(shown - colours).max() <= 2
+    with av.open(str(video)) as container:
+        context = container.streams.video[0].codec_context
+        assert (context.color_primaries, context.color_trc, context.colorspace, context.color_range) == (1, 1, 1, 1)
 
 
 def test_samples_are_a_sheet_with_a_row_a_prompt_and_a_video_of_all(tmp_path: Path) -> None:

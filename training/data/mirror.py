@@ -22,7 +22,9 @@ from training.data.remote_claim import is_claim
 _LAST = ("checkpoint.json", "run_card.json")
 """Files that say that all others of their folder are there."""
 _RUN = "run.json"
-_NOT_FETCHED = ("checkpoints/", "samples/", "wandb/")  # of a run, by who reads what it trained
+EARLIER = "earlier-"
+"""Begins the names of what a run set aside when it went on."""
+_NOT_FETCHED = ("checkpoints/", "samples/", "wandb/", EARLIER)  # of a run, by who reads what it trained
 _NOT_MIRRORED = "wandb/"  # the tracker's own files, which its own commands send
 
 
@@ -79,7 +81,7 @@ class Mirror:
                     "out", self.place, "a new or empty folder; this one holds something that is not a run"
                 )
             whole = {name.rpartition("/")[0] for name in tree if name.endswith(_LAST)}
-            halves = [name for name in tree if name.startswith("checkpoints/") and name.rpartition("/")[0] not in whole]
+            halves = [name for name in tree if _is_half(name, whole)]
             fetch_files(self.place, [name for name in tree if name not in halves], self.local)
             self._there = {**dict.fromkeys(halves, (0, 0)), **self._files()}
             try:
@@ -110,6 +112,13 @@ class Mirror:
         return {
             name: (stat.st_size, stat.st_mtime_ns) for name, stat in names.items() if not name.startswith(_NOT_MIRRORED)
         }
+
+
+def _is_half(name: str, whole: set[str]) -> bool:
+    """Whether a file is of a checkpoint or of weights that are not among the folders which are whole."""
+    if name.startswith("weights/"):
+        return "weights" not in whole
+    return name.startswith("checkpoints/") and name.rpartition("/")[0] not in whole
 
 
 def fetch_files(place: RemotePath, names: Iterable[str], folder: Path) -> None:

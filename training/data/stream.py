@@ -153,11 +153,12 @@ class SequenceStream:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What a run card says of the data: shape of the sequences, phrases of their methods, licences of pictures."""
+        """What a run card says of the data: shape, phrases of methods, licences of pictures, order of data sets."""
         cards = {source.split.name: source.split.card for source in self.sources}
         return {
             "num_frames": self.sources[0].num_frames,
             "size_px": list(self.size_px),
+            "order": list(self.manifest_hashes.values()),
             "phrases": _phrases(cards),
             "licences": {name: card.totals["licences"] for name, card in cards.items() if card.totals is not None},
         }

@@ -139,6 +139,7 @@ class StageRequest:
             `training.models.weights.parent_weights` finds the weights in it.
         num_frames: T of the sequences; the motion model must know as many.
         base: folder of the base that the user named; None for one that comes with the model, or a new one.
+        path: of the base that comes with the model, where none was named: a folder, or a name on the hub.
         data: where these are, for messages.
         lora: sizes of the LoRA, in the stages that train one.
         conditions: how condition frames are drawn, in the stage that trains on them.
@@ -151,6 +152,7 @@ class StageRequest:
     stage: DenoisingStageName
     num_frames: int
     base: AnyPath | None = None
+    path: str | None = None
     parents: Mapping[str, AnyPath] = field(default_factory=dict)
     data: str = ""
     lora: "LoraShape | None" = None

@@ -10,7 +10,7 @@ from conf.errors import UserError
 from training.data.mirror import local_copy
 from training.data.remote import AnyPath
 from training.models.painter_folder import LORAS, PAINTER_CARD, check_painter, read_painter_card
-from training.models.weights import parent_weights, read_run_card, sound_hash
+from training.models.weights import noise_of_card, other_noise, parent_weights, read_run_card, sound_hash
 from training.run.run_folder import RunFolder
 
 _FOLDERS = {"words": "", "base": "", "motion": "motion_adapter", "replication": "replication", "codec": ""}
@@ -51,6 +51,8 @@ class Part:
 def part_at(key: str, place: AnyPath) -> Part:
     """A part by its run, or by its weights alone. Of a painter, which is a base and a codec too, what it says of these.
 
+    A file of a run's weights has the run's card, but no parents: whoever names it alone may put it beside others.
+
     Raises:
         UserError: if it is not there, or its run card cannot be read.
     """
@@ -60,6 +62,8 @@ def part_at(key: str, place: AnyPath) -> Part:
         card = read_run_card(weights)
         if card is None and (folder / "run.json").is_file():
             card = RunFolder(folder).report()
+        if card is not None and weights.is_file():
+            card = {**card, "recipe": {**card["recipe"], "parents": {}}}
         part = Part(key=key, weights=weights, hash=sound_hash(key, weights), card=card)
         parts = read_painter_card(weights)["parts"] if (weights / PAINTER_CARD).is_file() else {}
         if key in parts:
@@ -96,6 +100,23 @@ def parts_of_painter(place: AnyPath) -> dict[str, Part]:
             words=facts["parts"]["words"]["hash"] if key == "base" and "words" in facts["parts"] else None,
         )
     return parts
+
+
+def refuse_other_noise(parts: Mapping[str, Part]) -> None:
+    """Refuse parts that were trained on other noise than the motion model, on whose noise a painter samples.
+
+    Raises:
+        UserError: naming the part and the key; or if a card does not say its noise.
+    """
+    motion = parts["motion"]
+    for key, part in parts.items():
+        if motion.card is None or part.card is None or "motion" not in part.parents:
+            continue
+        needed = noise_of_card(motion.card, motion.weights)
+        difference = other_noise(noise_of_card(part.card, part.weights), needed)
+        if difference is not None:
+            name, trained, of_motion = difference
+            raise UserError(f"{key}: trained on noise.{name}={trained}; motion={motion.weights} on {of_motion}")
 
 
 def _card_in_painter(folder: Path, key: str) -> Mapping[str, Any] | None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
+from conf.progress import tell
 from training.data.manifest import stored_hash
-from training.data.mirror import local_copy
+from training.data.mirror import EARLIER, local_copy
 from training.data.own_page import README
 from training.data.remote import AnyPath
 from training.data.retries import retried
@@ -83,9 +84,13 @@ def parent_weights(key: str, place: AnyPath) -> Path:
     if not folder.exists():
         raise UserError(f"{key}={folder}: no such file or folder")
     if (folder / "run.json").exists():
-        if not (folder / WEIGHTS).is_dir():
-            raise UserError(f"{key}={folder}: this run has not ended, so it has no weights yet; resume it first")
-        return folder / WEIGHTS
+        weights = folder / WEIGHTS
+        if not weights.is_dir() or not (isinstance(place, Path) or (weights / RUN_CARD).is_file()):  # in a store last
+            earlier = folder / f"{EARLIER}{WEIGHTS}"
+            before = f", or take {earlier}, of before it was made longer" if earlier.is_dir() else ""
+            unfinished = "this run has not ended, so it has no weights yet; resume it first"
+            raise UserError(f"{key}={folder}: {unfinished}{before}")
+        return weights
     return folder
 
 
@@ -100,24 +105,35 @@ def sound_hash(key: str, weights: Path) -> str:
 
         check_painter(weights, key)
     computed, card = weights_hash(weights), read_run_card(weights)
+    if weights.is_file():
+        if card is None and (weights.parent / RUN_CARD).is_file():
+            unknown = "how it was trained is not known"
+            tell(f"warning: {key}={weights}: {RUN_CARD} beside it is of other weights; {unknown}")
+        return computed
     if card is not None and card.get(WEIGHTS_HASH, computed) != computed:
         raise UserError(f"{key}={weights}: damaged or changed: not the weights that the run wrote")
     return computed
 
 
 def read_run_card(weights: Path) -> dict[str, Any] | None:
-    """The run card of weights; None if they have none.
+    """The run card of weights, or of the weights that a file is one of; None if they have none.
+
+    A file is one of them if its folder holds what the run wrote, to the bit: a card that merely lies beside a file says
+    nothing of it.
 
     Raises:
         UserError: if it cannot be read, or is not what was written.
     """
-    path = weights / RUN_CARD
+    folder = weights.parent if weights.is_file() else weights
+    path = folder / RUN_CARD
     try:
-        return sealed_fields(retried(path, path.read_bytes))
+        card = sealed_fields(retried(path, path.read_bytes))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error})") from error
+    is_of_others = folder != weights and card.get(WEIGHTS_HASH) != weights_hash(folder)
+    return None if is_of_others else card
 
 
 def noise_of_run(weights: Path) -> "NoiseConfig | None":
@@ -126,15 +142,35 @@ def noise_of_run(weights: Path) -> "NoiseConfig | None":
     Raises:
         UserError: if the card cannot be read.
     """
+    card = read_run_card(weights)
+    return noise_of_card(card, weights) if card is not None else None
+
+
+def noise_of_card(card: Mapping[str, Any], weights: Path) -> "NoiseConfig":
+    """The noise that a run card tells of.
+
+    Args:
+        card: read.
+        weights: that it lies with, for messages.
+
+    Raises:
+        UserError: if it tells of none.
+    """
     from training.config import NoiseConfig
 
-    card = read_run_card(weights)
-    if card is None:
-        return None
     try:
         return typed(NoiseConfig, card["recipe"]["noise"], "noise")
     except (ValueError, KeyError, TypeError, ConfigError) as error:
         raise UserError(f"{weights / RUN_CARD}: cannot be read ({error})") from error
+
+
+def other_noise(noise: "NoiseConfig", needed: "NoiseConfig") -> tuple[str, Any, Any] | None:
+    """The first key in which noise differs from the one that is needed, and both values; how losses weigh is free."""
+    from dataclasses import fields
+
+    keys = [each.name for each in fields(noise) if each.name != "min_snr"]
+    different = [(key, getattr(noise, key), getattr(needed, key)) for key in keys]
+    return next((one for one in different if one[1] != one[2]), None)
 
 
 def weights_hash(path: Path) -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _FORMAT = 1
 _FACTS = "checkpoint.json"
+_DAMAGED = "damaged-"
 _OF_THE_SYSTEM = ("No space left", "(os error ", "inline_container.cc")
 """In errors of safetensors and torch: the system did not take all that they wrote. torch does not say why."""
 _SPARE_BYTES = 64 * 2**20  # logs, samples and whatever else the run writes
@@ -245,12 +246,35 @@ def _read(folder: Path) -> Checkpoint:
 
 def _set_aside(folder: Path) -> Path:
     """Rename a damaged checkpoint to a name that no reader looks for; returns its new place."""
-    names = (f"damaged-{folder.name}" + (f"-{count}" if count else "") for count in itertools.count())
-    aside = next(folder.with_name(name) for name in names if not folder.with_name(name).exists())
+    return renamed_aside(folder, named_aside(folder, _DAMAGED), "damaged, and ")
+
+
+def holds_damaged(root: Path) -> bool:
+    """Whether damaged checkpoints were set aside in a folder of checkpoints."""
+    return any(root.glob(f"{_DAMAGED}step-*"))
+
+
+def named_aside(path: Path, prefix: str) -> Path:
+    """A name that nothing has yet, beside a path: its own behind a prefix, with a number where that is taken."""
+    names = (f"{prefix}{path.name}" + (f"-{count}" if count else "") for count in itertools.count())
+    return next(path.with_name(name) for name in names if not path.with_name(name).exists())
+
+
+def renamed_aside(path: Path, aside: Path, what: str = "") -> Path:
+    """Rename a file or folder, at once; returns its new place.
+
+    Args:
+        path: of it.
+        aside: its new place.
+        what: to be said of it where that fails.
+
+    Raises:
+        UserError: if it cannot be renamed.
+    """
     try:
-        folder.rename(aside)
+        path.rename(aside)
     except OSError as error:
-        raise UserError(f"{folder}: damaged, and cannot be renamed ({error.strerror or error})") from error
+        raise UserError(f"{path}: {what}cannot be renamed ({error.strerror or error})") from error
     return aside
 
 

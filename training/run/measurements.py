@@ -52,6 +52,8 @@ class LossWindow:
 class Speed:
     """Time spent in steps since the last line of the log, and what was done in it.
 
+    The peak of a GPU's memory is counted from here on: a process may train several runs.
+
     Args:
         flops: of forward and backward for one sample on one rank; None when not known.
         peak_tflops: what one device can do at best; None when not known.
@@ -59,6 +61,8 @@ class Speed:
 
     def __init__(self, flops: float | None, peak_tflops: float | None) -> None:
         self._flops, self._peak_tflops = flops, peak_tflops
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+            torch.cuda.reset_peak_memory_stats()
         self._reset()
 
     def _reset(self) -> None:

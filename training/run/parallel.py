@@ -5,6 +5,7 @@ One process is the case of a single rank; nothing else in training asks how many
 
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
@@ -33,13 +34,15 @@ class Ranks:
 
     def __init__(self) -> None:
         from accelerate import Accelerator
-        from accelerate.utils import InitProcessGroupKwargs
+        from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
         local, num_gpus = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
         if num_gpus and local >= num_gpus:
             raise UserError(f"--nproc_per_node: {local + 1} or more processes on {num_gpus} GPUs; at most one per GPU")
+        # Buffers never change in training, and gradients need not be kept beside the buckets that are sent.
+        ddp = DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
         self.accelerator: Accelerator = Accelerator(
-            cpu=num_gpus == 0, kwargs_handlers=[InitProcessGroupKwargs(timeout=_TIMEOUT)]
+            cpu=num_gpus == 0, kwargs_handlers=[InitProcessGroupKwargs(timeout=_TIMEOUT), ddp]
         )
         self.rank: int = self.accelerator.process_index
         self.count: int = self.accelerator.num_processes
@@ -157,7 +160,9 @@ def distribute(network: nn.Module, ranks: Ranks, distributed: str) -> nn.Module:
         # DDP wants all weights on one kind of device, but for those that wait elsewhere (`training.models.waiting`).
         elsewhere = [name for name, each in rank_network.named_parameters() if each.device.type != ranks.device.type]
         cast(Any, DistributedDataParallel)._set_params_and_buffers_to_ignore_for_model(rank_network, elsewhere)
-        return cast(nn.Module, ranks.accelerator.prepare_model(rank_network))
+        with warnings.catch_warnings():  # torch is renaming `broadcast_buffers`, accelerate not yet
+            warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
+            return cast(nn.Module, ranks.accelerator.prepare_model(rank_network))
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 

@@ -5,12 +5,14 @@ RUN/log.jsonl         a line a measurement; no step stands twice, however often 
 RUN/checkpoints/      step-00000100/ and so on
 RUN/samples/          a video and a sheet of each time
 RUN/weights/          what the stage made of the trained weights, when the run has ended, and its run_card.json
+RUN/earlier-weights/  those of a run that is being made longer, until it has ended again
 RUN/wandb/            of the tracker
 """
 
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -23,10 +25,11 @@ from conf.progress import tell
 from conf.recipe import first_difference
 from training.data.claim import claimed_folder, naming_out
 from training.data.manifest import stored_hash, sweep_temporaries, to_json, write_atomically
-from training.data.mirror import Mirror
+from training.data.mirror import EARLIER, Mirror
 from training.data.retries import retried
 from training.data.seal import sealed, sealed_fields
 from training.models.weights import WEIGHTS
+from training.run.checkpoint import holds_damaged, named_aside, renamed_aside
 
 _CURVES = {"train/loss", "val/loss"}
 _POINTS = 200  # of a curve at most
@@ -72,6 +75,40 @@ class RunFolder:
     def weights(self) -> Path:
         """Folder of the result."""
         return self.root / WEIGHTS
+
+    @property
+    def earlier_weights(self) -> Path:
+        """Those of a run that is being made longer."""
+        return self.root / f"{EARLIER}{WEIGHTS}"
+
+    def begin(self, step: int | None, max_steps: int) -> None:
+        """Set aside what would make a run that has more steps to do look finished, or would be lost without a word.
+
+        Weights go by one rename before anything else is done: at whatever instant the run is killed, it looks finished
+        only if it is. The log is kept where the checkpoints that belong to it are lost.
+
+        Args:
+            step: of the sound checkpoint that the run goes on from; None where there is none.
+            max_steps: that are to be done.
+
+        Raises:
+            UserError: if they cannot be renamed, or the storage fails.
+        """
+        is_lost = step is None and (self.weights.is_dir() or holds_damaged(self.checkpoints))
+        if is_lost:
+            tell(f"{self.checkpoints}: no sound checkpoint is left; starting at step 0")
+        if is_lost and next(self._logged(), None) is not None:
+            aside = renamed_aside(self.log, named_aside(self.log, EARLIER))
+            tell(f"{self.log}: measurements up to now are kept as {aside.name}")
+        if (step or 0) < max_steps and self.weights.is_dir():
+            self.drop_earlier_weights()  # older still
+            aside = renamed_aside(self.weights, self.earlier_weights)
+            tell(f"{self.weights}: kept as {aside.name} until all {max_steps} steps are done")
+            self.put()
+
+    def drop_earlier_weights(self) -> None:
+        """Remove what the weights of a run that has ended again replace."""
+        shutil.rmtree(self.earlier_weights, ignore_errors=True)
 
     def write_card(self, facts: Mapping[str, Any]) -> None:
         """Put `run.json` in place, whole or not at all."""
@@ -157,7 +194,8 @@ def _refuse_other(folder: RunFolder, recipe: Mapping[str, Any], resume: str) -> 
     root = folder.root
     if resume == "never":
         raise ConfigError("out", root, "a new folder, with resume=never; this one holds a run")
-    stored_recipe = _read_card(folder.card).get("recipe")
+    card = _read_card(folder.card)
+    stored_recipe = card.get("recipe")
     if not isinstance(stored_recipe, dict):
         raise UserError(f"{folder.card}: cannot be read (recipe: not an object)")
     if stored_recipe.get("draws") != recipe.get("draws"):
@@ -165,10 +203,44 @@ def _refuse_other(folder: RunFolder, recipe: Mapping[str, Any], resume: str) -> 
             f"out={root}: this run was begun by another version, with other random numbers, and cannot be resumed; "
             "use another folder (its weights can still be given as base=, motion=, ...)"
         )
-    difference = first_difference(stored_recipe, json.loads(json.dumps(recipe)))
+    requested_recipe = _by_content(json.loads(json.dumps(recipe)), stored_recipe)
+    difference = first_difference(stored_recipe, requested_recipe)
     if difference is not None:
         key, stored, requested = difference
-        raise ConfigError("out", root, f"another folder; this one holds a run with {key}={stored}, not {requested}")
+        instead = f"not {requested}"
+        if key.startswith("data.hashes.") and requested is None:
+            instead = "which is none of the data sets that data= names"
+        raise ConfigError("out", root, f"another folder; this one holds a run with {key}={stored}, {instead}")
+    _refuse_other_order(root, card, recipe)
+
+
+def _by_content(recipe: dict[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe that calls data sets and a base of the same content as the stored recipe does; names decide nothing."""
+    hashes, stored_hashes = (_at(each, "data", "hashes") for each in (recipe, stored))
+    are_named = isinstance(hashes, dict) and isinstance(stored_hashes, dict)
+    if are_named and sorted(hashes.values()) == sorted(map(str, stored_hashes.values())):
+        recipe["data"]["hashes"] = stored_hashes
+    base, stored_path = _at(recipe, "parents", "model"), _at(stored, "model", "path")
+    if base is not None and base == _at(stored, "parents", "model") and stored_path is not None:
+        recipe["model"]["path"] = stored_path
+    return recipe
+
+
+def _refuse_other_order(root: Path, card: Mapping[str, Any], recipe: Mapping[str, Any]) -> None:
+    """Refuse the same data sets in another order, in which other sequences come; runs of before do not say theirs."""
+    stored_order, hashes = _at(card, "data", "order"), _at(recipe, "data", "hashes")
+    if not isinstance(stored_order, list) or not isinstance(hashes, dict) or stored_order == list(hashes.values()):
+        return
+    names = {sha256: name for name, sha256 in hashes.items()}
+    in_order = ", ".join(names.get(sha256, str(sha256)) for sha256 in stored_order)
+    raise ConfigError("out", root, f"another folder; this one holds a run with data=[{in_order}], in this order")
+
+
+def _at(value: Any, *keys: str) -> Any:
+    """What stands at nested keys; None where there is nothing."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
 
 
 def _read_card(path: Path) -> dict[str, Any]:

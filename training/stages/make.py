@@ -12,7 +12,7 @@ from training.models.proposing import ACTOR_CELL_PX
 from training.models.registry import architecture
 from training.models.trained_size import is_far, trained_size
 from training.models.waiting import let_wait
-from training.models.weights import noise_of_run, parent_weights
+from training.models.weights import noise_of_run, other_noise, parent_weights
 from training.stages import Stage
 from training.stages.agent import AgentStage
 from training.stages.codec import CodecNetwork, CodecStage
@@ -68,6 +68,7 @@ def _denoising_stage(name: DenoisingStageName, config: TrainConfig, train: Seque
         stage=name,
         num_frames=train.num_frames,
         base=config.base,
+        path=config.model.path,
         parents={key: place for key, place in parents.items() if place is not None},
         data=train.sources[0].split.url,
         lora=config.stage.lora,
@@ -166,10 +167,11 @@ def _parent_base(config: TrainConfig, train: SequenceStream) -> Base:
         assert config.model.path is not None  # `TrainConfig` has checked
         base = kind.load_base(config.model.path, config.model, "model.path")
     if train.encoded:
+        where = train.sources[0].split.url
         if config.stage.name == "base" and config.stage.grown:
-            raise UserError(
-                f"{train.sources[0].split.url}: latents; a grown base has a codec of its own and needs frames"
-            )
+            raise UserError(f"{where}: latents; a grown base has a codec of its own and needs frames")
+        if config.stage.text_encoder:
+            raise UserError(f"{where}: latents; stage.text_encoder=true trains it on the data set of frames")
         SequenceStream.open(config.data, base_fingerprint=base.fingerprint())
     return base
 
@@ -188,12 +190,14 @@ def _refuse_size(cell: int, train: SequenceStream) -> None:
 
 
 def _refuse_other_noise(config: TrainConfig) -> None:
-    """Refuse another `noise.shared` than the motion model was trained with, except for the motion stage itself."""
+    """Refuse other noise than the motion model was trained on, except for the motion stage itself."""
     if config.motion is None or config.stage.name == "motion":
         return
     noise = noise_of_run(parent_weights("motion", config.motion))
-    if noise is not None and noise.shared != config.noise.shared:
-        raise ConfigError("noise.shared", config.noise.shared, f"{noise.shared:g}, as of its motion model")
+    difference = other_noise(config.noise, noise) if noise is not None else None
+    if difference is not None:
+        key, requested, of_motion = difference
+        raise ConfigError(f"noise.{key}", requested, f"{of_motion}, as of its motion model")
 
 
 def _warn_of_other_sizes(config: TrainConfig, train: SequenceStream) -> None:

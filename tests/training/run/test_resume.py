@@ -7,8 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from conf.errors import UserError
+from tests.pipelines.small_dataset import small_dataset
 from tests.training.toy_runs import finish, kill_at, kill_rank, log, losses, seen, spawn, train, wait_for, words
+from training.data.manifest import to_json
+from training.data.seal import sealed, sealed_fields
+from training.models.weights import parent_weights
 from training.run.checkpoint import newest_sound
+from training.run.loop import Training
 
 STEPS = 10
 SLOW, DROPOUT = {"TOY_STEP_S": "0.05"}, {"TOY_DROPOUT": "0.5"}
@@ -202,3 +208,92 @@ def test_a_log_that_is_not_what_was_written_is_told_of(
         (out / "log.jsonl").write_text(damaged)
         train(sequences, out, max_steps=4)
         assert f"{out / 'log.jsonl'}: not what was written" in capsys.readouterr().err
+
+
+def test_a_run_that_is_made_longer_does_not_look_finished_until_it_is(
+    sequences: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, seen_weights = tmp_path / "run", list[bool]()
+    train(sequences, out, max_steps=2)
+    earlier = (out / "weights" / "toy.safetensors").read_bytes()
+    monkeypatch.setattr(Training, "run", lambda _: seen_weights.append((out / "weights").exists()))
+    train(sequences, out, max_steps=2)  # is finished, and stays so
+    train(sequences, out, max_steps=4)
+    assert seen_weights == [True, False]
+    assert f"{out / 'weights'}: kept as earlier-weights until all 4 steps are done" in capsys.readouterr().err
+    with pytest.raises(UserError, match=f"base={out}: this run has not ended.*, or take {out / 'earlier-weights'}"):
+        parent_weights("base", out)
+    assert (out / "earlier-weights" / "toy.safetensors").read_bytes() == earlier
+    monkeypatch.undo()
+    train(sequences, out, max_steps=4)
+    assert parent_weights("base", out) == out / "weights" and not (out / "earlier-weights").exists()
+    assert (out / "weights" / "toy.safetensors").read_bytes() != earlier
+
+
+def test_weights_stay_where_they_are_when_a_longer_run_is_refused(sequences: Path, tmp_path: Path) -> None:
+    train(sequences, tmp_path / "run", max_steps=2)
+    for options in ({"batch_size": 2}, {"seed": 1}):
+        with pytest.raises(UserError):
+            train(sequences, tmp_path / "run", max_steps=4, **options)
+    assert (tmp_path / "run" / "weights" / "toy.safetensors").is_file()
+
+
+def test_a_run_without_a_sound_checkpoint_says_that_it_begins_anew_and_keeps_its_log(
+    sequences: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    train(sequences, out, max_steps=4)
+    log_before = (out / "log.jsonl").read_bytes()
+    assert "no sound checkpoint" not in capsys.readouterr().err
+    for number in range(2):
+        for path in out.glob("checkpoints/step-*/trained.safetensors"):
+            path.write_bytes(b"")
+        train(sequences, out, max_steps=4)
+        assert f"{out / 'checkpoints'}: no sound checkpoint is left; starting at step 0" in capsys.readouterr().err
+        assert (out / ("earlier-log.jsonl" + ("-1" if number else ""))).is_file()
+    assert (out / "earlier-log.jsonl").read_bytes() == log_before
+    assert [line["step"] for line in losses(out)] == [1, 2, 3, 4]
+
+
+def test_data_sets_are_known_by_what_they_hold_and_not_by_the_names_of_their_folders(
+    sequences: Path, tmp_path: Path
+) -> None:
+    train(sequences, tmp_path / "whole", max_steps=4)
+    train(sequences, tmp_path / "run", max_steps=2)
+    moved = shutil.copytree(sequences, tmp_path / "another name")
+    train(moved, tmp_path / "run", base=sequences, max_steps=4)
+    assert losses(tmp_path / "run") == losses(tmp_path / "whole")
+    assert (tmp_path / "run/weights/toy.safetensors").read_bytes() == (
+        tmp_path / "whole/weights/toy.safetensors"
+    ).read_bytes()
+    other = small_dataset(tmp_path / "other", captions=[f"photo {number}" for number in range(18)], size_px=(16, 16))
+    with pytest.raises(
+        UserError, match=r"data\.hashes\.another name=\w{64}, which is none of the data sets that data="
+    ):
+        train(other, tmp_path / "run", base=sequences, max_steps=6)
+
+
+def test_data_sets_in_another_order_are_refused(sequences: Path, tmp_path: Path) -> None:
+    other = small_dataset(tmp_path / "other", captions=[f"photo {number}" for number in range(18)], size_px=(16, 16))
+    out, orders = tmp_path / "run", [f"[{sequences},{other}]", f"[{other},{sequences}]"]
+    train(sequences, out, data=orders[0], max_steps=2)
+    with pytest.raises(UserError, match=rf"a run with data=\[{sequences.name}, other\], in this order"):
+        train(sequences, out, data=orders[1], max_steps=4)
+    train(sequences, out, data=orders[0], max_steps=4)
+    fields = sealed_fields((out / "run.json").read_bytes())
+    del fields["data"]["order"]  # as runs of before
+    (out / "run.json").write_bytes(sealed(to_json(fields)))
+    train(sequences, out, data=orders[0], max_steps=6)
+
+
+def test_a_base_of_another_name_is_the_same_base(sequences: Path, tmp_path: Path) -> None:
+    options = {"model": "sd15", "base": "null", "optimizer.learning_rate": 1e-3}
+    folder = tmp_path / "sd"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(b"one")
+    train(sequences, tmp_path / "run", max_steps=2, **{**options, "model.path": folder})
+    renamed = folder.rename(tmp_path / "renamed")
+    train(sequences, tmp_path / "run", max_steps=3, **{**options, "model.path": renamed})
+    (renamed / "model.safetensors").write_bytes(b"two")
+    with pytest.raises(UserError, match=r"parents\.model="):
+        train(sequences, tmp_path / "run", max_steps=4, **{**options, "model.path": renamed})

@@ -1,6 +1,9 @@
 """What stage `motion` promises."""
 
 import dataclasses
+import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,12 +12,17 @@ from diffusers import MotionAdapter, UNetMotionModel
 
 from conf.errors import UserError
 from tests.pipelines.small_dataset import small_dataset
+from tests.training.assembled import assemble, load_painter
 from tests.training.models.small_base import CAPTIONS, pictures, small_base
+from tests.training.stages import parents
 from tests.training.stages.made import base_stage, model_of, motion_stage, unet_of
+from tests.training.stages.parents import stir
 from tests.training.stages.runs import train
 from tests.training.stages.test_base_stage import overfit
 from tests.training.toy_runs import config, losses
 from training.data.batch import CachedLatents, SequenceBatch
+from training.data.manifest import to_json
+from training.data.seal import sealed, sealed_fields
 from training.models.sd15.base import load_base
 from training.models.sd15.denoisers import FrameDenoiser
 from training.models.sd15.motion import is_temporal
@@ -196,3 +204,73 @@ def test_it_learns_four_sequences_by_heart_on_a_base_that_knows_their_last_frame
     torch.manual_seed(0)
     stage = motion_stage(model, denoising, 4, (16, 16))
     assert overfit(stage.network, 1 - share + share * finished[:, None], 2500) < 0.1
+
+
+@pytest.fixture(scope="session")
+def shared(larger: Path, folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of a motion model whose frames share noise. Do not change it."""
+    options = {"max_steps": 1, "noise.shared": 0.7}
+    return parents.train("motion", larger, folders, tmp_path_factory.mktemp("shared") / "motion", **options)
+
+
+def test_one_file_of_what_a_run_trained_is_known_by_its_card(
+    larger: Path, folders: dict[str, Path], shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts = {"base": folders["base"], "motion": shared / "weights" / "animatediff.safetensors"}
+    with pytest.raises(UserError, match=r"noise\.shared=0\.0: .*0\.7, as of its motion model"):
+        parents.train("replication", larger, parts, tmp_path / "replication", max_steps=1)
+    card = json.loads((assemble(parts, tmp_path / "painter") / "painter.json").read_text())
+    whole = json.loads((assemble({**parts, "motion": shared}, tmp_path / "whole") / "painter.json").read_text())
+    assert all(card[key] == whole[key] for key in ("num_frames", "size_px", "phrases"))
+    assert card["parts"]["motion"]["licences"] == whole["parts"]["motion"]["licences"]
+    assert load_painter(tmp_path / "painter").base.schedule.shared == 0.7
+    stir(other := small_base(NoiseSchedule(prediction="v")).unet)  # temporal modules alone go with any base
+    base = replace(load_base(folders["base"]), unet=other)
+    base.save(tmp_path / "other")
+    assemble({**parts, "base": tmp_path / "other"}, tmp_path / "beside another")
+    assert "run_card.json beside it" not in capsys.readouterr().err
+
+
+def test_a_file_beside_the_card_of_other_weights_is_not_taken_for_one_of_these(
+    folders: dict[str, Path], shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("run_card.json", "animatediff.safetensors"):
+        shutil.copy(shared / "weights" / name, tmp_path / name)
+    parts = {"base": folders["base"], "motion": tmp_path / "animatediff.safetensors"}
+    with pytest.raises(UserError, match=r"motion=.*: not trained here; state its licence"):
+        assemble(parts, tmp_path / "painter", num_frames=8, size=64)
+    assert f"warning: motion={parts['motion']}: run_card.json beside it is of other weights" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "shown"),
+    [
+        ("beta_end", 0.02, r"0\.012: .*0\.02"),
+        ("num_steps", 500, "1000: .*500"),
+        ("beta_start", 1e-3, r"0\.00085: .*0\.001"),
+    ],
+)
+def test_what_learns_beside_a_motion_model_learns_on_its_noise(
+    larger: Path, folders: dict[str, Path], tmp_path: Path, key: str, value: float, shown: str
+) -> None:
+    of_model = {"model": "sd15", "base": "null", "noise.prediction": "v", "model.path": folders["base"], "max_steps": 1}
+    noise = {f"noise.{key}": value}
+    motion = parents.train("motion", larger, folders, tmp_path / "motion", **of_model, **noise)
+    for stage in ("replication", "motion_lora"):
+        with pytest.raises(UserError, match=rf"noise\.{key}={shown}, as of its motion model"):
+            parents.train(stage, larger, folders, tmp_path / "none", **{**of_model, "motion": motion})
+
+
+def test_a_painter_is_not_put_together_of_parts_that_learnt_on_other_noise(
+    larger: Path, folders: dict[str, Path], shared: Path, tmp_path: Path
+) -> None:
+    parts = {"base": folders["base"], "motion": shared}
+    options = {"max_steps": 1, "noise.shared": 0.7}
+    parts["replication"] = parents.train("replication", larger, parts, tmp_path / "replication", **options)
+    assemble(parts, tmp_path / "painter")
+    path = parts["replication"] / "weights" / "run_card.json"
+    card = sealed_fields(path.read_bytes())
+    card["recipe"]["noise"]["beta_end"] = 0.02  # as runs of before could be trained
+    path.write_bytes(sealed(to_json(card)))
+    with pytest.raises(UserError, match=r"^replication: trained on noise\.beta_end=0\.02; motion=.* on 0\.012$"):
+        assemble(parts, tmp_path / "none")

@@ -9,7 +9,7 @@ import torch
 from conf.compose import compose
 from conf.errors import UserError
 from tests.training.stages.outcomes import moved_by, prepared
-from tests.training.stages.parents import config, train
+from tests.training.stages.parents import config, stir, train
 from tests.training.toy_runs import losses
 from training.assemble import assemble_config, run
 from training.models import painter_folder
@@ -112,6 +112,26 @@ def test_a_unet_that_moved_from_another_base_does_not_replace_that_of_the_base_i
     held = made.network.get_submodule("denoiser.unet").state_dict()
     for name, value in load_base(further / "weights").unet.state_dict().items():
         assert torch.equal(held[name], value), name
+
+
+def test_a_unet_that_moved_on_one_stable_diffusion_does_not_replace_that_of_another_in_silence(
+    larger: Path, folders: Folders, tmp_path: Path
+) -> None:
+    own = {"model": "sd15", "base": "null", "noise.prediction": "v", "model.path": folders["base"]}
+    other = load_base(folders["base"])
+    stir(other.unet)
+    other.save(tmp_path / "other")
+    motion = train("motion", larger, folders, tmp_path / "motion", max_steps=1, **{**own, "stage.base": "all"})
+    for stage in ("motion", "replication", "motion_lora"):
+        here = {**own, "motion": motion}
+        prepared(config(stage, larger, folders, tmp_path / "none", **here))
+        prepared(config(stage, larger, folders, tmp_path / "none", **{**here, "base": folders["base"]}))
+        for key in ("base", "model.path"):
+            message = rf"its UNet moved from another base than {key}={tmp_path / 'other'}"
+            with pytest.raises(UserError, match=message):
+                prepared(config(stage, larger, folders, tmp_path / "none", **{**here, key: tmp_path / "other"}))
+    further = train_with("all", larger, folders, tmp_path / "further")  # of base=, the same one
+    prepared(config("replication", larger, folders, tmp_path / "none", **{**own, "motion": further}))
 
 
 def test_a_unet_that_is_not_whole_is_refused(larger: Path, folders: Folders, tmp_path: Path) -> None:

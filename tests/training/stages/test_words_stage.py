@@ -172,7 +172,19 @@ def test_a_text_encoder_does_not_learn_further_from_latents(sequences: Path, bas
     encode.run(encode_config(compose("encode", said)))
     with pytest.raises(UserError, match="latents; a text encoder is trained on the data set of frames"):
         train_further(tmp_path / "latents", base, tmp_path / "run", max_steps=1)
+    with pytest.raises(UserError, match=r"latents; stage\.text_encoder=true trains it on the data set of frames"):
+        options = {"stage": "base", "base": str(base), "stage.text_encoder": "true", "max_steps": 1}
+        train(tmp_path / "latents", tmp_path / "run", **options)
     assert not (tmp_path / "run").exists()
+
+
+def test_what_was_encoded_is_next_learnt_from_by_the_base_that_knows_words_only(
+    sequences: Path, words: Path, base: Path, tmp_path: Path
+) -> None:
+    for parent, stage in ((words, "base"), (base, "motion")):
+        said = [f"dataset={sequences}", f"out={tmp_path / stage}", "model=tiny", f"base={parent}"]
+        following = encode.run(encode_config(compose("encode", said))).lines[-1]
+        assert f" stage={stage} model=tiny base={parent} " in following and following.endswith(f" out=runs/{stage}")
 
 
 def test_stable_diffusion_has_its_words(sequences: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from conf.errors import ConfigError, UserError
 from training.data.remote import AnyPath
 from training.models.architecture import StageRequest, Trainable
 from training.models.lora import apply_lora, is_lora, lora_of
-from training.models.painter_parts import part_at
+from training.models.painter_parts import Part, part_at
 from training.models.sd15.base import BaseModel, save_its_unet, with_its_unet
 from training.models.sd15.denoisers import ConditionedDenoiser, FrameDenoiser, SequenceDenoiser
 from training.models.sd15.lora import LoraKind, add_lora, load_lora, save_lora
@@ -78,17 +78,38 @@ def _with_moved_unet(base: BaseModel, request: StageRequest) -> BaseModel:
     """
     place = request.parents["motion"]
     moved = with_its_unet(base, parent_weights("motion", place))
-    if moved is base or request.base is None or module_hash(moved.unet) == module_hash(base.unet):
+    if moved is base or module_hash(moved.unet) == module_hash(base.unet):
         return moved
-    begun_from, of_base = part_at("motion", place).parents.get("base"), part_at("base", request.base)
+    begun_from = _base_of(part_at("motion", place))
+    if begun_from is not None and begun_from not in _known_as(request):
+        file = parent_weights("motion", place) / ORIGINAL_FILE
+        alone = f"motion={file} takes the temporal modules alone, for the UNet of this base"
+        this = f"base={request.base}" if request.base is not None else f"model.path={request.path}"
+        raise UserError(f"motion={place}: its UNet moved from another base than {this}; {alone}")
+    return moved
+
+
+def _base_of(motion: Part) -> str | None:
+    """The base that temporal modules were trained with: its hash, or its name on the hub; None where nothing says it.
+
+    A run that was given `base=` says `model.path` too, which it did not read.
+    """
+    parents = motion.parents
+    if motion.card is None or "base" in parents or "model" in parents:
+        return parents.get("base", parents.get("model"))
+    model = motion.card["recipe"].get("model")
+    return model.get("path") if isinstance(model, dict) else None
+
+
+def _known_as(request: StageRequest) -> list[str]:
+    """What motion runs may call the UNet of the base of this one: hashes, or its name on the hub."""
+    if request.base is None and not Path(request.path or "").exists():
+        return [request.path or ""]
+    of_base = part_at("base", request.base if request.base is not None else Path(request.path or ""))
     known = [of_base.hash]
     if of_base.card is not None and of_base.card.get("stage") == "words":  # it has the UNet of the base it began from
         known.append(of_base.parents.get("base", of_base.hash))
-    if begun_from is not None and begun_from not in known:
-        file = parent_weights("motion", place) / ORIGINAL_FILE
-        alone = f"motion={file} takes the temporal modules alone, for the UNet of this base"
-        raise UserError(f"motion={place}: its UNet moved from another base than base={request.base}; {alone}")
-    return moved
+    return known
 
 
 def unet_trainable(base: BaseModel, *, trains_text: bool, checkpointing: bool = False) -> Trainable:

@@ -61,6 +61,26 @@ def test_gradients_are_the_same_and_each_kind_and_size_is_compiled_once() -> Non
     assert counters["stats"]["unique_graphs"] == len(met)
 
 
+def test_blocks_are_compiled_whole_where_several_processes_train(tmp_path: Path) -> None:
+    """By itself the compiler cuts a block where one of DDP's buckets ends."""
+    made, graphs = stage(), list[int]()
+
+    def counting(graph: torch.fx.GraphModule, inputs: object) -> object:
+        graphs.append(len(graph.graph.nodes))
+        return graph.forward
+
+    torch._dynamo.reset()
+    met = sizes_met(made)
+    compile_network(made.network, backend=counting)  # type: ignore[arg-type]
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
+    try:
+        shared = nn.parallel.DistributedDataParallel(made.network, bucket_cap_mb=1e-3)
+        shared(batch_of()).loss.backward()
+    finally:
+        torch.distributed.destroy_process_group()
+    assert len(graphs) == len(met)
+
+
 @pytest.mark.parametrize("compiled", [True, False])
 def test_compile_is_what_a_stage_is_told(sequences: Path, tmp_path: Path, compiled: bool) -> None:
     folders = untrained_parents(tmp_path / "parents")

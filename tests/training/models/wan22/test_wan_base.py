@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -123,6 +124,20 @@ def test_a_base_goes_on_sampling_as_it_came(tmp_path: Path, solver: Any) -> None
     assert load_base(tmp_path, replace(MODEL, solver="euler")).objective.solver == "euler"
     scheduler = WanPipeline.from_pretrained(tmp_path).scheduler
     assert type(scheduler) is {"euler": FlowMatchEulerDiscreteScheduler, "unipc": UniPCMultistepScheduler}[solver]
+
+
+def test_constants_of_latents_are_copied_to_a_device_once_and_are_those_of_their_own_base() -> None:
+    base = small_wan()
+    channels = int(base.configs["vae"]["z_dim"])
+    latents = torch.zeros(1, 1, channels, 2, 2)
+    with torch.inference_mode():
+        base.scaled(latents)
+    with mock.patch.object(torch, "tensor", side_effect=AssertionError("a constant is copied again")):
+        # Constants that were made while something was painted do not disturb training.
+        torch.autograd.grad(base.scaled(latents.requires_grad_()).square().sum(), latents)
+    other = replace(base, configs={**base.configs, "vae": {**base.configs["vae"], "latents_mean": [7.0] * channels}})
+    assert not torch.equal(other.scaled(latents), base.scaled(latents))
+    assert base.scaled(latents.detach().double()).dtype == torch.float64
 
 
 def changed(name: str, **values: Any) -> Callable[[Path], None]:
