@@ -1,6 +1,6 @@
 """What a GPU does: training, painting, encoding, segmenting and rasterising, in one table of at most eight minutes.
 
-    python -m benchmarks.gpu                            # all rows, those first that take little time
+    python -m benchmarks.gpu                            # all rows, those first that decide
     python -m benchmarks.gpu --seconds 200 --rows paint motion-4
     torchrun --standalone --nproc_per_node=8 -m benchmarks.gpu --ranks 8    # how training scales, after the table
     python -m benchmarks.gpu --trial                    # the same work, far smaller: to try it without a GPU
@@ -9,20 +9,23 @@ Networks have the shapes of Stable Diffusion 1.5 and AnimateDiff with random wei
 ones. Every row is a process of its own, and what it measured is kept in OUT/rows.json: a table that was cut off goes on
 where it stopped. What was compiled is kept in OUT/compiled: the networks of Stable Diffusion take minutes, and a row
 that was stopped at it takes less the next time. Training rows run the trainer's own loop on sequences that are read
-from disk; nothing is saved.
+from disk, as frames or as the latents of `pipelines.encode`; nothing is saved.
 """
 
 import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 from unittest import mock
+
+from benchmarks.gpu_data import Kind, Prepared, make_once
 
 Values = dict[str, float]
 
@@ -30,23 +33,33 @@ COLUMNS = {"samples/s": "samples_per_s", "ms": "step_ms", "GiB": "peak_gib", "MF
            "busy %": "computing"}  # fmt: skip
 _MOST_SECONDS_A_ROW, _MOST_SECONDS_COMPILED = 100.0, 240.0
 _FEWEST_SECONDS_A_ROW = 20.0
+_ROW_OF_RANKS = "motion-4-latents-compiled"
+_NAME_WIDTH = 40
+_RUN = "run"
 
 
-def train_row(stage: str, *overrides: str, steps: int = 16) -> Callable[[Path, bool], Values]:
-    """A row that trains; `overrides` are keys of `training.train`."""
-
+def _motion(kind: Kind, *overrides: str) -> Callable[[Path, bool], Values]:
     def measure(out: Path, trial: bool) -> Values:
-        return _train(out, [f"stage={stage}", *overrides], 4 if trial else steps, trial)
+        prepared = _prepared(out, trial)
+        keys = ["stage=motion", "model=sd15", f"model.path={prepared.base}", "precision=bf16", *overrides]
+        return _train(prepared, kind, keys, 16)
 
     return measure
 
 
-def _motion(*overrides: str) -> Callable[[Path, bool], Values]:
-    return train_row("motion", "model=sd15", "precision=bf16", *overrides)
-
-
 def _base(*overrides: str) -> Callable[[Path, bool], Values]:
-    return train_row("base", "model=tiny", "model.shape.channels=[96,192,192]", "batch_size=256", *overrides, steps=60)
+    keys = ["stage=base", "model=tiny", "model.shape.channels=[96,192,192]", "batch_size=256", *overrides]
+
+    def measure(out: Path, trial: bool) -> Values:
+        prepared = _prepared(out, trial)
+        # In the first half the batches are used up that workers read, two each, while the network was loaded.
+        return _train(prepared, "small", keys, max(60, 4 * num_workers(prepared.num_ranks)))
+
+    return measure
+
+
+def _prepared(out: Path, trial: bool) -> Prepared:
+    return Prepared(out=out, trial=trial, num_ranks=int(os.environ.get("WORLD_SIZE", "1")))
 
 
 def _paint_row(*options: str) -> Callable[[Path, bool], Values]:
@@ -84,15 +97,18 @@ ROWS: Mapping[str, Callable[[Path, bool], Values]] = {
     "base-256": _base("precision=bf16"),
     "base-256-graph": _base("precision=bf16", "cuda_graphs=true"),
     "paint": _paint_row("--offloads", "none"),
-    "motion-4": _motion("batch_size=4"),
+    "motion-4": _motion("large", "batch_size=4"),
     "raster": _raster_row,
-    "base-256-graph-compiled": _base("precision=bf16", "cuda_graphs=true", "compile=true"),
-    "motion-4-compiled": _motion("batch_size=4", "compile=true"),
+    "motion-4-latents-compiled": _motion("latents", "batch_size=4", "compile=true"),
     "paint-compiled": _paint_row("--offloads", "none", "--compile"),
-    "motion-8-compiled": _motion("batch_size=8", "compile=true"),
-    "motion-1-compiled": _motion("batch_size=1", "compile=true"),
-    "motion-4-checkpointing": _motion("batch_size=4", "gradient_checkpointing=true"),
-    "motion-8-checkpointing-compiled": _motion("batch_size=8", "gradient_checkpointing=true", "compile=true"),
+    "motion-8-latents-compiled": _motion("latents", "batch_size=8", "compile=true"),
+    "base-256-graph-compiled": _base("precision=bf16", "cuda_graphs=true", "compile=true"),
+    "motion-4-compiled": _motion("large", "batch_size=4", "compile=true"),
+    "motion-1-latents-compiled": _motion("latents", "batch_size=1", "compile=true"),
+    "motion-4-latents-checkpointing": _motion("latents", "batch_size=4", "gradient_checkpointing=true"),
+    "motion-8-latents-checkpointing-compiled": _motion(
+        "latents", "batch_size=8", "gradient_checkpointing=true", "compile=true"
+    ),
     "sam": lambda out, trial: _segment(trial),
 }
 
@@ -110,10 +126,10 @@ def main() -> int:
     if arguments.row is not None or arguments.ranks > 1:
         return _one(arguments)
     end = time.monotonic() + arguments.seconds
-    _prepare(arguments.out, arguments.trial)
+    Prepared(out=arguments.out, trial=arguments.trial, num_ranks=1).make(kinds_of(arguments.rows))
     results_file = arguments.out / "rows.json"
     measured: dict[str, Values] = json.loads(results_file.read_text("utf-8")) if results_file.is_file() else {}
-    print(f"{'':<32}" + "".join(f"{name:>11}" for name in COLUMNS), flush=True)
+    print(f"{'':<{_NAME_WIDTH}}" + "".join(f"{name:>11}" for name in COLUMNS), flush=True)
     for row in arguments.rows:
         left = end - time.monotonic()
         if row not in measured and left > _FEWEST_SECONDS_A_ROW:
@@ -126,26 +142,35 @@ def main() -> int:
     return 0
 
 
+def kinds_of(rows: Sequence[str]) -> Set[Kind]:
+    """What some rows are trained on."""
+    kinds: set[Kind] = set()
+    for row in rows:
+        if row.startswith("motion"):
+            kinds.add("latents" if "latents" in row else "large")
+        elif row.startswith("base"):
+            kinds.add("small")
+    return kinds
+
+
+def num_workers(num_ranks: int) -> int:
+    """Of each rank: all cores but two read, for one reads 1,000 pictures of 128 px a second."""
+    return max(1, ((os.cpu_count() or 1) - 2) // num_ranks)
+
+
 def _line(row: str, values: Values | None) -> str:
     if values is None:
-        return f"{row:<32}  not measured: no time, or it failed"
+        return f"{row:<{_NAME_WIDTH}}  not measured: no time, or it failed"
     named = "".join(f"{values[key]:>11.4g}" if key in values else f"{'-':>11}" for key in COLUMNS.values())
     others = "  ".join(f"{key} {value:.5g}" for key, value in values.items() if key not in COLUMNS.values())
-    return f"{row:<32}{named}  {others}"
+    return f"{row:<{_NAME_WIDTH}}{named}  {others}"
 
 
 def _in_process(row: str, arguments: argparse.Namespace, seconds: float) -> Values | None:
     options = ["--row", row, "--out", str(arguments.out), *(["--trial"] if arguments.trial else [])]
-    environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str((arguments.out / "compiled").resolve())}
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.gpu", *options],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-        )
-    except subprocess.TimeoutExpired:
+    command = [sys.executable, "-m", "benchmarks.gpu", *options]
+    done = output_of(command, {**os.environ, **compiler_settings(arguments.out, 1)}, seconds)
+    if done is None:
         return None
     if done.returncode:
         print("\n".join(done.stderr.splitlines()[-6:]), file=sys.stderr)
@@ -154,51 +179,46 @@ def _in_process(row: str, arguments: argparse.Namespace, seconds: float) -> Valu
     return values
 
 
+def output_of(
+    command: Sequence[str], environment: Mapping[str, str], seconds: float
+) -> subprocess.CompletedProcess[str] | None:
+    """What a command printed; None when its time was over. What it started ends with it."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, env=dict(environment), stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    ) as process:
+        try:
+            printed, errors = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    return subprocess.CompletedProcess(command, process.returncode, printed, errors)
+
+
+def compiler_settings(out: Path, num_ranks: int) -> dict[str, str]:
+    """Variables for torch's compiler, which it reads when it is imported: ranks share its cache and the cores."""
+    return {
+        "TORCHINDUCTOR_CACHE_DIR": str((out / "compiled").resolve()),
+        "TORCHINDUCTOR_COMPILE_THREADS": str(max(1, (os.cpu_count() or 1) // num_ranks)),
+    }
+
+
 def _one(arguments: argparse.Namespace) -> int:
     """A row, in this process; or in each of the processes that torchrun started, of which the first speaks."""
-    row = arguments.row or "motion-4-compiled"
+    row = arguments.row or _ROW_OF_RANKS
+    if arguments.ranks > 1:
+        os.environ.update(compiler_settings(arguments.out, arguments.ranks))
+        prepared = Prepared(out=arguments.out, trial=arguments.trial, num_ranks=arguments.ranks)
+        make_once(prepared, kinds_of([row]), [arguments.out / _RUN])
     values = ROWS[row](arguments.out, arguments.trial)
     if os.environ.get("RANK", "0") == "0":
-        print(json.dumps(values) if arguments.row else _line(f"{row}, {arguments.ranks} ranks", values))
+        print(json.dumps(values) if arguments.ranks == 1 else _line(f"{row}, {arguments.ranks} ranks", values))
     return 0
 
 
-def _prepare(out: Path, trial: bool) -> None:
-    """Sequences to train on, and a base of the real shapes."""
-    size = 64 if trial else 512
-    _scenes(out / "large", 8, size)
-    _scenes(out / "small", 8 if trial else 600, 64 if trial else 128)
-    base = out / "base"
-    if not (base / "unet").is_dir():
-        import torch
-
-        from benchmarks.paint import sd15_shaped
-
-        with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
-            made = _tiny_sd15() if trial else sd15_shaped(torch.float32).base
-        # The words of random weights do not matter, but a text encoder must know as many as its tokenizer.
-        made.text_encoder.resize_token_embeddings(len(made.tokenizer))
-        made.save(base)
-
-
-def _tiny_sd15() -> Any:
-    from tests.training.models.small_base import small_base
-
-    return small_base()
-
-
-def _scenes(folder: Path, num_sequences: int, size_px: int) -> None:
-    """A data set of bundled scenes; of a few processes, for Ray may not be there."""
-    if (folder / "dataset.json").is_file():
-        return
-    overrides = [
-        f"out={folder}", f"num_sequences={num_sequences}", f"size={size_px}", "renderer=small", "gallery=false",
-        "val_fraction=0", "cluster=inline",
-    ]  # fmt: skip
-    subprocess.run([sys.executable, "-m", "pipelines.synth", *overrides], check=True, stdout=subprocess.DEVNULL)
-
-
-def _train(out: Path, overrides: list[str], steps: int, trial: bool) -> Values:
+def _train(prepared: Prepared, kind: Kind, overrides: list[str], steps: int) -> Values:
     """The second half of so many steps of the trainer's loop."""
     from conf.compose import compose
     from training.run import loop
@@ -212,24 +232,24 @@ def _train(out: Path, overrides: list[str], steps: int, trial: bool) -> Values:
         def _save_weights(self) -> None:
             pass
 
-    sd15 = "model=sd15" in overrides
-    data = out / ("large" if sd15 else "small")
+    trial, folder = prepared.trial, prepared.out / _RUN  # the same for all ranks
+    workers = 0 if trial else num_workers(prepared.num_ranks)
+    data = ",".join(f"{{path: {part}}}" for part in prepared.parts(kind))
+    half = 2 if trial else steps // 2
     overrides = [
         override
         for override in overrides
         if not (trial and override.startswith(("batch_size", "precision", "compile", "model.shape")))
     ]
     given = [
-        f"data={data}", f"max_steps={steps}", f"log_every={steps // 2}", "validate_every=0", "sample_every=0",
-        "tracker=none", f"num_workers={0 if trial else 8}", *(["batch_size=2"] if trial else []),
-        *([f"model.path={out / 'base'}"] if sd15 else []),
+        f"data=[{data}]", f"max_steps={2 * half}", f"log_every={half}", "validate_every=0", "sample_every=0",
+        "tracker=none", f"num_workers={workers}", *(["batch_size=2"] if trial else []),
     ]  # fmt: skip
-    folder = out / "run"  # the same for all ranks
-    if first := os.environ.get("RANK", "0") == "0":
+    if prepared.num_ranks == 1:  # or the first rank removed it before the others began
         shutil.rmtree(folder, ignore_errors=True)
     with mock.patch.object(loop, "Training", Unsaved):
         run(train_config(compose("train", [*overrides, *given, f"out={folder}"])))
-    if not first:
+    if os.environ.get("RANK", "0") != "0":
         return {}
     line = json.loads((folder / "log.jsonl").read_text("utf-8").splitlines()[-1])
     named = {"samples_per_s": 1.0, "step_s": 1000.0, "peak_memory_gib": 1.0, "mfu": 100.0, "data_wait_share": 100.0,

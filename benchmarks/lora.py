@@ -5,12 +5,13 @@
 By default ARTIST is what `benchmarks.artist` makes, and runs are where `make train-tiny` puts them: outputs/tiny/base,
 motion; outputs/tiny/spatial_lora and motion_lora are for you to train.
 
-Losses with 95 % intervals of the paired differences: of finished pictures without and with the spatial LoRA (and with
-one that was trained on all frames), and of sequences with the spatial LoRA, without and with the motion LoRA.
+By how much losses are lower, with 95 % intervals over pictures: of finished pictures without and with the spatial LoRA
+(and with one that was trained on all frames), and of sequences with the spatial LoRA, without and with the motion LoRA.
 """
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
@@ -19,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from benchmarks.tiny import add_trained, held_out, interval, load_animated, losses
+from benchmarks.resampling import pictures_of, share_lower
+from benchmarks.tiny import add_trained, held_out, load_animated, losses
 from training.data.batch import SequenceBatch
 from training.models.sd15.base import BaseModel, load_base
 from training.models.lora import apply_lora
@@ -38,16 +40,19 @@ def main() -> None:
     parser.add_argument("--num-sequences", type=int, default=64)
     arguments = parser.parse_args()
     sequences = held_out(arguments.data, arguments.num_sequences)
-    pictures = [last_frames(batch) for batch in sequences]
+    finished = [last_frames(batch) for batch in sequences]
+    pictures = pictures_of(arguments.data, [key for batch in sequences for key in batch.keys])
 
-    before = frame_losses(arguments.base, None, pictures)
-    report("finished pictures, spatial LoRA", before, frame_losses(arguments.base, arguments.spatial, pictures))
+    before = frame_losses(arguments.base, None, finished)
+    with_lora = frame_losses(arguments.base, arguments.spatial, finished)
+    report("finished pictures, spatial LoRA", before, with_lora, pictures)
     if arguments.all_frames is not None:
-        report("the same trained on all frames", before, frame_losses(arguments.base, arguments.all_frames, pictures))
+        of_all_frames = frame_losses(arguments.base, arguments.all_frames, finished)
+        report("the same trained on all frames", before, of_all_frames, pictures)
     with_spatial = sequence_losses(arguments, (arguments.spatial,), sequences)
     with_both = sequence_losses(arguments, (arguments.spatial, arguments.way), sequences)
-    report("sequences, spatial LoRA", sequence_losses(arguments, (), sequences), with_spatial)
-    report("sequences, motion LoRA as well", with_spatial, with_both)
+    report("sequences, spatial LoRA", sequence_losses(arguments, (), sequences), with_spatial, pictures)
+    report("sequences, motion LoRA as well", with_spatial, with_both, pictures)
 
 
 def last_frames(batch: SequenceBatch) -> SequenceBatch:
@@ -82,11 +87,11 @@ def network(base: BaseModel, denoiser: nn.Module) -> DenoisingNetwork:
     return DenoisingNetwork(base, denoiser, DenoisingConfig(objective=base.schedule)).eval()
 
 
-def report(what: str, before: NDArray[np.float64], after: NDArray[np.float64]) -> None:
+def report(what: str, before: NDArray[np.float64], after: NDArray[np.float64], pictures: Sequence[str]) -> None:
     """One line."""
-    low, high = (100 * bound / before.mean() for bound in interval(before - after))
-    fall = 100 * (before - after).mean() / before.mean()
-    print(f"{what:<34} {before.mean():.4f} -> {after.mean():.4f}, lower by {fall:.1f} % [{low:.1f}, {high:.1f}]")
+    fall = share_lower(before, after, pictures)
+    shares = f"{fall.value:.1%} [{fall.low:.1%}, {fall.high:.1%}]"
+    print(f"{what:<34} {before.mean():.4f} -> {after.mean():.4f}, lower by {shares}")
 
 
 if __name__ == "__main__":

@@ -98,6 +98,12 @@ def measure(pipeline: PaintingPipeline, device: torch.device, arguments: argpars
     """One painting, as the cells of a row."""
     pinned = [PinnedPicture(frame=-1, picture=torch.rand(3, size_px, size_px))]
     ticks: list[float] = []
+
+    def tick() -> None:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()  # a step of painting only queues its work
+        ticks.append(time.perf_counter())
+
     weights = held(pipeline)
     tensors = LiveTensors(weights)
     attention = functional.scaled_dot_product_attention if device.type != "meta" else _unscored
@@ -114,7 +120,7 @@ def measure(pipeline: PaintingPipeline, device: torch.device, arguments: argpars
             size_px=(size_px, size_px),
             steps=arguments.steps,
             guidance=arguments.guidance,
-            on_step=lambda: ticks.append(time.perf_counter()),
+            on_step=tick,
         )
     seconds = time.perf_counter() - start
     peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else tensors.peak

@@ -2,7 +2,7 @@
 
     python -m benchmarks.tiny [--data outputs/tiny/scenes] [--base outputs/tiny/base] [--motion outputs/tiny/motion]
 
-Prints the loss with the temporal modules on and off (paired, 95 % interval over sequences), and how generated sequences
+Prints the loss with the temporal modules on and off (paired, 95 % interval over pictures), and how generated sequences
 progress: their distance to their own last frame, frame by frame, and how much of the first frame is blank. Writes a
 sheet of real and generated sequences beside the motion model.
 """
@@ -20,6 +20,7 @@ import torch
 from diffusers import UNetMotionModel
 from numpy.typing import NDArray
 
+from benchmarks.resampling import mean_of, pictures_of
 from training.data.batch import SequenceBatch
 from training.data.stream import DataMixture, SequenceStream
 from training.models.sd15.base import BaseModel, load_base, with_its_unet
@@ -52,10 +53,11 @@ def main() -> None:
     on = losses(network, batches)
     with without_motion(unet):
         off = losses(network, batches)
-    low, high = interval(off - on)
+    pictures = pictures_of(arguments.data, [key for batch in batches for key in batch.keys])
+    gain = mean_of(off - on, pictures)
     print(f"loss on {len(on)} held-out sequences: {on.mean():.4f} with motion, {off.mean():.4f} without")
-    gain = off - on
-    print(f"lower by {100 * gain.mean() / off.mean():.1f} %; difference {gain.mean():.4f} [{low:.4f}, {high:.4f}]")
+    share = 100 * gain.value / off.mean()
+    print(f"lower by {share:.1f} %; difference {gain.value:.4f} [{gain.low:.4f}, {gain.high:.4f}]")
 
     real = torch.cat([_frames(batch) for batch in batches]) / 2 + 0.5
     captions = [caption for batch in batches for caption in batch.captions]
@@ -111,13 +113,6 @@ def losses(network: DenoisingNetwork, batches: list[SequenceBatch]) -> NDArray[n
         ]  # fmt: skip
         losses_of_batches.append(torch.stack(draws).mean(0))
     return torch.cat(losses_of_batches).double().numpy()
-
-
-def interval(differences: NDArray[np.float64]) -> tuple[float, float]:
-    """95 % interval of the mean, by bootstrap over sequences."""
-    rng = np.random.default_rng(0)
-    means = rng.choice(differences, (10_000, len(differences))).mean(1)
-    return float(np.quantile(means, 0.025)), float(np.quantile(means, 0.975))
 
 
 def _frames(batch: SequenceBatch) -> torch.Tensor:

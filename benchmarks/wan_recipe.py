@@ -16,12 +16,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from benchmarks.resampling import pictures_of, share_lower
 from conf.compose import typed
 from conf.errors import UserError
 from training.data.batch import SequenceBatch
@@ -99,17 +98,10 @@ def painted(base: WanBase, held_out: HeldOut, shared: float, conditions: Conditi
     return base.decode_sequences(made)
 
 
-def interval(values: NDArray[np.float64]) -> tuple[float, float]:
-    """95 % of the mean, by resampling."""
-    drawn = np.random.default_rng(0).integers(0, len(values), (4000, len(values)))
-    low, high = np.quantile(values[drawn].mean(1), [0.025, 0.975])
-    return float(low), float(high)
-
-
 def sheet(rows: Tensor) -> Image.Image:
     """(R, T, 3, H, W) in [0, 1] as rows of frames."""
     pixels = torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)
-    return Image.fromarray((pixels.clamp(0, 1) * 255).byte().permute(1, 2, 0).numpy())
+    return Image.fromarray((pixels.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy())
 
 
 def main() -> int:
@@ -135,13 +127,15 @@ def _measure(arguments: argparse.Namespace) -> None:
     plain, adapted = (load_base(parent_weights("base", arguments.base), model) for _ in range(2))
     apply_lora(adapted.transformer, "motion", load_lora("motion", motion, adapted.transformer, {}))
     stream = SequenceStream.open([DataMixture(path=str(arguments.data))], split="val")
-    parts = held_out_sequences(stream.first(0, min(arguments.count, len(stream))))
-    before, after = (torch.cat([losses(base, part, shared) for part in parts]) for base in (plain, adapted))
-    less = (1 - after / before).double().numpy()
-    low, high = interval(less)
+    batch = stream.first(0, min(arguments.count, len(stream)))
+    parts = held_out_sequences(batch)
+    before, after = (
+        torch.cat([losses(base, part, shared) for part in parts]).double().numpy() for base in (plain, adapted)
+    )
+    less = share_lower(before, after, pictures_of(arguments.data, batch.keys))
     print(
-        f"{len(less)} held-out sequences: loss {before.mean():.3f} without the LoRA, {after.mean():.3f} with it, "
-        f"{less.mean():.1%} less (95 %: {low:.1%} to {high:.1%})",
+        f"{less.count} held-out sequences: loss {before.mean():.3f} without the LoRA, {after.mean():.3f} with it, "
+        f"{less.value:.1%} less (95 %: {less.low:.1%} to {less.high:.1%})",
         flush=True,
     )
     arguments.out.mkdir(parents=True, exist_ok=True)

@@ -108,6 +108,7 @@ def _judged(config: EvaluateConfig, settings: dict[str, Any]) -> Summary:
     lines = [
         f"{counts['generated']} generated and {counts['reference']} reference sequences, {counts['paired']} paired; "
         f"{config.num_frames} frames of {config.size} px; the gap to the reference: smaller is better",
+        f"generated read as {generated.layout}, reference as {reference.layout}",
         *tables(report),
         *_stretched("generated", generated, config.num_frames),
         *_stretched("reference", reference, config.num_frames),

@@ -103,7 +103,7 @@ def find_sequences(source: ArtistSource, layout: Layout) -> Listing:
         else:
             raise UserError(f"{source.path}: missing")
     captions = Sidecars(filesystem, root, frozenset(beside), source.licence)
-    animated = {name for name in names if layout == "video" and _is_animated(filesystem, root, name)}
+    animated = {name for name in names if layout == "video" and is_animated(filesystem, root, name)}
     members = _members(names, layout, animated)
     if not members:
         raise UserError(f"{source.path}: holds no {_CALLED[layout]} (layout={layout})")
@@ -175,7 +175,7 @@ def _planned_hash(filesystem: AbstractFileSystem, root: str, names: Sequence[str
         return hashlib.sha256("\n".join(map(printable, names)).encode()).hexdigest()
 
 
-def _is_animated(filesystem: AbstractFileSystem, root: str, name: str) -> bool:
+def is_animated(filesystem: AbstractFileSystem, root: str, name: str) -> bool:
     """Whether a picture file holds an animation: PNG's acTL, WebP's flag, AVIF's brand; what is unreadable does not."""
     if ending(name) not in ANIMATED_EXTENSIONS:
         return False

@@ -16,13 +16,19 @@ _TAILS = (2.5, 97.5)  # percent
 
 
 @dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """A figure of a set of sequences, with its 95 % bootstrap interval over pictures."""
+class Figure:
+    """A figure of so many sequences, of which no interval is known."""
 
     value: float
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate(Figure):
+    """A figure of a set of sequences, with its 95 % bootstrap interval over pictures."""
+
     low: float
     high: float
-    count: int
 
 
 def mean_estimate(values: NDArray[np.float64], pictures: Sequence[str], rng: np.random.Generator) -> Estimate:

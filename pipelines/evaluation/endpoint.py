@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.artists.footage import unit
-from pipelines.evaluation.agreement import Estimate, estimate, mean_estimate
+from pipelines.evaluation.agreement import Figure, mean_estimate
 from pipelines.evaluation.perceptual import BATCH, Networks, frechet_distance
 from pipelines.evaluation.process import Process, picture
 from renderers.painting import Image
@@ -37,16 +37,18 @@ Pairs = Sequence[tuple[Process, Sequence[Process]]]
 _PERCEPTUAL = {"LPIPS": "lower", "CLIP-I": "higher", "CLIP-T": "higher", "DINO": "higher"}
 _UNPAIRED = "no generated sequence shows a picture of the reference (by source, caption or name)"
 _LEAST_FID = 8
-_FID_DRAWS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
 class EndpointRow:
-    """One endpoint measure of the generated set; `value` is None where it is missing, and `reason` says why."""
+    """One endpoint measure of the generated set; `value` is None where it is missing, and `reason` says why.
+
+    FID is a figure without an interval: resamples repeat pictures, and their FID lies above that of the set.
+    """
 
     name: str
     direction: str
-    value: Estimate | None
+    value: Figure | None
     reason: str | None = None
 
 
@@ -74,7 +76,7 @@ def endpoint_rows(
     for name, direction in _PERCEPTUAL.items():
         lacking = f"needs {networks.lacking[name]}" if name in networks.lacking else None
         rows.append(_row(name, direction, perceived.get(name, np.zeros(0)), pictures, lacking, rng))
-    return [*rows, _fid_row(generated, references, networks, rng)]
+    return [*rows, _fid_row(generated, references, networks)]
 
 
 def _row(
@@ -102,25 +104,15 @@ def _perceived(pairs: Pairs, networks: Networks) -> dict[str, NDArray[np.float64
     return {name: np.concatenate(measured) for name, measured in values.items()}
 
 
-def _fid_row(
-    generated: Sequence[Process], references: Sequence[Process], networks: Networks, rng: np.random.Generator
-) -> EndpointRow:
+def _fid_row(generated: Sequence[Process], references: Sequence[Process], networks: Networks) -> EndpointRow:
     if networks.inception is None:
         return EndpointRow(name="FID", direction="lower", value=None, reason=f"needs {networks.lacking['FID']}")
     if min(len(generated), len(references)) < _LEAST_FID:
         reason = f"needs {_LEAST_FID} sequences in each set at least, and says little below some thousand"
         return EndpointRow(name="FID", direction="lower", value=None, reason=reason)
-    generated_features, reference_features = (
-        networks.inception(np.stack([_last(one) for one in each])) for each in (generated, references)
-    )
-    draws = [
-        frechet_distance(
-            *(each[rng.integers(len(each), size=len(each))] for each in (generated_features, reference_features))
-        )
-        for _ in range(_FID_DRAWS)
-    ]
-    value = frechet_distance(generated_features, reference_features)
-    return EndpointRow(name="FID", direction="lower", value=estimate(value, np.array(draws), len(generated_features)))
+    features = (networks.inception(np.stack([_last(one) for one in each])) for each in (generated, references))
+    value = Figure(value=frechet_distance(*features), count=len(generated))
+    return EndpointRow(name="FID", direction="lower", value=value)
 
 
 def _last(process: Process) -> NDArray[np.uint8]:

@@ -7,10 +7,18 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from fsspec.implementations.local import LocalFileSystem
 
 from conf.errors import ConfigError, UserError
 from conf.progress import Progress
-from pipelines.artists.find import VIDEO_EXTENSIONS, ArtistSource, files_of, find_sequences, picture_files
+from pipelines.artists.find import (
+    VIDEO_EXTENSIONS,
+    ArtistSource,
+    files_of,
+    find_sequences,
+    is_animated,
+    picture_files,
+)
 from pipelines.artists.footage import Footage
 from pipelines.artists.frames import read_frames
 from pipelines.artists.grid import GridConfig, read_grid, shape_in_name
@@ -28,7 +36,7 @@ from training.data.retries import retried
 from training.data.sequence import read_span
 
 _Foreign = Literal["frames", "video", "grid"]
-_Found = Literal["dataset", "painter", "frames", "video", "grid"]
+FoundLayout = Literal["dataset", "painter", "frames", "video", "grid"]
 Layout = Literal["auto", "dataset", "painter", "frames", "video", "grid"]
 
 PAINTER_REPORT = "report.json"
@@ -44,11 +52,13 @@ class Imported:
 
     Attributes:
         processes: all of one length and size.
+        layout: as what the set was read.
         refused: what could not be read: name and reason.
         lengths: how many frames each process had.
     """
 
     processes: list[Process]
+    layout: FoundLayout
     refused: list[tuple[str, str]] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
 
@@ -103,20 +113,21 @@ def read_set(key: str, folder: Path, layout: Layout, wanted: Wanted) -> Imported
             progress.advance(1)
     if not processes:
         raise ConfigError(key, folder, f"sequences that can be read; {refused[0][0]}: {refused[0][1]}")
-    return Imported(processes=processes, refused=refused, lengths=lengths)
+    return Imported(processes=processes, layout=read_as, refused=refused, lengths=lengths)
 
 
-def detect(folder: Path, grid: GridConfig) -> _Found:
+def detect(folder: Path, grid: GridConfig) -> FoundLayout:
     """What a folder holds: data sets, paintings with reports, videos, grid pictures, or else folders of frames.
 
-    A picture is a grid when its name says so (`boat_2x3.png`) or `grid.rows` is given.
+    An animated picture (WebP, PNG, AVIF) is a video, which its first bytes tell. A picture is a grid when its name says
+    so (`boat_2x3.png`) or `grid.rows` is given.
     """
     if _with(folder, _DATASET_CARD):
         return "dataset"
     if _with(folder, PAINTER_REPORT):
         return "painter"
     files = [path.name for path in sorted(folder.iterdir()) if path.is_file()]
-    if any(name.lower().endswith(VIDEO_EXTENSIONS) for name in files):
+    if any(name.lower().endswith(VIDEO_EXTENSIONS) or _moves(folder, name) for name in files):
         return "video"
     pictures = picture_files(files)
     return "grid" if pictures and (grid.rows is not None or all(map(_says_shape, pictures))) else "frames"
@@ -208,6 +219,10 @@ def _with(folder: Path, file: str) -> list[Path]:
     if (folder / file).is_file():
         return [folder]
     return [path.parent for path in sorted(folder.glob(f"*/{file}"))]
+
+
+def _moves(folder: Path, name: str) -> bool:
+    return is_animated(LocalFileSystem(), str(folder), name)
 
 
 def _says_shape(name: str) -> bool:

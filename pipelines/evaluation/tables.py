@@ -3,7 +3,7 @@
 import io
 from typing import TYPE_CHECKING
 
-from pipelines.evaluation.agreement import Estimate
+from pipelines.evaluation.agreement import Estimate, Figure
 from pipelines.evaluation.controls import CONTROLS
 from pipelines.evaluation.distance import DISTANCE_METRICS, MEAN
 from pipelines.evaluation.report import Report
@@ -42,14 +42,14 @@ def figure(value: float) -> str:
     return f"{value:.4f}" if abs(value) < 0.1 else f"{value:.3f}" if abs(value) < 10 else f"{value:.2f}"
 
 
-def figure_of(one: Estimate | None) -> str:
-    """The figure of an estimate, where there is one."""
+def figure_of(one: Figure | None) -> str:
+    """A figure, where there is one."""
     return figure(one.value) if one is not None else NO_FIGURE
 
 
-def interval(one: Estimate) -> str:
-    """The interval of an estimate."""
-    return f"{figure(one.low)} to {figure(one.high)}"
+def interval(one: Figure) -> str:
+    """The interval of a figure, where there is one."""
+    return f"{figure(one.low)} to {figure(one.high)}" if isinstance(one, Estimate) else NO_FIGURE
 
 
 def _endpoint(report: Report) -> "Table":

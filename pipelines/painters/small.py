@@ -17,7 +17,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,12 +39,14 @@ STAGES = {"words": 0.06, "base": 0.48, "motion": 0.26, "replication": 0.20}
 """Stages in their order, and the share of the time for training that each gets."""
 _SYNTHESIS_SHARE = 0.15  # of all the time, kernels not counted
 _ENDING_SHARE = 0.15  # of all the time, for assembling, painting and judging
-_TRIAL_STEPS = 12
+_TRIAL_STEPS = 12  # beside those whose batches workers have read before the first
+_BATCHES_AHEAD = 2  # of each worker, see `training.data.loader`
 # Share of the time that is left; where that is short, starting alone takes longer than a stage's share.
 _MOST_OF_TRIAL = 0.2
 _COOLDOWN = 0.35  # share of a stage's steps over which its learning rate falls
 _SMALLEST_SECONDS = 60.0
 _MARK = "small_painter.json"
+_GRAPHS = "cuda_graphs=true"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +58,7 @@ class Size:
         channels: of the UNet's levels.
         batches: samples a step of each stage.
         num_painted: held-out pictures whose processes are painted and judged at the end.
+        num_workers: processes that read.
         training_keys: more keys of `training.train`.
     """
 
@@ -63,7 +66,17 @@ class Size:
     channels: tuple[int, ...]
     batches: dict[str, int]
     num_painted: int
+    num_workers: int = 0
     training_keys: tuple[str, ...] = ()
+
+    @property
+    def trial_steps(self) -> int:
+        """Enough that the last of them waited for reading, where reading is slow."""
+        return _TRIAL_STEPS + _BATCHES_AHEAD * self.num_workers
+
+    def without_graphs(self) -> "Size":
+        """The same, each kernel of a step queued by itself."""
+        return replace(self, training_keys=tuple(key for key in self.training_keys if key != _GRAPHS))
 
 
 ON_GPU = Size(
@@ -71,14 +84,15 @@ ON_GPU = Size(
     channels=(48, 96, 144, 144),
     batches={"words": 512, "base": 512, "motion": 32, "replication": 32},
     num_painted=16,
-    training_keys=(f"num_workers={max(1, (os.cpu_count() or 1) - 2)}",),
+    num_workers=max(1, (os.cpu_count() or 1) - 2),
+    training_keys=(_GRAPHS,),
 )
 ON_CPU = Size(
     size_px=64,
     channels=(32, 64, 64),
     batches={"words": 64, "base": 16, "motion": 4, "replication": 4},
     num_painted=4,
-    training_keys=("num_workers=0", "precision=fp32", "model.shape.plain_levels=1"),
+    training_keys=("precision=fp32", "model.shape.plain_levels=1"),
 )
 
 
@@ -130,12 +144,10 @@ def _train(
     stage: str, parents: dict[str, Path], data: Sequence[Path], out: Path, size: Size, ending_s: float, clock: Clock
 ) -> Path:
     """One stage, in its share of the time that is left but for the last `ending_s`; returns the run's folder."""
-    start = time.monotonic()
     trial = out / "trial" / stage
-    run_stage(_config(stage, parents, data, trial, size, _TRIAL_STEPS), until_s=clock.left_s * _MOST_OF_TRIAL)
-    trial_s = time.monotonic() - start
-    step_s = last_line(trial).get("perf/step_s", trial_s / _TRIAL_STEPS)
-    starting_s = max(0.0, trial_s - _TRIAL_STEPS * step_s)  # loading and first steps, which come once more
+    size, trial_s = _tried(stage, parents, data, trial, size, clock)
+    step_s = last_line(trial).get("perf/step_s", trial_s / size.trial_steps)
+    starting_s = max(0.0, trial_s - size.trial_steps * step_s)  # loading and first steps, which come once more
     later = list(STAGES)[list(STAGES).index(stage) + 1 :]
     starts_s = starting_s * (1 + 2 * len(later))  # of this stage, and the later ones with their trials
     share = STAGES[stage] / sum(STAGES[each] for each in (stage, *later))
@@ -152,6 +164,25 @@ def _train(
         clock.say(f"stage {stage}: loss {last['train/loss']:.4f}")
     shutil.rmtree(trial)
     return folder
+
+
+def _tried(
+    stage: str, parents: dict[str, Path], data: Sequence[Path], folder: Path, size: Size, clock: Clock
+) -> tuple[Size, float]:
+    """Run a few steps; returns how the stage is trained, without CUDA graphs where they fail, and the seconds."""
+    start = time.monotonic()
+    config = _config(stage, parents, data, folder, size, size.trial_steps)
+    try:
+        run_stage(config, until_s=clock.left_s * _MOST_OF_TRIAL)
+        return size, time.monotonic() - start
+    except Exception as error:
+        if _GRAPHS not in size.training_keys:
+            raise
+        reason = " ".join(str(error).partition("\n")[0].split()) or type(error).__name__
+    # Out of the clause, which would keep what the failed run holds on the GPU.
+    clock.say(f"stage {stage}: without CUDA graphs; its trial with them failed: {reason}")
+    shutil.rmtree(folder, ignore_errors=True)
+    return _tried(stage, parents, data, folder, size.without_graphs(), clock)
 
 
 def _config(
@@ -175,7 +206,7 @@ def _config(
         f"batch_size={size.batches[stage]}", f"optimizer.cooldown_steps={round(_COOLDOWN * (cooldown or max_steps))}",
         f"model.shape.channels={list(size.channels)}".replace(" ", ""),
         f"log_every={max(1, min(20, max_steps // 4))}", "validate_every=0", "sample_every=0",
-        "checkpoint_every=1000000", *size.training_keys,
+        "checkpoint_every=1000000", f"num_workers={size.num_workers}", *size.training_keys,
     ]  # fmt: skip
     return train_config(compose("train", overrides))
 

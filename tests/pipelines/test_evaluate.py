@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from conf.command import command
 from conf.errors import UserError
@@ -59,6 +60,17 @@ def test_frames_videos_grids_and_paintings_give_the_same_process(tmp_path: Path)
     assert process.caption == "a boat"
 
 
+@pytest.mark.parametrize("ending", ["webp", "png", "gif"])
+def test_animated_pictures_are_processes_of_their_own_and_stills_are_not(tmp_path: Path, ending: str) -> None:
+    for number in range(3):
+        first, *others = (Image.fromarray(frame) for frame in stages(6, 64, 64, seed=number))
+        first.save(tmp_path / f"p{number}.{ending}", save_all=True, append_images=others, duration=200)
+    read = read_set("generated", tmp_path, "auto", WANTED)
+    assert read.layout == "video" and len(read.processes) == 3 and read.lengths == [6, 6, 6]
+    save_frames(tmp_path / "stills", stages(6, 64, 64, seed=0))
+    assert read_set("generated", tmp_path / "stills", "auto", WANTED).layout == "frames"
+
+
 def test_a_video_for_players_is_read_too(tmp_path: Path) -> None:
     frames = stages(6, 64, 64, seed=4)
     write_video(tmp_path / "boat.mp4", frames, codec="libx264", pix_fmt="yuv420p")
@@ -80,6 +92,7 @@ def test_the_command_writes_json_a_table_and_a_page(
         assert (row["gap"] is None or row["doubt"] is None) or f"in doubt: {row['name']}: {row['doubt']}" in printed
     assert "distance to real painters" in printed
     assert "missing: FID: needs weights.inception" in printed
+    assert "generated read as frames, reference as frames" in printed
     before = (tmp_path / "out" / "index.html").read_bytes()
     assert judge(*overrides) == 0
     assert (tmp_path / "out" / "index.html").read_bytes() == before

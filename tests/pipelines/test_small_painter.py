@@ -1,12 +1,15 @@
 """A painter in a given time: what is refused, what the stages are told, and that a stage ends when its time is over."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from conf.command import PARTIAL
+from conf.command import PARTIAL, Summary
 from conf.errors import UserError
+from pipelines.painters import small
+from pipelines.painters.clock import Clock
 from pipelines.painters.small import (
     ON_CPU,
     ON_GPU,
@@ -21,6 +24,7 @@ from pipelines.painters.timed_run import newest_step, run_stage
 from tests.pipelines.small_dataset import small_dataset
 from tests.training import toy_runs
 from training.config import TrainConfig
+from training.data import loader
 
 PARENTS = {stage: Path(f"runs/{stage}") for stage in STAGES}
 
@@ -54,6 +58,45 @@ def test_every_stage_is_told_what_it_starts_from(stage: str, size: Size) -> None
 
 def test_shares_of_the_time_are_all_of_it() -> None:
     assert sum(STAGES.values()) == pytest.approx(1)
+
+
+def test_a_trial_is_longer_than_what_workers_have_read_before_it() -> None:
+    slow_reading = replace(ON_GPU, num_workers=14)
+    assert small._BATCHES_AHEAD == loader._PREFETCHED
+    assert slow_reading.trial_steps == 2 * 14 + 12 and ON_CPU.trial_steps == 12
+    trial = _config("base", PARENTS, [Path("data")], Path("out"), slow_reading, slow_reading.trial_steps)
+    assert trial.num_workers == 14
+    assert trial.log_every <= 12  # its last line is of steps that waited
+
+
+@pytest.mark.parametrize("size", [ON_CPU, ON_GPU], ids=["cpu", "gpu"])
+def test_a_stage_whose_trial_fails_with_cuda_graphs_is_trained_without(
+    size: Size, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = list[TrainConfig]()
+
+    def run(config: TrainConfig, until_s: float | None = None) -> Summary:
+        runs.append(config)
+        folder = Path(str(config.out))
+        folder.mkdir(parents=True)
+        if config.cuda_graphs:
+            raise RuntimeError("CUDA error: operation not permitted when stream is capturing\nmore")
+        if size is ON_CPU:
+            raise RuntimeError("the disk is full")
+        (folder / "log.jsonl").write_text('{"perf/step_s": 0.01}\n')
+        return Summary(lines=())
+
+    monkeypatch.setattr(small, "run_stage", run)
+    if size is ON_CPU:
+        with pytest.raises(RuntimeError, match="disk is full"):
+            small._train("words", {}, [Path("data")], tmp_path, size, 10, Clock(100))
+        assert len(runs) == 1
+        return
+    small._train("words", {}, [Path("data")], tmp_path, size, 10, Clock(100))
+    assert [config.cuda_graphs for config in runs] == [True, False, False]
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "CUDA graphs" in line)
+    assert line.endswith("stage words: without CUDA graphs; its trial with them failed: CUDA error: operation not "
+                         "permitted when stream is capturing")  # fmt: skip
 
 
 def test_a_stage_ends_when_its_time_is_over(tmp_path: Path) -> None:

@@ -81,6 +81,26 @@ def test_kernel_scores_candidates_as_torch_does(monkeypatch: pytest.MonkeyPatch)
         assert some.any() and torch.allclose(colours[some], expected[1][some], atol=1e-4)
 
 
+class _Unlaunched:
+    """A kernel that may not be started: Triton refuses a grid of none."""
+
+    def __getitem__(self, grid: object) -> None:
+        raise AssertionError(f"a kernel was started on a grid of {grid}")
+
+
+def test_no_kernel_is_started_for_no_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    from renderers.raster.gpu import fused
+
+    for kernel in ("_compose", "_pull_back"):
+        monkeypatch.setattr(fused, kernel, _Unlaunched())
+    none, mask, colour = torch.zeros(0, dtype=torch.int32), torch.zeros(0, 64), torch.zeros(0, 3, 1)
+    tape = fused.compose(mask, colour, torch.zeros(0, 3, 64), none, none, 1.0)
+    frames, painted = torch.zeros(2, 0, 3, 64), torch.zeros(2, 0, dtype=torch.int32)
+    onto_mask, onto_colour, onto_ground = fused.pull_back(mask, colour, tape, frames, painted, none, none, 1.0)
+    assert tape.shape == onto_ground.shape == (0, 3, 64)
+    assert onto_mask.shape == mask.shape and onto_colour.shape == colour.shape
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("kind", ["gentle", "textured"])

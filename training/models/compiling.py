@@ -28,6 +28,7 @@ def compile_blocks(network: nn.Module, kinds: Sequence[type[nn.Module]], backend
     """
     config = cast(Any, torch)._dynamo.config
     config.recompile_limit = max(config.recompile_limit, _MOST_SIZES)
+    config.optimize_ddp = False  # which cuts blocks at the borders of DDP's buckets: they are smaller than a bucket
     if torch.cuda.is_available():
         torch.backends.cudnn.benchmark = True
     for module in network.modules():

@@ -3,7 +3,7 @@
 import io
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from training.data.pixels import png_of
 if TYPE_CHECKING:
     import av
 
+_BT709, _LIMITED = 1, 1  # of ITU-T H.273: what players take untagged pictures of 720 lines and more for
 _FRAMES_PER_S = 2
 _HELD = 3  # times that the finished frame is shown
 _LONGEST_ROW_PX = 2048
@@ -40,7 +41,8 @@ def side_by_side(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def mp4(frames: NDArray[np.uint8], *, frames_per_s: float = _FRAMES_PER_S, lossless: bool = False) -> bytes:
     """A video of (T, H, W, 3) frames; the finished one is held.
 
-    H.264 as players show it, with even sides and 4:2:0; or lossless, H.264 of RGB in Matroska.
+    H.264 as players show it, with even sides, 4:2:0 and the colours of BT.709, which the file names; or lossless, H.264
+    of RGB in Matroska.
     """
     import av
 
@@ -54,8 +56,20 @@ def mp4(frames: NDArray[np.uint8], *, frames_per_s: float = _FRAMES_PER_S, lossl
         stream = cast("av.VideoStream", container.add_stream(codec, rate=rate, options={"crf": quality}))
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "rgb24" if lossless else "yuv420p"
+        if not lossless:
+            _name_colours(stream)
         for frame in [*frames, *[frames[-1]] * (_HELD - 1)]:
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-            container.mux(stream.encode(picture))
+            container.mux(stream.encode(picture if lossless else _in_bt709(picture)))
         container.mux(stream.encode())
     return buffer.getvalue()
+
+
+def _name_colours(stream: "av.VideoStream") -> None:
+    context: Any = stream.codec_context
+    context.color_primaries = context.color_trc = context.colorspace = _BT709
+    context.color_range = _LIMITED
+
+
+def _in_bt709(picture: "av.VideoFrame") -> "av.VideoFrame":
+    return picture.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")

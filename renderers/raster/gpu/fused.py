@@ -226,10 +226,11 @@ def compose(
 ) -> Tensor:
     """As `rasteriser._compose`: (M + tiles, 3, P), the canvas below every pair, and then the finished ones."""
     tape = canvas.new_empty((len(mask) + len(canvas), *canvas.shape[1:]))
-    _compose[(len(canvas),)](
-        mask, colour, *_strides(colour), canvas.contiguous(), layer_starts, totals, tape, len(mask), float(covers),
-        AREA=canvas.shape[2],
-    )  # fmt: skip
+    if len(canvas):
+        _compose[(len(canvas),)](
+            mask, colour, *_strides(colour), canvas.contiguous(), layer_starts, totals, tape, len(mask), float(covers),
+            AREA=canvas.shape[2],
+        )  # fmt: skip
     return tape
 
 
@@ -241,11 +242,12 @@ def pull_back(
     num_frames, num_tiles, _, area = onto_frames.shape
     onto_mask, onto_colour = torch.empty_like(mask), torch.empty_like(colour, memory_format=torch.contiguous_format)
     onto_ground = onto_frames.new_empty(onto_frames.shape[1:])
-    _pull_back[(num_tiles,)](
-        mask, colour, *_strides(colour), tape, onto_frames.contiguous(), painted.contiguous(), layer_starts, totals,
-        onto_mask, onto_colour, onto_ground, num_tiles, num_frames, float(covers), AREA=area,
-        PLAIN=colour.shape[2] == 1,
-    )  # fmt: skip
+    if num_tiles:
+        _pull_back[(num_tiles,)](
+            mask, colour, *_strides(colour), tape, onto_frames.contiguous(), painted.contiguous(), layer_starts, totals,
+            onto_mask, onto_colour, onto_ground, num_tiles, num_frames, float(covers), AREA=area,
+            PLAIN=colour.shape[2] == 1,
+        )  # fmt: skip
     return onto_mask, onto_colour, onto_ground
 
 

@@ -5,6 +5,7 @@ They say nothing about pictures; what is tested is that the real code reads them
 
 import json
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,11 @@ from transformers import (
 
 from conf.errors import ConfigError
 from pipelines.evaluation import perceptual
+from pipelines.evaluation.agreement import Estimate
 from pipelines.evaluation.endpoint import EndpointRow, endpoint_rows
 from pipelines.evaluation.perceptual import WeightsConfig, frechet_distance, load_networks
+from pipelines.evaluation.report import Report
+from pipelines.evaluation.tables import NO_FIGURE, figure_of, tables
 from tests.pipelines.processes import drawn_set
 from tests.training.models.sd15.released import edit_tensors
 
@@ -167,8 +171,17 @@ def test_all_measures_are_reported_once_their_weights_are_there(
 
     full = rows(weights)
     assert all(row.value is not None and row.reason is None for row in full.values())
+    assert {name for name, row in full.items() if not isinstance(row.value, Estimate)} == {"FID"}
+    intervals = [row.value for row in full.values() if isinstance(row.value, Estimate)]
+    assert all(one.low <= one.value <= one.high for one in intervals)
+    (line,) = (line for line in tables(_report_of(full.values())) if line.startswith("FID"))
+    assert line.split() == ["FID", "lower", figure_of(full["FID"].value), NO_FIGURE, str(len(ours))]
     without = rows(WeightsConfig())
     assert {name for name, row in without.items() if row.value is None} == {"LPIPS", "CLIP-I", "CLIP-T", "DINO", "FID"}
+
+
+def _report_of(endpoint: Iterable[EndpointRow]) -> Report:
+    return Report(settings={}, counts={}, refused=(), endpoint=tuple(endpoint), process=())
 
 
 @pytest.mark.parametrize("key", ["clip", "dino"])

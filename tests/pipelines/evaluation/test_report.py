@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipelines.evaluation.agreement import Estimate
 from pipelines.evaluation.controls import CONTROLS, cross_fade
 from pipelines.evaluation.distance import DISTANCE_METRICS, distance_to_painters
 from pipelines.evaluation.metrics import Description
@@ -188,3 +189,10 @@ def test_the_page_opens_in_a_browser_without_complaint_and_shows_every_metric(re
         assert shown == kept
         assert page.locator("body").evaluate("body => getComputedStyle(body).backgroundColor") == "rgb(245, 243, 238)"
         assert not said
+
+
+def test_every_interval_of_a_mean_holds_it(report: Report) -> None:
+    means = [*(end.value for end in report.endpoint), *(row.value for row in report.process)]
+    means += [row.reference for row in report.process]
+    intervals = [one for one in means if isinstance(one, Estimate)]
+    assert intervals and all(one.low <= one.value <= one.high for one in intervals)

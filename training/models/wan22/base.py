@@ -177,8 +177,18 @@ class WanBase:
         """Standard deviation of these."""
         return (0.5 * logvar).exp() / self._per_channel("latents_std", logvar)
 
+    @cached_property
+    def _constants(self) -> dict[tuple[str, torch.device, torch.dtype], Tensor]:
+        """Of this base alone: no field, for `dataclasses.replace` would hand it to a base of other configs."""
+        return {}
+
     def _per_channel(self, key: str, like: Tensor) -> Tensor:
-        return torch.tensor(self.configs["vae"][key]).to(like)[:, None, None]
+        """(C, 1, 1) constants of the VAE, copied to each device once."""
+        place = (key, like.device, like.dtype)
+        if place not in self._constants:
+            with torch.inference_mode(False):  # training may need them after something was painted
+                self._constants[place] = torch.tensor(self.configs["vae"][key]).to(like)[:, None, None]
+        return self._constants[place]
 
     def decode_sequences(self, latents: Tensor) -> Tensor:
         """Frames (B, T, 3, H, W) in [0, 1] of scaled latents (B, S, C, h, w).

@@ -87,8 +87,10 @@ class Flow:
     def of_frames(self, timesteps: Tensor, num_frames: int) -> Tensor:
         """(B,) timesteps of sequences -> (B, S) of each of their frames."""
         shares = timesteps[:, None] / self.num_steps
-        places = torch.linspace(0.5, -0.5, num_frames) if num_frames > 1 else torch.zeros(1)
-        return _bent(shares, self.lead ** places.to(shares)) * self.num_steps
+        places = shares.new_zeros(1)
+        if num_frames > 1:
+            places = torch.linspace(0.5, -0.5, num_frames, device=shares.device)
+        return _bent(shares, self.lead ** places.to(shares.dtype)) * self.num_steps
 
     def shares(self, timesteps: Tensor, like: Tensor) -> Tensor:
         """Of noise, at (B,) timesteps, to be multiplied with (B, ...) numbers; these are sequences if of 5 axes."""
