@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conf.errors import ConfigError
-from pipelines.exports.palette import Colour, Rgb, nearest_colours, palette_of
-from pipelines.exports.process import Picture, Process
+from pipelines.exports.palette import Colour, Rgb, colours_in, palette_of, visibly_changed
+from pipelines.exports.process import Frame, Picture, Process
 from pipelines.exports.settings import Settings
 from renderers.raster.ribbon import R0, R2
 from training.data.pixels import png_of
@@ -26,8 +26,11 @@ _NUM_COLOURS = 8
 _FADED = 0.25  # of what earlier steps painted, in the picture that shows what is new
 _SWATCH_MM = 9.0
 _LEAST_ROOM_MM = 80.0  # between the margins: the other columns of the palette leave its mixes 24, in which words fit
-_TALLEST_OF_COVER = 0.42  # of the page
 _TALLEST_OF_STEP = 0.6  # of what lies between the margins; title, facts and swatches stand on the same page
+_LEAST_OF_PICTURE = 0.2  # of the same, where words would leave less
+_FRAME_MM = 9.0  # that reportlab keeps around the words of a page and of a table
+_MOSTLY = 0.5  # share of a blank canvas that changes where a ground is laid
+_OUTLINE = "#999999"  # of swatches, which may be white
 _CAVEAT = (
     "On the pages that follow, the left picture is the painting after a step, and the right one what is new in it. "
     "Mixes are computed (Kubelka and Munk) from rough values of common paints and the colours of a screen: a "
@@ -42,13 +45,15 @@ class _Step:
     Attributes:
         new: (H, W) what it changed.
         facts: sentences.
-        colours: numbers in the palette.
+        colours: the swatches' labels and colours: numbers in the palette, and letters for those of the step alone.
+        mixes: a line for each colour of the step alone.
     """
 
     title: str
     new: NDArray[np.bool_]
     facts: str
-    colours: list[int]
+    colours: list[tuple[str, Rgb]]
+    mixes: list[str]
 
 
 def write(process: Process, settings: Settings, path: Path) -> None:
@@ -67,10 +72,10 @@ def write(process: Process, settings: Settings, path: Path) -> None:
         raise ConfigError("margin_mm", settings.margin_mm, allowed)
     styles = _styles(settings)
     colours = palette_of(process.frames[-1].picture, _NUM_COLOURS)
-    story: list[Flowable] = [*_cover(process, colours, styles, room_mm, height_mm), PageBreak()]
-    tallest_mm = _TALLEST_OF_STEP * (height_mm - 2 * settings.margin_mm)
+    inner_mm = height_mm - 2 * settings.margin_mm
+    story: list[Flowable] = [*_cover(process, colours, styles, room_mm, inner_mm), PageBreak()]
     for number in range(1, len(process.frames)):
-        story.append(KeepTogether(_shown_step(process, number, colours, styles, room_mm, tallest_mm)))
+        story.append(KeepTogether(_shown_step(process, number, colours, styles, room_mm, inner_mm)))
     document = SimpleDocTemplate(
         str(path), pagesize=(width_mm * mm, height_mm * mm), title=process.title, author="process-painter",
         leftMargin=settings.margin_mm * mm, rightMargin=settings.margin_mm * mm,
@@ -104,21 +109,22 @@ def _styles(settings: Settings) -> dict[str, Any]:
 def _cover(
     process: Process, colours: list[Colour], styles: dict[str, Any], room_mm: float, height_mm: float
 ) -> list["Flowable"]:
-    """The finished painting, and the palette."""
+    """The finished painting, as large as the palette leaves it, and the palette."""
     from reportlab.platypus import Paragraph
 
-    picture_mm = _width_mm(process, room_mm, _TALLEST_OF_COVER * height_mm)
     steps = len(process.frames) - 1
     last = process.frames[-1].step
     strokes = "" if last is None else f", {last} {process.step_word}s"
-    return [
-        Paragraph(escape(process.title), styles["title"]),
-        _image(process.frames[-1].picture, picture_mm),
-        Paragraph(f"{steps} steps{strokes}. {len(colours)} main colours:", styles["step"]),
+    plural = "" if len(colours) == 1 else "s"
+    title = Paragraph(escape(process.title), styles["title"])
+    below = [
+        Paragraph(f"{steps} steps{strokes}. {len(colours)} main colour{plural}:", styles["step"]),
         _palette_table(colours, styles, room_mm),
         Paragraph(_CAVEAT, styles["small"]),
         Paragraph(escape(process.credit), styles["small"]),
     ]
+    picture_mm = _width_mm(process, room_mm, _left_mm([title, *below], room_mm, height_mm))
+    return [title, _image(process.frames[-1].picture, picture_mm), *below]
 
 
 def _palette_table(colours: list[Colour], styles: dict[str, Any], room_mm: float) -> "Table":
@@ -129,11 +135,11 @@ def _palette_table(colours: list[Colour], styles: dict[str, Any], room_mm: float
     rows: list[list[Any]] = [[Paragraph(text, styles["small"]) for text in ("", "colour", "share", "mix", "gives")]]
     fills: list[tuple[Any, ...]] = [("VALIGN", (0, 0), (-1, -1), "MIDDLE")]
     for number, colour in enumerate(colours, 1):
-        text = f"{colour.mix}" + (f" (dE {colour.distance:.0f} off)" if colour.distance >= 5 else "")
-        rows.append([str(number), "", f"{100 * colour.share:.0f} %", Paragraph(text, styles["text"]), ""])
-        fills += [_filled(1, number, colour.rgb), _filled(4, number, colour.mix.rgb)]
+        mix = Paragraph(_mixed(colour), styles["text"])
+        rows.append([str(number), "", f"{100 * colour.share:.0f} %", mix, ""])
+        fills += [*_filled(1, number, colour.rgb), *_filled(4, number, colour.mix.rgb)]
     fixed = [6, 18, 14, room_mm - 6 - 18 - 14 - 18, 18]
-    return Table(rows, [side * mm for side in fixed], style=[*fills, ("TOPPADDING", (0, 0), (-1, -1), 1)])
+    return Table(rows, [side * mm for side in fixed], style=[*fills, ("TOPPADDING", (0, 0), (-1, -1), 1)], repeatRows=1)
 
 
 def _shown_step(
@@ -142,7 +148,7 @@ def _shown_step(
     colours: list[Colour],
     styles: dict[str, Any],
     room_mm: float,
-    tallest_mm: float,
+    height_mm: float,
 ) -> list["Flowable"]:
     """The painting after the step, what is new in it, and words."""
     from reportlab.lib.units import mm
@@ -151,38 +157,62 @@ def _shown_step(
     step = _step(process, number, colours)
     picture = process.frames[number].picture
     faded = np.where(step.new[..., None], picture, 255 - _FADED * (255 - picture.astype(np.float32)))
-    half = _width_mm(process, (room_mm - 4) / 2, tallest_mm)
-    pictures = Table([[_image(picture, half), _image(faded.astype(np.uint8), half)]], [(half + 2) * mm] * 2)
-    swatches = [
-        Table(
-            [[str(colour + 1) for colour in step.colours]], [_SWATCH_MM * mm] * len(step.colours), hAlign="LEFT",
-            style=[_filled(at, 0, colours[colour].rgb) for at, colour in enumerate(step.colours)]
-            + [("TEXTCOLOR", (at, 0), (at, 0), _ink_on(colours[colour].rgb)) for at, colour in enumerate(step.colours)],
-        )
-    ] if step.colours else []  # fmt: skip
-    return [
-        Paragraph(escape(step.title), styles["step"]),
-        pictures,
+    title = Paragraph(escape(step.title), styles["step"])
+    below = [
         Paragraph(escape(step.facts), styles["text"]),
-        *swatches,
+        *_swatches(step.colours),
+        *(Paragraph(escape(line), styles["text"]) for line in step.mixes),
         Spacer(1, 8 * mm),
     ]
+    tallest_mm = min(_TALLEST_OF_STEP * height_mm, _left_mm([title, *below], room_mm, height_mm))
+    half = _width_mm(process, (room_mm - 4) / 2, tallest_mm)
+    pictures = Table([[_image(picture, half), _image(faded.astype(np.uint8), half)]], [(half + 2) * mm] * 2)
+    return [title, pictures, *below]
+
+
+def _swatches(colours: list[tuple[str, Rgb]]) -> list["Flowable"]:
+    """A row of colours with their labels; nothing if there are none."""
+    from reportlab.lib.units import mm
+    from reportlab.platypus import Table
+
+    if not colours:
+        return []
+    style = [part for at, (_, rgb) in enumerate(colours) for part in _filled(at, 0, rgb)]
+    style += [("TEXTCOLOR", (at, 0), (at, 0), _ink_on(rgb)) for at, (_, rgb) in enumerate(colours)]
+    return [Table([[label for label, _ in colours]], [_SWATCH_MM * mm] * len(colours), hAlign="LEFT", style=style)]
 
 
 def _step(process: Process, number: int, colours: list[Colour]) -> _Step:
     frame, before = process.frames[number], process.frames[number - 1]
-    doing = frame.doing[:1].upper() + frame.doing[1:]
-    new = (frame.picture != before.picture).any(axis=2)
-    facts = [f"The step changes {100 * new.mean():.0f} % of the picture."]
+    new = visibly_changed(before.picture, frame.picture)
+    percent = f"{100 * new.mean():.0f}" if new.mean() >= 0.01 else "less than 1"
+    facts = [f"The step changes {percent} % of the picture."]
     if frame.step is not None and before.step is not None:
         count = frame.step - before.step
         facts.insert(0, f"{count} {process.step_word}{'' if count == 1 else 's'}, {frame.step} in all.")
         width = _median_width(process, before.step, frame.step)
         if width is not None:
             facts.insert(1, f"Their median width is {width:.1f} % of the short side.")
-    used = nearest_colours(frame.picture, new, colours) if new.any() else []
+    used, own = colours_in(frame.picture[new], colours) if new.any() else ([], [])
+    doing = _doing(frame, before, float(new.mean()))
     title = f"Step {number} of {len(process.frames) - 1}" + (f": {doing}" if doing else "")
-    return _Step(title=title, new=new, facts=" ".join(facts), colours=used)
+    lettered = list(zip("abc", own, strict=False))
+    swatches = [(str(one + 1), colours[one].rgb) for one in used] + [(letter, one.rgb) for letter, one in lettered]
+    mixes = [f"{letter}: {_mixed(one)}" for letter, one in lettered]
+    return _Step(title=title, new=new, facts=" ".join(facts), colours=swatches, mixes=mixes)
+
+
+def _doing(frame: Frame, before: Frame, share: float) -> str:
+    """What a step does, with a capital letter: the renderer names only what comes last in it."""
+    doing = frame.doing
+    if before.phase == "blank" and frame.phase != "ground" and share > _MOSTLY:
+        doing = f"toning the ground, then {doing}"
+    return doing[:1].upper() + doing[1:]
+
+
+def _mixed(colour: Colour) -> str:
+    """What to mix, and how far that is off where it is far."""
+    return f"{colour.mix}" + (f" (dE {colour.distance:.0f} off)" if colour.distance >= 5 else "")
 
 
 def _median_width(process: Process, start: int, end: int) -> float | None:
@@ -200,6 +230,16 @@ def _width_mm(process: Process, widest_mm: float, tallest_mm: float) -> float:
     return min(widest_mm, tallest_mm * width / height)
 
 
+def _left_mm(flowables: list["Flowable"], room_mm: float, height_mm: float) -> float:
+    """How tall a picture may be, so that it stands on one page with these words, or the least that it is."""
+    from reportlab.lib.units import mm
+
+    heights = (one.wrap((room_mm - _FRAME_MM) * mm, height_mm * mm)[1] for one in flowables)
+    gaps = (one.getSpaceBefore() + one.getSpaceAfter() for one in flowables)
+    words_mm: float = (sum(heights) + sum(gaps)) / mm
+    return max(_LEAST_OF_PICTURE * height_mm, height_mm - _FRAME_MM - words_mm)
+
+
 def _image(picture: Picture, width_mm: float) -> "Flowable":
     from reportlab.lib.units import mm
     from reportlab.platypus import Image
@@ -209,11 +249,12 @@ def _image(picture: Picture, width_mm: float) -> "Flowable":
     return image
 
 
-def _filled(column: int, row: int, rgb: Rgb) -> tuple[Any, ...]:
-    """The background of a cell."""
+def _filled(column: int, row: int, rgb: Rgb) -> list[tuple[Any, ...]]:
+    """The background of a cell, and its outline."""
     from reportlab.lib.colors import Color
 
-    return ("BACKGROUND", (column, row), (column, row), Color(*(value / 255 for value in rgb)))
+    cell = ((column, row), (column, row))
+    return [("BACKGROUND", *cell, Color(*(value / 255 for value in rgb))), ("BOX", *cell, 0.5, _OUTLINE)]
 
 
 def _ink_on(rgb: Rgb) -> str:

@@ -1,9 +1,10 @@
 """The main colours of a painting, and from which tubes a painter might mix them."""
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import combinations, product
+from itertools import combinations, permutations, product
 
 import cv2
 import numpy as np
@@ -32,9 +33,17 @@ Rough values of our own: opaque paints scatter much, transparent ones little.
 """
 
 _MOST_PARTS, _MOST_TUBES = 10, 3
+_TINTED = (12, 15, 20, 30, 40, 60)  # parts of one tube to a touch of others: strong tubes tint far more than white
+_TOUCHES = ((1, 0), (1, 1), (1, 2), (2, 1), (1, 3), (3, 1))  # parts of one or two tubes in a tint
 _DARKEST = 0.01  # reflectance of a paint: its surface shines
 _A_TUBE_MORE = 2.0  # how many dE a mix must be nearer to be worth another tube
 _LEAST_SHARE = 0.005
+_CLUSTERS_A_COLOUR = 2
+_ALIKE = 6.0  # dE of colours that are listed as one
+_NEAR = 12.0  # dE of the farthest pixel that a colour of the palette stands for
+_SEEN = 2.3  # dE of a difference that people just notice
+_LEAST_OF_STEP, _OWN_COLOURS = 0.05, 3  # share of a step's pixels; colours that are the step's alone
+_MOST_PIXELS = 50_000  # that are looked at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +59,10 @@ class Mix:
     rgb: Rgb
 
     def __str__(self) -> str:
-        return " + ".join(f"{count} {tube}" for tube, count in self.parts.items())
+        if sum(self.parts.values()) <= _MOST_PARTS:
+            return " + ".join(f"{count} {tube}" for tube, count in self.parts.items())
+        tinted, *touches = self.parts
+        return f"{tinted} with a touch of {' and '.join(touches)} ({' : '.join(map(str, self.parts.values()))})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +70,7 @@ class Colour:
     """One of the main colours of a painting.
 
     Attributes:
-        share: of the picture, that is nearest to it.
+        share: of the picture.
         mix: the nearest that can be mixed.
         distance: of the mix from it, in CIE dE (1976).
     """
@@ -70,30 +82,77 @@ class Colour:
 
 
 def palette_of(picture: Picture, count: int) -> list[Colour]:
-    """At most `count` main colours of a picture, the most frequent first."""
-    indexed = Image.fromarray(picture).quantize(count, Image.Quantize.MEDIANCUT, kmeans=5)
-    listed = np.array(indexed.getpalette(), np.uint8).reshape(-1, 3)
-    shares = np.bincount(np.asarray(indexed).ravel(), minlength=len(listed)) / indexed.width / indexed.height
+    """At most `count` main colours of a picture, the most frequent first; those that look alike are one."""
     colours = []
-    for number in np.argsort(-shares, kind="stable")[:count]:
-        if shares[number] >= _LEAST_SHARE:
-            red, green, blue = (int(value) for value in listed[number])
-            mix, distance = mix_of((red, green, blue))
-            colours.append(Colour(rgb=(red, green, blue), share=float(shares[number]), mix=mix, distance=distance))
+    for rgb, share in _main_colours(picture, count):
+        if share >= _LEAST_SHARE:
+            mix, distance = mix_of(rgb)
+            colours.append(Colour(rgb=rgb, share=share, mix=mix, distance=distance))
     return colours
 
 
-def nearest_colours(picture: Picture, changed: NDArray[np.bool_], colours: list[Colour]) -> list[int]:
-    """Which colours make up a twentieth or more of the changed pixels, by their numbers in the list."""
-    pixels = _lab(picture[changed])
-    palette = _lab(np.array([colour.rgb for colour in colours], np.uint8))
-    nearest = np.argmin(np.linalg.norm(pixels[:, None] - palette[None], axis=2), axis=1)
-    shares = np.bincount(nearest, minlength=len(colours)) / max(1, len(nearest))
-    return [number for number, share in enumerate(shares) if share >= 0.05]
+def _main_colours(picture: Picture, count: int) -> list[tuple[Rgb, float]]:
+    """Colours and their shares, the most frequent first: of more clusters than are listed the nearest are merged.
+
+    The colour of merged clusters is that of the more frequent one, which the picture has.
+    """
+    every = math.ceil(math.sqrt(picture[..., 0].size / _MOST_PIXELS))
+    indexed = Image.fromarray(picture[::every, ::every]).quantize(
+        _CLUSTERS_A_COLOUR * count, Image.Quantize.MEDIANCUT, kmeans=5
+    )
+    listed = np.array(indexed.getpalette(), np.uint8).reshape(-1, 3)
+    shares = np.bincount(np.asarray(indexed).ravel(), minlength=len(listed)) / indexed.width / indexed.height
+    order = np.argsort(-shares, kind="stable")
+    clusters = [int(number) for number in order if shares[number] > 0]
+    lab = _lab(listed)
+    while len(clusters) > 1:
+        apart = np.linalg.norm(lab[clusters][:, None] - lab[clusters][None], axis=2) + np.diag([np.inf] * len(clusters))
+        more, less = sorted(divmod(int(apart.argmin()), len(clusters)))
+        if len(clusters) <= count and apart.min() >= _ALIKE:
+            break
+        shares[clusters[more]] += shares[clusters[less]]
+        del clusters[less]
+        clusters.sort(key=lambda number: -shares[number])
+    rgbs: list[list[int]] = listed[clusters].tolist()
+    return [
+        ((red, green, blue), float(shares[number])) for number, (red, green, blue) in zip(clusters, rgbs, strict=True)
+    ]
+
+
+def visibly_changed(before: Picture, after: Picture) -> NDArray[np.bool_]:
+    """(H, W) where two pictures differ so much that people see it."""
+    shape = before.shape
+    labs = [_lab(picture.reshape(-1, 3)) for picture in (before, after)]
+    seen: NDArray[np.bool_] = (np.linalg.norm(labs[1] - labs[0], axis=1) > _SEEN).reshape(shape[:2])
+    return seen
+
+
+def colours_in(pixels: NDArray[np.uint8], palette: Sequence[Colour]) -> tuple[list[int], list[Colour]]:
+    """Of which colours some pixels are, those left out that are less than a twentieth of them.
+
+    Args:
+        pixels: (n, 3), one at least.
+        palette: colours, one at least, of the picture that they are from.
+
+    Returns:
+        Numbers in the palette, and the main colours of the pixels that no colour of the palette is near.
+    """
+    pixels = pixels[:: math.ceil(len(pixels) / _MOST_PIXELS)]
+    listed = _lab(np.array([colour.rgb for colour in palette], np.uint8))
+    distances = np.linalg.norm(_lab(pixels)[:, None] - listed[None], axis=2)
+    is_near = (distances < _NEAR).any(axis=1)
+    counts = np.bincount(distances[is_near].argmin(axis=1), minlength=len(palette))
+    least, num_others = _LEAST_OF_STEP * len(pixels), np.count_nonzero(~is_near)
+    others = palette_of(pixels[None, ~is_near], _OWN_COLOURS) if num_others >= least else []
+    own = [colour for colour in others if colour.share * num_others >= least]
+    return [number for number, count in enumerate(counts) if count >= least], own
 
 
 def mix_of(rgb: Rgb) -> tuple[Mix, float]:
-    """The mix of up to 3 tubes and 10 parts that looks most like a colour, and how far it is from it in dE."""
+    """The mix that looks most like a colour, and how far it is from it in dE.
+
+    Of up to 3 tubes: 10 parts at most, or up to 60 of one tube with a touch of others.
+    """
     recipes, mixed_rgb, mixed_lab = _mixes()
     distances = np.linalg.norm(mixed_lab - _lab(np.array([rgb], np.uint8)), axis=1)
     tubes = np.count_nonzero(recipes, axis=1)
@@ -111,15 +170,7 @@ def _mixes() -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.float32]]
     Kubelka and Munk (1931), a channel at a time: a paint that reflects R absorbs K = S (1 - R)^2 / 2R where it scatters
     S, and both K and S of a mix are the means of its parts.
     """
-    recipes: set[tuple[int, ...]] = set()
-    for chosen in combinations(range(len(TUBES)), _MOST_TUBES):
-        for counts in product(range(_MOST_PARTS + 1), repeat=_MOST_TUBES):
-            if sum(counts) <= _MOST_PARTS and math.gcd(*counts) == 1:
-                recipe = [0] * len(TUBES)
-                for tube, count in zip(chosen, counts, strict=True):
-                    recipe[tube] = count
-                recipes.add(tuple(recipe))
-    parts = np.array(sorted(recipes))
+    parts = np.array(sorted({*_measured(), *_tints()}))
     reflectance = np.maximum(_light(np.array([rgb for rgb, _ in TUBES.values()]) / 255), _DARKEST)
     scattering = np.array([scatters for _, scatters in TUBES.values()])[:, None]
     absorption = scattering * (1 - reflectance) ** 2 / (2 * reflectance)
@@ -128,6 +179,28 @@ def _mixes() -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.float32]]
     srgb = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     rgb = np.rint(255 * srgb).astype(np.uint8)
     return parts, rgb, _lab(rgb)
+
+
+def _measured() -> Iterator[tuple[int, ...]]:
+    """Recipes of at most 10 parts: parts of every tube."""
+    for chosen in combinations(range(len(TUBES)), _MOST_TUBES):
+        for counts in product(range(_MOST_PARTS + 1), repeat=_MOST_TUBES):
+            if sum(counts) <= _MOST_PARTS and math.gcd(*counts) == 1:
+                yield _recipe(chosen, counts)
+
+
+def _tints() -> Iterator[tuple[int, ...]]:
+    """Recipes of much of one tube, with a touch of one or two others."""
+    for chosen in permutations(range(len(TUBES)), _MOST_TUBES):
+        for tinted, touches in product(_TINTED, _TOUCHES):
+            yield _recipe(chosen, (tinted, *touches))
+
+
+def _recipe(chosen: tuple[int, ...], counts: tuple[int, ...]) -> tuple[int, ...]:
+    recipe = [0] * len(TUBES)
+    for tube, count in zip(chosen, counts, strict=True):
+        recipe[tube] = count
+    return tuple(recipe)
 
 
 def _light(srgb: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -68,16 +68,29 @@ def _page(process: Process, settings: Settings) -> Image.Image:
 
 def _arranged(process: Process, settings: Settings, page_mm: tuple[float, float]) -> tuple[int, float]:
     """In how many columns frames are largest on a page, and how many mm a pixel then has."""
-    height, width = process.size_px
-    count = len(process.frames)
     room_x = page_mm[0] - 2 * settings.margin_mm
     room_y = page_mm[1] - 2 * settings.margin_mm - 2 * _TITLE_MM - 2 * _TEXT_MM
-    best = (1, 0.0)
+    return arranged(len(process.frames), process.size_px, (room_x, room_y), _GAP_MM, 2 * _TEXT_MM)
+
+
+def arranged(
+    count: int, size_px: tuple[int, int], room: tuple[float, float], gap: float, line: float
+) -> tuple[int, float]:
+    """In how many columns some pictures of one size are largest, and how large a pixel then is.
+
+    Args:
+        count: of the pictures.
+        size_px: (height, width) of one.
+        room: (width, height) for all of them, in any unit.
+        gap: between two, in the same unit.
+        line: of text below each, in the same unit.
+    """
+    (height, width), best = size_px, (1, 0.0)
     for columns in range(1, count + 1):
         rows = -(-count // columns)
-        across = (room_x - (columns - 1) * _GAP_MM) / (columns * width)
-        down = (room_y - rows * (2 * _TEXT_MM + _GAP_MM)) / (rows * height)
-        best = max(best, (columns, min(across, down)), key=lambda arranged: arranged[1])
+        across = (room[0] - (columns - 1) * gap) / (columns * width)
+        down = (room[1] - rows * (line + gap)) / (rows * height)
+        best = max(best, (columns, min(across, down)), key=lambda one: one[1])
     return best
 
 

@@ -3,7 +3,7 @@
 OUT/frames/00.png ...   the frames
 OUT/process.mp4         for players (H.264, 4:2:0); OUT/process.mkv is lossless, when asked for
 OUT/process.webp        animation
-OUT/sheet.png           all frames side by side; this, animation and process.mp4 show small frames enlarged
+OUT/sheet.png           all frames in rows; this, animation and process.mp4 show small frames enlarged
 OUT/strokes.npz         the stroke program of a process that was executed in strokes
 OUT/report.json         all that is needed to paint it again, and how well it keeps to its conditions
 OUT/index.html          a player; needs no network
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from conf.errors import UserError
+from pipelines.exports.sheet import arranged
 from pipelines.inference.own_files import (
     PAGE,
     PROVENANCE,
@@ -41,13 +42,15 @@ from renderers.quality import psnr_db, ssim
 from training.data.layout import frame_member
 from training.data.manifest import write_atomically
 from training.data.pixels import png_of
-from training.run.samples import mp4, side_by_side
+from training.run.samples import mp4
 
-__all__ = ["PROVENANCE", "ProcessFolder", "adherence", "enlarged", "progress"]
+__all__ = ["PROVENANCE", "ProcessFolder", "adherence", "enlarged", "in_rows", "progress"]
 
 _HELD_MS = 2000
 _LEAST_SHOWN_PX = 256
 _MOST_SHOWN_PX = 4096  # a side that players take; WebP and H.264 hold at most 16383 and 16384
+
+_SHEET_PX, _SHEET_GAP_PX = (2400, 1800), 8
 
 Frames = NDArray[np.uint8]
 NOTHING_GIVEN: Mapping[int, Frames] = MappingProxyType({})
@@ -126,7 +129,7 @@ class ProcessFolder:
         if self.lossless:
             files["process.mkv"] = mp4(frames, frames_per_s=self.frames_per_s, lossless=True)
         files["process.webp"] = self._animation(large)
-        files["sheet.png"] = png_of(side_by_side(large[None]))
+        files["sheet.png"] = png_of(in_rows(large))
         if strokes is not None:
             files["strokes.npz"] = strokes
         pictures = {frame: png_of(picture) for frame, picture in given.items()}
@@ -167,6 +170,20 @@ def enlarged(frames: Frames) -> Frames:
         return frames
     size = (frames.shape[2] * factor, frames.shape[1] * factor)
     return np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_CUBIC) for frame in frames]).astype(np.uint8)
+
+
+def in_rows(frames: Frames) -> Frames:
+    """(H, W, 3) one picture of (T, h, w, 3) frames, in rows on white; many large ones are made smaller."""
+    count, height, width, _ = frames.shape
+    columns, scale = arranged(count, (height, width), _SHEET_PX, _SHEET_GAP_PX, 0)
+    size = [max(1, int(side * min(1.0, scale))) for side in (width, height)]
+    across, down = (side + _SHEET_GAP_PX for side in size)
+    rows = -(-count // columns)
+    sheet = np.full((rows * down - _SHEET_GAP_PX, columns * across - _SHEET_GAP_PX, 3), 255, np.uint8)
+    for number, frame in enumerate(frames):
+        top, left = number // columns * down, number % columns * across
+        sheet[top : top + size[1], left : left + size[0]] = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+    return sheet
 
 
 def _frame_names(num_frames: int) -> list[str]:

@@ -140,11 +140,11 @@ def _cuts(config: PaintConfig, framing: Framing) -> list[str]:
 
 
 def _unpadded(config: PaintConfig, framing: Framing) -> tuple[slice, slice]:
-    """Rows and columns of a frame that show something of the picture; all where several pictures are given."""
-    if len(config.pinned) != 1:
+    """Rows and columns of a frame that show something of the pictures; all if their shapes differ, or without any."""
+    insides = [framing.inside(*read_picture(file.path).shape[:2]) for file in config.pinned.values()]
+    if not insides or any(inside != insides[0] for inside in insides):
         return slice(None), slice(None)
-    (file,) = config.pinned.values()
-    return framing.inside(*read_picture(file.path).shape[:2])
+    return insides[0]
 
 
 def _executed(config: PaintConfig, framing: Framing, frames: NDArray[np.uint8]) -> "Executed":

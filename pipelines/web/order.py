@@ -139,6 +139,7 @@ class Order:
             "seed": secrets.randbelow(_MOST_SEED) if self.seed is None else self.seed,
             "device": config.device,
             "out": str(out),
+            "fit": "pad",  # all of a picture shows, and what is painted has its shape
         }
         if self.start == "frames":
             keys["conditions"] = {frame: str(path) for frame, path in self.pictures.items()}

@@ -83,7 +83,7 @@ def make_page(config: AppConfig, easel: Easel, paintings: Paintings) -> gr.Block
         painted = gr.on(
             [paint_button.click, form.subject.submit], paint, [*form.answers, own_names],
             [easel_html, own_names, gallery_html], preprocess=False, api_name="paint", concurrency_limit=1,
-            trigger_mode="once", show_progress_on=[easel_html], scroll_to_output=True,
+            trigger_mode="once", show_progress_on=[easel_html], js=panel.SHOWING_EASEL,
         )  # fmt: skip
         _without_queue(stop_button.click, lambda: panel.EMPTY, None, easel_html, cancels=[painted])
         _without_queue(gallery_html.click, open_painting, None, easel_html)
@@ -108,7 +108,8 @@ class _Form:
 def _form(config: AppConfig, easel: Easel) -> _Form:
     names, limits = list(config.by_name), config.limits
     frames, steps, at = (
-        min(*pair) for pair in ((_FRAMES, limits.frames), (_STEPS, limits.steps), (_AT, limits.frames - 2))
+        min(*pair)
+        for pair in ((_FRAMES, limits.frames), (_STEPS, limits.steps), (_AT, min(_FRAMES, limits.frames) - 2))
     )
     start_choice = gr.Radio(_STARTS, value="words", label="Start from")
     subject = gr.Textbox(label="What to paint", placeholder=_EXAMPLE, max_length=limits.letters, lines=1, max_lines=4)
@@ -116,7 +117,7 @@ def _form(config: AppConfig, easel: Easel) -> _Form:
         finished = _given_picture("The finished picture")
     with gr.Column(visible=False) as of_unfinished:
         unfinished = _given_picture("The unfinished picture")
-        at_slider = gr.Slider(0, limits.frames - 2, value=at, step=1, label="How far it is: which frame it is")
+        at_slider = gr.Slider(0, frames - 2, value=at, step=1, label="How far it is: which frame it is")
     with gr.Column(visible=False) as of_frames:
         gr.HTML("<p>Frame 0 is the blank canvas, -1 the finished painting.</p>")
         with gr.Row():
@@ -131,6 +132,7 @@ def _form(config: AppConfig, easel: Easel) -> _Form:
     painter = gr.Dropdown(names, value=names[0], label="Painter", visible=len(names) > 1)
     _without_queue(start_choice.change, _visible, start_choice, [of_finished, of_unfinished, of_frames])
     _without_queue(painter.change, lambda name: _method_choice(easel, name), painter, method)
+    _without_queue(num_frames.change, _within, [num_frames, at_slider], at_slider, preprocess=False)
     first = [start_choice, subject, method, finished, unfinished, at_slider]
     return _Form(subject=subject, answers=[*first, num_frames, in_strokes, step_slider, seed, painter, *pins])
 
@@ -179,10 +181,24 @@ def _visible(start: str) -> list[Any]:
     return [gr.Column(visible=start == one) for one in ("finished", "unfinished", "frames")]
 
 
+def _within(num_frames: Any, at: Any) -> Any:
+    """How far an unfinished picture may be in a process of that length; nothing new while a number is being typed.
+
+    Both are as the page sends them: how far it was may be beyond what the last change allowed.
+    """
+    if not all(isinstance(one, int | float) for one in (num_frames, at)) or num_frames < 2:
+        return gr.skip()
+    return gr.Slider(maximum=num_frames - 2, value=min(at, num_frames - 2))
+
+
 def _without_queue(
-    event: Callable[..., Any], act: Callable[..., Any], inputs: Any, outputs: Any, cancels: Any = None
-) -> None:
-    event(act, inputs, outputs, cancels=cancels, queue=False, show_progress="hidden", api_visibility="private")
+    event: Callable[..., Any], act: Callable[..., Any], inputs: Any, outputs: Any, cancels: Any = None,
+    preprocess: bool = True,
+) -> None:  # fmt: skip
+    event(
+        act, inputs, outputs, cancels=cancels, queue=False, show_progress="hidden", api_visibility="private",
+        preprocess=preprocess,
+    )  # fmt: skip
 
 
 def _texts(value: Any) -> list[str]:
@@ -198,5 +214,5 @@ def _names_address(value: Any) -> bool:
 
 
 def _refusal(sentence: str) -> gr.Error:
-    """A sentence for the visitor; Gradio takes it for HTML."""
-    return gr.Error(html.escape(sentence), title="Not possible", print_exception=False)
+    """A sentence for the visitor, which stays until it is closed; Gradio takes it for HTML."""
+    return gr.Error(html.escape(sentence), duration=None, title="Not possible", print_exception=False)

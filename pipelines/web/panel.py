@@ -27,6 +27,15 @@ element.addEventListener("click", (event) => {
 """Script of the gallery: a click on a painting is an event that says its name, and leads to where it plays."""
 
 
+SHOWING_EASEL = """
+(...answers) => {
+  document.getElementById("easel").scrollIntoView();
+  return answers;
+}
+"""
+"""Script of *Paint*, before anything is sent: leads to where the painting forms."""
+
+
 def forming(glance: Glance) -> str:
     """A painting that is being made."""
     if glance.done == 0:

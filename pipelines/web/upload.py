@@ -14,6 +14,7 @@ from pipelines.inference.config import LONGEST_CANVAS_PX
 from pipelines.web.settings import Limits
 
 _NOT_ARRIVED = "The picture did not arrive. Please choose it again."
+_SLENDEREST = 30  # times as long as wide: of more, a small painter's frame would show a line
 _KINDS = "JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF"
 
 
@@ -47,6 +48,9 @@ def accepted_picture(path: Path, uploads: Path, limits: Limits) -> NDArray[np.fl
     except RefusedPicture as refused:
         raise UserError(_sentence(str(refused), limits)) from refused
     height, width = picture.shape[:2]
+    if max(height, width) > _SLENDEREST * min(height, width):
+        size = f"This picture is too slender: {width} x {height} pixels."
+        raise UserError(f"{size} One side can be at most {_SLENDEREST} times as long as the other.")
     scale = min(1.0, LONGEST_CANVAS_PX / max(height, width))
     return resized(picture, max(1, round(scale * height)), max(1, round(scale * width)))
 

@@ -15,7 +15,7 @@ from renderers.brush.stroke import FAR_RED, MARK, NUM_BRUSH_COLUMNS, THICKNESS, 
 from renderers.brush.style import StrokeCharacter
 from renderers.painting import Image
 from renderers.raster.gradient import NO_STATES
-from renderers.raster.ribbon import NUM_COLUMNS, RED, Floats, grid
+from renderers.raster.ribbon import NUM_COLUMNS, R0, R2, RED, X0, Y0, Floats, grid
 from renderers.shrink import shrink
 from renderers.things.saliency import rough_saliency
 from renderers.time_line import TimeLine
@@ -26,6 +26,8 @@ _MIN_OPACITY = 0.9
 _LENGTHS = (1.5, 5.0)
 _GUIDE_SCALE = 0.02
 _SOLVE_PX, _SOLVE_STEPS, _UNDERPAINTING_WEIGHT = 256, 16, 0.04
+_BEYOND = 0.15  # RGB distance from what a place shows at any time: bristles leave gaps, which the colour makes up for
+_LOOKS = 16  # at a place, along a side
 _LEAST_THICKNESS = 0.3  # of the first layers: fat over lean
 
 
@@ -120,6 +122,9 @@ def _with_marks(
         np.float32(STATE_WEIGHT if len(states) else _UNDERPAINTING_WEIGHT),
         np.float32(_LOYALTY if config.attention else 0.0), _SOLVE_STEPS, new_brush_scratch(pixels), states,
     )  # fmt: skip
+    if len(states):
+        colours = np.concatenate([states, small.reshape(1, -1), brief.ground(_SOLVE_PX).reshape(1, -1)])
+        _stay_near(strokes, colours.reshape(-1, *small.shape))
     if character is not None:
         vary = rng.standard_normal((count, 1)) * character.colour_variation * 0.5
         strokes[:, RED : RED + 3] = np.clip(strokes[:, RED : RED + 3] + vary, 0, 1)
@@ -127,6 +132,39 @@ def _with_marks(
     if config.palette:
         limit_palette(strokes, config.palette)
     return strokes
+
+
+def _stay_near(strokes: Floats, pictures: NDArray[np.float32]) -> None:
+    """Keep the colours of strokes near those that are ever wanted where they lie, in place.
+
+    A stroke that others cover before the next under-painting may take any colour, and is seen until then.
+
+    Args:
+        pictures: (n, h, w, 3) RGB that is wanted at some time.
+    """
+    for stroke in strokes:
+        colours = pictures[:, *_place_of(stroke, *pictures.shape[1:3])].reshape(-1, 3)
+        if len(colours) == 0:
+            continue  # beside the canvas
+        for end in (slice(RED, RED + 3), slice(FAR_RED, FAR_RED + 3)):
+            nearest = colours[np.square(colours - stroke[end]).sum(axis=1).argmin()]
+            distance = np.linalg.norm(stroke[end] - nearest)
+            if distance > _BEYOND:
+                stroke[end] = nearest + _BEYOND / distance * (stroke[end] - nearest)
+
+
+def _place_of(stroke: Floats, height: int, width: int) -> tuple[slice, slice]:
+    """Rows and columns that a stroke may touch on a canvas, `_LOOKS` of each at most."""
+    unit, reach = min(height, width), max(stroke[R0], stroke[R2])
+    rows, columns = (
+        np.clip([(points.min() - reach) * unit, (points.max() + reach) * unit + 1], 0, side).astype(int)
+        for points, side in ((stroke[Y0 : Y0 + 5 : 2], height), (stroke[X0 : X0 + 5 : 2], width))
+    )
+    top, bottom, left, right = (int(one) for one in (*rows, *columns))
+    return (
+        slice(top, bottom, max(1, -(-(bottom - top) // _LOOKS))),
+        slice(left, right, max(1, -(-(right - left) // _LOOKS))),
+    )
 
 
 def limit_palette(strokes: Floats, num_colours: int) -> NDArray[np.float32]:

@@ -9,11 +9,13 @@ from renderers.bezier import Config as BezierConfig
 from renderers.bezier.along import APART, under_paintings
 from renderers.brush import RENDERER as BRUSH
 from renderers.brush import Config as BrushConfig
+from renderers.brush.stroke import FAR_RED
 from renderers.distance import canvas_distances
 from renderers.family import Renderer
 from renderers.pace import by_logarithm, by_strokes
 from renderers.painting import Image, Painting, StrokeProgram, spaced_steps
 from renderers.quality import psnr_db
+from renderers.raster.ribbon import RED
 from renderers.time_line import TimeLine, arrival_agreement, upsampled
 from tests.renderers.pictures import landscape
 
@@ -94,6 +96,18 @@ def test_a_damaged_picture_beside_a_program_is_named() -> None:
     damaged = StrokeProgram(**{**vars(program), "arrays": {"begun": np.arange(9, dtype=np.uint8)}})
     with pytest.raises(ValueError, match="begun on is damaged"):
         next(iter(BEZIER.replay(damaged, [0])))
+
+
+def test_no_stroke_of_oil_has_a_colour_that_is_wanted_nowhere() -> None:
+    """Strokes that others soon cover are seen until then: cyan and magenta among greys and browns."""
+    picture = landscape(SIDE, SIDE)
+    frames = halves(picture)
+    config = BrushConfig(medium="oil", num_strokes=200, preset="fast")
+    strokes = followed(BRUSH, config, picture, frames).program.strokes
+    canvas = np.array(config.canvas, np.float32)
+    wanted = np.concatenate([frames.reshape(-1, 3)[::7], picture.reshape(-1, 3), canvas[None]])
+    for colour in np.concatenate([strokes[:, RED : RED + 3], strokes[:, FAR_RED : FAR_RED + 3]]):
+        assert np.linalg.norm(wanted - colour, axis=1).min() < 0.2
 
 
 def test_the_last_state_is_the_picture_and_progress_never_falls() -> None:

@@ -63,6 +63,11 @@
     given.addEventListener("click", () => { stop(); show(frame - data.firstFrame); });
     document.getElementById("given").append(given);
   }
+  if (location.hash === "#playing" && window.frameElement) {
+    const main = document.querySelector("main");
+    document.documentElement.style.setProperty("--screen", `${0.85 * parent.innerHeight}px`);
+    new ResizeObserver(() => { frameElement.style.height = `${main.offsetHeight}px`; }).observe(main);
+  }
   show(last);
   if (location.hash === "#playing" && !matchMedia("(prefers-reduced-motion: reduce)").matches) toggle();
 })();

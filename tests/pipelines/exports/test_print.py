@@ -10,7 +10,8 @@ from PIL import Image, ImageDraw
 from conf.errors import ConfigError
 from pipelines.exports import lesson, sheet
 from pipelines.exports.inputs import Replay, from_dataset
-from pipelines.exports.palette import TUBES, mix_of, palette_of
+from pipelines.exports.palette import TUBES, Rgb, colours_in, mix_of, palette_of
+from pipelines.exports.process import Frame, Process
 from pipelines.exports.settings import PAGES_MM, PageName
 from tests.pipelines.exports.runs import Picture, grown, optional, settings
 
@@ -135,3 +136,87 @@ def test_a_tube_is_mixed_of_itself_and_a_tint_of_it_and_white() -> None:
     mix, _ = mix_of((150, 150, 150))
     assert set(mix.parts) == {"titanium white", "ivory black"}
     assert str(mix).count("+") == 1 and sum(mix.parts.values()) <= 10
+
+
+_PALE: dict[str, Rgb] = {
+    "lavender sky": (208, 212, 232), "blue sky": (190, 215, 240), "pink": (235, 190, 200), "skin": (246, 220, 205),
+    "pale leaves": (193, 218, 176), "lime": (182, 210, 42),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", _PALE)
+def test_a_pale_colour_is_a_touch_of_a_strong_tube_in_much_white(name: str) -> None:
+    mix, distance = mix_of(_PALE[name])
+    assert distance < 6 and "with a touch of" in str(mix)
+
+
+def test_colours_that_ten_parts_give_are_still_mixed_of_ten_parts() -> None:
+    for rgb in ((150, 150, 150), (120, 80, 60), (60, 90, 50), (200, 120, 90), (90, 130, 170), (230, 200, 90)):
+        mix, distance = mix_of(rgb)
+        assert distance < 3.5 and sum(mix.parts.values()) <= 10
+
+
+def test_colours_that_look_alike_are_listed_once() -> None:
+    whites = np.linspace(250, 255, 96 * 96).astype(np.uint8).reshape(96, 96, 1).repeat(3, axis=2)
+    whites[:8, :24] = (200, 30, 40)
+    colours = palette_of(whites, 8)
+    assert len(colours) == 2 and colours[1].rgb == (200, 30, 40)
+    assert sum(colour.share for colour in colours) == pytest.approx(1)
+
+
+def test_a_step_is_listed_under_colours_that_are_in_it() -> None:
+    """A drawing in dark brown on a painting that ends in red and blue has neither of them."""
+    finished = np.zeros((10, 10, 3), np.uint8)
+    finished[:5], finished[5:] = (200, 30, 40), (20, 60, 200)
+    palette = palette_of(finished, 8)
+    numbers, own = colours_in(np.array([(60, 45, 35)] * 9 + [(20, 60, 200)], np.uint8), palette)
+    assert [palette[number].rgb for number in numbers] == [(20, 60, 200)]
+    assert [colour.rgb for colour in own] == [(60, 45, 35)] and own[0].mix.parts
+
+
+def of_pictures(*pictures: Picture, doing: str = "", phase: str = "") -> Process:
+    """A process whose steps are all said to do the same, after a blank canvas."""
+    frames = [Frame(picture=one, phase=phase if at else "blank", doing=doing) for at, one in enumerate(pictures)]
+    return Process(name="a", caption="", credit="", frames=tuple(frames))
+
+
+def test_what_nobody_sees_is_not_what_is_new(tmp_path: Path) -> None:
+    optional("reportlab")
+    noise = np.random.default_rng(1).integers(0, 2, (64, 64, 3), np.uint8)
+    base = np.full((64, 64, 3), 120, np.uint8)
+    painted = base + noise
+    painted[:16] = (200, 30, 40)
+    lesson.write(of_pictures(base, painted, painted ^ 1), settings(), tmp_path / "a.pdf")
+    _, text = pages(tmp_path / "a.pdf")
+    assert "The step changes 25 % of the picture." in text
+    assert "The step changes less than 1 % of the picture." in text
+
+
+def test_a_step_that_lays_the_whole_ground_says_so(tmp_path: Path) -> None:
+    optional("reportlab")
+    white, ground = np.full((64, 64, 3), 255, np.uint8), np.full((64, 64, 3), 90, np.uint8)
+    drawn = ground.copy()
+    drawn[10:12] = 240
+    process = of_pictures(white, drawn, ground, doing="drawing the upper right", phase="drawing")
+    lesson.write(process, settings(), tmp_path / "a.pdf")
+    _, text = pages(tmp_path / "a.pdf")
+    assert "Step 1 of 2: Toning the ground, then drawing the upper right" in text
+    assert "Step 2 of 2: Drawing the upper right" in text
+
+
+def test_the_palette_of_a_tall_picture_stands_on_the_first_page(tmp_path: Path) -> None:
+    optional("reportlab")
+    hues = np.random.default_rng(3).integers(0, 256, (8, 1, 3), np.uint8)
+    tall = hues.repeat(95, axis=0).repeat(230, axis=1)
+    lesson.write(of_pictures(np.full_like(tall, 255), tall), settings(page="a5"), tmp_path / "a.pdf")
+    first, second, *_ = texts(tmp_path / "a.pdf")
+    assert "8 main colours" in first and "scrap paper" in first and "Step 1 of 1" in second
+
+
+def test_a_white_swatch_has_an_outline(tmp_path: Path) -> None:
+    optional("reportlab")
+    white = np.full((64, 64, 3), 255, np.uint8)
+    lesson.write(of_pictures(white, white), settings(), tmp_path / "a.pdf")
+    (cover, *_), _ = pages(tmp_path / "a.pdf", 100)
+    is_line = cv2.erode((cover < 240).all(axis=2).astype(np.uint8), np.ones((1, 50), np.uint8))
+    assert is_line.any(), "no line is as long as a swatch is wide"

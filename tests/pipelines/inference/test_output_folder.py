@@ -18,7 +18,7 @@ from PIL import Image
 
 from conf.errors import ConfigError
 from pipelines.inference import output_folder, own_files
-from pipelines.inference.output_folder import PROVENANCE, ProcessFolder, adherence, enlarged, progress
+from pipelines.inference.output_folder import PROVENANCE, ProcessFolder, adherence, enlarged, in_rows, progress
 from pipelines.inference.own_files import read_report
 from tests.pipelines.pages.gallery_visit import a_chromium, set_range
 from training.data.manifest import write_atomically
@@ -155,9 +155,26 @@ def test_the_animation_has_every_frame_and_holds_the_last(written: Path) -> None
             assert animation.info["duration"] == (500 if number < 4 else 2000)
 
 
-def test_the_sheet_shows_all_frames_in_a_row(written: Path) -> None:
-    in_a_row = np.concatenate(list(enlarged(painted())), axis=1)
-    assert np.array_equal(np.asarray(Image.open(written / "sheet.png")), in_a_row)
+def test_the_sheet_shows_all_frames_in_rows(written: Path) -> None:
+    frames = enlarged(painted())
+    sheet = np.asarray(Image.open(written / "sheet.png"))
+    height, width = frames.shape[1:3]
+    assert np.array_equal(sheet[:height, :width], frames[0])
+    places = [(top, left) for top in (0, height + 8) for left in range(0, sheet.shape[1], width + 8)]
+    for frame, (top, left) in zip(frames, places, strict=False):
+        assert np.array_equal(sheet[top : top + height, left : left + width], frame)
+
+
+@pytest.mark.parametrize("size", [(512, 512), (2, 1024), (1024, 30)])
+@pytest.mark.parametrize("count", [2, 32, 256])
+def test_frames_of_a_long_process_stay_large_and_smooth_on_their_sheet(count: int, size: tuple[int, int]) -> None:
+    stripes = np.zeros((count, *size, 3), np.uint8)
+    stripes[:, :, ::2] = 200
+    sheet = in_rows(stripes)
+    assert max(sheet.shape) <= 2400
+    if size == (512, 512) and count == 32:
+        assert min(sheet.shape[:2]) > 1500
+        assert sheet[:200, 20:200].min() > 60 and sheet[:200, 20:200].max() < 140, "every n-th pixel was taken"
 
 
 def test_the_page_shows_the_given_pictures(tmp_path: Path) -> None:

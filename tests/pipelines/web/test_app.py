@@ -78,6 +78,14 @@ def test_a_given_picture_is_painted_and_nothing_of_its_name_is_kept(app: Served)
     assert [one["frame"] for one in read_report(app.out / name)["conditions"]] == [0, 2]
 
 
+def test_a_panorama_is_painted_whole_and_in_its_own_shape(app: Served) -> None:
+    given = upload(app.url, png_of(np.full((40, 160, 3), 120, np.uint8)))
+    pins = [given, -1, given, 0, None, 2, None, 3]
+    for asked in (answers(start="finished", finished=given), answers(start="frames", pins=pins)):
+        height, width = read_report(app.out / painted(app.url, asked))["size_px"]
+        assert width == 4 * height
+
+
 HOSTILE = {
     "a picture that unpacks to gigabytes": (png(50_000, 50_000, b""), "bomb.png", "too large"),
     "SVG": (b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>', "a.svg", "not a picture"),
@@ -85,6 +93,7 @@ HOSTILE = {
     "PostScript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 99 99\n", "a.eps", "not a picture"),
     "half a picture": (GREY[: len(GREY) // 2], "half.png", "cannot be used"),
     "a picture of one pixel": (png_of(np.zeros((1, 1, 3), np.uint8)), "one.png", "cannot be used"),
+    "a line": (png_of(np.zeros((16, 640, 3), np.uint8)), "line.png", "too slender"),
     "nothing": (b"", "empty.png", "cannot be used"),
 }
 

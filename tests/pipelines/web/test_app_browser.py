@@ -4,17 +4,20 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.pipelines.pages.gallery_visit import a_chromium
-from tests.pipelines.web.served import Served, answers, painted
+from tests.pipelines.web.served import Served, answers, painted, upload
 from tests.pipelines.web.test_app import GREY
 
 pytestmark = pytest.mark.browser
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 860}
 _PATIENCE_MS = 120_000
+_TOAST_MS = 11_000  # after which Gradio's messages go by themselves
+_LEAST_CONTRAST = 4.5  # of WCAG 2, level AA
 _MOST_STOPS = 40  # of the tab key
 
 
@@ -118,6 +121,10 @@ def test_a_picture_is_given_by_file_and_a_hostile_one_is_refused_in_a_sentence(
     page.get_by_role("button", name="Remove Image").wait_for()
     visit.button("Paint").click()
     expect(page.get_by_text("This is not a picture that can be read.")).to_be_visible(timeout=_PATIENCE_MS)
+    heading = page.locator(".toast-title").last.evaluate("title => getComputedStyle(title, '::before').content")
+    assert heading == '"Not possible"'
+    page.wait_for_timeout(_TOAST_MS)
+    expect(page.get_by_text("This is not a picture that can be read.")).to_be_visible()
     page.get_by_role("button", name="Remove Image").click()
     chooser.set_input_files(tmp_path / "a.png")
     page.get_by_role("button", name="Remove Image").wait_for()
@@ -127,3 +134,82 @@ def test_a_picture_is_given_by_file_and_a_hostile_one_is_refused_in_a_sentence(
     assert json.loads(newest.read_text())["task"] == "reconstruct"
     assert visit.strange == []
     page.close()
+
+
+def test_the_forming_painting_and_its_player_are_in_sight_on_a_desk(browser: Browser, app: Served) -> None:
+    visit = Visit(browser, app, DESK)
+    page = visit.page
+    page.get_by_label("What to paint").fill("a boat")
+    page.get_by_label("Pictures for some frames").check()
+    page.get_by_label("Words", exact=True).check()
+    page.get_by_role("button", name="Length, care, seed ▼").click()
+    page.get_by_label(re.compile("number input for Steps")).fill("30")
+    visit.button("Paint").scroll_into_view_if_needed()
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    visit.button("Paint").click()
+    expect(page.locator(".pp-forming p")).to_be_in_viewport(timeout=_PATIENCE_MS)
+    frame = page.locator(".pp-playing iframe")
+    frame.wait_for()
+    expect(frame).to_be_in_viewport(ratio=0.5)
+    expect(page.frame_locator(".pp-playing iframe").locator("#canvas")).to_be_in_viewport(ratio=0.9)
+    visit.leave()
+
+
+def test_how_far_a_picture_is_stays_within_the_length(browser: Browser, app: Served) -> None:
+    visit = Visit(browser, app, DESK)
+    page = visit.page
+    page.get_by_label("An unfinished picture").check()
+    page.get_by_role("button", name="Length, care, seed ▼").click()
+    how_far = page.get_by_role("slider", name=re.compile("How far it is"))
+    for length in (20, 3):
+        field = page.get_by_label(re.compile("number input for Length"))
+        field.fill(str(length))
+        field.press("Enter")
+        expect(how_far).to_have_attribute("max", str(length - 2))
+    expect(how_far).to_have_value("1")
+    visit.leave()
+
+
+_CONTRAST = """([element, pseudo]) => {
+  const parse = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
+  const light = (rgb) => rgb.slice(0, 3).map((one) => one / 255)
+    .map((one) => (one <= 0.03928 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, one, at) => sum + one * [0.2126, 0.7152, 0.0722][at], 0);
+  const ink = light(parse(getComputedStyle(element, pseudo).color));
+  let ground = element;
+  const fill = () => parse(getComputedStyle(ground).backgroundColor);
+  while (ground.parentElement && fill()[3] === 0) ground = ground.parentElement;
+  const paper = light(fill());
+  return (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_hints_in_empty_fields_can_be_read(browser: Browser, app: Served, scheme: Literal["light", "dark"]) -> None:
+    page = browser.new_page(color_scheme=scheme)
+    page.goto(app.url)
+    page.get_by_role("button", name="Length, care, seed ▼").click()
+    page.get_by_label("An unfinished picture").check()
+    hints = [(page.get_by_label(label), "::placeholder") for label in ("What to paint", "Seed")]
+    for place, pseudo in [*hints, (page.locator(".or:visible").first, None)]:
+        place.wait_for()
+        assert page.evaluate(_CONTRAST, [place.element_handle(), pseudo]) >= _LEAST_CONTRAST
+    page.close()
+
+
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+def test_the_player_shows_all_its_facts_without_breaking_words(
+    browser: Browser, app: Served, size: dict[str, int]
+) -> None:
+    given = upload(app.url, GREY)
+    painted(app.url, answers(start="finished", finished=given))
+    visit = Visit(browser, app, size)
+    visit.page.locator("ul.pp-gallery button").first.click()
+    player = visit.page.frame_locator(".pp-playing iframe")
+    task = player.locator("#facts td", has_text=re.compile("^reconstruct$"))
+    expect(task).to_be_visible()
+    visit.page.wait_for_timeout(500)
+    assert task.evaluate("cell => cell.clientHeight") < 40, "one line"
+    assert player.locator("html").evaluate("page => page.scrollHeight <= page.clientHeight"), "it is cut off"
+    assert player.locator("html").evaluate("page => page.scrollWidth <= page.clientWidth")
+    visit.leave()

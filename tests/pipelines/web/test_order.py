@@ -60,6 +60,12 @@ def test_each_start_is_a_task_of_paint() -> None:
     assert order(finished=GIVEN).paint_config(config(), PHRASES, Path("out")).pinned == {}, "words alone"
 
 
+def test_nothing_of_a_given_picture_is_cut_off() -> None:
+    for start, in_strokes in (("finished", False), ("finished", True), ("unfinished", False)):
+        asked = order(start=start, in_strokes=in_strokes, **{start: GIVEN})
+        assert asked.paint_config(config(), PHRASES, Path("out")).fit == "pad"
+
+
 def test_strokes_are_those_of_the_manner_and_as_large_as_allowed() -> None:
     for method, renderer in (("oil", "oil"), ("ink", "ink"), ("studio", "studio"), ("region", "oil"), ("", "oil")):
         strokes = order(in_strokes=True, method=method).paint_config(config(canvas_px=320), PHRASES, Path("o")).strokes
