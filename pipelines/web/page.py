@@ -117,7 +117,7 @@ def _form(config: AppConfig, easel: Easel) -> _Form:
         finished = _given_picture("The finished picture")
     with gr.Column(visible=False) as of_unfinished:
         unfinished = _given_picture("The unfinished picture")
-        at_slider = gr.Slider(0, frames - 2, value=at, step=1, label="How far it is: which frame it is")
+        at_slider = gr.Slider(0, _farthest(frames), value=at, step=1, label="How far it is: which frame it is")
     with gr.Column(visible=False) as of_frames:
         gr.HTML("<p>Frame 0 is the blank canvas, -1 the finished painting.</p>")
         with gr.Row():
@@ -188,7 +188,12 @@ def _within(num_frames: Any, at: Any) -> Any:
     """
     if not all(isinstance(one, int | float) for one in (num_frames, at)) or num_frames < 2:
         return gr.skip()
-    return gr.Slider(maximum=num_frames - 2, value=min(at, num_frames - 2))
+    return gr.Slider(maximum=_farthest(num_frames), value=min(at, num_frames - 2))
+
+
+def _farthest(num_frames: int) -> int:
+    """The last frame that an unfinished picture may be; of two frames it is the first, but a slider has two ends."""
+    return max(1, int(num_frames) - 2)
 
 
 def _without_queue(
