@@ -76,12 +76,12 @@ def test_every_command_is_tried() -> None:
 
 
 def test_a_few_kills_and_faults_break_nothing(tmp_path: Path) -> None:
-    words = ("--kills", "2", "--faults", "3", "--seed", "5", "--commands", "synth,verify,status,gallery")
+    words = ("--kills", "1", "--faults", "2", "--seed", "5", "--commands", "synth,verify,status,gallery")
     done = _python("-m", "tests.chaos", *words, "--out", str(tmp_path / "chaos"))
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     records = [json.loads(line) for line in (tmp_path / "chaos" / "attempts-5.jsonl").read_text().splitlines()]
-    assert sum(record["kills"] for record in records if record["fault"] == "kill") >= 2
-    assert sum(record["fault"] != "kill" for record in records) == 3
+    assert sum(record["kills"] for record in records if record["fault"] == "kill") >= 1
+    assert sum(record["fault"] != "kill" for record in records) == 2
     assert {record["outcome"] for record in records} == {"sound"}
     again = _python("-m", "tests.chaos", *words, "--out", str(tmp_path / "chaos"))  # goes on, and has nothing to do
     assert again.returncode == 0 and again.stdout == done.stdout[done.stdout.index("killed command") :]
