@@ -6,8 +6,8 @@ import pytest
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
 from diffusers.training_utils import compute_density_for_timestep_sampling
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from tests.training.host_talk import HostTalk
 from training.data.text import Text
 from training.diffusion import Denoiser, begin_between, draw, invert, sample
 from training.models.wan22.flow import Flow
@@ -118,22 +118,9 @@ def test_noise_predictions_and_clean_latents_follow_from_each_other(shape: tuple
     assert torch.allclose(flow.prediction_of(noisy, clean, timesteps), target, atol=1e-4)
 
 
-class _Devices(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Notes where results of operations are."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.met: set[str] = set()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        self.met.add(result.device.type)
-        return result
-
-
 @pytest.mark.parametrize("num_frames", [1, 4])
 def test_levels_of_frames_are_made_where_timesteps_are(num_frames: int) -> None:
     timesteps = torch.ones(2, device="meta")
-    with _Devices() as devices:
+    with HostTalk() as talk:
         levels = Flow(lead=4.0).of_frames(timesteps, num_frames)
-    assert devices.met == {"meta"} and levels.shape == (2, num_frames)
+    assert not talk.operations and levels.device.type == "meta" and levels.shape == (2, num_frames)
