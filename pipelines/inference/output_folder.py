@@ -173,9 +173,11 @@ def enlarged(frames: Frames) -> Frames:
 
 
 def in_rows(frames: Frames) -> Frames:
-    """(H, W, 3) one picture of (T, h, w, 3) frames, in rows on white; many large ones are made smaller."""
+    """(H, W, 3) one picture of (T, h, w, 3) frames on white: in one row if it holds them, else in rows, and smaller."""
     count, height, width, _ = frames.shape
-    columns, scale = arranged(count, (height, width), _SHEET_PX, _SHEET_GAP_PX, 0)
+    columns, scale = count, 1.0
+    if count * (width + _SHEET_GAP_PX) > _SHEET_PX[0] + _SHEET_GAP_PX:
+        columns, scale = arranged(count, (height, width), _SHEET_PX, _SHEET_GAP_PX, 0)
     size = [max(1, int(side * min(1.0, scale))) for side in (width, height)]
     across, down = (side + _SHEET_GAP_PX for side in size)
     rows = -(-count // columns)

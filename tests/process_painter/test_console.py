@@ -54,7 +54,7 @@ def test_help_lists_every_command_in_a_line(project: Path) -> None:
     lines = {line.split()[0]: line for line in done.stdout.splitlines() if line.startswith("  ")}
     assert set(lines) == {path.stem for path in CONF_FOLDER.glob("*.yaml")}
     assert all(len(line.split()) > 4 and len(line) <= 122 for line in lines.values())
-    assert console(project).stdout == done.stdout == help_text()
+    assert console(project).stdout == done.stdout == help_text() + "\n"
 
 
 def test_help_comes_without_loading_what_is_heavy(project: Path) -> None:

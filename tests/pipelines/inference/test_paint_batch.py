@@ -114,7 +114,7 @@ def test_one_page_leads_to_all(painted: Path) -> None:
         assert page.locator("li small").first.inner_text().startswith("frame 2: ")
         sheets = page.locator("img")
         sheets.first.evaluate("picture => picture.decode()")
-        assert sheets.first.evaluate("picture => picture.naturalWidth") == 3 * 256  # small frames are enlarged
+        assert sheets.first.evaluate("picture => picture.naturalWidth") == 3 * 256 + 2 * 8  # enlarged, in one row
         page.locator("li a").nth(2).click()
         assert page.url == (painted / "tree" / "index.html").as_uri()
         assert page.locator("#number").inner_text() == "2 / 2"  # counted from 0, as reports do

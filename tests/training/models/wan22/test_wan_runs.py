@@ -244,7 +244,11 @@ def test_frozen_weights_in_8_bits_train_nearly_the_same(scenes: Path, base: Path
         ("motion", {"model.lead": 0.5}, r"model\.lead=0\.5: not allowed; allowed: 1 to 100"),
         ("motion", {"model.solver": "ddim"}, r"model\.solver=ddim: not allowed; allowed: one of euler, unipc"),
         ("motion", {"model.frames": "film"}, r"model\.frames=film: not allowed; allowed: one of pictures, video"),
-        ("motion", {"offload": "true"}, r"offload=true: not allowed; allowed: false, or gradient_checkpointing=true"),
+        (
+            "motion",
+            {"offload": "true"},
+            r"offload=true: not allowed; allowed: false, or set gradient_checkpointing=true",
+        ),
         (
             "motion",
             {"offload": "true", "gradient_checkpointing": "true", "model.dtype": "fp8"},
