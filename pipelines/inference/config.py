@@ -217,8 +217,9 @@ def paint_config(plain: dict[str, Any]) -> PaintConfig:
         raise ConfigError("execution", execution, "frames or strokes")
     if not isinstance(plain["order"], str | None):
         raise ConfigError("order", plain["order"], _IN_WORDS)
-    if isinstance(plain["phases"], str):
-        plain = {**plain, "phases": [name.strip().replace("-", "_") for name in plain["phases"].split(",")]}
+    if isinstance(phases := plain["phases"], str | list):
+        names = phases.split(",") if isinstance(phases, str) else map(str, phases)
+        plain = {**plain, "phases": [name.strip().replace("-", "_") for name in names]}
     of_strokes = typed(_OfStrokes, {key: plain[key] for key in _OF_STROKES})
     given = {key: value for key, value in plain.items() if key not in (*_OF_STROKES, "execution")}
     config = typed(

@@ -13,13 +13,12 @@ import pytest
 
 from conf.errors import UserError
 from tests.pipelines.small_dataset import SHARDS, small_dataset
-from tests.training.toy_runs import ROOT, config, finish, log, losses, spawn, train, words
+from tests.training.toy_runs import ROOT, config, finish, losses, spawn, train, words
 from training.data import manifest
 from training.data.dataset import read_card, read_manifests
 from training.data.manifest import read_manifest, tar_path
 from training.data.survey import surveyed
 from training.run.checkpoint import newest_sound
-from training.run.run_folder import claimed
 
 
 @pytest.mark.parametrize(
@@ -102,115 +101,6 @@ def test_a_data_set_without_a_val_split_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"validate_every=0 trains without"):
         train(data, tmp_path / "run", batch_size=1, validate_every=1)
     assert not (tmp_path / "run").exists()
-
-
-def test_a_folder_that_holds_something_else_is_refused(sequences: Path, tmp_path: Path) -> None:
-    (tmp_path / "letter.txt").write_text("dear")
-    with pytest.raises(UserError, match="holds something that is not a run"):
-        train(sequences, tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
-
-
-def test_a_file_is_no_folder(sequences: Path, tmp_path: Path) -> None:
-    (tmp_path / "run").write_text("")
-    with pytest.raises(UserError, match="a folder; this is a file"):
-        train(sequences, tmp_path / "run")
-
-
-@pytest.mark.parametrize(
-    ("options", "difference"),
-    [
-        ({"batch_size": 2}, "batch_size=4, not 2"),
-        ({"seed": 1}, "seed=0, not 1"),
-        ({"optimizer": "prodigy"}, "optimizer.betas.1=0.999, not 0.99"),
-        ({"noise.min_snr": 5}, "noise.min_snr=None, not 5.0"),
-        ({"stage": "base"}, "stage.name=motion, not base"),
-        ({"model": "sd15", "optimizer.learning_rate": 5e-4}, "model.name=tiny, not sd15"),
-        ({"ema_decay": "null"}, "ema_decay=0.999, not None"),
-    ],
-)
-def test_a_run_of_another_configuration_is_refused_by_the_first_key_that_differs(
-    sequences: Path, tmp_path: Path, options: dict[str, Any], difference: str
-) -> None:
-    train(sequences, tmp_path / "run", max_steps=2)
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    with pytest.raises(UserError, match=difference) as told:
-        train(sequences, tmp_path / "run", **{"max_steps": 4, **options})
-    assert str(told.value).startswith(f"out={tmp_path / 'run'}: ")
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
-
-
-def test_what_does_not_decide_the_weights_may_change(sequences: Path, tmp_path: Path) -> None:
-    train(sequences, tmp_path / "run", max_steps=2)
-    options = {"checkpoint_every": 1, "keep_checkpoints": 1, "validate_every": 1, "log_every": 2, "num_workers": 1}
-    moved = shutil.copytree(sequences, tmp_path / "elsewhere" / sequences.name)
-    train(moved, tmp_path / "run", max_steps=4, **options)
-    assert max(line["step"] for line in log(tmp_path / "run")) == 4
-
-
-def test_other_data_under_the_same_name_is_refused(sequences: Path, tmp_path: Path) -> None:
-    train(sequences, tmp_path / "run", max_steps=2, base=sequences)
-    captions = [f"photo {number}" for number in range(18)]
-    other = small_dataset(tmp_path / sequences.name, captions=captions, size_px=(16, 16))
-    with pytest.raises(UserError, match=f"data.hashes.{sequences.name}="):
-        train(other, tmp_path / "run", base=sequences)
-
-
-def test_a_parent_that_has_changed_is_refused(sequences: Path, tmp_path: Path) -> None:
-    parent = tmp_path / "parent"
-    parent.mkdir()
-    (parent / "model.safetensors").write_bytes(b"one")
-    train(sequences, tmp_path / "run", max_steps=2, base=parent)
-    (parent / "model.safetensors").write_bytes(b"two")
-    with pytest.raises(UserError, match=r"parents\.base="):
-        train(sequences, tmp_path / "run", base=parent)
-
-
-def test_a_parent_run_that_has_not_ended_is_refused(sequences: Path, tmp_path: Path) -> None:
-    train(sequences, tmp_path / "parent", max_steps=2)
-    shutil.rmtree(tmp_path / "parent" / "weights")
-    with pytest.raises(UserError, match="this run has not ended"):
-        train(sequences, tmp_path / "run", base=tmp_path / "parent")
-
-
-def test_resume_never_and_must_mean_it(sequences: Path, tmp_path: Path) -> None:
-    train(sequences, tmp_path / "run", max_steps=2)
-    with pytest.raises(UserError, match="a new folder, with resume=never") as told:
-        train(sequences, tmp_path / "run", resume="never")
-    assert str(told.value).startswith(f"out={tmp_path / 'run'}: ")
-    shutil.rmtree(tmp_path / "run" / "checkpoints")
-    with pytest.raises(UserError, match="no checkpoint to resume from"):
-        train(sequences, tmp_path / "run", resume="must")
-
-
-@pytest.mark.parametrize("version", [None, 1])
-def test_a_run_that_drew_other_random_numbers_does_not_go_on_but_is_a_parent(
-    sequences: Path, tmp_path: Path, version: int | None
-) -> None:
-    old = tmp_path / "old"
-    train(sequences, old, max_steps=2)
-    card = json.loads((old / "run.json").read_text())
-    del card["recipe"]["draws"]
-    if version is not None:
-        card["recipe"]["draws"] = version
-    (old / "run.json").write_text(json.dumps(card))
-    before = {path: path.read_bytes() for path in old.rglob("*") if path.is_file()}
-    with pytest.raises(UserError, match="with other random numbers, and cannot be resumed") as error:
-        train(sequences, old, max_steps=4, seed=1)
-    assert "\n" not in str(error.value)
-    assert {path: path.read_bytes() for path in old.rglob("*") if path.is_file()} == before
-    train(sequences, tmp_path / "run", base=old, max_steps=1)
-
-
-def test_fewer_steps_than_are_done_are_refused(sequences: Path, tmp_path: Path) -> None:
-    train(sequences, tmp_path / "run", max_steps=4)
-    with pytest.raises(UserError, match="max_steps=3: 4 steps are done already"):
-        train(sequences, tmp_path / "run", max_steps=3)
-
-
-def test_two_runs_cannot_share_a_folder(sequences: Path, tmp_path: Path) -> None:
-    with claimed(tmp_path / "run", {}, "auto"), pytest.raises(UserError, match="another run is writing here"):
-        train(sequences, tmp_path / "run")
 
 
 def test_a_full_disk_is_seen_before_any_work(sequences: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

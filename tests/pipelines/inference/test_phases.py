@@ -28,7 +28,8 @@ def request(*overrides: str) -> PaintConfig:
 
 
 @pytest.mark.parametrize(
-    "phases", ["ground,drawing,block_in", "ground, drawing, block-in", "[ground,drawing,block_in]"]
+    "phases",
+    ["ground,drawing,block_in", "ground, drawing, block-in", "[ground,drawing,block_in]", "[ground,drawing,block-in]"],
 )
 def test_phases_join_the_prompt_as_captions_say_them(phases: str) -> None:
     asked = request("prompt=a boat, drawn and painted in oil", f"phases={phases}")
