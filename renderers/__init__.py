@@ -1,7 +1,7 @@
 """From an image to a painting. Pure functions of (image, configuration, seed): no files, clocks, processes, network.
 
-Every package in this folder that holds a `renderers.family.Renderer` by the name `RENDERER` is a family of renderers;
-adding one needs nothing else here.
+Every package in this folder that defines `RENDERER`, an instance of `renderers.family.Renderer`, is a family of
+renderers; adding one needs no other change here.
 """
 
 import importlib
@@ -27,8 +27,8 @@ def renderer(family: str) -> "Renderer":
     """The renderer of the package of that name.
 
     Raises:
-        ValueError: if there is none.
-        TypeError: if the package holds no renderer, or one with a hook that is none.
+        ValueError: if there is no such family.
+        TypeError: if the package defines no renderer, or one with a public name that is not a hook of `Renderer`.
     """
     if family not in families():
         raise ValueError(f"no renderer '{family}'; there are {', '.join(families())}")

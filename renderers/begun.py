@@ -1,4 +1,4 @@
-"""A picture that was on the canvas before the first stroke, beside a stroke program."""
+"""The picture that was on the canvas before the first stroke, as a stroke program stores it."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ _NAME = "begun"
 
 
 def begun_arrays(picture: Image | None) -> dict[str, NDArray[Any]]:
-    """What a program stores of it: a PNG; nothing for a blank canvas."""
+    """Arrays with which a program stores the picture: a PNG; none for a blank canvas."""
     if picture is None:
         return {}
     _, png = cv2.imencode(".png", cv2.cvtColor(to_uint8(picture), cv2.COLOR_RGB2BGR))
@@ -37,7 +37,7 @@ def begun_canvas(program: StrokeProgram, height: int, width: int) -> Image | Non
     if picture is None:
         raise ValueError("the picture that the program was begun on is damaged")
     shrinks = height * width < picture.shape[0] * picture.shape[1]
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    levels = cv2.resize(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), (width, height), interpolation=how)
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    levels = cv2.resize(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), (width, height), interpolation=interpolation)
     canvas: Image = levels.astype(np.float32) / np.float32(255)
     return canvas

@@ -1,8 +1,8 @@
 """Distance of a canvas from the finished one, in which composition and detail count alike.
 
-A plain RMS distance is spent by the first few broad strokes: five of 500 can take nine tenths of it, and all that
-follows, drawing and detail, would count as nothing. So the difference is split into octaves, from single pixels to
-blocks of a quarter of the canvas, and each octave counts the same:
+The first few broad strokes use up almost all of a plain RMS distance: five of 500 can account for nine tenths of it,
+and the drawing and detail that follow would hardly count. So the difference is split into octaves, from single pixels
+to blocks of a quarter of the canvas, and each octave counts the same:
 
     d(C) = mean over octaves b of min(1, |band_b(C - finished)| / |band_b(blank - finished)|)
 
@@ -54,7 +54,7 @@ def distances_from_energies(
     Args:
         energies: (K, B + 1) of K canvases.
         blank: (B + 1,) of the blank canvas.
-        pixels: in the canvas.
+        pixels: number of pixels of the canvas.
 
     Returns:
         (K,) distances in [0, 1]; all 0 where the blank canvas is the finished one.
@@ -82,8 +82,8 @@ def step_distances(
     """How much each step changes, in the same measure: (T - 1,) distances between neighbours among T canvases.
 
     Args:
-        canvases: (T,) of (H, W, 3), in [0, 1].
-        blank, finished: (H, W, 3), whose distance is 1.
+        canvases: T canvases of (H, W, 3), in [0, 1].
+        blank, finished: (H, W, 3) canvases, whose distance from each other counts as 1.
     """
     exact = [canvas.astype(np.float64) for canvas in canvases]
     energies = [lowpass_energies(later - earlier) for earlier, later in pairwise(exact)]
@@ -92,9 +92,9 @@ def step_distances(
 
 
 class Ledger(NamedTuple):
-    """Block sums of the difference from the finished canvas, all octaves from 2 pixels up, kept while painting.
+    """Block sums of the difference from the finished canvas, all octaves from 2 pixels up, updated while painting.
 
-    Octave b stands from `starts[b - 1]` on; `changes` is zero between strokes. `energies` is (N + 1, B + 1).
+    Octave b begins at `starts[b - 1]`; `changes` is zero between strokes. `energies` is (N + 1, B + 1), low-pass.
     """
 
     starts: NDArray[np.int64]
@@ -105,7 +105,7 @@ class Ledger(NamedTuple):
     def distances(self, pixels: int) -> NDArray[np.float64]:
         """(N + 1,) distances, once all energies are written."""
         distances = distances_from_energies(self.energies, self.energies[0], pixels)
-        distances[-1] = 0.0  # what is left is rounding
+        distances[-1] = 0.0  # anything else is a rounding error
         return distances
 
 
@@ -158,9 +158,10 @@ def record(
     """Enter the change made by stroke number `step` into the ledger; only the pixels of its spans are read.
 
     Args:
-        canvas: (3n,) paint, or ink on the paper, with the stroke.
-        ground: (3n,) the paper. density: what full ink absorbs; 0 when the canvas is shown as it is.
-        visible, finished: (3n,) what was seen before the stroke (brought up to date), and what is seen at the end.
+        canvas: (3n,) the paint, or the ink on the paper, including the stroke.
+        ground: (3n,) the paper.
+        density: absorption of full ink; 0 if `canvas` is visible as it is.
+        visible, finished: (3n,) the visible canvas before the stroke, which is updated, and the finished one.
     """
     energies, changes = ledger.energies, ledger.changes
     for b in range(energies.shape[1]):
@@ -182,7 +183,7 @@ def record(
                 visible[q] = after
                 gained += new * new - old * old
                 changes[block + np.uint64(c)] += new - old
-    if right > left:  # beside the canvas a stroke has rows, but no pixels
+    if right > left:  # a stroke beside the canvas has rows, but no pixels
         energies[step + 1, 0] += gained
         propagate(top, top + rows, left, right, grid, ledger, energies[step + 1])
 
@@ -194,7 +195,7 @@ def propagate(
     """Carry changes of the 2 x 2 block sums up through all octaves, within the box of pixels that changed.
 
     Args:
-        energies: (B + 1,) of which all but the first are brought up to date.
+        energies: (B + 1,); all but the first are updated.
     """
     starts, sums, changes = ledger.starts, ledger.sums, ledger.changes
     octaves = energies.shape[0] - 1
@@ -218,13 +219,13 @@ def propagate(
 
 
 def _bands(energies: NDArray[np.float64]) -> NDArray[np.float64]:
-    """From (K, B + 1) low-pass energies to (K, B + 1) energies of orthogonal octaves, the coarsest last."""
+    """(K, B + 1) energies of orthogonal octaves, the coarsest last, from (K, B + 1) low-pass energies."""
     octaves = np.concatenate([energies[:, :-1] - energies[:, 1:], energies[:, -1:]], axis=1)
-    return octaves.clip(min=0.0)  # rounding may leave a little below
+    return octaves.clip(min=0.0)  # rounding errors may make small energies negative
 
 
 def _pool(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sums over 2 x 2 blocks; blocks at odd ends are smaller."""
+    """Sums over 2 x 2 blocks; the last blocks of an odd side are smaller."""
     height, width = values.shape[:2]
     padding = [(0, height % 2), (0, width % 2), *[(0, 0)] * (values.ndim - 2)]
     even = np.pad(values, padding)

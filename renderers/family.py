@@ -22,15 +22,15 @@ AssetKind = Literal["bytes", "picture", "rgba", "grey", "tensors", "sam", "salie
 
 @dataclass(frozen=True, kw_only=True)
 class AssetFile:
-    """A file that a configuration names. Renderers open nothing: it is read for them before anything is painted.
+    """A file that a configuration names. Renderers open no files: it is read for them before anything is painted.
 
     Attributes:
-        key: of the configuration, dotted, for error messages.
+        key: its dotted key in the configuration, for error messages.
         path: as the user gave it.
-        kind: what `paint` gets of it: its `bytes`; a `picture` (h, w, 3), `rgba` (h, w, 4) or `grey` (h, w), float32 in
-            [0, 1]; `tensors` by name; or the handle of a large network, whose `load` gives it: `sam`, `saliency`,
-            `actor`.
-        what: what it must be, for error messages.
+        kind: the form in which `paint` gets it: its `bytes`; a `picture` (h, w, 3), `rgba` (h, w, 4) or `grey` (h, w),
+            float32 in [0, 1]; `tensors` by name; or, for `sam`, `saliency` and `actor`, a handle whose `load` gives the
+            network.
+        what: what the file must be, for error messages.
         largest_px: a `picture` is made smaller until its longer side is no more than this.
     """
 
@@ -60,14 +60,14 @@ class Note:
 
 
 class Renderer(ABC):
-    """A family of renderers. Its package under `renderers/` holds an instance by the name `RENDERER`.
+    """A family of renderers. Its package under `renderers/` defines an instance named `RENDERER`.
 
     A family must have `config_type`, `paint` and `replay`; the other methods are hooks whose defaults suit strokes on
-    white that need nothing but the picture. A subclass with a public name that is no hook, or a hook that takes other
-    arguments, is refused when it is defined.
+    white that need nothing but the picture. Defining a subclass raises TypeError if it has a public name that is not a
+    hook, or a hook that takes other arguments.
 
     Attributes:
-        config_type: the frozen dataclass of its configuration; it raises `ConfigError` naming its own field.
+        config_type: the frozen dataclass of its configuration; it raises `ConfigError`, which names its own field.
     """
 
     config_type: ClassVar[type[Any]]
@@ -92,8 +92,8 @@ class Renderer(ABC):
         """Paint a (H, W, 3) float32 RGB image in [0, 1]. A pure function: the same arguments give the same bytes.
 
         Args:
-            image, config, seed: the picture, a `config_type`, and what all random numbers follow from.
-            assets: what was read of each of `asset_files`, by name.
+            image, config, seed: the picture, an instance of `config_type`, and the seed of all random numbers.
+            assets: what was read from each of `asset_files`, by name.
             known: what the source knows of the picture.
 
         Raises:
@@ -108,7 +108,7 @@ class Renderer(ABC):
         assets: Assets = NO_ASSETS,
         known: Knowledge = NOTHING_KNOWN,
     ) -> StrokeProgram:
-        """The strokes alone, as `paint` otherwise, for callers that do not need the distance after each of them."""
+        """The strokes that `paint` plans, for callers that do not need the distance after each of them."""
         return self.paint(image, config, seed, assets, known).program
 
     def follows(self, config: Any, *, begun: bool = False) -> bool:
@@ -137,7 +137,7 @@ class Renderer(ABC):
         """The canvas after each of the given steps (ascending, from 0 = blank), at (height, width) or its own size."""
 
     def notes(self, program: StrokeProgram, steps: Sequence[int]) -> list[Note] | None:
-        """What is done up to each of the given steps since the one before (ascending); None in families that know no
+        """What is done between each of the given steps (ascending) and the one before it; None in families without
         phases."""
         return None
 
@@ -157,19 +157,19 @@ class Renderer(ABC):
         assets: Assets = NO_ASSETS,
         known: Sequence[Knowledge] = (),
     ) -> list[Painting]:
-        """Paint (H, W, 3) images of one size: here one by one, in families that `gains_by_batches` all at once.
+        """Paint (H, W, 3) images of one size: one by one here, all at once in families that gain by batches.
 
         Args:
-            images, config, seeds, assets: as in `paint`, an image and a seed each.
-            known: of each picture; or nothing.
+            images, config, seeds, assets: as in `paint`, with one seed for each image.
+            known: what the source knows of each picture; empty if it knows nothing.
 
         Raises:
             MemoryError: if a GPU has too little.
         """
         knowledge = known or [NOTHING_KNOWN] * len(images)
         return [
-            self.paint(image, config, seed, assets, what)
-            for image, seed, what in zip(images, seeds, knowledge, strict=True)
+            self.paint(image, config, seed, assets, known_of_image)
+            for image, seed, known_of_image in zip(images, seeds, knowledge, strict=True)
         ]
 
     def replay_batch(
@@ -177,49 +177,49 @@ class Renderer(ABC):
     ) -> list[list[Image]]:
         """The canvases of each program after each of its steps, painted where the configuration says.
 
-        On another device than the CPU, canvases may be a level of 255 from what `replay` paints.
+        On a device other than the CPU, canvases may differ by 1/255 from what `replay` paints.
         """
         return [list(self.replay(program, chosen)) for program, chosen in zip(programs, steps, strict=True)]
 
     def device(self, config: Any) -> str:
-        """Where a configuration computes: `cpu`, or what torch calls another device."""
+        """The device on which a configuration computes, by its name in torch: `cpu`, or another one."""
         return "cpu"
 
     def ground(self, config: Any) -> tuple[float, float, float]:
-        """RGB of the blank canvas, in [0, 1]; pictures with transparent places are laid on it."""
+        """RGB of the blank canvas, in [0, 1]; transparent pictures are composited over it."""
         return WHITE
 
     def asset_files(self, config: Any) -> Mapping[str, AssetFile]:
-        """Files that a configuration names, by the names under which `paint` gets what was read of them."""
+        """Files that a configuration names, by the names under which `paint` gets their contents in `assets`."""
         return {}
 
-    def check_assets(self, config: Any, assets: Assets) -> None:  # noqa: B027  (by default all will do)
-        """Refuse what was read, before anything is painted.
+    def check_assets(self, config: Any, assets: Assets) -> None:  # noqa: B027  (by default every file is accepted)
+        """Check the contents of the files before anything is painted.
 
         Raises:
-            ConfigError: naming the key of a file that will not do.
+            ConfigError: if a file is not usable; it names the key of the file.
         """
 
     def check_source(self, config: Any, *, brings_labels: bool) -> None:  # noqa: B027
-        """Refuse a source that does not bring what a configuration needs.
+        """Check that a source provides what a configuration needs.
 
         Args:
-            config: a `config_type`.
+            config: an instance of `config_type`.
             brings_labels: whether its pictures come with a label map.
 
         Raises:
-            ConfigError: naming the key that asks for it, and what is allowed with this source.
+            ConfigError: if it does not; it names the key that needs it, and what is allowed with this source.
         """
 
     def distances(self, program: StrokeProgram, canvases: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
         """Distances in [0, 1] of (h, w, 3) canvases, the first blank and the last finished, from the finished one."""
-        from renderers.distance import canvas_distances  # it brings numba, which `--help` has no use for
+        from renderers.distance import canvas_distances  # this loads numba, which `--help` does not need
 
         return canvas_distances(list(canvases), canvases[0])
 
 
 def _check_hook(where: str, name: str, value: object) -> None:
-    """Refuse attributes that are no hooks, and hooks with another signature."""
+    """Raise TypeError for an attribute that is not a hook, or a hook with another signature."""
     hooks = ("config_type", *(hook for hook in vars(Renderer) if not hook.startswith("_")))
     if name not in hooks:
         (nearest,) = difflib.get_close_matches(name, hooks, 1, cutoff=0.0)
@@ -230,23 +230,23 @@ def _check_hook(where: str, name: str, value: object) -> None:
         return
     if not inspect.isfunction(value):
         raise TypeError(f"{where}: must be a method, not {value!r}")
-    given, expected = inspect.signature(value), inspect.signature(getattr(Renderer, name))
-    if not _takes_all(given, expected):
-        raise TypeError(f"{where}: takes {_short(given)}, not {_short(expected)}")
+    actual, expected = inspect.signature(value), inspect.signature(getattr(Renderer, name))
+    if not _takes_all(actual, expected):
+        raise TypeError(f"{where}: takes {_short(actual)}, not {_short(expected)}")
 
 
-def _takes_all(given: inspect.Signature, expected: inspect.Signature) -> bool:
+def _takes_all(actual: inspect.Signature, expected: inspect.Signature) -> bool:
     """Whether a method can be called in every way that the expected signature allows; it may allow more."""
-    own, needed = given.parameters, expected.parameters
-    if [name for name in own if name in needed] != list(needed):
+    parameters, needed = actual.parameters, expected.parameters
+    if [name for name in parameters if name in needed] != list(needed):
         return False
-    alike = all(own[name].kind == needed[name].kind for name in needed)
-    required = {name for name, parameter in own.items() if parameter.default is parameter.empty}
-    return alike and all(name in needed and needed[name].default is inspect.Parameter.empty for name in required)
+    same_kinds = all(parameters[name].kind == needed[name].kind for name in needed)
+    required = {name for name, parameter in parameters.items() if parameter.default is parameter.empty}
+    return same_kinds and all(name in needed and needed[name].default is inspect.Parameter.empty for name in required)
 
 
 def _short(signature: inspect.Signature) -> str:
-    """A signature without types, and with `...` for defaults."""
+    """A signature without types, and with `...` in place of defaults."""
     bare = [
         parameter.replace(
             annotation=parameter.empty, default=parameter.empty if parameter.default is parameter.empty else ...

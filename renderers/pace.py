@@ -1,4 +1,4 @@
-"""How far along a painting is at each step, by which frames are placed: a painter's time instead of the distance."""
+"""Progress of a painting at each step, by which frames are placed: a painter's time instead of the distance."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,18 +6,19 @@ from numpy.typing import NDArray
 from renderers.time_line import TimeLine
 
 BLOCK_IN = 0.2
-"""Share of the strokes of a painting that are as if laid at once, where a painter blocks all in from the beginning."""
+"""Share of the strokes that count as the first step of time, where a painter first blocks everything in."""
 
 
 def by_logarithm(distances: NDArray[np.float64], block_in: float = 0.0) -> NDArray[np.float64]:
-    """(N + 1,) share of the time that is left where each stroke takes as long as all before it grow by a share.
+    """(N + 1,) share of the time that is left, if time passes as the logarithm of the number of strokes.
 
-    Equal steps of log(1 + strokes), because the first of many strokes are broad and well considered: real painters
-    have half of the way left after three quarters of their frames, where equal steps of distance leave a tenth.
+    Equal times are equal steps of log(1 + strokes), because the first of many strokes are broad and well considered.
+    After three quarters of their frames, real painters have half of the way left, where equal steps of distance leave a
+    tenth.
 
     Args:
         distances: (N + 1,) from the finished canvas.
-        block_in: share of the strokes that make the first such step; 0 for the first stroke alone.
+        block_in: share of the strokes that make up the first such step; 0 for the first stroke alone.
     """
     steps = np.arange(len(distances)) / max(1.0, block_in * (len(distances) - 1))
     left = 1.0 - np.log1p(steps) / max(np.log1p(steps[-1]), 1e-9)
@@ -26,10 +27,10 @@ def by_logarithm(distances: NDArray[np.float64], block_in: float = 0.0) -> NDArr
 
 
 def by_strokes(distances: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N + 1,) share of the time that is left where each stroke takes as long as any other.
+    """(N + 1,) share of the time that is left, if every stroke takes the same time.
 
-    For paintings that finish one thing after another: to finish one hardly lessens the distance, so that frames at even
-    steps of it show one state many times over, and then skip the beginning of the next thing.
+    This is for paintings that finish one thing after another. Finishing a thing hardly reduces the distance, so frames
+    at equal steps of distance would show one state many times, and then skip the beginning of the next thing.
 
     Args:
         distances: (N + 1,) from the finished canvas.
@@ -39,20 +40,20 @@ def by_strokes(distances: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def pace_along(time_line: TimeLine, distances: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N + 1,) share of the time that is left where strokes follow a painter, who blocks in all, or thing by thing."""
+    """(N + 1,) share of the time that is left where strokes follow a painter, thing by thing or not."""
     return by_strokes(distances) if time_line.thing_by_thing else by_logarithm(distances, BLOCK_IN)
 
 
 def without_setbacks(
     left: NDArray[np.float64], receding: NDArray[np.bool_], distances: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """The time that is left, standing still where a step is no nearer to the end than one before it.
+    """The time that is left, kept constant at steps that are farther from the finished canvas than one before.
 
-    So no frame shows such a step, unless it is one of those that need not bring the canvas nearer.
+    So no frame shows such a step, unless it is one of the receding steps, which need not bring the canvas nearer.
 
     Args:
-        left, distances: (N + 1,), the canvas before any step first; `left` is changed.
-        receding: (N,) which steps need not.
+        left, distances: (N + 1,), beginning with the canvas before any step; `left` is changed.
+        receding: (N,) which steps need not bring the canvas nearer.
     """
     nearest = distances[0]
     for step in range(1, len(left)):

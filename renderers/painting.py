@@ -21,10 +21,10 @@ Spacing = Literal["distance", "log", "uniform"]
 
 _ARRAY_PREFIX = "family_"
 _LONGEST_PX = 2**16
-_WORTH_PACKING, _MOST_UNPACKED = 2**16, 2**24  # bytes; nothing small unpacks to more
-_FARTHEST = 1e4  # lengths of a canvas: nobody paints so far out, and pixels beside it still count in 32 bits
-_PLAIN_KINDS = frozenset("biufU")  # of arrays: bool, whole numbers, floats, text
-# All that a damaged or foreign archive was seen to raise.
+_WORTH_PACKING, _MOST_UNPACKED = 2**16, 2**24  # bytes; no small file unpacks to more
+_FARTHEST = 1e4  # shorter sides of a canvas; no painting reaches so far, and pixel indices still fit 32 bits
+_PLAIN_KINDS = frozenset("biufU")  # of dtypes: bool, integers, floats, text
+# Every exception that reading a damaged or foreign archive has been seen to raise.
 _UNREADABLE = (
     KeyError, IndexError, ValueError, TypeError, EOFError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error,
     MemoryError, OverflowError, SyntaxError, AttributeError, struct.error,
@@ -37,11 +37,11 @@ class StrokeProgram:
 
     Attributes:
         family: the package under `renderers/` that can replay it.
-        strokes: (N, C) float32, a step a row, in painting order: a stroke, or a part of a region; lengths in units of
-            the canvas's shorter side.
+        strokes: (N, C) float32, one row per step, in painting order; a step is a stroke, or a part of a region. Lengths
+            are in units of the canvas's shorter side.
         canvas: RGB of the blank canvas, in [0, 1].
-        height_px, width_px: the size it was made for, and by default is replayed at.
-        arrays: what else its family needs, such as the marks of a brush; no pickle.
+        height_px, width_px: the size that it was made for, at which it is replayed by default.
+        arrays: what else its family needs, such as the marks of a brush; none needs pickle.
     """
 
     family: str
@@ -52,7 +52,7 @@ class StrokeProgram:
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
-        """A `.npz` without pickle; the same program gives the same bytes. Marks of brushes make it worth deflating."""
+        """A `.npz` without pickle; the same program gives the same bytes. Large `arrays` are compressed."""
         buffer = io.BytesIO()
         arrays: dict[str, Any] = {
             "family": np.array(self.family),
@@ -107,15 +107,15 @@ class StrokeProgram:
             raise ValueError(f"not a stroke program: {error}") from error
 
     def rows(self, num_columns: int, lengths: slice = slice(0), radii: slice = slice(0)) -> NDArray[np.float32]:
-        """The strokes, for kernels, which look at no bounds.
+        """The strokes, checked for use in kernels, which do not check bounds.
 
         Args:
             num_columns: C of the family.
             lengths: columns that are places or lengths.
-            radii: columns that are not negative either.
+            radii: columns that must not be negative.
 
         Raises:
-            ValueError: if there are more or fewer columns, or a number is out of all range.
+            ValueError: if there are more or fewer columns, a length is far beyond any canvas, or a radius is negative.
         """
         if self.strokes.shape[1] != num_columns:
             raise ValueError(f"{self.strokes.shape[1]} numbers a stroke; {self.family} has {num_columns}")
@@ -128,7 +128,7 @@ def _plain_array(array: NDArray[Any], name: str) -> NDArray[Any]:
     """An array of a stored program, in the byte order and layout of this machine.
 
     Raises:
-        ValueError: if it holds something else than finite numbers or text.
+        ValueError: if it holds anything other than finite numbers or text.
     """
     if array.dtype.kind not in _PLAIN_KINDS or (array.dtype.kind == "f" and not np.isfinite(array).all()):
         raise ValueError(f"{name}: {array.dtype}, or numbers that are not finite")
@@ -137,12 +137,12 @@ def _plain_array(array: NDArray[Any], name: str) -> NDArray[Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Knowledge:
-    """Ground truth of a picture; maps are (H, W), None where the source does not know.
+    """Ground truth of a picture; maps are (H, W), or None where the source does not know them.
 
     Attributes:
         labels: which object each pixel shows.
         depth: float32, larger where farther.
-        names: by label, what it is; empty where the source does not know.
+        names: of the objects, by label; empty where the source does not know them.
     """
 
     labels: NDArray[np.uint16] | None = None
@@ -155,7 +155,7 @@ NOTHING_KNOWN = Knowledge()
 
 @dataclass(frozen=True, kw_only=True)
 class Regions:
-    """How a picture was cut, and in which order its R regions were painted.
+    """How a picture was divided into R regions, and in which order they were painted.
 
     Attributes:
         labels: (H, W) uint16, from 0 to R - 1.
@@ -176,11 +176,11 @@ class Painting:
 
     Attributes:
         program: the strokes.
-        distances: (N + 1,) distance in [0, 1] of the canvas after each step from the finished one (see
-            `renderers.distance`); the blank canvas's is 1, the last is 0.
-        regions: of a renderer that paints region by region.
-        pace: (N + 1,) share of the painter's time that is left after each step, where frames follow it instead of the
-            distance.
+        distances: (N + 1,) distance in [0, 1] of the canvas from the finished one after each step (see
+            `renderers.distance`): 1 for the blank canvas, 0 for the last.
+        regions: those of a renderer that paints region by region, else None.
+        pace: (N + 1,) share of the painter's time that is left after each step, if frames are spaced by it instead of
+            by the distance.
     """
 
     program: StrokeProgram
@@ -190,14 +190,14 @@ class Painting:
 
     @property
     def left(self) -> NDArray[np.float64]:
-        """(N + 1,) what frames are spaced by: the way that is left to the finished canvas, or the painter's time."""
+        """(N + 1,) what frames are spaced by: the remaining distance, or the remaining share of the painter's time."""
         return self.distances if self.pace is None else self.pace
 
 
 def to_uint8(image: Image) -> NDArray[np.uint8]:
     """Nearest of 256 levels to each value in [0, 1]."""
     scaled = np.clip(image, 0.0, 1.0)
-    scaled *= 255.0  # in place: at 4K, memory is what costs time
+    scaled *= 255.0  # in place: at 4K, most of the time is memory access
     levels: NDArray[np.uint8] = np.rint(scaled, out=scaled).astype(np.uint8)
     return levels
 
@@ -206,7 +206,7 @@ def to_uint8(image: Image) -> NDArray[np.uint8]:
 class FrameSchedule:
     """Which steps of a painting become the frames of a sequence.
 
-    Late strokes only refine, so by default frames stand at equal steps of the distance to the finished canvas. The
+    Late strokes only refine, so by default frames are placed at equal steps of the distance to the finished canvas. The
     first frame is always the blank canvas and the last the finished painting.
 
     Attributes:
@@ -226,8 +226,8 @@ class FrameSchedule:
     def steps(self, distances: NDArray[np.float64]) -> tuple[int, ...]:
         """The step that each frame shows.
 
-        With `distance`, only steps that are nearer to the end than every step before them are eligible, so that the
-        distance falls from frame to frame even where single strokes do not help.
+        With `distance`, only steps that are nearer to the finished canvas than all steps before them are eligible, so
+        that the distance falls from frame to frame even where single strokes do not help.
 
         Args:
             distances: (N + 1,) as in `Painting`.
@@ -259,11 +259,11 @@ def spaced_steps(distances: NDArray[np.float64], num_frames: int, spacing: Spaci
 
 
 def _distinct(places: NDArray[np.int_], count: int) -> NDArray[np.int_]:
-    """Ascending places in range(count), first and last included, pushed apart until distinct if there are enough."""
+    """Ascending places in range(count), from the first to the last, moved apart until distinct if count allows."""
     spread = np.clip(places, 0, count - 1)
     spread[0], spread[-1] = 0, count - 1
     if count < len(spread):
         return np.maximum.accumulate(spread)
     order = np.arange(len(spread))
-    spread = np.maximum.accumulate(spread - order) + order  # each at least one after the one before
+    spread = np.maximum.accumulate(spread - order) + order  # each is at least one after its predecessor
     return np.minimum(spread, count - len(spread) + order)

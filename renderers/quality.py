@@ -21,9 +21,9 @@ def psnr_db(painted: Image, source: Image) -> float:
 
 
 def ssim(painted: Image, source: Image) -> float:
-    """Structural similarity of luma (Wang et al. 2004; 7 x 7 window), at most 1; smaller pictures go on as they end."""
-    missing = [(0, max(0, _WINDOW_PX - side)) for side in painted.shape[:2]]
-    lumas = [np.pad(picture @ _LUMA, missing, mode="edge") for picture in (painted, source)]
+    """Structural similarity of luma (Wang et al. 2004; 7 x 7 window), at most 1; smaller pictures are padded."""
+    padding = [(0, max(0, _WINDOW_PX - side)) for side in painted.shape[:2]]
+    lumas = [np.pad(picture @ _LUMA, padding, mode="edge") for picture in (painted, source)]
     return float(structural_similarity(*lumas, win_size=_WINDOW_PX, data_range=1.0))
 
 
@@ -35,10 +35,10 @@ def coverage(frame: NDArray[np.uint8], blank: NDArray[np.uint8]) -> float:
 
 
 def progress_violation(distances: Sequence[float]) -> float:
-    """Distance gained where it should fall, as a share of the whole way: 0 for a process that never steps back."""
-    way = np.diff(distances)
+    """Sum of all rises of the distance, which should fall, as a share of its whole fall: 0 if it never rises."""
+    changes = np.diff(distances)
     total = distances[0] - distances[-1]
-    return float(way[way > 0].sum() / total) if total > 0 else 0.0
+    return float(changes[changes > 0].sum() / total) if total > 0 else 0.0
 
 
 def sequence_quality(

@@ -1,6 +1,6 @@
 """Decodes pictures of data sets: only the three formats that are stored, and only of the expected size.
 
-OpenCV decodes a dozen formats more, raises errors of its own, and takes room for whatever size a header promises.
+OpenCV decodes a dozen formats more, raises errors of its own, and allocates memory for whatever size a header claims.
 """
 
 import struct
@@ -17,26 +17,26 @@ _JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
 def decoded(data: bytes, how: int, size_px: tuple[int, int] | None = None) -> NDArray[Any] | None:
-    """A PNG, WebP or JPEG as `cv2.imdecode` gives it; None if it is none, is damaged, or of another size.
+    """A PNG, WebP or JPEG as `cv2.imdecode` gives it; None if the data is not one, is damaged, or of another size.
 
     Args:
         data: the whole file.
         how: flags of `cv2.imdecode`.
-        size_px: (height, width) that it must have; when None, any of at most `MOST_PIXELS`. A picture of another size
-            is not decoded.
+        size_px: (height, width) that it must have; None allows any size of at most `MOST_PIXELS`. A picture of another
+            size is not decoded.
     """
-    said_px = size_of(data)
-    if said_px is None or (said_px[0] * said_px[1] > MOST_PIXELS if size_px is None else said_px != size_px):
+    header_px = size_of(data)
+    if header_px is None or (header_px[0] * header_px[1] > MOST_PIXELS if size_px is None else header_px != size_px):
         return None
     try:
-        upright = how | cv2.IMREAD_IGNORE_ORIENTATION  # which nothing that was stored here has
-        return cast("NDArray[Any] | None", cv2.imdecode(np.frombuffer(data, np.uint8), upright))
+        flags = how | cv2.IMREAD_IGNORE_ORIENTATION  # no picture that is stored here has an orientation
+        return cast("NDArray[Any] | None", cv2.imdecode(np.frombuffer(data, np.uint8), flags))
     except cv2.error:
         return None
 
 
 def size_of(data: bytes) -> tuple[int, int] | None:
-    """(height, width) that the header of a PNG, WebP or JPEG says; None where there is no such header."""
+    """(height, width) that the header of a PNG, WebP or JPEG states; None where there is no such header."""
     try:
         if data.startswith(_PNG):
             width, height = struct.unpack_from(">II", data, 16)
@@ -49,7 +49,7 @@ def size_of(data: bytes) -> tuple[int, int] | None:
 
 
 def _size_of_webp(data: bytes) -> tuple[int, int] | None:
-    """As RFC 9649 has it."""
+    """(height, width) from the first chunk of a WebP (RFC 9649)."""
     kind = data[12:16]
     if kind == b"VP8X":
         return 1 + int.from_bytes(data[27:30], "little"), 1 + int.from_bytes(data[24:27], "little")
@@ -63,12 +63,12 @@ def _size_of_webp(data: bytes) -> tuple[int, int] | None:
 
 
 def _size_of_jpeg(data: bytes) -> tuple[int, int] | None:
-    """From the header of its frame (ITU-T T.81, B.2.2)."""
-    at = 2
-    while data[at] == 0xFF:
-        marker, length = data[at + 1], struct.unpack_from(">H", data, at + 2)[0]
+    """(height, width) from the frame header of a JPEG (ITU-T T.81, B.2.2)."""
+    offset = 2
+    while data[offset] == 0xFF:
+        marker, length = data[offset + 1], struct.unpack_from(">H", data, offset + 2)[0]
         if marker in _JPEG_SIZES:
-            height, width = struct.unpack_from(">HH", data, at + 5)
+            height, width = struct.unpack_from(">HH", data, offset + 5)
             return height, width
-        at += 2 + length
+        offset += 2 + length
     return None

@@ -82,14 +82,14 @@ class AgentRenderer(Renderer):
 
     def asset_files(self, config: Config) -> Mapping[str, AssetFile]:
         """Files that a configuration names: `actor`, the weights."""
-        assert config.actor is not None  # the configuration has checked
+        assert config.actor is not None  # the configuration has checked this
         return {"actor": AssetFile(key="actor", path=config.actor, kind="actor")}
 
     def check_assets(self, config: Config, assets: Assets) -> None:
         """Load the weights that a configuration names, and try them on a blank canvas.
 
         Raises:
-            ConfigError: naming the key, if they will not do.
+            ConfigError: if they are not usable; it names the key.
         """
         blank = _cut(_blank(config.canvas, config.width_px), 1)
         assets["actor"].load()(blank, blank, 0.0)
@@ -112,7 +112,7 @@ RENDERER = AgentRenderer()
 
 
 def _strokes(image: Image, config: Config, actor: Actor, before: Floats, tiles: int) -> Floats:
-    """The (N, 16) strokes that the actor adds to those before it, in `tiles` x `tiles` squares at once."""
+    """The (N, 16) strokes that the actor adds to those in `before`, in `tiles` x `tiles` squares at once."""
     side_px, num_steps = config.width_px * tiles, config.num_steps if config.divide == 1 else config.num_steps // 2
     canvas = _blank(config.canvas, side_px)
     _draw(before, canvas)
@@ -123,10 +123,10 @@ def _strokes(image: Image, config: Config, actor: Actor, before: Floats, tiles: 
         strokes = actor(_cut(canvas, tiles), pictures, step / num_steps)
         places = np.concatenate([corners, np.full((len(corners), 1), 1 / tiles)], 1).astype(np.float32)
         squares = np.broadcast_to(places[:, None], (*strokes.shape[:2], 3))
-        # The first stroke of every tile, then the second: the whole canvas comes on together.
-        together = np.concatenate([strokes, squares], 2).transpose(1, 0, 2).reshape(-1, _SIDE + 1)
-        _draw(together, canvas)
-        rows.append(together)
+        # The first stroke of every tile, then the second: the whole canvas advances together.
+        interleaved = np.concatenate([strokes, squares], 2).transpose(1, 0, 2).reshape(-1, _SIDE + 1)
+        _draw(interleaved, canvas)
+        rows.append(interleaved)
     return np.concatenate(rows).astype(np.float32)
 
 
@@ -158,7 +158,7 @@ def _draw(rows: Floats, canvas: Floats) -> None:
 
 
 def _blank(colour: tuple[float, float, float], side_px: int) -> Floats:
-    """(S, S, 3) BGR."""
+    """A blank canvas, (S, S, 3) BGR."""
     return np.tile(np.array(colour[::-1], np.float32), (side_px, side_px, 1))
 
 

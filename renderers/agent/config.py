@@ -16,7 +16,7 @@ class AgentConfig:
     Attributes:
         actor: path of its weights.
         width_px: side of the square canvas that it was trained on, 16 to 1,024.
-        num_steps: of five strokes, 1 to 1,000. With `divide`, the second half is painted in tiles.
+        num_steps: steps of five strokes each, 1 to 1,000. With `divide`, the second half is painted in tiles.
         divide: 1 to 16: this many tiles along each side.
         canvas: RGB of the blank canvas that it was trained on, each in [0, 1].
     """

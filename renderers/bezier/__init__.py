@@ -53,7 +53,7 @@ class BezierRenderer(Renderer):
         return StrokeProgram(family="bezier", strokes=strokes, canvas=config.canvas, height_px=height, width_px=width)
 
     def follows(self, config: Config, *, begun: bool = False) -> bool:
-        """On the CPU."""
+        """Only on the CPU."""
         return config.device == "cpu"
 
     def follow(
@@ -89,7 +89,7 @@ class BezierRenderer(Renderer):
             yield pixels.reshape(height, width, 3).copy()
 
     def gains_by_batches(self, config: Config) -> bool:
-        """On a GPU."""
+        """Only on a GPU."""
         return config.device != "cpu"
 
     def paint_batch(
@@ -107,14 +107,14 @@ class BezierRenderer(Renderer):
 
         programs = plan_batch(images, config, seeds)
         return [
-            self._painting(replace(program, strokes=_in_turn(program.strokes, image, config.attention)))
+            self._painting(replace(program, strokes=_in_painting_order(program.strokes, image, config.attention)))
             for program, image in zip(programs, images, strict=True)
         ]
 
     def replay_batch(
         self, programs: Sequence[StrokeProgram], steps: Sequence[Sequence[int]], config: Config
     ) -> list[list[Image]]:
-        """The canvases of each program after each of its steps; on a GPU all at once, the steps being equally many.
+        """The canvases of each program after each of its steps; on a GPU all at once, with equally many steps each.
 
         Raises:
             MemoryError: if the GPU has too little.
@@ -148,7 +148,7 @@ class BezierRenderer(Renderer):
 RENDERER = BezierRenderer()
 
 
-def _in_turn(strokes: NDArray[np.float32], image: Image, attention: float) -> NDArray[np.float32]:
+def _in_painting_order(strokes: NDArray[np.float32], image: Image, attention: float) -> NDArray[np.float32]:
     return strokes[subject_first(strokes, rough_saliency(image), attention)]
 
 

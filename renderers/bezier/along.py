@@ -1,8 +1,8 @@
-"""Strokes that follow a painter's time line: each is placed in the time between two frames, for what is done in it.
+"""Strokes that follow a painter's time line: each paints what is done in one interval between two frames.
 
-Strokes that were fitted to the finished picture alone cannot be put into another order: what lies below was coloured
-for what lies above it (docs/decisions/029). So the strokes of a schedule are dealt to the times between frames, placed
-on the canvas as it is then, where the painter works; and refined together, with the painter's frames as
+Strokes that were fitted to the finished picture alone cannot be put into another order, because those below were
+coloured for those above them (docs/decisions/029). So the strokes of a schedule are dealt to the intervals, and placed
+on the canvas as it is then, where the painter works. Then all are refined together, with the painter's frames as
 under-paintings.
 """
 
@@ -34,28 +34,28 @@ from renderers.raster.stamp import new_scratch
 from renderers.shrink import shrink, shrunk_size
 
 STATE_WEIGHT = 0.02
-"""How much each of the painter's frames counts beside the finished picture."""
+"""Weight of the error at each of the painter's frames; that of the finished picture is 1."""
 
 APART = 0.06
 """The most strokes from one under-painting to the next, as a share of all."""
 
-_PATIENCE = 8  # times the refinement of a painting without a time line: it has several pictures to be like
-_AT_WORK = 4.0  # 1 / share of a place's way: what does so much of it between two frames is fully at work
-_GOLDEN = 0.6180339887  # a low-discrepancy sequence: strokes next to each other are dealt far apart in time
+_STEPS_FACTOR = 8  # times the refinement steps of a painting without a time line: several pictures are to be matched
+_AT_WORK = 4.0  # 1 / share of its way that a place goes between two frames when it is fully at work
+_GOLDEN = 0.6180339887  # of a low-discrepancy sequence, which deals neighbouring strokes far apart in time
 
 
 def fit_along(
     brief: Brief, states: Sequence[Image], progress: NDArray[np.float32], effort: Effort, rng: np.random.Generator
 ) -> tuple[Floats, NDArray[np.int64]]:
-    """Find strokes that paint through the states.
+    """Find strokes that take the canvas through the states.
 
     Args:
         brief: of the finished picture.
         states: S of (H, W, 3), the last being the brief's target.
-        progress: (S + 1, h, w) how much of its way each place has gone: before the first state, and at each.
+        progress: (S + 1, h, w) share of its way that each place has gone: before the first state, and at each.
 
     Returns:
-        (N, 13) strokes in painting order, and (S,) how many of them are painted at each state.
+        (N, 13) strokes in painting order, and (S,) how many of them have been painted by each state.
     """
     slots = dealt(brief, states)
     order = np.argsort(slots, kind="stable")
@@ -63,16 +63,16 @@ def fit_along(
     limits, stages = limits_of(brief), list(stages_of(brief, effort))
     strokes = np.zeros((len(radii), NUM_COLUMNS), np.float32)
     _place_all(strokes, radii, brief, states, progress, ends, effort, stages[0].short_px, rng)
-    after, compared = under_paintings(ends)
+    after, matched = under_paintings(ends)
     for stage in stages:
         small = shrink(brief.target, stage.short_px)
-        wanted = [shrink(state, stage.short_px).reshape(-1) for state in states]
-        below = np.stack([wanted[state] for state in compared]) if compared else np.empty((0, small.size), np.float32)
+        pictures = [shrink(state, stage.short_px).reshape(-1) for state in states]
+        wanted = np.stack([pictures[state] for state in matched]) if matched else np.empty((0, small.size), np.float32)
         loss = Loss(
-            brief.absolute, after, np.float32(STATE_WEIGHT), np.empty_like(below), np.zeros(0, np.float32),
-            below,
+            brief.absolute, after, np.float32(STATE_WEIGHT), np.empty_like(wanted), np.zeros(0, np.float32),
+            wanted,
         )  # fmt: skip
-        paces, softs_px = (np.repeat(values, _PATIENCE) for values in (stage.paces, stage.softs_px))
+        paces, softs_px = (np.repeat(values, _STEPS_FACTOR) for values in (stage.paces, stage.softs_px))
         refine(
             strokes, grid(small.shape[0], small.shape[1], brief.covers), small.reshape(-1),
             brief.ground(stage.short_px), loss, paces, softs_px,
@@ -82,15 +82,15 @@ def fit_along(
 
 
 def under_paintings(ends: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[int]]:
-    """Where a canvas on its way should look like a state: at each state, and on the way to it.
+    """The strokes after which the canvas should look like a state: the last of each state, and some before it.
 
-    Without the latter, strokes that others soon cover take any colour, and are seen in the frames between.
+    Without the latter, strokes that are soon covered would take any colour, and be seen in the frames in between.
 
     Args:
-        ends: (S,) how many strokes are painted at each state.
+        ends: (S,) how many strokes have been painted by each state.
 
     Returns:
-        Numbers of strokes, ascending, and the state that each of them is followed by.
+        Numbers of strokes, ascending, and the state that the canvas should look like after each of them.
     """
     marks: dict[int, int] = {}
     apart = APART * ends[-1]
@@ -106,15 +106,15 @@ def _place_all(
     strokes: Floats, radii: Floats, brief: Brief, states: Sequence[Image], progress: NDArray[np.float32],
     ends: NDArray[np.int64], effort: Effort, finest_px: int, rng: np.random.Generator,
 ) -> None:  # fmt: skip
-    """Place strokes state by state; where the painter does not work, the canvas is wanted as it is."""
+    """Place strokes state by state; where the painter does not work, the target is the canvas as it is."""
     limits, search = limits_of(brief), search_of(brief, effort)
     height, width = brief.target.shape[:2]
     sizes = pyramid_sizes(height, width, finest_px)
     pyramid = build_pyramid(brief, finest_px)
     scratch, errors = new_scratch(level_grid(pyramid, 0)), np.zeros(MAX_CELLS, np.float32)
     start = 0
-    for state, end, done in zip(states, ends, np.diff(progress, axis=0), strict=True):
-        work = np.minimum(_AT_WORK * cv2.GaussianBlur(done, (0, 0), 1.0), 1.0)
+    for state, end, progress_made in zip(states, ends, np.diff(progress, axis=0), strict=True):
+        work = np.minimum(_AT_WORK * cv2.GaussianBlur(progress_made, (0, 0), 1.0), 1.0)
         wanted, shares = [], []
         for size in sizes:
             rows, columns = shrunk_size(height, width, size)
@@ -128,9 +128,9 @@ def _place_all(
 
 
 def dealt(brief: Brief, states: Sequence[Image]) -> NDArray[np.int64]:
-    """(N,) in which time, from 0 to S - 1, each stroke of the schedule is painted.
+    """(N,) the interval, from 0 to S - 1, in which each stroke of the schedule is painted.
 
-    Strokes of a size are dealt in proportion to what changes, from state to state, in the octave of that size.
+    Strokes of a size are dealt in proportion to how much each interval changes in the octave of that size.
     """
     target = brief.target
     first = np.broadcast_to(np.array(brief.blank, np.float32), target.shape)
@@ -147,7 +147,7 @@ def dealt(brief: Brief, states: Sequence[Image]) -> NDArray[np.int64]:
 
 
 def _octaves(change: Image) -> NDArray[np.float64]:
-    """(B + 1,) how much a change is, summed over blocks, in octaves from single pixels up, and in what is coarser."""
+    """(B + 1,) size of a change, summed over blocks: in octaves from single pixels up, and in all that is coarser."""
     sums, means = [], np.ascontiguousarray(change)
     for _ in range(num_octaves(*change.shape[:2])):
         rows, columns = (side // 2 * 2 for side in means.shape[:2])

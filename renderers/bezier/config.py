@@ -12,7 +12,7 @@ class Effort:
 
     Attributes:
         num_candidates, num_climbs: random starts, and steps of hill climbing, for each stroke placed.
-        stages: joint refinement as (size, steps): the size is a share of what the strokes are worth (`fit.worth_px`).
+        stages: joint refinement as (size, steps): the size is a share of `fit.worth_px`.
     """
 
     num_candidates: int
@@ -35,11 +35,11 @@ class BezierConfig:
         preset: `fast`, `std` or `best`: how much time a painting may take.
         num_strokes: 10 to 5,000.
         opaque: strokes cover fully instead of letting what is below shine through.
-        attention: how early what draws the eye is painted and finished, 0 to 4; 0: all parts alike. On a GPU it decides
-            the order of strokes alone.
+        attention: how early what draws the eye is painted and finished, 0 to 4; at 0 all parts are treated alike. On a
+            GPU it affects only the order of strokes.
         canvas: RGB of the blank canvas, each in [0, 1].
-        device: where strokes are placed, refined and painted. On `cuda` many pictures are painted at once; strokes are
-            others than the CPU's, as good, and frames within 1/255 of what the CPU paints of them.
+        device: where strokes are placed, refined and painted. On `cuda` many pictures are painted at once. Its strokes
+            differ from the CPU's but are as good, and its frames are within 1/255 of what the CPU paints of them.
     """
 
     preset: Literal["fast", "std", "best"] = "std"

@@ -19,7 +19,7 @@ from renderers.raster.ribbon import NUM_COLUMNS, RED, Floats, grid
 from renderers.raster.stamp import draw_all, new_scratch
 from renderers.shrink import shrink, shrunk_size
 
-# All found by a random search over three photographs, maximising dB at a given time (docs/decisions/003).
+# All were found by a random search over three photographs, maximising PSNR for a given time (docs/decisions/003).
 _RADIUS_FIRST, _RADIUS_LAST, _RADIUS_POWER = 0.21, 0.0065, 0.23
 _ATTENTION = 4.0
 _SCORED_RADIUS_PX = 0.45
@@ -30,11 +30,11 @@ _MIN_OPACITY, _MIN_RADIUS_PX = 0.14, 0.5
 _UNDERPAINTING_AFTER = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7)
 UNDERPAINTING_WEIGHT = 0.04
 _LEAST_PX = 16
-_TRANSPORT_EVERY = 5  # steps of refinement for one solution of the transport
+_TRANSPORT_EVERY = 5  # refinement steps per solution of the transport problem
 
 
 class Beginning(NamedTuple):
-    """How the first strokes are chosen, besides by what they take off the error.
+    """How the first strokes are chosen, apart from how much they reduce the error.
 
     Attributes:
         attention: (h, w) 0 or more, how much more errors count (see `Guide`).
@@ -51,10 +51,10 @@ ANYWHERE = Guide(np.zeros((1, 1), np.float32), np.ones((1, 1), np.float32))
 
 
 def worth_px(num_strokes: int, aspect: float) -> float:
-    """The size, along the shorter side, beyond which so many strokes cannot show more; targets are made no larger.
+    """The size, along the shorter side, beyond which `num_strokes` cannot show more; targets are made no larger.
 
-    500 strokes are worth 256 x 256 px, and strokes are worth area. Fitting therefore takes the same time on any canvas
-    that is large enough.
+    500 strokes are worth 256 x 256 px, and the area grows with their number. Fitting therefore takes the same time on
+    any canvas that is large enough.
 
     Args:
         aspect: longer side over shorter.
@@ -64,7 +64,7 @@ def worth_px(num_strokes: int, aspect: float) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Brief:
-    """What to paint, and how the strokes may be.
+    """What to paint, and the limits of its strokes.
 
     Attributes:
         target: (H, W, 3) float32 in [0, 1]: the picture, in RGB or in amounts of ink.
@@ -75,9 +75,9 @@ class Brief:
         lengths: half lengths of new strokes, least and most, in radii.
         guide: directions of new strokes.
         dark_to_light: order strokes of like size by lightness, before they are refined together.
-        absolute: refine down the sum of absolute errors instead of that of their squares.
+        absolute: refinement minimises the sum of absolute errors instead of that of squared errors.
         transport: weight of optimal transport in the refinement (see `transport_pull`), 0 for none.
-        area: share of the target that strokes are for; where it is small, they are worth more pixels of it.
+        area: share of the target that the strokes are for; the smaller it is, the larger the target may be.
         beginning: how the first strokes are chosen.
     """
 
@@ -122,7 +122,7 @@ def fit(image: Image, config: BezierConfig, rng: np.random.Generator, saliency: 
 
 
 def bezier_brief(image: Image, config: BezierConfig, saliency: Floats = NO_ATTENTION) -> Brief:
-    """The brief of the Bézier renderer; `saliency` as of `fit`."""
+    """The brief of the Bézier renderer; `saliency` as in `fit`."""
     return Brief(
         target=image,
         blank=config.canvas,
@@ -159,7 +159,7 @@ class Stage:
 
     Attributes:
         short_px: the size, along the shorter side.
-        paces, softs_px: (steps,) what rates are multiplied by, and the width of soft edges, at each step.
+        paces, softs_px: (steps,) factor on the rates, and the width of soft edges, at each step.
     """
 
     short_px: int
@@ -197,16 +197,16 @@ def fit_brief(brief: Brief, effort: Effort, rng: np.random.Generator) -> Floats:
         ground = brief.ground(stage.short_px)
         loss, moments = _loss(brief, target.size), Moments(np.zeros_like(strokes), np.zeros_like(strokes))
         steps = len(stage.paces)
-        every = _TRANSPORT_EVERY if brief.transport else steps
-        for taken in range(0, steps, every):
+        interval = _TRANSPORT_EVERY if brief.transport else steps
+        for start in range(0, steps, interval):
             if brief.transport:
                 canvas = ground.copy()
                 draw_all(strokes, pixels, canvas, new_scratch(pixels))
                 pull = transport_pull(canvas.reshape(small.shape), small)
                 loss = loss._replace(more=(brief.transport * pull).astype(np.float32).reshape(-1))
-            few = slice(taken, taken + every)
+            batch = slice(start, start + interval)
             refine(
-                strokes, pixels, target, ground, loss, stage.paces[few], stage.softs_px[few], moments, taken, RATES,
+                strokes, pixels, target, ground, loss, stage.paces[batch], stage.softs_px[batch], moments, start, RATES,
                 limits,
             )  # fmt: skip
     return strokes
@@ -219,7 +219,7 @@ def aspect_of(image: Image) -> float:
 
 
 def attentive(saliency: Floats, attention: float, weight: float, crossing: float = 0.0) -> Beginning:
-    """A beginning that turns to what draws the eye and keeps within silhouettes; any at all where `attention` is 0."""
+    """A beginning that favours what draws the eye and keeps within silhouettes; `ANYHOW` where `attention` is 0."""
     if not attention:
         return ANYHOW
     return Beginning(np.ascontiguousarray(np.float32(weight * attention) * saliency), crossing)
@@ -228,7 +228,8 @@ def attentive(saliency: Floats, attention: float, weight: float, crossing: float
 def stroke_radii(num_strokes: int, aspect: float) -> Floats:
     """Typical radius of each stroke when placed, in units of the shorter side: falling fast, then slowly.
 
-    The last radius is for 500 strokes on a square; more strokes end smaller, fewer larger, to cover alike together.
+    The last radius is for 500 strokes on a square; more strokes end smaller and fewer end larger, so that together they
+    cover as much.
     """
     last = min(_RADIUS_FIRST / 2, _RADIUS_LAST * math.sqrt(aspect * 500 / num_strokes))
     share = (np.arange(num_strokes) / num_strokes) ** _RADIUS_POWER
@@ -260,8 +261,9 @@ def pyramid_sizes(height: int, width: int, finest_px: int) -> list[int]:
     return sizes
 
 
-def _fade(part: float) -> float:
-    return 1.0 - (1.0 - _LAST_PACE) * part
+def _fade(share: float) -> float:
+    """The pace after a share of all steps."""
+    return 1.0 - (1.0 - _LAST_PACE) * share
 
 
 def _darks_first(strokes: Floats) -> Floats:

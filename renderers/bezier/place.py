@@ -2,7 +2,7 @@
 
 Each stroke starts as the best of a few random candidates in a bad spot and is then improved by hill climbing. What a
 candidate would gain is exact, because for a fixed shape the best colour has a closed form. Candidates are scored on the
-pyramid level where the stroke is only two to four pixels wide, so a candidate costs the same whatever its size.
+pyramid level where the stroke is only one to two pixels wide, so a candidate costs the same whatever its size.
 """
 
 from typing import NamedTuple
@@ -19,13 +19,13 @@ _TINY = np.float32(1e-6)
 _1, _2, _3 = np.uint64(1), np.uint64(2), np.uint64(3)
 MAX_CELLS = 4096
 MARGIN = np.float32(0.02)  # how far a control point may leave the canvas
-_MIN_WEIGHT = np.float32(0.3)  # a stroke that covers less than this many pixels is not worth its colour solve
+_MIN_WEIGHT = np.float32(0.3)  # strokes that cover fewer pixels than this are not worth solving a colour for
 
 
 class Pyramid(NamedTuple):
     """A picture and the canvas painted so far at several sizes, finest first; level l is half of level l - 1.
 
-    `targets` and `canvases` hold all levels one behind the other, level l from `starts[l]` on, flat (h * w * 3).
+    `targets` and `canvases` hold all levels one after the other, level l from `starts[l]` on, flat (h * w * 3).
     """
 
     targets: Floats
@@ -43,8 +43,8 @@ NO_ATTENTION = np.zeros((1, 1), np.float32)
 class Guide(NamedTuple):
     """Where strokes should run: `angles` (h, w) in radians, followed to within `spread` (h, w) times a quarter turn.
 
-    `attention` (rows, columns), 0 or more: errors count 1 + attention times when a spot for a stroke is looked for, and
-    less and less towards the last stroke.
+    `attention` (rows, columns) is 0 or more: when a spot for the first stroke is chosen, errors count 1 + attention
+    times; this weight falls to 1 towards the last stroke.
     """
 
     angles: Floats
@@ -53,7 +53,7 @@ class Guide(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """What a stroke may be: on a canvas of `width` x `height` units, no thinner and no fainter than this."""
+    """Limits of a stroke: it is on a canvas of `width` x `height` units, and no thinner or fainter than the minima."""
 
     width: np.float32
     height: np.float32
@@ -64,10 +64,10 @@ class Limits(NamedTuple):
 class Search(NamedTuple):
     """Settings of the search for each stroke.
 
-    `num_candidates` random starts and `num_climbs` steps of hill climbing; `radius_px` is its radius in pixels when
-    scored; new strokes have a half length of `min_length` to `max_length` radii. The broadest stroke is charged
-    `crossing` times what the picture's colours vary under it, so that it stays within silhouettes; finer ones as much
-    less as they are finer.
+    `num_candidates` random starts and `num_climbs` steps of hill climbing; `radius_px` is the least radius in pixels
+    at which a stroke is scored; new strokes have a half length of `min_length` to `max_length` radii. The broadest
+    stroke is charged `crossing` times the variation of the picture's colours under it, so that it stays within
+    silhouettes; finer ones are charged in proportion to their radius.
     """
 
     num_candidates: int
@@ -96,7 +96,7 @@ def clamp(stroke: Floats, limits: Limits) -> None:
 def score(
     stroke: Floats, grid: Grid, canvas: Floats, target: Floats, scratch: Scratch, crossing: np.float32
 ) -> np.float32:
-    """What painting the stroke in its best colour would take off the squared error, in units of area.
+    """How much painting the stroke in its best colour would reduce the squared error, in units of area.
 
     A mask m and a colour q leave (T - C + m C) - m q of the residual T - C, so q = sum m (T - C + m C) / sum m^2.
     That colour, clipped to [0, 1], is written into the stroke.
@@ -105,7 +105,7 @@ def score(
         crossing: charge for sum m |T - mean T|^2, how much the target varies under the stroke.
 
     Returns:
-        The gain less the charge, or -1 if the stroke covers nothing to speak of.
+        The gain less the charge, or -1 if the stroke covers next to nothing.
     """
     top, rows = stroke_mask(stroke, grid, scratch)
     mask = scratch.mask
@@ -253,14 +253,14 @@ def place(
 
 @part
 def _copy(source: Floats, into: Floats) -> None:
-    """Numbers of one stroke; a slice assignment would compile its error messages too, which takes seconds."""
+    """Copy one stroke. A slice assignment would compile its error messages too, which takes seconds."""
     for c in range(NUM_COLUMNS):
         into[c] = source[c]
 
 
 @part
 def _bad_cell(errors: Floats, cells: int, rng: np.random.Generator) -> int:
-    """The worst of an eighth of the cells drawn at random: usually among the worst eight, never always the same."""
+    """The worst of an eighth of the cells drawn at random: usually among the worst eight, but not always the same."""
     cell = int(rng.random() * cells)
     for _ in range(max(2, cells // 8)):
         rival = int(rng.random() * cells)

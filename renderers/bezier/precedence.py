@@ -1,4 +1,4 @@
-"""Which stroke is laid when. Strokes that do not touch change places without changing the finished painting."""
+"""The order of strokes. Strokes that do not touch can change places without changing the finished painting."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +14,14 @@ _SAMPLES = (0.0, 0.25, 0.5, 0.75, 1.0)
 def subject_first(strokes: Floats, saliency: Floats, haste: float, covers: float = 1.0) -> NDArray[np.int64]:
     """An order of strokes in which what draws the eye is finished early.
 
-    Stroke number i of N, of which k are over less salient places, would like its turn at i / N - haste k / N. Whatever
-    lies beneath it has its turn before, so where paint covers each pixel gets the same strokes in the same order as
-    ever.
+    Stroke number i of N, with k strokes over less salient places, is due at i / N - haste k / N. All strokes beneath it
+    are laid before it. So where paint covers, each pixel still gets the same strokes in the same order.
 
     Args:
         strokes: (N, 13 or more) in the order in which they were planned.
         saliency: (h, w) in [0, 1].
         haste: 0 leaves the order as it is.
-        covers: 0 where paint adds up, and any order gives the same.
+        covers: 0 for paint that adds up, where any order gives the same painting.
 
     Returns:
         (N,) the number of the stroke that is laid first, second, and so on.
@@ -60,12 +59,12 @@ def along(strokes: Floats, values: Floats) -> Floats:
 def _before_what_lies_above(
     strokes: Floats, turns: Floats, cells: Grid, row_lo: Ints, row_hi: Ints, soonest: Floats
 ) -> None:
-    """Give each stroke the soonest turn of itself and of all that are laid over it, in place.
+    """Give each stroke the earliest turn of itself and of all strokes that are laid over it, in place.
 
     Args:
         turns: (N,) changed.
-        cells: a coarse grid; strokes that share a cell are taken to touch.
-        row_lo, row_hi, soonest: (cells.height,) twice and (cells,), scratch; `soonest` is all infinite.
+        cells: a coarse grid; strokes that share a cell count as touching.
+        row_lo, row_hi, soonest: scratch, twice (height of `cells`,) and (number of cells,); `soonest` is all infinite.
     """
     for i in range(strokes.shape[0] - 1, -1, -1):
         top, rows = outline(strokes[i], cells, _SHARP_PX, row_lo, row_hi)

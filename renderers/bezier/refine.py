@@ -10,7 +10,7 @@ from renderers.raster.jit import kernel, part
 from renderers.raster.ribbon import A0, NUM_COLUMNS, R0, R2, Floats, Grid
 
 _HALF, _ONE = np.float32(0.5), np.float32(1)
-# Low momentum and a short memory suit runs of a few dozen steps: 0.5 dB better than 0.9 and 0.98 after sixty.
+# Low momentum and a short memory suit a few dozen steps: after sixty, 0.5 dB better than with 0.9 and 0.98.
 BETA1, BETA2 = np.float32(0.57), np.float32(0.92)
 
 
@@ -71,9 +71,9 @@ def refine(
     Args:
         strokes: (N, 13) changed in place.
         target, ground: (3n,) the picture and the blank canvas.
-        paces, softs_px: (steps,) what the rates are multiplied by, and the width of soft edges, at each step. Softer
+        paces, softs_px: (steps,) factor on the rates, and the width of soft edges, at each step. Softer
             edges let strokes feel errors they do not touch yet.
-        moments, taken: Adam's memory, changed in place, and how many steps it remembers.
+        moments, taken: Adam's running means, changed in place, and how many steps they already include.
     """
     canvas, upstream = np.empty_like(target), np.empty_like(target)
     gradient = np.zeros_like(strokes)

@@ -1,7 +1,7 @@
-"""Optimal transport between a canvas and its picture: it shows a stroke paint that is needed far away.
+"""Optimal transport between a canvas and its picture: it draws strokes to places far away that need paint.
 
-Errors pixel by pixel push a stroke only where it already touches what it should paint. Transport moves the canvas's
-light as a whole to where the picture has it, and its potential slopes towards there from anywhere. (Zou et al.,
+Errors pixel by pixel move a stroke only where it already touches what it should paint. Transport moves the canvas's
+light as a whole to where the picture has it, and its potential has a slope towards there from anywhere. (Zou et al.,
 Stylized Neural Painting, CVPR 2021, section 3.3.)
 """
 
@@ -15,7 +15,7 @@ from renderers.painting import Image
 
 _Field = NDArray[np.float64]
 
-CELLS = 16  # along the shorter side: only what is far matters here, and the cost grows with the fourth power
+CELLS = 16  # along the shorter side: only long distances matter here, and the cost grows with the fourth power
 _BLUR = 0.1  # how far mass is smeared, in units of the longer side; its square is the entropic regularisation
 _ITERATIONS = 100
 _FLOOR = 1e-3  # share of the mass that is spread evenly, so that no cell is empty
@@ -59,7 +59,7 @@ def divergence_slope(have: _Field, want: _Field, size: tuple[int, int]) -> _Fiel
             have, other, costs, reg, numItermax=_ITERATIONS, stopThr=1e-7, log=True, warn=False
         )  # fmt: skip
         potentials.append(reg * np.log(log["u"]))
-    # Potentials are known up to a constant; on distributions only the rest counts.
+    # Potentials are defined up to a constant; it is chosen so that the slope has mean 0 over the first distribution.
     slope: _Field = potentials[0] - potentials[1]
     return slope - have @ slope
 

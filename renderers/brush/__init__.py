@@ -29,7 +29,7 @@ from renderers.time_line import TimeLine
 
 __all__ = ["RENDERER", "Config"]
 
-_STYLE_PX = 1024  # a style is colours and strokes: more pixels say nothing more
+_STYLE_PX = 1024  # longer side of a style: more pixels tell no more about its colours and strokes
 
 
 class BrushRenderer(Renderer):
@@ -44,11 +44,11 @@ class BrushRenderer(Renderer):
         """Paint a (H, W, 3) float32 RGB image in [0, 1].
 
         Args:
-            assets: what `asset_files` names, read: `brush` (h, w, 4), `brush_height` (h, w) and `style` (h, w, 3) in
-                [0, 1], `weights` tensors.
+            assets: what was read from `asset_files`: `brush` (h, w, 4), `brush_height` (h, w) and `style` (h, w, 3) in
+                [0, 1], and the tensors `weights`.
 
         Raises:
-            ConfigError: if the brush picture will not do, or the weights are of another network.
+            ConfigError: if the brush picture is not usable, or the weights are of another network.
         """
         program = self.plan(image, config, seed, assets)
         distances = step_distances(program)
@@ -59,12 +59,12 @@ class BrushRenderer(Renderer):
         known: Knowledge = NOTHING_KNOWN,
     ) -> StrokeProgram:  # fmt: skip
         """The strokes alone, for callers that do not need the distance after each of them; as `paint` otherwise."""
-        sitting = _sitting(image, config, seed, assets)
+        setup = _set_up(image, config, seed, assets)
         if config.medium == "ink":
-            strokes = plan_ink(sitting.image, config, sitting.marks, sitting.rng)
+            strokes = plan_ink(setup.image, config, setup.marks, setup.rng)
         else:
-            strokes = plan_oil(sitting.image, config, sitting.character, sitting.marks, sitting.rng)
-        return _program(strokes, sitting, config)
+            strokes = plan_oil(setup.image, config, setup.character, setup.marks, setup.rng)
+        return _program(strokes, setup, config)
 
     def follows(self, config: Config, *, begun: bool = False) -> bool:
         """Always."""
@@ -74,19 +74,19 @@ class BrushRenderer(Renderer):
         self, image: Image, time_line: TimeLine, config: Config, seed: np.random.SeedSequence,
         assets: Assets = NO_ASSETS,
     ) -> Painting:  # fmt: skip
-        """Paint an image in a painter's order: oil as `renderers.bezier.along` says, ink as `renderers.brush.ink`."""
-        sitting = _sitting(image, config, seed, assets)
+        """Paint an image in a painter's order: oil as in `renderers.bezier.along`, ink as in `renderers.brush.ink`."""
+        setup = _set_up(image, config, seed, assets)
         if config.medium == "ink":
-            planned = plan_ink(sitting.image, config, sitting.marks, sitting.rng)
+            planned = plan_ink(setup.image, config, setup.marks, setup.rng)
             strokes = along(planned, time_line)
         else:
             short_px = round(worth_px(config.num_strokes, aspect_of(image)))
             begun = None if time_line.begun is None else shrink(time_line.begun, short_px)
             strokes = plan_oil_along(
-                shrink(sitting.image, short_px), replace(time_line, begun=begun), config, sitting.character,
-                sitting.marks, sitting.rng,
+                shrink(setup.image, short_px), replace(time_line, begun=begun), config, setup.character,
+                setup.marks, setup.rng,
             )  # fmt: skip
-        program = _program(strokes, sitting, config, time_line.begun)
+        program = _program(strokes, setup, config, time_line.begun)
         distances = step_distances(program)
         return Painting(program=program, distances=distances, pace=pace_along(time_line, distances))
 
@@ -101,7 +101,7 @@ class BrushRenderer(Renderer):
         return config.canvas
 
     def asset_files(self, config: Config) -> Mapping[str, AssetFile]:
-        """The pictures `brush`, its height map `brush_height`, and `style`; and `weights`, of VGG."""
+        """The pictures `brush`, `brush_height` (its height map) and `style`, and the `weights` of VGG."""
         files: dict[str, AssetFile] = {}
         if (path := config.brush.path) is not None:
             files["brush"] = AssetFile(key="brush.path", path=path, kind="rgba", what="a picture of a brush mark")
@@ -118,10 +118,10 @@ class BrushRenderer(Renderer):
         return files
 
     def check_assets(self, config: Config, assets: Assets) -> None:
-        """Find out before the first painting whether the pictures make a brush.
+        """Check before the first painting whether the pictures make a brush.
 
         Raises:
-            ConfigError: naming the key of the picture that does not.
+            ConfigError: if not; it names the key of the picture that is not usable.
         """
         if "brush" not in assets:
             return
@@ -137,8 +137,8 @@ RENDERER = BrushRenderer()
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Sitting:
-    """What is ready before the first stroke is planned: the picture in the wanted colours, and the brush."""
+class _Setup:
+    """What is prepared before the first stroke is planned: the picture in the wanted colours, and the brush."""
 
     image: Image
     texture: BrushTexture
@@ -147,7 +147,7 @@ class _Sitting:
     rng: np.random.Generator
 
 
-def _sitting(image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets) -> _Sitting:
+def _set_up(image: Image, config: Config, seed: np.random.SeedSequence, assets: Assets) -> _Setup:
     rng = np.random.Generator(np.random.PCG64(seed))
     texture = _texture(config, assets)
     character = None
@@ -155,13 +155,13 @@ def _sitting(image: Image, config: Config, seed: np.random.SeedSequence, assets:
         image = _styled(image, config, assets, rng)
         character = stroke_character(assets["style"])
     marks = marks_of(texture, 0.0 if config.medium == "ink" else config.relief)
-    return _Sitting(image=image, texture=texture, marks=marks, character=character, rng=rng)
+    return _Setup(image=image, texture=texture, marks=marks, character=character, rng=rng)
 
 
-def _program(strokes: Floats, sitting: _Sitting, config: Config, begun: Image | None = None) -> StrokeProgram:
-    height, width = sitting.image.shape[:2]
+def _program(strokes: Floats, setup: _Setup, config: Config, begun: Image | None = None) -> StrokeProgram:
+    height, width = setup.image.shape[:2]
     ink = config.medium == "ink"
-    arrays = program_arrays(sitting.texture, DENSITY if ink else 0.0, 0.0 if ink else config.relief)
+    arrays = program_arrays(setup.texture, DENSITY if ink else 0.0, 0.0 if ink else config.relief)
     return StrokeProgram(
         family="brush", strokes=strokes, canvas=config.canvas, height_px=height, width_px=width,
         arrays={**arrays, **begun_arrays(begun)},

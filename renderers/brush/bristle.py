@@ -1,9 +1,9 @@
 """Marks of bristle brushes: flats, filberts, dry brushes that drag paint over the ground.
 
-A mark looks at a stroke as at a strip, `(V, U)`: rows across it, columns
-along it. Some dozen bristles of unequal load run along the strip; where the load is high enough paint reaches the
-ground. How much of the ground it reaches is stated as a share, and the threshold is the quantile that gives it, so
-that what a brush covers is a property of the brush and not luck of its noise.
+A mark treats a stroke as a strip, `(V, U)`: rows across it, columns along it. Some dozen bristles of unequal load run
+along the strip; where the load is high enough, paint reaches the ground. How much of the ground it reaches is stated as
+a share, and the threshold is the quantile that gives this share, so that how much a brush covers is a property of the
+brush and not of its random noise.
 """
 
 import math
@@ -21,7 +21,7 @@ def bristle_mark(brush: BristleBrush, rng: np.random.Generator, num_across: int,
     """One mark of a brush of bristles.
 
     Returns:
-        Cover (V, U) in [0, 1], and height of the paint (V, U), about -1 to 1, in any mean level.
+        Cover (V, U) in [0, 1], and height of the paint (V, U), about -1 to 1, with any mean.
     """
     t, v = coordinates(num_across, num_along)
     field = streaks(rng, num_across, num_along, brush.bristles, brush.hold, brush.clumps)
@@ -79,10 +79,10 @@ def streaks(
     """(V, U) load of bristles, mean 0, deviation 1: it varies from bristle to bristle and slowly along each.
 
     Args:
-        rng: dice.
+        rng: gives all random numbers.
         num_across, num_along: V and U.
         num_bristles: bristles side by side.
-        along: the share of the stroke over which the load of a bristle holds.
+        along: the share of the stroke over which the load of a bristle stays the same.
         clumps: how much of the load neighbouring bristles have in common.
     """
     # Jittered about even places: wholly random ones leave holes so wide that no bristle has weight there.
@@ -92,13 +92,13 @@ def streaks(
     loads += standard(rng.standard_normal((num_bristles, 1), dtype=np.float32))
     weights = np.exp(-((np.linspace(-1, 1, num_across, dtype=np.float32)[:, None] - places) ** 2) * num_bristles**2)
     weights /= weights.sum(axis=1, keepdims=True)
-    # Not a matrix product: how BLAS sums may hang on its number of threads.
+    # Not a matrix product: how BLAS sums may depend on its number of threads.
     carried = np.einsum("vb,bu->vu", weights, loads)
     return standard(standard(carried) + clumps * noise(rng, num_across, num_along, 0.25, along))
 
 
 def reach(field: Field, share: Field, softness: float) -> Field:
-    """(V, U) cover in [0, 1]: the given share (U,) of each column, there where the field is highest."""
+    """(V, U) cover in [0, 1]: the given share (U,) of each column, where the field is highest."""
     level = np.quantile(field, 1.0 - np.clip(share, 0.0, 1.0)).astype(np.float32)
     return ramp(field - level, -0.5 * softness, 0.5 * softness)
 
@@ -107,7 +107,7 @@ def landed(rng: np.random.Generator, num_across: int, from_end: Field, ragged: f
     """(V, U) how far each bristle has come since it touched down near an end of the stroke, below 0 where it has not.
 
     Args:
-        rng: dice.
+        rng: gives all random numbers.
         num_across: V.
         from_end: (1, U) or (V, U) distance from that end, as a share of the stroke.
         ragged: the share of the stroke over which the bristles follow one another, tuft by tuft.

@@ -14,13 +14,13 @@ from renderers.distance import Ledger, new_ledger
 from renderers.painting import Image, StrokeProgram
 from renderers.raster.ribbon import R0, R2, X0, Grid, grid
 
-_STRONGEST = 100
+_LARGEST_STORED = 100
 
 
 def program_arrays(
     texture: BrushTexture, density: float, relief: float, *, merges: bool = False
 ) -> dict[str, NDArray[Any]]:
-    """What a program of textured strokes stores beside its strokes.
+    """Arrays that a program of textured strokes stores besides its strokes.
 
     Args:
         texture: marks of its brushes.
@@ -47,7 +47,7 @@ def replay(program: StrokeProgram, steps: Sequence[int], size_px: tuple[int, int
     for step in steps:
         lay_all(strokes[done:step], pixels, marks, layer, scratch)
         done = step
-        yield _shown(layer, ground, density).reshape(height, width, 3)
+        yield _visible(layer, ground, density).reshape(height, width, 3)
 
 
 def step_distances(program: StrokeProgram) -> NDArray[np.float64]:
@@ -63,7 +63,7 @@ def ledger_of(program: StrokeProgram) -> Ledger:
     ground, layer = _ground(program, height, width), _bare(program, height, width)
     scratch = new_brush_scratch(pixels)
     lay_all(program.strokes, pixels, marks, layer, scratch)
-    finished = _shown(layer, ground, float(density))
+    finished = _visible(layer, ground, float(density))
     ledger = new_ledger(ground, finished, pixels, len(program.strokes))
     trace(
         program.strokes, pixels, marks, _bare(program, height, width), ground, density, ground.copy(), finished,
@@ -73,28 +73,28 @@ def ledger_of(program: StrokeProgram) -> Ledger:
 
 
 def _marks(program: StrokeProgram) -> Marks:
-    return marks_of(BrushTexture.from_arrays(dict(program.arrays)), _strength(program, "relief"))
+    return marks_of(BrushTexture.from_arrays(dict(program.arrays)), _stored_number(program, "relief"))
 
 
 def _density(program: StrokeProgram) -> float:
     """Absorption of full ink; 0 for paint that covers."""
-    return _strength(program, "density")
+    return _stored_number(program, "density")
 
 
-def _strength(program: StrokeProgram, name: str) -> float:
-    """A number beside a program.
+def _stored_number(program: StrokeProgram, name: str) -> float:
+    """A number that is stored with a program.
 
     Raises:
-        ValueError: if it is not there, or none that was ever written.
+        ValueError: if it is missing, or not one that any program stores.
     """
     stored = program.arrays.get(name)
-    if stored is None or stored.shape != () or not 0 <= (value := float(stored)) <= _STRONGEST:
-        raise ValueError(f"the program's {name} is missing, or not from 0 to {_STRONGEST}")
+    if stored is None or stored.shape != () or not 0 <= (value := float(stored)) <= _LARGEST_STORED:
+        raise ValueError(f"the program's {name} is missing, or not from 0 to {_LARGEST_STORED}")
     return value
 
 
 def _grid(program: StrokeProgram, height: int, width: int) -> Grid:
-    """Pixels on which paint covers, or merges with, what is there; or adds to it."""
+    """The grid on which paint covers what is there or merges with it, or else adds to it."""
     return grid(height, width, covers=float(_density(program) == 0.0 or "merges" in program.arrays))
 
 
@@ -107,14 +107,15 @@ def _ground(program: StrokeProgram, height: int, width: int) -> NDArray[np.float
 
 
 def _bare(program: StrokeProgram, height: int, width: int) -> NDArray[np.float32]:
-    """What strokes are laid on: no ink yet, or the canvas itself, (3n,)."""
+    """The layer that strokes are laid on, (3n,): empty for ink, else the canvas itself."""
     if _density(program) > 0:
         return np.zeros(3 * height * width, np.float32)
     return _ground(program, height, width)
 
 
-def _shown(layer: NDArray[np.float32], ground: NDArray[np.float32], density: float) -> NDArray[np.float32]:
+def _visible(layer: NDArray[np.float32], ground: NDArray[np.float32], density: float) -> NDArray[np.float32]:
+    """The visible canvas, (3n,): the layer of paint, or the ground through the layer of ink (Beer and Lambert)."""
     if density == 0.0:
         return layer.copy()
-    seen: NDArray[np.float32] = ground * np.exp(np.float32(-density) * layer)
-    return seen
+    visible: NDArray[np.float32] = ground * np.exp(np.float32(-density) * layer)
+    return visible

@@ -42,14 +42,14 @@ class BrushConfig:
         medium: `oil` covers; `ink` only darkens.
         preset: `fast`, `std` or `best`: how much time a painting may take.
         num_strokes: 10 to 5,000; ink may leave some out that would hardly be seen.
-        attention: how early what draws the eye is painted and finished, 0 to 4; 0: all parts alike. Above 0, the first
-            strokes of oil keep within silhouettes, and washes of ink run from one tone to the next.
-        loss: what all strokes are refined together down: the sum of squared errors, or of absolute ones (L1).
-        transport: 0 to 100, how much optimal transport counts beside it, for strokes far from where they belong.
+        attention: how early what draws the eye is painted and finished, 0 to 4; at 0 all parts are treated alike. Above
+            0, the first strokes of oil keep within silhouettes, and washes of ink run from one tone to the next.
+        loss: what the joint refinement of all strokes minimises: the sum of squared errors, or of absolute ones (L1).
+        transport: 0 to 100, weight of optimal transport besides `loss`, for strokes far from where they belong.
         canvas: RGB of the toned canvas or the paper, each in [0, 1].
-        brush: the brush of oil. Ink has three of its own, but paints with this one where it has a `path`.
-        line_brush, dry_brush, wash_brush: those of ink: for lines, for dark slender washes, for broad ones.
-        relief: 0 to 1, how thick oil is: ridges that catch light. Pretty, but it costs likeness.
+        brush: the brush of oil. Ink has three brushes of its own, but paints with this one if it has a `path`.
+        line_brush, dry_brush, wash_brush: the brushes of ink: for lines, for dark slender washes, for broad ones.
+        relief: 0 to 1, how thick oil is: ridges that catch light. It looks good, but lowers likeness.
         palette: how many colours oil is mixed from, 2 to 64; 0 for as many as it takes.
         dark_to_light: lay each layer of oil from darks to lights.
         order: of ink: `washes_first` or `lines_first`.

@@ -16,7 +16,7 @@ _FAINT = 0.04  # scanned paper is never of one tone: less than this is ground
 
 
 class _Variation(NamedTuple):
-    """How a mark differs from the picture: mirrored across, squeezed, and where in the room so gained it lies (0-1)."""
+    """How a mark differs from the picture: mirrored across, squeezed, and where it lies in the space gained (0-1)."""
 
     mirrored: bool
     along: float
@@ -37,7 +37,7 @@ _VARIATIONS = (
 
 
 def coverage_of(rgba: Field) -> Field:
-    """Which part of a picture is paint.
+    """The part of a picture that is paint.
 
     Alpha, where it varies. Else the picture is paint on a ground, and the ground is what its border shows: coverage is
     darkness on a light ground, lightness on a dark one.
@@ -60,9 +60,9 @@ def coverage_of(rgba: Field) -> Field:
     ground = float(np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])))
     paint = (ground - grey) / ground if ground >= 0.5 else (grey - ground) / (1.0 - ground)
     paint = np.clip((paint - _FAINT) / (1.0 - _FAINT), 0.0, 1.0)
-    most = float(paint.max())
-    if most > 0.5:  # scanned ink is seldom black, yet where it is darkest it covers
-        paint = paint / most
+    strongest = float(paint.max())
+    if strongest > 0.5:  # scanned ink is seldom black, but where it is darkest it covers fully
+        paint = paint / strongest
     coverage: Field = (alpha * paint).astype(np.float32)
     return coverage
 
@@ -89,10 +89,10 @@ def brush_from_picture(picture: Field, height: Field | None = None) -> BrushText
     if height is not None and height.shape != picture.shape:
         height_size = " x ".join(str(side) for side in height.shape[1::-1])
         raise ConfigError("height_path", f"a picture of {height_size} px", f"the size of the brush picture, {size}")
-    most = float(picture.max()) if picture.size else 0.0
-    if not most > _FAINT:
+    strongest = float(picture.max()) if picture.size else 0.0
+    if not strongest > _FAINT:
         raise ConfigError("path", f"an empty picture of {size}", "one that shows a mark, in its alpha or in grey")
-    if float((picture < 0.9 * most).mean()) < 1e-3:
+    if float((picture < 0.9 * strongest).mean()) < 1e-3:
         raise ConfigError(
             "path", f"a picture of {size} covered all over", "one that shows a mark on an empty background"
         )
@@ -100,16 +100,16 @@ def brush_from_picture(picture: Field, height: Field | None = None) -> BrushText
     content = np.nonzero(picture > _FAINT)
     box = tuple(slice(int(places.min()), int(places.max()) + 1) for places in content)
     cover = picture[box]
-    bumps = None if height is None else height[box]
+    relief = None if height is None else height[box]
     if cover.shape[0] > cover.shape[1]:
-        cover, bumps = np.rot90(cover), None if bumps is None else np.rot90(bumps)
+        cover, relief = np.rot90(cover), None if relief is None else np.rot90(relief)
 
     shape = (len(_VARIATIONS), NUM_ACROSS, NUM_ALONG)
     covers, reliefs = np.empty(shape, np.uint8), np.empty(shape, np.uint8)
     for k, variation in enumerate(_VARIATIONS):
         mark = _placed(cover, variation)
         covers[k] = levels(mark)
-        reliefs[k] = relief_levels(mark, _raised(mark) if bumps is None else _placed(bumps, variation))
+        reliefs[k] = relief_levels(mark, _raised(mark) if relief is None else _placed(relief, variation))
     return BrushTexture(covers, reliefs)
 
 
@@ -137,7 +137,7 @@ def _resized(content: Field, num_across: int, num_along: int) -> Field:
 
 
 def _raised(mark: Field) -> Field:
-    """(V, U) height of paint where none is given: it stands where it covers, with a ridge along its edges."""
-    wide = cv2.GaussianBlur(mark, (0, 0), sigmaX=NUM_ALONG / 36, sigmaY=NUM_ACROSS / 12)
-    height: Field = 0.5 * mark + 0.6 * mark * (mark - wide)
+    """(V, U) height of paint where none is given: paint is raised where it covers, with a ridge along its edges."""
+    blurred = cv2.GaussianBlur(mark, (0, 0), sigmaX=NUM_ALONG / 36, sigmaY=NUM_ACROSS / 12)
+    height: Field = 0.5 * mark + 0.6 * mark * (mark - blurred)
     return height

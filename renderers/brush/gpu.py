@@ -28,7 +28,7 @@ class TexturedShade:
 
     @classmethod
     def of(cls, marks: Marks, device: torch.device | str = "cpu") -> Self:
-        """With these marks, on a device."""
+        """The shade of these marks, on a device."""
         return cls(*(torch.as_tensor(field, device=device) for field in marks))
 
     def __call__(
@@ -38,16 +38,16 @@ class TexturedShade:
         curve = curve_of(strokes, unit_px)
         along = implicit(curve, t, xs, ys)
         cover = coverage(strokes, curve, unit_px, soften_px, along, xs, ys)
-        before, after = strokes[:, R0, None] * unit_px, strokes[:, R2, None] * unit_px
+        radius_0, radius_2 = strokes[:, R0, None] * unit_px, strokes[:, R2, None] * unit_px
         (off_x, off_y), (x, y) = curve.offset(along, xs, ys), curve.velocity(along)
         inverse = (x * x + y * y + _TINY).rsqrt()
         x, y = x * inverse, y * inverse
         middle_x, middle_y = curve.vx + curve.wx, curve.vy + curve.wy  # B'(1/2), as long as the curve, or nearly so
         squared = middle_x * middle_x + middle_y * middle_y
         length = (squared + (squared == 0)).sqrt() * (squared != 0)
-        u = (before + along * length + off_x * x + off_y * y) / (length + before + after + _TINY)
+        u = (radius_0 + along * length + off_x * x + off_y * y) / (length + radius_0 + radius_2 + _TINY)
         u = u.clamp(0.0, 1.0)
-        across = (x * off_y - y * off_x) / (before + (after - before) * along).clamp_min(_TINY)
+        across = (x * off_y - y * off_x) / (radius_0 + (radius_2 - radius_0) * along).clamp_min(_TINY)
         v = (0.5 * (across + 1)).clamp(0.0, 1.0)
         reached, slope_u, slope_v = self._read(strokes, u, v)
         light = 1 + strokes[:, THICKNESS, None] * _LIGHT * (slope_u * (x + y) + slope_v * (x - y))
@@ -57,7 +57,7 @@ class TexturedShade:
         return cover * reached * opacity, colour
 
     def _read(self, strokes: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Cover between four texels, and the slopes at the upper left of these: relief is felt, not measured."""
+        """Cover interpolated between four texels, and the slopes of the upper left one, which are precise enough."""
         num_marks, num_across, num_along = self.cover.shape
         which = strokes[:, MARK, None].detach().long() % num_marks
         column, row = u * (num_along - 1), v * (num_across - 1)

@@ -8,7 +8,7 @@ from renderers.painting import Image
 from renderers.shrink import shrink
 
 _GUIDE_PX = 128
-_LEAST_SPREAD = 0.1  # of a quarter turn: no hand is exact
+_LEAST_SPREAD = 0.1  # share of a quarter turn, because no hand is exact
 
 
 def guide_along(image: Image, scale: float, looseness: float = 1.0) -> Guide:

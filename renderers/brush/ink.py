@@ -43,13 +43,13 @@ _LEAST_AMOUNT = 0.03
 _LEAST_CHROMA = 0.16
 _SOLVE_PX, _SOLVE_STEPS = 256, 48
 _NUM_BRUSHES = 3
-_ALONG = (0.1, 0.3, 0.5, 0.7, 0.9)  # of a stroke
-_TO_DO = 0.5  # share of a stroke's middle line
+_SAMPLES = (0.1, 0.3, 0.5, 0.7, 0.9)  # places along a stroke
+_LEAST_TO_DO = 0.5  # share of a stroke's middle line that must have something left to do
 _ATTENTION, _CROSSING, _HASTE = 2.0, 0.5, 0.4
 
 
 def ink_brushes(config: BrushConfig) -> BrushTexture:
-    """The three brushes of an ink painting, their marks one behind the other: for lines, dry, for washes."""
+    """The marks of the three brushes of an ink painting, one after the other: for lines, dry, for washes."""
     textures = [make_brush(brush) for brush in (config.line_brush, config.dry_brush, config.wash_brush)]
     return BrushTexture(
         np.concatenate([texture.cover for texture in textures]),
@@ -103,27 +103,27 @@ def plan_ink(image: Image, config: BrushConfig, marks: Marks, rng: np.random.Gen
         strokes[:, MARK] = rng.integers(0, len(marks.cover), config.num_strokes)
     _solve(strokes, wash, line, marks)
     amounts = _settle_tones(strokes, is_line, image, config.pigments, graded=config.attention > 0)
-    seen = amounts > _LEAST_AMOUNT
-    if not seen.any():  # an empty sheet is no painting: keep the strongest
-        seen = amounts >= amounts.max()
+    is_visible = amounts > _LEAST_AMOUNT
+    if not is_visible.any():  # an empty sheet is no painting, so keep the strongest
+        is_visible = amounts >= amounts.max()
     order = subject_first(strokes, saliency, _HASTE * config.attention, covers=0.0)
-    late = ~is_line if config.order == "lines_first" else is_line
-    order = order[np.argsort(late[order], kind="stable")]
-    return np.ascontiguousarray(strokes[order][seen[order]])
+    is_late = ~is_line if config.order == "lines_first" else is_line
+    order = order[np.argsort(is_late[order], kind="stable")]
+    return np.ascontiguousarray(strokes[order][is_visible[order]])
 
 
 def along(strokes: Floats, time_line: TimeLine) -> Floats:
-    """Ink strokes in a painter's order. What overlaps adds up, so any order gives the same painting.
+    """Ink strokes in a painter's order. Overlapping ink adds up, so any order gives the same painting.
 
     Args:
-        strokes: (N, NUM_BRUSH_COLUMNS), of which those are left out that lie where the time line has nothing to do.
+        strokes: (N, NUM_BRUSH_COLUMNS); on a canvas that is begun, those that lie where nothing is to do are left out.
 
     Returns:
-        The strokes, by when their middle lines arrive on average.
+        The strokes, sorted by the mean arrival of places along their middle lines.
     """
     moments = _on_middle_line(strokes, time_line.arrival)
     if time_line.begun is not None:
-        to_do = _on_middle_line(strokes, (time_line.arrival > 0).astype(np.float32)) > _TO_DO
+        to_do = _on_middle_line(strokes, (time_line.arrival > 0).astype(np.float32)) > _LEAST_TO_DO
         to_do[0] |= not to_do.any()
         strokes, moments = strokes[to_do], moments[to_do]
     return np.ascontiguousarray(strokes[np.argsort(moments, kind="stable")])
@@ -133,7 +133,7 @@ def _on_middle_line(strokes: Floats, field: NDArray[np.float32]) -> NDArray[np.f
     """(N,) means of a (h, w) field over places along each stroke."""
     height, width = field.shape
     unit = min(height, width)
-    t = np.array(_ALONG)
+    t = np.array(_SAMPLES)
     weights = np.stack([(1 - t) ** 2, 2 * t * (1 - t), t**2])
     columns = np.clip(strokes[:, [X0, X1, X2]] @ weights * unit, 0, width - 1).astype(int)
     rows = np.clip(strokes[:, [Y0, Y1, Y2]] @ weights * unit, 0, height - 1).astype(int)
@@ -142,10 +142,10 @@ def _on_middle_line(strokes: Floats, field: NDArray[np.float32]) -> NDArray[np.f
 
 
 def ink_targets(image: Image, empty: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Amounts of ink wanted of washes and of lines, (H, W) each; negative where paper should stay.
+    """Amounts of ink wanted of washes and of lines, (H, W) each; negative where paper should stay bare.
 
-    Washes follow the picture's tone, smoothed within its edges. Lines follow its darker side of contours (difference
-    of Gaussians; Winnemöller et al., 2012), heavier where it is dark.
+    Washes follow the picture's tone, smoothed within its edges. Lines follow the darker side of its contours
+    (difference of Gaussians; Winnemöller et al., 2012), heavier where it is dark.
     """
     scale = min(image.shape[:2]) / 256
     smooth = image
@@ -163,7 +163,7 @@ def ink_targets(image: Image, empty: float) -> tuple[NDArray[np.float32], NDArra
 
 
 def _choose_marks(strokes: Floats, is_line: NDArray[np.bool_], num_marks: int, rng: np.random.Generator) -> Floats:
-    """Marks of `ink_brushes`: the line brush for lines, the dry one for dark and slender washes, wash for the rest."""
+    """Marks of `ink_brushes`: of the line brush for lines, the dry one for dark slender washes, else the wash brush."""
     variants = num_marks // _NUM_BRUSHES
     breadth = strokes[:, [R0, R2]].mean(1)
     dry = (strokes[:, RED] > 0.3) & (breadth < 0.03)
@@ -172,18 +172,18 @@ def _choose_marks(strokes: Floats, is_line: NDArray[np.bool_], num_marks: int, r
 
 
 def _solve(strokes: Floats, wash: NDArray[np.float32], line: NDArray[np.float32], marks: Marks) -> None:
-    """Amounts of all strokes together, through the marks they really leave."""
-    both = np.where(wash > 0, 1.1 * wash, wash) + np.maximum(line, 0.0)
-    small = shrink(np.repeat(both[..., None], 3, axis=-1).astype(np.float32), _SOLVE_PX)
+    """Solve for the amounts of all strokes together, given the marks that they really leave; in place."""
+    wanted = np.where(wash > 0, 1.1 * wash, wash) + np.maximum(line, 0.0)
+    small = shrink(np.repeat(wanted[..., None], 3, axis=-1).astype(np.float32), _SOLVE_PX)
     pixels = grid(small.shape[0], small.shape[1], covers=0.0)
-    target, none = small.reshape(-1), np.zeros(0, np.int64)
+    target, no_underpaintings = small.reshape(-1), np.zeros(0, np.int64)
     solve_colours(
         strokes,
         pixels,
         marks,
         target,
         np.zeros_like(target),
-        none,
+        no_underpaintings,
         np.float32(0),
         np.float32(0),
         _SOLVE_STEPS,
@@ -214,7 +214,7 @@ def _settle_tones(
 
 
 def _nearest_tones(amounts: NDArray[np.float32]) -> NDArray[np.int_]:
-    """(N,) which of the five tones is nearest to each amount, as the eye judges."""
+    """(N,) index of the one of five tones that looks nearest to each amount."""
     tones = np.array(TONES, np.float32)
     nearest: NDArray[np.int_] = np.abs(np.log(amounts[:, None] + 1e-3) - np.log(tones + 1e-3)).argmin(1)
     return nearest

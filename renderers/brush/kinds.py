@@ -28,7 +28,7 @@ class OwnPicture:
 
 
 def _check(brush: OwnPicture, **ranges: tuple[float, float]) -> None:
-    """Refuse the first number that is outside its range, its ends included."""
+    """Raise ConfigError for the first number outside its range; the ends of a range are allowed."""
     for key, (lowest, highest) in ranges.items():
         value = getattr(brush, key)
         numbers = value if isinstance(value, tuple) else (value,)

@@ -26,8 +26,8 @@ _MIN_OPACITY = 0.9
 _LENGTHS = (1.5, 5.0)
 _GUIDE_SCALE = 0.02
 _SOLVE_PX, _SOLVE_STEPS, _UNDERPAINTING_WEIGHT = 256, 16, 0.04
-_BEYOND = 0.15  # RGB distance from what a place shows at any time: bristles leave gaps, which the colour makes up for
-_LOOKS = 16  # at a place, along a side
+_MOST_STRAYING = 0.15  # in RGB, from all colours of a stroke's place: it makes up for gaps between bristles
+_MOST_SAMPLES = 16  # of a place, along each side
 _LEAST_THICKNESS = 0.3  # of the first layers: fat over lean
 
 
@@ -61,19 +61,19 @@ def plan_oil_along(
     image: Image, time_line: TimeLine, config: BrushConfig, character: StrokeCharacter | None, marks: Marks,
     rng: np.random.Generator,
 ) -> Floats:  # fmt: skip
-    """Strokes of an oil painting that follow a painter, whose attention is not ours; arguments as of `plan_oil`.
+    """Strokes of an oil painting that follow a painter, whose order replaces `attention`; arguments as in `plan_oil`.
 
     Args:
-        time_line: whose `begun` has the size of the image.
+        time_line: the painter's; its `begun` has the size of the image.
     """
     config = replace(config, attention=0.0)
     brief = _brief(image, config.canvas if time_line.begun is None else time_line.begun, config, character)
     states = time_line.states(image)
     ribbons, ends = fit_along(brief, states, time_line.progress, config.effort, rng)
-    after, compared = under_paintings(ends)
-    wanted = [shrink(state, _SOLVE_PX).reshape(-1) for state in states]
-    below = np.stack([wanted[state] for state in compared]) if compared else NO_STATES
-    return _with_marks(ribbons, brief, after, below, config, character, marks, rng)
+    after, matched = under_paintings(ends)
+    pictures = [shrink(state, _SOLVE_PX).reshape(-1) for state in states]
+    wanted = np.stack([pictures[state] for state in matched]) if matched else NO_STATES
+    return _with_marks(ribbons, brief, after, wanted, config, character, marks, rng)
 
 
 def _brief(
@@ -104,10 +104,10 @@ def _with_marks(
     ribbons: Floats, brief: Brief, after: NDArray[np.int64], states: Floats, config: BrushConfig,
     character: StrokeCharacter | None, marks: Marks, rng: np.random.Generator,
 ) -> Floats:  # fmt: skip
-    """Oil strokes through fitted ribbons (N, 13), coloured for what their marks leave.
+    """Oil strokes along fitted ribbons (N, 13), with colours for what their marks leave.
 
     Args:
-        after, states: under-paintings, as of `solve_colours`.
+        after, states: under-paintings, as in `solve_colours`.
     """
     count = len(ribbons)
     strokes = np.zeros((count, NUM_BRUSH_COLUMNS), np.float32)
@@ -126,18 +126,18 @@ def _with_marks(
         colours = np.concatenate([states, small.reshape(1, -1), brief.ground(_SOLVE_PX).reshape(1, -1)])
         _stay_near(strokes, colours.reshape(-1, *small.shape))
     if character is not None:
-        vary = rng.standard_normal((count, 1)) * character.colour_variation * 0.5
-        strokes[:, RED : RED + 3] = np.clip(strokes[:, RED : RED + 3] + vary, 0, 1)
-        strokes[:, FAR_RED : FAR_RED + 3] = np.clip(strokes[:, FAR_RED : FAR_RED + 3] + vary, 0, 1)
+        variation = rng.standard_normal((count, 1)) * character.colour_variation * 0.5
+        strokes[:, RED : RED + 3] = np.clip(strokes[:, RED : RED + 3] + variation, 0, 1)
+        strokes[:, FAR_RED : FAR_RED + 3] = np.clip(strokes[:, FAR_RED : FAR_RED + 3] + variation, 0, 1)
     if config.palette:
         limit_palette(strokes, config.palette)
     return strokes
 
 
 def _stay_near(strokes: Floats, pictures: NDArray[np.float32]) -> None:
-    """Keep the colours of strokes near those that are ever wanted where they lie, in place.
+    """Keep the colours of strokes near those that are wanted at any time where they lie, in place.
 
-    A stroke that others cover before the next under-painting may take any colour, and is seen until then.
+    Without this, a stroke that is covered before the next under-painting may take any colour, and is seen until then.
 
     Args:
         pictures: (n, h, w, 3) RGB that is wanted at some time.
@@ -149,12 +149,12 @@ def _stay_near(strokes: Floats, pictures: NDArray[np.float32]) -> None:
         for end in (slice(RED, RED + 3), slice(FAR_RED, FAR_RED + 3)):
             nearest = colours[np.square(colours - stroke[end]).sum(axis=1).argmin()]
             distance = np.linalg.norm(stroke[end] - nearest)
-            if distance > _BEYOND:
-                stroke[end] = nearest + _BEYOND / distance * (stroke[end] - nearest)
+            if distance > _MOST_STRAYING:
+                stroke[end] = nearest + _MOST_STRAYING / distance * (stroke[end] - nearest)
 
 
 def _place_of(stroke: Floats, height: int, width: int) -> tuple[slice, slice]:
-    """Rows and columns that a stroke may touch on a canvas, `_LOOKS` of each at most."""
+    """Rows and columns that a stroke may touch on a canvas, `_MOST_SAMPLES` of each at most."""
     unit, reach = min(height, width), max(stroke[R0], stroke[R2])
     rows, columns = (
         np.clip([(points.min() - reach) * unit, (points.max() + reach) * unit + 1], 0, side).astype(int)
@@ -162,13 +162,13 @@ def _place_of(stroke: Floats, height: int, width: int) -> tuple[slice, slice]:
     )
     top, bottom, left, right = (int(one) for one in (*rows, *columns))
     return (
-        slice(top, bottom, max(1, -(-(bottom - top) // _LOOKS))),
-        slice(left, right, max(1, -(-(right - left) // _LOOKS))),
+        slice(top, bottom, max(1, -(-(bottom - top) // _MOST_SAMPLES))),
+        slice(left, right, max(1, -(-(right - left) // _MOST_SAMPLES))),
     )
 
 
 def limit_palette(strokes: Floats, num_colours: int) -> NDArray[np.float32]:
-    """Mix all strokes from so many colours (k-means over the ends of strokes, weighted by their breadth), in place.
+    """Mix all strokes from so many colours (k-means over the colours at both ends of strokes), in place.
 
     Returns:
         (num_colours, 3) the palette.

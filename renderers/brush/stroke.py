@@ -1,8 +1,8 @@
 """A textured stroke: a ribbon (see `renderers.raster.ribbon`) through which the marks of a brush show.
 
 The first 13 columns are a ribbon's. Then come the colour at the far end, the number of the brush mark, and how thick
-the paint is, from 0 to 1. The mark is
-laid along the whole stroke, round ends included, so that bristles touch down and lift off raggedly.
+the paint is, from 0 to 1. The mark is laid along the whole stroke, round ends included, so that bristles touch down and
+lift off raggedly.
 """
 
 from typing import NamedTuple
@@ -65,7 +65,7 @@ def marks_of(texture: BrushTexture, relief: float) -> Marks:
 
 
 class BrushScratch(NamedTuple):
-    """Working memory for one stroke: spans, and for each pixel centre, t, mask, place along the mark and light."""
+    """Working memory for one stroke: spans, and of each pixel the centre, t, mask, place along the mark and light."""
 
     row_lo: Ints
     row_hi: Ints
@@ -105,7 +105,7 @@ def brush_mask(stroke: Floats, grid: Grid, marks: Marks, scratch: BrushScratch) 
     which = int(stroke[MARK]) % marks.cover.shape[0]
     across_px, along_px = marks.cover.shape[1], marks.cover.shape[2]
     for j in range(n):
-        if mask[j] == _ZERO:  # beside the stroke: rows are hulls
+        if mask[j] == _ZERO:  # beside the stroke: spans of rows are wider than it
             scratch.place[j], scratch.light[j] = _ZERO, _ONE
             continue
         t = along[j]
@@ -166,7 +166,7 @@ def trace(
     strokes: Floats, grid: Grid, marks: Marks, canvas: Floats, ground: Floats, density: np.float32, visible: Floats,
     finished: Floats, scratch: BrushScratch, ledger: Ledger,
 ) -> None:  # fmt: skip
-    """Paint stroke by stroke and keep the ledger of what is shown; arguments as of `renderers.distance.record`."""
+    """Paint stroke by stroke and update the ledger of what is visible; arguments as in `renderers.distance.record`."""
     for i in range(strokes.shape[0]):
         top, rows = lay(strokes[i], grid, marks, canvas, scratch)
         record(i, top, rows, scratch.row_lo, scratch.row_hi, grid, canvas, ground, density, visible, finished, ledger)
@@ -177,22 +177,22 @@ def solve_colours(
     strokes: Floats, grid: Grid, marks: Marks, target: Floats, blank: Floats, after: NDArray[np.int64],
     weight: np.float32, loyalty: np.float32, steps: int, scratch: BrushScratch, states: Floats,
 ) -> None:  # fmt: skip
-    """Colours at both ends of every stroke, for the marks the brush really leaves.
+    """Solve for the colours at both ends of every stroke, given the marks that the brush really leaves.
 
     With masks fixed the canvas is linear in the colours, so a few preconditioned gradient steps solve for all at once;
     each colour's step is divided by the sum of squares of its own influence. Relief is left out.
 
     Args:
-        strokes: (N, 18) of which the colours change.
+        strokes: (N, 18); their colours are changed.
         target, blank: (3n,) the picture, and the canvas before the first stroke.
         after, weight, states: under-paintings, as in `renderers.raster.gradient.Loss`.
-        loyalty: what straying from the picture's mean colour under a stroke counts, 1 being as much as an error of all
-            its pixels. Of strokes that others cover, nothing else says what colour they should have.
+        loyalty: weight of straying from the picture's mean colour under a stroke; 1 counts as much as an error of all
+            its pixels. For strokes that others cover, nothing else determines the colour.
     """
     count = strokes.shape[0]
     starts, tops = np.zeros(count + 1, np.int64), np.zeros(count, np.int64)
     row_starts = np.zeros(count + 1, np.int64)
-    for i in range(count):  # first only to know how many
+    for i in range(count):  # a first pass that only counts pixels and rows
         tops[i], rows = outline(strokes[i], grid, _SHARP_PX, scratch.row_lo, scratch.row_hi)
         pixels = 0
         for row in range(rows):

@@ -39,10 +39,11 @@ def transfer_colours(image: Image, style: Image, rng: np.random.Generator, *, st
 
     Sliced optimal transport in CIELAB: along the axes, then along random orthonormal axes, colours are moved so that
     their quantiles are the style's (iterative distribution transfer, Pitié et al. 2007; a step of the sliced
-    Wasserstein flow of Rabin et al. 2012). Lightness weighs three times, because a picture is read by its values: light
-    stays light, and hues give way. Raw, that map stretches the noise of a flat sky into grain and bands. So it is
-    solved on a small version and its displacements are fitted by a guided filter (He et al. 2013; the fast form of He &
-    Sun 2015): locally affine in the image's own colours, and constant where they vary by less than three units.
+    Wasserstein flow of Rabin et al. 2012). Lightness has three times the weight, because a picture is read by its
+    values: light stays light, and hues give way. Used directly, that map stretches the noise of a flat sky into grain
+    and bands. So it is solved on a small version and its displacements are fitted by a guided filter (He et al. 2013;
+    the fast form of He & Sun 2015): locally affine in the image's own colours, and constant where they vary by less
+    than three units.
 
     Args:
         image: (H, W, 3) RGB in [0, 1].
@@ -149,14 +150,14 @@ def stroke_character(style: Image) -> StrokeCharacter:
     contrast, so that strokes count by the area they cover and a few sharp outlines do not pass for brushwork.
 
     - Direction and `alignment`: eigenvector and coherence (l1 - l2) / (l1 + l2) of the structure tensor (Bigün &
-      Granlund 1987), averaged over the area, nothing counting where there is no contrast.
+      Granlund 1987), averaged over the area; places without contrast do not count.
     - `width`, `elongation`: strokes that cover one another are dead leaves, whose correlation at lag t is g / (2 - g)
       with g = 1 - t / w the covariogram of a box of width w (Matheron 1968; Lee, Mumford & Huang 2001): it halves at
       t = w / 3. Measured across the direction, and along it by walking the flow as in line integral convolution
-      (Cabral & Leedom 1993). By the share of the area that shows no contrast, elongation sinks to 2, a dab.
-      On such pictures it is right within a factor of 1.5, and widths above 0.04 are read up to a third too small.
-    - `colour_variation`: median over the area of |c(x) - (c(x + t n) + c(x - t n)) / 2| across the strokes, t a width
-      but at most 0.02, which is blind to even gradients and to sparse edges; c is smoothed within the stroke. For
+      (Cabral & Leedom 1993). In proportion to the area that shows no contrast, elongation falls to 2, a dab.
+      On dead leaves it is right within a factor of 1.5, and widths above 0.04 are measured up to a third too small.
+    - `colour_variation`: median over the area of |c(x) - (c(x + t n) + c(x - t n)) / 2| across the strokes, with t one
+      width but at most 0.02. It ignores even gradients and sparse edges; c is smoothed within the stroke. For
       independent strokes of standard deviation s its deviation is sqrt(3 / 2) s.
     - `relief`: the same for luma at a sixth of the width, as e / (e + 0.05).
 
@@ -176,12 +177,12 @@ def stroke_character(style: Image) -> StrokeCharacter:
         width_px = _OVERLAP * _halving_lag(even, present, normal, _MAX_WALK * unit)
     length_px = _OVERLAP * _halving_lag(even, present, normal + np.float32(np.pi / 2), _MAX_WALK * unit)
     neighbour_px = min(width_px, _MAX_NEIGHBOUR * unit)
-    relief = _oddness(luma, normal, max(1.0, width_px / 6))
+    relief = _deviation_across(luma, normal, max(1.0, width_px / 6))
     return StrokeCharacter(
         elongation=float(np.clip(2 + present.mean() * (length_px / width_px - 2), 2, 12)),
         width=float(np.clip(width_px / unit, 0.005, 0.1)),
         alignment=float(np.clip((present * coherence).mean(), 0, 1)),
-        colour_variation=min(0.3, _oddness(_blur(picture, neighbour_px / 6), normal, neighbour_px)),
+        colour_variation=min(0.3, _deviation_across(_blur(picture, neighbour_px / 6), normal, neighbour_px)),
         relief=relief / (relief + 0.05),
     )
 
@@ -196,7 +197,7 @@ def _structure(even: Image, window_px: float) -> tuple[NDArray[np.float32], NDAr
 
 
 def _halving_lag(even: Image, present: Image, angle: NDArray[np.float32], farthest_px: float) -> float:
-    """Lag in pixels at which the correlation with what lies along `angle` has fallen to a half.
+    """Lag in pixels along `angle` at which the correlation has fallen to a half.
 
     Walks start on a grid and go both ways in steps of a pixel, turning with the field of angles.
     """
@@ -212,8 +213,8 @@ def _halving_lag(even: Image, present: Image, angle: NDArray[np.float32], farthe
     before = 1.0
     for lag in range(1, max(1, int(farthest_px)) + 1):
         places += headings
-        seen = _sample(even, places[:, 0], places[:, 1]).reshape(2, -1).mean(0)
-        after = float((weight * start) @ seen)
+        values = _sample(even, places[:, 0], places[:, 1]).reshape(2, -1).mean(0)
+        after = float((weight * start) @ values)
         if after < 0.5:
             return lag - 1 + (before - 0.5) / (before - after)
         before = after
@@ -223,7 +224,7 @@ def _halving_lag(even: Image, present: Image, angle: NDArray[np.float32], farthe
     return max(1.0, farthest_px)
 
 
-def _oddness(values: Image, normal: NDArray[np.float32], lag_px: float) -> float:
+def _deviation_across(values: Image, normal: NDArray[np.float32], lag_px: float) -> float:
     """Typical difference of (h, w) or (h, w, 3) values from the mean of both neighbours at that lag across strokes."""
     rows, columns = np.mgrid[: normal.shape[0], : normal.shape[1]].astype(np.float32)
     dx, dy = lag_px * np.cos(normal), lag_px * np.sin(normal)
@@ -233,8 +234,8 @@ def _oddness(values: Image, normal: NDArray[np.float32], lag_px: float) -> float
 
 def _sample(values: Image, columns: NDArray[np.float32], rows: NDArray[np.float32]) -> Image:
     """Values between pixels, mirrored at the border; the result has the shape of `columns` (and channels)."""
-    seen = cv2.remap(values, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    return np.asarray(seen, np.float32)
+    sampled = cv2.remap(values, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    return np.asarray(sampled, np.float32)
 
 
 def _blur(values: Image, sigma_px: float) -> Image:

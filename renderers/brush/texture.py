@@ -1,8 +1,8 @@
 """The mark of a brush: a small picture in the stroke's own coordinates, and how it is sampled.
 
 U runs along the whole stroke, round ends included: the first column is the tip of the first cap, the last column that
-of the last. V runs across it: row 0 is the edge at the left hand of one who walks along the stroke, the last row the
-edge at the right, so a stroke that runs to the right shows its texture upright on a canvas whose rows go down.
+of the last. V runs across it: row 0 is the edge on the left when one walks along the stroke, the last row the edge
+on the right, so a stroke that runs to the right shows its texture upright on a canvas whose rows go down.
 """
 
 import zlib
@@ -54,7 +54,7 @@ class BrushTexture:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[np.uint8]]) -> Self:
-        """Take back what `to_arrays` gave.
+        """The texture that `to_arrays` stored.
 
         Raises:
             KeyError, ValueError: if these are not the arrays of a brush texture.
@@ -63,9 +63,9 @@ class BrushTexture:
 
 
 def make_brush(brush: Brush, seed: int = 0, num_across: int = NUM_ACROSS) -> BrushTexture:
-    """Make the texture of a procedural brush; the same brush and seed give the same bytes. Its `path` is not looked at.
+    """Make the texture of a procedural brush; the same brush and seed give the same bytes. Its `path` is ignored.
 
-    Brushes of one kind throw the same dice, so that a change of a parameter changes what it is about and no more.
+    Brushes of one kind use the same random numbers, so that a parameter changes only what it is about.
     """
     shape = (NUM_VARIANTS, num_across, NUM_ALONG)
     cover, relief = np.empty(shape, np.uint8), np.empty(shape, np.uint8)
@@ -100,14 +100,14 @@ def relief_levels(cover: NDArray[np.float32], height: NDArray[np.float32]) -> ND
 def sample(
     texture: BrushTexture, variant: int, along: NDArray[np.float32], across: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Bilinear samples of a texture: the oracle of the kernels.
+    """Bilinear samples of a texture: the reference that kernels are tested against.
 
     Args:
         texture: the brush.
         variant: which of its K marks.
         along: any shape, place along the whole stroke, round ends included, in [0, 1].
-        across: same shape, signed distance from the centreline in radii, in [-1, 1]; positive at the right hand of
-            one who walks along the stroke: tangent (x, y), offset (ox, oy), sign of x * oy - y * ox.
+        across: same shape, signed distance from the centreline in radii, in [-1, 1]; positive on the right when
+            one walks along the stroke: tangent (x, y), offset (ox, oy), sign of x * oy - y * ox.
 
     Returns:
         Cover and relief at these places, in [0, 1].

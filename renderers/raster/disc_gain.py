@@ -1,9 +1,9 @@
 """By how much strokes of Learning to Paint would help a painting, each in its best colour, and which help most.
 
 A stroke of mask M and colour c turns canvas C into C + M (c - C). With picture P and e = P - (1 - M) C, what is left to
-paint is e - M c, so the best colour is the least-squares one, (sum of M e) / (sum of M^2), cut down to [0, 1]. What the
-stroke gains is the sum of (P - C)^2 less the sum of (e - M c)^2, which takes nine sums over the stroke's own pixels:
-nothing else of the canvas is looked at.
+paint is e - M c, so the best colour is the least-squares one, (sum of M e) / (sum of M^2), clipped to [0, 1]. What the
+stroke gains is the sum of (P - C)^2 less the sum of (e - M c)^2, which takes nine sums over the stroke's own pixels
+and no others.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ def disc_gains(strokes: Floats, canvas: Floats, picture: Floats) -> tuple[Floats
     """What each stroke would gain, and the colour in which it gains most.
 
     Args:
-        strokes: (N, 13) in [0, 1], in Learning to Paint's form; their colours are not looked at.
+        strokes: (N, 13) in [0, 1], in Learning to Paint's form; their colours are ignored.
         canvas: (3, W, W) in [0, 1], before any of the strokes.
         picture: (3, W, W) in [0, 1], in the same order of channels.
 
@@ -44,9 +44,9 @@ def disc_gains(strokes: Floats, canvas: Floats, picture: Floats) -> tuple[Floats
 
 
 def best_discs(strokes: Floats, gains: Floats, canvas: Floats, picture: Floats, count: int) -> Floats:
-    """The strokes that help most, one after another: each where those before it are already painted.
+    """The strokes that help most, one after another: each is chosen where those before it are already painted.
 
-    Only the 24 of the greatest gain on the bare canvas are looked at again; of equal ones the first is taken.
+    Only the 24 with the greatest gain on the bare canvas are tried again; of equal ones the first is taken.
 
     Args:
         strokes: (N, 13) in [0, 1], in their best colours.
@@ -77,7 +77,7 @@ def best_discs(strokes: Floats, gains: Floats, canvas: Floats, picture: Floats, 
 def mask_pulls(strokes: Floats, canvas: Floats, picture: Floats) -> Floats:
     """How the gain of each stroke changes with its mask: 2 (P - C - M (c - C)) . (c - C).
 
-    The colour may be held still: where it is best, a small change of it changes no gain.
+    The colour can be treated as constant: where it is best, a small change of it does not change the gain.
 
     Args:
         strokes: (N, 13) in [0, 1], in their best colours.

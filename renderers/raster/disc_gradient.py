@@ -18,7 +18,7 @@ from renderers.raster.jit import kernel, part
 from renderers.raster.ribbon import Floats, Ints
 
 _NUM_SHAPE = 10
-_STRIDE = 4  # discs lie so close that every fourth tells whose rim is nearest
+_STRIDE = 4  # discs lie so close together that every fourth is enough to find the nearest rim
 _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
 _EIGHTH = np.float32(0.125)  # a pixel of the canvas is the mean of four, and an edge lies between two of them
 _QUARTER = np.float32(0.25)
@@ -27,10 +27,10 @@ _TINY = np.float32(1e-6)
 
 
 def disc_mask_gradients(strokes: Floats, mask_gradients: Floats) -> Floats:
-    """From the gradient of masks to that of the numbers that shape them.
+    """The gradient with respect to the numbers that shape masks, from that with respect to the masks.
 
     Args:
-        strokes: (N, 13) or (N, 10) in [0, 1], in Learning to Paint's form; colours are not looked at.
+        strokes: (N, 13) or (N, 10) in [0, 1], in Learning to Paint's form; colours are ignored.
         mask_gradients: (N, W, W) of `disc_masks(strokes, W)`.
 
     Returns:
@@ -55,7 +55,7 @@ def disc_mask_gradients(strokes: Floats, mask_gradients: Floats) -> Floats:
 
 
 def _relative(absolute: Floats, strokes: Floats, width: int) -> Floats:
-    """From gradients to control points and radii in pixels of the doubled canvas to those of the strokes' numbers."""
+    """Convert gradients from control points and radii in pixels of the doubled canvas to the strokes' numbers."""
     gradient = absolute.copy()
     gradient[:, :6] *= 2 * width - 1
     gradient[:, 6:8] *= width / 2
@@ -72,7 +72,7 @@ def _relative(absolute: Floats, strokes: Floats, width: int) -> Floats:
 def _gradients(
     numbered: Discs, opacities: Floats, reach: Ints, upstream: Floats, gradient: Floats, mask: Floats, fine: Fine
 ) -> None:
-    """Write (N, 10) gradients to x0 y0 x1 y1 x2 y2 r0 r2 in pixels of the doubled canvas, and to both opacities.
+    """Write (N, 10) gradients for x0 y0 x1 y1 x2 y2 r0 r2 in pixels of the doubled canvas, and for both opacities.
 
     Args:
         numbered: discs with their number in place of their opacity, so that a mask says which disc a pixel shows.

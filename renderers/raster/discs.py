@@ -9,7 +9,7 @@ Their numbers, all in [0, 1]: x0 y0 x1 y1 x2 y2 z0 z2 w0 w2 and three colours, w
 and y1 are relative (x0 + (x2 - x0) * x1), z is a code for the radius and w the opacity. On a canvas of width W:
 
     point  -> floor(p * (2 W - 1) + 1/2)     radius -> 1 + floor(z * W / 2)     in pixels of the doubled canvas
-    disc i -> t = 0.01 i, B(t) and (1 - t) radius0 + t radius2 cut down to whole pixels, opacity linear in t
+    disc i -> t = 0.01 i, B(t) and (1 - t) radius0 + t radius2 truncated to whole pixels, opacity linear in t
 
 A disc of whole radius r holds the pixels at most r away, so d rows off its centre it reaches floor(sqrt(r^2 - d^2))
 columns to either side; these are the pixels that OpenCV's filled circle paints. The doubled canvas is averaged 2 x 2.
@@ -77,7 +77,7 @@ def disc_masks(strokes: Floats, width: int) -> Floats:
     """Opacity that each stroke lays over each pixel.
 
     Args:
-        strokes: (N, 13) in [0, 1], in their form; colours are not looked at.
+        strokes: (N, 13) in [0, 1], in their form; colours are ignored.
         width: W of the canvas in pixels.
 
     Returns:
@@ -94,12 +94,12 @@ def disc_masks(strokes: Floats, width: int) -> Floats:
 def plan_discs(strokes: Floats, width: int) -> Discs:
     """Where the discs of (N, 13) strokes stand on the doubled canvas of 2 `width` pixels.
 
-    Cutting down to whole pixels makes every rounding matter (3 * 0.9 + 3 * 0.1 may be 2.9999999999999996, and then the
+    Truncation to whole pixels makes every rounding matter (3 * 0.9 + 3 * 0.1 may be 2.9999999999999996, and then the
     radius is 2), so this is done in double precision, in their order of operations, and not in a kernel, which would
     reorder sums.
 
     Raises:
-        ValueError: if a number is outside [0, 1], or there are not 13 a stroke.
+        ValueError: if a number is outside [0, 1], or a stroke does not have 13.
     """
     if strokes.ndim != 2 or strokes.shape[1] != NUM_COLUMNS:
         raise ValueError(f"strokes must be (N, 13), not {strokes.shape}")

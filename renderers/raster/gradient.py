@@ -1,7 +1,7 @@
 """Error of a painting, of its under-paintings too, and its exact gradient with respect to every stroke.
 
 Forward, every stroke keeps what its backward pass needs: coverage, place along the stroke and the colours below, packed
-one stroke behind the other. Backward runs from the last stroke to the first, carrying the gradient of the canvas.
+one stroke after the other. Backward runs from the last stroke to the first, carrying the gradient of the canvas.
 """
 
 from typing import NamedTuple
@@ -69,7 +69,7 @@ class Loss(NamedTuple):
     `absolute` takes the sum of absolute errors (L1) instead of that of their squares. Intermediate canvases should look
     like the picture too, or each like one of `states` (C, 3n), if there are any: after stroke `after[c]` (C,),
     `weight` times the error counts; `pull` (C, 3n) is scratch.
-    `more` is the gradient of what else counts with respect to the finished canvas: (3n,), or (0,) for nothing.
+    `more` is the gradient of other terms with respect to the finished canvas: (3n,), or (0,) if there are none.
     """
 
     absolute: bool
@@ -119,7 +119,7 @@ def paint_forward(
     At each under-painting, its `pull` becomes the gradient of its weighted error.
 
     Returns:
-        The number of stroke pixels, or minus a capacity that is more likely to do when the tape is too small.
+        The number of stroke pixels, or, when the tape is too small, minus a capacity that is more likely to suffice.
     """
     used, rows_used = 0, 0
     for i in range(strokes.shape[0]):
@@ -220,7 +220,7 @@ def shape_gradient(
     stroke: Floats, unit_px: np.float32, soften_px: np.float32, xs: Floats, ys: Floats, along: Floats, cover: Floats,
     mask_gradient: Floats, gradient: Floats,
 ) -> None:  # fmt: skip
-    """From the gradient of a stroke's mask to that of its control points, radii and opacities.
+    """The gradient for a stroke's control points, radii and opacities, from that for its mask.
 
     With e = p - B(t) at the nearest t, a control point P_i of weight w_i(t) acts twice. It moves the nearest point:
     d|e| / dP_i = -w_i e / |e|. And, where 0 < t < 1, it moves t, which changes radius and opacity there: e . B' = 0
@@ -284,7 +284,7 @@ def loss_and_gradient(
     strokes: Floats, grid: Grid, soften_px: np.float32, target: Floats, ground: Floats, canvas: Floats,
     upstream: Floats, tape: Tape, loss: Loss, gradient: Floats,
 ) -> tuple[float, int]:  # fmt: skip
-    """Error of the finished canvas, and the gradient of that plus all else that the loss counts.
+    """Error of the finished canvas, and the gradient of that error plus all other terms of the loss.
 
     Args:
         strokes: (N, 13), lengths in units of the shorter side.

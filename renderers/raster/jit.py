@@ -46,7 +46,7 @@ def _code_of(tree: ast.Module) -> str:
 def sources_hash(renderers: Path = Path(__file__).parents[1]) -> str:
     """Hash of the code of all modules with kernels, and of all that they import.
 
-    Numba looks only at the file a kernel stands in; a cached kernel would keep old parts of other files inlined.
+    Numba checks only the file that defines a kernel; a cached kernel would keep old parts of other files inlined.
     """
     code: dict[Path, str] = {}
     waiting = [path for path in sorted(renderers.rglob("*.py")) if _THIS_MODULE in path.read_text(encoding="utf-8")]
@@ -69,13 +69,13 @@ CACHE_FOLDER = Path(os.environ.get("NUMBA_CACHE_DIR") or cache_home() / f"kernel
 
 
 def compiled_marker(family: str, cpu: str) -> Path:
-    """The file that says that kernels of a family of renderers, as they are now, have been compiled for a processor."""
+    """The file that marks the present kernels of a family of renderers as compiled for a processor."""
     return CACHE_FOLDER / f"compiled-{family}-{cpu}-{_SOURCES_HASH}"
 
 
 def kernel(function: _Function) -> _Function:
     """Compile to machine code. `fastmath` lets sums be reordered for SIMD: the same bits on one kind of CPU only."""
-    # Each time, as numba reads its settings anew, and forgets this, when a variable of its own changes on the way.
+    # Set each time: when an environment variable of numba changes, it reads its settings anew and forgets this one.
     numba.config.CACHE_DIR = str(CACHE_FOLDER)
     return cast(_Function, numba.njit(function, cache=True, **_OPTIONS))
 

@@ -4,7 +4,7 @@ A pixel belongs to the nearest point of the centreline, B(t). There the ribbon h
 in t, and its edge is softened over `soften_px`. The nearest point is found on a few chords of the curve and polished
 by Newton's method.
 
-Everything per pixel is packed: the spans of all rows of one stroke stand one behind the other in flat arrays, so the
+Everything per pixel is packed: the spans of all rows of one stroke follow one another in flat arrays, so the
 inner loops are long and free of branches. A span of a single row has about ten pixels, too few for SIMD. For the same
 reason canvases are flat (H * W * 3) arrays, channels last, and are addressed with unsigned integers: signed ones make
 numba test for negative indices. The two together were measured to make compositing five times as fast.
@@ -125,7 +125,7 @@ def _widen(
 
 @part
 def pack(top: int, rows: int, row_lo: Ints, row_hi: Ints, xs: Floats, ys: Floats) -> int:
-    """Write the pixel centres of all spans one behind the other; return how many there are."""
+    """Write the pixel centres of all spans one after the other; return how many there are."""
     n = 0
     for row in range(rows):
         y = np.float32(top + row) + _HALF
@@ -156,7 +156,7 @@ def measure(
     wy = (stroke[Y0] - _TWO * stroke[Y1] + stroke[Y2]) * unit_px
     # A parabola turns most, and t advances slowest, at its vertex. To either side of it the projection on the chord,
     # b s + (1 - b) s^2 of the way, never turns back, so it can be inverted for s: a start that is close even where one
-    # arm is hardly longer than the turn. With chords of equal steps in t, hairpins came apart.
+    # arm is hardly longer than the turn. With chords of equal steps in t, hairpin bends fell apart.
     vertex = -_HALF * (vx * wx + vy * wy) / (wx * wx + wy * wy + _TINY)
     arms = 2 if vertex > _LEAST_ARM and vertex < _ONE - _LEAST_ARM else 1
     for arm in range(arms):

@@ -1,7 +1,7 @@
-"""Region by region: the most salient object first, outward to the background, and nothing is revised.
+"""Region by region: the most salient object first, then outward to the background, and nothing is revised.
 
-Segment, judge what draws the eye, order, fill. Once a region is finished none of its pixels changes, as in ink,
-carving or watercolour.
+A picture is segmented, its saliency is judged, and its regions are ordered and filled. Once a region is finished, none
+of its pixels changes, as in ink, carving or watercolour.
 """
 
 import math
@@ -85,11 +85,11 @@ class RegionRenderer(Renderer):
         for label, start, end in _turns(program):
             if start >= steps[-1]:
                 return
-            steps_here = [step for step in steps if start < step <= end]
-            its_steps = sorted({*steps_here, end})
-            for step, pixels in zip(its_steps, _region(program, region_map, label, start, its_steps), strict=True):
+            own_steps = [step for step in steps if start < step <= end]
+            ends = sorted({*own_steps, end})
+            for step, pixels in zip(ends, _region_pixels(program, region_map, label, start, ends), strict=True):
                 canvas[region_map.members[label]] = pixels
-                yield from (canvas.reshape(height, width, 3).copy() for _ in range(steps_here.count(step)))
+                yield from (canvas.reshape(height, width, 3).copy() for _ in range(own_steps.count(step)))
 
     def ground(self, config: Config) -> tuple[float, float, float]:
         """The blank canvas."""
@@ -109,7 +109,7 @@ class RegionRenderer(Renderer):
         """Load the networks that a configuration names, and try the one for saliency on a blank picture.
 
         Raises:
-            ConfigError: naming the key, if one will not do.
+            ConfigError: if one is not usable; it names the key.
         """
         check_networks(config.segment.sam, config.saliency, assets)
 
@@ -121,9 +121,9 @@ class RegionRenderer(Renderer):
     def distances(self, program: StrokeProgram, canvases: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
         """Distances of (h, w, 3) canvases in [0, 1] from the finished one.
 
-        Each region counts by the root of its area, so that a small subject is not passed over between two frames, with
-        the share that is still missing of it: |C - finished|^2 / |blank - finished|^2 over its pixels. As finished
-        pixels never change, this falls with every step of `reveal`, `wash` and `flat`.
+        Each region contributes the share of it that is still missing, |C - finished|^2 / |blank - finished|^2 over its
+        pixels, weighted by the root of its area, so that a small subject is not passed over between two frames. As
+        finished pixels never change, this falls with every step of `reveal`, `wash` and `flat`.
         """
         missing: list[NDArray[np.float64]] = []
         finished: NDArray[np.floating] | None = None
@@ -166,7 +166,7 @@ def _program(
 
 
 def _num_steps(fill: str, area: float) -> int:
-    """In how many steps a region of this share of the canvas appears."""
+    """The number of steps in which a region of this share of the canvas appears."""
     if fill == "wash":
         return max(_FEWEST_WASHES, round(_MOST_WASHES * math.sqrt(area)))
     return 2 if fill == "flat" else 1
@@ -185,10 +185,10 @@ def _turns(program: StrokeProgram) -> Iterator[tuple[int, int, int]]:
         start = int(end)
 
 
-def _region(
+def _region_pixels(
     program: StrokeProgram, region_map: RegionMap, label: int, start: int, steps: list[int]
 ) -> Iterator[NDArray[np.float32]]:
-    """Pixels of a region after each of the given steps, the first of its own being start + 1."""
+    """Pixels of a region after each of the given steps, the region's own first step being start + 1."""
     if region_map.picture is None:
         yield from replay_strokes(program, region_map, label, [step - start for step in steps])
         return
@@ -206,13 +206,13 @@ def _energies(difference: NDArray[np.floating], labels: NDArray[np.int32]) -> ND
 
 
 def _distances(program: StrokeProgram) -> NDArray[np.float64]:
-    """As `RegionRenderer.distances` after every step; on a small canvas, as a share needs no detail, and only where a
-    region is at work, as nothing else changes."""
+    """(N + 1,) `RegionRenderer.distances` after every step. They are measured on a small canvas, because a share needs
+    no detail, and only in the region that is being filled, because nothing else changes."""
     scale = min(1.0, _MEASURED_PX / min(program.height_px, program.width_px))
     region_map = unpacked(program, round(program.height_px * scale), round(program.width_px * scale))
     progress = np.zeros(len(program.strokes) + 1)  # by how much the distance falls at each step, times all weights
     for label, start, end in _turns(program):
-        *unfinished, finished = _region(program, region_map, label, start, list(range(start + 1, end + 1)))
+        *unfinished, finished = _region_pixels(program, region_map, label, start, list(range(start + 1, end + 1)))
         blank_energy = _energy(region_map.blank - finished)
         if blank_energy > _NOTHING * region_map.labels.size:
             missing = np.minimum(1.0, [1.0, *(_energy(pixels - finished) / blank_energy for pixels in unfinished), 0.0])

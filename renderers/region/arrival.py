@@ -21,7 +21,7 @@ def arrival(labels: Labels) -> NDArray[np.float32]:
     The wash flows from the deepest point of each connected piece, at a speed that grows with the distance from the
     edge: along the middle of a shape first, then outward (an eikonal equation, solved by sweeps in alternating
     directions; Zhao: A Fast Sweeping Method for Eikonal Equations, 2005). Times are then spread evenly over the pixels
-    of a region, so that equal times wash equal areas. Looks at no more than 256 px along the shorter side.
+    of a region, so that equal times wash equal areas. This works on no more than 256 px along the shorter side.
 
     Args:
         labels: (H, W).
@@ -65,7 +65,7 @@ def _arrival(labels: Labels) -> NDArray[np.float32]:
 
 
 def edge_distance(labels: Labels) -> NDArray[np.float32]:
-    """Pixels from each pixel to the nearest that is not of its region, the canvas ending there too; (H, W) float32."""
+    """(H, W) float32 distance in pixels to the nearest pixel outside the region; all beyond the canvas is outside."""
     inside = np.zeros((labels.shape[0] + 2, labels.shape[1] + 2), np.uint8)
     padded = np.pad(labels, 1, constant_values=-1)
     centre = padded[1:-1, 1:-1]
@@ -89,7 +89,7 @@ def _deepest(pieces: Labels, depth: NDArray[np.float32]) -> NDArray[np.int64]:
 def _sweep(
     pieces: NDArray[np.int32], cost: NDArray[np.float32], times: NDArray[np.float32], row: np.uint64, num_scans: int
 ) -> None:
-    """Let times flow to neighbours of the same piece, from the top left and from the bottom right in turns.
+    """Let times flow to neighbours of the same piece, alternately from the top left and from the bottom right.
 
     Args:
         pieces, cost, times: flat, with a frame of one pixel around them; times are written.

@@ -23,11 +23,11 @@ class SegmentChoice:
     Attributes:
         method: `graph` needs no weights; `sam` needs a checkpoint; `truth` takes the label map that the source brings.
         max_regions: of `graph` and `sam`, 2 to 1,000.
-        min_regions: of `graph`, 1 to 1,000: only what is nearly alike is merged when there are no more than so many.
+        min_regions: of `graph`, 1 to 1,000: once at most so many are left, only those nearly alike are merged.
         tolerance: of `graph`, how unlike two neighbours may be and still become one; 0 to 200.
         least_area: of `graph` and `sam`, the smallest share of the canvas that is a region, 0 to 0.1.
-        max_things: regions are parts of things, such as a house, which are painted one after the other; of `graph` and
-            `sam`, no more than so many, 1 to 255.
+        max_things: of `graph` and `sam`, the most things, 1 to 255. Regions are parts of things, such as a house, which
+            are painted one after the other.
         sam: the network of `sam`.
     """
 
@@ -72,13 +72,12 @@ class RegionStrokes:
 
 @dataclass(frozen=True, kw_only=True)
 class RegionConfig:
-    """Region by region, and what is finished is never touched again.
+    """A painting region by region, in which what is finished is never touched again.
 
     Attributes:
         segment: how the picture is cut.
         saliency: how it is judged what draws the eye.
-        order: `salient`, `back_to_front`, `area` (large first), `user`, or words that name
-            things in their order.
+        order: `salient`, `back_to_front`, `area` (large first), `user`, or words that name things in their order.
         user_order: for `order=user`: points [x, y] in shares of the canvas, or labels of regions, in painting order;
             regions that it does not name follow in the order `salient`.
         fill: how a region appears: `reveal` at once; `wash` in washes from light to dark; `flat` in its mean colour,
@@ -110,7 +109,7 @@ class RegionConfig:
 
 
 def is_place(value: object) -> bool:
-    """A label, or a point on the canvas."""
+    """Whether a value is a label, or a point on the canvas."""
     if isinstance(value, list | tuple):
         return len(value) == 2 and all(isinstance(v, int | float) and 0.0 <= v <= 1.0 for v in value)
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0

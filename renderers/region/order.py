@@ -1,4 +1,4 @@
-"""Which region is painted when: thing by thing, the most salient first, outward from there, the background last."""
+"""The order of regions: thing by thing, the most salient first, outward from there, the background last."""
 
 from collections.abc import Sequence
 
@@ -24,16 +24,16 @@ def painting_order(
     Args:
         labels: (H, W) numbered without gaps.
         things: (R,) the thing that each region is a part of.
-        known: its depth map, if there is one, drives `back_to_front`; without, that is `salient` backwards.
+        known: its depth map, if there is one, drives `back_to_front`; without it, that is `salient` reversed.
 
     Raises:
-        ConfigError: if `user_order` names a region that is not there, or one twice; or `order`, in words, none that is.
+        ConfigError: if `user_order` names a region that is not there, or an `order` in words names none that is.
     """
     if config.order == "area":
-        return _by(-region_survey.areas)
+        return _sorted_by(-region_survey.areas)
     if config.order == "back_to_front" and known.depth is not None:
         pixels = np.bincount(labels.ravel())
-        return _by(-np.bincount(labels.ravel(), known.depth.ravel()) / pixels)
+        return _sorted_by(-np.bincount(labels.ravel(), known.depth.ravel()) / pixels)
     outward = outward_order(region_survey, things)
     if config.order == "back_to_front":
         return outward[::-1]
@@ -47,11 +47,11 @@ def painting_order(
 
 
 def outward_order(region_survey: Survey, things: NDArray[np.int64]) -> tuple[int, ...]:
-    """From the most salient region outward to the background, one thing after the other.
+    """All labels from the most salient region outward to the background, one thing after the other.
 
-    At each step a region's turn comes by its score, and the sooner the more of its own border lies against what is
-    painted: so the parts of an object follow one another, then comes what surrounds it. A thing that is begun is
-    finished before another is.
+    The region with the highest score comes next; a score counts the more, the more of the region's border lies against
+    painted regions. So the parts of an object follow one another, and then comes what surrounds it. A thing that is
+    begun is finished before another one is begun.
 
     Args:
         region_survey: of R regions.
@@ -67,29 +67,29 @@ def outward_order(region_survey: Survey, things: NDArray[np.int64]) -> tuple[int
         neighbours[a].append((b, length))
         neighbours[b].append((a, length))
         perimeters[[a, b]] += length
-    left = np.ones(count, bool)
+    is_unpainted = np.ones(count, bool)
     order: list[int] = []
     for _ in range(count):
         pull = region_survey.scores * (1.0 + _COHESION * painted_border / np.maximum(perimeters, 1))
-        candidates = left.copy()
+        candidates = is_unpainted.copy()
         if background >= 0 and order and len(order) < count - 1:
             candidates[background] = False
         if order and (candidates & (things == things[order[-1]])).any():
             candidates &= things == things[order[-1]]
         chosen = int(np.argmax(np.where(candidates, pull, -1.0)))
         order.append(chosen)
-        left[chosen] = False
-        for other, length in neighbours[chosen]:
-            painted_border[other] += length
+        is_unpainted[chosen] = False
+        for neighbour, length in neighbours[chosen]:
+            painted_border[neighbour] += length
     return tuple(order)
 
 
-def _by(keys: NDArray[np.float64]) -> tuple[int, ...]:
+def _sorted_by(keys: NDArray[np.float64]) -> tuple[int, ...]:
     return tuple(int(label) for label in np.argsort(keys, kind="stable"))
 
 
 def named(labels: Labels, places: Sequence[Place]) -> tuple[int, ...]:
-    """Labels of the regions that a user names; several points in one region are one."""
+    """Labels of the regions that a user names; several points in one region count as one."""
     height, width = labels.shape
     count = int(labels.max()) + 1
     chosen: list[int] = []

@@ -17,12 +17,12 @@ from renderers.things.graph import Labels
 
 REGION, SHARE = 0, 1
 NUM_COLUMNS = 2
-"""A row of a region program: the label of a region, the share of it that is done; columns of a stroke may follow."""
+"""Of a row of a region program: a region's label and the share of it that is done; columns of a stroke may follow."""
 
 WASHES = "washes"
-"""What a program whose regions are washed is stored as. Up to version 0.2 they faded in, stored as `wash`."""
+"""The fill that programs with washed regions store. Up to version 0.2 regions faded in, which was stored as `wash`."""
 
-_SOFTNESS = 0.25  # of the edge of what fades in, as a share of the time that the region takes
+_SOFTNESS = 0.25  # of the edge of a region that fades in, as a share of the time that the region takes
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class RegionMap:
     """The canvas of a region program.
 
     Attributes:
-        labels: (H, W) numbered; a region may have vanished at a small size.
+        labels: (H, W); a region may have vanished at a small size.
         blank: (3,) RGB of the blank canvas.
         picture: (H * W, 3) what is revealed; None for strokes.
         members: for each label, flat indices of its pixels.
@@ -48,7 +48,7 @@ class RegionMap:
 
     @cached_property
     def flow(self) -> Pixels:
-        """(H * W,) the same, uneven as paper is."""
+        """(H * W,) the same times, made uneven as on paper."""
         return ragged(self.times, *self.labels.shape)
 
     @cached_property
@@ -64,14 +64,14 @@ class RegionMap:
 
     @cached_property
     def mean_colours(self) -> Pixels:
-        """(R, 3) of the regions of the picture."""
+        """(R, 3) mean colour of each region of the picture."""
         assert self.picture is not None
         flat, count = self.labels.ravel(), len(self.members)
         sums = np.stack([np.bincount(flat, self.picture[:, c], count) for c in range(3)], 1)
         return (sums / np.maximum(np.bincount(flat, minlength=count), 1)[:, None]).astype(np.float32)
 
     def partly(self, fill: str, label: int, share: float) -> Pixels:
-        """(n, 3) the pixels of a region of which this share is done; all of it is the picture itself."""
+        """(n, 3) the pixels of a region when this share of it is done; at 1 they are those of the picture."""
         assert self.picture is not None
         pixels = self.members[label]
         goal = self.picture[pixels]
@@ -99,8 +99,8 @@ def unpacked(program: StrokeProgram, height: int, width: int) -> RegionMap:
         colours = _decoded(program, "picture", cv2.IMREAD_COLOR)[..., ::-1].astype(np.float32) / np.float32(255)
         shrinks = height * width < colours.shape[0] * colours.shape[1]
         if colours.shape[:2] != (height, width):
-            how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-            colours = np.clip(cv2.resize(colours, (width, height), interpolation=how), 0.0, 1.0)
+            method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+            colours = np.clip(cv2.resize(colours, (width, height), interpolation=method), 0.0, 1.0)
         picture = np.ascontiguousarray(colours).reshape(-1, 3)
     count = int(program.strokes[:, REGION].max()) + 1
     order = np.argsort(labels, axis=None, kind="stable")
@@ -109,7 +109,7 @@ def unpacked(program: StrokeProgram, height: int, width: int) -> RegionMap:
 
 
 def packed(labels: Labels, picture: NDArray[np.uint8] | None) -> dict[str, NDArray[Any]]:
-    """The maps of a program, as compressed bytes: a quarter of the room."""
+    """The maps of a program, as compressed bytes: a quarter of the size."""
     arrays = {"labels": _encoded(labels.astype(np.uint16), ".png", [cv2.IMWRITE_PNG_COMPRESSION, 3])}
     if picture is not None:
         arrays["picture"] = _encoded(np.ascontiguousarray(picture[..., ::-1]), ".png", [cv2.IMWRITE_PNG_COMPRESSION, 1])

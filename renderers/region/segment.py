@@ -53,21 +53,20 @@ def segment(image: Image, choice: SegmentChoice, assets: Assets, known: Knowledg
         if known.labels is None:
             raise ConfigError("segment.method", "truth", "graph or sam: this source brings no label map")
         labels = numbered(known.labels)
-        return Cut(labels, _mostly(known_wholes(known), labels))
+        return Cut(labels, _majority(known_wholes(known), labels))
     if choice.method == "sam":
         network = assets["sam"].load(choice.sam.variant, choice.sam.device)
         masks = sam_masks(image, network, choice.sam)
         labels = partition(image, masks, choice.max_regions, choice.least_area)
         things = partition(image, wholes(masks, labels.size), choice.max_things, _LEAST_THING)
-        return Cut(labels, _mostly(things, labels))
+        return Cut(labels, _majority(things, labels))
     return graph_cut(image, choice)
 
 
 def graph_cut(image: Image, choice: SegmentChoice) -> Cut:
-    """Superpixels (Felzenszwalb and Huttenlocher, IJCV 2004), those of each thing merged by colour and strength of
-    borders.
+    """Merge the superpixels (Felzenszwalb and Huttenlocher, IJCV 2004) of each thing by colour and strength of borders.
 
-    Looks at no more than 192 px along the shorter side; then borders go to the edges of the picture itself.
+    This works on no more than 192 px along the shorter side; then borders move to the edges of the picture itself.
     """
     from skimage.segmentation import felzenszwalb
 
@@ -86,22 +85,22 @@ def graph_cut(image: Image, choice: SegmentChoice) -> Cut:
         border_weight=_BORDER_WEIGHT,
         power=_MERGING_POWER,
     )
-    thing_of_each = _mostly(resized_labels(things, *small.shape[:2]), superpixels)
-    parts = merged(superpixels, lab_of(small), merging, thing_of_each)
-    few = Merging(tolerance=-1.0, max_regions=choice.max_regions, least_area=choice.least_area)
+    superpixel_things = _majority(resized_labels(things, *small.shape[:2]), superpixels)
+    parts = merged(superpixels, lab_of(small), merging, superpixel_things)
+    final_merging = Merging(tolerance=-1.0, max_regions=choice.max_regions, least_area=choice.least_area)
     pieces = _connected(without_specks(guided_labels(parts, image), choice.least_area / 2))
-    labels = merged(pieces, lab_of(image), few)
-    return Cut(labels, _mostly(resized_labels(things, *labels.shape), labels))
+    labels = merged(pieces, lab_of(image), final_merging)
+    return Cut(labels, _majority(resized_labels(things, *labels.shape), labels))
 
 
 def _connected(labels: NDArray[np.integer]) -> Labels:
-    """Each connected piece of a label map a region of its own."""
+    """The label map in which each connected piece is a region of its own."""
     from skimage.measure import label as connected
 
     return numbered(connected(labels, connectivity=1, background=-1))
 
 
-def _mostly(values: Labels, labels: Labels) -> NDArray[np.int64]:
+def _majority(values: Labels, labels: Labels) -> NDArray[np.int64]:
     """(R,) the value that most pixels of each label have."""
     count = int(values.max()) + 1
     pairs = np.bincount(labels.ravel() * count + values.ravel(), minlength=(int(labels.max()) + 1) * count)

@@ -19,7 +19,7 @@ from renderers.things.graph import Labels
 _FEWEST = 10
 _MARGIN, _LEAST_PX, _MOST_PX = 0.1, 24, 256
 _FAMILIES = {"bezier": "bezier", "oil": "brush"}
-_OF_STROKES = "strokes_"
+_ARRAY_PREFIX = "strokes_"
 
 
 def plan_strokes(
@@ -27,8 +27,8 @@ def plan_strokes(
 ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.generic]]]:
     """Fit strokes to every region by itself.
 
-    A region is blocked in with its mean colour, and gets strokes by the root of its area. Its surroundings are
-    painted over with its own colours before strokes are fitted, so that none is wasted on what will be clipped.
+    A region is blocked in with its mean colour, and gets strokes in proportion to the root of its area. Before strokes
+    are fitted, its surroundings are replaced by its own colours, so that none is wasted on what will be clipped.
 
     Returns:
         (N, C) rows of the program, and what else it must store.
@@ -40,20 +40,20 @@ def plan_strokes(
     grounds = np.zeros((len(roots), 3), np.float32)
     for label in order:
         count = max(_FEWEST, round(choice.num_strokes * roots[label] / roots.sum()))
-        box = _roomy(region_boxes[label], image.shape[:2])
-        own = _continued(*_smaller(image[box], labels[box] == label))
+        box = _padded(region_boxes[label], image.shape[:2])
+        cut_out = _continued(*_smaller(image[box], labels[box] == label))
         grounds[label] = image[labels == label].mean(0)
         ground = tuple(float(value) for value in grounds[label])
         medium_key = {"medium": "oil"} if choice.medium == "oil" else {}
         # A region is a silhouette already, and its surroundings go on in its own colours.
         config = family.config_type(preset=choice.preset, num_strokes=count, canvas=ground, attention=0.0, **medium_key)
         branch = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, label))
-        program = family.plan(own, config, branch)
+        program = family.plan(cut_out, config, branch)
         strokes = _moved(program, box, min(image.shape[:2]))
         shares = np.linspace(0.0, 1.0, len(strokes) + 1, dtype=np.float32)
         heads = np.stack([np.full(len(shares), label, np.float32), shares], 1)
         rows.append(np.hstack([heads, np.vstack([np.zeros((1, strokes.shape[1]), np.float32), strokes])]))
-        arrays = {_OF_STROKES + name: array for name, array in program.arrays.items()}
+        arrays = {_ARRAY_PREFIX + name: array for name, array in program.arrays.items()}
     return np.vstack(rows), {
         **arrays,
         "grounds": grounds,
@@ -62,9 +62,9 @@ def plan_strokes(
 
 
 def replay_strokes(
-    program: StrokeProgram, region_map: RegionMap, label: int, locals_: Sequence[int]
+    program: StrokeProgram, region_map: RegionMap, label: int, row_numbers: Sequence[int]
 ) -> Iterator[Pixels]:
-    """(n, 3) the pixels of a region after each of so many of its rows (ascending, from 1: blocked in)."""
+    """(n, 3) the pixels of a region after each of the given rows of its own (ascending; 1 is blocked in)."""
     height, width = region_map.labels.shape
     rows = program.strokes[program.strokes[:, REGION] == label]
     medium, grounds = str(program.arrays.get("medium")), program.arrays.get("grounds")
@@ -77,17 +77,17 @@ def replay_strokes(
         strokes=np.ascontiguousarray(rows[1:, NUM_COLUMNS:]),
         canvas=(red, green, blue),
         arrays={
-            name.removeprefix(_OF_STROKES): array
+            name.removeprefix(_ARRAY_PREFIX): array
             for name, array in program.arrays.items()
-            if name.startswith(_OF_STROKES)
+            if name.startswith(_ARRAY_PREFIX)
         },
     )
     pixels = region_map.members[label]
-    for canvas in renderer(inner.family).replay(inner, [step - 1 for step in locals_], (height, width)):
+    for canvas in renderer(inner.family).replay(inner, [step - 1 for step in row_numbers], (height, width)):
         yield canvas.reshape(-1, 3)[pixels]
 
 
-def _roomy(box: tuple[slice, slice], size: tuple[int, ...]) -> tuple[slice, slice]:
+def _padded(box: tuple[slice, slice], size: tuple[int, ...]) -> tuple[slice, slice]:
     """The box with a margin, and not too small to be painted."""
     wider = []
     for side, length in zip(box, size, strict=True):
@@ -97,13 +97,13 @@ def _roomy(box: tuple[slice, slice], size: tuple[int, ...]) -> tuple[slice, slic
 
 
 def _smaller(image: Image, mask: NDArray[np.bool_]) -> tuple[Image, NDArray[np.bool_]]:
-    """Cut-out and mask at the size that so few strokes can show."""
+    """Cut-out and mask, shrunk to `_MOST_PX` along the longer side: strokes of one region show no more."""
     scale = _MOST_PX / max(mask.shape)
     if scale >= 1:
         return image, mask
     size = [max(1, round(scale * side)) for side in (mask.shape[1], mask.shape[0])]
     share = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    small = share >= min(0.5, float(share.max()))  # of a region thinner than a pixel, what there is of it
+    small = share >= min(0.5, float(share.max()))  # a region thinner than a pixel keeps its fullest pixels
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.float32), small
 
 

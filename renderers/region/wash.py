@@ -1,4 +1,4 @@
-"""Watercolour washes: light tones first, then darker ones over them; the first flows wet, the last stands on dry paper.
+"""Watercolour washes: light tones first, then darker ones over them; the first flows wet, the last lies on dry paper.
 
 Paint is transparent: what lies on the paper multiplies the light, so that tones are amounts of paint, logarithms of
 light (Beer and Lambert). A wash lays no more than its tone anywhere: what is light is finished by the first, what is
@@ -16,7 +16,7 @@ _BEGINS, _LASTS = (0.0, 0.4, 0.7), (0.5, 0.4, 0.3)  # of each wash, in shares of
 _SOFTNESS = (0.3, 0.15, 0.06)  # of the edge of each while it flows, in shares of its own time
 _RAGGED, _LOBES = 0.3, (11, 37)  # by how much of a region's time the edge comes early; lobes along the shorter side
 _SPREAD = 0.012  # how far the tones of the first run into each other, in shorter sides
-_DEEPEST = 95  # percentile of amounts that counts as the deepest: a few black pixels are no tone
+_DEEPEST = 95  # percentile of amounts that counts as the deepest: a few black pixels make no tone
 _BLACK = np.float32(0.02)  # light that the deepest black still gives
 
 
@@ -40,7 +40,7 @@ def ragged(times: Pixels, height: int, width: int) -> Pixels:
 
 
 def depths(paint: Pixels, height: int, width: int) -> tuple[Pixels, Pixels]:
-    """(H * W,) how deep the tone of each pixel is, and the same as a wet wash sees it: with tones run together."""
+    """(H * W,) depth of the tone of each pixel, and the same for a wet wash, in which tones run together."""
     tone = np.abs(paint).mean(-1).astype(np.float32)
     deviation = max(0.3, _SPREAD * min(height, width))
     spread = cv2.GaussianBlur(tone.reshape(height, width), (0, 0), deviation, borderType=cv2.BORDER_REFLECT).ravel()
@@ -50,7 +50,7 @@ def depths(paint: Pixels, height: int, width: int) -> tuple[Pixels, Pixels]:
 def washed(
     goal: Pixels, paint: Pixels, tone: Pixels, spread: Pixels, times: Pixels, blank: Pixels, share: float
 ) -> Pixels:
-    """The pixels of a region of which a share of the time is over.
+    """The pixels of a region after a share of the time that it takes.
 
     Every pixel only ever comes nearer to its goal.
 
@@ -64,8 +64,8 @@ def washed(
     deepest = max(float(np.percentile(tone, _DEEPEST)), 1e-6) if tone.size else 1.0
     laid, before = np.zeros_like(tone), np.zeros_like(tone)
     for level, begin, lasts, softness in zip(_TONES, _BEGINS, _LASTS, _SOFTNESS, strict=True):
-        own = spread if begin == 0 else tone
-        reached = np.minimum(1.0, level * deepest / np.maximum(own, 1e-6)) if level < 1 else np.ones_like(tone)
+        wash_tone = spread if begin == 0 else tone
+        reached = np.minimum(1.0, level * deepest / np.maximum(wash_tone, 1e-6)) if level < 1 else np.ones_like(tone)
         flow = np.clip((share - begin) / lasts, 0.0, 1.0) * (1.0 + softness)
         laid += (reached - before) * np.clip((flow - times) / softness, 0.0, 1.0)
         before = reached

@@ -51,7 +51,7 @@ class StudioRenderer(Renderer):
         return plan(image, config, seed, assets, known)
 
     def follows(self, config: Config, *, begun: bool = False) -> bool:
-        """From a blank canvas in every medium, on what is begun where paint covers."""
+        """Every medium from a blank canvas; only media that cover on a canvas that is begun."""
         medium = MEDIA[config.medium]
         return not begun or (medium.paints and not medium.absorbs)
 
@@ -73,7 +73,7 @@ class StudioRenderer(Renderer):
         return replay(program, steps, size_px)
 
     def notes(self, program: StrokeProgram, steps: Sequence[int]) -> list[Note]:
-        """What is at work at each of the given steps (ascending), and whether it was to bring the canvas nearer."""
+        """What is done up to each of the given steps (ascending), and whether that should bring the canvas nearer."""
         turns = Turns.from_arrays(program.arrays, len(program.strokes))
         notes = [turns.note(before, step) for before, step in pairwise([0, *steps])]
         if begun_png(program) is None:
@@ -81,7 +81,7 @@ class StudioRenderer(Renderer):
         return [_BEGUN if note.phase == "blank" else note for note in notes]
 
     def phrase(self, config: Config) -> str:
-        """That of the medium, and which phases there are where it is not all of them."""
+        """The phrase of the medium, and the phases where not all are painted."""
         return ", ".join(part for part in (MEDIA[config.medium].phrase, phases_in_words(config.phases)) if part)
 
     def ground(self, config: Config) -> tuple[float, float, float]:

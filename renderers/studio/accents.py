@@ -1,6 +1,7 @@
-"""The last strokes: small ones, where the canvas is still farthest from the picture, rather where the eye goes.
+"""The last strokes: small ones, where the canvas is still farthest from the picture, preferably where the eye goes.
 
-They go from one object to the next, and come to the most salient one last, as a painter keeps the lights of the eyes.
+They go from one object to the next, and come to the most salient one last, as a painter leaves the highlights in the
+eyes to the end.
 """
 
 import cv2
@@ -24,10 +25,10 @@ def paint_accents(
     easel: Easel, goal: Image, things: Things, count: int, palette: Palette, config: StudioConfig,
     rng: np.random.Generator,
 ) -> None:  # fmt: skip
-    """Set so many accents on the canvas as it is, towards `goal` (h, w, 3)."""
+    """Set `count` accents on the canvas as it is, towards `goal` (h, w, 3)."""
     medium = palette.medium
     if medium.absorbs:
-        goal = np.maximum(goal, easel.canvas)  # what paper has taken in cannot be lightened
+        goal = np.maximum(goal, easel.canvas)  # what paper has absorbed cannot be lightened
     height, width = goal.shape[:2]
     labels = cv2.resize(things.labels, (width, height), interpolation=cv2.INTER_NEAREST)
     last = medium.radii[1] * np.sqrt(500 / config.num_strokes)

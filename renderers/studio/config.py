@@ -27,24 +27,24 @@ class StudioConfig:
     Attributes:
         medium: what it is painted with.
         preset: `fast`, `std` or `best`: how much time a painting may take.
-        num_strokes: strokes that model, finish and accent, 50 to 5,000; those of drawing and block-ins, which are laid
-            side by side, come on top. Pencil hatches with four times as many instead.
+        num_strokes: strokes that model, finish and accent, 50 to 5,000; those of the drawing and of block-ins, which
+            are laid side by side, are extra. Pencil hatches with four times as many instead.
         num_lines: the most strokes of the drawing, 10 to 5,000.
         hatching: whether its shadows are hatched.
         order: which object comes first: `salient`; `back_to_front`; `user`; `mixed`, one of the first two by chance, or
-            as the painter does that is followed; or words that name objects in their order.
+            the order of the painter that is followed; or words that name objects in their order.
         user_order: for `order=user`: points [x, y] in shares of the canvas, or labels of objects, in painting order;
             objects that it does not name follow, the salient ones first.
         phases: which phases there are; they come in the order of `CHOSEN_PHASES`.
         accents: share of the strokes that are set everywhere at the end, 0 to 0.5.
         corrections: share of the objects that are begun in a wrong colour, which is painted over at their turn, 0 to 1;
-            none in the order of a painter that is followed.
+            none where the order of a painter is followed.
         spill: how far paint may go over the border of an object whose turn is still to come, in units of the canvas's
             shorter side, 0 to 0.05.
         toned: share of the paintings whose ground is first coated in the colour of the largest mass, 0 to 1; on paper
             with a thin wash.
         laid_in: share of the paintings in which all objects are blocked in before the first one is finished, 0 to 1.
-            Where a painter is followed, whose order is taken, objects are blocked in and finished when it does that.
+            Where the order of a painter is followed, objects are blocked in and finished when it does that.
         canvas: RGB of the blank canvas, each in [0, 1]; None for the medium's own.
         things: how the objects of a picture are found.
     """
@@ -118,7 +118,7 @@ class StudioConfig:
 
     @property
     def object_phases(self) -> tuple[Phase, ...]:
-        """Those of every object."""
+        """The phases of every object."""
         return tuple(phase for phase in OBJECT_PHASES if phase in self.phases)
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from renderers.painting import Image
 
-_LARGEST = 0.3  # of the canvas: nobody tries a colour on more of it
+_LARGEST = 0.3  # share of the canvas: colours are not tried out on larger objects
 _TOWARDS_OPPOSITE = 0.45
 _KEY = (0.7, 1.3)  # a correction is too dark or too light
 
@@ -15,11 +15,11 @@ _KEY = (0.7, 1.3)  # a correction is too dark or too light
 def chosen_for_correction(
     order: Sequence[int], covers: Sequence[NDArray[np.float32]], share: float, rng: np.random.Generator
 ) -> list[int]:
-    """Labels of so large a share of the objects, of those that are not too large and have their turn after others."""
-    able = [label for label in order[1:] if covers[label].max() > 0.5 and covers[label].mean() <= _LARGEST]
-    count = min(len(able), int(share * len(order) + rng.random()))
-    chosen = set(rng.choice(len(able), count, replace=False).tolist()) if count else set()
-    return [label for place, label in enumerate(able) if place in chosen]
+    """Labels of a share of the objects, chosen among those that are not too large and not painted first."""
+    candidates = [label for label in order[1:] if covers[label].max() > 0.5 and covers[label].mean() <= _LARGEST]
+    count = min(len(candidates), int(share * len(order) + rng.random()))
+    chosen_places = set(rng.choice(len(candidates), count, replace=False).tolist()) if count else set()
+    return [label for place, label in enumerate(candidates) if place in chosen_places]
 
 
 def wrong_colours(goal: Image, own: NDArray[np.float32], rng: np.random.Generator) -> Image:

@@ -40,11 +40,16 @@ class Easel:
 
     @property
     def short_px(self) -> int:
-        """Pixels of a unit."""
+        """Pixels of the shorter side, the unit of length."""
         return int(min(self.canvas.shape[:2]))
 
     def lay(self, strokes: Floats, phase: Phase | NDArray[np.uint8], things: int | NDArray[np.integer]) -> None:
-        """Lay strokes (N, NUM_BRUSH_COLUMNS) of one phase or of each its own (places in `PHASES`), likewise things."""
+        """Lay strokes (N, NUM_BRUSH_COLUMNS).
+
+        Args:
+            phase: of all strokes, or (N,) of each, as places in `PHASES`.
+            things: label of the object that all strokes belong to, or (N,) of each; may be `WHOLE`.
+        """
         strokes = np.ascontiguousarray(strokes, np.float32)
         pixels = grid(*self.canvas.shape[:2])
         flat = self.canvas.reshape(-1).copy()
@@ -65,8 +70,8 @@ class Easel:
             strokes: in coordinates of the part.
             goal: (h, w, 3) of the part.
             box: the part.
-            after: numbers of strokes after which the canvas should look well already.
-            share: of the size at which that is tried; broad strokes need less than all.
+            after: numbers of strokes after which the canvas should resemble the goal already.
+            share: of the size at which colours are solved for; broad strokes need less than all of it.
         """
         size_px = max(1, round(share * min(goal.shape[:2])))
         target, below = shrink(goal, size_px).reshape(-1), shrink(self.canvas[box], size_px)

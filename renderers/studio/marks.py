@@ -1,9 +1,9 @@
 """Strokes of a flat brush: marks that end square, ragged and dry, not as round as the strokes are planned.
 
-The planner knows strokes as curves of some width with half a disc at either end. A flat brush leaves no discs. So its
-marks keep off both ends of a stroke, and strokes are made longer by as much: paint begins and ends where it did, by
-area. How much of a stroke its round ends are hangs on its shape, so that there are marks for short ones and for long
-ones.
+The planner treats strokes as curves of some width with half a disc at either end. A flat brush leaves no discs. So its
+marks leave both ends of a stroke free, and strokes are made longer to make up for it, so that the painted area stays
+the same. The share of a stroke that its round ends take depends on its shape, so there are marks for short strokes and
+for long ones.
 """
 
 import numpy as np
@@ -14,10 +14,10 @@ from renderers.brush.texture import BrushTexture, make_brush
 from renderers.raster.ribbon import R0, R2, X0, X1, X2, Y0, Y1, Y2, Floats
 
 _ASPECTS = (2.5, 6.0)  # length of a stroke over its width, for which there are marks
-_KEPT_OFF = 0.4  # how far paint keeps off the tip, in radii
-_LONGER = 0.13  # in radii; no more, for corners spill over silhouettes where discs do not
+_FREE_TIP = 0.4  # distance from the tip to where paint begins, in radii
+_LENGTHENED_BY = 0.13  # in radii; no more, because corners spill over silhouettes where discs do not
 _LEVEL = 128  # of relief where there is no paint
-_STEP = np.uint8(5)  # of 255: nobody sees finer ones in a stroke, and files shrink by a third
+_STEP = np.uint8(5)  # of 255: finer ones are not seen in a stroke, and files shrink by a third
 _TINY = 1e-6
 
 FLAT_ACROSS = 80
@@ -25,13 +25,13 @@ FLAT_ACROSS = 80
 
 
 def flat_marks(brush: BristleBrush) -> BrushTexture:
-    """As many marks as any brush has, one after the other for each shape of strokes."""
+    """The marks of a flat brush: as many as any brush has, divided among the shapes of strokes."""
     texture = make_brush(brush, num_across=FLAT_ACROSS)
-    each = texture.num_variants // len(_ASPECTS)
-    parts = [slice(place * each, (place + 1) * each) for place in range(len(_ASPECTS))]
+    num_each = texture.num_variants // len(_ASPECTS)
+    parts = [slice(place * num_each, (place + 1) * num_each) for place in range(len(_ASPECTS))]
     covers, reliefs = [], []
     for part, aspect in zip(parts, _ASPECTS, strict=True):
-        margin = _KEPT_OFF / (2.0 * aspect)
+        margin = _FREE_TIP / (2.0 * aspect)
         covers.append(_squeezed(texture.cover[part], margin, 0))
         reliefs.append(_squeezed(texture.relief[part], margin, _LEVEL))
     return BrushTexture(np.concatenate(covers), np.concatenate(reliefs))
@@ -44,9 +44,9 @@ def in_few_levels(texture: BrushTexture) -> BrushTexture:
 
 
 def shapes_of(ribbons: Floats) -> NDArray[np.int64]:
-    """(N,) which marks suit each of (N, 13) ribbons, a place among the shapes of `flat_marks`."""
+    """(N,) which shape of `flat_marks` suits each of (N, 13) ribbons, as a place among the shapes."""
     width = np.maximum(ribbons[:, R0] + ribbons[:, R2], _TINY)
-    first, last = _ways(ribbons)
+    first, last = _halves(ribbons)
     length = np.linalg.norm(first, axis=1) + np.linalg.norm(last, axis=1)
     shapes: NDArray[np.int64] = ((length + width) / width > np.sqrt(_ASPECTS[0] * _ASPECTS[1])).astype(np.int64)
     return shapes
@@ -58,23 +58,23 @@ def num_shapes() -> int:
 
 
 def lengthened(ribbons: Floats) -> Floats:
-    """Ribbons (N, 13) that go on at both ends for as far as marks keep off them."""
+    """Ribbons (N, 13), lengthened at both ends to make up for what marks leave free there."""
     longer = ribbons.copy()
-    first, last = _ways(ribbons)
+    first, last = _halves(ribbons)
     for way, radius, columns, sign in ((first, R0, [X0, Y0], -1.0), (last, R2, [X2, Y2], 1.0)):
         length = np.maximum(np.linalg.norm(way, axis=1, keepdims=True), _TINY)
-        longer[:, columns] += sign * _LONGER * ribbons[:, radius, None] * way / length
+        longer[:, columns] += sign * _LENGTHENED_BY * ribbons[:, radius, None] * way / length
     return longer
 
 
-def _ways(ribbons: Floats) -> tuple[Floats, Floats]:
-    """(N, 2) from the first point to the middle one, and from that to the last."""
+def _halves(ribbons: Floats) -> tuple[Floats, Floats]:
+    """(N, 2) vectors from the first point to the middle one, and from that to the last."""
     points = [ribbons[:, columns] for columns in ([X0, Y0], [X1, Y1], [X2, Y2])]
     return points[1] - points[0], points[2] - points[1]
 
 
 def _squeezed(marks: NDArray[np.uint8], margin: float, outside: int) -> NDArray[np.uint8]:
-    """Marks (K, V, U) drawn together along, so that a share of them stays free at either end."""
+    """Marks (K, V, U) squeezed along the stroke, so that a share of them stays free at either end."""
     count = marks.shape[2]
     places = (np.linspace(0.0, 1.0, count) - margin) / (1.0 - 2.0 * margin) * (count - 1)
     left = np.clip(np.floor(places).astype(int), 0, count - 2)

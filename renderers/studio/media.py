@@ -41,7 +41,7 @@ _SIDE_BY_SIDE = Handling()
 _THICKNESSES = (0.3, 0.6, 1.0)  # of block-in, form and detail
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _EMPTY, _TINT = 0.28, 0.5  # of ink: share of the paper that stays bare, and how much of the picture's hues it takes on
-_BROAD, _OPENED = 0.05, 0.45  # of ink: how large darks are that are thinned, and by how much of their tone
+_BROAD, _OPENED = 0.05, 0.45  # of ink: size of the darks that are thinned, and the share of their tone that they lose
 _RESERVED, _KEY = 0.85, 0.92  # of watercolour: quantile of lightness above which paper stays bare, and the lighter key
 
 
@@ -60,7 +60,7 @@ class Medium:
         lengths: half lengths of strokes, least and most, in radii.
         min_opacity: of strokes.
         handling: how masses are blocked in.
-        first_strength: of a block-in: below 1 a first wash is thinner than the goal.
+        first_strength: strength of a block-in; below 1, a first wash is thinner than the goal.
         restates: whether contours are drawn again over a finished object.
         constructs: whether a drawing keeps its construction lines.
         tones: whether the darks of the ground are toned.
@@ -147,8 +147,8 @@ class Palette:
     """A medium ready for painting.
 
     Attributes:
-        medium: what it is.
-        texture: all marks.
+        medium: the medium.
+        texture: the marks of all its brushes.
         first_marks, num_marks: (4,) where the marks of the brushes for block-in, form, detail and lines begin, and how
             many each has.
     """
@@ -164,7 +164,7 @@ class Palette:
         return marks_of(self.texture, 0.0)
 
     def strokes(self, ribbons: Floats, phases: NDArray[np.uint8], rng: np.random.Generator) -> Floats:
-        """Ribbons (N, 13) of phases (N,) with marks of the brushes for these; accents are set with that for detail."""
+        """Ribbons (N, 13) of phases (N,), with marks of the brush for each phase; accents take the brush for detail."""
         brush = np.clip(phases.astype(int) - PHASES.index("block_in"), 0, 2)
         strokes = np.zeros((len(ribbons), NUM_BRUSH_COLUMNS), np.float32)
         strokes[:, :NUM_COLUMNS] = lengthened(ribbons) if self.medium.flat else ribbons
@@ -202,8 +202,8 @@ def palette_of(name: str) -> Palette:
         all_marks = in_few_levels(all_marks)
     counts = [texture.num_variants for texture in textures]
     starts = np.cumsum([0, *counts]).tolist()
-    serving = [*(brushes.index(brush) for brush in medium.brushes), len(brushes)]
-    return Palette(medium, all_marks, tuple(starts[at] for at in serving), tuple(counts[at] for at in serving))
+    brush_numbers = [*(brushes.index(brush) for brush in medium.brushes), len(brushes)]
+    return Palette(medium, all_marks, tuple(starts[i] for i in brush_numbers), tuple(counts[i] for i in brush_numbers))
 
 
 def _marks_of(brush: Brush, medium: Medium) -> BrushTexture:
@@ -211,7 +211,7 @@ def _marks_of(brush: Brush, medium: Medium) -> BrushTexture:
 
 
 def goals_of(name: str, image: Image, paper: tuple[float, float, float]) -> tuple[Image, Image]:
-    """What a medium makes of a picture, in its own terms (RGB, or amounts): of block-ins, and of all that follows.
+    """The goals of a painting of a picture, in RGB or amounts: of block-ins, and of all that follows.
 
     Watercolour keeps the lightest paper bare and is light in key. Ink sees tones first and tints them later, object by
     object; broad darks stay transparent, so that full black is left to small accents.
@@ -227,7 +227,7 @@ def goals_of(name: str, image: Image, paper: tuple[float, float, float]) -> tupl
         broad = cv2.GaussianBlur(tones, (0, 0), _BROAD * min(tones.shape))
         amounts = amounts_of(image, paper, medium.density)
         grey = (tones * (1.0 - _OPENED * broad))[..., None] * np.array(INK, np.float32)
-        pigment = amounts - amounts.min(-1, keepdims=True)  # what is no grey
+        pigment = amounts - amounts.min(-1, keepdims=True)  # the part that is not grey
         return grey, grey + _TINT * pigment
     light = image @ LUMA
     reserved = np.clip((light - np.quantile(light, _RESERVED)) / 0.1, 0.0, 1.0)[..., None]
@@ -236,11 +236,11 @@ def goals_of(name: str, image: Image, paper: tuple[float, float, float]) -> tupl
 
 
 def amounts_of(colours: Image, paper: tuple[float, float, float], density: float) -> Image:
-    """Amounts of paint that let so much light through (Beer and Lambert), 0 where the paper is no lighter.
+    """Amounts of paint through which paper shows such colours (Beer and Lambert), 0 where paper is no lighter.
 
     Args:
         colours: (..., 3) RGB in [0, 1].
     """
-    through = np.clip(colours / np.array(paper, np.float32), np.exp(-density), 1.0)
-    amounts: Image = (-np.log(through) / density).astype(np.float32)
+    transmittance = np.clip(colours / np.array(paper, np.float32), np.exp(-density), 1.0)
+    amounts: Image = (-np.log(transmittance) / density).astype(np.float32)
     return amounts

@@ -17,7 +17,7 @@ def objects_in_order(things: Things, config: StudioConfig, rng: np.random.Genera
     """All labels, in painting order.
 
     Raises:
-        ConfigError: if `user_order` names an object that is not there, or `order`, in words, none that is.
+        ConfigError: if `user_order` names an object that is not there, or an `order` in words names none that is.
     """
     order = config.order
     if order == "mixed":

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from renderers.raster.ribbon import A0, A2, NUM_COLUMNS, R0, R2, X0, X1, X2, Y0, Y1, Y2, Floats
 from renderers.studio.runs import Lines, runs_inside
 
-_NARROWER = 0.55  # from one row of strokes to the next, which fills what the former left
+_RADIUS_RATIO = 0.55  # of one round of strokes to the one before, whose gaps it fills
 _ROUNDS = 3
-_SHORTEST = 0.5  # in radii: the way of a stroke from its first to its last point
-_NEW = 0.4  # share of a stroke's way that must be bare still
+_SHORTEST = 0.5  # in radii: from the first to the last point of a stroke
+_LEAST_BARE = 0.4  # share of a stroke's way that must still be bare
 _ELONGATED = 1.5  # length over width, above which strokes run along the area
-_SLANT, _SLANT_SPREAD = -0.9, 0.3  # of a right hand where nothing speaks for a direction, in radians
-_GROWS = 1.2
+_SLANT, _SLANT_SPREAD = -0.9, 0.3  # of a right hand where the area suggests no direction, in radians
+_BROADENED_BY = 1.2  # until there are few enough
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,11 +29,11 @@ class Handling:
     Attributes:
         radius: of the broadest strokes, in units of the canvas's shorter side.
         spacing: between neighbouring strokes, in radii: below 2 they overlap.
-        longest: of their ways, in radii.
-        within: how far their middle lines keep off the border of the area, in radii.
+        longest: from the first to the last point of a stroke, in radii.
+        within: distance of their middle lines from the border of the area, in radii.
         loose: how much they differ from each other, 0 to 1: in direction, bend, width, and where they end.
         even: whether all strokes of a mass have one colour.
-        strokes: as many at most as this share of those that finish the same object.
+        strokes: the most strokes, as a share of those that finish the same object.
     """
 
     radius: float = 0.04
@@ -53,7 +53,7 @@ def patch(
     Args:
         least_px: the radius below which there are no strokes.
         unit_px: the unit of length of `handling`, in pixels.
-        most: strokes; with fewer they are broader.
+        most: the most strokes; the fewer there are, the broader.
 
     Returns:
         (N, 13) ribbons, N from 0 to `most`, without colours; in units of the shorter side of the area's array.
@@ -67,7 +67,7 @@ def patch(
     widest = float(cv2.distanceTransform(np.pad(area, 1).astype(np.uint8), cv2.DIST_L2, 3).max())
     broad_px = max(least_px, min(handling.radius * unit_px, 0.7 * widest))
     while (strokes := _filled(padded, depths, direction, handling, (broad_px, least_px), most, rng)) is None:
-        broad_px, least_px = _GROWS * broad_px, _GROWS * least_px
+        broad_px, least_px = _BROADENED_BY * broad_px, _BROADENED_BY * least_px
     strokes[:, [X0, Y0, X1, Y1, X2, Y2]] += 0.5 - reach
     strokes[:, [X0, Y0, X1, Y1, X2, Y2, R0, R2]] /= min(area.shape)
     return strokes
@@ -88,9 +88,9 @@ def _filled(
     padded: NDArray[np.uint8], depths: Floats, direction: float, handling: Handling, radii_px: tuple[float, float],
     most: int, rng: np.random.Generator,
 ) -> Floats | None:  # fmt: skip
-    """Strokes in pixels of `padded`, the broadest first; None if these alone are more than `most`.
+    """Strokes in pixels of `padded`, the broadest first; None if the broadest alone are more than `most`.
 
-    Of the narrower ones, which fill what those left, the longest are laid.
+    Of the narrower ones, which fill the gaps, the longest are laid if there are too many.
     """
     bare = padded.copy()
     strokes = [np.zeros((0, NUM_COLUMNS), np.float32)]
@@ -98,7 +98,7 @@ def _filled(
     for number in range(_ROUNDS):
         lines = Lines(
             angle=direction, spacing=handling.spacing * radius, within=handling.within * radius,
-            longest=handling.longest * radius, shortest=_SHORTEST * radius, new=_NEW,
+            longest=handling.longest * radius, shortest=_SHORTEST * radius, new=_LEAST_BARE,
         )  # fmt: skip
         ways, room = runs_inside(bare, depths, lines), most - sum(map(len, strokes))
         if len(ways) > room:
@@ -109,24 +109,24 @@ def _filled(
         strokes.append(_strokes(ways, radius, handling.loose, rng))
         for x0, y0, x2, y2 in strokes[-1][:, [X0, Y0, X2, Y2]].astype(np.float64).round().astype(int).tolist():
             cv2.line(bare, (x0, y0), (x2, y2), 0, max(1, round(1.9 * radius)))
-        radius *= _NARROWER
+        radius *= _RADIUS_RATIO
         if len(ways) == room or radius < radii_px[1] or not bare.any():
             break
     return np.concatenate(strokes)
 
 
 def _strokes(ways: Floats, radius: float, loose: float, rng: np.random.Generator) -> Floats:
-    """(N, 13) ribbons along ways (N, 4), as little straight as a hand is."""
+    """(N, 13) ribbons along ways (N, 4), as irregular as those of a hand."""
     first, last = ways[:, :2], ways[:, 2:]
     length = np.maximum(1e-6, np.linalg.norm(last - first, axis=1, keepdims=True))
     along = (last - first) / length
     aside = np.stack([-along[:, 1], along[:, 0]], axis=1)
-    dice = loose * rng.standard_normal((len(ways), 6, 1))
-    first = first + radius * (0.3 * dice[:, 0] * along + 0.15 * dice[:, 1] * aside)
-    last = last + radius * (0.3 * dice[:, 2] * along + 0.15 * dice[:, 3] * aside)
-    middle = 0.5 * (first + last) + np.minimum(0.05 * length, 0.4 * radius) * dice[:, 4] * aside
+    deviations = loose * rng.standard_normal((len(ways), 6, 1))
+    first = first + radius * (0.3 * deviations[:, 0] * along + 0.15 * deviations[:, 1] * aside)
+    last = last + radius * (0.3 * deviations[:, 2] * along + 0.15 * deviations[:, 3] * aside)
+    middle = 0.5 * (first + last) + np.minimum(0.05 * length, 0.4 * radius) * deviations[:, 4] * aside
     strokes = np.zeros((len(ways), NUM_COLUMNS), np.float32)
     strokes[:, [X0, Y0, X1, Y1, X2, Y2]] = np.concatenate([first, middle, last], axis=1)
-    strokes[:, [R0, R2]] = radius * (1.0 + 0.08 * np.clip(dice[:, 5], -2.0, 2.0))
+    strokes[:, [R0, R2]] = radius * (1.0 + 0.08 * np.clip(deviations[:, 5], -2.0, 2.0))
     strokes[:, [A0, A2]] = 1.0
     return strokes

@@ -1,4 +1,4 @@
-"""The phases of a painting in the studio, and what of each step a program remembers."""
+"""The phases of a painting in the studio, and what a program stores about each step."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +13,12 @@ from renderers.family import Note
 Phase = Literal["ground", "drawing", "block_in", "form", "detail", "accents", "correction"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
 CHOSEN_PHASES = PHASES[:-1]
-"""Those that a user can choose, in the order in which they come."""
+"""The phases that a user can choose, in the order in which they come."""
 
 OBJECT_PHASES: tuple[Phase, ...] = ("block_in", "form", "detail")
 """What every object goes through before the next has its turn."""
 
+# Where a phase begins and ends between the coarsest stroke of an object, 0, and the finest, 1.
 _BEGINS: Mapping[Phase, float] = {"block_in": 0.0, "form": 0.15, "detail": 0.5}
 _ENDS: Mapping[Phase, float] = {"block_in": 0.15, "form": 0.5, "detail": 1.0}
 
@@ -44,7 +45,7 @@ class Turns:
     Attributes:
         phases: (N,) uint8, places in `PHASES`.
         objects: (N,) int16, labels, or `WHOLE`.
-        names: (K,) what each object is called; empty where nobody knows.
+        names: (K,) what each object is called; empty where it has no name.
     """
 
     phases: NDArray[np.uint8]
@@ -52,12 +53,12 @@ class Turns:
     names: tuple[str, ...]
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """As a program stores them."""
+        """The arrays that a program stores of them."""
         return {"phases": self.phases, "objects": self.objects, "names": np.array(self.names, "U")}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], num_steps: int) -> "Turns":
-        """Take back what `to_arrays` gave.
+        """The turns that `to_arrays` stored.
 
         Raises:
             ValueError: if they are missing or damaged.
@@ -79,7 +80,7 @@ class Turns:
         return turns
 
     def note(self, before: int, step: int) -> Note:
-        """Note of what was done from step `before`, exclusive, to `step`; at step 0 nothing yet."""
+        """The note of what was done after step `before` up to `step`; at step 0 that is nothing."""
         if step == 0:
             return Note(phase="blank", thing=None, doing="a blank canvas", receding=False)
         phase, label = PHASES[int(self.phases[step - 1])], int(self.objects[step - 1])

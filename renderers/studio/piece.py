@@ -1,9 +1,9 @@
 """Strokes for one object: blocked in mass by mass, then fitted inside its silhouette, coloured for what they leave.
 
-A block-in is laid as a hand does it, strokes side by side (`patch`). It goes on beneath what is small and still to
-come, as one paints a sky behind branches. What models and finishes is planned, on what the block-in left. The planner
-has no notion of masks, so the silhouette is put into its target: inside, the object; outside, a colour that the object
-does not have. Its canvas has that colour there, too. Paint outside is then an error. Where a neighbour is painted
+A block-in is laid as a hand does it, strokes side by side (`patch`). It also covers small things that are painted
+later, as one paints a sky behind branches. Strokes that model and finish are planned, on top of the block-in. The
+planner has no notion of masks, so the silhouette is put into its target: inside, the object; outside, a colour that the
+object does not have. Its canvas has that colour there, too, so paint outside is an error. Where a neighbour is painted
 later, a narrow band beyond the border continues the object's own colours: spilling there costs nothing, and no bare
 seam is left between the two.
 """
@@ -31,14 +31,14 @@ from renderers.studio.silhouette import Silhouette
 # others have painted.
 _BARE, _OUTSIDE, _GUARD = 0.3, 0.6, 1.6
 _RADIUS_POWER = 0.33
-_INSIDE = 0.45  # a stroke that has less of itself inside is not the object's
+_INSIDE = 0.45  # share of its middle line: a stroke with less inside is dropped
 _GUIDE_SCALE = 0.02
 _SAMPLES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _FEWEST = 8  # of a block-in
 _MOST_MASSES, _STROKES_OF_A_MASS = 3, 5
 _NARROWEST_PX = 1.6  # of a block-in; of the canvas that all strokes together are worth
-_SEEN_SHARE = 0.5  # of the size of an object, at which its block-in is given colours
-_THROUGH = 0.04  # half the width of what a block-in goes on beneath, in units of the canvas
+_SOLVE_SHARE = 0.5  # of the size of an object, at which its block-in is given colours
+_COVERED_GAP = 0.04  # half the width of what a block-in covers though it is not the object's, in units of the canvas
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +47,9 @@ class Commission:
 
     Attributes:
         silhouette: where it is.
-        unpainted: (h, w) where others' turn is still to come.
+        unpainted: (h, w) where other objects are still to be painted.
         goal: (h, w, 3) the picture, in RGB or in amounts.
-        count: strokes.
+        count: number of strokes that model and finish it.
         blocked_in: whether there is a block-in before what models and finishes it.
         spill: how far paint may go over a border behind which nothing is painted yet, in units of the canvas.
     """
@@ -71,27 +71,27 @@ def block_in(
         phase: what its strokes count as.
 
     Returns:
-        (h, w) what they were to cover: the object, and what is small in it or across it and still to come.
+        (h, w) what they should cover: the object, and what is small in it or across it and still unpainted.
     """
     medium, short = palette.medium, easel.short_px
     silhouette, box = piece.silhouette, piece.silhouette.box
     area = silhouette.inside
     if not medium.absorbs:  # on paper everything shines through
-        area = area | (silhouette.closed(round(_THROUGH * short)) & piece.unpainted[box])
+        area = area | (silhouette.closed(round(_COVERED_GAP * short)) & piece.unpainted[box])
     goal = silhouette.continued(piece.goal)
     most = max(_FEWEST, round(medium.handling.strokes * piece.count))
-    laid: list[Floats] = []
+    mass_ribbons: list[Floats] = []
     for mass in masses_of(goal, area, min(_MOST_MASSES, max(1, most // _STROKES_OF_A_MASS)), short):
         share = max(1, round(most * float(mass.sum()) / float(area.sum())))
         ribbons = patch(mass, medium.handling, _NARROWEST_PX, short, share, rng)
         ribbons[:, RED : RED + 3] = _mean_colour(goal, mass)
-        laid.append(ribbons)
-    ribbons = np.concatenate(laid)
+        mass_ribbons.append(ribbons)
+    ribbons = np.concatenate(mass_ribbons)
     strokes = palette.strokes(ribbons, np.full(len(ribbons), PHASES.index("block_in"), np.uint8), rng)
     if not medium.handling.even:
-        easel.solve(strokes, np.where(area[..., None], goal, piece.goal[box]), box, share=_SEEN_SHARE)
+        easel.solve(strokes, np.where(area[..., None], goal, piece.goal[box]), box, share=_SOLVE_SHARE)
     for end in (slice(RED, RED + 3), slice(FAR_RED, FAR_RED + 3)):
-        strokes[:, end] *= medium.first_strength  # thinner than the goal: what follows is coloured for what they leave
+        strokes[:, end] *= medium.first_strength  # if thinner than the goal, later strokes make up for it
     easel.lay(_moved(strokes, box, short), phase, label)
     covered = np.zeros(piece.unpainted.shape, bool)
     covered[box] = area
@@ -105,49 +105,49 @@ def finish(
     """Model and finish one object, coarse to fine.
 
     Args:
-        phases: which of those after the block-in it goes through.
+        phases: the phases after the block-in that it goes through.
     """
     short, medium = easel.short_px, palette.medium
     silhouette, box = piece.silhouette, piece.silhouette.box
     goal = silhouette.continued(piece.goal)
-    mine = silhouette.inside | (silhouette.grown(round(piece.spill * short)) & piece.unpainted[box])
-    foil = _foil(_mean_colour(goal, silhouette.inside), mine, piece.unpainted[box])
-    target = np.where(mine[..., None], goal, foil)
+    allowed = silhouette.inside | (silhouette.grown(round(piece.spill * short)) & piece.unpainted[box])
+    foil = _foil(_mean_colour(goal, silhouette.inside), allowed, piece.unpainted[box])
+    target = np.where(allowed[..., None], goal, foil)
     unit = min(target.shape[:2]) / short  # of the crop, in units of the canvas
-    last = medium.radii[1] * np.sqrt(500 / piece.count * min(1.0, float(mine.sum()) / short**2))
+    last = medium.radii[1] * np.sqrt(500 / piece.count * min(1.0, float(allowed.sum()) / short**2))
     first = max(1.5 * last, min(medium.radii[0], 0.8 * silhouette.deepest_px() / short))
     shares, places = phase_shares(phases, piece.count)
     brief = Brief(
         target=target,
-        blank=np.where(mine[..., None], easel.canvas[box], foil) if piece.blocked_in else foil,
+        blank=np.where(allowed[..., None], easel.canvas[box], foil) if piece.blocked_in else foil,
         radii=(first / unit * (last / first) ** (shares**_RADIUS_POWER)).astype(np.float32),
         min_opacity=medium.min_opacity,
         lengths=medium.lengths,
         guide=guide_along(target, _GUIDE_SCALE),
         dark_to_light=medium.absorbs,  # amounts: the lightest washes first
-        area=float(mine.mean()),
+        area=float(allowed.mean()),
     )
     fitted = fit_brief(brief, effort, rng)
-    on_object = _share_inside(fitted, mine) >= _INSIDE
+    on_object = _share_inside(fitted, allowed) >= _INSIDE
     on_object[0] |= not on_object.any()
     strokes = palette.strokes(fitted[on_object], places[on_object], rng)
     easel.solve(strokes, piece.goal[box], box, underpaintings_after(len(strokes)))
     easel.lay(_moved(strokes, box, short), places[on_object], label)
 
 
-def _mean_colour(image: Image, where: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _mean_colour(image: Image, mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     """(3,) of the pixels of an image (h, w, 3) in a mask (h, w)."""
-    return np.array(cv2.mean(image, where.astype(np.uint8))[:3])
+    return np.array(cv2.mean(image, mask.astype(np.uint8))[:3])
 
 
-def _foil(mean: NDArray[np.float64], mine: NDArray[np.bool_], unpainted: NDArray[np.bool_]) -> Image:
+def _foil(mean: NDArray[np.float64], allowed: NDArray[np.bool_], unpainted: NDArray[np.bool_]) -> Image:
     """(h, w, 3) the planner's blank canvas.
 
-    What others have finished is guarded by a colour so far off that no stroke is worth crossing it.
+    Other objects that are finished are guarded by a colour so different that no stroke gains by crossing them.
     """
-    away = np.where(mean > 0.5, -1.0, 1.0)
-    far = np.where(mine, _BARE, np.where(unpainted, _OUTSIDE, _GUARD))[..., None]
-    foil: Image = (mean + far * away).astype(np.float32)
+    direction = np.where(mean > 0.5, -1.0, 1.0)
+    distance = np.where(allowed, _BARE, np.where(unpainted, _OUTSIDE, _GUARD))[..., None]
+    foil: Image = (mean + distance * direction).astype(np.float32)
     return foil
 
 
@@ -161,15 +161,15 @@ def _moved(strokes: Floats, box: Box, short_px: int) -> Floats:
     return placed
 
 
-def _share_inside(strokes: Floats, mine: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _share_inside(strokes: Floats, allowed: NDArray[np.bool_]) -> NDArray[np.float64]:
     """(n,) how much of the middle line of each stroke is inside."""
-    short = min(mine.shape)
+    short = min(allowed.shape)
     hits = np.zeros(len(strokes))
     for t in _SAMPLES:
         weights = (1 - t) ** 2, 2 * t * (1 - t), t * t
         x = sum(weight * strokes[:, column] for weight, column in zip(weights, (X0, X1, X2), strict=True)) * short
         y = sum(weight * strokes[:, column] for weight, column in zip(weights, (Y0, Y1, Y2), strict=True)) * short
-        columns = np.clip(x, 0, mine.shape[1] - 1).astype(int)
-        rows = np.clip(y, 0, mine.shape[0] - 1).astype(int)
-        hits += mine[rows, columns]
+        columns = np.clip(x, 0, allowed.shape[1] - 1).astype(int)
+        rows = np.clip(y, 0, allowed.shape[0] - 1).astype(int)
+        hits += allowed[rows, columns]
     return hits / len(_SAMPLES)

@@ -34,8 +34,8 @@ from renderers.studio.sittings import (
 from renderers.things import Things, find_things
 from renderers.time_line import TimeLine
 
-_DARK_GROUND, _CHALK = 0.4, (0.86, 0.84, 0.78)  # luma below which one draws with chalk
-_LINES_A_STROKE = 4  # of a pencil, which cover together what one of a brush does
+_DARK_GROUND, _CHALK = 0.4, (0.86, 0.84, 0.78)  # luma of a ground below which lines are of chalk
+_LINES_A_STROKE = 4  # of a pencil, which together cover as much as one of a brush
 
 
 def plan(
@@ -46,10 +46,10 @@ def plan(
     known: Knowledge = NOTHING_KNOWN,
     time_line: TimeLine | None = None,
 ) -> StrokeProgram:
-    """The strokes alone; arguments as of `Renderer.paint`.
+    """The strokes alone; arguments as in `Renderer.paint`.
 
     Args:
-        time_line: of a painter to follow; on what is begun, only what is left to do is drawn and painted.
+        time_line: of a painter to follow. On a canvas that is begun, only what is left to do is drawn and painted.
 
     Raises:
         ConfigError: as `find_things` and `objects_in_order`.
@@ -125,7 +125,7 @@ def _draw(
     Args:
         ground: what lines have to be seen on.
         to_do: (h, w) share of each pixel that is not finished.
-        order: of the objects that are hatched; None for the hand's own.
+        order: in which objects are hatched; None to leave it to the drawing.
     """
     palette = palette_of(config.medium)
     tonal = not palette.medium.paints and bool(config.object_phases)
@@ -137,8 +137,8 @@ def _draw(
     phases = np.full(len(lines.kinds), PHASES.index("drawing"), np.uint8)
     if tonal:
         for label in np.unique(lines.things[lines.kinds == HATCHING]):
-            its = np.flatnonzero((lines.kinds == HATCHING) & (lines.things == label))
-            phases[its] = phase_shares(config.object_phases, len(its))[1]
+            of_thing = np.flatnonzero((lines.kinds == HATCHING) & (lines.things == label))
+            phases[of_thing] = phase_shares(config.object_phases, len(of_thing))[1]
     strokes = palette.lines(lines.strokes)
     if palette.medium.coats and np.dot(ground, LUMA) < _DARK_GROUND:
         strokes[:, RED : RED + 3] = strokes[:, FAR_RED : FAR_RED + 3] = _CHALK
@@ -159,16 +159,16 @@ def _paint(
         followed: the sittings of a painter; None to deal them.
     """
     palette = palette_of(config.medium)
-    of_block_ins, goal = goals
+    block_in_goal, goal = goals
     num_accents = round(config.accents * config.num_strokes) if "accents" in config.phases else 0
     if config.object_phases:
         shares = strokes_of_objects(things, config.num_strokes - num_accents)
-        # On paper nothing can be painted over; and who follows somebody makes no wrong statements of its own.
+        # On paper nothing can be painted over; and a painter who is followed makes no wrong statements.
         corrections = 0.0 if palette.medium.absorbs or followed is not None else config.corrections
         for label in chosen_for_correction(order, covers, corrections, rng):
             piece = Commission(
                 silhouette=Silhouette(covers[label]), unpainted=np.ones(goal.shape[:2], bool), count=int(shares[label]),
-                goal=wrong_colours(of_block_ins, covers[label], rng), spill=config.spill,
+                goal=wrong_colours(block_in_goal, covers[label], rng), spill=config.spill,
             )  # fmt: skip
             block_in(easel, piece, label, palette, rng, phase="correction")
         unpainted = _unpainted_after(covers, order)
@@ -179,15 +179,15 @@ def _paint(
                 spill=config.spill, blocked_in="block_in" in config.object_phases,
             )
             for label in order
-            if covers[label].max() > 0.5  # thinner than a pixel of what so few strokes can show
+            if covers[label].max() > 0.5  # else it is too thin for so few strokes to show
         }  # fmt: skip
         for label, steps in dealt_sittings(order, config, rng) if followed is None else followed:
             if label not in pieces:
                 continue
             piece = pieces[label]
             if "block_in" in steps:
-                laid_in = replace(piece, goal=of_block_ins, unpainted=unpainted[label])
-                covered = block_in(easel, laid_in, label, palette, rng)
+                first_piece = replace(piece, goal=block_in_goal, unpainted=unpainted[label])
+                covered = block_in(easel, first_piece, label, palette, rng)
                 if lines is not None and palette.medium.handling.even:  # line art lies above flats
                     easel.lay(palette.lines(_contours_in(lines, covered)), "block_in", label)
             phases = tuple(phase for phase in steps if phase != "block_in")
@@ -200,17 +200,17 @@ def _paint(
 
 
 def _unpainted_after(covers: Sequence[NDArray[np.float32]], order: Sequence[int]) -> dict[int, NDArray[np.bool_]]:
-    """(h, w) for every object where the turn of others is still to come."""
-    left = np.sum(covers, axis=0)
+    """(h, w) for every object, where others are still to be painted after it."""
+    remaining = np.sum(covers, axis=0)
     unpainted = {}
     for label in order:
-        left -= covers[label]
-        unpainted[label] = left > 0.5
+        remaining -= covers[label]
+        unpainted[label] = remaining > 0.5
     return unpainted
 
 
 def _mean_colour(canvas: Image, to_do: NDArray[np.float32]) -> Colour:
-    """Of a canvas (h, w, 3), where it is not finished."""
+    """(3,) mean colour of a canvas (h, w, 3), where it is not finished."""
     red, green, blue = np.average(canvas.reshape(-1, 3), axis=0, weights=to_do.reshape(-1) + 1e-6).tolist()
     return red, green, blue
 

@@ -1,4 +1,4 @@
-"""Where lines across an area run inside it: the ways of strokes that fill it."""
+"""Where lines across an area run inside it: the ways of strokes that fill it, each from a first point to a last one."""
 
 from typing import NamedTuple
 
@@ -15,12 +15,12 @@ class Lines(NamedTuple):
     """Parallel lines over an area, and which parts of them are worth a stroke; lengths in pixels.
 
     Attributes:
-        angle: in which they run, in radians.
-        spacing: between neighbours.
-        within: how far from the border of the area they end.
-        longest: a way; longer runs are divided.
-        shortest: a way; shorter ones are left out.
-        new: share of a way that is bare at least.
+        angle: direction of the lines, in radians.
+        spacing: distance between neighbouring lines.
+        within: distance from the border of the area at which they end.
+        longest: greatest length of a way; longer runs are divided.
+        shortest: least length of a way; shorter ones are left out.
+        new: least share of a way that must be bare.
     """
 
     angle: float

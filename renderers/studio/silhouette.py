@@ -21,10 +21,10 @@ class Silhouette:
         inside: (h, w) its pixels.
     """
 
-    def __init__(self, own: NDArray[np.float32]) -> None:
-        """From (H, W) the share of each pixel of the canvas that is the object; more than half somewhere."""
-        self.box = _box(own > 0.5, round(_MARGIN * min(own.shape)))
-        self.inside: NDArray[np.bool_] = own[self.box] > 0.5
+    def __init__(self, cover: NDArray[np.float32]) -> None:
+        """Find it from `cover` (H, W): the share of each pixel that is the object; more than half somewhere."""
+        self.box = _box(cover > 0.5, round(_MARGIN * min(cover.shape)))
+        self.inside: NDArray[np.bool_] = cover[self.box] > 0.5
 
     @cached_property
     def _surroundings(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -44,7 +44,7 @@ class Silhouette:
         return colours
 
     def grown(self, reach_px: float) -> NDArray[np.bool_]:
-        """(h, w) the object and what is no farther from it than that."""
+        """(h, w) the object and all pixels that are no farther from it than `reach_px`."""
         grown: NDArray[np.bool_] = self._surroundings[0] <= reach_px
         return grown
 
@@ -58,17 +58,17 @@ class Silhouette:
         return own
 
     def deepest_px(self) -> float:
-        """How far its innermost pixel is from its border or that of the canvas."""
+        """Distance in pixels of its innermost pixel from its border or that of the canvas."""
         return float(cv2.distanceTransform(np.pad(self.inside, 1).astype(np.uint8), cv2.DIST_L2, 3).max())
 
 
 def _box(inside: NDArray[np.bool_], margin: int) -> Box:
-    """What holds all of it, with a margin, and is not too small to be painted."""
+    """The box that holds all of it, with a margin, and is not too small to be painted."""
     sides = []
     for axis in (1, 0):
         places = np.flatnonzero(inside.any(axis=axis))
         length = inside.shape[1 - axis]
         start, stop = int(places[0]) - margin, int(places[-1]) + 1 + margin
-        lack = max(0, _LEAST_PX - (stop - start))
-        sides.append(slice(max(0, start - lack // 2), min(length, stop + lack - lack // 2)))
+        missing = max(0, _LEAST_PX - (stop - start))
+        sides.append(slice(max(0, start - missing // 2), min(length, stop + missing - missing // 2)))
     return sides[0], sides[1]

@@ -1,4 +1,4 @@
-"""When which object goes through which phases: one after another as dealt, or as a painter does that is followed."""
+"""Which object goes through which phases when: one object after another, or as the painter does that is followed."""
 
 from collections.abc import Sequence
 
@@ -11,9 +11,9 @@ from renderers.things import Things
 from renderers.time_line import TimeLine
 
 Sittings = Sequence[tuple[int, tuple[Phase, ...]]]
-"""The label of an object, and the phases that it goes through before it is another's turn; from the first sitting."""
+"""Sittings in order: the label of an object, and the phases that it goes through before another's turn comes."""
 
-_BLOCKED_IN, _FINISHED = 0.5, 0.15  # share of its way to the final colours that a painter has left
+_BLOCKED_IN, _FINISHED = 0.5, 0.15  # share of its way to the final colours that a place has still to go
 
 
 def dealt_sittings(order: Sequence[int], config: StudioConfig, rng: np.random.Generator) -> Sittings:
@@ -33,7 +33,7 @@ def sittings_along(things: Things, time_line: TimeLine, phases: tuple[Phase, ...
         phases: those that objects go through.
     """
     first, rest = _divided(phases)
-    blocked_in, finished = (_when(things, time_line.moments(left)) for left in (_BLOCKED_IN, _FINISHED))
+    blocked_in, finished = (_mean_moments(things, time_line.moments(left)) for left in (_BLOCKED_IN, _FINISHED))
     moments = np.concatenate([blocked_in, np.maximum(blocked_in, finished)])
     turns = np.argsort(moments, kind="stable")  # block-ins first, where both are at once
     count = len(blocked_in)
@@ -57,8 +57,8 @@ def _divided(phases: tuple[Phase, ...]) -> tuple[tuple[Phase, ...], tuple[Phase,
     return first, phases[len(first) :]
 
 
-def _when(things: Things, moments: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(K,) mean moment of each thing, of those places (h, w) whose moment is not 0; 0 where it is everywhere."""
+def _mean_moments(things: Things, moments: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(K,) mean moment (h, w) of each thing over its places where that is not 0; 0 for a thing without such places."""
     painted = moments > 0
     shares = np.stack(things.coverages(*moments.shape))
     means: NDArray[np.float64] = (shares * moments).sum((1, 2)) / np.maximum((shares * painted).sum((1, 2)), 1e-6)

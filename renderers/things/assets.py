@@ -20,13 +20,13 @@ def check_assets(config: ThingsConfig, assets: Assets) -> None:
     """Load the networks that a configuration names, and try the one for saliency on a blank picture.
 
     Raises:
-        ConfigError: naming the key, if one will not do.
+        ConfigError: if one is not usable; it names the key.
     """
     check_networks(config.sam, config.saliency, assets)
 
 
 def network_paths(sam: SamChoice | None, saliency: SaliencyChoice) -> Mapping[str, str]:
-    """As `asset_paths`, of choices."""
+    """As `asset_paths`, but from the choices of networks."""
     paths = {
         "sam": sam.checkpoint if sam is not None else None,
         "network": saliency.network if saliency.method == "deep" else None,
@@ -35,7 +35,7 @@ def network_paths(sam: SamChoice | None, saliency: SaliencyChoice) -> Mapping[st
 
 
 def check_networks(sam: SamChoice, saliency: SaliencyChoice, assets: Assets) -> None:
-    """As `check_assets`, of choices."""
+    """As `check_assets`, but from the choices of networks."""
     if "sam" in assets:
         assets["sam"].load(sam.variant, sam.device)
     if "network" in assets:

@@ -2,7 +2,7 @@
 
 After Zhu, Liang, Wei and Sun: Saliency Optimization from Robust Background Detection, CVPR 2014 (equations are
 numbered as there), and Zhang et al.: Minimum Barrier Salient Object Detection at 80 FPS, ICCV 2015. On bundled scenes
-(series 77) a subject cut out by the first alone overlaps its true one by 0.59, by both together 0.64.
+(series 77) a subject that is cut out by the first alone overlaps the true one by 0.59, by both together 0.64.
 """
 
 import cv2
@@ -33,34 +33,35 @@ def standing_out(cells: Cells) -> Scores:
 
 def _barrier(cells: Cells) -> Scores:
     """(N,) how much colour must vary on the way from a cell to the border."""
-    apart = np.sum([barrier_distance(channel) for channel in cv2.split(cells.lab)], axis=0)
-    return stretched(np.bincount(cells.labels.ravel(), apart.ravel()) / np.bincount(cells.labels.ravel()))
+    barriers = np.sum([barrier_distance(channel) for channel in cv2.split(cells.lab)], axis=0)
+    return stretched(np.bincount(cells.labels.ravel(), barriers.ravel()) / np.bincount(cells.labels.ravel()))
 
 
 def _contrast(cells: Cells) -> Scores:
-    """(N,) how much each cell differs from the background near it, spread over cells alike."""
-    one, two = cells.touching.pairs.T
+    """(N,) how much each cell differs from the background near it, smoothed over similar cells."""
+    a, b = cells.touching.pairs.T
     usual = _usual_step(cells)
     background = _background(cells, usual)
-    apart = np.linalg.norm(cells.means[:, None] - cells.means, axis=-1)
-    away = np.linalg.norm(cells.centres[:, None] - cells.centres, axis=-1)
-    weights = np.exp(-((away / _NEAR) ** 2) / 2) * (cells.areas * background)
-    contrast = stretched((apart * weights).sum(1))  # equation 7
+    colour_distances = np.linalg.norm(cells.means[:, None] - cells.means, axis=-1)
+    distances = np.linalg.norm(cells.centres[:, None] - cells.centres, axis=-1)
+    weights = np.exp(-((distances / _NEAR) ** 2) / 2) * (cells.areas * background)
+    contrast = stretched((colour_distances * weights).sum(1))  # equation 7
     affinity = np.exp(-((np.maximum(cells.steps - usual, 0) / _SMOOTH_LAB) ** 2) / 2)
     system = np.diag(_BACKGROUND_WEIGHT * background + contrast + 1e-6)
-    np.add.at(system, (one, one), affinity)
-    np.add.at(system, (two, two), affinity)
-    system[one, two] -= affinity
-    system[two, one] -= affinity
+    np.add.at(system, (a, a), affinity)
+    np.add.at(system, (b, b), affinity)
+    system[a, b] -= affinity
+    system[b, a] -= affinity
     return stretched(np.linalg.solve(system, contrast))  # equation 9
 
 
 def _background(cells: Cells, usual: float) -> Scores:
     """(N,) probability that a cell is background (equations 2 to 6)."""
     at_border = np.flatnonzero(cells.on_border)
-    first, second = _direct_steps(cells.means[at_border], usual)  # it is connected behind all that stands on it
-    one, two = cells.touching.pairs.T
-    rows, columns = np.concatenate([one, at_border[first]]), np.concatenate([two, at_border[second]])
+    # The background is connected behind what stands on the border.
+    first, second = _direct_steps(cells.means[at_border], usual)
+    a, b = cells.touching.pairs.T
+    rows, columns = np.concatenate([a, at_border[first]]), np.concatenate([b, at_border[second]])
     steps = np.linalg.norm(cells.means[rows] - cells.means[columns], axis=1)
     count = len(cells.areas)
     near = np.flatnonzero(steps - usual < _FAR_LAB)
@@ -77,7 +78,7 @@ def _background(cells: Cells, usual: float) -> Scores:
 
 
 def _direct_steps(colours: NDArray[np.floating], usual: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pairs of places on the border, each with each, but for those between which a way over a third one is shorter."""
+    """All pairs of places on the border, except those between which a path over a third one is shorter."""
     lengths = np.maximum(np.linalg.norm(colours[:, None] - colours, axis=-1) - usual, _LEAST_STEP)
     detours = np.array([(from_one[:, None] + lengths).min(0) for from_one in lengths])
     first, second = np.nonzero(np.triu(lengths <= detours + _ROUNDING, 1))
@@ -85,7 +86,7 @@ def _direct_steps(colours: NDArray[np.floating], usual: float) -> tuple[NDArray[
 
 
 def _usual_step(cells: Cells) -> float:
-    """Mean over cells of the smallest step to a neighbour: what is no larger is texture, and free."""
+    """Mean over cells of the smallest step to a neighbour: steps that are no larger are texture, and cost nothing."""
     least = np.full(len(cells.areas), np.inf)
     for side in cells.touching.pairs.T:
         np.minimum.at(least, side, cells.steps)
@@ -94,7 +95,7 @@ def _usual_step(cells: Cells) -> float:
 
 
 def stretched(values: NDArray[np.floating]) -> Scores:
-    """To [0, 1]; a constant becomes 0."""
+    """Values rescaled to [0, 1]; constant ones become 0."""
     low, high = float(values.min()), float(values.max())
     if high - low <= 1e-6:
         return np.zeros(values.shape)

@@ -56,7 +56,7 @@ def _relax(
     at: np.uint64, source: np.uint64, level: NDArray[np.float32], highest: NDArray[np.float32],
     lowest: NDArray[np.float32], distance: NDArray[np.float32],
 ) -> None:  # fmt: skip
-    """Continue the path of a neighbour where that is a lower barrier."""
+    """Continue the path of a neighbour to a pixel where that gives it a lower barrier."""
     high, low = max(highest[source], level[at]), min(lowest[source], level[at])
     if high - low < distance[at]:
         distance[at] = high - low

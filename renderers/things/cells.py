@@ -12,9 +12,9 @@ from renderers.things.colour import lab_of
 from renderers.things.graph import Borders, Labels, borders, numbered
 
 _WORKING_PX = 160
-_AT_A_SQUARE, _MOST = 320, 640  # cells of a square picture, and of any
+_NUM_SQUARE, _MOST_CELLS = 320, 640  # cells of a square picture, and the most of any picture
 _COMPACTNESS, _ROUNDS = 0.08, 5
-_SMOOTHED_PX, _SMOOTHED_LAB = 5, 10.0  # of the bilateral filter: its window, and what it takes for texture
+_SMOOTHED_PX, _SMOOTHED_LAB = 5, 10.0  # of the bilateral filter: its window, and differences taken for texture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +29,8 @@ class Cells:
         centres: (N, 2) y and x in units of the shorter side.
         on_border: (N,) pixels on the border of the canvas.
         touching: which cells touch; the strength of a border is the difference across it, but no more than that between
-            the means of both sides, which grain does not raise.
-        steps: (E,) difference between the mean colours of those that do.
+            the mean colours of both sides, which noise does not raise.
+        steps: (E,) difference between the mean colours of the cells that touch.
     """
 
     labels: Labels
@@ -59,7 +59,7 @@ def cells_of(image: Image) -> Cells:
     small = lab_of(shrink(image, _WORKING_PX))
     height, width = small.shape[:2]
     lab = cv2.bilateralFilter(small, _SMOOTHED_PX, _SMOOTHED_LAB, _SMOOTHED_PX / 2)
-    num_cells = min(_MOST, max(1, round(_AT_A_SQUARE * max(height, width) / min(height, width))))
+    num_cells = min(_MOST_CELLS, max(1, round(_NUM_SQUARE * max(height, width) / min(height, width))))
     labels = numbered(slic(lab, num_cells, _COMPACTNESS, max_num_iter=_ROUNDS, start_label=0, convert2lab=False))
     flat, count = labels.ravel(), int(labels.max()) + 1
     pixels = np.bincount(flat, minlength=count)
@@ -70,8 +70,8 @@ def cells_of(image: Image) -> Cells:
     x = np.bincount(flat, np.tile(columns, height), count) / pixels
     edge = np.concatenate([labels[0], labels[-1], labels[1:-1, 0], labels[1:-1, -1]])
     touching = borders(labels, small)
-    one, two = touching.pairs.T
-    steps = np.linalg.norm(means[one] - means[two], axis=1)
+    a, b = touching.pairs.T
+    steps = np.linalg.norm(means[a] - means[b], axis=1)
     return Cells(
         labels=labels,
         lab=lab,

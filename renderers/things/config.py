@@ -22,7 +22,7 @@ class SamChoice:
         points_per_side: prompts along each side, 1 to 128.
         points_per_batch: prompts that go through the decoder at once, 1 to 1,024.
         min_quality: masks whose quality the network itself judges lower are left out, 0 to 1.
-        min_stability: so are masks that move more than this with their threshold, 0 to 1.
+        min_stability: so are masks that are less stable than this when their threshold shifts, 0 to 1.
     """
 
     checkpoint: Location | None = None
@@ -46,7 +46,7 @@ class SaliencyChoice:
     """How saliency is computed.
 
     Attributes:
-        method: `mbd` (minimum barrier distance), `background` (what does not hang together with the border) and
+        method: `mbd` (minimum barrier distance), `background` (what is not connected with the border) and
             `spectral` need no weights; `deep` needs a network.
         network: path of a saliency network: `.onnx`, or TorchScript (`.pt`, `.ts`, `.torchscript`).
         input_px: side of the square that the network takes, 16 to 2,048.

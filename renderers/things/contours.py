@@ -10,10 +10,10 @@ from renderers.things.colour import lab_of
 from renderers.things.graph import Labels
 
 _GUIDED_PX = 256  # the picture that guides borders is no larger along its shorter side
-_REACH, _EDGE_LAB = 0.016, 4.0  # of the guided filter: its window's half side in shorter sides, what it takes for flat
+_REACH, _EDGE_LAB = 0.016, 4.0  # of the guided filter: half its window in shorter sides, steps taken for flat
 _SMOOTH, _ROUNDS = 0.0055, 2  # how far borders are evened out, in shorter sides
 _ENLARGED_PX = 0.7  # deviation by which enlarged maps are evened out, in their old pixels
-_SOFT_PX, _SHARPNESS = 1.2, 3  # a border that is as wide as one pixel
+_SOFT_PX, _SHARPNESS = 1.2, 3  # these make a border as wide as one pixel
 
 
 def guided_labels(labels: Labels, image: Image) -> Labels:
@@ -37,9 +37,9 @@ def guided_labels(labels: Labels, image: Image) -> Labels:
     guided_filter = _GuidedFilter(guide, 2 * reach + 1)
     best, guided = np.full((height, width), -np.inf, np.float32), np.zeros((height, width), np.int32)
     for label, box in boxes(coarse):
-        room = _roomy(box, coarse.shape, 4 * reach)
-        slope, level = guided_filter.coefficients((coarse[room] == label).astype(np.float32), room)
-        (slope, place), (level, _) = (_moved(values, room, guide.shape, image.shape) for values in (slope, level))
+        padded = _padded(box, coarse.shape, 4 * reach)
+        slope, level = guided_filter.coefficients((coarse[padded] == label).astype(np.float32), padded)
+        (slope, place), (level, _) = (_resampled(values, padded, guide.shape, image.shape) for values in (slope, level))
         share = np.einsum("hwc,hwc->hw", slope, lab[place]) + level
         better = share > best[place]
         best[place][better] = share[better]
@@ -69,12 +69,12 @@ class _GuidedFilter:
         return mean
 
     def coefficients(
-        self, mask: NDArray[np.float32], room: tuple[slice, slice]
+        self, mask: NDArray[np.float32], padded: tuple[slice, slice]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(h, w, 3) slope and (h, w) level: the mask is close to slope . colour + level in every window of a room."""
-        mean, mean_colour = self._mean(mask), self.mean[room]
-        x, y, z = cv2.split(self._mean(self.guide[room] * mask[..., None]) - mean_colour * mean[..., None])
-        xx, xy, xz, yy, yz, zz = (entry[room] for entry in self.inverse)
+        """(h, w, 3) slope and (h, w) level: the mask is close to slope . colour + level in every window around it."""
+        mean, mean_colour = self._mean(mask), self.mean[padded]
+        x, y, z = cv2.split(self._mean(self.guide[padded] * mask[..., None]) - mean_colour * mean[..., None])
+        xx, xy, xz, yy, yz, zz = (entry[padded] for entry in self.inverse)
         slope = cv2.merge([xx * x + xy * y + xz * z, xy * x + yy * y + yz * z, xz * x + yz * y + zz * z])
         return self._mean(slope), self._mean(mean - np.einsum("hwc,hwc->hw", slope, mean_colour))
 
@@ -86,23 +86,23 @@ def smoothed(labels: Labels, deviation_px: float) -> Labels:
     for _ in range(_ROUNDS):
         best, moved = np.zeros(labels.shape, np.float32), labels.copy()
         for label, box in boxes(labels):
-            room = _roomy(box, labels.shape, int(3 * deviation_px) + 2)
-            mask = (labels[room] == label).astype(np.float32)
+            padded = _padded(box, labels.shape, int(3 * deviation_px) + 2)
+            mask = (labels[padded] == label).astype(np.float32)
             share = cv2.GaussianBlur(mask, (0, 0), deviation_px, borderType=cv2.BORDER_REPLICATE)
-            better = share > best[room]
-            best[room][better] = share[better]
-            moved[room][better] = label
+            better = share > best[padded]
+            best[padded][better] = share[better]
+            moved[padded][better] = label
         labels = moved
     return labels
 
 
 def without_specks(labels: Labels, least_piece: float, least_area: float = 0.0) -> Labels:
-    """A label map without pieces too small to be seen as anything: they go to what is nearest to each of their pixels.
+    """A label map without specks: each of their pixels takes the label of the nearest pixel that is kept.
 
     Args:
         labels: (H, W).
-        least_piece: connected pieces smaller than this share of the canvas go, but for the largest of all.
-        least_area: so do all pieces of labels that together are smaller than this.
+        least_piece: connected pieces smaller than this share of the canvas are removed, except the largest of all.
+        least_area: so are all pieces of labels whose whole area is smaller than this.
     """
     from skimage.measure import label as connected
 
@@ -116,12 +116,12 @@ def without_specks(labels: Labels, least_piece: float, least_area: float = 0.0) 
         small[np.argmax(sizes)] = False
         if not small.any():
             return labels
-        lost = small[pieces]
+        is_speck = small[pieces]
         _, nearest = cv2.distanceTransformWithLabels(
-            lost.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+            is_speck.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
         )
         label_of_part = np.zeros(int(nearest.max()) + 1, np.int32)
-        label_of_part[nearest[~lost]] = labels[~lost]
+        label_of_part[nearest[~is_speck]] = labels[~is_speck]
         labels = label_of_part[nearest]
 
 
@@ -131,27 +131,27 @@ def resized_labels(labels: Labels, height: int, width: int) -> Labels:
         return labels
     best, resized = np.full((height, width), -1, np.float32), np.zeros((height, width), np.int32)
     for label, box in boxes(labels):
-        room = _roomy(box, labels.shape, 3)
-        mask = (labels[room] == label).astype(np.float32)
+        padded = _padded(box, labels.shape, 3)
+        mask = (labels[padded] == label).astype(np.float32)
         if height > labels.shape[0] and width > labels.shape[1]:
             mask = cv2.GaussianBlur(mask, (0, 0), _ENLARGED_PX, borderType=cv2.BORDER_REPLICATE)
-        share, place = _moved(mask, room, labels.shape, best.shape)
+        share, place = _resampled(mask, padded, labels.shape, best.shape)
         better = share > best[place]
         best[place][better] = share[better]
         resized[place][better] = label
     return resized
 
 
-def _moved(
-    values: NDArray[np.float32], room: tuple[slice, slice], old: tuple[int, ...], new: tuple[int, ...]
+def _resampled(
+    values: NDArray[np.float32], padded: tuple[slice, slice], old: tuple[int, ...], new: tuple[int, ...]
 ) -> tuple[NDArray[np.float32], tuple[slice, slice]]:
-    """Values of a part of a canvas at another size of the canvas, and which part of that they are.
+    """Values of a part of a canvas, resampled for another size of the canvas, and the part of that which they cover.
 
-    Whole pixels of both sizes meet only at corners of the canvas, so that the part is warped and not resized.
+    Pixel edges of both sizes coincide only at corners of the canvas, so the part is warped instead of resized.
     """
     if old[:2] == new[:2]:
-        return values, room
-    (top, left), (rows, columns) = (side.start for side in room), values.shape[:2]
+        return values, padded
+    (top, left), (rows, columns) = (side.start for side in padded), values.shape[:2]
     scale_y, scale_x = new[0] / old[0], new[1] / old[1]
     first_y, last_y = int(top * scale_y), min(new[0], int(np.ceil((top + rows) * scale_y)))
     first_x, last_x = int(left * scale_x), min(new[1], int(np.ceil((left + columns) * scale_x)))
@@ -169,7 +169,7 @@ def _moved(
 
 
 def softened(labels: NDArray[np.integer], label: int) -> NDArray[np.float32]:
-    """(H, W) float32 how strongly a label claims each pixel; its share of all claims is what it covers.
+    """(H, W) float32 how strongly a label claims each pixel; it covers its share of all claims.
 
     Between two labels the share rises from 0 to 1 across a border over about one pixel.
     """
@@ -179,13 +179,13 @@ def softened(labels: NDArray[np.integer], label: int) -> NDArray[np.float32]:
 
 
 def boxes(labels: Labels) -> list[tuple[int, tuple[slice, slice]]]:
-    """Every label that is there, with its bounding box."""
+    """Every label that occurs, with its bounding box."""
     from scipy.ndimage import find_objects
 
     return [(label, box) for label, box in enumerate(find_objects(labels + 1)) if box is not None]
 
 
-def _roomy(box: tuple[slice, slice], size: tuple[int, ...], margin: int) -> tuple[slice, slice]:
+def _padded(box: tuple[slice, slice], size: tuple[int, ...], margin: int) -> tuple[slice, slice]:
     rows, columns = (
         slice(max(0, side.start - margin), min(length, side.stop + margin))
         for side, length in zip(box, size, strict=True)

@@ -36,8 +36,8 @@ def find_things(
     """The things of a (H, W, 3) float32 RGB image in [0, 1].
 
     Args:
-        known: the source's label map, names and depth, which are believed.
-        rng: decides what lies in front where nothing else does.
+        known: the source's label map, names and depth, which are taken as they are.
+        rng: decides what lies in front where nothing else decides it.
         assets: what `asset_paths` names: handles whose `load` gives the networks.
 
     Raises:
@@ -76,15 +76,15 @@ def _cut(image: Image, cells: Cells, salient: Scores, known: Knowledge, config: 
     if config.method == "truth" and known.labels is None:
         raise ConfigError("method", "truth", "auto, graph or sam: this source brings no label map")
     if known.labels is not None and config.method in ("auto", "truth"):
-        few = Merging(tolerance=-1.0, max_regions=config.max_things, least_area=config.least_area)
-        return merged(known_wholes(known), lab_of(image), few)
+        merging = Merging(tolerance=-1.0, max_regions=config.max_things, least_area=config.least_area)
+        return merged(known_wholes(known), lab_of(image), merging)
     if config.method == "sam":
         network = assets["sam"].load(config.sam.variant, config.sam.device)
         masks = wholes(sam_masks(image, network, config.sam), image.shape[0] * image.shape[1])
         labels = partition(image, masks, config.max_things, config.least_area)
         return smoothed(labels, _SMOOTH * min(labels.shape))
-    few_cells = grouped(cells, salient, subject_cells(cells, salient), config.max_things, config.least_area)
-    return guided_labels(few_cells, image)
+    coarse_labels = grouped(cells, salient, subject_cells(cells, salient), config.max_things, config.least_area)
+    return guided_labels(coarse_labels, image)
 
 
 def _by_cell(cells: Cells, saliency: NDArray[np.float32]) -> Scores:
@@ -99,10 +99,10 @@ def _detail(image: Image, labels: Labels) -> NDArray[np.float32]:
     """(K,) mean strength of edges of each thing, its own border left out."""
     small = lab_of(shrink(image, _EDGES_PX))
     slope = np.sqrt((cv2.Sobel(small, -1, 1, 0) ** 2 + cv2.Sobel(small, -1, 0, 1) ** 2).sum(-1)) / 8
-    own = resized_labels(labels, *slope.shape).astype(np.float32)
+    small_labels = resized_labels(labels, *slope.shape).astype(np.float32)
     square = np.ones((3, 3), np.uint8)
-    inside = cv2.erode(own, square) == cv2.dilate(own, square)
-    flat, count = own[inside].astype(np.int64), int(labels.max()) + 1
+    inside = cv2.erode(small_labels, square) == cv2.dilate(small_labels, square)
+    flat, count = small_labels[inside].astype(np.int64), int(labels.max()) + 1
     pixels = np.maximum(np.bincount(flat, minlength=count), 1)
     detail: NDArray[np.float32] = (np.bincount(flat, slope[inside], count) / pixels).astype(np.float32)
     return detail

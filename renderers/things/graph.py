@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 Labels = NDArray[np.int32]
 
-_FLOOR = 0.3  # of the tolerance: what is more alike than this is merged however few regions are left
+_FLOOR = 0.3  # of the tolerance: regions that are more alike than this are merged, however few are left
 
 
 def numbered(labels: NDArray[np.integer]) -> Labels:
@@ -49,18 +49,18 @@ def borders(labels: Labels, colours: NDArray[np.float32]) -> Borders:
 
 @dataclass(frozen=True, kw_only=True)
 class Merging:
-    """When two regions become one: at a cost of
+    """The rule by which regions are merged. Merging two regions costs
 
         (border_weight * strength of the border + colour difference) * (smaller area / all) ^ power
 
     where the colour difference counts at most colour_cap, and at most colour_per_border times the strength of the
-    border: colours on both sides of no border are ends of a gradient.
+    border: without a border, colours on both sides are ends of a gradient.
 
     Attributes:
         tolerance: regions are merged as long as that costs no more than this.
-        min_regions: and more than so many are left, unless it costs next to nothing;
-        max_regions: then, whatever it costs, until there are no more than so many,
-        least_area: and none is smaller than this share of the canvas.
+        min_regions: once at most so many are left, they are merged only at a fraction of that cost.
+        max_regions: afterwards they are merged at any cost until at most so many are left.
+        least_area: so are regions smaller than this share of the canvas, until none is left.
     """
 
     tolerance: float
@@ -88,8 +88,8 @@ def merged(
         colours: (H, W, 3) Lab.
         groups: (R,) the group of each region; regions of two groups become one only if there are too many or one of
             them is too small.
-        leniency: (R,) how many times as unlike regions may be to become one, the same in all of a group; 1 without.
-        touching: borders between the regions, where they are measured otherwise than by `borders`.
+        leniency: (R,) factor on the tolerance for each region, the same for all of a group; 1 if not given.
+        touching: borders between the regions; those of `borders` if not given.
 
     Returns:
         (H, W) numbered without gaps; every region is a union of old ones that touch.
@@ -100,7 +100,7 @@ def merged(
 
 
 class _MergingGraph:
-    """Agglomeration with a heap of candidate pairs; entries of regions that have changed since are passed over."""
+    """Agglomeration with a heap of candidate pairs; entries of regions that have changed since are skipped."""
 
     def __init__(
         self,

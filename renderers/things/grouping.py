@@ -7,10 +7,9 @@ from renderers.things.background import Scores
 from renderers.things.cells import Cells
 from renderers.things.graph import Labels, Merging, merged
 
-_TOLERANCE = 18.0  # how unlike neighbours may be and still become one
+_TOLERANCE = 18.0  # how unlike neighbours may be and still be merged
 _CLEARNESS, _LENIENCY = (0.35, 0.5, 0.65), (1.0, 3.3, 8.0)
-"""How many times as unlike they may be in a subject that stands out by so much: from a part like others to one thing
-whatever its colours."""
+"""Leniency in a subject, by how much it stands out: from that of any part to one thing whatever its colours."""
 _MERGING_POWER, _BORDER_WEIGHT, _COLOUR_PER_BORDER = 0.25, 1.5, 4.0
 
 
@@ -21,8 +20,8 @@ def grouped(cells: Cells, salient: Scores, subject: NDArray[np.bool_], max_thing
         cells: of the picture.
         salient: (N,) in [0, 1].
         subject: (N,) which cells are the subject.
-        max_things: no more than so many.
-        least_area: nor one smaller than this share of the canvas.
+        max_things: the most things.
+        least_area: no thing is smaller than this share of the canvas.
     """
     merging = Merging(
         tolerance=_TOLERANCE, max_regions=max_things, least_area=least_area, border_weight=_BORDER_WEIGHT,

@@ -9,15 +9,15 @@ from renderers.things.graph import Labels
 from renderers.things.survey import Survey
 
 _ROWS, _COLUMNS = ("upper", "middle", "lower"), ("left", "", "right")
-_PERSON, _PERSON_SHARE = "person", 0.1  # a scene calls the rest of a person by the clothing
+_PERSON, _PERSON_SHARE = "person", 0.1  # scenes name the other parts of a person after the clothing
 
 
 def names_of(labels: Labels, measured: Survey, known: Knowledge) -> tuple[str, ...]:
-    """One name a thing: its own where the source knows it, else the subject, the background, or where it is.
+    """A name for each thing: its own where the source knows it, else the subject, the background, or where it is.
 
     Args:
         labels: (H, W) K things, numbered without gaps.
-        measured: the survey of these.
+        measured: the survey of these things.
         known: its names are those of its labels.
     """
     if known.labels is not None and known.names:
@@ -29,9 +29,9 @@ def names_of(labels: Labels, measured: Survey, known: Knowledge) -> tuple[str, .
     x = np.bincount(flat, np.tile(np.arange(width) / width, height), count) / pixels
     names = [_place(_ROWS[int(3 * y[label])], _COLUMNS[int(3 * x[label])]) for label in range(count)]
     subject = int(np.argmax(measured.scores))
-    others = np.where(np.arange(count) == subject, -1.0, measured.far)
+    background_scores = np.where(np.arange(count) == subject, -1.0, measured.far)
     if count > 1:
-        names[int(np.argmax(others))] = "the background"
+        names[int(np.argmax(background_scores))] = "the background"
     names[subject] = "the subject"
     return tuple(names)
 

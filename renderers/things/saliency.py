@@ -54,8 +54,8 @@ def background_saliency(image: Image) -> Saliency:
 def barrier_saliency(image: Image) -> Saliency:
     """Saliency as standing apart: minimum barrier distance and colour distance to the borders, and a centre prior.
 
-    MB+ of Zhang et al., ICCV 2015, sections 4.1 and 4.2, with lighter weights on colour and centre, and left linear:
-    regions are compared by their means, which a steep contrast curve would tie at its two ends.
+    MB+ of Zhang et al., ICCV 2015, sections 4.1 and 4.2, with lighter weights on colour and centre, and without its
+    contrast curve: regions are compared by their means, which a steep curve would make equal at its two ends.
 
     Args:
         image: (H, W, 3) float32 RGB in [0, 1].
@@ -65,13 +65,13 @@ def barrier_saliency(image: Image) -> Saliency:
     """
     small = shrink(image, _WORKING_PX)
     lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB)
-    apart = np.sum([barrier_distance(np.ascontiguousarray(lab[..., c])) for c in range(3)], axis=0)
-    unlike = stretched(apart) + _BORDERS_WEIGHT * stretched(_from_borders(lab))
+    barriers = np.sum([barrier_distance(np.ascontiguousarray(lab[..., c])) for c in range(3)], axis=0)
+    unlike = stretched(barriers) + _BORDERS_WEIGHT * stretched(_from_borders(lab))
     return _enlarged(stretched(unlike * _centre(small)), image)
 
 
 def rough_saliency(image: Image) -> Saliency:
-    """`barrier_saliency` on a copy of 64 px along the shorter side, in its size: enough for the order of strokes."""
+    """`barrier_saliency` of a copy of 64 px along the shorter side, at that size: enough for the order of strokes."""
     return barrier_saliency(shrink(image, _ROUGH_PX))
 
 
@@ -131,8 +131,8 @@ def _from_borders(lab: NDArray[np.float32]) -> NDArray[np.float64]:
     for border in (lab[:depth], lab[-depth:], lab[:, :depth], lab[:, -depth:]):
         colours = border.reshape(-1, 3).astype(np.float64)
         whitener = np.linalg.inv(np.cov(colours.T) + 1e-3 * np.eye(3))
-        away = pixels - colours.mean(0)
-        distance = np.sqrt(np.maximum(np.einsum("pi,ij,pj->p", away, whitener, away), 0.0))
+        offsets = pixels - colours.mean(0)
+        distance = np.sqrt(np.maximum(np.einsum("pi,ij,pj->p", offsets, whitener, offsets), 0.0))
         distances.append(distance / max(float(distance.max()), 1e-6))
     stacked = np.stack(distances)
     nearest: NDArray[np.float64] = (stacked.sum(0) - stacked.max(0)).reshape(height, width)
@@ -143,8 +143,8 @@ def _centre(image: Image) -> NDArray[np.float64]:
     """1 in the middle, falling towards the corners."""
     height, width = image.shape[:2]
     y, x = np.mgrid[:height, :width]
-    away: NDArray[np.float64] = np.hypot((y + 0.5) / height - 0.5, (x + 0.5) / width - 0.5) / np.sqrt(0.5)
-    return 1.0 - _CENTRE_WEIGHT * away
+    distance: NDArray[np.float64] = np.hypot((y + 0.5) / height - 0.5, (x + 0.5) / width - 0.5) / np.sqrt(0.5)
+    return 1.0 - _CENTRE_WEIGHT * distance
 
 
 def _enlarged(values: NDArray[np.floating], image: Image) -> Saliency:

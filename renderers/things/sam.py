@@ -17,7 +17,7 @@ _SURROUNDINGS, _INSIDE = 0.5, 0.85
 
 
 def sam_masks(image: Image, network: "Sam", choice: SamChoice) -> Sequence[Mapping[str, Any]]:
-    """All masks that the network finds on a grid of points, as records of its own kind.
+    """All masks that the network finds on a grid of points, as records of `SamAutomaticMaskGenerator`.
 
     Args:
         image: (H, W, 3) float32 RGB in [0, 1].
@@ -36,35 +36,35 @@ def sam_masks(image: Image, network: "Sam", choice: SamChoice) -> Sequence[Mappi
 
 
 def wholes(masks: Sequence[Mapping[str, Any]], num_pixels: int) -> list[Mapping[str, Any]]:
-    """The masks that are no part of another: of a coat and the person in it, the person.
+    """The masks that are not part of another: of a coat and the person in it, the person.
 
-    A mask lies in a larger one if nearly all of its pixels do. One of more than half the canvas is the surroundings of
-    what lies in it, no whole of it.
+    A mask lies in a larger one if nearly all of its pixels do. A mask of more than half the canvas counts as the
+    surroundings of what lies in it, not as a whole that has it as a part.
     """
     masks_of_wholes: list[Mapping[str, Any]] = []
-    around = []
+    surroundings = []
     for mask in sorted(masks, key=lambda mask: -int(mask["area"])):
         if mask["area"] > _SURROUNDINGS * num_pixels:
-            around.append(mask)
+            surroundings.append(mask)
         elif not any(
             (mask["segmentation"] & whole["segmentation"]).sum() > _INSIDE * mask["area"] for whole in masks_of_wholes
         ):
             masks_of_wholes.append(mask)
-    return around + masks_of_wholes
+    return surroundings + masks_of_wholes
 
 
 def partition(image: Image, masks: Sequence[Mapping[str, Any]], max_regions: int, least_area: float) -> Labels:
     """Make one label map of overlapping masks.
 
-    Where masks overlap, the one with the larger stability / sqrt(area) is seen: parts lie upon wholes, unless they are
-    much less certain. Each connected piece is a region, of what no mask covers too; pieces too small, and the most
-    alike of too many, join the neighbour that is most like them.
+    Where masks overlap, the one with the larger stability / sqrt(area) is on top, so parts lie upon wholes, unless they
+    are much less certain. Each connected piece is a region, also where no mask covers. Pieces that are too small, and
+    the most alike of too many, are merged with the neighbour that is most like them.
 
     Args:
         image: (H, W, 3) float32 RGB in [0, 1].
         masks: records with `segmentation` (H, W) bool, `stability_score` and `area`.
-        max_regions: no more regions than so many are left.
-        least_area: nor one smaller than this share of the canvas.
+        max_regions: the most regions that are left.
+        least_area: no region is smaller than this share of the canvas.
 
     Returns:
         (H, W) labels without gaps; a single one where there is no mask.

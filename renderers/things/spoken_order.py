@@ -8,7 +8,7 @@ from conf.errors import ConfigError
 EXAMPLE = "words such as 'sky first, then the house'"
 
 _CLAUSES = re.compile(r"[,;.]|\bthen\b")
-_BEFORE_ONE = re.compile(r"((?:^|[,;.]|\bthen\b)\s*before\b[^,;.]*),")  # "before B, A" is one clause
+_BEFORE_CLAUSE = re.compile(r"((?:^|[,;.]|\bthen\b)\s*before\b[^,;.]*),")  # "before B, A" is one clause
 _LAST = re.compile(r"\b(last|lastly|finally|at the (very )?end|in the end)\b")
 _AFTER, _NOT = re.compile(r"\bafter\b"), re.compile(r"\bnot\b|n't\b")
 _REST = re.compile(r"\b((every|all|any)(thing)?( else)?|(the )?(rest|others?))\b")
@@ -20,15 +20,15 @@ _FILLERS = re.compile(
 
 
 def is_spoken(order: str) -> bool:
-    """Whether an order is in words, not the name of one."""
+    """Whether an order is in words, and not the name of an order."""
     return " " in order.strip()
 
 
 def check_spoken(order: str) -> None:
-    """Refuse words that no picture can follow.
+    """Check that an order in words can be followed.
 
     Raises:
-        ConfigError: if they say what should not be.
+        ConfigError: if it says what should not be.
     """
     if _NOT.search(order.lower()):
         raise ConfigError("order", order, "words that say what comes when, without 'not'")
@@ -37,8 +37,8 @@ def check_spoken(order: str) -> None:
 def spoken_order(text: str, names: Sequence[str]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Labels of the things that a text names, in its order: those that come first, and those that come last.
 
-    Clauses end at commas, semicolons and "then". "A after B" and "after B, A" put B first. What is said with
-    "last" or "finally", or after "the rest" or "everything else", comes after all that is not named.
+    Clauses end at commas, semicolons and "then". "A after B" and "after B, A" put B first. What is named with
+    "last" or "finally", or after "the rest" or "everything else", comes after all things that are not named.
 
     Args:
         text: in any case; things are called by their whole name or, unless that is a place, its last word.
@@ -51,7 +51,7 @@ def spoken_order(text: str, names: Sequence[str]) -> tuple[tuple[int, ...], tupl
     first: list[int] = []
     last: list[int] = []
     rest_is_named = False
-    for clause in _CLAUSES.split(_BEFORE_ONE.sub(r"\1", text.lower())):
+    for clause in _CLAUSES.split(_BEFORE_CLAUSE.sub(r"\1", text.lower())):
         at_last = bool(_LAST.search(clause))
         for label in _in_order(clause, names):
             if label is None:
@@ -81,8 +81,8 @@ def _in_order(clause: str, names: Sequence[str]) -> list[int | None]:
     if rest := _REST.search(clause):
         mentions.append((rest.start(), None))
     labels = [label for _, label in sorted(mentions, key=lambda mention: mention[0])]
-    spoken = clause.strip()
-    if (_AFTER.search(clause) and not spoken.startswith("after")) or spoken.startswith("before"):
+    stripped = clause.strip()
+    if (_AFTER.search(clause) and not stripped.startswith("after")) or stripped.startswith("before"):
         labels.reverse()
     return labels
 
@@ -90,12 +90,12 @@ def _in_order(clause: str, names: Sequence[str]) -> list[int | None]:
 def _mentions(clause: str, names: Sequence[str]) -> list[tuple[int, int | None]]:
     """Where a clause names which things: by whole names, and by last words that are no part of a whole name."""
     plain = [_ARTICLE.sub("", name.lower()) for name in names]
-    whole = [_found(name, clause) for name in plain]
+    whole = [_span_of(name, clause) for name in plain]
     taken = [span for span in whole if span is not None]
     mentions: list[tuple[int, int | None]] = []
     for label, (name, span) in enumerate(zip(plain, whole, strict=True)):
         if span is None and name and (short := name.split()[-1]) not in (name, *_PLACES):
-            span = _found(short, clause)
+            span = _span_of(short, clause)
             if span is not None and any(start <= span[0] < end for start, end in taken):
                 span = None
         if span is not None:
@@ -103,6 +103,6 @@ def _mentions(clause: str, names: Sequence[str]) -> list[tuple[int, int | None]]
     return mentions
 
 
-def _found(name: str, clause: str) -> tuple[int, int] | None:
+def _span_of(name: str, clause: str) -> tuple[int, int] | None:
     mention = re.search(rf"\b{re.escape(name)}(e?s)?\b", clause) if name else None
     return None if mention is None else mention.span()

@@ -11,7 +11,7 @@ from renderers.things.graph import Borders, Labels, borders
 _SALIENCY_POWER, _AREA_POWER = 0.4, 0.5
 _LEAST_SALIENCY = 0.02
 _LARGE = 0.2  # share of the canvas beyond which a larger region is not more salient
-_BORDER_SHARE = 0.025  # of the canvas's border: a region along which so much runs counts half
+_BORDER_SHARE = 0.025  # of the canvas's border: a region that has so much of it counts half
 _MIDDLE, _REACH = (0.5, 0.55), 0.6  # where a subject mostly is, and how far it may be from there
 
 

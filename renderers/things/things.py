@@ -30,7 +30,7 @@ class Things:
     names: tuple[str, ...]
 
     def coverages(self, height: int, width: int) -> list[NDArray[np.float32]]:
-        """K times (height, width) share of each pixel that a thing covers, on a canvas that is no larger.
+        """For each thing, (height, width) share of each pixel that it covers, on a canvas that is no larger.
 
         All are in [0, 1], and over all things they add up to 1.
         """

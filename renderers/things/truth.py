@@ -5,8 +5,8 @@ import numpy as np
 from renderers.painting import Knowledge
 from renderers.things.graph import Labels, borders, numbered
 
-_LARGE, _ON_BORDER = 0.25, 0.05  # shares of the canvas and of its border from which an object is no thing with parts
-_SHARED = 0.1  # of the border of a part lies against what it is a part of
+_LARGE, _ON_BORDER = 0.25, 0.05  # shares of the canvas and of its border from which an object is ground, without parts
+_SHARED = 0.1  # least share of a part's border that lies against what it is a part of
 
 
 def known_wholes(known: Knowledge) -> Labels:
@@ -26,8 +26,8 @@ def known_wholes(known: Knowledge) -> Labels:
     is_ground = (areas > _LARGE * labels.size) | (np.bincount(edge, minlength=count) > _ON_BORDER * len(edge))
     touching = borders(labels, np.zeros((*labels.shape, 3), np.float32))
     common_border = np.zeros((count, count))
-    one, two = touching.pairs.T
-    common_border[one, two] = common_border[two, one] = touching.lengths
+    a, b = touching.pairs.T
+    common_border[a, b] = common_border[b, a] = touching.lengths
     perimeters = common_border.sum(1)
     wholes = np.arange(count)
     for behind, part in zip(*_neighbours_in_depth(far), strict=True):
@@ -38,6 +38,6 @@ def known_wholes(known: Knowledge) -> Labels:
 
 
 def _neighbours_in_depth(far: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Labels from the farthest but one to the last, each beside the one right behind it."""
+    """Pairs of labels next to each other in depth: the farther ones, and the nearer ones."""
     order = np.argsort(-far, kind="stable")
     return order[:-1], order[1:]

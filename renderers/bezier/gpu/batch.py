@@ -11,7 +11,7 @@ from renderers.bezier.gpu.fit import fit_batch
 from renderers.painting import Image, StrokeProgram
 from renderers.raster.gpu.rasteriser import paint
 
-_MOST_VALUES = 1 << 28  # of canvases painted at once
+_MOST_VALUES = 1 << 28  # floats of all canvases painted at once
 
 
 def device_of(name: str) -> torch.device:
@@ -27,7 +27,7 @@ def plan_batch(
     Raises:
         MemoryError: if the device has too little.
     """
-    with _memory():
+    with _memory_errors():
         fitted = fit_batch(images, config, seeds, device_of(config.device))
     return [
         StrokeProgram(
@@ -38,42 +38,44 @@ def plan_batch(
 
 
 def canvases_of(programs: Sequence[StrokeProgram], steps: Sequence[Sequence[int]], device: str) -> list[list[Image]]:
-    """The (H, W, 3) canvases after so many strokes.
+    """The (H, W, 3) canvases of each program after each of its steps.
 
     Args:
-        programs: of one size and number of strokes.
-        steps: for each program equally many, ascending; 0 is the blank canvas.
+        programs: all of one size and one number of strokes.
+        steps: equally many for each program, ascending; 0 is the blank canvas.
 
     Raises:
         MemoryError: if the device has too little.
         ValueError: if programs differ in size or number of strokes, or in how many steps are asked of them.
     """
-    shapes = {(one.height_px, one.width_px, len(one.strokes)) for one in programs}
+    shapes = {(program.height_px, program.width_px, len(program.strokes)) for program in programs}
     if len(shapes) > 1 or len({len(chosen) for chosen in steps}) > 1:
         raise ValueError("the programs of a batch differ in size, number of strokes or number of steps")
     canvases: list[list[Image]] = []
-    where = device_of(device)
+    torch_device = device_of(device)
     for part in _parts(programs, steps):
         batch = programs[part]
-        strokes = torch.from_numpy(np.stack([program.strokes for program in batch])).to(where)
-        blank = torch.tensor([program.canvas for program in batch], device=where)
+        strokes = torch.from_numpy(np.stack([program.strokes for program in batch])).to(torch_device)
+        blank = torch.tensor([program.canvas for program in batch], device=torch_device)
         ground = blank[:, None, None].expand(-1, batch[0].height_px, batch[0].width_px, -1)
-        with _memory(), torch.no_grad():
-            painted = paint(strokes, ground, torch.tensor([list(chosen) for chosen in steps[part]], device=where))
+        with _memory_errors(), torch.no_grad():
+            painted = paint(
+                strokes, ground, torch.tensor([list(chosen) for chosen in steps[part]], device=torch_device)
+            )
             canvases += [list(frames) for frames in painted.cpu().numpy()]
     return canvases
 
 
 def _parts(programs: Sequence[StrokeProgram], steps: Sequence[Sequence[int]]) -> Iterator[slice]:
-    """As many programs at a time as canvases fit into memory."""
+    """Slices of as many programs as have canvases that fit into memory together."""
     if programs:
-        together = max(1, _MOST_VALUES // (3 * programs[0].height_px * programs[0].width_px * max(1, len(steps[0]))))
-        yield from (slice(first, first + together) for first in range(0, len(programs), together))
+        count = max(1, _MOST_VALUES // (3 * programs[0].height_px * programs[0].width_px * max(1, len(steps[0]))))
+        yield from (slice(first, first + count) for first in range(0, len(programs), count))
 
 
 @contextmanager
-def _memory() -> Iterator[None]:
-    """A GPU that runs out of memory is not a picture's fault; it is reported as a MemoryError, as on the CPU."""
+def _memory_errors() -> Iterator[None]:
+    """Report a GPU that runs out of memory as a MemoryError, as on the CPU: it is not the fault of a picture."""
     try:
         yield
     except torch.OutOfMemoryError as error:

@@ -16,18 +16,18 @@ from renderers.bezier.place import Search
 from renderers.raster.ribbon import X0, X1, X2, Floats
 
 _PROPOSALS = 9  # in a round
-_ROUNDS_PER_CLIMB = 1 / 3  # of the kernel's climbs, which come one after the other
+_ROUNDS_PER_CLIMB = 1 / 3  # per climb of the CPU's kernel, where climbs come one after the other
 _START_NUMBERS, _PROPOSAL_NUMBERS = 11, 3
 _GOLDEN, _MIX1, _MIX2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 
 class Draws(NamedTuple):
-    """Of n strokes of B pictures, K starts and R rounds of P proposals each.
+    """Random numbers of n strokes of B pictures, with K starts and R rounds of P proposals each.
 
     Attributes:
-        rank: (n, B, K) uniform; how bad a cell a start is in.
+        rank: (n, B, K) uniform; from it follows how bad the cell of a start is.
         within: (n, B, K, 2) uniform; where in the cell.
-        starts: (n, B, K, 13) the start, less the place it goes through.
+        starts: (n, B, K, 13) the start, relative to the place that it goes through.
         reaching, fixed: (n, B, R, P, 13) how a proposal differs from the best stroke: reaching * reach + fixed.
     """
 
@@ -49,7 +49,8 @@ def draw(keys: Tensor, radii: Floats, first: int, search: Search) -> Draws:
 
     Args:
         keys: (B,) of the pictures.
-        radii: (n,) typical radius of each stroke, of which the first is number `first` of its painting.
+        radii: (n,) typical radius of each stroke.
+        first: number of the first of these strokes in its painting.
     """
     rounds, num_starts = math.ceil(search.num_climbs * _ROUNDS_PER_CLIMB), search.num_candidates
     starting, proposing = num_starts * _START_NUMBERS, rounds * _PROPOSALS * _PROPOSAL_NUMBERS
@@ -72,12 +73,12 @@ def uniform(keys: Tensor, first: int, num_strokes: int, count: int) -> Tensor:
 
 
 def _signed(value: int) -> int:
-    """The 64-bit number of the same bits: products wrap around alike."""
+    """The signed 64-bit number with the same bits: products wrap around in the same way."""
     return value - (1 << 64)
 
 
 def _shifted(value: Tensor, bits: int) -> Tensor:
-    """To the right, with zeros from the left."""
+    """A logical shift to the right: zeros enter from the left."""
     return (value >> bits) & ((1 << (64 - bits)) - 1)
 
 
@@ -89,24 +90,24 @@ def _starts(numbers: Tensor, radius: Tensor, search: Search) -> tuple[Tensor, Te
     dx, dy, aside = angle.cos() * half, angle.sin() * half, bend - 0.5
     wide = radius * (0.5 + girth)
     ends = [wide * (0.6 + 0.6 * first), wide * (0.6 + 0.6 * last), 0.6 + 0.4 * first_opacity, 0.6 + 0.4 * last_opacity]
-    none = torch.zeros_like(dx)
-    starts = torch.stack([-dx, -dy, -dy * aside, dx * aside, dx, dy, *ends, none, none, none], -1)
+    zero = torch.zeros_like(dx)
+    starts = torch.stack([-dx, -dy, -dy * aside, dx * aside, dx, dy, *ends, zero, zero, zero], -1)
     return rank, torch.stack([right, down], -1), starts
 
 
 def _changes(numbers: Tensor) -> tuple[Tensor, Tensor]:
-    """Of one thing: the place, one of the points, the girth or the opacity."""
+    """Changes of one thing about a stroke: its place, one of its points, its girth or its opacity."""
     kind = (numbers[..., 0] * 6).long()[..., None]
     # Two normal numbers from two uniform ones (Box and Muller, 1958).
     length, angle = (-2 * torch.log1p(-numbers[..., 1])).sqrt(), 2 * math.pi * numbers[..., 2]
     normal = torch.stack([length * angle.cos(), length * angle.sin()], -1)
-    still = torch.zeros_like(normal)
+    zero = torch.zeros_like(normal)
     # The middle point pulls the curve only half as far.
     points = [
-        torch.where((kind == 0) | (kind == 1 + point // 2), normal * (1 + ((point == X1) & (kind != 0))), still)
+        torch.where((kind == 0) | (kind == 1 + point // 2), normal * (1 + ((point == X1) & (kind != 0))), zero)
         for point in (X0, X1, X2)
     ]
-    girth, opacity = torch.where(kind == 4, 0.5 * normal, still), torch.where(kind == 5, 0.15 * normal, still)
-    colour = torch.cat([still, still[..., :1]], -1)
-    reaching = torch.cat([*points, girth, still, colour], -1)
-    return reaching, torch.cat([still, still, still, still, opacity, colour], -1)
+    girth, opacity = torch.where(kind == 4, 0.5 * normal, zero), torch.where(kind == 5, 0.15 * normal, zero)
+    colour = torch.cat([zero, zero[..., :1]], -1)
+    reaching = torch.cat([*points, girth, zero, colour], -1)
+    return reaching, torch.cat([zero, zero, zero, zero, opacity, colour], -1)

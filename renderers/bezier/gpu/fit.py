@@ -26,7 +26,7 @@ from renderers.bezier.gpu.shrink import shrink_batch, shrink_to_levels
 from renderers.painting import Image
 from renderers.raster.ribbon import Floats
 
-_MOST_STROKES = 1 << 17  # of all pictures that are placed in step: random numbers alone take 1 kB a stroke
+_MOST_STROKES = 1 << 17  # of all pictures that are placed together: random numbers alone take 1 kB a stroke
 
 
 def fit_batch(
@@ -36,20 +36,20 @@ def fit_batch(
 
     Args:
         images: (H, W, 3) float32 RGB in [0, 1], all of one size.
-        seeds: one an image; its strokes do not depend on what else is in the batch, but for rounding.
+        seeds: one for each image. Apart from rounding, its strokes do not depend on what else is in the batch.
 
     Returns:
-        (num_strokes, 13) strokes in painting order, for each.
+        (num_strokes, 13) strokes in painting order, for each image.
 
     Raises:
         ValueError: if the images differ in size.
     """
     if len({image.shape for image in images}) > 1:
         raise ValueError("the images of a batch differ in size")
-    together = max(1, _MOST_STROKES // config.num_strokes)
+    batch_size = max(1, _MOST_STROKES // config.num_strokes)
     strokes: list[Floats] = []
-    for first in range(0, len(images), together):
-        batch = slice(first, first + together)
+    for first in range(0, len(images), batch_size):
+        batch = slice(first, first + batch_size)
         strokes += list(_fit_together(images[batch], config, seeds[batch], device).cpu().numpy())
     return strokes
 

@@ -1,7 +1,7 @@
 """The slow part of placement as a Triton kernel; only imported where strokes are on a GPU."""
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
-# Triton takes annotations of its kernels for code.
+# Triton treats annotations of its kernels as code.
 
 import typing
 
@@ -60,7 +60,7 @@ def _score(
 def score(
     strokes: Tensor, pyramid: "Pyramid", level: "Level", side_px: int, min_weight: float
 ) -> tuple[Tensor, Tensor]:
-    """As `score.score`, of (B, K, 13) strokes."""
+    """The same as `score.score`, of (B, K, 13) strokes."""
     num_pictures, num_candidates = strokes.shape[:2]
     gains, colours = strokes.new_empty(strokes.shape[:2]), strokes.new_empty((*strokes.shape[:2], 3))
     _score[(num_pictures * num_candidates,)](

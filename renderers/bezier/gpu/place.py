@@ -1,9 +1,9 @@
 """Greedy placement of many paintings in step: stroke number i of every picture at once.
 
-The algorithm is that of `renderers.bezier.place`, with two differences that leave fewer steps to wait for: candidates
-climb in rounds, in each of which the best of several proposals is taken instead of the first that is better; and the
-bad spot that a candidate starts from is drawn by its rank among all cells, which is how the worst of so many random
-cells is distributed. A picture's strokes follow from its own seed, whatever else is in the batch.
+The algorithm is that of `renderers.bezier.place`, with two differences that leave fewer steps in sequence: candidates
+climb in rounds, each of which takes the best of several proposals instead of the first that is better; and the bad spot
+that a candidate starts from is drawn by its rank among all cells, with the distribution of the worst of several random
+cells. A picture's strokes follow from its own seed, whatever else is in the batch.
 """
 
 from typing import NamedTuple
@@ -20,8 +20,8 @@ from renderers.raster.gpu.ribbon import nearest, window_pixels
 from renderers.raster.ribbon import NUM_COLUMNS, R0, RED, Floats
 
 _LEAST_REACH_PX = 0.3
-_SHORTEN = 0.7  # the reach of proposals, after a round without a better one
-_DRAWN_AT_ONCE = {"cpu": 1 << 9, "cuda": 1 << 14}  # strokes of all pictures; a hundred numbers and more for each
+_SHORTEN = 0.7  # factor on the reach of proposals after a round without a better one
+_DRAWN_AT_ONCE = {"cpu": 1 << 9, "cuda": 1 << 14}  # strokes of all pictures, with over a hundred random numbers each
 
 
 def place(pyramid: Pyramid, radii: Floats, search: Search, limits: Limits, keys: Tensor) -> Tensor:
@@ -29,7 +29,7 @@ def place(pyramid: Pyramid, radii: Floats, search: Search, limits: Limits, keys:
 
     Args:
         radii: (N,) typical radius of each stroke, in units of the shorter side.
-        keys: (B,) of the pictures' random numbers, see `draws.picture_keys`.
+        keys: (B,) keys of the pictures' random numbers, see `draws.picture_keys`.
 
     Returns:
         (B, N, 13) strokes in painting order.
@@ -44,19 +44,19 @@ def place(pyramid: Pyramid, radii: Floats, search: Search, limits: Limits, keys:
         for number, radius in enumerate(batch_radii.tolist()):
             chosen = _chosen_level(pyramid, radius, float(search.radius_px))
             least_reach = _LEAST_REACH_PX / pyramid.levels[chosen].unit_px
-            through = _bad_spots(pyramid, chosen, radius, draws.rank[number], draws.within[number])
+            spots = _bad_spots(pyramid, chosen, radius, draws.rank[number], draws.within[number])
             starts = draws.starts[number].clone()
-            starts[..., :R0] += through.repeat(1, 1, 3)
+            starts[..., :R0] += spots.repeat(1, 1, 3)
             best, gain = _best(starts.clamp(low, high), pyramid, chosen)
             reach = torch.full_like(gain, radius)
             for attempt in range(draws.fixed.shape[2]):
                 change = draws.fixed[number, :, attempt].addcmul(
                     draws.reaching[number, :, attempt], reach[:, None, None]
                 )
-                proposed, gained = _best((best[:, None] + change).clamp(low, high), pyramid, chosen)
-                better = gained > gain
+                proposed, proposed_gain = _best((best[:, None] + change).clamp(low, high), pyramid, chosen)
+                better = proposed_gain > gain
                 best = torch.where(better[:, None], proposed, best)
-                gain = torch.maximum(gained, gain)
+                gain = torch.maximum(proposed_gain, gain)
                 reach = torch.where(better, reach, (reach * _SHORTEN).clamp_min(least_reach))
             strokes.append(best)
             _paint(best, pyramid, footprints[chosen])
@@ -103,8 +103,9 @@ def _best(trials: Tensor, pyramid: Pyramid, number: int) -> tuple[Tensor, Tensor
 class _Footprint(NamedTuple):
     """The W windows, on all levels of a pyramid, in which a stroke that is narrow on one of them is painted.
 
-    Each level has a box around the stroke, twice as wide as the window it is scored in, or as the level; boxes are made
-    of windows, `right` and `down` from the box's corner. All are (W,) float32, but `start` and `width`, int64.
+    Each level has a box around the stroke. On the level where the stroke is scored, the box is twice as wide as the
+    window for that; on finer levels it is larger, but no larger than the level. A box consists of windows, `right` and
+    `down` from its corner. All fields are (W,) float32, except `start` and `width`, which are int64.
     """
 
     unit_px: Tensor
@@ -146,7 +147,7 @@ def _paint(strokes: Tensor, pyramid: Pyramid, footprint: _Footprint) -> None:
     pixel = footprint.start[:, None] + row * footprint.width[:, None] + column
     pixel = pixel.view(len(strokes), -1, 1).expand(-1, -1, 3)
     below = pyramid.canvases.gather(1, pixel)
-    # Windows may overlap, but then they write the same.
+    # Windows may overlap, but then they write the same values.
     pyramid.canvases.scatter_(1, pixel, below + mask * (strokes[:, None, RED:] - below))
 
 

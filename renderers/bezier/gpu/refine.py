@@ -33,7 +33,7 @@ def refine(strokes: Tensor, aim: Aim, paces: Floats, softs_px: Floats, rates: Ra
 
     Args:
         strokes: (B, N, 13).
-        paces, softs_px: (steps,) what the rates are multiplied by, and the width of soft edges, at each step.
+        paces, softs_px: (steps,) factor on the rates, and the width of soft edges, at each step.
 
     Returns:
         (B, N, 13).
@@ -41,7 +41,7 @@ def refine(strokes: Tensor, aim: Aim, paces: Floats, softs_px: Floats, rates: Ra
     unit_px = float(min(aim.targets.shape[1:3]))
     low, high = (torch.tensor(ends, device=strokes.device) for ends in ranges(limits))
     kinds = torch.tensor([0] * 6 + [1] * 2 + [2] * 5, device=strokes.device)
-    own = torch.tensor([float(rates.place_px), float(rates.girth_px), float(rates.tone)], device=strokes.device)[kinds]
+    rate = torch.tensor([float(rates.place_px), float(rates.girth_px), float(rates.tone)], device=strokes.device)[kinds]
     scaled = kinds < 2  # lengths are in pixels, and large strokes may go farther
     first, second = torch.zeros_like(strokes), torch.zeros_like(strokes)
     for step, (pace, soften_px) in enumerate(zip(paces.tolist(), softs_px.tolist(), strict=True), start=1):
@@ -51,7 +51,7 @@ def refine(strokes: Tensor, aim: Aim, paces: Floats, softs_px: Floats, rates: Ra
         direction = first / (1 - float(BETA1) ** step) / ((second / (1 - float(BETA2) ** step)).sqrt() + 1e-9)
         radius_px = 0.5 * (strokes[..., R0] + strokes[..., R2]) * unit_px
         unit = (0.5 + float(rates.stretch) * radius_px).clamp_max(4.0)[..., None] / unit_px
-        strokes = (strokes - pace * own * torch.where(scaled, unit, 1.0) * direction).clamp(low, high)
+        strokes = (strokes - pace * rate * torch.where(scaled, unit, 1.0) * direction).clamp(low, high)
     return strokes
 
 

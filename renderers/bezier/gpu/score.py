@@ -9,8 +9,8 @@ from renderers.raster.gpu import rasteriser
 from renderers.raster.gpu.ribbon import nearest, window_pixels
 from renderers.raster.ribbon import R0, X0
 
-SIDE_PX = 16  # of the window that is looked at: at its own level a stroke is one to two pixels wide
-_MIN_WEIGHT = 0.3  # a stroke that covers less than this many pixels is not worth its colour solve
+SIDE_PX = 16  # of the window in which a stroke is scored: at its own level it is one to two pixels wide
+_MIN_WEIGHT = 0.3  # strokes that cover fewer pixels than this are not worth solving a colour for
 
 
 class Level(NamedTuple):
@@ -42,7 +42,7 @@ class Pyramid(NamedTuple):
 
 
 def pyramid_of(pictures: list[Tensor], blank: tuple[float, float, float]) -> Pyramid:
-    """Of (B, h, w, 3) pictures at all sizes, finest first; canvases are blank."""
+    """The pyramid of (B, h, w, 3) pictures at all sizes, finest first, with blank canvases."""
     levels, start = [], 0
     for _, height, width, _ in (pixels.shape for pixels in pictures):
         levels.append(Level(start, height, width))
@@ -61,14 +61,14 @@ def middle_of(strokes: Tensor) -> Tensor:
 
 
 def score(strokes: Tensor, pyramid: Pyramid, number: int) -> tuple[Tensor, Tensor]:
-    """What painting each stroke in its best colour would take off the squared error, in units of area.
+    """How much painting each stroke in its best colour would reduce the squared error, in units of area.
 
     Args:
         strokes: (B, K, 13) candidates.
-        number: of the level.
+        number: number of the level on which they are scored.
 
     Returns:
-        (B, K) gains, -1 where a stroke covers nothing to speak of, and (B, K, 3) those colours, in [0, 1].
+        (B, K) gains, -1 where a stroke covers next to nothing, and (B, K, 3) those colours, in [0, 1].
     """
     level = pyramid.levels[number]
     if rasteriser.is_fused(strokes.device):

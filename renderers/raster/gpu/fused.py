@@ -1,11 +1,11 @@
 """The slow parts of `rasteriser` on a GPU, as Triton kernels: each does in registers what torch does in 100 kernels.
 
-The formulas are those of `ribbon` and `painting`, which say what they mean; gradients of a stroke's shape are written
+The formulas are those of `ribbon` and `rasteriser`, which explain them; gradients of a stroke's shape are written
 out as in `renderers.raster.gradient.shape_gradient`. Only imported where strokes are on a GPU.
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
-# Triton takes annotations of its kernels for code.
+# Triton treats annotations of its kernels as code.
 
 import torch
 import triton
@@ -16,7 +16,7 @@ from renderers.raster.ribbon import A0
 
 _TINY = tl.constexpr(1e-6)
 _LEAST_ARM = tl.constexpr(0.02)
-_ROWS = 4  # pairs that one program of `_measure` and `_shape_gradient` takes
+_ROWS = 4  # pairs per program of `_measure` and `_shape_gradient`
 
 
 @triton.jit
@@ -48,7 +48,7 @@ def _arm(cx, cy, vx, vy, wx, wy, start, step, xs, ys):
 
 @triton.jit
 def nearest_of(cx, cy, vx, vy, wx, wy, xs, ys):
-    """As `ribbon.nearest`."""
+    """The same as `ribbon.nearest`."""
     vertex = -0.5 * (vx * wx + vy * wy) / (wx * wx + wy * wy + _TINY)
     two_arms = (vertex > _LEAST_ARM) & (vertex < 1 - _LEAST_ARM)
     first = tl.where(two_arms, vertex, 1.0)
@@ -211,7 +211,7 @@ def shape_gradient(
     strokes: Tensor, which: Tensor, unit_px: float, soften_px: float, left: Tensor, top: Tensor, side_px: int,
     along: Tensor, onto_mask: Tensor,
 ) -> Tensor:  # fmt: skip
-    """(R, 10) gradient in a ribbon's shape from that of its (R, P) mask; arguments as of `measure`."""
+    """(R, 10) gradient in a ribbon's shape from that of its (R, P) mask; arguments as in `measure`."""
     gradient = strokes.new_empty((len(which), A0 + 2))
     if len(which):
         _shape_gradient[(triton.cdiv(len(which), _ROWS),)](
@@ -224,7 +224,7 @@ def shape_gradient(
 def compose(
     mask: Tensor, colour: Tensor, canvas: Tensor, layer_starts: Tensor, totals: Tensor, covers: float
 ) -> Tensor:
-    """As `rasteriser._compose`: (M + tiles, 3, P), the canvas below every pair, and then the finished ones."""
+    """The same as `rasteriser._compose`: (M + tiles, 3, P), the canvas below every pair, and then the finished ones."""
     tape = canvas.new_empty((len(mask) + len(canvas), *canvas.shape[1:]))
     if len(canvas):
         _compose[(len(canvas),)](
@@ -252,5 +252,5 @@ def pull_back(
 
 
 def _strides(colour: Tensor) -> tuple[int, int, int]:
-    """Of (M, 3, P) colours, or of (M, 3, 1), which stand for all pixels."""
+    """Strides of (M, 3, P) colours, or of (M, 3, 1) colours, each of which is that of all pixels."""
     return colour.stride(0), colour.stride(1), colour.stride(2) if colour.shape[2] > 1 else 0

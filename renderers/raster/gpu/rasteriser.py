@@ -93,7 +93,7 @@ def passes(strokes: Tensor, height: int, width: int, soften_px: float) -> Iterat
 
 
 class _Paint(torch.autograd.Function):
-    """One pass. Backward, the gradient of the canvas runs from the last stroke to the first; what it leaves at each
+    """One pass. Backward, the gradient of the canvas runs from the last stroke to the first; its value at each
     pair then goes through the shade, by autograd, a chunk of pairs at a time, or by a kernel."""
 
     @staticmethod
@@ -131,12 +131,12 @@ class _Paint(torch.autograd.Function):
 
 
 def is_fused(device: torch.device) -> bool:
-    """Whether kernels take the place of torch."""
+    """Whether Triton kernels replace torch on a device."""
     return device.type == "cuda"
 
 
 def _chunks(flat: Tensor, tiling: Tiling) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
-    """Pairs a chunk at a time: which, (R, C) their strokes, and (R, P) x and y of their tiles' pixels."""
+    """Chunks of pairs: a slice, (R, C) their strokes, and (R, P) x and y of their tiles' pixels."""
     size = _PAIRS_AT_ONCE[flat.device.type]
     for start in range(0, len(tiling.stroke), size):
         chunk = slice(start, start + size)
@@ -252,7 +252,7 @@ class _Arrivals:
         for frame in range(len(after) - 1):
             same = after[frame] == after[frame + 1]
             gradients[frame + 1] += gradients[frame] * same[:, None, None]
-            after[frame, same] = num_layers + 1  # nobody asks for these
+            after[frame, same] = num_layers + 1  # these are never read
         flat, num_tiles = after.flatten(), after.shape[1]
         order = torch.sort(flat, stable=True).indices
         self._tiles, self._gradients = order % num_tiles, gradients.flatten(0, 1)[order]
@@ -260,6 +260,6 @@ class _Arrivals:
         self._ends: list[int] = [0, *ends.tolist()]
 
     def add(self, canvas: Tensor, after: int) -> None:
-        """Add to (tiles, 3, P) what arrives after so many strokes."""
+        """Add to (tiles, 3, P) the gradients of frames that show a tile after `after` strokes."""
         arriving = slice(self._ends[after], self._ends[after + 1])
         canvas.index_add_(0, self._tiles[arriving], self._gradients[arriving])

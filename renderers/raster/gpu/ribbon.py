@@ -14,7 +14,6 @@ from renderers.raster.ribbon import NEWTON_STEPS, R0, R2, X0, X1, X2, Y0, Y1, Y2
 
 _TINY = 1e-6
 _LEAST_ARM = 0.02
-_NOWHERE = 1e30  # squared distance of an arm that a curve does not have
 
 
 class Curve(NamedTuple):
@@ -28,7 +27,7 @@ class Curve(NamedTuple):
     wy: Tensor
 
     def offset(self, t: Tensor, xs: Tensor, ys: Tensor) -> tuple[Tensor, Tensor]:
-        """From B(t) to the pixel."""
+        """The vector from B(t) to each pixel."""
         return xs - self.cx - t * (self.vx + t * self.wx), ys - self.cy - t * (self.vy + t * self.wy)
 
     def velocity(self, t: Tensor) -> tuple[Tensor, Tensor]:
@@ -37,7 +36,7 @@ class Curve(NamedTuple):
 
 
 def curve_of(strokes: Tensor, unit_px: Tensor | float) -> Curve:
-    """Of (R, >= 13) strokes; `unit_px` is a number, or (R, 1)."""
+    """The curves of (R, >= 13) strokes; `unit_px` is a number, or (R, 1)."""
     x0, y0, x1, y1, x2, y2 = (strokes[:, column, None] for column in (X0, Y0, X1, Y1, X2, Y2))
     return Curve(
         x0 * unit_px, y0 * unit_px,
@@ -96,7 +95,7 @@ def coverage(
     radius = (strokes[:, R0, None] + (strokes[:, R2] - strokes[:, R0])[:, None] * t) * unit_px
     off_x, off_y = curve.offset(t, xs, ys)
     squared = off_x * off_x + off_y * off_y
-    # The slope of a distance of nothing is nothing, not infinite.
+    # The gradient of a distance of 0 is taken as 0, not as infinite.
     distance = (squared + (squared == 0)).sqrt() * (squared != 0)
     return ((radius - distance) / soften_px + 0.5).clamp(0.0, 1.0)
 

@@ -2,7 +2,7 @@
 
 A canvas is cut into square tiles. A *pair* is a stroke and a tile that it may touch. All tiles of all pictures are
 painted at once, in layers: layer d holds the d-th stroke of every tile that has so many. Tiles are ranked by how many
-strokes they have, the most first, so that the tiles of a layer are always the first so many, and a layer is a slice.
+strokes they have, the most first, so that the tiles of a layer are always the first ones, and a layer is a slice.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _REACH_PX = 0.5**0.5 * (SIDE_PX - 1) + 0.01  # from the middle of a tile to the 
 
 @dataclass(frozen=True)
 class Canvases:
-    """B canvases of height x width pixels, cut into tiles; those at the lower and right edges may stand out."""
+    """B canvases of height x width pixels, cut into tiles; tiles at the lower and right edges may extend beyond."""
 
     num: int
     height: int
@@ -47,7 +47,7 @@ class Canvases:
         return float(min(self.height, self.width))
 
     def cut(self, pictures: Tensor) -> Tensor:
-        """(S, B, H, W, 3) pictures to (S, tiles, 3, pixels of a tile); what stands out is 0."""
+        """(S, B, H, W, 3) pictures to (S, tiles, 3, pixels of a tile); pixels beyond the canvas are 0."""
         bottom, right = self.rows * SIDE_PX - self.height, self.columns * SIDE_PX - self.width
         padded = torch.nn.functional.pad(pictures, (0, 0, 0, right, 0, bottom))
         split = padded.reshape(-1, self.num, self.rows, SIDE_PX, self.columns, SIDE_PX, 3)
@@ -130,8 +130,8 @@ def tile_strokes(strokes: Tensor, height: int, width: int, soften_px: float) -> 
     by_rank = torch.argsort(totals, descending=True, stable=True)
     rank = torch.empty_like(by_rank)
     rank[by_rank] = torch.arange(len(by_rank), device=device)
-    having = torch.bincount(totals)  # tiles that have exactly so many strokes
-    in_layer = having.flip(0).cumsum(0).flip(0)[1:]
+    num_tiles_with = torch.bincount(totals)  # tiles that have exactly so many strokes
+    in_layer = num_tiles_with.flip(0).cumsum(0).flip(0)[1:]
     layer_starts = in_layer.cumsum(0) - in_layer
     depth = torch.arange(len(tile), device=device) - first[sorted_tiles]
     slot = layer_starts[depth] + rank[sorted_tiles]
@@ -172,7 +172,7 @@ def _box(strokes: Tensor, canvases: Canvases, soften_px: float) -> tuple[Tensor,
 
 
 def _may_touch(strokes: Tensor, owner: Tensor, row: Tensor, column: Tensor, unit_px: float, soften_px: float) -> Tensor:
-    """Which candidates a stroke may reach: a few chords stand for the curve, from which they stray by little."""
+    """Which candidates a stroke may reach: a few chords approximate the curve, from which they stray little."""
     x0, y0, x1, y1, x2, y2, r0, r2 = (strokes[:, :8] * unit_px).T
     bend = ((x0 - 2 * x1 + x2) ** 2 + (y0 - 2 * y1 + y2) ** 2).sqrt()
     margin = 0.5 * soften_px + bend / (4 * _CHORDS**2) + _REACH_PX

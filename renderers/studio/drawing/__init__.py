@@ -23,9 +23,9 @@ from renderers.things import Things
 CONSTRUCTION, CONTOUR, HATCHING = range(3)
 
 _CONSTRUCTION_SHARE = 0.15
-_LINES_OF_TONAL, _LINES_WITH_SHADOWS = 0.25, 0.65  # shares of the strokes that are no hatching
+_LINES_OF_TONAL, _LINES_WITH_SHADOWS = 0.25, 0.65  # shares of the strokes that are not hatching
 _SHEET_PX = 256
-_ONE_THING_AFTER_ANOTHER = 0.6  # of drawings
+_ONE_THING_AFTER_ANOTHER = 0.6  # share of drawings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class DrawnLines:
     things: NDArray[np.uint16]
 
     def chosen(self, which: NDArray[np.bool_]) -> "DrawnLines":
-        """Some of them."""
+        """The lines that a mask (N,) selects."""
         return DrawnLines(strokes=self.strokes[which], kinds=self.kinds[which], things=self.things[which])
 
 
@@ -59,7 +59,7 @@ def draw(
         medium: one of `renderers.studio.drawing.pencils.PENCILS`.
         num_strokes: the most that are drawn.
         hatching: whether shadows are hatched, and in pencil all tones.
-        rng: the hand's dice.
+        rng: gives all random numbers.
         order: in which things are hatched, one after another; None for the salient first, and now and then all at once.
     """
     pencil = PENCILS[medium]
@@ -79,16 +79,16 @@ def draw(
     strokes[:, :NUM_LINE_COLUMNS] = np.concatenate([np.zeros((0, NUM_LINE_COLUMNS)), *(rows for rows, _, _ in lines)])
     strokes[:, MARK] = rng.integers(0, NUM_VARIANTS, len(strokes))
     kinds = np.repeat(np.array([kind for _, _, kind in lines], np.uint8), lengths)
-    belongs = np.repeat(np.array([thing for _, thing, _ in lines], np.uint16), lengths)
+    stroke_things = np.repeat(np.array([thing for _, thing, _ in lines], np.uint16), lengths)
     if hatching:
         tones, tone_things = _tones(image, things, strokes, medium, num_strokes - len(strokes), rng, order)
-        strokes, belongs = np.concatenate([strokes, tones]), np.concatenate([belongs, tone_things])
+        strokes, stroke_things = np.concatenate([strokes, tones]), np.concatenate([stroke_things, tone_things])
         kinds = np.concatenate([kinds, np.full(len(tones), HATCHING, np.uint8)])
     strokes[:, RED : RED + 3] = colour
     if pencil.sketched_in is not None:
         strokes[kinds == CONSTRUCTION, RED : RED + 3] = pencil.sketched_in
     strokes[:, FAR_RED : FAR_RED + 3] = strokes[:, RED : RED + 3]
-    return DrawnLines(strokes=strokes, kinds=kinds, things=belongs)
+    return DrawnLines(strokes=strokes, kinds=kinds, things=stroke_things)
 
 
 def _tones(
@@ -101,10 +101,10 @@ def _tones(
     preview = Preview(goal_darkness(small, shadows_only=not PENCILS[medium].tonal), marks_of(texture, 0.0))
     preview.lay(strokes)
     cover = float(texture.cover[NUM_VARIANTS:].mean()) / 255
-    tones, belongs = hatched(small, labels, things.saliency, preview, PENCILS[medium].layers, cover, num_strokes, rng)
+    tones, origins = hatched(small, labels, things.saliency, preview, PENCILS[medium].layers, cover, num_strokes, rng)
     rank = np.empty(len(things.saliency), np.int64)
     rank[np.argsort(-things.saliency, kind="stable") if order is None else list(order)] = np.arange(len(rank))
-    number, thing = belongs[:, 0], belongs[:, 1]
+    layer, thing = origins[:, 0], origins[:, 1]
     by_thing = rng.random() < _ONE_THING_AFTER_ANOTHER or order is not None
-    turns = np.lexsort((number, rank[thing]) if by_thing else (rank[thing], number))
+    turns = np.lexsort((layer, rank[thing]) if by_thing else (rank[thing], layer))
     return tones[turns], thing[turns].astype(np.uint16)

@@ -24,7 +24,7 @@ _LONGEST_WALK = 2000
 _MOST_WALKS = 500  # no drawing has more lines
 _TURN = 0.5  # cosine of the most that a walk may turn in a step
 _INERTIA, _STEP_ASIDE = np.float32(0.45), np.float32(0.6)
-_JOIN_PX, _JOIN_ANGLE = 16.0, 0.7  # farthest and most bent good continuation
+_JOIN_PX, _JOIN_ANGLE = 16.0, 0.7  # greatest distance and bend of a good continuation
 _TOUCHING_PX = 2.5
 
 _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
@@ -69,7 +69,7 @@ def _crests(contours: Contours, high: float) -> Ints:
 
 
 class _Walk(NamedTuple):
-    """Working memory of a walk to one side: its places."""
+    """Working memory of a walk: (2, n) its places to both sides."""
 
     xs: Floats
     ys: Floats
@@ -89,7 +89,7 @@ def _sample(field: Floats, y: np.float32, x: np.float32) -> np.float32:
 
 @part
 def _claim(owner: Ints, y: np.float32, x: np.float32, me: np.int32) -> None:
-    """Take the free pixels about a place, so that no other walk goes there again."""
+    """Claim the free pixels around a place, so that no other walk goes there again."""
     row, column = int(np.floor(y + _HALF)), int(np.floor(x + _HALF))
     for i in range(max(0, row - 1), min(owner.shape[0], row + 2)):
         for j in range(max(0, column - 1), min(owner.shape[1], column + 2)):
@@ -99,7 +99,7 @@ def _claim(owner: Ints, y: np.float32, x: np.float32, me: np.int32) -> None:
 
 @kernel
 def _trace(contours: Contours, seeds: Ints, low: np.float32) -> tuple[Floats, NDArray[np.int64], Floats]:
-    """Walk from every seed (S, 2) that no walk has passed: places (x, y) one behind the other, ends, mean strengths."""
+    """Walk from every seed (S, 2) that no walk has passed: places (x, y) of all walks, their ends, mean strengths."""
     strength = contours.strength
     height, width = strength.shape
     owner = np.zeros((height, width), np.int32)
@@ -123,7 +123,7 @@ def _trace(contours: Contours, seeds: Ints, low: np.float32) -> tuple[Floats, ND
             while n < _LONGEST_WALK:
                 i, j = int(np.floor(y + _HALF)), int(np.floor(x + _HALF))
                 tx, ty = dx, dy
-                if weak == 0:  # over gaps straight on
+                if weak == 0:  # straight on over gaps
                     tx, ty = contours.tangent_x[i, j], contours.tangent_y[i, j]
                     along = tx * dx + ty * dy
                     if abs(along) < np.float32(_TURN):
@@ -154,7 +154,7 @@ def _trace(contours: Contours, seeds: Ints, low: np.float32) -> tuple[Floats, ND
                 x, y = next_x, next_y
                 if owner[i, j] == 0 or (owner[i, j] == me and n <= 12):
                     taken = 0
-                else:  # another walk's contour, or round and back at its own beginning
+                else:  # on another walk's contour, or back at its own beginning
                     taken += 2 if owner[i, j] == me else 1
                 walk.xs[side, n], walk.ys[side, n] = x, y
                 n += 1
@@ -206,7 +206,7 @@ def _joined(chains: list[Chain]) -> list[Chain]:
     along = gap / np.maximum(apart, 1e-6)[:, None]
     bend = _angle(-(outward[first] * outward[second]).sum(1))
     leave = np.maximum(_angle((along * outward[first]).sum(1)), _angle(-(along * outward[second]).sum(1)))
-    leave = np.where(apart < _TOUCHING_PX, 0.5 * bend, leave)  # so near, the direction of the gap says nothing
+    leave = np.where(apart < _TOUCHING_PX, 0.5 * bend, leave)  # the direction of so short a gap says nothing
     cost = apart / np.minimum(reach[first], reach[second]) + (leave**2 + bend**2) / _JOIN_ANGLE**2
     good = np.flatnonzero((cost < 1.0) & (first // 2 != second // 2))
     order = good[np.lexsort((second[good], first[good], cost[good]))]
@@ -234,7 +234,7 @@ def _angle(cosine: Floats) -> Floats:
 
 
 def _threaded(chains: list[Chain], partner: dict[int, int]) -> list[Chain]:
-    """Follow partners from free ends, then round what is closed. Ends 2k and 2k + 1 belong to chain k."""
+    """Join chains by following partners from free ends, then around loops. Ends 2k and 2k + 1 belong to chain k."""
     joined, visited = [], np.zeros(len(chains), np.bool_)
     free = [end for end in range(2 * len(chains)) if end not in partner]
     for start in [*free, *range(2 * len(chains))]:

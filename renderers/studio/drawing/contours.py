@@ -19,13 +19,13 @@ from renderers.things import Things
 
 WORKING_PX = 320
 _HIGH_SHARE, _LEAST_HIGH, _LOW_SHARE = 0.22, 0.012, 0.35
-_STABS_PX, _DULL_STABS_PX, _SALIENT = 12.0, 26.0, 0.5  # the shortest contours; of which things they may be short
+_SHORTEST_PX, _SHORTEST_DULL_PX, _SALIENT = 12.0, 26.0, 0.5  # least lengths; of salient things, and of others
 _DULL = 0.5  # how much less a contour counts in a thing that does not draw the eye
 _SIDE_PX = 3.0
 _STEADY = 15  # points over which a line must run along a thing to belong to it
 _FULL_STRENGTH = 0.25
 _PX_A_STROKE, _GREATEST_HASTE, _FLICKING_HASTE = 14.0, 2.0, 1.5
-_CLAIM = 0.2  # of a thing that does not draw the eye, on strokes; 1 more for one that does
+_CLAIM = 0.2  # of a thing on strokes, if it does not draw the eye; up to 1 more if it does
 _SEARCHING_WEIGHT, _SEARCHING_SAG_PX, _SEARCHING_WOBBLE = 0.3, 8.0, 2.0
 
 
@@ -53,9 +53,9 @@ def resized(image: Image, labels: NDArray[np.uint16], short_px: int) -> tuple[Im
     height, width = image.shape[:2]
     short, long = min(height, width), max(height, width)
     scale = short_px / short * min(1.0, np.sqrt(2 * short / long))
-    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     size = (max(2, round(scale * width)), max(2, round(scale * height)))
-    small: Image = np.clip(cv2.resize(image, size, interpolation=way), 0.0, 1.0)
+    small: Image = np.clip(cv2.resize(image, size, interpolation=method), 0.0, 1.0)
     return small, cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
 
 
@@ -77,7 +77,7 @@ def contours_of(image: Image, things: Things) -> list[Contour]:
     for chain, thing, silhouette in parts:
         draws_eye = float(things.saliency[thing])
         firm = min(1.0, chain.strength / _FULL_STRENGTH)
-        least_px = _STABS_PX * (1 - 0.5 * firm) if draws_eye > _SALIENT else _DULL_STABS_PX  # eyes are small
+        least_px = _SHORTEST_PX * (1 - 0.5 * firm) if draws_eye > _SALIENT else _SHORTEST_DULL_PX  # eyes are small
         if chain.length_px < least_px:
             continue
         long_enough.append(
@@ -131,10 +131,10 @@ def _by_thing(
 def draw_contours(
     contours: list[Contour], things: Things, pencil: Pencil, num_strokes: int, rng: np.random.Generator
 ) -> list[tuple[Floats, int]]:
-    """Strokes (as of `hand.draw_line`) and thing of each line.
+    """Strokes (as in `hand.draw_line`) and thing of each line.
 
-    The most important contours that the number of strokes allows: each thing's up to its share, so that the whole is
-    composed, then whichever. They are drawn thing by thing, those first that draw the eye.
+    The most important contours that the number of strokes allows are drawn: those of each thing up to its share first,
+    so that the whole is composed, then any. They come thing by thing, the most salient thing first.
     """
     length = sum(len(contour.points) for contour in contours)
     haste = float(np.clip(length / _PX_A_STROKE / max(1, num_strokes), 1.0, _GREATEST_HASTE))
@@ -159,7 +159,7 @@ def _lines_of(contour: Contour, pencil: Pencil, haste: float, rng: np.random.Gen
     """Strokes of the lines of a contour: a searching one perhaps, loose and pale, then from corner to corner.
 
     Args:
-        haste: 1 is careful; the greater, the simpler its curves, and the fewer lines are searched for.
+        haste: 1 is careful; the greater it is, the simpler are curves, and the fewer searching lines are drawn.
     """
     unit_px = np.float32(WORKING_PX)
     points_px = contour.points * unit_px

@@ -13,10 +13,10 @@ from renderers.raster.ribbon import Floats
 SAG_PX = 1.8
 """How far the control polygon of a careful line may lie off its curve."""
 
-_SMOOTH_PX = 1.6  # along the chain: what a hand does not follow
+_SMOOTH_PX = 1.6  # along the chain: a hand does not follow finer details
 _LONGEST_PIECE_PX = 110.0
 _CORNER_ARM_PX, _CORNER_TURN, _CORNER_PEAK = 5, 0.85, 1.5
-_STIFFNESS = 1e-4  # pulls control points that no point of the chain decides to the straight line between its ends
+_STIFFNESS = 1e-4  # pulls control points that the chain leaves undecided to the straight line between its ends
 
 
 @part

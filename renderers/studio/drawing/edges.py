@@ -1,7 +1,7 @@
 """Where a draughtsman would draw a line: a map of how much each pixel lies on a contour, and which way it runs.
 
 Three things make a contour: a step of colour, the border of a thing, and a thin dark line, which is drawn once and not
-as its two flanks. Texture is none: what is as strong all around as on the pixel itself is taken off (surround
+as its two flanks. Texture does not: contrast that is as strong all around as on the pixel is subtracted (surround
 inhibition; Grigorescu, Petkov and Westenberg, 2003). Then the map is averaged along its own flow, which leaves long
 coherent lines and closes small gaps (Kang, Lee and Chui: Coherent Line Drawing, 2007).
 """
@@ -107,7 +107,7 @@ def _dark_lines(luma: Floats) -> Floats:
 
 @kernel
 def _valleys(luma: Floats) -> Floats:
-    """(h, w) larger second derivative of a picture, over two px, less its slope: nothing beside an edge."""
+    """(h, w) larger second derivative of a picture, over two px, less its slope, so that it is 0 beside an edge."""
     height, width = luma.shape
     depth = np.empty_like(luma)
     for row in range(height):

@@ -9,7 +9,7 @@ from renderers.raster.jit import kernel
 from renderers.raster.ribbon import A0, A2, R0, R2, X0, X2, Y0, Floats
 
 _WAVER_LEAST, _WAVER_BY_WAY, _LONGEST_WAY = 0.4, 6.0, 0.2
-_OVERLAP = 0.5  # radii by which pieces of a line reach less far than to their joint, for their round ends
+_OVERLAP = 0.5  # radii by which pieces of a line end before their joint, as their ends are round
 _BREATH = 0.15
 NUM_LINE_COLUMNS = A2 + 1
 FREE_ARM = 10.0
@@ -52,7 +52,7 @@ def draw_line(controls: Floats, hand: Hand, weight: float, rng: np.random.Genera
 
 @kernel
 def _drawn(controls: Floats, hand: Hand, weight: float, normals: Doubles, chances: Doubles) -> Floats:
-    """As `draw_line`; dice are given: (m + 3, 3) normal ones and (4,) uniform ones."""
+    """As `draw_line`, with given random numbers: (m + 3, 3) normal ones and (4,) uniform ones."""
     last = controls.shape[0] - 1
     shaken = np.empty((last + 1, 2))
     for k in range(last + 1):
@@ -91,7 +91,7 @@ def _drawn(controls: Floats, hand: Hand, weight: float, normals: Doubles, chance
         else:
             continue
         for k in range(count, which, -1):
-            for point in range(3):  # not a row at once: numba takes seconds to compile that
+            for point in range(3):  # not a row at once, which takes numba seconds to compile
                 pieces[k, point, 0], pieces[k, point, 1] = pieces[k - 1, point, 0], pieces[k - 1, point, 1]
         for axis in range(2):
             a, b, c = pieces[which, 0, axis], pieces[which, 1, axis], pieces[which, 2, axis]
@@ -120,7 +120,7 @@ def _drawn(controls: Floats, hand: Hand, weight: float, normals: Doubles, chance
         for point in range(3):
             for axis in range(2):
                 strokes[k, X0 + 2 * point + axis] = pieces[k, point, axis]
-        for side in range(2):  # drawn in at inner joints, so that round ends do not lie twice on the same spot
+        for side in range(2):  # shortened at inner joints, so that round ends do not overlap
             end = 0 if side == 0 else 2
             if (side == 0 and k > 0) or (side == 1 and k < count - 1):
                 in_x, in_y = pieces[k, 1, 0] - pieces[k, end, 0], pieces[k, 1, 1] - pieces[k, end, 1]

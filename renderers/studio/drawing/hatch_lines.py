@@ -1,4 +1,7 @@
-"""Where lines of hatching run: side by side at a slant, or along the forms; each as long and as dark as what lacks."""
+"""Where lines of hatching run: side by side at a slant, or along the forms; each as long and as dark as needed.
+
+The density `lacks` (h, w) is what the drawing still lacks at each pixel (see `hatching.Preview.lacks`).
+"""
 
 from typing import NamedTuple
 
@@ -8,7 +11,7 @@ from numpy.typing import NDArray
 from renderers.raster.jit import kernel, part
 from renderers.raster.ribbon import Floats, Ints
 
-_BEGINS, _GOES_ON = 0.07, 0.035  # density that must lack for a line to begin, and to go on
+_BEGINS, _GOES_ON = 0.07, 0.035  # lacking density with which a line begins, and goes on
 _LEAST_ALPHA = 0.03
 _BOW = 0.05  # of a line's length: a wrist draws arcs
 _MOST_LINES = 20_000
@@ -34,10 +37,10 @@ class Pitch(NamedTuple):
 def seeds_of(
     lacks: Floats, labels: NDArray[np.uint16], urgency: Floats, spacing: float, rng: np.random.Generator
 ) -> Ints:
-    """(S, 2) rows and columns about `spacing` px apart, where most lacks first.
+    """(S, 2) rows and columns about `spacing` px apart, those where most is lacking first.
 
     Args:
-        urgency: (K,) of each thing: what lacks there counts so many times.
+        urgency: (K,) factor on what is lacking in each thing.
     """
     stride = max(1.0, 0.7 * spacing)
     corners = np.stack(np.meshgrid(*(np.arange(0, side - stride, stride) for side in lacks.shape), indexing="ij"), -1)
@@ -68,7 +71,7 @@ def parallel_lines(
 ) -> Floats:  # fmt: skip
     """Lines (N, 9) of one layer, thing by thing in its own direction: three points, opacities at both ends, the thing.
 
-    Lengths in pixels. Each line follows what lacks along it; it ends where nothing does and at the border of its thing.
+    Lengths in pixels. Each line is as dark as what is lacking along it, and ends where nothing is or its thing ends.
     """
     height, width = lacks.shape
     rows = np.empty((_MOST_LINES, 9), np.float32)
@@ -135,7 +138,7 @@ def parallel_lines(
 def lines_along_form(
     lacks: Floats, labels: NDArray[np.uint16], form: tuple[Floats, Floats], pitch: Pitch, seeds: Ints, most_lines: int
 ) -> Floats:  # fmt: skip
-    """As `parallel_lines`, but along the forms, from seeds (S, 2) in their order; what a line adds lacks no more."""
+    """As `parallel_lines`, but along the forms, from seeds (S, 2) in order; what a line adds is no longer lacking."""
     height, width = lacks.shape
     left = lacks.copy()
     stamp = np.zeros((height, width), np.int32)

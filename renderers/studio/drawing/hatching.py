@@ -1,8 +1,8 @@
 """Tone in lines: each layer of hatching adds some of the darkness that the drawing still lacks.
 
 Layers go from broad and pale to narrow and dark, the first ones in parallel lines, the darkest crossed, the last ones
-along the forms. Lines end where their thing or their shadow ends; nothing is masked. What lacks is measured on the
-drawing itself: all strokes so far, laid with their marks on a small preview.
+along the forms. Lines end where their thing or their shadow ends; nothing is masked. What is lacking is measured on
+the drawing itself: all strokes so far, laid with their marks on a small preview.
 """
 
 import cv2
@@ -18,7 +18,7 @@ from renderers.studio.drawing.pencils import Layer
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _LEAST_RANGE = 0.35  # of luma, from paper to the darkest line
-_DENSEST = 0.92  # share of the light beyond which no line adds
+_DENSEST = 0.92  # share of the light that is taken, beyond which lines add nothing
 _TIP = 0.7  # of a line's width, where it ends
 _NUM_DICE = 4093
 _FORM_PX, _FORMLESS = 3.0, 2e-4
@@ -57,7 +57,7 @@ class Preview:
         lay_all(white, self._grid, self._marks, self._taken, self._scratch)
 
     def lacks(self, blur_px: float) -> Floats:
-        """(h, w) optical density that lines have still to add, seen from so far that `blur_px` run together."""
+        """(h, w) optical density that lines have still to add, seen from so far away that `blur_px` blend."""
         taken = cv2.GaussianBlur(self._taken.reshape(*self.goal.shape, 3)[..., 0], (0, 0), blur_px)
         reach = 1 + 2 * round(0.5 * blur_px)
         goal = cv2.GaussianBlur(cv2.erode(self.goal, np.ones((reach, reach), np.uint8)), (0, 0), 0.5 * blur_px)
@@ -107,10 +107,10 @@ def hatched(
     slants = -hand + rng.uniform(-0.25, 0.25, len(saliency))
     urgency = (0.5 + saliency).astype(np.float32)
     strokes: list[Floats] = []
-    belongs: list[NDArray[np.int64]] = []
-    reached = np.cumsum([layer.share for layer in layers])  # a layer may use what earlier ones left
+    layers_and_things: list[NDArray[np.int64]] = []
+    shares = np.cumsum([layer.share for layer in layers])  # a layer may use what earlier ones left
     for number, layer in enumerate(layers):
-        budget = round(float(reached[number]) * num_strokes) - sum(len(rows) for rows in strokes)
+        budget = round(float(shares[number]) * num_strokes) - sum(len(rows) for rows in strokes)
         dice, spacing = rng.random(_NUM_DICE), layer.spacing
         for _ in range(_TRIES):
             lacks = np.float32(layer.filling) * preview.lacks(0.6 * spacing * unit_px)
@@ -127,12 +127,12 @@ def hatched(
         if len(rows) > budget:
             lengths = np.hypot(rows[:, 4] - rows[:, 0], rows[:, 5] - rows[:, 1])
             rows = rows[np.sort(np.argsort(-lengths * (rows[:, 6] + rows[:, 7]), kind="stable")[:budget])]
-        laid = np.zeros((len(rows), NUM_BRUSH_COLUMNS), np.float32)
-        laid[:, X0 : X0 + 6] = (rows[:, :6] + 0.5) / unit_px
-        laid[:, R0], laid[:, R2] = 0.5 * layer.width * spacing, 0.5 * layer.width * spacing * _TIP
-        laid[:, A0], laid[:, A2] = rows[:, 6], rows[:, 7]
-        laid[:, MARK] = NUM_VARIANTS + rng.integers(0, NUM_VARIANTS, len(rows))
-        preview.lay(laid)
-        strokes.append(laid)
-        belongs.append(np.stack([np.full(len(rows), number), rows[:, 8].astype(np.int64)], axis=1))
-    return np.concatenate(strokes), np.concatenate(belongs)
+        layer_strokes = np.zeros((len(rows), NUM_BRUSH_COLUMNS), np.float32)
+        layer_strokes[:, X0 : X0 + 6] = (rows[:, :6] + 0.5) / unit_px
+        layer_strokes[:, R0], layer_strokes[:, R2] = 0.5 * layer.width * spacing, 0.5 * layer.width * spacing * _TIP
+        layer_strokes[:, A0], layer_strokes[:, A2] = rows[:, 6], rows[:, 7]
+        layer_strokes[:, MARK] = NUM_VARIANTS + rng.integers(0, NUM_VARIANTS, len(rows))
+        preview.lay(layer_strokes)
+        strokes.append(layer_strokes)
+        layers_and_things.append(np.stack([np.full(len(rows), number), rows[:, 8].astype(np.int64)], axis=1))
+    return np.concatenate(strokes), np.concatenate(layers_and_things)

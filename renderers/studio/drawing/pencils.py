@@ -30,9 +30,9 @@ class Layer:
         spacing: between lines, when strokes are plenty.
         width: of a line, in spacings.
         pressure: the most opaque that a line gets.
-        filling: share of what lacks that it adds.
-        longest: of its lines.
-        share: of the strokes of hatching.
+        filling: share of the lacking density that it adds.
+        longest: greatest length of its lines.
+        share: its share of all strokes of hatching.
     """
 
     turned: float | None
@@ -54,9 +54,9 @@ class Pencil:
         colours: one of them is dealt to a drawing.
         hand: how it is held.
         restated: share of the silhouettes that are first searched for with a pale line, 0 to 1.
-        layers: of its hatching.
+        layers: layers of its hatching.
         constructs: whether construction lines come first.
-        sketched_in: another colour for these.
+        sketched_in: colour of construction lines, if it is another one.
         tonal: whether it hatches all tones instead of shadows.
     """
 
@@ -99,7 +99,7 @@ _SIDE = BristleBrush(
     bristles=9, hold=0.4, clumps=0.5, grain=1.2, oval=0.9, ragged=(0.02, 0.08), load=0.92, runs_out=0.35,
     runs_out_from=0.5, softness=2.0, rough=0.06, edge=0.5, ridges=0.0,
 )  # fmt: skip
-"""The side of a lead, or a brush nearly dry, in quick strokes that lift off."""
+"""The side of a lead, or a nearly dry brush, in quick strokes that lift off."""
 
 PENCILS = {
     "oil": Pencil(
@@ -128,7 +128,7 @@ PENCILS = {
         layers=_SHADOWS,
     ),
 }  # fmt: skip
-"""By medium of the studio."""
+"""The pencil of each medium of the studio."""
 
 
 @lru_cache(maxsize=len(PENCILS))
