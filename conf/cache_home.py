@@ -1,4 +1,4 @@
-"""Where files are kept that can be made or fetched again."""
+"""The folder of files that can be made or fetched again."""
 
 import os
 import stat
@@ -12,7 +12,7 @@ from conf.errors import UserError
 def cache_home() -> Path:
     """`process-painter` below `XDG_CACHE_HOME` or `~/.cache`.
 
-    Some containers run under a number that belongs to no user, without a home: there it is a temporary folder.
+    Some containers run under a user id without a user and a home: there it is a temporary folder.
 
     Raises:
         UserError: if that folder may be written by others, whose compiled kernels would be run.

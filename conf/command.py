@@ -28,7 +28,7 @@ from process_painter.streams import open_missing, report, tell
 
 _Config = TypeVar("_Config")
 
-_LONGEST = 4000  # of an error
+_LONGEST = 4000  # characters of an error
 COMPLETE, BAD_CONFIGURATION, PARTIAL, INTERRUPTED = 0, 2, 3, 130
 
 
@@ -53,12 +53,12 @@ def command(
     """Run a command and return its exit code.
 
     Args:
-        name: of `conf/<name>.yaml`; its comments are the help.
+        name: name of `conf/<name>.yaml`, whose comments are the help.
         configure: plain configuration -> typed configuration; raises `UserError`.
         run: typed configuration -> summary; raises `UserError`.
         description: what `--help` opens with.
-        arguments_given: of the command line; those of this process if null.
-        can_continue: whether the same command can continue what an interrupted run left.
+        arguments_given: arguments of the command line; by default those of this process.
+        can_continue: whether the same command can continue an interrupted run.
         out_is_file: whether `out` is a file, not a folder.
     """
     open_missing()
@@ -66,34 +66,34 @@ def command(
     try:
         options = read_options(sys.argv[1:] if arguments_given is None else arguments_given)
         if options.show == "version":
-            return _tell(f"process-painter {version('process-painter')}", COMPLETE)
+            return _report(f"process-painter {version('process-painter')}", COMPLETE)
         if options.show == "help":
-            return _tell(_lines_shown(help_text(name, description, options.own_folder)), COMPLETE)
+            return _report(_printable_lines(help_text(name, description, options.own_folder)), COMPLETE)
         if options.show == "info":
-            return _tell(_lines_shown(info_text(name, options.own_folder)), COMPLETE)
+            return _report(_printable_lines(info_text(name, options.own_folder)), COMPLETE)
         if options.multirun:
             return _run_several(name, configure, options, out_is_file)
         plain = compose(name, options.settings, options.own_folder)
         config = configure(plain)
         if options.show == "configuration":
-            return _tell(_yaml(plain), COMPLETE)
+            return _report(_yaml(plain), COMPLETE)
         summary = run(config)
     except UserError as error:
         tell("error: " + _cut(printable(as_started(" ".join(str(error).splitlines())))))
         return BAD_CONFIGURATION
     except KeyboardInterrupt:
-        again = options.multirun or (config is not None and can_continue(config))
-        tell("interrupted" + "; run the same command again to continue" * again)
+        can_go_on = options.multirun or (config is not None and can_continue(config))
+        tell("interrupted" + "; run the same command again to continue" * can_go_on)
         return INTERRUPTED
-    return _tell("\n".join(map(printable, summary.lines)), summary.exit_code)
+    return _report("\n".join(map(printable, summary.lines)), summary.exit_code)
 
 
 def leave(exit_code: int) -> NoReturn:
     """End this process after its command: do all that Python does at exit except finalizing the interpreter.
 
-    All work is done and printed, so Ctrl-C and SIGTERM are ignored, and what libraries cannot clean up is a line of
-    warning. Threads of libraries that still run while an interpreter is finalized abort the process now and then
-    ("terminate called without an active exception").
+    All work is done and printed, so Ctrl-C and SIGTERM are ignored, and what libraries cannot clean up is only a line
+    of warning. The interpreter is not finalized because threads of libraries that still run then sometimes abort the
+    process ("terminate called without an active exception").
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
@@ -107,13 +107,13 @@ def leave(exit_code: int) -> NoReturn:
 
 
 def _warn(failed: "sys.UnraisableHookArgs") -> None:
-    """Tell of an exception that nobody can catch, in place of Python's traceback."""
+    """Report an exception that nobody can catch, in place of Python's traceback."""
     reason = str(failed.exc_value) or failed.exc_type.__name__
     tell(f"warning: the work is done, but not all was cleaned up: {printable(reason)}")
 
 
 def _run_several(name: str, configure: Callable[[dict[str, Any]], Any], options: Options, out_is_file: bool) -> int:
-    """All jobs of `-m`: every configuration is checked before the first job begins, and a table closes."""
+    """Run all jobs of `-m`: every configuration is checked before the first job begins; a table of results ends it."""
     settings = [word for word in options.settings if not is_launcher_word(word)]
     launcher_settings = [word for word in options.settings if is_launcher_word(word)]
     jobs = jobs_of(settings, lambda group: choices(group, options.own_folder))
@@ -124,18 +124,18 @@ def _run_several(name: str, configure: Callable[[dict[str, Any]], Any], options:
     for plain in composed:
         configure(plain)
     if options.show == "configuration":
-        return _tell("\n---\n".join(map(_yaml, composed)), COMPLETE)
+        return _report("\n---\n".join(map(_yaml, composed)), COMPLETE)
     folder = None if out is None or "out" in jobs[0].swept else sweep_folder(str(out), file=out_is_file)
     own_folder = [] if options.own_folder is None else ["--config-dir", str(options.own_folder)]
     outcomes = launch(name, jobs, own_folder, launcher_settings, folder)
     printed = [line for outcome in outcomes for line in outcome.lines] if folder is None else []
     written = [] if folder is None else [f"{folder / RESULTS}: the same, with all that each job printed"]
     complete = all(outcome.exit_code == COMPLETE for outcome in outcomes)
-    return _tell("\n".join(map(printable, [*printed, *table(outcomes), *written])), COMPLETE if complete else PARTIAL)
+    return _report("\n".join(map(printable, [*printed, *table(outcomes), *written])), COMPLETE if complete else PARTIAL)
 
 
 def _cut(line: str) -> str:
-    """A line without the middle, where it is too long: a refused value may be as long as the file that it stands in."""
+    """A line without its middle if it is too long: a refused value may be as long as a whole file."""
     left_out = len(line) - _LONGEST
     if left_out <= 0:
         return line
@@ -152,16 +152,16 @@ def _yaml(plain: dict[str, Any]) -> str:
     import yaml
 
     text: str = yaml.safe_dump(plain_value(plain), sort_keys=False, allow_unicode=True, width=math.inf)
-    return _lines_shown(text.strip())
+    return _printable_lines(text.strip())
 
 
-def _lines_shown(text: str) -> str:
+def _printable_lines(text: str) -> str:
     """A text of several lines, each made safe to print: names in it may come from strangers."""
     return "\n".join(map(printable, text.split("\n")))
 
 
-def _tell(text: str, exit_code: int) -> int:
-    """Print what a command reports; its exit code, or that of a full disk where it cannot be written."""
+def _report(text: str, exit_code: int) -> int:
+    """Print a command's output; returns its exit code, or `BAD_CONFIGURATION` if the output cannot be written."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be UTF-8
     return exit_code if report(as_started(text)) else BAD_CONFIGURATION

@@ -1,7 +1,7 @@
 """From YAML and `key=value` words to one typed, checked dataclass.
 
-Hydra composes; we convert. `@hydra.main` is not used: it would exit with 1 and several lines where a user mistyped a
-key, and would resolve a run folder of its own in every process.
+Hydra composes; this module converts. `@hydra.main` is not used: it would exit with code 1 and several lines if a user
+mistyped a key, and would resolve a run folder of its own in every process.
 """
 
 import collections.abc
@@ -20,21 +20,31 @@ from conf import CONF_FOLDER
 from conf.errors import ConfigError, UserError
 from conf.meant import joined, leaves, meant_by
 from conf.own_folder import check_own_folder
-from conf.value import HOME, TypedDict, TypedList, at_home, check_utf8, read_value, text_of
+from conf.value import (
+    HOME,
+    SERVER,
+    TypedDict,
+    TypedList,
+    at_home,
+    check_no_password,
+    check_utf8,
+    is_url,
+    read_value,
+    text_of,
+)
 
 _Config = TypeVar("_Config")
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]*://")
-_MISSING = ...  # stands where a user must say a value
+_MISSING = ...  # marks keys that a user must set
 
 
 def compose(name: str, overrides: Sequence[str], own_folder: Path | None = None) -> dict[str, Any]:
     """The configuration `conf/<name>.yaml` with its groups and a user's words, as plain containers.
 
-    Hydra composes the groups; what a user typed behind `key=` is read by `conf.value`.
+    Hydra composes the groups; `conf.value` reads what a user typed after `key=`.
 
     Args:
-        name: of the command.
+        name: name of the command.
         overrides: `key=value` and `group=choice`.
         own_folder: a user's own YAML files, such as `renderer/mine.yaml` for `renderer=mine`.
 
@@ -49,7 +59,7 @@ def compose(name: str, overrides: Sequence[str], own_folder: Path | None = None)
         if word not in choosing:
             key, _, value = word.partition("=")
             try:
-                _put(plain, key.lstrip("+").split("."), read_value(value), defaults, add=key.startswith("+"))
+                _set_key(plain, key.lstrip("+").split("."), read_value(value), defaults, add=key.startswith("+"))
             except KeyError:
                 raise UserError(
                     f"{word}: no such key; {meant_by(key, _with_groups(name, chosen, own_folder))}"
@@ -84,7 +94,7 @@ def _without_plus(name: str, word: str) -> str:
 
 @functools.cache
 def _with_groups(name: str, chosen: tuple[str, ...], own_folder: Path | None = None) -> dict[str, Any]:
-    """The configuration with its groups as chosen, and before any value is set. Not to be changed: it is kept."""
+    """The configuration with its groups as chosen, before any value is set. It is cached and must not be changed."""
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
@@ -102,25 +112,25 @@ def _with_groups(name: str, chosen: tuple[str, ...], own_folder: Path | None = N
             config = hydra_compose(name, [*chosen, *search])
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(_refused_choice(name, chosen, str(error))) from error
-    except (YAMLError, ValueError) as error:  # ours are sound; values may be bytes or numbers that cannot be read
+    except (YAMLError, ValueError) as error:  # only in a user's files: ours are sound
         raise UserError(f"--config-dir {own_folder}: {' '.join(str(error).split())}") from error
     plain = typing.cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
     for key in OmegaConf.missing_keys(config):
-        _put(plain, key.split("."), _MISSING)
+        _set_key(plain, key.split("."), _MISSING)
     return _with_own_stage(plain)
 
 
 def _without_experiment(name: str, chosen: tuple[str, ...], own_folder: Path | None) -> dict[str, Any]:
-    """The configuration as it is before an experiment sets values. Not to be changed."""
+    """The configuration before an experiment sets values. It is cached and must not be changed."""
     groups = tuple(word for word in chosen if word.lstrip("+").partition("=")[0] != "experiment")
     try:
         return _with_groups(name, groups, own_folder)
-    except UserError:  # a word chooses from a group that the experiment brings
+    except UserError:  # a word chooses from a group that only the experiment has
         return _with_groups(name, chosen, own_folder)
 
 
 def _with_own_stage(plain: dict[str, Any]) -> dict[str, Any]:
-    """A configuration without `by_stage`, in which an experiment says what holds for one stage alone."""
+    """Set the keys that an experiment has for the chosen stage alone, in `by_stage`, and drop that key."""
     by_stage = plain.pop("by_stage", None)
     if by_stage is None:
         return plain
@@ -129,7 +139,7 @@ def _with_own_stage(plain: dict[str, Any]) -> dict[str, Any]:
         raise UserError(f"stage={stage}: not a stage of this experiment; allowed: stage={' | '.join(by_stage)}")
     for key, value in leaves(by_stage[stage]):
         try:
-            _put(plain, key.split("."), value)
+            _set_key(plain, key.split("."), value)
         except KeyError:
             raise UserError(f"by_stage.{stage}.{key}: no such key; {meant_by(key, plain)}") from None
     return plain
@@ -142,18 +152,18 @@ def quoted(text: str) -> str:
 
 
 def _refused_choice(name: str, chosen: Sequence[str], reason: str) -> str:
-    """Hydra's own messages are long, and speak of files; say which word is wrong and what would be right."""
+    """Which word is wrong, and what would be right. Hydra's own messages are long, and name files."""
     keys = {word: word.lstrip("+").partition("=")[0] for word in chosen}
     word = next((word for word, key in keys.items() if f"'{key}'" in reason), chosen[-1] if chosen else name)
-    held_by = [
+    parent_groups = [
         path.parent.name for path in CONF_FOLDER.glob("*/*.yaml") if f"/{keys.get(word)}@" in path.read_text("utf-8")
     ]
-    if held_by:  # a group that stands below another, as brush does in renderer
-        return f"{word}: no such key; did you mean {keys[word]}@{held_by[0]}.{keys[word]}?"
+    if parent_groups:  # a group within another, as brush is in renderer
+        return f"{word}: no such key; did you mean {keys[word]}@{parent_groups[0]}.{keys[word]}?"
     return f"{word}: no such key; {meant_by(keys[word], _with_groups(name, ()))}"
 
 
-def _put(
+def _set_key(
     config: dict[str, Any],
     path: Sequence[str],
     value: Any,
@@ -161,33 +171,33 @@ def _put(
     *,
     add: bool = False,
 ) -> None:
-    """Set a key; where its default is a dict, it is set key by key, and where that is text, the text as typed is taken.
+    """Set a key. If its default is a dict, it is set key by key; if its default is text, it gets the text as typed.
 
     Args:
-        config: in which it is set.
-        path: of the key.
-        value: as `read_value` reads it, or of a YAML file.
-        defaults: which decide that, not what words before have set; None for `config` as it is.
+        config: configuration in which the key is set.
+        path: the parts of the key.
+        value: value as `read_value` or YAML gives it.
+        defaults: the defaults that decide this, whatever earlier words have set; None for those in `config`.
         add: whether the key may be new.
 
     Raises:
-        KeyError: if there is no such key and none is to be added.
+        KeyError: if there is no such key, and it may not be new.
     """
     first, *below = path
     if first not in config and not (add and first):
         raise KeyError(first)
-    before = config.get(first)
-    default = defaults[first] if defaults is not None and first in defaults else before
-    deeper = default if isinstance(default, Mapping) else None
+    current = config.get(first)
+    default = defaults[first] if defaults is not None and first in defaults else current
+    inner_defaults = default if isinstance(default, Mapping) else None
     if below:
-        if add and before is None:
-            before = config[first] = {}
-        if not isinstance(before, dict):
+        if add and current is None:
+            current = config[first] = {}
+        if not isinstance(current, dict):
             raise KeyError(below[0])
-        _put(before, below, value, deeper, add=add)
-    elif isinstance(before, dict) and deeper is not None and isinstance(value, Mapping):
+        _set_key(current, below, value, inner_defaults, add=add)
+    elif isinstance(current, dict) and inner_defaults is not None and isinstance(value, Mapping):
         for key, item in value.items():
-            _put(before, [str(key)], item, deeper, add=add)
+            _set_key(current, [str(key)], item, inner_defaults, add=add)
     else:
         text = text_of(value) if isinstance(default, str) else None
         config[first] = value if text is None else text
@@ -209,15 +219,15 @@ def typed(cls: type[_Config], values: Any, key: str = "") -> _Config:
 
     Args:
         cls: a dataclass; its annotations may be scalars, Literals, unions with None, tuples, dicts, dataclasses or
-            unions of dataclasses, of which the field `kind`, a Literal, chooses one (the first when it is not said);
+            unions of dataclasses, of which the field `kind`, a Literal, chooses one (by default the first);
             a union with a class that has `from_url` takes URLs by it.
-        values: a mapping with exactly its fields (fields with defaults may lack); what is nested may be a dataclass
-            already.
-        key: where this stands in the configuration, for messages.
+        values: a mapping with exactly its fields (fields with defaults may be missing); nested values may be
+            dataclasses already.
+        key: place of the values in the configuration, for messages.
 
     Raises:
         ConfigError: naming the full key, the value, and what is allowed.
-        UserError: naming a key that lacks.
+        UserError: naming a key that is missing.
     """
     if not isinstance(values, Mapping):
         raise ConfigError(key, values, f"a group of keys: {', '.join(f.name for f in dataclasses.fields(cls))}")  # type: ignore[arg-type]
@@ -247,10 +257,13 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
-        return _convert(_member([a for a in arguments if a is not type(None)], value, key), value, key)
+        return _convert(_union_member([a for a in arguments if a is not type(None)], value, key), value, key)
     if origin is Annotated:
         converted = _convert(arguments[0], value, key)
-        return at_home(converted) if HOME in arguments else converted
+        if HOME not in arguments:
+            return converted
+        check_no_password(key, converted, of_server=SERVER in arguments)
+        return at_home(converted)
     if origin is typing.Literal:
         if value not in arguments and text_of(value) not in arguments:
             raise ConfigError(key, value, "one of " + ", ".join(str(a) for a in arguments))
@@ -280,14 +293,14 @@ def _converted_scalar(hint: type, value: Any, key: str) -> Any:
     """A path, text, number or bool; text keys take what was typed, whatever else it could be read as."""
     if hint in (str, Path) and (text := text_of(value)) is not None and (text or hint is str):
         return text if hint is str else local_path(text, key)
-    if isinstance(value, str) and hint in _READERS:
+    if isinstance(value, str) and hint in _PARSERS:
         with contextlib.suppress(ValueError, KeyError):
-            return _READERS[hint](value)
+            return _PARSERS[hint](value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        with contextlib.suppress(OverflowError):  # of 309 digits or more
+        with contextlib.suppress(OverflowError):  # a number of 309 digits or more
             return float(value)
-    if hint in _KINDS and (not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool)):
-        raise ConfigError(key, value, _KINDS[hint])
+    if hint in _TYPE_NAMES and (not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool)):
+        raise ConfigError(key, value, _TYPE_NAMES[hint])
     return value
 
 
@@ -299,7 +312,7 @@ def local_path(text: str, key: str) -> Path:
             looked at.
     """
     check_utf8(key, text)
-    if _URL.match(text):
+    if is_url(text):
         raise ConfigError(key, text, "a local path, not a URL")
     path = Path(at_home(text))
     try:
@@ -314,19 +327,19 @@ def local_path(text: str, key: str) -> Path:
     return path
 
 
-_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path"}
-_READERS: Mapping[type, Callable[[str], Any]] = {
+_TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path"}
+_PARSERS: Mapping[type, Callable[[str], Any]] = {
     int: int,
     float: float,
     bool: lambda text: {"true": True, "false": False}[text.lower()],
 }
 
 
-def _member(hints: Sequence[Any], value: Any, key: str) -> Any:
-    """Which member of a union a value is for."""
+def _union_member(hints: Sequence[Any], value: Any, key: str) -> Any:
+    """The member of a union that a value is for."""
     if isinstance(value, list):
         return next((hint for hint in hints if typing.get_origin(hint) is tuple), hints[0])
-    if isinstance(value, str) and _URL.match(value):
+    if isinstance(value, str) and is_url(value):
         return next((hint for hint in hints if hasattr(hint, "from_url")), hints[0])
     if len(hints) == 1 or not isinstance(value, Mapping) or "kind" not in value:
         return hints[0]

@@ -1,4 +1,4 @@
-"""Where networks compute."""
+"""The device on which networks compute."""
 
 from typing import TYPE_CHECKING
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 def compute_device(name: str) -> "device":
-    """The device that `device=name` asks for; `auto` is a GPU when there is one.
+    """The device that `device=name` names; `auto` is a GPU if there is one.
 
     Raises:
-        ConfigError: if this machine has none of that name.
+        ConfigError: if this machine has no device of that name.
     """
     import torch
 
@@ -26,12 +26,12 @@ def compute_device(name: str) -> "device":
 
 
 def warn_of_slow_numbers(key: str, name: str, where: "device") -> None:
-    """Warn, in one line, of a number format that takes a CPU longer than float32; a CPU not known says nothing.
+    """Warn, in one line, of a number format that is slower than float32 on this CPU; not on a CPU that is not known.
 
     Args:
-        key: that asked for it, such as `dtype`.
+        key: the key that chose the format, such as `dtype`.
         name: fp32, bf16 or fp16.
-        where: the networks compute.
+        where: the device on which networks compute.
     """
     import torch
 

@@ -1,8 +1,8 @@
-"""What a user did wrong, said in one line."""
+"""Errors that a user can correct, each in one line."""
 
 
 class UserError(Exception):
-    """Something only the user can mend. Commands print it as one line and exit with code 2."""
+    """An error that only the user can correct. Commands print it as one line and exit with code 2."""
 
 
 class ConfigError(UserError):
@@ -10,8 +10,8 @@ class ConfigError(UserError):
 
     Args:
         key: dotted path of the key. A dataclass names its own field; `conf.compose.typed` adds the path above it.
-        value: what was given.
-        allowed: what would have been right, in words.
+        value: the value that was given.
+        allowed: a description of what is allowed.
     """
 
     def __init__(self, key: str, value: object, allowed: str) -> None:

@@ -28,7 +28,7 @@ def help_text(name: str, description: str, own_folder: Path | None = None) -> st
 def _choice_help(
     group: str, choice: str, below: str, own_folder: Path | None = None
 ) -> tuple[str, list[tuple[str, str]]]:
-    """The keys of a choice, which stand below `below`, and the groups that it holds."""
+    """The keys of a choice, which are below `below`, and the groups that it contains."""
     path = CONF_FOLDER / group / f"{choice}.yaml"
     if not path.exists() and own_folder is not None:
         path = own_folder / group / f"{choice}.yaml"

@@ -26,8 +26,8 @@ def info_text(name: str, own_folder: Path | None = None) -> str:
     """Versions, search path, groups and launchers of a command.
 
     Args:
-        name: of `conf/<name>.yaml`.
-        own_folder: of the user's own YAML files.
+        name: name of `conf/<name>.yaml`.
+        own_folder: folder of the user's own YAML files.
     """
     folders = [f"  {CONF_FOLDER}", *([f"  {own_folder} (--config-dir)"] if own_folder is not None else [])]
     chosen = [

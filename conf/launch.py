@@ -1,4 +1,4 @@
-"""Runs the jobs of a sweep by Hydra's launchers, and says how each ended."""
+"""Runs the jobs of a sweep with Hydra's launchers, and reports how each ended."""
 
 import json
 import os
@@ -47,11 +47,11 @@ def launch(
     """Run all jobs, one after another unless a launcher was chosen that does otherwise.
 
     Args:
-        verb: of the command.
-        jobs: to run.
-        options: of the command line that every job gets as well.
-        launcher_settings: what a user said to Hydra.
-        folder: of the jobs' logs and of `sweep.json`; None for commands that write nothing.
+        verb: verb of the command.
+        jobs: the jobs to run.
+        options: options of the command line that every job gets as well.
+        launcher_settings: the user's words for Hydra.
+        folder: folder of the jobs' logs and of `sweep.json`; None for commands that write nothing.
 
     Raises:
         UserError: if the launcher is not installed or not understood, or these processes are torchrun's.
@@ -67,8 +67,8 @@ def launch(
         scratch.mkdir(parents=True, exist_ok=True)
         returned = launcher.launch([[_override(verb, jobs, at, options, folder)] for at in range(len(jobs))], 0)
     outcomes = [
-        Outcome(job=job, **{**one_return.return_value, "lines": tuple(one_return.return_value["lines"])})
-        for job, one_return in zip(jobs, returned, strict=True)
+        Outcome(job=job, **{**job_return.return_value, "lines": tuple(job_return.return_value["lines"])})
+        for job, job_return in zip(jobs, returned, strict=True)
     ]
     if folder is not None:
         _write_results(folder / RESULTS, verb, outcomes)
@@ -76,7 +76,7 @@ def launch(
 
 
 def table(outcomes: Sequence[Outcome]) -> list[str]:
-    """One line a job: its number, the values that it differs by, how it ended, and the first line of what it said."""
+    """One line per job: its number, the values in which jobs differ, how it ended, and the first line of its output."""
     keys = list(outcomes[0].job.swept)
     rows = [["job", *keys, "exit code", "seconds", "result"]] + [
         [str(number), *(outcome.job.swept[key] for key in keys), str(outcome.exit_code), f"{outcome.seconds:.1f}",
@@ -94,13 +94,13 @@ def _result(outcome: Outcome) -> str:
     return line if len(line) <= _WIDTH else line[: _WIDTH - 3] + "..."
 
 
-def _override(verb: str, jobs: Sequence[Job], at: int, options: Sequence[str], folder: Path | None) -> str:
-    """A job as a word of Hydra's grammar."""
-    job = jobs[at]
+def _override(verb: str, jobs: Sequence[Job], number: int, options: Sequence[str], folder: Path | None) -> str:
+    """A job as an override in Hydra's grammar."""
+    job = jobs[number]
     log = str((folder / f"{job.name or 'job'}.log").resolve()) if folder is not None else None
     title = printable(" ".join(f"{key}={value}" for key, value in job.swept.items()) or " ".join(job.settings))
     facts = {
-        "number": at + 1, "count": len(jobs), "title": title, "verb": verb, "words": [*options, *job.settings],
+        "number": number + 1, "count": len(jobs), "title": title, "verb": verb, "words": [*options, *job.settings],
         "log": log,
     }  # fmt: skip
     return f"job={quoted(json.dumps(facts))}"
@@ -137,10 +137,10 @@ def _launcher(settings: Sequence[str], folder: Path) -> Any:
 
 
 def _refused_launcher(settings: Sequence[str], reason: str) -> str:
-    named = [match[1] for word in settings if (match := re.fullmatch(r"\+*hydra/launcher=(.*)", word))]
-    if named and f"hydra/launcher/{named[-1]}" in reason:
-        package = _PLUGINS.get(named[-1])
-        return f"hydra/launcher={named[-1]}: not installed; " + (
+    launcher_names = [match[1] for word in settings if (match := re.fullmatch(r"\+*hydra/launcher=(.*)", word))]
+    if launcher_names and f"hydra/launcher/{launcher_names[-1]}" in reason:
+        package = _PLUGINS.get(launcher_names[-1])
+        return f"hydra/launcher={launcher_names[-1]}: not installed; " + (
             f"run pip install {package}" if package else f"allowed: basic, {', '.join(_PLUGINS)}"
         )
     return f"{' '.join(settings)}: not understood by Hydra: {' '.join(reason.split())}"
@@ -156,6 +156,6 @@ def _write_results(path: Path, verb: str, outcomes: Sequence[Outcome]) -> None:
         }
         for outcome in outcomes
     ]  # fmt: skip
-    whole = path.with_name(f".{path.name}.new")
-    whole.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", errors="replace")
-    whole.replace(path)
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", errors="replace")
+    temporary.replace(path)

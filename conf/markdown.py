@@ -1,4 +1,4 @@
-"""Strangers' words in a Markdown page: names, captions and licences that mean nothing but themselves there."""
+"""Markdown pages with texts from strangers: names, captions and licences are escaped."""
 
 import math
 import re

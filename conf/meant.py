@@ -1,4 +1,4 @@
-"""Which key a user meant by one that does not exist."""
+"""Finds the key that a user meant by one that does not exist."""
 
 import difflib
 import re
@@ -8,21 +8,21 @@ from typing import Any
 from conf import CONF_FOLDER
 
 _ALIKE = 0.6  # least similarity of two names, 0 to 1, as difflib measures it
-_FARTHER = 0.1  # how much more alike a name must be if it stands in another group
+_FARTHER = 0.1  # how much more alike a name must be if it is in another group
 
 
 def meant_by(key: str, known: Mapping[str, Any]) -> str:
-    """What to say of a key that does not exist: what may have been meant, or else what there is.
+    """A hint for a key that does not exist: the keys that may have been meant, or else those that exist.
 
     Args:
         key: as typed.
         known: the configuration, with the choices that were made.
     """
     above, _, last = key.lstrip("+").rpartition(".")
-    beside = known
+    siblings = known
     for part in above.split(".") if above else ():
-        beside = beside.get(part, {}) if isinstance(beside, Mapping) else {}
-    names = [str(name) for name in beside] if isinstance(beside, Mapping) else []
+        siblings = siblings.get(part, {}) if isinstance(siblings, Mapping) else {}
+    names = [str(name) for name in siblings] if isinstance(siblings, Mapping) else []
     namesakes = [other for other, _ in leaves(known) if other.rpartition(".")[2] == last]
     in_its_group = [other for other in namesakes if not above or other.startswith(f"{above}.")]
     if not in_its_group and (choice := _of_other_choices(above, last, known)):
@@ -42,7 +42,7 @@ def leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, An
 
 
 def joined(key: str, name: str) -> str:
-    """A key, dotted, below another."""
+    """The dotted key of a name below `key`."""
     return f"{key}.{name}" if key else name
 
 
@@ -60,7 +60,7 @@ def _alike(last: str, above: str, beside: list[str], known: Mapping[str, Any]) -
 
 
 def _of_other_choices(above: str, last: str, known: Mapping[str, Any]) -> str | None:
-    """Which choices of a group would have the key, if any do."""
+    """A hint with the choices of a group that have the key; None if none has it."""
     for group in [above] if above else sorted(set(known)):
         files = sorted((CONF_FOLDER / group).glob("*.yaml")) if group in known and group.isidentifier() else []
         having = [path.stem for path in files if re.search(rf"^{re.escape(last)}:", path.read_text("utf-8"), re.M)]

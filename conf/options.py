@@ -1,4 +1,4 @@
-"""The options of every command, which begin with a dash and stand beside `key=value`."""
+"""The options of every command, which begin with a dash, besides `key=value`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ class Options:
     """A command line, taken apart.
 
     Attributes:
-        settings: what is left beside the options: `key=value` and `group=choice`.
+        settings: all words but the options: `key=value` and `group=choice`.
         show: what to print instead of running.
         multirun: whether commas in values mean several jobs.
-        own_folder: of the user's own YAML files.
+        own_folder: folder of the user's own YAML files.
     """
 
     settings: tuple[str, ...]
@@ -36,21 +36,21 @@ def read_options(arguments: Sequence[str]) -> Options:
     """Take a command line apart.
 
     Raises:
-        UserError: if an option lacks its value, or is not one of ours.
+        UserError: if an option lacks its value, or has one that is not allowed.
     """
     settings: list[str] = []
     show: Literal["help", "version", "configuration", "info"] | None = None
     own_folder, multirun = None, False
-    waiting = list(arguments)
-    while waiting:
-        word = waiting.pop(0)
+    remaining = list(arguments)
+    while remaining:
+        word = remaining.pop(0)
         option, sign, value = word.partition("=")
         if option in _FOLDER_OPTIONS:
-            named = [value] if sign else [waiting.pop(0) for _ in waiting[:1]]
-            own_folder = _folder(option, named)
+            values = [value] if sign else [remaining.pop(0) for _ in remaining[:1]]
+            own_folder = _folder(option, values)
         elif option in ("--cfg", "-c"):
-            named = [value] if sign else [waiting.pop(0) for _ in waiting[:1]]
-            if named != ["job"]:
+            values = [value] if sign else [remaining.pop(0) for _ in remaining[:1]]
+            if values != ["job"]:
                 raise UserError("--cfg: not understood; use --cfg job")
             show = show or "configuration"
         elif word in ("-h", "--help"):
@@ -66,10 +66,10 @@ def read_options(arguments: Sequence[str]) -> Options:
     return Options(settings=tuple(settings), show=show, multirun=multirun, own_folder=own_folder)
 
 
-def _folder(option: str, named: Sequence[str]) -> Path:
-    folder = Path(at_home(named[0])) if named and named[0] else None
+def _folder(option: str, values: Sequence[str]) -> Path:
+    folder = Path(at_home(values[0])) if values and values[0] else None
     if folder is None or not folder.is_dir():
         raise UserError(
-            f"{' '.join([option, *named])}: not a folder; use --config-dir FOLDER, a folder of your own YAML"
+            f"{' '.join([option, *values])}: not a folder; use --config-dir FOLDER, a folder of your own YAML"
         )
     return folder

@@ -1,7 +1,7 @@
-"""A folder of YAML files that somebody else may have written, looked at before Hydra composes them.
+"""Checks a folder of YAML files that somebody else may have written, before Hydra composes them.
 
-Hydra looks up `${oc.env:NAME}` and the like, and makes a copy of what an alias names each time: a file of a few lines
-could carry a password into a data set, or fill all memory.
+Hydra resolves `${oc.env:NAME}` and the like, and copies the target of an alias each time: a file of a few lines could
+carry a password into a data set, or fill all memory.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ _DEEPEST = 30
 
 
 def check_own_folder(folder: Path) -> None:
-    """Read all YAML files in a folder, and make nothing of them.
+    """Check all YAML files in a folder, without building any value from them.
 
     Raises:
         UserError: if one cannot be read, is no YAML, looks something up, repeats something, or nests too deep.
@@ -38,7 +38,7 @@ def check_own_folder(folder: Path) -> None:
 
 
 def _reason(text: str) -> str:
-    """Why a file is not read; empty where nothing is wrong. Its events are looked at, so that nothing is made yet."""
+    """Why a file is refused; empty if nothing is wrong. Only its events are parsed, so that no value is built."""
     import yaml
 
     if "${" in text:

@@ -1,7 +1,8 @@
-"""What of a text may be shown on a terminal, or kept in a file that is passed on.
+"""Makes a text safe to show on a terminal, or to store in a file that is passed on.
 
 Names, captions and reasons come from strangers. A terminal obeys control characters (it moves, erases, renames, even
-answers as if somebody typed), and bidirectional ones make a line read other than it is. Addresses carry passwords.
+answers as if somebody typed), and bidirectional ones make a line look different from what it is. URLs may hold
+passwords.
 """
 
 import re
@@ -19,17 +20,17 @@ _SECRET = re.compile(rf"""([?&;][\w.-]{{0,40}}(?:{_SECRET_WORDS})[\w.-]{{0,40}}=
 
 
 def printable(text: str) -> str:
-    """One line that does nothing to a terminal but stand there: control characters escaped, `\\x1b`; no secrets."""
+    """One line that is safe on a terminal: control characters are escaped, as `\\x1b`, and secrets are removed."""
     return _CONTROL.sub(_escaped, without_secrets(text))
 
 
 def without_secrets(text: str) -> str:
-    """The same without what logs people in: `user:password@` of URLs, and values such as `?token=` and `&sig=`."""
+    """The text without credentials: `user:password@` of URLs, and values such as those of `?token=` and `&sig=`."""
     return _SECRET.sub(r"\1***", _USER.sub(r"\1***@", text))
 
 
 def shell_words(*arguments: str) -> str:
-    """Words as one line for a shell; control characters stand as `$'\\033'` (POSIX.1-2024), to be seen and copied."""
+    """Words as one line for a shell; control characters are written as `$'\\033'` (POSIX.1-2024), to be copied."""
     return " ".join(_ansi_c(argument) if _CONTROL.search(argument) else shlex.quote(argument) for argument in arguments)
 
 

@@ -1,4 +1,4 @@
-"""How far a long run is: a bar on a terminal, plain lines in a log."""
+"""Shows the progress of a long run: a bar on a terminal, plain lines in a log."""
 
 import sys
 import time
@@ -19,7 +19,7 @@ class Progress:
 
     def __init__(self, label: str, total: int, done: int = 0, unit: str = "sequences", *, visible: bool = True) -> None:
         self._label, self._total, self._unit, self._visible = label, total, unit, visible
-        self.done = self._before = done
+        self.done = self._done_before = done
         self._start = self._last_line = time.monotonic()
         self._news = ""
         self._bar = None
@@ -51,8 +51,8 @@ class Progress:
 
     @property
     def rate(self) -> float:
-        """Items a second, of this run."""
-        return (self.done - self._before) / max(1e-9, time.monotonic() - self._start)
+        """Items per second in this run."""
+        return (self.done - self._done_before) / max(1e-9, time.monotonic() - self._start)
 
     @property
     def elapsed_s(self) -> float:
@@ -60,7 +60,7 @@ class Progress:
         return time.monotonic() - self._start
 
     def advance(self, items: int) -> None:
-        """So many more are done."""
+        """Count more items as done."""
         self.done += items
         if self._bar is not None:
             rate = f"{self.rate:.2f} {self._unit}/s"
@@ -69,15 +69,15 @@ class Progress:
             self._line()
 
     def tell(self, news: str) -> None:
-        """What is shown beside the count from now on, such as the latest loss."""
+        """Show a text beside the count from now on, such as the latest loss."""
         self._news = news
 
     def _line(self) -> None:
         self._last_line = time.monotonic()
-        left = (self._total - self.done) / self.rate if self.rate > 0 else 0.0
+        remaining_s = (self._total - self.done) / self.rate if self.rate > 0 else 0.0
         news = f"; {self._news}" if self._news else ""
         streams.tell(
-            f"{self._label}: {self.done}/{self._total} {self._unit}, {self.rate:.2f}/s, {left:.0f} s to go{news}"
+            f"{self._label}: {self.done}/{self._total} {self._unit}, {self.rate:.2f}/s, {remaining_s:.0f} s to go{news}"
         )
 
 

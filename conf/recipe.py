@@ -1,4 +1,4 @@
-"""What decided a result, as plain data: its hash, and where two recipes differ."""
+"""Recipes, which are all that decided a result, as plain data: their hash, and where two differ."""
 
 import dataclasses
 import hashlib
@@ -31,10 +31,10 @@ def first_difference(
 
 
 def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested mappings and lists as one mapping of dotted keys."""
+    """Nested mappings, and lists of mappings, as one mapping of dotted keys. Any other list is one value."""
     if isinstance(value, Mapping):
         items: Any = value.items()
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
         items = enumerate(value)
     else:
         return {prefix: value}
@@ -45,7 +45,7 @@ def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def plain_containers(value: Any) -> Any:
-    """Plain containers, without what of URLs logs people in."""
+    """A dataclass as plain containers, without credentials in URLs."""
     return _without_secrets(json.loads(json.dumps(dataclasses.asdict(value), ensure_ascii=False)))
 
 

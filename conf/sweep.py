@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conf.errors import ConfigError, UserError
-from conf.value import check_named
+from conf.value import check_named, is_url
 
 _MOST_JOBS = 10_000
 _LONGEST_NAME = 120  # characters of a folder's name; file systems take 255 bytes
@@ -46,7 +46,7 @@ def jobs_of(settings: Sequence[str], choices: Callable[[str], Sequence[str]]) ->
     Args:
         settings: `key=value`, where a value may be `a,b`, `choice(a,b)`, `range(start,stop,step)` or, for a group,
             `glob(pattern)`. Commas in quotes and brackets belong to one value.
-        choices: the names that a group has; empty for what is no group.
+        choices: function from a group to its names; empty for what is no group.
 
     Raises:
         UserError: if a value names no job, a key is swept twice, or there are too many jobs.
@@ -56,10 +56,10 @@ def jobs_of(settings: Sequence[str], choices: Callable[[str], Sequence[str]]) ->
             raise UserError(f"{word}: not understood; use key=value, in quotes where the value has blanks")
     values = [_values(word, choices) for word in settings]
     keys = [word.partition("=")[0] for word in settings]
-    swept = [at for at, several in enumerate(values) if len(several) > 1]
-    for at in swept:
-        if keys.count(keys[at]) > 1:
-            raise UserError(f"{settings[at]}: {keys[at]} is set twice; set it once, as {keys[at]}=a,b")
+    swept = [index for index, several in enumerate(values) if len(several) > 1]
+    for index in swept:
+        if keys.count(keys[index]) > 1:
+            raise UserError(f"{settings[index]}: {keys[index]} is set twice; set it once, as {keys[index]}=a,b")
     combinations = itertools.product(*values)
     count = math.prod(map(len, values))
     if count > _MOST_JOBS:
@@ -67,7 +67,7 @@ def jobs_of(settings: Sequence[str], choices: Callable[[str], Sequence[str]]) ->
     return [
         Job(
             tuple(f"{key}={value}" for key, value in zip(keys, chosen, strict=True)),
-            {keys[at].lstrip("+"): chosen[at] for at in swept},
+            {keys[index].lstrip("+"): chosen[index] for index in swept},
         )
         for chosen in combinations
     ]
@@ -79,7 +79,7 @@ def sweep_folder(out: str, *, file: bool) -> Path:
     Raises:
         ConfigError: if it is a URL.
     """
-    if "://" in out:
+    if is_url(out):
         raise ConfigError("out", out, "a local path, with --multirun")
     if file:
         check_named("out", Path(out))
@@ -90,24 +90,25 @@ def in_own_folder(job: Job, out: str, *, file: bool) -> Job:
     """A job that writes to a place of its own: `outputs/x/seed=0`, or `film/seed=0.mp4`."""
     if not job.swept or "out" in job.swept:
         return job
-    own = sweep_folder(out, file=file) / (job.name + (Path(out).suffix if file else ""))
-    return Job((*(word for word in job.settings if word.partition("=")[0] != "out"), f"out={own}"), job.swept)
+    own_out = sweep_folder(out, file=file) / (job.name + (Path(out).suffix if file else ""))
+    return Job((*(word for word in job.settings if word.partition("=")[0] != "out"), f"out={own_out}"), job.swept)
 
 
 def _values(word: str, choices: Callable[[str], Sequence[str]]) -> list[str]:
-    """The values that a word lists; one where it is not a sweep."""
+    """The values that a word lists; one if it is not a sweep."""
     key, _, text = word.partition("=")
-    called = _FUNCTION.fullmatch(text.strip())
-    if called is None:
+    function_call = _FUNCTION.fullmatch(text.strip())
+    if function_call is None:
         return _split(text)
-    function, inside = called.groups()
+    function, arguments = function_call.groups()
     if function == "glob":
-        named = [name for name in choices(key.lstrip("+").partition("@")[0]) if fnmatch.fnmatchcase(name, inside)]
-        if not named:
-            there_are = ", ".join(choices(key)) or f"none, as {key} is no group such as renderer"
-            raise UserError(f"{word}: no choice fits; there are {there_are}")
-        return named
-    parts = _split(inside)
+        names = choices(key.lstrip("+").partition("@")[0])
+        matching = [name for name in names if fnmatch.fnmatchcase(name, arguments)]
+        if not matching:
+            available = ", ".join(names) or f"none, as {key} is no group such as renderer"
+            raise UserError(f"{word}: no choice fits; there are {available}")
+        return matching
+    parts = _split(arguments)
     if function == "choice":
         return parts
     try:
@@ -122,7 +123,7 @@ def _values(word: str, choices: Callable[[str], Sequence[str]]) -> list[str]:
 
 
 def _split(text: str) -> list[str]:
-    """At the commas that stand in no quotes and no brackets; blanks around values do not count."""
+    """Split a text at the commas outside quotes and brackets, without the blanks around values."""
     parts, open_brackets, quote, start = [], "", "", 0
     for at, letter in enumerate(text):
         if quote:

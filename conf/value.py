@@ -1,9 +1,9 @@
-"""What a user typed behind `key=`: text letter for letter, unless it plainly is something else.
+"""Reads what a user typed after `key=`: it is taken literally as text, unless it plainly is something else.
 
-Plainly something else are a number as Python prints it (`8`, `-1`, `0.5`), `true`, `false`, `null`, a text in quotes, a
-list (`[a.png, b.png]`) and a dict (`{0: a.png, -1: b.png}`). All else is text, whatever its alphabet and punctuation,
-and nothing in it is looked up: `${HOME}` is seven letters. Numbers typed otherwise (`1e-4`, `10_000`) are text here as
-well, which `conf.compose.typed` reads as numbers for the keys that are numbers.
+The other values are a number as Python prints it (`8`, `-1`, `0.5`), `true`, `false`, `null`, a text in quotes, a list
+(`[a.png, b.png]`) and a dict (`{0: a.png, -1: b.png}`). Everything else is text, whatever its alphabet and punctuation,
+and nothing in it is looked up: `${HOME}` is seven characters. Numbers typed otherwise (`1e-4`, `10_000`) are text here
+as well; `conf.compose.typed` reads them as numbers for keys that are numbers.
 """
 
 import os
@@ -14,20 +14,25 @@ from typing import Annotated, Any
 
 from conf.errors import ConfigError
 
-HOME = "~ and ~user are home folders"
+HOME, SERVER = "~ and ~user are home folders", "a URL may be of a server that asks for a password"
 Location = Annotated[str, HOME]
-"""A local path or a URL, kept as text; `conf.compose.typed` puts the home folder in the place of `~`."""
+"""A local path or a URL without a password, kept as text; `conf.compose.typed` replaces `~` by the home folder."""
+SourceLocation = Annotated[str, HOME, SERVER]
+"""A location that is read from alone: web and file servers, which ask for a password in the URL, may hold it too."""
 
 _DEEPEST = 32  # of lists in lists
 _BLANKS = " \t\n"
 _QUOTED = re.compile(r"""'(?:\\.|[^\\'])*'|"(?:\\.|[^\\"])*\"""", re.DOTALL)
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]*://")
+_PASSWORD = re.compile(r"([A-Za-z0-9+.-]+)://[^/?#]*:[^/?#]*@")
+_SERVERS = ("http", "https", "ftp", "sftp", "ssh", "smb", "github")  # the last has org:repository@version there
 _KEY = re.compile(rf"({_QUOTED.pattern}|[^:,{{}}\[\]]+?)[{_BLANKS}]*:", re.DOTALL)
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 class TypedList(list[Any]):
-    """A list, and the text that was typed: a key that takes text takes that."""
+    """A list, and the text that was typed, which a text key uses."""
 
     def __init__(self, items: Iterable[Any], text: str) -> None:
         super().__init__(items)
@@ -57,7 +62,7 @@ def read_value(text: str) -> Any:
 
 
 def text_of(value: Any) -> str | None:
-    """The text that was typed for a value; None for what no text stands for."""
+    """The text that was typed for a value; None if it has none."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str | int | float | TypedList | TypedDict):
@@ -65,15 +70,43 @@ def text_of(value: Any) -> str | None:
     return None
 
 
+def as_typed(value: Any) -> str:
+    """The text that a user would type for a value, of a configuration or a recipe."""
+    if value is None:
+        return "null"
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(as_typed, value))}]"
+    return text_of(value) or str(value)
+
+
 def at_home(path: str) -> str:
-    """A path or URL with the home folder in the place of a leading `~` or `~user`."""
+    """A path or URL with a leading `~` or `~user` replaced by the home folder."""
     return os.path.expanduser(path)  # noqa: PTH111  (a Path would shorten s3://, and fail where there is no such user)
+
+
+def is_url(text: str) -> bool:
+    """Whether a text is a URL or a chain of them (`zip://a.png::s3://bucket/b.zip`); any other is a local path."""
+    return _URL.match(text) is not None
+
+
+def check_no_password(key: str, text: str, *, of_server: bool = False) -> None:
+    """Raise ConfigError for a URL that holds a password: stores read theirs elsewhere, and may print the URL.
+
+    Args:
+        key: configuration key that named it.
+        text: a URL, a chain of them, or a local path, which is accepted.
+        of_server: whether to accept passwords of servers that ask for one in the URL.
+    """
+    for link in text.split("::") if is_url(text) else ():
+        match = _PASSWORD.match(link)
+        if match is not None and not (of_server and match[1].lower() in _SERVERS):
+            raise ConfigError(key, text, "a local path, or a URL without password: credentials are of the environment")
 
 
 def is_utf8(text: str) -> bool:
     """Whether files in UTF-8 can hold a text: it has no halves of characters (surrogates).
 
-    Python makes halves of the bytes of a command line that are not UTF-8, and so does JSON that says `"\\ud800"`.
+    Python makes them of bytes of a command line that are not UTF-8, and of `"\\ud800"` in JSON.
     """
     return _HALF_CHARACTER.search(text) is None
 
@@ -85,7 +118,7 @@ def check_utf8(key: str, text: str) -> None:
 
 
 def plain_value(value: Any) -> Any:
-    """The same value in lists and dicts that have no memory."""
+    """The same value in plain lists and dicts, without the text that was typed."""
     if isinstance(value, dict):
         return {key: plain_value(item) for key, item in value.items()}
     return [plain_value(item) for item in value] if isinstance(value, list) else value
@@ -102,7 +135,7 @@ def _scalar(text: str) -> Any:
         number = float(text) if match[2] else int(text)
     except ValueError:  # more digits than Python reads
         return text
-    return number if str(number) == text else text  # what would come back changed, as 0.50, stays text
+    return number if str(number) == text else text  # what would be printed differently, as 0.50, stays text
 
 
 def _unquoted(text: str) -> str:
@@ -150,7 +183,7 @@ def _key(text: str) -> int | str:
 
 
 def _item(text: str, start: int, depth: int) -> tuple[Any, int] | None:
-    """The value that begins at `start` in a list or dict, and where the comma or bracket behind it stands."""
+    """The value that begins at `start` in a list or dict, and the place of the comma or bracket after it."""
     start = _after_blanks(text, start)
     collection = _collection(text, start, depth + 1)
     if collection is None and (quoted := _QUOTED.match(text, start)):
@@ -172,7 +205,7 @@ def _item(text: str, start: int, depth: int) -> tuple[Any, int] | None:
 
 
 def parse_size(size: object) -> tuple[int, int]:
-    """(width, height) in pixels, of `256` or `384x256`.
+    """(width, height) in pixels, from `256` or `384x256`.
 
     Raises:
         ConfigError: if it is neither.
@@ -184,7 +217,7 @@ def parse_size(size: object) -> tuple[int, int]:
 
 
 def check_named(key: str, path: PurePath) -> None:
-    """Raise ConfigError unless a path ends with a name: what is made beside it first could not be renamed to it."""
+    """Raise ConfigError unless a path ends with a name: temporary files beside it could not be renamed to it."""
     if path.name in ("", ".."):
         raise ConfigError(key, path, f"a path that ends with a name, such as {path / 'new'}")
 

@@ -30,7 +30,7 @@ def run(config: AppConfig) -> Summary:
     """Serve until Ctrl-C.
 
     Raises:
-        UserError: if Gradio is not installed, a painter is not whole, the port is taken, or `out` is another's.
+        UserError: if Gradio is not installed, a painter is not complete, the port is taken, or `out` holds other work.
     """
     if find_spec("gradio") is None:
         raise UserError("the app needs gradio: pip install 'process-painter[app]'")
@@ -75,7 +75,7 @@ def _serve(config: AppConfig, paintings: "Paintings") -> Summary:
 
 
 def _check_address(config: AppConfig) -> None:
-    """Raise UserError, before anything is loaded, if there is nothing to listen on, or it is no address."""
+    """Raise UserError, before anything is loaded, if the host is not an address or the port cannot be listened on."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -83,7 +83,7 @@ def _check_address(config: AppConfig) -> None:
         except OSError as error:
             address = f"host={config.host} port={config.port}"
             raise UserError(f"{address}: cannot listen here: {error.strerror or error}; choose another port") from error
-        except (TypeError, ValueError) as error:  # of letters that no name of a host has
+        except (TypeError, ValueError) as error:  # the host has characters that no host name may have
             raise ConfigError("host", config.host, "the address or the name of a host") from error
 
 

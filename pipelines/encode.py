@@ -44,7 +44,7 @@ from training.models.weights import parent_weights, read_run_card, sound_hash
 if TYPE_CHECKING:
     from torch import Tensor, device
 
-_TEXTS_A_SHARD = 256
+_TEXTS_PER_SHARD = 256
 
 
 class Encoder(Protocol):
@@ -58,13 +58,13 @@ class Encoder(Protocol):
         """(S, C, h, w) of the latents of T frames of (height, width)."""
 
     def encode_sequences(self, frames: "Tensor", at_once: int | None = None) -> "tuple[Tensor, Tensor]":
-        """Mean and logarithm of variance, (B, S, C, h, w) each, of (B, T, 3, H, W) frames in [-1, 1]."""
+        """Mean and logarithm of variance, (B, S, C, h, w) each, for (B, T, 3, H, W) frames in [-1, 1]."""
 
     def embed(self, captions: Sequence[str]) -> Text:
         """Embeddings of captions."""
 
     def fingerprint(self) -> str:
-        """Hash of the weights that both depend on."""
+        """Hash of the weights that latents and embeddings depend on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,23 +87,23 @@ class EncodeConfig:
 
     @property
     def base_path(self) -> str:
-        """Where the base is: a name on the hub, or a folder; of a run, its weights.
+        """The base's name on the Hub, or its folder; for a run, the folder of its weights.
 
         Raises:
             UserError: if it is a run that has not ended.
         """
         path = self.base or self.model.path or ""
-        folder = located(path) if "://" in path else Path(path)
+        folder = located(path)
         return str(parent_weights("base", folder)) if folder.exists() else path
 
     @property
     def base_word(self) -> str:
-        """How training is given the same base."""
+        """The override that gives training the same base."""
         return f"base={self.base}" if self.base is not None else f"model.path={self.model.path}"
 
     @property
     def next_stage(self) -> str:
-        """What is trained next on the base: the base itself where it knows words only, or else its motion."""
+        """The stage to train next: `base` if the base has learned words only, else `motion`."""
         card = read_run_card(Path(self.base_path)) or {}
         has_words_only = card.get("stage") == "words" and "base" not in card.get("recipe", {}).get("parents", {})
         return "base" if has_words_only else "motion"
@@ -122,19 +122,18 @@ class _Task:
 
 
 def run(config: EncodeConfig) -> Summary:
-    """Encode a data set, or what is missing of it.
+    """Encode a data set, or its missing part.
 
     Raises:
-        UserError: if the data set, the base, the device or the folder will not do, or the disk is full.
+        UserError: if the data set, the base, the device or the folder cannot be used, or the disk is full.
     """
     splits = open_splits(config.dataset)
     device = compute_device(config.device)
     if Path(config.base_path).exists():
         sound_hash("base", Path(config.base_path))
-    base = architecture(config.model.name).load_base(
-        config.base_path, config.model
-    )  # seconds: after what is refused at once
-    _sizes(config, splits, base)  # a base that reads its weights when they are asked for has read none yet
+    # Loading takes seconds, so it comes after checks that may refuse at once.
+    base = architecture(config.model.name).load_base(config.base_path, config.model)
+    _sizes(config, splits, base)  # checked before a base that loads its weights lazily has loaded them
     for encoder in base.encoders.values():
         encoder.to(device)
     return encode(config, splits, base, device)
@@ -188,7 +187,7 @@ def open_splits(url: str) -> dict[str, StoredSplit]:
 def _sizes(
     config: EncodeConfig, splits: Mapping[str, StoredSplit], encoder: Encoder
 ) -> tuple[tuple[int, int], int, int]:
-    """(height, width) of the frames, and how many frames and latents a sequence has."""
+    """(height, width) of the frames, and the numbers of frames and latents of a sequence."""
     (first,) = next(iter(splits.values())).read([0])
     height_px, width_px = first.facts["size_px"]
     if height_px % encoder.cell_px or width_px % encoder.cell_px:
@@ -210,8 +209,8 @@ def _plan(config: EncodeConfig, splits: Mapping[str, StoredSplit], encoder: Enco
         num_latents=num_latents if num_latents != num_frames else None,
     ).recipe()
     if methods := [{key: method[key] for key in ("name", "phrase")} for method in source.recipe.get("renderers", ())]:
-        recipe["renderers"] = methods  # whoever paints by what is trained on these is told how to ask for them
-    num_texts = -(-len(captions) // _TEXTS_A_SHARD)
+        recipe["renderers"] = methods  # painters that are trained on these latents list the phrases of their methods
+    num_texts = -(-len(captions) // _TEXTS_PER_SHARD)
     card = DatasetCard(
         recipe=recipe,
         config_hash=recipe_hash(recipe),
@@ -237,8 +236,8 @@ def _encode_shard(name: str, task: _Task) -> ShardManifest:
     split_name = split_of(name)
     records: list[Mapping[str, Any]] = []
     if split_name == TEXT_SPLIT:
-        first = number_of(name) * _TEXTS_A_SHARD
-        captions = task.captions[first : first + _TEXTS_A_SHARD]
+        first = number_of(name) * _TEXTS_PER_SHARD
+        captions = task.captions[first : first + _TEXTS_PER_SHARD]
         count, samples = len(captions), _texts(captions, task)
     else:
         split = task.splits[split_name]
@@ -259,7 +258,7 @@ def _encode_shard(name: str, task: _Task) -> ShardManifest:
 
 
 def _sequences(split: StoredSplit, indices: Sequence[int], task: _Task) -> Iterator[tuple[str, dict[str, bytes]]]:
-    """Sequences of a shard with latents in place of frames."""
+    """Sequences of a shard, with latents in place of frames."""
     import torch
 
     for index in indices:
@@ -279,7 +278,7 @@ def _sequences(split: StoredSplit, indices: Sequence[int], task: _Task) -> Itera
 
 
 def _frames(sequence: StoredSequence, url: str) -> "Tensor":
-    """(T, 3, H, W) in [-1, 1]."""
+    """The frames of a sequence, (T, 3, H, W) in [-1, 1]."""
     import torch
 
     try:

@@ -22,8 +22,8 @@ import numpy as np
 from conf.command import COMPLETE, PARTIAL, Summary, command, leave
 from conf.compose import typed
 from conf.errors import ConfigError
-from conf.recipe import plain_containers
-from conf.value import check_whole
+from conf.recipe import first_difference, plain_containers
+from conf.value import as_typed, check_whole
 from pipelines.artists.grid import GridConfig
 from pipelines.evaluation.importers import Imported, Layout, Wanted, read_set
 from pipelines.evaluation.perceptual import WeightsConfig, load_networks
@@ -38,7 +38,7 @@ from training.data.staging import to_stores
 
 _JSON, _PAGE = "evaluation.json", "index.html"
 _MEMORY_BYTES = 4_000_000_000
-_BYTES_A_PIXEL = 75  # colours and differences of one pixel of one frame, of both sets and of a set of controls
+_BYTES_PER_PIXEL = 75  # colours and differences of a pixel of a frame, for both sets and a set of controls
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ class EvaluateConfig:
         check_whole("size", self.size, 64, 512)
         check_whole("max_sequences", self.max_sequences, 1, 2000)
         check_whole("seed", self.seed, 0, 2**63 - 1)
-        most = _MEMORY_BYTES // (_BYTES_A_PIXEL * self.num_frames * self.size**2)
+        most = _MEMORY_BYTES // (_BYTES_PER_PIXEL * self.num_frames * self.size**2)
         if self.max_sequences > most:
             raise ConfigError("max_sequences", self.max_sequences, f"at most {most} at this size and num_frames")
         if self.generated.resolve() == self.reference.resolve():
@@ -77,18 +77,18 @@ class EvaluateConfig:
 
 
 def run(config: EvaluateConfig) -> Summary:
-    """Judge, and write the report.
+    """Evaluate the generated set, and write the report.
 
     Raises:
-        UserError: if a set cannot be read, weights are not what they should be, or the folder will not do.
+        UserError: if a set or weights cannot be read, or the output folder cannot be used.
     """
     settings = _settings(config)
     check = partial(_refuse_other, config.out, settings)
     with claimed_folder(config.out, what="an evaluation", card=_JSON, check=check):
-        return _judged(config, settings)
+        return _evaluated(config, settings)
 
 
-def _judged(config: EvaluateConfig, settings: dict[str, Any]) -> Summary:
+def _evaluated(config: EvaluateConfig, settings: dict[str, Any]) -> Summary:
     networks = load_networks(config.weights)
     wanted = Wanted(
         grid=config.grid, max_sequences=config.max_sequences, num_frames=config.num_frames, size_px=config.size
@@ -122,7 +122,7 @@ def _judged(config: EvaluateConfig, settings: dict[str, Any]) -> Summary:
 
 
 def _stretched(key: str, imported: Imported, num_frames: int) -> list[str]:
-    """A warning if processes have fewer frames than are compared: some frames are then used twice."""
+    """A warning if processes have fewer frames than are compared, so that some of their frames are used twice."""
     short = [length for length in imported.lengths if length < num_frames]
     if not short:
         return []
@@ -150,12 +150,14 @@ def _settings(config: EvaluateConfig) -> dict[str, Any]:
 def _refuse_other(out: Path, settings: dict[str, Any]) -> None:
     """Refuse a folder that holds an evaluation of other sets; the same evaluation may be repeated."""
     try:
-        stored_settings = parse_json(retried(out / _JSON, (out / _JSON).read_bytes))["settings"]
+        stored_settings = dict(parse_json(retried(out / _JSON, (out / _JSON).read_bytes))["settings"])
     except (IsADirectoryError, ValueError, KeyError, TypeError, AttributeError):
         allowed = f"a new or empty folder; {_JSON} in this one is not an evaluation"
         raise ConfigError("out", out, allowed) from None
-    if stored_settings != settings:
-        raise ConfigError("out", out, "another folder; this one holds an evaluation of other data or settings")
+    if (difference := first_difference(stored_settings, settings)) is not None:
+        key, stored, requested = difference
+        differs = f"{key}={as_typed(stored)}, not {as_typed(requested)}"
+        raise ConfigError("out", out, f"another folder; this one holds an evaluation with {differs}")
 
 
 def _write(out: Path, report: Report) -> Path:

@@ -18,7 +18,7 @@ from conf.command import Summary, command, leave
 from conf.compose import typed
 from conf.errors import ConfigError
 from conf.progress import Progress
-from conf.value import Location
+from conf.value import SourceLocation
 from pipelines.exports.inputs import Replay, from_dataset, from_painting, from_picture
 from pipelines.exports.placing import check_free, placed
 from pipelines.exports.process import Process
@@ -35,7 +35,7 @@ class ExportConfig:
     dataset: Path | None
     key: tuple[str, ...]
     painting: Path | None
-    picture: Location | None
+    picture: SourceLocation | None
     renderer: RendererChoice
     canvas_px: int
     seed: int
@@ -76,20 +76,20 @@ class ExportConfig:
 
 
 def run(config: ExportConfig) -> Summary:
-    """Write every process that was asked for.
+    """Write all requested processes.
 
     Raises:
-        UserError: if something cannot be read, does not fit the format, or cannot be written; nothing is then left.
+        UserError: if something cannot be read, does not fit the format, or cannot be written; then nothing is left.
     """
     chosen = FORMATS[config.format_name]
     lines = []
     with placed(config.out) as path, Progress("exporting", max(1, len(config.key)), unit="processes") as progress:
-        one_path = config.is_file or (not chosen.endings and len(config.key) < 2)
-        if not one_path:
+        is_single = config.is_file or (not chosen.endings and len(config.key) < 2)
+        if not is_single:
             path.mkdir()
         for process in _processes(config):
             chosen.refuse(process, config.format_name)
-            chosen.write(process, config.settings, path if one_path else path / _file_name(process, chosen))
+            chosen.write(process, config.settings, path if is_single else path / _file_name(process, chosen))
             height, width = process.size_px
             lines.append(f"{process.name}: {len(process.frames)} frames of {width}x{height} px as {config.format_name}")
             progress.advance(1)
@@ -111,12 +111,12 @@ def _file_name(process: Process, chosen: Format) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class _Composed:
-    """The keys of `conf/export.yaml` beside those of `Settings` and `Replay`; types checked, ranges not yet."""
+    """The keys of `conf/export.yaml` other than those of `Settings` and `Replay`; ranges are not checked yet."""
 
     dataset: Path | None
     key: str | tuple[str, ...] | None
     painting: Path | None
-    picture: Location | None
+    picture: SourceLocation | None
     renderer: dict[str, Any]
     canvas_px: int
     seed: int

@@ -19,7 +19,7 @@ from conf.command import Summary, command, leave
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from conf.progress import Progress
-from conf.value import Location
+from conf.value import SourceLocation
 from pipelines.exports.placing import check_free, placed
 from pipelines.inference.video import ENDINGS, Frame, VideoFile, even
 from pipelines.kernels import compile_kernels
@@ -31,7 +31,7 @@ from renderers.painting import Image, Painting, Spacing, spaced_steps, to_uint8
 from renderers.quality import psnr_db
 from training.data.staging import to_stores
 
-_LONGEST_BY_ITSELF_PX = 1920
+_DEFAULT_LONGEST_PX = 1920  # of the film's long side, if `size` is not set
 _SHORTEST_CANVAS_PX, _LONGEST_CANVAS_PX = 64, 1024
 
 
@@ -39,7 +39,7 @@ _SHORTEST_CANVAS_PX, _LONGEST_CANVAS_PX = 64, 1024
 class FilmConfig:
     """One film. `conf/film.yaml` says what each key means."""
 
-    picture: Location
+    picture: SourceLocation
     out: Path
     overwrite: bool
     renderer: RendererChoice
@@ -71,12 +71,12 @@ class FilmConfig:
 
     @property
     def ending(self) -> str:
-        """Of the file's name, in lower case."""
+        """Ending of the file's name, in lower case."""
         return self.out.suffix.lower()
 
     @property
     def num_frames(self) -> int:
-        """Frames in which the painting is made, the bare canvas and the finished painting included."""
+        """Number of frames of the painting, including the blank canvas and the finished painting."""
         return max(2, round(self.seconds * self.frames_per_s))
 
 
@@ -88,14 +88,14 @@ def run(config: FilmConfig) -> Summary:
             cannot be written.
     """
     compile_kernels({config.renderer.family}, ClusterConfig(kind="inline"))
-    image = read_picture(config.picture, config.renderer.ground)
+    image = read_picture(config.picture, config.renderer.ground, "picture")
     canvas = canvas_of(image, config.canvas_px, config.picture)
     painting = config.renderer.paint(canvas, config.seed)
     height, width = size_px = _film_size(image, config.size)
     num_steps = len(painting.distances) - 1
-    bare, finished = config.renderer.renderer.replay(painting.program, [0, num_steps])
+    blank, finished = config.renderer.renderer.replay(painting.program, [0, num_steps])
     with placed(config.out) as path:
-        _write(config, painting, path, size_px, [to_uint8(bare), to_uint8(finished)])
+        _write(config, painting, path, size_px, [to_uint8(blank), to_uint8(finished)])
     seconds = config.num_frames / config.frames_per_s + config.hold
     return Summary(
         lines=(
@@ -110,9 +110,9 @@ def _write(config: FilmConfig, painting: Painting, path: Path, size_px: tuple[in
     """Write the film.
 
     Args:
-        path: of the new file.
+        path: path of the new file.
         size_px: (height, width), both even.
-        examples: canvases of any one size whose colours a GIF should have.
+        examples: canvases of any one size, from which a GIF takes its colours.
     """
     steps = spaced_steps(painting.left, config.num_frames, config.spacing)
     counts = {step: len(list(frames)) for step, frames in groupby(steps)}
@@ -130,17 +130,17 @@ def _write(config: FilmConfig, painting: Painting, path: Path, size_px: tuple[in
 def _film_size(image: NDArray[np.float32], size: int | None) -> tuple[int, int]:
     """(height, width) of the film, both even."""
     longest = max(image.shape[:2])
-    scale = (size or min(longest, _LONGEST_BY_ITSELF_PX)) / longest
+    scale = (size or min(longest, _DEFAULT_LONGEST_PX)) / longest
     return even(image.shape[0] * scale), even(image.shape[1] * scale)
 
 
-def canvas_of(image: NDArray[np.float32], canvas_px: int, picture: Location) -> Image:
-    """The picture at the size at which strokes are planned, with its own shape.
+def canvas_of(image: NDArray[np.float32], canvas_px: int, picture: SourceLocation) -> Image:
+    """The picture at the size at which strokes are planned, with its proportions.
 
     Args:
         image: (H, W, 3).
-        canvas_px: long side.
-        picture: for error messages.
+        canvas_px: long side of the canvas.
+        picture: name for error messages.
 
     Raises:
         UserError: if it is too slender for any canvas.
@@ -158,9 +158,9 @@ def canvas_of(image: NDArray[np.float32], canvas_px: int, picture: Location) -> 
 
 @dataclass(frozen=True, kw_only=True)
 class _Composed:
-    """`conf/film.yaml` as a user sees it, types checked and ranges not yet."""
+    """`conf/film.yaml` as a user types it; types are checked, ranges are not yet."""
 
-    picture: Location
+    picture: SourceLocation
     out: Path
     overwrite: bool
     renderer: dict[str, Any]

@@ -20,7 +20,7 @@ from training.data.claim import sole_writer
 from training.data.manifest import sweep_temporaries, write_atomically
 from training.data.remote import AnyPath, Place, below
 
-_MOST_SEQUENCES = 2000  # at some 10 to 40 KB each, more would no longer open on a phone
+_MOST_SEQUENCES = 2000  # a sequence takes 10 to 40 KB, and a page with more would not open on a phone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,9 +60,9 @@ def write_gallery(root: Place, *, max_sequences: int = 200, thumbnail_px: int = 
     """Write `DIR/gallery/index.html` and return its path. The same data set gives the same bytes.
 
     Args:
-        root: folder of the data set; one that is not complete gets a page of what is committed.
-        max_sequences: how many are shown, evenly spread over the data set and its renderers.
-        thumbnail_px: longer side of the frames on the page; never larger than stored.
+        root: folder of the data set; of an unfinished one, the committed part is shown.
+        max_sequences: the most sequences that are shown, evenly spread over the data set and its renderers.
+        thumbnail_px: longer side of the frames on the page; stored frames are never enlarged.
 
     Raises:
         UserError: if there is no data set, a shard is damaged, or the page cannot be written.

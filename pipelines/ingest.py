@@ -17,6 +17,7 @@ from typing import Any
 
 from conf.command import Summary, command, leave
 from conf.compose import typed
+from conf.errors import ConfigError
 from pipelines.artists.config import CaptionConfig, IngestConfig, TreatmentConfig
 from pipelines.artists.find import ArtistSource, Layout, find_sequences
 from pipelines.artists.grid import GridConfig
@@ -29,13 +30,16 @@ from pipelines.synthesis.run_config import RunKeys
 
 
 def run(config: IngestConfig) -> Summary:
-    """Make the data set, or what is missing of it.
+    """Make the data set, or its missing part.
 
     Raises:
-        UserError: if the source or the folder will not do, the disk is full, or too many inputs were refused.
+        UserError: if the source or the folder cannot be used, the disk is full, or too many inputs were refused.
     """
     config.mask.check()
-    entries = find_sequences(config.source, config.layout)
+    try:
+        entries = find_sequences(config.source, config.layout)
+    except ConfigError as error:
+        raise error.under("source") from error
     plan = make_plan(entries, [1.0], None, config.shard_size, config.val_fraction)
     card = dataset_card(config.recipe(), plan, config.out)
     settings = IngestSettings(
@@ -56,7 +60,7 @@ def run(config: IngestConfig) -> Summary:
 
 @dataclass(frozen=True, kw_only=True)
 class _Composed(RunKeys):
-    """`conf/ingest.yaml` as a user sees it."""
+    """`conf/ingest.yaml` as a user types it."""
 
     source: ArtistSource
     layout: Layout
@@ -67,7 +71,7 @@ class _Composed(RunKeys):
 
 
 def ingest_config(plain: dict[str, Any]) -> IngestConfig:
-    """From the composed `conf/ingest.yaml` to the typed configuration.
+    """The typed configuration of the composed `conf/ingest.yaml`.
 
     Raises:
         ConfigError: naming the key, the value and what is allowed.

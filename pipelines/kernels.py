@@ -1,7 +1,7 @@
 """Compiles stroke kernels before a run begins, so that it does not seem to hang and its estimate of time is right.
 
-Kernels stay compiled on a machine until their source changes. One process compiles them all; without it, each worker
-would compile its own.
+Kernels stay compiled on a machine until their source changes. One process compiles them all; otherwise each worker
+would compile them itself.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ _SIZE_PX = 64
 def compile_kernels(families: Collection[str], cluster: ClusterConfig) -> None:
     """Compile the kernels of some renderer families, with a message, unless this machine has them already.
 
-    Machines of another Ray cluster compile for themselves; a process that fails to is no harm, as workers compile too.
+    Machines of an existing Ray cluster compile for themselves. If compiling fails here, workers compile the kernels.
     """
     from renderers.raster.jit import compiled_marker
 
@@ -34,20 +34,20 @@ def compile_kernels(families: Collection[str], cluster: ClusterConfig) -> None:
         return
     tell("compiling stroke kernels, once on this machine, about a minute")
     arguments = [sys.executable, "-m", "process_painter", "kernels", *sorted(families)]
-    done = subprocess.run(arguments, env={**environ, **worker_variables(cluster)}, stderr=subprocess.DEVNULL)
-    if done.returncode == 0:
-        with contextlib.suppress(OSError):  # a home that cannot be written
+    completed = subprocess.run(arguments, env={**environ, **worker_variables(cluster)}, stderr=subprocess.DEVNULL)
+    if completed.returncode == 0:
+        with contextlib.suppress(OSError):  # the home folder may not be writable
             for marker in markers:
                 marker.parent.mkdir(parents=True, exist_ok=True)
                 marker.touch()
 
 
 def main(families: Collection[str]) -> None:
-    """Paint noise with each choice of renderer that is of one of the families, and with each member of a mix."""
+    """Paint noise with each renderer of `conf/renderer`, members of mixes included, that belongs to the families."""
     picture = np.random.default_rng(0).random((_SIZE_PX, _SIZE_PX, 3), dtype=np.float32)
     painted: list[tuple[str, object]] = []
     for name in choices("renderer"):
-        with contextlib.suppress(ConfigError):  # it needs a file, such as weights; workers compile what it needs
+        with contextlib.suppress(ConfigError):  # it may need a file, such as weights; workers then compile its kernels
             for choice in synth_config(compose("synth", [f"renderer={name}"])).renderers:
                 if choice.family not in families or (choice.family, choice.config) in painted:
                     continue

@@ -68,9 +68,9 @@ def run(config: PaintConfig, pipeline: "PaintingPipeline | None" = None, on_gues
     """Paint.
 
     Args:
-        config: what, and where to.
-        pipeline: of `config.painter`, with its LoRAs, device and the like, if it is loaded already.
-        on_guess: called in each step with what the process may become; what it raises ends the painting.
+        config: what to paint, and where to write it.
+        pipeline: the pipeline of `config.painter` with its LoRAs, device and so on, if it is loaded already.
+        on_guess: called in each step, see `OnGuess`; an exception that it raises ends the painting.
 
     Raises:
         UserError: if a named picture or all pictures of a folder are unreadable, the painter is unusable, or memory
@@ -92,44 +92,42 @@ def _paint(config: PaintConfig, pipeline: "PaintingPipeline | None", on_guess: "
     several = requests != [config]
     requests, unreadable = readable(config, [with_phases(request, card.get("phrases", {})) for request in requests])
     hashes = {request.out: request_hash(request, card) for request in requests}
-    todo = {one.out for one in requests if not several or not is_painted(one.out, hashes[one.out])}
+    todo = {request.out for request in requests if not several or not is_painted(request.out, hashes[request.out])}
     kind = "captions" if several and config.task == "generate" else "pictures"
-    lines_of_pictures = (
-        [f"{len(requests) - len(todo)} of {len(requests)} {kind} were painted already"] if several else []
-    )
+    picture_lines = [f"{len(requests) - len(todo)} of {len(requests)} {kind} were painted already"] if several else []
     for request in requests:
         if request.out in todo:
             output_folder(request).check(num_written(request))
         else:
-            release(request.out)  # the run may have been killed right before
+            release(request.out)  # a run that was killed after writing the report has left its claim
     if several:
         check_overview(config.out)
     not_followed: dict[Path, str] = {}
     if todo:
         painted = _paint_all(config, requests, todo, hashes, card, device, pipeline, on_guess)
-        lines_of_pictures += painted.lines
+        picture_lines += painted.lines
         not_followed = painted.not_followed
     if not_followed and not several:
         raise UserError(not_followed[config.out])
     if several:
         write_overview(config.out, [request.out for request in requests if request.out not in not_followed])
-        if len(lines_of_pictures) > _MOST_LINES:
-            lines_of_pictures = [
-                *lines_of_pictures[:_MOST_LINES],
+        if len(picture_lines) > _MOST_LINES:
+            picture_lines = [
+                *picture_lines[:_MOST_LINES],
                 f"  and so on; {config.out}/*/report.json has the others",
             ]
     skipped = [f"skipped {reason}" for reason in (*unreadable, *not_followed.values())]
-    lines = (*lines_of_pictures, *skipped, f"look at it: {config.out / 'index.html'}")
+    lines = (*picture_lines, *skipped, f"look at it: {config.out / 'index.html'}")
     return Summary(lines=lines, exit_code=PARTIAL if skipped else COMPLETE)
 
 
 @dataclass
 class _Painted:
-    """What became of requests.
+    """The results of requests.
 
     Attributes:
-        lines: about those that were written.
-        not_followed: why those were not, by their folders, that strokes could not paint as asked.
+        lines: lines to print about the processes that were written.
+        not_followed: folder of a request that strokes could not paint as asked -> the reason.
     """
 
     lines: list[str] = field(default_factory=list)
@@ -148,8 +146,8 @@ def _paint_all(
 ) -> _Painted:
     """Paint the requests in `todo`, and write each as soon as it is painted.
 
-    What is painted beside a picture changes how it is rounded. So batches are of the same pictures, whatever of them a
-    run that was killed has painted already.
+    The other pictures of a batch change how a picture's numbers are rounded. So batches always hold the same pictures,
+    even if a killed run has painted some of them already.
     """
     import torch
 
@@ -174,11 +172,13 @@ def _paint_all(
         groups = [
             group
             for framing in dict.fromkeys(framings.values())
-            for group in batches([one for one in requests if framings[one.out] == framing], config.batch_size)
-            if any(one.out in todo for one in group)
+            for group in batches(
+                [request for request in requests if framings[request.out] == framing], config.batch_size
+            )
+            if any(request.out in todo for request in group)
         ]
-        steps_shown = config.steps * len(groups) if config.num_frames <= card["num_frames"] else None
-        with Progress("painting", steps_shown, 0, "steps") if steps_shown else nullcontext() as progress:
+        total_steps = config.steps * len(groups) if config.num_frames <= card["num_frames"] else None
+        with Progress("painting", total_steps, 0, "steps") if total_steps else nullcontext() as progress:
             for group in groups:
                 framing = framings[group[0].out]
                 pictures = [
@@ -191,16 +191,16 @@ def _paint_all(
                 for request, request_pictures, (frames, pieces) in zip(group, pictures, painted, strict=True):
                     if request.out not in todo:
                         continue
-                    stamp = hashes[request.out]
+                    digest = hashes[request.out]
                     try:
-                        outcome.lines += write_result(request, framing, frames, request_pictures, pieces, stamp)
+                        outcome.lines += write_result(request, framing, frames, request_pictures, pieces, digest)
                     except CannotFollow as reason:
                         outcome.not_followed[request.out] = str(reason)
     return outcome
 
 
 def _framing(request: PaintConfig, card: Mapping[str, Any], cell_px: int) -> Framing:
-    """For the picture that a process ends with, or the last that it is given."""
+    """The framing of a process; without a size, it suits the last given picture."""
     shape = None
     if request.size is None and request.pinned and len(known_sizes(card)) > 1:
         *_, last = request.pinned.values()
@@ -212,18 +212,18 @@ def warn_of_unknown_words(base: "Base", prompts: Iterable[str], phrases: Mapping
     """Name the words of prompts that a painter was not trained on.
 
     Args:
-        base: of the painter.
-        prompts: of all processes.
-        phrases: of its methods, which it was trained on even where its tokenizer is older.
+        base: the painter's base.
+        prompts: prompts of all processes.
+        phrases: phrases of its methods, which it was trained on even if its tokenizer is older.
     """
-    of_methods = set(re.findall(r"[^\W\d_]+", " ".join(phrases.values()).lower()))
-    unknown = [word for word in base.unknown_words(" ".join(dict.fromkeys(prompts))) if word not in of_methods]
+    method_words = set(re.findall(r"[^\W\d_]+", " ".join(phrases.values()).lower()))
+    unknown = [word for word in base.unknown_words(" ".join(dict.fromkeys(prompts))) if word not in method_words]
     if unknown:
         tell(f"warning: this painter was not trained on the words {', '.join(unknown)}")
 
 
 def _warn_of_foreign_size(framing: Framing, card: Mapping[str, Any]) -> None:
-    """A painter knows things at about the size at which it saw them, and at those that its card lists."""
+    """Warn of a size that is far from the trained one and not on the painter's card, at which it paints badly."""
     trained_px = card["size_px"]
     if (framing.height_px, framing.width_px) in known_sizes(card):
         return
@@ -258,9 +258,9 @@ def _painted(
     progress: Progress | None,
     on_guess: "OnGuess | None",
 ) -> "list[tuple[NDArray[np.uint8], Pieces | None]]":
-    """Processes (T, H, W, 3) of prompts with pictures; those of more frames than the painter learned with their pieces.
+    """Paint processes (T, H, W, 3) of prompts with pictures; long ones are returned with their pieces.
 
-    Each is painted from the noise it would have alone.
+    Each process is painted from the noise that it would have if it were painted alone.
     """
     from pipelines.inference.longer.in_between import LEAST_SLOTS, paint_long
 
@@ -284,9 +284,9 @@ def _painted(
         on_guess=on_guess,
     )
     if progress is not None:
-        alone, on_step = [0] * len(prompted), partial(progress.advance, 1)
+        positions, on_step = [0] * len(prompted), partial(progress.advance, 1)
         prompts, conditions = zip(*prompted, strict=True)
-        painted = paint(list(prompts), list(conditions), seed=config.seed, positions=alone, on_step=on_step).frames
+        painted = paint(list(prompts), list(conditions), seed=config.seed, positions=positions, on_step=on_step).frames
         return [(_bytes(frames), None) for frames in painted]
 
     def paint_pieces(prompt: str, conditions: "Sequence[Sequence[PinnedPicture]]", **options: Any) -> "Tensor":
@@ -298,7 +298,7 @@ def _painted(
 
 
 def _bytes(frames: "Tensor") -> NDArray[np.uint8]:
-    """(T, H, W, 3) of (T, 3, H, W) in [0, 1]."""
+    """(T, H, W, 3) bytes of (T, 3, H, W) frames in [0, 1]."""
     rounded: NDArray[np.uint8] = (frames * 255).round().byte().permute(0, 2, 3, 1).numpy()
     return rounded
 

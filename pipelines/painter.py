@@ -2,7 +2,7 @@
 
     DiffusionPipeline.from_pretrained(PAINTER, custom_pipeline="pipelines/painter.py", trust_remote_code=True)
 
-How it paints is the same for all architectures and stands in `pipelines.inference.pipeline`.
+Painting itself is the same for all architectures, and is in `pipelines.inference.pipeline`.
 """
 
 from dataclasses import replace
@@ -30,11 +30,11 @@ class ProcessPainterPipeline(PaintingPipeline, DiffusionPipeline):  # type: igno
     """Text, pictures at any frames, or both -> processes.
 
     Args:
-        vae, text_encoder, tokenizer, unet: of the base. A 2D UNet is given its temporal modules here.
+        vae, text_encoder, tokenizer, unet: parts of the base. The 2D UNet gets its temporal modules here.
         motion_adapter: the temporal modules.
-        scheduler: whose noise schedule counts.
-        replication: the replication network; without it pictures act through inversion alone.
-        shared_noise: how much of their noise frames have in common, as the temporal modules were trained.
+        scheduler: a scheduler whose noise schedule is used.
+        replication: the replication network; without it, pictures act through inversion alone.
+        shared_noise: how much noise frames have in common, as in the training of the temporal modules.
     """
 
     _optional_components: ClassVar[list[str]] = ["replication"]

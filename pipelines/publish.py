@@ -18,7 +18,7 @@ from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from training.data.licences import is_free
 
-_LISTED = 20
+_MOST_LISTED = 20  # files
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 
 
@@ -45,7 +45,7 @@ def run(config: PublishConfig) -> Summary:
     """Upload, or say what would be uploaded.
 
     Raises:
-        UserError: if what is named is not whole, is under a licence that is not free, or the Hub refuses it.
+        UserError: if the source is not complete, has a licence that is not free, or is refused by the Hub.
     """
     from pipelines.hub import contents, upload
     from pipelines.painters import painter_folder
@@ -60,18 +60,18 @@ def run(config: PublishConfig) -> Summary:
     _refuse_unfree(config, chosen.licences)
     sizes = chosen.sizes
     total = f"{len(sizes)} files, {sum(sizes.values()) / 1e6:.1f} MB"
-    seen_by = "private" if config.private else "for everybody to see"
+    visibility = "private" if config.private else "for everybody to see"
     if config.dry_run:
-        lines = [f"  {size / 1e3:12,.1f} kB  {name}" for name, size in list(sizes.items())[:_LISTED]]
-        lines += [f"  and {len(sizes) - _LISTED} more"] * (len(sizes) > _LISTED)
+        lines = [f"  {size / 1e3:12,.1f} kB  {name}" for name, size in list(sizes.items())[:_MOST_LISTED]]
+        lines += [f"  and {len(sizes) - _MOST_LISTED} more"] * (len(sizes) > _MOST_LISTED)
         terms = ", ".join(sorted(chosen.licences)) or "none stated"
-        return Summary(lines=(f"would upload {total}, to {chosen.kind} {config.repo}, {seen_by}; {terms}", *lines))
+        return Summary(lines=(f"would upload {total}, to {chosen.kind} {config.repo}, {visibility}; {terms}", *lines))
     url = upload.upload(chosen, config.repo, private=config.private)
     return Summary(lines=(f"uploaded {total}: {url}", f"load it: {_loading(config)}"))
 
 
 def _loading(config: PublishConfig) -> str:
-    """How others load it."""
+    """The call with which others load it."""
     if config.dataset is not None:
         return f"datasets.load_dataset('{config.repo}')"
     if config.painter is not None:

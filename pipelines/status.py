@@ -18,12 +18,12 @@ from training.data.dataset import read_card
 from training.data.remote import AnyPath
 from training.data.survey import Survey
 
-_REASONS_SHOWN = 5
+_MOST_REASONS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
 class StatusConfig:
-    """Which data set."""
+    """The data set; `conf/status.yaml` says what each key means."""
 
     dataset: AnyPath
 
@@ -32,7 +32,7 @@ def run(config: StatusConfig) -> Summary:
     """Look at a data set, without changing or disturbing it.
 
     Raises:
-        UserError: if there is none, or a manifest is damaged, or missing though the data set was completed.
+        UserError: if there is no data set, or a manifest is damaged, or is missing although the data set was completed.
     """
     card = read_card(config.dataset)
     faults: list[str] = []
@@ -51,7 +51,7 @@ def run(config: StatusConfig) -> Summary:
     ]
     if reasons:
         lines.append(f"  refused {reasons.total()} inputs:")
-        lines += [f"    {count} x {reason}" for reason, count in reasons.most_common(_REASONS_SHOWN)]
+        lines += [f"    {count} x {reason}" for reason, count in reasons.most_common(_MOST_REASONS)]
     if state == "stopped":
         lines.append("next: the command that began it, again; it continues from here")
     return Summary(lines=tuple(lines), exit_code=COMPLETE if state == "complete" else PARTIAL)

@@ -13,6 +13,7 @@ Look at the result with pipelines.gallery, check it with pipelines.verify, train
 from dataclasses import replace
 
 from conf.command import Summary, command, leave
+from conf.errors import ConfigError
 from pipelines.synthesis.cluster import check_cpu
 from pipelines.synthesis.config import SynthConfig, synth_config
 from pipelines.synthesis.dataset_folder import has_shards
@@ -23,7 +24,7 @@ from training.data.dataset import DatasetCard
 
 
 def run(config: SynthConfig) -> Summary:
-    """Make the data set, or what is missing of it.
+    """Make the data set, or its missing part.
 
     Raises:
         UserError: if the source or the folder is unusable, the disk is full, or too many inputs were refused.
@@ -36,13 +37,16 @@ def run(config: SynthConfig) -> Summary:
 
 
 def _left_out(config: SynthConfig) -> list[str]:
-    """Renderers of the mix that the data set was begun without."""
+    """A line about renderers of the mix that the data set was begun without."""
     names = ", ".join(config.left_out)
     return [f"left out of the mix: {names}; the data set was begun without them (a new out= has all)"] if names else []
 
 
 def _plan(config: SynthConfig) -> Plan:
-    entries = config.source.index(config.num_sequences)
+    try:
+        entries = config.source.index(config.num_sequences)
+    except ConfigError as error:
+        raise error.under("source") from error
     weights = [choice.weight for choice in config.renderers]
     return make_plan(entries, weights, config.num_sequences, config.shard_size, config.val_fraction)
 

@@ -26,7 +26,7 @@ from training.data.survey import Survey
 
 FAULTY = 1
 _METRICS = ("psnr_db", "ssim", "progress_violation")
-_SHOWN = 20  # faults listed; the rest are counted
+_MOST_LISTED = 20  # faults; the rest are only counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +41,9 @@ def run(config: VerifyConfig) -> Summary:
     """Verify a data set.
 
     Raises:
-        UserError: if there is none.
+        UserError: if there is no data set.
     """
-    from pipelines.synthesis.promises import shard_faults  # brings the renderers, for which `--help` does not wait
+    from pipelines.synthesis.promises import shard_faults  # imports the renderers, for which `--help` must not wait
 
     try:
         card = read_card(config.dataset)
@@ -88,7 +88,7 @@ class _Quality:
                     self.counts[key] = self.counts.get(key, 0) + 1
 
     def mean(self, renderer: str, metric: str) -> float:
-        """NaN of none."""
+        """The mean of a metric for a renderer; NaN without values."""
         key = (renderer, metric)
         return self.sums[key] / self.counts[key] if key in self.counts else math.nan
 
@@ -104,9 +104,9 @@ def _summary(config: VerifyConfig, card: DatasetCard, survey: Survey, quality: _
         if name != ARTIST:
             means = [f"PSNR {psnr_db:.2f} dB", f"SSIM {ssim:.3f}", *means]
         lines.append(f"  {name}: {count} sequences, {', '.join(means)}")
-    lines += [f"fault: {fault}" for fault in faults[:_SHOWN]]
-    if len(faults) > _SHOWN:
-        lines.append(f"and {len(faults) - _SHOWN} more")
+    lines += [f"fault: {fault}" for fault in faults[:_MOST_LISTED]]
+    if len(faults) > _MOST_LISTED:
+        lines.append(f"and {len(faults) - _MOST_LISTED} more")
     complete = card.totals is not None and survey.num_shards == len(card.shards)
     if card.totals is not None and card.manifests is None:
         lines.append("its dataset.json and manifests carry no hashes; the command that made it, again, adds them")

@@ -1,8 +1,8 @@
-"""What makes this package's own `conf`, `renderers`, `training` and `pipelines` the ones that are imported.
+"""Makes sure that this package's own `conf`, `renderers`, `training` and `pipelines` are imported.
 
-Their names are ordinary, so a folder from which a command is run may hold others of the same names, and `python -m`
-looks there first. Importing any of ours imports this package, whose name nobody else has, and it loads all of them from
-where it stands itself.
+Their names are ordinary, so the folder in which a command is run may hold others of the same names, and `python -m`
+looks there first. Importing any of ours imports this package, whose name is unique, and it loads all of them from the
+folder that it is in.
 """
 
 import sys

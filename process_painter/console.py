@@ -1,6 +1,6 @@
 """The command `process-painter VERB key=value ...`: every command of this package under one name.
 
-It works in any folder, whatever packages lie there, as a user's modules are never looked for.
+It works in any folder, whatever packages are there, because modules in the working directory are not imported.
 """
 
 import ast
@@ -34,8 +34,8 @@ VERBS = {
     "publish": "pipelines.publish",
 }
 """Verb -> the module that does it, in the order of a project."""
-_PARTS = {"kernels": "pipelines.kernels"}  # which commands start themselves, as processes of their own
-_started: set[str] = set()
+_INTERNAL_VERBS = {"kernels": "pipelines.kernels"}  # commands start these as processes of their own
+_started_verbs: set[str] = set()
 BAD_CONFIGURATION, INTERRUPTED = 2, 130
 _WIDTH = 110
 
@@ -50,20 +50,20 @@ def main() -> int:
     if arguments[0] == "--version":
         return _printed(f"process-painter {version('process-painter')}")
     verb, *rest = arguments
-    module = VERBS.get(verb) or _PARTS.get(verb)
+    module = VERBS.get(verb) or _INTERNAL_VERBS.get(verb)
     if module is None:
-        near = difflib.get_close_matches(verb, VERBS, 1)
-        hint = f"did you mean {near[0]}? " if near else ""
+        similar = difflib.get_close_matches(verb, VERBS, 1)
+        hint = f"did you mean {similar[0]}? " if similar else ""
         tell(f"error: {verb!r}: no such command; {hint}There are {', '.join(VERBS)}")
         return BAD_CONFIGURATION
     _forget_working_directory()
-    _started.add(verb)
+    _started_verbs.add(verb)
     sys.argv = [f"process-painter {verb}", *rest]
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     except KeyboardInterrupt:  # while a command is imported, which can take seconds
         tell("interrupted")
-        os._exit(INTERRUPTED)  # Python itself would end by SIGINT where a library in C has seen the exception pass
+        os._exit(INTERRUPTED)  # Python itself would end by SIGINT if the exception passed through a library in C
     return 0
 
 
@@ -73,13 +73,13 @@ def _printed(text: str) -> int:
 
 def as_started(text: str) -> str:
     """A text in which commands are named as this process was started: `process-painter VERB`, or `python -m MODULE`."""
-    for verb, module in VERBS.items() if _started else ():
+    for verb, module in VERBS.items() if _started_verbs else ():
         text = re.sub(rf"python -m {re.escape(module)}\b", f"process-painter {verb}", text)
     return text
 
 
 def help_text() -> str:
-    """All commands, one line each: the first line of what their modules say of themselves."""
+    """All commands, one line each: the first line of their module's docstring."""
     lines = [f"  {verb:<10}{_first_line(module)}" for verb, module in VERBS.items()]
     return "\n".join(
         [

@@ -23,14 +23,14 @@ def run_job(config: Any) -> dict[str, Any]:
 
     Args:
         config: its `job` is JSON with `number` and `count` (of jobs), `title`, `verb`, `words`, and `log`, a file for
-            all that the command prints, or null.
+            everything that the command prints, or null.
 
     Returns:
-        `exit_code`, `seconds`, `lines`, what the command printed to its standard output, and `last`, the last line of
-        what it said besides, as errors are.
+        `exit_code`, `seconds`, `lines`, which the command printed to its standard output, and `last`, the last line of
+        its standard error, which has the error if there was one.
 
     Raises:
-        KeyboardInterrupt: after the command has ended, if this process was told to stop.
+        KeyboardInterrupt: after the command has ended, if this process received a signal to stop.
     """
     job = json.loads(config.job)
     heading = f"job {job['number']} of {job['count']}: {job['title']}"
@@ -52,7 +52,7 @@ def run_job(config: Any) -> dict[str, Any]:
 
 
 def _waited_for(process: subprocess.Popen[bytes]) -> tuple[int, bytes]:
-    """What a process ended with; whoever tells this one to stop tells that one, which may save and end well."""
+    """Wait for a process; returns its exit code and output. A signal to stop is passed on, so that it can save."""
     stopped = False
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -60,18 +60,18 @@ def _waited_for(process: subprocess.Popen[bytes]) -> tuple[int, bytes]:
         stopped = True
         process.send_signal(number)
 
-    before = signal.getsignal(signal.SIGTERM)
-    is_ours = before in (signal.SIG_DFL, signal.default_int_handler)  # launchers of queues have handlers of their own
-    if is_ours:
+    previous_handler = signal.getsignal(signal.SIGTERM)
+    has_default = previous_handler in (signal.SIG_DFL, signal.default_int_handler)  # queues have their own
+    if has_default:
         signal.signal(signal.SIGTERM, stop)
     try:
         output = process.communicate()[0]
-    except KeyboardInterrupt:  # a terminal has told the other process as well
+    except KeyboardInterrupt:  # a terminal has sent it to the other process as well
         process.communicate()
         raise
     finally:
-        if is_ours:
-            signal.signal(signal.SIGTERM, before)
+        if has_default:
+            signal.signal(signal.SIGTERM, previous_handler)
     if stopped or process.returncode == INTERRUPTED:
         raise KeyboardInterrupt
     return process.returncode, output

@@ -1,4 +1,4 @@
-"""Standard output and standard error, without which a command may have been started, and which may be full."""
+"""Standard output and standard error, which may be closed when a command starts, or be files on a full disk."""
 
 import os
 import sys
@@ -8,9 +8,9 @@ _STANDARD = 0, 1, 2
 
 
 def open_missing() -> None:
-    """Put the null device where a standard stream is closed.
+    """Open the null device in place of each standard stream that is closed.
 
-    Else the next file that is opened gets its number, and what a library prints is written into that file.
+    Otherwise the next file that is opened would get its number, and what a library prints would be written into it.
     """
     for number in _STANDARD:
         try:
@@ -23,20 +23,20 @@ def open_missing() -> None:
 
 
 def tell(line: str) -> None:
-    """Print a line on standard error. One that cannot be written, as on a full disk, ends no work."""
+    """Print a line on standard error. If it cannot be written, as on a full disk, work goes on."""
     with suppress(OSError, ValueError):
         print(line, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def report(text: str) -> bool:
-    """Print what a command is asked for on standard output; False, and a line of error, if it cannot be written.
+    """Print a command's output on standard output; returns False, after a line of error, if it cannot be written.
 
-    A reader that closes the pipe early, as `head` does, is no error.
+    It is no error if a reader closes the pipe early, as `head` does.
     """
     try:
         print(text, flush=True)  # noqa: T201
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains of it at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # otherwise Python would report it at exit
         if not isinstance(error, BrokenPipeError):
             tell(f"error: standard output: {error.strerror}")
             return False

@@ -1,7 +1,7 @@
-"""What worker processes of a cluster are given to run.
+"""The functions that worker processes of a cluster run.
 
-Ray puts the working directory of the command before everything else that its workers import from. A function of this
-package is the first thing that they import, and with it come our packages and not others of the same names.
+Ray puts the working directory of the command first in the search path of its workers. They import a function of this
+package before anything else, and with it our packages and not others of the same names.
 """
 
 from importlib import import_module
@@ -9,12 +9,12 @@ from typing import Any
 
 
 def render_shard(plan: Any, settings: Any, processor: str | None = None) -> Any:
-    """As `pipelines.synthesis.shard.render_shard`, on machines that all compile for the same processor.
+    """Like `pipelines.synthesis.shard.render_shard`, but requires that all machines compile for the same processor.
 
     Args:
-        plan: of the shard.
-        settings: of the run.
-        processor: what the first machine compiles for, if this one must do the same.
+        plan: plan of the shard.
+        settings: settings of the run.
+        processor: processor that the first machine compiles for, if this one must do the same.
     """
     shard = import_module("pipelines.synthesis.shard")
     own = this_processor() if processor is not None else None
@@ -28,6 +28,6 @@ def render_shard(plan: Any, settings: Any, processor: str | None = None) -> Any:
 
 
 def this_processor() -> str:
-    """What kernels are compiled for here: LLVM's name of the processor, and its instruction sets."""
+    """The processor that kernels are compiled for here: LLVM's name of it, and its instruction sets."""
     llvm = import_module("llvmlite.binding")
     return f"{llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"

@@ -13,7 +13,7 @@ from .rendering import RenderProcess
 
 
 class ProcessPainterExtension(ComfyExtension):  # type: ignore[misc]
-    """What ComfyUI asks for the nodes."""
+    """The extension that gives ComfyUI the nodes."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """All nodes of the pack."""

@@ -1,4 +1,4 @@
-"""The node that writes a process to a file of another program."""
+"""The node that exports a process to a file for another program."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -21,11 +21,11 @@ from .progress import step_counter
 
 
 class ExportProcess(io.ComfyNode):  # type: ignore[misc]
-    """A process, or frames alone -> a file in ComfyUI's output folder."""
+    """Node: a process, or frames alone -> a file in ComfyUI's output folder."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        """Inputs are keys of `conf/export.yaml`, with its ranges and defaults."""
+        """The inputs are keys of `conf/export.yaml`, with its ranges and defaults."""
         return io.Schema(
             node_id="ProcessPainterExport",
             display_name="Export a painting process",
@@ -55,7 +55,7 @@ class ExportProcess(io.ComfyNode):  # type: ignore[misc]
         process: Process | None = None,
         frames: Tensor | None = None,
     ) -> io.NodeOutput:
-        """Where it was written. Files that are there are left alone: the next number is taken.
+        """The path that it was written to. Existing files are kept; the next free number is used.
 
         Raises:
             UserError: if there is nothing to export, the format cannot hold it, or it cannot be written.
@@ -81,7 +81,7 @@ class ExportProcess(io.ComfyNode):  # type: ignore[misc]
 
 
 def _free_path(prefix: str, ending: str) -> Path:
-    """A new path in ComfyUI's output folder, numbered as ComfyUI numbers its own.
+    """A new path in ComfyUI's output folder, numbered as ComfyUI numbers its own files.
 
     Raises:
         ConfigError: if the prefix leads out of that folder.

@@ -1,4 +1,4 @@
-"""What travels between nodes besides pictures."""
+"""Types of the values that are passed between nodes, besides pictures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 CATEGORY = "process-painter"
 
 ProcessKind = io.Custom("PROCESS_PAINTER_PROCESS")
-"""A `pipelines.exports.process.Process`: frames, and strokes where they are known."""
+"""A `pipelines.exports.process.Process`: frames, and strokes if they are known."""
 
 PainterKind = io.Custom("PROCESS_PAINTER_PAINTER")
 """A `LoadedPainter`."""
@@ -26,10 +26,10 @@ PinsKind = io.Custom("PROCESS_PAINTER_PINS")
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedPainter:
-    """A painter, ready to paint.
+    """A painter that is ready to paint.
 
     Attributes:
-        facts: what its card says.
+        facts: contents of its card.
     """
 
     pipeline: "PaintingPipeline"
@@ -38,11 +38,11 @@ class LoadedPainter:
 
 @dataclass(frozen=True, kw_only=True)
 class Pin:
-    """A picture that a frame is to be.
+    """A picture that a frame should become.
 
     Attributes:
         picture: (H, W, 3) in [0, 1], of any size.
-        frame: its number; negative ones count from the end.
+        frame: number of the frame; negative numbers count from the end.
         strength: 0 to 1.
     """
 

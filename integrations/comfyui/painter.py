@@ -22,11 +22,11 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class LoadPainter(io.ComfyNode):  # type: ignore[misc]
-    """A folder -> a painter."""
+    """Node: a folder -> a painter."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        """Inputs are keys of `conf/paint.yaml`, with its defaults."""
+        """The inputs are keys of `conf/paint.yaml`, with its defaults."""
         return io.Schema(
             node_id="ProcessPainterLoadPainter",
             display_name="Load a painter",
@@ -41,10 +41,10 @@ class LoadPainter(io.ComfyNode):  # type: ignore[misc]
 
     @classmethod
     def execute(cls, painter: str, dtype: str) -> io.NodeOutput:
-        """The painter, on a GPU where there is one.
+        """The painter, on a GPU if there is one.
 
         Raises:
-            UserError: if the folder is no painter or not whole.
+            UserError: if the folder is not a complete painter.
         """
         from pipelines.inference.loading import load_painter_pipeline
 
@@ -56,11 +56,11 @@ class LoadPainter(io.ComfyNode):  # type: ignore[misc]
 
 
 class PinFrame(io.ComfyNode):  # type: ignore[misc]
-    """A picture and a frame's number -> pinned frames, to which more can be added."""
+    """Node: a picture and the number of a frame -> pins, to which more can be added."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        """Ranges are those of `conditions` in `conf/paint.yaml`."""
+        """The ranges are those of `conditions` in `conf/paint.yaml`."""
         return io.Schema(
             node_id="ProcessPainterPinFrame",
             display_name="Pin a frame",
@@ -79,7 +79,7 @@ class PinFrame(io.ComfyNode):  # type: ignore[misc]
 
     @classmethod
     def execute(cls, image: Tensor, frame: int, strength: float, pins: tuple[Pin, ...] = ()) -> io.NodeOutput:
-        """The pins with one more.
+        """The given pins and one more.
 
         Raises:
             ConfigError: if the frame is pinned already, or the picture is not one RGB picture.
@@ -90,11 +90,11 @@ class PinFrame(io.ComfyNode):  # type: ignore[misc]
 
 
 class Paint(io.ComfyNode):  # type: ignore[misc]
-    """A prompt, pinned frames, or both -> a process."""
+    """Node: a prompt, pinned frames, or both -> a process."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        """Inputs are keys of `conf/paint.yaml`, with its ranges and defaults."""
+        """The inputs are keys of `conf/paint.yaml`, with its ranges and defaults."""
         return io.Schema(
             node_id="ProcessPainterPaint",
             display_name="Paint a process",
@@ -135,7 +135,7 @@ class Paint(io.ComfyNode):  # type: ignore[misc]
         seed: int,
         pins: tuple[Pin, ...] = (),
     ) -> io.NodeOutput:
-        """Frames (T, H, W, 3), and the same as a process.
+        """Frames (T, H, W, 3), and the same frames as a process.
 
         Raises:
             UserError: if there is nothing to paint, a pin is beyond the frames, or the painter knows fewer frames.
@@ -176,12 +176,12 @@ class Paint(io.ComfyNode):  # type: ignore[misc]
 
 
 def _check_pins(pins: tuple[Pin, ...], num_frames: int) -> None:
-    """Raise UserError if a pin is beyond the frames, or two are of one frame (-1 and the last, say)."""
+    """Raise UserError if a pin is beyond the frames, or two pins are for the same frame (such as -1 and the last)."""
     for pin in pins:
         if not -num_frames <= pin.frame < num_frames:
             raise ConfigError(
                 "pins", f"frame {pin.frame}", f"{-num_frames} to {num_frames - 1}, of {num_frames} frames"
             )
     numbers = [pin.frame % num_frames for pin in pins]
-    if twice := {number for number in numbers if numbers.count(number) > 1}:
-        raise UserError(f"pins: frame {min(twice)} of {num_frames} is pinned twice; -1 is the last frame")
+    if repeated := {number for number in numbers if numbers.count(number) > 1}:
+        raise UserError(f"pins: frame {min(repeated)} of {num_frames} is pinned twice; -1 is the last frame")

@@ -1,4 +1,4 @@
-"""ComfyUI's pictures, float tensors (B, H, W, C) in [0, 1], and ours, arrays of one picture each."""
+"""Converts between ComfyUI's pictures, float tensors (B, H, W, C) in [0, 1], and arrays of single pictures."""
 
 from collections.abc import Iterable
 
@@ -13,14 +13,14 @@ from renderers.painting import to_uint8
 
 
 def one_picture(key: str, images: Tensor) -> NDArray[np.float32]:
-    """(H, W, 3) in [0, 1] of a batch that holds one picture.
+    """The picture, (H, W, 3) in [0, 1], of a batch that holds a single one.
 
     Args:
-        key: the input that it came by, for the message.
+        key: name of the input, for messages.
         images: (1, H, W, 3).
 
     Raises:
-        ConfigError: if it holds several, or something that is not RGB.
+        ConfigError: if it holds several pictures, or is not RGB.
     """
     pictures = _checked(key, images)
     if len(pictures) != 1:
@@ -39,12 +39,12 @@ def frames_of(key: str, images: Tensor) -> tuple[Frame, ...]:
 
 
 def batch_of(frames: Iterable[Frame]) -> Tensor:
-    """(T, H, W, 3) float32 in [0, 1]."""
+    """The pictures of frames as a batch, (T, H, W, 3) float32 in [0, 1]."""
     return torch.from_numpy(np.stack([frame.picture for frame in frames])).float() / 255
 
 
 def _checked(key: str, images: Tensor) -> NDArray[np.float32]:
-    """(B, H, W, 3) in [0, 1]; what is beyond is clipped, and what is not a number is black."""
+    """(B, H, W, 3) in [0, 1]; values outside are clipped, and NaN becomes 0."""
     shape = tuple(images.shape)
     if len(shape) != 4 or shape[-1] != 3 or 0 in shape:
         raise ConfigError(key, f"a tensor of {'x'.join(map(str, shape))}", "RGB pictures, (B, H, W, 3)")

@@ -1,4 +1,4 @@
-"""ComfyUI's progress bar, and its button that interrupts."""
+"""ComfyUI's progress bar and interruption."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from comfy.utils import ProgressBar
 
 
 def step_counter(total: int) -> Callable[[], None]:
-    """What to call at each of `total` steps: it moves the bar, or raises where the user has interrupted."""
+    """A function to call at each of `total` steps: it advances the bar, and raises if the user has interrupted."""
     throw_exception_if_processing_interrupted()
     bar = ProgressBar(total)
 

@@ -1,4 +1,4 @@
-"""The node that paints a picture with a renderer: no model is needed."""
+"""The node that paints a picture with a renderer, without a model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ class Way:
     """A way of painting.
 
     Attributes:
-        overrides: that choose it, as on the command line.
-        group: of the configuration, in which its number of strokes and its preset stand.
+        overrides: overrides of the command line that choose it.
+        group: configuration group of its number of strokes and its preset.
     """
 
     overrides: tuple[str, ...]
@@ -37,15 +37,15 @@ WAYS: Mapping[str, Way] = {
     "ink": Way(overrides=("renderer=ink",)),
     "region": Way(overrides=("renderer=region", "renderer.fill=strokes"), group="renderer.strokes"),
 }
-"""By the name that users choose: every renderer of `conf/renderer` that is no mix and needs no weights."""
+"""Name that users choose -> way: all renderers of `conf/renderer` that are no mix and need no weights."""
 
 
 class RenderProcess(io.ComfyNode):  # type: ignore[misc]
-    """A picture -> how it may have been painted."""
+    """Node: a picture -> how it may have been painted."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        """Inputs are keys of `conf/export.yaml`, with its ranges and defaults."""
+        """The inputs are keys of `conf/export.yaml`, with its ranges and defaults."""
         return io.Schema(
             node_id="ProcessPainterRender",
             display_name="Render a painting process",
@@ -95,8 +95,8 @@ class RenderProcess(io.ComfyNode):  # type: ignore[misc]
         """
         check_utf8("title", title)
         way = WAYS[renderer]
-        of_strokes = [f"{way.group}.preset={preset}", f"{way.group}.num_strokes={num_strokes}"]
-        choice = single_renderer(compose("export", ["out=unused", *way.overrides, *of_strokes])["renderer"])
+        stroke_overrides = [f"{way.group}.preset={preset}", f"{way.group}.num_strokes={num_strokes}"]
+        choice = single_renderer(compose("export", ["out=unused", *way.overrides, *stroke_overrides])["renderer"])
         process = from_image(
             one_picture("image", image),
             title or "painting",

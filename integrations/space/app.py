@@ -1,4 +1,4 @@
-"""The app as a Space: on all addresses, each visitor sees paintings of their own, old ones make room."""
+"""The app as a Space: it listens on all addresses, visitors see only their own paintings, and old ones are removed."""
 
 import os
 import sys

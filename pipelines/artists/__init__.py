@@ -1,5 +1,5 @@
-"""From recordings of artists to sequences: folders of frames, videos, and grid pictures.
+"""Turns recordings of artists into sequences: folders of frames, videos, grid pictures, layers, drawings and archives.
 
-A file a subject: `find` (what there is), `frames`, `video`, `grid` (reading it), then what is done to it, in this
-order: `shots`, `borders`, `alignment`, `cleaning`, `keyframes`; `sequence` does all of it for one sequence.
+`find` lists the sequences; `frames`, `video`, `grid` and others read them. They are then treated in this order:
+`shots`, `borders`, `alignment`, `cleaning`, `keyframes`. `sequence` does all of it for one sequence.
 """

@@ -10,14 +10,14 @@ from pipelines.sources.stored import printable
 from training.data.storage import open_storage
 
 MOST_BYTES = 1 << 29
-"""What a member may unpack to."""
+"""Largest unpacked size of a member."""
 
 
 class Archive:
     """A zip that is open for reading.
 
     Raises:
-        RefusedPicture: if it is none.
+        RefusedPicture: if it is not a zip.
         StorageFault: if the storage fails.
     """
 
@@ -28,14 +28,14 @@ class Archive:
         self.names = self._archive.namelist()
 
     def read(self, name: str, most: int = MOST_BYTES) -> bytes:
-        """A member.
+        """The bytes of a member.
 
         Raises:
-            RefusedPicture: if there is none of this name, it is damaged, or it unpacks to more bytes than `most`.
+            RefusedPicture: if there is no such member, it is damaged, or it unpacks to more bytes than `most`.
             StorageFault: if the storage fails.
         """
         try:
-            size = self._archive.getinfo(name).file_size  # no more than this is unpacked
+            size = self._archive.getinfo(name).file_size  # zipfile unpacks no more than this
         except KeyError:
             raise RefusedPicture(f"holds no {printable(name)}") from None
         if size > most:
@@ -49,7 +49,7 @@ class Archive:
             yield
         except (StorageFault, MemoryError):
             raise
-        except Exception as error:  # what zipfile and its decompressors raise on hostile bytes has no common class
+        except Exception as error:  # exceptions of zipfile and its decompressors on bad bytes have no common class
             reason = " ".join(str(error).split()) or type(error).__name__
             fault = self._file.fault
             raise fault or RefusedPicture(f"damaged, or not the archive that it should be ({reason})") from error
@@ -57,7 +57,7 @@ class Archive:
 
 @contextmanager
 def opened_archive(path: str) -> Iterator[Archive]:
-    """A zip, by a path or URL; raises what `Archive` does."""
+    """Context with a zip, by a path or URL; raises what `Archive` does."""
     filesystem, locator = open_storage(path)
     with read_patiently(lambda: filesystem.open(locator, "rb"), path) as opened:
         yield Archive(PatientFile(opened, path))

@@ -1,8 +1,8 @@
-"""Mats and bars: the plain border, the same in every frame, that a frame was set into. It is not part of the painting.
+"""Removes mats and bars: a plain border, the same in every frame, into which frames were set.
 
-A drawing on white paper has a plain border, too, and so has a thing on a plain ground. What makes a
-border a mat is that it stands on two opposite sides, equally broad, as letterboxing makes it, and has a straight edge:
-the picture begins in all of a line.
+A drawing on white paper has a plain border too, and so has a thing on a plain ground. A border is a mat only if it is
+equally broad on two opposite sides, as letterboxing makes it, and has a straight edge: the picture begins along a whole
+line.
 """
 
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from pipelines.artists.footage import Footage, Frame
 
-_UNIFORM = 20  # of 255, around the corner's colour
-_STRAYS = 0.002  # share of a border's pixels that compression may have disturbed
+_UNIFORM = 20  # levels of 255 by which a mat differs from the corner's colour at most
+_MOST_STRAYS = 0.002  # share of a mat's pixels that compression may have disturbed
 _UNEVEN = 0.01  # of a side: two sides of a mat differ by no more than this and 2 px
-_LARGEST = 0.4  # of a side
-_SOFT_PX = 2  # of the picture's edge, where it was resampled into its mat
-_STRAIGHT = 0.5  # share of the picture's edge that must differ from the mat, in the frame where most does
+_LARGEST_MAT = 0.4  # of a side
+_SOFT_PX = 2  # width of the soft edge of a picture that was resampled into its mat
+_STRAIGHT = 0.5  # share of the picture's edge that must differ from the mat, in the frame where most differs
 
 
 def without_mats(footage: Footage) -> Footage:
@@ -34,7 +34,7 @@ def without_mats(footage: Footage) -> Footage:
 
 
 def _mats(frames: Sequence[Frame]) -> tuple[int, int]:
-    """(first, last) lines along the first axis that are mat, or (0, 0)."""
+    """Numbers of lines at the two ends of the first axis that are mat, or (0, 0)."""
     length = len(frames[0])
     first = _plain_until(frames)
     last = _plain_until([frame[::-1] for frame in frames])
@@ -44,21 +44,21 @@ def _mats(frames: Sequence[Frame]) -> tuple[int, int]:
 
 
 def _plain_until(frames: Sequence[Frame]) -> int:
-    """How many lines from the first on are mat: of one colour, the same in all frames, up to a straight edge.
+    """Number of lines from the first on that are mat: of one colour, the same in all frames, up to a straight edge.
 
-    0 if they are too many for a mat, or end in something that stands on them.
+    0 if they are too many for a mat, or the picture does not begin along most of a line.
     """
     colour = frames[0][0, 0].astype(np.int16)
     plain = len(frames[0])
     for frame in frames:
-        other = np.flatnonzero(_differing(frame[:plain], colour) > _STRAYS)
-        plain = int(other[0]) if len(other) else plain
+        differing = np.flatnonzero(_differing_share(frame[:plain], colour) > _MOST_STRAYS)
+        plain = int(differing[0]) if len(differing) else plain
     edge = slice(plain, plain + _SOFT_PX + 1)
-    begun = max(float(_differing(frame[edge], colour).max(initial=0.0)) for frame in frames)
-    return plain if plain <= _LARGEST * len(frames[0]) and begun >= _STRAIGHT else 0
+    edge_share = max(float(_differing_share(frame[edge], colour).max(initial=0.0)) for frame in frames)
+    return plain if plain <= _LARGEST_MAT * len(frames[0]) and edge_share >= _STRAIGHT else 0
 
 
-def _differing(lines: Frame, colour: NDArray[np.int16]) -> NDArray[np.float64]:
+def _differing_share(lines: Frame, colour: NDArray[np.int16]) -> NDArray[np.float64]:
     """(L,) share of each line's pixels that differ from a colour."""
     share: NDArray[np.float64] = (np.abs(lines.astype(np.int16) - colour).max(-1) > _UNIFORM).mean(-1)
     return share

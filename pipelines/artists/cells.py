@@ -1,4 +1,4 @@
-"""Alignment of the cells of a grid, which may be some pixels off after cutting and pasting."""
+"""Aligns the cells of a grid, which may be some pixels off after cutting and pasting."""
 
 from collections.abc import Sequence
 
@@ -10,23 +10,23 @@ from scipy.fft import fft2, ifft2
 from pipelines.artists.footage import Footage, Frame, unit
 
 Shift = tuple[int, int]
-"""Down and to the right, in pixels."""
+"""(down, right) in pixels."""
 
 Edges = NDArray[np.complex64]
 
-_LARGEST = 0.05  # of the longer side; what seems to lie at the end of that lies elsewhere
+_LARGEST_SHIFT = 0.05  # share of the longer side; a maximum at this limit is no real match
 _SMOOTH_PX = 0.7
-_STRONG = 0.05  # of the range a pixel: stronger edges count no more, or one outline would decide
-_STEEP = 0.01  # of the range a pixel: what is flatter is no edge
-_SAME = 0.5  # of an edge's slope: the same edge in another frame differs by less
-_KEPT = 0.1  # share of a frame's edges that must lie on the same edges of the next frame
-_BETTER = 1.3  # times as many as without a shift
+_STRONGEST_SLOPE = 0.05  # of the range per pixel: slopes are limited to it, or a single outline would decide
+_LEAST_SLOPE = 0.01  # of the range per pixel: flatter places are no edges
+_SAME_EDGE = 0.5  # share of an edge's slope by which the same edge in another frame differs at most
+_LEAST_KEPT = 0.1  # share of a frame's edges that must coincide with the same edges of the next frame
+_BETTER = 1.3  # factor by which more edges must coincide than without the shift
 
 
 def laid_together(footage: Footage) -> Footage:
-    """The same frames with what stays from one to the next in one place, cropped to what all of them show.
+    """The same frames shifted so that unchanged parts coincide, cropped to the area that all of them show.
 
-    Shifts are whole pixels, so that no pixel is mixed with another; frames that lie well are left as they are.
+    Shifts are whole pixels, so that pixels are not mixed; frames that are aligned already are not moved.
     """
     shifts = cell_shifts(footage.frames)
     if not any(shift != (0, 0) for shift in shifts):
@@ -42,19 +42,19 @@ def laid_together(footage: Footage) -> Footage:
 
 
 def cell_shifts(frames: Sequence[Frame]) -> list[Shift]:
-    """How far each frame must move to lie on the last one.
+    """The shift of each frame that aligns it with the last one.
 
-    From the last frame back, each is laid onto all that come after it, where its edges correlate most with theirs, by
-    direction as well. It is moved only when more of its edges then stand in the next frame just as they are: paint that
-    is laid beside an edge correlates with it, too, but hides none of the others.
+    From the last frame back, each frame is aligned with all later ones by the shift at which their edges, including
+    the edges' directions, correlate most. It is shifted only if more of its edges then coincide with the same edges of
+    the next frame: new paint beside an edge correlates with it too, but leaves the other edges in place.
     """
     following = _edges(frames[-1])
     later, shifts = following, [(0, 0)]
     for frame in reversed(frames[:-1]):
         edges = _edges(frame)
-        shift = _shift_onto(later, edges, round(_LARGEST * max(frame.shape[:2])))
-        share_kept, share_kept_unmoved = (_kept(np.roll(edges, by, (0, 1)), following) for by in (shift, (0, 0)))
-        if share_kept < _KEPT or share_kept < _BETTER * share_kept_unmoved:
+        shift = _shift_onto(later, edges, round(_LARGEST_SHIFT * max(frame.shape[:2])))
+        share_kept, share_kept_unmoved = (_share_kept(np.roll(edges, by, (0, 1)), following) for by in (shift, (0, 0)))
+        if share_kept < _LEAST_KEPT or share_kept < _BETTER * share_kept_unmoved:
             shift = (0, 0)
         following = np.roll(edges, shift, (0, 1))
         later = later + following
@@ -63,7 +63,7 @@ def cell_shifts(frames: Sequence[Frame]) -> list[Shift]:
 
 
 def _shift_onto(target: Edges, edges: Edges, largest_px: int) -> Shift:
-    """Where edges correlate most with those of a target; none when that is not nearer than the largest shift."""
+    """The shift at which edges correlate most with those of a target; (0, 0) if it reaches the largest shift."""
     correlation = ifft2(fft2(target) * np.conj(fft2(edges))).real
     reach = np.arange(-largest_px, largest_px + 1)
     near = correlation[np.ix_(reach, reach)]
@@ -71,17 +71,19 @@ def _shift_onto(target: Edges, edges: Edges, largest_px: int) -> Shift:
     return (down, across) if max(abs(down), abs(across)) < largest_px else (0, 0)
 
 
-def _kept(edges: Edges, following: Edges) -> float:
-    """Share of a frame's edges that stand in the next one as they are."""
-    steep = np.abs(edges) > _STEEP
-    same = np.abs(edges - following) < _SAME * np.abs(edges)
+def _share_kept(edges: Edges, following: Edges) -> float:
+    """Share of a frame's edges that are the same in the next frame."""
+    steep = np.abs(edges) > _LEAST_SLOPE
+    same = np.abs(edges - following) < _SAME_EDGE * np.abs(edges)
     return float(same[steep].mean()) if steep.any() else 0.0
 
 
 def _edges(frame: Frame) -> Edges:
-    """(H, W) slope of lightness, across the real part and down the imaginary one; strong slopes count alike."""
+    """(H, W) slope of lightness: the real part is across, the imaginary part down; strong slopes are limited."""
     grey = cv2.GaussianBlur(cv2.cvtColor(unit(frame), cv2.COLOR_RGB2GRAY), (0, 0), _SMOOTH_PX)
     slope = cv2.Sobel(grey, cv2.CV_32F, 1, 0, scale=1 / 8) + 1j * cv2.Sobel(grey, cv2.CV_32F, 0, 1, scale=1 / 8)
     steepness = np.abs(slope)
-    limited: Edges = (slope * (np.minimum(steepness, _STRONG) / np.maximum(steepness, 1e-9))).astype(np.complex64)
+    limited: Edges = (slope * (np.minimum(steepness, _STRONGEST_SLOPE) / np.maximum(steepness, 1e-9))).astype(
+        np.complex64
+    )
     return limited

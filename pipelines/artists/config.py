@@ -22,7 +22,7 @@ _AUTO: Mapping[str, tuple[Layout, ...]] = {
     "straighten": ("video", "grid"),
     "clean": ("video",),
 }
-"""For which layouts `auto` means `always`."""
+"""Treatment -> the layouts for which `auto` means `always`."""
 
 
 _NEW_SOURCE_KEYS = ("split_file", "split", "most_per_file")
@@ -30,14 +30,14 @@ _NEW_SOURCE_KEYS = ("split_file", "split", "most_per_file")
 
 @dataclass(frozen=True, kw_only=True)
 class TreatmentConfig:
-    """What is done to frames before some of them are chosen.
+    """How frames are treated before key frames are chosen from them.
 
     Attributes:
-        trim: cut off mats and black bars.
-        straighten: take out the camera's motion; of the cells of a grid, lay them onto each other.
-        clean: take out hands and tools.
-        window: frames that vote about what is canvas; odd, 3 to 63.
-        max_frames: frames of a sequence that are looked at, evenly spaced; 2 to 4000.
+        trim: whether to cut off mats and black bars.
+        straighten: whether to remove the camera's motion, or to align the cells of a grid.
+        clean: whether to remove hands and tools.
+        window: number of frames that vote about what is canvas; odd, 3 to 63.
+        max_frames: number of frames of a sequence that are read, evenly spaced; 2 to 4000.
     """
 
     trim: Decision
@@ -52,7 +52,7 @@ class TreatmentConfig:
         check_whole("max_frames", self.max_frames, 2, 4000)
 
     def does(self, step: Literal["trim", "straighten", "clean"], layout: Layout) -> bool:
-        """Whether a step is taken for a layout."""
+        """Whether a treatment is applied to sequences of a layout."""
         decision: Decision = getattr(self, step)
         return layout in _AUTO[step] if decision == "auto" else decision == "always"
 
@@ -64,8 +64,8 @@ class CaptionConfig:
     Attributes:
         template: caption of a sequence that has none of its own; `%name` is the name of its file or folder,
             `%trigger` the trigger. None leaves the caption empty.
-        trigger: word that is to mean this artist, appended to every caption that does not hold it as a word of its own,
-            in capitals or not.
+        trigger: word that stands for this artist; it is appended to every caption that does not contain it as a
+            separate word, whatever its case.
     """
 
     template: str | None = None
@@ -78,7 +78,7 @@ class CaptionConfig:
             raise ConfigError("template", self.template, allowed_text)
 
     def of(self, entry: SourceEntry) -> str:
-        """The caption of a sequence; empty when there is nothing to say."""
+        """The caption of a sequence; empty if it has none and there is neither template nor trigger."""
         own = without_instructions(entry.caption or "")
         caption = own or CaptionTemplate(self.template or "").caption(entry.id, trigger=self.trigger or "")
         if not self.trigger or re.search(rf"(?<!\w){re.escape(self.trigger)}(?!\w)", caption, re.IGNORECASE):
@@ -128,5 +128,5 @@ class IngestConfig(RunConfig):
 
 
 def _without_new_keys(source: dict[str, Any]) -> dict[str, Any]:
-    """Without the keys that earlier data sets had not, where they say nothing."""
+    """The source without keys that were added later and are None: older data sets keep their hashes."""
     return {key: value for key, value in source.items() if key not in _NEW_SOURCE_KEYS or value is not None}

@@ -1,4 +1,4 @@
-"""Whether the end of a file is missing, where decoders show what there is and do not complain."""
+"""Detects that the end of a file is missing, for formats whose decoders report no error then."""
 
 _IMAGE, _EXTENSION, _TRAILER = 0x2C, 0x21, 0x3B  # blocks of a GIF
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
@@ -31,9 +31,9 @@ def matroska_has_its_end(head: bytes, num_bytes: int) -> bool:
     """Whether a Matroska or WebM file is as long as its segment says (RFC 8794, sections 6 and 7).
 
     Args:
-        head: its first 256 bytes or more. What is no Matroska, or does not say its length, as recordings that were
-            never closed, has its end.
-        num_bytes: of the whole file.
+        head: its first 256 bytes or more. True is returned if it is not Matroska, or does not state its length, as a
+            recording that was never closed does not.
+        num_bytes: size of the whole file.
     """
     try:
         header_bytes, place = _ebml_size(head, len(_EBML))
@@ -47,7 +47,7 @@ def matroska_has_its_end(head: bytes, num_bytes: int) -> bool:
 
 
 def _ebml_size(head: bytes, place: int) -> tuple[int | None, int]:
-    """The length that stands at a place, None where it is not known, and the place behind it."""
+    """The length that is stored at a place, None if it is unknown, and the place after it."""
     width = 9 - head[place].bit_length()
     largest = (1 << 7 * width) - 1
     value = int.from_bytes(head[place : place + width], "big") & largest

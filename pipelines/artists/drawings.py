@@ -1,7 +1,7 @@
-"""Drawings of "Quick, Draw!" (.ndjson): a line a drawing, whose strokes are drawn point by point, black on white.
+"""Drawings of "Quick, Draw!" (.ndjson), one in each line; their strokes are drawn point by point, black on white.
 
-Both published forms, simplified and raw: https://github.com/googlecreativelab/quickdraw-dataset. The times of raw
-points are passed over: the pen moves from point to point.
+Both published forms are read, simplified and raw: https://github.com/googlecreativelab/quickdraw-dataset. The times of
+raw points are ignored: each point of the pen is one moment.
 """
 
 import hashlib
@@ -27,25 +27,25 @@ from training.data.storage import open_storage
 DRAWING_EXTENSIONS = (".ndjson",)
 
 Stroke = NDArray[np.float64]
-"""(N, 2) places of the pen, across and down."""
+"""(N, 2) positions of the pen: x (right) and y (down)."""
 
 _MOST_LINE_BYTES = 1 << 22
 _MOST_POINTS = 100_000
-_MARGIN = 0.08  # of the canvas, around the drawing
-_PEN = 1 / 64  # of the canvas
-_SHIFT = 4  # bits of a pixel's fraction, for cv2
+_MARGIN = 0.08  # share of the canvas on each side of the drawing
+_PEN_WIDTH = 1 / 64  # share of the canvas
+_SHIFT = 4  # fractional bits of coordinates for cv2
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Line:
-    """A line of a file: where it is, and what it says."""
+    """A line of a file: its bytes, their offset, and its number from 1."""
 
     data: bytes
     offset: int
     number: int
 
     def fields(self) -> dict[str, Any]:
-        """The object in it; empty where there is none."""
+        """The JSON object in it; empty if there is none."""
         try:
             fields = json.loads(self.data)
         except (ValueError, RecursionError):
@@ -54,14 +54,15 @@ class _Line:
 
 
 def drawings_in(path: str, name: str, note: Annotation, most: int | None) -> tuple[list[SourceEntry], int]:
-    """The first drawings of a file (all, when `most` is None), and how many of them the game did not recognise.
+    """The first `most` drawings of a file (all, if None), and the number of those that the game did not recognise.
 
-    Those are left out. A caption is the word that was to be drawn. A line that is none is refused when its turn comes.
+    Unrecognised drawings are left out. The caption is the word that was to be drawn. A line that is not a drawing is
+    refused when it is loaded.
 
     Args:
-        path: of the file, or its URL.
-        name: what to call it.
-        note: what is written beside it, which counts before the word.
+        path: path or URL of the file.
+        name: name of the file in ids.
+        note: annotation beside the file, which takes precedence over the word.
 
     Raises:
         UserError: if the storage fails, or a line is longer than a drawing can be.
@@ -140,7 +141,7 @@ def _canvases(strokes: list[Stroke], side_px: int) -> Iterator[Frame]:
         placed = np.rint((start + (stroke - lowest) * scale) * (1 << _SHIFT)).astype(int).tolist()
         for before, after in itertools.pairwise([placed[0], *placed]):
             canvas = canvas.copy()
-            thickness = max(1, round(_PEN * side_px))
+            thickness = max(1, round(_PEN_WIDTH * side_px))
             cv2.line(canvas, before, after, (0, 0, 0), thickness, cv2.LINE_AA, _SHIFT)
             yield canvas
 

@@ -1,4 +1,4 @@
-"""What sequences a folder holds, before any pixel is decoded: their names, hashes, captions."""
+"""Finds the sequences in a folder, with their names, hashes and captions, before any pixel is decoded."""
 
 import hashlib
 import itertools
@@ -13,7 +13,7 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from conf.errors import ConfigError, UserError
-from conf.value import Location, check_whole
+from conf.value import SourceLocation, check_whole
 from pipelines.artists.drawings import DRAWING_EXTENSIONS, drawings_in
 from pipelines.artists.hdf5 import HDF5_EXTENSIONS, archive_caption
 from pipelines.artists.layers.reading import LAYERED_EXTENSIONS
@@ -40,7 +40,7 @@ _EXTENSIONS: Mapping[Layout, tuple[str, ...]] = {
     "drawings": DRAWING_EXTENSIONS,
     "hdf5": HDF5_EXTENSIONS,
 }
-_CALLED: Mapping[Layout, str] = {
+_KIND_NAMES: Mapping[Layout, str] = {
     "frames": "folders of pictures",
     "video": "videos",
     "grid": "pictures",
@@ -49,7 +49,7 @@ _CALLED: Mapping[Layout, str] = {
     "hdf5": "archives (.h5, .hdf5)",
 }
 ANIMATED_EXTENSIONS = (".webp", ".png", ".avif")
-"""Of pictures that may be animated, which only their first bytes tell."""
+"""Endings of pictures that may be animated; only their first bytes tell whether they are."""
 
 _HEAD_BYTES = 1 << 18
 
@@ -59,18 +59,18 @@ class ArtistSource:
     """Where an artist's sequences are.
 
     Attributes:
-        path: a folder, or one file unless a sequence is a folder; a local path or any fsspec URL.
-        licence: of sequences that do not state their own.
-        require_captions: refuse to start when a sequence has no caption of its own.
-        split_file: which split each video is in (see `splits`); None: all are taken.
-        split: take only those of this split.
-        most_per_file: take only the first so many drawings of each file.
+        path: a folder, or a single file if sequences are files; a local path or any fsspec URL.
+        licence: licence of sequences that do not state their own.
+        require_captions: whether to refuse to start if a sequence has no caption of its own.
+        split_file: file that says which split each video is in (see `splits`); None to take all videos.
+        split: the split that is taken.
+        most_per_file: number of drawings that are taken from each file, from its beginning; None for all.
     """
 
-    path: Location
+    path: SourceLocation
     licence: str | None = None
     require_captions: bool = False
-    split_file: Location | None = None
+    split_file: SourceLocation | None = None
     split: str | None = None
     most_per_file: int | None = None
 
@@ -81,33 +81,34 @@ class ArtistSource:
 
 
 def find_sequences(source: ArtistSource, layout: Layout) -> Listing:
-    """Every sequence, in the order of names: a folder with pictures in it, a file, or of files of drawings a line.
+    """Every sequence, in the order of names: a folder of pictures, a file, or a line in a file of drawings.
 
-    Animated pictures are videos. What is neither a sequence nor belongs to one is passed over and named.
+    Animated pictures count as videos. Files that are no sequence and belong to none are passed over and named.
 
     A caption comes from `boat.txt` beside the video or grid `boat.mp4` or the folder `boat`, else from a caption table
     (`metadata.jsonl`, `captions.csv`) that names it, in its folder or any above.
 
     Raises:
-        UserError: if there is none, storage fails, a caption file is malformed, or a required caption lacks.
+        UserError: if there is no sequence, the storage fails, a caption file is malformed, or a required caption is
+            missing.
     """
     filesystem, root = open_storage(source.path)
     with naming(source.path):
         if filesystem.isdir(root):
-            names = beside = list_files(filesystem, root)
+            names = folder_names = list_files(filesystem, root)
         elif filesystem.exists(root):
             root, _, name = root.rpartition("/")
             names = [name]
             paths = (each["name"] for each in filesystem.ls(root, detail=True) if each["type"] == "file")
-            beside = [name, *map(posixpath.basename, paths)]
+            folder_names = [name, *map(posixpath.basename, paths)]
         else:
             raise UserError(f"{source.path}: missing")
-    captions = Sidecars(filesystem, root, frozenset(beside), source.licence)
+    captions = Sidecars(filesystem, root, frozenset(folder_names), source.licence)
     animated = {name for name in names if layout == "video" and is_animated(filesystem, root, name)}
     members = _members(names, layout, animated)
     if not members:
-        raise UserError(f"{source.path}: holds no {_CALLED[layout]} (layout={layout})")
-    passed_over = captions.rows_without(members) if beside is names else []
+        raise UserError(f"{source.path}: holds no {_KIND_NAMES[layout]} (layout={layout})")
+    passed_over = captions.rows_without(members) if folder_names is names else []
     belonging = {*itertools.chain(*members.values()), *captions.files_of(members, folders=layout == "frames")}
     if source.split_file is not None:
         members, num_others = _of_split(source, members)
@@ -132,7 +133,7 @@ def find_sequences(source: ArtistSource, layout: Layout) -> Listing:
             )
         )
     if not entries:
-        raise UserError(f"{source.path}: holds no {_CALLED[layout]} (layout={layout})")
+        raise UserError(f"{source.path}: holds no {_KIND_NAMES[layout]} (layout={layout})")
     lacking = [entry.id for entry in entries if entry.caption is None] if source.require_captions else []
     if lacking:
         raise UserError(f"{source.path}: {len(lacking)} of {len(entries)} sequences have no caption, as {lacking[0]}")
@@ -140,7 +141,7 @@ def find_sequences(source: ArtistSource, layout: Layout) -> Listing:
 
 
 def picture_files(names: Iterable[str]) -> list[str]:
-    """Those names that are pictures, 2 before 10."""
+    """The names that are pictures, sorted so that 2 comes before 10."""
     return sorted((name for name in names if ending(name) in PICTURE_EXTENSIONS), key=_by_number)
 
 
@@ -162,10 +163,10 @@ def content_hash(filesystem: AbstractFileSystem, root: str, names: Iterable[str]
 
 
 def _planned_hash(filesystem: AbstractFileSystem, root: str, names: Sequence[str]) -> str:
-    """The same; of the names where the files cannot be read, so that they are refused when their turn comes.
+    """`content_hash`, or a hash of the names if a file cannot be read: the sequence is then refused when it is loaded.
 
     Raises:
-        UserError: if the storage fails: without it the plan would differ from that of another run.
+        UserError: if the storage fails; otherwise the plan would differ from that of another run.
     """
     try:
         return content_hash(filesystem, root, names)
@@ -176,7 +177,7 @@ def _planned_hash(filesystem: AbstractFileSystem, root: str, names: Sequence[str
 
 
 def is_animated(filesystem: AbstractFileSystem, root: str, name: str) -> bool:
-    """Whether a picture file holds an animation: PNG's acTL, WebP's flag, AVIF's brand; what is unreadable does not."""
+    """Whether a file holds an animation, by PNG's acTL, WebP's flag or AVIF's brand; False if it cannot be read."""
     if ending(name) not in ANIMATED_EXTENSIONS:
         return False
     path = posixpath.join(root, name)
@@ -194,7 +195,7 @@ def is_animated(filesystem: AbstractFileSystem, root: str, name: str) -> bool:
 
 
 def _of_split(source: ArtistSource, members: Mapping[str, list[str]]) -> tuple[Mapping[str, list[str]], int]:
-    """The sequences of the split that is to be taken, and how many others there are; UserError if it has none."""
+    """The sequences of the requested split, and the number of the others; raises UserError if it has no sequence."""
     assert source.split_file is not None
     splits = read_splits(source.split_file)
     chosen = {name: files for name, files in members.items() if split_of(name, splits) == source.split}
@@ -204,8 +205,8 @@ def _of_split(source: ArtistSource, members: Mapping[str, list[str]]) -> tuple[M
 
 
 def _address(filesystem: AbstractFileSystem, path: str) -> str:
-    """What `open_storage` finds a file of a storage by: a URL, unless it is this machine's."""
-    return printable(path if isinstance(filesystem, LocalFileSystem) else filesystem.unstrip_protocol(path))
+    """The name by which `open_storage` finds a file: its path if it is on this machine, else its URL."""
+    return str(path if isinstance(filesystem, LocalFileSystem) else filesystem.unstrip_protocol(path))
 
 
 def _archive_caption(path: str) -> str | None:

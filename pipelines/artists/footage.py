@@ -1,4 +1,4 @@
-"""The recording of one painting: its pictures in the order of time, and how many of them are kept in memory."""
+"""The recording of one painting: its pictures in the order of time, as many as fit into memory."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,10 +15,10 @@ Frame = NDArray[np.uint8]
 """(H, W, 3) RGB."""
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
-"""The same, as a decoder gives it."""
+"""(H, W, 3) RGB as a decoder gives it, in 8 or 16 bits."""
 
-_MEMORY_BYTES = 1_000_000_000  # of all frames of one sequence; what is done to them takes twice as much
-_SPARE = 1.5  # frames are kept so much larger than the canvas, because borders may still be cut off
+_MEMORY_BYTES = 1_000_000_000  # of all frames of one sequence; treating them takes twice as much
+_SPARE = 1.5  # frames are kept larger than the canvas by this factor, because borders may still be cut off
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +27,8 @@ class Footage:
 
     Attributes:
         frames: (H, W, 3) uint8, all of one size.
-        before: the same as they were found, for comparison.
-        numbers: their places in what the artist left, from 0 on; a frame that was held stands several times.
+        before: the same frames before any treatment, for comparison.
+        numbers: numbers of the frames in the recording, from 0; a frame that was shown for long occurs several times.
         notes: what was done so far, for the sequence's json.
     """
 
@@ -46,7 +46,7 @@ class Footage:
         return len(set(self.numbers))
 
     def moments(self) -> "Footage":
-        """Every frame once."""
+        """The same footage with every frame once."""
         last_places = {number: place for place, number in enumerate(self.numbers)}
         return self.chosen(last_places.values())
 
@@ -61,11 +61,11 @@ class Footage:
         )
 
     def changed(self, frames: Sequence[Frame], **notes: Any) -> "Footage":
-        """Other pixels for the same moments."""
+        """The same moments with other pixels, and more notes."""
         return replace(self, frames=frames).noted(**notes)
 
     def noted(self, **notes: Any) -> "Footage":
-        """The same with more notes."""
+        """The same footage with more notes."""
         return replace(self, notes={**self.notes, **notes})
 
 
@@ -75,18 +75,18 @@ def gather(
     num_frames: range,
     developed: Callable[[Pixels], Frame] = lambda pixels: pixels.astype(np.uint8, copy=False),
 ) -> Footage:
-    """Keep a number of frames that fits the memory, evenly spaced in time, the last one always.
+    """Keep a number of frames that fits into memory, evenly spaced in time, always including the last one.
 
-    One pass whose memory is bounded however long it is: when there is no room for more, every other one is given up.
+    Frames are read in one pass with bounded memory: when there is no room for more, every other frame is dropped.
 
     Args:
-        frames: all frames in order of time; one that is held comes again, the very same array.
-        canvas_px: longer side of the canvas that they are for; larger frames are made smaller.
-        num_frames: how many are kept of a long one: the least, whatever their size, and the most.
-        developed: sRGB values of a frame; asked for of those that are kept, when they are small.
+        frames: all frames in order of time; a repeated frame must be the same array object.
+        canvas_px: longer side of the canvas that they are for; larger frames are shrunk.
+        num_frames: how many frames of a long recording are kept: the least, whatever their size, and the most.
+        developed: returns the sRGB values of a frame; it is called for the frames that are kept, after shrinking.
 
     Raises:
-        RefusedPicture: if there is none, or they differ in size.
+        RefusedPicture: if there is no frame, or frames differ in size.
     """
     numbered_frames: list[tuple[int, Frame]] = []
     stride, most, last, number = 1, num_frames[-1], None, -1
@@ -111,7 +111,7 @@ def gather(
 
 
 def unit(frame: Frame) -> Image:
-    """The same in [0, 1]."""
+    """A frame with values in [0, 1]."""
     return frame.astype(np.float32) / np.float32(255)
 
 

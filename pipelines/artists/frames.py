@@ -16,7 +16,7 @@ def read_frames(folder: str, names: Sequence[str], canvas_px: int, num_frames: r
 
     Args:
         folder: path or URL.
-        names: of its pictures, in order.
+        names: names of its pictures, in order.
         canvas_px, num_frames: see `footage.gather`.
 
     Raises:
@@ -37,7 +37,7 @@ def read_frames(folder: str, names: Sequence[str], canvas_px: int, num_frames: r
 
 
 def read_picture(path: str, name: str) -> Frame:
-    """(H, W, 3) uint8 of a picture file.
+    """(H, W, 3) uint8 pixels of a picture file.
 
     Raises:
         RefusedPicture: if it cannot be read or decoded; it names the file.

@@ -20,10 +20,10 @@ _SUB_IMAGES = re.compile(
 )
 _LORA = re.compile(r"\s--lora_up\s+\d+\s*$")
 
-_UNIFORM = 40  # of 255: a line across the grid varies less than this, JPEG included
-_NEAR = 0.06  # of a cell: lines are this near to where equal cells would meet, and thinner than this
-_SOFT_PX = 1  # a line that was resampled has soft edges
-_SLACK_PX = 2  # cells may differ by so much
+_UNIFORM = 40  # levels of 255 that the colour of a line across the grid varies by at most, even after JPEG
+_REACH = 0.06  # share of a cell: largest distance of a line from where equal cells would meet, and its largest width
+_SOFT_PX = 1  # width of the soft edges of a line that was resampled
+_SLACK_PX = 2  # largest difference between the sizes of cells
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class GridConfig:
     """How a grid is read.
 
     Attributes:
-        rows, columns: 1 to 32; when None, the file's name says so (`boat_2x3.png`: 2 rows of 3).
+        rows, columns: 1 to 32; None to take them from the file's name (`boat_2x3.png`: 2 rows of 3).
         order: `row_major` reads every row from the left, `boustrophedon` every second row from the right.
     """
 
@@ -52,10 +52,10 @@ class GridConfig:
 def read_grid(path: str, config: GridConfig, caption: str = "") -> Footage:
     """The cells of a grid picture, in the order in which they were painted; lines between and around them are cut off.
 
-    How many there are is said by the configuration, else by the picture's name, else by its caption.
+    Their number is given by the configuration, else by the picture's name, else by its caption.
 
     Raises:
-        RefusedPicture: if it cannot be read, its shape is not known, or it does not divide into equal cells.
+        RefusedPicture: if it cannot be read, its number of cells is unknown, or it does not divide into equal cells.
     """
     name = posixpath.basename(path)
     rows, columns = config.rows, config.columns
@@ -92,7 +92,7 @@ def shape_in_name(name: str) -> tuple[int, int]:
 
 
 def _shape(name: str, caption: str) -> tuple[int, int]:
-    """The same, where the name does not say of a caption `2*2 of 4 sub-images, ...`."""
+    """(rows, columns) by the name, else by a caption `2*2 of 4 sub-images, ...`."""
     stated = _SUB_IMAGES.match(caption)
     try:
         return shape_in_name(name)
@@ -103,7 +103,7 @@ def _shape(name: str, caption: str) -> tuple[int, int]:
 
 
 def without_instructions(caption: str) -> str:
-    """A caption of MakeAnything without what tells its model the grid and which of its LoRAs to use.
+    """A caption of MakeAnything without the parts that tell its model the grid and the LoRA.
 
     https://github.com/showlab/MakeAnything, "Settings for dataset": `3*3 of 9 sub-images, ..., 1 girl --lora_up 6`.
     """
@@ -120,14 +120,14 @@ def reading_order(rows: int, columns: int, order: str) -> list[tuple[int, int]]:
 
 
 def cell_spans(grid_picture: Frame, count: int, what: str) -> list[tuple[int, int]]:
-    """Where cells begin and end along the first axis of a grid picture: spans of one length.
+    """[start, end) of the cells along the first axis of a grid picture, all of the same length.
 
-    Lines are looked for where equal cells would meet. When every one is found, cells are what is left between them;
-    when not, the picture must divide evenly.
+    Lines are searched near the places where equal cells would meet. If all lines are found, the cells lie between them;
+    if not, the picture must divide evenly.
 
     Args:
         grid_picture: (L, M, 3).
-        count: how many cells.
+        count: number of cells.
         what: `rows` or `columns`, for the message.
 
     Raises:
@@ -138,8 +138,8 @@ def cell_spans(grid_picture: Frame, count: int, what: str) -> list[tuple[int, in
         raise RefusedPicture(f"{length} px are too few for {count} {what}")
     bands = _bands(grid_picture, length / count)
     places = [round(length * at / count) for at in range(1, count)]
-    for lines in _alike_lines(bands, places, length / count):
-        spans = _between(lines, *_outer_lines(bands, lines, length, length / count), length / count)
+    for lines in _matching_lines(bands, places, length / count):
+        spans = _spans_between(lines, *_outer_lines(bands, lines, length, length / count), length / count)
         if spans is not None:
             return spans
     if length % count:
@@ -150,7 +150,7 @@ def cell_spans(grid_picture: Frame, count: int, what: str) -> list[tuple[int, in
 
 @dataclass(frozen=True)
 class _Band:
-    """[start, end): neighbouring lines across the picture that have one colour, and are too few to be ground."""
+    """[start, end): adjacent rows of pixels of a single colour, too few to be the ground of a cell."""
 
     start: int
     end: int
@@ -161,7 +161,7 @@ class _Band:
 
 
 def _bands(grid_picture: Frame, cell: float) -> list[_Band]:
-    """All bands of one colour. Where the ground is plain, too, a band ends where the colour changes."""
+    """All bands of a single colour. If the ground beside a band is plain too, it ends where the colour changes."""
     plain = np.ptp(grid_picture, axis=1).max(-1) < _UNIFORM
     colours = grid_picture.mean(1)
     steps = np.abs(np.diff(colours, axis=0)).max(-1) >= _UNIFORM
@@ -174,23 +174,23 @@ def _bands(grid_picture: Frame, cell: float) -> list[_Band]:
     ]
 
 
-def _alike_lines(bands: list[_Band], places: list[int], cell: float) -> Iterator[list[_Band]]:
-    """One band near every place, all of one colour; the broadest first, since soft edges are bands, too."""
+def _matching_lines(bands: list[_Band], places: list[int], cell: float) -> Iterator[list[_Band]]:
+    """Candidates for all lines: a band near each place, all of one colour; broad first, as soft edges are bands too."""
     reach = _reach(cell)
     near = [[band for band in bands if place - reach <= band.start and band.end <= place + reach] for place in places]
     for model in sorted(near[0] if near else [], key=lambda band: band.start - band.end):
-        alike = [[band for band in candidates if band.is_like(model)] for candidates in near]
-        if all(alike):
+        matching = [[band for band in candidates if band.is_like(model)] for candidates in near]
+        if all(matching):
             yield [
                 min(candidates, key=lambda band: abs(band.start + band.end - 2 * place))
-                for candidates, place in zip(alike, places, strict=True)
+                for candidates, place in zip(matching, places, strict=True)
             ]
 
 
-def _between(lines: list[_Band], first: int, last: int, cell: float) -> list[tuple[int, int]] | None:
-    """Spans of one length between lines, or None where these do not stand in equal steps.
+def _spans_between(lines: list[_Band], first: int, last: int, cell: float) -> list[tuple[int, int]] | None:
+    """Spans of the same length between lines, or None if the lines are not equally spaced.
 
-    The first and the last cell may be cut by the edge of the picture; as much is then cut from all.
+    The edge of the picture may cut off part of the first and the last cell; that part is then cut from all cells.
     """
     inner = [after.start - before.end for before, after in pairwise(lines)]
     outer = lines[0].start - first, last - lines[-1].end
@@ -203,7 +203,7 @@ def _between(lines: list[_Band], first: int, last: int, cell: float) -> list[tup
 
 
 def _outer_lines(bands: list[_Band], lines: list[_Band], length: int, cell: float) -> tuple[int, int]:
-    """Where the first cell begins and the last one ends, within a frame of the lines' own colour."""
+    """Start of the first cell and end of the last one, inside an outer frame that has the lines' colour, if any."""
     before = [band.end for band in bands if band.start == 0 and band.is_like(lines[0]) and band.end < _reach(cell)]
     after = [
         band.start
@@ -214,4 +214,4 @@ def _outer_lines(bands: list[_Band], lines: list[_Band], length: int, cell: floa
 
 
 def _reach(cell: float) -> int:
-    return max(2, round(_NEAR * cell))
+    return max(2, round(_REACH * cell))

@@ -1,7 +1,7 @@
-"""Hands and tools that SAM 3 finds by words, so that they have no vote about what is canvas.
+"""Masks hands and tools that SAM 3 finds by prompts, so that they do not vote about what is canvas.
 
-Segment Anything 3 (https://arxiv.org/abs/2511.16719) as transformers has it: `Sam3Model` cuts out every thing that a
-prompt names. SAM 1 and 2 know no words, and cannot be given here.
+This uses Segment Anything 3 (https://arxiv.org/abs/2511.16719) of transformers: `Sam3Model` segments every thing that a
+prompt names. SAM 1 and 2 take no text prompts, and cannot be used here.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Mask = NDArray[np.bool_]
-"""(H, W) where a hand or a tool is."""
+"""(H, W), True where a hand or a tool is."""
 
 _FILES = ["*.json", "*.safetensors", "*.txt"]
 _MOST_PROMPTS = 16
@@ -35,10 +35,10 @@ class MaskConfig:
     """The group `mask`.
 
     Attributes:
-        model: a folder in transformers' layout, or a name on the Hub; None: nothing is masked.
+        model: a folder in transformers' layout, or a name on the Hub; None to mask nothing.
         prompts: what to find, 1 to 16 phrases.
-        threshold: how sure the network must be of a thing, 0 to 1.
-        device: where it runs: cpu, cuda or cuda:N.
+        threshold: least confidence of the network in a thing, 0 to 1.
+        device: device of the network: cpu, cuda or cuda:N.
     """
 
     model: Location | None
@@ -65,10 +65,10 @@ class MaskConfig:
             _loaded(self.model)
 
     def recipe(self) -> dict[str, Any]:
-        """What of it decides the bytes of a data set: the weights by their hash, wherever they are.
+        """The settings that decide the bytes of a data set; the weights are represented by their hash.
 
         Raises:
-            UserError: if there are none.
+            UserError: if there are no weights.
         """
         assert self.model is not None
         digest = hashlib.sha256()
@@ -79,7 +79,7 @@ class MaskConfig:
         return {"weights": digest.hexdigest(), "prompts": list(self.prompts), "threshold": self.threshold}
 
     def masks(self, frames: Sequence[Frame]) -> list[Mask]:
-        """Where things that the prompts name are, for each frame.
+        """For each frame, the mask of the things that the prompts name.
 
         Raises:
             UserError: if the network cannot be loaded.
@@ -103,15 +103,15 @@ class _Segmenter:
         self._prompts = list(zip(tokens["input_ids"].split(1), tokens["attention_mask"].split(1), strict=True))
 
     def mask(self, frame: Frame, threshold: float) -> Mask:
-        """(H, W) of a (H, W, 3) frame."""
+        """The (H, W) mask of a (H, W, 3) frame."""
         import torch
 
         mask: Mask = np.zeros(frame.shape[:2], bool)
         with torch.inference_mode():
             pixels = self._processor(images=frame, return_tensors="pt")["pixel_values"].to(self._device)
-            seen = self._network.get_vision_features(pixel_values=pixels)
+            features = self._network.get_vision_features(pixel_values=pixels)
             for ids, attention in self._prompts:
-                output = self._network(vision_embeds=seen, input_ids=ids, attention_mask=attention)
+                output = self._network(vision_embeds=features, input_ids=ids, attention_mask=attention)
                 (things,) = self._processor.post_process_instance_segmentation(
                     output, threshold=threshold, target_sizes=[frame.shape[:2]]
                 )
@@ -126,10 +126,10 @@ def _segmenter(model: str, prompts: tuple[str, ...], device: str) -> _Segmenter:
 
 
 def _folder(model: str) -> Path:
-    """Where the files of a model are; those of the Hub are fetched once.
+    """The folder of a model's files; files from the Hub are fetched once.
 
     Raises:
-        UserError: if there are none.
+        UserError: if there is no such model.
     """
     if Path(model).is_dir():
         return Path(model)
@@ -137,15 +137,15 @@ def _folder(model: str) -> Path:
         from huggingface_hub import snapshot_download
 
         return Path(snapshot_download(model, allow_patterns=_FILES))
-    except Exception as error:  # what the library and the network raise has no common class
+    except Exception as error:  # the exceptions of the library and the network have no common class
         raise UserError(f"mask.model={model}: no such folder, and not on the Hub ({_one_line(error)})") from error
 
 
 def _loaded(model: str) -> tuple[Any, Any]:
-    """The network with all its weights, and its processor; releases bring a tracker for videos, which is left out.
+    """The network and its processor, without the video tracker that releases of SAM 3 contain.
 
     Raises:
-        UserError: if it is another network, is not whole, or transformers is too old.
+        UserError: if it is another network, lacks weights, or transformers is too old.
     """
     try:
         from transformers import Sam3Model, Sam3Processor

@@ -1,8 +1,8 @@
-"""Archives of painvidpro: one HDF5 file a video, its frames as JPEG in the order of time.
+"""Archives of painvidpro: one HDF5 file for each video, with its frames as JPEG in the order of time.
 
-As `DynamicVideoArchive` writes them: https://github.com/Markus-Pobitzer/painvidpro, `frame_data.h5` in a folder
-`SOURCE/ID` a video; `frames` holds the frames that were cut free of hands and tools, `reference_frames` pictures that
-models made of the last one, which are passed over.
+They are written by `DynamicVideoArchive` (https://github.com/Markus-Pobitzer/painvidpro) as `frame_data.h5` in a folder
+`SOURCE/ID` for each video. `frames` holds the frames, from which hands and tools were removed; `reference_frames` holds
+pictures that models made from the last frame, which are not read.
 """
 
 import io
@@ -36,7 +36,7 @@ def read_archive(path: str, canvas_px: int, num_frames: range) -> Footage:
         canvas_px, num_frames: see `footage.gather`.
 
     Raises:
-        RefusedPicture: if it is damaged or none, keeps its frames elsewhere, or its author excluded it.
+        RefusedPicture: if it is damaged or no such archive, has its frames in other files, or its author excluded it.
         StorageFault: if the storage fails.
     """
     answer, stored = _asked(path, "frames")
@@ -53,7 +53,7 @@ def read_archive(path: str, canvas_px: int, num_frames: range) -> Footage:
 
 
 def archive_caption(path: str) -> str | None:
-    """What a tagger of painvidpro said of the finished painting; None where there is none, or it cannot be read.
+    """The tag that painvidpro's tagger gave the finished painting; None if there is none, or it cannot be read.
 
     Raises:
         StorageFault: if the storage fails.
@@ -67,10 +67,10 @@ def archive_caption(path: str) -> str | None:
 
 
 def _asked(path: str, what: str) -> tuple[dict[str, Any], io.BytesIO]:
-    """What `hdf5_process` says of an archive, and the frames behind it.
+    """The answer of `hdf5_process` about an archive, and the stored frames that follow it.
 
     Raises:
-        RefusedPicture: if it says that it cannot be read, or does not come to an end.
+        RefusedPicture: if the archive cannot be read, or the process does not finish in time.
     """
     filesystem, locator = open_storage(path)
     size = read_patiently(lambda: int(filesystem.size(locator) or 0), path)
@@ -78,10 +78,10 @@ def _asked(path: str, what: str) -> tuple[dict[str, Any], io.BytesIO]:
         raise RefusedPicture(f"{size} bytes are more than {_MOST_BYTES}")
     data = read_patiently(lambda: bytes(filesystem.cat_file(locator)), path)
     command = [sys.executable, "-P", str(Path(hdf5_process.__file__)), what, str(_MOST_CPU_S)]
-    done = subprocess.run(command, input=data, capture_output=True, check=False)
-    stored = io.BytesIO(done.stdout)
+    completed = subprocess.run(command, input=data, capture_output=True, check=False)
+    stored = io.BytesIO(completed.stdout)
     line = stored.readline()
-    if done.returncode or not line:
+    if completed.returncode or not line:
         raise RefusedPicture(f"damaged: the HDF5 library did not come to an end with it in {_MOST_CPU_S} s")
     answer: dict[str, Any] = json.loads(line)
     if "refused" in answer:

@@ -1,7 +1,7 @@
-"""Reads an archive of painvidpro from stdin in a process of its own: damaged HDF5 can keep its library busy for ever.
+"""Reads an archive of painvidpro from stdin, in a process of its own: damaged HDF5 can keep its library busy forever.
 
-Run by its path, so that it imports nothing of ours; see `hdf5`, which starts it. To stdout it writes a line of JSON,
-then the frames, each with its length in 8 bytes before it:
+It is run by its path, so that it imports no other module of this program; `hdf5` starts it. To stdout it writes a line
+of JSON, then the frames, each with its length in 8 bytes before it:
 
     python -P hdf5_process.py caption|frames MOST_CPU_S < frame_data.h5
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 _FRAMES, _EXCLUDED, _TAGS = "frames", "exclude_video", "reference_frame_tags"
 _MOST_MEMORY_BYTES = 8 << 30
-_OWN_FILTERS = range(1, 7)  # those of the library itself: others are plugins, which it would look for on the disk
+_OWN_FILTERS = range(1, 7)  # built into the library; other filters are plugins, which it would search on the disk
 
 
 class _Refused(Exception):
@@ -22,7 +22,7 @@ class _Refused(Exception):
 
 
 def main() -> None:
-    """Answer, whatever the file holds; a line `{"refused": REASON}` where there are no frames to give."""
+    """Write the answer for any file; it is a line `{"refused": REASON}` if frames cannot be given."""
     what, most_cpu_s = sys.argv[1], int(sys.argv[2])
     resource.setrlimit(resource.RLIMIT_CPU, (most_cpu_s, most_cpu_s))
     resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY_BYTES, _MOST_MEMORY_BYTES))
@@ -36,15 +36,15 @@ def main() -> None:
             if what == "caption":
                 _answer(tags=str(file.attrs.get(_TAGS, "[]")))
             else:
-                _give_frames(file)
+                _write_frames(file)
     except _Refused as refused:
         _answer(refused=str(refused))
-    except Exception as error:  # what the library raises on hostile bytes has no common class
+    except Exception as error:  # the exceptions of the library on malformed bytes have no common class
         reason = " ".join(str(error).split()) or type(error).__name__
         _answer(refused=f"damaged, or not an HDF5 file ({reason[:200]})")
 
 
-def _give_frames(file: Any) -> None:
+def _write_frames(file: Any) -> None:
     if file.attrs.get(_EXCLUDED, False):
         raise _Refused(f"its author excluded it ({_EXCLUDED})")
     dataset = _frames_in(file)
@@ -55,7 +55,7 @@ def _give_frames(file: Any) -> None:
 
 
 def _frames_in(file: Any) -> Any:
-    """The frames of an archive, which must lie in this file and need none of the disk's plugins."""
+    """The frames of an archive, which must be stored in this file and need no plugins to decompress."""
     import h5py
 
     link = file.get(_FRAMES, getlink=True)

@@ -1,8 +1,8 @@
 """Procreate's documents (.procreate): the time-lapse that is recorded in them while they are painted.
 
-Such a document is a zip; the recording is `video/segments/segment-1.mp4` and on, as its viewers of other authors
-describe it (https://git.sr.ht/~redstrate/silica-viewer, "Reverse Engineering Notes"). Layers are in chunks of a format
-that is not published, and are not read.
+Such a document is a zip; the recording is in `video/segments/segment-1.mp4` and so on, as described by a viewer of
+another author (https://git.sr.ht/~redstrate/silica-viewer, "Reverse Engineering Notes"). The format of layers is not
+published, and they are not read.
 """
 
 import io
@@ -46,7 +46,7 @@ class _Recording:
         self._video: Video | None = None
 
     def frames(self) -> Iterator[tuple[Pixels, float]]:
-        """Every frame, not yet `developed`, and for how many seconds it is seen."""
+        """Every frame, not yet `developed`, and for how many seconds it is shown."""
         for name in self._segments:
             self._video = Video(PatientFile(io.BytesIO(self._archive.read(name)), name))
             yield from self._video.frames()

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-_MOST_UNEVEN = 8  # pixels that are so much wider than high are a fault of the file
-_UNTOLD_MATRIX = 2  # of ITU-T H.273
+_LARGEST_ASPECT = 8  # pixels whose aspect ratio is larger are a fault of the file
+_UNSPECIFIED_MATRIX = 2  # code of ITU-T H.273
 _HD_WIDTH_PX, _SD_HEIGHT_PX = 1280, 576  # where players change from BT.601 to BT.709 when a file does not say
 
 
@@ -26,8 +26,8 @@ class Screen:
     """How the frames of a stream are to be displayed.
 
     Attributes:
-        pixel_aspect: width of a pixel by its height.
-        colours: of its values.
+        pixel_aspect: width of a pixel divided by its height.
+        colours: how the values encode colours.
     """
 
     pixel_aspect: Fraction
@@ -35,13 +35,13 @@ class Screen:
 
     @classmethod
     def of(cls, stream: "VideoStream") -> "Screen":
-        """That of a stream of which a frame has been decoded."""
+        """The screen of a stream, of which a frame must have been decoded."""
         aspect, codec = stream.sample_aspect_ratio or Fraction(1), stream.codec_context
-        plausible = Fraction(1, _MOST_UNEVEN) <= aspect <= _MOST_UNEVEN
+        plausible = Fraction(1, _LARGEST_ASPECT) <= aspect <= _LARGEST_ASPECT
         return cls(aspect if plausible else Fraction(1), Colours.of_codes(codec.color_primaries, codec.color_trc))
 
     def pixels(self, frame: "VideoFrame") -> Pixels:
-        """(h, w, 3) of a frame, upright, pixels square; 16 bits of high dynamic range. `developed` ends the work."""
+        """(h, w, 3) of a frame, upright and with square pixels, in 16 bits if it is HDR; `developed` gives sRGB."""
         width, height = frame.width, frame.height
         if self.pixel_aspect > 1:
             width = max(1, round(width * self.pixel_aspect))
@@ -50,7 +50,7 @@ class Screen:
         transparent = any(component.is_alpha for component in frame.format.components)
         kind = "rgba" if transparent else "rgb48le" if self.colours.are_hdr else "rgb24"
         is_hd = frame.width >= _HD_WIDTH_PX or frame.height > _SD_HEIGHT_PX
-        matrix = "ITU709" if frame.colorspace == _UNTOLD_MATRIX and is_hd else None
+        matrix = "ITU709" if frame.colorspace == _UNSPECIFIED_MATRIX and is_hd else None
         decoded = cast(
             Pixels,
             frame.to_ndarray(format=kind, width=width, height=height, src_colorspace=matrix, interpolation="BICUBIC"),
@@ -58,7 +58,7 @@ class Screen:
         return _upright(on_white(cast(Frame, decoded)) if transparent else decoded, frame)
 
     def developed(self, pixels: Pixels) -> Frame:
-        """Their sRGB values; after frames have been chosen and made smaller, because it takes long."""
+        """The sRGB values of `pixels`. It takes long, so call it after frames have been chosen and shrunk."""
         if self.colours.are_srgb and pixels.dtype == np.uint8:
             return pixels.astype(np.uint8, copy=False)
         scale = np.float32(np.iinfo(pixels.dtype).max)
@@ -66,16 +66,16 @@ class Screen:
 
 
 def on_white(rgba: NDArray[np.uint8]) -> Frame:
-    """(h, w, 3) of (h, w, 4)."""
+    """(h, w, 4) pixels composited on white: (h, w, 3)."""
     alpha = rgba[..., 3:].astype(np.uint16)
     rgb: Frame = ((rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
     return rgb
 
 
 def _upright(pixels: Pixels, frame: "VideoFrame") -> Pixels:
-    """Turned and mirrored as the display matrix says (ISO 14496-12, section 8.3.2), by quarter turns.
+    """Pixels turned by quarter turns and mirrored by the display matrix (ISO 14496-12, section 8.3.2).
 
-    A row vector of a pixel's place times [[a, b], [c, d]] is where it is shown.
+    The position of a pixel as a row vector, multiplied by [[a, b], [c, d]], is the position where it is shown.
     """
     matrix = bytes(cast(Any, frame.side_data).get("DISPLAYMATRIX") or b"")
     if len(matrix) < 36:

@@ -1,4 +1,4 @@
-"""One sequence of an artist: read, treated, its key frames chosen and encoded."""
+"""Reads and treats one sequence of an artist, and chooses and encodes its key frames."""
 
 import hashlib
 import json
@@ -36,9 +36,9 @@ from training.data.manifest import to_json
 from training.data.remote import AnyPath
 
 _READERS = {"video": read_video, "layers": read_layers, "hdf5": read_archive}
-"""Of sequences that are one file, by layout."""
+"""Layout -> reader of sequences that are one file."""
 
-_CANDIDATES = 64  # moments that are cleaned, and of which key frames are chosen: at least so many, and 4 a frame
+_LEAST_CANDIDATES = 64  # moments that are cleaned and from which key frames are chosen; at least 4 for each frame too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ class IngestSettings:
         """Ingest one sequence.
 
         Raises:
-            RefusedPicture: if it cannot be read, or is none; the message says why.
+            RefusedPicture: if it cannot be read, or is not a sequence; the message says why.
             StorageFault: if the storage fails.
         """
         footage = self.read(sequence.entry)
@@ -78,7 +78,7 @@ class IngestSettings:
         return members, record_of(facts, caption), seconds
 
     def seed_of(self, sequence: PlannedSequence) -> None:
-        """Nothing is drawn at random."""
+        """None, since ingesting needs no random numbers."""
 
     def read(self, entry: SourceEntry) -> Footage:
         """The frames of a sequence as they are stored.
@@ -101,10 +101,10 @@ class IngestSettings:
         return read(entry.locator, canvas_px, num_frames)
 
     def key_frames(self, footage: Footage) -> tuple[Footage, list[float]]:
-        """T frames of the canvas's size, treated, and the distance of each from the last.
+        """T treated frames of the canvas's size, and the distance of each from the last.
 
         Raises:
-            RefusedPicture: if there are fewer than T frames, or all of them show the same.
+            RefusedPicture: if there are fewer than T frames, or all of them look the same.
         """
         treatment, layout = self.treatment, self.layout
         self._refuse_short(footage, "frames")
@@ -119,7 +119,7 @@ class IngestSettings:
         if treatment.does("straighten", layout):
             footage = laid_together(footage) if layout == "grid" else straightened(footage)
             if layout == "grid" and treatment.does("trim", layout):
-                footage = without_mats(footage)  # what was left of mats that were not in one place
+                footage = without_mats(footage)  # removes the rest of mats that were displaced before
         footage = footage.changed([self._framed(frame) for frame in footage.frames])
         if treatment.does("clean", layout):
             footage = self._cleaned(footage)
@@ -132,7 +132,7 @@ class IngestSettings:
         return footage.chosen(places), [round(float(distances[place]), 6) for place in places]
 
     def _cleaned(self, footage: Footage) -> Footage:
-        """Without hands and tools; those that a network finds have no vote."""
+        """The footage without hands and tools; where a network finds them, frames do not vote."""
         candidates, window = self._candidates(len(footage)), self.treatment.window
         if self.mask.model is None:
             return cleaned(footage, candidates, window)
@@ -147,14 +147,14 @@ class IngestSettings:
             raise RefusedPicture(f"{footage.num_moments} {what}, fewer than num_frames={self.schedule.num_frames}")
 
     def _candidates(self, count: int) -> list[int]:
-        num_candidates = min(count, max(_CANDIDATES, 4 * self.schedule.num_frames))
+        num_candidates = min(count, max(_LEAST_CANDIDATES, 4 * self.schedule.num_frames))
         return sorted({round(place) for place in np.linspace(0, count - 1, num_candidates).tolist()})
 
     def _framed(self, frame: Frame) -> Frame:
         return to_uint8(self.framing.apply(unit(frame)))
 
     def _whole(self, frame: Frame) -> Frame:
-        """A frame resized to a canvas, uncropped."""
+        """A frame at the size of the canvas, padded instead of cropped."""
         pad = Framing(height_px=self.framing.height_px, width_px=self.framing.width_px, fit="pad")
         return to_uint8(pad.apply(unit(frame)))
 
@@ -187,7 +187,7 @@ class IngestSettings:
             "frames": frames,
             "footage": dict(footage.notes),
             "metrics": {
-                "psnr_db": None,  # there is no picture that was to be painted
+                "psnr_db": None,  # there is no source image to compare with
                 "ssim": None,
                 "coverage": [round(coverage(frame, footage.frames[0]), 5) for frame in footage.frames],
                 "distance": distances,

@@ -15,7 +15,7 @@ def read_splits(path: str) -> Mapping[tuple[str, str], str]:
     Raises:
         UserError: if the file cannot be read, or says something else.
     """
-    data = read_bytes(path)
+    data = read_bytes(path, "split_file")
     try:
         table = json.loads(data)
         splits = {(source, id_): split for source, ids in table.items() for id_, split in ids.items()}

@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-_LEAST_SHARE = 0.9  # of its length that a sound video shows
+_LEAST_SHARE = 0.9  # share of its stated length that an undamaged video has
 _HEAD_BYTES = 256
 
 
 def read_video(path: str, canvas_px: int, num_frames: range) -> Footage:
     """The frames of a video as a screen shows them (see `screen`), or of an animated picture.
 
-    Of several tracks, the main one (see `main_track`). A frame that is held for long stands as often as frames of
-    the average length before it would fit in, because it is seen, and votes, for so long.
+    If there are several tracks, the main one is read (see `main_track`). A frame that is shown for long is repeated as
+    often as frames of the average length before it would fit into that time, and so it has as many votes.
 
     Args:
         path: path or URL.
         canvas_px, num_frames: see `footage.gather`.
 
     Raises:
-        RefusedPicture: if it is no video, or damaged; a video whose end is cut off counts as damaged.
+        RefusedPicture: if it is no video, or is damaged; a video whose end is cut off counts as damaged.
         StorageFault: if the storage fails.
     """
     filesystem, locator = open_storage(path)
@@ -45,7 +45,7 @@ def read_video(path: str, canvas_px: int, num_frames: range) -> Footage:
         return gather(held(_webp_frames(data), num_frames[-1]), canvas_px, num_frames)
     if head[:3] == b"GIF":
         data = read_patiently(lambda: bytes(filesystem.cat_file(locator)), path)
-        if not gif_has_its_end(data):  # of which FFmpeg decodes what there is
+        if not gif_has_its_end(data):  # FFmpeg decodes a truncated GIF without an error
             raise RefusedPicture("damaged: the end of the GIF is missing")
     num_bytes = read_patiently(lambda: filesystem.size(locator), path)
     if num_bytes is not None and not matroska_has_its_end(head, num_bytes):
@@ -56,10 +56,10 @@ def read_video(path: str, canvas_px: int, num_frames: range) -> Footage:
 
 
 def main_track(container: "InputContainer") -> "VideoStream":
-    """The stream that is the video: no cover, thumbnail or still, and of several the default, the longest, the first.
+    """The stream that is the video, not a cover, thumbnail or still; of several the default, the longest, the first.
 
     Raises:
-        RefusedPicture: if there is none.
+        RefusedPicture: if there is no such stream.
     """
     from av.stream import Disposition
 
@@ -79,13 +79,13 @@ class Video:
         self._screen: Screen | None = None
 
     def frames(self) -> Iterator[tuple[Pixels, float]]:
-        """Every frame, not yet `developed`, and for how many seconds it is seen, 0 where the file does not say."""
+        """Every frame, not yet `developed`, and for how many seconds it is shown, 0 if the file does not say."""
         import av
 
-        decoded, now_s, last_s, shown_s = 0, 0.0, 0.0, 0.0
-        waiting: Pixels | None = None  # until it is known how long it is seen
+        decoded, now_s, last_s, total_s = 0, 0.0, 0.0, 0.0
+        waiting: Pixels | None = None  # a frame waits until it is known how long it is shown
         try:
-            # A video may name others, or hosts to listen to (play lists, `ffconcat`, SDP): nothing but itself is read.
+            # A video may name other files or hosts (play lists, `ffconcat`, SDP), so no protocol may be opened.
             with av.open(
                 self._file, mode="r", metadata_errors="replace", options={"protocol_whitelist": "none"}
             ) as container:
@@ -93,45 +93,45 @@ class Video:
                 width_px, height_px = stream.codec_context.width, stream.codec_context.height
                 if width_px * height_px > MAX_PIXELS:
                     raise RefusedPicture(f"{width_px}x{height_px} px is more than {MAX_PIXELS}")
-                stream.codec_context.thread_count = 1  # workers do not compete for cores
+                stream.codec_context.thread_count = 1  # workers must not compete for cores
                 for frame in container.decode(stream):
                     if frame.is_corrupt:
                         raise RefusedPicture(f"damaged after {decoded} frames")
                     before_s, now_s = now_s, now_s if frame.time is None else frame.time
                     if waiting is not None:
                         # Time goes back where one recording was appended to another.
-                        seen_s = now_s - before_s if now_s > before_s else last_s
-                        shown_s += seen_s
-                        yield waiting, seen_s
+                        frame_s = now_s - before_s if now_s > before_s else last_s
+                        total_s += frame_s
+                        yield waiting, frame_s
                     if self._screen is None:
                         self._screen = Screen.of(stream)
                     waiting, decoded = self._screen.pixels(frame), decoded + 1
                     last_s = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 0.0
                 if waiting is None:
                     return
-                promised_s = _promised_s(container, stream)
-                all_there = 0 < stream.frames <= decoded
-                if shown_s + last_s < _LEAST_SHARE * promised_s and not all_there:
-                    # Of a file that was cut off, some containers decode what there is.
+                stated_s = _stated_s(container, stream)
+                is_complete = 0 < stream.frames <= decoded
+                if total_s + last_s < _LEAST_SHARE * stated_s and not is_complete:
+                    # Some containers decode a file that was cut off without an error.
                     raise RefusedPicture(
-                        f"damaged after {decoded} frames: {shown_s + last_s:.1f} of {promised_s:.1f} s can be read"
+                        f"damaged after {decoded} frames: {total_s + last_s:.1f} of {stated_s:.1f} s can be read"
                     )
-                yield waiting, max(last_s, promised_s - shown_s)
+                yield waiting, max(last_s, stated_s - total_s)
         except (RefusedPicture, StorageFault, MemoryError):
             raise
-        except Exception as error:  # as below
+        except Exception as error:  # the exceptions of decoders on malformed bytes have no common class
             where = f"damaged after {decoded} frames" if decoded else "not a video that can be decoded"
             reason = getattr(error, "strerror", None) or type(error).__name__
             raise self._file.fault or RefusedPicture(f"{where} ({reason})") from error
 
     def developed(self, pixels: Pixels) -> Frame:
-        """sRGB values of a frame."""
+        """The sRGB values of a frame from `frames`."""
         assert self._screen is not None
         return self._screen.developed(pixels)
 
 
 def _webp_frames(data: bytes) -> Iterator[tuple[Pixels, float]]:
-    """The same of an animated WebP, which FFmpeg does not decode."""
+    """Every frame and its seconds, of an animated WebP, which FFmpeg does not decode."""
     decoded = 0
     try:
         with Image.open(io.BytesIO(data), formats=["WEBP"]) as animation:
@@ -144,31 +144,31 @@ def _webp_frames(data: bytes) -> Iterator[tuple[Pixels, float]]:
                 yield pixels, animation.info.get("duration", 0) / 1000
     except (RefusedPicture, MemoryError):
         raise
-    except Exception as error:  # what a decoder raises on hostile bytes has no common class
+    except Exception as error:  # the exceptions of decoders on malformed bytes have no common class
         where = f"damaged after {decoded} frames" if decoded else "not a video that can be decoded"
         raise RefusedPicture(f"{where} ({' '.join(str(error).split()) or type(error).__name__})") from error
 
 
 def held(frames: Iterable[tuple[Pixels, float]], most: int) -> Iterator[Pixels]:
-    """Frames, each as often as frames of the average length before it fit into the time for which it is seen."""
+    """Repeat each frame as often as frames of the average length before it fit into its time, at most `most` times."""
     count, total_s = 0, 0.0
-    for pixels, seen_s in frames:
-        times = round(seen_s * count / total_s) if total_s else 1
+    for pixels, frame_s in frames:
+        times = round(frame_s * count / total_s) if total_s else 1
         for _ in range(max(1, min(times, most))):
             yield pixels
-        count, total_s = count + 1, total_s + seen_s
+        count, total_s = count + 1, total_s + frame_s
 
 
 def _length_s(track: "VideoStream") -> float:
-    """How long a track is; 0 when the file does not say. Matroska says so in a tag, `00:00:04.800000000`."""
+    """Length of a track; 0 if the file does not state it. Matroska states it in a tag, `00:00:04.800000000`."""
     match = re.fullmatch(r"(\d{1,6}):(\d{1,2}):(\d{1,2}(?:\.\d{1,18})?)", track.metadata.get("DURATION", ""))
-    if match:  # where it stands, FFmpeg's own figure may be that of the whole file
+    if match:  # if there is such a tag, FFmpeg's own figure may be that of the whole file
         return 3600.0 * int(match[1]) + 60.0 * int(match[2]) + float(match[3])
     return float(track.duration * track.time_base) if track.duration and track.time_base else 0.0
 
 
-def _promised_s(container: "InputContainer", stream: "VideoStream") -> float:
-    """How long the video is, less a frame that the last one may lack; 0 when the file does not say."""
+def _stated_s(container: "InputContainer", stream: "VideoStream") -> float:
+    """The stated length of the video, minus one frame, as the last one may lack a duration; 0 if it is not stated."""
     frame_s = float(1 / stream.average_rate) if stream.average_rate else 0.0
     if length_s := _length_s(stream):
         return length_s - frame_s

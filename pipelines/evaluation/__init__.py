@@ -1,1 +1,1 @@
-"""The quality of painting processes: their finished pictures, the way there, and controls that no metric may prefer."""
+"""Measures painting processes and their finished pictures, and tests the metrics on controls that none may prefer."""

@@ -1,4 +1,4 @@
-"""How far a set of processes is from a reference set, and how sure that is."""
+"""Measures the distance of a set of processes from a reference set, with bootstrap intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ Matrix = NDArray[np.float64]
 
 NUM_RESAMPLES = 1000
 LEAST_OF_A_SET = 2
-"""Processes of a set, below which it has no distribution."""
+"""The fewest processes of a set that has a distribution."""
 
 _TAILS = (2.5, 97.5)  # percent
 
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A figure of so many sequences, of which no interval is known."""
+    """A figure of `count` sequences, without an interval."""
 
     value: float
     count: int
@@ -32,7 +32,7 @@ class Estimate(Figure):
 
 
 def mean_estimate(values: NDArray[np.float64], pictures: Sequence[str], rng: np.random.Generator) -> Estimate:
-    """Mean of (N,) values, each of a painting of the picture named (percentile bootstrap, Efron 1979)."""
+    """Mean of the (N,) values of paintings of (N,) pictures, with its percentile bootstrap (Efron 1979)."""
     weights = resampled(pictures, rng)
     return estimate(float(values.mean()), weights @ values / weights.sum(1), len(values))
 
@@ -46,9 +46,9 @@ def estimate(value: float, resamples: NDArray[np.float64], count: int) -> Estima
 def resampled(pictures: Sequence[str], rng: np.random.Generator, *, least: int = 1) -> Matrix:
     """(R, N) how often each of N paintings is drawn in each of R resamples.
 
-    Pictures are drawn, with all their paintings, because paintings of one picture are not independent. Only when there
-    are fewer than `least` pictures are paintings drawn one by one. Each resample holds `least` different ones; fewer
-    paintings than that are not resampled.
+    Pictures are drawn, with all their paintings, because paintings of one picture are not independent. If there are
+    fewer than `least` pictures, paintings are drawn one by one. Each resample holds at least `least` different ones; if
+    there are fewer paintings than that, they are not resampled.
     """
     if len(pictures) < least:
         return np.ones((NUM_RESAMPLES, len(pictures)))
@@ -57,22 +57,22 @@ def resampled(pictures: Sequence[str], rng: np.random.Generator, *, least: int =
         names = labels = np.arange(len(pictures))
     count = len(names)
     draws = rng.multinomial(count, np.full(count, 1.0 / count), size=NUM_RESAMPLES)
-    while (poor := np.count_nonzero(draws, axis=1) < least).any():
-        draws[poor] = rng.multinomial(count, np.full(count, 1.0 / count), size=int(poor.sum()))
+    while (too_few := np.count_nonzero(draws, axis=1) < least).any():
+        draws[too_few] = rng.multinomial(count, np.full(count, 1.0 / count), size=int(too_few.sum()))
     weights: Matrix = draws[:, labels].astype(np.float64)
     return weights
 
 
 def weights_of(pictures: Sequence[str], rng: np.random.Generator) -> Matrix:
-    """(1 + R, N) every painting once, and then `resampled` such that each resample is a set."""
+    """(1 + R, N) weights: 1 for every painting, then those of R resamples, each large enough to be a set."""
     return np.vstack([np.ones((1, len(pictures))), resampled(pictures, rng, least=LEAST_OF_A_SET)])
 
 
 def halves(count: int, rng: np.random.Generator) -> tuple[Matrix, Matrix]:
-    """(R, N) and (R, N): which of N processes are in either half of R random divisions of a set."""
+    """(R, N) and (R, N): which of N processes are in the first and in the second half of R random divisions."""
     ranks = rng.permuted(np.tile(np.arange(count), (NUM_RESAMPLES, 1)), axis=1)
-    one: Matrix = (ranks < count // 2).astype(np.float64)
-    return one, 1.0 - one
+    first_half: Matrix = (ranks < count // 2).astype(np.float64)
+    return first_half, 1.0 - first_half
 
 
 def energy_distances(
@@ -87,14 +87,14 @@ def energy_distances(
 
         2 E|x - y| - E|x - x'| - E|y - y'|
 
-    over pairs of different members, so that it is unbiased: 0 on average for two samples of one population, and now and
-    then a little below.
+    The means are over pairs of different members, so that the estimate is unbiased: 0 on average for two samples of one
+    population, and sometimes a little below.
 
     Args:
         generated: (N, D), N at least 2. reference: (M, D), M at least 2.
         generated_weights: (R, N) at least 0, at least two above. reference_weights: (R, M) likewise.
-        made_from_reference: row n of `generated` was made from row n of `reference`, and the two are not compared, as
-            whatever is made from a process is near to it.
+        made_from_reference: whether row n of `generated` was made from row n of `reference`. The two are then not
+            compared, because a process made from another is near to it.
 
     Returns:
         (R,).

@@ -1,4 +1,4 @@
-"""How a painting begins: what of the canvas is still bare, and whether the first lines are those of the picture."""
+"""Describes how a painting begins: how much canvas is bare, and whether the first edges are those of the picture."""
 
 import cv2
 import numpy as np
@@ -6,15 +6,15 @@ from numpy.typing import NDArray
 
 from pipelines.evaluation.process import VISIBLE, Lab, Process
 
-_BEGUN = 0.01  # share of the canvas: a frame with fewer marks is a blank canvas, not a first state
+_LEAST_MARKED = 0.01  # share of the canvas: a frame with fewer marks counts as blank
 _SMOOTH_PX = 0.7
-_STEEP = 4.0  # ΔE a pixel: steeper colour is an edge
+_EDGE_SLOPE = 4.0  # ΔE per pixel: colours with a steeper slope are edges
 
 
 def bare_shares(process: Process) -> NDArray[np.float64]:
-    """(T,) share of pixels on which nothing was done that can be seen, up to and with frame t. Never rises.
+    """(T,) share of pixels that have not changed visibly up to and including frame t; it never rises.
 
-    Unlike one minus coverage, a pixel that was painted over in the colour of the ground is not bare again.
+    Unlike in one minus coverage, a pixel that is painted over in the colour of the ground does not become bare again.
     """
     untouched = np.logical_and.accumulate(process.from_blank <= VISIBLE, axis=0)
     shares: NDArray[np.float64] = untouched.mean((1, 2), dtype=np.float64)
@@ -22,17 +22,16 @@ def bare_shares(process: Process) -> NDArray[np.float64]:
 
 
 def first_state(process: Process) -> int:
-    """The frame in which the painting has begun: the first with marks on a hundredth of the canvas; else the last."""
-    begun = (process.from_blank > VISIBLE).mean((1, 2)) >= _BEGUN
-    return int(begun.argmax()) if begun.any() else len(begun) - 1
+    """The first frame with marks on at least a hundredth of the canvas, or else the last frame."""
+    has_marks = (process.from_blank > VISIBLE).mean((1, 2)) >= _LEAST_MARKED
+    return int(has_marks.argmax()) if has_marks.any() else len(has_marks) - 1
 
 
 def kept_edges(process: Process) -> float:
     """Share of the edges of the first state that are edges of the finished picture, corrected for chance.
 
-    (kept - chance) / (1 - chance), as in Cohen's κ (1960): 1 when every edge stays, 0 when no more stay than of pixels
-    thrown at random, below 0 when fewer do. 0 where there are no edges to be kept, or where the finished picture is all
-    edges.
+    (kept - chance) / (1 - chance), as in Cohen's κ (1960): 1 if every edge stays, 0 if as many stay as of random
+    pixels, below 0 if fewer do. It is also 0 if the first state has no edges, or the finished picture is all edges.
     """
     first, finished = _edges(process.lab[first_state(process)]), _edges(process.lab[-1])
     chance = float(finished.mean())
@@ -42,8 +41,8 @@ def kept_edges(process: Process) -> float:
 
 
 def _edges(lab: Lab) -> NDArray[np.bool_]:
-    """(H, W) where colour is steep; smoothing makes an edge about three pixels broad, so that it may move by one."""
+    """(H, W), True at edges of colour; smoothing makes them about three pixels broad, so that they may move by one."""
     smooth = cv2.GaussianBlur(lab, (0, 0), _SMOOTH_PX)
-    across, down = (cv2.Sobel(smooth, cv2.CV_32F, *way, scale=1 / 8) for way in ((1, 0), (0, 1)))
-    steep: NDArray[np.bool_] = (across**2 + down**2).sum(-1) > _STEEP**2
+    across, down = (cv2.Sobel(smooth, cv2.CV_32F, *orders, scale=1 / 8) for orders in ((1, 0), (0, 1)))
+    steep: NDArray[np.bool_] = (across**2 + down**2).sum(-1) > _EDGE_SLOPE**2
     return steep

@@ -1,4 +1,4 @@
-"""Descriptions of how a process proceeds, whatever it paints: each is a short vector; a metric is one number of it.
+"""Describes how a process proceeds, whatever it paints, by short vectors, and by single numbers derived from them.
 
 Each function takes a `Process` of T frames. Definitions and sources: docs/metrics.md.
 """
@@ -13,23 +13,23 @@ from renderers.quality import progress_violation as share_of_way
 
 Curve = NDArray[np.float64]
 
-_OPACITIES = (VISIBLE, 10.0, 20.0, 40.0)  # ΔE from the ground: from a breath of paint to its full colour
-_FINE_OF = 16  # detail is what blocks of a 16th of the side do not show
-_HALO_OF = 32  # what lies within a 32nd of the side of a change belongs to it
-_NOTHING = 1e-9
+_OPACITIES = (VISIBLE, 10.0, 20.0, 40.0)  # ΔE from the ground: from a trace of paint to its full colour
+_DETAIL_DIVISOR = 16  # detail is what the means of blocks with a 16th of the side do not show
+_HALO_DIVISOR = 32  # pixels within a 32nd of the side of a change belong to it
+_TINY = 1e-9
 
 
 def distance_profile(process: Process) -> Curve:
-    """(T,) mean ΔE from the finished picture, as a share of the largest; PDP-style (Loomis Painter)."""
+    """(T,) mean ΔE from the finished picture, as a share of the largest, like Loomis Painter's PDP."""
     distances = process.to_end.mean((1, 2), dtype=np.float64)
-    profile: Curve = distances / max(float(distances.max()), _NOTHING)
+    profile: Curve = distances / max(float(distances.max()), _TINY)
     return profile
 
 
 def coverage(process: Process) -> Curve:
-    """(4T,) share of pixels that differ from the ground visibly, and by 10, 20 and 40 ΔE: thin paint and thick.
+    """(4T,) share of pixels that differ from the ground visibly, and by more than 10, 20 and 40 ΔE.
 
-    A wash covers at once, as a cross-fade does; but it does not stay thin.
+    The thresholds tell thin paint from thick. A wash covers at once, as a cross-fade does, but it does not stay thin.
     """
     shares = [(process.from_blank > opacity).mean((1, 2), dtype=np.float64) for opacity in _OPACITIES]
     return np.concatenate(shares)
@@ -41,22 +41,22 @@ def covered_share(process: Process) -> float:
 
 
 def progress_violation(process: Process) -> Curve:
-    """(T - 1,) mean ΔE that pixels lose at each step, as a share of the way of the canvas.
+    """(T - 1,) mean ΔE by which pixels recede from the finished picture, as a share of the blank canvas's distance.
 
-    A canvas that comes nearer on the whole still loses pixels; strokes do that at their edges.
+    Even if the canvas as a whole comes nearer, some pixels recede, for example at the edges of strokes.
     """
-    back = np.diff(process.to_end, axis=0).clip(min=0).mean((1, 2), dtype=np.float64)
-    violations: Curve = back / max(float(process.to_end[0].mean()), _NOTHING)
+    receded = np.diff(process.to_end, axis=0).clip(min=0).mean((1, 2), dtype=np.float64)
+    violations: Curve = receded / max(float(process.to_end[0].mean()), _TINY)
     return violations
 
 
 def canvas_violation(process: Process) -> float:
-    """The same of the canvas as a whole: distance gained where it should fall, as a share of the way."""
+    """Progress violation of the whole canvas: distance gained where it should fall, as a share of the way."""
     return share_of_way(process.to_end.mean((1, 2), dtype=np.float64).tolist())
 
 
 def commit_times(process: Process) -> Curve:
-    """(T,) share of pixels that have their final colour, to the eye, from frame t on."""
+    """(T,) share of pixels that have visually their final colour from frame t on."""
     commits = _commits(process)
     return np.array([(commits <= t).mean() for t in range(len(process.frames))])
 
@@ -69,16 +69,16 @@ def commit_entropy(process: Process) -> float:
 
 
 def locality(process: Process) -> Curve:
-    """(T - 1,) area of the largest connected change as a share of all that a step changes; 0 where nothing changes."""
+    """(T - 1,) area of the largest connected change as a share of the step's whole change; 0 where nothing changes."""
     return np.array([_largest_part(mask) for mask in process.changed])
 
 
 def order(process: Process) -> Curve:
-    """(3,) whether what stands out comes first, what lies together is finished together, and detail is finished last.
+    """(3,) whether salient parts come first, neighbouring parts are finished together, and detail is finished last.
 
     The first is `salient_first`. The second is Moran's I (Moran 1950) of commit times over neighbouring blocks: about 0
     for a random order, up to 1 for areas that are finished as a whole. The third is Spearman's ρ between a block's mean
-    commit time and how much varies within it.
+    commit time and the variance of colours within it.
     """
     commits = block_means(_commits(process), BLOCKS)
     finished = process.lab[-1]
@@ -87,9 +87,9 @@ def order(process: Process) -> Curve:
 
 
 def salient_first(process: Process) -> float:
-    """Spearman's ρ between when a block is first touched and how little it stands out: 1 for the most salient first.
+    """Spearman's ρ between the time at which a block is first changed and its negative saliency; 1 for salient first.
 
-    A block stands out by its ΔE from the border's mean colour (boundary prior, Wei et al. 2012).
+    The saliency of a block is its ΔE from the border's mean colour (boundary prior, Wei et al. 2012).
     """
     touched = np.concatenate([process.changed, np.ones_like(process.changed[:1])])
     first = block_means(touched.argmax(0), BLOCKS)
@@ -104,12 +104,12 @@ def fine_shares(process: Process) -> Curve:
     """(T - 1,) share of each step's energy in CIELAB that blocks of a 16th of the side do not show."""
     changes = np.diff(process.lab, axis=0)
     height, width = changes.shape[1:3]
-    blocks = min(_FINE_OF, height, width)
+    blocks = min(_DETAIL_DIVISOR, height, width)
     shares = []
     for change in changes:
         coarse = cv2.resize(block_means(change, blocks), (width, height), interpolation=cv2.INTER_NEAREST)
         energy = float((change**2).sum())
-        shares.append(float(((change - coarse) ** 2).sum()) / energy if energy > _NOTHING else 0.0)
+        shares.append(float(((change - coarse) ** 2).sum()) / energy if energy > _TINY else 0.0)
     return np.array(shares)
 
 
@@ -120,25 +120,25 @@ def coarse_to_fine(process: Process) -> float:
 
 
 def flicker(process: Process) -> Curve:
-    """(T - 1,) mean ΔE far from where a step paints."""
-    reach = max(1, min(process.changed.shape[1:]) // _HALO_OF)
+    """(T - 1,) mean ΔE of pixels far from where a step paints."""
+    reach = max(1, min(process.changed.shape[1:]) // _HALO_DIVISOR)
     brush = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     values = []
     for mask, step in zip(process.changed, process.steps, strict=True):
-        still = cv2.dilate(mask.astype(np.uint8), brush) == 0
-        values.append(float(step[still].mean()) if still.any() else 0.0)
+        unpainted = cv2.dilate(mask.astype(np.uint8), brush) == 0
+        values.append(float(step[unpainted].mean()) if unpainted.any() else 0.0)
     return np.array(values)
 
 
 def revisions(process: Process) -> Curve:
-    """(T - 1,) share of pixels that a step changes again, after at least one step that left them alone."""
+    """(T - 1,) share of pixels that a step changes again, after at least one step that did not change them."""
     changed = process.changed
-    begun = np.zeros_like(changed[0])
+    changed_before = np.zeros_like(changed[0])
     shares = []
     for t, mask in enumerate(changed):
-        again = mask & begun & ~changed[t - 1] if t else np.zeros_like(mask)
-        shares.append(float(again.mean()))
-        begun |= mask
+        revised = mask & changed_before & ~changed[t - 1] if t else np.zeros_like(mask)
+        shares.append(float(revised.mean()))
+        changed_before |= mask
     return np.array(shares)
 
 
@@ -157,12 +157,13 @@ def _commits(process: Process) -> NDArray[np.int_]:
 
 
 def _neighbours_agree(values: NDArray[np.floating]) -> float:
-    """Moran's I with the four neighbours; 0 where values do not vary."""
-    away = values - values.mean()
-    variance = float((away**2).mean())
-    if variance < _NOTHING:
+    """Moran's I with the four neighbours; 0 if values do not vary."""
+    deviation = values - values.mean()
+    variance = float((deviation**2).mean())
+    if variance < _TINY:
         return 0.0
-    return float(((away[1:] * away[:-1]).mean() + (away[:, 1:] * away[:, :-1]).mean()) / (2 * variance))
+    vertical, horizontal = deviation[1:] * deviation[:-1], deviation[:, 1:] * deviation[:, :-1]
+    return float((vertical.mean() + horizontal.mean()) / (2 * variance))
 
 
 def _largest_part(mask: NDArray[np.bool_]) -> float:
@@ -173,7 +174,7 @@ def _largest_part(mask: NDArray[np.bool_]) -> float:
 
 
 def rank_correlation(one: NDArray[np.floating], two: NDArray[np.floating]) -> float:
-    """Spearman's ρ; 0 where one side does not vary."""
+    """Spearman's ρ; 0 if one of the two does not vary."""
     if np.ptp(one) == 0 or np.ptp(two) == 0:
         return 0.0
     return float(spearmanr(one.ravel(), two.ravel()).statistic)

@@ -1,4 +1,4 @@
-"""How far processes are from real painters, in units of how far real painters are from each other."""
+"""Distance of processes from real painters, in units of the distance between real painters."""
 
 from collections.abc import Mapping
 
@@ -19,8 +19,8 @@ DISTANCE_METRICS = (
     "distance profile", "progress violation", "coverage", "commit time", "locality", "order", "coarse to fine",
     "flicker", "revision",
 )  # fmt: skip
-"""The metrics that the mean is taken over. The list belongs to the figure: with one more it would be another figure,
-which could not be compared with those that were measured before."""
+"""The metrics that the mean is taken over. The list must not change: another list gives another figure, which could not
+be compared with those that were measured before."""
 
 MEAN = "mean"
 
@@ -32,24 +32,26 @@ def distance_to_painters(
     *,
     made_from_real: bool = False,
 ) -> dict[str, Estimate]:
-    """Gap of a set by each of `DISTANCE_METRICS` in units of the mean difference among the real ones, and their mean.
+    """Gap of a set by each of `DISTANCE_METRICS` in units of the mean difference among real processes, and their mean.
 
-    0 for another sample of the same painters (now and then a little below), 1 when as far as they are from each other.
+    It is 0 for another sample of the same painters (sometimes a little below), and 1 if the set is as far from them as
+    they are from each other.
 
     Args:
-        generated, real: what `describe` says of both sets.
-        rng: of the resamples, which take both sets.
-        made_from_real: process n of `generated` was made from process n of `real`, and is not compared with that one.
+        generated, real: descriptions of both sets, as `describe` returns them.
+        rng: random numbers of the resamples of both sets.
+        made_from_real: whether process n of `generated` was made from process n of `real`; the two are then not
+            compared.
 
     Returns:
-        Name -> distance, `mean` first; without the metrics by which the real ones do not differ; empty where a set has
-        fewer than two processes.
+        Name -> distance, `mean` first. Metrics by which the real processes do not differ are left out; empty if a set
+        has fewer than two processes.
     """
-    one, other = generated[DISTANCE_METRICS[0]], real[DISTANCE_METRICS[0]]
-    if min(len(one), len(other)) < LEAST_OF_A_SET:
+    generated_set, real_set = generated[DISTANCE_METRICS[0]], real[DISTANCE_METRICS[0]]
+    if min(len(generated_set), len(real_set)) < LEAST_OF_A_SET:
         return {}
-    real_weights = weights_of(other.pictures, rng)
-    generated_weights = real_weights if made_from_real else weights_of(one.pictures, rng)
+    real_weights = weights_of(real_set.pictures, rng)
+    generated_weights = real_weights if made_from_real else weights_of(generated_set.pictures, rng)
     distances: dict[str, NDArray[np.float64]] = {}
     for name in DISTANCE_METRICS:
         among = differences_within(real[name].vectors, real_weights)
@@ -61,12 +63,12 @@ def distance_to_painters(
                 real_weights,
                 made_from_reference=made_from_real,
             )
-            # A resample may hold only real ones that do not differ by this metric: it has no unit.
+            # In a resample whose real processes do not differ by this metric, the distance has no unit.
             distances[name] = np.divide(gaps, among, out=np.full_like(gaps, np.nan), where=among > 0)
     if not distances:
         return {}
     means = np.nanmean(list(distances.values()), axis=0)
     return {
-        name: estimate(float(row[0]), row[1:][np.isfinite(row[1:])], len(one))
+        name: estimate(float(row[0]), row[1:][np.isfinite(row[1:])], len(generated_set))
         for name, row in {MEAN: means, **distances}.items()
     }

@@ -30,7 +30,7 @@ def l1(painted: Image, target: Image) -> float:
 MEASURES: Mapping[str, tuple[str, Measure]] = MappingProxyType(
     {"MSE": ("lower", mse), "L1": ("lower", l1), "PSNR, dB": ("higher", psnr_db), "SSIM": ("higher", ssim)}
 )
-"""Name -> which way is better, and the measure."""
+"""Name -> the better direction ("lower" or "higher"), and the measure."""
 
 Pairs = Sequence[tuple[Process, Sequence[Process]]]
 
@@ -41,9 +41,9 @@ _LEAST_FID = 8
 
 @dataclass(frozen=True, kw_only=True)
 class EndpointRow:
-    """One endpoint measure of the generated set; `value` is None where it is missing, and `reason` says why.
+    """One endpoint measure of the generated set; `value` is None if it is missing, and `reason` says why.
 
-    FID is a figure without an interval: resamples repeat pictures, and their FID lies above that of the set.
+    FID has no interval: resamples repeat pictures, so their FID is higher than that of the set.
     """
 
     name: str
@@ -56,26 +56,26 @@ def endpoint_rows(
     generated: Sequence[Process], references: Sequence[Process], pairs: Pairs, networks: Networks,
     rng: np.random.Generator,
 ) -> list[EndpointRow]:  # fmt: skip
-    """Every endpoint measure, means over processes; of several references of one picture, over these first.
+    """Every endpoint measure as a mean over processes; of several references of a picture, the mean is taken first.
 
     Args:
-        generated, references: all of one size.
+        generated, references: processes of the same size.
         pairs: generated processes and, for each, the references of the same picture.
-        networks: of the measures that need them.
-        rng: of the bootstrap.
+        networks: networks of the measures that need them.
+        rng: random numbers of the bootstrap.
     """
     rows = []
     pictures = [picture(process) for process, _ in pairs]
     for name, (direction, measure) in MEASURES.items():
         values = [
-            np.mean([measure(unit(_last(process)), unit(_last(one))) for one in same_picture])
+            np.mean([measure(unit(_last(process)), unit(_last(reference))) for reference in same_picture])
             for process, same_picture in pairs
         ]
         rows.append(_row(name, direction, np.array(values), pictures, None, rng))
-    perceived = _perceived(pairs, networks)
+    perceptual_values = _perceptual_values(pairs, networks)
     for name, direction in _PERCEPTUAL.items():
         lacking = f"needs {networks.lacking[name]}" if name in networks.lacking else None
-        rows.append(_row(name, direction, perceived.get(name, np.zeros(0)), pictures, lacking, rng))
+        rows.append(_row(name, direction, perceptual_values.get(name, np.zeros(0)), pictures, lacking, rng))
     return [*rows, _fid_row(generated, references, networks)]
 
 
@@ -91,8 +91,8 @@ def _row(
     return EndpointRow(name=name, direction=direction, value=None, reason=reason)
 
 
-def _perceived(pairs: Pairs, networks: Networks) -> dict[str, NDArray[np.float64]]:
-    """Values of the measures whose weights there are; of several references of one picture, the first counts."""
+def _perceptual_values(pairs: Pairs, networks: Networks) -> dict[str, NDArray[np.float64]]:
+    """Values of the measures that have weights; of several references of a picture, only the first is used."""
     values: dict[str, list[NDArray[np.float64]]] = {}
     for start in range(0, len(pairs), BATCH):
         batch = pairs[start : start + BATCH]
@@ -110,7 +110,9 @@ def _fid_row(generated: Sequence[Process], references: Sequence[Process], networ
     if min(len(generated), len(references)) < _LEAST_FID:
         reason = f"needs {_LEAST_FID} sequences in each set at least, and says little below some thousand"
         return EndpointRow(name="FID", direction="lower", value=None, reason=reason)
-    features = (networks.inception(np.stack([_last(one) for one in each])) for each in (generated, references))
+    features = (
+        networks.inception(np.stack([_last(process) for process in processes])) for processes in (generated, references)
+    )
     value = Figure(value=frechet_distance(*features), count=len(generated))
     return EndpointRow(name="FID", direction="lower", value=value)
 

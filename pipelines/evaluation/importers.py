@@ -1,4 +1,4 @@
-"""Reading processes: of data sets, of `paint`, and of other systems as frames, videos or grids."""
+"""Reads processes of data sets, of `pipelines.paint`, and of other systems as frames, videos or grids."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -42,8 +42,8 @@ Layout = Literal["auto", "dataset", "painter", "frames", "video", "grid"]
 PAINTER_REPORT = "report.json"
 _FRAMES_FOLDER = "frames"
 _DATASET_CARD = "dataset.json"
-_KEPT = range(2, 257)  # frames of a long one that are kept, evenly spaced
-_ANY_PX = 1 << 14
+_NUM_FRAMES = range(2, 257)  # how many frames of a process are kept, evenly spaced
+_ANY_PX = 1 << 14  # canvas size for `gather`: so large that frames are not shrunk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +51,10 @@ class Imported:
     """Processes of one set.
 
     Attributes:
-        processes: all of one length and size.
-        layout: as what the set was read.
-        refused: what could not be read: name and reason.
-        lengths: how many frames each process had.
+        processes: processes of the same length and size.
+        layout: layout that the set was read as.
+        refused: name of each sequence that could not be read, and the reason.
+        lengths: number of frames that each process had.
     """
 
     processes: list[Process]
@@ -65,7 +65,7 @@ class Imported:
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """How sets are read: the shape of grids, the most sequences (evenly chosen), their length and size."""
+    """How sets are read: the shape of grids, the most sequences (chosen evenly), their length and size."""
 
     grid: GridConfig
     max_sequences: int
@@ -77,13 +77,13 @@ def read_set(key: str, folder: Path, layout: Layout, wanted: Wanted) -> Imported
     """All processes below a folder, brought to one length and size (see `Process.prepared`).
 
     Args:
-        key: which key of the configuration names it, for messages.
-        folder: where they lie.
-        layout: `auto` looks what is there, see `detect`.
-        wanted: what is kept.
+        key: the configuration key of the folder, for messages.
+        folder: the folder of the processes.
+        layout: `auto` detects it, see `detect`.
+        wanted: how the set is read.
 
     Raises:
-        ConfigError: if there is nothing that can be read.
+        ConfigError: if there are no sequences that can be read.
         UserError: if a data set or a report is damaged.
     """
     if not folder.is_dir():
@@ -117,20 +117,20 @@ def read_set(key: str, folder: Path, layout: Layout, wanted: Wanted) -> Imported
 
 
 def detect(folder: Path, grid: GridConfig) -> FoundLayout:
-    """What a folder holds: data sets, paintings with reports, videos, grid pictures, or else folders of frames.
+    """The contents of a folder: data sets, paintings with reports, videos, grid pictures, or else folders of frames.
 
-    An animated picture (WebP, PNG, AVIF) is a video, which its first bytes tell. A picture is a grid when its name says
-    so (`boat_2x3.png`) or `grid.rows` is given.
+    An animated picture (WebP, PNG, AVIF), recognised by its first bytes, is a video. A picture is a grid if its name
+    gives its shape (`boat_2x3.png`) or `grid.rows` is set.
     """
     if _with(folder, _DATASET_CARD):
         return "dataset"
     if _with(folder, PAINTER_REPORT):
         return "painter"
     files = [path.name for path in sorted(folder.iterdir()) if path.is_file()]
-    if any(name.lower().endswith(VIDEO_EXTENSIONS) or _moves(folder, name) for name in files):
+    if any(name.lower().endswith(VIDEO_EXTENSIONS) or _is_animated(folder, name) for name in files):
         return "video"
     pictures = picture_files(files)
-    return "grid" if pictures and (grid.rows is not None or all(map(_says_shape, pictures))) else "frames"
+    return "grid" if pictures and (grid.rows is not None or all(map(_has_shape_in_name, pictures))) else "frames"
 
 
 _Member = tuple[str, Callable[[], Process]]
@@ -167,13 +167,14 @@ def _stored(name: str, tar: AnyPath, span: SampleSpan) -> Process:
 
 
 def _of_painter(folder: Path) -> list[_Member]:
-    """What `pipelines.paint` made: folders with a report and the frames in `frames/`, or beside the report.
+    """Folders that `pipelines.paint` wrote: they have a report, and the frames are in `frames/` or beside it.
 
-    A folder of frames without a report is a process that was not painted to its end; it is not passed over in silence.
+    A folder of frames without a report is a process that was not painted to its end; it is included, so that reading it
+    reports that.
     """
     roots = set(_with(folder, PAINTER_REPORT))
-    begun = {path.parent for path in folder.glob(f"*/{_FRAMES_FOLDER}")} if folder not in roots else set()
-    return [(printable(root.name), partial(_painted, root)) for root in sorted(roots | begun)]
+    unfinished = {path.parent for path in folder.glob(f"*/{_FRAMES_FOLDER}")} if folder not in roots else set()
+    return [(printable(root.name), partial(_painted, root)) for root in sorted(roots | unfinished)]
 
 
 def _painted(root: Path) -> Process:
@@ -184,15 +185,15 @@ def _painted(root: Path) -> Process:
         raise RefusedPicture(f"{PAINTER_REPORT}: {error.strerror}; it was not painted to its end") from error
     except ValueError as error:
         raise RefusedPicture(f"{PAINTER_REPORT} is not a painting's report ({error})") from error
-    inside = root / _FRAMES_FOLDER
-    frames = inside if inside.is_dir() else root
-    numbered = picture_files(path.name for path in frames.iterdir() if path.stem[-1:].isdecimal())
-    footage = read_frames(str(frames), numbered, _ANY_PX, _KEPT)
+    subfolder = root / _FRAMES_FOLDER
+    frames_folder = subfolder if subfolder.is_dir() else root
+    numbered = picture_files(path.name for path in frames_folder.iterdir() if path.stem[-1:].isdecimal())
+    footage = read_frames(str(frames_folder), numbered, _ANY_PX, _NUM_FRAMES)
     return _process(printable(root.name), footage, caption, str(source) if source else None)
 
 
 def _of_others(folder: Path, layout: _Foreign, wanted: Wanted) -> list[_Member]:
-    """Other systems' outputs, found as `pipelines.ingest` finds them, and not treated in any way."""
+    """Outputs of other systems, found as `pipelines.ingest` finds them, but not treated."""
     entries = find_sequences(ArtistSource(path=str(folder)), layout)
     return [(entry.id, partial(_foreign, entry, layout, wanted)) for entry in entries]
 
@@ -201,10 +202,10 @@ def _foreign(entry: SourceEntry, layout: _Foreign, wanted: Wanted) -> Process:
     if layout == "grid":
         footage = read_grid(entry.locator, wanted.grid)
     elif layout == "video":
-        footage = read_video(entry.locator, _ANY_PX, _KEPT)
+        footage = read_video(entry.locator, _ANY_PX, _NUM_FRAMES)
     else:
         _, path, names = files_of(entry, layout)
-        footage = read_frames(path, names, _ANY_PX, _KEPT)
+        footage = read_frames(path, names, _ANY_PX, _NUM_FRAMES)
     return _process(Path(entry.id).stem, footage, entry.caption or "", None)
 
 
@@ -215,17 +216,17 @@ def _process(name: str, footage: Footage, caption: str, source: str | None) -> P
 
 
 def _with(folder: Path, file: str) -> list[Path]:
-    """The folder itself, or else those in it, that hold a file of this name."""
+    """The folder itself if it holds a file of this name, else the folders in it that do."""
     if (folder / file).is_file():
         return [folder]
     return [path.parent for path in sorted(folder.glob(f"*/{file}"))]
 
 
-def _moves(folder: Path, name: str) -> bool:
+def _is_animated(folder: Path, name: str) -> bool:
     return is_animated(LocalFileSystem(), str(folder), name)
 
 
-def _says_shape(name: str) -> bool:
+def _has_shape_in_name(name: str) -> bool:
     try:
         shape_in_name(name)
     except RefusedPicture:

@@ -20,15 +20,15 @@ class Metric:
     """One process metric.
 
     Attributes:
-        name: in reports; docs/metrics.md defines it.
-        unit: of its value, in words.
-        direction: how its value is read; the gap to the reference is always the better the smaller.
-        describe: process, paintings of the same picture in the reference, others in its own set -> vector and value;
-            None where the process has none of those it needs.
-        paired: the vector is one distance to the reference's paintings of the same picture, and the gap its mean;
-            else vectors describe a process, and the gap is the energy distance of the two sets of them.
-        lacks: why a set cannot be described, where it cannot.
-        lacks_in_trial: the same of a reference set, each of its processes beside the others.
+        name: name in reports; docs/metrics.md defines the metric.
+        unit: unit of its value, in words.
+        direction: which values are better; of gaps to the reference, smaller ones always are.
+        describe: (process, paintings of the same picture in the reference, other paintings of it in the process's own
+            set) -> vector and value; None if the process lacks the paintings that the metric needs.
+        paired: if true, the vector is a single distance to the reference's paintings of the same picture, and the gap
+            is its mean. Otherwise a vector describes a process, and the gap is the energy distance of the two sets.
+        lacks: reason to report if a set cannot be described.
+        lacks_in_trial: the same for the trial, in which each process of the reference is compared with the others.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Metric:
     ) -> NDArray[np.float64]:
         """(R,) gaps of a set with vectors (N, D) to a reference with (M, D), for weights (R, N) and (R, M).
 
-        With `made_from_reference`, row n of both belongs together, and the two are not compared.
+        With `made_from_reference`, row n of the set was made from row n of the reference; the two are not compared.
         """
         if not self.paired:
             return energy_distances(
@@ -60,7 +60,9 @@ class Metric:
         return means
 
 
-def _alone(describe: Callable[[Process], curves.Curve], value: Callable[[Process, curves.Curve], float]) -> Describe:
+def _described_alone(
+    describe: Callable[[Process], curves.Curve], value: Callable[[Process, curves.Curve], float]
+) -> Describe:
     def described(process: Process, references: Sequence[Process], siblings: Sequence[Process]) -> Described:
         vector = describe(process)
         return vector, value(process, vector)
@@ -68,7 +70,7 @@ def _alone(describe: Callable[[Process], curves.Curve], value: Callable[[Process
     return described
 
 
-def _beside(compare: Callable[[Process, Process], float], *, similarity: bool) -> Describe:
+def _paired_with_references(compare: Callable[[Process, Process], float], *, similarity: bool) -> Describe:
     def described(process: Process, references: Sequence[Process], siblings: Sequence[Process]) -> Described | None:
         if not references:
             return None
@@ -96,57 +98,62 @@ METRICS: tuple[Metric, ...] = (
         name="distance profile",
         unit="mean share of the way left",
         direction=_NEAR,
-        describe=_alone(curves.distance_profile, _mean),
+        describe=_described_alone(curves.distance_profile, _mean),
     ),
     Metric(
         name="progress violation",
         unit="share of the way",
         direction=_NEAR,
-        describe=_alone(curves.progress_violation, lambda process, _: curves.canvas_violation(process)),
+        describe=_described_alone(curves.progress_violation, lambda process, _: curves.canvas_violation(process)),
     ),
     Metric(
         name="coverage",
         unit="mean share of canvas",
         direction=_NEAR,
-        describe=_alone(curves.coverage, lambda process, _: curves.covered_share(process)),
+        describe=_described_alone(curves.coverage, lambda process, _: curves.covered_share(process)),
     ),
     Metric(
         name="commit time",
         unit="entropy, 0 to 1",
         direction=_NEAR,
-        describe=_alone(curves.commit_times, lambda process, _: curves.commit_entropy(process)),
+        describe=_described_alone(curves.commit_times, lambda process, _: curves.commit_entropy(process)),
     ),
-    Metric(name="locality", unit="mean share of a change", direction=_NEAR, describe=_alone(curves.locality, _mean)),
+    Metric(
+        name="locality",
+        unit="mean share of a change",
+        direction=_NEAR,
+        describe=_described_alone(curves.locality, _mean),
+    ),
     Metric(
         name="order",
         unit="Spearman's rho",
         direction=_NEAR,
-        describe=_alone(curves.order, lambda _, vector: float(vector[0])),
+        describe=_described_alone(curves.order, lambda _, vector: float(vector[0])),
     ),
     Metric(
         name="coarse to fine",
         unit="Spearman's rho",
         direction=_NEAR,
-        describe=_alone(curves.fine_shares, lambda process, _: curves.coarse_to_fine(process)),
+        describe=_described_alone(curves.fine_shares, lambda process, _: curves.coarse_to_fine(process)),
     ),
-    Metric(name="flicker", unit="mean ΔE", direction=_NEAR, describe=_alone(curves.flicker, _mean)),
+    Metric(name="flicker", unit="mean ΔE", direction=_NEAR, describe=_described_alone(curves.flicker, _mean)),
     Metric(
         name="revision",
         unit="share of canvas",
         direction=_NEAR,
-        describe=_alone(curves.revisions, lambda process, _: curves.revised_share(process)),
+        describe=_described_alone(curves.revisions, lambda process, _: curves.revised_share(process)),
     ),
     Metric(
         name="bare canvas",
         unit="mean share of canvas",
         direction=_NEAR,
-        describe=_alone(beginnings.bare_shares, _mean),
+        describe=_described_alone(beginnings.bare_shares, _mean),
     ),
     Metric(
         name="kept edges",
         unit="share, less chance",
         direction=_NEAR,
-        describe=_alone(lambda process: np.array([beginnings.kept_edges(process)]), _mean),
+        describe=_described_alone(lambda process: np.array([beginnings.kept_edges(process)]), _mean),
     ),
     Metric(
         name="diversity",
@@ -160,7 +167,7 @@ METRICS: tuple[Metric, ...] = (
         name="order agreement",
         unit="Spearman's rho",
         direction="higher",
-        describe=_beside(order_agreement, similarity=True),
+        describe=_paired_with_references(order_agreement, similarity=True),
         paired=True,
         lacks="no picture is one of the reference",
         lacks_in_trial="no picture is painted twice in the reference",
@@ -169,7 +176,7 @@ METRICS: tuple[Metric, ...] = (
         name="region IoU",
         unit="IoU",
         direction="higher",
-        describe=_beside(region_iou, similarity=True),
+        describe=_paired_with_references(region_iou, similarity=True),
         paired=True,
         lacks="no picture is one of the reference",
         lacks_in_trial="no picture is painted twice in the reference",
@@ -178,7 +185,7 @@ METRICS: tuple[Metric, ...] = (
         name="DTW",
         unit="ΔE",
         direction="lower",
-        describe=_beside(dtw, similarity=False),
+        describe=_paired_with_references(dtw, similarity=False),
         paired=True,
         lacks="no picture is one of the reference",
         lacks_in_trial="no picture is painted twice in the reference",
@@ -191,9 +198,9 @@ class Description:
     """The values of one metric for a set.
 
     Attributes:
-        vectors: (N, D), a row a process that it can describe.
-        values: (N,) one readable figure each.
-        pictures: (N,) what each of them paints.
+        vectors: (N, D) a row for each process that the metric can describe.
+        values: (N,) the readable figure of each process.
+        pictures: (N,) identifier of the picture that each process paints.
     """
 
     vectors: Matrix
@@ -210,9 +217,9 @@ def describe(
     """The values of every metric for a set, by name; empty for metrics that cannot describe the set.
 
     Args:
-        processes: all of one length and size.
-        references: likewise. Of a process that is among them, it is not its own reference.
-        made_from: for each process the reference that it was made from, which is none to it either.
+        processes: processes of the same length and size.
+        references: references of the same length and size. A process among them is not its own reference.
+        made_from: the reference that each process was made from; it does not count as its reference either.
     """
     described_processes: dict[str, list[tuple[str, Described]]] = {metric.name: [] for metric in METRICS}
     for process, origin in zip(processes, made_from or processes, strict=True):

@@ -1,4 +1,4 @@
-"""Two processes side by side: how far apart they are, moment by moment or wherever they show the same."""
+"""Compares two processes: their distance with or without time warping, and the agreement of their order."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from pipelines.evaluation.process import BLOCKS, Process, block_means, colour_di
 def dtw(one: Process, two: Process) -> float:
     """Dynamic time warping distance (Sakoe & Chiba 1978) over mean ΔE of frames, per frame of the longer process.
 
-    C(i, j) = d(i, j)² + min(C(i-1, j), C(i, j-1), C(i-1, j-1)); returned is sqrt(C(n, m) / max(n, m)), in ΔE.
+    C(i, j) = d(i, j)² + min(C(i-1, j), C(i, j-1), C(i-1, j-1)). The result is sqrt(C(n, m) / max(n, m)), in ΔE.
 
     Raises:
         ValueError: if their pictures differ in size.
@@ -21,7 +21,7 @@ def dtw(one: Process, two: Process) -> float:
 
 
 def warped(distances: NDArray[np.float64]) -> float:
-    """The same for an (n, m) matrix of distances."""
+    """Dynamic time warping distance, as `dtw`, of an (n, m) matrix of distances."""
     n, m = distances.shape
     cost = np.full((n + 1, m + 1), np.inf)
     cost[0, 0] = 0.0
@@ -35,8 +35,9 @@ def warped(distances: NDArray[np.float64]) -> float:
 def region_iou(one: Process, two: Process) -> float:
     """Mean over steps of the overlap of what both change visibly; 1 for a step in which neither changes anything.
 
-    The masks of Inverse Painting, with ΔE for LPIPS, as shares of 8 x 8 blocks, so that two painters who work on the
-    same part with other strokes agree: sum of the smaller shares over sum of the larger (Ruzicka).
+    The changes are the masks of Inverse Painting, with ΔE in place of LPIPS. They are taken as shares of 8 x 8 blocks,
+    so that two painters who work on the same part with different strokes agree. The overlap is the sum of the smaller
+    shares divided by the sum of the larger ones (Ruzicka).
     """
     shares = [block_means(process.changed.transpose(1, 2, 0), BLOCKS).astype(np.float64) for process in (one, two)]
     overlap, union = np.minimum(*shares).sum((0, 1)), np.maximum(*shares).sum((0, 1))
@@ -46,8 +47,8 @@ def region_iou(one: Process, two: Process) -> float:
 def order_agreement(one: Process, two: Process) -> float:
     """Spearman's ρ between the moments at which two processes work on each of 8 x 8 blocks.
 
-    1 when they take the parts of the picture in the same order, -1 when in the opposite one. 0 where one works on all
-    parts at once, 1 where both do.
+    1 if they paint the parts of the picture in the same order, -1 in the opposite order. If one of them works on all
+    parts at once, it is 0; if both do, it is 1.
     """
     moments = [_moments_of_work(process) for process in (one, two)]
     at_once = [float(np.ptp(each)) == 0.0 for each in moments]

@@ -1,7 +1,7 @@
-"""Endpoint measures that need weights. Without them a measure is missing, and the report says so.
+"""Endpoint measures that need weights. Without its weights a measure is missing, and the report says so.
 
-Weights are local files in the formats in which they are published; nothing is downloaded and no code of theirs is run
-but the TorchScript of the Inception network.
+Weights are local files in the formats in which they are published. Nothing is downloaded, and no code in them is run
+except the TorchScript of the Inception network.
 """
 
 import warnings
@@ -23,19 +23,19 @@ Pictures = NDArray[np.uint8]
 """(N, H, W, 3)."""
 
 PairMeasure = Callable[[Pictures, Pictures, Sequence[str]], dict[str, NDArray[np.float64]]]
-"""Finished pictures, their targets and their captions -> values by name, NaN where a picture has none."""
+"""Finished pictures, their targets and captions -> name of a measure -> (N,) values, NaN where it has no value."""
 
 Features = Callable[[Pictures], NDArray[np.float64]]
 
 BATCH = 16
-# Where AlexNet's five activations end (torchvision's `features`), and the input scale of LPIPS for inputs in [-1, 1].
+# Ends of AlexNet's five activations in torchvision's `features`; shift and scale of LPIPS for inputs in [-1, 1].
 _ALEX_ENDS = (2, 5, 8, 10, 12)
 _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsConfig:
-    """The group `weights`: local paths, None where there are none.
+    """The group `weights`: local paths, or None without weights.
 
     Attributes:
         clip: folder of a transformers CLIP model with its processor.
@@ -65,9 +65,9 @@ class Networks:
     """Loaded weights.
 
     Attributes:
-        measures: of finished pictures and their targets.
-        inception: features for FID, None without its weights.
-        lacking: names of measures that have no weights, and the key that would name them.
+        measures: measures of finished pictures and their targets.
+        inception: features for FID; None without its weights.
+        lacking: name of a measure that has no weights -> the key that would name them.
     """
 
     measures: tuple[PairMeasure, ...] = ()
@@ -76,10 +76,10 @@ class Networks:
 
 
 def load_networks(weights: WeightsConfig) -> Networks:
-    """Load all weights that there are.
+    """Load all weights that the configuration names.
 
     Raises:
-        ConfigError: if one is not what it should be.
+        ConfigError: if a path holds something else.
     """
     measures, lacking = [], {}
     if weights.lpips_backbone is not None and weights.lpips_heads is not None:
@@ -117,16 +117,16 @@ def clip(folder: Path) -> PairMeasure:
     def measure(generated: Pictures, reference: Pictures, captions: Sequence[str]) -> dict[str, NDArray[np.float64]]:
         def images(pictures: Pictures) -> "Tensor":
             pixels = processor(images=list(pictures), return_tensors="pt")["pixel_values"]
-            embedded: Tensor = model.visual_projection(model.vision_model(pixel_values=pixels).pooler_output)
-            return embedded
+            embeddings: Tensor = model.visual_projection(model.vision_model(pixel_values=pixels).pooler_output)
+            return embeddings
 
         tokens = processor(text=list(captions), padding=True, truncation=True, return_tensors="pt")
         text = model.text_projection(model.text_model(**tokens).pooler_output)
-        one = images(generated)
+        embedded = images(generated)
         has_caption = np.array([bool(caption) for caption in captions])
         return {
-            "CLIP-I": _cosines(one, images(reference)),
-            "CLIP-T": np.where(has_caption, 100.0 * _cosines(one, text), np.nan),
+            "CLIP-I": _cosines(embedded, images(reference)),
+            "CLIP-T": np.where(has_caption, 100.0 * _cosines(embedded, text), np.nan),
         }
 
     return measure
@@ -161,7 +161,7 @@ def lpips(backbone: Path, heads: Path) -> PairMeasure:
     """LPIPS with AlexNet (Zhang et al. 2018): sum over layers of the weighted difference of normalised features.
 
     Raises:
-        ConfigError: if a file is not what it should be.
+        ConfigError: if one of the files holds something else.
     """
     import torch
     from torchvision.models import alexnet  # type: ignore[import-untyped]
@@ -190,10 +190,10 @@ def lpips(backbone: Path, heads: Path) -> PairMeasure:
 
 
 def inception_features(file: Path) -> Features:
-    """(N, 2048) features of FID's own Inception network.
+    """A function that returns the (N, 2048) features of FID's own Inception network.
 
     Raises:
-        ConfigError: if the file is not its TorchScript.
+        ConfigError: if the file is not the network's TorchScript.
     """
     import torch
 
@@ -215,8 +215,8 @@ def inception_features(file: Path) -> Features:
 def frechet_distance(generated: NDArray[np.float64], reference: NDArray[np.float64]) -> float:
     """FID (Heusel et al. 2017) of two sets of features: |m - n|² + tr(S + R - 2 (S R)^½).
 
-    The trace of the root is the nuclear norm of the product of the centred features, which is exact, and cheap when
-    there are fewer pictures than features.
+    The trace of the root is the nuclear norm of the product of the centred features. This is exact, and cheap if there
+    are fewer pictures than features.
 
     Args:
         generated: (N, D), N at least 2. reference: (M, D), M at least 2.
@@ -229,10 +229,10 @@ def frechet_distance(generated: NDArray[np.float64], reference: NDArray[np.float
 
 
 def _whole(network: Any, folder: Path) -> Any:
-    """A network of transformers in float32, with all its weights: what a file lacks would be filled up at random.
+    """A network of transformers in float32 with all its weights; transformers would fill missing ones at random.
 
     Raises:
-        ValueError: if the folder's file lacks some; but for a pooler, which is not asked.
+        ValueError: if weights are missing, other than those of a pooler, which is not used.
     """
     model, report = network.from_pretrained(folder, local_files_only=True, output_loading_info=True)
     missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
@@ -243,7 +243,7 @@ def _whole(network: Any, folder: Path) -> Any:
 
 @contextmanager
 def _loading(key: str, path: Path, expected: str) -> Iterator[None]:
-    """Turn whatever a library raises on foreign weights into one line that names the key and what was expected."""
+    """Context that turns any error of a library into one line that names the key and what is expected there."""
     try:
         yield
     except Exception as error:
@@ -252,7 +252,7 @@ def _loading(key: str, path: Path, expected: str) -> Iterator[None]:
 
 
 def _tensor(pictures: Pictures) -> "Tensor":
-    """(N, 3, H, W) in [0, 1]."""
+    """Pictures as an (N, 3, H, W) tensor in [0, 1]."""
     import torch
 
     return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255

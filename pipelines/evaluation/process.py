@@ -1,4 +1,4 @@
-"""A painting process as metrics see it, and which processes show the same picture."""
+"""A painting process as metrics use it, and the search for processes that show the same picture."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,10 +17,10 @@ Frames = NDArray[np.uint8]
 Lab = NDArray[np.float32]
 
 VISIBLE = 5.0
-"""A pixel has changed when its colour is farther than this (CIE76 ΔE). Differences of 2 to 3 can just be seen."""
+"""CIE76 ΔE above which a pixel counts as changed. Differences of 2 to 3 are just visible."""
 
 BLOCKS = 8
-"""Parts a side into which pictures are divided where it matters which part is painted when."""
+"""Number of blocks per side into which pictures are divided to measure which part is painted when."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +28,10 @@ class Process:
     """Frames of one painting, earliest first.
 
     Attributes:
-        name: where it was found.
+        name: name of the sequence in its set.
         frames: (T, H, W, 3) uint8 RGB.
-        caption: empty when there is none.
-        source: what was painted, as a hash or a name that other sets use too; None when not known.
+        caption: the caption; empty without one.
+        source: hash or name of the painted picture, which other sets use too; None if unknown.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Process:
 
     @cached_property
     def changed(self) -> NDArray[np.bool_]:
-        """(T - 1, H, W) which pixels each step changes visibly."""
+        """(T - 1, H, W), True where a step changes a pixel visibly."""
         return self.steps > VISIBLE
 
     @cached_property
@@ -70,7 +70,7 @@ class Process:
         return colour_difference(self.lab, ground.astype(np.float32))
 
     def altered(self, frames: Frames) -> "Process":
-        """Other frames of the same picture."""
+        """A process of the same picture with other frames."""
         return replace(self, frames=frames)
 
     def named(self, name: str) -> "Process":
@@ -78,10 +78,10 @@ class Process:
         return replace(self, name=name)
 
     def prepared(self, num_frames: int, size_px: int) -> "Process":
-        """The same at a common length and size.
+        """The same process at a common length and size.
 
-        Frames are those nearest to equal steps of time, the first and the last always among them; a process with fewer
-        frames shows some of them twice. Pictures are cropped to their central square and scaled by area.
+        The frames nearest to equal steps of time are chosen, including the first and the last; in a process with fewer
+        frames, some are used twice. Pictures are cropped to their central square and scaled by area.
         """
         moments = np.linspace(0, len(self.frames) - 1, num_frames).round().astype(int)
         if self.frames.shape[1:3] == (size_px, size_px):
@@ -94,7 +94,7 @@ class Process:
 def colour_difference(one: Lab, two: Lab) -> NDArray[np.float32]:
     """CIE76 ΔE: the Euclidean distance in CIELAB (CIE 15). Unlike CIEDE2000 it is a metric, as DTW and sets need."""
     lightness, green_red, blue_yellow = np.moveaxis((one - two) ** 2, -1, 0)
-    # Added one by one: numpy's sum over so short an axis takes ten times as long.
+    # NumPy's sum over such a short axis would take ten times as long.
     difference: NDArray[np.float32] = np.sqrt(lightness + green_red + blue_yellow)
     return difference
 
@@ -106,10 +106,10 @@ def block_means(values: NDArray[Any], blocks: int) -> NDArray[np.float32]:
 
 
 def mates(process: Process, others: Sequence[Process]) -> list[Process]:
-    """The other processes that paint the same picture.
+    """Those of `others` that paint the same picture.
 
-    Sources decide where both are known, and then of several media the one that the caption names; else a caption that
-    belongs to one picture only; else equal names.
+    If both sources are known, they decide; of several paintings of the source, those with the same caption, which names
+    the medium, are preferred. Otherwise an equal caption decides if it belongs to a single picture, else an equal name.
     """
     same_source = [other for other in others if process.source is not None and other.source == process.source]
     if same_source:

@@ -15,7 +15,7 @@ from pipelines.evaluation.process import Process, mates
 from pipelines.evaluation.trial import Trial, Verdict, try_metrics
 
 GENERATED = "generated"
-"""The generated set among the rows of the distance to real painters."""
+"""Name of the generated set among the sets whose distance to real painters is reported."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,10 +24,10 @@ class ProcessRow:
 
     Attributes:
         value, reference: its mean over generated processes, and over the reference.
-        gap: distance of the generated set to the reference by it; the smaller the better.
-        real, controls: the same of another set of real ones, and of each control; see `trial.Verdict`.
-        doubt: why the metric is not to be believed on this reference; None when it passed the trial.
-        reason: why there is no gap.
+        gap: distance of the generated set to the reference by this metric; smaller is better.
+        real, controls: gap of other real processes, and of each control; see `trial.Verdict`.
+        doubt: why the metric is doubtful on this reference; None if it passed the trial.
+        reason: why there is no gap; None if there is one.
     """
 
     name: str
@@ -48,7 +48,7 @@ class ProcessRow:
 
     @property
     def beaten(self) -> int:
-        """How many of the controls are farther from the reference than the generated set."""
+        """Number of controls that are farther from the reference than the generated set."""
         return sum(self.gap is not None and self.gap.value < control.value for control in self.controls.values())
 
 
@@ -57,11 +57,11 @@ class Report:
     """An evaluation.
 
     Attributes:
-        settings: what was asked for.
-        counts: generated and reference sequences, pairs among them, and refused ones.
-        refused: name and reason of sequences that could not be read.
-        distance: how far the generated set and each control are from the painters of the reference, by name, and then
-            by metric, the mean first; see `distance_to_painters`. Without the sets that are too small for it.
+        settings: settings of the evaluation.
+        counts: numbers of generated and reference sequences, of pairs among them, and of refused ones.
+        refused: name and reason of each sequence that could not be read.
+        distance: name of a set (the generated one or a control) -> metric -> its distance to the painters of the
+            reference, the mean first; see `distance_to_painters`. Sets that are too small for it are left out.
         profiles: mean distance profiles (T,) of the generated and the reference set, for the plot.
     """
 
@@ -79,7 +79,7 @@ class Report:
         return any(end.value is not None for end in self.endpoint) or any(row.gap is not None for row in self.process)
 
     def to_plain(self) -> dict[str, Any]:
-        """Plain containers, figures at six significant digits."""
+        """The report as plain containers, with figures rounded to six significant digits."""
         rounded: dict[str, Any] = _rounded(asdict(self))
         return rounded
 
@@ -96,9 +96,9 @@ def evaluate(
     """Measure a generated set against a reference set.
 
     Args:
-        generated, references: all of one length and size, at least one of each.
-        networks: of the endpoint measures that need weights.
-        seed: of the controls and of all bootstraps.
+        generated, references: processes of the same length and size, at least one of each.
+        networks: networks of the endpoint measures that need weights.
+        seed: seed of the controls and of all bootstraps.
     """
     trial_seed, gap_seed, end_seed, distance_seed = seed.spawn(4)
     pairs = [(process, same_picture) for process in generated if (same_picture := mates(process, references))]
@@ -130,7 +130,7 @@ def _process(
     metric: Metric, verdict: Verdict, generated: Description, reference: Description, seed: np.random.SeedSequence
 ) -> ProcessRow:
     rng = np.random.default_rng(seed)
-    reason = _lack(metric, generated, reference)
+    reason = _missing_gap_reason(metric, generated, reference)
     gap = None
     if reason is None:
         gaps = metric.gaps(
@@ -154,11 +154,11 @@ def _process(
     )
 
 
-def _lack(metric: Metric, generated: Description, reference: Description) -> str | None:
+def _missing_gap_reason(metric: Metric, generated: Description, reference: Description) -> str | None:
     """Why a gap cannot be computed; None if it can."""
     for name, described in ((GENERATED, generated), ("reference", reference)):
         if metric.paired and name == "reference":
-            continue  # what is paired is measured from the generated set alone
+            continue  # the vectors of the generated set hold the paired distances already
         if not len(described) and metric.lacks:
             return f"{name}: {metric.lacks}"
         if len(described) < LEAST_OF_A_SET:
@@ -172,9 +172,9 @@ def _distances(
     sets = {GENERATED: generated, **trial.controls}
     distances = {
         name: distance_to_painters(
-            described, trial.references, np.random.default_rng(one), made_from_real=name != GENERATED
+            described, trial.references, np.random.default_rng(set_seed), made_from_real=name != GENERATED
         )
-        for (name, described), one in zip(sets.items(), seed.spawn(len(sets)), strict=True)
+        for (name, described), set_seed in zip(sets.items(), seed.spawn(len(sets)), strict=True)
     }
     return {name: row for name, row in distances.items() if row}
 

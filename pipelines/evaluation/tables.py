@@ -18,7 +18,7 @@ _WIDTH = 120  # columns
 
 
 def tables(report: Report) -> list[str]:
-    """The report as lines: finished pictures, the way there, the distance to real painters, and what is in doubt."""
+    """The report as lines: finished pictures, processes, distance to real painters, missing and doubtful metrics."""
     from rich.console import Console
 
     text = io.StringIO()
@@ -38,17 +38,17 @@ def tables(report: Report) -> list[str]:
 
 
 def figure(value: float) -> str:
-    """Three or four digits that matter."""
+    """A figure with three or four significant digits."""
     return f"{value:.4f}" if abs(value) < 0.1 else f"{value:.3f}" if abs(value) < 10 else f"{value:.2f}"
 
 
 def figure_of(one: Figure | None) -> str:
-    """A figure, where there is one."""
+    """The value of a figure as text; a dash without one."""
     return figure(one.value) if one is not None else NO_FIGURE
 
 
 def interval(one: Figure) -> str:
-    """The interval of a figure, where there is one."""
+    """The interval of a figure as text; a dash without one."""
     return f"{figure(one.low)} to {figure(one.high)}" if isinstance(one, Estimate) else NO_FIGURE
 
 
@@ -75,12 +75,12 @@ def _process(report: Report) -> "Table":
 
 
 def _distance(report: Report) -> "Table":
-    """A line a metric, a column a set; the generated set's with its interval."""
+    """A row for each metric and a column for each set; the generated set's interval is in the last column."""
     table = _table(
         "distance to real painters", *report.distance, "95 % of ours", unwrapped=("distance to real painters",)
     )
     for metric in (MEAN, *DISTANCE_METRICS):
-        estimates = [of_set.get(metric) for of_set in report.distance.values()]
+        estimates = [distances.get(metric) for distances in report.distance.values()]
         if estimates and estimates[0] is not None:
             table.add_row(metric, *map(figure_of, estimates), interval(estimates[0]))
     return table

@@ -1,4 +1,4 @@
-"""Which metrics may be believed: those that rank every control below real processes, each left out once."""
+"""Tests which metrics may be believed: those that rank every control below real processes, each left out once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ class Verdict:
     """The result of the trial for one metric.
 
     Attributes:
-        value: mean value of the references; None where it can describe none.
-        real: gap of the real ones: 0, with the interval of the gaps between random halves of them; of a paired metric
-            the mean distance between references of one picture.
-        controls: gap to the references of each control; empty where there are too few references for a gap.
-        doubt: why the metric is not to be believed here; None when it passed.
+        value: mean value of the references; None if the metric can describe none.
+        real: gap of the real processes: 0, with the interval of the gaps between random halves of them; for a paired
+            metric, the mean distance between references of the same picture.
+        controls: gap of each control to the references; empty if there are too few references for a gap.
+        doubt: why the metric is doubtful on these references; None if it passed.
     """
 
     value: Estimate | None
@@ -38,9 +38,9 @@ class Trial:
     """All metrics tried on a reference set.
 
     Attributes:
-        references: what each metric says of it.
-        controls: what each metric says of each control made from it, by the control's name.
-        verdicts: by the metric's name.
+        references: name of a metric -> its description of the references.
+        controls: name of a control -> name of a metric -> its description of that control.
+        verdicts: name of a metric -> its verdict.
     """
 
     references: Mapping[str, Description]
@@ -51,54 +51,54 @@ class Trial:
 def try_metrics(references: Sequence[Process], seed: np.random.SeedSequence) -> Trial:
     """Try every metric on the reference set.
 
-    Every reference is a real candidate, judged by all the others, and the four controls are made from all of them; what
-    is made from a reference is judged by the others, too, or it would be near to the set by birth. A control ranks
-    below when its gap is larger than that of the real ones with 95 % confidence: the interval of the difference, over
-    resamples of the references with all that is made from them, excludes zero.
+    Every reference is a real candidate that is compared with all the others, and the four controls are made from all
+    references. A control's process is not compared with the reference that it was made from either, since it would be
+    near to it by construction. A control ranks below real processes if its gap is larger than theirs with 95 %
+    confidence: the interval of the difference, over joint resamples of references and controls, excludes zero.
 
     Args:
-        references: all of one length and size.
-        seed: of the controls and the resamples.
+        references: processes of the same length and size.
+        seed: seed of the controls and the resamples.
     """
     ordered = sorted(references, key=lambda process: (picture(process), process.caption, process.name))
     control_seed, sample_seed = seed.spawn(2)
     described = describe(ordered, ordered)
     controls = {
-        name: describe(_altered(make, ordered, one), ordered, made_from=ordered)
-        for (name, make), one in zip(CONTROLS.items(), control_seed.spawn(len(CONTROLS)), strict=True)
+        name: describe(_altered(make, ordered, each_seed), ordered, made_from=ordered)
+        for (name, make), each_seed in zip(CONTROLS.items(), control_seed.spawn(len(CONTROLS)), strict=True)
     }
     verdicts = {
         metric.name: _judge(
             metric,
             described[metric.name],
-            {name: of_control[metric.name] for name, of_control in controls.items()},
-            np.random.default_rng(one),
+            {name: descriptions[metric.name] for name, descriptions in controls.items()},
+            np.random.default_rng(metric_seed),
         )
-        for metric, one in zip(METRICS, sample_seed.spawn(len(METRICS)), strict=True)
+        for metric, metric_seed in zip(METRICS, sample_seed.spawn(len(METRICS)), strict=True)
     }
     return Trial(references=described, controls=controls, verdicts=verdicts)
 
 
 def _altered(make: Control, references: Sequence[Process], seed: np.random.SeedSequence) -> list[Process]:
     return [
-        reference.altered(make(reference.frames, np.random.default_rng(one)))
-        for reference, one in zip(references, seed.spawn(len(references)), strict=True)
+        reference.altered(make(reference.frames, np.random.default_rng(each_seed)))
+        for reference, each_seed in zip(references, seed.spawn(len(references)), strict=True)
     ]
 
 
 def _judge(metric: Metric, real: Description, controls: Mapping[str, Description], rng: np.random.Generator) -> Verdict:
     value = mean_estimate(real.values, real.pictures, rng) if len(real) else None
     if len(real) < LEAST_OF_A_SET:
-        lack = f"cannot be tried on controls: {metric.lacks_in_trial}" if metric.lacks else _too_few(len(real))
-        return Verdict(value=value, real=None, controls={}, doubt=lack)
+        reason = f"cannot be tried on controls: {metric.lacks_in_trial}" if metric.lacks else _too_few(len(real))
+        return Verdict(value=value, real=None, controls={}, doubt=reason)
     weights = weights_of(real.pictures, rng)
     real_gaps = metric.gaps(real.vectors, real.vectors, weights, weights, made_from_reference=True)
     gaps = {
-        name: metric.gaps(one.vectors, real.vectors, weights, weights, made_from_reference=True)
-        for name, one in controls.items()
+        name: metric.gaps(control.vectors, real.vectors, weights, weights, made_from_reference=True)
+        for name, control in controls.items()
     }
-    alike = [name for name, gap in gaps.items() if estimate(0.0, (gap - real_gaps)[1:], 0).low <= 0]
-    doubt = f"does not rank {' and '.join(alike)} below real processes" if alike else None
+    not_below = [name for name, gap in gaps.items() if estimate(0.0, (gap - real_gaps)[1:], 0).low <= 0]
+    doubt = f"does not rank {' and '.join(not_below)} below real processes" if not_below else None
     return Verdict(
         value=value,
         real=estimate(
@@ -110,7 +110,7 @@ def _judge(metric: Metric, real: Description, controls: Mapping[str, Description
 
 
 def _between_halves(metric: Metric, real: Description, rng: np.random.Generator) -> NDArray[np.float64]:
-    """(R,) gaps between random halves of the real ones; 0 where there are too few for two sets."""
+    """(R,) gaps between random halves of the real processes; 0 if there are too few for two sets."""
     if len(real) < LEAST:
         return np.zeros(1)
     return metric.gaps(real.vectors, real.vectors, *halves(len(real), rng))

@@ -1,1 +1,1 @@
-"""What `export` is made of: what goes in, a file a format, and the registry that lists the formats."""
+"""The parts of `pipelines.export`: its inputs, a module for each format, and the registry of formats."""

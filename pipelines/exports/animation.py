@@ -1,4 +1,4 @@
-"""Animated PNG and WebP, which keep every pixel as it is, and play again for ever."""
+"""Animated PNG and WebP, which are lossless and repeat forever."""
 
 from pathlib import Path
 

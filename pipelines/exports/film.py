@@ -9,14 +9,14 @@ from pipelines.exports.process import Picture, Process
 from pipelines.exports.settings import Settings
 from pipelines.inference.video import VideoFile
 
-_FRAMES_PER_S = 25  # in whole hundredths of a second, as a GIF counts
+_FRAMES_PER_S = 25  # a frame then takes whole hundredths of a second, the unit of GIF
 
 
 def write(process: Process, settings: Settings, path: Path) -> None:
     """Write one process.
 
     Raises:
-        ConfigError: if there are more frames than the time can show.
+        ConfigError: if there are too many frames to be shown in the time.
     """
     ends = np.cumsum(settings.frame_ms(len(process.frames)))
     counts = np.diff(np.rint(ends * _FRAMES_PER_S / 1000).astype(int), prepend=0)
@@ -32,6 +32,6 @@ def write(process: Process, settings: Settings, path: Path) -> None:
 
 
 def _even(picture: Picture) -> Picture:
-    """The picture with its last row or column once more where sides are odd, which 4:2:0 cannot halve."""
+    """The picture with its last row or column repeated if a side is odd, as 4:2:0 halves sides."""
     height, width = picture.shape[:2]
     return np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), "edge")

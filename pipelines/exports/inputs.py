@@ -1,4 +1,4 @@
-"""Where processes come from: sequences of a data set, a folder of `paint`, a picture that a renderer paints."""
+"""Reads processes to export: sequences of a data set, folders of `paint`, or pictures that a renderer paints."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from conf.errors import ConfigError, UserError
 from conf.printable import printable
-from conf.value import Location
+from conf.value import SourceLocation, is_url
 from pipelines.exports.process import Frame, Process
 from pipelines.inference.own_files import PROVENANCE, REPORT, read_report
 from pipelines.synthesis.renderer_choice import RendererChoice
@@ -28,18 +28,18 @@ from training.data.manifest import tar_path
 from training.data.retries import retried
 from training.data.sequence import StoredSequence, read_span
 
-_MOST_PIXELS = 2**28  # of all frames together: 800 MB
-_NAMED_KEYS = 5
+_MOST_PIXELS = 2**28  # of all frames together, which take 800 MB
+_NAMED_KEYS = 5  # keys that an error message lists
 _FRAMES_OF_PICTURE = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class Replay:
-    """How frames are to be made from strokes.
+    """How frames are replayed from strokes.
 
     Attributes:
-        num_frames: None: as many as are stored, or 8 of a picture.
-        size: long side in px; None: as stored.
+        num_frames: number of frames; None for as many as are stored, or 8 for a picture.
+        size: long side in px; None for the stored size.
     """
 
     num_frames: int | None
@@ -53,11 +53,11 @@ class Replay:
 
     @property
     def as_stored(self) -> bool:
-        """Whether nothing is asked for that only strokes can give."""
+        """Whether the stored frames will do, as neither a number nor a size is set."""
         return self.num_frames is self.size is None
 
     def refuse(self, why: str) -> None:
-        """Raise ConfigError, naming the key, if something is asked for that only strokes can give."""
+        """Raise ConfigError, naming the key, if a number or a size is set, which only strokes can give."""
         for key, value in vars(self).items():
             if value is not None:
                 raise ConfigError(key, value, f"null: {why}, so frames are exported as they are")
@@ -69,7 +69,7 @@ class Replay:
         stored_steps: Sequence[int],
         on_frame: Callable[[], None] | None = None,
     ) -> tuple[Frame, ...]:
-        """Frames painted again from strokes, at the pace of the stored ones; `on_frame` is called after each."""
+        """Frames replayed from strokes, at the pace of the stored frames; `on_frame` is called after each."""
         count = self.num_frames or len(stored_steps)
         places = np.linspace(0, len(stored_steps) - 1, count)
         steps = [round(float(step)) for step in np.interp(places, np.arange(len(stored_steps)), stored_steps)]
@@ -89,7 +89,7 @@ def _with_notes(
     steps: Sequence[int],
     on_frame: Callable[[], None] | None = None,
 ) -> tuple[Frame, ...]:
-    """Pictures of a program after some of its steps, with what was done for each; `on_frame` is called after each."""
+    """Frames of a program's canvases after some steps, with what was being done; `on_frame` is called after each."""
     notes, frames = family.notes(program, steps), list[Frame]()
     for number, (step, picture) in enumerate(zip(steps, pictures, strict=True)):
         phase, doing = (notes[number].phase, printable(notes[number].doing)) if notes else ("", "")
@@ -105,7 +105,7 @@ def from_dataset(root: Path, key: str, replay: Replay) -> Process:
     Raises:
         UserError: if there is no such data set or sequence, or it is damaged.
     """
-    sequence, record = _stored(root, key)
+    sequence, record = _stored_sequence(root, key)
     try:
         facts = sequence.facts
         program = _program(sequence)
@@ -124,7 +124,7 @@ def from_dataset(root: Path, key: str, replay: Replay) -> Process:
     )
 
 
-def _stored(root: Path, key: str) -> tuple[StoredSequence, Mapping[str, Any]]:
+def _stored_sequence(root: Path, key: str) -> tuple[StoredSequence, Mapping[str, Any]]:
     """A sequence, and its row of the manifest."""
     card = read_card(root)
     if encoding_of(card) is not None:
@@ -148,11 +148,11 @@ def _read(path: Path, offset: int, length: int) -> bytes:
         return file.read(length)
 
 
-def _stored_frames(sequence: StoredSequence, of_strokes: bool) -> tuple[Frame, ...]:
+def _stored_frames(sequence: StoredSequence, has_strokes: bool) -> tuple[Frame, ...]:
     return tuple(
         Frame(
             picture=sequence.frame(number),
-            step=int(frame["step"]) if of_strokes else None,
+            step=int(frame["step"]) if has_strokes else None,
             phase=printable(str(frame.get("phase") or "")),
             doing=printable(str(frame.get("doing") or "")),
         )
@@ -176,8 +176,8 @@ def from_painting(root: Path, replay: Replay) -> Process:
     """The process in an output folder of `paint`.
 
     Raises:
-        UserError: if it holds none, or a damaged one; or if something is asked for that only strokes can give, and the
-            process has none.
+        UserError: if the folder holds no process or a damaged one, or if a number or size of frames is set and the
+            process has no strokes.
     """
     try:
         report: dict[str, Any] = read_report(root)
@@ -204,7 +204,7 @@ def from_painting(root: Path, replay: Replay) -> Process:
 
 
 def _executed(root: Path, steps: Sequence[int], replay: Replay) -> tuple[StrokeProgram, tuple[Frame, ...]]:
-    """The strokes of a process, and its frames, which are after so many of them.
+    """The strokes of a process, and its frames, which show the canvas after `steps`.
 
     Raises:
         ValueError: if the strokes are damaged.
@@ -218,7 +218,7 @@ def _executed(root: Path, steps: Sequence[int], replay: Replay) -> tuple[StrokeP
 
 
 def _painted(root: Path) -> list[NDArray[np.uint8]]:
-    """The pictures of `frames`, all of one size."""
+    """The pictures in the folder `frames`, all of the same size."""
     paths = sorted((root / "frames").glob("[0-9]*.png"))
     if not paths:
         raise UserError(f"painting={root}: no frames/*.png")
@@ -231,7 +231,7 @@ def _painted(root: Path) -> list[NDArray[np.uint8]]:
     return pictures
 
 
-def from_picture(picture: Location, choice: RendererChoice, canvas_px: int, seed: int, replay: Replay) -> Process:
+def from_picture(picture: SourceLocation, choice: RendererChoice, canvas_px: int, seed: int, replay: Replay) -> Process:
     """A picture as a renderer paints it.
 
     Raises:
@@ -239,9 +239,9 @@ def from_picture(picture: Location, choice: RendererChoice, canvas_px: int, seed
     """
     from pipelines.sources.picture_file import read_picture
 
-    image = read_picture(picture, choice.ground)
-    # Of a URL without its query, which may log people in: the name is written into files and into their names.
-    name = PurePosixPath(urlsplit(picture).path if "://" in picture else picture).name
+    image = read_picture(picture, choice.ground, "picture")
+    # Without a URL's query, which may hold credentials: the name is written into files and file names.
+    name = PurePosixPath(urlsplit(picture).path if is_url(picture) else picture).name
     return from_image(image, PurePosixPath(name).stem, name, choice, canvas_px, seed, replay)
 
 
@@ -259,9 +259,9 @@ def from_image(
 
     Args:
         image: (H, W, 3) in [0, 1].
-        name: of the process; its caption begins with it.
-        origin: what it is painted from, for the credit and for messages.
-        choice, canvas_px, seed, replay: as in `from_picture`.
+        name: name of the process, with which its caption begins.
+        origin: name of the picture, for the credit and for messages.
+        choice, canvas_px, seed, replay: as for `from_picture`.
         on_frame: called after each frame.
 
     Raises:

@@ -15,10 +15,10 @@ class Layer:
     """One layer.
 
     Attributes:
-        name: of the frame.
-        rgba: (h, w, 4) the smallest box around what changed, transparent where nothing did; one transparent pixel
-            where nothing did at all.
-        left, top: where the box is.
+        name: label of the frame.
+        rgba: (h, w, 4) the smallest box around the changed pixels, transparent where nothing changed; a single
+            transparent pixel if nothing changed at all.
+        left, top: position of the box in pixels.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Layer:
 
 
 def layers_of(process: Process) -> list[Layer]:
-    """A layer a frame, from the bottom up."""
+    """A layer for each frame, from the bottom up."""
     layers, before = [], None
     for number, frame in enumerate(process.frames):
         picture = frame.picture
@@ -45,7 +45,7 @@ def layers_of(process: Process) -> list[Layer]:
 
 
 def groups_of(process: Process) -> Iterator[tuple[str, list[Layer]]]:
-    """The layers, from the bottom up, in groups of one phase; a nameless group where the method knows no phases."""
+    """(phase, layers) from the bottom up; the phase is empty if the method has no phases."""
     layers = layers_of(process)
     for phase, numbers in process.phases():
         yield phase, [layers[number] for number in numbers]

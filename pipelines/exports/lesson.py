@@ -1,6 +1,6 @@
 """A lesson for teachers, as PDF: the finished painting, a palette with mixes, then each step in pictures and words.
 
-Set by reportlab.
+It is typeset by reportlab.
 """
 
 import io
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from reportlab.platypus import Flowable, Table
 
 _NUM_COLOURS = 8
-_FADED = 0.25  # of what earlier steps painted, in the picture that shows what is new
+_FADED = 0.25  # opacity of what earlier steps painted, in the picture that shows what is new
 _SWATCH_MM = 9.0
-_LEAST_ROOM_MM = 80.0  # between the margins: the other columns of the palette leave its mixes 24, in which words fit
-_TALLEST_OF_STEP = 0.6  # of what lies between the margins; title, facts and swatches stand on the same page
-_LEAST_OF_PICTURE = 0.2  # of the same, where words would leave less
-_FRAME_MM = 9.0  # that reportlab keeps around the words of a page and of a table
-_MOSTLY = 0.5  # share of a blank canvas that changes where a ground is laid
-_OUTLINE = "#999999"  # of swatches, which may be white
+_LEAST_ROOM_MM = 80.0  # between the margins: then 24 mm are left for the palette's column of mixes, enough for words
+_TALLEST_STEP_SHARE = 0.6  # of the height between the margins: title, facts and swatches are on the same page
+_LEAST_PICTURE_SHARE = 0.2  # of the same height, even if the text would leave less
+_PADDING_MM = 9.0  # padding that reportlab keeps around the text of a page and of a table
+_GROUND_SHARE = 0.5  # of a blank canvas: a step that changes more lays a ground
+_OUTLINE = "#999999"  # colour around swatches, which may be white
 _CAVEAT = (
     "On the pages that follow, the left picture is the painting after a step, and the right one what is new in it. "
     "Mixes are computed (Kubelka and Munk) from rough values of common paints and the colours of a screen: a "
@@ -40,13 +40,14 @@ _CAVEAT = (
 
 @dataclass(frozen=True, kw_only=True)
 class _Step:
-    """What the lesson says of one frame.
+    """What the lesson says about one step.
 
     Attributes:
-        new: (H, W) what it changed.
-        facts: sentences.
-        colours: the swatches' labels and colours: numbers in the palette, and letters for those of the step alone.
-        mixes: a line for each colour of the step alone.
+        new: (H, W), True where the step changed the picture.
+        facts: sentences about the step.
+        colours: labels and colours of the swatches; labels are numbers of the palette, or letters for colours that
+            only this step has.
+        mixes: a line for each colour that only this step has.
     """
 
     title: str
@@ -75,12 +76,12 @@ def write(process: Process, settings: Settings, path: Path) -> None:
     inner_mm = height_mm - 2 * settings.margin_mm
     story: list[Flowable] = [*_cover(process, colours, styles, room_mm, inner_mm), PageBreak()]
     for number in range(1, len(process.frames)):
-        story.append(KeepTogether(_shown_step(process, number, colours, styles, room_mm, inner_mm)))
+        story.append(KeepTogether(_step_flowables(process, number, colours, styles, room_mm, inner_mm)))
     document = SimpleDocTemplate(
         str(path), pagesize=(width_mm * mm, height_mm * mm), title=process.title, author="process-painter",
         leftMargin=settings.margin_mm * mm, rightMargin=settings.margin_mm * mm,
         topMargin=settings.margin_mm * mm, bottomMargin=settings.margin_mm * mm,
-        invariant=1,  # no date, no random id
+        invariant=1,  # without a date and a random id
     )  # fmt: skip
     document.build(story)
 
@@ -109,7 +110,7 @@ def _styles(settings: Settings) -> dict[str, Any]:
 def _cover(
     process: Process, colours: list[Colour], styles: dict[str, Any], room_mm: float, height_mm: float
 ) -> list["Flowable"]:
-    """The finished painting, as large as the palette leaves it, and the palette."""
+    """The finished painting, as large as the palette leaves room for, and the palette."""
     from reportlab.platypus import Paragraph
 
     steps = len(process.frames) - 1
@@ -123,12 +124,12 @@ def _cover(
         Paragraph(_CAVEAT, styles["small"]),
         Paragraph(escape(process.credit), styles["small"]),
     ]
-    picture_mm = _width_mm(process, room_mm, _left_mm([title, *below], room_mm, height_mm))
+    picture_mm = _width_mm(process, room_mm, _picture_height_mm([title, *below], room_mm, height_mm))
     return [title, _image(process.frames[-1].picture, picture_mm), *below]
 
 
 def _palette_table(colours: list[Colour], styles: dict[str, Any], room_mm: float) -> "Table":
-    """A row a colour: its number, itself, what to mix, the tubes, and the mix."""
+    """A row for each colour: its number, a swatch of it, its share, the tubes to mix, and a swatch of the mix."""
     from reportlab.lib.units import mm
     from reportlab.platypus import Paragraph, Table
 
@@ -142,7 +143,7 @@ def _palette_table(colours: list[Colour], styles: dict[str, Any], room_mm: float
     return Table(rows, [side * mm for side in fixed], style=[*fills, ("TOPPADDING", (0, 0), (-1, -1), 1)], repeatRows=1)
 
 
-def _shown_step(
+def _step_flowables(
     process: Process,
     number: int,
     colours: list[Colour],
@@ -150,7 +151,7 @@ def _shown_step(
     room_mm: float,
     height_mm: float,
 ) -> list["Flowable"]:
-    """The painting after the step, what is new in it, and words."""
+    """The painting after the step, what is new in it, and text."""
     from reportlab.lib.units import mm
     from reportlab.platypus import Paragraph, Spacer, Table
 
@@ -164,7 +165,7 @@ def _shown_step(
         *(Paragraph(escape(line), styles["text"]) for line in step.mixes),
         Spacer(1, 8 * mm),
     ]
-    tallest_mm = min(_TALLEST_OF_STEP * height_mm, _left_mm([title, *below], room_mm, height_mm))
+    tallest_mm = min(_TALLEST_STEP_SHARE * height_mm, _picture_height_mm([title, *below], room_mm, height_mm))
     half = _width_mm(process, (room_mm - 4) / 2, tallest_mm)
     pictures = Table([[_image(picture, half), _image(faded.astype(np.uint8), half)]], [(half + 2) * mm] * 2)
     return [title, pictures, *below]
@@ -197,26 +198,27 @@ def _step(process: Process, number: int, colours: list[Colour]) -> _Step:
     doing = _doing(frame, before, float(new.mean()))
     title = f"Step {number} of {len(process.frames) - 1}" + (f": {doing}" if doing else "")
     lettered = list(zip("abc", own, strict=False))
-    swatches = [(str(one + 1), colours[one].rgb) for one in used] + [(letter, one.rgb) for letter, one in lettered]
-    mixes = [f"{letter}: {_mixed(one)}" for letter, one in lettered]
+    swatches = [(str(index + 1), colours[index].rgb) for index in used]
+    swatches += [(letter, colour.rgb) for letter, colour in lettered]
+    mixes = [f"{letter}: {_mixed(colour)}" for letter, colour in lettered]
     return _Step(title=title, new=new, facts=" ".join(facts), colours=swatches, mixes=mixes)
 
 
 def _doing(frame: Frame, before: Frame, share: float) -> str:
-    """What a step does, with a capital letter: the renderer names only what comes last in it."""
+    """What a step does, with a capital letter; a ground is added, as the renderer names only the last activity."""
     doing = frame.doing
-    if before.phase == "blank" and frame.phase != "ground" and share > _MOSTLY:
+    if before.phase == "blank" and frame.phase != "ground" and share > _GROUND_SHARE:
         doing = f"toning the ground, then {doing}"
     return doing[:1].upper() + doing[1:]
 
 
 def _mixed(colour: Colour) -> str:
-    """What to mix, and how far that is off where it is far."""
+    """What to mix, and how far the mix is from the colour if it is far."""
     return f"{colour.mix}" + (f" (dE {colour.distance:.0f} off)" if colour.distance >= 5 else "")
 
 
 def _median_width(process: Process, start: int, end: int) -> float | None:
-    """The median width of some strokes, in percent of the short side; None where widths are not known."""
+    """The median width of some strokes, in percent of the short side; None if widths are unknown."""
     program = process.program
     if program is None or program.family not in ("bezier", "brush", "studio") or end <= start:
         return None
@@ -225,19 +227,19 @@ def _median_width(process: Process, start: int, end: int) -> float | None:
 
 
 def _width_mm(process: Process, widest_mm: float, tallest_mm: float) -> float:
-    """How wide a frame is printed, so that it is neither wider nor taller than that."""
+    """The width at which a frame is printed, so that it exceeds neither the widest nor the tallest size."""
     height, width = process.size_px
     return min(widest_mm, tallest_mm * width / height)
 
 
-def _left_mm(flowables: list["Flowable"], room_mm: float, height_mm: float) -> float:
-    """How tall a picture may be, so that it stands on one page with these words, or the least that it is."""
+def _picture_height_mm(flowables: list["Flowable"], room_mm: float, height_mm: float) -> float:
+    """The height that is left for a picture on one page with these flowables, but at least the least share."""
     from reportlab.lib.units import mm
 
-    heights = (one.wrap((room_mm - _FRAME_MM) * mm, height_mm * mm)[1] for one in flowables)
-    gaps = (one.getSpaceBefore() + one.getSpaceAfter() for one in flowables)
-    words_mm: float = (sum(heights) + sum(gaps)) / mm
-    return max(_LEAST_OF_PICTURE * height_mm, height_mm - _FRAME_MM - words_mm)
+    heights = (flowable.wrap((room_mm - _PADDING_MM) * mm, height_mm * mm)[1] for flowable in flowables)
+    gaps = (flowable.getSpaceBefore() + flowable.getSpaceAfter() for flowable in flowables)
+    text_mm: float = (sum(heights) + sum(gaps)) / mm
+    return max(_LEAST_PICTURE_SHARE * height_mm, height_mm - _PADDING_MM - text_mm)
 
 
 def _image(picture: Picture, width_mm: float) -> "Flowable":
@@ -258,5 +260,5 @@ def _filled(column: int, row: int, rgb: Rgb) -> list[tuple[Any, ...]]:
 
 
 def _ink_on(rgb: Rgb) -> str:
-    """Black or white, whichever is read better on a colour."""
+    """Black or white, whichever is more readable on a colour."""
     return "black" if 0.3 * rgb[0] + 0.6 * rgb[1] + 0.1 * rgb[2] > 128 else "white"

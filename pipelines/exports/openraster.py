@@ -1,7 +1,7 @@
-"""OpenRaster (.ora), the layered pictures that Krita, GIMP and MyPaint share.
+"""OpenRaster (.ora), the format of layered pictures that Krita, GIMP and MyPaint share.
 
-By the specification's baseline: a zip whose first member is the type, stored; `stack.xml`, topmost layer first; a PNG a
-layer; `mergedimage.png`, and a thumbnail of at most 256 px.
+By the specification's baseline, it is a zip whose first member is the type, uncompressed. It holds `stack.xml` with the
+topmost layer first, a PNG for each layer, `mergedimage.png`, and a thumbnail of at most 256 px.
 """
 
 import zipfile
@@ -17,7 +17,7 @@ from training.data.pixels import png_of
 
 _TYPE = "image/openraster"
 _THUMBNAIL_PX = 256
-_LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the same bytes whenever it is written
+_FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # so that the bytes do not depend on the date
 
 
 def write(process: Process, settings: Settings, path: Path) -> None:
@@ -34,7 +34,7 @@ def write(process: Process, settings: Settings, path: Path) -> None:
             assert ok
             pictures[name] = data.tobytes()
             place = {"x": str(layer.left), "y": str(layer.top)}
-            SubElement(group, "layer", {"name": layer.name, "src": name, **place, **_SHOWN})
+            SubElement(group, "layer", {"name": layer.name, "src": name, **place, **_LAYER_ATTRIBUTES})
     finished = process.frames[-1].picture
     with zipfile.ZipFile(path, "w") as archive:
         _add(archive, "mimetype", _TYPE.encode())
@@ -45,13 +45,13 @@ def write(process: Process, settings: Settings, path: Path) -> None:
         _add(archive, "Thumbnails/thumbnail.png", png_of(_thumbnail(finished)))
 
 
-_SHOWN = {"opacity": "1.0", "visibility": "visible", "composite-op": "svg:src-over"}
+_LAYER_ATTRIBUTES = {"opacity": "1.0", "visibility": "visible", "composite-op": "svg:src-over"}
 
 
 def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
-    member = zipfile.ZipInfo(name, _LONG_AGO)
+    member = zipfile.ZipInfo(name, _FIXED_DATE)
     member.external_attr = 0o644 << 16
-    archive.writestr(member, data)  # stored: PNG is compressed already
+    archive.writestr(member, data)  # not compressed, as PNG is compressed already
 
 
 def _thumbnail(picture: Picture) -> Picture:

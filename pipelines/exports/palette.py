@@ -1,4 +1,4 @@
-"""The main colours of a painting, and from which tubes a painter might mix them."""
+"""The main colours of a painting, and the tubes from which a painter might mix them."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -27,23 +27,24 @@ TUBES: dict[str, tuple[Rgb, float]] = {
     "viridian": ((18, 96, 80), 0.15),
     "ivory black": ((36, 34, 34), 0.15),
 }
-"""Common tubes: the colour (sRGB) of their paint where it covers, and how much it scatters, white being 1.
+"""Common tubes: the colour (sRGB) of their paint where it covers, and how much it scatters, relative to white.
 
-Rough values of our own: opaque paints scatter much, transparent ones little.
+The values are rough estimates: opaque paints scatter much, transparent ones little.
 """
 
 _MOST_PARTS, _MOST_TUBES = 10, 3
-_TINTED = (12, 15, 20, 30, 40, 60)  # parts of one tube to a touch of others: strong tubes tint far more than white
+_TINTED = (12, 15, 20, 30, 40, 60)  # parts of one tube to a touch of others, as strong tubes tint far more than white
 _TOUCHES = ((1, 0), (1, 1), (1, 2), (2, 1), (1, 3), (3, 1))  # parts of one or two tubes in a tint
-_DARKEST = 0.01  # reflectance of a paint: its surface shines
-_A_TUBE_MORE = 2.0  # how many dE a mix must be nearer to be worth another tube
+_DARKEST = 0.01  # least reflectance of a paint, as its surface shines
+_DE_PER_TUBE = 2.0  # dE by which a mix must be nearer to be worth another tube
 _LEAST_SHARE = 0.005
-_CLUSTERS_A_COLOUR = 2
-_ALIKE = 6.0  # dE of colours that are listed as one
-_NEAR = 12.0  # dE of the farthest pixel that a colour of the palette stands for
-_SEEN = 2.3  # dE of a difference that people just notice
-_LEAST_OF_STEP, _OWN_COLOURS = 0.05, 3  # share of a step's pixels; colours that are the step's alone
-_MOST_PIXELS = 50_000  # that are looked at
+_CLUSTERS_PER_COLOUR = 2
+_SAME_COLOUR = 6.0  # dE below which colours are listed as one
+_NEAR = 12.0  # largest dE of a pixel from the colour of the palette that represents it
+_JUST_NOTICEABLE = 2.3  # dE
+_LEAST_STEP_SHARE = 0.05  # of a step's pixels: rarer colours are not listed
+_MOST_OWN_COLOURS = 3  # colours that only the step has
+_MOST_PIXELS = 50_000  # that colours are taken from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +52,8 @@ class Mix:
     """Parts of tubes.
 
     Attributes:
-        parts: tube -> whole number.
-        rgb: what the mix looks like, by the model of Kubelka and Munk.
+        parts: tube -> whole number of parts.
+        rgb: colour of the mix by the model of Kubelka and Munk.
     """
 
     parts: dict[str, int]
@@ -70,9 +71,9 @@ class Colour:
     """One of the main colours of a painting.
 
     Attributes:
-        share: of the picture.
-        mix: the nearest that can be mixed.
-        distance: of the mix from it, in CIE dE (1976).
+        share: share of the picture.
+        mix: the nearest mix.
+        distance: distance of the mix from the colour, in CIE dE (1976).
     """
 
     rgb: Rgb
@@ -82,7 +83,7 @@ class Colour:
 
 
 def palette_of(picture: Picture, count: int) -> list[Colour]:
-    """At most `count` main colours of a picture, the most frequent first; those that look alike are one."""
+    """At most `count` main colours of a picture, the most frequent first; similar colours are merged."""
     colours = []
     for rgb, share in _main_colours(picture, count):
         if share >= _LEAST_SHARE:
@@ -92,13 +93,13 @@ def palette_of(picture: Picture, count: int) -> list[Colour]:
 
 
 def _main_colours(picture: Picture, count: int) -> list[tuple[Rgb, float]]:
-    """Colours and their shares, the most frequent first: of more clusters than are listed the nearest are merged.
+    """Colours and their shares, the most frequent first. More clusters than `count` are found; the nearest are merged.
 
-    The colour of merged clusters is that of the more frequent one, which the picture has.
+    Merged clusters get the colour of the more frequent one, which occurs in the picture.
     """
     every = math.ceil(math.sqrt(picture[..., 0].size / _MOST_PIXELS))
     indexed = Image.fromarray(picture[::every, ::every]).quantize(
-        _CLUSTERS_A_COLOUR * count, Image.Quantize.MEDIANCUT, kmeans=5
+        _CLUSTERS_PER_COLOUR * count, Image.Quantize.MEDIANCUT, kmeans=5
     )
     listed = np.array(indexed.getpalette(), np.uint8).reshape(-1, 3)
     shares = np.bincount(np.asarray(indexed).ravel(), minlength=len(listed)) / indexed.width / indexed.height
@@ -106,12 +107,13 @@ def _main_colours(picture: Picture, count: int) -> list[tuple[Rgb, float]]:
     clusters = [int(number) for number in order if shares[number] > 0]
     lab = _lab(listed)
     while len(clusters) > 1:
-        apart = np.linalg.norm(lab[clusters][:, None] - lab[clusters][None], axis=2) + np.diag([np.inf] * len(clusters))
-        more, less = sorted(divmod(int(apart.argmin()), len(clusters)))
-        if len(clusters) <= count and apart.min() >= _ALIKE:
+        differences = lab[clusters][:, None] - lab[clusters][None]
+        distances = np.linalg.norm(differences, axis=2) + np.diag([np.inf] * len(clusters))
+        more_frequent, less_frequent = sorted(divmod(int(distances.argmin()), len(clusters)))
+        if len(clusters) <= count and distances.min() >= _SAME_COLOUR:
             break
-        shares[clusters[more]] += shares[clusters[less]]
-        del clusters[less]
+        shares[clusters[more_frequent]] += shares[clusters[less_frequent]]
+        del clusters[less_frequent]
         clusters.sort(key=lambda number: -shares[number])
     rgbs: list[list[int]] = listed[clusters].tolist()
     return [
@@ -120,43 +122,43 @@ def _main_colours(picture: Picture, count: int) -> list[tuple[Rgb, float]]:
 
 
 def visibly_changed(before: Picture, after: Picture) -> NDArray[np.bool_]:
-    """(H, W) where two pictures differ so much that people see it."""
+    """(H, W), True where two pictures differ visibly."""
     shape = before.shape
     labs = [_lab(picture.reshape(-1, 3)) for picture in (before, after)]
-    seen: NDArray[np.bool_] = (np.linalg.norm(labs[1] - labs[0], axis=1) > _SEEN).reshape(shape[:2])
-    return seen
+    changed: NDArray[np.bool_] = (np.linalg.norm(labs[1] - labs[0], axis=1) > _JUST_NOTICEABLE).reshape(shape[:2])
+    return changed
 
 
 def colours_in(pixels: NDArray[np.uint8], palette: Sequence[Colour]) -> tuple[list[int], list[Colour]]:
-    """Of which colours some pixels are, those left out that are less than a twentieth of them.
+    """The colours of some pixels; colours of less than a twentieth of the pixels are left out.
 
     Args:
-        pixels: (n, 3), one at least.
-        palette: colours, one at least, of the picture that they are from.
+        pixels: (n, 3), at least one.
+        palette: colours, at least one, of the picture that the pixels are from.
 
     Returns:
-        Numbers in the palette, and the main colours of the pixels that no colour of the palette is near.
+        Indices of colours in the palette, and the main colours of pixels that are near no colour of the palette.
     """
     pixels = pixels[:: math.ceil(len(pixels) / _MOST_PIXELS)]
     listed = _lab(np.array([colour.rgb for colour in palette], np.uint8))
     distances = np.linalg.norm(_lab(pixels)[:, None] - listed[None], axis=2)
     is_near = (distances < _NEAR).any(axis=1)
     counts = np.bincount(distances[is_near].argmin(axis=1), minlength=len(palette))
-    least, num_others = _LEAST_OF_STEP * len(pixels), np.count_nonzero(~is_near)
-    others = palette_of(pixels[None, ~is_near], _OWN_COLOURS) if num_others >= least else []
+    least, num_others = _LEAST_STEP_SHARE * len(pixels), np.count_nonzero(~is_near)
+    others = palette_of(pixels[None, ~is_near], _MOST_OWN_COLOURS) if num_others >= least else []
     own = [colour for colour in others if colour.share * num_others >= least]
     return [number for number, count in enumerate(counts) if count >= least], own
 
 
 def mix_of(rgb: Rgb) -> tuple[Mix, float]:
-    """The mix that looks most like a colour, and how far it is from it in dE.
+    """The mix nearest to a colour, and its distance in dE.
 
-    Of up to 3 tubes: 10 parts at most, or up to 60 of one tube with a touch of others.
+    Mixes have up to 3 tubes: at most 10 parts, or up to 60 parts of one tube with a touch of others.
     """
     recipes, mixed_rgb, mixed_lab = _mixes()
     distances = np.linalg.norm(mixed_lab - _lab(np.array([rgb], np.uint8)), axis=1)
     tubes = np.count_nonzero(recipes, axis=1)
-    best = int(np.argmin(distances + _A_TUBE_MORE * tubes))
+    best = int(np.argmin(distances + _DE_PER_TUBE * tubes))
     parts = {name: int(count) for name, count in zip(TUBES, recipes[best], strict=True) if count}
     red, green, blue = (int(value) for value in mixed_rgb[best])
     ordered = dict(sorted(parts.items(), key=lambda part: -part[1]))
@@ -167,10 +169,10 @@ def mix_of(rgb: Rgb) -> tuple[Mix, float]:
 def _mixes() -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.float32]]:
     """(M, tubes) parts of every mix, (M, 3) its sRGB and its Lab.
 
-    Kubelka and Munk (1931), a channel at a time: a paint that reflects R absorbs K = S (1 - R)^2 / 2R where it scatters
-    S, and both K and S of a mix are the means of its parts.
+    Colours are mixed by Kubelka and Munk (1931), each channel on its own: a paint that reflects R and scatters S
+    absorbs K = S (1 - R)^2 / 2R, and K and S of a mix are the means of those of its parts.
     """
-    parts = np.array(sorted({*_measured(), *_tints()}))
+    parts = np.array(sorted({*_small_recipes(), *_tints()}))
     reflectance = np.maximum(_light(np.array([rgb for rgb, _ in TUBES.values()]) / 255), _DARKEST)
     scattering = np.array([scatters for _, scatters in TUBES.values()])[:, None]
     absorption = scattering * (1 - reflectance) ** 2 / (2 * reflectance)
@@ -181,8 +183,8 @@ def _mixes() -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.float32]]
     return parts, rgb, _lab(rgb)
 
 
-def _measured() -> Iterator[tuple[int, ...]]:
-    """Recipes of at most 10 parts: parts of every tube."""
+def _small_recipes() -> Iterator[tuple[int, ...]]:
+    """Recipes of at most 10 parts, as the parts of every tube."""
     for chosen in combinations(range(len(TUBES)), _MOST_TUBES):
         for counts in product(range(_MOST_PARTS + 1), repeat=_MOST_TUBES):
             if sum(counts) <= _MOST_PARTS and math.gcd(*counts) == 1:
@@ -190,7 +192,7 @@ def _measured() -> Iterator[tuple[int, ...]]:
 
 
 def _tints() -> Iterator[tuple[int, ...]]:
-    """Recipes of much of one tube, with a touch of one or two others."""
+    """Recipes of many parts of one tube, with a touch of one or two others."""
     for chosen in permutations(range(len(TUBES)), _MOST_TUBES):
         for tinted, touches in product(_TINTED, _TOUCHES):
             yield _recipe(chosen, (tinted, *touches))

@@ -1,4 +1,4 @@
-"""PSD, by psd-tools: a layer a frame, in a group a phase, and the finished picture merged."""
+"""PSD, written by psd-tools: a layer for each frame, in a group for each phase, and the merged finished picture."""
 
 from pathlib import Path
 
@@ -10,11 +10,11 @@ from pipelines.exports.settings import Settings
 
 
 def write(process: Process, settings: Settings, path: Path) -> None:
-    """Write one process. Names are set when things are made, as only then letters beyond Mac Roman may be in them."""
+    """Write one process. Names are set after layers are created, so that they may have letters beyond Mac Roman."""
     from psd_tools import PSDImage
     from psd_tools.api.layers import Group
 
-    # With an alpha channel, as otherwise psd-tools turns the transparency of layers into masks.
+    # The document has an alpha channel, as otherwise psd-tools turns the transparency of layers into masks.
     document = PSDImage.frompil(Image.fromarray(process.frames[-1].picture).convert("RGBA"))
     for phase, layers in groups_of(process):
         group: PSDImage | Group = document

@@ -1,4 +1,4 @@
-"""Putting what a command makes in its place, whole or not at all."""
+"""Writes the output of a command completely or not at all."""
 
 import os
 import shutil
@@ -12,10 +12,10 @@ from training.data.claim import sole_writer
 
 
 def check_free(out: Path, *, is_folder: bool, overwrite: bool) -> None:
-    """Refuse a place that is taken, or has no name.
+    """Refuse an output path that is taken, or has no name.
 
     Raises:
-        ConfigError: if a folder would not be new or empty, a file is there and may not be replaced, or `out` is `.`.
+        ConfigError: if a folder is not new or empty, a file exists and may not be replaced, or `out` is `.`.
     """
     check_named("out", out)
     if is_folder:
@@ -29,7 +29,7 @@ def check_free(out: Path, *, is_folder: bool, overwrite: bool) -> None:
 
 @contextmanager
 def placed(out: Path) -> Iterator[Path]:
-    """A path beside `out` to write a file or a folder to; it gets the name `out` when the context ends without error.
+    """Context with a temporary path for a file or folder; it is renamed to `out` if the context ends without error.
 
     Raises:
         UserError: if it cannot be written, or another run is writing there.
@@ -40,7 +40,7 @@ def placed(out: Path) -> Iterator[Path]:
         work.mkdir(parents=True, exist_ok=True)
         with sole_writer(work):
             try:
-                for left_behind in work.iterdir():  # by a run that was killed
+                for left_behind in work.iterdir():  # a killed run may have left something
                     shutil.rmtree(left_behind) if left_behind.is_dir() else left_behind.unlink()
                 yield work / out.name
                 os.replace(work / out.name, out)
@@ -50,5 +50,5 @@ def placed(out: Path) -> Iterator[Path]:
         raise UserError(f"out={out}: cannot be written ({error.strerror or error})") from error
     finally:
         for folder in new_folders:
-            with suppress(OSError):  # not empty: it holds what was made
+            with suppress(OSError):  # it is not empty if the output was written
                 folder.rmdir()

@@ -23,7 +23,7 @@ def write(process: Process, settings: Settings, path: Path) -> None:
 
 def _lines(process: Process, settings: Settings) -> Iterator[str]:
     program = process.program
-    assert program is not None  # the registry has refused
+    assert program is not None  # the registry refuses processes without strokes
     height, width = program.height_px, program.width_px
     page_width, page_height = settings.page_mm(wide=width > height)
     margin = settings.margin_mm + settings.pen_mm / 2
@@ -50,7 +50,7 @@ def _lines(process: Process, settings: Settings) -> Iterator[str]:
 
 
 def inside(curve: Curve, width: float, height: float) -> Iterator[Curve]:
-    """The pieces of a quadratic Bézier curve that lie in the rectangle from 0 to width and height."""
+    """The pieces of a quadratic Bézier curve that lie in the rectangle from (0, 0) to (width, height)."""
     p0, p1, p2 = curve
     cuts = {0.0, 1.0}
     for a, b, c, limits in (
@@ -63,7 +63,7 @@ def inside(curve: Curve, width: float, height: float) -> Iterator[Curve]:
     for start, end in pairwise(ordered):
         middle = _at(curve, (start + end) / 2)
         if 0 <= middle.real <= width and 0 <= middle.imag <= height:
-            # The control point of a part: where the tangents at its ends meet (de Casteljau, with two parameters).
+            # The control point of a piece is where the tangents at its ends meet (de Casteljau with two parameters).
             between = (1 - start) * ((1 - end) * p0 + end * p1) + start * ((1 - end) * p1 + end * p2)
             yield _at(curve, start), between, _at(curve, end)
 
@@ -74,7 +74,7 @@ def _at(curve: Curve, t: float) -> complex:
 
 
 def _roots(a: float, b: float, c: float) -> tuple[float, ...]:
-    """Where a t^2 + b t + c is 0."""
+    """The real roots of a t^2 + b t + c."""
     if abs(a) < 1e-9:
         return () if abs(b) < 1e-9 else (-c / b,)
     square = b * b - 4 * a * c

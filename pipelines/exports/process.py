@@ -1,4 +1,4 @@
-"""What is exported: the frames of one painting, what each of them shows, and its strokes where they are known."""
+"""The process that is exported: the frames of one painting, what each of them shows, and its strokes if known."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from renderers.painting import StrokeProgram
 
-_LONGEST_LABEL = 100  # in letters, of which a PSD's layer may have 255
+_LONGEST_LABEL = 100  # letters; the name of a PSD's layer may have 255
 
 Picture = NDArray[np.uint8]
 
@@ -20,9 +20,9 @@ class Frame:
 
     Attributes:
         picture: (H, W, 3) sRGB.
-        step: strokes, or steps of regions, laid so far; None where nobody knows.
-        phase: of the painting, such as `block_in`; empty in methods that know none.
-        doing: what is at work, in words; empty where nobody knows.
+        step: number of strokes, or steps of regions, so far; None if unknown.
+        phase: phase of the painting, such as `block_in`; empty for methods without phases.
+        doing: what is being done, in words; empty if unknown.
     """
 
     picture: Picture
@@ -33,14 +33,14 @@ class Frame:
 
 @dataclass(frozen=True, kw_only=True)
 class Process:
-    """One painting as it comes about.
+    """The process of one painting.
 
     Attributes:
-        name: for files and titles.
+        name: name for files and titles.
         caption: what is painted, and how; may be empty.
-        credit: where it comes from and under which licence, or that a model made it.
-        frames: at least one, all of one size; the last is the finished painting.
-        program: its strokes; None where it was painted by a model or a person.
+        credit: origin and licence, or the statement that a model made it.
+        frames: at least one, all of the same size; the last is the finished painting.
+        program: its strokes; None if a model or a person painted it.
     """
 
     name: str
@@ -61,17 +61,17 @@ class Process:
         return height, width
 
     def phases(self) -> Iterator[tuple[str, list[int]]]:
-        """Runs of frames of one phase, in order: its name, and the frames' numbers."""
+        """Runs of consecutive frames of the same phase: the phase's name, and the frames' numbers."""
         for phase, numbers in groupby(range(len(self.frames)), lambda number: self.frames[number].phase):
             yield phase.replace("_", " ")[:_LONGEST_LABEL], list(numbers)
 
     def label(self, number: int) -> str:
-        """A line about a frame: its number, its strokes so far, what is at work."""
+        """A line about a frame: its number, its number of strokes, and what is being done."""
         frame = self.frames[number]
         strokes = "" if frame.step is None else f"{frame.step} {self.step_word}{'' if frame.step == 1 else 's'}"
         return " · ".join(part for part in (str(number), strokes, frame.doing) if part)[:_LONGEST_LABEL]
 
     @property
     def step_word(self) -> str:
-        """What a step of the program is called."""
+        """The word for a step of the program."""
         return "step" if self.program is not None and self.program.family == "region" else "stroke"

@@ -1,6 +1,6 @@
-"""A folder as Krita's Recorder docker leaves it: 0000000.png and on, whose sides are even.
+"""A folder as Krita's Recorder docker writes it: 0000000.png and so on, with even sides.
 
-Copied into the docker's folder of recordings, it is in the list of "Manage recordings", and Krita exports it as video.
+If it is copied into the docker's folder of recordings, "Manage recordings" lists it, and Krita exports it as video.
 """
 
 from pathlib import Path
@@ -13,6 +13,6 @@ from training.data.pixels import png_of
 def write(process: Process, settings: Settings, path: Path) -> None:
     """Write one process; `path` becomes a folder."""
     path.mkdir()
-    height, width = (max(2, side // 2 * 2) for side in process.size_px)  # the docker cuts an odd row or column as well
+    height, width = (max(2, side // 2 * 2) for side in process.size_px)  # the docker cuts odd rows and columns too
     for number, frame in enumerate(process.frames):
         (path / f"{number:07d}.png").write_bytes(png_of(frame.picture[:height, :width]))

@@ -1,4 +1,4 @@
-"""Which formats there are, and which the ending of a name stands for."""
+"""All formats of exports, and the choice of a format by the ending of a name."""
 
 import importlib
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from pipelines.exports.process import Process
 from pipelines.exports.settings import Settings
 
 Writer = Callable[[Process, Settings, Path], None]
-"""Writes one process to a path that is not there yet; the same process and settings give the same bytes."""
+"""Writes one process to a path that does not exist yet; the same process and settings give the same bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,10 +19,10 @@ class Format:
     """One format.
 
     Attributes:
-        module: of this package; its `write` is a `Writer`.
-        endings: of its files, the first by itself; none: it is a folder of files.
-        strokes: families whose strokes, which are curves, it can draw; empty: it is made of frames.
-        extra: of the distribution, that it needs.
+        module: module of this package whose `write` is a `Writer`.
+        endings: possible endings of its files, the default first; empty if it is a folder of files.
+        strokes: families whose strokes, which are curves, it can draw; empty if it is made of frames.
+        extra: extra of the distribution that it needs, or None.
     """
 
     module: str
@@ -34,11 +34,11 @@ class Format:
         """Refuse a process that it cannot hold.
 
         Raises:
-            ConfigError: saying which could.
+            ConfigError: naming the formats that could hold it.
         """
         if not self.strokes:
             return
-        others = ", ".join(other for other, one in FORMATS.items() if not one.strokes)
+        others = ", ".join(other for other, each in FORMATS.items() if not each.strokes)
         allowed = f"{others}; {name} needs strokes of bezier, oil, ink or studio, and {process.name}"
         if process.program is None:
             raise ConfigError("format", name, f"{allowed} has frames and no strokes")
@@ -85,22 +85,22 @@ FORMATS: Mapping[str, Format] = {
 
 
 def format_of(name: str | None, out: Path) -> str:
-    """The format that was named, or else that of the ending.
+    """The named format, or else that of the file's ending.
 
     Raises:
-        ConfigError: if neither names one, or the two do not go together.
+        ConfigError: if neither gives a format, or the two do not fit together.
     """
     ending = out.suffix.lower()
     if name is None:
-        for known, one in FORMATS.items():
-            if ending in one.endings:
-                return known
-        known_endings = dict.fromkeys(ending for one in FORMATS.values() for ending in one.endings)
+        for known_name, known in FORMATS.items():
+            if ending in known.endings:
+                return known_name
+        known_endings = dict.fromkeys(ending for known in FORMATS.values() for ending in known.endings)
         raise ConfigError("out", out, f"a name that ends with {', '.join(known_endings)}; or say format=")
     if name not in FORMATS:
         raise ConfigError("format", name, f"one of {', '.join(FORMATS)}")
-    others = {ending for one in FORMATS.values() for ending in one.endings}
-    if ending in others and ending not in FORMATS[name].endings:
+    all_endings = {ending for known in FORMATS.values() for ending in known.endings}
+    if ending in all_endings and ending not in FORMATS[name].endings:
         endings = " or ".join(FORMATS[name].endings)
         raise ConfigError("out", out, f"a name that ends with {endings}, or a folder" if endings else "a folder")
     return name

@@ -1,4 +1,4 @@
-"""How formats look: the keys of `conf/export.yaml` that are about one format or another."""
+"""Settings of formats: the keys of `conf/export.yaml` that concern only some formats."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +14,16 @@ PAGES_MM: dict[PageName, tuple[float, float]] = {
     "letter": (215.9, 279.4),
     "tabloid": (279.4, 431.8),
 }
-"""(width, height) upright."""
+"""(width, height) in portrait orientation."""
 MM_PER_INCH = 25.4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """`conf/export.yaml` says what each means.
+    """Settings of formats; `conf/export.yaml` says what each key means.
 
     Attributes:
-        font: a TrueType file for sheets and lessons; None: the one that comes along.
+        font: a TrueType file for sheets and lessons; None for the font that is included.
     """
 
     animated: bool
@@ -50,12 +50,12 @@ class Settings:
             raise ConfigError("font", self.font, "a TrueType file that is there")
 
     def page_mm(self, *, wide: bool) -> tuple[float, float]:
-        """(width, height) of the page, turned if what is on it is wide."""
+        """(width, height) of the page; it is turned if `wide`."""
         width, height = PAGES_MM[self.page]
         return (height, width) if wide else (width, height)
 
     def frame_ms(self, num_frames: int) -> list[int]:
-        """For how long each frame is shown; all together `seconds`, and the last for `hold` more."""
+        """Milliseconds for which each frame is shown: `seconds` for all together, and `hold` more for the last."""
         ends = [round(1000 * self.seconds * (number + 1) / num_frames) for number in range(num_frames)]
         lengths = [end - start for start, end in zip([0, *ends[:-1]], ends, strict=True)]
         lengths[-1] += round(1000 * self.hold)

@@ -1,4 +1,4 @@
-"""A print sheet: all frames of a process on one page, with their strokes, as PDF or PNG."""
+"""A print sheet: all frames of a process on one page, with their numbers of strokes, as PDF or PNG."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from pipelines.exports.process import Process
 from pipelines.exports.settings import MM_PER_INCH, Settings
 
 _TEXT_MM, _TITLE_MM, _GAP_MM = 2.6, 5.0, 3.0
-_LEAST_MM = 5.0  # of the short side of a picture
+_LEAST_MM = 5.0  # short side of a picture
 _JPEG_QUALITY = 95
 _BLACK, _GREY = (0, 0, 0), (110, 110, 110)
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -24,7 +24,7 @@ def write(process: Process, settings: Settings, path: Path) -> None:
     page = _page(process, settings)
     if path.suffix.lower() == ".png":
         page.save(path, "PNG", dpi=(settings.dpi, settings.dpi))
-    else:  # without dates, which would be those of today
+    else:  # without dates, so that the bytes are always the same
         page.save(
             path, "PDF", resolution=settings.dpi, quality=_JPEG_QUALITY, title=process.title, creationDate=None,
             modDate=None,
@@ -67,7 +67,7 @@ def _page(process: Process, settings: Settings) -> Image.Image:
 
 
 def _arranged(process: Process, settings: Settings, page_mm: tuple[float, float]) -> tuple[int, float]:
-    """In how many columns frames are largest on a page, and how many mm a pixel then has."""
+    """Number of columns for which frames are largest on a page, and mm per pixel then."""
     room_x = page_mm[0] - 2 * settings.margin_mm
     room_y = page_mm[1] - 2 * settings.margin_mm - 2 * _TITLE_MM - 2 * _TEXT_MM
     return arranged(len(process.frames), process.size_px, (room_x, room_y), _GAP_MM, 2 * _TEXT_MM)
@@ -76,21 +76,21 @@ def _arranged(process: Process, settings: Settings, page_mm: tuple[float, float]
 def arranged(
     count: int, size_px: tuple[int, int], room: tuple[float, float], gap: float, line: float
 ) -> tuple[int, float]:
-    """In how many columns some pictures of one size are largest, and how large a pixel then is.
+    """Number of columns for which pictures of the same size are largest in an area, and the size of a pixel then.
 
     Args:
-        count: of the pictures.
-        size_px: (height, width) of one.
-        room: (width, height) for all of them, in any unit.
-        gap: between two, in the same unit.
-        line: of text below each, in the same unit.
+        count: number of pictures.
+        size_px: (height, width) of a picture.
+        room: (width, height) of the area, in any unit.
+        gap: space between two pictures, in the same unit.
+        line: height of the text below each picture, in the same unit.
     """
     (height, width), best = size_px, (1, 0.0)
     for columns in range(1, count + 1):
         rows = -(-count // columns)
         across = (room[0] - (columns - 1) * gap) / (columns * width)
         down = (room[1] - rows * (line + gap)) / (rows * height)
-        best = max(best, (columns, min(across, down)), key=lambda one: one[1])
+        best = max(best, (columns, min(across, down)), key=lambda choice: choice[1])
     return best
 
 
@@ -98,7 +98,7 @@ def font_of(settings: Settings, size_px: int) -> _Font:
     """The user's font, or the one that comes with Pillow.
 
     Raises:
-        ConfigError: if the file is no font.
+        ConfigError: if the file is not a font.
     """
     if settings.font is None:
         return ImageFont.load_default(max(1, size_px))
@@ -109,7 +109,7 @@ def font_of(settings: Settings, size_px: int) -> _Font:
 
 
 def _fitted(text: str, font: _Font, width_px: float) -> str:
-    """As much of a text as there is room for."""
+    """A text, cut off with dots if it is wider than the room."""
     if font.getlength(text) <= width_px:
         return text
     while text and font.getlength(text + "...") > width_px:

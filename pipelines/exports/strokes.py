@@ -1,7 +1,7 @@
-"""The strokes of a program as vector programs can draw them: a curve, two radii, and colours along it.
+"""Strokes of a program in the form that vector programs can draw: a curve, two radii, and colours along it.
 
-A smooth stroke (`bezier`) is all of that exactly. Of a textured one, the mark of its brush becomes how much it covers
-on average, from one end to the other; ink, which adds to what is below, becomes a colour to multiply by.
+A smooth stroke (`bezier`) is represented exactly. For a textured stroke, the mark of its brush becomes its mean opacity
+from one end to the other; ink, which adds to what is below, becomes a colour that is multiplied.
 """
 
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ class Stroke:
 
     Attributes:
         points: the control points of its centre line, a quadratic Bézier curve.
-        radii: at both ends; linear in between.
+        radii: radii at both ends; linear in between.
         stops: colours along it.
     """
 
@@ -50,10 +50,10 @@ def multiplies(program: StrokeProgram) -> bool:
 
 
 def strokes_by_frame(process: Process) -> Iterator[tuple[int, list[Stroke]]]:
-    """The strokes that each frame adds, by the frame's number; frames that add none are left out.
+    """(number of a frame, the strokes that it adds); frames that add none are left out.
 
     Raises:
-        ValueError: if there is no program, or a damaged one.
+        ValueError: if there is no program, or it is damaged.
     """
     if process.program is None:
         raise ValueError("no strokes are known")
@@ -81,13 +81,13 @@ def strokes_of(program: StrokeProgram) -> Iterator[Stroke]:
         opacities = row[A0] + along * (row[A2] - row[A0])
         colours = np.repeat(row[None, RED : RED + 3], len(along), 0)
         if covers is not None:
-            # The mark lies along the whole stroke, round ends included (`renderers.brush.stroke`).
+            # The mark extends over the whole stroke, including its round ends (`renderers.brush.stroke`).
             length = abs(last - first) / unit
             place = (row[R0] + along * length) / max(row[R0] + length + row[R2], 1e-6)
             cover = covers[int(row[MARK]) % len(covers)]
             opacities = opacities * np.interp(place * (_MARK_BINS - 1), np.arange(_MARK_BINS), cover)
             colours = colours + place[:, None] * (row[FAR_RED : FAR_RED + 3] - colours)
-        rgbs, opacities = _seen(program, colours, opacities)
+        rgbs, opacities = _displayed(program, colours, opacities)
         places = (1 - along) ** 2 * first + 2 * along * (1 - along) * middle + along**2 * last
         stops = tuple(
             Stop(complex(at), (float(rgb[0]), float(rgb[1]), float(rgb[2])), float(opacity))
@@ -96,10 +96,10 @@ def strokes_of(program: StrokeProgram) -> Iterator[Stroke]:
         yield Stroke(points=(first, middle, last), radii=(row[R0] * unit, row[R2] * unit), stops=stops)
 
 
-def _seen(
+def _displayed(
     program: StrokeProgram, colours: NDArray[np.float64], opacities: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(n, 3) RGB and (n,) opacities; of ink, `colours` are the amounts that a stroke leaves in each channel."""
+    """(n, 3) RGB and (n,) opacities as displayed; for ink, `colours` are the amounts that it leaves in each channel."""
     density = _density(program)
     if density == 0:
         return colours, opacities
@@ -109,7 +109,7 @@ def _seen(
 
 
 def _density(program: StrokeProgram) -> float:
-    """What full ink absorbs (`renderers.brush.canvas`); 0 for paint that covers."""
+    """The density of full ink (`renderers.brush.canvas`); 0 for paint that covers."""
     stored = program.arrays.get("density", np.zeros(()))
     if stored.shape != ():
         raise ValueError("the program's density is no number")
@@ -117,7 +117,7 @@ def _density(program: StrokeProgram) -> float:
 
 
 def _covers(program: StrokeProgram) -> NDArray[np.float64]:
-    """(K, 8) how much each of K marks covers on average, from its beginning to its end."""
+    """(K, 8) mean coverage of each of K marks, from its beginning to its end."""
     marks = program.arrays.get("brush_cover")
     if marks is None or marks.ndim != 3 or marks.shape[2] < _MARK_BINS:
         raise ValueError("the program's brush marks are missing")

@@ -1,6 +1,6 @@
-"""SVG: every stroke a filled outline, in painting order, in a group a frame; it can play in a browser (SMIL).
+"""SVG: every stroke is a filled outline, in painting order, in a group for each frame; browsers can play it (SMIL).
 
-Groups carry the names that Inkscape shows as layers.
+Groups have the names that Inkscape shows as layers.
 """
 
 from base64 import b64encode
@@ -18,7 +18,7 @@ from pipelines.exports.strokes import Stop, Stroke, multiplies, strokes_by_frame
 from renderers.begun import begun_png
 from renderers.painting import StrokeProgram
 
-_SAME = 1.5 / 255  # colours and opacities that differ by less are one
+_TOLERANCE = 1.5 / 255  # colours and opacities that differ by less count as equal
 NAMESPACES = 'xmlns="http://www.w3.org/2000/svg" xmlns:inkscape="http://www.inkscape.org/namespaces/inkscape"'
 
 
@@ -30,7 +30,7 @@ def write(process: Process, settings: Settings, path: Path) -> None:
 
 def _lines(process: Process, settings: Settings) -> Iterator[str]:
     program = process.program
-    assert program is not None  # the registry has refused
+    assert program is not None  # the registry refuses processes without strokes
     height, width = process.size_px
     yield '<?xml version="1.0" encoding="UTF-8"?>'
     yield (
@@ -55,7 +55,7 @@ def _lines(process: Process, settings: Settings) -> Iterator[str]:
 
 
 def _canvas(program: StrokeProgram) -> str:
-    """What the strokes are laid on: one colour, or the picture that they were begun on."""
+    """The canvas below the strokes: a colour, or the picture that the painting began with."""
     if (png := begun_png(program)) is None:
         return f'<rect id="canvas" width="100%" height="100%" fill="{rgb_hex(program.canvas)}"/>'
     return (
@@ -65,7 +65,7 @@ def _canvas(program: StrokeProgram) -> str:
 
 
 def layer_tag(process: Process, number: int) -> str:
-    """The beginning of the group of a frame, which Inkscape shows as a layer."""
+    """The opening tag of the group of a frame, which Inkscape shows as a layer."""
     label = quoteattr(process.label(number))
     return f'<g id="frame-{number:03d}" inkscape:groupmode="layer" inkscape:label={label}>'
 
@@ -77,10 +77,10 @@ def _path(stroke: Stroke, index: int, style: str, inside: str) -> str:
 
 
 def _fill(stroke: Stroke, index: int) -> tuple[str, str]:
-    """A gradient along the stroke, if it needs one, and the attributes of its fill."""
+    """A gradient along the stroke if it needs one, and the attributes of its fill."""
     values = np.array([(*stop.rgb, stop.opacity) for stop in stroke.stops])
     start, axis = stroke.stops[0].at, stroke.stops[-1].at - stroke.stops[0].at
-    if abs(axis) < 1 or float(np.ptp(values, axis=0).max()) < _SAME:
+    if abs(axis) < 1 or float(np.ptp(values, axis=0).max()) < _TOLERANCE:
         red, green, blue, opacity = values.mean(0)
         return "", f'fill="{rgb_hex((red, green, blue))}"' + _opacity("fill-opacity", opacity)
     end = start + axis
@@ -96,7 +96,7 @@ def _fill(stroke: Stroke, index: int) -> tuple[str, str]:
 
 
 def _along(stops: Sequence[Stop], start: complex, axis: complex) -> Iterator[tuple[float, Stop]]:
-    """Stops by their place between the ends, as far as a stroke goes on from one end to the other."""
+    """Stops with their offsets along the axis; stops at which the stroke turns back along the axis are left out."""
     reached = -1.0
     for stop in stops:
         offset = ((stop.at - start) * axis.conjugate()).real / abs(axis) ** 2
@@ -106,11 +106,11 @@ def _along(stops: Sequence[Stop], start: complex, axis: complex) -> Iterator[tup
 
 
 def _opacity(name: str, opacity: float) -> str:
-    return "" if opacity > 1 - _SAME / 2 else f' {name}="{max(0.0, opacity):.3f}"'
+    return "" if opacity > 1 - _TOLERANCE / 2 else f' {name}="{max(0.0, opacity):.3f}"'
 
 
 def _clock(settings: Settings) -> str:
-    """An animation of nothing that begins again for ever: all strokes count their time from it."""
+    """An invisible animation that repeats forever; the times of all strokes are relative to it."""
     length = settings.seconds + settings.hold
     return (
         '<rect width="0" height="0"><set id="again" attributeName="x" to="0" '
@@ -119,12 +119,12 @@ def _clock(settings: Settings) -> str:
 
 
 def _hidden_until(second: float) -> str:
-    """A stroke is there unless a reader that plays hides it: whoever does not play sees the finished painting."""
+    """An animation that hides a stroke until a time; programs that play no animations show the finished painting."""
     return f'<set attributeName="display" to="none" begin="again.begin" dur="{max(second, 0.01):.2f}s"/>'
 
 
 def _times(process: Process, num_strokes: int, seconds: float) -> Sequence[float]:
-    """When each stroke appears: frames come at equal times, and strokes between two of them too."""
+    """Second at which each stroke appears: frames are equally spaced in time, and so are strokes between two frames."""
     steps = [frame.step or 0 for frame in process.frames]
     ends = np.linspace(0.0, seconds, len(steps))
     return [float(time) for time in np.interp(np.arange(1, num_strokes + 1), steps, ends)]

@@ -1,1 +1,1 @@
-"""What others' tools read of a data set or a painter, and how both get to the Hub."""
+"""Cards of data sets and painters, which other tools read, and the upload of both to the Hub."""

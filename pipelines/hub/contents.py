@@ -1,5 +1,5 @@
-"""What of a folder is published: its data or weights, what describes them, and a card. Nothing that a run keeps for
-itself: no timings, checkpoints, optimizer states, logs, locks or half-written files."""
+"""The files of a folder that are published: its data or weights, their descriptions, and a card. Files that only the
+run itself needs are left out: timings, checkpoints, optimizer states, logs, locks and unfinished files."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -30,9 +30,9 @@ class Contents:
     """What goes into a repository.
 
     Attributes:
-        kind: of the repository.
-        files: name there -> file here, or its bytes.
-        licences: of all that they were made from, as their sources state them.
+        kind: kind of the repository.
+        files: name in the repository -> local file, or its bytes.
+        licences: licences of everything that the files were made from, as the sources state them.
     """
 
     kind: RepoType
@@ -48,10 +48,10 @@ class Contents:
 
 
 def dataset_contents(root: Path) -> Contents:
-    """A data set, which is given a card if it has none.
+    """The contents of a data set, which gets a card if it has none.
 
     Raises:
-        UserError: if there is none, or it is not whole, or a run is at work on it.
+        UserError: if there is no data set, it is not complete, or a run is writing it.
     """
     card = read_card(root)
     if is_being_written(root):
@@ -78,8 +78,8 @@ def dataset_contents(root: Path) -> Contents:
 
 
 def _examined(root: Path, card: DatasetCard) -> tuple[Survey, list[str]]:
-    """What a data set holds, and what speaks against passing it on: all that `verify replay=false` finds in it."""
-    from pipelines.synthesis.promises import shard_faults  # brings the renderers, which painters go without
+    """The survey of a data set, and its faults: everything that `verify replay=false` finds."""
+    from pipelines.synthesis.promises import shard_faults  # imports the renderers, which painters do not need
 
     faults = list(card_faults(root, card))
     with Progress("checking", card.num_planned) as progress:
@@ -88,7 +88,7 @@ def _examined(root: Path, card: DatasetCard) -> tuple[Survey, list[str]]:
             yield from shard_faults(root, manifest, card, replay=False)
             progress.advance(manifest.num_planned)
 
-        # A data set of the first version promised nothing of its tables.
+        # Tables of data sets of the first version are not checked, as it made no promises about them.
         survey = examine(root, card, faults, look, tables=card.manifests is not None)
     if not faults and (card.totals is None or survey.num_shards < len(card.shards)):
         faults.append(f"{survey.num_shards} of {len(card.shards)} shards are there")
@@ -96,10 +96,10 @@ def _examined(root: Path, card: DatasetCard) -> tuple[Survey, list[str]]:
 
 
 def painter_contents(folder: Path) -> Contents:
-    """A painter, which is given a card if it has none.
+    """The contents of a painter, which gets a card if it has none.
 
     Raises:
-        UserError: if the folder is no painter, or not whole.
+        UserError: if the folder is not a painter, or not complete.
     """
     facts = check_painter(folder)
     if not (folder / README).exists():
@@ -111,10 +111,10 @@ def painter_contents(folder: Path) -> Contents:
 
 
 def run_contents(folder: Path) -> Contents:
-    """The weights of a run that has ended, at the top of the repository, where others' tools look for them.
+    """The weights of a run that has ended, at the top of the repository, where other tools look for them.
 
     Raises:
-        UserError: if there are none, or they are not what the run wrote.
+        UserError: if there are no weights, or they are not what the run wrote.
     """
     weights = parent_weights("run", folder)
     card = _card_of(weights)

@@ -1,7 +1,7 @@
-"""The card of a data set, `README.md`: what is in it, and how the `datasets` library reads it.
+"""The card of a data set, `README.md`: its contents, and how the `datasets` library reads it.
 
-The Hub shows the card, and the library takes from its head which files make up a split and what columns there are. So a
-folder of ours loads as it is, from disk or from the Hub.
+The Hub shows the card, and the library reads from its header which files belong to a split and which columns there are.
+So a data set loads without changes, from disk or from the Hub.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ from training.data.remote import AnyPath
 from training.data.survey import Kind, Survey
 
 SHEET = "contact_sheet.png"
-"""The picture in the card."""
+"""Name of the picture in the card."""
 _TITLE = "Painting processes"
 _SHEET_ROWS = 6
 _MEMBERS = {
@@ -41,9 +41,9 @@ _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000
 
 
 def write_dataset_page(root: AnyPath, card: DatasetCard, survey: Survey) -> None:
-    """Write the card of what is committed of a data set, and its contact sheet; nothing while nothing is.
+    """Write the card and the contact sheet of the committed part of a data set; nothing if no sequence is committed.
 
-    A card that somebody changed by hand stays as it is.
+    A card that was changed by hand is kept.
 
     Raises:
         ValueError: if a sequence is damaged.
@@ -59,8 +59,8 @@ def dataset_page(card: DatasetCard, survey: Survey, features: Sequence[Feature])
     """The text of the card: the same for the same data, whatever its folder is called.
 
     Args:
-        card: of the data set.
-        survey: of what is committed, which holds sequences.
+        card: card of the data set.
+        survey: survey of its committed shards, which must hold sequences.
         features: the columns, as `dataset_features` gives them.
     """
     splits = _splits(survey)
@@ -85,7 +85,7 @@ def dataset_page(card: DatasetCard, survey: Survey, features: Sequence[Feature])
 def _body(card: DatasetCard, survey: Survey, features: Sequence[Feature]) -> list[str]:
     assert survey.first_shard is not None
     recipe, schedule, splits = card.recipe, card.recipe.get("schedule", {}), _splits(survey)
-    of_splits = ", ".join(f"{survey.splits[split]:,} {split}" for split in splits)
+    split_counts = ", ".join(f"{survey.splits[split]:,} {split}" for split in splits)
     unfinished = f" It is not finished: {len(card.shards)} shards are planned." if card.totals is None else ""
     captions = [str(record["caption"]) for record in survey.first_shard[1][:_SHEET_ROWS]]
     phrases = {str(each["name"]): str(each.get("phrase", "")) for each in recipe.get("renderers", [])}
@@ -93,7 +93,7 @@ def _body(card: DatasetCard, survey: Survey, features: Sequence[Feature]) -> lis
         f"# {_TITLE}",
         "",
         f"How {survey.num_sequences:,} pictures come about, each in {schedule.get('num_frames', 'several')} frames "
-        f"from the first marks to the finished picture: {of_splits}. {survey.num_bytes / 1e6:,.1f} MB in "
+        f"from the first marks to the finished picture: {split_counts}. {survey.num_bytes / 1e6:,.1f} MB in "
         f"{survey.num_shards} tars.{unfinished}",
         "",
         f"![A row a sequence, its frames from left to right]({SHEET})",
@@ -147,14 +147,14 @@ def _count(survey: Survey, split: str, renderer: str) -> int:
 
 
 def _columns(features: Sequence[Feature]) -> Iterator[tuple[str, str]]:
-    """Rows of a table; frames share one."""
+    """Rows of a table; all frames share one row."""
     for meaning, group in groupby((str(feature["name"]) for feature in features), _meaning):
         names = list(group)
         yield " to ".join(f"`{name}`" for name in dict.fromkeys((names[0], names[-1]))), meaning
 
 
 def _meaning(name: str) -> str:
-    """What a column holds."""
+    """The meaning of a column."""
     if name.startswith("__"):
         return "the sequence's key" if name == "__key__" else "the tar that it stands in"
     if name.startswith("before."):

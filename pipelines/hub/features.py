@@ -1,7 +1,7 @@
-"""The columns of a data set as the `datasets` library has them.
+"""The columns of a data set as the `datasets` library defines them.
 
-It asks for the same members in every sequence, unless a card names all there are. In a mix, only some renderers store
-a map of regions, and each has arrays of its own.
+The library requires the same members in every sequence, unless a card lists all columns. In a mix, only some renderers
+store a map of regions, and each renderer has arrays of its own.
 """
 
 import io
@@ -15,18 +15,17 @@ from training.data.sequence import read_sequence
 from training.data.survey import Survey
 
 Feature = dict[str, Any]
-"""A column in the head of a card: `{"name": "00.webp", "dtype": "image"}`."""
+"""A column in the header of a card: `{"name": "00.webp", "dtype": "image"}`."""
 _TEXTS, _JSON = ("txt",), ("json",)
-_MOST_AXES = (
-    2  # that the library's lists of lists can have; what has more, as the marks of brushes, is in the tars alone
-)
-_OF_THE_LIBRARY = ("__key__", "__url__")
+# The library's lists of lists have at most two axes. Arrays with more, such as marks of brushes, are in the tars only.
+_MOST_AXES = 2
+_LIBRARY_COLUMNS = ("__key__", "__url__")
 
 
 def dataset_features(root: AnyPath, survey: Survey) -> list[Feature]:
-    """All columns, in the order in which members stand in a sequence.
+    """All columns, in the order of the members of a sequence.
 
-    They are those of the first sequence of each renderer in each split. Columns that a sequence lacks are empty there.
+    They are those of the first sequence of each renderer in each split. Columns that a sequence lacks are empty in it.
 
     Raises:
         ValueError: if one of these sequences is damaged.
@@ -37,7 +36,7 @@ def dataset_features(root: AnyPath, survey: Survey) -> list[Feature]:
         for name, data in sequence.members.items():
             feature = _feature(name, data)
             columns[name] = _joined(columns[name], feature) if name in columns else feature
-    return [columns[name] for name in sorted(columns)] + [_named(name, "string") for name in _OF_THE_LIBRARY]
+    return [columns[name] for name in sorted(columns)] + [_named(name, "string") for name in _LIBRARY_COLUMNS]
 
 
 def _feature(name: str, data: bytes) -> Feature:
@@ -60,7 +59,7 @@ def _named(name: str, dtype: str) -> Feature:
 
 
 def _array(name: str, array: "np.ndarray[Any, Any]") -> Feature:
-    """An array of any rank: lists of lists of numbers, as sizes differ from sequence to sequence."""
+    """An array as lists of lists of numbers, since its size differs from sequence to sequence."""
     dtype: Any = "string" if array.dtype.kind == "U" else array.dtype.name
     if array.ndim == 0:
         return _named(name, dtype)
@@ -70,7 +69,7 @@ def _array(name: str, array: "np.ndarray[Any, Any]") -> Feature:
 
 
 def _joined(one: Feature, other: Feature) -> Feature:
-    """A column that holds what either holds; fields of the same name that differ in kind are those of the first."""
+    """A column that has the fields of both; of two fields of the same name, that of the first column is used."""
     if "struct" not in one or "struct" not in other:
         return one
     fields = {field["name"]: field for field in [*other["struct"], *one["struct"]]}

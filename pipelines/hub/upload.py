@@ -1,4 +1,4 @@
-"""Uploading to the Hub by its own library. Files that are there already are not sent again, so it may be cut off."""
+"""Uploads to the Hub with its own library. Files that are there already are not sent again after an interruption."""
 
 import os
 import sys
@@ -8,20 +8,20 @@ from conf.printable import printable
 from pipelines.hub.contents import Contents
 
 TOKEN = "HF_TOKEN"
-"""Variable of the environment that logs in; no other place is looked at."""
+"""Environment variable that holds the token; it is looked for nowhere else."""
 
 
 def upload(contents: Contents, repo: str, *, private: bool) -> str:
     """Put files into a repository in one commit, and return its address.
 
     Args:
-        contents: what goes there.
-        repo: USER/NAME; made if it is not there.
-        private: whether only its owner may see it. One that is there stays as it is.
+        contents: the files to upload.
+        repo: USER/NAME; it is made if it does not exist.
+        private: whether a new repository is visible only to its owner; an existing one is not changed.
 
     Raises:
-        UserError: if nobody is logged in, the Hub cannot be reached or refuses, or the repository is public and was to
-            be private.
+        UserError: if there is no token, the Hub cannot be reached or refuses, or `private` is set and the existing
+            repository is public.
     """
     from huggingface_hub import CommitOperationAdd, HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError

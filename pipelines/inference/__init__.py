@@ -1,1 +1,1 @@
-"""What pipelines.paint and the painter are made of."""
+"""The parts of pipelines.paint and of the painter's pipeline."""

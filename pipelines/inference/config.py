@@ -10,7 +10,7 @@ from typing import Any, Literal
 from conf.compose import compose, typed
 from conf.errors import ConfigError
 from conf.recipe import first_difference
-from conf.value import Location, text_of
+from conf.value import Location, as_typed
 from pipelines.inference.smoothing import Smoothing
 from pipelines.sources.framing import Fit
 from pipelines.synthesis.renderer_choice import RendererChoice, single_renderer
@@ -19,11 +19,11 @@ from renderers.things.spoken_order import check_spoken
 from training.data.remote import AnyPath
 
 LONGEST_CANVAS_PX = 2048
-"""Of a canvas on which strokes are painted."""
+"""Longest side of a canvas on which strokes are painted."""
 
 _MOST_FRAMES = 256
-_IN_WORDS = "words such as 'the background first, then the subject', or null"
-_OF_STROKES = ("renderer", "canvas_px", "shown_frames", "order")
+_ALLOWED_ORDER = "words such as 'the background first, then the subject', or null"
+_STROKE_KEYS = ("renderer", "canvas_px", "shown_frames", "order")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +43,11 @@ class StrokeExecution:
     """How a process is executed in strokes.
 
     Attributes:
-        renderer: whose strokes.
-        canvas_px: long side of the canvas; None for the picture's own.
+        renderer: the renderer whose strokes are painted.
+        canvas_px: long side of the canvas; None for that of the picture.
         shown_frames: how many frames are written; None for as many as the painter paints.
-        order: words that name parts of the picture, in the order in which they are painted; None for the painter's.
+        order: words that name parts of the picture, in the order in which they are painted; None for the painter's
+            order.
     """
 
     renderer: RendererChoice
@@ -59,7 +60,7 @@ class StrokeExecution:
             allowed = "bezier, oil, ink or studio, on the CPU: strokes in a painter's order"
             raise ConfigError("renderer", self.renderer.name, allowed)
         if self.order is not None and not self.order.strip():
-            raise ConfigError("order", self.order, _IN_WORDS)
+            raise ConfigError("order", self.order, _ALLOWED_ORDER)
         if self.order is not None:
             check_spoken(self.order)
         choice = self.renderer
@@ -147,18 +148,19 @@ class PaintConfig:
                     choice.name,
                     "bezier, oil, ink, or studio with renderer.medium=oil or digital, for task=complete",
                 )
-        taken: dict[int, int] = {}
+        conditions_by_slot: dict[int, int] = {}
         for frame in self.conditions:
             if not -self.num_frames <= frame < self.num_frames:
                 raise ConfigError("conditions", frame, f"frames {-self.num_frames} to {self.num_frames - 1}")
-            if (slot := frame % self.num_frames) in taken:
-                raise ConfigError("conditions", frame, f"each frame once; {taken[slot]} is the same one")
-            taken[slot] = frame
-        if self.task != "generate" and (slot := self.image_frame % self.num_frames) in taken:
-            raise ConfigError("conditions", taken[slot], f"other frames; task={self.task} puts its image there")
+            if (slot := frame % self.num_frames) in conditions_by_slot:
+                raise ConfigError("conditions", frame, f"each frame once; {conditions_by_slot[slot]} is the same one")
+            conditions_by_slot[slot] = frame
+        if self.task != "generate" and (slot := self.image_frame % self.num_frames) in conditions_by_slot:
+            allowed = f"other frames; task={self.task} puts its image there"
+            raise ConfigError("conditions", conditions_by_slot[slot], allowed)
 
     def _check_dataset(self, given: object) -> None:
-        """Its pictures or captions stand for what is otherwise said."""
+        """Refuse an image or a prompt beside a data set, whose pictures or captions replace them."""
         if given is not None:
             raise ConfigError("image", given, "null beside dataset=, whose pictures are painted")
         if self.task == "generate" and self.prompt:
@@ -179,8 +181,8 @@ class PaintConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _OfStrokes:
-    """The keys of `StrokeExecution` as a user sees them, types checked and ranges not yet."""
+class _StrokeKeys:
+    """The keys of `StrokeExecution` as a user types them; their types are checked, their ranges are not yet."""
 
     renderer: dict[str, Any]
     canvas_px: int | None
@@ -216,31 +218,31 @@ def paint_config(plain: dict[str, Any]) -> PaintConfig:
     if execution not in ("frames", "strokes"):
         raise ConfigError("execution", execution, "frames or strokes")
     if not isinstance(plain["order"], str | None):
-        raise ConfigError("order", plain["order"], _IN_WORDS)
+        raise ConfigError("order", plain["order"], _ALLOWED_ORDER)
     if isinstance(phases := plain["phases"], str | list):
         names = phases.split(",") if isinstance(phases, str) else map(str, phases)
         plain = {**plain, "phases": [name.strip().replace("-", "_") for name in names]}
-    of_strokes = typed(_OfStrokes, {key: plain[key] for key in _OF_STROKES})
-    given = {key: value for key, value in plain.items() if key not in (*_OF_STROKES, "execution")}
+    stroke_keys = typed(_StrokeKeys, {key: plain[key] for key in _STROKE_KEYS})
+    paint_keys = {key: value for key, value in plain.items() if key not in (*_STROKE_KEYS, "execution")}
     config = typed(
-        PaintConfig, {**given, "conditions": pinned, "loras": {} if plain["loras"] is None else plain["loras"]}
+        PaintConfig, {**paint_keys, "conditions": pinned, "loras": {} if plain["loras"] is None else plain["loras"]}
     )
     _refuse_unused(plain, compose("paint", ()))
     if execution == "frames":
         return config
-    strokes = StrokeExecution(**{**vars(of_strokes), "renderer": single_renderer(of_strokes.renderer)})
+    strokes = StrokeExecution(**{**vars(stroke_keys), "renderer": single_renderer(stroke_keys.renderer)})
     return dataclasses.replace(config, strokes=strokes)
 
 
 def _refuse_unused(plain: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
-    """Raise ConfigError for a key that was set and would do nothing, as what reads it is switched off.
+    """Raise ConfigError for a key that was set and would do nothing, because the feature that reads it is switched off.
 
     Args:
-        plain: as typed.
-        defaults: the same where nothing is typed.
+        plain: the configuration as the user typed it.
+        defaults: the configuration where nothing is typed.
     """
     unused = {
-        "execution=strokes": _OF_STROKES if plain["execution"] == "frames" else (),
+        "execution=strokes": _STROKE_KEYS if plain["execution"] == "frames" else (),
         "dataset=...": ("split", "num_sequences") if plain["dataset"] is None else (),
         "task=complete": ("at",) if plain["task"] != "complete" else (),
     }
@@ -251,4 +253,4 @@ def _refuse_unused(plain: Mapping[str, Any], defaults: Mapping[str, Any]) -> Non
                 raise ConfigError(key, given.get("name") or given.get("family"), f"{default['name']}, or set {reader}")
             if difference := first_difference({key: default}, {key: given}):
                 dotted, default_value, given_value = difference
-                raise ConfigError(dotted, given_value, f"{text_of(default_value) or 'null'}, or set {reader}")
+                raise ConfigError(dotted, given_value, f"{as_typed(default_value)}, or set {reader}")

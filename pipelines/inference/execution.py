@@ -1,6 +1,8 @@
-"""A process executed in strokes: the painter says when each place of the canvas gets its colours, a renderer how.
+"""Executes a process in strokes.
 
-The painter's frames are small; the picture, or what the painter made of an unfinished one, is painted at its own size.
+The painter's frames decide when each place of the canvas gets its colours; a renderer decides with which strokes. The
+painter's frames are small; the given picture, or the painter's completion of an unfinished one, is painted at its own
+size.
 """
 
 import resource
@@ -22,9 +24,9 @@ from renderers.quality import psnr_db, ssim
 from renderers.thing_by_thing import by_turns, turns_in_words
 from renderers.time_line import TimeLine, arrival_agreement, upsampled
 
-_LONG_PX = 1024  # of a canvas for which there is no picture
+_DEFAULT_LONG_PX = 1024  # long side of the canvas where no picture is given
 _SHORTEST_PX = 64
-_COMPARED = 4  # canvases are compared with the painter's frames at so many times their size
+_COMPARED_SCALE = 4  # canvases are compared with the painter's frames at this multiple of the frames' size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +35,8 @@ class Executed:
 
     Attributes:
         frames: (F, H, W, 3).
-        painting: the strokes, to be painted again at any size, and their pace.
-        facts: for the report.
+        painting: the strokes, which can be painted again at any size, and their pace.
+        facts: entries of the report.
     """
 
     frames: NDArray[np.uint8]
@@ -43,7 +45,7 @@ class Executed:
 
     @property
     def lines(self) -> list[str]:
-        """What to tell of it."""
+        """The lines to print about it."""
         facts, (height, width) = self.facts, self.frames.shape[1:3]
         lines = [
             f"  {facts['num_strokes']} strokes of {facts['renderer']} on {width}x{height} px "
@@ -63,33 +65,33 @@ def execute(
     """Paint in strokes what a painter painted.
 
     Args:
-        execution: with which strokes, how large.
-        painted: (T, h, w, 3) the painter's frames; of a completion, from the given one on.
+        execution: which strokes are painted, and at which size.
+        painted: (T, h, w, 3) the painter's frames; of a completion, those from the given frame on.
         picture: (H, W, 3) in [0, 1] the given picture that the frames show; None if no picture was given.
-        seed: of the strokes.
-        begun: whether the picture is what the canvas begins with, not what it ends with.
+        seed: seed of the strokes.
+        begun: whether the canvas begins with the picture; otherwise it ends with it.
 
     Raises:
-        ConfigError: if the order, in words, names nothing of the picture, or the renderer's keys do not suit it.
+        ConfigError: if the order names nothing that is in the picture, or the renderer's keys do not suit the picture.
     """
     start = time.process_time()
     frames = painted.astype(np.float32) / np.float32(255)
     height, width = canvas_size(frames.shape[1:3] if picture is None else picture.shape[:2], execution, picture)
     given = None if picture is None else resized(picture, height, width)
     time_line = TimeLine(frames=frames, begun=given if begun else None)
-    wanted = resized(frames[-1], height, width) if given is None else given
+    target = resized(frames[-1], height, width) if given is None else given
     if begun and given is not None:
-        wanted = _completed(time_line, given)
+        target = _completed(time_line, given)
     choice, facts = execution.renderer, dict[str, Any]()
     if execution.order is not None:
-        spoken = turns_in_words(wanted, execution.order)
-        bare = frames[:1] if begun else np.full_like(frames[:1], choice.ground)
-        in_order = by_turns(np.concatenate([bare, frames[1:]]), spoken.things, spoken.turns)
+        spoken = turns_in_words(target, execution.order)
+        first_frame = frames[:1] if begun else np.full_like(frames[:1], choice.ground)
+        in_order = by_turns(np.concatenate([first_frame, frames[1:]]), spoken.things, spoken.turns)
         time_line = TimeLine(frames=in_order, begun=time_line.begun, thing_by_thing=True)
         facts |= {"order": execution.order, "turns": spoken.names, "not_there": list(spoken.not_there)}
     try:
         painting = choice.renderer.follow(
-            wanted, time_line, choice.config, np.random.SeedSequence(seed), choice.assets.content
+            target, time_line, choice.config, np.random.SeedSequence(seed), choice.assets.content
         )
     except ConfigError as error:
         raise error.under("renderer") from None
@@ -107,8 +109,8 @@ def execute(
             "size_px": [height, width],
             "steps": list(steps),
             "arrival_agreement": round(agreement(execution, painting, time_line.frames), 4),
-            "psnr_db": round(float(psnr_db(finished, wanted)), 3),
-            "ssim": round(float(ssim(finished, wanted)), 4),
+            "psnr_db": round(float(psnr_db(finished, target)), 3),
+            "ssim": round(float(ssim(finished, target)), 4),
             "seconds": round(time.process_time() - start, 2),
             "peak_memory_mb": round(_peak_memory_mb()),
             **facts,
@@ -117,10 +119,10 @@ def execute(
 
 
 def refuse_unfit(execution: StrokeExecution, picture: Image, *, finished: bool) -> None:
-    """Refuse a picture that is too slender, or finished and without anything that the order, in words, names.
+    """Refuse a picture that is too slender, or a finished picture that holds nothing that the order names.
 
     Raises:
-        UserError: it says what is allowed, or what there is in the picture.
+        UserError: its message says what is allowed, or what the picture holds.
     """
     size = canvas_size(picture.shape[:2], execution, picture)
     if finished and execution.order is not None:
@@ -128,16 +130,18 @@ def refuse_unfit(execution: StrokeExecution, picture: Image, *, finished: bool) 
 
 
 def canvas_size(shape: Sequence[int], execution: StrokeExecution, picture: Image | None) -> tuple[int, int]:
-    """(height, width) of the canvas for something of that (height, width), 64 px or more a side.
+    """(height, width) of the canvas for a picture or frames of that shape (height, width): 64 px or more a side.
 
     Raises:
-        UserError: if it is too slender for that.
+        UserError: if the shape is too slender for that.
     """
-    longest, most = max(shape), LONGEST_CANVAS_PX // _SHORTEST_PX
-    if longest > most * min(shape):
-        raise UserError(f"{shape[1]}x{shape[0]} px: too slender for strokes; at most {most} times as long as wide")
-    own = min(longest, LONGEST_CANVAS_PX) if picture is not None else _LONG_PX
-    scale = (execution.canvas_px or own) / longest
+    longest, largest_ratio = max(shape), LONGEST_CANVAS_PX // _SHORTEST_PX
+    if longest > largest_ratio * min(shape):
+        raise UserError(
+            f"{shape[1]}x{shape[0]} px: too slender for strokes; at most {largest_ratio} times as long as wide"
+        )
+    default_px = min(longest, LONGEST_CANVAS_PX) if picture is not None else _DEFAULT_LONG_PX
+    scale = (execution.canvas_px or default_px) / longest
     scale = max(scale, _SHORTEST_PX / min(shape))
     return round(shape[0] * scale), round(shape[1] * scale)
 
@@ -149,7 +153,7 @@ def _in_words(names: Sequence[str]) -> str:
 
 
 def _completed(time_line: TimeLine, begun: Image) -> Image:
-    """The painter's finished painting as large as the unfinished picture, whose paint stays where it was finished."""
+    """The painter's last frame at the unfinished picture's size, with that picture's paint where it was finished."""
     first, last = (upsampled(time_line.frames[frame], begun) for frame in (0, -1))
     done = np.clip(upsampled(time_line.progress[0][..., None], begun), 0.0, 1.0)
     completed: Image = np.clip(last + done * (begun - first), 0.0, 1.0).astype(np.float32)
@@ -157,9 +161,9 @@ def _completed(time_line: TimeLine, begun: Image) -> Image:
 
 
 def agreement(execution: StrokeExecution, painting: Painting, frames: NDArray[np.float32]) -> float:
-    """How closely a painting follows the painter's frames (T, h, w, 3); see `arrival_agreement`."""
+    """How closely a painting follows the painter's (T, h, w, 3) frames; see `arrival_agreement`."""
     steps = spaced_steps(painting.left, len(frames), "distance")
-    size_px = (_COMPARED * frames.shape[1], _COMPARED * frames.shape[2])
+    size_px = (_COMPARED_SCALE * frames.shape[1], _COMPARED_SCALE * frames.shape[2])
     canvases = np.stack(list(execution.renderer.renderer.replay(painting.program, steps, size_px)))
     return arrival_agreement(canvases, frames)
 
@@ -168,8 +172,10 @@ def resized(picture: Image, height: int, width: int) -> Image:
     """A picture at another size."""
     if picture.shape[:2] == (height, width):
         return picture
-    how = cv2.INTER_AREA if height < picture.shape[0] else cv2.INTER_CUBIC
-    resized: Image = np.clip(cv2.resize(picture, (width, height), interpolation=how), 0.0, 1.0).astype(np.float32)
+    interpolation = cv2.INTER_AREA if height < picture.shape[0] else cv2.INTER_CUBIC
+    resized: Image = np.clip(cv2.resize(picture, (width, height), interpolation=interpolation), 0.0, 1.0).astype(
+        np.float32
+    )
     return resized
 
 

@@ -1,7 +1,7 @@
 """The noise that processes are painted from.
 
-A prompt, a seed and a painter give the same process in every version, so its numbers stay those that were drawn when
-painters were first shipped, whatever training draws by now (`training.random.philox`).
+A prompt, a seed and a painter give the same process in every version. So the noise is still drawn as it was when
+painters were first shipped, although training draws its noise differently now (`training.random.philox`).
 """
 
 import math
@@ -16,9 +16,9 @@ def initial_noise(seed: int, positions: Sequence[int], shape: Sequence[int], sha
     """Noise of each process from (seed, its position), drawn on the CPU.
 
     Args:
-        seed: of the command.
-        positions: (N,) of the processes.
-        shape: (T, C, h, w) of the latents of one.
+        seed: seed of the command.
+        positions: (N,) positions of the processes.
+        shape: (T, C, h, w) of the latents of one process.
         shared: how much of its noise a frame has in common with the others, 0 to 1; see `NoiseSchedule`.
 
     Returns:
@@ -30,7 +30,7 @@ def initial_noise(seed: int, positions: Sequence[int], shape: Sequence[int], sha
         generator = torch.Generator().manual_seed(int(state))
         noise = torch.randn(*shape, generator=generator)
         if shared:
-            # Once drawn in between for training, and so part of where the numbers in common stand.
+            # Training once drew these two at this point. They are still drawn, so that the shared noise stays the same.
             torch.randn(*shape, generator=generator)
             torch.rand((), generator=generator)
             noise = shared * torch.randn(*shape[1:], generator=generator) + math.sqrt(1 - shared**2) * noise

@@ -26,17 +26,17 @@ def load_painter_pipeline(
     *,
     compiled: bool = False,
 ) -> tuple[PaintingPipeline, Mapping[str, Any]]:
-    """A painter's pipeline, and what its card says.
+    """A painter's pipeline, and the contents of its card.
 
     Args:
-        folder: that `training.assemble` made, or the name of a shipped painter.
-        dtype: of the networks.
+        folder: a folder that `training.assemble` made, or the name of a shipped painter.
+        dtype: precision of the networks.
         device: where they compute.
-        loras: name -> scale, of those in the painter.
-        offload, vae, compiled: as of `pipeline_of`.
+        loras: name -> scale of LoRAs of the painter.
+        offload, vae, compiled: as for `pipeline_of`.
 
     Raises:
-        UserError: if the folder is no painter or not whole, or has no such LoRA.
+        UserError: if the folder is not a complete painter, or has no such LoRA.
     """
     painter = load_painter(painter_folder(folder), dtype)
     return pipeline_of(painter, device, loras, offload, vae, compiled=compiled), painter.facts
@@ -54,14 +54,15 @@ def pipeline_of(
     """The pipeline of a painter, ready to paint.
 
     Args:
-        painter: its parts, of one precision.
+        painter: parts of the painter, all of one precision.
         device: where they compute.
-        loras: name -> scale, of those in the painter.
-        offload: what waits in the CPU's memory: nothing, networks that another step of a painting needs, every layer
-            but the one that computes and the next (`group`), or every layer but that one (`sequential`).
-        vae: `sliced` takes pictures one by one, `tiled` also those beyond the size it was trained at in pieces, where
-            the codec can.
-        compiled: compile the blocks of the networks that are asked at every step; not with an offload by layers.
+        loras: name -> scale of LoRAs of the painter.
+        offload: what waits in the CPU's memory: nothing (`none`), networks that only other steps of a painting need
+            (`model`), every layer but the one that computes and the next (`group`), or every layer but the one that
+            computes (`sequential`).
+        vae: `sliced` takes pictures one by one; `tiled` also divides pictures that are larger than the size it was
+            trained at, where the codec can.
+        compiled: compile the blocks of the networks that are called at every step; not with offloading by layers.
 
     Raises:
         UserError: if the painter has no such LoRA.

@@ -1,4 +1,4 @@
-"""Running out of memory is reported in one line that names the keys that would save some."""
+"""Reports running out of memory in one line that names the keys that would save some."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,9 +28,9 @@ def savings(config: "PaintConfig", *, on_gpu: bool, at_once: int) -> list[str]:
     """Keys that would save memory and are not used yet, the cheapest first.
 
     Args:
-        config: what was asked for.
+        config: the configuration.
         on_gpu: whether a GPU computes.
-        at_once: processes painted together.
+        at_once: number of processes that are painted together.
     """
     next_vae = {"whole": "sliced", "sliced": "tiled"}.get(config.vae)
     next_offload = {"none": "model", "model": "group", "group": "sequential"}.get(config.offload) if on_gpu else None
@@ -49,9 +49,9 @@ def naming_memory(config: "PaintConfig", *, on_gpu: bool, at_once: int) -> Itera
     """Context that turns running out of memory into a `UserError`.
 
     Args:
-        config: what was asked for.
+        config: the configuration.
         on_gpu: whether a GPU computes.
-        at_once: processes painted together.
+        at_once: number of processes that are painted together.
     """
     try:
         yield

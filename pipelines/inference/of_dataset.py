@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from pipelines.inference.config import PaintConfig
 
 GIVEN = "given"
-"""Folder in `out` of the pictures that were given, as they stand in the data set."""
-_AT_ONCE = 64
+"""Folder in `out` of the given pictures, as they are stored in the data set."""
+_READ_AT_ONCE = 64  # sequences
 
 
 def requests_of_dataset(config: "PaintConfig") -> list["PaintConfig"]:
-    """One configuration a sequence: a caption is the prompt of one that generates, a picture the image of others.
+    """One configuration for each sequence: task=generate takes its caption as prompt, other tasks a frame as image.
 
-    The pictures are written below `out`, to the byte as they are stored: the finished one to reconstruct, frame `at`
-    to complete.
+    The pictures are written below `out`, byte for byte as they are stored: the finished picture for task=reconstruct,
+    frame `at` for task=complete.
 
     Raises:
         UserError: if the data set cannot be read, lacks a caption or a picture, or a folder cannot be written.
@@ -36,15 +36,15 @@ def requests_of_dataset(config: "PaintConfig") -> list["PaintConfig"]:
         raise ConfigError("num_sequences", config.num_sequences, f"1 to {len(split)}, in the {config.split} split")
     indices = range(config.num_sequences or len(split))
     requests = []
-    for first in range(0, len(indices), _AT_ONCE):
-        for sequence in split.read(indices[first : first + _AT_ONCE]):
+    for first in range(0, len(indices), _READ_AT_ONCE):
+        for sequence in split.read(indices[first : first + _READ_AT_ONCE]):
             requests.append(_request(config, split, sequence))
     return requests
 
 
 @contextmanager
 def given_pictures(config: "PaintConfig") -> Iterator[None]:
-    """Around a run: one that is refused removes the pictures that it wrote below `out` and that nothing came of."""
+    """Context of a run: if the run is refused, the pictures that it wrote below `out` and did not use are removed."""
     if config.dataset is None:
         yield
         return

@@ -1,9 +1,9 @@
-"""Where a painter's networks are while they do not compute.
+"""Moves a painter's networks between the CPU's memory and the accelerator's (offloading).
 
-diffusers' offloading goes by the registered parts of a pipeline. A network that paints may be none: the motion UNet is
-made of two of them and shares their weights. So networks move by the steps of a painting, each once a step, and those
-made of parts are notified of every move. diffusers' hooks, which look at the first weight, would take the motion UNet
-for moved as soon as the 2D UNet is.
+diffusers offloads the registered parts of a pipeline. A network that paints may not be such a part: the motion UNet is
+made of two parts and shares their weights. diffusers' hooks look at a network's first weight, so they would believe
+that the motion UNet has moved as soon as the 2D UNet has. Therefore networks are moved here, once for each step of a
+painting (`PaintingStep`), and networks made of parts are notified of every move.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from torch import nn
 
 from training.models.painter import PaintingNetworks, PaintingStep
 
-# Of diffusers' group offloading, which has no call that ends it.
+# Names of the hooks of diffusers' group offloading, which has no function that ends it.
 _GROUP_HOOKS = ("group_offloading", "layer_execution_tracker", "lazy_prefetch_group_offloading")
 
 
@@ -25,15 +25,15 @@ class OffloadingPipeline:
     """A pipeline of networks, some of which may be made of others.
 
     Attributes:
-        networks: of the painter.
+        networks: the painter's networks.
     """
 
-    _computes_on: torch.device | None = None  # while weights wait in the CPU's memory
-    _by_layer: bool = False  # layers fetch their own weights; else networks move by the steps of a painting
+    _computes_on: torch.device | None = None  # set while offloaded weights wait in the CPU's memory
+    _by_layer: bool = False  # whether each layer fetches its own weights; else whole networks move, step by step
 
     @property
     def networks(self) -> PaintingNetworks:
-        """As above."""
+        """The painter's networks."""
         raise NotImplementedError
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
@@ -50,8 +50,8 @@ class OffloadingPipeline:
     def enable_model_cpu_offload(self, gpu_id: int | None = None, device: torch.device | str | None = None) -> None:
         """Keep in the accelerator's memory only the networks of the step that computes.
 
-        The steps are words, pictures to latents, inversion, sampling and latents to pictures. Sampling needs all its
-        networks every time it asks them, so they stay for all of it.
+        The steps are embedding the text, encoding pictures, inversion, sampling and decoding. Each evaluation during
+        sampling needs all of the step's networks, so they stay until sampling ends.
 
         Args:
             gpu_id: number of the GPU.
@@ -73,19 +73,19 @@ class OffloadingPipeline:
 
         self.to("cpu")
         self._computes_on, self._by_layer = _accelerator(gpu_id, device), True
-        # Networks that share weights still do: what they fetch them from are views of the same memory.
+        # Networks that share weights still do: both fetch them from views of the same memory.
         for network in self._all_networks():
             cpu_offload(network, self._computes_on)
 
     def enable_group_offload(self, onload_device: torch.device | str | None = None) -> None:
         """Keep in the accelerator's memory only the layer that computes and the one after it, which arrives meanwhile.
 
-        diffusers' group offloading, by single layers: its blocks are fetched by the call of a whole network, and a VAE
-        is asked for its halves. On a GPU layers come from pinned memory on a stream of their own; elsewhere each one
-        is waited for.
+        This is diffusers' group offloading, by single layers. Its offloading by blocks fetches them when a whole
+        network is called, and only halves of a VAE are called here. On a GPU layers are copied from pinned memory on a
+        stream of their own; on other devices computation waits for each copy.
 
         Args:
-            onload_device: where to compute; the accelerator when not said.
+            onload_device: where to compute; None for the accelerator.
         """
         self.to("cpu")
         device = _accelerator(None, onload_device)
@@ -97,7 +97,7 @@ class OffloadingPipeline:
             )
 
     def remove_all_hooks(self) -> None:
-        """End offloading; all weights are in the CPU's memory then."""
+        """End offloading; afterwards all weights are in the CPU's memory."""
         from accelerate.hooks import remove_hook_from_module
 
         if self._by_layer:
@@ -106,12 +106,12 @@ class OffloadingPipeline:
                 hooks = HookRegistry.check_if_exists_or_initialize(network)
                 for name in _GROUP_HOOKS:
                     hooks.remove_hook(name, recurse=True)
-                network.to("cpu")  # a failure may have left a layer elsewhere
+                network.to("cpu")  # a failure may have left a layer on the accelerator
             self.networks.rejoin()
         self._computes_on, self._by_layer = None, False
 
     def _all_networks(self) -> list[nn.Module]:
-        """Those that compute, in the order of the steps."""
+        """All networks that compute, in the order of the steps."""
         steps: tuple[PaintingStep, ...] = get_args(PaintingStep)
         return list(dict.fromkeys(each for step in steps for each in self.networks.needed(step, conditioned=True)))
 

@@ -3,7 +3,7 @@
 OUT/frames/00.png ...   the frames
 OUT/process.mp4         for players (H.264, 4:2:0); OUT/process.mkv is lossless, when asked for
 OUT/process.webp        animation
-OUT/sheet.png           all frames in rows; this, animation and process.mp4 show small frames enlarged
+OUT/sheet.png           all frames in rows; the sheet, process.webp and process.mp4 show small frames enlarged
 OUT/strokes.npz         the stroke program of a process that was executed in strokes
 OUT/report.json         all that is needed to paint it again, and how well it keeps to its conditions
 OUT/index.html          a player; needs no network
@@ -46,9 +46,9 @@ from training.run.samples import mp4
 
 __all__ = ["PROVENANCE", "ProcessFolder", "adherence", "enlarged", "in_rows", "progress"]
 
-_HELD_MS = 2000
-_LEAST_SHOWN_PX = 256
-_MOST_SHOWN_PX = 4096  # a side that players take; WebP and H.264 hold at most 16383 and 16384
+_LAST_FRAME_MS = 2000
+_LEAST_SIDE_PX = 256
+_MOST_SIDE_PX = 4096  # a side that players can show; WebP and H.264 allow at most 16383 and 16384
 
 _SHEET_PX, _SHEET_GAP_PX = (2400, 1800), 8
 
@@ -61,10 +61,10 @@ class ProcessFolder:
     """How a process is written.
 
     Attributes:
-        root: the folder; made when it is not there.
-        frames_per_s: of video and animation.
-        lossless: also write a lossless video.
-        smoothing: of `process.mp4` alone.
+        root: the folder; it is made if it does not exist.
+        frames_per_s: frame rate of video and animation.
+        lossless: whether a lossless video is written too.
+        smoothing: how `process.mp4` alone is smoothed.
         has_strokes: whether the stroke program is written too.
     """
 
@@ -81,12 +81,12 @@ class ProcessFolder:
         given: Mapping[int, Frames] = NOTHING_GIVEN,
         strokes: bytes | None = None,
     ) -> None:
-        """Write everything; the report last, so that a folder with one is whole. What fails leaves nothing behind.
+        """Write all files, the report last: a folder with a report is complete. A failed write leaves nothing behind.
 
         Args:
             frames: (T, H, W, 3).
-            report: plain data; `files` is added, the names of all that was written, and `sha256`, their hashes.
-            given: (H, W, 3) the pictures that the user gave, by their frames, for the page.
+            report: plain data; `files`, the names of all written files, and `sha256`, their hashes, are added.
+            given: frame -> (H, W, 3) picture that the user gave for it, for the page.
             strokes: the stroke program, if `has_strokes`.
 
         Raises:
@@ -94,7 +94,7 @@ class ProcessFolder:
             OSError: if the folder cannot be written.
         """
         self.check(len(frames))
-        made_of_all = self._made_of_all(frames, report, given, strokes)  # first, as encoders may fail
+        other_files = self._other_files(frames, report, given, strokes)  # made first, as encoders may fail
         is_new = not self.root.exists()
         sha256: dict[str, str] = {}
 
@@ -106,20 +106,20 @@ class ProcessFolder:
             claim(self.root, self._files(len(frames)))
             for name, frame in zip(_frame_names(len(frames)), frames, strict=True):
                 write(name, png_of(frame))
-            for name, data in made_of_all.items():
+            for name, data in other_files.items():
                 write(name, data)
             write_report(self.root, report, sha256)
         except UserError:
-            raise  # the folder is somebody's
+            raise  # the folder holds other work, and nothing was changed
         except Exception:
             withdraw(self.root, self._files(len(frames)))
             if is_new:
-                with suppress(OSError):  # others put something there
+                with suppress(OSError):  # another process may have put something into the folder
                     self.root.rmdir()
             raise
         release(self.root)
 
-    def _made_of_all(
+    def _other_files(
         self, frames: Frames, report: Mapping[str, Any], given: Mapping[int, Frames], strokes: bytes | None
     ) -> dict[str, bytes]:
         """Name -> content of the files that are not one frame each."""
@@ -151,7 +151,7 @@ class ProcessFolder:
 
     def _animation(self, frames: Frames) -> bytes:
         pictures = [PillowImage.fromarray(frame) for frame in frames]
-        durations = [round(1000 / self.frames_per_s)] * (len(frames) - 1) + [_HELD_MS]
+        durations = [round(1000 / self.frames_per_s)] * (len(frames) - 1) + [_LAST_FRAME_MS]
         buffer = io.BytesIO()
         pictures[0].save(
             buffer, "WEBP", save_all=True, append_images=pictures[1:], duration=durations, loop=0, lossless=True
@@ -160,12 +160,12 @@ class ProcessFolder:
 
 
 def enlarged(frames: Frames) -> Frames:
-    """(T, H, W, 3) frames for people to look at: small ones made larger by a whole factor.
+    """(T, H, W, 3) frames for people to look at: small frames are enlarged by an integer factor.
 
-    By the smallest that gives 256 px or more a side, unless the long side then has more than 4096.
+    It is the smallest factor that gives every side 256 px or more, but the long side never exceeds 4096 px.
     """
     shortest, longest = sorted(frames.shape[1:3])
-    factor = min(-(-_LEAST_SHOWN_PX // shortest), _MOST_SHOWN_PX // longest)
+    factor = min(-(-_LEAST_SIDE_PX // shortest), _MOST_SIDE_PX // longest)
     if factor <= 1:
         return frames
     size = (frames.shape[2] * factor, frames.shape[1] * factor)
@@ -173,7 +173,7 @@ def enlarged(frames: Frames) -> Frames:
 
 
 def in_rows(frames: Frames) -> Frames:
-    """(H, W, 3) one picture of (T, h, w, 3) frames on white: in one row if it holds them, else in rows, and smaller."""
+    """One picture (H, W, 3) of (T, h, w, 3) frames on white: in one row if they fit, else smaller in several rows."""
     count, height, width, _ = frames.shape
     columns, scale = count, 1.0
     if count * (width + _SHEET_GAP_PX) > _SHEET_PX[0] + _SHEET_GAP_PX:
@@ -193,7 +193,7 @@ def _frame_names(num_frames: int) -> list[str]:
 
 
 def adherence(frame: NDArray[np.uint8], condition: NDArray[np.float32]) -> dict[str, float]:
-    """PSNR and SSIM of a painted frame and the picture that was pinned to it.
+    """Errors, PSNR and SSIM of a painted frame against the picture that was pinned to it.
 
     Args:
         frame: (H, W, 3).
@@ -210,6 +210,6 @@ def adherence(frame: NDArray[np.uint8], condition: NDArray[np.float32]) -> dict[
 
 
 def progress(frames: NDArray[np.uint8]) -> list[float]:
-    """Distance in [0, 1] of each frame from the last, as of any painting (`renderers.distance`)."""
+    """Distance in [0, 1] of each frame from the last, measured as for any painting (`renderers.distance`)."""
     canvases: Sequence[NDArray[np.float32]] = [frame / np.float32(255) for frame in frames]
     return [round(float(distance), 4) for distance in canvas_distances(list(canvases), canvases[0])]

@@ -11,7 +11,7 @@ from training.data.retries import retried
 
 
 def check_overview(out: Path) -> None:
-    """Refuse a folder whose page is not an overview that was written here."""
+    """Refuse a folder whose page was not written by `pipelines.paint`."""
     page = out / "index.html"
     if page.exists() and PROVENANCE.encode() not in retried(page, page.read_bytes):
         raise ConfigError("out", out, "another folder; index.html in this one was not written by paint")

@@ -1,8 +1,8 @@
-"""Which files of a folder a painted process may replace or remove: those that one wrote there before, and no others.
+"""Which files of a folder a painted process may replace or remove: only those that an earlier process wrote there.
 
-`report.json` lists them, with their hashes and one of itself, so that damage is seen. While a process is written,
-`.painting.json` lists them, so that a folder whose run was killed is still known as ours. A folder of the first
-version, whose report has no list, is recognised by the page that it wrote.
+`report.json` lists them, with their hashes and its own hash, so that damage is detected. While a process is written,
+`.painting.json`, the claim, lists them, so that the folder of a killed run is still recognised. A folder of the first
+version, whose report has no list, is recognised by its page.
 """
 
 import re
@@ -29,7 +29,7 @@ _OWN_NAME = re.compile(r"frames/\d{2,3}\.png|process\.(mp4|webp|mkv)|sheet\.png|
 
 
 class _Listing(TypedDict):
-    """What is read of a report or a claim."""
+    """The fields of a report or a claim that are read here."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
 
@@ -38,10 +38,10 @@ class _Listing(TypedDict):
 
 
 def own_files(root: Path) -> frozenset[str]:
-    """Names, relative to the folder, of what a painted process wrote there.
+    """Names, relative to the folder, of the files that a painted process wrote there.
 
     Raises:
-        UserError: if the folder holds other things and no process, or cannot be read.
+        UserError: if the folder holds other files and no process, or cannot be read.
     """
     if root.exists() and not root.is_dir():
         raise ConfigError("out", root, "a folder; this is a file")
@@ -71,7 +71,7 @@ def check_writable(root: Path, names: Collection[str]) -> frozenset[str]:
 
 
 def claim(root: Path, names: Collection[str]) -> None:
-    """Record that files of these names are about to be written; other files of an earlier process are removed.
+    """Record that files of these names are about to be written, and remove the other files of an earlier process.
 
     Raises:
         UserError: as `check_writable`.
@@ -80,7 +80,7 @@ def claim(root: Path, names: Collection[str]) -> None:
     owned = check_writable(root, names)
     root.mkdir(parents=True, exist_ok=True)
     listing = {"note": PROVENANCE, "files": sorted({*names, *owned})}
-    write_atomically(root / _CLAIM, to_json(listing).encode())  # first of all: whoever is killed here has a claim
+    write_atomically(root / _CLAIM, to_json(listing).encode())  # written first: a run killed after it has a claim
     (root / "frames").mkdir(exist_ok=True)
     for folder in (root, root / "frames"):
         sweep_temporaries(folder)
@@ -91,11 +91,11 @@ def claim(root: Path, names: Collection[str]) -> None:
 def read_report(root: Path) -> dict[str, Any]:
     """The report of a complete process: every file that it lists is unchanged.
 
-    Reports of the first versions list no hashes; of them, what they say is taken as it is.
+    Reports of the first versions list no hashes; their files are not checked.
 
     Raises:
-        ValueError: if it is not a report, or one of the files is missing or another; it names which.
-        FileNotFoundError, IsADirectoryError, NotADirectoryError: if there is none.
+        ValueError: if it is not a report, or a listed file is missing or changed; the message names the file.
+        FileNotFoundError, IsADirectoryError, NotADirectoryError: if there is no report.
         UserError: if the storage fails.
     """
     report = sealed_fields(retried(root / REPORT, (root / REPORT).read_bytes))
@@ -111,10 +111,10 @@ def read_report(root: Path) -> dict[str, Any]:
 
 
 def write_report(root: Path, report: Mapping[str, Any], sha256: Mapping[str, str]) -> None:
-    """Put the report in place, the last of all files.
+    """Write the report; it must be the last of all files.
 
     Args:
-        root: of the process.
+        root: folder of the process.
         report: plain data.
         sha256: name -> hash of all other files.
     """
@@ -123,25 +123,25 @@ def write_report(root: Path, report: Mapping[str, Any], sha256: Mapping[str, str
 
 
 def release(root: Path) -> None:
-    """Remove the claim of a process that is completely written, as its report lists its files."""
+    """Remove the claim of a process that is completely written: its report now lists its files."""
     (root / _CLAIM).unlink(missing_ok=True)
 
 
 def withdraw(root: Path, names: Collection[str]) -> None:
-    """Remove what was written of a process that cannot be written to its end, and its claim.
+    """Remove the files of a process that cannot be written completely, and its claim.
 
-    Without a claim nothing is removed: then nothing was written, and what is there is an earlier process.
+    Without a claim nothing is removed: then nothing was written, and the files belong to an earlier process.
 
     Args:
-        root: of the process.
-        names: of its files.
+        root: folder of the process.
+        names: names of its files.
     """
     if not (root / _CLAIM).exists():
         return
-    with suppress(OSError):  # nothing can be removed either: the claim still says whose files these are
+    with suppress(OSError):  # if removing fails too, the claim remains and still lists these files
         for name in names:
             (root / name).unlink(missing_ok=True)
-        with suppress(OSError):  # others put something there
+        with suppress(OSError):  # another process may have put something into the folder
             (root / "frames").rmdir()
         release(root)
 
@@ -155,7 +155,7 @@ def _listing(path: Path) -> _Listing | None:
 
 
 def _bytes(path: Path) -> bytes:
-    """Content of a file; nothing where there is none."""
+    """Content of a file; empty if there is no such file."""
     try:
         return retried(path, path.read_bytes)
     except (FileNotFoundError, IsADirectoryError):

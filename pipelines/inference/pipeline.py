@@ -1,9 +1,9 @@
-"""From words, pictures or both to the process of painting, with the networks of any architecture.
+"""Paints processes from text, pictures or both, with the networks of any architecture.
 
-Pictures pinned to frames act in three ways. The denoiser is shown them at every step; each is inverted (sampling undone
-by the base itself, on the objective that sampling uses) to the noise it would come from, which replaces the initial
-noise of its frame (Song et al. 2024); and their paint stays where nothing else is painted
-(`pipelines.inference.keeping`).
+Pictures that are pinned to frames act in three ways. The denoiser gets them as conditions at every step. Each picture
+is inverted to the noise that it would come from, which replaces the initial noise of its frame (Song et al. 2024); the
+base itself inverts, on the objective that sampling uses. And the paint that the pictures show is kept in the other
+frames wherever nothing else is painted (`pipelines.inference.keeping`).
 """
 
 from collections.abc import Callable, Sequence
@@ -32,14 +32,18 @@ from training.models.conditions import Conditions
 from training.models.finite import finite
 from training.models.painter import PaintingNetworks
 
-_SHARED = (0.98, 0.98)  # of one noise, and of what pinned pictures invert to
-_SHARED_UNTRAINED = (0.0, 0.6)  # the same, by painters whose frames were trained to share none
-_INVERTED_BESIDE_NETWORK = 0.65  # of a given frame's noise, where the denoiser is shown the picture too
-_INVERTED_AT_ONCE = 32  # pictures: fewer than a batch of processes has frames
+# How much all frames share of one noise, and how much of the noise that pinned pictures invert to.
+_SHARES = (0.98, 0.98)
+_SHARES_IF_UNTRAINED = (0.0, 0.6)  # for painters whose frames were not trained to share noise
+_INVERTED_SHARE_WITH_NETWORK = 0.65  # of a given frame's noise, where the denoiser gets the picture too
+_MOST_INVERTED_AT_ONCE = 32  # pictures: fewer than a batch of processes has frames
 
 
 OnGuess = Callable[[Callable[[], Tensor]], None]
-"""Given, in each step, what decodes its guess of the finished processes to (N, T, 3, H, W) in [0, 1]."""
+"""Called in each step with a function that decodes the step's guess of the finished processes.
+
+The function returns (N, T, 3, H, W) in [0, 1].
+"""
 
 
 @dataclass
@@ -48,7 +52,7 @@ class PaintedProcesses(BaseOutput):  # type: ignore[misc]
 
     Attributes:
         frames: (N, T, 3, H, W) float32 in [0, 1], on the CPU.
-        noise: (N, S, C, h, w) what it began with, after inversion.
+        noise: (N, S, C, h, w) initial noise, after inversion.
     """
 
     frames: Tensor
@@ -59,7 +63,7 @@ class PaintingPipeline(OffloadingPipeline):
     """Text, pictures at any frames, or both -> processes.
 
     Args:
-        networks: those of the painter.
+        networks: the painter's networks.
     """
 
     def __init__(self, networks: PaintingNetworks) -> None:
@@ -67,7 +71,7 @@ class PaintingPipeline(OffloadingPipeline):
 
     @property
     def networks(self) -> PaintingNetworks:
-        """As above."""
+        """The painter's networks."""
         return self._networks
 
     @property
@@ -106,46 +110,50 @@ class PaintingPipeline(OffloadingPipeline):
         """Paint.
 
         Args:
-            prompts: (N,) captions, method phrase included, or one for one process; empty ones are allowed.
+            prompts: (N,) captions, method phrase included, or one caption for one process; they may be empty.
             conditions: (N,) lists of pictures at frames, in any order.
             negative_prompt: what guidance leads away from.
             num_frames: T.
             size_px: (height, width), multiples of the base's cell.
-            steps: of sampling, and of inversion.
-            guidance: 1 for none.
-            guidance_rescale: how much of the contrast that guidance adds is removed again, 0 to 1; None: the value of
-                the objective.
-            network: whether the denoiser is shown the conditions.
-            inversion: whether the noise that they invert to replaces the initial noise of their frames.
-            keep: whether paint that they show stays as it is there, where nothing else is painted.
-            shared: how much of the noise that they invert to the other frames take over, 0 (as published) to 1; when
-                not said, as `shares_of_noise` says.
-            inverted: how much of a given frame's noise is what its picture inverts to, 0 to 1 (as published); when not
-                said, as `share_of_inverted` says.
-            seed: of the noise; that of each process depends on (seed, its position).
-            positions: (N,) of the processes; 0, 1, ... when not said.
-            share: of the steps, counted from the last, that are done. Below 1 a process begins from its conditions,
-                interpolated over its frames, instead of from noise alone.
+            steps: number of steps of sampling, and of inversion.
+            guidance: scale of classifier-free guidance; 1 for none.
+            guidance_rescale: how much of the contrast that guidance adds is removed again, 0 to 1; None for the
+                objective's value.
+            network: whether the denoiser gets the conditions.
+            inversion: whether the noise that the conditions invert to replaces the initial noise of their frames.
+            keep: whether the paint of the conditions is kept in the other frames, where nothing else is painted.
+            shared: how much of the noise that the conditions invert to the other frames take over, 0 (as published)
+                to 1; None for the value of `shares_of_noise`.
+            inverted: how much of a given frame's noise is what its picture inverts to, 0 to 1 (as published); None for
+                the value of `share_of_inverted`.
+            seed: seed of the noise; the noise of each process depends on (seed, its position).
+            positions: (N,) positions of the processes; None for 0, 1, ...
+            share: share of the steps that are done, counted from the last. Below 1 a process begins from its
+                conditions, interpolated over its frames, instead of from noise alone.
             on_step: called after each step of sampling.
             on_guess: called in each step of sampling; what it raises ends the painting.
 
         Raises:
-            ValueError: if a frame is out of range or named twice, counts differ, or a process with a share of the steps
+            ValueError: if a frame is out of range or named twice, counts differ, or `share` is below 1 and a process
                 has no conditions to begin from.
-            UserError: if what networks compute is not finite.
+            UserError: if the networks compute values that are not finite.
         """
         prompts = [prompts] if isinstance(prompts, str) else prompts
         networks, base, conditions = self.networks, self.base, conditions or [()] * len(prompts)
-        places = range(len(prompts)) if positions is None else positions
-        if not len(prompts) == len(conditions) == len(places):
-            raise ValueError(f"{len(prompts)} prompts, {len(conditions)} lists of conditions, {len(places)} positions")
+        positions = range(len(prompts)) if positions is None else positions
+        if not len(prompts) == len(conditions) == len(positions):
+            raise ValueError(
+                f"{len(prompts)} prompts, {len(conditions)} lists of conditions, {len(positions)} positions"
+            )
         device = self._execution_device
         shape = base.latent_shape(num_frames, size_px)
-        common, of_pinned = shares_of_noise(base.objective.shared)
-        noise = initial_noise(seed, places, shape, common).to(device)
+        common_share, pinned_share = shares_of_noise(base.objective.shared)
+        noise = initial_noise(seed, positions, shape, common_share).to(device)
         with self._computing("text"):
             text = base.embed(prompts, device).float()
-            no_text, nothing = (base.embed([negative_prompt, ""], device).float().rows([row]) for row in (0, 1))
+            negative_text, empty_text = (
+                base.embed([negative_prompt, ""], device).float().rows([row]) for row in (0, 1)
+            )
         with self._computing("encoding"):
             latents = [self._encoded(base, pinned) for pinned in conditions]
         conditions = [at_latents(pinned, num_frames, base.latent_slot) for pinned in conditions]
@@ -155,22 +163,22 @@ class PaintingPipeline(OffloadingPipeline):
         inverter = networks.inverter()
         if inversion and inverter is not None and pinned_to is not None:
             with self._computing("inversion"):
-                shared = of_pinned if shared is None else shared
+                shared = pinned_share if shared is None else shared
                 if inverted is None:
                     inverted = share_of_inverted(base.objective.shared, is_shown=network and networks.takes_conditions)
-                _replace_noise(base, inverter, noise, conditions, latents, nothing, steps, shared, inverted)
+                _replace_noise(base, inverter, noise, conditions, latents, empty_text, steps, shared, inverted)
         skipped = steps - num_steps_of(share, steps)
         if skipped:
-            begun = torch.stack([interpolated(*pair, shape[0]) for pair in all_pinned])
-            noise = begin_between(base.objective, begun, noise, num_steps=steps, skipped=skipped)
+            beginnings = torch.stack([interpolated(*pair, shape[0]) for pair in all_pinned])
+            noise = begin_between(base.objective, beginnings, noise, num_steps=steps, skipped=skipped)
         if all(prompt == negative_prompt for prompt in prompts):
-            guidance = 1.0  # guidance from a prediction to the same one is that one, for half the work
+            guidance = 1.0  # both predictions of guidance would be equal: half the work gives the same result
         pinned_to = pinned_to if network and networks.takes_conditions else None
         keeping = partial(keep_paint, conditions=conditions, latents=latents) if keep and any(conditions) else None
         with self._computing("sampling", conditioned=pinned_to is not None):
             painted = sample(
                 _denoiser(networks, conditions, pinned_to),
-                base.objective, noise, text, no_text.repeated(len(prompts)),
+                base.objective, noise, text, negative_text.repeated(len(prompts)),
                 num_steps=steps, skipped=skipped, guidance=guidance, guidance_rescale=guidance_rescale,
                 correct=keeping, on_step=on_step,
                 on_guess=None if on_guess is None else lambda latents: on_guess(partial(self._decoded, latents)),
@@ -186,7 +194,7 @@ class PaintingPipeline(OffloadingPipeline):
         """(K, C, h, w) scaled mean latents, each picture encoded alone."""
         if not pinned:
             return torch.zeros(0)
-        pictures = torch.stack([one.picture for one in pinned]) * 2 - 1
+        pictures = torch.stack([condition.picture for condition in pinned]) * 2 - 1
         mean, _ = base.encode_sequences(pictures[:, None].to(self._execution_device))
         return base.scaled(finite(mean[:, 0], "latents that the VAE makes of the given pictures").float())
 
@@ -196,7 +204,7 @@ def _denoiser(
 ) -> Denoiser:
     """The denoiser; it gets the conditions of those processes that have some.
 
-    Those without are predicted as if they were painted alone.
+    Processes without conditions are predicted as if they were painted alone.
     """
     num_processes = len(conditions)
     conditioned_rows = [row for row, pictures in enumerate(conditions) if pictures]
@@ -206,10 +214,10 @@ def _denoiser(
         return conditioned
 
     def denoise(latents: Tensor, timesteps: Tensor, text: Text) -> Tensor:
-        halves = range(0, len(latents), num_processes)  # of guidance
+        first_rows = range(0, len(latents), num_processes)  # guidance predicts all processes twice in one batch
         predicted = torch.empty_like(latents)
         for denoiser, rows in ((conditioned, conditioned_rows), (plain, plain_rows)):
-            index = [row + half for half in halves for row in rows]
+            index = [first_row + row for first_row in first_rows for row in rows]
             predicted[index] = denoiser(latents[index], timesteps[index], text.rows(index))
         return predicted
 
@@ -222,43 +230,44 @@ def _replace_noise(
     noise: Tensor,
     conditions: Sequence[Sequence[PinnedPicture]],
     latents: Sequence[Tensor],
-    nothing: Text,
+    empty_text: Text,
     steps: int,
     shared: float,
     inverted: float,
 ) -> None:
-    """Write what conditions invert to, mixed with frames' own noise, into the noise, in place.
-
-    `_INVERTED_AT_ONCE` pictures are inverted together.
-    """
+    """Write the noise that conditions invert to, mixed with frames' own noise, into `noise`, in place."""
     pictures = torch.cat([part for part in latents if len(part)])
     inverted_to = torch.cat([
-        invert(inverter, base.objective, part, nothing.repeated(len(part)), num_steps=steps)
-        for part in torch.split(pictures, _INVERTED_AT_ONCE)
+        invert(inverter, base.objective, part, empty_text.repeated(len(part)), num_steps=steps)
+        for part in torch.split(pictures, _MOST_INVERTED_AT_ONCE)
     ])  # fmt: skip
-    of_each = iter(torch.split(inverted_to, [len(pinned) for pinned in conditions if pinned]))
+    inverted_parts = iter(torch.split(inverted_to, [len(pinned) for pinned in conditions if pinned]))
     for row, pinned in enumerate(conditions):
         if pinned:
-            noise[row] = shared_noise(pinned, next(of_each), noise[row], shared, inverted)
+            noise[row] = shared_noise(pinned, next(inverted_parts), noise[row], shared, inverted)
 
 
 def shares_of_noise(trained: float) -> tuple[float, float]:
-    """How much of their noise the frames of a process have in common, and how much of what pinned pictures invert to.
+    """How much noise the frames of a process have in common, and how much they share of what pinned pictures invert to.
 
-    More in common than they were trained with: then they hardly flicker (docs/decisions/015).
+    Frames have more noise in common than in training, since they then hardly flicker (docs/decisions/015).
+
+    Args:
+        trained: how much noise the frames were trained to share, 0 to 1.
     """
-    common, of_pinned = _SHARED if trained else _SHARED_UNTRAINED
-    return max(common, trained), of_pinned
+    common_share, pinned_share = _SHARES if trained else _SHARES_IF_UNTRAINED
+    return max(common_share, trained), pinned_share
 
 
 def share_of_inverted(trained: float, *, is_shown: bool) -> float:
     """How much of a given frame's noise is what its picture inverts to: all of it, as published, or less.
 
-    Such noise holds the picture. A denoiser that is shown the picture as well counts it twice, and paints it with too
+    Such noise holds the picture. A denoiser that gets the picture as well counts it twice, and paints it with too
     much contrast (docs/decisions/036).
 
     Args:
-        trained: how much noise its frames were trained to share; less was measured on painters that share some only.
-        is_shown: whether the denoiser is shown the picture.
+        trained: how much noise the frames were trained to share, 0 to 1. The lower share was measured only on painters
+            whose frames share some.
+        is_shown: whether the denoiser gets the picture.
     """
-    return _INVERTED_BESIDE_NETWORK if is_shown and trained else 1.0
+    return _INVERTED_SHARE_WITH_NETWORK if is_shown and trained else 1.0

@@ -1,4 +1,4 @@
-"""Several pictures to paint with one command: which, whether all can be read, and which are painted already."""
+"""Several pictures to paint with one command: which ones, whether all can be read, and which are painted already."""
 
 import dataclasses
 import hashlib
@@ -18,8 +18,8 @@ from training.data.manifest import stored_hash
 if TYPE_CHECKING:
     from pipelines.inference.config import PaintConfig
 
-_MOST_NAMED = 5
-_FREE = (
+_MOST_LISTED = 5
+_NOT_HASHED = (
     "phases",  # the prompt names them
     "image",
     "pictures",
@@ -33,13 +33,13 @@ _FREE = (
     "batch_size",
     "offload",
 )
-"""Keys that do not change what is painted, or whose files are hashed instead."""
+"""Keys that do not change what is painted, or whose files' contents are hashed instead."""
 
 
 def requests_of(config: "PaintConfig") -> list["PaintConfig"]:
-    """One configuration a picture or sequence, with a folder of its own under `out`; a single picture has `out` itself.
+    """One configuration for each picture or sequence, with a folder of its own under `out`; a single one has `out`.
 
-    A folder stands for the pictures in it, in the order of their names; folders in it and hidden files are left alone.
+    A folder stands for the pictures in it, in the order of their names; its subfolders and hidden files are ignored.
 
     Raises:
         UserError: if a folder holds no picture, two pictures would share a folder, or a data set cannot be read.
@@ -52,7 +52,7 @@ def requests_of(config: "PaintConfig") -> list["PaintConfig"]:
     if not config.pictures and (config.image is None or not config.image.is_dir()):
         return [config]
     paths: dict[str, Path] = {}
-    for path in (picture for one in named for picture in _pictures_in(one)):
+    for path in (picture for path_or_folder in named for picture in _pictures_in(path_or_folder)):
         if path.stem in paths:
             raise UserError(f"image: {paths[path.stem]} and {path} would both be painted into {config.out / path.stem}")
         paths[path.stem] = path
@@ -62,8 +62,8 @@ def requests_of(config: "PaintConfig") -> list["PaintConfig"]:
 def _pictures_in(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    inside = sorted(path.iterdir())
-    pictures = [one for one in inside if one.suffix.lower() in PICTURE_EXTENSIONS and not one.name.startswith(".")]
+    files = sorted(path.iterdir())
+    pictures = [file for file in files if file.suffix.lower() in PICTURE_EXTENSIONS and not file.name.startswith(".")]
     if not pictures:
         raise UserError(f"image={path}: holds no pictures ({', '.join(PICTURE_EXTENSIONS)})")
     return pictures
@@ -73,14 +73,14 @@ def readable(config: "PaintConfig", requests: Sequence["PaintConfig"]) -> tuple[
     """Read every picture once, so that hours of painting do not end at an unreadable one.
 
     Args:
-        config: as it was typed.
-        requests: what `requests_of` makes of it.
+        config: the configuration as the user typed it.
+        requests: what `requests_of` returns for it.
 
     Returns:
         The requests all of whose pictures can be read, and a line for each picture that cannot.
 
     Raises:
-        UserError: if a picture that was named cannot be read, or none that were found in folders; one line for all.
+        UserError: if a picture that the user named cannot be read, or if no picture at all can; one line for all.
     """
     named = {path for path in (config.image, *config.pictures) if path is not None and not path.is_dir()}
     refused: dict[Path, str] = {}
@@ -91,28 +91,30 @@ def readable(config: "PaintConfig", requests: Sequence["PaintConfig"]) -> tuple[
                 raise UserError(f"{path}: its name is not in UTF-8, and the report must name it; rename it")
         except UserError as error:
             refused[path] = str(error)
-    left = [request for request in requests if refused.keys().isdisjoint(file.path for file in request.pinned.values())]
+    readable_requests = [
+        request for request in requests if refused.keys().isdisjoint(file.path for file in request.pinned.values())
+    ]
     reasons = list(refused.values())
-    if not left or not named.isdisjoint(refused):
-        more = f"; and {len(reasons) - _MOST_NAMED} more" if len(reasons) > _MOST_NAMED else ""
+    if not readable_requests or not named.isdisjoint(refused):
+        more = f"; and {len(reasons) - _MOST_LISTED} more" if len(reasons) > _MOST_LISTED else ""
         count = f"{len(reasons)} pictures: " if len(reasons) > 1 else ""
-        raise UserError(count + "; ".join(reasons[:_MOST_NAMED]) + more)
-    return left, reasons
+        raise UserError(count + "; ".join(reasons[:_MOST_LISTED]) + more)
+    return readable_requests, reasons
 
 
 def request_hash(request: "PaintConfig", card: Mapping[str, Any]) -> str:
-    """SHA-256 of all that decides what is painted: settings, pictures, painter and code.
+    """SHA-256 of everything that decides what is painted: settings, pictures, painter and code version.
 
     Args:
-        request: for one process.
-        card: the painter's.
+        request: configuration of one process.
+        card: the painter's card.
     """
     plain = dataclasses.asdict(dataclasses.replace(request, strokes=None))
-    settings = {key: value for key, value in plain.items() if key not in (*_FREE, "strokes")}
+    settings = {key: value for key, value in plain.items() if key not in (*_NOT_HASHED, "strokes")}
     if request.strokes is not None:
         recipe = request.strokes.renderer.recipe()
-        of_strokes = request.strokes
-        settings["strokes"] = [recipe, of_strokes.canvas_px, of_strokes.shown_frames, of_strokes.order]
+        strokes = request.strokes
+        settings["strokes"] = [recipe, strokes.canvas_px, strokes.shown_frames, strokes.order]
     pictures = {
         frame: (stored_hash(file.path), file.strength, file.path.name) for frame, file in request.pinned.items()
     }
@@ -121,7 +123,7 @@ def request_hash(request: "PaintConfig", card: Mapping[str, Any]) -> str:
 
 
 def is_painted(folder: Path, request: str) -> bool:
-    """Whether a folder holds the complete process of a request with that hash; its report is written last."""
+    """Whether a folder holds the complete process of the request with that hash; the report is written last."""
     try:
         return read_report(folder).get("request") == request
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError):
@@ -129,5 +131,5 @@ def is_painted(folder: Path, request: str) -> bool:
 
 
 def batches(requests: Sequence["PaintConfig"], size: int) -> list[Sequence["PaintConfig"]]:
-    """So many at a time."""
+    """The requests in groups of `size`; the last may be smaller."""
     return [requests[first : first + size] for first in range(0, len(requests), size)]

@@ -1,4 +1,4 @@
-"""What is written of one process: frames, in strokes if asked, and a report; and the lines that are printed of it."""
+"""Writes one process: frames, in strokes if asked, and a report. Also returns the lines that are printed about it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from pipelines.inference.longer.in_between import Pieces
     from pipelines.inference.output_folder import ProcessFolder
 
-_SMALL_CUT = 0.02  # share of a picture of which nothing is said
-_LEAST_SEEN_PX = 2  # of a side of a padded picture: fewer show nothing of it, and a video halves its sides
+_UNREPORTED_CUT = 0.02  # share of a picture that may be cut off without a printed line
+_LEAST_SEEN_PX = 2  # a side of a padded picture in its frame: less shows nothing, and a video halves its sides
 
 Pictures = Mapping[int, NDArray[np.float32]]
 """Frame -> (H, W, 3) in [0, 1], framed."""
 
 
 class CannotFollow(UserError):
-    """What was painted cannot be painted again in strokes as asked: it has nothing of what the order names, say."""
+    """What was painted cannot be painted again in strokes as asked: for example, nothing in it is what order= names."""
 
 
 def write_result(
@@ -44,24 +44,24 @@ def write_result(
     """Write a process.
 
     Args:
-        config: the request that it answers.
+        config: the request.
         framing: how given pictures were cut or padded for the painter.
-        frames: (T, H, W, 3), all that were painted; those before the first of `complete` are left out.
-        pictures: what was given, framed.
-        pieces: the sequences that a long process was painted in; None for a short one.
-        request: hash of the request, kept in the report.
+        frames: (T, H, W, 3) all painted frames; with task=complete, those before the given one are not written.
+        pictures: the given pictures, framed.
+        pieces: the sequences that a long process was painted in; None for a short process.
+        request: hash of the request, stored in the report.
 
     Returns:
         The lines to print.
 
     Raises:
         UserError: if the folder cannot be written.
-        CannotFollow: if strokes cannot paint what was painted as asked; nothing is written.
+        CannotFollow: if the frames cannot be painted in strokes as asked; nothing is written then.
     """
     from pipelines.inference.longer.seams import measure_seams
     from pipelines.inference.output_folder import adherence, progress
 
-    first = _first_frame(config)
+    first = _first_written_frame(config)
     visible = _unpadded(config, framing)
     frames, pictures = frames[:, *visible], {frame: picture[visible] for frame, picture in pictures.items()}
     conditions = [
@@ -100,10 +100,10 @@ def write_result(
         "code_version": version("process-painter"),
     }
     executed = None if config.strokes is None else _executed(config, framing, frames[first:])
-    given = {frame: to_uint8(picture) for frame, picture in pictures.items()}
+    given_pictures = {frame: to_uint8(picture) for frame, picture in pictures.items()}
     try:
         if executed is None:
-            output_folder(config).write(frames[first:], report, given)
+            output_folder(config).write(frames[first:], report, given_pictures)
         else:
             changed = {"first_frame": 0, "num_frames": len(executed.frames), "size_px": executed.facts["size_px"]}
             report |= {**changed, "progress": progress(executed.frames), "strokes": executed.facts}
@@ -112,10 +112,10 @@ def write_result(
         raise UserError(f"out={config.out}: {error.filename or config.out}: {error.strerror or error}") from error
     num_written = len(frames) - first if executed is None else len(executed.frames)
     lines = [f"painted {num_written} frames: {config.out}", *(executed.lines if executed is not None else [])]
-    whose = "" if executed is None else "painter's "
+    owner = "" if executed is None else "painter's "
     lines += [
-        f"  {whose}frame {one['frame']} against {one['picture']}: PSNR {one['psnr_db']:.2f} dB, SSIM {one['ssim']:.3f}"
-        for one in conditions
+        f"  {owner}frame {fit['frame']} against {fit['picture']}: PSNR {fit['psnr_db']:.2f} dB, SSIM {fit['ssim']:.3f}"
+        for fit in conditions
     ]
     lines += _cuts(config, framing)
     if pieces is not None:
@@ -127,20 +127,21 @@ def write_result(
 
 
 def _cuts(config: PaintConfig, framing: Framing) -> list[str]:
-    """A line about each given picture of which a part that shows is cut off."""
+    """A line about each given picture of which a noticeable part is cut off."""
     lines = []
     for file in config.pinned.values():
         picture = read_picture(file.path)
-        (height, width), seen = picture.shape[:2], framing.seen(picture).shape[:2]
-        if seen[0] * seen[1] < (1 - _SMALL_CUT) * height * width:
+        (height, width), (seen_height, seen_width) = picture.shape[:2], framing.seen(picture).shape[:2]
+        if seen_height * seen_width < (1 - _UNREPORTED_CUT) * height * width:
             lines.append(
-                f"  {file.path.name}: {width}x{height} px cut to the middle {seen[1]}x{seen[0]}; fit=pad keeps all"
+                f"  {file.path.name}: {width}x{height} px cut to the middle {seen_width}x{seen_height}; "
+                "fit=pad keeps all"
             )
     return lines
 
 
 def _unpadded(config: PaintConfig, framing: Framing) -> tuple[slice, slice]:
-    """Rows and columns of a frame that show something of the pictures; all if their shapes differ, or without any."""
+    """Rows and columns of a frame that show the given pictures; all if the pictures' shapes differ or none is given."""
     insides = [framing.inside(*read_picture(file.path).shape[:2]) for file in config.pinned.values()]
     if not insides or any(inside != insides[0] for inside in insides):
         return slice(None), slice(None)
@@ -148,7 +149,7 @@ def _unpadded(config: PaintConfig, framing: Framing) -> tuple[slice, slice]:
 
 
 def _executed(config: PaintConfig, framing: Framing, frames: NDArray[np.uint8]) -> "Executed":
-    """The process in strokes."""
+    """Paint the process again in strokes."""
     from pipelines.inference.execution import execute
     from pipelines.kernels import compile_kernels
     from pipelines.synthesis.run_config import ClusterConfig
@@ -201,14 +202,14 @@ def check_strokes(config: PaintConfig, framing: Framing) -> None:
 
 
 def _picture_in_strokes(config: PaintConfig, framing: Framing) -> Image | None:
-    """The given picture as far as the painter sees it, at its own size; None where there is none."""
+    """The part of the given picture that the painter sees, at its own size; None without a picture or strokes."""
     if config.image is None or config.strokes is None:
         return None
     return framing.seen(read_picture(config.image, config.strokes.renderer.ground))
 
 
-def _first_frame(config: PaintConfig) -> int:
-    """The first frame that is written: an unfinished picture is where its own process begins."""
+def _first_written_frame(config: PaintConfig) -> int:
+    """The first frame that is written: with task=complete, the frame that shows the unfinished picture."""
     return config.at if config.task == "complete" else 0
 
 
@@ -216,11 +217,11 @@ def num_written(config: PaintConfig) -> int:
     """How many frames a process will have on disk."""
     if config.strokes is not None and config.strokes.shown_frames is not None:
         return config.strokes.shown_frames
-    return config.num_frames - _first_frame(config)
+    return config.num_frames - _first_written_frame(config)
 
 
 def output_folder(config: PaintConfig) -> "ProcessFolder":
-    """Where a process goes, not made yet."""
+    """The folder of a process; it is not made yet."""
     from pipelines.inference.output_folder import ProcessFolder
 
     return ProcessFolder(

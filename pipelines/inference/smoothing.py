@@ -1,4 +1,4 @@
-"""Pictures in between for a video that runs smoothly. They were not painted, and stay out of all but the video."""
+"""In-between pictures for a video that runs smoothly. They were not painted, so only the video has them."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 Smoothing = Literal["none", "dissolve", "flow"]
 
 _SMOOTH_PER_S = 24
-_HELD = 3  # frames' time that the finished picture is shown, as in a video that is not smoothed
+_LAST_FRAME_TIMES = 3  # frame times that the finished picture is shown for, as in a video that is not smoothed
 _LEAST_PX = 32  # optical flow is searched on patches over several octaves; smaller pictures are dissolved
 
 Frame = NDArray[np.uint8]
@@ -24,13 +24,13 @@ def smooth(frames: NDArray[np.uint8], frames_per_s: float, smoothing: Smoothing)
 
     Args:
         frames: (T, H, W, 3).
-        frames_per_s: of them.
-        smoothing: `dissolve` fades from each to the next; `flow` also moves what has moved (DIS optical flow, Kroeger
-            et al. 2016).
+        frames_per_s: their frame rate.
+        smoothing: `dissolve` fades from each frame to the next; `flow` also shifts parts that moved (DIS optical flow,
+            Kroeger et al. 2016).
 
     Returns:
-        (V, H, W, 3) with all the frames among them, the last one held; and how many a second. Without smoothing, the
-        frames as they are.
+        (V, H, W, 3) all the frames and those in between, the last one repeated; and their frame rate. Without
+        smoothing, the frames and the rate as given.
     """
     factor = ceil(_SMOOTH_PER_S / frames_per_s)
     if smoothing == "none" or factor == 1:
@@ -40,7 +40,7 @@ def smooth(frames: NDArray[np.uint8], frames_per_s: float, smoothing: Smoothing)
     smoothed: list[Frame] = []
     for left, right in pairwise(frames):
         smoothed += [left, *inner(left, right, shares)]
-    last_frame = [frames[-1]] * (_HELD * (factor - 1) + 1)  # the writer of the video holds it as well
+    last_frame = [frames[-1]] * (_LAST_FRAME_TIMES * (factor - 1) + 1)  # the writer of the video repeats it too
     return np.stack([*smoothed, *last_frame]), frames_per_s * factor
 
 
@@ -50,7 +50,7 @@ def _dissolving(left: Frame, right: Frame, shares: NDArray[np.float64]) -> Itera
 
 
 def _flowing(left: Frame, right: Frame, shares: NDArray[np.float64]) -> Iterator[Frame]:
-    """Both frames moved to the moment in between and blended; flows there as in Jiang et al. 2018, equation 4."""
+    """Both frames warped to the moment in between and blended; its flows are those of Jiang et al. 2018, equation 4."""
     forth, back = _flow(left, right), _flow(right, left)
     for share in shares:
         late, early = np.float32(share), np.float32(1 - share)
@@ -68,7 +68,7 @@ def _flow(one: Frame, other: Frame) -> Flow:
 
 
 def _moved(frame: Frame, flow: Flow) -> Frame:
-    """The picture that shows at each pixel what `frame` shows where the flow leads."""
+    """The picture that shows at each pixel what `frame` shows at the place that the flow points to."""
     rows, columns = np.indices(frame.shape[:2], np.float32)
     moved: Frame = cv2.remap(
         frame, columns + flow[..., 0], rows + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE

@@ -20,8 +20,8 @@ Frame = NDArray[np.uint8]
 ENDINGS = (".mp4", ".webm", ".gif")
 """What the name of a video may end with; the ending chooses the format."""
 
-_BT709 = 1  # of ITU-T H.273: what players take for granted in pictures of this size
-_LIMITED = 1
+_BT709 = 1  # code of ITU-T H.273 for the colours that players assume for pictures of this size
+_LIMITED_RANGE = 1
 _CODECS: dict[str, tuple[str, str, dict[str, str]]] = {
     ".mp4": ("mp4", "libx264", {"crf": "16", "preset": "veryfast"}),
     ".webm": ("webm", "libvpx-vp9", {"crf": "24", "b": "0", "deadline": "realtime", "cpu-used": "7", "row-mt": "1"}),
@@ -33,14 +33,15 @@ _BAYER = np.array([[-8, 0, -6, 2], [4, -4, 6, -2], [-5, 3, -7, 1], [7, -1, 5, -3
 
 
 def even(side_px: int) -> int:
-    """The nearest side from 2 that 4:2:0 can halve."""
+    """The nearest even side, at least 2; 4:2:0 halves the sides."""
     return max(2, round(side_px / 2) * 2)
 
 
 class VideoFile:
     """A video that is written while its frames are made; encoding runs in a thread of its own.
 
-    Use it as a context. A video that is left by an exception is closed as it stands; the caller removes the file.
+    Use it as a context manager. If an exception leaves the context, the unfinished video is closed, and the caller
+    removes the file.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class VideoFile:
         """Open the file.
 
         Args:
-            path: written over if it exists.
+            path: the file; it is overwritten if it exists.
             ending: one of `ENDINGS`.
             size_px: (height, width), both even.
             frames_per_s: above 0.
@@ -61,7 +62,7 @@ class VideoFile:
         import av
 
         kind, codec, options = _CODECS[ending]
-        # Without the option, WebM holds an id drawn at random.
+        # Without this option, WebM files contain a random id.
         self._container = av.open(str(path), "w", format=kind, options={"fflags": "bitexact"})
         self._frame_s = 1 / Fraction(frames_per_s).limit_denominator(1000)
         stream = self._container.add_stream(codec, rate=1 / self._frame_s, options=options)
@@ -72,7 +73,7 @@ class VideoFile:
         if self._colours is None:
             context: Any = self._stream.codec_context
             context.color_primaries = context.color_trc = context.colorspace = _BT709
-            context.color_range = _LIMITED
+            context.color_range = _LIMITED_RANGE
             context.thread_type = "AUTO"
         self._waiting: Queue[tuple[Frame, int] | None] = Queue(_QUEUED)
         self._fault: BaseException | None = None
@@ -83,7 +84,7 @@ class VideoFile:
         """Add an (H, W, 3) frame, shown for `count` frames' time. It must not be changed afterwards.
 
         Raises:
-            OSError: if the file cannot be written on.
+            OSError: if writing the file has failed.
         """
         self._waiting.put((frame, count))
         if self._fault is not None:
@@ -109,7 +110,7 @@ class VideoFile:
         number, failed = 0, False
         while (item := self._waiting.get()) is not None:
             if failed:
-                continue  # a writer that waits for a free place continues, and sees the fault
+                continue  # empties the queue, so that a waiting `write` continues and raises the fault
             try:
                 number = self._encode(*item, number)
             except BaseException as fault:
@@ -129,20 +130,20 @@ class VideoFile:
         return number + count
 
     def _picture(self, frame: Frame) -> "av.VideoFrame":
-        """A frame in the colours of the format."""
+        """A frame in the pixel format of the video."""
         import av
 
         if self._colours is not None:
-            indexed: Any = self._colours.indexed(frame)  # a pair, for this format, which the stubs do not know
+            indexed: Any = self._colours.indexed(frame)  # pal8 takes a pair of arrays, which PyAV's stubs lack
             return av.VideoFrame.from_ndarray(indexed, format="pal8")
         picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
         return picture.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
 
 
 class _Palette:
-    """The 256 colours that suit some pictures best (median cut), and how frames are drawn in them.
+    """The 256 colours that suit some pictures best (median cut), and frames drawn in these colours.
 
-    Colours in between are dithered by a fixed pattern (Bayer's), so that what is at rest does not flicker.
+    Other colours are dithered by a fixed pattern (Bayer's), so that unchanged parts of a video do not flicker.
     """
 
     def __init__(self, picture: Frame, size_px: tuple[int, int]) -> None:
@@ -155,7 +156,7 @@ class _Palette:
         self._dither = pattern[:height, :width, None]
 
     def indexed(self, frame: Frame) -> tuple[Frame, Frame]:
-        """(H, W) numbers of colours, and (256, 4) the colours as alpha, red, green, blue."""
+        """(H, W) indices of colours, and (256, 4) the colours as alpha, red, green, blue."""
         dithered = np.clip(frame.astype(np.int16) + self._dither, 0, 255).astype(np.uint8)
         numbers = PillowImage.fromarray(dithered).quantize(palette=self._palette, dither=PillowImage.Dither.NONE)
         return np.asarray(numbers), self._argb

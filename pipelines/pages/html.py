@@ -1,8 +1,8 @@
-"""Pages of one file: a template, a style, a script and the data it shows.
+"""Builds pages that are single files: a template, a style, a script and the data that are shown.
 
-Captions, names and reasons come from strangers. They reach a page only as JSON in a block that browsers do not run, and
-the script writes them as text, never as markup. The content security policy names our one script and our one style by
-hash, so that nothing else would run, or leave the page, even if that failed.
+Captions, names and reasons are untrusted. They reach a page only as JSON in a block that browsers do not run, and the
+script writes them as text, never as markup. The content security policy names the page's script and style by their
+hashes, so that nothing else could run or be sent elsewhere, even if that failed.
 """
 
 import base64
@@ -19,9 +19,9 @@ def fill_page(*, template: str, style: str, script: str, data: dict[str, Any], i
 
     Args:
         template: HTML with $policy, $style, $script and $data.
-        style, script: its one style and its one script.
+        style, script: the style and the script of the page.
         data: plain containers.
-        images: where pictures may come from, in the words of a content security policy.
+        images: sources of pictures that the content security policy allows, in its syntax.
     """
     policy = (
         f"default-src 'none'; img-src {images}; style-src {_source(style)}; script-src {_source(script)}; "
@@ -32,7 +32,7 @@ def fill_page(*, template: str, style: str, script: str, data: dict[str, Any], i
 
 
 def embed_json(value: Any) -> str:
-    """JSON that can stand in a script block: nothing in it can end the block or begin a comment."""
+    """JSON that can be embedded in a script block: nothing in it can end the block or begin a comment."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True)
     return text.translate(_ESCAPES)
 

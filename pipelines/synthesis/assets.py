@@ -23,7 +23,7 @@ _MAX_PIXELS = 100_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class AssetFiles:
-    """What was read, by name, and the SHA-256 of each file: the hash belongs to the recipe, the content does not."""
+    """Name -> content and name -> SHA-256 of each file; the hashes are part of the recipe, the contents are not."""
 
     content: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     sha256: Mapping[str, str] = field(default_factory=dict)
@@ -84,4 +84,4 @@ _HANDLES: Mapping[str, Callable[..., Any]] = {
     "saliency": SaliencyNetwork,
     "actor": ActorWeights,
 }
-"""Large files: not read here but where they are used, once in a process."""
+"""Kinds of large files, which are not read here but where they are used, once per process."""

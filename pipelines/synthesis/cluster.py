@@ -1,6 +1,6 @@
-"""Where shards are rendered: in this process, on a Ray of our own, or on an existing Ray cluster.
+"""Where shards are rendered: in this process, on a Ray that this process starts, or on an existing Ray cluster.
 
-The bytes are the same everywhere, if all machines compile for the same processor.
+The bytes are the same everywhere if all machines compile kernels for the same processor.
 """
 
 import os
@@ -13,7 +13,7 @@ from pipelines.synthesis.plan import ShardPlan
 from pipelines.synthesis.run_config import ClusterConfig
 from pipelines.synthesis.shard import ShardReport, ShardSettings, render_shard
 
-# One thread a worker: libraries that each take all cores slow one another down sixfold.
+# Each worker uses one thread: libraries that each use all cores slow one another down sixfold.
 THREAD_VARIABLES = {
     name: "1"
     for name in (
@@ -26,7 +26,7 @@ THREAD_VARIABLES = {
 }
 
 
-_ASK_LLVM = """
+_LLVM_CHECK = """
 import sys
 import llvmlite.binding as llvm
 llvm.initialize_native_target()
@@ -35,17 +35,17 @@ llvm.Target.from_default_triple().create_target_machine(cpu=sys.argv[1])
 
 
 def worker_variables(cluster: ClusterConfig) -> dict[str, str]:
-    """Environment of a worker: one thread, and the processor that kernels are compiled for.
+    """Environment variables of a worker: one thread, and the processor that kernels are compiled for.
 
-    `native` uses all that this machine has. A named processor, the same for all machines of a mixed cluster, makes
-    them round alike.
+    `native` uses all features of the machine's processor. If all machines of a mixed cluster compile for the same
+    named processor, they round alike.
     """
     pinned = {} if cluster.cpu == "native" else {"NUMBA_CPU_NAME": cluster.cpu, "NUMBA_CPU_FEATURES": ""}
     return {**THREAD_VARIABLES, **pinned, "RAY_USAGE_STATS_ENABLED": "0"}
 
 
 def num_workers(asked: int | None) -> int:
-    """Workers to use: what was asked for, or one a core that this process may use."""
+    """Number of workers to use: as asked, or one for each core that this process may use."""
     return asked or len(os.sched_getaffinity(0))
 
 
@@ -55,10 +55,10 @@ def render_shards(
     """Render shards and yield their reports as they are done, in any order. Closing the generator ends the work.
 
     Args:
-        plans: of the shards.
-        settings: of the run.
-        cluster: where.
-        workers: how many; None for one a core: of this machine, or of all of an existing cluster.
+        plans: plans of the shards.
+        settings: settings of the run.
+        cluster: where shards are rendered.
+        workers: number of workers; None for one per core of this machine, or of all machines of an existing cluster.
 
     Raises:
         UserError: if the cluster cannot be reached.
@@ -78,13 +78,13 @@ def check_cpu(cluster: ClusterConfig) -> None:
 
     Raises:
         ConfigError: naming the key.
-        UserError: if this process, which is to render, has loaded its kernels for another processor.
+        UserError: if this process is to render, and has loaded its kernels for another processor.
     """
     if cluster.cpu == "native":
         return
-    # LLVM takes any name, and says on the error output of the process alone that it will ignore it.
-    asked = subprocess.run([sys.executable, "-c", _ASK_LLVM, cluster.cpu], capture_output=True, text=True)
-    if not cluster.cpu or asked.returncode or "not a recognized processor" in asked.stderr:
+    # LLVM accepts any name, and reports only on stderr that it ignores an unknown one; hence a process of its own.
+    check = subprocess.run([sys.executable, "-c", _LLVM_CHECK, cluster.cpu], capture_output=True, text=True)
+    if not cluster.cpu or check.returncode or "not a recognized processor" in check.stderr:
         raise ConfigError("cluster.cpu", cluster.cpu, "native, or a processor name of LLVM such as x86-64-v3")
     if cluster.kind == "inline" and os.environ.get("NUMBA_CPU_NAME") != cluster.cpu:
         raise UserError(

@@ -1,4 +1,4 @@
-"""The typed configuration of a synthesis run, and what of it decides the bytes of the data set."""
+"""The typed configuration of a synthesis run, and the part of it that decides the bytes of the data set."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,8 +19,8 @@ from training.data.layout import MOST_SEQUENCES
 class SynthConfig(RunConfig):
     """One synthesis run. `conf/synth.yaml` says what each key means.
 
-    `step_captions` writes a text a frame; `left_out` are members of the mix that the data set in `out` was begun
-    without.
+    With `step_captions`, a text is written for every frame. `left_out` names the members of the mix that the data set
+    in `out` was begun without.
     """
 
     source_kind: str
@@ -34,7 +34,7 @@ class SynthConfig(RunConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_whole("num_sequences", self.num_sequences, 1, MOST_SEQUENCES)
-        check_whole("seed", self.seed, 0, 2**63 - 1)  # `samples.parquet` holds it in 64 bits
+        check_whole("seed", self.seed, 0, 2**63 - 1)  # `samples.parquet` stores it in 64 bits
         for choice in self.renderers:
             try:
                 choice.renderer.check_source(choice.config, brings_labels=self.source.brings_labels)
@@ -47,7 +47,7 @@ class SynthConfig(RunConfig):
         return "renderer" if len(self.renderers) == 1 else f"renderer.members.{choice.name}"
 
     def _check_devices(self) -> None:
-        """Refuse a GPU that workers will not have. Those of an existing cluster are known when it is reached."""
+        """Refuse a GPU that workers will not have. GPUs of an existing cluster are checked once it is connected."""
         for choice in self.renderers:
             device = choice.renderer.device(choice.config)
             if device == "cpu":
@@ -85,7 +85,7 @@ class CaptionConfig:
     """The group `caption`.
 
     Attributes:
-        steps: write a text for every frame, which says what is being done.
+        steps: whether to write a text for every frame, which says what is being done.
     """
 
     steps: bool
@@ -93,7 +93,7 @@ class CaptionConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class _Composed(RunKeys):
-    """`conf/synth.yaml` as a user sees it."""
+    """`conf/synth.yaml` as a user types it."""
 
     source: dict[str, Any]
     renderer: dict[str, Any]
@@ -103,7 +103,7 @@ class _Composed(RunKeys):
 
 
 def synth_config(plain: dict[str, Any]) -> SynthConfig:
-    """From the composed `conf/synth.yaml` to the typed configuration.
+    """The typed configuration of the composed `conf/synth.yaml`.
 
     Raises:
         ConfigError: naming the key, the value and what is allowed.
@@ -129,6 +129,6 @@ def synth_config(plain: dict[str, Any]) -> SynthConfig:
 
 
 def _without_later_keys(source: dict[str, Any]) -> dict[str, Any]:
-    """Without keys that sources had not had in earlier data sets, where they change nothing."""
-    later = (("caption", None), ("wording", "plain"), ("subjects", None))
-    return {key: value for key, value in source.items() if (key, value) not in later}
+    """The source without keys that were added later and have their defaults: older data sets keep their hashes."""
+    later_defaults = (("caption", None), ("wording", "plain"), ("subjects", None))
+    return {key: value for key, value in source.items() if (key, value) not in later_defaults}

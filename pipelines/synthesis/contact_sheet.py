@@ -1,4 +1,4 @@
-"""A contact sheet of a shard: a row a sequence, its frames from left to right."""
+"""A contact sheet of a shard: each row shows a sequence, its frames from left to right."""
 
 from itertools import islice
 

@@ -28,13 +28,13 @@ def card_faults(root: AnyPath, card: DatasetCard) -> Iterator[str]:
 
 
 def read_sound_manifests(root: AnyPath, card: DatasetCard, faults: list[str]) -> Iterator[ShardManifest]:
-    """The manifests that can be read and belong to the data set; what is wrong with the others is added to `faults`.
+    """The manifests that can be read and belong to the data set; faults of any manifest are added to `faults`.
 
     Raises:
         UserError: if the storage fails.
     """
-    for manifest, faults_of_it in answers(root, partial(_read_one, root, card), card.shards):
-        faults += faults_of_it
+    for manifest, manifest_faults in answers(root, partial(_read_one, root, card), card.shards):
+        faults += manifest_faults
         if manifest is not None:
             yield manifest
 
@@ -64,7 +64,7 @@ def _manifest_faults(path: AnyPath, data: bytes, manifest: ShardManifest, card: 
 
 
 def foreign_faults(root: AnyPath, card: DatasetCard) -> Iterator[str]:
-    """Files among the shards that the plan does not contain. Temporary files of killed writers are no fault."""
+    """Files among the shards that are not in the plan. Temporary files of killed writers are not faults."""
     planned = set(card.shards)
     folders = {name.rpartition("/")[0] for name in card.shards}
     for folder, paths in shard_files(root):
@@ -78,10 +78,10 @@ def foreign_faults(root: AnyPath, card: DatasetCard) -> Iterator[str]:
 
 
 class Crossings:
-    """What stands in more than one place: keys in two shards, pictures in two splits.
+    """Finds what occurs in more than one place: keys in two shards, pictures in two splits.
 
-    Of each sequence two hashes of 64 bits are kept; where some of them are the same, manifests are read again to say
-    which sequences they are.
+    Two hashes of 64 bits are kept for each sequence; if some are equal, the manifests are read again to find out which
+    sequences they belong to.
     """
 
     def __init__(self) -> None:
@@ -89,7 +89,7 @@ class Crossings:
         self._pictures = {split: array("q") for split in SPLITS}
 
     def noting(self, manifests: Iterable[ShardManifest]) -> Iterator[ShardManifest]:
-        """The same manifests, each looked at as it passes."""
+        """The same manifests; each is noted as it passes."""
         for manifest in manifests:
             self._keys.extend(hash(span.key) for span in manifest.samples)
             pictures = (hash(record["source_sha256"]) for record in manifest.records)
@@ -97,7 +97,7 @@ class Crossings:
             yield manifest
 
     def faults(self, manifests: Callable[[], Iterable[ShardManifest]]) -> Iterator[str]:
-        """Faults, after all manifests have passed; `manifests` reads them anew."""
+        """Faults, to be called after all manifests have passed; `manifests` reads them again."""
         if not self._are_possible():
             return
         shards: dict[str, str] = {}
@@ -114,7 +114,7 @@ class Crossings:
     def _are_possible(self) -> bool:
         keys = np.frombuffer(self._keys, np.int64)
         train, val = (np.frombuffer(self._pictures[split], np.int64) for split in SPLITS)
-        keys.sort()  # in place, as millions of them are
+        keys.sort()  # in place, as there may be millions
         if (keys[1:] == keys[:-1]).any():
             return True
         if not train.size:

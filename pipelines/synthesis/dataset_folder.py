@@ -1,4 +1,4 @@
-"""The folder of a run: created, claimed, refused if it holds another data set, and left clean."""
+"""The folder of a run: it is created, claimed, refused if it holds another data set, and cleaned of temporary files."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from typing import Protocol
 
 from conf.errors import ConfigError
 from conf.progress import Progress, tell
-from conf.recipe import first_difference
+from pipelines.synthesis.recipe_keys import difference
 from training.data.claim import claimed_folder, naming_out
 from training.data.dataset import DatasetCard, committed_names, read_card
 from training.data.layout import dataset_file, quarantine_file, samples_file, shards_folder, timings_folder
@@ -34,8 +34,8 @@ class HasOut(Protocol):
 def dataset_folder(root: AnyPath, card: DatasetCard) -> Iterator[None]:
     """Claim a folder for the data set that `card` describes, and keep it claimed.
 
-    A new folder gets its card; one with the same data set is swept of what killed writers left. When the run that began
-    a data set fails before anything was committed, what it made is removed again.
+    A new folder gets its card; a folder with the same data set is cleaned of temporary files that killed writers left.
+    If the run that began a data set fails before it commits a shard, everything that it made is removed.
 
     Raises:
         UserError: if the folder cannot be written, is in use, or holds something else.
@@ -43,7 +43,7 @@ def dataset_folder(root: AnyPath, card: DatasetCard) -> Iterator[None]:
     with (
         naming_out(root),
         claimed_folder(root, what="a data set", card=dataset_file(root).name, check=partial(_refuse_other, root, card)),
-        _undone_when_useless(root),
+        _removed_if_nothing_committed(root),
     ):
         _prepare(root, card)
         try:
@@ -53,7 +53,7 @@ def dataset_folder(root: AnyPath, card: DatasetCard) -> Iterator[None]:
 
 
 def committed_manifests(root: AnyPath, card: DatasetCard) -> Iterator[ShardManifest]:
-    """Manifests of the shards that need not be made (again), by a cheap check.
+    """Manifests of the shards that are committed, by a cheap check; they need not be made again.
 
     Raises:
         UserError: if the storage fails.
@@ -63,7 +63,7 @@ def committed_manifests(root: AnyPath, card: DatasetCard) -> Iterator[ShardManif
         try:
             manifest = read_checked_manifest(root, name)
         except ValueError:
-            return None  # a damaged manifest is none
+            return None  # a shard with a damaged manifest does not count as committed
         if manifest is None or manifest.config_hash != card.config_hash:
             return None
         tar = tar_path(root, name)
@@ -73,11 +73,11 @@ def committed_manifests(root: AnyPath, card: DatasetCard) -> Iterator[ShardManif
 
 
 def sound_manifests(root: AnyPath, card: DatasetCard) -> Iterator[ShardManifest]:
-    """As `committed_manifests`, of shards that hold the very bytes that were committed; damaged ones are reported.
+    """As `committed_manifests`, but only of shards whose bytes are those that were committed; others are reported.
 
-    Reading a shard takes a thousandth of the time that painting it took; without it, a resumed run would call a
-    data set complete that `pipelines.verify` then rejects. Of an object store, which checks what it takes and keeps
-    checksums of it, nothing is fetched again.
+    Reading a shard takes a thousandth of the time that painting it took. Without reading, a resumed run could call a
+    data set complete that `pipelines.verify` then rejects. From an object store, which checks what it receives and
+    keeps checksums, nothing is read again.
 
     Raises:
         UserError: if the storage fails.
@@ -98,7 +98,7 @@ def sound_manifests(root: AnyPath, card: DatasetCard) -> Iterator[ShardManifest]
 
 
 def _prepare(root: AnyPath, card: DatasetCard) -> None:
-    """Write the card first, so that a run that is killed right after leaves a folder that can be recognised."""
+    """Prepare the folder. Its card comes first, so that the folder is recognised if the run is killed right after."""
     sweep_temporaries(root)
     if not dataset_file(root).exists():
         card.begin(root)
@@ -108,11 +108,11 @@ def _prepare(root: AnyPath, card: DatasetCard) -> None:
 
 
 def _folders(root: AnyPath, card: DatasetCard) -> Iterator[AnyPath]:
-    """All that shards and their timings go into, from the top down."""
-    below_it = sorted({name.rpartition("/")[0] for name in card.shards} - {""})
+    """All folders of shards and of their timings; parents come before their subfolders."""
+    subfolders = sorted({name.rpartition("/")[0] for name in card.shards} - {""})
     for folder in (shards_folder(root), timings_folder(root)):
         yield folder
-        yield from (folder / name for name in below_it)
+        yield from (folder / name for name in subfolders)
 
 
 def _sweep(root: AnyPath, card: DatasetCard) -> None:
@@ -121,8 +121,8 @@ def _sweep(root: AnyPath, card: DatasetCard) -> None:
 
 
 @contextmanager
-def _undone_when_useless(root: AnyPath) -> Iterator[None]:
-    """If the run that began the data set fails before a shard is committed, remove what it made."""
+def _removed_if_nothing_committed(root: AnyPath) -> Iterator[None]:
+    """Context that removes everything the run made if it began the data set and fails before committing a shard."""
     begins = not dataset_file(root).exists()
     try:
         yield
@@ -138,9 +138,8 @@ def _undone_when_useless(root: AnyPath) -> Iterator[None]:
 def _refuse_other(root: AnyPath, card: DatasetCard) -> None:
     stored_card = read_card(root)
     if stored_card.config_hash != card.config_hash:
-        raise ConfigError(
-            "out", root, f"another folder; this one holds a data set with {_difference(stored_card, card)}"
-        )
+        differs = difference(stored_card.recipe, card.recipe)
+        raise ConfigError("out", root, f"another folder; this one holds a data set with {differs}")
     if stored_card.code_version != card.code_version:
         raise ConfigError(
             "out",
@@ -149,23 +148,6 @@ def _refuse_other(root: AnyPath, card: DatasetCard) -> None:
         )
 
 
-_HOW_TO_ADD = (
-    "; a data set does not grow: make another one of other pictures or another seed, and train on both, "
-    "data='[{path: ONE}, {path: OTHER}]'"
-)
-
-
-def _difference(stored_card: DatasetCard, card: DatasetCard) -> str:
-    """A phrase that names the first key in which two recipes differ, and says how to add sequences."""
-    difference = first_difference(stored_card.recipe, card.recipe, last="pictures")
-    if difference is None:
-        return "another configuration"
-    key, stored, requested = difference
-    if key == "pictures":
-        return "other pictures: the source has changed since" + _HOW_TO_ADD
-    return f"{key}={stored}, not {requested}" + (_HOW_TO_ADD if key == "num_sequences" else "")
-
-
 def has_shards(config: HasOut) -> bool:
-    """Whether a run that was interrupted has committed shards, which the same command does not make again."""
+    """Whether an interrupted run has committed shards, which the same command does not make again."""
     return bool(committed_names(config.out))

@@ -1,4 +1,4 @@
-"""Everything wrong with a data set besides what its shards hold, found in one pass over its manifests."""
+"""Finds all faults of a data set outside the contents of its shards, in one pass over its manifests."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
@@ -23,13 +23,13 @@ def examine(
     """Read all manifests, compare them with one another, with the card and with the tables.
 
     Args:
-        root, card: of the data set.
-        faults: what is wrong is added to it, a line each.
-        look: what is wrong with one shard; called once for each whose manifest is sound.
+        root, card: those of the data set.
+        faults: list to which faults are added, a line each.
+        look: returns the faults of one shard; it is called once for each shard whose manifest is sound.
         tables: whether to read the tables as well.
 
     Returns:
-        the survey of the sound manifests.
+        The survey of the sound manifests.
 
     Raises:
         UserError: if the storage fails.
@@ -39,12 +39,12 @@ def examine(
         refused.update(b"".join(quarantine_lines([manifest])))
         faults += look(manifest)
 
-    def again() -> Iterator[ShardManifest]:
+    def reread() -> Iterator[ShardManifest]:
         return read_sound_manifests(root, card, [])
 
-    faults += crossings.faults(again)
+    faults += crossings.faults(reread)
     if card.totals is not None and card.totals != survey.totals():
         faults.append(f"{root}: the totals of dataset.json are not those of its shards")
     if tables:
-        faults += table_faults(root, card, refused.hexdigest(), again)
+        faults += table_faults(root, card, refused.hexdigest(), reread)
     return survey

@@ -1,4 +1,4 @@
-"""Networks of renderers, in files that a user has: opened where they are used, once in a process."""
+"""Networks of renderers, in files of the user: they are loaded where they are used, once per process."""
 
 import warnings
 from collections.abc import Callable
@@ -34,7 +34,7 @@ class SamCheckpoint:
         """The network, loaded once in a process.
 
         Raises:
-            ConfigError: if the file is not a checkpoint of that variant, or the device is not there.
+            ConfigError: if the file is not a checkpoint of that variant, or the device is missing.
         """
         return _sam(self.path, self.sha256, self.key, variant, device)
 
@@ -51,10 +51,10 @@ class SaliencyNetwork:
         """The network as a function, (1, 3, h, w) -> (h, w), loaded once in a process.
 
         Args:
-            output: which of its outputs, as in Python.
+            output: index of the output that is used; negative indices count from the end.
 
         Raises:
-            ConfigError: if the file is no such network, or what runs it is not there.
+            ConfigError: if the file is no such network, or the runtime or device that it needs is missing.
         """
         return _saliency_network(self.path, self.sha256, self.key, device, output)
 
@@ -97,12 +97,12 @@ def _actor(path: str, sha256: str, key: str) -> "Actor":
     def strokes(canvases: NDArray[np.float32], pictures: NDArray[np.float32], done: float) -> NDArray[np.float32]:
         width_px = canvases.shape[-1]
         if isinstance(network, ProposingActor) and width_px % ACTOR_CELL_PX:
-            raise ConfigError(_beside(key, "width_px"), width_px, f"a multiple of {ACTOR_CELL_PX} with this actor")
+            raise ConfigError(_sibling_key(key, "width_px"), width_px, f"a multiple of {ACTOR_CELL_PX} with this actor")
         with torch.inference_mode():
-            answer: NDArray[np.float32] = network(torch.from_numpy(canvases), torch.from_numpy(pictures), done).numpy()
-        if not np.isfinite(answer).all():
+            actions: NDArray[np.float32] = network(torch.from_numpy(canvases), torch.from_numpy(pictures), done).numpy()
+        if not np.isfinite(actions).all():
             raise ConfigError(key, path, "weights that are finite: this actor outputs NaN")
-        return answer
+        return actions
 
     return strokes
 
@@ -113,13 +113,13 @@ def _sam(path: str, sha256: str, key: str, variant: str, device: str) -> "Sam":
     from segment_anything import sam_model_registry
 
     _check_unchanged(key, path, sha256)
-    _check_device(_beside(key, "device"), device)
+    _check_device(_sibling_key(key, "device"), device)
     expected = f"a whole checkpoint of Segment Anything {variant}"
     try:
         tensors = read_tensors(Path(path), key)
     except UserError as error:
         raise ConfigError(key, path, f"{expected} ({str(error).partition(': ')[2]})") from error
-    with torch.random.fork_rng(devices=[]):  # building draws weights that are replaced at once
+    with torch.random.fork_rng(devices=[]):  # building the network draws random weights, which are replaced at once
         network = sam_model_registry[variant]()
     try:
         network.load_state_dict(tensors)
@@ -135,14 +135,14 @@ def _saliency_network(
     _check_unchanged(key, path, sha256)
     run = (_onnx if path.lower().endswith(".onnx") else _torchscript)(path, key, device)
 
-    def answer(batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    def saliency(batch: NDArray[np.float32]) -> NDArray[np.float32]:
         outputs = run(batch)
         if not -len(outputs) <= output < len(outputs):
-            raise ConfigError(_beside(key, "output"), output, f"one of its {len(outputs)} outputs")
-        picture: NDArray[np.float32] = np.asarray(outputs[output], np.float32)[0].squeeze()
-        return picture
+            raise ConfigError(_sibling_key(key, "output"), output, f"one of its {len(outputs)} outputs")
+        saliency_map: NDArray[np.float32] = np.asarray(outputs[output], np.float32)[0].squeeze()
+        return saliency_map
 
-    return answer
+    return saliency
 
 
 def _onnx(path: str, key: str, device: str) -> Callable[[NDArray[np.float32]], list[Any]]:
@@ -152,20 +152,20 @@ def _onnx(path: str, key: str, device: str) -> Callable[[NDArray[np.float32]], l
         allowed = "with onnxruntime installed: pip install 'process-painter[onnx]'"
         raise ConfigError(key, path, allowed) from error
     if device not in _ONNX_PROVIDERS or not set(_ONNX_PROVIDERS[device]) <= set(onnxruntime.get_available_providers()):
-        raise ConfigError(_beside(key, "device"), device, "cpu, or cuda with onnxruntime-gpu")
+        raise ConfigError(_sibling_key(key, "device"), device, "cpu, or cuda with onnxruntime-gpu")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # a worker is one core
     try:
         session = onnxruntime.InferenceSession(path, options, providers=_ONNX_PROVIDERS[device])
     except Exception as error:  # the runtime's own exceptions have no common parent
         raise ConfigError(key, path, f"an ONNX network ({_first_line(error)})") from error
-    taken = session.get_inputs()
+    inputs = session.get_inputs()
 
     def run(batch: NDArray[np.float32]) -> list[Any]:
-        if len(taken) != 1 or not _fits(taken[0].shape, batch.shape):
-            shapes = [argument.shape for argument in taken]
-            raise ConfigError(_beside(key, "input_px"), batch.shape[-1], f"what the network takes: {shapes}")
-        outputs: list[Any] = session.run(None, {taken[0].name: batch})
+        if len(inputs) != 1 or not _fits(inputs[0].shape, batch.shape):
+            shapes = [argument.shape for argument in inputs]
+            raise ConfigError(_sibling_key(key, "input_px"), batch.shape[-1], f"what the network takes: {shapes}")
+        outputs: list[Any] = session.run(None, {inputs[0].name: batch})
         return outputs
 
     return run
@@ -174,10 +174,10 @@ def _onnx(path: str, key: str, device: str) -> Callable[[NDArray[np.float32]], l
 def _torchscript(path: str, key: str, device: str) -> Callable[[NDArray[np.float32]], list[Any]]:
     import torch
 
-    _check_device(_beside(key, "device"), device)
+    _check_device(_sibling_key(key, "device"), device)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # TorchScript is deprecated, but it is what such networks are found in
+            warnings.simplefilter("ignore")  # TorchScript is deprecated, but such networks are published in it
             network = torch.jit.load(path, map_location=device).eval()  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError) as error:
         raise ConfigError(key, path, "an .onnx file, or a TorchScript file that torch.jit.save wrote") from error
@@ -185,18 +185,18 @@ def _torchscript(path: str, key: str, device: str) -> Callable[[NDArray[np.float
     def run(batch: NDArray[np.float32]) -> list[Any]:
         try:
             with torch.inference_mode():
-                answer = network(torch.from_numpy(batch).to(device))
+                result = network(torch.from_numpy(batch).to(device))
         except RuntimeError as error:
             allowed = f"what the network takes ({_first_line(error)})"
-            raise ConfigError(_beside(key, "input_px"), batch.shape[-1], allowed) from error
-        outputs = list(answer) if isinstance(answer, tuple | list) else [answer]
+            raise ConfigError(_sibling_key(key, "input_px"), batch.shape[-1], allowed) from error
+        outputs = list(result) if isinstance(result, tuple | list) else [result]
         return [output.float().cpu().numpy() for output in outputs]
 
     return run
 
 
 def _fits(declared: list[Any], shape: tuple[int, ...]) -> bool:
-    """Whether a shape is one that an ONNX graph declares; names and None stand for any size."""
+    """Whether a shape fits the one that an ONNX graph declares, in which names and None stand for any size."""
     return len(declared) == len(shape) and all(
         not isinstance(size, int) or size == given for size, given in zip(declared, shape, strict=True)
     )
@@ -221,8 +221,8 @@ def _check_device(key: str, device: str) -> None:
         raise ConfigError(key, device, allowed) from error
 
 
-def _beside(key: str, name: str) -> str:
-    """The key of that name in the group of another key."""
+def _sibling_key(key: str, name: str) -> str:
+    """The key `name` in the configuration group that `key` is in."""
     group, dot, _ = key.rpartition(".")
     return f"{group}{dot}{name}"
 

@@ -1,4 +1,4 @@
-"""Painting the pictures of a shard: one by one or, where a renderer gains by it, many at once."""
+"""Paints the pictures of a shard one by one or, if the renderer is faster that way, many at once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from renderers.painting import Painting, to_uint8
 if TYPE_CHECKING:
     from pipelines.synthesis.sequence import RenderSettings, Stopwatch
 
-_PAINT_STAGE = 0  # spawn key, after the index of a sequence: other random things about it would take other numbers
-_AT_ONCE = 128  # pictures: more gain little, and their frames have to be held
+_PAINT_STAGE = 0  # in the spawn key, after a sequence's index; other uses of randomness would take other numbers
+_AT_ONCE = 128  # pictures: more gain little, and their frames take memory
 
 
 @dataclass(frozen=True, kw_only=True)
 class Painted:
     """A picture, how it was painted, and the (T, H, W, 3) frames at the steps that the schedule chose.
 
-    `seconds` is what the painting took, of a batch the even share.
+    `seconds` is the time that the painting took; in a batch, an equal share of the batch's time.
     """
 
     picture: Picture
@@ -34,7 +34,7 @@ class Painted:
 
 
 def spawn_key(sequence: PlannedSequence) -> tuple[int, int]:
-    """The spawn key of a painting's random numbers, which the seed of the run completes."""
+    """The spawn key of a painting's random numbers; it is used with the seed of the run."""
     return sequence.index, _PAINT_STAGE
 
 
@@ -59,7 +59,7 @@ def paint_sequence(sequence: PlannedSequence, settings: "RenderSettings", watch:
 class Batches:
     """Paints the sequences of a shard in batches, as they are asked for in order.
 
-    A picture that cannot be loaded or painted is refused when it is asked for, and takes no other with it.
+    A picture that cannot be loaded or painted is refused when it is asked for; the others of its batch are painted.
     """
 
     def __init__(self, sequences: Sequence[PlannedSequence], settings: "RenderSettings") -> None:
@@ -70,18 +70,18 @@ class Batches:
         """The painting of one sequence.
 
         Raises:
-            Exception: whatever was in the way of it.
+            Exception: the error that loading or painting it raised.
         """
         choice = self._settings.renderers[sequence.renderer]
         if not choice.renderer.gains_by_batches(choice.config):
             return paint_sequence(sequence, self._settings, watch)
         if sequence.index not in self._outcomes:
-            alike = (
+            same_renderer = (
                 other
                 for other in self._sequences
                 if other.renderer == sequence.renderer and other.index >= sequence.index
             )
-            self._paint(list(islice(alike, _AT_ONCE)), watch)
+            self._paint(list(islice(same_renderer, _AT_ONCE)), watch)
         outcome = self._outcomes.pop(sequence.index)
         if isinstance(outcome, Exception):
             raise outcome
@@ -101,13 +101,13 @@ class Batches:
         except (OSError, MemoryError, StorageFault):
             raise
         except Exception:
-            for one in pictures:
+            for pair in pictures:
                 try:
-                    self._paint_together([one], watch)
+                    self._paint_together([pair], watch)
                 except (OSError, MemoryError, StorageFault):
                     raise
                 except Exception as error:
-                    self._outcomes[one[0].index] = error
+                    self._outcomes[pair[0].index] = error
 
     def _paint_together(self, pictures: list[tuple[PlannedSequence, Picture]], watch: "Stopwatch") -> None:
         if not pictures:
@@ -115,17 +115,19 @@ class Batches:
         choice = self._settings.renderers[pictures[0][0].renderer]
         images = [picture.image for _, picture in pictures]
         seeds = [_seed(sequence, self._settings) for sequence, _ in pictures]
-        known = [picture.knowledge() for _, picture in pictures]
-        paintings = choice.renderer.paint_batch(images, choice.config, seeds, choice.assets.content, known)
+        knowledge = [picture.knowledge() for _, picture in pictures]
+        paintings = choice.renderer.paint_batch(images, choice.config, seeds, choice.assets.content, knowledge)
         seconds = watch.lap("paint") / len(pictures)
         steps = [self._settings.schedule.steps(painting.left) for painting in paintings]
         programs = [painting.program for painting in paintings]
         frames = choice.renderer.replay_batch(programs, steps, choice.config)
-        for (sequence, picture), painting, chosen, canvases in zip(pictures, paintings, steps, frames, strict=True):
+        for (sequence, picture), painting, frame_steps, canvases in zip(
+            pictures, paintings, steps, frames, strict=True
+        ):
             self._outcomes[sequence.index] = Painted(
                 picture=picture,
                 painting=painting,
-                steps=chosen,
+                steps=frame_steps,
                 frames=np.stack([to_uint8(canvas) for canvas in canvases]),
                 seconds=seconds,
             )

@@ -1,8 +1,8 @@
 """What a run will make: which picture, renderer and seed becomes which sequence, in which shard. Pure and cheap.
 
-The plan depends on the configuration and the source alone, never on how many workers there are or what has been done.
-It does not grow with the run: sequences are computed when their shard is asked for. Memory holds
-one bit per picture (whether it is held out) and, where there are several renderers, two bytes per turn of the deal.
+The plan depends on the configuration and the source alone, never on the number of workers or on what is done already.
+Sequences are computed when their shard is asked for, so memory holds only one bit per picture (whether it is in the
+`val` split) and, if renderers are dealt by weight, two bytes per turn.
 """
 
 import hashlib
@@ -21,14 +21,14 @@ from training.data.layout import MOST_SEQUENCES, SPLITS, sequence_key, shard_nam
 from training.data.order import summable
 
 _LEAST_SHARD, _MOST_SHARD, _SHARDS_WANTED = 4, 256, 32
-_BLOCK = 1 << 16  # sequences looked at together
+_BLOCK = 1 << 16  # sequences that are computed together
 _MOST_READ = 100_000
-"""Computed pictures that are described one by one in a fingerprint; of more, the formula is."""
+"""The most computed pictures whose entries are hashed one by one in a fingerprint; above, their formula is hashed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedSequence:
-    """One sequence to make: its index in the whole run, its key, its picture, and which of the run's renderers."""
+    """One sequence to make: its index in the run, its key, its picture, and the number of its renderer in the run."""
 
     index: int
     key: str
@@ -52,10 +52,10 @@ class Plan:
 
     Attributes:
         entries: pictures of the source, in its order.
-        num_sequences: in all.
-        num_renderers: R.
-        turns: renderer of each turn of the deal; None where every picture is painted once by every renderer.
-        shard_size: sequences a shard.
+        num_sequences: number of sequences in all shards.
+        num_renderers: number of renderers of the run.
+        turns: renderer of each dealt turn (see `deal`); None if every picture is painted once by every renderer.
+        shard_size: sequences per shard.
         val_fraction: share of pictures in the `val` split.
     """
 
@@ -73,7 +73,7 @@ class Plan:
         return tuple(shard_names({split: -(-count // self.shard_size) for split, count in counts.items()}))
 
     def shards(self, made: Container[str] = ()) -> Iterator[ShardPlan]:
-        """The shards, in the order of `shard_names`, but those that are made."""
+        """The shards in the order of `shard_names`, without those in `made`."""
         names = iter(self.shard_names)
         for split in SPLITS:
             for number, indices in enumerate(_in_shards(self._indices(split), self.shard_size)):
@@ -86,7 +86,7 @@ class Plan:
                     )
 
     def fingerprint(self) -> str:
-        """Hash of all pictures, captions and licences: another source, another plan."""
+        """Hash of all pictures, captions and licences, which tells whether two plans have the same source."""
         digest = hashlib.sha256()
         if isinstance(self.entries, ComputedPictures) and len(self.entries) > _MOST_READ:
             digest.update(f"{len(self.entries)} of {self.entries.formula}".encode())
@@ -97,16 +97,16 @@ class Plan:
         return digest.hexdigest()
 
     def _indices(self, split: str) -> Iterator[NDArray[np.int64]]:
-        """Indices of the sequences of a split, ascending, block by block. A picture is wholly in one, by its hash."""
+        """Indices of the sequences of a split, ascending, in blocks. All sequences of a picture are in one split."""
         for first in range(0, self.num_sequences, _BLOCK):
             indices = np.arange(first, min(first + _BLOCK, self.num_sequences))
-            pictures, _ = self._dealt(indices)
+            pictures, _ = self._pictures_and_renderers(indices)
             held_out = (self._held_out[pictures >> 3] << (pictures & 7).astype(np.uint8)) & 128 > 0
             yield indices[held_out == (split == "val")]
 
     @cached_property
     def _held_out(self) -> NDArray[np.uint8]:
-        """A bit a picture."""
+        """Packed bits: whether each picture is in the `val` split."""
         if not self.val_fraction:
             return np.zeros(len(self.entries) // 8 + 1, np.uint8)
         entries = self.entries
@@ -114,32 +114,32 @@ class Plan:
         drawn = (in_val(sha256, self.val_fraction) for sha256 in hashes)
         return np.concatenate([np.packbits(block) for block in iter(lambda: list(islice(drawn, _BLOCK)), [])])
 
-    def _dealt(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.integer]]:
+    def _pictures_and_renderers(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.integer]]:
         """(n,) picture and renderer of each of (n,) sequences."""
         if self.turns is None:
             return indices // self.num_renderers, indices % self.num_renderers
         rounds, pictures = np.divmod(indices, len(self.entries))
-        # A picture's own turns are consecutive ones of the deal: however many pictures there are, one that comes again
-        # meets the other renderers in their shares.
+        # The turns of one picture are consecutive turns of the deal. So a picture that is painted several times meets
+        # the renderers in their shares, whatever the number of pictures.
         return pictures, self.turns[pictures + rounds]
 
     def _sequences(self, indices: NDArray[np.int64]) -> Iterator[PlannedSequence]:
         for index, picture, renderer in zip(
-            indices.tolist(), *map(np.ndarray.tolist, self._dealt(indices)), strict=True
+            indices.tolist(), *map(np.ndarray.tolist, self._pictures_and_renderers(indices)), strict=True
         ):
             yield PlannedSequence(index=index, key=sequence_key(index), entry=self.entries[picture], renderer=renderer)
 
 
 def _in_shards(blocks: Iterable[NDArray[np.int64]], size: int) -> Iterator[NDArray[np.int64]]:
-    """The same numbers in arrays of `size`, but for the last."""
-    left = np.empty(0, np.int64)
+    """The same indices in arrays of `size`; the last may be shorter."""
+    remaining = np.empty(0, np.int64)
     for block in blocks:
-        left = np.concatenate([left, block])
-        whole = len(left) // size * size
-        yield from left[:whole].reshape(-1, size)
-        left = left[whole:]
-    if len(left):
-        yield left
+        remaining = np.concatenate([remaining, block])
+        whole = len(remaining) // size * size
+        yield from remaining[:whole].reshape(-1, size)
+        remaining = remaining[whole:]
+    if len(remaining):
+        yield remaining
 
 
 def make_plan(
@@ -151,11 +151,11 @@ def make_plan(
 ) -> Plan:
     """Deal pictures and renderers to sequences.
 
-    Without a number, every picture is painted once by every renderer. With one, pictures are taken in order, again from
-    the first when they run out, and renderers are dealt by weight.
+    If `num_sequences` is None, every picture is painted once by every renderer. Otherwise pictures are taken in order,
+    again from the first when they run out, and renderers are dealt by weight.
 
     Raises:
-        UserError: if every picture by every renderer is more than a data set holds.
+        UserError: if every picture by every renderer is more than a data set can hold.
     """
     turns = None
     if num_sequences is None:
@@ -179,11 +179,11 @@ def make_plan(
 
 
 def deal(weights: Sequence[float], count: int) -> NDArray[np.uint16]:
-    """Deal `count` turns by weight, so that at any moment each share is met to within one turn.
+    """Deal `count` turns by weight, so that after every turn each renderer has its share to within one turn.
 
-    A turn goes to the one who must have it soonest, among those who are due one: earliest deadline first, which keeps
-    this promise whatever the weights (proportionate fairness). To serve whoever is furthest behind does not: with many
-    uneven weights somebody falls more than a turn behind.
+    Among the renderers that are due a turn, the one with the earliest deadline gets it, which keeps this promise for
+    all weights (proportionate fairness). Serving the renderer that is furthest behind does not: with many uneven
+    weights some renderer falls more than a turn behind.
 
     Args:
         weights: all above 0.
@@ -194,17 +194,17 @@ def deal(weights: Sequence[float], count: int) -> NDArray[np.uint16]:
         return turns
     relative = summable(weights)
     shares: list[float] = (relative / np.sum(relative)).tolist()
-    had = [0] * len(shares)
+    counts = [0] * len(shares)
     for turn in range(count):
         chosen, soonest = 0, math.inf
-        for number, share in enumerate(shares):  # numbers of Python: arrays as short as these are slower
-            if share * (turn + 1) > had[number] and (deadline := (had[number] + 1) / share) < soonest:
+        for number, share in enumerate(shares):  # Python's floats, as NumPy is slower on such short arrays
+            if share * (turn + 1) > counts[number] and (deadline := (counts[number] + 1) / share) < soonest:
                 chosen, soonest = number, deadline
         turns[turn] = chosen
-        had[chosen] += 1
+        counts[chosen] += 1
     return turns
 
 
 def in_val(sha256: str, val_fraction: float) -> bool:
-    """Whether a picture of this hash is held out."""
+    """Whether the picture with this hash is in the `val` split."""
     return int(sha256[:13], 16) / 16**13 < val_fraction

@@ -1,4 +1,4 @@
-"""Checks of what a data set promises of each sequence: its record, its frames, and the painting that they show."""
+"""Checks what a data set promises about each sequence: its record, its frames, and the painting that they show."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -22,12 +22,12 @@ from training.data.remote import AnyPath
 from training.data.sequence import StoredSequence, read_sequences
 
 _LOSSLESS = ("webp", "png")
-_LOSS = 32  # levels of 255 by which JPEG may change a pixel
-_ROUNDING = 2e-3  # of distances: of sums, and of 8-bit frames where no octave is nearly empty
+_JPEG_TOLERANCE = 32  # levels of 255 by which JPEG may change a pixel
+_DISTANCE_TOLERANCE = 2e-3  # rounding of sums, and of 8-bit frames in which no octave is nearly empty
 
 
 def shard_faults(root: AnyPath, manifest: ShardManifest, card: DatasetCard, *, replay: bool) -> Iterator[str]:
-    """Everything wrong with one shard, a line each.
+    """One line for each fault of a shard.
 
     Raises:
         UserError: if the storage fails.
@@ -56,11 +56,11 @@ def _faults_of(
             return list(_text_faults(sequence))
         record = manifest.records[number]
         encoding = encoding_of(card)
-        if encoding is not None:  # what latents show, the data set that they were made of promises
+        if encoding is not None:  # the frames are checked in the data set that the latents were made from
             return list(_latent_faults(sequence, record, encoding))
         faults = record_faults(sequence, manifest, record)
         return [*faults, *sequence_faults(sequence, manifest, card, replay=replay)]
-    except Exception as error:  # forged content raises anything
+    except Exception as error:  # malformed content can raise any exception
         return [f"cannot be checked ({type(error).__name__}: {' '.join(str(error).split())})"]
 
 
@@ -94,7 +94,7 @@ def _latent_faults(sequence: StoredSequence, record: Mapping[str, Any], encoding
 def sequence_faults(
     sequence: StoredSequence, manifest: ShardManifest, card: DatasetCard, *, replay: bool
 ) -> Iterator[str]:
-    """Everything wrong with one sequence, by the promises of a painting (docs/promises.md)."""
+    """All faults of one sequence, by the promises of a painting (docs/promises.md)."""
     facts = sequence.facts
     frames = sequence.frames()
     if in_val(facts["source"]["sha256"], card.recipe["val_fraction"]) != (manifest.split == "val"):
@@ -111,7 +111,7 @@ def sequence_faults(
         yield "no strokes.npz member"
         return
     program = StrokeProgram.from_bytes(sequence.members["strokes.npz"])
-    tolerance = 0 if lossless else _LOSS
+    tolerance = 0 if lossless else _JPEG_TOLERANCE
     if program.family not in families():
         yield f"no renderer '{program.family}' to replay it"
         return
@@ -129,39 +129,39 @@ def sequence_faults(
         yield "the frames are not in the order of their steps"
         return
     notes = renderer(program.family).notes(program, steps)
-    (bare,) = renderer(program.family).replay(program, [0])
-    blank = to_uint8(bare)
+    (blank_canvas,) = renderer(program.family).replay(program, [0])
+    blank = to_uint8(blank_canvas)
     if _largest_difference(frames[0], blank) > tolerance:
         yield "the first frame is not the blank canvas"
-    yield from _course_faults(program, facts, frames, notes, card, replay=replay)
+    yield from _frame_faults(program, facts, frames, notes, card, replay=replay)
     yield from _note_faults(sequence, notes)
     if "regions" in facts:
         yield from region_faults(sequence, program, frames, tolerance)
 
 
-def _course_faults(
+def _frame_faults(
     program: StrokeProgram, facts: Mapping[str, Any], frames: Any, notes: Sequence[Note] | None, card: DatasetCard, *,
     replay: bool,
 ) -> Iterator[str]:  # fmt: skip
-    """Frames that the program does not paint, that recede from the finished one, or are elsewhere than the json says.
+    """Faults of frames: not what the program paints, receding from the finished one, or not as far as the json says.
 
-    Frames are chosen by the distances of exact canvases. Of a canvas that hardly differs from the blank one in some
-    octave, or in some region, rounding to 8 bits moves the distance by far more than a frame does. So these are judged
-    by the canvases that the program paints; without `replay`, only where stored frames seem to recede.
+    Frames are chosen by the distances of exact canvases. If a canvas hardly differs from the blank one in some octave
+    or region, rounding to 8 bits changes its distance by far more than the step to the next frame does. So distances
+    are computed from the canvases that the program paints; without `replay`, only where stored frames seem to recede.
     """
     stored = [frame["distance"] for frame in facts["frames"]]
-    tolerance = _rounding_of(facts) if _is_lossless(card) else _LOSS
+    tolerance = _device_tolerance(facts) if _is_lossless(card) else _JPEG_TOLERANCE
     rise = None if replay else _rise_of_frames(program, frames, notes, card)
     if replay or rise is not None:
         painted = list(renderer(program.family).replay(program, [frame["step"] for frame in facts["frames"]]))
-        other = _first_other(frames, painted, tolerance)
-        if other is not None:
-            yield f"frame {other} is not what its program paints"
+        differing = _first_differing(frames, painted, tolerance)
+        if differing is not None:
+            yield f"frame {differing} is not what its program paints"
             rise = _rise_of_frames(program, frames, notes, card)
         else:
             distances = renderer(program.family).distances(program, painted)
             rise = _first_rise(distances, notes, card)
-            if _measures_all(program, facts) and np.abs(distances - stored).max() > _ROUNDING:
+            if _are_distances_exact(program, facts) and np.abs(distances - stored).max() > _DISTANCE_TOLERANCE:
                 yield "the frames are not as far from the finished painting as its json says"
     if rise is not None:
         yield f"the distance to the finished canvas rises at frame {rise}"
@@ -170,7 +170,7 @@ def _course_faults(
 def _rise_of_frames(
     program: StrokeProgram, frames: Any, notes: Sequence[Note] | None, card: DatasetCard
 ) -> int | None:  # fmt: skip
-    """The first frame that seems to recede by its 8-bit pixels; None where there is none, or they are not exact."""
+    """The first frame that seems to recede by its 8-bit pixels; None if none does, or frames are stored with loss."""
     if not _is_lossless(card):
         return None
     canvases = [frame / np.float32(255) for frame in frames]
@@ -178,21 +178,21 @@ def _rise_of_frames(
 
 
 def _first_rise(distances: NDArray[np.float64], notes: Sequence[Note] | None, card: DatasetCard) -> int | None:
-    """The first frame that is farther from the finished one than the frame before, where it should not be."""
+    """The first frame that is farther from the finished one than the frame before without a reason; None if none is."""
     if card.recipe["schedule"]["spacing"] != "distance":
         return None
-    rises = np.diff(distances) > _ROUNDING
+    rises = np.diff(distances) > _DISTANCE_TOLERANCE
     if notes is not None:
         rises &= [not note.receding for note in notes[1:]]
     return int(np.argmax(rises)) + 1 if rises.any() else None
 
 
-def _measures_all(program: StrokeProgram, facts: Mapping[str, Any]) -> bool:
-    """Whether the json's distances are those of the canvases that are replayed here: of this device, at full size.
+def _are_distances_exact(program: StrokeProgram, facts: Mapping[str, Any]) -> bool:
+    """Whether the json's distances were measured on the canvases that are replayed here: same device, full size.
 
-    Families with a measure of their own may take it of smaller canvases while they paint, as `region` does.
+    Families with a distance of their own may measure it on smaller canvases while they paint, as `region` does.
     """
-    return not _rounding_of(facts) and type(renderer(program.family)).distances is Renderer.distances
+    return not _device_tolerance(facts) and type(renderer(program.family)).distances is Renderer.distances
 
 
 def _is_lossless(card: DatasetCard) -> bool:
@@ -200,7 +200,7 @@ def _is_lossless(card: DatasetCard) -> bool:
 
 
 def _note_faults(sequence: StoredSequence, notes: Sequence[Note] | None) -> Iterator[str]:
-    """Frames whose json or caption does not match what the program does there."""
+    """Frames whose json or caption does not match what the program does at their steps."""
     frames = sequence.facts["frames"]
     for number, frame in enumerate(frames):
         expected = {} if notes is None else note_facts(notes[number])
@@ -214,17 +214,17 @@ def _note_faults(sequence: StoredSequence, notes: Sequence[Note] | None) -> Iter
             yield "the captions of its frames do not tell what its program does"
 
 
-def _rounding_of(facts: Mapping[str, Any]) -> int:
-    """Levels of 255 by which what is replayed here, on the CPU, may differ: none, unless another device painted it."""
+def _device_tolerance(facts: Mapping[str, Any]) -> int:
+    """Levels of 255 by which a replay on this CPU may differ: 0, or 1 if another device painted the sequence."""
     return 0 if facts["renderer"]["config"].get("device", "cpu") == "cpu" else 1
 
 
 def _artist_faults(facts: dict[str, Any], frames: Any | None) -> Iterator[str]:
-    """Faults of an artist's sequence: it has no strokes to replay, and its distance may rise, as people do step back.
+    """Faults of an artist's sequence. It has no strokes to replay, and its distance may rise, as artists paint over.
 
     Args:
-        facts: its json.
-        frames: None where they were stored with loss, and distances cannot be computed again.
+        facts: the json member of the sequence.
+        frames: None if they were stored with loss, so that distances cannot be computed again.
     """
     steps = [frame["step"] for frame in facts["frames"]]
     if steps != sorted(set(steps)):
@@ -233,12 +233,12 @@ def _artist_faults(facts: dict[str, Any], frames: Any | None) -> Iterator[str]:
         return
     canvases = [frame / np.float32(255) for frame in frames]
     stored_distances = [frame["distance"] for frame in facts["frames"]]
-    if np.abs(canvas_distances(canvases, canvases[0]) - stored_distances).max() > _ROUNDING:
+    if np.abs(canvas_distances(canvases, canvases[0]) - stored_distances).max() > _DISTANCE_TOLERANCE:
         yield "the frames are not as far from the finished painting as its json says"
 
 
-def _first_other(frames: Any, canvases: Sequence[Image], tolerance: int) -> int | None:
-    """Number of the first frame that differs from its canvas by more than so many levels of 255."""
+def _first_differing(frames: Any, canvases: Sequence[Image], tolerance: int) -> int | None:
+    """Number of the first frame that differs from its canvas by more than `tolerance` levels of 255."""
     for number, (frame, canvas) in enumerate(zip(frames, canvases, strict=True)):
         if _largest_difference(frame, to_uint8(canvas)) > tolerance:
             return number

@@ -1,4 +1,4 @@
-"""Our code, as it is sent to the workers of a Ray cluster, so that they run what the driver runs."""
+"""This program's code, sent to the workers of a Ray cluster, so that they run what the driver runs."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ def is_sent_already() -> bool:
 
 @contextmanager
 def code_for_workers() -> Iterator[Path]:
-    """A folder with our packages and nothing else, for the `working_dir` of a `runtime_env`; gone afterwards."""
+    """Context with a temporary folder that holds only this program's packages, for `working_dir` of a `runtime_env`."""
     with tempfile.TemporaryDirectory(prefix="process-painter-code-") as folder:
         for package in ("process_painter", *PACKAGES):
             shutil.copytree(ROOT / package, Path(folder) / package, ignore=_NOT_SENT)

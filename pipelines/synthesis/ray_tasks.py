@@ -1,4 +1,4 @@
-"""Shards as tasks of Ray: so many are in flight, and a task takes and returns a few kilobytes; pixels stay with it."""
+"""Shards as tasks of Ray: a limited number is in flight, and a task takes and returns kilobytes, never pixels."""
 
 import atexit
 import os
@@ -18,18 +18,18 @@ from pipelines.synthesis.run_config import ClusterConfig
 from pipelines.synthesis.shard import ShardReport, ShardSettings, fault_of_ours
 from process_painter import worker
 
-_IN_FLIGHT_PER_WORKER = 2  # more than there are cores, which also tells an autoscaler that there is more to do
-_MAX_RETRIES = 5  # of a task whose worker died; a Python exception is a report, never a retry
-_MEMORY_BYTES = 1 << 30  # of one worker, for Ray's admission control; 5,000 strokes at 1024 px take 0.9 GB
-_SECONDS_BETWEEN_COUNTS = 5.0  # of the cores of a cluster that may grow
-_SECONDS_BETWEEN_LOOKS = 1.0  # at tasks that are done and at Ray itself
-_SERVICES = {"raylet", "gcs_server"}  # of Ray, which nothing replaces when they die
+_IN_FLIGHT_PER_WORKER = 2  # more tasks than cores, which also tells an autoscaler that there is more to do
+_MAX_RETRIES = 5  # of a task whose worker died; a Python exception becomes a report and is never retried
+_MEMORY_BYTES = 1 << 30  # per worker, for Ray's admission control; 5,000 strokes at 1024 px take 0.9 GB
+_SECONDS_BETWEEN_COUNTS = 5.0  # between counts of the cores of a cluster, which may grow
+_SECONDS_BETWEEN_CHECKS = 1.0  # between checks of finished tasks and of Ray itself
+_SERVICES = {"raylet", "gcs_server"}  # processes of Ray that nothing restarts when they die
 
 
 def render_on_ray(
     plans: Iterator[ShardPlan], settings: ShardSettings, cluster: ClusterConfig, asked: int | None
 ) -> Generator[ShardReport]:
-    """As `cluster.render_shards`, on a Ray of our own or on an existing cluster.
+    """Render shards as `cluster.render_shards` does, on a Ray that this process starts or on an existing cluster.
 
     Raises:
         UserError: if Ray does not start, the cluster cannot be reached or used, or it has too few GPUs.
@@ -37,34 +37,34 @@ def render_on_ray(
     import ray
 
     with ExitStack() as stack:
-        stack.enter_context(_sigterm_left_as_it_was())
+        stack.enter_context(_keeping_sigterm_handler())
         stack.callback(_shut_down)
-        with _sigterm_left_as_it_was():
+        with _keeping_sigterm_handler():
             _connect(cluster, num_workers(asked), stack)
         if cluster.gpus_per_worker:
             _check_gpus(cluster, float(ray.cluster_resources().get("GPU", 0.0)))
-        room = _Room(cluster, asked)
+        limit = _Room(cluster, asked)
         task = ray.remote(
             num_cpus=1,
             num_gpus=cluster.gpus_per_worker,
-            memory=_task_memory(cluster, room.workers),
+            memory=_task_memory(cluster, limit.workers),
             max_retries=_MAX_RETRIES,
         )(worker.render_shard)
         processor = _processor(cluster)
         waiting: dict[Any, str] = {}  # task -> shard
         for plan in plans:
-            while len(waiting) >= room.in_flight():
+            while len(waiting) >= limit.in_flight():
                 _check_services()
-                yield from _done(waiting)
-            # Not by `ray.put`: a driver that owns an object is ended by Ray while it looks for it on a lost node.
+                yield from _finished_reports(waiting)
+            # Arguments are not shared by `ray.put`: Ray ends a driver that looks for its own object on a lost node.
             waiting[task.remote(plan, settings, processor)] = plan.name
         while waiting:
             _check_services()
-            yield from _done(waiting)
+            yield from _finished_reports(waiting)
 
 
 def _dead_services() -> set[str]:
-    """Those processes of our own Ray that have ended and that it cannot do without."""
+    """The indispensable processes of the Ray that this process started which have ended."""
     import ray
 
     node = ray._private.worker._global_node
@@ -72,7 +72,7 @@ def _dead_services() -> set[str]:
 
 
 def _check_services() -> None:
-    """Stop in time: some seconds after such a loss, Ray's library ends the driver, without a line that says why.
+    """Raise if Ray has lost a service: some seconds later its library would end this process without saying why.
 
     Raises:
         UserError: naming the process.
@@ -84,7 +84,7 @@ def _check_services() -> None:
 
 
 def _shut_down() -> None:
-    """End Ray; of one that has lost a service, what is left is killed, as it would be waited for."""
+    """End Ray. If it has lost a service, its other processes are killed, since a shutdown would wait for them."""
     import ray
 
     if not _dead_services():
@@ -95,11 +95,11 @@ def _shut_down() -> None:
 
 
 class _Room:
-    """How many tasks may be in flight: by the workers that were asked for, or by the cores of a cluster as it grows.
+    """How many tasks may be in flight: by the requested number of workers, or by the cores of a cluster as it grows.
 
     Args:
-        cluster: where.
-        asked: for so many workers, if anybody did.
+        cluster: where tasks run.
+        asked: the requested number of workers; None for one a core.
     """
 
     def __init__(self, cluster: ClusterConfig, asked: int | None) -> None:
@@ -109,7 +109,7 @@ class _Room:
 
     @property
     def workers(self) -> int:
-        """Workers that there are now."""
+        """The current number of workers."""
         import ray
 
         if self._fixed is not None:
@@ -120,13 +120,13 @@ class _Room:
         return self._workers
 
     def in_flight(self) -> int:
-        """Tasks that may be in flight now."""
+        """The number of tasks that may be in flight now."""
         return _IN_FLIGHT_PER_WORKER * self.workers
 
 
 @contextmanager
-def _sigterm_left_as_it_was() -> Iterator[None]:
-    """Around the start of Ray, which takes SIGTERM for itself and ends the process by an exit code of its own.
+def _keeping_sigterm_handler() -> Iterator[None]:
+    """Context that restores the handler of SIGTERM; Ray installs one that ends the process with its own exit code.
 
     Raises:
         KeyboardInterrupt: if SIGTERM came while Ray started.
@@ -142,24 +142,24 @@ def _sigterm_left_as_it_was() -> Iterator[None]:
 
 
 def _connect(cluster: ClusterConfig, workers: int, stack: ExitStack) -> None:
-    """Start a Ray of our own, or join one, whose workers get our code and their environment."""
+    """Start a Ray for this process, or join an existing one, whose workers get this code and their environment."""
     import ray
 
     try:
         if cluster.kind == "local":
-            # By name: without it, Ray would join any Ray that runs here or is named in RAY_ADDRESS.
+            # Without this address, Ray would join any Ray that runs here or is named in RAY_ADDRESS.
             ray.init(
                 address="local", num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level="error"
             )
             return
-        _knock(cluster.address or "auto")
+        _check_reachable(cluster.address or "auto")
         environment: dict[str, Any] = {"env_vars": worker_variables(cluster)}
         if cluster.code == "send" and not is_sent_already():
             environment["working_dir"] = str(stack.enter_context(code_for_workers()))
         ray.init(address=cluster.address, runtime_env=environment, logging_level="error")
     except UserError:
         raise
-    except Exception as error:  # of no class of its own where a machine is too busy to start Ray in time
+    except Exception as error:  # Ray raises a bare Exception when a machine is too busy to start it in time
         reason = " ".join(str(error).split())
         if cluster.kind == "local":
             raise UserError(
@@ -171,10 +171,10 @@ def _connect(cluster: ClusterConfig, workers: int, stack: ExitStack) -> None:
 
 
 def _processor(cluster: ClusterConfig) -> str | None:
-    """What kernels are compiled for on the machine that answers first; None where all machines compile alike.
+    """The processor that kernels are compiled for on the first machine that answers; None if all compile for the same.
 
     Raises:
-        UserError: if no machine of the cluster can run our code.
+        UserError: if no machine of the cluster can run this program.
     """
     import ray
 
@@ -191,20 +191,20 @@ def _processor(cluster: ClusterConfig) -> str | None:
 
 
 def _check_gpus(cluster: ClusterConfig, num_gpus: float) -> None:
-    """Tasks that ask for more than there is would wait for ever.
+    """Refuse tasks that need more GPU than the cluster has: they would wait for ever.
 
     Raises:
-        ConfigError: if workers cannot get what they are to have.
+        ConfigError: naming the key.
     """
     if cluster.gpus_per_worker > num_gpus:
         raise ConfigError("cluster.gpus_per_worker", cluster.gpus_per_worker, f"0: this cluster has {num_gpus:g} GPUs")
 
 
-def _knock(address: str) -> None:
-    """Ray tries for minutes to reach a machine that does not answer, so ask first.
+def _check_reachable(address: str) -> None:
+    """Check that a machine answers, since Ray would try for minutes to reach one that does not.
 
     Raises:
-        OSError: if nobody answers at `host:port`; other kinds of address are Ray's to judge.
+        OSError: if nothing answers at `host:port`; other kinds of address are left to Ray.
     """
     host, _, port = address.rpartition(":")
     if host and "/" not in host and port.isdecimal():
@@ -212,26 +212,26 @@ def _knock(address: str) -> None:
 
 
 def _task_memory(cluster: ClusterConfig, workers: int) -> int:
-    """Ask for what a task needs, but never so much that our own small machine could not run its workers."""
+    """Bytes to ask Ray for per task: what a task needs, but not so much that this machine could not run its workers."""
     if cluster.kind == "ray":
         return _MEMORY_BYTES
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return min(_MEMORY_BYTES, int(free * 0.3) // workers)
 
 
-def _done(waiting: dict[Any, str]) -> Iterator[ShardReport]:
-    """The report of a task that is done; none if none is after a while, in which a cluster may have grown."""
+def _finished_reports(waiting: dict[Any, str]) -> Iterator[ShardReport]:
+    """The report of a finished task; none if no task finishes in a second, so that the limit is computed again."""
     import ray
 
-    ready, _ = ray.wait(list(waiting), num_returns=1, timeout=_SECONDS_BETWEEN_LOOKS)
+    ready, _ = ray.wait(list(waiting), num_returns=1, timeout=_SECONDS_BETWEEN_CHECKS)
     for task in ready:
         yield _report(task, waiting.pop(task))
 
 
 def _report(task: Any, name: str) -> ShardReport:
-    """A task's report; one whose worker died too often becomes a report as well, so that the others go on.
+    """A task's report. A task whose worker died too often becomes a report of an error, so that other shards continue.
 
-    One that failed in Python is no such task: all others would fail as well.
+    A task that failed in Python gives a fatal report, because all other tasks would fail too.
     """
     import ray
 

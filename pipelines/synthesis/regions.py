@@ -14,12 +14,12 @@ from training.data.sequence import StoredSequence
 
 
 def label_map_bytes(labels: NDArray[np.uint16]) -> bytes:
-    """The label map as a grey PNG: of 8 bits a pixel where they suffice, else of 16."""
+    """The label map as a grey PNG, of 8 bits a pixel if they suffice, else of 16."""
     return png_of(labels.astype(np.uint8) if labels.max() < 256 else labels)
 
 
 def read_label_map(data: bytes) -> NDArray[np.uint16]:
-    """(H, W) what `label_map_bytes` wrote.
+    """The (H, W) label map that `label_map_bytes` wrote.
 
     Raises:
         ValueError: if it is not a grey picture.
@@ -31,7 +31,7 @@ def read_label_map(data: bytes) -> NDArray[np.uint16]:
 
 
 def region_facts(regions: Regions) -> list[dict[str, Any]]:
-    """A row a region, in painting order: label, saliency (the most salient is 1), and area in pixels."""
+    """An entry for each region in painting order: label, saliency (the most salient is 1), and area in pixels."""
     return [
         {"label": label, "saliency": regions.saliency[label], "area_px": regions.areas_px[label]}
         for label in regions.order
@@ -41,13 +41,13 @@ def region_facts(regions: Regions) -> list[dict[str, Any]]:
 def region_faults(
     sequence: StoredSequence, program: StrokeProgram, frames: NDArray[np.uint8], tolerance: int
 ) -> Iterator[str]:
-    """Everything wrong with the regions of a sequence: they must partition the canvas, be painted as the json says,
-    and never change once they are finished.
+    """Faults of the regions of a sequence: they must partition the canvas, be painted as the json says, and never
+    change once they are finished.
 
     Raises:
         ValueError: if a label map cannot be read.
     """
-    from renderers.region.region_map import REGION, decoded_labels  # compiles kernels: only for who looks at regions
+    from renderers.region.region_map import REGION, decoded_labels  # imported only if needed: it compiles kernels
 
     facts = sequence.facts
     labels = read_label_map(sequence.members["regions.png"])
@@ -69,11 +69,11 @@ def _revisions(
     labels: NDArray[np.uint16], painted: NDArray[np.int_], steps: Sequence[int], frames: NDArray[np.uint8],
     tolerance: int,
 ) -> Iterator[str]:  # fmt: skip
-    """Frames that touch a region finished before."""
+    """Faults of frames that change a region that was finished before."""
     for number in range(1, len(frames)):
-        before = steps[number - 1]
-        at_work = set(painted[before:].tolist())
-        finished = ~np.isin(labels, list(at_work))
+        previous_step = steps[number - 1]
+        unfinished = set(painted[previous_step:].tolist())
+        finished = ~np.isin(labels, list(unfinished))
         change = np.abs(frames[number].astype(np.int16) - frames[number - 1]).max(-1)
         if finished.any() and change[finished].max() > tolerance:
             yield f"frame {number} changes a region that was finished"

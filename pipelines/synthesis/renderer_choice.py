@@ -22,7 +22,7 @@ from training.data.remote import AnyPath
 
 @dataclass(frozen=True, kw_only=True)
 class RendererChoice:
-    """One renderer of a run: its name in `conf/renderer/`, its package, its configuration, and its share of the deal.
+    """One renderer of a run: its name in `conf/renderer/`, its package (family), its configuration, and its weight.
 
     `phrase` is the method phrase: the words appended to captions.
     """
@@ -36,24 +36,24 @@ class RendererChoice:
 
     @property
     def renderer(self) -> Renderer:
-        """What paints."""
+        """The renderer that paints."""
         return renderer(self.family)
 
     def plain_config(self) -> dict[str, Any]:
-        """Its configuration as plain containers; where it computes is said only where that is not the CPU.
+        """Its configuration as plain containers; `device` is left out if it is the CPU.
 
-        So recipes from before there was a choice keep their hashes.
+        Recipes from before devices could be chosen keep their hashes that way.
         """
         plain: dict[str, Any] = plain_containers(self.config)
         return {key: value for key, value in plain.items() if (key, value) != ("device", "cpu")}
 
     @property
     def ground(self) -> Ground:
-        """The colour of its bare canvas; pictures are laid on it."""
+        """The colour of its blank canvas, which is also the ground of pictures."""
         return self.renderer.ground(self.config)
 
     def refuse_labels(self) -> None:
-        """Refuse to need label maps: for commands that paint a user's own pictures, which bring none.
+        """Refuse a configuration that needs label maps, for commands that paint a user's pictures, which have none.
 
         Raises:
             ConfigError: naming the full key.
@@ -64,10 +64,10 @@ class RendererChoice:
             raise error.under("renderer") from None
 
     def paint(self, picture: Image, seed: int) -> Painting:
-        """A picture (H, W, 3) in [0, 1], in its steps.
+        """Paint a picture (H, W, 3) in [0, 1].
 
         Raises:
-            ConfigError: naming the full key, if what it says does not suit the picture.
+            ConfigError: naming the full key, if its value does not suit the picture.
         """
         try:
             return self.renderer.paint(picture, self.config, np.random.SeedSequence(seed), self.assets.content)
@@ -75,7 +75,7 @@ class RendererChoice:
             raise error.under("renderer") from None
 
     def recipe(self) -> dict[str, Any]:
-        """The part that decides the bytes of a painting; files count by their hashes."""
+        """The settings that decide the bytes of a painting; files are represented by their hashes."""
         return {
             "name": self.name,
             "family": self.family,
@@ -96,7 +96,7 @@ class _Mix:
 
 
 def chosen_renderers(plain: Mapping[str, Any], out: AnyPath) -> tuple[tuple[RendererChoice, ...], tuple[str, ...]]:
-    """The renderers that are chosen, and the members of a mix that are left out because the data set is older."""
+    """The chosen renderers, and the members of a mix that are left out because the data set in `out` lacks them."""
     if plain.get("family") != "mix":
         return (single_renderer(plain),), ()
     mix = typed(_Mix, plain, "renderer")
@@ -109,9 +109,9 @@ def chosen_renderers(plain: Mapping[str, Any], out: AnyPath) -> tuple[tuple[Rend
         if name not in mix.weights:
             allowed = f"a member with a weight: set +renderer.weights.{name}=1"
             raise ConfigError(f"renderer.members.{name}", plain_value(member), allowed)
-    begun = _weights_begun_with(out)
+    stored_weights = _stored_weights(out)
     weights = {
-        name: begun.get(name, 0.0 if begun else 1.0) if weight is None else weight
+        name: stored_weights.get(name, 0.0 if stored_weights else 1.0) if weight is None else weight
         for name, weight in sorted(mix.weights.items())
     }
     chosen = {name: weight for name, weight in weights.items() if weight > 0}
@@ -122,10 +122,10 @@ def chosen_renderers(plain: Mapping[str, Any], out: AnyPath) -> tuple[tuple[Rend
     return tuple(choices), tuple(left_out)
 
 
-def _weights_begun_with(out: AnyPath) -> dict[str, float]:
-    """The renderers of the mix that a data set in a folder was begun with; empty where there is none.
+def _stored_weights(out: AnyPath) -> dict[str, float]:
+    """The weights of the mix that the data set in a folder was begun with; empty if there is none.
 
-    A member that the mix gained since then does not make the same command ask for another data set.
+    They let the same command continue an older data set although the mix has gained members since.
     """
     try:
         renderers = read_card(out).recipe.get("renderers", [])
@@ -150,7 +150,7 @@ def single_renderer(plain: Mapping[str, Any]) -> RendererChoice:
 def _choice(name: str, plain: Mapping[str, Any], key: str, weight: float) -> RendererChoice:
     fields = dict(plain)
     family, phrase = str(fields.pop("family", "")), fields.pop("phrase", None)
-    fields.pop("name", None)  # of the YAML; in a mix, members are named by their keys
+    fields.pop("name", None)  # the name in the YAML; members of a mix are named by their keys instead
     if family not in families():
         raise ConfigError(f"{key}.family", family, "one of " + ", ".join(families()))
     config = typed(renderer(family).config_type, fields, key)

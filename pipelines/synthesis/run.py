@@ -1,4 +1,4 @@
-"""Makes a data set from a plan, or what is missing of it: for `synth` and `ingest` alike."""
+"""Makes a data set from a plan, or the missing part of it, for `synth` and `ingest` alike."""
 
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
@@ -8,13 +8,14 @@ from typing import Any
 from conf.command import PARTIAL, Summary, next_line
 from conf.errors import UserError
 from conf.progress import Progress
-from conf.recipe import first_difference, recipe_hash
+from conf.recipe import recipe_hash
 from pipelines.hub.dataset_page import write_dataset_page
 from pipelines.kernels import compile_kernels
 from pipelines.sources.source import Listing
 from pipelines.synthesis.cluster import num_workers, render_shards
 from pipelines.synthesis.dataset_folder import committed_manifests, dataset_folder, sound_manifests
 from pipelines.synthesis.plan import Plan
+from pipelines.synthesis.recipe_keys import same_but_for_locations
 from pipelines.synthesis.run_config import RunConfig
 from pipelines.synthesis.sequence import RenderSettings
 from pipelines.synthesis.shard import ShardReport, ShardSettings
@@ -25,20 +26,18 @@ from training.data.remote import AnyPath
 from training.data.survey import Survey
 from training.data.tables import write_tables
 
-_MOST_NAMED = 5
-_CAPTION_PLACES = {
+_MOST_LISTED = 5
+_CAPTION_REMEDIES = {
     "parquet": "name their column in source.caption_column",
     "hf": "name their column in source.caption_column (of pictures in folders: write them in metadata.jsonl)",
     "webdataset": "write them in photo.txt beside photo.jpg in the tars",
 }
-"""How pictures of a kind of source get captions, where they are no files of a folder."""
-_PLACES = ("path", "split_file")
-"""Keys of a source that say where pictures are, and not which: these are in the fingerprint."""
+"""Kind of source -> how its pictures get captions, for sources other than folders of files."""
 
 
 @dataclass
 class _Tally:
-    """Counts so far, of this run and of those before it."""
+    """Counts so far: `committed` is of earlier runs, `quarantined` of all runs, the others are of this run."""
 
     made: int = 0
     committed: int = 0
@@ -56,12 +55,12 @@ def make_dataset(
     doing: str = "painting",
     caption_key: str = "source.caption",
 ) -> Summary:
-    """Make the data set that `card` describes out of the sequences of a plan, or what is missing of it.
+    """Make the data set that `card` describes out of the sequences of a plan, or its missing part.
 
     Args:
-        config, plan, card, settings: of the run.
-        doing: what the progress is called.
-        caption_key: the key that captions what has no caption.
+        config, plan, card, settings: those of the run.
+        doing: label of the progress display.
+        caption_key: the configuration key that gives a caption to pictures without one.
 
     Raises:
         UserError: as `run`.
@@ -99,29 +98,30 @@ def make_dataset(
 def _passed_over(plan: Plan) -> list[str]:
     """A line about files of the source that are neither painted nor refused."""
     names = plan.entries.passed_over if isinstance(plan.entries, Listing) else ()
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return [f"passed over {len(names)} files of the source: {', '.join(names[:_MOST_NAMED])}{more}"] if names else []
+    more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
+    return [f"passed over {len(names)} files of the source: {', '.join(names[:_MOST_LISTED])}{more}"] if names else []
 
 
 def _without_captions(survey: Survey, key: str, card: DatasetCard) -> list[str]:
     """A warning about sequences without captions, which cannot be trained on."""
     if not survey.num_without_caption:
         return []
-    place = _CAPTION_PLACES.get(card.recipe["source"]["kind"], "write them in photo.txt beside photo.jpg")
+    place = _CAPTION_REMEDIES.get(card.recipe["source"]["kind"], "write them in photo.txt beside photo.jpg")
     remedy = f"{place}, or give {key}='a painting of %name', into a new out"
     lacking = f"{survey.num_without_caption} of {survey.num_sequences} sequences have no caption to train on"
     return [f"warning: {lacking}; {remedy}"]
 
 
 def dataset_card(recipe: dict[str, Any], plan: Plan, out: AnyPath | None = None) -> DatasetCard:
-    """The card of a data set: its recipe, with the pictures that it is made from, and its shards.
+    """The card of a data set: its recipe, with the fingerprint of its pictures, and its shards.
 
     Args:
-        recipe, plan: of the run.
-        out: where it is made. What was begun there of the same pictures keeps its recipe, wherever these lie now.
+        recipe, plan: those of the run.
+        out: folder of the data set. If a data set of the same pictures was begun there, the card keeps its recipe, even
+            if the pictures were moved since.
     """
     in_folders = {"shards_in_folders": True} if any("/" in name for name in plan.shard_names[:1]) else {}
-    full_recipe = _as_begun({**recipe, **in_folders, "pictures": plan.fingerprint()}, out)
+    full_recipe = _resumed_recipe({**recipe, **in_folders, "pictures": plan.fingerprint()}, out)
     return DatasetCard(
         recipe=full_recipe,
         config_hash=recipe_hash(full_recipe),
@@ -131,27 +131,24 @@ def dataset_card(recipe: dict[str, Any], plan: Plan, out: AnyPath | None = None)
     )
 
 
-def _as_begun(recipe: dict[str, Any], out: AnyPath | None) -> dict[str, Any]:
-    """The recipe that a data set was begun with, if it is this one but for the path of the pictures."""
+def _resumed_recipe(recipe: dict[str, Any], out: AnyPath | None) -> dict[str, Any]:
+    """The recipe that a data set was begun with, if it differs from `recipe` only in where pictures and files are."""
     try:
-        begun = None if out is None else read_card(out).recipe
+        stored = None if out is None else read_card(out).recipe
     except UserError:  # reported when the folder is claimed
         return recipe
-    return begun if begun is not None and first_difference(_placeless(begun), _placeless(recipe)) is None else recipe
-
-
-def _placeless(recipe: dict[str, Any]) -> dict[str, Any]:
-    source = {key: value for key, value in recipe.get("source", {}).items() if key not in _PLACES}
-    return {**recipe, "source": source}
+    if stored is not None and same_but_for_locations(stored, recipe):
+        return stored
+    return recipe
 
 
 def _render_missing(
     config: RunConfig, plan: Plan, committed: set[str], tally: _Tally, settings: ShardSettings, doing: str,
     tracked: TrackedRun,
 ) -> None:  # fmt: skip
-    """Render all shards that are not there yet, or as many as it takes to see that too many inputs are refused."""
+    """Render all missing shards; stop early once too many inputs are refused."""
     workers = config.num_workers
-    if workers is not None or config.cluster.kind != "ray":  # whose cores are counted over there
+    if workers is not None or config.cluster.kind != "ray":  # on an existing cluster, its own cores are counted
         workers = min(num_workers(workers), len(plan.shard_names) - len(committed))
     done = tally.committed + tally.quarantined
     with (

@@ -1,4 +1,4 @@
-"""The configuration that all runs share which write a data set, whatever its sequences are made of."""
+"""The configuration that is common to all runs that write a data set."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,12 +14,12 @@ from training.tracking import TrackerConfig
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterConfig:
-    """Where shards are rendered: on a Ray of our own (`local`), on an existing one (`ray`), or here (`inline`).
+    """Where shards are rendered: on a Ray that the run starts (`local`), an existing one (`ray`), or here (`inline`).
 
-    Workers are processes that live as long as the run: what one has loaded, it keeps for its next task.
+    Workers are processes that live as long as the run, so what a worker has loaded stays loaded for its next task.
 
     Attributes:
-        address: of the existing one.
+        address: address of the existing cluster.
         cpu: the processor that kernels are compiled for.
         gpus_per_worker: share of a GPU that each worker gets, 0 to 1; Ray hides GPUs from workers that get none.
         code: whether the machines of an existing cluster are sent this program, or have it installed.
@@ -73,7 +73,7 @@ class FramesConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RunKeys:
-    """The keys that all commands have which write a data set, as a user sees them: types checked, ranges not yet."""
+    """The keys of all commands that write a data set, as a user types them; types are checked, ranges are not yet."""
 
     out: AnyPath
     size: Any

@@ -26,7 +26,7 @@ from training.data.manifest import to_json
 from training.data.remote import AnyPath
 
 NOTED = ("phase", "object", "doing", "receding")
-"""What the json of a frame says of the process, where the renderer knows phases: see `renderers.family.Note`."""
+"""Entries in the json of a frame about the process, for renderers with phases; see `renderers.family.Note`."""
 
 
 class Stopwatch:
@@ -78,7 +78,7 @@ def render_sequence(
     """Paint one sequence.
 
     Args:
-        painted: what was painted already, in a batch.
+        painted: the sequence's painting, if it was painted in a batch already.
 
     Raises:
         RefusedPicture: if the source cannot give the picture.
@@ -118,7 +118,7 @@ def caption_of(sequence: PlannedSequence, choice: RendererChoice) -> str:
 
 
 def step_captions(caption: str, num_frames: int, notes: Sequence[Note] | None) -> list[str]:
-    """A text a frame: the caption and what is being done; the caption alone where the renderer does not say."""
+    """A text for each frame: the caption and what is being done; the caption alone if the renderer has no notes."""
     if notes is None:
         return [caption] * num_frames
     return [f"{caption}, {note.doing}" if caption else note.doing for note in notes]
@@ -127,7 +127,7 @@ def step_captions(caption: str, num_frames: int, notes: Sequence[Note] | None) -
 def encode_frame(frame: NDArray[np.uint8], frame_format: FrameFormat) -> bytes:
     """One (H, W, 3) uint8 frame as a file.
 
-    Lossless WebP at its fastest: 2 ms a frame where its default effort takes 30 for a seventh less.
+    Lossless WebP is written at its fastest, in 2 ms a frame; its default effort takes 30 ms and saves a seventh.
     """
     buffer = io.BytesIO()
     image = PillowImage.fromarray(frame)

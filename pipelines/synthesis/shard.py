@@ -1,4 +1,4 @@
-"""Rendering one shard: the unit of work, of commit and of retry. Runs in a worker, or in the process itself."""
+"""Renders one shard, the unit of work, of commit and of retry, in a worker or in the driver process itself."""
 
 import errno
 import platform
@@ -25,7 +25,7 @@ _FATAL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno
 
 
 class ShardSettings(Protocol):
-    """The settings of all shards of a run, whatever its sequences are made of; small enough to send with every task."""
+    """The settings of all shards of a run, for any kind of sequences; small enough to send with every task."""
 
     @property
     def root(self) -> AnyPath:
@@ -33,21 +33,21 @@ class ShardSettings(Protocol):
 
     @property
     def config_hash(self) -> str:
-        """Of the recipe."""
+        """Hash of the recipe."""
 
     @property
     def code_version(self) -> str:
-        """Of this code."""
+        """Version of this program."""
 
     def make(self, sequence: PlannedSequence, watch: Stopwatch) -> Made:
         """Make one sequence.
 
         Raises:
-            RefusedPicture: if there is none to be had; the message says why.
+            RefusedPicture: if it cannot be made from its input; the message says why.
         """
 
     def seed_of(self, sequence: PlannedSequence) -> dict[str, Any] | None:
-        """What all random numbers of a sequence follow from; None where there are none."""
+        """The seed of all random numbers of a sequence; None if it needs none."""
 
 
 @dataclass(kw_only=True)
@@ -55,11 +55,11 @@ class ShardReport:
     """What a worker reports about a shard; never pixels.
 
     Attributes:
-        node: name of the machine that made it.
-        seconds: spent on each phase.
+        node: name of the machine that made the shard.
+        seconds: phase -> seconds spent on it.
         error: why the shard could not be committed, or None.
-        fatal: no other shard could be committed either, or the data set would have a hole: the disk is full or may not
-            be written, the storage fails, or this program does.
+        fatal: whether the run must end: no other shard could be committed either, or the data set would have a hole.
+            Reasons are a full or read-only disk, failing storage, and faults of this program.
     """
 
     name: str
@@ -84,11 +84,11 @@ def render_shard(plan: ShardPlan, settings: ShardSettings) -> ShardReport:
             for sequence in plan.sequences:
                 try:
                     members, record, seconds = make(sequence, watch)
-                except (RefusedPicture, ConfigError) as refused:  # or one that the configuration does not fit
+                except (RefusedPicture, ConfigError) as refused:  # ConfigError: the configuration does not suit it
                     quarantined.append(_refusal(sequence, settings, refused))
                     continue
                 except (OSError, MemoryError, StorageFault):
-                    raise  # the machine's trouble, not the picture's
+                    raise  # a fault of the machine or the storage, not of the picture
                 except Exception as error:
                     report.fatal, report.error = True, f"{sequence.entry.id}: {fault_of_ours(error)}"
                     return report
@@ -124,7 +124,7 @@ def render_shard(plan: ShardPlan, settings: ShardSettings) -> ShardReport:
 
 
 def _maker(plan: ShardPlan, settings: ShardSettings) -> Callable[[PlannedSequence, Stopwatch], Made]:
-    """The function that makes the sequences of a shard; in batches where their renderer gains by it."""
+    """The function that makes the sequences of a shard, in batches if one of the renderers is faster that way."""
     if not isinstance(settings, RenderSettings):
         return settings.make
     if not any(choice.renderer.gains_by_batches(choice.config) for choice in settings.renderers):
@@ -136,11 +136,12 @@ def _maker(plan: ShardPlan, settings: ShardSettings) -> Callable[[PlannedSequenc
 def fault_of_ours(error: BaseException) -> str:
     """One line that says what went wrong in this program, and where: enough to report it.
 
-    A fault of the program must not become a hole in a data set that a better version would not have.
+    Such a fault ends the run: if only the picture were refused, the data set would have a hole that a later version
+    of the program would not leave.
     """
     what = " ".join(f"{type(error).__name__}: {error}".split())
-    places = traceback.extract_tb(error.__traceback__)[-1:]  # none where it came from another process
-    where = "".join(f" ({Path(place.filename).name}, line {place.lineno}, in {place.name})" for place in places)
+    innermost = traceback.extract_tb(error.__traceback__)[-1:]  # empty if the error came from another process
+    where = "".join(f" ({Path(frame.filename).name}, line {frame.lineno}, in {frame.name})" for frame in innermost)
     return f"a fault of this program, not of the picture: {what}{where}"
 
 

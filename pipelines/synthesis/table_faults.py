@@ -1,4 +1,4 @@
-"""Faults of the tables of a data set, which are read by row groups beside the manifests that they are made of."""
+"""Faults of the tables of a data set; they are read by row groups and compared with the manifests."""
 
 import hashlib
 import io
@@ -22,12 +22,12 @@ _OTHER_ROWS = "not the rows of the manifests"
 def table_faults(
     root: AnyPath, card: DatasetCard, refused: str, manifests: Callable[[], Iterable[ShardManifest]]
 ) -> Iterator[str]:
-    """Whether the tables are what is made of the manifests; they are written when a run ends.
+    """Faults of tables that are not what the manifests give. Tables are written when a run ends.
 
     Args:
-        root, card: of the data set.
+        root, card: those of the data set.
         refused: SHA-256 of `quarantine_lines` of the sound manifests.
-        manifests: reads these anew.
+        manifests: reads the sound manifests again.
 
     Raises:
         UserError: if the storage fails.
@@ -46,10 +46,11 @@ def table_faults(
 
 
 def samples_fault(path: AnyPath, manifests: Iterable[ShardManifest], *, exact: bool) -> str | None:
-    """What is wrong with a `samples.parquet`.
+    """The fault of a `samples.parquet`; None if it has none.
 
-    The seconds that painting took stand nowhere else for certain, so they are taken from the table itself; pages carry
-    checksums. Another pyarrow writes the same rows as other bytes, so bytes are compared with our own alone.
+    The seconds that painting took may be stored nowhere else, so they are taken from the table itself, whose pages
+    carry checksums. Other versions of pyarrow write the same rows as other bytes, so bytes are compared only if this
+    version wrote the table.
 
     Raises:
         OSError: if the storage fails.
@@ -58,11 +59,11 @@ def samples_fault(path: AnyPath, manifests: Iterable[ShardManifest], *, exact: b
     import pyarrow.parquet as pq
 
     records = (record for manifest in manifests for record in manifest.records)
-    written = _Digest()
+    expected_bytes = _Digest()
     with path.open("rb") as opened:
         try:
             file = pq.ParquetFile(opened, page_checksum_verification=True)
-            with samples_writer(written) as writer:
+            with samples_writer(expected_bytes) as writer:
                 for number in range(file.num_row_groups):
                     table = file.read_row_group(number)
                     seconds = table["seconds"].to_pylist()
@@ -78,18 +79,18 @@ def samples_fault(path: AnyPath, manifests: Iterable[ShardManifest], *, exact: b
             created_by = str(file.metadata.created_by)
         except UserError:
             raise
-        except Exception as error:  # damaged Parquet raises anything
+        except Exception as error:  # damaged Parquet can raise any exception
             if isinstance(error, OSError) and error.errno is not None:
                 raise
             return f"damaged ({' '.join(str(error).split())[:100] or type(error).__name__})"
-    if not exact or written.sha256.hexdigest() == _sha256(path):
+    if not exact or expected_bytes.sha256.hexdigest() == _sha256(path):
         return None
-    from_another = _ANY_PYARROW.fullmatch(created_by) and created_by != f"parquet-cpp-arrow version {pa.cpp_version}"
-    return None if from_another else "not the bytes that were written"
+    other_version = _ANY_PYARROW.fullmatch(created_by) and created_by != f"parquet-cpp-arrow version {pa.cpp_version}"
+    return None if other_version else "not the bytes that were written"
 
 
 class _Digest(io.RawIOBase):
-    """A file of which only the hash is kept."""
+    """A file object that keeps only the hash of what is written to it."""
 
     def __init__(self) -> None:
         self.sha256, self._num_bytes = hashlib.sha256(), 0
@@ -107,7 +108,7 @@ class _Digest(io.RawIOBase):
 
 
 def _sha256(path: AnyPath) -> str:
-    """Of a file; one that is not there is as good as an empty one."""
+    """SHA-256 of a file; a missing file counts as an empty one."""
     try:
         return stored_hash(path)
     except (FileNotFoundError, IsADirectoryError):

@@ -1,6 +1,6 @@
-"""What a tracker is told of a run that makes a data set: its speed on each node, its failures, sheets, and the result.
+"""Reports a run that makes a data set to a tracker: its speed on each node, its failures, sheets, and the result.
 
-Nodes are numbered as their first shards come: the names of machines are nobody's business.
+Nodes are numbered in the order of their first shards, because the names of machines should not be published.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,8 +22,8 @@ class TrackedRun:
     """A run as its tracker sees it.
 
     Args:
-        config: of the run.
-        tracker: that follows it.
+        config: configuration of the run.
+        tracker: the tracker that follows it.
     """
 
     def __init__(self, config: RunConfig, tracker: Tracker) -> None:
@@ -32,13 +32,13 @@ class TrackedRun:
         self._next_sheet_s, self._step = 0.0, 0
 
     def note(self, report: ShardReport, step: int, elapsed_s: float, counts: Mapping[str, float]) -> None:
-        """A shard is done, or lost.
+        """Report a shard that is done or lost.
 
         Args:
-            report: of the shard.
-            step: sequences that are done.
-            elapsed_s: since the run began.
-            counts: of the whole run, by name.
+            report: report of the shard.
+            step: number of sequences that are done.
+            elapsed_s: seconds since the run began.
+            counts: name -> count of the whole run.
         """
         if self._config.tracker.kind == "none":
             return
@@ -60,9 +60,9 @@ class TrackedRun:
             self._next_sheet_s = elapsed_s + _SECONDS_BETWEEN_SHEETS
 
     def end(self, card: DatasetCard, survey: Survey) -> None:
-        """The run is over: how many sequences of each kind there are, and the data set itself where it is complete.
+        """Report the end of the run: the number of sequences of each kind, and the data set itself if it is complete.
 
-        They are numbers and no `wandb.Table`, which would write its path on this machine into the run.
+        Counts are reported as numbers, as a `wandb.Table` would write its path on this machine into the run.
         """
         counts = {f"sequences/{kind.split}/{kind.renderer}": count for kind, count in survey.kinds.items()}
         self._tracker.log(counts, step=self._step)
@@ -72,13 +72,13 @@ class TrackedRun:
 
 
 def tracker_folder(config: RunConfig) -> Path:
-    """Where the tracker keeps its files, which must be on this machine."""
+    """The folder of the tracker's files, which must be on this machine."""
     return Path("outputs") / config.out.name if isinstance(config.out, RemotePath) else config.out
 
 
 @contextmanager
 def tracked_run(config: RunConfig, card: DatasetCard) -> Iterator[TrackedRun]:
-    """A run with the tracker that was asked for, closed however the run ends."""
+    """Context of a run with the configured tracker, which is closed however the run ends."""
     if config.tracker.kind == "none":
         yield TrackedRun(config, NoTracker())
         return

@@ -1,4 +1,4 @@
-"""One painter in memory, one painting at a time, and what can be seen of it meanwhile."""
+"""Paints one painting at a time with one painter in memory, and shows its progress meanwhile."""
 
 import dataclasses
 import tempfile
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 
     from pipelines.inference.pipeline import PaintingPipeline
 
-_LOOKED_S = 0.5  # between two looks at how far a painting is
+_UPDATE_S = 0.5  # between two updates about a painting's progress
 _GUESS_PX = 192
-_SHARE_FOR_GUESSES = 0.1  # of the time, at most, goes into previews
+_SHARE_FOR_GUESSES = 0.1  # largest share of the time that previews take
 
 
 @dataclass(frozen=True, kw_only=True)
 class Glance:
-    """How far a painting is.
+    """The progress of a painting.
 
     Attributes:
-        done: steps of denoising that are done.
-        steps: of how many; None where that is not known beforehand, as of processes longer than the painter knows.
+        done: number of denoising steps that are done.
+        steps: number of all steps; None if it is not known beforehand, as for processes longer than the painter knows.
         finishing: whether all steps are done, and the painting is executed in strokes or written.
-        guess: (T, h, w, 3) what the frames may become, at most `_GUESS_PX` a side; None until there is a guess.
+        guess: (T, h, w, 3) preview of the frames, at most `_GUESS_PX` a side; None until there is one.
     """
 
     done: int = 0
@@ -54,8 +54,8 @@ class Easel:
     """Paints orders, each into a folder of its own.
 
     Args:
-        config: of the app.
-        paintings: where to; no other files are read than those uploaded there, whatever a stranger asks for.
+        config: configuration of the app.
+        paintings: the folder of paintings; no files are read except those uploaded there, whatever a visitor sends.
     """
 
     def __init__(self, config: AppConfig, paintings: Paintings) -> None:
@@ -65,10 +65,10 @@ class Easel:
         self._cards: dict[str, Mapping[str, Any]] = {}
 
     def card(self, painter: str) -> Mapping[str, Any]:
-        """What the painter of that name says of itself.
+        """The card of the painter of that name.
 
         Raises:
-            UserError: if there is none of that name, or its folder is not whole.
+            UserError: if there is no such painter, or its folder is not complete.
         """
         if painter not in self._cards:
             from pipelines.painters import painter_folder
@@ -80,10 +80,10 @@ class Easel:
         return self._cards[painter]
 
     def load(self, painter: str) -> "PaintingPipeline":
-        """A painter's pipeline; the one that was loaded before is given up.
+        """A painter's pipeline; another one that was loaded before is dropped.
 
         Raises:
-            UserError: if its folder is not whole.
+            UserError: if its folder is not complete.
         """
         if self._loaded is None or self._loaded[0] != painter:
             import torch
@@ -97,7 +97,7 @@ class Easel:
         return self._loaded[1]
 
     def paint(self, order: Order) -> Iterator[Glance | StoredPainting]:
-        """Glances, two a second at most, and at last the painting; whoever closes the iterator ends it.
+        """Glances, at most two a second, and finally the painting; closing the iterator stops it.
 
         Raises:
             UserError: if the order is refused, takes too long, or cannot be painted.
@@ -106,12 +106,12 @@ class Easel:
         sitting = _Sitting(self._config.limits.seconds, self._steps_of(order))
         thread = threading.Thread(target=sitting.run, args=[lambda: self._painted(order, sitting)], daemon=True)
         thread.start()
-        seen = None
+        last_glance = None
         try:
             while (outcome := sitting.outcome()) is None:
-                if seen is not sitting.glance:
-                    seen = sitting.glance
-                    yield seen
+                if last_glance is not sitting.glance:
+                    last_glance = sitting.glance
+                    yield last_glance
         finally:
             sitting.stop()
         if isinstance(outcome, BaseException):
@@ -122,7 +122,7 @@ class Easel:
         return order.steps if order.num_frames <= self.card(order.painter)["num_frames"] else None
 
     def _painted(self, order: Order, sitting: "_Sitting") -> StoredPainting:
-        """Paint an order from its pictures to its folder; waits while another is still being stopped."""
+        """Paint an order and write its folder; waits while another painting is still being stopped."""
         from pipelines import paint
 
         limits, uploads = self._config.limits, self._paintings.uploads
@@ -146,59 +146,59 @@ class Easel:
 
 
 class _Sitting:
-    """One painting while it is made, in a thread of its own, and the visitor who looks on from another."""
+    """One painting while it is made in a thread of its own; the visitor's thread follows its progress."""
 
     def __init__(self, seconds: float, steps: int | None) -> None:
         self.glance = Glance(steps=steps)
         self._seconds, self._stopped = seconds, threading.Event()
         self._outcome: Queue[StoredPainting | Exception] = Queue()
-        self._began_s = self._next_guess_s = time.monotonic()
+        self._start_s = self._next_guess_s = time.monotonic()
 
     def run(self, paint: Callable[[], StoredPainting]) -> None:
-        """Paint; the result is the outcome, and so is what goes wrong."""
+        """Paint; the outcome is the painting, or the exception that was raised."""
         try:
             self._outcome.put(paint())
         except Exception as error:
             self._outcome.put(error)
 
     def outcome(self) -> StoredPainting | Exception | None:
-        """What came of it; None after half a second in which nothing did."""
+        """The painting or an exception; None if there is neither within half a second."""
         try:
-            return self._outcome.get(timeout=_LOOKED_S)
+            return self._outcome.get(timeout=_UPDATE_S)
         except Empty:
             return None
 
     def stop(self) -> None:
-        """End it at its next step."""
+        """Stop the painting at its next step."""
         self._stopped.set()
 
     def begin(self) -> None:
-        """The time that it may take begins now."""
-        self._began_s = time.monotonic()
+        """Start the time that the painting may take."""
+        self._start_s = time.monotonic()
 
     def step(self, decode: "Callable[[], Tensor]") -> None:
-        """After a step of denoising; see `OnGuess`.
+        """Note a step of denoising, and make a preview if it is time for one; see `OnGuess`.
 
         Raises:
-            UserError: if it took too long, or nobody waits for it any more.
+            UserError: if the painting takes too long, or nobody waits for it any more.
         """
         if self._stopped.is_set():
             raise _Stopped("stopped")
-        start_s = time.monotonic()
-        if start_s - self._began_s > self._seconds:
+        step_start_s = time.monotonic()
+        if step_start_s - self._start_s > self._seconds:
             limit = f"This took longer than {self._seconds:g} seconds and was stopped."
             raise UserError(f"{limit} Please ask for fewer steps or frames.")
         guess = self.glance.guess
-        if start_s >= self._next_guess_s:
+        if step_start_s >= self._next_guess_s:
             guess = _small(decode()[0])
             now_s = time.monotonic()
-            self._next_guess_s = now_s + max(_LOOKED_S, (now_s - start_s) / _SHARE_FOR_GUESSES)
+            self._next_guess_s = now_s + max(_UPDATE_S, (now_s - step_start_s) / _SHARE_FOR_GUESSES)
         done = self.glance.done + 1
         self.glance = dataclasses.replace(self.glance, done=done, guess=guess, finishing=done == self.glance.steps)
 
 
 def _small(frames: "Tensor") -> NDArray[np.uint8]:
-    """(T, h, w, 3) of (T, 3, H, W) in [0, 1]."""
+    """(T, 3, H, W) frames in [0, 1] as (T, h, w, 3) small pictures."""
     from torch.nn.functional import interpolate
 
     scale = _GUESS_PX / max(frames.shape[-2:])

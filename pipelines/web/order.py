@@ -1,4 +1,4 @@
-"""What a visitor asks for, checked against the limits, as a configuration of `paint`."""
+"""A visitor's order, which is checked against the limits and becomes a configuration of `paint`."""
 
 import secrets
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pipelines.inference.config import PaintConfig
 
 Start = Literal["words", "finished", "unfinished", "frames"]
-"""What a painting is made from: words alone, a finished picture, an unfinished one, or pictures for some frames."""
+"""What a painting begins from: words alone, a finished picture, an unfinished one, or pictures for some frames."""
 
 NOT_UNDERSTOOD = "This was not understood. Please load the page again."
 _MOST_SEED = 2**31 - 1
@@ -29,14 +29,14 @@ class Order:
 
     Attributes:
         painter: name of the painter.
-        start: what it is made from.
+        start: what the painting begins from.
         subject: what to paint, in words.
-        method: key of the painter's `phrases`: how it is painted; empty for whatever the words say.
-        pictures: uploaded pictures by frame, -1 the last. Of a finished or an unfinished picture there is one.
+        method: key of the painter's `phrases`, which says how it is painted; empty to leave it to the words.
+        pictures: frame -> uploaded picture; -1 is the last frame. A finished or an unfinished picture is the only one.
         num_frames: length of the process.
         in_strokes: whether it is executed in strokes, at the size of the picture.
-        steps: of denoising.
-        seed: None for another one each time.
+        steps: number of denoising steps.
+        seed: seed of the painting; None for another one each time.
     """
 
     painter: str
@@ -54,17 +54,17 @@ class Order:
         cls, start: Any, subject: Any, method: Any, finished: Any, unfinished: Any, at: Any, num_frames: Any,
         in_strokes: Any, steps: Any, seed: Any, painter: Any, *pins: Any,
     ) -> Self:  # fmt: skip
-        """What a visitor filled in, or a stranger's program sent in its place.
+        """The order in the fields of the form. They are not trusted, as any program may send them.
 
         Args:
             start, subject, method, num_frames, in_strokes, steps, painter: as the attributes.
-            seed: in digits; nothing for another one each time.
-            finished, unfinished: uploaded files, with their `path`; None for none.
+            seed: digits; empty for another seed each time.
+            finished, unfinished: uploaded files, with their `path`; None if there is none.
             at: frame of the unfinished picture.
-            pins: uploaded files and their frames, by turns.
+            pins: uploaded files and their frames, alternating.
 
         Raises:
-            UserError: if it has another shape.
+            UserError: if a field has another type or shape.
         """
         try:
             given = {
@@ -84,14 +84,14 @@ class Order:
         return order
 
     def checked(self, config: AppConfig, phrases: Mapping[str, str]) -> None:
-        """Check all but the pictures.
+        """Check everything except the pictures' contents.
 
         Args:
-            config: of the app.
-            phrases: of the painter, by method.
+            config: configuration of the app.
+            phrases: method -> phrase of the painter.
 
         Raises:
-            UserError: in a sentence for the visitor.
+            UserError: if something is not allowed; the message is a sentence for the visitor.
         """
         limits = config.limits
         for what, value, lowest, highest in (
@@ -121,10 +121,10 @@ class Order:
             raise UserError("An unfinished picture cannot be the last frame. Please choose an earlier one.")
 
     def paint_config(self, config: AppConfig, phrases: Mapping[str, str], out: Path) -> "PaintConfig":
-        """The same in the terms of `paint`; values are put in place as they are, and never read as `key=value`.
+        """The order as a configuration of `paint`; values are inserted directly, and never parsed as `key=value`.
 
         Raises:
-            UserError: if `paint` has no such thing.
+            UserError: if `paint` does not allow it.
         """
         from conf.compose import compose
         from pipelines.inference.config import paint_config
@@ -139,7 +139,7 @@ class Order:
             "seed": secrets.randbelow(_MOST_SEED) if self.seed is None else self.seed,
             "device": config.device,
             "out": str(out),
-            "fit": "pad",  # all of a picture shows, and what is painted has its shape
+            "fit": "pad",  # shows the whole picture, and the painting has its shape
         }
         if self.start == "frames":
             keys["conditions"] = {frame: str(path) for frame, path in self.pictures.items()}
@@ -156,14 +156,14 @@ class Order:
         return paint_config({**compose("paint", choices), **keys})
 
     def _renderer(self, phrase: str) -> list[str]:
-        """Whose strokes a phrase names: a medium of the studio, or by the method's own name a renderer; else oil.
+        """Overrides of the renderer: the studio's medium that the phrase names, else the method's own name, else oil.
 
-        By the phrase, as a method's name is whatever its data set called it: `studio`, `ink` or `studio_ink` may all be
-        ink of the studio. An unfinished picture is painted on in paint that covers.
+        The phrase comes first, as data sets name methods freely: `studio`, `ink` or `studio_ink` may all mean the
+        studio's ink. An unfinished picture is continued in paint that covers.
         """
         from renderers.studio.media import MEDIA
 
-        medium = next((name for name, one in MEDIA.items() if phrase.startswith(one.phrase)), None)
+        medium = next((name for name, known in MEDIA.items() if phrase.startswith(known.phrase)), None)
         if medium is None:
             return [f"renderer={self.method if self.method in _STROKES else _STROKES[0]}"]
         if self.start == "unfinished" and (MEDIA[medium].absorbs or not MEDIA[medium].paints):
@@ -172,15 +172,15 @@ class Order:
 
 
 def _address(painter: AnyPath) -> str:
-    """Where a painter is, with what logs people in there, which `str` leaves out."""
+    """The address of a painter, with the credentials in it, which `str` would leave out."""
     return painter.url if isinstance(painter, RemotePath) else str(painter)
 
 
 def _text(value: Any) -> str:
-    """A text of JSON.
+    """A text in JSON.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if the value is not a text in UTF-8.
     """
     if not isinstance(value, str) or not is_utf8(value):
         raise ValueError(f"{value!r} is no text")
@@ -188,10 +188,10 @@ def _text(value: Any) -> str:
 
 
 def _whole(value: Any) -> int:
-    """A whole number of JSON, which may be written as 8.0.
+    """A whole number in JSON, which may be written as 8.0.
 
     Raises:
-        ValueError, TypeError, OverflowError: if it is none.
+        ValueError, TypeError, OverflowError: if the value is not a whole number.
     """
     if isinstance(value, bool) or int(value) != value:
         raise ValueError(f"{value!r} is no whole number")

@@ -19,22 +19,22 @@ from pipelines.web.settings import AppConfig
 TITLE = "process-painter"
 STYLE = files(__package__).joinpath("page.css").read_text(encoding="utf-8")
 
-_PINNED = 4  # pictures for frames
-_SHOWN = 60  # paintings in the gallery
+_NUM_PINNED = 4  # pictures that can be given for frames
+_MOST_SHOWN = 60  # paintings in the gallery
 _STARTS = [
     ("Words", "words"), ("A finished picture", "finished"), ("An unfinished picture", "unfinished"),
     ("Pictures for some frames", "frames"),
 ]  # fmt: skip
 _EXAMPLE = "a red house by a lake under an orange sky"
 _ADDRESS = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*:")
-_FRAMES, _STEPS, _AT = 8, 30, 2  # where the sliders stand at first
+_FRAMES, _STEPS, _AT = 8, 30, 2  # initial values of the sliders
 
 
 class _Page(gr.Blocks):
-    """Blocks that fetch nothing: by itself Gradio downloads whatever address a client gives in place of a file."""
+    """Blocks that fetch nothing: Gradio would download any address that a client gives in place of a file."""
 
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *more: Any, **options: Any) -> list[Any]:
-        """As the parent, without addresses, and with a sentence instead of a traceback for what is malformed."""
+        """As the parent, but addresses are refused, and malformed inputs give a sentence instead of a traceback."""
         if _names_address(inputs):
             raise _refusal("Pictures are taken from your files, not from addresses.")
         try:
@@ -63,16 +63,16 @@ def make_page(config: AppConfig, easel: Easel, paintings: Paintings) -> gr.Block
         def gallery(names: Any) -> str:
             among = None if config.gallery == "all" else frozenset(_texts(names))
             title = "Painted here before" if among is None else "Painted by you"
-            return panel.gallery(title, paintings.latest(_SHOWN, among))
+            return panel.gallery(title, paintings.latest(_MOST_SHOWN, among))
 
         def paint(*answers: Any) -> Iterator[tuple[Any, Any, Any]]:
-            *asked, names = answers
-            for seen in _painted(easel, asked):
-                if isinstance(seen, Glance):
-                    yield panel.forming(seen), gr.skip(), gr.skip()
+            *order_fields, names = answers
+            for update in _painted(easel, order_fields):
+                if isinstance(update, Glance):
+                    yield panel.forming(update), gr.skip(), gr.skip()
                 else:
-                    names = [*_texts(names), seen.name][-_SHOWN:]
-                    yield panel.playing(seen), names, gallery(names)
+                    names = [*_texts(names), update.name][-_MOST_SHOWN:]
+                    yield panel.playing(update), names, gallery(names)
 
         def open_painting(event: gr.EventData) -> str:
             painting = paintings.find(str(getattr(event, "name", "")))
@@ -94,11 +94,11 @@ def make_page(config: AppConfig, easel: Easel, paintings: Paintings) -> gr.Block
 
 @dataclass(frozen=True, kw_only=True)
 class _Form:
-    """What visitors fill in.
+    """The form that visitors fill in.
 
     Attributes:
-        subject: what to paint.
-        answers: all of it, in the order of `Order.of`.
+        subject: the field that says what to paint.
+        answers: all fields, in the order of `Order.of`.
     """
 
     subject: gr.Textbox
@@ -113,15 +113,15 @@ def _form(config: AppConfig, easel: Easel) -> _Form:
     )
     start_choice = gr.Radio(_STARTS, value="words", label="Start from")
     subject = gr.Textbox(label="What to paint", placeholder=_EXAMPLE, max_length=limits.letters, lines=1, max_lines=4)
-    with gr.Column(visible=False) as of_finished:
+    with gr.Column(visible=False) as finished_column:
         finished = _given_picture("The finished picture")
-    with gr.Column(visible=False) as of_unfinished:
+    with gr.Column(visible=False) as unfinished_column:
         unfinished = _given_picture("The unfinished picture")
         at_slider = gr.Slider(0, _farthest(frames), value=at, step=1, label="How far it is: which frame it is")
-    with gr.Column(visible=False) as of_frames:
+    with gr.Column(visible=False) as frames_column:
         gr.HTML("<p>Frame 0 is the blank canvas, -1 the finished painting.</p>")
         with gr.Row():
-            pins = [part for number in range(_PINNED) for part in _pinned_picture(number)]
+            pins = [part for number in range(_NUM_PINNED) for part in _pinned_picture(number)]
     method = _method_choice(easel, names[0])
     sizes = [("Small, in pixels, as the painter sees it", False), ("Large, in strokes", True)]
     in_strokes = gr.Radio(sizes, value=False, label="Size")
@@ -130,7 +130,7 @@ def _form(config: AppConfig, easel: Easel) -> _Form:
         step_slider = gr.Slider(1, limits.steps, value=steps, step=1, label="Steps: more are finer")
         seed = gr.Textbox(label="Seed", placeholder="another one each time", max_length=10, max_lines=1)
     painter = gr.Dropdown(names, value=names[0], label="Painter", visible=len(names) > 1)
-    _without_queue(start_choice.change, _visible, start_choice, [of_finished, of_unfinished, of_frames])
+    _without_queue(start_choice.change, _visible, start_choice, [finished_column, unfinished_column, frames_column])
     _without_queue(painter.change, lambda name: _method_choice(easel, name), painter, method)
     _without_queue(num_frames.change, _within, [num_frames, at_slider], at_slider, preprocess=False)
     first = [start_choice, subject, method, finished, unfinished, at_slider]
@@ -166,33 +166,33 @@ def _pinned_picture(number: int) -> tuple[gr.Image, gr.Number]:
 
 
 def _given_picture(label: str) -> gr.Image:
-    """A place for a picture, whose file `accepted_picture` looks at."""
+    """An input for a picture; `accepted_picture` checks its file."""
     return gr.Image(label=label, sources=["upload", "clipboard"], image_mode=None, buttons=[], height=200)
 
 
 def _method_choice(easel: Easel, painter: str) -> gr.Radio:
-    """The methods that a painter knows, oil first where it does."""
+    """The methods that a painter knows; oil is the first if it knows it."""
     phrases = easel.card(painter)["phrases"]
-    choices = sorted(((phrase, name) for name, phrase in phrases.items()), key=lambda one: (one[1] != "oil", one))
+    choices = sorted(((phrase, name) for name, phrase in phrases.items()), key=lambda pair: (pair[1] != "oil", pair))
     return gr.Radio([*choices, ("as described", "")], value=choices[0][1] if choices else "", label="Manner")
 
 
 def _visible(start: str) -> list[Any]:
-    return [gr.Column(visible=start == one) for one in ("finished", "unfinished", "frames")]
+    return [gr.Column(visible=start == option) for option in ("finished", "unfinished", "frames")]
 
 
 def _within(num_frames: Any, at: Any) -> Any:
-    """How far an unfinished picture may be in a process of that length; nothing new while a number is being typed.
+    """The slider of an unfinished picture's frame, limited to a process's length; unchanged while a number is typed.
 
-    Both are as the page sends them: how far it was may be beyond what the last change allowed.
+    Both values are as the page sends them, so `at` may be beyond the limit.
     """
-    if not all(isinstance(one, int | float) for one in (num_frames, at)) or num_frames < 2:
+    if not all(isinstance(value, int | float) for value in (num_frames, at)) or num_frames < 2:
         return gr.skip()
     return gr.Slider(maximum=_farthest(num_frames), value=min(at, num_frames - 2))
 
 
 def _farthest(num_frames: int) -> int:
-    """The last frame that an unfinished picture may be; of two frames it is the first, but a slider has two ends."""
+    """The last frame that an unfinished picture may be, but at least 1, as a slider needs two ends."""
     return max(1, int(num_frames) - 2)
 
 
@@ -207,17 +207,17 @@ def _without_queue(
 
 
 def _texts(value: Any) -> list[str]:
-    """The texts in a list that a browser kept, whatever became of it there."""
-    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+    """The texts in a list that a browser stored, and may have changed."""
+    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
 
 
 def _names_address(value: Any) -> bool:
-    """Whether some file in what a client sent is an address."""
+    """Whether the path of a file in a client's message is an address."""
     if isinstance(value, dict):
         return bool(_ADDRESS.match(str(value.get("path")))) or any(map(_names_address, value.values()))
     return isinstance(value, list) and any(map(_names_address, value))
 
 
 def _refusal(sentence: str) -> gr.Error:
-    """A sentence for the visitor, which stays until it is closed; Gradio takes it for HTML."""
+    """An error with a sentence for the visitor, which stays until it is closed; Gradio treats it as HTML."""
     return gr.Error(html.escape(sentence), duration=None, title="Not possible", print_exception=False)

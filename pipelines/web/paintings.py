@@ -1,8 +1,8 @@
-"""The folder of an app: a painting a folder, each as `paint` writes it, named by when it was begun.
+"""The folder of an app. It has a folder for each painting, as `paint` writes it, named by the time when it was begun.
 
-OUT/app.json                  says that this folder is an app's
-OUT/uploads                   what visitors upload, while the app runs
-OUT/20261127-151255-9f3a61c2  a painting; the last eight letters are drawn at random, so that nobody guesses the name
+OUT/app.json                  marks the folder as that of an app
+OUT/uploads                   files that visitors upload, while the app runs
+OUT/20261127-151255-9f3a61c2  a painting; the last eight letters are random, so that nobody can guess the name
 """
 
 import re
@@ -28,7 +28,7 @@ FILE = r"(?:frames/[0-9]{2,3}\.png|process\.(?:mp4|webp)|sheet\.png|strokes\.npz
 
 
 class _Report(TypedDict):
-    """What is read of a report."""
+    """The fields of a report that are read."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
 
@@ -40,13 +40,11 @@ class _Report(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class StoredPainting:
-    """A painting that is whole.
+    """A painting that is complete.
 
     Attributes:
-        folder: where it is.
-        prompt: of its report.
-        task: of its report.
-        seed: of its report.
+        folder: its folder.
+        prompt, task, seed: as in its report.
         frames: names of the files of its frames, in order.
         files: names of all files.
     """
@@ -60,7 +58,7 @@ class StoredPainting:
 
     @property
     def name(self) -> str:
-        """Of its folder."""
+        """The name of its folder."""
         return self.folder.name
 
     def zipped(self, file: IO[bytes]) -> None:
@@ -75,18 +73,18 @@ class Paintings:
     """All paintings of an app.
 
     Attributes:
-        root: the folder, which is claimed and locked by whoever runs the app.
+        root: the folder, which the process that runs the app has claimed and locked.
     """
 
     root: Path
 
     @property
     def uploads(self) -> Path:
-        """Folder of what visitors upload; it is there between `begin` and `end`."""
+        """Folder of uploaded files; it exists between `begin` and `end`."""
         return self.root / "uploads"
 
     def begin(self) -> None:
-        """Write the card, and remove what an app that was killed here left: half a painting, and uploads."""
+        """Write the card, and remove what a killed app may have left: an unfinished painting, and uploads."""
         write_atomically(self.root / CARD, to_json({"what": "paintings of process-painter's app"}).encode())
         for folder in self._folders():
             if not (folder / REPORT).exists():
@@ -95,15 +93,15 @@ class Paintings:
         self.uploads.mkdir()
 
     def end(self) -> None:
-        """Remove what was uploaded."""
+        """Remove the uploaded files."""
         shutil.rmtree(self.uploads, ignore_errors=True)
 
     def new_folder(self) -> Path:
-        """A name for a painting that begins now; the folder is not made."""
+        """The folder for a painting that begins now; it is not made."""
         return self.root / f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
 
     def find(self, name: str) -> StoredPainting | None:
-        """The painting of that name, whatever a stranger says for it; None if there is none."""
+        """The painting of that name, or None if there is none; the name may be any text."""
         if not re.fullmatch(NAME, name):
             return None
         try:
@@ -123,8 +121,8 @@ class Paintings:
         """The newest paintings, the newest first.
 
         Args:
-            most: how many at most.
-            among: names that may be shown; None for all.
+            most: the most paintings.
+            among: names of the paintings that may be shown; None for all.
         """
         chosen: list[StoredPainting] = []
         for folder in self._folders():
@@ -134,7 +132,7 @@ class Paintings:
         return chosen
 
     def make_room(self, most: int) -> None:
-        """Remove the oldest until one more is at most so many."""
+        """Remove the oldest paintings, so that with one more there are at most `most`."""
         for folder in list(self._folders())[most - 1 :]:
             shutil.rmtree(folder)
 

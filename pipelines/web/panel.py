@@ -1,6 +1,6 @@
-"""HTML of what changes on the page: the easel, on which a painting forms and then plays, and the gallery.
+"""HTML of the parts of the page that change: the easel, on which a painting forms and then plays, and the gallery.
 
-Words of strangers are escaped here, and nowhere else put into HTML.
+Visitors' texts are escaped here, and no other module puts them into HTML.
 """
 
 import base64
@@ -24,7 +24,7 @@ element.addEventListener("click", (event) => {
   document.getElementById("easel").scrollIntoView();
 });
 """
-"""Script of the gallery: a click on a painting is an event that says its name, and leads to where it plays."""
+"""Script of the gallery: a click on a painting triggers an event with its name, and scrolls to the easel."""
 
 
 SHOWING_EASEL = """
@@ -33,7 +33,7 @@ SHOWING_EASEL = """
   return answers;
 }
 """
-"""Script of *Paint*, before anything is sent: leads to where the painting forms."""
+"""Script of the button *Paint*: it scrolls to the easel before anything is sent."""
 
 
 def forming(glance: Glance) -> str:
@@ -66,14 +66,14 @@ def playing(painting: StoredPainting) -> str:
 
 
 def gallery(title: str, paintings: Sequence[StoredPainting]) -> str:
-    """Finished paintings, each a button, under a title; nothing if there are none."""
+    """Finished paintings as buttons under a title; empty if there are none."""
     if not paintings:
         return ""
     return f'<h2>{title}</h2><ul class="pp-gallery">{"".join(map(_card, paintings))}</ul>'
 
 
 def introduction() -> str:
-    """What stands above all."""
+    """The header of the page."""
     return (
         "<header><h1>Watch a picture being painted</h1><p>Describe a picture or give one, finished or not. The painter "
         f"shows how it may come about, from the first marks to the last. {PROVENANCE}</p></header>"
@@ -102,5 +102,5 @@ def _card(painting: StoredPainting) -> str:
 
 
 def _caption(painting: StoredPainting) -> str:
-    of_pictures = {"reconstruct": "A finished picture", "complete": "An unfinished picture"}
-    return escape(painting.prompt or of_pictures.get(painting.task, "Given frames"))
+    captions_by_task = {"reconstruct": "A finished picture", "complete": "An unfinished picture"}
+    return escape(painting.prompt or captions_by_task.get(painting.task, "Given frames"))

@@ -1,4 +1,4 @@
-"""What the server answers besides the page itself: files of paintings, and refusals of what is too large."""
+"""Answers of the server besides the page itself: files of paintings, and refusals of requests that are too large."""
 
 import re
 import tempfile
@@ -15,12 +15,12 @@ from pipelines.web.paintings import Paintings
 
 _IN_MEMORY_BYTES = 16_000_000
 _PIECE_BYTES = 1 << 16
-_FORM_BYTES = 1_000_000  # of a request beside the file that it uploads
+_FORM_BYTES = 1_000_000  # largest size of a request without the uploaded file
 _POLICY = (
     "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
     "style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'self'; form-action 'self'"
 )
-"""Nothing is fetched from other places. What is unsafe, Gradio's page needs."""
+"""Nothing may be fetched from other hosts. Gradio's page needs the unsafe permissions."""
 _HEADERS = [
     (b"content-security-policy", _POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
@@ -29,19 +29,19 @@ _HEADERS = [
 
 
 def painting_routes(paintings: Paintings) -> list[Route]:
-    """`paintings/NAME/FILE`, such as its player's page, and `paintings/NAME.zip`."""
+    """Routes of `paintings/NAME/FILE`, such as the player's page, and of `paintings/NAME.zip`."""
 
     def file(request: Request) -> Response:
         painting = paintings.find(request.path_params["name"])
         name = request.path_params["file"]
         if painting is None or name not in painting.files:
-            return _nothing()
+            return _not_found()
         return FileResponse(painting.folder / name)
 
     def archive(request: Request) -> Response:
         painting = paintings.find(request.path_params["name"])
         if painting is None:
-            return _nothing()
+            return _not_found()
         zipped = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 - closed when it is sent
         painting.zipped(zipped)
         headers = {"content-disposition": f'attachment; filename="{painting.name}.zip"'}
@@ -51,12 +51,12 @@ def painting_routes(paintings: Paintings) -> list[Route]:
 
 
 def guard(most_bytes: int) -> Middleware:
-    """Refuses requests with more bytes than an upload may have, and forbids pages to reach other places."""
+    """Middleware that refuses requests larger than an upload may be, and forbids pages to contact other hosts."""
     return Middleware(_Guard, most_bytes=most_bytes + _FORM_BYTES)
 
 
 class _TooLarge(Exception):
-    """A request goes on beyond its limit."""
+    """A request is larger than its limit."""
 
 
 class _Guard:
@@ -67,7 +67,7 @@ class _Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        received, begun = 0, False
+        received, has_responded = 0, False
 
         async def counted() -> Message:
             nonlocal received
@@ -78,24 +78,24 @@ class _Guard:
             return message
 
         async def with_headers(message: Message) -> None:
-            nonlocal begun
+            nonlocal has_responded
             if message["type"] == "http.response.start":
-                begun = True
+                has_responded = True
                 message = {**message, "headers": [*message.get("headers", []), *_HEADERS]}
             await send(message)
 
-        stated = dict(scope["headers"]).get(b"content-length", b"0")
+        content_length = dict(scope["headers"]).get(b"content-length", b"0")
         try:
-            if not re.fullmatch(rb"[0-9]{1,18}", stated) or int(stated) > self._most_bytes:
+            if not re.fullmatch(rb"[0-9]{1,18}", content_length) or int(content_length) > self._most_bytes:
                 raise _TooLarge
             await self._app(scope, counted, with_headers)
         except _TooLarge:
-            if not begun:
+            if not has_responded:
                 sentence = f"This is more than {self._most_bytes // 1_000_000} MB, which is all that is taken here."
                 await PlainTextResponse(sentence, 413)(scope, receive, with_headers)
 
 
-def _nothing() -> Response:
+def _not_found() -> Response:
     return PlainTextResponse("There is no such painting.", 404)
 
 

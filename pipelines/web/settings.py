@@ -42,7 +42,7 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class AppConfig:
-    """Who may paint with what; `conf/app.yaml` says what each key means."""
+    """The painters, address and limits of an app; `conf/app.yaml` says what each key means."""
 
     painters: tuple[AnyPath, ...]
     out: Path
@@ -58,8 +58,8 @@ class AppConfig:
         if not self.painters:
             raise ConfigError("painters", "[]", "at least one painter, as [tiny]")
         names = [without_secrets(painter.name) for painter in self.painters]
-        if twice := {name for name in names if names.count(name) > 1}:
-            raise ConfigError("painters", min(twice), "folders of different names, by which visitors choose")
+        if repeated := {name for name in names if names.count(name) > 1}:
+            raise ConfigError("painters", min(repeated), "folders of different names, by which visitors choose")
 
     @property
     def by_name(self) -> Mapping[str, AnyPath]:

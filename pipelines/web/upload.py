@@ -1,7 +1,7 @@
-"""Pictures that strangers upload: checked by their bytes, and written again as plain PNG files.
+"""Checks pictures that visitors upload, and writes them again as plain PNG files.
 
-What is painted from, kept and served is the new file. Nothing of the uploaded one is left in it: no name, no position
-of a telephone, nothing hidden behind the pixels.
+Only the new file is painted from, stored and served. It contains nothing of the uploaded file except the pixels: no
+name, no GPS position, no hidden data.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from pipelines.inference.config import LONGEST_CANVAS_PX
 from pipelines.web.settings import Limits
 
 _NOT_ARRIVED = "The picture did not arrive. Please choose it again."
-_SLENDEREST = 30  # times as long as wide: of more, a small painter's frame would show a line
+_LARGEST_ASPECT = 30  # a more slender picture would be only a line in a small painter's frame
 _KINDS = "JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF"
 
 
@@ -22,12 +22,12 @@ def accepted_picture(path: Path, uploads: Path, limits: Limits) -> NDArray[np.fl
     """(H, W, 3) sRGB in [0, 1] of an uploaded file, at most `LONGEST_CANVAS_PX` a side.
 
     Args:
-        path: of the file, as a stranger says.
+        path: path of the file, as a client sent it.
         uploads: the folder in which it has to be.
-        limits: of the app.
+        limits: limits of the app.
 
     Raises:
-        UserError: in a sentence for whoever uploaded it.
+        UserError: if it is refused; the message is a sentence for the visitor.
     """
     from pipelines.inference.execution import resized
     from pipelines.sources.decode import decode
@@ -39,7 +39,7 @@ def accepted_picture(path: Path, uploads: Path, limits: Limits) -> NDArray[np.fl
             raise UserError(_NOT_ARRIVED)
         with path.open("rb") as file:
             data = file.read(limits.upload_bytes + 1)
-    except (OSError, ValueError):  # a name that holds a zero byte, for one
+    except (OSError, ValueError):  # ValueError: for example, a zero byte in the name
         raise UserError(_NOT_ARRIVED) from None
     if len(data) > limits.upload_bytes:
         raise UserError(f"This picture has more than {limits.upload_mb:g} MB. Please choose a smaller one.")
@@ -48,9 +48,9 @@ def accepted_picture(path: Path, uploads: Path, limits: Limits) -> NDArray[np.fl
     except RefusedPicture as refused:
         raise UserError(_sentence(str(refused), limits)) from refused
     height, width = picture.shape[:2]
-    if max(height, width) > _SLENDEREST * min(height, width):
+    if max(height, width) > _LARGEST_ASPECT * min(height, width):
         size = f"This picture is too slender: {width} x {height} pixels."
-        raise UserError(f"{size} One side can be at most {_SLENDEREST} times as long as the other.")
+        raise UserError(f"{size} One side can be at most {_LARGEST_ASPECT} times as long as the other.")
     scale = min(1.0, LONGEST_CANVAS_PX / max(height, width))
     return resized(picture, max(1, round(scale * height)), max(1, round(scale * width)))
 
@@ -64,7 +64,7 @@ def write_picture(picture: NDArray[np.float32], path: Path) -> None:
 
 
 def _sentence(reason: str, limits: Limits) -> str:
-    """Why a picture is refused, without the words of a command line."""
+    """The reason for refusing a picture, as a sentence without terms of the command line."""
     if "max_pixels" in reason:
         size = reason.partition(" is ")[0]
         return f"This picture is too large: {size}, where {limits.pixels / 1e6:g} million pixels are allowed."

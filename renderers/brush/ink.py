@@ -40,6 +40,8 @@ _WASH_RADII, _LINE_RADII = (0.07, 0.007), (0.014, 0.0045)
 _WASH_LENGTHS, _LINE_LENGTHS = (1.5, 4.0), (3.0, 10.0)
 _EMPTY_TARGET = -0.13
 _LEAST_AMOUNT = 0.03
+_LEAST_CONTRAST = 0.3  # between the lumas of full ink and of bare paper
+_PALE = 0.8  # luma from which on a picture without contrast is bare paper
 _LEAST_CHROMA = 0.16
 _SOLVE_PX, _SOLVE_STEPS = 256, 48
 _NUM_BRUSHES = 3
@@ -152,14 +154,24 @@ def ink_targets(image: Image, empty: float) -> tuple[NDArray[np.float32], NDArra
     for _ in range(2):
         smooth = cv2.bilateralFilter(smooth, 0, 0.12, 3.5 * scale)
     luma = smooth @ _LUMA
-    darkest, lightest = np.quantile(luma, 0.02), np.quantile(luma, 1.0 - empty)
-    tone = np.clip((luma - darkest) / max(1e-3, lightest - darkest), 0.0, 1.0)
+    darkest, lightest = _stretched(np.quantile(luma, 0.02), np.quantile(luma, 1.0 - empty))
+    tone = np.clip((luma - darkest) / (lightest - darkest), 0.0, 1.0)
     amount = -np.log(0.06 + 0.94 * tone) / DENSITY
     wash = np.where(tone >= 0.985, _EMPTY_TARGET, amount)
     near, far = (cv2.GaussianBlur(image @ _LUMA, (0, 0), sigma * scale) for sigma in (0.9, 1.8))
     contour = np.clip((far - 0.97 * near) * 22 - 0.25, 0.0, 1.0) * (0.35 + 0.65 * (1.0 - tone))
     line = np.where(contour < 0.12, _EMPTY_TARGET, 0.8 * contour)
     return wash.astype(np.float32), line.astype(np.float32)
+
+
+def _stretched(darkest: np.float32, lightest: np.float32) -> tuple[np.float32, np.float32]:
+    """The lumas of full ink and of bare paper: those of the picture, moved apart if it has hardly any contrast.
+
+    So fog stays pale, a page with a few words stays bare, and a black picture stays black.
+    """
+    lacking = np.maximum(_LEAST_CONTRAST - (lightest - darkest), np.float32(0.0))
+    paleness = np.minimum(lightest / _PALE, np.float32(1.0))
+    return darkest - lacking * paleness, lightest + lacking * (1.0 - paleness)
 
 
 def _choose_marks(strokes: Floats, is_line: NDArray[np.bool_], num_marks: int, rng: np.random.Generator) -> Floats:

@@ -175,7 +175,7 @@ def test_a_folder_of_another_evaluation_is_refused(
     overrides = f"generated={folders / 'ours'}", f"reference={folders / 'theirs'}", f"out={tmp_path / 'out'}"
     assert judge(*overrides, "max_sequences=4") == 0
     assert judge(*overrides, "max_sequences=5") == 2
-    assert "holds an evaluation of other data or settings" in capsys.readouterr().err
+    assert "holds an evaluation with " in capsys.readouterr().err
 
 
 def test_a_shard_that_is_gone_from_a_complete_data_set_is_named(dataset: Path, tmp_path: Path) -> None:

@@ -145,8 +145,8 @@ def test_lost_timings_cost_only_the_seconds(copy: Path) -> None:
     ("word", "named"),
     [
         ("seed=1", "seed=0, not 1"),
-        ("size=96x64", "framing.width_px=64, not 96"),
-        ("renderer.num_strokes=21", "num_strokes=20, not 21"),
+        ("size=96x64", "size=64x64, not 96x64"),
+        ("renderer.num_strokes=21", "renderer.num_strokes=20, not 21"),
         ("source.kinds=[boat]", "source.kinds"),
     ],
 )

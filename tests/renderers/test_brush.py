@@ -230,3 +230,14 @@ def test_frames_are_pictures() -> None:
             assert canvas.shape == (96, 128, 3) and canvas.dtype == np.float32
             assert canvas.min() >= 0.0 and canvas.max() <= 1.0
             assert to_uint8(canvas).dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    ("luma", "painted"), [(1.0, 0.93), (0.97, 0.93), (0.85, 0.93), (0.7, 0.8), (0.45, 0.5), (0.2, 0.3), (0.0, 0.2)]
+)
+def test_ink_on_a_picture_without_contrast_keeps_its_tone(luma: float, painted: float) -> None:
+    picture = np.full((96, 128, 3), luma, np.float32)
+    picture[40:44, 30:60] = 0.0  # as a word on a page: less than a fiftieth
+    finished = BRUSH.paint(picture, config("ink"), SEED)
+    (canvas,) = BRUSH.replay(finished.program, [len(finished.program.strokes)])
+    assert abs(float(np.median(canvas)) - painted) < 0.05

@@ -1,5 +1,5 @@
 """Layered documents as an artist's process: one layer after the other is laid on, from the bottom to the top.
 
-`document` is what the readers of OpenRaster (`openraster`) and Krita (`krita`) make of a file, `blending` composites
-it; PSD is read and composited by psd-tools (`photoshop`).
+The readers of OpenRaster (`openraster`) and Krita (`krita`) turn a file into a `document`, which `blending` composites;
+PSD is read and composited by psd-tools (`photoshop`).
 """

@@ -1,4 +1,4 @@
-"""Layers laid onto each other, as W3C's Compositing and Blending Level 1 defines it, on sRGB values.
+"""Blends layers as W3C's Compositing and Blending Level 1 defines it, on sRGB values.
 
 https://www.w3.org/TR/compositing-1/ sections 5 and 9. A canvas is (H, W, 4) float32, its colours multiplied with alpha.
 """
@@ -22,9 +22,9 @@ def blended(canvas: Floats, rgba: Floats, left: int, top: int, mode: str, opacit
     """A new canvas with a layer laid on.
 
     Args:
-        canvas: what is below it.
-        rgba: (h, w, 4) straight alpha, in [0, 1].
-        left, top: where it is; what lies beside the canvas is cut off.
+        canvas: the canvas below the layer.
+        rgba: (h, w, 4) layer with straight alpha, in [0, 1].
+        left, top: position of the layer in pixels; parts beside the canvas are cut off.
         mode: a key of `MODES`, or `ERASE`.
         opacity: 0 to 1.
     """
@@ -87,4 +87,4 @@ MODES: Mapping[str, Callable[[Floats, Floats], Floats]] = {
     "subtract": lambda below, above: np.maximum(0, below - above),
     "linear-burn": lambda below, above: np.maximum(0, below + above - 1),
 }
-"""What a layer's colours become over those below, by the mode's name."""
+"""Name of a mode -> function of the colours below and of the layer's colours that returns the mixed colours."""

@@ -1,4 +1,4 @@
-"""A layered document, and the pictures that it shows as its layers are laid on one after the other."""
+"""A layered document, and the canvases that result as its layers are laid on one after the other."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from renderers.painting import to_uint8
 Floats = NDArray[np.float32]
 
 MOST_PIXELS = 60_000_000
-"""Of a document and of each of its layers. Compositing takes up to 3 GB for as many."""
+"""Largest size of a document and of each of its layers. Compositing one of this size takes up to 3 GB."""
 MOST_LAYERS = 2_000
 DEEPEST = 64
-"""Groups within groups."""
+"""Deepest nesting of groups."""
 
-_UNLIKE = 24 / 255  # of the range: a channel of a pixel is not what was saved; profiles and rounding change less
-_MOST_UNLIKE = 0.01  # share of such pixels
+_TOLERANCE = 24 / 255  # largest difference of a channel from the saved picture; profiles and rounding change less
+_MOST_DIFFERING = 0.01  # share of pixels that may differ by more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class Patch:
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """A visible layer of pixels, which are read when they are needed; `mode` is one of `blending`."""
+    """A visible layer of pixels, which are read when they are needed; `mode` is a mode of `blending`."""
 
     read: Callable[[], Patch]
     opacity: float = 1.0
@@ -56,10 +56,10 @@ class Document:
     """A layered document.
 
     Attributes:
-        width_px, height_px: of the canvas.
-        nodes: from the bottom to the top.
-        merged: (h, w, 3) the whole picture as its program saved it.
-        unread: what of it is not read: layers, masks and modes of other kinds.
+        width_px, height_px: size of the canvas.
+        nodes: layers and groups from the bottom to the top.
+        merged: (h, w, 3) the merged picture as the painting program saved it.
+        unread: names of the parts that are not read: layers, masks and modes of unknown kinds.
     """
 
     width_px: int
@@ -84,10 +84,10 @@ class Document:
 
 
 def frames_of(canvases: Iterator[Floats], merged: Floats, unread: Sequence[str]) -> Iterator[Frame]:
-    """(H, W, 3) canvases that differ from the one before, the last of which must be the picture that was saved.
+    """(H, W, 3) canvases that differ from the one before; the last one must be the merged picture that was saved.
 
     Raises:
-        RefusedPicture: if it is not.
+        RefusedPicture: if it is another picture.
     """
     frame: Frame | None = None
     for canvas in canvases:
@@ -98,14 +98,14 @@ def frames_of(canvases: Iterator[Floats], merged: Floats, unread: Sequence[str])
     assert frame is not None
     if merged.shape != frame.shape:
         raise RefusedPicture("the picture saved with its layers has another size than they have")
-    unlike = np.abs(merged - frame / np.float32(255)).max(-1) > _UNLIKE
-    if unlike.mean() > _MOST_UNLIKE:
-        reason = f"its layers make another picture than the one saved with them ({unlike.mean():.0%} of it differs)"
+    differing = np.abs(merged - frame / np.float32(255)).max(-1) > _TOLERANCE
+    if differing.mean() > _MOST_DIFFERING:
+        reason = f"its layers make another picture than the one saved with them ({differing.mean():.0%} of it differs)"
         raise RefusedPicture(reason + (f"; not read: {', '.join(unread[:5])}" if unread else ""))
 
 
 def on_white(canvas: Floats) -> Floats:
-    """(h, w, 3) of a canvas of `blending`, on white paper."""
+    """(h, w, 3) picture of a canvas of `blending` on white paper."""
     picture: Floats = np.clip(canvas[..., :3] + (1 - canvas[..., 3:]), 0, 1)
     return picture
 
@@ -128,6 +128,6 @@ def _laid(nodes: Sequence[Layer | Group], below: Floats) -> Iterator[Floats]:
 
 
 def _straight(canvas: Floats) -> Floats:
-    """Straight alpha of a canvas, whose colours are multiplied with theirs."""
+    """A canvas with straight alpha; the colours of canvases are multiplied with alpha."""
     alpha = canvas[..., 3:]
     return np.concatenate([canvas[..., :3] / np.maximum(alpha, 1e-6), alpha], axis=-1, dtype=np.float32)

@@ -1,6 +1,7 @@
 """Krita's documents (.kra): pixels in tiles of 64 px, each compressed on its own.
 
-As described at https://github.com/2shady4u/godot-kra-psd-importer/blob/master/docs/KRA_FORMAT.md; LZF as liblzf has it.
+The format is described at https://github.com/2shady4u/godot-kra-psd-importer/blob/master/docs/KRA_FORMAT.md; the LZF
+compression is that of liblzf.
 """
 
 import posixpath
@@ -26,7 +27,7 @@ _MODES: Mapping[str, str] = {
     "linear_dodge": "add", "subtract": "subtract", "linear_burn": "linear-burn", "erase": "erase",
 }  # fmt: skip
 _DEPTHS: Mapping[str, type[np.unsignedinteger]] = {"RGBA": np.uint8, "RGBA16": np.uint16}
-"""Numbers of a channel, by colour space; channels are stored as blue, green, red, alpha."""
+"""Colour space -> type of a channel's values; channels are stored as blue, green, red, alpha."""
 _HEAD = re.compile(rb"VERSION 2\r?\nTILEWIDTH 64\r?\nTILEHEIGHT 64\r?\nPIXELSIZE (\d{1,2})\r?\nDATA \d{1,9}\r?\n")
 _TILE = re.compile(rb"(-?\d{1,9}),(-?\d{1,9}),LZF,(\d{1,9})\r?\n")
 _SIDE_PX = 64
@@ -41,10 +42,10 @@ class _Canvas:
 
 
 def read_krita(archive: Archive) -> Document:
-    """The document, whose layers are still to be read.
+    """The document; its layers are read when they are needed.
 
     Raises:
-        RefusedPicture: if it is damaged, or none of Krita's.
+        RefusedPicture: if it is damaged, or not a document of Krita.
     """
     root = parsed(archive.read("maindoc.xml", most=1 << 24), "maindoc.xml")
     image = root.find("{*}IMAGE")
@@ -87,13 +88,13 @@ def _nodes(canvas: _Canvas, stack: Element, unread: list[str], depth: int) -> li
         elif kind == "paintlayer" and element.get("colorspacename", "RGBA") in _DEPTHS:
             nodes.append(Layer(read=partial(_patch, canvas, element), opacity=opacity, mode=mode))
         else:
-            what = "colorspacename" if kind == "paintlayer" else "nodetype"
-            unread.append(f"{name} ({layer_name(element, what)})")
+            attribute = "colorspacename" if kind == "paintlayer" else "nodetype"
+            unread.append(f"{name} ({layer_name(element, attribute)})")
     return nodes
 
 
 def _patch(canvas: _Canvas, element: Element) -> Patch:
-    """The pixels of a paint layer, as far as they lie on the canvas."""
+    """The pixels of a paint layer that lie on the canvas."""
     left, top = int(number(element, "x", 0.0)), int(number(element, "y", 0.0))
     path = posixpath.join(canvas.folder, "layers", element.get("filename", ""))
     depth = np.dtype(_DEPTHS[element.get("colorspacename", "RGBA")]).newbyteorder("<")
@@ -118,7 +119,7 @@ def tiles(data: bytes, pixel_bytes: int) -> Iterator[tuple[int, int, NDArray[np.
     """Left, top, and (64, 64, pixel_bytes) bytes of every tile of a layer.
 
     Raises:
-        RefusedPicture: if they are damaged, or of other pixels.
+        RefusedPicture: if they are damaged, or their pixels have another size.
     """
     head = _HEAD.match(data)
     if head is None or int(head[1]) != pixel_bytes:
@@ -138,10 +139,10 @@ def tiles(data: bytes, pixel_bytes: int) -> Iterator[tuple[int, int, NDArray[np.
 
 
 def unpacked(data: bytes, size: int) -> bytes:
-    """What LZF packed: runs of bytes, and references back to what was unpacked before; at most `size` bytes and a run.
+    """Decompress LZF: literal runs of bytes, and references back to the output; at most `size` bytes and one run.
 
     Raises:
-        RefusedPicture: if a reference leads to before the beginning, or the end is missing.
+        RefusedPicture: if a reference points before the beginning, or the end is missing.
     """
     out, place = bytearray(), 0
     try:

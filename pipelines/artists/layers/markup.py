@@ -1,4 +1,4 @@
-"""What readers of layered documents share about XML of strangers."""
+"""Reading of untrusted XML, which the readers of layered documents share."""
 
 import math
 from xml.etree import ElementTree
@@ -10,7 +10,7 @@ from pipelines.sources.source import RefusedPicture
 
 
 def parsed(data: bytes, name: str) -> Element:
-    """The root of a document. Entities are refused, as some unpack to more than any memory holds.
+    """The root of an XML document. Entities are refused, as some expand to more than fits into memory.
 
     Raises:
         RefusedPicture: if it is not well-formed, or declares entities.
@@ -30,7 +30,7 @@ def children_of(element: Element, depth: int) -> list[Element]:
     """The children of a group at this depth.
 
     Raises:
-        RefusedPicture: if groups are nested too deep.
+        RefusedPicture: if groups are nested too deeply.
     """
     if depth > DEEPEST:
         raise RefusedPicture(f"groups are nested deeper than {DEEPEST}")
@@ -38,10 +38,10 @@ def children_of(element: Element, depth: int) -> list[Element]:
 
 
 def number(element: Element, key: str, default: float | None = None) -> float:
-    """A number among the attributes of an element.
+    """The number in an attribute of an element.
 
     Raises:
-        RefusedPicture: if it is none, or is missing and has no default.
+        RefusedPicture: if it is not a number, or is missing and has no default.
     """
     text = element.get(key)
     if text is None and default is not None:
@@ -56,5 +56,5 @@ def number(element: Element, key: str, default: float | None = None) -> float:
 
 
 def layer_name(element: Element, key: str = "name", *, tag: bool = False) -> str:
-    """A name to show: of an attribute, or of the kind of element."""
+    """A name for messages: the value of an attribute, or the element's tag."""
     return text_line((element.tag if tag else element.get(key, ""))[:80]) or "a layer without a name"

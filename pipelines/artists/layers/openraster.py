@@ -20,10 +20,10 @@ _MODES: Mapping[str, str] = {"svg:src-over": "normal", "svg:plus": "add", "svg:d
 
 
 def read_openraster(archive: Archive) -> Document:
-    """The document, whose layers are still to be read.
+    """The document; its layers are read when they are needed.
 
     Raises:
-        RefusedPicture: if it is damaged, or no OpenRaster.
+        RefusedPicture: if it is damaged, or not an OpenRaster document.
     """
     image = parsed(archive.read("stack.xml", most=1 << 24), "stack.xml")
     stack = image.find("stack")

@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 
-_MOST_BYTES = 4_000_000_000  # of any one thing that psd-tools makes
-_MODES = {1: "L", 3: "RGB"}  # colour modes of the file, and Pillow's
+_MOST_BYTES = 4_000_000_000  # largest single allocation of psd-tools
+_MODES = {1: "L", 3: "RGB"}  # colour mode of the file -> Pillow's mode
 
 
 @contextmanager
 def opened_photoshop(path: str) -> Iterator["PSDImage"]:
-    """A document, by a path or URL; grey or RGB, of 8, 16 or 32 bits.
+    """Context with a document, by a path or URL; it may be grey or RGB, of 8, 16 or 32 bits.
 
     Raises:
-        RefusedPicture: if it is none, damaged, too large or of other colours, when opened or later.
+        RefusedPicture: if it is no PSD, damaged, too large or of other colours; damage may show only later.
         StorageFault: if the storage fails.
     """
     try:
@@ -49,7 +49,7 @@ def opened_photoshop(path: str) -> Iterator["PSDImage"]:
             yield document
         except (RefusedPicture, StorageFault, MemoryError):
             raise
-        except Exception as error:  # what psd-tools raises on hostile bytes has no common class
+        except Exception as error:  # the exceptions of psd-tools on malformed bytes have no common class
             reason = " ".join(str(error).split()) or type(error).__name__
             raise file.fault or RefusedPicture(f"damaged, or not a PSD that can be read ({reason[:200]})") from error
 
@@ -57,8 +57,8 @@ def opened_photoshop(path: str) -> Iterator["PSDImage"]:
 def canvases_of(document: "PSDImage") -> Iterator[Floats]:
     """(h, w, 3) white paper, and the canvas after each visible layer.
 
-    Each is composited onto the canvas below the layer or group of the document that it is in. Adjustments change what
-    is below them, so there everything is composited anew.
+    Each layer is composited onto the canvas below its top-level layer or group. Adjustment layers change everything
+    below them, so there the whole document is composited again.
 
     Raises:
         RefusedPicture: if there are no layers, or too many.
@@ -67,7 +67,7 @@ def canvases_of(document: "PSDImage") -> Iterator[Floats]:
 
     if sum(1 for _ in document.descendants()) > MOST_LAYERS:
         raise RefusedPicture(f"holds more than {MOST_LAYERS} layers")
-    # What is clipped to a layer is laid on with it.
+    # Layers that are clipped to a layer are laid on together with it.
     nodes = [node for node in document if node.is_visible() and not node.clipping]
     if not nodes:
         raise RefusedPicture("holds no visible layers")
@@ -88,17 +88,17 @@ def canvases_of(document: "PSDImage") -> Iterator[Floats]:
 
 @dataclass(frozen=True)
 class _Canvas:
-    """(h, w, 1 or 3) colours of a document, straight, and (h, w, 1) alpha; or one number for all."""
+    """(h, w, 1 or 3) straight colours and (h, w, 1) alpha of a document; either may be one number for all pixels."""
 
     document: "PSDImage"
     colour: Any
     alpha: Any
 
     def with_layers(self, layers: Set[int]) -> "_Canvas":
-        """With some layers laid on; those clipped to them, too.
+        """The canvas with some layers laid on, and the layers that are clipped to them.
 
         Args:
-            layers: by `id`, and all groups that they are in.
+            layers: `id`s of the layers, and of all groups that they are in.
         """
         from psd_tools.composite import composite
 
@@ -123,10 +123,10 @@ class _Canvas:
 
 
 def merged_picture(document: "PSDImage") -> Floats:
-    """(h, w, 3) the whole picture as its program saved it, on white.
+    """(h, w, 3) the merged picture as the painting program saved it, on white.
 
     Raises:
-        RefusedPicture: if it was not saved with it.
+        RefusedPicture: if the document was saved without it.
     """
     if not document.has_preview():
         raise RefusedPicture("was saved without its whole picture: save it with maximal compatibility")
@@ -136,7 +136,7 @@ def merged_picture(document: "PSDImage") -> Floats:
 
 
 def _leaves(node: Any) -> Iterator[Any]:
-    """A layer, or all visible ones of a group, from the bottom to the top; not those that are clipped to others."""
+    """The layer itself, or all visible layers of a group from the bottom to the top, without clipped layers."""
     if not node.is_group():
         yield node
         return

@@ -1,4 +1,4 @@
-"""Layered documents of any kind, as footage."""
+"""Reads layered documents of any kind as footage."""
 
 import posixpath
 from collections.abc import Iterator
@@ -16,8 +16,8 @@ LAYERED_EXTENSIONS = (".psd", ".psb", ".ora", ".kra")
 def read_layers(path: str, canvas_px: int, num_frames: range) -> Footage:
     """The canvas after each visible layer of a document, from the bottom to the top, beginning with white paper.
 
-    A layer that changes nothing is no step. The last canvas must be the picture that was saved with the layers, so that
-    what is not read of a document (filters, other blending) is no silent loss.
+    A layer that changes nothing gives no frame. The last canvas must equal the merged picture that was saved with the
+    layers, so that unread parts of a document (filters, unknown blending) are not lost silently.
 
     Args:
         path: path or URL.

@@ -18,9 +18,9 @@ from renderers.distance import step_distances
 
 Picture = NDArray[np.float32]
 
-_BLUR_OF = 32  # a 32nd of the shorter side, as broad as a small stroke, goes together
-_GAIN = 2.5  # a pixel changes in this part of the time in which the painted sequence changes it: paint covers
-_LEAST = 1e-4  # squared colour difference below which the painted sequence says nothing
+_BLUR_DIVISOR = 32  # changes are blurred by a 32nd of the shorter side, a small stroke's breadth: they go together
+_GAIN = 2.5  # a pixel changes this many times faster than in the painted sequence: paint covers at once
+_NEGLIGIBLE_CHANGE = 1e-4  # squared colour difference below which the painted sequence is ignored
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class BlendPath:
 
     Attributes:
         left, right: (H, W, 3) in [0, 1].
-        done: (M + 1, H, W) share of the change that pixels have made; from 0 to 1, never falling.
+        done: (M + 1, H, W) share of the change that each pixel has made; from 0 to 1, never falling.
     """
 
     left: Picture
@@ -38,22 +38,25 @@ class BlendPath:
 
     @classmethod
     def between(cls, left: Picture, right: Picture, painted: Picture) -> Self:
-        """Blend two keys as a painted sequence shows.
+        """Blend two key frames; a painted sequence decides where and when pixels change.
 
         Args:
             left, right: (H, W, 3) keys, in [0, 1].
             painted: (M + 1, H, W, 3) sequence whose first and last frames should be the keys.
         """
-        late = np.linspace(0, 1, len(painted), dtype=np.float32)[:, None, None, None]
-        met = painted + (1 - late) * (left - painted[0]) + late * (right - painted[-1])
+        time = np.linspace(0, 1, len(painted), dtype=np.float32)[:, None, None, None]
+        corrected = painted + (1 - time) * (left - painted[0]) + time * (right - painted[-1])
         change = right - left
-        sigma = min(left.shape[:2]) / _BLUR_OF
-        change_energy = cv2.GaussianBlur(np.square(change).sum(-1), (0, 0), sigma) + np.float32(_LEAST)
-        made = [cv2.GaussianBlur(((state - left) * change).sum(-1), (0, 0), sigma) / change_energy for state in met]
-        done = np.clip(np.stack(made), 0, 1)
+        sigma = min(left.shape[:2]) / _BLUR_DIVISOR
+        change_energy = cv2.GaussianBlur(np.square(change).sum(-1), (0, 0), sigma) + np.float32(_NEGLIGIBLE_CHANGE)
+        shares = [
+            cv2.GaussianBlur(((state - left) * change).sum(-1), (0, 0), sigma) / change_energy for state in corrected
+        ]
+        done = np.clip(np.stack(shares), 0, 1)
         done[0], done[-1] = 0, 1
-        forth, back = np.maximum.accumulate(done), np.minimum.accumulate(done[::-1])[::-1]
-        done = np.clip(((forth + back) / 2 - 0.5) * _GAIN + 0.5, 0, 1).astype(np.float32)
+        # Neither of the two ever falls: the largest share so far, and the smallest from here on.
+        upper, lower = np.maximum.accumulate(done), np.minimum.accumulate(done[::-1])[::-1]
+        done = np.clip(((upper + lower) / 2 - 0.5) * _GAIN + 0.5, 0, 1).astype(np.float32)
         done[0], done[-1] = 0, 1
         return cls(left=left, right=right, done=done)
 
@@ -67,16 +70,16 @@ class BlendPath:
         return self._states(self.done)
 
     def lengths(self, blank: Picture, finished: Picture) -> NDArray[np.float64]:
-        """(M,) distances between neighbours, of which 1 is the way from blank to finished."""
+        """(M,) distances between neighbouring states, in units of the distance from blank to finished."""
         return step_distances(list(self.states()), blank, finished)
 
     def along(self, shares: NDArray[np.floating], blank: Picture, finished: Picture) -> Picture:
-        """(S, H, W, 3) states at shares of the way, in the same distances, from 0 for left to 1 for right."""
-        way = np.concatenate([[0.0], np.cumsum(self.lengths(blank, finished) + 1e-9)])
-        times = np.interp(shares * way[-1], way, np.arange(len(way)))
+        """(S, H, W, 3) states at shares of the path's length (see `lengths`), from 0 for left to 1 for right."""
+        travelled = np.concatenate([[0.0], np.cumsum(self.lengths(blank, finished) + 1e-9)])
+        times = np.interp(shares * travelled[-1], travelled, np.arange(len(travelled)))
         before = np.minimum(times.astype(int), len(self.done) - 2)
-        later = (times - before).astype(np.float32)[:, None, None]
-        return self._states((1 - later) * self.done[before] + later * self.done[before + 1])
+        weight = (times - before).astype(np.float32)[:, None, None]
+        return self._states((1 - weight) * self.done[before] + weight * self.done[before + 1])
 
     def _states(self, done: NDArray[np.float32]) -> Picture:
         share = done[..., None]

@@ -1,13 +1,13 @@
-"""Long processes by levels: key frames first, then what lies between neighbours, then what lies between those.
+"""Paints long processes by levels: key frames first, then the frames between neighbours, then those between these.
 
 Level 0 is a sequence as the painter learned it, with the user's conditions in the slots nearest to their frames. Its
-frames are spread over the long process at equal steps of the distance in which paintings are measured; a condition's
-frame stays where the user put it. On every further level all neighbours with frames missing in between become the
-conditions of a sequence of their own (first and last frame, by network and inversion). It begins from the cross-fade
-of the two, noised for half of the steps, and decides how the two are blended
-(`pipelines.inference.longer.blend`). Where it is long enough, it gives all the frames that are missing; else its frames
-are the keys of the next level. At last all frames are spaced again at an even pace
-(`pipelines.inference.longer.pace`); only the user's frames stay where they are.
+frames are spread over the long process at equal steps of the canvas distance (`renderers.distance`); a condition's
+frame stays where the user put it. On every further level, each pair of neighbours with frames missing in between
+becomes the conditions of a sequence of its own (first and last frame, by network and inversion). The sequence begins
+from the cross-fade of the two, noised for half of the steps, and decides how the two are blended
+(`pipelines.inference.longer.blend`). Where it has enough frames, it gives all that are missing; else its frames are the
+keys of the next level. Finally all frames are spaced again at an even pace (`pipelines.inference.longer.pace`); only
+the user's frames stay where they are.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,17 +31,17 @@ from renderers.distance import step_distances
 from training.diffusion import num_steps_of
 
 STEPS_SHARE = 0.5
-"""Share of the denoising steps that in-betweens get. With all of them a weak painter leaves the keys."""
+"""Share of the denoising steps that in-betweens get. With all steps, a weak painter departs from the keys."""
 
 LEAST_SLOTS = 3
-"""Frames that a painter must know for one to lie between two."""
+"""The fewest frames that a painter's sequences must have, so that one frame lies between two others."""
 
-_FINEST = 2  # frames that one step of a blended sequence may be divided into; more, and it is painted as a piece itself
-_PIXELS_TOGETHER = 2**18  # small sequences fill a GPU together; large ones need no more memory than a short process
+_FRAMES_PER_STEP = 2  # most frames that one step of a blended sequence is divided into; else a further level paints it
+_PIXELS_TOGETHER = 2**18  # of a batch: small sequences fill a GPU; large ones need no more memory than a short process
 
 
 class PaintSequences(Protocol):
-    """Paints sequences of K frames; `PaintingPipeline` with prompt, size and the like filled in."""
+    """Paints sequences of K frames: a `PaintingPipeline` with prompt, size and the like filled in."""
 
     def __call__(
         self,
@@ -60,8 +60,8 @@ class Pieces:
     """The short sequences that a long process is made of.
 
     Attributes:
-        seams: frames at which pieces meet that were painted apart.
-        sequences: how many were painted on each level.
+        seams: frames at which separately painted pieces meet.
+        sequences: how many sequences were painted on each level.
     """
 
     seams: tuple[int, ...]
@@ -69,8 +69,8 @@ class Pieces:
 
 
 @dataclass
-class _Line:
-    """The frames of the process so far."""
+class _PartialProcess:
+    """The frames of the process so far; `waiting` holds the conditions whose frames are not painted yet."""
 
     waiting: dict[int, PinnedPicture]
     frames: dict[int, Picture] = field(default_factory=dict)
@@ -93,9 +93,9 @@ class _Line:
             for frame in sorted(self.frames.keys() - covered)[:-1]
         }
         paths, states = sorted({**straight, **self.paths}.items(), key=itemgetter(0)), []
-        of = np.searchsorted([right for (_, right), _ in paths[:-1]], times)
+        path_numbers = np.searchsorted([right for (_, right), _ in paths[:-1]], times)
         for number, ((left, right), path) in enumerate(paths):
-            if (within := times[of == number]).size:
+            if (within := times[path_numbers == number]).size:
                 states.append(path.along((within - left) / (right - left), *self.ends))
         return np.concatenate(states)
 
@@ -113,54 +113,64 @@ def paint_long(
         num_frames: N, more than K.
         num_slots: K, at least `LEAST_SLOTS`.
         pinned: conditions at frames of the whole process.
-        steps: of DDIM for a whole sequence; for progress shown only.
-        seed: of the noise; that of each sequence depends on (seed, level, its number there).
+        steps: DDIM steps of a whole sequence; used for the progress display only.
+        seed: seed of the noise; the noise of each sequence depends on (seed, level, its number on the level).
 
     Returns:
         (N, 3, H, W) frames in [0, 1], and their pieces.
     """
-    line = _Line({one.frame % num_frames: one for one in pinned})
-    fixed = sorted({0, num_frames - 1, *line.waiting})
+    process = _PartialProcess({condition.frame % num_frames: condition for condition in pinned})
+    fixed = sorted({0, num_frames - 1, *process.waiting})
     with Progress(f"painting {num_slots} key frames", steps, 0, "steps") as progress:
-        _paint_keys(paint, line, num_frames, num_slots, seed, partial(progress.advance, 1))
-    height, width = line.frames[0].shape[:2]
+        _paint_keys(paint, process, num_frames, num_slots, seed, partial(progress.advance, 1))
+    height, width = process.frames[0].shape[:2]
     together = max(1, _PIXELS_TOGETHER // (num_slots * height * width))
     sequences = [1]
-    while gaps := line.gaps:
+    while gaps := process.gaps:
         level = len(sequences)
         batches = [range(len(gaps))[first : first + together] for first in range(0, len(gaps), together)]
         label = f"painting in-betweens, level {level}, {len(gaps)} sequences"
         with Progress(label, len(batches) * num_steps_of(STEPS_SHARE, steps), 0, "steps") as progress:
-            _paint_level(paint, line, gaps, batches, num_slots, _level_seed(seed, level), partial(progress.advance, 1))
+            _paint_level(
+                paint, process, gaps, batches, num_slots, _level_seed(seed, level), partial(progress.advance, 1)
+            )
         sequences.append(len(gaps))
-    times = even_times(line.at, fixed)
-    seams = {round(float(np.interp(seam, times, np.arange(num_frames)))) for seam in line.seams} - {0, num_frames - 1}
-    frames = torch.from_numpy(line.at(times)).permute(0, 3, 1, 2)
+    times = even_times(process.at, fixed)
+    seams = {round(float(np.interp(seam, times, np.arange(num_frames)))) for seam in process.seams} - {
+        0,
+        num_frames - 1,
+    }
+    frames = torch.from_numpy(process.at(times)).permute(0, 3, 1, 2)
     return frames, Pieces(seams=tuple(sorted(seams)), sequences=tuple(sequences))
 
 
 def _paint_keys(
-    paint: PaintSequences, line: _Line, num_frames: int, num_slots: int, seed: int, on_step: Callable[[], None]
+    paint: PaintSequences,
+    process: _PartialProcess,
+    num_frames: int,
+    num_slots: int,
+    seed: int,
+    on_step: Callable[[], None],
 ) -> None:
-    slots = slots_for(sorted(line.waiting), 0, num_frames - 1, num_slots)
+    slots = slots_for(sorted(process.waiting), 0, num_frames - 1, num_slots)
     keys = _pictures(
-        paint([_conditions(line, slots)], seed=_level_seed(seed, 0), positions=[0], share=1.0, on_step=on_step)[0]
+        paint([_conditions(process, slots)], seed=_level_seed(seed, 0), positions=[0], share=1.0, on_step=on_step)[0]
     )
     lengths = step_distances(list(keys), keys[0], keys[-1])
     fixed = {0: 0, **slots, num_frames - 1: num_slots - 1}
     for frame in slots:
-        del line.waiting[frame]
+        del process.waiting[frame]
     for (left, from_slot), (right, to_slot) in pairwise(sorted(fixed.items())):
-        line.frames[left], line.frames[right] = keys[from_slot], keys[to_slot]
-        if not line.waiting_in(left, right):
+        process.frames[left], process.frames[right] = keys[from_slot], keys[to_slot]
+        if not process.waiting_in(left, right):
             for picture, frame in place(lengths[from_slot:to_slot], left, right).items():
-                line.frames[frame] = keys[from_slot + picture]
-    line.seams.update(line.frames)
+                process.frames[frame] = keys[from_slot + picture]
+    process.seams.update(process.frames)
 
 
 def _paint_level(
     paint: PaintSequences,
-    line: _Line,
+    process: _PartialProcess,
     gaps: Sequence[tuple[int, int]],
     batches: Sequence[range],
     num_slots: int,
@@ -168,52 +178,54 @@ def _paint_level(
     on_step: Callable[[], None],
 ) -> None:
     for batch in batches:
-        slots = [_slots_in(line, *gaps[number], num_slots) for number in batch]
-        conditions = [_conditions(line, one) for one in slots]
+        slots = [_slots_in(process, *gaps[number], num_slots) for number in batch]
+        conditions = [_conditions(process, sequence_slots) for sequence_slots in slots]
         painted = paint(conditions, seed=seed, positions=batch, share=STEPS_SHARE, on_step=on_step)
         for sequence_slots, sequence in zip(slots, painted, strict=True):
-            _fill(line, sequence_slots, _pictures(sequence))
+            _fill(process, sequence_slots, _pictures(sequence))
 
 
-def _slots_in(line: _Line, left: int, right: int, num_slots: int) -> dict[int, int]:
-    return slots_for([left, *line.waiting_in(left, right), right], left, right, num_slots)
+def _slots_in(process: _PartialProcess, left: int, right: int, num_slots: int) -> dict[int, int]:
+    return slots_for([left, *process.waiting_in(left, right), right], left, right, num_slots)
 
 
-def _conditions(line: _Line, slots: Mapping[int, int]) -> list[PinnedPicture]:
-    """The conditions of the slots: the user's pictures, or frames that are painted already."""
+def _conditions(process: _PartialProcess, slots: Mapping[int, int]) -> list[PinnedPicture]:
+    """The conditions of the slots (frame -> slot): the user's pictures, or frames that are painted already."""
     conditions = []
     for frame, slot in slots.items():
-        if frame in line.frames:
-            conditions.append(PinnedPicture(frame=slot, picture=torch.from_numpy(line.frames[frame]).permute(2, 0, 1)))
+        if frame in process.frames:
+            conditions.append(
+                PinnedPicture(frame=slot, picture=torch.from_numpy(process.frames[frame]).permute(2, 0, 1))
+            )
         else:
-            one = line.waiting[frame]
-            conditions.append(PinnedPicture(frame=slot, picture=one.picture, strength=one.strength))
+            condition = process.waiting[frame]
+            conditions.append(PinnedPicture(frame=slot, picture=condition.picture, strength=condition.strength))
     return conditions
 
 
-def _fill(line: _Line, slots: Mapping[int, int], painted: Picture) -> None:
+def _fill(process: _PartialProcess, slots: Mapping[int, int], painted: Picture) -> None:
     """Put a painted piece into its gap.
 
-    Frames of conditions are taken as they are painted; what lies between two of them blends them.
+    Frames at conditions are taken as they are painted; the frames between two conditions blend these two.
     """
     for frame, slot in slots.items():
-        if frame not in line.frames:
-            line.frames[frame] = painted[slot]
-            line.seams.add(frame)
-            del line.waiting[frame]
+        if frame not in process.frames:
+            process.frames[frame] = painted[slot]
+            process.seams.add(frame)
+            del process.waiting[frame]
     for (left, from_slot), (right, to_slot) in pairwise(slots.items()):
         num_steps = to_slot - from_slot
-        if num_steps < 2 or right - left < 2 or line.waiting_in(left, right):
-            continue  # neighbours, or left to the next level
-        path = BlendPath.between(line.frames[left], line.frames[right], painted[from_slot : to_slot + 1])
+        if num_steps < 2 or right - left < 2 or process.waiting_in(left, right):
+            continue  # nothing lies in between, or the next level paints it
+        path = BlendPath.between(process.frames[left], process.frames[right], painted[from_slot : to_slot + 1])
         inner = np.arange(left + 1, right)
-        if right - left > _FINEST * num_steps:  # too few for all: keys of the next level
+        if right - left > _FRAMES_PER_STEP * num_steps:  # too few steps for all frames: they are keys of the next level
             inner = np.linspace(left, right, num_steps + 1).round().astype(int)[1:-1]
-            line.seams.update(inner.tolist())
+            process.seams.update(inner.tolist())
         else:
-            line.paths[left, right] = path
-        states = path.along((inner - left) / (right - left), *line.ends)
-        line.frames.update(zip(inner.tolist(), states, strict=True))
+            process.paths[left, right] = path
+        states = path.along((inner - left) / (right - left), *process.ends)
+        process.frames.update(zip(inner.tolist(), states, strict=True))
 
 
 def _pictures(sequence: Tensor) -> Picture:
@@ -223,7 +235,7 @@ def _pictures(sequence: Tensor) -> Picture:
 
 
 def _level_seed(seed: int, level: int) -> int:
-    """Seed of a level; level 0 has the seed, and so the noise, of a short process."""
+    """Seed of a level; level 0 has the seed of a short process, and so the same noise."""
     if level == 0:
         return seed
     return int(np.random.SeedSequence(seed, spawn_key=(level,)).generate_state(1, np.uint32)[0])

@@ -9,18 +9,18 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-_NOTHING = 1e-9
+_TINY = 1e-9
 
 
 def slots_for(frames: Sequence[int], left: int, right: int, num_slots: int) -> dict[int, int]:
-    """The slots of conditions: the nearest, in the same order, no two in one.
+    """The slots of conditions: each gets the nearest slot, in the same order, and no two get the same.
 
-    Slot 0 is frame `left` alone, and the last slot `right` alone. Where there are more conditions than slots, some that
-    are spread evenly among them get one; the others wait for a piece that is shorter.
+    Only frame `left` may have slot 0, and only frame `right` the last slot. Where there are more conditions than slots,
+    conditions spread evenly among them get the slots; the others wait for a shorter piece.
 
     Args:
-        frames: of the conditions, ascending, from `left` to `right`.
-        left, right: ends of the piece.
+        frames: frames of the conditions, ascending, from `left` to `right`.
+        left, right: first and last frame of the piece.
         num_slots: K, at least 3.
 
     Returns:
@@ -43,19 +43,19 @@ def place(lengths: Sequence[float] | NDArray[np.floating], left: int, right: int
     """Frames for the pictures of a path, so that all steps from frame to frame are about equally long.
 
     Args:
-        lengths: (M,) from each of M + 1 pictures to the next, not negative.
+        lengths: (M,) distances from each of M + 1 pictures to the next, not negative.
         left, right: frames of the first picture and of the last.
 
     Returns:
         Picture -> frame, both ascending. Where there are fewer frames than pictures, some pictures have none.
     """
-    steps = np.maximum(np.asarray(lengths, np.float64), _NOTHING)
+    steps = np.maximum(np.asarray(lengths, np.float64), _TINY)
     if right - left < len(steps):
         return _chosen(steps, left, right)
-    spare = right - left - len(steps)  # each picture gets the next frame at least
-    wished = np.maximum(steps / steps.sum() * (right - left) - 1, 0.0)
-    extra = wished * (spare / max(float(wished.sum()), _NOTHING))
-    counts = np.floor(extra + _NOTHING).astype(int)
+    spare = right - left - len(steps)  # frames that are left when every step takes one frame
+    ideal = np.maximum(steps / steps.sum() * (right - left) - 1, 0.0)
+    extra = ideal * (spare / max(float(ideal.sum()), _TINY))
+    counts = np.floor(extra + _TINY).astype(int)
     largest = np.argsort(counts - extra, kind="stable")  # largest remainder first
     counts[largest[: spare - counts.sum()]] += 1
     frames = left + np.concatenate([[0], np.cumsum(counts + 1)])

@@ -1,6 +1,6 @@
-"""An evaluation as one HTML page, plots included, without script: it opens from the disk, without a network.
+"""An evaluation as one HTML page with plots and without scripts, which opens from the disk without a network.
 
-Names come from strangers: all text is escaped, and the content security policy allows our one style and nothing else.
+Names are untrusted: all text is escaped, and the content security policy allows only the style of the page.
 """
 
 import base64
@@ -16,7 +16,7 @@ from pipelines.evaluation.distance import DISTANCE_METRICS, MEAN
 from pipelines.evaluation.report import GENERATED, ProcessRow, Report
 from pipelines.evaluation.tables import DOUBTFUL, NO_FIGURE, PASSED, figure, figure_of, interval
 
-_LEFT, _RIGHT, _ROW = 170, 760, 34  # px of the plot of gaps
+_LEFT, _RIGHT, _ROW = 170, 760, 34  # px; ends of the lines, and height of a row, in the plot of gaps
 _CURVE_WIDTH, _CURVE_HEIGHT = 730, 200
 _MARKS = ("M-5 -5L5 5M-5 5L5 -5", "M-5 -5H5V5H-5Z", "M0 -6L6 5H-6Z", "M0 -6L6 0L0 6L-6 0Z")  # one for each control
 
@@ -105,11 +105,11 @@ def _distance(report: Report) -> list[str]:
     rows = [
         (
             name,
-            figure(of_set[MEAN].value),
-            interval(of_set[MEAN]),
-            *(figure_of(of_set.get(m)) for m in DISTANCE_METRICS),
+            figure(distances[MEAN].value),
+            interval(distances[MEAN]),
+            *(figure_of(distances.get(metric)) for metric in DISTANCE_METRICS),
         )
-        for name, of_set in report.distance.items()
+        for name, distances in report.distance.items()
     ]
     return [
         "<h2>Distance to real painters</h2>",
@@ -120,7 +120,7 @@ def _distance(report: Report) -> list[str]:
 
 
 def _gaps(rows: Sequence[ProcessRow]) -> str:
-    """A line a metric, from real processes (0) to the farthest control (1)."""
+    """A line for each metric, from real processes (0) to the farthest control (1)."""
     parts = []
     for at, (name, mark) in enumerate(zip(CONTROLS, _MARKS, strict=True)):
         x = _LEFT + 190 + 130 * at

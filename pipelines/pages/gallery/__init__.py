@@ -1,1 +1,1 @@
-"""The gallery's page: what of a data set it shows, and the HTML, CSS and JavaScript that show it."""
+"""The gallery's page: the parts of a data set that it shows, and the HTML, CSS and JavaScript that show them."""

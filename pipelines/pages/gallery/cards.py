@@ -1,4 +1,4 @@
-"""What the gallery shows of one sequence: its facts, its regions, and its frames as a small sheet."""
+"""The gallery's card of one sequence: its facts, its regions, and its frames as a small sheet."""
 
 import base64
 import errno
@@ -24,7 +24,7 @@ from training.data.plain import OPEN, Count, Number, shaped
 from training.data.remote import AnyPath
 from training.data.sequence import StoredSequence, read_span
 
-MAX_PX = 512  # a sheet of 8 such frames a row is 4096 px wide, which every browser decodes
+MAX_PX = 512  # a sheet with 8 such frames in a row is 4096 px wide, which every browser decodes
 _MAX_FRAMES = 32
 _COLUMNS = 8
 _WEBP_QUALITY = 80
@@ -42,7 +42,7 @@ class _Region(TypedDict):
 
 
 def make_cards(root: AnyPath, places: Sequence[tuple[str, int]], thumbnail_px: int) -> Iterator[dict[str, Any]]:
-    """A card for each sequence, given the name of its shard and its place in it; grouped by shard.
+    """A card for each sequence, by (name of its shard, index in that shard); cards are grouped by shard.
 
     Raises:
         UserError: naming a shard that is damaged or missing.
@@ -62,20 +62,20 @@ def make_cards(root: AnyPath, places: Sequence[tuple[str, int]], thumbnail_px: i
                     file.seek(span.offset)
                     yield _card(read_span(span, file.read(span.length)), manifest.records[place], thumbnail_px)
         except (OSError, ValueError, KeyError, IndexError) as error:
-            by_machine = isinstance(error, OSError) and error.errno not in (None, errno.ENOENT, errno.EISDIR)
+            is_io_error = isinstance(error, OSError) and error.errno not in (None, errno.ENOENT, errno.EISDIR)
             reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-            fault = "cannot be read" if by_machine else "damaged or missing"
+            fault = "cannot be read" if is_io_error else "damaged or missing"
             raise UserError(f"{path}: {fault}: {reason}; run python -m pipelines.verify") from error
 
 
 def _card(sequence: StoredSequence, record: Mapping[str, Any], thumbnail_px: int) -> dict[str, Any]:
     stored = sequence.facts["frames"]
     numbers = spread(len(stored), _MAX_FRAMES)
-    from_artist = record["renderer"] == ARTIST  # whose first frame is frame 1, where strokes begin with none
+    from_artist = record["renderer"] == ARTIST  # its frames are counted from 1, while strokes are counted from 0
     frames = []
     for number in numbers:
         frame = _picture(sequence, stored[number]["member"])
-        frames.append(_beside(_picture(sequence, stored[number]["before"]), frame) if from_artist else frame)
+        frames.append(_side_by_side(_picture(sequence, stored[number]["before"]), frame) if from_artist else frame)
     height, width = sequence.facts["size_px"]
     return {
         **{key: record[key] for key in ("key", "split", "shard", "renderer", "source", "licence", "psnr_db", "ssim")},
@@ -95,7 +95,7 @@ def _card(sequence: StoredSequence, record: Mapping[str, Any], thumbnail_px: int
 
 
 def _regions(sequence: StoredSequence, thumbnail_px: int) -> dict[str, Any] | None:
-    """How a picture was cut, and in which order its regions were painted; None where it was not cut."""
+    """The regions of a picture, and the order in which they were painted; None if it has no regions."""
     if "regions.png" not in sequence.members:
         return None
     rows = shaped(sequence.facts.get("regions"), list[_Region])
@@ -116,7 +116,7 @@ def _picture(sequence: StoredSequence, member: str) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def _beside(before: Image.Image, after: Image.Image) -> Image.Image:
+def _side_by_side(before: Image.Image, after: Image.Image) -> Image.Image:
     """The recorded frame on the left, the frame made from it on the right."""
     gap = max(2, after.width // 32)
     both = Image.new("RGB", (before.width + gap + after.width, after.height), "white")
@@ -128,20 +128,20 @@ def _beside(before: Image.Image, after: Image.Image) -> Image.Image:
 def make_sheet(frames: Sequence[Image.Image], thumbnail_px: int) -> dict[str, Any]:
     """Frames side by side in one lossy WebP, 8 a row, each at most `thumbnail_px` a side.
 
-    One file for all frames of a sequence compresses better than one each, and is one thing to decode. WebP codes
-    blocks of 16 px and smooths colour across them, so each frame has blocks of its own (`pitch`) that it does not
-    quite fill (`inset`), and its edges go on around it: no frame shows a fringe of its neighbour.
+    One file for all frames of a sequence compresses better than a file for each, and is decoded at once. WebP codes
+    blocks of 16 px and smooths colour across them. So each frame has blocks of its own (`pitch`), which it does not
+    fill completely (`inset`), and its edge pixels are repeated around it: no frame shows a fringe of its neighbour.
     """
     scale = min(1.0, thumbnail_px / max(frames[0].size))
     width, height = (max(1, round(side * scale)) for side in frames[0].size)
     columns = min(_COLUMNS, len(frames))
     pitch_x, pitch_y = (math.ceil((side + 2 * _MARGIN_PX) / _BLOCK_PX) * _BLOCK_PX for side in (width, height))
     inset_x, inset_y = (pitch_x - width) // 2, (pitch_y - height) // 2
-    beyond = ((inset_y, pitch_y - height - inset_y), (inset_x, pitch_x - width - inset_x), (0, 0))
+    padding = ((inset_y, pitch_y - height - inset_y), (inset_x, pitch_x - width - inset_x), (0, 0))
     sheet = Image.new("RGB", (columns * pitch_x, math.ceil(len(frames) / columns) * pitch_y))
     for number, frame in enumerate(frames):
         small = frame.resize((width, height), Image.Resampling.LANCZOS) if scale < 1 else frame
-        cell = Image.fromarray(np.pad(np.asarray(small), beyond, "edge"))
+        cell = Image.fromarray(np.pad(np.asarray(small), padding, "edge"))
         sheet.paste(cell, (number % columns * pitch_x, number // columns * pitch_y))
     buffer = io.BytesIO()
     sheet.save(buffer, "WEBP", quality=_WEBP_QUALITY, method=4)

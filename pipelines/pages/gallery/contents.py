@@ -1,4 +1,4 @@
-"""What the gallery shows of a data set: its totals, and a fair choice of its sequences."""
+"""Gathers what the gallery shows of a data set: its totals, and a balanced choice of its sequences."""
 
 import math
 from array import array
@@ -25,13 +25,13 @@ _MAX_REASONS, _MAX_SOURCES = 100, 5
 
 @dataclass(kw_only=True)
 class Contents:
-    """All that the page says. `to_plain` is what the page's script reads; nothing here is HTML.
+    """The contents of the page. The page's script reads `to_plain`; nothing here is HTML.
 
     Attributes:
-        psnr_db: a summary of the whole data set, not only of what is shown: `edges` and `counts` of a histogram,
+        psnr_db: a summary of the whole data set, not only of the shown sequences: `edges` and `counts` of a histogram,
             `low`, `median`, `high` (10th, 50th, 90th percentile), `medians` by renderer; None without sequences.
         refused: the most frequent reasons for which inputs were refused: `reason`, `count`, some `sources`.
-        cards: a sequence each, in the order of the data set.
+        cards: a card for each shown sequence, in the order of the data set.
     """
 
     num_sequences: int
@@ -59,7 +59,7 @@ class Contents:
 
 @dataclass(kw_only=True)
 class Refused:
-    """How many inputs were refused for one reason, and some of them."""
+    """The number of inputs that were refused for a reason, and the names of some of them."""
 
     count: int = 0
     sources: list[str] = field(default_factory=list)
@@ -67,12 +67,12 @@ class Refused:
 
 @dataclass(kw_only=True)
 class Collection:
-    """What the page tells of all sequences, from one pass over the manifests: of each sequence two numbers.
+    """Facts about all sequences, from one pass over the manifests; two numbers are kept for each sequence.
 
     Attributes:
         shards, firsts: names of shards, and the number of the first sequence in each.
-        numbers, psnr_db: of the sequences of each renderer.
-        refused: by reason.
+        numbers, psnr_db: renderer -> numbers of its sequences, and their PSNR.
+        refused: reason -> refused inputs.
     """
 
     shards: list[str] = field(default_factory=list)
@@ -82,7 +82,7 @@ class Collection:
     refused: dict[str, Refused] = field(default_factory=dict)
 
     def noting(self, manifests: Iterable[ShardManifest]) -> Iterator[ShardManifest]:
-        """The same manifests, each looked at as it passes."""
+        """The same manifests; each is noted as it passes."""
         number = 0
         for manifest in manifests:
             self.shards.append(manifest.name)
@@ -99,7 +99,7 @@ class Collection:
             yield manifest
 
     def place(self, number: int) -> tuple[str, int]:
-        """Of a sequence: the name of its shard, and its place in it."""
+        """The name of a sequence's shard, and its index in that shard."""
         shard = bisect_right(self.firsts, number) - 1
         return self.shards[shard], number - self.firsts[shard]
 
@@ -122,8 +122,8 @@ def gather(root: AnyPath, max_sequences: int, thumbnail_px: int) -> Contents:
     places = [collection.place(number) for number in choose(collection.numbers, max_sequences)]
     with Progress("gallery", len(places)) as progress:
         cards = []
-        for made in make_cards(root, places, thumbnail_px):
-            cards.append(made)
+        for sequence_card in make_cards(root, places, thumbnail_px):
+            cards.append(sequence_card)
             progress.advance(1)
     return Contents(
         num_sequences=survey.num_sequences,

@@ -1,4 +1,4 @@
-"""The map of regions that the gallery shows: warm colours first, cold last, with numbers where there is room."""
+"""The gallery's map of regions: the first are warm, the last are cold, and large ones have numbers."""
 
 import base64
 import colorsys
@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 _LAST_HUE = 0.66
-_ROOM_PX = 7  # from the deepest point of a region to its edge: less, and a number would not be read
+_LEAST_DEPTH_PX = 7  # distance of a region's deepest point from its edge; with less, a number would be unreadable
 
 
 def order_map(labels: NDArray[np.uint16], order: Sequence[int], thumbnail_px: int) -> str:
     """A label map in the colours of its painting order, as a base64 WebP.
 
     Args:
-        labels: (H, W).
-        order: all labels, the first painted first.
+        labels: (H, W) label of each pixel.
+        order: all labels, in the order of painting.
         thumbnail_px: longer side of the map, which is never enlarged.
     """
     height, width = labels.shape
@@ -46,7 +46,7 @@ def order_colours(order: Sequence[int]) -> NDArray[np.uint8]:
 def _number(picture: NDArray[np.uint8], mask: NDArray[np.bool_], number: int) -> None:
     """Write a number at the deepest point of a region."""
     _, depth, _, (x, y) = cv2.minMaxLoc(cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 3))
-    if depth < _ROOM_PX:
+    if depth < _LEAST_DEPTH_PX:
         return
     text = str(number)
     (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.35, 1)

@@ -1,4 +1,4 @@
-"""The gallery's page out of its parts and the data it shows."""
+"""Builds the gallery's page from its parts and the data that it shows."""
 
 from importlib.resources import files
 from typing import Any

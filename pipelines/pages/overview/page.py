@@ -13,7 +13,7 @@ from training.data.plain import OPEN, Number, Whole
 _PARTS = files(__package__)
 
 
-class _Kept(TypedDict):
+class _Condition(TypedDict):
     __pydantic_config__ = OPEN  # type: ignore[misc]
 
     frame: Whole
@@ -26,21 +26,21 @@ class ShownReport(TypedDict):
     __pydantic_config__ = OPEN  # type: ignore[misc]
 
     note: str
-    conditions: list[_Kept]
+    conditions: list[_Condition]
 
 
 def render_overview(reports: Mapping[str, Mapping[str, Any]]) -> bytes:
     """The page as UTF-8.
 
     Args:
-        reports: folder's name -> what its `report.json` says; at least one.
+        reports: name of a folder -> its report; at least one.
     """
     processes = [
         {
             "name": name,
             "page": f"{quote(name)}/index.html",
             "sheet": f"{quote(name)}/sheet.png",
-            "kept": ", ".join(f"frame {one['frame']}: {one['psnr_db']:.2f} dB" for one in report["conditions"]),
+            "kept": ", ".join(f"frame {each['frame']}: {each['psnr_db']:.2f} dB" for each in report["conditions"]),
         }
         for name, report in reports.items()
     ]

@@ -16,14 +16,14 @@ def render_player(
     """The page as UTF-8.
 
     Args:
-        names: of the frames, relative to the page.
-        frames_per_s: how fast it plays.
-        given: PNG files of the pictures that the user gave, by their frames.
-        report: of the process; its `first_frame`, `prompt`, `note`, `conditions` and what repeats it are shown.
+        names: paths of the frames, relative to the page.
+        frames_per_s: rate at which it plays.
+        report: report of the process; its `first_frame`, `prompt`, `note`, `conditions` and settings are shown.
+        given: frame -> PNG file of the picture that the user gave for it.
     """
     conditions = [
-        (f"frame {one['frame']} against its picture", f"PSNR {one['psnr_db']:.2f} dB, SSIM {one['ssim']:.3f}")
-        for one in report["conditions"]
+        (f"frame {each['frame']} against its picture", f"PSNR {each['psnr_db']:.2f} dB, SSIM {each['ssim']:.3f}")
+        for each in report["conditions"]
     ]
     settings = {key: str(report[key]) for key in ("task", "seed", "steps", "guidance", "painter") if key in report}
     return fill_page(
