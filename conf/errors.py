@@ -1,5 +1,7 @@
 """Errors that a user can correct, each in one line."""
 
+from conf.printable import as_typed
+
 
 class UserError(Exception):
     """An error that only the user can correct. Commands print it as one line and exit with code 2."""
@@ -19,7 +21,7 @@ class ConfigError(UserError):
         super().__init__(key, value, allowed)
 
     def __str__(self) -> str:
-        return f"{self.key}={self.value}: not allowed; allowed: {self.allowed}"
+        return f"{self.key}={as_typed(self.value)}: not allowed; allowed: {self.allowed}"
 
     def under(self, prefix: str) -> "ConfigError":
         """The same error seen from one level up the configuration tree."""

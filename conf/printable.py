@@ -7,6 +7,7 @@ passwords.
 
 import re
 import shlex
+from typing import Any
 
 _CONTROL = re.compile(
     "[\x00-\x1f\x7f-\x9f\u2028\u2029"  # C0, C1, line and paragraph ends
@@ -22,6 +23,17 @@ _SECRET = re.compile(rf"""([?&;][\w.-]{{0,40}}(?:{_SECRET_WORDS})[\w.-]{{0,40}}=
 def printable(text: str) -> str:
     """One line that is safe on a terminal: control characters are escaped, as `\\x1b`, and secrets are removed."""
     return _CONTROL.sub(_escaped, without_secrets(text))
+
+
+def as_typed(value: Any) -> str:
+    """The text that a user would type for a value of a configuration or a recipe."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if type(value) in (list, tuple):  # lists that were typed know their text
+        return f"[{','.join(map(as_typed, value))}]"
+    return str(value)
 
 
 def without_secrets(text: str) -> str:

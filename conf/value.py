@@ -70,15 +70,6 @@ def text_of(value: Any) -> str | None:
     return None
 
 
-def as_typed(value: Any) -> str:
-    """The text that a user would type for a value, of a configuration or a recipe."""
-    if value is None:
-        return "null"
-    if isinstance(value, list | tuple):
-        return f"[{','.join(map(as_typed, value))}]"
-    return text_of(value) or str(value)
-
-
 def at_home(path: str) -> str:
     """A path or URL with a leading `~` or `~user` replaced by the home folder."""
     return os.path.expanduser(path)  # noqa: PTH111  (a Path would shorten s3://, and fail where there is no such user)

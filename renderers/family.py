@@ -211,6 +211,10 @@ class Renderer(ABC):
             ConfigError: if it does not; it names the key that needs it, and what is allowed with this source.
         """
 
+    def reads_depth(self, config: Any) -> bool:
+        """Whether `paint` may use `known.depth` with that configuration; if not, depth maps are not even opened."""
+        return True
+
     def distances(self, program: StrokeProgram, canvases: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
         """Distances in [0, 1] of (h, w, 3) canvases, the first blank and the last finished, from the finished one."""
         from renderers.distance import canvas_distances  # this loads numba, which `--help` does not need

@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from conf.compose import compose, typed
 from conf.errors import ConfigError
+from conf.printable import as_typed
 from conf.recipe import first_difference
-from conf.value import Location, as_typed
+from conf.value import Location
 from pipelines.inference.smoothing import Smoothing
 from pipelines.sources.framing import Fit
 from pipelines.synthesis.renderer_choice import RendererChoice, single_renderer
@@ -198,7 +199,8 @@ def paint_config(plain: dict[str, Any]) -> PaintConfig:
     """
     conditions = {} if plain["conditions"] is None else plain["conditions"]
     if not isinstance(conditions, Mapping):
-        raise ConfigError("conditions", conditions, "pictures by frame, as {0: sketch.png, -1: final.png}")
+        allowed = "pictures by frame, each frame once, as {0: sketch.png, -1: final.png}"
+        raise ConfigError("conditions", conditions, allowed)
     pinned = {}
     for frame, file in conditions.items():
         try:
@@ -207,11 +209,13 @@ def paint_config(plain: dict[str, Any]) -> PaintConfig:
             raise ConfigError("conditions", frame, "numbers of frames, as {0: sketch.png, -1: final.png}") from None
         if number in pinned:
             raise ConfigError("conditions", number, "each frame once")
+        if isinstance(file, list):
+            raise ConfigError(f"conditions.{number}", file, "one picture, or {path: PICTURE, strength: 0.8}")
         pinned[number] = file if isinstance(file, Mapping) else {"path": file}
     image = plain["image"]
     several = list(image) if isinstance(image, Sequence) and not isinstance(image, str) else []
     if several == image:
-        if not several:
+        if not several or any(isinstance(picture, list | dict | None) for picture in several):
             raise ConfigError("image", image, "a picture, a folder, or a list of them")
         plain = {**plain, "image": None, "pictures": several}
     execution = plain["execution"]

@@ -22,10 +22,12 @@ from pipelines.inference.config import LONGEST_CANVAS_PX, StrokeExecution
 from renderers.painting import Image, Painting, spaced_steps, to_uint8
 from renderers.quality import psnr_db, ssim
 from renderers.thing_by_thing import by_turns, turns_in_words
+from renderers.things.colour import lab_of
 from renderers.time_line import TimeLine, arrival_agreement, upsampled
 
 _DEFAULT_LONG_PX = 1024  # long side of the canvas where no picture is given
 _SHORTEST_PX = 64
+_PAINTED_DELTA_E = 5  # from the unfinished picture; less is not seen as paint
 _COMPARED_SCALE = 4  # canvases are compared with the painter's frames at this multiple of the frames' size
 
 
@@ -52,6 +54,8 @@ class Executed:
             f"in {facts['seconds']:.1f} s: arrival agreement {facts['arrival_agreement']:.2f}, "
             f"PSNR {facts['psnr_db']:.2f} dB, SSIM {facts['ssim']:.3f}"
         ]
+        if (share := facts.get("painted_share")) is not None:
+            lines.append(f"  {share:.0%} of the unfinished picture was painted over")
         if "turns" in facts:
             lines.append(f"  in this order: {'; then '.join(map(_in_words, facts['turns']))}")
         if facts.get("not_there"):
@@ -100,6 +104,8 @@ def execute(
         facts |= {"phases": [note.phase for note in notes], "doing": [note.doing for note in notes]}
     painted = np.stack([to_uint8(canvas) for canvas in choice.renderer.replay(painting.program, steps)])
     finished = painted[-1].astype(np.float32) / np.float32(255)
+    if begun and given is not None:
+        facts["painted_share"] = round(_changed_share(given, finished), 4)
     return Executed(
         frames=painted,
         painting=painting,
@@ -158,6 +164,11 @@ def _completed(time_line: TimeLine, begun: Image) -> Image:
     done = np.clip(upsampled(time_line.progress[0][..., None], begun), 0.0, 1.0)
     completed: Image = np.clip(last + done * (begun - first), 0.0, 1.0).astype(np.float32)
     return completed
+
+
+def _changed_share(before: Image, after: Image) -> float:
+    """The share of pixels whose colours differ visibly."""
+    return float((np.linalg.norm(lab_of(after) - lab_of(before), axis=-1) > _PAINTED_DELTA_E).mean())
 
 
 def agreement(execution: StrokeExecution, painting: Painting, frames: NDArray[np.float32]) -> float:

@@ -129,13 +129,12 @@ def write_result(
 def _cuts(config: PaintConfig, framing: Framing) -> list[str]:
     """A line about each given picture of which a noticeable part is cut off."""
     lines = []
-    for file in config.pinned.values():
-        picture = read_picture(file.path)
+    for path in dict.fromkeys(file.path for file in config.pinned.values()):
+        picture = read_picture(path)
         (height, width), (seen_height, seen_width) = picture.shape[:2], framing.seen(picture).shape[:2]
         if seen_height * seen_width < (1 - _UNREPORTED_CUT) * height * width:
             lines.append(
-                f"  {file.path.name}: {width}x{height} px cut to the middle {seen_width}x{seen_height}; "
-                "fit=pad keeps all"
+                f"  {path.name}: {width}x{height} px cut to the middle {seen_width}x{seen_height}; fit=pad keeps all"
             )
     return lines
 

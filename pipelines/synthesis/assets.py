@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from conf.errors import ConfigError
+from conf.errors import ConfigError, UserError
 from pipelines.sources.decode import decode, decode_rgba
 from pipelines.sources.source import RefusedPicture
 from pipelines.synthesis.networks import ActorWeights, SaliencyNetwork, SamCheckpoint
@@ -54,7 +54,10 @@ def read_assets(files: Mapping[str, AssetFile]) -> AssetFiles:
 def _tensors(file: AssetFile, data: bytes) -> Mapping[str, Any]:
     from training.models.read_tensors import read_tensors
 
-    return read_tensors(Path(file.path))
+    try:
+        return read_tensors(Path(file.path))
+    except UserError as error:
+        raise ConfigError(file.key, file.path, f"{file.what} ({str(error).partition(': ')[2]})") from error
 
 
 def _picture(
@@ -64,6 +67,8 @@ def _picture(
         picture = decoder(data, max_pixels=_MAX_PIXELS)
     except RefusedPicture as error:
         raise ConfigError(file.key, file.path, f"{file.what} ({error})") from error
+    if decoder is decode and not decode_rgba(data, max_pixels=_MAX_PIXELS)[..., 3].any():
+        raise ConfigError(file.key, file.path, f"{file.what} (this one is wholly transparent)")
     scale = (file.largest_px or np.inf) / max(picture.shape[:2])
     return picture if scale >= 1 else cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
 

@@ -1,18 +1,21 @@
 """Paints the pictures of a shard one by one or, if the renderer is faster that way, many at once."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from conf.errors import ConfigError
 from pipelines.sources.source import Picture, RefusedPicture, StorageFault
 from pipelines.synthesis.plan import PlannedSequence
 from renderers.painting import Painting, to_uint8
 
 if TYPE_CHECKING:
+    from pipelines.synthesis.renderer_choice import RendererChoice
     from pipelines.synthesis.sequence import RenderSettings, Stopwatch
 
 _PAINT_STAGE = 0  # in the spawn key, after a sequence's index; other uses of randomness would take other numbers
@@ -45,10 +48,11 @@ def paint_sequence(sequence: PlannedSequence, settings: "RenderSettings", watch:
         RefusedPicture: if the source cannot give it.
     """
     choice = settings.renderers[sequence.renderer]
-    picture = settings.source.load(sequence.entry, settings.framing, choice.ground)
+    picture = _loaded(sequence, settings)
     watch.lap("load")
     seed = _seed(sequence, settings)
-    painting = choice.renderer.paint(picture.image, choice.config, seed, choice.assets.content, picture.knowledge())
+    with _naming_full_keys(settings, choice):
+        painting = choice.renderer.paint(picture.image, choice.config, seed, choice.assets.content, picture.knowledge())
     seconds = watch.lap("paint")
     steps = settings.schedule.steps(painting.left)
     frames = np.stack([to_uint8(canvas) for canvas in choice.renderer.replay(painting.program, steps)])
@@ -89,10 +93,9 @@ class Batches:
 
     def _paint(self, sequences: list[PlannedSequence], watch: "Stopwatch") -> None:
         pictures: list[tuple[PlannedSequence, Picture]] = []
-        ground = self._settings.renderers[sequences[0].renderer].ground
         for sequence in sequences:
             try:
-                pictures.append((sequence, self._settings.source.load(sequence.entry, self._settings.framing, ground)))
+                pictures.append((sequence, _loaded(sequence, self._settings)))
             except RefusedPicture as refused:
                 self._outcomes[sequence.index] = refused
         watch.lap("load")
@@ -116,7 +119,8 @@ class Batches:
         images = [picture.image for _, picture in pictures]
         seeds = [_seed(sequence, self._settings) for sequence, _ in pictures]
         knowledge = [picture.knowledge() for _, picture in pictures]
-        paintings = choice.renderer.paint_batch(images, choice.config, seeds, choice.assets.content, knowledge)
+        with _naming_full_keys(self._settings, choice):
+            paintings = choice.renderer.paint_batch(images, choice.config, seeds, choice.assets.content, knowledge)
         seconds = watch.lap("paint") / len(pictures)
         steps = [self._settings.schedule.steps(painting.left) for painting in paintings]
         programs = [painting.program for painting in paintings]
@@ -132,6 +136,24 @@ class Batches:
                 seconds=seconds,
             )
         watch.lap("frames")
+
+
+@contextmanager
+def _naming_full_keys(settings: "RenderSettings", choice: "RendererChoice") -> Iterator[None]:
+    """Give keys of a renderer that do not suit a picture the names that users type."""
+    try:
+        yield
+    except ConfigError as error:
+        is_single = len(settings.renderers) == 1
+        raise error.under("renderer" if is_single else f"renderer.members.{choice.name}") from None
+
+
+def _loaded(sequence: PlannedSequence, settings: "RenderSettings") -> Picture:
+    """The picture, with its depth map if the renderer reads it: a bad one costs no painting that would not use it."""
+    choice = settings.renderers[sequence.renderer]
+    reads_depth = choice.renderer.reads_depth(choice.config)
+    entry = sequence.entry if reads_depth else replace(sequence.entry, depth=None)
+    return settings.source.load(entry, settings.framing, choice.ground)
 
 
 def _seed(sequence: PlannedSequence, settings: "RenderSettings") -> np.random.SeedSequence:

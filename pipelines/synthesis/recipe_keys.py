@@ -5,8 +5,8 @@ from typing import Any
 
 from conf.compose import typed
 from conf.errors import UserError
+from conf.printable import as_typed
 from conf.recipe import first_difference
-from conf.value import as_typed
 from renderers import renderer
 
 _HOW_TO_ADD = (

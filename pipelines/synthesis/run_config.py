@@ -1,6 +1,7 @@
 """The configuration that is common to all runs that write a data set."""
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Literal
 
 from conf.errors import ConfigError
@@ -34,6 +35,8 @@ class ClusterConfig:
     def __post_init__(self) -> None:
         if not 0.0 <= self.gpus_per_worker <= 1.0:
             raise ConfigError("gpus_per_worker", self.gpus_per_worker, "0 to 1; 0.25 lets four workers share a GPU")
+        if self.kind != "inline" and find_spec("ray") is None:
+            raise ConfigError("kind", self.kind, "inline, as Ray is not installed: cluster=inline")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -76,6 +76,10 @@ class AgentRenderer(Renderer):
             resized = canvas if (height, width) == canvas.shape[:2] else _resized(canvas, height, width)
             yield np.ascontiguousarray(resized[..., ::-1])
 
+    def reads_depth(self, config: Config) -> bool:
+        """Never."""
+        return False
+
     def ground(self, config: Config) -> tuple[float, float, float]:
         """The blank canvas that the actor was trained on."""
         return config.canvas

@@ -129,6 +129,10 @@ class BezierRenderer(Renderer):
         """Where strokes are placed, refined and painted."""
         return config.device
 
+    def reads_depth(self, config: Config) -> bool:
+        """Never."""
+        return False
+
     def ground(self, config: Config) -> tuple[float, float, float]:
         """The blank canvas."""
         return config.canvas

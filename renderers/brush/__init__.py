@@ -96,6 +96,10 @@ class BrushRenderer(Renderer):
         """The canvas after each of the given steps; see `renderers.brush.canvas.replay`."""
         return replay(program, steps, size_px)
 
+    def reads_depth(self, config: Config) -> bool:
+        """Never."""
+        return False
+
     def ground(self, config: Config) -> tuple[float, float, float]:
         """The toned canvas, or the paper."""
         return config.canvas
@@ -114,7 +118,7 @@ class BrushRenderer(Renderer):
                 key="style.path", path=path, kind="picture", what="a picture", largest_px=_STYLE_PX
             )
         if (path := config.style.weights) is not None:
-            files["weights"] = AssetFile(key="style.weights", path=path, kind="tensors")
+            files["weights"] = AssetFile(key="style.weights", path=path, kind="tensors", what="weights of VGG")
         return files
 
     def check_assets(self, config: Config, assets: Assets) -> None:

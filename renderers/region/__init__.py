@@ -91,6 +91,10 @@ class RegionRenderer(Renderer):
                 canvas[region_map.members[label]] = pixels
                 yield from (canvas.reshape(height, width, 3).copy() for _ in range(own_steps.count(step)))
 
+    def reads_depth(self, config: Config) -> bool:
+        """Whether the farthest region is painted first."""
+        return bool(config.order == "back_to_front")
+
     def ground(self, config: Config) -> tuple[float, float, float]:
         """The blank canvas."""
         return config.canvas

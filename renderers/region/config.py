@@ -5,7 +5,7 @@ from typing import Literal
 
 from conf.errors import ConfigError
 from renderers.bezier.config import EFFORTS
-from renderers.things.config import SaliencyChoice, SamChoice, one_of, within
+from renderers.things.config import SaliencyChoice, SamChoice, file_of, one_of, within
 from renderers.things.spoken_order import EXAMPLE, check_spoken, is_spoken
 
 SEGMENTERS = ("graph", "sam", "truth")
@@ -46,8 +46,8 @@ class SegmentChoice:
         within("tolerance", self.tolerance, 0, 200)
         within("least_area", self.least_area, 0, 0.1)
         within("max_things", self.max_things, 1, 255)
-        if self.method == "sam" and not self.sam.checkpoint:
-            raise ConfigError("sam.checkpoint", self.sam.checkpoint, f"the path of a {self.sam.variant} checkpoint")
+        checkpoint = f"a {self.sam.variant} checkpoint"
+        file_of("method=sam", self.method == "sam", "sam.checkpoint", self.sam.checkpoint, checkpoint)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,8 +66,8 @@ class SaliencyChoice:
     def __post_init__(self) -> None:
         one_of("method", self.method, SALIENCIES)
         within("input_px", self.input_px, 16, 2048)
-        if self.method == "deep" and not self.network:
-            raise ConfigError("network", self.network, "the path of an ONNX or TorchScript saliency network")
+        network = "an ONNX or TorchScript saliency network"
+        file_of("method=deep", self.method == "deep", "network", self.network, network)
         if len(self.mean) != 3 or not all(map(math.isfinite, self.mean)):
             raise ConfigError("mean", list(self.mean), "three numbers")
         if len(self.std) != 3 or not all(0 < deviation < math.inf for deviation in self.std):
@@ -97,8 +97,16 @@ class ThingsConfig:
         one_of("method", self.method, METHODS)
         within("max_things", self.max_things, 1, 255)
         within("least_area", self.least_area, 0, 0.1)
-        if self.method == "sam" and not self.sam.checkpoint:
-            raise ConfigError("sam.checkpoint", self.sam.checkpoint, f"the path of a {self.sam.variant} checkpoint")
+        checkpoint = f"a {self.sam.variant} checkpoint"
+        file_of("method=sam", self.method == "sam", "sam.checkpoint", self.sam.checkpoint, checkpoint)
+
+
+def file_of(choice: str, is_chosen: bool, key: str, path: str | None, what: str) -> None:
+    """Refuse a choice without the file that it needs, and a file that nothing would read without that choice."""
+    if is_chosen and not path:
+        raise ConfigError(key, path, f"the path of {what}")
+    if path and not is_chosen:
+        raise ConfigError(key, path, f"null, or set {choice}")
 
 
 def one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:

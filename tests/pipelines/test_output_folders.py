@@ -153,7 +153,7 @@ def test_a_painter_is_not_put_in_the_place_of_a_folder_with_files_of_others(tmp_
 
 def test_a_folder_of_another_evaluation_is_refused(tmp_path: Path) -> None:
     (tmp_path / "evaluation.json").write_text('{"settings": {"seed": 7}}')
-    with pytest.raises(UserError, match="an evaluation with generated=.*, not "):
+    with pytest.raises(UserError, match=r"an evaluation with generated=.*, not "):
         run_evaluate(tmp_path)
     (tmp_path / "evaluation.json").write_text("[]")
     with pytest.raises(UserError, match=r"evaluation\.json in this one is not an evaluation"):

@@ -16,6 +16,7 @@ from pipelines.paint import run
 from renderers import renderer
 from renderers.painting import StrokeProgram, to_uint8
 from renderers.studio.phases import PHASES
+from renderers.things.colour import lab_of
 from tests.pipelines.small_painter import save_untrained_painter
 from tests.renderers.pictures import landscape
 
@@ -70,8 +71,9 @@ def test_what_is_cut_off_a_picture_is_said(painter: Path, tmp_path: Path, capsys
     wide = tmp_path / "panorama.png"
     Image.fromarray(to_uint8(landscape(40, 120))).save(wide)
     for fit, told in (("crop", True), ("pad", False), ("stretch", False)):
-        assert paint(painter, "task=reconstruct", f"image={wide}", f"fit={fit}", f"out={tmp_path / fit}") == 0
-        assert ("panorama.png: 120x40 px cut to the middle 40x40; fit=pad" in capsys.readouterr().out) is told
+        assert paint(painter, f"conditions={{1: {wide}, -1: {wide}}}", f"fit={fit}", f"out={tmp_path / fit}") == 0
+        cut = "panorama.png: 120x40 px cut to the middle 40x40; fit=pad"
+        assert capsys.readouterr().out.count(cut) == (1 if told else 0)
 
 
 def test_words_are_painted_in_strokes_on_a_canvas_of_the_size_asked_for(painter: Path, tmp_path: Path) -> None:
@@ -80,12 +82,18 @@ def test_words_are_painted_in_strokes_on_a_canvas_of_the_size_asked_for(painter:
     assert {frame.shape[:2] for frame in frames(tmp_path)} == {(128, 128)}
 
 
-def test_an_unfinished_picture_is_what_the_strokes_begin_on(painter: Path, picture: Path, tmp_path: Path) -> None:
+def test_an_unfinished_picture_is_what_the_strokes_begin_on(
+    painter: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     overrides = ("task=complete", f"image={picture}", "at=1", "execution=strokes", "fit=stretch", "num_frames=3")
     assert paint(painter, *overrides, f"out={tmp_path}") == 0
     begun = np.asarray(Image.open(picture)).astype(int)
     assert np.abs(frames(tmp_path)[0].astype(int) - begun).max() <= 1
     assert len(frames(tmp_path)) == 2
+    share = report(tmp_path)["strokes"]["painted_share"]
+    (first, last) = (lab_of(frame.astype(np.float32) / np.float32(255)) for frame in frames(tmp_path))
+    assert abs(share - (np.linalg.norm(last - first, axis=-1) > 5).mean()) < 0.02
+    assert f"{share:.0%} of the unfinished picture was painted over" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_its_own_key_is_named_when_the_source_brings_no_labels(tmp_path: Path) -
     with pytest.raises(ConfigError) as caught:
         configured(tmp_path / "out", *source, by_object=True)
     assert str(caught.value) == (
-        "renderer.by_object=True: not allowed; allowed: false: source=folder brings no label map"
+        "renderer.by_object=true: not allowed; allowed: false: source=folder brings no label map"
     )
     assert synth.run(configured(tmp_path / "out", by_object=True)).exit_code == 0
 

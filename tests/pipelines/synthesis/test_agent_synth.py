@@ -60,7 +60,9 @@ def test_files_that_hold_no_actor_are_refused_in_one_line(tmp_path: Path) -> Non
     torch.save({**Actor().state_dict(), "fc.weight": torch.zeros(10, 512)}, tmp_path / "critic.pkl")
     assert "fc.weight" in refused(tmp_path / "critic.pkl", tmp_path)
     torch.save({name: value * torch.nan for name, value in Actor().state_dict().items()}, tmp_path / "nan.pkl")
-    assert "NaN" in refused(tmp_path / "nan.pkl", tmp_path)
+    assert "values are not finite" in refused(tmp_path / "nan.pkl", tmp_path)
+    torch.save({name: value * 1e30 for name, value in Actor().state_dict().items()}, tmp_path / "huge.pkl")
+    assert "NaN" in refused(tmp_path / "huge.pkl", tmp_path)
 
 
 def test_an_actor_of_the_stage_says_which_sizes_it_takes(tmp_path: Path) -> None:

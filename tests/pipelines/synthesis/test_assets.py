@@ -105,6 +105,7 @@ def test_bad_files_are_named_before_anything_is_written(tmp_path: Path) -> None:
     Image.new("RGBA", (40, 40), (0, 0, 0, 0)).save(tmp_path / "empty.png")
     Image.new("RGB", (40, 40), (0, 0, 0)).save(tmp_path / "full.png")
     heights(tmp_path / "other.png", (120, 41))
+    needed = {"renderer.brush.height_path": "renderer.brush.path", "renderer.style.weights": "renderer.style.path"}
     for key, name in (
         ("renderer.brush.path", "missing.png"),
         ("renderer.brush.path", "words.png"),
@@ -115,9 +116,12 @@ def test_bad_files_are_named_before_anything_is_written(tmp_path: Path) -> None:
         ("renderer.brush.height_path", "other.png"),
         ("renderer.style.path", "missing.png"),
         ("renderer.style.path", "words.png"),
+        ("renderer.style.path", "empty.png"),
+        ("renderer.style.weights", "missing.png"),
+        ("renderer.style.weights", "words.png"),
     ):
         with pytest.raises(ConfigError) as caught:
-            beside = [f"renderer.brush.path={fork(tmp_path / 'fork.png')}"] if "height" in key else []
+            beside = [f"{needed[key]}={fork(tmp_path / 'fork.png')}"] if key in needed else []
             configured(tmp_path / "out", *beside, f"{key}={tmp_path / name}")
         assert caught.value.key == key and name in str(caught.value) and "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()

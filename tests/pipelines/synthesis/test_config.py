@@ -114,3 +114,24 @@ def test_a_mix_holds_the_members_that_have_weight() -> None:
 
 def test_the_output_folder_may_be_a_number() -> None:
     assert configured("out=2024").out == Path("2024")
+
+
+@pytest.mark.parametrize(
+    ("renderer", "key", "choice"),
+    [
+        ("region", "segment.sam.checkpoint", "method=sam"),
+        ("region", "saliency.network", "method=deep"),
+        ("studio", "things.sam.checkpoint", "method=sam"),
+        ("studio", "things.saliency.network", "method=deep"),
+    ],
+)
+def test_a_file_that_nothing_would_read_is_refused(renderer: str, key: str, choice: str) -> None:
+    with pytest.raises(ConfigError, match=f"renderer.{key}=net.pt: not allowed; allowed: null, or set {choice}"):
+        configured(f"renderer={renderer}", f"renderer.{key}=net.pt")
+
+
+def test_without_ray_painting_in_this_process_is_advised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.synthesis.run_config.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"cluster\.kind=local: not allowed; allowed: inline, as Ray is not"):
+        configured()
+    assert configured("cluster=inline").cluster.kind == "inline"

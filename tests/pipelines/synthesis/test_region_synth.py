@@ -145,9 +145,9 @@ def test_verify_finds_what_is_wrong_with_regions(made: Path) -> None:
 
 def test_a_region_that_no_picture_has_refuses_the_run_with_its_reason(tmp_path: Path) -> None:
     overrides = ["renderer.order=user", "renderer.user_order=[999]"]
-    with pytest.raises(Exception, match=r"2 of 2 inputs were refused.*user_order=999"):
+    with pytest.raises(Exception, match=r"2 of 2 inputs were refused.*renderer\.user_order=999"):
         synth.run(configured(tmp_path / "out", *overrides))
-    assert "user_order=999" in (tmp_path / "out" / "quarantine.jsonl").read_text()
+    assert "renderer.user_order=999" in (tmp_path / "out" / "quarantine.jsonl").read_text()
 
 
 def test_an_artist_begins_where_they_point(tmp_path: Path) -> None:
