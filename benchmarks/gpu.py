@@ -52,7 +52,7 @@ def _base(*overrides: str) -> Callable[[Path, bool], Values]:
 
     def measure(out: Path, trial: bool) -> Values:
         prepared = _prepared(out, trial)
-        # In the first half the batches are used up that workers read, two each, while the network was loaded.
+        # Workers read two batches each while the network is loaded; the first half of the steps uses these up.
         return _train(prepared, "small", keys, max(60, 4 * num_workers(prepared.num_ranks)))
 
     return measure
@@ -65,18 +65,18 @@ def _prepared(out: Path, trial: bool) -> Prepared:
 def _paint_row(*options: str) -> Callable[[Path, bool], Values]:
     def measure(out: Path, trial: bool) -> Values:
         return _command(
-            "benchmarks.paint", "--sd15-shaped", "--steps", "3" if trial else "12", *options, *_small(trial)
+            "benchmarks.paint", "--sd15-shaped", "--steps", "3" if trial else "12", *options, *_size_options(trial)
         )
 
     return measure
 
 
-def _small(trial: bool) -> list[str]:
+def _size_options(trial: bool) -> list[str]:
     return ["--dtypes", "fp32", "--size-px", "64", "--num-frames", "2"] if trial else ["--dtypes", "fp16"]
 
 
 def _raster_row(out: Path, trial: bool) -> Values:
-    small = [
+    trial_options = [
         "--device",
         "cpu",
         "--batch",
@@ -90,7 +90,7 @@ def _raster_row(out: Path, trial: bool) -> Values:
         "--seconds",
         "0.1",
     ]
-    return _command("benchmarks.raster", *(small if trial else ["--no-cpu"]))
+    return _command("benchmarks.raster", *(trial_options if trial else ["--no-cpu"]))
 
 
 ROWS: Mapping[str, Callable[[Path, bool], Values]] = {
@@ -124,17 +124,17 @@ def main() -> int:
     parser.add_argument("--row", choices=ROWS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.row is not None or arguments.ranks > 1:
-        return _one(arguments)
+        return _measure_row(arguments)
     end = time.monotonic() + arguments.seconds
     Prepared(out=arguments.out, trial=arguments.trial, num_ranks=1).make(kinds_of(arguments.rows))
     results_file = arguments.out / "rows.json"
     measured: dict[str, Values] = json.loads(results_file.read_text("utf-8")) if results_file.is_file() else {}
     print(f"{'':<{_NAME_WIDTH}}" + "".join(f"{name:>11}" for name in COLUMNS), flush=True)
     for row in arguments.rows:
-        left = end - time.monotonic()
-        if row not in measured and left > _FEWEST_SECONDS_A_ROW:
+        left_s = end - time.monotonic()
+        if row not in measured and left_s > _FEWEST_SECONDS_A_ROW:
             most_s = _MOST_SECONDS_COMPILED if row.endswith("compiled") else _MOST_SECONDS_A_ROW
-            values = _in_process(row, arguments, min(left, most_s))
+            values = _measure_in_process(row, arguments, min(left_s, most_s))
             if values is not None:
                 measured[row] = values
                 results_file.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
@@ -143,7 +143,7 @@ def main() -> int:
 
 
 def kinds_of(rows: Sequence[str]) -> Set[Kind]:
-    """What some rows are trained on."""
+    """The kinds of data that these rows are trained on."""
     kinds: set[Kind] = set()
     for row in rows:
         if row.startswith("motion"):
@@ -154,35 +154,35 @@ def kinds_of(rows: Sequence[str]) -> Set[Kind]:
 
 
 def num_workers(num_ranks: int) -> int:
-    """Of each rank: all cores but two read, for one reads 1,000 pictures of 128 px a second."""
+    """Reading workers of each rank: all cores but two, since one core reads 1,000 pictures of 128 px a second."""
     return max(1, ((os.cpu_count() or 1) - 2) // num_ranks)
 
 
 def _line(row: str, values: Values | None) -> str:
     if values is None:
         return f"{row:<{_NAME_WIDTH}}  not measured: no time, or it failed"
-    named = "".join(f"{values[key]:>11.4g}" if key in values else f"{'-':>11}" for key in COLUMNS.values())
+    cells = "".join(f"{values[key]:>11.4g}" if key in values else f"{'-':>11}" for key in COLUMNS.values())
     others = "  ".join(f"{key} {value:.5g}" for key, value in values.items() if key not in COLUMNS.values())
-    return f"{row:<{_NAME_WIDTH}}{named}  {others}"
+    return f"{row:<{_NAME_WIDTH}}{cells}  {others}"
 
 
-def _in_process(row: str, arguments: argparse.Namespace, seconds: float) -> Values | None:
+def _measure_in_process(row: str, arguments: argparse.Namespace, seconds: float) -> Values | None:
     options = ["--row", row, "--out", str(arguments.out), *(["--trial"] if arguments.trial else [])]
     command = [sys.executable, "-m", "benchmarks.gpu", *options]
-    done = output_of(command, {**os.environ, **compiler_settings(arguments.out, 1)}, seconds)
-    if done is None:
+    completed = output_of(command, {**os.environ, **compiler_settings(arguments.out, 1)}, seconds)
+    if completed is None:
         return None
-    if done.returncode:
-        print("\n".join(done.stderr.splitlines()[-6:]), file=sys.stderr)
+    if completed.returncode:
+        print("\n".join(completed.stderr.splitlines()[-6:]), file=sys.stderr)
         return None
-    values: Values = json.loads(done.stdout.splitlines()[-1])
+    values: Values = json.loads(completed.stdout.splitlines()[-1])
     return values
 
 
 def output_of(
     command: Sequence[str], environment: Mapping[str, str], seconds: float
 ) -> subprocess.CompletedProcess[str] | None:
-    """What a command printed; None when its time was over. What it started ends with it."""
+    """Run a command; None if it takes too long. Every process that it started is killed when it ends."""
     pipe = subprocess.PIPE
     with subprocess.Popen(
         command, env=dict(environment), stdout=pipe, stderr=pipe, text=True, start_new_session=True
@@ -198,15 +198,15 @@ def output_of(
 
 
 def compiler_settings(out: Path, num_ranks: int) -> dict[str, str]:
-    """Variables for torch's compiler, which it reads when it is imported: ranks share its cache and the cores."""
+    """Variables that torch's compiler reads when it is imported: ranks share one cache and divide the cores."""
     return {
         "TORCHINDUCTOR_CACHE_DIR": str((out / "compiled").resolve()),
         "TORCHINDUCTOR_COMPILE_THREADS": str(max(1, (os.cpu_count() or 1) // num_ranks)),
     }
 
 
-def _one(arguments: argparse.Namespace) -> int:
-    """A row, in this process; or in each of the processes that torchrun started, of which the first speaks."""
+def _measure_row(arguments: argparse.Namespace) -> int:
+    """Measure a row in this process, or in each process that torchrun started; only the first of these prints."""
     row = arguments.row or _ROW_OF_RANKS
     if arguments.ranks > 1:
         os.environ.update(compiler_settings(arguments.out, arguments.ranks))
@@ -219,7 +219,7 @@ def _one(arguments: argparse.Namespace) -> int:
 
 
 def _train(prepared: Prepared, kind: Kind, overrides: list[str], steps: int) -> Values:
-    """The second half of so many steps of the trainer's loop."""
+    """Measure the second half of the steps of the trainer's loop."""
     from conf.compose import compose
     from training.run import loop
     from training.config import train_config
@@ -232,7 +232,7 @@ def _train(prepared: Prepared, kind: Kind, overrides: list[str], steps: int) -> 
         def _save_weights(self) -> None:
             pass
 
-    trial, folder = prepared.trial, prepared.out / _RUN  # the same for all ranks
+    trial, folder = prepared.trial, prepared.out / _RUN  # all ranks use the same folder
     workers = 0 if trial else num_workers(prepared.num_ranks)
     data = ",".join(f"{{path: {part}}}" for part in prepared.parts(kind))
     half = 2 if trial else steps // 2
@@ -241,34 +241,34 @@ def _train(prepared: Prepared, kind: Kind, overrides: list[str], steps: int) -> 
         for override in overrides
         if not (trial and override.startswith(("batch_size", "precision", "compile", "model.shape")))
     ]
-    given = [
+    settings = [
         f"data=[{data}]", f"max_steps={2 * half}", f"log_every={half}", "validate_every=0", "sample_every=0",
         "tracker=none", f"num_workers={workers}", *(["batch_size=2"] if trial else []),
     ]  # fmt: skip
-    if prepared.num_ranks == 1:  # or the first rank removed it before the others began
+    if prepared.num_ranks == 1:  # with more ranks, `make_once` has removed it
         shutil.rmtree(folder, ignore_errors=True)
     with mock.patch.object(loop, "Training", Unsaved):
-        run(train_config(compose("train", [*overrides, *given, f"out={folder}"])))
+        run(train_config(compose("train", [*overrides, *settings, f"out={folder}"])))
     if os.environ.get("RANK", "0") != "0":
         return {}
     line = json.loads((folder / "log.jsonl").read_text("utf-8").splitlines()[-1])
-    named = {"samples_per_s": 1.0, "step_s": 1000.0, "peak_memory_gib": 1.0, "mfu": 100.0, "data_wait_share": 100.0,
+    factors = {"samples_per_s": 1.0, "step_s": 1000.0, "peak_memory_gib": 1.0, "mfu": 100.0, "data_wait_share": 100.0,
              "compute_share": 100.0}  # fmt: skip
-    keys = dict(zip(named, COLUMNS.values(), strict=True))
-    return {keys[key]: line[f"perf/{key}"] * factor for key, factor in named.items() if f"perf/{key}" in line}
+    keys = dict(zip(factors, COLUMNS.values(), strict=True))
+    return {keys[key]: line[f"perf/{key}"] * factor for key, factor in factors.items() if f"perf/{key}" in line}
 
 
 def _command(module: str, *options: str) -> Values:
-    """A benchmark with a table of its own: printed as it is, with the last number of its last line."""
-    done = subprocess.run([sys.executable, "-m", module, *options], capture_output=True, text=True, check=False)
-    print(done.stdout, file=sys.stderr)
-    if done.returncode:
-        raise SystemExit(done.stderr[-2000:])
-    return {"last": float(done.stdout.split()[-1])}
+    """Run a benchmark that prints its own table, print that table, and return its last number."""
+    completed = subprocess.run([sys.executable, "-m", module, *options], capture_output=True, text=True, check=False)
+    print(completed.stdout, file=sys.stderr)
+    if completed.returncode:
+        raise SystemExit(completed.stderr[-2000:])
+    return {"last": float(completed.stdout.split()[-1])}
 
 
 def _segment(trial: bool) -> Values:
-    """Segment Anything's vit_b with random weights: seconds of one automatic segmentation of 512 px."""
+    """Milliseconds of one automatic segmentation of 512 px, by Segment Anything's vit_b with random weights."""
     import numpy as np
     import torch
     from segment_anything import SamAutomaticMaskGenerator, sam_model_registry

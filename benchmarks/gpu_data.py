@@ -1,6 +1,6 @@
 """What rows of `benchmarks.gpu` are trained on: sequences in parts, their latents, and a base of the real shapes.
 
-Parts are data sets of their own, so that several processes make them, and more of them when more ranks train.
+Each part is a data set of its own, so that several processes can make parts at once, and more ranks get more parts.
 """
 
 import os
@@ -16,18 +16,18 @@ from typing import Any, Literal
 
 Kind = Literal["large", "small", "latents"]
 
-# Sequences of a part, and parts for each rank: a step of 8 sequences of 512 px, and one of 256 pictures of 128 px.
-_LARGE, _SMALL, _SMALL_PARTS = 8, 64, 4
+# Sequences in one part, and parts per rank. They last for a step of 8 sequences of 512 px or 256 pictures of 128 px.
+_LARGE_SEQUENCES, _SMALL_SEQUENCES, _SMALL_PARTS_PER_RANK = 8, 64, 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """What lies in a folder.
+    """The data and the base in a folder.
 
     Attributes:
         out: the folder.
-        trial: small, on any machine.
-        num_ranks: for which there is enough.
+        trial: whether all of it is small enough for any machine.
+        num_ranks: number of ranks for which there is enough data.
     """
 
     out: Path
@@ -36,16 +36,16 @@ class Prepared:
 
     @property
     def base(self) -> Path:
-        """A base of the shapes of Stable Diffusion 1.5, or of small ones."""
+        """A base with the shapes of Stable Diffusion 1.5, or with small ones for a trial."""
         return self.out / "base"
 
     def parts(self, kind: Kind) -> list[Path]:
-        """Data sets of some kind."""
-        a_rank = _SMALL_PARTS if kind == "small" and not self.trial else 1
-        return [self.out / kind / f"{kind}-{number:02d}" for number in range(a_rank * self.num_ranks)]
+        """The data sets of one kind."""
+        parts_per_rank = _SMALL_PARTS_PER_RANK if kind == "small" and not self.trial else 1
+        return [self.out / kind / f"{kind}-{number:02d}" for number in range(parts_per_rank * self.num_ranks)]
 
     def make(self, kinds: Set[Kind]) -> None:
-        """Make what is missing."""
+        """Make the missing data sets of these kinds, and the base if they need it."""
         painted: list[Kind] = [kind for kind in ("large", "small") if kind in kinds]
         if "latents" in kinds and "large" not in painted:
             painted.append("large")
@@ -58,10 +58,10 @@ class Prepared:
                 self._encode(frames, latents)
 
     def _paint(self, kind: Kind) -> None:
-        """Bundled scenes; the first part compiles the kernels of all, which are painted side by side."""
+        """Paint bundled scenes: the first part alone, because it compiles the kernels, and then the others at once."""
         missing = [(number, part) for number, part in enumerate(self.parts(kind)) if not _is_made(part)]
         size_px = 64 if self.trial else 512 if kind == "large" else 128
-        count = _LARGE if self.trial or kind == "large" else _SMALL
+        count = _LARGE_SEQUENCES if self.trial or kind == "large" else _SMALL_SEQUENCES
 
         def paint(numbered: tuple[int, Path]) -> None:
             number, part = numbered
@@ -83,31 +83,31 @@ class Prepared:
 
 
 def make_once(prepared: Prepared, kinds: Set[Kind], runs: Iterable[Path]) -> None:
-    """Make what is missing on the first rank, and remove folders of runs; the others wait.
+    """On the first rank, make what is missing and remove the folders of runs; the other ranks wait for it.
 
-    All ranks of one torchrun have one parent, whose number says which mark they wait for.
+    All ranks of one torchrun have the same parent process. Its id is part of the name of the file that they wait for.
     """
-    mark = prepared.out / f"prepared-{os.getppid()}"
+    done_file = prepared.out / f"prepared-{os.getppid()}"
     if os.environ.get("RANK", "0") == "0":
         prepared.out.mkdir(parents=True, exist_ok=True)
-        for old in prepared.out.glob("prepared-*"):
-            old.unlink()
+        for old_file in prepared.out.glob("prepared-*"):
+            old_file.unlink()
         prepared.make(kinds)
         for run in runs:
             shutil.rmtree(run, ignore_errors=True)
-        mark.touch()
-    while not mark.is_file():
+        done_file.touch()
+    while not done_file.is_file():
         time.sleep(0.1)
 
 
 def run_module(module: str, overrides: list[str]) -> None:
-    """A command in a process of its own, with what it prints left out.
+    """Run a command in a process of its own, without its standard output.
 
     Raises:
         subprocess.CalledProcessError: if it fails.
     """
     ranks = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-    environment = {name: value for name, value in os.environ.items() if name not in ranks}  # it is none of them
+    environment = {name: value for name, value in os.environ.items() if name not in ranks}  # the command is not a rank
     command = [sys.executable, "-m", module, *overrides]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
 
@@ -122,10 +122,10 @@ def _save_base(folder: Path, trial: bool) -> None:
     from benchmarks.paint import sd15_shaped
 
     with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
-        made = _tiny_sd15() if trial else sd15_shaped(torch.float32).base
-    # The words of random weights do not matter, but a text encoder must know as many as its tokenizer.
-    made.text_encoder.resize_token_embeddings(len(made.tokenizer))
-    made.save(folder)
+        base = _tiny_sd15() if trial else sd15_shaped(torch.float32).base
+    # A text encoder needs an embedding for every token of its tokenizer, even with random weights.
+    base.text_encoder.resize_token_embeddings(len(base.tokenizer))
+    base.save(folder)
 
 
 def _tiny_sd15() -> Any:

@@ -1,7 +1,7 @@
 """A small network that reads scenes: which kinds of things a picture shows, and the colour of each.
 
-It learns from finished frames of a train split, whose scenes are made again from the ids of their sources, and from
-plain drawings of other scenes, of each subject as many. What a caption says plays no part.
+It learns from the finished frames of train splits, whose scenes are composed again from their source ids, and from
+plain drawings of other scenes, with each subject equally often. Captions are not used.
 """
 
 import itertools
@@ -34,11 +34,11 @@ SUBJECTS = (
     "house", "barn", "church", "tower", "lighthouse", "windmill", "sailboat", "rowing boat", "person", "dog", "cat",
     "horse", "cow", "sheep", "tree", "pine tree", "bush", "bottle", "vase", "bowl", "jug", "cup", "candle",
 )  # fmt: skip
-"""Kinds of things that can be what a scene is about. Fruit never is: a vessel stands beside it."""
+"""Kinds of things that can be the subject of a scene. Fruit cannot, because there is always a vessel beside it."""
 
-_UNSURE = -1  # colour of a kind that is not there, or there in several colours
-_DRAWN_SERIES = 90_001  # of scenes that nothing else uses
-_ASIDE = 16  # one train frame of so many is kept for the threshold
+_NO_COLOUR = -1  # label of a kind that is absent, or present in several colours
+_DRAWN_SERIES = 90_001  # series of scenes that nothing else uses
+_HELD_OUT_EVERY = 16  # one train frame in 16 is held out to choose the threshold
 _BATCH = 64
 _READ_PX = 64
 _WIDTHS = (24, 48, 96)
@@ -47,7 +47,7 @@ _BLOTCH_PX = 4
 
 @dataclass(frozen=True)
 class Subject:
-    """What a scene is about: a kind of `SUBJECTS`, and its colour word."""
+    """The subject of a scene: a kind of `SUBJECTS`, and its colour word."""
 
     kind: str
     colour: str
@@ -56,8 +56,8 @@ class Subject:
 def main_thing(scene: Scene) -> Thing | None:
     """The thing that draws the eye most.
 
-    The composition puts its subject first; of several of that kind it is the tallest. A landscape ashore has none, and
-    there it is the tallest thing.
+    The composition lists its subject first; among several things of that kind, the tallest counts. A landscape without
+    a boat has no subject, so its tallest thing of any kind counts.
     """
     if not scene.things:
         return None
@@ -68,7 +68,7 @@ def main_thing(scene: Scene) -> Thing | None:
 
 
 def subject_of(scene: Scene) -> Subject | None:
-    """The main thing in words; None where things of its kind differ in colour, so that no one is *the* house.
+    """Kind and colour of the main thing; None if things of its kind differ in colour, so that none is *the* house.
 
     The colour is the thing's own, said by an adjective or implied by its noun (`description.promised_colour`).
     """
@@ -79,22 +79,23 @@ def subject_of(scene: Scene) -> Subject | None:
 
 
 def labels_of(scene: Scene) -> NDArray[np.int64]:
-    """(K, 2): for each of `SUBJECTS` 1 if it is there, else 0; and the number of its colour, or -1."""
-    labels = np.full((len(SUBJECTS), 2), (0, _UNSURE), np.int64)
+    """(K, 2): for each of `SUBJECTS`, 1 if it is present, else 0; and the number of its colour, or -1."""
+    labels = np.full((len(SUBJECTS), 2), (0, _NO_COLOUR), np.int64)
     for number, kind in enumerate(SUBJECTS):
         colours = {thing.colour for thing in scene.things if thing.kind == kind}
         if colours:
-            labels[number] = 1, COLOURS.index(colours.pop()) if len(colours) == 1 else _UNSURE
+            labels[number] = 1, COLOURS.index(colours.pop()) if len(colours) == 1 else _NO_COLOUR
     return labels
 
 
 def scene_of(source_id: str, kinds: tuple[str, ...] = SCENE_KINDS) -> Scene:
     """The scene that a sequence shows, by the id of its source.
 
-    That is `scenes/<seed>/<index>`, then `/alone` where a thing stands alone, and `/<thing>` where it was asked for.
+    The id is `scenes/<seed>/<index>`, followed by `/alone` if one thing stands alone, and by `/<thing>` if the source
+    was asked for that thing.
 
     Raises:
-        ValueError: if it is not a scene's.
+        ValueError: if the id is not that of a scene.
     """
     match = re.fullmatch(r"scenes/(\d+)/(\d+)(/alone(?:/([a-z-]+))?)?", source_id)
     if match is None:
@@ -120,7 +121,7 @@ class ScenePictures:
         return len(self.scenes)
 
     def of(self, numbers: Sequence[int]) -> "ScenePictures":
-        """Some of them."""
+        """The pictures and scenes with these numbers."""
         return ScenePictures(pictures=self.pictures[list(numbers)], scenes=[self.scenes[number] for number in numbers])
 
     @property
@@ -130,13 +131,13 @@ class ScenePictures:
 
 
 def joined(parts: Sequence[ScenePictures]) -> ScenePictures:
-    """All of them, in order."""
+    """The pictures and scenes of all parts, in order."""
     scenes = [scene for part in parts for scene in part.scenes]
     return ScenePictures(pictures=torch.cat([part.pictures for part in parts]), scenes=scenes)
 
 
 def finished_frames(data: Path, split: str) -> ScenePictures:
-    """The last frames of a split whose pictures came from scenes, at the size at which they are read."""
+    """The last frames of a split that was painted from scenes, at the size that the classifier reads."""
     stored = open_split(str(data), split)
     kinds = tuple(stored.card.recipe["source"]["kinds"])
     sequences = stored.read(range(len(stored)))
@@ -148,7 +149,10 @@ def finished_frames(data: Path, split: str) -> ScenePictures:
 
 
 def at_reading_size(pictures: Tensor) -> Tensor:
-    """Pictures (N, 3, H, W), bytes or in [0, 1], a shorter side of 64 px at most, so that painters are read alike."""
+    """Reduce (N, 3, H, W) pictures, uint8 or in [0, 1], to a shorter side of at most 64 px.
+
+    Painters of different sizes are then read at the same size.
+    """
     shorter = min(pictures.shape[-2:])
     if shorter <= _READ_PX:
         return pictures.contiguous()
@@ -160,11 +164,11 @@ def at_reading_size(pictures: Tensor) -> Tensor:
 
 
 def drawings(count: int, size_px: tuple[int, int], series: int = _DRAWN_SERIES) -> ScenePictures:
-    """Plain drawings, with each kind of `SUBJECTS` as the subject equally often; rare ones would not be learnt.
+    """Plain drawings in which each kind of `SUBJECTS` is the subject equally often, so that rare kinds are learnt too.
 
     In every second scene the subject stands alone.
     """
-    most, taken = -(-count // len(SUBJECTS)), Counter[str]()
+    max_per_kind, num_taken = -(-count // len(SUBJECTS)), Counter[str]()
     scenes: list[Scene] = []
     for index in itertools.count():
         if len(scenes) == count:
@@ -172,8 +176,8 @@ def drawings(count: int, size_px: tuple[int, int], series: int = _DRAWN_SERIES) 
         scene = compose(series, index, SCENE_KINDS)
         scene = portrait(scene) if index % 2 else scene
         subject = subject_of(scene)
-        if subject is not None and taken[subject.kind] < most:
-            taken[subject.kind] += 1
+        if subject is not None and num_taken[subject.kind] < max_per_kind:
+            num_taken[subject.kind] += 1
             scenes.append(scene)
     pictures = np.stack([to_uint8(draw(scene, *size_px).image) for scene in scenes])
     return ScenePictures(pictures=torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous(), scenes=scenes)
@@ -184,7 +188,7 @@ class Reading:
     """What the network sees in N pictures.
 
     Attributes:
-        kinds: (N, K) logits that a kind of `SUBJECTS` is there.
+        kinds: (N, K) logits that each kind of `SUBJECTS` is present.
         colours: (N, K, C) logits of `COLOURS` for a thing of each kind.
     """
 
@@ -192,18 +196,18 @@ class Reading:
     colours: Tensor
 
     def words(self, number: int) -> Subject:
-        """The surest kind in one picture, and its colour."""
+        """The kind with the largest logit in one picture, and its likeliest colour."""
         kind = int(self.kinds[number].argmax())
         return Subject(SUBJECTS[kind], COLOURS[int(self.colours[number, kind].argmax())])
 
 
 class SceneClassifier(nn.Module):
-    """Finds kinds anywhere in a picture; a kind's colour is read where its own attention looks.
+    """Detects kinds anywhere in a picture, and reads the colour of each kind where that kind's attention map points.
 
-    Colours are read by one head for all kinds: it cannot know that sheep are mostly white.
+    One head reads the colours of all kinds, so that it cannot learn that sheep are mostly white.
 
     Attributes:
-        threshold: logit above which a kind is there.
+        threshold: logit above which a kind counts as present.
     """
 
     threshold: Tensor
@@ -231,10 +235,10 @@ class SceneClassifier(nn.Module):
 
     @torch.no_grad()
     def read(self, pictures: Tensor) -> Reading:
-        """The same for any number of pictures, uint8 or in [0, 1]."""
+        """Read any number of pictures, uint8 or in [0, 1], in batches and without gradients."""
         scaled = (part.float() / 255 if part.dtype == torch.uint8 else part for part in torch.split(pictures, 256))
         parts = [self(part) for part in scaled]
-        return Reading(kinds=torch.cat([one.kinds for one in parts]), colours=torch.cat([one.colours for one in parts]))
+        return Reading(kinds=torch.cat([reading.kinds for reading in parts]), colours=torch.cat([reading.colours for reading in parts]))
 
 
 def _block(inner: int, outer: int, stride: int) -> tuple[nn.Module, ...]:
@@ -242,13 +246,15 @@ def _block(inner: int, outer: int, stride: int) -> tuple[nn.Module, ...]:
 
 
 def subjects_found(reading: Reading, subjects: Sequence[Subject], threshold: float) -> tuple[Tensor, Tensor]:
-    """Whether pictures show what they should.
+    """Whether pictures show their subjects.
 
-    A kind is found when its logit is above the threshold, which is chosen on real frames (`equal_error`): other things
-    may be there too, and surer. A colour is found when it is the most likely of the twelve for a thing of that kind.
+    A kind is found if its logit is above the threshold, which is chosen on real frames (`equal_error`). It need not
+    have the largest logit, since a picture may show other things too. A colour is found if it is the likeliest of the
+    twelve for a thing of that kind.
 
     Returns:
-        (N,) bool whether the kind is found, (N,) whether the colour is. What was asked for is there when both are.
+        (N,) bool whether the kind is found, and (N,) bool whether the colour is. A picture shows its subject if both
+        are true.
     """
     rows = torch.arange(len(subjects))
     kinds = torch.tensor([SUBJECTS.index(subject.kind) for subject in subjects])
@@ -257,26 +263,26 @@ def subjects_found(reading: Reading, subjects: Sequence[Subject], threshold: flo
 
 
 def equal_error(logits: Tensor, is_present: Tensor) -> tuple[float, float]:
-    """The threshold at which as large a share of present things is missed as of absent ones is seen, and that share.
+    """The threshold at which the share of present kinds that are missed equals that of absent ones seen, and this share.
 
     Args:
-        logits, is_present: of the same shape; of any number of pairs of a picture and a kind.
+        logits, is_present: arrays of one shape, with one element for each pair of a picture and a kind.
     """
     present, absent = logits[is_present].sort().values, logits[~is_present].sort().values
     candidates = present.contiguous()
-    misses = torch.arange(len(present)) / len(present)  # just below each candidate
-    alarms = 1 - torch.searchsorted(absent, candidates) / len(absent)
-    best = int((misses - alarms).abs().argmin())
-    return float(candidates[best]) - 1e-4, float(misses[best] + alarms[best]) / 2
+    miss_shares = torch.arange(len(present)) / len(present)  # with the threshold just below each candidate
+    false_alarm_shares = 1 - torch.searchsorted(absent, candidates) / len(absent)
+    best = int((miss_shares - false_alarm_shares).abs().argmin())
+    return float(candidates[best]) - 1e-4, float(miss_shares[best] + false_alarm_shares[best]) / 2
 
 
 def train_classifier(frames: ScenePictures, drawn: ScenePictures, num_updates: int) -> SceneClassifier:
-    """Fit to all drawings and 15 of 16 frames; the rest of the frames decides on the threshold."""
+    """Fit the classifier to all drawings and 15 of 16 frames, and choose the threshold on the other frames."""
     torch.manual_seed(0)
-    aside = range(0, len(frames), _ASIDE)
-    seen = frames.of([number for number in range(len(frames)) if number % _ASIDE])
-    pictures = torch.cat([seen.pictures, drawn.pictures])
-    labels = torch.cat([seen.labels, drawn.labels])
+    held_out_numbers = range(0, len(frames), _HELD_OUT_EVERY)
+    fitted = frames.of([number for number in range(len(frames)) if number % _HELD_OUT_EVERY])
+    pictures = torch.cat([fitted.pictures, drawn.pictures])
+    labels = torch.cat([fitted.labels, drawn.labels])
     classifier = SceneClassifier().to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(classifier.parameters(), lr=4e-3, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=num_updates, pct_start=0.15)
@@ -290,7 +296,7 @@ def train_classifier(frames: ScenePictures, drawn: ScenePictures, num_updates: i
         if update % 200 == 0:
             print(f"classifier: update {update}, loss {loss:.3f}", file=sys.stderr, flush=True)
     classifier.eval().requires_grad_(False)
-    held_out = frames.of(list(aside))
+    held_out = frames.of(list(held_out_numbers))
     threshold, error = equal_error(classifier.read(held_out.pictures).kinds, held_out.labels[..., 0] == 1)
     classifier.threshold.fill_(threshold)
     print(f"classifier: {time.process_time() - start:.0f} s of CPU, equal error {100 * error:.1f} %", file=sys.stderr)
@@ -303,9 +309,9 @@ def _rows(count: int) -> Iterator[Tensor]:
 
 
 def _varied(pictures: Tensor) -> Tensor:
-    """Mirrored, blurred, tinted, noised and blotched, as generated pictures may be; colours keep their names.
+    """Mirror, blur, tint, add noise and add blotches, as in generated pictures; colours keep their names.
 
-    Without blotches the network fails on generated pictures in which a person still sees what is there.
+    Without blotches in training, the network fails on generated pictures whose subject a person still recognises.
     """
     varied, (height_px, width_px) = pictures.float() / 255, pictures.shape[-2:]
     per_picture = (len(varied), 1, 1, 1)
@@ -314,10 +320,10 @@ def _varied(pictures: Tensor) -> Tensor:
         blurred = functional.avg_pool2d(functional.pad(varied, (1, 1, 1, 1), mode="replicate"), 3, 1)
         varied = varied.lerp(blurred, torch.rand(per_picture) * (torch.rand(per_picture) < 0.5))
     varied = varied * (1 + 0.05 * torch.randn(per_picture)) + 0.02 * torch.randn(len(varied), 3, 1, 1)
-    for cell_px, most in ((1, 0.08), (_BLOTCH_PX, 0.1)):
+    for cell_px, max_strength in ((1, 0.08), (_BLOTCH_PX, 0.1)):
         noise = torch.randn(len(varied), 3, height_px // cell_px, width_px // cell_px)
         noise = functional.interpolate(noise, scale_factor=float(cell_px))
-        varied = varied + most * torch.rand(per_picture) * (torch.rand(per_picture) < 0.6) * noise
+        varied = varied + max_strength * torch.rand(per_picture) * (torch.rand(per_picture) < 0.6) * noise
     return varied.contiguous(memory_format=torch.channels_last)
 
 
@@ -326,24 +332,24 @@ def _loss(reading: Reading, labels: Tensor) -> Tensor:
     presence = functional.binary_cross_entropy_with_logits(reading.kinds, presence_labels, reduction="sum") / len(
         labels
     )
-    colour = functional.cross_entropy(reading.colours.flatten(0, 1), colours.flatten(), ignore_index=_UNSURE)
+    colour = functional.cross_entropy(reading.colours.flatten(0, 1), colours.flatten(), ignore_index=_NO_COLOUR)
     return presence + colour
 
 
 def load_or_train(cache: Path | None, data: Sequence[Path], num_drawings: int, num_updates: int) -> SceneClassifier:
-    """The classifier in the cache file; without one it is trained, and kept there when a file is named.
+    """The classifier from the cache file; if the file does not exist, train the classifier and save it there.
 
     Args:
-        cache: file, if any.
-        data: data sets, from whose train frames it learns.
-        num_drawings: it learns from as well.
-        num_updates: of its weights.
+        cache: file of weights; without one the classifier is trained and not saved.
+        data: data sets from whose train frames the classifier learns.
+        num_drawings: number of drawings that it also learns from.
+        num_updates: number of updates of its weights.
     """
     if cache is not None and cache.exists():
         classifier = SceneClassifier()
         classifier.load_state_dict(load_file(cache))
         return classifier.eval().requires_grad_(False)
-    frames = joined([finished_frames(one, "train") for one in data])
+    frames = joined([finished_frames(folder, "train") for folder in data])
     height_px, width_px = frames.pictures.shape[-2:]
     classifier = train_classifier(frames, drawings(num_drawings, (height_px, width_px)), num_updates)
     if cache is not None:

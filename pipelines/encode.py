@@ -10,20 +10,21 @@ Running the same command again resumes where a killed run stopped; once everythi
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from conf.command import Summary, command, leave, next_line
+from conf.command import Summary, command, leave
 from conf.compose import typed
 from conf.devices import compute_device
 from conf.errors import ConfigError, UserError
 from conf.progress import Progress
 from conf.recipe import recipe_hash
 from conf.value import Location
+from pipelines.next_training import training_line
 from pipelines.synthesis.dataset_folder import committed_manifests, dataset_folder, has_shards, sound_manifests
 from training.data.dataset import DatasetCard
 from training.data.encoded import LATENTS_MEMBER, TEXT_MEMBER, Encoding, LatentType, caption_key, encoding_of, pack
@@ -39,7 +40,7 @@ from training.data.text import Text
 from training.models.finite import finite
 from training.models.registration import ModelConfig
 from training.models.registry import architecture, model_config
-from training.models.weights import parent_weights, read_run_card, sound_hash
+from training.models.weights import parent_weights, sound_hash
 
 if TYPE_CHECKING:
     from torch import Tensor, device
@@ -101,13 +102,6 @@ class EncodeConfig:
         """The override that gives training the same base."""
         return f"base={self.base}" if self.base is not None else f"model.path={self.model.path}"
 
-    @property
-    def next_stage(self) -> str:
-        """The stage to train next: `base` if the base has learned words only, else `motion`."""
-        card = read_run_card(Path(self.base_path)) or {}
-        has_words_only = card.get("stage") == "words" and "base" not in card.get("recipe", {}).get("parents", {})
-        return "base" if has_words_only else "motion"
-
 
 @dataclass(frozen=True, kw_only=True)
 class _Task:
@@ -136,7 +130,11 @@ def run(config: EncodeConfig) -> Summary:
     _sizes(config, splits, base)  # checked before a base that loads its weights lazily has loaded them
     for encoder in base.encoders.values():
         encoder.to(device)
-    return encode(config, splits, base, device)
+    summary = encode(config, splits, base, device)
+    following = training_line(
+        config.model, config.base_word, Path(config.base_path), base.objective, str(config.out), has_val="val" in splits
+    )
+    return replace(summary, lines=(*summary.lines, following))
 
 
 def encode(config: EncodeConfig, splits: Mapping[str, StoredSplit], encoder: Encoder, device: "device") -> Summary:
@@ -153,16 +151,12 @@ def encode(config: EncodeConfig, splits: Mapping[str, StoredSplit], encoder: Enc
         survey = Survey()
         write_tables(config.out, survey.noting(committed_manifests(config.out, task.card)))
         task.card.completed(config.out, survey.totals()).write(config.out)
-    training = (f"stage={config.next_stage}", f"model={config.model.name}", config.base_word)
     return Summary(
         lines=(
             f"encoded {progress.done - done} sequences and captions in {progress.elapsed_s:.1f} s; "
             f"{done} were there already",
             f"{config.out}: {survey.num_sequences} sequences, {len(task.captions)} captions, "
             f"{survey.num_bytes / 1e6:.1f} MB",
-            next_line(
-                "python", "-m", "training.train", *training, f"data={config.out}", f"out=runs/{config.next_stage}"
-            ),
         )
     )
 

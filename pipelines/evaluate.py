@@ -22,8 +22,9 @@ import numpy as np
 from conf.command import COMPLETE, PARTIAL, Summary, command, leave
 from conf.compose import typed
 from conf.errors import ConfigError
+from conf.printable import as_typed
 from conf.recipe import first_difference, plain_containers
-from conf.value import as_typed, check_whole
+from conf.value import check_whole
 from pipelines.artists.grid import GridConfig
 from pipelines.evaluation.importers import Imported, Layout, Wanted, read_set
 from pipelines.evaluation.perceptual import WeightsConfig, load_networks

@@ -24,14 +24,19 @@ from training.data.claim import claimed_folder
 from training.data.manifest import stored_hash
 from training.data.mirror import local_copy
 from training.data.own_page import README
-from training.data.plain import parse_json
 from training.data.remote import AnyPath
-from training.data.retries import retried
 from training.data.staging import to_stores
 from training.models.painter_folder import read_painter_card
-from training.models.painter_parts import Part, part_at, parts_of_painter, refuse_other_noise
+from training.models.painter_parts import (
+    Part,
+    key_of_part,
+    part_at,
+    parts_of_painter,
+    refuse_other_noise,
+    refuse_other_painter,
+)
 from training.models.painter_sizes import SizePx, check_cells, check_sides, read_sizes, shown_by
-from training.models.weights import PAINTER_CARD
+from training.models.weights import PAINTER_CARD, refuse_untrained
 from training.tracking import Artifact, NoTracker, Tracker, TrackerConfig, WandbTracker
 
 if TYPE_CHECKING:
@@ -44,7 +49,7 @@ _STAGES = {
     "motion": ("motion",),
     "replication": ("replication",),
 }
-"""Part -> the stages that train such; all other parts are LoRAs."""
+"""Part -> the stages that train it; all other parts are LoRAs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,8 +112,8 @@ class AssembleConfig:
             "base": self.base, "motion": self.motion, "words": self.words, "codec": self.codec,
             "replication": self.replication,
         }  # fmt: skip
-        given = {key: place for key, place in places.items() if place is not None}
-        return {**given, **{lora.name: lora.path for lora in self.loras}}
+        given_places = {key: place for key, place in places.items() if place is not None}
+        return {**given_places, **{lora.name: lora.path for lora in self.loras}}
 
 
 def run(config: AssembleConfig) -> Summary:
@@ -119,13 +124,13 @@ def run(config: AssembleConfig) -> Summary:
     """
     parts = parts_of_painter(config.painter) if config.painter is not None else {}
     if config.base is not None:
-        parts.pop("words", None)  # of the painter's own base
+        parts.pop("words", None)  # these belong to the painter's old base
     parts |= {key: part_at(key, place) for key, place in config.places.items()}
     _refuse_other_stages(config, parts)
-    _refuse_strangers(config, parts)
+    _refuse_missing_parents(config, parts)
     refuse_other_noise(parts)
     facts = _facts(config, parts)
-    check = partial(_refuse_other, config.out, facts)
+    check = partial(refuse_other_painter, config.out, facts)
     with claimed_folder(config.out, what="a painter", card=PAINTER_CARD, check=check), _tracker(config) as tracker:
         _assemble(config, parts, facts)
         tracker.artifact(_artifact(config, parts, facts))
@@ -140,7 +145,7 @@ def run(config: AssembleConfig) -> Summary:
 
 @contextmanager
 def _tracker(config: AssembleConfig) -> Iterator[Tracker]:
-    """The tracker that was asked for; its files are not in the painter, which holds nothing that is not its own."""
+    """The configured tracker. It writes to `outputs`, because a painter's folder holds nothing but the painter."""
     if config.tracker.kind == "none":
         yield NoTracker()
         return
@@ -155,7 +160,7 @@ def _tracker(config: AssembleConfig) -> Iterator[Tracker]:
 
 
 def _artifact(config: AssembleConfig, parts: Mapping[str, Part], facts: Mapping[str, Any]) -> Artifact:
-    """The painter, with the weights that it was made from, which name the data sets that they were made from."""
+    """The painter as an artifact, made from the weights of its parts, which in turn name their data sets."""
     return Artifact(
         kind="painter",
         sha256=stored_hash(config.out / PAINTER_CARD),
@@ -170,15 +175,16 @@ def _refuse_other_stages(config: AssembleConfig, parts: Mapping[str, Part]) -> N
         stages = _STAGES.get(key, ("spatial_lora", "motion_lora"))
         stage = part.card.get("stage", stages[0]) if part.card is not None else stages[0]
         if stage not in stages:
-            name, place = key if key in _STAGES else "loras", config.places.get(key, config.painter)
-            raise UserError(f"{name}={place}: trained by stage={stage}; allowed: {' or '.join(stages)}")
+            place = config.places.get(key, config.painter)
+            raise UserError(f"{key_of_part(key)}={place}: trained by stage={stage}; allowed: {' or '.join(stages)}")
+    refuse_untrained(f"base={config.places.get('base', config.painter)}", parts["base"].card)
 
 
-def _refuse_strangers(config: AssembleConfig, parts: Mapping[str, Part]) -> None:
+def _refuse_missing_parents(config: AssembleConfig, parts: Mapping[str, Part]) -> None:
     """Refuse a part that was trained on models that are not among the parts."""
-    # Words that nobody gave are the painter's own, and its base holds what they learnt.
-    are_new = config.words is not None and not _learnt_further(parts)
-    if are_new and parts["base"].parents.get("base") != parts["words"].hash:
+    # Words that the user did not give come from `painter=`, whose base holds what they learnt.
+    words_are_given = config.words is not None and not _learnt_further(parts)
+    if words_are_given and parts["base"].parents.get("base") != parts["words"].hash:
         base_place, words_place = parts["base"].weights, parts["words"].weights
         raise UserError(
             f"words: base={base_place} did not begin from words={words_place}, nor did these learn further from it"
@@ -186,12 +192,13 @@ def _refuse_strangers(config: AssembleConfig, parts: Mapping[str, Part]) -> None
     keys_by_hash = {part.hash: key for key, part in parts.items()}
     for key, part in parts.items():
         if key == "words":
-            continue  # the base began from it, or it from the base, as seen above
+            continue  # checked above: the base began from it, or it began from the base
         if key == "codec":
-            continue  # what counts is that its latents are those of the base, which is seen when they are joined
-        for parent, value in part.parents.items():
-            # What a network only started from is not needed; a LoRA that another was trained beside is.
-            if parent == key or value in keys_by_hash:
+            continue  # it must only have the latents of the base, which is checked when the parts are loaded
+        for parent, parent_hash in part.parents.items():
+            # The network that a part started from is not needed in the painter. A LoRA that another LoRA was trained
+            # beside is.
+            if parent == key or parent_hash in keys_by_hash:
                 continue
             name = "base" if parent == "model" else parent
             raise UserError(
@@ -202,23 +209,23 @@ def _refuse_strangers(config: AssembleConfig, parts: Mapping[str, Part]) -> None
 
 
 def _learnt_further(parts: Mapping[str, Part]) -> bool:
-    """Whether `words` is a text encoder of the base that learnt further, and not what the base began from.
+    """Whether `words` is the base's text encoder after further training, and not what the base began from.
 
-    It may have learnt further twice: then the base is that of a painter that holds what it learnt first.
+    It may have been trained further twice. The base then comes from a painter that holds the first result.
     """
     begun_from = parts["words"].parents.get("base") if "words" in parts else None
     return begun_from is not None and begun_from in (parts["base"].hash, parts["base"].words)
 
 
 def _facts(config: AssembleConfig, parts: Mapping[str, Part]) -> dict[str, Any]:
-    """What `painter.json` says of the whole."""
+    """The facts that `painter.json` states about the painter as a whole."""
     from importlib.metadata import version
 
     data = parts["motion"].data
-    before = _as_before(config, parts)
-    num_frames = config.num_frames or before.get("num_frames") or data.get("num_frames")
-    size = config.size or before.get("size_px") or _size(parts)
-    sizes = config.sizes or before.get("sizes_px", ())
+    inherited = _inherited_facts(config, parts)
+    num_frames = config.num_frames or inherited.get("num_frames") or data.get("num_frames")
+    size = config.size or inherited.get("size_px") or _size(parts)
+    sizes = config.sizes or inherited.get("sizes_px", ())
     if num_frames is None or size is None:
         key = "num_frames" if num_frames is None else "size"
         raise UserError(
@@ -227,7 +234,7 @@ def _facts(config: AssembleConfig, parts: Mapping[str, Part]) -> dict[str, Any]:
     return {
         "num_frames": num_frames,
         "size_px": list(size),
-        **({"sizes_px": [list(known) for known in sizes]} if sizes else {}),
+        **({"sizes_px": [list(each) for each in sizes]} if sizes else {}),
         "phrases": data.get("phrases", {}),
         "dtype": config.dtype,
         "code_version": version("process-painter"),
@@ -238,14 +245,17 @@ def _facts(config: AssembleConfig, parts: Mapping[str, Part]) -> dict[str, Any]:
     }
 
 
-def _as_before(config: AssembleConfig, parts: Mapping[str, Part]) -> dict[str, Any]:
-    """Frames and sizes of `painter=`, the latter as another codec shows them; nothing where it gets other motion."""
+def _inherited_facts(config: AssembleConfig, parts: Mapping[str, Part]) -> dict[str, Any]:
+    """Frame count and sizes of `painter=`, or nothing if `motion=` replaces its motion model.
+
+    With another codec, the sizes are those at which that codec shows the frames.
+    """
     if config.painter is None or config.motion is not None:
         return {}
     folder = local_copy("painter", config.painter)
     card = read_painter_card(folder)
-    now = parts["codec" if "codec" in parts else "base"].weights
-    size, *sizes = shown_by(now, [card["size_px"], *card.get("sizes_px", ())], instead_of=folder)
+    codec_weights = parts["codec" if "codec" in parts else "base"].weights
+    size, *sizes = shown_by(codec_weights, [card["size_px"], *card.get("sizes_px", ())], instead_of=folder)
     return {"num_frames": card["num_frames"], "size_px": size, "sizes_px": sizes}
 
 
@@ -265,19 +275,20 @@ def _licences(config: AssembleConfig, part: Part) -> dict[str, Any]:
         return dict(part.licences)
     if part.card is None:
         raise UserError(
-            f"{part.key}={config.places[part.key]}: not trained here; state its licence: licences={{{part.key}: NAME}}"
+            f"{key_of_part(part.key)}={config.places[part.key]}: not trained here; "
+            f"state its licence: licences={{{part.key}: NAME}}"
         )
     return {"data": part.data.get("licences", {})}
 
 
 def _assemble(config: AssembleConfig, parts: Mapping[str, Part], facts: Mapping[str, Any]) -> None:
-    """Load all parts, and put the painter in place, whole."""
+    """Load all parts, and write the painter so that its folder is complete or absent."""
     import torch
 
     from training.models.painter_page import write_painter_page
     from training.run.checkpoint import replaced_folder
 
-    painter = _loaded(config, parts, facts)
+    painter = _loaded_painter(config, parts, facts)
     for key, size in config.given_sizes:
         check_cells(key, size, painter.base.cell_px)
     cards = {key: part.card for key, part in parts.items() if part.card is not None}
@@ -286,23 +297,7 @@ def _assemble(config: AssembleConfig, parts: Mapping[str, Part], facts: Mapping[
         write_painter_page(folder, before=config.out / README)
 
 
-def _refuse_other(out: Path, facts: Mapping[str, Any]) -> None:
-    """Refuse a folder that holds anything but a painter of the same parts, which may be assembled again."""
-    try:
-        stored = parse_json(retried(out / PAINTER_CARD, (out / PAINTER_CARD).read_bytes))
-        hashes = {key: part["hash"] for key, part in stored["parts"].items()}
-        own_names = {PAINTER_CARD, README, *stored["files"]}
-    except (IsADirectoryError, ValueError, KeyError, TypeError, AttributeError):
-        allowed = f"a new or empty folder; {PAINTER_CARD} in this one is not a painter's"
-        raise ConfigError("out", out, allowed) from None
-    if hashes != {key: part["hash"] for key, part in facts["parts"].items()}:
-        raise ConfigError("out", out, "a new folder; this one holds a painter of other parts")
-    names = {path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir()}
-    if names - own_names:
-        raise ConfigError("out", out, f"a new folder; {min(names - own_names)} in this one is not the painter's")
-
-
-def _loaded(config: AssembleConfig, parts: Mapping[str, Part], facts: Mapping[str, Any]) -> "Painter":
+def _loaded_painter(config: AssembleConfig, parts: Mapping[str, Part], facts: Mapping[str, Any]) -> "Painter":
     from training.models.painter import PainterParts
     from training.models.registry import architecture, architecture_of_base
 
@@ -327,20 +322,29 @@ def assemble_config(plain: dict[str, Any]) -> AssembleConfig:
         UserError: naming the key, the value and what is allowed.
     """
     listed = [] if plain["loras"] is None else plain["loras"] if isinstance(plain["loras"], list) else [plain["loras"]]
-    loras = [lora if isinstance(lora, dict) else {"path": lora} for lora in listed]
-    named = [{"name": _default_name(Path(str(lora.get("path", "")))), **lora} for lora in loras]
+    for licence in plain["licences"].values() if isinstance(plain["licences"], dict) else ():
+        if licence in (None, "") or isinstance(licence, list | dict):
+            raise ConfigError("licences", plain["licences"], "the name of a licence for each part, as {base: CC0-1.0}")
     size = None if plain["size"] is None else parse_size(plain["size"])
-    given = {
-        "loras": named,
+    parsed_values = {
+        "loras": [_lora_fields(lora) for lora in listed],
         "licences": {} if plain["licences"] is None else plain["licences"],
         "size": size and [*reversed(size)],
         "sizes": read_sizes("sizes", plain["sizes"]),
     }
-    return typed(AssembleConfig, {**plain, **given})
+    return typed(AssembleConfig, {**plain, **parsed_values})
+
+
+def _lora_fields(lora: Any) -> dict[str, Any]:
+    """Path and name of a LoRA, of which the user may have given the path alone."""
+    fields = lora if isinstance(lora, dict) else {"path": lora}
+    if fields.get("path") is None or isinstance(fields["path"], list | dict):
+        raise ConfigError("loras", lora, "paths, or {name: NAME, path: PATH} for each, as in loras=[PATH,PATH]")
+    return {"name": _default_name(Path(str(fields["path"]))), **fields}
 
 
 def _default_name(path: Path) -> str:
-    """The name of a file or folder, as a name of a LoRA may be: `ink_v1` for `ink.v1.safetensors`."""
+    """A valid LoRA name made from the name of a file or folder: `ink_v1` for `ink.v1.safetensors`."""
     return re.sub(r"[^A-Za-z0-9_-]+", "_", path.stem)[:64]
 
 

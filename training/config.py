@@ -1,4 +1,4 @@
-"""The typed configuration of a training run, and what of it decides the weights."""
+"""The typed configuration of a training run, and the part of it that decides the weights."""
 
 import math
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ from typing import Any, Literal, cast
 
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
+from conf.value import is_url
 from training.data.augment import Augmentation
 from training.data.remote import AnyPath
 from training.data.stream import DataMixture
@@ -19,33 +20,33 @@ from training.stages.condition_draw import ConditionDraw
 from training.tracking import TrackerConfig
 
 _LORA_STAGES = ("spatial_lora", "motion_lora")
-_TOLD = {  # key -> its stages
+_STAGES_BY_KEY = {  # key -> the stages that it is required for; it is refused for all others
     "conditions": ("replication",), "lora": _LORA_STAGES, "pictures": ("spatial_lora",), "agent": ("agent",),
     "codec": ("codec",),
 }  # fmt: skip
-_OF_PICTURES = ("words", "base")  # stages that read single pictures, unfinished ones too where that is asked for
-_GROWN = ("base", "codec", "replication")  # stages that may begin from a painter of half the size
-_BY_MODEL = {"motion": ("conditions", "lora")}  # stage -> keys that are set with it too, for some models
-_READERS = {
+_PICTURE_STAGES = ("words", "base")  # stages that read single pictures; a share `unfinished` of these may be unfinished
+_GROWABLE_STAGES = ("base", "codec", "replication")  # stages that may start from a painter of half the size
+_MODEL_SPECIFIC_KEYS = {"motion": ("conditions", "lora")}  # stage -> keys that it also has with some models
+_STAGES_BY_PARENT = {
     "motion": ("motion", "replication", "motion_lora"),
     "replication": ("replication",),
     "spatial_lora": ("motion_lora",),
-}  # parent -> the stages that read it; any but `words` reads `base`
+}  # parent -> the stages that may use it; `_check_parents` has further rules for `codec` and `base`
 _FROM_SCRATCH = ("codec", "agent")
-_WHY = {  # stage -> why most models are not trained by it
+_WHY_FEW_MODELS = {  # stage -> why most models are not trained by it
     "codec": ": other base models come trained",
     "words": ": other base models come trained", "base": ": other base models come trained",
     "agent": ", whose network is an actor's",
 }  # fmt: skip
 PARENTS = ("codec", "base", "motion", "replication", "spatial_lora")
-"""Keys that name what other runs trained; their hashes, not their paths, are part of the recipe."""
-_FREE = (
+"""Keys that name the results of other runs; their hashes, not their paths, are part of the recipe."""
+_FREE_ON_RESUME = (  # keys that may differ when a run is resumed
     *PARENTS, "out", "data", "resume", "max_steps", "num_workers", "stream", "cache_gb", "log_every",
     "checkpoint_every", "keep_checkpoints", "validate_every", "val_sequences", "sample_every", "prompts", "guidance",
     "peak_tflops", "tracker", "offload", "cuda_graphs",
 )  # fmt: skip
 NUM_PROMPTS = 4
-"""Captions of the val split that samples are made for, when no prompts are said."""
+"""Number of captions of the val split that samples are made for when `prompts` is null."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,30 +65,35 @@ class StageConfig:
     codec: CodecSettings | None = None
 
     def __post_init__(self) -> None:
-        for key, stages in _TOLD.items():
-            if key in _BY_MODEL.get(self.name, ()):
-                continue  # which depends on the model, see `TrainConfig`
+        for key, stages in _STAGES_BY_KEY.items():
+            if key in _MODEL_SPECIFIC_KEYS.get(self.name, ()):
+                continue  # whether it is set depends on the model: `TrainConfig._check_model` checks it
             if (getattr(self, key) is not None) != (self.name in stages):
                 raise ConfigError(
                     key, getattr(self, key), f"set with, and only with, stage={' or stage='.join(stages)}"
                 )
         if self.unfinished is not None:
-            if self.name not in _OF_PICTURES:
-                allowed = f"set only with stage={' or stage='.join(_OF_PICTURES)}"
+            if self.name not in _PICTURE_STAGES:
+                allowed = f"set only with stage={' or stage='.join(_PICTURE_STAGES)}"
                 raise ConfigError("unfinished", self.unfinished, allowed)
             if not 0 <= self.unfinished <= 1:
                 raise ConfigError("unfinished", self.unfinished, "0 to 1, or null")
         if self.text_encoder is not None and self.name != "base":
             raise ConfigError("text_encoder", str(self.text_encoder).lower(), "set only with stage=base")
-        if self.grown is not None and self.name not in _GROWN:
-            raise ConfigError("grown", str(self.grown).lower(), f"set only with stage={' or stage='.join(_GROWN)}")
+        if self.grown is not None and self.name not in _GROWABLE_STAGES:
+            raise ConfigError(
+                "grown", str(self.grown).lower(), f"set only with stage={' or stage='.join(_GROWABLE_STAGES)}"
+            )
         if self.base is not None and self.name != "motion":
             raise ConfigError("base", self.base, "set only with stage=motion")
 
     @property
     def frames(self) -> Literal["all", "last"]:
-        """Whether it reads whole sequences, or one picture of each: finished ones, and `unfinished` of them not."""
-        return "last" if self.name in (*_OF_PICTURES, "agent") or self.pictures == "last" else "all"
+        """`all` if the stage reads whole sequences, `last` if it reads one picture of each.
+
+        These pictures are finished, but for a share `unfinished` of them.
+        """
+        return "last" if self.name in (*_PICTURE_STAGES, "agent") or self.pictures == "last" else "all"
 
     @property
     def captions_required(self) -> bool:
@@ -120,7 +126,7 @@ class OptimizerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseConfig:
-    """The noise schedule and the loss on it: one for training, inversion and sampling."""
+    """The noise schedule and its loss. Training, inversion and sampling share one schedule."""
 
     num_steps: int = 1000
     beta_start: float = 0.00085
@@ -142,7 +148,7 @@ class NoiseConfig:
         if self.min_snr is not None and not 0 < self.min_snr < math.inf:
             raise ConfigError("min_snr", self.min_snr, "more than 0, or null")
         if self.zero_terminal_snr and self.prediction == "epsilon":
-            # The last step holds no signal: epsilon says nothing there, and its min-SNR weight divides by zero.
+            # The last step holds no signal, so epsilon teaches nothing there, and its min-SNR weight divides by zero.
             raise ConfigError("zero_terminal_snr", "true", "false, or noise.prediction=v")
 
 
@@ -221,8 +227,8 @@ class TrainConfig:
             raise ConfigError("cache_gb", self.cache_gb, "0 or more")
         if not 1 <= self.guidance < math.inf:
             raise ConfigError("guidance", self.guidance, "1 (no guidance) or more")
-        if self.peak_tflops is not None and not 0 < self.peak_tflops < math.inf:
-            raise ConfigError("peak_tflops", self.peak_tflops, "more than 0, or null")
+        if self.peak_tflops is not None and not 0.001 <= self.peak_tflops < math.inf:
+            raise ConfigError("peak_tflops", self.peak_tflops, "0.001 or more, or null")
         if self.offload:
             self._check_offload()
         if self.cuda_graphs:
@@ -230,7 +236,7 @@ class TrainConfig:
         self._check_model()
         self._check_parents()
         if self.distributed == "fsdp2" and self.optimizer.name == "prodigy":
-            # Prodigy's step size is a sum over all weights, of which a process then holds a part.
+            # Prodigy's step size is a sum over all weights, but with fsdp2 each process holds only a part of them.
             raise ConfigError("distributed", "fsdp2", "ddp, with optimizer=prodigy")
 
     def _check_offload(self) -> None:
@@ -244,24 +250,26 @@ class TrainConfig:
             raise ConfigError("model.dtype", "fp8", "bf16 or fp32 with offload=true: casts would be made on the CPU")
 
     def _check_cuda_graphs(self) -> None:
-        """Refuse what a graph cannot hold: work on the CPU, questions to the GPU, random states that are set again."""
+        """Refuse what a CUDA graph cannot record: work on the CPU, reads from the GPU, restored random states."""
         refused = {
             f"model={self.model.name}": not registered(self.model.name).cuda_graphs,
             "stage=agent": self.stage.name == "agent",
             "gradient_checkpointing=true": self.gradient_checkpointing,
         }
-        for other in (name for name, is_set in refused.items() if is_set):
-            raise ConfigError("cuda_graphs", "true", f"false with {other}")
+        for setting in (name for name, is_set in refused.items() if is_set):
+            raise ConfigError("cuda_graphs", "true", f"false with {setting}")
 
     def _check_model(self) -> None:
         stage, model = self.stage.name, registered(self.model.name)
         if stage not in model.stages:
-            known = " or ".join(name for name, each in ARCHITECTURES.items() if stage in each.stages)
-            raise ConfigError("model", self.model.name, f"{known}, with stage={stage}{_WHY.get(stage, '')}")
-        for key in _BY_MODEL.get(stage, ()):
+            capable_models = " or ".join(name for name, each in ARCHITECTURES.items() if stage in each.stages)
+            raise ConfigError(
+                "model", self.model.name, f"{capable_models}, with stage={stage}{_WHY_FEW_MODELS.get(stage, '')}"
+            )
+        for key in _MODEL_SPECIFIC_KEYS.get(stage, ()):
             value = getattr(self.stage, key)
             if value is not None and key not in model.stage_defaults.get(stage, {}):
-                stages = " or stage=".join(_TOLD[key])
+                stages = " or stage=".join(_STAGES_BY_KEY[key])
                 raise ConfigError(f"stage.{key}", value, f"set with, and only with, stage={stages}, model={model.name}")
         if self.stage.base is not None and self.stage.base not in model.of_base:
             raise ConfigError("stage.base", self.stage.base, f"null with model={model.name}")
@@ -295,31 +303,34 @@ class TrainConfig:
             )
         if stage in ("replication", "motion_lora") and self.motion is None:
             raise UserError(f"motion is required with stage={stage}: set motion=FOLDER of a run of stage=motion")
-        for key, readers in _READERS.items():
-            if getattr(self, key) is not None and stage not in readers:
-                raise ConfigError(key, getattr(self, key), f"null, or stage={' or stage='.join(readers)}")
+        for key, stages in _STAGES_BY_PARENT.items():
+            if getattr(self, key) is not None and stage not in stages:
+                raise ConfigError(key, getattr(self, key), f"null, or stage={' or stage='.join(stages)}")
 
     @property
     def sequential(self) -> bool:
-        """Whether shards are read whole, one after the other; chosen by itself where the data is not on a disk."""
-        return self.stream == "sequential" or (self.stream == "auto" and any("://" in part.path for part in self.data))
+        """Whether shards are read whole, one after another; `stream=auto` does so if any data set is at a URL."""
+        return self.stream == "sequential" or (self.stream == "auto" and any(is_url(part.path) for part in self.data))
 
     def recipe(self) -> dict[str, Any]:
-        """What must not change when a run is resumed, and nothing secret: neither folders, URLs nor the tracker."""
-        return {**{key: value for key, value in asdict(self).items() if key not in _FREE}, "draws": DRAWS}
+        """The settings that must not change when a run is resumed.
+
+        Folders, URLs and the tracker are left out, so that nothing secret is in it.
+        """
+        return {**{key: value for key, value in asdict(self).items() if key not in _FREE_ON_RESUME}, "draws": DRAWS}
 
 
 def train_config(plain: dict[str, Any]) -> TrainConfig:
-    """From the composed `conf/train.yaml` to the typed configuration.
+    """The typed configuration, from the composed `conf/train.yaml`.
 
     Raises:
         UserError: naming the key, the value and what is allowed.
     """
     data = [item if isinstance(item, dict) else {"path": item} for item in _as_list(plain["data"])]
-    model_keys = model_config(plain["model"])
-    model = registered(model_keys.name)
-    stage = _stage_words(plain["stage"], model)
-    config = typed(TrainConfig, {**plain, "data": data, "model": model_keys, "stage": stage})
+    model_settings = model_config(plain["model"])
+    model = registered(model_settings.name)
+    stage = _stage_keys(plain["stage"], model)
+    config = typed(TrainConfig, {**plain, "data": data, "model": model_settings, "stage": stage})
     rate = model.learning_rate
     if config.stage.lora is not None:
         rate = model.lora_learning_rate
@@ -333,8 +344,8 @@ def train_config(plain: dict[str, Any]) -> TrainConfig:
     return replace(config, optimizer=optimizer, noise=noise)
 
 
-def _stage_words(stage: Any, model: Registration) -> Any:
-    """The keys `stage.*` with those that the model adds, where these are not said."""
+def _stage_keys(stage: Any, model: Registration) -> Any:
+    """The keys `stage.*`, with the model's defaults for those that are not set."""
     if not isinstance(stage, Mapping):
         return stage
     merged = dict(stage)

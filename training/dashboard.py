@@ -16,17 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from conf.command import Summary, command, leave
+from conf.command import Summary, command, leave, next_line
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from training.data.manifest import write_atomically
+from training.data.owned import refuse_owned
 from training.panels import SECTIONS, STEP, Panel
 
 if TYPE_CHECKING:
     from wandb_workspaces.reports.v2 import LinePlot, MediaBrowser, Report
     from wandb_workspaces.workspaces import Workspace
 
-_NOBODY = "entity"  # stands for the user's own where none is said and nothing is saved
+_PLACEHOLDER_ENTITY = "entity"  # for the user's own, if none is given and nothing is saved
 _SMOOTHING = "exponentialTimeWeighted"
 
 
@@ -54,7 +55,7 @@ def run(config: DashboardConfig) -> Summary:
     """
     if importlib.util.find_spec("wandb_workspaces") is None:
         raise UserError("wandb-workspaces is not installed; run pip install 'process-painter[dashboard]'")
-    entity = config.entity or (_own_entity() if config.mode == "online" else _NOBODY)
+    entity = config.entity or (_own_entity() if config.mode == "online" else _PLACEHOLDER_ENTITY)
     with _one_line_if_refused():
         workspace, report = make_workspace(entity, config), make_report(entity, config, online=config.mode == "online")
         files = {
@@ -62,6 +63,7 @@ def run(config: DashboardConfig) -> Summary:
             "report.json": _json(report._to_model()),
             "sweep.yaml": sweep_text(config),
         }
+    refuse_owned(config.out)
     try:
         config.out.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
@@ -72,12 +74,14 @@ def run(config: DashboardConfig) -> Summary:
     if config.mode == "online":
         lines += _saved(workspace, report)
     else:
-        lines.append("next: python -m training.dashboard mode=online entity=YOU_OR_YOUR_TEAM")
+        overrides = (f"project={config.project}", f"name={config.name}", f"out={config.out}", "mode=online")
+        entity = f"entity={config.entity}" if config.entity is not None else "entity=YOU_OR_YOUR_TEAM"
+        lines.append(next_line("python", "-m", "training.dashboard", *overrides, entity))
     return Summary(lines=tuple(lines))
 
 
 def make_workspace(entity: str, config: DashboardConfig) -> "Workspace":
-    """The workspace: one section a question, the training step as the horizontal axis throughout."""
+    """The workspace: one section per question, with the training step as the horizontal axis of all plots."""
     import wandb_workspaces.workspaces as ws
 
     return ws.Workspace(
@@ -94,7 +98,7 @@ def make_workspace(entity: str, config: DashboardConfig) -> "Workspace":
 
 
 def make_report(entity: str, config: DashboardConfig, *, online: bool = False) -> "Report":
-    """The report: the same panels, each section with what a reader should look for."""
+    """The report: the same panels, with what a reader should look for in each section."""
     import wandb_workspaces.reports.v2 as wr
 
     blocks: list[Any] = [
@@ -114,7 +118,7 @@ def sweep_text(config: DashboardConfig) -> str:
     """A file for `wandb sweep`: what is tried, by which command, and what counts as better."""
     import yaml
 
-    # The agent says a run's id in its environment alone, and every run needs a folder of its own.
+    # Every run needs a folder of its own, and the agent passes the run's id only in the environment.
     train = (
         f"process-painter train stage=motion data=DATA base=BASE max_steps=2000 tracker.mode=online "
         f'tracker.project={shlex.quote(config.project)} out=outputs/sweep/"$WANDB_RUN_ID" "$@"'
@@ -153,7 +157,7 @@ def _panel(panel: Panel) -> "LinePlot | MediaBrowser":
 
 @contextmanager
 def _one_line_if_refused() -> Iterator[None]:
-    """Around everything that may ask wandb's server."""
+    """Context for everything that may call wandb's server: turns its errors into one line."""
     try:
         yield
     except UserError:

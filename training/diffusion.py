@@ -1,7 +1,7 @@
-"""Noise, whatever a base's objective: what training draws, sampling, and inversion.
+"""Noise for any objective: the draws of training, sampling, and inversion.
 
-Everything random about a sample is drawn from (seed, its position in the stream): no state to save, the same draws
-whatever the number of processes and the kind of device, and fixed noise for a fixed validation set.
+Everything random about a sample is drawn from (seed, its position in the stream). So there is no state to save, draws
+do not depend on the number of processes or the kind of device, and a fixed validation set has fixed noise.
 """
 
 import math
@@ -28,7 +28,7 @@ class Draws:
     Attributes:
         timesteps: (B,).
         noise: (B, ...) float32, of the shape of the latents.
-        keeps_caption: (B,) bool, false where the caption is dropped.
+        keeps_caption: (B,) bool, false if the caption is dropped.
     """
 
     timesteps: Tensor
@@ -47,19 +47,19 @@ def draw(
 ) -> Draws:
     """Draw what each sample needs from (seed, its position).
 
-    Timesteps of neighbouring positions are spread evenly (a Kronecker sequence with the golden ratio), each uniform by
-    itself: a batch covers the noise levels instead of clumping, which makes losses less noisy at no cost.
+    Timesteps of neighbouring positions are spread evenly (a Kronecker sequence with the golden ratio), and each is
+    uniform by itself: a batch covers all noise levels evenly, which makes losses less noisy at no cost.
 
     Args:
-        seed: of the run.
+        seed: seed of the run.
         positions: (B,) places in the stream.
-        shape: of one sample's latents, frames first.
+        shape: shape of one sample's latents, frames first.
         objective: which timesteps there are, and how much of its noise a frame shares.
         caption_dropout: probability that a caption is dropped.
-        device: where all is made. Noise is the same on all to the rounding of float32, the rest exactly.
+        device: device to draw on. Noise is the same on all devices to the rounding of float32, the rest exactly.
     """
     places = torch.as_tensor(positions, dtype=torch.int64).to(device)
-    spread = places * _GOLDEN + _begin_of_spread(seed)  # 64 bits, which are a whole turn
+    spread = places * _GOLDEN + _start_of_spread(seed)  # modulo 2**64, by overflow
     return Draws(
         timesteps=objective.timesteps_of(spread >> 32 & 0xFFFFFFFF),
         noise=draw_noise(seed, Stream.NOISE, places, shape, objective.shared),
@@ -67,16 +67,16 @@ def draw(
     )
 
 
-@cache  # a run asks in every step, for two seeds
-def _begin_of_spread(seed: int) -> int:
+@cache  # it is called in every step, for two seeds
+def _start_of_spread(seed: int) -> int:
     return 2 * (Stream.TIMESTEPS.seed(seed) - 2**62)
 
 
 def draw_noise(seed: int, stream: Stream, positions: Tensor, shape: Sequence[int], shared: float) -> Tensor:
-    """Noise (B, *shape), on the positions' device, of which frames share so much, 0 to 1.
+    """Noise (B, *shape), on the positions' device, of which frames share a part.
 
-    This much of a frame's noise is that of its whole sequence, and as much less its own that the variance stays 1 (the
-    mixed noise of Ge et al. 2023, section 4.1).
+    Noise common to a sequence is multiplied by `shared`, 0 to 1, and added to each frame's own, which is scaled so that
+    the variance stays 1 (the mixed noise of Ge et al. 2023, section 4.1).
     """
     if not shared:
         return normals(seed, stream, positions, shape)
@@ -90,7 +90,7 @@ Denoiser = Callable[[Tensor, Tensor, Text], Tensor]
 
 
 def num_steps_of(share: float, steps: int) -> int:
-    """Steps of sampling that a share of them is, at least one."""
+    """The number of steps that a share of all steps is, at least one."""
     return max(1, round(share * steps))
 
 
@@ -114,23 +114,23 @@ def sample(
 
     Args:
         denoise: the network.
-        objective: what it was trained on.
+        objective: the objective that it was trained on.
         noise: (B, ...) initial noise.
-        text, no_text: of the B prompts, and of the empty or negative ones.
-        num_steps: of sampling.
-        skipped: so many of the first steps are left out; `noise` is then latents as `begin_between` noises them.
-        guidance: 1 for none.
-        guidance_rescale: how much of the spread of predictions that guidance adds is taken back, 0 to 1: without that,
-            pictures have too much contrast, and greys are coloured. When not said, as the objective says.
-        correct: what each step predicts (B, ...) without noise -> what it should have predicted.
+        text, no_text: embeddings of the B prompts, and of the empty or negative ones.
+        num_steps: steps of sampling.
+        skipped: number of first steps that are left out; `noise` is then latents with noise from `begin_between`.
+        guidance: scale of guidance; 1 for none.
+        guidance_rescale: how much of the spread that guidance adds to predictions is removed, 0 to 1: without that,
+            pictures have too much contrast, and greys are coloured. By default as the objective says.
+        correct: the prediction of a step without noise (B, ...) -> what it should have been.
         on_step: called after each step.
-        on_guess: called in each step with what it predicts (B, ...) without noise; what it raises ends the sampling.
+        on_guess: called in each step with its prediction without noise (B, ...); an error that it raises ends sampling.
 
     Returns:
         (B, ...) latents.
     """
     sampler, latents = objective.sampler(num_steps), noise
-    timesteps = sampler.timesteps.to(noise.device)  # once: a GPU would be waited for at every copy
+    timesteps = sampler.timesteps.to(noise.device)  # once, because each copy would wait for the GPU
     rescale = objective.guidance_rescale if guidance_rescale is None else guidance_rescale
     for number, timestep in list(enumerate(timesteps))[skipped:]:
         prediction = _guided(denoise, latents, timestep, text, no_text, guidance, rescale)
@@ -147,13 +147,13 @@ def sample(
 
 
 def begin_between(objective: Objective, latents: Tensor, noise: Tensor, *, num_steps: int, skipped: int) -> Tensor:
-    """Latents as noisy as `sample` expects them after so many of its steps (SDEdit, Meng et al. 2022).
+    """Latents as noisy as `sample` expects them after `skipped` of its steps (SDEdit, Meng et al. 2022).
 
     Args:
-        objective: the one to sample on.
+        objective: the objective to sample on.
         latents, noise: (B, ...).
-        num_steps: of sampling.
-        skipped: of them, fewer than all.
+        num_steps: steps of sampling.
+        skipped: number of steps that are left out, fewer than all.
     """
     timestep = objective.sampler(num_steps).timesteps[skipped]
     return objective.add_noise(latents, noise, timestep.expand(len(latents)))
@@ -163,26 +163,26 @@ def begin_between(objective: Objective, latents: Tensor, noise: Tensor, *, num_s
 def invert(denoise: Denoiser, objective: Objective, latents: Tensor, text: Text, *, num_steps: int = 50) -> Tensor:
     """The noise from which `sample`, without guidance, returns these latents.
 
-    Steps of sampling are undone one by one (docs/decisions/016): what was before a step is what, predicted from, leads
-    to what is after it, found by fixed-point iteration (Pan et al. 2023).
+    Steps of sampling are undone one by one (docs/decisions/016): fixed-point iteration finds the latents from which a
+    step leads to the given ones (Pan et al. 2023).
 
     Args:
-        denoise: the network that will sample, with the objective that it will sample on.
-        objective: the same.
+        denoise: the network that will sample.
+        objective: the objective that it will sample on.
         latents: (B, ...).
-        text: of the B captions.
-        num_steps: of sampling.
+        text: embeddings of the B captions.
+        num_steps: steps of sampling.
 
     Returns:
         (B, ...) noise.
     """
     sampler = objective.sampler(num_steps)
     timesteps = sampler.timesteps.to(latents.device)
-    one, none = torch.ones(1), torch.zeros(1)
+    unit, zero = torch.ones(1), torch.zeros(1)
     for number, timestep in reversed(list(enumerate(timesteps))):
-        # A step is linear in latents and prediction, whatever is predicted.
-        of_latents = sampler.step(none, number, one).item()
-        of_prediction = sampler.step(one, number, none).item()
+        # A step is linear in the latents and in the prediction: find both coefficients.
+        of_latents = sampler.step(zero, number, unit).item()
+        of_prediction = sampler.step(unit, number, zero).item()
         after = latents
         for _ in range(_ROUNDS):
             prediction = _guided(denoise, latents, timestep, text, text, 1.0, 0.0)
@@ -199,15 +199,15 @@ def _guided(
     guidance: float,
     rescale: float,
 ) -> Tensor:
-    steps = timestep.expand(len(latents))
+    timesteps = timestep.expand(len(latents))
     if guidance == 1.0:
-        return denoise(latents, steps, text)
-    both = denoise(torch.cat([latents, latents]), torch.cat([steps, steps]), no_text.joined(text))
-    without, with_text = both.chunk(2)
-    guided = without + guidance * (with_text - without)
+        return denoise(latents, timesteps, text)
+    predictions = denoise(torch.cat([latents, latents]), torch.cat([timesteps, timesteps]), no_text.joined(text))
+    without_text, with_text = predictions.chunk(2)
+    guided = without_text + guidance * (with_text - without_text)
     if not rescale:
         return guided
-    # Lin et al. 2023, section 3.4. Imported here, as whoever needs no diffusers should not wait for it.
+    # Lin et al. 2023, section 3.4. Imported here, because diffusers takes long to import.
     from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
 
     rescaled: Tensor = rescale_noise_cfg(guided, with_text, rescale)

@@ -1,4 +1,4 @@
-"""The noise of diffusion by variances (DDPM): one schedule for training, inversion and sampling, which is DDIM's."""
+"""The noise schedule of DDPM: one for training, inversion and sampling, which is by DDIM."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,19 +20,19 @@ _GUIDANCE_RESCALE = 0.7  # as published
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseSchedule:
-    """How much noise a step means, and what the network predicts of it.
+    """How much noise each step has, and what the network predicts of it.
 
     The defaults are those of ProcessPainter and AnimateDiff: 1,000 steps, variances rising linearly.
 
     Attributes:
         num_steps: steps of the diffusion; t = 0 is the least noise.
         beta_start, beta_end: variances added at the first and at the last step.
-        spacing: of the variances in between: `linear`, or `scaled_linear` (in their square roots) as in Stable
-            Diffusion 1.5 itself.
+        spacing: how variances in between are spaced: `linear`, or `scaled_linear` (linear in their square roots) as in
+            Stable Diffusion 1.5 itself.
         prediction: `epsilon`, the noise, or `v` (Salimans, Ho 2022).
         zero_terminal_snr: rescale so that the last step is pure noise (Lin et al. 2023, algorithm 1).
-        shared: 0 to 1: this much of a frame's noise is that of its whole sequence, and as much less its own that the
-            variance stays 1 (the mixed noise of Ge et al. 2023, section 4.1). 0 is as AnimateDiff has it.
+        shared: how much of a frame's noise is common to its whole sequence, 0 to 1, at a total variance of 1 (the mixed
+            noise of Ge et al. 2023, section 4.1). AnimateDiff has 0.
     """
 
     num_steps: int = 1000
@@ -45,11 +45,11 @@ class NoiseSchedule:
 
     @property
     def guidance_rescale(self) -> float:
-        """As Lin et al. 2023 recommend beside zero terminal SNR; other models are used without."""
+        """The value that Lin et al. 2023 recommend with zero terminal SNR; 0, which is none, for other models."""
         return _GUIDANCE_RESCALE if self.zero_terminal_snr else 0.0
 
     def scheduler_config(self) -> dict[str, Any]:
-        """The same for diffusers' DDIM schedulers, which do not know that frames share noise."""
+        """The same as a configuration of diffusers' DDIM schedulers, which has no key for noise that frames share."""
         return {
             "num_train_timesteps": self.num_steps,
             "beta_start": self.beta_start,
@@ -64,16 +64,16 @@ class NoiseSchedule:
         }
 
     def timesteps_of(self, shares: Tensor) -> Tensor:
-        """As `training.objective.Objective` says: each timestep is as likely."""
+        """As `training.objective.Objective` says; all timesteps are equally likely."""
         return shares * self.num_steps >> 32
 
     def sampler(self, num_steps: int) -> "DdimSampler":
-        """DDIM in so many steps.
+        """DDIM in `num_steps` steps.
 
         Raises:
-            ConfigError: if so many do not divide the schedule evenly enough: diffusers rounds the distance between two
-                steps down, and sampling would begin where much less than pure noise is expected (600 of 1,000 steps
-                begin at timestep 600).
+            ConfigError: if they do not divide the schedule evenly enough: diffusers rounds the distance between two
+                steps down, so that sampling would start where the network expects much less than pure noise (600 of
+                1,000 steps start at timestep 600).
         """
         if not self._is_covered(num_steps):
             possible = [steps for steps in range(self.num_steps + 1) if steps and self._is_covered(steps)]
@@ -84,14 +84,14 @@ class NoiseSchedule:
         return DdimSampler(self, num_steps)
 
     def _is_covered(self, num_steps: int) -> bool:
-        """Whether diffusers' steps, a whole number of timesteps apart, begin in the noisiest eighth of the schedule."""
+        """Whether diffusers' steps, a whole number of timesteps apart, start in the noisiest eighth of the schedule."""
         distance, rest = divmod(self.num_steps, num_steps)
-        beyond = distance == 1 and not rest and not self.zero_terminal_snr  # leading steps have an offset of 1
-        return distance > 0 and not beyond and 8 * rest <= self.num_steps
+        is_beyond = distance == 1 and not rest and not self.zero_terminal_snr  # leading steps have an offset of 1
+        return distance > 0 and not is_beyond and 8 * rest <= self.num_steps
 
     @cached_property
     def signal(self) -> Tensor:
-        """(num_steps,) float32 share of the signal's variance that is left, alpha-bar."""
+        """(num_steps,) float32 remaining share of the signal's variance, alpha-bar."""
         from diffusers import DDIMScheduler
 
         alphas: Tensor = DDIMScheduler(**self.scheduler_config()).alphas_cumprod
@@ -110,14 +110,14 @@ class NoiseSchedule:
         return signal * noise - added * latents
 
     def clean(self, latents: Tensor, prediction: Tensor, timesteps: Tensor) -> Tensor:
-        """What the latents would be without noise, by what was predicted: (B, ...) both, and (B,) timesteps."""
+        """The latents without noise, according to the prediction: (B, ...) both, and (B,) timesteps."""
         signal, added = self._roots(timesteps, latents)
         if self.prediction == "epsilon":
             return (latents - added * prediction) / signal
         return signal * latents - added * prediction
 
     def prediction_of(self, latents: Tensor, clean: Tensor, timesteps: Tensor) -> Tensor:
-        """The prediction by which `clean` would have this result."""
+        """The prediction for which `clean` would return these latents."""
         signal, added = self._roots(timesteps, latents)
         if self.prediction == "epsilon":
             return (latents - signal * clean) / added
@@ -157,7 +157,7 @@ class DdimSampler:
     """Sampling by DDIM (Song et al. 2021, eta 0). See `training.objective.Sampler`.
 
     Args:
-        schedule: of the noise.
+        schedule: the noise schedule.
         num_steps: S.
     """
 
@@ -166,7 +166,7 @@ class DdimSampler:
 
         self._scheduler = DDIMScheduler(**schedule.scheduler_config())
         self._scheduler.set_timesteps(num_steps)
-        # For some numbers (61) diffusers' trailing spacing has one more, -1: the rounding of its range.
+        # For some numbers of steps, such as 61, rounding adds one more timestep, -1, to diffusers' trailing spacing.
         self.timesteps: Tensor = self._scheduler.timesteps[:num_steps]
 
     def step(self, prediction: Tensor, number: int, latents: Tensor) -> Tensor:
@@ -197,10 +197,10 @@ def schedule_of_recipe(noise: Mapping[str, Any]) -> NoiseSchedule:
     """The schedule of a run, by the keys `noise` of its recipe.
 
     Raises:
-        ConfigError: if one of them is none.
+        ConfigError: if one of them is missing, unknown or out of range.
     """
-    known = {key: value for key, value in noise.items() if key != "min_snr"} if isinstance(noise, Mapping) else noise
-    schedule = typed(NoiseSchedule, known, "noise")
+    keys = {key: value for key, value in noise.items() if key != "min_snr"} if isinstance(noise, Mapping) else noise
+    schedule = typed(NoiseSchedule, keys, "noise")
     if not 1 <= schedule.num_steps <= _MOST_STEPS:
         raise ConfigError("noise.num_steps", schedule.num_steps, f"1 to {_MOST_STEPS}")
     return schedule
@@ -216,11 +216,13 @@ def schedule_of(config: Mapping[str, Any]) -> NoiseSchedule:
     spacing, prediction = config.get("beta_schedule", "linear"), config.get("prediction_type", "epsilon")
     if spacing not in ("linear", "scaled_linear") or prediction not in kinds:
         raise ValueError(f"scheduler with {spacing} betas and {prediction} is not known")
-    lacking = [key for key in ("num_train_timesteps", "beta_start", "beta_end") if config.get(key) is None]
-    if lacking or config.get("trained_betas") is not None:
-        raise ValueError(f"scheduler {f'without {lacking[0]}' if lacking else 'with trained_betas'} is not known")
+    missing_keys = [key for key in ("num_train_timesteps", "beta_start", "beta_end") if config.get(key) is None]
+    if missing_keys or config.get("trained_betas") is not None:
+        raise ValueError(
+            f"scheduler {f'without {missing_keys[0]}' if missing_keys else 'with trained_betas'} is not known"
+        )
     if prediction == "epsilon" and config.get("rescale_betas_zero_snr"):
-        # The last step holds no signal: what is predicted of it would be divided by zero.
+        # The last step holds no signal, so its prediction would be divided by zero.
         raise ValueError(
             "scheduler with epsilon and rescale_betas_zero_snr says nothing at its first step; "
             "set rescale_betas_zero_snr to false in its scheduler_config.json"

@@ -1,7 +1,7 @@
-"""What a base is trained to undo: how noise is added, what is predicted of it, and how sampling goes back.
+"""The interface of objectives: how noise is added, what is predicted of it, and how sampling removes it.
 
-`training.noise_schedule` is diffusion by variances (DDPM, epsilon or v). Flow matching fits the same interface: nothing
-here, in the loss, in sampling or in inversion knows of variances.
+`training.noise_schedule` is DDPM (with epsilon or v). Flow matching fits the same interface: nothing here, in the loss,
+in sampling or in inversion depends on variances.
 """
 
 from typing import Protocol
@@ -13,7 +13,7 @@ class Sampler(Protocol):
     """The steps of sampling, from the most noise to none. Each is linear in the latents and in the prediction.
 
     Attributes:
-        timesteps: (S,) what the network is asked at, first step first.
+        timesteps: (S,) timesteps at which the network is called, first step first.
     """
 
     @property
@@ -27,12 +27,12 @@ class Sampler(Protocol):
 class Objective(Protocol):
     """One way of adding noise, for training, sampling and inversion alike.
 
-    Timesteps are (B,), from 0, the least noise, to less than `num_steps`; whole numbers or not.
+    Timesteps are (B,), from 0, the least noise, to less than `num_steps`; they may be fractions.
 
     Attributes:
-        num_steps: where timesteps end.
-        shared: how much of a frame's noise is that of its whole sequence, 0 to 1; see `training.diffusion.draw_noise`.
-        guidance_rescale: how much of the contrast that guidance adds is taken back where nobody says otherwise, 0 to 1.
+        num_steps: upper bound of timesteps.
+        shared: how much of a frame's noise is common to its sequence, 0 to 1; see `training.diffusion.draw_noise`.
+        guidance_rescale: how much of the contrast that guidance adds is removed by default, 0 to 1.
     """
 
     @property
@@ -57,10 +57,10 @@ class Objective(Protocol):
         """What the network should predict, (B, ...)."""
 
     def clean(self, latents: Tensor, prediction: Tensor, timesteps: Tensor) -> Tensor:
-        """What noisy latents would be without noise, by what was predicted of them."""
+        """Noisy latents without their noise, according to the prediction."""
 
     def prediction_of(self, latents: Tensor, clean: Tensor, timesteps: Tensor) -> Tensor:
-        """The prediction by which `clean` would have this result."""
+        """The prediction for which `clean` would return these latents."""
 
     def loss_weights(self, timesteps: Tensor, min_snr: float | None) -> Tensor:
         """(B,) weights of the squared errors.
@@ -71,4 +71,4 @@ class Objective(Protocol):
         """
 
     def sampler(self, num_steps: int) -> Sampler:
-        """The steps of sampling in so many steps."""
+        """A sampler with `num_steps` steps."""

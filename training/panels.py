@@ -1,4 +1,4 @@
-"""What a dashboard of training runs shows: sections of panels, each over names that a run logs (docs/training.md)."""
+"""The panels of a dashboard of training runs, in sections; each shows names that a run logs (docs/training.md)."""
 
 from dataclasses import dataclass
 
@@ -7,16 +7,16 @@ STEP = "train/step"
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """One plot, or one shelf of pictures.
+    """One plot, or one group of pictures or videos.
 
     Attributes:
-        title: what it shows, in words.
-        metrics: the names that runs log; empty where `pattern` says them.
-        pattern: a regular expression of such names, one line each.
+        title: heading of the panel.
+        metrics: the names that runs log; empty if there is a `pattern`.
+        pattern: a regular expression of such names, each of which is one line of the plot.
         media: whether these are pictures or videos.
         log_scale: whether the vertical axis is logarithmic.
-        smoothing: 0 to 1, of an exponential moving average.
-        limits: of the vertical axis; None where the data decide.
+        smoothing: weight of an exponential moving average, 0 to 1.
+        limits: limits of the vertical axis; None to fit the data.
         sense: what a reader should look for.
     """
 
@@ -63,4 +63,4 @@ SECTIONS: dict[str, tuple[Panel, ...]] = {
     ),
     "Where are we?": (Panel(title="Epoch", metrics=("data/epoch",)),),
 }  # fmt: skip
-"""Section -> its panels, in the order of the questions that one asks of a run."""
+"""Section -> its panels. A section is a question about a run."""

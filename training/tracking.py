@@ -24,13 +24,13 @@ class TrackerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
-    """A data set, weights or a painter, as others are told of it: by its hash, never by where it is, without its bytes.
+    """A data set, weights or a painter, identified by its hash: trackers get neither its path nor its bytes.
 
     Attributes:
-        kind: of it.
+        kind: kind of the artifact.
         sha256: of a data set, `DatasetCard.digest`; of weights, `weights_hash`; of a painter, the hash of its card.
-        facts: what else is said of it; plain values.
-        made_from: what it was made from.
+        facts: further facts about it; plain values.
+        made_from: the artifacts that it was made from.
     """
 
     kind: Literal["dataset", "weights", "painter"]
@@ -40,7 +40,7 @@ class Artifact:
 
     @property
     def name(self) -> str:
-        """The same wherever it is made or used."""
+        """Its name, which is the same wherever it is made or used."""
         return f"{self.kind}-{self.sha256[:16]}"
 
 
@@ -48,25 +48,25 @@ class Tracker(Protocol):
     """Tracks one run.
 
     Attributes:
-        run_id: by which a later process continues the same run; None without a tracker.
+        run_id: id with which a later process continues the same run; None without a tracker.
     """
 
     run_id: str | None
 
     def log(self, values: Mapping[str, float], step: int) -> None:
-        """Numbers, under names such as `data/sequences_per_s`, at a step."""
+        """Log numbers, under names such as `data/sequences_per_s`, at a step."""
 
     def picture(self, name: str, path: Path, step: int) -> None:
-        """A picture file, which is on disk already."""
+        """Log a picture file, which is on disk already."""
 
     def video(self, name: str, path: Path, step: int) -> None:
-        """An MP4 file, likewise."""
+        """Log an MP4 file, which is on disk already."""
 
     def artifact(self, artifact: Artifact) -> None:
-        """What the run has made, and from what."""
+        """Log what the run has made, and what from."""
 
     def finish(self) -> None:
-        """The run is over."""
+        """End the run."""
 
 
 class NoTracker:
@@ -98,15 +98,15 @@ class WandbTracker:
 
     Args:
         settings: project, mode, entity, group and tags.
-        name: of the run, in lists of runs.
+        name: name of the run in lists of runs.
         job_type: the command, or the training stage.
-        folder: where its files go.
+        folder: folder for its files.
         step_metric: name of the horizontal axis of all plots.
-        config: of the run, to tell runs apart.
-        run_id: of a run to continue; None starts a new one.
+        config: configuration of the run, to tell runs apart.
+        run_id: id of a run to continue; None starts a new one.
 
     Raises:
-        UserError: if the run cannot be begun, as for want of a key.
+        UserError: if the run cannot be started, for example without a key.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class WandbTracker:
         run_id: str | None = None,
     ) -> None:
         for variable in [name for name, value in os.environ.items() if name.startswith("WANDB_") and not value]:
-            del os.environ[variable]  # wandb takes an empty one for a wrong one
+            del os.environ[variable]  # wandb takes an empty value for a wrong one
         import wandb
 
         self._wandb = wandb
@@ -156,7 +156,7 @@ class WandbTracker:
         self._run.define_metric("*", step_metric=step_metric)
 
     def log(self, values: Mapping[str, float], step: int) -> None:
-        """Log numbers. A step that was logged before the run was killed, and is done again, is logged once."""
+        """Log numbers. A step that was logged before the run was killed, and is then repeated, is logged once."""
         self._log(values, step)
 
     def picture(self, name: str, path: Path, step: int) -> None:
@@ -168,23 +168,23 @@ class WandbTracker:
         self._log({name: self._wandb.Video(str(path), format="mp4")}, step)
 
     def artifact(self, artifact: Artifact) -> None:
-        """Note a reference to what the run has made; a service that is online is told what it was made from as well.
+        """Log a reference to what the run has made; if online, also references to what it was made from.
 
-        Offline, wandb cannot say what a run uses, so the names of that stand in the metadata too.
+        Offline, wandb cannot record what a run uses, so the names of these are in the metadata too.
         """
         if not self._run.offline:
-            for used in artifact.made_from:
-                self._run.use_artifact(self._reference(used))
+            for source in artifact.made_from:
+                self._run.use_artifact(self._reference(source))
         self._run.log_artifact(self._reference(artifact))
 
     def _reference(self, artifact: Artifact) -> Any:
         from wandb.sdk.artifacts.artifact_manifest_entry import ArtifactManifestEntry
         from wandb.sdk.lib.paths import LogicalPath
 
-        made_from = [used.name for used in artifact.made_from]
+        made_from = [source.name for source in artifact.made_from]
         metadata = {"sha256": artifact.sha256, **artifact.facts, "made_from": made_from}
         reference = self._wandb.Artifact(artifact.name, type=artifact.kind, metadata=metadata)
-        # As `add_reference` does it, which warns of every scheme that it does not know.
+        # The same as `add_reference`, which would warn about a scheme that it does not know.
         entry = ArtifactManifestEntry(
             path=LogicalPath("sha256"), ref=f"sha256:{artifact.sha256}", digest=artifact.sha256
         )

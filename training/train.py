@@ -9,8 +9,8 @@
 A painter is trained in stages: words, base (both for model=tiny only), motion, and then replication if it is to follow
 given pictures, or LoRAs for an artist's style. training.assemble joins their runs. agent is a separate kind of painter.
 Running the same command again resumes from the last checkpoint. docs/training.md has recipes for machines of all sizes.
-Exit code 0: all steps are done; 2: wrong configuration, data or folder, or a loss that is not finite; 3: stopped by a
-signal after writing a checkpoint.
+Exit code 0: all steps are done; 2: wrong configuration, data or folder, or numbers that are not finite; 3: stopped by
+a signal after writing a checkpoint.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from training.run.run_folder import RunFolder
     from training.stages import Stage
 
-_BEFORE_SILENT_END_S = 2.0
+_SILENT_EXIT_DELAY_S = 2.0
 
 StageMaker = Callable[[TrainConfig, "SequenceStream"], "Stage"]
 
@@ -48,11 +48,12 @@ def run(config: TrainConfig, make_stage: StageMaker | None = None) -> Summary:
     """Train, or resume training. Everything that can be wrong is checked before any work is done.
 
     Args:
-        config: of the run.
-        make_stage: for stages of your own.
+        config: the configuration of the run.
+        make_stage: makes the stage from the configuration and the training data; for stages of your own.
 
     Raises:
-        UserError: on every rank, if the data, a parent or the folder is unusable, the disk full, or a loss not finite.
+        UserError: on every rank, if the data, a parent or the folder is unusable, the disk is full, or a loss or a
+            weight is not finite.
     """
     from training.run.loop import RunParts, Training
     from training.run.parallel import Ranks
@@ -67,14 +68,14 @@ def run(config: TrainConfig, make_stage: StageMaker | None = None) -> Summary:
         folder = ranks.agreed(lambda: _claim(config, recipe, ranks, stack))
         checkpoint = _find_checkpoint(config, folder, ranks)
         warn_of_slow_numbers("precision", config.precision, ranks.device)
-        seed_all(config.seed, rank=0)  # new weights are the same on all ranks
+        seed_all(config.seed, rank=0)  # so that new weights are the same on all ranks
         stage = ranks.agreed(lambda: (make_stage or _default_stage_maker())(config, train))
         ranks.agreed(lambda: _begin(config, recipe, stage, train, folder, checkpoint) if ranks.first else None)
         tracker = stack.enter_context(_tracker(config, recipe, folder, checkpoint, ranks))
         training = Training(
             RunParts(
                 config=config, stage=stage, train=train, val=val, ranks=ranks, folder=folder, tracker=tracker,
-                prompts=config.prompts or (val or train).first(config.seed, NUM_PROMPTS).captions,
+                prompts=ranks.agreed(lambda: _prompts(config, train, val)),
                 checkpoint=checkpoint, recipe_hash=recipe_hash(recipe),
             )
         )  # fmt: skip
@@ -96,6 +97,7 @@ def _open_streams(config: TrainConfig, ranks: "Ranks") -> "tuple[SequenceStream,
     """Open both splits; their shards are not read yet. They must be large enough for all ranks."""
     from training.data.shard_cache import ShardCache
     from training.data.stream import SequenceStream
+    from training.run.evaluation import naming_val_split
 
     frames, captions_required = config.stage.frames, config.stage.captions_required
     unfinished = config.stage.unfinished or 0.0
@@ -107,15 +109,23 @@ def _open_streams(config: TrainConfig, ranks: "Ranks") -> "tuple[SequenceStream,
     _refuse_too_few(train, config.batch_size, ranks)
     if not config.validate_every:
         return train, None
-    try:
+    with naming_val_split():
         val = SequenceStream.open(
             config.data, split="val", frames=frames, unfinished=unfinished, size_px=train.size_px,
             captions_required=captions_required,
         )  # fmt: skip
         _refuse_too_few(val, 1, ranks)
-    except UserError as error:
-        raise UserError(f"{error} (val split; validate_every=0 trains without one)") from error
     return train, val
+
+
+def _prompts(config: TrainConfig, train: "SequenceStream", val: "SequenceStream | None") -> tuple[str, ...]:
+    """The captions that samples are painted for: those of the configuration, or of the first sequences of a split."""
+    from training.run.evaluation import naming_val_split
+
+    if config.prompts is not None:
+        return config.prompts
+    with naming_val_split() if val is not None else contextlib.nullcontext():
+        return (val or train).first(config.seed, NUM_PROMPTS).captions
 
 
 def _refuse_too_few(stream: "SequenceStream", batch_size: int, ranks: "Ranks") -> None:
@@ -123,17 +133,20 @@ def _refuse_too_few(stream: "SequenceStream", batch_size: int, ranks: "Ranks") -
 
 
 def _recipe(config: TrainConfig, train: "SequenceStream", ranks: "Ranks") -> dict[str, Any]:
-    """What decides the weights: the configuration, the data's hashes, the parents' hashes; no path, nothing secret."""
+    """Everything that decides the weights: the configuration and the hashes of data and parents.
+
+    It holds no path of a folder and nothing secret.
+    """
     parents: dict[str, AnyPath | None] = {key: getattr(config, key) for key in PARENTS}
     recipe = config.recipe()
-    local = Path(config.model.path) if config.model.path is not None else None
-    if local is not None and local.exists():
-        parents["model"] = local
-        recipe["model"]["path"] = local.name
-    lanes = {"processes": ranks.count, "num_workers": config.num_workers}  # of which the order depends
+    local_model = Path(config.model.path) if config.model.path is not None else None
+    if local_model is not None and local_model.exists():
+        parents["model"] = local_model
+        recipe["model"]["path"] = local_model.name
+    readers = {"processes": ranks.count, "num_workers": config.num_workers}  # the order of samples depends on these
     return {
         **recipe,
-        **({"stream": {"kind": "sequential", **lanes}} if config.sequential else {}),
+        **({"stream": {"kind": "sequential", **readers}} if config.sequential else {}),
         "data": {"weights": [part.weight for part in config.data], "hashes": train.manifest_hashes},
         "parents": {
             key: sound_hash(key, parent_weights(key, path)) for key, path in parents.items() if path is not None
@@ -166,7 +179,7 @@ def _find_checkpoint(config: TrainConfig, folder: "RunFolder", ranks: "Ranks") -
     if checkpoint is None and config.resume == "must":
         raise UserError(f"{folder.checkpoints}: no checkpoint to resume from; resume=auto starts at the first step")
 
-    def seen() -> None:
+    def check_checkpoint() -> None:
         if checkpoint is not None and not checkpoint.folder.is_dir():
             raise UserError(f"out={config.out}: rank {ranks.rank} does not see what rank 0 wrote; use a shared folder")
         if checkpoint is not None and checkpoint.step > config.max_steps:
@@ -174,7 +187,7 @@ def _find_checkpoint(config: TrainConfig, folder: "RunFolder", ranks: "Ranks") -
                 f"max_steps={config.max_steps}: {checkpoint.step} steps are done already; allowed: at least as many"
             )
 
-    ranks.agreed(seen)
+    ranks.agreed(check_checkpoint)
     return checkpoint
 
 
@@ -186,7 +199,7 @@ def _begin(
     folder: "RunFolder",
     checkpoint: "Checkpoint | None",
 ) -> None:
-    """Check the folder a last time, then write its run card: from here on it is a run."""
+    """Check the disk space, set aside outdated files and write the run card, which makes the folder a run."""
     from training.run.checkpoint import refuse_full_disk
 
     trained = sum(parameter.numel() for parameter in trained_parameters(stage.network).values())
@@ -221,7 +234,7 @@ def _begin(
 def _tracker(
     config: TrainConfig, recipe: dict[str, Any], folder: "RunFolder", checkpoint: "Checkpoint | None", ranks: "Ranks"
 ) -> Iterator[Tracker]:
-    """The tracker that was asked for, on the first rank; a resumed run continues the same run there."""
+    """The configured tracker, on the first rank only; a resumed run continues the same run of the tracker."""
     if config.tracker.kind == "none" or not ranks.first:
         yield NoTracker()
         return
@@ -241,7 +254,7 @@ def _tracker(
 
 
 def _artifact(config: TrainConfig, recipe: Mapping[str, Any], train: "SequenceStream", folder: "RunFolder") -> Artifact:
-    """The weights of a run that has ended, with the data sets and the parents that they were made from."""
+    """The weights of a finished run as an artifact, made from its data sets and parents."""
     return Artifact(
         kind="weights",
         sha256=weights_hash(folder.weights),
@@ -254,7 +267,7 @@ def _artifact(config: TrainConfig, recipe: Mapping[str, Any], train: "SequenceSt
 
 
 def _run_name(config: TrainConfig) -> str:
-    """What distinguishes runs in a list, without a path."""
+    """A name that distinguishes runs in a list; it contains no path."""
     batch = f"{config.max_steps} steps of {config.batch_size * config.accumulate}"
     return f"{config.out.resolve().name}: {config.stage.name}, {config.model.name}, {batch}, seed {config.seed}"
 
@@ -281,7 +294,7 @@ def _summary(config: TrainConfig, step: int, finished: bool) -> Summary:
 
 
 def main(make_stage: StageMaker | None = None) -> int:
-    """The command, alone or as one of the processes that torchrun started; only the first of these prints."""
+    """The command, run alone or as one of torchrun's processes, of which only the first prints."""
 
     def run_it(config: TrainConfig) -> Summary:
         from training.run.parallel import naming_broken_connections
@@ -293,8 +306,8 @@ def main(make_stage: StageMaker | None = None) -> int:
         return command("train", train_config, run_it, __doc__ or "", can_continue=_has_checkpoints)
     from training.run.parallel import Ranks, naming_broken_connections
 
-    speaks = os.environ["RANK"] == "0"
-    with contextlib.nullcontext() if speaks else _silence():
+    prints = os.environ["RANK"] == "0"
+    with contextlib.nullcontext() if prints else _silence():
         try:
             with naming_broken_connections():
                 ranks = Ranks()
@@ -306,8 +319,8 @@ def main(make_stage: StageMaker | None = None) -> int:
         if code in (COMPLETE, PARTIAL):
             with contextlib.suppress(UserError), naming_broken_connections():
                 ranks.wait()
-        elif not speaks:
-            time.sleep(_BEFORE_SILENT_END_S)  # torchrun ends all processes when one has failed
+        elif not prints:
+            time.sleep(_SILENT_EXIT_DELAY_S)  # torchrun ends all processes when one fails: let rank 0 print first
     return code
 
 
@@ -315,9 +328,9 @@ def main(make_stage: StageMaker | None = None) -> int:
 def _silence() -> Iterator[None]:
     """Context in which nothing is printed; an unexpected exception still shows outside it."""
     with (
-        open(os.devnull, "w", encoding="utf-8") as nowhere,  # noqa: PTH123
-        contextlib.redirect_stdout(nowhere),
-        contextlib.redirect_stderr(nowhere),
+        open(os.devnull, "w", encoding="utf-8") as null_file,  # noqa: PTH123
+        contextlib.redirect_stdout(null_file),
+        contextlib.redirect_stderr(null_file),
     ):
         yield
 

@@ -7,6 +7,7 @@ from pipelines.artists.footage import Footage, Frame, gather
 from pipelines.sources.decode import MAX_PIXELS, decode
 from pipelines.sources.reading import read_patiently
 from pipelines.sources.source import RefusedPicture
+from pipelines.sources.stored import printable
 from renderers.painting import to_uint8
 from training.data.storage import open_storage
 
@@ -25,8 +26,9 @@ def read_frames(folder: str, names: Sequence[str], canvas_px: int, num_frames: r
 
     def pictures() -> Iterator[Frame]:
         first: tuple[str, Frame] | None = None
-        for name in names:
-            frame = read_picture(posixpath.join(folder, name), name)
+        for file_name in names:
+            name = printable(file_name)
+            frame = read_picture(posixpath.join(folder, file_name), name)
             first = first or (name, frame)
             if frame.shape != first[1].shape:
                 sizes = [f"{what} has {one.shape[1]}x{one.shape[0]} px" for what, one in (first, (name, frame))]

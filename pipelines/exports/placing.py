@@ -9,15 +9,18 @@ from pathlib import Path
 from conf.errors import ConfigError, UserError
 from conf.value import check_named
 from training.data.claim import sole_writer
+from training.data.owned import refuse_owned
 
 
 def check_free(out: Path, *, is_folder: bool, overwrite: bool) -> None:
-    """Refuse an output path that is taken, or has no name.
+    """Refuse an output path that is taken, has no name, or lies in weights, a painter or the like.
 
     Raises:
-        ConfigError: if a folder is not new or empty, a file exists and may not be replaced, or `out` is `.`.
+        ConfigError: if a folder is not new or empty, a file exists and may not be replaced, `out` is `.`, or it lies in
+            what must stay as it is.
     """
     check_named("out", out)
+    refuse_owned(out)
     if is_folder:
         if out.exists() and not (out.is_dir() and not any(out.iterdir())):
             raise ConfigError("out", out, "a new or empty folder")

@@ -10,13 +10,13 @@ _HERE = Path(__file__).parent
 
 
 def shipped() -> list[str]:
-    """Names of the painters that are here."""
+    """Names of the painters in this package."""
     return sorted(card.parent.name for card in _HERE.glob(f"*/{PAINTER_CARD}"))
 
 
 def painter_folder(painter: AnyPath) -> Path:
-    """The folder of a painter: a shipped one by its name, any other by its path (`./tiny` is yours, `tiny` is ours).
+    """The folder of a painter: a shipped one by its name (`tiny`), any other by its path (`./tiny`).
 
-    Of one in an object store it is a copy in the cache.
+    A painter in an object store is copied to the cache, and the copy's folder is returned.
     """
     return _HERE / str(painter) if str(painter) in shipped() else local_copy("painter", painter)

@@ -1,4 +1,4 @@
-"""The time that a command may take."""
+"""Keeps the time that a command may take."""
 
 import sys
 import time
@@ -8,7 +8,7 @@ class Clock:
     """A deadline.
 
     Args:
-        seconds: from now to the end.
+        seconds: time from now to the end.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -20,6 +20,6 @@ class Clock:
         return self._end - time.monotonic()
 
     def say(self, line: str) -> None:
-        """Print a line behind the seconds since the beginning."""
+        """Print a line, preceded by the seconds since the beginning."""
         sys.stdout.write(f"[{time.monotonic() - self._start:6.1f} s] {line}\n")
         sys.stdout.flush()

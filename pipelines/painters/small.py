@@ -36,13 +36,13 @@ if TYPE_CHECKING:
     from training.config import TrainConfig
 
 STAGES = {"words": 0.06, "base": 0.48, "motion": 0.26, "replication": 0.20}
-"""Stages in their order, and the share of the time for training that each gets."""
-_SYNTHESIS_SHARE = 0.15  # of all the time, kernels not counted
-_ENDING_SHARE = 0.15  # of all the time, for assembling, painting and judging
-_TRIAL_STEPS = 12  # beside those whose batches workers have read before the first
-_BATCHES_AHEAD = 2  # of each worker, see `training.data.loader`
-# Share of the time that is left; where that is short, starting alone takes longer than a stage's share.
-_MOST_OF_TRIAL = 0.2
+"""Stages in their order, and the share of the training time that each gets."""
+_SYNTHESIS_SHARE = 0.15  # of the whole time, without the compilation of kernels
+_ENDING_SHARE = 0.15  # of the whole time, for assembling, painting and judging
+_TRIAL_STEPS = 12  # besides those whose batches workers have read before the first step
+_BATCHES_AHEAD = 2  # that each worker reads, see `training.data.loader`
+# Largest share of the remaining time for a trial; if little time remains, starting alone takes longer than the share.
+_LARGEST_TRIAL_SHARE = 0.2
 _COOLDOWN = 0.35  # share of a stage's steps over which its learning rate falls
 _SMALLEST_SECONDS = 60.0
 _MARK = "small_painter.json"
@@ -55,10 +55,10 @@ class Size:
 
     Attributes:
         size_px: side of the pictures.
-        channels: of the UNet's levels.
-        batches: samples a step of each stage.
-        num_painted: held-out pictures whose processes are painted and judged at the end.
-        num_workers: processes that read.
+        channels: channels of the UNet's levels.
+        batches: stage -> samples per step.
+        num_painted: number of held-out pictures whose processes are painted and judged at the end.
+        num_workers: number of processes that read data.
         training_keys: more keys of `training.train`.
     """
 
@@ -71,11 +71,11 @@ class Size:
 
     @property
     def trial_steps(self) -> int:
-        """Enough that the last of them waited for reading, where reading is slow."""
+        """Steps of a trial: enough that the last ones have waited for reading if reading is slow."""
         return _TRIAL_STEPS + _BATCHES_AHEAD * self.num_workers
 
     def without_graphs(self) -> "Size":
-        """The same, each kernel of a step queued by itself."""
+        """The same sizes without CUDA graphs: each kernel of a step is queued on its own."""
         return replace(self, training_keys=tuple(key for key in self.training_keys if key != _GRAPHS))
 
 
@@ -100,25 +100,25 @@ def make(out: Path, seconds: float, num_processes: int, size: Size, given: Seque
     """Make a painter; returns its folder.
 
     Args:
-        out: a new folder, or one that this command made, which is made again.
-        seconds: for everything.
-        num_processes: that paint the data.
-        size: of pictures and networks.
-        given: data sets to train on instead; the last one's held-out pictures are painted and judged.
+        out: a new folder, or one that this command made, whose contents are replaced.
+        seconds: time for everything.
+        num_processes: number of processes that paint the data.
+        size: sizes of pictures and networks.
+        given: existing data sets to train on; the held-out pictures of the last one are painted and judged.
 
     Raises:
-        UserError: if the folder holds something else, the time is too short, a data set is none, or a part fails.
+        UserError: if the folder holds something else, the time is too short, a data set is invalid, or a part fails.
     """
     if seconds < _SMALLEST_SECONDS:
         raise UserError(f"--seconds {seconds:g}: too few; allowed: {_SMALLEST_SECONDS:g} or more")
     for folder in given:
         read_card(folder)  # before anything is written
     with claimed_folder(out, what="a painter made by this command", card=_MARK, check=lambda: None):
-        return _made(out, seconds, num_processes, size, given)
+        return _make_claimed(out, seconds, num_processes, size, given)
 
 
-def _made(out: Path, seconds: float, num_processes: int, size: Size, given: Sequence[Path]) -> Path:
-    _emptied(out)
+def _make_claimed(out: Path, seconds: float, num_processes: int, size: Size, given: Sequence[Path]) -> Path:
+    _empty(out)
     clock = Clock(seconds)
     data = given or synthesise(out, num_processes, size.size_px, seconds * _SYNTHESIS_SHARE, clock)
     parents: dict[str, Path] = {}
@@ -130,8 +130,8 @@ def _made(out: Path, seconds: float, num_processes: int, size: Size, given: Sequ
     return painter
 
 
-def _emptied(out: Path) -> None:
-    """Remove what this command made before, and mark the folder as its own."""
+def _empty(out: Path) -> None:
+    """Remove what this command made before, and mark the folder as made by it."""
     for path in out.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -143,15 +143,15 @@ def _emptied(out: Path) -> None:
 def _train(
     stage: str, parents: dict[str, Path], data: Sequence[Path], out: Path, size: Size, ending_s: float, clock: Clock
 ) -> Path:
-    """One stage, in its share of the time that is left but for the last `ending_s`; returns the run's folder."""
+    """Train one stage in its share of the remaining time without the last `ending_s`; returns the run's folder."""
     trial = out / "trial" / stage
-    size, trial_s = _tried(stage, parents, data, trial, size, clock)
+    size, trial_s = _run_trial(stage, parents, data, trial, size, clock)
     step_s = last_line(trial).get("perf/step_s", trial_s / size.trial_steps)
-    starting_s = max(0.0, trial_s - size.trial_steps * step_s)  # loading and first steps, which come once more
-    later = list(STAGES)[list(STAGES).index(stage) + 1 :]
-    starts_s = starting_s * (1 + 2 * len(later))  # of this stage, and the later ones with their trials
-    share = STAGES[stage] / sum(STAGES[each] for each in (stage, *later))
-    training_s = max(0.0, (clock.left_s - ending_s - starts_s) * share)
+    starting_s = max(0.0, trial_s - size.trial_steps * step_s)  # loading and slow first steps, as in the run itself
+    later_stages = list(STAGES)[list(STAGES).index(stage) + 1 :]
+    all_starts_s = starting_s * (1 + 2 * len(later_stages))  # of this run, and of later runs and their trials
+    share = STAGES[stage] / sum(STAGES[each] for each in (stage, *later_stages))
+    training_s = max(0.0, (clock.left_s - ending_s - all_starts_s) * share)
     max_steps = max(_TRIAL_STEPS, round(training_s / step_s))
     clock.say(f"stage {stage}: {max_steps} steps of {step_s * 1000:.1f} ms")
     folder = out / "runs" / stage
@@ -166,23 +166,23 @@ def _train(
     return folder
 
 
-def _tried(
+def _run_trial(
     stage: str, parents: dict[str, Path], data: Sequence[Path], folder: Path, size: Size, clock: Clock
 ) -> tuple[Size, float]:
-    """Run a few steps; returns how the stage is trained, without CUDA graphs where they fail, and the seconds."""
+    """Run a few steps; returns the sizes, without CUDA graphs if these fail, and the seconds that the trial took."""
     start = time.monotonic()
     config = _config(stage, parents, data, folder, size, size.trial_steps)
     try:
-        run_stage(config, until_s=clock.left_s * _MOST_OF_TRIAL)
+        run_stage(config, until_s=clock.left_s * _LARGEST_TRIAL_SHARE)
         return size, time.monotonic() - start
     except Exception as error:
         if _GRAPHS not in size.training_keys:
             raise
         reason = " ".join(str(error).partition("\n")[0].split()) or type(error).__name__
-    # Out of the clause, which would keep what the failed run holds on the GPU.
+    # Outside the except clause, which would keep the failed run's GPU memory alive.
     clock.say(f"stage {stage}: without CUDA graphs; its trial with them failed: {reason}")
     shutil.rmtree(folder, ignore_errors=True)
-    return _tried(stage, parents, data, folder, size.without_graphs(), clock)
+    return _run_trial(stage, parents, data, folder, size.without_graphs(), clock)
 
 
 def _config(
@@ -194,7 +194,12 @@ def _config(
     max_steps: int,
     cooldown: int | None = None,
 ) -> "TrainConfig":
-    """The configuration of a run. `cooldown`: the steps that the run was planned for, if it ends earlier."""
+    """The configuration of a run.
+
+    Args:
+        max_steps: steps of the run.
+        cooldown: steps that the run was planned for, if it ends earlier; they decide when the learning rate falls.
+    """
     from training.config import train_config
 
     mixture = ",".join(f"{{path: {path}}}" for path in data)
@@ -228,12 +233,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=600.0, help="for everything, kernels and start included")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="that paint the data")
     parser.add_argument("--data", type=Path, nargs="+", default=(), help="data sets to train on, instead of new ones")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     import torch
 
     size = ON_GPU if torch.cuda.is_available() else ON_CPU
     try:
-        make(given.out, given.seconds, max(2, given.processes), size, given.data)
+        make(options.out, options.seconds, max(2, options.processes), size, options.data)
     except UserError as error:
         tell("error: " + " ".join(str(error).splitlines()))
         return 2

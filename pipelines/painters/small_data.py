@@ -1,4 +1,4 @@
-"""Data for a painter that is made in a given time: as many scenes as several processes paint in their share of it."""
+"""Data for a painter that is made in a limited time: as many scenes as several processes can paint in their share."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from conf.command import COMPLETE
 from conf.errors import UserError
 from pipelines.painters.clock import Clock
 
-_ALONE = 0.75  # share of the data that shows one thing alone, from which words are learnt
+_ALONE_SHARE = 0.75  # of the data sets: they show one thing alone, from which words are learnt
 
 
 def synthesise(out: Path, num_processes: int, size_px: int, seconds: float, clock: Clock) -> list[Path]:
@@ -23,7 +23,7 @@ def synthesise(out: Path, num_processes: int, size_px: int, seconds: float, cloc
     _synth(out / "timed_data", 24, 10_001, size_px, alone=False)
     per_process = max(24, round(seconds / max((time.monotonic() - start) / 24, 1e-3)))
     clock.say(f"painting {per_process * num_processes} sequences in {num_processes} processes")
-    num_alone = min(num_processes - 1, round(_ALONE * num_processes))
+    num_alone = min(num_processes - 1, round(_ALONE_SHARE * num_processes))
     folders = [
         out / "data" / f"{'alone' if number < num_alone else 'scenes'}-{number:02d}" for number in range(num_processes)
     ]

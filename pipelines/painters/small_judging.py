@@ -1,4 +1,4 @@
-"""What a small painter makes of held-out pictures, as a sheet and by the process metrics."""
+"""Judges a small painter by its processes of held-out pictures: a sheet of them, and the process metrics."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from pipelines.painters.clock import Clock
 
 
 def judge(painter: Path, reference: Path, out: Path, num_painted: int, clock: Clock) -> None:
-    """Paint held-out pictures' processes, a sheet of them, and judge them by the process metrics."""
+    """Paint the processes of held-out pictures, write a sheet of them, and measure them by the process metrics."""
     from pipelines.evaluate import evaluate_config
     from pipelines.evaluate import run as evaluate
     from pipelines.inference.config import paint_config

@@ -15,29 +15,29 @@ if TYPE_CHECKING:
 
 
 def run_stage(config: "TrainConfig", until_s: float | None = None) -> Summary:
-    """Train; after `until_s` seconds a signal makes the run save and stop, as a scheduler would."""
+    """Train; after `until_s` seconds, a signal makes the run save and stop, as a cluster's scheduler would."""
     from training.train import run
 
-    over = threading.Event()
+    has_ended = threading.Event()
 
     def remind() -> None:
-        while not over.wait(until_s if not reminded else 1.0):
-            reminded.append(True)
+        while not has_ended.wait(until_s if not signals_sent else 1.0):
+            signals_sent.append(True)
             os.kill(os.getpid(), signal.SIGTERM)
 
-    reminded: list[bool] = []
-    # The run has a handler of its own while it trains; before and after that the signal would end this process.
-    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    signals_sent: list[bool] = []
+    # The run has its own handler while it trains; before and after that, the signal would end this process.
+    previous_handler = signal.signal(signal.SIGTERM, lambda *_: None)
     reminder = threading.Thread(target=remind, daemon=True)
     if until_s is not None:
         reminder.start()
     try:
         return run(config)
     finally:
-        over.set()
+        has_ended.set()
         if until_s is not None:
             reminder.join()
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous_handler)
 
 
 def last_line(folder: Path) -> dict[str, float]:

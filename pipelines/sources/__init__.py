@@ -1,4 +1,4 @@
-"""Where pictures come from. A kind of source is looked up by its name and imported only then."""
+"""Sources of pictures. A kind of source is looked up by its name, and its module is imported only then."""
 
 from collections.abc import Mapping
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Conversion to sRGB of what files hold: ICC profiles, gamma and primaries, wide gamuts, high dynamic range.
+"""Converts the colours of files to sRGB: ICC profiles, gamma and primaries, wide gamuts, high dynamic range.
 
 Code points are those of ITU-T H.273, which PNG (cICP), AVIF (nclx) and videos share.
 """
@@ -34,9 +34,9 @@ _PRIMARIES: Mapping[int, Chromaticities] = {
 _GAMMAS: Mapping[int, float] = {8: 1.0}
 _PQ, _HLG = 16, 18
 
-_PQ_WHITE_NITS = 203.0  # ITU-R BT.2408: paper under the light that the picture was taken in
-_HLG_WHITE = 0.265  # the same in the scene light of HLG: a signal of 75 %
-_SHOULDER = 0.8  # of white; what is brighter is rolled off
+_PQ_WHITE_NITS = 203.0  # ITU-R BT.2408: white paper in the light of the scene
+_HLG_WHITE = 0.265  # the same in HLG's scene light: a signal of 75 %
+_SHOULDER = 0.8  # share of white above which light is rolled off
 
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 
@@ -47,8 +47,8 @@ class Colours:
 
     Attributes:
         chromaticities: of white and of the three primaries.
-        transfer: code point of the transfer function; unknown ones are taken for sRGB's, as screens take television's.
-        gamma: when not None, values are light to the power of this, whatever `transfer` says.
+        transfer: code point of the transfer function. Unknown ones count as sRGB's, as screens treat television's.
+        gamma: if not None, values are light to the power of it, and `transfer` is ignored.
     """
 
     chromaticities: Chromaticities = _SRGB
@@ -57,14 +57,14 @@ class Colours:
 
     @classmethod
     def of_codes(cls, primaries: int, transfer: int) -> "Colours":
-        """Those of a pair of code points; unknown primaries are taken for sRGB's."""
+        """The colours of a pair of code points; unknown primaries count as sRGB's."""
         return cls(_PRIMARIES.get(primaries, _SRGB), transfer, _GAMMAS.get(transfer))
 
     @classmethod
     def of_png(cls, gamma: float | None, chromaticities: Sequence[float] | None) -> "Colours":
-        """Those that PNG's gAMA and cHRM name; a gamma near sRGB's is sRGB's curve, nonsense is passed over."""
+        """The colours that PNG's gAMA and cHRM name. A gamma near sRGB's means sRGB's curve; nonsense is ignored."""
         corners = _SRGB
-        if chromaticities and len(chromaticities) == 8 and _span(chromaticities):
+        if chromaticities and len(chromaticities) == 8 and _are_plausible(chromaticities):
             given = cast(Chromaticities, tuple(chromaticities))
             if max(abs(one - other) for one, other in zip(given, _SRGB, strict=True)) > 0.002:
                 corners = given
@@ -73,16 +73,16 @@ class Colours:
 
     @property
     def are_srgb(self) -> bool:
-        """Whether values are shown as they are."""
+        """Whether stored values are sRGB already."""
         return self.chromaticities == _SRGB and self.gamma is None and not self.are_hdr
 
     @property
     def are_hdr(self) -> bool:
-        """Whether they are brighter than paper in places (PQ or HLG)."""
+        """Whether they may be brighter than white paper (PQ or HLG)."""
         return self.gamma is None and self.transfer in (_PQ, _HLG)
 
     def to_srgb(self, values: Floats) -> Floats:
-        """sRGB values of (h, w, 3) stored ones, both in [0, 1]; colours outside sRGB are clipped.
+        """Convert (h, w, 3) stored values to sRGB values, both in [0, 1]; colours outside sRGB are clipped.
 
         High dynamic range is mapped by scene light (HLG) or display light (PQ): the reference white of ITU-R BT.2408
         is white, and what is brighter than 80 % of it is rolled off exponentially, all channels by one factor, so that
@@ -110,32 +110,32 @@ class Colours:
 
 
 def with_profile(picture: Image.Image, pixels: Floats, profile: bytes) -> Floats:
-    """sRGB values of a picture that brings an ICC profile.
+    """sRGB values of a picture that has an ICC profile.
 
-    By relative colorimetry with black point compensation. littleCMS is given 8 bits a channel; what finer values have
-    beyond them is added again. A profile that is damaged, or of another kind of colours than the picture, changes
-    nothing, and so does one that is sRGB to within rounding.
+    They are converted by relative colorimetry with black point compensation. littleCMS gets 8 bits a channel; the
+    remainder of finer values is added afterwards. A profile that is damaged, or for another kind of colours than the
+    picture's, changes nothing, and neither does one that equals sRGB to within rounding.
 
     Args:
-        picture: loaded, as it is stored.
-        pixels: (h, w, 3 or 4) RGB or RGBA in [0, 1] of it, without its profile.
+        picture: the loaded picture, as it is stored.
+        pixels: (h, w, 3 or 4) its RGB or RGBA in [0, 1], before the profile is applied.
         profile: the whole ICC profile.
 
     Returns:
-        (h, w, 3 or 4); alpha as it was.
+        (h, w, 3 or 4); alpha is unchanged.
     """
     rgb: Floats = pixels[..., :3]
     eight_bit: NDArray[np.uint8] = np.rint(rgb * 255).astype(np.uint8)
-    beyond: Floats = (rgb - eight_bit / np.float32(255)).astype(np.float32)
+    remainder: Floats = (rgb - eight_bit / np.float32(255)).astype(np.float32)
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         kind = source.profile.xcolor_space.strip()
         if kind == "CMYK" and picture.mode == "CMYK":
-            coded, finer = picture, np.zeros_like(rgb)
+            coded, rest = picture, np.zeros_like(rgb)
         elif kind == "GRAY" and picture.mode[:1] in ("1", "L", "I", "F"):
-            coded, finer = Image.fromarray(eight_bit[..., 0]), beyond
+            coded, rest = Image.fromarray(eight_bit[..., 0]), remainder
         elif kind == "RGB" and picture.mode not in ("CMYK", "LAB"):
-            coded, finer = Image.fromarray(eight_bit), beyond
+            coded, rest = Image.fromarray(eight_bit), remainder
         else:
             return pixels
         transform = ImageCms.buildTransform(
@@ -148,7 +148,7 @@ def with_profile(picture: Image.Image, pixels: Floats, profile: bytes) -> Floats
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return pixels
     assert converted is not None
-    values = np.clip(np.asarray(converted, np.float32) / np.float32(255) + finer, 0, 1)
+    values = np.clip(np.asarray(converted, np.float32) / np.float32(255) + rest, 0, 1)
     return np.concatenate([values, pixels[..., 3:]], axis=-1, dtype=np.float32)
 
 
@@ -176,8 +176,8 @@ def _to_d65(chromaticities: Chromaticities) -> NDArray[np.float64]:
     return adapted
 
 
-def _span(chromaticities: Sequence[float]) -> bool:
-    """Whether white lies within three primaries that differ."""
+def _are_plausible(chromaticities: Sequence[float]) -> bool:
+    """Whether the three primaries span a triangle, and white lies within it."""
     white, *primaries = (chromaticities[at : at + 2] for at in (0, 2, 4, 6))
     if min(y for _, y in (white, *primaries)) <= 0:
         return False
@@ -191,7 +191,7 @@ def _xyz(xy: Sequence[float]) -> NDArray[np.float64]:
 
 
 def _rolled_off(light: Floats) -> Floats:
-    """Light of which nothing is brighter than white: the brightest channel sets the factor of all three."""
+    """Light rolled off so that nothing is brighter than white; the brightest channel sets the factor of all three."""
     brightest = light.max(-1, keepdims=True)
     rest = np.float32(1 - _SHOULDER)
     rolled = np.float32(1) - rest * np.exp((np.float32(_SHOULDER) - brightest) / rest)

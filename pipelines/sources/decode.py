@@ -1,6 +1,8 @@
 """Decodes picture files to RGB, or says in one line why it cannot."""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import cv2
 import numpy as np
@@ -14,28 +16,29 @@ from pipelines.sources.source import RefusedPicture
 
 MIN_SIDE_PX = 16
 MAX_PIXELS = 178_956_970
-"""From here on Pillow itself reports a decompression bomb; no `max_pixels` can be larger. It takes 3.4 GB to decode."""
+"""From here on Pillow itself reports a decompression bomb, so `max_pixels` cannot be larger. Decoding takes 3.4 GB."""
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 """Raster formats that Pillow decodes itself: no PostScript, PDF or anything else that runs a program."""
 
 
 _PHOTOMETRIC = TiffImagePlugin.PHOTOMETRIC_INTERPRETATION
+_SIGNED = 2  # of TIFF's SampleFormat
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
-_ADOBE_RGB_FILE = "R03"  # of Exif's interoperability index: cameras name no profile for it
+_ADOBE_RGB_FILE = "R03"  # Exif's interoperability index for Adobe RGB, for which cameras embed no profile
 
 
 def decode(data: bytes, *, max_pixels: int, ground: Ground = WHITE) -> NDArray[np.float32]:
     """Decode a picture file.
 
-    The first frame of an animation; turned and mirrored as its EXIF orientation says; 16-bit channels keep their
-    precision. Colours are brought to sRGB: ICC profiles, the gamma and primaries of PNG and of Exif's Adobe RGB, wide
-    gamuts and high dynamic range of PNG and AVIF (see `colour`).
+    Only the first frame of an animation is decoded. The picture is turned and mirrored by its EXIF orientation; 16-bit
+    channels keep their precision. Colours are converted to sRGB: ICC profiles, the gamma and primaries of PNG and of
+    Exif's Adobe RGB, wide gamuts and high dynamic range of PNG and AVIF (see `colour`).
 
     Args:
         data: the whole file.
         max_pixels: refuse more pixels than this, before any of them is decoded; at most `MAX_PIXELS`.
-        ground: what is seen through transparent places.
+        ground: colour that shows through transparent places.
 
     Returns:
         (h, w, 3) float32 sRGB in [0, 1].
@@ -47,7 +50,7 @@ def decode(data: bytes, *, max_pixels: int, ground: Ground = WHITE) -> NDArray[n
 
 
 def decode_rgba(data: bytes, *, max_pixels: int, min_side_px: int = MIN_SIDE_PX) -> NDArray[np.float32]:
-    """The same with transparency kept: (h, w, 4) float32 RGBA in [0, 1], opaque where the file says nothing of it."""
+    """As `decode`, with transparency kept: (h, w, 4) float32 RGBA in [0, 1]; opaque if the file has no alpha."""
     pixels = _decoded(data, max_pixels, min_side_px)
     if pixels.shape[2] == 3:
         pixels = np.dstack([pixels, np.ones_like(pixels[..., 0])])
@@ -64,15 +67,15 @@ def _decoded(data: bytes, max_pixels: int, min_side_px: int = MIN_SIDE_PX) -> ND
     if min(width_px, height_px) < min_side_px:
         raise RefusedPicture(f"{width_px}x{height_px} px is too small: {min_side_px} px a side at least")
     if isinstance(picture, TiffImagePlugin.TiffImageFile):
-        _check_planes(picture)
-    # Pillow has no mode for colour of 16 bits a channel: loading drops the low bytes, so look before.
+        _check_samples(picture)
+    # Pillow has no mode for 16-bit colour channels and drops their low bytes when it loads, so this is checked before.
     deep_colour = picture.mode in ("RGB", "RGBA") and any(";16" in str(tile[3]) for tile in picture.tile)
     try:
         picture.load()
         pixels = _pixels(picture)
     except (MemoryError, RefusedPicture):
         raise
-    except Exception as error:  # what a decoder raises on hostile bytes has no common class
+    except Exception as error:  # the exceptions of decoders on malformed bytes have no common class
         raise RefusedPicture(f"truncated or damaged {picture.format} ({_one_line(error)})") from error
     if deep_colour:
         pixels = _with_low_bytes(data, pixels, keyed="transparency" in picture.info)
@@ -82,8 +85,8 @@ def _decoded(data: bytes, max_pixels: int, min_side_px: int = MIN_SIDE_PX) -> ND
 def _open(data: bytes) -> ImageFile.ImageFile:
     """Parse the header and nothing more.
 
-    `Image.open` would warn of large pictures through the process-wide warning filters, which cannot be silenced in one
-    thread without disturbing the others. The openers it looks up do the same work; `decode` checks the size itself.
+    `Image.open` would warn of large pictures, and warning filters are process-wide: they cannot be changed in one
+    thread without disturbing the others. So Pillow's openers are called directly; `decode` checks the size itself.
     """
     if not data:
         raise RefusedPicture("the file is empty (0 bytes)")
@@ -98,24 +101,31 @@ def _open(data: bytes) -> ImageFile.ImageFile:
             raise
         except Exception as error:  # as above: plugins raise SyntaxError, KeyError, struct.error, ...
             if "unknown pixel mode" in str(error):
-                raise RefusedPicture(f"{name} of a rare kind of pixels: save it with 8 or 16 bits a channel") from error
+                raise RefusedPicture(
+                    f"{name} of a rare kind of pixels: save it with 8 or 16 bits a channel, unsigned"
+                ) from error
             raise RefusedPicture(f"truncated or damaged {name} ({_one_line(error)})") from error
     raise RefusedPicture(f"not a picture of a known format ({', '.join(_FORMATS)})")
 
 
-def _check_planes(picture: TiffImagePlugin.TiffImageFile) -> None:
-    """Raise RefusedPicture for 16 bits a channel, plane by plane, of which Pillow takes every byte for a value."""
-    apart = picture.tag_v2.get(TiffImagePlugin.PLANAR_CONFIGURATION) == 2
+def _check_samples(picture: TiffImagePlugin.TiffImageFile) -> None:
+    """Raise RefusedPicture for what Pillow would take for other values.
+
+    It reads signed bytes as unsigned ones, and every byte of raw 16-bit channels stored plane by plane as a value.
+    """
+    if picture.tag_v2.get(TiffImagePlugin.SAMPLEFORMAT, (1,))[0] == _SIGNED:
+        raise RefusedPicture("signed values have no agreed black: save it with 8 or 16 bits, unsigned")
+    planar = picture.tag_v2.get(TiffImagePlugin.PLANAR_CONFIGURATION) == 2
     deep = max(picture.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (1,))) > 8
-    if apart and deep and any(tile.codec_name == "raw" for tile in picture.tile):
+    if planar and deep and any(tile.codec_name == "raw" for tile in picture.tile):
         raise RefusedPicture("16 bits a channel, stored plane by plane: save it pixel by pixel, or compressed")
 
 
 def _heif(data: bytes) -> tuple[str, ...]:
-    """The name of HEIC's decoder, where the file is one; it comes with an extra.
+    """The name of HEIC's decoder if the file is a HEIC picture, else nothing.
 
     Raises:
-        RefusedPicture: if it is one, and the extra is not installed.
+        RefusedPicture: if it is a HEIC picture, and the extra with the decoder is not installed.
     """
     if data[4:8] != b"ftyp" or data[8:12] not in _HEIF_BRANDS or b"avif" in data[16:64]:
         return ()
@@ -131,9 +141,10 @@ def _heif(data: bytes) -> tuple[str, ...]:
 def _in_srgb(
     picture: Image.Image, pixels: NDArray[np.float32], data: bytes, png: PngColours
 ) -> NDArray[np.float32]:  # fmt: skip
-    """Pixels of a loaded picture with what the file says of its colours applied.
+    """Pixels of a loaded picture, converted to sRGB by the file's colour information.
 
-    Of several, the first of: code points (PNG's third edition has them come first), profile, sRGB, gamma, Exif.
+    If a file has several kinds, the first of these is used: code points (as PNG's third edition demands), profile,
+    sRGB, gamma, Exif.
     """
     info, profile = picture.info, png.profile or picture.info.get("icc_profile")
     colours = Colours()
@@ -151,9 +162,9 @@ def _in_srgb(
 
 
 def _avif_code_points(picture: Image.Image, data: bytes) -> tuple[int, int] | None:
-    """Primaries and transfer in an AVIF's `nclx` box (ISO 23008-12, section 6.5.5), of which Pillow does not tell.
+    """Primaries and transfer in an AVIF's `nclx` box (ISO 23008-12, section 6.5.5), which Pillow does not report.
 
-    None as well where a profile takes their place.
+    None if there is no such box, or a profile takes its place.
     """
     box = data.find(b"colrnclx") if picture.format in ("AVIF", "HEIF") and "icc_profile" not in picture.info else -1
     codes = data[box + 8 : box + 12] if box >= 0 else b""
@@ -173,7 +184,7 @@ def _pixels(picture: Image.Image) -> NDArray[np.float32]:
     if picture.mode.startswith("I;16"):
         grey = np.asarray(picture).astype(np.uint16)
         if isinstance(picture, TiffImagePlugin.TiffImageFile) and picture.tag_v2.get(_PHOTOMETRIC) == 0:
-            grey = 65535 - grey  # 0 is white; of 8 bits, Pillow sees to it
+            grey = 65535 - grey  # 0 is white; Pillow inverts 8-bit pictures itself
         channels = [grey.astype(np.float32) / 65535] * 3
         if "transparency" in picture.info:
             channels.append((grey != picture.info["transparency"]).astype(np.float32))
@@ -194,13 +205,14 @@ def _pixels(picture: Image.Image) -> NDArray[np.float32]:
 
 
 def _with_low_bytes(data: bytes, pixels: NDArray[np.float32], *, keyed: bool) -> NDArray[np.float32]:
-    """The same pixels with the 16-bit precision that Pillow dropped.
+    """The same pixels with the 16-bit precision that Pillow dropped, as OpenCV decodes them.
 
-    OpenCV has its own ideas of orientation, premultiplied alpha and damage; it is believed only where it says the same
-    as Pillow to within the dropped byte, else the picture stays at 8 bits. Of one that is `keyed`, transparent wherever
-    it has some colour, Pillow cannot tell where that is without the low bytes.
+    OpenCV treats orientation, premultiplied alpha and damage differently. So its pixels are used only if they agree
+    with Pillow's to within the dropped byte; else the picture stays at 8 bits. Alpha is not compared if the picture is
+    `keyed` (transparent wherever it has a certain colour), as Pillow cannot find that colour without the low bytes.
     """
-    deep = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    with _silent_opencv():
+        deep = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if deep is None or deep.dtype != np.uint16 or deep.shape != pixels.shape:
         return pixels
     order = cv2.COLOR_BGR2RGB if deep.shape[2] == 3 else cv2.COLOR_BGRA2RGBA
@@ -209,8 +221,19 @@ def _with_low_bytes(data: bytes, pixels: NDArray[np.float32], *, keyed: bool) ->
     return refined if np.abs(refined - pixels)[..., compared].max() < 1.5 / 255 else pixels
 
 
+@contextmanager
+def _silent_opencv() -> Iterator[None]:
+    """Context in which OpenCV prints nothing of files that it cannot decode, such as TIFF packed by LZMA."""
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+
+
 def _over(pixels: NDArray[np.float32], ground: Ground) -> NDArray[np.float32]:
-    """(h, w, 3) of (h, w, 3 or 4), composited as browsers do, on sRGB values."""
+    """(h, w, 3 or 4) pixels on a ground: (h, w, 3), composited on sRGB values as browsers do."""
     if pixels.shape[2] == 3:
         return pixels
     alpha = pixels[..., 3:]

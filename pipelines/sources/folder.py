@@ -12,7 +12,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from conf.cache_home import cache_home
 from conf.errors import UserError
-from pipelines.sources.depth import DEPTH_ENDING, decode_depth, is_depth_map
+from pipelines.sources.depth import DEPTH_ENDING, decode_depth, is_called_depth
 from pipelines.sources.framing import WHITE, Framing, Ground
 from pipelines.sources.known_hashes import KnownHashes
 from pipelines.sources.reading import read_patiently
@@ -25,24 +25,25 @@ NUM_READERS = 16
 """Threads that hash pictures: enough to keep remote storage busy; local files need fewer."""
 
 _WORTH_NOTING = 1000
-"""Pictures from which on their hashes are kept for the next time."""
+"""The fewest pictures whose hashes are stored for the next run."""
 
 _BATCH = 4096
-"""Pictures handed to the threads at once, so that a folder of millions does not become millions of futures."""
+"""Pictures that are handed to the threads at once: a folder of millions must not become millions of futures."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FolderSource(StoredSource):
     """All pictures under a folder, in the order of their relative paths; or a single picture file.
 
-    Every file with one of the endings counts, whatever it holds: those that turn out not to be pictures are refused
-    when they are loaded. All other files are passed over and named; everything hidden is left alone.
+    Every file with one of the endings counts as a picture; those that are none are refused when they are loaded. All
+    other files are passed over and named; hidden files are ignored.
 
     A caption comes from `photo.txt`, `photo.caption`, `photo.jpg.txt` or `photo.jpg.caption` beside `photo.jpg`, else
     from a caption table (`metadata.jsonl`, then `metadata.csv`, then `captions.csv`) in the picture's folder or any
-    above it, the nearest first. Tables name pictures relative to themselves. Names are the same in every Unicode form.
+    above it, the nearest first. Tables name pictures relative to their own folder. Names match in any Unicode form.
 
-    `photo.depth.png` beside `photo.jpg` is its depth map: grey, of 8 or 16 bits, lighter where nearer.
+    `photo.depth.png` beside `photo.jpg` is its depth map: grey, with 8 or 16 bits, lighter where it is nearer. Files
+    such as `photo.depth.jpg` are no pictures; they are passed over and named.
     """
 
     def index(self, limit: int | None) -> Listing:
@@ -62,10 +63,14 @@ class FolderSource(StoredSource):
         return self.index_files(filesystem, root, names, limit)
 
     def index_files(
-        self, filesystem: AbstractFileSystem, root: str, names: Sequence[str], limit: int | None
+        self, filesystem: AbstractFileSystem, root: str, names: Sequence[str], limit: int | None,
+        *, other_tables: bool = False,
     ) -> Listing:  # fmt: skip
-        """The same of these files of a folder, by their paths relative to it; raises what `index` does."""
-        pictures = [name for name in names if ending(name) in self.extensions and not is_depth_map(name)]
+        """As `index`, for the given files of a folder (paths relative to it); raises what `index` does.
+
+        With `other_tables`, a `captions.csv` without captions is passed over and named, not refused.
+        """
+        pictures = [name for name in names if ending(name) in self.extensions and not is_called_depth(name)]
         if not pictures:
             raise UserError(f"{self.path}: holds no pictures ({', '.join(self.extensions)})")
         chosen = pictures[:limit]
@@ -75,7 +80,8 @@ class FolderSource(StoredSource):
             KnownHashes.open(cache_home() / "hashes.sqlite") if is_noted else nullcontext() as known,
             ThreadPoolExecutor(NUM_READERS) as readers,
         ):
-            scan = _Scan(filesystem, root, frozenset(names), self.licence, known)
+            sidecars = Sidecars(filesystem, root, frozenset(names), self.licence, other_tables=other_tables)
+            scan = _Scan(filesystem, root, frozenset(names), sidecars, known)
             for start in range(0, len(chosen), _BATCH):
                 entries += readers.map(scan.entry, chosen[start : start + _BATCH])
         return self.listing(entries, scan.passed_over(pictures))
@@ -89,9 +95,10 @@ class FolderSource(StoredSource):
         folder, name = posixpath.split(path)
         if ending(name) not in self.extensions:
             raise UserError(f"{self.path}: not a picture ({', '.join(self.extensions)})")
-        beside = filesystem.ls(folder, detail=True)
-        names = {posixpath.basename(one["name"]) for one in beside if one["type"] == "file"}
-        return self.listing([_Scan(filesystem, folder, frozenset({*names, name}), self.licence).entry(name)], ())
+        listed = filesystem.ls(folder, detail=True)
+        names = frozenset({name, *(posixpath.basename(file["name"]) for file in listed if file["type"] == "file")})
+        scan = _Scan(filesystem, folder, names, Sidecars(filesystem, folder, names, self.licence))
+        return self.listing([scan.entry(name)], ())
 
     def read(self, entry: SourceEntry) -> bytes:
         """The bytes of one picture, as they are now."""
@@ -99,7 +106,7 @@ class FolderSource(StoredSource):
         return _bytes(filesystem, entry.locator)
 
     def home(self, entry: SourceEntry) -> tuple[AbstractFileSystem, str]:
-        """The folder."""
+        """The storage and the folder of the pictures."""
         filesystem, root = open_storage(self.path)
         with naming(self.path):
             return filesystem, posixpath.dirname(root) if filesystem.isfile(root) else root
@@ -122,40 +129,45 @@ class _Scan:
     """One pass over a folder."""
 
     def __init__(
-        self, filesystem: AbstractFileSystem, root: str, names: frozenset[str], licence: str | None,
+        self, filesystem: AbstractFileSystem, root: str, names: frozenset[str], sidecars: Sidecars,
         known: KnownHashes | None = None,
     ) -> None:  # fmt: skip
         self._filesystem, self._root, self._names, self._known = filesystem, root, names, known
-        self._sidecars = Sidecars(filesystem, root, names, licence)
+        self._sidecars = sidecars
+        self._depths = {
+            posixpath.splitext(name)[0][: -len(".depth")]: name
+            for name in sorted(names)  # of two names that differ by case, the one in lower case counts
+            if name.lower().endswith(DEPTH_ENDING)
+        }
 
     def entry(self, name: str) -> SourceEntry:
-        """Hash one picture and find its caption; a picture that cannot be read stands in with the hash of its name."""
+        """Hash one picture and look up its caption; if it cannot be read, the hash of its name is used."""
         note, depth = self._sidecars.annotation(name), self._depth(name)
         return SourceEntry(
             id=printable(name),
             sha256=self._hash(name),
-            locator=printable(posixpath.join(self._root, name)),
+            locator=posixpath.join(self._root, name),
             caption=note.caption,
             licence=note.licence,
-            depth=depth and printable(posixpath.join(self._root, depth)),
+            depth=depth and posixpath.join(self._root, depth),
             depth_sha256=depth and self._hash(depth),
         )
 
     def passed_over(self, pictures: Sequence[str]) -> list[str]:
-        """Names of all files that are neither pictures nor belong to them, in their order."""
+        """Names of files that are no pictures and belong to none, in order, and of table rows without a picture."""
         belonging = {*pictures, *map(self._depth, pictures), *self._sidecars.files_of(pictures)}
         return [*sorted(map(printable, self._names - belonging)), *self._sidecars.rows_without(pictures)]
 
     def _hash(self, name: str) -> str:
-        """Of a file's bytes; of its name where it cannot be read.
+        """SHA-256 of a file's bytes, or of its name if it cannot be read.
 
         Raises:
-            UserError: if the storage fails: without it the plan would differ from that of another run.
+            UserError: if the storage fails; otherwise the plan would differ from that of another run.
         """
-        locator = printable(posixpath.join(self._root, name))
+        locator = posixpath.join(self._root, name)
 
         def compute() -> str:
-            data = read_patiently(lambda: _bytes(self._filesystem, locator), locator)
+            data = read_patiently(lambda: _bytes(self._filesystem, locator), printable(locator))
             return hashlib.sha256(data).hexdigest()
 
         try:
@@ -167,8 +179,7 @@ class _Scan:
 
     def _depth(self, picture: str) -> str | None:
         """Name of the depth map of a picture, if it has one."""
-        name = posixpath.splitext(picture)[0] + DEPTH_ENDING
-        return name if name in self._names else None
+        return self._depths.get(posixpath.splitext(picture)[0])
 
 
 def _bytes(filesystem: AbstractFileSystem, path: str) -> bytes:

@@ -1,4 +1,4 @@
-"""How a picture of any shape becomes a canvas of the size asked for."""
+"""Brings a picture of any shape to the size of the canvas."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,7 +12,7 @@ from conf.errors import ConfigError
 Fit = Literal["crop", "pad", "stretch"]
 
 Ground = tuple[float, float, float]
-"""RGB in [0, 1] of what a picture lies on: it shows where the picture is transparent, or does not reach."""
+"""RGB in [0, 1] of the colour below a picture: it shows where the picture is transparent or ends."""
 
 WHITE: Ground = (1.0, 1.0, 1.0)
 
@@ -23,7 +23,7 @@ class Framing:
 
     Attributes:
         height_px, width_px: 64 to 1024.
-        fit: `crop` keeps the centre, `pad` keeps all and shows the ground beside it, `stretch` distorts.
+        fit: `crop` keeps the centre, `pad` keeps everything and shows the ground beside it, `stretch` distorts.
     """
 
     height_px: int = 256
@@ -44,7 +44,7 @@ class Framing:
 
         Args:
             image: (h, w, 3) float32 RGB in [0, 1], any shape.
-            ground: what `pad` shows beside it.
+            ground: colour that `pad` shows beside it.
 
         Returns:
             (height_px, width_px, 3) float32 RGB in [0, 1].

@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face Hub, or folders laid out as such."""
+"""Data sets of the Hugging Face Hub, or local folders with the same layout."""
 
 import json
 import posixpath
@@ -29,26 +29,27 @@ _READERS: Mapping[str, type[StoredSource]] = {
     "ImageFolder": FolderSource,
     "WebDataset": WebDatasetSource,
 }
-"""By the name of the builder that `datasets` opens a data set with."""
+"""Name of the builder that `datasets` opens a data set with -> the source that reads its files."""
 
 _CARD = "README.md"
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_PATTERN = re.compile(r"::|[*?\[]")  # of names of folders
 _COMMIT = re.compile(r"hf://datasets/[^@/]+/[^@/]+@[^/]+")
 
 
 @dataclass(frozen=True, kw_only=True)
 class HubSource(StoredSource):
-    """One split of a data set as `datasets` finds it; nothing of it is run, and nothing is downloaded as a whole.
+    """One split of a data set as `datasets` finds it; none of its code is run, and it is not downloaded as a whole.
 
-    `datasets` says which files the split has, by the data set's card or its layout. They are read in place by the
+    `datasets` tells which files the split has, by the data set's card or its layout. They are read in place by the
     sources of this project, with their promises: parquet files by `ParquetSource`, pictures by `FolderSource`, tars by
-    `WebDatasetSource`. On the Hub they are those of one commit, to which every picture of a run is pinned.
+    `WebDatasetSource`. On the Hub, all files are those of one commit, to which every picture of a run is pinned.
 
     Attributes:
         path: `USER/NAME`, or a local folder.
-        subset: configuration of the data set; None: its default.
-        split: which split.
-        revision: branch, tag or commit; None: the newest.
+        subset: configuration of the data set; None for its default.
+        split: name of the split.
+        revision: branch, tag or commit; None for the newest commit.
         column, caption_column: see `ParquetSource`.
     """
 
@@ -64,24 +65,24 @@ class HubSource(StoredSource):
         Raises:
             ConfigError: if the path is neither a folder nor a name on the Hub.
             UserError: if there is no such data set, subset or split, it holds no pictures, the Hub cannot be reached,
-                or what the source that reads it raises.
+                or the source that reads it raises one.
         """
-        own = _own_data_sets(self.path)
-        kind, root, names = self._split(own)
+        own_data_sets = _own_data_sets(self.path)
+        kind, root, names = self._split(own_data_sets)
         filesystem, folder = open_storage(root)
         reader = self._reader(kind, root, self.licence or _stated_licence(filesystem, folder))
         if isinstance(reader, FolderSource):
-            listing = reader.index_files(filesystem, folder, names, limit)
+            listing = reader.index_files(filesystem, folder, names, limit, other_tables=True)
         else:
             files = [f"{folder.rstrip('/')}/{name}" for name in names]
             assert isinstance(reader, ParquetSource | WebDatasetSource)
             listing = (reader.index_tables if isinstance(reader, ParquetSource) else reader.index_tars)(
                 filesystem, files, limit
             )
-        return Listing((_wrapped(entry, kind, root) for entry in listing), listing.passed_over).beside(own)
+        return Listing((_wrapped(entry, kind, root) for entry in listing), listing.passed_over).beside(own_data_sets)
 
     def load(self, entry: SourceEntry, framing: Framing, ground: Ground = WHITE) -> Picture:
-        """As the source that reads it; raises what that raises."""
+        """Load one picture with the source that reads its files; raises what that raises."""
         reader, inner = self._unwrapped(entry)
         return reader.load(inner, framing, ground)
 
@@ -100,13 +101,13 @@ class HubSource(StoredSource):
         return self._reader(place["kind"], place["root"], self.licence), replace(entry, locator=place["locator"])
 
     def _reader(self, kind: str, root: str, licence: str | None) -> StoredSource:
-        """The source that reads files of a kind; what it shares with this one is configured as here."""
-        own: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
+        """The source that reads files of a kind; the fields that it shares with this source have the same values."""
+        own_fields: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
         reader = _READERS[kind]
-        shared = {each.name: own[each.name] for each in fields(reader)}
+        shared = {each.name: own_fields[each.name] for each in fields(reader)}
         return reader(**{**shared, "path": root, "licence": licence})
 
-    def _split(self, own: Sequence[str]) -> tuple[str, str, Sequence[str]]:
+    def _split(self, own_data_sets: Sequence[str]) -> tuple[str, str, Sequence[str]]:
         """Kind and place of the data set, and the names of the split's files in it."""
         if not Path(self.path).is_dir() and not _ID.fullmatch(self.path):
             raise ConfigError("path", self.path, "USER/NAME of the Hub, or a local folder that exists")
@@ -114,11 +115,11 @@ class HubSource(StoredSource):
             import datasets
         except ImportError as error:
             raise UserError(f"source=hf needs: pip install 'process-painter[import]' ({error})") from error
-        with _without(own, self.path) as place:
+        with _without(own_data_sets, self.path) as place:
             try:
                 builder = datasets.load_dataset_builder(place, self.subset, revision=self.revision)
                 data_files = builder.config.data_files or {}
-            except Exception as error:  # what the library and the network raise has no common class
+            except Exception as error:  # the exceptions of the library and the network have no common class
                 raise UserError(f"{self.path}: no data set that can be opened ({_one_line(error)})") from error
         bases = [base.__name__ for base in type(builder).__mro__]  # the builder's own class is named after the data set
         kind = next((name for name in bases if name in _READERS), None)
@@ -135,7 +136,7 @@ class HubSource(StoredSource):
 
 
 def _own_data_sets(path: str) -> list[str]:
-    """Data sets of ours below a local folder, by their paths relative to it."""
+    """Paths of the data sets of this program below a local folder, relative to it."""
     if not Path(path).is_dir():
         return []
     with naming(path):
@@ -143,12 +144,13 @@ def _own_data_sets(path: str) -> list[str]:
 
 
 @contextmanager
-def _without(own: Sequence[str], path: str) -> Iterator[str]:
-    """Where the library is to look: at a folder with the card and the names of this one, but for what is left out.
+def _without(own_data_sets: Sequence[str], path: str) -> Iterator[str]:
+    """Context with the path at which `datasets` is to look: a copy of the folder without `own_data_sets`.
 
-    That is all it looks at; where nothing is left out, it is the folder itself.
+    The copy has the card and empty files with the same names, since `datasets` looks at nothing else here. If there are
+    no such data sets, the path is the folder itself, unless `datasets` would take its name for a pattern or a URL.
     """
-    if not own:
+    if not own_data_sets and not (Path(path).is_dir() and _PATTERN.search(str(Path(path).resolve()))):
         yield path
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -167,7 +169,7 @@ def _wrapped(entry: SourceEntry, kind: str, root: str) -> SourceEntry:
 
 
 def _stated_licence(filesystem: AbstractFileSystem, folder: str) -> str | None:
-    """The licence in the head of a data set's card, by its name where it has one of its own.
+    """The licence in the header of a data set's card: `license_name` if it is given, else `license`.
 
     Raises:
         UserError: if the card is malformed, or the storage fails.
@@ -182,9 +184,9 @@ def _stated_licence(filesystem: AbstractFileSystem, folder: str) -> str | None:
     except StorageFault as fault:
         raise UserError(str(fault)) from fault
     try:
-        head: Any = DatasetCard(text, ignore_metadata_errors=True).data
-        licence = head.get("license_name") or head.get("license")
-    except Exception as error:  # YAML of strangers
+        header: Any = DatasetCard(text, ignore_metadata_errors=True).data
+        licence = header.get("license_name") or header.get("license")
+    except Exception as error:  # malformed YAML can raise any exception
         raise UserError(f"{path}: its head is no YAML of a card ({_one_line(error)})") from error
     return text_line(", ".join(map(str, licence)) if isinstance(licence, list) else str(licence or ""))
 

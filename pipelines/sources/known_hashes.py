@@ -1,10 +1,10 @@
-"""Hashes of files that were hashed before, so that a folder of a million pictures is read once and not at every start.
+"""Stored hashes of files, so that a folder of a million pictures is read once and not at every start.
 
-~/.cache/process-painter/hashes.sqlite    a row a file: hash of its path, what tells its version, SHA-256 of its bytes
+~/.cache/process-painter/hashes.sqlite    a row for each file: hash of its path, its version, SHA-256 of its bytes
 
-A file is taken for unchanged while its device, number, size, time of writing and time of change are: nobody can set the
-last of these back. A file that changed within the last seconds may change again without another time, and is not noted.
-What cannot be read or written here is done without: it saves time, and decides nothing.
+A file counts as unchanged while its device, inode, size, mtime and ctime are the same; nobody can set the ctime back. A
+file that changed within the last seconds may change again without a new time, so it is not stored. If the database
+cannot be read or written, files are hashed without it: it only saves time.
 """
 
 import hashlib
@@ -17,13 +17,13 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
-SETTLED_S = 2.0
+SETTLED_S = 2.0  # age of the last change from which on another change would show in the times
 _ROWS_AT_ONCE = 4096
 _TABLE = "CREATE TABLE IF NOT EXISTS files (path BLOB PRIMARY KEY, version BLOB, sha256 BLOB) WITHOUT ROWID"
 
 
 class KnownHashes:
-    """What is known of local files; for any thread."""
+    """The stored hashes of local files; any thread may use it."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database, self._lock, self._num_new = database, threading.Lock(), 0
@@ -31,7 +31,7 @@ class KnownHashes:
     @classmethod
     @contextmanager
     def open(cls, file: Path) -> Iterator[Self | None]:
-        """Those noted in a file, which is made if there is none; None if it cannot be used."""
+        """Context with the hashes stored in a file, which is made if it does not exist; None if it cannot be used."""
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             database = sqlite3.connect(file, check_same_thread=False)
@@ -45,8 +45,8 @@ class KnownHashes:
                 database.commit()
 
     def of(self, path: str, compute: Callable[[], str]) -> str:
-        """SHA-256 of the file at an absolute path, as hex: as it was noted, or else by `compute`, which may raise."""
-        key, version = hashlib.sha256(path.encode()).digest()[:16], _version(path)
+        """SHA-256 of the file at an absolute path, as hex: the stored one, else the result of `compute` (may raise)."""
+        key, version = hashlib.sha256(os.fsencode(path)).digest()[:16], _version(path)
         with self._lock, suppress(sqlite3.Error):
             row = self._database.execute("SELECT version, sha256 FROM files WHERE path = ?", (key,)).fetchone()
             if row is not None and version is not None and row[0] == version:
@@ -62,7 +62,7 @@ class KnownHashes:
 
 
 def _version(path: str) -> bytes | None:
-    """What changes whenever a file does; None while it may change unseen, or if it is not there."""
+    """A hash that changes whenever the file does; None while a change might not show, or if there is no such file."""
     try:
         stat = os.stat(path)
     except OSError:

@@ -1,4 +1,4 @@
-"""Pictures in parquet files, as the Hub, img2dataset and `datasets` write them: a row a picture."""
+"""Pictures in parquet files, as the Hub, img2dataset and `datasets` write them: each row holds a picture."""
 
 import hashlib
 import json
@@ -29,11 +29,11 @@ _PICTURE_COLUMN = "image"
 _CAPTION_COLUMNS = ("text", "caption")
 _LICENCE_COLUMNS = ("licence", "license")
 _BLOCK_BYTES = 1 << 20
-_OF_OTHERS = (
+_NESTED_KINDS = (
     *(pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list),
     *(pa.types.is_list_view, pa.types.is_large_list_view, pa.types.is_dictionary),
 )
-"""Kinds of columns whose values are those of another kind."""
+"""Tests for columns whose values are lists of another kind, or are encoded by a dictionary of another kind."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,13 +41,13 @@ class ParquetSource(StoredSource):
     """The pictures of parquet files, in the order of the files' names and then of their rows.
 
     `path` is a file, a folder of files, or a pattern: `train-*.parquet`. Pictures are bytes, or a struct of `bytes` and
-    `path` as `datasets` writes it. A row without bytes is refused by name when its turn comes: a path in its place is
-    not followed. All columns but those of the picture, its caption and its licence are passed over and named.
+    `path` as `datasets` writes it. A row without bytes is refused by name when it is loaded; its path is not followed.
+    All columns but those of the picture, its caption and its licence are passed over and named.
 
     Attributes:
-        column: of the pictures; None: the only one that holds any, or of several `image`.
-        caption_column: of the captions, texts or lists of them, whose first counts; None: `text`, else `caption`. A
-            licence may be a list as well.
+        column: the column of the pictures; None for the only one that holds pictures, or for `image` if several do.
+        caption_column: the column of the captions; None for `text`, else `caption`. Its values are texts, or lists of
+            texts, of which the first counts; so are those of a licence column.
     """
 
     column: str | None = None
@@ -60,11 +60,11 @@ class ParquetSource(StoredSource):
             UserError: if there are no files or no rows in them, a file is damaged or lacks a column, or captions are
                 required and lacking; one line that names the file.
         """
-        filesystem, files, beside = matching_files(self.path, ".parquet", "parquet files")
-        return self.index_tables(filesystem, files, limit).beside(beside)
+        filesystem, files, other_names = matching_files(self.path, ".parquet", "parquet files")
+        return self.index_tables(filesystem, files, limit).beside(other_names)
 
     def index_tables(self, filesystem: AbstractFileSystem, files: Sequence[str], limit: int | None) -> Listing:
-        """The same of these files; raises what `index` does."""
+        """As `index`, for the given files; raises what `index` does."""
         scan = partial(self._entries, filesystem, limit)
         entries: list[SourceEntry] = []
         passed_over: dict[str, None] = {}
@@ -87,7 +87,7 @@ class ParquetSource(StoredSource):
         return _rows.picture(filesystem, place["file"], place["column"], place["group"], place["row"])
 
     def home(self, entry: SourceEntry) -> tuple[AbstractFileSystem, str]:
-        """The parquet file."""
+        """The storage and the parquet file of a picture."""
         filesystem, _ = open_storage(self.path)
         return filesystem, json.loads(entry.locator)["file"]
 
@@ -126,7 +126,7 @@ class ParquetSource(StoredSource):
         """Which columns are read.
 
         Raises:
-            UserError: if one that was asked for is not there or holds something else, or it is not clear which to read.
+            UserError: if a requested column is missing or holds something else, or it is not clear which one to read.
         """
         all_names = ", ".join(map(printable, schema.names))
         pictures = [each.name for each in schema if _holds_bytes(each.type)]
@@ -135,6 +135,9 @@ class ParquetSource(StoredSource):
             if column is not None and column not in fitting:
                 what = "bytes of pictures" if key == "column" else "texts"
                 raise UserError(f"{path}: {key}={column} is no column of {what}; its columns are {all_names}")
+        for column in (*pictures, *_CAPTION_COLUMNS, *_LICENCE_COLUMNS, self.caption_column):
+            if schema.names.count(column) > 1:
+                raise UserError(f"{path}: the column {column} is there {schema.names.count(column)} times; rename one")
         picture = self.column or (pictures[0] if len(pictures) == 1 else _PICTURE_COLUMN)
         if picture not in pictures:
             candidates = f"pictures may be in {', '.join(pictures)}" if pictures else "none holds bytes of pictures"
@@ -150,7 +153,7 @@ class ParquetSource(StoredSource):
 
 @dataclass(frozen=True, kw_only=True)
 class _Columns:
-    """Names of the columns that are read, None where there is none, and of all."""
+    """Names of the columns that are read (None for one that the file lacks), and of all columns."""
 
     picture: str
     caption: str | None
@@ -173,13 +176,13 @@ class _Columns:
 
 @dataclass
 class _RowReader:
-    """The row groups of files, read forwards: pictures are mostly asked for in their order, some several times.
+    """Reads row groups of files forwards: pictures are mostly asked for in their order, some several times.
 
     Attributes:
         place: file, column and group that are being read, or None.
-        rows: what is left of the group.
+        rows: the rows of the group that are not read yet.
         row: number of the row that was read last.
-        value: what its column holds.
+        value: value of the column in that row.
     """
 
     place: tuple[str, str, int] | None = None
@@ -196,7 +199,7 @@ class _RowReader:
         if self.place != (path, column, group) or row < self.row:
             self.place, self.row, self.value = None, -1, None
             self.rows = _group_rows(filesystem, path, column, group)
-        self.place = None  # what is raised below leaves nothing half read
+        self.place = None  # if an error is raised below, the next call starts the group again
         while self.row < row:
             values = next(self.rows, None)
             if values is None:
@@ -222,17 +225,17 @@ def _group_rows(filesystem: AbstractFileSystem, path: str, column: str, group: i
 
 @contextmanager
 def _opened(filesystem: AbstractFileSystem, path: str) -> Iterator[pq.ParquetFile]:
-    """A parquet file, of which a block is in memory at a time.
+    """Context with a parquet file, of which one block at a time is in memory.
 
     Raises:
-        RefusedPicture: if it is damaged, when opened or later.
+        RefusedPicture: if it is damaged, which may show only while it is read.
         StorageFault: if the storage fails.
     """
     with read_patiently(lambda: filesystem.open(path, "rb"), printable(path)) as opened:
         file = PatientFile(opened, printable(path))
         try:
             yield pq.ParquetFile(pa.PythonFile(file, "r"), buffer_size=_BLOCK_BYTES, pre_buffer=False)
-        except (pa.ArrowException, OSError) as error:  # of damaged bytes; what the storage raises is in `fault`
+        except (pa.ArrowException, OSError) as error:  # raised for damaged bytes; a fault of the storage is in `fault`
             reason = " ".join(str(error).split())
             raise file.fault or RefusedPicture(f"damaged, or not a parquet file ({reason})") from error
 
@@ -240,15 +243,23 @@ def _opened(filesystem: AbstractFileSystem, path: str) -> Iterator[pq.ParquetFil
 def _all_rows(
     table: pq.ParquetFile, columns: Sequence[str], groups: Iterable[int] | None = None
 ) -> Iterator[tuple[int, int, Mapping[str, Any]]]:
-    """Row group, number in it, and values of all rows. One at a time: a column may unpack to far more than it is."""
+    """Row group, number in the group, and values of each row; one row at a time, as a column may unpack to a lot.
+
+    Raises:
+        RefusedPicture: if a text is not UTF-8.
+    """
     for group in range(table.num_row_groups) if groups is None else groups:
         batches = table.iter_batches(batch_size=1, row_groups=[group], columns=list(columns), use_threads=False)
         for row, batch in enumerate(batches):
-            yield group, row, batch.to_pylist()[0]
+            try:
+                values = batch.to_pylist()[0]
+            except UnicodeDecodeError as error:  # pyarrow does not check texts before they are asked for
+                raise RefusedPicture(f"row {row} of group {group} holds text that is not UTF-8") from error
+            yield group, row, values
 
 
 def _bytes_and_name(value: Any) -> tuple[bytes | None, str]:
-    """The bytes of a picture, None where there are none, and the name of its file where that is known."""
+    """The bytes of a picture, or None without any, and the name of its file, empty if unknown."""
     if isinstance(value, dict):
         name = value.get("path")
         return value["bytes"], name if isinstance(name, str) else ""
@@ -256,7 +267,7 @@ def _bytes_and_name(value: Any) -> tuple[bytes | None, str]:
 
 
 def _first(value: Any) -> Any:
-    """A text, or the first of a list of them, however deep; None where there is none."""
+    """The value itself, or the first one in (nested) lists; None if a list is empty."""
     while isinstance(value, list):
         value = value[0] if value else None
     return value
@@ -270,6 +281,6 @@ def _holds_bytes(kind: pa.DataType) -> bool:
 
 
 def _holds_text(kind: pa.DataType) -> bool:
-    if any(is_kind(kind) for is_kind in _OF_OTHERS):
+    if any(is_kind(kind) for is_kind in _NESTED_KINDS):
         return _holds_text(kind.value_type)
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))

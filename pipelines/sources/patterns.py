@@ -17,15 +17,16 @@ _RANGE = re.compile(r"\{(-?[0-9]{1,40})\.\.(-?[0-9]{1,40})")
 
 
 def matching_files(path: str, ending: str, kind: str) -> tuple[AbstractFileSystem, list[str], list[str]]:
-    """The filesystem, the paths of all files, sorted, and the names of what else a folder holds.
+    """The filesystem, the sorted paths of all files, and the names of the other files of a folder.
 
     Args:
         path: a file, a folder, or a pattern: `train-{00000..00015}.tar`, `train-*.tar`; local, or any fsspec URL.
-        ending: which files of a folder count, such as `.tar`, in capitals or not.
-        kind: what to call them in messages: `tars`.
+        ending: ending of the files of a folder that count, such as `.tar`; case does not matter.
+        kind: plural noun for these files in messages, such as `tars`.
 
     Raises:
-        UserError: if there is none; ConfigError: if the pattern is none, or of more than a million files.
+        UserError: if there is no such file.
+        ConfigError: if the pattern is malformed, or stands for more than a million files.
     """
     filesystem, root = open_storage(path)
     with naming(path):
@@ -50,13 +51,13 @@ def matching_files(path: str, ending: str, kind: str) -> tuple[AbstractFileSyste
 
 
 def short_names(files: Sequence[str]) -> list[str]:
-    """What to call each file: its path without the folders that all of them share."""
+    """A name for each file: its path without the parent folders that all files share."""
     parts = [file.split("/") for file in files]
-    alike_parts = itertools.takewhile(
+    common_parts = itertools.takewhile(
         lambda column: len(set(column)) == 1, zip(*(part[:-1] for part in parts), strict=False)
     )
-    num_alike = sum(1 for _ in alike_parts)
-    return ["/".join(part[num_alike:]) for part in parts]
+    num_common = sum(1 for _ in common_parts)
+    return ["/".join(part[num_common:]) for part in parts]
 
 
 def _patterns(path: str, ending: str, kind: str) -> list[str]:

@@ -15,12 +15,13 @@ from training.data.storage import open_storage
 _MAX_PIXELS = 100_000_000
 
 
-def read_picture(path: Path | str, ground: Ground = WHITE) -> NDArray[np.float32]:
+def read_picture(path: Path | str, ground: Ground = WHITE, key: str = "path") -> NDArray[np.float32]:
     """Read and decode a picture file.
 
     Args:
         path: a local path, or any URL that fsspec opens.
-        ground: what is seen through transparent places.
+        ground: colour that shows through transparent places.
+        key: the key that names it, for messages.
 
     Returns:
         (H, W, 3) sRGB in [0, 1], upright.
@@ -28,22 +29,22 @@ def read_picture(path: Path | str, ground: Ground = WHITE) -> NDArray[np.float32
     Raises:
         UserError: if it cannot be read, in one line that names it.
     """
-    data = read_bytes(path)
+    data = read_bytes(path, key)
     try:
         return decode(data, max_pixels=_MAX_PIXELS, ground=ground)
     except RefusedPicture as refused:
         raise UserError(f"{path}: not a picture that can be read ({refused})") from refused
 
 
-def read_bytes(path: Path | str) -> bytes:
+def read_bytes(path: Path | str, key: str = "path") -> bytes:
     """The bytes of a file; a local path, or any URL that fsspec opens.
 
     Raises:
         UserError: if it cannot be read, in one line that names it.
     """
     name = str(path)
-    # Made absolute, as fsspec would take a folder called `~` in the working directory for the home folder.
-    filesystem, locator = open_storage(str(path.absolute()) if isinstance(path, Path) else name)
+    # A `Path` is made absolute, as a text `~` would be the home folder and not a folder of that name.
+    filesystem, locator = open_storage(str(path.absolute()) if isinstance(path, Path) else name, key)
     try:
         return bytes(read_patiently(lambda: filesystem.cat_file(locator), name))
     except StorageFault as fault:

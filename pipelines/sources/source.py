@@ -18,20 +18,20 @@ class RefusedPicture(Exception):
 
 
 class StorageFault(Exception):
-    """The storage fails, which is no picture's fault. The run stops, so that the same command can resume it later."""
+    """The storage fails, and not a picture. The run stops, so that the same command can resume it later."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SourceEntry:
-    """One picture of a source, small enough to send anywhere: what it is and where, never its pixels.
+    """One picture of a source, without its pixels: what it is and where it is, small enough to send with a task.
 
     Attributes:
         id: name that is unique in the source and says where the picture came from.
-        sha256: hash of the picture's bytes (of its recipe, for generated ones). It decides the split.
+        sha256: hash of the picture's bytes (of its recipe, if it is generated). It decides the split.
         locator: what the source needs to read it again (a path, a tar and a byte range, a number).
-        caption: the caption, or None where the source has none.
-        licence: licence of the picture, or None where unknown.
-        depth: where its depth map is, or None where there is none.
+        caption: the caption, or None if the source has none.
+        licence: licence of the picture, or None if unknown.
+        depth: locator of its depth map, or None if it has none.
         depth_sha256: hash of the depth map's bytes.
     """
 
@@ -44,37 +44,37 @@ class SourceEntry:
     depth_sha256: str | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "id", without_secrets(self.id))  # it is stored; a locator is not
+        object.__setattr__(self, "id", without_secrets(self.id))  # ids are stored in data sets; locators are not
 
 
 class ComputedPictures(Sequence[SourceEntry], ABC):
-    """The pictures of a source that makes them when they are asked for: however many there are, it keeps none."""
+    """The pictures of a source that computes each entry when it is asked for, and keeps none of them."""
 
     @property
     @abstractmethod
     def formula(self) -> str:
-        """All that they follow from, but their number."""
+        """A text that determines all pictures, apart from their number; it is hashed."""
 
     @abstractmethod
     def hashes(self) -> Iterator[str]:
-        """`sha256` of each, in their order, at less than the price of an entry."""
+        """`sha256` of each picture, in order, at less cost than its whole entry."""
 
 
 class Listing(list[SourceEntry]):
-    """The pictures of a source, and the names of what lies beside them and is passed over."""
+    """The pictures of a source, and the names of files beside them that are passed over."""
 
     def __init__(self, entries: Iterable[SourceEntry], passed_over: Iterable[str] = ()) -> None:
         super().__init__(entries)
         self.passed_over = tuple(passed_over)
 
     def beside(self, names: Iterable[str]) -> "Listing":
-        """The same pictures, with more that is passed over."""
+        """The same pictures, with more names that are passed over."""
         return Listing(self, (*self.passed_over, *names))
 
 
 @dataclass(frozen=True, kw_only=True)
 class GroundTruth:
-    """What a generated picture knows about itself; all maps are (H, W) and framed like the picture.
+    """The ground truth of a generated picture; all maps are (H, W) and framed like the picture.
 
     Attributes:
         labels: uint16 object label of each pixel; 0 is the background.
@@ -91,9 +91,9 @@ class GroundTruth:
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A decoded source image: (H, W, 3) float32 RGB in [0, 1], and what else its source knows of it.
+    """A decoded source image, (H, W, 3) float32 RGB in [0, 1], and what else its source knows about it.
 
-    `depth` is (H, W) float32, larger where farther, of sources that have depth but no whole truth.
+    `depth` is (H, W) float32, larger where farther; it is given by sources that have depth but no complete truth.
     """
 
     image: NDArray[np.float32]
@@ -101,7 +101,7 @@ class Picture:
     depth: NDArray[np.float32] | None = None
 
     def knowledge(self) -> Knowledge:
-        """The part of it that renderers may use."""
+        """The knowledge about the picture that renderers may use."""
         if self.truth is None:
             return Knowledge(depth=self.depth)
         far_first = np.zeros(len(self.truth.names), np.float32)
@@ -114,17 +114,17 @@ class Source(Protocol):
 
     @property
     def brings_labels(self) -> bool:
-        """True when its pictures come with their ground truth."""
+        """Whether its pictures come with their ground truth."""
 
     def index(self, limit: int | None) -> Sequence[SourceEntry]:
-        """The first `limit` pictures (all, or the source's own number, when None), in the source's sorted order.
+        """The first `limit` pictures, in the source's sorted order; None for all, or for the source's own number.
 
         Raises:
             UserError: if the source is missing or empty, or lacks what its configuration requires.
         """
 
     def load(self, entry: SourceEntry, framing: Framing, ground: Ground = WHITE) -> Picture:
-        """Decode one picture and bring it to the size asked for, on a ground that shows where there is no picture.
+        """Decode one picture and frame it; the ground shows where there is no picture.
 
         Raises:
             RefusedPicture: if it cannot be read or is not a picture worth painting; the message says why.

@@ -1,9 +1,10 @@
-"""What sources of stored pictures share: their configuration, their storage, and loading what was planned."""
+"""The common base of sources of stored pictures: configuration, storage, and loading the planned pictures."""
 
 import hashlib
 import json
 import os
 import posixpath
+import re
 import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +14,7 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from conf.errors import ConfigError, UserError
-from conf.value import Location
+from conf.value import SourceLocation
 from pipelines.sources.captions import CaptionTemplate
 from pipelines.sources.decode import MAX_PIXELS, decode
 from pipelines.sources.framing import WHITE, Framing, Ground
@@ -21,27 +22,29 @@ from pipelines.sources.reading import read_patiently
 from pipelines.sources.source import Listing, Picture, RefusedPicture, SourceEntry, StorageFault
 from training.data.layout import DATASET_CARD
 
-# .heic and .heif need an extra; without it they are refused with its name: ignoring them would surprise.
+# .heic and .heif need an extra. Without it they are refused with its name, since ignoring them would be a surprise.
 PICTURE_EXTENSIONS = (
     *(".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp"),
     *(".tif", ".tiff", ".avif", ".heic", ".heif"),
 )
 
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+
 
 @dataclass(frozen=True, kw_only=True)
 class StoredSource(ABC):
-    """Pictures that lie as bytes in some storage.
+    """Pictures that are stored as bytes.
 
     Attributes:
         path: where they are: a local path or any fsspec URL (`s3://…`, `gs://…`, `memory://…`).
         require_captions: refuse a source in which a picture has no caption.
         licence: licence of pictures that do not name their own.
-        extensions: what the names of pictures end with, in lower case; case does not matter in the names.
-        max_pixels: larger pictures are refused, by their header; 256 to 178956970.
-        caption: caption of pictures that have none; `%name` is the name of the file, as words.
+        extensions: endings of the names of pictures, in lower case; in the names, case does not matter.
+        max_pixels: pictures of more pixels are refused by their header; 256 to 178956970.
+        caption: caption of pictures that have none; `%name` is the name of the file as words.
     """
 
-    path: Location
+    path: SourceLocation
     require_captions: bool = False
     licence: str | None = None
     extensions: tuple[str, ...] = PICTURE_EXTENSIONS
@@ -77,16 +80,16 @@ class StoredSource(ABC):
             RefusedPicture, StorageFault: as `load`.
         """
         try:
-            return read_patiently(lambda: self.read(entry), entry.locator)
+            return read_patiently(lambda: self.read(entry), printable(entry.locator))
         except RefusedPicture:
             filesystem, home = self.home(entry)
-            # An empty folder is what a disk leaves behind that was unplugged.
+            # An unplugged disk leaves an empty folder.
             if not filesystem.exists(home) or (filesystem.isdir(home) and not filesystem.ls(home, detail=False)):
                 raise StorageFault(f"{home}: gone, and {entry.id} with it; try again later") from None
             raise
 
     def listing(self, entries: Sequence[SourceEntry], passed_over: Iterable[str]) -> Listing:
-        """The pictures that were found, those without a caption given one by the template.
+        """The listing of the pictures that were indexed; those without a caption get one from the template.
 
         Raises:
             UserError: if captions are required and lacking.
@@ -104,7 +107,7 @@ class StoredSource(ABC):
 
         Raises:
             RefusedPicture: if it cannot be read, is not a picture, or is not the one that was indexed.
-            StorageFault: if the storage fails, or all that was planned is gone from it.
+            StorageFault: if the storage fails, or the folder or file that holds the picture is gone.
         """
         data = self.read_planned(entry)
         if hashlib.sha256(data).hexdigest() != entry.sha256:
@@ -122,11 +125,11 @@ class StoredSource(ABC):
 
 
 def list_files(filesystem: AbstractFileSystem, root: str) -> list[str]:
-    """Paths of all files under a folder, relative to it, sorted; nothing hidden (`.git`, `._photo.jpg`).
+    """Paths of all files under a folder, relative to it, sorted, without hidden ones (`.git`, `._photo.jpg`).
 
-    Links are followed, each folder is entered once, so that circles end. Broken links are listed, pipes and devices
-    are not. A data set of ours below the folder, finished or begun, stands as one path that ends in `/`: what a command
-    wrote beside its pictures is no source of its next run.
+    Links are followed; each folder is entered once, so that cycles end. Broken links are listed, pipes and devices are
+    not. A data set of this program below the folder, finished or begun, is listed as one path that ends in `/`: frames
+    that a command wrote beside its pictures must not become the source of its next run.
 
     Raises:
         UserError: if the storage fails.
@@ -138,15 +141,15 @@ def list_files(filesystem: AbstractFileSystem, root: str) -> list[str]:
 
 
 def _without_own(filesystem: AbstractFileSystem, root: str, names: list[str]) -> list[str]:
-    """The same, with one name for all that is in a data set of ours."""
+    """The same names, with one name in place of all files of a data set of this program."""
     cards = (name for name in names if name.endswith(f"/{DATASET_CARD}"))
-    own = tuple(f"{posixpath.dirname(card)}/" for card in cards if _is_own(filesystem, posixpath.join(root, card)))
-    outermost = [folder for folder in own if not folder.startswith(tuple({*own} - {folder}))]
-    return sorted([*(name for name in names if not name.startswith(own)), *outermost])
+    folders = tuple(f"{posixpath.dirname(card)}/" for card in cards if _is_own(filesystem, posixpath.join(root, card)))
+    outermost = [folder for folder in folders if not folder.startswith(tuple({*folders} - {folder}))]
+    return sorted([*(name for name in names if not name.startswith(folders)), *outermost])
 
 
 def _is_own(filesystem: AbstractFileSystem, path: str) -> bool:
-    """Whether a `dataset.json` is of a data set of ours; there are others of that name, and it may be damaged."""
+    """Whether a `dataset.json` is the card of a data set of this program; other programs' files may have that name."""
     try:
         card = json.loads(read_patiently(lambda: bytes(filesystem.cat_file(path)), printable(path)))
     except StorageFault as fault:
@@ -157,12 +160,12 @@ def _is_own(filesystem: AbstractFileSystem, path: str) -> bool:
 
 
 def is_hidden(path: str) -> bool:
-    """Whether a relative path is of something hidden, or in something hidden."""
+    """Whether a relative path names a hidden file or folder, or something inside a hidden folder."""
     return any(part.startswith(".") and part not in (".", "..") for part in path.split("/"))
 
 
 def _local_files(root: str) -> Iterator[str]:
-    """fsspec's own walk neither lists linked files nor reports folders that it may not enter."""
+    """Paths of a local folder's files; fsspec's own walk omits linked files and hides folders that it may not enter."""
     entered: set[str] = set()
     for folder, subfolders, names in os.walk(root, followlinks=True, onerror=_raise):
         real = os.path.realpath(folder)
@@ -178,7 +181,7 @@ def _local_files(root: str) -> Iterator[str]:
 
 
 def _regular_or_missing(path: str) -> bool:
-    """A named pipe that calls itself a picture would block its reader for ever."""
+    """Whether a path is a regular file or missing; a pipe with a picture's name would block its reader forever."""
     try:
         return stat.S_ISREG(os.stat(path).st_mode)
     except OSError:
@@ -186,12 +189,21 @@ def _regular_or_missing(path: str) -> bool:
 
 
 def printable(name: str) -> str:
-    """A name that any file format can hold: bytes that are not UTF-8 (old archives) are written `\\xe9`."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """A name that any file format can hold: bytes that are not UTF-8 (from old archives) become `\\xe9`.
+
+    Other halves of characters, which JSON can hold, become `\\ud800`.
+    """
+    return _HALF_CHARACTER.sub(_escaped, name)
+
+
+def _escaped(half: re.Match[str]) -> str:
+    """Python's stand-in for a byte (PEP 383) as that byte, any other half of a character as its number."""
+    code = ord(half[0])
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
 
 
 def ending(name: str) -> str:
-    """What decides whether a file is a picture: `.jpg` of `a/B.JPG`."""
+    """The ending of a name in lower case, which decides whether a file is a picture: `.jpg` for `a/B.JPG`."""
     return posixpath.splitext(name)[1].lower()
 
 

@@ -15,6 +15,7 @@ from fsspec import AbstractFileSystem
 
 from conf.errors import UserError
 from pipelines.sources.captions import TEXT_ENDINGS, Annotation, json_annotation, text_caption
+from pipelines.sources.depth import is_called_depth
 from pipelines.sources.patterns import matching_files, short_names
 from pipelines.sources.source import Listing, SourceEntry
 from pipelines.sources.stored import StoredSource, is_hidden, printable
@@ -26,16 +27,16 @@ NUM_READERS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class WebDatasetSource(StoredSource):
-    """Pictures of image-and-caption tars, in the order of the tars' names and then as they stand in each tar.
+    """Pictures of image-and-caption tars, in the order of the tars' names and then in the order within each tar.
 
     `path` is a tar, a folder of tars, or a pattern: `train-{00000..00015}.tar`, `train-*.tar`. Tars must not be
-    compressed, because pictures are read by their place in the tar. Members of a sample follow one another (`tar
-    --sort=name`); its first picture counts. Samples without a picture are passed over and named, and so are all other
-    members but pictures, `.txt`, `.caption` and `.json`; everything hidden is left alone. A caption comes from
+    compressed, because pictures are read by their byte ranges. Members of a sample must follow one another (`tar
+    --sort=name`); its first picture counts. Samples without a picture are passed over and named, and so are members
+    other than pictures, `.txt`, `.caption` and `.json`, and depth maps; hidden files are ignored. A caption comes from
     `key.txt`, `key.caption` or `key.jpg.txt`, else from `caption` in `key.json`.
 
-    A key ends at the first dot of a name, as webdataset has it. Where that leaves a sample no member with a plain
-    ending, its names have dots in their keys (`study v2.0.jpg`, `study v2.0.txt`), and keys end at the last dot.
+    A key ends at the first dot of a name, as in webdataset. If no member of a sample has a plain ending then, its keys
+    contain dots (`study v2.0.jpg`, `study v2.0.txt`), and they end at the last dot instead.
     """
 
     def index(self, limit: int | None) -> Listing:
@@ -45,11 +46,11 @@ class WebDatasetSource(StoredSource):
             UserError: if there are no tars or no pictures in them, a tar is truncated or damaged, a caption is
                 malformed, or captions are required and lacking; one line that names the tar.
         """
-        filesystem, tars, beside = matching_files(self.path, ".tar", "tars")
-        return self.index_tars(filesystem, tars, limit).beside(beside)
+        filesystem, tars, other_names = matching_files(self.path, ".tar", "tars")
+        return self.index_tars(filesystem, tars, limit).beside(other_names)
 
     def index_tars(self, filesystem: AbstractFileSystem, tars: Sequence[str], limit: int | None) -> Listing:
-        """The same of these tars; raises what `index` does."""
+        """As `index`, for the given tars; raises what `index` does."""
         scan = partial(self._entries, filesystem, limit)
         entries: list[SourceEntry] = []
         passed_over: list[str] = []
@@ -73,12 +74,12 @@ class WebDatasetSource(StoredSource):
         return data
 
     def home(self, entry: SourceEntry) -> tuple[AbstractFileSystem, str]:
-        """The tar."""
+        """The storage and the tar of a picture."""
         filesystem, _ = open_storage(self.path)
         return filesystem, json.loads(entry.locator)["tar"]
 
     def _entries(self, filesystem: AbstractFileSystem, limit: int | None, tar: str, name: str) -> Listing:
-        """The first pictures of one tar, and the names of what is passed over in it."""
+        """The first pictures of one tar, and the names of members that are passed over."""
         keys: set[str] = set()
         entries: list[SourceEntry] = []
         passed_over: list[str] = []
@@ -103,18 +104,22 @@ class WebDatasetSource(StoredSource):
     def _entry(
         self, file: IO[bytes], tar: str, id_: str, members: Iterable[tuple[str, tarfile.TarInfo]]
     ) -> tuple[SourceEntry | None, list[str]]:  # fmt: skip
-        """One sample, as (ending, member) each; None if it holds no picture. And the names of members not read."""
+        """The picture of one sample, or None if it has none, and the names of members that are not read.
+
+        Args:
+            members: (ending, member) of each member of the sample.
+        """
         unread: list[str] = []
         picture: tuple[str, str] | None = None
-        beside, default = Annotation(), Annotation(licence=self.licence)
+        own, default = Annotation(), Annotation(licence=self.licence)
         captions = {picture_ending + ending for picture_ending in ("", *self.extensions) for ending in TEXT_ENDINGS}
         for kind, member in members:
             where = printable(f"{tar}:{member.name}")
             if kind in captions:
-                beside = Annotation(caption=text_caption(_content(file, member), where)).over(beside)
+                own = Annotation(caption=text_caption(_content(file, member), where)).over(own)
             elif kind == ".json":
-                beside = beside.over(json_annotation(_content(file, member), where))
-            elif kind in self.extensions and picture is None:
+                own = own.over(json_annotation(_content(file, member), where))
+            elif kind in self.extensions and picture is None and not is_called_depth(member.name):
                 place = {"tar": tar, "offset": member.offset_data, "length": member.size}
                 picture = json.dumps(place), hashlib.sha256(_content(file, member)).hexdigest()
             else:
@@ -122,7 +127,7 @@ class WebDatasetSource(StoredSource):
         if picture is None:
             return None, unread
         locator, sha256 = picture
-        annotation = beside.over(default)
+        annotation = own.over(default)
         entry = SourceEntry(
             id=printable(id_), sha256=sha256, locator=locator, caption=annotation.caption, licence=annotation.licence
         )
@@ -132,7 +137,7 @@ class WebDatasetSource(StoredSource):
 def _members(file: IO[bytes], tar: str, pass_over: Callable[[str], None]) -> Iterator[tarfile.TarInfo]:
     """The files in a tar that belong to samples, up to its end mark; `pass_over` gets the names of others.
 
-    Python's reader takes damage after the first header for the end, so the end mark itself is looked for.
+    Python's reader takes damage after the first header for the end of the tar, so the end mark itself is checked.
     """
     try:
         with tarfile.open(fileobj=file, mode="r:") as reader:
@@ -153,7 +158,7 @@ def _members(file: IO[bytes], tar: str, pass_over: Callable[[str], None]) -> Ite
 
 
 def _content(file: IO[bytes], member: tarfile.TarInfo) -> bytes:
-    """A member's bytes; too few of them in a truncated tar, which the reader finds out at its next step."""
+    """A member's bytes. In a truncated tar they may be too few, which the reader detects at its next step."""
     file.seek(member.offset_data)
     return file.read(member.size)
 
@@ -168,7 +173,7 @@ def _key_and_ending(name: str) -> tuple[str, str]:
 def _samples(
     key: str, members: Sequence[tarfile.TarInfo]
 ) -> dict[str, list[tuple[str, tarfile.TarInfo]]]:  # fmt: skip
-    """Members that share a key by webdataset's convention, as (ending, member) by the key that they really have."""
+    """Key -> (ending, member) of members whose names are equal up to the first dot; see `WebDatasetSource` on dots."""
     by_first_dot = [(_key_and_ending(member.name)[1], member) for member in members]
     if any(ending.count(".") == 1 for ending, _ in by_first_dot):
         return {key: by_first_dot}

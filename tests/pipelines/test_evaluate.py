@@ -141,7 +141,7 @@ def test_one_bad_process_is_named_and_the_others_are_judged(
         (("weights.clip={here}/nowhere",), "weights.clip={here}/nowhere: not allowed"),
         (("weights.clip={here}/empty",), "weights.clip={here}/empty: not allowed; allowed: a CLIP model"),
         (("weights.inception={here}/still/0.png",), "weights.inception={here}/still/0.png: not allowed"),
-        (("weights.lpips_backbone={here}/still/0.png",), "weights.lpips_heads=None: not allowed"),
+        (("weights.lpips_backbone={here}/still/0.png",), "weights.lpips_heads=null: not allowed"),
         (("layout.generated=dataset",), "a folder of sequences; it holds none (read as dataset)"),
         (("out={here}/still",), "out={here}/still: not allowed; allowed: a new or empty folder"),
     ],

@@ -123,6 +123,7 @@ def test_hooks_that_a_family_does_not_have_do_what_suits_most() -> None:
     assert (plain.gains_by_batches(config), plain.device(config), plain.ground(config), dict(files)) == (
         False, "cpu", (1.0, 1.0, 1.0), {},
     )  # fmt: skip
+    assert plain.reads_depth(config)
     plain.check_assets(config, {})
     plain.check_source(config, brings_labels=False)
     seeds = [np.random.SeedSequence(number) for number in range(2)]

@@ -192,8 +192,10 @@ def test_the_same_painter_may_be_made_again_and_another_may_not(runs: Folders, t
     out = assemble(runs, tmp_path / "painter")
     before = weights_hash(out)
     assert weights_hash(assemble(runs, out)) == before
-    with pytest.raises(UserError, match="this one holds a painter of other parts"):
+    with pytest.raises(UserError, match="this one holds a painter with other weights as "):
         assemble(runs, out, replication="null")
+    with pytest.raises(UserError, match="this one holds a painter without LoRA ink$"):
+        assemble(runs, out, loras=f"[{{name: ink, path: {runs['spatial']}}}]")
     assert weights_hash(out) == before
 
 
@@ -223,6 +225,24 @@ def test_a_folder_that_holds_something_else_is_left_alone(runs: Folders, tmp_pat
         ({"loras": "[{path: x, name: base}]"}, r"loras.*name=base: not allowed"),
         ({"loras": "[a/base]"}, r"loras.*name=base: not allowed; .*; loras=\[{name: NAME, path: a/base}\] names it"),
         ({"loras": "[a/x,b/x]"}, "allowed: LoRAs of different names"),
+        *(
+            ({"loras": loras}, f"^loras={re.escape(value)}: not allowed; allowed: paths, or {{name: NAME, path: PATH}}")
+            for loras, value in (
+                ("[[a]]", "[a]"),
+                ("[null]", "null"),
+                ("[{name: x}]", "{name: x}"),
+                ("[{name: x, path: [a]}]", "{name: x, path: [a]}"),
+            )
+        ),
+        ({"loras": "[1]"}, "^loras=1: no such file or folder"),
+        ({"loras": "[{name: x, path: /nowhere}]"}, "^loras=/nowhere: no such file or folder"),
+        *(
+            (
+                {"licences": f"{{base: {value}}}"},
+                "^licences={.*: not allowed; allowed: the name of a licence for each part",
+            )
+            for value in ("[1]", "{a: b}", "null", "''")
+        ),
         ({"loras": "[x.v1.safetensors,x v1.safetensors]"}, "allowed: LoRAs of different names, as in loras="),
     ],
 )
@@ -271,7 +291,7 @@ def test_parts_that_were_trained_on_others_are_refused(runs: Folders, tmp_path: 
     with pytest.raises(UserError, match="way: trained beside a spatial_lora that is not among the loras"):
         assemble(runs, tmp_path / "painter", loras=f"[{runs['way']}]")
     with pytest.raises(
-        UserError, match=r"spatial=.*made for another base; it was trained on another base"
+        UserError, match=r"loras=.*bare: made for another base; it was trained on another base"
     ):  # weights alone, without a card
         bare = tmp_path / "bare"
         shutil.copytree(runs["spatial"] / "weights", bare)

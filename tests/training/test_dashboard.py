@@ -4,6 +4,7 @@ import errno
 import importlib.util
 import json
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -74,6 +75,25 @@ def test_the_command_writes_three_files_and_no_path_or_secret(
     assert sorted(files) == ["report.json", "sweep.yaml", "workspace.json"]
     for text in files.values():
         assert "0123456789abcdef" not in text and str(config.out) not in text and str(Path.home()) + "/" not in text
+
+
+@needs_workspaces
+def test_the_command_that_is_printed_next_saves_the_same_workspace(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dashboard(f"out={tmp_path / 'a b'}", "project=walls", "name=My walls") == COMPLETE
+    start, *overrides = capsys.readouterr().out.splitlines()[-1].partition("training.dashboard ")[::2]
+    assert start == "next: python -m "
+    following = dashboard_config(compose("dashboard", shlex.split(overrides[0])))
+    assert (following.project, following.name, following.out) == ("walls", "My walls", tmp_path / "a b")
+    assert following.mode == "online"
+
+
+@needs_workspaces
+def test_files_are_not_put_into_the_weights_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "run_card.json").write_text("{}")
+    assert dashboard(f"out={tmp_path / 'board'}") == BAD_CONFIGURATION
+    assert "which holds the weights of a run" in capsys.readouterr().err and len(list(tmp_path.iterdir())) == 1
 
 
 @needs_workspaces

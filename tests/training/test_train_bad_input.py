@@ -39,6 +39,7 @@ from training.run.checkpoint import newest_sound
         ({"optimizer": "prodigy", "distributed": "fsdp2"}, "distributed=fsdp2: not allowed; allowed: ddp"),
         ({"ema_decay": 1}, "ema_decay=1"),
         ({"clip_norm": 0}, "clip_norm=0"),
+        ({"peak_tflops": "1e-320"}, "peak_tflops=1e-320: not allowed; allowed: 0.001 or more, or null"),
         ({"caption_dropout": 1.5}, "caption_dropout=1.5"),
         ({"prompts": "[]"}, r"prompts=\[\]"),
         ({"model": "sd15", "model.path": ""}, "model.path="),

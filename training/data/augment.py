@@ -1,7 +1,7 @@
-"""Random changes to sequences, the same for all frames of one, so that a process stays one.
+"""Random changes to sequences, the same for all frames of a sequence, so that it still shows one painting process.
 
 Every draw comes from (seed, position): the same sample is changed in the same way after a resume, whichever rank or
-worker reads it, and in another way when its turn comes again.
+worker reads it, and in another way in the next epoch.
 """
 
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """What is changed at random; by default nothing.
+    """Random changes; none by default.
 
     Attributes:
-        flip: how often a sequence is mirrored, 0 to 1. Captions that say left or right become wrong.
-        crop: up to which share of each side is cut away, 0 to 0.5; the rest is scaled to the full size.
+        flip: probability that a sequence is mirrored, 0 to 1. Captions that say left or right become wrong.
+        crop: largest share of each side that is cut away, 0 to 0.5; the rest is scaled to the full size.
         colour: largest change of brightness, contrast and saturation, 0 to 0.5. Unfinished canvas changes too, and
             captions that name colours become less true.
     """
@@ -64,7 +64,10 @@ class Augmentation:
 
 
 def _box(height_px: int, width_px: int, cut: float, left: float, top: float) -> "Tensor":
-    """(1, 4, 2) corners (x, y), clockwise, of a box that lacks a share `cut` of each side; (left, top) of it before."""
+    """(1, 4, 2) corners (x, y), clockwise, of a box without a share `cut` of each side.
+
+    Shares `left` and `top` of what is cut are cut on the left and at the top.
+    """
     import torch
 
     x0, y0 = (width_px - 1) * cut * left, (height_px - 1) * cut * top

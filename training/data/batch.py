@@ -10,15 +10,15 @@ if TYPE_CHECKING:
     from training.data.text import Text
 
 Tokenise = Callable[[Sequence[str]], "torch.Tensor"]
-"""(B,) captions -> (B, L) int64 numbers of their words and pieces of words."""
+"""(B,) captions -> (B, L) int64 token ids."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CachedLatents:
-    """What `pipelines.encode` stored for a batch, instead of frames.
+    """Latents and embeddings that `pipelines.encode` stored for a batch, instead of frames.
 
     Attributes:
-        mean, logvar: (B, S, C, h, w) float32: the posterior of the codec, not scaled; S is T where it encodes each
+        mean, logvar: (B, S, C, h, w) float32: the posterior of the codec, not scaled; S is T if the codec encodes each
             frame alone.
         text: float32 embeddings of the captions.
     """
@@ -41,10 +41,10 @@ class SequenceBatch:
         positions: (B,) int64 place of each sample in the endless global stream. All randomness of a sample is drawn
             from (seed, position).
         captions: (B,) captions, method phrase included.
-        token_ids: (B, L) int64 of the captions; None unless readers were given a tokeniser.
-        frames: (B, T, 3, H, W) float32 in [-1, 1]; T is 1, the last frame, where a stage reads finished pictures only;
-            None when latents are cached. On their way to a GPU (`as_bytes`) they are uint8.
-        latents: None when frames are given.
+        token_ids: (B, L) int64 token ids of the captions; None unless readers were given a tokeniser.
+        frames: (B, T, 3, H, W) float32 in [-1, 1]; T is 1, the last frame, if a stage reads finished pictures only;
+            None if latents are cached. On their way to a GPU (`as_bytes`) they are uint8.
+        latents: cached latents; None if there are frames.
     """
 
     keys: tuple[str, ...]
@@ -58,7 +58,7 @@ class SequenceBatch:
         return len(self.keys)
 
     def first(self, number: int) -> "SequenceBatch":
-        """The first so many samples."""
+        """The first `number` samples."""
         part = self.moved(lambda tensor: tensor[:number])
         return replace(part, keys=self.keys[:number], captions=self.captions[:number])
 
@@ -67,7 +67,7 @@ class SequenceBatch:
         return self.moved(lambda tensor: tensor.to(device))
 
     def tokenised(self, tokenise: Tokenise) -> "torch.Tensor":
-        """(B, L) numbers of the words of the captions: as the readers found them, or found here."""
+        """(B, L) token ids of the captions: those of the readers, or computed here."""
         return tokenise(self.captions).to(self.positions.device) if self.token_ids is None else self.token_ids
 
     def moved(self, move: "Callable[[torch.Tensor], torch.Tensor]") -> "SequenceBatch":

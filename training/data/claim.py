@@ -1,9 +1,10 @@
-"""The one rule for output folders, of all commands.
+"""The rule for output folders that all commands follow.
 
 A command writes into a folder that is new, empty, or its own: of the same kind and recipe. Anything else is refused in
-one line, and nothing in it is touched. While a command writes it holds the folder, so that no second one does; the hold
-ends with the process, however that ends. Folders that were made and stayed empty are removed again. Of an object store
-it is `training.data.remote_claim` that holds.
+one line, and nothing in it is touched; so is a folder inside weights, a painter or the like (`training.data.owned`).
+While a command writes, it locks the folder, so that no other command writes there; the lock ends with the process,
+however that ends. Folders that were made and stayed empty are removed again.
+Folders of an object store are claimed by `training.data.remote_claim`.
 """
 
 import fcntl
@@ -14,6 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from conf.errors import ConfigError, UserError
 from training.data.manifest import is_temporary
+from training.data.owned import refuse_owned
 from training.data.remote import AnyPath, RemotePath
 from training.data.remote_claim import is_claim, is_claimed, sole_remote_writer
 
@@ -28,7 +30,7 @@ def claimed_folder(root: AnyPath, *, what: str, card: str, check: Callable[[], N
         root: the folder; it and those above it are made if they are not there.
         what: the kind of thing, with its article, such as `a data set`.
         card: name of the file that says that a folder is of this kind.
-        check: refuses, as `UserError`, what is there under another recipe; called only where there is a card.
+        check: raises a `UserError` if the folder holds another recipe's work; called only if there is a card.
 
     Raises:
         UserError: if the folder cannot be made, is in use, or holds something else.
@@ -46,9 +48,10 @@ def held_folder(root: AnyPath) -> Iterator[None]:
     """Make a folder and lock it for this process; if it was made here and stays empty, it is removed again.
 
     Raises:
-        UserError: if it cannot be made, is a file, or is in use.
+        UserError: if it cannot be made, is a file, is in use, or lies in weights, a painter or the like.
     """
     if isinstance(root, RemotePath):
+        refuse_owned(root)
         with sole_remote_writer(root):
             yield
         return
@@ -57,6 +60,7 @@ def held_folder(root: AnyPath) -> Iterator[None]:
     for path in (root, *root.parents):
         if path.is_symlink() and not path.exists():
             raise ConfigError("out", root, f"a folder; {'this' if path == root else path} is a link to nothing")
+    refuse_owned(root)
     made = [path for path in (root, *root.parents) if not path.exists()]
     try:
         with ExitStack() as stack:
@@ -88,13 +92,13 @@ def naming_out(root: AnyPath) -> Iterator[None]:
         raise UserError(f"out={root}: {error.filename or root}: {error.strerror or error}") from error
 
 
-_held: set[int] = set()
+_lock_descriptors: set[int] = set()
 
 
 def _let_go() -> None:
     """Close the lock's file in a forked process, as the lock lasts while any process has it open."""
-    while _held:
-        os.close(_held.pop())
+    while _lock_descriptors:
+        os.close(_lock_descriptors.pop())
 
 
 os.register_at_fork(after_in_child=_let_go)
@@ -111,38 +115,38 @@ def sole_writer(root: AnyPath) -> Iterator[None]:
         with sole_remote_writer(root):
             yield
         return
-    folder, holder = os.open(root, os.O_RDONLY), os.getpid()
+    descriptor, holder_pid = os.open(root, os.O_RDONLY), os.getpid()
     try:
         try:
-            _lock(folder)
+            _lock(descriptor)
         except BlockingIOError:
             raise UserError(f"{root}: another run is writing here") from None
         except OSError:
             pass  # a shared filesystem without locks; commits are atomic all the same
-        _held.add(folder)
+        _lock_descriptors.add(descriptor)
         yield
     finally:
-        if os.getpid() == holder:
-            _held.discard(folder)
-            os.close(folder)
+        if os.getpid() == holder_pid:
+            _lock_descriptors.discard(descriptor)
+            os.close(descriptor)
 
 
-def _lock(folder: int) -> None:
-    """Take the writers' lock. Readers that check it hold it for microseconds: a second try fails only for a writer."""
+def _lock(descriptor: int) -> None:
+    """Take the writers' lock. Readers that check it have it for microseconds: a second try fails only for a writer."""
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         time.sleep(_LOOK_S)
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def is_being_written(root: AnyPath) -> bool:
     """Whether a run is writing to the folder now. The check disturbs neither runs nor other checks."""
     if isinstance(root, RemotePath):
         return is_claimed(root)
-    folder = os.open(root, os.O_RDONLY)
+    descriptor = os.open(root, os.O_RDONLY)
     try:
-        fcntl.flock(folder, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     except OSError:
@@ -150,4 +154,4 @@ def is_being_written(root: AnyPath) -> bool:
     else:
         return False
     finally:
-        os.close(folder)  # which gives the lock back
+        os.close(descriptor)  # this releases the lock

@@ -53,14 +53,14 @@ class DatasetCard:
     schema_version: int = SCHEMA_VERSION
 
     def write(self, root: AnyPath) -> None:
-        """Write it, whole or not at all."""
+        """Write it, completely or not at all."""
         write_atomically(dataset_file(root), self._document())
 
     def begin(self, root: AnyPath) -> None:
-        """The same where there is none yet.
+        """Write it where there is none yet.
 
         Raises:
-            UserError: if another run has put its own into a folder of an object store at this moment.
+            UserError: if another run has just begun a data set in this folder of an object store.
         """
         path = dataset_file(root)
         if not isinstance(path, RemotePath):
@@ -81,7 +81,7 @@ class DatasetCard:
         return sealed(to_json(fields))
 
     def completed(self, root: AnyPath, totals: dict[str, Any]) -> "DatasetCard":
-        """The same with totals and hashes when all shards are there; without them as long as some lack."""
+        """The card with totals and hashes if all shards are committed; without them otherwise."""
         if totals["num_shards"] < len(self.shards):
             return replace(self, totals=None, manifests=None)
 
@@ -150,7 +150,7 @@ def read_card(root: AnyPath) -> DatasetCard:
     path = dataset_file(root)
     try:
         is_folder = root.is_dir()
-    except OSError as error:  # a name too long for any
+    except OSError as error:  # for example a name that is too long
         raise UserError(f"dataset={root}: {error.strerror}") from error
     if not is_folder:
         raise UserError(f"dataset={root}: no such folder")
@@ -167,7 +167,7 @@ def parse_card(data: bytes, where: str) -> DatasetCard:
 
     Raises:
         UserError: if it is of another schema version; `where` names it.
-        DamagedCard: if it is none, or not what was written.
+        DamagedCard: if it is no card, or not what was written.
     """
     try:
         fields = parse_object(data, dict[str, Any])
@@ -197,15 +197,15 @@ def read_manifests(root: AnyPath, names: Iterable[str]) -> Iterator[ShardManifes
 
 
 def committed_names(root: AnyPath) -> list[str]:
-    """Names of all shards that have a manifest, in the plan or not."""
+    """Names of all shards that have a manifest, planned or not."""
     names = (f"{folder}{path.stem}" for folder, paths in shard_files(root) for path in paths if path.suffix == ".json")
     return sorted(name for name in names if is_shard_name(name))
 
 
 def shard_files(root: AnyPath) -> Iterator[tuple[str, list[AnyPath]]]:
-    """What is in each folder of shards, listed one after the other, with its part in their names: "" or `00012/`."""
+    """The files of each folder of shards, with the folder's part of shard names: "" or `00012/`."""
     top: list[AnyPath] = list(shards_folder(root).iterdir()) if shards_folder(root).is_dir() else []
-    below_it = {path.name: path for path in top if is_folder_of_shards(path.name)}
-    yield "", [path for path in top if path.name not in below_it]
-    for name, folder in sorted(below_it.items()):
+    subfolders = {path.name: path for path in top if is_folder_of_shards(path.name)}
+    yield "", [path for path in top if path.name not in subfolders]
+    for name, folder in sorted(subfolders.items()):
         yield f"{name}/", list(folder.iterdir()) if folder.is_dir() else [folder]

@@ -1,8 +1,8 @@
 """Sequences as a base model sees them: latents instead of frames, embeddings instead of words.
 
-A data set of these is like any other: a sequence keeps its key, caption and facts, and has `latents.safetensors` where
-its frames were. Embeddings stand in a split of their own, `text`, once a caption: its sequences are captions, their
-keys the hashes of these, in ascending order.
+A data set of these is like any other: a sequence keeps its key, caption and facts, and has `latents.safetensors` in
+place of its frames. Embeddings are in a split of their own, `text`, one for each distinct caption: its sequences are
+captions, whose keys are their hashes, in ascending order.
 """
 
 import itertools
@@ -29,15 +29,15 @@ TEXT_MEMBER = "text.safetensors"
 
 @dataclass(frozen=True, kw_only=True)
 class Encoding:
-    """What an encoded data set was made of and with: `encoding` in the recipe of its card.
+    """What an encoded data set was made from, and with which base: `encoding` in the recipe of its card.
 
     Attributes:
         base: fingerprint of the base model.
-        dtype: of the stored numbers.
+        dtype: type of the stored numbers.
         size_px: (height, width) of the frames.
         source: configuration hash of the data set of frames.
         manifests: split -> hash of its manifests in that data set.
-        num_latents: S of a sequence's latents; None where there is one for each frame.
+        num_latents: S of a sequence's latents; None if there is one for each frame.
     """
 
     base: str
@@ -53,7 +53,7 @@ class Encoding:
 
 
 def encoding_of(card: DatasetCard) -> Encoding | None:
-    """What a data set was encoded with; None when it holds frames."""
+    """How a data set was encoded; None if it holds frames."""
     return typed(Encoding, card.recipe["encoding"], "encoding") if "encoding" in card.recipe else None
 
 
@@ -84,7 +84,7 @@ def latents_of(sequence: StoredSequence) -> "tuple[Tensor, Tensor]":
 
 
 def embedding_of(sequence: StoredSequence) -> "dict[str, Tensor]":
-    """What a base reads of a caption, as stored: tensors by name, such as `text` (L, D).
+    """The embedding of a caption, as stored: tensors by name, such as `text` (L, D).
 
     Raises:
         ValueError: if it holds none.
@@ -93,7 +93,7 @@ def embedding_of(sequence: StoredSequence) -> "dict[str, Tensor]":
 
 
 def caption_indices(texts: StoredSplit, split: StoredSplit) -> NDArray[np.int64]:
-    """(N,) where in the split of embeddings the caption of each sequence of a split stands.
+    """(N,) number of each sequence's caption in the split of embeddings.
 
     Raises:
         UserError: if one has no embedding.
@@ -101,10 +101,10 @@ def caption_indices(texts: StoredSplit, split: StoredSplit) -> NDArray[np.int64]
     digests, caption_of = np.unique(split.captions, return_inverse=True)
     keys = np.array([digest.ljust(16, b"\0").hex() for digest in digests.tolist()], np.bytes_)  # numpy strips zeros
     indices = np.minimum(np.searchsorted(texts.keys, keys), len(texts) - 1)
-    lacking = (texts.keys[indices] != keys)[caption_of]
-    if lacking.any():
-        caption = next(itertools.compress(split.records(), lacking))["caption"] or ""
-        raise UserError(f"{texts.url}: {lacking.sum()} captions have no embedding, first '{caption}'")
+    is_missing = (texts.keys[indices] != keys)[caption_of]
+    if is_missing.any():
+        caption = next(itertools.compress(split.records(), is_missing))["caption"] or ""
+        raise UserError(f"{texts.url}: {is_missing.sum()} captions have no embedding, first '{caption}'")
     return np.asarray(indices[caption_of], np.int64)
 
 

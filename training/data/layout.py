@@ -9,20 +9,23 @@ from training.data.remote import Place, below
 SCHEMA_VERSION = 2
 SPLITS = ("train", "val")
 TEXT_SPLIT = "text"
-"""Of an encoded data set: the embeddings of its captions."""
+"""The split of an encoded data set that holds the embeddings of its captions."""
 FrameFormat = Literal["webp", "png", "jpg"]
 FRAME_FORMATS = ("webp", "png", "jpg")
 MOST_SEQUENCES = 100_000_000
-"""Of one data set: more would not sort by their eight-digit keys."""
+"""The most sequences of one data set: more would not sort by their eight-digit keys."""
 
 DATASET_CARD = "dataset.json"
-"""Name of the file by which a folder is a data set."""
+"""Name of the file that makes a folder a data set."""
 
 ARTIST = "artist"
-"""Family, and renderer's name, of sequences that people painted: they have frames, and no stroke program."""
+"""Family and renderer name of sequences that people painted: they have frames, but no stroke program."""
 
 MOST_SHARDS_TOGETHER = 5_000
-"""In one folder: a tar and a manifest each; file systems and object stores are slow with more than 10,000 entries."""
+"""The most shards in one folder, each of which is a tar and a manifest.
+
+File systems and object stores are slow with more than 10,000 entries.
+"""
 _SHARDS_A_FOLDER = 1_000  # of each split
 _KEY = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}")
 _FOLDER_NAME = re.compile(r"[0-9]{5,6}")
@@ -30,27 +33,27 @@ _SHARD_NAME = re.compile(r"(?:[0-9]{5,6}/)?(train|val|text)-([0-9]{5,9})-of-([0-
 
 
 def dataset_file(root: Place) -> Place:
-    """What the data set is: configuration, totals, licences."""
+    """The card of a data set: configuration, totals, licences."""
     return below(root, DATASET_CARD)
 
 
 def samples_file(root: Place) -> Place:
-    """A row a sequence, with its metrics."""
+    """The table with one row per sequence, with its metrics."""
     return below(root, "samples.parquet")
 
 
 def quarantine_file(root: Place) -> Place:
-    """A row a refused input."""
+    """The table with one row per refused input."""
     return below(root, "quarantine.jsonl")
 
 
 def shards_folder(root: Place) -> Place:
-    """Where tars and manifests are."""
+    """The folder of tars and manifests."""
     return below(root, "shards")
 
 
 def timings_folder(root: Place) -> Place:
-    """Seconds spent on each shard: the one thing that differs from run to run, so it stands apart."""
+    """The folder of the seconds spent on each shard; kept apart because they alone differ from run to run."""
     return below(root, "timings")
 
 
@@ -65,7 +68,7 @@ def manifest_name(shard: str) -> str:
 
 
 def shard_name(split: str, number: int, count: int, *, in_folder: bool = False) -> str:
-    """`train-00003-of-00016`; `00012/train-12003-of-39063` where there are too many for one folder."""
+    """`train-00003-of-00016`; `00012/train-12003-of-39063` if there are too many for one folder."""
     folder = f"{number // _SHARDS_A_FOLDER:05d}/" if in_folder else ""
     return f"{folder}{split}-{number:05d}-of-{count:05d}"
 
@@ -79,7 +82,7 @@ def shard_names(counts: Mapping[str, int]) -> Iterator[str]:
 
 
 def is_shard_name(name: str) -> bool:
-    """True for what `shard_name` writes."""
+    """Whether `shard_name` could have made the name."""
     return _SHARD_NAME.fullmatch(name) is not None
 
 
@@ -94,17 +97,17 @@ def number_of(shard: str) -> int:
 
 
 def is_folder_of_shards(name: str) -> bool:
-    """True for the folders in the names of shards."""
+    """Whether a name is that of a folder in the names of shards."""
     return _FOLDER_NAME.fullmatch(name) is not None
 
 
 def sequence_key(index: int) -> str:
-    """WebDataset key of a sequence: eight digits, and no dot, at which WebDataset would cut."""
+    """WebDataset key of a sequence: eight digits without a dot, because WebDataset would cut the key there."""
     return f"{index:08d}"
 
 
 def is_key(key: str) -> bool:
-    """True for what may be a key: letters, digits and hyphens, nothing that a path or a shell would take otherwise."""
+    """Whether a text may be a key: letters, digits, _ and -, nothing that a path or a shell treats specially."""
     return _KEY.fullmatch(key) is not None
 
 

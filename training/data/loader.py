@@ -1,4 +1,4 @@
-"""Batches made here or in other processes, always in order."""
+"""Batches made in this process or in others, always in order."""
 
 import itertools
 import multiprocessing
@@ -24,22 +24,22 @@ from training.data.pixels import FloatFrames, pixel_slots
 if TYPE_CHECKING:
     from torch import Tensor
 
-_PREFETCHED = 2  # batches a worker
-_OF_SHARED_MEMORY = ("shared memory", "file </torch_")  # in what torch says of it
+_PREFETCHED = 2  # batches per worker
+_SHARED_MEMORY_TEXTS = ("shared memory", "file </torch_")  # texts in torch's errors about shared memory
 
 
 @dataclass(frozen=True)
 class _Failure:
-    """Why there is no batch. It is sent as a value, since an exception out of a worker would bring a traceback."""
+    """Why there is no batch. It is sent as a value, because an exception from a worker would bring a traceback."""
 
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """A batch on its way from a worker: a `SequenceBatch` with frames apart, latents as stored, and few tensors.
+    """A batch as a worker sends it: a `SequenceBatch` without its frames, with latents as stored, and few tensors.
 
-    Every tensor that a process sends takes a file descriptor and as long as decoding a small frame.
+    Every tensor that a process sends takes a file descriptor, and as much time as decoding a small frame.
     """
 
     keys: tuple[str, ...]
@@ -55,7 +55,7 @@ Load = Callable[[int, "Tensor | None"], Loaded]
 
 @dataclass(frozen=True)
 class _Steps:
-    """The object that workers are sent: step number -> batch."""
+    """The function step number -> batch, which is sent to workers."""
 
     load: Load
     slots: "Tensor | None"
@@ -67,18 +67,18 @@ class _Steps:
             return _Failure(str(error))
 
     def pixels(self, step: int) -> "Tensor | None":
-        """Where the frames of a step are written, and read before the same worker comes to this slot again."""
+        """Where the frames of a step are written; they are read before the same worker reaches this slot again."""
         return None if self.slots is None else self.slots[step % len(self.slots)]
 
 
 class Batches(Iterator[SequenceBatch]):
-    """Endless batches; also a context. Closing ends the workers, and so does letting go of it.
+    """Endless batches; also a context. Closing ends the workers, and so does dropping the last reference.
 
     Args:
-        load: makes a batch; picklable. What it raises as `UserError` is raised here, in its turn.
-        pixels_shape: (B, T, 3, H, W), or None when batches have no frames.
-        num_workers: processes that load ahead; 0 loads here, when asked.
-        as_bytes: leave frames uint8, for a GPU to turn to floats; they are good until the next batch is asked for.
+        load: makes a batch; picklable. A `UserError` that it raises is raised here when that batch is requested.
+        pixels_shape: (B, T, 3, H, W), or None if batches have no frames.
+        num_workers: processes that load ahead; 0 loads each batch in this process when it is requested.
+        as_bytes: leave frames as uint8, for a GPU to convert; they are valid until the next batch is requested.
     """
 
     def __init__(
@@ -88,9 +88,10 @@ class Batches(Iterator[SequenceBatch]):
         with _naming_shared_memory(num_workers):
             self._steps, self._iterator = _begin(load, pixels_shape, num_workers)
         self._step = 0
-        self._take = (lambda pixels: pixels) if as_bytes else FloatFrames().signed_unit
+        self._convert = (lambda pixels: pixels) if as_bytes else FloatFrames().signed_unit
         if signal.getsignal(signal.SIGCHLD) is not handler:
-            # torch would raise in the middle of whatever the trainer does, a checkpoint say; `next` finds out as well.
+            # torch's handler would raise in the middle of whatever the trainer does, such as writing a checkpoint;
+            # `__next__` notices a dead worker as well.
             signal.signal(signal.SIGCHLD, handler)
 
     def __next__(self) -> SequenceBatch:
@@ -109,11 +110,11 @@ class Batches(Iterator[SequenceBatch]):
             raise UserError(loaded.reason)
         pixels = self._steps.pixels(self._step)
         self._step += 1
-        return _arrived(loaded, None if pixels is None else self._take(pixels))
+        return _sequence_batch(loaded, None if pixels is None else self._convert(pixels))
 
     def close(self) -> None:
-        """End the workers; nothing comes after."""
-        self._iterator = iter(())  # torch's iterator ends its workers when nobody holds it
+        """End the workers; there are no batches afterwards."""
+        self._iterator = iter(())  # torch's iterator ends its workers when nothing refers to it
 
     def __enter__(self) -> Self:
         return self
@@ -127,13 +128,13 @@ class Batches(Iterator[SequenceBatch]):
 def _begin(
     load: Load, pixels_shape: tuple[int, ...] | None, num_workers: int
 ) -> tuple[_Steps, Iterator[Loaded | _Failure]]:
-    """Steps with their places for frames, and what they give one after the other."""
+    """The steps with their slots for frames, and an iterator over their results."""
     import torch
     from torch.utils.data import DataLoader
 
     slots = None
     if pixels_shape is not None:
-        # Of each worker: those that wait, and the one that is turned to floats here while it fills the next.
+        # Each worker has slots for the batches that wait and for the one that is converted here while it fills another.
         count = (_PREFETCHED + 1) * num_workers or 1
         slots = pixel_slots(count, pixels_shape, in_shared_memory=num_workers > 0)
     steps = _Steps(load, slots)
@@ -144,22 +145,22 @@ def _begin(
         num_workers=num_workers,
         prefetch_factor=_PREFETCHED if num_workers else None,
         worker_init_fn=partial(_begin_worker, os.getpid()),
-        collate_fn=_as_it_is,
-        generator=torch.Generator(),  # or it would draw from, and so move, the global one
+        collate_fn=_unchanged,
+        generator=torch.Generator(),  # otherwise it would draw from the global one, and so change its state
     )
     return steps, iter(loader)
 
 
 @contextmanager
 def _naming_shared_memory(num_workers: int) -> Iterator[None]:
-    """Processes share memory and semaphores by way of /dev/shm, which not every container has."""
+    """Context that turns failures of shared memory into one line: not every container has a usable /dev/shm."""
     try:
         if num_workers:
-            multiprocessing.Lock()  # where that fails, torch's own half-made iterator ends in a traceback
+            multiprocessing.Lock()  # fails here first: otherwise torch's half-made iterator would print a traceback
         yield
     except (OSError, RuntimeError) as error:
-        is_of_others = isinstance(error, RuntimeError) and not any(each in str(error) for each in _OF_SHARED_MEMORY)
-        if not num_workers or is_of_others:
+        is_unrelated = isinstance(error, RuntimeError) and not any(each in str(error) for each in _SHARED_MEMORY_TEXTS)
+        if not num_workers or is_unrelated:
             raise
         raise UserError(
             f"num_workers={num_workers}: data-loading processes cannot start ({' '.join(str(error).split())}); is "
@@ -167,7 +168,7 @@ def _naming_shared_memory(num_workers: int) -> Iterator[None]:
         ) from error
 
 
-def _arrived(loaded: Loaded, frames: "Tensor | None") -> SequenceBatch:
+def _sequence_batch(loaded: Loaded, frames: "Tensor | None") -> SequenceBatch:
     """The batch as training needs it."""
     import torch
 
@@ -185,22 +186,22 @@ def _arrived(loaded: Loaded, frames: "Tensor | None") -> SequenceBatch:
 
 
 def _begin_worker(trainer: int, _: int) -> None:
-    """torch has pinned its own threads already. Signals to the whole job are for the trainer, which wants to save."""
+    """Set up a worker, whose torch threads are limited already. Signals are for the trainer, which wants to save."""
     if os.getppid() != trainer:
-        os._exit(0)  # it died while this one began; torch watches only a trainer that it has seen alive
+        os._exit(0)  # the trainer died while this process started; torch watches only a trainer that it has seen alive
     cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        threading.Thread(target=_end_when_told_by, args=(trainer,), daemon=True).start()
+        threading.Thread(target=_exit_on_sigterm_of, args=(trainer,), daemon=True).start()
 
 
-def _end_when_told_by(trainer: int) -> None:
-    """The trainer itself ends its workers by SIGTERM too, when it exits without having closed its batches."""
+def _exit_on_sigterm_of(trainer: int) -> None:
+    """Exit on a SIGTERM of the trainer, which it sends when it exits without having closed its batches."""
     while signal.sigwaitinfo({signal.SIGTERM}).si_pid != trainer:
         pass
     os._exit(0)
 
 
-def _as_it_is(batch: Any) -> Any:
+def _unchanged(batch: Any) -> Any:
     return batch

@@ -28,9 +28,10 @@ Crc = Annotated[int, Field(strict=True, ge=0, lt=2**32)]
 
 @dataclass(frozen=True, kw_only=True)
 class SampleSpan:
-    """Where one sequence stands in its tar: bytes [offset, offset + length), and their CRC-32.
+    """The place of one sequence in its tar: bytes [offset, offset + length), and their CRC-32.
 
-    Whoever reads one sequence cannot hash its shard, and a bit flipped in a picture may still decode.
+    The CRC-32 is needed because a reader of one sequence cannot hash its shard, and a picture with a flipped bit may
+    still decode.
     """
 
     key: str
@@ -45,13 +46,13 @@ class ShardManifest:
 
     Attributes:
         name, split: `train-00003-of-00016`, `train`.
-        sha256, num_bytes: of the tar.
+        sha256, num_bytes: hash and size of the tar.
         first_index: index of the first sequence planned for it, in its split.
         num_planned, num_samples: sequences planned, and written; the difference is in `quarantined`.
-        config_hash, code_version: what made it.
-        samples: where each sequence stands.
-        records: a row a sequence for `samples.parquet`.
-        quarantined: a row a refused input for `quarantine.jsonl`.
+        config_hash, code_version: the configuration and the code that made it.
+        samples: the place of each sequence.
+        records: one row per sequence, for `samples.parquet`.
+        quarantined: one row per refused input, for `quarantine.jsonl`.
     """
 
     __pydantic_config__ = CLOSED
@@ -71,7 +72,7 @@ class ShardManifest:
     schema_version: int = field(default=SCHEMA_VERSION)
 
     def to_json(self) -> str:
-        """Deterministic: the same shard gives the same text."""
+        """The manifest as JSON; the same shard gives the same text."""
         return to_json(asdict(self))
 
     @classmethod
@@ -91,15 +92,15 @@ class ShardManifest:
             raise ValueError(f"not a shard manifest: {error}") from error
 
     def check(self) -> None:
-        """See that all parts of it agree.
+        """Check that all parts of it agree.
 
         Raises:
-            ValueError: naming the first that does not.
+            ValueError: naming the first part that does not.
         """
         if not is_shard_name(self.name) or self.split != split_of(self.name):
             raise ValueError(f"'{self.name}' is no shard of split '{self.split}'")
-        texts = self.split == TEXT_SPLIT
-        if len(self.samples) != self.num_samples or (not texts and len(self.records) != self.num_samples):
+        holds_texts = self.split == TEXT_SPLIT
+        if len(self.samples) != self.num_samples or (not holds_texts and len(self.records) != self.num_samples):
             raise ValueError(
                 f"its counts disagree: {self.num_samples} sequences, {len(self.samples)} places, "
                 f"{len(self.records)} records"
@@ -117,7 +118,7 @@ class ShardManifest:
             end = span.offset + span.length
         if not end <= self.num_bytes <= end + 2 * _RECORD:
             raise ValueError(f"its sequences end at {end}, its tar at {self.num_bytes}")
-        for span, record in zip(self.samples, self.records, strict=not texts):
+        for span, record in zip(self.samples, self.records, strict=not holds_texts):
             _check_record(record, span.key, self)
         for row in self.quarantined:
             shaped(row, _Refusal)
@@ -149,7 +150,7 @@ class _Record(TypedDict):
 
 
 class _Refusal(TypedDict):
-    """A row of `quarantine.jsonl`, likewise."""
+    """A row of `quarantine.jsonl`, as far as readers rely on it."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
 
@@ -193,7 +194,7 @@ def read_manifest(root: AnyPath, name: str) -> ShardManifest | None:
 
 
 def manifest_bytes(root: AnyPath, name: str) -> bytes | None:
-    """What is written where the manifest of a shard should be; None if nothing is.
+    """The bytes of a shard's manifest file; None if there is no file.
 
     Raises:
         ValueError: if it is a folder.
@@ -212,7 +213,7 @@ def parse_manifest(data: bytes, name: str) -> ShardManifest:
     """The manifest of the shard `name`; those of the first version carry no checksum.
 
     Raises:
-        ValueError: if it is another's, or not what was written.
+        ValueError: if it is the manifest of another shard, or not what was written.
     """
     is_sealed(data)
     manifest = ShardManifest.from_json(data.decode())
@@ -222,10 +223,10 @@ def parse_manifest(data: bytes, name: str) -> ShardManifest:
 
 
 def read_checked_manifest(root: AnyPath, name: str) -> ShardManifest | None:
-    """As `read_manifest`, for readers that rely on more than the places of sequences.
+    """Like `read_manifest`, but also checks that the parts of the manifest agree.
 
     Raises:
-        ValueError: also if parts of the manifest disagree.
+        ValueError: as `read_manifest`, and if parts of the manifest disagree.
         UserError: if the storage fails.
     """
     data = manifest_bytes(root, name)
@@ -233,7 +234,7 @@ def read_checked_manifest(root: AnyPath, name: str) -> ShardManifest | None:
 
 
 def checked_manifest(root: AnyPath, name: str, data: bytes) -> ShardManifest:
-    """The same of what is written there.
+    """The manifest in bytes that were read, with the checks of `read_checked_manifest`.
 
     Raises:
         ValueError: as `read_checked_manifest`.
@@ -258,12 +259,12 @@ def hash_file(path: AnyPath) -> str:
 
 
 def stored_hash(path: AnyPath) -> str:
-    """The same of what may lie on a storage that hiccups; raises what `retried` does."""
+    """SHA-256 of a file whose storage may fail for a moment; raises what `retried` raises."""
     return retried(path, partial(hash_file, path))
 
 
 def write_atomically(path: AnyPath, data: bytes) -> None:
-    """Write a file that is whole or absent at any instant."""
+    """Write a file so that it is complete or absent at any instant."""
     if isinstance(path, RemotePath):
         path.write_bytes(data)
         return
@@ -283,16 +284,16 @@ class NewFile:
         self.file: IO[bytes] = self._temporary.open("wb")
 
     def commit(self) -> None:
-        """Put it in place."""
+        """Give the file its final name."""
         self.file.flush()
         os.fsync(self.file.fileno())
         self.file.close()
         commit(self._temporary, self._path)
 
     def close(self) -> None:
-        """Leave nothing else behind."""
+        """Close the file, and remove the temporary one if it was not committed."""
         try:
-            self.file.close()  # which writes what is buffered, and fails on a full disk
+            self.file.close()  # this writes what is buffered, which fails on a full disk
         finally:
             self._temporary.unlink(missing_ok=True)
 
@@ -303,7 +304,7 @@ def new_file(path: AnyPath) -> NewFile | NewObject:
 
 
 def remove_tree(folder: AnyPath) -> None:
-    """Remove a folder of ours and all in it, as far as that goes."""
+    """Remove a folder and everything in it; errors of a local disk are ignored."""
     if isinstance(folder, RemotePath):
         folder.rmtree()
     else:
@@ -316,7 +317,7 @@ def temporary_path(path: Path) -> Path:
 
 
 def commit(temporary: Path, path: Path) -> None:
-    """Give a file that is already on disk its final name, and make the name last."""
+    """Give a file that is already on disk its final name, and force the name to disk."""
     os.replace(temporary, path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
@@ -326,14 +327,14 @@ def commit(temporary: Path, path: Path) -> None:
 
 
 def is_temporary(path: AnyPath) -> bool:
-    """Whether `temporary_path` made the name; what people call .tmp is theirs."""
+    """Whether `temporary_path` made the name; other .tmp files belong to users."""
     return _TEMPORARY.fullmatch(path.name) is not None
 
 
 def sweep_temporaries(folder: AnyPath) -> int:
     """Remove what killed writers left in a folder that this process has claimed; returns how many files and folders."""
     if isinstance(folder, RemotePath):
-        return 0  # objects are whole
+        return 0  # objects are never half-written
     stale = [path for path in folder.glob(".*.tmp") if is_temporary(path)]
     for path in stale:
         if path.is_dir() and not path.is_symlink():

@@ -1,9 +1,9 @@
-"""Folders of an object store as local ones: what is read as a whole is fetched, what is made here is put there.
+"""Local copies of folders of an object store: what is read is fetched, what is written is uploaded.
 
-Libraries that read and write weights want local files. A folder that is only read (a painter, what another run trained)
-is fetched into the cache, under a hash of what the store lists of it, so that a copy is never out of date. The folder
-of a run is made here and mirrored: what is new goes up after every checkpoint. Of a checkpoint and of the weights the
-file that makes them valid goes up last, and is removed first.
+Libraries that read and write weights need local files. A folder that is only read (a painter, the result of another
+run) is fetched into the cache, under a hash of what the store lists of it, so that a copy is never out of date. The
+folder of a run is made locally and mirrored: what is new is uploaded after every checkpoint. Of a checkpoint and of the
+weights, the file that makes them valid is uploaded last, and removed first.
 """
 
 import hashlib
@@ -16,20 +16,21 @@ from conf.cache_home import cache_home
 from conf.errors import ConfigError, UserError
 from training.data.claim import sole_writer
 from training.data.manifest import is_temporary, temporary_path
+from training.data.owned import refuse_owned
 from training.data.remote import AnyPath, RemotePath, answers
 from training.data.remote_claim import is_claim
 
-_LAST = ("checkpoint.json", "run_card.json")
-"""Files that say that all others of their folder are there."""
-_RUN = "run.json"
+_COMPLETING_FILES = ("checkpoint.json", "run_card.json")
+"""Files that show that all others of their folder are complete."""
+_RUN_FILE = "run.json"
 EARLIER = "earlier-"
-"""Begins the names of what a run set aside when it went on."""
-_NOT_FETCHED = ("checkpoints/", "samples/", "wandb/", EARLIER)  # of a run, by who reads what it trained
-_NOT_MIRRORED = "wandb/"  # the tracker's own files, which its own commands send
+"""Prefix of the names of what a run set aside when it was resumed."""
+_NOT_FETCHED = ("checkpoints/", "samples/", "wandb/", EARLIER)  # parts of a run besides its result
+_NOT_MIRRORED = "wandb/"  # the tracker's own files, which its own commands upload
 
 
 def local_copy(key: str, place: AnyPath) -> Path:
-    """A local folder, or a copy of one in a store; of a run without its checkpoints and samples.
+    """A local folder, or a local copy of one in a store; a run is copied without its checkpoints and samples.
 
     Raises:
         UserError: if `key` names nothing, or the storage fails.
@@ -56,55 +57,59 @@ class Mirror:
     """The folder of a run in an object store, and the local one that it is made in.
 
     Attributes:
-        place, local: both.
+        place: the folder in the store.
+        local: the local folder.
     """
 
     def __init__(self, place: RemotePath) -> None:
         self.place = place
         version = hashlib.sha256(place.url.encode()).hexdigest()[:32]
         self.local = cache_home() / "runs" / version / place.name
-        self._there: dict[str, tuple[int, int]] = {}  # what the store has: size and time of the local file
+        self._stored_files: dict[str, tuple[int, int]] = {}  # name -> size and time of its local file
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold both folders; the local one becomes what the store has, whatever it was, and goes there at the end.
+        """Context that locks both folders; the local one is replaced by the store's, and uploaded at the end.
 
         Raises:
             UserError: if another run is writing, or the storage fails.
         """
+        refuse_owned(self.place)
         self.local.mkdir(parents=True, exist_ok=True)
         with sole_writer(self.local.parent), sole_writer(self.place):
             shutil.rmtree(self.local, ignore_errors=True)
             tree = [name for name in self.place.tree() if not is_claim(self.place / name)]
-            if tree and _RUN not in tree:
+            if tree and _RUN_FILE not in tree:
                 raise ConfigError(
                     "out", self.place, "a new or empty folder; this one holds something that is not a run"
                 )
-            whole = {name.rpartition("/")[0] for name in tree if name.endswith(_LAST)}
-            halves = [name for name in tree if _is_half(name, whole)]
-            fetch_files(self.place, [name for name in tree if name not in halves], self.local)
-            self._there = {**dict.fromkeys(halves, (0, 0)), **self._files()}
+            complete_folders = {name.rpartition("/")[0] for name in tree if name.endswith(_COMPLETING_FILES)}
+            incomplete_files = [name for name in tree if _is_incomplete(name, complete_folders)]
+            fetch_files(self.place, [name for name in tree if name not in incomplete_files], self.local)
+            self._stored_files = {**dict.fromkeys(incomplete_files, (0, 0)), **self._files()}
             try:
                 yield
                 self.put()
-            except UserError as error:  # the place that the user said
+            except UserError as error:  # name the place that the user gave
                 raise UserError(str(error).replace(str(self.local), str(self.place))) from error
 
     def put(self) -> None:
-        """Bring the store to what is here.
+        """Upload new files, and remove deleted ones from the store.
 
         Raises:
             UserError: if the storage fails.
         """
         files = self._files()
-        gone = sorted(self._there.keys() - files.keys(), key=lambda name: not name.endswith(_LAST))
-        new = sorted((name for name in files if files[name] != self._there.get(name)), key=lambda n: n.endswith(_LAST))
-        for name in new:
+        missing = self._stored_files.keys() - files.keys()
+        deleted = sorted(missing, key=lambda name: not name.endswith(_COMPLETING_FILES))
+        changed = (name for name in files if files[name] != self._stored_files.get(name))
+        changed_files = sorted(changed, key=lambda name: name.endswith(_COMPLETING_FILES))
+        for name in changed_files:
             with (self.local / name).open("rb") as file:
                 (self.place / name).upload(file)
-        for name in gone:
+        for name in deleted:
             (self.place / name).unlink(missing_ok=True)
-        self._there = files
+        self._stored_files = files
 
     def _files(self) -> dict[str, tuple[int, int]]:
         paths = [path for path in self.local.rglob("*") if path.is_file() and not is_temporary(path)]
@@ -114,11 +119,11 @@ class Mirror:
         }
 
 
-def _is_half(name: str, whole: set[str]) -> bool:
-    """Whether a file is of a checkpoint or of weights that are not among the folders which are whole."""
+def _is_incomplete(name: str, complete_folders: set[str]) -> bool:
+    """Whether a file belongs to a checkpoint or to weights that are not among the complete folders."""
     if name.startswith("weights/"):
-        return "weights" not in whole
-    return name.startswith("checkpoints/") and name.rpartition("/")[0] not in whole
+        return "weights" not in complete_folders
+    return name.startswith("checkpoints/") and name.rpartition("/")[0] not in complete_folders
 
 
 def fetch_files(place: RemotePath, names: Iterable[str], folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Which sequence stands at which position of the endless stream: a pure function of (seed, position).
+"""Which sequence is at which position of the endless stream: a pure function of (seed, position).
 
 A step of W ranks with B samples each takes W * B positions in a row, rank r the r-th B of them. So nothing depends on
 how many ranks, shards or workers there are, every rank has equal work, and a position is all that resuming needs.
@@ -25,9 +25,9 @@ class StreamOrder:
     sequences comes once in its own epoch. With one data set that is: position p shows place p % N of epoch p // N.
 
     Attributes:
-        seed: of the shuffling.
-        sizes: sequences of each data set, at least 1.
-        shares: turns of each data set in every `ROUND` positions; they sum to it.
+        seed: seed of the shuffling.
+        sizes: number of sequences of each data set, at least 1.
+        shares: turns of each data set in every `ROUND` positions; they sum to `ROUND`.
     """
 
     seed: int
@@ -35,7 +35,7 @@ class StreamOrder:
     shares: tuple[int, ...]
 
     def at(self, position: int) -> tuple[int, int]:
-        """The data set and the sequence in it."""
+        """The data set at a position, and the sequence in it."""
         number, place = divmod(position, ROUND)
         turns, earlier = turns_of_round(self.seed, number, self.shares)
         dataset = int(turns[place])
@@ -52,20 +52,20 @@ def rank_positions(start: int, step: int, *, batch_size: int, rank: int, world_s
 def summable(weights: Sequence[float]) -> NDArray[np.float64]:
     """The same relative weights, each less than 1, so that neither their sum nor a multiple of it is infinite.
 
-    Divided by a power of two, which rounds nothing: what is dealt by them is what was dealt before.
+    They are divided by a power of two, which rounds nothing, so that the order is the same as with the given weights.
 
     Args:
         weights: (n,) finite, the largest above 0.
     """
-    given = np.asarray(weights, float)
-    scaled: NDArray[np.float64] = np.ldexp(given, -np.frexp(given.max())[1])
+    unscaled = np.asarray(weights, float)
+    scaled: NDArray[np.float64] = np.ldexp(unscaled, -np.frexp(unscaled.max())[1])
     return scaled
 
 
 def shares_of(weights: Sequence[float]) -> tuple[int, ...]:
     """Weights in whole thousandths that sum to `ROUND`, by largest remainder.
 
-    A weight that rounds to no turn at all gives 0; whoever asks decides whether that is an error.
+    A weight that rounds to no turn at all gives 0; the caller decides whether that is an error.
 
     Args:
         weights: finite, the largest above 0.
@@ -86,7 +86,7 @@ def _permutation(seed: int, dataset: int, epoch: int, size: int) -> NDArray[np.i
 
 @lru_cache(maxsize=8)
 def turns_of_round(seed: int, number: int, shares: tuple[int, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(ROUND,) whose turn it is, and how many turns that data set has had in this round before."""
+    """(ROUND,) data set of each turn, and (ROUND,) how many turns it has had before in this round."""
     turns = np.repeat(np.arange(len(shares)), shares)
     if len(shares) > 1:
         turns = Stream.TURNS.generator(seed, number).permutation(turns)

@@ -1,6 +1,7 @@
-"""Pages that a command writes for people, who may then rewrite them: a page is written anew until somebody changed it.
+"""Pages that a command writes for people, who may change them: a page is rewritten until somebody has changed it.
 
-The last line of a page carries a hash of all above it. A page without one, or with another, is its reader's own.
+The last line of a page carries a hash of all above it. A page without this hash, or with a wrong one, was changed by a
+reader.
 """
 
 import hashlib
@@ -15,11 +16,11 @@ _LAST_LINE = re.compile(re.escape(_MARK).replace(re.escape("{}"), "([0-9a-f]{64}
 
 
 def page_for(stored: AnyPath, text: str) -> bytes:
-    """What should stand in a file: the page that was changed by hand there, or else this text.
+    """The content that a page's file should get: the page in it, if that was changed by hand, or else this text.
 
     Args:
         stored: the file, which need not exist.
-        text: of the new page, ending with a line break.
+        text: text of the new page, ending with a line break.
 
     Raises:
         OSError: if the file is there and cannot be read.

@@ -1,4 +1,4 @@
-"""Frames on their way: bytes while they are read and sent, floats when they arrive, files when they are kept."""
+"""Frames as bytes while they are read and sent, as floats when they arrive, and as files when they are stored."""
 
 import io
 import weakref
@@ -22,10 +22,10 @@ def png_of(picture: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
 
 
 def pixel_slots(count: int, shape: Sequence[int], *, in_shared_memory: bool) -> "Tensor":
-    """(count, *shape) uint8: places where batches stand until they are floats, used again and again.
+    """(count, *shape) uint8: reusable buffers that hold batches until these are converted to floats.
 
-    Fresh memory for every batch would cost more than decoding: its pages are first touched by whoever writes and,
-    when in shared memory, again by whoever reads.
+    Fresh memory for every batch would cost more than decoding: the writer would touch all its pages for the first time
+    and, in shared memory, so would the reader.
     """
     import torch
 
@@ -36,7 +36,7 @@ def pixel_slots(count: int, shape: Sequence[int], *, in_shared_memory: bool) -> 
 
 
 class FloatFrames:
-    """Turns bytes to floats, in memory that is used again once nobody holds what was there.
+    """Converts bytes to floats, in memory that is reused once nothing refers to its former content.
 
     First touching a large batch's pages takes five times as long as filling it, and half of that with the huge pages
     that NumPy, unlike torch, asks for.
@@ -50,9 +50,9 @@ class FloatFrames:
         import torch
 
         memory = self._free.pop() if self._free else np.empty(tuple(pixels.shape), np.float32)
-        lent = memory.view()  # which the tensor, and all views of it, keep alive
+        lent = memory.view()  # the tensor and all views of it keep this alive
         weakref.finalize(lent, self._free.append, memory).atexit = False
         frames = torch.from_numpy(lent)
-        for row, sample in zip(frames, pixels, strict=True):  # one after the other, so that each stays in the cache
+        for row, sample in zip(frames, pixels, strict=True):  # one after another, so that each stays in the CPU's cache
             row.copy_(sample).mul_(2 / 255).sub_(1)
         return frames

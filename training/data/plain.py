@@ -1,7 +1,7 @@
-"""The only place that reads JSON: any bytes give a value of the expected shape, or a ValueError in one line.
+"""The only module that reads JSON: any bytes give a value of the expected shape, or a ValueError in one line.
 
 Text that is not UTF-8, NaN, nesting deeper than 200, halves of characters, missing fields, values of another type or
-out of range: all are refused, with the place in the document where they stand.
+out of range are all refused; the message names the place in the document.
 """
 
 from collections.abc import Hashable
@@ -14,7 +14,7 @@ from pydantic_core import from_json
 _Shape = TypeVar("_Shape")
 
 MOST_BYTES = 2**30
-"""Of one document: a manifest of a million sequences takes some 1 GB."""
+"""Largest size of one document: a manifest of a million sequences takes some 1 GB."""
 _LONGEST_REASON = 200
 
 OPEN = ConfigDict(extra="allow")
@@ -22,9 +22,9 @@ OPEN = ConfigDict(extra="allow")
 CLOSED = ConfigDict(extra="forbid")
 
 Whole = Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63)]
-"""A whole number, and neither true nor 1.0."""
+"""A whole number; neither true nor 1.0 is one."""
 Count = Annotated[int, Field(strict=True, ge=0, le=2**53)]
-"""A whole number from 0 on that every reader of JSON keeps exactly."""
+"""A whole number of at least 0 that every reader of JSON keeps exactly."""
 Side = Annotated[int, Field(strict=True, ge=1, le=2**16)]
 """Pixels of one side of a picture."""
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -35,7 +35,7 @@ def parse_json(data: bytes) -> Any:
     """Any JSON value.
 
     Raises:
-        ValueError: in one line, if it is none.
+        ValueError: in one line, if it is not JSON.
     """
     if len(data) > MOST_BYTES:
         raise ValueError(f"{len(data)} bytes of JSON; at most {MOST_BYTES} are read")

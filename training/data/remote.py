@@ -1,15 +1,15 @@
-"""A place in an object store, which answers as a `Path` does.
+"""Paths in an object store, with the methods of `pathlib.Path`.
 
-Names, reads and writes of a data set are the same code for a disk and a bucket: both answer to `/`, `read_bytes`,
-`open`, `stat`, `iterdir`, `unlink`. It is no `os.PathLike`, so that what opens local files alone fails on it instead of
-making a folder called `s3:`. Every request goes through `_asked`, which waits out what passes.
+The same code names, reads and writes a data set on a disk and in a bucket: both kinds of path have `/`, `read_bytes`,
+`open`, `stat`, `iterdir`, `unlink`. `RemotePath` is not an `os.PathLike`, so that code for local files fails on it
+instead of making a folder called `s3:`. Every request goes through `_requested`, which repeats it while it may still
+succeed.
 """
 
 import errno
 import fnmatch
 import io
 import posixpath
-import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 from conf.errors import ConfigError
 from conf.printable import without_secrets
+from conf.value import check_no_password, is_url
 from training.data.requests import asked
 from training.data.storage import open_storage
 
@@ -30,35 +31,33 @@ if TYPE_CHECKING:
 _Answer = TypeVar("_Answer")
 _Thing = TypeVar("_Thing")
 
-_PASSWORD = re.compile(r"[a-z0-9+.-]+://[^/?#]*:[^/?#]*@", re.IGNORECASE)
 _REQUESTS_AT_ONCE = 16
-_BUFFER_BYTES = 1 << 20  # read at once; small reads from a tar then cost one request a megabyte
+_BUFFER_BYTES = 1 << 20  # read at once, so that small reads from a tar cost one request per megabyte
 
 
 @dataclass(frozen=True, order=True)
 class RemotePath:
-    """A file or folder of an object store. Folders are names before a slash: there are none without a file.
+    """A file or folder of an object store. A folder is the part of a name before a slash: none exists without a file.
 
     Attributes:
-        url: with its protocol, and without a slash at its end.
+        url: the URL with its protocol, without a slash at its end.
 
-    Every method raises `UserError` in one line if the storage goes on failing or forbids it, and `FileNotFoundError`
-    or another plain answer as the method of `Path` does.
+    Every method raises `UserError` in one line if the storage keeps failing or denies access, and `FileNotFoundError`
+    and the like as the same method of `Path` does.
     """
 
     url: str
 
     @classmethod
     def from_url(cls, text: str, key: str) -> "RemotePath":
-        """What a user said behind `key=`.
+        """The path that a user gave as `key=`.
 
         Raises:
             ConfigError: if it is a chain of URLs, holds a password, or names no storage that is installed.
         """
         if "::" in text or text.lower().startswith("file:"):
             raise ConfigError(key, text, "a local path, or one URL such as s3://bucket/folder")
-        if _PASSWORD.match(text):
-            raise ConfigError(key, text, "a local path, or a URL without password: credentials are of the environment")
+        check_no_password(key, text)
         path = cls(text.rstrip("/"))
         if not path.name or path.name.endswith(":"):
             raise ConfigError(key, text, "a local path, or a URL with a folder, such as s3://bucket/folder")
@@ -73,12 +72,12 @@ class RemotePath:
 
     @property
     def name(self) -> str:
-        """Its last part."""
+        """Its last part, the name."""
         return self.url.rpartition("/")[2]
 
     @property
     def stem(self) -> str:
-        """The same without suffix."""
+        """The name without its suffix."""
         return posixpath.splitext(self.name)[0]
 
     @property
@@ -96,7 +95,7 @@ class RemotePath:
         return self
 
     def as_uri(self) -> str:
-        """What a browser or another tool is given."""
+        """The URL for a browser or another tool."""
         return str(self)
 
     def is_file(self) -> bool:
@@ -108,29 +107,29 @@ class RemotePath:
         return self._info().get("type") == "directory"
 
     def exists(self) -> bool:
-        """Either."""
+        """Whether there is an object of this name or below it."""
         return bool(self._info())
 
     def stat(self) -> "Stat":
-        """How large it is."""
+        """Its size."""
         info = self._info()
         if not info:
             raise FileNotFoundError(errno.ENOENT, "no such object", str(self))
         return Stat(int(info.get("size") or 0))
 
     def iterdir(self) -> Iterator["RemotePath"]:
-        """What is in a folder, by one listing; nothing where there is none."""
+        """The entries of a folder, by one listing; none if the folder does not exist."""
         for name in self.listed_sizes():
             yield self / name
 
     def glob(self, pattern: str) -> Iterator["RemotePath"]:
-        """Those of `iterdir` whose names match."""
+        """The entries of `iterdir` whose names match."""
         return (path for path in self.iterdir() if fnmatch.fnmatchcase(path.name, pattern))
 
     def listed_sizes(self) -> dict[str, int]:
-        """Names and sizes in bytes of what is in a folder; a store may take a moment to list what it has just taken."""
+        """Name -> size in bytes of a folder's entries; a store may take a moment to list a new object."""
         try:
-            listed = self._asked("listed", lambda storage, path: storage.ls(path, detail=True))
+            listed = self._requested("listed", lambda storage, path: storage.ls(path, detail=True))
         except (FileNotFoundError, NotADirectoryError):
             return {}
         own = self.name
@@ -138,20 +137,20 @@ class RemotePath:
         return {name: size for name, size in names if name and name != own}
 
     def tree(self) -> dict[str, str]:
-        """Names of all files below a folder, each with a text that is another when its content is."""
+        """Names of all files below a folder, each with a text that changes when its content does."""
 
         def find(storage: "AbstractFileSystem", path: str) -> dict[str, str]:
             listed = storage.find(path, detail=True)
             return {name[len(path) + 1 :]: _version(info) for name, info in listed.items() if name != path}
 
         try:
-            return self._asked("listed", find)
+            return self._requested("listed", find)
         except FileNotFoundError:
             return {}
 
     def read_bytes(self) -> bytes:
-        """All of it."""
-        return bytes(self._asked("read", lambda storage, path: storage.cat_file(path)))
+        """The content of the object."""
+        return bytes(self._requested("read", lambda storage, path: storage.cat_file(path)))
 
     def read_span(self, start: int, end: int) -> bytes:
         """The bytes [start, end), all of which must be there."""
@@ -162,37 +161,37 @@ class RemotePath:
                 raise OSError(errno.EIO, f"{len(data)} bytes came where {end - start} were asked for")
             return data
 
-        return self._asked("read", read) if end > start else b""
+        return self._requested("read", read) if end > start else b""
 
     def open(self, mode: str = "rb") -> io.BufferedReader:
-        """For reading: it is asked for in pieces of a megabyte, each tried again by itself."""
+        """Open the object for reading, in pieces of a megabyte, each of which is retried by itself."""
         if mode != "rb":
             raise ValueError(f"{self}: objects are written whole, not opened as {mode}")
         return io.BufferedReader(_RemoteFile(self, self.stat().st_size), _BUFFER_BYTES)
 
     def write_bytes(self, data: bytes) -> None:
-        """Put it in place, whole or not at all."""
-        self._asked("written", lambda storage, path: storage.pipe_file(path, data))
+        """Write the object, completely or not at all."""
+        self._requested("written", lambda storage, path: storage.pipe_file(path, data))
 
     def create(self, data: bytes) -> bool:
-        """The same if there is none yet (a conditional put); whether it is this one that is there now."""
+        """Write the object if there is none yet (a conditional put); returns whether it now holds `data`."""
 
         def put(storage: "AbstractFileSystem", path: str) -> None:
             try:
                 storage.pipe_file(path, data, mode="create")
             except OSError as error:
                 if "precondition" in str(error).lower().replace("-", ""):
-                    raise FileExistsError(errno.EEXIST, "there is one", path) from error  # as not all clients say it
+                    raise FileExistsError(errno.EEXIST, "there is one", path) from error  # not all clients raise it
                 raise
 
         try:
-            self._asked("written", put)
+            self._requested("written", put)
         except FileExistsError:
             return self.read_bytes() == data  # perhaps an earlier try succeeded, and its answer was lost
         return True
 
     def upload(self, file: IO[bytes]) -> None:
-        """Put a local file in place, whole or not at all, and see that it is there as long as it should be."""
+        """Upload a local file, completely or not at all, and check the size of the object."""
         num_bytes = file.seek(0, io.SEEK_END)
 
         def put(storage: "AbstractFileSystem", path: str) -> None:
@@ -201,12 +200,12 @@ class RemotePath:
             if size != num_bytes:
                 raise OSError(errno.EIO, f"{size} bytes are there, {num_bytes} were sent")
 
-        self._asked("written", put)
+        self._requested("written", put)
 
     def unlink(self, missing_ok: bool = False) -> None:
         """Remove an object."""
         try:
-            self._asked("removed", lambda storage, path: storage.rm_file(path))
+            self._requested("removed", lambda storage, path: storage.rm_file(path))
         except FileNotFoundError:
             if not missing_ok:
                 raise
@@ -214,31 +213,34 @@ class RemotePath:
     def rmtree(self) -> None:
         """Remove all objects below this name."""
         with suppress(FileNotFoundError):
-            self._asked("removed", lambda storage, path: storage.rm(path, recursive=True))
+            self._requested("removed", lambda storage, path: storage.rm(path, recursive=True))
 
     def mkdir(self, parents: bool = False, exist_ok: bool = False) -> None:
-        """Nothing: a folder comes with its first object."""
+        """Does nothing: a folder exists as soon as there is an object in it."""
 
     def _info(self) -> dict[str, Any]:
         try:
-            info: dict[str, Any] = self._asked("read", lambda storage, path: storage.info(path))
+            info: dict[str, Any] = self._requested("read", lambda storage, path: storage.info(path))
         except FileNotFoundError:
             return {}
         return info
 
-    def _asked(self, done: str, ask: "Callable[[AbstractFileSystem, str], _Answer]") -> _Answer:
+    def _requested(self, done: str, ask: "Callable[[AbstractFileSystem, str], _Answer]") -> _Answer:
         return asked(self.url, done, ask)
 
 
 @dataclass(frozen=True)
 class Stat:
-    """What is known of an object."""
+    """The size of an object, under the name that `os.stat_result` has for it."""
 
     st_size: int
 
 
 class NewObject:
-    """An object that is absent until it is committed: made in a local file without a name, which a kill takes along."""
+    """An object that is absent until it is committed.
+
+    It is written to a local file without a name, which disappears if the process is killed.
+    """
 
     def __init__(self, path: RemotePath) -> None:
         self._path = path
@@ -250,28 +252,28 @@ class NewObject:
         self._path.upload(self.file)
 
     def close(self) -> None:
-        """Let go of the local file."""
+        """Close the local file, which removes it."""
         self.file.close()
 
 
 class _RemoteFile(io.RawIOBase):
-    """An object as a file that is read here and there."""
+    """An object as a file that can be read at any position."""
 
     def __init__(self, path: RemotePath, num_bytes: int) -> None:
-        self._path, self._num_bytes, self._at = path, num_bytes, 0
+        self._path, self._num_bytes, self._position = path, num_bytes, 0
 
     def readinto(self, buffer: Any) -> int:
-        data = self._path.read_span(self._at, min(self._at + len(buffer), self._num_bytes))
+        data = self._path.read_span(self._position, min(self._position + len(buffer), self._num_bytes))
         buffer[: len(data)] = data
-        self._at += len(data)
+        self._position += len(data)
         return len(data)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._num_bytes}[whence]
-        return self._at
+        self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._num_bytes}[whence]
+        return self._position
 
     def tell(self) -> int:
-        return self._at
+        return self._position
 
     def readable(self) -> bool:
         return True
@@ -281,19 +283,19 @@ class _RemoteFile(io.RawIOBase):
 
 
 def _version(info: Mapping[str, Any]) -> str:
-    """What changes in a listing when an object is written again; stores call it by different names."""
+    """A text that changes when an object is written again; stores list such marks under different names."""
     marks = (info.get(key) for key in ("size", "ETag", "etag", "md5Hash", "content_md5", "blob_id", "LastModified"))
     return " ".join(str(mark) for mark in marks if mark is not None)
 
 
 def answers(root: "AnyPath", ask: Callable[[_Thing], _Answer], things: Iterable[_Thing]) -> Iterator[_Answer]:
-    """What `ask` returns for each thing below `root`, in order; of a store, many requests are on their way at once."""
+    """The result of `ask` for each thing below `root`, in order; many requests to a store are made at once."""
     if not isinstance(root, RemotePath):
         yield from map(ask, things)
         return
-    left = iter(things)
+    remaining = iter(things)
     with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
-        while batch := list(islice(left, 4 * _REQUESTS_AT_ONCE)):
+        while batch := list(islice(remaining, 4 * _REQUESTS_AT_ONCE)):
             yield from pool.map(ask, batch)
 
 
@@ -304,10 +306,10 @@ Place = TypeVar("Place", bound=Path | RemotePath)
 
 
 def below(root: Place, name: str) -> Place:
-    """What is called so below a folder: of the same kind."""
+    """The path `name` below `root`, of the same type."""
     return cast(Place, root / name)
 
 
 def located(text: str) -> AnyPath:
     """The place that a path or URL names."""
-    return RemotePath(text.rstrip("/")) if "://" in text else Path(text)
+    return RemotePath(text.rstrip("/")) if is_url(text) else Path(text)

@@ -1,14 +1,15 @@
-"""Holding a folder of an object store, where there are no locks that end with a process.
+"""Claims on folders of an object store, which has no locks that end with a process.
 
 FOLDER/.writer-00000007.json   the claim of the seventh holder, who writes it again every `BEAT_S` seconds
 
-A claim is put only if there is none of its number (a conditional put), so of two who try, one gets it. The holder is
-whoever has the highest number. Whoever finds a claim watches it: if it changes, its holder lives and the folder is
-refused; if it stays the same for `EXPIRY_S`, by the watch of who looks and by nobody's clock, its holder is dead and
-the next number is free to take. A claim of this machine whose process has ended is passed over at once.
+A claim is put only if there is none of its number (a conditional put), so only one of two processes gets it. The holder
+is the process with the highest number. A process that finds a claim watches it: if it changes, its holder is alive and
+the folder is refused; if it stays the same for `EXPIRY_S` seconds, which the watching process measures without
+comparing clocks, its holder is dead and the next number may be taken. A claim of a process of this machine that has
+ended is ignored at once.
 
-A holder who was believed dead, and was only slow, finds the higher number at its next beat and stops. What it wrote in
-between does no harm: shards are the same bytes whoever makes them, and another recipe is refused by the card.
+A holder that was believed dead, but was only slow, finds the higher number at its next beat and stops. What it wrote in
+between does no harm: shards have the same bytes whoever makes them, and another recipe is refused by the card.
 """
 
 import json
@@ -62,13 +63,13 @@ def is_claim(path: object) -> bool:
 
 
 def is_claimed(root: RemotePath) -> bool:
-    """Whether a run holds the folder now; takes up to one beat to see."""
+    """Whether a run holds the folder now; to find out may take one and a half beats."""
     claims = _claims(root)
     return bool(claims) and _is_alive(claims[-1], 1.5 * BEAT_S)
 
 
 def _taken(root: RemotePath) -> RemotePath:
-    """A claim of ours with the highest number."""
+    """Put a claim of this process, with the highest number."""
     claims = _claims(root)
     if claims and _is_alive(claims[-1], EXPIRY_S):
         raise UserError(f"{root}: another run is writing here ({_holder(claims[-1])})")
@@ -84,7 +85,7 @@ def _claims(root: RemotePath) -> list[RemotePath]:
 
 
 def _beat(root: RemotePath, claim: RemotePath, done: threading.Event, lost: threading.Event) -> None:
-    """Show that this process lives, until it is done or another has taken the folder."""
+    """Rewrite the claim as a sign of life, until this process is done or another has taken the folder."""
     while not done.wait(BEAT_S):
         with suppress(UserError, FileNotFoundError):  # a store that fails now may answer at the next beat
             claims = _claims(root)
@@ -95,25 +96,26 @@ def _beat(root: RemotePath, claim: RemotePath, done: threading.Event, lost: thre
 
 
 def _sign_of_life() -> bytes:
-    """Who holds the folder; never the same twice."""
+    """The content of a claim: who holds the folder. It is different at every call."""
     pid = os.getpid()
     facts = {
-        "host": socket.gethostname(), "boot": _boot(), "pid": pid, "began": _began(pid), "beat": os.urandom(8).hex(),
+        "host": socket.gethostname(), "boot": _boot_id(), "pid": pid, "began": _start_time(pid),
+        "beat": os.urandom(8).hex(),
     }  # fmt: skip
     return json.dumps(facts).encode()
 
 
 def _is_alive(claim: RemotePath, patience_s: float) -> bool:
-    """Whether the holder of a claim shows that it lives, within so many seconds."""
-    before = _content(claim)
-    facts = _facts(before)
-    if facts.get("boot") == _boot() and facts.get("host") == socket.gethostname():
-        return facts.get("began") == _began(int(facts.get("pid", 0)))
+    """Whether the holder of a claim gives a sign of life within `patience_s`."""
+    old_content = _content(claim)
+    facts = _facts(old_content)
+    if facts.get("boot") == _boot_id() and facts.get("host") == socket.gethostname():
+        return facts.get("began") == _start_time(int(facts.get("pid", 0)))
     deadline = time.monotonic() + patience_s
-    while before is not None and time.monotonic() < deadline:
+    while old_content is not None and time.monotonic() < deadline:
         time.sleep(_LOOK_S)
-        if (now := _content(claim)) != before:
-            return now is not None  # else it was given back
+        if (new_content := _content(claim)) != old_content:
+            return new_content is not None  # None: the claim was given up
     return False
 
 
@@ -137,16 +139,16 @@ def _holder(claim: RemotePath) -> str:
     return f"process {facts.get('pid')} of {facts.get('host')}"
 
 
-def _boot() -> str:
-    """What tells this start of this machine, or container, from any other."""
+def _boot_id() -> str:
+    """A text that distinguishes this boot of this machine, or this container, from any other."""
     with suppress(OSError):
         namespace = Path("/proc/self/ns/pid").readlink()
         return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {namespace}"
     return ""
 
 
-def _began(pid: int) -> str | None:
-    """When a process of this machine began, in ticks since the start; None where there is none of this number."""
+def _start_time(pid: int) -> str | None:
+    """Start time of a process of this machine, in ticks since boot; None if there is no such process."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

@@ -1,4 +1,4 @@
-"""JSON that carries a hash of itself, so that a bit flipped in it is noticed by every reader.
+"""JSON that carries a hash of itself, so that every reader notices a flipped bit.
 
     {
      "checksum": "<SHA-256 of all that follows this line>",
@@ -16,7 +16,7 @@ from training.data.plain import parse_object
 CHECKSUM = "checksum"
 _OPENING = "{\n"
 _SEAL = re.compile(rb'\{\n "checksum": "([0-9a-f]{64})",\n')
-_DAMAGED_SEAL = re.compile(rb'\{\n "[^"]{8}": "[^"]{64}",\n')  # no other field looks like that at this place
+_DAMAGED_SEAL = re.compile(rb'\{\n "[^"]{8}": "[^"]{64}",\n')  # no other first field looks like that
 
 
 def sealed(text: str) -> bytes:

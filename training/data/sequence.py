@@ -45,7 +45,7 @@ class _Facts(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class StoredSequence:
-    """One sequence as it stands in a shard.
+    """One sequence as stored in a shard.
 
     Attributes:
         key: its WebDataset key.
@@ -60,7 +60,7 @@ class StoredSequence:
         """The sequence's json member.
 
         Raises:
-            ValueError: if it is not what a sequence has.
+            ValueError: if it lacks what every sequence has.
         """
         try:
             facts = parse_object(self.members["json"], _Facts)
@@ -77,11 +77,11 @@ class StoredSequence:
 
     @property
     def num_frames(self) -> int:
-        """T."""
+        """T, the number of frames."""
         return len(self.facts["frames"])
 
     def step_caption(self, number: int) -> str:
-        """The caption of one frame, which says what is being done; the sequence's own where none was written."""
+        """The caption of one frame, which says what is being done; the sequence's caption if the frame has none."""
         text = self.members.get(caption_member(number % self.num_frames, self.num_frames))
         return self.caption if text is None else text.decode()
 
@@ -137,7 +137,7 @@ def _read_at(file: IO[bytes], offset: int, length: int) -> bytes:
 
 
 def read_span(span: SampleSpan, data: bytes) -> StoredSequence:
-    """The sequence in the bytes that were read where it stands.
+    """The sequence in the bytes that were read at its span.
 
     Raises:
         ValueError: if they are not the bytes that were written.
@@ -158,19 +158,19 @@ def parse_sequence(key: str, data: bytes) -> StoredSequence:
         ValueError: if the bytes are damaged or belong to another sequence.
     """
     members: dict[str, bytes] = {}
-    at = 0
+    position = 0
     try:
-        while at < len(data):
-            name, size = _read_header(data[at : at + _BLOCK])
+        while position < len(data):
+            name, size = _read_header(data[position : position + _BLOCK])
             stem, _, member = name.partition(".")
             if stem != key:
                 raise ValueError(f"found {name} where {key} should be")
-            members[member] = data[at + _BLOCK : at + _BLOCK + size]
-            at += _BLOCK + -(-size // _BLOCK) * _BLOCK
+            members[member] = data[position + _BLOCK : position + _BLOCK + size]
+            position += _BLOCK + -(-size // _BLOCK) * _BLOCK
     except ValueError as error:
         raise ValueError(f"sequence {key}: {error}") from error
-    if at != len(data):
-        raise ValueError(f"sequence {key}: {len(data)} bytes but its members end at {at}")
+    if position != len(data):
+        raise ValueError(f"sequence {key}: {len(data)} bytes but its members end at {position}")
     for name in ("json", "txt"):
         if name not in members:
             raise ValueError(f"sequence {key}: no {name} member")

@@ -1,10 +1,10 @@
-"""The order for storage that answers slowly: whole shards one after the other, and a little mixing behind them.
+"""The order for slow storage: whole shards one after another, with a shuffle buffer behind them.
 
 Every training process and reader (a lane) has shards of its own, dealt anew in every epoch; of these it takes the
 sequences in turn, through a shuffle buffer of fixed size, as `webdataset` does with `split_by_node`, `split_by_worker`
-and `shuffle`. Unlike there it is computed and not lived through: which sequence stands at a position is a pure function
-of seed, position, and how many processes and readers there are. So a run goes on exactly where it was, and fetches only
-those shards again of which something is still to come.
+and `shuffle`. Unlike there, the order is computed and not simulated: which sequence is at a position is a pure function
+of the seed, the position, and the numbers of processes and readers. So a run resumes exactly where it was, and fetches
+again only those shards of which something is still to come.
 """
 
 from bisect import bisect_right
@@ -24,7 +24,7 @@ BUFFER = 512
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _LaneEpoch:
-    """What one lane reads of a data set in one epoch.
+    """The sequences that one lane reads of a data set in one epoch.
 
     Attributes:
         indices: (n,) sequences, in their order.
@@ -39,13 +39,15 @@ class _LaneEpoch:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SequentialOrder:
-    """The order of one data set, or of several mixed, as `StreamOrder` is another.
+    """The order of one data set, or of several mixed; an alternative to `StreamOrder`.
 
     Attributes:
-        seed: of all shuffling.
-        shard_sizes: of each data set, sequences in each of its shards.
+        seed: seed of all shuffling.
+        shard_sizes: for each data set, the number of sequences in each of its shards.
         shares: turns of each data set in every `ROUND` samples of a lane.
-        batch_size, world_size, num_readers: of one process; how many processes; readers of each.
+        batch_size: samples per step of one process.
+        world_size: number of processes.
+        num_readers: readers of each process.
     """
 
     seed: int
@@ -61,18 +63,18 @@ class SequentialOrder:
         return {**self.__dict__, "_epochs": {}, "_ends": {}}
 
     def at(self, position: int) -> tuple[int, int]:
-        """The data set and the sequence in it."""
+        """The data set at a position, and the sequence in it."""
         dataset, epoch, place = self._place(position)
         return dataset, int(epoch.indices[place])
 
     def soon(self, position: int, count: int) -> list[tuple[int, int]]:
-        """The next `count` (data set, shard) that the lane of a position comes to after it, in this epoch."""
+        """The next `count` pairs (data set, shard) that the lane of a position reads after it in this epoch."""
         dataset, epoch, place = self._place(position)
         following = bisect_right(epoch.needed_at, place)
         return [(dataset, shard) for shard in epoch.shards[following : following + count]]
 
     def _place(self, position: int) -> tuple[int, _LaneEpoch, int]:
-        """Of a position: the data set, what its lane reads of that in this epoch, and the place in it."""
+        """The data set at a position, what the position's lane reads of it in this epoch, and the place in that."""
         step, within = divmod(position, self.batch_size * self.world_size)
         rank, row = divmod(within, self.batch_size)
         lane = rank * self.num_readers + step % self.num_readers
@@ -88,7 +90,10 @@ class SequentialOrder:
         return dataset, self._epoch(dataset, lane, epoch), place - (ends[epoch - 1] if epoch else 0)
 
     def _shards(self, dataset: int, lane: int, epoch: int) -> NDArray[np.int64]:
-        """Shards that a lane reads in an epoch: every so many of all, shuffled; of few, lanes have them in turn."""
+        """Shards that a lane reads in an epoch: every `num_lanes`-th of all, shuffled.
+
+        If there are fewer shards than lanes, another lane has them in the next epoch.
+        """
         shuffled = Stream.SHARDS.generator(self.seed, dataset, epoch).permutation(len(self.shard_sizes[dataset]))
         num_lanes = self.world_size * self.num_readers
         return shuffled[(lane + epoch) % num_lanes :: num_lanes]
@@ -98,10 +103,10 @@ class SequentialOrder:
         if key not in self._epochs:
             if len(self._epochs) >= 4 * len(self.shares):  # a batch may span two epochs
                 self._epochs.clear()
-            self._epochs[key] = self._computed(dataset, lane, epoch)
+            self._epochs[key] = self._compute_epoch(dataset, lane, epoch)
         return self._epochs[key]
 
-    def _computed(self, dataset: int, lane: int, epoch: int) -> _LaneEpoch:
+    def _compute_epoch(self, dataset: int, lane: int, epoch: int) -> _LaneEpoch:
         sizes, shards = self.shard_sizes[dataset], self._shards(dataset, lane, epoch)
         firsts = np.cumsum(sizes) - sizes
         indices = np.concatenate([np.arange(firsts[shard], firsts[shard] + sizes[shard]) for shard in shards])
@@ -119,7 +124,7 @@ class SequentialOrder:
 def through_buffer(count: int, size: int, generator: np.random.Generator) -> NDArray[np.int64]:
     """(count,) the order in which numbers 0, 1, ... leave a shuffle buffer that holds `size` of them.
 
-    A number leaves it at most `size` places early, and how late is a matter of chance.
+    A number leaves it at most `size` places early; how late is random.
     """
     buffer = list(range(min(size, count)))
     draws = generator.integers(0, max(1, len(buffer)), count)

@@ -1,7 +1,7 @@
-"""Writing one shard: plain WebDataset, byte-reproducible, absent until it is whole.
+"""Writing one shard: plain WebDataset, byte-reproducible, absent until it is complete.
 
 `webdataset.ShardWriter` closes a valid-looking tar when an exception passes through it, and stamps times; importing the
-package costs 1.5 s a worker. The format itself is a plain tar, so the standard library writes it.
+package costs 1.5 s per worker. The format itself is a plain tar, so the standard library writes it.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from training.data.seal import sealed
 
 
 class _HashingFile(io.RawIOBase):
-    """Counts and hashes what is written through it; `crc32` is of what came since it was last set to 0."""
+    """Counts and hashes what is written through it; `crc32` covers what was written since it was last set to 0."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file, self.sha256, self.num_bytes, self.crc32 = file, hashlib.sha256(), 0, 0
@@ -41,7 +41,7 @@ class _HashingFile(io.RawIOBase):
 
 
 class ShardWriter:
-    """Context in which sequences are added and the shard is committed; leaving it otherwise leaves no trace."""
+    """Context in which sequences are added and the shard is committed; without a commit it leaves no trace."""
 
     def __init__(self, root: AnyPath, name: str) -> None:
         self._root, self._name = root, name
@@ -50,7 +50,7 @@ class ShardWriter:
     def __enter__(self) -> Self:
         self._file = new_file(tar_path(self._root, self._name))
         self._hashing = _HashingFile(self._file.file)
-        # Only `write` and `tell` are used of a tar that is written without seeking.
+        # tarfile needs only `write` and `tell` of a file, as it writes without seeking.
         self._tar = tarfile.open(fileobj=self._hashing, mode="w", format=tarfile.USTAR_FORMAT)
         return self
 
@@ -70,7 +70,7 @@ class ShardWriter:
         self._samples.append(SampleSpan(key=key, offset=start, length=length, crc32=self._hashing.crc32))
 
     def commit(self, **facts: Any) -> ShardManifest:
-        """Put the tar in place, then its manifest; `facts` are the manifest's fields that the writer cannot know."""
+        """Commit the tar, then its manifest; `facts` are the manifest's fields that the writer cannot know."""
         self._tar.close()
         manifest = ShardManifest(
             name=self._name,

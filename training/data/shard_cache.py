@@ -2,8 +2,8 @@
 
 CACHE/ab/abcd….tar    a tar, named by the SHA-256 that its manifest gives
 
-So what is kept cannot be out of date, and data sets, runs and processes share it. The shards that were used longest ago
-go first; a reader that has one open reads on.
+By its name a cached shard cannot be out of date, and data sets, runs and processes can share it. The least recently
+used shards are removed first; a reader that has one open can read on.
 """
 
 import errno
@@ -39,15 +39,15 @@ class ShardCache:
     """A folder of shards.
 
     Attributes:
-        folder: where.
-        max_bytes: of all shards together, besides those that are being read.
+        folder: the folder.
+        max_bytes: largest size of all shards together, not counting those that are being read.
     """
 
     folder: Path = field(default_factory=lambda: cache_home() / "shards")
     max_bytes: int = 20 << 30
 
     def open(self, split: "StoredSplit", number: int) -> FileIO:
-        """A shard of a split as an open file; of a disk the shard itself.
+        """A shard of a split as an open file; on a disk that is the shard itself.
 
         Raises:
             UserError: if the storage fails, the tar is not the one that was committed, or the disk is full.
@@ -60,21 +60,21 @@ class ShardCache:
         try:
             file = FileIO(path)
         except FileNotFoundError:
-            return self._fetched(split, number, tar, path)
+            return self._fetch_and_open(split, number, tar, path)
         os.utime(file.fileno())
         return file
 
-    def _fetched(self, split: "StoredSplit", number: int, tar: RemotePath, path: Path) -> FileIO:
+    def _fetch_and_open(self, split: "StoredSplit", number: int, tar: RemotePath, path: Path) -> FileIO:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            new = new_file(path)
+            new_shard = new_file(path)
             try:
-                fetch(tar, split.num_bytes[number], split.sha256[number], new.file)
-                new.file.flush()
-                file = FileIO(f"/proc/self/fd/{new.file.fileno()}")  # by its name another process might remove it first
-                new.commit()
+                fetch(tar, split.num_bytes[number], split.sha256[number], new_shard.file)
+                new_shard.file.flush()
+                file = FileIO(f"/proc/self/fd/{new_shard.file.fileno()}")  # another process might remove its name
+                new_shard.commit()
             finally:
-                new.close()
+                new_shard.close()
             self._keep_to_size()
         except OSError as error:
             full = "; a smaller cache_gb keeps less" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
@@ -82,7 +82,7 @@ class ShardCache:
         return file
 
     def _keep_to_size(self) -> None:
-        """Remove what was used longest ago, and what killed processes left half fetched."""
+        """Remove the least recently used shards, and what killed processes left half fetched."""
         stats = []
         for path in self.folder.glob("*/*"):
             with suppress(FileNotFoundError):  # another process made room as well
@@ -113,7 +113,7 @@ def fetch(tar: RemotePath, num_bytes: int, sha256: str, file: IO[bytes]) -> None
 
 
 class OpenShards:
-    """Shards of one reader: the latest are open, and the next ones are fetched while others are decoded."""
+    """The shards of one reader: the latest are open, and the next ones are fetched while others are decoded."""
 
     def __init__(self, cache: ShardCache) -> None:
         self._cache = cache
@@ -121,7 +121,7 @@ class OpenShards:
         self._pool = ThreadPoolExecutor(_FETCHED_AT_ONCE)
 
     def begin(self, split: "StoredSplit", number: int) -> Future[FileIO]:
-        """Have a shard fetched."""
+        """Begin to fetch a shard, unless it is open already."""
         name = split.sha256[number]
         if name not in self._open:
             self._open[name] = self._pool.submit(self._cache.open, split, number)
@@ -140,5 +140,5 @@ class OpenShards:
         try:
             return os.pread(future.result().fileno(), length, offset)
         except UserError:
-            del self._open[split.sha256[number]]  # it may be had when it is asked for again
+            del self._open[split.sha256[number]]  # the next request may succeed
             raise

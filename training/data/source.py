@@ -30,9 +30,9 @@ class StreamSource:
 
     Attributes:
         split: the sequences.
-        num_frames, size_px: T and (height, width) of all of them.
-        latent_shape, text_shapes: (S, C, h, w), and of each tensor of an embedding its shape, when encoded.
-        texts, text_of: when encoded, the embeddings, and (N,) which of them each sequence has.
+        num_frames, size_px: T and (height, width) of all sequences.
+        latent_shape, text_shapes: if encoded, (S, C, h, w), and the shape of each tensor of an embedding.
+        texts, text_of: if encoded, the embeddings, and (N,) the number of each sequence's embedding.
     """
 
     split: StoredSplit
@@ -45,7 +45,7 @@ class StreamSource:
 
     @property
     def shapes(self) -> dict[str, Any]:
-        """What must be the same in all data sets of a mixture, by name."""
+        """Values, by name, that must be equal in all data sets of a mixture."""
         return {
             "frames a sequence": self.num_frames,
             "size (height, width)": self.size_px,
@@ -75,10 +75,10 @@ class StreamSource:
         frames: Sequence[slice],
         whole: "OpenShards | None" = None,
     ) -> "list[tuple[Tensor, Tensor, dict[str, Tensor]]]":
-        """Mean, logarithm of variance, and embedding of each sequence; what captions share is read once.
+        """Mean, logarithm of variance, and embedding of each sequence; each distinct embedding is read once.
 
         Args:
-            sequences, indices: what was read, and which of the split they are.
+            sequences, indices: sequences that were read, and their numbers in the split.
             frames: which latents of each are taken.
             whole: shards that are fetched whole, to read embeddings from.
 
@@ -119,28 +119,30 @@ def naming_damage(url: str) -> Iterator[None]:
 
 
 def open_source(url: str, split: str, *, captions_required: bool, base_fingerprint: str | None) -> StreamSource:
-    """Open a data set and check what its manifests and its first sequence tell.
+    """Open a data set, and check its manifests and its first sequence.
 
     Raises:
         UserError: as `open_split`; if captions are missing, frame counts differ, or it was encoded with another base.
     """
-    stored = open_split(url, split)
-    lacking = np.flatnonzero(stored.captions == caption_digest(""))
-    if captions_required and len(lacking):
-        first_key = stored.key(lacking[0])
-        raise UserError(f"{url}: {len(lacking)} of {len(stored)} sequences have no caption, first {first_key}")
-    (first,) = stored.read([0])
+    stored_split = open_split(url, split)
+    uncaptioned = np.flatnonzero(stored_split.captions == caption_digest(""))
+    if captions_required and len(uncaptioned):
+        first_key = stored_split.key(uncaptioned[0])
+        raise UserError(
+            f"{url}: {len(uncaptioned)} of {len(stored_split)} sequences have no caption, first {first_key}"
+        )
+    (first,) = stored_split.read([0])
     with naming_damage(url):
         num_frames = first.num_frames
-    for index in np.flatnonzero(stored.num_frames != num_frames)[:1]:
-        count = stored.num_frames[index]
-        raise UserError(f"{url}: sequence {stored.key(index)} has {count} frames, others {num_frames}")
+    for index in np.flatnonzero(stored_split.num_frames != num_frames)[:1]:
+        count = stored_split.num_frames[index]
+        raise UserError(f"{url}: sequence {stored_split.key(index)} has {count} frames, others {num_frames}")
     with naming_damage(url):
         height_px, width_px = first.facts["size_px"]
     size_px = (int(height_px), int(width_px))
-    encoding = encoding_of(stored.card)
+    encoding = encoding_of(stored_split.card)
     if encoding is None:
-        return StreamSource(split=stored, num_frames=num_frames, size_px=size_px)
+        return StreamSource(split=stored_split, num_frames=num_frames, size_px=size_px)
     if base_fingerprint not in (None, encoding.base):
         raise UserError(f"{url}: encoded with another base model than this run's; run pipelines.encode with that one")
     texts = open_split(url, TEXT_SPLIT)
@@ -148,13 +150,13 @@ def open_source(url: str, split: str, *, captions_required: bool, base_fingerpri
         mean, _ = latents_of(first)
         embedding = embedding_of(texts.read([0])[0])
     return StreamSource(
-        split=stored,
+        split=stored_split,
         num_frames=num_frames,
         size_px=size_px,
         latent_shape=(encoding.num_latents or num_frames, *mean.shape[1:]),
         text_shapes=_shapes(embedding),
         texts=texts,
-        text_of=caption_indices(texts, stored),
+        text_of=caption_indices(texts, stored_split),
     )
 
 

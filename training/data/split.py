@@ -1,4 +1,4 @@
-"""One split of a data set, on any storage: checked once, then read at any place."""
+"""One split of a data set, on any storage: checked once, then read in any order."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from conf.errors import UserError
 from conf.printable import without_secrets
+from conf.value import is_url
 from training.data.dataset import DatasetCard, parse_card
 from training.data.layout import dataset_file, manifest_name, shards_folder, split_of, tar_name
 from training.data.manifest import SampleSpan, ShardManifest, parse_manifest, tar_path
@@ -28,22 +29,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StoredSplit:
-    """Where every sequence of a split stands. Small, and can be sent to other processes.
+    """The place of every sequence of a split. It is small, and can be sent to other processes.
 
-    Of a sequence it keeps some fifty bytes, so that ten million fit a training process; `records` reads the rest again.
+    It keeps some fifty bytes per sequence, so that ten million fit a training process; `records` reads the rest again.
 
     Attributes:
         url: path or fsspec URL of the data set.
-        name: of its folder.
-        card: of the data set.
+        name: name of its folder.
+        card: card of the data set.
         shards: names of the split's shards.
-        keys: (N,) of the sequences, in ASCII.
+        keys: (N,) keys of the sequences, in ASCII.
         shard: (N,) number of each sequence's shard in `shards`.
         offset, length, crc32: (N,) as in `SampleSpan`.
-        num_frames: (N,) of each sequence.
+        num_frames: (N,) number of frames of each sequence.
         captions: (N,) `caption_digest` of each sequence's caption.
-        sha256, num_bytes: of each shard.
-        manifests_hash: changes when any byte of the split does.
+        sha256, num_bytes: hash and size of each shard's tar.
+        manifests_hash: a hash that changes when any byte of the split does.
     """
 
     url: str
@@ -65,11 +66,11 @@ class StoredSplit:
         return len(self.keys)
 
     def key(self, index: int) -> str:
-        """Of a sequence."""
+        """Key of a sequence."""
         return str(self.keys[index].decode())
 
     def records(self, shards: Sequence[str] | None = None) -> Iterator[Mapping[str, Any]]:
-        """The manifests' rows of some shards, or of all, in order; they are read again.
+        """The records of some shards, or of all, in order; their manifests are read again.
 
         Raises:
             UserError: as `open_split`.
@@ -78,7 +79,7 @@ class StoredSplit:
             yield from _manifest(data, name, self.card, self.url).records
 
     def read(self, indices: Sequence[int], whole: "OpenShards | None" = None) -> list[StoredSequence]:
-        """Sequences by number: as ranges of bytes, of remote storage at once; or out of shards that are fetched whole.
+        """Read sequences by number: as ranges of bytes, all at once from remote storage, or from shards fetched whole.
 
         Raises:
             UserError: if the storage fails, or the bytes are not those that were committed.
@@ -105,7 +106,7 @@ class StoredSplit:
             return records
 
         with naming(self.url):
-            if "://" in self.url:
+            if is_url(self.url):
                 return asked(self.url, "read", read)
             return retried(self.url, partial(read, *open_storage(self.url, "data")))
 
@@ -125,13 +126,13 @@ class StoredSplit:
 
 
 def open_split(url: str, split: str) -> StoredSplit:
-    """Look at the card, at the manifests of a split and at the sizes of its tars; no tar is read.
+    """Check the card, the manifests of a split and the sizes of its tars; no tar is read.
 
     Raises:
         UserError: if this is no data set, of another schema version, not complete, has no such split, or holds shards
             that are damaged or come from another run.
     """
-    _, name = open_storage(url, "data")  # which refuses what is no place to read from
+    _, name = open_storage(url, "data")  # this refuses what cannot be read from
     root = located(url)
     card = _read_card(root)
     shards = tuple(name for name in card.shards if split_of(name) == split)
@@ -201,10 +202,10 @@ def _read_card(root: AnyPath) -> DatasetCard:
 
 
 def _manifest_files(root: AnyPath, shards: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    """Shards and the bytes of their manifests, one after the other.
+    """Shards and the bytes of their manifests, one after another.
 
     Raises:
-        UserError: if any lack; it is raised after the last of those that do not.
+        UserError: if any manifest is missing; all are counted before it is raised.
     """
 
     def read(shard: str) -> bytes | None:
@@ -214,14 +215,14 @@ def _manifest_files(root: AnyPath, shards: Sequence[str]) -> Iterator[tuple[str,
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             return None
 
-    lacking = []
+    missing = []
     for shard, data in zip(shards, answers(root, read, shards), strict=True):
         if data is None:
-            lacking.append(shard)
-        elif not lacking:
+            missing.append(shard)
+        elif not missing:
             yield shard, data
-    if lacking:
-        raise UserError(f"{root}: {len(lacking)} of {len(shards)} manifests are gone or unreadable, first {lacking[0]}")
+    if missing:
+        raise UserError(f"{root}: {len(missing)} of {len(shards)} manifests are gone or unreadable, first {missing[0]}")
 
 
 def _manifest(data: bytes, name: str, card: DatasetCard, url: str) -> ShardManifest:
@@ -239,7 +240,7 @@ def _check_shard(root: AnyPath, card: DatasetCard, manifest: ShardManifest, size
     tar = tar_path(root, manifest.name)
     if manifest.config_hash != card.config_hash:
         raise UserError(f"{root}: {tar.name} belongs to another data set (another configuration made it)")
-    if tar.name not in sizes and not tar.is_file():  # a store may not list yet what it has
+    if tar.name not in sizes and not tar.is_file():  # a store may not list a new object yet
         raise UserError(f"{root}: {tar.name} is missing, but has a manifest")
     num_bytes = sizes.get(tar.name) or tar.stat().st_size
     if num_bytes != manifest.num_bytes:
@@ -247,7 +248,7 @@ def _check_shard(root: AnyPath, card: DatasetCard, manifest: ShardManifest, size
 
 
 def _sizes(root: AnyPath, folders: Iterable[str]) -> dict[str, int]:
-    """Size in bytes of each file in some folders of shards, by its name alone: one listing a folder."""
+    """Size in bytes of each file in some folders of shards, by its name alone, with one listing per folder."""
     sizes: dict[str, int] = {}
     for name in folders:
         folder = shards_folder(root) / name if name else shards_folder(root)

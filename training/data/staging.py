@@ -1,9 +1,9 @@
-"""A command whose `out` may be in an object store: it works in a folder of this machine, and its result goes up whole.
+"""Commands whose `out` may be in an object store: they work in a local folder, and their result is uploaded.
 
-What libraries write (films, weights, pages) they write to local files. So such a command is given a local `out` in the
-cache; what an earlier run put into the store is fetched there first, so that the command judges, keeps and replaces it
-as it would on a disk. A file goes up in one request. Of a folder the file that makes it valid goes up last, and while
-files go up there is OUT/.unfinished: who finds it takes what is there for half of a result, and replaces it.
+Libraries write films, weights and pages to local files. So such a command gets a local `out` in the cache. What an
+earlier run put into the store is first fetched there, so that the command checks, keeps and replaces it as it would on
+a disk. A file is uploaded in one request. Of a folder, the file that makes it valid is uploaded last, and while files
+are uploaded there is OUT/.unfinished: a command that finds it replaces what is there, because it is incomplete.
 """
 
 import hashlib
@@ -17,9 +17,11 @@ from typing import Any, Generic, TypeVar
 from conf.cache_home import cache_home
 from conf.command import Summary
 from conf.errors import ConfigError, UserError
+from conf.value import is_url
 from training.data.claim import sole_writer
 from training.data.manifest import is_temporary
 from training.data.mirror import fetch_files
+from training.data.owned import refuse_owned
 from training.data.remote import RemotePath
 from training.data.remote_claim import is_claim
 
@@ -30,12 +32,12 @@ _Config = TypeVar("_Config")
 
 @dataclass(frozen=True, kw_only=True)
 class Staged(Generic[_Config]):
-    """A configuration with a local `out`, and where that goes.
+    """A configuration with a local `out`, and the place that it is uploaded to.
 
     Attributes:
-        config: of the command.
-        place: in a store; None where the user's `out` is local.
-        local: the `out` of `config`, where there is a `place`.
+        config: configuration of the command.
+        place: place in a store; None if the user's `out` is local.
+        local: the `out` of `config`, if there is a `place`.
         overwrite: whether a file at `place` may be replaced.
     """
 
@@ -48,21 +50,21 @@ class Staged(Generic[_Config]):
 def to_stores(
     configure: Callable[[dict[str, Any]], _Config], run: Callable[[_Config], Summary], mark: str | None = None
 ) -> tuple[Callable[[dict[str, Any]], Staged[_Config]], Callable[[Staged[_Config]], Summary]]:
-    """The two functions of a command that writes to a local `out`, as those of one that writes to URLs as well.
+    """Make a command that writes to a local `out` write to URLs as well; returns its two functions, changed.
 
     Args:
-        configure, run: of the command.
+        configure, run: the functions of the command.
         mark: the file without which a folder is no result of this command; None if `out` must be new.
     """
 
     def configured(plain: dict[str, Any]) -> Staged[_Config]:
         out = plain.get("out")
-        if not isinstance(out, str) or "://" not in out:
+        if not isinstance(out, str) or not is_url(out):
             return Staged(config=configure(plain))
         place = RemotePath.from_url(out, "out")
         version = hashlib.sha256(place.url.encode()).hexdigest()[:32]
         local = cache_home() / "staging" / version / place.name
-        with _told_of(place, local):
+        with _naming_place(place, local):
             config = configure({**plain, "out": str(local)})
         return Staged(config=config, place=place, local=local, overwrite=getattr(config, "overwrite", False))
 
@@ -71,18 +73,19 @@ def to_stores(
             return run(staged.config)
         with _staging(staged.place, staged.local, mark, staged.overwrite):
             summary = run(staged.config)
-        return replace(summary, lines=tuple(_as_named(line, staged.local, staged.place) for line in summary.lines))
+        return replace(summary, lines=tuple(_with_place(line, staged.local, staged.place) for line in summary.lines))
 
     return configured, ran
 
 
 @contextmanager
 def _staging(place: RemotePath, local: Path, mark: str | None, overwrite: bool) -> Iterator[None]:
-    """What the store has is here, and what is here at the end is in the store.
+    """Context in which the local folder has what the store has; at the end its content is uploaded.
 
     Raises:
         UserError: if another run is writing, the place holds something else, or the storage fails.
     """
+    refuse_owned(place)
     local.parent.mkdir(parents=True, exist_ok=True)
     with sole_writer(local.parent):
         try:
@@ -90,20 +93,20 @@ def _staging(place: RemotePath, local: Path, mark: str | None, overwrite: bool) 
             with sole_writer(place) if mark is not None else nullcontext():
                 tree = [name for name in place.tree() if not is_claim(place / name)]
                 if UNFINISHED not in tree:
-                    _refuse_other(place, tree, mark, overwrite)
+                    _refuse_other_content(place, tree, mark, overwrite)
                     if mark is None:
                         _try_to_write(place)
                     if mark in tree:
                         fetch_files(place, tree, local)
                 fetched = _files(local)
-                with _told_of(place, local):
+                with _naming_place(place, local):
                     yield
-                _put(place, local, fetched, mark)
+                _upload_result(place, local, fetched, mark)
         finally:
             shutil.rmtree(local.parent, ignore_errors=True)
 
 
-def _refuse_other(place: RemotePath, tree: list[str], mark: str | None, overwrite: bool) -> None:
+def _refuse_other_content(place: RemotePath, tree: list[str], mark: str | None, overwrite: bool) -> None:
     is_file = mark is None and place.is_file()
     if is_file and not overwrite:
         raise ConfigError("out", place, "a new file, or say overwrite=true")
@@ -113,27 +116,27 @@ def _refuse_other(place: RemotePath, tree: list[str], mark: str | None, overwrit
 
 
 def _try_to_write(place: RemotePath) -> None:
-    """Find out that nothing can be written before anything is made; a claim, of a folder with a mark, shows it too."""
+    """Fail before any work is done if nothing can be written. For a folder with a mark, the claim has shown this."""
     trial = RemotePath(place.url + UNFINISHED)
     trial.write_bytes(b"")
     trial.unlink(missing_ok=True)
 
 
-def _put(place: RemotePath, local: Path, fetched: dict[str, tuple[int, int]], mark: str | None) -> None:
+def _upload_result(place: RemotePath, local: Path, fetched: dict[str, tuple[int, int]], mark: str | None) -> None:
     """Upload the result: a file, or what is new in a folder, the pages after other files and `mark` at the end."""
     if local.is_file():
         _upload(place, local)
         return
     files = _files(local)
-    new = [name for name in files if files[name] != fetched.get(name)]
+    changed = [name for name in files if files[name] != fetched.get(name)]
     with nullcontext() if mark is not None else sole_writer(place):
-        gone = [name for name in place.tree() if name not in files and not is_claim(place / name)]
-        if not new and not gone:
+        outdated = [name for name in place.tree() if name not in files and not is_claim(place / name)]
+        if not changed and not outdated:
             return
         (place / UNFINISHED).write_bytes(b"files are being put here, or were when their command was killed\n")
-        for name in sorted(new, key=lambda name: (name == mark, name.endswith(".html"), name)):
+        for name in sorted(changed, key=lambda name: (name == mark, name.endswith(".html"), name)):
             _upload(place / name, local / name)
-        for name in gone:
+        for name in outdated:
             (place / name).unlink(missing_ok=True)
         (place / UNFINISHED).unlink(missing_ok=True)
 
@@ -144,30 +147,30 @@ def _upload(place: RemotePath, local: Path) -> None:
 
 
 def _files(local: Path) -> dict[str, tuple[int, int]]:
-    """Name, size and time of every file of a folder; none where there is no folder."""
+    """Name -> size and time of every file of a folder; empty if there is no folder."""
     paths = [path for path in local.rglob("*") if path.is_file() and not is_temporary(path)]
     stats = {path.relative_to(local).as_posix(): path.stat() for path in paths}
     return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()}
 
 
 def _empty(folder: Path) -> None:
-    """Remove what a run that was killed has left."""
+    """Remove what a killed run has left in a folder."""
     for path in folder.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 @contextmanager
-def _told_of(place: RemotePath, local: Path) -> Iterator[None]:
-    """Errors name the place that the user said."""
+def _naming_place(place: RemotePath, local: Path) -> Iterator[None]:
+    """Context in which errors name the place that the user gave, not the local folder."""
     try:
         yield
     except ConfigError as error:
-        value, allowed = (_as_named(str(part), local, place) for part in (error.value, error.allowed))
+        value, allowed = (_with_place(str(part), local, place) for part in (error.value, error.allowed))
         raise ConfigError(error.key, value, allowed) from error
     except UserError as error:
-        raise UserError(_as_named(str(error), local, place)) from error
+        raise UserError(_with_place(str(error), local, place)) from error
 
 
-def _as_named(line: str, local: Path, place: RemotePath) -> str:
-    """A line that names the place that the user said, not the folder that it was made in."""
+def _with_place(line: str, local: Path, place: RemotePath) -> str:
+    """The line with the place that the user gave in place of the local folder."""
     return line.replace(local.resolve().as_uri(), str(place)).replace(str(local), str(place))

@@ -2,21 +2,26 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
 from fsspec.utils import get_protocol
 
 from conf.errors import ConfigError, UserError
+from conf.value import at_home, is_url
 
-# botocore would wait out every fault by itself, in each of the tries of s3fs, in each of ours: minutes for one request.
+# botocore would retry every fault too, within each try of s3fs, within each of ours: minutes for one request.
 _S3 = {"config_kwargs": {"retries": {"mode": "standard", "total_max_attempts": 1}, "connect_timeout": 10}}
 _OPTIONS: dict[str, dict[str, Any]] = {"s3": _S3, "s3a": _S3}
 
 
 def open_storage(path: str, key: str = "path") -> tuple[AbstractFileSystem, str]:
     """The filesystem of a path or URL, and the path within it.
+
+    fsspec is asked about URLs alone: it would take `file:` off the name of a local folder, and cut it at `::`.
 
     Raises:
         ConfigError: if the protocol is unknown, not installed, or would run a command.
@@ -26,9 +31,11 @@ def open_storage(path: str, key: str = "path") -> tuple[AbstractFileSystem, str]
         raise ConfigError(key, path, "a path or URL to read from; pipe: would run a shell command")
     if not path.strip():
         raise ConfigError(key, path, "a path or URL")
+    if not is_url(path):
+        return LocalFileSystem(), str(Path(at_home(path)).absolute())
     with naming(path):
         try:
-            # A listing that is kept would hide what other processes have written since.
+            # A cached listing would hide what other processes have written since.
             filesystem, root = url_to_fs(path, use_listings_cache=False, **_OPTIONS.get(get_protocol(path), {}))
         except ImportError as error:
             allowed = "a local path, or a URL whose package is there: pip install 'process-painter[remote]'"

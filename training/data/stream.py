@@ -44,11 +44,11 @@ class SequenceStream:
 
     Attributes:
         sources: the data sets.
-        shares: turns of each in every thousand positions.
+        shares: turns of each data set in every thousand positions.
         frames: whole sequences, or one picture of each.
-        unfinished: how often that picture is an earlier frame than the last, 0 to 1.
-        augmentation: what is changed at random about frames.
-        cache: of whole shards, which are read one after the other; None to read any sequence by itself.
+        unfinished: share of these pictures that are an earlier frame than the last, 0 to 1.
+        augmentation: random changes to frames.
+        cache: a cache of whole shards, which are then read one after another; None to read each sequence by itself.
     """
 
     sources: tuple[StreamSource, ...]
@@ -78,17 +78,17 @@ class SequenceStream:
             data: the data sets, at least one.
             split: which part of them.
             frames: whole sequences, or one picture of each.
-            unfinished: how often that picture is an earlier frame than the last, 0 to 1.
-            size_px: what frames must have, (height, width); None takes what there is.
-            captions_required: refuse sequences without one.
-            base_fingerprint: of the base that is trained: latents of another are refused. Frames fit any.
-            augmentation: none by default.
-            cache: to read whole shards one after the other; by default any sequence is read by itself.
+            unfinished: share of these pictures that are an earlier frame than the last, 0 to 1.
+            size_px: (height, width) that frames must have; None accepts any.
+            captions_required: refuse sequences without a caption.
+            base_fingerprint: fingerprint of the base that is trained; latents of another base are refused.
+            augmentation: random changes to frames; none by default.
+            cache: a cache, to read whole shards one after another; by default each sequence is read by itself.
 
         Raises:
-            UserError: in one line: not a data set, of another schema version, not complete, damaged, mixed with
-                another; no such split; missing captions; another size; latents of another base, or
-                latents to augment.
+            UserError: in one line, if something is not a data set, or has another schema version, or is incomplete,
+                damaged, or mixed with another one; if the split or captions are missing; if sizes differ; if latents
+                are of another base, or are to be augmented.
         """
         if not data:
             raise ConfigError("data", "[]", "at least one data set")
@@ -123,7 +123,7 @@ class SequenceStream:
         return stream
 
     def __len__(self) -> int:
-        """Samples an epoch: the sequences of all data sets."""
+        """Samples per epoch: the sequences of all data sets."""
         return sum(len(source.split) for source in self.sources)
 
     @property
@@ -133,7 +133,7 @@ class SequenceStream:
 
     @property
     def num_frames(self) -> int:
-        """T of what it yields: 1 when single pictures are read."""
+        """T, the number of frames of a sample: 1 if single pictures are read."""
         return self.sources[0].num_frames if self.frames == "all" else 1
 
     @property
@@ -153,7 +153,7 @@ class SequenceStream:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What a run card says of the data: shape, phrases of methods, licences of pictures, order of data sets."""
+        """The facts for a run card: shape, phrases of methods, licences of pictures, order of data sets."""
         cards = {source.split.name: source.split.card for source in self.sources}
         return {
             "num_frames": self.sources[0].num_frames,
@@ -178,14 +178,14 @@ class SequenceStream:
         """Endless batches of one rank.
 
         Args:
-            seed: of order and augmentation.
-            batch_size: of one rank.
+            seed: seed of order and augmentation.
+            batch_size: samples per step of one rank.
             start: global position of the first step: batch_size * world_size * steps done, to resume.
-            rank, world_size: which of how many processes this is.
+            rank, world_size: number of this process, and number of processes.
             num_workers: processes that read ahead for this rank; they change nothing but speed, except with `cache`,
                 where each has shards of its own.
-            tokenise: what readers do to captions; not to those of cached latents, which have embeddings.
-            as_bytes: leave frames uint8, for a GPU to turn to floats; they are good until the next batch is asked for.
+            tokenise: tokeniser that readers apply to captions; not used with cached latents, which have embeddings.
+            as_bytes: leave frames as uint8, for a GPU to convert; they are valid until the next batch is requested.
 
         Raises:
             UserError: if there are fewer sequences than a step takes. While it runs: if bytes are damaged, or the
@@ -223,7 +223,7 @@ class SequenceStream:
 
     def first(self, seed: int, count: int) -> SequenceBatch:
         """The samples at positions 0 to `count` - 1 of the order with this seed, or all when there are fewer."""
-        without_cache = replace(self, cache=None)  # a few are not worth whole shards
+        without_cache = replace(self, cache=None)  # whole shards are not worth fetching for a few samples
         with closing(without_cache.batches(seed=seed, batch_size=min(count, len(self)))) as batches:
             return next(batches)
 
@@ -237,7 +237,7 @@ class SequenceStream:
     ) -> Loaded:
         """The samples at some positions; their frames are written to `pixels` (B, T, 3, H, W) uint8.
 
-        With `whole`, out of shards that are fetched whole.
+        With `whole`, sequences are read from shards that are fetched whole.
 
         Raises:
             UserError: if bytes are damaged, or the storage fails.
@@ -279,7 +279,7 @@ class SequenceStream:
 
 @dataclass(kw_only=True)
 class _RankSteps:
-    """Step -> batch, for one rank; what workers are sent."""
+    """The function step -> batch of one rank; it is sent to workers."""
 
     stream: SequenceStream
     order: StreamOrder | SequentialOrder
@@ -288,7 +288,7 @@ class _RankSteps:
     rank: int
     world_size: int
     tokenise: Tokenise | None
-    whole: OpenShards | None = None  # of the process that reads
+    whole: OpenShards | None = None  # each process that reads opens its own
 
     def __call__(self, step: int, pixels: "torch.Tensor | None") -> Loaded:
         positions = rank_positions(
@@ -307,7 +307,7 @@ def _stack(latents: "dict[int, tuple[torch.Tensor, torch.Tensor, dict[str, torch
     import torch
 
     means, logvars, texts = zip(*(latents[row] for row in sorted(latents)), strict=True)
-    text = Text({name: torch.stack([one[name] for one in texts]) for name in texts[0]})
+    text = Text({name: torch.stack([tensors[name] for tensors in texts]) for name in texts[0]})
     return CachedLatents(mean=torch.stack(means), logvar=torch.stack(logvars), text=text)
 
 
@@ -319,16 +319,16 @@ def _refuse_mixed(sources: Sequence[StreamSource]) -> None:
         if source.split.name in names:
             raise UserError(f"{source.split.url}: another data set of this mixture has a folder of the same name")
         names.add(source.split.name)
-        for what, value in source.shapes.items():
-            if value != first.shapes[what]:
+        for quantity, value in source.shapes.items():
+            if value != first.shapes[quantity]:
                 raise UserError(
-                    f"{source.split.url}: {what} {value}, but {first.shapes[what]} in {first.split.url}; "
+                    f"{source.split.url}: {quantity} {value}, but {first.shapes[quantity]} in {first.split.url}; "
                     "a mixture needs the same"
                 )
 
 
 def _phrases(cards: Mapping[str, DatasetCard]) -> dict[str, str]:
-    """Phrase of each method. Of two that data sets call alike, the later one's name says of which data set it is."""
+    """Phrase of each method. If data sets have different phrases for one name, later names get the folder appended."""
     phrases: dict[str, str] = {}
     for folder, card in cards.items():
         for renderer in card.recipe.get("renderers", ()):

@@ -1,7 +1,7 @@
-"""What one pass over the manifests of a data set tells of it as a whole.
+"""Facts about a whole data set, from one pass over its manifests.
 
 A data set of ten million sequences has manifests of ten gigabytes. They are read one by one, and what is kept of them
-grows with how many kinds of sequences there are, not with how many sequences.
+grows with the number of kinds of sequences, not with the number of sequences.
 """
 
 from collections import Counter
@@ -26,13 +26,13 @@ class Survey:
     """Counts of a data set, and its first sequences.
 
     Attributes:
-        num_shards, num_bytes, num_quarantined: in all.
-        splits: sequences, or texts, in each split.
-        kinds, licences: sequences of each.
+        num_shards, num_bytes, num_quarantined: totals.
+        splits: number of sequences, or texts, in each split.
+        kinds, licences: number of sequences of each.
         first_shard: name of the first shard that holds sequences, and the records of these.
-        firsts: of each kind, the shard and the place of its first sequence.
-        num_without_caption: sequences that cannot be trained on.
-        first_refusal: row of `quarantine.jsonl`.
+        firsts: the shard and the place of the first sequence of each kind.
+        num_without_caption: number of sequences that cannot be trained on.
+        first_refusal: first row of `quarantine.jsonl`.
     """
 
     num_shards: int = 0
@@ -47,12 +47,12 @@ class Survey:
     first_refusal: Mapping[str, Any] | None = None
 
     def noting(self, manifests: Iterable[ShardManifest]) -> Iterator[ShardManifest]:
-        """The same manifests, each looked at as it passes."""
+        """Pass the manifests on, and count each."""
         for manifest in manifests:
-            self._note(manifest)
+            self._count(manifest)
             yield manifest
 
-    def _note(self, manifest: ShardManifest) -> None:
+    def _count(self, manifest: ShardManifest) -> None:
         self.num_shards += 1
         self.num_bytes += manifest.num_bytes
         self.num_quarantined += len(manifest.quarantined)
@@ -72,7 +72,7 @@ class Survey:
 
     @property
     def num_sequences(self) -> int:
-        """Sequences in all."""
+        """Number of all sequences."""
         return sum(self.splits.get(split, 0) for split in SPLITS)
 
     @property
@@ -84,7 +84,7 @@ class Survey:
         return dict(counts)
 
     def totals(self) -> dict[str, Any]:
-        """As they stand in `dataset.json`."""
+        """The totals as `dataset.json` has them."""
         return {
             "num_sequences": self.num_sequences,
             "num_shards": self.num_shards,

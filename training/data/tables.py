@@ -1,4 +1,4 @@
-"""The tables of a data set: `samples.parquet`, a row a sequence, and `quarantine.jsonl`, a row a refused input.
+"""The tables of a data set: `samples.parquet`, one row per sequence; `quarantine.jsonl`, one row per refused input.
 
 Both are written and read piece by piece, so that they may be longer than memory.
 """
@@ -18,11 +18,11 @@ from training.data.remote import AnyPath
 from training.data.retries import retried
 
 ROWS_A_GROUP = 16_384
-"""Of `samples.parquet`; row groups of data sets of the first versions have a million."""
+"""Rows of a row group of `samples.parquet`; in data sets of the first versions a group has a million."""
 
 
 def write_tables(root: AnyPath, manifests: Iterable[ShardManifest]) -> None:
-    """Write both tables in one pass over the manifests (`seconds` come from the timings)."""
+    """Write both tables in one pass over the manifests; `seconds` come from the timings."""
     with ExitStack() as stack:
         samples, refused = new_file(samples_file(root)), new_file(quarantine_file(root))
         stack.callback(samples.close)
@@ -44,13 +44,16 @@ def write_tables(root: AnyPath, manifests: Iterable[ShardManifest]) -> None:
 
 
 def write_samples(file: IO[bytes], rows: Iterable[Mapping[str, Any]]) -> None:
-    """`samples.parquet`; the same rows, records of manifests with `seconds`, give the same bytes with one pyarrow."""
-    left = iter(rows)
+    """Write `samples.parquet` from records of manifests with `seconds`.
+
+    The same rows give the same bytes with the same version of pyarrow.
+    """
+    remaining = iter(rows)
     with samples_writer(file) as writer:
-        group = list(islice(left, ROWS_A_GROUP))
+        group = list(islice(remaining, ROWS_A_GROUP))
         while True:
             writer.write_table(samples_group(group))
-            if not (group := list(islice(left, ROWS_A_GROUP))):
+            if not (group := list(islice(remaining, ROWS_A_GROUP))):
                 return
 
 
@@ -95,9 +98,9 @@ class _Timing(TypedDict):
 
 
 def _paint_seconds(root: AnyPath, name: str) -> dict[str, float]:
-    """Seconds by key; empty when the worker was killed after the commit and before it could note them.
+    """Seconds by key; empty if the worker was killed after the commit, before it wrote them.
 
-    They are a by-product: without them a data set is as whole, so a damaged file is as good as none.
+    A data set is complete without them, so a damaged file is treated like a missing one.
     """
     path = timings_folder(root) / f"{name}.json"
     try:

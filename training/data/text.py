@@ -1,4 +1,4 @@
-"""What a base reads of captions, as tensors."""
+"""Embedded captions, as a base model reads them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 class Text:
     """Embedded captions: one or more tensors by name, each with one row for each caption.
 
-    Stable Diffusion has one, `text` (B, L, D); others add a pooled vector, a mask, or what a second encoder says.
+    Stable Diffusion has one, `text` (B, L, D); others add a pooled vector, a mask, or the result of a second encoder.
     """
 
     tensors: "Mapping[str, torch.Tensor]"
@@ -30,15 +30,15 @@ class Text:
         return Text({name: change(tensor) for name, tensor in self.tensors.items()})
 
     def rows(self, index: "int | list[int] | torch.Tensor") -> "Text":
-        """Some of the captions, in the order of the index; with a number, the tensors of that one, without rows."""
+        """Some of the captions, in the order of the index; with a number, the tensors of that caption, without rows."""
         return self.changed(lambda tensor: tensor[index])
 
     def float(self) -> "Text":
-        """In float32; whole numbers and masks stay what they are."""
+        """The same in float32; whole numbers and masks are unchanged."""
         return self.changed(lambda tensor: tensor.float() if tensor.is_floating_point() else tensor)
 
     def repeated(self, count: int) -> "Text":
-        """The one caption that this is, `count` times; no memory is taken."""
+        """A single caption, repeated `count` times without taking memory."""
         return self.changed(lambda tensor: tensor.expand(count, *tensor.shape[1:]))
 
     def joined(self, other: "Text") -> "Text":

@@ -39,7 +39,7 @@ class Block(nn.Module):
 
 
 class Actor(nn.Module):
-    """From canvases, pictures and the time to strokes. To be used in eval mode: it comes trained."""
+    """From canvases, pictures and the progress to strokes. To be used in eval mode, as it comes trained."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class Actor(nn.Module):
         features = functional.relu(self.bn1(self.conv1(observed(canvases, pictures, done))))
         for number in range(_NUM_LAYERS):
             features = self.get_submodule(f"layer{number + 1}")(features)
-        # Theirs is a mean over 4 x 4, which is all there is at 128 px.
+        # The released network averages 4 x 4 features, which are all there are at 128 px.
         numbers: Tensor = torch.sigmoid(self.fc(features.mean((2, 3))))
         return numbers.reshape(-1, STROKES_AT_ONCE, STROKE_NUMBERS)
 

@@ -1,4 +1,4 @@
-"""Which actor a file of weights holds: one as Learning to Paint released it, or one of a run of `stage=agent`."""
+"""Builds the actor of a file of weights: as Learning to Paint released it, or from a run of `stage=agent`."""
 
 from collections.abc import Mapping
 
@@ -7,18 +7,25 @@ from torch import Tensor
 
 from conf.errors import UserError
 from training.models.actor import CHANNELS_SEEN, Actor
+from training.models.finite import check_weights
 from training.models.proposing import ProposingActor
+
+_COUNTS = ".num_batches_tracked"  # whole numbers that batch norms keep beside their weights
 
 
 def actor_of(tensors: Mapping[str, Tensor]) -> Actor | ProposingActor:
     """The actor that a state dict describes, ready to paint.
 
     Args:
-        tensors: by name, as released (`conv1.weight`, ..., `fc.bias`), or as stage `agent` saves them.
+        tensors: tensors by name, as released (`conv1.weight`, ..., `fc.bias`), or as stage `agent` saves them.
 
     Raises:
-        UserError: if they are another network's.
+        UserError: if they belong to another network, or one cannot be a weight.
     """
+    try:
+        check_weights({name: tensor for name, tensor in tensors.items() if not name.endswith(_COUNTS)})
+    except ValueError as error:
+        raise UserError(str(error)) from error
     with torch.random.fork_rng(devices=[]):  # building draws weights that are replaced at once
         if "conv1.weight" in tensors:
             actor: Actor | ProposingActor = Actor()

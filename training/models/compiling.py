@@ -1,9 +1,9 @@
 """Compilation by regions: the blocks that networks repeat, so that each kind and size is compiled once.
 
-A network compiled whole takes minutes, and breaks where anything in it is not for the compiler. Parameters of a block
-are inputs of what is compiled, so that blocks share it whose types, sizes and plain attributes are the same, and whose
-inputs and parameters need gradients alike: 22 sizes of Stable Diffusion's blocks with temporal modules, and in stage
-motion 3 more, up to the first that is trained.
+Compiling a whole network takes minutes, and fails if the compiler cannot handle anything in it. The parameters of a
+block are inputs of the compiled code, so blocks share it if their types, sizes and plain attributes are the same, and
+if the same of their inputs and parameters need gradients. Stable Diffusion's blocks with temporal modules have 22 such
+sizes; stage motion has 3 more, up to the first block that is trained.
 """
 
 from collections.abc import Sequence
@@ -12,23 +12,23 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-_MOST_SIZES = 64  # of a kind: levels times what comes in, with gradients and without; torch's own limit is 8
+_MOST_SIZES = 64  # per kind: levels times inputs, with gradients and without; torch's own limit is 8
 
 
 def compile_blocks(network: nn.Module, kinds: Sequence[type[nn.Module]], backend: str = "inductor") -> None:
     """Compile every block of some kinds, in place; the first call of each size takes seconds.
 
-    On a GPU convolutions are also tried out at their first call, and the fastest kernel is kept: results then agree
-    from run to run to rounding only.
+    On a GPU the kernels of a convolution are also timed at its first call, and the fastest is used: results then agree
+    from run to run only to rounding.
 
     Args:
-        network: that trains or paints.
-        kinds: of the blocks that it repeats.
+        network: a network that trains or paints.
+        kinds: classes of the blocks that it repeats.
         backend: torch's name of a compiler.
     """
     config = cast(Any, torch)._dynamo.config
     config.recompile_limit = max(config.recompile_limit, _MOST_SIZES)
-    config.optimize_ddp = False  # which cuts blocks at the borders of DDP's buckets: they are smaller than a bucket
+    config.optimize_ddp = False  # it would split blocks at DDP's buckets, but blocks are smaller than a bucket
     if torch.cuda.is_available():
         torch.backends.cudnn.benchmark = True
     for module in network.modules():

@@ -1,4 +1,4 @@
-"""Pictures pinned to frames, as latents: what a network that is shown conditions sees."""
+"""Pictures pinned to frames, as latents: the input of a network that sees conditions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,9 +12,8 @@ from torch import Tensor
 class Conditions:
     """Pictures pinned to frames.
 
-    Latents and mask are both multiplied by the strength. What the network first does to them is linear, so the strength
-    of the only condition, between 0 and 1, lies on the straight line from no condition to the whole one; 0 is exactly
-    no condition.
+    Latents and mask are both multiplied by the strength. The network's first layer is linear in them, so the strength
+    of a single condition interpolates linearly between no condition, at 0, and the full one, at 1.
 
     Attributes:
         latents: (B, T, C, h, w) scaled mean latents of the pictures, times strength; zeros at all other frames.
@@ -26,7 +25,7 @@ class Conditions:
 
     @classmethod
     def among(cls, latents: Tensor, strengths: Tensor) -> Self:
-        """Conditions that are frames of the sequences themselves, where they stand.
+        """Conditions that are frames of the sequences themselves, at their own places.
 
         Args:
             latents: (B, T, C, h, w) of whole sequences.
@@ -42,9 +41,9 @@ class Conditions:
 
         Args:
             pictures: (K, C, h, w) scaled latents.
-            frames: (K,) where they belong; negative ones count from the end.
+            frames: (K,) frame of each; negative ones count from the end.
             num_frames: T.
-            strengths: (K,) of each, 0 to 1; 1 when not said.
+            strengths: (K,) strength of each, 0 to 1; 1 by default.
 
         Raises:
             ValueError: if a frame is out of range or named twice, a strength is out of range, or counts differ.
@@ -67,22 +66,22 @@ class Conditions:
         return cls(latents=latents, mask=mask)
 
     def carried(self) -> Tensor:
-        """(B, T, 2C, h, w) at each frame the latest condition until then, and the first one from then on.
+        """(B, T, 2C, h, w): at each frame the latest condition up to it, and the first one from it on.
 
-        At a frame with a condition both are that one; where there is none on a side, it is zeros.
+        At a frame with a condition both are that one; if there is none on a side, that half is zeros.
         """
         before = _carried_on(self.latents, self.mask)
         after = _carried_on(self.latents.flip(1), self.mask.flip(1)).flip(1)
         return torch.cat([before, after], dim=2)
 
     def repeated(self, batch_size: int) -> "Conditions":
-        """The same again and again, for as many sequences: guidance asks for each sequence twice."""
+        """The conditions repeated for `batch_size` sequences: with guidance each sequence is predicted twice."""
         times = batch_size // len(self.mask)
         return Conditions(latents=self.latents.repeat(times, 1, 1, 1, 1), mask=self.mask.repeat(times, 1))
 
 
 def _carried_on(latents: Tensor, mask: Tensor) -> Tensor:
-    """Latents (B, T, C, h, w) where the mask (B, T) is not 0, repeated from there on until the next such frame."""
+    """Latents (B, T, C, h, w) at frames where the mask (B, T) is not 0, each repeated until the next such frame."""
     frames = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)
     latest = frames.where(mask > 0, -1).cummax(dim=1).values
     carried = latents.take_along_dim(latest.clamp_min(0)[:, :, None, None, None], dim=1)

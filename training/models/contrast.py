@@ -1,7 +1,7 @@
 """Words and pictures in one space: the text encoder is trained so that a caption lies near its own picture.
 
-CLIP (Radford et al. 2021), small. Stable Diffusion begins with such a text encoder, and so should the tiny model: while
-words mean nothing yet, a denoiser learns to do without them, and it takes thousands of steps until it looks again.
+This is a small CLIP (Radford et al. 2021). Stable Diffusion starts from such a text encoder, and so should the tiny
+model: while words mean nothing yet, a denoiser learns to ignore them, and takes thousands of steps to unlearn that.
 """
 
 import math
@@ -18,12 +18,12 @@ _MOST_SHARPNESS = 50.0
 
 
 class PictureEncoder(nn.Module):
-    """One vector for a picture; it keeps where things are, since captions tell sky from ground.
+    """One vector for a picture; it depends on where things are, because captions distinguish sky from ground.
 
     Args:
-        channels: of the codes of a picture.
+        channels: channels of the codes of a picture.
         grid: height and width of the codes.
-        width: of the vector.
+        width: width of the vector.
     """
 
     def __init__(self, channels: int, grid: tuple[int, int], width: int) -> None:
@@ -46,8 +46,8 @@ class Contrast(nn.Module):
 
     Args:
         pictures: picture encoder.
-        text_width: of a caption's vector.
-        width: of the common space.
+        text_width: width of a caption's vector.
+        width: width of the common space.
     """
 
     def __init__(self, pictures: PictureEncoder, text_width: int, width: int) -> None:
@@ -69,8 +69,8 @@ def contrastive_losses(suits: Tensor) -> Tensor:
     """(B,) losses of a batch: each caption is to find its picture, each picture its caption (Radford et al., figure 3).
 
     Args:
-        suits: (B, B), captions by pictures; those on the diagonal belong together.
+        suits: (B, B) scores, captions by pictures; those on the diagonal belong together.
     """
-    own = torch.arange(len(suits), device=suits.device)
-    losses = [functional.cross_entropy(scores, own, reduction="none") for scores in (suits, suits.T)]
+    targets = torch.arange(len(suits), device=suits.device)
+    losses = [functional.cross_entropy(scores, targets, reduction="none") for scores in (suits, suits.T)]
     return torch.stack(losses).mean(0)

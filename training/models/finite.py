@@ -1,5 +1,6 @@
-"""Checks for NaN and infinity: an error, and never a picture."""
+"""Checks for NaN and infinity, which give an error and never a picture, and for tensors that cannot be weights."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from conf.errors import UserError
@@ -9,11 +10,11 @@ if TYPE_CHECKING:
 
 
 def finite(tensor: "Tensor", what: str) -> "Tensor":
-    """The tensor itself.
+    """Return the tensor if all its values are finite.
 
     Args:
-        tensor: of any shape.
-        what: it is, for the message.
+        tensor: a tensor of any shape.
+        what: what the tensor is, for the message.
 
     Raises:
         UserError: if any of its values is infinite or not a number.
@@ -27,3 +28,24 @@ def finite(tensor: "Tensor", what: str) -> "Tensor":
         )
         raise UserError(f"{what}: {wrong} of {tensor.numel()} values are not finite{way_out}")
     return tensor
+
+
+def check_weights(tensors: "Mapping[str, Tensor]") -> None:
+    """Refuse tensors that cannot be weights of a network, whoever wrote their file.
+
+    Args:
+        tensors: name in the file -> tensor.
+
+    Raises:
+        ValueError: naming the first that has whole numbers or truth values, is empty or a single number, or is not
+            finite.
+    """
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point():
+            dtype = str(tensor.dtype).removeprefix("torch.")
+            raise ValueError(f"{name} is of type {dtype}; allowed: floating-point numbers")
+        if tensor.ndim == 0 or tensor.numel() == 0:
+            raise ValueError(f"{name} has the shape {tuple(tensor.shape)}, so it holds no weights")
+        wrong = int((~tensor.float().isfinite()).sum())
+        if wrong:
+            raise ValueError(f"{name}: {wrong} of {tensor.numel()} values are not finite")

@@ -1,7 +1,7 @@
 """LoRA (Hu et al. 2021): small changes of linear layers, W + scale * up @ down, for the network of any architecture.
 
-`peft` carries them; here is how they are put into networks of diffusers, saved and read
-(`training.models.lora_layouts`). Which layers they change is the architecture's affair.
+`peft` implements them; this module adds them to networks of diffusers, saves and reads them
+(`training.models.lora_layouts`). The architecture decides which layers they change.
 """
 
 import json
@@ -23,7 +23,7 @@ from training.models.read_tensors import read_tensors
 from training.models.shape import LoraShape
 
 LORA_FILE = "pytorch_lora_weights.safetensors"
-"""As diffusers calls it."""
+"""Name of the file, as diffusers has it."""
 _FILES = (LORA_FILE, "adapter_model.safetensors", "pytorch_lora_weights.bin", "adapter_model.bin")
 _MARK = "process_painter"
 
@@ -37,8 +37,8 @@ def add_lora(network: Any, name: str, layers: str, shape: LoraShape) -> None:
     """Put a new LoRA, which changes nothing yet, into a network; it alone is trained.
 
     Args:
-        network: of diffusers.
-        name: of the LoRA; without dots.
+        network: a network of diffusers.
+        name: name of the LoRA, without dots.
         layers: pattern of the names of the layers that it changes.
         shape: its sizes.
     """
@@ -52,12 +52,12 @@ def add_lora(network: Any, name: str, layers: str, shape: LoraShape) -> None:
 
 
 def apply_lora(network: Any, name: str, state: Mapping[str, Tensor]) -> None:
-    """Put a LoRA that is there into a network, frozen, beside any others; `network.set_adapters` sets their scales.
+    """Put an existing LoRA into a network, frozen, beside any others; `network.set_adapters` sets their scales.
 
     Args:
-        network: of diffusers.
-        name: of the LoRA; without dots.
-        state: peft's names -> tensors, as `load_lora` gives them.
+        network: a network of diffusers.
+        name: name of the LoRA, without dots.
+        state: peft's names -> tensors, as `load_lora` returns them.
     """
     with _beside_others(network):
         network.load_lora_adapter(dict(state), prefix=None, adapter_name=name)
@@ -68,7 +68,7 @@ def apply_lora(network: Any, name: str, state: Mapping[str, Tensor]) -> None:
 
 @contextmanager
 def _beside_others(network: Any) -> Iterator[None]:
-    """peft warns of a second LoRA, and then leaves only that one switched on."""
+    """Context in which a LoRA is added without peft's warning, and after which all LoRAs are on, not only the last."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Already found a `peft_config`")
         yield
@@ -80,7 +80,7 @@ def lora_of(weights: Mapping[str, Tensor], name: str, shape: LoraShape) -> dict[
 
     Args:
         weights: trained parameters by name in the network, as `add_lora` made them.
-        name, shape: of the LoRA.
+        name, shape: name and sizes of the LoRA.
 
     Returns:
         Tensors by peft's names, alpha / rank multiplied into the upper matrices.
@@ -95,7 +95,7 @@ def lora_of(weights: Mapping[str, Tensor], name: str, shape: LoraShape) -> dict[
 def parents_header(parents: Mapping[str, str] | None) -> dict[str, str]:
     """Metadata of a file of weights that says what they were trained on: name -> hash of each network.
 
-    It is one entry: safetensors writes several in any order, and the same LoRA would not be the same bytes.
+    It is one entry, because safetensors writes several in any order, so that the same LoRA could have other bytes.
     """
     return {_MARK: json.dumps(dict(parents or {}), sort_keys=True)}
 
@@ -110,30 +110,30 @@ def load_lora(
 ) -> dict[str, Tensor]:
     """A LoRA from a folder or a file in any of the layouts of `training.models.lora_layouts` (docs/formats.md).
 
-    What a file holds for the text encoder is left out, with a warning.
+    Tensors for the text encoder are left out, with a warning.
 
     Args:
-        key: of the configuration that named it, for messages.
+        key: configuration key that named it, for messages.
         path: folder or file.
-        network: what it must fit, without any LoRA in it.
-        names: of the network's architecture.
-        parents: name -> hash of the networks it will change; one that it was not trained on is refused. Files that
-            others made do not say.
-        unfit: peft's names -> tensors to why they will not do, if there is a reason.
+        network: the network that it must fit, without any LoRA in it.
+        names: names of the network's architecture.
+        parents: name -> hash of the networks that it will change; networks that it was not trained on are refused.
+            Files from elsewhere do not state theirs.
+        unfit: function of peft's names -> tensors that returns why they cannot be used, or None.
 
     Returns:
         peft's names -> float32 tensors, at scale 1.
 
     Raises:
-        UserError: if it is not there, is something else, or belongs to another base.
+        UserError: if it is missing, is something else, or belongs to another base.
     """
     file, name = _file_of(key, path), f"{key}={path}"
     layers = {name: layer for name, layer in network.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)}
     try:
         tensors, num_left_out = without_text_encoder(read_tensors(file, key), names)
         state = lora_from_file(tensors, layers, names, lora_settings(file, tensors, names))
-        marked = header_of(file).get(_MARK, "{}")  # of the parents, by `parents_header`
-        marks = parse_object(marked.encode(), dict[str, str])
+        stored_parents = header_of(file).get(_MARK, "{}")  # of the parents, by `parents_header`
+        marks = parse_object(stored_parents.encode(), dict[str, str])
     except (ValueError, TypeError) as error:
         raise UserError(f"{name}: {error}") from error
     reason = unfit(state)

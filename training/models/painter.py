@@ -1,4 +1,4 @@
-"""What painting asks of an architecture: all parts of a painter together, on disk and as networks that compute."""
+"""The interface of a painter: all its parts together, on disk and as networks that compute."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ class PaintingNetworks(Protocol):
     """The networks of a painter, ready to paint.
 
     Attributes:
-        base: turns pictures and captions into numbers and back.
-        parts: by name, every network that has weights of its own; for moving them.
-        dtype: of the denoiser.
+        base: the base, which encodes pictures and captions, and decodes latents.
+        parts: every network that has weights of its own, by name; for moving them.
+        dtype: type of the denoiser.
     """
 
     @property
@@ -40,7 +40,7 @@ class PaintingNetworks(Protocol):
         """As above."""
 
     def needed(self, step: PaintingStep, *, conditioned: bool = False) -> Sequence[nn.Module]:
-        """The networks that compute in a step; sampling may need others when it sees conditions."""
+        """The networks that compute in a step; sampling may need more with conditions."""
 
     def rejoin(self) -> None:
         """Called after parts were moved or converted: networks made of several parts share their weights again."""
@@ -50,30 +50,30 @@ class PaintingNetworks(Protocol):
         """Whether `denoiser` can be shown conditions."""
 
     def denoiser(self, conditions: Conditions | None) -> Denoiser:
-        """What is asked at every step of sampling.
+        """The denoiser that is called at every step of sampling.
 
         Args:
-            conditions: of N processes; the denoiser is then asked for these N, or for them once without and once with
-                text. None shows it none.
+            conditions: conditions of N processes; the denoiser is then called for these N, or for them once without
+                and once with text. None for no conditions.
         """
 
     def inverter(self) -> Denoiser | None:
-        """What pictures are inverted to noise with: (K, C, h, w) latents each alone; None if they cannot be."""
+        """The denoiser that inverts pictures to noise, each of (K, C, h, w) latents alone; None if there is none."""
 
     def spare_memory(self, codec: Literal["sliced", "tiled"]) -> None:
-        """Let the codec take pictures one by one, or also in tiles, where it can."""
+        """Make the codec take pictures one by one, or also in tiles, if it can."""
 
     def compile(self) -> None:
-        """Compile what is asked at every step."""
+        """Compile the networks that are called at every step."""
 
 
 class Painter(Protocol):
-    """All that paints, as `training.assemble` puts it together and `painter=` loads it.
+    """All parts of a painter, as `training.assemble` puts them together and `painter=` loads them.
 
     Attributes:
-        base: of it.
+        base: its base.
         loras: name -> tensors.
-        facts: what `painter.json` says besides its files.
+        facts: the fields of `painter.json` besides its files.
     """
 
     @property
@@ -94,23 +94,23 @@ class Painter(Protocol):
         """Write it into an empty folder (`training.models.painter_folder.seal_painter`), tensors in this type.
 
         Raises:
-            UserError: if a number is too large for it.
+            UserError: if a number is too large for `dtype`.
         """
 
     def networks(self, loras: Mapping[str, float]) -> PaintingNetworks:
-        """What paints, with these of its LoRAs at these scales."""
+        """The networks that paint, with the given LoRAs at the given scales."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PainterParts:
-    """What a painter is put together of.
+    """The parts that a painter is assembled from.
 
     Attributes:
-        base, motion, replication: weights of each; a painter may do without the last.
+        base, motion, replication: weights of each; the last is optional.
         loras: name -> weights.
-        codec: whose decoder was trained further on this base; None for the base's own.
-        motion_recipe: of the motion model, with the keys `model` and `noise`; None if it was not trained here.
-        facts: of the painter, for its card.
+        codec: codec whose decoder was trained further on this base; None for the base's own.
+        motion_recipe: recipe of the motion model, with the keys `model` and `noise`; None if it was not trained here.
+        facts: facts about the painter, for its card.
     """
 
     base: Path

@@ -1,13 +1,13 @@
-"""A painter: one folder with all that paints, its run cards and licences.
+"""A painter: one folder with everything that is needed to paint, its run cards and licences.
 
 PAINTER/painter.json         format, frames, size, method phrases, hashes and licences of the parts, all files
-PAINTER/model_index.json     the same parts for diffusers' `DiffusionPipeline`, where it knows such
-PAINTER/pipeline.py          with these, what makes it one of diffusers' pipelines where this package is not installed
-PAINTER/README.md            its card, which is its reader's to change: not among the hashes
-PAINTER/...                  the parts, as the architecture has them: of a Stable Diffusion vae/, text_encoder/,
+PAINTER/model_index.json     the same parts for diffusers' `DiffusionPipeline`, if it supports them
+PAINTER/pipeline.py          code with which diffusers loads the painter where this package is not installed
+PAINTER/README.md            its card, which users may change, so it is not among the hashes
+PAINTER/...                  the parts, as the architecture has them: for a Stable Diffusion vae/, text_encoder/,
                              tokenizer/, unet/, scheduler/, motion_adapter/ and replication/
 PAINTER/loras/NAME/          LoRAs
-PAINTER/run_cards/PART.json  how each part that was trained here came about
+PAINTER/run_cards/PART.json  how each part that was trained here was made
 """
 
 import json
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from training.models.painter import Painter
 
 LORAS = "loras"
-"""Folder of a painter with a folder for each LoRA."""
+"""Subfolder of a painter that has a folder for each LoRA."""
 _FORMAT = 1
 _MOST_FRAMES = 10_000
-_FIRST = "sd15"  # painters of the first architectures do not say which theirs is
+_DEFAULT_ARCHITECTURE = "sd15"  # the first painters do not name their architecture
 
 
 class _File(TypedDict):
@@ -47,7 +47,7 @@ class _File(TypedDict):
 
 
 class _Card(TypedDict):
-    """What is read of `painter.json`."""
+    """The fields of `painter.json` that are read."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
 
@@ -66,16 +66,16 @@ def seal_painter(
     run_cards: Mapping[str, Mapping[str, Any]],
     model_index: Mapping[str, Any] | None = None,
 ) -> None:
-    """Make a folder in which an architecture has saved all parts a painter: cards are written, last that of the whole.
+    """Turn a folder in which an architecture has saved all parts into a painter: write its cards, `painter.json` last.
 
     Args:
-        folder: with the parts.
-        facts: for `painter.json`; with `architecture`, the registered name, unless it is Stable Diffusion's.
+        folder: the folder with the parts.
+        facts: fields of `painter.json`; with `architecture`, the registered name, unless it is Stable Diffusion's.
         run_cards: part -> card.
-        model_index: for diffusers' `DiffusionPipeline`.
+        model_index: index for diffusers' `DiffusionPipeline`.
 
     Raises:
-        UserError: if a number of a part is not finite, as those that are too large for its type.
+        UserError: if a number of a part is not finite, for example because it is too large for its type.
     """
     from safetensors.torch import load_file
 
@@ -96,7 +96,7 @@ def seal_painter(
 
 
 def _forget_places(folder: Path) -> None:
-    """diffusers and transformers note where on this machine a network came from."""
+    """Remove the local paths that diffusers and transformers write into the configurations of networks."""
     for path in folder.rglob("config.json"):
         config = json.loads(path.read_text(encoding="utf-8"))
         config.pop("_name_or_path", None)
@@ -104,7 +104,7 @@ def _forget_places(folder: Path) -> None:
 
 
 def read_painter_card(folder: Path) -> dict[str, Any]:
-    """What `painter.json` says.
+    """The contents of `painter.json`.
 
     Raises:
         UserError: if the folder is no painter, one of another format, or lacks files.
@@ -129,10 +129,10 @@ def read_painter_card(folder: Path) -> dict[str, Any]:
 
 
 def check_painter(folder: Path, key: str = "painter") -> dict[str, Any]:
-    """What `painter.json` says of a painter whose files are those that were written, to the byte.
+    """The contents of `painter.json`, after a check that all files are those that were written, to the byte.
 
     Raises:
-        UserError: as `read_painter_card`; if a file was damaged or changed. It names the file.
+        UserError: as `read_painter_card`; or naming a file that was damaged or changed.
     """
     card = read_painter_card(folder)
     for name, facts in card["files"].items():
@@ -145,16 +145,16 @@ def load_painter(folder: Path, dtype: "torch.dtype | None" = None) -> "Painter":
     """Load a painter, frozen, in evaluation mode.
 
     Args:
-        folder: that `training.assemble` made.
-        dtype: of the networks, whatever the files hold; float32 when not said.
+        folder: a folder that `training.assemble` made.
+        dtype: type of the networks, whichever the files have; float32 by default.
 
     Raises:
-        UserError: if the folder is no painter, one of another format or of an unknown architecture, or not whole.
+        UserError: if the folder is no painter, or one of another format, of an unknown architecture, or incomplete.
     """
     import torch
 
     from training.models.registry import architecture
 
     card = check_painter(folder)
-    known = architecture(str(card.get("architecture", _FIRST)), f"painter={folder}: architecture")
-    return known.load_painter(folder, card, dtype or torch.float32)
+    name = str(card.get("architecture", _DEFAULT_ARCHITECTURE))
+    return architecture(name, f"painter={folder}: architecture").load_painter(folder, card, dtype or torch.float32)

@@ -36,11 +36,11 @@ def write_painter_page(folder: Path, before: Path | None = None) -> None:
     """Write the card of a painter.
 
     Args:
-        folder: of the painter, which is whole.
-        before: the card that is to stay if somebody changed it; by default that in the folder.
+        folder: folder of the painter, which is complete.
+        before: the existing card, which is kept if somebody changed it; by default that in the folder.
 
     Raises:
-        UserError: if the folder is no painter, or not whole.
+        UserError: if the folder is no painter, or an incomplete one.
         ValueError: if a run card is damaged.
     """
     run_cards = {
@@ -52,7 +52,7 @@ def write_painter_page(folder: Path, before: Path | None = None) -> None:
 
 
 def painter_licences(facts: Mapping[str, Any]) -> set[str]:
-    """All licences that count for a painter, by what `painter.json` says."""
+    """All licences that apply to a painter, by its `painter.json`."""
     return {licence for part in facts["parts"].values() for licence in _licences(part)}
 
 
@@ -60,8 +60,8 @@ def painter_page(facts: Mapping[str, Any], run_cards: Mapping[str, Mapping[str, 
     """The text of the card.
 
     Args:
-        facts: what `painter.json` says.
-        run_cards: of the parts that were trained here, by name.
+        facts: the contents of `painter.json`.
+        run_cards: run cards of the parts that were trained here, by name.
         runs_alone: whether it carries its pipeline, and so paints with diffusers alone.
     """
     height, width = facts["size_px"]
@@ -156,12 +156,12 @@ def run_page(card: Mapping[str, Any]) -> str:
 
 
 def run_licences(card: Mapping[str, Any]) -> set[str]:
-    """Of the data that a run was trained on, by its card."""
+    """Licences of the data that a run was trained on, by its card."""
     return _licences({"licences": {"data": card.get("data", {}).get("licences", {})}})
 
 
 def _licences(part: Mapping[str, Any]) -> set[str]:
-    """Of the weights, or of all data that they were trained on; unknown where nobody said."""
+    """Licences of the weights, or of all data that they were trained on; unknown if none is stated."""
     stated = part["licences"]
     if "weights" in stated:
         return {str(stated["weights"])}

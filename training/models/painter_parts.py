@@ -1,4 +1,4 @@
-"""The parts that a painter is assembled of: runs, weights from elsewhere, or those of a painter that is there."""
+"""The parts that a painter is assembled from: runs, weights from elsewhere, or the parts of an existing painter."""
 
 import json
 from collections.abc import Mapping
@@ -6,15 +6,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from conf.errors import UserError
+from conf.errors import ConfigError, UserError
+from conf.recipe import first_difference
 from training.data.mirror import local_copy
+from training.data.own_page import README
+from training.data.plain import parse_json
 from training.data.remote import AnyPath
+from training.data.retries import retried
 from training.models.painter_folder import LORAS, PAINTER_CARD, check_painter, read_painter_card
 from training.models.weights import noise_of_card, other_noise, parent_weights, read_run_card, sound_hash
 from training.run.run_folder import RunFolder
 
 _FOLDERS = {"words": "", "base": "", "motion": "motion_adapter", "replication": "replication", "codec": ""}
-"""Part -> its folder in a painter of Stable Diffusion's kind; the codec is that of the base."""
+"""Part -> its folder in a painter of Stable Diffusion's kind; the codec is in that of the base."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,12 +26,12 @@ class Part:
     """One part of a painter.
 
     Attributes:
-        key: what it is called.
-        weights: where they are.
-        hash: of them.
-        card: how it was trained; None when it was not trained here.
-        licences: that a painter which holds it already states; None of a part that comes by itself.
-        words: of a painter's base, hash of the run that its words were learnt in; None where there is none.
+        key: name of the part.
+        weights: place of its weights.
+        hash: hash of its weights.
+        card: its run card; None if it was not trained here.
+        licences: its licences as stated by a painter that holds it; None if it does not come from a painter.
+        words: for a painter's base, hash of the run that trained its words; None if there is none.
     """
 
     key: str
@@ -44,27 +48,38 @@ class Part:
 
     @property
     def data(self) -> Mapping[str, Any]:
-        """What its card says of the data it was trained on."""
+        """The facts about its training data in its card."""
         return dict(self.card.get("data", {})) if self.card is not None else {}
 
 
-def part_at(key: str, place: AnyPath) -> Part:
-    """A part by its run, or by its weights alone. Of a painter, which is a base and a codec too, what it says of these.
+def key_of_part(part: str) -> str:
+    """The configuration key that names a part of a painter; LoRAs have names of their own."""
+    return part if part in _FOLDERS else "loras"
 
-    A file of a run's weights has the run's card, but no parents: whoever names it alone may put it beside others.
+
+def part_at(key: str, place: AnyPath) -> Part:
+    """A part by its run, or by its weights alone.
+
+    A painter may stand for its base or its codec, with what its card says of these. A single file of a run's weights
+    has the run's card but no parents, so that a user may combine it with other parts.
+
+    Args:
+        key: name of the part.
+        place: the run, or the weights.
 
     Raises:
         UserError: if it is not there, or its run card cannot be read.
     """
-    folder = local_copy(key, place)
-    weights = parent_weights(key, folder)
+    named_by = key_of_part(key)
+    folder = local_copy(named_by, place)
+    weights = parent_weights(named_by, folder)
     try:
         card = read_run_card(weights)
         if card is None and (folder / "run.json").is_file():
             card = RunFolder(folder).report()
         if card is not None and weights.is_file():
             card = {**card, "recipe": {**card["recipe"], "parents": {}}}
-        part = Part(key=key, weights=weights, hash=sound_hash(key, weights), card=card)
+        part = Part(key=key, weights=weights, hash=sound_hash(named_by, weights), card=card)
         parts = read_painter_card(weights)["parts"] if (weights / PAINTER_CARD).is_file() else {}
         if key in parts:
             part = replace(
@@ -75,28 +90,28 @@ def part_at(key: str, place: AnyPath) -> Part:
             )
         _ = part.parents
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{key}={place}: its run card cannot be read ({error})") from error
+        raise UserError(f"{named_by}={place}: its run card cannot be read ({error})") from error
     return part
 
 
 def parts_of_painter(place: AnyPath) -> dict[str, Part]:
-    """The parts of a painter that is there, by name; their hashes are those of the weights that went into it.
+    """The parts of an existing painter, by name; their hashes are those of the weights that it was assembled from.
 
     Raises:
-        UserError: if it is not whole, or not of Stable Diffusion's kind.
+        UserError: if it is incomplete or damaged, or not of Stable Diffusion's kind.
     """
     folder = local_copy("painter", place)
     facts, parts = check_painter(folder), {}
     if "architecture" in facts:
         allowed = "a painter of Stable Diffusion's kind, such as the tiny model's"
         raise UserError(f"painter={place}: of architecture {facts['architecture']}; allowed: {allowed}")
-    for key, of_part in facts["parts"].items():
+    for key, part_facts in facts["parts"].items():
         parts[key] = Part(
             key=key,
             weights=folder / _FOLDERS.get(key, f"{LORAS}/{key}"),
-            hash=of_part["hash"],
+            hash=part_facts["hash"],
             card=_card_in_painter(folder, key),
-            licences=of_part["licences"],
+            licences=part_facts["licences"],
             words=facts["parts"]["words"]["hash"] if key == "base" and "words" in facts["parts"] else None,
         )
     return parts
@@ -106,20 +121,48 @@ def refuse_other_noise(parts: Mapping[str, Part]) -> None:
     """Refuse parts that were trained on other noise than the motion model, on whose noise a painter samples.
 
     Raises:
-        UserError: naming the part and the key; or if a card does not say its noise.
+        UserError: naming the part and the key; or if a card does not state its noise.
     """
     motion = parts["motion"]
     for key, part in parts.items():
         if motion.card is None or part.card is None or "motion" not in part.parents:
             continue
-        needed = noise_of_card(motion.card, motion.weights)
-        difference = other_noise(noise_of_card(part.card, part.weights), needed)
+        motion_noise = noise_of_card(motion.card, motion.weights)
+        difference = other_noise(noise_of_card(part.card, part.weights), motion_noise)
         if difference is not None:
-            name, trained, of_motion = difference
-            raise UserError(f"{key}: trained on noise.{name}={trained}; motion={motion.weights} on {of_motion}")
+            name, part_value, motion_value = difference
+            raise UserError(f"{key}: trained on noise.{name}={part_value}; motion={motion.weights} on {motion_value}")
+
+
+def refuse_other_painter(out: Path, facts: Mapping[str, Any]) -> None:
+    """Refuse a folder that holds anything but a painter of the same parts, which may be assembled again.
+
+    Args:
+        out: the folder, which has a painter's card.
+        facts: facts about the painter that is requested.
+
+    Raises:
+        ConfigError: naming the first part that differs, or a file that is not the painter's.
+    """
+    try:
+        stored_card = parse_json(retried(out / PAINTER_CARD, (out / PAINTER_CARD).read_bytes))
+        hashes = {key: part["hash"] for key, part in stored_card["parts"].items()}
+        own_names = {PAINTER_CARD, README, *stored_card["files"]}
+    except (IsADirectoryError, ValueError, KeyError, TypeError, AttributeError):
+        allowed = f"a new or empty folder; {PAINTER_CARD} in this one is not a painter's"
+        raise ConfigError("out", out, allowed) from None
+    requested_hashes = {key: part["hash"] for key, part in facts["parts"].items()}
+    if (difference := first_difference(hashes, requested_hashes)) is not None:
+        key, stored_hash, _ = difference
+        part = f"{key}=" if key in _FOLDERS else f"LoRA {key}"
+        differs = f"without {part}" if stored_hash is None else f"with other weights as {part}"
+        raise ConfigError("out", out, f"a new folder; this one holds a painter {differs}")
+    names = {path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir()}
+    if names - own_names:
+        raise ConfigError("out", out, f"a new folder; {min(names - own_names)} in this one is not the painter's")
 
 
 def _card_in_painter(folder: Path, key: str) -> Mapping[str, Any] | None:
-    """How a part of a painter was trained; None when it was not trained here."""
+    """The run card of a part of a painter; None if it was not trained here."""
     card = folder / "run_cards" / f"{key}.json"
     return json.loads(card.read_text(encoding="utf-8")) if card.is_file() else None

@@ -1,4 +1,4 @@
-"""The frame sizes of a painter, as `training.assemble` is given them or takes them over: read, checked, scaled."""
+"""The frame sizes of a painter, which `training.assemble` reads from keys or takes from a painter, and checks."""
 
 import json
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 from conf.errors import ConfigError
 from conf.value import parse_size
 
-_SHORTEST_PX, _LONGEST_PX = 64, 1024  # of a side, as in the framing of `pipelines.paint`
+_SHORTEST_PX, _LONGEST_PX = 64, 1024  # limits of a side, as in the framing of `pipelines.paint`
 
 SizePx = tuple[int, int]
 """(height, width)."""
@@ -17,7 +17,7 @@ def read_sizes(key: str, value: object) -> list[SizePx]:
     """The sizes that were typed for a key: one, or a list of them.
 
     Raises:
-        ConfigError: naming the key and the size that is none.
+        ConfigError: naming the key and the value that is not a size.
     """
     typed_sizes = [] if value is None else value if isinstance(value, list) else [value]
     sizes = []
@@ -31,27 +31,28 @@ def read_sizes(key: str, value: object) -> list[SizePx]:
 
 
 def shown_by(base: Path, sizes_px: Sequence[Sequence[int]], *, instead_of: Path) -> list[list[int]]:
-    """Sizes of frames, each as one codec shows the latents that another shows at the size that is given.
+    """Sizes of frames when another codec decodes the same latents.
 
     Args:
-        base, instead_of: folders that hold a codec as `vae`.
-        sizes_px: (height, width) of frames, as `instead_of` shows them.
+        base: folder with the codec that decodes them, as `vae`.
+        sizes_px: (height, width) of frames as the codec of `instead_of` decodes them.
+        instead_of: folder with that codec, as `vae`.
     """
     now_px, before_px = _patch_px(base), _patch_px(instead_of)
-    if now_px is None or before_px is None:  # not codecs of the tiny model
+    if now_px is None or before_px is None:  # only codecs of the tiny model state their patches
         return [list(size_px) for size_px in sizes_px]
     return [[side_px * now_px // before_px for side_px in size_px] for size_px in sizes_px]
 
 
 def _patch_px(base: Path) -> int | None:
-    """Side of the square of pixels that is one place of its latents; None where its codec does not say."""
+    """Side, in pixels, of the square that one cell of the latent grid stands for; None if the codec does not say."""
     config = base / "vae" / "config.json"
     side_px: int | None = json.loads(config.read_text(encoding="utf-8")).get("patch_px") if config.is_file() else None
     return side_px
 
 
 def check_sides(key: str, size_px: SizePx) -> None:
-    """Refuse a size that no painter is asked for.
+    """Refuse a size that `pipelines.paint` does not allow.
 
     Raises:
         ConfigError: naming the key.
@@ -64,9 +65,9 @@ def check_cells(key: str, size_px: SizePx, cell_px: int) -> None:
     """Refuse a size that a painter cannot paint.
 
     Args:
-        key: to name.
-        size_px: of frames.
-        cell_px: whose multiples the sides of its frames are.
+        key: key to name in the error.
+        size_px: size of frames.
+        cell_px: number of pixels that the sides of frames must be multiples of.
 
     Raises:
         ConfigError: naming the key.

@@ -1,7 +1,7 @@
 """Loads one network from a folder or the hub: complete and of the right class; or an error says why not.
 
-diffusers and transformers fill up with random numbers, or leave empty, what a file lacks, and go on with a warning.
-Here nothing is filled up: what is missing, foreign or of another shape is an error that names it.
+diffusers and transformers fill missing tensors with random numbers, or leave them empty, and only print a warning. Here
+a tensor that is missing, foreign or of another shape is an error that names it.
 """
 
 import logging
@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 
 import torch
 from diffusers import ModelMixin
+from diffusers.configuration_utils import FrozenDict
 from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError
 from torch import nn
@@ -30,11 +31,12 @@ LOADING_ERRORS = (OSError, ValueError, KeyError, TypeError, AttributeError, Runt
 """What diffusers and transformers raise on folders that they cannot read."""
 _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 _NOT_NEEDED = (".position_ids", "vision_model.", "visual_projection.", "text_projection.", "logit_scale")
-"""Tensors of a whole CLIP, some of which come along with a text encoder, as releases have it."""
+"""Tensors of a whole CLIP, some of which releases store with a text encoder."""
 _COMPUTED = ".pos_embed.pe"
-"""Tables of positions: sines, not weights, which releases may leave out."""
+"""Tables of positions, which releases may leave out, as they are computed sines and not weights."""
+_PLACE = "_name_or_path"  # key of diffusers' configurations
 TEMPORAL = "temporal modules (AnimateDiff)"
-"""What `kind_of_tensors` says of these."""
+"""How `kind_of_tensors` describes them."""
 _KINDS = {
     "MotionAdapter": "temporal modules (a MotionAdapter)",
     "SparseControlNetModel": "a replication network (a SparseControlNetModel)",
@@ -48,41 +50,43 @@ def load_network(
 ) -> _Network:
     """A network with all its weights and no others.
 
-    Weights are read from safetensors; where a local folder has only a variant of them (`*.fp16.safetensors`), from
-    that; where it has only a `.bin` file, from its tensors, and no code that it carries is run.
+    Weights are read from safetensors; if a local folder has only a variant of them (`*.fp16.safetensors`), from that;
+    if it has only a `.bin` file, from its tensors, and no code that it carries is run.
 
     Args:
         network: a class of diffusers or transformers.
         where: a folder, or a name on the hub.
-        name: of the network, for messages, such as `base=DIR: its unet`.
+        name: name of the network for messages, such as `base=DIR: its unet`.
         part: the folder within, if any.
-        dtype: of its weights; below float32 without those that diffusers keeps in it.
+        dtype: type of its weights; diffusers keeps some of them in float32 even if it is a smaller type.
 
     Raises:
-        UserError: if it is not there, is of another class, lacks tensors, or has others or of other shapes.
+        UserError: if it is missing, is of another class, lacks tensors, or has others or of other shapes.
     """
     folder = Path(where) / part
-    which = _chosen_file(network, folder, name) if folder.is_dir() else {"use_safetensors": True}
+    file_choice = _chosen_file(network, folder, name) if folder.is_dir() else {"use_safetensors": True}
     is_diffusers = issubclass(network, ModelMixin)
-    lenient = {} if is_diffusers else {"ignore_mismatched_sizes": True}  # which are refused below, by name
-    small = {} if dtype == torch.float32 else {"torch_dtype" if is_diffusers else "dtype": dtype}
+    mismatch_choice = {} if is_diffusers else {"ignore_mismatched_sizes": True}  # these are refused below, by name
+    type_choice = {} if dtype == torch.float32 else {"torch_dtype" if is_diffusers else "dtype": dtype}
     try:
         with _quiet():
             _refuse_other_class(network, where, part, name)
             loaded, report = cast(Any, network).from_pretrained(
-                where, subfolder=part, output_loading_info=True, **lenient, **small, **which
+                where, subfolder=part, output_loading_info=True, **mismatch_choice, **type_choice, **file_choice
             )
     except LOADING_ERRORS as error:
         reason = " ".join(str(error).split()).partition(" If you want")[0].replace("Cannot load because ", "")
         raise UserError(f"{name} cannot be loaded: {reason[:300]}") from error
-    _refuse_lacking(network, report, name)
+    _refuse_other_tensors(network, report, name)
     for tensor_name, tensor in loaded.state_dict().items():
         finite(tensor, f"{name}: {tensor_name}")
-    return cast(_Network, loaded if small else loaded.float())
+    if is_diffusers:
+        _forget_place(loaded)
+    return cast(_Network, loaded if type_choice else loaded.float())
 
 
 def refuse_absent(path: str | Path, name: str) -> None:
-    """Refuse a folder that is not there, before the hub is asked for it, whose names have no such form.
+    """Refuse a missing folder before the hub is asked for it, if its path cannot be a name on the hub.
 
     Raises:
         UserError: naming it.
@@ -92,7 +96,7 @@ def refuse_absent(path: str | Path, name: str) -> None:
 
 
 def unreadable(name: str, where: str, error: Exception) -> UserError:
-    """What to tell of a base that cannot be read, from a folder or from the hub, which may be out of reach."""
+    """The error for a base that cannot be read, from a folder or from the hub, which may be out of reach."""
     reason = " ".join(str(error).split())[:300]
     if Path(where).exists():
         return UserError(f"{name}: cannot be loaded: {reason}")
@@ -100,22 +104,28 @@ def unreadable(name: str, where: str, error: Exception) -> UserError:
 
 
 def kind_of_folder(folder: Path) -> str:
-    """What a folder of weights holds, in words; for messages."""
+    """A description of what a folder of weights holds, for messages."""
     if (folder / "painter.json").is_file():
         return "a painter"
-    if (folder / "model_index.json").is_file() or (folder / "unet").is_dir():
-        return "a base (a diffusers folder)"
     if any((folder / name).is_file() for name in ("pytorch_lora_weights.safetensors", "adapter_config.json")):
         return "a LoRA"
     try:
         kind = str(parse_object((folder / "config.json").read_bytes(), dict[str, Any])["_class_name"])
     except (OSError, ValueError, KeyError):
-        return "something else"
-    return _KINDS.get(kind, f"a {kind}")
+        kind = ""
+    if kind:
+        return _KINDS.get(kind, f"a {kind}")
+    if (folder / "model_index.json").is_file() or (folder / "unet").is_dir():
+        return "a base (a diffusers folder)"
+    if (folder / "actor.safetensors").is_file():
+        return "an actor (of stage=agent)"
+    if (folder / "vae").is_dir():
+        return "a codec (of stage=codec)"
+    return "a single file" if folder.is_file() else "something else"
 
 
 def kind_of_tensors(names: Collection[str]) -> str:
-    """What a file of tensors of these names holds, in words; for messages."""
+    """A description of what a file with tensors of these names holds, for messages."""
     if any("lora" in name for name in names):
         return "a motion LoRA" if any("motion_modules" in name for name in names) else "a LoRA"
     if any("controlnet_cond_embedding.conv_in" in name for name in names):
@@ -130,7 +140,7 @@ def kind_of_tensors(names: Collection[str]) -> str:
 
 
 def _chosen_file(network: type[nn.Module], folder: Path, name: str) -> dict[str, Any]:
-    """Which of the files in a folder is read, as arguments of `from_pretrained`."""
+    """The arguments of `from_pretrained` that choose which file of a folder is read."""
     stem, pickled = ("diffusion_pytorch_model",) * 2 if issubclass(network, ModelMixin) else ("model", "pytorch_model")
     if any((folder / f"{stem}.safetensors{end}").is_file() for end in ("", ".index.json")):
         return {"use_safetensors": True}
@@ -160,11 +170,11 @@ def _refuse_other_class(network: type[nn.Module], where: str, part: str, name: s
         raise UserError(f"{name} is {_KINDS.get(kind, f'a {kind}')}, not a {network.__name__}")
 
 
-def _refuse_lacking(network: type[nn.Module], report: dict[str, Any], name: str) -> None:
+def _refuse_other_tensors(network: type[nn.Module], report: dict[str, Any], name: str) -> None:
     not_needed = _NOT_NEEDED if issubclass(network, PreTrainedModel) else ()
     missing = sorted(tensor for tensor in report["missing_keys"] if not tensor.endswith(_COMPUTED))
     foreign = sorted(
-        tensor for tensor in report["unexpected_keys"] if not any(known in f".{tensor}" for known in not_needed)
+        tensor for tensor in report["unexpected_keys"] if not any(part in f".{tensor}" for part in not_needed)
     )
     reshaped = sorted(report["mismatched_keys"])
     if missing:
@@ -178,9 +188,17 @@ def _refuse_lacking(network: type[nn.Module], report: dict[str, Any], name: str)
         raise UserError(f"{name}: {tensor} is {tuple(shape)}, not {tuple(expected_shape)} as its config.json says")
 
 
+def _forget_place(network: Any) -> None:
+    """Drop the path that diffusers notes in the configuration of a network, and saves with its weights.
+
+    The same weights would be other bytes, of another hash, depending on where their parent lay.
+    """
+    network._internal_dict = FrozenDict({key: value for key, value in network.config.items() if key != _PLACE})
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Both libraries report what they miss on many lines; here it is raised in one."""
+    """Silence both libraries, which report missing tensors on many lines; here that is a one-line error."""
     levels = transformers_logging.get_verbosity(), diffusers_logging.get_verbosity()
     transformers_logging.set_verbosity(logging.CRITICAL)
     diffusers_logging.set_verbosity(logging.CRITICAL)

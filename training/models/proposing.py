@@ -1,20 +1,20 @@
-"""A small actor that proposes: some strokes for every cell of the canvas, of which the five that help most are painted.
+"""A small actor that proposes strokes for every cell of the canvas, of which the five that help most are painted.
 
 The network of Learning to Paint answers with five strokes, and must find out by itself where on the canvas they are
 needed. Here a convolutional network answers for each cell of 8 x 8 px with four strokes near it, from broad to fine.
 All are drawn, each in its best colour, and what each would gain is measured (`training.models.stroke_gains`); the best
-is painted, then the best of those left, five in all. So the network learns what strokes to propose, and never has to
-choose or to mix colours. Proposals that are drawn but not painted are a search, if a small one: with canvases of 64 px,
-256 strokes for every five.
+is painted, then the best of those left, five in all. So the network learns which strokes to propose, and never has to
+choose or to mix colours. Drawing more proposals than are painted is a small search: with canvases of 64 px, 256 strokes
+for every five.
 
-In and out as `training.models.actor.Actor`.
+Inputs and outputs are those of `training.models.actor.Actor`.
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.models.actor import CHANNELS_SEEN, STROKES_AT_ONCE, observed
+from training.models.actor import CHANNELS_SEEN, STROKE_NUMBERS, STROKES_AT_ONCE, observed
 from training.models.stroke_gains import best_strokes, stroke_gains
 
 ACTOR_CELL_PX = 8
@@ -23,14 +23,14 @@ ACTOR_CELL_PX = 8
 STROKES_A_CELL = 4
 
 _NUM_SHAPE = 10
-_DULLEST = 0.01  # root mean squared error below which what is left to paint is not made to look larger
-_GREATEST = 3.0  # times the root mean squared error
-_FARTHEST = 1.5  # cells, that a stroke's middle can lie from its cell's
-_LONG, _SHORT = 0.47, 0.12  # of the canvas: most that an end can lie from the middle, at first and at last
-_BROADEST, _FINEST = 0.6, -1.0  # what the four strokes of a cell begin to learn from, before the sigmoid
-_THIN, _THINNER = 1.0, 2.0  # taken from that: at first, and more at last
-_OPAQUE = 2.0
-_FAINTEST = 0.5  # opacity; without a floor strokes learn to be invisible, and what is not seen learns nothing more
+_LEAST_SCALE = 0.01  # added to the root mean squared error, by which the remaining difference is divided
+_GREATEST = 3.0  # limit of the difference after this division
+_FARTHEST = 1.5  # cells, from the middle of a cell to that of its strokes, at most
+_LONG, _SHORT = 0.47, 0.12  # of the canvas, from a stroke's middle to its ends, at most: at the start and at the end
+_BROADEST, _FINEST = 0.6, -1.0  # initial radii of the first and the last stroke of a cell, before the sigmoid
+_THIN, _THINNER = 1.0, 2.0  # subtracted from radii before the sigmoid: always, and by the end in addition
+_OPAQUE = 2.0  # initial opacities, before the sigmoid
+_FAINTEST = 0.5  # least opacity; without it strokes learn to be invisible, and then learn nothing more
 
 
 class ProposingActor(nn.Module):
@@ -61,22 +61,26 @@ class ProposingActor(nn.Module):
         self.proposal.bias = nn.Parameter(start.flatten())
 
     def forward(self, canvases: Tensor, pictures: Tensor, done: float) -> Tensor:
-        """(B, 5, 13) strokes, detached; see `Actor.forward`."""
-        gains, strokes = stroke_gains(self.proposals(canvases, pictures, done), canvases, pictures)
+        """(B, 5, 13) strokes, detached; see `Actor.forward`. If a proposal is not finite, all strokes are NaN."""
+        shapes = self.proposals(canvases, pictures, done)
+        if not shapes.isfinite().all():  # such strokes cannot be drawn
+            return shapes.new_full((len(shapes), STROKES_AT_ONCE, STROKE_NUMBERS), torch.nan)
+        gains, strokes = stroke_gains(shapes, canvases, pictures)
         return best_strokes(strokes, gains, canvases, pictures, STROKES_AT_ONCE)
 
     def proposals(self, canvases: Tensor, pictures: Tensor, done: float) -> Tensor:
         """(B, cells x 4, 10) strokes without colours, cell by cell; arguments as in `Actor.forward`."""
-        left = pictures - canvases
-        scale = left.square().mean((1, 2, 3), keepdim=True).sqrt() + _DULLEST
-        seen = torch.cat([2 * observed(canvases, pictures, done) - 1, (left / scale).clamp(-_GREATEST, _GREATEST)], 1)
-        numbers: Tensor = self.proposal(self._features(seen))
+        remaining = pictures - canvases
+        scale = remaining.square().mean((1, 2, 3), keepdim=True).sqrt() + _LEAST_SCALE
+        scaled = (remaining / scale).clamp(-_GREATEST, _GREATEST)
+        inputs = torch.cat([2 * observed(canvases, pictures, done) - 1, scaled], 1)
+        numbers: Tensor = self.proposal(self._features(inputs))
         count, _, rows, columns = numbers.shape
         numbers = numbers.reshape(count, STROKES_A_CELL, _NUM_SHAPE, rows, columns).permute(0, 3, 4, 1, 2)
         middles = [(torch.arange(each, device=numbers.device) + 0.5) / each for each in (rows, columns)]
         middle = torch.stack(torch.meshgrid(*middles, indexing="ij"), -1)[:, :, None]
-        moved, along, bend, radii, opacities = torch.split(numbers, 2, -1)
-        middle = middle + _FARTHEST / rows * torch.tanh(moved)
+        offsets, along, bend, radii, opacities = torch.split(numbers, 2, -1)
+        middle = middle + _FARTHEST / rows * torch.tanh(offsets)
         half = (_LONG + (_SHORT - _LONG) * done) * torch.tanh(along)
         shapes = [
             (middle - half).clamp(0, 1), torch.sigmoid(2 * bend), (middle + half).clamp(0, 1),

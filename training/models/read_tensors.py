@@ -17,12 +17,12 @@ _CODE_SIGNS = ("Unsupported global", "Unsupported class", "TorchScript", "GLOBAL
 def read_tensors(path: Path, key: str = "weights") -> "dict[str, torch.Tensor]":
     """The state dict in a `.safetensors` file, or in a `.pth`, `.pt`, `.ckpt` or `.bin` file as `torch.save` writes it.
 
-    The caller finds out from names and shapes which network it belongs to. A checkpoint that keeps it under
-    `state_dict` or `controlnet` is opened up.
+    The caller finds out from names and shapes which network it belongs to. A checkpoint may have it under `state_dict`
+    or `controlnet`.
 
     Args:
-        path: of the file.
-        key: of the configuration that named it, for messages.
+        path: path of the file.
+        key: configuration key that named it, for messages.
 
     Returns:
         name -> tensor, on the CPU.
@@ -53,11 +53,11 @@ def _safetensors(path: Path, where: str) -> object:
 
 
 def torch_file(path: Path, where: str) -> Any:
-    """What `torch.save` wrote: plain values and tensors; no other object is ever made.
+    """The content of a file of `torch.save`: plain values and tensors; no other object is ever made.
 
     Raises:
-        UserError: if it is something else, holds pickled code, or is packed, as `torch.save` never does: a small file
-            could then fill all memory.
+        UserError: if it is something else, holds pickled code, or is compressed, which `torch.save` never does: a small
+            file could then fill all memory.
     """
     import torch
 
@@ -68,13 +68,13 @@ def torch_file(path: Path, where: str) -> Any:
                     raise UserError(f"{where}: compressed; save it with torch.save, which does not compress")
     except UserError:
         raise
-    except Exception as error:  # as below: names that are no UTF-8, numbers that lie, ...
+    except Exception as error:  # damaged archives raise anything: names that are no UTF-8, wrong numbers, ...
         raise UserError(f"{where}: not a PyTorch weights file, or not a whole one") from error
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # on old pickles and TorchScript: what matters of it is raised
+            warnings.simplefilter("ignore")  # about old pickles and TorchScript; what matters is raised
             return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever bytes are read as a pickle raises anything: KeyError, EOFError, ...
+    except Exception as error:  # arbitrary bytes that are read as a pickle raise anything: KeyError, EOFError, ...
         if isinstance(error, pickle.UnpicklingError | RuntimeError) and _is_about_code(str(error)):
             raise UserError(
                 f"{where}: holds code besides tensors, which is not run; save its state_dict() alone"

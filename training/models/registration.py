@@ -1,4 +1,4 @@
-"""What is known of an architecture before any network is imported: `--help` and a wrong key take no seconds."""
+"""Facts about an architecture that need no network, so that `--help` and errors about keys take no seconds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from training.config import NoiseConfig
 
 Prediction = Literal["epsilon", "v"]
-"""What a network may be trained to predict of the noise of `training.noise_schedule`."""
+"""What a network may be trained to predict, with the noise of `training.noise_schedule`."""
 StageName = Literal["codec", "words", "base", "motion", "replication", "spatial_lora", "motion_lora", "agent"]
 ALL_STAGES: frozenset[StageName] = frozenset(get_args(StageName))
 
@@ -22,8 +22,8 @@ class ModelConfig:
     """Which architecture, and where its base is; architectures add keys of their own (`conf/model/NAME.yaml`).
 
     Attributes:
-        name: of the architecture.
-        path: of a base that comes trained: a name on the hub, or a local folder.
+        name: name of the architecture.
+        path: a base that comes trained: its name on the hub, or its local folder.
     """
 
     name: str
@@ -36,19 +36,18 @@ class Registration:
 
     Attributes:
         name: as in `conf/model/`, run cards and painters.
-        module: whose `ARCHITECTURE` is a `training.models.architecture.Architecture`; imported when it is needed.
-        config: of the keys `model.*`.
-        comes_trained: whether there are bases of it to begin with, which `model.path` names; others need `base=`.
-        stages: that it can be trained by.
-        learning_rate, lora_learning_rate, codec_learning_rate: when none is said, of stages that train whole networks,
-            LoRAs, and codecs.
-        prediction: what its networks predict when nothing is said, in `noise.prediction`.
+        module: the module whose `ARCHITECTURE` is a `training.models.architecture.Architecture`; imported when needed.
+        config: class of the keys `model.*`.
+        comes_trained: whether there are trained bases, which `model.path` names; other architectures need `base=`.
+        stages: the stages that it can be trained by.
+        learning_rate, lora_learning_rate, codec_learning_rate: defaults for stages that train whole networks, LoRAs,
+            and codecs.
+        prediction: default of `noise.prediction`.
         lora_targets: layers that a LoRA may change, `stage.lora.targets`.
-        of_base: what of the base stage `motion` can train with the temporal modules.
-        ignored_noise: keys of `noise.*` that mean nothing to its objective, and must be left as they are.
-        cuda_graphs: whether its training asks nothing of the device on the way, so that a CUDA graph can hold it.
-        stage_defaults: stage -> keys `stage.*` that it takes besides those of `conf/stage/`, and their values when
-            nothing is said.
+        of_base: the parts of the base that stage `motion` can train with the temporal modules.
+        ignored_noise: keys of `noise.*` that mean nothing to its objective, and must have their defaults.
+        cuda_graphs: whether its training steps read nothing from the device, so that a CUDA graph can record them.
+        stage_defaults: stage -> keys `stage.*` that it has besides those of `conf/stage/`, and their defaults.
     """
 
     name: str
@@ -67,7 +66,7 @@ class Registration:
     stage_defaults: Mapping[StageName, Mapping[str, Any]] = field(default_factory=dict)
 
     def check_lora(self, lora: LoraShape) -> None:
-        """Refuse layers that it has not.
+        """Refuse a LoRA of layers that it does not have.
 
         Raises:
             ConfigError: naming the key.
@@ -76,7 +75,7 @@ class Registration:
             raise ConfigError("stage.lora.targets", list(lora.targets), f"some of {', '.join(self.lora_targets)}")
 
     def check_noise(self, noise: "NoiseConfig") -> None:
-        """Refuse what its objective would ignore.
+        """Refuse settings that its objective would ignore.
 
         Raises:
             ConfigError: naming the key.

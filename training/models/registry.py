@@ -1,4 +1,4 @@
-"""The architectures that there are. A new one is a folder beside this file and a line here (docs/adding-a-model.md)."""
+"""All architectures. A new one is a folder beside this file and a line here (docs/adding-a-model.md)."""
 
 import importlib
 import json
@@ -33,7 +33,7 @@ def registered(name: str, key: str = "model.name") -> Registration:
 
 
 def architecture(name: str, key: str = "model.name") -> "Architecture":
-    """The same with its networks, which take seconds to import.
+    """An architecture by name, with its networks, which take seconds to import.
 
     Raises:
         ConfigError: as `registered`.
@@ -53,10 +53,24 @@ def model_config(plain: Any) -> ModelConfig:
 
 
 def architecture_of_base(weights: Path) -> str:
-    """Name of the architecture of a base's folder: as its run card says, or as it looks; `sd15` if like nothing."""
-    try:
-        card = json.loads((weights / RUN_CARD).read_text(encoding="utf-8"))
-        return registered(str(card["recipe"]["model"]["name"]), f"base={weights}: model").name
-    except (OSError, ValueError, KeyError, TypeError):
-        others = (name for name in ARCHITECTURES if name != SD15.name)
-        return next((name for name in others if architecture(name).recognises(weights)), SD15.name)
+    """Name of the architecture of a base's folder: by its run card, or by its files; `sd15` if none recognises it."""
+    stated_name = stated_architecture(weights)
+    if stated_name is not None:
+        return stated_name
+    others = (name for name in ARCHITECTURES if name != SD15.name)
+    return next((name for name in others if architecture(name).recognises(weights)), SD15.name)
+
+
+def stated_architecture(weights: Path) -> str | None:
+    """Name of the architecture of a base by the card of the run that trained it; None if no card states it.
+
+    Args:
+        weights: weights of a run, or a painter, which has the run cards of its parts.
+    """
+    for path in (weights / RUN_CARD, weights / "run_cards" / "base.json"):
+        try:
+            name = json.loads(path.read_text(encoding="utf-8"))["recipe"]["model"]["name"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        return registered(str(name), f"base={weights}: model").name
+    return None

@@ -1,4 +1,4 @@
-"""Sizes of LoRAs and actors, and what of a base is trained: configurations, which ask here, import no networks."""
+"""Sizes of LoRAs and actors, and parts of a base; a module of its own, for configurations without networks."""
 
 import math
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from conf.errors import ConfigError
 ATTENTION_LAYERS = ("to_q", "to_k", "to_v", "to_out.0")
 """Linear layers of an attention, as diffusers names them."""
 OfBase = Literal["words", "all"]
-"""What of the base's UNet stage `motion` trains too: its attention to words, or all of it."""
+"""The part of the base's UNet that stage `motion` trains too: its attention to words, or all of it."""
 _MOST_HEADS = 8
-_HEAD_UNIT = 8  # numbers: what fused attention kernels count in
+_HEAD_UNIT = 8  # fused attention kernels need heads whose widths are multiples of this
 
 
 def num_heads(*widths: int, most: int = _MOST_HEADS) -> int:
-    """Heads of attention, the same for layers of all these widths, whose sizes fused kernels take: multiples of 8.
+    """Number of attention heads for layers of all these widths, such that head widths are multiples of 8.
 
     Args:
-        widths: numbers a place; where they have no such heads in common, there are `most`.
-        most: heads at most.
+        widths: widths of the layers; if no number of heads suits all, the result is `most`.
+        most: largest number of heads.
     """
     counts = (count for count in range(most, 0, -1) if all(width % (count * _HEAD_UNIT) == 0 for width in widths))
     return next(counts, most)
@@ -30,8 +30,8 @@ class LoraShape:
     """Sizes of a LoRA, and the layers that it changes.
 
     Attributes:
-        rank: of the change of each layer.
-        alpha: the change counts alpha / rank; this much the learning rate of the change is larger as well.
+        rank: rank of the change of each layer.
+        alpha: the change is multiplied by alpha / rank, which multiplies its learning rate as well.
         targets: the layers, by the end of their names; `Registration.lora_targets` of an architecture allows them.
     """
 
@@ -52,7 +52,7 @@ class AgentShape:
 
     Attributes:
         width: channels of its first layer, 4 to 256.
-        num_steps: of a painting, five strokes each, 1 to 1,000.
+        num_steps: steps of a painting, five strokes each, 1 to 1,000.
     """
 
     width: int = 16

@@ -1,4 +1,4 @@
-"""What strokes of Learning to Paint gain, inside a network: exact, and with gradients to the strokes' shapes."""
+"""The gains of strokes of Learning to Paint, for use in a network: exact, with gradients to the strokes' shapes."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ class _Gains(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, shapes: Tensor, canvases: Tensor, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """(B, N, 10) to (B, N) gains and (B, N, 13) strokes."""
-        strokes, befores, goals = (_floats(one) for one in (functional.pad(shapes, (0, 3)), canvases, pictures))
+        strokes, befores, goals = (_floats(each) for each in (functional.pad(shapes, (0, 3)), canvases, pictures))
         gains = np.empty(strokes.shape[:2], np.float32)
         for number in range(len(strokes)):
             gains[number], strokes[number, :, 10:] = disc_gains(strokes[number], befores[number], goals[number])
@@ -30,20 +30,20 @@ class _Gains(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None]:
-        """(B, N) to (B, N, 10); strokes of which nothing is asked take no time."""
+        """(B, N) to (B, N, 10); strokes whose incoming gradient is 0 are skipped."""
         strokes, befores, goals = ctx.painting
-        asked = _floats(upstream[0])
+        incoming = _floats(upstream[0])
         gradients = np.zeros((*strokes.shape[:2], 10), np.float32)
         for number in range(len(strokes)):
-            places = np.flatnonzero(asked[number])
-            chosen = strokes[number, places]
-            pulls = mask_pulls(chosen, befores[number], goals[number]) * asked[number, places, None, None]
-            gradients[number, places] = disc_mask_gradients(chosen, pulls)
+            indices = np.flatnonzero(incoming[number])
+            chosen = strokes[number, indices]
+            pulls = mask_pulls(chosen, befores[number], goals[number]) * incoming[number, indices, None, None]
+            gradients[number, indices] = disc_mask_gradients(chosen, pulls)
         return torch.from_numpy(gradients).to(upstream[0].device), None, None
 
 
 def stroke_gains(shapes: Tensor, canvases: Tensor, pictures: Tensor) -> tuple[Tensor, Tensor]:
-    """What each stroke would gain if it were painted alone.
+    """The gain of each stroke if it were painted alone.
 
     Args:
         shapes: (B, N, 10) in [0, 1], strokes in Learning to Paint's form without their colours.
@@ -65,20 +65,20 @@ def best_strokes(strokes: Tensor, gains: Tensor, canvases: Tensor, pictures: Ten
         canvases, pictures: as there.
     """
     paintings = zip(_floats(strokes), _floats(gains), _floats(canvases), _floats(pictures), strict=True)
-    chosen = [best_discs(each, worth, before, goal, count) for each, worth, before, goal in paintings]
+    chosen = [best_discs(each, stroke_gain, before, goal, count) for each, stroke_gain, before, goal in paintings]
     return torch.from_numpy(np.stack(chosen)).to(strokes.device)
 
 
 def paint_strokes(strokes: Tensor, canvases: Tensor) -> Tensor:
     """Paint the (B, K, 13) strokes of each painting in their order onto (B, 3, W, W) canvases; without gradients."""
     painted = [
-        paint_discs(one, before.transpose(1, 2, 0)).transpose(2, 0, 1)
-        for one, before in zip(_floats(strokes), _floats(canvases), strict=True)
+        paint_discs(each, before.transpose(1, 2, 0)).transpose(2, 0, 1)
+        for each, before in zip(_floats(strokes), _floats(canvases), strict=True)
     ]
     return torch.from_numpy(np.stack(painted)).to(canvases.device)
 
 
 def _floats(tensor: Tensor) -> Floats:
-    """On the CPU, with memory of its own or the tensor's."""
+    """A float32 array on the CPU, which may share the tensor's memory."""
     floats: Floats = tensor.detach().float().cpu().numpy()
     return floats

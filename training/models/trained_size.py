@@ -1,4 +1,4 @@
-"""The size of the pictures from which weights learned, by the card that lies with them."""
+"""The size of the pictures that weights were trained on, by the card that belongs to them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,14 +6,14 @@ from pathlib import Path
 from conf.errors import UserError
 from training.models.weights import PAINTER_CARD, RUN_CARD, read_run_card
 
-_FAR = 2  # times the side, or half of it
+_FAR = 2  # ratio of two sides from which sizes are too different
 
 
 def trained_size(weights: Path) -> tuple[int, int] | None:
-    """(height, width) of the pictures that weights were trained on; None where no card says it.
+    """(height, width) of the pictures that weights were trained on; None if no card states it.
 
     Args:
-        weights: those of a run, a painter, or of anybody else.
+        weights: weights of a run, of a painter, or from elsewhere.
 
     Raises:
         UserError: if the card cannot be read.
@@ -34,5 +34,5 @@ def trained_size(weights: Path) -> tuple[int, int] | None:
 
 
 def is_far(size_px: Sequence[int], trained_px: Sequence[int]) -> bool:
-    """Whether pictures of a size, (height, width), are too large or too small for what was trained on another."""
+    """Whether pictures of a size, (height, width), are too large or too small for weights trained on another size."""
     return any(max(pair) >= _FAR * min(pair) for pair in zip(size_px, trained_px, strict=True))

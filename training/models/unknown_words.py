@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _MOST_PIECES = 10_000
-"""A larger vocabulary was not learned from a painter's own captions; it takes apart words that the painter knows."""
+"""A larger vocabulary was not learnt from a painter's own captions, and splits words that the painter knows."""
 
 
 def unknown_words(tokenizer: "PreTrainedTokenizerBase", prompt: str) -> list[str]:
@@ -17,8 +17,8 @@ def unknown_words(tokenizer: "PreTrainedTokenizerBase", prompt: str) -> list[str
     (`training.models.tiny.build`), so a word in several pieces was rare or absent.
 
     Args:
-        tokenizer: the painter's; of a vocabulary that was not made from captions, nothing can be said.
-        prompt: as typed.
+        tokenizer: the painter's; if its vocabulary was not made from captions, no word counts as unknown.
+        prompt: the prompt as typed.
 
     Returns:
         Words in their order, each once; punctuation and numbers are left out.

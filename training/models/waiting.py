@@ -1,7 +1,7 @@
-"""Frozen linear layers that wait in the CPU's memory, and are copied to where they compute each time they do.
+"""Frozen linear layers that wait in the CPU's memory, and are copied to the device each time they compute.
 
-Nearly all weights of a transformer are those of such layers. With gradient checkpointing only one block's copies are
-kept at a time, for its way back; without it those of all blocks would be, and nothing would be saved.
+Nearly all weights of a transformer belong to such layers. With gradient checkpointing only one block's copies are kept
+at a time, for its backward pass; without it those of all blocks would be kept, and no memory would be saved.
 """
 
 from typing import Any, Self
@@ -18,17 +18,17 @@ class WaitingLinear(nn.Linear):
         return self
 
     def forward(self, input: Tensor) -> Tensor:
-        """As of `torch.nn.Linear`, where its input is."""
+        """As in `torch.nn.Linear`, on the device of its input."""
         weight = self.weight.to(input.device, non_blocking=True)
         bias = None if self.bias is None else self.bias.to(input.device, non_blocking=True)
         return functional.linear(input, weight, bias)
 
 
 def let_wait(network: nn.Module) -> None:
-    """Let the frozen linear layers of a network wait in the CPU's memory, from where a GPU can fetch them by itself.
+    """Make the frozen linear layers of a network wait in pinned memory of the CPU, which a GPU can read by itself.
 
     Args:
-        network: on the CPU; what it computes stays the same.
+        network: a network on the CPU; its results stay the same.
     """
     for layer in network.modules():
         if type(layer) is nn.Linear and not any(weight.requires_grad for weight in layer.parameters()):

@@ -1,4 +1,4 @@
-"""Weights of networks: which are trained, where a parent run's are, and their hashes."""
+"""Weights of networks: which are trained, where those of a parent run are, and their hashes."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from training.config import NoiseConfig
 
 WEIGHTS = "weights"
-"""Folder of a run that holds what it trained, in the field's format."""
+"""Folder of a run that holds what it trained, in the field's usual format."""
 RUN_CARD, WEIGHTS_HASH = "run_card.json", "weights_hash"
-"""In that folder, what made the weights: recipe, data, parents, curves, and what they hash to."""
+"""File in that folder that says how the weights were made (recipe, data, parents, curves); its key of their hash."""
 PAINTER_CARD = "painter.json"
-"""In the folder of a painter, which is a base as well."""
+"""Card in the folder of a painter, which can be used as a base as well."""
 
 
 def trained_parameters(network: "nn.Module") -> "dict[str, nn.Parameter]":
@@ -43,31 +43,31 @@ def trained_parameters(network: "nn.Module") -> "dict[str, nn.Parameter]":
 
 @contextmanager
 def holding(network: "nn.Module", weights: "Mapping[str, Tensor]") -> Iterator[None]:
-    """Context in which parameters of these names are these tensors, also where they are shared or sharded.
+    """Context in which parameters of these names are replaced by these tensors, even if they are shared or sharded.
 
-    Afterwards they are the network's own again.
+    Afterwards the network has its own parameters again.
     """
     from torch import nn
 
     own = dict(network.named_parameters(remove_duplicate=False))
-    given = {id(own[name]): nn.Parameter(tensor, requires_grad=False) for name, tensor in weights.items()}
-    replaced = {name: parameter for name, parameter in own.items() if id(parameter) in given}
+    replacements = {id(own[name]): nn.Parameter(tensor, requires_grad=False) for name, tensor in weights.items()}
+    replaced = {name: parameter for name, parameter in own.items() if id(parameter) in replacements}
     try:
         for name, parameter in replaced.items():
-            _put(network, name, given[id(parameter)])
+            _set_parameter(network, name, replacements[id(parameter)])
         yield
     finally:
         for name, parameter in replaced.items():
-            _put(network, name, parameter)
+            _set_parameter(network, name, parameter)
 
 
-def _put(network: "nn.Module", name: str, parameter: "nn.Parameter") -> None:
+def _set_parameter(network: "nn.Module", name: str, parameter: "nn.Parameter") -> None:
     place, _, last = name.rpartition(".")
     setattr(network.get_submodule(place), last, parameter)
 
 
 def part_of(network: "nn.Module", belongs: Callable[[str], bool]) -> "nn.Module":
-    """Those parameters of a network whose name belongs, as a module of their own, to be counted and hashed."""
+    """The parameters of a network whose names `belongs` accepts, as a module of their own, to be counted and hashed."""
     from torch import nn
 
     parameters = network.named_parameters()
@@ -75,7 +75,7 @@ def part_of(network: "nn.Module", belongs: Callable[[str], bool]) -> "nn.Module"
 
 
 def parent_weights(key: str, place: AnyPath) -> Path:
-    """The weights that `key=place` names: those of a run folder, or the folder itself; of a store, a copy of them.
+    """The weights that `key=place` names: those of a run folder, or the folder itself; from a store, a copy of them.
 
     Raises:
         UserError: if there is nothing, or the run has not ended yet.
@@ -85,11 +85,11 @@ def parent_weights(key: str, place: AnyPath) -> Path:
         raise UserError(f"{key}={folder}: no such file or folder")
     if (folder / "run.json").exists():
         weights = folder / WEIGHTS
-        if not weights.is_dir() or not (isinstance(place, Path) or (weights / RUN_CARD).is_file()):  # in a store last
+        if not weights.is_dir() or not (isinstance(place, Path) or (weights / RUN_CARD).is_file()):  # uploaded last
             earlier = folder / f"{EARLIER}{WEIGHTS}"
-            before = f", or take {earlier}, of before it was made longer" if earlier.is_dir() else ""
+            earlier_hint = f", or take {earlier}, of before it was made longer" if earlier.is_dir() else ""
             unfinished = "this run has not ended, so it has no weights yet; resume it first"
-            raise UserError(f"{key}={folder}: {unfinished}{before}")
+            raise UserError(f"{key}={folder}: {unfinished}{earlier_hint}")
         return weights
     return folder
 
@@ -98,7 +98,7 @@ def sound_hash(key: str, weights: Path) -> str:
     """The hash of weights that `key` names.
 
     Raises:
-        UserError: if they were trained here and are not what was written then.
+        UserError: if they were trained here, but are not what was written then.
     """
     if (weights / PAINTER_CARD).is_file():
         from training.models.painter_folder import check_painter
@@ -116,10 +116,10 @@ def sound_hash(key: str, weights: Path) -> str:
 
 
 def read_run_card(weights: Path) -> dict[str, Any] | None:
-    """The run card of weights, or of the weights that a file is one of; None if they have none.
+    """The run card of a folder of weights, or of the folder that a single file is from; None if there is none.
 
-    A file is one of them if its folder holds what the run wrote, to the bit: a card that merely lies beside a file says
-    nothing of it.
+    A single file has the card of its folder only if that folder holds exactly what the run wrote: otherwise the card
+    may describe other weights.
 
     Raises:
         UserError: if it cannot be read, or is not what was written.
@@ -132,12 +132,32 @@ def read_run_card(weights: Path) -> dict[str, Any] | None:
         return None
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error})") from error
-    is_of_others = folder != weights and card.get(WEIGHTS_HASH) != weights_hash(folder)
-    return None if is_of_others else card
+    is_unrelated = folder != weights and card.get(WEIGHTS_HASH) != weights_hash(folder)
+    return None if is_unrelated else card
+
+
+def knows_words_only(card: Mapping[str, Any] | None) -> bool:
+    """Whether a run card is of a base whose text encoder alone is trained: a run of stage `words` without a base."""
+    return card is not None and card.get("stage") == "words" and "base" not in card["recipe"]["parents"]
+
+
+def refuse_untrained(named: str, card: Mapping[str, Any] | None) -> None:
+    """Refuse a base whose denoiser is untrained, for what is added to a denoiser.
+
+    Args:
+        named: what the user gave, such as `base=DIR`.
+        card: run card of the base; None if it was not trained here.
+
+    Raises:
+        UserError: if the run trained a text encoder alone.
+    """
+    if knows_words_only(card):
+        allowed = "a run of stage=base, which trains it, or another trained base"
+        raise UserError(f"{named}: a run of stage=words, whose denoiser is untrained; allowed: {allowed}")
 
 
 def noise_of_run(weights: Path) -> "NoiseConfig | None":
-    """The noise that weights were trained on, by the recipe in their run card; None where there is no card.
+    """The noise that weights were trained on, by the recipe in their run card; None if there is no card.
 
     Raises:
         UserError: if the card cannot be read.
@@ -147,14 +167,14 @@ def noise_of_run(weights: Path) -> "NoiseConfig | None":
 
 
 def noise_of_card(card: Mapping[str, Any], weights: Path) -> "NoiseConfig":
-    """The noise that a run card tells of.
+    """The noise that a run card states.
 
     Args:
-        card: read.
-        weights: that it lies with, for messages.
+        card: the run card.
+        weights: the weights that it belongs to, for messages.
 
     Raises:
-        UserError: if it tells of none.
+        UserError: if it states none.
     """
     from training.config import NoiseConfig
 
@@ -165,18 +185,18 @@ def noise_of_card(card: Mapping[str, Any], weights: Path) -> "NoiseConfig":
 
 
 def other_noise(noise: "NoiseConfig", needed: "NoiseConfig") -> tuple[str, Any, Any] | None:
-    """The first key in which noise differs from the one that is needed, and both values; how losses weigh is free."""
+    """The first key in which noise differs from that which is needed, and both values; loss weights may differ."""
     from dataclasses import fields
 
     keys = [each.name for each in fields(noise) if each.name != "min_snr"]
-    different = [(key, getattr(noise, key), getattr(needed, key)) for key in keys]
-    return next((one for one in different if one[1] != one[2]), None)
+    values = [(key, getattr(noise, key), getattr(needed, key)) for key in keys]
+    return next((entry for entry in values if entry[1] != entry[2]), None)
 
 
 def weights_hash(path: Path) -> str:
     """SHA-256 over a weights file, or over the names and contents of all files of a folder.
 
-    Not counted are the run card, and what a download from the Hub adds: a README and hidden files.
+    The run card is left out, and so is what a download from the Hub adds: a README and hidden files.
 
     Raises:
         UserError: if one cannot be read; it names the file.

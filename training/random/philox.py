@@ -1,8 +1,8 @@
 """Random numbers for a whole batch at once, the same on every device: Philox4x32-10 (Salmon et al. 2011).
 
-The key is the seed, 64 bits. The counter, 128 bits, says whose numbers they are: which four of a sample's numbers,
-the stream (`training.random.streams`), and the position of the sample, 64 bits. So every sample draws for itself, in
-whatever batch it stands; no two streams, positions or numbers share a counter.
+The key is the seed, 64 bits. The counter, 128 bits, identifies the numbers: which four of a sample's numbers, the
+stream (`training.random.streams`), and the position of the sample, 64 bits. So every sample gets the same numbers in
+whatever batch it is; no two streams, positions or numbers share a counter.
 
 On a GPU these are torch operations on int64, none of which waits for the device. On the CPU, where those take 70 times
 as long, a kernel computes the same bits (`training.random.philox_kernels`).
@@ -24,13 +24,13 @@ _LOW = 0xFFFFFFFF
 
 
 def words(seed: int, stream: Stream, positions: Tensor, count: int) -> Tensor:
-    """Whole numbers, each of 0 to 2 ** 32 - 1 as likely.
+    """Uniform whole numbers from 0 to 2 ** 32 - 1.
 
     Args:
-        seed: of the run.
-        stream: what they are for.
-        positions: (B,) int64, at least 0, of the samples; the numbers are made on their device.
-        count: of each sample, at most 2 ** 34.
+        seed: seed of the run.
+        stream: what the numbers are for.
+        positions: (B,) int64, at least 0, positions of the samples; the numbers are made on their device.
+        count: numbers per sample, at most 2 ** 34.
 
     Returns:
         (B, count) int64.
@@ -60,7 +60,7 @@ def normals(seed: int, stream: Stream, positions: Tensor, shape: Sequence[int]) 
 
 
 def torch_words(seed: int, stream: Stream, positions: Tensor, count: int) -> Tensor:
-    """What `words` says, by operations that every device has."""
+    """The same as `words`, by torch operations that every device has."""
     numbers = torch.arange(-(-count // 4), device=positions.device).expand(len(positions), -1)
     low, high = (half[:, None].expand_as(numbers) for half in (positions & _LOW, positions >> 32))
     counters = numbers, torch.full_like(numbers, int(stream)), low, high
@@ -68,7 +68,7 @@ def torch_words(seed: int, stream: Stream, positions: Tensor, count: int) -> Ten
 
 
 def torch_blocks(counters: tuple[Tensor, ...], seed: int) -> tuple[Tensor, ...]:
-    """Four words of each counter, which is four words, the least first; all int64.
+    """Four words for each counter, which itself is four words, the least significant first; all int64.
 
     Products of two words fill 64 bits and may be negative as int64; shifted and masked, their halves are right.
     """
@@ -83,9 +83,9 @@ def torch_blocks(counters: tuple[Tensor, ...], seed: int) -> tuple[Tensor, ...]:
 
 
 def torch_normals(seed: int, stream: Stream, positions: Tensor, count: int) -> Tensor:
-    """What `normals` says, (B, count), by operations that every device has: two of two words (Box, Muller 1958).
+    """The same as `normals`, (B, count), by torch operations: two numbers from two words (Box, Muller 1958).
 
-    With the 32 bits of a word the radius is at most 6.76; one number in 10 ** 11 of a true normal one lies beyond.
+    With the 32 bits of a word the radius is at most 6.76; one true normal number in 10 ** 11 lies beyond.
     """
     drawn = torch_words(seed, stream, positions, -(-count // 4) * 4)
     radius, angle = drawn[:, ::2], drawn[:, 1::2]

@@ -1,8 +1,8 @@
-"""What `training.random.philox` draws on the CPU, compiled so that 16 numbers are made at a time.
+"""The CPU kernels of `training.random.philox`, compiled so that 16 numbers are made at a time.
 
-Two million normals take 1.3 ms on one thread. Logarithm, sine and cosine are polynomials because calls to a library are
-not made 16 at a time; their coefficients are minimax, fitted by Lawson's iteration. Whole numbers stay 32 bits wide
-because half as many of 64 bits, to which numba widens every sum, fit a register.
+Two million normals take 1.3 ms on one thread. Logarithm, sine and cosine are polynomials because library functions are
+not called for 16 numbers at a time; their coefficients are minimax, fitted by Lawson's iteration. Whole numbers are
+kept 32 bits wide because only half as many of 64 bits, to which numba widens every sum, fit a register.
 """
 
 from typing import Any

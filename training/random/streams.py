@@ -1,8 +1,8 @@
 """The registry of everything that training draws at random: a stream for each use, a place in it for each draw.
 
 A number is a function of (seed, stream, place, which number of that draw), all of them words of the key and the counter
-of a counter-based generator (Salmon et al. 2011). So nothing has a state to save, and two draws that differ in any of
-these share no number: places are not hashed, they are counted.
+of a counter-based generator (Salmon et al. 2011). So there is no state to save, and two draws that differ in any of
+these share no number, because places are counted and not hashed.
 """
 
 from enum import IntEnum, unique
@@ -17,26 +17,26 @@ _WORD = 2**64 - 1
 
 @unique
 class Stream(IntEnum):
-    """What numbers are drawn for. Nothing else in training draws, and a number that stands here is never given again.
+    """What numbers are drawn for. Nothing else in training draws, and the number of a stream is never reused.
 
     Attributes:
-        NOISE: of a sample's latents; its place is the position of the sample, as in all streams of samples.
+        NOISE: noise on a sample's latents; its place is the position of the sample, as in all streams of samples.
         POSTERIOR: where in the VAE's posterior a sample's latents lie.
         CAPTION_DROPOUT: whether a sample loses its caption.
         TIMESTEPS: where the spread of timesteps begins; no place.
         CONDITIONS: which frames of a sample are shown to the replication network.
         AUGMENTATION: how the frames of a sample are changed.
-        ORDER: of the sequences; (data set, epoch).
-        TURNS: of the data sets of a mixture; (round).
-        SAMPLE_NOISE: that the sequences shown during training are painted from; (number of the prompt).
-        WEIGHTS: the tiny model's before training; no place.
-        CODEC_FRAMES: that the tiny model's codec is fitted to; no place.
-        VALIDATION: the seed of held-out samples, whose positions training has too; not a place in the code.
+        ORDER: order of the sequences; (data set, epoch).
+        TURNS: order of the data sets of a mixture; (round).
+        SAMPLE_NOISE: noise that sequences are painted from to show them during training; (number of the prompt).
+        WEIGHTS: the tiny model's weights before training; no place.
+        CODEC_FRAMES: frames that the tiny model's codec is fitted to; no place.
+        VALIDATION: the seed of held-out samples, because training samples have the same positions; no place.
         LIBRARIES: seeds of the generators of Python, NumPy and torch, from which layers of libraries draw; (rank).
-        SHARDS: of the shards of a stream of whole shards; (data set, epoch).
+        SHARDS: order of the shards in a stream of whole shards; (data set, epoch).
         CROPS: which parts of which frames of a sequence a codec is trained on.
-        CODEC_NOISE: on the latents of these.
-        UNFINISHED: which frame of a sequence is read where single pictures are.
+        CODEC_NOISE: noise on the latents of these parts.
+        UNFINISHED: which frame of a sequence is read if single pictures are read.
         BUFFER: which sequence leaves the shuffle buffer of a stream of whole shards; (data set, epoch, lane).
     """
 
@@ -63,7 +63,7 @@ class Stream(IntEnum):
         """NumPy's generator for one draw of a few numbers; `training.random.philox` draws for whole batches.
 
         Args:
-            seed: of the run.
+            seed: seed of the run.
             place: up to three whole numbers below 2 ** 64.
         """
         return np.random.Generator(self._bits(seed, place))
@@ -80,5 +80,5 @@ class Stream(IntEnum):
 
 
 def seed_of_samples(seed: int, *, training: bool) -> int:
-    """Seed of all draws of samples: the run's; another of held-out samples, which have positions that training has."""
+    """Seed of all draws of samples: the run's own, but another for held-out samples, which have the same positions."""
     return seed if training else Stream.VALIDATION.seed(seed)

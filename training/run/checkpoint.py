@@ -1,7 +1,7 @@
-"""Checkpoints that are whole or absent, and that say themselves whether they are damaged.
+"""Checkpoints that are complete or absent, and that hold the hashes which show whether they are damaged.
 
 A checkpoint is a folder `step-00000100`. It is written under a temporary name, forced to disk, renamed, and only then
-are older ones removed: at every instant the newest whole one is there.
+are older ones removed, so that at every instant the newest complete one is there.
 """
 
 import fcntl
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _FORMAT = 1
-_FACTS = "checkpoint.json"
-_DAMAGED = "damaged-"
-_OF_THE_SYSTEM = ("No space left", "(os error ", "inline_container.cc")
-"""In errors of safetensors and torch: the system did not take all that they wrote. torch does not say why."""
+_FACTS_FILE = "checkpoint.json"
+_DAMAGED_PREFIX = "damaged-"
+_SYSTEM_ERROR_TEXTS = ("No space left", "(os error ", "inline_container.cc")
+"""Texts in errors of safetensors and torch when the system could not write everything. torch does not say why."""
 _SPARE_BYTES = 64 * 2**20  # logs, samples and whatever else the run writes
 
 
 class _StoredFacts(TypedDict):
-    """`checkpoint.json`; what else the loop noted stands beside."""
+    """The fields of `checkpoint.json` that are checked here; the loop adds others."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
 
@@ -42,6 +42,7 @@ class _StoredFacts(TypedDict):
     step: Count
     files: dict[str, str]
     position: NotRequired[Count]
+    pending: NotRequired[list[str]]
     tracker_id: NotRequired[str | None]
 
 
@@ -50,9 +51,9 @@ class Checkpoint:
     """A sound checkpoint on disk.
 
     Attributes:
-        folder: where it is.
+        folder: its folder.
         step: optimizer steps done.
-        facts: position in the stream, hash of the recipe, tracker's run id, and what else the loop noted.
+        facts: position in the stream, hash of the recipe, the tracker's run id, and whatever else the loop stored.
     """
 
     folder: Path
@@ -60,10 +61,10 @@ class Checkpoint:
     facts: dict[str, Any]
 
     def tensors(self, name: str) -> "dict[str, Tensor]":
-        """A file of tensors.
+        """Read a file of tensors.
 
         Raises:
-            UserError: if it was no safetensors file when it was written.
+            UserError: if it is not a safetensors file.
         """
         from safetensors import SafetensorError
         from safetensors.torch import load_file
@@ -75,10 +76,10 @@ class Checkpoint:
             raise UserError(f"checkpoint={path}: not a safetensors file") from error
 
     def state(self, name: str) -> Any:
-        """A file of nested plain values and tensors; no pickled object is ever made from it.
+        """Read a file of nested plain values and tensors; no other pickled object is ever made from it.
 
         Raises:
-            UserError: if it holds something else.
+            UserError: if it holds anything else.
         """
         path = self.folder / f"{name}.pt"
         return torch_file(path, f"checkpoint={path}")
@@ -102,7 +103,7 @@ def write_checkpoint(
         states: name -> nested plain values and tensors.
 
     Raises:
-        UserError: if it cannot be written, as on a full disk; older checkpoints then stand as they did.
+        UserError: if it cannot be written, for example on a full disk; older checkpoints are not affected.
     """
     import torch
     from safetensors.torch import save_file
@@ -115,15 +116,15 @@ def write_checkpoint(
             torch.save(state, temporary / f"{name}.pt")
         files = {path.name: hash_file(path) for path in sorted(temporary.iterdir())}
         text = to_json({"format": _FORMAT, "step": step, "files": files, **facts})
-        (temporary / _FACTS).write_text(text, encoding="utf-8")
+        (temporary / _FACTS_FILE).write_text(text, encoding="utf-8")
     return final
 
 
 class replaced_folder:  # used as a context
-    """Context that gives a temporary folder, and on leaving puts it, forced to disk, in the place of `final`.
+    """Context that gives a temporary folder; on exit it forces the folder to disk and replaces `final` with it.
 
     Raises:
-        UserError: if that cannot be done; the temporary folder is then gone, and `final` as it was.
+        UserError: if that fails; the temporary folder is then removed, and `final` is as it was.
     """
 
     def __init__(self, final: Path) -> None:
@@ -135,11 +136,11 @@ class replaced_folder:  # used as a context
             self._final.parent.mkdir(parents=True, exist_ok=True)
             self._sweep()
             self._temporary.mkdir()
-            self._holder = os.open(self._temporary, os.O_RDONLY)
-            with suppress(OSError):  # a filesystem without locks
-                fcntl.flock(self._holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock_descriptor = os.open(self._temporary, os.O_RDONLY)
+            with suppress(OSError):  # some filesystems have no locks
+                fcntl.flock(self._lock_descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise self._refused(error) from error
+            raise self._write_error(error) from error
         return self._temporary
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
@@ -147,26 +148,26 @@ class replaced_folder:  # used as a context
             if error is None:
                 self._commit()
         except OSError as failure:
-            raise self._refused(failure) from failure
+            raise self._write_error(failure) from failure
         finally:
-            os.close(self._holder)
+            os.close(self._lock_descriptor)
             shutil.rmtree(self._temporary, ignore_errors=True)
         if error is not None and (
-            isinstance(error, OSError) or any(message in str(error) for message in _OF_THE_SYSTEM)
+            isinstance(error, OSError) or any(message in str(error) for message in _SYSTEM_ERROR_TEXTS)
         ):
-            raise self._refused(error) from error
+            raise self._write_error(error) from error
 
     def _sweep(self) -> None:
-        """Remove what killed writers of the same folder left: what nobody holds any more."""
+        """Remove temporary folders that killed writers of the same folder left: those that nobody has locked."""
         for path in self._final.parent.iterdir():
-            if path.name.startswith(f".{self._final.name}.") and is_temporary(path) and not _is_held(path):
+            if path.name.startswith(f".{self._final.name}.") and is_temporary(path) and not _may_be_locked(path):
                 shutil.rmtree(path, ignore_errors=True)
 
     def _commit(self) -> None:
         for path in self._temporary.rglob("*"):
             _force_to_disk(path)
         _force_to_disk(self._temporary)
-        if self._final.exists():  # a damaged one, or the same once more
+        if self._final.exists():  # it may be damaged, or the same checkpoint is written again
             aside = self._temporary.with_suffix(".old.tmp")
             self._final.rename(aside)
             self._temporary.rename(self._final)
@@ -175,13 +176,13 @@ class replaced_folder:  # used as a context
             self._temporary.rename(self._final)
         _force_to_disk(self._final.parent)
 
-    def _refused(self, error: BaseException) -> UserError:
+    def _write_error(self, error: BaseException) -> UserError:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return UserError(f"{self._final}: cannot be written: {reason}")
 
 
-def _is_held(folder: Path) -> bool:
-    """Whether a process that lives has locked it, or may have."""
+def _may_be_locked(folder: Path) -> bool:
+    """Whether a living process has locked the folder; also true if that cannot be determined."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:
@@ -210,10 +211,10 @@ def checkpoint_name(step: int) -> str:
 
 
 def newest_sound(root: Path, tell: Callable[[str], None]) -> Checkpoint | None:
-    """The newest checkpoint all of whose bytes are what was written; None when there is none.
+    """The newest checkpoint whose files are as they were written; None if there is none.
 
-    Only a checkpoint that can be read, and holds other bytes than were written, is damaged. Damaged ones that are newer
-    are reported and renamed, so that they do not stand in the way of later checkpoints; they are never deleted.
+    A checkpoint is damaged if it can be read, but a file is missing or has other bytes than were written. Damaged ones
+    that are newer are reported and renamed, so that later checkpoints can take their names; they are never deleted.
 
     Raises:
         UserError: if the storage fails (nothing is then renamed), or a checkpoint is of another format.
@@ -229,7 +230,7 @@ def newest_sound(root: Path, tell: Callable[[str], None]) -> Checkpoint | None:
 
 def _read(folder: Path) -> Checkpoint:
     try:
-        facts = parse_object(retried(folder / _FACTS, (folder / _FACTS).read_bytes), _StoredFacts)
+        facts = parse_object(retried(folder / _FACTS_FILE, (folder / _FACTS_FILE).read_bytes), _StoredFacts)
         if facts["format"] != _FORMAT:
             raise UserError(f"{folder}: checkpoint format {facts['format']}; this code reads {_FORMAT}")
         for name, sha256 in facts["files"].items():
@@ -245,28 +246,28 @@ def _read(folder: Path) -> Checkpoint:
 
 
 def _set_aside(folder: Path) -> Path:
-    """Rename a damaged checkpoint to a name that no reader looks for; returns its new place."""
-    return renamed_aside(folder, named_aside(folder, _DAMAGED), "damaged, and ")
+    """Rename a damaged checkpoint to a name that no reader looks for; returns its new path."""
+    return renamed_aside(folder, named_aside(folder, _DAMAGED_PREFIX), "damaged, and ")
 
 
 def holds_damaged(root: Path) -> bool:
     """Whether damaged checkpoints were set aside in a folder of checkpoints."""
-    return any(root.glob(f"{_DAMAGED}step-*"))
+    return any(root.glob(f"{_DAMAGED_PREFIX}step-*"))
 
 
 def named_aside(path: Path, prefix: str) -> Path:
-    """A name that nothing has yet, beside a path: its own behind a prefix, with a number where that is taken."""
+    """A free path in the same folder: `prefix` and the old name, with a number appended if that is taken."""
     names = (f"{prefix}{path.name}" + (f"-{count}" if count else "") for count in itertools.count())
     return next(path.with_name(name) for name in names if not path.with_name(name).exists())
 
 
 def renamed_aside(path: Path, aside: Path, what: str = "") -> Path:
-    """Rename a file or folder, at once; returns its new place.
+    """Rename a file or folder atomically; returns its new path.
 
     Args:
-        path: of it.
-        aside: its new place.
-        what: to be said of it where that fails.
+        path: the file or folder.
+        aside: its new path.
+        what: text put before "cannot be renamed" in the error.
 
     Raises:
         UserError: if it cannot be renamed.
@@ -292,18 +293,18 @@ def refuse_full_disk(root: Path, checkpoint_bytes: int, keep: int) -> None:
     """Refuse a run whose checkpoints would not fit.
 
     Args:
-        root: folder of checkpoints; need not exist.
-        checkpoint_bytes: size of one.
-        keep: how many there will be, and one more while it is written.
+        root: folder of checkpoints; it need not exist.
+        checkpoint_bytes: size of one checkpoint.
+        keep: number of checkpoints that are kept; one more exists while it is written.
 
     Raises:
-        UserError: saying how much there is and how much it takes.
+        UserError: saying how much space is free and how much is needed.
     """
-    above = next(folder for folder in (root, *root.parents) if folder.exists())
-    free = shutil.disk_usage(above).free
-    needed = checkpoint_bytes * max(1, keep + 1 - len(_folders(root))) + _SPARE_BYTES
-    if free < needed:
+    existing_folder = next(folder for folder in (root, *root.parents) if folder.exists())
+    free_bytes = shutil.disk_usage(existing_folder).free
+    needed_bytes = checkpoint_bytes * max(1, keep + 1 - len(_folders(root))) + _SPARE_BYTES
+    if free_bytes < needed_bytes:
         raise UserError(
-            f"{root}: {free / 1e9:.2f} GB free, {needed / 1e9:.2f} GB needed for checkpoints; "
+            f"{root}: {free_bytes / 1e9:.2f} GB free, {needed_bytes / 1e9:.2f} GB needed for checkpoints; "
             "free some, or set out=FOLDER on another disk, or a smaller keep_checkpoints"
         )

@@ -8,20 +8,21 @@ from torch import Tensor, nn
 
 from training.run.parallel import unsharded
 
-_SMALL = 2**16  # numbers of a tensor that is copied rather than asked for its length by itself
-_LEAST = 1e-6  # added to lengths, which may be 0, as torch.nn.utils.clip_grad_norm_ does
+_MOST_SMALL = 2**16  # gradients of up to so many numbers are copied together, to measure them by one call
+_EPSILON = 1e-6  # added to norms, which may be 0, as torch.nn.utils.clip_grad_norm_ does
 
 
 class Clipping:
-    """What `torch.nn.utils.clip_grad_norm_` does, to rounding, in a fifth of the time where tensors are many and small.
+    """Does the same as `torch.nn.utils.clip_grad_norm_`, up to rounding.
 
-    Small gradients are measured together, in a copy: to ask for each length takes longer than the sums. A fused
-    optimizer divides gradients as it reads them, so that nothing goes over them before it.
+    With many small tensors it takes a fifth of the time: small gradients are measured together, in a copy, because a
+    call for each takes longer than the sums themselves. A fused optimizer divides gradients as it reads them, which
+    saves a pass over them.
 
     Args:
-        parameters: whose gradients are measured; sharded ones are left to torch.
-        limit: of the length; None for none.
-        optimizer: of these parameters.
+        parameters: the parameters whose gradients are clipped; sharded ones are left to torch.
+        limit: largest norm; None for no limit.
+        optimizer: the optimizer of these parameters.
     """
 
     def __init__(
@@ -33,11 +34,11 @@ class Clipping:
         self._optimizer: Any = optimizer
         self._fused = bool(optimizer.defaults.get("fused"))
         self._sharded = any(isinstance(parameter, DTensor) for parameter in self._parameters)
-        self._small = [parameter for parameter in self._parameters if parameter.numel() <= _SMALL]
-        self._large = [parameter for parameter in self._parameters if parameter.numel() > _SMALL]
+        self._small = [parameter for parameter in self._parameters if parameter.numel() <= _MOST_SMALL]
+        self._large = [parameter for parameter in self._parameters if parameter.numel() > _MOST_SMALL]
 
     def clip(self) -> Tensor:
-        """Have the optimizer's next step take shortened gradients; returns their length () before, on the device."""
+        """Make the optimizer's next step use clipped gradients; returns their norm () before that, on the device."""
         return unsharded(self._clip_sharded()) if self._sharded else self._clip()
 
     @torch.no_grad()
@@ -47,15 +48,15 @@ class Clipping:
             torch.nn.utils.clip_grads_with_norm_(self._parameters, self._limit, norm)
         return norm
 
-    @torch.inference_mode()  # prepares for no gradients of its own, which shortens every call
+    @torch.inference_mode()  # without autograd's bookkeeping every call is faster
     def _clip(self) -> Tensor:
         small, large = _gradients(self._small), _gradients(self._large)
-        lengths = list(torch._foreach_norm(large)) if large else []
+        norms = list(torch._foreach_norm(large)) if large else []
         if small:
-            lengths.append(torch.linalg.vector_norm(_joined(small)))
-        norm: Tensor = torch.linalg.vector_norm(torch.stack(lengths))
+            norms.append(torch.linalg.vector_norm(_joined(small)))
+        norm: Tensor = torch.linalg.vector_norm(torch.stack(norms))
         if self._limit is not None:
-            excess = ((norm + _LEAST) / self._limit).clamp(min=1)
+            excess = ((norm + _EPSILON) / self._limit).clamp(min=1)
             if self._fused:
                 self._optimizer.grad_scale = excess  # as torch.amp.GradScaler hands over what it has multiplied by
             else:
@@ -69,5 +70,5 @@ def _joined(tensors: list[Tensor]) -> Tensor:
 
 
 def _gradients(parameters: Iterable[nn.Parameter]) -> list[Tensor]:
-    """Of the parameters that have one."""
+    """The gradients of those parameters that have one."""
     return [gradient for parameter in parameters if (gradient := parameter.grad) is not None]

@@ -13,7 +13,7 @@ from training.data.batch import SequenceBatch
 
 
 def allow_tensor_cores(device: torch.device) -> None:
-    """Let a GPU multiply float32 matrices in TF32: ten bits of fraction, as many as the pictures have and more."""
+    """Let a GPU multiply float32 matrices in TF32, whose ten bits of fraction are more than the pictures have."""
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")
 
@@ -22,7 +22,7 @@ class Arrivals:
     """Batches on their way to the device. A GPU copies them, in a stream of its own, while it computes.
 
     Args:
-        device: where they go.
+        device: the device that they are copied to.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -31,11 +31,11 @@ class Arrivals:
 
     @property
     def as_bytes(self) -> bool:
-        """Whether frames should come as uint8: a quarter of the way, and floats are made faster there."""
+        """Whether frames should come as uint8: a quarter of the bytes to copy, and a GPU converts them faster."""
         return self._stream is not None
 
     def begin(self, batch: SequenceBatch) -> SequenceBatch:
-        """The batch on the device; not to be used there before `finish`."""
+        """Begin to copy a batch to the device; the copy must not be used there before `finish`."""
         with torch.cuda.stream(self._stream) if self._stream is not None else nullcontext():
             moved = batch.moved(self._moved)
             if moved.frames is None or moved.frames.dtype != torch.uint8:
@@ -48,18 +48,18 @@ class Arrivals:
         return tensor.pin_memory().to(self._device, non_blocking=True)
 
     def finish(self, batches: Sequence[SequenceBatch]) -> None:
-        """Work queued on the device from here on waits for these batches; the caller does not."""
+        """Make work queued on the device from here on wait for these batches; the caller does not wait."""
         if self._stream is None:
             return
         computing = torch.cuda.current_stream(self._device)
         computing.wait_stream(self._stream)
 
-        def used(tensor: Tensor) -> Tensor:
-            tensor.record_stream(computing)  # or its memory might be given to the next copy too early
+        def mark_used(tensor: Tensor) -> Tensor:
+            tensor.record_stream(computing)  # otherwise its memory could be reused for the next copy too early
             return tensor
 
         for batch in batches:
-            batch.moved(used)
+            batch.moved(mark_used)
 
 
 def signed_unit(pixels: Tensor) -> Tensor:
@@ -68,10 +68,10 @@ def signed_unit(pixels: Tensor) -> Tensor:
 
 
 class DeviceClock:
-    """How long the device computes; reading the time waits for it, measuring does not.
+    """How long the device computes; `taken` waits for the device, measuring does not.
 
     Args:
-        device: a GPU measures itself; other devices compute while they are called.
+        device: a GPU records events; on other devices the work is done when its call returns.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -81,9 +81,9 @@ class DeviceClock:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Measures the work that is queued within, from its begin to its end on the device."""
+        """Context that measures the work queued in it, from its start to its end on the device."""
         if self._on_gpu:
-            begun, done = _mark(), _mark()
+            begun, done = _timing_event(), _timing_event()
             begun.record()
             yield
             done.record()
@@ -94,7 +94,7 @@ class DeviceClock:
             self._seconds += time.perf_counter() - start
 
     def taken(self) -> float:
-        """Seconds since the last call."""
+        """Seconds that the device has computed since the last call."""
         for begun, done in self._spans:
             done.synchronize()
             self._seconds += begun.elapsed_time(done) / 1000
@@ -103,5 +103,5 @@ class DeviceClock:
         return seconds
 
 
-def _mark() -> Any:
+def _timing_event() -> Any:
     return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]

@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 
 class MovingAverage:
-    """Exponential moving average of parameters; on a sharded parameter, of the part that is here.
+    """Exponential moving average of parameters; for a sharded parameter, of the part that this rank holds.
 
     The decay grows to its final value, min(decay, (1 + step) / (10 + step)), so that the first weights are forgotten.
 
     Args:
-        parameters: by name.
-        decay: in (0, 1).
+        parameters: the parameters, by name.
+        decay: final decay, in (0, 1).
     """
 
     def __init__(self, parameters: Mapping[str, nn.Parameter], decay: float) -> None:
@@ -22,9 +22,9 @@ class MovingAverage:
         self.averages = {name: parameter.detach().clone() for name, parameter in parameters.items()}
         self._means, self._values = list(self.averages.values()), list[Tensor](self._parameters.values())
 
-    @torch.inference_mode()  # as in `Clipping`: every call is shorter
+    @torch.inference_mode()  # as in `Clipping`: every call is faster
     def update(self, step: int) -> None:
-        """Take in the weights after `step` steps."""
+        """Include the weights after `step` steps in the averages."""
         share = 1 - min(self._decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(self._means, self._values, share)
 

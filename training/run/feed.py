@@ -1,4 +1,4 @@
-"""What one rank trains on: batches, read by other processes and sent to its device while it computes."""
+"""The batches that one rank trains on, read by other processes and sent to its device while that computes."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -19,9 +19,9 @@ class Fetched:
     """The batches of one step of one rank.
 
     Attributes:
-        batches: `accumulate` of them, on their way to the device.
+        batches: `accumulate` batches, on their way to the device.
         waited_s: seconds that training waited for them.
-        error: why there are none.
+        error: why there are none; None if there are some.
     """
 
     batches: Sequence[SequenceBatch] = ()
@@ -30,7 +30,7 @@ class Fetched:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Of all samples."""
+        """Keys of all samples."""
         return tuple(key for batch in self.batches for key in batch.keys)
 
 
@@ -38,9 +38,9 @@ class Feed:
     """The batches of one rank.
 
     Args:
-        config: of the run.
-        stage: whose `tokenise` readers apply.
-        ranks: this one and the others, which get the other samples of the stream.
+        config: the configuration of the run.
+        stage: the stage; the readers apply its `tokenise`.
+        ranks: this rank and the others, which get the other samples of the stream.
 
     Attributes:
         arrivals: how batches reach the device.
@@ -51,7 +51,7 @@ class Feed:
         self.arrivals = Arrivals(ranks.device)
 
     def batches(self, stream: SequenceStream, start: int, num_workers: int, batch_size: int | None = None) -> Batches:
-        """This rank's batches of a stream, from a position on; to be closed."""
+        """This rank's batches of a stream, from a position on; the caller must close them."""
         return stream.batches(
             seed=self._config.seed,
             batch_size=batch_size or self._config.batch_size,

@@ -1,6 +1,6 @@
 """The state of training: a stage's network on all ranks, its optimizer, and the moving average of its weights."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -14,23 +14,24 @@ from training.models.weights import trained_parameters
 from training.run.checkpoint import Checkpoint
 from training.run.clipping import Clipping
 from training.run.ema import MovingAverage
+from training.run.measurements import count_flops
 from training.run.optimizers import make_optimizer, set_learning_rate
 from training.run.parallel import Ranks, distribute, full, gathering, sharded_like, whole
 from training.run.random_state import undisturbed
 from training.run.recorded import BatchGradient, RecordedGradient, recording_on
 from training.stages import Stage
 
-_KERNELS = {"foreach", "fused"}  # how an optimizer computes belongs to the device, not to what it has learnt
+_KERNEL_OPTIONS = {"foreach", "fused"}  # they depend on the device, so they are not taken from a checkpoint
 
 
 class Learner:
-    """Network, optimizer and average, from the start or from a checkpoint.
+    """Network, optimizer and average, new or from a checkpoint.
 
     Args:
-        config: of the run.
-        stage: whose network learns; it is on the ranks' device.
-        ranks: who learn together.
-        checkpoint: to resume from.
+        config: the configuration of the run.
+        stage: the stage whose network is trained; the network is on the ranks' device.
+        ranks: the processes that train together.
+        checkpoint: the checkpoint to resume from; None for a new run.
 
     Raises:
         UserError: if the checkpoint holds other weights than the stage trains.
@@ -51,7 +52,7 @@ class Learner:
             self._gradient = RecordedGradient(self._gradient_of_batch, self._trained.values(), recording)
         self._frees_gradients = recording is None
         if checkpoint is not None:
-            self._load_rest(checkpoint)
+            self._load_optimizer_and_average(checkpoint)
 
     def _load_weights(self, checkpoint: Checkpoint) -> None:
         stored, parameters = checkpoint.tensors("trained"), trained_parameters(self._stage.network)
@@ -62,7 +63,7 @@ class Learner:
             for name, value in stored.items():
                 parameters[name].copy_(value)
 
-    def _load_rest(self, checkpoint: Checkpoint) -> None:
+    def _load_optimizer_and_average(self, checkpoint: Checkpoint) -> None:
         parameters = list(self._trained.values())
         state = checkpoint.state("optimizer")
         state["state"] = {
@@ -70,7 +71,7 @@ class Learner:
             for number, moments in state["state"].items()
         }
         for saved, group in zip(state["param_groups"], self._optimizer.param_groups, strict=True):
-            saved.update({key: group[key] for key in _KERNELS & group.keys()})
+            saved.update({key: group[key] for key in _KERNEL_OPTIONS & group.keys()})
         self._optimizer.load_state_dict(state)
         if self._average is not None:
             averages = checkpoint.tensors("average")
@@ -80,7 +81,7 @@ class Learner:
         """Forward and backward over the batches of one step; returns losses and timesteps of the samples.
 
         Args:
-            batches: on the device.
+            batches: the batches of the step, on the device.
         """
         losses: list[Tensor] = []
         timesteps: list[Tensor] = []
@@ -99,11 +100,11 @@ class Learner:
         return per_sample, steps
 
     def clip_gradient(self) -> Tensor:
-        """Shorten the gradient that `move` will take; returns its length () before, on the device."""
+        """Clip the gradient that `move` will use; returns its norm () before clipping, on the device."""
         return self._clipping.clip()
 
     def move(self, step: int) -> float:
-        """Step `step` of the optimizer and of the average; returns the learning rate."""
+        """Update the weights and their average, as step number `step`; returns the learning rate."""
         rate = set_learning_rate(self._optimizer, self._config.optimizer, step, self._config.max_steps)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=self._frees_gradients)
@@ -115,7 +116,8 @@ class Learner:
     def painting(self) -> Iterator[None]:
         """Context for validation and samples: averaged weights, eval mode, no gradients; training is not affected.
 
-        Nothing is compiled: each would need every block again in sizes of its own, which takes longer than it saves.
+        Nothing is compiled, because validation and samples each have their own sizes: compiling every block for these
+        would take longer than it saves.
         """
         averaged = self._average.applied() if self._average is not None else nullcontext()
         with (
@@ -147,12 +149,46 @@ class Learner:
         }
         return state
 
+    def moments(self, optimizer_state: Mapping[str, Any]) -> dict[str, Tensor]:
+        """The tensors of the optimizer's state, by the name of their parameter and what they are of it."""
+        return {
+            f"{name} ({key})": value
+            for number, name in enumerate(self._trained)
+            for key, value in optimizer_state["state"].get(number, {}).items()
+            if isinstance(value, Tensor)
+        }
+
     def result(self) -> dict[str, Tensor]:
-        """The result: the averaged weights, or without an average the last; every rank must call it."""
+        """The averaged weights, or the last weights if there is no average; every rank must call it."""
         groups = self.tensors()
         return groups.get("average", groups["trained"])
 
 
 def autocast(config: TrainConfig, device: torch.device) -> torch.autocast:
-    """Context of forward passes: bf16 where that is asked for, while trained weights stay fp32."""
+    """Context for forward passes: they compute in bf16 with `precision=bf16`, while trained weights stay fp32."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=config.precision == "bf16")
+
+
+def flops_per_sample(config: TrainConfig, stage: Stage, device: torch.device, batch: SequenceBatch) -> float:
+    """FLOPs of forward and backward per sample, counted once on two samples whose gradient is discarded.
+
+    Only two are used because nothing is compiled here, and uncompiled code needs more memory. One would not do, because
+    normalisation layers need more than one value.
+
+    Args:
+        config: the configuration of the run.
+        stage: the stage, whose network is on the device.
+        device: the device on which this rank computes.
+        batch: samples on the device.
+    """
+    two_samples = batch.first(2)
+
+    def work() -> None:
+        with autocast(config, device):
+            loss = stage.network(two_samples).loss
+        loss.backward()
+
+    with undisturbed(), torch.compiler.set_stance("force_eager"):
+        flops = count_flops(work)
+    stage.network.zero_grad(set_to_none=True)
+    return flops / len(two_samples)

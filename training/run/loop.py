@@ -1,13 +1,11 @@
 """The training loop: steps, measurements, and checkpoints from which a run resumes exactly."""
 
-import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from conf.errors import UserError
@@ -20,11 +18,13 @@ from training.data.stream import SequenceStream
 from training.models.weights import RUN_CARD, WEIGHTS_HASH, weights_hash
 from training.run.checkpoint import Checkpoint, prune, replaced_folder, write_checkpoint
 from training.run.device import DeviceClock, allow_tensor_cores
+from training.run.evaluation import Evaluation
 from training.run.feed import Feed, Fetched
-from training.run.learner import Learner, autocast
-from training.run.measurements import LossWindow, Speed, count_flops, peak_tflops
+from training.run.learner import Learner, flops_per_sample
+from training.run.measurements import LossWindow, Speed, peak_tflops
+from training.run.not_finite import listed, refuse_not_finite
 from training.run.parallel import Ranks
-from training.run.random_state import capture, restore, seed_all, undisturbed
+from training.run.random_state import capture, restore, seed_all
 from training.run.run_folder import RunFolder
 from training.run.samples import write_samples
 from training.run.signals import StopSignal
@@ -33,8 +33,7 @@ from training.stages import Stage
 from training.tracking import Tracker
 
 _SHOWN_LOSSES = {"train/loss": "loss", "val/loss": "validation loss"}
-_SHOWN_KEYS = 8
-_MOST_UNREAD = 100  # steps, however seldom a line of the log is due
+_MOST_UNREAD = 100  # steps after which outcomes are read from the device, even if no line of the log is due
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,14 +41,14 @@ class RunParts:
     """Everything that a training run needs, checked.
 
     Attributes:
-        config: of the run.
-        stage: what is trained.
+        config: the configuration of the run.
+        stage: the stage that is trained.
         train, val: the data; `val` is None without validation.
-        prompts: of the samples.
+        prompts: captions that samples are painted for.
         ranks: the processes that train.
-        folder: of the run.
+        folder: the folder of the run.
         tracker: the experiment tracker, on the first rank.
-        checkpoint: to resume from.
+        checkpoint: the checkpoint to resume from; None for a new run.
         recipe_hash: hash of the settings that must not change on resume.
     """
 
@@ -87,30 +86,33 @@ class Training:
         if parts.checkpoint is not None:
             self.step = self._saved_step = parts.checkpoint.step
             self.position = parts.checkpoint.facts["position"]
+        self._progress = Progress("training", self._config.max_steps, self.step, "steps", visible=self._ranks.first)
 
     def run(self) -> bool:
-        """Train to `max_steps`; False when a signal ended it before.
+        """Train up to `max_steps`; returns False if a signal stopped the run before that.
 
         Raises:
-            UserError: if a loss is not finite, the data is damaged, or the disk is full. No checkpoint is then lost.
+            UserError: if a loss or a weight is not finite, the data is damaged, or the disk is full. No checkpoint is
+                lost then.
         """
         config, ranks = self._config, self._ranks
-        if self.step == config.max_steps:  # it may have been killed between its last checkpoint and its weights
-            self._learner = Learner(config, self._stage, ranks, self._parts.checkpoint)
+        if self.step == config.max_steps:  # the run may have ended before it wrote its weights
+            self._restore()
+            self._do_what_is_pending()
             self._save_weights()
             return True
         seed_all(config.seed, ranks.rank)
         with (
             StopSignal() as stop,
             closing(self._feed.batches(self._parts.train, self.position, config.num_workers)) as batches,
-            Progress("training", config.max_steps, self.step, "steps", visible=ranks.first) as progress,
+            self._progress as progress,
         ):
-            self._progress = progress
-            ahead = self._begin(batches)
+            upcoming = self._begin(batches)
+            self._do_what_is_pending()
             while self.step < config.max_steps and not self._stopping:
-                ahead = self._train_step(ahead, batches, stop)
+                upcoming = self._train_step(upcoming, batches, stop)
                 progress.advance(1)
-                self._look_around()
+                self._do_what_is_due()
             finished = self.step == config.max_steps
             if self._saved_step != self.step:
                 self._save()
@@ -122,56 +124,62 @@ class Training:
 
     def _begin(self, batches: Iterator[SequenceBatch]) -> Fetched:
         """Read the first step's batches, count the FLOPs of a sample, and restore the state of the checkpoint."""
-        first, checkpoint = self._feed.fetch(batches), self._parts.checkpoint
+        first = self._feed.fetch(batches)
         error = self._first_error(first.error)
         if error is not None:
             raise UserError(error)
         self._feed.arrivals.finish(first.batches)
-        self._speed = Speed(
-            self._flops_per_sample(first.batches[0]), peak_tflops(self._device, self._config.peak_tflops)
-        )
-        self._learner = Learner(self._config, self._stage, self._ranks, checkpoint)
-        if checkpoint is not None:
-            if self._ranks.first:
-                self._window = LossWindow(self._config.noise.num_steps, checkpoint.state("loop")["window"])
-            states = checkpoint.state("random")
-            if self._ranks.rank < len(states):  # a rank that the run had not before keeps its new seed
-                restore(states[self._ranks.rank])
+        flops = flops_per_sample(self._config, self._stage, self._device, first.batches[0])
+        self._speed = Speed(flops, peak_tflops(self._device, self._config.peak_tflops))
+        self._restore()
         return first
 
-    def _train_step(self, now: Fetched, batches: Iterator[SequenceBatch], stop: StopSignal) -> Fetched:
-        """Queue one step on the device; returns the batches of the next, read and sent while it computes."""
+    def _restore(self) -> None:
+        """Restore the state of the checkpoint, or begin with a new one."""
+        checkpoint = self._parts.checkpoint
+        self._learner = Learner(self._config, self._stage, self._ranks, checkpoint)
+        self._evaluation = Evaluation(self._config, self._stage, self._ranks, self._feed, self._learner)
+        if checkpoint is None:
+            return
+        if self._ranks.first:
+            self._window = LossWindow(self._config.noise.num_steps, checkpoint.state("loop")["window"])
+        states = checkpoint.state("random")
+        if self._ranks.rank < len(states):  # a rank that is new in the resumed run keeps its seed
+            restore(states[self._ranks.rank])
+
+    def _train_step(self, current: Fetched, batches: Iterator[SequenceBatch], stop: StopSignal) -> Fetched:
+        """Queue one step on the device; returns the next step's batches, which are read while the device computes."""
         start = time.perf_counter()
-        self._feed.arrivals.finish(now.batches)
+        self._feed.arrivals.finish(current.batches)
         with self._clock.running():
-            losses, timesteps = self._learner.find_gradient(now.batches)
+            losses, timesteps = self._learner.find_gradient(current.batches)
             norm = self._learner.clip_gradient()
             self._rate = self._learner.move(self.step + 1)
         self.step += 1
         self.position += self._config.batch_size * self._config.accumulate * self._ranks.count
-        self._unread.add(StepOutcome(step=self.step, keys=now.keys, losses=losses, timesteps=timesteps, norm=norm))
-        ahead = self._feed.fetch(batches) if self.step < self._config.max_steps else Fetched()
-        self._agree(ahead, stop)
+        self._unread.add(StepOutcome(step=self.step, keys=current.keys, losses=losses, timesteps=timesteps, norm=norm))
+        upcoming = self._feed.fetch(batches) if self.step < self._config.max_steps else Fetched()
+        self._agree(upcoming, stop)
         self._speed.add(
             seconds=time.perf_counter() - start,
-            waited_s=ahead.waited_s,
+            waited_s=upcoming.waited_s,
             samples=len(losses),
             frames=len(losses) * self._parts.train.num_frames,
         )
-        return ahead
+        return upcoming
 
-    def _agree(self, ahead: Fetched, stop: StopSignal) -> None:
+    def _agree(self, upcoming: Fetched, stop: StopSignal) -> None:
         """One exchange per step: did any rank get a signal to stop, does every rank have data for the next step?
 
-        A rank must never stop on what it alone knows, or the others would wait for it for ever.
+        A rank must never stop for a reason that only it knows, or the others would wait for it forever.
         """
-        stopped, without = self._ranks.any_of(stop.asked, ahead.error is not None)
-        if without:
-            self._failure = self._first_error(ahead.error) or ""
-        self._stopping = stopped or without
+        stopped, data_missing = self._ranks.any_of(stop.asked, upcoming.error is not None)
+        if data_missing:
+            self._failure = self._first_error(upcoming.error) or ""
+        self._stopping = stopped or data_missing
 
     def _read(self) -> None:
-        """Wait for the device, and read what its steps have left there; at the same steps on every rank.
+        """Wait for the device and read the outcomes of its steps; every rank must call it after the same steps.
 
         Raises:
             UserError: on every rank, if a loss or a gradient of any rank is not finite.
@@ -183,31 +191,40 @@ class Training:
         self._speed.waited_for_device(time.perf_counter() - start)
         fault = first_fault(self._ranks.gathered(reading.fault))
         if fault is not None:
-            keys = ", ".join(fault.keys[:_SHOWN_KEYS])
-            more = f" and {len(fault.keys) - _SHOWN_KEYS} more" if len(fault.keys) > _SHOWN_KEYS else ""
             raise UserError(
-                f"step {fault.step}: {fault.what} is not finite; sequences {keys}{more}; "
-                "this step was discarded; the last checkpoint is intact"
+                f"step {fault.step}: {fault.what} is not finite; sequences {listed(fault.keys)}; {self._discarded}"
             )
         self._window.add(reading.losses, reading.timesteps)
         self._norm = float(reading.norms[-1])
+
+    @property
+    def _discarded(self) -> str:
+        """The end of an error about a step that made numbers that are not finite."""
+        checkpoint = "the last checkpoint is intact" if self._saved_step >= 0 else "there is no checkpoint yet"
+        return f"this step was discarded; {checkpoint}"
 
     def _first_error(self, error: str | None) -> str | None:
         """The error of the lowest rank that has one."""
         return next((message for message in self._ranks.gathered(error) if message is not None), None)
 
-    def _look_around(self) -> None:
-        """What is due after a step: a line of the log, validation, samples, a checkpoint."""
+    def _do_what_is_due(self) -> None:
+        """Do what is due after a step: write a line of the log, validate, paint samples, write a checkpoint."""
         config = self._config
         if len(self._unread) >= _MOST_UNREAD:
             self._read()
         if self.step % config.log_every == 0 or self.step == config.max_steps:
             self._log()
-        if self._parts.val is not None and self._due(config.validate_every):
-            self._validate(self._parts.val)
-        if self._due(config.sample_every):
-            self._sample()
+        self._evaluate([name for name, every in self._evaluated_every.items() if self._due(every)])
         if self._due(config.checkpoint_every):
+            self._save()
+
+    def _do_what_is_pending(self) -> None:
+        """Validate and paint samples where this failed at the step of the checkpoint, if they are still wanted."""
+        checkpoint = self._parts.checkpoint
+        pending = checkpoint.facts.get("pending", []) if checkpoint is not None else []
+        names = [name for name, every in self._evaluated_every.items() if every > 0 and name in pending]
+        if names:
+            self._evaluate(names)
             self._save()
 
     def _due(self, every: int) -> bool:
@@ -221,60 +238,85 @@ class Training:
         learning = {"train/lr": self._rate, "train/gradient_norm": self._norm}
         data = {"data/samples": float(self.position), "data/epoch": self.position / len(self._parts.train)}
         self._window = LossWindow(self._config.noise.num_steps)
-        self._note({**losses, **learning, **data, **speed})
+        self._record({**losses, **learning, **data, **speed})
 
-    def _note(self, values: dict[str, float]) -> None:
-        """Write measurements to the run's own log first, then to the tracker."""
-        if self._ranks.first:
+    def _record(self, values: dict[str, float]) -> None:
+        """Write measurements to the run's own log first, then to the tracker; every rank must call it."""
+
+        def write() -> None:
             self._parts.folder.append({"step": self.step, **{key: float(f"{values[key]:.7g}") for key in values}})
             self._parts.tracker.log(values, self.step)
             self._shown_losses |= {name: values[key] for key, name in _SHOWN_LOSSES.items() if key in values}
             self._progress.tell(", ".join(f"{name} {loss:.4f}" for name, loss in self._shown_losses.items()))
 
-    def _validate(self, val: SequenceStream) -> None:
-        """The loss on the first sequences of the val split: always the same, with the same noise."""
-        self._read()
-        ranks, most = self._ranks, min(self._config.val_sequences, len(val))
-        batch_size = min(self._config.batch_size, len(val) // ranks.count)
-        window = LossWindow(self._config.noise.num_steps)
-        with self._learner.painting(), closing(self._feed.batches(val, 0, 0, batch_size)) as batches:
-            for batch in itertools.islice(batches, -(-most // (batch_size * ranks.count))):
-                arriving = self._feed.arrivals.begin(batch)
-                self._feed.arrivals.finish([arriving])
-                result = self._stage.network(arriving)
-                counted = batch.positions < most
-                steps = result.timesteps.cpu()[counted] if result.timesteps is not None else None
-                window.add(result.per_sample.cpu()[counted], steps)
-        means = window.means(ranks.summed(window.sums))
-        self._note({f"val/{name}": value for name, value in means.items()})
+        self._ranks.agreed(lambda: write() if self._ranks.first else None)
+
+    @property
+    def _evaluated_every(self) -> dict[str, int]:
+        """After how many steps each evaluation is due, in their order; 0 is never."""
+        return {"validation": self._config.validate_every, "samples": self._config.sample_every}
+
+    def _evaluate(self, names: Sequence[str]) -> None:
+        """Validate, paint samples, or both.
+
+        If one of them fails, which it does on every rank, the steps until now are saved, and the checkpoint says what
+        is to be done when the run is resumed. A loss that is not finite is found before, and its step is not saved.
+        """
+        if names:
+            self._read()
+        work = {"validation": self._validate, "samples": self._sample}
+        for number, name in enumerate(names):
+            try:
+                work[name]()
+            except Exception:
+                self._save(names[number:])
+                raise
+
+    def _validate(self) -> None:
+        assert self._parts.val is not None  # it is opened if validation is ever due
+        losses = self._evaluation.losses(self._parts.val, self.step)
+        self._record({f"val/{name}": value for name, value in losses.items()})
 
     def _sample(self) -> None:
-        """Sequences for the fixed prompts, as files first."""
-        self._read()
-        with self._learner.painting():
-            sequences = self._stage.samples(self._parts.prompts, self._config.seed)
-        if self._ranks.first:
+        """Paint samples and write them as files, which are then sent to the tracker."""
+        sequences = self._evaluation.samples(self._parts.prompts, self.step)
+
+        def write() -> None:
             video, sheet = write_samples(self._parts.folder.samples, self.step, sequences)
             self._parts.tracker.video("samples/sequences", video, self.step)
             self._parts.tracker.picture("samples/sheet", sheet, self.step)
 
-    def _save(self) -> None:
-        """Write a checkpoint, then remove older ones."""
+        self._ranks.agreed(lambda: write() if self._ranks.first else None)
+
+    def _save(self, pending: Sequence[str] = ()) -> None:
+        """Write a checkpoint, then remove older ones.
+
+        Args:
+            pending: evaluations that failed at this step, to be done when the run is resumed.
+
+        Raises:
+            UserError: on every rank, before anything is written, if the state of training is not finite; or if the
+                checkpoint cannot be written.
+        """
         self._read()
-        tensors = self._learner.tensors()
+        tensors, optimizer_state = self._learner.tensors(), self._learner.optimizer_state()
+        moments = self._learner.moments(optimizer_state)
+        groups = {"weights": tensors["trained"], "averaged weights": tensors.get("average", {}), "moments": moments}
+        self._ranks.agreed(lambda: refuse_not_finite(self.step, groups, self._discarded))
         states = {
-            "optimizer": self._learner.optimizer_state(),
+            "optimizer": optimizer_state,
             "random": self._ranks.gathered(capture()),
             "loop": {"window": self._ranks.summed(self._window.sums)},
         }
-        self._ranks.agreed(lambda: self._write(tensors, states) if self._ranks.first else None)
+        self._ranks.agreed(lambda: self._write(tensors, states, pending) if self._ranks.first else None)
         self._saved_step = self.step
 
-    def _write(self, tensors: dict[str, dict[str, Tensor]], states: dict[str, Any]) -> None:
+    def _write(self, tensors: dict[str, dict[str, Tensor]], states: dict[str, Any], pending: Sequence[str]) -> None:
         parts = self._parts
         facts = {
             "log": parts.folder.force_log(),
             "position": self.position,
+            "pending": list(pending),
             "num_ranks": self._ranks.count,
             "stage": self._config.stage.name,
             "model": self._config.model.name,
@@ -286,8 +328,9 @@ class Training:
         parts.folder.put()
 
     def _save_weights(self) -> None:
-        """Write the trained weights, in the field's format."""
+        """Write the trained weights in the field's usual format."""
         weights = self._learner.result()
+        self._ranks.agreed(lambda: refuse_not_finite(self.step, {"weights": weights}, "no weights were written"))
 
         def write() -> None:
             with replaced_folder(self._parts.folder.weights) as folder:
@@ -296,21 +339,3 @@ class Training:
                 (folder / RUN_CARD).write_bytes(sealed(to_json(card)))
 
         self._ranks.agreed(lambda: write() if self._ranks.first else None)
-
-    def _flops_per_sample(self, batch: SequenceBatch) -> float:
-        """FLOPs of forward and backward, counted once on two samples whose gradient is discarded.
-
-        Only two, because nothing is compiled here, and uncompiled code needs more memory. Not one, because norms need
-        more than one value.
-        """
-        few = batch.first(2)
-
-        def work() -> None:
-            with autocast(self._config, self._device):
-                loss = self._stage.network(few).loss
-            loss.backward()
-
-        with undisturbed(), torch.compiler.set_stance("force_eager"):
-            flops = count_flops(work)
-        self._stage.network.zero_grad(set_to_none=True)
-        return flops / len(few)

@@ -20,11 +20,11 @@ _PEAK_TFLOPS = {
 
 
 class LossWindow:
-    """Losses of the samples since the last line of the log: sums and counts, in all and by band.
+    """Losses of the samples since the last line of the log: sums and counts, overall and by band.
 
     Args:
-        num_steps: of the noise schedule.
-        sums: (1 + NUM_BANDS, 2) float64, of a resumed run.
+        num_steps: number of steps of the noise schedule.
+        sums: (1 + NUM_BANDS, 2) float64, the sums and counts of a resumed run.
     """
 
     def __init__(self, num_steps: int, sums: Tensor | None = None) -> None:
@@ -32,7 +32,7 @@ class LossWindow:
         self.sums = torch.zeros(1 + NUM_BANDS, 2, dtype=torch.float64) if sums is None else sums.clone()
 
     def add(self, losses: Tensor, timesteps: Tensor | None) -> None:
-        """Take in (B,) losses at (B,) timesteps, whole numbers or not; None without noise."""
+        """Add (B,) losses at (B,) timesteps, which may be fractions; None for a stage without noise."""
         losses = losses.detach().double().cpu()
         self.sums[0] += torch.stack([losses.sum(), torch.tensor(float(len(losses)), dtype=torch.float64)])
         if timesteps is None:
@@ -42,7 +42,7 @@ class LossWindow:
         self.sums[:, 1].index_add_(0, bands, torch.ones_like(losses))
 
     def means(self, sums: Tensor) -> dict[str, float]:
-        """`loss`, and `loss/t0000-0249` and so on for the bands that have been met."""
+        """Means `loss`, and `loss/t0000-0249` and so on for the bands that have samples."""
         edges = [band * self._num_steps // NUM_BANDS for band in range(NUM_BANDS + 1)]
         names = [f"loss/t{low:04d}-{high - 1:04d}" for low, high in itertools.pairwise(edges)]
         rows = zip(["loss", *names], sums.tolist(), strict=True)
@@ -52,11 +52,11 @@ class LossWindow:
 class Speed:
     """Time spent in steps since the last line of the log, and what was done in it.
 
-    The peak of a GPU's memory is counted from here on: a process may train several runs.
+    Peak GPU memory is reset here, because a process may train several runs.
 
     Args:
-        flops: of forward and backward for one sample on one rank; None when not known.
-        peak_tflops: what one device can do at best; None when not known.
+        flops: FLOPs of forward and backward for one sample on one rank; None if not known.
+        peak_tflops: peak TFLOP/s of one device; None if not known.
     """
 
     def __init__(self, flops: float | None, peak_tflops: float | None) -> None:
@@ -70,7 +70,7 @@ class Speed:
         self._seconds = self._waited_s = 0.0
 
     def add(self, *, seconds: float, waited_s: float, samples: int, frames: int) -> None:
-        """A step of this rank: how long it took to queue, how much of that was waiting for data, and its samples."""
+        """Add a step of this rank: how long it took to queue, how much of that it waited for data, and its samples."""
         self._steps += 1
         self._seconds += seconds
         self._waited_s += waited_s
@@ -78,11 +78,11 @@ class Speed:
         self._frames += frames
 
     def waited_for_device(self, seconds: float) -> None:
-        """Time that this rank waited for the device to finish its steps."""
+        """Add the time that this rank waited for the device to finish its steps."""
         self._seconds += seconds
 
     def taken(self, num_ranks: int, computing_s: float) -> dict[str, float]:
-        """Rates over all ranks since the last call, in which this rank's device computed for so many seconds."""
+        """Rates over all ranks since the last call; this rank's device computed for `computing_s` of that time."""
         seconds = max(self._seconds, 1e-9)
         values = {
             "perf/step_s": seconds / max(1, self._steps),
@@ -114,7 +114,7 @@ class Stopwatch:
 
 
 def peak_memory_gib() -> float:
-    """Most memory that this process used: of its GPU, or of the machine where it uses none."""
+    """Peak memory of this process: of its GPU, or of the machine if it uses no GPU."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**30
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # Linux counts KiB

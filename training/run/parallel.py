@@ -25,8 +25,9 @@ class Ranks:
     """The ranks of a run.
 
     Attributes:
-        rank, count: of this process, and of all.
-        device: where this rank computes.
+        rank: number of this process, from 0.
+        count: number of processes.
+        device: the device on which this rank computes.
 
     Raises:
         UserError: if this machine has fewer GPUs than processes.
@@ -47,7 +48,8 @@ class Ranks:
         self.rank: int = self.accelerator.process_index
         self.count: int = self.accelerator.num_processes
         self.device: torch.device = self.accelerator.device
-        # Between hosts, so that no device is waited for; None is the group of all, where that is such a one.
+        # A group that communicates through the hosts (gloo), so that nothing waits for a device. None means the default
+        # group, which is already such a group if there are no GPUs.
         on_gpus = self.count > 1 and self.device.type == "cuda"
         self._hosts: Any = torch.distributed.new_group(backend="gloo", timeout=_TIMEOUT) if on_gpus else None
 
@@ -57,11 +59,11 @@ class Ranks:
         return self.rank == 0
 
     def agreed(self, work: Callable[[], _Result]) -> _Result:
-        """Do `work` on every rank; where it fails on one, all fail: no rank waits for one that went on without it.
+        """Do `work` on every rank. If it fails on any rank, every rank raises, so that none waits for another forever.
 
         Raises:
-            UserError: what `work` raised on the lowest rank where it failed.
-            Exception: where `work` failed here: what it raised, if that is no UserError.
+            UserError: with the error of the lowest failing rank.
+            Exception: the error of this rank, if that is not a UserError.
         """
         result: _Result | None = None
         failure: Exception | None = None
@@ -104,13 +106,13 @@ class Ranks:
         return values.cpu()
 
     def wait(self) -> None:
-        """Until all ranks are here."""
+        """Wait until all ranks have called this."""
         self.accelerator.wait_for_everyone()
 
 
 @contextmanager
 def naming_broken_connections() -> Iterator[None]:
-    """Context in which a broken connection between ranks, as when one was killed, is an error of one line.
+    """Context that turns a broken connection between ranks, for example when one was killed, into a one-line error.
 
     Raises:
         UserError: in place of what gloo, NCCL or torch's store raise.
@@ -127,12 +129,12 @@ def naming_broken_connections() -> Iterator[None]:
 
 
 class RankNetwork(nn.Module):
-    """A stage's network as the ranks share it: gradients are averaged over them, whichever way it is done.
+    """A stage's network as DDP or FSDP wraps it to average its gradients over the ranks.
 
-    `forward` gives a tuple, whose tensors FSDP can find.
+    `forward` returns a tuple, in which FSDP can find the tensors.
 
     Args:
-        network: of a stage; its trained parameters are sharded in place with `distributed=fsdp2`.
+        network: a stage's network; with `distributed=fsdp2` its trained parameters are sharded in place.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -140,7 +142,7 @@ class RankNetwork(nn.Module):
         self.network = network
 
     def forward(self, batch: SequenceBatch) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Loss, losses of the samples, and their timesteps where there is noise."""
+        """Loss, losses of the samples, and their timesteps in stages with noise."""
         result = self.network(batch)
         return result.loss, result.per_sample, result.timesteps
 
@@ -148,8 +150,8 @@ class RankNetwork(nn.Module):
 def distribute(network: nn.Module, ranks: Ranks, distributed: str) -> nn.Module:
     """Make the ranks train `network` together.
 
-    With `ddp` each rank holds all; with `fsdp2` the trained weights, their gradients, moments and averages are sharded,
-    while frozen weights, which need no memory but their own, stay whole on each rank.
+    With `ddp` each rank holds everything. With `fsdp2` the trained weights, their gradients, moments and averages are
+    sharded, while frozen weights, which have none of these, stay whole on each rank.
     """
     rank_network = RankNetwork(network).to(ranks.device)
     if ranks.count == 1:
@@ -157,7 +159,8 @@ def distribute(network: nn.Module, ranks: Ranks, distributed: str) -> nn.Module:
     if distributed == "ddp":
         from torch.nn.parallel import DistributedDataParallel
 
-        # DDP wants all weights on one kind of device, but for those that wait elsewhere (`training.models.waiting`).
+        # DDP requires all weights on one kind of device: it must ignore those that wait elsewhere
+        # (`training.models.waiting`).
         elsewhere = [name for name, each in rank_network.named_parameters() if each.device.type != ranks.device.type]
         cast(Any, DistributedDataParallel)._set_params_and_buffers_to_ignore_for_model(rank_network, elsewhere)
         with warnings.catch_warnings():  # torch is renaming `broadcast_buffers`, accelerate not yet
@@ -173,7 +176,7 @@ def distribute(network: nn.Module, ranks: Ranks, distributed: str) -> nn.Module:
 
 
 def gathering(model: nn.Module, now: bool) -> AbstractContextManager[None]:
-    """Context of a backward pass: whether gradients are averaged over the ranks in it, or only added up here."""
+    """Context of a backward pass: gradients are averaged over the ranks if `now`, else only added up on this rank."""
     from torch.distributed.fsdp import FSDPModule
     from torch.nn.parallel import DistributedDataParallel
 

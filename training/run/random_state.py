@@ -1,4 +1,4 @@
-"""The states of all random generators of a process: kept in checkpoints, and set aside while samples are drawn."""
+"""The states of all random generators of a process: stored in checkpoints, and restored after samples are drawn."""
 
 import random
 from collections.abc import Iterator

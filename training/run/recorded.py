@@ -1,8 +1,8 @@
-"""Forward and backward of a batch as a CUDA graph: queued kernel by kernel once, and by a single call ever after.
+"""Forward and backward of a batch as a CUDA graph: queued kernel by kernel once, then by a single call each time.
 
 A GPU computes the kernels of a small model faster than a processor queues them. A graph holds all of them and is queued
-by one call. It computes with the same memory every time: batches are copied to where the first one was, and gradients
-stay where they are, so they are set to 0 between steps and not released.
+by one call. It uses the same memory every time: each batch is copied to the place of the first one, and gradients stay
+where they are, so they are set to 0 between steps and not released.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,17 +14,17 @@ from torch import Tensor, nn
 from training.data.batch import SequenceBatch
 
 _Result = TypeVar("_Result")
-_WARM_UPS = 3  # after which libraries have chosen their kernels and allocated their workspaces
+_WARM_UPS = 3  # after these runs, libraries have chosen their kernels and allocated their workspaces
 
 BatchGradient = Callable[[SequenceBatch], tuple[Tensor, Tensor | None]]
-"""Adds the gradient of a batch to that of the parameters; gives (B,) losses and (B,) timesteps, if there are any."""
+"""Adds the gradient of a batch to that of the parameters; returns (B,) losses and (B,) timesteps, if it has any."""
 
 
 class Recording(Protocol):
-    """Work on a device that is recorded once and then done again and again, with the same memory."""
+    """Work on a device that is recorded once and then replayed with the same memory."""
 
     def record(self, work: Callable[[], _Result]) -> _Result:
-        """Record `work`, which may be done a few times for that; returns its result, whose tensors `replay` fills."""
+        """Record `work`, which may be run several times for that; returns its result, whose tensors `replay` fills."""
 
     def replay(self) -> None:
         """Do the recorded work."""
@@ -54,7 +54,7 @@ class CudaGraph:
 
 
 def recording_on(device: torch.device) -> Recording | None:
-    """A new recording; None where the device has none."""
+    """A new recording; None if the device cannot record."""
     return CudaGraph() if device.type == "cuda" else None
 
 
@@ -62,10 +62,11 @@ class RecordedGradient:
     """The gradient of batches of one shape, recorded with the first of them. Called as a `BatchGradient`.
 
     Args:
-        gradient: what is recorded. It must ask nothing of the device, and leave everything random to positions.
-        parameters: that it adds to the gradient of. They have none, or one that is 0, when the first batch comes; those
-            that it does not reach stay without.
-        recording: a new one.
+        gradient: the function that is recorded. It must not read from the device, and what it draws at random must
+            depend on the samples' positions only.
+        parameters: the parameters whose gradients it adds to. When the first batch comes, these have no gradient, or
+            one that is 0; those that it does not reach keep none.
+        recording: a new recording.
     """
 
     def __init__(self, gradient: BatchGradient, parameters: Iterable[nn.Parameter], recording: Recording) -> None:
@@ -96,19 +97,19 @@ class RecordedGradient:
 
 def _copy(batch: SequenceBatch, recorded_batch: SequenceBatch) -> None:
     """Put a batch's tensors where the graph reads them."""
-    sources, places = _tensors(batch), _tensors(recorded_batch)
-    if [tensor.shape for tensor in sources] != [tensor.shape for tensor in places]:
+    sources, targets = _tensors(batch), _tensors(recorded_batch)
+    if [tensor.shape for tensor in sources] != [tensor.shape for tensor in targets]:
         raise ValueError("a batch of other shapes than the recorded one")
-    for source, place in zip(sources, places, strict=True):
-        place.copy_(source)
+    for source, target in zip(sources, targets, strict=True):
+        target.copy_(source)
 
 
 def _tensors(batch: SequenceBatch) -> list[Tensor]:
     tensors: list[Tensor] = []
 
-    def note(tensor: Tensor) -> Tensor:
+    def collect(tensor: Tensor) -> Tensor:
         tensors.append(tensor)
         return tensor
 
-    batch.moved(note)
+    batch.moved(collect)
     return tensors

@@ -1,12 +1,12 @@
-"""The folder of a run: claimed by one process, refused if it is another run's, and removed if nothing was begun.
+"""The folder of a run: claimed by one process, refused if it is another run's, and removed if no run began in it.
 
 RUN/run.json          recipe and its hash, data, parents, what is trained and what is frozen
-RUN/log.jsonl         a line a measurement; no step stands twice, however often the run was killed
+RUN/log.jsonl         one line per measurement; no step appears twice, however often the run was killed
 RUN/checkpoints/      step-00000100/ and so on
-RUN/samples/          a video and a sheet of each time
-RUN/weights/          what the stage made of the trained weights, when the run has ended, and its run_card.json
-RUN/earlier-weights/  those of a run that is being made longer, until it has ended again
-RUN/wandb/            of the tracker
+RUN/samples/          one video and one contact sheet for each time that samples were painted
+RUN/weights/          the stage's result and its run_card.json, once the run has ended
+RUN/earlier-weights/  the previous result while a finished run is trained for more steps
+RUN/wandb/            files of the tracker
 """
 
 import hashlib
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from conf.errors import ConfigError, UserError
+from conf.printable import as_typed
 from conf.progress import tell
 from conf.recipe import first_difference
 from training.data.claim import claimed_folder, naming_out
@@ -32,7 +33,7 @@ from training.models.weights import WEIGHTS
 from training.run.checkpoint import holds_damaged, named_aside, renamed_aside
 
 _CURVES = {"train/loss", "val/loss"}
-_POINTS = 200  # of a curve at most
+_MOST_POINTS = 200  # of a curve at most
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class RunFolder:
     mirror: Mirror | None = None
 
     def put(self) -> None:
-        """Bring the store to what is here, where the run's folder is in one.
+        """Upload what has changed, if the run's folder is in an object store.
 
         Raises:
             UserError: if the storage fails.
@@ -53,12 +54,12 @@ class RunFolder:
 
     @property
     def card(self) -> Path:
-        """What the run is."""
+        """The run card."""
         return self.root / "run.json"
 
     @property
     def log(self) -> Path:
-        """Everything measured."""
+        """The log of all measurements."""
         return self.root / "log.jsonl"
 
     @property
@@ -78,18 +79,18 @@ class RunFolder:
 
     @property
     def earlier_weights(self) -> Path:
-        """Those of a run that is being made longer."""
+        """Folder of the previous result while a finished run is trained for more steps."""
         return self.root / f"{EARLIER}{WEIGHTS}"
 
     def begin(self, step: int | None, max_steps: int) -> None:
-        """Set aside what would make a run that has more steps to do look finished, or would be lost without a word.
+        """Set aside what would make a run with more steps to do look finished, or would be lost silently.
 
-        Weights go by one rename before anything else is done: at whatever instant the run is killed, it looks finished
-        only if it is. The log is kept where the checkpoints that belong to it are lost.
+        Weights are renamed before the first step, so that a run that is killed looks finished only if it is. The log is
+        kept under another name if the checkpoints that belong to it are lost.
 
         Args:
-            step: of the sound checkpoint that the run goes on from; None where there is none.
-            max_steps: that are to be done.
+            step: step of the sound checkpoint that the run resumes from; None if there is none.
+            max_steps: total number of steps that the run is to do.
 
         Raises:
             UserError: if they cannot be renamed, or the storage fails.
@@ -97,7 +98,7 @@ class RunFolder:
         is_lost = step is None and (self.weights.is_dir() or holds_damaged(self.checkpoints))
         if is_lost:
             tell(f"{self.checkpoints}: no sound checkpoint is left; starting at step 0")
-        if is_lost and next(self._logged(), None) is not None:
+        if is_lost and next(self._log_lines(), None) is not None:
             aside = renamed_aside(self.log, named_aside(self.log, EARLIER))
             tell(f"{self.log}: measurements up to now are kept as {aside.name}")
         if (step or 0) < max_steps and self.weights.is_dir():
@@ -107,7 +108,7 @@ class RunFolder:
             self.put()
 
     def drop_earlier_weights(self) -> None:
-        """Remove what the weights of a run that has ended again replace."""
+        """Remove the previous result, which the weights of the finished run replace."""
         shutil.rmtree(self.earlier_weights, ignore_errors=True)
 
     def write_card(self, facts: Mapping[str, Any]) -> None:
@@ -115,45 +116,60 @@ class RunFolder:
         write_atomically(self.card, sealed(to_json(dict(facts))))
 
     def report(self) -> dict[str, Any]:
-        """What is kept with the weights: the card, and the curves of the losses, [step, value] each.
+        """The report that is kept with the weights: the run card, and the loss curves as lists of [step, value].
 
         Raises:
             UserError: if the card cannot be read.
         """
         curves: dict[str, list[list[float]]] = {}
-        for line in self._logged():
+        for line in self._log_lines():
             for key in _CURVES & line.keys():
                 if isinstance(line[key], int | float):
                     curves.setdefault(key, []).append([line["step"], line[key]])
-        thinned = {key: points[:: -(-len(points) // _POINTS)] for key, points in curves.items()}
+        thinned = {key: points[:: -(-len(points) // _MOST_POINTS)] for key, points in curves.items()}
         return {**_read_card(self.card), "curves": thinned}
 
     def append(self, line: Mapping[str, Any]) -> None:
-        """Add a line to the log."""
-        with self.log.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        """Add a line to the log.
+
+        Raises:
+            UserError: if it cannot be written, for example on a full disk.
+            ValueError: if a number is infinite or not a number, for which JSON has no form.
+        """
+        text = _as_text(line)
+        try:
+            with self.log.open("a", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise UserError(f"{self.log}: cannot be written: {error.strerror or error}") from error
 
     def force_log(self) -> str:
-        """Bring the log to disk, before a checkpoint says that its steps are done; its SHA-256, for the checkpoint."""
+        """Force the log to disk, before a checkpoint says that its steps are done; returns its SHA-256."""
         with self.log.open("a", encoding="utf-8") as file:
             os.fsync(file.fileno())
         return stored_hash(self.log)
 
     def cut_log(self, step: int, sha256: str | None = None) -> None:
-        """Remove lines of later steps than `step`, which will be done again, and a half-written last line.
+        """Remove lines that were written after a checkpoint, and a half-written last line; their work is done again.
 
         Args:
-            step: of the checkpoint that the run resumes from.
-            sha256: what the checkpoint says of the log, if it does; measurements that are not those that were made are
-                reported, and end no training.
+            step: step of the checkpoint that the run resumes from.
+            sha256: hash of the log that the checkpoint holds, if it holds one; a log that differs from it is reported,
+                but training goes on.
         """
-        lines = "".join(json.dumps(line) + "\n" for line in self._logged() if line["step"] <= step).encode()
-        if sha256 not in (None, hashlib.sha256(lines).hexdigest()):
+        lines, lines_hash = list[bytes](), hashlib.sha256()
+        for line in self._log_lines():
+            if lines_hash.hexdigest() == sha256:
+                break
+            if line["step"] <= step:
+                lines.append(_as_text(line).encode("utf-8"))
+                lines_hash.update(lines[-1])
+        if sha256 not in (None, lines_hash.hexdigest()):
             tell(f"{self.log}: not what was written; measurements up to step {step} are missing or wrong in it")
-        write_atomically(self.log, lines)
+        write_atomically(self.log, b"".join(lines))
 
-    def _logged(self) -> Iterator[dict[str, Any]]:
-        """The lines of the log that can be read, which say their step. Damaged lines are skipped."""
+    def _log_lines(self) -> Iterator[dict[str, Any]]:
+        """The lines of the log that can be read and have a step. Damaged lines are skipped."""
         try:
             data = retried(self.log, self.log.read_bytes)
         except FileNotFoundError:
@@ -162,7 +178,13 @@ class RunFolder:
             with suppress(ValueError, RecursionError):
                 line = json.loads(text)
                 if isinstance(line, dict) and type(line.get("step")) is int:
+                    _as_text(line)  # a line with numbers that are not finite is damaged
                     yield line
+
+
+def _as_text(line: Mapping[str, Any]) -> str:
+    """A line of the log; a ValueError if a number is not finite."""
+    return json.dumps(line, allow_nan=False) + "\n"
 
 
 @contextmanager
@@ -173,9 +195,9 @@ def claimed(
 
     Args:
         root: the folder.
-        recipe: what must not change when a run is resumed.
+        recipe: the settings that must not change when a run is resumed.
         resume: whether a run in the folder is resumed.
-        mirror: of the folder, where it is in an object store.
+        mirror: the local mirror of the folder, if that is in an object store.
 
     Raises:
         UserError: if it cannot be written, is in use, or holds another run or something else.
@@ -183,14 +205,14 @@ def claimed(
     folder = RunFolder(root, mirror)
     if resume == "must" and not folder.card.exists():
         raise UserError(f"out={root}: no run to resume; resume=auto starts one")
-    check = partial(_refuse_other, folder, recipe, resume)
+    check = partial(_refuse_other_run, folder, recipe, resume)
     with naming_out(root), claimed_folder(root, what="a run", card=folder.card.name, check=check):
         for place in (root, folder.samples, folder.checkpoints):
             sweep_temporaries(place)
         yield folder
 
 
-def _refuse_other(folder: RunFolder, recipe: Mapping[str, Any], resume: str) -> None:
+def _refuse_other_run(folder: RunFolder, recipe: Mapping[str, Any], resume: str) -> None:
     root = folder.root
     if resume == "never":
         raise ConfigError("out", root, "a new folder, with resume=never; this one holds a run")
@@ -206,29 +228,38 @@ def _refuse_other(folder: RunFolder, recipe: Mapping[str, Any], resume: str) -> 
     requested_recipe = _by_content(json.loads(json.dumps(recipe)), stored_recipe)
     difference = first_difference(stored_recipe, requested_recipe)
     if difference is not None:
-        key, stored, requested = difference
-        instead = f"not {requested}"
-        if key.startswith("data.hashes.") and requested is None:
-            instead = "which is none of the data sets that data= names"
-        raise ConfigError("out", root, f"another folder; this one holds a run with {key}={stored}, {instead}")
+        raise ConfigError("out", root, f"another folder; this one holds a run {_in_words(*difference)}")
     _refuse_other_order(root, card, recipe)
 
 
+def _in_words(key: str, stored: Any, requested: Any) -> str:
+    """A phrase about the run of a recipe that differs in a key from the requested one, by the key that a user types."""
+    if key.startswith("data.hashes."):
+        name = key.removeprefix("data.hashes.")
+        if requested is None:
+            return f"with data={name}, which is none of the data sets that data= names"
+        return f"without data={name}" if stored is None else f"with other contents of data={name}"
+    if key.startswith("parents."):
+        parent = "model.path" if key == "parents.model" else key.removeprefix("parents.")
+        return f"without {parent}=" if stored is None else f"with other weights as {parent}="
+    return f"with {key.removesuffix('.name')}={as_typed(stored)}, not {as_typed(requested)}"
+
+
 def _by_content(recipe: dict[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
-    """A recipe that calls data sets and a base of the same content as the stored recipe does; names decide nothing."""
-    hashes, stored_hashes = (_at(each, "data", "hashes") for each in (recipe, stored))
-    are_named = isinstance(hashes, dict) and isinstance(stored_hashes, dict)
-    if are_named and sorted(hashes.values()) == sorted(map(str, stored_hashes.values())):
+    """The recipe with the stored recipe's names for data sets and a base of the same content: names decide nothing."""
+    hashes, stored_hashes = (_nested_value(each, "data", "hashes") for each in (recipe, stored))
+    have_names = isinstance(hashes, dict) and isinstance(stored_hashes, dict)
+    if have_names and sorted(hashes.values()) == sorted(map(str, stored_hashes.values())):
         recipe["data"]["hashes"] = stored_hashes
-    base, stored_path = _at(recipe, "parents", "model"), _at(stored, "model", "path")
-    if base is not None and base == _at(stored, "parents", "model") and stored_path is not None:
+    base, stored_path = _nested_value(recipe, "parents", "model"), _nested_value(stored, "model", "path")
+    if base is not None and base == _nested_value(stored, "parents", "model") and stored_path is not None:
         recipe["model"]["path"] = stored_path
     return recipe
 
 
 def _refuse_other_order(root: Path, card: Mapping[str, Any], recipe: Mapping[str, Any]) -> None:
-    """Refuse the same data sets in another order, in which other sequences come; runs of before do not say theirs."""
-    stored_order, hashes = _at(card, "data", "order"), _at(recipe, "data", "hashes")
+    """Refuse the same data sets in another order, which gives other sequences. Older run cards do not hold it."""
+    stored_order, hashes = _nested_value(card, "data", "order"), _nested_value(recipe, "data", "hashes")
     if not isinstance(stored_order, list) or not isinstance(hashes, dict) or stored_order == list(hashes.values()):
         return
     names = {sha256: name for name, sha256 in hashes.items()}
@@ -236,8 +267,8 @@ def _refuse_other_order(root: Path, card: Mapping[str, Any], recipe: Mapping[str
     raise ConfigError("out", root, f"another folder; this one holds a run with data=[{in_order}], in this order")
 
 
-def _at(value: Any, *keys: str) -> Any:
-    """What stands at nested keys; None where there is nothing."""
+def _nested_value(value: Any, *keys: str) -> Any:
+    """The value at nested keys; None if there is none."""
     for key in keys:
         value = value.get(key) if isinstance(value, Mapping) else None
     return value

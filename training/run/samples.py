@@ -1,4 +1,4 @@
-"""Sample sequences as files: a contact sheet, a row a prompt, and a video of all of them side by side."""
+"""Sample sequences as files: a contact sheet with one row per prompt, and a video of all of them side by side."""
 
 import io
 from fractions import Fraction
@@ -9,37 +9,46 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from conf.errors import UserError
 from training.data.manifest import write_atomically
 from training.data.pixels import png_of
 
 if TYPE_CHECKING:
     import av
 
-_BT709, _LIMITED = 1, 1  # of ITU-T H.273: what players take untagged pictures of 720 lines and more for
+_BT709, _LIMITED = 1, 1  # codes of ITU-T H.273; players assume these for untagged video of 720 lines and more
 _FRAMES_PER_S = 2
-_HELD = 3  # times that the finished frame is shown
+_FINISHED_REPEATS = 3  # times that the finished frame is shown
 _LONGEST_ROW_PX = 2048
 
 
 def write_samples(folder: Path, step: int, sequences: Tensor) -> tuple[Path, Path]:
-    """Write (N, T, 3, H, W) sequences in [0, 1]; returns the paths of video and sheet."""
+    """Write (N, T, 3, H, W) sequences in [0, 1]; returns the paths of video and sheet.
+
+    Raises:
+        UserError: if they cannot be written, for example on a full disk.
+    """
     frames = (sequences.detach().float().clamp(0, 1) * 255).round().byte().cpu().numpy().transpose(0, 1, 3, 4, 2)
-    folder.mkdir(parents=True, exist_ok=True)
     video, sheet = folder / f"step-{step:08d}.mp4", folder / f"step-{step:08d}.png"
-    write_atomically(sheet, png_of(side_by_side(frames)))
-    write_atomically(video, mp4(np.concatenate(list(frames), axis=2)))
+    picture, film = png_of(side_by_side(frames)), mp4(np.concatenate(list(frames), axis=2))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(sheet, picture)
+        write_atomically(video, film)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
     return video, sheet
 
 
 def side_by_side(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(N, T, H, W, 3) as one picture: a row a sequence, made smaller by a whole factor when too wide."""
+    """(N, T, H, W, 3) as one picture with one row per sequence, reduced by a whole factor if it is too wide."""
     sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in frames], axis=0)
     factor = -(-sheet.shape[1] // _LONGEST_ROW_PX)
     return sheet[::factor, ::factor]
 
 
 def mp4(frames: NDArray[np.uint8], *, frames_per_s: float = _FRAMES_PER_S, lossless: bool = False) -> bytes:
-    """A video of (T, H, W, 3) frames; the finished one is held.
+    """A video of (T, H, W, 3) frames; the finished one is shown longer.
 
     H.264 as players show it, with even sides, 4:2:0 and the colours of BT.709, which the file names; or lossless, H.264
     of RGB in Matroska.
@@ -50,7 +59,7 @@ def mp4(frames: NDArray[np.uint8], *, frames_per_s: float = _FRAMES_PER_S, lossl
         frames = frames[:, : frames.shape[1] // 2 * 2, : frames.shape[2] // 2 * 2]
     codec, quality, kind = ("libx264rgb", "0", "matroska") if lossless else ("libx264", "12", "mp4")
     buffer = io.BytesIO()
-    # Without the option, Matroska holds an id drawn at random.
+    # Without the option, a Matroska file contains a random id.
     with av.open(buffer, "w", format=kind, options={"fflags": "bitexact"}) as container:
         rate = Fraction(frames_per_s).limit_denominator(1000)
         stream = cast("av.VideoStream", container.add_stream(codec, rate=rate, options={"crf": quality}))
@@ -58,7 +67,7 @@ def mp4(frames: NDArray[np.uint8], *, frames_per_s: float = _FRAMES_PER_S, lossl
         stream.pix_fmt = "rgb24" if lossless else "yuv420p"
         if not lossless:
             _name_colours(stream)
-        for frame in [*frames, *[frames[-1]] * (_HELD - 1)]:
+        for frame in [*frames, *[frames[-1]] * (_FINISHED_REPEATS - 1)]:
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
             container.mux(stream.encode(picture if lossless else _in_bt709(picture)))
         container.mux(stream.encode())

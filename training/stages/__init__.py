@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StageLoss:
-    """What a stage's network gives for a batch.
+    """The result of a stage's network for a batch.
 
     Attributes:
-        loss: scalar to minimise: the mean of `per_sample`, weighted where min-SNR is on; in stage `agent` what its
-            proposals gain, negative.
+        loss: scalar to minimise: the mean of `per_sample`, weighted if min-SNR is on; in stage `agent` minus what its
+            proposals gain.
         per_sample: (B,) detached, not weighted: what is logged.
         timesteps: (B,) of the noise, as `training.objective` says; None in a stage without noise.
     """
@@ -28,7 +28,7 @@ class StageLoss:
 
 
 class Stage(Protocol):
-    """One stage of training, prepared by `make_stage`: parents loaded, parts frozen, compiled where asked.
+    """One stage of training, prepared by `make_stage`: parents loaded, parts frozen, compiled if requested.
 
     Attributes:
         name: as in `conf/stage/`.
@@ -49,12 +49,12 @@ class Stage(Protocol):
         """As above."""
 
     def save(self, folder: Path, weights: "Mapping[str, Tensor]") -> None:
-        """Write weights into an existing folder, in the field's format.
+        """Write weights into an existing folder, in the field's usual format.
 
         Args:
-            folder: empty.
+            folder: an empty folder.
             weights: trained parameters by their name in `network`, on the CPU; raw ones or their moving average.
         """
 
     def samples(self, prompts: Sequence[str], seed: int) -> "Tensor":
-        """What the present weights make of prompts, sequences as a rule: (N, T, 3, H, W) float32 in [0, 1]."""
+        """What the current weights paint for prompts, usually sequences: (N, T, 3, H, W) float32 in [0, 1]."""

@@ -1,12 +1,13 @@
-"""Stage `codec`: trains the convolutional codec of a base that is made here, on frames of all times of a process.
+"""Stage `codec`: trains the convolutional codec of a base that is made here, on frames of all stages of a painting.
 
-With `base=` it trains the decoder of that base's codec alone, whose latents stay what its denoiser knows: under noise
-that is as large as what denoising leaves, the decoder learns to take it away.
+With `base=` it trains only the decoder of that base's codec, so that its latents stay those that its denoiser was
+trained on. With noise as large as that which denoising leaves, the decoder learns to remove it.
 
-Pixels are to come back (L1), and so are their differences to their neighbours, without which edges and bristles blur.
-What a denoiser can learn is made sure of twice: noise on the latents, so that near latents must mean near pictures, and
-a pull of latents towards 0, or the codec would drown the noise by larger numbers. Together they are the divergence from
-a normal distribution that variational autoencoders use (Kingma, Welling 2014), at a given deviation.
+The loss compares pixels (L1), and also their differences to their neighbours, without which edges and bristles blur.
+Two terms make latents easy for a denoiser to learn: noise on the latents, so that similar latents must mean similar
+pictures, and a pull of latents towards 0, as otherwise the codec would drown the noise by larger numbers. Together they
+are the divergence from a normal distribution that variational autoencoders use (Kingma, Welling 2014), at a given
+deviation.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,18 +27,18 @@ from training.stages.codec_settings import CodecSettings
 
 CODEC = "vae"
 """Folder of the codec in the weights, as in those of a base."""
-_CROPS = 2  # of each sequence, each of a frame of its own
-_AT_ONCE = 32  # pictures, for their latents
-_LEAST_DEVIATION = 1e-6  # of latents that are all alike
+_CROPS = 2  # per sequence, each of a frame of its own
+_AT_ONCE = 32  # pictures that are encoded together
+_LEAST_DEVIATION = 1e-6  # lower bound, for latents that are all equal
 
 
 class CodecNetwork(nn.Module):
     """From a batch of sequences to the loss of coding parts of their frames.
 
     Args:
-        codec: is trained.
-        settings: of the loss.
-        seed: of the run.
+        codec: the codec that is trained.
+        settings: settings of the loss.
+        seed: seed of the run.
         decoder_alone: whether the encoder is frozen.
     """
 
@@ -70,30 +71,30 @@ def crops(frames: Tensor, positions: Tensor, seed: int, crop_px: int) -> Tensor:
 
     Args:
         frames: (B, T, 3, H, W).
-        positions: (B,) of the sequences in the stream, from which frames and places follow.
-        seed: of the draws.
-        crop_px: side of the squares; that of smaller frames where these are smaller.
+        positions: (B,) positions of the sequences in the stream, which determine frames and places.
+        seed: seed of the draws.
+        crop_px: side of the squares; frames with a shorter side limit it.
     """
     num_frames, _, height, width = frames.shape[1:]
     tall, wide = min(crop_px, height), min(crop_px, width)
-    drawn = _drawn(positions, seed)[:, : 3 * _CROPS].reshape(-1, _CROPS, 3)
+    random_words = _drawn(positions, seed)[:, : 3 * _CROPS].reshape(-1, _CROPS, 3)
     frame, top, left = (  # each (2 B, 1, 1, 1)
-        (drawn[..., axis] * end >> 32).flatten()[:, None, None, None]
+        (random_words[..., axis] * end >> 32).flatten()[:, None, None, None]
         for axis, end in enumerate((num_frames, height - tall + 1, width - wide + 1))
     )
-    sequence = torch.arange(len(frames), device=drawn.device).repeat_interleave(_CROPS)[:, None, None, None]
-    channel, row, column = (torch.arange(count, device=drawn.device) for count in (3, tall, wide))
-    chosen = frames[sequence, frame, channel[:, None, None], top + row[:, None], left + column]
-    return chosen.contiguous(memory_format=torch.channels_last)  # in which convolutions on a CPU are faster
+    sequence = torch.arange(len(frames), device=random_words.device).repeat_interleave(_CROPS)[:, None, None, None]
+    channel, row, column = (torch.arange(count, device=random_words.device) for count in (3, tall, wide))
+    squares = frames[sequence, frame, channel[:, None, None], top + row[:, None], left + column]
+    return squares.contiguous(memory_format=torch.channels_last)  # convolutions on a CPU are faster with it
 
 
 def uniform(positions: Tensor, seed: int) -> Tensor:
-    """(2 B,) numbers from 0 to 1, of the crops of sequences at some (B,) positions."""
+    """(2 B,) uniform numbers from 0 to 1 for the crops of sequences at (B,) positions."""
     return _drawn(positions, seed)[:, 3 * _CROPS :].flatten().float() / 2**32
 
 
 def _drawn(positions: Tensor, seed: int) -> Tensor:
-    """(B, 8) words: frame, row and column of each of the two squares of a sequence, then a number for each."""
+    """(B, 8) random words: frame, row and column of each of the two squares of a sequence, then a number for each."""
     return words(seed, Stream.CROPS, positions, 4 * _CROPS)
 
 
@@ -104,7 +105,7 @@ def encoder_parts(codec: PatchCodec) -> dict[str, nn.Module]:
 
 
 def coding_errors(decoded: Tensor, pictures: Tensor, edges: float) -> Tensor:
-    """(N,) mean absolute errors of (N, 3, H, W) pixels, and `edges` times those of their differences to neighbours."""
+    """(N,) mean absolute errors of (N, 3, H, W) pixels, plus `edges` times those of differences between neighbours."""
     difference = decoded - pictures
     down, right = difference.diff(dim=-2), difference.diff(dim=-1)
     pixels, *neighbours = (part.abs().flatten(1).mean(1) for part in (difference, down, right))
@@ -115,9 +116,9 @@ class CodecStage:
     """Trains a codec; it has no other parts. See `training.stages.Stage`.
 
     Args:
-        network: of the codec.
-        pictures: (N, 3, H, W) in [-1, 1], of the data, whose latents are brought to unit variance; None where the
-            encoder is frozen, whose latents stay as they are.
+        network: network of the codec.
+        pictures: (N, 3, H, W) in [-1, 1], pictures of the data whose latents are scaled to unit variance; None if the
+            encoder is frozen, so that its latents stay as they are.
         held_out: sequences that samples show.
     """
 
@@ -131,7 +132,7 @@ class CodecStage:
         self.frozen: Mapping[str, nn.Module] = {} if pictures is not None else encoder_parts(network.codec)
 
     def save(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
-        """Write the codec as diffusers does, with the factor that brings its latents to unit variance."""
+        """Write the codec as diffusers does, with the factor that scales its latents to unit variance."""
         codec = self._network.codec
         with holding(self.network, weights), torch.no_grad():
             if self._pictures is not None:
@@ -141,7 +142,7 @@ class CodecStage:
             codec.save_pretrained(folder / CODEC, safe_serialization=True)
 
     def samples(self, prompts: Sequence[str], seed: int) -> Tensor:
-        """Held-out sequences above what the codec makes of each, for any prompts: (2 N, T, 3, H, W) in [0, 1]."""
+        """Held-out sequences, each above its reconstruction, whatever the prompts: (2 N, T, 3, H, W) in [0, 1]."""
         codec = self._network.codec
         assert self._held_out.frames is not None
         frames = self._held_out.frames.to(codec.device)

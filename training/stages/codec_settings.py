@@ -1,4 +1,4 @@
-"""How stage `codec` trains; apart from it, because a configuration must not import networks."""
+"""How stage `codec` trains; a module of its own, because configurations must not import networks."""
 
 import math
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class CodecSettings:
         width: channels of its networks, at the grid of latents.
         crop_px: side of the squares that are cut out of frames; a multiple of the largest cells.
         edges: weight of the differences between neighbouring pixels, beside the pixels themselves.
-        noise: largest deviation of the noise on latents; each square has its own, from 0 on.
+        noise: largest deviation of the noise on latents; that of each square is drawn between 0 and this.
         pull: weight of the latents' mean square.
     """
 

@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 class ConditionDraw:
     """How condition frames are drawn, and shown.
 
-    ProcessPainter draws 0 to 3 of them: the endpoints with 1/3 each, the middle bell-shaped.
+    ProcessPainter draws 0 to 3 of them: each endpoint with probability 1/3, those in the middle bell-shaped.
 
     Attributes:
-        most: frames at most; each number from 0 to this is as likely.
+        most: largest number of frames; each number from 0 to this is equally likely.
         endpoints: probability of the first frame, and of the last.
         spread: standard deviation of the bell over the frames between, as a share of their number; the larger, the
             more often frames beside the endpoints are drawn.
-        carried: whether the network sees at all other frames what was shown last and what is shown next; False, as
-            published, for nothing.
-        weight: of the error at frames that are shown, where others have 1. They are few, so that copying them is a
-            small part of the loss.
+        carried: whether the network sees at all other frames the last condition before and the next one after; with
+            False, as published, it sees zeros there.
+        weight: weight of the error at frames that are shown; others have 1. Frames that are shown are few, so copying
+            them is a small part of the loss.
     """
 
     most: int = 3
@@ -48,7 +48,7 @@ class ConditionDraw:
             raise ConfigError("weight", self.weight, "more than 0, 100 at most")
 
     def probabilities(self, num_frames: int) -> NDArray[np.float64]:
-        """(T,) how likely each frame is the next one drawn."""
+        """(T,) probability of each frame to be drawn next."""
         if num_frames <= 2:
             return np.full(num_frames, 1 / num_frames)
         between = num_frames - 2
@@ -60,13 +60,13 @@ class ConditionDraw:
     def strengths(self, seed: int, positions: "Tensor", num_frames: int) -> "Tensor":
         """1 at the condition frames of each sample, 0 elsewhere.
 
-        Frames race, each over a random distance that is the shorter the likelier it is (exponential with its
-        probability for a rate). Who comes in first to k-th is drawn like one after the other without replacement
-        (Efraimidis, Spirakis 2006).
+        Each frame gets a random distance that is exponential, with the frame's probability as the rate. The k frames
+        with the shortest distances are distributed as if drawn one after another without replacement (Efraimidis,
+        Spirakis 2006).
 
         Args:
-            seed: of the run.
-            positions: (B,) int64 of the samples in the stream.
+            seed: seed of the run.
+            positions: (B,) int64 positions of the samples in the stream.
             num_frames: T.
 
         Returns:
@@ -74,9 +74,9 @@ class ConditionDraw:
         """
         from training.random.philox import words
 
-        drawn = words(seed, Stream.CONDITIONS, positions, num_frames + 1)
-        counts = drawn[:, :1] * (self.most + 1) >> 32
-        distances = -((drawn[:, 1:] + 0.5) * 2.0**-32).double().log()
+        random_words = words(seed, Stream.CONDITIONS, positions, num_frames + 1)
+        counts = random_words[:, :1] * (self.most + 1) >> 32
+        distances = -((random_words[:, 1:] + 0.5) * 2.0**-32).double().log()
         for frame, probability in enumerate(self.probabilities(num_frames).tolist()):
             distances[:, frame] /= probability
         places = distances.argsort(dim=1, stable=True).argsort(dim=1)

@@ -1,4 +1,4 @@
-"""What all stages of denoising share: noise is added to latents, a network predicts it, and the error is the loss."""
+"""The common part of all denoising stages: noise is added to latents, a network predicts it, the error is the loss."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,10 +26,10 @@ class DenoisingConfig:
 
     Attributes:
         objective: how noise is added, and what is predicted of it.
-        min_snr: gamma of min-SNR weights; None for none.
+        min_snr: gamma of min-SNR weights; None for equal weights.
         caption_dropout: probability that a caption is dropped.
-        seed: of the run.
-        guidance: of the samples that are shown.
+        seed: seed of the run.
+        guidance: scale of guidance for samples.
     """
 
     objective: Objective
@@ -45,7 +45,7 @@ class DenoisingNetwork(nn.Module):
     Args:
         base: its encoders become parts of the network.
         denoiser: (noisy latents, timesteps, text) -> prediction.
-        config: of the loss.
+        config: settings of the loss.
     """
 
     def __init__(self, base: Base, denoiser: nn.Module, config: DenoisingConfig) -> None:
@@ -60,7 +60,7 @@ class DenoisingNetwork(nn.Module):
         )
 
     def forward(self, batch: SequenceBatch) -> StageLoss:
-        """The loss of a batch; all that is random comes from (seed, positions). No caption is dropped in eval mode."""
+        """The loss of a batch; all random draws come from (seed, positions). In eval mode no caption is dropped."""
         objective, seed, base = self._config.objective, self.seed, self._base
         mean, logvar = self.posterior(batch)
         dropout = self._config.caption_dropout if self.training else 0.0
@@ -90,15 +90,15 @@ class DenoisingNetwork(nn.Module):
         Args:
             noisy: (B, S, C, h, w).
             timesteps: (B,).
-            text: of B captions.
+            text: embeddings of B captions.
             clean: (B, S, C, h, w) mean of the codec's posterior, scaled.
-            positions: (B,) of the samples, from which anything random follows.
+            positions: (B,) positions of the samples, which determine all random draws.
         """
         predicted: Tensor = self.denoiser(noisy, timesteps, text)
         return predicted
 
     def weighted(self, squares: Tensor, positions: Tensor) -> Tensor:
-        """(B,) errors that are trained on, of squared ones (B, S, C, h, w); stages weigh frames of theirs."""
+        """(B,) errors that are minimised, from squared errors (B, S, C, h, w); stages may weight frames."""
         return squares.flatten(1).mean(1)
 
     @torch.no_grad()
@@ -119,19 +119,19 @@ class DenoisingNetwork(nn.Module):
             with torch.set_grad_enabled(self._trains_text and torch.is_grad_enabled()):
                 return self._base.embed_tokens(token_ids)
         with torch.no_grad():
-            nothing = self._base.embed_tokens(no_words)
-        return batch.latents.text.where(has_caption, nothing)
+            no_text = self._base.embed_tokens(no_words)
+        return batch.latents.text.where(has_caption, no_text)
 
 
 class DenoisingStage:
-    """Trains what an architecture gives for a stage. See `training.stages.Stage`.
+    """Trains the network that an architecture has for a stage. See `training.stages.Stage`.
 
     Args:
-        name: of the stage, as in `conf/stage/`.
-        frames: what it reads.
-        base: what the denoiser is trained with.
+        name: name of the stage, as in `conf/stage/`.
+        frames: whether it reads whole sequences, or one picture of each.
+        base: the base that the denoiser is trained with.
         trainable: the denoiser.
-        config: of the loss.
+        config: settings of the loss.
         shape: (S, C, h, w) of latents of samples.
     """
 
@@ -151,11 +151,11 @@ class DenoisingStage:
         self.frozen: Mapping[str, nn.Module] = trainable.frozen
 
     def save(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
-        """Write what was trained, in the field's format."""
+        """Write the trained weights in the field's usual format."""
         self._trainable.save(folder, {name.removeprefix("denoiser."): tensor for name, tensor in weights.items()})
 
     def samples(self, prompts: Sequence[str], seed: int) -> Tensor:
-        """Pictures or sequences: (N, T, 3, H, W) in [0, 1], T being 1 where finished pictures are read."""
+        """Pictures or sequences: (N, T, 3, H, W) in [0, 1]; T is 1 if the stage reads finished pictures."""
         return sample_sequences(self.base, self._trainable.denoiser, self._config, prompts, seed, self._shape)
 
 
@@ -175,11 +175,11 @@ def sample_sequences(
     Args:
         base: encodes the prompts and decodes the latents.
         denoiser: (noisy latents, timesteps, text) -> prediction; with guidance it gets the prompts twice, in order.
-        config: its objective and guidance are used.
+        config: settings, of which objective and guidance are used.
         prompts: (N,) captions.
-        seed: of the noise; a prompt's noise depends on its place alone.
+        seed: seed of the noise; a prompt's noise depends on its place alone.
         shape: (S, C, h, w) of latents.
-        num_steps: of sampling.
+        num_steps: steps of sampling.
 
     Returns:
         (N, T, 3, H, W) float32 in [0, 1], on the CPU.
@@ -187,6 +187,6 @@ def sample_sequences(
     objective = config.objective
     places = torch.arange(len(prompts), device=base.device)
     noise = draw_noise(seed, Stream.SAMPLE_NOISE, places, shape, objective.shared)
-    text, nothing = base.embed(prompts), base.embed([""]).repeated(len(prompts))
-    latents = sample(denoiser, objective, noise, text, nothing, num_steps=num_steps, guidance=config.guidance)
+    text, no_text = base.embed(prompts), base.embed([""]).repeated(len(prompts))
+    latents = sample(denoiser, objective, noise, text, no_text, num_steps=num_steps, guidance=config.guidance)
     return base.decode_sequences(latents).float().cpu()

@@ -1,8 +1,10 @@
-"""From a configuration to the stage that it asks for: parents loaded, parts frozen, compiled where asked."""
+"""Makes the stage of a configuration: parents loaded, parts frozen, compiled if requested."""
 
+from pathlib import Path
 from typing import cast
 
 from conf.errors import ConfigError, UserError
+from conf.printable import as_typed
 from conf.progress import tell
 from training.config import NUM_PROMPTS, PARENTS, TrainConfig
 from training.data.batch import SequenceBatch
@@ -12,7 +14,7 @@ from training.models.proposing import ACTOR_CELL_PX
 from training.models.registry import architecture
 from training.models.trained_size import is_far, trained_size
 from training.models.waiting import let_wait
-from training.models.weights import noise_of_run, other_noise, parent_weights
+from training.models.weights import noise_of_run, other_noise, parent_weights, read_run_card, refuse_untrained
 from training.stages import Stage
 from training.stages.agent import AgentStage
 from training.stages.codec import CodecNetwork, CodecStage
@@ -21,11 +23,11 @@ from training.stages.replication import ReplicationStage
 from training.stages.untrained import some_frames, untrained_base
 from training.stages.words import WordsStage
 
-_NUM_PICTURES = 64  # among which the stage `words` looks for what prompts say
-_NUM_FITTED = 1024  # pictures that a codec which is trained further is first fitted to: of 128 px, 2 GB of numbers
-_NUM_GROWN = 2048  # pictures that the codec of a grown base is fitted to: as much, as a cell has fewer numbers
-_NUM_SCALED = 512  # of these, by which its latents are brought to unit variance
-_FEWEST = 3  # sequences from which a LoRA can tell what they have in common
+_NUM_PICTURES = 64  # among which samples of stage `words` are chosen
+_NUM_FITTED = 1024  # pictures to which a codec is fitted before it is trained: at 128 px, 2 GB of numbers
+_NUM_GROWN = 2048  # pictures to which the codec of a grown base is fitted: as much, as a cell has fewer numbers
+_NUM_SCALED = 512  # pictures whose latents are scaled to unit variance
+_FEWEST = 3  # least sequences from which a LoRA can learn what they have in common
 
 
 def make_stage(config: TrainConfig, train: SequenceStream) -> Stage:
@@ -53,7 +55,7 @@ def make_stage(config: TrainConfig, train: SequenceStream) -> Stage:
 
 
 def _denoising_stage(name: DenoisingStageName, config: TrainConfig, train: SequenceStream) -> Stage:
-    """A stage whose network the architecture gives."""
+    """A stage whose network comes from the architecture."""
     if name.endswith("_lora") and len(train) < _FEWEST:
         where = ", ".join(source.split.url for source in train.sources)
         raise UserError(f"{where}: {len(train)} sequences to train on; a LoRA needs at least {_FEWEST}")
@@ -79,7 +81,7 @@ def _denoising_stage(name: DenoisingStageName, config: TrainConfig, train: Seque
         checkpointing=config.gradient_checkpointing,
     )
     trainable = architecture(config.model.name).trainable(base, request)
-    # A spatial LoRA that is trained on all frames still says something of single pictures alone.
+    # A spatial LoRA that is trained on all frames still paints single pictures.
     shape = base.latent_shape(1 if name in ("base", "spatial_lora") else train.num_frames, train.size_px)
     if trainable.sees_conditions:
         draw = config.stage.conditions
@@ -98,7 +100,7 @@ def _untrained_base(config: TrainConfig, train: SequenceStream) -> Base:
 
 
 def _from_nothing(config: TrainConfig) -> FromNothing:
-    return cast(FromNothing, architecture(config.model.name))  # which the configuration has checked
+    return cast(FromNothing, architecture(config.model.name))  # the configuration has checked it
 
 
 def _words_stage(config: TrainConfig, train: SequenceStream) -> Stage:
@@ -161,6 +163,7 @@ def _denoising(config: TrainConfig, base: Base) -> DenoisingConfig:
 def _parent_base(config: TrainConfig, train: SequenceStream) -> Base:
     """The base that a stage adds to, checked against the data."""
     kind = architecture(config.model.name)
+    _refuse_untrained_base(config)
     if config.base is not None:
         base = kind.load_base(parent_weights("base", config.base), config.model)
     else:
@@ -176,8 +179,18 @@ def _parent_base(config: TrainConfig, train: SequenceStream) -> Base:
     return base
 
 
+def _refuse_untrained_base(config: TrainConfig) -> None:
+    """Refuse a base that knows words only, except for the stages that train its denoiser or its codec."""
+    if config.stage.name in ("base", "codec"):
+        return
+    if config.base is not None:
+        refuse_untrained(f"base={config.base}", read_run_card(parent_weights("base", config.base)))
+    elif config.model.path is not None and Path(config.model.path).exists():
+        refuse_untrained(f"model.path={config.model.path}", read_run_card(Path(config.model.path)))
+
+
 def _grown_base(config: TrainConfig, base: Base) -> Base:
-    """The base of a smaller painter, made larger; a resumed run makes it again."""
+    """The base of a smaller painter, grown; a resumed run grows it again."""
     kind, pictures = cast(TrainsCodec, architecture(config.model.name)), some_frames(config.data, config.seed)
     return kind.grown_base(base, config.model, pictures[:_NUM_GROWN], f"base={config.base}")
 
@@ -197,7 +210,7 @@ def _refuse_other_noise(config: TrainConfig) -> None:
     difference = other_noise(config.noise, noise) if noise is not None else None
     if difference is not None:
         key, requested, of_motion = difference
-        raise ConfigError(f"noise.{key}", requested, f"{of_motion}, as of its motion model")
+        raise ConfigError(f"noise.{key}", requested, f"{as_typed(of_motion)}, as of its motion model")
 
 
 def _warn_of_other_sizes(config: TrainConfig, train: SequenceStream) -> None:
@@ -216,7 +229,7 @@ def _warn_of_other_sizes(config: TrainConfig, train: SequenceStream) -> None:
 
 
 def _sample_batch(config: TrainConfig, train: SequenceStream) -> SequenceBatch | None:
-    """The sequences whose captions are the prompts of the samples; None if the user gave other prompts."""
+    """The sequences whose captions are the prompts of samples; None if the user gave other prompts."""
     return _held_out(config, train, NUM_PROMPTS) if config.prompts is None else None
 
 

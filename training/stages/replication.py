@@ -1,4 +1,4 @@
-"""Pictures pinned to frames: some of the clean frames are shown to the network. Stage `replication` is for that."""
+"""Training with pictures pinned to frames: the network sees some of the clean frames, as in stage `replication`."""
 
 from collections.abc import Sequence
 
@@ -18,9 +18,9 @@ class ReplicationNetwork(DenoisingNetwork):
 
     Args:
         base: as in `DenoisingNetwork`.
-        trainable: whose denoiser sees conditions.
-        config: of the loss.
-        draw: of the frames that are shown.
+        trainable: what is trained; its denoiser sees conditions.
+        config: settings of the loss.
+        draw: how the frames that are shown are drawn.
     """
 
     def __init__(self, base: Base, trainable: Trainable, config: DenoisingConfig, draw: ConditionDraw) -> None:
@@ -29,19 +29,19 @@ class ReplicationNetwork(DenoisingNetwork):
 
     def predict(self, noisy: Tensor, timesteps: Tensor, text: Text, clean: Tensor, positions: Tensor) -> Tensor:
         """As in `DenoisingNetwork`; a condition is the frame at its position, augmented like the others."""
-        conditions = Conditions.among(clean, self._shown(clean, positions))
+        conditions = Conditions.among(clean, self._shown_mask(clean, positions))
         predicted: Tensor = self.denoiser(noisy, timesteps, text, conditions)
         return predicted
 
     def weighted(self, squares: Tensor, positions: Tensor) -> Tensor:
-        """As in `DenoisingNetwork`; frames that are shown count as often as the draw says."""
+        """As in `DenoisingNetwork`, but frames that are shown have the weight that the draw says."""
         if self._draw.weight == 1:
             return super().weighted(squares, positions)
-        weights = 1 + (self._draw.weight - 1) * self._shown(squares, positions)
+        weights = 1 + (self._draw.weight - 1) * self._shown_mask(squares, positions)
         return (squares.flatten(2).mean(2) * weights / weights.mean(1, keepdim=True)).mean(1)
 
-    def _shown(self, latents: Tensor, positions: Tensor) -> Tensor:
-        """(B, S) 1 at frames that are shown."""
+    def _shown_mask(self, latents: Tensor, positions: Tensor) -> Tensor:
+        """(B, S): 1 at frames that are shown, 0 at others."""
         return self._draw.strengths(self.seed, positions.to(latents.device), latents.shape[1])
 
 
@@ -50,8 +50,8 @@ class ReplicationStage(DenoisingStage):
 
     Args:
         name, base, trainable, config, shape: as in `DenoisingStage`.
-        draw: of the condition frames.
-        shown: sequences whose last frames are the conditions of the samples; None samples without conditions.
+        draw: how condition frames are drawn.
+        sample_batch: sequences whose last frames are the conditions of samples; None samples without conditions.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class ReplicationStage(DenoisingStage):
         self.network = self._network = ReplicationNetwork(base, trainable, config, draw)
 
     def samples(self, prompts: Sequence[str], seed: int) -> Tensor:
-        """Sequences that should end with the pictures shown: (N, T, 3, H, W) in [0, 1]."""
+        """Sequences that should end with the pictures of the conditions: (N, T, 3, H, W) in [0, 1]."""
         conditions = self._last_frames(len(prompts))
 
         def denoise(latents: Tensor, timesteps: Tensor, text: Text) -> Tensor:

@@ -17,8 +17,8 @@ from training.models.weights import parent_weights
 from training.objective import Objective
 from training.random.streams import Stream
 
-_PICTURES = 4096  # to fit the codec to
-_FROM_EACH = 4  # frames of a sequence: under-paintings are pictures too
+_NUM_PICTURES = 4096  # to fit the codec to
+_FRAMES_PER_SEQUENCE = 4  # more than the last one, because under-paintings are pictures too
 
 
 def untrained_base(
@@ -30,19 +30,19 @@ def untrained_base(
     seed: int,
     codec: AnyPath | None = None,
 ) -> Base:
-    """The base that a run starts from. The same data and seed give the same one, so a resumed run makes it again.
+    """The base that a run starts from. The same data and seed give the same base, so a resumed run makes it again.
 
     Args:
-        architecture: of it.
+        architecture: its architecture.
         model: its configuration.
         data: the data sets, whose captions give the words and whose frames the codec is fitted to.
-        train: the same, opened.
-        objective: that it will be trained on.
-        seed: of the run.
-        codec: folder of a codec that was trained, in place of one that is fitted to the frames.
+        train: the same data sets, opened.
+        objective: the objective that it will be trained on.
+        seed: seed of the run.
+        codec: folder of a trained codec, in place of one that is fitted to the frames.
 
     Raises:
-        UserError: if the frames or the codec will not do.
+        UserError: if the frames or the codec do not suit the model.
     """
     where = train.sources[0].split.url
     height_px, width_px = train.size_px
@@ -64,9 +64,9 @@ def some_frames(data: Sequence[DataMixture], seed: int) -> Tensor:
     chosen: list[Tensor] = []
     with closing(stream.batches(seed=seed, batch_size=batch_size)) as batches:
         for batch in itertools.islice(
-            batches, -(-min(len(stream) * _FROM_EACH, _PICTURES) // (batch_size * _FROM_EACH))
+            batches, -(-min(len(stream) * _FRAMES_PER_SEQUENCE, _NUM_PICTURES) // (batch_size * _FRAMES_PER_SEQUENCE))
         ):
             assert batch.frames is not None
-            places = generator.random(batch.frames.shape[:2]).argsort(1)[:, :_FROM_EACH]
+            places = generator.random(batch.frames.shape[:2]).argsort(1)[:, :_FRAMES_PER_SEQUENCE]
             chosen.append(batch.frames[torch.arange(len(batch))[:, None], torch.from_numpy(places)].flatten(0, 1))
     return torch.cat(chosen)

@@ -20,17 +20,17 @@ from training.models.weights import holding
 from training.stages import StageLoss
 
 _WEIGHT_OF_DRIFT = 2.0
-_SHOWN = 4  # pictures a prompt
+_NUM_CHOSEN = 4  # pictures per prompt
 
 
 class MatchingNetwork(nn.Module):
     """From a batch to its contrastive loss; captions and pictures of the batch are each other's negatives.
 
     Args:
-        base: whose text encoder is trained.
-        text_encoder: that.
+        base: base whose text encoder is trained.
+        text_encoder: its text encoder.
         contrast: compares the vectors of captions and pictures.
-        further: whether a denoiser knows what the text encoder says, which is then to drift but little.
+        further: whether a denoiser was trained on the embeddings, which may then drift only a little.
     """
 
     def __init__(self, base: Base, text_encoder: nn.Module, contrast: Contrast, *, further: bool) -> None:
@@ -50,12 +50,12 @@ class MatchingNetwork(nn.Module):
         return StageLoss(loss=losses.mean(), per_sample=losses.detach(), timesteps=None)
 
     def embedded(self, token_ids: Tensor) -> Tensor:
-        """(N, L, D) of captions, (N, L) as numbers of words."""
+        """Embeddings (N, L, D) of captions given as (N, L) token ids."""
         return self._base.embed_tokens(token_ids)["text"]
 
     @torch.no_grad()
     def embedded_before(self, token_ids: Tensor) -> Tensor:
-        """The same by the text encoder as it was."""
+        """The same by the text encoder as it was before."""
         assert self.before is not None
         with holding(self.text_encoder, dict(self.before.named_parameters())):
             return self.embedded(token_ids)
@@ -65,8 +65,8 @@ class MatchingNetwork(nn.Module):
 
         Args:
             pictures: (M, 3, H, W) in [-1, 1].
-            embedded: (N, L, D) captions.
-            token_ids: (N, L), the same as numbers of words.
+            embedded: (N, L, D) embedded captions.
+            token_ids: (N, L) token ids of the same captions.
 
         Returns:
             (N, M).
@@ -77,12 +77,12 @@ class MatchingNetwork(nn.Module):
         return suits
 
     def caption_vectors(self, embedded: Tensor, token_ids: Tensor) -> Tensor:
-        """(N, D), one for each caption, (N, L, D) embedded and (N, L) as numbers of words."""
+        """(N, D) vectors, one for each caption, from its embeddings (N, L, D) and token ids (N, L)."""
         raise NotImplementedError
 
 
 def drift(now: Tensor, before: Tensor) -> Tensor:
-    """(N,): squared distance of what a caption's tokens stand for, (N, L, D) both, as a share of squared length."""
+    """(N,) squared distance between a caption's embeddings now and before, (N, L, D) both, over their squared norm."""
     return (now - before).square().sum((1, 2)) / before.square().sum((1, 2))
 
 
@@ -90,8 +90,8 @@ class WordsStage:
     """Trains the text encoder; the codec is frozen, the denoiser is not touched. See `training.stages.Stage`.
 
     Args:
-        base: of it.
-        network: that matches its captions.
+        base: base whose text encoder is trained.
+        network: network that matches captions and pictures.
         sample_batch: held-out pictures, among which samples are chosen.
     """
 
@@ -122,5 +122,5 @@ class WordsStage:
         pictures = self._sample_batch.frames[:, -1].to(self.base.device)
         token_ids = self.base.tokens(prompts).to(self.base.device)
         suits = self._network.suits(pictures, self._network.embedded(token_ids), token_ids)
-        best = suits.topk(min(_SHOWN, len(pictures)), dim=1).indices
+        best = suits.topk(min(_NUM_CHOSEN, len(pictures)), dim=1).indices
         return (pictures[best].float().cpu() / 2 + 0.5).clamp(0, 1)

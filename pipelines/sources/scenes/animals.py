@@ -11,13 +11,13 @@ from pipelines.sources.scenes.pen import Pen
 
 @dataclass(frozen=True)
 class _Shape:
-    """An animal that looks to the right, one high.
+    """An animal of height 1 that looks to the right.
 
     Attributes:
         trunk: x, y and radius of balls from the rump to the mouth.
-        skull: which of them bears ears and eye.
+        skull: index of the ball that has the ears and the eye.
         leg: thickness of the legs.
-        tail: line of the tail, if it can be seen.
+        tail: line of the tail, if it is visible.
         ears: outlines of the ears around the skull.
     """
 
@@ -81,7 +81,7 @@ _SHAPES = {
 
 
 def draw_animal(pen: Pen, label: int) -> None:
-    """An animal seen from its side, looking to where it faces."""
+    """Draw an animal from its side, looking to where the thing faces."""
     kind = pen.thing.kind
     shape = _SHAPES[kind]
     coat = pen.colour(pen.thing.colour, 0.2, 0.8)
@@ -114,7 +114,7 @@ def draw_animal(pen: Pen, label: int) -> None:
 
 
 def _fleece(pen: Pen, shape: _Shape, label: int) -> None:
-    """The woolly trunk of a sheep, and its face: black on a white sheep."""
+    """Draw the woolly trunk of a sheep, and its face, which is black on a white sheep."""
     coat = pen.colour(pen.thing.colour, 0.2, 0.8)
     face = pen.colour("black", 0.3, 1.0) if pen.thing.colour == "white" else coat
     pen.bulge(shape.trunk, coat, label, rough=0.035, leafy=0.012, fall=0.25)

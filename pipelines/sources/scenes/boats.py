@@ -7,7 +7,7 @@ from pipelines.sources.scenes.pen import Pen
 
 
 def draw_boat(pen: Pen, label: int) -> tuple[int, ...]:
-    """A boat on the water; gives the labels of its parts, which the water mirrors."""
+    """Draw a boat on the water; returns the labels of its parts, which the water reflects."""
     pen.canvas.darken(
         pen.canvas.padded(pen.mask([(-0.3, -0.01), (0.34, -0.01), (0.3, 0.02), (-0.3, 0.02)]), 3.0), 0.4, 1.0
     )

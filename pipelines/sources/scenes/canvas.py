@@ -1,4 +1,4 @@
-"""The canvas: anti-aliased shapes laid over each other, and which object each pixel shows."""
+"""The canvas of a scene: anti-aliased shapes painted over each other, and the object that each pixel shows."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from pipelines.sources.scenes.palette import Colour
 
 @dataclass(frozen=True)
 class Mask:
-    """A shape on the canvas: share of each pixel that it covers, within its bounding box.
+    """A shape on the canvas: the share of each pixel that it covers, within its bounding box.
 
     Attributes:
         top, left: corner of the box on the canvas, in pixels.
@@ -27,7 +27,7 @@ class Mask:
 
     @property
     def box(self) -> tuple[slice, slice]:
-        """Where on the canvas the mask lies."""
+        """Rows and columns of the canvas that the mask covers."""
         return (
             slice(self.top, self.top + self.alpha.shape[0]),
             slice(self.left, self.left + self.alpha.shape[1]),
@@ -47,8 +47,8 @@ class Canvas:
         image: (H, W, 3) float32 sRGB.
         labels: (H, W) uint16; 0 is the background.
         names: name of each label.
-        saliency: weight of each label; the eye goes to the largest first.
-        depths: place of each label from far to near.
+        saliency: weight of each label; the eye goes to the one with the largest first.
+        depths: depth rank of each label; larger is nearer.
         unit: shorter side in pixels; sizes of things are shares of it.
         light: the light of the scene.
     """
@@ -95,8 +95,8 @@ class Canvas:
             Their coverage, exact to 1/16 of a pixel for small shapes and to 1/4 for large ones.
         """
         outlines = [np.asarray(polygon, np.float64) for polygon in polygons]
-        every = np.concatenate(outlines)
-        (left, top), (right, bottom) = every.min(0), every.max(0)
+        all_points = np.concatenate(outlines)
+        (left, top), (right, bottom) = all_points.min(0), all_points.max(0)
         mask = self.frame(left, top, right, bottom)
         height, width = mask.alpha.shape
         if not height or not width:
@@ -113,9 +113,9 @@ class Canvas:
         """Lay colours over the canvas.
 
         Args:
-            mask: where, and how opaque.
+            mask: where the colours are laid, and how opaque they are.
             colours: (3,), or (h, w, 3) like the mask.
-            label: what the pixels that are mostly covered show from now on; None leaves the labels alone.
+            label: label that pixels get which are covered by more than half; None leaves the labels unchanged.
         """
         if not mask.alpha.size:
             return
@@ -125,7 +125,7 @@ class Canvas:
             self.labels[mask.box][mask.alpha > 0.5] = label
 
     def darken(self, mask: Mask, amount: float, blur_px: float = 0.0) -> None:
-        """Lay a shadow, in the colour of the shade of the scene; `amount` in [0, 1]."""
+        """Paint a shadow in the colour of the scene's shade; `amount` is in [0, 1]."""
         if not mask.alpha.size:
             return
         alpha = mask.alpha

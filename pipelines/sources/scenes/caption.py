@@ -1,4 +1,4 @@
-"""Scenes in words: only what is there, and every time in other words."""
+"""Writes captions of scenes: they name only what the scene contains, in varying words."""
 
 import random
 from itertools import groupby
@@ -29,7 +29,7 @@ _BODIES = {
 
 
 def caption(scene: Scene) -> str:
-    """What the picture shows, as one English phrase; its words about colours are those of the description."""
+    """The content of the picture as one English phrase; its colour words are those of the description."""
     dice = random.Random(scene.seed)
     if isinstance(scene.place, Indoors):
         return _still_life(scene.things, scene.place, dice)
@@ -47,7 +47,7 @@ def listed(phrases: list[str]) -> str:
 
 
 def _phrase(things: list[Thing], dice: random.Random) -> str:
-    """One phrase for things that bear the same name."""
+    """One phrase for things that have the same name."""
     thing, count = things[0], len(things)
     if count > 1 and thing.kind == "person":
         return f"{_NUMBERS[count]} people in {thing.colour} {plural(thing.clothing)}"
@@ -77,7 +77,7 @@ def _phrase(things: list[Thing], dice: random.Random) -> str:
 
 
 def _phrases(things: tuple[Thing, ...], dice: random.Random) -> list[str]:
-    """Things of one name are counted together, in the order in which the names first come."""
+    """One phrase for all things of the same name, in the order in which the names first occur."""
     names = list(dict.fromkeys(t.name for t in things))
     ordered = sorted(things, key=lambda t: names.index(t.name))
     return [_phrase(list(group), dice) for _, group in groupby(ordered, key=lambda t: t.name)]

@@ -1,4 +1,4 @@
-"""Random numbers to scenes: which kind, and where it goes from there."""
+"""Composes scenes from random numbers: chooses the kind of scene, and composes one of that kind."""
 
 import itertools
 import random
@@ -14,11 +14,11 @@ KINDS = ("landscape", "still_life", "building", "boat", "figure")
 
 
 def compositions(root: int, index: int, kinds: tuple[str, ...]) -> Iterator[Scene]:
-    """Scenes without end for one place of an endless series, to choose from.
+    """Endlessly many candidate scenes for one index of an endless series.
 
     Args:
-        root: which series.
-        index: which place of it.
+        root: seed of the series.
+        index: index in the series.
         kinds: kinds to choose among, out of `KINDS`.
     """
     for attempt in itertools.count():
@@ -26,11 +26,11 @@ def compositions(root: int, index: int, kinds: tuple[str, ...]) -> Iterator[Scen
 
 
 def compose(root: int, index: int, kinds: tuple[str, ...]) -> Scene:
-    """The scene at one place of an endless series.
+    """The scene at one index of an endless series.
 
     Args:
-        root: which series.
-        index: which scene of it.
+        root: seed of the series.
+        index: index in the series.
         kinds: kinds to choose among, out of `KINDS`.
     """
     return _composed(root, (index,), kinds)
@@ -38,7 +38,7 @@ def compose(root: int, index: int, kinds: tuple[str, ...]) -> Scene:
 
 def _composed(root: int, place: tuple[int, ...], kinds: tuple[str, ...]) -> Scene:
     state = np.random.SeedSequence(root, spawn_key=place).generate_state(4)
-    # Composing takes hundreds of single numbers, which the standard library deals fifty times faster than numpy.
+    # Composing draws hundreds of single numbers, at which the standard library is fifty times faster than NumPy.
     dice = random.Random(int.from_bytes(state.tobytes(), "little"))
     kind = dice.choice(kinds)
     return compose_table(dice) if kind == "still_life" else compose_outdoors(kind, dice)

@@ -1,4 +1,4 @@
-"""What is in a scene, in words and numbers: what captions are written and pictures drawn from."""
+"""Describes a scene in words and numbers; captions are written and pictures drawn from these descriptions."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ IMPLIED = {
     ("snow", "white"), ("lemon", "yellow"), ("orange", "orange"), ("plum", "purple"),
     ("lemons", "yellow"), ("oranges", "orange"), ("plums", "purple"),
 }  # fmt: skip
-"""Nouns that say their colour themselves."""
+"""Nouns that imply their colour, with that colour."""
 
 _PLURALS = {"church": "churches", "bush": "bushes", "dress": "dresses"}
 
@@ -19,12 +19,12 @@ def plural(noun: str) -> str:
 
 
 def coloured(colour: str | None, noun: str) -> str:
-    """A noun with its colour word, unless it has none or says it itself."""
+    """A noun with its colour word, unless it has no colour or implies it."""
     return noun if colour is None or (noun, colour) in IMPLIED else f"{colour} {noun}"
 
 
 def promised_colour(name: str) -> str | None:
-    """The colour that a name says its bearer has, or None."""
+    """The colour that a name states or implies, or None."""
     first = name.split(" ")[0]
     return dict(IMPLIED).get(name) or (first if first in COLOURS else None)
 
@@ -36,13 +36,13 @@ class Thing:
     Attributes:
         kind: what it is, a noun ("house", "apple").
         colour: its colour word.
-        part: what it has or holds that is named too ("roof", "sail", "flowers", "hat"), or None.
+        part: a part or load of it that captions name too ("roof", "sail", "flowers", "hat"), or None.
         part_colour: colour word of that part.
-        x, y: where its foot stands, in shares of the width and the height of the canvas.
+        x, y: position of its foot, in shares of the width and the height of the canvas.
         size: its height, in shares of the shorter side.
         facing: -1 (left) or 1 (right).
-        style: which of the ways of drawing it.
-        seed: where the rest comes from (exact colours, proportions, texture).
+        style: number of the way in which it is drawn.
+        seed: seed of the rest (exact colours, proportions, texture).
     """
 
     kind: str
@@ -58,7 +58,7 @@ class Thing:
 
     @property
     def name(self) -> str:
-        """What captions and labels call it; of a person, the coloured part is the clothing."""
+        """Its name in captions and labels; a person is named by the clothing, which has the colour."""
         if self.kind == "person":
             return f"{self.colour} {self.clothing}"
         return coloured(self.colour, self.kind)
@@ -70,7 +70,7 @@ class Thing:
 
     @property
     def part_name(self) -> str | None:
-        """What captions and labels call its named part."""
+        """Name of its part in captions and labels."""
         return None if self.part is None else coloured(self.part_colour, self.part)
 
 
@@ -84,7 +84,7 @@ class Sky:
         weather: clear, cloudy, rain, snow or mist.
         clouds: share of it that clouds cover, 0 to 0.6.
         body: "sun", "moon" or None.
-        body_x, body_y: where that stands, in shares of the canvas.
+        body_x, body_y: position of sun or moon, in shares of the canvas.
     """
 
     colour: str
@@ -102,9 +102,10 @@ class Ridge:
 
     Attributes:
         kind: "mountains", "hills" or "forest".
-        colour: its colour word; None for snow-capped mountains, which have no single one.
-        base: y of its foot, height: of its highest top above it; both in shares of the height.
-        seed: its outline and texture.
+        colour: its colour word; None for snow-capped mountains, which have no single colour.
+        base: y of its foot, in shares of the height.
+        height: height of its highest top above the foot, in shares of the height.
+        seed: seed of its outline and texture.
     """
 
     kind: str
@@ -115,7 +116,7 @@ class Ridge:
 
     @property
     def name(self) -> str:
-        """What captions and labels call it."""
+        """Its name in captions and labels."""
         return "snow-capped mountains" if self.colour is None else f"{self.colour} {self.kind}"
 
 
@@ -137,7 +138,7 @@ class Ground:
 
     @property
     def name(self) -> str:
-        """What captions and labels call it."""
+        """Its name in captions and labels."""
         return coloured(self.colour, self.kind)
 
 
@@ -180,15 +181,15 @@ class Indoors:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """All of a picture.
+    """Everything in a picture.
 
     Attributes:
-        kind: which kind of scene.
-        seed: where textures and phrasing come from.
-        light_side: where the light comes from, -1 (left) to 1 (right).
-        light_height: 0 (horizon) to 1 (zenith).
-        place: where it is.
-        things: what is there, the subject first.
+        kind: kind of scene.
+        seed: seed of textures and of the caption's phrasing.
+        light_side: side that the light comes from, -1 (left) to 1 (right).
+        light_height: height of the light, 0 (horizon) to 1 (zenith).
+        place: the place.
+        things: the things in it, the subject first.
     """
 
     kind: str

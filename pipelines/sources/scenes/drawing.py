@@ -1,4 +1,4 @@
-"""Scenes in pixels, at any size."""
+"""Draws scenes at any size."""
 
 import cv2
 import numpy as np
@@ -101,7 +101,7 @@ def _outdoors(scene: Scene, place: Outdoors, height_px: int, width_px: int) -> C
 
 
 def _saliency(scene: Scene, thing: Thing) -> float:
-    """The subject draws the eye most, and of several alike (a row of houses) what is large and near the middle."""
+    """Saliency of a thing: the subject has the most; among equals (a row of houses), large and central ones do."""
     return (3.0 if thing.kind == scene.things[0].kind else 2.0) + thing.size - 0.3 * abs(thing.x - 0.5)
 
 
@@ -119,18 +119,18 @@ def _float(canvas: Canvas, scene: Scene, thing: Thing, water: int, haze: Colour)
 
 
 def _grade(canvas: Canvas, seed: int) -> None:
-    """The last touch: a trace of tooth, and corners a little darker."""
+    """Finish the picture: add a trace of the paper's texture, and darken the corners a little."""
     height, width = canvas.height, canvas.width
-    tooth = 0.008 * fractal_noise(height, width, 0.012 * canvas.unit, seed % 9859, 2)
+    texture = 0.008 * fractal_noise(height, width, 0.012 * canvas.unit, seed % 9859, 2)
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
     corner = 1.02 - 0.08 * np.clip((x**2 + y**2) / 2, 0, 1) ** 2
     canvas.image *= corner[..., None]
-    canvas.image += tooth[..., None]
+    canvas.image += texture[..., None]
 
 
 def _keep_promises(canvas: Canvas) -> None:
-    """Shift the rare object whose mean colour no longer bears its name, after all that fell on it, until it does."""
+    """Shift the colours of an object if its mean colour no longer has its name, which happens rarely, until it does."""
     np.clip(canvas.image, 0, 1, out=canvas.image)
     flat = canvas.labels.ravel()
     counts = np.bincount(flat, minlength=len(canvas.names))

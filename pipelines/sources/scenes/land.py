@@ -26,7 +26,7 @@ def paint_ridge(canvas: Canvas, ridge: Ridge, haze: Colour) -> None:
     if ridge.kind == "mountains":
         bumps = fractal_noise(height, width, 0.2 * unit, seed, 5, stretch=0.5, gain=0.45)
         swell = bumps * np.float32(0.026 * unit)
-        # The slope of the crest carries on downwards, so that faces hang together with the outline.
+        # The slope of the crest continues downwards, so that the faces match the outline.
         slope = np.gradient(crest)[None, :].astype(np.float32)
         shade = 0.8 * relief(swell, canvas.light) + 0.5 * np.clip(slope * -canvas.light.side, -1, 1) * up - 0.2
     elif ridge.kind == "forest":
@@ -80,7 +80,7 @@ def _profile(kind: str, width: int, rng: np.random.Generator) -> Field:
 
 
 def _below(canvas: Canvas, crest: Field, bottom_px: float) -> Mask:
-    """Everything between a crest, (width,) y in pixels, and a level."""
+    """The mask of everything between a crest, (width,) y in pixels, and the level `bottom_px`."""
     mask = canvas.frame(0, float(crest.min()), canvas.width, min(bottom_px, canvas.height))
     if mask.alpha.size:
         y, _ = mask.grid()
@@ -90,7 +90,7 @@ def _below(canvas: Canvas, crest: Field, bottom_px: float) -> Mask:
 
 
 def paint_ground(canvas: Canvas, ground: Ground, top: float, haze: Colour, seed: int, rolling: float = 0.012) -> None:
-    """The land from `top` down, `rolling` up and down by that much; both in shares of the height."""
+    """Paint the land below `top`, whose edge rises and falls by `rolling`; both are shares of the height."""
     rng = np.random.default_rng(seed + 2)
     unit, width = canvas.unit, canvas.width
     low, high = {"snow": (0.35, 1.0), "beach": (0.5, 1.0), "street": (0.3, 0.9)}.get(ground.kind, (0.25, 0.85))
@@ -112,7 +112,7 @@ def paint_ground(canvas: Canvas, ground: Ground, top: float, haze: Colour, seed:
     if ground.kind == "street":
         shade = shade - 0.5 * _cobbles(height, width, unit)
     colours = shaded(colour, shade, canvas.light)
-    # Warm and cool patches: land is never of one hue.
+    # Warm and cool patches, as land never has a single hue.
     hue = np.array([0.05, 0.02, -0.05], np.float32) * (0.3 if ground.kind in ("snow", "street") else 1.0)
     colours = colours + (broad * 0.8 + fine * 0.4)[..., None] * hue
     air = (0.45 * (1 - near) ** 3)[..., None]

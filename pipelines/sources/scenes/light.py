@@ -15,9 +15,9 @@ class Light:
     """The light of a scene.
 
     Attributes:
-        side: where it comes from, -1 (left) to 1 (right).
-        height: how high it stands, 0 (horizon) to 1 (zenith).
-        warm: (3,) colour that lit surfaces lean to.
+        side: side that it comes from, -1 (left) to 1 (right).
+        height: height of its source, 0 (horizon) to 1 (zenith).
+        warm: (3,) colour towards which lit surfaces are shifted.
         cool: (3,) factor on the colour of surfaces in full shade.
         tint: (3,) factor on every colour of the scene.
         strength: contrast between light and shade, 0 to 1.
@@ -38,13 +38,13 @@ class Light:
 
 
 def shaded(mean_colour: Colour, shade: Field, light: Light, alpha: Field | None = None) -> NDArray[np.float32]:
-    """Colour of a surface in light and shade whose mean stays that colour, so that captions stay true.
+    """Colours of a surface in light and shade whose mean stays `mean_colour`, so that captions stay true.
 
     Args:
-        mean_colour: (3,) of the surface.
+        mean_colour: (3,) colour of the surface.
         shade: (H, W) from -1 (full shade) to 1 (full light).
         light: the light of the scene.
-        alpha: (H, W) where the surface is, in [0, 1]; the mean is taken there. None takes the mean nowhere.
+        alpha: (H, W) coverage of the surface in [0, 1], which weights the mean. None leaves the mean uncorrected.
 
     Returns:
         (H, W, 3) float32 in [0, 1].
@@ -71,7 +71,7 @@ def settled(colours: NDArray[np.float32], weight: Field, mean_colour: Colour) ->
     total = float(cv2.sumElems(weight)[0]) if weight.size else 0.0
     if total <= 0:
         return colours
-    # Not a product of matrices: BLAS adds up in another order with another number of threads.
+    # Not a matrix product: the order of BLAS's sums depends on its number of threads.
     mean = (np.array(cv2.sumElems(colours * weight[..., None])[:3]) / total).astype(np.float32)
     return np.asarray(np.clip(colours + (mean_colour - mean), 0.0, 1.0), np.float32)
 

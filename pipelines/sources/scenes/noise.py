@@ -14,7 +14,7 @@ _SIZE = 256
 
 @lru_cache(maxsize=1)
 def _lattice() -> Field:
-    """The random values that all fields share; seeds choose where on it a field begins."""
+    """The random values that all fields share; a seed chooses where in the lattice a field begins."""
     return (np.random.default_rng(7).random((_SIZE, _SIZE), np.float32) * 2 - 1) * 1.4
 
 
@@ -38,12 +38,12 @@ def fractal_noise(
     """Several octaves of noise, about [-1, 1].
 
     Args:
-        height, width: of the field.
+        height, width: size of the field.
         cell_px: height of the coarsest cells; each octave halves it.
-        seed: which field.
-        octaves: how many, at most.
-        stretch: how much wider than high the cells are.
-        gain: weight of each octave in terms of the coarser one.
+        seed: chooses the field.
+        octaves: the most octaves.
+        stretch: ratio of the cells' width to their height.
+        gain: ratio of the weight of each octave to that of the coarser one.
     """
     field = np.zeros((height, width), np.float32)
     weight, total = 1.0, 0.0
@@ -62,11 +62,11 @@ def ground_noise(height: int, width: int, unit_px: float, cells: float, seed: in
     """Noise lying on a plane seen in perspective: (height, width) from the horizon to the viewer, about [-1, 1].
 
     Args:
-        height, width: of the field; row 0 is the horizon.
+        height, width: size of the field; row 0 is the horizon.
         unit_px: shorter side of the canvas.
-        cells: how many cells lie across `unit_px` at the near edge.
-        seed: which field.
-        stretch: how much wider than high the cells are where the plane is near.
+        cells: number of cells across `unit_px` at the near edge.
+        seed: chooses the field.
+        stretch: ratio of the cells' width to their height where the plane is near.
     """
     below = (np.arange(height, dtype=np.float32) + 1.0) / unit_px
     near = max(height / unit_px, 0.15)

@@ -1,4 +1,4 @@
-"""What stands where under the sky."""
+"""Composes outdoor scenes: the place, and what stands where in it."""
 
 import random
 from dataclasses import replace
@@ -18,7 +18,7 @@ _SKIES = {
     "red": (5, ("sunset",)),
     "white": (4, ("day",)),
 }
-"""Weight of each sky, and the times of day it may be."""
+"""Colour of the sky -> its weight, and the times of day that it may be."""
 
 _WEATHER = {
     "grey": ("cloudy", "rain", "snow", "mist"),
@@ -134,7 +134,7 @@ def _ridges(horizon: float, water: str | None, ground: Ground, kind: str, dice: 
 
 
 def _things(kind: str, place: Outdoors, dice: random.Random) -> list[Thing]:
-    """The subject on a third of the picture, then what else there is room for."""
+    """The subject on a third or in the middle of the picture, then other things where there is room."""
     subject_x = dice.choice((dice.uniform(0.3, 0.4), dice.uniform(0.6, 0.7), dice.uniform(0.45, 0.55)))
     subject = _subject(kind, place, subject_x, dice)
     things = subject
@@ -148,7 +148,7 @@ def _things(kind: str, place: Outdoors, dice: random.Random) -> list[Thing]:
 
 
 def _grove(tree: Thing, things: list[Thing], place: Outdoors, dice: random.Random) -> list[Thing]:
-    """More trees like one beside it, smaller and farther away."""
+    """More trees of the same kind beside a tree, smaller and farther away."""
     more: list[Thing] = []
     for step in (0.55, -0.55, 1.05)[: dice.choice((1, 2, 3))]:
         size = tree.size * dice.uniform(0.65, 0.85)
@@ -193,7 +193,7 @@ def _subject(kind: str, place: Outdoors, x: float, dice: random.Random) -> list[
 
 
 def _foot(place: Outdoors, dice: random.Random) -> float:
-    """How low in the picture a building may stand."""
+    """y of the foot of a building, in shares of the height."""
     if place.water is None:
         return dice.uniform(0.68, 0.82)
     if place.water.kind == "lake":
@@ -237,7 +237,7 @@ def _boats(place: Outdoors, x: float, dice: random.Random) -> list[Thing]:
 
 
 def _extra(kind: str, place: Outdoors, things: list[Thing], dice: random.Random) -> Thing | None:
-    """A tree, a bush or a small house where nothing else stands, or None if there is no room."""
+    """A tree, a bush, a building or a person where nothing else stands; None if there is no room."""
     if place.water is not None and place.water.kind == "sea":
         return None
     what = dice.choice(_EXTRAS + (("house", "church") if kind == "landscape" else ()))
@@ -271,7 +271,7 @@ def _extra(kind: str, place: Outdoors, things: list[Thing], dice: random.Random)
 
 
 def _width(thing: Thing) -> float:
-    """About how wide a thing is, in shares of the shorter side."""
+    """Approximate width of a thing, in shares of the shorter side."""
     ratios = {
         "house": 1.4,
         "barn": 1.5,

@@ -1,4 +1,4 @@
-"""The twelve colour words of the captions, and what each may look like."""
+"""The twelve colour words of the captions, and the colours that each may have."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ VOCABULARY: dict[str, tuple[tuple[int, int, int], ...]] = {
     "grey": ((98, 100, 104), (140, 140, 143), (170, 170, 173)),
     "black": ((22, 22, 28), (46, 46, 54)),
 }
-"""Typical sRGB values of each name, from dark to light; a colour bears the name of the one nearest to it in Lab."""
+"""Typical sRGB values of each name, from dark to light; a colour has the name of the value nearest to it in Lab."""
 
 COLOURS = tuple(VOCABULARY)
 
@@ -39,7 +39,7 @@ def to_lab(rgb: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
 
 
-# Olive and magenta lie between the names, and nobody agrees which they are: they belong to none.
+# Olive and magenta are between the names, and people disagree about what to call them, so they have no name here.
 _NAMELESS = ((104, 98, 36), (132, 124, 58), (164, 156, 80), (196, 70, 176))
 _ANCHORS = np.array([*(rgb for shades in VOCABULARY.values() for rgb in shades), *_NAMELESS], np.float64) / 255
 _ANCHORS_LAB = to_lab(_ANCHORS)
@@ -47,7 +47,7 @@ _OWNER = np.array([*(i for i, shades in enumerate(VOCABULARY.values()) for _ in 
 
 
 def clearance(rgb: NDArray[np.floating], name: str) -> float:
-    """How surely a colour bears a name: Lab distance to the nearest other colour less that to this name."""
+    """How clearly a colour has a name: Lab distance to the nearest value of another name minus that to this name's."""
     distances = np.linalg.norm(_ANCHORS_LAB - to_lab(rgb), axis=1)
     own = COLOURS.index(name) == _OWNER
     return float(distances[~own].min() - distances[own].min())
@@ -58,8 +58,8 @@ def swatch(name: str, rng: np.random.Generator, low: float = 0.0, high: float = 
 
     Args:
         name: one of `COLOURS`.
-        rng: where the variation comes from.
-        low, high: part of the name's range from dark (0) to light (1) to stay in.
+        rng: random numbers for the variation.
+        low, high: ends of the part of the name's range, from dark (0) to light (1), that is used.
 
     Returns:
         (3,) sRGB in [0, 1], at least 8 Lab units clear of other names.
@@ -68,7 +68,7 @@ def swatch(name: str, rng: np.random.Generator, low: float = 0.0, high: float = 
     place = rng.uniform(low, high) * (len(shades) - 1)
     below = min(int(place), len(shades) - 2)
     between = shades[below] + (place - below) * (shades[below + 1] - shades[below])
-    # Muted colours paint better than pure ones, and greys must not lean to a hue.
+    # Muted colours paint better than pure ones, and greys must not tend to a hue.
     spread, mute = (0.008, 0.0) if name in ("white", "grey", "black") else (0.03, rng.uniform(0.0, 0.35))
     muted = between + mute * (float(between @ _GREY) - between)
     for share in (1.0, 0.6, 0.3):
@@ -79,11 +79,11 @@ def swatch(name: str, rng: np.random.Generator, low: float = 0.0, high: float = 
 
 
 def lit_by(rgb: Colour, name: str, tint: NDArray[np.float32]) -> Colour:
-    """A colour as the light of the day shows it, tinted as far as its name allows.
+    """A colour in the light of the scene, tinted as far as its name allows.
 
     Args:
         rgb: (3,) sRGB under neutral light.
-        name: the word that must stay true.
+        name: the colour word that must stay true.
         tint: (3,) factor of the light on each channel.
     """
     return leaning(rgb, name, (rgb * tint).astype(np.float32))
@@ -92,14 +92,14 @@ def lit_by(rgb: Colour, name: str, tint: NDArray[np.float32]) -> Colour:
 def leaning(rgb: Colour, name: str, goal: NDArray[np.float32], most: float = 1.0) -> Colour:
     """A named colour moved towards another, `most` of the way or as far as its name allows."""
     for share in (most, 0.75 * most, 0.5 * most, 0.25 * most):
-        leant = np.clip(rgb + share * (goal - rgb), 0.0, 1.0).astype(np.float32)
-        if clearance(leant, name) > 6:
-            return leant
+        moved = np.clip(rgb + share * (goal - rgb), 0.0, 1.0).astype(np.float32)
+        if clearance(moved, name) > 6:
+            return moved
     return rgb
 
 
 def towards(rgb: NDArray[np.floating], name: str) -> NDArray[np.float64]:
-    """The first colour that surely bears the name, on the way from a (3,) sRGB colour to a typical one of that name."""
+    """The first colour that clearly has the name, on the way from a (3,) sRGB colour to a typical one of that name."""
     own = np.array(VOCABULARY[name], np.float64) / 255
     goal = own[np.linalg.norm(to_lab(own) - to_lab(rgb), axis=1).argmin()]
     for share in np.linspace(0, 1, 9):

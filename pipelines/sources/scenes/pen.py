@@ -1,4 +1,4 @@
-"""Drawing one thing in its own coordinates: the foot at (0, 0), x to where it faces, y up, its height 1."""
+"""Draws one thing in its own coordinates: its foot is at (0, 0), x points to where it faces, y up, its height is 1."""
 
 import cv2
 import numpy as np
@@ -11,17 +11,17 @@ from pipelines.sources.scenes.noise import Field, fractal_noise
 from pipelines.sources.scenes.palette import Colour
 
 Points = ArrayLike
-"""(N, 2) coordinates of the thing."""
+"""(N, 2) points in the thing's coordinates."""
 
 
 class Pen:
     """Puts the parts of one thing on the canvas.
 
     Attributes:
-        canvas: what is drawn on.
-        rng: the random numbers of the thing.
+        canvas: the canvas that is drawn on.
+        rng: random numbers for the thing.
         scale: pixels per unit of the thing's coordinates.
-        side: where the light comes from in the thing's coordinates, -1 to 1.
+        side: side that the light comes from, in the thing's coordinates, -1 to 1.
     """
 
     def __init__(self, canvas: Canvas, thing: Thing) -> None:
@@ -39,7 +39,7 @@ class Pen:
         return named(name, self.rng, self.canvas.light, low, high)
 
     def at(self, points: Points) -> NDArray[np.float64]:
-        """The thing's coordinates to pixels of the canvas: (N, 2) to (N, 2)."""
+        """Convert the thing's coordinates to pixels of the canvas: (N, 2) to (N, 2)."""
         local = np.asarray(points, np.float64)
         return np.stack(
             [self.x + self.thing.facing * local[:, 0] * self.scale, self.y - local[:, 1] * self.scale], axis=1
@@ -64,10 +64,11 @@ class Pen:
 
         Args:
             mask: its shape.
-            mean_colour: of the filled shape.
-            label: its label; None leaves the labels alone.
-            level: factor on the mean colour: above 1 for parts in the light, below for parts in the shade.
-            across: how much lighter the side to the light is, down: how much darker the foot is; 0 to 1.
+            mean_colour: mean colour of the filled shape.
+            label: its label; None leaves the labels unchanged.
+            level: factor on the mean colour: above 1 for parts in the light, below 1 for parts in the shade.
+            across: how much lighter the side towards the light is, 0 to 1.
+            down: how much darker the foot is, 0 to 1.
             texture: (h, w) like the mask, added to the shade.
         """
         height, width = mask.alpha.shape
@@ -99,8 +100,8 @@ class Pen:
 
         Args:
             circles: (N, 3) x, y and radius of the balls, in the thing's coordinates.
-            mean_colour: of the shape.
-            label: its label; None leaves the labels alone.
+            mean_colour: mean colour of the shape.
+            label: its label; None leaves the labels unchanged.
             rough: how ragged the edge is, in shares of the thing's height.
             leafy: height of the relief of leaves or fur, in shares of the thing's height.
             fall: how much darker the lower parts are, 0 to 1.
@@ -130,7 +131,7 @@ class Pen:
             cell = max(2.0, 0.09 * self.scale)
             leaves = fractal_noise(height, width, cell, self.thing.seed % 9941, 4, gain=0.6)
             swell += np.float32(leafy * self.scale) * leaves
-            # Without this the seams between the balls show as creases.
+            # Without the blur, the seams between the balls would show as creases.
             blur_px = max(0.5, 0.02 * self.scale)
             swell = np.asarray(cv2.GaussianBlur(swell, (0, 0), blur_px, borderType=cv2.BORDER_REPLICATE), np.float32)
         shade = relief(swell, self.canvas.light) - 0.15
@@ -164,7 +165,7 @@ class Pen:
         self.fill(self.mask(outline), mean_colour, label, across=0.6)
 
     def cast(self, width: float, length: float, amount: float = 0.75) -> None:
-        """The shadow on the ground, `width` wide at the foot, `length` long, in the thing's coordinates."""
+        """Paint the shadow on the ground, `width` wide at the foot and `length` long, in the thing's coordinates."""
         light = self.canvas.light
         away = -np.sign(light.side) * length * (0.5 + 0.5 * abs(light.side))
         far = self.thing.facing * away

@@ -1,4 +1,4 @@
-"""A scene's subject alone, large and in the middle: pictures that show what their words name at 64 px."""
+"""A scene's subject alone, large and in the middle, so that pictures of 64 px show what their captions name."""
 
 import random
 from dataclasses import replace
@@ -6,21 +6,21 @@ from dataclasses import replace
 from pipelines.sources.scenes.description import Indoors, Outdoors, Scene, Thing
 from pipelines.sources.scenes.table import FRUIT
 
-_SPAN = 0.64  # of the larger side of the subject, in shares of the shorter side of the picture
-_FOOT = 0.84  # y where it stands, if nothing binds it to a shore
-_DRIFT = 0.03  # largest distance from the middle
-_MARGIN = 0.04  # above it
-_BODY_REACH = 0.07  # of sun and moon around their middle
+_SPAN = 0.64  # larger side of the subject, in shares of the shorter side of the picture
+_FOOT = 0.84  # y of its foot, unless it stands on a shore
+_DRIFT = 0.03  # largest distance from the middle of the picture
+_MARGIN = 0.04  # free space above it
+_BODY_REACH = 0.07  # radius around the middle of sun or moon
 _SIDES = {
     "house": (1.4, 1.0), "barn": (1.5, 1.0), "church": (1.1, 1.0), "tower": (0.5, 1.0), "lighthouse": (0.5, 1.0),
     "windmill": (1.0, 1.2), "person": (0.5, 1.1), "rowing boat": (2.76, 1.0), "cow": (1.5, 1.0), "horse": (1.4, 1.1),
     "dog": (1.4, 1.0), "cat": (1.4, 1.0), "sheep": (1.2, 1.0), "bush": (1.2, 1.0), "bottle": (0.3, 1.0),
     "vase": (1.1, 2.2), "bowl": (2.1, 1.3), "cup": (1.5, 1.0), "jug": (1.2, 1.0), "candle": (0.4, 1.15),
 }  # fmt: skip
-"""About how wide and how high things are for a size of 1."""
+"""Approximate width and height of things for a size of 1."""
 
 MOUNTAINS = "mountains"
-"""The subject of a place where mountains rise and nothing stands."""
+"""The subject of a scene that has mountains and no things."""
 
 SUBJECTS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("house", "church"), ("building", "landscape")),
@@ -30,11 +30,11 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("tree", "pine tree", "bush", MOUNTAINS), ("landscape",)),
     **dict.fromkeys(("bottle", "vase", "bowl", "jug", "cup", "candle", *FRUIT), ("still_life",)),
 }
-"""What may be asked for as a subject, and the kinds of scenes that have it."""
+"""Subject that may be asked for -> the kinds of scenes that have it."""
 
 
 def portrait(scene: Scene) -> Scene:
-    """The same place with what the scene is about alone; a place where nothing stands stays as it is."""
+    """The same place with its subject alone; a scene without things stays as it is."""
     return _alone(scene.things[0], scene) if scene.things else scene
 
 
@@ -64,7 +64,7 @@ def _in_the_middle(thing: Thing, place: Outdoors | Indoors, dice: random.Random)
             y = max(y, min(_FOOT, place.water.bottom - 0.08))
     size = min(_SPAN / max(wide, high), (y - _MARGIN) / high)
     x = 0.5 + dice.uniform(-_DRIFT, _DRIFT)
-    # A house of a row has its neighbours' walls for its own: `style` counts the row.
+    # `style` of a house is the length of its row, whose houses share walls; a single house has 0.
     return replace(thing, x=x, y=y, size=size, style=0 if thing.kind == "house" else thing.style)
 
 

@@ -1,4 +1,4 @@
-"""Skies: gradient, glow, clouds, sun, moon and stars, and what falls from them."""
+"""Skies: gradient, glow, clouds, sun, moon and stars, and falling rain and snow."""
 
 import cv2
 import numpy as np
@@ -27,7 +27,7 @@ _MOODS: dict[str, tuple[Colour, Colour, Colour, float]] = {
     "white": (_rgb(1.0, 1.0, 1.0), _rgb(0.62, 0.65, 0.72), _rgb(0.98, 0.99, 1.0), 0.6),
     "black": (_rgb(0.72, 0.78, 0.95), _rgb(0.3, 0.32, 0.46), _rgb(0.58, 0.62, 0.78), 0.8),
 }
-"""For each sky: colour of the light, factor of the shade, tint of all colours, contrast."""
+"""Colour of the sky -> colour of the light, factor of the shade, tint of all colours, contrast."""
 
 
 _GRADIENTS = {
@@ -42,7 +42,7 @@ _GRADIENTS = {
     "white": ((0.8, 0.83, 0.88), (0.97, 0.96, 0.94)),
     "black": ((0.03, 0.04, 0.1), (0.16, 0.19, 0.3)),
 }
-"""What each sky leans to at the zenith and at the horizon."""
+"""Colour of the sky -> the tones that it tends towards at the zenith and at the horizon."""
 
 
 def sky_light(sky: Sky, side: float, height: float) -> Light:
@@ -55,13 +55,13 @@ def paint_sky(canvas: Canvas, sky: Sky, horizon: float, seed: int) -> Colour:
     """Paint the sky over the whole canvas.
 
     Args:
-        canvas: what is painted on.
+        canvas: the canvas that is painted on.
         sky: the sky.
-        horizon: where it ends, in shares of the height.
-        seed: of its clouds.
+        horizon: y at which it ends, in shares of the height.
+        seed: seed of its clouds.
 
     Returns:
-        (3,) colour of the air at the horizon, into which far things fade.
+        (3,) colour of the air at the horizon, into which distant things fade.
     """
     rng = np.random.default_rng(seed)
     height, width = canvas.height, canvas.width
@@ -122,7 +122,7 @@ def _body(canvas: Canvas, sky: Sky, colours: NDArray[np.float32]) -> None:
 
 
 def _clouds(canvas: Canvas, sky: Sky, horizon: float, sky_colour: Colour, rng: np.random.Generator) -> None:
-    """Heaped clouds when the sky is cloudy; else a few wisps that belong to the sky."""
+    """Heaped clouds if the sky is cloudy; a few wisps, which have the sky's label, if it is clear."""
     height, width = min(canvas.height, int(horizon * canvas.height) + 2), canvas.width
     seed = int(rng.integers(1 << 20))
     if sky.weather != "cloudy":
@@ -152,20 +152,20 @@ def _clouds(canvas: Canvas, sky: Sky, horizon: float, sky_colour: Colour, rng: n
     under = sky_colour * (0.7 + 0.3 * canvas.light.cool)
     colours = under + light_on * (top - under)
     label = canvas.label("clouds", 0.3)
-    # The label takes the rim too, so that what is called the sky has the sky's colour.
+    # The label covers the clouds' rim too, so that pixels labelled as sky have the sky's colour.
     canvas.paint(Mask(0, 0, (alpha * 0.92).astype(np.float32)), colours.astype(np.float32))
     canvas.labels[:height][alpha > 0.25] = label
 
 
 def paint_mist(canvas: Canvas, horizon: float, haze: Colour, seed: int) -> None:
-    """A bank of mist before all that is painted so far, thickest on the horizon; it bears no label."""
+    """Paint a bank of mist over everything painted so far, thickest on the horizon; it has no label."""
     y = ((np.arange(canvas.height, dtype=np.float32)[:, None] + 0.5) / canvas.height - horizon - 0.02) / 0.1
     drift = 0.75 + 0.25 * fractal_noise(canvas.height, canvas.width, 0.15 * canvas.unit, seed % 9001, 3, stretch=4.0)
     canvas.paint(Mask(0, 0, (0.6 * np.exp(-(y**2)) * np.clip(drift, 0, 1)).astype(np.float32)), haze)
 
 
 def paint_fall(canvas: Canvas, sky: Sky, seed: int) -> None:
-    """Rain or snow before everything else; they bear no label, being everywhere."""
+    """Paint rain or snow over everything else; they have no label, as they are everywhere."""
     rng = np.random.default_rng(seed + 1)
     unit, height, width = canvas.unit, canvas.height, canvas.width
     if sky.weather == "rain":

@@ -1,4 +1,4 @@
-"""The endless, licence-free source of captioned pictures."""
+"""A source of endlessly many captioned pictures, drawn by this program and free of licences."""
 
 import hashlib
 import random
@@ -22,7 +22,7 @@ from pipelines.sources.source import ComputedPictures, Picture, RefusedPicture, 
 from training.data.layout import MOST_SEQUENCES
 
 GENERATOR = "scenes-1"
-"""Version of the generator: raise it with every change that shows in pictures or captions."""
+"""Version of the generator; raise it with every change that alters pictures or captions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,14 +30,14 @@ class ScenesSource:
     """Landscapes, still lifes, buildings, boats and figures, drawn from nothing but a number.
 
     Attributes:
-        seed: which endless series of scenes, 0 or more.
-        num_pictures: how many `index(None)` gives, 1 to `MOST_SEQUENCES`.
+        seed: number of the endless series of scenes, 0 or more.
+        num_pictures: number of pictures that `index(None)` gives, 1 to `MOST_SEQUENCES`.
         kinds: kinds of scenes to choose among.
         alone: whether the subject stands alone, large and in the middle.
-        subjects: with `alone`, what stands there by turns, each as often, in another order each round: out of
-            `portrait.SUBJECTS`, or `all` of them. None: what scenes are about, which is a sheep far less often than a
-            sailboat.
-        wording: of captions: `plain`, or `varied` as people's own sentences are.
+        subjects: with `alone`, the subjects out of `portrait.SUBJECTS`, or `all` of them. They take turns in rounds:
+            each occurs once per round, in another order each time. None for the scenes' own subjects, which occur in
+            unequal numbers: a sheep far less often than a sailboat.
+        wording: wording of captions: `plain`, or `varied` as in people's own sentences.
     """
 
     seed: int = 0
@@ -59,17 +59,17 @@ class ScenesSource:
 
     def _choose_subjects(self) -> None:
         if not self.alone:
-            raise ConfigError("subjects", _told(self.subjects), "null, as it needs alone=true")
+            raise ConfigError("subjects", _as_list(self.subjects), "null, as it needs alone=true")
         possible = tuple(name for name, kinds in SUBJECTS.items() if set(kinds) & set(self.kinds))
         chosen = possible if self.subjects == "all" else tuple(self.subjects or ())
         if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(possible):
             allowed = f"null, all, or a list of {', '.join(possible)}, each once"
-            raise ConfigError("subjects", _told(self.subjects), allowed)
+            raise ConfigError("subjects", _as_list(self.subjects), allowed)
         object.__setattr__(self, "subjects", chosen)
 
     @property
     def brings_labels(self) -> bool:
-        """True: scenes know their objects."""
+        """True, since scenes know their objects."""
         return True
 
     def index(self, limit: int | None) -> Sequence[SourceEntry]:
@@ -77,7 +77,7 @@ class ScenesSource:
         return _Series(self, range(self.num_pictures if limit is None else limit))
 
     def entry(self, index: int) -> SourceEntry:
-        """The scene at one place of the series."""
+        """The entry of the scene with this index in the series."""
         subject = self._subject(index)
         name = f"/{subject.replace(' ', '-')}" if subject else ""
         return SourceEntry(
@@ -89,7 +89,7 @@ class ScenesSource:
         )
 
     def sha256(self, index: int) -> str:
-        """Hash of all that decides a scene."""
+        """Hash of everything that decides a scene's picture."""
         recipe = f"{GENERATOR} seed={self.seed} index={index} kinds={','.join(self.kinds)}"
         subject = self._subject(index)
         recipe += (" alone" if self.alone else "") + (f" subject={subject}" if subject else "")
@@ -106,7 +106,7 @@ class ScenesSource:
         return caption(scene) if self.wording == "plain" else reworded(caption(scene), scene.seed)
 
     def scene(self, index: int) -> Scene:
-        """What is at one place of the series."""
+        """The scene with this index in the series."""
         subject = self._subject(index)
         if subject is not None:
             kinds = tuple(kind for kind in self.kinds if kind in SUBJECTS[subject])
@@ -116,7 +116,7 @@ class ScenesSource:
         return portrait(composition) if self.alone else composition
 
     def load(self, entry: SourceEntry, framing: Framing, ground: Ground = WHITE) -> Picture:
-        """Draw a scene at the size asked for; fit and ground have nothing to do, as scenes fill any shape."""
+        """Draw a scene at the framing's size; `fit` and `ground` are not used, as scenes fill any shape."""
         if not entry.locator.isdecimal():
             raise RefusedPicture(f"{entry.id}: {entry.locator!r} is not the number of a scene")
         return draw(self.scene(int(entry.locator)), framing.height_px, framing.width_px)
@@ -124,12 +124,13 @@ class ScenesSource:
 
 @lru_cache(maxsize=64)
 def _turns(seed: int, round_number: int, count: int) -> tuple[int, ...]:
-    """The order of one round. In the same order each time, two subjects and four renderers would meet in step."""
+    """The order of one round. If all rounds had the same order, a subject would always meet the same renderers."""
     state = np.random.SeedSequence(seed, spawn_key=(round_number, 0, 0)).generate_state(4)
     return tuple(random.Random(int.from_bytes(state.tobytes(), "little")).sample(range(count), count))
 
 
-def _told(subjects: str | Sequence[str] | None) -> object:
+def _as_list(subjects: str | Sequence[str] | None) -> object:
+    """Subjects for an error message: a tuple as a list, other values unchanged."""
     return list(subjects) if isinstance(subjects, (tuple, list)) else subjects
 
 
@@ -142,19 +143,19 @@ class _Series(ComputedPictures):
 
     @property
     def formula(self) -> str:
-        """The generator, the series, and where in it they begin; as it was before there were subjects, without any."""
+        """The generator, the series, and its first index. Without subjects, the text is that of older versions."""
         subjects = f" of {', '.join(self.source.subjects)} in rounds" if self.source.subjects else ""
         return f"{GENERATOR} {self.source}{subjects} from {self.places.start}"
 
     def hashes(self) -> Iterator[str]:
-        """`sha256` of each; captions take forty times as long."""
+        """`sha256` of each scene; writing its caption too would take forty times as long."""
         return map(self.source.sha256, self.places)
 
     def __len__(self) -> int:
         return len(self.places)
 
     def __iter__(self) -> Iterator[SourceEntry]:
-        # The loop that Sequence would give ends at the first IndexError, even one that is a fault of ours.
+        # The loop that Sequence provides would end at the first IndexError, even at one that is a bug.
         return (self.source.entry(place) for place in self.places)
 
     @overload

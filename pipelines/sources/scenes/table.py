@@ -1,4 +1,4 @@
-"""What lies and stands on a table."""
+"""Composes still lifes: what lies and stands on a table."""
 
 import random
 

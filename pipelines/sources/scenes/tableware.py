@@ -26,7 +26,7 @@ _PROFILES: dict[str, list[tuple[float, float]]] = {
     "cup": [(0.0, 0.34), (0.08, 0.4), (0.4, 0.5), (1.0, 0.54)],
     "candle": [(0.0, 0.13), (0.5, 0.13), (0.8, 0.13)],
 }
-"""Height and radius of vessels that are turned on a wheel."""
+"""Heights and radii that outline vessels which are turned on a wheel, in shares of their height."""
 
 
 def paint_room(canvas: Canvas, place: Indoors, seed: int) -> None:
@@ -70,7 +70,7 @@ def _table_name(place: Indoors) -> str:
 
 
 def _shadow(pen: Pen, half: float, length: float, amount: float = 0.62) -> None:
-    """Shadow on the table: soft far away, dark at the foot; all in the thing's coordinates."""
+    """Paint a thing's shadow on the table, soft far away and dark at the foot; lengths are in the thing's units."""
     canvas, facing = pen.canvas, pen.thing.facing
     away = -np.sign(canvas.light.side) * length * facing
     long = np.concatenate([oval(0, 0.0, half, half * 0.3), oval(away, 0.03, half * 0.8, half * 0.26)])
@@ -80,7 +80,7 @@ def _shadow(pen: Pen, half: float, length: float, amount: float = 0.62) -> None:
 
 
 def draw_vessel(pen: Pen, label: int) -> None:
-    """A vessel turned on a wheel, with what it holds."""
+    """A vessel turned on a wheel, with its contents."""
     thing = pen.thing
     profile = smooth(_PROFILES[thing.kind], steps=6)
     heights, radii = profile[:, 0], profile[:, 1]
@@ -154,7 +154,7 @@ def _turned(pen: Pen, mask: Mask, heights: np.ndarray, radii: np.ndarray, body: 
 
 
 def _rim(pen: Pen, top: float, mouth: float, flat: float, body: np.ndarray, label: int) -> None:
-    """The opening: its inside lies in shade on the side of the light."""
+    """Paint the opening; its inside is in shade on the side that the light comes from."""
     pen.fill(pen.mask(oval(0, top, mouth, flat * mouth)), body, label, level=0.7, across=-0.6)
 
 

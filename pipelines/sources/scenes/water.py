@@ -10,7 +10,7 @@ from pipelines.sources.scenes.palette import Colour
 
 
 def paint_water(canvas: Canvas, water: Water, sky: Sky, seed: int) -> None:
-    """Water that mirrors all that is painted above its far shore so far."""
+    """Paint water that mirrors everything that has been painted above its far shore so far."""
     unit, height, width = canvas.unit, canvas.height, canvas.width
     top = round(water.top * height)
     bottom = min(height, round((water.bottom + 0.03) * height))
@@ -64,7 +64,7 @@ def _foam(canvas: Canvas, mask: Mask, water: Water) -> None:
 
 
 def reflect(canvas: Canvas, labels: tuple[int, ...], foot_px: float, water: int, seed: int, tone: Colour) -> None:
-    """Mirror what floats in the water below its foot, broken by ripples; the water keeps its label."""
+    """Paint the reflection of a floating thing below its foot, broken by ripples; the water keeps its label."""
     floating = np.isin(canvas.labels, labels)
     ys, xs = np.nonzero(floating)
     foot = min(round(foot_px), canvas.height - 1)

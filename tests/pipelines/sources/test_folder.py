@@ -107,18 +107,6 @@ def test_a_file_changed_since_the_plan_is_refused(tmp_path: Path) -> None:
         source.load(entry, FRAMING)
 
 
-def test_a_name_that_is_not_utf8_is_refused_and_spoils_nothing(tmp_path: Path) -> None:
-    fill(tmp_path, {"a.png": png()})
-    with open(os.fsencode(tmp_path) + b"/caf\xe9.png", "wb") as file:
-        file.write(png())
-    source = FolderSource(path=str(tmp_path))
-    entry = source.index(None)[1]
-    assert entry.id == "caf\\xe9.png"
-    assert (entry.id + entry.locator).encode()  # parquet and json can hold it
-    with pytest.raises(RefusedPicture, match="cannot be read"):
-        source.load(entry, FRAMING)
-
-
 @pytest.mark.timeout(20)
 def test_circles_of_links_and_named_pipes_do_not_hang(tmp_path: Path) -> None:
     fill(tmp_path, {"a/one.png": png(), "b/two.png": png()})

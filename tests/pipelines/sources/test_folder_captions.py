@@ -7,7 +7,8 @@ from typing import Literal
 
 import pytest
 
-from conf.errors import ConfigError
+from conf.errors import ConfigError, UserError
+from pipelines.artists.find import ArtistSource, find_sequences
 from pipelines.sources.folder import FolderSource
 from tests.pipelines.sources.picture_folders import fill, one_line_error, png
 
@@ -71,11 +72,70 @@ def test_required_captions_that_lack_are_counted_and_the_first_is_named(tmp_path
         ("a.txt", b"caf\xe9", "a.txt: not UTF-8"),
         ("a.txt", "a lake".encode("utf-16-le"), "a.txt: not UTF-8"),
         ("Metadata.CSV", b"name,text", "Metadata.CSV, line 1: no column"),
+        ("captions.csv", "file,text,text\na.png,b,c", "captions.csv, line 1: text is there 2 times"),
+        ("captions.csv", "file,Caption,text,caption\n", "captions.csv, line 1: caption is there 2 times"),
+        ("metadata.csv", "file,file,text\na.png,b.png,c", "metadata.csv, line 1: file is there 2 times"),
+        ("metadata.jsonl", '{"file": "a.png", "text": "b", "text": "c"}', "metadata.jsonl, line 1: text is there 2"),
     ],
 )
 def test_malformed_captions_name_file_and_line(tmp_path: Path, name: str, content: bytes | str, message: str) -> None:
     fill(tmp_path, {"a.png": png(), name: content})
     assert f"{tmp_path}/{message}" in one_line_error(FolderSource(path=str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("captions.csv", "file_name,description\na.png,b\n", ", line 1: no column named text, caption, licence or"),
+        ("captions.csv", "file_name,text\n", ": holds no rows, and so no captions"),
+        ("captions.csv", "", ": holds no rows, and so no captions"),
+    ],
+)
+def test_captions_without_captions_are_refused_with_the_columns_they_have(
+    tmp_path: Path, name: str, content: str, message: str
+) -> None:
+    fill(tmp_path, {"a.png": png(), name: content})
+    error = one_line_error(FolderSource(path=str(tmp_path)))
+    assert error.startswith(f"{tmp_path}/{name}{message}")
+    assert ("file_name, description" in error) == ("description" in content)
+    with pytest.raises(UserError, match=message):
+        find_sequences(ArtistSource(path=str(tmp_path)), "grid")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("metadata.csv", "file_name,description\n"),
+        ("metadata.csv", "\n\n"),
+        ("metadata.jsonl", ""),
+        ("metadata.jsonl", '{"file_name": "a.png", "label": 3}'),
+    ],
+)
+def test_metadata_of_other_facts_is_passed_over_and_named(tmp_path: Path, name: str, content: str) -> None:
+    fill(tmp_path, {"a.png": png(), name: content})
+    listing = FolderSource(path=str(tmp_path)).index(None)
+    assert [entry.caption for entry in listing] == [None] and list(listing.passed_over) == [name]
+
+
+def test_a_table_of_licences_alone_or_with_few_captions_is_read(tmp_path: Path) -> None:
+    fill(
+        tmp_path, {"a.png": png(), "captions.csv": "file,license\na.png,CC0\n", "sub/b.png": png(), "sub/c.png": png()}
+    )
+    fill(tmp_path, {"sub/metadata.jsonl": '{"file": "b.png", "text": "b"}\n{"file": "c.png", "label": 3}\n'})
+    notes = {entry.id: (entry.caption, entry.licence) for entry in FolderSource(path=str(tmp_path)).index(None)}
+    assert notes == {"a.png": (None, "CC0"), "sub/b.png": ("b", None), "sub/c.png": (None, None)}
+
+
+HALVES = r"\ud800 \udce9 \udfff"
+
+
+def test_halves_of_characters_in_json_spoil_nothing_and_are_named(tmp_path: Path) -> None:
+    row = f'{{"file_name": "a{HALVES}.png", "text": "{HALVES}"}}\n{{"file_name": "a.png", "text": "a {HALVES} b"'
+    fill(tmp_path, {"a.png": png(), "metadata.jsonl": f'{row}, "licence": "CC {HALVES}"}}\n'})
+    listing = FolderSource(path=str(tmp_path)).index(None)
+    assert [(entry.caption, entry.licence) for entry in listing] == [("a b", "CC")]
+    named = ("a\\ud800 \\xe9 \\udfff.png (in metadata.jsonl)",)
+    assert listing.passed_over == find_sequences(ArtistSource(path=str(tmp_path)), "grid").passed_over == named
 
 
 @pytest.mark.parametrize("text", ["a.txt", "a.TXT", "a.caption", "a.png.txt", "a.png.caption"])

@@ -89,6 +89,13 @@ def test_one_split_of_a_folder_is_read_by_the_source_that_reads_its_files(tmp_pa
         assert source.load(entry, FRAMING).image.shape == (64, 64, 3) and source.home(entry)[1].startswith(str(root))
 
 
+def test_a_table_of_other_facts_is_named_as_nobody_can_mend_the_set_of_another(tmp_path: Path) -> None:
+    root = fill(tmp_path, {"red.png": picture("red"), "metadata.csv": b"file_name,label\nred.png,3\n"})
+    listing = HubSource(path=str(root)).index(None)
+    assert [(entry.id, entry.caption) for entry in listing] == [("red.png", None)]
+    assert listing.passed_over == ("metadata.csv",)
+
+
 def test_datasets_itself_sees_the_same_pictures_and_captions(tmp_path: Path) -> None:
     root = fill(tmp_path / "in", {"data/train-0.parquet": table("red", "blue", "lime")})
     source = HubSource(path=str(root))

@@ -227,3 +227,26 @@ def test_files_in_capitals_count_and_what_lies_beside_them_is_named(tmp_path: Pa
     listing = ParquetSource(path=str(tmp_path)).index(None)
     assert [entry.id for entry in listing] == ["a.parquet:0/red.png", "b.PARQUET:0/red.png"]
     assert listing.passed_over == ("README.md",)
+
+
+@pytest.mark.parametrize("column", ["text", "licence", "path"])
+def test_text_that_is_no_utf8_is_refused_with_its_row(tmp_path: Path, column: str) -> None:
+    offsets, half = pa.py_buffer(np.array([0, 3], np.int32).tobytes()), pa.py_buffer(b"\xed\xa0\x80")
+    text = pa.Array.from_buffers(pa.string(), 1, [None, offsets, half])
+    image = pa.array([picture()])
+    pictures_with_paths = pa.StructArray.from_arrays([image, text], ["bytes", "path"])
+    file = write(
+        tmp_path / "a.parquet", {"image": pictures_with_paths} if column == "path" else {"image": image, column: text}
+    )
+    assert one_line_error(ParquetSource(path=str(file))) == f"{file}: row 0 of group 0 holds text that is not UTF-8"
+    unread = write(tmp_path / "b.parquet", {"image": image, "note": text})
+    assert len(ParquetSource(path=str(unread)).index(None)) == 1
+
+
+@pytest.mark.parametrize("column", ["image", "text", "license"])
+def test_a_column_that_is_there_twice_is_refused(tmp_path: Path, column: str) -> None:
+    values = [picture()] if column == "image" else ["a"]
+    table = pa.table([[picture()], values, values], names=["image", column, "x" if column == "image" else column])
+    pq.write_table(table, tmp_path / "a.parquet")
+    error = one_line_error(ParquetSource(path=str(tmp_path)))
+    assert error == f"{tmp_path}/a.parquet: the column {column} is there 2 times; rename one"

@@ -69,7 +69,7 @@ def test_a_new_member_that_is_asked_for_by_its_weight_is_another_data_set(begun:
 
 
 def test_another_weight_of_an_old_member_is_another_data_set(begun: Path) -> None:
-    with pytest.raises(UserError, match=r"weight=1\.0, not 3\.0"):
+    with pytest.raises(UserError, match=r"renderer\.weights\.bezier=1\.0, not 3\.0"):
         synth.run(synth_config(plain_of(begun, "renderer.weights.bezier=3")))
 
 

@@ -19,6 +19,8 @@ DAMAGE = {
     "a step that is text": b'{"step": "2", "train/loss": 1.0}',
     "a step that is true": b'{"step": true, "train/loss": 1.0}',
     "cut": b'{"step": 2, "train/lo',
+    "a loss that is no number": b'{"step": 2, "train/loss": NaN}',
+    "a loss that is too large": b'{"step": 2, "train/loss": 1e999}',
     "a loss that is text": b'{"step": 2, "train/loss": "low"}',
     "deep": b"[" * 100_000,
     "nothing": b"",

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from conf.errors import ConfigError, UserError
 from pipelines.synthesis.assets import read_assets
@@ -143,6 +143,40 @@ def test_samples_paint_held_out_pictures_and_end_with_them() -> None:
     assert samples.shape == (4, 9, 3, 16, 16)
     assert (samples[:, 0] == 0).all()
     assert torch.allclose(samples[:, -1], shown.frames[:, 0] / 2 + 0.5)
+
+
+def test_strokes_that_are_not_finite_are_a_loss_that_is_none_and_never_drawn() -> None:
+    network = AgentNetwork(ProposingActor(4), num_steps=2)
+    network.actor.proposal.weight.data[0, 0] = torch.nan
+    result = network(pictures())
+    assert result.loss.isnan() and result.per_sample.isnan().all()
+    result.loss.backward()  # other processes wait for every gradient
+    assert all(parameter.grad is not None for parameter in trained_parameters(network).values())
+    with torch.no_grad():
+        assert network.actor(torch.zeros(4, 3, 16, 16), bgr_pictures(), 0.0).isnan().all()
+        with pytest.raises(UserError, match=r"^strokes of the actor: \d+ of 260 values are not finite$"):
+            network.rollout(bgr_pictures())
+
+
+def test_an_agent_that_diverges_ends_as_other_stages_do(sequences: Path, tmp_path: Path) -> None:
+    huge = {"optimizer.learning_rate": 1e30, "log_every": 5, "checkpoint_every": 1000}
+    with pytest.raises(UserError, match=r"^step 2: the loss is not finite; sequences \S+, .*; there is no checkpoint"):
+        train(sequences, tmp_path / "run", **SMALL, **huge, max_steps=12)
+    for number, (due, message) in enumerate({
+        "validate_every": "^step 1: the validation loss is not finite; sequences",
+        "sample_every": r"^strokes of the actor: .* are not finite \(sample_every=0 trains without samples\)$",
+    }.items()):  # fmt: skip
+        with pytest.raises(UserError, match=message):
+            train(sequences, tmp_path / f"run {number}", **SMALL, **huge, max_steps=1, **{due: 1})
+
+
+def test_an_actor_whose_weights_are_too_large_is_named_by_the_renderer(tmp_path: Path) -> None:
+    path = tmp_path / "actor.safetensors"
+    save_file({name: torch.full_like(value, 1e30) for name, value in ProposingActor(4).state_dict().items()}, path)
+    chosen = agent.Config(actor=str(path), width_px=16, num_steps=3)
+    assets = read_assets(agent.RENDERER.asset_files(chosen)).content
+    with pytest.raises(ConfigError, match="weights that are finite: this actor outputs NaN"):
+        agent.RENDERER.paint(np.zeros((16, 16, 3), np.float32), chosen, np.random.SeedSequence(0), assets)
 
 
 def test_it_needs_no_captions(tmp_path: Path) -> None:

@@ -172,7 +172,7 @@ def test_a_base_that_predicts_something_else_is_refused(sequences: Path, base: P
 
 
 def test_a_base_trained_on_other_noise_is_refused(sequences: Path, base: Path, tmp_path: Path) -> None:
-    words = r"noise.zero_terminal_snr=True: not allowed; allowed: False, as of its base"
+    words = r"noise.zero_terminal_snr=true: not allowed; allowed: false, as of its base"
     with pytest.raises(UserError, match=words):
         train(sequences, tmp_path / "run", stage="motion", base=base, **{"noise.zero_terminal_snr": "true"})
 

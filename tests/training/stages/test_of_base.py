@@ -105,7 +105,8 @@ def test_a_unet_that_moved_from_another_base_does_not_replace_that_of_the_base_i
     motion = train_with("all", larger, folders, tmp_path / "motion")
     further = train("base", larger, {"base": folders["base"]}, tmp_path / "further", max_steps=1)
     for stage in ("motion", "replication", "motion_lora"):
-        with pytest.raises(UserError, match=rf"motion={motion}: its UNet moved from another base than base={further}"):
+        message = rf"motion={motion}: its UNet was trained from another base than base={further}"
+        with pytest.raises(UserError, match=message):
             prepared(config(stage, larger, {**folders, "base": further}, tmp_path / "none", motion=motion))
     alone = motion / "weights" / "animatediff.safetensors"
     made = prepared(config("motion", larger, {**folders, "base": further}, tmp_path / "none", motion=alone))
@@ -127,7 +128,7 @@ def test_a_unet_that_moved_on_one_stable_diffusion_does_not_replace_that_of_anot
         prepared(config(stage, larger, folders, tmp_path / "none", **here))
         prepared(config(stage, larger, folders, tmp_path / "none", **{**here, "base": folders["base"]}))
         for key in ("base", "model.path"):
-            message = rf"its UNet moved from another base than {key}={tmp_path / 'other'}"
+            message = rf"its UNet was trained from another base than {key}={tmp_path / 'other'}"
             with pytest.raises(UserError, match=message):
                 prepared(config(stage, larger, folders, tmp_path / "none", **{**here, key: tmp_path / "other"}))
     further = train_with("all", larger, folders, tmp_path / "further")  # of base=, the same one

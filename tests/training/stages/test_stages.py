@@ -154,7 +154,7 @@ def test_a_spatial_lora_is_trained_on_finished_pictures_unless_told_otherwise(
         ("spatial_lora", {"base": "null"}, "base is required with stage=spatial_lora"),
         ("motion", {"replication": "x"}, "replication=x: not allowed; allowed: null, or stage=replication"),
         ("spatial_lora", {"spatial_lora": "x"}, "spatial_lora=x: not allowed; allowed: null, or stage=motion_lora"),
-        ("replication", {"stage.conditions": "null"}, "stage.conditions=None: not allowed"),
+        ("replication", {"stage.conditions": "null"}, "stage.conditions=null: not allowed"),
         ("replication", {"stage.conditions.most": 0}, "stage.conditions.most=0"),
         ("spatial_lora", {"stage.lora.rank": 0}, "stage.lora.rank=0: not allowed; allowed: 1 to 1024"),
         ("spatial_lora", {"stage.lora.targets": "[to_x]"}, "stage.lora.targets=.*allowed: some of to_q"),

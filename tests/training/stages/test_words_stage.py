@@ -1,6 +1,9 @@
 """What stage `words` promises."""
 
 import math
+import shlex
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +14,22 @@ from conf.compose import compose
 from conf.errors import ConfigError, UserError
 from pipelines import encode
 from pipelines.encode import encode_config
+from tests.training.assembled import assemble
 from tests.training.models.small_base import small_base
+from tests.training.stages.parents import STAGES
 from tests.training.stages.runs import train
 from tests.training.toy_runs import config, log, losses
+from training.config import train_config
 from training.data.batch import SequenceBatch
+from training.data.dataset import read_card, read_manifests
+from training.data.survey import surveyed
 from training.models.contrast import Contrast, PictureEncoder, contrastive_losses
 from training.models.sd15.base import load_base
 from training.models.tiny.shape import TinyShape
 from training.models.tiny.words import WordsNetwork
 from training.models.weights import module_hash, trained_parameters
 from training.stages.words import WordsStage, drift
+from training.train import run
 
 SHAPE = TinyShape(channels=(16,), plain_levels=0, text_width=16, patch_px=8, latent_channels=8)
 COLOURS = {"red": (1.0, -1.0, -1.0), "green": (-1.0, 1.0, -1.0), "blue": (-1.0, -1.0, 1.0), "white": (1.0, 1.0, 1.0)}
@@ -182,9 +191,61 @@ def test_what_was_encoded_is_next_learnt_from_by_the_base_that_knows_words_only(
     sequences: Path, words: Path, base: Path, tmp_path: Path
 ) -> None:
     for parent, stage in ((words, "base"), (base, "motion")):
-        said = [f"dataset={sequences}", f"out={tmp_path / stage}", "model=tiny", f"base={parent}"]
-        following = encode.run(encode_config(compose("encode", said))).lines[-1]
+        following = encoded(sequences, tmp_path / stage, parent)
         assert f" stage={stage} model=tiny base={parent} " in following and following.endswith(f" out=runs/{stage}")
+
+
+def encoded(data: Path, out: Path, base: Path, *options: str) -> str:
+    """Encode with a base; returns the line that says what to train next."""
+    overrides = [f"dataset={data}", f"out={out}", f"base={base}", "device=cpu", *options]
+    return encode.run(encode_config(compose("encode", overrides))).lines[-1]
+
+
+def test_the_command_that_is_printed_after_encoding_runs_as_it_is(
+    sequences: Path, words: Path, base: Path, tmp_path: Path
+) -> None:
+    """With the model and the noise of the base, also where these are not the defaults, and without a val split."""
+    noise = {"noise.zero_terminal_snr": "true", "noise.beta_end": 0.02}
+    train(sequences, tmp_path / "other noise", stage="base", base="null", max_steps=1, **noise)
+    train(sequences, tmp_path / "motion", stage="motion", base=str(tmp_path / "other noise"), max_steps=1, **noise)
+    parents = {"base": tmp_path / "other noise", "motion": tmp_path / "motion"}
+    painter = assemble(parents, tmp_path / "painter", licences="null", size=64)
+    alone = shutil.copytree(sequences, tmp_path / "alone")
+    card, shards = read_card(alone), tuple(name for name in read_card(alone).shards if name.startswith("train"))
+    replace(card, shards=shards, totals=surveyed(read_manifests(alone, shards)).totals()).write(alone)
+    cases = ((sequences, words), (sequences, base), (alone, base), (sequences, parents["base"]), (sequences, painter))
+    for number, (data, parent) in enumerate(cases):
+        following = encoded(data, tmp_path / f"latents {number}", parent)
+        *start, out = shlex.split(following)
+        assert start[:4] == ["next:", "python", "-m", "training.train"] and out.startswith("out=runs/")
+        short = [f"out={tmp_path / f'run {number}'}", "max_steps=1", "num_workers=0", "batch_size=2", "tracker=none"]
+        run(train_config(compose("train", [*start[4:], *short])))
+        assert (tmp_path / f"run {number}" / "weights").is_dir()
+
+
+@pytest.mark.parametrize("stage", [*STAGES, "words"])
+def test_a_base_that_knows_words_only_is_refused_by_all_that_adds_to_its_denoiser(
+    sequences: Path, words: Path, folders: dict[str, Path], tmp_path: Path, stage: str
+) -> None:
+    parents = {"base": str(words), **({"motion": folders["motion"]} if stage in ("replication", "motion_lora") else {})}
+    refused = r"base=.*words: a run of stage=words, whose denoiser is untrained; allowed: a run of stage=base"
+    with pytest.raises(UserError, match=refused):
+        train(sequences, tmp_path / "run", stage=stage, **parents)
+    if stage != "words":
+        parents = {**parents, "base": "null", "model.path": str(words / "weights")}
+        with pytest.raises(UserError, match=r"model\.path=.*words/weights: a run of stage=words"):
+            run(config(sequences, tmp_path / "run", stage=stage, model="sd15", **parents))
+    with pytest.raises(UserError, match=refused):
+        assemble({"base": words, "motion": folders["motion"]}, tmp_path / "painter", licences="{motion: x}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_base_whose_words_learnt_further_is_added_to(sequences: Path, base: Path, tmp_path: Path) -> None:
+    further = train_further(sequences, base, tmp_path / "further", max_steps=1)
+    again = train_further(sequences, further, tmp_path / "again", max_steps=1)
+    for number, parent in enumerate((further, again)):
+        train(sequences, tmp_path / f"motion {number}", stage="motion", base=str(parent), max_steps=1)
+        assert (tmp_path / f"motion {number}" / "weights").is_dir()
 
 
 def test_stable_diffusion_has_its_words(sequences: Path, tmp_path: Path) -> None:

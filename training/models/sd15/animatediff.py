@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from diffusers import MotionAdapter
 from torch import Tensor
 
+from training.models.finite import check_weights
 from training.models.parts import TEMPORAL, kind_of_tensors
 
 _PAIRS = (
@@ -50,7 +51,7 @@ def original_from_motion(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def diffusers_name(name: str) -> str:
-    """What diffusers calls a tensor of AnimateDiff's temporal modules; names of other tensors stay."""
+    """diffusers' name of a tensor of AnimateDiff's temporal modules; names of other tensors are unchanged."""
     renamed = re.sub(r"\.attention_blocks\.\d+\.pos_encoder\.pe$", ".pos_embed.pe", name)
     for original_part, diffusers_part in _PAIRS:
         renamed = renamed.replace(original_part, diffusers_part)
@@ -61,7 +62,7 @@ def motion_from_original(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """AnimateDiff's own names -> diffusers'. Prefixes that trainers leave (`module.`) are dropped.
 
     Raises:
-        ValueError: if these are not temporal modules, or other tensors stand among them.
+        ValueError: if these are not temporal modules, or contradict one another.
     """
     renamed: dict[str, Tensor] = {}
     for name, tensor in state.items():
@@ -82,15 +83,16 @@ def adapter_from_original(state: Mapping[str, Tensor], *, norm_groups: int, num_
 
     Args:
         state: the file's tensors.
-        norm_groups: groups of the group norms, which the tensors do not tell.
-        num_heads: of the attentions, likewise; 8 in every AnimateDiff release.
+        norm_groups: groups of the group norms, which the tensors do not show.
+        num_heads: heads of the attentions, likewise; 8 in every AnimateDiff release.
 
     Raises:
-        ValueError: if the tensors are not those of temporal modules.
+        ValueError: if the tensors are not those of temporal modules, or one cannot be a weight.
     """
     kind = kind_of_tensors(state.keys())
     if kind != TEMPORAL:
         raise ValueError(f"not temporal modules but {kind}")
+    check_weights({name: tensor for name, tensor in state.items() if ".motion_modules." in name})
     renamed = motion_from_original(state)
     widths: dict[int, int] = {}
     layers: dict[int, set[int]] = {}
@@ -99,11 +101,11 @@ def adapter_from_original(state: Mapping[str, Tensor], *, norm_groups: int, num_
         if match:
             widths[int(match[1])] = len(tensor)
             layers.setdefault(int(match[1]), set()).add(int(match[2]))
-    tables = [tensor for name, tensor in renamed.items() if name.endswith(".pos_embed.pe")]
+    tables = [tensor for name, tensor in renamed.items() if name.endswith(".pos_embed.pe") and tensor.ndim == 3]
     if (
         not widths
         or sorted(widths) != list(range(len(widths)))
-        or len({len(numbers) for numbers in layers.values()}) != 1
+        or len({len(indices) for indices in layers.values()}) != 1
     ):
         raise ValueError("its temporal modules are not those of a UNet's down blocks")
     adapter = MotionAdapter(
@@ -111,16 +113,16 @@ def adapter_from_original(state: Mapping[str, Tensor], *, norm_groups: int, num_
         motion_layers_per_block=len(layers[0]),
         motion_norm_num_groups=norm_groups,
         motion_num_attention_heads=num_heads,
-        motion_max_seq_length=tables[0].shape[1] if tables else 24,  # what the first release knew, and did not store
+        motion_max_seq_length=tables[0].shape[1] if tables else 24,  # of the first release, which stores no table
         use_motion_mid_block=any(name.startswith("mid_block.") for name in renamed),
     )
-    known = adapter.state_dict()
-    lacking = sorted(name for name in known if name not in renamed and not name.endswith(".pos_embed.pe"))
-    if lacking or set(renamed) - set(known):
-        odd = [*lacking, *sorted(set(renamed) - set(known))]
-        raise ValueError(f"not the tensors of AnimateDiff's temporal modules; {odd[0]} is missing or unknown")
+    expected = adapter.state_dict()
+    missing = sorted(name for name in expected if name not in renamed and not name.endswith(".pos_embed.pe"))
+    if missing or set(renamed) - set(expected):
+        mismatched = [*missing, *sorted(set(renamed) - set(expected))]
+        raise ValueError(f"not the tensors of AnimateDiff's temporal modules; {mismatched[0]} is missing or unknown")
     try:
-        adapter.load_state_dict({**known, **{name: tensor.float() for name, tensor in renamed.items()}})
+        adapter.load_state_dict({**expected, **{name: tensor.float() for name, tensor in renamed.items()}})
     except RuntimeError as error:
         raise ValueError(f"tensors of other shapes: {' '.join(str(error).split())[:200]}") from error
     return adapter

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from conf.errors import ConfigError, UserError
+from conf.printable import as_typed
 from training.models.architecture import Architecture, Base, StageRequest, Trainable
 from training.models.painter import Painter, PainterParts
 from training.models.registration import ModelConfig
@@ -34,12 +35,12 @@ class StableDiffusion:
     def objective(
         self, model: ModelConfig, noise: "NoiseConfig", base: Base | None, *, trained_here: bool
     ) -> Objective:
-        """Noise by variances, on the schedule of the base where it was trained here."""
+        """A noise schedule of variances: that of the base if it was trained here."""
         if base is not None:
             for key in _NOISE if trained_here else ("prediction",):
                 requested, of_base = getattr(noise, key), getattr(base.objective, key)
                 if requested != of_base:
-                    raise ConfigError(f"noise.{key}", requested, f"{of_base}, as of its base")
+                    raise ConfigError(f"noise.{key}", requested, f"{as_typed(of_base)}, as of its base")
         return schedule_of_recipe(asdict(noise))
 
     def trainable(self, base: Base, request: StageRequest) -> Trainable:
@@ -57,8 +58,8 @@ class StableDiffusion:
     def assemble(self, parts: PainterParts) -> Painter:
         """A painter that samples on the noise that its temporal modules were trained on.
 
-        That need not be the base's own. Those that were not trained here do not say; all releases of AnimateDiff, and
-        what is trained from them, were trained on variances that rise linearly.
+        That need not be the base's own. Temporal modules that were not trained here do not state theirs; all releases
+        of AnimateDiff, and what is trained from them, were trained on variances that rise linearly.
         """
         base, recipe = load_base(parts.base), parts.motion_recipe
         try:

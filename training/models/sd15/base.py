@@ -27,15 +27,15 @@ from training.noise_schedule import NoiseSchedule, load_schedule, save_schedule
 
 _CODECS = {"AutoencoderKL": AutoencoderKL, "PatchCodec": PatchCodec}
 _FRAMES_AT_ONCE = 16  # for the VAE on a CPU: at 512 px its activations, not the UNet's, would fill the memory
-_PIXELS_AT_ONCE = 32 * 512 * 512  # of a GPU
+_PIXELS_AT_ONCE = 32 * 512 * 512  # for the VAE on a GPU
 _PARTS = ("vae", "text_encoder", "tokenizer", "unet", "scheduler")
-_ASKS_FOR_MORE = ("addition_embed_type", "class_embed_type", "encoder_hid_dim", "num_class_embeds")
-_OTHER_LATENTS = ("shift_factor", "latents_mean", "latents_std")  # besides the factor: of SDXL, Flux and later
-_UNSTATED_END = 2  # of sentences, in the configurations of CLIP's first releases, whatever their vocabulary
+_OTHER_INPUTS = ("addition_embed_type", "class_embed_type", "encoder_hid_dim", "num_class_embeds")
+_LATENT_STATISTICS = ("shift_factor", "latents_mean", "latents_std")  # besides the factor, in SDXL, Flux and later
+_PLACEHOLDER_END = 2  # end token in the configurations of CLIP's first releases, whatever their vocabulary
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # readers are forked, and it would warn of that
 transformers_logging.disable_progress_bar()  # a bar for a second's work
-# It warns of a list that is empty for every model used here.
+# diffusers warns of a list that is empty for every model used here.
 logging.getLogger("diffusers.models.modeling_utils").addFilter(
     lambda record: "should be kept in float32: []" not in record.getMessage()
 )
@@ -43,10 +43,10 @@ logging.getLogger("diffusers.models.modeling_utils").addFilter(
 
 @dataclass(frozen=True)
 class Tokens:
-    """(B,) captions -> (B, L) int64 numbers of their words and pieces of words, filled up or cut off to L.
+    """(B,) captions -> (B, L) int64 token ids, filled up or cut off to L.
 
     Attributes:
-        tokenizer: whose numbers these are.
+        tokenizer: the tokenizer.
         length: L.
     """
 
@@ -54,7 +54,7 @@ class Tokens:
     length: int
 
     def __call__(self, captions: Sequence[str]) -> Tensor:
-        """Numbers of the words of some captions."""
+        """Token ids of some captions."""
         ids: Tensor = self.tokenizer(
             list(captions), padding="max_length", truncation=True, max_length=self.length, return_tensors="pt"
         ).input_ids
@@ -63,11 +63,11 @@ class Tokens:
 
 @dataclass(frozen=True, kw_only=True)
 class BaseModel:
-    """A text-to-picture model and what turns its latents into pictures.
+    """A text-to-picture model with the codec of its latents.
 
     Attributes:
         vae: `AutoencoderKL`, or the tiny model's `PatchCodec`, which has its interface.
-        tokenizer, text_encoder: of captions.
+        tokenizer, text_encoder: tokenizer and encoder of captions.
         unet: the 2D UNet.
         schedule: the noise it was trained on.
     """
@@ -85,7 +85,7 @@ class BaseModel:
 
     @property
     def encoders(self) -> Mapping[str, nn.Module]:
-        """Between captions, frames and what the UNet sees."""
+        """The networks that turn captions and frames into what the UNet reads."""
         return {"text_encoder": self.text_encoder, "vae": self.vae}
 
     @property
@@ -95,7 +95,7 @@ class BaseModel:
 
     @property
     def scaling(self) -> float:
-        """What latents of the VAE are multiplied by before noise is added."""
+        """The factor by which latents of the VAE are multiplied before noise is added."""
         return float(cast(Any, self.vae).config.scaling_factor)
 
     @property
@@ -105,7 +105,7 @@ class BaseModel:
 
     @cached_property
     def patch_px(self) -> int:
-        """Pixels a side that one cell of the latent grid stands for."""
+        """Side, in pixels, of the square that one cell of the latent grid stands for."""
         config = cast(Any, self.vae).config
         return int(config.patch_px if "patch_px" in config else 2 ** (len(config.block_out_channels) - 1))
 
@@ -124,7 +124,7 @@ class BaseModel:
 
     @property
     def exact(self) -> bool:
-        """Whether the codec is certain of its latents: then there is nothing to sample from a posterior."""
+        """Whether the codec's latents are exact, so that nothing is sampled from a posterior."""
         return isinstance(self.vae, PatchCodec)
 
     def encode_frames(self, frames: Tensor) -> tuple[Tensor, Tensor]:
@@ -136,12 +136,12 @@ class BaseModel:
         Returns:
             Two (N, C, H / patch_px, W / patch_px).
         """
-        posteriors = [cast(Any, self.vae).encode(part).latent_dist for part in _a_few(frames, frames.shape[-2:])]
+        posteriors = [cast(Any, self.vae).encode(part).latent_dist for part in _split(frames, frames.shape[-2:])]
         mean = torch.cat([posterior.mean for posterior in posteriors])
         return mean, torch.cat([posterior.logvar for posterior in posteriors])
 
     def encode_sequences(self, frames: Tensor, at_once: int | None = None) -> tuple[Tensor, Tensor]:
-        """The same (B, T, C, h, w) of sequences (B, T, 3, H, W), at most so many frames at once."""
+        """The same (B, T, C, h, w) of sequences (B, T, 3, H, W), encoding at most `at_once` frames together."""
         pictures = frames.flatten(0, 1).to(cast(Any, self.vae).dtype)
         parts = [self.encode_frames(part) for part in torch.split(pictures, at_once or len(pictures))]
         mean, logvar = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
@@ -153,7 +153,7 @@ class BaseModel:
         return mean * self.scaling
 
     def deviation(self, logvar: Tensor) -> Tensor:
-        """Standard deviation of these."""
+        """Standard deviation of scaled latents."""
         return (0.5 * logvar).exp() * self.scaling
 
     def decode_sequences(self, latents: Tensor) -> Tensor:
@@ -169,25 +169,25 @@ class BaseModel:
         """
         finite(latents, "what was painted, as latents")
         size_px = (latents.shape[-2] * self.patch_px, latents.shape[-1] * self.patch_px)
-        parts = [cast(Any, self.vae).decode(part / self.scaling).sample for part in _a_few(latents, size_px)]
+        parts = [cast(Any, self.vae).decode(part / self.scaling).sample for part in _split(latents, size_px)]
         return (finite(torch.cat(parts), "pictures that the VAE makes of latents") / 2 + 0.5).clamp(0, 1)
 
     def embed(self, captions: Sequence[str], device: torch.device | None = None) -> Text:
-        """`text` (B, L, D), embeddings of captions; what is longer than the text encoder reads is cut off.
+        """`text` (B, L, D), embeddings of captions, which are cut off at the length that the text encoder reads.
 
         Args:
             captions: (B,).
-            device: where the text encoder computes, when its weights wait elsewhere.
+            device: where the text encoder computes, if its weights are stored elsewhere.
         """
         return self.embed_tokens(self.tokens(captions).to(self.device if device is None else device))
 
     def embed_tokens(self, token_ids: Tensor) -> Text:
-        """`text` (B, L, D), embeddings of captions, (B, L) as numbers of words."""
+        """`text` (B, L, D), embeddings of captions given as (B, L) token ids."""
         return Text({"text": self.text_encoder(token_ids).last_hidden_state})
 
     @cached_property
     def tokens(self) -> Tokens:
-        """Turns captions to what the text encoder reads."""
+        """The function that turns captions into what the text encoder reads."""
         return Tokens(self.tokenizer, self.text_encoder.config.max_position_embeddings)
 
     def unknown_words(self, prompt: str) -> list[str]:
@@ -195,7 +195,7 @@ class BaseModel:
         return unknown_words(self.tokenizer, prompt)
 
     def fingerprint(self) -> str:
-        """Hash of all that cached latents and embeddings depend on: the VAE, the text encoder and its words."""
+        """Hash of all that cached latents and embeddings depend on: the VAE, the text encoder and its vocabulary."""
         digest = hashlib.sha256(json.dumps(self.tokenizer.get_vocab(), sort_keys=True).encode())
         digest.update(f"{module_hash(self.vae)} {module_hash(self.text_encoder)}".encode())
         return digest.hexdigest()
@@ -210,7 +210,7 @@ class BaseModel:
         """Write it as a diffusers folder, safetensors only."""
         for name, part in (("vae", self.vae), ("text_encoder", self.text_encoder), ("unet", self.unet)):
             cast(Any, part).save_pretrained(folder / name, safe_serialization=True)
-        # It notes how it cut and padded last, if it did: the same base would be other files after a resumed run.
+        # A tokenizer also saves how it last cut and padded: the same base would be other files after a resumed run.
         if isinstance(self.tokenizer, PreTrainedTokenizerFast):
             self.tokenizer.backend_tokenizer.no_truncation()
             self.tokenizer.backend_tokenizer.no_padding()
@@ -218,8 +218,8 @@ class BaseModel:
         save_schedule(self.schedule, folder / "scheduler")
 
 
-def _a_few(frames: Tensor, size_px: Sequence[int]) -> tuple[Tensor, ...]:
-    """Frames, or latents of frames of a size (height, width), in parts that the VAE can take at once."""
+def _split(frames: Tensor, size_px: Sequence[int]) -> tuple[Tensor, ...]:
+    """Split frames, or latents of frames of a size (height, width), into parts that the VAE can take at once."""
     if frames.device.type == "cpu":
         return torch.split(frames, _FRAMES_AT_ONCE)
     return torch.split(frames, max(1, _PIXELS_AT_ONCE // (size_px[0] * size_px[1])))
@@ -228,12 +228,12 @@ def _a_few(frames: Tensor, size_px: Sequence[int]) -> tuple[Tensor, ...]:
 def load_base(path: str | Path, key: str = "base") -> BaseModel:
     """Load a base from a local diffusers folder or from the hub, in float32, frozen, in evaluation mode.
 
-    docs/formats.md says what is read. Nothing is filled up: each part has all its weights, and they belong together.
+    docs/formats.md says what is read. Nothing is filled in: each part must have all its weights, and all must fit.
     Pipelines that need more than these parts (SDXL, say) are not bases of this project.
 
     Args:
         path: the folder, or a name on the hub.
-        key: of the configuration that named it, for messages.
+        key: configuration key that named it, for messages.
 
     Raises:
         UserError: if it is not there, lacks a part or a tensor, or is of another architecture.
@@ -242,10 +242,10 @@ def load_base(path: str | Path, key: str = "base") -> BaseModel:
     refuse_absent(path, name)
     where = str(folder) if folder.exists() else str(path)
     if folder.exists():
-        lacking = [part for part in _PARTS if not (folder / part).is_dir()]
-        if lacking:
+        missing_parts = [part for part in _PARTS if not (folder / part).is_dir()]
+        if missing_parts:
             kind = kind_of_folder(folder)
-            raise UserError(f"{name}: not a diffusers folder, but {kind}; it lacks {', '.join(lacking)}")
+            raise UserError(f"{name}: not a diffusers folder, but {kind}; it lacks {', '.join(missing_parts)}")
     try:
         schedule = load_schedule(where)
         tokenizer = CLIPTokenizer.from_pretrained(where, subfolder="tokenizer")
@@ -270,11 +270,11 @@ def save_its_unet(base: BaseModel, folder: Path) -> None:
 
 
 def with_its_unet(base: BaseModel, motion: Path) -> BaseModel:
-    """A base as temporal modules were trained with it: with the UNet in their folder, where there is one.
+    """A base with the UNet that was trained with temporal modules, if their folder has one.
 
     Args:
-        base: that they belong to.
-        motion: folder or file of these modules.
+        base: the base that the modules belong to.
+        motion: folder or file of the modules.
 
     Raises:
         UserError: if the UNet cannot be loaded.
@@ -282,7 +282,8 @@ def with_its_unet(base: BaseModel, motion: Path) -> BaseModel:
     folder = motion / "unet"
     if not folder.is_dir():
         return base
-    # By its own folder: diffusers would prefer a file of the same name above, which holds the temporal modules.
+    # Given as a folder of its own: as a subfolder, diffusers would prefer a file of the same name above it, which
+    # holds the temporal modules.
     unet = load_network(UNet2DConditionModel, str(folder), f"motion={motion}: its unet")
     return replace(base, unet=unet.requires_grad_(False).eval())
 
@@ -292,11 +293,14 @@ def load_codec(where: str, name: str) -> nn.Module:
 
     Args:
         where: a folder that has it as `vae`, or a name on the hub.
-        name: of that, for messages, such as `base=DIR`.
+        name: name of that for messages, such as `base=DIR`.
 
     Raises:
-        UserError: if it is not there, is not whole, or of a kind that is not known.
+        UserError: if it is missing, incomplete, or of an unknown kind.
     """
+    folder = Path(where)
+    if folder.exists() and not (folder / "vae").is_dir():
+        raise UserError(f"{name}: holds no codec (a folder vae), but {kind_of_folder(folder)}")
     try:
         vae_class = _CODECS[_class_name(where)]
     except LOADING_ERRORS as error:
@@ -306,32 +310,32 @@ def load_codec(where: str, name: str) -> nn.Module:
 
 
 def _refuse_mismatch(base: BaseModel, name: str) -> None:
-    """Refuse parts that do not belong together, and UNets that ask for more than latents, a timestep and words."""
+    """Refuse parts that do not belong together, and UNets with more inputs than latents, a timestep and words."""
     unet, text = base.unet.config, base.text_encoder.config
     width, reads = text.hidden_size, unet.cross_attention_dim
     if width != reads:
         raise UserError(f"{name}: its text encoder outputs {width} features a token, but its UNet takes {reads}")
     channels = int(cast(Any, base.vae).config.latent_channels)
     if (unet.in_channels, unet.out_channels) != (channels, channels):
-        aside = ", as those for inpainting do," if unet.in_channels == 2 * channels + 1 else ""
+        hint = ", as those for inpainting do," if unet.in_channels == 2 * channels + 1 else ""
         raise UserError(
-            f"{name}: its UNet reads {unet.in_channels} channels{aside} and gives {unet.out_channels}, its VAE makes "
+            f"{name}: its UNet reads {unet.in_channels} channels{hint} and gives {unet.out_channels}, its VAE makes "
             f"{channels}; allowed: a UNet from text to picture"
         )
-    asked = [key for key in _ASKS_FOR_MORE if unet.get(key) is not None]
-    if asked:
+    extra = [key for key in _OTHER_INPUTS if unet.get(key) is not None]
+    if extra:
         raise UserError(
-            f"{name}: its UNet needs other inputs besides text ({asked[0]}={unet[asked[0]]}), as SDXL's does"
+            f"{name}: its UNet needs other inputs besides text ({extra[0]}={unet[extra[0]]}), as SDXL's does"
         )
-    shifted = [key for key in _OTHER_LATENTS if cast(Any, base.vae).config.get(key) is not None]
+    shifted = [key for key in _LATENT_STATISTICS if cast(Any, base.vae).config.get(key) is not None]
     if shifted:
         raise UserError(f"{name}: its VAE has a {shifted[0]}; allowed: one whose latents are scaled by a factor alone")
-    pieces = len(base.tokenizer)
-    if pieces != text.vocab_size or max(base.tokenizer.get_vocab().values()) >= text.vocab_size:
+    num_tokens = len(base.tokenizer)
+    if num_tokens != text.vocab_size or max(base.tokenizer.get_vocab().values()) >= text.vocab_size:
         raise UserError(
-            f"{name}: its tokenizer is not its text encoder's; it has {pieces} tokens, not {text.vocab_size}"
+            f"{name}: its tokenizer is not its text encoder's; it has {num_tokens} tokens, not {text.vocab_size}"
         )
-    if text.eos_token_id not in (_UNSTATED_END, base.tokenizer.eos_token_id):
+    if text.eos_token_id not in (_PLACEHOLDER_END, base.tokenizer.eos_token_id):
         raise UserError(
             f"{name}: its tokenizer is not its text encoder's; its end token is "
             f"{base.tokenizer.eos_token_id}, not {text.eos_token_id}"

@@ -9,15 +9,15 @@ from torch import nn
 from training.models.compiling import compile_blocks
 from training.models.sd15.frame_attention import attend_over_frames
 
-# Transformers with what they do around their blocks: moving channels last and back again takes as long as a block.
+# Whole transformers, not only their blocks: moving channels last and back again takes as long as a block.
 BLOCKS: tuple[type[nn.Module], ...] = (Transformer2DModel, AnimateDiffTransformer3D, ResnetBlock2D)
 
 
 def compile_network(network: nn.Module, backend: str = "inductor") -> None:
-    """Compile these blocks of a network in place; on a GPU its attention over frames is written out for the compiler.
+    """Compile these blocks of a network in place; on a GPU its attention over frames is then written as sums.
 
     Args:
-        network: that trains or paints.
+        network: a network that trains or paints.
         backend: torch's name of a compiler.
     """
     if torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""The networks of a Stable Diffusion as the loss and sampling ask them."""
+"""The networks of a Stable Diffusion as the loss and sampling call them."""
 
 from diffusers import SparseControlNetModel, UNet2DConditionModel, UNetMotionModel
 from torch import Tensor, nn

@@ -1,11 +1,11 @@
 """Attention over the few frames of one place.
 
-A temporal module asks for as many places as all pictures of a step have cells, which is more than torch's fused kernels
-take at once: 16 sequences of 512 px are 65,536 places. So they are asked in parts.
+A temporal module attends once for each cell of each sequence of a step, which are more places than torch's fused
+kernels take at once: 16 sequences of 512 px have 65,536. So the kernels are called in parts.
 
-For the compiler attention is written as sums. Fused kernels work in blocks of 64 queries and more, and of 8 frames
-seven eighths of every block are thrown away; as sums it is one kernel of the compiler's, which reads each number once.
-Without the compiler every product would be kept, so there it is never done.
+In compiled networks attention is written as sums. Fused kernels work in blocks of 64 queries and more, so with 8 frames
+seven eighths of every block are wasted; sums become one compiled kernel, which reads each number once. Without the
+compiler every product would be kept in memory, so sums are not used then.
 """
 
 from typing import Any
@@ -14,16 +14,16 @@ import torch
 from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
-_MOST_PLACES = 32_768  # of a call; CUDA counts blocks along a batch to 65,535
-_MOST_FRAMES = 32  # as sums: the products grow with the square, and from here on blocks are full enough
+_MOST_PLACES = 32_768  # per call; CUDA allows 65,535 blocks along a batch
+_MOST_FRAMES = 32  # for sums: their cost grows with the square, and with more frames blocks are full enough
 
 
 class FrameAttention:
     """A diffusers attention processor for self-attention over frames, without a mask.
 
     Args:
-        as_sums: where the network is compiled; it has no effect where that is not so at the moment, as in samples of
-            training, nor for more than `_MOST_FRAMES` frames.
+        as_sums: whether to write attention as sums. It has no effect while the network runs uncompiled, as in samples
+            of training, nor with more than `_MOST_FRAMES` frames.
     """
 
     def __init__(self, *, as_sums: bool = False) -> None:
@@ -43,8 +43,8 @@ class FrameAttention:
                 (attention.to_v, attended),
             )
         )
-        few = max(num_frames, attended.shape[1]) <= _MOST_FRAMES
-        as_sums = self._as_sums and few and torch.compiler.is_compiling()
+        is_short = max(num_frames, attended.shape[1]) <= _MOST_FRAMES
+        as_sums = self._as_sums and is_short and torch.compiler.is_compiling()
         mixed = sums(query, key, value) if as_sums else fused(query, key, value)
         projected: Tensor = attention.to_out[0](mixed.reshape(num_places, num_frames, width))
         dropped: Tensor = attention.to_out[1](projected)
@@ -61,7 +61,7 @@ def fused(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 
 def sums(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Attention as sums of products, in float32 inside.
+    """Attention as sums of products, computed in float32.
 
     Args:
         query: (N, T, H, D) of H heads.
@@ -76,7 +76,7 @@ def sums(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 
 def attend_over_frames(network: nn.Module, *, as_sums: bool = False) -> None:
-    """Let the temporal modules of a network attend so, in place; `as_sums` where it is compiled."""
+    """Make the temporal modules of a network use `FrameAttention`, in place; `as_sums` is for compiled networks."""
     for name, module in network.named_modules():
         if ".motion_modules." in name and isinstance(module, Attention):
             module.set_processor(FrameAttention(as_sums=as_sums))

@@ -1,4 +1,4 @@
-"""LoRAs of a Stable Diffusion: an artist's way as small changes of the linear layers of its attentions.
+"""LoRAs of a Stable Diffusion: an artist's style as small changes of the linear layers of its attentions.
 
 A spatial LoRA changes the attention within pictures, a motion LoRA the attention over frames.
 """
@@ -38,32 +38,32 @@ def save_lora(
 
     Args:
         state: peft's names -> tensors, at scale 1.
-        kind: of the LoRA.
-        folder: an existing one.
-        parents: name -> hash of the networks it was trained on; kept in the file.
+        kind: kind of the LoRA.
+        folder: an existing folder.
+        parents: name -> hash of the networks it was trained on; stored in the file.
     """
     from safetensors.torch import save_file
 
     metadata = parents_header(parents)
     save_file({f"{UNET.prefix}{name}": state[name] for name in state}, folder / LORA_FILE, metadata=metadata)
-    other, convert = {
+    other_file, convert = {
         "spatial": ("kohya.safetensors", kohya_from_lora),
         "motion": ("animatediff.safetensors", animatediff_from_lora),
     }[kind]
-    save_file(convert(state), folder / other, metadata=metadata)
+    save_file(convert(state), folder / other_file, metadata=metadata)
 
 
 def load_lora(
     key: str, path: Path, unet: UNet2DConditionModel | UNetMotionModel, parents: Mapping[str, str]
 ) -> dict[str, Tensor]:
     """A LoRA for a UNet; see `training.models.lora.load_lora`. A 2D UNet takes no motion LoRA."""
-    return lora.load_lora(key, path, unet, UNET, parents, unfit=partial(_without_motion, unet))
+    return lora.load_lora(key, path, unet, UNET, parents, unfit=partial(_misfit, unet))
 
 
-def _without_motion(unet: nn.Module, state: Mapping[str, Tensor]) -> str | None:
+def _misfit(unet: nn.Module, state: Mapping[str, Tensor]) -> str | None:
     """Why a LoRA does not fit a UNet that has no temporal modules."""
-    temporal = any(".motion_modules." in name for name, _ in unet.named_modules())
-    return "a motion LoRA; allowed: a spatial one" if kind_of(state) == "motion" and not temporal else None
+    has_motion = any(".motion_modules." in name for name, _ in unet.named_modules())
+    return "a motion LoRA; allowed: a spatial one" if kind_of(state) == "motion" and not has_motion else None
 
 
 def kind_of(state: Mapping[str, Tensor]) -> LoraKind:

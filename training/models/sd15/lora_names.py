@@ -1,4 +1,4 @@
-"""What LoRA files call the layers of a Stable Diffusion, and the layouts that other tools want.
+"""The names that LoRA files have for the layers of a Stable Diffusion, and the layouts that other tools need.
 
 AnimateDiff  down_blocks.0.motion_modules.0.temporal_transformer.transformer_blocks.0.attention_blocks.0.processor.
              to_out_lora.down.weight
@@ -31,7 +31,7 @@ def kohya_from_lora(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def animatediff_from_lora(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """peft's names -> those of AnimateDiff's motion LoRAs, which know no alpha."""
+    """peft's names -> those of AnimateDiff's motion LoRAs, which have no alpha."""
     ends = {"A": "down", "B": "up"}
 
     def renamed(name: str) -> str:

@@ -21,10 +21,10 @@ from training.models.sd15.frame_attention import attend_over_frames
 from training.models.shape import num_heads
 
 Residuals = tuple[Sequence[Tensor], Tensor]
-"""What is added to each output of the down blocks, and to the middle: (B * T, ...) each."""
+"""Tensors that are added to each output of the down blocks, and to that of the middle block: (B * T, ...) each."""
 
 _TEMPORAL = ".motion_modules."
-_HEADS = "num_attention_heads"  # in the header of a file; AnimateDiff's own, which do not say it, have 8
+_HEADS = "num_attention_heads"  # key in the header of a file; AnimateDiff's own files lack it
 _RELEASED_HEADS = 8
 ORIGINAL_FILE = "animatediff.safetensors"
 
@@ -38,16 +38,16 @@ def add_motion(unet: UNet2DConditionModel, adapter: MotionAdapter | None, *, max
     """A motion UNet with the weights of a 2D UNet.
 
     Args:
-        unet: the base's; it stays as it is.
+        unet: the base's; it is not changed.
         adapter: temporal modules to start from; None for new ones, which change nothing yet.
-        max_frames: positions that new modules know.
+        max_frames: positions of new modules.
 
     Raises:
         UserError: if the adapter belongs to another UNet.
     """
     fresh = adapter is None
     if adapter is not None:
-        _refuse_other_computing(unet, adapter)
+        _refuse_ignored_settings(unet, adapter)
     else:
         adapter = MotionAdapter(
             block_out_channels=tuple(unet.config.block_out_channels),
@@ -70,11 +70,11 @@ def add_motion(unet: UNet2DConditionModel, adapter: MotionAdapter | None, *, max
     return cast(UNetMotionModel, motion)
 
 
-def _refuse_other_computing(unet: UNet2DConditionModel, adapter: MotionAdapter) -> None:
-    """Refuse settings that diffusers ignores silently: shapes fit, but the motion UNet computes something else."""
+def _refuse_ignored_settings(unet: UNet2DConditionModel, adapter: MotionAdapter) -> None:
+    """Refuse settings that diffusers silently ignores: shapes fit, but the motion UNet would compute something else."""
     if adapter.config.conv_in_channels:
-        asked = f"its UNet would read {adapter.config.conv_in_channels} channels, as PIA's does"
-        raise UserError(f"motion: {asked}; allowed: temporal modules alone")
+        inputs = f"its UNet would read {adapter.config.conv_in_channels} channels, as PIA's does"
+        raise UserError(f"motion: {inputs}; allowed: temporal modules alone")
     groups = adapter.config.motion_norm_num_groups
     if groups != unet.config.norm_num_groups:
         raise UserError(
@@ -84,10 +84,10 @@ def _refuse_other_computing(unet: UNet2DConditionModel, adapter: MotionAdapter) 
 
 
 def tie_weights(unet: UNetMotionModel, *parts: nn.Module) -> None:
-    """Let a motion UNet use the very parameters of the networks that it was made of, in place of its copies.
+    """Make a motion UNet share the parameters of the networks that it was made of, in place of its copies.
 
-    For Stable Diffusion 1.5 that saves as much as the whole motion UNet takes. The parameters then move between devices
-    and precisions with either owner; buffers, and LoRAs that come later, are each owner's own.
+    For Stable Diffusion 1.5 that saves as much memory as the whole motion UNet takes. The parameters then move between
+    devices and precisions with either owner; buffers, and LoRAs that are added later, are not shared.
 
     Args:
         unet: the motion UNet.
@@ -95,14 +95,14 @@ def tie_weights(unet: UNetMotionModel, *parts: nn.Module) -> None:
     """
     parameters = {name: parameter for part in parts for name, parameter in part.named_parameters()}
     for name, parameter in list(unet.named_parameters()):
-        original = parameters.get(name.replace(".base_layer.", "."))  # which peft puts in where a LoRA is
+        original = parameters.get(name.replace(".base_layer.", "."))  # peft inserts it where there is a LoRA
         if original is not None and original.shape == parameter.shape:
             place, _, last = name.rpartition(".")
             setattr(unet.get_submodule(place), last, original)
 
 
 def silence_motion(network: nn.Module) -> None:
-    """Zero what temporal modules put out: diffusers leaves it random, and training would first repair the damage."""
+    """Zero the output layers of temporal modules: diffusers leaves them random, which training would first undo."""
     for name, module in network.named_modules():
         if is_temporal(name) and name.endswith(".proj_out"):
             nn.init.zeros_(cast(nn.Linear, module).weight)
@@ -117,14 +117,14 @@ def predict(
     Args:
         unet: a motion UNet.
         latents: (B, T, C, h, w) noisy latents.
-        timesteps: (B,), one a sequence.
+        timesteps: (B,), one per sequence.
         text: (B, L, D).
-        residuals: of a replication network, added to what the down blocks and the middle hand on.
+        residuals: residuals of a replication network, added to the outputs of the down blocks and the middle block.
 
     Returns:
         (B, T, C, h, w).
     """
-    text = text.repeat_interleave(latents.shape[1], dim=0)  # which this UNet leaves to its caller
+    text = text.repeat_interleave(latents.shape[1], dim=0)  # this UNet leaves it to its caller
     down, mid = residuals if residuals is not None else (None, None)
     predicted: Tensor = unet(
         latents.transpose(1, 2),
@@ -138,7 +138,7 @@ def predict(
 
 @contextmanager
 def without_motion(unet: UNetMotionModel) -> Iterator[None]:
-    """The same UNet with its temporal modules off: frames are then pictures of their own."""
+    """Context in which a motion UNet's temporal modules are off, so that frames are independent pictures."""
     handles = [
         module.register_forward_hook(lambda _module, inputs, _output: inputs[0])
         for name, module in unet.named_modules()
@@ -186,10 +186,10 @@ def load_motion(path: str | Path, unet: UNet2DConditionModel) -> MotionAdapter:
 
     Args:
         path: a folder, a name on the hub, or a `.ckpt`, `.pth` or `.safetensors` file.
-        unet: the base's UNet, whose norms tell what a file does not.
+        unet: the base's UNet, whose norms have as many groups, which a file does not say.
 
     Raises:
-        UserError: if it is not there, or is something else.
+        UserError: if it is missing, or is something else.
     """
     place, name = Path(path), f"motion={path}"
     if place.is_file():
@@ -207,10 +207,10 @@ def load_motion(path: str | Path, unet: UNet2DConditionModel) -> MotionAdapter:
 
 
 def _heads_in(path: Path) -> int:
-    """Attention heads of the modules in a file, which cannot be read off the tensors.
+    """Attention heads of the modules in a file, which its tensors do not show.
 
     Raises:
-        ValueError: if its header says no number.
+        ValueError: if its header has something other than a number.
     """
     from safetensors import safe_open
 

@@ -1,4 +1,4 @@
-"""The networks of a painter of Stable Diffusion's kind, as painting asks them.
+"""The networks of a painter of Stable Diffusion's kind, as painting calls them.
 
 The network that paints, the motion UNet, is made of the 2D UNet and the temporal modules and shares their weights.
 """
@@ -26,10 +26,10 @@ class StableDiffusionNetworks:
     """See `training.models.painter.PaintingNetworks`.
 
     Attributes:
-        base: of the painter.
+        base: base of the painter.
         motion_adapter: the temporal modules.
         motion: the motion UNet.
-        replication: the replication network, where there is one.
+        replication: the replication network, if there is one.
     """
 
     base: BaseModel
@@ -39,7 +39,7 @@ class StableDiffusionNetworks:
 
     @classmethod
     def of(cls, base: BaseModel, adapter: MotionAdapter, replication: SparseControlNetModel | None) -> Self:
-        """Those of a base, its temporal modules and its replication network."""
+        """The networks made from a base, its temporal modules and its replication network."""
         adapter.to(base.unet.dtype)
         motion = add_motion(base.unet, adapter).eval()
         tie_weights(motion, base.unet, adapter)
@@ -48,7 +48,7 @@ class StableDiffusionNetworks:
 
     @property
     def parts(self) -> Mapping[str, nn.Module]:
-        """All but the motion UNet, which has no weights of its own."""
+        """All networks but the motion UNet, which has no weights of its own."""
         parts = {
             "vae": self.base.vae, "text_encoder": self.base.text_encoder, "unet": self.base.unet,
             "motion_adapter": self.motion_adapter, "replication": self.replication,
@@ -57,11 +57,11 @@ class StableDiffusionNetworks:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the UNet."""
+        """Type of the UNet."""
         return cast(torch.dtype, self.base.unet.dtype)
 
     def needed(self, step: PaintingStep, *, conditioned: bool = False) -> Sequence[nn.Module]:
-        """The networks of a step. Sampling asks the motion UNet and the replication network at every step."""
+        """The networks of a step. Sampling calls the motion UNet and the replication network at every step."""
         sampling = (self.motion, self.replication) if conditioned and self.replication is not None else (self.motion,)
         return {
             "text": (self.base.text_encoder,), "encoding": (self.base.vae,), "inversion": (self.base.unet,),
@@ -69,20 +69,20 @@ class StableDiffusionNetworks:
         }[step]  # fmt: skip
 
     def rejoin(self) -> None:
-        """The motion UNet follows its parts, and holds their very parameters: some devices want new ones."""
+        """Move the motion UNet to where its parts are, and share their parameters again: some moves make new ones."""
         self.motion.to(device=self.base.unet.device, dtype=self.dtype)
         tie_weights(self.motion, self.base.unet, self.motion_adapter)
 
     @property
     def takes_conditions(self) -> bool:
-        """Only through a replication network."""
+        """Whether there is a replication network."""
         return self.replication is not None
 
     def denoiser(self, conditions: Conditions | None) -> Denoiser:
-        """The motion UNet; with the replication network where there are conditions.
+        """The motion UNet, with the replication network if there are conditions.
 
-        Of what that network computes, only the embedding of its input is the same at every step, and that is next to
-        none of its work: timestep and words go into all the rest. So nothing of it is kept (docs/decisions/014).
+        Only the embedding of that network's input is the same at every step, and it is next to none of its work, as
+        everything else depends on timestep and words. So nothing of it is cached (docs/decisions/014).
         """
         dtype, replication = self.dtype, self.replication
 
@@ -105,14 +105,14 @@ class StableDiffusionNetworks:
         return denoise
 
     def spare_memory(self, codec: Literal["sliced", "tiled"]) -> None:
-        """The tiny model's codec needs next to nothing and takes all pictures at once."""
+        """Slice or tile the VAE; the tiny model's codec needs next to no memory, and takes all pictures at once."""
         if isinstance(self.base.vae, AutoencoderKL):
             self.base.vae.enable_slicing()
             if codec == "tiled":
                 self.base.vae.enable_tiling()
 
     def compile(self) -> None:
-        """The motion UNet, and the replication network."""
+        """Compile the motion UNet, and the replication network."""
         compile_network(self.motion)
         if self.replication is not None:
             compile_network(self.replication)

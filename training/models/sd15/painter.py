@@ -28,24 +28,24 @@ from training.models.sd15.replication import load_replication
 from training.models.weights import module_hash
 
 PIPELINE_FILE, CODEC_FILE = "pipeline.py", "vae/codec.py"
-"""What makes a painter one of diffusers' pipelines wherever diffusers is installed, and this package is not."""
+"""The code with which diffusers loads a painter where this package is not installed."""
 _CODEC_PLACE = ("codec", PatchCodec.__name__)  # in `model_index.json`: a module in the folder of the part
 _SHARED = "shared_noise"
 _MOTION, _REPLICATION = "motion_adapter", "replication"
-_ENCODES = ("to_code.", "code_details.")  # tensors of a codec that decide what its latents are
+_ENCODER_TENSORS = ("to_code.", "code_details.")  # tensors of a codec that decide its latents
 
 
 @dataclass(frozen=True, kw_only=True)
 class Painter:
-    """All that paints. See `training.models.painter.Painter`.
+    """All parts of a painter. See `training.models.painter.Painter`.
 
     Attributes:
-        base: what turns words into pictures.
+        base: the text-to-picture model.
         motion: the temporal modules.
-        replication: the replication network, where there is one.
+        replication: the replication network, if there is one.
         loras: name -> state in peft's names at scale 1, for `training.models.lora.apply_lora`.
-        facts: what `painter.json` says besides its files: `num_frames`, `size_px` (height, width), `phrases` by method,
-            `parts` with their hashes and licences.
+        facts: the fields of `painter.json` besides its files: `num_frames`, `size_px` (height, width), `phrases` by
+            method, `parts` with their hashes and licences.
     """
 
     base: BaseModel
@@ -60,12 +60,12 @@ class Painter:
         """Write it into an empty folder.
 
         Args:
-            folder: an existing one.
+            folder: an existing folder.
             run_cards: part -> card.
-            dtype: of all tensors in the files; the networks here are changed to it as well.
+            dtype: type of all tensors in the files; the networks here are converted to it as well.
 
         Raises:
-            UserError: if a number is too large for it.
+            UserError: if a number is too large for `dtype`.
         """
         self.base.to("cpu", dtype).save(folder)
         self.motion.to(dtype).save_pretrained(folder / _MOTION, safe_serialization=True)
@@ -78,17 +78,17 @@ class Painter:
         seal_painter(folder, {**self.facts, _SHARED: self.base.schedule.shared}, run_cards, self._model_index())
 
     def networks(self, loras: Mapping[str, float]) -> StableDiffusionNetworks:
-        """What paints, with these of its LoRAs at these scales."""
+        """The networks that paint, with the given LoRAs at the given scales."""
         networks = StableDiffusionNetworks.of(self.base, self.motion, self.replication)
         for name in loras:
             apply_lora(networks.motion, name, self.loras[name])
         if loras:
             networks.motion.set_adapters(list(loras), list(loras.values()))
-            networks.rejoin()  # they are float32
+            networks.rejoin()  # this converts the LoRAs, which are float32
         return networks
 
     def _model_index(self) -> dict[str, Any]:
-        def place(part: object) -> list[str | None]:
+        def class_entry(part: object) -> list[str | None]:
             if part is None:
                 return [None, None]
             kind = type(part)
@@ -105,15 +105,15 @@ class Painter:
             "_diffusers_version": diffusers_version,
             "scheduler": ["diffusers", "DDIMScheduler"],
             _SHARED: self.base.schedule.shared,
-            **{name: place(part) for name, part in parts.items()},
+            **{name: class_entry(part) for name, part in parts.items()},
         }
 
 
 def copy_code(folder: Path) -> None:
-    """Put into a painter what stock diffusers needs to paint with it: the pipeline, and a codec that it does not have.
+    """Copy into a painter the code that stock diffusers needs: the pipeline, and a codec that diffusers does not have.
 
     Args:
-        folder: of the painter, whose parts are there.
+        folder: folder of the painter, which has its parts already.
     """
     shutil.copyfile(stand_alone.__file__, folder / PIPELINE_FILE)
     if json.loads((folder / "vae" / "config.json").read_text(encoding="utf-8"))["_class_name"] == PatchCodec.__name__:
@@ -124,7 +124,7 @@ def renew_code(folder: Path) -> None:
     """Give a painter of an earlier version the code that painters carry now; its weights stay as they are.
 
     Raises:
-        UserError: if the folder is no painter, or not whole.
+        UserError: if the folder is no painter, or an incomplete one.
     """
     facts = check_painter(folder)
     model_index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
@@ -138,11 +138,11 @@ def renew_code(folder: Path) -> None:
 
 
 def assemble(base: BaseModel, parts: PainterParts) -> Painter:
-    """A painter of parts that were trained apart.
+    """A painter of parts that were trained separately.
 
     Args:
-        base: with the noise to sample on.
-        parts: all the others.
+        base: the base, with the noise to sample on.
+        parts: all parts.
 
     Raises:
         UserError: if one is missing, of another kind, or does not fit the others.
@@ -154,20 +154,20 @@ def assemble(base: BaseModel, parts: PainterParts) -> Painter:
     unet = add_motion(base.unet, motion)  # refuses temporal modules of another UNet
     replication = load_replication(parts.replication, base.unet) if parts.replication is not None else None
     marks = {"base": module_hash(base.unet), "motion": module_hash(motion)}
-    loras = {name: load_lora(name, weights, unet, marks) for name, weights in parts.loras.items()}
+    loras = {name: load_lora("loras", weights, unet, marks) for name, weights in parts.loras.items()}
     return Painter(base=base, motion=motion, replication=replication, loras=loras, facts=parts.facts)
 
 
 def _with_same_codes(base: BaseModel, folder: Path) -> nn.Module:
-    """A codec from its folder, whose latents the base's networks know."""
+    """A codec from its folder, which must have the latents that the base's networks were trained on."""
     vae: nn.Module = load_codec(str(folder), f"codec={folder}")
     smaller = base.vae
     is_larger = isinstance(vae, PatchCodec) and isinstance(smaller, PatchCodec) and has_codes_of(vae, smaller)
-    before, after = (
-        {name: tensor for name, tensor in each.state_dict().items() if name.startswith(_ENCODES)}
+    own, new = (
+        {name: tensor for name, tensor in each.state_dict().items() if name.startswith(_ENCODER_TENSORS)}
         for each in (base.vae, vae)
     )
-    is_same = before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
+    is_same = own.keys() == new.keys() and all(torch.equal(own[name], new[name]) for name in own)
     if not (is_same or is_larger):
         raise UserError(f"codec={folder}: its latents are not those of the base; allowed: stage=codec base=BASE")
     return vae

@@ -2,8 +2,8 @@
 
 ProcessPainter's artwork replication network (Song et al. 2024) is SparseCtrl (Guo et al. 2023): a copy of the UNet's
 encoder with temporal modules in its down blocks. It never sees the noisy frames; it sees condition latents at the
-chosen frames and a mask that marks them. Published networks see zeros at all other frames; those of this
-project see there what was shown last and what is shown next (docs/decisions/017). All it puts out starts at zero, so
+chosen frames and a mask that marks them. Published networks see zeros at all other frames; those of this project see
+the last condition before such a frame and the next one after it (docs/decisions/017). All outputs start at zero, so
 that an untrained network changes nothing.
 """
 
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from conf.errors import UserError
 from training.models.conditions import Conditions
+from training.models.finite import check_weights
 from training.models.parts import kind_of_folder, kind_of_tensors, load_network
 from training.models.read_tensors import read_tensors
 from training.models.sd15.animatediff import diffusers_name
@@ -27,17 +28,17 @@ from training.models.sd15.motion import Residuals, predict, silence_motion
 from training.models.shape import num_heads
 
 _POSITIONS = ".pos_embed.pe"
-_SEES, _READS = "controlnet_cond_embedding.weight", "conv_in.weight"
-_RELEASED_FRAMES = 32  # of SparseCtrl's releases, which may leave the table of positions out
+_CONDITION_WEIGHT, _LATENT_WEIGHT = "controlnet_cond_embedding.weight", "conv_in.weight"
+_RELEASED_FRAMES = 32  # positions of SparseCtrl's releases, which may leave their table out
 
 
 def add_replication(unet: UNet2DConditionModel, *, max_frames: int = 32, carried: bool = True) -> SparseControlNetModel:
     """A new replication network with the weights of a UNet's encoder; it changes nothing yet.
 
     Args:
-        unet: the base's; it stays as it is. (diffusers' own `from_unet` writes into its configuration, and knows no
+        unet: the base's; it is not changed. (diffusers' own `from_unet` changes its configuration, and cannot set the
             number of positions.)
-        max_frames: positions that its temporal modules know.
+        max_frames: positions of its temporal modules.
         carried: whether frames without a condition see those before and after them; False as published.
     """
     network = SparseControlNetModel(**_config(unet, max_frames, carried=carried))
@@ -54,14 +55,14 @@ def is_carried(network: SparseControlNetModel) -> bool:
 
 
 def _config(unet: UNet2DConditionModel, max_frames: int, *, carried: bool) -> dict[str, Any]:
-    known = inspect.signature(SparseControlNetModel).parameters
+    parameters = inspect.signature(SparseControlNetModel).parameters
     return {
-        **{key: value for key, value in unet.config.items() if key in known},
+        **{key: value for key, value in unet.config.items() if key in parameters},
         "down_block_types": tuple(
             "CrossAttnDownBlockMotion" if "CrossAttn" in kind else "DownBlockMotion"
             for kind in unet.config.down_block_types
         ),
-        "conditioning_channels": unet.config.in_channels * (2 if carried else 1),  # and one more for the mask
+        "conditioning_channels": unet.config.in_channels * (2 if carried else 1),  # diffusers adds one for the mask
         "motion_max_seq_length": max_frames,
         "motion_num_attention_heads": num_heads(*unet.config.block_out_channels),
         "concat_conditioning_mask": True,
@@ -71,25 +72,25 @@ def _config(unet: UNet2DConditionModel, max_frames: int, *, carried: bool) -> di
 
 @torch.no_grad()
 def grown_replication(network: SparseControlNetModel, latent_channels: int) -> SparseControlNetModel:
-    """A replication network that reads conditions of more numbers a cell, and ignores the new ones."""
-    num_pictures = 2 if is_carried(network) else 1  # that a frame sees
+    """A replication network that reads conditions of more numbers per cell, and ignores the new ones."""
+    num_pictures = 2 if is_carried(network) else 1  # conditions that a frame sees
     config = {**network.config, "in_channels": latent_channels, "conditioning_channels": num_pictures * latent_channels}
     grown = SparseControlNetModel.from_config(config)
     state = network.state_dict()
-    pictures, mask = state[_SEES][:, :-1], state[_SEES][:, -1:]
+    pictures, mask = state[_CONDITION_WEIGHT][:, :-1], state[_CONDITION_WEIGHT][:, -1:]
     wider = [widened(weight, latent_channels, dim=1) for weight in pictures.chunk(num_pictures, dim=1)]
-    state[_READS] = widened(state[_READS], latent_channels, dim=1)
-    state[_SEES] = torch.cat([*wider, mask], dim=1)
+    state[_LATENT_WEIGHT] = widened(state[_LATENT_WEIGHT], latent_channels, dim=1)
+    state[_CONDITION_WEIGHT] = torch.cat([*wider, mask], dim=1)
     grown.load_state_dict(state)
     return cast(SparseControlNetModel, grown)
 
 
 def residuals(network: SparseControlNetModel, conditions: Conditions, timesteps: Tensor, text: Tensor) -> Residuals:
-    """What the conditions add to the UNet's features.
+    """The residuals by which conditions change the UNet's features.
 
     Args:
         network: the replication network.
-        conditions: of B sequences.
+        conditions: conditions of B sequences.
         timesteps: (B,).
         text: (B, L, D).
     """
@@ -98,7 +99,7 @@ def residuals(network: SparseControlNetModel, conditions: Conditions, timesteps:
     mask = conditions.mask.to(latents.dtype)[:, None, :, None, None].expand(-1, -1, -1, *latents.shape[-2:])
     inputs = conditions.carried().to(latents).transpose(1, 2) if is_carried(network) else latents
     down, mid = network(
-        latents,  # only its shape counts: in place of the noisy sample, which the class sets to zero
+        latents,  # in place of the noisy sample, which the class sets to zero: only the shape counts
         timesteps,
         text.repeat_interleave(num_frames, dim=0),
         controlnet_cond=inputs,
@@ -126,10 +127,10 @@ def save_replication(network: SparseControlNetModel, folder: Path, weights: Mapp
 
     Args:
         network: the network.
-        folder: where.
+        folder: where to write it.
         weights: other values for its parameters, by name, such as a moving average.
     """
-    config = {key: value for key, value in network.config.items() if key != "_name_or_path"}  # of this machine
+    config = {key: value for key, value in network.config.items() if key != "_name_or_path"}  # a local path
     copy = SparseControlNetModel.from_config(config)
     copy.load_state_dict({**network.state_dict(), **(weights or {})})
     copy.save_pretrained(folder, safe_serialization=True)
@@ -140,11 +141,11 @@ def load_replication(path: str | Path, unet: UNet2DConditionModel, *, grown: boo
 
     Args:
         path: a folder, a name on the hub, or a `.ckpt`, `.pth` or `.safetensors` file.
-        unet: the base's, to which it must belong.
-        grown: whether it is that of the smaller painter from which the base was grown.
+        unet: the base's, which it must belong to.
+        grown: whether it belongs to the smaller painter from which the base was grown.
 
     Raises:
-        UserError: if it is not there, is something else, or belongs to another base.
+        UserError: if it is missing, is something else, or belongs to another base.
     """
     place, name = Path(path), f"replication={path}"
     if place.is_dir() and not (place / "config.json").is_file():
@@ -169,22 +170,29 @@ def _grown(network: SparseControlNetModel, unet: UNet2DConditionModel, name: str
 
 
 def _from_original(path: Path, unet: UNet2DConditionModel) -> SparseControlNetModel:
-    """SparseCtrl's own layout is that of diffusers but for the names within temporal modules."""
+    """A network in SparseCtrl's own layout, which differs from diffusers' only in the names within temporal modules."""
     tensors = read_tensors(path, "replication")
+    try:
+        check_weights(tensors)
+    except ValueError as error:
+        raise UserError(f"replication={path}: {error}") from error
     state = {diffusers_name(name.removeprefix("module.")): tensor for name, tensor in tensors.items()}
     _refuse_foreign(path, state, unet)
-    tables = [len(tensor[0]) for name, tensor in state.items() if name.endswith(_POSITIONS)]
+    tables = [tensor.shape[1] for name, tensor in state.items() if name.endswith(_POSITIONS) and tensor.ndim == 3]
     network = SparseControlNetModel(**_config(unet, tables[0] if tables else _RELEASED_FRAMES, carried=False))
-    network.load_state_dict({**network.state_dict(), **state})
+    try:
+        network.load_state_dict({**network.state_dict(), **state})
+    except RuntimeError as error:  # tables of positions, which differ in length
+        raise UserError(f"replication={path}: tensors of other shapes: {' '.join(str(error).split())[:200]}") from error
     return cast(SparseControlNetModel, network.to(torch.float32))
 
 
 def _refuse_foreign(path: str | Path, state: Mapping[str, Tensor], unet: UNet2DConditionModel) -> None:
     """Refuse tensors that are not those of a replication network for this UNet."""
-    if _SEES not in state:
+    if _CONDITION_WEIGHT not in state:
         raise UserError(f"replication={path}: not a replication network but {kind_of_tensors(state.keys())}")
-    seen = state[_SEES]
-    carried = seen.ndim == 4 and seen.shape[1] == 2 * unet.config.in_channels + 1
+    condition_weight = state[_CONDITION_WEIGHT]
+    carried = condition_weight.ndim == 4 and condition_weight.shape[1] == 2 * unet.config.in_channels + 1
     with torch.device("meta"):
         expected_state = SparseControlNetModel(**_config(unet, _RELEASED_FRAMES, carried=carried)).state_dict()
     for name in sorted(name for name in expected_state.keys() | state.keys() if not name.endswith(_POSITIONS)):

@@ -33,15 +33,15 @@ from training.models.weights import holding, module_hash, parent_weights, part_o
 from training.stages.condition_draw import ConditionDraw
 
 _UNET, _TEXT, _REPLICATION = "unet.", "text_encoder.", "replication."
-_READS_WORDS = ".attn2."  # of a block of the 2D UNet, whose queries are pictures and whose keys are words
-_FEWEST_POSITIONS = 32  # that new temporal modules know
+_CROSS_ATTENTION = ".attn2."  # in the 2D UNet, where its queries are pictures and its keys are words
+_FEWEST_POSITIONS = 32  # of new temporal modules
 
 
 def trainable(base: BaseModel, request: StageRequest) -> Trainable:
     """As `training.models.architecture.Architecture.trainable` says."""
     checkpointing, parents, original = request.checkpointing, request.parents, base
     if "motion" in parents:
-        base = _with_moved_unet(base, request)
+        base = _with_trained_unet(base, request)
     match request.stage:
         case "base":
             return unet_trainable(base, trains_text=request.trains_text, checkpointing=checkpointing)
@@ -70,29 +70,29 @@ def trainable(base: BaseModel, request: StageRequest) -> Trainable:
             return lora_trainable(base, adapter, spatial, request.lora, marks, checkpointing=checkpointing)
 
 
-def _with_moved_unet(base: BaseModel, request: StageRequest) -> BaseModel:
-    """The base as the temporal modules were trained with it: with the UNet beside them, if that moved.
+def _with_trained_unet(base: BaseModel, request: StageRequest) -> BaseModel:
+    """The base with the UNet that was trained together with the temporal modules, if there is one.
 
     Raises:
-        UserError: if it moved from another base than the one that was named: its training would be lost in silence.
+        UserError: if that UNet was trained from another base than the user named, whose training would be lost.
     """
     place = request.parents["motion"]
-    moved = with_its_unet(base, parent_weights("motion", place))
-    if moved is base or module_hash(moved.unet) == module_hash(base.unet):
-        return moved
-    begun_from = _base_of(part_at("motion", place))
-    if begun_from is not None and begun_from not in _known_as(request):
+    trained = with_its_unet(base, parent_weights("motion", place))
+    if trained is base or module_hash(trained.unet) == module_hash(base.unet):
+        return trained
+    original_base = _base_of(part_at("motion", place))
+    if original_base is not None and original_base not in _names_of_base(request):
         file = parent_weights("motion", place) / ORIGINAL_FILE
-        alone = f"motion={file} takes the temporal modules alone, for the UNet of this base"
-        this = f"base={request.base}" if request.base is not None else f"model.path={request.path}"
-        raise UserError(f"motion={place}: its UNet moved from another base than {this}; {alone}")
-    return moved
+        advice = f"motion={file} takes the temporal modules alone, for the UNet of this base"
+        named_base = f"base={request.base}" if request.base is not None else f"model.path={request.path}"
+        raise UserError(f"motion={place}: its UNet was trained from another base than {named_base}; {advice}")
+    return trained
 
 
 def _base_of(motion: Part) -> str | None:
-    """The base that temporal modules were trained with: its hash, or its name on the hub; None where nothing says it.
+    """The base that temporal modules were trained with: its hash, or its name on the hub; None if it is not stated.
 
-    A run that was given `base=` says `model.path` too, which it did not read.
+    The card of a run with `base=` holds `model.path` too, which the run did not read.
     """
     parents = motion.parents
     if motion.card is None or "base" in parents or "model" in parents:
@@ -101,24 +101,24 @@ def _base_of(motion: Part) -> str | None:
     return model.get("path") if isinstance(model, dict) else None
 
 
-def _known_as(request: StageRequest) -> list[str]:
-    """What motion runs may call the UNet of the base of this one: hashes, or its name on the hub."""
+def _names_of_base(request: StageRequest) -> list[str]:
+    """What cards of motion runs may call the UNet of this run's base: hashes, or its name on the hub."""
     if request.base is None and not Path(request.path or "").exists():
         return [request.path or ""]
-    of_base = part_at("base", request.base if request.base is not None else Path(request.path or ""))
-    known = [of_base.hash]
-    if of_base.card is not None and of_base.card.get("stage") == "words":  # it has the UNet of the base it began from
-        known.append(of_base.parents.get("base", of_base.hash))
-    return known
+    base_part = part_at("base", request.base if request.base is not None else Path(request.path or ""))
+    names = [base_part.hash]
+    if base_part.card is not None and base_part.card.get("stage") == "words":  # its UNet is that of its parent
+        names.append(base_part.parents.get("base", base_part.hash))
+    return names
 
 
 def unet_trainable(base: BaseModel, *, trains_text: bool, checkpointing: bool = False) -> Trainable:
-    """The 2D UNet, and a text encoder that is untrained; all else is frozen.
+    """Train the 2D UNet, and the text encoder on request; everything else is frozen.
 
     Args:
-        base: to begin with.
+        base: the base to start from.
         trains_text: whether the text encoder is trained.
-        checkpointing: of gradients.
+        checkpointing: whether gradients are checkpointed.
     """
     if checkpointing:
         base.unet.enable_gradient_checkpointing()
@@ -127,7 +127,7 @@ def unet_trainable(base: BaseModel, *, trains_text: bool, checkpointing: bool = 
 
     def save(folder: Path, weights: Mapping[str, Tensor]) -> None:
         """Write the base as a diffusers folder, with these weights."""
-        with holding(base.unet, _under(_UNET, weights)), holding(base.text_encoder, _under(_TEXT, weights)):
+        with holding(base.unet, _below(_UNET, weights)), holding(base.text_encoder, _below(_TEXT, weights)):
             base.save(folder)
 
     frozen: dict[str, nn.Module] = {"vae": base.vae, **({} if trains_text else {"text_encoder": base.text_encoder})}
@@ -143,20 +143,20 @@ def motion_trainable(
     own_unet: bool = False,
     checkpointing: bool = False,
 ) -> Trainable:
-    """Temporal modules, from scratch or from AnimateDiff's, and as much of the base as is asked for.
+    """Train temporal modules, new ones or AnimateDiff's, and the requested part of the base.
 
     Args:
-        base: of it.
-        adapter: to start from; None for new ones.
-        num_frames: T, as many positions as new ones must know at least.
-        of_base: what of the base's UNet is trained with them; None for nothing.
-        own_unet: whether the UNet came with the temporal modules, and has to stay with them.
-        checkpointing: of gradients.
+        base: the base that they are added to.
+        adapter: modules to start from; None for new ones.
+        num_frames: T, the least number of positions of new ones.
+        of_base: the part of the base's UNet that is trained with them; None for nothing.
+        own_unet: whether the UNet came with the temporal modules, and must stay with them.
+        checkpointing: whether gradients are checkpointed.
     """
     unet = add_motion(base.unet, adapter, max_frames=max(_FEWEST_POSITIONS, num_frames))
 
     def is_trained(name: str) -> bool:
-        return is_temporal(name) or of_base == "all" or (of_base == "words" and _READS_WORDS in name)
+        return is_temporal(name) or of_base == "all" or (of_base == "words" and _CROSS_ATTENTION in name)
 
     for name, parameter in unet.named_parameters():
         parameter.requires_grad_(is_trained(name))
@@ -164,8 +164,8 @@ def motion_trainable(
         unet.enable_gradient_checkpointing()
 
     def save(folder: Path, weights: Mapping[str, Tensor]) -> None:
-        """Write the temporal modules, for diffusers and for AnimateDiff's tools, and the UNet if that moved."""
-        of_unet = _under(_UNET, weights)
+        """Write the temporal modules, for diffusers and for AnimateDiff's tools, and the UNet if that was trained."""
+        of_unet = _below(_UNET, weights)
         temporal = {name: tensor for name, tensor in of_unet.items() if is_temporal(name)}
         save_motion(adapter_of(unet, temporal), folder)
         if own_unet or of_base is not None:
@@ -188,15 +188,15 @@ def replication_trainable(
     carried: bool = True,
     checkpointing: bool = False,
 ) -> Trainable:
-    """A replication network; base and motion are frozen.
+    """Train a replication network; base and motion are frozen.
 
     Args:
-        base: of it.
+        base: the base.
         adapter: the temporal modules.
-        replication: to start from; None for the UNet's own encoder.
-        num_frames: T, as many positions as a new one must know at least.
+        replication: network to start from; None for the UNet's own encoder.
+        num_frames: T, the least number of positions of a new one.
         carried: whether a new one sees the conditions before and after a frame.
-        checkpointing: of gradients.
+        checkpointing: whether gradients are checkpointed.
     """
     unet = add_motion(base.unet, adapter).requires_grad_(False)
     if replication is None:
@@ -208,7 +208,7 @@ def replication_trainable(
 
     def save(folder: Path, weights: Mapping[str, Tensor]) -> None:
         """Write the network as a diffusers `SparseControlNetModel`."""
-        save_replication(network, folder, _under(_REPLICATION, weights))
+        save_replication(network, folder, _below(_REPLICATION, weights))
 
     return Trainable(
         denoiser=ConditionedDenoiser(unet, network),
@@ -227,15 +227,15 @@ def lora_trainable(
     *,
     checkpointing: bool = False,
 ) -> Trainable:
-    """A LoRA; everything else is frozen.
+    """Train a LoRA; everything else is frozen.
 
     Args:
-        base: frozen.
-        adapter: frozen as well; the LoRA is then a motion LoRA, without it a spatial one.
+        base: the base, frozen.
+        adapter: temporal modules, frozen as well, for a motion LoRA; None for a spatial one.
         spatial: spatial LoRA that a motion LoRA is trained beside, by peft's names.
-        shape: of the LoRA.
-        parents: name -> hash of what the LoRA belongs to.
-        checkpointing: of gradients.
+        shape: sizes of the LoRA.
+        parents: name -> hash of the networks that the LoRA belongs to.
+        checkpointing: whether gradients are checkpointed.
     """
     kind: LoraKind = "spatial" if adapter is None else "motion"
     unet = base.unet if adapter is None else add_motion(base.unet, adapter)
@@ -247,7 +247,7 @@ def lora_trainable(
 
     def save(folder: Path, weights: Mapping[str, Tensor]) -> None:
         """Write the LoRA, for diffusers and for other tools."""
-        save_lora(lora_of(_under(_UNET, weights), kind, shape), kind, folder, parents)
+        save_lora(lora_of(_below(_UNET, weights), kind, shape), kind, folder, parents)
 
     frozen = _frozen_encoders(base)
     frozen["unet"] = part_of(unet, lambda name: not is_temporal(name) and not is_lora(name))
@@ -259,8 +259,8 @@ def lora_trainable(
     return Trainable(denoiser=denoiser, frozen=frozen, save=save)
 
 
-def _under(prefix: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Those weights whose names begin so, without it."""
+def _below(prefix: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights whose names start with a prefix, by the names without it."""
     return {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
 
 

@@ -32,29 +32,29 @@ class TinyModel(StableDiffusion):
     def build_base(
         self, model: TinyConfig, captions: Iterable[str], pictures: Tensor, objective: Objective, seed: int
     ) -> Base:
-        """One whose tokenizer knows the captions and whose codec fits the pictures; all else is untrained."""
+        """A base whose tokenizer knows the captions and whose codec fits the pictures; all else is untrained."""
         return build_tiny(model.shape, captions, pictures, cast(NoiseSchedule, objective), seed)
 
     def new_codec(self, model: TinyConfig, pictures: Tensor, width: int) -> PatchCodec:
-        """The linear one, with networks beside it that change nothing yet."""
+        """The linear codec, with networks beside it that change nothing yet."""
         shape = model.shape
         return fit_codec(pictures, patch_px=shape.patch_px, latent_channels=shape.latent_channels, width=width)
 
     def with_codec(self, base: Base, folder: Path) -> Base:
-        """One with that codec, whichever its kind."""
+        """The base with that codec, of either kind."""
         own = cast(BaseModel, base)
-        other = replace(own, vae=load_codec(str(folder), f"codec={folder}"))
-        given, needed = (
+        changed = replace(own, vae=load_codec(str(folder), f"codec={folder}"))
+        available, needed = (
             f"{each.patch_px} px and {cast(PatchCodec, each.vae).config.latent_channels} channels"
-            for each in (other, own)
+            for each in (changed, own)
         )
-        if given != needed:
+        if available != needed:
             keys = "model.shape.patch_px and model.shape.latent_channels"
-            raise UserError(f"codec={folder}: its cells have {given}, not {needed}, which {keys} say")
-        return other
+            raise UserError(f"codec={folder}: its cells have {available}, not {needed}, which {keys} say")
+        return changed
 
     def grown_base(self, base: Base, model: TinyConfig, pictures: Tensor, name: str) -> Base:
-        """One whose codec and UNet read and write more numbers a cell; all else is the same."""
+        """A base whose codec and UNet read and write more numbers per cell; all else is the same."""
         own = cast(BaseModel, base)
         codec, patch_px, channels = own.vae, model.shape.patch_px, model.shape.latent_channels
         if not isinstance(codec, PatchCodec) or codec.config.width:
@@ -67,7 +67,7 @@ class TinyModel(StableDiffusion):
         return replace(own, vae=grown_codec(codec, pictures, channels), unet=grown_unet(own.unet, channels))
 
     def codec_of(self, base: Base, width: int, name: str) -> PatchCodec:
-        """Its own, with a network beside the linear decoder."""
+        """The base's codec, with a network beside the linear decoder."""
         codec = cast(BaseModel, base).vae
         if not isinstance(codec, PatchCodec):
             raise UserError(f"{name}: its codec is not one of the tiny model")
@@ -75,7 +75,7 @@ class TinyModel(StableDiffusion):
         return wide
 
     def words_network(self, base: Base, size_px: tuple[int, int], *, further: bool) -> WordsNetwork:
-        """What stage `words` trains."""
+        """The network that stage `words` trains."""
         return WordsNetwork(cast(BaseModel, base), size_px, further=further)
 
     def compile(self, network: nn.Module) -> None:

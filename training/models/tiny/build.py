@@ -1,7 +1,7 @@
 """The tiny base: the classes of Stable Diffusion, small enough to be trained from nothing on two cores.
 
-Its tokenizer learns the words of the data set's captions, its codec is fitted to the data set's pictures; its text
-encoder and UNet start from noise and are what stage `base` trains.
+Its tokenizer learns the words of the data set's captions, and its codec is fitted to the data set's pictures. Its text
+encoder and UNet start from random weights, which stage `base` trains.
 """
 
 from collections import Counter
@@ -32,10 +32,10 @@ def build_tiny(
 
     Args:
         shape: its sizes.
-        captions: whose words the tokenizer learns.
+        captions: captions whose words the tokenizer learns.
         pictures: (N, 3, H, W) in [-1, 1], to which the codec is fitted.
         schedule: the noise it will be trained on.
-        seed: of the initial weights.
+        seed: seed of the initial weights.
     """
     tokenizer = train_tokenizer(captions)
     with torch.random.fork_rng():
@@ -54,17 +54,17 @@ def build_tiny(
                 pad_token_id=tokenizer.pad_token_id,
             )
         )
-        plain, attending = shape.plain_levels, len(shape.channels) - shape.plain_levels
+        num_plain, num_attending = shape.plain_levels, len(shape.channels) - shape.plain_levels
         unet = UNet2DConditionModel(
             sample_size=pictures.shape[-1] // shape.patch_px,
             in_channels=shape.latent_channels,
             out_channels=shape.latent_channels,
             block_out_channels=shape.channels,
-            down_block_types=("DownBlock2D",) * plain + ("CrossAttnDownBlock2D",) * attending,
-            up_block_types=("CrossAttnUpBlock2D",) * attending + ("UpBlock2D",) * plain,
+            down_block_types=("DownBlock2D",) * num_plain + ("CrossAttnDownBlock2D",) * num_attending,
+            up_block_types=("CrossAttnUpBlock2D",) * num_attending + ("UpBlock2D",) * num_plain,
             layers_per_block=1,
             cross_attention_dim=shape.text_width,
-            # Which is the number of heads: diffusers kept the name for old files.
+            # This is the number of heads: diffusers kept the name for old files.
             attention_head_dim=tuple(num_heads(width) for width in shape.channels),
             norm_num_groups=NUM_GROUPS,
         )
@@ -104,25 +104,25 @@ def train_tokenizer(captions: Iterable[str]) -> CLIPTokenizer:
 def learn_merges(word_counts: Mapping[str, int], most: int) -> list[tuple[str, str]]:
     """Merges of byte-pair encoding (Sennrich et al. 2016), the most frequent pair first.
 
-    `tokenizers` has a faster trainer, which breaks ties differently from run to run: the same data would give other
-    words, and a resumed run another model.
+    `tokenizers` has a faster trainer, but it breaks ties differently from run to run: the same data would give other
+    pieces, and a resumed run another model.
 
     Args:
         word_counts: how often each word occurs.
-        most: merges at most.
+        most: largest number of merges.
     """
-    spelt = {word: (*word[:-1], word[-1] + _WORD_END) for word in word_counts}
+    spellings = {word: (*word[:-1], word[-1] + _WORD_END) for word in word_counts}
     merges: list[tuple[str, str]] = []
     while len(merges) < most:
         counts: Counter[tuple[str, str]] = Counter()
-        for word, pieces in spelt.items():
+        for word, pieces in spellings.items():
             for pair in pairwise(pieces):
                 counts[pair] += word_counts[word]
         if not counts:
             break
         best = max(counts, key=lambda pair: (counts[pair], pair))
         merges.append(best)
-        spelt = {word: _merged(pieces, best) for word, pieces in spelt.items()}
+        spellings = {word: _merged(pieces, best) for word, pieces in spellings.items()}
     return merges
 
 

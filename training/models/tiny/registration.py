@@ -25,5 +25,5 @@ TINY = Registration(
     lora_learning_rate=1e-3,
     of_base=frozenset(get_args(OfBase)),
     cuda_graphs=True,
-    prediction="v",  # with so few steps, what a network says at the noisiest levels counts; v is well conditioned there
+    prediction="v",  # with few steps, predictions at the noisiest levels matter; v is well conditioned there
 )

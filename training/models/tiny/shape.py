@@ -1,4 +1,4 @@
-"""Sizes of the tiny model; apart from it, because a configuration must not import networks."""
+"""Sizes of the tiny model; a module of its own, because configurations must not import networks."""
 
 from dataclasses import dataclass
 
@@ -13,11 +13,11 @@ class TinyShape:
     """Sizes of the tiny model.
 
     Attributes:
-        channels: of the UNet's levels; each level halves the grid. Multiples of 16.
-        plain_levels: so many of the finest levels convolve only; the others attend to words and the whole picture too.
-        text_width: numbers a word.
+        channels: channels of the UNet's levels, multiples of 16; each level halves the grid.
+        plain_levels: number of the finest levels that only convolve; the others attend to words and the whole picture.
+        text_width: numbers per token.
         patch_px: side of the squares of pixels that are one cell of the grid.
-        latent_channels: numbers a cell.
+        latent_channels: numbers per cell.
     """
 
     channels: tuple[int, ...] = (64, 128, 128)

@@ -1,4 +1,4 @@
-"""What stage `words` trains of the tiny model: its text encoder, beside an encoder of pictures."""
+"""The network that stage `words` trains for the tiny model: its text encoder, beside an encoder of pictures."""
 
 import torch
 from torch import Tensor
@@ -26,6 +26,6 @@ class WordsNetwork(MatchingNetwork):
         self._end = int(base.tokenizer.eos_token_id)
 
     def caption_vectors(self, embedded: Tensor, token_ids: Tensor) -> Tensor:
-        """What the end of a caption stands for, which has read all of it, as in CLIP."""
+        """The embedding of a caption's end token, which has attended to all of it, as in CLIP."""
         ends = (token_ids == self._end).int().argmax(1)  # the first; captions are filled up with more
         return embedded[torch.arange(len(embedded), device=embedded.device), ends]

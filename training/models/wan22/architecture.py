@@ -35,10 +35,10 @@ class Wan:
     def objective(
         self, model: ModelConfig, noise: "NoiseConfig", base: Base | None, *, trained_here: bool
     ) -> Objective:
-        """Flow matching, with the shift and the solver of the base where none is said."""
-        config, known = cast(WanConfig, model), Flow() if base is None else cast(WanBase, base).objective
+        """Flow matching, with the shift and the solver of the base if the configuration sets none."""
+        config, flow = cast(WanConfig, model), Flow() if base is None else cast(WanBase, base).objective
         return replace(
-            known, shift=config.shift or known.shift, solver=config.solver or known.solver, levels=config.levels,
+            flow, shift=config.shift or flow.shift, solver=config.solver or flow.solver, levels=config.levels,
             lead=config.lead, shared=noise.shared,
         )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The base: a Wan that takes one timestep a token, in the folder layout of diffusers' `WanPipeline`."""
+"""The base: a Wan that takes one timestep per token, in the folder layout of diffusers' `WanPipeline`."""
 
 import hashlib
 import html
@@ -28,12 +28,12 @@ transformers_logging.disable_progress_bar()  # a bar for each of a few files
 
 NETWORKS = {"vae": AutoencoderKLWan, "text_encoder": UMT5EncoderModel, "transformer": WanTransformer3DModel}
 """Part -> class of its network."""
-_MOST_TOKENS = 512  # that Wan was trained on; shorter captions are filled up with zeros
-_PIXELS_AT_ONCE = 8 * 512 * 512  # of pictures that the VAE takes together
+_MOST_TOKENS = 512  # that Wan was trained on; embeddings of shorter captions are filled up with zeros
+_PIXELS_AT_ONCE = 8 * 512 * 512  # pixels that the VAE takes together
 
 
 def scheduler_of(flow: Flow) -> FlowMatchEulerDiscreteScheduler | UniPCMultistepScheduler:
-    """As diffusers calls a flow, all frames being equally noisy."""
+    """The scheduler of diffusers for a flow whose frames are all equally noisy."""
     if flow.solver == "euler":
         return FlowMatchEulerDiscreteScheduler(shift=flow.shift)
     return UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=flow.shift)
@@ -41,12 +41,12 @@ def scheduler_of(flow: Flow) -> FlowMatchEulerDiscreteScheduler | UniPCMultistep
 
 @dataclass(frozen=True)
 class Tokens:
-    """(B,) captions -> (B, L) int64 numbers of their pieces, filled up or cut off to L."""
+    """(B,) captions -> (B, L) int64 token ids, filled up or cut off to L."""
 
     tokenizer: Any
 
     def __call__(self, captions: Sequence[str]) -> Tensor:
-        """Numbers of the pieces of some captions, which are cleaned as Wan's own code does."""
+        """Token ids of some captions, which are cleaned as Wan's own code does."""
         cleaned = [" ".join(html.unescape(html.unescape(caption)).split()) for caption in captions]
         length = min(_MOST_TOKENS, self.tokenizer.model_max_length)
         ids: Tensor = self.tokenizer(
@@ -60,10 +60,10 @@ class WanBase:
     """A base and how it is used. See `training.models.architecture.Base`.
 
     Attributes:
-        configs: of its networks, by part.
-        load: a part -> its network, with weights; asked once.
-        tokenizer: of captions.
-        objective: what it was trained on.
+        configs: configurations of its networks, by part.
+        load: a part -> its network, with weights; called once per part.
+        tokenizer: tokenizer of captions.
+        objective: the objective that it was trained on.
         frames: whether each frame is encoded alone, or all together as a video.
         order: which frame the transformer sees first. Outside it, latents are always in the order of the frames.
         text_encoder_place: whether the text encoder moves with the other networks, or computes on the CPU.
@@ -84,22 +84,22 @@ class WanBase:
 
     @cached_property
     def vae(self) -> AutoencoderKLWan:
-        """Between frames and latents."""
+        """The codec between frames and latents."""
         return cast(AutoencoderKLWan, self.load("vae"))
 
     @cached_property
     def text_encoder(self) -> UMT5EncoderModel:
-        """Of captions."""
+        """The encoder of captions."""
         return cast(UMT5EncoderModel, self.load("text_encoder"))
 
     @cached_property
     def transformer(self) -> WanTransformer3DModel:
-        """What predicts."""
+        """The network that predicts."""
         return cast(WanTransformer3DModel, self.load("transformer"))
 
     @property
     def encoders(self) -> Mapping[str, nn.Module]:
-        """Those that move with the transformer."""
+        """The encoders that move with the transformer."""
         text = {} if self.text_encoder_place == "cpu" else {"text_encoder": self.text_encoder}
         return {**text, "vae": self.vae}
 
@@ -110,25 +110,25 @@ class WanBase:
 
     @property
     def patch_px(self) -> int:
-        """Pixels a side that one cell of the latent grid stands for."""
+        """Side, in pixels, of the square that one cell of the latent grid stands for."""
         config = self.configs["vae"]
         return int((config.get("patch_size") or 1) * 2 ** (len(config["dim_mult"]) - 1))
 
     @property
     def cell_px(self) -> int:
-        """Pixels a side of a token."""
+        """Side, in pixels, of the square that a token stands for."""
         return self.patch_px * int(max(self.configs["transformer"]["patch_size"][1:]))
 
     @property
-    def _frames_a_latent(self) -> int:
-        """Of a video, in all its latents but the first, which shows one."""
+    def _frames_per_latent(self) -> int:
+        """Frames of a video in each of its latents but the first, which shows one."""
         return int(2 ** sum(self.configs["vae"]["temperal_downsample"]))
 
     def latent_shape(self, num_frames: int, size_px: tuple[int, int]) -> tuple[int, int, int, int]:
         """(S, C, h, w) of the latents of T frames of (height, width).
 
         Raises:
-            UserError: if the codec knows no video of so many frames.
+            UserError: if the codec cannot encode a video of so many frames.
         """
         grid = (size_px[0] // self.patch_px, size_px[1] // self.patch_px)
         return self._num_latents(num_frames), int(self.configs["vae"]["z_dim"]), *grid
@@ -136,29 +136,29 @@ class WanBase:
     def _num_latents(self, num_frames: int) -> int:
         if self.frames == "pictures":
             return num_frames
-        each = self._frames_a_latent
-        if num_frames % each != 1 % each:
-            near = num_frames // each * each + 1
+        step = self._frames_per_latent
+        if num_frames % step != 1 % step:
+            lower = num_frames // step * step + 1
             raise UserError(
-                f"model.frames=video: sequences of {num_frames} frames; allowed: {near}, {near + each} or another "
-                f"multiple of {each} plus 1, or model.frames=pictures"
+                f"model.frames=video: sequences of {num_frames} frames; allowed: {lower}, {lower + step} or another "
+                f"multiple of {step} plus 1, or model.frames=pictures"
             )
-        return 1 + num_frames // each
+        return 1 + num_frames // step
 
     def latent_slot(self, frame: int, num_frames: int) -> int:
         """Which latent shows a frame."""
         if self.frames == "pictures":
             return frame
-        each = self._frames_a_latent
+        per_latent = self._frames_per_latent
         if self.order == "reversed":
-            return self._num_latents(num_frames) - 1 - -(-(num_frames - 1 - frame) // each)
-        return -(-frame // each)
+            return self._num_latents(num_frames) - 1 - -(-(num_frames - 1 - frame) // per_latent)
+        return -(-frame // per_latent)
 
     def encode_sequences(self, frames: Tensor, at_once: int | None = None) -> tuple[Tensor, Tensor]:
         """Mean and log-variance (B, S, C, h, w) of frames (B, T, 3, H, W)."""
         shape = frames.shape[:2]
         if self.frames == "pictures":
-            posteriors = [self._encoded(part) for part in self._a_few(frames.flatten(0, 1)[:, None], at_once)]
+            posteriors = [self._encoded(part) for part in self._split(frames.flatten(0, 1)[:, None], at_once)]
             mean, logvar = (torch.cat(tensors) for tensors in zip(*posteriors, strict=True))
             return mean.reshape(*shape, *mean.shape[2:]), logvar.reshape(*shape, *logvar.shape[2:])
         mean, logvar = self._encoded(self._ordered(frames))
@@ -174,21 +174,21 @@ class WanBase:
         return (mean - self._per_channel("latents_mean", mean)) / self._per_channel("latents_std", mean)
 
     def deviation(self, logvar: Tensor) -> Tensor:
-        """Standard deviation of these."""
+        """Standard deviation of scaled latents."""
         return (0.5 * logvar).exp() / self._per_channel("latents_std", logvar)
 
     @cached_property
     def _constants(self) -> dict[tuple[str, torch.device, torch.dtype], Tensor]:
-        """Of this base alone: no field, for `dataclasses.replace` would hand it to a base of other configs."""
+        """Not a field, because `dataclasses.replace` would hand it to a base of other configs."""
         return {}
 
     def _per_channel(self, key: str, like: Tensor) -> Tensor:
         """(C, 1, 1) constants of the VAE, copied to each device once."""
-        place = (key, like.device, like.dtype)
-        if place not in self._constants:
+        constant = (key, like.device, like.dtype)
+        if constant not in self._constants:
             with torch.inference_mode(False):  # training may need them after something was painted
-                self._constants[place] = torch.tensor(self.configs["vae"][key]).to(like)[:, None, None]
-        return self._constants[place]
+                self._constants[constant] = torch.tensor(self.configs["vae"][key]).to(like)[:, None, None]
+        return self._constants[constant]
 
     def decode_sequences(self, latents: Tensor) -> Tensor:
         """Frames (B, T, 3, H, W) in [0, 1] of scaled latents (B, S, C, h, w).
@@ -199,7 +199,7 @@ class WanBase:
         finite(latents, "what was painted, as latents")
         codes = latents * self._per_channel("latents_std", latents) + self._per_channel("latents_mean", latents)
         if self.frames == "pictures":
-            pictures = torch.cat([self._decoded(part) for part in self._a_few(codes.flatten(0, 1)[:, None], None)])
+            pictures = torch.cat([self._decoded(part) for part in self._split(codes.flatten(0, 1)[:, None], None)])
             frames = pictures.reshape(*latents.shape[:2], *pictures.shape[2:])
         else:
             frames = self._ordered(self._decoded(self._ordered(codes)))
@@ -213,15 +213,15 @@ class WanBase:
     def _ordered(self, sequences: Tensor) -> Tensor:
         return sequences.flip(1) if self.order == "reversed" else sequences
 
-    def _a_few(self, pictures: Tensor, at_once: int | None) -> tuple[Tensor, ...]:
-        """Pictures, or latents of some, in parts that the VAE can take together."""
+    def _split(self, pictures: Tensor, at_once: int | None) -> tuple[Tensor, ...]:
+        """Split pictures, or latents of pictures, into parts that the VAE can take together."""
         side = 1 if pictures.shape[2] == 3 else self.patch_px
         most = max(1, _PIXELS_AT_ONCE // (pictures.shape[-1] * pictures.shape[-2] * side**2))
         return torch.split(pictures, min(at_once or most, most))
 
     @cached_property
     def tokens(self) -> Tokens:
-        """Turns captions to what the text encoder reads."""
+        """The function that turns captions into what the text encoder reads."""
         return Tokens(self.tokenizer)
 
     def embed(self, captions: Sequence[str], device: torch.device | None = None) -> Text:
@@ -229,28 +229,28 @@ class WanBase:
         return self.embed_tokens(self.tokens(captions).to(self.device if device is None else device))
 
     def embed_tokens(self, token_ids: Tensor) -> Text:
-        """`text` (B, L, D), embeddings of captions, (B, L) as numbers of pieces.
+        """`text` (B, L, D), embeddings of captions given as (B, L) token ids.
 
-        With cached captions training asks at every step for the empty one alone: a text encoder that stays on the CPU
-        remembers it.
+        With cached embeddings, training embeds only the empty caption, at every step. So the result for a single
+        caption is cached if the text encoder stays on the CPU.
         """
         if self.text_encoder_place == "network":
-            return Text({"text": self._embedded_here(token_ids)})
+            return Text({"text": self._computed_embeddings(token_ids)})
         key = token_ids.cpu().numpy().tobytes()
         if len(token_ids) > 1:
-            return Text({"text": self._embedded_here(token_ids.cpu()).to(token_ids.device)})
+            return Text({"text": self._computed_embeddings(token_ids.cpu()).to(token_ids.device)})
         if key not in self._embedded:
             self._embedded.clear()
-            self._embedded[key] = self._embedded_here(token_ids.cpu()).to(token_ids.device)
+            self._embedded[key] = self._computed_embeddings(token_ids.cpu()).to(token_ids.device)
         return Text({"text": self._embedded[key]})
 
-    def _embedded_here(self, token_ids: Tensor) -> Tensor:
+    def _computed_embeddings(self, token_ids: Tensor) -> Tensor:
         mask: Tensor = token_ids != self.tokenizer.pad_token_id
         embedded: Tensor = self.text_encoder(token_ids, mask.long()).last_hidden_state
         return embedded * mask[..., None].to(embedded)
 
     def unknown_words(self, prompt: str) -> list[str]:
-        """Words of a prompt that a small base has never met."""
+        """Words of a prompt that a small base was not trained on."""
         return unknown_words(self.tokenizer, prompt)
 
     def fingerprint(self) -> str:

@@ -1,7 +1,7 @@
 """The tiny Wan: the classes of Wan2.2, small enough to be trained from nothing on two cores.
 
-Its tokenizer learns the words of the data set's captions, its VAE is fitted to the data set's pictures; its text
-encoder and transformer start from noise and are what the stages `words` and `base` train.
+Its tokenizer learns the words of the data set's captions, and its VAE is fitted to the data set's pictures. Its text
+encoder and transformer start from random weights, which the stages `words` and `base` train.
 """
 
 import math
@@ -21,7 +21,7 @@ from training.models.wan22.registration import WanTinyConfig
 
 _SPACE, _PAD, _END, _UNKNOWN = "▁", "<pad>", "</s>", "<unk>"
 _MAX_TOKENS = 48
-_LETTER_SCORE = -30.0  # of a word spelt out, for each letter: below all words that are known
+_LETTER_SCORE = -30.0  # log probability of each letter of a word that is spelt out: below those of all known words
 _TEXT_LAYERS, _HEAD_WIDTH = 3, 32
 
 
@@ -30,10 +30,10 @@ def build_tiny(model: WanTinyConfig, captions: Iterable[str], pictures: Tensor, 
 
     Args:
         model: its sizes, and how it is used.
-        captions: whose words the tokenizer learns.
+        captions: captions whose words the tokenizer learns.
         pictures: (N, 3, H, W) in [-1, 1], to which the VAE is fitted.
-        objective: that it will be trained on.
-        seed: of the initial weights.
+        objective: the objective that it will be trained on.
+        seed: seed of the initial weights.
     """
     shape, tokenizer = model.shape, word_tokenizer(captions)
     with torch.random.fork_rng():
@@ -60,7 +60,7 @@ def build_tiny(model: WanTinyConfig, captions: Iterable[str], pictures: Tensor, 
             ffn_dim=4 * shape.width,
             num_layers=shape.num_blocks,
         )
-        nn.init.zeros_(transformer.proj_out.weight)  # so that it begins by predicting nothing, as DiT does
+        nn.init.zeros_(transformer.proj_out.weight)  # so that its first predictions are 0, as in DiT
     vae = fit_wan_codec(pictures, patch_px=shape.patch_px, latent_channels=shape.latent_channels)
     networks = {"vae": vae, "text_encoder": text_encoder, "transformer": transformer}
     return WanBase(
@@ -88,8 +88,8 @@ def word_tokenizer(captions: Iterable[str]) -> T5Tokenizer:
     if not counts:
         raise ValueError("no captions to learn words from")
     total = sum(counts.values())
-    known = [(_SPACE + word, math.log(count / total)) for word, count in sorted(counts.items())]
+    word_pieces = [(_SPACE + word, math.log(count / total)) for word, count in sorted(counts.items())]
     letters = sorted({*map(chr, range(33, 127)), *"".join(counts), _SPACE})
-    spelt = [(letter, _LETTER_SCORE) for letter in letters]
+    letter_pieces = [(letter, _LETTER_SCORE) for letter in letters]
     special = [(_PAD, 0.0), (_END, 0.0), (_UNKNOWN, 0.0)]
-    return T5Tokenizer(vocab=[*special, *known, *spelt], extra_ids=0, model_max_length=_MAX_TOKENS)
+    return T5Tokenizer(vocab=[*special, *word_pieces, *letter_pieces], extra_ids=0, model_max_length=_MAX_TOKENS)

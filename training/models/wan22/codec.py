@@ -1,12 +1,12 @@
-"""The tiny Wan's VAE: an `AutoencoderKLWan` whose weights are written down instead of trained.
+"""The tiny Wan's VAE: an `AutoencoderKLWan` whose weights are computed instead of trained.
 
-A VAE of this kind needs days of a GPU. The principal components of square patches (`training.models.codec`) need
-seconds, and its class can hold them. It cuts pictures into patches itself; residual blocks and attention add nothing
-where their last weights are zero. What remains, of encoder and decoder each, is a convolution, a norm over channels, a
-SiLU and another convolution. A large constant in one more channel makes the norm a division by that constant, and small
-numbers make the SiLU a division by two; the last convolution undoes both.
+Training a VAE of this kind takes days on a GPU. The principal components of square patches (`training.models.codec`)
+take seconds, and its class can represent them. The class cuts pictures into patches itself; residual blocks and
+attention add nothing if their last weights are zero. What remains of both encoder and decoder is a convolution, a norm
+over channels, a SiLU and another convolution. A large constant in one more channel makes the norm a division by that
+constant, and small numbers make the SiLU a division by two; the last convolution undoes both.
 
-It has no levels, so it compresses no time: in a video each frame is a latent.
+It has no levels, so it does not compress time: in a video each frame is a latent.
 """
 
 import math
@@ -19,10 +19,10 @@ from torch.nn import functional
 
 from training.models.codec import fit_codec
 
-_CONSTANT = 1e4  # in the channel that is the norm
-_SMALL = 1e-3  # what goes into the SiLU, as a share of itself
+_CONSTANT = 1e4  # value of the channel that determines the norm
+_SMALL = 1e-3  # factor that keeps the input of the SiLU small
 _RIDGE = 1e-4
-_LOG_VARIANCE = -30.0  # the least that diffusers knows: this codec is exact about what it encodes
+_LOG_VARIANCE = -30.0  # the least in diffusers: this codec's latents are exact
 
 
 @torch.no_grad()
@@ -32,7 +32,7 @@ def fit_wan_codec(pictures: Tensor, *, patch_px: int, latent_channels: int) -> A
     Args:
         pictures: (N, 3, H, W) in [-1, 1], H and W multiples of `patch_px`.
         patch_px: side of a patch.
-        latent_channels: numbers a patch, at most 3 * patch_px ** 2.
+        latent_channels: numbers per patch, at most 3 * patch_px ** 2.
     """
     size = 3 * patch_px**2
     vae: AutoencoderKLWan = AutoencoderKLWan(
@@ -79,16 +79,16 @@ def _identity(channels: int) -> tuple[Tensor, Tensor]:
 
 
 def _write(conv: Any, weight: Tensor, bias: Tensor) -> None:
-    """Put a (O, I, k, k) convolution of single frames into the middle of a causal one, from its first channels on."""
-    kernel, own = weight.shape[-1], conv.weight
-    edge = (own.shape[-1] - kernel) // 2
+    """Write a (O, I, k, k) convolution of single frames into the middle of a causal one, from its first channels on."""
+    kernel, target = weight.shape[-1], conv.weight
+    edge = (target.shape[-1] - kernel) // 2
     inside = slice(edge, edge + kernel)
-    own[: weight.shape[0], : weight.shape[1], -1, inside, inside] = weight
+    target[: weight.shape[0], : weight.shape[1], -1, inside, inside] = weight
     conv.bias[: len(bias)] = bias
 
 
 def _synthesis(codes: Tensor, pictures: Tensor, patch_px: int) -> tuple[Tensor, Tensor]:
-    """The best convolution of 3 x 3 cells from codes (N, C, h, w) to the pixels of a patch, nothing being outside."""
+    """The best convolution of 3 x 3 cells from codes (N, C, h, w) to the pixels of a patch, with zeros outside."""
     channels = codes.shape[1]
     patches = functional.pixel_unshuffle(pictures.transpose(2, 3), patch_px).transpose(2, 3)  # by column
     targets = patches.movedim(1, -1).flatten(0, 2).double()

@@ -1,4 +1,4 @@
-"""From a folder or the hub to a base; what does not suit is refused by configuration files, before weights are read."""
+"""Loads a base from a folder or the hub; its configuration is checked before weights are read."""
 
 import functools
 from collections.abc import Mapping
@@ -21,26 +21,26 @@ _DTYPES = {"fp8": torch.bfloat16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
 
 def load_base(path: str | Path, model: WanConfig, key: str = "base", dtype: torch.dtype | None = None) -> WanBase:
-    """A base from a local diffusers folder or from the hub; its weights are read when they are asked for.
+    """A base from a local diffusers folder or from the hub; its weights are read when they are needed.
 
     Args:
         path: the folder, or a name on the hub.
         model: how it is used.
-        key: of the configuration that named it, for messages.
-        dtype: of the transformer and the text encoder; when not said, as the configuration says.
+        key: configuration key that named it, for messages.
+        dtype: type of the transformer and the text encoder; by default that of `model`.
 
     Raises:
-        UserError: if it is not there, lacks a part, or is another Wan; by its configuration files alone. Its networks
-            raise the same if they lack tensors or have others.
+        UserError: if it is missing, lacks a part, or is another Wan, by its configuration files alone. When its
+            networks are loaded, they raise the same if they lack tensors or have others.
     """
     folder, name = Path(path), f"{key}={path}"
     refuse_absent(path, name)
     where = str(folder) if folder.exists() else str(path)
     if folder.exists():
-        lacking = [part for part in _PARTS if not (folder / part).is_dir()]
-        if lacking or not (folder / "model_index.json").is_file():
-            what = ", ".join(lacking) or "model_index.json"
-            raise UserError(f"{name}: not a folder of a Wan pipeline, but {kind_of_folder(folder)}; it lacks {what}")
+        missing_parts = [part for part in _PARTS if not (folder / part).is_dir()]
+        if missing_parts or not (folder / "model_index.json").is_file():
+            missing = ", ".join(missing_parts) or "model_index.json"
+            raise UserError(f"{name}: not a folder of a Wan pipeline, but {kind_of_folder(folder)}; it lacks {missing}")
     try:
         index = DiffusionPipeline.load_config(where)
         _refuse_other_pipeline(index, name)
@@ -51,12 +51,12 @@ def load_base(path: str | Path, model: WanConfig, key: str = "base", dtype: torc
     except LOADING_ERRORS as error:
         raise unreadable(name, where, error) from error
     shift = scheduler.get("flow_shift") or scheduler.get("shift") or 1.0
-    comes_with: Solver = "unipc" if scheduler.get("_class_name") == UniPCMultistepScheduler.__name__ else "euler"
-    flow = Flow(shift=float(shift), levels=model.levels, lead=model.lead, solver=model.solver or comes_with)
+    stored_solver: Solver = "unipc" if scheduler.get("_class_name") == UniPCMultistepScheduler.__name__ else "euler"
+    flow = Flow(shift=float(shift), levels=model.levels, lead=model.lead, solver=model.solver or stored_solver)
 
     @functools.cache
     def load(part: str) -> nn.Module:
-        precision = torch.float32 if part == "vae" else dtype or _DTYPES[model.dtype]  # below it the VAE loses detail
+        precision = torch.float32 if part == "vae" else dtype or _DTYPES[model.dtype]  # in less the VAE loses detail
         network: nn.Module = load_network(NETWORKS[part], where, f"{name}: its {part}", part, precision)
         return network.requires_grad_(False).eval()
 
@@ -85,7 +85,7 @@ def _config(where: str, part: str) -> dict[str, Any]:
 
 
 def _refuse_other_pipeline(index: Mapping[str, Any], name: str) -> None:
-    """Refuse what is not a Wan, has two transformers, or takes one timestep for all."""
+    """Refuse what is not a Wan, has two transformers, or takes one timestep for all frames."""
     kind = index.get("_class_name")
     if kind not in ("WanPipeline", "WanImageToVideoPipeline"):
         raise UserError(f"{name}: a {kind}; allowed: a WanPipeline, such as Wan2.2-TI2V-5B")

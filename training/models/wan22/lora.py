@@ -1,4 +1,4 @@
-"""LoRAs of a Wan: low-rank changes of its attentions and feed-forwards, and what files call these layers.
+"""LoRAs of a Wan: low-rank changes of its attentions and feed-forwards, and the names of these layers in files.
 
 diffusers        transformer.blocks.0.attn1.to_q.lora_A.weight
 Wan's own names  diffusion_model.blocks.0.self_attn.q.lora_A.weight, the prefix and `.default` being optional
@@ -6,7 +6,7 @@ kohya, musubi    lora_unet_blocks_0_self_attn_q.lora_down.weight, and .alpha
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ _OWN_NAME = re.compile(r"(?:(?:diffusion_model|pipe\.dit|dit)\.)?(blocks\.\d+)\.
 
 
 def wan_name(layer: str) -> str:
-    """What Wan's own code calls a layer of diffusers' transformer; layers without LoRAs keep their name."""
+    """The name in Wan's own code of a layer of diffusers' transformer; layers without LoRAs keep their name."""
     for place, diffusers in _PLACES.items():
         block, sign, last = layer.partition(f".{diffusers}.")
         own = next((own for own, named in _LAYERS.items() if named == last), None)
@@ -36,7 +36,7 @@ def wan_name(layer: str) -> str:
 
 
 def _diffusers_name(name: str) -> str:
-    """A tensor's name in Wan's own layout -> diffusers'; others stay."""
+    """A tensor's name in Wan's own layout -> diffusers'; other names are unchanged."""
     match = _OWN_NAME.fullmatch(name.replace(".default.weight", ".weight"))
     if match is None or match[2] not in _PLACES:
         return name
@@ -62,8 +62,8 @@ def save_lora(state: Mapping[str, Tensor], folder: Path, parents: Mapping[str, s
 
     Args:
         state: peft's names -> tensors, at scale 1.
-        folder: an existing one.
-        parents: name -> hash of the networks it was trained on; kept in the file.
+        folder: an existing folder.
+        parents: name -> hash of the networks it was trained on; stored in the file.
     """
     from safetensors.torch import save_file
 
@@ -91,12 +91,12 @@ def load_lora(
     return lora.load_lora(key, path, transformer, NAMES, parents)
 
 
-def refuse_misfits(files: Mapping[str, Path], config: Mapping[str, Any]) -> None:
+def refuse_misfits(files: Collection[tuple[str, Path]], config: Mapping[str, Any]) -> None:
     """Refuse LoRAs that change layers, or widths of layers, which a transformer of this configuration does not have.
 
     Args:
-        files: key -> file or folder.
-        config: of the transformer, whose weights need not be read for it.
+        files: each file or folder, with the configuration key that named it.
+        config: configuration of the transformer; its weights need not be read.
 
     Raises:
         UserError: if one does.
@@ -105,5 +105,5 @@ def refuse_misfits(files: Mapping[str, Path], config: Mapping[str, Any]) -> None
         return
     with torch.device("meta"):
         transformer = WanTransformer3DModel.from_config(dict(config))
-    for key, path in files.items():
+    for key, path in files:
         load_lora(key, path, transformer, {})

@@ -1,4 +1,4 @@
-"""Which transformer a LoRA was made for, whatever precision it was loaded in."""
+"""A hash by which a LoRA names its transformer, the same in whatever precision that is loaded."""
 
 import hashlib
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from training.models.lora import is_lora
 
 
 def network_mark(transformer: WanTransformer3DModel, lora: Mapping[str, Tensor] | None = None) -> str:
-    """SHA-256 over the names and the bfloat16 of all weights; of a LoRA in it as well, where one is said."""
+    """SHA-256 over the names and the bfloat16 values of all weights, and of a LoRA in the network if one is given."""
     weights = {
         name.replace(".base_layer.", "."): tensor
         for name, tensor in transformer.state_dict().items()

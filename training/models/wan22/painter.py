@@ -1,4 +1,4 @@
-"""A painter of Wan's kind: a base, a motion LoRA or a transformer that was trained whole, and LoRAs, in one folder.
+"""A painter of Wan's kind: a base, a motion LoRA or a fully trained transformer, and LoRAs, in one folder.
 
 A large base is not copied: the card names its folder.
 """
@@ -27,20 +27,20 @@ from training.models.wan22.stages import is_transformer, load_transformer
 
 _MOTION = "motion"
 _LARGEST_COPIED = 4 * 2**30  # bytes of a base's files
-# Keys of the model that painting needs as training had them.
+# Keys of the model that painting needs with their values of training.
 _USE = ("frames", "order", "shift", "levels", "lead", "solver")
 
 
 @dataclass(frozen=True, kw_only=True)
 class WanPainter:
-    """All that paints. See `training.models.painter.Painter`.
+    """All parts of a painter. See `training.models.painter.Painter`.
 
     Attributes:
-        base: of it; where the transformer was trained whole, with that one.
-        motion: LoRA of stage `motion`, in peft's names at scale 1; None where there is a whole transformer.
+        base: the base, with the fully trained transformer if there is one.
+        motion: LoRA of stage `motion`, in peft's names at scale 1; None if there is a fully trained transformer.
         loras: name -> state of the same kind.
-        base_folder: of a base that is not copied.
-        facts: what `painter.json` says besides its files.
+        base_folder: folder of a base that is not copied.
+        facts: the fields of `painter.json` besides its files.
     """
 
     base: WanBase
@@ -52,10 +52,10 @@ class WanPainter:
     def save(
         self, folder: Path, run_cards: Mapping[str, Mapping[str, Any]], dtype: torch.dtype = torch.float32
     ) -> None:
-        """Write the painter into an empty folder, tensors in this type; those of a base that is not copied stay.
+        """Write the painter into an empty folder, with tensors of type `dtype`; a base may be left where it is.
 
         Raises:
-            UserError: if a number is too large for it.
+            UserError: if a number is too large for `dtype`.
         """
         if self.base_folder is None:
             for network in (self.base.vae, self.base.text_encoder, self.base.transformer):
@@ -81,7 +81,7 @@ class WanPainter:
         seal_painter(folder, facts, run_cards)
 
     def networks(self, loras: Mapping[str, float]) -> WanNetworks:
-        """What paints, with these of its LoRAs at these scales."""
+        """The networks that paint, with the given LoRAs at the given scales."""
         transformer = cast(Any, self.base.transformer)
         for name in list(getattr(transformer, "peft_config", {})):
             transformer.delete_adapters(name)
@@ -99,7 +99,7 @@ class WanPainter:
 
 
 def assemble(parts: PainterParts) -> WanPainter:
-    """A painter of parts that were trained apart.
+    """A painter of parts that were trained separately.
 
     Raises:
         UserError: if one is missing, of another kind, or does not fit the others.
@@ -114,8 +114,8 @@ def assemble(parts: PainterParts) -> WanPainter:
     size = _bytes_of(parts.base)
     large = size > _LARGEST_COPIED
     base = load_base(parts.base, replace(model, dtype="bf16") if large else model)
-    loras = dict(parts.loras) if is_transformer(parts.motion) else {"motion": parts.motion, **parts.loras}
-    refuse_misfits(loras, base.configs["transformer"])
+    motion_lora = [] if is_transformer(parts.motion) else [("motion", parts.motion)]
+    refuse_misfits([*motion_lora, *(("loras", place) for place in parts.loras.values())], base.configs["transformer"])
     flow = replace(base.objective, shift=model.shift or base.objective.shift, shared=shared)
     base = replace(base, objective=flow)
     marks, motion = {"base": network_mark(base.transformer)}, None
@@ -124,7 +124,7 @@ def assemble(parts: PainterParts) -> WanPainter:
     else:
         motion = load_lora("motion", parts.motion, base.transformer, marks)
     marks["motion"] = network_mark(base.transformer, motion)
-    states = {name: load_lora(name, place, base.transformer, marks) for name, place in parts.loras.items()}
+    states = {name: load_lora("loras", place, base.transformer, marks) for name, place in parts.loras.items()}
     return WanPainter(
         base=base,
         motion=motion,
@@ -156,7 +156,7 @@ def load(folder: Path, facts: Mapping[str, Any], dtype: torch.dtype) -> WanPaint
 
 
 def _with_transformer(base: WanBase, folder: Path, key: str) -> WanBase:
-    """The base with a transformer that was trained whole, in the precision of its own."""
+    """The base with a fully trained transformer, in the precision of its own."""
     transformer = nn.Module.to(load_transformer(key, folder, base), base.transformer.dtype)
 
     def load_part(part: str) -> nn.Module:
@@ -166,7 +166,7 @@ def _with_transformer(base: WanBase, folder: Path, key: str) -> WanBase:
 
 
 def _base_folder(folder: Path, facts: Mapping[str, Any]) -> Path | None:
-    """Where the base is, if it is not in the painter."""
+    """The folder of the base, if that is not in the painter."""
     if "base_folder" not in facts:
         return None
     place = Path(str(facts["base_folder"]["path"]))

@@ -1,4 +1,4 @@
-"""The networks of a Wan painter, as painting asks them."""
+"""The networks of a Wan painter, as painting calls them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ class WanNetworks:
     """See `training.models.painter.PaintingNetworks`.
 
     Attributes:
-        base: whose transformer has the LoRAs in it.
-        takes_conditions: always, for pinned frames need no network of their own.
+        base: base whose transformer has the LoRAs in it.
+        takes_conditions: always true, because pinned frames need no network of their own.
     """
 
     base: WanBase
@@ -37,7 +37,7 @@ class WanNetworks:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the transformer."""
+        """Type of the transformer."""
         return cast(torch.dtype, self.base.transformer.dtype)
 
     def needed(self, step: PaintingStep, *, conditioned: bool = False) -> Sequence[nn.Module]:
@@ -49,7 +49,7 @@ class WanNetworks:
         }[step]  # fmt: skip
 
     def rejoin(self) -> None:
-        """Nothing is shared."""
+        """Does nothing: no weights are shared."""
 
     def denoiser(self, conditions: Conditions | None) -> Denoiser:
         """The transformer over whole sequences."""
@@ -62,30 +62,30 @@ class WanNetworks:
         return denoise
 
     def inverter(self) -> Denoiser:
-        """The transformer on one frame, without LoRAs: these know sequences."""
+        """The transformer on one frame, without LoRAs, which were trained on sequences."""
         transformer = cast(Any, self.base.transformer)
         denoiser = WanDenoiser(transformer, self.base.objective)
 
         def denoise(latents: Tensor, timesteps: Tensor, text: Text) -> Tensor:
-            adapted = bool(getattr(transformer, "peft_config", None))
+            has_loras = bool(getattr(transformer, "peft_config", None))
             try:
-                if adapted:
+                if has_loras:
                     transformer.disable_adapters()
                 predicted: Tensor = denoiser(latents[:, None], timesteps, text)
             finally:
-                if adapted:
+                if has_loras:
                     transformer.enable_adapters()
             return predicted[:, 0].float()
 
         return denoise
 
     def spare_memory(self, codec: Literal["sliced", "tiled"]) -> None:
-        """Pictures one by one, large ones in tiles."""
+        """Make the VAE take pictures one by one, or also in tiles."""
         vae = cast(Any, self.base.vae)
         vae.enable_slicing()
         if codec == "tiled":
             vae.enable_tiling()
 
     def compile(self) -> None:
-        """The blocks of the transformer."""
+        """Compile the blocks of the transformer."""
         compile_blocks(self.base.transformer, (WanTransformerBlock,))

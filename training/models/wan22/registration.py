@@ -25,7 +25,7 @@ _MOTION = {
 
 @dataclass(frozen=True, kw_only=True)
 class WanConfig(ModelConfig):
-    """The keys `model.*` of both; `conf/model/wan22.yaml` says what each means."""
+    """The keys `model.*` of both models; `conf/model/wan22.yaml` says what each means."""
 
     frames: FramesAs = "pictures"
     order: Order = "forward"
@@ -45,7 +45,7 @@ class WanConfig(ModelConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class Wan22Config(WanConfig):
-    """Those of the released model."""
+    """The keys of the released model."""
 
     path: str | None = "Wan-AI/Wan2.2-TI2V-5B-Diffusers"
 
@@ -57,7 +57,7 @@ class Wan22Config(WanConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class WanTinyConfig(WanConfig):
-    """Those of the tiny one."""
+    """The keys of the tiny model."""
 
     shape: WanShape = field(default_factory=WanShape)
     dtype: Precision = "fp32"

@@ -1,4 +1,4 @@
-"""Sizes of the tiny Wan, and the layers that LoRAs change; without networks, for configurations."""
+"""Sizes of the tiny Wan, and layers that LoRAs change; a module of its own, for configurations without networks."""
 
 from dataclasses import dataclass
 
@@ -8,8 +8,8 @@ from training.models.shape import ATTENTION_LAYERS
 FEED_FORWARD_LAYERS = ("ffn.net.0.proj", "ffn.net.2")
 """Linear layers of a feed-forward, as diffusers names them."""
 LORA_LAYERS = (*ATTENTION_LAYERS, *FEED_FORWARD_LAYERS)
-"""Ten in each block, for it has two attentions: 300 in Wan2.2-TI2V-5B."""
-_HEAD_UNIT = 16  # numbers: rotary positions take pairs for time, height and width; fused kernels multiples of 8
+"""Ten in each block, which has two attentions: 300 in Wan2.2-TI2V-5B."""
+_HEAD_UNIT = 16  # head widths: rotary positions need pairs for time, height and width, fused kernels multiples of 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,12 +17,12 @@ class WanShape:
     """Sizes of the tiny Wan.
 
     Attributes:
-        width: numbers a token of the transformer.
-        num_heads: of its attentions.
-        num_blocks: of it.
-        text_width: numbers a word.
+        width: numbers per token of the transformer.
+        num_heads: heads of its attentions.
+        num_blocks: blocks of the transformer.
+        text_width: numbers per token of a caption.
         patch_px: side of the squares of pixels that are one cell of the latent grid; four cells are a token.
-        latent_channels: numbers a cell.
+        latent_channels: numbers per cell.
     """
 
     width: int = 192

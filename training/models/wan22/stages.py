@@ -1,6 +1,6 @@
 """What each stage trains of a Wan: the transformer, or a LoRA of it.
 
-`motion` trains on whole sequences, a LoRA or all of the transformer, with pictures pinned to frames. `spatial_lora`
+`motion` trains a LoRA or the whole transformer on whole sequences, with pictures pinned to frames. `spatial_lora`
 trains on finished pictures alone; `motion_lora` on an artist's sequences, beside the motion LoRA and a spatial one.
 """
 
@@ -38,7 +38,7 @@ def trainable(base: WanBase, request: StageRequest) -> Trainable:
         raise UserError(
             f"motion={loras['motion']}: a LoRA, which stage=motion does not go on with; allowed: a whole transformer"
         )
-    refuse_misfits(loras, base.configs["transformer"])
+    refuse_misfits(loras.items(), base.configs["transformer"])
     transformer, marks = base.transformer, {"base": network_mark(base.transformer)}
     applied: dict[str, Mapping[str, Tensor]] = {}
     if "motion" in places:
@@ -62,7 +62,7 @@ def trainable(base: WanBase, request: StageRequest) -> Trainable:
 
 
 def _whole(base: WanBase, transformer: WanTransformer3DModel, request: StageRequest) -> Trainable:
-    """The transformer, and with stage `base` from nothing the text encoder."""
+    """Train the transformer, and the text encoder on request."""
     transformer.float().requires_grad_(True)
     frozen: dict[str, nn.Module] = {"vae": base.vae}
     if request.trains_text:
@@ -72,7 +72,7 @@ def _whole(base: WanBase, transformer: WanTransformer3DModel, request: StageRequ
 
     def save(folder: Path, weights: Mapping[str, Tensor]) -> None:
         """Write the transformer with these weights; with stage `base` all of the base."""
-        with holding(transformer, _under(_TRANSFORMER, weights)), holding(base.text_encoder, _under(_TEXT, weights)):
+        with holding(transformer, _below(_TRANSFORMER, weights)), holding(base.text_encoder, _below(_TEXT, weights)):
             if request.stage == "base":
                 base.save(folder)
             else:
@@ -89,20 +89,20 @@ def _lora(
     shape: LoraShape,
     parents: Mapping[str, str],
 ) -> Trainable:
-    """A LoRA beside those that are there; everything else is frozen."""
+    """Train a LoRA beside those that are applied; everything else is frozen."""
     for name, state in applied.items():
         apply_lora(transformer, name, state)
     add_lora(transformer, request.stage, shape)
 
     def save(folder: Path, weights: Mapping[str, Tensor]) -> None:
         """Write the LoRA, for diffusers and for kohya's tools."""
-        save_lora(lora_of(_under(_TRANSFORMER, weights), request.stage, shape), folder, parents)
+        save_lora(lora_of(_below(_TRANSFORMER, weights), request.stage, shape), folder, parents)
 
     frozen = {"vae": base.vae, "text_encoder": base.text_encoder} | {
         "transformer": part_of(transformer, lambda name: not is_lora(name))
     }
     for name in applied:
-        frozen[f"{name}_lora"] = part_of(transformer, partial(_is_of, name))
+        frozen[f"{name}_lora"] = part_of(transformer, partial(_belongs_to, name))
     return _trainable(base, transformer, request, frozen, save)
 
 
@@ -126,23 +126,23 @@ def load_transformer(key: str, folder: Path, base: WanBase) -> WanTransformer3DM
     """A whole transformer that was trained further.
 
     Raises:
-        UserError: if it is not one of the base's shape.
+        UserError: if it does not have the shape of the base's.
     """
     transformer = load_network(WanTransformer3DModel, str(folder), f"{key}={folder}")
-    shapes, own = (
+    shapes, loaded_shapes = (
         {name: each.shape for name, each in net.state_dict().items()} for net in (base.transformer, transformer)
     )
-    if shapes != own:
+    if shapes != loaded_shapes:
         raise UserError(f"{key}={folder}: a transformer of another shape than that of its base")
     transformer.requires_grad_(False).eval()
     return transformer
 
 
-def _is_of(lora: str, name: str) -> bool:
-    """Whether a parameter is of a LoRA of this name."""
+def _belongs_to(lora: str, name: str) -> bool:
+    """Whether a parameter belongs to the LoRA `lora`."""
     return is_lora(name) and f".{lora}." in name
 
 
-def _under(prefix: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Those weights whose names begin so, without it."""
+def _below(prefix: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights whose names start with a prefix, by the names without it."""
     return {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}

@@ -1,7 +1,7 @@
-"""Steps of sampling on straight lines to noise: straight, or UniPC (Zhao et al. 2023), with which Wan2.2 comes.
+"""Steps of sampling on straight lines to noise: Euler's, or UniPC (Zhao et al. 2023), the solver of Wan2.2.
 
-UniPC remembers what was predicted before: it bends its steps, and mends each when the next prediction is there.
-Inversion asks for one step at a time, of pictures alone; those are straight.
+UniPC uses earlier predictions for each step, and corrects a step when the next prediction is known. Inversion takes
+single steps of pictures; these are Euler's.
 """
 
 from typing import TYPE_CHECKING
@@ -21,8 +21,8 @@ class EulerSteps:
     """See `training.objective.Sampler`.
 
     Args:
-        flow: whose shares of noise they are.
-        timesteps: (S + 1,) between which steps are taken, from all noise to none.
+        flow: the flow that is sampled.
+        timesteps: (S + 1,) timesteps between which steps are taken, from all noise to none.
     """
 
     def __init__(self, flow: "Flow", timesteps: Tensor) -> None:
@@ -36,15 +36,15 @@ class EulerSteps:
 
 
 class UniPcSteps(EulerSteps):
-    """See `training.objective.Sampler`. Steps of sequences are taken in their order, from any one on.
+    """See `training.objective.Sampler`. Steps of sequences must be taken in their order, starting at any of them.
 
     Args:
-        flow, timesteps: as of `EulerSteps`.
+        flow, timesteps: as in `EulerSteps`.
     """
 
     def __init__(self, flow: "Flow", timesteps: Tensor) -> None:
         super().__init__(flow, timesteps)
-        self._solvers: list[UniPCMultistepScheduler] = []  # of each frame, which may be noisier than its neighbour
+        self._solvers: list[UniPCMultistepScheduler] = []  # one per frame, because frames may differ in noise
 
     def step(self, prediction: Tensor, number: int, latents: Tensor) -> Tensor:
         """Latents (B, ...) after step `number`."""
@@ -63,7 +63,7 @@ class UniPcSteps(EulerSteps):
 
 
 def _solver(shares: Tensor, begins_at: int) -> "UniPCMultistepScheduler":
-    """diffusers' own, between (S + 1,) shares of noise."""
+    """The scheduler of diffusers for steps between (S + 1,) shares of noise."""
     from diffusers import UniPCMultistepScheduler
 
     solver = UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True)

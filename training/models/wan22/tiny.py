@@ -1,4 +1,4 @@
-"""The tiny Wan as an architecture: made and trained here, words and all."""
+"""The tiny Wan as an architecture: made and trained from scratch, text encoder included."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,17 +21,17 @@ class TinyWan(Wan):
     """See `training.models.architecture.FromNothing`."""
 
     def cell_of(self, model: Any) -> int:
-        """Pixels a side of a token, which is two cells wide."""
+        """Side, in pixels, of a token, which is two cells wide."""
         return int(2 * model.shape.patch_px)
 
     def build_base(
         self, model: Any, captions: Iterable[str], pictures: Tensor, objective: Objective, seed: int
     ) -> Base:
-        """One whose tokenizer knows the captions and whose VAE fits the pictures; all else is untrained."""
+        """A base whose tokenizer knows the captions and whose VAE fits the pictures; all else is untrained."""
         return build_tiny(model, captions, pictures, cast(Flow, objective), seed)
 
     def words_network(self, base: Base, size_px: tuple[int, int], *, further: bool) -> WanWords:
-        """What stage `words` trains."""
+        """The network that stage `words` trains."""
         return WanWords(cast(WanBase, base), size_px, further=further)
 
     def compile(self, network: nn.Module) -> None:
@@ -40,7 +40,7 @@ class TinyWan(Wan):
         compile_blocks(network, (PictureEncoder,))
 
     def recognises(self, folder: Path) -> bool:
-        """Never: what was not made here and looks like one is a Wan."""
+        """Never: a folder that looks like one, and was not made here, is a Wan."""
         return False
 
 

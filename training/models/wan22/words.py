@@ -1,4 +1,4 @@
-"""What stage `words` trains of the tiny Wan: its text encoder, beside an encoder of pictures."""
+"""The network that stage `words` trains for the tiny Wan: its text encoder, beside an encoder of pictures."""
 
 from typing import cast
 
@@ -27,6 +27,6 @@ class WanWords(MatchingNetwork):
         self._padding = base.tokenizer.pad_token_id
 
     def caption_vectors(self, embedded: Tensor, token_ids: Tensor) -> Tensor:
-        """What a caption's pieces stand for, on average."""
-        num_pieces = (token_ids != self._padding).sum(1, keepdim=True)
-        return cast(Tensor, embedded.sum(1) / num_pieces)
+        """The mean of the embeddings of a caption's tokens."""
+        num_tokens = (token_ids != self._padding).sum(1, keepdim=True)
+        return cast(Tensor, embedded.sum(1) / num_tokens)
