@@ -3,9 +3,9 @@
 python -m benchmarks.agent --actor RUN/weights/actor.safetensors --data DIR     # held-out pictures of its data set
 python -m benchmarks.agent --actor RUN/weights/actor.safetensors --images DIR   # pictures of a folder
 
-All paint on black at the actor's size and are compared at `--size`. Random search puts, for each stroke, some random
-ones of the same kind on trial, each in its best colour, and keeps the one that lessens the error most, if any does. An
-actor of stage=agent tries out strokes as well: on a canvas of 64 px, 256 for every five, which is 51 a stroke.
+All paint on black at the actor's size and are compared at `--size`. For each stroke, random search tries some random
+ones of the same kind, each in its best colour, and keeps the one that reduces the error most, if any does. An actor of
+stage=agent also tries strokes: on a canvas of 64 px, 256 for every five that it paints, which is 51 for each.
 """
 
 import argparse
@@ -34,9 +34,9 @@ from training.models.read_tensors import read_tensors
 
 Image = NDArray[np.float32]
 Painter = Callable[[Image], Iterator[Image]]
-"""From a picture to the canvases after each number of strokes in `_LOOKED_AT`."""
+"""A function from a picture to its canvases after each number of strokes in `_COMPARED_AFTER`."""
 
-_LOOKED_AT = (25, 50, 100)
+_COMPARED_AFTER = (25, 50, 100)
 _PUBLISHED = (
     ("Learning to Paint, lisa.png, 128 px", (0.0123, 0.0088, 0.0059), "log of the authors' demonstration (triangles)"),
     ("Learning to Paint, 512 px, all strokes", (None, None, 0.0162), "table of ProcessPainter, other pictures"),
@@ -48,9 +48,9 @@ class RandomSearch:
     """Greedy random search over the exact strokes of Learning to Paint.
 
     Attributes:
-        num_candidates: random strokes that are tried for each that is kept.
-        finer: whether their radii shrink to a fifth over the painting.
-        size_px: of the canvas.
+        num_candidates: number of random strokes that are tried at each step.
+        finer: whether their radii shrink to a fifth in the course of the painting.
+        size_px: side of the canvas.
     """
 
     num_candidates: int
@@ -58,16 +58,16 @@ class RandomSearch:
     size_px: int
 
     def __call__(self, picture: Image) -> Iterator[Image]:
-        """The canvases."""
+        """The canvases after each number of strokes in `_COMPARED_AFTER`."""
         generator = np.random.default_rng(0)
         target = picture.reshape(-1, 3)
         canvas = np.zeros_like(target)
-        for number in range(1, _LOOKED_AT[-1] + 1):
+        for number in range(1, _COMPARED_AFTER[-1] + 1):
             strokes = generator.random((self.num_candidates, 13)).astype(np.float32)
             if self.finer:
-                strokes[:, 6:8] *= 1 - 0.8 * number / _LOOKED_AT[-1]
+                strokes[:, 6:8] *= 1 - 0.8 * number / _COMPARED_AFTER[-1]
             canvas = self._best(strokes, canvas, target)
-            if number in _LOOKED_AT:
+            if number in _COMPARED_AFTER:
                 yield canvas.reshape(picture.shape)
 
     def _best(self, strokes: Image, canvas: Image, target: Image) -> Image:
@@ -103,7 +103,7 @@ def main() -> None:
     pictures = load(arguments.data or arguments.images, arguments.count, size_px)
     unit = min(yardstick_s() for _ in range(3))
     print(f"{len(pictures)} pictures of {size_px} px, painted on black; yardstick {unit:.3f} CPU-s\n")
-    print(f"{'':46}{'MSE after ' + ', '.join(map(str, _LOOKED_AT)) + ' strokes':34}{'dB':>7}{'yardsticks':>12}")
+    print(f"{'':46}{'MSE after ' + ', '.join(map(str, _COMPARED_AFTER)) + ' strokes':34}{'dB':>7}{'yardsticks':>12}")
     for name, painter in _painters(arguments, size_px):
         errors, decibels, seconds = _measure(painter, pictures)
         figures = "".join(f"{error:10.4f}" for error in errors)
@@ -127,7 +127,7 @@ def _painters(arguments: argparse.Namespace, size_px: int) -> Iterator[tuple[str
         untrained.unlink()
     for preset in ("fast", "std", "best"):
         yield f"planner (renderer=bezier, {preset})", _planner(bezier.Config(
-            preset=preset, num_strokes=_LOOKED_AT[-1], canvas=(0.0, 0.0, 0.0)
+            preset=preset, num_strokes=_COMPARED_AFTER[-1], canvas=(0.0, 0.0, 0.0)
         ))  # fmt: skip
 
 
@@ -137,21 +137,21 @@ def _agent(weights: Path, arguments: argparse.Namespace, size_px: int) -> Painte
 
     def paint(picture: Image) -> Iterator[Image]:
         program = agent.RENDERER.plan(picture, config, np.random.SeedSequence(0), assets)
-        return agent.RENDERER.replay(program, _LOOKED_AT, (size_px, size_px))
+        return agent.RENDERER.replay(program, _COMPARED_AFTER, (size_px, size_px))
 
     return paint
 
 
 def _planner(config: bezier.Config) -> Painter:
     def paint(picture: Image) -> Iterator[Image]:
-        return bezier.RENDERER.replay(bezier.RENDERER.plan(picture, config, np.random.SeedSequence(0)), _LOOKED_AT)
+        return bezier.RENDERER.replay(bezier.RENDERER.plan(picture, config, np.random.SeedSequence(0)), _COMPARED_AFTER)
 
     return paint
 
 
 def _measure(painter: Painter, pictures: list[Image]) -> tuple[NDArray[np.float64], float, float]:
     """Mean squared errors, mean PSNR at the end in dB, and mean CPU-seconds a picture."""
-    list(painter(pictures[0]))  # compile, load
+    list(painter(pictures[0]))  # to compile kernels and load weights
     start = time.process_time()
     canvases = [list(painter(picture)) for picture in pictures]
     seconds = (time.process_time() - start) / len(pictures)
@@ -169,7 +169,7 @@ def _held_out(data: str, count: int, size_px: int) -> list[Image]:
     frames = stream.first(seed=0, count=count).frames
     assert frames is not None
     pictures = (frames[:, -1].permute(0, 2, 3, 1).numpy() / 2 + 0.5).astype(np.float32)
-    return [cv2.resize(one, (size_px, size_px), interpolation=cv2.INTER_AREA) for one in pictures]
+    return [cv2.resize(picture, (size_px, size_px), interpolation=cv2.INTER_AREA) for picture in pictures]
 
 
 def _folder(folder: Path, count: int, size_px: int) -> list[Image]:

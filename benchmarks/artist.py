@@ -2,8 +2,8 @@
 
     python -m benchmarks.artist [--out outputs/tiny/artist]
 
-No base has seen that palette or that order. Scenes are painted in ink; the finished paintings are then painted again,
-region by region. --out gets `pictures`, with captions beside them, and `sequences`, the data set.
+No base was trained on this palette or this order. Scenes are painted in ink, and the finished paintings are painted
+again, region by region. --out gets `pictures` with their captions, and `sequences`, the data set.
 """
 
 import argparse

@@ -24,7 +24,7 @@ from renderers.quality import psnr_db, ssim
 from renderers.painting import FrameSchedule, to_uint8
 
 Image = NDArray[np.float32]
-_EARLY = 100
+_EARLY_STROKES = 100
 
 
 def main() -> None:
@@ -45,7 +45,7 @@ def main() -> None:
         seconds, end, early = _measure(photographs, bezier.Config(preset=preset))
         print(
             f"{preset:>5} {seconds:6.3f} CPU-s = {seconds / unit:5.2f} yardsticks  {end:6.2f} dB  "
-            f"{early:6.2f} dB at {_EARLY} strokes   {targets[preset]}"
+            f"{early:6.2f} dB at {_EARLY_STROKES} strokes   {targets[preset]}"
         )
     if arguments.pictures:
         _folder(arguments.pictures, arguments.sheet, unit)
@@ -55,14 +55,14 @@ def _measure(pictures: list[Image], config: bezier.Config) -> tuple[float, float
     """Mean CPU-seconds (the least of three runs each), dB at the end and dB after the early strokes."""
     rows = []
     for picture in pictures:
-        spent = []
+        run_seconds = []
         for _ in range(3):
             start = time.process_time()
             strokes = fit(picture, config, np.random.default_rng(0))
-            spent.append(time.process_time() - start)
+            run_seconds.append(time.process_time() - start)
         painting = bezier.RENDERER.paint(picture, config, np.random.SeedSequence(0))
-        early, end = bezier.RENDERER.replay(painting.program, [_EARLY, len(strokes)])
-        rows.append((min(spent), psnr_db(end, picture), psnr_db(early, picture)))
+        early, end = bezier.RENDERER.replay(painting.program, [_EARLY_STROKES, len(strokes)])
+        rows.append((min(run_seconds), psnr_db(end, picture), psnr_db(early, picture)))
     seconds, end_db, early_db = np.mean(rows, axis=0)
     return float(seconds), float(end_db), float(early_db)
 

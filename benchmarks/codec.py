@@ -46,7 +46,7 @@ _FAST = [
     for name in ("bezier", "oil", "ink", "studio")
     for key in ("preset=fast", "num_strokes=200")
 ]
-_FITTED = 1024  # pictures
+_NUM_FITTED = 1024  # pictures to which the linear codec is fitted
 _NOISE = 0.1  # of the latents' deviation
 _CROP_PX, _ENLARGED, _ROWS = 48, 5, 10
 
@@ -62,11 +62,11 @@ def main() -> int:
     parser.add_argument("--sheet", type=Path)
     arguments = parser.parse_args()
     try:
-        given = _loaded(arguments.codec) if arguments.codec is not None else None
-        with tempfile.TemporaryDirectory() as place:
-            data = arguments.data or _painted(Path(place) / "data", 0, arguments.sequences)
-            held_out = arguments.held_out or _painted(Path(place) / "held_out", 1, arguments.sequences)
-            codec = given or _loaded(_trained(data, Path(place) / "codec", arguments.steps))
+        given_codec = _loaded(arguments.codec) if arguments.codec is not None else None
+        with tempfile.TemporaryDirectory() as folder:
+            data = arguments.data or _painted(Path(folder) / "data", 0, arguments.sequences)
+            held_out = arguments.held_out or _painted(Path(folder) / "held_out", 1, arguments.sequences)
+            codec = given_codec or _loaded(_trained(data, Path(folder) / "codec", arguments.steps))
             _measure(codec, data, held_out, arguments.sheet)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -83,8 +83,8 @@ def _painted(folder: Path, seed: int, count: int) -> Path:
 def _trained(data: Path, folder: Path, steps: int) -> Path:
     shape = [f"model.shape.patch_px={_PATCH_PX}", f"model.shape.latent_channels={_CHANNELS}"]
     keys = ["stage=codec", f"data={data}", f"out={folder}", f"max_steps={steps}", "batch_size=4", *shape]
-    rest = ["tracker=none", "validate_every=0", "sample_every=0", "num_workers=0", "optimizer.warmup_steps=0"]
-    train(train_config(compose("train", [*keys, *rest])))
+    settings = ["tracker=none", "validate_every=0", "sample_every=0", "num_workers=0", "optimizer.warmup_steps=0"]
+    train(train_config(compose("train", [*keys, *settings])))
     return folder
 
 
@@ -96,7 +96,7 @@ def _loaded(run: Path) -> PatchCodec:
 
 
 def _measure(codec: PatchCodec, data: Path, held_out: Path, sheet: Path | None) -> None:
-    pictures = some_frames([DataMixture(path=str(data))], seed=0)[:_FITTED]
+    pictures = some_frames([DataMixture(path=str(data))], seed=0)[:_NUM_FITTED]
     shape = {"patch_px": codec.config.patch_px, "latent_channels": codec.config.latent_channels}
     codecs = {"linear": fit_codec(pictures, **shape), "trained": codec}
     stream = SequenceStream.open([DataMixture(path=str(held_out))], captions_required=False)
@@ -141,7 +141,7 @@ def _measure(codec: PatchCodec, data: Path, held_out: Path, sheet: Path | None) 
 
 @torch.no_grad()
 def _coded(codec: PatchCodec, frames: Tensor) -> tuple[Tensor, Tensor]:
-    """What comes back of (B, T, 3, H, W) frames, and their latents."""
+    """(B, T, 3, H, W) frames after encoding and decoding, and their latents."""
     latents = torch.cat([codec.encode(sequence).latent_dist.mean for sequence in frames])
     return _decode(codec, latents).reshape(frames.shape), latents
 
@@ -157,8 +157,8 @@ def _noise(latents: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _seconds(codec: PatchCodec, frames: Tensor) -> tuple[float, float]:
-    """CPU-seconds a frame of (T, 3, H, W), to encode and to decode."""
-    latents = codec.encode(frames).latent_dist.mean  # warm
+    """CPU-seconds to encode and to decode one of (T, 3, H, W) frames."""
+    latents = codec.encode(frames).latent_dist.mean  # to warm up
     start = time.process_time()
     codec.encode(frames)
     between = time.process_time()
@@ -179,9 +179,9 @@ def _pixels(frame: Tensor) -> Image:
 
 
 def _write_sheet(path: Path, painted: Tensor, coded: Sequence[Tensor], renderers: Sequence[str]) -> None:
-    """Rows of enlarged squares from the middle of finished frames, renderers by turns."""
-    turn = [renderers[:row].count(renderer) for row, renderer in enumerate(renderers)]
-    order = sorted(range(len(renderers)), key=lambda row: (turn[row], renderers[row]))
+    """Write rows of enlarged squares from the middle of finished frames, taking renderers by turns."""
+    turns = [renderers[:row].count(renderer) for row, renderer in enumerate(renderers)]
+    order = sorted(range(len(renderers)), key=lambda row: (turns[row], renderers[row]))
     top, left = ((side - _CROP_PX) // 2 for side in painted.shape[-2:])
     rows = [
         np.concatenate([

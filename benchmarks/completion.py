@@ -2,10 +2,10 @@
 
     python -m benchmarks.completion --painter outputs/tiny/painter --data outputs/tiny/scenes
 
-A real frame is given as one of the sequence, as `pipelines.paint task=complete` does, and the rest is painted. What was
-painted should stay where the real process leaves it as it is, which is where the real finished frame is within 5 dE
-(CIE76) of the given one. Real sequences stand beside it, ones painted without keeping the paint of the given frame, and
-ones painted without that frame.
+A real frame is pinned in the sequence, as `pipelines.paint task=complete` does, and the rest is painted. The paint of
+the given frame should stay wherever the real process does not change it, which is where the real finished frame is
+within 5 dE (CIE76) of the given one. The same is printed for real sequences, for ones painted without keeping the paint
+of the given frame, and for ones painted without that frame.
 """
 
 import os
@@ -28,8 +28,8 @@ class Change:
     """Mean dE of a finished frame from an earlier one.
 
     Attributes:
-        kept: over pixels that the real process leaves as they are; nan when there are none.
-        elsewhere: over those that it changes; nan when there are none.
+        kept: over pixels that the real process leaves as they are; nan if there are none.
+        elsewhere: over pixels that it changes; nan if there are none.
     """
 
     kept: float
@@ -64,9 +64,12 @@ def main() -> None:
     print("dE of the finished frame from  the given frame        its own frame")
     print(f"{'':<30}kept   elsewhere      kept   elsewhere")
     for name, sequences in sets.items():
-        given = [change(one.lab[at], two.lab[-1], mask) for one, two, mask in zip(real, sequences, masks, strict=True)]
-        own = [change(one.lab[at], one.lab[-1], mask) for one, mask in zip(sequences, masks, strict=True)]
-        print(f"{name:<26}{_cells(given)}    {_cells(own)}")
+        from_given_frame = [
+            change(given.lab[at], painting.lab[-1], mask)
+            for given, painting, mask in zip(real, sequences, masks, strict=True)
+        ]
+        from_own_frame = [change(one.lab[at], one.lab[-1], mask) for one, mask in zip(sequences, masks, strict=True)]
+        print(f"{name:<26}{_cells(from_given_frame)}    {_cells(from_own_frame)}")
 
     print(f"\nmean dE to the own finished frame, frames {at} to {last}; share in which it falls at every one of them")
     for name, sequences in sets.items():
@@ -81,13 +84,13 @@ def main() -> None:
 
 
 def left_alone(real: Process, frame: int) -> NDArray[np.bool_]:
-    """(H, W) pixels where the finished frame shows, to the eye, what this frame does: nothing new is painted there."""
+    """(H, W) pixels that look the same in this frame and in the finished one, so that nothing new is painted there."""
     same: NDArray[np.bool_] = real.to_end[frame] <= VISIBLE
     return same
 
 
 def change(before: NDArray[np.float32], after: NDArray[np.float32], unchanged: NDArray[np.bool_]) -> Change:
-    """How far apart two frames (H, W, 3) in CIELAB are, inside a mask (H, W) and outside."""
+    """Mean dE between two frames (H, W, 3) in CIELAB, inside a mask (H, W) and outside it."""
     difference = colour_difference(after, before)
     return Change(kept=_mean(difference[unchanged]), elsewhere=_mean(difference[~unchanged]))
 
@@ -102,7 +105,7 @@ def _mean(values: NDArray[np.float32]) -> float:
 
 
 def _cells(changes: Sequence[Change]) -> str:
-    """Means over sequences that have such pixels."""
+    """Cells of a row: means over the sequences that have such pixels."""
     unchanged, elsewhere = np.nanmean([(one.kept, one.elsewhere) for one in changes], axis=0)
     return f"{unchanged:8.2f}    {elsewhere:8.2f}"
 

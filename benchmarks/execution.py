@@ -5,14 +5,14 @@
     python -m benchmarks.execution [--pictures outputs/execution/pictures] [--painted outputs/execution/painted] \\
         [--renderers oil bezier ink] [--num-strokes 1500] [--canvas-px 768] [--real REAL]
 
---painted holds what the first command painted, a folder for each picture of the folder --pictures. Each is executed in
-strokes, and painted by the same renderer in its own order, with as many strokes. For every picture: `arrival`, the
-agreement of when places get their colours (Spearman's rho; in brackets that of the renderer's own order); PSNR to the
-picture, and by how much it is above that of the renderer's own order; whether the distance to the finished picture
-falls at every frame; seconds of one core, without the painter's.
+--painted holds the output of the first command, with a folder for each picture of the folder --pictures. Each process
+is executed in strokes, and the picture is also painted by the same renderer in its own order, with as many strokes. For
+every picture, the table has `arrival`, the agreement of the times at which places get their colours (Spearman's rho; in
+brackets that of the renderer's own order); the PSNR to the picture, and its gain over the renderer's own order; whether
+the distance to the finished picture falls at every frame; and seconds of one core, without those of the painter.
 
-With --real, a folder of real sequences as `benchmarks.studio` reads them, also how far both are from real painters by
-each process metric (docs/metrics.md), on states without the blank canvas: 0 is alike.
+With --real, a folder of real sequences as `benchmarks.studio` reads them, it also prints the distance of both to real
+painters by each process metric (docs/metrics.md), on states without the blank canvas; 0 means alike.
 """
 
 import argparse
@@ -46,7 +46,7 @@ _SIZE_PX = 64
 
 @dataclass(frozen=True, kw_only=True)
 class _Row:
-    """What is measured of one picture."""
+    """The figures of one picture, as in the module's description; `own_` is the renderer's own order."""
 
     arrival: float
     own_arrival: float
@@ -93,11 +93,11 @@ def _run(name: str, arguments: argparse.Namespace) -> None:
         frames = _frames(arguments.painted / path.stem)
         if frames is None:
             continue
-        row, followed, alone = _measured(execution, path, frames)
+        row, executed_painting, own_painting = _measured(execution, path, frames)
         rows.append(row)
         for length in _LENGTHS:
-            executed[length].append(_states(path.stem, followed, execution, length))
-            own[length].append(_states(path.stem, alone, execution, length))
+            executed[length].append(_states(path.stem, executed_painting, execution, length))
+            own[length].append(_states(path.stem, own_painting, execution, length))
         print(f"{path.stem:<36} {_cells(row)}", flush=True)
     if not rows:
         raise UserError(f"--painted {arguments.painted}: holds no process of a picture of --pictures")
@@ -123,27 +123,28 @@ def _frames(folder: Path) -> NDArray[np.uint8] | None:
 
 
 def _measured(execution: StrokeExecution, path: Path, frames: NDArray[np.uint8]) -> tuple[_Row, Painting, Painting]:
+    """The row of a picture, its painting in the painter's order, and the one in the renderer's own order."""
     picture = read_picture(path)
-    done = execute(execution, frames, picture, 0, begun=False)
+    executed = execute(execution, frames, picture, 0, begun=False)
     choice = execution.renderer
-    wanted = resized(picture, *canvas_size(picture.shape[:2], execution, picture))
-    own = choice.renderer.paint(wanted, choice.config, np.random.SeedSequence(0))
+    target = resized(picture, *canvas_size(picture.shape[:2], execution, picture))
+    own = choice.renderer.paint(target, choice.config, np.random.SeedSequence(0))
     (own_finished,) = choice.renderer.replay(own.program, [len(own.program.strokes)])
-    canvases = [frame / np.float32(255) for frame in done.frames]
+    canvases = [frame / np.float32(255) for frame in executed.frames]
     distances = canvas_distances(list(canvases), canvases[0])
     row = _Row(
-        arrival=done.facts["arrival_agreement"],
+        arrival=executed.facts["arrival_agreement"],
         own_arrival=agreement(execution, own, (frames / np.float32(255)).astype(np.float32)),
-        psnr_db=float(psnr_db(canvases[-1], wanted)),
-        gain_db=float(psnr_db(canvases[-1], wanted) - psnr_db(own_finished, wanted)),
+        psnr_db=float(psnr_db(canvases[-1], target)),
+        gain_db=float(psnr_db(canvases[-1], target) - psnr_db(own_finished, target)),
         falls=bool((np.diff(distances) < 0).all()),
-        seconds=done.facts["seconds"],
+        seconds=executed.facts["seconds"],
     )
-    return row, done.painting, own
+    return row, executed.painting, own
 
 
 def _states(name: str, painting: Painting, execution: StrokeExecution, length: int) -> Process:
-    """So many frames without the blank canvas, at the size at which processes are compared."""
+    """`length` frames of a painting, without the blank canvas, at the size at which processes are compared."""
     steps = spaced_steps(painting.left, length + 1, "distance")[1:]
     size_px = (4 * _SIZE_PX, 4 * _SIZE_PX)
     aspect = painting.program.width_px / painting.program.height_px
@@ -167,13 +168,13 @@ def _print_distances(length: int, folder: Path, executed: Sequence[Process], own
         return
     painters_order, renderers_order = distances
     print(f"\n{length} frames, distance to real painters: the painter's order, and the renderer's own")
-    nearer = 0
+    num_nearer = 0
     for metric in (MEAN, *DISTANCE_METRICS):
         if metric in painters_order:
             print(f"  {metric:<22} {painters_order[metric].value:6.2f} {renderers_order[metric].value:6.2f}")
-            nearer += metric != MEAN and painters_order[metric].value < renderers_order[metric].value
+            num_nearer += metric != MEAN and painters_order[metric].value < renderers_order[metric].value
     print(
-        f"  nearer to the real ones by {nearer} of {sum(metric in painters_order for metric in DISTANCE_METRICS)}",
+        f"  nearer to the real ones by {num_nearer} of {sum(metric in painters_order for metric in DISTANCE_METRICS)}",
         flush=True,
     )
 

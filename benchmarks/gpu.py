@@ -226,7 +226,7 @@ def _train(prepared: Prepared, kind: Kind, overrides: list[str], steps: int) -> 
     from training.train import run
 
     class Unsaved(loop.Training):
-        def _save(self) -> None:
+        def _save(self, pending: Sequence[str] = ()) -> None:
             self._saved_step = self.step
 
         def _save_weights(self) -> None:

@@ -64,7 +64,7 @@ def last_frames(batch: SequenceBatch) -> SequenceBatch:
 
 
 def frame_losses(base_run: Path, lora: Path | None, batches: list[SequenceBatch]) -> NDArray[np.float64]:
-    """(N,) losses of pictures."""
+    """(N,) losses of pictures, with a LoRA on the base if one is named."""
     base = load_base(parent_weights("base", base_run))
     if lora is not None:
         apply_lora(base.unet, "lora", load_lora("lora", parent_weights("lora", lora), base.unet, {}))
@@ -74,24 +74,24 @@ def frame_losses(base_run: Path, lora: Path | None, batches: list[SequenceBatch]
 def sequence_losses(
     arguments: argparse.Namespace, loras: tuple[Path, ...], batches: list[SequenceBatch]
 ) -> NDArray[np.float64]:
-    """(N,) losses of sequences."""
+    """(N,) losses of sequences, with these LoRAs on the animated base."""
     base, unet = load_animated(arguments.base, arguments.motion)
-    states = [load_lora("lora", parent_weights("lora", lora), unet, {}) for lora in loras]
-    for number, state in enumerate(states):
-        apply_lora(unet, f"lora{number}", state)
+    lora_weights = [load_lora("lora", parent_weights("lora", lora), unet, {}) for lora in loras]
+    for number, weights in enumerate(lora_weights):
+        apply_lora(unet, f"lora{number}", weights)
     return losses(network(base, SequenceDenoiser(unet)), batches)
 
 
 def network(base: BaseModel, denoiser: nn.Module) -> DenoisingNetwork:
-    """The loss that training has."""
+    """The network that computes the loss of training."""
     return DenoisingNetwork(base, denoiser, DenoisingConfig(objective=base.schedule)).eval()
 
 
-def report(what: str, before: NDArray[np.float64], after: NDArray[np.float64], pictures: Sequence[str]) -> None:
-    """One line."""
-    fall = share_lower(before, after, pictures)
-    shares = f"{fall.value:.1%} [{fall.low:.1%}, {fall.high:.1%}]"
-    print(f"{what:<34} {before.mean():.4f} -> {after.mean():.4f}, lower by {shares}")
+def report(title: str, before: NDArray[np.float64], after: NDArray[np.float64], pictures: Sequence[str]) -> None:
+    """Print one line: mean losses before and after, and by which share they are lower."""
+    reduction = share_lower(before, after, pictures)
+    shares = f"{reduction.value:.1%} [{reduction.low:.1%}, {reduction.high:.1%}]"
+    print(f"{title:<34} {before.mean():.4f} -> {after.mean():.4f}, lower by {shares}")
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
     python -m benchmarks.methods --painter outputs/fine/painter --data outputs/fine/scenes
 
-Each of some unseen prompts is painted in every method that the data has, from the same noise. Printed: how far apart
-the blank canvases of each two methods are (dE, CIE76, of the mean colours of their first frames), in the data and as
-painted; and how often a classifier reads the method that was asked for. It is a logistic regression on frames of 8 x
-8 colours and their contrasts, trained on real sequences; real held-out ones stand beside it.
+Each of some unseen prompts is painted in every method of the data, from the same noise. Two things are printed: the
+distance between the blank canvases of each pair of methods (dE, CIE76, of the mean colours of their first frames), in
+the data and as painted; and how often a classifier reads the method of the prompt, for painted sequences and for real
+held-out ones. The classifier is a logistic regression on 8 x 8 colours of each frame and their contrasts, trained on
+real sequences.
 """
 
 import argparse
@@ -48,9 +49,9 @@ def main() -> None:
     methods = list(phrases)
     pipeline, card = load_painter_pipeline(arguments.painter, torch.float32, torch.device("cpu"), {})
 
-    learnt, learnt_methods = real_sequences(stored, arguments.num_real, methods)
-    tried, tried_methods = real_sequences(open_split(str(arguments.data), "val"), arguments.num_real, methods)
-    classifier = MethodClassifier(learnt, learnt_methods)
+    train_sequences, train_methods = real_sequences(stored, arguments.num_real, methods)
+    val_sequences, val_methods = real_sequences(open_split(str(arguments.data), "val"), arguments.num_real, methods)
+    classifier = MethodClassifier(train_sequences, train_methods)
     texts = [prompt.text for prompt in unseen_prompts(4242, arguments.num_prompts, [""], set())]
     painted = {
         method: painted_in_batches(
@@ -62,24 +63,24 @@ def main() -> None:
 
     print(f"{len(texts)} unseen prompts in {len(methods)} methods, guidance {arguments.guidance:g}")
     print("\ndE between blank canvases             data  painted")
-    real_canvases = [mean_canvas(learnt[learnt_methods == number]) for number in range(len(methods))]
+    real_canvases = [mean_canvas(train_sequences[train_methods == number]) for number in range(len(methods))]
     painted_canvases = [mean_canvas(painted[method]) for method in methods]
     for one, other in combinations(range(len(methods)), 2):
         pairs = [(canvases[one], canvases[other]) for canvases in (real_canvases, painted_canvases)]
         differences = "".join(f"{float(colour_difference(*pair)):>9.1f}" for pair in pairs)
         print(f"{methods[one] + ' and ' + methods[other]:<33}{differences}")
     print("\nmethod read rightly             real  painted")
-    read = classifier.read(tried)
+    val_readings = classifier.read(val_sequences)
     for number, method in enumerate(methods):
-        is_real = tried_methods == number
-        right = float((read[is_real] == number).float().mean()) if is_real.any() else float("nan")
-        print(f"{method:<27}{100 * right:>7.0f} %{100 * classifier.share(painted[method], number):>7.0f} %")
+        is_real = val_methods == number
+        real_share = float((val_readings[is_real] == number).float().mean()) if is_real.any() else float("nan")
+        print(f"{method:<27}{100 * real_share:>7.0f} %{100 * classifier.share(painted[method], number):>7.0f} %")
     share = np.mean([classifier.share(painted[method], number) for number, method in enumerate(methods)])
-    print(f"{'all':<27}{100 * float((read == tried_methods).float().mean()):>7.0f} %{100 * share:>7.0f} %")
+    print(f"{'all':<27}{100 * float((val_readings == val_methods).float().mean()):>7.0f} %{100 * share:>7.0f} %")
 
 
 def real_sequences(stored: StoredSplit, most: int, methods: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """(N, T, 3, H, W) in [0, 1], the first of a split, and (N,) which of the methods each is painted in."""
+    """(N, T, 3, H, W) in [0, 1], the first `most` sequences of a split, and (N,) number of the method of each."""
     count = min(most, len(stored))
     sequences = stored.read(range(count))
     frames = np.stack([sequence.frames() for sequence in sequences])
@@ -95,11 +96,11 @@ def mean_canvas(sequences: Tensor) -> NDArray[np.float32]:
 
 
 class MethodClassifier:
-    """Tells by which method a sequence is painted.
+    """Recognises the method in which a sequence is painted, by logistic regression.
 
     Args:
-        sequences: (N, T, 3, H, W) in [0, 1], to learn from.
-        methods: (N,) of each, as numbers from 0.
+        sequences: (N, T, 3, H, W) training sequences in [0, 1].
+        methods: (N,) method of each, as a number from 0.
     """
 
     def __init__(self, sequences: Tensor, methods: Tensor) -> None:
@@ -122,7 +123,7 @@ class MethodClassifier:
         return self._scores(_features(sequences)).argmax(1)
 
     def share(self, sequences: Tensor, method: int) -> float:
-        """Share of sequences in which that method is read."""
+        """Share of sequences that are read as this method."""
         return float((self.read(sequences) == method).float().mean())
 
     def _scores(self, features: Tensor) -> Tensor:
@@ -131,7 +132,7 @@ class MethodClassifier:
 
 
 def _features(sequences: Tensor) -> Tensor:
-    """(N, F): mean colours of small fields of each frame, and the contrast of neighbouring pixels in each field."""
+    """(N, F): mean colours of the cells of a grid over each frame, and the contrast of neighbouring pixels in each."""
     frames = sequences.flatten(0, 1)
     grey = frames.mean(1, keepdim=True)
     contrast = functional.pad((grey[..., 1:] - grey[..., :-1]).abs(), (0, 1))

@@ -4,11 +4,11 @@
     python -m benchmarks.paint --sd15-shaped                                 # on a GPU, 8 frames of 512 px
     python -m benchmarks.paint --sd15-shaped --device meta --dtypes fp16 --vaes whole sliced --steps 1
 
-`--sd15-shaped` has networks of the real shapes with random weights, which cost the same as trained ones. Memory is what
-tensors hold, weights included: on a GPU by its allocator, elsewhere by the storages that are alive. Beside it stands
-the largest resident memory of the process, which has Python and all libraries in it and never falls from row to row.
-`--device meta` computes nothing: it adds up what tensors would hold, in seconds and on any machine, with attention as
-by the fused kernels, which hold no scores.
+`--sd15-shaped` uses networks of the real shapes with random weights, which cost the same as trained ones. Memory is
+that of tensors, weights included: on a GPU as counted by its allocator, elsewhere as the sum of live storages. The next
+column is the largest resident memory of the process, which includes Python and all libraries and never falls from row
+to row. `--device meta` computes nothing: it adds up the memory that tensors would take, in seconds and on any machine,
+with attention as in the fused kernels, which store no scores.
 """
 
 import argparse
@@ -54,9 +54,9 @@ _PROMPT = "a red house by a lake under an orange sky, painted in oil"
 def main() -> None:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--painter", type=Path)
-    which.add_argument("--sd15-shaped", action="store_true")
+    painter_choice = parser.add_mutually_exclusive_group(required=True)
+    painter_choice.add_argument("--painter", type=Path)
+    painter_choice.add_argument("--sd15-shaped", action="store_true")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--dtypes", nargs="+", choices=_DTYPES)
     parser.add_argument("--vaes", nargs="+", choices=("whole", "sliced", "tiled"), default=["sliced"])
@@ -90,27 +90,27 @@ def main() -> None:
 
 
 def size_of(painter: painters.Painter, arguments: argparse.Namespace) -> int:
-    """Side of the pictures in pixels, as asked for or as the painter was trained."""
+    """Side of the pictures in pixels: the option, or the size on which the painter was trained."""
     return int(arguments.size_px or (512 if arguments.sd15_shaped else painter.facts["size_px"][0]))
 
 
 def measure(pipeline: PaintingPipeline, device: torch.device, arguments: argparse.Namespace, size_px: int) -> str:
-    """One painting, as the cells of a row."""
+    """Paint once, and return the cells of its row."""
     pinned = [PinnedPicture(frame=-1, picture=torch.rand(3, size_px, size_px))]
     ticks: list[float] = []
 
     def tick() -> None:
         if torch.cuda.is_available():
-            torch.cuda.synchronize()  # a step of painting only queues its work
+            torch.cuda.synchronize()  # a step of painting only queues its kernels
         ticks.append(time.perf_counter())
 
     weights = held(pipeline)
     tensors = LiveTensors(weights)
-    attention = functional.scaled_dot_product_attention if device.type != "meta" else _unscored
+    attention = functional.scaled_dot_product_attention if device.type != "meta" else _attention_without_scores
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     start = time.perf_counter()
-    # On a GPU the allocator counts by itself: looking at every operation would take twice as long as painting.
+    # On a GPU the allocator counts, since to look at every operation would take twice as long as painting.
     counting = nullcontext() if device.type == "cuda" else tensors
     with mock.patch.object(functional, "scaled_dot_product_attention", attention), counting:
         pipeline(
@@ -135,53 +135,53 @@ def held(pipeline: PaintingPipeline) -> int:
     return sum({id(weight): weight.nbytes for weight in weights}.values())
 
 
-def _unscored(query: Tensor, *_: object, **__: object) -> Tensor:
+def _attention_without_scores(query: Tensor, *_: object, **__: object) -> Tensor:
     return torch.empty_like(query)
 
 
 class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the bytes of storages that operations make, while they are alive.
+    """Counts the bytes of the storages that operations allocate, as long as these are alive.
 
-    What a kernel takes for itself while it runs does not count.
+    The temporary memory of a kernel is not counted.
 
     Attributes:
-        peak: the most bytes at once.
+        peak: the largest number of bytes that were alive at once.
     """
 
     def __init__(self, before: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._now = self.peak = before
-        self._known: set[int] = set()
+        self._num_bytes = self.peak = before
+        self._counted: set[int] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func is torch.ops.aten._to_copy.default and args[0].is_meta and str(kwargs.get("device")) == "cpu":
-            return torch.zeros(args[0].shape, dtype=kwargs.get("dtype"))  # what was painted, and never computed
-        made = func(*args, **kwargs)
-        for tensor in made if isinstance(made, tuple | list) else (made,):
+            return torch.zeros(args[0].shape, dtype=kwargs.get("dtype"))  # the painted frames, which are not computed
+        results = func(*args, **kwargs)
+        for tensor in results if isinstance(results, tuple | list) else (results,):
             if isinstance(tensor, Tensor) and not func.is_view:
-                self.count(tensor.untyped_storage(), [one for one in args if isinstance(one, Tensor)])
-        return made
+                self.count(tensor.untyped_storage(), [argument for argument in args if isinstance(argument, Tensor)])
+        return results
 
-    def count(self, storage: torch.UntypedStorage, given: Sequence[Tensor] = ()) -> None:
-        """Count a storage from now on, unless it is counted, or is that of a given tensor."""
-        place = storage._cdata
-        if place in self._known or any(one.untyped_storage()._cdata == place for one in given):
-            return  # written in place, or handed on
+    def count(self, storage: torch.UntypedStorage, inputs: Sequence[Tensor] = ()) -> None:
+        """Count a storage from now on, unless it is counted already or belongs to an input of the operation."""
+        address = storage._cdata
+        if address in self._counted or any(tensor.untyped_storage()._cdata == address for tensor in inputs):
+            return  # the operation wrote in place, or returned an input
         size = storage.nbytes()
-        self._known.add(place)
-        self._now += size
-        self.peak = max(self.peak, self._now)
-        weakref.finalize(storage, self._forget, place, size)
+        self._counted.add(address)
+        self._num_bytes += size
+        self.peak = max(self.peak, self._num_bytes)
+        weakref.finalize(storage, self._forget, address, size)
 
-    def _forget(self, place: int, size: int) -> None:
-        self._known.discard(place)
-        self._now -= size
+    def _forget(self, address: int, size: int) -> None:
+        self._counted.discard(address)
+        self._num_bytes -= size
 
 
 def sd15_shaped(dtype: torch.dtype) -> Painter:
     """A painter of the shapes of Stable Diffusion 1.5, AnimateDiff and SparseCtrl, with random weights."""
-    standard = torch.get_default_dtype()
+    default_dtype = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
         tokenizer = train_tokenizer([_PROMPT])
@@ -195,7 +195,7 @@ def sd15_shaped(dtype: torch.dtype) -> Painter:
                 sample_size=512,
             ),
             tokenizer=tokenizer,
-            text_encoder=CLIPTextModel(CLIPTextConfig(  # of ViT-L/14, but for the words
+            text_encoder=CLIPTextModel(CLIPTextConfig(  # the shape of ViT-L/14, with another tokenizer
                 vocab_size=49408, hidden_size=768, intermediate_size=3072, projection_dim=768, num_hidden_layers=12,
                 num_attention_heads=12, max_position_embeddings=77, bos_token_id=tokenizer.bos_token_id,
                 eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
@@ -206,7 +206,7 @@ def sd15_shaped(dtype: torch.dtype) -> Painter:
         motion = adapter_of(add_motion(base.unet, None))
         replication = add_replication(base.unet)
     finally:
-        torch.set_default_dtype(standard)
+        torch.set_default_dtype(default_dtype)
     for network in (base.vae, base.text_encoder, base.unet, motion, replication):
         network.requires_grad_(False).eval()
         network.to(dtype)

@@ -45,9 +45,9 @@ def main() -> None:
             frames = trial.painted([last], network=network, inversion=inversion, keep=False)
             errors = errors_at([last], frames, trial.real)
             errors += "" if network or inversion else "  as if nothing were pinned"
-            print(f"network {_word(network)}, inversion {_word(inversion)}  {errors}", flush=True)
+            print(f"network {_on_or_off(network)}, inversion {_on_or_off(inversion)}  {errors}", flush=True)
             if network == inversion:
-                sequences[f"both {_word(network)}"] = frames
+                sequences[f"both {_on_or_off(network)}"] = frames
     sequences["both on, paint kept"] = trial.painted([last])
     print(f"both on, paint kept        {errors_at([last], sequences['both on, paint kept'], trial.real)}")
     print("\nmean dE from frame to frame; MSE of the frames between the first and the last against the real ones")
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def trial_parser(description: str) -> argparse.ArgumentParser:
-    """What every trial of a painter on held-out sequences is told."""
+    """A parser with the options of every trial of a painter on held-out sequences."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--painter", type=Path, default=Path("tiny"), help="by default the one that comes along")
     add_trained(parser, data="scenes")
@@ -94,14 +94,14 @@ class Trial:
 
     @torch.no_grad()
     def inversion_psnr_db(self) -> float:
-        """Of finished pictures that went to noise and back through the base."""
+        """Mean PSNR in dB of finished pictures that the base has inverted to noise and sampled again."""
         base, pictures = self._pipeline.base, self.real[:, -1:]
         mean, _ = base.encode_sequences(pictures * 2 - 1)
         text, denoise = base.embed([""]).repeated(len(pictures)), self._pipeline.networks.inverter()
         assert denoise is not None, "this painter inverts no pictures"
         noise = invert(denoise, base.objective, base.scaled(mean)[:, 0], text, num_steps=self._steps)
-        back = sample(denoise, base.objective, noise, text, text, num_steps=self._steps, guidance=1.0)
-        errors = (base.decode_sequences(back[:, None]) - pictures).square().mean((1, 2, 3, 4))
+        restored = sample(denoise, base.objective, noise, text, text, num_steps=self._steps, guidance=1.0)
+        errors = (base.decode_sequences(restored[:, None]) - pictures).square().mean((1, 2, 3, 4))
         return float((-10 * errors.log10()).mean())
 
 
@@ -112,18 +112,18 @@ def painted_in_batches(
     **options: Any,
 ) -> Tensor:
     """(N, T, 3, H, W) sequences in [0, 1] for any number of prompts; options go to the pipeline."""
-    made = []
+    sequences = []
     for first in range(0, len(prompts), _AT_ONCE):
         batch = slice(first, first + _AT_ONCE)
         pinned = None if conditions is None else conditions[batch]
-        made.append(pipeline(prompts[batch], pinned, seed=first, **options).frames)
-    return torch.cat(made)
+        sequences.append(pipeline(prompts[batch], pinned, seed=first, **options).frames)
+    return torch.cat(sequences)
 
 
 def processes(frames: Tensor) -> list[Process]:
-    """(N, T, 3, H, W) sequences in [0, 1] as metrics take them."""
+    """(N, T, 3, H, W) sequences in [0, 1] as the processes that metrics take."""
     pixels = (frames * 255).round().byte().permute(0, 1, 3, 4, 2).numpy()
-    return [Process(name=str(number), frames=one) for number, one in enumerate(pixels)]
+    return [Process(name=str(number), frames=sequence) for number, sequence in enumerate(pixels)]
 
 
 def errors_at(places: Sequence[int], frames: Tensor, real: Tensor) -> str:
@@ -135,11 +135,11 @@ def errors_at(places: Sequence[int], frames: Tensor, real: Tensor) -> str:
 
 def _steps(frames: Tensor) -> list[float]:
     """(T - 1,) mean dE from each frame to the next."""
-    differences = [[colour_difference(*pair).mean() for pair in pairwise(one.lab)] for one in processes(frames)]
+    differences = [[colour_difference(*pair).mean() for pair in pairwise(process.lab)] for process in processes(frames)]
     return [float(step) for step in np.mean(differences, axis=0)]
 
 
-def _word(switch: bool) -> str:
+def _on_or_off(switch: bool) -> str:
     return "on " if switch else "off"
 
 

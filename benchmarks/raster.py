@@ -54,22 +54,22 @@ def main() -> None:
     device = torch.device(arguments.device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU, one thread"
     print(f"{name}; {arguments.strokes} strokes, {arguments.size} px\n")
-    # Making pictures takes longer than painting them: a few, shifted, do as well.
-    made = [_picture(arguments.size, seed) for seed in range(_PICTURES)]
-    most = max(arguments.batch, arguments.sequences)
-    pictures = [np.roll(made[n % _PICTURES], n // _PICTURES, (0, 1)) for n in range(most)]
+    # Making pictures takes longer than painting them, so a few are made, and shifted copies of these are used.
+    originals = [_picture(arguments.size, seed) for seed in range(_PICTURES)]
+    count = max(arguments.batch, arguments.sequences)
+    pictures = [np.roll(originals[n % _PICTURES], n // _PICTURES, (0, 1)) for n in range(count)]
     config = Config(preset="fast", num_strokes=arguments.strokes)
     programs = np.stack(_fitted(pictures[: arguments.batch], config, device))
     _rasterise(programs, pictures[: arguments.batch], device, arguments.seconds)
     for preset in _PRESETS:
-        chosen = Config(preset=preset, num_strokes=arguments.strokes)
-        _sequences(pictures[: arguments.sequences], chosen, device)
+        preset_config = Config(preset=preset, num_strokes=arguments.strokes)
+        _sequences(pictures[: arguments.sequences], preset_config, device)
     if not arguments.no_cpu:
         _kernels(programs[0], pictures[0], arguments.seconds)
 
 
 def _picture(size_px: int, seed: int) -> Image:
-    """Soft blots of all sizes in front of one another: broad areas, edges and detail."""
+    """Soft discs of all sizes in front of one another, which give broad areas, edges and detail."""
     rng = np.random.default_rng(seed)
     y, x = (np.mgrid[:size_px, :size_px] / np.float32(size_px)).astype(np.float32)
     picture = np.ones((size_px, size_px, 3), np.float32) * rng.random(3, np.float32)
@@ -86,7 +86,7 @@ def _fitted(pictures: list[Image], config: Config, device: torch.device) -> list
 
 
 def _rate(run: Callable[[], object], amount: int, seconds: float, device: torch.device | None = None) -> float:
-    """Amount a second, after one run to warm up."""
+    """Amount per second, measured after one run to warm up."""
 
     def finish() -> None:
         if device is not None and device.type == "cuda":
@@ -102,9 +102,9 @@ def _rate(run: Callable[[], object], amount: int, seconds: float, device: torch.
     return amount * runs / (time.perf_counter() - start)
 
 
-def _say(what: str, value: float, unit: str, more: str = "") -> None:
+def _print_row(title: str, value: float, unit: str, note: str = "") -> None:
     digits = 0 if value > 1000 else 3
-    print(f"{what:<58}{value:>14,.{digits}f} {unit}{more}")
+    print(f"{title:<58}{value:>14,.{digits}f} {unit}{note}")
     sys.stdout.flush()
 
 
@@ -114,8 +114,9 @@ def _rasterise(programs: Floats, pictures: list[Image], device: torch.device, se
     textured = torch.cat([strokes, strokes[..., 10:], torch.zeros_like(strokes[..., :2])], -1)
     steps = torch.linspace(0, strokes.shape[1], 8, device=device).long().expand(len(strokes), -1)
     marks = TexturedShade.of(marks_of(make_brush(BristleBrush()), 0.2), device)
-    off = np.abs(rasteriser.paint(strokes, ground)[0, 0].cpu().numpy() - _painted(programs[0], pictures[0].shape[0]))
-    _say("Bézier, furthest from the CPU's kernels", 255 * float(off.max()), "of 255")
+    gpu_canvas = rasteriser.paint(strokes, ground)[0, 0].cpu().numpy()
+    difference = np.abs(gpu_canvas - _painted(programs[0], pictures[0].shape[0]))
+    _print_row("Bézier, furthest from the CPU's kernels", 255 * float(difference.max()), "of 255")
     for name, rows, shade in (("Bézier", strokes, rasteriser.ribbon_shade), ("textured", textured, marks)):
 
         def forward(rows: Tensor = rows, shade: rasteriser.Shade = shade) -> Tensor:
@@ -124,30 +125,30 @@ def _rasterise(programs: Floats, pictures: list[Image], device: torch.device, se
         def snapshots(rows: Tensor = rows, shade: rasteriser.Shade = shade) -> Tensor:
             return rasteriser.paint(rows, ground, steps, shade)
 
-        def both(rows: Tensor = rows, shade: rasteriser.Shade = shade) -> object:
+        def forward_and_backward(rows: Tensor = rows, shade: rasteriser.Shade = shade) -> object:
             leaf = rows.detach().requires_grad_()
             return torch.autograd.grad((rasteriser.paint(leaf, ground, shade=shade) - targets).square().sum(), leaf)
 
         with torch.no_grad():
-            _say(f"{name}, forward, batch {len(rows)}", _rate(forward, amount, seconds, device), "strokes/s")
-            _say(f"{name}, forward with 8 snapshots", _rate(snapshots, amount, seconds, device), "strokes/s")
-        _say(f"{name}, forward and backward", _rate(both, amount, seconds, device), "strokes/s")
+            _print_row(f"{name}, forward, batch {len(rows)}", _rate(forward, amount, seconds, device), "strokes/s")
+            _print_row(f"{name}, forward with 8 snapshots", _rate(snapshots, amount, seconds, device), "strokes/s")
+        _print_row(f"{name}, forward and backward", _rate(forward_and_backward, amount, seconds, device), "strokes/s")
     if device.type == "cuda":
-        _say("most GPU memory", torch.cuda.max_memory_allocated(device) / 2**30, "GiB")
+        _print_row("most GPU memory", torch.cuda.max_memory_allocated(device) / 2**30, "GiB")
 
 
 def _sequences(pictures: list[Image], config: Config, device: torch.device) -> None:
     start = time.perf_counter()
     strokes = _fitted(pictures, config, device)
     seconds = time.perf_counter() - start
-    few = list(zip(strokes, pictures, strict=True))[:8]
-    decibels = [psnr_db(_painted(one, len(picture)), picture) for one, picture in few]
-    what = f"Bézier {config.preset}, placed and refined, batch {len(pictures)}"
-    _say(what, len(pictures) / seconds, "sequences/s", f"   {np.mean(decibels):.2f} dB (mean of the first 8)")
+    first_pairs = list(zip(strokes, pictures, strict=True))[:8]
+    decibels = [psnr_db(_painted(program, len(picture)), picture) for program, picture in first_pairs]
+    title = f"Bézier {config.preset}, placed and refined, batch {len(pictures)}"
+    _print_row(title, len(pictures) / seconds, "sequences/s", f"   {np.mean(decibels):.2f} dB (mean of the first 8)")
 
 
 def _painted(strokes: Floats, size_px: int) -> Image:
-    """By the CPU's kernels, on white."""
+    """The canvas that the CPU's kernels paint on white."""
     canvas = np.ones(3 * size_px * size_px, np.float32)
     draw_all(strokes, grid(size_px, size_px), canvas, new_scratch(grid(size_px, size_px)))
     return canvas.reshape(size_px, size_px, 3)
@@ -158,37 +159,37 @@ def _kernels(program: Floats, picture: Image, seconds: float) -> None:
     pixels, target = grid(size_px, size_px), picture.reshape(-1)
     print("\nthe kernels of the CPU, one core")
     forward = _rate(lambda: _painted(program, size_px), len(program), seconds)
-    _say("Bézier, forward", forward, "strokes/s")
+    _print_row("Bézier, forward", forward, "strokes/s")
     textured = np.concatenate([program, program[:, 10:], np.zeros((len(program), 2), np.float32)], 1)
     assert textured.shape[1] == NUM_BRUSH_COLUMNS
     marks, scratch = marks_of(make_brush(BristleBrush()), 0.2), new_brush_scratch(pixels)
     canvas = np.ones_like(target)
-    _say(
+    _print_row(
         "textured, forward",
         _rate(lambda: lay_all(textured, pixels, marks, canvas, scratch), len(program), seconds),
         "strokes/s",
     )
-    both = _rate(lambda: _refine_once(program, pixels, target), len(program), seconds)
-    _say("Bézier, forward and backward", both, "strokes/s")
+    both_rate = _rate(lambda: _refine_once(program, pixels, target), len(program), seconds)
+    _print_row("Bézier, forward and backward", both_rate, "strokes/s")
     for preset in _PRESETS:
         config = Config(preset=preset, num_strokes=len(program))
         strokes: list[Floats] = []
 
-        def once(config: Config = config, strokes: list[Floats] = strokes) -> None:
+        def fit_once(config: Config = config, strokes: list[Floats] = strokes) -> None:
             strokes.append(fit(picture, config, np.random.default_rng(0)))
 
-        rate = _rate(once, 1, seconds)
+        rate = _rate(fit_once, 1, seconds)
         decibels = psnr_db(_painted(strokes[0], size_px), picture)
-        _say(f"Bézier {preset}, placed and refined", rate, "sequences/s", f"   {decibels:.2f} dB (of the first)")
+        _print_row(f"Bézier {preset}, placed and refined", rate, "sequences/s", f"   {decibels:.2f} dB (of the first)")
 
 
 def _refine_once(program: Floats, pixels: Grid, target: Floats) -> None:
-    """One step of refinement is one gradient."""
-    nothing = Loss(False, np.zeros(0, np.int64), np.float32(0), np.empty((0, target.size), np.float32), target[:0])
+    """Take one step of refinement, which needs one gradient."""
+    final_only = Loss(False, np.zeros(0, np.int64), np.float32(0), np.empty((0, target.size), np.float32), target[:0])
     moments = Moments(np.zeros_like(program), np.zeros_like(program))
     limits = limits_of(bezier_brief(target.reshape(pixels.height, pixels.width, 3), Config(num_strokes=len(program))))
-    one = np.ones(1, np.float32)
-    refine(program.copy(), pixels, target, np.ones_like(target), nothing, one, one, moments, 0, RATES, limits)
+    ones = np.ones(1, np.float32)
+    refine(program.copy(), pixels, target, np.ones_like(target), final_only, ones, ones, moments, 0, RATES, limits)
 
 
 if __name__ == "__main__":

@@ -81,13 +81,13 @@ def _print_saliency(scenes: list[KnownScene]) -> None:
     methods: dict[str, Callable[[Image], Saliency]] = {"mbd": barrier_saliency, "spectral": spectral_saliency}
     for name, method in methods.items():
         maps = [method(scene.image) for scene in scenes]
-        for what, masks in (
+        for target, masks in (
             ("subject", [scene.subject_mask for scene in scenes]),
             ("all things", [(scene.objects >= 0)[scene.labels] for scene in scenes]),
         ):
-            measures = np.mean([f_measures(one, mask) for one, mask in zip(maps, masks, strict=True)], axis=0)
-            error = np.mean([np.abs(one - mask).mean() for one, mask in zip(maps, masks, strict=True)])
-            print(f"{name:>8} saliency against the {what:<10}: maxF {measures.max():.3f}  MAE {error:.3f}")
+            measures = np.mean([f_measures(saliency, mask) for saliency, mask in zip(maps, masks, strict=True)], axis=0)
+            error = np.mean([np.abs(saliency - mask).mean() for saliency, mask in zip(maps, masks, strict=True)])
+            print(f"{name:>8} saliency against the {target:<10}: maxF {measures.max():.3f}  MAE {error:.3f}")
 
 
 def _print_seconds() -> None:
@@ -121,7 +121,7 @@ def _frames(painting: Painting, count: int) -> list[Image]:
 
 
 def _write_sheets(folder: Path, prefix: str) -> None:
-    """Rows of the order of regions (warm first), seven frames, and the picture."""
+    """Write sheets; each row has the order of the regions (warm colours first), seven frames, and the picture."""
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".jpg", ".png", ".webp"))
     framing = Framing(height_px=_SHEET_PX, width_px=_SHEET_PX)
     pictures = [framing.apply(decode(path.read_bytes(), max_pixels=10**8)) for path in paths]

@@ -1,4 +1,4 @@
-"""What the bundled scenes know of their objects, and how far regions and saliency agree with it."""
+"""The true objects of bundled scenes, and measures of how far regions and saliency agree with them."""
 
 from dataclasses import dataclass
 
@@ -13,9 +13,9 @@ from pipelines.sources.scenes.source import ScenesSource
 from renderers.painting import Image, Knowledge
 
 _PARTS = frozenset({"mast", "boat inside", "tree trunk", "leaves", "wings", "flame", "person", "roof", "sail", "fruit"})
-_LEAST_AREA = 0.004  # smaller things are hardly to be found
+_LEAST_AREA = 0.004  # share of the canvas; smaller things can hardly be found
 _LEVELS = np.linspace(0, 1, 256)
-_BETA = 0.3  # beta squared of the F measure in the literature on saliency
+_BETA = 0.3  # beta squared of the F measure, as in the literature on saliency
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +23,10 @@ class KnownScene:
     """A scene with its objects.
 
     Attributes:
-        image: (H, W, 3).
+        image: (H, W, 3) RGB in [0, 1].
         knowledge: label map and depth.
-        objects: for each label the number of the object that it belongs to: a thing and its parts; -1 for ground.
-        subject: the object that is the most salient.
+        objects: for each label the number of its object, which is a thing with its parts; -1 for ground.
+        subject: number of the most salient object.
     """
 
     image: Image
@@ -36,7 +36,7 @@ class KnownScene:
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """(H, W)."""
+        """(H, W) label of each pixel."""
         assert self.knowledge.labels is not None
         return self.knowledge.labels.astype(np.int64)
 
@@ -61,14 +61,15 @@ def known_scenes(seed: int, count: int, size_px: int) -> list[KnownScene]:
 
 
 def _objects(scene: Scene, truth: GroundTruth) -> NDArray[np.int64]:
-    """A thing is drawn first, then its parts, then the next thing."""
-    left = [thing.name for thing in scene.things]
+    """(K,) object of each label; labels are in the order of drawing: a thing, then its parts, then the next thing."""
+    things_left = [thing.name for thing in scene.things]
     objects, current, parts = np.full(len(truth.names), -1), -1, frozenset[str | None]()
     for label, name in enumerate(truth.names):
-        if name in left:
-            left.remove(name)
+        if name in things_left:
+            things_left.remove(name)
             current = label
-            parts = _PARTS | {word for t in scene.things if t.name == name for word in (t.part, t.part_name)}
+            namesakes = [thing for thing in scene.things if thing.name == name]
+            parts = _PARTS | {part for thing in namesakes for part in (thing.part, thing.part_name)}
         elif name not in parts:
             current = -1
         objects[label] = current
@@ -82,7 +83,7 @@ def region_object(scene: KnownScene, mask: NDArray[np.bool_]) -> int:
 
 
 def best_overlaps(scene: KnownScene, regions: NDArray[np.integer]) -> list[float]:
-    """For each label of a scene that is not tiny, the best IoU of any region with it."""
+    """The best IoU of any region with each label of a scene, without labels of tiny areas."""
     count, num_labels = int(regions.max()) + 1, len(scene.objects)
     both = np.bincount((scene.labels * count + regions).ravel(), minlength=num_labels * count)
     both = both.reshape(num_labels, count)
@@ -95,10 +96,10 @@ def best_overlaps(scene: KnownScene, regions: NDArray[np.integer]) -> list[float
 
 
 def f_measures(saliency: NDArray[np.float32], truth: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """(256,) F measure with beta squared 0.3 of the map cut at each of 256 levels."""
-    cut = np.searchsorted(_LEVELS, saliency.ravel(), side="right") - 1
-    hits = np.bincount(cut, truth.ravel(), 256)[::-1].cumsum()[::-1]
-    marked = np.bincount(cut, minlength=256)[::-1].cumsum()[::-1]
+    """(256,) F measure with beta squared 0.3, of the saliency map thresholded at each of 256 levels."""
+    level = np.searchsorted(_LEVELS, saliency.ravel(), side="right") - 1
+    hits = np.bincount(level, truth.ravel(), 256)[::-1].cumsum()[::-1]
+    marked = np.bincount(level, minlength=256)[::-1].cumsum()[::-1]
     precision, recall = hits / np.maximum(marked, 1), hits / max(1, int(truth.sum()))
     measures: NDArray[np.float64] = (1 + _BETA) * precision * recall / np.maximum(_BETA * precision + recall, 1e-9)
     return measures

@@ -36,7 +36,7 @@ from training.data.storage import open_storage
 from training.data.stream import DataMixture, SequenceStream
 
 _SHARD_SIZE, _BATCH_SIZE, _ROUNDS = 32, 8, 3
-_GOES_ON = 2  # exit code of a run that said why it stopped; the same command goes on
+_RESUMABLE = 2  # exit code of a run that said why it stopped; the same command resumes it
 _FAILING = Faults(throttled=0.01 / 3, dropped=0.01 / 3, cut=0.01 / 3, slow=0.05, slow_s=1.0, seed=1)
 
 
@@ -57,8 +57,8 @@ def main() -> None:
             _kills(store, local, arguments.sequences, arguments.size, arguments.kills)
         if arguments.only != "kills":
             settings = [f"shard_size={_SHARD_SIZE}", "val_fraction=0"]
-            made = [*_synth(str(local.with_name("stream")), arguments.sequences, arguments.size), *settings]
-            subprocess.run(made, check=True, capture_output=True)
+            command = [*_synth(str(local.with_name("stream")), arguments.sequences, arguments.size), *settings]
+            subprocess.run(command, check=True, capture_output=True)
             store.storage().put(str(local.with_name("stream")), "s3://bucket/stream", recursive=True)
             _stream(store, "s3://bucket/stream", local.with_name("stream"), arguments.latency_ms / 1000)
 
@@ -72,56 +72,59 @@ def _synth(out: str, sequences: int, size_px: int) -> list[str]:
 
 
 def _kills(store: ObjectStore, local: Path, sequences: int, size_px: int, kills: int) -> None:
-    """Make the data set with and without trouble, and say how they compare."""
+    """Make the data set on the disk, and in the failing store with kills, and print how the two compare."""
     began = time.monotonic()
     subprocess.run(_synth(str(local), sequences, size_px), check=True, capture_output=True)
     undisturbed_s, began = time.monotonic() - began, time.monotonic()
     store.fails(_FAILING)
-    draws, url, whole, lost = random.Random(0), "s3://bucket/data", set[str](), 0
+    draws, url, committed, num_lost = random.Random(0), "s3://bucket/data", set[str](), 0
     num_shards = len(_manifests(str(path) for path in local.rglob("*")))
-    killed, ended = {"command": 0, "worker": 0}, 0
-    while sum(killed.values()) < kills:
+    num_killed, num_ended = {"command": 0, "worker": 0}, 0
+    while sum(num_killed.values()) < kills:
         process = subprocess.Popen(_synth(url, sequences, size_px), stdout=subprocess.DEVNULL)
         victim = draws.choice(("command", "worker"))
-        _wait_for_work(process, store, url, len(whole) + num_shards // (kills + 1), draws.uniform(0.0, 4.0))
+        _wait_for_work(process, store, url, len(committed) + num_shards // (kills + 1), draws.uniform(0.0, 4.0))
         if process.poll() == 0:
-            break  # it is complete
-        if process.returncode == _GOES_ON and ended < kills:  # such as one that lost Ray on a machine too busy
-            ended += 1
+            break  # the data set is complete
+        if process.returncode == _RESUMABLE and num_ended < kills:  # for example because it lost Ray on a busy machine
+            num_ended += 1
             continue
         if process.returncode is not None:
             raise RuntimeError(f"a run ended by itself, with exit code {process.returncode}")
         for target in _targets(process.pid, victim, draws):
             target.kill()
-        killed[victim] += 1
+        num_killed[victim] += 1
         if victim == "worker":
             time.sleep(draws.uniform(0.0, 2.0))
             for target in _targets(process.pid, "command", draws):
                 target.kill()
-            killed["command"] += 1
+            num_killed["command"] += 1
         process.wait()
         manifests = _manifests(store.storage().find(url))
-        lost, whole = lost + len(whole - manifests), manifests
-    done = subprocess.run(_synth(url, sequences, size_px), stdout=subprocess.DEVNULL)
+        num_lost, committed = num_lost + len(committed - manifests), manifests
+    last_run = subprocess.run(_synth(url, sequences, size_px), stdout=subprocess.DEVNULL)
     faults, remote_s = store.counts(), time.monotonic() - began
     store.works()
     remote, differing = store.files(url), 0
     names = {str(path.relative_to(local)) for path in local.rglob("*") if path.is_file()}
     for name in sorted(names | set(remote)):
-        if name.startswith("timings/") or name == "samples.parquet":  # which hold seconds
+        if name.startswith("timings/") or name == "samples.parquet":  # files that hold times
             continue
         data = (local / name).read_bytes() if name in names else b""
         differing += hashlib.sha256(data).digest() != hashlib.sha256(remote.get(name, b"")).digest()
     requests = sum(faults.get(method, 0) for method in ("GET", "PUT", "HEAD", "POST", "DELETE"))
-    print(f"{sequences} sequences of {size_px} px, {len(whole)} shards committed before the last run")
-    print(f"killed: {killed}; ended with one line by themselves: {ended}; exit code of the last run {done.returncode}")
+    print(f"{sequences} sequences of {size_px} px, {len(committed)} shards committed before the last run")
+    print(
+        f"killed: {num_killed}; ended with one line by themselves: {num_ended}; "
+        f"exit code of the last run {last_run.returncode}"
+    )
     print(f"requests {requests}, faults { ({kind: faults.get(kind, 0) for kind in ('SlowDown', 'dropped', 'cut')}) }")
-    print(f"committed shards lost by a kill: {lost}; files that differ from the local data set: {differing}")
+    print(f"committed shards lost by a kill: {num_lost}; files that differ from the local data set: {differing}")
     print(f"local, undisturbed {undisturbed_s:.0f} s; remote, with all kills {remote_s:.0f} s")
 
 
 def _stream(store: ObjectStore, url: str, local: Path, latency_s: float) -> None:
-    """Rates of reading, samples a second of wall time, best of the rounds; each kind in a process of its own."""
+    """Print rates of reading in samples per second of wall time, the best of the rounds; each runs in a new process."""
     store.fails(Faults(latency_s=latency_s))
     rates: dict[str, list[tuple[float, float]]] = {}
     for _ in range(_ROUNDS):
@@ -133,20 +136,20 @@ def _stream(store: ObjectStore, url: str, local: Path, latency_s: float) -> None
     size = sum(path.stat().st_size for path in (local / "shards").glob("*.tar"))
     print(f"\nreading {size / 1e6:.1f} MB in shards of {_SHARD_SIZE}, {1000 * latency_s:.0f} ms a request")
     print(f"{'':14} samples/s   of tars   peak MB")
-    best = {kind: max(rate for rate, _ in each) for kind, each in rates.items()}
-    for kind, each in rates.items():
-        print(f"{kind:14} {best[kind]:9.1f} {best[kind] / best['tars']:9.2f} {max(mb for _, mb in each):9.0f}")
+    best = {kind: max(rate for rate, _ in rounds) for kind, rounds in rates.items()}
+    for kind, rounds in rates.items():
+        print(f"{kind:14} {best[kind]:9.1f} {best[kind] / best['tars']:9.2f} {max(mb for _, mb in rounds):9.0f}")
 
 
 def read_once(kind: str, url: str) -> None:
-    """Read a data set once by one of the ways, and print samples a second and the peak of memory in MB."""
+    """Read a data set once in one way, and print samples per second and the peak of memory in MB."""
     import cv2
     import torch
 
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     name, _, workers = kind.partition(" ")
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # shards may still be on their way
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # shards may still be arriving
         cache = ShardCache(folder=Path(folder), max_bytes=0) if name == "sequential" else None
         stream = SequenceStream.open([DataMixture(path=url)], cache=cache, captions_required=False)
         began = time.monotonic()
@@ -181,14 +184,14 @@ def _read_stream(stream: SequenceStream, workers: int) -> int:
 def _wait_for_work(
     process: "subprocess.Popen[bytes]", store: ObjectStore, url: str, num_shards: int, more_s: float
 ) -> None:
-    """Until so many shards are there, so that kills spread over the run, and a little longer."""
+    """Wait until `num_shards` are committed, so that kills spread over the run, and then `more_s` seconds longer."""
     while process.poll() is None and len(_manifests(store.storage().find(url))) < num_shards:
         time.sleep(0.5)
     time.sleep(more_s)
 
 
 def _manifests(paths: Iterable[str]) -> set[str]:
-    """Names of shards that are committed, out of the paths of all files."""
+    """Names of the committed shards, from the paths of all files."""
     return {Path(path).stem for path in paths if "/shards/" in path and path.endswith(".json")}
 
 
@@ -196,12 +199,12 @@ def _targets(pid: int, victim: str, draws: random.Random) -> list[psutil.Process
     """The processes to kill: all of the command, or one of its workers that makes a shard."""
     try:
         command = psutil.Process(pid)
-        below = command.children(recursive=True)
+        descendants = command.children(recursive=True)
     except psutil.NoSuchProcess:
         return []
     if victim == "command":
-        return [command, *below]
-    workers = list(filter(_is_worker, below))
+        return [command, *descendants]
+    workers = list(filter(_is_worker, descendants))
     return [draws.choice(workers)] if workers else []
 
 

@@ -27,14 +27,14 @@ from training.stages.denoising import DenoisingConfig, DenoisingNetwork, sample_
 from training.models.sd15.denoisers import ConditionedDenoiser, SequenceDenoiser
 from training.models.weights import parent_weights
 
-_SHOWN = 8
+_NUM_PAIRS_SHOWN = 8
 
 
 class Faithfulness:
     """Paints held-out sequences from the same noise under different conditions, and measures.
 
     Args:
-        arguments: of the command line.
+        arguments: those of the command line.
     """
 
     def __init__(self, arguments: argparse.Namespace) -> None:
@@ -53,18 +53,23 @@ class Faithfulness:
         return batch.frames / 2 + 0.5
 
     def painted(self, frames: Sequence[int], slots_moved: int = 0) -> tuple[Tensor, Tensor]:
-        """Generated and real sequences, (N, T, 3, H, W) each; no frames for no network."""
-        made = []
+        """Generated and real sequences, (N, T, 3, H, W) each.
+
+        Args:
+            frames: condition frames; with none of them the network is left out.
+            slots_moved: by how many slots each condition is shown after its own.
+        """
+        batches_made = []
         for number, batch in enumerate(self._batches):
             mean, _ = self._network.posterior(batch)
             strengths = torch.zeros(mean.shape[:2])
             strengths[:, list(frames)] = 1
-            given = Conditions.among(mean * self._base.scaling, strengths)
-            given = Conditions(latents=given.latents.roll(slots_moved, 1), mask=given.mask.roll(slots_moved, 1))
-            made.append(
+            own = Conditions.among(mean * self._base.scaling, strengths)
+            conditions = Conditions(latents=own.latents.roll(slots_moved, 1), mask=own.mask.roll(slots_moved, 1))
+            batches_made.append(
                 sample_sequences(
                     self._base,
-                    partial(self._with, conditions=given) if frames else self._without,
+                    partial(self._with, conditions=conditions) if frames else self._without,
                     self._config,
                     batch.captions,
                     number,
@@ -72,7 +77,7 @@ class Faithfulness:
                     num_steps=self._num_steps,
                 )
             )
-        return torch.cat(made), torch.cat([self._real(batch) for batch in self._batches])
+        return torch.cat(batches_made), torch.cat([self._real(batch) for batch in self._batches])
 
     def errors(self, made: Tensor, real: Tensor, frames: Sequence[int]) -> tuple[float, float]:
         """Mean squared and mean absolute error at some frames."""
@@ -107,7 +112,7 @@ def main() -> None:
             f"{','.join(map(str, frames)):<12}{''.join(f'{cell:>18}' for cell in cells[:2])}{ratio:>10.2f}", *cells[2:]
         )
         if frames == (last,):
-            pairs = torch.stack([real[:_SHOWN], made[:_SHOWN]], dim=1).flatten(0, 1)
+            pairs = torch.stack([real[:_NUM_PAIRS_SHOWN], made[:_NUM_PAIRS_SHOWN]], dim=1).flatten(0, 1)
             _, sheet = write_samples(arguments.replication / "held_out", 0, pairs)
     print(f"real, and generated under the real one's last frame: {sheet}")
 

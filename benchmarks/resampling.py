@@ -1,4 +1,4 @@
-"""How sure losses on held-out sequences are: intervals over the pictures that were painted, not over the sequences."""
+"""Intervals of losses on held-out sequences, which resample the pictures that were painted, not the sequences."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,11 +13,11 @@ _SEED = 0
 
 
 def pictures_of(data: Path, keys: Sequence[str]) -> list[str]:
-    """Hash of the picture that each sequence of the val split was painted from: some are painted several times.
+    """Hash of the picture that each sequence of the val split was painted from; a picture may be painted several times.
 
     Args:
         data: folder of the data set.
-        keys: `<folder name>/<sequence key>`, as of batches.
+        keys: `<folder name>/<sequence key>`, as in batches.
     """
     split = open_split(str(data), "val")
     hashes = {f"{split.name}/{record['key']}": str(record["source_sha256"]) for record in split.records()}
@@ -30,7 +30,7 @@ def mean_of(values: NDArray[np.float64], pictures: Sequence[str]) -> Estimate:
 
 
 def share_lower(before: NDArray[np.float64], after: NDArray[np.float64], pictures: Sequence[str]) -> Estimate:
-    """By which share the mean of (N,) paired losses has fallen, with its 95 % interval over pictures."""
+    """The share by which the mean of (N,) paired losses has fallen, with its 95 % interval over pictures."""
     weights = resampled(pictures, np.random.default_rng(_SEED))
     shares = 1 - (weights @ after) / (weights @ before)
     return estimate(float(1 - after.mean() / before.mean()), shares, len(before))

@@ -3,10 +3,9 @@
     python -m benchmarks.scale [--sequences 20000] [--folder DIR]
     python -m benchmarks.scale --sequences 10000000 --folder /somewhere/with/20/GB
 
-Nothing is painted: manifests are written in their real format, one a shard of 256 sequences, beside tars that hold
-zeros and take no room on the disk. A tenth of the sequences stands beside all of them. Each step runs in a process of
-its own; its seconds are those that it computes, and its memory is the most that it ever holds, of which some 150 MB
-are Python and its libraries.
+Nothing is painted: manifests are written in their real format, one for each shard of 256 sequences, with sparse tars of
+zeros that take no room on the disk. Each step is measured for a tenth of the sequences and for all of them, in a
+process of its own: CPU-seconds, and the peak of memory, of which some 150 MB are Python and its libraries.
 
 `plan` deals pictures to shards, `resume` reads all manifests and hashes all tars, `tables` writes samples.parquet and
 dataset.json, `status` is the command, `gallery` collects what its page says of all sequences, `verify` is what the
@@ -81,7 +80,7 @@ def take_step(step: str, root: str, count: int) -> None:
 
 
 def _planned(count: int, *overrides: str) -> tuple[Plan, DatasetCard]:
-    """The plan of a run over so many scenes, and its card."""
+    """The plan of a run over `count` scenes, and its card."""
     keys = ["renderer=mix", f"num_sequences={count}", f"shard_size={_SHARD_SIZE}", *overrides]
     config = synth_config(compose("synth", keys))
     weights = [choice.weight for choice in config.renderers]
@@ -91,7 +90,7 @@ def _planned(count: int, *overrides: str) -> tuple[Plan, DatasetCard]:
 
 
 def make(root: Path, count: int) -> None:
-    """A data set whose shards are all committed, without tables, and without totals on its card."""
+    """Write a data set whose shards are all committed, without tables and without totals on its card."""
     root.mkdir()
     plan, card = _planned(count, "val_fraction=0")
     card.begin(root)
@@ -113,7 +112,7 @@ def make(root: Path, count: int) -> None:
 
 @lru_cache(maxsize=2)
 def _template(size: int, config_hash: str, code_version: str) -> str:
-    """A manifest, with names in place of what differs from shard to shard: written out, each would take 20 ms."""
+    """A manifest with %-placeholders for what differs between shards, since to serialise each would take 20 ms."""
     manifest = ShardManifest(
         name="%(shard)s",
         split="train",

@@ -237,8 +237,9 @@ class SceneClassifier(nn.Module):
     def read(self, pictures: Tensor) -> Reading:
         """Read any number of pictures, uint8 or in [0, 1], in batches and without gradients."""
         scaled = (part.float() / 255 if part.dtype == torch.uint8 else part for part in torch.split(pictures, 256))
-        parts = [self(part) for part in scaled]
-        return Reading(kinds=torch.cat([reading.kinds for reading in parts]), colours=torch.cat([reading.colours for reading in parts]))
+        parts: list[Reading] = [self(part) for part in scaled]
+        kinds, colours = [part.kinds for part in parts], [part.colours for part in parts]
+        return Reading(kinds=torch.cat(kinds), colours=torch.cat(colours))
 
 
 def _block(inner: int, outer: int, stride: int) -> tuple[nn.Module, ...]:
@@ -263,7 +264,7 @@ def subjects_found(reading: Reading, subjects: Sequence[Subject], threshold: flo
 
 
 def equal_error(logits: Tensor, is_present: Tensor) -> tuple[float, float]:
-    """The threshold at which the share of present kinds that are missed equals that of absent ones seen, and this share.
+    """The threshold at which the share of present kinds missed equals that of absent kinds seen, and this share.
 
     Args:
         logits, is_present: arrays of one shape, with one element for each pair of a picture and a kind.

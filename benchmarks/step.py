@@ -5,11 +5,11 @@
 
 Two workloads: 256 pictures of 8 x 32 x 32 latents (stage base of the tiny model), and 4 sequences of 8 frames of
 4 x 64 x 64 (Stable Diffusion at 512 px). Times are the least of many on this machine's CPU, which others may use as
-well. Averages, clipping and optimizer go over as many tensors as a tiny UNet has, of few numbers each: what is counted
-is the asking, which a GPU waits for, and not the arithmetic, which it does in passing. What is read once for several
-steps counts for one of them. `before` is how it was done at first: a generator a sample, words looked up in the
-step, a kernel a parameter, numbers read every step. The optimizer's step is shown and not in the totals; it takes the
-division of gradients over from clipping.
+well. Averages, clipping and optimizer use as many tensors as a tiny UNet has, with few numbers in each: this measures
+the launching of operations, for which a GPU waits, and not their arithmetic, which is fast on a GPU. The time of work
+that is done once for several steps is divided by their number. `before` is the first implementation: one generator for
+each sample, captions tokenised in the step, one kernel for each parameter, numbers read at every step. The optimizer's
+step is printed but is not in the totals; now it also does the division of gradients that clipping did before.
 """
 
 import argparse
@@ -39,7 +39,7 @@ from training.run.run_folder import RunFolder
 from training.run.unread import StepOutcome, Unread
 
 _NUM_STEPS, _DROPOUT, _SEED, _DECAY, _LOG_EVERY = 1000, 0.1, 0, 0.999, 10
-_NUM_TENSORS, _NUMBERS = 270, 64  # of the weights
+_NUM_TENSORS, _TENSOR_SIZE = 270, 64  # the weights: tensors, and numbers in each
 _CPU = torch.device("cpu")
 _THINGS = ("house", "boat", "tree", "church", "lighthouse", "bridge", "hill", "mill")
 _COLOURS = ("red", "white", "green", "blue", "grey", "yellow")
@@ -54,9 +54,9 @@ class Workload:
     Attributes:
         name: as printed.
         batch_size: samples.
-        shape: (T, C, h, w) of one.
+        shape: (T, C, h, w) of one sample.
         exact: whether the codec's latents are certain, so that none need be drawn from its posterior.
-        target_ms: what a step may take.
+        target_ms: milliseconds that a step may take.
     """
 
     name: str
@@ -74,7 +74,10 @@ WORKLOADS = (
 
 @dataclass(frozen=True)
 class Row:
-    """A part of a step: how it was done, how it is done, and once in how many steps."""
+    """A part of a step: how it was done before and is done now, and whether it is in the totals.
+
+    Each way is run once in `before_every` or `now_every` steps.
+    """
 
     name: str
     before: Work
@@ -95,12 +98,13 @@ def main() -> None:
         before = now = 0.0
         with tempfile.TemporaryDirectory() as folder:
             for row in _rows(workload, Path(folder)):
-                took = [
+                times_ms = [
                     _least_ms(work, arguments.repeats) / every
                     for work, every in ((row.before, row.before_every), (row.now, row.now_every))
                 ]
-                print(f"{row.name:>38}{took[0]:>10.3f}{took[1]:>10.3f}{'' if row.counted else '  not in the total'}")
-                before, now = before + row.counted * took[0], now + row.counted * took[1]
+                note = "" if row.counted else "  not in the total"
+                print(f"{row.name:>38}{times_ms[0]:>10.3f}{times_ms[1]:>10.3f}{note}")
+                before, now = before + row.counted * times_ms[0], now + row.counted * times_ms[1]
         totals.append(f"{workload.name}: {before:.2f} ms before, {now:.2f} now (at most {workload.target_ms:g})")
     print(f"totals a step: {'; '.join(totals)}")
 
@@ -128,14 +132,14 @@ def _rows(workload: Workload, folder: Path) -> list[Row]:
     token_ids, no_words = tokens(captions), tokens([""])
     keys = tuple(f"scenes/{n:08d}" for n in range(size))
     batch = SequenceBatch(keys=keys, positions=positions, captions=captions, token_ids=token_ids)
-    weights = {str(n): nn.Parameter(torch.rand(_NUMBERS, generator=generator)) for n in range(_NUM_TENSORS)}
+    weights = {str(n): nn.Parameter(torch.rand(_TENSOR_SIZE, generator=generator)) for n in range(_NUM_TENSORS)}
     for weight in weights.values():
-        weight.grad = torch.rand(_NUMBERS, generator=generator)
+        weight.grad = torch.rand(_TENSOR_SIZE, generator=generator)
     average, arrivals, window = MovingAverage(weights, _DECAY), Arrivals(_CPU), LossWindow(_NUM_STEPS)
     norm, parameters = torch.tensor(1.0), list(weights.values())
     optimizer = torch.optim.AdamW(parameters, lr=0.0, fused=True)
 
-    def words_in_the_step() -> Tensor:
+    def tokenise_in_the_step() -> Tensor:
         return tokens([caption if keep else "" for caption, keep in zip(captions, has_caption.tolist(), strict=True)])
 
     def arrive() -> None:
@@ -161,7 +165,7 @@ def _rows(workload: Workload, folder: Path) -> list[Row]:
             lambda: _draw_before(positions.tolist(), shape),
             lambda: _draw_now(positions, workload),
         ),
-        Row("numbers of words", words_in_the_step, lambda: torch.where(has_caption[:, None], token_ids, no_words)),
+        Row("numbers of words", tokenise_in_the_step, lambda: torch.where(has_caption[:, None], token_ids, no_words)),
         Row("batch to the device (this CPU)", lambda: batch.to(_CPU), arrive),
         Row("checks of losses and gradients", read_every_step, lambda: read_once(Unread()), now_every=_LOG_EVERY),
         Row(
@@ -206,7 +210,7 @@ def _average_before(average: MovingAverage) -> None:
 
 
 def _draw_before(positions: Sequence[int], shape: Sequence[int]) -> list[Tensor]:
-    """Noise, latents, captions kept and timesteps, by a generator a sample."""
+    """Draw noise, latents, which captions are kept, and timesteps, with one generator for each sample."""
     (start,) = np.random.SeedSequence(_SEED, spawn_key=(0,)).generate_state(1)
     noises, latents, has_caption, timesteps = [], [], [], []
     for position in positions:

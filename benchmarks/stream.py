@@ -74,9 +74,9 @@ def main() -> None:
 
 
 def read_tars(root: Path, *, floats: bool = False) -> int:
-    """Decode all frames of the train split, as they come; returns how many sequences there were.
+    """Decode all frames of the train split in stored order; returns the number of sequences.
 
-    With `floats` they also become what training takes, (3, H, W) in [-1, 1], one by one.
+    With `floats`, each frame is also converted to the tensor that training takes: (3, H, W) in [-1, 1].
     """
     keys = set()
     for name in read_card(root).shards:
@@ -102,7 +102,7 @@ def _read_stream(stream: SequenceStream, batch_size: int, num_batches: int, work
 
 
 def _rates(read: Callable[[], int]) -> tuple[float, float]:
-    """Samples a second of CPU, of this process and of those it has started and ended, and a second of the clock."""
+    """Samples per CPU-second, of this process and of its children that have ended, and per second of wall time."""
     wall, cpu = time.perf_counter(), _cpu_s()
     samples = read()
     return samples / (_cpu_s() - cpu), samples / (time.perf_counter() - wall)

@@ -84,13 +84,14 @@ def _run(arguments: argparse.Namespace) -> None:
     source = f"source.path={arguments.pictures}" if arguments.pictures else f"source.seed={_SEED + 5}"
     overrides = [f"source={'folder' if arguments.pictures else 'scenes'}", source, f"size={arguments.size}"]
     specs = arguments.renderers or [name for name in _RENDERERS if name in choices("renderer")]
-    runs = {spec: _synth(spec, overrides, arguments.num_pictures) for spec in specs}  # refused before any work
+    # Specs are read before any work, so that a wrong one is refused at once.
+    runs = {spec: _synth(spec, overrides, arguments.num_pictures) for spec in specs}
     with tempfile.TemporaryDirectory() as folder:
         real = {length: real_sequences(arguments.real, length, Path(folder)) for length in arguments.lengths}
     painted = {spec: _painted(spec, run, arguments.lengths) for spec, run in runs.items()}
     for length in arguments.lengths:
         sets = [_Set(name="real", processes=real[length])]
-        sets += [_Set(name=spec, processes=of_length[length], blank_first=True) for spec, of_length in painted.items()]
+        sets += [_Set(name=spec, processes=by_length[length], blank_first=True) for spec, by_length in painted.items()]
         _print_tables(length, sets)
 
 
@@ -108,12 +109,12 @@ class _Set:
 
     @property
     def states(self) -> list[Process]:
-        """The same from the first state on."""
+        """The processes without the blank canvas."""
         return [process.altered(process.frames[int(self.blank_first) :]) for process in self.processes]
 
 
 def real_sequences(folders: Sequence[Path], length: int, scratch: Path) -> list[Process]:
-    """Real sequences of at least so many frames; which are left out is printed."""
+    """Real sequences of at least `length` frames, brought to this length; prints which are left out."""
     processes: list[Process] = []
     wanted = Wanted(grid=GridConfig(), max_sequences=2000, num_frames=length, size_px=_SIZE_PX)
     for number, folder in enumerate(folders):
@@ -143,7 +144,7 @@ def _synth(spec: str, overrides: Sequence[str], num_pictures: int) -> SynthConfi
 
 
 def _painted(spec: str, run: SynthConfig, lengths: Sequence[int]) -> dict[int, list[Process]]:
-    """Processes of each length, the blank canvas before them; every picture is painted once."""
+    """For each length, processes that begin with the blank canvas; every picture is painted only once."""
     settings = RenderSettings(
         root=run.out, source=run.source, renderers=run.renderers, framing=run.framing, schedule=run.schedule,
         frame_format="png", seed=run.seed, config_hash="", code_version="",
@@ -200,8 +201,8 @@ def _print_gaps(name: str, gaps: Mapping[str, Estimate]) -> None:
 def _controls(real: Sequence[Process]) -> Iterator[tuple[str, dict[str, Description]]]:
     for name, make in CONTROLS.items():
         rngs = [np.random.default_rng((_SEED, number)) for number in range(len(real))]
-        made = [process.altered(make(process.frames, rng)) for process, rng in zip(real, rngs, strict=True)]
-        yield name, describe(made, [])
+        altered = [process.altered(make(process.frames, rng)) for process, rng in zip(real, rngs, strict=True)]
+        yield name, describe(altered, [])
 
 
 def _print_row(title: str, cells: Iterable[str]) -> None:

@@ -57,7 +57,7 @@ def print_scaling(overrides: list[str], num_sequences: int) -> None:
 
 
 def _print_phases(config: SynthConfig) -> None:
-    """One process: wall milliseconds of each phase, and of what is left, which is orchestration."""
+    """Print wall milliseconds of each phase in one process; orchestration is the time outside of all phases."""
     assert config.num_sequences is not None
     seconds: dict[str, float] = {}
     start = time.perf_counter()
@@ -65,15 +65,15 @@ def _print_phases(config: SynthConfig) -> None:
         for phase, spent in report.seconds.items():
             seconds[phase] = seconds.get(phase, 0.0) + spent
     seconds["orchestration"] = time.perf_counter() - start - sum(seconds.values())
-    bare = seconds["paint"] + seconds["frames"]
+    bare_s = seconds["paint"] + seconds["frames"]
     for phase, spent in seconds.items():
-        print(f"{phase:>14} {1e3 * spent / config.num_sequences:8.2f} ms a sequence {100 * spent / bare:7.1f} %")
-    added = sum(seconds[phase] for phase in ("encode", "write", "orchestration"))
-    print(f"encoding, writing and orchestration add {100 * added / bare:.1f} % to bare rendering   target 15 %")
+        print(f"{phase:>14} {1e3 * spent / config.num_sequences:8.2f} ms a sequence {100 * spent / bare_s:7.1f} %")
+    added_s = sum(seconds[phase] for phase in ("encode", "write", "orchestration"))
+    print(f"encoding, writing and orchestration add {100 * added_s / bare_s:.1f} % to bare rendering   target 15 %")
 
 
 def _rate(config: SynthConfig, workers: int) -> float:
-    """Sequences a second on Ray, from when every worker has had a shard to warm up on."""
+    """Sequences per second on Ray, measured after as many shards to warm up as there are workers."""
     counted, start = 0, 0.0
     for number, report in enumerate(_reports(config, "local", workers)):
         counted += report.num_samples if number >= workers else 0
@@ -83,7 +83,7 @@ def _rate(config: SynthConfig, workers: int) -> float:
 
 
 def _reports(config: SynthConfig, kind: Literal["local", "inline"], workers: int) -> Iterator[ShardReport]:
-    """Make the data set in a temporary folder."""
+    """Make the data set in a temporary folder, and yield the report of each shard."""
     entries = config.source.index(config.num_sequences)
     plan = make_plan(entries, [1.0], config.num_sequences, _SHARD_SIZE, 0.0)
     with tempfile.TemporaryDirectory() as folder:

@@ -2,8 +2,8 @@
 
     python -m benchmarks.things [--scenes 100] [--series 0] [--pictures DIR --sheet FILE.png]
 
-Judged on bundled scenes, whose objects are known and kept from what is judged. Series 77 to 79 were used to choose
-constants; the default series was not.
+The measure uses bundled scenes, whose true objects are hidden from the method that is judged. Series 77 to 79 were used
+to choose constants; the default series was not.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def main() -> None:
     things_of_scenes = [things_of(scene.image) for scene in scenes]
     seconds = (time.process_time() - start) / len(scenes)
     overlaps = [subject_overlap(scene, things) for scene, things in zip(scenes, things_of_scenes, strict=True)]
-    rightly = np.sum(
+    num_right, num_pairs = np.sum(
         [depth_pairs(scene, things) for scene, things in zip(scenes, things_of_scenes, strict=True)], axis=0
     )
     unit = min(yardstick_s() for _ in range(3))
@@ -49,14 +49,14 @@ def main() -> None:
         f"IoU of the subject and the thing most like it: mean {np.mean(overlaps):.3f}, median {np.median(overlaps):.3f}"
     )
     print(f"{np.mean([len(things.names) for things in things_of_scenes]):.1f} things")
-    print(f"in front of one another rightly: {100 * rightly[0] / rightly[1]:.1f} % of pairs of things (by chance 50)")
+    print(f"in front of one another rightly: {100 * num_right / num_pairs:.1f} % of pairs of things (by chance 50)")
     print(f"{seconds:.3f} CPU-s = {seconds / unit:.2f} yardsticks")
     if arguments.pictures and arguments.sheet:
         write_sheet(arguments.pictures, arguments.sheet)
 
 
 def things_of(image: Image) -> Things:
-    """The things of a picture of which nothing is known."""
+    """The things that are found in a picture without any knowledge of it."""
     return find_things(image, NOTHING_KNOWN, _CONFIG, np.random.default_rng(0), {})
 
 
@@ -67,18 +67,19 @@ def subject_overlap(scene: KnownScene, things: Things) -> float:
 
 
 def depth_pairs(scene: KnownScene, things: Things) -> tuple[int, int]:
-    """How many pairs of things are ordered as their mean true depths, and how many there are."""
+    """The number of pairs of things whose order agrees with their mean true depths, and the number of all pairs."""
     assert scene.knowledge.depth is not None
-    far = np.bincount(things.labels.ravel(), scene.knowledge.depth.ravel()) / things.areas_px
-    one, two = np.triu_indices(len(far), 1)
-    return int(((things.depth_rank[one] < things.depth_rank[two]) == (far[one] > far[two])).sum()), len(one)
+    mean_depths = np.bincount(things.labels.ravel(), scene.knowledge.depth.ravel()) / things.areas_px
+    first, second = np.triu_indices(len(mean_depths), 1)
+    agrees = (things.depth_rank[first] < things.depth_rank[second]) == (mean_depths[first] > mean_depths[second])
+    return int(agrees.sum()), len(first)
 
 
 def write_sheet(folder: Path, path: Path) -> None:
-    """Pictures with their things outlined and tinted."""
+    """Write a sheet of pictures with their things outlined and tinted."""
     framing = Framing(height_px=_SHEET_PX, width_px=_SHEET_PX)
-    names = sorted(name for name in folder.iterdir() if name.suffix.lower() in (".jpg", ".png", ".webp"))
-    tiles = [_outlined(framing.apply(decode(name.read_bytes(), max_pixels=10**8))) for name in names]
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in (".jpg", ".png", ".webp"))
+    tiles = [_outlined(framing.apply(decode(file.read_bytes(), max_pixels=10**8))) for file in files]
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % _SHEET_COLUMNS)
     rows = [np.hstack(tiles[i : i + _SHEET_COLUMNS]) for i in range(0, len(tiles), _SHEET_COLUMNS)]
     cv2.imwrite(str(path), np.vstack(rows)[..., ::-1])

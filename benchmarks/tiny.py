@@ -32,8 +32,8 @@ from training.models.weights import noise_of_run, parent_weights
 from training.noise_schedule import schedule_of_recipe
 
 _BLANK = 0.1  # largest difference in any channel of [0, 1]
-_DRAWS = 4  # noise levels a sequence
-_SHOWN = 8
+_DRAWS = 4  # noise levels for each sequence
+_AT_ONCE = 8  # sequences in a batch, and pairs of sequences on the sheet
 _TINY = Path("outputs/tiny")
 
 
@@ -62,8 +62,8 @@ def main() -> None:
     real = torch.cat([_frames(batch) for batch in batches]) / 2 + 0.5
     captions = [caption for batch in batches for caption in batch.captions]
     painted: list[torch.Tensor] = []
-    for first in range(0, len(captions), _SHOWN):
-        prompts = captions[first : first + _SHOWN]
+    for first in range(0, len(captions), _AT_ONCE):
+        prompts = captions[first : first + _AT_ONCE]
         shape = (real.shape[1], base.latent_channels, *_grid(real, base.patch_px))
         painted.append(sample_sequences(base, denoiser, config, prompts, first, shape))
     made = torch.cat(painted)
@@ -72,19 +72,19 @@ def main() -> None:
     print("distance of generated frames to their last: " + " ".join(f"{distance:.3f}" for distance in distances))
     print(f"falls at every frame: {'yes' if bool((distances.diff() < 0).all()) else 'no'}")
     print(f"blank in the first frame: {100 * blank:.0f} %")
-    pairs = torch.stack([real[:_SHOWN], made[:_SHOWN]], dim=1).flatten(0, 1)
+    pairs = torch.stack([real[:_AT_ONCE], made[:_AT_ONCE]], dim=1).flatten(0, 1)
     _, sheet = write_samples(arguments.motion / "held_out", 0, pairs)
     print(f"real, and generated for the same caption: {sheet}")
 
 
 def add_trained(parser: argparse.ArgumentParser, **folders: str) -> None:
-    """Options for what `make train-tiny` has made; each is by default where that puts it."""
+    """Add options for what `make train-tiny` makes; the defaults are the folders where it puts them."""
     for name, folder in folders.items():
         parser.add_argument(f"--{name}", type=Path, default=_TINY / folder, help="by default %(default)s")
 
 
 def load_animated(base_run: Path, motion_run: Path) -> tuple[BaseModel, UNetMotionModel]:
-    """A base on the noise that its temporal modules were trained on, and its UNet with them."""
+    """A base with the noise schedule of its temporal modules' training, and its UNet with these modules."""
     weights = parent_weights("motion", motion_run)
     base = with_its_unet(load_base(parent_weights("base", base_run)), weights)
     unet = add_motion(base.unet, load_motion(weights, base.unet)).eval()
@@ -93,23 +93,24 @@ def load_animated(base_run: Path, motion_run: Path) -> tuple[BaseModel, UNetMoti
 
 
 def held_out(data: Path, count: int) -> list[SequenceBatch]:
-    """Sequences of the val split, each several times at other noise levels."""
+    """At most `count` sequences of the val split, in batches of equal size."""
     stream = SequenceStream.open([DataMixture(path=str(data))], split="val")
-    size = min(_SHOWN, count, len(stream))
+    size = min(_AT_ONCE, count, len(stream))
     with stream.batches(seed=0, batch_size=size) as batches:
         return list(itertools.islice(batches, min(count, len(stream)) // size))
 
 
 @torch.no_grad()
 def losses(network: DenoisingNetwork, batches: list[SequenceBatch]) -> NDArray[np.float64]:
-    """(N,) loss of each sequence, at the same noise every time."""
+    """(N,) loss of each sequence, a mean over several noise levels; every call draws the same noise."""
     losses_of_batches = []
     for batch in batches:
         draws = [
             network(SequenceBatch(
-                keys=batch.keys, positions=batch.positions * _DRAWS + draw, captions=batch.captions, frames=batch.frames
+                keys=batch.keys, positions=batch.positions * _DRAWS + level, captions=batch.captions,
+                frames=batch.frames,
             )).per_sample
-            for draw in range(_DRAWS)
+            for level in range(_DRAWS)
         ]  # fmt: skip
         losses_of_batches.append(torch.stack(draws).mean(0))
     return torch.cat(losses_of_batches).double().numpy()

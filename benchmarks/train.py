@@ -5,8 +5,8 @@
     python -m benchmarks.train --ways eager stage=motion model=tiny data=DIR base=DIR
     CUDA_VISIBLE_DEVICES= python -m benchmarks.train ...        # on the CPU of a machine with a GPU
 
-Words are those of `training.train`. Each way is a process of its own; figures are of the second half of its steps, by
-when kernels are compiled and workers have read ahead.
+The key=value arguments are those of `training.train`. Each way runs in a process of its own. The figures are those of
+the second half of its steps, when kernels have been compiled and workers have read ahead.
 """
 
 import argparse
@@ -47,8 +47,8 @@ def main() -> int:
         losses[way] = [line["train/loss"] for line in lines]
     if len(losses) == 2:
         eager, compiled = losses.values()
-        apart = max(abs(one - other) / abs(one) for one, other in zip(eager, compiled, strict=True))
-        print(f"losses of {arguments.steps} steps, compiled against eager: at most {apart:.2e} apart, relatively")
+        difference = max(abs(one - other) / abs(one) for one, other in zip(eager, compiled, strict=True))
+        print(f"losses of {arguments.steps} steps, compiled against eager: at most {difference:.2e} apart, relatively")
     return 0
 
 
@@ -60,18 +60,18 @@ def _ways(text: str) -> list[str]:
 
 
 def _run(overrides: list[str], steps: int) -> list[dict[str, Any]] | None:
-    """Train in a temporary folder; two lines of the log, a half of the steps each."""
+    """Train in a temporary folder; returns two lines of the log, one for each half of the steps, or None on failure."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
         run_overrides = [
             f"out={out}", f"max_steps={steps}", f"log_every={steps // 2}", f"checkpoint_every={steps}",
             "validate_every=0", "sample_every=0", "tracker=none",
         ]  # fmt: skip
-        done = subprocess.run(
+        completed = subprocess.run(
             [sys.executable, "-m", "training.train", *overrides, *run_overrides], capture_output=True, text=True
         )
-        if done.returncode:
-            print(done.stderr, file=sys.stderr)
+        if completed.returncode:
+            print(completed.stderr, file=sys.stderr)
             return None
         return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
 

@@ -43,20 +43,20 @@ _WORDS = 512
 
 
 def released_transformer() -> WanTransformer3DModel:
-    """In bf16, but for what diffusers keeps in float32."""
+    """The transformer in bf16, except for the modules that diffusers keeps in float32."""
     transformer: WanTransformer3DModel = WanTransformer3DModel(
         num_attention_heads=24, attention_head_dim=128, in_channels=48, out_channels=48, text_dim=4096, freq_dim=256,
         ffn_dim=14336, num_layers=30,
     )  # fmt: skip
-    fine = transformer._keep_in_fp32_modules
+    float32_modules = transformer._keep_in_fp32_modules
     for name, parameter in transformer.named_parameters():
-        if not any(part in name for part in fine):
+        if not any(part in name for part in float32_modules):
             parameter.data = parameter.data.to(torch.bfloat16)
     return transformer.requires_grad_(False)
 
 
 def released_vae() -> AutoencoderKLWan:
-    """In float32."""
+    """The VAE in float32."""
     vae: AutoencoderKLWan = AutoencoderKLWan(
         base_dim=160, decoder_base_dim=256, z_dim=48, dim_mult=[1, 2, 4, 4], num_res_blocks=2,
         temperal_downsample=[False, True, True], is_residual=True, in_channels=12, out_channels=12, patch_size=2,
@@ -66,7 +66,7 @@ def released_vae() -> AutoencoderKLWan:
 
 
 def released_text_encoder() -> UMT5EncoderModel:
-    """In bf16."""
+    """The text encoder in bf16."""
     config = UMT5Config(
         vocab_size=256384, d_model=4096, d_kv=64, d_ff=10240, num_layers=24, num_heads=64,
         feed_forward_proj="gated-gelu", tie_word_embeddings=False,
@@ -75,18 +75,18 @@ def released_text_encoder() -> UMT5EncoderModel:
 
 
 class _Fused(torch.autograd.Function):
-    """Attention that keeps what fused kernels keep for the way back: query, key, value and result."""
+    """Attention that keeps what fused kernels keep for the backward pass: query, key, value and result."""
 
     @staticmethod
     def forward(context: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """(B, H, N, D) of each."""
+        """Allocate the result; query, key and value are (B, H, N, D)."""
         result = torch.empty_like(query)
         context.save_for_backward(query, key, value, result)
         return result
 
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Of the same shapes."""
+        """Allocate gradients of the shapes of query, key and value."""
         query, key, value, _ = context.saved_tensors
         return torch.empty_like(query), torch.empty_like(key), torch.empty_like(value)
 
@@ -98,7 +98,7 @@ def _fused(query: Tensor, key: Tensor, value: Tensor, *_: object, **__: object) 
 
 @dataclass(frozen=True)
 class Sequences:
-    """Latents as the transformer sees them: S of them, h x w cells each."""
+    """The size of a sequence as the transformer sees it: S latents of h x w cells each."""
 
     num_latents: int
     height: int
@@ -106,7 +106,7 @@ class Sequences:
 
     @property
     def num_tokens(self) -> int:
-        """Of one."""
+        """Tokens of one sequence."""
         return self.num_latents * (self.height // 2) * (self.width // 2)
 
     def inputs(self, count: int = 1) -> tuple[Tensor, Tensor, Text, Conditions]:
@@ -123,7 +123,7 @@ VIDEO = Sequences(21, 30, 52)  # 81 frames of 480 x 832
 
 @contextmanager
 def counted(*networks: nn.Module) -> Iterator[LiveTensors]:
-    """Counts, beginning with what these networks hold."""
+    """Count the bytes of tensors, starting with the weights of these networks."""
     gc.collect()
     tensors = LiveTensors(0)
     for network in networks:
@@ -135,9 +135,9 @@ def counted(*networks: nn.Module) -> Iterator[LiveTensors]:
 
 @contextmanager
 def fetched(network: nn.Module) -> Iterator[None]:
-    """A network's weights are elsewhere: each layer fetches its own while the one before still holds its own.
+    """Keep the weights of a network elsewhere: each layer fetches its own before it runs.
 
-    As `offload=group` does on a GPU.
+    The layer before still holds its weights at that time, as with `offload=group` on a GPU.
     """
     copies: deque[list[Tensor]] = deque(maxlen=2)
 
@@ -158,18 +158,18 @@ def _fused_attention() -> AbstractContextManager[object]:
 
 
 def attention_flops(sequences: Sequences, passes: int) -> float:
-    """Of the products within attentions, which are not computed here: two of tokens by tokens, two by words."""
+    """FLOPs of the products in attention, which are not computed: two of tokens by tokens, two of tokens by words."""
     tokens, width, blocks = sequences.num_tokens, 3072, 30
     return passes * blocks * 4.0 * tokens * (tokens + _WORDS) * width
 
 
 def _copied(layer: WaitingLinear, inputs: Tensor) -> Tensor:
-    """As a layer computes whose weights wait elsewhere; here, both places are the meta device."""
+    """Forward pass of a layer whose weights wait on another device; here both devices are the meta device."""
     return functional.linear(inputs, layer.weight.clone(), None if layer.bias is None else layer.bias.clone())
 
 
 def training_row(precision: str, *, checkpointing: bool, offload: bool = False) -> str:
-    """A step of rank 64 at 8 x 512 px, with cached latents and text, batch size 1."""
+    """A training step with a LoRA of rank 64 on 8 frames of 512 px, with cached latents and text, batch size 1."""
     transformer = released_transformer()
     if precision == "fp8":
         transformer.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=torch.bfloat16)
@@ -192,7 +192,7 @@ def training_row(precision: str, *, checkpointing: bool, offload: bool = False) 
     gpu_weights = nn.ParameterList(weight for layer in gpu_layers for weight in layer.parameters(recurse=False))
     with mock.patch.object(WaitingLinear, "forward", _copied), counted(gpu_weights) as tensors:
         step()
-    with _fused_attention(), flops:  # which holds on to tensors, and so is another step
+    with _fused_attention(), flops:  # in a step of their own, because this counter keeps tensors alive
         step()
     weights = sum(weight.nbytes for weight in gpu_weights) / _GIB
     millions = sum(parameter.numel() for parameter in trained) / 1e6
@@ -205,7 +205,7 @@ def training_row(precision: str, *, checkpointing: bool, offload: bool = False) 
 
 
 def sampling_row(name: str, sequences: Sequences) -> str:
-    """What a step of painting holds, with guidance and one pinned frame."""
+    """The memory and FLOPs of a step of painting, with guidance and one pinned frame."""
     transformer = released_transformer()
     denoiser, flops = WanDenoiser(transformer, Flow()), FlopCounterMode(display=False)
     with torch.no_grad(), counted(transformer) as tensors:
@@ -222,7 +222,7 @@ def sampling_row(name: str, sequences: Sequences) -> str:
 
 
 def vae_row(name: str, shape: tuple[int, int, int, int, int], *, tiled: bool) -> str:
-    """What decoding holds: latents (N, C, S, h, w)."""
+    """The memory for decoding latents of shape (N, C, S, h, w)."""
     vae = released_vae()
     if tiled:
         vae.enable_tiling()
@@ -233,7 +233,7 @@ def vae_row(name: str, shape: tuple[int, int, int, int, int], *, tiled: bool) ->
 
 
 def text_row() -> str:
-    """What two captions of 512 words ask of the text encoder."""
+    """The memory of the text encoder for two captions of 512 words."""
     encoder = released_text_encoder()
     weights = sum(weight.nbytes for weight in encoder.parameters()) / _GIB
     with torch.no_grad(), fetched(encoder), counted() as by_layer:

@@ -37,24 +37,24 @@ from training.models.wan22.lora import load_lora
 from training.models.wan22.registration import WanTinyConfig
 from training.random.streams import Stream
 
-_AT_ONCE, _STEPS, _DRAWS, _GUIDANCE, _ROWS = 8, 20, 4, 1.5, 8
+_AT_ONCE, _STEPS, _NUM_DRAWS, _GUIDANCE, _SHEET_ROWS = 8, 20, 4, 1.5, 8
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Some sequences: (B, T, 3, H, W) frames in [-1, 1], their captions, and where their noise stands."""
+    """Some sequences: (B, T, 3, H, W) frames in [-1, 1], their captions, and the positions that choose their noise."""
 
     frames: Tensor
     captions: Sequence[str]
     positions: Tensor
 
     def latents(self, base: WanBase) -> Tensor:
-        """(B, T, C, h, w), scaled."""
+        """(B, T, C, h, w) scaled latents of the frames."""
         return base.scaled(base.encode_sequences(self.frames)[0])
 
 
 def held_out_sequences(batch: SequenceBatch) -> list[HeldOut]:
-    """In parts that are computed together."""
+    """The sequences of a batch, in parts that are computed at once."""
     assert batch.frames is not None
     frames, places = batch.frames.float(), torch.arange(len(batch))
     parts = [slice(first, first + _AT_ONCE) for first in range(0, len(batch), _AT_ONCE)]
@@ -62,7 +62,7 @@ def held_out_sequences(batch: SequenceBatch) -> list[HeldOut]:
 
 
 def as_trained(motion: Path) -> tuple[WanTinyConfig, float]:
-    """How a run used its model, and how much of their noise its frames shared."""
+    """The model config of a run, and the share of noise that was common to the frames of a sequence."""
     card = read_run_card(motion)
     if card is None:
         raise UserError(f"motion={motion}: it has no run card")
@@ -71,10 +71,10 @@ def as_trained(motion: Path) -> tuple[WanTinyConfig, float]:
 
 
 def losses(base: WanBase, held_out: HeldOut, shared: float) -> Tensor:
-    """(B,) without conditions, each the mean over some levels and noises."""
+    """(B,) losses without conditions, each the mean over several noise levels and noises."""
     latents, text, flow = held_out.latents(base), base.embed(held_out.captions), base.objective
     denoiser, errors = WanDenoiser(base.transformer, flow, base.order), []
-    for number in range(_DRAWS):
+    for number in range(_NUM_DRAWS):
         draws = draw(1, held_out.positions + 1000 * number, latents.shape[1:], replace(flow, shared=shared), 0.0)
         noisy = flow.add_noise(latents, draws.noise, draws.timesteps)
         predicted = denoiser(noisy, draws.timesteps, text)
@@ -83,7 +83,7 @@ def losses(base: WanBase, held_out: HeldOut, shared: float) -> Tensor:
 
 
 def painted(base: WanBase, held_out: HeldOut, shared: float, conditions: Conditions | None) -> Tensor:
-    """(B, T, 3, H, W) processes in [0, 1], from the same noise whatever is given."""
+    """(B, T, 3, H, W) processes in [0, 1], painted from the same noise whatever the conditions are."""
     count, num_frames, _, height, width = held_out.frames.shape
     shape = base.latent_shape(num_frames, (height, width))
     noise = draw_noise(2, Stream.SAMPLE_NOISE, held_out.positions, shape, shared)
@@ -93,9 +93,9 @@ def painted(base: WanBase, held_out: HeldOut, shared: float, conditions: Conditi
         predicted: Tensor = denoiser(latents, timesteps, text, conditions)
         return predicted
 
-    text, nothing = base.embed(held_out.captions), base.embed([""]).repeated(count)
-    made = sample(denoise, base.objective, noise, text, nothing, num_steps=_STEPS, guidance=_GUIDANCE)
-    return base.decode_sequences(made)
+    text, empty_text = base.embed(held_out.captions), base.embed([""]).repeated(count)
+    sampled = sample(denoise, base.objective, noise, text, empty_text, num_steps=_STEPS, guidance=_GUIDANCE)
+    return base.decode_sequences(sampled)
 
 
 def sheet(rows: Tensor) -> Image.Image:
@@ -132,23 +132,26 @@ def _measure(arguments: argparse.Namespace) -> None:
     before, after = (
         torch.cat([losses(base, part, shared) for part in parts]).double().numpy() for base in (plain, adapted)
     )
-    less = share_lower(before, after, pictures_of(arguments.data, batch.keys))
+    reduction = share_lower(before, after, pictures_of(arguments.data, batch.keys))
     print(
-        f"{less.count} held-out sequences: loss {before.mean():.3f} without the LoRA, {after.mean():.3f} with it, "
-        f"{less.value:.1%} less (95 %: {less.low:.1%} to {less.high:.1%})",
+        f"{reduction.count} held-out sequences: loss {before.mean():.3f} without the LoRA, {after.mean():.3f} with it, "
+        f"{reduction.value:.1%} less (95 %: {reduction.low:.1%} to {reduction.high:.1%})",
         flush=True,
     )
     arguments.out.mkdir(parents=True, exist_ok=True)
     painted_parts = parts[: -(-arguments.painted // _AT_ONCE)]
     real = torch.cat([part.frames for part in painted_parts]) / 2 + 0.5
-    _tell("real", real, real, arguments.out)
+    _report("real", real, real, arguments.out)
     for name in ("plain", "pinned", "in another slot"):
         processes = [painted(adapted, part, shared, given(name, part.latents(adapted))) for part in painted_parts]
-        _tell(name, torch.cat(processes), real, arguments.out)
+        _report(name, torch.cat(processes), real, arguments.out)
 
 
 def given(name: str, latents: Tensor) -> Conditions | None:
-    """Nothing; the last of latents (B, T, C, h, w) where it stands; or the last in the first slot."""
+    """The conditions of one of three runs, from (B, T, C, h, w) latents.
+
+    `plain` has none, `pinned` has the last latent in the last slot, and any other has it in the first slot.
+    """
     last = torch.zeros(latents.shape[:2])
     last[:, -1] = 1
     if name == "plain":
@@ -156,17 +159,17 @@ def given(name: str, latents: Tensor) -> Conditions | None:
     return Conditions.among(latents, last) if name == "pinned" else Conditions.among(latents.flip(1), last.flip(1))
 
 
-def _tell(name: str, frames: Tensor, real: Tensor, out: Path) -> None:
-    """Print how (B, T, 3, H, W) processes progress and how near they come to the real ones; save a sheet."""
+def _report(name: str, frames: Tensor, real: Tensor, out: Path) -> None:
+    """Print how (B, T, 3, H, W) processes progress and how close they are to the real ones, and save a sheet."""
     errors = (frames - real).square().mean((0, 2, 3, 4))
-    away = (frames - frames[:, -1:]).square().mean((2, 3, 4))
-    falling = (away.diff(dim=1) < 0).double().mean()
+    distances = (frames - frames[:, -1:]).square().mean((2, 3, 4))
+    falling_share = (distances.diff(dim=1) < 0).double().mean()
     print(
         f"{name}: MSE at the last frame {errors[-1]:.4f}, over all {errors.mean():.4f}; distance from its own last "
-        f"frame {' '.join(f'{value:.3f}' for value in away.mean(0))}, falling in {falling:.0%} of steps",
+        f"frame {' '.join(f'{value:.3f}' for value in distances.mean(0))}, falling in {falling_share:.0%} of steps",
         flush=True,
     )
-    sheet(frames[:_ROWS]).save(out / f"{name}.png")
+    sheet(frames[:_SHEET_ROWS]).save(out / f"{name}.png")
 
 
 if __name__ == "__main__":

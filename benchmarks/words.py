@@ -2,14 +2,14 @@
 
     python -m benchmarks.words --alone --cache outputs/tiny/scene_classifier.safetensors --guidance 2 3 5
 
-Prompts are captions of scenes that no training uses, whole ones or, with --alone, such whose subject stands alone, each
-in one medium of the data set by turns. Of each the main thing counts, say "a red house". It is found in a finished
-frame when the network sees a house there (above the threshold at which real frames have as many misses as false alarms)
-and takes red for the likeliest colour of a house there. Beside it stands the same for real held-out frames, which is
-what the network allows at best, and for prompts that belong to another picture, which is what chance gives. Kinds and
-colours that are missed most follow: what is rare in the data is learnt badly (`source.subjects=all`). --out gets
-a sheet of the finished frames for each guidance (green: both found, amber: the kind, red: not the kind), and what the
-network read in each.
+Prompts are captions of scenes that no training uses, of whole scenes or, with --alone, of scenes whose subject stands
+alone; they take the media of the data set by turns. Only the main thing of a prompt counts, say "a red house". It is
+found in a finished frame if the network sees a house there (above the threshold at which real frames have as many
+misses as false alarms) and reads red as the likeliest colour of a house. The same is printed for real held-out frames,
+the best that the network allows, and for prompts of other pictures, which shows chance. Then come the kinds and colours
+that are missed most: what is rare in the data is learnt badly (`source.subjects=all`). --out gets a sheet of the
+finished frames for each guidance (green: both found, amber: only the kind, red: not the kind), and a JSON file of what
+the network read in each frame.
 """
 
 import argparse
@@ -52,11 +52,11 @@ _GREEN, _AMBER, _RED = (30, 170, 60), (240, 170, 30), (220, 40, 40)
 
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
-    """A prompt, what it is about, and how it should be painted.
+    """A prompt, its subject, and the method in which it should be painted.
 
     Attributes:
         text: a caption with its method phrase.
-        subject: its main thing.
+        subject: the main thing that the caption names.
         phrase: the method phrase.
     """
 
@@ -83,20 +83,21 @@ def main() -> None:
     parser.add_argument("--num-updates", type=int, default=2200, help="of the classifier")
     arguments = parser.parse_args()
     classifier = load_or_train(arguments.cache, arguments.data, arguments.num_drawings, arguments.num_updates)
-    stored = [open_split(str(data), "train") for data in arguments.data]
-    known = {str(record["caption"]) for split in stored for record in split.records()}
-    phrases = [renderer["phrase"] for renderer in stored[0].card.recipe["renderers"]]
-    prompts = unseen_prompts(arguments.series, arguments.num_prompts, phrases, known, alone=arguments.alone)
+    train_splits = [open_split(str(data), "train") for data in arguments.data]
+    train_captions = {str(record["caption"]) for split in train_splits for record in split.records()}
+    phrases = [renderer["phrase"] for renderer in train_splits[0].card.recipe["renderers"]]
+    prompts = unseen_prompts(arguments.series, arguments.num_prompts, phrases, train_captions, alone=arguments.alone)
     subjects = [prompt.subject for prompt in prompts]
     pipeline, card = load_painter_pipeline(arguments.painter, torch.float32, torch.device("cpu"), {})
 
     print(f"{len(prompts)} unseen prompts, DDIM {arguments.steps}; share found in finished frames")
     print(f"{'':<50}{'kind':>8}{'colour':>8}{'both':>8}{'n':>6}")
     real = finished_frames(arguments.data[0], "val")
-    about = [subject_of(scene) for scene in real.scenes]
-    clear = [number for number, subject in enumerate(about) if subject is not None]
-    reading = classifier.read(real.of(clear).pictures)
-    _print_rows("real held-out frames", classifier, reading, [subject for subject in about if subject is not None])
+    real_subjects = {
+        number: subject for number, scene in enumerate(real.scenes) if (subject := subject_of(scene)) is not None
+    }
+    reading = classifier.read(real.of(list(real_subjects)).pictures)
+    _print_rows("real held-out frames", classifier, reading, list(real_subjects.values()))
     for guidance in arguments.guidance:
         frames = painted_in_batches(
             pipeline, [prompt.text for prompt in prompts], num_frames=card["num_frames"],
@@ -113,8 +114,9 @@ def main() -> None:
                 *subjects_found(phrase_reading, [subjects[row] for row in rows], float(classifier.threshold)),
             )
         painted_right = torch.logical_and(*subjects_found(reading, subjects, float(classifier.threshold))).tolist()
-        for name, things in (("kinds", [one.kind for one in subjects]), ("colours", [one.colour for one in subjects])):
-            print(f"  {name} missed most: {missed_most(things, painted_right)}")
+        kinds, colours = [subject.kind for subject in subjects], [subject.colour for subject in subjects]
+        for name, words_asked in (("kinds", kinds), ("colours", colours)):
+            print(f"  {name} missed most: {missed_most(words_asked, painted_right)}")
         sheet = _write(arguments.out, f"guidance-{guidance:g}", frames, prompts, reading, float(classifier.threshold))
         print(f"  {sheet}", flush=True)
 
@@ -122,14 +124,14 @@ def main() -> None:
 def unseen_prompts(
     series: int, count: int, phrases: Sequence[str], known: set[str], *, alone: bool = False
 ) -> list[Prompt]:
-    """The first captions of a series of scenes that name one main thing and are not known in any medium.
+    """The first captions of a series of scenes that name one main thing and are not known with any phrase.
 
     Args:
         series: seed of the scenes.
-        count: how many.
-        phrases: of the media, dealt by turns.
-        known: captions with their phrases.
-        alone: whether the main thing is to stand alone.
+        count: number of prompts.
+        phrases: method phrases, which the prompts take by turns.
+        known: captions, with their method phrases, that are left out.
+        alone: whether the main thing should stand alone.
     """
     prompts: list[Prompt] = []
     index = 0
@@ -145,9 +147,9 @@ def unseen_prompts(
 
 
 def chance(reading: Reading, subjects: Sequence[Subject], threshold: float) -> tuple[float, float, float]:
-    """Shares of kinds, colours and both that are found when every picture is asked for what another one should show.
+    """Shares of kinds, colours and both that are found when each picture is judged by the subject of another one.
 
-    Over all other pictures of the set, so that it depends on no shuffle.
+    The shares are means over all other pictures of the set, so that they depend on no shuffle.
     """
     shares = []
     for shift in range(1, len(subjects)):
@@ -158,11 +160,11 @@ def chance(reading: Reading, subjects: Sequence[Subject], threshold: float) -> t
 
 
 def missed_most(names: Sequence[str], painted_right: Sequence[bool], most: int = 6) -> str:
-    """The names of which the largest share is missed, with how many of how many: `cow 3 of 3, barn 2 of 4`."""
-    asked = Counter(names)
-    missed = Counter(name for name, right in zip(names, painted_right, strict=True) if not right)
-    worst = sorted(missed, key=lambda name: (-missed[name] / asked[name], -asked[name], name))[:most]
-    return ", ".join(f"{name} {missed[name]} of {asked[name]}" for name in worst) or "none"
+    """The names of which the largest share is missed, each with its counts: `cow 3 of 3, barn 2 of 4`."""
+    num_asked = Counter(names)
+    num_missed = Counter(name for name, is_right in zip(names, painted_right, strict=True) if not is_right)
+    worst = sorted(num_missed, key=lambda name: (-num_missed[name] / num_asked[name], -num_asked[name], name))[:most]
+    return ", ".join(f"{name} {num_missed[name]} of {num_asked[name]}" for name in worst) or "none"
 
 
 def _print_rows(name: str, classifier: SceneClassifier, reading: Reading, subjects: Sequence[Subject]) -> None:
@@ -173,27 +175,27 @@ def _print_rows(name: str, classifier: SceneClassifier, reading: Reading, subjec
 
 
 def _print_row(name: str, kinds: Tensor, colours: Tensor) -> None:
-    cells = "".join(f"{100 * _share(which):>7.1f}%" for which in (kinds, colours, kinds & colours))
+    cells = "".join(f"{100 * _share(is_right):>7.1f}%" for is_right in (kinds, colours, kinds & colours))
     print(f"{name:<50}{cells}{len(kinds):>6}", flush=True)
 
 
-def _share(which: Tensor) -> float:
-    return float(which.float().mean())
+def _share(is_right: Tensor) -> float:
+    return float(is_right.float().mean())
 
 
 def _write(
     folder: Path, name: str, frames: Tensor, prompts: Sequence[Prompt], reading: Reading, threshold: float
 ) -> Path:
-    """Write the sheet, and beside it what was read."""
+    """Write the sheet and a JSON file of what was read in each picture; returns the path of the sheet."""
     kinds, colours = subjects_found(reading, [prompt.subject for prompt in prompts], threshold)
     verdicts = list(zip(kinds.tolist(), colours.tolist(), strict=True))
     rows = []
     for number, (prompt, (kind, colour)) in enumerate(zip(prompts, verdicts, strict=True)):
-        seen = reading.words(number)
+        surest = reading.words(number)
         rows.append({
             "row": number // _COLUMNS, "column": number % _COLUMNS, "prompt": prompt.text,
             "wanted": f"{prompt.subject.colour} {prompt.subject.kind}", "kind_found": kind, "colour_found": colour,
-            "surest": f"{seen.colour} {seen.kind}",
+            "surest": f"{surest.colour} {surest.kind}",
         })  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").write_text(to_json({"prompts": rows}))
@@ -202,7 +204,7 @@ def _write(
 
 
 def judged_sheet(frames: Tensor, verdicts: Sequence[tuple[bool, bool]]) -> NDArray[np.uint8]:
-    """(N, 3, H, W) pictures in [0, 1] at twice their size, ten a row, framed by whether kind and colour are found."""
+    """(N, 3, H, W) pictures in [0, 1] at twice their size, ten a row, with borders that show their verdicts."""
     count, _, height_px, width_px = frames.shape
     cell_height, cell_width = 2 * (height_px + _BORDER_PX), 2 * (width_px + _BORDER_PX)
     sheet = np.full((-(-count // _COLUMNS) * cell_height, min(count, _COLUMNS) * cell_width, 3), 255, np.uint8)

@@ -1,6 +1,6 @@
 """The unit of time: 1,000 strokes of LearningToPaint's exact kind, drawn with OpenCV on one thread.
 
-Machines differ and drift; a ratio to work of the same kind, measured in the same minute, does not.
+Machines differ, and their speed changes with time; the ratio to work of the same kind in the same minute does not.
 """
 
 import os
@@ -20,7 +20,7 @@ _WIDTH = 128
 
 
 def draw_discs(stroke: NDArray[np.float64]) -> NDArray[np.float32]:
-    """One stroke as 100 filled discs on a doubled canvas; later discs overwrite."""
+    """One stroke as 100 filled discs on a canvas of twice the size; later discs overwrite earlier ones."""
     x0, y0, x1, y1, x2, y2, z0, z2, w0, w2 = stroke
     x1, y1 = x0 + (x2 - x0) * x1, y0 + (y2 - y0) * y1
     size = 2 * _WIDTH
@@ -35,7 +35,7 @@ def draw_discs(stroke: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def yardstick_s(num_strokes: int = 1000) -> float:
-    """CPU-seconds of the yardstick."""
+    """CPU-seconds that the strokes take."""
     strokes = np.random.default_rng(0).uniform(0, 1, (num_strokes, 10))
     start = time.process_time()
     for stroke in strokes:

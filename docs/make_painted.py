@@ -21,7 +21,7 @@ _GAP_PX = 2
 
 
 def main() -> None:
-    """One process below the other, ends in one column: a completed painting has no beginning."""
+    """Stack the processes with their ends in one column, because a completed painting has no beginning."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("picture", help="file name in docs/images")
     parser.add_argument("processes", nargs="+", type=Path, help="out= of pipelines.paint")

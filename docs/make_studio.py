@@ -20,14 +20,14 @@ SHEETS: tuple[tuple[int, Medium], ...] = (
     (0, "oil"), (3, "oil"), (7, "oil"), (1, "ink"), (4, "ink"), (2, "watercolour"), (6, "watercolour"), (5, "digital"),
     (9, "digital"), (8, "pencil"),
 )  # fmt: skip
-"""Number of the scene, and medium."""
+"""Number of the scene and medium of each row."""
 
 _SEED, _SIZE_PX, _CELL_PX = 11, 256, 128
 _HATCHING = 800
 
 
 def sheet(index: int, medium: Medium, seed: int) -> np.ndarray:
-    """(CELL, 8 CELL, 3) uint8: seven frames after the blank one, and the picture."""
+    """(128, 8 x 128, 3) uint8 row of the sheet: seven frames after the blank one, and the picture."""
     source = ScenesSource(seed=_SEED)
     picture = source.load(source.entry(index), Framing(height_px=_SIZE_PX, width_px=_SIZE_PX))
     config = Config(medium=medium, num_strokes=_HATCHING if medium == "pencil" else 500)

@@ -15,7 +15,8 @@ from renderers.painting import Image as Picture
 from renderers.painting import StrokeProgram, to_uint8
 from renderers.raster.ribbon import RED
 
-# x0 y0 x1 y1 x2 y2 and the radii: a broad pull, a curve, a crossing, a fine line, a dab; the strip is one high.
+# Each row is x0 y0 x1 y1 x2 y2 and two radii, in heights of the strip: a broad pull, a curve, two strokes that cross,
+# a fine line and a dab.
 _PULLS = (
     (0.45, 0.5, 1.2, 0.46, 1.95, 0.5, 0.3, 0.3),
     (2.55, 0.75, 3.1, -0.15, 3.7, 0.75, 0.15, 0.15),
@@ -37,7 +38,7 @@ _HEIGHT_PX, _WIDTH_PX = 120, 828
 
 
 def main() -> None:
-    """Paint a strip with every brush on offer: in oil if its paint stands up, else in ink."""
+    """Paint a strip with every brush of conf/brush/: in oil if the brush has relief, else in ink."""
     folder = Path(__file__).parent / "images"
     for name in choices("brush"):
         (choice,) = synth_config(compose("synth", ["renderer=oil", f"brush@renderer.brush={name}"])).renderers

@@ -1,4 +1,4 @@
-"""Pages of the site that are made from the code: every command's help, and the docstrings of what others may import."""
+"""Makes pages of the site from the code: the help of every command, and the docstrings of public modules."""
 
 import importlib
 import sys
@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from conf.help import help_text
 from process_painter.console import VERBS
 
-_PYTHON = {
+_DOCUMENTED_MODULES = {
     "Renderers": ("renderers.family", "renderers.painting"),
     "Data sets": ("training.data.dataset", "training.data.stream", "training.data.layout"),
     "Models": ("training.models.architecture", "training.objective"),
@@ -29,7 +29,7 @@ def on_config(config: Any) -> Any:
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Add the pages; called by mkdocs before it reads any."""
+    """Add the pages to the site; called by mkdocs before it reads any page."""
     from mkdocs.structure.files import File
 
     for name, text in (("commands", commands_page()), ("python", python_page())):
@@ -47,8 +47,8 @@ def commands_page() -> str:
 
 
 def python_page() -> str:
-    """What is documented of the packages, for mkdocstrings to fill in."""
+    """Headings and modules, for which mkdocstrings fills in the docstrings."""
     parts = ["# Python"]
-    for heading, modules in _PYTHON.items():
+    for heading, modules in _DOCUMENTED_MODULES.items():
         parts += [f"## {heading}", *(f"::: {module}" for module in modules)]
     return "\n\n".join(parts) + "\n"

@@ -10,7 +10,7 @@ from collections.abc import Generator
 from typing import Any
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    os.environ[_name] = "1"  # read once, when the library is first imported; torch's threads are OpenMP's
+    os.environ[_name] = "1"  # a library reads it once, when it is first imported; torch's threads are OpenMP's
 
 import cv2  # noqa: E402
 import pytest  # noqa: E402
@@ -25,14 +25,14 @@ _MAY_LACK = (
     "onnxruntime", "ot", "playwright", "prodigyopt", "psd_tools", "pyora", "pypdfium2", "ray", "reportlab", "resvg_py",
     "s3fs", "segment_anything", "tifffile", "wandb", "wandb_workspaces", "webdataset",
 )  # fmt: skip
-"""Packages of single features; on a machine without one its tests are skipped. Where CI is set they fail."""
+"""Packages of single features. On a machine without one, its tests are skipped, or fail if the variable CI is set."""
 _LACKS = re.compile(
     rf"No module named '(?P<package>{'|'.join(_MAY_LACK)})[.']|pip install 'process-painter\[(?P<extra>\w+)\]"
 )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Hide GPUs, before torch is imported; worker processes of xdist are told the same expression."""
+    """Hide GPUs before torch is imported; worker processes of xdist get the same `-m` expression."""
     if "gpu" not in config.option.markexpr:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
@@ -41,7 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """A module of tests that needs a package that is not there is skipped as a whole."""
+    """Skip a whole module of tests if a package that it needs is not installed."""
     report = yield
     lacking = _lacking(report.longrepr)
     if report.outcome == "failed" and lacking:
@@ -51,7 +51,7 @@ def pytest_make_collect_report(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """So is a test that comes upon it while it runs."""
+    """Skip a test that finds while it runs that a package is not installed."""
     report = yield
     lacking = _lacking(report.longrepr)
     if report.outcome == "failed" and lacking:
@@ -60,6 +60,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 def _lacking(failure: Any) -> str | None:
-    """The package whose absence a failure is about; None where all have to be there."""
+    """The missing package or extra that caused a failure; None if there is none, or if CI requires all packages."""
     lacks = _LACKS.search(str(failure)) if failure is not None and not os.environ.get("CI") else None
     return lacks.group("package") or f"the extra {lacks.group('extra')}" if lacks else None

@@ -1,4 +1,4 @@
-"""What the lines of docs/importing.md name: small files of every kind that is read, as other programs write them."""
+"""The inputs that docs/importing.md names: small files of every kind that is read, as other programs write them."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.pipelines.sources.test_webdataset import samples, tar_bytes
 
 
 def make_importable(root: Path, home: Path) -> None:
-    """Fill the folder in which the lines run, and the home that they name."""
+    """Write the files into the folder in which the documented commands run, and into the home that they name."""
     walls = {f"{split}/{colour}.png": picture(colour) for split in ("train", "test") for colour in ("red", "blue")}
     fill(home / "sets" / "walls", walls)
     write(root / "data" / "train-0.parquet", {"image": pictures("red", "lime"), "prompt": ["a red wall", "a lime one"]})

@@ -1,8 +1,8 @@
-"""A real S3 server in a process of its own (moto's), which fails as real ones do when it is told to.
+"""A real S3 server (moto's) in a process of its own, which can be made to fail as real ones do.
 
     python -m tests.object_store PORT_FILE
 
-`ObjectStore` starts it and speaks to it. Faults are drawn by seed, in the order in which requests come.
+`ObjectStore` starts it and controls it. Faults are drawn at random from a seed, in the order of requests.
 """
 
 import io
@@ -37,16 +37,16 @@ _ENTRY = re.compile(rb"<Contents>.*?<LastModified>(.*?)</LastModified>.*?</Conte
 
 @dataclass(frozen=True, kw_only=True)
 class Faults:
-    """What goes wrong.
+    """The faults of the server.
 
     Attributes:
-        latency_s: of every request.
+        latency_s: latency of every request.
         throttled, dropped, cut: shares of requests that are answered by 503 (slow down), by a closed connection, and
             by half of the answer and then a closed connection.
-        slow, slow_s: share of requests that take so much longer.
-        expired, forbidden: the credentials are refused, as too old or as not good enough.
-        lag_s: listings leave out what was written in so many seconds.
-        seed: of the draws.
+        slow, slow_s: share of requests that are slower, and by how many seconds.
+        expired, forbidden: whether credentials are refused because they have expired, or lack permission.
+        lag_s: age that objects must have to be in listings.
+        seed: seed of the random draws.
     """
 
     latency_s: float = 0.0
@@ -62,7 +62,7 @@ class Faults:
 
 
 class ObjectStore:
-    """The server as tests see it; also a context. `environment` leads clients to it."""
+    """A context manager that runs the server. `environment` directs clients to it."""
 
     def __init__(self, folder: Path) -> None:
         self._port_file = folder / "object-store-port"
@@ -87,22 +87,22 @@ class ObjectStore:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables that lead any S3 client to this server."""
+        """Environment variables that direct any S3 client to this server."""
         return {
             "AWS_ENDPOINT_URL": self.address, "AWS_ACCESS_KEY_ID": "someone", "AWS_SECRET_ACCESS_KEY": "s3cret",
             "AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true",
         }  # fmt: skip
 
     def fails(self, faults: Faults) -> None:
-        """From now on."""
+        """Fail in this way from now on."""
         self._control(json.dumps(asdict(faults)).encode())
 
     def works(self) -> None:
-        """From now on."""
+        """Work without faults from now on."""
         self.fails(Faults())
 
     def counts(self) -> dict[str, int]:
-        """How many requests there were of each method, and how many faults of each kind, since the last `fails`."""
+        """Numbers of requests of each method, and of faults of each kind, since the last `fails`."""
         counts: dict[str, int] = json.loads(self._control(None))
         return counts
 
@@ -112,20 +112,20 @@ class ObjectStore:
         return content
 
     def storage(self) -> AbstractFileSystem:
-        """To look at it from outside."""
+        """A client that is independent of the code under test."""
         import s3fs
 
         return s3fs.S3FileSystem(key="someone", secret="s3cret", endpoint_url=self.address, use_listings_cache=False)
 
     def files(self, url: str) -> dict[str, bytes]:
-        """Everything below a URL, by name."""
+        """The content of all files below a URL, by name."""
         storage, root = self.storage(), url.removeprefix("s3://")
-        found = storage.find(root)
-        return {path[len(root) + 1 :]: storage.cat_file(path) for path in found}
+        paths = storage.find(root)
+        return {path[len(root) + 1 :]: storage.cat_file(path) for path in paths}
 
 
 class _FaultyApplication:
-    """WSGI: moto's application, and what goes wrong before and after it."""
+    """A WSGI application that adds faults to moto's."""
 
     def __init__(self, application: Any) -> None:
         self._application, self._lock = application, threading.Lock()
@@ -153,8 +153,8 @@ class _FaultyApplication:
             return self._closed(environ, "dropped", b"")
         status: list[Any] = []
         environ["wsgi.input"], environ["wsgi.input_terminated"] = io.BytesIO(body), True
-        answer = b"".join(self._application(environ, lambda *begun: status.extend(begun)))
-        if draw < faults.throttled + faults.dropped + faults.cut:  # what was asked for is done all the same
+        answer = b"".join(self._application(environ, lambda *arguments: status.extend(arguments)))
+        if draw < faults.throttled + faults.dropped + faults.cut:  # the request has been carried out all the same
             head = f"HTTP/1.1 {status[0]}\r\n" + "".join(f"{name}: {value}\r\n" for name, value in status[1])
             return self._closed(environ, "cut", head.encode() + b"\r\n" + answer[: len(answer) // 2])
         if faults.lag_s and b"<ListBucketResult" in answer:
@@ -206,20 +206,20 @@ def _serve(port_file: Path) -> None:
     from werkzeug.serving import WSGIRequestHandler, make_server
 
     class Handler(WSGIRequestHandler):  # type: ignore[misc]
-        protocol_version = "HTTP/1.1"  # connections are kept, as those of real stores
+        protocol_version = "HTTP/1.1"  # connections stay open between requests, as with real stores
 
         def log(self, *_: Any) -> None:
             pass
 
     application = _FaultyApplication(DomainDispatcherApplication(create_backend_app))
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Handler)
-    part = port_file.with_suffix(".part")
-    part.write_text(str(server.port))
-    part.rename(port_file)
-    watched = os.getppid()
+    unfinished = port_file.with_suffix(".part")
+    unfinished.write_text(str(server.port))
+    unfinished.rename(port_file)
+    parent = os.getppid()
 
     def end_with_parent() -> None:
-        while os.getppid() == watched:
+        while os.getppid() == parent:
             time.sleep(0.5)
         os._exit(0)
 

@@ -10,7 +10,7 @@ _SIDE, _PATCH, _WIDTH = 64, 16, 32
 
 
 def small_sam(checkpoint: None = None) -> Sam:
-    """Built as `segment_anything.build_sam` builds its own, with other numbers."""
+    """Build a network as `segment_anything.build_sam` does, with smaller numbers."""
     grid = _SIDE // _PATCH
     return Sam(
         image_encoder=ImageEncoderViT(
@@ -32,7 +32,7 @@ def small_sam(checkpoint: None = None) -> Sam:
 
 
 def save_small_sam(path: Path, seed: int = 0) -> Path:
-    """A checkpoint as the released ones are: a bare state dict."""
+    """Save a checkpoint like the released ones: a bare state dict."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         torch.save(small_sam().state_dict(), path)

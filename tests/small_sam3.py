@@ -18,7 +18,7 @@ _SIDE, _WIDTH = 56, 32
 
 
 def small_sam3() -> Sam3Model:
-    """With weights at random, by torch's own generator."""
+    """A network with random weights from torch's global generator."""
     layers = {"hidden_size": _WIDTH, "num_attention_heads": 2, "intermediate_size": 64, "num_layers": 1}
     backbone = {
         "model_type": "sam3_vit_model", "hidden_size": _WIDTH, "intermediate_size": 64, "num_hidden_layers": 2,
@@ -46,7 +46,7 @@ def small_sam3() -> Sam3Model:
 
 
 def small_sam3_video(detector: Sam3Model) -> Sam3VideoModel:
-    """The same with the tracker that the release has beside it."""
+    """The video network: this detector, and a tracker as in the release."""
     prompts = {"hidden_size": _WIDTH, "image_size": _SIDE, "patch_size": 14, "mask_input_channels": 4}
     masks = {
         "hidden_size": _WIDTH, "mlp_dim": _WIDTH, "num_hidden_layers": 1, "num_attention_heads": 2,
@@ -64,7 +64,7 @@ def small_sam3_video(detector: Sam3Model) -> Sam3VideoModel:
 
 
 def save_small_sam3(folder: Path, seed: int = 0, *, tracker: bool = False) -> Path:
-    """A folder as `save_pretrained` of transformers leaves it."""
+    """Save a network as `save_pretrained` of transformers does; returns the folder."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         detector = small_sam3()

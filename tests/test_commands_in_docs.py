@@ -37,7 +37,7 @@ WORDS_FOR_TRAINING = ("benchmarks.train", "benchmarks.synth")
 
 
 class _Parsed(Exception):
-    """A benchmark has understood its words."""
+    """Raised once a benchmark has parsed its arguments."""
 
 
 def printed_lines(text: str) -> list[str]:

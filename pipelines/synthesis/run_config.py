@@ -1,5 +1,6 @@
 """The configuration that is common to all runs that write a data set."""
 
+import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Literal
@@ -35,7 +36,7 @@ class ClusterConfig:
     def __post_init__(self) -> None:
         if not 0.0 <= self.gpus_per_worker <= 1.0:
             raise ConfigError("gpus_per_worker", self.gpus_per_worker, "0 to 1; 0.25 lets four workers share a GPU")
-        if self.kind != "inline" and find_spec("ray") is None:
+        if self.kind != "inline" and "ray" not in sys.modules and find_spec("ray") is None:
             raise ConfigError("kind", self.kind, "inline, as Ray is not installed: cluster=inline")
 
 

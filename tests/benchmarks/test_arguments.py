@@ -1,4 +1,4 @@
-"""What a benchmark says that one may type, it understands."""
+"""Every benchmark accepts the command lines in its own docstring."""
 
 import argparse
 import importlib
@@ -16,11 +16,11 @@ _LINE = re.compile(r"python -m (benchmarks\.\w+)((?:\\\n|[^\n#])*)")
 
 
 class _Understood(Exception):
-    """Raised in place of the work."""
+    """Raised instead of the work, once the arguments are parsed."""
 
 
 def _command_lines() -> list[tuple[str, str]]:
-    """(module, its arguments) of every command line in the docstring of a benchmark; what is optional is said."""
+    """(module, arguments) of every command line in the docstring of a benchmark, optional arguments included."""
     lines = []
     for found in pkgutil.iter_modules(benchmarks.__path__, "benchmarks."):
         source = importlib.util.find_spec(found.name)

@@ -1,4 +1,4 @@
-"""What the benchmark of codecs says."""
+"""The output of the benchmark of codecs."""
 
 from pathlib import Path
 

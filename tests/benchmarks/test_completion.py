@@ -10,7 +10,7 @@ from pipelines.evaluation.process import Process
 
 
 def half_painted() -> Process:
-    """Frame 1 has its left half as it will stay; the right half is still to come."""
+    """A process whose frame 1 has the final left half, while its right half is still blank."""
     frames = np.full((3, 8, 8, 3), 255, np.uint8)
     frames[1:, :, :4] = 100
     frames[2, :, :4] += 2  # not to be seen

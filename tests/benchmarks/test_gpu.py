@@ -1,4 +1,4 @@
-"""The table of a GPU: how rows are run, and what ranks are given to train on."""
+"""The table of a GPU: how rows are run, and the data on which ranks train."""
 
 import os
 import subprocess

@@ -7,7 +7,7 @@ from benchmarks.methods import MethodClassifier, mean_canvas
 
 
 def sequences_of(generator: torch.Generator, count: int, method: int) -> torch.Tensor:
-    """Sequences on white that turn dark from the left (0) or from above (1)."""
+    """Sequences that begin white and turn dark from the left (method 0) or from above (method 1)."""
     frames = 1 - 0.1 * torch.rand(count, 4, 3, 32, 32, generator=generator)
     for number in range(4):
         end = 8 * number

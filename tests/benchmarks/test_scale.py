@@ -1,4 +1,4 @@
-"""Memory does not grow with a data set, whatever is done with it."""
+"""No step needs memory that grows with the size of a data set."""
 
 import gc
 import tracemalloc

@@ -1,4 +1,4 @@
-"""What the reader of scenes promises: true labels, a fair rule, and that it learns."""
+"""What the classifier of scenes promises: true labels, a fair rule, and that it learns."""
 
 from dataclasses import replace
 
@@ -29,7 +29,7 @@ SCENES = [scene_of(f"scenes/0/{index}") for index in range(400)]
 
 
 def scene_with(kind: str, *things: tuple[str, str, float], of: str = "building") -> Scene:
-    """A scene of things of some kind, colour and size."""
+    """A scene with things of these kinds, colours and sizes."""
     there = next(scene for scene in SCENES if any(thing.kind == kind for thing in scene.things))
     model = there.things[0]
     made = tuple(replace(model, kind=one, colour=colour, size=size) for one, colour, size in things)
@@ -37,7 +37,7 @@ def scene_with(kind: str, *things: tuple[str, str, float], of: str = "building")
 
 
 def reading_of(kinds: dict[str, float], colours: dict[str, str]) -> Reading:
-    """One picture: logits of kinds, -5 unless said, and the likeliest colour of some."""
+    """The reading of one picture: the logits of kinds, -5 by default, and the likeliest colour of some kinds."""
     presence = torch.full((1, len(SUBJECTS)), -5.0)
     shades = torch.zeros(1, len(SUBJECTS), len(COLOURS))
     for kind, logit in kinds.items():

@@ -13,7 +13,7 @@ from tests.pipelines.artists.ingest_runs import save, sheet_of, stages
 
 @pytest.fixture
 def real(tmp_path: Path) -> Path:
-    """Three grids of four frames and one of six."""
+    """A folder of three grids of four frames and one of six."""
     for number, (rows, columns) in enumerate([(2, 2), (2, 2), (2, 2), (2, 3)]):
         cells = stages(rows * columns, 72, 72, seed=number)
         save(tmp_path / "real" / f"boat {number} {rows}x{columns}.png", sheet_of(cells, rows, columns, "boustrophedon"))
@@ -21,7 +21,7 @@ def real(tmp_path: Path) -> Path:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *overrides: object) -> int:
-    """The command's exit code."""
+    """Run the benchmark; returns its exit code."""
     monkeypatch.setattr(sys, "argv", ["studio", *map(str, overrides)])
     return studio.main()
 

@@ -11,7 +11,7 @@ PHRASES = ("painted in oil", "painted with translucent strokes")
 
 
 def reading_of(subjects: list[Subject]) -> Reading:
-    """Of pictures that each show just one thing."""
+    """The reading of pictures that each show only one thing."""
     kinds, colours = torch.full((len(subjects), len(SUBJECTS)), -5.0), torch.zeros(len(subjects), len(SUBJECTS), 12)
     for row, subject in enumerate(subjects):
         kinds[row, SUBJECTS.index(subject.kind)] = 5.0

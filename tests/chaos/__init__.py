@@ -1,18 +1,18 @@
-"""Chaos: commands are killed, starved and lied to, at random but by seed, and then run again.
+"""Chaos: commands are killed, disturbed and given damaged files, as a seed decides, and then run again.
 
 python -m tests.chaos --kills 1000 --faults 1000 --seed 1
 
-After every kill and fault the same command again must end in the bytes of a run that nobody disturbed, or in one line
-that names the fault, with exit code 2. Never a traceback, nothing lost that was committed, nothing made twice, no
-damage taken for sound.
+After every kill and fault, the same command must either end with the bytes of an undisturbed run, or exit with code 2
+and one line that names the fault. It must never end in a traceback, lose what was committed, make anything twice, or
+accept damaged files as sound.
 
-commands.py  which commands, with inputs so small that hundreds of runs take minutes
+commands.py  the commands, with inputs so small that hundreds of runs take minutes
 running.py   a run in a forked process: every module is imported once, in the parent
-machine.py   what is done to the machine under a run: mounts, permissions, system calls that fail
-damage.py    what is done to files
+machine.py   changes to the machine during a run: mounts, permissions, system calls that fail
+damage.py    damage to files
 kills.py, faults.py  an attempt of each kind
-judge.py     what must be the same, and what was broken when it is not
-table.py     the attempts so far, and the table that is made of them
+judge.py     what must be the same after a run, and which promise was broken if it is not
+table.py     the attempts so far, and the table of them
 
-Linux only; what needs root (mounts) or strace is left out without them, and the table says so.
+It runs on Linux only. Faults that need root (mounts) or strace are left out without them, and so from the table.
 """

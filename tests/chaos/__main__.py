@@ -33,7 +33,7 @@ from tests.chaos.table import SOUND, Attempt, add_attempt, read_attempts, table 
 
 
 class Workshop:
-    """The folder in which everything happens, and what undisturbed commands do."""
+    """The folder of all attempts, and the results of undisturbed commands."""
 
     def __init__(self, root: Path, subjects: Sequence[Subject]) -> None:
         self.root = root.resolve()
@@ -41,7 +41,7 @@ class Workshop:
         make_inputs(self.root, subjects)
 
     def undisturbed(self, subject: Subject) -> Undisturbed:
-        """What it does when nobody disturbs it; found out once."""
+        """The result of a command without disturbance, measured once."""
         if subject.name not in self._undisturbed:
             self._undisturbed[subject.name] = undisturbed(
                 self.root / "undisturbed", self.root / "in", subject, self._calls
@@ -59,18 +59,18 @@ class Workshop:
         return call_counts(counts)
 
     def attempt(self, name: str, seed: int, subjects: Sequence[Subject], faults: dict[str, float]) -> Attempt:
-        """Try one thing, by chance of its name and the seed."""
+        """Make one attempt; its name and the seed determine all random choices."""
         rng = random.Random(f"{seed} {name}")
         (subject,) = rng.choices(subjects, [subject.share for subject in subjects])
         (fault,) = ("kill",) if name.startswith("kill") else rng.choices(list(faults), list(faults.values()))
         start, outcome, why, what, kills = time.monotonic(), SOUND, "", "", 0
         try:
-            whole = self.undisturbed(subject)
-            with trial(self.root / "now" / f"{seed}-{name}", self.root / "in", subject, whole, rng) as one:
+            folder, inputs, expected = self.root / "now" / f"{seed}-{name}", self.root / "in", self.undisturbed(subject)
+            with trial(folder, inputs, subject, expected, rng) as running:
                 try:
-                    (kill_again_and_again if fault == "kill" else FAULTS[fault])(one)
+                    (kill_again_and_again if fault == "kill" else FAULTS[fault])(running)
                 finally:
-                    what, kills = "; ".join(one.what), one.kills
+                    what, kills = "; ".join(running.what), running.kills
         except Broken as broken:
             outcome, why = broken.breach, broken.why
         return Attempt(
@@ -80,22 +80,23 @@ class Workshop:
 
 
 def _names(options: argparse.Namespace, done: Sequence[Attempt]) -> Generator[str, Attempt, None]:
-    """Attempts to make, kills and faults in turn, as long as there are not enough."""
+    """Names of attempts to make, kills and faults in turn, until there are enough or the time is over."""
     kills = sum(attempt.kills for attempt in done if attempt.fault == "kill")
     names, number, start = {attempt.name for attempt in done}, 0, time.monotonic()
     faults = sum(attempt.fault != "kill" for attempt in done)
     while time.monotonic() - start < options.seconds if options.seconds else True:
-        wanted = [
+        names_of_round = [
             f"{kind}-{number}"
             for kind, enough in (("kill", kills >= options.kills), ("fault", faults >= options.faults))
             if options.seconds or not enough
         ]
-        if not wanted:
+        if not names_of_round:
             return
-        for name in wanted:
+        for name in names_of_round:
             if name not in names:
-                made = yield name
-                kills, faults = kills + (made.kills if made.fault == "kill" else 0), faults + (made.fault != "kill")
+                attempt = yield name
+                kills += attempt.kills if attempt.fault == "kill" else 0
+                faults += attempt.fault != "kill"
         number += 1
 
 
@@ -122,7 +123,7 @@ def main() -> int:
         attempt = workshop.attempt(options.only, options.seed, subjects, possible_faults())
         print(table([attempt]))
         return int(attempt.outcome != SOUND)
-    attempts = [attempt for attempt in read_attempts(records) if attempt.outcome == SOUND]  # others are tried again
+    attempts = [attempt for attempt in read_attempts(records) if attempt.outcome == SOUND]  # failed ones are made again
     names_to_try = _names(options, attempts)
     name = next(names_to_try, None)
     while name is not None:

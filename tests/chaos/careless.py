@@ -1,4 +1,4 @@
-"""A command that breaks one promise: `python -m tests.chaos.careless PROMISE`. The judge must see it."""
+"""A command that breaks one promise, which the judge must detect: `python -m tests.chaos.careless PROMISE`."""
 
 import sys
 from pathlib import Path
@@ -6,23 +6,23 @@ from pathlib import Path
 
 def main(breach: str) -> int:
     """Copy `in/data/x` to `disk/out/x`, carelessly."""
-    given, out = Path("in/data/x"), Path("disk/out")
-    again = out.exists()
+    source, out = Path("in/data/x"), Path("disk/out")
+    is_repeated = out.exists()
     out.mkdir(exist_ok=True)
-    data = given.read_bytes() if given.is_file() else b""
+    data = source.read_bytes() if source.is_file() else b""
     if breach == "traceback" and data != b"sound":
         raise ValueError("damaged")
     if breach != "silent" and data != b"sound":
-        sys.stderr.write(f"error: {given}: damaged\n")
+        sys.stderr.write(f"error: {source}: damaged\n")
         return 2
-    if again and breach == "lost":
+    if is_repeated and breach == "lost":
         sys.stderr.write("error: disk/out: there is something already\n")
         return 2
-    if again and breach == "unclear":
+    if is_repeated and breach == "unclear":
         return 2
-    if again and breach == "left behind":
+    if is_repeated and breach == "left behind":
         (out / ".x.1-00000000.tmp").write_bytes(b"half")
-    if breach == "repeated" or not again:
+    if breach == "repeated" or not is_repeated:
         (out / "y").write_bytes(data)
         (out / "y").replace(out / "x")
     return 0

@@ -12,18 +12,18 @@ OUT = "disk/out"
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A command line, and what of its work is looked at.
+    """A command line, and the parts of its work that are judged.
 
     Attributes:
-        name: in records and tables.
+        name: its name in records and tables.
         words: module and arguments; it runs in a folder with `in/` and `disk/`, and writes `disk/out`.
         needs: folders of `in/` that it reads.
-        begun: the folder of `in/` that stands in `disk/out` when it begins; it is its input as well.
-        result: of the folder that it wrote, all that must be the same however it came about.
-        kept: of that folder, what must never be made again.
-        tells: its result is what it says; then every damage must show in it.
-        launched: under torchrun, which says in a traceback of its own that one of its processes was lost.
-        share: how often it is chosen, beside others of 1.
+        begun: the folder of `in/` that is copied to `disk/out` before it begins, and which it reads.
+        result: takes the folder that it wrote, and returns all that must be the same after any interruption.
+        kept: takes that folder, and returns the files that must never be made again.
+        tells: whether its result is what it prints; then it must report all damage.
+        launched: whether it runs under torchrun, which reports a lost process with a traceback of its own.
+        share: how often it is chosen, relative to commands with a share of 1.
     """
 
     name: str
@@ -62,11 +62,11 @@ def _dataset(name: str, *overrides: str, needs: Sequence[str] = (), share: float
 def _training(
     stage: str, *overrides: str, data: str = "data", name: str = "", ranks: int = 1, **parents: str
 ) -> Subject:
-    given = (f"{key}=in/{folder}" for key, folder in parents.items())
+    parent_keys = (f"{key}=in/{folder}" for key, folder in parents.items())
     launcher = ("torch.distributed.run", "--standalone", f"--nproc_per_node={ranks}", "-m") if ranks > 1 else ()
     return Subject(
         name=f"train {name or stage}",
-        words=(*launcher, *_TRAINED, f"stage={stage}", f"data=in/{data}", *given, *overrides, f"out={OUT}"),
+        words=(*launcher, *_TRAINED, f"stage={stage}", f"data=in/{data}", *parent_keys, *overrides, f"out={OUT}"),
         needs=(data, *parents.values()),
         result=results.training,
         launched=ranks > 1,

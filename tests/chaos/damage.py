@@ -1,4 +1,4 @@
-"""Damage to files, as disks and people do it."""
+"""Damage to files, as caused by disks and by people."""
 
 import os
 import random
@@ -12,12 +12,12 @@ def damage(folder: Path, rng: random.Random) -> tuple[str, Path] | None:
     """Damage one file somewhere below a folder.
 
     Returns:
-        What was done, and to which file; None where there is no file.
+        What was done, and to which file; None if there is no file.
     """
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".tmp")
     if not files:
         return None
-    # A kind of file first, or a folder with hundreds of frames would hardly ever lose its card.
+    # The kind of file is drawn first; otherwise, the card among hundreds of frames would hardly ever be damaged.
     kinds = sorted({_kind(path) for path in files})
     kind = rng.choice(kinds)
     path = rng.choice([path for path in files if _kind(path) == kind])
@@ -33,8 +33,8 @@ def damage(folder: Path, rng: random.Random) -> tuple[str, Path] | None:
         path.mkdir()
     elif what == "swapped":
         other = rng.choice(same_kind)
-        theirs = other.read_bytes()
-        _replace(path, theirs)
+        other_data = other.read_bytes()
+        _replace(path, other_data)
         _replace(other, data)
     else:
         _replace(path, _damaged(data, what, rng))
@@ -43,7 +43,7 @@ def damage(folder: Path, rng: random.Random) -> tuple[str, Path] | None:
 
 
 def _kind(path: Path) -> tuple[str, str]:
-    """Files of one ending in one folder."""
+    """The folder and suffix of a file, by which files count as one kind."""
     return path.parent.as_posix(), path.suffix
 
 
@@ -62,7 +62,7 @@ def _damaged(data: bytes, what: str, rng: random.Random) -> bytes:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """In a file of its own: other names of the old one keep their bytes."""
+    """Replace a file by a new one, so that other hard links to the old file keep their bytes."""
     temporary = path.with_name(f"{path.name}.damaged")
     temporary.write_bytes(data)
     shutil.copystat(path, temporary)

@@ -20,11 +20,11 @@ from training.data.own_page import README
 
 Fault = Callable[[Trial], None]
 _YEAR_S = 365 * 86400
-_PAGES = {"timings", "gallery", README, SHEET}  # for people to look at: no data
+_PAGES = {"timings", "gallery", README, SHEET}  # pages for people, without data
 
 
 def _begun(trial: Trial, share: float = 0.5) -> None:
-    """Sometimes the fault meets a folder that a killed run has left."""
+    """With probability `share`, kill a run first, so that the fault meets the folder that it has left."""
     if trial.rng.random() < share:
         moment_s = trial.moment_s()
         run = trial.start()
@@ -37,7 +37,7 @@ def _begun(trial: Trial, share: float = 0.5) -> None:
 
 
 def _then_right(trial: Trial, end: End) -> None:
-    """A run under a fault ends well or says what is wrong; and when the fault is gone, the same command ends well."""
+    """A run under a fault must succeed or say what is wrong; without the fault, the same command must then succeed."""
     what = "; ".join(trial.what)
     trial.must_be_honest(end)
     if end.code == trial.undisturbed.code and (differences := trial.differences(end)):
@@ -48,15 +48,15 @@ def _then_right(trial: Trial, end: End) -> None:
 
 
 def stopped(trial: Trial) -> None:
-    """SIGSTOP and SIGCONT, of everything or of one process."""
+    """SIGSTOP and SIGCONT to all processes or to one."""
     run = trial.start()
     for moment_s in sorted(trial.moment_s() for _ in range(trial.rng.randint(1, 3))):
         if run.wait_until(moment_s):
             pids = run.processes()
-            some = pids if trial.rng.random() < 0.5 else [trial.rng.choice(pids or [run.pid])]
-            run.signal(signal.SIGSTOP, some)
+            stopped_pids = pids if trial.rng.random() < 0.5 else [trial.rng.choice(pids or [run.pid])]
+            run.signal(signal.SIGSTOP, stopped_pids)
             time.sleep(trial.rng.uniform(0.02, 0.4))
-            run.signal(signal.SIGCONT, some)
+            run.signal(signal.SIGCONT, stopped_pids)
             trial.what.append(f"stopped at {moment_s:.3f} s")
     trial.must_be_right(run.end(), "; ".join(trial.what))
 
@@ -72,14 +72,15 @@ def told_to_stop(trial: Trial) -> None:
     trial.what.append(f"{number.name} at {moment_s:.3f} s (exit code {end.code})")
     if end.code == INTERRUPTED and sum(line.startswith("interrupted") for line in end.err.splitlines()) != 1:
         raise Broken("unclear", f"exit code {end.code}: {end.err.strip()[-300:]}")
-    if end.code not in (-signal.SIGTERM, -signal.SIGINT, INTERRUPTED):  # signals end what has not begun, or has ended
+    # The signal itself may end the process, if it comes before the command begins or after its end.
+    if end.code not in (-signal.SIGTERM, -signal.SIGINT, INTERRUPTED):
         trial.must_be_honest(end)
     trial.note_kept()
     trial.must_be_right(trial.run(), f"after {'; '.join(trial.what)}")
 
 
 def two_at_once(trial: Trial) -> None:
-    """The same command twice: one works, the other is refused or finds the work done."""
+    """The same command runs twice at once: one works, and the other is refused or finds the work done."""
     first = trial.start()
     delay_s = trial.rng.choice((0.0, trial.moment_s()))
     first.wait_until(delay_s)
@@ -95,9 +96,9 @@ def two_at_once(trial: Trial) -> None:
 
 
 def full_disk(trial: Trial) -> None:
-    """The disk is too small for what is made; then it is larger."""
-    made = sum(len(data) for data in trial.undisturbed.result.values() if isinstance(data, bytes))
-    size = trial.rng.randint(0, 2 * made)
+    """The disk may be too small for the result; afterwards it is larger."""
+    num_bytes = sum(len(data) for data in trial.undisturbed.result.values() if isinstance(data, bytes))
+    size = trial.rng.randint(0, 2 * num_bytes)
     trial.what.append(f"a disk of {size} free bytes")
     with machine.small_disk(trial.disk, size):
         end = trial.run()
@@ -107,7 +108,7 @@ def full_disk(trial: Trial) -> None:
 def short_files(trial: Trial) -> None:
     """No file grows beyond some size, as under a quota."""
     _begun(trial, 0.3)
-    size = int(2 ** trial.rng.uniform(12, 18))  # what is said goes to files as well
+    size = int(2 ** trial.rng.uniform(12, 18))  # at least 4 kB, because messages are written to files too
     trial.what.append(f"no file beyond {size} bytes")
     _then_right(trial, trial.run(partial(_but_for_messages, size)))
 
@@ -125,7 +126,7 @@ def read_only_mount(trial: Trial) -> None:
 
 
 def forbidden_folder(trial: Trial) -> None:
-    """A folder that is written may not be."""
+    """A folder that the command writes to is not writable."""
     _begun(trial)
     folders = [trial.disk, *(path for path in trial.disk.rglob("*") if path.is_dir())]
     chosen = trial.rng.choice(folders)
@@ -139,7 +140,7 @@ def forbidden_folder(trial: Trial) -> None:
 
 
 def forbidden_file(trial: Trial) -> None:
-    """A file of its inputs may not be read."""
+    """A file of the inputs is not readable."""
     files = sorted(path for path in _read(trial).rglob("*") if path.is_file())
     chosen = trial.rng.choice(files) if files else None
     if chosen is not None:
@@ -153,7 +154,7 @@ def forbidden_file(trial: Trial) -> None:
 
 
 def _then_right_or_refused(trial: Trial, end: End, path: Path | None) -> None:
-    """As `_then_right`; but a picture that may not be read is refused and counted, as one that cannot be decoded."""
+    """Like `_then_right`, but a picture that is not readable may be quarantined, like one that cannot be decoded."""
     quarantine = trial.out / "quarantine.jsonl"
     if path is not None and quarantine.exists() and _is_in(quarantine.read_text() + end.out, path):
         trial.must_be_honest(end)
@@ -165,7 +166,7 @@ def _then_right_or_refused(trial: Trial, end: End, path: Path | None) -> None:
 
 
 def few_handles(trial: Trial) -> None:
-    """Few files may be open at once."""
+    """The limit of open files is low."""
     _begun(trial, 0.3)
     count = trial.rng.randint(5, 40)
     trial.what.append(f"{count} file handles")
@@ -173,30 +174,30 @@ def few_handles(trial: Trial) -> None:
 
 
 def no_shared_memory(trial: Trial) -> None:
-    """No /dev/shm, as in some containers."""
+    """/dev/shm is not writable, as in some containers."""
     trial.what.append("no /dev/shm")
     _then_right(trial, trial.run(machine.without_shared_memory))
 
 
 def clock_jumps(trial: Trial) -> None:
-    """The clock jumps by years while it runs, and files have been written in the past or in the future."""
+    """The clock jumps by years during the run, and some files have times from 1970 to 2050."""
     _begun(trial)
     for path in trial.folder.rglob("*"):
         if trial.rng.random() < 0.5:
-            then = trial.rng.uniform(0, 80 * _YEAR_S)
-            os.utime(path, (then, then))
+            moment = trial.rng.uniform(0, 80 * _YEAR_S)
+            os.utime(path, (moment, moment))
     trial.note_kept()
     trial.what.append("the clock jumps")
     trial.must_be_right(trial.run(partial(_jumping_clock, trial.rng.getrandbits(32))), "; ".join(trial.what))
 
 
 def _jumping_clock(seed: int) -> None:
-    rng, real, shift = random.Random(seed), time.time, [0.0]
+    rng, real_time, shift = random.Random(seed), time.time, [0.0]
 
     def jumping() -> float:
         if rng.random() < 0.2:
             shift[0] = rng.uniform(-50 * _YEAR_S, 50 * _YEAR_S)
-        return max(0.0, real() + shift[0])
+        return max(0.0, real_time() + shift[0])
 
     time.time = jumping
     time.time_ns = lambda: int(jumping() * 1e9)
@@ -233,16 +234,16 @@ def storage_that_hiccups(trial: Trial) -> None:
 
 
 def damaged_input(trial: Trial) -> None:
-    """A file of the inputs is damaged, and mended afterwards."""
+    """A file of the inputs is damaged, and restored afterwards."""
     folder = _read(trial)
     if not folder.exists():
         return damaged_output(trial)
     sound = trial.folder / "sound"
     shutil.copytree(folder, sound)
-    done = damage(folder, trial.rng)
-    if done is None:
+    damaged = damage(folder, trial.rng)
+    if damaged is None:
         return trial.must_be_right(trial.run(), "nothing")
-    what, path = done
+    what, path = damaged
     trial.what.append(f"{path.relative_to(trial.folder)}: {what}")
     end = trial.run()
     trial.must_be_honest(end)
@@ -250,7 +251,7 @@ def damaged_input(trial: Trial) -> None:
     shutil.rmtree(folder)
     sound.rename(folder)
     if trial.subject.begun is None:
-        shutil.rmtree(trial.disk)  # what was made of other inputs stands there
+        shutil.rmtree(trial.disk)  # it holds the result of other inputs
         trial.disk.mkdir()
     trial.what.append(f"exit code {end.code}")
     trial.must_be_right(trial.run(), f"after {'; '.join(trial.what)}")
@@ -258,18 +259,18 @@ def damaged_input(trial: Trial) -> None:
 
 
 def _judge_damage(trial: Trial, end: End, what: str, path: Path) -> None:
-    """Damage that matters is named; what does not matter changes nothing."""
+    """Damage that matters must be reported; damage that does not matter must not change the result."""
     name = path.relative_to(trial.folder).as_posix()
     if what == "nothing" or end.code == REFUSED:
         return
     if trial.subject.tells and _PAGES & set(path.parts):
-        return  # their reader may have changed them
+        return  # users may change these pages
     if trial.subject.name == "verify":
         if end.code != 1:
             raise Broken("silent", f"verify passes {name}: {what}: {end.out.strip()[-300:]}")
         return
     if name.startswith("in/pictures/") or name.startswith("in/scans/") or name.startswith("in/videos/"):
-        return  # other pictures make another data set; what cannot be read is refused by name and counted
+        return  # other pictures make another data set; unreadable ones are quarantined
     if end.code != trial.undisturbed.code and (trial.subject.tells or _is_in(end.out + end.err, path)):
         return
     if differences := trial.differences(end):
@@ -277,20 +278,20 @@ def _judge_damage(trial: Trial, end: End, what: str, path: Path) -> None:
 
 
 def _is_in(text: str, path: Path) -> bool:
-    """Whether a file, or the sequence that it belongs to, is named."""
+    """Whether a text names a file, or the sequence to which it belongs."""
     return any(part in text for part in (path.name, path.parent.name, path.parent.parent.name))
 
 
 def damaged_output(trial: Trial) -> None:
-    """A file of what was made, or of what a killed run has left, is damaged; then the same command again."""
+    """A file is damaged in a finished result or in what a killed run left; then the same command runs again."""
     if trial.subject.begun is not None:
         return damaged_input(trial)
     if trial.rng.random() < 0.5:
         trial.must_be_right(trial.run(), "nothing")
     else:
         _begun(trial, 1.0)
-    done = damage(trial.disk, trial.rng)
-    what, path = done if done is not None else ("nothing", trial.disk)
+    damaged = damage(trial.disk, trial.rng)
+    what, path = damaged if damaged is not None else ("nothing", trial.disk)
     trial.what.append(f"{path.relative_to(trial.folder)}: {what}")
     end = trial.run()
     trial.must_be_honest(end)
@@ -298,17 +299,17 @@ def damaged_output(trial: Trial) -> None:
     if end.code != REFUSED:
         if end.code != trial.undisturbed.code:
             raise Broken("unclear", f"{'; '.join(trial.what)}: {(end.out + end.err).strip()[-300:]}")
-        # Of a damaged log a run says that it is, and goes on: weights do not depend on it.
-        warned = path.name == "log.jsonl" and f"{path.name}: not what was written" in end.err
-        # A card that is not as it was made is its reader's own, and stays.
-        theirs = path.name == README and trial.differences(end) == [README]
-        if (differences := trial.differences(end)) and not warned and not theirs:
+        # A run reports a damaged log and continues, because the weights do not depend on it.
+        is_reported_log = path.name == "log.jsonl" and f"{path.name}: not what was written" in end.err
+        # A README that differs from the generated one counts as the user's own, and is not overwritten.
+        is_readers_card = path.name == README and trial.differences(end) == [README]
+        if (differences := trial.differences(end)) and not is_reported_log and not is_readers_card:
             raise Broken("silent", f"{'; '.join(trial.what)}, but other: {', '.join(differences[:5])}")
     return None
 
 
 def _read(trial: Trial) -> Path:
-    """The folder of what the command reads."""
+    """The folder that the command reads."""
     return trial.out if trial.subject.begun is not None else trial.folder / "in"
 
 
@@ -335,6 +336,6 @@ _SHARES = {"damaged input": 4.0, "damaged output": 4.0}
 
 
 def possible_faults() -> dict[str, float]:
-    """Name -> share, of what can be done on this machine."""
+    """Name -> share of each fault that is possible on this machine."""
     impossible = (set() if machine.can_mount() else _NEED_MOUNTS) | (set() if machine.can_trace() else _NEED_STRACE)
     return {name: _SHARES.get(name, 1.0) for name in FAULTS if name not in impossible}

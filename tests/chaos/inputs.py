@@ -1,4 +1,4 @@
-"""What the commands read: pictures and films are drawn, everything else is made by the commands themselves."""
+"""The inputs of the commands: pictures and videos are drawn, all others are made by the commands themselves."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -16,14 +16,14 @@ from tests.pipelines.runs import save_picture
 
 
 def _pictures(folder: Path) -> None:
-    """Six, of two kinds, and one that cannot be read."""
+    """Write six pictures in two formats, and one that cannot be decoded."""
     for number in range(6):
         save_picture(folder / f"picture{number}.{'jpg' if number % 2 else 'png'}", number)
     (folder / "picture9.png").write_bytes((folder / "picture0.png").read_bytes()[:300])
 
 
 def _scans(folder: Path) -> None:
-    """Three paintings of six stages each."""
+    """Write three paintings of six stages each."""
     for number in range(3):
         (folder / f"painting{number}").mkdir()
         for stage, picture in enumerate(stages(6, seed=number)):
@@ -31,7 +31,7 @@ def _scans(folder: Path) -> None:
 
 
 def _videos(folder: Path) -> None:
-    """Two short films."""
+    """Write two short videos."""
     for number in range(2):
         write_video(folder / f"film{number}.mkv", stages(12, seed=number))
 
@@ -51,24 +51,24 @@ _MADE: dict[str, Subject] = {
 
 
 def make_inputs(workshop: Path, subjects: Sequence[Subject]) -> None:
-    """Make `WORKSHOP/in`, or what is missing of it; afterwards this process has imported what the commands need.
+    """Make the missing parts of `WORKSHOP/in`, and import into this process the modules that the commands need.
 
     Args:
         workshop: the folder.
-        subjects: those whose inputs are wanted.
+        subjects: the commands whose inputs are made.
 
     Raises:
-        RuntimeError: if a command does not do its work even when nobody disturbs it.
+        RuntimeError: if a command fails undisturbed.
     """
     (workshop / "in").mkdir(parents=True, exist_ok=True)
     needed = _needed(subjects)
     for name, draw in _DRAWN.items():
         if name in needed and not (workshop / "in" / name).exists():
-            begun = workshop / f"{name}.begun"
-            shutil.rmtree(begun, ignore_errors=True)
-            begun.mkdir()
-            draw(begun)
-            begun.rename(workshop / "in" / name)
+            unfinished = workshop / f"{name}.begun"
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir()
+            draw(unfinished)
+            unfinished.rename(workshop / "in" / name)
     for name, subject in _MADE.items():
         if name not in needed:
             continue
@@ -82,11 +82,11 @@ def make_inputs(workshop: Path, subjects: Sequence[Subject]) -> None:
             shutil.rmtree(workshop / "in" / name, ignore_errors=True)
             (workshop / OUT).rename(workshop / "in" / name)
         import_all(modules)
-    kernels({"bezier", "brush"} if commands.MIX in subjects else {"bezier"})  # loaded once, for all that are forked
+    kernels({"bezier", "brush"} if commands.MIX in subjects else {"bezier"})  # loaded once, for all forked processes
 
 
 def _needed(subjects: Sequence[Subject]) -> set[str]:
-    """What some commands read, and what that is made from, and so on."""
+    """Names of the inputs of these commands, and of all inputs from which those are made."""
     own = {name for subject in subjects for name in (*subject.needs, subject.begun) if name is not None}
     makers = [maker for name, maker in _MADE.items() if name in own]
     return own | _needed(makers) if makers else own

@@ -1,4 +1,4 @@
-"""One attempt: a command in a folder of its own, what is done to it, and whether what was promised held."""
+"""One attempt: a command in a folder of its own, what is done to it, and whether its promises held."""
 
 import random
 import shutil
@@ -15,7 +15,7 @@ from tests.chaos.running import FIRST_RUN_S, HUNG, End, Running
 REFUSED, PARTIAL = 2, 3
 _TRACEBACK = "Traceback (most recent call last)"
 _LOST_RANK = "multiprocessing.errors.ChildFailedError"
-_ORPHANS_S = 12.0  # torch looks every five seconds whether a reader's trainer lives
+_ORPHANS_S = 12.0  # a data worker of torch checks every five seconds whether its parent is alive
 
 Breach = Literal["lost", "repeated", "silent", "traceback", "unclear", "hung", "left behind"]
 
@@ -30,7 +30,7 @@ class Broken(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Undisturbed:
-    """A command that nobody disturbed: its exit code, its result, seconds it takes, and system calls it makes."""
+    """An undisturbed run of a command: its exit code, its result, its wall seconds, and counts of its system calls."""
 
     code: int
     result: Result
@@ -39,11 +39,11 @@ class Undisturbed:
 
 
 class Trial:
-    """A command's folder, and everything that is known of what has happened in it.
+    """The folder of a command, and the record of what has happened in it.
 
     Attributes:
-        what: done to it so far, in words, for the record.
-        kills: how many runs were killed at work.
+        what: descriptions of what has been done so far, for the record.
+        kills: number of runs that were killed at work.
     """
 
     def __init__(self, folder: Path, inputs: Path, subject: Subject, undisturbed: Undisturbed, rng: random.Random):
@@ -59,16 +59,16 @@ class Trial:
         self.disk.mkdir()
         if subject.begun is not None:
             shutil.copytree(inputs / subject.begun, self.out)
-        self._given = self._inputs()
+        self._inputs_before = self._inputs()
 
     @property
     def disk(self) -> Path:
-        """What the command writes to."""
+        """The folder that the command writes to."""
         return self.folder / "disk"
 
     @property
     def out(self) -> Path:
-        """The folder that it makes."""
+        """The folder that the command makes."""
         return self.folder / OUT
 
     def start(self, prepare: Callable[[], None] | None = None, *, held: bool = False) -> Running:
@@ -78,15 +78,15 @@ class Trial:
         return run
 
     def run(self, prepare: Callable[[], None] | None = None) -> End:
-        """A run, to its end."""
+        """Run the command to its end."""
         return self.start(prepare).end()
 
     def moment_s(self) -> float:
-        """A moment of an undisturbed run."""
+        """A random moment within the seconds of an undisturbed run."""
         return self.rng.uniform(0.0, self.undisturbed.took_s)
 
     def note_kept(self) -> None:
-        """From here on, what is committed now must stay."""
+        """Note what is committed now: it must stay."""
         if self.out.is_dir():
             self._kept.update(self._still_kept())
 
@@ -94,11 +94,11 @@ class Trial:
         return self.subject.kept(self.out)
 
     def is_right(self, end: End) -> bool:
-        """Whether a run ended as an undisturbed one, with the same result."""
+        """Whether a run ended like an undisturbed one, with the same exit code and result."""
         return end.code == self.undisturbed.code and not self.differences(end)
 
     def differences(self, end: End) -> list[str]:
-        """Names of what is not as in an undisturbed run."""
+        """Names of the parts of the result that differ from those of an undisturbed run."""
         try:
             result = self.result(end)
         except (OSError, ValueError, KeyError) as error:
@@ -107,11 +107,11 @@ class Trial:
         return sorted(name for name in result.keys() | wanted.keys() if result.get(name) != wanted.get(name))
 
     def result(self, end: End) -> Result:
-        """What the command made, or said."""
+        """What the command made, or what it printed if that is its result."""
         return {"said": end.out} if self.subject.tells else self.subject.result(self.out)
 
     def must_be_right(self, end: End, after: str) -> None:
-        """The command ended as if nobody had disturbed it.
+        """Check that the command ended like an undisturbed one.
 
         Raises:
             Broken: if not.
@@ -128,7 +128,7 @@ class Trial:
         self._must_have_kept()
 
     def must_be_honest(self, end: End) -> None:
-        """However it ended: it ended, and not in a traceback; what it refused it said in one line.
+        """Check that the command ended, without a traceback, and with one line of explanation if it refused.
 
         Raises:
             Broken: if not.
@@ -146,7 +146,7 @@ class Trial:
             raise Broken("unclear", f"exit code {end.code}: {(end.out + end.err).strip()[-300:]}")
 
     def lost_a_worker(self, end: End) -> bool:
-        """It says that one of its processes was lost, and ended without the work of that one."""
+        """Whether the command reported the loss of one of its processes, and ended without that one's work."""
         if self.subject.launched:
             return end.code == 1 and _LOST_RANK in end.err
         return end.code == PARTIAL and "worker lost" in end.out
@@ -160,7 +160,7 @@ class Trial:
                 raise Broken("repeated", f"{path} was committed, and made again")
 
     def close(self) -> None:
-        """See that no process is left, and that nothing of the user's was touched.
+        """Check that no process is left, and that the inputs are unchanged.
 
         Raises:
             Broken: if not.
@@ -168,12 +168,12 @@ class Trial:
         for run in self._runs:
             if left := run.left_after(_ORPHANS_S):
                 raise Broken("left behind", f"a process: {left[0][:200]}")
-        if self._inputs() != self._given:
+        if self._inputs() != self._inputs_before:
             raise Broken("lost", "inputs were changed")
 
     def forget_inputs(self) -> None:
-        """The inputs were changed by us: what they are now must stay."""
-        self._given = self._inputs()
+        """Note the inputs as they are now, after the trial itself has changed them: they must stay."""
+        self._inputs_before = self._inputs()
 
     def _inputs(self) -> Result:
         return all_files(self.folder / "in") if (self.folder / "in").exists() else {}
@@ -183,36 +183,36 @@ class Trial:
 def trial(
     folder: Path, inputs: Path, subject: Subject, undisturbed: Undisturbed, rng: random.Random
 ) -> Iterator[Trial]:
-    """A trial in a new folder, which goes when all was well and stays to be looked at when not."""
+    """A trial in a new folder, which is removed if all promises held, and otherwise stays for inspection."""
     shutil.rmtree(folder, ignore_errors=True)
-    one = Trial(folder, inputs, subject, undisturbed, rng)
-    yield one
-    one.close()
+    attempt = Trial(folder, inputs, subject, undisturbed, rng)
+    yield attempt
+    attempt.close()
     shutil.rmtree(folder)
 
 
 def undisturbed(
     folder: Path, inputs: Path, subject: Subject, calls: Callable[[Running], dict[str, int]]
 ) -> Undisturbed:
-    """Run a command twice: the second time its caches are warm, and it must do the same.
+    """Run a command twice: the second time with warm caches, when it must give the same result.
 
     Raises:
-        Broken: if it does not do the same twice, or fails.
+        Broken: if the two results differ, or if a run fails.
     """
     ends = []
     results: list[Result] = []
     for _ in range(2):
         shutil.rmtree(folder, ignore_errors=True)
-        one = Trial(folder, inputs, subject, Undisturbed(code=0, result={}, took_s=0, calls={}), random.Random(0))
-        ends.append(one.start().end(FIRST_RUN_S))
-        one.must_be_honest(ends[-1])
-        results.append(one.result(ends[-1]))
-        one.close()
+        attempt = Trial(folder, inputs, subject, Undisturbed(code=0, result={}, took_s=0, calls={}), random.Random(0))
+        ends.append(attempt.start().end(FIRST_RUN_S))
+        attempt.must_be_honest(ends[-1])
+        results.append(attempt.result(ends[-1]))
+        attempt.close()
     if ends[1].code == REFUSED or ends[0].code != ends[1].code or results[0] != results[1]:
         names = [name for name in results[0] if results[0][name] != results[1].get(name)]
         raise Broken("silent", f"{subject.name} undisturbed: {ends[1].code}, {names[:5]}: {ends[1].err[-500:]}")
     shutil.rmtree(folder, ignore_errors=True)
-    one = Trial(folder, inputs, subject, Undisturbed(code=0, result={}, took_s=0, calls={}), random.Random(0))
-    counted = calls(one.start(held=True))
+    attempt = Trial(folder, inputs, subject, Undisturbed(code=0, result={}, took_s=0, calls={}), random.Random(0))
+    counted = calls(attempt.start(held=True))
     shutil.rmtree(folder)
     return Undisturbed(code=ends[1].code, result=results[1], took_s=ends[1].took_s, calls=counted)

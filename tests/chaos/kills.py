@@ -1,4 +1,4 @@
-"""SIGKILL: of all processes of a command, of the one that was started, or of one of its workers; again and again."""
+"""Repeated SIGKILL to all processes of a command, to its first process, or to one of its workers."""
 
 import os
 import random
@@ -9,8 +9,8 @@ from tests.chaos.judge import Trial
 from tests.chaos.machine import Tracer, can_trace
 from tests.chaos.running import Running
 
-_MOST = 8
-_LAUNCHED_S = 60.0  # what is left of a training
+_MAX_KILLS = 8
+_LAUNCHED_S = 60.0  # the longest time that the ranks of a killed launcher still train
 _CALLS = (
     "openat", "write", "pwrite64", "rename", "fsync", "unlink", "mkdir", "close", "newfstatat", "rmdir", "flock",
     "getdents64", "read", "mmap", "ftruncate",
@@ -18,25 +18,25 @@ _CALLS = (
 
 
 def kill_again_and_again(trial: Trial) -> None:
-    """Kill a command up to eight times, and see the next run end as if none had been.
+    """Kill a command up to eight times, and check that the next run ends like an undisturbed one.
 
     Raises:
         Broken: if it does not.
     """
     ways: list[Callable[[Trial], bool]] = [_kill_all, _kill_all, _kill_first, _kill_worker]
     ways += [_kill_at_call] * 3 if can_trace() else []
-    for _ in range(trial.rng.randint(1, _MOST)):
+    for _ in range(trial.rng.randint(1, _MAX_KILLS)):
         way = trial.rng.choice(ways)
         if not way(trial):
-            break  # it came to its end before, and was looked at
+            break  # the run ended before the kill, and has been judged
     trial.must_be_right(trial.run(), "after " + "; ".join(trial.what))
 
 
 def _count(trial: Trial, run: Running, what: str) -> bool:
-    """Note a kill; a run that ended before must have ended well, and one that says it lost a worker may have.
+    """Note a kill. A run that ended before it must have ended well; one that reports a lost worker counts as killed.
 
     Returns:
-        Whether it was at work.
+        Whether the run was at work.
     """
     end = run.end()
     if trial.lost_a_worker(end):
@@ -60,7 +60,7 @@ def _kill_all(trial: Trial) -> bool:
 
 
 def _kill_first(trial: Trial) -> bool:
-    """Its workers may outlive it for a while, as the next run begins. Those of torchrun go on to their end."""
+    """Kill the first process. Its workers may outlive it into the next run; those of torchrun run to their end."""
     moment_s = trial.moment_s()
     run = trial.start()
     if run.wait_until(moment_s):
@@ -72,7 +72,7 @@ def _kill_first(trial: Trial) -> bool:
 
 
 def _kill_worker(trial: Trial) -> bool:
-    """One that it started; where there is none, itself. It may go on without, or say that one died."""
+    """Kill one worker, or the first process if there is none. The run may continue without it, or report the loss."""
     moment_s = trial.moment_s()
     run = trial.start()
     if not run.wait_until(moment_s):
@@ -92,7 +92,7 @@ def _kill_worker(trial: Trial) -> bool:
 
 
 def _kill_at_call(trial: Trial) -> bool:
-    """At the very moment of a system call, before it has done anything."""
+    """Kill the run on entry to a system call, before the call has had any effect."""
     call, number = random_call(trial.rng, trial.undisturbed.calls, _CALLS)
     run = trial.start(held=True)
     tracer = Tracer(run.pid, f"{call}:signal=SIGKILL:when={number}")
@@ -105,6 +105,6 @@ def _kill_at_call(trial: Trial) -> bool:
 
 
 def random_call(rng: random.Random, counts: dict[str, int], calls: tuple[str, ...]) -> tuple[str, int]:
-    """One of the calls that a command makes, and which of them; of each kind as often as of any other."""
+    """A random kind of system call that a command makes, each equally likely, and the number of one such call."""
     call = rng.choice([call for call in calls if counts.get(call)] or calls)
     return call, rng.randint(1, counts.get(call, 1))

@@ -1,4 +1,4 @@
-"""What is done to the machine under a run. All of it is undone with the run, or by a context."""
+"""Changes to the machine during a run. Each is undone at the end of the run, or by its context manager."""
 
 import ctypes
 import os
@@ -16,7 +16,7 @@ from tests.chaos.running import on_busy_machine
 _NEW_MOUNTS = 0x00020000
 _RDONLY, _REMOUNT, _BIND, _REC, _PRIVATE = 1, 32, 4096, 16384, 1 << 18
 _CAPABILITIES_3 = 0x20080522
-_PAST_PERMISSIONS = 0b111111  # chown, dac_override, dac_read_search, fowner and others: what root may and others not
+_BYPASS_PERMISSIONS = 0b111111  # chown, dac_override, dac_read_search, fowner and others, which only root has
 
 _PAGE = 4096
 
@@ -29,7 +29,7 @@ def _checked(result: int) -> None:
 
 
 def can_mount() -> bool:
-    """Whether this process may."""
+    """Whether this process may mount file systems."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -46,19 +46,19 @@ def can_trace() -> bool:
 
 
 def own_mounts() -> None:
-    """What is mounted from here on is seen by this process and its children alone."""
+    """Hide later mounts of this process from all processes but itself and its children."""
     _checked(_libc.unshare(_NEW_MOUNTS))
     _checked(_libc.mount(None, b"/", None, _REC | _PRIVATE, None))
 
 
 def without_shared_memory() -> None:
-    """/dev/shm can no longer be written."""
+    """Make /dev/shm read-only for this process."""
     own_mounts()
     _checked(_libc.mount(b"none", b"/dev/shm", b"tmpfs", _RDONLY, b"size=4k"))
 
 
 def read_only(folder: Path) -> None:
-    """A folder is mounted read-only for this process."""
+    """Mount a folder read-only for this process."""
     own_mounts()
     name = str(folder.resolve()).encode()
     _checked(_libc.mount(name, name, None, _BIND, None))
@@ -66,53 +66,53 @@ def read_only(folder: Path) -> None:
 
 
 def obey_permissions() -> None:
-    """Root is bound by the permissions of files as anybody is."""
+    """Give up root's right to bypass the permissions of files."""
     if os.getuid():
         return
     header, sets = struct.pack("<Ii", _CAPABILITIES_3, 0), (ctypes.c_uint32 * 6)()
     _checked(_libc.capget(header, sets))
-    for word in (0, 1):  # effective and permitted
-        sets[word] &= ~_PAST_PERMISSIONS
+    for index in (0, 1):  # effective and permitted
+        sets[index] &= ~_BYPASS_PERMISSIONS
     _checked(_libc.capset(header, sets))
 
 
 def few_handles(count: int) -> None:
-    """No more than so many files are open at once."""
+    """Limit the number of open files of this process to `count`."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))
 
 
 def short_files(num_bytes: int) -> None:
-    """No file grows longer."""
+    """Limit files that this process writes to `num_bytes`."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, num_bytes))
 
 
 @contextmanager
 def small_disk(folder: Path, num_bytes: int) -> Iterator[None]:
-    """A disk with so many free bytes in place of a folder; what is on it is kept in the folder afterwards."""
-    before, kept = folder.with_name("before"), folder.with_name("kept")
+    """Mount a disk with about `num_bytes` free bytes in place of a folder; its files are in the folder afterwards."""
+    before, after = folder.with_name("before"), folder.with_name("kept")
     folder.rename(before)
     folder.mkdir()
-    taken = sum(-(-path.stat().st_size // _PAGE) * _PAGE for path in before.rglob("*") if path.is_file())
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={taken + max(_PAGE, num_bytes)}", "tmpfs", folder], check=True)
+    used = sum(-(-path.stat().st_size // _PAGE) * _PAGE for path in before.rglob("*") if path.is_file())
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={used + max(_PAGE, num_bytes)}", "tmpfs", folder], check=True)
     try:
         shutil.copytree(before, folder, dirs_exist_ok=True)
         yield
-        shutil.copytree(folder, kept, symlinks=True)
+        shutil.copytree(folder, after, symlinks=True)
     finally:
         subprocess.run(["umount", "-l", folder], check=True)
     shutil.rmtree(before)
     folder.rmdir()
-    kept.rename(folder)
+    after.rename(folder)
 
 
 class Tracer:
-    """strace on a held process and all that it starts.
+    """Traces a held process and all its descendants with strace.
 
     Args:
         pid: the process.
-        inject: in strace's words, what happens to which call: `fsync:signal=SIGKILL:when=3`.
-        path: only calls on this file count.
-        count: where to write how often each call was made, instead of injecting.
+        inject: what happens to which call, in strace's syntax: `fsync:signal=SIGKILL:when=3`.
+        path: count only calls on this file.
+        count: file to which the number of each call is written, instead of an injection.
     """
 
     def __init__(self, pid: int, inject: str | None = None, path: Path | None = None, count: Path | None = None):
@@ -127,12 +127,12 @@ class Tracer:
             time.sleep(0.002)
 
     def wait(self) -> None:
-        """Until all that it traces has ended."""
+        """Wait until all traced processes have ended."""
         self._strace.wait(on_busy_machine(60))
 
 
 def call_counts(table: Path) -> dict[str, int]:
-    """Call -> how often, of what `strace -c` wrote."""
+    """System call -> number of calls, from the table that `strace -c` wrote."""
     counts = {}
     for line in table.read_text().splitlines():
         columns = line.split()

@@ -1,4 +1,4 @@
-"""What a run left that must be the same however it came about, and what of it must never be made again."""
+"""The parts of a run's output that must be the same after any interruption, and files that must never be made again."""
 
 import json
 import re
@@ -13,16 +13,16 @@ from training.data.manifest import manifest_path, tar_path
 Result = Mapping[str, object]
 """Name -> bytes or plain values."""
 Kept = Mapping[str, tuple[int, int]]
-"""File that is committed -> its inode and when it was written."""
+"""Committed file -> its inode and the time when it was written."""
 
 
 def all_files(out: Path) -> Result:
-    """Every file."""
+    """Every file, by name."""
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
 
 
 def dataset(out: Path) -> Result:
-    """All but what tells of the run: timings, and seconds in the table."""
+    """Every file of a data set, without what differs between runs: timings, and seconds in the table."""
     return {
         name: _rows(data) if name.endswith(".parquet") and isinstance(data, bytes) else data
         for name, data in all_files(out).items()
@@ -31,7 +31,7 @@ def dataset(out: Path) -> Result:
 
 
 def _rows(table: bytes) -> list[dict[str, object]]:
-    """Of a `samples.parquet`, read without a thread, for this process must have none."""
+    """The rows of a `samples.parquet`, read without threads, since this process must have none to be forked."""
     file = pq.ParquetFile(pa.BufferReader(table), pre_buffer=False)
     return [dict(row) for row in file.read(use_threads=False).drop_columns(["seconds"]).to_pylist()]
 
@@ -42,7 +42,7 @@ def page(out: Path) -> Result:
 
 
 def training(out: Path) -> Result:
-    """Weights with their run card, samples, the newest checkpoint, and what was measured besides speed."""
+    """Weights with their run card, samples, the newest checkpoint, and logged values other than speed."""
     checkpoint = max((out / "checkpoints").glob("step-*"))
     lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     learned = [
@@ -50,7 +50,7 @@ def training(out: Path) -> Result:
         for line in lines
     ]
     facts = json.loads((checkpoint / "checkpoint.json").read_text())
-    del facts["log"]  # a hash of what was measured of speed as well
+    del facts["log"]  # a hash that includes measured speed
     return {
         "run.json": (out / "run.json").read_bytes(),
         "log": learned,
@@ -61,24 +61,24 @@ def training(out: Path) -> Result:
 
 
 def without_ids(out: Path) -> Result:
-    """Every file, without the names that a library draws for the parts of some."""
+    """Every file, without the random ids that a library writes into some."""
     ids = re.compile(rb'^ *"(__)?id(__)?": ".*",?\n', re.MULTILINE)
     return {name: ids.sub(b"", data) for name, data in all_files(out).items() if isinstance(data, bytes)}
 
 
 def nothing_kept(out: Path) -> Kept:
-    """Of commands that are whole or absent."""
+    """Nothing, for commands whose output is either complete or absent."""
     return {}
 
 
 def kept_shards(out: Path) -> Kept:
-    """Shards with a manifest."""
+    """The files of shards that have a manifest."""
     names = [path.stem for path in (out / "shards").glob("[!.]*.json")]
     return _identities([path(out, name) for name in names for path in (tar_path, manifest_path)])
 
 
 def kept_paintings(out: Path) -> Kept:
-    """Processes with a report."""
+    """The files of processes that have a report."""
     reports = [path for path in out.glob("*/report.json") if not (path.parent / ".painting.json").exists()]
     return _identities([path for report in reports for path in report.parent.rglob("*") if path.is_file()])
 

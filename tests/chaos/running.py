@@ -1,4 +1,4 @@
-"""A command in a forked process of its own session. Modules are imported once, by the process that forks."""
+"""Runs a command in a forked process with its own session. The parent imports modules once, before it forks."""
 
 import atexit
 import ctypes
@@ -18,17 +18,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _MARK = "PROCESS_PAINTER_CHAOS_RUN"
-_SUBREAPER = 36  # of prctl: processes whose parent was killed become ours
+_SUBREAPER = 36  # option of prctl: orphaned descendants become children of this process
 _PATIENCE_S = 120.0
 FIRST_RUN_S = 1200.0
-"""Patience with a run that may have to compile kernels."""
+"""Seconds to wait for a run that may have to compile kernels."""
 HUNG = -1000
 _runs: set[int] = set()
-"""Processes of runs whose end nobody has waited for."""
+"""Ids of the processes of runs that have not been waited for."""
 
 
 def on_busy_machine(seconds: float) -> float:
-    """How long to wait for what takes so many seconds where nothing else runs."""
+    """Seconds to wait for work that takes `seconds` on an idle machine."""
     return seconds * max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0)))
 
 
@@ -37,8 +37,8 @@ class End:
     """How a run ended.
 
     Attributes:
-        code: exit code; the negative number of the signal that killed it; `HUNG` when it had to be killed.
-        out, err: what it said.
+        code: exit code; the negative number of the signal that ended it; or `HUNG` if it took too long and was killed.
+        out, err: what it printed to stdout and stderr.
         took_s: wall seconds.
     """
 
@@ -49,18 +49,19 @@ class End:
 
     @property
     def killed(self) -> bool:
-        """A signal ended it."""
+        """Whether SIGKILL ended it."""
         return self.code == -signal.SIGKILL
 
 
 class Running:
-    """A command that runs now.
+    """A command that is running.
 
     Args:
-        words: module and arguments.
+        overrides: module and arguments.
         folder: where it runs.
         prepare: called in the new process before the command begins.
-        held: wait for `begin` before the command begins.
+        held: whether the command waits for `begin`.
+        modules: file to which the names of all imported modules are written at its end.
     """
 
     def __init__(
@@ -72,9 +73,9 @@ class Running:
         held: bool = False,
         modules: Path | None = None,
     ) -> None:
-        self._mark, self._said = uuid.uuid4().hex, folder / "said"
-        self._said.mkdir(exist_ok=True)
-        self._files = [self._said / f"{self._mark}.{name}" for name in ("out", "err")]
+        self._mark, self._output_folder = uuid.uuid4().hex, folder / "said"
+        self._output_folder.mkdir(exist_ok=True)
+        self._files = [self._output_folder / f"{self._mark}.{name}" for name in ("out", "err")]
         gate, self._gate = os.pipe()
         self.started = time.monotonic()
         _refuse_threads()
@@ -101,7 +102,7 @@ class Running:
         gate: int,
         modules: Path | None,
     ) -> None:
-        """Never returns."""
+        """Run the command in the forked process; never returns."""
         code = 1
         try:
             os.setsid()
@@ -130,7 +131,7 @@ class Running:
             os._exit(code)
 
     def is_going(self) -> bool:
-        """It has not ended yet."""
+        """Whether it is still running."""
         if self._status is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
@@ -140,7 +141,7 @@ class Running:
         return self._status is None
 
     def processes(self) -> list[int]:
-        """All of it that lives, whatever parent it has now; the one that was started first is `pid`."""
+        """Ids of all living processes of the run, whatever their parents are now; `pid` is the first of them."""
         return [pid for pid in _living() if _session(pid) == self.pid or self._marked(pid)]
 
     def _marked(self, pid: int) -> bool:
@@ -150,7 +151,7 @@ class Running:
             return False
 
     def wait_until(self, moment_s: float) -> bool:
-        """Wait until so many seconds after it began; False if it ended before."""
+        """Wait until `moment_s` seconds after its start; False if it ended before."""
         while self.is_going():
             left_s = self.started + moment_s - time.monotonic()
             if left_s <= 0:
@@ -159,7 +160,7 @@ class Running:
         return False
 
     def kinds(self) -> dict[str, list[int]]:
-        """Name of a process -> those that it started itself or through others: `ray::render_shard`, `raylet`."""
+        """Process name -> ids of its descendants with that name, such as `ray::render_shard` or `raylet`."""
         kinds: dict[str, list[int]] = {}
         for pid in self.processes():
             if pid != self.pid:
@@ -173,7 +174,7 @@ class Running:
                 os.kill(pid, number)
 
     def end(self, patience_s: float = _PATIENCE_S) -> End:
-        """Wait for its end; after so many seconds, or more on a busy machine, it counts as hung."""
+        """Wait for its end; after `patience_s`, or longer on a busy machine, it is killed and counts as hung."""
         while self.is_going():
             if time.monotonic() - self.started > on_busy_machine(patience_s):
                 self.signal(signal.SIGKILL)
@@ -189,7 +190,7 @@ class Running:
         return End(code=code, out=out, err=err, took_s=self.took_s)
 
     def left_after(self, seconds: float) -> list[str]:
-        """Command lines of what still lives after so many seconds, or more on a busy machine; it is then killed."""
+        """Kill what is alive after `seconds`, or longer on a busy machine; returns its command lines, without Ray's."""
         start = time.monotonic()
         while left := self.processes():
             if time.monotonic() - start > on_busy_machine(seconds):
@@ -204,7 +205,7 @@ class Running:
 
 
 def _outcome(overrides: Sequence[str]) -> int:
-    """Be `python -m WORDS`; returns the exit code."""
+    """Run `python -m MODULE ARGUMENTS` in this process; returns the exit code."""
     module, *arguments = overrides
     sys.argv = [module, *arguments]
     warnings.filterwarnings("ignore", message=".*found in sys.modules.*", category=RuntimeWarning)
@@ -219,7 +220,7 @@ def _outcome(overrides: Sequence[str]) -> int:
 
 
 def import_all(modules: Path) -> None:
-    """Import what a command had imported at its end."""
+    """Import the modules that a command had imported at its end."""
     for name in modules.read_text().split():
         if name not in sys.modules and "__main__" not in name:
             with suppress(Exception):
@@ -227,14 +228,14 @@ def import_all(modules: Path) -> None:
 
 
 def _refuse_threads() -> None:
-    """A lock that another thread holds is held for ever in a forked process."""
+    """Refuse to fork a process with threads: a lock held by another thread is never released in the child."""
     names = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
     if others := [name for name in names if not name.startswith("jemalloc")][1:]:
         raise RuntimeError(f"a process with threads cannot be forked: {others}")
 
 
 def adopt_orphans() -> None:
-    """Processes whose parents are killed become children of this one, which can then see them end."""
+    """Make processes whose parents are killed children of this one, which can then wait for their end."""
     ctypes.CDLL(None, use_errno=True).prctl(_SUBREAPER, 1, 0, 0, 0)
 
 
@@ -243,7 +244,7 @@ def _living() -> list[int]:
 
 
 def _session(pid: int) -> int:
-    """0 of what has ended."""
+    """Session id of a process; 0 if the process has ended."""
     try:
         state, _, _, session = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:4]
     except OSError:
@@ -266,7 +267,7 @@ def _name(pid: int) -> str:
 
 
 def _reap() -> None:
-    """Let go of orphans that have ended; runs are waited for by themselves."""
+    """Reap adopted orphans that have ended, but not the processes of runs, which `Running` waits for."""
     for pid in _living():
         with suppress(OSError):
             state, parent, _ = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split(maxsplit=2)

@@ -1,4 +1,4 @@
-"""The attempts so far, one JSON object a line, and the table that is made of them."""
+"""Reads and writes attempts, one JSON object a line, and makes a table of them."""
 
 import json
 from collections import Counter
@@ -11,16 +11,16 @@ SOUND = "sound"
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """What was tried, and what came of it.
+    """An attempt and its outcome.
 
     Attributes:
-        name: `kill-17`; with the seed, all that chance decided.
-        seed: of the series.
-        command, fault: what was done to what.
-        what: the same in detail.
-        kills: how many runs were killed at work in it.
+        name: such as `kill-17`; with the seed it determines all random choices.
+        seed: seed of the series.
+        command, fault: the command, and what was done to it.
+        what: details of what was done.
+        kills: number of runs that were killed at work.
         outcome: `sound`, or the promise that did not hold.
-        why: what was seen, where it did not hold.
+        why: the observation, if a promise did not hold.
         took_s: wall seconds.
     """
 
@@ -36,20 +36,20 @@ class Attempt:
 
 
 def read_attempts(path: Path) -> list[Attempt]:
-    """What was written, of each attempt the last time that it was made."""
+    """The attempts of a file; of an attempt that was made several times, the last one."""
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
     attempts = [Attempt(**json.loads(line)) for line in lines if line.endswith("\n")]
     return list({attempt.name: attempt for attempt in attempts}.values())
 
 
 def add_attempt(path: Path, attempt: Attempt) -> None:
-    """Add one."""
+    """Append an attempt to a file."""
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(asdict(attempt)) + "\n")
 
 
 def table(attempts: Sequence[Attempt]) -> str:
-    """Kills by command, faults by kind, and what did not hold."""
+    """A text table of kills by command, faults by kind, and promises that did not hold."""
     kills = [attempt for attempt in attempts if attempt.fault == "kill"]
     faults = [attempt for attempt in attempts if attempt.fault != "kill"]
     parts = [
@@ -77,8 +77,8 @@ def _rows(head: Sequence[str], attempts: Iterable[Attempt], by: Callable[[Attemp
     for attempt in attempts:
         groups.setdefault(by(attempt), []).append(attempt)
     rows = [
-        (name, len(some), sum(one.kills for one in some), sum(one.outcome != SOUND for one in some))
-        for name, some in sorted(groups.items())
+        (name, len(group), sum(attempt.kills for attempt in group), sum(attempt.outcome != SOUND for attempt in group))
+        for name, group in sorted(groups.items())
     ]
     if not rows:
         return ""

@@ -1,4 +1,4 @@
-"""The judge sees every broken promise; and a few kills and faults, of which `make chaos` has thousands."""
+"""The judge detects every broken promise, and a few kills and faults break none; `make chaos` tries thousands."""
 
 import json
 import os
@@ -56,7 +56,7 @@ print(json.dumps(seen))
 
 
 def _python(*overrides: str) -> "subprocess.CompletedProcess[str]":
-    """In a process of its own, which has no threads and can be forked."""
+    """Run code in a process of its own, which has no threads and can therefore be forked."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(
         [sys.executable, *overrides], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240

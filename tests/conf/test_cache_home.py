@@ -1,4 +1,4 @@
-"""Where caches are: of users with a home, with a place of their own choice, and with neither."""
+"""The place of caches for users with a home, with a folder of their own choice, and with neither."""
 
 import os
 import pwd
@@ -31,7 +31,7 @@ def unknown(number: int) -> pwd.struct_passwd:
 
 @pytest.fixture
 def without_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder in which temporary folders are, for a user without a home."""
+    """Give the user no home; returns the folder for temporary folders."""
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.delenv("HOME", raising=False)
     monkeypatch.setattr(pwd, "getpwuid", unknown)

@@ -1,4 +1,4 @@
-"""The edge of every command: words in; help, one-line errors, a summary and an exit code out."""
+"""The outer interface of every command: arguments, help, one-line errors, a summary and an exit code."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""From words to typed configuration."""
+"""Command-line overrides become a typed configuration."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A default is said once: where a dataclass has one beside the YAML, both agree; and every key has a line of help."""
+"""Defaults of dataclasses and of YAML files agree, and every key has a line of help."""
 
 import contextlib
 import dataclasses
@@ -72,7 +72,7 @@ class Stated:
 
 @pytest.fixture(scope="module")
 def fields_in_yaml() -> dict[type, list[Stated]]:
-    """Every dataclass that a command makes, with every choice of every group, and what the YAML gave it."""
+    """Every dataclass that a command makes, with every choice of every group, and its values from YAML."""
     stated: dict[type, list[Stated]] = {}
     make = composing.typed
     context = ""

@@ -1,4 +1,4 @@
-"""What a CPU computes slowly is said."""
+"""Users are told what is slow on a CPU."""
 
 import pytest
 import torch

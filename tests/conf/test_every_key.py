@@ -1,4 +1,4 @@
-"""What no key of any command lets through: `nan` and `inf`, text that is not UTF-8, numbers too long to read."""
+"""Every key of every command refuses `nan` and `inf`, text that is not UTF-8, and numbers too long to read."""
 
 import dataclasses
 import math
@@ -66,7 +66,7 @@ def test_all_commands_are_looked_at() -> None:
 
 
 def configured(command: str, *words: str) -> Any:
-    """The typed configuration of a command with more words; None where it is refused in one line."""
+    """The typed configuration of a command with more overrides; None if it is refused in one line."""
     name, *base = command.split()
     configure, _ = CONFIGURED[name]
     try:
@@ -88,7 +88,7 @@ def words_for(command: str, text: str) -> Iterator[str]:
 
 
 def numbers(value: Any) -> Iterator[float]:
-    """Every number with a fraction that stands somewhere in a configuration."""
+    """All floating-point numbers in a configuration, at any depth."""
     if dataclasses.is_dataclass(value):
         inside: Iterable[Any] = (getattr(value, field.name) for field in dataclasses.fields(value))
     elif isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""What a user is told about a key that does not exist."""
+"""The message for a key that does not exist."""
 
 import pytest
 

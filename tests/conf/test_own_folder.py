@@ -1,4 +1,4 @@
-"""A user's own YAML files beside those that come along: `--config-dir FOLDER`."""
+"""A user's own YAML files beside those of the package: `--config-dir FOLDER`."""
 
 from pathlib import Path
 from typing import Any

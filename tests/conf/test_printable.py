@@ -1,4 +1,4 @@
-"""What of a text may be shown or kept: the characters and the values, one by one."""
+"""The characters and values of a text that may be shown or stored."""
 
 import pytest
 

@@ -106,7 +106,7 @@ VALUES = st.one_of(_TEXT, _SHELL_LIKE, _PATH_LIKE, st.sampled_from(AWKWARD))
 
 
 def _is_said_otherwise(text: str) -> bool:
-    """Whether a value is plainly null, or stands in quotes of its own."""
+    """Whether a value is plain null, or is in quotes of its own."""
     return text == "null" or (len(text) > 1 and text[0] in "'\"" and text[-1] == text[0])
 
 

@@ -24,17 +24,17 @@ from pathlib import Path
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 _MEMORY_BYTES = 3 * 2**30
-_ROUND = 200  # examples after which the clock is looked at
-_KEPT = Path("outputs/fuzz")
+_ROUND = 200  # examples between two looks at the clock
+_FAILED_FILES = Path("outputs/fuzz")
 
 
 def _fuzz(name: str, seconds: float, first_seed: int) -> int:
-    """One target, here; returns the exit code."""
+    """Fuzz one target in this process; returns the exit code."""
     from tests.fuzz.targets import TARGETS
 
-    target, tried, trying = TARGETS[name], 0, b""
+    target, num_tried, current = TARGETS[name], 0, b""
     target.prepare()
-    in_work = _KEPT / f"{name}.last"
+    current_file = _FAILED_FILES / f"{name}.last"
     resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY_BYTES, _MEMORY_BYTES))
     end = time.monotonic() + seconds
     for number in range(first_seed, first_seed + 1_000_000):
@@ -46,9 +46,9 @@ def _fuzz(name: str, seconds: float, first_seed: int) -> int:
         )  # fmt: skip
         @given(target.files())
         def one_round(data: bytes) -> None:
-            nonlocal tried, trying
-            tried, trying = tried + 1, data
-            in_work.write_bytes(data)  # for a crash that nobody lives to tell
+            nonlocal num_tried, current
+            num_tried, current = num_tried + 1, data
+            current_file.write_bytes(data)  # so that the file is there after a crash of the process
             target.stands(data)
 
         try:
@@ -56,29 +56,29 @@ def _fuzz(name: str, seconds: float, first_seed: int) -> int:
                 warnings.simplefilter("ignore")
                 one_round()
         except BaseException as error:
-            kept = _KEPT / f"{name}-{hashlib.sha256(trying).hexdigest()[:12]}.bin"
-            kept.write_bytes(trying)
+            failed_file = _FAILED_FILES / f"{name}-{hashlib.sha256(current).hexdigest()[:12]}.bin"
+            failed_file.write_bytes(current)
             print("".join(traceback.format_tb(error.__traceback__)[-8:]))
             reason = " ".join(str(error).split())[:300]
-            print(f"{name}: FAILED with FUZZ_SEED={number} after {tried} files: {type(error).__name__} ({reason})")
-            print(f"kept: {kept}", flush=True)
+            print(f"{name}: FAILED with FUZZ_SEED={number} after {num_tried} files: {type(error).__name__} ({reason})")
+            print(f"kept: {failed_file}", flush=True)
             return 1
         if time.monotonic() > end:
-            in_work.unlink(missing_ok=True)
-            print(f"{name}: {tried} files, seeds {first_seed} to {number}", flush=True)
+            current_file.unlink(missing_ok=True)
+            print(f"{name}: {num_tried} files, seeds {first_seed} to {number}", flush=True)
             return 0
     return 0
 
 
 def main(names: list[str]) -> int:
-    """All targets that are named, or all, one after the other."""
+    """Fuzz the named targets, or all, one after the other."""
     from tests.fuzz.targets import TARGETS
 
     chosen = names or sorted(TARGETS)
     seconds = float(os.environ.get("FUZZ_SECONDS", "600")) / len(chosen)
     first_seed = int(os.environ.get("FUZZ_SEED") or random.SystemRandom().randrange(2**31))
     print(f"{len(chosen)} targets, {seconds:.0f} s each, FUZZ_SEED={first_seed}", flush=True)
-    _KEPT.mkdir(parents=True, exist_ok=True)
+    _FAILED_FILES.mkdir(parents=True, exist_ok=True)
     failed = []
     for name in chosen:
         command = [
@@ -92,11 +92,11 @@ def main(names: list[str]) -> int:
             str(seconds),
             str(first_seed),
         ]
-        done = subprocess.run(command, stderr=subprocess.PIPE, check=False)
-        if done.returncode:
-            if done.returncode < 0:  # a crash: faulthandler says where
-                sys.stderr.write(done.stderr.decode(errors="replace")[-6000:])
-                print(f"{name}: exit code {done.returncode}; the file is {_KEPT / name}.last", flush=True)
+        completed = subprocess.run(command, stderr=subprocess.PIPE, check=False)
+        if completed.returncode:
+            if completed.returncode < 0:  # a crash: faulthandler says where
+                sys.stderr.write(completed.stderr.decode(errors="replace")[-6000:])
+                print(f"{name}: exit code {completed.returncode}; the file is {_FAILED_FILES / name}.last", flush=True)
             failed.append(name)
     print(f"failed: {', '.join(failed)}" if failed else "all stand", flush=True)
     return 1 if failed else 0

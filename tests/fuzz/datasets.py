@@ -1,4 +1,4 @@
-"""Readers of data sets: programs, sequences, and forged data sets all of whose hashes fit."""
+"""Readers of data sets: programs, sequences, and forged data sets in which all hashes are correct."""
 
 import hashlib
 import io
@@ -56,16 +56,16 @@ def program_arrays(family: str) -> dict[str, NDArray[Any]]:
     if family == "agent":
         strokes[:, 13:] = (0, 0, 1)
     mark = rng.integers(0, 256, (2, 6, 8), np.uint8)
-    beside = {"brush_cover": mark, "brush_relief": mark, "density": np.float32(0), "relief": np.float32(0.2)}
+    family_arrays = {"brush_cover": mark, "brush_relief": mark, "density": np.float32(0), "relief": np.float32(0.2)}
     if family == "region":
         strokes = np.array([(0, 0.5), (0, 1.0)], "<f4")
         blank = cv2.imencode(".png", np.zeros(_SIDES, np.uint8))[1].ravel()
-        beside = {"labels": blank, "picture": blank, "fill": np.array("wash")}
+        family_arrays = {"labels": blank, "picture": blank, "fill": np.array("wash")}
     elif family not in ("brush", "studio"):
-        beside = {"labels": np.frombuffer(labels, np.uint8)}
+        family_arrays = {"labels": np.frombuffer(labels, np.uint8)}
     return {
-        "family": np.array(family), "strokes": strokes, "canvas": np.ones(3, "<f4"),
-        "size_px": np.array(_SIDES, "<i4"), **{f"family_{name}": np.asarray(array) for name, array in beside.items()},
+        "family": np.array(family), "strokes": strokes, "canvas": np.ones(3, "<f4"), "size_px": np.array(_SIDES, "<i4"),
+        **{f"family_{name}": np.asarray(array) for name, array in family_arrays.items()},
     }  # fmt: skip
 
 
@@ -85,7 +85,7 @@ def _programs(draw: DrawFn) -> bytes:
 
 
 def _compile() -> None:
-    """Replay a sound program of each family."""
+    """Compile the kernels, by replaying a sound program of each family."""
     for family in _COLUMNS:
         _replay(npz(program_arrays(family)), Path())
 
@@ -129,7 +129,7 @@ def _plain(data: bytes) -> dict[str, Any]:
 
 @st.composite
 def _forged(draw: DrawFn) -> bytes:
-    """A data set with its card or a manifest changed, sealed again, as a document of all its JSON files."""
+    """A document with all JSON files of a data set, of which one or two are changed; the reader seals them again."""
     documents = {name: _plain(data) for name, data in _small_files().items() if name.endswith(".json")}
     for name in draw(st.lists(st.sampled_from(sorted(documents)), min_size=1, max_size=2, unique=True)):
         changed = draw(mutated_value(documents[name]))
@@ -138,7 +138,7 @@ def _forged(draw: DrawFn) -> bytes:
 
 
 def _read_dataset(data: bytes, folder: Path) -> None:
-    """Every command that reads one."""
+    """Write the data set, and run every command that reads one."""
     root = folder / "data"
     for name, content in _small_files().items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Hostile bytes: sound files with a few things changed, so that they get past the first check of whoever reads them."""
+"""Hostile bytes: sound files with a few changes, so that they pass the first check of a reader."""
 
 import copy
 import io
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 from numpy.typing import NDArray
 
-_TELLING = tuple(
+_BOUNDARY_NUMBERS = tuple(
     struct.pack(order + kind, value)
     for order in "<>"
     for kind, values in {"I": (0, 1, 2**31 - 1, 2**31, 2**32 - 1), "Q": (0, 2**40, 2**63, 2**64 - 1)}.items()
@@ -30,7 +30,7 @@ _ODD_VALUES: tuple[Any, ...] = (
 
 @st.composite
 def mutated(draw: DrawFn, corpus: Sequence[bytes]) -> bytes:
-    """One of some files, with up to six places changed, cut, doubled or mixed with another."""
+    """One file of a corpus, changed, cut, doubled or mixed with another file in up to six places."""
     data = bytearray(draw(st.sampled_from(list(corpus))))
     for _ in range(draw(st.integers(0, 6))):
         at, length = draw(st.integers(0, max(0, len(data) - 1))), draw(st.sampled_from((1, 2, 4, 16, 100, 1000)))
@@ -38,7 +38,7 @@ def mutated(draw: DrawFn, corpus: Sequence[bytes]) -> bytes:
         if change == "bit" and data:
             data[at] ^= 1 << draw(st.integers(0, 7))
         elif change == "number":
-            number = draw(st.sampled_from(_TELLING))
+            number = draw(st.sampled_from(_BOUNDARY_NUMBERS))
             data[at : at + len(number)] = number
         elif change == "noise":
             data[at:at] = draw(st.binary(max_size=16))
@@ -56,21 +56,21 @@ def mutated(draw: DrawFn, corpus: Sequence[bytes]) -> bytes:
 
 @st.composite
 def mutated_png(draw: DrawFn, corpus: Sequence[bytes]) -> bytes:
-    """The same of PNGs, with checksums that fit what stands there now: decoders look no further when they do not."""
+    """The same for PNGs, with corrected checksums, because decoders stop at a wrong one."""
     data = draw(mutated(corpus))
-    fitting, at = bytearray(data), 8
-    while at + 12 <= len(fitting):
-        end = at + 8 + struct.unpack_from(">I", fitting, at)[0]
-        if end + 4 > len(fitting):
+    repaired, at = bytearray(data), 8
+    while at + 12 <= len(repaired):
+        end = at + 8 + struct.unpack_from(">I", repaired, at)[0]
+        if end + 4 > len(repaired):
             break
-        struct.pack_into(">I", fitting, end, zlib.crc32(fitting[at + 4 : end]))
+        struct.pack_into(">I", repaired, end, zlib.crc32(repaired[at + 4 : end]))
         at = end + 4
-    return bytes(fitting)
+    return bytes(repaired)
 
 
 @st.composite
 def mutated_value(draw: DrawFn, value: Any) -> Any:
-    """A JSON value with one to three of its parts, however deep, replaced, gone, or in another's place."""
+    """A JSON value in which one to three parts, at any depth, are replaced, removed or nested in a list."""
     root = {"": json.loads(json.dumps(value))}
     for _ in range(draw(st.integers(1, 3))):
         holder: Any = root
@@ -90,13 +90,13 @@ def mutated_value(draw: DrawFn, value: Any) -> Any:
 
 
 def document(value: Any) -> bytes:
-    """JSON as Python writes it: NaN, lone halves of characters and numbers of any length included."""
+    """JSON as Python writes it, which may have NaN, lone surrogates and numbers of any length."""
     return json.dumps(value).encode()
 
 
 @st.composite
 def mutated_document(draw: DrawFn, value: Any) -> bytes:
-    """A JSON document with parts changed, or bytes, or so deep that parsers fall."""
+    """A JSON document with changed parts, with changed bytes, or so deep that parsers may overflow."""
     changed = document(draw(mutated_value(value)))
     how = draw(st.sampled_from(("value", "value", "value", "bytes", "deep")))
     if how == "bytes":
@@ -106,7 +106,7 @@ def mutated_document(draw: DrawFn, value: Any) -> bytes:
 
 
 def odd_arrays() -> SearchStrategy[NDArray[Any]]:
-    """Arrays of all kinds and shapes that a `.npy` can hold, whatever the reader expects; none larger than 100 kB."""
+    """Arrays of all dtypes and shapes that a `.npy` can hold, whatever the reader expects; none larger than 100 kB."""
     shapes = st.lists(st.sampled_from((0, 1, 2, 3, 13, 18, 48)), max_size=3).map(tuple)
     kinds = st.sampled_from(
         ("<f4", ">f4", "<f8", "<f2", "<i4", "<i8", "|u1", "|b1", "<c8", "<U4", "|S3", "|V2", "<M8[s]")
@@ -124,7 +124,7 @@ def odd_arrays() -> SearchStrategy[NDArray[Any]]:
 
 
 def npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """As `numpy.savez` writes it."""
+    """The bytes that `numpy.savez` writes."""
     buffer = io.BytesIO()
     named: dict[str, Any] = dict(arrays)
     np.savez(buffer, **named)
@@ -132,7 +132,7 @@ def npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
 
 
 def tar(members: Sequence[tuple[str, bytes]], changes: Mapping[int, tuple[slice, bytes]] | None = None) -> bytes:
-    """A tar; of the headers of some members, by number, fields are overwritten and the checksum fits all the same."""
+    """A tar, in which `changes` overwrites header fields of members, by number; the checksums are corrected."""
     blocks = []
     for number, (name, data) in enumerate(members):
         info = tarfile.TarInfo(name)
@@ -148,6 +148,6 @@ def tar(members: Sequence[tuple[str, bytes]], changes: Mapping[int, tuple[slice,
 
 
 def safetensors(header: Any, data: bytes) -> bytes:
-    """A safetensors file with whatever header."""
+    """A safetensors file with any header."""
     text = header if isinstance(header, bytes) else document(header)
     return struct.pack("<Q", len(text)) + text + data

@@ -26,19 +26,19 @@ _VIDEOS = {"mp4": "mpeg4", "matroska": "mpeg4", "avi": "mjpeg", "mpegts": "mpeg2
 
 @cache
 def pictures() -> dict[str, bytes]:
-    """One small picture of each kind that is read, with all that stands beside pixels."""
+    """One small picture of each kind that can be read, with metadata where the format has it."""
     rgba = Image.fromarray(_PIXELS)
     rgb, exif, profile = rgba.convert("RGB"), Image.Exif(), ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
     exif[0x0112] = 6
-    beside: dict[str, Any] = {"exif": exif, "icc_profile": profile.tobytes()}
+    metadata: dict[str, Any] = {"exif": exif, "icc_profile": profile.tobytes()}
     return {
-        "png": _saved(rgba, "PNG", **beside),
+        "png": _saved(rgba, "PNG", **metadata),
         "palette": _saved(rgb.convert("P"), "PNG", transparency=3),
         "grey16": cv2.imencode(".png", _PIXELS[..., 0].astype(np.uint16) * 257)[1].tobytes(),
         "deep": cv2.imencode(".png", _PIXELS.astype(np.uint16) * 257)[1].tobytes(),
-        "jpeg": _saved(rgb, "JPEG", **beside),
+        "jpeg": _saved(rgb, "JPEG", **metadata),
         "cmyk": _saved(rgb.convert("CMYK"), "JPEG"),
-        "webp": _saved(rgb, "WEBP", **beside),
+        "webp": _saved(rgb, "WEBP", **metadata),
         "lossless": _saved(rgba, "WEBP", lossless=True),
         "animated": _saved(rgb, "WEBP", save_all=True, append_images=[rgb.rotate(90)] * 2, duration=100),
         "gif": _saved(rgb, "GIF", save_all=True, append_images=[rgb.rotate(90)], duration=100),

@@ -1,4 +1,4 @@
-"""What it means for a reader to stand hostile bytes: a value or the reader's own error, soon, and in bounded memory."""
+"""The promise of a reader of hostile bytes: it soon returns a value or raises its own error, in bounded memory."""
 
 import signal
 import tempfile
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
 LONGEST_S = 20.0
-"""For one file of at most some 100 kB, on a machine that does something else too."""
+"""The most seconds for a file of about 100 kB at most, on a machine that is also busy with other work."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,10 +25,10 @@ class Target:
     """A reader of bytes that strangers made.
 
     Attributes:
-        files: what is tried; made when it is first asked for.
-        read: reads one, with a new folder to put it in.
-        refusals: what it may raise.
-        prepare: what takes long in a process's first read and is no fault of the file, such as compiling kernels.
+        files: returns the strategy that draws files.
+        read: reads one file, and may write into a new folder.
+        refusals: errors that it may raise.
+        prepare: does what makes the first read of a process slow for any file, such as compiling kernels.
     """
 
     files: "Callable[[], SearchStrategy[bytes]]"
@@ -42,7 +42,7 @@ class Target:
         Raises:
             AssertionError: if a refusal says nothing.
             TooSlow: if it takes longer than `LONGEST_S`.
-            Exception: whatever the reader raises that is none of its refusals.
+            Exception: any error of the reader that is not one of its refusals.
         """
         with tempfile.TemporaryDirectory() as folder, _soon():
             try:
@@ -52,7 +52,7 @@ class Target:
 
 
 class TooSlow(BaseException):
-    """No reader catches this."""
+    """Raised when a reader takes too long; not an `Exception`, so that no reader catches it."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Readers of archives, captions and words."""
+"""Readers of archives, captions and command lines."""
 
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,7 @@ def _read_csv(data: bytes, _: Path) -> None:
 
 
 def _write(notes: Any) -> None:
-    """What becomes of captions: text in files, JSON, pages and terminals."""
+    """Write captions as the project does: as text in files, JSON, pages and terminals."""
     for note in notes:
         for text in (note.caption or "", note.licence or ""):
             text.encode()
@@ -88,7 +88,7 @@ def _write(notes: Any) -> None:
 
 
 def _read_words(data: bytes, _: Path) -> None:
-    """A command line that somebody else wrote."""
+    """Read a command line from an untrusted source."""
     words = [word for word in data.decode("utf-8", "surrogateescape").split("\0") if word]
     for word in words:
         read_value(word)

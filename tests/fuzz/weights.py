@@ -50,9 +50,10 @@ _NOISE = {"num_steps": 1000, "spacing": "linear", "first": 0.001, "last": 0.02, 
 
 @st.composite
 def _safetensors(draw: DrawFn, corpus: Sequence[dict[str, torch.Tensor]]) -> bytes:
-    """A file whose header lies, in the metadata or about its tensors; or with bytes changed."""
+    """A file with a wrong header, in its metadata or about its tensors, or with changed bytes."""
     state = draw(st.sampled_from(list(corpus)))
-    settings = draw(mutated_value(_SETTINGS) | st.sampled_from(_PATTERNS).map(lambda one: {"alpha_pattern": {one: 1}}))
+    patterns = st.sampled_from(_PATTERNS).map(lambda pattern: {"alpha_pattern": {pattern: 1}})
+    settings = draw(mutated_value(_SETTINGS) | patterns)
     metadata = {"lora_adapter_metadata": document(settings).decode(), "process_painter": "{}"}
     sound = save(state, metadata=metadata if draw(st.booleans()) else None)
     if draw(st.booleans()):
@@ -81,7 +82,7 @@ def _torch_files() -> list[bytes]:
 
 
 def _packed(data: bytes) -> bytes:
-    """A small file that a reader would make large."""
+    """A compressed file that is much larger when it is read."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as plain, zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
         for name in plain.namelist():
@@ -95,7 +96,7 @@ def _read_lora(data: bytes, folder: Path) -> None:
     try:
         tensors, _ = without_text_encoder(read_tensors(path), UNET)
         lora_from_file(tensors, (_LAYER,), UNET, lora_settings(path, tensors, UNET))
-    except ValueError as error:  # which `load_lora` gives the name of the file
+    except ValueError as error:  # to which `load_lora` adds the name of the file
         raise UserError(str(error)) from error
 
 
@@ -116,7 +117,7 @@ def _read_latents(data: bytes, _: Path) -> None:
 
 @st.composite
 def _checkpoints(draw: DrawFn) -> bytes:
-    """The facts of a checkpoint, whose files are sound."""
+    """The changed facts of a checkpoint."""
     facts = {"format": 1, "step": 1, "files": {"a.safetensors": "0" * 64}, "position": 3, "tracker_id": None}
     if draw(st.booleans()):
         facts["files"] = {draw(st.sampled_from(("/dev/zero", "../../x", "", ".", "a\0b", "a" * 300))): "0" * 64}
@@ -131,7 +132,7 @@ def _read_checkpoint(data: bytes, folder: Path) -> None:
 
 
 def _read_state(data: bytes, folder: Path) -> None:
-    """A checkpoint that is what was written, by somebody who meant harm."""
+    """Read a malicious state from a checkpoint in which all hashes are correct."""
     write_checkpoint(folder, 1, facts={}, tensors={}, states={"state": 1})
     state = folder / "step-00000001" / "state.pt"
     state.write_bytes(data)

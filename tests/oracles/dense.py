@@ -1,9 +1,9 @@
-"""The oracle: the model of `renderers.raster.ribbon`, written as plainly as it can be in torch, in double precision.
+"""The oracle: the model of `renderers.raster.ribbon`, written as plainly as possible in torch, in double precision.
 
-Every pixel looks at every stroke, so this is hundreds of times slower than the kernels and has nothing in common with
+Every stroke is evaluated at every pixel, so this is hundreds of times slower than the kernels and shares nothing with
 them but the model: a pixel belongs to the nearest point B(t) of the centreline; radius and opacity are linear in t;
 coverage is clip((r - d) / soften + 1/2, 0, 1); a stroke of colour q and mask m turns the canvas C into
-C + m (q - covers C). It is differentiable in all 13 columns by autograd. Tests hold the kernels against it; the
+C + m (q - covers C). It is differentiable in all 13 columns by autograd. Tests compare the kernels with it; the
 oracle of textured strokes (`tests.oracles.warp`) is built on it; nothing else should import it, as it needs torch.
 """
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 NUM_SAMPLES = 256
-_BISECTIONS = 40  # of a bracket of 2 / NUM_SAMPLES: down to the last bit of a double
+_BISECTIONS = 40  # of a bracket of 2 / NUM_SAMPLES, down to the last bit of a double
 _TINY = 1e-12
 
 
@@ -33,12 +33,12 @@ def paint(
         The (H, W, 3) canvases at those steps, double precision.
     """
     canvas = ground.double()
-    wanted = list(steps) or [len(strokes)]
-    kept = [canvas] * wanted.count(0)
+    kept_steps = list(steps) or [len(strokes)]
+    kept = [canvas] * kept_steps.count(0)
     for index, stroke in enumerate(strokes.double()):
         mask = stroke_mask(stroke, canvas.shape[0], canvas.shape[1], soften_px)[..., None]
         canvas = canvas + mask * (stroke[10:] - covers * canvas)
-        kept += [canvas] * wanted.count(index + 1)
+        kept += [canvas] * kept_steps.count(index + 1)
     return kept
 
 
@@ -52,20 +52,20 @@ def painting_loss(
     covers: float = 1.0,
     absolute: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """What `renderers.raster.gradient.loss_and_gradient` is about.
+    """The losses of `renderers.raster.gradient.loss_and_gradient`.
 
     Args:
         strokes: (N, 13).
         target, ground: (H, W, 3) the picture, and the canvas before the first stroke.
         soften_px: width of the soft edge.
-        after: strokes (from 0) after each of which the under-painting counts too.
-        weight: of the error of each under-painting.
+        after: indices of strokes after which the error of the under-painting is added too.
+        weight: weight of the error of each under-painting.
         covers: as in `paint`.
-        absolute: errors are absolute values, not squares.
+        absolute: whether errors are absolute values instead of squares.
 
     Returns:
-        The error of the finished canvas, and that plus the weighted errors of the under-paintings: its gradient
-        is what `loss_and_gradient` writes.
+        The error of the finished canvas, and the same plus the weighted errors of the under-paintings, whose
+        gradient `loss_and_gradient` writes.
     """
     steps = sorted(index + 1 for index in after)
     *under, finished = paint(strokes, ground, soften_px, [*steps, len(strokes)], covers)
@@ -80,7 +80,7 @@ def stroke_mask(stroke: Tensor, height: int, width: int, soften_px: float) -> Te
 
 
 def measure(stroke: Tensor, height: int, width: int, soften_px: float) -> tuple[Tensor, Tensor]:
-    """Place along a (13,) stroke of every pixel, t in [0, 1], and its coverage in [0, 1]; both (H, W)."""
+    """For every pixel, its place t in [0, 1] along a (13,) stroke, and its coverage in [0, 1]; both (H, W)."""
     stroke = stroke.double()
     unit_px = min(height, width)
     pixels = pixel_centres(height, width, stroke.device).reshape(-1, 2)
@@ -117,15 +117,20 @@ def nearest(points: Tensor, pixels: Tensor) -> Tensor:
 
 
 def curvature_of_distance(points: Tensor, pixels: Tensor, t: Tensor) -> Tensor:
-    """Half the second derivative in t of the squared distance, |B'|^2 - e . B'': positive at a nearest point, and zero
-    where it is about to jump, at the end of the medial axis."""
+    """Half the second derivative in t of the squared distance, |B'|^2 - e . B''.
+
+    It is positive at a nearest point, and zero where that point is about to jump, at the end of the medial axis.
+    """
     bend = 2 * (points[0] - 2 * points[1] + points[2])
     return (_velocity(points, t) ** 2).sum(-1) - ((pixels - _curve(points, t)) * bend).sum(-1)
 
 
 def _implicit(t: Tensor, points: Tensor, pixels: Tensor) -> Tensor:
-    """Give the nearest t its gradient in the control points: one Newton step from it does not move it, but has the
-    derivative of the root of e . B' = 0. At the ends of the curve t stays put, so there it has none."""
+    """Give the nearest t its gradient in the control points.
+
+    One Newton step does not move t, but has the derivative of the root of e . B' = 0. At the ends of the curve t is
+    fixed, so its gradient is zero there.
+    """
     slope = ((pixels - _curve(points, t)) * _velocity(points, t)).sum(-1)
     second = curvature_of_distance(points.detach(), pixels, t).clamp_min(_TINY)
     inside = (t > 0) & (t < 1)

@@ -42,7 +42,7 @@ def textured_strokes(num: int, height: int, width: int, seed: int = 0) -> Floats
 
 
 def painted(strokes: Floats, kind: Brush, relief: float, steps: list[int]) -> list[Image]:
-    """By the kernel, through the program."""
+    """The canvases that the kernel paints from a program."""
     texture = make_brush(kind)
     program = StrokeProgram(
         family="brush", strokes=strokes, canvas=CANVAS, height_px=40, width_px=72,

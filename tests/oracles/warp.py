@@ -1,9 +1,9 @@
-"""The oracle of textured strokes: the model of `renderers.brush.stroke` in torch, marks laid by a warp of kornia.
+"""The oracle of textured strokes: the model of `renderers.brush.stroke` in torch, with marks warped by kornia.
 
-Every pixel asks where it lies in the stroke: how far along it, round ends included, and how far across. Those two
-coordinates are a map from the canvas into the picture of the mark, and kornia's `remap` samples the mark through it.
+Every pixel has two coordinates in the stroke: how far along it, round ends included, and how far across. These
+coordinates map the canvas into the picture of the mark, and kornia's `remap` samples the mark through it.
 All is in double precision and differentiable by autograd in every column but the number of the mark, on the device
-where the strokes are. Tests hold the kernels against it; nothing else should import it (it needs torch and kornia).
+where the strokes are. Tests compare the kernels with it; nothing else should import it (it needs torch and kornia).
 """
 
 from collections.abc import Sequence
@@ -23,12 +23,12 @@ _TINY = 1e-12
 
 @dataclass(frozen=True)
 class TexturedStroke:
-    """One stroke, as every pixel of the canvas sees it.
+    """One stroke, evaluated at every pixel of the canvas.
 
     Attributes:
         mask: (H, W) opacity times coverage, in [0, 1].
         along: (H, W) place along the mark, in [0, 1].
-        colour: (H, W, 3) what it would paint, with the light on its relief.
+        colour: (H, W, 3) colour that it would paint, with the light on its relief.
     """
 
     mask: Tensor
@@ -58,12 +58,12 @@ def paint(
         The (H, W, 3) canvases at those steps, double precision.
     """
     canvas = ground.double()
-    wanted = list(steps) or [len(strokes)]
-    kept = [canvas] * wanted.count(0)
+    kept_steps = list(steps) or [len(strokes)]
+    kept = [canvas] * kept_steps.count(0)
     for index, stroke in enumerate(strokes.double()):
-        seen = textured(stroke, marks, canvas.shape[0], canvas.shape[1], soften_px)
-        canvas = canvas + seen.mask[..., None] * (seen.colour - covers * canvas)
-        kept += [canvas] * wanted.count(index + 1)
+        textured_stroke = textured(stroke, marks, canvas.shape[0], canvas.shape[1], soften_px)
+        canvas = canvas + textured_stroke.mask[..., None] * (textured_stroke.colour - covers * canvas)
+        kept += [canvas] * kept_steps.count(index + 1)
     return kept
 
 
@@ -77,7 +77,7 @@ def textured(stroke: Tensor, marks: Marks, height: int, width: int, soften_px: f
     num_across, num_along = marks.cover.shape[1:]
     column, row = u * (num_along - 1), v * (num_across - 1)
     reached = remap(covered[None, None], column[None], row[None], align_corners=True)[0, 0]
-    # Slopes are read from the texel at the upper left, as the kernel does: relief is felt, not measured.
+    # Slopes are read from the texel at the upper left, as in the kernel: relief need not be exact.
     texel = (row.detach().long().clamp_max(num_across - 2), column.detach().long().clamp_max(num_along - 2))
     x, y = tangent
     lit = slope_along[texel] * (x + y) + slope_across[texel] * (x - y)
@@ -88,9 +88,9 @@ def textured(stroke: Tensor, marks: Marks, height: int, width: int, soften_px: f
 
 
 def _place(stroke: Tensor, t: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
-    """Where pixels whose nearest point is B(t) lie in the mark, along and across it in [0, 1]; and the tangent there.
+    """Places along and across the mark, in [0, 1], of pixels whose nearest point is B(t), and the tangent there.
 
-    The stroke is taken to be as long as its velocity at t = 1/2, which for a gentle quadratic curve is near its length.
+    The velocity at t = 1/2 is used as the length of the stroke, which is close for a gentle quadratic curve.
     """
     unit_px = min(height, width)
     first, middle, last = (stroke[:6] * unit_px).reshape(3, 2)
@@ -99,10 +99,10 @@ def _place(stroke: Tensor, t: Tensor, height: int, width: int) -> tuple[Tensor, 
     curve = (1 - along) ** 2 * first + 2 * along * (1 - along) * middle + along**2 * last
     velocity = 2 * (1 - along) * (middle - first) + 2 * along * (last - middle)
     tangent = velocity / (velocity**2).sum(-1, keepdim=True).clamp_min(_TINY).sqrt()
-    off = pixel_centres(height, width, stroke.device) - curve
+    offset = pixel_centres(height, width, stroke.device) - curve
     length = (last - first).norm()
-    beyond = (off * tangent).sum(-1)  # in the round ends, where the nearest point stays at the end
+    beyond = (offset * tangent).sum(-1)  # in the round ends, where the nearest point stays at the end
     u = (before + t * length + beyond) / (length + before + after).clamp_min(_TINY)
     x, y = tangent.unbind(-1)
-    side = (x * off[..., 1] - y * off[..., 0]) / (before + (after - before) * t).clamp_min(_TINY)
+    side = (x * offset[..., 1] - y * offset[..., 0]) / (before + (after - before) * t).clamp_min(_TINY)
     return u.clamp(0.0, 1.0), (0.5 * (side + 1)).clamp(0.0, 1.0), (x, y)

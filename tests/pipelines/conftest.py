@@ -1,4 +1,4 @@
-"""Data sets to read, made once."""
+"""Data sets for tests of readers, made once in a session."""
 
 from pathlib import Path
 

@@ -17,7 +17,10 @@ def drawn(number: int, num_frames: int = 8, *, picture: int | None = None, size_
     """A picture of coloured fields, painted on white with square brushes, broad ones first, each in one colour.
 
     Args:
-        number: where the brushes go. picture: which picture; one of its own when None.
+        number: seed of the places of the brushes.
+        num_frames: frames, with the blank canvas.
+        picture: seed of the picture; None for that of `number`.
+        size_px: side of the frames.
     """
     fields = np.random.default_rng(number if picture is None else picture).integers(0, 256, (5, 6, 3), np.uint8)
     target = cv2.resize(fields, (size_px, size_px), interpolation=cv2.INTER_CUBIC)
@@ -37,14 +40,14 @@ def drawn(number: int, num_frames: int = 8, *, picture: int | None = None, size_
 def drawn_set(num_pictures: int, first: int = 0, paintings: int = 4) -> list[Process]:
     """Several paintings of each picture."""
     return [
-        drawn(first + paintings * picture + one, picture=picture)
+        drawn(first + paintings * picture + number, picture=picture)
         for picture in range(num_pictures)
-        for one in range(paintings)
+        for number in range(paintings)
     ]
 
 
 def paint_scenes(folder: Path, num_scenes: int, paintings: int = 4) -> Path:
-    """A folder of data sets: the same scenes, in three media, painted several times with other seeds."""
+    """Paint the same scenes several times with other seeds; returns a folder of one data set for each time."""
     for seed in range(paintings):
         overrides = ("renderer=small", "size=64", "source.seed=11", "val_fraction=0", "gallery=false", "cluster=inline")
         assert synth(*overrides, f"seed={seed + 1}", f"num_sequences={num_scenes}", f"out={folder / f'by_{seed}'}") == 0

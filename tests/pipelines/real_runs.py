@@ -1,4 +1,4 @@
-"""Runs of `pipelines.synth` as real processes, to be killed. Linux only: it reads /proc."""
+"""Runs of `pipelines.synth` as real processes that tests kill. It reads /proc, and so needs Linux."""
 
 import os
 import signal
@@ -19,8 +19,9 @@ _PATIENCE_S = 120.0
 
 
 class RealRun:
-    """A run in a session of its own. Its processes are known by a mark in their environment, which children inherit,
-    whatever group or parent they end up with.
+    """A run in a session of its own.
+
+    Its processes are recognised by a mark in their environment, which children inherit, whatever their group or parent.
     """
 
     def __init__(self, out: Path, overrides: tuple[str, ...], log: IO[bytes]) -> None:
@@ -37,11 +38,11 @@ class RealRun:
         )
 
     def is_going(self) -> bool:
-        """The driver lives."""
+        """Whether the driver is alive."""
         return self.driver.poll() is None
 
     def wait_until_committed(self, count: int) -> bool:
-        """Wait for so many manifests; False if the run ended before."""
+        """Wait for `count` manifests; False if the run ends before."""
         deadline = time.monotonic() + _PATIENCE_S
         while num_committed(self.out) < count:
             if not self.is_going():
@@ -51,23 +52,23 @@ class RealRun:
         return self.is_going()
 
     def processes(self) -> dict[int, str]:
-        """Process id -> command line, of all that live and belong to the run."""
+        """Process id -> command line of all living processes of the run."""
         mark = f"{_MARK}={self._mark}".encode()
-        found = {}
+        lines = {}
         for folder in Path("/proc").iterdir():
             try:
                 if folder.name.isdigit() and mark in (folder / "environ").read_bytes().split(b"\0"):
-                    found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
-            except OSError:  # it ended meanwhile
+                    lines[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+            except OSError:  # the process has ended meanwhile
                 continue
-        return found
+        return lines
 
     def busy_workers(self) -> list[int]:
         """Ray workers that are rendering a shard now."""
         return sorted(pid for pid, line in self.processes().items() if line.startswith("ray::render_shard"))
 
     def kill_worker(self) -> bool:
-        """SIGKILL one Ray worker at its work; False if none was found before the run ended."""
+        """SIGKILL to one Ray worker that renders a shard; False if the run ends before there is one."""
         while self.is_going():
             for pid in self.busy_workers():
                 try:
@@ -87,12 +88,12 @@ class RealRun:
         raise AssertionError(f"no {name}")
 
     def kill_driver(self) -> None:
-        """SIGKILL the driver alone, and see it end."""
+        """SIGKILL to the driver alone; returns after its end."""
         self.driver.kill()
         assert self.driver.wait() == -signal.SIGKILL
 
     def kill_group(self) -> None:
-        """SIGKILL the driver and everything in its process group."""
+        """SIGKILL to the driver and everything in its process group."""
         os.killpg(self.driver.pid, signal.SIGKILL)
         assert self.driver.wait() == -signal.SIGKILL
 
@@ -101,9 +102,9 @@ class RealRun:
         return self.driver.wait(_PATIENCE_S)
 
     def writers_after(self, seconds: float) -> list[str]:
-        """What is still alive, after at most so many seconds, of all that may write into the data set.
+        """Command lines of processes that may write into the data set and are still alive after `seconds`.
 
-        Ray's own agents do not, and after a SIGKILL of their driver some wait a minute for its return.
+        Ray's own agents do not write, and some of them wait a minute for the return of a killed driver.
         """
         deadline = time.monotonic() + seconds
         while True:
@@ -114,13 +115,13 @@ class RealRun:
 
 
 def num_committed(out: Path) -> int:
-    """Manifests there."""
+    """Number of manifests in a data set."""
     return sum(1 for _ in (out / "shards").glob("[!.]*.json"))
 
 
 @contextmanager
 def real_runs(log: Path) -> Iterator["RealRuns"]:
-    """Starts runs, and leaves no process of them behind, whatever happens."""
+    """Start runs, and kill all their processes at the end."""
     with log.open("ab") as file:
         runs = RealRuns(file)
         try:
@@ -143,11 +144,11 @@ class RealRuns:
         self.started: list[RealRun] = []
 
     def start(self, out: Path, overrides: tuple[str, ...]) -> RealRun:
-        """Start one more."""
+        """Start another run."""
         run = RealRun(out, overrides, self._log)
         self.started.append(run)
         return run
 
     def writers_after(self, seconds: float) -> list[str]:
-        """The same of all runs."""
+        """`RealRun.writers_after` of all runs."""
         return [line for run in self.started for line in run.writers_after(seconds)]

@@ -1,4 +1,4 @@
-"""Small runs of `pipelines.synth`, and what they left on disk, for all tests of the command."""
+"""Small runs of `pipelines.synth`, and readers of their output, for all tests of the command."""
 
 import os
 import sys
@@ -28,17 +28,17 @@ def synth(*overrides: object) -> int:
 
 
 def contents(root: Path) -> dict[str, object]:
-    """Everything of a data set that must be the same however it was made: files by name, and the rows of its table.
+    """All of a data set that must not depend on the run: files by name, and the rows of its table.
 
-    Left out are what tells of the run and not of the data: `timings/`, `wandb/`, and the column `seconds`.
+    `timings/`, `wandb/` and the column `seconds` describe the run and are left out.
     """
-    found: dict[str, object] = {}
+    content_of_name: dict[str, object] = {}
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root).as_posix()
         if path.is_dir() or name.startswith(("timings/", "wandb/")):
             continue
-        found[name] = rows(path) if path.suffix == ".parquet" else path.read_bytes()
-    return found
+        content_of_name[name] = rows(path) if path.suffix == ".parquet" else path.read_bytes()
+    return content_of_name
 
 
 def rows(path: Path) -> list[dict[str, object]]:
@@ -48,14 +48,14 @@ def rows(path: Path) -> list[dict[str, object]]:
 
 
 def assert_same(one: Mapping[str, object], two: Mapping[str, object]) -> None:
-    """The same names and bytes; the message names files instead of printing tars."""
+    """Check for the same names and bytes; a failure names files instead of printing tars."""
     assert sorted(one) == sorted(two)
     different = [name for name in one if one[name] != two[name]]
     assert not different
 
 
 def save_picture(path: Path, number: int) -> None:
-    """A picture of its own for every number, in the format that the name says."""
+    """Write a picture that depends on the number, in the format of the suffix."""
     rng = np.random.default_rng(number)
     coarse = Image.fromarray(rng.integers(0, 256, (5, 7, 3), np.uint8))
     coarse.resize((140, 100), Image.Resampling.BICUBIC).save(path)

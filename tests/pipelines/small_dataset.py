@@ -1,4 +1,4 @@
-"""A data set made by hand in milliseconds, for tests that look at one and do not care how it was painted."""
+"""A data set made without a renderer in milliseconds, for tests that do not depend on how it was painted."""
 
 import hashlib
 import io
@@ -31,7 +31,7 @@ def small_dataset(
     facts: dict[str, Any] | None = None,
     phrases: dict[str, str] | None = None,
 ) -> Path:
-    """Write a data set of one sequence a caption, dealt to the renderers and to three shards, and return its folder.
+    """Write a data set with one sequence for each caption, in three shards and of two renderers; returns its folder.
 
     Args:
         root: a new folder.
@@ -39,26 +39,26 @@ def small_dataset(
         num_frames: of each sequence.
         size_px: (width, height).
         refused: rows of the first shard's quarantine.
-        shards: those that are committed; with fewer than three the data set is not complete.
-        facts: fields of every record that are to be otherwise.
-        phrases: of methods, by name, as the recipe says them; None for a recipe without.
+        shards: the shards that are committed; with fewer than three the data set is not complete.
+        facts: fields that replace those of every record.
+        phrases: method phrases by name, for the recipe; None for a recipe without phrases.
     """
     shards_folder(root).mkdir(parents=True)
     bounds = np.linspace(0, len(captions), len(SHARDS) + 1).astype(int)
-    for at, name in enumerate(SHARDS):
+    for shard_number, name in enumerate(SHARDS):
         if name not in shards:
             continue
         records = []
         with ShardWriter(root, name) as writer:
-            for index in range(bounds[at], bounds[at + 1]):
+            for index in range(bounds[shard_number], bounds[shard_number + 1]):
                 record = _record(index, name, captions[index], num_frames) | (facts or {})
                 frames = painted_frames(index, num_frames, size_px)
                 writer.add(record["key"], _members(record, frames))
                 records.append(record)
-            rows = tuple(refused) if at == 0 else ()
+            rows = tuple(refused) if shard_number == 0 else ()
             writer.commit(
                 split=name.partition("-")[0],
-                first_index=int(bounds[at]),
+                first_index=int(bounds[shard_number]),
                 num_planned=len(records) + len(rows),
                 config_hash="c" * 64,
                 code_version="0.1.0",

@@ -21,7 +21,7 @@ SIZE = (16, 24)
 
 
 def untrained_pipeline() -> ProcessPainterPipeline:
-    """Untrained networks, all of which do something."""
+    """Untrained networks, none of which gives only zeros."""
     base = small_base(shape=TinyShape(channels=(16, 32), plain_levels=0, patch_px=8, text_width=16, latent_channels=8))
     torch.manual_seed(0)
     unet = add_motion(base.unet, None)
@@ -54,12 +54,12 @@ def at(frame: int, number: int = 0, strength: float = 1.0) -> PinnedPicture:
 def save_untrained_painter(
     folder: Path, codec: PatchCodec | None = None, phrases: Mapping[str, str] | None = None
 ) -> Path:
-    """An untrained painter of 64 px on disk, with the linear codec or this one; returns the folder, which is made.
+    """Save an untrained painter of 64 px; returns its folder.
 
     Args:
-        folder: that it becomes.
-        codec: None for the linear one.
-        phrases: of the methods of the data that it would have been trained on.
+        folder: a new folder.
+        codec: its codec; None for the linear one.
+        phrases: method phrases of the data on which it would have been trained.
     """
     folder.mkdir()
     base = small_base(shape=TinyShape(channels=(16, 32), plain_levels=0, patch_px=8, text_width=16, latent_channels=8))

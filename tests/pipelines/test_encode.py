@@ -261,7 +261,7 @@ def test_forged_latents_are_named(
 
 
 def spoilt(sequence: StoredSequence, member: str) -> bytes:
-    """The member with a number that is wrong."""
+    """The member with wrong numbers."""
     if member == "json":
         facts = json.loads(sequence.members["json"])
         facts["frames"][1]["step"] += 1

@@ -24,7 +24,7 @@ from tests.pipelines.processes import WANTED
 
 
 def judge(*overrides: object) -> int:
-    """The command's exit code."""
+    """Run the command; returns its exit code."""
     return command("evaluate", evaluate_config, run, "", [str(word) for word in overrides])
 
 

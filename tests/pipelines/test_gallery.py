@@ -29,7 +29,7 @@ HOSTILE = "</script><script>alert(1)</script><!-- <img src=x onerror=alert(2)> &
 
 
 def gallery(*overrides: str) -> int:
-    """The command's exit code."""
+    """Run the command; returns its exit code."""
     return command("gallery", gallery_config, run, "", overrides)
 
 

@@ -1,4 +1,4 @@
-"""Files that look like pictures and are none, each in its own way."""
+"""Files that have names of pictures but cannot be decoded or used, each for another reason."""
 
 import io
 import struct

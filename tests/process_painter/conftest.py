@@ -1,4 +1,4 @@
-"""Tests of signals begin as a command does: with nobody else's handler, such as Ray leaves behind in its process."""
+"""Tests of signals begin as a command does, without handlers of others, such as those that Ray leaves behind."""
 
 import signal
 from collections.abc import Iterator

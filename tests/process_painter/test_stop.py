@@ -1,4 +1,4 @@
-"""Being told to stop."""
+"""Signals that stop a command."""
 
 import signal
 import time

@@ -1,4 +1,4 @@
-"""One object store for all tests of a module, and a bucket of its own for each test."""
+"""One object store for all tests of a session, and a bucket for each test."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,10 +18,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
 
 @pytest.fixture
 def store(server: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
-    """The server, working, with the environment of its clients.
+    """The server without faults, with the environment of its clients.
 
-    fsspec keeps one client a process, with the credentials that were there when it was first used: those of tests
-    without a server would be without any, and stay so.
+    fsspec keeps one client in a process, with the credentials of its first use. After tests without a server, it would
+    have none, so its cache of clients is cleared.
     """
     from s3fs import S3FileSystem
 

@@ -12,11 +12,11 @@ from training.models.actor import Actor as ReleasedActor
 from training.models.proposing import ProposingActor
 
 RELEASED_PARAMETERS = 11_209_857
-"""ResNet-18 (11,689,512) with a 3 x 3 stem of nine channels, one more shortcut, and 65 numbers out."""
+"""ResNet-18 (11,689,512) with a 3 x 3 stem of nine channels, one more shortcut, and 65 outputs."""
 
 
 def save_released_actor(path: Path) -> Path:
-    """Random weights as their authors save theirs: a bare state dict, in a file called .pkl."""
+    """Save random weights as the authors save theirs: a bare state dict, in a file called .pkl."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         torch.save(ReleasedActor().state_dict(), path)
@@ -24,7 +24,7 @@ def save_released_actor(path: Path) -> Path:
 
 
 def save_small_actor(path: Path) -> Path:
-    """An untrained actor of stage `agent`, of a few kilobytes."""
+    """Save an untrained actor of stage `agent`, of a few kilobytes."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         state = ProposingActor(4).state_dict()
@@ -39,7 +39,7 @@ class SquareOfColour:
     """An actor that puts five discs of the picture's mean colour on the diagonal, smaller from step to step."""
 
     def load(self) -> Actor:
-        """As a handle does."""
+        """The actor itself, as from a handle."""
         return self
 
     def __call__(self, canvases: Floats, pictures: Floats, done: float) -> Floats:

@@ -1,4 +1,4 @@
-"""The brushes on offer, as `conf/brush/` has them."""
+"""All brushes of `conf/brush/`."""
 
 import yaml
 

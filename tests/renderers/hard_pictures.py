@@ -1,4 +1,4 @@
-"""Pictures on which finding things could fail, made of formulas."""
+"""Pictures in which it is hard to find things, made from formulas."""
 
 from collections.abc import Callable
 

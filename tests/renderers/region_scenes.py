@@ -17,7 +17,7 @@ FEW_STROKES = RegionStrokes(num_strokes=60)
 
 @cache
 def scene(index: int, height: int = 72, width: int = 96) -> tuple[Image, Knowledge]:
-    """A scene, and what is known of it."""
+    """The picture of a scene, and its ground truth."""
     source = ScenesSource(seed=5)
     picture = source.load(source.entry(index), Framing(height_px=height, width_px=width))
     return picture.image, picture.knowledge()

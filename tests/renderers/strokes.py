@@ -1,4 +1,4 @@
-"""Random strokes, and the kernels called as a test would like to call them."""
+"""Random strokes, and functions that call the kernels with plain arguments."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from renderers.raster.stamp import Scratch, new_scratch, stroke_mask
 
 
 def gentle_strokes(num: int, height: int, width: int, seed: int = 0) -> Floats:
-    """(N, 13) strokes anywhere on the canvas and partly off it, bent, but nowhere wider than they are round."""
+    """(N, 13) bent strokes anywhere on the canvas and partly off it; no radius exceeds the radius of curvature."""
     rng = np.random.default_rng(seed)
     short = min(height, width)
     centre = rng.uniform(-0.1, 1.1, (num, 2)) * (width / short, height / short)
@@ -27,7 +27,7 @@ def gentle_strokes(num: int, height: int, width: int, seed: int = 0) -> Floats:
 
 
 def wild_strokes(num: int, height: int, width: int, seed: int = 0) -> Floats:
-    """(N, 13) strokes whose three control points are anywhere: many are hairpins or wider than they are round."""
+    """(N, 13) strokes with three random control points: many are hairpins, or wider than their radius of curvature."""
     rng = np.random.default_rng(seed)
     short = min(height, width)
     strokes = rng.uniform(0, 1, (num, 13))
@@ -43,7 +43,7 @@ def mask_of(stroke: Floats, height: int, width: int) -> Floats:
 
 
 def spans_of(stroke: Floats, height: int, width: int) -> NDArray[np.bool_]:
-    """(H, W) the pixels that the kernel looks at for one stroke."""
+    """(H, W) whether the kernel visits each pixel for one stroke."""
     return _spread(stroke, height, width)[1]
 
 

@@ -1,4 +1,4 @@
-"""Pictures of every awkward kind, and paintings of scenes in the studio."""
+"""Pictures of awkward kinds, and paintings of scenes by the studio renderer."""
 
 from functools import cache
 from typing import Any
@@ -19,7 +19,7 @@ FEW: dict[str, Any] = {"num_strokes": 120, "num_lines": 60, "preset": "fast"}
 
 @cache
 def painted(index: int = 1, seed: int = 0, **keys: Any) -> Painting:
-    """A scene, its objects known, painted with few strokes."""
+    """A scene painted with few strokes, with its objects known."""
     image, known = scene(index)
     return paint(image, Config(**(FEW | keys)), np.random.SeedSequence(seed), known=known)
 
@@ -30,7 +30,7 @@ def turns_of(painting: Painting) -> Turns:
 
 
 def awkward_pictures() -> dict[str, Image]:
-    """By what is awkward about them; float32 RGB in [0, 1]."""
+    """Pictures by what is awkward about them, float32 RGB in [0, 1]."""
     specks = plain(80, 80, (0.9, 0.9, 0.85))
     rng = np.random.default_rng(3)
     for y, x in rng.integers(2, 78, (300, 2)):

@@ -1,4 +1,4 @@
-"""What a stroke is said to gain is what it gains."""
+"""The computed gain of a stroke is its actual gain."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def canvas() -> Floats:
 
 @pytest.fixture(scope="module")
 def picture() -> Floats:
-    """Smooth, so that a stroke can gain."""
+    """A smooth picture, to which a stroke can bring a canvas closer."""
     rows, columns = np.mgrid[:_WIDTH, :_WIDTH].astype(np.float32) / _WIDTH
     return np.stack([rows, columns, 1 - rows])
 

@@ -1,4 +1,4 @@
-"""The door for families of renderers: what does not fit it is refused when it is defined, and not silently ignored."""
+"""The interface of families of renderers: a class that does not fit it is refused when it is defined."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class PlainConfig:
 
 
 class Plain(Renderer):
-    """The least that a family is: one step, which is the picture."""
+    """The smallest possible family: it paints the picture in one step."""
 
     config_type = PlainConfig
 

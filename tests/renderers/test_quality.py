@@ -1,4 +1,4 @@
-"""What a painting is worth. Floors are what was measured, less one dB: they guard against decay, not for records."""
+"""The quality of paintings. Floors are one dB below measured values: they guard against regressions."""
 
 import numpy as np
 import pytest

@@ -82,7 +82,7 @@ def test_kernel_scores_candidates_as_torch_does(monkeypatch: pytest.MonkeyPatch)
 
 
 class _Unlaunched:
-    """A kernel that may not be started: Triton refuses a grid of none."""
+    """A kernel that must not be launched, because Triton refuses an empty grid."""
 
     def __getitem__(self, grid: object) -> None:
         raise AssertionError(f"a kernel was started on a grid of {grid}")

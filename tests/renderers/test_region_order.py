@@ -1,4 +1,4 @@
-"""Which region comes when."""
+"""The order of regions."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Cutting pictures into regions, and what draws the eye."""
+"""The segmentation of pictures into regions, and saliency."""
 
 import itertools
 

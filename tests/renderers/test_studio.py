@@ -40,7 +40,7 @@ def things_of(index: int) -> Things:
 
 
 def phase_names(turns: Turns) -> list[str]:
-    """The phase of each step."""
+    """The name of the phase of each step."""
     return [PHASES[number] for number in turns.phases]
 
 

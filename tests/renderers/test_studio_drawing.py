@@ -1,4 +1,4 @@
-"""What a drawing promises: long lines, where the picture has its edges, the same for the same dice."""
+"""What a drawing promises: long lines, at the edges of the picture, the same for the same seed."""
 
 import cv2
 import numpy as np
@@ -17,7 +17,7 @@ MEDIA = tuple(PENCILS)
 
 
 def things_of(labels: NDArray[np.uint16], saliency: list[float]) -> Things:
-    """Things that a test knows, later ones before earlier ones."""
+    """Known things of a test; later ones are in front of earlier ones."""
     count = len(saliency)
     return Things(
         labels=labels,

@@ -68,7 +68,7 @@ def test_a_stroke_far_from_its_place_gets_there_by_transport_alone(weight: float
 
 
 def spot(x: float) -> Image:
-    """White about (x, 1/2), black elsewhere."""
+    """A white spot at (x, 1/2) on black."""
     rows, columns = (np.mgrid[:SIDE, :SIDE] + 0.5) / SIDE
     mask = (columns - x) ** 2 + (rows - 0.5) ** 2 < 0.1**2
     return np.repeat(mask[..., None], 3, axis=-1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""How near a painting came to the style of a picture, without a network: the measure of tests of style."""
+"""A measure for tests of style: how close a painting is to the style of a picture, without a network."""
 
 import cv2
 import numpy as np
@@ -41,11 +41,12 @@ def texture_distance(image: Image, style: Image, rng: np.random.Generator) -> fl
     directions = rng.normal(size=(_PATCH_PX**2 * 3, _NUM_DIRECTIONS)).astype(np.float32)
     directions /= np.linalg.norm(directions, axis=0)
     total = 0.0
-    for painted, wanted in zip(_pyramid(image, num_levels), _pyramid(style, num_levels), strict=True):
+    for painted_band, style_band in zip(_pyramid(image, num_levels), _pyramid(style, num_levels), strict=True):
         places = rng.random((2, _NUM_PATCHES))
-        have = np.sort(_patches(painted, places) @ directions, axis=0)
-        want = np.sort(_patches(wanted, places) @ directions, axis=0)
-        total += float(np.abs(have - want).mean()) / (float(wanted.std(axis=(0, 1)).mean()) + _BAND_FLOOR)
+        painted = np.sort(_patches(painted_band, places) @ directions, axis=0)
+        wanted = np.sort(_patches(style_band, places) @ directions, axis=0)
+        contrast = float(style_band.std(axis=(0, 1)).mean())
+        total += float(np.abs(painted - wanted).mean()) / (contrast + _BAND_FLOOR)
     return total / (num_levels + 1)
 
 

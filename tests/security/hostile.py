@@ -1,4 +1,4 @@
-"""What strangers write into names, captions and headers."""
+"""Hostile strings that may be in names, captions and headers."""
 
 MARKUP = (
     "</script><script>alert(1)</script>",
@@ -10,11 +10,11 @@ MARKUP = (
     "${data} $script {{7*7}}",
     "\u2028alert(1)\u2029",
 )
-"""For pages."""
+"""Attacks on pages."""
 
 CONTROL = (
-    "\x1b]0;renamed\x07",  # names the window
-    "\x1b[2J\x1b[H",  # clears it
+    "\x1b]0;renamed\x07",  # renames the window
+    "\x1b[2J\x1b[H",  # clears the screen
     "\x1b[6n",  # is answered as if somebody typed
     "\x9b31m",  # begins a command in one character
     "a\rb\nfault: none",  # writes over the line, or adds one
@@ -22,7 +22,7 @@ CONTROL = (
     "\x00",
     "\x7f",
 )
-"""For terminals."""
+"""Attacks on terminals."""
 
 SECRETS = (
     ("https://ann:s3cret@host/a.tar", "https://***@host/a.tar"),
@@ -34,4 +34,4 @@ SECRETS = (
     ("https://host/a.tar?AWSAccessKeyId=s3cret", "https://host/a.tar?AWSAccessKeyId=***"),
     ("https://host/a.tar?sv=2024&sig=s3cret%3D", "https://host/a.tar?sv=2024&sig=***"),
 )
-"""Addresses that log people in, and what may be kept of them."""
+"""Addresses with credentials, and the same addresses as they may be stored."""

@@ -28,7 +28,7 @@ FIRST = "train-00000-of-00002"
 
 @contextmanager
 def soon() -> Iterator[None]:
-    """A reader that waits for ever is ended."""
+    """End a reader that waits for ever."""
 
     def late(_number: int, _frame: FrameType | None) -> None:
         raise AssertionError("still waiting")

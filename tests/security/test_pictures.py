@@ -26,7 +26,7 @@ SIDES = ((100_000, 100_000), (2**31 - 1, 2**31 - 1), (2**32 - 1, 1), (30_000, 30
 
 
 def png_bomb(width: int, height: int, bits: int = 16) -> bytes:
-    """A kilobyte that says it is a grey picture of some size."""
+    """A PNG of a kilobyte whose header declares a grey picture of this size."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
@@ -80,7 +80,7 @@ def test_what_is_none_of_the_stored_formats_has_no_size_and_is_not_decoded(data:
 
 @pytest.fixture
 def server() -> Iterator[tuple[int, list[str]]]:
-    """A web server of this machine, and what was asked of it."""
+    """A web server on this machine, and the requests that it got."""
     asked: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):

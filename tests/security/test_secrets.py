@@ -1,4 +1,4 @@
-"""What logs people in is used, and neither shown nor kept."""
+"""Credentials are used, and neither shown nor stored."""
 
 import dataclasses
 import json

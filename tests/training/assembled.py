@@ -1,4 +1,4 @@
-"""Painters put together of small runs."""
+"""Painters that are assembled from small runs."""
 
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,9 @@ Folders = dict[str, Path]
 
 
 def assemble(runs: Folders, out: Path, /, **options: Any) -> Path:
-    """A painter of base, motion and replication, unless `said` overrules."""
-    given: dict[str, Any] = {key: runs[key] for key in ("base", "motion", "replication") if key in runs}
-    values = {**given, "licences": "{base: CC0-1.0}", "out": out, **options}
+    """Assemble a painter of base, motion and replication; `options` take precedence. Returns its folder."""
+    parts: dict[str, Any] = {key: runs[key] for key in ("base", "motion", "replication") if key in runs}
+    values = {**parts, "licences": "{base: CC0-1.0}", "out": out, **options}
     run(assemble_config(compose("assemble", [f"{key}={value}" for key, value in values.items()])))
     return out
 

@@ -57,20 +57,20 @@ def stable_diffusion(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Folders:
-    """A base from elsewhere, and everything trained on it. Do not change them."""
+    """An untrained base, and runs of all stages that are trained on it. Do not change them."""
     root = tmp_path_factory.mktemp("runs")
     data = small_dataset(root / "data", captions=[f"picture {n}" for n in range(9)], size_px=(32, 32))
-    found = {"base": untrained_parents(root)["base"]}
-    found["motion"] = train("motion", data, found, root / "run_motion", max_steps=2)
-    found["replication"] = train("replication", data, found, root / "run_replication", max_steps=2)
-    given = {key: found[key] for key in ("base", "motion")}
-    found["spatial"] = train("spatial_lora", data, given, root / "spatial", max_steps=2)
-    found["way"] = train("motion_lora", data, given, root / "way", max_steps=2, spatial_lora=found["spatial"])
-    return found
+    folders = {"base": untrained_parents(root)["base"]}
+    folders["motion"] = train("motion", data, folders, root / "run_motion", max_steps=2)
+    folders["replication"] = train("replication", data, folders, root / "run_replication", max_steps=2)
+    parents = {key: folders[key] for key in ("base", "motion")}
+    folders["spatial"] = train("spatial_lora", data, parents, root / "spatial", max_steps=2)
+    folders["way"] = train("motion_lora", data, parents, root / "way", max_steps=2, spatial_lora=folders["spatial"])
+    return folders
 
 
 @pytest.fixture(scope="session")
 def painter(runs: Folders, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With everything in it. Do not change it."""
+    """A painter with all parts. Do not change it."""
     out = tmp_path_factory.mktemp("painters") / "painter"
     return assemble(runs, out, loras=f"[{runs['spatial']},{runs['way']}]")

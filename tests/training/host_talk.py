@@ -1,4 +1,4 @@
-"""What makes a GPU and its host wait for each other, noticed on the meta device, which every machine has."""
+"""Detects operations that make a GPU and its host wait for each other, on the meta device, which needs no GPU."""
 
 from collections import Counter
 from typing import Any
@@ -14,7 +14,7 @@ _COPIES = {"aten._to_copy.default", "aten.copy_.default"}
 
 
 class HostTalk(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts operations that join the device's tensors to those of the host; single numbers of the host are free."""
+    """Counts operations that mix tensors of the device and of the host; scalars of the host count in copies only."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -31,7 +31,7 @@ class HostTalk(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 class HostCalls(TorchFunctionMode):
-    """Counts calls that wait for the device, or make a tensor there of what the host has."""
+    """Counts calls that wait for the device, or that make a tensor on it from data of the host."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What only a GPU can tell of training and painting; `make test-gpu`."""
+"""Promises of training and painting that only a GPU can check; run by `make test-gpu`."""
 
 import json
 from pathlib import Path

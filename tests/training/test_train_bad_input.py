@@ -35,7 +35,7 @@ from training.run.checkpoint import newest_sound
         ({"noise.beta_end": 0.0001}, "noise.beta_end=0.0001"),
         ({"noise.min_snr": 0}, "noise.min_snr=0.0"),
         ({"optimizer.learning_rate": 0}, "optimizer.learning_rate=0.0"),
-        ({"optimizer.betas": "[0.9,1.0]"}, r"optimizer.betas=\[0.9, 1.0\]"),
+        ({"optimizer.betas": "[0.9,1.0]"}, r"optimizer.betas=\[0.9,1.0\]"),
         ({"optimizer": "prodigy", "distributed": "fsdp2"}, "distributed=fsdp2: not allowed; allowed: ddp"),
         ({"ema_decay": 1}, "ema_decay=1"),
         ({"clip_norm": 0}, "clip_norm=0"),

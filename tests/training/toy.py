@@ -1,6 +1,6 @@
 """A stage that trains in milliseconds, and a command that trains it: `python -m tests.training.toy key=value`.
 
-TOY_KEYS=FILE: each rank notes positions and keys of the batches it was trained on in FILE.<rank>.
+TOY_KEYS=FILE: each rank writes positions and keys of its training batches into FILE.<rank>.
 TOY_DROPOUT=0.5: the network draws from torch's own generator, as a library's layer may.
 TOY_STEP_S=0.1: a step takes longer.
 TOY_POISON=KEY: the loss of this sequence is not a number.
@@ -29,7 +29,7 @@ WIDTH = 8
 
 
 class ToyNetwork(nn.Module):
-    """Guesses the noise of small pictures with a frozen and two trained layers."""
+    """Predicts the noise of small pictures with a frozen layer and two trained ones."""
 
     def __init__(self, seed: int) -> None:
         super().__init__()
@@ -42,8 +42,8 @@ class ToyNetwork(nn.Module):
         assert batch.frames is not None
         if self.training and torch.is_grad_enabled() and "TOY_KEYS" in os.environ:
             with Path(f"{os.environ['TOY_KEYS']}.{os.environ.get('RANK', '0')}").open("a") as file:
-                places = zip(batch.positions.tolist(), batch.keys, strict=True)
-                file.writelines(f"{position} {key}\n" for position, key in places)
+                pairs = zip(batch.positions.tolist(), batch.keys, strict=True)
+                file.writelines(f"{position} {key}\n" for position, key in pairs)
         time.sleep(float(os.environ.get("TOY_STEP_S", "0")))
         pictures = nn.functional.adaptive_avg_pool2d(batch.frames.mean(1), 8)
         noises, timesteps = zip(*(self._draw(int(position)) for position in batch.positions), strict=True)
@@ -61,7 +61,7 @@ class ToyNetwork(nn.Module):
 
 
 class ToyStage:
-    """The stage around it."""
+    """The stage that trains the toy network."""
 
     name = "motion"
     frames: Literal["all", "last"] = "all"
@@ -82,7 +82,7 @@ class ToyStage:
 
 
 def make_toy_stage(config: TrainConfig, data: SequenceStream) -> ToyStage:
-    """As `training.stages.make.make_stage`."""
+    """Makes the toy stage, with the signature of `training.stages.make.make_stage`."""
     assert data.num_frames == 8
     return ToyStage(config.seed)
 

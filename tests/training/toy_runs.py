@@ -22,7 +22,7 @@ _TIMEOUT_S = 200
 
 
 def words(data: Path, out: Path, /, **options: Any) -> list[str]:
-    """A short run, every step logged, no tracker; `said` overrules."""
+    """Overrides of a short run that logs every step and has no tracker; `options` take precedence."""
     values: dict[str, Any] = {
         "data": data, "out": out, "base": data, "model": "tiny", "max_steps": 8, "batch_size": 4, "num_workers": 0,
         "log_every": 1, "checkpoint_every": 2, "validate_every": 0, "sample_every": 0, "tracker": "none",
@@ -32,19 +32,19 @@ def words(data: Path, out: Path, /, **options: Any) -> list[str]:
 
 
 def config(data: Path, out: Path, /, **options: Any) -> TrainConfig:
-    """The typed configuration of such a run."""
+    """The typed configuration of a short run."""
     return train_config(compose("train", words(data, out, **options)))
 
 
 def train(data: Path, out: Path, /, **options: Any) -> Summary:
-    """Such a run, here."""
+    """Run a short training in this process."""
     return run(config(data, out, **options), make_toy_stage)
 
 
 def spawn(
     arguments: Sequence[str], environment: Mapping[str, str] | None = None, ranks: int = 1
 ) -> "subprocess.Popen[str]":
-    """Such a run in processes of its own; several of them compute on the CPU, as each would want a GPU."""
+    """Start a run in processes of its own; several ranks compute on the CPU, as each would need a GPU."""
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={ranks}"] if ranks > 1 else []
     return subprocess.Popen(
         [sys.executable, *torchrun, "-m", "tests.training.toy", *arguments],
@@ -62,7 +62,7 @@ def spawn(
 
 
 def finish(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
-    """Exit code and what was said."""
+    """Wait for a run; returns its exit code, stdout and stderr."""
     try:
         out, err = process.communicate(timeout=_TIMEOUT_S)
     finally:
@@ -79,7 +79,7 @@ def kill_at(process: "subprocess.Popen[str]", out: Path, step: int) -> None:
 
 
 def kill_all(process: "subprocess.Popen[str]") -> None:
-    """SIGKILL to a process and all that it started; torchrun gives its workers sessions of their own."""
+    """SIGKILL to a process and all its descendants; torchrun gives its workers sessions of their own."""
     for child in psutil.Process(process.pid).children(recursive=True):
         child.kill()
     process.kill()
@@ -93,7 +93,7 @@ def kill_rank(process: "subprocess.Popen[str]", rank: int) -> None:
 
 
 def wait_for(process: "subprocess.Popen[str]", out: Path, step: int) -> None:
-    """Until a run has logged a step."""
+    """Wait until a run has logged a step."""
     deadline = time.monotonic() + _TIMEOUT_S
     while max((line["step"] for line in log(out)), default=0) < step:
         if process.poll() is not None or time.monotonic() > deadline:
@@ -109,7 +109,7 @@ def log(out: Path) -> list[dict[str, Any]]:
 
 
 def losses(out: Path, prefix: str = "train/") -> list[dict[str, float]]:
-    """What a run says of its learning, without what depends on the clock."""
+    """The logged values of a run that do not depend on the clock."""
     return [
         {key: line[key] for key in line if key == "step" or key.startswith((prefix, "data/"))}
         for line in log(out)
@@ -122,9 +122,9 @@ def seen(notes: Path) -> dict[int, str]:
 
     Fails if a position ever held two different sequences.
     """
-    found: dict[int, str] = {}
+    key_of_position: dict[int, str] = {}
     for path in notes.parent.glob(f"{notes.name}.*"):
         for line in path.read_text().splitlines():
             position, key = line.split(" ")
-            assert found.setdefault(int(position), key) == key
-    return found
+            assert key_of_position.setdefault(int(position), key) == key
+    return key_of_position

@@ -38,7 +38,7 @@ def refuse_owned(out: AnyPath) -> None:
         for card, names in _OWNED_FOLDERS.items():
             if inner.name in names:
                 kinds_by_card[folder / card] = (inner, f"the {inner.name} of {folder.name}")
-    are_there = answers(out, lambda card: card.is_file(), kinds_by_card)
+    are_there = list(answers(out, lambda card: card.is_file(), kinds_by_card))
     for (folder, kind), is_there in zip(kinds_by_card.values(), are_there, strict=True):
         if is_there:
             raise ConfigError("out", out, f"a place outside {folder}, which holds {kind} and nothing else")

@@ -1,8 +1,8 @@
 """A small stand-in for ComfyUI, which is in no package registry: the part of its published interface that we use.
 
-Written after `comfy_api.latest` of ComfyUI 0.3.64: the same names, arguments and defaults, and as strict about unknown
-arguments. Nodes are run as ComfyUI runs them, with `torch.inference_mode`, on what their schemas say. The pack was
-also loaded and run by hand with the real `comfy_api` of that version (docs/comfyui.md).
+It follows `comfy_api.latest` of ComfyUI 0.3.64: the same names, arguments and defaults, and the same errors for unknown
+arguments. Nodes are run as ComfyUI runs them: under `torch.inference_mode`, with the inputs of their schemas. The pack
+was also loaded and run by hand with the real `comfy_api` of that version (docs/comfyui.md).
 """
 
 import asyncio
@@ -25,7 +25,7 @@ PACK = REPOSITORY / "integrations" / "comfyui"
 
 @dataclass
 class Input:
-    """Of a node. Widgets have a default; others are links."""
+    """An input of a node: a widget, which has a default, or otherwise a link."""
 
     id: str
     optional: bool = False
@@ -42,7 +42,7 @@ class Widget(Input):
 
 @dataclass
 class Number(Widget):
-    """INT and FLOAT."""
+    """An INT or FLOAT widget."""
 
     min: float | None = None
     max: float | None = None
@@ -52,21 +52,21 @@ class Number(Widget):
 
 @dataclass
 class Text(Widget):
-    """STRING."""
+    """A STRING widget."""
 
     multiline: bool = False
 
 
 @dataclass
 class Choice(Widget):
-    """COMBO."""
+    """A COMBO widget."""
 
     options: list[str] = field(default_factory=list)
 
 
 @dataclass
 class Output:
-    """Of a node."""
+    """An output of a node."""
 
     id: str
     display_name: str | None = None
@@ -74,7 +74,7 @@ class Output:
 
 
 def _kind(name: str, input_type: type[Input] = Input) -> type:
-    """A type of links or widgets, with `Input` and `Output` as ComfyUI has them."""
+    """A type of links or widgets, with the classes `Input` and `Output`, as in ComfyUI."""
 
     def make(cls: type, **defaults: Any) -> type:
         return type(cls.__name__, (cls,), {"__init__": _with(cls, defaults)})
@@ -88,7 +88,7 @@ def _with(cls: Any, defaults: Mapping[str, Any]) -> Any:
 
 @dataclass
 class Schema:
-    """Of a node."""
+    """The description of a node."""
 
     node_id: str
     display_name: str
@@ -99,7 +99,7 @@ class Schema:
     is_output_node: bool = False
 
     def __post_init__(self) -> None:
-        ids = [one.id for one in self.inputs] + [one.id for one in self.outputs]
+        ids = [port.id for port in self.inputs] + [port.id for port in self.outputs]
         assert len(set(ids)) == len(ids), f"{self.node_id}: ids must be unique between inputs and outputs"
 
 
@@ -108,17 +108,17 @@ class ComfyNode:
 
     @classmethod
     def define_schema(cls) -> Schema:
-        """As the node says."""
+        """The schema of the node."""
         raise NotImplementedError
 
     @classmethod
     def execute(cls, **inputs: Any) -> "NodeOutput":
-        """As the node does."""
+        """Run the node."""
         raise NotImplementedError
 
 
 class NodeOutput:
-    """What a node gives."""
+    """The results of a node."""
 
     def __init__(self, *args: Any, ui: Mapping[str, Any] | None = None) -> None:
         self.args, self.ui = args, ui
@@ -128,19 +128,20 @@ class ComfyExtension:
     """The base of extensions."""
 
     async def get_node_list(self) -> list[type[ComfyNode]]:
-        """As the pack says."""
+        """The nodes of the pack."""
         raise NotImplementedError
 
 
 class InterruptProcessingException(Exception):
-    """The user has interrupted."""
+    """Raised when the user has interrupted a run."""
 
 
 @dataclass
 class Comfy:
-    """What a test sees of it.
+    """The state of ComfyUI that tests use.
 
     Attributes:
+        output: the output folder.
         nodes: by id, once the pack is loaded.
         bars: (steps done, total) of each progress bar.
         interrupt_after: steps after which the user interrupts.
@@ -152,10 +153,10 @@ class Comfy:
     interrupt_after: int | None = None
 
     def run(self, node_id: str, **inputs: Any) -> NodeOutput:
-        """Execute a node; widgets that are not given have their defaults."""
+        """Execute a node; widgets without a value in `inputs` have their defaults."""
         schema = self.nodes[node_id].define_schema()
-        defaults = {one.id: one.default for one in schema.inputs if isinstance(one, Widget)}
-        assert inputs.keys() <= {one.id for one in schema.inputs}
+        defaults = {node_input.id: node_input.default for node_input in schema.inputs if isinstance(node_input, Widget)}
+        assert inputs.keys() <= {node_input.id for node_input in schema.inputs}
         with torch.inference_mode():
             result = self.nodes[node_id].execute(**{**defaults, **inputs})
         assert len(result.args) == len(schema.outputs)
@@ -192,7 +193,7 @@ def _module(module_name: str, **contents: Any) -> ModuleType:
 
 @contextmanager
 def comfy_with_the_pack(output: Path) -> Iterator[Comfy]:
-    """ComfyUI, with the pack loaded from its folder under a name that is no package's, as ComfyUI does."""
+    """ComfyUI with the pack, loaded from its folder under a name that no package has, as ComfyUI does."""
     comfy = Comfy(output=output)
     kinds: Sequence[tuple[str, str, type[Input]]] = [
         ("Image", "IMAGE", Input), ("Int", "INT", Number), ("Float", "FLOAT", Number), ("String", "STRING", Text),

@@ -1,4 +1,4 @@
-"""Sound videos and animations of kinds that are often misread, made up."""
+"""Writes valid videos and animations of kinds that are often misread."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ Picture = NDArray[np.uint8]
 def timed_video(
     path: Path, pictures: Sequence[Picture], last_held_s: float, codec: str, pix_fmt: str
 ) -> Path:  # fmt: skip
-    """A video of ten frames a second whose last frame is seen for longer."""
+    """Write a video of ten frames a second whose last frame is held for longer."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=10)
         assert isinstance(stream, av.VideoStream)
@@ -37,7 +37,7 @@ def timed_video(
 
 
 def animation(path: Path, pictures: Sequence[Picture], last_held_s: float) -> Path:
-    """An animated GIF, WebP, PNG or AVIF of the same."""
+    """Write an animated GIF, WebP, PNG or AVIF with the same timing."""
     images = [Image.fromarray(picture) for picture in pictures]
     durations = [100] * (len(images) - 1) + [round(1000 * last_held_s)]
     options = {"lossless": True} if path.suffix == ".webp" else {"quality": 95} if path.suffix == ".avif" else {}
@@ -46,7 +46,7 @@ def animation(path: Path, pictures: Sequence[Picture], last_held_s: float) -> Pa
 
 
 def _boxes(data: bytes) -> Iterator[bytes]:
-    """The boxes of an MP4 file, or within one: a length, a name, a content (ISO 14496-12)."""
+    """The boxes of an MP4 file or of a box; each has a length, a name and a content (ISO 14496-12)."""
     while data:
         length = int.from_bytes(data[:4], "big")
         yield data[:length]
@@ -54,7 +54,7 @@ def _boxes(data: bytes) -> Iterator[bytes]:
 
 
 def with_cover(path: Path, pictures: Sequence[Picture], cover: Picture) -> Path:
-    """A video after a cover, which is the file's first stream."""
+    """Write a video with a cover, which is the first stream of the file."""
     with av.open(str(path), "w") as container:
         first, video = container.add_stream("mjpeg", rate=10), container.add_stream("libx264", rate=10)
         assert isinstance(first, av.VideoStream) and isinstance(video, av.VideoStream)
@@ -74,7 +74,7 @@ def with_cover(path: Path, pictures: Sequence[Picture], cover: Picture) -> Path:
 
 
 def _with_metadata_first(movie: bytes) -> bytes:
-    """An MP4 file whose `udta`, which holds the cover, stands before its tracks, as some programs write it."""
+    """An MP4 file with its `udta` box, which holds the cover, before the tracks, as some programs write it."""
 
     def moved(box: bytes) -> bytes:
         inner: list[bytes] = sorted(_boxes(box[8:]), key=lambda part: part[4:8] != b"udta")
@@ -84,7 +84,7 @@ def _with_metadata_first(movie: bytes) -> bytes:
 
 
 def two_tracks(path: Path, short: Sequence[Picture], long: Sequence[Picture], default: int | None) -> Path:
-    """A video of two tracks, of which one may be marked as the default."""
+    """Write a video of two tracks, one of which may be marked as the default."""
     with av.open(str(path), "w") as container:
         streams = []
         for number, pictures in enumerate((short, long)):
@@ -101,7 +101,7 @@ def two_tracks(path: Path, short: Sequence[Picture], long: Sequence[Picture], de
 
 
 def wide_pixels(path: Path, pictures: Sequence[Picture], aspect: Fraction) -> Path:
-    """A video whose pixels are so much wider than high."""
+    """Write a video whose pixels have this aspect ratio (width by height)."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=10)
         assert isinstance(stream, av.VideoStream)
@@ -114,7 +114,7 @@ def wide_pixels(path: Path, pictures: Sequence[Picture], aspect: Fraction) -> Pa
 
 
 def deep_greys(path: Path, signals: Sequence[float], primaries: int, transfer: int) -> Path:
-    """A video of ten bits whose frames are each of one grey, by its signal in [0, 1]."""
+    """Write a ten-bit video; each frame has one grey, given by its signal in [0, 1]."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=10)
         assert isinstance(stream, av.VideoStream)
@@ -130,10 +130,10 @@ def deep_greys(path: Path, signals: Sequence[float], primaries: int, transfer: i
 
 
 def untold_matrix(path: Path, colour: tuple[int, int, int], size_px: tuple[int, int], matrix: str) -> Path:
-    """A video of one colour, coded by a matrix that the file does not name."""
+    """Write a video of one colour, encoded with a matrix that the file does not name."""
     frame = av.VideoFrame.from_ndarray(np.full((*size_px, 3), colour, np.uint8), format="rgb24")
     coded = frame.reformat(format="yuv420p", dst_colorspace=matrix)
-    coded.colorspace = 2  # of ITU-T H.273: not told
+    coded.colorspace = 2  # "unspecified" in ITU-T H.273
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=10)
         assert isinstance(stream, av.VideoStream)

@@ -1,4 +1,4 @@
-"""Small runs of `pipelines.ingest`, and what they left."""
+"""Small runs of `pipelines.ingest`, and readers of their output."""
 
 import json
 import os
@@ -24,19 +24,20 @@ def ingest(*overrides: object) -> int:
 
 
 def sequences(out: Path) -> dict[str, StoredSequence]:
-    """All sequences of a data set, by the name of what they were made from."""
+    """All sequences of a data set, by the name of their source."""
     manifests = read_manifests(out, read_card(out).shards)
-    return {each.facts["source"]["id"]: each for manifest in manifests for each in read_sequences(out, manifest)}
+    stored = [sequence for manifest in manifests for sequence in read_sequences(out, manifest)]
+    return {sequence.facts["source"]["id"]: sequence for sequence in stored}
 
 
 def refused(out: Path) -> dict[str, str]:
-    """Reasons of refusal, by the name of what was refused."""
+    """Reasons of refusal, by the name of the refused source."""
     rows: list[dict[str, Any]] = [json.loads(line) for line in (out / "quarantine.jsonl").read_text().splitlines()]
     return {row["source"]: row["reason"] for row in rows}
 
 
 def stages(count: int, height: int = 90, width: int = 80, seed: int = 0) -> list[NDArray[np.uint8]]:
-    """(H, W, 3) pictures of a painting: patches of colour come to stand on a coloured ground, none is ever lost."""
+    """(H, W, 3) stages of a painting: four patches of colour are added to a coloured ground at each stage."""
     rng = np.random.default_rng(seed)
     ground = cv2.resize(rng.integers(120, 200, (6, 5, 3)).astype(np.uint8), (width, height))
     painted = [ground.astype(np.uint8)]
@@ -50,7 +51,7 @@ def stages(count: int, height: int = 90, width: int = 80, seed: int = 0) -> list
 
 
 def save(path: Path, picture: NDArray[np.uint8]) -> Path:
-    """Write a picture file, and its folder."""
+    """Write a picture file, and make its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(picture).save(path)
     return path
@@ -60,7 +61,7 @@ def sheet_of(
     cells: list[NDArray[np.uint8]], rows: int, columns: int, order: str, line_px: int = 0, colour: int = 0,
     around_px: int = 0,
 ) -> NDArray[np.uint8]:  # fmt: skip
-    """A grid picture, laid out independently of the code under test."""
+    """A picture of a grid of cells, laid out independently of the code under test."""
     height, width = cells[0].shape[:2]
     tall, wide = rows * height + (rows - 1) * line_px, columns * width + (columns - 1) * line_px
     sheet = np.full((tall + 2 * around_px, wide + 2 * around_px, 3), colour, np.uint8)

@@ -1,4 +1,4 @@
-"""`ingest mask.model=...`: what a network calls a hand has no vote about what is canvas."""
+"""`ingest mask.model=...`: pixels that a network masks as a hand do not count as canvas."""
 
 import json
 from collections.abc import Sequence

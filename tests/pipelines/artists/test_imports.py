@@ -1,4 +1,4 @@
-"""`ingest` of what others store: MakeAnything, painvidpro, QuickDraw, Procreate, Krita's Recorder."""
+"""`ingest` of formats of others: MakeAnything, painvidpro, QuickDraw, Procreate, Krita's Recorder."""
 
 import io
 import json
@@ -33,7 +33,7 @@ def jpeg(picture: Any) -> bytes:
 
 
 def write_archive(path: Path, pictures: list[Any], **attributes: Any) -> Path:
-    """As painvidpro's `DynamicVideoArchive` writes it, from its source."""
+    """Write an archive as the source code of painvidpro's `DynamicVideoArchive` does."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with h5py.File(path, "a") as file:
         file.attrs.update(

@@ -280,7 +280,7 @@ def test_a_fault_in_the_middle_of_decoding_is_the_storage_s(tmp_path: Path, monk
     opened = LocalFileSystem.open
 
     class Failing:
-        """A file of which all beyond its first bytes cannot be read."""
+        """A file that can be read only up to its first bytes."""
 
         def __init__(self, file: Any) -> None:
             self._file = file

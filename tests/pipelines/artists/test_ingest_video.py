@@ -20,19 +20,19 @@ NUM_FRAMES = 72
 
 @pytest.fixture(scope="module")
 def truth() -> Frames:
-    """What the canvas looks like at every moment."""
+    """The true canvas of every frame."""
     return painting(NUM_FRAMES)[0]
 
 
 @pytest.fixture(scope="module")
 def seen() -> Frames:
-    """What the camera sees."""
+    """The frames that the camera films."""
     return shaken(with_hand(*painting(NUM_FRAMES)))
 
 
 @pytest.fixture(scope="module")
 def ingested(tmp_path_factory: pytest.TempPathFactory, seen: Frames) -> Path:
-    """The data set made from the video of it."""
+    """The data set that is made from a video of these frames."""
     root = tmp_path_factory.mktemp("lapse")
     write_video(root / "lapse.mkv", seen)
     assert ingest(f"source.path={root}", "layout=video", f"size={WIDTH}x{HEIGHT}", f"out={root / 'out'}") == 0

@@ -1,4 +1,4 @@
-"""`ingest layout=layers`: documents that other programs write become the process of their layers, bottom to top."""
+"""`ingest layout=layers`: documents of other programs become processes of their layers, from bottom to top."""
 
 import io
 import sys
@@ -39,14 +39,14 @@ def refusal(path: Path) -> str:
 
 
 def patch(height: int, width: int, colour: tuple[int, int, int], alpha: int = 255) -> Rgba:
-    """One colour, whose upper left corner is transparent."""
+    """A patch of one colour with a transparent upper left corner."""
     rgba = np.full((height, width, 4), (*colour, alpha), np.uint8)
     rgba[: height // 4, : width // 4] = 0
     return rgba
 
 
 def laid(canvas: Frame, rgba: Rgba, left: int, top: int) -> Frame:
-    """The canvas with a layer laid on, by Pillow."""
+    """The canvas with a layer composited onto it by Pillow."""
     below = Image.fromarray(canvas).convert("RGBA")
     below.alpha_composite(Image.fromarray(rgba), (left, top))
     return np.asarray(below.convert("RGB"))

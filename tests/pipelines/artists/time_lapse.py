@@ -1,4 +1,4 @@
-"""A time-lapse made up: what a canvas looks like, and what a shaking camera sees of it with a hand before it."""
+"""A synthetic time-lapse: the true canvases, and the same filmed by a shaking camera with a hand in front."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,10 +16,10 @@ _SKIN = (224, 172, 140)
 
 
 def painting(num_frames: int, seed: int = 0) -> tuple[Frames, NDArray[np.float64]]:
-    """A picture that grows by one soft stroke a frame on a paper on a desk; nothing happens at first and at last.
+    """A picture on paper on a desk, which grows by one soft stroke a frame, except in the first and last frames.
 
     Returns:
-        The frames, and (N, 2) where the brush is.
+        The frames, and (N, 2) positions of the brush.
     """
     rng = np.random.default_rng(seed)
     desk = cv2.GaussianBlur(rng.integers(60, 150, (HEIGHT, WIDTH, 3)).astype(np.float32), (0, 0), 1.6)
@@ -30,7 +30,7 @@ def painting(num_frames: int, seed: int = 0) -> tuple[Frames, NDArray[np.float64
     while len(frames) < num_frames:
         done = (len(frames) - BARE) / (num_frames - HELD - BARE)
         if done < 0:
-            brush.append(brush[0] + (9.0 * len(frames), -4.0 * len(frames)))  # it hovers
+            brush.append(brush[0] + (9.0 * len(frames), -4.0 * len(frames)))  # the brush hovers
         elif done < 1:
             across = rng.uniform(40, WIDTH - 40), rng.uniform(36, HEIGHT - 36)
             brush.append(np.array(across))
@@ -47,38 +47,38 @@ def painting(num_frames: int, seed: int = 0) -> tuple[Frames, NDArray[np.float64
 
 
 def with_hand(frames: Frames, brush: NDArray[np.float64], seed: int = 1) -> Frames:
-    """An arm from below whose hand holds a brush where paint has just been laid."""
+    """The frames with an arm from below, whose hand holds a brush where paint has just been laid."""
     rng = np.random.default_rng(seed)
-    seen = frames.copy()
-    for frame, (x, y) in zip(seen, brush, strict=True):
+    filmed = frames.copy()
+    for frame, (x, y) in zip(filmed, brush, strict=True):
         wrist = (x + 46 + rng.normal(0, 6), y + 52 + rng.normal(0, 6))
         hand, tip, elbow = (int(x + 20), int(y + 22)), (int(x), int(y)), (int(wrist[0] + 60), int(wrist[1] + 120))
         cv2.line(frame, hand, elbow, (70, 60, 120), 26)
         cv2.ellipse(frame, hand, (22, 16), float(rng.uniform(30, 60)), 0, 360, _SKIN, -1)
         cv2.line(frame, tip, hand, (60, 40, 20), 4)
-    return seen
+    return filmed
 
 
 def shaken(frames: Frames, reach_px: float = 4.0, seed: int = 2) -> Frames:
-    """As a camera sees it that is not held still; the last frame is seen from where the truth is."""
+    """The frames as filmed by a shaking camera; the last frame is not moved."""
     rng = np.random.default_rng(seed)
-    seen = frames.copy()
-    for at, frame in enumerate(frames[:-1]):
+    filmed = frames.copy()
+    for number, frame in enumerate(frames[:-1]):
         angle, (dx, dy) = np.deg2rad(rng.uniform(-0.7, 0.7)), rng.uniform(-reach_px, reach_px, 2)
         cos, sin = np.cos(angle), np.sin(angle)
         centre = np.array([[1, 0, WIDTH / 2], [0, 1, HEIGHT / 2], [0, 0, 1]])
         tilt = np.array([[cos, -sin, dx], [sin, cos, dy], [*rng.uniform(-3e-5, 3e-5, 2), 1]])
         motion = centre @ tilt @ np.linalg.inv(centre)
-        seen[at] = cv2.warpPerspective(
+        filmed[number] = cv2.warpPerspective(
             frame, motion, (WIDTH, HEIGHT), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
         )
-    return seen
+    return filmed
 
 
 def write_video(
     path: Path, frames: Frames | Sequence[NDArray[np.uint8]], codec: str = "ffv1", pix_fmt: str = "bgr0"
 ) -> Path:
-    """Encode, by default without loss."""
+    """Write a video, by default without loss."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=25)
         assert isinstance(stream, av.VideoStream)

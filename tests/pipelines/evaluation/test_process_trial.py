@@ -1,4 +1,4 @@
-"""No metric is believed that prefers a wrong way to the right picture."""
+"""No metric may prefer a wrong process to the right one that ends in the same picture."""
 
 import dataclasses
 from unittest import mock

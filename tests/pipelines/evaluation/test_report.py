@@ -41,7 +41,7 @@ def test_the_report_is_what_it_was(report: Report) -> None:
 
 
 def assert_close(found: Any, golden: Any, where: str) -> None:
-    """Equal, figures to a thousandth: libraries round differently."""
+    """Check for equality, of numbers to a thousandth, because libraries round differently."""
     if isinstance(golden, dict):
         assert sorted(found) == sorted(golden), where
         for key in golden:

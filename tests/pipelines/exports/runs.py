@@ -37,14 +37,14 @@ def settings(
     *, animated: bool = False, seconds: float = 2, hold: float = 1, page: PageName = "a4", margin_mm: float = 12,
     dpi: int = 72, pen_mm: float = 0.3, font: Path | None = None,
 ) -> Settings:  # fmt: skip
-    """As the command has by default, but short and small."""
+    """The defaults of the command, but short and small."""
     return Settings(
         animated=animated, seconds=seconds, hold=hold, page=page, margin_mm=margin_mm, dpi=dpi, pen_mm=pen_mm, font=font
     )  # fmt: skip
 
 
 def grown(num_frames: int = 5, height: int = 40, width: int = 61, *, phases: bool = True) -> Process:
-    """A process without strokes, in two phases: squares appear on white; the last frame changes nothing."""
+    """A process without strokes, in two phases: squares appear on white, and the last frame changes nothing."""
     rng = np.random.default_rng(5)
     picture, frames = np.full((height, width, 3), 255, np.uint8), []
     for number in range(num_frames):

@@ -1,4 +1,4 @@
-"""Where processes come from, and what only strokes can give."""
+"""The sources of processes, and the exports that need strokes."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What is printed: sheets and lessons, turned back into pictures and text."""
+"""Printed sheets and lessons, converted back into pictures and text."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def texts(path: Path) -> list[str]:
 
 
 def num_pictures(page: Picture, least_px: int) -> int:
-    """How many dark areas a white page has that are at least so wide and high."""
+    """The number of dark areas of a white page that have at least this width and height."""
     _, _, boxes, _ = cv2.connectedComponentsWithStats((page < 250).any(axis=2).astype(np.uint8))
     large = (boxes[1:, cv2.CC_STAT_WIDTH] >= least_px) & (boxes[1:, cv2.CC_STAT_HEIGHT] >= least_px)
     return int(large.sum())
@@ -175,7 +175,7 @@ def test_a_step_is_listed_under_colours_that_are_in_it() -> None:
 
 
 def of_pictures(*pictures: Picture, doing: str = "", phase: str = "") -> Process:
-    """A process whose steps are all said to do the same, after a blank canvas."""
+    """A process of these pictures: the first has the phase `blank`, and all have the same description."""
     frames = [Frame(picture=one, phase=phase if at else "blank", doing=doing) for at, one in enumerate(pictures)]
     return Process(name="a", caption="", credit="", frames=tuple(frames))
 

@@ -1,4 +1,4 @@
-"""SVG: what other programs draw of it is the painting, stroke by stroke."""
+"""SVG: other programs draw it as the painting, stroke by stroke."""
 
 import io
 import re

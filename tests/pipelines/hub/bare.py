@@ -1,4 +1,4 @@
-"""A Python that has diffusers and nothing of this project."""
+"""Runs code in a Python that has diffusers but nothing of this project."""
 
 import os
 import subprocess
@@ -20,12 +20,12 @@ sys.path[:] = [place for place in sys.path if place not in ("", {str(ROOT)!r})]
 
 
 def run_bare(code: str, folder: Path, **options: object) -> str:
-    """What code prints there, in an empty folder, without a network; `said` are its variables."""
+    """What code prints there, in this folder and without a network; `options` are variables of the code."""
     variables = "".join(f"{name} = {value!r}\n" for name, value in options.items())
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     environment |= {"HF_HUB_OFFLINE": "1", "HF_MODULES_CACHE": str(folder / "modules"), "HF_HOME": str(folder / "hub")}
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", _BARE + variables + code], cwd=folder, env=environment, capture_output=True, text=True
     )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+    assert completed.returncode == 0, completed.stderr[-3000:]
+    return completed.stdout

@@ -1,4 +1,4 @@
-"""The Hub's interface for uploads, as far as huggingface_hub asks it: repositories in memory, on this machine alone."""
+"""The part of the Hub's upload interface that huggingface_hub uses, with repositories in memory on this machine."""
 
 import base64
 import json
@@ -17,14 +17,14 @@ _SMALL = 10_000  # bytes that are sent with the commit; more, and what is not te
 
 @dataclass
 class Repository:
-    """What was committed to one."""
+    """What was committed to a repository."""
 
     private: bool
     files: dict[str, bytes] = field(default_factory=dict)
     messages: list[str] = field(default_factory=list)
 
     def write(self, folder: Path) -> Path:
-        """Its files, as a download would put them."""
+        """Write its files as a download would; returns the folder."""
         for name, data in self.files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(data)
@@ -36,8 +36,9 @@ class FakeHub:
     """All repositories, by `datasets/USER/NAME` or `models/USER/NAME`.
 
     Attributes:
-        sent: names of what was sent as Git LFS, in order.
-        most_sent: so many files are taken, then all are refused.
+        stored: content of the files that were sent as Git LFS, by object id.
+        sent: object ids of these files, in order.
+        most_sent: number of such files that are accepted before all others are refused.
     """
 
     endpoint: str = ""
@@ -47,7 +48,7 @@ class FakeHub:
     most_sent: int = 1_000_000
 
     def answer(self, method: str, path: str, data: bytes) -> tuple[int, Any]:
-        """Status and JSON."""
+        """Status and JSON of the answer to a request."""
         parts = path.partition("?")[0].strip("/").split("/")
         if method == "PUT":
             return self._put(parts[-1], data)
@@ -108,14 +109,14 @@ def _mode(file: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def fake_hub() -> Iterator[FakeHub]:
-    """A Hub that is there within."""
+    """A Hub that runs within the context."""
     hub = FakeHub()
 
     class Handler(BaseHTTPRequestHandler):
         def _reply(self) -> None:
             data = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            known = self.headers.get("Authorization") == f"Bearer {TOKEN}" or self.command == "PUT"
-            status, answer = hub.answer(self.command, self.path, data) if known else (401, {"error": "Invalid token"})
+            allowed = self.headers.get("Authorization") == f"Bearer {TOKEN}" or self.command == "PUT"
+            status, answer = hub.answer(self.command, self.path, data) if allowed else (401, {"error": "Invalid token"})
             body = json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")

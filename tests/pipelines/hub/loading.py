@@ -1,4 +1,4 @@
-"""What the `datasets` library makes of a folder of ours."""
+"""Reads a data set of this project with the `datasets` library, and compares it with what was stored."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ Row = dict[str, Any]
 
 
 def loaded(folder: Path, cache: Path, *, streaming: bool = False) -> dict[str, list[Row]]:
-    """All rows by split."""
+    """All rows of a data set, by split."""
     splits = datasets.load_dataset(str(folder), cache_dir=str(cache), streaming=streaming)
     return {name: list(rows) for name, rows in splits.items()}
 
@@ -29,7 +29,7 @@ def stored(folder: Path) -> dict[str, list[StoredSequence]]:
 
 
 def assert_rows_are_sequences(rows: dict[str, list[Row]], sequences: dict[str, list[StoredSequence]]) -> None:
-    """The same frames, captions, facts and strokes, and every member is a column."""
+    """Check that rows have the frames, captions and facts of the sequences, and a column for every member."""
     assert {split: len(some) for split, some in rows.items()} == {
         split: len(some) for split, some in sequences.items() if some
     }
@@ -50,7 +50,7 @@ def pixels(picture: Image.Image) -> NDArray[np.uint8]:
 
 
 def rounded(value: Any) -> Any:
-    """JSON with numbers of nine places: the library's own JSON changes the last digit of some."""
+    """JSON with numbers rounded to nine places, because the library's JSON changes the last digit of some."""
     if isinstance(value, dict):
         return {key: rounded(each) for key, each in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""A web server of this machine, for as long as a test needs it."""
+"""A web server on this machine, for the time of a test."""
 
 import threading
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @contextmanager
 def local_server(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    """Its address, at a port that was free."""
+    """Run a server on a free port; yields its address."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -36,7 +36,7 @@ MIX = ("renderer=mix", *FEW_STROKES, "size=64", "num_frames=3", "cluster=inline"
 
 
 def written(root: Path) -> Path:
-    """The card of a data set that was made by hand."""
+    """Write the card of a data set; returns its path."""
     card = read_card(root)
     write_dataset_page(root, card, surveyed(read_manifests(root, card.shards)))
     return root / README

@@ -1,4 +1,4 @@
-"""`pipelines.publish` puts on the Hub what others load, all of it and nothing else. huggingface_hub's own code runs."""
+"""`pipelines.publish` uploads all that others load and nothing else. The real code of huggingface_hub runs."""
 
 import shutil
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
 
 @pytest.fixture(scope="module")
 def ended_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that has ended, checkpoints and all. Do not change it."""
+    """A finished run, with its checkpoints. Do not change it."""
     root = tmp_path_factory.mktemp("run")
     data = small_dataset(root / "data", captions=[f"picture {number}" for number in range(9)])
     toy_runs.train(data, root / "out")

@@ -38,12 +38,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def painter(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The same as stock diffusers loads it."""
+    """The same painter as loaded by stock diffusers."""
     return stock(folder, tmp_path_factory.mktemp("modules"))
 
 
 def stock(folder: Path, modules: Path) -> Any:
-    """A painter as diffusers loads it, which copies its code to a folder for modules."""
+    """A painter as loaded by diffusers, which copies its code to a folder for modules."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("diffusers.utils.dynamic_modules_utils.HF_MODULES_CACHE", str(modules))
         loaded = DiffusionPipeline.from_pretrained(folder, custom_pipeline="pipeline", trust_remote_code=True)

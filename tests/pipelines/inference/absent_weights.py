@@ -1,4 +1,4 @@
-"""Stands in for an accelerator that group offloading moves weights to: there is none where tests run."""
+"""A stand-in for the accelerator to which group offloading moves weights, as tests run without one."""
 
 import pytest
 import torch
@@ -7,28 +7,28 @@ from torch import Tensor, nn
 
 
 def hide_absent_weights(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Weights that are not on the accelerator hold NaN from now on, so that a layer that was not fetched is seen.
+    """From now on, weights that are not on the accelerator hold NaN, so that a layer that is not fetched gives NaN.
 
     Returns:
-        How many weights were fetched, at each fetch.
+        A list to which each fetch adds the number of fetched weights.
     """
-    kept: dict[int, Tensor] = {}
+    stored: dict[int, Tensor] = {}
     fetches: list[int] = []
 
     def weights_of(group: ModuleGroup) -> list[Tensor]:
         modules: list[nn.Module] = group.modules
         of_modules = [weight for module in modules for weight in (*module.parameters(), *module.buffers())]
-        return [one for one in (*of_modules, *group.parameters, *group.buffers) if one.is_floating_point()]
+        return [weight for weight in (*of_modules, *group.parameters, *group.buffers) if weight.is_floating_point()]
 
     def fetch(group: ModuleGroup) -> None:
         for weight in weights_of(group):
-            weight.data = kept[id(weight)]
+            weight.data = stored[id(weight)]
         fetches.append(len(weights_of(group)))
 
     def leave(group: ModuleGroup) -> None:
         for weight in weights_of(group):
-            if not weight.isnan().all():  # a layer of another network may share it, and have left it
-                kept[id(weight)] = weight.data
+            if not weight.isnan().all():  # a layer of another network may share the weight and have moved it already
+                stored[id(weight)] = weight.data
             weight.data = torch.full_like(weight.data, torch.nan)
 
     monkeypatch.setattr(ModuleGroup, "onload_", fetch)

@@ -1,4 +1,4 @@
-"""The noise of a command's seed: what it was when painters were first shipped, in every version."""
+"""The noise of a command's seed stays in every version what it was when painters were first shipped."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Where paint of given pictures stays."""
+"""The places where the paint of given pictures is kept."""
 
 from functools import partial
 
@@ -18,7 +18,7 @@ _LEFT, _RIGHT = slice(0, 4), slice(8, 12)  # columns; those in between see both
 
 
 def process(*, drift: float = 0.0) -> Tensor:
-    """(T, C, h, w): the same for ever on the left but for a drift, painted over by and by on the right."""
+    """(T, C, h, w) latents, constant on the left but for a drift, and gradually painted over on the right."""
     torch.manual_seed(0)
     frames = torch.randn(1, 4, _SIDE, _SIDE).repeat(_FRAMES, 1, 1, 1)
     late = torch.arange(_FRAMES)[:, None, None, None].float()

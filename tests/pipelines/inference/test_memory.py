@@ -1,4 +1,4 @@
-"""What is told when memory runs out."""
+"""The message when memory runs out."""
 
 from pathlib import Path
 from typing import Any

@@ -172,7 +172,7 @@ def test_loras_count_while_offloaded(offload: Any) -> None:
 
 @pytest.fixture
 def kl_painter() -> Painter:
-    """With the codec of Stable Diffusion, trained at 32 px."""
+    """A painter with the codec of Stable Diffusion, trained at 32 px."""
     base = small_base()
     torch.manual_seed(0)
     vae = AutoencoderKL(

@@ -28,7 +28,7 @@ def painter(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with three pictures, and what is none."""
+    """A folder with three pictures and a file that is none."""
     folder = tmp_path_factory.mktemp("pictures")
     rng = np.random.default_rng(0)
     for name in ("boat.png", "house.jpg", "tree.png"):
@@ -50,7 +50,7 @@ def frames(out: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def painted(painter: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All three, two at a time."""
+    """The output folder of all three, painted two at a time."""
     out = tmp_path_factory.mktemp("painted")
     assert paint(painter, f"image={pictures}", "batch_size=2", f"out={out}") == 0
     return out

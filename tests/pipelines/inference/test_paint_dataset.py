@@ -1,4 +1,4 @@
-"""One command paints a data set: its captions, its pictures, or how its unfinished pictures go on."""
+"""One command paints a data set: its captions, its pictures, or the rest of its unfinished pictures."""
 
 import json
 from dataclasses import replace

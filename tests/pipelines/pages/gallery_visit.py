@@ -1,4 +1,4 @@
-"""A visit to the gallery's page in a real Chromium, and words for what is seen there."""
+"""Opens the gallery's page in a real Chromium, and reads what it shows."""
 
 import os
 import re
@@ -31,18 +31,18 @@ def a_chromium() -> Iterator[Browser]:
 
 
 class Visit:
-    """A page that was opened, and what it did behind our back: console messages and requests.
+    """An open page, with a record of its console messages and requests.
 
-    Its clock stands still until `wait`, so that a busy machine sees the same frames as an idle one.
+    Its clock stands still until `wait`, so that a busy machine shows the same frames as an idle one.
     """
 
     def __init__(self, page: Page, url: str) -> None:
         self.page, self.url = page, url
         self.troubles: list[str] = []
         self.requests: list[str] = []
-        page.on("console", self._hear)
+        page.on("console", self._note_message)
         page.on("pageerror", lambda error: self.troubles.append(str(error)))
-        page.on("request", self._see)
+        page.on("request", self._note_request)
         page.clock.install(time=0)
         page.goto(url)
         page.clock.pause_at(1000)
@@ -50,10 +50,10 @@ class Visit:
     def wait(self, milliseconds: int) -> None:
         self.page.clock.run_for(milliseconds)
 
-    def _hear(self, message: ConsoleMessage) -> None:
+    def _note_message(self, message: ConsoleMessage) -> None:
         self.troubles.append(message.text)
 
-    def _see(self, request: Request) -> None:
+    def _note_request(self, request: Request) -> None:
         if not request.url.startswith("data:"):
             self.requests.append(request.url)
 
@@ -69,10 +69,10 @@ class Visit:
 
 
 def picture(card: Locator) -> str:
-    """What its canvas shows, once the frames are decoded."""
+    """The content of a card's canvas as a data URL, once the frames are decoded."""
     expect(card).to_have_class(re.compile("hung"))
-    shown: str = card.locator("canvas").evaluate("canvas => canvas.toDataURL()")
-    return shown
+    data_url: str = card.locator("canvas").evaluate("canvas => canvas.toDataURL()")
+    return data_url
 
 
 def frame(card: Locator) -> int:
@@ -86,5 +86,5 @@ def set_range(control: Locator, value: float) -> None:
 def luminance(colour: str) -> float:
     """Relative luminance of `rgb(r, g, b)` (WCAG 2)."""
     parts = [int(value) / 255 for value in re.findall(r"\d+", colour)[:3]]
-    red, green, blue = (p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    red, green, blue = (part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue

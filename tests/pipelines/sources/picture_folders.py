@@ -1,4 +1,4 @@
-"""Folders of pictures to be sources."""
+"""Folders of pictures, and sources that read them."""
 
 import io
 from collections.abc import Mapping

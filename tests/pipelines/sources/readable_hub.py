@@ -1,4 +1,4 @@
-"""The Hub's interface for readers, as far as `datasets` and huggingface_hub ask it: one data set, on this machine."""
+"""The part of the Hub's download interface that `datasets` and huggingface_hub use, for one data set in memory."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ COMMIT = "c0ffee" + "0" * 34
 
 @dataclass
 class ReadableHub:
-    """The files of `datasets/USER/NAME` by their path; `asked` are ranges of bytes that were read, by file."""
+    """The files of `datasets/USER/NAME` by their path; `asked` lists (file, byte range) of each partial request."""
 
     name: str
     files: dict[str, bytes]
@@ -25,16 +25,16 @@ class ReadableHub:
     asked: list[tuple[str, str]] = field(default_factory=list)
 
     def answer(self, path: str, byte_range: str) -> tuple[int, bytes, dict[str, str]]:
-        """Status, body and headers."""
+        """Status, body and headers of the answer to a request."""
         path = unquote(path.partition("?")[0]).strip("/")
-        about = f"api/datasets/{self.name}"
+        info = f"api/datasets/{self.name}"
         files = f"datasets/{self.name}/resolve/"
-        if path in (about, f"{about}/revision/main", f"{about}/revision/{COMMIT}"):
+        if path in (info, f"{info}/revision/main", f"{info}/revision/{COMMIT}"):
             siblings = [{"rfilename": name} for name in self.files]
             return 200, _json({"id": self.name, "sha": COMMIT, "siblings": siblings, "private": False}), {}
-        if path.startswith(f"{about}/tree/"):
-            return 200, _json(self._tree(path.removeprefix(f"{about}/tree/").partition("/")[2])), {}
-        if path.startswith(f"{about}/paths-info/"):
+        if path.startswith(f"{info}/tree/"):
+            return 200, _json(self._tree(path.removeprefix(f"{info}/tree/").partition("/")[2])), {}
+        if path.startswith(f"{info}/paths-info/"):
             return 200, _json(self._tree("")), {}
         name = path.removeprefix(files).partition("/")[2]
         if path.startswith(files) and name in self.files:
@@ -68,7 +68,7 @@ def _json(value: object) -> bytes:
 
 @contextmanager
 def readable_hub(name: str, files: dict[str, bytes]) -> Iterator[ReadableHub]:
-    """A Hub that is there within."""
+    """A Hub that runs within the context."""
     hub = ReadableHub(name, files)
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""Pictures keep the colours that their files mean, whatever the files state them in."""
+"""Pictures keep the colours that their files mean, whatever the colour space of the file."""
 
 import io
 import struct
@@ -45,7 +45,7 @@ def with_chunks(png: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
 
 
 def fixed(*values: float) -> bytes:
-    """In ICC's 15.16."""
+    """Numbers in ICC's fixed-point format s15Fixed16."""
     return struct.pack(f">{len(values)}i", *(round(value * 65536) for value in values))
 
 

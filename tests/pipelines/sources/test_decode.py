@@ -15,7 +15,7 @@ H, W = 40, 56
 
 
 def gradient() -> np.ndarray:
-    """(H, W, 3) uint8, smooth, no two corners alike, so that a turned picture shows."""
+    """(H, W, 3) uint8, smooth, with four different corners, so that a rotation is detected."""
     y, x = np.mgrid[0:H, 0:W]
     return np.stack([x * 255 // (W - 1), y * 255 // (H - 1), 255 - (x + y) * 200 // (W + H)], axis=-1).astype(np.uint8)
 
@@ -27,7 +27,7 @@ def saved(image: Image.Image, kind: str, **options: object) -> bytes:
 
 
 def decoded(data: bytes) -> np.ndarray:
-    """Decode, and hold the result to what `decode` promises of every picture."""
+    """Decode, and check all that `decode` promises of every picture."""
     rgb = decode(data, max_pixels=MAX_PIXELS)
     assert rgb.dtype == np.float32 and rgb.ndim == 3 and rgb.shape[2] == 3 and rgb.flags.c_contiguous
     assert rgb.min() >= 0 and rgb.max() <= 1
@@ -45,7 +45,7 @@ def refusal(data: bytes, max_pixels: int = MAX_PIXELS) -> str:
 def png(
     width: int, height: int, rows: bytes, *, bits: int = 8, colour: int = 2, extra: tuple[bytes, bytes] = (b"", b"")
 ) -> bytes:
-    """A PNG by hand, for what Pillow does not write."""
+    """A PNG written without Pillow, for variants that Pillow cannot write."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))

@@ -1,4 +1,4 @@
-"""Depth maps beside pictures: what counts as one, and what it costs the picture if it is none."""
+"""Depth maps beside pictures: which files count, and what happens to the picture if one is wrong."""
 
 import io
 from pathlib import Path

@@ -23,7 +23,7 @@ FAULTS = [
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, error: Exception, ending: str, times: int) -> list[float]:
-    """Let local storage fail so many times on files of a kind; the waits in between are told and not taken."""
+    """Let local storage fail several times on files of one kind; waits are recorded instead of taken."""
     waits: list[float] = []
     monkeypatch.setattr("training.data.retries.time.sleep", waits.append)
     read = LocalFileSystem.cat_file

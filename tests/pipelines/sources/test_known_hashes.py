@@ -14,7 +14,7 @@ from pipelines.sources.folder import FolderSource
 
 @pytest.fixture
 def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of ten files that count as pictures and as settled; the cache is one of the test."""
+    """A folder of ten files with names of pictures, which count as settled at once; the cache is the test's own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(known_hashes, "SETTLED_S", 0.0)
     monkeypatch.setattr(folder_source, "_WORTH_NOTING", 1)

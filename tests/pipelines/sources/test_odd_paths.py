@@ -1,4 +1,4 @@
-"""A path that is there stays the text that was typed, however much it looks like a URL."""
+"""A path that exists is used as it was typed, even if it looks like a URL."""
 
 import shutil
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What scenes promise whose subject stands alone."""
+"""What scenes with a subject that stands alone promise."""
 
 import re
 from collections import Counter
@@ -31,7 +31,7 @@ def scenes(count: int, kinds: tuple[str, ...] = KINDS) -> list[Scene]:
 
 
 def named(scene: Scene) -> NDArray[np.str_]:
-    """(96, 96) names of what is seen."""
+    """(96, 96) names of the things that are visible."""
     truth = draw(scene, 96, 96).truth
     assert truth is not None
     return np.array(truth.names)[truth.labels]

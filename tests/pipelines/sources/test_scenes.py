@@ -52,7 +52,7 @@ def label_name(colour: str, noun: str, names: tuple[str, ...]) -> str | None:
 
 
 def coloured_nouns(caption: str) -> list[tuple[str, str]]:
-    """Every colour word of a caption and what it is said of."""
+    """Every colour word of a caption, and its noun."""
     nouns = r"wooden table|rowing boat|pine tree|\w+"
     return re.findall(rf"\b({'|'.join(COLOURS)}) ({nouns})", caption)
 

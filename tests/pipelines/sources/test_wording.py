@@ -20,7 +20,7 @@ def captions(wording: str, **options: object) -> list[str]:
 
 
 def facts(caption: str) -> Counter[str]:
-    """Its colours and counts."""
+    """The colours and counts of a caption."""
     return Counter(re.findall(rf"\b({'|'.join((*COLOURS, *NUMBERS))})\b", caption))
 
 

@@ -35,7 +35,7 @@ def program_of(out: Path) -> StrokeProgram:
 
 
 def fork(path: Path) -> Path:
-    """A brush of two prongs: transparent but for two bars."""
+    """A brush of two prongs: transparent except for two bars."""
     mark = np.zeros((40, 120, 4), np.uint8)
     mark[8:14, 4:-4, 3] = mark[26:32, 4:-4, 3] = 255
     Image.fromarray(mark).save(path)

@@ -1,6 +1,7 @@
 """The recipe: what decides the bytes of a data set changes its hash, and nothing else does."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,7 @@ def test_a_file_that_nothing_would_read_is_refused(renderer: str, key: str, choi
 
 
 def test_without_ray_painting_in_this_process_is_advised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "ray", raising=False)
     monkeypatch.setattr("pipelines.synthesis.run_config.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"cluster\.kind=local: not allowed; allowed: inline, as Ray is not"):
         configured()

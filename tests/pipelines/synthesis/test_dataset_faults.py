@@ -1,4 +1,4 @@
-"""What stands in more than one place of a data set, or does not belong to it, is named, and nothing else."""
+"""All that is in a data set twice, or does not belong to it, is named, and nothing else."""
 
 from collections.abc import Sequence
 from pathlib import Path

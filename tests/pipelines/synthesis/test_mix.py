@@ -1,4 +1,4 @@
-"""`renderer=mix` means the same for a data set as long as it lives, whatever renderers the mix gains meanwhile."""
+"""For an existing data set, `renderer=mix` keeps its meaning, even when renderers are added to the mix."""
 
 from pathlib import Path
 from typing import Any

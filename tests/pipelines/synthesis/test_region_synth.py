@@ -236,7 +236,7 @@ def test_bad_checkpoints_are_one_line_that_names_path_and_variant(
 
 
 class SamCode:
-    """What a checkpoint must not carry."""
+    """An object that a checkpoint must not contain."""
 
 
 def onnx_network(path: Path, side: int) -> Path:

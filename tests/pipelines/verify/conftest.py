@@ -1,4 +1,4 @@
-"""A data set, and a copy of it to harm."""
+"""A data set, and a copy of it that tests may damage."""
 
 import os
 import shutil
@@ -25,5 +25,5 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def data(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(os, "fsync", lambda _: None)  # nothing here outlives the power
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # these tests need no protection from power failures
     return Path(shutil.copytree(made, tmp_path / "data"))

@@ -1,4 +1,4 @@
-"""What forgers do to a data set: change something, and make all hashes fit again; and what `verify` says of it."""
+"""Forgeries of a data set, which change something and correct all hashes; and the faults that `verify` reports."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -28,11 +28,11 @@ from training.data.tables import write_tables
 
 FIRST, SECOND = (shard_name("train", number, 3) for number in range(2))
 Change = Callable[[dict[str, Any], dict[str, bytes]], None]
-"""Of the facts and members of a sequence."""
+"""A function that changes the facts and members of a sequence in place."""
 
 
 def verified(root: Path, *, replay: bool = True) -> tuple[int, list[str]]:
-    """Exit code and faults."""
+    """Exit code of `verify`, and the faults that it reports."""
     summary = run(VerifyConfig(dataset=root, replay=replay))
     assert all("\n" not in line for line in summary.lines)
     return summary.exit_code, [line for line in summary.lines if line.startswith("fault: ")]
@@ -44,7 +44,7 @@ def manifests_of(root: Path) -> list[ShardManifest]:
 
 
 def resum(root: Path, **fields: Any) -> None:
-    """Write card and tables so that all their hashes fit what stands there now."""
+    """Write card and tables again, so that all hashes are correct for the present manifests."""
     card = replace(read_card(root), **fields)
     manifests = manifests_of(root)
     write_tables(root, manifests)
@@ -57,7 +57,7 @@ def remanifest(root: Path, name: str = FIRST, **fields: Any) -> None:
 
 
 def write_manifest(root: Path, name: str = FIRST, **fields: Any) -> None:
-    """Change a manifest, which fits its own hash and no other."""
+    """Change a manifest and its own hash, but not the hashes of it elsewhere."""
     manifest = read_manifest(root, name)
     assert manifest is not None
     write_atomically(manifest_path(root, name), sealed(replace(manifest, **fields).to_json()))
@@ -71,10 +71,13 @@ def rerecord(root: Path, **fields: Any) -> None:
 
 
 def forge(root: Path, change: Change, *, raw: bool = False, name: str = FIRST) -> None:
-    """Write a shard again with a changed first sequence; all hashes and records fit.
+    """Write a shard again with a changed first sequence, and correct all hashes and records.
 
     Args:
-        raw: the json is what `change` leaves in the members, and the record stays.
+        root: the folder of the data set.
+        change: the change of the first sequence.
+        raw: whether the JSON member stays as `change` leaves it, and the record stays unchanged.
+        name: the shard.
     """
     manifest = read_manifest(root, name)
     assert manifest is not None
@@ -107,7 +110,7 @@ def reprogram(change: Callable[[StrokeProgram], StrokeProgram]) -> Change:
 
 
 def repaint(change: Callable[[list[np.ndarray[Any, Any]]], list[np.ndarray[Any, Any]]]) -> Change:
-    """Frames replaced by others of the same names."""
+    """Replace frames by others under the same names."""
 
     def apply(facts: dict[str, Any], members: dict[str, bytes]) -> None:
         sequence = StoredSequence(key="", members=members)

@@ -1,4 +1,4 @@
-"""An app in a process of its own, and visitors who come by plain HTTP."""
+"""An app in a process of its own, and requests to it by plain HTTP."""
 
 import json
 import os
@@ -34,7 +34,7 @@ class Served:
     process: "subprocess.Popen[bytes]"
 
     def end(self) -> int:
-        """Ctrl-C; returns the exit code."""
+        """Send Ctrl-C; returns the exit code."""
         self.process.send_signal(signal.SIGINT)
         return self.process.wait(60)
 
@@ -48,7 +48,7 @@ def free_port() -> int:
 
 @contextmanager
 def serving(folder: Path, command: Sequence[str], port: int, out: Path, **environment: str) -> Iterator[Served]:
-    """An app that was started with this command, in this folder, once it answers."""
+    """Start an app with this command in this folder, and yield it once it is ready."""
     if find_spec("gradio") is None:
         raise ModuleNotFoundError("No module named 'gradio'")
     log = folder / "app.log"
@@ -71,7 +71,7 @@ def serving(folder: Path, command: Sequence[str], port: int, out: Path, **enviro
 
 
 def answers(**options: Any) -> list[Any]:
-    """What the form sends, in its order; two steps of a boat where nothing else is said."""
+    """The data that the form sends, in its order; by default, two steps for a boat."""
     form: dict[str, Any] = {
         "start": "words", "subject": "a boat", "method": "", "finished": None, "unfinished": None, "at": 1,
         "num_frames": 3, "in_strokes": False, "steps": 2, "seed": 1, "painter": "painter",
@@ -84,7 +84,7 @@ def answers(**options: Any) -> list[Any]:
 
 
 def upload(url: str, data: bytes, name: str = "picture.png") -> dict[str, Any]:
-    """A file as the page sends it, and then speaks of it."""
+    """Upload a file as the page does; returns the reference that the form sends for it."""
     response = httpx.post(f"{url}/gradio_api/upload", files={"files": (name, data)}, timeout=60)
     assert response.status_code == 200, response.text
     return of_path(response.json()[0])
@@ -95,10 +95,10 @@ def of_path(path: str) -> dict[str, Any]:
 
 
 def events(url: str, data: Sequence[Any]) -> Generator[tuple[str, Any], None, None]:
-    """All that is told of a painting, as (event, data); raises if it is not taken in."""
-    joined = httpx.post(f"{url}/gradio_api/call/paint", json={"data": list(data)}, timeout=60)
-    joined.raise_for_status()
-    address = f"{url}/gradio_api/call/paint/{joined.json()['event_id']}"
+    """All events of a painting, as (event, data); raises an error if the request is not accepted."""
+    response = httpx.post(f"{url}/gradio_api/call/paint", json={"data": list(data)}, timeout=60)
+    response.raise_for_status()
+    address = f"{url}/gradio_api/call/paint/{response.json()['event_id']}"
     with httpx.stream("GET", address, timeout=START_S) as stream:
         event = ""
         for line in stream.iter_lines():
@@ -109,7 +109,7 @@ def events(url: str, data: Sequence[Any]) -> Generator[tuple[str, Any], None, No
 
 
 def painted(url: str, data: Sequence[Any]) -> str:
-    """The name of the painting that came of it."""
+    """Paint, and return the name of the painting."""
     event, outputs = list(events(url, data))[-1]
     assert event == "complete", outputs
     name = re.search(r"paintings/([0-9a-f-]+)/index.html", outputs[0])
@@ -118,7 +118,7 @@ def painted(url: str, data: Sequence[Any]) -> str:
 
 
 def refusal(url: str, data: Sequence[Any]) -> str:
-    """The sentence that a visitor sees instead of a painting."""
-    event, told_of = list(events(url, data))[-1]
-    assert event == "error", told_of
-    return str(told_of["error"])
+    """The error message that a visitor sees instead of a painting."""
+    event, data_of_event = list(events(url, data))[-1]
+    assert event == "error", data_of_event
+    return str(data_of_event["error"])

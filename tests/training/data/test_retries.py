@@ -13,14 +13,14 @@ from training.data.retries import WAITS_S, retried, tried_again
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Seconds that were waited, without waiting."""
+    """The seconds that would have been waited; nothing waits."""
     waited: list[float] = []
     monkeypatch.setattr("training.data.retries.time.sleep", waited.append)
     return waited
 
 
 def failing(times: int, number: int) -> Callable[[], str]:
-    """Fails so often with an error of the system, then reads."""
+    """A reader that fails several times with an error of the system, and then succeeds."""
     left = [times]
 
     def read() -> str:

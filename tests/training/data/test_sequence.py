@@ -17,7 +17,7 @@ MEMBERS = {"00.webp": b"w" * 700, "json": b"{}", "strokes.npz": b"s" * 512, "txt
 
 
 def tar_of(members: dict[str, bytes], key: str = KEY) -> bytes:
-    """The bytes of one sequence, as they stand in a shard."""
+    """The bytes of one sequence, as in a shard."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for name, content in members.items():

@@ -23,7 +23,7 @@ def pictures(count: int, size_px: int = 64, seed: int = 0) -> torch.Tensor:
 
 
 def small_base(schedule: NoiseSchedule | None = None, shape: TinyShape = SHAPE) -> BaseModel:
-    """An untrained one, frozen, in evaluation mode."""
+    """An untrained base, frozen, in evaluation mode."""
     base = build_tiny(shape, CAPTIONS, pictures(64), schedule or NoiseSchedule(), seed=0)
     for part in (base.vae, base.text_encoder, base.unet):
         part.requires_grad_(False).eval()

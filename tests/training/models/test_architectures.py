@@ -1,4 +1,4 @@
-"""The door for architectures: one that the package does not know goes through every command."""
+"""The interface of architectures: every command works with one that is not part of the package."""
 
 import ast
 import json

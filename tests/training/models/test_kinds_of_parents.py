@@ -1,4 +1,4 @@
-"""A parent of another kind than its key asks for is called what it is, whichever of all kinds it is of."""
+"""If a parent is not of the kind that its key requires, the error names its actual kind."""
 
 import re
 import shutil

@@ -178,7 +178,7 @@ def test_a_storage_that_fails_is_named_with_the_file_and_not_taken_for_damage(
 
 
 class _Known:
-    """An architecture that notes what it is asked for."""
+    """An architecture that records its calls."""
 
     def __init__(self, asked: list[Any]) -> None:
         self.asked = asked

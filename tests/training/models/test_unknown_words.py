@@ -14,7 +14,7 @@ from training.models.unknown_words import unknown_words
 
 @pytest.fixture(scope="module")
 def tokenizer() -> PreTrainedTokenizerBase:
-    """The shipped painter's."""
+    """The tokenizer of the shipped painter."""
     loaded: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(painter_folder(Path("tiny")) / "tokenizer")
     return loaded
 

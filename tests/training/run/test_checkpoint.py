@@ -162,7 +162,7 @@ def test_a_disk_that_hiccups_is_waited_for(name: str, tmp_path: Path, monkeypatc
 
 
 def _fail_to_read(patch: pytest.MonkeyPatch, name: str, number: int, times: int) -> None:
-    """Opening a file of that name fails so many times."""
+    """Let the opening of a file of this name fail several times."""
     opened, left = Path.open, [times]
 
     def fails(self: Path, mode: str = "r", *given: Any, **options: Any) -> Any:

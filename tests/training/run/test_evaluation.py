@@ -28,7 +28,7 @@ HINT = r"\(val split; validate_every=0 trains without one\)$"
 
 @pytest.fixture
 def data(sequences: Path, tmp_path: Path) -> Path:
-    """A copy of the data set, to be damaged."""
+    """A copy of the data set that tests may damage."""
     return shutil.copytree(sequences, tmp_path / sequences.name)
 
 

@@ -112,7 +112,7 @@ def test_a_graph_of_one_process_is_not_recorded_by_two(
 
 
 class _TwoRanks(parallel.Ranks):
-    """As one of two processes sees them."""
+    """Stands in for the ranks of a run, as one of two processes sees them."""
 
     def __init__(self, other: str | None = None) -> None:
         self.rank, self.count, self.gathered_values, self.other = 0, 2, list[Any](), other

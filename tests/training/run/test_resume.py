@@ -1,4 +1,4 @@
-"""A run that was killed, and goes on, is the run that never was: real processes, real signals."""
+"""A run that is killed and resumed equals one that was not; with real processes and signals."""
 
 import shutil
 import signal

@@ -1,4 +1,4 @@
-"""Which run a folder may go on with: its own, with the data and parents that it began with."""
+"""A run folder resumes only its own run, with the data and parents with which it began."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""A damaged log never ends a training: what can be read of it counts, the rest is passed over."""
+"""A damaged log never ends a training: its readable lines count, and the others are skipped."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the tests of stages train on, and what was trained for a moment, once."""
+"""Data sets and short training runs for tests of stages, made once in a session."""
 
 from pathlib import Path
 
@@ -26,5 +26,5 @@ def larger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Of a base and of a motion model. Do not change them."""
+    """The folders of a base and of a motion model. Do not change them."""
     return untrained_parents(tmp_path_factory.mktemp("parents"))

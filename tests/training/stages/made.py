@@ -1,4 +1,4 @@
-"""Stages of Stable Diffusion's kind, made by hand from a base in memory."""
+"""Stages of Stable Diffusion's architecture, made without a configuration from a base in memory."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -60,7 +60,7 @@ def replication_stage(
 
 
 def unet_of(stage: Stage) -> Any:
-    """The UNet that a stage trains, or that its network stands beside."""
+    """The UNet that a stage trains, or to which its trained network belongs."""
     return stage.network.get_submodule("denoiser.unet")
 
 

@@ -1,4 +1,4 @@
-"""What a run did to the parts of its stage."""
+"""The effect of a run on the parts of its stage."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ def prepared(config: TrainConfig) -> Stage:
 
 @dataclass(frozen=True)
 class Moved:
-    """What a run did to the parts of its stage: hashes, and trained parameters, before and after."""
+    """Hashes of the frozen parts of a stage, and its trained parameters, before and after a run."""
 
     frozen_before: dict[str, str]
     frozen_after: dict[str, str]
@@ -31,29 +31,29 @@ class Moved:
 
 
 def moved_by(config: TrainConfig) -> Moved:
-    """What a run of this configuration does."""
-    made: list[Stage] = []
+    """Run a configuration, and compare its stage before and after."""
+    stages: list[Stage] = []
     frozen: dict[str, str] = {}
     trained: dict[str, torch.Tensor] = {}
 
-    def remembered(config: TrainConfig, stream: SequenceStream) -> Stage:
-        made.append(make_stage(config, stream))
-        frozen.update({name: module_hash(module) for name, module in made[0].frozen.items()})
-        trained.update({name: p.detach().clone() for name, p in trained_parameters(made[0].network).items()})
-        return made[0]
+    def make_and_record(config: TrainConfig, stream: SequenceStream) -> Stage:
+        stages.append(make_stage(config, stream))
+        frozen.update({name: module_hash(module) for name, module in stages[0].frozen.items()})
+        trained.update({name: p.detach().clone() for name, p in trained_parameters(stages[0].network).items()})
+        return stages[0]
 
-    run(config, remembered)
+    run(config, make_and_record)
     return Moved(
         frozen_before=frozen,
-        frozen_after={name: module_hash(module) for name, module in made[0].frozen.items()},
+        frozen_after={name: module_hash(module) for name, module in stages[0].frozen.items()},
         trained_before=trained,
-        trained_after=dict(trained_parameters(made[0].network)),
-        stage=made[0],
+        trained_after=dict(trained_parameters(stages[0].network)),
+        stage=stages[0],
     )
 
 
 def mean_gradients(run: Path) -> list[torch.Tensor]:
-    """Of all trained parameters, as the newest checkpoint's optimizer holds them."""
+    """Mean gradients of all trained parameters, from the optimizer in the newest checkpoint."""
     checkpoint = newest_sound(run / "checkpoints", print)
     assert checkpoint is not None
     return [moments["exp_avg"] for _, moments in sorted(checkpoint.state("optimizer")["state"].items())]

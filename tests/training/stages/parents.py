@@ -18,7 +18,7 @@ STAGES = ("motion", "replication", "spatial_lora", "motion_lora")
 
 
 def untrained_parents(root: Path) -> dict[str, Path]:
-    """A base and a motion model, untrained but not silent: key -> folder."""
+    """Key -> folder of an untrained base and a motion model, whose temporal layers do not give zeros."""
     base, folders = small_base(NoiseSchedule(prediction="v")), {"base": root / "base", "motion": root / "motion"}
     base.save(folders["base"])
     folders["motion"].mkdir()
@@ -30,7 +30,7 @@ def untrained_parents(root: Path) -> dict[str, Path]:
 
 @torch.no_grad()
 def stir(network: nn.Module, belongs: Callable[[str], bool] = lambda name: True, by: float = 0.05) -> None:
-    """Move parameters at random, always alike, so that what begins silent says something."""
+    """Add the same random numbers to parameters every time, so that layers that begin at zero have an effect."""
     generator = torch.Generator().manual_seed(0)
     for name, parameter in network.named_parameters():
         if belongs(name):
@@ -38,17 +38,17 @@ def stir(network: nn.Module, belongs: Callable[[str], bool] = lambda name: True,
 
 
 def said_of(stage: str, folders: dict[str, Path], /, **options: Any) -> dict[str, Any]:
-    """What a short run of a stage is told; `said` overrules."""
-    read = folders if stage in ("replication", "motion_lora") else {"base": folders["base"]}
-    return {"stage": stage, "max_steps": 4, "batch_size": 2, **read, **options}
+    """Keys of a short run of a stage; `options` take precedence."""
+    parents = folders if stage in ("replication", "motion_lora") else {"base": folders["base"]}
+    return {"stage": stage, "max_steps": 4, "batch_size": 2, **parents, **options}
 
 
 def config(stage: str, data: Path, folders: dict[str, Path], out: Path, /, **options: Any) -> TrainConfig:
-    """The typed configuration of such a run."""
+    """The typed configuration of a short run."""
     return toy_runs.config(data, out, **said_of(stage, folders, **options))
 
 
 def train(stage: str, data: Path, folders: dict[str, Path], out: Path, /, **options: Any) -> Path:
-    """Such a run, here; returns its folder."""
+    """Run a stage briefly in this process; returns the folder."""
     run(config(stage, data, folders, out, **options))
     return out

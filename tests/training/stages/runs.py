@@ -16,5 +16,5 @@ SMALL = {
 
 
 def train(data: Path, out: Path, /, **options: Any) -> Summary:
-    """A run of the stage that `stage=` names."""
+    """Run the stage that the option `stage` names."""
     return run(train_config(compose("train", words(data, out, **{**SMALL, **options}))))

@@ -137,7 +137,7 @@ def test_a_codec_of_other_cells_is_refused(sequences: Path, trained: Path, tmp_p
             sequences, tmp_path / "run", stage="words", base="null", codec=str(trained), max_steps=1,
             **{"model.shape.latent_channels": 4},
         )  # fmt: skip
-    with pytest.raises(UserError, match=r"codec=.*cannot be loaded"):
+    with pytest.raises(UserError, match=r"codec=.*holds no codec"):
         train(sequences, tmp_path / "run", stage="words", base="null", codec=str(sequences), max_steps=1)
     assert not (tmp_path / "run").exists()
 

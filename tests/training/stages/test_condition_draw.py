@@ -1,4 +1,4 @@
-"""Which frames are shown to the replication network."""
+"""The choice of the frames that are conditions of the replication network."""
 
 import itertools
 

@@ -23,7 +23,7 @@ _POSITIONS = torch.tensor([3, 9])
 
 
 def uncertain_base() -> BaseModel:
-    """One whose codec gives distributions, as that of Stable Diffusion does."""
+    """A base whose codec gives distributions, as that of Stable Diffusion does."""
     base = small_base(shape=TinyShape(channels=(16,), plain_levels=0, patch_px=8, text_width=16, latent_channels=8))
     vae = AutoencoderKL(
         block_out_channels=(4, 4, 4, 4), latent_channels=8, norm_num_groups=2,

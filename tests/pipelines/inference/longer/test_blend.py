@@ -56,7 +56,7 @@ def test_uneven_painting_is_shown_at_an_even_pace() -> None:
 
 
 def fade(steps: list[float]) -> NDArray[np.uint8]:
-    """Grey canvases whose steps are as told."""
+    """Grey canvases with these steps between them."""
     greys = 250 - np.concatenate([[0], np.cumsum(steps)])
     return np.broadcast_to(greys[:, None, None, None], (len(greys), 8, 8, 3)).astype(np.uint8)
 

@@ -13,7 +13,7 @@ FINISHED = np.random.default_rng(0).random((SIDE, SIDE, 3)).astype(np.float32)
 
 
 def hurried(times: NDArray[np.float64]) -> Picture:
-    """Line by line from white, and nearly done after a third of 31 steps."""
+    """A painting that grows line by line from white, and is nearly finished after a third of 31 steps."""
     done = np.clip(SIDE * (1 - np.exp(-times / 5))[:, None] - np.arange(SIDE), 0, 1).astype(np.float32)
     share = done[:, :, None, None]
     shown: Picture = (1 - share) + share * FINISHED

@@ -1,4 +1,4 @@
-"""A family of renderers that the package does not know: rows of squares in the colours of the picture and a palette."""
+"""A family of renderers that is not part of the package: squares in the colours of the picture and a palette."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,15 @@ BATCH_SIZES: list[int] = []
 
 @dataclass(frozen=True, kw_only=True)
 class SquaresConfig:
-    """Squares along each side, 2 to 64; a picture whose mean colour tints them; whether objects must be known."""
+    """The keys of the family.
+
+    Attributes:
+        num_along: squares along each side, 2 to 64.
+        palette: path of a picture whose mean colour tints the squares.
+        note: path of a file that must not be empty.
+        by_object: whether objects must be known.
+        together: whether painting in batches is faster.
+    """
 
     num_along: int = 8
     palette: str | None = None

@@ -1,4 +1,4 @@
-"""Folders and files in the layouts of public releases, small and random, made from what the tests have at hand."""
+"""Folders and files in the layouts of public releases, small and random, converted from those of other fixtures."""
 
 import json
 import shutil
@@ -15,27 +15,30 @@ _OLD_NAMES = {".to_q.": ".query.", ".to_k.": ".key.", ".to_v.": ".value.", ".to_
 
 
 def copied(folder: Path, to: Path) -> Path:
-    """A copy that may be changed."""
+    """A copy of a folder, which a test may change."""
     return Path(shutil.copytree(folder, to))
 
 
 def edit_tensors(path: Path, change: Callable[[dict[str, Tensor]], dict[str, Tensor]]) -> None:
-    """Write other tensors into a safetensors file."""
+    """Change the tensors of a safetensors file."""
     save_file({name: value.contiguous() for name, value in change(load_file(path)).items()}, path, {"format": "pt"})
 
 
 def edit_json(path: Path, **values: object) -> None:
-    """Set keys of a JSON file; None takes one out."""
+    """Set keys of a JSON file; None removes a key."""
     content = {**json.loads(path.read_text()), **values}
     path.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
 
 
 def as_stable_diffusion_1_5(folder: Path) -> Path:
-    """As the first releases have it: old names in the VAE, a prefix and position ids in the text encoder, PNDM."""
+    """Convert to the layout of the first releases.
+
+    They have old names in the VAE, a prefix and position ids in the text encoder, and the PNDM scheduler.
+    """
 
     def old(name: str) -> str:
-        for new, was in _OLD_NAMES.items():
-            name = name.replace(new, was) if "attentions" in name else name
+        for new_part, old_part in _OLD_NAMES.items():
+            name = name.replace(new_part, old_part) if "attentions" in name else name
         return name
 
     def prefixed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -50,7 +53,7 @@ def as_stable_diffusion_1_5(folder: Path) -> Path:
 
 
 def in_half(folder: Path, dtype: torch.dtype = torch.float16) -> Path:
-    """All weights in another precision."""
+    """Convert all weights to another precision."""
     for path in (folder / UNET, folder / VAE, folder / TEXT):
         edit_tensors(
             path,
@@ -62,14 +65,14 @@ def in_half(folder: Path, dtype: torch.dtype = torch.float16) -> Path:
 
 
 def as_variant(folder: Path, variant: str = "fp16") -> Path:
-    """Only `*.<variant>.safetensors`, as folders that save space have it."""
+    """Keep weights only in `*.<variant>.safetensors`, as folders that save space do."""
     for path in (folder / UNET, folder / VAE, folder / TEXT):
         path.rename(path.with_suffix(f".{variant}.safetensors"))
     return folder
 
 
 def as_pickled(folder: Path) -> Path:
-    """Only `.bin` files, as folders of 2022 have it."""
+    """Keep weights only in `.bin` files, as folders of 2022 do."""
     for path in (folder / UNET, folder / VAE, folder / TEXT):
         name = "pytorch_model.bin" if path == folder / TEXT else "diffusion_pytorch_model.bin"
         torch.save(load_file(path), path.with_name(name))

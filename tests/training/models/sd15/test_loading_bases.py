@@ -29,7 +29,7 @@ def stock(folder: Path, dtype: torch.dtype) -> StableDiffusionPipeline:
 
 
 def assert_loads_as_stock(base: BaseModel, folder: Path) -> None:
-    """Tensor by tensor, in float32."""
+    """Check that a base has the tensors of the stock pipeline, in float32."""
     theirs = stock(folder, torch.float32)
     for ours, part in ((base.unet, theirs.unet), (base.vae, theirs.vae), (base.text_encoder, theirs.text_encoder)):
         expected = part.state_dict()

@@ -41,7 +41,7 @@ def motion_unet(base: BaseModel) -> UNetMotionModel:
 
 
 def with_lora(base: BaseModel, kind: LoraKind) -> tuple[Any, dict[str, Tensor]]:
-    """A motion UNet with a LoRA that does something, and the LoRA."""
+    """A motion UNet with a LoRA that is not zero, and the LoRA."""
     unet = motion_unet(base)
     add_lora(unet, kind, _LORA)
     torch.manual_seed(3)

@@ -51,7 +51,7 @@ def configured(name: str) -> LoraConfig:
 
 
 def unet_with(config: LoraConfig) -> UNet2DConditionModel:
-    """A UNet with a LoRA that does something."""
+    """A UNet with a LoRA that is not zero."""
     unet = fresh_unet()
     unet.add_adapter(config, "made")
     torch.manual_seed(0)

@@ -41,7 +41,7 @@ def inputs(base: BaseModel) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 
 def moved(base: BaseModel) -> UNetMotionModel:
-    """A motion UNet whose temporal modules do something."""
+    """A motion UNet whose temporal modules do not give zeros."""
     unet = add_motion(base.unet, None)
     torch.manual_seed(1)
     with torch.no_grad():

@@ -54,7 +54,7 @@ def inputs(base: BaseModel) -> Inputs:
 
 
 def trained(base: BaseModel, *, carried: bool = True) -> SparseControlNetModel:
-    """A network that does something."""
+    """A replication network that does not give zeros."""
     torch.manual_seed(2)
     network = add_replication(base.unet, carried=carried)
     stir(network, by=0.1)

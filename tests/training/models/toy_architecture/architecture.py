@@ -1,4 +1,4 @@
-"""The toy as an architecture. Stages `motion` and `replication` both train its transformer, the latter shown frames."""
+"""The toy as an architecture. Stages `motion` and `replication` train its transformer, the latter with conditions."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -55,7 +55,7 @@ class ToyNetworks:
         return by_step.get(step, (self.transformer,))
 
     def rejoin(self) -> None:
-        """Nothing is shared."""
+        """Do nothing: the networks share no parts."""
 
     def denoiser(self, conditions: Conditions | None) -> Denoiser:
         def denoise(latents: Tensor, timesteps: Tensor, text: Text) -> Tensor:
@@ -72,7 +72,7 @@ class ToyNetworks:
         return denoise
 
     def spare_memory(self, codec: Literal["sliced", "tiled"]) -> None:
-        """The codec needs none."""
+        """Do nothing: the codec needs little memory."""
 
     def compile(self) -> None:
         ARCHITECTURE.compile(self.transformer)

@@ -26,7 +26,7 @@ def tokens(captions: Sequence[str]) -> Tensor:
 
 
 class TextEncoder(nn.Module):
-    """`words` (B, L, D), and `pooled` (B, D)."""
+    """Embeds bytes as the tensors `words` (B, L, D) and `pooled` (B, D)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,17 +47,17 @@ class Transformer(nn.Module):
         self.block = nn.TransformerEncoderLayer(WIDTH, 2, 2 * WIDTH, dropout=0.0, batch_first=True)
 
     def forward(self, latents: Tensor, timesteps: Tensor, text: Text, conditions: Conditions | None = None) -> Tensor:
-        shown = torch.zeros_like(latents[:, :, :1]).expand(-1, -1, CHANNELS + 1, -1, -1)
+        condition_channels = torch.zeros_like(latents[:, :, :1]).expand(-1, -1, CHANNELS + 1, -1, -1)
         if conditions is not None:
-            known = conditions.repeated(len(latents))
-            mask = known.mask[:, :, None, None, None].expand_as(latents[:, :, :1])
-            shown = torch.cat([known.latents, mask], dim=2).to(latents)
-        places = torch.cat([latents, shown], dim=2).movedim(2, -1)
-        inner = self.enter(places.flatten(1, 3)) + text["pooled"][:, None]
+            repeated = conditions.repeated(len(latents))
+            mask = repeated.mask[:, :, None, None, None].expand_as(latents[:, :, :1])
+            condition_channels = torch.cat([repeated.latents, mask], dim=2).to(latents)
+        cells = torch.cat([latents, condition_channels], dim=2).movedim(2, -1)
+        inner = self.enter(cells.flatten(1, 3)) + text["pooled"][:, None]
         inner = inner + self.level(timesteps.to(inner)[:, None] / 1000)[:, None]
         mixed = self.block(torch.cat([inner, text["words"].to(inner)], dim=1))[:, : inner.shape[1]]
         predicted: Tensor = self.leave(mixed)
-        return predicted.reshape(*places.shape[:-1], CHANNELS).movedim(-1, 2)
+        return predicted.reshape(*cells.shape[:-1], CHANNELS).movedim(-1, 2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +125,7 @@ class ToyBase:
 
 
 def new_base(seed: int = 0) -> ToyBase:
-    """An untrained one."""
+    """An untrained base."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         base = ToyBase(text_encoder=TextEncoder(), transformer=Transformer(), objective=Flow())
@@ -135,7 +135,7 @@ def new_base(seed: int = 0) -> ToyBase:
 
 
 def load_toy(folder: Path, key: str) -> ToyBase:
-    """One from its folder."""
+    """The base in a folder."""
     if not (folder / CONFIG).is_file():
         raise UserError(f"{key}={folder}: not a toy; it lacks {CONFIG}")
     base = new_base()

@@ -1,4 +1,4 @@
-"""Flow matching (Lipman et al. 2023): latents move to noise on straight lines, and the network predicts the way."""
+"""Flow matching (Lipman et al. 2023): latents move to noise on straight lines; the network predicts their velocity."""
 
 from dataclasses import dataclass
 

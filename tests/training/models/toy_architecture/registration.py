@@ -1,4 +1,4 @@
-"""The toy, as configurations know it."""
+"""The registration of the toy, by which configurations name it."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from training.models.registration import ModelConfig, Registration
 
 @dataclass(frozen=True, kw_only=True)
 class ToyConfig(ModelConfig):
-    """The keys `model.*`: how far sampling leans to the noisy end."""
+    """The keys `model.*`: `shift` is how far timesteps are moved towards noise."""
 
     shift: float = 3.0
 

@@ -8,7 +8,7 @@ from training.models.wan22.shape import LORA_LAYERS
 
 
 def released_transformer() -> WanTransformer3DModel:
-    """Of Wan2.2-TI2V-5B: of no memory, for its weights are on the meta device."""
+    """The transformer of Wan2.2-TI2V-5B on the meta device, where its weights take no memory."""
     with torch.device("meta"):
         transformer: WanTransformer3DModel = WanTransformer3DModel(
             num_attention_heads=24, attention_head_dim=128, in_channels=48, out_channels=48, text_dim=4096,
@@ -18,7 +18,7 @@ def released_transformer() -> WanTransformer3DModel:
 
 
 def random_lora(transformer: WanTransformer3DModel, rank: int = 2) -> dict[str, Tensor]:
-    """One that changes every layer that a LoRA may change."""
+    """A LoRA of random weights for every layer that a LoRA may change."""
     generator = torch.Generator().manual_seed(0)
     state: dict[str, Tensor] = {}
     for name, layer in transformer.named_modules():

@@ -18,7 +18,7 @@ SHAPE = WanShape(width=32, num_heads=2, num_blocks=2, text_width=16, latent_chan
 
 
 def small_wan(shape: WanShape = SHAPE, **model: Any) -> WanBase:
-    """An untrained one, whose transformer predicts something."""
+    """An untrained base whose transformer does not predict zeros."""
     config = WanTinyConfig(name="wan22_tiny", shape=shape, **model)
     base = build_tiny(config, CAPTIONS, pictures(64), Flow(shift=3.0), seed=0)
     nn.init.normal_(base.transformer.proj_out.weight, std=0.1, generator=torch.Generator().manual_seed(0))
@@ -26,7 +26,7 @@ def small_wan(shape: WanShape = SHAPE, **model: Any) -> WanBase:
 
 
 def video_wan(frames: FramesAs = "video", order: Order = "forward") -> WanBase:
-    """The same with a VAE that is built as Wan2.2's is: 16 px a cell, 4 frames a latent, weights drawn at random."""
+    """A small base with a VAE of Wan2.2's kind: 16 px per cell, 4 frames per latent, random weights."""
     channels = SHAPE.latent_channels
     with torch.random.fork_rng():
         torch.manual_seed(0)

@@ -74,7 +74,7 @@ def test_unipc_takes_the_steps_of_diffusers_scheduler() -> None:
 
 
 def of_normal_data(flow: Flow, deviation: float) -> Denoiser:
-    """What a perfect network says of latents whose every number is normal; it turns noise into this times itself."""
+    """The prediction of a perfect network for normal latents; sampling with it multiplies noise by `deviation`."""
 
     def denoise(latents: torch.Tensor, timesteps: torch.Tensor, text: Text) -> torch.Tensor:
         share = flow.shares(timesteps, latents)

@@ -85,7 +85,9 @@ def learner(made: Trainable, checkpoint: Checkpoint | None) -> Learner:
     optimizer = OptimizerConfig(
         name="adamw", learning_rate=1e-3, betas=(0.9, 0.99), weight_decay=0.01, warmup_steps=0, cooldown_steps=0
     )
-    config: Any = SimpleNamespace(optimizer=optimizer, distributed="ddp", ema_decay=0.9, max_steps=2)
+    config: Any = SimpleNamespace(
+        optimizer=optimizer, distributed="ddp", ema_decay=0.9, clip_norm=1.0, max_steps=2, cuda_graphs=False
+    )
     stage: Any = SimpleNamespace(network=made.denoiser, name="of a test")
     ranks: Any = SimpleNamespace(count=1, device=torch.device("cpu"))
     return Learner(config, stage, ranks, checkpoint)

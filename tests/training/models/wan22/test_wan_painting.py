@@ -24,7 +24,7 @@ Lora = dict[str, Tensor]
 
 @pytest.fixture(scope="module")
 def motion() -> Lora:
-    """One that changes every layer it may."""
+    """A motion LoRA that changes every layer that it may change."""
     transformer = small_wan().transformer
     add_lora(transformer, "motion", _SHAPE)
     trained = {name: parameter for name, parameter in transformer.named_parameters() if parameter.requires_grad}

@@ -17,23 +17,23 @@ _KEYS = {
 
 
 def small_scenes(folder: Path) -> Path:
-    """Nine sequences of 64 px."""
+    """Write a data set of nine sequences of 64 px; returns its folder."""
     captions = [f"picture {number}, painted" for number in range(9)]
     return small_dataset(folder / "scenes", captions=captions, size_px=(64, 64))
 
 
 def arguments(data: Path, out: Path, stage: str, /, **options: Any) -> list[str]:
-    """What such a run is started with; `motion` trains a small LoRA, unless options say otherwise."""
+    """The overrides of a short run; `motion` trains a small LoRA unless `options` say otherwise."""
     lora = {"+stage.lora.rank": 4} if stage == "motion" and "+stage.lora" not in options else {}
     return words(data, out, **{**_KEYS, **lora, "stage": stage, **options})
 
 
 def config(data: Path, out: Path, stage: str, /, **options: Any) -> TrainConfig:
-    """The typed configuration of such a run."""
+    """The typed configuration of a short run."""
     return train_config(compose("train", arguments(data, out, stage, **options)))
 
 
 def train(data: Path, out: Path, stage: str, /, **options: Any) -> Path:
-    """Such a run, here; returns its folder."""
+    """Run a short training in this process; returns its folder."""
     run(config(data, out, stage, **options))
     return out
