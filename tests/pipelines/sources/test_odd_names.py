@@ -63,7 +63,7 @@ def test_tars_and_tables_are_read(kind: Any, tmp_path: Path) -> None:
     assert entry.id.startswith(SHOWN) and source.load(entry, FRAMING).image.shape == (64, 64, 3)
 
 
-@pytest.mark.parametrize("cluster", ["inline", "local"])
+@pytest.mark.parametrize("cluster", ["inline", pytest.param("local", marks=pytest.mark.nightly)])
 def test_they_are_painted_like_others(cluster: str, tmp_path: Path) -> None:
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()

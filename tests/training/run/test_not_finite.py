@@ -69,6 +69,7 @@ def test_whatever_a_checkpoint_would_hold_is_finite_or_the_last_one_stays(
     assert losses(out) == losses(tmp_path / "whole")
 
 
+@pytest.mark.nightly
 def test_two_processes_end_together_and_one_says_why(sequences: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     code, printed, err = finish(spawn(words(sequences, out, batch_size=2, checkpoint_every=1, **HUGE), ranks=2))
