@@ -28,17 +28,8 @@ from PIL import Image as PillowImage
 from torch import Tensor
 
 from benchmarks.painter import painted_in_batches
-from benchmarks.scene_classifier import (
-    Reading,
-    SceneClassifier,
-    Subject,
-    at_reading_size,
-    finished_frames,
-    load_or_train,
-    scene_of,
-    subject_of,
-    subjects_found,
-)
+from benchmarks.scene_classifier import Reading, SceneClassifier, load_or_train, subjects_found
+from benchmarks.scene_pictures import Subject, at_reading_size, finished_frames, scene_of, subject_of
 from benchmarks.tiny import add_trained
 from pipelines.inference.loading import load_painter_pipeline
 from pipelines.sources.scenes.caption import caption

@@ -191,10 +191,8 @@ def _refuse_missing_parents(config: AssembleConfig, parts: Mapping[str, Part]) -
         )
     keys_by_hash = {part.hash: key for key, part in parts.items()}
     for key, part in parts.items():
-        if key == "words":
-            continue  # checked above: the base began from it, or it began from the base
-        if key == "codec":
-            continue  # it must only have the latents of the base, which is checked when the parts are loaded
+        if key in ("words", "codec"):
+            continue  # words are checked above; a codec must have the latents of the base, which loading checks
         for parent, parent_hash in part.parents.items():
             # The network that a part started from is not needed in the painter. A LoRA that another LoRA was trained
             # beside is.

@@ -13,26 +13,15 @@ from training.data.remote import AnyPath
 from training.data.stream import DataMixture
 from training.models.registration import ModelConfig, Prediction, Registration, StageName
 from training.models.registry import ARCHITECTURES, model_config, registered
-from training.models.shape import AgentShape, LoraShape, OfBase
 from training.random.streams import DRAWS
-from training.stages.codec_settings import CodecSettings
-from training.stages.condition_draw import ConditionDraw
+from training.stages.stage_config import FROM_SCRATCH, MODEL_SPECIFIC_KEYS, STAGES_BY_KEY, StageConfig
 from training.tracking import TrackerConfig
 
-_LORA_STAGES = ("spatial_lora", "motion_lora")
-_STAGES_BY_KEY = {  # key -> the stages that it is required for; it is refused for all others
-    "conditions": ("replication",), "lora": _LORA_STAGES, "pictures": ("spatial_lora",), "agent": ("agent",),
-    "codec": ("codec",),
-}  # fmt: skip
-_PICTURE_STAGES = ("words", "base")  # stages that read single pictures; a share `unfinished` of these may be unfinished
-_GROWABLE_STAGES = ("base", "codec", "replication")  # stages that may start from a painter of half the size
-_MODEL_SPECIFIC_KEYS = {"motion": ("conditions", "lora")}  # stage -> keys that it also has with some models
 _STAGES_BY_PARENT = {
     "motion": ("motion", "replication", "motion_lora"),
     "replication": ("replication",),
     "spatial_lora": ("motion_lora",),
 }  # parent -> the stages that may use it; `_check_parents` has further rules for `codec` and `base`
-_FROM_SCRATCH = ("codec", "agent")
 _WHY_FEW_MODELS = {  # stage -> why most models are not trained by it
     "codec": ": other base models come trained",
     "words": ": other base models come trained", "base": ": other base models come trained",
@@ -47,58 +36,6 @@ _FREE_ON_RESUME = (  # keys that may differ when a run is resumed
 )  # fmt: skip
 NUM_PROMPTS = 4
 """Number of captions of the val split that samples are made for when `prompts` is null."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class StageConfig:
-    """The stage of training, and the keys that only this stage has."""
-
-    name: StageName
-    conditions: ConditionDraw | None = None
-    lora: LoraShape | None = None
-    pictures: Literal["last", "all"] | None = None
-    unfinished: float | None = None
-    text_encoder: bool | None = None
-    grown: bool | None = None
-    base: OfBase | None = None
-    agent: AgentShape | None = None
-    codec: CodecSettings | None = None
-
-    def __post_init__(self) -> None:
-        for key, stages in _STAGES_BY_KEY.items():
-            if key in _MODEL_SPECIFIC_KEYS.get(self.name, ()):
-                continue  # whether it is set depends on the model: `TrainConfig._check_model` checks it
-            if (getattr(self, key) is not None) != (self.name in stages):
-                raise ConfigError(
-                    key, getattr(self, key), f"set with, and only with, stage={' or stage='.join(stages)}"
-                )
-        if self.unfinished is not None:
-            if self.name not in _PICTURE_STAGES:
-                allowed = f"set only with stage={' or stage='.join(_PICTURE_STAGES)}"
-                raise ConfigError("unfinished", self.unfinished, allowed)
-            if not 0 <= self.unfinished <= 1:
-                raise ConfigError("unfinished", self.unfinished, "0 to 1, or null")
-        if self.text_encoder is not None and self.name != "base":
-            raise ConfigError("text_encoder", str(self.text_encoder).lower(), "set only with stage=base")
-        if self.grown is not None and self.name not in _GROWABLE_STAGES:
-            raise ConfigError(
-                "grown", str(self.grown).lower(), f"set only with stage={' or stage='.join(_GROWABLE_STAGES)}"
-            )
-        if self.base is not None and self.name != "motion":
-            raise ConfigError("base", self.base, "set only with stage=motion")
-
-    @property
-    def frames(self) -> Literal["all", "last"]:
-        """`all` if the stage reads whole sequences, `last` if it reads one picture of each.
-
-        These pictures are finished, but for a share `unfinished` of them.
-        """
-        return "last" if self.name in (*_PICTURE_STAGES, "agent") or self.pictures == "last" else "all"
-
-    @property
-    def captions_required(self) -> bool:
-        """Whether every sequence needs a caption: codecs and agents read none."""
-        return self.name not in _FROM_SCRATCH
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,10 +203,10 @@ class TrainConfig:
             raise ConfigError(
                 "model", self.model.name, f"{capable_models}, with stage={stage}{_WHY_FEW_MODELS.get(stage, '')}"
             )
-        for key in _MODEL_SPECIFIC_KEYS.get(stage, ()):
+        for key in MODEL_SPECIFIC_KEYS.get(stage, ()):
             value = getattr(self.stage, key)
             if value is not None and key not in model.stage_defaults.get(stage, {}):
-                stages = " or stage=".join(_STAGES_BY_KEY[key])
+                stages = " or stage=".join(STAGES_BY_KEY[key])
                 raise ConfigError(f"stage.{key}", value, f"set with, and only with, stage={stages}, model={model.name}")
         if self.stage.base is not None and self.stage.base not in model.of_base:
             raise ConfigError("stage.base", self.stage.base, f"null with model={model.name}")
@@ -287,7 +224,7 @@ class TrainConfig:
 
     def _check_parents(self) -> None:
         stage = self.stage.name
-        if stage in _FROM_SCRATCH:
+        if stage in FROM_SCRATCH:
             for key in PARENTS:
                 if getattr(self, key) is not None and (stage, key) != ("codec", "base"):
                     raise ConfigError(key, getattr(self, key), f"null with stage={stage}, which trains from scratch")

@@ -6,20 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.scene_classifier import (
-    SUBJECTS,
-    Reading,
-    SceneClassifier,
-    Subject,
-    drawings,
-    equal_error,
-    labels_of,
-    main_thing,
-    scene_of,
-    subject_of,
-    subjects_found,
-    train_classifier,
-)
+from benchmarks.scene_classifier import Reading, SceneClassifier, equal_error, subjects_found, train_classifier
+from benchmarks.scene_pictures import SUBJECTS, Subject, drawings, labels_of, main_thing, scene_of, subject_of
 from pipelines.sources.scenes.caption import caption
 from pipelines.sources.scenes.description import Scene, promised_colour
 from pipelines.sources.scenes.palette import COLOURS

@@ -2,7 +2,8 @@
 
 import torch
 
-from benchmarks.scene_classifier import SUBJECTS, Reading, Subject, scene_of
+from benchmarks.scene_classifier import Reading
+from benchmarks.scene_pictures import SUBJECTS, Subject, scene_of
 from benchmarks.words import chance, judged_sheet, missed_most, unseen_prompts
 from pipelines.sources.scenes.caption import caption
 from pipelines.sources.scenes.palette import COLOURS
