@@ -2,13 +2,15 @@
 
 import pickle
 import tempfile
+import threading
+from itertools import islice
 
 import pytest
 
 from conf.errors import ConfigError, UserError
 from tests.object_store import Faults, ObjectStore
 from training.data.manifest import hash_file
-from training.data.remote import RemotePath
+from training.data.remote import RemotePath, answers
 
 
 def test_files_are_written_read_listed_and_removed_as_local_ones(bucket: str) -> None:
@@ -103,3 +105,17 @@ def test_urls_that_will_not_do_are_refused_by_key(url: str, allowed: str) -> Non
 def test_it_is_no_local_path() -> None:
     with pytest.raises(TypeError):
         open(RemotePath("s3://bucket/x"))  # type: ignore[call-overload]  # noqa: SIM115
+
+
+def test_no_thread_waits_for_a_reader_of_answers_that_stops_early() -> None:
+    threads = threading.active_count()
+    replies = answers(RemotePath("memory://x"), lambda number: -number, range(100))
+    assert next(replies) == 0 and threading.active_count() == threads
+    assert list(replies) == [-number for number in range(1, 100)]
+
+
+def test_answers_before_one_that_fails_are_given() -> None:
+    replies = answers(RemotePath("memory://x"), lambda number: 6 // (3 - number), range(9))
+    assert list(islice(replies, 3)) == [2, 3, 6]
+    with pytest.raises(ZeroDivisionError):
+        next(replies)

@@ -294,9 +294,12 @@ def answers(root: "AnyPath", ask: Callable[[_Thing], _Answer], things: Iterable[
         yield from map(ask, things)
         return
     remaining = iter(things)
-    with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
-        while batch := list(islice(remaining, 4 * _REQUESTS_AT_ONCE)):
-            yield from pool.map(ask, batch)
+    while batch := list(islice(remaining, 4 * _REQUESTS_AT_ONCE)):
+        with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
+            requests = [pool.submit(ask, thing) for thing in batch]
+        # No thread may live while this waits: whoever drops it half read, even another thread, would wait for them.
+        for request in requests:
+            yield request.result()
 
 
 AnyPath = Path | RemotePath
