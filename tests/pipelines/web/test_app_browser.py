@@ -16,6 +16,7 @@ from tests.pipelines.web.test_app import GREY
 pytestmark = pytest.mark.browser
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 860}
 _PATIENCE_MS = 120_000
+expect.set_options(timeout=_PATIENCE_MS)  # a busy machine answers late
 _TOAST_MS = 11_000  # after which Gradio's messages go by themselves
 _LEAST_CONTRAST = 4.5  # of WCAG 2, level AA
 _MOST_STOPS = 40  # of the tab key
