@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conf.errors import ConfigError, UserError
+from pipelines.evaluation.process import VISIBLE, colour_difference
 from pipelines.inference.config import LONGEST_CANVAS_PX, StrokeExecution
 from renderers.painting import Image, Painting, spaced_steps, to_uint8
 from renderers.quality import psnr_db, ssim
@@ -27,7 +28,6 @@ from renderers.time_line import TimeLine, arrival_agreement, upsampled
 
 _DEFAULT_LONG_PX = 1024  # long side of the canvas where no picture is given
 _SHORTEST_PX = 64
-_PAINTED_DELTA_E = 5  # from the unfinished picture; less is not seen as paint
 _COMPARED_SCALE = 4  # canvases are compared with the painter's frames at this multiple of the frames' size
 
 
@@ -168,7 +168,7 @@ def _completed(time_line: TimeLine, begun: Image) -> Image:
 
 def _changed_share(before: Image, after: Image) -> float:
     """The share of pixels whose colours differ visibly."""
-    return float((np.linalg.norm(lab_of(after) - lab_of(before), axis=-1) > _PAINTED_DELTA_E).mean())
+    return float((colour_difference(lab_of(before), lab_of(after)) > VISIBLE).mean())
 
 
 def agreement(execution: StrokeExecution, painting: Painting, frames: NDArray[np.float32]) -> float:

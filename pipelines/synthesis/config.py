@@ -10,7 +10,7 @@ from conf.recipe import plain_containers
 from conf.value import check_whole
 from pipelines.sources import source_class
 from pipelines.sources.source import Source
-from pipelines.synthesis.renderer_choice import RendererChoice, chosen_renderers
+from pipelines.synthesis.renderer_choice import RendererChoice, chosen_renderers, renderer_key
 from pipelines.synthesis.run_config import RunConfig, RunKeys
 from training.data.layout import MOST_SEQUENCES
 
@@ -44,7 +44,7 @@ class SynthConfig(RunConfig):
         self._check_devices()
 
     def _key_of(self, choice: RendererChoice) -> str:
-        return "renderer" if len(self.renderers) == 1 else f"renderer.members.{choice.name}"
+        return renderer_key(choice.name, len(self.renderers))
 
     def _check_devices(self) -> None:
         """Refuse a GPU that workers will not have. GPUs of an existing cluster are checked once it is connected."""

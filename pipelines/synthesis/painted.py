@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from conf.errors import ConfigError
 from pipelines.sources.source import Picture, RefusedPicture, StorageFault
 from pipelines.synthesis.plan import PlannedSequence
+from pipelines.synthesis.renderer_choice import RendererChoice, renderer_key
 from renderers.painting import Painting, to_uint8
 
 if TYPE_CHECKING:
-    from pipelines.synthesis.renderer_choice import RendererChoice
     from pipelines.synthesis.sequence import RenderSettings, Stopwatch
 
 _PAINT_STAGE = 0  # in the spawn key, after a sequence's index; other uses of randomness would take other numbers
@@ -139,13 +139,12 @@ class Batches:
 
 
 @contextmanager
-def _naming_full_keys(settings: "RenderSettings", choice: "RendererChoice") -> Iterator[None]:
+def _naming_full_keys(settings: "RenderSettings", choice: RendererChoice) -> Iterator[None]:
     """Give keys of a renderer that do not suit a picture the names that users type."""
     try:
         yield
     except ConfigError as error:
-        is_single = len(settings.renderers) == 1
-        raise error.under("renderer" if is_single else f"renderer.members.{choice.name}") from None
+        raise error.under(renderer_key(choice.name, len(settings.renderers))) from None
 
 
 def _loaded(sequence: PlannedSequence, settings: "RenderSettings") -> Picture:

@@ -1,4 +1,4 @@
-"""How recipes of data sets differ, told by the keys that users type and by the contents of files."""
+"""Describes how recipes of data sets differ, by the keys that users type and by the contents of files."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,6 +7,7 @@ from conf.compose import typed
 from conf.errors import UserError
 from conf.printable import as_typed
 from conf.recipe import first_difference
+from pipelines.synthesis.renderer_choice import renderer_key
 from renderers import renderer
 
 _HOW_TO_ADD = (
@@ -51,7 +52,7 @@ def difference(stored: Mapping[str, Any], requested: Mapping[str, Any]) -> str:
     elif key.startswith("renderers."):
         number = int(key.split(".")[1])
         choices = stored["renderers"][number], requested["renderers"][number]
-        prefix = "renderer" if len(requested["renderers"]) == 1 else f"renderer.members.{choices[0]['name']}"
+        prefix = renderer_key(choices[0]["name"], len(requested["renderers"]))
         place, _, rest = key.removeprefix(f"renderers.{number}.").partition(".")
         if place == "assets":
             return f"another file as {prefix}.{(_file_keys(choices[0]) | _file_keys(choices[1]))[rest]}"

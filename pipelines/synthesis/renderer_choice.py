@@ -86,6 +86,11 @@ class RendererChoice:
         }
 
 
+def renderer_key(name: str, num_renderers: int) -> str:
+    """The key below which a renderer of a run is configured: a single one has the group to itself."""
+    return "renderer" if num_renderers == 1 else f"renderer.members.{name}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Mix:
     """`renderer=mix`."""

@@ -50,11 +50,9 @@ class StageConfig:
             if not 0 <= self.unfinished <= 1:
                 raise ConfigError("unfinished", self.unfinished, "0 to 1, or null")
         if self.text_encoder is not None and self.name != "base":
-            raise ConfigError("text_encoder", str(self.text_encoder).lower(), "set only with stage=base")
+            raise ConfigError("text_encoder", self.text_encoder, "set only with stage=base")
         if self.grown is not None and self.name not in _GROWABLE_STAGES:
-            raise ConfigError(
-                "grown", str(self.grown).lower(), f"set only with stage={' or stage='.join(_GROWABLE_STAGES)}"
-            )
+            raise ConfigError("grown", self.grown, f"set only with stage={' or stage='.join(_GROWABLE_STAGES)}")
         if self.base is not None and self.name != "motion":
             raise ConfigError("base", self.base, "set only with stage=motion")
 

@@ -12,6 +12,7 @@ from diffusers import MotionAdapter, SparseControlNetModel
 from torch import Tensor, nn
 
 from conf.errors import ConfigError, UserError
+from conf.printable import as_typed
 from training.data.remote import AnyPath
 from training.models.architecture import StageRequest, Trainable
 from training.models.lora import apply_lora, is_lora, lora_of
@@ -282,8 +283,8 @@ def _replication(base: BaseModel, request: StageRequest, draw: ConditionDraw) ->
     network = load_replication(parent_weights("replication", place), base.unet, grown=request.grown)
     _refuse_long("replication", place, network.config.motion_max_seq_length, request)
     if is_carried(network) != draw.carried:
-        allowed = f"{str(not draw.carried).lower()}, as {place} was trained"
-        raise ConfigError("stage.conditions.carried", str(draw.carried).lower(), allowed)
+        allowed = f"{as_typed(not draw.carried)}, as {place} was trained"
+        raise ConfigError("stage.conditions.carried", draw.carried, allowed)
     return network
 
 
