@@ -36,6 +36,11 @@ def as_typed(value: Any) -> str:
     return str(value)
 
 
+def counted(count: int, noun: str) -> str:
+    """A number and its noun, as `1 shard` and `2 shards`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def without_secrets(text: str) -> str:
     """The text without credentials: `user:password@` of URLs, and values such as those of `?token=` and `&sig=`."""
     return _SECRET.sub(r"\1***", _USER.sub(r"\1***@", text))

@@ -21,6 +21,7 @@ from conf.command import Summary, command, leave
 from conf.compose import typed
 from conf.devices import compute_device
 from conf.errors import ConfigError, UserError
+from conf.printable import counted
 from conf.progress import Progress
 from conf.recipe import recipe_hash
 from conf.value import Location
@@ -153,10 +154,10 @@ def encode(config: EncodeConfig, splits: Mapping[str, StoredSplit], encoder: Enc
         task.card.completed(config.out, survey.totals()).write(config.out)
     return Summary(
         lines=(
-            f"encoded {progress.done - done} sequences and captions in {progress.elapsed_s:.1f} s; "
+            f"encoded {counted(progress.done - done, 'sequence')} and captions in {progress.elapsed_s:.1f} s; "
             f"{done} were there already",
-            f"{config.out}: {survey.num_sequences} sequences, {len(task.captions)} captions, "
-            f"{survey.num_bytes / 1e6:.1f} MB",
+            f"{config.out}: {counted(survey.num_sequences, 'sequence')}, "
+            f"{counted(len(task.captions), 'caption')}, {survey.num_bytes / 1e6:.1f} MB",
         )
     )
 

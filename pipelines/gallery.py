@@ -13,6 +13,7 @@ from typing import Any
 from conf.command import COMPLETE, PARTIAL, Summary, command, leave
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
+from conf.printable import counted
 from pipelines.pages.gallery.cards import MAX_PX
 from pipelines.pages.gallery.contents import Contents, gather
 from pipelines.pages.gallery.page import render_page
@@ -46,10 +47,10 @@ def run(config: GalleryConfig) -> Summary:
     """
     contents = gather(config.dataset, config.max_sequences, config.thumbnail_px)
     page = _write(config.dataset, contents)
-    size = f"{len(contents.cards)} of {contents.num_sequences} sequences, {page.stat().st_size / 1e6:.1f} MB"
+    size = f"{len(contents.cards)} of {counted(contents.num_sequences, 'sequence')}, {page.stat().st_size / 1e6:.1f} MB"
     lines = [f"{page}: {size}"]
     if contents.num_quarantined:
-        lines.append(f"{contents.num_quarantined} inputs were refused; the page lists the reasons")
+        lines.append(f"refused {counted(contents.num_quarantined, 'input')}; the page lists the reasons")
     if not contents.complete:
         lines.append(f"not complete: {contents.num_planned} sequences are planned; this page shows what is committed")
     lines.append(f"look at it: {page.resolve().as_uri()}")

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from conf.command import Summary, command, leave
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
+from conf.printable import counted
 from training.data.licences import is_free
 
 _MOST_LISTED = 20  # files
@@ -59,7 +60,7 @@ def run(config: PublishConfig) -> Summary:
         chosen = contents.run_contents(config.run)
     _refuse_unfree(config, chosen.licences)
     sizes = chosen.sizes
-    total = f"{len(sizes)} files, {sum(sizes.values()) / 1e6:.1f} MB"
+    total = f"{counted(len(sizes), 'file')}, {sum(sizes.values()) / 1e6:.1f} MB"
     visibility = "private" if config.private else "for everybody to see"
     if config.dry_run:
         lines = [f"  {size / 1e3:12,.1f} kB  {name}" for name, size in list(sizes.items())[:_MOST_LISTED]]

@@ -12,6 +12,7 @@ from typing import Any
 from conf.command import COMPLETE, PARTIAL, Summary, command, leave
 from conf.compose import typed
 from conf.errors import UserError
+from conf.printable import counted
 from pipelines.synthesis.dataset_faults import read_sound_manifests
 from training.data.claim import is_being_written
 from training.data.dataset import read_card
@@ -46,11 +47,11 @@ def run(config: StatusConfig) -> Summary:
     state = "complete" if card.totals is not None else ("running" if is_being_written(config.dataset) else "stopped")
     lines = [
         f"{config.dataset}: {state}, {share:.0f} % done",
-        f"  {survey.num_sequences} of {card.num_planned} sequences in {survey.num_shards} of {len(card.shards)} "
-        f"shards, {survey.num_bytes / 1e6:.1f} MB",
+        f"  {survey.num_sequences} of {counted(card.num_planned, 'sequence')} in {survey.num_shards} of "
+        f"{counted(len(card.shards), 'shard')}, {survey.num_bytes / 1e6:.1f} MB",
     ]
     if reasons:
-        lines.append(f"  refused {reasons.total()} inputs:")
+        lines.append(f"  refused {counted(reasons.total(), 'input')}:")
         lines += [f"    {count} x {reason}" for reason, count in reasons.most_common(_MOST_REASONS)]
     if state == "stopped":
         lines.append("next: the command that began it, again; it continues from here")

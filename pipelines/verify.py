@@ -15,6 +15,7 @@ from typing import Any
 from conf.command import PARTIAL, Summary, command, leave
 from conf.compose import typed
 from conf.errors import UserError
+from conf.printable import counted
 from conf.progress import Progress
 from pipelines.synthesis.dataset_faults import card_faults, foreign_faults
 from pipelines.synthesis.examination import examine
@@ -95,22 +96,23 @@ class _Quality:
 
 def _summary(config: VerifyConfig, card: DatasetCard, survey: Survey, quality: _Quality, faults: list[str]) -> Summary:
     lines = [
-        f"{config.dataset}: {survey.num_sequences} sequences in {survey.num_shards} of {len(card.shards)} "
-        f"shards, {survey.num_bytes / 1e6:.1f} MB, {survey.num_quarantined} inputs refused"
+        f"{config.dataset}: {counted(survey.num_sequences, 'sequence')} in {survey.num_shards} of "
+        f"{counted(len(card.shards), 'shard')}, {survey.num_bytes / 1e6:.1f} MB, "
+        f"{counted(survey.num_quarantined, 'input')} refused"
     ]
     for name, count in survey.renderers.items():
         psnr_db, ssim, violation = (quality.mean(name, metric) for metric in _METRICS)
         means = [f"progress violation {violation:.4f}"]
         if name != ARTIST:
             means = [f"PSNR {psnr_db:.2f} dB", f"SSIM {ssim:.3f}", *means]
-        lines.append(f"  {name}: {count} sequences, {', '.join(means)}")
+        lines.append(f"  {name}: {counted(count, 'sequence')}, {', '.join(means)}")
     lines += [f"fault: {fault}" for fault in faults[:_MOST_LISTED]]
     if len(faults) > _MOST_LISTED:
         lines.append(f"and {len(faults) - _MOST_LISTED} more")
     complete = card.totals is not None and survey.num_shards == len(card.shards)
     if card.totals is not None and card.manifests is None:
         lines.append("its dataset.json and manifests carry no hashes; the command that made it, again, adds them")
-    verdict = "sound" if not faults else f"{len(faults)} faults"
+    verdict = "sound" if not faults else counted(len(faults), "fault")
     lines.append(f"{verdict}, {'complete' if complete else 'not complete'}")
     return Summary(lines=tuple(lines), exit_code=FAULTY if faults else (0 if complete else PARTIAL))
 

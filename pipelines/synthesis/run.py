@@ -7,6 +7,7 @@ from typing import Any
 
 from conf.command import PARTIAL, Summary, next_line
 from conf.errors import UserError
+from conf.printable import counted
 from conf.progress import Progress
 from conf.recipe import recipe_hash
 from pipelines.hub.dataset_page import write_dataset_page
@@ -99,7 +100,11 @@ def _passed_over(plan: Plan) -> list[str]:
     """A line about files of the source that are neither painted nor refused."""
     names = plan.entries.passed_over if isinstance(plan.entries, Listing) else ()
     more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
-    return [f"passed over {len(names)} files of the source: {', '.join(names[:_MOST_LISTED])}{more}"] if names else []
+    return (
+        [f"passed over {counted(len(names), 'file')} of the source: {', '.join(names[:_MOST_LISTED])}{more}"]
+        if names
+        else []
+    )
 
 
 def _without_captions(survey: Survey, key: str, card: DatasetCard) -> list[str]:
@@ -193,14 +198,14 @@ def _summary(config: RunConfig, plan: Plan, tally: _Tally, survey: Survey, pages
     rate = f" in {tally.elapsed_s:.1f} s, {tally.made / tally.elapsed_s:.2f}/s" if tally.made else ""
     renderers = "".join(f", {count} {name}" for name, count in survey.renderers.items())
     lines = [
-        f"made {tally.made} sequences{rate}; {tally.committed} were there already",
-        f"{config.out}: {survey.num_sequences} of {plan.num_sequences} sequences in {survey.num_shards} shards, "
-        f"{survey.num_bytes / 1e6:.1f} MB{renderers}",
+        f"made {counted(tally.made, 'sequence')}{rate}; {tally.committed} were there already",
+        f"{config.out}: {survey.num_sequences} of {counted(plan.num_sequences, 'sequence')} in "
+        f"{counted(survey.num_shards, 'shard')}, {survey.num_bytes / 1e6:.1f} MB{renderers}",
     ]
     if tally.quarantined:
-        lines.append(f"refused {tally.quarantined} inputs; reasons in {quarantine_file(config.out)}")
+        lines.append(f"refused {counted(tally.quarantined, 'input')}; reasons in {quarantine_file(config.out)}")
     if tally.lost:
-        lines.append(f"{len(tally.lost)} shards are missing, first {tally.lost[0]}; run the same command again")
+        lines.append(f"lost {counted(len(tally.lost), 'shard')}, first {tally.lost[0]}; run the same command again")
     lines += [f"look at it: {page}" for page in pages]
     lines.append(next_line("python", "-m", "pipelines.verify", f"dataset={config.out}"))
     return Summary(lines=tuple(lines), exit_code=PARTIAL if tally.quarantined or tally.lost else 0)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from conf.printable import printable, shell_words, without_secrets
+from conf.printable import counted, printable, shell_words, without_secrets
 
 ESCAPED = {
     "\x00": "\\x00", "\x1b": "\\x1b", "\x1f": "\\x1f", "\x7f": "\\x7f", "\x80": "\\x80", "\x9f": "\\x9f",
@@ -65,3 +65,8 @@ def test_all_secrets_of_a_text_are_hidden_and_the_rest_stays() -> None:
 )
 def test_words_are_for_a_shell_that_reads_them_as_they_are(overrides: tuple[str, ...], line: str) -> None:
     assert shell_words(*overrides) == line
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 shards"), (1, "1 shard"), (2, "2 shards")])
+def test_one_of_a_kind_is_singular(count: int, text: str) -> None:
+    assert counted(count, "shard") == text

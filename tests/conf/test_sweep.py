@@ -163,5 +163,5 @@ def test_jobs_run_side_by_side_by_a_launcher_of_hydra(tmp_path: Path) -> None:
         [sys.executable, "-m", "pipelines.synth", *shlex.split(words), "hydra.launcher.n_jobs=2", f"out={tmp_path}/o"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert done.stdout.count("made 1 sequences") == 2
+    assert done.stdout.count("made 1 sequence ") == 2
     assert (tmp_path / "o" / "seed=1" / "dataset.json").exists()

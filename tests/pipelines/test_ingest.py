@@ -127,7 +127,7 @@ def test_the_same_command_again_changes_nothing_and_another_folder_gets_the_same
     shard.with_suffix(".json").unlink()  # as if it had been killed before that shard was committed
     capsys.readouterr()
     assert ingest(*overrides, f"out={tmp_path / 'one'}") == 0
-    assert "made 1 sequences" in capsys.readouterr().out
+    assert "made 1 sequence in" in capsys.readouterr().out
     assert_same(before, contents(tmp_path / "one"))
     assert ingest(*overrides, "caption.trigger=sks", f"out={tmp_path / 'one'}") == 2
 

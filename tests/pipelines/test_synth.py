@@ -323,7 +323,7 @@ def test_out_inside_the_source_is_no_part_of_it(tmp_path: Path, capsys: pytest.C
     overrides = (*SMALL, "source=folder", f"source.path={pictures}", "num_sequences=null")
     assert synth(*overrides, f"out={pictures / 'data' / 'one'}") == 0
     assert synth(*overrides, f"out={pictures / 'data' / 'one'}") == 0
-    assert "passed over 1 files of the source: data/one/" in capsys.readouterr().out
+    assert "passed over 1 file of the source: data/one/" in capsys.readouterr().out
     assert synth(*overrides, f"out={pictures / 'data' / 'other'}") == 0
     assert len(rows(pictures / "data" / "other" / "samples.parquet")) == 2
 

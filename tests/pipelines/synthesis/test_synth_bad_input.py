@@ -183,7 +183,7 @@ def test_data_without_captions_are_warned_of_with_the_remedy_and_what_is_passed_
     assert synth(*overrides, f"out={tmp_path / 'bare'}") == 0
     told = capsys.readouterr().out
     assert "warning: 2 of 2 sequences have no caption" in told and "source.caption=" in told
-    assert "passed over 1 files of the source: clip.MTS" in told
+    assert "passed over 1 file of the source: clip.MTS" in told
     assert synth(*overrides, f"out={tmp_path / 'out'}", "source.caption=a picture of %name") == 0
     assert "no caption" not in capsys.readouterr().out
     captions = sorted(str(row["caption"]) for row in rows(tmp_path / "out" / "samples.parquet"))
@@ -277,7 +277,7 @@ def test_memory_that_runs_out_costs_its_shard_and_no_traceback(
 
     monkeypatch.setattr(renderers.bezier.RENDERER, "paint", sometimes)
     assert synth(*SMALL, f"out={tmp_path / 'out'}") == 3
-    assert "1 shards are missing" in capsys.readouterr().out
+    assert "lost 1 shard, first" in capsys.readouterr().out
     assert not (tmp_path / "out" / "quarantine.jsonl").exists()
     assert synth(*SMALL, f"out={tmp_path / 'out'}") == 0
 

@@ -118,7 +118,7 @@ def test_what_verify_prints_is_what_there_is_how_good_it_is_and_the_verdict(data
     )
     assert run(VerifyConfig(dataset=data)).lines == (*lines, "sound, complete")
     (data / "samples.parquet").unlink()
-    named = (f"fault: {data / 'samples.parquet'}: missing", "1 faults, complete")
+    named = (f"fault: {data / 'samples.parquet'}: missing", "1 fault, complete")
     assert run(VerifyConfig(dataset=data)).lines == (*lines, *named)
 
 
