@@ -17,7 +17,7 @@ from conf.compose import choices, compose
 from conf.errors import UserError
 from conf.help import help_text
 from conf.info import info_text
-from conf.launch import RESULTS, is_launcher_word, launch, table
+from conf.launch import RESULTS, check_launcher, is_launcher_word, launch, table
 from conf.options import Options, read_options
 from conf.printable import printable, shell_words
 from conf.sweep import in_own_folder, jobs_of, sweep_folder
@@ -123,6 +123,7 @@ def _run_several(name: str, configure: Callable[[dict[str, Any]], Any], options:
     composed = [compose(name, job.settings, options.own_folder) for job in jobs]
     for plain in composed:
         configure(plain)
+    check_launcher(launcher_settings)
     if options.show == "configuration":
         return _report("\n---\n".join(map(_yaml, composed)), COMPLETE)
     folder = None if out is None or "out" in jobs[0].swept else sweep_folder(str(out), file=out_is_file)

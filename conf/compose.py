@@ -27,8 +27,10 @@ from conf.value import (
     TypedList,
     at_home,
     check_no_password,
+    check_no_typing_error,
     check_utf8,
     is_url,
+    local_path,
     read_value,
     text_of,
 )
@@ -146,8 +148,9 @@ def _with_own_stage(plain: dict[str, Any]) -> dict[str, Any]:
 
 
 def quoted(text: str) -> str:
-    """A text in quotes, as Hydra's grammar takes it."""
-    escaped = re.sub(r"(\\*)'", lambda match: match[1] * 2 + "\\'", text)
+    """A text in quotes, as Hydra's grammar takes it; nothing in it is looked up, not even `${HOME}`."""
+    escaped = re.sub(r"(\\*)(\$\{)", lambda match: match[1] * 2 + "\\" + match[2], text)
+    escaped = re.sub(r"(\\*)'", lambda match: match[1] * 2 + "\\'", escaped)
     return f"'{escaped}'"
 
 
@@ -262,6 +265,7 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
         converted = _convert(arguments[0], value, key)
         if HOME not in arguments:
             return converted
+        check_no_typing_error(key, converted)
         check_no_password(key, converted, of_server=SERVER in arguments)
         return at_home(converted)
     if origin is typing.Literal:
@@ -302,29 +306,6 @@ def _converted_scalar(hint: type, value: Any, key: str) -> Any:
     if hint in _TYPE_NAMES and (not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool)):
         raise ConfigError(key, value, _TYPE_NAMES[hint])
     return value
-
-
-def local_path(text: str, key: str) -> Path:
-    """A path of this machine.
-
-    Raises:
-        ConfigError: if it is a URL, of which `Path` would make a folder called `s3:`, is not in UTF-8, or cannot be
-            looked at.
-    """
-    check_utf8(key, text)
-    if is_url(text):
-        raise ConfigError(key, text, "a local path, not a URL")
-    path = Path(at_home(text))
-    try:
-        path.resolve()
-        path.exists()
-    except RuntimeError:
-        raise ConfigError(key, text, "a path, not a link that leads back to itself") from None
-    except ValueError:
-        raise ConfigError(key, text, "a path; this one holds a zero byte") from None
-    except OSError as error:
-        raise ConfigError(key, text, f"a path that can be looked at ({error.strerror})") from error
-    return path
 
 
 _TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path"}

@@ -4,14 +4,14 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from conf.compose import quoted
-from conf.errors import UserError
+from conf.errors import ConfigError, UserError
 from conf.printable import printable, without_secrets
 from conf.sweep import Job
 
@@ -21,7 +21,7 @@ _PLUGINS = {
     "submitit_slurm": "hydra-submitit-launcher", "ray": "hydra-ray-launcher", "ray_aws": "hydra-ray-launcher",
     "rq": "hydra-rq-launcher",
 }  # fmt: skip
-_FIXED = ("hydra.sweep.dir", "hydra.sweep.subdir", "hydra.run.dir", "hydra.output_subdir", "hydra.job.chdir")
+_FOLDER_KEYS = ("hydra.sweep.dir", "hydra.sweep.subdir", "hydra.run.dir", "hydra.output_subdir", "hydra.job.chdir")
 _WIDTH = 120  # of a result in the table
 
 
@@ -54,25 +54,82 @@ def launch(
         folder: folder of the jobs' logs and of `sweep.json`; None for commands that write nothing.
 
     Raises:
-        UserError: if the launcher is not installed or not understood, or these processes are torchrun's.
+        UserError: if the launcher is not installed, not understood or fails, the folder cannot be made or holds
+            something else, or these processes are torchrun's.
     """
     if "LOCAL_RANK" in os.environ:
         raise UserError("-m: not under torchrun, of which every process would start all jobs; run the jobs one by one")
-    for word in launcher_settings:
-        if word.partition("=")[0].lstrip("+") in _FIXED:
-            raise UserError(f"{word}: not possible; use out=, below which each job has a folder of its own")
     with ExitStack() as stack:
         scratch = folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         launcher = _launcher(launcher_settings, scratch.resolve())
-        scratch.mkdir(parents=True, exist_ok=True)
-        returned = launcher.launch([[_override(verb, jobs, at, options, folder)] for at in range(len(jobs))], 0)
-    outcomes = [
-        Outcome(job=job, **{**job_return.return_value, "lines": tuple(job_return.return_value["lines"])})
-        for job, job_return in zip(jobs, returned, strict=True)
-    ]
+        if folder is not None:
+            stack.enter_context(_sweep_folder_of(folder, jobs))
+        try:
+            returned = launcher.launch([[_override(verb, jobs, at, options, folder)] for at in range(len(jobs))], 0)
+            results = [job_return.return_value for job_return in returned]
+        except Exception as error:  # a launcher's own, of any type: wrong numbers, time limits, lost machines
+            raise UserError(f"{' '.join(launcher_settings) or 'hydra/launcher=basic'}: {_one_line(error)}") from error
+        outcomes = [
+            Outcome(job=job, **{**result, "lines": tuple(result["lines"])})
+            for job, result in zip(jobs, results, strict=True)
+        ]
     if folder is not None:
         _write_results(folder / RESULTS, verb, outcomes)
     return outcomes
+
+
+def check_launcher(settings: Sequence[str]) -> None:
+    """Check the words for Hydra before any job begins.
+
+    Raises:
+        UserError: if the launcher is not installed or not understood, or a word is for something else of Hydra.
+    """
+    for word in settings:
+        key = word.partition("=")[0].lstrip("+")
+        if key in _FOLDER_KEYS:
+            raise UserError(f"{word}: not possible; use out=, below which each job has a folder of its own")
+        if key != "hydra/launcher" and not key.startswith("hydra.launcher."):
+            raise UserError(
+                f"{word}: not possible; of Hydra's keys, hydra/launcher and hydra.launcher.* are allowed"
+            )
+    _launcher(settings, Path.cwd())
+
+
+@contextmanager
+def _sweep_folder_of(folder: Path, jobs: Sequence[Job]) -> Iterator[None]:
+    """The folder of a sweep, made if it is not there, and removed again if it was made here and stays empty.
+
+    Raises:
+        UserError: if it cannot be made, or holds something that is not of a sweep.
+    """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            names = sorted(path.name for path in folder.iterdir())
+        except OSError as error:
+            raise UserError(f"out={folder}: {error.strerror or error}") from error
+        job_names = tuple(job.name for job in jobs)
+        foreign = [
+            name for name in names if name not in (RESULTS, f".{RESULTS}.new") and not name.startswith(job_names)
+        ]
+        if not _is_of_sweep(folder / RESULTS) and ((folder / RESULTS).exists() or foreign):
+            allowed = "a new or empty folder, or that of a sweep; this one holds"
+            raise ConfigError("out", folder, f"{allowed} {foreign[0] if foreign else RESULTS}")
+        yield
+    finally:
+        for path in made:
+            with suppress(OSError):  # it is not empty, or was never made
+                path.rmdir()
+
+
+def _is_of_sweep(results: Path) -> bool:
+    """Whether a file holds results of a sweep, as `_write_results` writes them."""
+    try:
+        rows = json.loads(results.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(rows, list) and all(isinstance(row, dict) and row.keys() >= {"command", "swept"} for row in rows)
 
 
 def table(outcomes: Sequence[Outcome]) -> list[str]:
@@ -114,9 +171,7 @@ def _launcher(settings: Sequence[str], folder: Path) -> Any:
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.plugins import Plugins
     from hydra.core.utils import setup_globals
-    from hydra.errors import HydraException
     from hydra.types import HydraContext
-    from omegaconf.errors import OmegaConfBaseException
 
     from process_painter.job import run_job
 
@@ -132,7 +187,7 @@ def _launcher(settings: Sequence[str], folder: Path) -> Any:
             config = compose("job", [*fixed, *settings], return_hydra_config=True)
             context = HydraContext(config_loader=GlobalHydra.instance().config_loader(), callbacks=Callbacks(config))
             return Plugins.instance().instantiate_launcher(hydra_context=context, task_function=run_job, config=config)
-    except (HydraException, OmegaConfBaseException, ImportError) as error:
+    except Exception as error:  # Hydra's and OmegaConf's, and those of the launcher's own class
         raise UserError(_refused_launcher(settings, str(error))) from error
 
 
@@ -144,6 +199,10 @@ def _refused_launcher(settings: Sequence[str], reason: str) -> str:
             f"run pip install {package}" if package else f"allowed: basic, {', '.join(_PLUGINS)}"
         )
     return f"{' '.join(settings)}: not understood by Hydra: {' '.join(reason.split())}"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _write_results(path: Path, verb: str, outcomes: Sequence[Outcome]) -> None:

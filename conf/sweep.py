@@ -13,8 +13,9 @@ from conf.errors import ConfigError, UserError
 from conf.value import check_named, is_url
 
 _MOST_JOBS = 10_000
-_LONGEST_NAME = 120  # characters of a folder's name; file systems take 255 bytes
+_LONGEST_NAME = 200  # bytes of a folder's name; file systems take 255, and logs and temporary files have more
 _FUNCTION = re.compile(r"(range|glob|choice)\((.*)\)", re.DOTALL)
+_OTHER_FUNCTION = re.compile(r"(range|glob|choice|interval|shuffle|sort|tag|extend_list)\(.*\)", re.DOTALL)
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -35,9 +36,10 @@ class Job:
         """Its swept keys and values, as a file name: `seed=0,renderer=oil`."""
         text = ",".join(f"{key}={value}" for key, value in self.swept.items())
         name = re.sub(r"[^\w.,=+@-]", "_", text)
-        if name == text and len(name) <= _LONGEST_NAME:
+        if name == text and len(name.encode()) <= _LONGEST_NAME:
             return name
-        return f"{name[: _LONGEST_NAME - 9]}-{hashlib.sha256(text.encode(errors='surrogateescape')).hexdigest()[:8]}"
+        beginning = name.encode()[: _LONGEST_NAME - 9].decode(errors="ignore")
+        return f"{beginning}-{hashlib.sha256(text.encode(errors='surrogateescape')).hexdigest()[:8]}"
 
 
 def jobs_of(settings: Sequence[str], choices: Callable[[str], Sequence[str]]) -> list[Job]:
@@ -54,7 +56,7 @@ def jobs_of(settings: Sequence[str], choices: Callable[[str], Sequence[str]]) ->
     for word in settings:
         if "=" not in word:
             raise UserError(f"{word}: not understood; use key=value, in quotes where the value has blanks")
-    values = [_values(word, choices) for word in settings]
+    values = [_distinct(word, _values(word, choices)) for word in settings]
     keys = [word.partition("=")[0] for word in settings]
     swept = [index for index, several in enumerate(values) if len(several) > 1]
     for index in swept:
@@ -94,12 +96,25 @@ def in_own_folder(job: Job, out: str, *, file: bool) -> Job:
     return Job((*(word for word in job.settings if word.partition("=")[0] != "out"), f"out={own_out}"), job.swept)
 
 
+def _distinct(word: str, values: list[str]) -> list[str]:
+    """The values that a word lists, none of them twice: both jobs would write to the same folder."""
+    repeated = next((value for number, value in enumerate(values) if value in values[:number]), None)
+    if repeated is not None:
+        raise UserError(f"{word}: lists {repeated} twice")
+    return values
+
+
 def _values(word: str, choices: Callable[[str], Sequence[str]]) -> list[str]:
     """The values that a word lists; one if it is not a sweep."""
     key, _, text = word.partition("=")
     function_call = _FUNCTION.fullmatch(text.strip())
     if function_call is None:
-        return _split(text)
+        values = _split(text)
+        for value in values:
+            if _OTHER_FUNCTION.fullmatch(value.strip()):
+                allowed = "a,b, or choice(a,b), range(start,stop) or glob(pattern) alone; or text in quotes"
+                raise UserError(f"{word}: {value.strip()} is not understood; allowed: {allowed}")
+        return values
     function, arguments = function_call.groups()
     if function == "glob":
         names = choices(key.lstrip("+").partition("@")[0])

@@ -9,7 +9,7 @@ as well; `conf.compose.typed` reads them as numbers for keys that are numbers.
 import os
 import re
 from collections.abc import Iterable
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Annotated, Any
 
 from conf.errors import ConfigError
@@ -24,6 +24,7 @@ _DEEPEST = 32  # of lists in lists
 _BLANKS = " \t\n"
 _QUOTED = re.compile(r"""'(?:\\.|[^\\'])*'|"(?:\\.|[^\\"])*\"""", re.DOTALL)
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]*://")
+_NEARLY_URL = re.compile(r"\s*(s3|gs|gcs|az|abfss?|adl|hf|https?|s?ftp|ssh|smb|github|memory|zip):", re.IGNORECASE)
 _PASSWORD = re.compile(r"([A-Za-z0-9+.-]+)://[^/?#]*:[^/?#]*@")
 _SERVERS = ("http", "https", "ftp", "sftp", "ssh", "smb", "github")  # the last has org:repository@version there
 _KEY = re.compile(rf"({_QUOTED.pattern}|[^:,{{}}\[\]]+?)[{_BLANKS}]*:", re.DOTALL)
@@ -80,6 +81,13 @@ def is_url(text: str) -> bool:
     return _URL.match(text) is not None
 
 
+def check_no_typing_error(key: str, text: str) -> None:
+    """Raise ConfigError for a local path that must have been meant as a URL: `s3:/bucket/x`, ` s3://bucket/x`."""
+    if not is_url(text) and (nearly := _NEARLY_URL.match(text)) is not None:
+        url = f"{nearly[1]}://{text[nearly.end() :].lstrip('/')}"
+        raise ConfigError(key, text, f"{url}, or ./{text.strip()} for a local path of that name")
+
+
 def check_no_password(key: str, text: str, *, of_server: bool = False) -> None:
     """Raise ConfigError for a URL that holds a password: stores read theirs elsewhere, and may print the URL.
 
@@ -106,6 +114,30 @@ def check_utf8(key: str, text: str) -> None:
     """Raise ConfigError for a text or path that recipes, reports, tokenizers and tables could not hold."""
     if not is_utf8(text):
         raise ConfigError(key, text, "text in UTF-8; a file or folder whose name is not must be renamed")
+
+
+def local_path(text: str, key: str) -> Path:
+    """A path of this machine.
+
+    Raises:
+        ConfigError: if it is a URL, of which `Path` would make a folder called `s3:`, is not in UTF-8, or cannot be
+            looked at.
+    """
+    check_utf8(key, text)
+    if is_url(text):
+        raise ConfigError(key, text, "a local path, not a URL")
+    check_no_typing_error(key, text)
+    path = Path(at_home(text))
+    try:
+        path.resolve()
+        path.exists()
+    except RuntimeError:
+        raise ConfigError(key, text, "a path, not a link that leads back to itself") from None
+    except ValueError:
+        raise ConfigError(key, text, "a path; this one holds a zero byte") from None
+    except OSError as error:
+        raise ConfigError(key, text, f"a path that can be looked at ({error.strerror})") from error
+    return path
 
 
 def plain_value(value: Any) -> Any:

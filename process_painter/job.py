@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from process_painter.streams import tell
 
 INTERRUPTED = 130
+_NOT_BEGUN = 2
 
 
 def run_job(config: Any) -> dict[str, Any]:
@@ -37,18 +39,27 @@ def run_job(config: Any) -> dict[str, Any]:
     tell(f"{heading}{'; it writes to ' + job['log'] if job['log'] else ''}")
     start = time.monotonic()
     command = [sys.executable, "-m", "process_painter", job["verb"], *job["words"]]
-    with Path(job["log"]).open("a+b") if job["log"] else tempfile.TemporaryFile() as messages_file:
+    try:
+        exit_code, output, messages = _run(command, job["log"])
+    except OSError as error:  # the log cannot be written, or no process be started: other jobs may still do
+        exit_code, output, messages = _NOT_BEGUN, b"", f"error: {error.filename or job['log']}: {error.strerror}"
+    if not job["log"]:
+        sys.stderr.write(messages)
+    seconds = time.monotonic() - start
+    tell(f"{heading}: exit code {exit_code} after {seconds:.1f} s")
+    last = messages.splitlines()[-1:]
+    return {"exit_code": exit_code, "seconds": seconds, "lines": _text(output).splitlines(), "last": "".join(last)}
+
+
+def _run(command: Sequence[str], log: str | None) -> tuple[int, bytes, str]:
+    """Run a command; returns its exit code, its output, and its messages, which both are added to the log."""
+    with Path(log).open("a+b") if log else tempfile.TemporaryFile() as messages_file:
         before = messages_file.seek(0, 2)
         exit_code, output = _waited_for(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=messages_file))
         messages_file.seek(before)
         messages = _text(messages_file.read())
         messages_file.write(output)
-    seconds = time.monotonic() - start
-    if not job["log"]:
-        sys.stderr.write(messages)
-    tell(f"{heading}: exit code {exit_code} after {seconds:.1f} s")
-    last = messages.splitlines()[-1:]
-    return {"exit_code": exit_code, "seconds": seconds, "lines": _text(output).splitlines(), "last": "".join(last)}
+    return exit_code, output, messages
 
 
 def _waited_for(process: subprocess.Popen[bytes]) -> tuple[int, bytes]:

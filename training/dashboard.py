@@ -42,9 +42,10 @@ class DashboardConfig:
     mode: Literal["offline", "online"]
 
     def __post_init__(self) -> None:
-        for key in ("project", "name"):
-            if not getattr(self, key):
-                raise ConfigError(key, getattr(self, key), "a name")
+        for key in ("project", "name", "entity"):
+            value = getattr(self, key)
+            if value is not None and (not value or (key != "name" and "/" in value)):
+                raise ConfigError(key, value, "a name" if key == "name" else "a name without /")
 
 
 def run(config: DashboardConfig) -> Summary:

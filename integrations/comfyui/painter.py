@@ -4,11 +4,10 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from conf.compose import local_path
 from conf.devices import compute_device
 from conf.errors import ConfigError, UserError
 from conf.printable import printable
-from conf.value import check_utf8
+from conf.value import check_utf8, local_path
 from pipelines.exports.process import Frame, Process
 from pipelines.inference.own_files import PROVENANCE
 from pipelines.inference.sizes import framing_for

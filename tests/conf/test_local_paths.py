@@ -82,16 +82,32 @@ def test_urls_that_no_store_answers_to_are_refused_by_key(url: str) -> None:
     assert caught.value.key == "dataset"
 
 
-@pytest.mark.parametrize("path", ["a:b", "/tmp/a:b/c", "s3:/bucket", "x//y"])
+@pytest.mark.parametrize("path", ["a:b", "/tmp/a:b/c", "./s3:/bucket", "x//y", "file:x", "s3", "s3x:y"])
 def test_paths_that_only_look_like_urls_are_paths(path: str) -> None:
-    from conf.compose import local_path
+    from conf.value import local_path
 
     assert local_path(path, "out") == Path(path)
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("s3:/bucket/x", "s3://bucket/x"), ("s3:bucket/x", "s3://bucket/x"), (" s3://bucket/x", "s3://bucket/x"),
+        ("https:/host/x", "https://host/x"), ("S3:\\bucket", "S3://\\bucket"), ("hf:user/set", "hf://user/set"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(("command", "key"), [("synth", "out"), ("verify", "dataset"), ("train", "base")])
+def test_a_url_with_a_typing_error_is_no_local_folder(command: str, key: str, typed: str, meant: str) -> None:
+    words = [word for word in NEEDED.get(command, []) if not word.startswith(f"{key}=")]
+    with pytest.raises(ConfigError) as caught:
+        configure(command)(compose(command, [*words, f"{key}={typed}"]))
+    assert caught.value.key == key
+    assert f"allowed: {meant}, or ./" in str(caught.value)
+
+
 @pytest.mark.parametrize("path", ["~nobody-of-that-name/a.png", "~a.png", "./~"])
 def test_a_path_that_begins_with_a_tilde_and_names_no_user_is_as_it_stands(path: str) -> None:
-    from conf.compose import local_path
+    from conf.value import local_path
 
     assert local_path(path, "image") == Path(path)
 
@@ -112,7 +128,7 @@ def test_home_folders_are_looked_up_in_one_place() -> None:
 @pytest.mark.parametrize(("path", "message"), [("a\udcff", "text in UTF-8"), ("a\0b", "zero byte")])
 def test_a_path_that_no_file_can_have_is_refused_by_key(path: str, message: str) -> None:
     """Such come from YAML files and from other programs; a shell passes no zero byte."""
-    from conf.compose import local_path
+    from conf.value import local_path
 
     with pytest.raises(ConfigError, match=message) as caught:
         local_path(path, "image")

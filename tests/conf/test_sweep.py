@@ -48,6 +48,7 @@ def test_every_combination_is_a_job_and_the_last_key_changes_first() -> None:
         ("canvas=[1,1,1],[0,0,0]", ["[1,1,1]", "[0,0,0]"]),
         ("data={path: a, weight: 2},{path: b}", ["{path: a, weight: 2}", "{path: b}"]),
         ("prompt=it's one, text", ["it's one, text"]),
+        ("prompt='sort(b,a)',a hill (range)", ["'sort(b,a)'", "a hill (range)"]),
         ("prompt=a) b,c", ["a) b", "c"]),
         ("out=", [""]),
     ],
@@ -58,8 +59,13 @@ def test_values_are_listed_as_in_hydra(word: str, values: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "word", ["seed=range(a,b)", "seed=range(3,1)", "renderer=glob(x*)", "seed=glob(*)", "seed", "seed=range(,)"]
-)
+    "word",
+    [
+        "seed=range(a,b)", "seed=range(3,1)", "renderer=glob(x*)", "seed=glob(*)", "seed", "seed=range(,)",
+        "seed=0,1,0", "seed=shuffle(0,1)", "seed=interval(0,1)", "prompt=sort(b,a)", "seed=tag(a,0,1)",
+        "seed=choice(0,1),2", "seed=7,range(0,3)",
+    ],
+)  # fmt: skip
 def test_what_lists_no_values_is_refused(word: str) -> None:
     with pytest.raises(UserError):
         words_of(word)
@@ -80,11 +86,11 @@ def test_a_range_of_more_jobs_than_memory_holds_is_refused_at_once() -> None:
     assert len(words_of("seed=range(0,10000)")) == 10_000
 
 
-@given(st.lists(st.text(min_size=1, max_size=40), min_size=2, max_size=5, unique=True))
+@given(st.lists(st.text(min_size=1, max_size=300), min_size=2, max_size=5, unique=True))
 def test_jobs_have_names_of_their_own_that_are_safe_file_names(values: list[str]) -> None:
     names = [Job((), {"prompt": value}).name for value in values]
     assert len(set(names)) == len(values)
-    assert all("/" not in name and not name.startswith(".") and len(name.encode()) <= 255 for name in names)
+    assert all("/" not in name and not name.startswith(".") and len(name.encode()) <= 200 for name in names)
 
 
 def test_each_job_writes_to_a_place_of_its_own() -> None:
@@ -114,6 +120,9 @@ def test_a_wrong_job_is_refused_before_any_begins(tmp_path: Path, capsys: pytest
         (["hydra/launcher=nobody"], "basic"),
         (["hydra.launcher.nothing=2"], "not understood by Hydra"),
         (["hydra.sweep.dir=elsewhere"], "use out="),
+        (["hydra.verbose=true"], "hydra/launcher and hydra.launcher.* are allowed"),
+        (["hydra.launcher._target_=os.system"], "not understood by Hydra"),
+        (["hydra/launcher=nobody", "--cfg", "job"], "basic"),
     ],
 )
 def test_a_launcher_that_will_not_do_is_told_in_one_line(
@@ -123,6 +132,42 @@ def test_a_launcher_that_will_not_do_is_told_in_one_line(
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and reason in error
     assert not (tmp_path / "out").exists()
+
+
+def test_what_a_launcher_raises_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=0"]
+    assert synth("-m", "seed=0,1", f"out={tmp_path / 'a' / 'out'}", *launcher) == BAD_CONFIGURATION
+    assert capsys.readouterr().err == "error: hydra/launcher=joblib hydra.launcher.n_jobs=0: " + (
+        "n_jobs == 0 in Parallel has no meaning\n"
+    )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("text", ["${HOME}", "${oc.env:HOME}", "\\${HOME}", "\\\\${x}", "$HOME", "${HOME}${x}"])
+def test_jobs_run_on_what_was_typed_and_look_nothing_up(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = ["-m", f"dataset=/nowhere/{text},/nowhere/b"]
+    assert command("verify", verify_config, run_verify, "", sweep) == PARTIAL
+    assert f"error: dataset=/nowhere/{text}: no such folder" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["sweep.json", "dataset.json", "notes.txt"])
+def test_a_sweep_leaves_other_peoples_folders_alone(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_text("mine")
+    assert synth("-m", "seed=0,1", "num_sequences=1", f"out={tmp_path}") == BAD_CONFIGURATION
+    assert "that of a sweep; this one holds" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_a_sweep_folder_that_cannot_be_made_is_told_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    assert synth("-m", "seed=0,1", "num_sequences=1", f"out={tmp_path / 'file'}") == BAD_CONFIGURATION
+    assert capsys.readouterr().err == f"error: out={tmp_path / 'file'}: File exists\n"
 
 
 def test_torchrun_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

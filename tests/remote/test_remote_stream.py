@@ -11,7 +11,8 @@ import webdataset as wds
 from conf.errors import UserError
 from tests.object_store import Faults, ObjectStore
 from tests.pipelines.small_dataset import small_dataset
-from training.data import sequential
+from training.data import sequential, shard_cache
+from training.data.layout import tar_name
 from training.data.manifest import temporary_path
 from training.data.shard_cache import ShardCache
 from training.data.stream import DataMixture, SequenceStream
@@ -72,6 +73,33 @@ def test_a_shard_is_fetched_once_and_the_cache_keeps_to_its_size(
     assert len(list((tmp_path / "small").glob("*/*.tar"))) == 1
     assert len(keys(opened(stored, ShardCache(folder=tmp_path / "none", max_bytes=0)), 40)) == 80
     assert not list((tmp_path / "none").glob("*/*"))
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed"])
+def test_a_damaged_shard_of_the_cache_is_fetched_again(
+    store: ObjectStore, stored: str, tmp_path: Path, damage: str
+) -> None:
+    cache = ShardCache(folder=tmp_path / "cache")
+    whole = keys(opened(stored, cache), 20)
+    committed = {path: path.read_bytes() for path in (tmp_path / "cache").glob("*/*.tar")}
+    for path, data in committed.items():
+        path.write_bytes(data[:5000] if damage == "cut" else bytes(byte ^ 1 for byte in data))
+    assert keys(opened(stored, cache), 20) == whole
+    assert {path: path.read_bytes() for path in committed} == committed
+
+
+def test_a_reader_keeps_few_large_shards_open(stored: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shard_cache, "_MOST_OPEN_BYTES", 1)
+    monkeypatch.setattr(shard_cache, "_FEWEST_OPEN", 1)
+    split = opened(stored, None).sources[0].split
+    shards = shard_cache.OpenShards(ShardCache(folder=tmp_path / "cache", max_bytes=0))
+    for number in (0, 1, 0):
+        assert shards.read(split, number, 0, 8) == store_bytes(tmp_path / "data", split.shards[number])
+    assert len(shards._open) == len(shards._num_bytes) == 1
+
+
+def store_bytes(root: Path, shard: str) -> bytes:
+    return (root / tar_name(shard)).read_bytes()[:8]
 
 
 def test_what_a_killed_process_left_half_fetched_is_removed_in_time(stored: str, tmp_path: Path) -> None:

@@ -51,6 +51,8 @@ def held_folder(root: AnyPath) -> Iterator[None]:
         UserError: if it cannot be made, is a file, is in use, or lies in weights, a painter or the like.
     """
     if isinstance(root, RemotePath):
+        if root.is_file():  # objects below its name could be written, but a reader would find the file
+            raise ConfigError("out", root, "a folder; this is a file")
         refuse_owned(root)
         with sole_remote_writer(root):
             yield

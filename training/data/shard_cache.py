@@ -3,7 +3,7 @@
 CACHE/ab/abcd….tar    a tar, named by the SHA-256 that its manifest gives
 
 By its name a cached shard cannot be out of date, and data sets, runs and processes can share it. The least recently
-used shards are removed first; a reader that has one open can read on.
+used shards are removed first; a reader that has one open can read on. A cached shard that is damaged is fetched again.
 """
 
 import errno
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from training.data.split import StoredSplit
 
 _PIECE_BYTES = 16 << 20
-_MOST_OPEN = 128
+_MOST_OPEN, _MOST_OPEN_BYTES = 128, 4 << 30  # of one reader; they take space on the disk even after their removal
+_FEWEST_OPEN = 8  # whatever their size: otherwise a reader would fetch the same shards again and again
 _FETCHED_AT_ONCE = 4
 _LONGEST_FETCH_S = 3600.0
 
@@ -55,14 +56,24 @@ class ShardCache:
         tar = located(split.url) / tar_name(split.shards[number])
         if not isinstance(tar, RemotePath):
             return retried(tar, lambda: FileIO(tar))
-        sha256 = split.sha256[number]
-        path = self.folder / sha256[:2] / f"{sha256}.tar"
+        path = self._path(split.sha256[number])
         try:
             file = FileIO(path)
         except FileNotFoundError:
             return self._fetch_and_open(split, number, tar, path)
+        if os.fstat(file.fileno()).st_size != split.num_bytes[number]:  # the machine lost power, or the disk was full
+            file.close()
+            path.unlink(missing_ok=True)
+            return self._fetch_and_open(split, number, tar, path)
         os.utime(file.fileno())
         return file
+
+    def discard(self, sha256: str) -> None:
+        """Remove a cached shard, so that it is fetched again."""
+        self._path(sha256).unlink(missing_ok=True)
+
+    def _path(self, sha256: str) -> Path:
+        return self.folder / sha256[:2] / f"{sha256}.tar"
 
     def _fetch_and_open(self, split: "StoredSplit", number: int, tar: RemotePath, path: Path) -> FileIO:
         try:
@@ -118,6 +129,7 @@ class OpenShards:
     def __init__(self, cache: ShardCache) -> None:
         self._cache = cache
         self._open: OrderedDict[str, Future[FileIO]] = OrderedDict()
+        self._num_bytes: dict[str, int] = {}
         self._pool = ThreadPoolExecutor(_FETCHED_AT_ONCE)
 
     def begin(self, split: "StoredSplit", number: int) -> Future[FileIO]:
@@ -125,9 +137,12 @@ class OpenShards:
         name = split.sha256[number]
         if name not in self._open:
             self._open[name] = self._pool.submit(self._cache.open, split, number)
+            self._num_bytes[name] = split.num_bytes[number]
         self._open.move_to_end(name)
-        while len(self._open) > _MOST_OPEN:
-            self._open.popitem(last=False)
+        while len(self._open) > _MOST_OPEN or (
+            len(self._open) > _FEWEST_OPEN and sum(self._num_bytes.values()) > _MOST_OPEN_BYTES
+        ):
+            del self._num_bytes[self._open.popitem(last=False)[0]]
         return self._open[name]
 
     def read(self, split: "StoredSplit", number: int, offset: int, length: int) -> bytes:
@@ -140,5 +155,19 @@ class OpenShards:
         try:
             return os.pread(future.result().fileno(), length, offset)
         except UserError:
-            del self._open[split.sha256[number]]  # the next request may succeed
+            self._close(split.sha256[number])  # the next request may succeed
             raise
+
+    def read_anew(self, split: "StoredSplit", number: int, offset: int, length: int) -> bytes:
+        """As `read`, from a shard that is fetched again, because the cached one is damaged.
+
+        Raises:
+            UserError: as `ShardCache.open`.
+        """
+        self._cache.discard(split.sha256[number])
+        self._close(split.sha256[number])
+        return self.read(split, number, offset, length)
+
+    def _close(self, name: str) -> None:
+        self._open.pop(name, None)
+        self._num_bytes.pop(name, None)

@@ -94,7 +94,9 @@ class StoredSplit:
                 whole.read(self, int(self.shard[index]), span.offset, span.length)
                 for index, span in zip(indices, spans, strict=True)
             ]
-        return [self._parse(index, span, data) for index, span, data in zip(indices, spans, records, strict=True)]
+        return [
+            self._parse(index, span, data, whole) for index, span, data in zip(indices, spans, records, strict=True)
+        ]
 
     def _ranges(self, indices: Sequence[int], spans: Sequence[SampleSpan]) -> list[bytes]:
         names = [tar_name(self.shards[self.shard[index]]) for index in indices]
@@ -118,11 +120,17 @@ class StoredSplit:
             crc32=int(self.crc32[index]),
         )
 
-    def _parse(self, index: int, span: SampleSpan, data: bytes) -> StoredSequence:
+    def _parse(self, index: int, span: SampleSpan, data: bytes, whole: "OpenShards | None") -> StoredSequence:
+        shard = int(self.shard[index])
         try:
-            return read_span(span, data)
+            try:
+                return read_span(span, data)
+            except ValueError:
+                if whole is None or not is_url(self.url):
+                    raise
+                return read_span(span, whole.read_anew(self, shard, span.offset, span.length))
         except ValueError as error:
-            raise UserError(f"{self.url}: {self.shards[self.shard[index]]}.tar is damaged: {error}") from error
+            raise UserError(f"{self.url}: {self.shards[shard]}.tar is damaged: {error}") from error
 
 
 def open_split(url: str, split: str) -> StoredSplit:
