@@ -34,6 +34,7 @@ from training.models.wan22.base import WanBase
 from training.models.wan22.loading import load_base
 from training.models.wan22.denoiser import WanDenoiser
 from training.models.wan22.lora import load_lora
+from training.models.wan22.marks import network_mark
 from training.models.wan22.registration import WanTinyConfig
 from training.random.streams import Stream
 
@@ -125,7 +126,8 @@ def _measure(arguments: argparse.Namespace) -> None:
     motion = parent_weights("motion", arguments.motion)
     model, shared = as_trained(motion)
     plain, adapted = (load_base(parent_weights("base", arguments.base), model) for _ in range(2))
-    apply_lora(adapted.transformer, "motion", load_lora("motion", motion, adapted.transformer, {}))
+    marks = {"base": network_mark(adapted.transformer)}
+    apply_lora(adapted.transformer, "motion", load_lora("motion", motion, adapted.transformer, marks))
     stream = SequenceStream.open([DataMixture(path=str(arguments.data))], split="val")
     batch = stream.first(0, min(arguments.count, len(stream)))
     parts = held_out_sequences(batch)

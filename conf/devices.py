@@ -19,10 +19,14 @@ def compute_device(name: str) -> "device":
 
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    allowed = "auto, cpu, or a GPU of this machine such as cuda:0"
     try:
-        return torch.empty(0, device=name).device
+        chosen = torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
-        raise ConfigError("device", name, "auto, cpu, or a GPU of this machine such as cuda:0") from error
+        raise ConfigError("device", name, allowed) from error
+    if chosen.type == "meta":  # it has shapes and no numbers
+        raise ConfigError("device", name, allowed)
+    return chosen
 
 
 def warn_of_slow_numbers(key: str, name: str, where: "device") -> None:

@@ -89,9 +89,7 @@ def check_launcher(settings: Sequence[str]) -> None:
         if key in _FOLDER_KEYS:
             raise UserError(f"{word}: not possible; use out=, below which each job has a folder of its own")
         if key != "hydra/launcher" and not key.startswith("hydra.launcher."):
-            raise UserError(
-                f"{word}: not possible; of Hydra's keys, hydra/launcher and hydra.launcher.* are allowed"
-            )
+            raise UserError(f"{word}: not possible; of Hydra's keys, hydra/launcher and hydra.launcher.* are allowed")
     _launcher(settings, Path.cwd())
 
 

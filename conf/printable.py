@@ -12,7 +12,8 @@ from typing import Any
 _CONTROL = re.compile(
     "[\x00-\x1f\x7f-\x9f\u2028\u2029"  # C0, C1, line and paragraph ends
     "\u202a-\u202e\u2066-\u2069"  # embeddings, overrides and isolates of bidirectional text
-    "\ud800-\udfff]"  # halves of characters, as names of files that are not UTF-8 have them
+    "\ud800-\udfff"  # halves of characters, as names of files that are not UTF-8 have them
+    "\ufffe\uffff]"  # no characters at all: XML, and so SVG, must not hold them
 )
 # Repeats are bounded, so that these take no longer for one long word than for as many short ones.
 _USER = re.compile(r"""([A-Za-z][A-Za-z0-9+.-]{0,30}://)[^/?#\s"']*@""")

@@ -35,6 +35,7 @@ class ProcessPainterPipeline(PaintingPipeline, DiffusionPipeline):  # type: igno
         scheduler: a scheduler whose noise schedule is used.
         replication: the replication network; without it, pictures act through inversion alone.
         shared_noise: how much noise frames have in common, as in the training of the temporal modules.
+        num_frames: how many frames the painter was trained for, for the pipeline that needs nothing else of this.
     """
 
     _optional_components: ClassVar[list[str]] = ["replication"]
@@ -49,9 +50,10 @@ class ProcessPainterPipeline(PaintingPipeline, DiffusionPipeline):  # type: igno
         scheduler: DDIMScheduler,
         replication: SparseControlNetModel | None = None,
         shared_noise: float = 0.0,
+        num_frames: int | None = None,
     ) -> None:
         DiffusionPipeline.__init__(self)
-        self.register_to_config(shared_noise=shared_noise)
+        self.register_to_config(shared_noise=shared_noise, num_frames=num_frames)
         self.register_modules(
             vae=vae,
             text_encoder=text_encoder,

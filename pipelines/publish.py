@@ -20,7 +20,8 @@ from conf.printable import counted
 from training.data.licences import is_free
 
 _MOST_LISTED = 20  # files
-_REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+_NAME = r"[A-Za-z0-9](?:[\w.-]{0,94}\w)?"
+_REPO = re.compile(f"{_NAME}/{_NAME}", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +38,13 @@ class PublishConfig:
 
     def __post_init__(self) -> None:
         if not _REPO.fullmatch(self.repo):
-            raise ConfigError("repo", self.repo, "USER/NAME, of letters, digits, -, _ and .")
+            allowed = "USER/NAME, each 1 to 96 letters (a to z), digits, -, _ and ., beginning with a letter or digit"
+            raise ConfigError("repo", self.repo, f"{allowed}, and not ending with - or .")
+        for doubled in ("--", ".."):
+            if doubled in self.repo:
+                raise ConfigError("repo", self.repo, f"USER/NAME without {doubled}, which the Hub refuses")
+        if self.repo.endswith(".git"):
+            raise ConfigError("repo", self.repo, "USER/NAME that does not end with .git, which the Hub refuses")
         if sum(place is not None for place in (self.dataset, self.painter, self.run)) != 1:
             raise UserError("say exactly one of dataset=DIR, painter=DIR and run=DIR")
 

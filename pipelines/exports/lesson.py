@@ -4,6 +4,7 @@ It is typeset by reportlab.
 """
 
 import io
+import string
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from conf.errors import ConfigError
 from pipelines.exports.palette import Colour, Rgb, colours_in, palette_of, visibly_changed
 from pipelines.exports.process import Frame, Picture, Process
 from pipelines.exports.settings import Settings
+from pipelines.exports.sheet import refused_font
 from renderers.raster.ribbon import R0, R2
 from training.data.pixels import png_of
 
@@ -71,7 +73,7 @@ def write(process: Process, settings: Settings, path: Path) -> None:
     if room_mm < _LEAST_ROOM_MM:
         allowed = f"0 to {(width_mm - _LEAST_ROOM_MM) / 2:g}, for a lesson on {settings.page}"
         raise ConfigError("margin_mm", settings.margin_mm, allowed)
-    styles = _styles(settings)
+    styles = _styles(settings, process)
     colours = palette_of(process.frames[-1].picture, _NUM_COLOURS)
     inner_mm = height_mm - 2 * settings.margin_mm
     story: list[Flowable] = [*_cover(process, colours, styles, room_mm, inner_mm), PageBreak()]
@@ -86,25 +88,50 @@ def write(process: Process, settings: Settings, path: Path) -> None:
     document.build(story)
 
 
-def _styles(settings: Settings) -> dict[str, Any]:
-    """Paragraph styles by name."""
+def _styles(settings: Settings, process: Process) -> dict[str, Any]:
+    """Paragraph styles by name; a font of the user is tried first.
+
+    Raises:
+        ConfigError: if the font cannot be read, or has no sound outlines for the letters of the process.
+    """
     from reportlab.lib.styles import ParagraphStyle
-    from reportlab.pdfbase import pdfmetrics
-    from reportlab.pdfbase.ttfonts import TTFError, TTFont
 
     plain, bold = "Helvetica", "Helvetica-Bold"
     if settings.font is not None:
         plain = bold = "own"
         try:
-            pdfmetrics.registerFont(TTFont(plain, str(settings.font)))
-        except (TTFError, OSError) as error:
-            raise ConfigError("font", settings.font, f"a TrueType file ({error})") from error
+            _register(plain, settings.font, _letters(process))
+        except Exception as error:  # struct.error, KeyError and more: reportlab does not check what it reads
+            raise refused_font(settings.font, error) from error
     return {
         "title": ParagraphStyle("title", fontName=bold, fontSize=20, leading=25, spaceAfter=8),
         "step": ParagraphStyle("step", fontName=bold, fontSize=13, leading=17, spaceBefore=6, spaceAfter=4),
         "text": ParagraphStyle("text", fontName=plain, fontSize=10, leading=14),
         "small": ParagraphStyle("small", fontName=plain, fontSize=8, leading=11, textColor="#666666", spaceBefore=6),
     }
+
+
+def _register(name: str, font: Path, letters: str) -> None:
+    """Make a font file known to reportlab, after a document with these letters could be made with it.
+
+    Raises:
+        Exception: of any kind, if the file is damaged.
+    """
+    from reportlab.pdfbase import pdfmetrics
+    from reportlab.pdfbase.ttfonts import TTFont
+    from reportlab.pdfgen.canvas import Canvas
+
+    pdfmetrics.registerFont(TTFont(name, str(font)))
+    canvas = Canvas(io.BytesIO())
+    canvas.setFont(name, 10)
+    canvas.drawString(0, 0, letters)
+    canvas.save()  # only this reads the outlines
+
+
+def _letters(process: Process) -> str:
+    """All letters that a lesson may contain."""
+    texts = (process.title, process.credit, *(frame.doing for frame in process.frames))
+    return "".join(sorted({*string.ascii_letters, *string.digits, *string.punctuation, " ", *"".join(texts)}))
 
 
 def _cover(

@@ -1,5 +1,11 @@
-"""Writes the output of a command completely or not at all."""
+"""Writes the output of a command completely or not at all.
 
+It is made in a folder beside `out`, `.export-HASH.tmp`, where HASH is of the name of `out`: so two runs with the same
+`out` find each other, the same command clears away what a killed run left, and long names fit. A mark in the folder
+says that it was made here; a folder without it is somebody else's and stays as it is.
+"""
+
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -8,26 +14,32 @@ from pathlib import Path
 
 from conf.errors import ConfigError, UserError
 from conf.value import check_named
+from pipelines.exports.parts import refuse_parts
 from training.data.claim import sole_writer
 from training.data.owned import refuse_owned
 
 
 def check_free(out: Path, *, is_folder: bool, overwrite: bool) -> None:
-    """Refuse an output path that is taken, has no name, or lies in weights, a painter or the like.
+    """Refuse an output path that is taken, has no name, or belongs to weights, a painter, a painting or the like.
 
     Raises:
         ConfigError: if a folder is not new or empty, a file exists and may not be replaced, `out` is `.`, or it lies in
             what must stay as it is.
+        UserError: if the system does not allow the name, or the place cannot be looked at.
     """
     check_named("out", out)
-    refuse_owned(out)
-    if is_folder:
-        if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-            raise ConfigError("out", out, "a new or empty folder")
-    elif out.is_dir():
-        raise ConfigError("out", out, "a file; this is a folder")
-    elif out.exists() and not overwrite:
-        raise ConfigError("out", out, "a new file, or say overwrite=true")
+    try:
+        refuse_owned(out)
+        refuse_parts(out)
+        if is_folder:
+            if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+                raise ConfigError("out", out, "a new or empty folder")
+        elif out.is_dir():
+            raise ConfigError("out", out, "a file; this is a folder")
+        elif out.exists() and not overwrite:
+            raise ConfigError("out", out, "a new file, or say overwrite=true")
+    except OSError as error:
+        raise _unwritable(out, error) from error
 
 
 @contextmanager
@@ -37,21 +49,40 @@ def placed(out: Path) -> Iterator[Path]:
     Raises:
         UserError: if it cannot be written, or another run is writing there.
     """
-    work = out.with_name(f".{out.name}.tmp")
-    new_folders = [folder for folder in (out.parent, *out.parent.parents) if not folder.exists()]
+    work = out.with_name(f".export-{hashlib.sha256(os.fsencode(out.name)).hexdigest()[:16]}.tmp")
+    mark = work / work.name
+    new_folders: list[Path] = []
     try:
+        new_folders += [folder for folder in (out.parent, *out.parent.parents) if not folder.exists()]
         work.mkdir(parents=True, exist_ok=True)
         with sole_writer(work):
+            if work.is_symlink() or (not mark.exists() and any(work.iterdir())):
+                raise UserError(f"out={out}: {work} is in the way and was not made by this command; move it")
+            mark.touch()
             try:
-                for left_behind in work.iterdir():  # a killed run may have left something
-                    shutil.rmtree(left_behind) if left_behind.is_dir() else left_behind.unlink()
+                _empty(work, mark)  # a killed run may have left something
                 yield work / out.name
                 os.replace(work / out.name, out)
             finally:
-                shutil.rmtree(work, ignore_errors=True)
+                with suppress(OSError):  # what is left is removed by the next run, as the mark goes last
+                    _empty(work, mark)
+                    mark.unlink()
+                    work.rmdir()
     except OSError as error:
-        raise UserError(f"out={out}: cannot be written ({error.strerror or error})") from error
+        raise _unwritable(out, error) from error
     finally:
         for folder in new_folders:
             with suppress(OSError):  # it is not empty if the output was written
                 folder.rmdir()
+
+
+def _empty(work: Path, mark: Path) -> None:
+    """Remove everything but the mark from a folder."""
+    for path in work.iterdir():
+        if path == mark:
+            continue
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def _unwritable(out: Path, error: OSError) -> UserError:
+    return UserError(f"out={out}: cannot be written ({error.strerror or error})")

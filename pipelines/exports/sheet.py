@@ -1,5 +1,6 @@
 """A print sheet: all frames of a process on one page, with their numbers of strokes, as PDF or PNG."""
 
+from bisect import bisect_right
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -21,7 +22,12 @@ def write(process: Process, settings: Settings, path: Path) -> None:
     Raises:
         ConfigError: if the margins leave no room, or the font cannot be read.
     """
-    page = _page(process, settings)
+    try:
+        page = _page(process, settings)
+    except OSError as error:  # a damaged font may load and fail only when letters are drawn; no other file is read
+        if settings.font is None:
+            raise
+        raise refused_font(settings.font, error) from error
     if path.suffix.lower() == ".png":
         page.save(path, "PNG", dpi=(settings.dpi, settings.dpi))
     else:  # without dates, so that the bytes are always the same
@@ -52,7 +58,7 @@ def _page(process: Process, settings: Settings) -> Image.Image:
     full_size = font_of(settings, round(_TITLE_MM * dots))
     shrunk = max(_TEXT_MM, _TITLE_MM * min(1.0, inner / max(1.0, full_size.getlength(process.title))))
     title = font_of(settings, int(shrunk * dots))
-    draw.text((left, top), _fitted(process.title, title, inner), _BLACK, title)
+    draw.text((left, top), fitted(process.title, title, inner), _BLACK, title)
     top += 2 * _TITLE_MM * dots
     for number, frame in enumerate(process.frames):
         x, y = left + number % columns * (cell_width + gap), top + number // columns * (cell_height + line + gap)
@@ -60,8 +66,8 @@ def _page(process: Process, settings: Settings) -> Image.Image:
         page.paste(
             picture.resize((round(cell_width), round(cell_height)), Image.Resampling.LANCZOS), (round(x), round(y))
         )
-        draw.text((x, y + cell_height + line / 4), _fitted(process.label(number), text, cell_width), _BLACK, text)
-    credit = _fitted(process.credit, text, inner)
+        draw.text((x, y + cell_height + line / 4), fitted(process.label(number), text, cell_width), _BLACK, text)
+    credit = fitted(process.credit, text, inner)
     draw.text((left, page.height - settings.margin_mm * dots - _TEXT_MM * dots), credit, _GREY, text)
     return page
 
@@ -105,13 +111,25 @@ def font_of(settings: Settings, size_px: int) -> _Font:
     try:
         return ImageFont.truetype(settings.font, max(1, size_px))
     except OSError as error:
-        raise ConfigError("font", settings.font, f"a TrueType file ({error})") from error
+        raise refused_font(settings.font, error) from error
 
 
-def _fitted(text: str, font: _Font, width_px: float) -> str:
-    """A text, cut off with dots if it is wider than the room."""
-    if font.getlength(text) <= width_px:
+def refused_font(font: Path, error: Exception) -> ConfigError:
+    """The error for a file that is not a font, or a damaged one."""
+    return ConfigError("font", font, f"a sound TrueType file ({' '.join(str(error).split()) or type(error).__name__})")
+
+
+def fitted(text: str, font: _Font, width_px: float) -> str:
+    """A text, cut off with dots if it is wider than the room.
+
+    The place of the cut is found by halving, and little more is measured than fits: a caption may have many thousands
+    of letters.
+    """
+    limit = 64
+    while limit < len(text) and font.getlength(text[:limit]) <= width_px:
+        limit *= 2
+    if limit >= len(text) and font.getlength(text) <= width_px:
         return text
-    while text and font.getlength(text + "...") > width_px:
-        text = text[:-1]
-    return text + "..."
+    candidates = range(min(limit, len(text)))  # numbers of letters that may fit, with the dots
+    num_fitting = bisect_right(candidates, width_px, key=lambda count: font.getlength(text[:count] + "..."))
+    return text[: max(0, num_fitting - 1)] + "..."

@@ -10,12 +10,13 @@ from typing import Any
 
 from conf.markdown import front_matter, plain, table
 from pipelines.hub.features import Feature, dataset_features
-from pipelines.synthesis.contact_sheet import write_sheet
+from pipelines.synthesis.contact_sheet import contact_sheet
 from training.data.dataset import DatasetCard
 from training.data.layout import SPLITS
 from training.data.licences import licence_fields
 from training.data.manifest import write_atomically
 from training.data.own_page import README, page_for
+from training.data.pixels import png_of
 from training.data.remote import AnyPath
 from training.data.survey import Kind, Survey
 
@@ -50,9 +51,24 @@ def write_dataset_page(root: AnyPath, card: DatasetCard, survey: Survey) -> None
     """
     if survey.first_shard is None:
         return
-    text = dataset_page(card, survey, dataset_features(root, survey))
-    write_sheet(root, survey.first_shard[0], root / SHEET)
-    write_atomically(root / README, page_for(root / README, text))
+    pages = dataset_pages(root, card, survey)
+    write_atomically(root / SHEET, pages[SHEET])
+    write_atomically(root / README, pages[README])
+
+
+def dataset_pages(root: AnyPath, card: DatasetCard, survey: Survey) -> dict[str, bytes]:
+    """The card and the contact sheet of the committed part of a data set, by their names.
+
+    The card is the one in the folder if that was changed by hand.
+
+    Raises:
+        ValueError: if no sequence is committed, or one is damaged.
+        OSError: if the card in the folder cannot be read.
+    """
+    if survey.first_shard is None:
+        raise ValueError("no sequence is committed")
+    page = page_for(root / README, dataset_page(card, survey, dataset_features(root, survey)))
+    return {README: page, SHEET: png_of(contact_sheet(root, survey.first_shard[0]))}
 
 
 def dataset_page(card: DatasetCard, survey: Survey, features: Sequence[Feature]) -> str:

@@ -12,6 +12,7 @@ is stopped when its time is up, and ends with the steps it has done. Ray is not 
 
 import argparse
 import json
+import math
 import os
 import shutil
 import sys
@@ -21,7 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from conf.command import COMPLETE
+from conf.command import COMPLETE, INTERRUPTED
 from conf.compose import compose
 from conf.errors import UserError
 from conf.progress import tell
@@ -46,6 +47,9 @@ _LARGEST_TRIAL_SHARE = 0.2
 _COOLDOWN = 0.35  # share of a stage's steps over which its learning rate falls
 _SMALLEST_SECONDS = 60.0
 _MARK = "small_painter.json"
+_MADE = (
+    "data", "timed_data", "trial_data", "trial", "runs", "painter", "pictures", "painted", "evaluation", "sheet.png",
+)  # fmt: skip
 _GRAPHS = "cuda_graphs=true"
 
 
@@ -100,7 +104,7 @@ def make(out: Path, seconds: float, num_processes: int, size: Size, given: Seque
     """Make a painter; returns its folder.
 
     Args:
-        out: a new folder, or one that this command made, whose contents are replaced.
+        out: a new folder, or one that this command made; what it made there is replaced.
         seconds: time for everything.
         num_processes: number of processes that paint the data.
         size: sizes of pictures and networks.
@@ -109,9 +113,13 @@ def make(out: Path, seconds: float, num_processes: int, size: Size, given: Seque
     Raises:
         UserError: if the folder holds something else, the time is too short, a data set is invalid, or a part fails.
     """
-    if seconds < _SMALLEST_SECONDS:
-        raise UserError(f"--seconds {seconds:g}: too few; allowed: {_SMALLEST_SECONDS:g} or more")
+    if num_processes < 1:
+        raise UserError(f"--processes {num_processes}: not allowed; allowed: 1 or more")
+    if not _SMALLEST_SECONDS <= seconds < math.inf:
+        raise UserError(f"--seconds {seconds:g}: not allowed; allowed: {_SMALLEST_SECONDS:g} or more")
     for folder in given:
+        if folder.resolve().is_relative_to(out.resolve()):
+            raise UserError(f"--data {folder}: lies in --out {out}, which is emptied; allowed: a data set elsewhere")
         read_card(folder)  # before anything is written
     with claimed_folder(out, what="a painter made by this command", card=_MARK, check=lambda: None):
         return _make_claimed(out, seconds, num_processes, size, given)
@@ -120,7 +128,7 @@ def make(out: Path, seconds: float, num_processes: int, size: Size, given: Seque
 def _make_claimed(out: Path, seconds: float, num_processes: int, size: Size, given: Sequence[Path]) -> Path:
     _empty(out)
     clock = Clock(seconds)
-    data = given or synthesise(out, num_processes, size.size_px, seconds * _SYNTHESIS_SHARE, clock)
+    data = given or synthesise(out, max(2, num_processes), size.size_px, seconds * _SYNTHESIS_SHARE, clock)
     parents: dict[str, Path] = {}
     for stage in STAGES:
         parents[stage] = _train(stage, parents, data, out, size, seconds * _ENDING_SHARE, clock)
@@ -131,8 +139,8 @@ def _make_claimed(out: Path, seconds: float, num_processes: int, size: Size, giv
 
 
 def _empty(out: Path) -> None:
-    """Remove what this command made before, and mark the folder as made by it."""
-    for path in out.iterdir():
+    """Remove what this command made before, and mark the folder as made by it; what others put there stays."""
+    for path in (out / name for name in _MADE if (out / name).exists()):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
@@ -156,7 +164,7 @@ def _train(
     clock.say(f"stage {stage}: {max_steps} steps of {step_s * 1000:.1f} ms")
     folder = out / "runs" / stage
     config = _config(stage, parents, data, folder, size, max_steps)
-    if run_stage(config, until_s=starting_s + training_s).exit_code != COMPLETE:
+    if run_stage(config, until_s=starting_s + training_s).exit_code != COMPLETE:  # nobody but the clock stopped it
         done = newest_step(folder)
         clock.say(f"stage {stage}: out of time after {done} steps")
         run_stage(_config(stage, parents, data, folder, size, done, cooldown=max_steps))
@@ -238,10 +246,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     size = ON_GPU if torch.cuda.is_available() else ON_CPU
     try:
-        make(options.out, options.seconds, max(2, options.processes), size, options.data)
+        make(options.out, options.seconds, options.processes, size, options.data)
     except UserError as error:
         tell("error: " + " ".join(str(error).splitlines()))
         return 2
+    except KeyboardInterrupt:
+        tell("interrupted; the same command begins again")
+        return INTERRUPTED
     return 0
 
 

@@ -5,9 +5,10 @@ import os
 import signal
 import threading
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
-from conf.command import Summary
+from conf.command import COMPLETE, Summary
 from conf.errors import UserError
 
 if TYPE_CHECKING:
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
 
 
 def run_stage(config: "TrainConfig", until_s: float | None = None) -> Summary:
-    """Train; after `until_s` seconds, a signal makes the run save and stop, as a cluster's scheduler would."""
+    """Train; after `until_s` seconds, a signal makes the run save and stop, as a cluster's scheduler would.
+
+    Raises:
+        KeyboardInterrupt: if somebody else stopped it.
+    """
     from training.train import run
 
     has_ended = threading.Event()
@@ -26,18 +31,26 @@ def run_stage(config: "TrainConfig", until_s: float | None = None) -> Summary:
             os.kill(os.getpid(), signal.SIGTERM)
 
     signals_sent: list[bool] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if not signals_sent:
+            raise KeyboardInterrupt
+
     # The run has its own handler while it trains; before and after that, the signal would end this process.
-    previous_handler = signal.signal(signal.SIGTERM, lambda *_: None)
+    previous_handler = signal.signal(signal.SIGTERM, stop)
     reminder = threading.Thread(target=remind, daemon=True)
     if until_s is not None:
         reminder.start()
     try:
-        return run(config)
+        summary = run(config)
     finally:
         has_ended.set()
         if until_s is not None:
             reminder.join()
         signal.signal(signal.SIGTERM, previous_handler)
+    if summary.exit_code != COMPLETE and not signals_sent:
+        raise KeyboardInterrupt
+    return summary
 
 
 def last_line(folder: Path) -> dict[str, float]:

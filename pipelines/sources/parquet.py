@@ -145,24 +145,27 @@ class ParquetSource(StoredSource):
         captions = (self.caption_column,) if self.caption_column else _CAPTION_COLUMNS
         return _Columns(
             picture=picture,
-            caption=next((name for name in captions if name in texts), None),
-            licence=next((name for name in _LICENCE_COLUMNS if name in texts), None),
+            captions=tuple(name for name in captions if name in texts),
+            licences=tuple(name for name in _LICENCE_COLUMNS if name in texts),
             all=tuple(schema.names),
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Columns:
-    """Names of the columns that are read (None for one that the file lacks), and of all columns."""
+    """Names of the columns that are read, and of all columns.
+
+    A row's caption is the first of `captions` that is not empty; so is its licence.
+    """
 
     picture: str
-    caption: str | None
-    licence: str | None
+    captions: tuple[str, ...]
+    licences: tuple[str, ...]
     all: tuple[str, ...]
 
     @property
     def names(self) -> list[str]:
-        return [name for name in (self.picture, self.caption, self.licence) if name is not None]
+        return [self.picture, *self.captions, *self.licences]
 
     @property
     def unread(self) -> list[str]:
@@ -170,8 +173,11 @@ class _Columns:
 
     def annotation(self, values: Mapping[str, Any]) -> Annotation:
         """Caption and licence of a row."""
-        caption, licence = (_first(values[name]) if name else None for name in (self.caption, self.licence))
-        return Annotation(caption=text_line(caption or ""), licence=text_line(licence or ""))
+        caption, licence = (
+            next(filter(None, (text_line(_first(values[name]) or "") for name in names)), "")
+            for names in (self.captions, self.licences)
+        )
+        return Annotation(caption=caption, licence=licence)
 
 
 @dataclass

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from conf.devices import warn_of_slow_numbers
+from conf.devices import compute_device, warn_of_slow_numbers
+from conf.errors import ConfigError
 
 WITHOUT = {"avx2": True, "avx512_bf16": False, "amx_bf16": False, "avx512_fp16": False, "cpu_name": "some"}
 WITH_BF16 = {**WITHOUT, "amx_bf16": True}
@@ -41,3 +42,10 @@ def test_a_torch_that_describes_no_cpu_is_no_reason_to_warn(
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
     warn_of_slow_numbers("dtype", "bf16", torch.device("cpu"))
     assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["meta", "cuda:99", "nothing", ""])
+def test_devices_that_compute_nothing_here_are_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="auto, cpu, or a GPU of this machine"):
+        compute_device(name)
+    assert compute_device("cpu") == torch.device("cpu")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from conf.command import command
+from pipelines.exports.placing import placed
 from pipelines.film import film_config, run
 from pipelines.inference import video
 from tests.pipelines.runs import REPOSITORY
@@ -82,8 +83,12 @@ def test_a_second_film_of_the_same_name_leaves_the_first_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source, out = picture(tmp_path / "a.png"), tmp_path / "film.mp4"
-    work = tmp_path / ".film.mp4.tmp"
+    with placed(out) as path:
+        path.write_bytes(b"")
+    out.unlink()
+    work = path.parent
     work.mkdir()
+    (work / work.name).touch()  # the mark of a folder that was made for this
     (work / "film.mp4").write_bytes(b"half of it")
     with sole_writer(work):
         assert make(f"picture={source}", f"out={out}", "frames_per_s=4", *FAST) == 2
@@ -171,7 +176,7 @@ def test_a_killed_run_leaves_no_film_and_the_same_command_makes_it(tmp_path: Pat
     run_alone = subprocess.Popen(
         [sys.executable, "-m", "pipelines.film", *overrides], cwd=REPOSITORY, stderr=subprocess.DEVNULL
     )
-    while run_alone.poll() is None and not (tmp_path / ".film.mp4.tmp").exists():
+    while run_alone.poll() is None and not list(tmp_path.glob(".export-*.tmp")):
         pass
     os.kill(run_alone.pid, signal.SIGKILL)
     run_alone.wait()

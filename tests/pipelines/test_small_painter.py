@@ -1,8 +1,12 @@
 """A painter in a given time: what is refused, what the stages are told, and that a stage ends when its time is over."""
 
 import json
+import os
+import signal
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -33,7 +37,9 @@ def test_too_little_time_missing_data_and_folders_of_others_are_refused_and_left
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["--seconds", "20", "--out", str(tmp_path / "new")]) == 2
-    assert "--seconds 20: too few" in capsys.readouterr().err and not (tmp_path / "new").exists()
+    assert (
+        "--seconds 20: not allowed; allowed: 60 or more" in capsys.readouterr().err and not (tmp_path / "new").exists()
+    )
     assert main(["--data", str(tmp_path / "none"), "--out", str(tmp_path / "new")]) == 2
     assert f"{tmp_path / 'none'}: no such folder" in capsys.readouterr().err and not (tmp_path / "new").exists()
     (tmp_path / "mine").mkdir()
@@ -41,6 +47,31 @@ def test_too_little_time_missing_data_and_folders_of_others_are_refused_and_left
     with pytest.raises(UserError, match="holds something that is not a painter made by this command"):
         make(tmp_path / "mine", 600, 2, ON_CPU)
     assert (tmp_path / "mine" / "diary.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("words", [["--seconds", "nan"], ["--seconds", "inf"], ["--processes", "0"]])
+def test_numbers_that_are_none_are_refused(words: list[str], tmp_path: Path) -> None:
+    assert main([*words, "--out", str(tmp_path / "new")]) == 2
+    assert not (tmp_path / "new").exists()
+
+
+def test_data_within_the_folder_and_what_others_put_there_are_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    data = small_dataset(out / "data" / "scenes-01", captions=["a"])
+    (out / "small_painter.json").write_text("{}")
+    (out / "mine.txt").write_text("mine")
+    assert main(["--data", str(data), "--out", str(out)]) == 2
+    assert f"--data {data}: lies in --out {out}, which is emptied" in capsys.readouterr().err
+    assert (data / "dataset.json").exists()
+
+    def fails(*arguments: object) -> None:
+        raise UserError("enough")
+
+    monkeypatch.setattr(small, "synthesise", fails)
+    assert main(["--out", str(out)]) == 2
+    assert not (out / "data").exists() and (out / "mine.txt").read_text() == "mine"
 
 
 @pytest.mark.parametrize("size", [ON_CPU, ON_GPU], ids=["cpu", "gpu"])
@@ -109,6 +140,21 @@ def test_a_stage_ends_when_its_time_is_over(tmp_path: Path) -> None:
     )  # fmt: skip
     assert run_stage(config, until_s=1.0).exit_code == PARTIAL
     assert 0 <= newest_step(tmp_path / "run") < 100_000
+
+
+@pytest.mark.parametrize("when", ["training", "before"])
+def test_a_stage_that_somebody_stops_ends_the_command(monkeypatch: pytest.MonkeyPatch, when: str) -> None:
+    def run(config: object) -> Summary:
+        if when == "before":
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)
+        return Summary(lines=(), exit_code=PARTIAL)
+
+    monkeypatch.setattr("training.train.run", run)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        run_stage(cast(TrainConfig, None), until_s=60)
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_pictures_are_named_by_their_sequences_and_a_sheet_has_a_row_for_each(dataset: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from conf.errors import UserError
 from training.models.actor import CHANNELS_SEEN, Actor
 from training.models.finite import check_weights
 from training.models.proposing import ProposingActor
+from training.models.shape import LEAST_WIDTH, MOST_WIDTH
 
 _COUNTS = ".num_batches_tracked"  # whole numbers that batch norms keep beside their weights
 
@@ -30,7 +31,10 @@ def actor_of(tensors: Mapping[str, Tensor]) -> Actor | ProposingActor:
         if "conv1.weight" in tensors:
             actor: Actor | ProposingActor = Actor()
         elif "stem.weight" in tensors and tensors["stem.weight"].ndim == 4:
-            actor = ProposingActor(len(tensors["stem.weight"]))
+            width = len(tensors["stem.weight"])
+            if not LEAST_WIDTH <= width <= MOST_WIDTH:
+                raise UserError(f"stem.weight has {width} channels; allowed: {LEAST_WIDTH} to {MOST_WIDTH}")
+            actor = ProposingActor(width)
         else:
             raise UserError(
                 f"neither conv1.weight (as released, {CHANNELS_SEEN} channels in) nor stem.weight (of stage=agent)"

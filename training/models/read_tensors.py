@@ -99,7 +99,9 @@ def _tensors(content: Any, where: str) -> "dict[str, torch.Tensor]":
     if not isinstance(content, dict) or not content:
         raise UserError(f"{where}: holds no tensors by name; save the network's state_dict()")
     for name, value in content.items():
-        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
+        if not isinstance(name, str):
+            raise UserError(f"{where}: the name {str(name)[:60]} of a tensor is not text but {type(name).__name__}")
+        if not isinstance(value, torch.Tensor):
             raise UserError(f"{where}: {str(name)[:60]!r} is not a tensor but {type(value).__name__}")
         if value.layout is not torch.strided or value.device.type != "cpu" or value.is_quantized or value.is_complex():
             raise UserError(f"{where}: {name[:60]!r} is no plain tensor of numbers, but sparse, quantized or the like")

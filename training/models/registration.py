@@ -45,6 +45,7 @@ class Registration:
         prediction: default of `noise.prediction`.
         lora_targets: layers that a LoRA may change, `stage.lora.targets`.
         of_base: the parts of the base that stage `motion` can train with the temporal modules.
+        noise_keys: keys of `model.*` that are part of its noise: later stages must have those of their motion model.
         ignored_noise: keys of `noise.*` that mean nothing to its objective, and must have their defaults.
         cuda_graphs: whether its training steps read nothing from the device, so that a CUDA graph can record them.
         stage_defaults: stage -> keys `stage.*` that it has besides those of `conf/stage/`, and their defaults.
@@ -61,6 +62,7 @@ class Registration:
     prediction: Prediction | None = None
     lora_targets: tuple[str, ...] = ATTENTION_LAYERS
     of_base: frozenset[OfBase] = frozenset()
+    noise_keys: tuple[str, ...] = ()
     ignored_noise: frozenset[str] = frozenset()
     cuda_graphs: bool = False
     stage_defaults: Mapping[StageName, Mapping[str, Any]] = field(default_factory=dict)

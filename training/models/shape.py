@@ -46,6 +46,10 @@ class LoraShape:
             raise ConfigError("alpha", self.alpha, "more than 0")
 
 
+LEAST_WIDTH, MOST_WIDTH = 4, 256
+"""Channels of the first layer of an actor."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class AgentShape:
     """Size of an actor, and of its paintings.
@@ -59,7 +63,7 @@ class AgentShape:
     num_steps: int = 20
 
     def __post_init__(self) -> None:
-        if not 4 <= self.width <= 256:
-            raise ConfigError("width", self.width, "4 to 256")
+        if not LEAST_WIDTH <= self.width <= MOST_WIDTH:
+            raise ConfigError("width", self.width, f"{LEAST_WIDTH} to {MOST_WIDTH}")
         if not 1 <= self.num_steps <= 1000:
             raise ConfigError("num_steps", self.num_steps, "1 to 1000")

@@ -11,7 +11,7 @@ from training.data.batch import SequenceBatch
 from training.data.stream import SequenceStream
 from training.models.architecture import Base, DenoisingStageName, FromNothing, StageRequest, TrainsCodec
 from training.models.proposing import ACTOR_CELL_PX
-from training.models.registry import architecture
+from training.models.registry import ARCHITECTURES, architecture, registered
 from training.models.trained_size import is_far, trained_size
 from training.models.waiting import let_wait
 from training.models.weights import noise_of_run, other_noise, parent_weights, read_run_card, refuse_untrained
@@ -59,6 +59,7 @@ def _denoising_stage(name: DenoisingStageName, config: TrainConfig, train: Seque
     if name.endswith("_lora") and len(train) < _FEWEST:
         where = ", ".join(source.split.url for source in train.sources)
         raise UserError(f"{where}: {len(train)} sequences to train on; a LoRA needs at least {_FEWEST}")
+    _refuse_other_parents(config)
     from_nothing = name == "base" and config.base is None
     base = _untrained_base(config, train) if from_nothing else _parent_base(config, train)
     if name == "base" and config.stage.grown:
@@ -206,11 +207,32 @@ def _refuse_other_noise(config: TrainConfig) -> None:
     """Refuse other noise than the motion model was trained on, except for the motion stage itself."""
     if config.motion is None or config.stage.name == "motion":
         return
-    noise = noise_of_run(parent_weights("motion", config.motion))
+    weights = parent_weights("motion", config.motion)
+    noise = noise_of_run(weights)
     difference = other_noise(config.noise, noise) if noise is not None else None
     if difference is not None:
         key, requested, of_motion = difference
         raise ConfigError(f"noise.{key}", requested, f"{as_typed(of_motion)}, as of its motion model")
+    of_model = (read_run_card(weights) or {}).get("recipe", {}).get("model", {})
+    for key in registered(config.model.name).noise_keys:
+        requested = getattr(config.model, key)
+        if key in of_model and of_model[key] != requested:
+            raise ConfigError(f"model.{key}", requested, f"{as_typed(of_model[key])}, as of its motion model")
+
+
+def _refuse_other_parents(config: TrainConfig) -> None:
+    """Refuse runs of another stage, or of another kind of model, than their key asks for, before weights are read."""
+    own = registered(config.model.name)
+    for key in ("motion", "replication", "spatial_lora"):
+        place = getattr(config, key)
+        card = read_run_card(parent_weights(key, place)) if place is not None else None
+        if card is None:
+            continue
+        if card.get("stage", key) != key:
+            raise UserError(f"{key}={place}: trained by stage={card['stage']}; allowed: {key}")
+        model = card.get("recipe", {}).get("model", {}).get("name")
+        if model in ARCHITECTURES and ARCHITECTURES[model].ignored_noise != own.ignored_noise:
+            raise UserError(f"{key}={place}: trained with model={model}; allowed: a run of the same kind as {own.name}")
 
 
 def _warn_of_other_sizes(config: TrainConfig, train: SequenceStream) -> None:

@@ -1,11 +1,15 @@
 """Printed sheets and lessons, converted back into pictures and text."""
 
+import io
+import time
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from conf.errors import ConfigError
 from pipelines.exports import lesson, sheet
@@ -13,7 +17,15 @@ from pipelines.exports.inputs import Replay, from_dataset
 from pipelines.exports.palette import TUBES, Rgb, colours_in, mix_of, palette_of
 from pipelines.exports.process import Frame, Process
 from pipelines.exports.settings import PAGES_MM, PageName
+from pipelines.exports.sheet import fitted, font_of
 from tests.pipelines.exports.runs import Picture, grown, optional, settings
+
+
+def a_font() -> bytes:
+    """A sound TrueType file: the one that comes with Pillow."""
+    font = ImageFont.load_default(10)
+    assert isinstance(font, ImageFont.FreeTypeFont) and isinstance(font.path, io.BytesIO)
+    return font.path.getvalue()
 
 
 def pages(path: Path, dpi: int = 72) -> tuple[list[Picture], str]:
@@ -96,6 +108,44 @@ def test_a_font_that_is_none_is_refused(tmp_path: Path) -> None:
     for made in (sheet, lesson):
         with pytest.raises(ConfigError, match=r"a\.ttf"):
             made.write(grown(), settings(font=tmp_path / "a.ttf"), tmp_path / "a.pdf")
+
+
+@pytest.mark.parametrize("made", [sheet, lesson])
+def test_a_damaged_font_is_one_line_that_names_it(tmp_path: Path, made: ModuleType) -> None:
+    if made is lesson:
+        optional("reportlab")
+    font, process, sound = tmp_path / "a.ttf", grown(2), a_font()
+    font.write_bytes(sound)
+    made.write(process, settings(font=font), tmp_path / "a.pdf")
+    random, num_refused = np.random.default_rng(0), 0
+    for number in range(24):
+        data = bytearray(sound)
+        if number % 2:
+            del data[random.integers(len(data)) :]
+        else:
+            for place in random.integers(0, len(data), 300):
+                data[place] = random.integers(256)
+        font.write_bytes(data)
+        try:
+            made.write(process, settings(font=font), tmp_path / "a.pdf")
+        except ConfigError as error:
+            num_refused += 1
+            assert str(error).startswith(f"font={font}: not allowed") and "\n" not in str(error)
+    assert num_refused >= 10
+
+
+def test_a_sheet_of_a_very_long_caption_is_made_in_a_second(tmp_path: Path) -> None:
+    text, font = "wide and narrow " * 1250, font_of(settings(), 20)
+    start = time.perf_counter()
+    for width_px in (0, 5, 50, 500, 5000):
+        shown = fitted(text, font, width_px)
+        cut = shown.removesuffix("...")
+        assert text.startswith(cut) and shown != cut
+        assert font.getlength(shown) <= max(width_px, font.getlength("..."))
+        assert font.getlength(text[: len(cut) + 1] + "...") > width_px  # one more letter does not fit
+    sheet.write(replace(grown(), caption=text, credit=text), settings(), tmp_path / "a.png")
+    assert time.perf_counter() - start < 1
+    assert fitted("short", font, 500) == "short"
 
 
 def test_a_lesson_says_every_step_its_strokes_and_its_colours(painted: dict[str, Path], tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from conf.command import command
+from pipelines.hub.contents import dataset_contents, painter_contents, run_contents
 from pipelines.hub.dataset_page import SHEET
 from pipelines.painters import painter_folder
 from pipelines.publish import publish_config, run
@@ -19,10 +20,10 @@ from tests.training import toy_runs
 from training.data.claim import sole_writer
 from training.data.dataset import read_card
 from training.data.manifest import to_json
-from training.data.own_page import README
+from training.data.own_page import README, is_as_made
 from training.data.seal import sealed, sealed_fields
 from training.models.painter_folder import check_painter
-from training.models.weights import RUN_CARD, sound_hash
+from training.models.weights import RUN_CARD, WEIGHTS_HASH, sound_hash, weights_hash
 
 TINY = painter_folder(Path("tiny"))
 
@@ -78,14 +79,6 @@ def test_a_data_set_comes_back_from_the_hub_as_it_was(dataset: Path, hub: FakeHu
     assert_rows_are_sequences(loaded(there, tmp_path / "cache"), stored(dataset))
 
 
-def test_a_data_set_of_before_is_given_its_card(dataset: Path, hub: FakeHub, tmp_path: Path) -> None:
-    out = shutil.copytree(dataset, tmp_path / "out")
-    (out / README).unlink()
-    (out / SHEET).unlink()
-    assert publish(f"dataset={out}", "repo=me/scenes") == 0
-    assert hub.repositories["datasets/me/scenes"].files[README] == (dataset / README).read_bytes()
-
-
 def test_a_painter_comes_back_whole(hub: FakeHub, tmp_path: Path) -> None:
     assert publish("painter=tiny", "repo=me/tiny", "private=false") == 0
     repository = hub.repositories["models/me/tiny"]
@@ -125,6 +118,68 @@ def test_a_dry_run_tells_names_and_sizes_and_asks_nobody(
     size = (dataset / "samples.parquet").stat().st_size
     assert "to dataset me/scenes, private; CC0-1.0" in told and f"{size / 1e3:,.1f} kB  samples.parquet" in told
     assert "timings" not in told
+
+
+def test_a_hidden_or_half_written_file_among_weights_goes_nowhere(
+    ended_run: Path, hub: FakeHub, tmp_path: Path
+) -> None:
+    out = shutil.copytree(ended_run, tmp_path / "out")
+    weights = out / "weights"
+    for name in (".env", ".x.tmp", ".git/config", f"sub/{RUN_CARD}"):
+        (weights / name).parent.mkdir(exist_ok=True)
+        (weights / name).write_text("a secret")
+    assert publish(f"run={out}", "repo=me/run") == 0
+    repository = hub.repositories["models/me/run"]
+    whole = {path.relative_to(ended_run / "weights").as_posix() for path in (ended_run / "weights").rglob("*")}
+    assert repository.files.keys() == whole | {README}
+    assert weights_hash(repository.write(tmp_path / "there")) == weights_hash(weights)
+
+
+def test_of_a_run_whose_card_states_no_hash_no_hidden_file_goes(ended_run: Path, tmp_path: Path) -> None:
+    weights = shutil.copytree(ended_run / "weights", tmp_path / "weights")
+    card = sealed_fields((weights / RUN_CARD).read_bytes())
+    del card[WEIGHTS_HASH]
+    (weights / RUN_CARD).write_bytes(sealed(to_json(card)))
+    before = run_contents(weights).files.keys()
+    (weights / "sub").mkdir()
+    (weights / "sub" / ".env").write_text("a secret")
+    assert run_contents(weights).files.keys() == before
+
+
+def test_of_painters_and_data_sets_only_what_is_listed_goes(dataset: Path, tmp_path: Path) -> None:
+    for made, source in ((painter_contents, TINY), (dataset_contents, dataset)):
+        whole = made(source).files.keys()
+        copy = shutil.copytree(source, tmp_path / made.__name__)
+        for folder in [copy, *(path for path in copy.rglob("*") if path.is_dir())]:
+            (folder / ".env").write_text("a secret")
+            (folder / ".x.tmp").write_text("half")
+        assert made(copy).files.keys() == whole
+
+
+def test_a_single_file_of_weights_is_refused(ended_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = next((ended_run / "weights").glob("*.safetensors"))
+    assert publish(f"run={file}", "repo=me/run", "dry_run=true") == 2
+    assert f"error: run={file}: a file; give the folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["dataset", "painter", "run"])
+def test_publish_writes_nothing_into_the_folder_and_makes_the_pages_that_lack(
+    dataset: Path, ended_run: Path, hub: FakeHub, tmp_path: Path, kind: str
+) -> None:
+    source = {"dataset": dataset, "painter": TINY, "run": ended_run}[kind]
+    folder = shutil.copytree(source, tmp_path / "folder")
+    for name in (README, SHEET):
+        (folder / name).unlink(missing_ok=True)
+    before = {path: path.stat().st_mtime_ns for path in (folder, *folder.rglob("*"))}
+    for dry_run in ("true", "false"):
+        assert publish(f"{kind}={folder}", "repo=me/x", f"dry_run={dry_run}") == 0
+        assert {path: path.stat().st_mtime_ns for path in (folder, *folder.rglob("*"))} == before
+    (repository,) = hub.repositories.values()
+    assert README in repository.files
+    if kind == "dataset":
+        assert all(repository.files[name] == (dataset / name).read_bytes() for name in (README, SHEET))
+    elif kind == "painter":
+        assert is_as_made(repository.files[README]) and b"# A painter" in repository.files[README]
 
 
 @pytest.mark.parametrize("licence", ["", "CC BY-NC 4.0", "all rights reserved"])

@@ -86,6 +86,17 @@ def test_columns_are_chosen_by_what_they_hold_or_by_name(tmp_path: Path) -> None
     assert "none holds bytes of pictures; all are text" in one_line_error(ParquetSource(path=str(texts)))
 
 
+def test_a_row_without_text_has_the_other_column_s_and_so_for_licences(tmp_path: Path) -> None:
+    columns = {
+        "image": pictures("red", "blue", "green"), "text": ["one", None, " "], "caption": ["1", "2", "3"],
+        "licence": [None, "CC0-1.0", None], "license": ["MIT", "MIT", None],
+    }  # fmt: skip
+    listing = ParquetSource(path=str(write(tmp_path / "a.parquet", columns))).index(None)
+    assert [entry.caption for entry in listing] == ["one", "2", "3"]
+    assert [entry.licence for entry in listing] == ["MIT", "CC0-1.0", None]
+    assert listing.passed_over == ()
+
+
 def test_any_row_is_loaded_whatever_was_loaded_before_it(tmp_path: Path) -> None:
     for number in range(3):
         write(tmp_path / f"{number}.parquet", {"image": pictures(*COLOURS), "text": list(COLOURS)})

@@ -99,6 +99,12 @@ def test_a_tensor_that_cannot_be_a_weight_is_named_with_its_file(tmp_path: Path,
             assert name in line, (name, line)
 
 
+@pytest.mark.parametrize("width", [1, 3, 257, 200_000])
+def test_an_actor_of_an_absurd_width_is_refused_before_memory_is_taken(width: int) -> None:
+    with pytest.raises(UserError, match=f"^stem.weight has {width} channels; allowed: 4 to 256$"):
+        actor_of({**ProposingActor(4).state_dict(), "stem.weight": torch.ones(width, 1, 1, 1)})
+
+
 def refused_lora(tmp_path: Path, state: State) -> str:
     save_file(state, tmp_path / "lora.safetensors")
     with pytest.raises(UserError) as caught:

@@ -31,6 +31,7 @@ PIPELINE_FILE, CODEC_FILE = "pipeline.py", "vae/codec.py"
 """The code with which diffusers loads a painter where this package is not installed."""
 _CODEC_PLACE = ("codec", PatchCodec.__name__)  # in `model_index.json`: a module in the folder of the part
 _SHARED = "shared_noise"
+_NUM_FRAMES = "num_frames"
 _MOTION, _REPLICATION = "motion_adapter", "replication"
 _ENCODER_TENSORS = ("to_code.", "code_details.")  # tensors of a codec that decide its latents
 
@@ -105,6 +106,7 @@ class Painter:
             "_diffusers_version": diffusers_version,
             "scheduler": ["diffusers", "DDIMScheduler"],
             _SHARED: self.base.schedule.shared,
+            _NUM_FRAMES: self.facts.get(_NUM_FRAMES),
             **{name: class_entry(part) for name, part in parts.items()},
         }
 
@@ -131,6 +133,7 @@ def renew_code(folder: Path) -> None:
     copy_code(folder)
     if (folder / CODEC_FILE).exists():
         model_index["vae"] = _CODEC_PLACE
+    model_index[_NUM_FRAMES] = facts[_NUM_FRAMES]
     (folder / PAINTER_CARD).unlink()
     seal_painter(
         folder, {key: value for key, value in facts.items() if key not in ("format", "files")}, {}, model_index

@@ -17,6 +17,7 @@ TextEncoderPlace = Literal["network", "cpu"]
 
 _MOST_LEAD = 100
 _IGNORED_NOISE = frozenset({"num_steps", "beta_start", "beta_end", "prediction", "min_snr", "zero_terminal_snr"})
+_NOISE_KEYS = ("frames", "order", "shift", "lead")
 _MOTION = {
     "conditions": {},
     "lora": {"rank": 32, "alpha": 32.0, "targets": list(LORA_LAYERS)},
@@ -75,6 +76,7 @@ WAN22 = Registration(
     learning_rate=1e-5,
     lora_learning_rate=1e-4,
     lora_targets=LORA_LAYERS,
+    noise_keys=_NOISE_KEYS,
     ignored_noise=_IGNORED_NOISE,
     stage_defaults={"motion": _MOTION},
 )
@@ -87,6 +89,7 @@ WAN22_TINY = Registration(
     learning_rate=1e-3,
     lora_learning_rate=1e-3,
     lora_targets=LORA_LAYERS,
+    noise_keys=_NOISE_KEYS,
     ignored_noise=_IGNORED_NOISE,
     stage_defaults={"motion": _MOTION},
 )

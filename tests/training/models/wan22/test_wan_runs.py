@@ -24,6 +24,7 @@ from training import assemble
 from training.config import train_config
 from training.models.painter_parts import part_at
 from training.models.weights import weights_hash
+from training.stages import make
 
 Frames = list[np.ndarray[Any, Any]]
 
@@ -58,6 +59,32 @@ def test_the_text_encoder_of_a_trained_base_learns_further(scenes: Path, base: P
         if path.read_bytes() != (before / path.relative_to(after)).read_bytes()
     }
     assert changed == {"text_encoder"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("frames", "video"), ("order", "reversed"), ("lead", 1), ("shift", 7)]
+)  # fmt: skip
+def test_a_motion_lora_has_the_noise_of_its_motion_model(
+    scenes: Path, base: Path, motion: Path, tmp_path: Path, key: str, value: object
+) -> None:
+    parents = {"base": base, "motion": motion, "noise.shared": 0.5}
+    with pytest.raises(UserError, match=rf"^model\.{key}={value}.* as of its motion model"):
+        train(scenes, tmp_path / "lora", "motion_lora", **parents, **{f"model.{key}": value})
+
+
+def test_runs_of_another_stage_or_model_are_refused_as_parents(
+    scenes: Path, base: Path, motion: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spatial = train(scenes, tmp_path / "spatial", "spatial_lora", base=base)
+    for key, place, trained_by in (("motion", spatial, "spatial_lora"), ("spatial_lora", motion, "motion")):
+        parents = {"base": base, "motion": motion, "noise.shared": 0.5} | {key: place}
+        with pytest.raises(UserError, match=f"^{key}=.*: trained by stage={trained_by}; allowed: {key}$"):
+            train(scenes, tmp_path / "lora", "motion_lora", **parents)
+    card = json.loads((motion / "weights" / "run_card.json").read_text())
+    card["recipe"]["model"]["name"] = "tiny"
+    monkeypatch.setattr(make, "read_run_card", lambda weights: card)
+    with pytest.raises(UserError, match="trained with model=tiny; allowed: a run of the same kind as wan22_tiny"):
+        make._refuse_other_parents(config(scenes, tmp_path / "lora", "motion_lora", base=base, motion=motion))
 
 
 @pytest.fixture(scope="module")
