@@ -1,6 +1,7 @@
 """The files that bring this package to clusters name what there is."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import yaml
@@ -35,3 +36,12 @@ def test_the_image_copies_what_the_package_is_made_of() -> None:
     assert all((REPOSITORY / name).exists() for name in copied)
     assert {"process_painter", *PACKAGES, "pyproject.toml", "constraints.txt"} <= set(copied)
     assert {line.split()[-1] for line in lines if line.startswith("FROM ")} == {"base", "cpu", "cuda"}
+    installed = [match[1].split(",") for line in lines if (match := re.search(r"pip install .*'\.\[(.+)\]'", line))]
+    assert installed == [["remote", "cluster"]] * 2  # object stores, and a head that takes jobs
+
+
+def test_the_extra_for_clusters_brings_rays_client_and_its_job_server_with_pinned_packages() -> None:
+    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert re.match(r"ray\[client,default\]", extras["cluster"][0])
+    pinned = (REPOSITORY / "constraints.txt").read_text()
+    assert {"aiohttp-cors", "grpcio", "py-spy", "opencensus"} <= set(re.findall(r"^(.+)==", pinned, re.MULTILINE))

@@ -165,6 +165,9 @@ def _connect(cluster: ClusterConfig, workers: int, stack: ExitStack) -> None:
             raise UserError(
                 f"cluster=local: Ray does not start ({reason}); cluster=inline works without Ray"
             ) from error
+        if "ray[client]" in reason:
+            needed = "addresses with ray:// need Ray's client; run pip install 'process-painter[cluster]'"
+            raise UserError(f"cluster.address={cluster.address}: {needed}") from error
         raise ConfigError(
             "cluster.address", cluster.address, f"the address of a running Ray cluster ({reason})"
         ) from error

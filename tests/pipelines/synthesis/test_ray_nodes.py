@@ -6,10 +6,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from conf.errors import UserError
 from pipelines.synthesis import ray_tasks
 from pipelines.synthesis.plan import ShardPlan
 from pipelines.synthesis.ray_code import code_for_workers
@@ -105,3 +107,16 @@ def test_room_grows_with_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     clock[0] = 10.0
     assert room.in_flight() == 2000
     assert ray_tasks._Room(ClusterConfig(kind="ray"), 3).in_flight() == 6
+
+
+def test_an_address_that_needs_rays_client_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    def without_client(**options: object) -> None:
+        raise ImportError("Ray Client requires pip package `ray[client]`.")
+
+    monkeypatch.setattr(ray, "init", without_client)
+    monkeypatch.setattr(ray_tasks, "_check_reachable", lambda address: None)
+    where = ClusterConfig(kind="ray", address="ray://head:10001", code="installed")
+    with pytest.raises(UserError, match=r"ray://head:10001: .* run pip install 'process-painter\[cluster\]'$"):
+        ray_tasks._connect(where, 1, ExitStack())
