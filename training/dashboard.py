@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from conf.command import Summary, command, leave, next_line
 from conf.compose import typed
 from conf.errors import ConfigError, UserError
+from training.data.claim import claimed_folder, naming_out
 from training.data.manifest import write_atomically
-from training.data.owned import refuse_owned
 from training.panels import SECTIONS, STEP, Panel
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from wandb_workspaces.workspaces import Workspace
 
 _PLACEHOLDER_ENTITY = "entity"  # for the user's own, if none is given and nothing is saved
+_WORKSPACE = "workspace.json"
 _SMOOTHING = "exponentialTimeWeighted"
 
 
@@ -52,7 +53,8 @@ def run(config: DashboardConfig) -> Summary:
     """Write the three files; with `mode=online` save workspace and report as well.
 
     Raises:
-        UserError: if wandb-workspaces is missing, the folder cannot be written, or wandb refuses.
+        UserError: if wandb-workspaces is missing, the folder holds something else or cannot be written, or wandb
+            refuses.
     """
     if importlib.util.find_spec("wandb_workspaces") is None:
         raise UserError("wandb-workspaces is not installed; run pip install 'process-painter[dashboard]'")
@@ -60,17 +62,16 @@ def run(config: DashboardConfig) -> Summary:
     with _one_line_if_refused():
         workspace, report = make_workspace(entity, config), make_report(entity, config, online=config.mode == "online")
         files = {
-            "workspace.json": _json(workspace._to_model()),
+            _WORKSPACE: _json(workspace._to_model()),
             "report.json": _json(report._to_model()),
             "sweep.yaml": sweep_text(config),
         }
-    refuse_owned(config.out)
-    try:
-        config.out.mkdir(parents=True, exist_ok=True)
+    with (
+        claimed_folder(config.out, what="a dashboard", card=_WORKSPACE, check=lambda: None),
+        naming_out(config.out),
+    ):
         for name, text in files.items():
             write_atomically(config.out / name, text.encode())
-    except OSError as error:
-        raise UserError(f"out={config.out}: {error.strerror or error}") from error
     lines = [f"{config.out}: {', '.join(files)}"]
     if config.mode == "online":
         lines += _saved(workspace, report)

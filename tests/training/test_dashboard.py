@@ -97,6 +97,24 @@ def test_files_are_not_put_into_the_weights_of_a_run(tmp_path: Path, capsys: pyt
 
 
 @needs_workspaces
+@pytest.mark.parametrize("name", ["dataset.json", "report.json", "notes.txt"])
+def test_folders_of_something_else_are_left_alone(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_text("mine")
+    assert dashboard(f"out={tmp_path}") == BAD_CONFIGURATION
+    assert "this one holds something that is not a dashboard" in capsys.readouterr().err
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {name: "mine"}
+
+
+@needs_workspaces
+@pytest.mark.parametrize("words", [["entity="], ["entity=a/b"], ["project=a/b"], ["project="], ["name="]])
+def test_names_that_wandb_does_not_take_are_refused(words: list[str], tmp_path: Path) -> None:
+    assert dashboard(f"out={tmp_path / 'out'}", *words) == BAD_CONFIGURATION
+    assert not (tmp_path / "out").exists()
+
+
+@needs_workspaces
 def test_a_full_disk_leaves_the_files_that_are_there_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
