@@ -126,7 +126,9 @@ def _run_several(name: str, configure: Callable[[dict[str, Any]], Any], options:
     check_launcher(launcher_settings)
     if options.show == "configuration":
         return _report("\n---\n".join(map(_yaml, composed)), COMPLETE)
-    folder = None if out is None or "out" in jobs[0].swept else sweep_folder(str(out), file=out_is_file)
+    # A single job, and jobs of which each has its own `out`, write there alone.
+    has_folder = out is not None and len(jobs) > 1 and "out" not in jobs[0].swept
+    folder = sweep_folder(str(out), file=out_is_file) if has_folder else None
     own_folder = [] if options.own_folder is None else ["--config-dir", str(options.own_folder)]
     outcomes = launch(name, jobs, own_folder, launcher_settings, folder)
     printed = [line for outcome in outcomes for line in outcome.lines] if folder is None else []

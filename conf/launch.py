@@ -152,7 +152,7 @@ def _result(outcome: Outcome) -> str:
 def _override(verb: str, jobs: Sequence[Job], number: int, options: Sequence[str], folder: Path | None) -> str:
     """A job as an override in Hydra's grammar."""
     job = jobs[number]
-    log = str((folder / f"{job.name or 'job'}.log").resolve()) if folder is not None else None
+    log = str((folder / f"{job.name}.log").resolve()) if folder is not None else None
     title = printable(" ".join(f"{key}={value}" for key, value in job.swept.items()) or " ".join(job.settings))
     facts = {
         "number": number + 1, "count": len(jobs), "title": title, "verb": verb, "words": [*options, *job.settings],

@@ -201,6 +201,15 @@ def test_a_sweep_runs_its_jobs_closes_with_a_table_and_goes_on(
     assert "no such folder" in out and "sound, complete" in out
 
 
+def test_a_sweep_of_one_job_writes_what_that_job_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    overrides = [*PAINT_FAST, "seed=0", "num_sequences=1", "cluster=inline", "gallery=false"]
+    assert synth("-m", *overrides, f"out={tmp_path / 'swept'}") == COMPLETE
+    assert "made 1 sequence in" in capsys.readouterr().out
+    assert synth(*overrides, f"out={tmp_path / 'plain'}") == COMPLETE
+    swept, plain = (sorted(path.name for path in (tmp_path / name).iterdir()) for name in ("swept", "plain"))
+    assert swept == plain
+
+
 def test_jobs_run_side_by_side_by_a_launcher_of_hydra(tmp_path: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     words = f"-m seed=0,1 {shlex.join(PAINT_FAST)} num_sequences=1 cluster=inline gallery=false hydra/launcher=joblib"
