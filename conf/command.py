@@ -123,8 +123,8 @@ def _run_several(name: str, configure: Callable[[dict[str, Any]], Any], options:
     composed = [compose(name, job.settings, options.own_folder) for job in jobs]
     for plain in composed:
         configure(plain)
-    check_launcher(launcher_settings)
     if options.show == "configuration":
+        check_launcher(launcher_settings)
         return _report("\n---\n".join(map(_yaml, composed)), COMPLETE)
     # A single job, and jobs of which each has its own `out`, write there alone.
     has_folder = out is not None and len(jobs) > 1 and "out" not in jobs[0].swept

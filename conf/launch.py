@@ -4,14 +4,15 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from conf.compose import quoted
 from conf.errors import ConfigError, UserError
+from conf.made_folder import made_folder
 from conf.printable import printable, without_secrets
 from conf.sweep import Job
 
@@ -63,7 +64,12 @@ def launch(
         scratch = folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         launcher = _launcher(launcher_settings, scratch.resolve())
         if folder is not None:
-            stack.enter_context(_sweep_folder_of(folder, jobs))
+            try:
+                stack.enter_context(made_folder(folder))
+                names = sorted(path.name for path in folder.iterdir())
+            except OSError as error:
+                raise UserError(f"out={folder}: {error.strerror or error}") from error
+            _refuse_foreign(folder, names, jobs)
         try:
             returned = launcher.launch([[_override(verb, jobs, at, options, folder)] for at in range(len(jobs))], 0)
             results = [job_return.return_value for job_return in returned]
@@ -79,46 +85,21 @@ def launch(
 
 
 def check_launcher(settings: Sequence[str]) -> None:
-    """Check the words for Hydra before any job begins.
+    """Check the user's words for Hydra without running anything.
 
     Raises:
         UserError: if the launcher is not installed or not understood, or a word is for something else of Hydra.
     """
-    for word in settings:
-        key = word.partition("=")[0].lstrip("+")
-        if key in _FOLDER_KEYS:
-            raise UserError(f"{word}: not possible; use out=, below which each job has a folder of its own")
-        if key != "hydra/launcher" and not key.startswith("hydra.launcher."):
-            raise UserError(f"{word}: not possible; of Hydra's keys, hydra/launcher and hydra.launcher.* are allowed")
     _launcher(settings, Path.cwd())
 
 
-@contextmanager
-def _sweep_folder_of(folder: Path, jobs: Sequence[Job]) -> Iterator[None]:
-    """The folder of a sweep, made if it is not there, and removed again if it was made here and stays empty.
-
-    Raises:
-        UserError: if it cannot be made, or holds something that is not of a sweep.
-    """
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            names = sorted(path.name for path in folder.iterdir())
-        except OSError as error:
-            raise UserError(f"out={folder}: {error.strerror or error}") from error
-        job_names = tuple(job.name for job in jobs)
-        foreign = [
-            name for name in names if name not in (RESULTS, f".{RESULTS}.new") and not name.startswith(job_names)
-        ]
-        if not _is_of_sweep(folder / RESULTS) and ((folder / RESULTS).exists() or foreign):
-            allowed = "a new or empty folder, or that of a sweep; this one holds"
-            raise ConfigError("out", folder, f"{allowed} {foreign[0] if foreign else RESULTS}")
-        yield
-    finally:
-        for path in made:
-            with suppress(OSError):  # it is not empty, or was never made
-                path.rmdir()
+def _refuse_foreign(folder: Path, names: Sequence[str], jobs: Sequence[Job]) -> None:
+    """Refuse a folder with entries of these names if it holds something that is not of a sweep."""
+    own_names = (RESULTS, f".{RESULTS}.new", *(job.name for job in jobs))
+    foreign = [name for name in names if not name.startswith(own_names)]
+    if not _is_of_sweep(folder / RESULTS) and (RESULTS in names or foreign):
+        allowed = "a new or empty folder, or that of a sweep; this one holds"
+        raise ConfigError("out", folder, f"{allowed} {foreign[0] if foreign else RESULTS}")
 
 
 def _is_of_sweep(results: Path) -> bool:
@@ -173,6 +154,12 @@ def _launcher(settings: Sequence[str], folder: Path) -> Any:
 
     from process_painter.job import run_job
 
+    for word in settings:
+        key = word.partition("=")[0].lstrip("+")
+        if key in _FOLDER_KEYS:
+            raise UserError(f"{word}: not possible; use out=, below which each job has a folder of its own")
+        if key != "hydra/launcher" and not key.startswith("hydra.launcher."):
+            raise UserError(f"{word}: not possible; of Hydra's keys, hydra/launcher and hydra.launcher.* are allowed")
     ConfigStore.instance().store(name="job", node={"job": "???"})
     GlobalHydra.instance().clear()
     fixed = [

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from conf.errors import ConfigError, UserError
+from conf.made_folder import made_folder
 from conf.value import check_named
 from pipelines.exports.parts import refuse_parts
 from training.data.claim import sole_writer
@@ -51,29 +52,24 @@ def placed(out: Path) -> Iterator[Path]:
     """
     work = out.with_name(f".export-{hashlib.sha256(os.fsencode(out.name)).hexdigest()[:16]}.tmp")
     mark = work / work.name
-    new_folders: list[Path] = []
     try:
-        new_folders += [folder for folder in (out.parent, *out.parent.parents) if not folder.exists()]
-        work.mkdir(parents=True, exist_ok=True)
-        with sole_writer(work):
-            if work.is_symlink() or (not mark.exists() and any(work.iterdir())):
-                raise UserError(f"out={out}: {work} is in the way and was not made by this command; move it")
-            mark.touch()
-            try:
-                _empty(work, mark)  # a killed run may have left something
-                yield work / out.name
-                os.replace(work / out.name, out)
-            finally:
-                with suppress(OSError):  # what is left is removed by the next run, as the mark goes last
-                    _empty(work, mark)
-                    mark.unlink()
-                    work.rmdir()
+        with made_folder(out.parent):
+            work.mkdir(exist_ok=True)
+            with sole_writer(work):
+                if work.is_symlink() or (not mark.exists() and any(work.iterdir())):
+                    raise UserError(f"out={out}: {work} is in the way and was not made by this command; move it")
+                mark.touch()
+                try:
+                    _empty(work, mark)  # a killed run may have left something
+                    yield work / out.name
+                    os.replace(work / out.name, out)
+                finally:
+                    with suppress(OSError):  # what is left is removed by the next run, as the mark goes last
+                        _empty(work, mark)
+                        mark.unlink()
+                        work.rmdir()
     except OSError as error:
         raise _unwritable(out, error) from error
-    finally:
-        for folder in new_folders:
-            with suppress(OSError):  # it is not empty if the output was written
-                folder.rmdir()
 
 
 def _empty(work: Path, mark: Path) -> None:

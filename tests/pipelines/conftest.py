@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.inference.output_folder import ProcessFolder
+from pipelines.inference.own_files import PROVENANCE
 from tests.pipelines.runs import SMALL, synth
+from tests.pipelines.small_dataset import painted_frames
 
 _SIZE = ("size=128", "num_frames=5", "num_sequences=1", "cluster=inline", "source.seed=4")
 _KINDS = {
@@ -31,3 +34,11 @@ def painted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name, words in _KINDS.items():
         assert synth(f"renderer={name}", *words, *_SIZE, f"out={root / name}") == 0
     return {name: root / name for name in _KINDS}
+
+
+@pytest.fixture
+def painting(tmp_path: Path) -> Path:
+    """A folder as `paint` leaves it."""
+    report = {"note": PROVENANCE, "prompt": "a red boat", "task": "generate", "conditions": []}
+    ProcessFolder(root=tmp_path / "painting").write(painted_frames(3, 4, (64, 48)), report)
+    return tmp_path / "painting"

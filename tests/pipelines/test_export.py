@@ -13,25 +13,12 @@ from PIL import Image
 
 from pipelines.exports import svg
 from pipelines.exports.registry import FORMATS
-from pipelines.inference.output_folder import ProcessFolder
 from pipelines.inference.own_files import PROVENANCE
-from tests.pipelines.exports.runs import export, optional
+from tests.pipelines.exports.runs import everything, export, optional
 from tests.pipelines.runs import REPOSITORY, save_picture
-from tests.pipelines.small_dataset import painted_frames, small_dataset
+from tests.pipelines.small_dataset import small_dataset
 
 KEY = "key=00000000"
-
-
-def everything(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
-@pytest.fixture
-def painting(tmp_path: Path) -> Path:
-    """A folder as `paint` leaves it."""
-    report = {"note": PROVENANCE, "prompt": "a red boat", "task": "generate", "conditions": []}
-    ProcessFolder(root=tmp_path / "painting").write(painted_frames(3, 4, (64, 48)), report)
-    return tmp_path / "painting"
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -11,9 +11,10 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 
 from conf.errors import ConfigError, UserError
+from conf.made_folder import made_folder
 from training.data.manifest import is_temporary
 from training.data.owned import refuse_owned
 from training.data.remote import AnyPath, RemotePath
@@ -63,17 +64,11 @@ def held_folder(root: AnyPath) -> Iterator[None]:
         if path.is_symlink() and not path.exists():
             raise ConfigError("out", root, f"a folder; {'this' if path == root else path} is a link to nothing")
     refuse_owned(root)
-    made = [path for path in (root, *root.parents) if not path.exists()]
-    try:
-        with ExitStack() as stack:
-            with naming_out(root):
-                root.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(sole_writer(root))
-            yield
-    finally:
-        for path in made:
-            with suppress(OSError):  # it is not empty, or was never made
-                path.rmdir()
+    with ExitStack() as stack:
+        with naming_out(root):
+            stack.enter_context(made_folder(root))
+            stack.enter_context(sole_writer(root))
+        yield
 
 
 def is_free(root: AnyPath) -> bool:

@@ -80,3 +80,7 @@ def rastered(svg: Path | str) -> Picture:
 def psnr(one: Picture, two: Picture) -> float:
     """PSNR of two pictures in dB."""
     return float(10 * np.log10(255**2 / max(1e-9, np.square(one.astype(float) - two).mean())))
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}

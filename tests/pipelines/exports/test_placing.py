@@ -11,25 +11,11 @@ import pytest
 from conf.errors import UserError
 from pipelines.exports.inputs import Replay, from_painting
 from pipelines.exports.placing import check_free, placed
-from pipelines.inference.output_folder import ProcessFolder
-from pipelines.inference.own_files import PROVENANCE, REPORT, read_report
-from tests.pipelines.exports.runs import export
-from tests.pipelines.small_dataset import painted_frames
+from pipelines.inference.own_files import REPORT, read_report
+from tests.pipelines.exports.runs import everything, export
 from training.data.claim import sole_writer
 
 KEY = "key=00000000"
-
-
-def everything(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
-@pytest.fixture
-def painting(tmp_path: Path) -> Path:
-    """A folder as `paint` leaves it."""
-    report = {"note": PROVENANCE, "prompt": "a red boat", "task": "generate", "conditions": []}
-    ProcessFolder(root=tmp_path / "painting").write(painted_frames(3, 4, (64, 48)), report)
-    return tmp_path / "painting"
 
 
 def write(out: Path, text: str = "new") -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import DiffusionPipeline
 from PIL import Image
 
 from conf.command import command
@@ -18,6 +17,7 @@ from pipelines.paint import run
 from pipelines.painter import ProcessPainterPipeline
 from pipelines.painters import painter_folder
 from tests.pipelines.hub.bare import run_bare
+from tests.pipelines.hub.stock import stock
 from tests.pipelines.small_painter import PROMPT, save_untrained_painter
 from tests.training.models.small_base import pictures
 from training.data.own_page import README, is_as_made
@@ -28,27 +28,6 @@ from training.models.sd15.painter import CODEC_FILE, PIPELINE_FILE, renew_code
 
 TINY = painter_folder(Path("tiny"))
 FEW: dict[str, Any] = {"num_frames": 3, "num_inference_steps": 2, "output_type": "pt"}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained painter. Do not change it."""
-    return save_untrained_painter(tmp_path_factory.mktemp("painter") / "painter")
-
-
-@pytest.fixture(scope="module")
-def painter(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The same painter as loaded by stock diffusers."""
-    return stock(folder, tmp_path_factory.mktemp("modules"))
-
-
-def stock(folder: Path, modules: Path) -> Any:
-    """A painter as loaded by diffusers, which copies its code to a folder for modules."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("diffusers.utils.dynamic_modules_utils.HF_MODULES_CACHE", str(modules))
-        loaded = DiffusionPipeline.from_pretrained(folder, custom_pipeline="pipeline", trust_remote_code=True)
-    loaded.set_progress_bar_config(disable=True)
-    return loaded
 
 
 def seeded(seed: int) -> torch.Generator:

@@ -17,23 +17,12 @@ from diffusers.callbacks import MultiPipelineCallbacks, SDCFGCutoffCallback, SDX
 from torch import Tensor
 
 from conf.errors import ConfigError
-from tests.pipelines.hub.test_stand_alone import FEW, seeded, stock
-from tests.pipelines.small_painter import PROMPT, save_untrained_painter
+from tests.pipelines.hub.stock import stock
+from tests.pipelines.hub.test_stand_alone import FEW, seeded
+from tests.pipelines.small_painter import PROMPT
 from training.noise_schedule import NoiseSchedule, schedule_of
 
 LATENT: dict[str, Any] = {**FEW, "output_type": "latent"}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained painter of 3 frames of 64 px. Do not change it."""
-    return save_untrained_painter(tmp_path_factory.mktemp("painter") / "painter")
-
-
-@pytest.fixture(scope="module")
-def painter(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The same painter as loaded by stock diffusers."""
-    return stock(folder, tmp_path_factory.mktemp("modules"))
 
 
 @contextmanager
