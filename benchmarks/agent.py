@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.command_line import folder_of_pictures, from_1, pictures_in, run_benchmark
 from benchmarks.yardstick import yardstick_s  # first: it pins threads
 
 import cv2  # isort: skip
@@ -88,11 +89,11 @@ def main() -> None:
         "--actor", type=Path, default=Path("outputs/agent/weights/actor.safetensors"), help="weights of an actor"
     )
     parser.add_argument("--data", help="data set, of whose val split the finished pictures are painted")
-    parser.add_argument("--images", type=Path, help="folder of pictures to paint instead")
-    parser.add_argument("--count", type=int, default=32, help="pictures at most")
-    parser.add_argument("--width", type=int, default=64, help="px, at which the actor learnt to paint")
-    parser.add_argument("--steps", type=int, default=20, help="of five strokes, as the actor learnt to take")
-    parser.add_argument("--size", type=int, help="px, at which canvases are compared; by default the width")
+    parser.add_argument("--images", type=folder_of_pictures, help="folder of pictures to paint instead")
+    parser.add_argument("--count", type=from_1, default=32, help="pictures at most")
+    parser.add_argument("--width", type=from_1, default=64, help="px, at which the actor learnt to paint")
+    parser.add_argument("--steps", type=from_1, default=20, help="of five strokes, as the actor learnt to take")
+    parser.add_argument("--size", type=from_1, help="px, at which canvases are compared; by default the width")
     arguments = parser.parse_args()
     if arguments.data is None and arguments.images is None:
         arguments.data = "outputs/tiny/scenes"  # which `make train-tiny` makes
@@ -173,10 +174,10 @@ def _held_out(data: str, count: int, size_px: int) -> list[Image]:
 
 
 def _folder(folder: Path, count: int, size_px: int) -> list[Image]:
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".jpg", ".png", ".webp"))
+    paths = pictures_in(folder)
     framing = Framing(height_px=size_px, width_px=size_px)
     return [framing.apply(decode(path.read_bytes(), max_pixels=10**8)) for path in paths[:count]]
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from benchmarks.command_line import from_1, run_benchmark
 from training.data.split import open_split
 
 _TRIGGER = "in the manner of sks"
@@ -23,7 +24,7 @@ def main() -> None:
     """Make the data set."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("outputs/tiny/artist"))
-    parser.add_argument("--num-sequences", type=int, default=64)
+    parser.add_argument("--num-sequences", type=from_1, default=64)
     arguments = parser.parse_args()
     ink, pictures = arguments.out / "ink", arguments.out / "pictures"
     _synth(
@@ -49,4 +50,4 @@ def _synth(*overrides: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

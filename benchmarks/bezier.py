@@ -9,6 +9,7 @@ import argparse
 import time
 from pathlib import Path
 
+from benchmarks.command_line import folder_of_pictures, pictures_in, run_benchmark
 from benchmarks.yardstick import yardstick_s  # first: it pins threads
 
 import cv2  # isort: skip
@@ -30,7 +31,7 @@ _EARLY_STROKES = 100
 def main() -> None:
     """Run and print tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=Path, help="folder of pictures")
+    parser.add_argument("--pictures", type=folder_of_pictures, help="folder of pictures")
     parser.add_argument("--sheet", type=Path, help="write a contact sheet of the folder's processes here")
     arguments = parser.parse_args()
     photographs = [
@@ -69,7 +70,7 @@ def _measure(pictures: list[Image], config: bezier.Config) -> tuple[float, float
 
 def _folder(folder: Path, sheet: Path | None, unit: float) -> None:
     rows, strips = [], []
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".jpg", ".png", ".webp"))
+    paths = pictures_in(folder)
     for path in paths:
         picture = Framing().apply(decode(path.read_bytes(), max_pixels=10**8))
         start = time.process_time()
@@ -97,4 +98,4 @@ def _folder(folder: Path, sheet: Path | None, unit: float) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Literal
 
+from benchmarks.command_line import folder_of_pictures, pictures_in, run_benchmark
 from benchmarks.yardstick import yardstick_s  # first: it pins threads
 
 import cv2
@@ -33,7 +34,7 @@ _PEER_S, _PEER_DB = 1055.0, 22.9
 def main() -> None:
     """Run and print tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=Path, help="folder of pictures")
+    parser.add_argument("--pictures", type=folder_of_pictures, help="folder of pictures")
     parser.add_argument("--sheet", help="write contact sheets PREFIX-oil.png and PREFIX-ink.png")
     arguments = parser.parse_args()
     paths = _paths(arguments.pictures)
@@ -58,7 +59,7 @@ def main() -> None:
 def _paths(folder: Path | None) -> list[Path]:
     if folder is None:
         return [Path(skimage.data.__file__).parent / f"{name}.png" for name in ("astronaut", "coffee", "chelsea")]
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in (".jpg", ".png", ".webp"))
+    return pictures_in(folder)
 
 
 def _folder(paths: list[Path], medium: Literal["oil", "ink"], unit: float, sheet: str | None) -> None:
@@ -100,4 +101,4 @@ def _paint(picture: NDArray[np.float32], config: brush.Config) -> tuple[float, l
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -26,6 +26,7 @@ import torch
 from PIL import Image as PillowImage
 from torch import Tensor
 
+from benchmarks.command_line import from_1, run_benchmark
 from conf.compose import compose
 from conf.errors import UserError
 from pipelines.synth import run as synthesise
@@ -57,8 +58,8 @@ def main() -> int:
     parser.add_argument("--codec", type=Path)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--held-out", type=Path)
-    parser.add_argument("--sequences", type=int, default=20, help="of a data set that is made here")
-    parser.add_argument("--steps", type=int, default=20, help="of a codec that is trained here")
+    parser.add_argument("--sequences", type=from_1, default=20, help="of a data set that is made here")
+    parser.add_argument("--steps", type=from_1, default=20, help="of a codec that is trained here")
     parser.add_argument("--sheet", type=Path)
     arguments = parser.parse_args()
     try:
@@ -195,4 +196,4 @@ def _write_sheet(path: Path, painted: Tensor, coded: Sequence[Tensor], renderers
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_benchmark(main)

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.command_line import from_0, run_benchmark
 from benchmarks.painter import Trial, errors_at, processes, trial_parser
 from pipelines.evaluation.process import VISIBLE, Process, colour_difference
 from pipelines.inference.loading import load_painter_pipeline
@@ -39,7 +40,7 @@ class Change:
 def main() -> None:
     """Measure, and print."""
     parser = trial_parser(__doc__ or "")
-    parser.add_argument("--frame", type=int, default=2, help="which frame is given, from 0")
+    parser.add_argument("--frame", type=from_0, default=2, help="which frame is given, from 0")
     arguments = parser.parse_args()
     pipeline, _ = load_painter_pipeline(arguments.painter, torch.float32, torch.device("cpu"), {})
     trial = Trial(pipeline, arguments.data, arguments.num_sequences, arguments.steps, arguments.guidance)
@@ -111,4 +112,4 @@ def _cells(changes: Sequence[Change]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

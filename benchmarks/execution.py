@@ -27,6 +27,7 @@ import benchmarks.yardstick  # noqa: F401  # first: it pins threads
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.command_line import from_1, run_benchmark
 from benchmarks.studio import real_sequences
 from conf.compose import compose
 from conf.errors import UserError
@@ -62,8 +63,8 @@ def main() -> int:
     parser.add_argument("--pictures", type=Path, default=Path("outputs/execution/pictures"))
     parser.add_argument("--painted", type=Path, default=Path("outputs/execution/painted"))
     parser.add_argument("--renderers", nargs="+", default=["oil", "bezier", "ink"])
-    parser.add_argument("--num-strokes", type=int, default=1500)
-    parser.add_argument("--canvas-px", type=int, default=768)
+    parser.add_argument("--num-strokes", type=from_1, default=1500)
+    parser.add_argument("--canvas-px", type=from_1, default=768)
     parser.add_argument("--real", type=Path)
     arguments = parser.parse_args()
     try:
@@ -180,4 +181,4 @@ def _print_distances(length: int, folder: Path, executed: Sequence[Process], own
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_benchmark(main)

@@ -25,6 +25,7 @@ from contextlib import suppress
 from pathlib import Path
 from unittest import mock
 
+from benchmarks.command_line import from_1, run_benchmark
 from benchmarks.gpu_data import Kind, Prepared, make_once
 
 Values = dict[str, float]
@@ -119,7 +120,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("outputs/gpu"), help="where data and results are kept")
     parser.add_argument("--seconds", type=float, default=480.0, help="for everything")
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
-    parser.add_argument("--ranks", type=int, default=1, help="processes that torchrun started: rows that train alone")
+    parser.add_argument("--ranks", type=from_1, default=1, help="processes of torchrun: rows that train alone")
     parser.add_argument("--trial", action="store_true", help="small, on any machine")
     parser.add_argument("--row", choices=ROWS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -286,4 +287,4 @@ def _segment(trial: bool) -> Values:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_benchmark(main)

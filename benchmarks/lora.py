@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from benchmarks.command_line import from_1, run_benchmark
 from benchmarks.resampling import pictures_of, share_lower
 from benchmarks.tiny import add_trained, held_out, load_animated, losses
 from training.data.batch import SequenceBatch
@@ -37,7 +38,7 @@ def main() -> None:
     runs = {"base": "base", "motion": "motion", "spatial": "spatial_lora", "way": "motion_lora"}
     add_trained(parser, data="artist/sequences", **runs)
     parser.add_argument("--all-frames", type=Path)
-    parser.add_argument("--num-sequences", type=int, default=64)
+    parser.add_argument("--num-sequences", type=from_1, default=64)
     arguments = parser.parse_args()
     sequences = held_out(arguments.data, arguments.num_sequences)
     finished = [last_frames(batch) for batch in sequences]
@@ -95,4 +96,4 @@ def report(title: str, before: NDArray[np.float64], after: NDArray[np.float64], 
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from benchmarks.command_line import from_1, run_benchmark
 from benchmarks.painter import painted_in_batches, processes
 from benchmarks.tiny import add_trained
 from benchmarks.words import unseen_prompts
@@ -39,9 +40,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--painter", type=Path, default=Path("tiny"), help="by default the one that comes along")
     add_trained(parser, data="scenes")
-    parser.add_argument("--num-prompts", type=int, default=25, help="each painted in every method")
-    parser.add_argument("--num-real", type=int, default=1000, help="sequences that the classifier learns from")
-    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--num-prompts", type=from_1, default=25, help="each painted in every method")
+    parser.add_argument("--num-real", type=from_1, default=1000, help="sequences that the classifier learns from")
+    parser.add_argument("--steps", type=from_1, default=20)
     parser.add_argument("--guidance", type=float, default=3.0)
     arguments = parser.parse_args()
     stored = open_split(str(arguments.data), "train")
@@ -141,4 +142,4 @@ def _features(sequences: Tensor) -> Tensor:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -32,6 +32,7 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from benchmarks.command_line import from_1, run_benchmark
 from pipelines.inference.loading import pipeline_of
 from pipelines.inference.pipeline import PaintingPipeline
 from pipelines.painters import painter_folder
@@ -62,10 +63,10 @@ def main() -> None:
     parser.add_argument("--vaes", nargs="+", choices=("whole", "sliced", "tiled"), default=["sliced"])
     parser.add_argument("--offloads", nargs="+", choices=_OFFLOADS)
     parser.add_argument("--compile", action="store_true")
-    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--steps", type=from_1, default=50)
     parser.add_argument("--guidance", type=float, default=5.0)
-    parser.add_argument("--num-frames", type=int, default=8)
-    parser.add_argument("--size-px", type=int)
+    parser.add_argument("--num-frames", type=from_1, default=8)
+    parser.add_argument("--size-px", type=from_1)
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
     on_gpu = device.type == "cuda"
@@ -214,4 +215,4 @@ def sd15_shaped(dtype: torch.dtype) -> Painter:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.command_line import from_1, run_benchmark
 from benchmarks.tiny import add_trained, held_out
 from pipelines.evaluation.process import Process, colour_difference
 from pipelines.inference.loading import load_painter_pipeline
@@ -62,8 +63,8 @@ def trial_parser(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--painter", type=Path, default=Path("tiny"), help="by default the one that comes along")
     add_trained(parser, data="scenes")
-    parser.add_argument("--num-sequences", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--num-sequences", type=from_1, default=64)
+    parser.add_argument("--steps", type=from_1, default=50)
     parser.add_argument("--guidance", type=float, default=2.5)
     return parser
 
@@ -144,4 +145,4 @@ def _on_or_off(switch: bool) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.command_line import from_1, run_benchmark
 from renderers.raster.gpu import rasteriser
 from renderers.bezier import Config
 from renderers.bezier.fit import RATES, bezier_brief, fit, limits_of
@@ -40,10 +41,10 @@ def main() -> None:
     """Run and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--strokes", type=int, default=500, help="of each picture")
-    parser.add_argument("--size", type=int, default=256, help="side of the canvas, px")
-    parser.add_argument("--batch", type=int, default=128, help="pictures painted at once")
-    parser.add_argument("--sequences", type=int, default=256, help="pictures placed and refined at once")
+    parser.add_argument("--strokes", type=from_1, default=500, help="of each picture")
+    parser.add_argument("--size", type=from_1, default=256, help="side of the canvas, px")
+    parser.add_argument("--batch", type=from_1, default=128, help="pictures painted at once")
+    parser.add_argument("--sequences", type=from_1, default=256, help="pictures placed and refined at once")
     parser.add_argument("--seconds", type=float, default=2.0, help="that each row is measured for")
     parser.add_argument("--torch", action="store_true", help="without Triton kernels")
     parser.add_argument("--no-cpu", action="store_true", help="leave out the kernels of the CPU")
@@ -193,4 +194,4 @@ def _refine_once(program: Floats, pixels: Grid, target: Floats) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.command_line import folder_of_pictures, from_0, from_1, pictures_in, run_benchmark
 from benchmarks.yardstick import yardstick_s  # first: it pins threads
 
 import cv2
@@ -37,9 +38,9 @@ _SHEET_PX, _SHEET_ROWS = 160, 12
 def main() -> None:
     """Run and print tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scenes", type=int, default=200)
-    parser.add_argument("--series", type=int, default=0)
-    parser.add_argument("--pictures", type=Path, help="folder of pictures for contact sheets")
+    parser.add_argument("--scenes", type=from_1, default=200)
+    parser.add_argument("--series", type=from_0, default=0)
+    parser.add_argument("--pictures", type=folder_of_pictures, help="folder of pictures for contact sheets")
     parser.add_argument("--sheet", help="write PREFIX-FILL-ORDER-N.png for every fill, and for every order of reveal")
     arguments = parser.parse_args()
     scenes = known_scenes(arguments.series, arguments.scenes, 256)
@@ -122,7 +123,7 @@ def _frames(painting: Painting, count: int) -> list[Image]:
 
 def _write_sheets(folder: Path, prefix: str) -> None:
     """Write sheets; each row has the order of the regions (warm colours first), seven frames, and the picture."""
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".jpg", ".png", ".webp"))
+    paths = pictures_in(folder)
     framing = Framing(height_px=_SHEET_PX, width_px=_SHEET_PX)
     pictures = [framing.apply(decode(path.read_bytes(), max_pixels=10**8)) for path in paths]
     kinds = [("reveal", order) for order in ORDERS] + [(fill, "salient") for fill in FILLS[1:]]
@@ -142,4 +143,4 @@ def _row(picture: Image, painting: Painting) -> NDArray[np.uint8]:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -31,6 +31,7 @@ from pathlib import Path
 import psutil
 
 from tests.object_store import Faults, ObjectStore
+from benchmarks.command_line import from_1, run_benchmark
 from training.data.shard_cache import ShardCache
 from training.data.storage import open_storage
 from training.data.stream import DataMixture, SequenceStream
@@ -43,9 +44,9 @@ _FAILING = Faults(throttled=0.01 / 3, dropped=0.01 / 3, cut=0.01 / 3, slow=0.05,
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sequences", type=int, default=500)
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--sequences", type=from_1, default=500)
+    parser.add_argument("--kills", type=from_1, default=20)
+    parser.add_argument("--size", type=from_1, default=64)
     parser.add_argument("--latency-ms", type=float, default=20.0)
     parser.add_argument("--only", choices=("kills", "stream"))
     arguments = parser.parse_args()
@@ -216,4 +217,4 @@ def _is_worker(process: psutil.Process) -> bool:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -18,6 +18,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 import torch
 from torch import Tensor
 
+from benchmarks.command_line import from_1, run_benchmark
 from benchmarks.tiny import add_trained, held_out, load_animated
 from training.data.batch import SequenceBatch
 from training.models.conditions import Conditions
@@ -89,9 +90,9 @@ def main() -> None:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_trained(parser, data="scenes", base="base", motion="motion", replication="replication")
-    parser.add_argument("--num-sequences", type=int, default=64)
+    parser.add_argument("--num-sequences", type=from_1, default=64)
     parser.add_argument("--guidance", type=float, default=2.5)
-    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--steps", type=from_1, default=30)
     arguments = parser.parse_args()
     faithfulness = Faithfulness(arguments)
     without, real = faithfulness.painted(())
@@ -118,4 +119,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

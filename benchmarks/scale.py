@@ -25,6 +25,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from benchmarks.command_line import from_1, run_benchmark
 from conf.compose import compose
 from pipelines.pages.gallery.choice import choose
 from pipelines.pages.gallery.contents import Collection, summarise_psnr
@@ -51,7 +52,7 @@ _RENDERERS = ("bezier", "oil", "ink", "region")
 def main() -> None:
     """Make the manifests and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sequences", type=int, default=20_000)
+    parser.add_argument("--sequences", type=from_1, default=20_000)
     parser.add_argument("--folder", type=Path, help="where to put them for the time being")
     arguments = parser.parse_args()
     counts = (max(1, arguments.sequences // 10), arguments.sequences)
@@ -198,4 +199,4 @@ STEPS: dict[str, Callable[[Path, int], None]] = {
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks.command_line import from_1, run_benchmark
 from training.data.batch import SequenceBatch
 from training.run.device import Arrivals, DeviceClock
 from training.diffusion import draw
@@ -90,7 +91,7 @@ class Row:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=30, help="of each row, at least 1")
+    parser.add_argument("--repeats", type=from_1, default=30, help="of each row, at least 1")
     arguments = parser.parse_args()
     totals = []
     for workload in WORKLOADS:
@@ -224,4 +225,4 @@ def _draw_before(positions: Sequence[int], shape: Sequence[int]) -> list[Tensor]
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -24,6 +24,7 @@ import cv2
 import numpy as np
 import torch
 
+from benchmarks.command_line import from_1, run_benchmark
 from conf.compose import compose
 from pipelines.synthesis.config import synth_config
 from pipelines.synth import run
@@ -39,11 +40,13 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", type=Path, help="a data set of frames; without it one of scenes is made")
-    parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--sequences", type=int, default=256)
-    parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--epochs", type=int, default=4, help="of one round, so that starting workers is little of it")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--size", type=from_1, default=256)
+    parser.add_argument("--sequences", type=from_1, default=256)
+    parser.add_argument("--batch-size", type=from_1, default=8)
+    parser.add_argument(
+        "--epochs", type=from_1, default=4, help="of one round, so that starting workers is little of it"
+    )
+    parser.add_argument("--rounds", type=from_1, default=5)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
@@ -120,4 +123,4 @@ def _make(out: Path, size: int, num_sequences: int) -> Path:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -34,6 +34,7 @@ import benchmarks.yardstick  # noqa: F401  # first: it pins threads
 
 import numpy as np
 
+from benchmarks.command_line import folder_of_pictures, from_1, run_benchmark
 from conf.compose import choices, compose
 from conf.errors import UserError
 from pipelines.artists.grid import GridConfig
@@ -67,10 +68,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--real", type=Path, nargs="+", required=True, metavar="DIR")
     parser.add_argument("--renderers", nargs="+", metavar="NAME[:KEY=VALUE...]")
-    parser.add_argument("--pictures", type=Path, help="folder of pictures; without it scenes are painted")
-    parser.add_argument("--num-pictures", type=int, default=30)
-    parser.add_argument("--lengths", type=int, nargs="+", default=[4, 7], help="frames without the blank canvas")
-    parser.add_argument("--size", type=int, default=256, help="px at which pictures are painted")
+    parser.add_argument("--pictures", type=folder_of_pictures, help="folder of pictures; without it scenes are painted")
+    parser.add_argument("--num-pictures", type=from_1, default=30)
+    parser.add_argument("--lengths", type=from_1, nargs="+", default=[4, 7], help="frames without the blank canvas")
+    parser.add_argument("--size", type=from_1, default=256, help="px at which pictures are painted")
     arguments = parser.parse_args()
     try:
         _run(arguments)
@@ -236,4 +237,4 @@ _MEASURES: dict[str, Callable[[_Set], list[float]]] = {
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_benchmark(main)

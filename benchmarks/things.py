@@ -10,6 +10,7 @@ import argparse
 import time
 from pathlib import Path
 
+from benchmarks.command_line import folder_of_pictures, from_0, from_1, pictures_in, run_benchmark
 from benchmarks.yardstick import yardstick_s  # first: it pins threads
 
 import cv2
@@ -29,9 +30,9 @@ _CONFIG = ThingsConfig()
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scenes", type=int, default=100)
-    parser.add_argument("--series", type=int, default=0)
-    parser.add_argument("--pictures", type=Path, help="folder of pictures for a contact sheet")
+    parser.add_argument("--scenes", type=from_1, default=100)
+    parser.add_argument("--series", type=from_0, default=0)
+    parser.add_argument("--pictures", type=folder_of_pictures, help="folder of pictures for a contact sheet")
     parser.add_argument("--sheet", type=Path, help="where it is written")
     arguments = parser.parse_args()
     scenes = known_scenes(arguments.series, arguments.scenes, _SIZE_PX)
@@ -78,7 +79,7 @@ def depth_pairs(scene: KnownScene, things: Things) -> tuple[int, int]:
 def write_sheet(folder: Path, path: Path) -> None:
     """Write a sheet of pictures with their things outlined and tinted."""
     framing = Framing(height_px=_SHEET_PX, width_px=_SHEET_PX)
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in (".jpg", ".png", ".webp"))
+    files = pictures_in(folder)
     tiles = [_outlined(framing.apply(decode(file.read_bytes(), max_pixels=10**8))) for file in files]
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % _SHEET_COLUMNS)
     rows = [np.hstack(tiles[i : i + _SHEET_COLUMNS]) for i in range(0, len(tiles), _SHEET_COLUMNS)]
@@ -95,4 +96,4 @@ def _outlined(image: Image) -> NDArray[np.uint8]:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

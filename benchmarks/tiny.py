@@ -20,6 +20,7 @@ import torch
 from diffusers import UNetMotionModel
 from numpy.typing import NDArray
 
+from benchmarks.command_line import from_1, run_benchmark
 from benchmarks.resampling import mean_of, pictures_of
 from training.data.batch import SequenceBatch
 from training.data.stream import DataMixture, SequenceStream
@@ -41,7 +42,7 @@ def main() -> None:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_trained(parser, data="scenes", base="base", motion="motion")
-    parser.add_argument("--num-sequences", type=int, default=64)
+    parser.add_argument("--num-sequences", type=from_1, default=64)
     parser.add_argument("--guidance", type=float, default=2.5)
     arguments = parser.parse_args()
     base, unet = load_animated(arguments.base, arguments.motion)
@@ -126,4 +127,4 @@ def _grid(frames: torch.Tensor, patch_px: int) -> tuple[int, int]:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -16,6 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+from benchmarks.command_line import from_1, run_benchmark
 
 WAYS = {"eager": "compile=false", "compiled": "compile=true"}
 COLUMNS = {
@@ -32,7 +33,7 @@ COLUMNS = {
 def main() -> int:
     """Run both ways and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=40, help="of each way, an even number")
+    parser.add_argument("--steps", type=from_1, default=40, help="of each way, an even number")
     parser.add_argument("--ways", type=_ways, default=list(WAYS), help=f"some of {','.join(WAYS)}; both by default")
     parser.add_argument("words", nargs="*", metavar="key=value", help="as for training.train")
     arguments = parser.parse_intermixed_args()
@@ -77,4 +78,4 @@ def _run(overrides: list[str], steps: int) -> list[dict[str, Any]] | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_benchmark(main)

@@ -27,6 +27,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import UMT5Config, UMT5EncoderModel
 
+from benchmarks.command_line import run_benchmark
 from benchmarks.paint import LiveTensors
 from training.data.text import Text
 from training.models.conditions import Conditions
@@ -257,4 +258,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

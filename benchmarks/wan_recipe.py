@@ -20,6 +20,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from benchmarks.command_line import from_1, run_benchmark
 from benchmarks.resampling import pictures_of, share_lower
 from conf.compose import typed
 from conf.errors import UserError
@@ -110,8 +111,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, folder in (("data", "scenes"), ("base", "base"), ("motion", "motion"), ("out", "sheets")):
         parser.add_argument(f"--{name}", type=Path, default=Path("outputs/wan") / folder)
-    parser.add_argument("--count", type=int, default=64, help="sequences whose loss is measured")
-    parser.add_argument("--painted", type=int, default=16, help="so many of them are painted")
+    parser.add_argument("--count", type=from_1, default=64, help="sequences whose loss is measured")
+    parser.add_argument("--painted", type=from_1, default=16, help="so many of them are painted")
     arguments = parser.parse_args()
     try:
         _measure(arguments)
@@ -175,4 +176,4 @@ def _report(name: str, frames: Tensor, real: Tensor, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_benchmark(main)

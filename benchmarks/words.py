@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from torch import Tensor
 
+from benchmarks.command_line import from_0, from_1, run_benchmark
 from benchmarks.painter import painted_in_batches
 from benchmarks.scene_classifier import Reading, SceneClassifier, load_or_train, subjects_found
 from benchmarks.scene_pictures import Subject, at_reading_size, finished_frames, scene_of, subject_of
@@ -65,13 +66,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, nargs="+", default=learnt, help="it learnt from; of the first come frames")
     parser.add_argument("--alone", action="store_true", help="prompts about one thing alone")
     parser.add_argument("--cache", type=Path, help="file of the classifier, written when it is not there")
-    parser.add_argument("--num-prompts", type=int, default=100)
-    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--num-prompts", type=from_1, default=100)
+    parser.add_argument("--steps", type=from_1, default=50)
     parser.add_argument("--guidance", type=float, nargs="+", default=[2.5])
     parser.add_argument("--guidance-rescale", type=float, help="0 to 1; by default as the painter has it")
-    parser.add_argument("--series", type=int, default=4242, help="of the scenes whose captions are the prompts")
-    parser.add_argument("--num-drawings", type=int, default=8000, help="the classifier learns from, beside frames")
-    parser.add_argument("--num-updates", type=int, default=2200, help="of the classifier")
+    parser.add_argument("--series", type=from_0, default=4242, help="of the scenes whose captions are the prompts")
+    parser.add_argument("--num-drawings", type=from_1, default=8000, help="the classifier learns from, beside frames")
+    parser.add_argument("--num-updates", type=from_1, default=2200, help="of the classifier")
     arguments = parser.parse_args()
     classifier = load_or_train(arguments.cache, arguments.data, arguments.num_drawings, arguments.num_updates)
     train_splits = [open_split(str(data), "train") for data in arguments.data]
@@ -209,4 +210,4 @@ def judged_sheet(frames: Tensor, verdicts: Sequence[tuple[bool, bool]]) -> NDArr
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -1,4 +1,4 @@
-"""Every benchmark accepts the command lines in its own docstring."""
+"""Every benchmark accepts the command lines in its own docstring, and refuses what makes no sense in one line."""
 
 import argparse
 import importlib
@@ -6,11 +6,15 @@ import pkgutil
 import re
 import shlex
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import benchmarks
+from benchmarks.command_line import folder_of_pictures, from_0, from_1, pictures_in, run_benchmark
+from conf.errors import UserError
 
 _LINE = re.compile(r"python -m (benchmarks\.\w+)((?:\\\n|[^\n#])*)")
 
@@ -35,8 +39,11 @@ def _command_lines() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("module", "arguments"), _command_lines())
 def test_the_command_lines_of_a_benchmark_are_understood(
-    module: str, arguments: str, monkeypatch: pytest.MonkeyPatch
+    module: str, arguments: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "DIR").mkdir()
+    (tmp_path / "DIR" / "picture.png").touch()
     for name in ("parse_args", "parse_intermixed_args"):
         parse: Any = getattr(argparse.ArgumentParser, name)
 
@@ -69,3 +76,55 @@ def test_ways_and_words_of_a_training_stand_in_any_order(
     with pytest.raises(SystemExit):
         train.main()
     assert "lazy: not some of eager, compiled" in capsys.readouterr().err
+
+
+def _user_error() -> None:
+    raise UserError("painter=x: not a painter,\nof two lines")
+
+
+def _no_such_file() -> None:
+    Path("/nowhere/at/all").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("main", "code", "printed"),
+    [
+        (_user_error, 2, "error: painter=x: not a painter, of two lines\n"),
+        (_no_such_file, 2, "error: /nowhere/at/all: No such file or directory\n"),
+        (lambda: None, 0, ""),
+        (lambda: 1, 1, ""),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line(
+    main: Callable[[], int | None], code: int, printed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run_benchmark(main)
+    assert ended.value.code == code
+    assert capsys.readouterr().err == printed
+
+
+def test_every_benchmark_ends_so() -> None:
+    for found in pkgutil.iter_modules(benchmarks.__path__, "benchmarks."):
+        spec = importlib.util.find_spec(found.name)
+        assert spec is not None and spec.origin is not None
+        text = Path(spec.origin).read_text()
+        assert ("\ndef main() " in text) == ("\n    run_benchmark(main)\n" in text), found.name
+        assert "type=int" not in text, f"{found.name}: from_1 or from_0 refuses what makes no sense"
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "many", "²"])
+def test_counts_are_whole_numbers_from_1(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="not a whole number of at least 1"):
+        from_1(text)
+    assert (from_1("7"), from_0("0")) == (7, 0)
+
+
+def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
+    for folder, why in ((tmp_path / "absent", "no such folder"), (tmp_path, "holds no pictures")):
+        with pytest.raises(argparse.ArgumentTypeError, match=why):
+            folder_of_pictures(str(folder))
+    (tmp_path / "b.PNG").touch()
+    (tmp_path / "a.jpg").touch()
+    assert folder_of_pictures(str(tmp_path)) == tmp_path
+    assert [file.name for file in pictures_in(tmp_path)] == ["a.jpg", "b.PNG"]
