@@ -260,7 +260,14 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
-        return _convert(_union_member([a for a in arguments if a is not type(None)], value, key), value, key)
+        members = [argument for argument in arguments if argument is not type(None)]
+        member = _union_member(members, value, key)
+        try:
+            return _convert(member, value, key)
+        except ConfigError as error:
+            if member not in _TYPE_NAMES or len(members) == 1:
+                raise
+            raise ConfigError(key, value, " or ".join(map(_kind, members))) from error
     if origin is Annotated:
         converted = _convert(arguments[0], value, key)
         if HOME not in arguments:
@@ -306,6 +313,12 @@ def _converted_scalar(hint: type, value: Any, key: str) -> Any:
     if hint in _TYPE_NAMES and (not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool)):
         raise ConfigError(key, value, _TYPE_NAMES[hint])
     return value
+
+
+def _kind(hint: Any) -> str:
+    """What values of a scalar type, or of a tuple of such, are called."""
+    items = typing.get_args(hint)
+    return f"a list of {len(items)} such as {[0.5] * len(items)}" if items else _TYPE_NAMES.get(hint, "")
 
 
 _TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path"}

@@ -37,6 +37,7 @@ class Outer:
     limit: int | None = None
     pair: tuple[float, float] = (0.0, 1.0)
     many: tuple[str, ...] = ()
+    place: int | tuple[float, float] = 0
     table: dict[str, float] = field(default_factory=dict)
     folder: Path = Path()
     inner: Inner = field(default_factory=Inner)
@@ -163,6 +164,8 @@ def test_typed_converts_what_yaml_can_say() -> None:
         ({"pair": [1]}, "top.pair", "a list of 2"),
         ({"pair": "ab"}, "top.pair", "a list, such as [1,2]"),
         ({"pair": [1, "b"]}, "top.pair", "a number"),
+        ({"place": "a"}, "top.place", "a whole number or a list of 2 such as [0.5, 0.5]"),
+        ({"place": [1]}, "top.place", "a list of 2"),
         ({"table": 3}, "top.table", "a group of keys"),
         ({"table": {"b": "c"}}, "top.table.b", "a number"),
         ({"folder": None}, "top.folder", "a path"),
