@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.command_line import folder_of_pictures, from_1, pictures_in, run_benchmark
+from benchmarks.command_line import from_1, pictures_in, run_benchmark
 from benchmarks.yardstick import yardstick_s  # first: it pins threads
 
 import cv2  # isort: skip
@@ -89,7 +89,7 @@ def main() -> None:
         "--actor", type=Path, default=Path("outputs/agent/weights/actor.safetensors"), help="weights of an actor"
     )
     parser.add_argument("--data", help="data set, of whose val split the finished pictures are painted")
-    parser.add_argument("--images", type=folder_of_pictures, help="folder of pictures to paint instead")
+    parser.add_argument("--images", type=Path, help="folder of pictures to paint instead")
     parser.add_argument("--count", type=from_1, default=32, help="pictures at most")
     parser.add_argument("--width", type=from_1, default=64, help="px, at which the actor learnt to paint")
     parser.add_argument("--steps", type=from_1, default=20, help="of five strokes, as the actor learnt to take")

@@ -9,7 +9,7 @@ import argparse
 import time
 from pathlib import Path
 
-from benchmarks.command_line import folder_of_pictures, pictures_in, run_benchmark
+from benchmarks.command_line import pictures_in, run_benchmark
 from benchmarks.yardstick import yardstick_s  # first: it pins threads
 
 import cv2  # isort: skip
@@ -31,7 +31,7 @@ _EARLY_STROKES = 100
 def main() -> None:
     """Run and print tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=folder_of_pictures, help="folder of pictures")
+    parser.add_argument("--pictures", type=Path, help="folder of pictures")
     parser.add_argument("--sheet", type=Path, help="write a contact sheet of the folder's processes here")
     arguments = parser.parse_args()
     photographs = [

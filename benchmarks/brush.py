@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Literal
 
-from benchmarks.command_line import folder_of_pictures, pictures_in, run_benchmark
+from benchmarks.command_line import pictures_in, run_benchmark
 from benchmarks.yardstick import yardstick_s  # first: it pins threads
 
 import cv2
@@ -34,7 +34,7 @@ _PEER_S, _PEER_DB = 1055.0, 22.9
 def main() -> None:
     """Run and print tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=folder_of_pictures, help="folder of pictures")
+    parser.add_argument("--pictures", type=Path, help="folder of pictures")
     parser.add_argument("--sheet", help="write contact sheets PREFIX-oil.png and PREFIX-ink.png")
     arguments = parser.parse_args()
     paths = _paths(arguments.pictures)

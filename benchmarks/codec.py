@@ -12,7 +12,6 @@ painted, of the linear codec, of the trained one.
 """
 
 import argparse
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -52,8 +51,8 @@ _NOISE = 0.1  # of the latents' deviation
 _CROP_PX, _ENLARGED, _ROWS = 48, 5, 10
 
 
-def main() -> int:
-    """Run and print tables; returns the exit code."""
+def main() -> None:
+    """Run and print tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--codec", type=Path)
     parser.add_argument("--data", type=Path)
@@ -62,17 +61,12 @@ def main() -> int:
     parser.add_argument("--steps", type=from_1, default=20, help="of a codec that is trained here")
     parser.add_argument("--sheet", type=Path)
     arguments = parser.parse_args()
-    try:
-        given_codec = _loaded(arguments.codec) if arguments.codec is not None else None
-        with tempfile.TemporaryDirectory() as folder:
-            data = arguments.data or _painted(Path(folder) / "data", 0, arguments.sequences)
-            held_out = arguments.held_out or _painted(Path(folder) / "held_out", 1, arguments.sequences)
-            codec = given_codec or _loaded(_trained(data, Path(folder) / "codec", arguments.steps))
-            _measure(codec, data, held_out, arguments.sheet)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    given_codec = _loaded(arguments.codec) if arguments.codec is not None else None
+    with tempfile.TemporaryDirectory() as folder:
+        data = arguments.data or _painted(Path(folder) / "data", 0, arguments.sequences)
+        held_out = arguments.held_out or _painted(Path(folder) / "held_out", 1, arguments.sequences)
+        codec = given_codec or _loaded(_trained(data, Path(folder) / "codec", arguments.steps))
+        _measure(codec, data, held_out, arguments.sheet)
 
 
 def _painted(folder: Path, seed: int, count: int) -> Path:

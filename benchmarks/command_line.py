@@ -49,23 +49,18 @@ def from_0(text: str) -> int:
     return _whole_number(text, 0)
 
 
-def folder_of_pictures(text: str) -> Path:
-    """An argument that names a folder with pictures in it.
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures in a folder, at least one, in the order of their names.
 
     Raises:
-        argparse.ArgumentTypeError: if there is no such folder, or no picture in it.
+        UserError: if there is no such folder, or no picture in it.
     """
-    folder = Path(text)
     if not folder.is_dir():
-        raise argparse.ArgumentTypeError(f"{text}: no such folder")
-    if not pictures_in(folder):
-        raise argparse.ArgumentTypeError(f"{text}: holds no pictures ({', '.join(_PICTURE_EXTENSIONS)})")
-    return folder
-
-
-def pictures_in(folder: Path) -> list[Path]:
-    """The pictures in a folder, in the order of their names."""
-    return sorted(file for file in folder.iterdir() if file.suffix.lower() in _PICTURE_EXTENSIONS)
+        raise UserError(f"{folder}: no such folder")
+    pictures = sorted(file for file in folder.iterdir() if file.suffix.lower() in _PICTURE_EXTENSIONS)
+    if not pictures:
+        raise UserError(f"{folder}: holds no pictures ({', '.join(_PICTURE_EXTENSIONS)})")
+    return pictures
 
 
 def _whole_number(text: str, least: int) -> int:

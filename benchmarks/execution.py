@@ -16,7 +16,6 @@ painters by each process metric (docs/metrics.md), on states without the blank c
 """
 
 import argparse
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,8 +56,8 @@ class _Row:
     seconds: float
 
 
-def main() -> int:
-    """Run and print tables; returns the exit code."""
+def main() -> None:
+    """Run and print tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=Path, default=Path("outputs/execution/pictures"))
     parser.add_argument("--painted", type=Path, default=Path("outputs/execution/painted"))
@@ -67,16 +66,11 @@ def main() -> int:
     parser.add_argument("--canvas-px", type=from_1, default=768)
     parser.add_argument("--real", type=Path)
     arguments = parser.parse_args()
-    try:
-        for folder in (arguments.pictures, arguments.painted):
-            if not folder.is_dir():
-                raise UserError(f"{folder}: no such folder; --help says what it holds")
-        for name in arguments.renderers:
-            _run(name, arguments)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    for folder in (arguments.pictures, arguments.painted):
+        if not folder.is_dir():
+            raise UserError(f"{folder}: no such folder; --help says what it holds")
+    for name in arguments.renderers:
+        _run(name, arguments)
 
 
 def _run(name: str, arguments: argparse.Namespace) -> None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.command_line import folder_of_pictures, from_0, from_1, pictures_in, run_benchmark
+from benchmarks.command_line import from_0, from_1, pictures_in, run_benchmark
 from benchmarks.yardstick import yardstick_s  # first: it pins threads
 
 import cv2
@@ -40,7 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", type=from_1, default=200)
     parser.add_argument("--series", type=from_0, default=0)
-    parser.add_argument("--pictures", type=folder_of_pictures, help="folder of pictures for contact sheets")
+    parser.add_argument("--pictures", type=Path, help="folder of pictures for contact sheets")
     parser.add_argument("--sheet", help="write PREFIX-FILL-ORDER-N.png for every fill, and for every order of reveal")
     arguments = parser.parse_args()
     scenes = known_scenes(arguments.series, arguments.scenes, 256)

@@ -24,7 +24,6 @@ chance.
 """
 
 import argparse
-import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +33,7 @@ import benchmarks.yardstick  # noqa: F401  # first: it pins threads
 
 import numpy as np
 
-from benchmarks.command_line import folder_of_pictures, from_1, run_benchmark
+from benchmarks.command_line import from_1, run_benchmark
 from conf.compose import choices, compose
 from conf.errors import UserError
 from pipelines.artists.grid import GridConfig
@@ -63,22 +62,17 @@ _SEED = 0
 _COLUMN = 12
 
 
-def main() -> int:
-    """Run and print tables; returns the exit code."""
+def main() -> None:
+    """Run and print tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--real", type=Path, nargs="+", required=True, metavar="DIR")
     parser.add_argument("--renderers", nargs="+", metavar="NAME[:KEY=VALUE...]")
-    parser.add_argument("--pictures", type=folder_of_pictures, help="folder of pictures; without it scenes are painted")
+    parser.add_argument("--pictures", type=Path, help="folder of pictures; without it scenes are painted")
     parser.add_argument("--num-pictures", type=from_1, default=30)
     parser.add_argument("--lengths", type=from_1, nargs="+", default=[4, 7], help="frames without the blank canvas")
     parser.add_argument("--size", type=from_1, default=256, help="px at which pictures are painted")
     arguments = parser.parse_args()
-    try:
-        _run(arguments)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    _run(arguments)
 
 
 def _run(arguments: argparse.Namespace) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from benchmarks.command_line import folder_of_pictures, from_1, run_benchmark
+from benchmarks.command_line import from_1, pictures_in, run_benchmark
 from benchmarks.yardstick import yardstick_s
 from conf.compose import compose
 from pipelines.synthesis.cluster import num_workers, render_shards
@@ -31,11 +31,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sequences", type=from_1, default=96)
     parser.add_argument("--preset", default="std", choices=["fast", "std", "best"])
-    parser.add_argument(
-        "--pictures", type=folder_of_pictures, help="paint the pictures of this folder instead of scenes"
-    )
+    parser.add_argument("--pictures", type=Path, help="paint the pictures of this folder instead of scenes")
     arguments = parser.parse_args()
-    source = ["source=folder", f"source.path={arguments.pictures}"] if arguments.pictures else ["source=scenes"]
+    source = ["source=scenes"]
+    if arguments.pictures is not None and pictures_in(arguments.pictures):  # else Ray would start for nothing
+        source = ["source=folder", f"source.path={arguments.pictures}"]
     overrides = [
         *source,
         "renderer=bezier",

@@ -10,7 +10,7 @@ import argparse
 import time
 from pathlib import Path
 
-from benchmarks.command_line import folder_of_pictures, from_0, from_1, pictures_in, run_benchmark
+from benchmarks.command_line import from_0, from_1, pictures_in, run_benchmark
 from benchmarks.yardstick import yardstick_s  # first: it pins threads
 
 import cv2
@@ -32,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", type=from_1, default=100)
     parser.add_argument("--series", type=from_0, default=0)
-    parser.add_argument("--pictures", type=folder_of_pictures, help="folder of pictures for a contact sheet")
+    parser.add_argument("--pictures", type=Path, help="folder of pictures for a contact sheet")
     parser.add_argument("--sheet", type=Path, help="where it is written")
     arguments = parser.parse_args()
     scenes = known_scenes(arguments.series, arguments.scenes, _SIZE_PX)

@@ -35,12 +35,13 @@ from pipelines.inference.of_dataset import given_pictures
 from pipelines.inference.overview import check_overview, write_overview
 from pipelines.inference.own_files import release
 from pipelines.inference.phases import with_phases
-from pipelines.inference.requests import batches, is_painted, readable, request_hash, requests_of
+from pipelines.inference.requests import batches, in_one_line, is_painted, readable, request_hash, requests_of
 from pipelines.inference.result import (
     CannotFollow,
     Pictures,
     check_slenderness,
     check_strokes,
+    given_picture,
     num_written,
     output_folder,
     write_result,
@@ -107,8 +108,8 @@ def _paint(config: PaintConfig, pipeline: "PaintingPipeline | None", on_guess: "
         painted = _paint_all(config, requests, todo, hashes, card, device, pipeline, on_guess)
         picture_lines += painted.lines
         not_followed = painted.not_followed
-    if not_followed and not several:
-        raise UserError(not_followed[config.out])
+    if len(not_followed) == len(requests):  # no process was written, now or before
+        raise UserError(in_one_line([*not_followed.values(), *unreadable], kind))
     if several:
         write_overview(config.out, [request.out for request in requests if request.out not in not_followed])
         if len(picture_lines) > _MOST_LINES:
@@ -182,7 +183,7 @@ def _paint_all(
             for group in groups:
                 framing = framings[group[0].out]
                 pictures = [
-                    {frame: framing.apply(read_picture(file.path)) for frame, file in request.pinned.items()}
+                    {frame: framing.apply(given_picture(request, file.path)) for frame, file in request.pinned.items()}
                     for request in group
                 ]
                 conditions = [_pinned(*pair) for pair in zip(group, pictures, strict=True)]

@@ -10,7 +10,7 @@ which is 1 for the blank canvas and 0 for the finished one. The octaves are thos
 are orthogonal: with S_b the energy of the means over blocks of 2^b pixels, band b holds S_b - S_(b+1).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -71,7 +71,19 @@ def distances_from_energies(
 
 def canvas_distances(canvases: list[NDArray[np.floating]], blank: NDArray[np.floating]) -> NDArray[np.float64]:
     """Distances of (H, W, 3) canvases in [0, 1] from the last of them."""
-    finished = canvases[-1].astype(np.float64)
+    return _distances_from(canvases[-1], canvases, blank)
+
+
+def frame_distances(frames: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Distances of (T, H, W, 3) frames from the last; only one of them at a time is held as floating-point numbers."""
+    in_float = (frame / np.float32(255) for frame in frames)
+    return _distances_from(frames[-1] / np.float32(255), in_float, frames[0] / np.float32(255))
+
+
+def _distances_from(
+    last: NDArray[np.floating], canvases: Iterable[NDArray[np.floating]], blank: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    finished = last.astype(np.float64)
     energies = np.stack([lowpass_energies(canvas - finished) for canvas in canvases])
     return distances_from_energies(energies, lowpass_energies(blank - finished), finished.shape[0] * finished.shape[1])
 

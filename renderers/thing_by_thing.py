@@ -54,7 +54,7 @@ def turns_in_words(picture: Image, order: str) -> Spoken:
     first, last = spoken_order(order, things.names)
     unnamed = tuple(label for label in range(len(things.names)) if label not in (*first, *last))
     turns = [*((label,) for label in first), unnamed, *((label,) for label in last)]
-    if _BACKGROUND in [things.names[label] for label in (*first, *last)] and not names_the_rest(order):
+    if _BACKGROUND in [things.names[label] for label in (*first, *last)] and not names_the_rest(order, things.names):
         turns.remove(unnamed)
         turns = [(*turn, *unnamed) if things.names[turn[0]] == _BACKGROUND else turn for turn in turns]
     return Spoken(things, tuple(turn for turn in turns if turn), not_understood(order, things.names))

@@ -188,12 +188,12 @@ def from_painting(root: Path, replay: Replay) -> Process:
     program: StrokeProgram | None = None
     if "strokes" in report:
         try:
-            program, frames = _executed(root, report["strokes"]["steps"], replay)
+            program, frames = _executed(root, report, replay)
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"painting={root}: {error}; paint it again") from error
     else:
         replay.refuse(f"{root.resolve().name} was painted without execution=strokes")
-        frames = tuple(Frame(picture=picture) for picture in _painted(root))
+        frames = tuple(Frame(picture=picture) for picture in _painted(root, report))
     return Process(
         name=printable(root.resolve().name),
         caption=printable(str(report.get("prompt") or "")),
@@ -203,23 +203,25 @@ def from_painting(root: Path, replay: Replay) -> Process:
     )
 
 
-def _executed(root: Path, steps: Sequence[int], replay: Replay) -> tuple[StrokeProgram, tuple[Frame, ...]]:
-    """The strokes of a process, and its frames, which show the canvas after `steps`.
+def _executed(root: Path, report: Mapping[str, Any], replay: Replay) -> tuple[StrokeProgram, tuple[Frame, ...]]:
+    """The strokes of a process, and its frames.
 
     Raises:
-        ValueError: if the strokes are damaged.
+        ValueError, KeyError, TypeError: if the strokes or what the report says of them is damaged.
     """
+    steps: Sequence[int] = report["strokes"]["steps"]
     path = root / "strokes.npz"
     program = StrokeProgram.from_bytes(retried(path, path.read_bytes))
     family = _family(program)
     if replay.as_stored:
-        return program, _with_notes(_painted(root), program, family, steps)
+        return program, _with_notes(_painted(root, report), program, family, steps)
     return program, replay.frames(program, family, steps)
 
 
-def _painted(root: Path) -> list[NDArray[np.uint8]]:
-    """The pictures in the folder `frames`, all of the same size."""
-    paths = sorted((root / "frames").glob("[0-9]*.png"))
+def _painted(root: Path, report: Mapping[str, Any]) -> list[NDArray[np.uint8]]:
+    """The frames of a process, all of the same size. Reports of the first versions do not list them."""
+    listed = [root / name for name in report.get("files", ()) if name.startswith("frames/")]
+    paths = sorted(listed or (root / "frames").glob("[0-9]*.png"))
     if not paths:
         raise UserError(f"painting={root}: no frames/*.png")
     pictures: list[NDArray[np.uint8]] = []

@@ -22,6 +22,8 @@ from pipelines.evaluation.process import VISIBLE, colour_difference
 from pipelines.inference.config import LONGEST_CANVAS_PX, StrokeExecution
 from renderers.painting import Image, Painting, spaced_steps, to_uint8
 from renderers.quality import psnr_db, ssim
+from renderers.studio import Config as StudioConfig
+from renderers.studio.order import refuse_order
 from renderers.thing_by_thing import by_turns, turns_in_words
 from renderers.things.colour import lab_of
 from renderers.time_line import TimeLine, arrival_agreement, upsampled
@@ -125,14 +127,27 @@ def execute(
 
 
 def refuse_unfit(execution: StrokeExecution, picture: Image, *, finished: bool) -> None:
-    """Refuse a picture that is too slender, or a finished picture that holds nothing that the order names.
+    """Refuse a picture that is too slender, or a finished picture that holds nothing that an order names.
+
+    Args:
+        execution: which strokes are to be painted.
+        picture: (H, W, 3) in [0, 1].
+        finished: whether the strokes end with the picture, so that an order is about what it holds.
 
     Raises:
         UserError: its message says what is allowed, or what the picture holds.
     """
     size = canvas_size(picture.shape[:2], execution, picture)
-    if finished and execution.order is not None:
+    if not finished:
+        return
+    if execution.order is not None:
         turns_in_words(resized(picture, *size), execution.order)
+    choice = execution.renderer
+    if isinstance(choice.config, StudioConfig):
+        try:
+            refuse_order(resized(picture, *size), choice.config, choice.assets.content)
+        except ConfigError as error:
+            raise error.under("renderer") from None
 
 
 def canvas_size(shape: Sequence[int], execution: StrokeExecution, picture: Image | None) -> tuple[int, int]:

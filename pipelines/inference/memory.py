@@ -44,6 +44,11 @@ def savings(config: "PaintConfig", *, on_gpu: bool, at_once: int) -> list[str]:
     ]
 
 
+def stroke_savings() -> list[str]:
+    """What saves memory where frames are painted in strokes and written."""
+    return ["a smaller canvas_px", "fewer shown_frames"]
+
+
 @contextmanager
 def naming_memory(config: "PaintConfig", *, on_gpu: bool, at_once: int) -> Iterator[None]:
     """Context that turns running out of memory into a `UserError`.
@@ -58,10 +63,11 @@ def naming_memory(config: "PaintConfig", *, on_gpu: bool, at_once: int) -> Itera
     except (MemoryError, RuntimeError) as error:
         if not ran_out_of_memory(error):
             raise
-        where = "on the GPU" if on_gpu else "on this machine"
-        raise UserError(
-            f"out of memory {where}; try {_listed(savings(config, on_gpu=on_gpu, at_once=at_once))}"
-        ) from error
+        # What is no network runs out of the machine's own memory, and then Python or numpy raises this.
+        of_strokes = config.strokes is not None and isinstance(error, MemoryError)
+        where = "on the GPU" if on_gpu and not of_strokes else "on this machine"
+        keys = stroke_savings() if of_strokes else savings(config, on_gpu=on_gpu, at_once=at_once)
+        raise UserError(f"out of memory {where}; try {_listed(keys)}") from error
 
 
 def _listed(keys: Sequence[str]) -> str:

@@ -44,7 +44,7 @@ def requests_of_dataset(config: "PaintConfig") -> list["PaintConfig"]:
 
 @contextmanager
 def given_pictures(config: "PaintConfig") -> Iterator[None]:
-    """Context of a run: if the run is refused, the pictures that it wrote below `out` and did not use are removed."""
+    """Context of a run: if it fails or is stopped, given pictures that it wrote below `out` in vain are removed."""
     if config.dataset is None:
         yield
         return
@@ -53,8 +53,8 @@ def given_pictures(config: "PaintConfig") -> Iterator[None]:
     written_before = frozenset() if is_new else frozenset(path.name for path in folder.glob("*"))
     try:
         yield
-    except UserError:
-        with suppress(OSError):  # the refusal is what the user should read
+    except BaseException:
+        with suppress(OSError):  # what ended the run is what the user should read
             _withdraw(config.out, written_before)
             if is_new:
                 folder.rmdir()
@@ -83,6 +83,8 @@ def _request(config: "PaintConfig", split: StoredSplit, sequence: StoredSequence
     member = frames[frame]["member"] if frame < len(frames) else None
     if member not in sequence.members:
         raise UserError(f"{where}: holds no picture of frame {frame}")
+    if sequence.key == GIVEN:
+        raise UserError(f"{where}: would be painted into {config.out / GIVEN}, the folder of the given pictures")
     path = config.out / GIVEN / f"{sequence.key}{Path(member).suffix}"
     _write(path, sequence.members[member])
     return request(image=path)

@@ -11,7 +11,7 @@ OUT/index.html          a player; needs no network
 
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +37,7 @@ from pipelines.inference.own_files import (
 )
 from pipelines.inference.smoothing import Smoothing, smooth
 from pipelines.pages.player.page import render_player
-from renderers.distance import canvas_distances
+from renderers.distance import frame_distances
 from renderers.quality import psnr_db, ssim
 from training.data.layout import frame_member
 from training.data.manifest import write_atomically
@@ -150,11 +150,11 @@ class ProcessFolder:
         return [*_frame_names(num_frames), *videos, "sheet.png", *strokes, PAGE, REPORT]
 
     def _animation(self, frames: Frames) -> bytes:
-        pictures = [PillowImage.fromarray(frame) for frame in frames]
+        pictures = map(PillowImage.fromarray, frames)
         durations = [round(1000 / self.frames_per_s)] * (len(frames) - 1) + [_LAST_FRAME_MS]
         buffer = io.BytesIO()
-        pictures[0].save(
-            buffer, "WEBP", save_all=True, append_images=pictures[1:], duration=durations, loop=0, lossless=True
+        next(pictures).save(
+            buffer, "WEBP", save_all=True, append_images=pictures, duration=durations, loop=0, lossless=True
         )
         return buffer.getvalue()
 
@@ -211,5 +211,4 @@ def adherence(frame: NDArray[np.uint8], condition: NDArray[np.float32]) -> dict[
 
 def progress(frames: NDArray[np.uint8]) -> list[float]:
     """Distance in [0, 1] of each frame from the last, measured as for any painting (`renderers.distance`)."""
-    canvases: Sequence[NDArray[np.float32]] = [frame / np.float32(255) for frame in frames]
-    return [round(float(distance), 4) for distance in canvas_distances(list(canvases), canvases[0])]
+    return [round(float(distance), 4) for distance in frame_distances(frames)]

@@ -4,17 +4,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from conf.errors import ConfigError, UserError
-from pipelines.inference.own_files import PROVENANCE, REPORT
+from pipelines.inference.own_files import PAGE, REPORT, has_overview, has_process
 from training.data.manifest import sweep_temporaries, write_atomically
 from training.data.plain import parse_object
-from training.data.retries import retried
 
 
 def check_overview(out: Path) -> None:
-    """Refuse a folder whose page was not written by `pipelines.paint`."""
-    page = out / "index.html"
-    if page.exists() and PROVENANCE.encode() not in retried(page, page.read_bytes):
-        raise ConfigError("out", out, "another folder; index.html in this one was not written by paint")
+    """Refuse a folder that holds a process of its own, or a page that is not such an overview.
+
+    Raises:
+        UserError: saying which, or that the page cannot be read.
+    """
+    if has_process(out):
+        raise ConfigError("out", out, "another folder; this one holds a single painting, whose page would be replaced")
+    if (out / PAGE).exists() and not has_overview(out):
+        raise ConfigError("out", out, f"another folder; {PAGE} in this one does not lead to several paintings")
 
 
 def write_overview(out: Path, folders: Sequence[Path]) -> None:
@@ -24,7 +28,7 @@ def write_overview(out: Path, folders: Sequence[Path]) -> None:
     try:
         reports = {folder.name: parse_object((folder / REPORT).read_bytes(), ShownReport) for folder in folders}
         sweep_temporaries(out)
-        write_atomically(out / "index.html", render_overview(reports))
+        write_atomically(out / PAGE, render_overview(reports))
     except OSError as error:
         raise UserError(f"out={out}: {error.filename or out}: {error.strerror or error}") from error
     except ValueError as error:

@@ -2,7 +2,8 @@
 
 `report.json` lists them, with their hashes and its own hash, so that damage is detected. While a process is written,
 `.painting.json`, the claim, lists them, so that the folder of a killed run is still recognised. A folder of the first
-version, whose report has no list, is recognised by its page.
+version, whose report has no list, is recognised by its page. A folder whose page leads to several processes below it
+takes no process of its own, and a process's folder no such page: each would replace the other's page.
 """
 
 import re
@@ -24,6 +25,7 @@ PROVENANCE = "A plausible process, made by a model. It is not how this picture w
 REPORT, PAGE = "report.json", "index.html"
 _CLAIM, _HASHES = ".painting.json", "sha256"
 _ALWAYS = frozenset({"process.mp4", "process.webp", "sheet.png", PAGE, REPORT})
+_LIST_OF_OVERVIEW = b'<ul id="processes">'  # on overviews of all versions; data of a page cannot hold a "<"
 _FRAME_ON_PAGE = re.compile(rb"frames/\d{2,3}\.png")
 _OWN_NAME = re.compile(r"frames/\d{2,3}\.png|process\.(mp4|webp|mkv)|sheet\.png|strokes\.npz|index\.html|report\.json")
 
@@ -38,7 +40,7 @@ class _Listing(TypedDict):
 
 
 def own_files(root: Path) -> frozenset[str]:
-    """Names, relative to the folder, of the files that a painted process wrote there.
+    """Names, relative to the folder, of the files that a painted process wrote there; its page, if it is an overview.
 
     Raises:
         UserError: if the folder holds other files and no process, or cannot be read.
@@ -47,7 +49,9 @@ def own_files(root: Path) -> frozenset[str]:
         raise ConfigError("out", root, "a folder; this is a file")
     if not root.exists() or is_free(root):
         return frozenset()
-    listings = [listing for name in (_CLAIM, REPORT) if (listing := _listing(root / name)) is not None]
+    listings = _listings(root)
+    if not listings and has_overview(root):
+        return frozenset({PAGE})
     listed = {name for listing in listings for name in listing.get("files", ())}
     if not any("files" in listing for listing in listings):
         page = _bytes(root / PAGE)
@@ -61,13 +65,26 @@ def check_writable(root: Path, names: Collection[str]) -> frozenset[str]:
     """As `own_files`, for a process that will write files of these names.
 
     Raises:
-        UserError: also if one of the names is taken by a file that no process wrote.
+        UserError: also if one of the names is taken by a file that no process wrote, or the page is an overview.
     """
     owned = own_files(root)
+    if has_overview(root):
+        raise ConfigError("out", root, f"another folder; {PAGE} in this one leads to several paintings below it")
     foreign = sorted(name for name in set(names) - owned if (root / name).exists())
     if foreign:
         raise ConfigError("out", root, f"another folder; {foreign[0]} in this one was not written by paint")
     return owned
+
+
+def has_overview(root: Path) -> bool:
+    """Whether the page in a folder leads to several processes below it."""
+    page = _bytes(root / PAGE)
+    return PROVENANCE.encode() in page and _LIST_OF_OVERVIEW in page
+
+
+def has_process(root: Path) -> bool:
+    """Whether a folder holds a process itself, complete or not, rather than in folders below it."""
+    return bool(_listings(root))
 
 
 def claim(root: Path, names: Collection[str]) -> None:
@@ -144,6 +161,11 @@ def withdraw(root: Path, names: Collection[str]) -> None:
         with suppress(OSError):  # another process may have put something into the folder
             (root / "frames").rmdir()
         release(root)
+
+
+def _listings(root: Path) -> list[_Listing]:
+    """The claim and the report of a process, as far as they are there."""
+    return [listing for name in (_CLAIM, REPORT) if (listing := _listing(root / name)) is not None]
 
 
 def _listing(path: Path) -> _Listing | None:

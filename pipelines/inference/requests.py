@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from conf.errors import UserError
 from conf.value import is_utf8
-from pipelines.inference.own_files import read_report
+from pipelines.inference.own_files import PAGE, read_report
 from pipelines.sources.picture_file import read_picture
 from pipelines.sources.stored import PICTURE_EXTENSIONS
-from training.data.manifest import stored_hash
+from training.data.manifest import is_temporary, stored_hash
+from training.data.staging import UNFINISHED
 
 if TYPE_CHECKING:
     from pipelines.inference.config import PaintConfig
@@ -42,7 +43,8 @@ def requests_of(config: "PaintConfig") -> list["PaintConfig"]:
     A folder stands for the pictures in it, in the order of their names; its subfolders and hidden files are ignored.
 
     Raises:
-        UserError: if a folder holds no picture, two pictures would share a folder, or a data set cannot be read.
+        UserError: if a folder holds no picture, two pictures would share a folder, one would have none of its own, or
+            a data set cannot be read.
     """
     if config.dataset is not None:
         from pipelines.inference.of_dataset import requests_of_dataset
@@ -53,10 +55,17 @@ def requests_of(config: "PaintConfig") -> list["PaintConfig"]:
         return [config]
     paths: dict[str, Path] = {}
     for path in (picture for path_or_folder in named for picture in _pictures_in(path_or_folder)):
+        if _is_taken(path.stem):
+            raise UserError(f"image: {path}: its name gives no folder of its own in {config.out}; rename it")
         if path.stem in paths:
             raise UserError(f"image: {paths[path.stem]} and {path} would both be painted into {config.out / path.stem}")
         paths[path.stem] = path
     return [dataclasses.replace(config, image=path, pictures=(), out=config.out / stem) for stem, path in paths.items()]
+
+
+def _is_taken(name: str) -> bool:
+    """Whether a name in `out` leads elsewhere, or is that of a file that is written there, if only for a while."""
+    return name in (".", "..", UNFINISHED) or name.lower() == PAGE or is_temporary(Path(name))  # disks may ignore case
 
 
 def _pictures_in(path: Path) -> list[Path]:
@@ -96,10 +105,20 @@ def readable(config: "PaintConfig", requests: Sequence["PaintConfig"]) -> tuple[
     ]
     reasons = list(refused.values())
     if not readable_requests or not named.isdisjoint(refused):
-        more = f"; and {len(reasons) - _MOST_LISTED} more" if len(reasons) > _MOST_LISTED else ""
-        count = f"{len(reasons)} pictures: " if len(reasons) > 1 else ""
-        raise UserError(count + "; ".join(reasons[:_MOST_LISTED]) + more)
+        raise UserError(in_one_line(reasons, "pictures"))
     return readable_requests, reasons
+
+
+def in_one_line(reasons: Sequence[str], kind: str) -> str:
+    """What is wrong with several pictures or captions: how many, the first five reasons, and how many more there are.
+
+    Args:
+        reasons: one for each of them.
+        kind: what they are, in the plural.
+    """
+    more = f"; and {len(reasons) - _MOST_LISTED} more" if len(reasons) > _MOST_LISTED else ""
+    count = f"{len(reasons)} {kind}: " if len(reasons) > 1 else ""
+    return count + "; ".join(reasons[:_MOST_LISTED]) + more
 
 
 def request_hash(request: "PaintConfig", card: Mapping[str, Any]) -> str:

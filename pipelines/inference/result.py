@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,7 @@ from conf.errors import ConfigError, UserError
 from conf.printable import without_secrets
 from pipelines.inference.config import PaintConfig
 from pipelines.inference.own_files import PROVENANCE
-from pipelines.sources.framing import Framing
+from pipelines.sources.framing import WHITE, Framing
 from pipelines.sources.picture_file import read_picture
 from renderers.painting import Image, to_uint8
 from training.data.manifest import stored_hash
@@ -62,6 +63,7 @@ def write_result(
     from pipelines.inference.output_folder import adherence, progress
 
     first = _first_written_frame(config)
+    executed = None if config.strokes is None else _executed(config, framing, frames[first:])
     visible = _unpadded(config, framing)
     frames, pictures = frames[:, *visible], {frame: picture[visible] for frame, picture in pictures.items()}
     conditions = [
@@ -99,14 +101,15 @@ def write_result(
         "request": request,
         "code_version": version("process-painter"),
     }
-    executed = None if config.strokes is None else _executed(config, framing, frames[first:])
     given_pictures = {frame: to_uint8(picture) for frame, picture in pictures.items()}
     try:
-        if executed is None:
+        if config.strokes is None or executed is None:
             output_folder(config).write(frames[first:], report, given_pictures)
         else:
-            changed = {"first_frame": 0, "num_frames": len(executed.frames), "size_px": executed.facts["size_px"]}
-            report |= {**changed, "progress": progress(executed.frames), "strokes": executed.facts}
+            painters = {key: report[key] for key in ("num_frames", "first_frame", "size_px")}
+            written = {"num_frames": len(executed.frames), "first_frame": 0, "size_px": executed.facts["size_px"]}
+            strokes = {"recipe": config.strokes.renderer.recipe(), **executed.facts}
+            report |= {**written, "progress": progress(executed.frames), "painter_frames": painters, "strokes": strokes}
             output_folder(config).write(executed.frames, report, strokes=executed.painting.program.to_bytes())
     except OSError as error:
         raise UserError(f"out={config.out}: {error.filename or config.out}: {error.strerror or error}") from error
@@ -141,14 +144,19 @@ def _cuts(config: PaintConfig, framing: Framing) -> list[str]:
 
 def _unpadded(config: PaintConfig, framing: Framing) -> tuple[slice, slice]:
     """Rows and columns of a frame that show the given pictures; all if the pictures' shapes differ or none is given."""
-    insides = [framing.inside(*read_picture(file.path).shape[:2]) for file in config.pinned.values()]
+    insides = [_inside(file.path, framing) for file in config.pinned.values()]
     if not insides or any(inside != insides[0] for inside in insides):
         return slice(None), slice(None)
     return insides[0]
 
 
+def _inside(picture: Path, framing: Framing) -> tuple[slice, slice]:
+    """Rows and columns of a frame that show a picture."""
+    return framing.inside(*read_picture(picture).shape[:2])
+
+
 def _executed(config: PaintConfig, framing: Framing, frames: NDArray[np.uint8]) -> "Executed":
-    """Paint the process again in strokes."""
+    """Paint whole frames (T, H, W, 3) of the painter again in strokes: the part of them that shows the picture."""
     from pipelines.inference.execution import execute
     from pipelines.kernels import compile_kernels
     from pipelines.synthesis.run_config import ClusterConfig
@@ -156,8 +164,10 @@ def _executed(config: PaintConfig, framing: Framing, frames: NDArray[np.uint8]) 
     assert config.strokes is not None
     compile_kernels({config.strokes.renderer.family}, ClusterConfig(kind="inline"))
     picture = _picture_in_strokes(config, framing)
+    # Pictures of other shapes, given for other frames, lie differently in theirs.
+    place = _unpadded(config, framing) if config.image is None else _inside(config.image, framing)
     try:
-        return execute(config.strokes, frames, picture, config.seed, begun=config.task == "complete")
+        return execute(config.strokes, frames[:, *place], picture, config.seed, begun=config.task == "complete")
     except ConfigError as error:
         raise CannotFollow(f"{error}, in {config.image or config.prompt}") from None
 
@@ -204,7 +214,12 @@ def _picture_in_strokes(config: PaintConfig, framing: Framing) -> Image | None:
     """The part of the given picture that the painter sees, at its own size; None without a picture or strokes."""
     if config.image is None or config.strokes is None:
         return None
-    return framing.seen(read_picture(config.image, config.strokes.renderer.ground))
+    return framing.seen(given_picture(config, config.image))
+
+
+def given_picture(config: PaintConfig, path: Path) -> Image:
+    """A given picture, (H, W, 3); where it is transparent, the ground that strokes are painted on shows, or white."""
+    return read_picture(path, WHITE if config.strokes is None else config.strokes.renderer.ground)
 
 
 def _first_written_frame(config: PaintConfig) -> int:

@@ -1,7 +1,7 @@
 """In-between pictures for a video that runs smoothly. They were not painted, so only the video has them."""
 
-from collections.abc import Iterator
-from itertools import pairwise
+from collections.abc import Iterable, Iterator
+from itertools import pairwise, repeat
 from math import ceil
 from typing import Literal
 
@@ -19,8 +19,8 @@ Frame = NDArray[np.uint8]
 Flow = NDArray[np.float32]
 
 
-def smooth(frames: NDArray[np.uint8], frames_per_s: float, smoothing: Smoothing) -> tuple[NDArray[np.uint8], float]:
-    """Frames for a video of the same length, at 24 or more a second.
+def smooth(frames: NDArray[np.uint8], frames_per_s: float, smoothing: Smoothing) -> tuple[Iterable[Frame], float]:
+    """Frames for a video of the same length, at 24 or more a second; those in between are made one by one.
 
     Args:
         frames: (T, H, W, 3).
@@ -29,19 +29,22 @@ def smooth(frames: NDArray[np.uint8], frames_per_s: float, smoothing: Smoothing)
             Kroeger et al. 2016).
 
     Returns:
-        (V, H, W, 3) all the frames and those in between, the last one repeated; and their frame rate. Without
+        All the frames and those in between, (H, W, 3) each, the last one repeated; and their frame rate. Without
         smoothing, the frames and the rate as given.
     """
     factor = ceil(_SMOOTH_PER_S / frames_per_s)
     if smoothing == "none" or factor == 1:
         return frames, frames_per_s
+    return _smoothed(frames, factor, smoothing), frames_per_s * factor
+
+
+def _smoothed(frames: NDArray[np.uint8], factor: int, smoothing: Smoothing) -> Iterator[Frame]:
     inner = _flowing if smoothing == "flow" and min(frames.shape[1:3]) >= _LEAST_PX else _dissolving
     shares = np.arange(1, factor) / factor
-    smoothed: list[Frame] = []
     for left, right in pairwise(frames):
-        smoothed += [left, *inner(left, right, shares)]
-    last_frame = [frames[-1]] * (_LAST_FRAME_TIMES * (factor - 1) + 1)  # the writer of the video repeats it too
-    return np.stack([*smoothed, *last_frame]), frames_per_s * factor
+        yield left
+        yield from inner(left, right, shares)
+    yield from repeat(frames[-1], _LAST_FRAME_TIMES * (factor - 1) + 1)  # the writer of the video repeats it too
 
 
 def _dissolving(left: Frame, right: Frame, shares: NDArray[np.float64]) -> Iterator[Frame]:

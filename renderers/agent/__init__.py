@@ -25,6 +25,8 @@ __all__ = ["RENDERER", "Actor", "Config"]
 Actor = Callable[[Floats, Floats, float], Floats]
 """Canvases and pictures (B, 3, W, W) BGR in [0, 1], and the share of the steps that are done: (B, 5, 13) strokes."""
 
+_CELL_PX, _TRIAL_PX = 8, 64
+
 _TOP, _LEFT, _SIDE = NUM_COLUMNS, NUM_COLUMNS + 1, NUM_COLUMNS + 2
 """Columns after a stroke's 13 numbers: the square that they are relative to, in shares of the canvas."""
 
@@ -90,13 +92,18 @@ class AgentRenderer(Renderer):
         return {"actor": AssetFile(key="actor", path=config.actor, kind="actor")}
 
     def check_assets(self, config: Config, assets: Assets) -> None:
-        """Load the weights that a configuration names, and try them on a blank canvas.
+        """Load the weights that a configuration names, and try them on a small canvas and a picture of two halves.
 
         Raises:
             ConfigError: if they are not usable; it names the key.
         """
-        blank = _cut(_blank(config.canvas, config.width_px), 1)
-        assets["actor"].load()(blank, blank, 0.0)
+        # Actors of stage=agent draw strokes for every cell, which takes minutes on a large canvas, and refuse at once a
+        # width that is no multiple of their cells.
+        width_px = config.width_px if config.width_px % _CELL_PX else min(config.width_px, _TRIAL_PX)
+        canvas = _blank(config.canvas, width_px)
+        picture = canvas.copy()
+        picture[:, width_px // 2 :] = 1 - picture[:, width_px // 2 :]
+        assets["actor"].load()(_cut(canvas, 1), _cut(picture, 1), 0.0)
 
     def _distances(self, program: StrokeProgram) -> NDArray[np.float64]:
         count = len(program.strokes)

@@ -49,7 +49,7 @@ def sources_hash(renderers: Path = Path(__file__).parents[1]) -> str:
     Numba checks only the file that defines a kernel; a cached kernel would keep old parts of other files inlined.
     """
     code: dict[Path, str] = {}
-    waiting = [path for path in sorted(renderers.rglob("*.py")) if _THIS_MODULE in path.read_text(encoding="utf-8")]
+    waiting = _files_with_kernels(renderers)
     while waiting:
         path = waiting.pop()
         if path not in code:
@@ -62,6 +62,16 @@ def sources_hash(renderers: Path = Path(__file__).parents[1]) -> str:
     return digest.hexdigest()[:16]
 
 
+def files_hash(renderers: Path = Path(__file__).parents[1]) -> str:
+    """Hash of where the modules with kernels lie and when they were written: numba compiles anew where these differ."""
+    files = [(str(path), path.stat().st_mtime_ns) for path in _files_with_kernels(renderers)]
+    return hashlib.sha256(repr(files).encode()).hexdigest()[:16]
+
+
+def _files_with_kernels(renderers: Path) -> list[Path]:
+    return [path for path in sorted(renderers.rglob("*.py")) if _THIS_MODULE in path.read_text(encoding="utf-8")]
+
+
 _SOURCES_HASH = sources_hash()
 
 CACHE_FOLDER = Path(os.environ.get("NUMBA_CACHE_DIR") or cache_home() / f"kernels-{_SOURCES_HASH}")
@@ -69,8 +79,8 @@ CACHE_FOLDER = Path(os.environ.get("NUMBA_CACHE_DIR") or cache_home() / f"kernel
 
 
 def compiled_marker(family: str, cpu: str) -> Path:
-    """The file that marks the present kernels of a family of renderers as compiled for a processor."""
-    return CACHE_FOLDER / f"compiled-{family}-{cpu}-{_SOURCES_HASH}"
+    """The file that marks the present kernels of a family of renderers, in this place, as compiled for a processor."""
+    return CACHE_FOLDER / f"compiled-{family}-{cpu}-{_SOURCES_HASH}-{files_hash()}"
 
 
 def kernel(function: _Function) -> _Function:

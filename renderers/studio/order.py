@@ -3,9 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from renderers.painting import NOTHING_KNOWN, Assets, Image
 from renderers.region.order import named
 from renderers.studio.config import StudioConfig
-from renderers.things import Things
+from renderers.things import Things, find_things
 from renderers.things.spoken_order import is_spoken, spoken_order
 
 _FEWEST = 8
@@ -32,6 +33,22 @@ def objects_in_order(things: Things, config: StudioConfig, rng: np.random.Genera
         first, last = spoken_order(order, things.names)
         return (*first, *(label for label in salient if label not in (*first, *last)), *last)
     return salient
+
+
+def refuse_order(image: Image, config: StudioConfig, assets: Assets) -> None:
+    """Refuse what `objects_in_order` would refuse while an image is painted of which nothing is known.
+
+    Args:
+        image: (H, W, 3) in [0, 1].
+        config: its `order`, and how objects are found.
+        assets: the networks that find them.
+
+    Raises:
+        ConfigError: as `find_things` and `objects_in_order`.
+    """
+    if config.order == "user" or is_spoken(config.order):
+        rng = np.random.Generator(np.random.PCG64(0))  # it does not change what objects there are
+        objects_in_order(find_things(image, NOTHING_KNOWN, config.things, rng, assets), config, rng)
 
 
 def strokes_of_objects(things: Things, count: int) -> NDArray[np.int64]:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import benchmarks
-from benchmarks.command_line import folder_of_pictures, from_0, from_1, pictures_in, run_benchmark
+from benchmarks.command_line import from_0, from_1, pictures_in, run_benchmark
 from conf.errors import UserError
 
 _LINE = re.compile(r"python -m (benchmarks\.\w+)((?:\\\n|[^\n#])*)")
@@ -39,11 +39,8 @@ def _command_lines() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("module", "arguments"), _command_lines())
 def test_the_command_lines_of_a_benchmark_are_understood(
-    module: str, arguments: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    module: str, arguments: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "DIR").mkdir()
-    (tmp_path / "DIR" / "picture.png").touch()
     for name in ("parse_args", "parse_intermixed_args"):
         parse: Any = getattr(argparse.ArgumentParser, name)
 
@@ -122,9 +119,8 @@ def test_counts_are_whole_numbers_from_1(text: str) -> None:
 
 def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
     for folder, why in ((tmp_path / "absent", "no such folder"), (tmp_path, "holds no pictures")):
-        with pytest.raises(argparse.ArgumentTypeError, match=why):
-            folder_of_pictures(str(folder))
+        with pytest.raises(UserError, match=why):
+            pictures_in(folder)
     (tmp_path / "b.PNG").touch()
     (tmp_path / "a.jpg").touch()
-    assert folder_of_pictures(str(tmp_path)) == tmp_path
     assert [file.name for file in pictures_in(tmp_path)] == ["a.jpg", "b.PNG"]

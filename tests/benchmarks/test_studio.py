@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import studio
+from benchmarks.command_line import run_benchmark
 from pipelines.evaluation.controls import CONTROLS
 from pipelines.evaluation.distance import DISTANCE_METRICS
 from tests.pipelines.artists.ingest_runs import save, sheet_of, stages
@@ -23,7 +24,10 @@ def real(tmp_path: Path) -> Path:
 def run(monkeypatch: pytest.MonkeyPatch, *overrides: object) -> int:
     """Run the benchmark; returns its exit code."""
     monkeypatch.setattr(sys, "argv", ["studio", *map(str, overrides)])
-    return studio.main()
+    with pytest.raises(SystemExit) as ended:
+        run_benchmark(studio.main)
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
 
 
 def test_every_renderer_gets_a_gap_by_every_metric_and_short_sequences_are_left_out(

@@ -1,8 +1,10 @@
 """Compiled kernels are kept as long as no code that they are made of changes."""
 
+import os
+import shutil
 from pathlib import Path
 
-from renderers.raster.jit import sources_hash
+from renderers.raster.jit import files_hash, sources_hash
 
 KERNEL = """from renderers.raster.jit import kernel
 from renderers.width import WIDTH
@@ -44,3 +46,17 @@ def test_docstrings_comments_and_other_modules_keep_the_cache(tmp_path: Path) ->
     before = project(tmp_path)
     assert project(tmp_path, width='"""How wide."""\n\nWIDTH = 3  # px') == before
     assert project(tmp_path, words="def words():\n    return 2") == before
+
+
+def test_another_copy_of_the_code_is_compiled_anew_as_numba_compiles_it(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    same_code = project(tmp_path / "one")
+    shutil.copytree(tmp_path / "one", tmp_path / "other", dirs_exist_ok=True)
+    one, other = tmp_path / "one" / "renderers", tmp_path / "other" / "renderers"
+    assert sources_hash(other) == same_code and files_hash(other) != files_hash(one)
+    before = files_hash(one)
+    os.utime(one / "words.py", (1, 1))
+    assert files_hash(one) == before
+    os.utime(one / "wide.py", (1, 1))
+    assert files_hash(one) != before

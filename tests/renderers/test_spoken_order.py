@@ -2,16 +2,22 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from conf.errors import ConfigError
 from renderers.painting import Knowledge
 from renderers.region import RENDERER as REGION
 from renderers.region import Config as RegionConfig
 from renderers.studio import Config as StudioConfig
-from renderers.things.spoken_order import not_understood, spoken_order
+from renderers.things.spoken_order import check_spoken, not_understood, spoken_order
 from tests.renderers.pictures import landscape
 
 NAMES = ("the sky", "the red house", "the lake", "the tree")
+VOCABULARY = (
+    *NAMES, "house", "the table", "the rest", "all", "other", "first", "second", "last", "finally", "then", "and",
+    "but", "before", "after", ",", ";",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -32,10 +38,122 @@ NAMES = ("the sky", "the red house", "the lake", "the tree")
         ("the tree before the lake, the sky", (3, 2, 0), ()),
         ("before the lake, the tree", (3, 2), ()),
         ("before the lake the tree", (3, 2), ()),
+        ("sky first, then the house; the tree last", (0, 1), (3,)),
+        ("first the sky, then everything else, the house last", (0,), (1,)),
+        ("the sky and the lake before the house", (0, 2, 1), ()),
+        ("the sky, the lake and the house first, then the tree", (0, 2, 1, 3), ()),
+        ("the sky, the lake, and the house last", (0, 2), (1,)),
+        ("the sky and the house last", (), (0, 1)),
+        ("finally the sky and the house", (), (0, 1)),
+        ("the sky, after that the house", (0, 1), ()),
+        ("the sky, secondly the house, thirdly the tree", (0, 1, 3), ()),
+        ("after the sky, first the house, then the tree", (0, 1, 3), ()),
+        ("all, then the sky", (), (0,)),
+        ("the sky after all others", (), (0,)),
+        ("the sky before everything else", (0,), ()),
     ],
 )
 def test_things_come_as_they_are_named(text: str, first: tuple[int, ...], last: tuple[int, ...]) -> None:
     assert spoken_order(text, NAMES) == (first, last)
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "last"),
+    [
+        ("first of all the sky", (0,), ()),
+        ("first of all, the sky, then the lake", (0, 2), ()),
+        ("last of all the sky, first of all the lake", (2,), (0,)),
+        ("all of the sky, then the lake", (0, 2), ()),
+        ("all the trees, then every house", (3, 1), ()),
+        ("the rest last, the sky first", (0,), ()),
+        ("the rest last and the sky first", (0,), ()),
+        ("the sky first, all of the rest last", (0,), ()),
+        ("all the others last, the sky first", (0,), ()),
+        ("the sky last, the rest first", (), (0,)),
+        ("the sky second, the rest first", (), (0,)),
+        ("the sky first and the lake last", (0,), (2,)),
+        ("the sky last and the lake first", (2,), (0,)),
+        ("THE SKY LAST AND THE HOUSES FIRST", (1,), (0,)),
+        ("the sky last & the lake first", (2,), (0,)),
+        ("the sky, the house and finally the lake", (0, 1), (2,)),
+        ("the tree after the lake and the house last", (2, 3), (1,)),
+        ("the sky second, the lake first", (2, 0), ()),
+        ("the tree third, the sky first, the house second", (0, 1, 3), ()),
+        ("the house 2nd, the sky 1st, then the lake", (0, 1, 2), ()),
+        ("second the house; first the sky", (0, 1), ()),
+        ("the sky, but the lake first", (2, 0), ()),
+        ("the sky, the house, but the tree last", (0, 1), (3,)),
+        ("the sky next, the lake first", (2, 0), ()),
+        ("finally, the sky", (), (0,)),
+        ("the lake; lastly, the sky", (2,), (0,)),
+        ("finally the sky, then the house", (), (0, 1)),
+        ("the sky, last; the house", (1,), (0,)),
+        ("the sky, after the house", (1, 0), ()),
+        ("the sky last, after the house", (1,), (0,)),
+        ("the house once the sky is done", (0, 1), ()),
+        ("the house after the sky and before the tree", (0, 1, 3), ()),
+        ("the house and the tree after the sky and the lake", (0, 2, 1, 3), ()),
+        ("before the lake and the sky the tree", (3, 2, 0), ()),
+        ("the tree after the lake, the lake after the sky", (0, 2, 3), ()),
+        ("start with the sky, end with the house", (0,), (1,)),
+        ("leave the sky for last, please, and paint the lake", (2,), (0,)),
+    ],
+)
+def test_words_belong_to_what_is_nearest(text: str, first: tuple[int, ...], last: tuple[int, ...]) -> None:
+    assert spoken_order(text, NAMES) == (first, last)
+
+
+def test_the_others_are_those_that_are_not_called_by_their_whole_name() -> None:
+    houses = ("the red house", "the blue house", "the sky")
+    assert spoken_order("the red house first, the other houses last", houses) == ((0,), (1,))
+    assert spoken_order("the house first, the red house last", houses) == ((1,), (0,))
+
+
+@pytest.mark.parametrize(
+    ("text", "allowed"),
+    [
+        ("the sky last, then the house", "nothing that comes after what is last"),
+        ("the sky, then the house first", "without 'then'"),
+        ("the sky last and the house", "one place for each thing"),
+        ("the sky second last", "one place for each thing"),
+        ("the sky first and last", "one place for each thing"),
+        ("the sky first, the sky last", "do not contradict"),
+        ("the sky before the lake, the lake before the sky", "do not contradict"),
+        ("the sky first, after the lake", "do not contradict"),
+        ("the sky second", "without gaps"),
+        ("the sky first, the lake third", "without gaps"),
+        ("the lake, the tree third, the sky second", "in the order of the text"),
+        ("the sky, after the lake, the tree", "'A after B, then C'"),
+        ("everything but the sky", "without 'but'"),
+        ("the sky, before that the lake", "without 'before that'"),
+        ("the sky or the lake first", "without 'or'"),
+        ("the sky until the lake", "without 'until'"),
+    ],
+)
+def test_what_is_not_clear_is_refused_in_one_line(text: str, allowed: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        spoken_order(text, NAMES)
+    assert allowed in str(refused.value) and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["the sky last, then the house", "the sky second last", "the sky second", "all but it"]
+)
+def test_what_is_not_clear_of_any_picture_is_refused_with_the_configuration(text: str) -> None:
+    for config in (RegionConfig, StudioConfig):
+        with pytest.raises(ConfigError, match=f"order={text}"):
+            config(order=text)
+
+
+@given(text=st.lists(st.sampled_from(VOCABULARY), min_size=1, max_size=9).map(" ".join))
+def test_any_words_are_understood_or_refused(text: str) -> None:
+    try:
+        first, last = spoken_order(text, NAMES)
+    except ConfigError:
+        return
+    check_spoken(text)
+    assert len({*first, *last}) == len(first) + len(last) and {*first, *last} <= set(range(len(NAMES)))
+    not_understood(text, NAMES)
 
 
 def test_whole_names_come_before_short_ones_and_places_have_none() -> None:
@@ -48,7 +166,14 @@ def test_whole_names_come_before_short_ones_and_places_have_none() -> None:
             spoken_order(text, houses)
 
 
-@pytest.mark.parametrize("text", ["not the sky", "the sky is not first", "don't begin with the sky"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "not the sky", "the sky is not first", "don't begin with the sky", "don’t begin with the sky",
+        "never the sky, then the lake", "no sky, the lake first", "the lake first, without the sky",
+        "everything except the sky", "NOTHING but the sky", "the lake instead of the sky",
+    ],
+)  # fmt: skip
 def test_what_should_not_be_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="without 'not'"):
         spoken_order(text, NAMES)
@@ -62,6 +187,17 @@ def test_clauses_that_name_what_is_not_there_are_told_apart() -> None:
         "the table first", "the red cup",
     )  # fmt: skip
     assert not_understood("first the sky, then everything else, the house last", NAMES) == ()
+    for text, missing in (
+        ("the table and the sky", ("the table",)),
+        ("the sky & the table", ("the table",)),
+        ("table and sky", ("table",)),
+        ("the sky after the table", ("the table",)),
+        ("the table the sky", ("the table",)),
+        ("the sky first and the red cup last", ("the red cup last",)),
+        ("please paint the dark sky carefully, the other things next", ()),
+        ("first of all, the tree; all of the rest last", ()),
+    ):
+        assert not_understood(text, NAMES) == missing, text
 
 
 def test_words_that_name_nothing_say_what_there_is() -> None:

@@ -66,6 +66,13 @@ def test_what_is_not_named_belongs_to_the_background_where_that_is_named() -> No
 def test_what_is_asked_for_and_not_there_is_told() -> None:
     picture, _ = disc_on_a_field()
     assert turns_in_words(picture, "the elephant first, then the subject").not_there == ("the elephant first",)
+    assert turns_in_words(picture, "the elephant and the subject").not_there == ("the elephant",)
+
+
+def test_all_of_a_thing_is_not_the_rest() -> None:
+    picture, _ = disc_on_a_field()
+    spoken = turns_in_words(picture, "first of all the subject, then all of the background")
+    assert [turn[0] for turn in spoken.names] == ["the subject", "the background"]
 
 
 def test_words_that_name_nothing_are_refused_with_the_names_that_there_are() -> None:

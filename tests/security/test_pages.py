@@ -36,7 +36,7 @@ def player(text: str, _: Path) -> bytes:
 
 
 def overview(text: str, _: Path) -> bytes:
-    return render_overview({text: {"note": text, "conditions": [{"frame": 0, "psnr_db": 1.0}]}})
+    return render_overview({text: {"conditions": [{"frame": 0, "psnr_db": 1.0}]}})
 
 
 def evaluation(text: str, _: Path) -> bytes:

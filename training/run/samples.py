@@ -1,7 +1,9 @@
 """Sample sequences as files: a contact sheet with one row per prompt, and a video of all of them side by side."""
 
 import io
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -47,31 +49,39 @@ def side_by_side(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return sheet[::factor, ::factor]
 
 
-def mp4(frames: NDArray[np.uint8], *, frames_per_s: float = _FRAMES_PER_S, lossless: bool = False) -> bytes:
-    """A video of (T, H, W, 3) frames; the finished one is shown longer.
+def mp4(frames: Iterable[NDArray[np.uint8]], *, frames_per_s: float = _FRAMES_PER_S, lossless: bool = False) -> bytes:
+    """A video of at least one (H, W, 3) frame; the finished one is shown longer.
 
     H.264 as players show it, with even sides, 4:2:0 and the colours of BT.709, which the file names; or lossless, H.264
     of RGB in Matroska.
     """
     import av
 
-    if not lossless:
-        frames = frames[:, : frames.shape[1] // 2 * 2, : frames.shape[2] // 2 * 2]
+    frames = iter(frames)
+    first = next(frames)
+    height, width = (side if lossless else side // 2 * 2 for side in first.shape[:2])
     codec, quality, kind = ("libx264rgb", "0", "matroska") if lossless else ("libx264", "12", "mp4")
     buffer = io.BytesIO()
     # Without the option, a Matroska file contains a random id.
     with av.open(buffer, "w", format=kind, options={"fflags": "bitexact"}) as container:
         rate = Fraction(frames_per_s).limit_denominator(1000)
         stream = cast("av.VideoStream", container.add_stream(codec, rate=rate, options={"crf": quality}))
-        stream.height, stream.width = frames.shape[1:3]
+        stream.height, stream.width = height, width
         stream.pix_fmt = "rgb24" if lossless else "yuv420p"
         if not lossless:
             _name_colours(stream)
-        for frame in [*frames, *[frames[-1]] * (_FINISHED_REPEATS - 1)]:
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+        for frame in _held(chain([first], frames), _FINISHED_REPEATS):
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:height, :width]), format="rgb24")
             container.mux(stream.encode(picture if lossless else _in_bt709(picture)))
         container.mux(stream.encode())
     return buffer.getvalue()
+
+
+def _held(frames: Iterable[NDArray[np.uint8]], times: int) -> Iterator[NDArray[np.uint8]]:
+    """All frames, the last one so many times."""
+    for frame in frames:
+        yield frame
+    yield from repeat(frame, times - 1)
 
 
 def _name_colours(stream: "av.VideoStream") -> None:

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from importlib.resources import files
-from typing import Any
+from typing import Any, NotRequired
 from urllib.parse import quote
 
 from typing_extensions import TypedDict
 
+from pipelines.inference.own_files import PROVENANCE
 from pipelines.pages.html import fill_page
 from training.data.plain import OPEN, Number, Whole
 
@@ -20,27 +21,33 @@ class _Condition(TypedDict):
     psnr_db: Number
 
 
+class _Strokes(TypedDict):
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+
+    psnr_db: Number
+
+
 class ShownReport(TypedDict):
     """The fields of a `report.json` that are shown."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
 
-    note: str
     conditions: list[_Condition]
+    strokes: NotRequired[_Strokes]
 
 
 def render_overview(reports: Mapping[str, Mapping[str, Any]]) -> bytes:
     """The page as UTF-8.
 
     Args:
-        reports: name of a folder -> its report; at least one.
+        reports: name of a folder -> its report.
     """
     processes = [
         {
             "name": name,
             "page": f"{quote(name)}/index.html",
             "sheet": f"{quote(name)}/sheet.png",
-            "kept": ", ".join(f"frame {each['frame']}: {each['psnr_db']:.2f} dB" for each in report["conditions"]),
+            "kept": ", ".join(_measures(report)),
         }
         for name, report in reports.items()
     ]
@@ -49,8 +56,16 @@ def render_overview(reports: Mapping[str, Mapping[str, Any]]) -> bytes:
         style=_part("page.css"),
         script=_part("page.js"),
         images="'self'",
-        data={"processes": processes, "note": next(iter(reports.values()))["note"]},
+        data={"processes": processes, "note": PROVENANCE},
     )
+
+
+def _measures(report: Mapping[str, Any]) -> list[str]:
+    """What was measured. In strokes, the frames on the sheet are the strokes', and the conditions the painter's."""
+    strokes, measures, owner = report.get("strokes"), list[str](), ""
+    if strokes is not None:
+        owner, measures = "painter's ", [f"strokes: {strokes['psnr_db']:.2f} dB"]
+    return measures + [f"{owner}frame {each['frame']}: {each['psnr_db']:.2f} dB" for each in report["conditions"]]
 
 
 def _part(name: str) -> str:

@@ -120,6 +120,17 @@ def test_what_a_painter_painted_in_strokes_has_strokes(in_strokes: dict[str, Pat
         np.testing.assert_array_equal(one.picture, other.picture)
 
 
+@pytest.mark.parametrize("size", [16, 64])
+def test_a_picture_that_somebody_put_beside_the_frames_is_none(in_strokes: dict[str, Path], size: int) -> None:
+    frames = in_strokes["bezier"] / "frames"
+    num_frames = len(from_painting(in_strokes["bezier"], _AS_STORED).frames)
+    Image.new("RGB", (size, size)).save(frames / "01b.png")
+    try:
+        assert len(from_painting(in_strokes["bezier"], _AS_STORED).frames) == num_frames
+    finally:
+        (frames / "01b.png").unlink()
+
+
 def test_a_drawing_in_svg_lies_on_the_picture_that_was_begun(in_strokes: dict[str, Path], tmp_path: Path) -> None:
     assert export(f"painting={in_strokes['bezier']}", f"out={tmp_path / 'a.svg'}") == 0
     text = (tmp_path / "a.svg").read_text(encoding="utf-8")

@@ -9,10 +9,13 @@ import pytest
 from PIL import Image
 
 from conf.command import command
+from conf.compose import compose
 from conf.errors import ConfigError
 from pipelines.inference.config import paint_config
+from pipelines.inference.result import given_picture
 from pipelines.inference.sizes import framing_for
 from pipelines.paint import run
+from pipelines.synthesis.renderer_choice import single_renderer
 from renderers import renderer
 from renderers.painting import StrokeProgram, to_uint8
 from renderers.studio.phases import PHASES
@@ -124,6 +127,8 @@ def test_an_unfinished_picture_is_what_the_strokes_begin_on(
         (("execution=strokes", "order=true"), "words such as"),
         (("execution=strokes", "order='not the sky'"), "order=not the sky: not allowed; allowed: words that say"),
         (("execution=strokes", "renderer=studio", "renderer.order='not the sky'"), "renderer.order=not the sky"),
+        (("execution=strokes", "order='never the sky'"), "order=never the sky: not allowed"),
+        (("execution=strokes", "order='the sky last, then the sea'"), "nothing that comes after what is last"),
         (("execution=strokes", "canvas_px=9000"), "64 to 2048"),
     ],
 )
@@ -179,14 +184,22 @@ def test_a_picture_that_is_too_slender_for_strokes_is_refused_before_anything_is
     assert "strip.png" in line and "32 times" in line and not out.exists()
 
 
-def test_keys_of_the_studio_that_do_not_suit_a_picture_are_named_with_it(
-    painter: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.parametrize(
+    ("order", "message"),
+    [
+        (("renderer.order='the elephant first'",), "renderer.order=the elephant first"),
+        (("renderer.order=user", "renderer.user_order=[200]"), "renderer.user_order=200"),
+    ],
+)
+def test_an_order_of_the_studio_that_does_not_suit_a_picture_is_refused_before_anything_is_painted(
+    painter: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch, order: tuple[str, ...], message: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("pipelines.paint._painted", None)
     overrides = ("task=reconstruct", f"image={picture}", "execution=strokes", "fit=stretch", f"out={tmp_path / 'out'}")
-    studio = ("renderer=studio", "renderer.num_strokes=60", "renderer.order='the elephant first'")
-    assert paint(painter, *overrides, *studio) == 2
+    assert paint(painter, *overrides, "renderer=studio", "renderer.num_strokes=60", *order) == 2
     *_, line = capsys.readouterr().err.strip().splitlines()
-    assert line.startswith("error: renderer.order=the elephant first") and "wide.png" in line
+    assert line.startswith(f"error: {message}") and "wide.png" in line
 
 
 def test_the_studio_goes_on_from_an_unfinished_picture(painter: Path, picture: Path, tmp_path: Path) -> None:
@@ -246,3 +259,50 @@ def test_a_padded_picture_comes_back_in_its_own_shape(painter: Path, picture: Pa
     assert paint(painter, "task=reconstruct", f"image={picture}", "fit=pad", f"out={tmp_path}") == 0
     assert {frame.shape[:2] for frame in frames(tmp_path)} == {(43, 64)}
     assert report(tmp_path)["size_px"] == [43, 64]
+
+
+def test_a_picture_of_another_shape_for_another_frame_moves_nothing(
+    painter: Path, picture: Path, tmp_path: Path
+) -> None:
+    """The borders that fit=pad leaves beside a picture are never painted into it."""
+    Image.new("RGB", (80, 80), (30, 60, 40)).save(tmp_path / "square.png")
+    dark = tmp_path / "dark.png"
+    Image.new("RGB", (160, 80), (30, 60, 40)).save(dark)
+    beside = f"conditions={{1: {tmp_path / 'square.png'}}}"
+    overrides = ("task=reconstruct", f"image={dark}", "execution=strokes", "fit=pad", "size=64", "num_frames=4")
+    assert paint(painter, *overrides, beside, "keep=true", f"out={tmp_path / 'out'}") == 0
+    executed = report(tmp_path / "out")
+    assert executed["painter_frames"]["size_px"] == [64, 64]  # all that was painted; pictures lie differently in it
+    assert executed["size_px"] == [80, 160]
+    shown = [frame[:, :, 0] for frame in frames(tmp_path / "out")]
+    assert all((frame[[0, -1]] <= frame[30:50].max() + 8).all() for frame in shown[1:])
+
+
+def test_painter_and_strokes_see_the_same_ground_below_a_transparent_picture(painter: Path, tmp_path: Path) -> None:
+    whole = np.dstack([to_uint8(landscape(64, 64)), np.full((64, 64), 255, np.uint8)])
+    whole[:, 32:, 3] = 0
+    Image.fromarray(whole).save(tmp_path / "half.png")
+    words = ("task=complete", "at=1", f"image={tmp_path / 'half.png'}", "execution=strokes", "renderer=oil")
+    ground = compose("paint", ["renderer=oil"])["renderer"]
+    expected = single_renderer(ground).ground
+    request = paint_config(compose("paint", ["prompt=a", f"painter={painter}", f"out={tmp_path}", *words]))
+    seen = given_picture(request, tmp_path / "half.png")
+    np.testing.assert_allclose(seen[:, 40:], np.broadcast_to(expected, (64, 24, 3)), atol=1e-3)
+    in_frames = paint_config(compose("paint", ["prompt=a", f"painter={painter}", f"out={tmp_path}", *words[:3]]))
+    assert (given_picture(in_frames, tmp_path / "half.png")[:, 40:] == 1).all()
+    assert paint(painter, *words, "renderer.num_strokes=40", f"out={tmp_path / 'out'}") == 0
+    np.testing.assert_allclose(frames(tmp_path / "out")[0][:, 40:] / 255, seen[:, 40:], atol=0.01)
+
+
+def test_the_report_says_all_that_repeats_a_painting_in_strokes(painter: Path, picture: Path, tmp_path: Path) -> None:
+    few = ("execution=strokes", "shown_frames=5", "renderer=studio", "renderer.num_strokes=60")
+    words = ("task=complete", "at=1", f"image={picture}", *few)
+    reports = []
+    for medium in ("oil", "digital"):
+        assert paint(painter, *words, f"renderer.medium={medium}", f"out={tmp_path / medium}") == 0
+        reports.append(report(tmp_path / medium))
+    for made, medium in zip(reports, ("oil", "digital"), strict=True):
+        assert made["painter_frames"] == {"num_frames": 3, "first_frame": 1, "size_px": [64, 64]}
+        assert (made["num_frames"], made["first_frame"]) == (5, 0)
+        recipe = made["strokes"]["recipe"]["config"]
+        assert (recipe["medium"], recipe["num_strokes"]) == (medium, 60)

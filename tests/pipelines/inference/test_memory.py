@@ -46,6 +46,13 @@ def test_only_what_is_off_is_named() -> None:
     assert "try batch_size=2, a smaller size" in told(error, dtype="fp16", vae="tiled", offload="sequential", at_once=4)
 
 
+def test_where_strokes_are_painted_their_canvas_and_frames_are_named() -> None:
+    assert told(MemoryError(), execution="strokes") == (
+        "out of memory on this machine; try a smaller canvas_px or fewer shown_frames"
+    )
+    assert "on the GPU; try dtype=bf16" in told(torch.OutOfMemoryError("CUDA out of memory"), execution="strokes")
+
+
 def test_other_failures_stay_what_they_are() -> None:
     with pytest.raises(RuntimeError, match="shapes differ"), naming_memory(config(), on_gpu=True, at_once=1):
         raise RuntimeError("shapes differ")

@@ -185,6 +185,18 @@ def test_the_page_shows_the_given_pictures(tmp_path: Path) -> None:
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded)))), given)
 
 
+def test_the_page_states_the_figures_of_the_strokes_that_it_shows_and_calls_the_painters_so(tmp_path: Path) -> None:
+    ProcessFolder(root=tmp_path / "frames").write(painted(), report())
+    strokes = {"psnr_db": 3.979, "ssim": 0.337, "arrival_agreement": 0.52}
+    ProcessFolder(root=tmp_path / "strokes").write(painted(), report(strokes=strokes))
+    painters = '["frame 4 against its picture","PSNR 31.25 dB, SSIM 0.900"]'
+    assert painters in (tmp_path / "frames" / "index.html").read_text()
+    page = (tmp_path / "strokes" / "index.html").read_text()
+    assert painters not in page and painters.replace("frame 4", "painter's frame 4") in page
+    assert '["strokes against their target","PSNR 3.98 dB, SSIM 0.337"]' in page
+    assert '["arrival agreement of the strokes with the painter","0.52"]' in page
+
+
 def test_the_report_is_written_last_and_says_what_it_was_told(written: Path) -> None:
     said = json.loads((written / "report.json").read_text())
     files = sorted(path.relative_to(written).as_posix() for path in written.rglob("*.*"))

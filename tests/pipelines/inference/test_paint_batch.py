@@ -11,13 +11,21 @@ import pytest
 from PIL import Image
 
 from conf.command import command
-from pipelines.inference.config import paint_config
+from conf.compose import compose
+from conf.errors import ConfigError, UserError
+from pipelines.exports.parts import refuse_parts
+from pipelines.inference.config import PaintConfig, paint_config
+from pipelines.inference.output_folder import PROVENANCE, ProcessFolder
+from pipelines.inference.overview import check_overview
+from pipelines.inference.own_files import read_report
+from pipelines.inference.requests import requests_of
 from pipelines.pages.overview.page import render_overview
 from pipelines.paint import run
 from tests.pipelines.pages.gallery_visit import a_chromium
 from tests.pipelines.small_painter import save_untrained_painter
 from training.data import manifest, retries
 
+REPORT = {"note": PROVENANCE, "prompt": "a boat", "conditions": []}
 FAST = ("task=reconstruct", "num_frames=3", "steps=2", "device=cpu", "prompt=boat")
 
 
@@ -42,6 +50,11 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def paint(painter: Path, *overrides: object) -> int:
     return command("paint", paint_config, run, "A test.", [f"painter={painter}", *FAST, *map(str, overrides)])
+
+
+def settings(*pictures: Path, out: Path) -> PaintConfig:
+    """The configuration of several pictures."""
+    return paint_config(compose("paint", [*FAST, f"image=[{','.join(map(str, pictures))}]", f"out={out}"]))
 
 
 def frames(out: Path) -> Any:
@@ -122,9 +135,15 @@ def test_one_page_leads_to_all(painted: Path) -> None:
 
 
 def test_pages_of_odd_names_are_found() -> None:
-    report = {"conditions": [], "note": "A note."}
-    page = render_overview({"50% #1 <b>": report}).decode()
+    page = render_overview({"50% #1 <b>": {"conditions": []}}).decode()
     assert "50%25%20%231%20%3Cb%3E/index.html" in page and "<b>" not in page
+
+
+def test_the_page_states_the_figures_of_the_strokes_that_it_shows_and_calls_the_painters_so() -> None:
+    report: dict[str, Any] = {"conditions": [{"frame": 7, "psnr_db": 25.161}]}
+    assert '"kept":"frame 7: 25.16 dB"' in render_overview({"boat": report}).decode()
+    report["strokes"] = {"psnr_db": 3.979}
+    assert '"kept":"strokes: 3.98 dB, painter\'s frame 7: 25.16 dB"' in render_overview({"boat": report}).decode()
 
 
 def test_what_is_painted_already_is_left_as_it_is(
@@ -199,6 +218,88 @@ def test_pictures_that_would_share_a_folder_are_refused(
     assert "holds no pictures" in capsys.readouterr().err
     assert paint(painter, "image=[]", f"out={tmp_path / 'out'}") == 2
     assert "image=[]: not allowed; allowed: a picture, a folder, or a list of them" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name", ["index.html.png", "INDEX.html.png", ".index.html.466-548f6308.tmp.png", ".unfinished.png"]
+)
+def test_a_picture_whose_folder_would_be_in_the_way_of_the_page_is_refused_before_anything_is_painted(
+    painter: Path, pictures: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_bytes((pictures / "boat.png").read_bytes())
+    assert paint(painter, f"image=[{pictures / 'tree.png'},{tmp_path / name}]", f"out={tmp_path / 'out'}") == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert f"{name}: its name gives no folder of its own" in line and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["...png", "..png"])
+def test_no_picture_is_painted_outside_of_out(name: str, pictures: Path, tmp_path: Path) -> None:
+    """Python versions differ in whether these names have an ending."""
+    config = settings(pictures / "tree.png", tmp_path / name, out=tmp_path / "out" / "in")
+    try:
+        folders = [request.out for request in requests_of(config)]
+    except UserError as refusal:
+        assert f"{name}: its name gives no folder of its own" in str(refusal)
+    else:
+        assert {folder.resolve().parent for folder in folders} == {config.out.resolve()}
+
+
+def test_a_page_that_is_a_folder_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "index.html").mkdir()
+    with pytest.raises(ConfigError, match=r"index\.html in this one does not lead to several"):
+        check_overview(tmp_path)
+
+
+def test_several_processes_do_not_take_the_page_of_a_single_one(tmp_path: Path) -> None:
+    folders = single, without_list, without_report, killed = [tmp_path / name for name in "abcd"]
+    for folder in folders:
+        ProcessFolder(root=folder).write(np.zeros((2, 32, 32, 3), np.uint8), REPORT)
+    (without_list / "report.json").write_text(json.dumps(REPORT))  # as the first version wrote it
+    (without_report / "report.json").unlink()
+    (killed / "report.json").rename(killed / ".painting.json")
+    (killed / "index.html").unlink()
+    for folder in folders:
+        with pytest.raises(ConfigError, match=r"out=.*another folder"):
+            check_overview(folder)
+    read_report(single)
+
+
+def test_a_single_process_does_not_take_the_page_of_several(
+    painter: Path, pictures: Path, painted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (painted / "index.html").read_bytes()
+    assert paint(painter, f"image={pictures / 'tree.png'}", f"out={painted}") == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert f"out={painted}: not allowed; allowed: another folder; index.html in this one leads to several" in line
+    assert (painted / "index.html").read_bytes() == before and not (painted / "report.json").exists()
+    check_overview(painted)
+    with pytest.raises(ConfigError, match=r"another name: index\.html belongs to"):
+        refuse_parts(painted / "index.html")
+
+
+def test_a_folder_in_which_each_took_the_page_of_the_other_is_left_as_it_is(tmp_path: Path) -> None:
+    """Earlier versions did that."""
+    ProcessFolder(root=tmp_path).write(np.zeros((2, 32, 32, 3), np.uint8), REPORT)
+    (tmp_path / "index.html").write_bytes(render_overview({"boat": {"conditions": []}}))
+    with pytest.raises(ConfigError, match="another folder"):
+        check_overview(tmp_path)
+    with pytest.raises(ConfigError, match="another folder"):
+        ProcessFolder(root=tmp_path).check(2)
+
+
+@pytest.mark.parametrize("order", ["order='the elephant first'", "renderer.order='the elephant first'"])
+def test_strokes_that_can_follow_no_picture_are_one_line(
+    painter: Path, tmp_path: Path, order: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, grey in (("black.png", 0), ("white.png", 255)):
+        Image.new("RGB", (32, 32), (grey, grey, grey)).save(tmp_path / name)
+    renderer = ("renderer=studio",) if order.startswith("renderer") else ()
+    strokes = ("execution=strokes", "canvas_px=64", "renderer.num_strokes=60", *renderer, order)
+    named = f"image=[{tmp_path / 'black.png'},{tmp_path / 'white.png'}]"
+    assert paint(painter, named, "task=complete", "at=1", *strokes, f"out={tmp_path / 'out'}") == 2
+    *_, line = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("error: 2 pictures: ") and "black.png" in line and "white.png" in line
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_picture_whose_storage_hiccups_is_read_again(

@@ -8,15 +8,16 @@ from typing import Any
 import pytest
 
 from conf.command import command
-from conf.errors import ConfigError
+from conf.compose import compose
+from conf.errors import ConfigError, UserError
 from pipelines.inference.config import StrokeExecution, paint_config
 from pipelines.inference.execution import Executed, execute
-from pipelines.inference.of_dataset import GIVEN
+from pipelines.inference.of_dataset import GIVEN, given_pictures, requests_of_dataset
 from pipelines.paint import run
 from tests.pipelines.small_dataset import small_dataset
 from tests.pipelines.small_painter import save_untrained_painter
 from training.data.sequence import StoredSequence
-from training.data.split import open_split
+from training.data.split import StoredSplit, open_split
 
 FAST = ("num_frames=4", "steps=2", "device=cpu")
 
@@ -157,6 +158,44 @@ def test_a_refused_run_leaves_no_given_pictures(
     assert paint(painter, f"dataset={dataset}", *task, *overrides, f"out={out}") == 2
     assert reason in capsys.readouterr().err
     assert not out.exists()
+
+
+@pytest.mark.parametrize("overrides", [("task=generate",), ("task=complete", "at=1")])
+def test_strokes_that_can_follow_nothing_of_a_set_are_one_line_and_leave_nothing(
+    painter: Path, dataset: Path, tmp_path: Path, overrides: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    strokes = ("execution=strokes", "canvas_px=64", "order='the elephant first'", "renderer.num_strokes=60")
+    assert paint(painter, f"dataset={dataset}", *overrides, *strokes, f"out={tmp_path / 'out'}") == 2
+    *_, line = capsys.readouterr().err.strip().splitlines()
+    kind = "captions" if overrides == ("task=generate",) else "pictures"
+    assert line.startswith(f"error: 2 {kind}: ") and line.count("elephant") == 2
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, ZeroDivisionError])
+def test_a_run_that_is_stopped_or_fails_leaves_no_given_pictures_that_nothing_was_painted_from(
+    dataset: Path, tmp_path: Path, end: type[BaseException]
+) -> None:
+    plain = compose("paint", [*FAST, f"dataset={dataset}", "task=reconstruct", f"out={tmp_path / 'out'}"])
+    config = paint_config(plain)
+    with pytest.raises(end), given_pictures(config):
+        painted, unpainted = requests_of_dataset(config)
+        painted.out.mkdir()
+        (painted.out / "report.json").write_text("{}")
+        raise end
+    assert [path.stem for path in (config.out / GIVEN).iterdir()] == [painted.out.name] != [unpainted.out.name]
+
+
+def test_a_sequence_called_as_the_folder_of_given_pictures_is_refused(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored, (first, _) = open_split(str(dataset), "val"), sequences(dataset)
+    monkeypatch.setattr("pipelines.inference.of_dataset.open_split", lambda *_: stored)
+    monkeypatch.setattr(StoredSplit, "read", lambda *_: [replace(first, key=GIVEN)])
+    plain = compose("paint", [*FAST, f"dataset={dataset}", "task=reconstruct", f"out={tmp_path / 'out'}"])
+    with pytest.raises(UserError, match="sequence given: would be painted into"):
+        requests_of_dataset(paint_config(plain))
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_refused_run_leaves_the_given_pictures_of_an_earlier_one(

@@ -25,7 +25,8 @@ def centre(frame: NDArray[np.uint8]) -> float:
 @pytest.mark.parametrize("smoothing", ["dissolve", "flow"])
 def test_painted_frames_come_at_their_time_and_the_last_is_held(smoothing: Smoothing) -> None:
     frames = moving()
-    shown, rate = smooth(frames, 2.0, smoothing)
+    smoothed, rate = smooth(frames, 2.0, smoothing)
+    shown = np.stack(list(smoothed))
     assert rate == 24
     assert np.array_equal(shown[[0, 12, 24]], frames)
     assert (shown[24:] == frames[-1]).all()
@@ -34,7 +35,7 @@ def test_painted_frames_come_at_their_time_and_the_last_is_held(smoothing: Smoot
 
 def test_dissolving_fades_and_flow_moves() -> None:
     left, right = moving(2)
-    faded, moved = (smooth(np.stack([left, right]), 12.0, kind)[0][1] for kind in ("dissolve", "flow"))
+    faded, moved = (list(smooth(np.stack([left, right]), 12.0, kind)[0])[1] for kind in ("dissolve", "flow"))
     assert np.abs(faded.astype(float) - (left.astype(float) + right) / 2).max() <= 1
     between = moving(2, step_px=3)[1]
     assert np.abs(moved.astype(int) - between).mean() < 0.3 * np.abs(faded.astype(int) - between).mean()
@@ -51,4 +52,4 @@ def test_what_needs_no_smoothing_is_left_alone(smoothing: Smoothing, rate: float
 @pytest.mark.parametrize("shape", [(8, 8), (31, 64), (33, 47)])
 def test_small_and_odd_pictures_are_smoothed_too(shape: tuple[int, int]) -> None:
     frames = np.random.default_rng(0).integers(0, 256, (2, *shape, 3), np.uint8)
-    assert smooth(frames, 8.0, "flow")[0].shape == (2 + 2 + 3 * 2, *shape, 3)
+    assert np.stack(list(smooth(frames, 8.0, "flow")[0])).shape == (2 + 2 + 3 * 2, *shape, 3)

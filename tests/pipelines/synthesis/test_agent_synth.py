@@ -67,4 +67,14 @@ def test_files_that_hold_no_actor_are_refused_in_one_line(tmp_path: Path) -> Non
 
 def test_an_actor_of_the_stage_says_which_sizes_it_takes(tmp_path: Path) -> None:
     small = save_small_actor(tmp_path / "small.pth")
-    assert "multiple of 8" in refused(small, tmp_path, **{"renderer.width_px": 60})
+    assert "width_px=60: not allowed; allowed: a multiple of 8" in refused(small, tmp_path, **{"renderer.width_px": 60})
+
+
+def test_actors_are_tried_on_a_small_picture_that_is_not_blank(tmp_path: Path) -> None:
+    small = save_small_actor(tmp_path / "small.pth")
+    tensors = torch.load(small, weights_only=True)
+    huge = {name: value * 1e30 for name, value in tensors.items()}
+    torch.save(huge, tmp_path / "huge.pth")
+    # A trial at the full width would draw 65,536 strokes of 1,024 px.
+    assert "NaN" in refused(tmp_path / "huge.pth", tmp_path, **{"renderer.width_px": 1024})
+    assert synth_config(compose("synth", words(tmp_path / "data", small, **{"renderer.width_px": 1024})))
