@@ -265,7 +265,7 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
         try:
             return _convert(member, value, key)
         except ConfigError as error:
-            if member not in _TYPE_NAMES or len(members) == 1:
+            if member is not int or len(members) == 1:  # of a list, and of all other kinds, more can be said
                 raise
             raise ConfigError(key, value, " or ".join(map(_kind, members))) from error
     if origin is Annotated:

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from conf.printable import without_secrets
@@ -15,16 +15,18 @@ def recipe_hash(recipe: Mapping[str, Any]) -> str:
 
 
 def first_difference(
-    stored: Mapping[str, Any], requested: Mapping[str, Any], last: str = ""
+    stored: Mapping[str, Any], requested: Mapping[str, Any], last: str = "", first: Sequence[str] = ()
 ) -> tuple[str, Any, Any] | None:
     """The first key in which two recipes differ, dotted and in order of the alphabet, and both values.
 
     Args:
         stored, requested: recipes, as read from JSON or not.
         last: a key that is named only when nothing else differs.
+        first: keys that are named before all others, in this order, because others follow from them.
     """
     flat_stored, flat_requested = flatten(stored), flatten(requested)
-    for key in sorted(flat_stored.keys() | flat_requested.keys(), key=lambda key: (key == last, key)):
+    keys = sorted(flat_stored.keys() | flat_requested.keys(), key=lambda key: (key == last, key))
+    for key in (*first, *keys):
         if flat_stored.get(key) != flat_requested.get(key):
             return key, flat_stored.get(key), flat_requested.get(key)
     return None

@@ -26,30 +26,21 @@ from training.data.mirror import local_copy
 from training.data.own_page import README
 from training.data.remote import AnyPath
 from training.data.staging import to_stores
+from training.models.painter_checks import STAGES_OF_PART, GivenParts, learnt_further
 from training.models.painter_folder import read_painter_card
 from training.models.painter_parts import (
     Part,
     key_of_part,
     part_at,
     parts_of_painter,
-    refuse_other_noise,
     refuse_other_painter,
 )
 from training.models.painter_sizes import SizePx, check_cells, check_sides, read_sizes, shown_by
-from training.models.weights import PAINTER_CARD, refuse_untrained
+from training.models.weights import PAINTER_CARD
 from training.tracking import Artifact, NoTracker, Tracker, TrackerConfig, WandbTracker
 
 if TYPE_CHECKING:
     from training.models.painter import Painter
-
-_STAGES = {
-    "words": ("words",),
-    "codec": ("codec",),
-    "base": ("base", "words"),
-    "motion": ("motion",),
-    "replication": ("replication",),
-}
-"""Part -> the stages that train it; all other parts are LoRAs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +51,8 @@ class LoraChoice:
     name: str
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", self.name) or self.name in _STAGES:
-            allowed = f"1 to 64 letters, digits, _ and -, but not {', '.join(_STAGES)}"
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", self.name) or self.name in STAGES_OF_PART:
+            allowed = f"1 to 64 letters, digits, _ and -, but not {', '.join(STAGES_OF_PART)}"
             raise ConfigError("name", self.name, f"{allowed}; loras=[{{name: NAME, path: {self.path}}}] names it")
 
 
@@ -126,9 +117,7 @@ def run(config: AssembleConfig) -> Summary:
     if config.base is not None:
         parts.pop("words", None)  # these belong to the painter's old base
     parts |= {key: part_at(key, place) for key, place in config.places.items()}
-    _refuse_other_stages(config, parts)
-    _refuse_missing_parents(config, parts)
-    refuse_other_noise(parts)
+    GivenParts(parts=parts, places=config.places, painter=config.painter).check()
     facts = _facts(config, parts)
     check = partial(refuse_other_painter, config.out, facts)
     with claimed_folder(config.out, what="a painter", card=PAINTER_CARD, check=check), _tracker(config) as tracker:
@@ -167,52 +156,6 @@ def _artifact(config: AssembleConfig, parts: Mapping[str, Part], facts: Mapping[
         facts={"parts": list(parts), **{key: facts[key] for key in ("num_frames", "size_px", "dtype")}},
         made_from=tuple(Artifact(kind="weights", sha256=part.hash) for part in parts.values()),
     )
-
-
-def _refuse_other_stages(config: AssembleConfig, parts: Mapping[str, Part]) -> None:
-    """Refuse a part trained by another stage than its key asks for; checked before its parents are compared."""
-    for key, part in parts.items():
-        stages = _STAGES.get(key, ("spatial_lora", "motion_lora"))
-        stage = part.card.get("stage", stages[0]) if part.card is not None else stages[0]
-        if stage not in stages:
-            place = config.places.get(key, config.painter)
-            raise UserError(f"{key_of_part(key)}={place}: trained by stage={stage}; allowed: {' or '.join(stages)}")
-    refuse_untrained(f"base={config.places.get('base', config.painter)}", parts["base"].card)
-
-
-def _refuse_missing_parents(config: AssembleConfig, parts: Mapping[str, Part]) -> None:
-    """Refuse a part that was trained on models that are not among the parts."""
-    # Words that the user did not give come from `painter=`, whose base holds what they learnt.
-    words_are_given = config.words is not None and not _learnt_further(parts)
-    if words_are_given and parts["base"].parents.get("base") != parts["words"].hash:
-        base_place, words_place = parts["base"].weights, parts["words"].weights
-        raise UserError(
-            f"words: base={base_place} did not begin from words={words_place}, nor did these learn further from it"
-        )
-    keys_by_hash = {part.hash: key for key, part in parts.items()}
-    for key, part in parts.items():
-        if key in ("words", "codec"):
-            continue  # words are checked above; a codec must have the latents of the base, which loading checks
-        for parent, parent_hash in part.parents.items():
-            # The network that a part started from is not needed in the painter. A LoRA that another LoRA was trained
-            # beside is.
-            if parent == key or parent_hash in keys_by_hash:
-                continue
-            name = "base" if parent == "model" else parent
-            raise UserError(
-                f"{key}: trained on another {name} than {name}={parts[name].weights}"
-                if name in parts
-                else f"{key}: trained beside a {name} that is not among the loras"
-            )
-
-
-def _learnt_further(parts: Mapping[str, Part]) -> bool:
-    """Whether `words` is the base's text encoder after further training, and not what the base began from.
-
-    It may have been trained further twice. The base then comes from a painter that holds the first result.
-    """
-    begun_from = parts["words"].parents.get("base") if "words" in parts else None
-    return begun_from is not None and begun_from in (parts["base"].hash, parts["base"].words)
 
 
 def _facts(config: AssembleConfig, parts: Mapping[str, Part]) -> dict[str, Any]:
@@ -302,10 +245,10 @@ def _loaded_painter(config: AssembleConfig, parts: Mapping[str, Part], facts: Ma
     motion = parts["motion"]
     return architecture(architecture_of_base(parts["base"].weights)).assemble(
         PainterParts(
-            base=parts["words" if _learnt_further(parts) else "base"].weights,
+            base=parts["words" if learnt_further(parts) else "base"].weights,
             motion=motion.weights,
             replication=parts["replication"].weights if "replication" in parts else None,
-            loras={key: part.weights for key, part in parts.items() if key not in _STAGES},
+            loras={key: part.weights for key, part in parts.items() if key not in STAGES_OF_PART},
             motion_recipe=motion.card["recipe"] if motion.card is not None else None,
             codec=parts["codec"].weights if "codec" in parts else None,
             facts=facts,

@@ -14,7 +14,7 @@ from training.data.stream import DataMixture
 from training.models.registration import ModelConfig, Prediction, Registration, StageName
 from training.models.registry import ARCHITECTURES, model_config, registered
 from training.random.streams import DRAWS
-from training.stages.stage_config import FROM_SCRATCH, MODEL_SPECIFIC_KEYS, STAGES_BY_KEY, StageConfig
+from training.stages.stage_config import FROM_SCRATCH, StageConfig
 from training.tracking import TrackerConfig
 
 _STAGES_BY_PARENT = {
@@ -203,13 +203,11 @@ class TrainConfig:
             raise ConfigError(
                 "model", self.model.name, f"{capable_models}, with stage={stage}{_WHY_FEW_MODELS.get(stage, '')}"
             )
-        for key in MODEL_SPECIFIC_KEYS.get(stage, ()):
-            value = getattr(self.stage, key)
-            if value is not None and key not in model.stage_defaults.get(stage, {}):
-                stages = " or stage=".join(STAGES_BY_KEY[key])
-                raise ConfigError(f"stage.{key}", value, f"set with, and only with, stage={stages}, model={model.name}")
+        self.stage.check_keys(model)
         if self.stage.base is not None and self.stage.base not in model.of_base:
             raise ConfigError("stage.base", self.stage.base, f"null with model={model.name}")
+        if self.stage.text_encoder is False and self.base is None:
+            raise ConfigError("stage.text_encoder", "false", "true or null with base=null, which trains a new one")
         if self.stage.grown:
             if "codec" not in model.stages:
                 raise ConfigError("stage.grown", "true", f"null with model={model.name}")

@@ -10,7 +10,7 @@ A painter is trained in stages: words, base (both for model=tiny only), motion, 
 given pictures, or LoRAs for an artist's style. training.assemble joins their runs. agent is a separate kind of painter.
 Running the same command again resumes from the last checkpoint. docs/training.md has recipes for machines of all sizes.
 Exit code 0: all steps are done; 2: wrong configuration, data or folder, or numbers that are not finite; 3: stopped by
-a signal after writing a checkpoint.
+a signal after writing a checkpoint; 130: interrupted before the first step or after the last, or by a second Ctrl-C.
 """
 
 import contextlib

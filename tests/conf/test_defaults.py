@@ -23,6 +23,7 @@ from pipelines.synthesis.config import synth_config
 from pipelines.web.settings import app_config
 from training import assemble, dashboard
 from training.config import train_config
+from training.models.registry import ARCHITECTURES
 
 A_REPOSITORY = "a/a"
 COMMANDS: dict[str, tuple[Callable[[dict[str, Any]], Any], list[str]]] = {
@@ -49,7 +50,8 @@ NOT_IN_YAML = {
     ("PaintConfig", "pictures"),  # what `image` is when it is a list
     ("PaintConfig", "strokes"),  # made of several keys, with execution=strokes
     ("ParquetSource", "extensions"), ("HubSource", "extensions"),  # no names to look at; the card says
-    ("SD15Config", "shape"), ("TinyConfig", "path"), ("WanTinyConfig", "path"),  # of other architectures
+    ("SD15Config", "shape"),  # of another architecture
+    *((each.config.__name__, "path") for each in ARCHITECTURES.values() if not each.comes_trained),
     ("RoundBrush", "path"), ("RoundBrush", "height_path"), ("WashBrush", "path"), ("WashBrush", "height_path"),
 }  # fmt: skip
 NO_DEFAULTS = {("SD15Config", "path")}

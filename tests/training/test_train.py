@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import nn
 
+from conf.command import BAD_CONFIGURATION, COMPLETE, INTERRUPTED, PARTIAL
 from tests.training.toy import ToyStage
 from tests.training.toy_runs import config, losses, train
+from training import train as train_command
 from training.config import OptimizerConfig, TrainConfig
 from training.data.stream import SequenceStream
 from training.models.weights import module_hash, trained_parameters, weights_hash
@@ -204,3 +206,9 @@ def test_the_hash_of_a_folder_is_of_names_and_contents(tmp_path: Path) -> None:
     (tmp_path / "a").rename(tmp_path / "b")
     assert weights_hash(tmp_path) != one
     assert weights_hash(tmp_path / "b") == "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b"
+
+
+def test_every_exit_code_is_explained() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "training.md").read_text()
+    for text in (page, " ".join(str(train_command.__doc__).split())):
+        assert all(f" {code}: " in text for code in (COMPLETE, BAD_CONFIGURATION, PARTIAL, INTERRUPTED))

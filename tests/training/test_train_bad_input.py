@@ -48,6 +48,10 @@ from training.run.checkpoint import newest_sound
         ({"data": "[]"}, r"data=\[\]"),
         ({"stage": "words", "base": "null", "motion": "x"}, "motion=x: not allowed; allowed: null, or stage=motion or"),
         ({"stage": "base", "stage.unfinished": "1.5"}, "unfinished=1.5: not allowed; allowed: 0 to 1, or null"),
+        (
+            {"stage": "base", "base": "null", "stage.text_encoder": "false"},
+            "text_encoder=false: not allowed; allowed: true",
+        ),
         ({"stage": "motion", "+stage.unfinished": "0.5"}, "unfinished=0.5: not allowed; allowed: set only with stage="),
         ({"stage": "base", "motion": "x"}, "motion=x: not allowed; allowed: null, or stage=motion or"),
         ({"stage": "spatial_lora", "motion": "x"}, "motion=x: not allowed; allowed: null, or stage=motion or"),

@@ -65,6 +65,7 @@ class ToyStage:
 
     name = "motion"
     frames: Literal["all", "last"] = "all"
+    num_steps: int | None = 1000
     tokenise: Tokenise | None = None
 
     def __init__(self, seed: int) -> None:

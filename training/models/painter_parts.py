@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from conf.errors import ConfigError, UserError
-from conf.printable import as_typed
 from conf.recipe import first_difference
 from training.data.mirror import local_copy
 from training.data.own_page import README
@@ -15,8 +14,7 @@ from training.data.plain import parse_json
 from training.data.remote import AnyPath
 from training.data.retries import retried
 from training.models.painter_folder import LORAS, PAINTER_CARD, check_painter, read_painter_card
-from training.models.registry import registered
-from training.models.weights import noise_of_card, other_noise, parent_weights, read_run_card, sound_hash
+from training.models.weights import parent_weights, read_run_card, sound_hash
 from training.run.run_folder import RunFolder
 
 _FOLDERS = {"words": "", "base": "", "motion": "motion_adapter", "replication": "replication", "codec": ""}
@@ -117,28 +115,6 @@ def parts_of_painter(place: AnyPath) -> dict[str, Part]:
             words=facts["parts"]["words"]["hash"] if key == "base" and "words" in facts["parts"] else None,
         )
     return parts
-
-
-def refuse_other_noise(parts: Mapping[str, Part]) -> None:
-    """Refuse parts that were trained on other noise than the motion model, on whose noise a painter samples.
-
-    Raises:
-        UserError: naming the part and the key; or if a card does not state its noise.
-    """
-    motion = parts["motion"]
-    for key, part in parts.items():
-        if motion.card is None or part.card is None or "motion" not in part.parents:
-            continue
-        motion_noise = noise_of_card(motion.card, motion.weights)
-        difference = other_noise(noise_of_card(part.card, part.weights), motion_noise)
-        if difference is not None:
-            name, part_value, motion_value = difference
-            raise UserError(f"{key}: trained on noise.{name}={part_value}; motion={motion.weights} on {motion_value}")
-        of_part, of_motion = (card["recipe"].get("model", {}) for card in (part.card, motion.card))
-        for name in registered(of_motion["name"]).noise_keys if "name" in of_motion else ():
-            if of_part.get(name) != of_motion.get(name):
-                values = as_typed(of_part.get(name)), as_typed(of_motion.get(name))
-                raise UserError(f"{key}: trained on model.{name}={values[0]}; motion={motion.weights} on {values[1]}")
 
 
 def refuse_other_painter(out: Path, facts: Mapping[str, Any]) -> None:

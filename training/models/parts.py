@@ -124,6 +124,19 @@ def kind_of_folder(folder: Path) -> str:
     return "a single file" if folder.is_file() else "something else"
 
 
+def kind_of_weights(key: str, path: Path) -> str:
+    """A description of what a folder or file of weights holds, for messages.
+
+    Args:
+        key: configuration key that named it.
+        path: the folder or file.
+
+    Raises:
+        UserError: if it is a file that cannot be read.
+    """
+    return kind_of_folder(path) if path.is_dir() else kind_of_tensors(read_tensors(path, key))
+
+
 def kind_of_tensors(names: Collection[str]) -> str:
     """A description of what a file with tensors of these names holds, for messages."""
     if any("lora" in name for name in names):

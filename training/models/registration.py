@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from conf.errors import ConfigError
+from conf.printable import as_typed
 from conf.value import Location
 from training.models.shape import ATTENTION_LAYERS, LoraShape, OfBase
 
@@ -15,6 +16,8 @@ Prediction = Literal["epsilon", "v"]
 """What a network may be trained to predict, with the noise of `training.noise_schedule`."""
 StageName = Literal["codec", "words", "base", "motion", "replication", "spatial_lora", "motion_lora", "agent"]
 ALL_STAGES: frozenset[StageName] = frozenset(get_args(StageName))
+PainterPart = Literal["words", "codec", "replication", "loras"]
+"""What a painter may hold besides a base and a motion model, by the keys of training.assemble."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +39,13 @@ class Registration:
 
     Attributes:
         name: as in `conf/model/`, run cards and painters.
+        small_of: name of the architecture whose networks it has in a smaller size, so that a run of one may be a parent
+            in the other if shapes fit; None for an architecture of its own.
         module: the module whose `ARCHITECTURE` is a `training.models.architecture.Architecture`; imported when needed.
         config: class of the keys `model.*`.
         comes_trained: whether there are trained bases, which `model.path` names; other architectures need `base=`.
         stages: the stages that it can be trained by.
+        painter_parts: what its painters hold besides a base and a motion model; other parts are refused.
         learning_rate, lora_learning_rate, codec_learning_rate: defaults for stages that train whole networks, LoRAs,
             and codecs.
         prediction: default of `noise.prediction`.
@@ -52,10 +58,12 @@ class Registration:
     """
 
     name: str
+    small_of: str | None = None
     module: str
     config: type[ModelConfig] = ModelConfig
     comes_trained: bool = True
     stages: frozenset[StageName] = ALL_STAGES - {"codec", "words", "base", "agent"}
+    painter_parts: frozenset[PainterPart] = frozenset()
     learning_rate: float
     lora_learning_rate: float
     codec_learning_rate: float = 4e-4  # at 1.5e-3 its losses rise tenfold within 50 steps
@@ -66,6 +74,11 @@ class Registration:
     ignored_noise: frozenset[str] = frozenset()
     cuda_graphs: bool = False
     stage_defaults: Mapping[StageName, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """Name of the architecture that it is, in whatever size."""
+        return self.small_of or self.name
 
     def check_lora(self, lora: LoraShape) -> None:
         """Refuse a LoRA of layers that it does not have.
@@ -85,5 +98,5 @@ class Registration:
         for each in fields(noise):
             value = getattr(noise, each.name)
             if each.name in self.ignored_noise and value != each.default:
-                allowed = f"{each.default}, as the noise of model={self.name} has no such key"
+                allowed = f"{as_typed(each.default)}, as the noise of model={self.name} has no such key"
                 raise ConfigError(f"noise.{each.name}", value, allowed)

@@ -56,7 +56,7 @@ class Evaluation:
         """The losses of this rank's share of the sequences."""
         ranks, num_sequences = self._ranks, min(self._config.val_sequences, len(val))
         batch_size = min(self._config.batch_size, len(val) // ranks.count)
-        window = LossWindow(self._config.noise.num_steps)
+        window = LossWindow(self._stage.num_steps)
         with closing(self._feed.batches(val, 0, 0, batch_size)) as batches:
             for batch in itertools.islice(batches, -(-num_sequences // (batch_size * ranks.count))):
                 arriving = self._feed.arrivals.begin(batch)

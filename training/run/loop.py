@@ -79,7 +79,7 @@ class Training:
         self._saved_step = -1
         self._stopping, self._failure = False, ""
         self._shown_losses: dict[str, float] = {}
-        self._window, self._unread = LossWindow(self._config.noise.num_steps), Unread()
+        self._window, self._unread = LossWindow(self._stage.num_steps), Unread()
         self._feed, self._clock = Feed(self._config, self._stage, self._ranks), DeviceClock(self._device)
         allow_tensor_cores(self._device)
         self._stage.network.to(self._device).train()
@@ -142,7 +142,7 @@ class Training:
         if checkpoint is None:
             return
         if self._ranks.first:
-            self._window = LossWindow(self._config.noise.num_steps, checkpoint.state("loop")["window"])
+            self._window = LossWindow(self._stage.num_steps, checkpoint.state("loop")["window"])
         states = checkpoint.state("random")
         if self._ranks.rank < len(states):  # a rank that is new in the resumed run keeps its seed
             restore(states[self._ranks.rank])
@@ -237,7 +237,7 @@ class Training:
         speed = self._speed.taken(self._ranks.count, self._clock.taken())
         learning = {"train/lr": self._rate, "train/gradient_norm": self._norm}
         data = {"data/samples": float(self.position), "data/epoch": self.position / len(self._parts.train)}
-        self._window = LossWindow(self._config.noise.num_steps)
+        self._window = LossWindow(self._stage.num_steps)
         self._record({**losses, **learning, **data, **speed})
 
     def _record(self, values: dict[str, float]) -> None:

@@ -23,11 +23,11 @@ class LossWindow:
     """Losses of the samples since the last line of the log: sums and counts, overall and by band.
 
     Args:
-        num_steps: number of steps of the noise schedule.
+        num_steps: upper bound of timesteps; None for a stage without noise, which has no bands.
         sums: (1 + NUM_BANDS, 2) float64, the sums and counts of a resumed run.
     """
 
-    def __init__(self, num_steps: int, sums: Tensor | None = None) -> None:
+    def __init__(self, num_steps: int | None, sums: Tensor | None = None) -> None:
         self._num_steps = num_steps
         self.sums = torch.zeros(1 + NUM_BANDS, 2, dtype=torch.float64) if sums is None else sums.clone()
 
@@ -35,7 +35,7 @@ class LossWindow:
         """Add (B,) losses at (B,) timesteps, which may be fractions; None for a stage without noise."""
         losses = losses.detach().double().cpu()
         self.sums[0] += torch.stack([losses.sum(), torch.tensor(float(len(losses)), dtype=torch.float64)])
-        if timesteps is None:
+        if timesteps is None or self._num_steps is None:
             return
         bands = 1 + (timesteps.cpu() * NUM_BANDS // self._num_steps).long()
         self.sums[:, 0].index_add_(0, bands, losses)
@@ -43,9 +43,11 @@ class LossWindow:
 
     def means(self, sums: Tensor) -> dict[str, float]:
         """Means `loss`, and `loss/t0000-0249` and so on for the bands that have samples."""
-        edges = [band * self._num_steps // NUM_BANDS for band in range(NUM_BANDS + 1)]
-        names = [f"loss/t{low:04d}-{high - 1:04d}" for low, high in itertools.pairwise(edges)]
-        rows = zip(["loss", *names], sums.tolist(), strict=True)
+        names = ["loss"]
+        if self._num_steps is not None:
+            edges = [band * self._num_steps // NUM_BANDS for band in range(NUM_BANDS + 1)]
+            names += [f"loss/t{low:04d}-{high - 1:04d}" for low, high in itertools.pairwise(edges)]
+        rows = zip(names, sums[: len(names)].tolist(), strict=True)
         return {name: total / count for name, (total, count) in rows if count}
 
 

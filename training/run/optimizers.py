@@ -1,6 +1,8 @@
 """The optimizer, and its learning rate over the run."""
 
+import io
 from collections.abc import Iterable
+from contextlib import redirect_stdout
 
 import torch
 from torch import nn
@@ -21,14 +23,15 @@ def make_optimizer(config: OptimizerConfig, parameters: Iterable[nn.Parameter]) 
         )
     from prodigyopt import Prodigy
 
-    optimizer: torch.optim.Optimizer = Prodigy(
-        parameters,
-        lr=config.learning_rate,
-        betas=config.betas,
-        weight_decay=config.weight_decay,
-        use_bias_correction=True,
-        safeguard_warmup=config.warmup_steps > 0,
-    )
+    with redirect_stdout(io.StringIO()):  # it prints that weight decay is decoupled, among the results of the command
+        optimizer: torch.optim.Optimizer = Prodigy(
+            parameters,
+            lr=config.learning_rate,
+            betas=config.betas,
+            weight_decay=config.weight_decay,
+            use_bias_correction=True,
+            safeguard_warmup=config.warmup_steps > 0,
+        )
     return optimizer
 
 

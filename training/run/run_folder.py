@@ -23,7 +23,7 @@ from typing import Any, Literal
 from conf.errors import ConfigError, UserError
 from conf.printable import as_typed
 from conf.progress import tell
-from conf.recipe import first_difference
+from conf.recipe import first_difference, flatten
 from training.data.claim import claimed_folder, naming_out
 from training.data.manifest import stored_hash, sweep_temporaries, to_json, write_atomically
 from training.data.mirror import EARLIER, Mirror
@@ -34,6 +34,8 @@ from training.run.checkpoint import holds_damaged, named_aside, renamed_aside
 
 _CURVES = {"train/loss", "val/loss"}
 _MOST_POINTS = 200  # of a curve at most
+_CHOICES = ("stage.name", "model.name", "optimizer.name")  # which decide other keys of a recipe and their defaults
+_TYPED_KEYS = {"stream.kind": "stream", "stream.num_workers": "num_workers"}  # key of a recipe -> as a user types it
 
 
 @dataclass(frozen=True)
@@ -226,9 +228,10 @@ def _refuse_other_run(folder: RunFolder, recipe: Mapping[str, Any], resume: str)
             "use another folder (its weights can still be given as base=, motion=, ...)"
         )
     requested_recipe = _by_content(json.loads(json.dumps(recipe)), stored_recipe)
-    difference = first_difference(stored_recipe, requested_recipe)
+    difference = first_difference(stored_recipe, requested_recipe, first=_CHOICES)
     if difference is not None:
-        raise ConfigError("out", root, f"another folder; this one holds a run {_in_words(*difference)}")
+        phrase = _about_null_group(difference[0], stored_recipe, requested_recipe) or _in_words(*difference)
+        raise ConfigError("out", root, f"another folder; this one holds a run {phrase}")
     _refuse_other_order(root, card, recipe)
 
 
@@ -242,7 +245,21 @@ def _in_words(key: str, stored: Any, requested: Any) -> str:
     if key.startswith("parents."):
         parent = "model.path" if key == "parents.model" else key.removeprefix("parents.")
         return f"without {parent}=" if stored is None else f"with other weights as {parent}="
-    return f"with {key.removesuffix('.name')}={as_typed(stored)}, not {as_typed(requested)}"
+    if key == "data.weights":
+        return f"in which data= has weights {as_typed(stored)}, not {as_typed(requested)}"
+    if key == "stream.processes":
+        return f"with {stored} training process{'es' * (stored != 1)}, not {requested}"
+    if key == "stream.kind":
+        stored, requested = stored or "random", requested or "random"
+    return f"with {_TYPED_KEYS.get(key, key).removesuffix('.name')}={as_typed(stored)}, not {as_typed(requested)}"
+
+
+def _about_null_group(key: str, stored: Mapping[str, Any], requested: Mapping[str, Any]) -> str:
+    """The phrase about a key of a group that is null in one of two recipes; empty if it is null in neither."""
+    group = key.rpartition(".")[0]
+    if group in flatten(stored):
+        return f"with {group}=null"
+    return f"without {group}=null" if group in flatten(requested) else ""
 
 
 def _by_content(recipe: dict[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:

@@ -36,6 +36,7 @@ class Stage(Protocol):
         network: `network(batch: SequenceBatch) -> StageLoss`. Parameters with requires_grad are trained. Everything
             random in it is drawn from (seed, position) of each sample; in eval mode no caption is dropped.
         frozen: parts that training must not move, by name.
+        num_steps: upper bound of the timesteps of its losses; None in a stage without noise.
         tokenise: applied to captions while data is loaded, so that batches hold `token_ids`; None if not needed.
     """
 
@@ -43,6 +44,10 @@ class Stage(Protocol):
     frames: Literal["all", "last"]
     network: "nn.Module"
     frozen: "Mapping[str, nn.Module]"
+
+    @property
+    def num_steps(self) -> int | None:
+        """As above."""
 
     @property
     def tokenise(self) -> "Tokenise | None":

@@ -108,6 +108,7 @@ class AgentStage:
 
     name = "agent"
     frames: Literal["all", "last"] = "last"
+    num_steps: None = None
     tokenise: None = None
 
     def __init__(self, shape: AgentShape, sample_batch: SequenceBatch) -> None:

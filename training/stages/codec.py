@@ -124,6 +124,7 @@ class CodecStage:
 
     name = "codec"
     frames: Literal["all", "last"] = "all"
+    num_steps: None = None
     tokenise: None = None
 
     def __init__(self, network: CodecNetwork, pictures: Tensor | None, held_out: SequenceBatch) -> None:

@@ -146,6 +146,7 @@ class DenoisingStage:
     ) -> None:
         self.name, self.frames, self.base = name, frames, base
         self._trainable, self._config, self._shape = trainable, config, shape
+        self.num_steps: int | None = config.objective.num_steps
         self.tokenise: Tokenise | None = base.tokens
         self.network: nn.Module = DenoisingNetwork(base, trainable.denoiser, config)
         self.frozen: Mapping[str, nn.Module] = trainable.frozen

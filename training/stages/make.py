@@ -231,7 +231,7 @@ def _refuse_other_parents(config: TrainConfig) -> None:
         if card.get("stage", key) != key:
             raise UserError(f"{key}={place}: trained by stage={card['stage']}; allowed: {key}")
         model = card.get("recipe", {}).get("model", {}).get("name")
-        if model in ARCHITECTURES and ARCHITECTURES[model].ignored_noise != own.ignored_noise:
+        if model is not None and (model not in ARCHITECTURES or ARCHITECTURES[model].kind != own.kind):
             raise UserError(f"{key}={place}: trained with model={model}; allowed: a run of the same kind as {own.name}")
 
 

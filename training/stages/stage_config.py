@@ -1,22 +1,22 @@
 """The group `stage` of a training run: which stage is trained, and the keys that only it has."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Literal
 
 from conf.errors import ConfigError
-from training.models.registration import StageName
+from conf.printable import as_typed
+from training.models.registration import Registration, StageName
 from training.models.shape import AgentShape, LoraShape, OfBase
 from training.stages.codec_settings import CodecSettings
 from training.stages.condition_draw import ConditionDraw
 
 _LORA_STAGES = ("spatial_lora", "motion_lora")
-STAGES_BY_KEY = {  # key -> the stages that it is required for; it is refused for all others
+_STAGES_BY_KEY = {  # key -> the stages that it is required for; others have it with models that give it a default
     "conditions": ("replication",), "lora": _LORA_STAGES, "pictures": ("spatial_lora",), "agent": ("agent",),
     "codec": ("codec",),
 }  # fmt: skip
 _PICTURE_STAGES = ("words", "base")  # stages that read single pictures; a share `unfinished` of these may be unfinished
 _GROWABLE_STAGES = ("base", "codec", "replication")  # stages that may start from a painter of half the size
-MODEL_SPECIFIC_KEYS = {"motion": ("conditions", "lora")}  # stage -> keys that it also has with some models
 FROM_SCRATCH = ("codec", "agent")
 
 
@@ -36,13 +36,9 @@ class StageConfig:
     codec: CodecSettings | None = None
 
     def __post_init__(self) -> None:
-        for key, stages in STAGES_BY_KEY.items():
-            if key in MODEL_SPECIFIC_KEYS.get(self.name, ()):
-                continue  # whether it is set depends on the model: `TrainConfig._check_model` checks it
-            if (getattr(self, key) is not None) != (self.name in stages):
-                raise ConfigError(
-                    key, getattr(self, key), f"set with, and only with, stage={' or stage='.join(stages)}"
-                )
+        for key, stages in _STAGES_BY_KEY.items():
+            if getattr(self, key) is None and self.name in stages:
+                raise ConfigError(key, None, f"set with stage={' or stage='.join(stages)}")
         if self.unfinished is not None:
             if self.name not in _PICTURE_STAGES:
                 allowed = f"set only with stage={' or stage='.join(_PICTURE_STAGES)}"
@@ -56,6 +52,19 @@ class StageConfig:
         if self.base is not None and self.name != "motion":
             raise ConfigError("base", self.base, "set only with stage=motion")
 
+    def check_keys(self, model: Registration) -> None:
+        """Refuse keys that belong to other stages and that the model does not add to this one.
+
+        Raises:
+            ConfigError: naming the key.
+        """
+        for key, stages in _STAGES_BY_KEY.items():
+            value = getattr(self, key)
+            if value is not None and self.name not in stages and key not in model.stage_defaults.get(self.name, {}):
+                allowed = f"set with, and only with, stage={' or stage='.join(stages)}"
+                typed_value = _as_typed_group(value) if is_dataclass(value) else value
+                raise ConfigError(f"stage.{key}", typed_value, f"{allowed}, where model={model.name}")
+
     @property
     def frames(self) -> Literal["all", "last"]:
         """`all` if the stage reads whole sequences, `last` if it reads one picture of each.
@@ -68,3 +77,8 @@ class StageConfig:
     def captions_required(self) -> bool:
         """Whether every sequence needs a caption: codecs and agents read none."""
         return self.name not in FROM_SCRATCH
+
+
+def _as_typed_group(group: Any) -> str:
+    """The text that a user would type for a group of keys."""
+    return f"{{{', '.join(f'{each.name}: {as_typed(getattr(group, each.name))}' for each in fields(group))}}}"

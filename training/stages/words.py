@@ -97,6 +97,7 @@ class WordsStage:
 
     name = "words"
     frames: Literal["all", "last"] = "last"
+    num_steps: None = None
 
     def __init__(self, base: Base, network: MatchingNetwork, sample_batch: SequenceBatch) -> None:
         self.base, self._network, self._sample_batch = base, network, sample_batch

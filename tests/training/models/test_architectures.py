@@ -1,11 +1,13 @@
 """The interface of architectures: every command works with one that is not part of the package."""
 
 import ast
+import dataclasses
 import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from pipelines import encode, paint, verify
 from pipelines.encode import encode_config
 from pipelines.inference.config import paint_config
 from tests.pipelines.small_dataset import small_dataset
+from tests.training.models.toy_architecture.architecture import ToyArchitecture
 from tests.training.models.toy_architecture.base import new_base
 from tests.training.models.toy_architecture.flow import Flow
 from tests.training.models.toy_architecture.registration import TOY
@@ -30,6 +33,7 @@ from training.data.stream import DataMixture, SequenceStream
 from training.data.text import Text
 from training.diffusion import invert, sample
 from training.models.painter_folder import load_painter
+from training.models.registration import StageName
 from training.models.registry import ARCHITECTURES, architecture_of_base
 from training.models.weights import weights_hash
 from training.train import run
@@ -115,6 +119,45 @@ def test_it_trains_and_is_resumed_to_the_same_losses_and_weights(
     assert (motion / "samples" / "step-00000004.png").exists()
 
 
+def test_losses_are_told_apart_up_to_the_last_timestep_of_its_objective(
+    scenes: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objective = ToyArchitecture.objective
+
+    def of_more_steps(*given: Any, **options: Any) -> Flow:
+        return dataclasses.replace(cast(Flow, objective(*given, **options)), num_steps=4000)
+
+    monkeypatch.setattr(ToyArchitecture, "objective", of_more_steps)
+    options = {"base": base, "max_steps": 2, "batch_size": 4, "validate_every": 2, "val_sequences": 2}
+    out = train(scenes, tmp_path / "run", stage="motion", **options)
+    bands = {key.rpartition("/t")[2] for kind in ("train/", "val/") for line in losses(out, kind) for key in line}
+    assert bands & {"2000-2999", "3000-3999"} and "0750-0999" not in bands
+
+
+def test_a_painter_is_given_no_part_that_it_would_be_without(base: Path, motion: Path, tmp_path: Path) -> None:
+    loras = f"[{{name: ink, path: {motion}}}]"
+    for key, value, place, nothing in (("codec", base, base, "null"), ("loras", loras, motion, "[]")):
+        typed = [f"{key}={value}", f"base={base}", f"motion={motion}", f"out={tmp_path / 'painter'}"]
+        refusal = f"{key}={place}: not allowed; allowed: {nothing} with a base of toy"
+        with pytest.raises(UserError, match=f"^{re.escape(refusal)}$"):
+            assemble.run(assemble.assemble_config(compose("assemble", typed)))
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stage_has_the_keys_that_its_architecture_adds(
+    scenes: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = compose("train", words(scenes, tmp_path / "run", base=base, motion=base, stage="replication"))
+    refused = {**plain, "model": MODEL, "stage": {**plain["stage"], "lora": {"rank": 2, "alpha": 2.0}}}
+    with pytest.raises(UserError, match=r"^stage\.lora={rank: 2, alpha: 2\.0, targets: \[to_q,.*\]}: not allowed; "):
+        train_config(refused)
+    lora = {"rank": 4, "alpha": 4.0, "targets": ["to_q"]}
+    added = dataclasses.replace(TOY, stage_defaults={"replication": {"lora": lora}})
+    monkeypatch.setitem(ARCHITECTURES, "toy", added)
+    shape = train_config({**plain, "model": MODEL}).stage.lora
+    assert shape is not None and shape.rank == 4
+
+
 def test_its_latents_and_both_text_tensors_are_stored_and_trained_on(scenes: Path, base: Path, tmp_path: Path) -> None:
     out = tmp_path / "latents"
     plain = compose("encode", [f"dataset={scenes}", f"out={out}", f"base={base}", "dtype=fp32"])
@@ -153,9 +196,8 @@ def test_a_painter_of_an_unknown_architecture_is_refused_in_one_line(painter: Pa
     copy = shutil.copytree(painter, tmp_path / "painter")
     card = json.loads((copy / "painter.json").read_text())
     (copy / "painter.json").write_text(json.dumps({**card, "architecture": "os"}))
-    with pytest.raises(
-        UserError, match=r"painter=\S+: architecture=os: not allowed; allowed: one of tiny, sd15, wan22, "
-    ):
+    allowed = re.escape(f"one of {', '.join(ARCHITECTURES)}")
+    with pytest.raises(UserError, match=rf"painter=\S+: architecture=os: not allowed; allowed: {allowed}$"):
         load_painter(copy)
 
 
@@ -164,14 +206,27 @@ def test_a_base_is_known_by_how_it_looks_or_by_its_run(base: Path, motion: Path,
     assert architecture_of_base(tmp_path) == "sd15"
 
 
+def trained_by(stage: StageName) -> str:
+    """The architectures that a stage trains, as errors list them."""
+    return " or ".join(name for name, each in ARCHITECTURES.items() if stage in each.stages)
+
+
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        ({"stage": "base", "base": "null"}, "model=toy: not allowed; allowed: tiny or wan22_tiny, with stage=base"),
+        ({"stage": "base", "base": "null"}, f"model=toy: not allowed; allowed: {trained_by('base')}, with stage=base"),
         ({"stage": "motion", "base": "null"}, "base is required with stage=motion model=toy"),
         ({"stage": "motion", "noise.beta_start": 0.01}, r"noise\.beta_start=0\.01: not allowed; allowed: 0\.00085"),
-        ({"stage": "motion", "noise.prediction": "v"}, r"noise\.prediction=v: not allowed; allowed: None"),
-        ({"stage": "spatial_lora"}, "model=toy: not allowed; allowed: tiny or sd15 or wan22 or wan22_tiny, with"),
+        (
+            {"stage": "motion", "noise.num_steps": 500},
+            r"noise\.num_steps=500: not allowed; allowed: 1000",
+        ),
+        (
+            {"stage": "motion", "noise.prediction": "v"},
+            r"noise\.prediction=v: not allowed; allowed: null",
+        ),
+        ({"stage": "motion", "noise.zero_terminal_snr": "true"}, "zero_terminal_snr=true: not allowed; allowed: false"),
+        ({"stage": "spatial_lora"}, f"model=toy: not allowed; allowed: {trained_by('spatial_lora')}, with"),
     ],
 )
 def test_what_an_architecture_does_not_know_is_refused(
@@ -186,7 +241,7 @@ def test_keys_of_a_model_are_those_of_its_architecture(scenes: Path, base: Path,
     for model, error in (
         ({"name": "toy", "shape": {}}, r"model\.shape=.*allowed: one of the keys name, path, shift"),
         ({"name": "toy", "shift": 0.0}, r"model\.shift=0\.0: not allowed; allowed: more than 0"),
-        ({"name": "toyish"}, r"model\.name=toyish: not allowed; allowed: one of tiny, sd15, wan22, wan22_tiny, toy"),
+        ({"name": "toyish"}, f"model.name=toyish: not allowed; allowed: one of {', '.join(ARCHITECTURES)}$"),
     ):
         with pytest.raises(UserError, match=error):
             train_config({**plain, "model": model})
@@ -220,13 +275,11 @@ def test_flow_matching_samples_and_inverts_through_the_same_code() -> None:
 
 def test_shared_code_names_no_architecture() -> None:
     """Whatever is not an architecture's own reaches it through the registry."""
-    own = tuple(f"training.models.{name}" for name in ("sd15", "tiny", "wan22"))
+    own = tuple({each.module.rpartition(".")[0] for each in ARCHITECTURES.values() if each is not TOY})
     guilty = []
     for path in (path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))):
         place = path.relative_to(ROOT).as_posix()
-        if place in KNOWS_ONE or place.startswith(
-            ("training/models/sd15/", "training/models/tiny/", "training/models/wan22/")
-        ):
+        if place in KNOWS_ONE or place.startswith(tuple(f"{package.replace('.', '/')}/" for package in own)):
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []

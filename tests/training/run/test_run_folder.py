@@ -1,6 +1,7 @@
 """A run folder resumes only its own run, with the data and parents with which it began."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,10 @@ def test_a_file_is_no_folder(sequences: Path, tmp_path: Path) -> None:
     [
         ({"batch_size": 2}, "batch_size=4, not 2"),
         ({"seed": 1}, "seed=0, not 1"),
-        ({"optimizer": "prodigy"}, r"optimizer.betas=\[0.9,0.999\], not \[0.9,0.99\]"),
+        ({"optimizer": "prodigy"}, "a run with optimizer=adamw, not prodigy"),
+        ({"stream": "sequential"}, "a run with stream=random, not sequential"),
+        ({"stage": "spatial_lora"}, "a run with stage=motion, not spatial_lora"),
+        ({"stage": "base", "batch_size": 2}, "a run with stage=motion, not base"),
         ({"noise.min_snr": 5}, "noise.min_snr=null, not 5.0"),
         ({"stage": "base"}, "a run with stage=motion, not base"),
         ({"model": "sd15", "optimizer.learning_rate": 5e-4}, "model=tiny, not sd15"),
@@ -120,3 +124,29 @@ def test_fewer_steps_than_are_done_are_refused(sequences: Path, tmp_path: Path) 
 def test_two_runs_cannot_share_a_folder(sequences: Path, tmp_path: Path) -> None:
     with claimed(tmp_path / "run", {}, "auto"), pytest.raises(UserError, match="another run is writing here"):
         train(sequences, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("stored", "requested", "phrase"),
+    [
+        ({"stream": {"num_workers": 0}}, {"stream": {"num_workers": 1}}, "with num_workers=0, not 1"),
+        ({"stream": {"kind": "sequential"}}, {}, "with stream=sequential, not random"),
+        ({"stream": {"processes": 1}}, {"stream": {"processes": 2}}, "with 1 training process, not 2"),
+        ({"data": {"weights": [1.0, 2.0]}}, {"data": {"weights": [1.0, 3.0]}},
+         "in which data= has weights [1.0,2.0], not [1.0,3.0]"),
+        ({"stage": {"lora": {"rank": 4}}}, {"stage": {"lora": None}}, "without stage.lora=null"),
+        ({"stage": {"lora": None}}, {"stage": {"lora": {"rank": 4}}}, "with stage.lora=null"),
+        ({"batch_size": 1, "model": {"name": "tiny"}}, {"batch_size": 2, "model": {"name": "sd15"}},
+         "with model=tiny, not sd15"),
+    ],
+)  # fmt: skip
+def test_what_differs_is_said_by_the_key_that_a_user_types(
+    tmp_path: Path, stored: dict[str, Any], requested: dict[str, Any], phrase: str
+) -> None:
+    with claimed(tmp_path / "run", stored, "auto") as folder:
+        folder.write_card({"recipe": stored})
+    with (
+        pytest.raises(UserError, match=f"holds a run {re.escape(phrase)}$"),
+        claimed(tmp_path / "run", requested, "auto"),
+    ):
+        pass

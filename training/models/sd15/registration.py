@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import get_args
 
 from conf.errors import ConfigError
-from training.models.registration import ModelConfig, Registration
+from training.models.registration import ModelConfig, PainterPart, Registration
 from training.models.shape import OfBase
 from training.models.tiny.shape import TinyShape
 
@@ -24,6 +24,7 @@ SD15 = Registration(
     name="sd15",
     module="training.models.sd15.architecture",
     config=SD15Config,
+    painter_parts=frozenset(get_args(PainterPart)),
     learning_rate=2e-5,
     lora_learning_rate=1e-4,  # few weights, which start at zero
     of_base=frozenset(get_args(OfBase)),

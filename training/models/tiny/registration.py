@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import get_args
 
-from training.models.registration import ALL_STAGES, ModelConfig, Registration
+from training.models.registration import ALL_STAGES, ModelConfig, PainterPart, Registration
 from training.models.shape import OfBase
 from training.models.tiny.shape import TinyShape
 
@@ -17,10 +17,12 @@ class TinyConfig(ModelConfig):
 
 TINY = Registration(
     name="tiny",
+    small_of="sd15",
     module="training.models.tiny.architecture",
     config=TinyConfig,
     comes_trained=False,
     stages=ALL_STAGES,
+    painter_parts=frozenset(get_args(PainterPart)),
     learning_rate=1e-3,
     lora_learning_rate=1e-3,
     of_base=frozenset(get_args(OfBase)),

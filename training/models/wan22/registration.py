@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from conf.errors import ConfigError
-from training.models.registration import ModelConfig, Registration, StageName
+from training.models.registration import ModelConfig, PainterPart, Registration, StageName
 from training.models.wan22.shape import LORA_LAYERS, WanShape
 
 FramesAs = Literal["pictures", "video"]
@@ -67,12 +67,14 @@ class WanTinyConfig(WanConfig):
 
 
 _STAGES: frozenset[StageName] = frozenset({"words", "base", "motion", "spatial_lora", "motion_lora"})
+_PAINTER_PARTS: frozenset[PainterPart] = frozenset({"words", "loras"})
 
 WAN22 = Registration(
     name="wan22",
     module="training.models.wan22.architecture",
     config=Wan22Config,
     stages=_STAGES - {"words", "base"},
+    painter_parts=_PAINTER_PARTS,
     learning_rate=1e-5,
     lora_learning_rate=1e-4,
     lora_targets=LORA_LAYERS,
@@ -82,10 +84,12 @@ WAN22 = Registration(
 )
 WAN22_TINY = Registration(
     name="wan22_tiny",
+    small_of="wan22",
     module="training.models.wan22.tiny",
     config=WanTinyConfig,
     comes_trained=False,
     stages=_STAGES,
+    painter_parts=_PAINTER_PARTS,
     learning_rate=1e-3,
     lora_learning_rate=1e-3,
     lora_targets=LORA_LAYERS,

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from conf.errors import ConfigError, UserError
 from training.models.architecture import StageRequest, Trainable
 from training.models.lora import apply_lora, is_lora, lora_of
-from training.models.parts import load_network
+from training.models.parts import kind_of_weights, load_network
 from training.models.shape import LoraShape
 from training.models.wan22.base import WanBase
 from training.models.wan22.denoiser import WanDenoiser
@@ -30,14 +30,15 @@ _TRANSFORMER, _TEXT = "transformer.", "text_encoder."
 
 def trainable(base: WanBase, request: StageRequest) -> Trainable:
     """As `training.models.architecture.Architecture.trainable` says."""
+    if request.conditions is not None and not request.conditions.carried:
+        raise ConfigError("stage.conditions.carried", "false", "true: frames are given in their own places alone")
     if request.stage not in ("base", "spatial_lora"):
         base.latent_shape(request.num_frames, (base.cell_px, base.cell_px))  # refuses, before weights are read
     places = {key: parent_weights(key, place) for key, place in request.parents.items()}
     loras = {key: place for key, place in places.items() if not is_transformer(place)}
     if request.stage == "motion" and "motion" in loras:
-        raise UserError(
-            f"motion={loras['motion']}: a LoRA, which stage=motion does not go on with; allowed: a whole transformer"
-        )
+        kind, allowed = kind_of_weights("motion", loras["motion"]), "a whole transformer"
+        raise UserError(f"motion={loras['motion']}: {kind}, which stage=motion does not go on with; allowed: {allowed}")
     refuse_misfits(loras.items(), base.configs["transformer"])
     transformer, marks = base.transformer, {"base": network_mark(base.transformer)}
     applied: dict[str, Mapping[str, Tensor]] = {}

@@ -23,7 +23,8 @@ TOY = Registration(
     config=ToyConfig,
     comes_trained=False,
     stages=frozenset({"motion", "replication"}),
+    painter_parts=frozenset({"replication"}),
     learning_rate=1e-3,
     lora_learning_rate=1e-3,
-    ignored_noise=frozenset({"beta_start", "beta_end", "prediction", "min_snr", "zero_terminal_snr"}),
+    ignored_noise=frozenset({"num_steps", "beta_start", "beta_end", "prediction", "min_snr", "zero_terminal_snr"}),
 )

@@ -1,5 +1,6 @@
 """LoRA files of Wan's world change the transformer alike in every layout, and are read by stock diffusers."""
 
+import re
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
@@ -21,6 +22,7 @@ from training.models.shape import LoraShape
 from training.models.wan22 import stages
 from training.models.wan22.lora import add_lora, kohya_from_lora, load_lora, save_lora, wan_name
 from training.models.wan22.shape import LORA_LAYERS
+from training.stages.condition_draw import ConditionDraw
 
 State = dict[str, Tensor]
 
@@ -125,6 +127,24 @@ def test_a_lora_of_other_layers_is_refused_before_weights_are_read(tmp_path: Pat
         request = StageRequest(stage=cast(Any, stage), num_frames=8, parents={key: tmp_path})
         with pytest.raises(UserError, match=f"{key}={tmp_path}.*{error}"):
             stages.trainable(base, request)
+
+
+def test_what_stage_motion_does_not_go_on_with_is_called_what_it_is(tmp_path: Path) -> None:
+    temporal, pictures = tmp_path / "animatediff.safetensors", tmp_path / "pictures"
+    save_file({"down_blocks.0.motion_modules.0.temporal_transformer.norm.weight": torch.zeros(3)}, temporal)
+    pictures.mkdir()
+    (pictures / "grey.png").write_bytes(b"")
+    for place, kind in ((temporal, "temporal modules (AnimateDiff)"), (pictures, "something else")):
+        request = StageRequest(stage="motion", num_frames=8, parents={"motion": place})
+        message = f"motion={place}: {kind}, which stage=motion does not go on with; allowed: a whole transformer"
+        with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
+            stages.trainable(small_wan(), request)
+
+
+def test_given_frames_that_are_not_carried_are_refused_as_there_is_no_other_way() -> None:
+    request = StageRequest(stage="motion", num_frames=8, conditions=ConditionDraw(carried=False))
+    with pytest.raises(UserError, match=r"^stage\.conditions\.carried=false: not allowed; allowed: true: "):
+        stages.trainable(small_wan(), request)
 
 
 def test_foreign_files_are_refused_in_one_line(tmp_path: Path) -> None:

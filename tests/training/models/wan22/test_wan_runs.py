@@ -17,12 +17,14 @@ from conf.errors import UserError
 from pipelines import encode, paint
 from pipelines.encode import encode_config
 from pipelines.inference.config import paint_config
+from tests.training.models.toy_architecture.registration import TOY
 from tests.training.models.wan22.small_wan import small_wan
 from tests.training.models.wan22.wan_runs import SHAPE, config, small_scenes, train
 from tests.training.toy_runs import losses, words
 from training import assemble
 from training.config import train_config
 from training.models.painter_parts import part_at
+from training.models.registry import ARCHITECTURES
 from training.models.weights import weights_hash
 from training.stages import make
 
@@ -81,10 +83,15 @@ def test_runs_of_another_stage_or_model_are_refused_as_parents(
         with pytest.raises(UserError, match=f"^{key}=.*: trained by stage={trained_by}; allowed: {key}$"):
             train(scenes, tmp_path / "lora", "motion_lora", **parents)
     card = json.loads((motion / "weights" / "run_card.json").read_text())
-    card["recipe"]["model"]["name"] = "tiny"
     monkeypatch.setattr(make, "read_run_card", lambda weights: card)
-    with pytest.raises(UserError, match="trained with model=tiny; allowed: a run of the same kind as wan22_tiny"):
-        make._refuse_other_parents(config(scenes, tmp_path / "lora", "motion_lora", base=base, motion=motion))
+    monkeypatch.setitem(ARCHITECTURES, "toy", TOY)  # which ignores the same keys of noise
+    assert TOY.ignored_noise == ARCHITECTURES["wan22_tiny"].ignored_noise
+    for model in ("tiny", "sd15", "toy", "of a later version"):
+        card["recipe"]["model"]["name"] = model
+        with pytest.raises(UserError, match=f"with model={model}; allowed: a run of the same kind as wan22_tiny"):
+            make._refuse_other_parents(config(scenes, tmp_path / "lora", "motion_lora", base=base, motion=motion))
+    card["recipe"]["model"]["name"] = "wan22"
+    make._refuse_other_parents(config(scenes, tmp_path / "lora", "motion_lora", base=base, motion=motion))
 
 
 @pytest.fixture(scope="module")
