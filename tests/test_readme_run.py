@@ -189,6 +189,11 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
         f"{train} stage=base base=outputs/words out=outputs/base",
         f"{train} stage=motion base=outputs/base out=outputs/motion && ln -s scenes outputs/dataset",
         "python -m training.assemble base=outputs/base motion=outputs/motion out=outputs/painter",
+        f"{train} +experiment=tiny stage=words out=WORDS",
+        f"{train} +experiment=tiny stage=base base=WORDS out=BASE",
+        f"{train} +experiment=tiny stage=motion base=BASE out=MOTION",
+        f"{train} +experiment=tiny stage=replication base=BASE motion=MOTION out=REPLICATION",
+        "python -m training.assemble base=BASE motion=MOTION replication=REPLICATION out=PAINTER",
     ):
         done = place.run(command)
         assert done.returncode == 0, done.stderr

@@ -144,15 +144,17 @@ def _cuts(config: PaintConfig, framing: Framing) -> list[str]:
 
 def _unpadded(config: PaintConfig, framing: Framing) -> tuple[slice, slice]:
     """Rows and columns of a frame that show the given pictures; all if the pictures' shapes differ or none is given."""
-    insides = [_inside(file.path, framing) for file in config.pinned.values()]
-    if not insides or any(inside != insides[0] for inside in insides):
+    insides = _insides(config, framing)
+    first = next(iter(insides.values()), None)
+    if first is None or any(inside != first for inside in insides.values()):
         return slice(None), slice(None)
-    return insides[0]
+    return first
 
 
-def _inside(picture: Path, framing: Framing) -> tuple[slice, slice]:
-    """Rows and columns of a frame that show a picture."""
-    return framing.inside(*read_picture(picture).shape[:2])
+def _insides(config: PaintConfig, framing: Framing) -> dict[Path, tuple[slice, slice]]:
+    """Rows and columns of a frame that show each given picture, the last one first."""
+    paths = [file.path for file in config.pinned.values()][::-1]
+    return {path: framing.inside(*read_picture(path).shape[:2]) for path in paths}
 
 
 def _executed(config: PaintConfig, framing: Framing, frames: NDArray[np.uint8]) -> "Executed":
@@ -164,10 +166,14 @@ def _executed(config: PaintConfig, framing: Framing, frames: NDArray[np.uint8]) 
     assert config.strokes is not None
     compile_kernels({config.strokes.renderer.family}, ClusterConfig(kind="inline"))
     picture = _picture_in_strokes(config, framing)
-    # Pictures of other shapes, given for other frames, lie differently in theirs.
-    place = _unpadded(config, framing) if config.image is None else _inside(config.image, framing)
     try:
-        return execute(config.strokes, frames[:, *place], picture, config.seed, begun=config.task == "complete")
+        return execute(
+            config.strokes,
+            frames[:, *_unpadded(config, framing)],
+            picture,
+            config.seed,
+            begun=config.task == "complete",
+        )
     except ConfigError as error:
         raise CannotFollow(f"{error}, in {config.image or config.prompt}") from None
 
@@ -194,13 +200,22 @@ def check_slenderness(config: PaintConfig, framing: Framing) -> None:
 
 
 def check_strokes(config: PaintConfig, framing: Framing) -> None:
-    """Refuse a picture that strokes cannot paint as asked, where that is known before it is painted.
+    """Refuse pictures that strokes cannot paint as asked, where that is known before they are painted.
 
     Raises:
         UserError: naming the picture.
     """
+    if config.strokes is None:
+        return
+    insides = list(_insides(config, framing).items())
+    for other, inside in insides[1:]:
+        if inside != insides[0][1]:  # strokes would paint the borders beside it into the picture
+            allowed = (
+                f"crop or stretch with execution=strokes, as {other.name} has another shape than {insides[0][0].name}"
+            )
+            raise ConfigError("fit", "pad", allowed)
     picture = _picture_in_strokes(config, framing)
-    if config.strokes is None or picture is None:
+    if picture is None:
         return
     from pipelines.inference.execution import refuse_unfit
 

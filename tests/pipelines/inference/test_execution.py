@@ -261,21 +261,17 @@ def test_a_padded_picture_comes_back_in_its_own_shape(painter: Path, picture: Pa
     assert report(tmp_path)["size_px"] == [43, 64]
 
 
-def test_a_picture_of_another_shape_for_another_frame_moves_nothing(
-    painter: Path, picture: Path, tmp_path: Path
+def test_a_picture_of_another_shape_is_refused_where_its_borders_would_be_painted(
+    painter: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The borders that fit=pad leaves beside a picture are never painted into it."""
     Image.new("RGB", (80, 80), (30, 60, 40)).save(tmp_path / "square.png")
-    dark = tmp_path / "dark.png"
-    Image.new("RGB", (160, 80), (30, 60, 40)).save(dark)
-    beside = f"conditions={{1: {tmp_path / 'square.png'}}}"
-    overrides = ("task=reconstruct", f"image={dark}", "execution=strokes", "fit=pad", "size=64", "num_frames=4")
-    assert paint(painter, *overrides, beside, "keep=true", f"out={tmp_path / 'out'}") == 0
-    executed = report(tmp_path / "out")
-    assert executed["painter_frames"]["size_px"] == [64, 64]  # all that was painted; pictures lie differently in it
-    assert executed["size_px"] == [80, 160]
-    shown = [frame[:, :, 0] for frame in frames(tmp_path / "out")]
-    assert all((frame[[0, -1]] <= frame[30:50].max() + 8).all() for frame in shown[1:])
+    words = ("task=reconstruct", f"image={picture}", f"conditions={{1: {tmp_path / 'square.png'}}}", "size=64")
+    assert paint(painter, *words, "execution=strokes", "fit=pad", f"out={tmp_path / 'out'}") == 2
+    allowed = "crop or stretch with execution=strokes, as square.png has another shape than wide.png"
+    assert capsys.readouterr().err.endswith(f"error: fit=pad: not allowed; allowed: {allowed}\n")
+    assert not (tmp_path / "out").exists()
+    for keys in (("execution=strokes", "fit=crop"), ("fit=pad",)):
+        assert paint(painter, *words, *keys, f"out={tmp_path / keys[-1]}") == 0
 
 
 def test_painter_and_strokes_see_the_same_ground_below_a_transparent_picture(painter: Path, tmp_path: Path) -> None:
