@@ -125,5 +125,5 @@ def test_training_from_a_bucket_is_training_from_a_disk(store: ObjectStore, buck
     train(data, data.parent / "remote", data=f"{bucket}/data")
     local, remote = (weights(local_files(data.parent / name)) for name in ("local", "remote"))
     assert local == remote and len(local) > 1
-    with pytest.raises(UserError, match="stream"):
+    with pytest.raises(UserError, match="a run with num_workers=0, not 2"):
         train(data, data.parent / "remote", data=f"{bucket}/data", num_workers=2)
