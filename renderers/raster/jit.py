@@ -72,7 +72,7 @@ def _files_with_kernels(renderers: Path) -> list[Path]:
     return [path for path in sorted(renderers.rglob("*.py")) if _THIS_MODULE in path.read_text(encoding="utf-8")]
 
 
-_SOURCES_HASH = sources_hash()
+_SOURCES_HASH, _FILES_HASH = sources_hash(), files_hash()
 
 CACHE_FOLDER = Path(os.environ.get("NUMBA_CACHE_DIR") or cache_home() / f"kernels-{_SOURCES_HASH}")
 """Where compiled kernels are kept."""
@@ -80,7 +80,7 @@ CACHE_FOLDER = Path(os.environ.get("NUMBA_CACHE_DIR") or cache_home() / f"kernel
 
 def compiled_marker(family: str, cpu: str) -> Path:
     """The file that marks the present kernels of a family of renderers, in this place, as compiled for a processor."""
-    return CACHE_FOLDER / f"compiled-{family}-{cpu}-{_SOURCES_HASH}-{files_hash()}"
+    return CACHE_FOLDER / f"compiled-{family}-{cpu}-{_SOURCES_HASH}-{_FILES_HASH}"
 
 
 def kernel(function: _Function) -> _Function:
