@@ -140,12 +140,12 @@ def refuse_unfit(execution: StrokeExecution, picture: Image, *, finished: bool) 
     size = canvas_size(picture.shape[:2], execution, picture)
     if not finished:
         return
+    target, choice = resized(picture, *size), execution.renderer
     if execution.order is not None:
-        turns_in_words(resized(picture, *size), execution.order)
-    choice = execution.renderer
+        turns_in_words(target, execution.order)
     if isinstance(choice.config, StudioConfig):
         try:
-            refuse_order(resized(picture, *size), choice.config, choice.assets.content)
+            refuse_order(target, choice.config, choice.assets.content)
         except ConfigError as error:
             raise error.under("renderer") from None
 

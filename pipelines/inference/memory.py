@@ -16,6 +16,8 @@ _SIGNS = (
     "CUBLAS_STATUS_ALLOC_FAILED",
 )
 
+_SAVINGS_OF_STROKES = ["a smaller canvas_px", "fewer shown_frames"]
+
 
 def ran_out_of_memory(error: BaseException) -> bool:
     """Whether an error means that CPU or GPU memory ran out; torch raises several kinds."""
@@ -44,11 +46,6 @@ def savings(config: "PaintConfig", *, on_gpu: bool, at_once: int) -> list[str]:
     ]
 
 
-def stroke_savings() -> list[str]:
-    """What saves memory where frames are painted in strokes and written."""
-    return ["a smaller canvas_px", "fewer shown_frames"]
-
-
 @contextmanager
 def naming_memory(config: "PaintConfig", *, on_gpu: bool, at_once: int) -> Iterator[None]:
     """Context that turns running out of memory into a `UserError`.
@@ -66,7 +63,7 @@ def naming_memory(config: "PaintConfig", *, on_gpu: bool, at_once: int) -> Itera
         # What is no network runs out of the machine's own memory, and then Python or numpy raises this.
         of_strokes = config.strokes is not None and isinstance(error, MemoryError)
         where = "on the GPU" if on_gpu and not of_strokes else "on this machine"
-        keys = stroke_savings() if of_strokes else savings(config, on_gpu=on_gpu, at_once=at_once)
+        keys = _SAVINGS_OF_STROKES if of_strokes else savings(config, on_gpu=on_gpu, at_once=at_once)
         raise UserError(f"out of memory {where}; try {_listed(keys)}") from error
 
 

@@ -151,7 +151,7 @@ def _are_a_list(previous: _Clause, clause: _Clause) -> bool:
     return {
         ("things", "relation"): True,  # "A, B after C"
         ("things", "place"): clause.place != LAST,  # "A, B first"
-        ("things", "list with a place"): True,  # "A; B, and C and D last"
+        ("things", "list with a place"): True,  # "A and B, C and D last"
         ("place", "things"): "a" in clause.link,  # "A last, and B"
         ("relation", "things"): is_several,  # "A after B, C and D"
     }.get((previous.kind, clause.kind), False)
