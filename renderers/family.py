@@ -211,6 +211,16 @@ class Renderer(ABC):
             ConfigError: if it does not; it names the key that needs it, and what is allowed with this source.
         """
 
+    def check_image(self, image: Image, config: Any, assets: Assets = NO_ASSETS) -> None:  # noqa: B027
+        """Check that an image holds what a configuration names, before anything is computed for it.
+
+        Args:
+            image, config, assets: as in `paint`.
+
+        Raises:
+            ConfigError: as `paint` and `follow` would where the source knows nothing of the picture.
+        """
+
     def reads_depth(self, config: Any) -> bool:
         """Whether `paint` may use `known.depth` with that configuration; if not, depth maps are not even opened."""
         return True

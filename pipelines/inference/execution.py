@@ -22,8 +22,6 @@ from pipelines.evaluation.process import VISIBLE, colour_difference
 from pipelines.inference.config import LONGEST_CANVAS_PX, StrokeExecution
 from renderers.painting import Image, Painting, spaced_steps, to_uint8
 from renderers.quality import psnr_db, ssim
-from renderers.studio import Config as StudioConfig
-from renderers.studio.order import refuse_order
 from renderers.thing_by_thing import by_turns, turns_in_words
 from renderers.things.colour import lab_of
 from renderers.time_line import TimeLine, arrival_agreement, upsampled
@@ -143,11 +141,10 @@ def refuse_unfit(execution: StrokeExecution, picture: Image, *, finished: bool) 
     target, choice = resized(picture, *size), execution.renderer
     if execution.order is not None:
         turns_in_words(target, execution.order)
-    if isinstance(choice.config, StudioConfig):
-        try:
-            refuse_order(target, choice.config, choice.assets.content)
-        except ConfigError as error:
-            raise error.under("renderer") from None
+    try:
+        choice.renderer.check_image(target, choice.config, choice.assets.content)
+    except ConfigError as error:
+        raise error.under("renderer") from None
 
 
 def canvas_size(shape: Sequence[int], execution: StrokeExecution, picture: Image | None) -> tuple[int, int]:

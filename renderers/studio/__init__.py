@@ -13,6 +13,7 @@ from renderers.family import AssetFile, Note, Renderer
 from renderers.painting import NO_ASSETS, NOTHING_KNOWN, Assets, Image, Knowledge, Painting, StrokeProgram
 from renderers.studio.config import StudioConfig as Config
 from renderers.studio.media import MEDIA
+from renderers.studio.order import refuse_order
 from renderers.studio.pace import time_left
 from renderers.studio.phases import Turns, phases_in_words
 from renderers.studio.process import plan
@@ -109,6 +110,10 @@ class StudioRenderer(Renderer):
         """Refuse a source without label maps where objects are to be taken from them."""
         if config.things.method == "truth" and not brings_labels:
             raise ConfigError("things.method", config.things.method, "auto, graph or sam")
+
+    def check_image(self, image: Image, config: Config, assets: Assets = NO_ASSETS) -> None:
+        """Refuse an image that holds nothing of what `order` names."""
+        refuse_order(image, config, assets)
 
 
 RENDERER = StudioRenderer()

@@ -126,6 +126,7 @@ def test_hooks_that_a_family_does_not_have_do_what_suits_most() -> None:
     assert plain.reads_depth(config)
     plain.check_assets(config, {})
     plain.check_source(config, brings_labels=False)
+    plain.check_image(images[0], config)
     seeds = [np.random.SeedSequence(number) for number in range(2)]
     programs = [painting.program for painting in plain.paint_batch(images, config, seeds)]
     assert programs[1].strokes < programs[0].strokes
