@@ -20,7 +20,7 @@ from conf.errors import ConfigError
 from conf.progress import Progress
 from conf.value import SourceLocation
 from pipelines.exports.inputs import Replay, from_dataset, from_painting, from_picture
-from pipelines.exports.placing import check_free, placed
+from pipelines.exports.placing import check_free, check_picture, placed
 from pipelines.exports.process import Process
 from pipelines.exports.registry import FORMATS, Format, format_of
 from pipelines.exports.settings import Settings
@@ -63,6 +63,7 @@ class ExportConfig:
         check_free(self.out, is_folder=not self.is_file, overwrite=self.overwrite)
         if self.picture is not None:
             self.renderer.refuse_labels()
+            check_picture(self.picture, self.out)
 
     @property
     def format_name(self) -> str:

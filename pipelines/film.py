@@ -20,7 +20,7 @@ from conf.compose import typed
 from conf.errors import ConfigError, UserError
 from conf.progress import Progress
 from conf.value import SourceLocation
-from pipelines.exports.placing import check_free, placed
+from pipelines.exports.placing import check_free, check_picture, placed
 from pipelines.inference.video import ENDINGS, Frame, VideoFile, even
 from pipelines.kernels import compile_kernels
 from pipelines.sources.framing import Framing
@@ -68,6 +68,7 @@ class FilmConfig:
                 raise ConfigError(key, value, f"{lowest} to {highest}")
         check_free(self.out, is_folder=False, overwrite=self.overwrite)
         self.renderer.refuse_labels()
+        check_picture(self.picture, self.out)
 
     @property
     def ending(self) -> str:

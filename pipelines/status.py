@@ -2,7 +2,9 @@
 
     python -m pipelines.status dataset=outputs/dataset
 
-Exit code 0: complete; 2: the folder is no data set, or a manifest is damaged; 3: unfinished.
+The files of shards are compared by their size alone; `pipelines.verify` reads them.
+Exit code 0: complete; 2: the folder is no data set, or a manifest is damaged; 3: unfinished, or the files of shards
+are gone.
 """
 
 from collections import Counter
@@ -13,13 +15,14 @@ from conf.command import COMPLETE, PARTIAL, Summary, command, leave
 from conf.compose import typed
 from conf.errors import UserError
 from conf.printable import counted
-from pipelines.synthesis.dataset_faults import read_sound_manifests
+from pipelines.synthesis.dataset_faults import read_sound_manifests, tar_fault
 from training.data.claim import is_being_written
 from training.data.dataset import read_card
-from training.data.remote import AnyPath
+from training.data.manifest import ShardManifest
+from training.data.remote import AnyPath, answers
 from training.data.survey import Survey
 
-_MOST_REASONS = 5
+_MOST_REASONS = _MOST_LOST = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,20 +39,32 @@ def run(config: StatusConfig) -> Summary:
         UserError: if there is no data set, or a manifest is damaged, or is missing although the data set was completed.
     """
     card = read_card(config.dataset)
-    faults: list[str] = []
+    faults, lost = list[str](), list[str]()
     survey, reasons = Survey(), Counter[str]()
-    for manifest in survey.noting(read_sound_manifests(config.dataset, card, faults)):
+
+    def look(manifest: ShardManifest) -> tuple[ShardManifest, str | None]:
+        return manifest, tar_fault(config.dataset, manifest)
+
+    for manifest, fault in answers(config.dataset, look, read_sound_manifests(config.dataset, card, faults)):
+        if fault is not None:
+            lost.append(fault)
+            continue
+        survey.count(manifest)
         reasons.update(row["reason"] for row in manifest.quarantined)
     if faults:
         more = f"; and {len(faults) - 1} more (pipelines.verify names all)" if faults[1:] else ""
         raise UserError(f"{faults[0]}{more}; remove it and run the command that began it again")
     share = 100 * (survey.num_sequences + survey.num_quarantined) / max(1, card.num_planned)
-    state = "complete" if card.totals is not None else ("running" if is_being_written(config.dataset) else "stopped")
+    is_complete = card.totals is not None and not lost
+    state = "complete" if is_complete else ("running" if is_being_written(config.dataset) else "stopped")
     lines = [
         f"{config.dataset}: {state}, {share:.0f} % done",
         f"  {survey.num_sequences} of {counted(card.num_planned, 'sequence')} in {survey.num_shards} of "
         f"{counted(len(card.shards), 'shard')}, {survey.num_bytes / 1e6:.1f} MB",
     ]
+    lines += [f"fault: {fault}" for fault in lost[:_MOST_LOST]]
+    if len(lost) > _MOST_LOST:
+        lines.append(f"and {len(lost) - _MOST_LOST} more")
     if reasons:
         lines.append(f"  refused {counted(reasons.total(), 'input')}:")
         lines += [f"    {count} x {reason}" for reason, count in reasons.most_common(_MOST_REASONS)]

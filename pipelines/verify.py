@@ -17,7 +17,7 @@ from conf.compose import typed
 from conf.errors import UserError
 from conf.printable import counted
 from conf.progress import Progress
-from pipelines.synthesis.dataset_faults import card_faults, foreign_faults
+from pipelines.synthesis.dataset_faults import card_faults, foreign_faults, tar_fault
 from pipelines.synthesis.examination import examine
 from training.data.dataset import DamagedCard, DatasetCard, committed_names, read_card
 from training.data.layout import ARTIST, dataset_file
@@ -55,17 +55,19 @@ def run(config: VerifyConfig) -> Summary:
             return _without_card(f"{dataset_file(config.dataset)}: missing")
         raise
     faults = list(card_faults(config.dataset, card))
-    quality = _Quality()
+    present, quality = Survey(), _Quality()
     with Progress("verifying", card.num_planned) as progress:
 
         def look(manifest: ShardManifest) -> Iterator[str]:
-            quality.note(manifest)
+            if tar_fault(config.dataset, manifest) is None:
+                present.count(manifest)
+                quality.note(manifest)
             yield from shard_faults(config.dataset, manifest, card, replay=config.replay)
             progress.advance(manifest.num_planned)
 
-        survey = examine(config.dataset, card, faults, look)
+        examine(config.dataset, card, faults, look)
     faults += foreign_faults(config.dataset, card)
-    return _summary(config, card, survey, quality, faults)
+    return _summary(config, card, present, quality, faults)
 
 
 def _without_card(fault: str) -> Summary:

@@ -85,6 +85,7 @@ def drawings_in(path: str, name: str, note: Annotation, most: int | None) -> tup
                 locator=json.dumps({"file": path, "offset": line.offset, "length": len(line.data)}),
                 caption=note.caption or (text_line(word) if isinstance(word, str) else None),
                 licence=note.licence,
+                fault=note.fault,
             )
         )
     return entries, unrecognised

@@ -89,7 +89,7 @@ def find_sequences(source: ArtistSource, layout: Layout) -> Listing:
     (`metadata.jsonl`, `captions.csv`) that names it, in its folder or any above.
 
     Raises:
-        UserError: if there is no sequence, the storage fails, a caption file is malformed, or a required caption is
+        UserError: if there is no sequence, the storage fails, a caption table is malformed, or a required caption is
             missing.
     """
     filesystem, root = open_storage(source.path)
@@ -130,11 +130,12 @@ def find_sequences(source: ArtistSource, layout: Layout) -> Listing:
                 locator=address,
                 caption=note.caption or (_archive_caption(address) if layout == "hdf5" else None),
                 licence=note.licence,
+                fault=note.fault,
             )
         )
     if not entries:
         raise UserError(f"{source.path}: holds no {_KIND_NAMES[layout]} (layout={layout})")
-    lacking = [entry.id for entry in entries if entry.caption is None] if source.require_captions else []
+    lacking = [entry.id for entry in entries if entry.lacks_caption] if source.require_captions else []
     if lacking:
         raise UserError(f"{source.path}: {len(lacking)} of {len(entries)} sequences have no caption, as {lacking[0]}")
     return Listing(entries, [*sorted(map(printable, {*names} - belonging)), *passed_over])

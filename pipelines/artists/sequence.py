@@ -86,6 +86,7 @@ class IngestSettings:
         Raises:
             RefusedPicture, StorageFault: as `make`.
         """
+        entry.check()
         canvas_px = max(self.framing.height_px, self.framing.width_px)
         num_frames = range(self.schedule.num_frames, self.treatment.max_frames + 1)
         if self.layout == "drawings":

@@ -184,7 +184,7 @@ def _painted(root: Path) -> Process:
     except OSError as error:
         raise RefusedPicture(f"{PAINTER_REPORT}: {error.strerror}; it was not painted to its end") from error
     except ValueError as error:
-        raise RefusedPicture(f"{PAINTER_REPORT} is not a painting's report ({error})") from error
+        raise RefusedPicture(f"not a whole painting by its {PAINTER_REPORT}: {error}") from error
     subfolder = root / _FRAMES_FOLDER
     frames_folder = subfolder if subfolder.is_dir() else root
     numbered = picture_files(path.name for path in frames_folder.iterdir() if path.stem[-1:].isdecimal())
@@ -199,6 +199,7 @@ def _of_others(folder: Path, layout: _Foreign, wanted: Wanted) -> list[_Member]:
 
 
 def _foreign(entry: SourceEntry, layout: _Foreign, wanted: Wanted) -> Process:
+    entry.check()
     if layout == "grid":
         footage = read_grid(entry.locator, wanted.grid)
     elif layout == "video":

@@ -12,12 +12,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from fsspec.implementations.local import LocalFileSystem
+
 from conf.errors import ConfigError, UserError
 from conf.made_folder import made_folder
-from conf.value import check_named
+from conf.value import SourceLocation, check_named
 from pipelines.exports.parts import refuse_parts
+from pipelines.inference.own_files import has_process
 from training.data.claim import sole_writer
 from training.data.owned import refuse_owned
+from training.data.storage import open_storage
 
 
 def check_free(out: Path, *, is_folder: bool, overwrite: bool) -> None:
@@ -41,6 +45,26 @@ def check_free(out: Path, *, is_folder: bool, overwrite: bool) -> None:
             raise ConfigError("out", out, "a new file, or say overwrite=true")
     except OSError as error:
         raise _unwritable(out, error) from error
+
+
+def check_picture(picture: SourceLocation, out: Path) -> None:
+    """Refuse what is not one picture, and an output that would replace the picture.
+
+    Raises:
+        ConfigError: if a local picture is missing or a folder, or `out` is the same file, whatever its name.
+    """
+    filesystem, locator = open_storage(picture, "picture")
+    if not isinstance(filesystem, LocalFileSystem):
+        return
+    path = Path(locator)
+    with suppress(OSError):  # whoever reads the picture says what is wrong with its place
+        if path.is_dir():
+            painting = f"; export the painting in it with pipelines.export painting={picture}"
+            raise ConfigError("picture", picture, "one picture; this is a folder" + painting * has_process(path))
+        if not path.exists():
+            raise ConfigError("picture", picture, "one picture; there is no file of this name")
+        if out.exists() and out.samefile(path):
+            raise ConfigError("out", out, "another name; this is the picture itself")
 
 
 @contextmanager

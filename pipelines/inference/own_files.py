@@ -115,8 +115,13 @@ def read_report(root: Path) -> dict[str, Any]:
         FileNotFoundError, IsADirectoryError, NotADirectoryError: if there is no report.
         UserError: if the storage fails.
     """
-    report = sealed_fields(retried(root / REPORT, (root / REPORT).read_bytes))
-    for name, sha256 in shaped(report.get(_HASHES, {}), dict[str, str]).items():
+    data = retried(root / REPORT, (root / REPORT).read_bytes)
+    try:
+        report = sealed_fields(data)
+        hashes = shaped(report.get(_HASHES, {}), dict[str, str])
+    except ValueError as error:
+        raise ValueError(f"{REPORT}: {error}") from error
+    for name, sha256 in hashes.items():
         if not _OWN_NAME.fullmatch(name):
             raise ValueError(f"{name} is not a file of a process")
         try:

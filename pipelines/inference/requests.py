@@ -3,14 +3,15 @@
 import dataclasses
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conf.errors import UserError
+from conf.errors import ConfigError, UserError
 from conf.value import is_utf8
-from pipelines.inference.own_files import PAGE, read_report
+from pipelines.inference.own_files import PAGE, own_files, read_report
 from pipelines.sources.picture_file import read_picture
 from pipelines.sources.stored import PICTURE_EXTENSIONS
 from training.data.manifest import is_temporary, stored_hash
@@ -41,10 +42,11 @@ def requests_of(config: "PaintConfig") -> list["PaintConfig"]:
     """One configuration for each picture or sequence, with a folder of its own under `out`; a single one has `out`.
 
     A folder stands for the pictures in it, in the order of their names; its subfolders and hidden files are ignored.
+    A picture's own folder has its name without the ending; with it where that would be taken or shared.
 
     Raises:
-        UserError: if a folder holds no picture, two pictures would share a folder, one would have none of its own, or
-            a data set cannot be read.
+        UserError: if a folder holds no picture, two pictures have the same name, one would have no folder of its own,
+            or a data set cannot be read.
     """
     if config.dataset is not None:
         from pipelines.inference.of_dataset import requests_of_dataset
@@ -53,14 +55,31 @@ def requests_of(config: "PaintConfig") -> list["PaintConfig"]:
     named = config.pictures if config.image is None else (config.image,)
     if not config.pictures and (config.image is None or not config.image.is_dir()):
         return [config]
+    pictures = [picture for path_or_folder in named for picture in _pictures_in(path_or_folder)]
     paths: dict[str, Path] = {}
-    for path in (picture for path_or_folder in named for picture in _pictures_in(path_or_folder)):
-        if _is_taken(path.stem):
+    for path, name in zip(pictures, _names_of_folders(pictures), strict=True):
+        if _is_taken(name):
             raise UserError(f"image: {path}: its name gives no folder of its own in {config.out}; rename it")
-        if path.stem in paths:
-            raise UserError(f"image: {paths[path.stem]} and {path} would both be painted into {config.out / path.stem}")
-        paths[path.stem] = path
-    return [dataclasses.replace(config, image=path, pictures=(), out=config.out / stem) for stem, path in paths.items()]
+        if name in paths:
+            raise UserError(f"image: {paths[name]} and {path} would both be painted into {config.out / name}")
+        paths[name] = path
+    return [dataclasses.replace(config, image=path, pictures=(), out=config.out / name) for name, path in paths.items()]
+
+
+def _names_of_folders(pictures: Sequence[Path]) -> list[str]:
+    """The name of the folder of each picture: without its ending, or with it where the other is taken or shared."""
+    names = [path.stem for path in pictures]
+    while True:  # a name with its ending may be another picture's without it: a.gif, and the stem of a.gif.png
+        counts = Counter(names)
+        clashing = [
+            number
+            for number, (name, path) in enumerate(zip(names, pictures, strict=True))
+            if name != path.name and (counts[name] > 1 or _is_taken(name))
+        ]
+        if not clashing:
+            return names
+        for number in clashing:
+            names[number] = pictures[number].name
 
 
 def _is_taken(name: str) -> bool:
@@ -89,13 +108,17 @@ def readable(config: "PaintConfig", requests: Sequence["PaintConfig"]) -> tuple[
         The requests all of whose pictures can be read, and a line for each picture that cannot.
 
     Raises:
+        ConfigError: if a picture is a file of the painting that would be replaced.
         UserError: if a picture that the user named cannot be read, or if no picture at all can; one line for all.
     """
+    for request in requests:
+        _refuse_own_pictures(request)
     named = {path for path in (config.image, *config.pictures) if path is not None and not path.is_dir()}
+    keys = {file.path: f"conditions.{frame}" for frame, file in config.conditions.items()}
     refused: dict[Path, str] = {}
     for path in dict.fromkeys(file.path for request in requests for file in request.pinned.values()):
         try:
-            read_picture(path)
+            read_picture(path, key=keys.get(path, "image"))
             if not is_utf8(path.name):
                 raise UserError(f"{path}: its name is not in UTF-8, and the report must name it; rename it")
         except UserError as error:
@@ -107,6 +130,14 @@ def readable(config: "PaintConfig", requests: Sequence["PaintConfig"]) -> tuple[
     if not readable_requests or not named.isdisjoint(refused):
         raise UserError(in_one_line(reasons, "pictures"))
     return readable_requests, reasons
+
+
+def _refuse_own_pictures(request: "PaintConfig") -> None:
+    root = request.out.resolve()
+    for path in (file.path for file in request.pinned.values()):
+        place = path.resolve()
+        if place.is_relative_to(root) and place.relative_to(root).as_posix() in own_files(root):
+            raise ConfigError("out", request.out, f"another folder; {path} in this one would be replaced")
 
 
 def in_one_line(reasons: Sequence[str], kind: str) -> str:

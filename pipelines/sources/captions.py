@@ -5,9 +5,11 @@ import io
 import json
 import posixpath
 import re
+import reprlib
 import string
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import Any
 
 from conf.errors import UserError
 
@@ -47,32 +49,42 @@ class CaptionTemplate(string.Template):
 
 @dataclass(frozen=True, kw_only=True)
 class Annotation:
-    """Caption and licence of a picture; None where unknown."""
+    """Caption and licence of a picture; None where unknown.
+
+    Attributes:
+        fault: why the picture must be refused: the file beside it that should hold them cannot be read. None if it can.
+    """
 
     caption: str | None = None
     licence: str | None = None
+    fault: str | None = None
 
     def over(self, other: "Annotation") -> "Annotation":
         """This annotation, with missing fields filled from another."""
-        return Annotation(caption=self.caption or other.caption, licence=self.licence or other.licence)
+        return Annotation(
+            caption=self.caption or other.caption,
+            licence=self.licence or other.licence,
+            fault=self.fault or other.fault,
+        )
 
 
-def text_caption(data: bytes, where: str) -> str | None:
-    """The caption in a text file, as one line; None if it holds only blanks.
-
-    Raises:
-        UserError: if the bytes are not UTF-8; it names `where`.
-    """
-    return text_line(_text(data, where))
+def text_annotation(data: bytes, where: str) -> Annotation:
+    """The caption in a text file, as one line; a fault that names `where` if the bytes are not UTF-8."""
+    try:
+        return Annotation(caption=text_line(_text(data, where)))
+    except UserError as error:
+        return Annotation(fault=str(error))
 
 
 def json_annotation(data: bytes, where: str) -> Annotation:
     """The annotation in a json file that holds one object, as img2dataset writes them.
 
-    Raises:
-        UserError: if it is not UTF-8, not a json object, or holds a caption that is no text; it names `where`.
+    It is a fault that names `where` if the bytes are not UTF-8 or no json object, or a caption or licence is no text.
     """
-    return _annotation(_json_object(_text(data, where), where), where)
+    try:
+        return _annotation(_json_object(_text(data, where), where), where)
+    except UserError as error:
+        return Annotation(fault=str(error))
 
 
 def table_annotations(name: str, data: bytes, where: str) -> list[tuple[str, Annotation]]:
@@ -141,9 +153,9 @@ def _csv_rows(text: str, where: str) -> Iterator[tuple[str, Mapping[str, object]
 def _annotation(fields: Mapping[str, object], where: str) -> Annotation:
     def first(*keys: str) -> str | None:
         for key in keys:
-            value = fields.get(key)
+            value = first_of(fields.get(key))
             if value is not None and not isinstance(value, str):
-                raise UserError(f"{where}: {key} is not text but {value!r}")
+                raise UserError(f"{where}: {key} is not text but {reprlib.repr(value)}")
             if value and (line := text_line(value)):
                 return line
         return None
@@ -189,6 +201,13 @@ def _text(data: bytes, where: str) -> str:
     if text.count("\0") > len(text) // 4:  # UTF-16 without a byte order mark; a few zeros are just control characters
         raise UserError(f"{where}: not UTF-8 text (byte {data.index(0)} is 0); save it as UTF-8")
     return text
+
+
+def first_of(value: Any) -> Any:
+    """The value itself, or the first one in (nested) lists; None if a list is empty."""
+    while isinstance(value, list):
+        value = value[0] if value else None
+    return value
 
 
 def text_line(text: str) -> str | None:

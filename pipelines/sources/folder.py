@@ -41,6 +41,7 @@ class FolderSource(StoredSource):
     A caption comes from `photo.txt`, `photo.caption`, `photo.jpg.txt` or `photo.jpg.caption` beside `photo.jpg`, else
     from a caption table (`metadata.jsonl`, then `metadata.csv`, then `captions.csv`) in the picture's folder or any
     above it, the nearest first. Tables name pictures relative to their own folder. Names match in any Unicode form.
+    A picture whose text cannot be read is refused when it is loaded; a table that cannot be read refuses the source.
 
     `photo.depth.png` beside `photo.jpg` is its depth map: grey, with 8 or 16 bits, lighter where it is nearer. Files
     such as `photo.depth.jpg` are no pictures; they are passed over and named.
@@ -50,7 +51,7 @@ class FolderSource(StoredSource):
         """The first `limit` pictures (all, when None), hashed, captioned and sorted by relative path.
 
         Raises:
-            UserError: if the folder is missing or holds no picture, a caption file is malformed, or captions are
+            UserError: if the folder is missing or holds no picture, a caption table is malformed, or captions are
                 required and lacking; one line that names the file.
         """
         filesystem, root = open_storage(self.path)
@@ -151,6 +152,7 @@ class _Scan:
             licence=note.licence,
             depth=depth and posixpath.join(self._root, depth),
             depth_sha256=depth and self._hash(depth),
+            fault=note.fault,
         )
 
     def passed_over(self, pictures: Sequence[str]) -> list[str]:

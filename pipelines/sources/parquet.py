@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from fsspec import AbstractFileSystem
 
 from conf.errors import UserError
-from pipelines.sources.captions import Annotation, text_line
+from pipelines.sources.captions import Annotation, first_of, text_line
 from pipelines.sources.patterns import matching_files, short_names
 from pipelines.sources.reading import PatientFile, read_patiently
 from pipelines.sources.source import Listing, RefusedPicture, SourceEntry, StorageFault
@@ -102,8 +102,9 @@ class ParquetSource(StoredSource):
                 for number, (group, row, values) in numbered_rows:
                     if limit is not None and number == limit:
                         break
-                    note = columns.annotation(values).over(default)
-                    data, file_name = _bytes_and_name(values[columns.picture])
+                    note, data, file_name = columns.annotation(values).over(default), None, ""
+                    if values is not None:
+                        data, file_name = _bytes_and_name(values[columns.picture])
                     id_ = printable("/".join(filter(None, (f"{name}:{number}", posixpath.basename(file_name)))))
                     place = {"file": path, "column": columns.picture, "group": group, "row": row}
                     digest = hashlib.sha256(id_.encode() if data is None else data).hexdigest()
@@ -114,6 +115,7 @@ class ParquetSource(StoredSource):
                             locator=json.dumps(place),
                             caption=note.caption,
                             licence=note.licence,
+                            fault=note.fault,
                         )
                     )
         except RefusedPicture as damage:
@@ -171,10 +173,12 @@ class _Columns:
     def unread(self) -> list[str]:
         return [name for name in self.all if name not in self.names]
 
-    def annotation(self, values: Mapping[str, Any]) -> Annotation:
-        """Caption and licence of a row."""
+    def annotation(self, values: Mapping[str, Any] | None) -> Annotation:
+        """Caption and licence of a row that `_all_rows` gives."""
+        if values is None:
+            return Annotation(fault="holds text that is not UTF-8")
         caption, licence = (
-            next(filter(None, (text_line(_first(values[name]) or "") for name in names)), "")
+            next(filter(None, (text_line(first_of(values[name]) or "") for name in names)), "")
             for names in (self.captions, self.licences)
         )
         return Annotation(caption=caption, licence=licence)
@@ -226,7 +230,7 @@ def _group_rows(filesystem: AbstractFileSystem, path: str, column: str, group: i
         if group >= table.num_row_groups or column not in table.schema_arrow.names:
             return
         for _, _, values in _all_rows(table, [column], range(group, group + 1)):
-            yield values
+            yield {column: None} if values is None else values
 
 
 @contextmanager
@@ -248,19 +252,18 @@ def _opened(filesystem: AbstractFileSystem, path: str) -> Iterator[pq.ParquetFil
 
 def _all_rows(
     table: pq.ParquetFile, columns: Sequence[str], groups: Iterable[int] | None = None
-) -> Iterator[tuple[int, int, Mapping[str, Any]]]:
-    """Row group, number in the group, and values of each row; one row at a time, as a column may unpack to a lot.
+) -> Iterator[tuple[int, int, Mapping[str, Any] | None]]:
+    """Row group, number in the group, and values of each row; None in place of values if a text is not UTF-8.
 
-    Raises:
-        RefusedPicture: if a text is not UTF-8.
+    Rows are read one at a time, as a column may unpack to a lot.
     """
     for group in range(table.num_row_groups) if groups is None else groups:
         batches = table.iter_batches(batch_size=1, row_groups=[group], columns=list(columns), use_threads=False)
         for row, batch in enumerate(batches):
             try:
                 values = batch.to_pylist()[0]
-            except UnicodeDecodeError as error:  # pyarrow does not check texts before they are asked for
-                raise RefusedPicture(f"row {row} of group {group} holds text that is not UTF-8") from error
+            except UnicodeDecodeError:  # pyarrow does not check texts before they are asked for
+                values = None
             yield group, row, values
 
 
@@ -270,13 +273,6 @@ def _bytes_and_name(value: Any) -> tuple[bytes | None, str]:
         name = value.get("path")
         return value["bytes"], name if isinstance(name, str) else ""
     return value, ""
-
-
-def _first(value: Any) -> Any:
-    """The value itself, or the first one in (nested) lists; None if a list is empty."""
-    while isinstance(value, list):
-        value = value[0] if value else None
-    return value
 
 
 def _holds_bytes(kind: pa.DataType) -> bool:

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from conf.errors import UserError
+from conf.errors import ConfigError, UserError
+from conf.value import is_url
 from pipelines.sources.decode import decode
 from pipelines.sources.framing import WHITE, Ground
 from pipelines.sources.reading import read_patiently
@@ -27,8 +28,11 @@ def read_picture(path: Path | str, ground: Ground = WHITE, key: str = "path") ->
         (H, W, 3) sRGB in [0, 1], upright.
 
     Raises:
+        ConfigError: if it is a folder.
         UserError: if it cannot be read, in one line that names it.
     """
+    if not is_url(str(path)) and Path(path).is_dir():
+        raise ConfigError(key, path, "one picture; this is a folder")
     data = read_bytes(path, key)
     try:
         return decode(data, max_pixels=_MAX_PIXELS, ground=ground)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from fsspec import AbstractFileSystem
 
 from conf.errors import UserError
-from pipelines.sources.captions import TABLES, TEXT_ENDINGS, Annotation, NoCaptions, table_annotations, text_caption
+from pipelines.sources.captions import TABLES, TEXT_ENDINGS, Annotation, NoCaptions, table_annotations, text_annotation
 from pipelines.sources.reading import read_patiently
 from pipelines.sources.source import RefusedPicture, StorageFault
 from pipelines.sources.stored import printable
@@ -47,13 +47,21 @@ class Sidecars:
     def annotation(self, name: str, *, folder: bool = False) -> Annotation:
         """The annotation of one file or folder, by its path relative to the root.
 
+        If the text beside it cannot be read or is not UTF-8, that is its fault.
+
         Raises:
-            UserError: if the text beside it cannot be read or is not UTF-8.
+            UserError: if the storage fails.
         """
         note = self._annotations.get(_normalized(name), Annotation()).over(self._default)
         for text in self._texts_of(name, folder=folder):
-            note = Annotation(caption=text_caption(self._text_file(text), self._where(text))).over(note)
+            note = self._text_annotation(text).over(note)
         return note
+
+    def _text_annotation(self, name: str) -> Annotation:
+        try:
+            return text_annotation(self._text_file(name), printable(name))
+        except RefusedPicture as error:
+            return Annotation(fault=f"{printable(name)}: {error}")
 
     def files_of(self, names: Iterable[str], *, folders: bool = False) -> Iterator[str]:
         """All tables that are read, and the texts beside some files or folders."""
@@ -87,6 +95,8 @@ class Sidecars:
         for table in tuple(self._tables):
             try:
                 table_rows = table_annotations(table, self._text_file(table), self._where(table))
+            except RefusedPicture as error:
+                raise UserError(f"{self._where(table)}: {error}") from error
             except NoCaptions:
                 if not other_tables and posixpath.basename(table).lower().startswith("captions"):
                     raise
@@ -100,11 +110,10 @@ class Sidecars:
         return annotations, rows
 
     def _text_file(self, name: str) -> bytes:
+        """The bytes of a file; raises RefusedPicture if it cannot be read, and UserError if the storage fails."""
         path = posixpath.join(self._root, name)
         try:
             return read_patiently(lambda: bytes(self._filesystem.cat_file(path)), self._where(name))
-        except RefusedPicture as error:
-            raise UserError(f"{self._where(name)}: {error}") from error
         except StorageFault as fault:
             raise UserError(str(fault)) from fault
 

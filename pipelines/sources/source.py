@@ -33,6 +33,8 @@ class SourceEntry:
         licence: licence of the picture, or None if unknown.
         depth: locator of its depth map, or None if it has none.
         depth_sha256: hash of the depth map's bytes.
+        fault: why it is refused when it is loaded, if that is known by now: the file that should hold its caption or
+            licence cannot be read. None if nothing is known against it.
     """
 
     id: str
@@ -42,9 +44,20 @@ class SourceEntry:
     licence: str | None = None
     depth: str | None = None
     depth_sha256: str | None = None
+    fault: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "id", without_secrets(self.id))  # ids are stored in data sets; locators are not
+
+    def check(self) -> None:
+        """Raise RefusedPicture if it has a fault."""
+        if self.fault is not None:
+            raise RefusedPicture(self.fault)
+
+    @property
+    def lacks_caption(self) -> bool:
+        """Whether its source has no caption for it; one that cannot be read is a fault instead."""
+        return self.caption is None and self.fault is None
 
 
 class ComputedPictures(Sequence[SourceEntry], ABC):

@@ -109,6 +109,7 @@ class StoredSource(ABC):
             RefusedPicture: if it cannot be read, is not a picture, or is not the one that was indexed.
             StorageFault: if the storage fails, or the folder or file that holds the picture is gone.
         """
+        entry.check()
         data = self.read_planned(entry)
         if hashlib.sha256(data).hexdigest() != entry.sha256:
             raise RefusedPicture("changed since the run was planned")
@@ -116,7 +117,7 @@ class StoredSource(ABC):
 
     def check_captions(self, entries: Sequence[SourceEntry]) -> None:
         """Raise UserError if captions are required and lacking."""
-        lacking = [entry.id for entry in entries if entry.caption is None] if self.require_captions else []
+        lacking = [entry.id for entry in entries if entry.lacks_caption] if self.require_captions else []
         if lacking:
             raise UserError(
                 f"{self.path}: {len(lacking)} of {len(entries)} pictures have no caption, the first is {lacking[0]} "

@@ -14,7 +14,7 @@ from typing import IO
 from fsspec import AbstractFileSystem
 
 from conf.errors import UserError
-from pipelines.sources.captions import TEXT_ENDINGS, Annotation, json_annotation, text_caption
+from pipelines.sources.captions import TEXT_ENDINGS, Annotation, json_annotation, text_annotation
 from pipelines.sources.depth import is_called_depth
 from pipelines.sources.patterns import matching_files, short_names
 from pipelines.sources.source import Listing, SourceEntry
@@ -33,7 +33,8 @@ class WebDatasetSource(StoredSource):
     compressed, because pictures are read by their byte ranges. Members of a sample must follow one another (`tar
     --sort=name`); its first picture counts. Samples without a picture are passed over and named, and so are members
     other than pictures, `.txt`, `.caption` and `.json`, and depth maps; hidden files are ignored. A caption comes from
-    `key.txt`, `key.caption` or `key.jpg.txt`, else from `caption` in `key.json`.
+    `key.txt`, `key.caption` or `key.jpg.txt`, else from `caption` in `key.json` (of a list, the first). A sample of
+    which one of these cannot be read is refused when it is loaded.
 
     A key ends at the first dot of a name, as in webdataset. If no member of a sample has a plain ending then, its keys
     contain dots (`study v2.0.jpg`, `study v2.0.txt`), and they end at the last dot instead.
@@ -43,8 +44,8 @@ class WebDatasetSource(StoredSource):
         """The first `limit` pictures (all, when None); tars beyond them are not read.
 
         Raises:
-            UserError: if there are no tars or no pictures in them, a tar is truncated or damaged, a caption is
-                malformed, or captions are required and lacking; one line that names the tar.
+            UserError: if there are no tars or no pictures in them, a tar is truncated or damaged, or captions
+                are required and lacking; one line that names the tar.
         """
         filesystem, tars, other_names = matching_files(self.path, ".tar", "tars")
         return self.index_tars(filesystem, tars, limit).beside(other_names)
@@ -114,11 +115,10 @@ class WebDatasetSource(StoredSource):
         own, default = Annotation(), Annotation(licence=self.licence)
         captions = {picture_ending + ending for picture_ending in ("", *self.extensions) for ending in TEXT_ENDINGS}
         for kind, member in members:
-            where = printable(f"{tar}:{member.name}")
             if kind in captions:
-                own = Annotation(caption=text_caption(_content(file, member), where)).over(own)
+                own = text_annotation(_content(file, member), printable(member.name)).over(own)
             elif kind == ".json":
-                own = own.over(json_annotation(_content(file, member), where))
+                own = own.over(json_annotation(_content(file, member), printable(member.name)))
             elif kind in self.extensions and picture is None and not is_called_depth(member.name):
                 place = {"tar": tar, "offset": member.offset_data, "length": member.size}
                 picture = json.dumps(place), hashlib.sha256(_content(file, member)).hexdigest()
@@ -129,8 +129,9 @@ class WebDatasetSource(StoredSource):
         locator, sha256 = picture
         annotation = own.over(default)
         entry = SourceEntry(
-            id=printable(id_), sha256=sha256, locator=locator, caption=annotation.caption, licence=annotation.licence
-        )
+            id=printable(id_), sha256=sha256, locator=locator, caption=annotation.caption, licence=annotation.licence,
+            fault=annotation.fault,
+        )  # fmt: skip
         return entry, unread
 
 

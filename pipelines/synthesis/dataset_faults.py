@@ -4,6 +4,7 @@ import hashlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from training.data.manifest import (
     is_temporary,
     manifest_bytes,
     manifest_path,
+    tar_path,
 )
 from training.data.remote import AnyPath, answers
 from training.data.seal import CHECKSUM, is_sealed
@@ -61,6 +63,21 @@ def _manifest_faults(path: AnyPath, data: bytes, manifest: ShardManifest, card: 
         yield f"{path}: made with another configuration"
     if manifest.code_version != card.code_version:
         yield f"{path}: made by version {manifest.code_version}, the data set by {card.code_version}"
+
+
+def tar_fault(root: AnyPath, manifest: ShardManifest) -> str | None:
+    """What is wrong with the tar of a committed shard, by its presence and size alone; None if nothing is.
+
+    Its content is not read, and a store gets one request.
+    """
+    path = tar_path(root, manifest.name)
+    try:
+        num_bytes = None if isinstance(path, Path) and not path.is_file() else path.stat().st_size
+    except FileNotFoundError:
+        num_bytes = None
+    if num_bytes is None:
+        return f"{path}: missing, but it has a manifest"
+    return None if num_bytes == manifest.num_bytes else f"{path}: not the bytes that were committed"
 
 
 def foreign_faults(root: AnyPath, card: DatasetCard) -> Iterator[str]:

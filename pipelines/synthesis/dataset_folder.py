@@ -7,6 +7,7 @@ from typing import Protocol
 
 from conf.errors import ConfigError
 from conf.progress import Progress, tell
+from pipelines.synthesis.dataset_faults import tar_fault
 from pipelines.synthesis.recipe_keys import difference
 from training.data.claim import claimed_folder, naming_out
 from training.data.dataset import DatasetCard, committed_names, read_card
@@ -66,8 +67,7 @@ def committed_manifests(root: AnyPath, card: DatasetCard) -> Iterator[ShardManif
             return None  # a shard with a damaged manifest does not count as committed
         if manifest is None or manifest.config_hash != card.config_hash:
             return None
-        tar = tar_path(root, name)
-        return manifest if tar.is_file() and tar.stat().st_size == manifest.num_bytes else None
+        return manifest if tar_fault(root, manifest) is None else None
 
     return (manifest for manifest in answers(root, committed, card.shards) if manifest is not None)
 

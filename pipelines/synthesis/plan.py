@@ -92,8 +92,8 @@ class Plan:
             digest.update(f"{len(self.entries)} of {self.entries.formula}".encode())
             return digest.hexdigest()
         for entry in self.entries:
-            depth = () if entry.depth_sha256 is None else (entry.depth_sha256,)
-            digest.update(repr((entry.id, entry.sha256, entry.caption, entry.licence, *depth)).encode())
+            optional = (value for value in (entry.depth_sha256, entry.fault) if value is not None)
+            digest.update(repr((entry.id, entry.sha256, entry.caption, entry.licence, *optional)).encode())
         return digest.hexdigest()
 
     def _indices(self, split: str) -> Iterator[NDArray[np.int64]]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.synthesis.dataset_faults import tar_fault
 from pipelines.synthesis.plan import in_val
 from pipelines.synthesis.regions import region_faults
 from pipelines.synthesis.sequence import NOTED, note_facts, record_of, step_captions
@@ -33,10 +34,10 @@ def shard_faults(root: AnyPath, manifest: ShardManifest, card: DatasetCard, *, r
         UserError: if the storage fails.
     """
     path = tar_path(root, manifest.name)
-    if not path.is_file():
-        yield f"{path}: missing, but it has a manifest"
+    if (fault := tar_fault(root, manifest)) is not None:
+        yield fault
         return
-    if path.stat().st_size != manifest.num_bytes or stored_hash(path) != manifest.sha256:
+    if stored_hash(path) != manifest.sha256:
         yield f"{path}: not the bytes that were committed"
         return
     try:

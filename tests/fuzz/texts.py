@@ -10,7 +10,7 @@ from conf.compose import compose
 from conf.printable import printable, shell_words
 from conf.value import read_value
 from pipelines.pages.html import embed_json
-from pipelines.sources.captions import json_annotation, table_annotations, text_caption
+from pipelines.sources.captions import json_annotation, table_annotations, text_annotation
 from pipelines.sources.framing import Framing
 from pipelines.sources.source import RefusedPicture
 from pipelines.sources.webdataset import WebDatasetSource
@@ -65,7 +65,7 @@ def _read_captions(data: bytes, _: Path) -> None:
 
 
 def _read_text(data: bytes, _: Path) -> None:
-    caption = text_caption(data, "a.txt") or ""
+    caption = text_annotation(data, "a.txt").caption or ""
     assert caption == " ".join(caption.split()) and not any(ord(letter) < 32 for letter in caption)
 
 
@@ -80,7 +80,7 @@ def _read_csv(data: bytes, _: Path) -> None:
 def _write(notes: Any) -> None:
     """Write captions as the project does: as text in files, JSON, pages and terminals."""
     for note in notes:
-        for text in (note.caption or "", note.licence or ""):
+        for text in (note.caption or "", note.licence or "", note.fault or ""):
             text.encode()
             page = embed_json({"caption": text})
             assert "<" not in page and "&" not in page and ">" not in page

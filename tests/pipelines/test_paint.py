@@ -121,6 +121,10 @@ def test_pictures_at_any_frames_each_with_its_strength(painter: Path, picture: P
         (("prompt=a", "conditions={0: {path: a.png, strength: 2}}"), "conditions.0.strength=2"),
         (("task=reconstruct", "image=a.png", "conditions={3: b.png}"), "task=reconstruct puts its image there"),
         (("task=reconstruct", "image=nowhere.png"), "nowhere.png: cannot be read"),
+        (
+            ("prompt=a", f"conditions={{1: {Path(__file__).parent}}}"),
+            f"conditions.1={Path(__file__).parent}: not allowed; allowed: one picture; this is a folder",
+        ),
         (("task=reconstruct", f"image={__file__}"), "not a picture that can be read"),
         (("prompt=a", "steps=0"), "steps=0"),
         (("prompt=a", "num_frames=257"), "num_frames=257: not allowed; allowed: 2 to 256"),

@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 
 from conf.errors import UserError
+from pipelines import verify
 from pipelines.status import StatusConfig, run
 from tests.pipelines.small_dataset import SHARDS, small_dataset
 from training.data.claim import is_being_written, sole_writer
-from training.data.manifest import manifest_path
+from training.data.manifest import manifest_path, tar_path
+from training.data.remote import AnyPath, RemotePath
 
 _HOLD = """
 import sys, pathlib
@@ -127,3 +129,31 @@ def test_a_manifest_that_is_gone_from_a_complete_data_set_is_named(tmp_path: Pat
     manifest_path(root, SHARDS[1]).unlink()
     with pytest.raises(UserError, match=rf"{SHARDS[1]}\.json: missing; remove it and run the command"):
         run(StatusConfig(dataset=root))
+
+
+@pytest.mark.parametrize("loss", ["gone", "cut"])
+@pytest.mark.parametrize("is_remote", [False, True])
+def test_a_shard_whose_file_is_gone_or_cut_is_not_counted(
+    tmp_path: Path, loss: str, is_remote: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = small_dataset(tmp_path / "data")
+    tar = tar_path(root, SHARDS[1])
+    if loss == "gone":
+        tar.unlink()
+    else:
+        os.truncate(tar, tar.stat().st_size - 512)
+    place: AnyPath = root
+    if is_remote:
+        place = RemotePath(f"memory://status-{loss}")
+        for path in (path for path in root.rglob("*") if path.is_file()):
+            (place / path.relative_to(root).as_posix()).write_bytes(path.read_bytes())
+        monkeypatch.setattr(RemotePath, "open", lambda *_: pytest.fail("a shard is read"))
+    summary = run(StatusConfig(dataset=place))
+    assert "stopped, 67 % done" in summary.lines[0] and summary.exit_code == 3
+    assert "4 of 6 sequences in 2 of 3 shards" in summary.lines[1]
+    reason = "missing, but it has a manifest" if loss == "gone" else "not the bytes that were committed"
+    assert summary.lines[2] == f"fault: {tar_path(place, SHARDS[1])}: {reason}"
+    assert summary.lines[-1].startswith("next:")
+    verified = verify.run(verify.VerifyConfig(dataset=root, replay=False))
+    assert "4 sequences in 2 of 3 shards" in verified.lines[0] and verified.exit_code == 1
+    assert "not complete" in verified.lines[-1]

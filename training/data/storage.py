@@ -1,5 +1,7 @@
 """Storage of any kind, local or remote, named by a path or an fsspec URL."""
 
+import errno
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +34,7 @@ def open_storage(path: str, key: str = "path") -> tuple[AbstractFileSystem, str]
     if not path.strip():
         raise ConfigError(key, path, "a path or URL")
     if not is_url(path):
-        return LocalFileSystem(), str(Path(at_home(path)).absolute())
+        return _LocalFiles(), str(Path(at_home(path)).absolute())
     with naming(path):
         try:
             # A cached listing would hide what other processes have written since.
@@ -43,7 +45,16 @@ def open_storage(path: str, key: str = "path") -> tuple[AbstractFileSystem, str]
             raise ConfigError(key, path, allowed) from error
         except ValueError as error:
             raise ConfigError(key, path, f"a local path or a URL that fsspec can open ({_reason(error)})") from error
-    return filesystem, root
+    return _LocalFiles() if isinstance(filesystem, LocalFileSystem) else filesystem, root
+
+
+class _LocalFiles(LocalFileSystem):  # type: ignore[misc]
+    """The files of this machine. Pipes, sockets and devices are refused: to read one may never end."""
+
+    def _open(self, path: str, mode: str = "rb", *arguments: Any, **options: Any) -> Any:
+        if "r" in mode and stat.S_IFMT(Path(path).stat().st_mode) not in (stat.S_IFREG, stat.S_IFDIR):
+            raise OSError(errno.EINVAL, "not a file", path)
+        return super()._open(path, mode, *arguments, **options)
 
 
 @contextmanager

@@ -49,10 +49,11 @@ class Survey:
     def noting(self, manifests: Iterable[ShardManifest]) -> Iterator[ShardManifest]:
         """Pass the manifests on, and count each."""
         for manifest in manifests:
-            self._count(manifest)
+            self.count(manifest)
             yield manifest
 
-    def _count(self, manifest: ShardManifest) -> None:
+    def count(self, manifest: ShardManifest) -> None:
+        """Count one shard."""
         self.num_shards += 1
         self.num_bytes += manifest.num_bytes
         self.num_quarantined += len(manifest.quarantined)

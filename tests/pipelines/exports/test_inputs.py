@@ -146,3 +146,12 @@ def test_strokes_that_are_damaged_are_one_line(in_strokes: dict[str, Path], tmp_
             from_painting(folder, _AS_STORED)
     finally:
         (folder / "strokes.npz").write_bytes(whole)
+
+
+@pytest.mark.parametrize(
+    "content", [b"[]", b"{oops", b"\xff", b'{"note": "a", "sha256": 3}', b'{\n "checksum": "' + b"0" * 64 + b'",\n}']
+)
+def test_a_damaged_report_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "report.json").write_bytes(content)
+    with pytest.raises(UserError, match=f"^painting={tmp_path}: report.json: "):
+        from_painting(tmp_path, _AS_STORED)

@@ -2,15 +2,20 @@
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from conf.errors import UserError
+from conf.compose import compose
+from conf.errors import ConfigError, UserError
+from pipelines.export import export_config
 from pipelines.exports.inputs import Replay, from_painting
 from pipelines.exports.placing import check_free, placed
+from pipelines.film import film_config
 from pipelines.inference.own_files import REPORT, read_report
 from tests.pipelines.exports.runs import everything, export
 from training.data.claim import sole_writer
@@ -145,3 +150,33 @@ def test_frames_and_reports_of_others_claim_nothing(tmp_path: Path) -> None:
     (tmp_path / "frames").mkdir()
     (tmp_path / REPORT).write_text("{}")
     check_free(tmp_path / "frames" / "a.png", is_folder=False, overwrite=False)
+
+
+@pytest.mark.parametrize("way", ["same", "symbolic link", "hard link", "URL"])
+def test_an_output_does_not_replace_the_picture_that_it_is_made_of(tmp_path: Path, way: str) -> None:
+    out = tmp_path / "own.gif"
+    Image.new("RGB", (80, 64), "red").save(out)
+    picture = {"same": str(out), "URL": out.as_uri()}.get(way, str(tmp_path / "link.gif"))
+    if way == "symbolic link":
+        (tmp_path / "link.gif").symlink_to(out)
+    elif way == "hard link":
+        (tmp_path / "link.gif").hardlink_to(out)
+    overrides = [f"picture={picture}", f"out={out}", "overwrite=true"]
+    for name, configure in (("film", film_config), ("export", export_config)):
+        with pytest.raises(ConfigError, match=r"own\.gif: not allowed; .* this is the picture itself"):
+            configure(compose(name, overrides))
+        configure(compose(name, [overrides[0], f"out={tmp_path / 'other.gif'}", "overwrite=true"]))
+
+
+def test_what_is_not_one_picture_is_refused_with_what_to_do(painting: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for picture, allowed in (
+        (f"[{painting}/a.png,b.jpg]", "one picture; there is no file of this name"),
+        (str(tmp_path / "empty"), "one picture; this is a folder$"),
+        (str(painting), f"one picture; this is a folder; .* pipelines.export painting={re.escape(str(painting))}$"),
+    ):
+        for name, configure in (("film", film_config), ("export", export_config)):
+            with pytest.raises(
+                ConfigError, match=f"^{re.escape(f'picture={picture}')}: not allowed; allowed: {allowed}"
+            ):
+                configure(compose(name, [f"picture={picture}", f"out={tmp_path / 'new.gif'}"]))

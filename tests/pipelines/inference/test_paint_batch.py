@@ -18,7 +18,7 @@ from pipelines.inference.config import PaintConfig, paint_config
 from pipelines.inference.output_folder import PROVENANCE, ProcessFolder
 from pipelines.inference.overview import check_overview
 from pipelines.inference.own_files import read_report
-from pipelines.inference.requests import requests_of
+from pipelines.inference.requests import readable, requests_of
 from pipelines.pages.overview.page import render_overview
 from pipelines.paint import run
 from tests.pipelines.pages.gallery_visit import a_chromium
@@ -208,11 +208,11 @@ def test_what_cannot_be_read_in_a_folder_is_skipped_and_named(
     assert not (tmp_path / "nothing").exists()
 
 
-def test_pictures_that_would_share_a_folder_are_refused(
+def test_pictures_of_one_name_are_refused(
     painter: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "boat.jpg").write_bytes((pictures / "house.jpg").read_bytes())
-    assert paint(painter, f"image=[{pictures / 'boat.png'},{tmp_path / 'boat.jpg'}]", f"out={tmp_path / 'out'}") == 2
+    (tmp_path / "boat.png").write_bytes((pictures / "house.jpg").read_bytes())
+    assert paint(painter, f"image=[{pictures / 'boat.png'},{tmp_path / 'boat.png'}]", f"out={tmp_path / 'out'}") == 2
     assert "would both be painted into" in capsys.readouterr().err
     assert paint(painter, f"image={pictures / 'more'}", f"out={tmp_path / 'out'}") == 2
     assert "holds no pictures" in capsys.readouterr().err
@@ -220,16 +220,38 @@ def test_pictures_that_would_share_a_folder_are_refused(
     assert "image=[]: not allowed; allowed: a picture, a folder, or a list of them" in capsys.readouterr().err
 
 
+_TEMPORARY = ".index.html.466-548f6308.tmp.png"
+
+
 @pytest.mark.parametrize(
-    "name", ["index.html.png", "INDEX.html.png", ".index.html.466-548f6308.tmp.png", ".unfinished.png"]
+    ("names", "folders"),
+    [
+        (["anim.gif", "anim.png", "boat.png"], ["anim.gif", "anim.png", "boat"]),
+        (["a.gif", "a.gif.png", "a.png"], ["a.gif", "a.gif.png", "a.png"]),
+        *(([name, "tree.png"], [name, "tree"]) for name in ("index.html.png", "INDEX.html.png", ".unfinished.png")),
+        ([_TEMPORARY, "tree.png"], [_TEMPORARY, "tree"]),
+    ],
 )
-def test_a_picture_whose_folder_would_be_in_the_way_of_the_page_is_refused_before_anything_is_painted(
-    painter: Path, pictures: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+def test_a_folder_is_named_with_the_ending_only_where_its_name_would_be_taken(
+    tmp_path: Path, names: list[str], folders: list[str]
 ) -> None:
-    (tmp_path / name).write_bytes((pictures / "boat.png").read_bytes())
-    assert paint(painter, f"image=[{pictures / 'tree.png'},{tmp_path / name}]", f"out={tmp_path / 'out'}") == 2
-    (line,) = capsys.readouterr().err.strip().splitlines()
-    assert f"{name}: its name gives no folder of its own" in line and not (tmp_path / "out").exists()
+    requests = requests_of(settings(*(tmp_path / name for name in names), out=tmp_path / "out"))
+    assert {request.image: request.out for request in requests} == {
+        tmp_path / name: tmp_path / "out" / folder for name, folder in zip(names, folders, strict=True)
+    }
+
+
+@pytest.mark.parametrize("key", ["image", "conditions"])
+def test_a_picture_is_not_replaced_by_the_painting_of_it(tmp_path: Path, key: str) -> None:
+    ProcessFolder(root=tmp_path).write(np.zeros((3, 32, 32, 3), np.uint8), REPORT)
+    (tmp_path / "link.png").symlink_to(tmp_path / "frames" / "02.png")
+    for name in ("frames/02.png", "link.png"):
+        given = [f"image={tmp_path / name}"]
+        if key == "conditions":
+            given = ["task=generate", f"conditions={{0: {tmp_path / name}}}"]
+        config = paint_config(compose("paint", [*FAST, *given, f"out={tmp_path}"]))
+        with pytest.raises(ConfigError, match=r"another folder; .* in this one would be replaced"):
+            readable(config, requests_of(config))
 
 
 @pytest.mark.parametrize("name", ["...png", "..png"])

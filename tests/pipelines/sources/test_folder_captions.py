@@ -10,7 +10,8 @@ import pytest
 from conf.errors import ConfigError, UserError
 from pipelines.artists.find import ArtistSource, find_sequences
 from pipelines.sources.folder import FolderSource
-from tests.pipelines.sources.picture_folders import fill, one_line_error, png
+from pipelines.sources.source import RefusedPicture
+from tests.pipelines.sources.picture_folders import FRAMING, fill, one_line_error, png
 
 Form = Literal["NFC", "NFD"]
 
@@ -69,8 +70,6 @@ def test_required_captions_that_lack_are_counted_and_the_first_is_named(tmp_path
         ("captions.csv", "file,caption\na.png,b\na.png,b,c", "captions.csv, line 3: 3 fields where"),
         ("captions.csv", 'file,caption\na.png,"b', "captions.csv, line 2: not CSV"),
         ("captions.csv", b"file,caption\na.png,caf\xe9", "captions.csv: not UTF-8"),
-        ("a.txt", b"caf\xe9", "a.txt: not UTF-8"),
-        ("a.txt", "a lake".encode("utf-16-le"), "a.txt: not UTF-8"),
         ("Metadata.CSV", b"name,text", "Metadata.CSV, line 1: no column"),
         ("captions.csv", "file,text,text\na.png,b,c", "captions.csv, line 1: text is there 2 times"),
         ("captions.csv", "file,Caption,text,caption\n", "captions.csv, line 1: caption is there 2 times"),
@@ -78,9 +77,34 @@ def test_required_captions_that_lack_are_counted_and_the_first_is_named(tmp_path
         ("metadata.jsonl", '{"file": "a.png", "text": "b", "text": "c"}', "metadata.jsonl, line 1: text is there 2"),
     ],
 )
-def test_malformed_captions_name_file_and_line(tmp_path: Path, name: str, content: bytes | str, message: str) -> None:
+def test_malformed_tables_name_file_and_line(tmp_path: Path, name: str, content: bytes | str, message: str) -> None:
     fill(tmp_path, {"a.png": png(), name: content})
     assert f"{tmp_path}/{message}" in one_line_error(FolderSource(path=str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"caf\xe9", "a.txt: not UTF-8"),
+        ("a lake".encode("utf-16-le"), "a.txt: not UTF-8"),
+        (None, "a.txt: cannot be read: No such file"),
+    ],
+)
+def test_a_picture_whose_caption_cannot_be_read_is_refused_alone(
+    tmp_path: Path, content: bytes | None, fault: str
+) -> None:
+    fill(tmp_path, {"a.png": png(), "b.png": png("blue"), "b.txt": "a lake"})
+    if content is None:
+        (tmp_path / "a.txt").symlink_to(tmp_path / "gone")
+    else:
+        (tmp_path / "a.txt").write_bytes(content)
+    source = FolderSource(path=str(tmp_path), require_captions=True)
+    bad, good = source.index(None)
+    with pytest.raises(RefusedPicture, match=fault):
+        source.load(bad, FRAMING)
+    assert source.load(good, FRAMING).image.shape == (64, 64, 3) and good.caption == "a lake"
+    sequences = find_sequences(ArtistSource(path=str(tmp_path), require_captions=True), "grid")
+    assert [entry.fault for entry in sequences] == [bad.fault, None]
 
 
 @pytest.mark.parametrize(

@@ -241,17 +241,21 @@ def test_files_in_capitals_count_and_what_lies_beside_them_is_named(tmp_path: Pa
 
 
 @pytest.mark.parametrize("column", ["text", "licence", "path"])
-def test_text_that_is_no_utf8_is_refused_with_its_row(tmp_path: Path, column: str) -> None:
-    offsets, half = pa.py_buffer(np.array([0, 3], np.int32).tobytes()), pa.py_buffer(b"\xed\xa0\x80")
-    text = pa.Array.from_buffers(pa.string(), 1, [None, offsets, half])
-    image = pa.array([picture()])
+def test_a_row_with_text_that_is_no_utf8_is_refused_alone(tmp_path: Path, column: str) -> None:
+    offsets, half = pa.py_buffer(np.array([0, 3, 4], np.int32).tobytes()), pa.py_buffer(b"\xed\xa0\x80b")
+    text = pa.Array.from_buffers(pa.string(), 2, [None, offsets, half])
+    image = pa.array([picture(), picture("blue")])
     pictures_with_paths = pa.StructArray.from_arrays([image, text], ["bytes", "path"])
     file = write(
         tmp_path / "a.parquet", {"image": pictures_with_paths} if column == "path" else {"image": image, column: text}
     )
-    assert one_line_error(ParquetSource(path=str(file))) == f"{file}: row 0 of group 0 holds text that is not UTF-8"
+    source = ParquetSource(path=str(file))
+    bad, good = source.index(None)
+    with pytest.raises(RefusedPicture, match="holds text that is not UTF-8"):
+        source.load(bad, FRAMING)
+    assert source.load(good, FRAMING).image.shape == (64, 64, 3)
     unread = write(tmp_path / "b.parquet", {"image": image, "note": text})
-    assert len(ParquetSource(path=str(unread)).index(None)) == 1
+    assert [entry.fault for entry in ParquetSource(path=str(unread)).index(None)] == [None, None]
 
 
 @pytest.mark.parametrize("column", ["image", "text", "license"])

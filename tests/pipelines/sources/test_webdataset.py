@@ -222,13 +222,30 @@ def test_members_that_lie_apart_are_refused_with_advice(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("member", "content", "message"),
     [
-        ("k.txt", b"caf\xe9", "a.tar:k.txt: not UTF-8"),
-        ("k.json", b"{oops", "a.tar:k.json: not JSON"),
-        ("k.json", b'{"caption": [1]}', "a.tar:k.json: caption is not text"),
+        ("k.txt", b"caf\xe9", "k.txt: not UTF-8"),
+        ("k.json", b"\xff", "k.json: not UTF-8"),
+        ("k.json", b"{oops", "k.json: not JSON"),
+        ("k.json", b'["a lake"]', "k.json: not a JSON object"),
+        ("k.json", b'{"caption": [1]}', "k.json: caption is not text"),
+        ("k.json", b'{"license": 3}', "k.json: license is not text"),
     ],
 )
-def test_malformed_captions_name_tar_and_member(tmp_path: Path, member: str, content: bytes, message: str) -> None:
-    assert message in one_line_error(source_of(tmp_path / "a.tar", [("k.png", picture()), (member, content)]))
+def test_a_sample_whose_caption_cannot_be_read_is_refused_alone(
+    tmp_path: Path, member: str, content: bytes, message: str
+) -> None:
+    source_of(tmp_path / "a.tar", [("k.png", picture()), (member, content), *samples("l")])
+    source = WebDatasetSource(path=str(tmp_path / "a.tar"), require_captions=True)
+    bad, good = source.index(None)
+    with pytest.raises(RefusedPicture, match=f"^{message}"):
+        source.load(bad, FRAMING)
+    assert source.load(good, FRAMING).image.shape == (64, 64, 3) and good.caption == "a l"
+
+
+@pytest.mark.parametrize(("captions", "caption"), [(["a lake", 3], "a lake"), ([["a"], "b"], "a"), ([], None)])
+def test_of_a_list_of_captions_the_first_counts(tmp_path: Path, captions: list[Any], caption: str | None) -> None:
+    members = [("k.png", picture()), ("k.json", json.dumps({"caption": captions}).encode())]
+    (entry,) = source_of(tmp_path / "a.tar", members).index(None)
+    assert (entry.caption, entry.fault) == (caption, None)
 
 
 def test_required_captions_that_lack_are_counted_and_the_first_is_named(tmp_path: Path) -> None:

@@ -186,8 +186,9 @@ def test_another_picture_caption_or_licence_is_another_fingerprint() -> None:
         SourceEntry(id="a", sha256="cd" * 32, locator="a", caption="c", licence="l"),
         SourceEntry(id="a", sha256=entry.sha256, locator="a", caption="d", licence="l"),
         SourceEntry(id="a", sha256=entry.sha256, locator="a", caption="c", licence=None),
+        SourceEntry(id="a", sha256=entry.sha256, locator="a", caption="c", licence="l", fault="a.txt: not UTF-8"),
     ]
     prints = {make_plan([each], [1.0], None, None, 0.0).fingerprint() for each in [entry, *changed]}
-    assert len(prints) == 5
+    assert len(prints) == 6
     moved = SourceEntry(id="a", sha256=entry.sha256, locator="elsewhere", caption="c", licence="l")
     assert make_plan([moved], [1.0], None, None, 0.0).fingerprint() in prints
