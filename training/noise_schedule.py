@@ -11,10 +11,12 @@ from torch import Tensor
 
 from conf.compose import typed
 from conf.errors import ConfigError
+from training.config import NoiseConfig
 from training.models.registration import Prediction
 
 _TYPES: dict[Prediction, str] = {"epsilon": "epsilon", "v": "v_prediction"}
-_MOST_STEPS = 100_000
+_KEYS = {"num_steps": "num_train_timesteps", "zero_terminal_snr": "rescale_betas_zero_snr"}
+"""Attributes of a schedule that diffusers has another name for."""
 _GUIDANCE_RESCALE = 0.7  # as published
 
 
@@ -33,6 +35,9 @@ class NoiseSchedule:
         zero_terminal_snr: rescale so that the last step is pure noise (Lin et al. 2023, algorithm 1).
         shared: how much of a frame's noise is common to its whole sequence, 0 to 1, at a total variance of 1 (the mixed
             noise of Ge et al. 2023, section 4.1). AnimateDiff has 0.
+
+    Raises:
+        ConfigError: if one of them is not what the key `noise.*` of that name allows.
     """
 
     num_steps: int = 1000
@@ -42,6 +47,12 @@ class NoiseSchedule:
     prediction: Prediction = "epsilon"
     zero_terminal_snr: bool = False
     shared: float = 0.0
+
+    def __post_init__(self) -> None:
+        NoiseConfig(
+            num_steps=self.num_steps, beta_start=self.beta_start, beta_end=self.beta_end, shared=self.shared,
+            prediction=self.prediction, zero_terminal_snr=self.zero_terminal_snr,
+        )  # fmt: skip
 
     @property
     def guidance_rescale(self) -> float:
@@ -186,7 +197,7 @@ def load_schedule(where: str) -> NoiseSchedule:
     """The schedule in the `scheduler` folder of a diffusers folder or hub name, whichever scheduler wrote it.
 
     Raises:
-        ValueError: if it is of a kind that this project does not know.
+        ValueError: as `schedule_of`.
     """
     from diffusers import DDIMScheduler
 
@@ -200,21 +211,18 @@ def schedule_of_recipe(noise: Mapping[str, Any]) -> NoiseSchedule:
         ConfigError: if one of them is missing, unknown or out of range.
     """
     keys = {key: value for key, value in noise.items() if key != "min_snr"} if isinstance(noise, Mapping) else noise
-    schedule = typed(NoiseSchedule, keys, "noise")
-    if not 1 <= schedule.num_steps <= _MOST_STEPS:
-        raise ConfigError("noise.num_steps", schedule.num_steps, f"1 to {_MOST_STEPS}")
-    return schedule
+    return typed(NoiseSchedule, keys, "noise")
 
 
 def schedule_of(config: Mapping[str, Any]) -> NoiseSchedule:
     """The schedule that the configuration of a diffusers scheduler describes.
 
     Raises:
-        ValueError: if it is of a kind that this project does not know.
+        ValueError: if it is of a kind that this project does not know, or naming a key that is out of range.
     """
     kinds: dict[str, Prediction] = {name: kind for kind, name in _TYPES.items()}
     spacing, prediction = config.get("beta_schedule", "linear"), config.get("prediction_type", "epsilon")
-    if spacing not in ("linear", "scaled_linear") or prediction not in kinds:
+    if spacing not in ("linear", "scaled_linear") or prediction not in list(kinds):
         raise ValueError(f"scheduler with {spacing} betas and {prediction} is not known")
     missing_keys = [key for key in ("num_train_timesteps", "beta_start", "beta_end") if config.get(key) is None]
     if missing_keys or config.get("trained_betas") is not None:
@@ -227,11 +235,16 @@ def schedule_of(config: Mapping[str, Any]) -> NoiseSchedule:
             "scheduler with epsilon and rescale_betas_zero_snr says nothing at its first step; "
             "set rescale_betas_zero_snr to false in its scheduler_config.json"
         )
-    return NoiseSchedule(
-        num_steps=config["num_train_timesteps"],
-        beta_start=config["beta_start"],
-        beta_end=config["beta_end"],
-        spacing=spacing,
-        prediction=kinds[prediction],
-        zero_terminal_snr=bool(config.get("rescale_betas_zero_snr", False)),
-    )
+    values = {
+        "num_steps": config["num_train_timesteps"],
+        "beta_start": config["beta_start"],
+        "beta_end": config["beta_end"],
+        "spacing": spacing,
+        "prediction": kinds[prediction],
+        "zero_terminal_snr": config.get("rescale_betas_zero_snr") or False,
+    }
+    try:
+        return typed(NoiseSchedule, values)
+    except ConfigError as error:
+        key = _KEYS.get(error.key, error.key)
+        raise ValueError(str(ConfigError(key, error.value, error.allowed))) from error

@@ -15,7 +15,7 @@ from training.data.order import rank_positions
 from training.data.text import Text
 from training.diffusion import begin_between, draw, invert, num_steps_of, sample
 from training.models.registration import Prediction
-from training.noise_schedule import NoiseSchedule, load_schedule, save_schedule
+from training.noise_schedule import NoiseSchedule, load_schedule, save_schedule, schedule_of_recipe
 from training.random.streams import DRAWS
 
 SCHEDULES = (
@@ -278,6 +278,20 @@ def test_a_share_of_the_steps_is_one_at_least() -> None:
 def test_a_schedule_comes_back_from_disk(schedule: NoiseSchedule, tmp_path: Path) -> None:
     save_schedule(schedule, tmp_path / "scheduler")
     assert load_schedule(str(tmp_path)) == schedule
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"beta_end": -1.0}, r"^noise\.beta_end=-1\.0: not allowed; allowed: from beta_start="),
+        ({"beta_start": "x"}, r"^noise\.beta_start=x: not allowed; allowed: a number"),
+        ({"num_steps": 1}, r"^noise\.num_steps=1: not allowed; allowed: 2 to 100000"),
+        ({"shared": 2}, r"^noise\.shared=2\.0: not allowed; allowed: 0 to 1"),
+    ],
+)
+def test_no_schedule_is_made_of_values_that_training_refuses(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        schedule_of_recipe(values)
 
 
 @pytest.mark.parametrize("zero_terminal_snr", [False, True])

@@ -30,6 +30,21 @@ def finite(tensor: "Tensor", what: str) -> "Tensor":
     return tensor
 
 
+def check_floating(name: str, tensor: "Tensor") -> None:
+    """Refuse whole numbers and truth values, which are no weights; quantized weights are such without their scale.
+
+    Args:
+        name: its name in the file.
+        tensor: a tensor of any shape.
+
+    Raises:
+        ValueError: naming it.
+    """
+    if not tensor.is_floating_point():
+        dtype = str(tensor.dtype).removeprefix("torch.")
+        raise ValueError(f"{name} is of type {dtype}; allowed: floating-point numbers")
+
+
 def check_weights(tensors: "Mapping[str, Tensor]") -> None:
     """Refuse tensors that cannot be weights of a network, whoever wrote their file.
 
@@ -41,9 +56,7 @@ def check_weights(tensors: "Mapping[str, Tensor]") -> None:
             finite.
     """
     for name, tensor in tensors.items():
-        if not tensor.is_floating_point():
-            dtype = str(tensor.dtype).removeprefix("torch.")
-            raise ValueError(f"{name} is of type {dtype}; allowed: floating-point numbers")
+        check_floating(name, tensor)
         if tensor.ndim == 0 or tensor.numel() == 0:
             raise ValueError(f"{name} has the shape {tuple(tensor.shape)}, so it holds no weights")
         wrong = int((~tensor.float().isfinite()).sum())

@@ -121,10 +121,11 @@ def read_painter_card(folder: Path) -> dict[str, Any]:
             file = folder / name
             if not file.is_file() or file.stat().st_size != facts["bytes"]:
                 raise UserError(f"{where}: not whole; {name} is {'cut or changed' if file.exists() else 'missing'}")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{where}: not a painter (no {PAINTER_CARD}); training.assemble makes one") from None
     except (OSError, ValueError) as error:
-        raise UserError(f"{where}: {PAINTER_CARD} cannot be read ({error})") from error
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{where}: {PAINTER_CARD} cannot be read ({reason})") from error
     return card
 
 

@@ -5,7 +5,9 @@ a tensor that is missing, foreign or of another shape is an error that names it.
 """
 
 import logging
+import math
 import re
+import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,20 +17,24 @@ import torch
 from diffusers import ModelMixin
 from diffusers.configuration_utils import FrozenDict
 from diffusers.utils import logging as diffusers_logging
-from safetensors import SafetensorError
 from torch import nn
 from transformers import PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from conf.errors import UserError
+from conf.errors import ConfigError, UserError
 from training.data.plain import parse_object
 from training.models.finite import finite
 from training.models.read_tensors import read_tensors
+from training.models.weight_files import file_choice
 
 _Network = TypeVar("_Network", bound=nn.Module)
 
-LOADING_ERRORS = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError)
-"""What diffusers and transformers raise on folders that they cannot read."""
+LOADING_ERRORS = Exception
+"""What diffusers and transformers raise on folders that they cannot read.
+
+They compute with the values of a configuration before anything checks them, and their own checks raise classes of other
+libraries: a number of heads of 0 is a ZeroDivisionError, a width that is text a class of huggingface_hub.
+"""
 _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 _NOT_NEEDED = (".position_ids", "vision_model.", "visual_projection.", "text_projection.", "logit_scale")
 """Tensors of a whole CLIP, some of which releases store with a text encoder."""
@@ -50,8 +56,7 @@ def load_network(
 ) -> _Network:
     """A network with all its weights and no others.
 
-    Weights are read from safetensors; if a local folder has only a variant of them (`*.fp16.safetensors`), from that;
-    if it has only a `.bin` file, from its tensors, and no code that it carries is run.
+    Weights are read from the files that `training.models.weight_files` chooses. No code that they carry is run.
 
     Args:
         network: a class of diffusers or transformers.
@@ -64,7 +69,7 @@ def load_network(
         UserError: if it is missing, is of another class, lacks tensors, or has others or of other shapes.
     """
     folder = Path(where) / part
-    file_choice = _chosen_file(network, folder, name) if folder.is_dir() else {"use_safetensors": True}
+    choice_of_files = file_choice(network, folder, name) if folder.is_dir() else {"use_safetensors": True}
     is_diffusers = issubclass(network, ModelMixin)
     mismatch_choice = {} if is_diffusers else {"ignore_mismatched_sizes": True}  # these are refused below, by name
     type_choice = {} if dtype == torch.float32 else {"torch_dtype" if is_diffusers else "dtype": dtype}
@@ -72,11 +77,16 @@ def load_network(
         with _quiet():
             _refuse_other_class(network, where, part, name)
             loaded, report = cast(Any, network).from_pretrained(
-                where, subfolder=part, output_loading_info=True, **mismatch_choice, **type_choice, **file_choice
+                where, subfolder=part, output_loading_info=True, **mismatch_choice, **type_choice, **choice_of_files
             )
+    except (UserError, MemoryError):
+        raise
     except LOADING_ERRORS as error:
-        reason = " ".join(str(error).split()).partition(" If you want")[0].replace("Cannot load because ", "")
-        raise UserError(f"{name} cannot be loaded: {reason[:300]}") from error
+        reason = _reason(error, folder)
+        names_file = isinstance(error, OSError) or bool(_damage(folder))
+        if folder.is_dir() and not names_file and not _can_be_built(network, where, part):
+            reason = f"its config.json does not describe a {network.__name__} ({reason})"
+        raise UserError(f"{name} cannot be loaded: {reason}") from error
     _refuse_other_tensors(network, report, name)
     for tensor_name, tensor in loaded.state_dict().items():
         finite(tensor, f"{name}: {tensor_name}")
@@ -95,12 +105,48 @@ def refuse_absent(path: str | Path, name: str) -> None:
         raise UserError(f"{name}: no such folder")
 
 
-def unreadable(name: str, where: str, error: Exception) -> UserError:
+@contextmanager
+def reading(name: str, where: str, place: str) -> Iterator[None]:
+    """Context in which a library reads a part of a base; whatever it raises becomes one line.
+
+    Args:
+        name: name of the base for messages, such as `base=DIR`.
+        where: a folder, or a name on the hub.
+        place: the file or folder within that is read.
+
+    Raises:
+        UserError: as `unreadable`.
+    """
+    try:
+        with _quiet():
+            yield
+    except (UserError, MemoryError):
+        raise
+    except LOADING_ERRORS as error:
+        raise unreadable(name, where, error, place) from error
+
+
+def unreadable(name: str, where: str, error: Exception, place: str) -> UserError:
     """The error for a base that cannot be read, from a folder or from the hub, which may be out of reach."""
-    reason = " ".join(str(error).split())[:300]
-    if Path(where).exists():
-        return UserError(f"{name}: cannot be loaded: {reason}")
+    reason = _reason(error, Path(where) / place)
+    if Path(where).exists() or isinstance(error, ValueError):  # about what was read
+        return UserError(f"{name}: {place} cannot be loaded: {reason}")
     return UserError(f"{name}: no such folder, and the Hugging Face hub did not give it: {reason}")
+
+
+def refuse_unless_positive(value: object, key: str, file: str) -> None:
+    """Refuse a value that latents or noise cannot be multiplied and divided by.
+
+    Args:
+        value: the value of a key in a configuration.
+        key: the key.
+        file: name of the configuration for messages, such as `base=DIR: vae/config.json`.
+
+    Raises:
+        UserError: if it is not a finite number above 0.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise UserError(f"{file}: {ConfigError(key, value, 'a finite number above 0')}")
 
 
 def kind_of_folder(folder: Path) -> str:
@@ -152,28 +198,42 @@ def kind_of_tensors(names: Collection[str]) -> str:
     return f"other tensors, such as {min(names)}"
 
 
-def _chosen_file(network: type[nn.Module], folder: Path, name: str) -> dict[str, Any]:
-    """The arguments of `from_pretrained` that choose which file of a folder is read."""
-    stem, pickled = ("diffusion_pytorch_model",) * 2 if issubclass(network, ModelMixin) else ("model", "pytorch_model")
-    if any((folder / f"{stem}.safetensors{end}").is_file() for end in ("", ".index.json")):
-        return {"use_safetensors": True}
-    if (folder / f"{pickled}.bin").is_file():
-        read_tensors(folder / f"{pickled}.bin", name.partition("=")[0])  # refuses what carries code
-        return {"use_safetensors": False}
-    variants = sorted(path.name.split(".")[1] for path in folder.glob(f"{stem}.*.safetensors"))
-    if "fp16" in variants or len(variants) == 1:
-        return {"use_safetensors": True, "variant": "fp16" if "fp16" in variants else variants[0]}
-    names = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
-    raise UserError(
-        f"{name} has no weights that can be read; it holds {names}; save them as {stem}.safetensors "
-        f"(save_pretrained of diffusers does)"
-    )
+def _reason(error: Exception, place: Path) -> str:
+    """Why a library cannot read a file or folder: what of it is damaged, as it may not say, or else its own words."""
+    message = " ".join(str(error).split()).partition(" If you want")[0].replace("Cannot load because ", "")[:300]
+    return _damage(place) or (f"no such entry: {message}" if isinstance(error, KeyError) else message)
+
+
+def _damage(place: Path) -> str:
+    """What of a file of JSON, or of those in a folder, is no JSON object; empty if nothing is."""
+    for path in [place] if place.is_file() else sorted(place.glob("*.json")):
+        try:
+            parse_object(path.read_bytes(), dict[str, Any])
+        except (OSError, ValueError) as error:
+            return str(error) if path == place else f"{path.name}: {error}"
+    return ""
+
+
+def _can_be_built(network: type[nn.Module], where: str, part: str) -> bool:
+    """Whether its configuration alone makes a network, so that an error is about its weights."""
+    kind = cast(Any, network)
+    try:
+        with _quiet(), torch.device("meta"):
+            if issubclass(network, ModelMixin):
+                kind.from_config(kind.load_config(where, subfolder=part or None))
+            else:
+                kind(kind.config_class.from_pretrained(where, subfolder=part))
+    except LOADING_ERRORS:
+        return False
+    return True
 
 
 def _refuse_other_class(network: type[nn.Module], where: str, part: str, name: str) -> None:
+    if Path(where).is_dir() and not (Path(where) / part / "config.json").is_file():
+        raise UserError(f"{name} has no config.json")
     if issubclass(network, ModelMixin):
         kind = cast(Any, network).load_config(where, subfolder=part or None).get("_class_name", network.__name__)
-    elif issubclass(network, PreTrainedModel) and (Path(where) / part / "config.json").is_file():
+    elif issubclass(network, PreTrainedModel) and Path(where).is_dir():
         config = parse_object((Path(where) / part / "config.json").read_bytes(), dict[str, Any])
         family = str(config.get("model_type", "clip")).partition("_")[0]
         kind = network.__name__ if family == "clip" else (config.get("architectures") or [family])[0]
@@ -211,12 +271,21 @@ def _forget_place(network: Any) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence both libraries, which report missing tensors on many lines; here that is a one-line error."""
+    """Silence both libraries, which report missing tensors on many lines; here that is a one-line error.
+
+    diffusers also shows a bar for weights in several files; that of transformers is off already.
+    """
     levels = transformers_logging.get_verbosity(), diffusers_logging.get_verbosity()
+    has_bar = diffusers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity(logging.CRITICAL)
     diffusers_logging.set_verbosity(logging.CRITICAL)
+    diffusers_logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch, about layers of width 0, which are refused
+            yield
     finally:
+        if has_bar:
+            diffusers_logging.enable_progress_bar()
         transformers_logging.set_verbosity(levels[0])
         diffusers_logging.set_verbosity(levels[1])

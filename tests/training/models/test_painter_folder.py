@@ -147,6 +147,12 @@ def test_a_folder_that_is_not_what_was_written_is_refused(
     assert str(caught.value).startswith(f"painter={painter}: {said}"), caught.value
 
 
+def test_a_file_is_no_painter(tmp_path: Path) -> None:
+    (tmp_path / "own.png").write_bytes(b"")
+    with pytest.raises(UserError, match=r"own.png: not a painter \(no painter.json\); training.assemble makes one$"):
+        read_painter_card(tmp_path / "own.png")
+
+
 @pytest.mark.parametrize("num_frames", [1, 10_000])
 def test_cards_at_their_bounds_are_read(num_frames: int, painter: Path) -> None:
     resealed(num_frames=num_frames, sizes_px=[[64, 64], [64, 96]])(painter)

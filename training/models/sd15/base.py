@@ -20,7 +20,7 @@ from conf.errors import UserError
 from training.data.text import Text
 from training.models.codec import PatchCodec
 from training.models.finite import finite
-from training.models.parts import LOADING_ERRORS, kind_of_folder, load_network, refuse_absent, unreadable
+from training.models.parts import kind_of_folder, load_network, reading, refuse_absent, refuse_unless_positive
 from training.models.unknown_words import unknown_words
 from training.models.weights import module_hash
 from training.noise_schedule import NoiseSchedule, load_schedule, save_schedule
@@ -246,11 +246,10 @@ def load_base(path: str | Path, key: str = "base") -> BaseModel:
         if missing_parts:
             kind = kind_of_folder(folder)
             raise UserError(f"{name}: not a diffusers folder, but {kind}; it lacks {', '.join(missing_parts)}")
-    try:
+    with reading(name, where, "scheduler/scheduler_config.json"):
         schedule = load_schedule(where)
+    with reading(name, where, "tokenizer"):
         tokenizer = CLIPTokenizer.from_pretrained(where, subfolder="tokenizer")
-    except LOADING_ERRORS as error:
-        raise unreadable(name, where, error) from error
     base = BaseModel(
         vae=load_codec(where, name),
         tokenizer=tokenizer,
@@ -301,11 +300,12 @@ def load_codec(where: str, name: str) -> nn.Module:
     folder = Path(where)
     if folder.exists() and not (folder / "vae").is_dir():
         raise UserError(f"{name}: holds no codec (a folder vae), but {kind_of_folder(folder)}")
-    try:
-        vae_class = _CODECS[_class_name(where)]
-    except LOADING_ERRORS as error:
-        raise unreadable(name, where, error) from error
-    codec: nn.Module = load_network(vae_class, where, f"{name}: its vae", "vae")
+    with reading(name, where, "vae/config.json"):
+        kind = str(AutoencoderKL.load_config(where, subfolder="vae").get("_class_name"))
+    if kind not in _CODECS:
+        raise UserError(f"{name}: its VAE is a {kind}; known are {', '.join(_CODECS)}")
+    codec: nn.Module = load_network(_CODECS[kind], where, f"{name}: its vae", "vae")
+    refuse_unless_positive(cast(Any, codec).config.scaling_factor, "scaling_factor", f"{name}: vae/config.json")
     return codec.requires_grad_(False).eval()
 
 
@@ -340,11 +340,3 @@ def _refuse_mismatch(base: BaseModel, name: str) -> None:
             f"{name}: its tokenizer is not its text encoder's; its end token is "
             f"{base.tokenizer.eos_token_id}, not {text.eos_token_id}"
         )
-
-
-def _class_name(where: str) -> str:
-    config = AutoencoderKL.load_config(where, subfolder="vae")
-    name = str(config.get("_class_name"))
-    if name not in _CODECS:
-        raise ValueError(f"its VAE is a {name}; known are {', '.join(_CODECS)}")
-    return name

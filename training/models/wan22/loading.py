@@ -3,21 +3,45 @@
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import torch
 from diffusers import DiffusionPipeline, FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
+from pydantic import Field
 from torch import nn
 from transformers import AutoConfig, AutoTokenizer
+from typing_extensions import TypedDict
 
 from conf.errors import UserError
-from training.models.parts import LOADING_ERRORS, kind_of_folder, load_network, refuse_absent, unreadable
+from training.data.plain import OPEN, Number, Side, shaped
+from training.models.parts import kind_of_folder, load_network, reading, refuse_absent, refuse_unless_positive
 from training.models.wan22.base import NETWORKS, WanBase
 from training.models.wan22.flow import Flow
 from training.models.wan22.registration import Solver, WanConfig
 
 _PARTS = (*NETWORKS, "tokenizer", "scheduler")
 _DTYPES = {"fp8": torch.bfloat16, "bf16": torch.bfloat16, "fp32": torch.float32}
+
+
+class _VaeFields(TypedDict):
+    """Fields of a VAE's configuration that its class does not check."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+
+    latents_mean: list[Number]
+    latents_std: list[Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]]
+    patch_size: Side | None
+
+
+class _TransformerFields(TypedDict):
+    """Fields of a transformer's configuration that its class does not check."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+
+    patch_size: Annotated[list[Side], Field(min_length=3, max_length=3)]
+
+
+_FIELDS: Mapping[str, type] = {"vae": _VaeFields, "transformer": _TransformerFields}
 
 
 def load_base(path: str | Path, model: WanConfig, key: str = "base", dtype: torch.dtype | None = None) -> WanBase:
@@ -41,16 +65,17 @@ def load_base(path: str | Path, model: WanConfig, key: str = "base", dtype: torc
         if missing_parts or not (folder / "model_index.json").is_file():
             missing = ", ".join(missing_parts) or "model_index.json"
             raise UserError(f"{name}: not a folder of a Wan pipeline, but {kind_of_folder(folder)}; it lacks {missing}")
-    try:
-        index = DiffusionPipeline.load_config(where)
-        _refuse_other_pipeline(index, name)
-        configs = {part: _config(where, part) for part in NETWORKS}
-        scheduler = FlowMatchEulerDiscreteScheduler.load_config(where, subfolder="scheduler")
-        _refuse_mismatch(configs, name)
+    with reading(name, where, "model_index.json"):
+        _refuse_other_pipeline(DiffusionPipeline.load_config(where), name)
+    configs = {part: _config(name, where, part) for part in NETWORKS}
+    with reading(name, where, "scheduler/scheduler_config.json"):
+        scheduler = dict(FlowMatchEulerDiscreteScheduler.load_config(where, subfolder="scheduler"))
+    _refuse_mismatch(configs, name)
+    with reading(name, where, "tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(where, subfolder="tokenizer")
-    except LOADING_ERRORS as error:
-        raise unreadable(name, where, error) from error
-    shift = scheduler.get("flow_shift") or scheduler.get("shift") or 1.0
+    shift_key = "shift" if scheduler.get("flow_shift") is None else "flow_shift"
+    shift = 1.0 if scheduler.get(shift_key) is None else scheduler[shift_key]
+    refuse_unless_positive(shift, shift_key, f"{name}: scheduler/scheduler_config.json")
     stored_solver: Solver = "unipc" if scheduler.get("_class_name") == UniPCMultistepScheduler.__name__ else "euler"
     flow = Flow(shift=float(shift), levels=model.levels, lead=model.lead, solver=model.solver or stored_solver)
 
@@ -72,16 +97,20 @@ def load_base(path: str | Path, model: WanConfig, key: str = "base", dtype: torc
     )
 
 
-def _config(where: str, part: str) -> dict[str, Any]:
-    if part == "text_encoder":
-        config: dict[str, Any] = AutoConfig.from_pretrained(where, subfolder=part).to_dict()
-        return config
+def _config(name: str, where: str, part: str) -> dict[str, Any]:
+    """The configuration of a network, with its defaults; a network can be built of it."""
     network = cast(Any, NETWORKS[part])
-    config = network.load_config(where, subfolder=part)
-    kind = config.get("_class_name")
-    if kind != network.__name__:
-        raise ValueError(f"its {part} is a {kind}, not a {network.__name__}")
-    return dict(config)
+    with reading(name, where, f"{part}/config.json"), torch.device("meta"):
+        if part == "text_encoder":
+            config: dict[str, Any] = AutoConfig.from_pretrained(where, subfolder=part).to_dict()
+            return config
+        stored = network.load_config(where, subfolder=part)
+        kind = stored.get("_class_name")
+        if kind != network.__name__:
+            raise UserError(f"{name}: its {part} is a {kind}, not a {network.__name__}")
+        config = dict(network.from_config(stored).config)
+        shaped(config, _FIELDS[part])
+    return config
 
 
 def _refuse_other_pipeline(index: Mapping[str, Any], name: str) -> None:
@@ -106,6 +135,9 @@ def _refuse_mismatch(configs: Mapping[str, Mapping[str, Any]], name: str) -> Non
         raise UserError(
             f"{name}: its transformer reads {channels[0]} channels and gives {channels[1]}, its VAE makes {codes}"
         )
+    for key in ("latents_mean", "latents_std"):
+        if len(vae[key]) != codes:
+            raise UserError(f"{name}: its VAE makes {codes} channels, its {key} has {len(vae[key])} numbers")
     if transformer["patch_size"][0] != 1:
         raise UserError(f"{name}: its transformer joins {transformer['patch_size'][0]} latents in time; allowed: 1")
     if transformer.get("image_dim") is not None:

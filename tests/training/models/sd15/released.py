@@ -71,10 +71,31 @@ def as_variant(folder: Path, variant: str = "fp16") -> Path:
     return folder
 
 
-def as_pickled(folder: Path) -> Path:
+def as_pickled(folder: Path, variant: str = "") -> Path:
     """Keep weights only in `.bin` files, as folders of 2022 do."""
     for path in (folder / UNET, folder / VAE, folder / TEXT):
         name = "pytorch_model.bin" if path == folder / TEXT else "diffusion_pytorch_model.bin"
-        torch.save(load_file(path), path.with_name(name))
+        torch.save(load_file(path), path.with_name(name.replace(".bin", f".{variant}.bin" if variant else ".bin")))
         path.unlink()
+    return folder
+
+
+def as_shards(folder: Path, variant: str = "", ending: str = "safetensors") -> Path:
+    """Keep weights only in two files each, with an index, as `save_pretrained` writes large networks."""
+    for path in (folder / UNET, folder / VAE, folder / TEXT):
+        stem = "pytorch_model" if path == folder / TEXT and ending == "bin" else path.stem
+        dotted = f".{variant}" if variant else ""
+        tensors = load_file(path)
+        path.unlink()
+        weight_map = {}
+        for number in (1, 2):
+            shard = path.with_name(f"{stem}{dotted}-{number:05d}-of-00002.{ending}")
+            part = {name: tensors[name] for name in sorted(tensors)[number - 1 :: 2]}
+            if ending == "bin":
+                torch.save(part, shard)
+            else:
+                save_file(part, shard, {"format": "pt"})
+            weight_map.update(dict.fromkeys(part, shard.name))
+        index = {"metadata": {"total_size": 1}, "weight_map": weight_map}
+        path.with_name(f"{stem}.{ending}.index{dotted}.json").write_text(json.dumps(index))
     return folder

@@ -111,7 +111,7 @@ def _of_another_text_encoder(folder: Path) -> None:
     ("damage", "message"),
     [
         (lambda folder: _without("unet", folder), "lacks unet"),
-        (_truncated, "cannot be loaded"),
+        (_truncated, "not a safetensors file, or not a whole one"),
         (_of_another_vae, "its VAE is a VQModel"),
         (_of_another_text_encoder, "outputs 32 features a token, but its UNet takes 16"),
     ],

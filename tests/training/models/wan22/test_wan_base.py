@@ -168,6 +168,14 @@ def without(part: str) -> Callable[[Path], object]:
         (changed("text_encoder/config.json", d_model=32), "gives 32 numbers a word, its transformer reads 16"),
         (changed("transformer/config.json", image_dim=8), "asks for more than words"),
         (changed("transformer/config.json", patch_size=[2, 2, 2]), "joins 2 latents in time"),
+        (changed("transformer/config.json", patch_size=[]), "transformer/config.json cannot be loaded: patch_size: "),
+        (changed("transformer/config.json", num_attention_heads=0), "transformer/config.json .*by zero"),
+        (changed("text_encoder/config.json", num_heads="x"), "text_encoder/config.json .*'num_heads'"),
+        (changed("vae/config.json", latents_std=[0.0] * SHAPE.latent_channels), "vae/config.json .* latents_std.0: "),
+        (changed("vae/config.json", latents_mean=[0.0]), "its latents_mean has 1 numbers"),
+        (changed("vae/config.json", patch_size="x"), "vae/config.json cannot be loaded: "),
+        (changed("scheduler/scheduler_config.json", shift="x"), "scheduler_config.json: shift=x: .* above 0"),
+        (changed("scheduler/scheduler_config.json", flow_shift=-1), "scheduler_config.json: flow_shift=-1: .* above 0"),
     ],
 )
 def test_another_wan_is_refused_in_one_line_before_any_weight_is_read(
