@@ -63,7 +63,6 @@ class ExportConfig:
         check_free(self.out, is_folder=not self.is_file, overwrite=self.overwrite)
         if self.picture is not None:
             self.renderer.refuse_labels()
-            check_picture(self.picture, self.out)
 
     @property
     def format_name(self) -> str:
@@ -82,6 +81,8 @@ def run(config: ExportConfig) -> Summary:
     Raises:
         UserError: if something cannot be read, does not fit the format, or cannot be written; then nothing is left.
     """
+    if config.picture is not None:
+        check_picture(config.picture, config.out)
     chosen = FORMATS[config.format_name]
     lines = []
     with placed(config.out) as path, Progress("exporting", max(1, len(config.key)), unit="processes") as progress:

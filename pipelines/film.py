@@ -68,7 +68,6 @@ class FilmConfig:
                 raise ConfigError(key, value, f"{lowest} to {highest}")
         check_free(self.out, is_folder=False, overwrite=self.overwrite)
         self.renderer.refuse_labels()
-        check_picture(self.picture, self.out)
 
     @property
     def ending(self) -> str:
@@ -86,8 +85,9 @@ def run(config: FilmConfig) -> Summary:
 
     Raises:
         UserError: if the picture cannot be read, is too slender or does not suit the renderer's keys, or the film
-            cannot be written.
+            cannot be written or would replace the picture.
     """
+    check_picture(config.picture, config.out)
     compile_kernels({config.renderer.family}, ClusterConfig(kind="inline"))
     image = read_picture(config.picture, config.renderer.ground, "picture")
     canvas = canvas_of(image, config.canvas_px, config.picture)
