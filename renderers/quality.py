@@ -11,6 +11,7 @@ from renderers.painting import Image
 
 _UNTOUCHED = 8  # of 255: a channel must differ by more than this before a pixel counts as painted
 _WINDOW_PX = 7
+_LEAST_WAY = 0.05
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -35,10 +36,17 @@ def coverage(frame: NDArray[np.uint8], blank: NDArray[np.uint8]) -> float:
 
 
 def progress_violation(distances: Sequence[float]) -> float:
-    """Sum of all rises of the distance, which should fall, as a share of its whole fall: 0 if it never rises."""
-    changes = np.diff(distances)
-    total = distances[0] - distances[-1]
-    return float(changes[changes > 0].sum() / total) if total > 0 else 0.0
+    """Sum of all rises of the distance, which should fall, as a share of `whole_way`: 0 if it never rises."""
+    rises = np.diff(distances).clip(min=0)
+    return float(rises.sum() / whole_way(distances)) if rises.any() else 0.0
+
+
+def whole_way(distances: Sequence[float]) -> float:
+    """How far the first canvas is from the finished one, but at least a 20th of the largest distance on the way.
+
+    So the rises of a process that ends about as it began, and has no way to go, are not divided by nothing.
+    """
+    return max(distances[0] - distances[-1], _LEAST_WAY * max(distances))
 
 
 def sequence_quality(

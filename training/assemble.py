@@ -34,6 +34,7 @@ from training.models.painter_parts import (
     part_at,
     parts_of_painter,
     refuse_other_painter,
+    resolved_parents,
 )
 from training.models.painter_sizes import SizePx, check_cells, check_sides, read_sizes, shown_by
 from training.models.weights import PAINTER_CARD
@@ -180,7 +181,7 @@ def _facts(config: AssembleConfig, parts: Mapping[str, Part]) -> dict[str, Any]:
         "dtype": config.dtype,
         "code_version": version("process-painter"),
         "parts": {
-            key: {"hash": part.hash, "licences": _licences(config, part), "parents": dict(part.parents)}
+            key: {"hash": part.hash, "licences": _licences(config, part), "parents": resolved_parents(part, parts)}
             for key, part in parts.items()
         },
     }

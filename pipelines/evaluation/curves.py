@@ -10,6 +10,7 @@ from scipy.stats import spearmanr
 
 from pipelines.evaluation.process import BLOCKS, VISIBLE, Process, block_means
 from renderers.quality import progress_violation as share_of_way
+from renderers.quality import whole_way
 
 Curve = NDArray[np.float64]
 
@@ -41,12 +42,12 @@ def covered_share(process: Process) -> float:
 
 
 def progress_violation(process: Process) -> Curve:
-    """(T - 1,) mean ΔE by which pixels recede from the finished picture, as a share of the blank canvas's distance.
+    """(T - 1,) mean ΔE by which pixels recede from the finished picture, as a share of `whole_way`.
 
     Even if the canvas as a whole comes nearer, some pixels recede, for example at the edges of strokes.
     """
     receded = np.diff(process.to_end, axis=0).clip(min=0).mean((1, 2), dtype=np.float64)
-    violations: Curve = receded / max(float(process.to_end[0].mean()), _TINY)
+    violations: Curve = receded / max(whole_way(process.to_end.mean((1, 2), dtype=np.float64).tolist()), _TINY)
     return violations
 
 

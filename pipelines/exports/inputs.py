@@ -118,7 +118,7 @@ def from_dataset(root: Path, key: str, replay: Replay) -> Process:
             frames = replay.frames(program, _family(program), steps)
     except ValueError as error:
         raise UserError(f"dataset={root}: sequence {key}: {error}; run python -m pipelines.verify") from error
-    credit = f"source {record['source']}, licence {record['licence'] or 'unknown'}"
+    credit = f"licence {record['licence'] or 'unknown'}, source {record['source']}"
     return Process(
         name=key, caption=printable(sequence.caption), credit=printable(credit), frames=frames, program=program
     )
@@ -272,6 +272,7 @@ def from_image(
     from pipelines.film import canvas_of
     from pipelines.kernels import compile_kernels
 
+    choice.refuse_labels()
     compile_kernels({choice.family}, ClusterConfig(kind="inline"))
     canvas = canvas_of(image, canvas_px, origin)
     painting = choice.paint(canvas, seed)

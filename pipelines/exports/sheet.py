@@ -67,8 +67,14 @@ def _page(process: Process, settings: Settings) -> Image.Image:
             picture.resize((round(cell_width), round(cell_height)), Image.Resampling.LANCZOS), (round(x), round(y))
         )
         draw.text((x, y + cell_height + line / 4), fitted(process.label(number), text, cell_width), _BLACK, text)
-    credit = fitted(process.credit, text, inner)
-    draw.text((left, page.height - settings.margin_mm * dots - _TEXT_MM * dots), credit, _GREY, text)
+    margin = settings.margin_mm * dots
+    credit = fitted(process.credit, text, page.width - 2 * margin)  # frames may be narrower than a licence's name
+    draw.text(
+        (min(left, page.width - margin - text.getlength(credit)), page.height - margin - _TEXT_MM * dots),
+        credit,
+        _GREY,
+        text,
+    )
     return page
 
 

@@ -29,6 +29,7 @@ _CODECS: dict[str, tuple[str, str, dict[str, str]]] = {
 }
 _QUEUED = 4  # frames that may wait for the encoder
 _GIF_COLOURS = 256
+_NEAR = 4  # of 255: the error of a colour up to which the pattern's noise would be worse
 _BAYER = np.array([[-8, 0, -6, 2], [4, -4, 6, -2], [-5, 3, -7, 1], [7, -1, 5, -3]], np.int16)
 
 
@@ -143,7 +144,8 @@ class VideoFile:
 class _Palette:
     """The 256 colours that suit some pictures best (median cut), and frames drawn in these colours.
 
-    Other colours are dithered by a fixed pattern (Bayer's), so that unchanged parts of a video do not flicker.
+    Colours that are far from all of these are dithered by a fixed pattern (Bayer's), so that unchanged parts of a video
+    do not flicker.
     """
 
     def __init__(self, picture: Frame, size_px: tuple[int, int]) -> None:
@@ -157,6 +159,11 @@ class _Palette:
 
     def indexed(self, frame: Frame) -> tuple[Frame, Frame]:
         """(H, W) indices of colours, and (256, 4) the colours as alpha, red, green, blue."""
-        dithered = np.clip(frame.astype(np.int16) + self._dither, 0, 255).astype(np.uint8)
-        numbers = PillowImage.fromarray(dithered).quantize(palette=self._palette, dither=PillowImage.Dither.NONE)
-        return np.asarray(numbers), self._argb
+        nearest = self._nearest(frame)
+        is_near = np.abs(frame.astype(np.int16) - self._argb[nearest, 1:]).max(-1) <= _NEAR
+        dithered = self._nearest(np.clip(frame.astype(np.int16) + self._dither, 0, 255).astype(np.uint8))
+        return np.where(is_near, nearest, dithered), self._argb
+
+    def _nearest(self, frame: Frame) -> Frame:
+        numbers = PillowImage.fromarray(frame).quantize(palette=self._palette, dither=PillowImage.Dither.NONE)
+        return np.asarray(numbers)

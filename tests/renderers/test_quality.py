@@ -65,6 +65,8 @@ def test_metrics_of_known_pictures() -> None:
     assert ssim(np.ascontiguousarray(picture[::-1]), picture) < 0.6
     assert progress_violation([1.0, 0.5, 0.75, 0.0]) == pytest.approx(0.25)
     assert progress_violation([1.0, 0.5, 0.0]) == 0 and progress_violation([0.0, 0.0]) == 0
+    for first in (0.0, 1e-9):  # it ends as it began
+        assert progress_violation([first, 0.5, 0.0]) == pytest.approx(20)
     blank, frame = np.zeros((2, 4, 8, 3), np.uint8)
     frame[:2, :, 1] = 9
     frame[2:, :, 2] = 8  # not enough to be seen

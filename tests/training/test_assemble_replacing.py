@@ -117,3 +117,37 @@ def test_a_decoder_shows_the_latents_of_a_painter_at_twice_the_size(
     assert load_painter(again).facts["size_px"] == [64, 64]
     latents = torch.randn(1, 8, 4, 4, generator=torch.Generator().manual_seed(0))
     assert larger.base.decode(latents).shape == (1, 3, 64, 64)
+
+
+def test_loras_that_were_trained_on_a_painter_go_into_it_and_stay(runs: Folders, tmp_path: Path) -> None:
+    data = runs["motion"].parent / "data"
+    plain = assemble(runs, tmp_path / "plain", dtype="fp16")  # whose files are not those that it was assembled from
+    parents = {"base": plain}
+    parents["spatial_lora"] = train("spatial_lora", data, parents, tmp_path / "look", max_steps=1)
+    parents["motion"] = plain / "motion_adapter"
+    order = train("motion_lora", data, parents, tmp_path / "order", max_steps=1)
+    loras = f"[{parents['spatial_lora']},{order}]"
+    artist = assemble({}, tmp_path / "artist", painter=plain, licences="null", loras=loras)
+    for painter in (artist, assemble({}, tmp_path / "again", painter=artist, licences="null")):
+        assert load_painter(painter).loras.keys() == {"look", "order"}
+        parts = json.loads((painter / "painter.json").read_text())["parts"]
+        assert parts["look"]["parents"] == {"base": parts["base"]["hash"]}
+        assert parts["order"]["parents"] == {
+            "base": parts["base"]["hash"], "motion": parts["motion"]["hash"], "spatial_lora": parts["look"]["hash"],
+        }  # fmt: skip
+    with pytest.raises(UserError, match=r"look: trained on another base than base="):
+        assemble({}, tmp_path / "other", painter=assemble(runs, tmp_path / "full"), licences="null", loras=loras)
+
+
+def test_a_painters_motion_model_says_on_which_noise_it_was_trained(runs: Folders, tmp_path: Path) -> None:
+    data, parents = runs["motion"].parent / "data", {"base": runs["base"]}
+    shared = {"noise.shared": 0.5}
+    parents["motion"] = train("motion", data, parents, tmp_path / "motion", max_steps=1, **shared)
+    painter = assemble(parents, tmp_path / "painter", replication="null")
+    of_painter = {"base": painter, "motion": painter / "motion_adapter"}
+    with pytest.raises(UserError, match=r"noise\.shared=0\.0: not allowed; allowed: 0\.5, as of its motion model"):
+        train("motion_lora", data, of_painter, tmp_path / "order", max_steps=1)
+    train("motion_lora", data, of_painter, tmp_path / "order", max_steps=1, **shared)
+    (painter / "run_cards" / "motion.json").write_text("[]")
+    with pytest.raises(UserError, match=r"motion\.json: cannot be read"):
+        train("motion_lora", data, {**of_painter, "base": runs["base"]}, tmp_path / "more", max_steps=1, **shared)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from conf.errors import ConfigError, UserError
 from conf.printable import as_typed
 from training.data.remote import AnyPath
-from training.models.painter_parts import Part, key_of_part
+from training.models.painter_parts import Part, key_of_part, resolved_parents
 from training.models.registry import architecture_of_base, registered
 from training.models.weights import noise_of_card, other_noise, refuse_untrained
 
@@ -87,7 +87,7 @@ class GivenParts:
         for key, part in parts.items():
             if key in ("words", "codec"):
                 continue  # words are checked above; a codec must have the latents of the base, which loading checks
-            for parent, parent_hash in part.parents.items():
+            for parent, parent_hash in resolved_parents(part, parts).items():
                 # The network that a part started from is not needed in the painter. A LoRA that another LoRA was
                 # trained beside is.
                 if parent == key or parent_hash in keys_by_hash:

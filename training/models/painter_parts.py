@@ -1,6 +1,5 @@
 """The parts that a painter is assembled from: runs, weights from elsewhere, or the parts of an existing painter."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from training.data.plain import parse_json
 from training.data.remote import AnyPath
 from training.data.retries import retried
 from training.models.painter_folder import LORAS, PAINTER_CARD, check_painter, read_painter_card
-from training.models.weights import parent_weights, read_run_card, sound_hash
+from training.models.weights import card_in_painter, parent_weights, read_run_card, sound_hash, weights_hash
 from training.run.run_folder import RunFolder
 
 _FOLDERS = {"words": "", "base": "", "motion": "motion_adapter", "replication": "replication", "codec": ""}
@@ -32,6 +31,8 @@ class Part:
         card: its run card; None if it was not trained here.
         licences: its licences as stated by a painter that holds it; None if it does not come from a painter.
         words: for a painter's base, hash of the run that trained its words; None if there is none.
+        stated_parents: its parents as stated by a painter that holds it; None if it does not come from a painter.
+        stored_hash: hash of its files in that painter, by which what was trained on them knows it; else None.
     """
 
     key: str
@@ -40,10 +41,14 @@ class Part:
     card: Mapping[str, Any] | None
     licences: Mapping[str, Any] | None = None
     words: str | None = None
+    stated_parents: Mapping[str, str] | None = None
+    stored_hash: str | None = None
 
     @property
     def parents(self) -> Mapping[str, str]:
         """Key -> hash of what it was trained on."""
+        if self.stated_parents is not None:
+            return self.stated_parents
         return dict(self.card["recipe"]["parents"]) if self.card is not None else {}
 
     @property
@@ -84,7 +89,7 @@ def part_at(key: str, place: AnyPath) -> Part:
         if key in parts:
             part = replace(
                 part,
-                card=_card_in_painter(weights, key),
+                card=card_in_painter(weights, key),
                 licences=parts[key]["licences"],
                 words=parts["words"]["hash"] if key == "base" and "words" in parts else None,
             )
@@ -106,15 +111,28 @@ def parts_of_painter(place: AnyPath) -> dict[str, Part]:
         allowed = "a painter of Stable Diffusion's kind, such as the tiny model's"
         raise UserError(f"painter={place}: of architecture {facts['architecture']}; allowed: {allowed}")
     for key, part_facts in facts["parts"].items():
+        weights = folder / _FOLDERS.get(key, f"{LORAS}/{key}")
         parts[key] = Part(
             key=key,
-            weights=folder / _FOLDERS.get(key, f"{LORAS}/{key}"),
+            weights=weights,
+            stated_parents=part_facts["parents"],
+            stored_hash=weights_hash(weights) if key == "base" or weights != folder else None,
             hash=part_facts["hash"],
-            card=_card_in_painter(folder, key),
+            card=card_in_painter(folder, key),
             licences=part_facts["licences"],
             words=facts["parts"]["words"]["hash"] if key == "base" and "words" in facts["parts"] else None,
         )
     return parts
+
+
+def resolved_parents(part: Part, parts: Mapping[str, Part]) -> dict[str, str]:
+    """Key -> hash of what a part was trained on.
+
+    What was trained on the files of a painter knows them by their own hashes; here they have the hashes of the weights
+    that the painter was assembled from, as in `parts_of_painter`.
+    """
+    assembled_from = {other.stored_hash: other.hash for other in parts.values() if other.stored_hash is not None}
+    return {key: assembled_from.get(parent, parent) for key, parent in part.parents.items()}
 
 
 def refuse_other_painter(out: Path, facts: Mapping[str, Any]) -> None:
@@ -143,9 +161,3 @@ def refuse_other_painter(out: Path, facts: Mapping[str, Any]) -> None:
     names = {path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir()}
     if names - own_names:
         raise ConfigError("out", out, f"a new folder; {min(names - own_names)} in this one is not the painter's")
-
-
-def _card_in_painter(folder: Path, key: str) -> Mapping[str, Any] | None:
-    """The run card of a part of a painter; None if it was not trained here."""
-    card = folder / "run_cards" / f"{key}.json"
-    return json.loads(card.read_text(encoding="utf-8")) if card.is_file() else None

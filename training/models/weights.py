@@ -12,6 +12,7 @@ from conf.progress import tell
 from training.data.manifest import stored_hash
 from training.data.mirror import EARLIER, local_copy
 from training.data.own_page import README
+from training.data.plain import parse_object
 from training.data.remote import AnyPath
 from training.data.retries import retried
 from training.data.seal import sealed_fields
@@ -157,13 +158,33 @@ def refuse_untrained(named: str, card: Mapping[str, Any] | None) -> None:
 
 
 def noise_of_run(weights: Path) -> "NoiseConfig | None":
-    """The noise that weights were trained on, by the recipe in their run card; None if there is no card.
+    """The noise that temporal modules were trained on, by their run card or that in the painter which holds them.
+
+    Returns:
+        None if there is no card.
 
     Raises:
         UserError: if the card cannot be read.
     """
     card = read_run_card(weights)
+    if card is None and (weights.parent / PAINTER_CARD).is_file():
+        card = card_in_painter(weights.parent, "motion")
     return noise_of_card(card, weights) if card is not None else None
+
+
+def card_in_painter(folder: Path, part: str) -> dict[str, Any] | None:
+    """The run card of a part of a painter; None if it was not trained here.
+
+    Raises:
+        UserError: if it cannot be read.
+    """
+    path = folder / "run_cards" / f"{part}.json"
+    try:
+        return parse_object(path.read_bytes(), dict[str, Any])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from error
 
 
 def noise_of_card(card: Mapping[str, Any], weights: Path) -> "NoiseConfig":

@@ -45,6 +45,9 @@ def test_a_process_that_only_comes_nearer_violates_nothing_and_backwards_it_does
     there_and_back = of(np.concatenate([monotone.frames, monotone.frames[::-1], monotone.frames[-1:]]))
     assert curves.canvas_violation(there_and_back) > 0
     assert curves.progress_violation(there_and_back).sum() > 0
+    ended_as_begun = of(np.concatenate([monotone.frames, monotone.frames[:1]]))
+    assert curves.canvas_violation(ended_as_begun) == pytest.approx(20)
+    assert curves.progress_violation(ended_as_begun).sum() == pytest.approx(20)
 
 
 @few

@@ -57,6 +57,14 @@ def test_a_gif_lasts_as_long_as_asked(tmp_path: Path) -> None:
     assert psnr(np.asarray(pictures[-1])[:, :61], grown().frames[-1].picture) > 15
 
 
+def test_a_gif_does_not_dither_colours_of_its_palette(tmp_path: Path) -> None:
+    process = grown(width=60)  # a canvas of one colour, and patches of noise
+    film.write(process, settings(seconds=1, hold=0.2), tmp_path / "a.gif")
+    _, pictures = played(tmp_path / "a.gif")
+    bare = (process.frames[-1].picture == 255).all(axis=2)
+    assert (np.asarray(pictures[-1])[bare] == 255).all() and bare.mean() > 0.5
+
+
 def test_more_frames_than_a_film_can_show_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"seconds=0\.1: not allowed; allowed: 0\.2 or more for 5 frames"):
         film.write(grown(), settings(seconds=0.1), tmp_path / "a.mp4")

@@ -10,11 +10,13 @@ import pytest
 from PIL import Image
 
 from conf.command import command
+from conf.compose import compose
 from conf.errors import ConfigError, UserError
-from pipelines.exports.inputs import Replay, from_dataset, from_painting
+from pipelines.exports.inputs import Replay, from_dataset, from_image, from_painting
 from pipelines.inference.config import paint_config
 from pipelines.inference.output_folder import PROVENANCE, ProcessFolder
 from pipelines.paint import run
+from pipelines.synthesis.renderer_choice import single_renderer
 from renderers.painting import to_uint8
 from tests.pipelines.exports.runs import export
 from tests.pipelines.small_dataset import small_dataset
@@ -62,6 +64,13 @@ def test_a_picture_behind_a_signed_url_gives_its_name_and_not_its_signature(tmp_
     (svg,) = out.iterdir()
     text = svg.read_text(encoding="utf-8")
     assert svg.name == "a_boat.svg" and "s3cret" not in text and "A boat, painted in oil" in text
+
+
+@pytest.mark.parametrize(("name", "key"), [("region", "renderer.segment.method"), ("studio", "renderer.things.method")])
+def test_a_picture_in_memory_that_lacks_label_maps_names_the_key_of_the_commands(name: str, key: str) -> None:
+    choice = single_renderer(compose("export", ["out=unused", f"renderer={name}", f"{key}=truth"])["renderer"])
+    with pytest.raises(ConfigError, match=f"^{key}=truth: not allowed; allowed: "):
+        from_image(landscape(64, 64), "a", "a", choice, 64, 0, _AS_STORED)
 
 
 def test_more_pixels_than_a_machine_holds_are_refused(painted: dict[str, Path]) -> None:

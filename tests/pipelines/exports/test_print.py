@@ -68,6 +68,28 @@ def test_a_pdf_sheet_is_one_page_of_the_paper_with_every_frame(tmp_path: Path) -
     assert pictures[0].min(axis=2)[:border].min() > 250 and inner.min() < 150
 
 
+@pytest.mark.parametrize(("num_frames", "width"), [(2, 64), (4, 64), (2, 1024)])
+def test_a_sheet_states_the_licence_whole_whatever_its_frames_leave_room_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_frames: int, width: int
+) -> None:
+    written: list[tuple[float, str]] = []
+    draw = ImageDraw.ImageDraw.text
+
+    def noted(self: ImageDraw.ImageDraw, place: tuple[float, float], text: str, *rest: object) -> None:
+        written.append((place[0], text))
+        draw(self, place, text, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", noted)
+    credit = "licence CC-BY-NC-SA-4.0, source " + "folder/" * 90 + "picture.jpg"
+    process = replace(grown(num_frames, 1024, width, phases=False), credit=credit)
+    sheet.write(process, settings(page="a5", margin_mm=40), tmp_path / "a.png")
+    left, foot = written[-1]
+    assert foot.startswith("licence CC-BY-NC-SA-4.0, source folder/") and foot.endswith("...")
+    font = font_of(settings(), round(2.6 / 25.4 * 72))
+    with Image.open(tmp_path / "a.png") as page:
+        assert left >= 40 / 25.4 * 72 - 1 and left + font.getlength(foot) <= page.width - 40 / 25.4 * 72 + 1
+
+
 _SHAPES = ((64, 1024), (64, 192), (64, 64), (173, 64), (192, 64), (1024, 64))  # as slender as `export` takes them
 
 
