@@ -59,7 +59,7 @@ def _serve(config: AppConfig, paintings: "Paintings") -> Summary:
     paintings.begin()
     easel.load(next(iter(config.by_name)))
     page = make_page(config, easel, paintings)
-    app_kwargs = {"routes": painting_routes(paintings), "middleware": [guard(config.limits.upload_bytes)]}
+    app_kwargs = {"routes": painting_routes(paintings), "middleware": [guard(config.host, config.limits.upload_bytes)]}
     page.launch(
         server_name=config.host, server_port=config.port, max_file_size=config.limits.upload_bytes, theme=theme(),
         css=STYLE, app_kwargs=app_kwargs, footer_links=[], run_history=False, share=False, ssr_mode=False,

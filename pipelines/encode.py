@@ -27,6 +27,7 @@ from conf.recipe import recipe_hash
 from conf.value import Location
 from pipelines.next_training import training_line
 from pipelines.synthesis.dataset_folder import committed_manifests, dataset_folder, has_shards, sound_manifests
+from training.data.cut_off import warn_of_cut_captions
 from training.data.dataset import DatasetCard
 from training.data.encoded import LATENTS_MEMBER, TEXT_MEMBER, Encoding, LatentType, caption_key, encoding_of, pack
 from training.data.layout import SPLITS, TEXT_SPLIT, number_of, shard_names, split_of
@@ -129,6 +130,7 @@ def run(config: EncodeConfig) -> Summary:
     # Loading takes seconds, so it comes after checks that may refuse at once.
     base = architecture(config.model.name).load_base(config.base_path, config.model)
     _sizes(config, splits, base)  # checked before a base that loads its weights lazily has loaded them
+    warn_of_cut_captions(base.tokens, splits.values())
     for encoder in base.encoders.values():
         encoder.to(device)
     summary = encode(config, splits, base, device)

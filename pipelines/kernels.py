@@ -32,7 +32,8 @@ def compile_kernels(families: Collection[str], cluster: ClusterConfig) -> None:
     markers = [compiled_marker(family, cluster.cpu) for family in sorted(families)]
     if cluster.kind == "ray" or all(marker.exists() for marker in markers):
         return
-    tell("compiling stroke kernels, once on this machine, about a minute")
+    names = ", ".join(sorted(families))
+    tell(f"compiling the stroke kernels of {names}, once on this machine, up to a minute")
     arguments = [sys.executable, "-m", "process_painter", "kernels", *sorted(families)]
     completed = subprocess.run(arguments, env={**environ, **worker_variables(cluster)}, stderr=subprocess.DEVNULL)
     if completed.returncode == 0:

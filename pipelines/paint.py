@@ -153,6 +153,7 @@ def _paint_all(
     import torch
 
     from pipelines.inference.loading import load_painter_pipeline
+    from training.data.cut_off import warn_of_cut_prompts
 
     outcome = _Painted()
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[config.dtype]
@@ -162,7 +163,9 @@ def _paint_all(
             pipeline, _ = load_painter_pipeline(
                 config.painter, dtype, device, config.loras, config.offload, config.vae, compiled=config.compile
             )
-        warn_of_unknown_words(pipeline.base, [request.prompt for request in requests], card.get("phrases", {}))
+        prompts = [request.prompt for request in requests]
+        warn_of_unknown_words(pipeline.base, prompts, card.get("phrases", {}))
+        cut_ends = warn_of_cut_prompts(pipeline.base.tokens, prompts, config.negative)
         framings = {request.out: _framing(request, card, pipeline.cell_px) for request in requests}
         for framing in dict.fromkeys(framings.values()):
             _warn_of_foreign_size(framing, card)
@@ -194,7 +197,9 @@ def _paint_all(
                         continue
                     digest = hashes[request.out]
                     try:
-                        outcome.lines += write_result(request, framing, frames, request_pictures, pieces, digest)
+                        outcome.lines += write_result(
+                            request, framing, frames, request_pictures, pieces, digest, cut_ends.get(request.prompt)
+                        )
                     except CannotFollow as reason:
                         outcome.not_followed[request.out] = str(reason)
     return outcome

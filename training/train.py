@@ -200,6 +200,7 @@ def _begin(
     checkpoint: "Checkpoint | None",
 ) -> None:
     """Check the disk space, set aside outdated files and write the run card, which makes the folder a run."""
+    from training.data.cut_off import warn_of_cut_captions
     from training.run.checkpoint import refuse_full_disk
 
     trained = sum(parameter.numel() for parameter in trained_parameters(stage.network).values())
@@ -227,6 +228,8 @@ def _begin(
         folder.cut_log(checkpoint.step, checkpoint.facts.get("log"))
         tell(f"resuming from step {checkpoint.step} of {config.max_steps}")
     frozen = ", ".join(stage.frozen) or "nothing"
+    if stage.tokenise is not None and not train.encoded:
+        warn_of_cut_captions(stage.tokenise, (source.split for source in train.sources))
     tell(f"{config.out}: stage {stage.name}, {trained / 1e6:.2f} M parameters trained; frozen: {frozen}")
 
 

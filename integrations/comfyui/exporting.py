@@ -87,7 +87,7 @@ def _free_path(prefix: str, ending: str) -> Path:
         ConfigError: if the prefix leads out of that folder.
     """
     root = Path(folder_paths.get_output_directory()).resolve()
-    if not prefix.strip() or root not in (root / prefix).resolve().parents:
+    if not prefix.strip() or "\0" in prefix or root not in (root / prefix).resolve().parents:
         raise ConfigError("filename_prefix", prefix, "a name inside ComfyUI's output folder")
     folder, name, number, _, _ = folder_paths.get_save_image_path(prefix, str(root))
     return Path(folder) / f"{name}_{number:05}_{ending}"

@@ -140,6 +140,8 @@ class Paint(io.ComfyNode):  # type: ignore[misc]
             UserError: if there is nothing to paint, a pin is beyond the frames, or the painter knows fewer frames.
         """
         from pipelines.inference.pinned import PinnedPicture
+        from pipelines.paint import warn_of_unknown_words
+        from training.data.cut_off import warn_of_cut_prompts
 
         check_utf8("prompt", prompt)
         check_utf8("negative", negative)
@@ -159,6 +161,9 @@ class Paint(io.ComfyNode):  # type: ignore[misc]
             )
             for pin in pins
         ]
+        base = painter.pipeline.base
+        warn_of_unknown_words(base, [prompt], painter.facts.get("phrases", {}))
+        warn_of_cut_prompts(base.tokens, [prompt.strip()], negative.strip())
         painted = painter.pipeline(
             prompt.strip(), [conditions], negative_prompt=negative.strip(), num_frames=num_frames,
             size_px=(framing.height_px, framing.width_px), steps=steps, guidance=guidance, seed=seed,

@@ -41,6 +41,7 @@ def write_result(
     pictures: Pictures,
     pieces: "Pieces | None",
     request: str,
+    cut_end: str | None = None,
 ) -> list[str]:
     """Write a process.
 
@@ -51,6 +52,7 @@ def write_result(
         pictures: the given pictures, framed.
         pieces: the sequences that a long process was painted in; None for a short process.
         request: hash of the request, stored in the report.
+        cut_end: the end of the prompt that the painter did not read; None if it read all.
 
     Returns:
         The lines to print.
@@ -101,6 +103,8 @@ def write_result(
         "request": request,
         "code_version": version("process-painter"),
     }
+    if cut_end is not None:
+        report["prompt_left_out"] = cut_end
     given_pictures = {frame: to_uint8(picture) for frame, picture in pictures.items()}
     try:
         if config.strokes is None or executed is None:

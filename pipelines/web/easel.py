@@ -126,7 +126,10 @@ class Easel:
         from pipelines import paint
 
         limits, uploads = self._config.limits, self._paintings.uploads
+        phrases = self.card(order.painter)["phrases"]
         with self._busy, tempfile.TemporaryDirectory(dir=uploads) as scratch:
+            pipeline = self.load(order.painter)
+            order.check_words(phrases, pipeline.base.tokens)
             pictures = {}
             for number, (frame, path) in enumerate(order.pictures.items()):
                 pictures[frame] = Path(scratch) / f"picture-{number + 1}.png"
@@ -135,8 +138,7 @@ class Easel:
             if limits.paintings is not None:
                 self._paintings.make_room(limits.paintings)
             folder = self._paintings.new_folder()
-            config = order.paint_config(self._config, self.card(order.painter)["phrases"], folder)
-            pipeline = self.load(order.painter)
+            config = order.paint_config(self._config, phrases, folder)
             sitting.begin()
             paint.run(config, pipeline, sitting.step)
         painting = self._paintings.find(folder.name)

@@ -13,6 +13,7 @@ from training.data.remote import AnyPath, RemotePath
 
 if TYPE_CHECKING:
     from pipelines.inference.config import PaintConfig
+    from training.data.batch import Tokenise
 
 Start = Literal["words", "finished", "unfinished", "frames"]
 """What a painting begins from: words alone, a finished picture, an unfinished one, or pictures for some frames."""
@@ -120,6 +121,27 @@ class Order:
         if self.start == "unfinished" and frames[0] == self.num_frames - 1:
             raise UserError("An unfinished picture cannot be the last frame. Please choose an earlier one.")
 
+    def prompt(self, phrases: Mapping[str, str]) -> str:
+        """The words for the painter: the subject, then the phrase of the method."""
+        parts = [" ".join(self.subject.split()), phrases.get(self.method, "")]
+        return ", ".join(part for part in parts if part)
+
+    def check_words(self, phrases: Mapping[str, str], tokenise: "Tokenise") -> None:
+        """Refuse more words than the painter reads: the manner, which stands last, would be left out first.
+
+        Args:
+            phrases: method -> phrase of the painter.
+            tokenise: the painter's tokeniser.
+
+        Raises:
+            UserError: if there are more; the message is a sentence for the visitor.
+        """
+        from training.data.cut_off import cut_ends, shown
+
+        for end in cut_ends(tokenise, [self.prompt(phrases)]).values():
+            too_long = f"This is longer than the painter reads. It would leave out {len(end)} letters: {shown(end)}."
+            raise UserError(f"{too_long} Please describe the painting in fewer words.")
+
     def paint_config(self, config: AppConfig, phrases: Mapping[str, str], out: Path) -> "PaintConfig":
         """The order as a configuration of `paint`; values are inserted directly, and never parsed as `key=value`.
 
@@ -129,10 +151,8 @@ class Order:
         from conf.compose import compose
         from pipelines.inference.config import paint_config
 
-        subject = " ".join(self.subject.split())
-        parts = [subject, phrases.get(self.method, "")]
         keys: dict[str, Any] = {
-            "prompt": ", ".join(part for part in parts if part),
+            "prompt": self.prompt(phrases),
             "painter": _address(config.by_name[self.painter]),
             "num_frames": self.num_frames,
             "steps": self.steps,

@@ -37,6 +37,8 @@ class _Page(gr.Blocks):
         """As the parent, but addresses are refused, and malformed inputs give a sentence instead of a traceback."""
         if _names_address(inputs):
             raise _refusal("Pictures are taken from your files, not from addresses.")
+        if block_fn.fn is None:  # *Stop* acts in the browser alone
+            raise _refusal(NOT_UNDERSTOOD)
         try:
             answers: list[Any] = await super().preprocess_data(block_fn, inputs, *more, **options)
         except ValueError as error:
@@ -75,7 +77,10 @@ def make_page(config: AppConfig, easel: Easel, paintings: Paintings) -> gr.Block
                     yield panel.playing(update), names, gallery(names)
 
         def open_painting(event: gr.EventData) -> str:
-            painting = paintings.find(str(getattr(event, "name", "")))
+            try:
+                painting = paintings.find(str(getattr(event, "name", "")))
+            except TypeError:  # from Gradio, if the event came without data
+                painting = None
             if painting is None:
                 raise _refusal("This painting is no longer here.")
             return panel.playing(painting)
@@ -131,7 +136,14 @@ def _form(config: AppConfig, easel: Easel) -> _Form:
         seed = gr.Textbox(label="Seed", placeholder="another one each time", max_length=10, max_lines=1)
     painter = gr.Dropdown(names, value=names[0], label="Painter", visible=len(names) > 1)
     _without_queue(start_choice.change, _visible, start_choice, [finished_column, unfinished_column, frames_column])
-    _without_queue(painter.change, lambda name: _method_choice(easel, name), painter, method)
+
+    def methods_of(name: str) -> gr.Radio:
+        try:
+            return _method_choice(easel, name)
+        except UserError as error:
+            raise _refusal(str(error)) from error
+
+    _without_queue(painter.change, methods_of, painter, method)
     _without_queue(num_frames.change, _within, [num_frames, at_slider], at_slider, preprocess=False)
     first = [start_choice, subject, method, finished, unfinished, at_slider]
     return _Form(subject=subject, answers=[*first, num_frames, in_strokes, step_slider, seed, painter, *pins])

@@ -1,21 +1,26 @@
-"""Answers of the server besides the page itself: files of paintings, and refusals of requests that are too large."""
+"""Answers of the server besides the page itself: files of paintings, and refusals of what no visitor's page asks."""
 
 import re
 import tempfile
 from collections.abc import Iterator
+from ipaddress import ip_address
 from typing import IO
+from urllib.parse import urlsplit
 
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from conf.progress import tell
 from pipelines.web.paintings import Paintings
 
 _IN_MEMORY_BYTES = 16_000_000
 _PIECE_BYTES = 1 << 16
 _FORM_BYTES = 1_000_000  # largest size of a request without the uploaded file
+_GRADIO = "/gradio_api/"  # its own answers to programs
 _POLICY = (
     "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
     "style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'self'; form-action 'self'"
@@ -50,9 +55,16 @@ def painting_routes(paintings: Paintings) -> list[Route]:
     return [Route("/paintings/{name}.zip", archive), Route("/paintings/{name}/{file:path}", file)]
 
 
-def guard(most_bytes: int) -> Middleware:
-    """Middleware that refuses requests larger than an upload may be, and forbids pages to contact other hosts."""
-    return Middleware(_Guard, most_bytes=most_bytes + _FORM_BYTES)
+def guard(host: str, most_bytes: int) -> Middleware:
+    """Middleware that refuses requests of other sites' pages, and those larger than an upload may be.
+
+    It also forbids pages to contact other hosts, and answers what Gradio cannot make sense of.
+
+    Args:
+        host: the address that the app listens on.
+        most_bytes: size of an upload.
+    """
+    return Middleware(_Guard, is_local=_is_loopback(host), most_bytes=most_bytes + _FORM_BYTES)
 
 
 class _TooLarge(Exception):
@@ -60,8 +72,8 @@ class _TooLarge(Exception):
 
 
 class _Guard:
-    def __init__(self, app: ASGIApp, most_bytes: int) -> None:
-        self._app, self._most_bytes = app, most_bytes
+    def __init__(self, app: ASGIApp, is_local: bool, most_bytes: int) -> None:
+        self._app, self._is_local, self._most_bytes = app, is_local, most_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -84,6 +96,9 @@ class _Guard:
                 message = {**message, "headers": [*message.get("headers", []), *_HEADERS]}
             await send(message)
 
+        if stranger := _stranger(Headers(scope=scope), self._is_local):
+            await PlainTextResponse(f"{stranger}: this app does not answer to it.", 403)(scope, receive, with_headers)
+            return
         content_length = dict(scope["headers"]).get(b"content-length", b"0")
         try:
             if not re.fullmatch(rb"[0-9]{1,18}", content_length) or int(content_length) > self._most_bytes:
@@ -93,6 +108,49 @@ class _Guard:
             if not has_responded:
                 sentence = f"This is more than {self._most_bytes // 1_000_000} MB, which is all that is taken here."
                 await PlainTextResponse(sentence, 413)(scope, receive, with_headers)
+        except Exception as error:
+            # Gradio raises errors of any kind when an endpoint or a file's name is none. A full disk is another matter.
+            if isinstance(error, OSError) or not scope["path"].startswith(_GRADIO):
+                raise
+            tell(f"refused {scope['method']} {scope['path']}: {type(error).__name__}: {error}")
+            if not has_responded:
+                await PlainTextResponse("This was not understood.", 400)(scope, receive, with_headers)
+
+
+def _stranger(headers: Headers, is_local: bool) -> str | None:
+    """The header of a request that shows that a page of another site sent it; None if there is none.
+
+    An app for this machine alone has only the names of this machine: with another one, a site's own name was pointed
+    here (DNS rebinding), and its pages would pass for pages of the app. A server before it may pass on its own name,
+    which pages cannot send to an app on this machine, as Gradio does not allow it.
+
+    Args:
+        headers: of the request.
+        is_local: whether the app listens on this machine alone.
+    """
+    host, origin = headers.get("host", ""), headers.get("origin")
+    if is_local and not _is_loopback(_name(host)):
+        return f"Host {host}"
+    passed_on = headers.get("x-forwarded-host", "").partition(",")[0].strip() if is_local else ""
+    if origin is not None and origin.partition("://")[2] not in (host, passed_on or host):
+        return f"Origin {origin}"
+    return None
+
+
+def _name(host: str) -> str:
+    """The name or address in a header Host, without its port; empty if there is none."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_loopback(name: str) -> bool:
+    """Whether a name or an address always means this machine."""
+    try:
+        return name == "localhost" or ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def _not_found() -> Response:

@@ -194,6 +194,20 @@ def test_what_guidance_leaves_of_contrast_is_as_asked(painter: Path, tmp_path: P
     assert np.array_equal(pixels["null"], pixels["0"]) and not np.array_equal(pixels["0"], pixels["1"])
 
 
+def test_what_a_painter_does_not_read_is_told_and_reported(
+    painter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short, long = "a red house", "a red house " * 40 + "painted in oil"
+    for prompt in (short, long):
+        assert paint(painter, f"prompt='{prompt}'", "steps=1", "num_frames=2", f"out={tmp_path / prompt[-5:]}") == 0
+        warnings = [line for line in capsys.readouterr().err.splitlines() if "letters are read" in line]
+        said = report(tmp_path / prompt[-5:])
+        assert said["prompt"] == prompt and len(warnings) == (prompt == long)
+        assert ("prompt_left_out" in said) == (prompt == long)
+    assert warnings[0].startswith("warning: prompt: only its first ") and warnings[0].endswith("painted in oil'")
+    assert long.endswith(said["prompt_left_out"])
+
+
 @pytest.mark.parametrize(("size", "foreign"), [("64", False), ("64x96", False), ("128x64", True)])
 def test_a_size_far_from_what_a_painter_learned_from_is_warned_of(
     painter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], size: str, foreign: bool

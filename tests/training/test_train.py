@@ -42,6 +42,18 @@ def test_frozen_parts_are_bit_identical_and_trained_ones_are_not(sequences: Path
     assert module_hash(stages[0].network) != before[1]
 
 
+def test_captions_that_are_cut_off_are_told_of_before_training(
+    sequences: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def make_stage(config: TrainConfig, data: SequenceStream) -> ToyStage:
+        stage = ToyStage(config.seed)
+        stage.tokenise = lambda captions: torch.tensor([list(caption.encode()[:4].ljust(4)) for caption in captions])
+        return stage
+
+    run(config(sequences, tmp_path / "run", max_steps=1), make_stage)
+    assert "captions are longer than is read" in capsys.readouterr().err
+
+
 def test_a_moved_weight_changes_the_hash_of_a_module() -> None:
     layer = nn.Linear(2, 2)
     before = module_hash(layer)

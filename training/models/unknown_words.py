@@ -26,4 +26,4 @@ def unknown_words(tokenizer: "PreTrainedTokenizerBase", prompt: str) -> list[str
     if len(tokenizer) > _MOST_PIECES:
         return []
     prompt_words = dict.fromkeys(re.findall(r"[^\W\d_]+", prompt.lower()))
-    return [word for word in prompt_words if len(tokenizer.tokenize(word)) > 1]
+    return [word for word in prompt_words if len(tokenizer.tokenize(word, verbose=False)) > 1]

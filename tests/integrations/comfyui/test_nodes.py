@@ -155,6 +155,15 @@ def test_a_painter_paints_words_and_keeps_to_chained_pins(comfy: Comfy, painter:
     assert comfy.bars == [[2, 2], [2, 2]]
 
 
+def test_what_a_painter_does_not_know_or_read_is_told(
+    comfy: Comfy, painter: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prompt = "a dragon " * 40 + "painted in oil"
+    comfy.run(PAINT, painter=painter, prompt=prompt, negative=prompt, steps=1, num_frames=2)
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
+    assert [line.split()[1] for line in lines] == ["this", "prompt:", "negative:"]
+
+
 def test_frames_have_the_size_of_the_painter_that_suits_the_pinned_picture(
     comfy: Comfy, painter: Any, picture: Tensor
 ) -> None:
@@ -205,6 +214,7 @@ def test_a_batch_of_pictures_becomes_a_film_of_the_length_that_was_asked_for(com
         (EXPORT, {"frames": torch.zeros(2, 64, 64, 3), "format": "svg"}, "format=svg: not allowed"),
         (EXPORT, {"frames": torch.zeros(2, 64, 64, 3), "filename_prefix": "../up"}, "filename_prefix=../up: not allow"),
         (EXPORT, {"frames": torch.zeros(2, 64, 64, 3), "filename_prefix": "/up"}, "filename_prefix=/up: not allowed"),
+        (EXPORT, {"frames": torch.zeros(2, 64, 64, 3), "filename_prefix": "a\0b"}, "filename_prefix=a\0b: not allowed"),
         (EXPORT, {"frames": torch.zeros(2, 64, 64, 3), "filename_prefix": ""}, "filename_prefix=: not allowed"),
         (EXPORT, {"frames": torch.zeros(2, 64, 64, 3), "seconds": 0.0}, "seconds=0.0: not allowed"),
     ],

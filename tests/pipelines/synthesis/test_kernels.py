@@ -16,7 +16,9 @@ from renderers.studio import RENDERER
 from renderers.studio.config import Medium, StudioConfig
 from tests.pipelines.runs import synth
 
-LINE = "compiling stroke kernels, once on this machine, about a minute\n"
+
+def line(families: str) -> str:
+    return f"compiling the stroke kernels of {families}, once on this machine, up to a minute\n"
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ def test_kernels_are_compiled_once_with_a_word_before(
     compiled: list[list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     compile_kernels({"bezier"}, ClusterConfig())
-    assert capsys.readouterr().err == LINE
+    assert capsys.readouterr().err == line("bezier")
     compile_kernels({"bezier"}, ClusterConfig(kind="inline"))
     assert capsys.readouterr().err == "" and compiled == [["bezier"]]
     compile_kernels({"brush", "bezier"}, ClusterConfig())
@@ -84,6 +86,6 @@ def test_a_run_compiles_before_its_clock_starts(
     overrides = ("size=64", "num_sequences=1", "renderer=small", "gallery=false", f"out={tmp_path / 'out'}")
     assert synth(*overrides) == 0
     message = capsys.readouterr().err
-    assert message.startswith(LINE) and "painting: 1/1" in message
+    assert message.startswith(line("bezier, brush")) and "painting: 1/1" in message
     assert synth(*overrides) == 0
     assert compiled == [["bezier", "brush"]]

@@ -157,6 +157,31 @@ def test_nobody_passes_the_queue(app: Served) -> None:
         assert response.status_code == 404 and "queue" in response.text
 
 
+def test_requests_that_no_page_sends_are_refused_in_one_line(app: Served) -> None:
+    api = f"{app.url}/gradio_api"
+    for address, options in (
+        (f"{api}/upload", {"files": {"files": ("", b"abc")}}),
+        (f"{api}/call/paint_1", {"json": {"data": []}}),
+        (f"{api}/run/predict", {"json": {"fn_index": 99, "data": [], "session_hash": "q"}}),
+    ):
+        response = httpx.post(address, timeout=60, **options)
+        assert (response.status_code, response.text) == (400, "This was not understood.")
+    events_of_page = httpx.get(f"{app.url}/config", timeout=60).json()["dependencies"]
+    for number in [event["id"] for event in events_of_page if event["api_name"] != "paint"]:
+        for data in ([], [None], [3, "x"], [{"a": 1}]):
+            request = {"fn_index": number, "data": data, "session_hash": "q"}
+            assert httpx.post(f"{api}/run/predict", json=request, timeout=60).json() != {"error": None}
+    assert b"Traceback" not in app.log.read_bytes()
+
+
+def test_pages_of_other_sites_are_refused(app: Served) -> None:
+    """A name that leads here (DNS rebinding), and a page that sends a form here."""
+    for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}):
+        for path in ("", "config", "gradio_api/call/paint", "paintings/x/index.html"):
+            assert httpx.get(f"{app.url}/{path}", headers=headers, timeout=60).status_code == 403
+    assert httpx.get(f"{app.url}/config", headers={"Origin": app.url}, timeout=60).status_code == 200
+
+
 def test_a_full_queue_says_so_and_whoever_leaves_makes_way(app: Served) -> None:
     before = set(app.out.glob("*/report.json"))
     slow = events(app.url, answers(steps=500, num_frames=32))

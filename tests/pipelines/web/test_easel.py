@@ -66,6 +66,14 @@ def test_what_takes_too_long_is_stopped_in_a_sentence_and_leaves_nothing(painter
     assert not folders(paintings)
 
 
+def test_more_words_than_the_painter_reads_are_refused_before_anything_is_painted(
+    painter: Path, paintings: Paintings
+) -> None:
+    with pytest.raises(UserError, match="longer than the painter reads"):
+        list(easel(painter, paintings).paint(order(subject="a red house " * 25)))
+    assert not folders(paintings)
+
+
 def test_whoever_leaves_ends_the_painting_and_the_next_one_is_painted(painter: Path, paintings: Paintings) -> None:
     shared = easel(painter, paintings)
     slow = shared.paint(order(steps=500, num_frames=32))

@@ -11,6 +11,7 @@ from pipelines.web.order import Order
 from pipelines.web.settings import AppConfig, app_config
 from renderers.studio.media import MEDIA
 from tests.pipelines.web.served import answers
+from tests.training.models.toy_architecture.base import LENGTH, tokens
 from training.data.remote import RemotePath
 
 PHRASES = {"oil": "painted in oil", "ink": "painted in Chinese ink"}
@@ -37,6 +38,16 @@ def test_words_reach_paint_letter_for_letter_and_the_manner_is_appended() -> Non
         painted = order(subject=subject, method="oil").paint_config(config(), PHRASES, Path("out"))
         assert painted.prompt == f"{subject}, painted in oil" and painted.out == Path("out")
     assert order(subject=" a \n\n boat\t").paint_config(config(), PHRASES, Path("out")).prompt == "a boat"
+
+
+def test_a_description_whose_manner_would_not_be_read_is_refused() -> None:
+    fits = "a" * (LENGTH - len(", painted in oil"))
+    order(subject=fits, method="oil").check_words(PHRASES, tokens)
+    order(subject=fits + "a" * 10).check_words(PHRASES, tokens)
+    for asked, end in ((order(subject=fits + "ab", method="oil"), "il"), (order(subject="a" * LENGTH + "bc"), "bc")):
+        with pytest.raises(UserError) as caught:
+            asked.check_words(PHRASES, tokens)
+        assert f"leave out 2 letters: '{end}'. Please describe" in str(caught.value)
 
 
 def test_a_painter_behind_a_signed_url_is_opened_by_it_and_shown_without_its_signature() -> None:

@@ -29,7 +29,7 @@ def test_words_of_the_scenes_are_known(tokenizer: PreTrainedTokenizerBase) -> No
 
 
 def test_of_a_large_vocabulary_nothing_is_said() -> None:
-    general = mock.MagicMock(tokenize=lambda word: list(word))
+    general = mock.MagicMock(tokenize=lambda word, **options: list(word))
     general.__len__.return_value = 49408
     assert unknown_words(general, "a dragon") == []
 

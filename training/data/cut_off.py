@@ -1,0 +1,91 @@
+"""Text that is not read because it is longer than a base's tokenizer allows: found, and warned of."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from conf.progress import tell
+from training.data.batch import Tokenise
+
+if TYPE_CHECKING:
+    from training.data.split import StoredSplit
+
+_NUM_CAPTIONS = 1000  # of a data set that are looked at, in a fraction of a second
+_MOST_LETTERS = 40  # of an end that are shown
+
+
+def cut_ends(tokenise: Tokenise, texts: Iterable[str]) -> dict[str, str]:
+    """The ends of texts that are not read.
+
+    A text is longer than is read if its token ids stay the same when more is added; its end is what can be taken away
+    without changing them. So this holds for every tokenizer, whatever its limit is counted in.
+
+    Args:
+        tokenise: the base's tokeniser.
+        texts: prompts or captions.
+
+    Returns:
+        Text -> its end; only of texts that are cut off.
+    """
+    each_once = list(dict.fromkeys(texts))
+    if not each_once:
+        return {}
+    is_full = (tokenise(each_once) == tokenise([f"{text} x" for text in each_once])).all(1).tolist()
+    ends = {text: _end(tokenise, text) for text, full in zip(each_once, is_full, strict=True) if full}
+    return {text: end for text, end in ends.items() if end.strip()}
+
+
+def _end(tokenise: Tokenise, text: str) -> str:
+    token_ids = tokenise([text])
+    num_read = bisect_left(
+        range(len(text)), True, key=lambda num_letters: bool((tokenise([text[:num_letters]]) == token_ids).all())
+    )
+    return text[num_read:]
+
+
+def shown(end: str) -> str:
+    """The last letters of an end, in quotes."""
+    return f"'{end}'" if len(end) <= _MOST_LETTERS else f"'...{end[3 - _MOST_LETTERS :]}'"
+
+
+def warn_of_cut_prompts(tokenise: Tokenise, prompts: Sequence[str], negative: str) -> dict[str, str]:
+    """Say which prompts are longer than is read, in one line for each key.
+
+    Args:
+        tokenise: the base's tokeniser.
+        prompts: prompts of all processes.
+        negative: the negative prompt.
+
+    Returns:
+        What is not read, as `cut_ends`.
+    """
+    ends = cut_ends(tokenise, [*prompts, negative])
+    for key, texts in (("prompt", prompts), ("negative", [negative])):
+        cut = [text for text in dict.fromkeys(texts) if text in ends]
+        if cut:
+            num_read, others = len(cut[0]) - len(ends[cut[0]]), f" ({len(cut)} prompts are so long)" * (len(cut) > 1)
+            tell(
+                f"warning: {key}: only its first {num_read} of {len(cut[0])} letters are read; left out: "
+                f"{shown(ends[cut[0]])}{others}"
+            )
+    return ends
+
+
+def warn_of_cut_captions(tokenise: Tokenise, splits: "Iterable[StoredSplit]") -> None:
+    """Say how many captions are longer than is read, among the first of each data set.
+
+    Raises:
+        UserError: if a manifest cannot be read.
+    """
+    for split in splits:
+        num_shards = int(split.shard[:_NUM_CAPTIONS][-1]) + 1
+        records = islice(split.records(split.shards[:num_shards]), _NUM_CAPTIONS)
+        captions = [str(record["caption"] or "") for record in records]
+        ends = cut_ends(tokenise, captions)
+        if ends:
+            num_cut = sum(caption in ends for caption in captions)
+            tell(
+                f"warning: {split.name}: {num_cut} of the first {len(captions)} captions are longer than is read; "
+                f"left out of one: {shown(next(iter(ends.values())))}"
+            )
