@@ -8,6 +8,7 @@ window before and in the window after, it looked so in between too.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -15,6 +16,9 @@ from numpy.typing import NDArray
 
 from pipelines.artists.footage import Footage, Frame
 
+_MOVING_SHARE = 0.001  # of a picture; less is noise. A hand or a pointer covers more, and then uncovers it again
+_STEPS_TO_RETURN = (1, 2, 4)  # frames
+_STROKE_RATIO = 2  # steps at an end change at most this many times as much as those in the middle; hands change more
 _TOLERANCE = 20  # levels of 255; noise, compression and the rest of the camera's motion change a canvas by less
 
 
@@ -26,13 +30,17 @@ def cleaned(
     Args:
         footage: N frames that show one canvas from the same viewpoint.
         places: indices of these frames, ascending.
-        window: number of frames that vote, odd; there are fewer at the ends of the footage.
+        window: number of frames that vote, odd; there are fewer at the ends of the footage, and only the first and the
+            last frame themselves where nothing but paint appears.
         covered: (H, W) for each frame, True where it is known not to show the canvas.
     """
-    frames = []
+    frames, half = [], window // 2
+    shows_start, shows_end = (False, False) if covered else _ends_that_show_canvas(footage.frames, half)
     for place in places:
-        first = max(0, place - window // 2)
-        voters = slice(first, place + window // 2 + 1)
+        from_end = len(footage) - 1 - place
+        reach = min(half, place if shows_start else half, from_end if shows_end else half)
+        first = max(0, place - reach)
+        voters = slice(first, place + reach + 1)
         frames.append(consensus(footage.frames[voters], place - first, covered and covered[voters]))
     return footage.chosen(places).changed(without_returns(frames, places, window), cleaned_over=window)
 
@@ -62,6 +70,33 @@ def consensus(frames: Sequence[Frame], place: int, covered: Sequence[NDArray[np.
         total += frame * weight[..., None]
     canvas: Frame = np.rint(total / weights.sum(0)[..., None]).astype(np.uint8)
     return canvas
+
+
+def _ends_that_show_canvas(frames: Sequence[Frame], half: int) -> tuple[bool, bool]:
+    """Whether the first `half` frames, and the last, are known to show a growing painting and nothing in front of it.
+
+    Nothing may cover a part of any frame and leave it again. As a hand that starts or stops the recording is seen at an
+    end alone, no step there may change much more of the picture than the steps in the middle do.
+    """
+    if any(_share_that_returns(frames, step) > _MOVING_SHARE for step in _STEPS_TO_RETURN):
+        return False, False
+    changes = [1 - float(_are_alike(one, other).mean()) for one, other in pairwise(frames)]
+
+    margin = min(half, len(changes) // 3)
+    most = _STROKE_RATIO * max(changes[margin : len(changes) - margin], default=0.0)
+    start, end = changes[:margin], changes[len(changes) - margin :]
+    return _MOVING_SHARE < max(start, default=0.0) <= most, _MOVING_SHARE < max(end, default=0.0) <= most
+
+
+def _share_that_returns(frames: Sequence[Frame], step: int) -> float:
+    """The largest share of a frame that differs from the frames `step` before and after it, which are alike."""
+    shares = [0.0]
+    for before, frame, after in zip(frames, frames[step:], frames[2 * step :], strict=False):
+        changed = ~_are_alike(before, frame) & ~_are_alike(frame, after)
+        shares.append(float((changed & _are_alike(before, after)).mean()))
+        if shares[-1] > _MOVING_SHARE:
+            break
+    return max(shares)
 
 
 def without_returns(frames: Sequence[Frame], places: Sequence[int], window: int) -> list[Frame]:

@@ -230,7 +230,7 @@ def files_of(entry: SourceEntry, layout: Layout) -> tuple[AbstractFileSystem, st
         return filesystem, posixpath.dirname(path), [posixpath.basename(path)]
     paths = read_patiently(lambda: list(filesystem.ls(path, detail=False)), entry.locator)
     names = (posixpath.basename(each.rstrip("/")) for each in paths)
-    return filesystem, path, picture_files(name for name in names if not name.startswith("."))
+    return filesystem, path, _numbered(picture_files(name for name in names if not name.startswith(".")))
 
 
 def _members(names: Iterable[str], layout: Layout, animated: Set[str]) -> Mapping[str, list[str]]:
@@ -241,7 +241,13 @@ def _members(names: Iterable[str], layout: Layout, animated: Set[str]) -> Mappin
     folders: dict[str, list[str]] = {}
     for name in files:
         folders.setdefault(posixpath.dirname(name) or ".", []).append(name)
-    return folders
+    return {folder: _numbered(pictures) for folder, pictures in folders.items()}
+
+
+def _numbered(names: Sequence[str]) -> list[str]:
+    """The names that have a number, where most have one: `reference.png` is no stage among `1.png`, `2.png` and on."""
+    numbered = [name for name in names if re.search(r"\d", posixpath.splitext(posixpath.basename(name))[0])]
+    return numbered if 2 * len(numbered) > len(names) else list(names)
 
 
 def _by_number(name: str) -> list[tuple[int, str]]:

@@ -5,6 +5,7 @@ prompt names. SAM 1 and 2 take no text prompts, and cannot be used here.
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,10 +49,12 @@ class MaskConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "prompts", tuple(self.prompts))
-        if self.model is not None and not (1 <= len(self.prompts) <= _MOST_PROMPTS and all(self.prompts)):
+        if not (1 <= len(self.prompts) <= _MOST_PROMPTS and all(self.prompts)):
             raise ConfigError("prompts", list(self.prompts), f"1 to {_MOST_PROMPTS} phrases such as [a hand]")
         if not 0 <= self.threshold <= 1:
             raise ConfigError("threshold", self.threshold, "0 to 1")
+        if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", self.device):
+            raise ConfigError("device", self.device, "cpu, cuda or cuda:N")
         if self.model is not None:
             compute_device(self.device)
 

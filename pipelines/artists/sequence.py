@@ -13,6 +13,7 @@ from pipelines.artists.cells import laid_together
 from pipelines.artists.cleaning import cleaned
 from pipelines.artists.config import CaptionConfig, TreatmentConfig
 from pipelines.artists.drawings import read_drawing
+from pipelines.artists.fades import without_fades
 from pipelines.artists.find import Layout, content_hash, files_of
 from pipelines.artists.footage import Footage, Frame, unit
 from pipelines.artists.frames import read_frames
@@ -112,7 +113,7 @@ class IngestSettings:
         if is_one_still(footage.frames):
             raise RefusedPicture("one still picture: nothing is painted in it")
         if layout == "video":
-            footage = longest_shot(footage)
+            footage = without_fades(longest_shot(footage))
             self._refuse_short(footage, "frames in its longest shot")
             footage = without_pauses(footage, treatment.window)
         if treatment.does("trim", layout):

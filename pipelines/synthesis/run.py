@@ -28,12 +28,17 @@ from training.data.survey import Survey
 from training.data.tables import write_tables
 
 _MOST_LISTED = 5
-_CAPTION_REMEDIES = {
+CAPTION_REMEDIES = {
     "parquet": "name their column in source.caption_column",
     "hf": "name their column in source.caption_column (of pictures in folders: write them in metadata.jsonl)",
     "webdataset": "write them in photo.txt beside photo.jpg in the tars",
+    "frames": "write them in boat.txt beside the folder boat, with source.path naming the folder of both",
+    "video": "write them in boat.txt beside boat.mp4",
+    "layers": "write them in boat.txt beside boat.psd",
+    "drawings": "state the word of each drawing in its line, or one caption for all of cat.ndjson in cat.txt beside it",
+    "hdf5": "write them in boat.txt beside boat.h5",
 }
-"""Kind of source -> how its pictures get captions, for sources other than folders of files."""
+"""Kind of source, or layout of `ingest` -> how its sequences get captions, where not by a text beside a picture."""
 
 
 @dataclass
@@ -111,7 +116,7 @@ def _without_captions(survey: Survey, key: str, card: DatasetCard) -> list[str]:
     """A warning about sequences without captions, which cannot be trained on."""
     if not survey.num_without_caption:
         return []
-    place = _CAPTION_REMEDIES.get(card.recipe["source"]["kind"], "write them in photo.txt beside photo.jpg")
+    place = CAPTION_REMEDIES.get(card.recipe["source"]["kind"], "write them in photo.txt beside photo.jpg")
     remedy = f"{place}, or give {key}='a painting of %name', into a new out"
     lacking = f"{survey.num_without_caption} of {survey.num_sequences} sequences have no caption to train on"
     return [f"warning: {lacking}; {remedy}"]

@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,10 +13,11 @@ from numpy.typing import NDArray
 from conf.command import command
 from pipelines import gallery, status, verify
 from pipelines.artists.config import CaptionConfig
-from pipelines.artists.find import find_sequences
+from pipelines.artists.find import Layout, find_sequences
 from pipelines.sources.framing import Framing
 from pipelines.sources.source import SourceEntry
 from pipelines.synthesis import promises
+from pipelines.synthesis.run import CAPTION_REMEDIES
 from tests.pipelines.artists.ingest_runs import ingest, refused, save, sequences, sheet_of, stages
 from tests.pipelines.runs import assert_same, contents, rows
 from tests.pipelines.test_gallery import page_data
@@ -173,6 +175,42 @@ def test_pictures_in_the_folder_itself_are_one_sequence_with_its_name(folders: P
     assert set(sequences(out)) == {"good"}
 
 
+def test_pictures_without_a_number_among_numbered_ones_are_passed_over_and_named(
+    folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good, out = folders / "in" / "good", folders / "out"
+    save(good / "reference.png", stages(2, seed=9)[1])
+    save(good / "Cover photo.jpg", stages(2, seed=8)[1])
+    assert ingest(f"source.path={good}", "layout=frames", f"out={out}") == 0
+    assert "passed over 2 files of the source: Cover photo.jpg, reference.png" in capsys.readouterr().out
+    (sequence,) = sequences(out).values()
+    assert sequence.facts["num_steps"] == 11 and np.abs(sequence.frames()[-1] - framed(stages(12)[-1])).max() <= 1
+
+
+def test_pictures_of_which_few_are_numbered_are_all_taken_by_name(tmp_path: Path) -> None:
+    for name, picture in zip(["a", "b", "c", "d", "e", "f", "g", "h 2"], stages(8), strict=True):
+        save(tmp_path / "in" / "named" / f"{name}.png", picture)
+    assert ingest(f"source.path={tmp_path / 'in'}", "layout=frames", f"out={tmp_path / 'out'}") == 0
+    assert [each.facts["num_steps"] for each in sequences(tmp_path / "out").values()] == [7]
+
+
+def test_what_lacks_a_caption_is_told_where_it_would_be_looked_for(
+    folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folders / "in" / "metadata.jsonl").unlink()
+    overrides = (f"source.path={folders / 'in'}", "layout=frames", f"out={folders / 'out'}")
+    assert ingest(*overrides) == 3
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "no caption" in line]
+    assert "write them in boat.txt beside the folder boat, with source.path naming the folder of both, or give" in line
+    shutil.rmtree(folders / "out")
+    (folders / "in" / "good.txt").write_text("patches")  # which is what it advises
+    assert ingest(*overrides) == 3 and "no caption" not in capsys.readouterr().out
+
+
+def test_every_layout_whose_sequences_are_no_pictures_has_its_own_advice_on_captions() -> None:
+    assert set(get_args(Layout)) - {"grid"} <= set(CAPTION_REMEDIES)
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -188,6 +226,8 @@ def test_pictures_in_the_folder_itself_are_one_sequence_with_its_name(folders: P
         (["source.path={in}", "layout=frames", "caption.template=%subject"], "caption.template"),
         (["source.path={in}", "layout=frames", "caption.template=by %trigger"], "caption.template"),
         (["source.path={in}", "layout=frames", "source.require_captions=true"], "no caption"),
+        (["source.path={in}", "layout=frames", "mask.prompts=[]"], "mask.prompts=[]"),
+        (["source.path={in}", "layout=frames", "mask.device=tpu"], "mask.device=tpu"),
         (["source.path={in}/short", "layout=frames"], "5 frames, fewer than num_frames=8"),
         (["source.path={in}/short", "layout=grid"], "rows and columns"),
     ],

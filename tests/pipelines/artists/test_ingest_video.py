@@ -6,9 +6,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from pipelines.artists.alignment import camera_motion, motion_px
-from pipelines.artists.cleaning import consensus, without_returns
+from pipelines.artists.cleaning import cleaned, consensus, without_returns
 from pipelines.artists.footage import Footage, gather
 from pipelines.artists.shots import longest_shot, without_pauses
 from pipelines.artists.video import read_video
@@ -99,6 +100,34 @@ def test_what_is_the_same_before_and_after_was_so_in_between_and_new_paint_stays
     canvases = [bare, sleeve, bare, bare, paint, paint]
     firm = without_returns(canvases, [0, 10, 20, 30, 40, 50], window=10)
     assert [int(frame[0, 0, 0]) for frame in firm] == [240, 240, 240, 240, 30, 30]
+
+
+def ends_of(frames: list[NDArray[np.uint8]]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The first and the last frame after hands are removed."""
+    footage = Footage(frames=frames, before=frames, numbers=range(len(frames)))
+    first, *_, last = cleaned(footage, range(len(frames)), window=15).frames
+    return first, last
+
+
+def test_where_only_paint_moves_the_ends_are_the_first_and_the_last_frame(truth: Frames) -> None:
+    painted = list(truth[8:60])  # from the bare sheet, a stroke a frame, up to a stroke
+    first, last = ends_of(painted)
+    assert np.array_equal(first, painted[0]) and np.array_equal(last, painted[-1])
+
+
+@pytest.mark.parametrize(
+    ("covered", "axes"),
+    [((0, -1), (60, 40)), ((20, -1), (5, 5)), ((0, 20), (5, 5))],
+    ids=["a hand that starts and stops the recording", "a finger seen before", "a finger seen later"],
+)
+def test_no_hand_gets_into_either_end(truth: Frames, covered: tuple[int, int], axes: tuple[int, int]) -> None:
+    painted, skin = list(truth[8:60]), (224, 172, 140)
+    filmed, hand = [frame.copy() for frame in painted], np.zeros((HEIGHT, WIDTH), np.uint8)
+    cv2.ellipse(hand, (150, 110), axes, 30, 0, 360, 1, -1)
+    for number in covered:
+        filmed[number][hand == 1] = skin
+    for end, bare in zip(ends_of(filmed), (painted[0], painted[-1]), strict=True):
+        assert np.median(np.abs(end.astype(float) - bare)[hand == 1]) < 5
 
 
 def test_only_the_longest_shot_counts(truth: Frames) -> None:
