@@ -138,7 +138,10 @@ def find_sequences(source: ArtistSource, layout: Layout) -> Listing:
     lacking = [entry.id for entry in entries if entry.lacks_caption] if source.require_captions else []
     if lacking:
         raise UserError(f"{source.path}: {len(lacking)} of {len(entries)} sequences have no caption, as {lacking[0]}")
-    return Listing(entries, [*sorted(map(printable, {*names} - belonging)), *passed_over])
+    unnumbered = picture_files({*names} - belonging) if layout == "frames" else []  # beside numbered ones
+    others = {*names} - belonging - {*unnumbered}
+    named = [*map(printable, others), *(f"{printable(name)} (a picture without a number)" for name in unnumbered)]
+    return Listing(entries, [*sorted(named), *passed_over])
 
 
 def picture_files(names: Iterable[str]) -> list[str]:

@@ -15,7 +15,7 @@ CUT_CHANGE = 25.0  # levels of 255; at a cut, more than half of the picture chan
 _STILL_CHANGE = 3.0  # levels of 255; no block of a still changes by as much
 _MARK_LEVELS = 6.0  # levels of 255; a block that differs by more from most of its frame has something drawn on it
 _BLANK_SHARE, _DRAWN_SHARE = 0.01, 0.02  # of a frame: a blank one has fewer blocks with marks, a drawn one more
-_BLACK = 8.0  # levels of 255; nothing is brighter while the screen is dark
+BLACK = 8.0  # levels of 255; nothing is brighter while the screen is dark
 _WHOLE_PERCENTILE = 5  # of blocks; the rest may be black in the picture too
 _LIKENESS = 0.6  # correlation; a picture that was hidden for some frames is more like itself
 
@@ -23,8 +23,11 @@ _LIKENESS = 0.6  # correlation; a picture that was hidden for some frames is mor
 def longest_shot(footage: Footage) -> Footage:
     """The frames of the longest shot, between two cuts."""
     thumbnails = [thumbnail(frame) for frame in footage.frames]
-    cuts = [at for at in range(1, len(thumbnails)) if _is_cut(footage, thumbnails, at)]
-    bounds = [0, *cuts, len(thumbnails)]
+    bounds = [0]
+    for at in range(1, len(thumbnails)):
+        if _is_cut(footage, thumbnails, bounds[-1], at):
+            bounds.append(at)
+    bounds.append(len(thumbnails))
     start, end = max(itertools.pairwise(bounds), key=lambda span: span[1] - span[0])
     shot = footage.chosen(range(start, end))
     return shot.changed(shot.frames, shots=len(bounds) - 1, shot=[shot.numbers[0], shot.numbers[-1]])
@@ -66,12 +69,14 @@ def _is_still(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
     return float(np.abs(one - other).max()) < _STILL_CHANGE
 
 
-def _is_cut(footage: Footage, thumbnails: Sequence[NDArray[np.float32]], at: int) -> bool:
-    """Whether most of the picture changes at this frame, and it does not belong to the shot of the frame before.
+def _is_cut(footage: Footage, thumbnails: Sequence[NDArray[np.float32]], start: int, at: int) -> bool:
+    """Whether most of the picture changes at this frame, and it does not belong to the shot that began at `start`.
 
     Where features are found, nothing of the view before is found again. A frame without features ends a shot if it
-    wipes out a picture, as a blank canvas does a title before it, or if it is a dark screen before a picture. A blank
-    canvas that is painted on or takes another colour is no cut, and no blank frame is after which the picture returns.
+    wipes out a picture, as a blank canvas does a title before it, or if it is a dark screen before a picture. What
+    began blank is a painting, and a sketch in it may be filled over; only a dark screen, or one that stays empty, ends
+    it. A blank canvas that is painted on or takes another colour is no cut, and no blank frame is after which the
+    picture returns.
     """
     before, after = thumbnails[at - 1], thumbnails[at]
     change = np.abs(before - after).max(-1)
@@ -80,15 +85,17 @@ def _is_cut(footage: Footage, thumbnails: Sequence[NDArray[np.float32]], at: int
     is_same_view = same_view(footage.frames[at - 1], footage.frames[at])
     if is_same_view is not None:
         return not is_same_view
-    is_wiped = _share_marked(before) > _DRAWN_SHARE and _is_blank(after)
-    is_lit = float(before.max()) <= _BLACK and float(np.percentile(change, _WHOLE_PERCENTILE)) >= CUT_CHANGE
+    is_wiped = _share_marked(before) > _DRAWN_SHARE and is_blank(after)
+    if is_wiped and is_blank(thumbnails[start]) and not _is_dark(thumbnails[start]):
+        is_wiped = _is_dark(after) or all(map(is_blank, thumbnails[at:]))
+    is_lit = _is_dark(before) and float(np.percentile(change, _WHOLE_PERCENTILE)) >= CUT_CHANGE
     return (is_wiped or is_lit) and not _returns(thumbnails, at)
 
 
 def _returns(thumbnails: Sequence[NDArray[np.float32]], at: int) -> bool:
     """Whether the last picture before a place and the first from there on, blank frames aside, are alike."""
-    earlier = next((each for each in reversed(thumbnails[:at]) if not _is_blank(each)), None)
-    later = next((each for each in thumbnails[at:] if not _is_blank(each)), None)
+    earlier = next((each for each in reversed(thumbnails[:at]) if not is_blank(each)), None)
+    later = next((each for each in thumbnails[at:] if not is_blank(each)), None)
     if earlier is None or later is None:
         return False
     return float(np.corrcoef(_marks(earlier).ravel(), _marks(later).ravel())[0, 1]) > _LIKENESS
@@ -104,5 +111,10 @@ def _share_marked(blocks: NDArray[np.float32]) -> float:
     return float((np.abs(_marks(blocks)).max(-1) > _MARK_LEVELS).mean())
 
 
-def _is_blank(blocks: NDArray[np.float32]) -> bool:
+def _is_dark(blocks: NDArray[np.float32]) -> bool:
+    return float(blocks.max()) <= BLACK
+
+
+def is_blank(blocks: NDArray[np.float32]) -> bool:
+    """Whether hardly anything is drawn on a frame, by its blocks."""
     return _share_marked(blocks) < _BLANK_SHARE

@@ -94,6 +94,28 @@ def test_a_blank_canvas_on_which_a_picture_is_laid_in_one_step_is_kept() -> None
     assert shot_of(frames) == (0, len(frames) - 1)
 
 
+def test_a_sketch_that_is_filled_over_is_a_step() -> None:
+    filled = [np.where(frame == plain(PAPER), plain((40, 70, 110)), frame).astype(np.uint8) for frame in PAINTING]
+    frames = [*PAINTING[:20], *filled]
+    assert shot_of(frames) == (0, len(frames) - 1)
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [*PAINTING, (PAINTING[-1] * 0.6).astype(np.uint8)],
+        [*PAINTING, *[(PAINTING[-1] * 0.6).astype(np.uint8)] * 10],
+        [*PAINTING, *[(PAINTING[-1] // 2 + 127).astype(np.uint8)] * 8],
+        [*[plain((120, 120, 120))] * 5, *[plain((200, 200, 200))] * 3, *PAINTING],
+        [*(plain((level, level, level)) for level in (255, 255, 200, 145)), *PAINTING],
+    ],
+    ids=["darkened", "darkened and held", "lightened", "another ground", "glazed twice"],
+)
+def test_colours_that_are_changed_everywhere_at_once_are_no_fades(frames: list[Picture]) -> None:
+    footage = footage_of(frames)
+    assert without_fades(footage) is footage
+
+
 @pytest.mark.parametrize("blank", [BLACK, plain((255, 255, 255))])
 @pytest.mark.parametrize("count", [1, 5])
 def test_a_flash_or_a_dark_pause_after_which_the_painting_goes_on_is_no_cut(blank: Picture, count: int) -> None:
