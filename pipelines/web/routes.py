@@ -20,6 +20,7 @@ from pipelines.web.paintings import Paintings
 _IN_MEMORY_BYTES = 16_000_000
 _PIECE_BYTES = 1 << 16
 _FORM_BYTES = 1_000_000  # largest size of a request without the uploaded file
+_PORTS = {"http": 80, "https": 443}
 _GRADIO = "/gradio_api/"  # its own answers to programs
 _POLICY = (
     "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
@@ -97,7 +98,9 @@ class _Guard:
             await send(message)
 
         if stranger := _stranger(Headers(scope=scope), self._is_local):
-            await PlainTextResponse(f"{stranger}: this app does not answer to it.", 403)(scope, receive, with_headers)
+            tell(f"refused {scope['method']} {scope['path']}: {stranger} (docs/app.md, a server in front)")
+            sentence = f"This app does not answer to {stranger}. Whoever runs it finds why in its log."
+            await PlainTextResponse(sentence, 403)(scope, receive, with_headers)
             return
         content_length = dict(scope["headers"]).get(b"content-length", b"0")
         try:
@@ -132,17 +135,25 @@ def _stranger(headers: Headers, is_local: bool) -> str | None:
     if is_local and not _is_loopback(_name(host)):
         return f"Host {host}"
     passed_on = headers.get("x-forwarded-host", "").partition(",")[0].strip() if is_local else ""
-    if origin is not None and origin.partition("://")[2] not in (host, passed_on or host):
-        return f"Origin {origin}"
+    if origin is not None:
+        scheme, _, site = origin.partition("://")
+        if _place(site, scheme) not in (_place(host, scheme), _place(passed_on or host, scheme)):
+            return f"Origin {origin}"
     return None
 
 
 def _name(host: str) -> str:
     """The name or address in a header Host, without its port; empty if there is none."""
+    return _place(host, "")[0]
+
+
+def _place(host: str, scheme: str) -> tuple[str, int | None]:
+    """The name, in lower case, and the port of a header Host; by default the port is that of the scheme."""
     try:
-        return urlsplit(f"//{host}").hostname or ""
+        parts = urlsplit(f"//{host}")
+        return parts.hostname or "", parts.port or _PORTS.get(scheme)
     except ValueError:
-        return ""
+        return "", None
 
 
 def _is_loopback(name: str) -> bool:

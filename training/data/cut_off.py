@@ -11,15 +11,12 @@ from training.data.batch import Tokenise
 if TYPE_CHECKING:
     from training.data.split import StoredSplit
 
-_NUM_CAPTIONS = 1000  # of a data set that are looked at, in a fraction of a second
+_NUM_CAPTIONS = 1000  # of a data set that are looked at, in about a second
 _MOST_LETTERS = 40  # of an end that are shown
 
 
 def cut_ends(tokenise: Tokenise, texts: Iterable[str]) -> dict[str, str]:
-    """The ends of texts that are not read.
-
-    A text is longer than is read if its token ids stay the same when more is added; its end is what can be taken away
-    without changing them. So this holds for every tokenizer, whatever its limit is counted in.
+    """The ends of texts that are not read: what can be taken away without changing their token ids.
 
     Args:
         tokenise: the base's tokeniser.
@@ -28,12 +25,26 @@ def cut_ends(tokenise: Tokenise, texts: Iterable[str]) -> dict[str, str]:
     Returns:
         Text -> its end; only of texts that are cut off.
     """
-    each_once = list(dict.fromkeys(texts))
+    return {text: _end(tokenise, text) for text in cut_off(tokenise, texts)}
+
+
+def cut_off(tokenise: Tokenise, texts: Iterable[str]) -> list[str]:
+    """The texts that are longer than is read, each once.
+
+    Their token ids stay the same when a word is added, and when their last letter is taken away. So this holds for
+    every tokenizer, whatever its limit is counted in.
+
+    Args:
+        tokenise: the base's tokeniser.
+        texts: prompts or captions.
+    """
+    each_once = [text for text in dict.fromkeys(texts) if text.strip()]
     if not each_once:
-        return {}
-    is_full = (tokenise(each_once) == tokenise([f"{text} x" for text in each_once])).all(1).tolist()
-    ends = {text: _end(tokenise, text) for text, full in zip(each_once, is_full, strict=True) if full}
-    return {text: end for text, end in ends.items() if end.strip()}
+        return []
+    token_ids = tokenise(each_once)
+    longer, shorter = ([f"{text} x" for text in each_once], [text.rstrip()[:-1] for text in each_once])
+    is_cut = ((token_ids == tokenise(longer)) & (token_ids == tokenise(shorter))).all(1).tolist()
+    return [text for text, cut in zip(each_once, is_cut, strict=True) if cut]
 
 
 def _end(tokenise: Tokenise, text: str) -> str:
@@ -82,10 +93,10 @@ def warn_of_cut_captions(tokenise: Tokenise, splits: "Iterable[StoredSplit]") ->
         num_shards = int(split.shard[:_NUM_CAPTIONS][-1]) + 1
         records = islice(split.records(split.shards[:num_shards]), _NUM_CAPTIONS)
         captions = [str(record["caption"] or "") for record in records]
-        ends = cut_ends(tokenise, captions)
-        if ends:
-            num_cut = sum(caption in ends for caption in captions)
+        cut = cut_off(tokenise, captions)
+        if cut:
+            num_cut = sum(caption in set(cut) for caption in captions)
             tell(
                 f"warning: {split.name}: {num_cut} of the first {len(captions)} captions are longer than is read; "
-                f"left out of one: {shown(next(iter(ends.values())))}"
+                f"left out of one: {shown(_end(tokenise, cut[0]))}"
             )

@@ -7,13 +7,14 @@ from typing import Any
 
 from conf.errors import ConfigError, UserError
 from conf.recipe import first_difference
+from training.data.manifest import stored_hash
 from training.data.mirror import local_copy
 from training.data.own_page import README
 from training.data.plain import parse_json
 from training.data.remote import AnyPath
 from training.data.retries import retried
 from training.models.painter_folder import LORAS, PAINTER_CARD, check_painter, read_painter_card
-from training.models.weights import card_in_painter, parent_weights, read_run_card, sound_hash, weights_hash
+from training.models.weights import card_in_painter, hash_of_files, parent_weights, read_run_card, sound_hash
 from training.run.run_folder import RunFolder
 
 _FOLDERS = {"words": "", "base": "", "motion": "motion_adapter", "replication": "replication", "codec": ""}
@@ -107,6 +108,8 @@ def parts_of_painter(place: AnyPath) -> dict[str, Part]:
     """
     folder = local_copy("painter", place)
     facts, parts = check_painter(folder), {}
+    file_hashes = {folder / name: file["sha256"] for name, file in facts["files"].items()}
+    file_hashes[folder / PAINTER_CARD] = stored_hash(folder / PAINTER_CARD)
     if "architecture" in facts:
         allowed = "a painter of Stable Diffusion's kind, such as the tiny model's"
         raise UserError(f"painter={place}: of architecture {facts['architecture']}; allowed: {allowed}")
@@ -116,13 +119,20 @@ def parts_of_painter(place: AnyPath) -> dict[str, Part]:
             key=key,
             weights=weights,
             stated_parents=part_facts["parents"],
-            stored_hash=weights_hash(weights) if key == "base" or weights != folder else None,
+            stored_hash=_hash_within(weights, file_hashes) if key == "base" or weights != folder else None,
             hash=part_facts["hash"],
             card=card_in_painter(folder, key),
             licences=part_facts["licences"],
             words=facts["parts"]["words"]["hash"] if key == "base" and "words" in facts["parts"] else None,
         )
     return parts
+
+
+def _hash_within(folder: Path, file_hashes: Mapping[Path, str]) -> str:
+    """As `weights_hash`, of a folder of files whose hashes are known."""
+    return hash_of_files(
+        {path.relative_to(folder): value for path, value in file_hashes.items() if path.is_relative_to(folder)}
+    )
 
 
 def resolved_parents(part: Part, parts: Mapping[str, Part]) -> dict[str, str]:

@@ -29,12 +29,6 @@ from training.models.weight_files import file_choice
 
 _Network = TypeVar("_Network", bound=nn.Module)
 
-LOADING_ERRORS = Exception
-"""What diffusers and transformers raise on folders that they cannot read.
-
-They compute with the values of a configuration before anything checks them, and their own checks raise classes of other
-libraries: a number of heads of 0 is a ZeroDivisionError, a width that is text a class of huggingface_hub.
-"""
 _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 _NOT_NEEDED = (".position_ids", "vision_model.", "visual_projection.", "text_projection.", "logit_scale")
 """Tensors of a whole CLIP, some of which releases store with a text encoder."""
@@ -81,7 +75,7 @@ def load_network(
             )
     except (UserError, MemoryError):
         raise
-    except LOADING_ERRORS as error:
+    except Exception as error:  # of any kind; see `reading`
         reason = _reason(error, folder)
         names_file = isinstance(error, OSError) or bool(_damage(folder))
         if folder.is_dir() and not names_file and not _can_be_built(network, where, part):
@@ -122,7 +116,9 @@ def reading(name: str, where: str, place: str) -> Iterator[None]:
             yield
     except (UserError, MemoryError):
         raise
-    except LOADING_ERRORS as error:
+    except Exception as error:
+        # Libraries compute with the values of a configuration before anything checks them, and their own checks raise
+        # classes of others: no heads at all are a ZeroDivisionError, a width in letters one of huggingface_hub.
         raise unreadable(name, where, error, place) from error
 
 
@@ -223,7 +219,7 @@ def _can_be_built(network: type[nn.Module], where: str, part: str) -> bool:
                 kind.from_config(kind.load_config(where, subfolder=part or None))
             else:
                 kind(kind.config_class.from_pretrained(where, subfolder=part))
-    except LOADING_ERRORS:
+    except Exception:
         return False
     return True
 

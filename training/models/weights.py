@@ -224,9 +224,15 @@ def weights_hash(path: Path) -> str:
     """
     if path.is_file():
         return stored_hash(path)
+    files = {file.relative_to(path): file for file in path.rglob("*") if file.is_file()}
+    return hash_of_files({name: stored_hash(file) for name, file in files.items() if not _describes(name)})
+
+
+def hash_of_files(hashes: Mapping[Path, str]) -> str:
+    """The hash of a folder of weights, of which those of its files are known: path in the folder -> SHA-256."""
     digest = hashlib.sha256()
-    for file in sorted(file for file in path.rglob("*") if file.is_file() and not _describes(file.relative_to(path))):
-        digest.update(f"{file.relative_to(path).as_posix()} {stored_hash(file)}\n".encode())
+    for name in sorted(name for name in hashes if not _describes(name)):
+        digest.update(f"{name.as_posix()} {hashes[name]}\n".encode())
     return digest.hexdigest()
 
 

@@ -61,14 +61,25 @@ def test_on_one_machine_only_its_own_names_and_pages_are_answered(
 
 @pytest.mark.parametrize("listens_on", ["0.0.0.0", "192.168.1.7", "atelier"])
 def test_for_others_any_name_is_answered_but_no_page_of_another_site(listens_on: str) -> None:
-    for headers in ({"Host": "art.example"}, {"Host": "art.example", "Origin": "https://art.example"}):
+    for headers in (
+        {"Host": "art.example"},
+        {"Host": "art.example", "Origin": "https://art.example"},
+        {"Host": "Art.example:443", "Origin": "https://art.example"},
+        {"Host": "art.example", "Origin": "http://art.example:80"},
+    ):
         assert client(listens_on).get("/x", headers=headers).status_code == 200
     for headers in (
         {"Host": "art.example", "Origin": EVIL},
+        {"Host": "art.example:80", "Origin": "https://art.example"},
         {"Host": "art.example", "Origin": EVIL, "X-Forwarded-Host": "evil.example"},
         {"Host": "art.example", "Origin": "null"},
     ):
         assert client(listens_on).get("/x", headers=headers).status_code == 403
+
+
+def test_the_log_says_what_was_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    client("127.0.0.1").get("/x", headers={"Host": "art.example"})
+    assert capsys.readouterr().err == "refused GET /x: Host art.example (docs/app.md, a server in front)\n"
 
 
 def test_what_gradio_cannot_make_sense_of_is_one_line_and_faults_stay_faults(
