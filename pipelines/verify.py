@@ -59,10 +59,12 @@ def run(config: VerifyConfig) -> Summary:
     with Progress("verifying", card.num_planned) as progress:
 
         def look(manifest: ShardManifest) -> Iterator[str]:
-            if tar_fault(config.dataset, manifest) is None:
+            if (fault := tar_fault(config.dataset, manifest)) is not None:
+                yield fault
+            else:
                 present.count(manifest)
                 quality.note(manifest)
-            yield from shard_faults(config.dataset, manifest, card, replay=config.replay)
+                yield from shard_faults(config.dataset, manifest, card, replay=config.replay)
             progress.advance(manifest.num_planned)
 
         examine(config.dataset, card, faults, look)
@@ -71,7 +73,7 @@ def run(config: VerifyConfig) -> Summary:
 
 
 def _without_card(fault: str) -> Summary:
-    return Summary(lines=(f"fault: {fault}", "1 faults, not complete"), exit_code=FAULTY)
+    return Summary(lines=(f"fault: {fault}", "1 fault, not complete"), exit_code=FAULTY)
 
 
 @dataclass

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from conf.errors import UserError
 from conf.progress import Progress
 from pipelines.hub.dataset_page import SHEET, dataset_pages
-from pipelines.synthesis.dataset_faults import card_faults
+from pipelines.synthesis.dataset_faults import card_faults, tar_fault
 from pipelines.synthesis.examination import examine
 from training.data.claim import is_being_written
 from training.data.dataset import DatasetCard, read_card
@@ -89,7 +89,8 @@ def _examined(root: Path, card: DatasetCard) -> tuple[Survey, list[str]]:
     with Progress("checking", card.num_planned) as progress:
 
         def look(manifest: ShardManifest) -> Iterator[str]:
-            yield from shard_faults(root, manifest, card, replay=False)
+            fault = tar_fault(root, manifest)
+            yield from shard_faults(root, manifest, card, replay=False) if fault is None else [fault]
             progress.advance(manifest.num_planned)
 
         # Tables of data sets of the first version are not checked, as it made no promises about them.
