@@ -113,6 +113,8 @@ def _evaluated(config: EvaluateConfig, settings: dict[str, Any]) -> Summary:
         *tables(report),
         *_stretched("generated", generated, config.num_frames),
         *_stretched("reference", reference, config.num_frames),
+        *generated.notes,
+        *reference.notes,
         *(f"not read: {name}: {reason}" for name, reason in report.refused),
         f"{config.out / _JSON}; look at it: {page.resolve().as_uri()}",
     ]

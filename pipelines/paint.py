@@ -165,7 +165,7 @@ def _paint_all(
             )
         prompts = [request.prompt for request in requests]
         warn_of_unknown_words(pipeline.base, prompts, card.get("phrases", {}))
-        cut_ends = warn_of_cut_prompts(pipeline.base.tokens, prompts, config.negative)
+        cut_ends = warn_of_cut_prompts(pipeline.base.tokens, prompt=prompts, negative=[config.negative])
         framings = {request.out: _framing(request, card, pipeline.cell_px) for request in requests}
         for framing in dict.fromkeys(framings.values()):
             _warn_of_foreign_size(framing, card)

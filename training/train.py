@@ -200,7 +200,7 @@ def _begin(
     checkpoint: "Checkpoint | None",
 ) -> None:
     """Check the disk space, set aside outdated files and write the run card, which makes the folder a run."""
-    from training.data.cut_off import warn_of_cut_captions
+    from training.data.cut_off import warn_of_cut_captions, warn_of_cut_prompts
     from training.run.checkpoint import refuse_full_disk
 
     trained = sum(parameter.numel() for parameter in trained_parameters(stage.network).values())
@@ -230,6 +230,8 @@ def _begin(
     frozen = ", ".join(stage.frozen) or "nothing"
     if stage.tokenise is not None and not train.encoded:
         warn_of_cut_captions(stage.tokenise, (source.split for source in train.sources))
+    if stage.tokenise is not None and config.sample_every:
+        warn_of_cut_prompts(stage.tokenise, prompts=config.prompts or ())
     tell(f"{config.out}: stage {stage.name}, {trained / 1e6:.2f} M parameters trained; frozen: {frozen}")
 
 

@@ -163,7 +163,7 @@ class Paint(io.ComfyNode):  # type: ignore[misc]
         ]
         base = painter.pipeline.base
         warn_of_unknown_words(base, [prompt], painter.facts.get("phrases", {}))
-        warn_of_cut_prompts(base.tokens, [prompt.strip()], negative.strip())
+        warn_of_cut_prompts(base.tokens, prompt=[prompt.strip()], negative=[negative.strip()])
         painted = painter.pipeline(
             prompt.strip(), [conditions], negative_prompt=negative.strip(), num_frames=num_frames,
             size_px=(framing.height_px, framing.width_px), steps=steps, guidance=guidance, seed=seed,

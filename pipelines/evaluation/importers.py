@@ -55,12 +55,14 @@ class Imported:
         layout: layout that the set was read as.
         refused: name of each sequence that could not be read, and the reason.
         lengths: number of frames that each process had.
+        notes: what else the user is told of the set.
     """
 
     processes: list[Process]
     layout: FoundLayout
     refused: list[tuple[str, str]] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,12 +91,15 @@ def read_set(key: str, folder: Path, layout: Layout, wanted: Wanted) -> Imported
     if not folder.is_dir():
         raise ConfigError(key, folder, "a folder of sequences; this path does not exist")
     read_as = detect(folder, wanted.grid) if layout == "auto" else layout
+    notes: list[str] = []
     if read_as == "dataset":
         members = _of_datasets(folder)
     elif read_as == "painter":
         members = _of_painter(folder)
     else:
-        members = _of_others(folder, read_as, wanted)
+        entries = find_sequences(ArtistSource(path=str(folder)), read_as)
+        members = [(entry.id, partial(_foreign, entry, read_as, wanted)) for entry in entries]
+        notes = entries.note(key)
     if not members:
         raise ConfigError(key, folder, f"a folder of sequences; it holds none (read as {read_as})")
     processes, refused, lengths = [], [], []
@@ -113,7 +118,7 @@ def read_set(key: str, folder: Path, layout: Layout, wanted: Wanted) -> Imported
             progress.advance(1)
     if not processes:
         raise ConfigError(key, folder, f"sequences that can be read; {refused[0][0]}: {refused[0][1]}")
-    return Imported(processes=processes, layout=read_as, refused=refused, lengths=lengths)
+    return Imported(processes=processes, layout=read_as, refused=refused, lengths=lengths, notes=notes)
 
 
 def detect(folder: Path, grid: GridConfig) -> FoundLayout:
@@ -192,13 +197,8 @@ def _painted(root: Path) -> Process:
     return _process(printable(root.name), footage, caption, str(source) if source else None)
 
 
-def _of_others(folder: Path, layout: _Foreign, wanted: Wanted) -> list[_Member]:
-    """Outputs of other systems, found as `pipelines.ingest` finds them, but not treated."""
-    entries = find_sequences(ArtistSource(path=str(folder)), layout)
-    return [(entry.id, partial(_foreign, entry, layout, wanted)) for entry in entries]
-
-
 def _foreign(entry: SourceEntry, layout: _Foreign, wanted: Wanted) -> Process:
+    """A process of another system, found as `pipelines.ingest` finds it, but not treated."""
     entry.check()
     if layout == "grid":
         footage = read_grid(entry.locator, wanted.grid)

@@ -8,9 +8,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from conf.printable import without_secrets
+from conf.printable import counted, without_secrets
 from pipelines.sources.framing import WHITE, Framing, Ground
 from renderers.painting import Knowledge
+
+_MOST_LISTED = 5
 
 
 class RefusedPicture(Exception):
@@ -83,6 +85,17 @@ class Listing(list[SourceEntry]):
     def beside(self, names: Iterable[str]) -> "Listing":
         """The same pictures, with more names that are passed over."""
         return Listing(self, (*self.passed_over, *names))
+
+    def note(self, whole: str) -> list[str]:
+        """A line about what is passed over, or none.
+
+        Args:
+            whole: what the files are of, such as `the source`.
+        """
+        names = self.passed_over
+        more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
+        shown = ", ".join(names[:_MOST_LISTED])
+        return [f"passed over {counted(len(names), 'file')} of {whole}: {shown}{more}"] if names else []
 
 
 @dataclass(frozen=True, kw_only=True)

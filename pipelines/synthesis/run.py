@@ -27,7 +27,6 @@ from training.data.remote import AnyPath
 from training.data.survey import Survey
 from training.data.tables import write_tables
 
-_MOST_LISTED = 5
 CAPTION_REMEDIES = {
     "parquet": "name their column in source.caption_column",
     "hf": "name their column in source.caption_column (of pictures in folders: write them in metadata.jsonl)",
@@ -97,19 +96,9 @@ def make_dataset(
             tracked.end(completed, survey)
         pages = _gallery(config) if config.gallery and survey.num_shards else []
     summary = _summary(config, plan, tally, survey, pages)
-    notes = [*_passed_over(plan), *_without_captions(survey, caption_key, card)]
+    passed_over = plan.entries.note("the source") if isinstance(plan.entries, Listing) else []
+    notes = [*passed_over, *_without_captions(survey, caption_key, card)]
     return replace(summary, lines=(*summary.lines[:-1], *notes, summary.lines[-1]))
-
-
-def _passed_over(plan: Plan) -> list[str]:
-    """A line about files of the source that are neither painted nor refused."""
-    names = plan.entries.passed_over if isinstance(plan.entries, Listing) else ()
-    more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
-    return (
-        [f"passed over {counted(len(names), 'file')} of the source: {', '.join(names[:_MOST_LISTED])}{more}"]
-        if names
-        else []
-    )
 
 
 def _without_captions(survey: Survey, key: str, card: DatasetCard) -> list[str]:

@@ -71,6 +71,13 @@ def test_animated_pictures_are_processes_of_their_own_and_stills_are_not(tmp_pat
     assert read_set("generated", tmp_path / "stills", "auto", WANTED).layout == "frames"
 
 
+def test_pictures_that_are_no_frames_are_named(tmp_path: Path) -> None:
+    save_frames(tmp_path / "stills", stages(6, 64, 64, seed=0))
+    save(tmp_path / "stills" / "reference.png", stages(6, 64, 64, seed=0)[-1])
+    notes = read_set("generated", tmp_path / "stills", "auto", WANTED).notes
+    assert notes == ["passed over 1 file of generated: reference.png (a picture without a number)"]
+
+
 def test_a_video_for_players_is_read_too(tmp_path: Path) -> None:
     frames = stages(6, 64, 64, seed=4)
     write_video(tmp_path / "boat.mp4", frames, codec="libx264", pix_fmt="yuv420p")

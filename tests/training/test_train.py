@@ -50,8 +50,10 @@ def test_captions_that_are_cut_off_are_told_of_before_training(
         stage.tokenise = lambda captions: torch.tensor([list(caption.encode()[:4].ljust(4)) for caption in captions])
         return stage
 
-    run(config(sequences, tmp_path / "run", max_steps=1), make_stage)
-    assert "captions are longer than is read" in capsys.readouterr().err
+    run(config(sequences, tmp_path / "run", max_steps=1, prompts="[a boat]", sample_every=1), make_stage)
+    told = capsys.readouterr().err
+    assert "captions are longer than is read" in told
+    assert "warning: prompts: only its first 4 of 6 letters are read; left out: 'at'" in told
 
 
 def test_a_moved_weight_changes_the_hash_of_a_module() -> None:

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from conf.progress import tell
@@ -60,19 +60,18 @@ def shown(end: str) -> str:
     return f"'{end}'" if len(end) <= _MOST_LETTERS else f"'...{end[3 - _MOST_LETTERS :]}'"
 
 
-def warn_of_cut_prompts(tokenise: Tokenise, prompts: Sequence[str], negative: str) -> dict[str, str]:
+def warn_of_cut_prompts(tokenise: Tokenise, **prompts: Sequence[str]) -> dict[str, str]:
     """Say which prompts are longer than is read, in one line for each key.
 
     Args:
         tokenise: the base's tokeniser.
-        prompts: prompts of all processes.
-        negative: the negative prompt.
+        prompts: by the key that they were given with.
 
     Returns:
         What is not read, as `cut_ends`.
     """
-    ends = cut_ends(tokenise, [*prompts, negative])
-    for key, texts in (("prompt", prompts), ("negative", [negative])):
+    ends = cut_ends(tokenise, chain.from_iterable(prompts.values()))
+    for key, texts in prompts.items():
         cut = [text for text in dict.fromkeys(texts) if text in ends]
         if cut:
             num_read, others = len(cut[0]) - len(ends[cut[0]]), f" ({len(cut)} prompts are so long)" * (len(cut) > 1)

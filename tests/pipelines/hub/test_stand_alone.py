@@ -74,6 +74,16 @@ def test_several_prompts_guidance_and_sizes_give_the_frames_of_our_own_pipeline(
     assert torch.equal(painted, expected)
 
 
+def test_what_it_does_not_read_of_a_prompt_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    few: dict[str, Any] = {"num_frames": 2, "num_inference_steps": 1, "output_type": "latent"}
+    painter, longest = stock(TINY, tmp_path), " ".join(["house"] * 62)
+    caplog.clear()
+    painter(longest, **few)
+    assert not caplog.messages
+    painter(["a boat", f"{longest} by a lake"], **few)
+    assert caplog.messages == ["only the first 64 tokens of a prompt are read; left out: 'by a lake'"]
+
+
 def test_a_lone_string_is_one_prompt(painter: Any) -> None:
     alone, listed = (painter(prompt, generator=seeded(0), **FEW).frames for prompt in (PROMPT, [PROMPT]))
     assert alone.shape == (1, 3, 3, 64, 64) and torch.equal(alone, listed)

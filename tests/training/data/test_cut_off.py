@@ -68,12 +68,12 @@ def test_the_limit_of_any_tokeniser_is_found() -> None:
 
 def test_each_key_is_warned_of_in_one_line(tokenise: Tokenise, capsys: pytest.CaptureFixture[str]) -> None:
     house, lake = " ".join(["house"] * 63), " ".join(["lake"] * 64)
-    warn_of_cut_prompts(tokenise, ["a boat", house, lake], lake + MANNER)
+    warn_of_cut_prompts(tokenise, prompt=["a boat", house, lake], negative=[lake + MANNER])
     assert capsys.readouterr().err.splitlines() == [
         "warning: prompt: only its first 371 of 377 letters are read; left out: ' house' (2 prompts are so long)",
         "warning: negative: only its first 309 of 335 letters are read; left out: ' lake lake, painted in oil'",
     ]
-    assert warn_of_cut_prompts(tokenise, ["a boat"], "") == {} and capsys.readouterr().err == ""
+    assert warn_of_cut_prompts(tokenise, prompts=["a boat"], negative=[""]) == {} and capsys.readouterr().err == ""
 
 
 def test_captions_that_are_cut_off_are_counted_once_for_each_data_set(

@@ -28,10 +28,12 @@ from diffusers import (
 from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback, SDCFGCutoffCallback
 from diffusers.pipelines.animatediff import AnimateDiffPipelineOutput
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
+from diffusers.utils import logging
 from diffusers.video_processor import VideoProcessor
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
+_logger = logging.get_logger(__name__)
 _SHARED = 0.98  # of its noise is common to all frames, where they were trained to share some: then they hardly flicker
 _GUIDANCE_RESCALE = 0.7  # as Lin et al. 2023 recommend beside zero terminal SNR
 _FRAMES_AT_ONCE = 16  # that the VAE decodes
@@ -83,8 +85,7 @@ class ProcessPainterPipeline(DiffusionPipeline):  # type: ignore[misc]  # diffus
             motion_adapter=motion_adapter,
             replication=replication,
         )
-        config = vae.config
-        self.patch_px = int(config.get("patch_px") or 2 ** (len(config.block_out_channels) - 1))
+        self.patch_px = int(vae.config.get("patch_px") or 2 ** (len(vae.config.block_out_channels) - 1))
         self.video_processor = VideoProcessor(do_resize=False, vae_scale_factor=self.patch_px)
 
     @property
@@ -263,8 +264,11 @@ class ProcessPainterPipeline(DiffusionPipeline):  # type: ignore[misc]  # diffus
         return height_px // self.patch_px, width_px // self.patch_px
 
     def _embedded(self, prompts: Sequence[str], device: torch.device) -> Tensor:
-        """(N, L, D) of N prompts; what is longer than the text encoder reads is cut off."""
+        """(N, L, D) of N prompts; what is longer than the text encoder reads is cut off, with a warning."""
         length = self.text_encoder.config.max_position_embeddings
+        for token_ids in self.tokenizer(list(prompts), verbose=False).input_ids:
+            if left_out := self.tokenizer.decode(token_ids[length - 1 : -1]):
+                _logger.warning("only the first %d tokens of a prompt are read; left out: '%s'", length, left_out)
         token_ids = self.tokenizer(
             list(prompts), padding="max_length", truncation=True, max_length=length, return_tensors="pt"
         ).input_ids
@@ -341,7 +345,6 @@ def _is_number(value: Any, kind: type) -> bool:
 
 def _refused(name: str, value: Any, allowed: str) -> ValueError:
     """An error of one line."""
-    value_text = " ".join(repr(value).split())
-    return ValueError(
-        f"{name}={value_text if len(value_text) <= 80 else f'{value_text[:77]}...'}: not allowed; allowed: {allowed}"
-    )
+    text = " ".join(repr(value).split())
+    shown = text if len(text) <= 80 else f"{text[:77]}..."
+    return ValueError(f"{name}={shown}: not allowed; allowed: {allowed}")
